@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Installed: #include <octet.h>, rooms below octet/; pkg-config; CMake package octet::octet.
+include(CMakePackageConfigHelpers)

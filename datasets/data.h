@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ * datasets/data.h - data sets, batches, augmentation.
+ *
+ * A data set is a list of (image, label) with a description of its pixels and its class names. Images are u8 pixels or f32
+ * values, HWC in memory. Parts: train and test; a set with one part serves as either. */
+#ifndef OCT_DATASETS_DATA_H
+#define OCT_DATASETS_DATA_H
+
+#include "../src/net.h"
+
+OCT_BEGIN_DECLS
+
+typedef struct oct_data oct_data;
+typedef struct oct_loader oct_loader;
+
+typedef enum oct_split { OCT_SPLIT_TRAIN, OCT_SPLIT_TEST } oct_split;
+
+typedef struct oct_data_opts {
+    oct_split split;
+    const char *root;  /* a second place to look a DIR up; NULL: $OCTET_DATA */
+    uint64_t seed;     /* of synthetic sets; 0: 1 */
+    int64_t limit;     /* at most so many samples; 0: all */
+    const oct_input_desc *input;  /* resize, crop and colour for folders of images; NULL: the set's own */
+    const oct_class *classes;     /* folder classes match by id or name against these; NULL: sorted by name */
+    int32_t class_count;
+    size_t max_decoded_bytes; /* 0: 4 GiB */
+    int threads;              /* of decoding; 0: the context's */
+} oct_data_opts;
+
+/** Open a set by its SPEC: synth-digits | synth-shapes | idx:DIR | cifar10:DIR | cifar100:DIR | folder:DIR | npz:FILE.
+ *  NULL on failure: OCT_EUSAGE (unknown kind), OCT_EIO, OCT_EFORMAT (file, offset, field), OCT_ELIMIT. */
+OCT_API OCT_NODISCARD oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opts);
+
+typedef struct oct_array_opts {
+    bool nchw;          /* x is [N,C,H,W]; default NHWC */
+    int32_t classes;    /* 0: largest label + 1 */
+    const oct_input_desc *input; /* NULL: u8 pixels div 255, f32 taken as it is */
+} oct_array_opts;
+/** A set around arrays in memory: x u8 or f32 [N,H,W,C], labels [N] (NULL: all 0). Borrowed: they must outlive the set. */
+OCT_API OCT_NODISCARD oct_data *oct_data_from_memory(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, const void *x, const int32_t *labels,
+                                                     const oct_array_opts *opts);
+/** A set behind functions: get writes one HWC image (dtype and side lengths by `input`) and its label. It may be called from
+ *  the loader's thread. */
+typedef struct oct_data_source {
+    int64_t count;
+    oct_dtype dtype; /* OCT_U8 or OCT_F32 */
+    oct_status (*get)(void *user, int64_t i, void *image, int32_t *label);
+    void *user;
+} oct_data_source;
+OCT_API OCT_NODISCARD oct_data *oct_data_from_source(oct_ctx *ctx, const oct_data_source *source, const oct_input_desc *input, int32_t classes);
+
+OCT_API void oct_data_free(oct_data *d);
+OCT_API int64_t oct_data_count(const oct_data *d);
+OCT_API oct_dtype oct_data_dtype(const oct_data *d);
+OCT_API const oct_input_desc *oct_data_input(const oct_data *d);
+/** Borrowed; *count gets their number. */
+OCT_API const oct_class *oct_data_classes(const oct_data *d, int32_t *count);
+/** The part that is left (`first` false) or taken (`first` true) when a share f of the set, drawn by seed, is split off:
+ *  --val F. A view: d must outlive it. */
+OCT_API OCT_NODISCARD oct_data *oct_data_share(oct_data *d, double f, uint64_t seed, bool first);
+/** One image as the set stores it (HWC, dtype of the set) and its label. */
+OCT_API OCT_NODISCARD oct_status oct_data_get(oct_data *d, int64_t i, void *image, int32_t *label);
+/** The augmentation that the kind of set has by default: "crop4,flip" for cifar and folder, "none" elsewhere. */
+OCT_API const char *oct_data_default_augment(const oct_data *d);
+
+/** Decode one image file or buffer (JPEG, PNG, BMP) to the sizes and colour of `input` (resize, then centre crop; where
+ *  neither is set the image is resized to H x W as a whole). pixels: u8 [H,W,C]. */
+OCT_API OCT_NODISCARD oct_status oct_image_load(oct_ctx *ctx, const char *path, const oct_input_desc *input, uint8_t *pixels);
+OCT_API OCT_NODISCARD oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const char *where,
+                                                  const oct_input_desc *input, uint8_t *pixels);
+
+typedef struct oct_loader_opts {
+    int64_t batch;       /* 0: 64 */
+    bool shuffle;        /* permutation keyed by (seed, epoch) */
+    bool drop_last;      /* leave an incomplete last batch out */
+    uint64_t seed;       /* 0: the context's */
+    const char *augment; /* NULL or "none"; words crop4, crop8, flip, comma-separated */
+    bool no_prefetch;    /* default: one thread prepares the next batch */
+    const oct_input_desc *input; /* normalization; NULL: the set's */
+} oct_loader_opts;
+
+typedef struct oct_batch {
+    const oct_tensor *x;      /* f32 [n,H,W,C], normalized by the law; borrowed until the next call */
+    const oct_tensor *labels; /* s32 [n] */
+    int64_t first;            /* position of its first sample in the epoch's order */
+    int64_t step;             /* batch number in the epoch */
+} oct_batch;
+
+/** Batches of a set. The set must outlive it. Augmentation is keyed by (seed, epoch, sample). */
+OCT_API OCT_NODISCARD oct_loader *oct_loader_new(oct_data *d, const oct_loader_opts *opts);
+OCT_API void oct_loader_free(oct_loader *l);
+/** Begin an epoch at a batch (0: its start): what a resumed run calls. */
+OCT_API OCT_NODISCARD oct_status oct_loader_start(oct_loader *l, int32_t epoch, int64_t step);
+/** Next batch; *done is set and the batch untouched at the epoch's end. A failed sample is OCT_EFORMAT/EIO naming it. */
+OCT_API OCT_NODISCARD oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done);
+/** Batches per epoch. */
+OCT_API int64_t oct_loader_steps(const oct_loader *l);
+
+OCT_END_DECLS
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ * src/api.h - what every public header needs: visibility, must-use, C++ guards. */
+#ifndef OCT_SRC_API_H
+#define OCT_SRC_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define OCT_API __attribute__((visibility("default")))
+#define OCT_NODISCARD __attribute__((warn_unused_result))
+#define OCT_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define OCT_API
+#define OCT_NODISCARD
+#define OCT_PRINTF(f, a)
+#endif
+
+#ifdef __cplusplus
+#define OCT_BEGIN_DECLS extern "C" {
+#define OCT_END_DECLS }
+#else
+#define OCT_BEGIN_DECLS
+#define OCT_END_DECLS
+#endif
+
+/** For option fields whose default is not 0: OCT_NONE asks for a real 0 (design 3). */
+#define OCT_NONE (-1)
+
+#define OCT_VERSION_MAJOR 0
+#define OCT_VERSION_MINOR 1
+#define OCT_VERSION_PATCH 0
+#define OCT_VERSION "0.1.0"
+
+#endif

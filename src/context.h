@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ * src/context.h - a context: allocator, seed, threads, log. Everything is made in one; closing it frees all of it. */
+#ifndef OCT_SRC_CONTEXT_H
+#define OCT_SRC_CONTEXT_H
+
+#include "api.h"
+#include "status.h"
+
+OCT_BEGIN_DECLS
+
+typedef struct oct_ctx oct_ctx;
+
+typedef enum oct_log_level { OCT_LOG_ERROR, OCT_LOG_WARN, OCT_LOG_INFO, OCT_LOG_DEBUG } oct_log_level;
+typedef void (*oct_log_fn)(void *user, oct_log_level level, const char *line);
+
+/** The caller's allocator; both functions may be called from several threads. alloc returns memory aligned to 64 bytes or
+ *  NULL; free gets the size that alloc was asked for. */
+typedef struct oct_allocator {
+    void *(*alloc)(void *user, size_t bytes);
+    void (*free)(void *user, void *p, size_t bytes);
+    void *user;
+} oct_allocator;
+
+typedef struct oct_opts {
+    uint64_t seed;        /* 0: the fixed default, 1 */
+    int threads;          /* 0: one per available core; 1: serial */
+    oct_log_fn log;       /* NULL: silent */
+    void *log_user;
+    oct_allocator alloc;  /* zero: aligned C heap */
+    size_t max_bytes;     /* 0: no limit; beyond it allocations fail with OCT_ELIMIT */
+} oct_opts;
+
+/** Make a context. opts may be NULL (all defaults). NULL on failure (see oct_last_error): OCT_EUSAGE for bad options, a bad
+ *  OCT_CPU, or a rounding mode other than to-nearest; OCT_ENOMEM. A context may be used by one thread at a time. */
+OCT_API OCT_NODISCARD oct_ctx *oct_open(const oct_opts *opts);
+/** Free the context and everything that was made in it. NULL is fine. */
+OCT_API void oct_close(oct_ctx *ctx);
+
+/** OCT_OK, or the first failure of a constructor in this context since it was opened: expressions may nest and be
+ *  checked once at the end. */
+OCT_API oct_status oct_ctx_status(const oct_ctx *ctx);
+OCT_API uint64_t oct_ctx_seed(const oct_ctx *ctx);
+OCT_API int oct_ctx_threads(const oct_ctx *ctx);
+/** Name of the instruction set that kernels use: "ref", "avx2", ... (OCT_CPU caps it). */
+OCT_API const char *oct_ctx_isa(const oct_ctx *ctx);
+
+typedef struct oct_mem_stats {
+    size_t bytes;      /* held now */
+    size_t peak_bytes; /* most ever held */
+    uint64_t allocs;   /* number of allocations since oct_open */
+} oct_mem_stats;
+OCT_API oct_mem_stats oct_ctx_memory(const oct_ctx *ctx);
+
+OCT_END_DECLS
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * src/format/bytes.h - bounded reading of untrusted bytes, and whole-file input and atomic output.
+ *
+ * Every parser reads through octi_reader: one bound check, one place. Sizes are checked against the bytes that are really
+ * there before anything is allocated for them. */
+#ifndef OCT_SRC_FORMAT_BYTES_H
+#define OCT_SRC_FORMAT_BYTES_H
+
+#include "../tensor.h"
+
+OCT_BEGIN_DECLS
+
+typedef struct octi_reader {
+    const uint8_t *base;
+    size_t size, pos;
+    const char *where; /* file name for errors */
+} octi_reader;
+
+static inline size_t octi_left(const octi_reader *r) { return r->size - r->pos; }
+/** Take n bytes; NULL (recorded: OCT_EFORMAT naming `field` and the offset) where fewer are left. */
+const uint8_t *octi_take(octi_reader *r, size_t n, const char *field);
+oct_status octi_read_u8(octi_reader *r, uint8_t *v, const char *field);
+oct_status octi_read_u16le(octi_reader *r, uint16_t *v, const char *field);
+oct_status octi_read_u32le(octi_reader *r, uint32_t *v, const char *field);
+oct_status octi_read_u32be(octi_reader *r, uint32_t *v, const char *field);
+oct_status octi_read_u64le(octi_reader *r, uint64_t *v, const char *field);
+/** OCT_EFORMAT at a byte offset: "file: what at offset N: expected E, got G (hint)". */
+oct_status octi_bad_bytes(const octi_reader *r, size_t offset, const char *what, const char *expected, const char *got);
+
+/** A whole regular file in memory of the context (free with octi_free). OCT_EIO (missing, directory, not a regular file,
+ *  unreadable), OCT_ELIMIT above max_bytes (0: 4 GiB). */
+oct_status octi_file_read(oct_ctx *ctx, const char *path, size_t max_bytes, uint8_t **bytes, size_t *size);
+/** gzip-compressed bytes to plain ones; OCT_ELIMIT above max_bytes, OCT_EFORMAT for damage. Grows as data comes. */
+oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes, const char *where, uint8_t **out, size_t *out_size);
+
+/** Output file that appears whole or not at all: temporary in the same folder, checked writes, fsync, rename, fsync of
+ *  the folder. Until commit the old file stays byte-identical; abort leaves no trace. */
+typedef struct octi_file octi_file;
+octi_file *octi_file_create(oct_ctx *ctx, const char *path);
+oct_status octi_file_write(octi_file *f, const void *bytes, size_t size);
+/** Both free f; commit reports any failure since create (OCT_EIO, errno in words). */
+oct_status octi_file_commit(octi_file *f);
+void octi_file_abort(octi_file *f);
+/** The three calls above for bytes that are all there. */
+oct_status octi_file_save(oct_ctx *ctx, const char *path, const void *bytes, size_t size);
+
+/** Growing text or bytes in memory of the context. A failed append is remembered and reported by octi_text_status. */
+typedef struct octi_text {
+    oct_ctx *ctx;
+    char *data; /* NUL-terminated once anything was appended */
+    size_t size, cap;
+    oct_status status;
+} octi_text;
+void octi_text_bytes(octi_text *t, const void *bytes, size_t size);
+void octi_text_printf(octi_text *t, const char *format, ...) OCT_PRINTF(2, 3);
+void octi_text_free(octi_text *t);
+
+OCT_END_DECLS
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/graph.h"
+
+#include <string.h>
+
+#include "src/arena.h"
+#include "src/mem.h"
+
+static const struct op_row {
+    const char *name;
+    int least, most;
+    unsigned flags;
+} op_rows[OCT_OP_KIND_COUNT] = {
+#define F OCT_OPF_F
+#define Q OCT_OPF_Q
+#define G OCT_OPF_G
+#define B OCT_OPF_B
+#define OCT_OP(name, least, most, flags) {#name, least, most, flags},
+#include "src/op_kinds.def"
+#undef OCT_OP
+#undef F
+#undef Q
+#undef G
+#undef B
+};
+
+const char *oct_op_name(oct_op_kind k) { return (unsigned)k < OCT_OP_KIND_COUNT ? op_rows[k].name : "?"; }
+unsigned oct_op_flags(oct_op_kind k) { return (unsigned)k < OCT_OP_KIND_COUNT ? op_rows[k].flags : 0; }
+
+bool oct_op_from_name(const char *name, oct_op_kind *kind) {
+    for (int i = 0; i < OCT_OP_KIND_COUNT; i++)
+        if (!strcmp(op_rows[i].name, name)) return *kind = (oct_op_kind)i, true;
+    return false;
+}
+
+int32_t oct_graph_find_node(const oct_graph *g, const char *name) {
+    for (int32_t i = 0; i < g->node_count; i++)
+        if (!strcmp(g->nodes[i].name, name)) return i;
+    return -1;
+}
+
+int32_t oct_graph_find_value(const oct_graph *g, const char *name) {
+    for (int32_t i = 0; i < g->value_count; i++)
+        if (!strcmp(g->values[i].name, name)) return i;
+    return -1;
+}
+
+oct_graph *octi_graph_new(oct_ctx *ctx) {
+    oct_graph *g = octi_alloc(ctx, sizeof *g);
+    if (!g) return NULL;
+    g->ctx = ctx;
+    g->input = g->output = -1;
+    g->arena = octi_arena_new(ctx);
+    return g->arena ? g : (octi_free(ctx, g), NULL);
+}
+
+void octi_graph_reset(oct_graph *g) {
+    for (int32_t i = 0; i < g->value_count; i++) oct_tensor_unref(g->values[i].tensor);
+    for (int32_t i = 0; i < g->quantizer_count; i++) {
+        oct_quantizer *q = &g->quantizers[i];
+        oct_tensor *t[] = {q->scale, q->zero_point, q->min_val, q->max_val, q->enabled};
+        for (int k = 0; k < 5; k++) oct_tensor_unref(t[k]);
+    }
+    g->node_count = g->value_count = g->quantizer_count = 0;
+    g->input = g->output = -1;
+    octi_arena_reset(g->arena);
+}
+
+void octi_graph_free(oct_graph *g) {
+    if (!g) return;
+    octi_graph_reset(g);
+    octi_arena_free(g->arena);
+    octi_free(g->ctx, g->nodes);
+    octi_free(g->ctx, g->values);
+    octi_free(g->ctx, g->quantizers);
+    octi_free(g->ctx, g);
+}
+
+int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype, oct_shape shape,
+                             oct_tensor *tensor) {
+    if (octi_reserve(g->ctx, (void **)&g->values, &g->value_cap, (size_t)g->value_count + 1, sizeof *g->values) != OCT_OK) return -1;
+    const char *copy = octi_arena_strdup(g->arena, name);
+    if (!copy) return -1;
+    g->values[g->value_count] = (oct_value){copy, role, dtype, shape, oct_tensor_ref(tensor), -1, -1, false};
+    return g->value_count++;
+}
+
+int32_t octi_graph_add_node(oct_graph *g, oct_op_kind kind, const char *name, const oct_attrs *attr, const int32_t *in,
+                            int32_t nin, oct_dtype dtype, oct_shape shape) {
+    if (octi_reserve(g->ctx, (void **)&g->nodes, &g->node_cap, (size_t)g->node_count + 1, sizeof *g->nodes) != OCT_OK) return -1;
+    int32_t *list = octi_arena_calloc(g->arena, (size_t)nin, sizeof *list);
+    int32_t out = list ? octi_graph_add_value(g, name, OCT_VALUE_ACT, dtype, shape, NULL) : -1;
+    if (out < 0) return -1;
+    memcpy(list, in, (size_t)nin * sizeof *list);
+    g->values[out].producer = g->node_count;
+    g->nodes[g->node_count] = (oct_node){g->values[out].name, kind, attr ? *attr : (oct_attrs){.p = 0}, nin, list, out};
+    return g->node_count++;
+}
+
+int32_t octi_graph_add_quantizer(oct_graph *g, const oct_quantizer *q) {
+    if (octi_reserve(g->ctx, (void **)&g->quantizers, &g->quantizer_cap, (size_t)g->quantizer_count + 1, sizeof *g->quantizers) !=
+        OCT_OK)
+        return -1;
+    oct_quantizer c = *q;
+    c.name = octi_arena_strdup(g->arena, q->name);
+    c.observer = octi_arena_strdup(g->arena, q->observer ? q->observer : "");
+    if (!c.name || !c.observer) return -1;
+    oct_tensor *t[] = {q->scale, q->zero_point, q->min_val, q->max_val, q->enabled};
+    for (int k = 0; k < 5; k++) oct_tensor_ref(t[k]);
+    g->quantizers[g->quantizer_count] = c;
+    return g->quantizer_count++;
+}
+
+int32_t octi_graph_consumers(const oct_graph *g, int32_t value, int32_t *one) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < g->node_count; i++)
+        for (int32_t k = 0; k < g->nodes[i].nin; k++)
+            if (g->nodes[i].in[k] == value) {
+                n++;
+                if (one) *one = i;
+            }
+    return n;
+}
+
+static oct_status broken(const char *where, const char *what, const char *got) {
+    return octi_fail(OCT_EINTERNAL, where, what, NULL, got, "a pass left the graph broken");
+}
+
+oct_status octi_graph_verify(const oct_graph *g) {
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if ((unsigned)n->kind >= OCT_OP_KIND_COUNT) return broken(n->name, "unknown op kind", octi_fmt("%d", (int)n->kind));
+        const struct op_row *row = &op_rows[n->kind];
+        if (n->nin < row->least || n->nin > row->most)
+            return broken(n->name, octi_fmt("inputs of %s", row->name), octi_fmt("%d", n->nin));
+        for (int32_t k = 0; k < n->nin; k++) {
+            int32_t v = n->in[k];
+            if (v < -1 || v >= g->value_count || (v < 0 && k < row->least && row->most < 8))
+                return broken(n->name, "input index out of range", octi_fmt("%d", v));
+            if (v >= 0 && g->values[v].producer >= i) return broken(n->name, "input is made later", g->values[v].name);
+        }
+        if (n->out < 0 || n->out >= g->value_count || g->values[n->out].producer != i)
+            return broken(n->name, "output is not its own", NULL);
+    }
+    for (int32_t v = 0; v < g->value_count; v++) {
+        const oct_value *x = &g->values[v];
+        if (x->quantizer < -1 || x->quantizer >= g->quantizer_count) return broken(x->name, "quantizer index out of range", NULL);
+        bool holds = x->role == OCT_VALUE_PARAM || x->role == OCT_VALUE_BUFFER || x->role == OCT_VALUE_CONST;
+        if (holds != (x->tensor != NULL)) return broken(x->name, "tensor missing or unexpected", NULL);
+        if (oct_graph_find_value(g, x->name) != v) return broken(x->name, "name stands twice", NULL);
+    }
+    if (g->input < 0 || g->output < 0 || g->input >= g->value_count || g->output >= g->value_count)
+        return broken("graph", "input or output not set", NULL);
+    return OCT_OK;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ * src/graph.h - the one graph: what a tape records, passes rewrite, files hold and plans are made from.
+ *
+ * Values and nodes are kept in arrays and named by index. Nodes stand in execution order. A node has one output. The batch
+ * size is symbolic (OCT_BATCH in dim[0]) in a captured graph and concrete on a tape. */
+#ifndef OCT_SRC_GRAPH_H
+#define OCT_SRC_GRAPH_H
+
+#include "qparams.h"
+#include "tensor.h"
+
+OCT_BEGIN_DECLS
+
+typedef enum oct_op_kind {
+#define OCT_OP(name, least, most, flags) OCT_OP_##name,
+#include "op_kinds.def"
+#undef OCT_OP
+    OCT_OP_KIND_COUNT
+} oct_op_kind;
+
+enum oct_op_flags { OCT_OPF_F = 1, OCT_OPF_Q = 2, OCT_OPF_G = 4, OCT_OPF_B = 8 };
+
+/** Activation fused behind an op (attr.act). */
+typedef enum oct_act { OCT_ACT_NONE, OCT_ACT_RELU, OCT_ACT_RELU6 } oct_act;
+
+/** Attributes of every kind in one plain record; fields that a kind does not use are zero. */
+typedef struct oct_attrs {
+#define OCT_ATTR_I32(name, count) int32_t name[count];
+#define OCT_ATTR_F32(name) float name;
+#include "attr_fields.def"
+#undef OCT_ATTR_I32
+#undef OCT_ATTR_F32
+} oct_attrs;
+
+typedef enum oct_value_role {
+    OCT_VALUE_INPUT,
+    OCT_VALUE_PARAM,  /* moved by gradients */
+    OCT_VALUE_BUFFER, /* moved by the forward pass: batch-norm statistics */
+    OCT_VALUE_CONST,  /* never moves: G3's weights, biases, multipliers, tables */
+    OCT_VALUE_ACT     /* made by a node */
+} oct_value_role;
+
+typedef struct oct_value {
+    const char *name; /* unique in the graph: "conv1.weight", or the name of the node that makes it */
+    oct_value_role role;
+    oct_dtype dtype;
+    oct_shape shape;
+    oct_tensor *tensor; /* PARAM, BUFFER, CONST; else NULL */
+    int32_t quantizer;  /* index in the graph's quantizers, or -1: a float value */
+    int32_t producer;   /* node, or -1 */
+    bool frozen;        /* PARAM that training leaves alone */
+} oct_value;
+
+typedef struct oct_node {
+    const char *name; /* PyTorch's module path; nameless ops "<scope>.add", "<scope>.add_1" */
+    oct_op_kind kind;
+    oct_attrs attr;
+    int32_t nin;
+    int32_t *in; /* value indices, -1 where absent */
+    int32_t out;
+} oct_node;
+
+/** One set of qparams, shared by every value whose `quantizer` is its index (law 3). In G2 the observer's state goes with
+ *  it; in G3 only scale and zero_point are set. All tensors are in the net's registry. */
+typedef struct oct_quantizer {
+    const char *name; /* of the value that owns it */
+    oct_qspec spec;
+    const char *observer;   /* "minmax", "ema", ...; "fixed": never moves; "" in G3 */
+    oct_tensor *scale;      /* f32 [1], or [O] per channel */
+    oct_tensor *zero_point; /* s32, same shape */
+    oct_tensor *min_val, *max_val; /* f32, same shape: +inf, -inf before the first observation */
+    oct_tensor *enabled;           /* u8 [2]: observe, fake-quantize */
+} oct_quantizer;
+
+typedef struct oct_graph {
+    oct_ctx *ctx;
+    struct octi_arena *arena; /* names, input lists */
+    oct_node *nodes;
+    oct_value *values;
+    oct_quantizer *quantizers;
+    int32_t node_count, value_count, quantizer_count;
+    size_t node_cap, value_cap, quantizer_cap;
+    int32_t input, output; /* values; -1 until set */
+} oct_graph;
+
+OCT_API const char *oct_op_name(oct_op_kind kind);
+OCT_API unsigned oct_op_flags(oct_op_kind kind);
+/** false where no kind has that name. */
+OCT_API bool oct_op_from_name(const char *name, oct_op_kind *kind);
+/** Node or value by name; -1 where absent. */
+OCT_API int32_t oct_graph_find_node(const oct_graph *g, const char *name);
+OCT_API int32_t oct_graph_find_value(const oct_graph *g, const char *name);
+
+/* ---- for the library's own files ---- */
+
+oct_graph *octi_graph_new(oct_ctx *ctx);
+/** Drops its references to tensors too. */
+void octi_graph_free(oct_graph *g);
+/** Empty it, keep the memory. */
+void octi_graph_reset(oct_graph *g);
+/** Append a value (name copied, one reference to `tensor` taken); its index, or -1 (recorded). */
+int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype, oct_shape shape,
+                             oct_tensor *tensor);
+/** Append a node whose output is a new ACT value of the node's name; the node's index, or -1 (recorded). `in` is copied. */
+int32_t octi_graph_add_node(oct_graph *g, oct_op_kind kind, const char *name, const oct_attrs *attr, const int32_t *in,
+                            int32_t nin, oct_dtype dtype, oct_shape shape);
+/** Append a quantizer (strings copied, references taken); its index, or -1 (recorded). */
+int32_t octi_graph_add_quantizer(oct_graph *g, const oct_quantizer *q);
+/** Input k of a node, NULL where absent. */
+static inline oct_value *octi_node_in(const oct_graph *g, const oct_node *n, int k) {
+    return k < n->nin && n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
+}
+/** Number of nodes that read a value, and one of them. */
+int32_t octi_graph_consumers(const oct_graph *g, int32_t value, int32_t *one);
+/** Structure as a pass must leave it: indices in range, order topological, names unique, counts of inputs right, shapes as
+ *  ops infer them are checked in ops. OCT_EINTERNAL names the node. */
+oct_status octi_graph_verify(const oct_graph *g);
+
+OCT_END_DECLS
+#endif

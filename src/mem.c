@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT
+ * The context and its memory. Each block carries a 64-byte header in a doubly linked list, so that oct_close can free what
+ * the caller left: ownership of everything is the context's in the end. */
+#include "src/mem.h"
+
+#include <fenv.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/cpu.h"
+#include "src/threads.h"
+
+typedef struct block {
+    struct block *prev, *next;
+    size_t bytes; /* with the header */
+    uint64_t magic;
+    char pad[64 - 2 * sizeof(void *) - sizeof(size_t) - sizeof(uint64_t)];
+} block;
+
+_Static_assert(sizeof(block) == 64, "the header keeps the payload 64-byte aligned");
+
+static const uint64_t BLOCK_LIVE = 0x6f637465746c6976, BLOCK_FREED = 0x6f63746574646561;
+
+typedef struct closer {
+    struct closer *next;
+    void (*destroy)(void *);
+    void *object;
+} closer;
+
+struct oct_ctx {
+    oct_opts opts;
+    pthread_mutex_t lock;
+    block blocks; /* list head */
+    oct_mem_stats stats;
+    uint64_t fail_at; /* OCT_FAIL_ALLOC: the n-th allocation fails; 0 never */
+    closer *closers;
+    oct_status first_failure;
+    octi_threads *pool;
+    octi_sgemm_fn sgemm;
+};
+
+static void *heap_alloc(void *user, size_t bytes) {
+    (void)user;
+    void *p = NULL;
+    return posix_memalign(&p, 64, bytes) ? NULL : p;
+}
+
+static void heap_free(void *user, void *p, size_t bytes) {
+    (void)user, (void)bytes;
+    free(p);
+}
+
+void *octi_alloc_raw(oct_ctx *ctx, size_t bytes) {
+    size_t total, rounded;
+    if (!octi_add_size(bytes, sizeof(block) + 63, &rounded)) {
+        octi_fail(OCT_ELIMIT, "memory", "allocation size overflows", NULL, octi_fmt("%zu bytes", bytes), NULL);
+        return NULL;
+    }
+    total = rounded & ~(size_t)63;
+    pthread_mutex_lock(&ctx->lock);
+    bool inject = ++ctx->stats.allocs == ctx->fail_at;
+    bool over = ctx->opts.max_bytes && (total > ctx->opts.max_bytes || ctx->stats.bytes > ctx->opts.max_bytes - total);
+    size_t held = ctx->stats.bytes;
+    pthread_mutex_unlock(&ctx->lock);
+    if (over) {
+        octi_fail(OCT_ELIMIT, "memory", "over the context's max_bytes", octi_fmt("at most %zu bytes", ctx->opts.max_bytes),
+                  octi_fmt("%zu more on top of %zu", bytes, held), "raise .max_bytes or use a smaller batch");
+        return NULL;
+    }
+    block *b = inject ? NULL : ctx->opts.alloc.alloc(ctx->opts.alloc.user, total);
+    if (!b) {
+        octi_fail(OCT_ENOMEM, "memory", "allocation failed", NULL, octi_fmt("%zu bytes", bytes), NULL);
+        return NULL;
+    }
+    b->bytes = total;
+    b->magic = BLOCK_LIVE;
+    pthread_mutex_lock(&ctx->lock);
+    b->prev = &ctx->blocks;
+    b->next = ctx->blocks.next;
+    b->next->prev = b;
+    ctx->blocks.next = b;
+    ctx->stats.bytes += total;
+    if (ctx->stats.bytes > ctx->stats.peak_bytes) ctx->stats.peak_bytes = ctx->stats.bytes;
+    pthread_mutex_unlock(&ctx->lock);
+    return b + 1;
+}
+
+void *octi_alloc(oct_ctx *ctx, size_t bytes) {
+    void *p = octi_alloc_raw(ctx, bytes);
+    if (p) memset(p, 0, bytes);
+    return p;
+}
+
+void *octi_calloc(oct_ctx *ctx, size_t n, size_t size) {
+    size_t bytes;
+    if (!octi_mul_size(n, size, &bytes)) {
+        octi_fail(OCT_ELIMIT, "memory", "allocation size overflows", NULL, octi_fmt("%zu x %zu bytes", n, size), NULL);
+        return NULL;
+    }
+    return octi_alloc(ctx, bytes);
+}
+
+void octi_free(oct_ctx *ctx, void *p) {
+    if (!p) return;
+    block *b = (block *)p - 1;
+    if (b->magic != BLOCK_LIVE) return; /* freed before: harmless */
+    b->magic = BLOCK_FREED;
+    pthread_mutex_lock(&ctx->lock);
+    b->prev->next = b->next;
+    b->next->prev = b->prev;
+    ctx->stats.bytes -= b->bytes;
+    pthread_mutex_unlock(&ctx->lock);
+    ctx->opts.alloc.free(ctx->opts.alloc.user, b, b->bytes);
+}
+
+void *octi_realloc(oct_ctx *ctx, void *p, size_t bytes) {
+    size_t old = p ? ((block *)p - 1)->bytes - sizeof(block) : 0;
+    if (p && bytes <= old) return p;
+    char *q = octi_alloc_raw(ctx, bytes);
+    if (!q) return NULL;
+    if (p) memcpy(q, p, old);
+    memset(q + old, 0, bytes - old);
+    octi_free(ctx, p);
+    return q;
+}
+
+oct_status octi_reserve(oct_ctx *ctx, void **items, size_t *capacity, size_t need, size_t item_bytes) {
+    if (need <= *capacity) return OCT_OK;
+    size_t cap = *capacity < 8 ? 8 : *capacity, bytes;
+    while (cap < need)
+        if (!octi_mul_size(cap, 2, &cap)) return octi_fail(OCT_ELIMIT, "memory", "array too long", NULL, NULL, NULL);
+    if (!octi_mul_size(cap, item_bytes, &bytes)) return octi_fail(OCT_ELIMIT, "memory", "array too long", NULL, NULL, NULL);
+    void *p = octi_realloc(ctx, *items, bytes);
+    if (!p) return oct_last_error()->code;
+    *items = p;
+    *capacity = cap;
+    return OCT_OK;
+}
+
+char *octi_strdup(oct_ctx *ctx, const char *s) {
+    size_t n = strlen(s) + 1;
+    char *p = octi_alloc_raw(ctx, n);
+    return p ? memcpy(p, s, n) : NULL;
+}
+
+char *octi_asprintf(oct_ctx *ctx, const char *format, ...) {
+    va_list ap, again;
+    va_start(ap, format);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, format, ap);
+    va_end(ap);
+    char *p = n < 0 ? NULL : octi_alloc_raw(ctx, (size_t)n + 1);
+    if (p) vsnprintf(p, (size_t)n + 1, format, again);
+    va_end(again);
+    return p;
+}
+
+oct_status octi_on_close(oct_ctx *ctx, void (*destroy)(void *), void *object) {
+    closer *c = octi_alloc(ctx, sizeof *c);
+    if (!c) return oct_last_error()->code;
+    *c = (closer){ctx->closers, destroy, object};
+    ctx->closers = c;
+    return OCT_OK;
+}
+
+void octi_on_close_cancel(oct_ctx *ctx, void *object) {
+    for (closer **p = &ctx->closers; *p; p = &(*p)->next)
+        if ((*p)->object == object) {
+            closer *dead = *p;
+            *p = dead->next;
+            octi_free(ctx, dead);
+            return;
+        }
+}
+
+oct_ctx *oct_open(const oct_opts *opts) {
+    oct_opts o = opts ? *opts : (oct_opts){0};
+    if (fegetround() != FE_TONEAREST) {
+        octi_fail(OCT_EUSAGE, "oct_open", "floating-point rounding mode", "round to nearest", "another mode",
+                  "call fesetround(FE_TONEAREST)");
+        return NULL;
+    }
+    if (o.threads < 0 || o.threads > OCTI_MAX_THREADS) {
+        octi_fail(OCT_EUSAGE, "oct_open", "threads out of range", octi_fmt("0 to %d", OCTI_MAX_THREADS),
+                  octi_fmt("%d", o.threads), "0 means one per core");
+        return NULL;
+    }
+    if (!o.alloc.alloc != !o.alloc.free) {
+        octi_fail(OCT_EUSAGE, "oct_open", "allocator needs both alloc and free", NULL, NULL, NULL);
+        return NULL;
+    }
+    if (octi_cpu_init() != OCT_OK) return NULL;
+    if (!o.alloc.alloc) o.alloc = (oct_allocator){heap_alloc, heap_free, NULL};
+    if (!o.seed) o.seed = 1;
+    if (!o.threads) o.threads = octi_cpu_count();
+    oct_ctx *ctx = o.alloc.alloc(o.alloc.user, sizeof *ctx);
+    if (!ctx) {
+        octi_fail(OCT_ENOMEM, "oct_open", "allocation failed", NULL, octi_fmt("%zu bytes", sizeof *ctx), NULL);
+        return NULL;
+    }
+    memset(ctx, 0, sizeof *ctx);
+    ctx->opts = o;
+    ctx->blocks.prev = ctx->blocks.next = &ctx->blocks;
+    pthread_mutex_init(&ctx->lock, NULL);
+    const char *fail = getenv("OCT_FAIL_ALLOC");
+    if (fail) ctx->fail_at = strtoull(fail, NULL, 10);
+    if (o.threads > 1 && !(ctx->pool = octi_threads_new(ctx, o.threads))) {
+        oct_close(ctx);
+        return NULL;
+    }
+    return ctx;
+}
+
+void oct_close(oct_ctx *ctx) {
+    if (!ctx) return;
+    while (ctx->closers) {
+        closer c = *ctx->closers;
+        octi_free(ctx, ctx->closers);
+        ctx->closers = c.next;
+        c.destroy(c.object);
+    }
+    octi_threads_free(ctx->pool);
+    while (ctx->blocks.next != &ctx->blocks) octi_free(ctx, ctx->blocks.next + 1);
+    pthread_mutex_destroy(&ctx->lock);
+    oct_allocator a = ctx->opts.alloc;
+    a.free(a.user, ctx, sizeof *ctx);
+}
+
+void octi_ctx_failed(oct_ctx *ctx) {
+    if (ctx->first_failure == OCT_OK) ctx->first_failure = oct_last_error()->code;
+}
+
+void octi_log(oct_ctx *ctx, oct_log_level level, const char *format, ...) {
+    if (!ctx->opts.log) return;
+    char line[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(line, sizeof line, format, ap);
+    va_end(ap);
+    ctx->opts.log(ctx->opts.log_user, level, line);
+}
+
+oct_status oct_ctx_status(const oct_ctx *ctx) { return ctx->first_failure; }
+uint64_t oct_ctx_seed(const oct_ctx *ctx) { return ctx->opts.seed; }
+int oct_ctx_threads(const oct_ctx *ctx) { return ctx->opts.threads; }
+oct_mem_stats oct_ctx_memory(const oct_ctx *ctx) { return ctx->stats; }
+const char *oct_ctx_isa(const oct_ctx *ctx) { return (void)ctx, octi_cpu_level_name(octi_cpu_level()); }
+void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn) { ctx->sgemm = fn; }
+octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx) { return ctx->sgemm; }
+octi_threads *octi_ctx_pool(const oct_ctx *ctx) { return ctx->pool; }

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/net.h"
+
+#include <string.h>
+
+#include "src/arena.h"
+#include "src/mem.h"
+
+oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage) {
+    oct_net *net = octi_alloc(ctx, sizeof *net);
+    if (!net) return NULL;
+    net->ctx = ctx;
+    net->stage = stage;
+    net->model = "custom";
+    net->target = "";
+    net->graph = octi_graph_new(ctx);
+    return net->graph ? net : (octi_free(ctx, net), NULL);
+}
+
+void oct_net_free(oct_net *net) {
+    if (!net) return;
+    for (int32_t i = 0; i < net->tensor_count; i++) oct_tensor_unref(net->tensors[i].tensor);
+    octi_free(net->ctx, net->tensors);
+    octi_free(net->ctx, net->classes);
+    octi_graph_free(net->graph);
+    octi_free(net->ctx, net);
+}
+
+oct_tensor *oct_net_tensor(const oct_net *net, const char *name) {
+    for (int32_t i = 0; i < net->tensor_count; i++)
+        if (!strcmp(net->tensors[i].name, name)) return net->tensors[i].tensor;
+    return NULL;
+}
+
+oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role, oct_tensor *tensor) {
+    if (oct_net_tensor(net, name)) return octi_fail(OCT_EINTERNAL, name, "tensor name stands twice", NULL, NULL, NULL);
+    OCT_TRY(octi_reserve(net->ctx, (void **)&net->tensors, &net->tensor_cap, (size_t)net->tensor_count + 1, sizeof *net->tensors));
+    const char *copy = octi_arena_strdup(net->graph->arena, name);
+    if (!copy) return oct_last_error()->code;
+    net->tensors[net->tensor_count++] = (oct_named_tensor){copy, role, oct_tensor_ref(tensor)};
+    return OCT_OK;
+}
+
+oct_status oct_net_set_input(oct_net *net, const oct_input_desc *in) {
+    if (in->channels < 1 || in->channels > 4 || in->height < 1 || in->width < 1 || !(in->div > 0))
+        return octi_fail(OCT_EUSAGE, "input", "description out of range", "1 to 4 channels, sides >= 1, div > 0",
+                         octi_fmt("C %d, H %d, W %d, div %g", in->channels, in->height, in->width, in->div), NULL);
+    for (int c = 0; c < in->channels; c++)
+        if (!(in->std[c] > 0)) return octi_fail(OCT_EUSAGE, "input", "std out of range", "> 0", octi_fmt("%g", in->std[c]), NULL);
+    net->input = *in;
+    return OCT_OK;
+}
+
+oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t count) {
+    oct_class *list = octi_calloc(net->ctx, (size_t)count, sizeof *list);
+    if (!list) return oct_last_error()->code;
+    for (int32_t i = 0; i < count; i++) {
+        list[i].id = octi_arena_strdup(net->graph->arena, classes[i].id);
+        list[i].name = octi_arena_strdup(net->graph->arena, classes[i].name ? classes[i].name : classes[i].id);
+        if (!list[i].id || !list[i].name) return octi_free(net->ctx, list), oct_last_error()->code;
+    }
+    octi_free(net->ctx, net->classes);
+    net->classes = list;
+    net->class_count = count;
+    return OCT_OK;
+}
+
+oct_status octi_net_copy_meta(oct_net *net, const oct_net *from) {
+    net->input = from->input;
+    net->model = octi_arena_strdup(net->graph->arena, from->model);
+    net->target = octi_arena_strdup(net->graph->arena, from->target);
+    if (!net->model || !net->target) return oct_last_error()->code;
+    return oct_net_set_classes(net, from->classes, from->class_count);
+}
+
+static oct_tensor *own(oct_net *net, oct_tensor *t) {
+    return t ? oct_tensor_copy(net->ctx, t) : NULL;
+}
+
+/* Registry entry of `from` that holds t; the copy that `to` registered under the same name. */
+static oct_tensor *twin(oct_net *to, const oct_net *from, const oct_tensor *t) {
+    for (int32_t i = 0; t && i < from->tensor_count; i++)
+        if (from->tensors[i].tensor == t) return oct_net_tensor(to, from->tensors[i].name);
+    return NULL;
+}
+
+static oct_status clone_into(oct_net *c, const oct_net *net) {
+    OCT_TRY(octi_net_copy_meta(c, net));
+    for (int32_t i = 0; i < net->tensor_count; i++) {
+        oct_tensor *t = own(c, net->tensors[i].tensor);
+        if (!t) return oct_last_error()->code;
+        oct_status s = octi_net_register(c, net->tensors[i].name, net->tensors[i].role, t);
+        oct_tensor_unref(t);
+        OCT_TRY(s);
+    }
+    const oct_graph *g = net->graph;
+    for (int32_t i = 0; i < g->quantizer_count; i++) {
+        oct_quantizer q = g->quantizers[i];
+        q.scale = twin(c, net, q.scale);
+        q.zero_point = twin(c, net, q.zero_point);
+        q.min_val = twin(c, net, q.min_val);
+        q.max_val = twin(c, net, q.max_val);
+        q.enabled = twin(c, net, q.enabled);
+        if (octi_graph_add_quantizer(c->graph, &q) < 0) return oct_last_error()->code;
+    }
+    for (int32_t i = 0; i < g->value_count; i++) {
+        const oct_value *v = &g->values[i];
+        int32_t k = octi_graph_add_value(c->graph, v->name, v->role, v->dtype, v->shape, twin(c, net, v->tensor));
+        if (k < 0) return oct_last_error()->code;
+        c->graph->values[k].quantizer = v->quantizer;
+        c->graph->values[k].producer = v->producer;
+        c->graph->values[k].frozen = v->frozen;
+    }
+    /* values are copied whole, so nodes keep their indices */
+    OCT_TRY(octi_reserve(c->ctx, (void **)&c->graph->nodes, &c->graph->node_cap, (size_t)g->node_count, sizeof(oct_node)));
+    for (int32_t i = 0; i < g->node_count; i++) {
+        oct_node n = g->nodes[i];
+        int32_t *in = octi_arena_calloc(c->graph->arena, (size_t)n.nin, sizeof *in);
+        if (!in) return oct_last_error()->code;
+        memcpy(in, n.in, (size_t)n.nin * sizeof *in);
+        n.in = in;
+        n.name = c->graph->values[n.out].name;
+        c->graph->nodes[c->graph->node_count++] = n;
+    }
+    c->graph->input = g->input;
+    c->graph->output = g->output;
+    return OCT_OK;
+}
+
+oct_net *octi_net_clone(const oct_net *net) {
+    oct_net *c = octi_net_new(net->ctx, net->stage);
+    if (c && clone_into(c, net) != OCT_OK) {
+        oct_net_free(c);
+        return NULL;
+    }
+    return c;
+}

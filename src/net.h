@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ * src/net.h - the one model: graph + named tensors + description of the input + classes (design 2). */
+#ifndef OCT_SRC_NET_H
+#define OCT_SRC_NET_H
+
+#include "graph.h"
+
+OCT_BEGIN_DECLS
+
+/** Where a net stands in its life (design 2). */
+typedef enum oct_stage { OCT_STAGE_FLOAT, OCT_STAGE_FUSED, OCT_STAGE_PREPARED, OCT_STAGE_INT8 } oct_stage;
+
+typedef enum oct_color { OCT_COLOR_GREY, OCT_COLOR_RGB, OCT_COLOR_BGR } oct_color;
+
+/** How pixels become the net's input: x = ((float)p / div - mean[c]) / std[c] (law 13). */
+typedef struct oct_input_desc {
+    int32_t channels, height, width; /* C, H, W */
+    oct_color color;
+    int32_t resize; /* shorter side before the crop; 0: none */
+    int32_t crop;   /* centre crop, square; 0: none */
+    float div;      /* 255 for pixels; 1 leaves arrays as they are */
+    float mean[4], std[4];
+} oct_input_desc;
+
+typedef struct oct_class {
+    const char *id;   /* folder name or number */
+    const char *name; /* readable; the id where none is known */
+} oct_class;
+
+typedef enum oct_tensor_role {
+    OCT_ROLE_PARAM,    /* moved by gradients */
+    OCT_ROLE_BUFFER,   /* batch-norm statistics */
+    OCT_ROLE_QPARAM,   /* scale, zero_point */
+    OCT_ROLE_OBSERVER, /* observer statistics and switches */
+    OCT_ROLE_CONST     /* G3 */
+} oct_tensor_role;
+
+typedef struct oct_named_tensor {
+    const char *name;
+    oct_tensor_role role;
+    oct_tensor *tensor;
+} oct_named_tensor;
+
+/** A net. The fields may be read. Passes return a new net and leave the old one as it was. */
+typedef struct oct_net {
+    oct_ctx *ctx;
+    oct_stage stage;
+    oct_graph *graph;
+    oct_named_tensor *tensors; /* the registry: all that training moves */
+    int32_t tensor_count;
+    size_t tensor_cap;
+    oct_input_desc input;
+    oct_class *classes;
+    int32_t class_count;
+    const char *model;  /* zoo name, or "custom" */
+    const char *target; /* preset of the quantization, "" for float nets */
+} oct_net;
+
+/** Drop a net. NULL is fine. */
+OCT_API void oct_net_free(oct_net *net);
+/** Registered tensor by name ("conv1.weight", "conv1.activation_post_process.scale"); borrowed, NULL where absent. */
+OCT_API oct_tensor *oct_net_tensor(const oct_net *net, const char *name);
+OCT_API OCT_NODISCARD oct_status oct_net_set_input(oct_net *net, const oct_input_desc *input);
+/** Copies the strings. */
+OCT_API OCT_NODISCARD oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t count);
+
+/* ---- for the library's own files ---- */
+
+oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
+/** A deep copy: its tensors are its own. */
+oct_net *octi_net_clone(const oct_net *net);
+/** Register a tensor under a name (copied, one reference taken). OCT_EINTERNAL where the name is taken. */
+oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role, oct_tensor *tensor);
+/** Copy input description, classes, model and target from another net. */
+oct_status octi_net_copy_meta(oct_net *net, const oct_net *from);
+
+OCT_END_DECLS
+#endif

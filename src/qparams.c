@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/qparams.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "src/qround.h"
+
+oct_qspec oct_qspec_activation(int bits, bool reduce_range) {
+    int32_t top = (1 << bits) - 1;
+    return (oct_qspec){.bits = bits, .qmin = 0, .qmax = reduce_range ? top / 2 : top};
+}
+
+oct_qspec oct_qspec_weight(int bits, bool per_channel) {
+    int32_t top = (1 << (bits - 1)) - 1;
+    return (oct_qspec){.bits = bits, .qmin = -top, .qmax = top, .symmetric = true, .per_channel = per_channel};
+}
+
+oct_status oct_qparams_from_range(const oct_qspec *q, float min, float max, const char *where, float *scale, int32_t *zero_point) {
+    if (!(min <= max))
+        return octi_fail(OCT_EQPARAMS, where, "no range was observed", "min <= max", octi_fmt("min %g, max %g", min, max),
+                         "calibrate or train before converting");
+    float lo = fminf(min, 0.0f), hi = fmaxf(max, 0.0f);
+    lo = fmaxf(lo, -FLT_MAX);
+    hi = fminf(hi, FLT_MAX);
+    if (q->symmetric) {
+        float s = fmaxf(-lo, hi) / ((float)(q->qmax - q->qmin) / 2.0f);
+        *scale = fmaxf(s, OCT_SCALE_MIN);
+        *zero_point = q->qmin < 0 ? 0 : (q->qmin + q->qmax + 1) / 2;
+        return OCT_OK;
+    }
+    float s = fminf(hi - lo, FLT_MAX) / (float)(q->qmax - q->qmin);
+    s = fmaxf(s, OCT_SCALE_MIN);
+    *scale = s;
+    *zero_point = octq_clamp((float)q->qmin - octq_rne(lo / s), q->qmin, q->qmax, q->qmin);
+    return OCT_OK;
+}
+
+oct_status oct_qparams_check(const oct_qspec *q, float scale, int32_t zero_point, const char *where) {
+    if (!(scale > 0.0f) || !isfinite(scale))
+        return octi_fail(OCT_EQPARAMS, where, "scale out of range", "finite and > 0", octi_fmt("%g", scale), NULL);
+    if (zero_point < q->qmin || zero_point > q->qmax)
+        return octi_fail(OCT_EQPARAMS, where, "zero point outside the codes", octi_fmt("%d to %d", q->qmin, q->qmax),
+                         octi_fmt("%d", zero_point), NULL);
+    return OCT_OK;
+}
+
+float oct_fold_factor(float gamma, float var, float eps) {
+    double f = (double)gamma / sqrt((double)var + (double)eps);
+    if (fabs(f) < 0x1p-20) f = f < 0 ? -0x1p-20 : 0x1p-20;
+    return (float)f;
+}
+
+float oct_fold_bias(float bias, float mean, float factor, float beta) {
+    return (float)(((double)bias - (double)mean) * (double)factor + (double)beta);
+}
+
+float oct_weight_scale(const oct_qspec *q, float amax, float bias, float s_x) {
+    float s = fmaxf(amax / ((float)(q->qmax - q->qmin) / 2.0f), OCT_SCALE_MIN);
+    if (s_x > 0) s = fmaxf(s, (float)(fabs((double)bias) / ((double)s_x * 0x1p30)));
+    return s;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ * src/qround.h - the number law: the one definition of every rounding rule (design, section 4).
+ *
+ * Static inline and free of everything but C headers, so that kernels and their SIMD twins can include it. Every SIMD
+ * twin is tested equal to these functions over all codes. The C runtime's rounding mode must be round-to-nearest-even
+ * (the default); oct_open() refuses to run otherwise. Compiled with -ffp-contract=off everywhere. */
+#ifndef OCT_SRC_QROUND_H
+#define OCT_SRC_QROUND_H
+
+#include <math.h>
+#include <stdint.h>
+
+/** Round half to even to a float; rintf in the default rounding mode. */
+static inline float octq_rne(float v) { return rintf(v); }
+
+/** Clamp a rounded float (already an integer, NaN or infinite) to codes; NaN gives `nan_code`. Clamps in float before
+ *  converting, so nothing overflows. lo and hi must be exact in float (|code| < 2^24). */
+static inline int32_t octq_clamp(float v, int32_t lo, int32_t hi, int32_t nan_code) {
+    if (v != v) return nan_code;
+    if (v <= (float)lo) return lo;
+    if (v >= (float)hi) return hi;
+    return (int32_t)v;
+}
+
+/** Law 1: clamp(rne(x / s) + z, qmin, qmax): true division, z added after rounding; NaN -> z, +inf -> qmax, -inf -> qmin. */
+static inline int32_t octq_quantize(float x, float s, int32_t z, int32_t qmin, int32_t qmax) {
+    return octq_clamp(octq_rne(x / s) + (float)z, qmin, qmax, z);
+}
+
+/** s * (q - z): the float that a code stands for. */
+static inline float octq_dequantize(int32_t q, float s, int32_t z) { return s * (float)(q - z); }
+
+/** Law 7: clamp(rne((float)acc * m) + z, lo, hi). m is positive and finite. */
+static inline int32_t octq_requant(int32_t acc, float m, int32_t z, int32_t lo, int32_t hi) {
+    return octq_clamp(octq_rne((float)acc * m) + (float)z, lo, hi, z);
+}
+
+/** Law 7: the multiplier of a product: (float)((double)s_x * s_w / s_y). */
+static inline float octq_multiplier(float s_x, float s_w, float s_y) {
+    return (float)((double)s_x * (double)s_w / (double)s_y);
+}
+
+/** Law 8: the multiplier of one operand, s_x / s_y, computed in double and rounded once. */
+static inline float octq_ratio(float s_x, float s_y) { return (float)((double)s_x / (double)s_y); }
+
+/** Law 6: s32 bias rne(b / (s_x * s_w)). The caller's scale floor (law 5) keeps it inside +-2^30; NaN gives 0. */
+static inline int32_t octq_bias(float b, float s_x, float s_w) {
+    double v = rint((double)b / ((double)s_x * (double)s_w));
+    if (v != v) return 0;
+    if (v <= -2147483647.0) return -2147483647;
+    if (v >= 2147483647.0) return 2147483647;
+    return (int32_t)v;
+}
+
+/** Law 8, requantize and members of cat: clamp(rne((float)(q - z_i) * m_i) + z_y). */
+static inline int32_t octq_rescale(int32_t q, int32_t zi, float m, int32_t zy, int32_t lo, int32_t hi) {
+    return octq_clamp(octq_rne((float)(q - zi) * m) + (float)zy, lo, hi, zy);
+}
+
+/** Law 8, add: clamp(rne((a - z_a) * m_a + (b - z_b) * m_b) + z_y); both products and the sum in fp32, no FMA. */
+static inline int32_t octq_add(int32_t a, int32_t za, float ma, int32_t b, int32_t zb, float mb, int32_t zy, int32_t lo,
+                               int32_t hi) {
+    float pa = (float)(a - za) * ma, pb = (float)(b - zb) * mb;
+    return octq_clamp(octq_rne(pa + pb) + (float)zy, lo, hi, zy);
+}
+
+/** Law 8, mul: clamp(rne((float)((a - z_a) * (b - z_b)) * m) + z_y). */
+static inline int32_t octq_mul(int32_t a, int32_t za, int32_t b, int32_t zb, float m, int32_t zy, int32_t lo, int32_t hi) {
+    return octq_requant((a - za) * (b - zb), m, zy, lo, hi);
+}
+
+/** Law 8, average: the multiplier for n cells, (float)(s_x / (n * s_y)); the code is octq_requant(sum(q - z), m_n, ...). */
+static inline float octq_mean_multiplier(float s_x, float s_y, int64_t n) {
+    return (float)((double)s_x / ((double)n * (double)s_y));
+}
+
+/** Law 13: a pixel as the net sees it, in this order: divide, subtract, divide. */
+static inline float octq_pixel(uint8_t p, float div, float mean, float std) { return ((float)p / div - mean) / std; }
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FIELD_BYTES = 256, MESSAGE_BYTES = 1400, FMT_SLOTS = 8 };
+
+typedef struct record {
+    oct_error err;
+    char field[5][FIELD_BYTES];
+    char message[MESSAGE_BYTES];
+    char fmt[FMT_SLOTS][FIELD_BYTES];
+    unsigned next_fmt;
+} record;
+
+static _Thread_local record t_record;
+
+static record *thread_record(void) {
+    record *r = &t_record;
+    if (!r->err.where) r->err = (oct_error){OCT_OK, "", "", "", "", ""};
+    return r;
+}
+
+static const char *const status_texts[OCT_STATUS_COUNT] = {
+#define OCT_STATUS(name, exit_code, text) text,
+#include "src/status.def"
+#undef OCT_STATUS
+};
+
+static const int exit_codes[OCT_STATUS_COUNT] = {
+#define OCT_STATUS(name, exit_code, text) exit_code,
+#include "src/status.def"
+#undef OCT_STATUS
+};
+
+const char *oct_status_text(oct_status s) {
+    return (unsigned)s < OCT_STATUS_COUNT ? status_texts[s] : "unknown status";
+}
+
+int oct_status_exit_code(oct_status s) { return (unsigned)s < OCT_STATUS_COUNT ? exit_codes[s] : 7; }
+
+const oct_error *oct_last_error(void) { return &thread_record()->err; }
+
+void oct_clear_error(void) { thread_record()->err = (oct_error){OCT_OK, "", "", "", "", ""}; }
+
+/* Bytes of untrusted files end up here: control characters must not reach a terminal. UTF-8 passes. */
+static const char *copy_clean(char dst[FIELD_BYTES], const char *src) {
+    size_t n = 0;
+    for (; src && src[n] && n < FIELD_BYTES - 1; n++) {
+        unsigned char c = (unsigned char)src[n];
+        dst[n] = (c < 0x20 || c == 0x7f) ? '?' : (char)c;
+    }
+    dst[n] = 0;
+    return dst;
+}
+
+oct_status octi_fail(oct_status code, const char *where, const char *what, const char *expected, const char *got,
+                     const char *hint) {
+    record *r = thread_record();
+    /* An argument may point into the record itself (a frame that wraps the failure below it): copy first. */
+    char tmp[5][FIELD_BYTES];
+    const char *src[5] = {where, what ? what : oct_status_text(code), expected, got, hint};
+    for (int i = 0; i < 5; i++) copy_clean(tmp[i], src[i]);
+    memcpy(r->field, tmp, sizeof tmp);
+    r->err = (oct_error){code, r->field[0], r->field[1], r->field[2], r->field[3], r->field[4]};
+    return code;
+}
+
+void octi_error_set(const oct_error *e) { (void)octi_fail(e->code, e->where, e->what, e->expected, e->got, e->hint); }
+
+const char *octi_fmt(const char *format, ...) {
+    record *r = thread_record();
+    char *dst = r->fmt[r->next_fmt++ % FMT_SLOTS];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(dst, FIELD_BYTES, format, ap);
+    va_end(ap);
+    return dst;
+}
+
+const char *oct_error_message(void) {
+    record *r = thread_record();
+    const oct_error *e = &r->err;
+    if (e->code == OCT_OK) return oct_status_text(OCT_OK);
+    int n = snprintf(r->message, MESSAGE_BYTES, "%s%s%s", e->where, *e->where ? ": " : "", e->what);
+    if (*e->expected) n += snprintf(r->message + n, (size_t)(MESSAGE_BYTES - n), ": expected %s", e->expected);
+    if (*e->got) n += snprintf(r->message + n, (size_t)(MESSAGE_BYTES - n), "%s got %s", *e->expected ? "," : ":", e->got);
+    if (*e->hint) snprintf(r->message + n, (size_t)(MESSAGE_BYTES - n), " (%s)", e->hint);
+    return r->message;
+}

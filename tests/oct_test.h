@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ * tests/oct_test.h - the few things that every test program shares. */
+#ifndef OCT_TESTS_OCT_TEST_H
+#define OCT_TESTS_OCT_TEST_H
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/context.h"
+#include "src/status.h"
+
+/** The call must succeed; else its error message is the failure. */
+#define ck_ok(call) ck_assert_msg((call) == OCT_OK, "%s: %s", #call, oct_error_message())
+/** The call must fail with status `want`, and the message must contain `text`. */
+#define ck_fails(want, text, call)                                                                                     \
+    do {                                                                                                               \
+        oct_clear_error();                                                                                             \
+        ck_assert_int_eq((call), (want));                                                                              \
+        ck_assert_int_eq(oct_last_error()->code, (want));                                                              \
+        ck_assert_msg(strstr(oct_error_message(), (text)) != NULL, "message \"%s\" lacks \"%s\"", oct_error_message(), text); \
+    } while (0)
+#define ck_not_null(p) ck_assert_msg((p) != NULL, "%s: %s", #p, oct_error_message())
+
+/** Folder of a data set in $OCTET_DATA or beside the checkout; NULL (and a printed word) where it is absent. */
+static inline const char *test_data(const char *name) {
+    static char path[1024];
+    const char *env = getenv("OCTET_DATA");
+    const char *roots[] = {env ? env : "", OCT_SOURCE_DIR "/../shared/data", "/tmp/octet-data"};
+    for (int i = 0; i < 3; i++) {
+        if (!*roots[i]) continue;
+        snprintf(path, sizeof path, "%s/%s", roots[i], name);
+        if (!access(path, R_OK)) return path;
+    }
+    printf("skipped: %s is not there (set OCTET_DATA)\n", name);
+    return NULL;
+}
+
+/** main of a test program: runs one suite of one case made of the listed tests. */
+#define OCT_TEST_MAIN(name, ...)                                                                                       \
+    int main(void) {                                                                                                   \
+        Suite *suite = suite_create(name);                                                                             \
+        TCase *tc = tcase_create(name);                                                                                \
+        tcase_set_timeout(tc, 0);                                                                                      \
+        const TTest *const tests[] = {__VA_ARGS__};                                                                    \
+        for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(tc, tests[i]);                        \
+        suite_add_tcase(suite, tc);                                                                                    \
+        SRunner *runner = srunner_create(suite);                                                                       \
+        srunner_run_all(runner, CK_NORMAL);                                                                            \
+        int failed = srunner_ntests_failed(runner);                                                                    \
+        srunner_free(runner);                                                                                          \
+        return failed ? 1 : 0;                                                                                         \
+    }
+
+#endif

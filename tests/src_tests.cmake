@@ -1,0 +1,3 @@
+octet_test(test_base)
+octet_test(test_law)
+add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/tools/check_layers)

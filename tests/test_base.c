@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ * status, memory, arena, tensor, rng, threads, graph. */
+#include "tests/oct_test.h"
+
+#include <stdatomic.h>
+
+#include "src/arena.h"
+#include "src/mem.h"
+#include "src/net.h"
+#include "src/rng.h"
+#include "src/threads.h"
+
+START_TEST(error_message_has_all_parts) {
+    oct_clear_error();
+    ck_assert_str_eq(oct_error_message(), "ok");
+    octi_fail(OCT_ESHAPE, "conv1", "input channels", "3", "4", "check .in");
+    ck_assert_str_eq(oct_error_message(), "conv1: input channels: expected 3, got 4 (check .in)");
+    octi_fail(OCT_EFORMAT, "x\x1b[31m\n", NULL, NULL, NULL, NULL);
+    ck_assert_str_eq(oct_error_message(), "x?[31m?: malformed data");
+    /* wrapping the record in itself must not garble it */
+    octi_fail(OCT_EFORMAT, "file", oct_last_error()->what, NULL, oct_last_error()->where, NULL);
+    ck_assert_str_eq(oct_error_message(), "file: malformed data: got x?[31m?");
+    ck_assert_int_eq(oct_status_exit_code(OCT_EDIVERGED), 6);
+}
+END_TEST
+
+START_TEST(context_frees_what_was_left) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    ck_not_null(ctx);
+    ck_not_null(octi_alloc(ctx, 1000));
+    ck_not_null(oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 3)));
+    oct_mem_stats m = oct_ctx_memory(ctx);
+    ck_assert_uint_ge(m.bytes, 1000);
+    oct_close(ctx); /* LeakSanitizer is the judge */
+    ck_assert(oct_open(&(oct_opts){.threads = -1}) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
+}
+END_TEST
+
+START_TEST(max_bytes_is_kept) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .max_bytes = 1 << 20});
+    ck_assert(octi_alloc(ctx, 2 << 20) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
+    ck_not_null(octi_alloc(ctx, 1000));
+    ck_assert(oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(INT64_MAX / 2, 4)) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
+    ck_assert(oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(-3)) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
+    oct_close(ctx);
+}
+END_TEST
+
+START_TEST(unknown_cpu_word_is_an_error) {
+    setenv("OCT_CPU", "sse9", 1);
+    ck_assert(oct_open(NULL) == NULL);
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "avx2"));
+    setenv("OCT_CPU", "ref", 1);
+    oct_ctx *ctx = oct_open(NULL);
+    ck_assert_str_eq(oct_ctx_isa(ctx), "ref");
+    oct_close(ctx);
+    unsetenv("OCT_CPU");
+}
+END_TEST
+
+START_TEST(arena_settles) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    octi_arena *a = octi_arena_new(ctx);
+    for (int step = 0; step < 3; step++) {
+        uint64_t before = oct_ctx_memory(ctx).allocs;
+        octi_arena_reset(a);
+        for (int i = 0; i < 100; i++) {
+            char *p = octi_arena_alloc(a, 100000);
+            ck_not_null(p);
+            ck_assert_uint_eq((uintptr_t)p % 64, 0);
+            memset(p, i, 100000);
+        }
+        octi_arena_mark m = octi_arena_save(a);
+        void *p = octi_arena_alloc(a, 10);
+        octi_arena_rewind(a, m);
+        ck_assert_ptr_eq(octi_arena_alloc(a, 10), p);
+        if (step == 2) ck_assert_uint_eq(oct_ctx_memory(ctx).allocs, before);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+START_TEST(philox_known_answer) {
+    /* Random123's kat_vectors, philox4x32 10 rounds: counter and key all zero, all ones. */
+    uint32_t out[4], zero[3] = {0, 0, 0}, ones[3] = {~0u, ~0u, ~0u};
+    octi_philox(0, zero, 0, out);
+    ck_assert_uint_eq(out[0], 0x6627e8d5);
+    ck_assert_uint_eq(out[1], 0xe169c58d);
+    ck_assert_uint_eq(out[2], 0xbc57ac4c);
+    ck_assert_uint_eq(out[3], 0x9b00dbd8);
+    octi_philox(~(uint64_t)0, ones, ~0u, out);
+    ck_assert_uint_eq(out[0], 0x408f276d);
+    uint32_t perm[1000], seen[1000] = {0};
+    octi_rng r = octi_rng_stream(7, OCTI_RNG_TEST, 0, 0);
+    octi_rng_permutation(&r, perm, 1000);
+    for (int i = 0; i < 1000; i++) seen[perm[i]]++;
+    for (int i = 0; i < 1000; i++) ck_assert_uint_eq(seen[i], 1);
+    double sum = 0, sq = 0;
+    for (int i = 0; i < 20000; i++) {
+        double v = octi_rng_normal(&r);
+        sum += v;
+        sq += v * v;
+    }
+    ck_assert(sum / 20000 > -0.03 && sum / 20000 < 0.03 && sq / 20000 > 0.97 && sq / 20000 < 1.03);
+}
+END_TEST
+
+static void count_task(void *arg, int64_t i) { atomic_fetch_add((atomic_int *)arg + i, 1); }
+static void nested_task(void *arg, int64_t i) {
+    (void)i;
+    oct_ctx *ctx = arg;
+    static atomic_int hits[16];
+    octi_parallel_for(octi_ctx_pool(ctx), 16, count_task, hits);
+}
+
+START_TEST(parallel_for_runs_each_index_once) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 4});
+    for (int round = 0; round < 2000; round++) {
+        atomic_int hits[37] = {0};
+        octi_parallel_for(octi_ctx_pool(ctx), 37, count_task, hits);
+        for (int i = 0; i < 37; i++) ck_assert_int_eq(hits[i], 1);
+    }
+    octi_parallel_for(octi_ctx_pool(ctx), 8, nested_task, ctx);
+    oct_close(ctx);
+    ck_assert_int_eq(octi_slots(1), 1);
+    ck_assert_int_eq(octi_slots(5), 4);
+    ck_assert_int_eq(octi_slots(64), 8);
+    ck_assert_int_eq(octi_slots(128), 16);
+    ck_assert_int_eq(octi_slots(1000), 16);
+}
+END_TEST
+
+START_TEST(fold_is_the_same_for_any_threads) {
+    oct_ctx *one = oct_open(&(oct_opts){.threads = 1}), *four = oct_open(&(oct_opts){.threads = 4});
+    enum { S = 16, N = 40000 };
+    float *a = malloc(sizeof(float) * S * N), *b = malloc(sizeof(float) * S * N);
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 1, 0);
+    for (int i = 0; i < S * N; i++) a[i] = b[i] = octi_rng_normal(&r);
+    octi_fold_f32(octi_ctx_pool(one), a, S, N);
+    octi_fold_f32(octi_ctx_pool(four), b, S, N);
+    ck_assert(!memcmp(a, b, sizeof(float) * N));
+    free(a);
+    free(b);
+    oct_close(one);
+    oct_close(four);
+}
+END_TEST
+
+START_TEST(graph_verify_finds_breakage) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_net *net = octi_net_new(ctx, OCT_STAGE_FLOAT);
+    oct_graph *g = net->graph;
+    oct_shape s = OCT_SHAPE(OCT_BATCH, 4);
+    int32_t x = octi_graph_add_value(g, "input", OCT_VALUE_INPUT, OCT_F32, s, NULL);
+    int32_t n = octi_graph_add_node(g, OCT_OP_relu, "relu", NULL, &x, 1, OCT_F32, s);
+    ck_assert_int_ge(n, 0);
+    ck_fails(OCT_EINTERNAL, "output not set", octi_graph_verify(g));
+    g->input = x;
+    g->output = g->nodes[n].out;
+    ck_ok(octi_graph_verify(g));
+    g->nodes[n].in[0] = g->nodes[n].out;
+    ck_fails(OCT_EINTERNAL, "made later", octi_graph_verify(g));
+    g->nodes[n].in[0] = 99;
+    ck_fails(OCT_EINTERNAL, "out of range", octi_graph_verify(g));
+    oct_op_kind k;
+    ck_assert(oct_op_from_name("qconv2d", &k) && k == OCT_OP_qconv2d && !oct_op_from_name("nope", &k));
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left, max_bytes_is_kept, unknown_cpu_word_is_an_error,
+              arena_settles, philox_known_answer, parallel_for_runs_each_index_once, fold_is_the_same_for_any_threads,
+              graph_verify_finds_breakage)
