@@ -67,6 +67,7 @@ oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t c
 
 oct_status octi_net_copy_meta(oct_net *net, const oct_net *from) {
     net->input = from->input;
+    net->hooks = from->hooks;
     net->model = octi_arena_strdup(net->graph->arena, from->model);
     net->target = octi_arena_strdup(net->graph->arena, from->target);
     if (!net->model || !net->target) return oct_last_error()->code;

@@ -85,7 +85,7 @@ static oct_tensor *make(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, void *bo
     octi_storage *s = (octi_storage *)(p + sizeof *t);
     s->ctx = ctx;
     atomic_init(&s->refs, 1);
-    *t = (oct_tensor){dtype, shape, borrowed ? borrowed : p + head, s};
+    *t = (oct_tensor){dtype, shape, borrowed ? borrowed : p + head, s, NULL};
     return t;
 }
 
@@ -109,13 +109,15 @@ oct_tensor *oct_tensor_ref(oct_tensor *t) {
 }
 
 void oct_tensor_unref(oct_tensor *t) {
-    if (t && t->storage && atomic_fetch_sub_explicit(&t->storage->refs, 1, memory_order_acq_rel) == 1)
+    if (t && t->storage && atomic_fetch_sub_explicit(&t->storage->refs, 1, memory_order_acq_rel) == 1) {
+        oct_tensor_unref(t->grad);
         octi_free(t->storage->ctx, t);
+    }
 }
 
 oct_tensor *octi_tensor_view(octi_arena *a, oct_dtype dtype, oct_shape shape, void *data) {
     oct_tensor *t = octi_arena_alloc(a, sizeof *t);
-    if (t) *t = (oct_tensor){dtype, shape, data, NULL};
+    if (t) *t = (oct_tensor){dtype, shape, data, NULL, NULL};
     return t;
 }
 

@@ -36,6 +36,7 @@ typedef struct oct_tensor {
     oct_shape shape;
     void *data;
     struct octi_storage *storage; /* NULL: borrowed memory */
+    struct oct_tensor *grad;      /* parameters: accumulated gradient, made by the first backward pass; else NULL */
 } oct_tensor;
 
 OCT_API size_t oct_dtype_size(oct_dtype t);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ * autograd/autograd.h - recording on a tape, gradients, capture of a net.
+ *
+ * A tape is a graph being recorded while it runs. Recorded ops take and return oct_var; NULL means failed, NULL in gives
+ * NULL out, and the tape keeps the first failure, so expressions nest and are checked once:
+ *
+ *     oct_tape_begin(t, OCT_TRAIN);
+ *     oct_var *y = oct_linear(oct_relu(x), w, b);
+ *     oct_var *loss = oct_cross_entropy(y, labels, NULL);
+ *     if (oct_backward(loss) != OCT_OK) puts(oct_error_message());
+ *
+ * Values and gradients live in the tape's arena until the next oct_tape_begin; a steady step allocates nothing. */
+#ifndef OCT_AUTOGRAD_AUTOGRAD_H
+#define OCT_AUTOGRAD_AUTOGRAD_H
+
+#include "../src/net.h"
+
+OCT_BEGIN_DECLS
+
+typedef struct oct_tape oct_tape;
+typedef struct oct_var oct_var;
+
+/** What a run is for: an argument of the run, never a flag in modules. TRAIN: batch statistics move, dropout drops,
+ *  observers move. CALIBRATE: as EVAL in float, observers move. EVAL: nothing moves. */
+typedef enum oct_mode { OCT_TRAIN, OCT_CALIBRATE, OCT_EVAL } oct_mode;
+
+OCT_API OCT_NODISCARD oct_tape *oct_tape_new(oct_ctx *ctx);
+OCT_API void oct_tape_free(oct_tape *t);
+/** Forget what was recorded and start a step. */
+OCT_API void oct_tape_begin(oct_tape *t, oct_mode mode);
+/** Key of this step's random numbers (dropout): the epoch, and the position of the batch's first sample in it. */
+OCT_API void oct_tape_key(oct_tape *t, uint32_t epoch, uint32_t first_sample);
+/** OCT_OK, or the first failure since oct_tape_begin. */
+OCT_API oct_status oct_tape_status(const oct_tape *t);
+
+/** A value from outside; the tensor is borrowed until the next oct_tape_begin. No gradient. */
+OCT_API oct_var *oct_input(oct_tape *t, const oct_tensor *x);
+/** A parameter under a name ("w"): its gradient accumulates in tensor->grad. The same tensor gives the same variable. */
+OCT_API oct_var *oct_param(oct_tape *t, oct_tensor *p, const char *name);
+/** Value of a variable; borrowed until the next oct_tape_begin. NULL for NULL. */
+OCT_API const oct_tensor *oct_var_value(const oct_var *v);
+/** Gradient after oct_backward; NULL where none flowed. */
+OCT_API const oct_tensor *oct_var_grad(const oct_var *v);
+OCT_API oct_tape *oct_var_tape(const oct_var *v);
+
+/** Gradients of a scalar with respect to every parameter that it depends on: added to tensor->grad. OCT_EUSAGE for a
+ *  non-scalar, in OCT_EVAL or OCT_CALIBRATE mode, or a second call. */
+OCT_API OCT_NODISCARD oct_status oct_backward(oct_var *loss);
+
+/* ---- recorded ops (ops/ops.h has shapes and formulas); options: zero is the default ---- */
+
+typedef struct oct_conv2d_opts {
+    int in, out;               /* channels; of modules only */
+    int kernel;                /* square kernel; of modules only */
+    int kernel_size[2];        /* R, S where not square */
+    int stride;                /* 0: 1 */
+    int pad;                   /* on all sides */
+    int pads[4];               /* top, left, bottom, right; overrides pad where any is not 0 */
+    int dilation;              /* 0: 1 */
+    int groups;                /* 0: 1; equal to in: depthwise */
+    bool no_bias;
+} oct_conv2d_opts;
+
+typedef struct oct_pool_opts {
+    int kernel; /* square */
+    int stride; /* 0: kernel */
+    int pad;
+    int pads[4];
+    bool exclude_pad; /* average: divide by the cells inside the image */
+} oct_pool_opts;
+
+typedef struct oct_batch_norm_opts {
+    int channels;   /* of modules only */
+    float eps;      /* 0: 1e-5 */
+    float momentum; /* 0: 0.1; OCT_NONE: 0 */
+} oct_batch_norm_opts;
+
+OCT_API oct_var *oct_conv2d(oct_var *x, oct_var *w, oct_var *b, const oct_conv2d_opts *opts);
+OCT_API oct_var *oct_linear(oct_var *x, oct_var *w, oct_var *b);
+OCT_API oct_var *oct_relu(oct_var *x);
+OCT_API oct_var *oct_relu6(oct_var *x);
+OCT_API oct_var *oct_softmax(oct_var *x);
+OCT_API oct_var *oct_log_softmax(oct_var *x);
+OCT_API oct_var *oct_max_pool2d(oct_var *x, const oct_pool_opts *opts);
+OCT_API oct_var *oct_avg_pool2d(oct_var *x, const oct_pool_opts *opts);
+OCT_API oct_var *oct_adaptive_avg_pool2d(oct_var *x, int out_h, int out_w);
+OCT_API oct_var *oct_flatten(oct_var *x);
+/** dims behind the batch. */
+OCT_API oct_var *oct_reshape(oct_var *x, const int *dims, int count);
+OCT_API oct_var *oct_identity(oct_var *x);
+OCT_API oct_var *oct_add(oct_var *a, oct_var *b);
+/** Along `axis`, 1 to rank-1; channels of images are axis 3. */
+OCT_API oct_var *oct_cat(oct_var *const *x, int count, int axis);
+OCT_API oct_var *oct_pad(oct_var *x, const int pads[4], float value);
+OCT_API oct_var *oct_dropout(oct_var *x, float p);
+/** Fake-quantize to codes qmin..qmax with straight-through gradients; scale, zero_point: [1], or [C0] along axis 0. */
+OCT_API oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor *zero_point, int qmin, int qmax);
+
+typedef struct oct_cross_entropy_opts {
+    float smoothing;
+} oct_cross_entropy_opts;
+/** labels: s32 [N], borrowed. opts may be NULL. */
+OCT_API oct_var *oct_cross_entropy(oct_var *logits, const oct_tensor *labels, const oct_cross_entropy_opts *opts);
+OCT_API oct_var *oct_mse_loss(oct_var *x, const oct_tensor *target);
+
+/* ---- nets ---- */
+
+typedef struct oct_module oct_module; /* autograd/nn/nn.h */
+
+/** Capture a module as a net: its forward function runs in training and in evaluation mode and at two batch sizes, and
+ *  is refused (OCT_EUSAGE, naming the first differing node) where more than dropout and batch norm differs. image: [H,W,C]
+ *  or [K]. The net shares the module's tensors: training one trains the other. */
+OCT_API OCT_NODISCARD oct_net *oct_capture(oct_module *m, oct_shape image);
+/** Run a net (float or prepared) on a tape: records its nodes and returns its output. */
+OCT_API oct_var *oct_net_forward(oct_net *net, oct_var *x);
+/** Parameters of a net that training moves, borrowed; *count gets their number. */
+OCT_API const oct_named_tensor *oct_net_parameters(oct_net *net, int32_t *count);
+
+OCT_END_DECLS
+#endif

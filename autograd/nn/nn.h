@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ * autograd/nn/nn.h - named modules with parameters and buffers, and the zoo.
+ *
+ *     struct net { oct_module *conv1, *fc; };
+ *     static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
+ *         struct net *n = self;
+ *         x = oct_relu(oct_apply(n->conv1, x));
+ *         return oct_apply(n->fc, oct_flatten(x));
+ *     }
+ *     oct_module *m = oct_module_new(ctx, forward, &n);
+ *     n.conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 8, .kernel = 3}));
+ *
+ * Modules belong to their context. Names give PyTorch's paths: "layer1.0.conv1.weight". */
+#ifndef OCT_AUTOGRAD_NN_NN_H
+#define OCT_AUTOGRAD_NN_NN_H
+
+#include "../autograd.h"
+
+OCT_BEGIN_DECLS
+
+/** A forward function, branches included. self is what oct_module_new was given. */
+typedef oct_var *(*oct_forward_fn)(void *self, oct_tape *t, oct_var *x);
+
+/** A module whose forward function is the caller's; self must outlive it. */
+OCT_API OCT_NODISCARD oct_module *oct_module_new(oct_ctx *ctx, oct_forward_fn forward, void *self);
+/** Give a child a name in its parent; returns the child. NULL child or parent gives NULL. */
+OCT_API oct_module *oct_module_add(oct_module *parent, const char *name, oct_module *child);
+/** Run a module: records under its name. */
+OCT_API oct_var *oct_apply(oct_module *m, oct_var *x);
+/** Parameters and buffers of a module and its children with their paths, borrowed; *count gets their number. */
+OCT_API const oct_named_tensor *oct_module_tensors(oct_module *m, int32_t *count);
+/** Tensor by path ("conv1.weight"), borrowed; NULL where absent. */
+OCT_API oct_tensor *oct_module_tensor(oct_module *m, const char *path);
+OCT_API oct_ctx *oct_module_ctx(const oct_module *m);
+
+OCT_API OCT_NODISCARD oct_module *oct_conv2d_new(oct_ctx *ctx, const oct_conv2d_opts *opts);
+typedef struct oct_linear_opts {
+    int in, out;
+    bool no_bias;
+} oct_linear_opts;
+OCT_API OCT_NODISCARD oct_module *oct_linear_new(oct_ctx *ctx, const oct_linear_opts *opts);
+OCT_API OCT_NODISCARD oct_module *oct_batch_norm_new(oct_ctx *ctx, const oct_batch_norm_opts *opts);
+OCT_API OCT_NODISCARD oct_module *oct_dropout_new(oct_ctx *ctx, float p);
+OCT_API OCT_NODISCARD oct_module *oct_relu_new(oct_ctx *ctx);
+OCT_API OCT_NODISCARD oct_module *oct_max_pool2d_new(oct_ctx *ctx, const oct_pool_opts *opts);
+OCT_API OCT_NODISCARD oct_module *oct_flatten_new(oct_ctx *ctx);
+/** Children in order, named "0", "1", ...; a NULL in the list fails the whole. */
+OCT_API OCT_NODISCARD oct_module *oct_sequential_new(oct_ctx *ctx, oct_module *const *children, int count);
+
+/** Initialization, keyed by (seed, path): kaiming_uniform(a = sqrt 5) is the default of layers (PyTorch's), "kaiming_normal"
+ *  (fan out, relu), "xavier_uniform", "xavier_normal". Applies to every conv and linear weight below m. */
+OCT_API OCT_NODISCARD oct_status oct_module_init(oct_module *m, const char *scheme);
+
+typedef struct oct_zoo_opts {
+    int channels, height, width; /* of the input; 0: the model's own (lenet 1x28x28, resnets 3x32x32) */
+    int classes;                 /* 0: 10 */
+} oct_zoo_opts;
+/** "lenet", "resnet8", "resnet20". torchvision's names inside. OCT_EUSAGE lists the known ones. */
+OCT_API OCT_NODISCARD oct_module *oct_zoo_new(oct_ctx *ctx, const char *name, const oct_zoo_opts *opts);
+
+OCT_END_DECLS
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * autograd/tape.h - the tape, for autograd's own files and for qat's hook. */
+#ifndef OCT_AUTOGRAD_TAPE_H
+#define OCT_AUTOGRAD_TAPE_H
+
+#include "autograd/autograd.h"
+#include "ops/ops.h"
+#include "src/arena.h"
+
+enum { OCTI_MAX_SAVED = 6 };
+
+/** One node at run time. forward fills `out` (allocating it with octi_call_output) and `saved`; backward fills every
+ *  non-NULL din. Tensors behind it live in the tape's arena. */
+typedef struct octi_call {
+    oct_tape *tape;
+    oct_ctx *ctx;
+    octi_arena *arena;
+    oct_mode mode;
+    bool wants_grad; /* a backward pass may follow and this node takes part in it */
+    oct_dropout_key key;
+    const oct_graph *graph; /* the tape's own graph; node and values index it */
+    const oct_node *node;
+    oct_net *net;           /* net that is being replayed, or NULL */
+    oct_tensor **in;        /* [nin], NULL where absent */
+    bool *in_needs;         /* [nin]: a gradient is wanted */
+    oct_tensor *out;
+    oct_tensor *saved[OCTI_MAX_SAVED];
+    oct_tensor *dout;
+    oct_tensor **din; /* [nin]: overwritten by backward; NULL where none is wanted */
+} octi_call;
+
+typedef oct_status octi_diff_fn(octi_call *c);
+
+/** Row of the table kind -> forward, backward (autograd/diff.c, from op_kinds.def). */
+typedef struct octi_diff {
+    octi_diff_fn *forward, *backward;
+} octi_diff;
+const octi_diff *octi_diff_of(oct_op_kind kind);
+
+/** How the nodes of a prepared net run: qat registers this at prepare (net->hooks). */
+typedef struct octi_node_hooks {
+    /** Once per step, before the first node: qparams of the step. */
+    oct_status (*begin)(oct_net *net, oct_tape *tape);
+    octi_diff_fn *forward, *backward;
+} octi_node_hooks;
+
+/** Allocate c->out with the shape that was inferred for the node. */
+oct_status octi_call_output(octi_call *c);
+/** A step-scoped tensor of the tape. */
+oct_tensor *octi_call_tensor(octi_call *c, oct_dtype dtype, oct_shape shape);
+
+/** Record a node, infer its shape and run it. name NULL: "<scope>.<kind>", numbered where taken; else a path, numbered
+ *  where taken. in[k] NULL: absent. */
+oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin, const char *name);
+/** A parameter, buffer or constant under "<scope>.<name>"; the same tensor gives the same variable. */
+oct_var *octi_leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *name);
+/** Module paths: push "conv1" inside "layer1" and names become "layer1.conv1...". */
+void octi_scope_push(oct_tape *t, const char *name);
+void octi_scope_pop(oct_tape *t);
+const char *octi_scope(const oct_tape *t);
+oct_mode octi_tape_mode(const oct_tape *t);
+oct_ctx *octi_tape_ctx(const oct_tape *t);
+octi_arena *octi_tape_arena(const oct_tape *t);
+const oct_graph *octi_tape_graph(const oct_tape *t);
+int32_t octi_var_index(const oct_var *v);
+/** Record a failure of the tape (keeps the first) and return NULL. */
+oct_var *octi_tape_failed(oct_tape *t);
+
+#endif
