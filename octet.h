@@ -13,5 +13,6 @@
 #include "autograd/autograd.h"
 #include "autograd/nn/nn.h"
 #include "autograd/optim/optim.h"
+#include "qat/qat.h"
 
 #endif

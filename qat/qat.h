@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ * qat/qat.h - from a float net to an int8 net: fuse, prepare, observe, simulate, convert, compare.
+ *
+ *     oct_net *q = oct_prepare(net, &(oct_qconfig){.target = "octet"});   // new net; the float one stays as it was
+ *     ... run it in OCT_CALIBRATE or OCT_TRAIN mode (oct_net_forward) ...
+ *     oct_net *i8 = oct_convert(q, NULL);                                 // G3: oct_int8_save, oct_plan_new */
+#ifndef OCT_QAT_QAT_H
+#define OCT_QAT_QAT_H
+
+#include "../autograd/autograd.h"
+
+OCT_BEGIN_DECLS
+
+/** What to quantize to. Zero is the default everywhere. */
+typedef struct oct_qconfig {
+    const char *target;   /* NULL: "octet"; presets of qat/targets.def */
+    const char *observer; /* activations; NULL: "ema". "minmax" */
+    int wbits, abits;     /* 0: 8; 2 to 8. First and last weighted layer, input and output stay at 8 */
+    bool all_layers;      /* the first and last layer too */
+    float ema;            /* share of the new batch; 0: 0.01 */
+} oct_qconfig;
+
+/** What became of each node: printed by oct_net_print, reported by commands. Borrowed strings. */
+typedef struct oct_placement {
+    const char *name;
+    const char *kind;
+    bool int8;
+    const char *reason; /* why it stays float; "" for int8 */
+} oct_placement;
+
+/** Fold patterns into one node each: conv+bn, conv+bn+relu, conv+relu, linear+relu, add+relu. A new net (G1) with tensors of
+ *  its own; a fused node keeps its first module's name. */
+OCT_API OCT_NODISCARD oct_net *oct_fuse(const oct_net *net);
+/** Fuse if need be, place quantize/dequantize at float borders, give every value its quantizer. A new net (G2). OCT_EUSAGE
+ *  for an unknown target or observer or bits out of range. */
+OCT_API OCT_NODISCARD oct_net *oct_prepare(const oct_net *net, const oct_qconfig *qconfig);
+/** One row per node of a prepared or int8 net; free with oct_placements_free. */
+OCT_API OCT_NODISCARD oct_status oct_net_placements(const oct_net *net, oct_placement **rows, int32_t *count);
+OCT_API void oct_placements_free(oct_net *net, oct_placement *rows);
+
+/** Switches of a prepared net; they are named tensors, so they are saved with it. */
+OCT_API void oct_net_observe(oct_net *net, bool on);
+OCT_API void oct_net_fake_quantize(oct_net *net, bool on);
+OCT_API void oct_net_freeze_batch_norm(oct_net *net, bool on);
+OCT_API bool oct_net_batch_norm_frozen(const oct_net *net);
+
+/** Eval forward of a prepared net (law 4.10): codes at every node, products exact over whole numbers, bias and requant by
+ *  the law. Shares the law and the fold with the int8 plan, but no kernel, packing or planner. */
+typedef struct oct_sim oct_sim;
+OCT_API OCT_NODISCARD oct_sim *oct_sim_new(oct_net *prepared);
+OCT_API void oct_sim_free(oct_sim *s);
+/** x f32 [n,H,W,C]; returns the output (f32, borrowed until the next run), NULL on failure. OCT_EQPARAMS, naming the value,
+ *  where no range was observed. */
+OCT_API const oct_tensor *oct_sim_run(oct_sim *s, const oct_tensor *x);
+/** Value of a node in the last run: u8 codes, or f32 for float nodes; NULL where unknown. Borrowed. */
+OCT_API const oct_tensor *oct_sim_value(const oct_sim *s, const char *node);
+
+typedef struct oct_convert_report {
+    int32_t layers_int8, layers_float;
+    int64_t bytes; /* of weights, biases, multipliers and tables */
+} oct_convert_report;
+/** Convert a prepared net to G3: fold, quantize weights, biases, multipliers; prove per channel that no accumulator can
+ *  overflow. OCT_EQPARAMS where a value was never observed; OCT_ELIMIT naming node and channel where one may overflow. */
+OCT_API OCT_NODISCARD oct_net *oct_convert(oct_net *prepared, oct_convert_report *report);
+
+typedef struct oct_mismatch {
+    int64_t codes;          /* compared */
+    int64_t mismatched;     /* differing */
+    char node[128];         /* first differing node, "" if none */
+    int64_t element;        /* its first differing element, flat index in the batch */
+    int32_t expected, got;  /* codes there: simulation, plan */
+} oct_mismatch;
+/** Compare the simulation of `prepared` with the unfused plan of `int8` on x at every node; adds to *m. */
+OCT_API OCT_NODISCARD oct_status oct_compare(oct_net *prepared, const oct_net *int8, const oct_tensor *x, oct_mismatch *m);
+
+OCT_END_DECLS
+#endif
