@@ -20,13 +20,18 @@ typedef struct octi_call {
     oct_dropout_key key;
     const oct_graph *graph; /* the tape's own graph; node and values index it */
     const oct_node *node;
-    oct_net *net;           /* net that is being replayed, or NULL */
+    oct_net *net;              /* net that is being replayed, or NULL */
+    const oct_node *net_node;  /* its node; indexes net->graph */
+    void *hook_state;          /* what hooks->begin returned */
     oct_tensor **in;        /* [nin], NULL where absent */
     bool *in_needs;         /* [nin]: a gradient is wanted */
+    oct_tensor **in_codes;  /* [nin]: u8 codes behind in[k], NULL where it is no quantized value */
     oct_tensor *out;
+    oct_tensor *out_codes;  /* forward of a prepared net sets it */
     oct_tensor *saved[OCTI_MAX_SAVED];
     oct_tensor *dout;
-    oct_tensor **din; /* [nin]: overwritten by backward; NULL where none is wanted */
+    oct_tensor **din; /* [nin]: backward's results, NULL where none is wanted; headers without memory until octi_call_din
+                       * or octi_call_pass gives some; an input left without memory got no gradient */
 } octi_call;
 
 typedef oct_status octi_diff_fn(octi_call *c);
@@ -39,13 +44,19 @@ const octi_diff *octi_diff_of(oct_op_kind kind);
 
 /** How the nodes of a prepared net run: qat registers this at prepare (net->hooks). */
 typedef struct octi_node_hooks {
-    /** Once per step, before the first node: qparams of the step. */
-    oct_status (*begin)(oct_net *net, oct_tape *tape);
+    /** Once per step, before the first node: qparams of the step. Returns the step's state in the tape's arena; NULL
+     *  (recorded) on failure. */
+    void *(*begin)(oct_net *net, oct_tape *tape);
     octi_diff_fn *forward, *backward;
 } octi_node_hooks;
 
 /** Allocate c->out with the shape that was inferred for the node. */
 oct_status octi_call_output(octi_call *c);
+/** Memory for din[k]. */
+oct_status octi_call_din(octi_call *c, int k);
+/** din[k] takes over the memory of dout, which nobody reads after this node: for views and for "dx may be dy". At most one
+ *  k per node; its element count must be dout's. */
+void octi_call_pass(octi_call *c, int k);
 /** A step-scoped tensor of the tape. */
 oct_tensor *octi_call_tensor(octi_call *c, oct_dtype dtype, oct_shape shape);
 
@@ -54,14 +65,22 @@ oct_tensor *octi_call_tensor(octi_call *c, oct_dtype dtype, oct_shape shape);
 oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin, const char *name);
 /** A parameter, buffer or constant under "<scope>.<name>"; the same tensor gives the same variable. */
 oct_var *octi_leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *name);
+/** Options to attributes, for functions and modules alike; NULL: defaults. */
+oct_attrs octi_conv2d_attrs(const oct_conv2d_opts *o);
+oct_attrs octi_pool_attrs(const oct_pool_opts *o);
+oct_attrs octi_batch_norm_attrs(const oct_batch_norm_opts *o);
 /** Module paths: push "conv1" inside "layer1" and names become "layer1.conv1...". */
 void octi_scope_push(oct_tape *t, const char *name);
 void octi_scope_pop(oct_tape *t);
 const char *octi_scope(const oct_tape *t);
 oct_mode octi_tape_mode(const oct_tape *t);
+/** Until the next oct_tape_begin: infer shapes, run nothing, move no buffer (capture). */
+void octi_tape_dry(oct_tape *t);
 oct_ctx *octi_tape_ctx(const oct_tape *t);
 octi_arena *octi_tape_arena(const oct_tape *t);
 const oct_graph *octi_tape_graph(const oct_tape *t);
+/** Codes that a variable of a prepared net stands for; NULL where it is float. */
+const oct_tensor *octi_var_codes(const oct_var *v);
 int32_t octi_var_index(const oct_var *v);
 /** Record a failure of the tape (keeps the first) and return NULL. */
 oct_var *octi_tape_failed(oct_tape *t);

@@ -13,6 +13,7 @@ typedef struct oct_qspec {
     int32_t qmin, qmax; /* codes; activations are u8 in memory, weights s8 */
     bool symmetric;     /* zero point fixed at (qmin + qmax + 1) / 2 for unsigned codes, 0 for signed */
     bool per_channel;   /* along axis 0 of a weight */
+    bool pow2;          /* scales are rounded up to powers of two */
 } oct_qspec;
 
 /** Activations, law 2: u8 affine [0, 2^bits - 1]; reduce_range halves the top (u7 at 8 bits). */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ * Layers with parameters. A conv2d node may carry a fused batch norm and activation (attr.bn, attr.act): the same ops in
+ * the same order as the separate nodes, so fusing changes no bit of a float net. */
+#include "autograd/diff.h"
+
+enum { X, W, B, GAMMA, BETA, MEAN, VAR };
+enum { SAVED_RAW, SAVED_MEAN, SAVED_INVSTD };
+
+static oct_status bn_forward(octi_call *c, const oct_tensor *x, int first, oct_tensor *y) {
+    const oct_attrs *a = &c->node->attr;
+    oct_tensor **p = c->in + first; /* gamma, beta, mean, var */
+    if (c->mode != OCT_TRAIN) return oct_batch_norm_eval(c->ctx, a, x, p[0], p[1], p[2], p[3], y);
+    c->saved[SAVED_MEAN] = octi_call_tensor(c, OCT_F32, p[0]->shape);
+    c->saved[SAVED_INVSTD] = octi_call_tensor(c, OCT_F32, p[0]->shape);
+    if (!c->saved[SAVED_MEAN] || !c->saved[SAVED_INVSTD]) return oct_last_error()->code;
+    return oct_batch_norm_train(c->ctx, a, x, p[0], p[1], p[2], p[3], c->saved[SAVED_MEAN], c->saved[SAVED_INVSTD], y);
+}
+
+/* dx lands in dx (may be dy); gamma and beta gradients in din[first], din[first + 1], or nowhere. */
+static oct_status bn_backward(octi_call *c, const oct_tensor *x, const oct_tensor *dy, int first, oct_tensor *dx) {
+    oct_tensor *d[2];
+    for (int k = 0; k < 2; k++) {
+        if (c->din[first + k]) {
+            OCT_TRY(octi_call_din(c, first + k));
+            d[k] = c->din[first + k];
+        } else if (!(d[k] = octi_call_tensor(c, OCT_F32, c->in[first]->shape)))
+            return oct_last_error()->code;
+    }
+    return oct_batch_norm_grad(c->ctx, x, dy, c->in[first], c->saved[SAVED_MEAN], c->saved[SAVED_INVSTD], dx, d[0], d[1]);
+}
+
+oct_status octi_fwd_batch_norm(octi_call *c) {
+    OCT_TRY(octi_call_output(c));
+    return bn_forward(c, c->in[0], 1, c->out);
+}
+oct_status octi_bwd_batch_norm(octi_call *c) {
+    oct_tensor *dx = c->dout;
+    if (c->din[0]) octi_call_pass(c, 0), dx = c->din[0];
+    return bn_backward(c, c->in[0], c->dout, 1, dx);
+}
+
+/* Gradients of the product behind dy, into whatever is wanted. */
+static oct_status product_backward(octi_call *c, const oct_tensor *dy, bool conv) {
+    const oct_attrs *a = &c->node->attr;
+    if (c->din[W]) {
+        oct_tensor *db = c->node->nin > B && c->in[B] ? c->din[B] : NULL;
+        OCT_TRY(octi_call_din(c, W));
+        if (db) OCT_TRY(octi_call_din(c, B));
+        OCT_TRY(conv ? oct_conv2d_grad_w(c->ctx, a, c->in[X], dy, c->din[W], db)
+                     : oct_linear_grad_w(c->ctx, c->in[X], dy, c->din[W], db));
+    }
+    if (!c->din[X]) return OCT_OK;
+    OCT_TRY(octi_call_din(c, X));
+    return conv ? oct_conv2d_grad_x(c->ctx, a, dy, c->in[W], c->din[X]) : oct_linear_grad_x(c->ctx, dy, c->in[W], c->din[X]);
+}
+
+oct_status octi_fwd_conv2d(octi_call *c) {
+    const oct_attrs *a = &c->node->attr;
+    const oct_tensor *b = c->node->nin > B ? c->in[B] : NULL;
+    OCT_TRY(octi_call_output(c));
+    oct_tensor *raw = c->out;
+    bool keep = a->bn[0] && c->wants_grad; /* batch norm's gradient wants its input */
+    if (keep && !(raw = c->saved[SAVED_RAW] = octi_call_tensor(c, OCT_F32, c->out->shape))) return oct_last_error()->code;
+    OCT_TRY(oct_conv2d_forward(c->ctx, a, c->in[X], c->in[W], b, raw));
+    if (a->bn[0]) OCT_TRY(bn_forward(c, raw, GAMMA, c->out));
+    return a->act[0] ? oct_act_forward(c->ctx, (oct_act)a->act[0], c->out, c->out) : OCT_OK;
+}
+oct_status octi_bwd_conv2d(octi_call *c) {
+    const oct_attrs *a = &c->node->attr;
+    if (a->act[0]) OCT_TRY(oct_act_grad(c->ctx, (oct_act)a->act[0], c->out, c->dout, c->dout));
+    if (a->bn[0]) OCT_TRY(bn_backward(c, c->saved[SAVED_RAW], c->dout, GAMMA, c->dout));
+    return product_backward(c, c->dout, true);
+}
+
+oct_status octi_fwd_linear(octi_call *c) {
+    const oct_attrs *a = &c->node->attr;
+    OCT_TRY(octi_call_output(c));
+    OCT_TRY(oct_linear_forward(c->ctx, c->in[X], c->in[W], c->node->nin > B ? c->in[B] : NULL, c->out));
+    return a->act[0] ? oct_act_forward(c->ctx, (oct_act)a->act[0], c->out, c->out) : OCT_OK;
+}
+oct_status octi_bwd_linear(octi_call *c) {
+    const oct_attrs *a = &c->node->attr;
+    if (a->act[0]) OCT_TRY(oct_act_grad(c->ctx, (oct_act)a->act[0], c->out, c->dout, c->dout));
+    return product_backward(c, c->dout, false);
+}

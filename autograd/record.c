@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ * The recorded ops of autograd.h: options to attributes, then octi_record. */
+#include <string.h>
+
+#include "autograd/tape.h"
+
+#define NONZERO(v, otherwise) ((v) ? (v) : (otherwise))
+
+/* First non-NULL input's tape: where a failure is kept. All inputs that must be there are checked by octi_record. */
+static oct_tape *tape_of(oct_var *const *in, int n) {
+    for (int k = 0; k < n; k++)
+        if (in[k]) return oct_var_tape(in[k]);
+    return NULL;
+}
+
+static oct_var *record(oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin, int required) {
+    oct_tape *t = tape_of(in, nin);
+    for (int k = 0; k < required; k++)
+        if (!in[k]) {
+            if (t && oct_tape_status(t) == OCT_OK && oct_last_error()->code == OCT_OK)
+                octi_fail(OCT_EUSAGE, oct_op_name(kind), octi_fmt("input %d is NULL", k), NULL, NULL, NULL);
+            return octi_tape_failed(t);
+        }
+    return octi_record(t, kind, a, in, nin, NULL);
+}
+
+static oct_var *unary(oct_op_kind kind, const oct_attrs *a, oct_var *x) { return record(kind, a, &x, 1, 1); }
+
+/* Options may carry `pad` for all sides; `pads` overrides it where any is not 0. */
+static void set_pads(int32_t dst[4], int pad, const int pads[4]) {
+    bool own = pads[0] || pads[1] || pads[2] || pads[3];
+    for (int i = 0; i < 4; i++) dst[i] = own ? pads[i] : pad;
+}
+
+oct_attrs octi_conv2d_attrs(const oct_conv2d_opts *o) {
+    oct_attrs a = {.stride = {1, 1}, .dilation = {1, 1}, .groups = {1}};
+    if (!o) return a;
+    a.kernel[0] = NONZERO(o->kernel_size[0], o->kernel);
+    a.kernel[1] = NONZERO(o->kernel_size[1], o->kernel);
+    a.stride[0] = a.stride[1] = NONZERO(o->stride, 1);
+    a.dilation[0] = a.dilation[1] = NONZERO(o->dilation, 1);
+    a.groups[0] = NONZERO(o->groups, 1);
+    set_pads(a.pads, o->pad, o->pads);
+    return a;
+}
+
+oct_attrs octi_pool_attrs(const oct_pool_opts *o) {
+    oct_attrs a = {.kernel = {2, 2}, .stride = {2, 2}};
+    if (!o) return a;
+    a.kernel[0] = a.kernel[1] = o->kernel;
+    a.stride[0] = a.stride[1] = NONZERO(o->stride, o->kernel);
+    a.exclude_pad[0] = o->exclude_pad;
+    set_pads(a.pads, o->pad, o->pads);
+    return a;
+}
+
+oct_attrs octi_batch_norm_attrs(const oct_batch_norm_opts *o) {
+    oct_attrs a = {.eps = 1e-5f, .momentum = 0.1f};
+    if (!o) return a;
+    a.eps = NONZERO(o->eps, 1e-5f);
+    a.momentum = o->momentum == OCT_NONE ? 0.0f : NONZERO(o->momentum, 0.1f);
+    return a;
+}
+
+oct_var *oct_conv2d(oct_var *x, oct_var *w, oct_var *b, const oct_conv2d_opts *opts) {
+    oct_attrs a = octi_conv2d_attrs(opts);
+    const oct_tensor *wt = oct_var_value(w); /* the weight says what the kernel is */
+    if (wt && wt->shape.rank == 4) a.kernel[0] = (int32_t)wt->shape.dim[1], a.kernel[1] = (int32_t)wt->shape.dim[2];
+    oct_var *in[3] = {x, w, b};
+    return record(OCT_OP_conv2d, &a, in, b ? 3 : 2, 2);
+}
+
+oct_var *oct_linear(oct_var *x, oct_var *w, oct_var *b) {
+    oct_var *in[3] = {x, w, b};
+    return record(OCT_OP_linear, NULL, in, b ? 3 : 2, 2);
+}
+
+oct_var *oct_relu(oct_var *x) { return unary(OCT_OP_relu, NULL, x); }
+oct_var *oct_relu6(oct_var *x) { return unary(OCT_OP_relu6, NULL, x); }
+oct_var *oct_softmax(oct_var *x) { return unary(OCT_OP_softmax, NULL, x); }
+oct_var *oct_log_softmax(oct_var *x) { return unary(OCT_OP_log_softmax, NULL, x); }
+oct_var *oct_flatten(oct_var *x) { return unary(OCT_OP_flatten, NULL, x); }
+oct_var *oct_identity(oct_var *x) { return unary(OCT_OP_identity, NULL, x); }
+
+oct_var *oct_max_pool2d(oct_var *x, const oct_pool_opts *opts) {
+    oct_attrs a = octi_pool_attrs(opts);
+    return unary(OCT_OP_max_pool2d, &a, x);
+}
+
+oct_var *oct_avg_pool2d(oct_var *x, const oct_pool_opts *opts) {
+    oct_attrs a = octi_pool_attrs(opts);
+    return unary(OCT_OP_avg_pool2d, &a, x);
+}
+
+oct_var *oct_adaptive_avg_pool2d(oct_var *x, int out_h, int out_w) {
+    return unary(OCT_OP_adaptive_avg_pool2d, &(oct_attrs){.out_size = {out_h, out_w}}, x);
+}
+
+oct_var *oct_reshape(oct_var *x, const int *dims, int count) {
+    oct_attrs a = {.p = 0};
+    if (count < 1 || count > 5) {
+        octi_fail(OCT_EUSAGE, "reshape", "number of dimensions out of range", "1 to 5 behind the batch", octi_fmt("%d", count), NULL);
+        return octi_tape_failed(oct_var_tape(x));
+    }
+    for (int i = 0; i < count; i++) a.shape[i] = dims[i];
+    return unary(OCT_OP_reshape, &a, x);
+}
+
+oct_var *oct_add(oct_var *a, oct_var *b) {
+    oct_var *in[2] = {a, b};
+    return record(OCT_OP_add, NULL, in, 2, 2);
+}
+
+oct_var *oct_cat(oct_var *const *x, int count, int axis) {
+    if (count < 1 || count > 64) {
+        octi_fail(OCT_EUSAGE, "cat", "number of members out of range", "1 to 64", octi_fmt("%d", count), NULL);
+        return octi_tape_failed(count > 0 ? oct_var_tape(x[0]) : NULL);
+    }
+    return record(OCT_OP_cat, &(oct_attrs){.axis = {axis}}, x, count, count);
+}
+
+oct_var *oct_pad(oct_var *x, const int pads[4], float value) {
+    return unary(OCT_OP_pad, &(oct_attrs){.pads = {pads[0], pads[1], pads[2], pads[3]}, .value = value}, x);
+}
+
+oct_var *oct_dropout(oct_var *x, float p) { return unary(OCT_OP_dropout, &(oct_attrs){.p = p}, x); }
+
+oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor *zero_point, int qmin, int qmax) {
+    if (!x) return NULL;
+    oct_var *in[3] = {x, oct_input(oct_var_tape(x), scale), oct_input(oct_var_tape(x), zero_point)};
+    oct_attrs a = {.qmin = {qmin}, .qmax = {qmax}, .axis = {scale && oct_tensor_count(scale) > 1 ? 0 : -1}};
+    return record(OCT_OP_fake_quantize, &a, in, 3, 3);
+}
+
+oct_var *oct_cross_entropy(oct_var *logits, const oct_tensor *labels, const oct_cross_entropy_opts *opts) {
+    if (!logits) return NULL;
+    oct_var *in[2] = {logits, oct_input(oct_var_tape(logits), labels)};
+    return record(OCT_OP_cross_entropy, &(oct_attrs){.smoothing = opts ? opts->smoothing : 0}, in, 2, 2);
+}
+
+oct_var *oct_mse_loss(oct_var *x, const oct_tensor *target) {
+    if (!x) return NULL;
+    oct_var *in[2] = {x, oct_input(oct_var_tape(x), target)};
+    return record(OCT_OP_mse_loss, NULL, in, 2, 2);
+}

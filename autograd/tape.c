@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT
+ * A tape: a graph with, beside each value and node, what they are at run time. Everything of a step lives in two arenas
+ * (the graph's for names, the tape's for tensors) that oct_tape_begin rewinds. */
+#include "autograd/tape.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "autograd/blas.h"
+#include "src/mem.h"
+
+struct oct_var {
+    oct_tape *tape;
+    int32_t value;
+};
+
+typedef struct value_run {
+    oct_tensor *data;
+    oct_tensor *grad;  /* during backward */
+    oct_tensor *codes; /* u8 codes that `data` stands for, in a prepared net; else NULL */
+    oct_var var;
+    bool needs; /* a gradient is wanted */
+} value_run;
+
+struct oct_tape {
+    oct_ctx *ctx;
+    oct_graph *graph;
+    octi_arena *arena;
+    oct_mode mode;
+    uint32_t epoch, first_sample;
+    oct_status status;
+    bool swept; /* oct_backward was called */
+    bool dry;   /* capture: shapes only, nothing runs and no buffer moves */
+    oct_net *net; /* being replayed */
+    const octi_node_hooks *hooks;
+    void *hook_state; /* of the replay at hand, in the arena */
+    value_run **values; /* [graph->value_count], in the arena: variables keep their addresses */
+    octi_call **calls;  /* [graph->node_count] */
+    size_t value_cap, call_cap;
+    char scope[512];
+};
+
+oct_tape *oct_tape_new(oct_ctx *ctx) {
+    oct_tape *t = octi_alloc(ctx, sizeof *t);
+    if (!t) return octi_ctx_failed(ctx), NULL;
+    t->ctx = ctx;
+    t->graph = octi_graph_new(ctx);
+    t->arena = octi_arena_new(ctx);
+    if (!t->graph || !t->arena) return octi_ctx_failed(ctx), oct_tape_free(t), NULL;
+    octi_blas_install(ctx);
+    return t;
+}
+
+void oct_tape_free(oct_tape *t) {
+    if (!t) return;
+    octi_graph_free(t->graph);
+    octi_arena_free(t->arena);
+    octi_free(t->ctx, t->values);
+    octi_free(t->ctx, t->calls);
+    octi_free(t->ctx, t);
+}
+
+void oct_tape_begin(oct_tape *t, oct_mode mode) {
+    octi_graph_reset(t->graph);
+    octi_arena_reset(t->arena);
+    t->mode = mode;
+    t->status = OCT_OK;
+    t->swept = false;
+    t->epoch = t->first_sample = 0;
+    t->scope[0] = 0;
+    t->dry = false;
+}
+
+void octi_tape_dry(oct_tape *t) { t->dry = true; }
+
+void oct_tape_key(oct_tape *t, uint32_t epoch, uint32_t first_sample) {
+    t->epoch = epoch;
+    t->first_sample = first_sample;
+}
+
+oct_status oct_tape_status(const oct_tape *t) { return t->status; }
+oct_mode octi_tape_mode(const oct_tape *t) { return t->mode; }
+oct_ctx *octi_tape_ctx(const oct_tape *t) { return t->ctx; }
+octi_arena *octi_tape_arena(const oct_tape *t) { return t->arena; }
+const oct_graph *octi_tape_graph(const oct_tape *t) { return t->graph; }
+int32_t octi_var_index(const oct_var *v) { return v->value; }
+const oct_tensor *octi_var_codes(const oct_var *v) { return v ? v->tape->values[v->value]->codes : NULL; }
+oct_tape *oct_var_tape(const oct_var *v) { return v ? v->tape : NULL; }
+const char *octi_scope(const oct_tape *t) { return t->scope; }
+
+oct_var *octi_tape_failed(oct_tape *t) {
+    if (t && t->status == OCT_OK) t->status = oct_last_error()->code;
+    return NULL;
+}
+
+const oct_tensor *oct_var_value(const oct_var *v) { return v ? v->tape->values[v->value]->data : NULL; }
+
+const oct_tensor *oct_var_grad(const oct_var *v) {
+    if (!v) return NULL;
+    const oct_tensor *leaf = v->tape->graph->values[v->value].tensor;
+    return leaf ? leaf->grad : NULL;
+}
+
+/* ---- scopes and names ---- */
+
+void octi_scope_push(oct_tape *t, const char *name) {
+    size_t n = strlen(t->scope);
+    snprintf(t->scope + n, sizeof t->scope - n, "%s%s", n ? "." : "", name);
+}
+
+void octi_scope_pop(oct_tape *t) {
+    char *dot = strrchr(t->scope, '.');
+    *(dot ? dot : t->scope) = 0;
+}
+
+/* "base", or "base_1", "base_2", ... where taken */
+static const char *free_name(oct_tape *t, const char *base) {
+    if (oct_graph_find_value(t->graph, base) < 0) return base;
+    for (int i = 1;; i++) {
+        const char *name = octi_fmt("%s_%d", base, i);
+        if (oct_graph_find_value(t->graph, name) < 0) return name;
+    }
+}
+
+/* ---- values ---- */
+
+static oct_var *attach(oct_tape *t, int32_t value, oct_tensor *data, bool needs) {
+    value_run *r = value < 0 ? NULL : octi_arena_alloc(t->arena, sizeof *r);
+    if (!r || octi_reserve(t->ctx, (void **)&t->values, &t->value_cap, (size_t)value + 1, sizeof *t->values) != OCT_OK)
+        return octi_tape_failed(t);
+    *r = (value_run){.data = data, .var = {t, value}, .needs = needs};
+    t->values[value] = r;
+    return &r->var;
+}
+
+oct_var *oct_input(oct_tape *t, const oct_tensor *x) {
+    if (!t) return NULL;
+    if (!x) return octi_fail(OCT_EUSAGE, "oct_input", "tensor is NULL", NULL, NULL, NULL), octi_tape_failed(t);
+    oct_tensor *view = octi_tensor_view(t->arena, x->dtype, x->shape, x->data);
+    if (!view) return octi_tape_failed(t);
+    int32_t v = octi_graph_add_value(t->graph, free_name(t, "input"), OCT_VALUE_INPUT, x->dtype, x->shape, NULL);
+    return attach(t, v, view, false);
+}
+
+static oct_var *leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *path, bool needs) {
+    for (int32_t i = 0; i < t->graph->value_count; i++)
+        if (t->graph->values[i].tensor == p) return &t->values[i]->var;
+    int32_t v = octi_graph_add_value(t->graph, path, role, p->dtype, p->shape, p);
+    return attach(t, v, p, needs && t->mode == OCT_TRAIN);
+}
+
+oct_var *octi_leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *name) {
+    if (!t || !p) return t ? octi_tape_failed(t) : NULL;
+    const char *path = *t->scope ? octi_fmt("%s.%s", t->scope, name) : name;
+    return leaf(t, p, role, free_name(t, path), role == OCT_VALUE_PARAM);
+}
+
+oct_var *oct_param(oct_tape *t, oct_tensor *p, const char *name) { return octi_leaf(t, p, OCT_VALUE_PARAM, name); }
+
+/* ---- recording ---- */
+
+oct_status octi_call_output(octi_call *c) {
+    const oct_value *v = &c->graph->values[c->node->out];
+    c->out = octi_tensor_in_arena(c->arena, v->dtype, v->shape);
+    return c->out ? OCT_OK : oct_last_error()->code;
+}
+
+oct_status octi_call_din(octi_call *c, int k) {
+    c->din[k]->data = octi_arena_alloc(c->arena, oct_tensor_bytes(c->din[k]));
+    return c->din[k]->data ? OCT_OK : oct_last_error()->code;
+}
+
+void octi_call_pass(octi_call *c, int k) { c->din[k]->data = c->dout->data; }
+
+oct_tensor *octi_call_tensor(octi_call *c, oct_dtype dtype, oct_shape shape) {
+    return octi_tensor_in_arena(c->arena, dtype, shape);
+}
+
+/* Add the node and run it; shapes are known. */
+static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const oct_attrs *a, oct_var *const *in, int nin,
+                         oct_dtype dtype, oct_shape shape, const oct_node *net_node) {
+    octi_call *c = octi_arena_calloc(t->arena, 1, sizeof *c);
+    int32_t *index = octi_arena_alloc(t->arena, (size_t)nin * sizeof *index + 1);
+    oct_tensor **data = octi_arena_calloc(t->arena, 2 * (size_t)nin, sizeof *data), **codes = data ? data + nin : NULL;
+    bool *needs = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *needs);
+    if (!c || !index || !data || !needs) return octi_tape_failed(t);
+    bool any = false;
+    for (int k = 0; k < nin; k++) {
+        index[k] = in[k] ? in[k]->value : -1;
+        if (!in[k]) continue;
+        value_run *r = t->values[in[k]->value];
+        data[k] = r->data;
+        codes[k] = r->codes;
+        any |= needs[k] = r->needs;
+    }
+    int32_t n = octi_graph_add_node(t->graph, kind, name, a, index, nin, dtype, shape);
+    if (n < 0 || octi_reserve(t->ctx, (void **)&t->calls, &t->call_cap, (size_t)n + 1, sizeof *t->calls) != OCT_OK)
+        return octi_tape_failed(t);
+    *c = (octi_call){.tape = t,
+                     .ctx = t->ctx,
+                     .arena = t->arena,
+                     .mode = t->mode,
+                     .wants_grad = any,
+                     .key = {oct_ctx_seed(t->ctx), t->epoch, t->first_sample, (uint32_t)n},
+                     .graph = t->graph,
+                     .node = &t->graph->nodes[n],
+                     .net = t->net,
+                     .net_node = net_node,
+                     .hook_state = t->hook_state,
+                     .in = data,
+                     .in_codes = codes,
+                     .in_needs = needs};
+    t->calls[n] = c;
+    if (t->dry) {
+        if (octi_call_output(c) != OCT_OK) return octi_tape_failed(t);
+        memset(c->out->data, 0, oct_tensor_bytes(c->out)); /* a forward function may look at values */
+        return attach(t, t->graph->nodes[n].out, c->out, any);
+    }
+    octi_diff_fn *forward = t->hooks ? t->hooks->forward : octi_diff_of(kind)->forward;
+    if (forward(c) != OCT_OK) return octi_tape_failed(t);
+    oct_var *out = attach(t, t->graph->nodes[n].out, c->out, any);
+    if (out) t->values[out->value]->codes = c->out_codes;
+    return out;
+}
+
+oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin, const char *name) {
+    if (!t) return NULL;
+    if (t->status != OCT_OK) return NULL;
+    const oct_value **v = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *v);
+    if (!v) return octi_tape_failed(t);
+    const char *base = name ? name : *t->scope ? octi_fmt("%s.%s", t->scope, oct_op_name(kind)) : oct_op_name(kind);
+    const char *path = free_name(t, base);
+    for (int k = 0; k < nin; k++) {
+        if (!in[k]) continue;
+        if (in[k]->tape != t) {
+            octi_fail(OCT_EUSAGE, path, octi_fmt("input %d is a variable of another tape", k), NULL, NULL, NULL);
+            return octi_tape_failed(t);
+        }
+        v[k] = &t->graph->values[in[k]->value];
+    }
+    oct_dtype dtype;
+    oct_shape shape;
+    static const oct_attrs none;
+    if (!a) a = &none;
+    if (oct_infer_shape(kind, a, v, nin, path, &dtype, &shape) != OCT_OK) return octi_tape_failed(t);
+    return run_node(t, kind, path, a, in, nin, dtype, shape, NULL);
+}
+
+/* ---- a captured net ---- */
+
+oct_var *oct_net_forward(oct_net *net, oct_var *x) {
+    if (!net || !x) return NULL;
+    oct_tape *t = x->tape;
+    const oct_graph *g = net->graph;
+    if (t->status != OCT_OK) return NULL;
+    const oct_shape *want = &g->values[g->input].shape, *got = &t->graph->values[x->value].shape;
+    oct_shape as_batch = *got;
+    if (as_batch.rank > 0 && want->dim[0] == OCT_BATCH) as_batch.dim[0] = OCT_BATCH;
+    if (!oct_shape_equal(want, &as_batch)) {
+        octi_fail(OCT_ESHAPE, "input", "shape is not the net's", oct_shape_text(want), oct_shape_text(got), NULL);
+        return octi_tape_failed(t);
+    }
+    int64_t batch = got->rank ? got->dim[0] : 1;
+    oct_var **var = octi_arena_calloc(t->arena, (size_t)g->value_count, sizeof *var);
+    if (!var) return octi_tape_failed(t);
+    t->net = net;
+    t->hooks = net->hooks;
+    var[g->input] = x;
+    if (t->hooks && !(t->hook_state = t->hooks->begin(net, t))) octi_tape_failed(t);
+    for (int32_t i = 0; i < g->value_count && t->status == OCT_OK; i++)
+        if (g->values[i].tensor)
+            var[i] = leaf(t, g->values[i].tensor, g->values[i].role, g->values[i].name,
+                          g->values[i].role == OCT_VALUE_PARAM && !g->values[i].frozen);
+    for (int32_t i = 0; i < g->node_count && t->status == OCT_OK; i++) {
+        const oct_node *n = &g->nodes[i];
+        oct_var **in = octi_arena_calloc(t->arena, (size_t)n->nin + 1, sizeof *in);
+        if (!in) break;
+        for (int k = 0; k < n->nin; k++) in[k] = n->in[k] < 0 ? NULL : var[n->in[k]];
+        const oct_value *out = &g->values[n->out];
+        var[n->out] = run_node(t, n->kind, n->name, &n->attr, in, n->nin, out->dtype,
+                               octi_shape_with_batch(&out->shape, batch), n);
+    }
+    t->net = NULL;
+    t->hooks = NULL;
+    t->hook_state = NULL;
+    return t->status == OCT_OK ? var[g->output] : octi_tape_failed(t);
+}
+
+/* ---- backward ---- */
+
+/* Where the gradient of input k goes: straight into the value where it is the first, else to be added. A parameter's
+ * always is added to tensor->grad, which outlives the step. */
+static oct_status sweep_node(oct_tape *t, octi_call *c) {
+    int nin = c->node->nin;
+    c->din = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *c->din);
+    if (!c->din) return oct_last_error()->code;
+    for (int k = 0; k < nin; k++)
+        if (c->in_needs[k] && !(c->din[k] = octi_tensor_view(t->arena, c->in[k]->dtype, c->in[k]->shape, NULL)))
+            return oct_last_error()->code;
+    /* the hook of a prepared net goes with the net that recorded the node */
+    octi_diff_fn *backward = c->net && c->net->hooks ? c->net->hooks->backward : octi_diff_of(c->node->kind)->backward;
+    OCT_TRY(backward(c));
+    for (int k = 0; k < nin; k++) {
+        if (!c->in_needs[k] || !c->din[k]->data) continue;
+        int32_t value = c->node->in[k];
+        value_run *r = t->values[value];
+        oct_tensor *p = t->graph->values[value].tensor;
+        if (p) {
+            if (!p->grad && !(p->grad = oct_tensor_new(t->ctx, OCT_F32, p->shape))) return oct_last_error()->code;
+            OCT_TRY(oct_accumulate(t->ctx, p->grad, c->din[k]));
+        } else if (!r->grad)
+            r->grad = c->din[k];
+        else
+            OCT_TRY(oct_accumulate(t->ctx, r->grad, c->din[k]));
+    }
+    return OCT_OK;
+}
+
+oct_status oct_backward(oct_var *loss) {
+    if (!loss) {
+        if (oct_last_error()->code != OCT_OK) return oct_last_error()->code;
+        return octi_fail(OCT_EUSAGE, "oct_backward", "loss is NULL", NULL, NULL, NULL);
+    }
+    oct_tape *t = loss->tape;
+    if (t->status != OCT_OK) return t->status;
+    const oct_value *v = &t->graph->values[loss->value];
+    if (t->mode != OCT_TRAIN)
+        return octi_fail(OCT_EUSAGE, "oct_backward", "gradients need a tape in training mode", "oct_tape_begin(t, OCT_TRAIN)", NULL, NULL);
+    if (t->swept) return octi_fail(OCT_EUSAGE, "oct_backward", "called twice in one step", "one call per oct_tape_begin", NULL, NULL);
+    if (oct_shape_count(&v->shape) != 1 || v->dtype != OCT_F32)
+        return octi_fail(OCT_EUSAGE, "oct_backward", "not a scalar", "float32 []", oct_shape_text(&v->shape), "take a loss");
+    t->swept = true;
+    if (!t->values[loss->value]->needs) return OCT_OK;
+    oct_tensor *one = octi_tensor_in_arena(t->arena, OCT_F32, v->shape);
+    if (!one) return oct_last_error()->code;
+    *oct_f32(one) = 1.0f;
+    t->values[loss->value]->grad = one;
+    for (int32_t i = v->producer; i >= 0; i--) {
+        octi_call *c = t->calls[i];
+        c->node = &t->graph->nodes[i]; /* the array may have moved since the forward pass */
+        c->dout = t->values[c->node->out]->grad;
+        if (c->wants_grad && c->dout) OCT_TRY(sweep_node(t, c));
+    }
+    return OCT_OK;
+}
