@@ -84,6 +84,11 @@ oct_ctx *octi_tape_ctx(const oct_tape *t) { return t->ctx; }
 octi_arena *octi_tape_arena(const oct_tape *t) { return t->arena; }
 const oct_graph *octi_tape_graph(const oct_tape *t) { return t->graph; }
 int32_t octi_var_index(const oct_var *v) { return v->value; }
+oct_var *octi_tape_var(oct_tape *t, const char *name) {
+    int32_t v = oct_graph_find_value(t->graph, name);
+    return v < 0 ? NULL : &t->values[v]->var;
+}
+
 const oct_tensor *octi_var_codes(const oct_var *v) { return v ? v->tape->values[v->value]->codes : NULL; }
 oct_tape *oct_var_tape(const oct_var *v) { return v ? v->tape : NULL; }
 const char *octi_scope(const oct_tape *t) { return t->scope; }
@@ -116,8 +121,10 @@ void octi_scope_pop(oct_tape *t) {
 /* "base", or "base_1", "base_2", ... where taken */
 static const char *free_name(oct_tape *t, const char *base) {
     if (oct_graph_find_value(t->graph, base) < 0) return base;
+    char stem[512]; /* base may stand in a rotating buffer */
+    snprintf(stem, sizeof stem, "%s", base);
     for (int i = 1;; i++) {
-        const char *name = octi_fmt("%s_%d", base, i);
+        const char *name = octi_fmt("%s_%d", stem, i);
         if (oct_graph_find_value(t->graph, name) < 0) return name;
     }
 }

@@ -66,6 +66,7 @@ typedef struct oct_quantizer {
     const char *name; /* of the value that owns it */
     oct_qspec spec;
     const char *observer;   /* "minmax", "ema", ...; "fixed": never moves; "" in G3 */
+    float averaging;        /* "ema": share of the new batch */
     oct_tensor *scale;      /* f32 [1], or [O] per channel */
     oct_tensor *zero_point; /* s32, same shape */
     oct_tensor *min_val, *max_val; /* f32, same shape: +inf, -inf before the first observation */

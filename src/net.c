@@ -74,12 +74,18 @@ oct_status octi_net_copy_meta(oct_net *net, const oct_net *from) {
     return oct_net_set_classes(net, from->classes, from->class_count);
 }
 
-static oct_tensor *own(oct_net *net, oct_tensor *t) {
-    return t ? oct_tensor_copy(net->ctx, t) : NULL;
+oct_status octi_net_copy_tensors(oct_net *to, const oct_net *from) {
+    for (int32_t i = 0; i < from->tensor_count; i++) {
+        oct_tensor *t = oct_tensor_copy(to->ctx, from->tensors[i].tensor);
+        if (!t) return oct_last_error()->code;
+        oct_status s = octi_net_register(to, from->tensors[i].name, from->tensors[i].role, t);
+        oct_tensor_unref(t);
+        OCT_TRY(s);
+    }
+    return OCT_OK;
 }
 
-/* Registry entry of `from` that holds t; the copy that `to` registered under the same name. */
-static oct_tensor *twin(oct_net *to, const oct_net *from, const oct_tensor *t) {
+oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_tensor *t) {
     for (int32_t i = 0; t && i < from->tensor_count; i++)
         if (from->tensors[i].tensor == t) return oct_net_tensor(to, from->tensors[i].name);
     return NULL;
@@ -87,26 +93,20 @@ static oct_tensor *twin(oct_net *to, const oct_net *from, const oct_tensor *t) {
 
 static oct_status clone_into(oct_net *c, const oct_net *net) {
     OCT_TRY(octi_net_copy_meta(c, net));
-    for (int32_t i = 0; i < net->tensor_count; i++) {
-        oct_tensor *t = own(c, net->tensors[i].tensor);
-        if (!t) return oct_last_error()->code;
-        oct_status s = octi_net_register(c, net->tensors[i].name, net->tensors[i].role, t);
-        oct_tensor_unref(t);
-        OCT_TRY(s);
-    }
+    OCT_TRY(octi_net_copy_tensors(c, net));
     const oct_graph *g = net->graph;
     for (int32_t i = 0; i < g->quantizer_count; i++) {
         oct_quantizer q = g->quantizers[i];
-        q.scale = twin(c, net, q.scale);
-        q.zero_point = twin(c, net, q.zero_point);
-        q.min_val = twin(c, net, q.min_val);
-        q.max_val = twin(c, net, q.max_val);
-        q.enabled = twin(c, net, q.enabled);
+        q.scale = octi_net_twin(c, net, q.scale);
+        q.zero_point = octi_net_twin(c, net, q.zero_point);
+        q.min_val = octi_net_twin(c, net, q.min_val);
+        q.max_val = octi_net_twin(c, net, q.max_val);
+        q.enabled = octi_net_twin(c, net, q.enabled);
         if (octi_graph_add_quantizer(c->graph, &q) < 0) return oct_last_error()->code;
     }
     for (int32_t i = 0; i < g->value_count; i++) {
         const oct_value *v = &g->values[i];
-        int32_t k = octi_graph_add_value(c->graph, v->name, v->role, v->dtype, v->shape, twin(c, net, v->tensor));
+        int32_t k = octi_graph_add_value(c->graph, v->name, v->role, v->dtype, v->shape, octi_net_twin(c, net, v->tensor));
         if (k < 0) return oct_last_error()->code;
         c->graph->values[k].quantizer = v->quantizer;
         c->graph->values[k].producer = v->producer;

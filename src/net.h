@@ -72,6 +72,10 @@ oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
 oct_net *octi_net_clone(const oct_net *net);
 /** Register a tensor under a name (copied, one reference taken). OCT_EINTERNAL where the name is taken. */
 oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role, oct_tensor *tensor);
+/** Register copies of all tensors of `from`. */
+oct_status octi_net_copy_tensors(oct_net *to, const oct_net *from);
+/** The tensor that `to` has under the name of t in `from`; NULL where there is none. */
+oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_tensor *t);
 /** Copy input description, classes, model and target from another net. */
 oct_status octi_net_copy_meta(oct_net *net, const oct_net *from);
 

@@ -26,6 +26,24 @@ START_TEST(quantize_divides_rounds_then_adds) {
 }
 END_TEST
 
+START_TEST(rne_is_rintf) {
+    /* every exponent and sign, all top mantissa bits, and the neighbours of ties */
+    for (uint64_t i = 0; i < 1u << 22; i++) {
+        uint32_t bits = (uint32_t)(i << 10 | (i * 2654435761u & 1023));
+        float v;
+        memcpy(&v, &bits, 4);
+        float a = octq_rne(v), b = rintf(v);
+        ck_assert_msg(a == b || (a != a && b != b), "%a: %a, rintf %a", v, a, b);
+        ck_assert(a != a || !signbit(a) == !signbit(b));
+    }
+    for (int i = -100000; i <= 100000; i++) {
+        float t = (float)i + 0.5f;
+        ck_assert(octq_rne(t) == rintf(t) && octq_rne(nextafterf(t, 1e9f)) == rintf(nextafterf(t, 1e9f)));
+        ck_assert(octq_rne(nextafterf(t, -1e9f)) == rintf(nextafterf(t, -1e9f)));
+    }
+}
+END_TEST
+
 START_TEST(codes_survive_a_round_trip) {
     float s = 1e-6f;
     for (int i = 0; i < 400; i++, s *= 1.0731f)
@@ -89,5 +107,5 @@ START_TEST(fold_and_weight_scale_are_safe) {
 }
 END_TEST
 
-OCT_TEST_MAIN("law", quantize_divides_rounds_then_adds, codes_survive_a_round_trip, requant_edges, qparams_of_ranges,
+OCT_TEST_MAIN("law", rne_is_rintf, quantize_divides_rounds_then_adds, codes_survive_a_round_trip, requant_edges, qparams_of_ranges,
               fold_and_weight_scale_are_safe)

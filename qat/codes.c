@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+#include "qat/codes.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "autograd/diff.h"
+#include "src/mem.h"
+#include "src/qround.h"
+#include "src/threads.h"
+
+enum { CHUNKS = 64 };
+
+oct_status octi_not_observed(const oct_quantizer *q) {
+    return octi_fail(OCT_EQPARAMS, q->name, "no range was observed", "a calibrated or trained value", "none",
+                     "calibrate or train before evaluating or converting");
+}
+
+/* Does the gradient pass? The code before the clamp lies in range, and the fused activation was open. */
+static inline uint8_t passes(float v, float rounded, const oct_quantizer *q, oct_act act, float top) {
+    bool in = rounded >= (float)q->spec.qmin && rounded <= (float)q->spec.qmax;
+    if (act != OCT_ACT_NONE) in &= v > 0;
+    if (act == OCT_ACT_RELU6) in &= v < top;
+    return in;
+}
+
+/* ---- floats to codes ---- */
+
+typedef struct quantize_job {
+    float *x;
+    uint8_t *codes, *mask;
+    const oct_quantizer *q;
+    oct_act act;
+    int64_t n;
+} quantize_job;
+
+static void quantize_task(void *arg, int64_t i) {
+    const quantize_job *j = arg;
+    const float s = octi_scale(j->q);
+    const int32_t z = octi_zero_point(j->q), lo = j->q->spec.qmin, hi = j->q->spec.qmax;
+    int64_t from = j->n * i / CHUNKS, to = j->n * (i + 1) / CHUNKS;
+    if (j->mask)
+        for (int64_t k = from; k < to; k++)
+            j->mask[k] = passes(j->x[k], octq_rne(j->x[k] / s) + (float)z, j->q, j->act, 6.0f);
+    for (int64_t k = from; k < to; k++) {
+        int32_t code = octq_quantize(j->x[k], s, z, lo, hi);
+        j->codes[k] = (uint8_t)code;
+        j->x[k] = octq_dequantize(code, s, z);
+    }
+}
+
+void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, oct_tensor *mask) {
+    quantize_job j = {oct_f32(x), oct_u8(codes), mask ? oct_u8(mask) : NULL, q, act, oct_tensor_count(x)};
+    octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, quantize_task, &j);
+}
+
+/* ---- sums of products ---- */
+
+typedef struct whole_job {
+    const uint8_t *codes;
+    float *x;
+    int32_t z;
+    int64_t n;
+} whole_job;
+
+static void whole_task(void *arg, int64_t i) {
+    const whole_job *j = arg;
+    for (int64_t k = j->n * i / CHUNKS, to = j->n * (i + 1) / CHUNKS; k < to; k++) j->x[k] = (float)((int32_t)j->codes[k] - j->z);
+}
+
+typedef struct direct_job { /* s32 sums, one image a task; linear is a convolution over a 1x1 image */
+    const uint8_t *x;
+    const int8_t *w;
+    int32_t *y, z;
+    const oct_attrs *a;
+    int64_t h, wd, c, p, q, o, r, s;
+} direct_job;
+
+static void direct_task(void *arg, int64_t img) {
+    const direct_job *j = arg;
+    int64_t g = j->a->groups[0], cg = j->c / g, og = j->o / g;
+    for (int64_t p = 0; p < j->p; p++)
+        for (int64_t q = 0; q < j->q; q++)
+            for (int64_t o = 0; o < j->o; o++) {
+                int32_t sum = 0;
+                for (int64_t r = 0; r < j->r; r++) {
+                    int64_t y = p * j->a->stride[0] - j->a->pads[0] + r * j->a->dilation[0];
+                    for (int64_t s = 0; s < j->s; s++) {
+                        int64_t x = q * j->a->stride[1] - j->a->pads[1] + s * j->a->dilation[1];
+                        if (y < 0 || y >= j->h || x < 0 || x >= j->wd) continue;
+                        const uint8_t *xp = j->x + ((img * j->h + y) * j->wd + x) * j->c + o / og * cg;
+                        const int8_t *wp = j->w + ((o * j->r + r) * j->s + s) * cg;
+                        for (int64_t c = 0; c < cg; c++) sum += ((int32_t)xp[c] - j->z) * wp[c];
+                    }
+                }
+                j->y[((img * j->p + p) * j->q + q) * j->o + o] = sum;
+            }
+}
+
+static oct_status accumulate_s32(oct_ctx *ctx, const oct_node *n, const oct_shape *ws, int32_t z, const oct_tensor *x, const octi_qweights *w,
+                                 oct_tensor *y) {
+    static const oct_attrs plain = {.stride = {1, 1}, .dilation = {1, 1}, .groups = {1}};
+    direct_job j = {oct_u8(x), w->codes, y->data, z, &plain, 1, 1, x->shape.dim[x->shape.rank - 1], 1, 1, w->o, 1, 1};
+    if (n->kind == OCT_OP_conv2d) {
+        const int64_t *xd = x->shape.dim, *yd = y->shape.dim;
+        j = (direct_job){oct_u8(x), w->codes, y->data, z, &n->attr, xd[1], xd[2], xd[3], yd[1], yd[2], yd[3], ws->dim[1], ws->dim[2]};
+    }
+    octi_parallel_for(octi_ctx_pool(ctx), x->shape.dim[0], direct_task, &j);
+    return OCT_OK;
+}
+
+static oct_status accumulate_f32(oct_ctx *ctx, octi_arena *arena, const oct_node *n, const oct_shape *ws, int32_t z, const oct_tensor *x,
+                                 const octi_qweights *w, oct_tensor *y) {
+    octi_arena_mark mark = octi_arena_save(arena);
+    oct_tensor *xi = octi_tensor_in_arena(arena, OCT_F32, x->shape), *wi = octi_tensor_in_arena(arena, OCT_F32, *ws);
+    if (!xi || !wi) return oct_last_error()->code;
+    whole_job j = {oct_u8(x), oct_f32(xi), z, oct_tensor_count(x)};
+    octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, whole_task, &j);
+    for (int64_t i = 0, count = w->o * w->k; i < count; i++) oct_f32(wi)[i] = (float)w->codes[i];
+    oct_status s = n->kind == OCT_OP_conv2d ? oct_conv2d_forward(ctx, &n->attr, xi, wi, NULL, y) : oct_linear_forward(ctx, xi, wi, NULL, y);
+    octi_arena_rewind(arena, mark);
+    return s;
+}
+
+oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node *n, const oct_shape *ws, const oct_quantizer *xq,
+                                 const oct_tensor *x, const octi_qweights *w, bool fits24, octi_accumulators *acc, oct_tensor *y) {
+    int64_t count = oct_tensor_count(y);
+    *acc = (octi_accumulators){y->data, fits24, count / w->o, w->o};
+    int32_t z = octi_zero_point(xq);
+    if (n->kind == OCT_OP_batch_norm) {
+        acc->is_float = false;
+        for (int64_t i = 0; i < count; i++) ((int32_t *)y->data)[i] = ((int32_t)oct_u8(x)[i] - z) * w->codes[i % w->o];
+        return OCT_OK;
+    }
+    return fits24 ? accumulate_f32(ctx, arena, n, ws, z, x, w, y) : accumulate_s32(ctx, n, ws, z, x, w, y);
+}
+
+static inline int32_t sum_at(const octi_accumulators *a, int64_t i) {
+    return a->is_float ? (int32_t)((const float *)a->data)[i] : ((const int32_t *)a->data)[i];
+}
+
+typedef struct requant_job {
+    const octi_accumulators *acc;
+    const octi_qweights *w;
+    float s_x;
+    const oct_quantizer *q;
+    oct_act act;
+    float *y;
+    uint8_t *codes, *mask;
+    float lo[CHUNKS], hi[CHUNKS];
+} requant_job;
+
+static void range_task(void *arg, int64_t i) {
+    requant_job *j = arg;
+    int32_t o = j->acc->o;
+    float lo = INFINITY, hi = -INFINITY;
+    for (int64_t p = j->acc->pixels * i / CHUNKS, to = j->acc->pixels * (i + 1) / CHUNKS; p < to; p++)
+        for (int32_t k = 0; k < o; k++) {
+            float v = (float)(sum_at(j->acc, p * o + k) + j->w->bias_code[k]) * (j->s_x * j->w->scale[k]);
+            lo = v < lo ? v : lo;
+            hi = v > hi ? v : hi;
+        }
+    j->lo[i] = lo;
+    j->hi[i] = hi;
+}
+
+static float activate(float v, oct_act act) {
+    if (act != OCT_ACT_NONE) v = fmaxf(v, 0);
+    return act == OCT_ACT_RELU6 ? fminf(v, 6) : v;
+}
+
+void octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *min, float *max) {
+    requant_job j = {.acc = acc, .w = w, .s_x = s_x};
+    octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, range_task, &j);
+    *min = INFINITY;
+    *max = -INFINITY;
+    for (int i = 0; i < CHUNKS; i++) {
+        *min = fminf(*min, j.lo[i]);
+        *max = fmaxf(*max, j.hi[i]);
+    }
+    if (!(*min <= *max)) return; /* an empty batch */
+    *min = activate(*min, act);
+    *max = activate(*max, act);
+}
+
+static void requant_task(void *arg, int64_t i) {
+    const requant_job *j = arg;
+    const float s = octi_scale(j->q);
+    const int32_t z = octi_zero_point(j->q), o = j->acc->o;
+    int32_t lo, hi;
+    octi_act_clamp(j->q, j->act, &lo, &hi);
+    const float top = 6.0f / s;
+    for (int64_t p = j->acc->pixels * i / CHUNKS, to = j->acc->pixels * (i + 1) / CHUNKS; p < to; p++)
+        for (int32_t k = 0; k < o; k++) {
+            int64_t at = p * o + k;
+            int32_t sum = sum_at(j->acc, at) + j->w->bias_code[k];
+            float m = octq_multiplier(j->s_x, j->w->scale[k], s);
+            int32_t code = octq_requant(sum, m, z, lo, hi);
+            if (j->mask) {
+                float v = (float)sum * m;
+                j->mask[at] = passes(v, octq_rne(v) + (float)z, j->q, j->act, top);
+            }
+            j->codes[at] = (uint8_t)code;
+            j->y[at] = octq_dequantize(code, s, z);
+        }
+}
+
+void octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q, oct_act act,
+                         oct_tensor *y, oct_tensor *codes, oct_tensor *mask) {
+    requant_job j = {.acc = acc, .w = w, .s_x = s_x, .q = q, .act = act, .y = oct_f32(y), .codes = oct_u8(codes), .mask = mask ? oct_u8(mask) : NULL};
+    octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, requant_task, &j);
+}
+
+/* ---- nodes on their inputs' grid ---- */
+
+static oct_status codes_of_values(octi_call *c, const oct_quantizer *q, int32_t lo, int32_t hi) {
+    if (!(c->out_codes = octi_call_tensor(c, OCT_U8, c->out->shape))) return oct_last_error()->code;
+    float *x = oct_f32(c->out), s = octi_scale(q);
+    int32_t z = octi_zero_point(q);
+    for (int64_t i = 0, n = oct_tensor_count(c->out); i < n; i++) {
+        int32_t code = octq_quantize(x[i], s, z, lo, hi);
+        oct_u8(c->out_codes)[i] = (uint8_t)code;
+        x[i] = octq_dequantize(code, s, z);
+    }
+    return OCT_OK;
+}
+
+oct_status octi_share_on_codes(octi_call *c, const oct_quantizer *q, bool codes) {
+    const oct_node *own = c->node;
+    oct_node padded;
+    bool on_grid = codes && octi_quantizer_ready(q) && oct_u8(q->enabled)[1];
+    if (own->kind == OCT_OP_pad && on_grid) { /* cells get a code: law 8 */
+        padded = *own;
+        int32_t code = octq_quantize(own->attr.value, octi_scale(q), octi_zero_point(q), q->spec.qmin, q->spec.qmax);
+        padded.attr.value = octq_dequantize(code, octi_scale(q), octi_zero_point(q));
+        c->node = &padded;
+    }
+    oct_status s = octi_diff_of(own->kind)->forward(c);
+    c->node = own;
+    OCT_TRY(s);
+    if (!on_grid || (own->kind == OCT_OP_dropout && c->mode == OCT_TRAIN && own->attr.p > 0)) return OCT_OK;
+    bool view = c->out->data == c->in[0]->data;
+    if (view) return (c->out_codes = octi_tensor_view(c->arena, OCT_U8, c->out->shape, c->in_codes[0]->data)) ? OCT_OK : oct_last_error()->code;
+    int32_t lo = q->spec.qmin, hi = q->spec.qmax;
+    if (own->kind == OCT_OP_relu6) octi_act_clamp(q, OCT_ACT_RELU6, &lo, &hi);
+    return codes_of_values(c, q, lo, hi);
+}
+
+/* ---- add and averages ---- */
+
+static const oct_quantizer *in_quantizer(const octi_call *c, int k) {
+    const oct_graph *g = c->net->graph;
+    return &g->quantizers[g->values[c->net_node->in[k]].quantizer];
+}
+
+typedef struct own_job {
+    const octi_call *c;
+    const oct_quantizer *q, *a, *b;
+    oct_act act;
+    oct_tensor *mask;
+} own_job;
+
+static void put(const own_job *j, int64_t at, int32_t code, float v) {
+    oct_u8(j->c->out_codes)[at] = (uint8_t)code;
+    oct_f32(j->c->out)[at] = octq_dequantize(code, octi_scale(j->q), octi_zero_point(j->q));
+    if (j->mask)
+        oct_u8(j->mask)[at] = passes(v, octq_rne(v) + (float)octi_zero_point(j->q), j->q, j->act, 6.0f / octi_scale(j->q));
+}
+
+static void add_task(void *arg, int64_t n) {
+    const own_job *j = arg;
+    const octi_call *c = j->c;
+    int64_t chans = c->out->shape.dim[c->out->shape.rank - 1], each = oct_tensor_count(c->out) / c->out->shape.dim[0];
+    int32_t lo, hi, za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
+    octi_act_clamp(j->q, j->act, &lo, &hi);
+    float ma = octq_ratio(octi_scale(j->a), octi_scale(j->q)), mb = octq_ratio(octi_scale(j->b), octi_scale(j->q));
+    bool ba = !oct_shape_equal(&c->in[0]->shape, &c->out->shape), bb = !oct_shape_equal(&c->in[1]->shape, &c->out->shape);
+    for (int64_t i = 0; i < each; i++) {
+        int32_t a = oct_u8(c->in_codes[0])[ba ? n * chans + i % chans : n * each + i];
+        int32_t b = oct_u8(c->in_codes[1])[bb ? n * chans + i % chans : n * each + i];
+        float v = (float)(a - za) * ma + (float)(b - zb) * mb;
+        put(j, n * each + i, octq_add(a, za, ma, b, zb, mb, octi_zero_point(j->q), lo, hi), v);
+    }
+}
+
+/* Window of output row or column i. */
+static void window(const octi_call *c, int axis, int64_t i, int64_t in, int64_t out, int64_t *from, int64_t *to) {
+    const oct_attrs *a = &c->node->attr;
+    if (c->node->kind == OCT_OP_adaptive_avg_pool2d) {
+        *from = i * in / out;
+        *to = ((i + 1) * in + out - 1) / out;
+        return;
+    }
+    int64_t start = i * a->stride[axis] - a->pads[axis];
+    *from = start < 0 ? 0 : start;
+    *to = start + a->kernel[axis] > in ? in : start + a->kernel[axis];
+}
+
+static void average_task(void *arg, int64_t n) {
+    const own_job *j = arg;
+    const octi_call *c = j->c;
+    const oct_attrs *a = &c->node->attr;
+    const int64_t *x = c->in[0]->shape.dim, *y = c->out->shape.dim;
+    int32_t z = octi_zero_point(j->a), zy = octi_zero_point(j->q);
+    bool fixed = c->node->kind == OCT_OP_avg_pool2d && !a->exclude_pad[0];
+    for (int64_t p = 0; p < y[1]; p++)
+        for (int64_t q = 0; q < y[2]; q++) {
+            int64_t h0, h1, w0, w1;
+            window(c, 0, p, x[1], y[1], &h0, &h1);
+            window(c, 1, q, x[2], y[2], &w0, &w1);
+            int64_t cells = fixed ? (int64_t)a->kernel[0] * a->kernel[1] : (h1 - h0) * (w1 - w0);
+            float m = octq_mean_multiplier(octi_scale(j->a), octi_scale(j->q), cells);
+            for (int64_t k = 0; k < y[3]; k++) {
+                int32_t sum = 0;
+                for (int64_t h = h0; h < h1; h++)
+                    for (int64_t w = w0; w < w1; w++) sum += (int32_t)oct_u8(c->in_codes[0])[((n * x[1] + h) * x[2] + w) * x[3] + k] - z;
+                put(j, ((n * y[1] + p) * y[2] + q) * y[3] + k, octq_requant(sum, m, zy, j->q->spec.qmin, j->q->spec.qmax), (float)sum * m);
+            }
+        }
+}
+
+oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, oct_tensor *mask) {
+    bool add = c->node->kind == OCT_OP_add;
+    own_job j = {c, q, in_quantizer(c, 0), add ? in_quantizer(c, 1) : NULL, (oct_act)c->node->attr.act[0], mask};
+    octi_parallel_for(octi_ctx_pool(c->ctx), c->out->shape.dim[0], add ? add_task : average_task, &j);
+    return OCT_OK;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * qat/codes.h - the arithmetic of the eval forward: exact sums over whole numbers, then the law. It shares src/qround.h and
+ * the fold with the int8 plan, and nothing else, so that comparing the two can fail. */
+#ifndef OCT_QAT_CODES_H
+#define OCT_QAT_CODES_H
+
+#include "autograd/tape.h"
+#include "qat/prepared.h"
+
+/** One weighted node in one step. */
+typedef struct octi_qnode {
+    octi_qweights w;
+    bool complete; /* the input's scale was known at the step's start: biases are coded */
+    bool fits24;   /* every sum is exact in fp32 in any order */
+} octi_qnode;
+
+/** Range of one quantizer, gathered over the sources of its class. */
+typedef struct octi_pending {
+    int32_t sources; /* of the class */
+    int32_t left;    /* not yet seen in this step */
+    float min, max;
+    bool own_step; /* never observed before: qparams come from this step's own data */
+} octi_pending;
+
+/** A step of a prepared net; octi_call.hook_state. */
+typedef struct octi_qstep {
+    octi_qnode *nodes;     /* [net nodes], set for weighted ones */
+    octi_pending *pending; /* [quantizers] */
+    bool frozen;           /* batch norm uses running statistics */
+} octi_qstep;
+
+/** OCT_EQPARAMS naming the value: it was never observed. */
+oct_status octi_not_observed(const oct_quantizer *q);
+
+/** x f32 becomes s * (q - z) in place; codes u8; mask u8 (may be NULL): 1 where the gradient passes. */
+void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, oct_tensor *mask);
+
+/** Sums of products: whole numbers, as fp32 where they are exact there, else s32, in y's memory. */
+typedef struct octi_accumulators {
+    void *data;
+    bool is_float;
+    int64_t pixels;
+    int32_t o;
+} octi_accumulators;
+/** Sums of (q - z) * w for a conv2d, linear or batch_norm node; y has the output's shape and lends its memory. */
+oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node *n, const oct_shape *w_shape, const oct_quantizer *xq,
+                                 const oct_tensor *x_codes, const octi_qweights *w, bool fits24, octi_accumulators *acc, oct_tensor *y);
+/** Range of the real values behind bias and activation. */
+void octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *min, float *max);
+/** Bias and requant by the law: codes, values s * (q - z) in y (the accumulators' memory), and mask where not NULL. */
+void octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q, oct_act act,
+                         oct_tensor *y, oct_tensor *codes, oct_tensor *mask);
+
+/** A node on its inputs' grid: the float op, and codes where the inputs have them. */
+oct_status octi_share_on_codes(octi_call *c, const oct_quantizer *q, bool codes);
+/** add and averages from codes to codes; fills out, out_codes (allocated) and mask (may be NULL). */
+oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, oct_tensor *mask);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ * G2 -> G3: float nodes as they are, int8 nodes by their integer kind with codes, biases and multipliers stored. Weights come
+ * from the function that training and eval use, activations' qparams are copied byte for byte. */
+#include <stdio.h>
+#include <string.h>
+
+#include "qat/codes.h"
+#include "qat/qat.h"
+#include "qat/rewrite.h"
+#include "src/mem.h"
+#include "src/qround.h"
+
+typedef struct convert_state {
+    octi_rewrite r;
+    octi_arena *arena;
+    oct_net *from;
+    int32_t *quantizer; /* [from quantizers]: index in the new graph, -1 */
+    oct_convert_report report;
+} convert_state;
+
+/* ---- constants of the new net ---- */
+
+static oct_tensor *add_const(convert_state *c, const char *name, oct_dtype dtype, oct_shape shape, const void *data) {
+    oct_tensor *t = oct_tensor_new(c->from->ctx, dtype, shape);
+    if (!t) return NULL;
+    memcpy(t->data, data, oct_tensor_bytes(t));
+    oct_status s = octi_net_register(c->r.to, name, OCT_ROLE_CONST, t);
+    oct_tensor_unref(t);
+    if (s != OCT_OK) return NULL;
+    c->report.bytes += (int64_t)oct_tensor_bytes(t);
+    return t;
+}
+
+static int32_t const_value(convert_state *c, const char *node, const char *suffix, oct_dtype dtype, oct_shape shape, const void *data) {
+    char name[300];
+    snprintf(name, sizeof name, "%s.%s", node, suffix);
+    oct_tensor *t = add_const(c, name, dtype, shape, data);
+    return t ? octi_graph_add_value(c->r.to->graph, name, OCT_VALUE_CONST, dtype, shape, t) : -1;
+}
+
+static int32_t add_qparams(convert_state *c, const char *owner, oct_qspec spec, oct_shape shape, const float *scale, const int32_t *zero_point) {
+    char name[300];
+    oct_quantizer q = {.name = owner, .spec = spec, .observer = ""};
+    snprintf(name, sizeof name, "%s.scale", owner);
+    q.scale = add_const(c, name, OCT_F32, shape, scale);
+    snprintf(name, sizeof name, "%s.zero_point", owner);
+    q.zero_point = add_const(c, name, OCT_S32, shape, zero_point);
+    return q.scale && q.zero_point ? octi_graph_add_quantizer(c->r.to->graph, &q) : -1;
+}
+
+/* The new index of an activation's quantizer, refused where it was never observed. */
+static int32_t activation_quantizer(convert_state *c, int32_t i) {
+    if (c->quantizer[i] >= 0) return c->quantizer[i];
+    const oct_quantizer *q = &c->from->graph->quantizers[i];
+    if (!octi_quantizer_ready(q)) return (void)octi_not_observed(q), -1;
+    if (oct_qparams_check(&q->spec, octi_scale(q), octi_zero_point(q), q->name) != OCT_OK) return -1;
+    return c->quantizer[i] = add_qparams(c, q->name, q->spec, OCT_SHAPE(1), oct_f32(q->scale), oct_s32(q->zero_point));
+}
+
+/* ---- nodes ---- */
+
+typedef struct new_node {
+    oct_op_kind kind;
+    oct_attrs attr;
+    int32_t in[65], nin;
+} new_node;
+
+static const oct_quantizer *quantizer_of(const convert_state *c, int32_t value) {
+    return &c->from->graph->quantizers[c->from->graph->values[value].quantizer];
+}
+
+static oct_status weighted(convert_state *c, const oct_node *n, new_node *out) {
+    oct_graph *g = c->from->graph;
+    const oct_quantizer *x = quantizer_of(c, n->in[OCTI_X]), *y = quantizer_of(c, n->out);
+    octi_qweights w;
+    bool fits24;
+    octi_arena_reset(c->arena);
+    OCT_TRY(octi_quantize_weights(c->from, n, octi_scale(x), c->arena, &w));
+    OCT_TRY(octi_check_accumulators(x, n, &w, &fits24));
+    float *m = octi_arena_calloc(c->arena, (size_t)w.o, sizeof *m);
+    int32_t *zeros = octi_arena_calloc(c->arena, (size_t)w.o, sizeof *zeros);
+    if (!m || !zeros) return oct_last_error()->code;
+    for (int32_t o = 0; o < w.o; o++) m[o] = octq_multiplier(octi_scale(x), w.scale[o], octi_scale(y));
+    oct_shape shape = g->values[n->in[OCTI_W]].shape;
+    if (n->kind == OCT_OP_batch_norm) {
+        shape = OCT_SHAPE(w.o, 1, 1, 1);
+        out->attr = (oct_attrs){.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .groups = {w.o}};
+    }
+    out->in[1] = const_value(c, n->name, "weight", OCT_S8, shape, w.codes);
+    out->in[2] = const_value(c, n->name, "bias", OCT_S32, OCT_SHAPE(w.o), w.bias_code);
+    out->in[3] = const_value(c, n->name, "multiplier", OCT_F32, OCT_SHAPE(w.o), m);
+    out->nin = 4;
+    oct_qspec spec = octi_weight_quantizer(g, n)->spec;
+    spec.per_channel = true; /* stored one per channel, also where all are equal */
+    int32_t q = out->in[1] < 0 ? -1 : add_qparams(c, octi_fmt("%s.weight", n->name), spec, OCT_SHAPE(w.o), w.scale, zeros);
+    if (q < 0 || out->in[2] < 0 || out->in[3] < 0) return oct_last_error()->code;
+    c->r.to->graph->values[out->in[1]].quantizer = q;
+    out->attr.act[0] = out->attr.bn[0] = 0;
+    out->attr.eps = out->attr.momentum = 0;
+    return OCT_OK;
+}
+
+static oct_status add_multipliers(convert_state *c, const oct_node *n, new_node *out, const float *m, int32_t count) {
+    int32_t v = const_value(c, n->name, "multiplier", OCT_F32, OCT_SHAPE(count), m);
+    if (v < 0) return oct_last_error()->code;
+    out->in[out->nin++] = v;
+    return OCT_OK;
+}
+
+static oct_status join(convert_state *c, const oct_node *n, new_node *out) { /* add, cat */
+    float m[64];
+    for (int32_t k = 0; k < n->nin; k++) m[k] = octq_ratio(octi_scale(quantizer_of(c, n->in[k])), octi_scale(quantizer_of(c, n->out)));
+    out->attr.act[0] = 0;
+    return add_multipliers(c, n, out, m, n->nin);
+}
+
+/* Most cells that a window can hold. */
+static int64_t most_cells(const convert_state *c, const oct_node *n) {
+    const oct_graph *g = c->from->graph;
+    const int64_t *x = g->values[n->in[0]].shape.dim, *y = g->values[n->out].shape.dim;
+    if (n->kind == OCT_OP_avg_pool2d) return (int64_t)n->attr.kernel[0] * n->attr.kernel[1];
+    int64_t side[2] = {1, 1};
+    for (int d = 0; d < 2; d++)
+        for (int64_t i = 0; i < y[d + 1]; i++) {
+            int64_t cells = ((i + 1) * x[d + 1] + y[d + 1] - 1) / y[d + 1] - i * x[d + 1] / y[d + 1];
+            side[d] = cells > side[d] ? cells : side[d];
+        }
+    return side[0] * side[1];
+}
+
+static oct_status average(convert_state *c, const oct_node *n, new_node *out) {
+    int64_t cells = most_cells(c, n);
+    octi_arena_reset(c->arena);
+    float *m = octi_arena_calloc(c->arena, (size_t)cells + 1, sizeof *m);
+    if (!m) return oct_last_error()->code;
+    float sx = octi_scale(quantizer_of(c, n->in[0])), sy = octi_scale(quantizer_of(c, n->out));
+    for (int64_t i = 1; i <= cells; i++) m[i] = octq_mean_multiplier(sx, sy, i);
+    m[0] = m[1]; /* a window is never empty; the table stays positive throughout */
+    return add_multipliers(c, n, out, m, (int32_t)cells + 1);
+}
+
+static oct_status int8_node(convert_state *c, const oct_node *n, new_node *out) {
+    const oct_quantizer *q = quantizer_of(c, n->out);
+    out->kind = octi_backend(n->kind)->int8;
+    oct_act act = n->kind == OCT_OP_relu6 ? OCT_ACT_RELU6 : (oct_act)n->attr.act[0];
+    switch (out->kind) {
+    case OCT_OP_qconv2d:
+    case OCT_OP_qlinear: OCT_TRY(weighted(c, n, out)); break;
+    case OCT_OP_qadd:
+    case OCT_OP_qcat: OCT_TRY(join(c, n, out)); break;
+    case OCT_OP_qavg_pool2d:
+    case OCT_OP_qadaptive_avg_pool2d: OCT_TRY(average(c, n, out)); break;
+    case OCT_OP_qpad:
+        out->attr.lo[0] = octq_quantize(n->attr.value, octi_scale(q), octi_zero_point(q), q->spec.qmin, q->spec.qmax);
+        out->attr.value = 0;
+        return OCT_OK;
+    case OCT_OP_qclip: break;
+    default: out->attr.p = 0; return OCT_OK; /* grid kinds and dropout: nothing to add */
+    }
+    octi_act_clamp(q, act, &out->attr.lo[0], &out->attr.hi[0]);
+    return OCT_OK;
+}
+
+static oct_status convert_node(convert_state *c, const oct_node *n) {
+    const oct_graph *g = c->from->graph;
+    bool int8 = octi_is_int8(g, n), is_border = n->kind == OCT_OP_quantize || n->kind == OCT_OP_dequantize;
+    new_node out = {.kind = n->kind, .attr = n->attr, .nin = int8 ? 0 : n->nin};
+    for (int32_t k = 0; k < n->nin; k++) {
+        bool act = n->in[k] >= 0 && !g->values[n->in[k]].tensor;
+        if (int8 && !act) continue;
+        if ((out.in[k] = octi_rewrite_value(&c->r, n->in[k])) == -2) return oct_last_error()->code;
+        if (int8) out.nin = k + 1;
+    }
+    if (int8 && !is_border) OCT_TRY(int8_node(c, n, &out));
+    if (!is_border) int8 ? c->report.layers_int8++ : c->report.layers_float++;
+    int32_t q = -1;
+    if (int8 && (q = activation_quantizer(c, g->values[n->out].quantizer)) < 0) return oct_last_error()->code;
+    int32_t at = octi_graph_add_node(c->r.to->graph, out.kind, n->name, &out.attr, out.in, out.nin, int8 ? OCT_U8 : OCT_F32,
+                                     g->values[n->out].shape);
+    if (at < 0) return oct_last_error()->code;
+    int32_t v = c->r.to->graph->nodes[at].out;
+    c->r.to->graph->values[v].quantizer = q;
+    c->r.map[n->out] = v;
+    return OCT_OK;
+}
+
+/* Law 13: the code of every pixel value, per channel, where the input goes straight into codes. */
+static oct_status input_table(convert_state *c) {
+    const oct_graph *g = c->from->graph;
+    const oct_input_desc *in = &c->from->input;
+    if (g->values[g->input].shape.rank != 4 || in->channels < 1 || in->channels > 4) return OCT_OK;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if (n->kind != OCT_OP_quantize || n->in[0] != g->input) continue;
+        const oct_quantizer *q = quantizer_of(c, n->out);
+        uint8_t table[4][256];
+        for (int ch = 0; ch < in->channels; ch++)
+            for (int p = 0; p < 256; p++)
+                table[ch][p] = (uint8_t)octq_quantize(octq_pixel((uint8_t)p, in->div, in->mean[ch], in->std[ch]), octi_scale(q),
+                                                      octi_zero_point(q), q->spec.qmin, q->spec.qmax);
+        return add_const(c, "input.table", OCT_U8, OCT_SHAPE(in->channels, 256), table) ? OCT_OK : oct_last_error()->code;
+    }
+    return OCT_OK;
+}
+
+/* Constants of float layers: what octi_rewrite_value looks up by name. */
+static oct_status float_tensors(convert_state *c) {
+    const oct_graph *g = c->from->graph;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if (octi_is_int8(g, n)) continue;
+        for (int32_t k = 0; k < n->nin; k++) {
+            const oct_value *v = n->in[k] < 0 ? NULL : &g->values[n->in[k]];
+            if (v && v->tensor && !oct_net_tensor(c->r.to, v->name) && !add_const(c, v->name, v->dtype, v->shape, v->tensor->data))
+                return oct_last_error()->code;
+        }
+    }
+    return OCT_OK;
+}
+
+static oct_status convert(convert_state *c) {
+    oct_graph *g = c->from->graph;
+    OCT_TRY(octi_rewrite_begin(&c->r, c->from, OCT_STAGE_INT8, false));
+    c->r.to->hooks = NULL;
+    c->quantizer = octi_calloc(c->from->ctx, (size_t)g->quantizer_count + 1, sizeof *c->quantizer);
+    c->arena = octi_arena_new(c->from->ctx);
+    if (!c->quantizer || !c->arena) return oct_last_error()->code;
+    for (int32_t i = 0; i < g->quantizer_count; i++) c->quantizer[i] = -1;
+    OCT_TRY(float_tensors(c));
+    if (octi_rewrite_value(&c->r, g->input) < 0) return oct_last_error()->code;
+    for (int32_t i = 0; i < g->node_count; i++) OCT_TRY(convert_node(c, &g->nodes[i]));
+    for (int32_t v = 0; v < c->r.to->graph->value_count; v++)
+        if (c->r.to->graph->values[v].tensor) c->r.to->graph->values[v].role = OCT_VALUE_CONST;
+    return input_table(c);
+}
+
+oct_net *oct_convert(oct_net *prepared, oct_convert_report *report) {
+    if (!prepared) return NULL;
+    if (prepared->stage != OCT_STAGE_PREPARED) {
+        octi_fail(OCT_EUSAGE, "oct_convert", "net is not prepared", "a net from oct_prepare", NULL, "prepare, then calibrate or train");
+        return octi_ctx_failed(prepared->ctx), NULL;
+    }
+    convert_state c = {.from = prepared};
+    oct_status s = convert(&c);
+    int32_t output = s == OCT_OK ? c.r.map[prepared->graph->output] : -1;
+    octi_free(prepared->ctx, c.quantizer);
+    octi_arena_free(c.arena);
+    oct_net *made = octi_rewrite_end(&c.r, s, output);
+    if (made && report) *report = c.report;
+    return made;
+}

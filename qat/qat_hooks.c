@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT
+ * How the nodes of a prepared net run on a tape (law 4.10). A node runs on codes where its inputs have codes and no batch
+ * statistics are wanted; else it runs in floats and its output is fake-quantized. Either way a quantized value is both: floats
+ * s * (q - z) for the gradient, and the codes. */
+#include <math.h>
+#include <string.h>
+
+#include "autograd/diff.h"
+#include "qat/codes.h"
+#include "qat/qat.h"
+#include "src/mem.h"
+#include "src/qround.h"
+#include "src/threads.h"
+
+enum { SAVED_RAW, SAVED_MEAN, SAVED_INVSTD, SAVED_MASK, SAVED_WEIGHTS };
+
+/* ---- the step's qparams (law 4) ---- */
+
+static oct_status begin_activation(oct_quantizer *q, oct_mode mode) {
+    bool moves = mode == OCT_TRAIN && oct_u8(q->enabled)[0];
+    if (!moves || !octi_quantizer_ready(q)) return OCT_OK;
+    return oct_qparams_from_range(&q->spec, *oct_f32(q->min_val), *oct_f32(q->max_val), q->name, oct_f32(q->scale), oct_s32(q->zero_point));
+}
+
+static oct_status begin_weights(octi_qstep *st, oct_net *net, octi_arena *arena, int32_t i) {
+    const oct_graph *g = net->graph;
+    const oct_node *n = &g->nodes[i];
+    const oct_quantizer *x = &g->quantizers[g->values[n->in[OCTI_X]].quantizer];
+    octi_qnode *q = &st->nodes[i];
+    OCT_TRY(octi_quantize_weights(net, n, octi_quantizer_ready(x) ? octi_scale(x) : 0, arena, &q->w));
+    q->complete = octi_quantizer_ready(x);
+    return q->complete ? octi_check_accumulators(x, n, &q->w, &q->fits24) : OCT_OK;
+}
+
+static void *begin(oct_net *net, oct_tape *tape) {
+    octi_arena *arena = octi_tape_arena(tape);
+    oct_mode mode = octi_tape_mode(tape);
+    oct_graph *g = net->graph;
+    octi_qstep *st = octi_arena_calloc(arena, 1, sizeof *st);
+    if (!st) return NULL;
+    st->nodes = octi_arena_calloc(arena, (size_t)g->node_count, sizeof *st->nodes);
+    st->pending = octi_arena_calloc(arena, (size_t)g->quantizer_count, sizeof *st->pending);
+    if (!st->nodes || !st->pending) return NULL;
+    st->frozen = mode == OCT_EVAL || oct_net_batch_norm_frozen(net);
+    for (int32_t i = 0; i < g->quantizer_count; i++) {
+        st->pending[i] = (octi_pending){.min = INFINITY, .max = -INFINITY};
+        if (strcmp(g->quantizers[i].observer, "weight") && begin_activation(&g->quantizers[i], mode) != OCT_OK) return NULL;
+    }
+    for (int32_t i = 0; i < g->node_count; i++) {
+        if (octi_is_source(g, &g->nodes[i])) {
+            octi_pending *p = &st->pending[g->values[g->nodes[i].out].quantizer];
+            p->left = ++p->sources;
+        }
+        if (mode != OCT_CALIBRATE && octi_is_weighted(g, &g->nodes[i]) && begin_weights(st, net, arena, i) != OCT_OK) return NULL;
+    }
+    return st;
+}
+
+/* ---- observing ---- */
+
+static octi_pending *pending_of(const octi_call *c) {
+    return &((octi_qstep *)c->hook_state)->pending[c->net->graph->values[c->net_node->out].quantizer];
+}
+
+/* Members of one class are observed together: the range moves when the last of them was seen. */
+static oct_status observe(octi_call *c, oct_quantizer *q, float min, float max) {
+    octi_pending *p = pending_of(c);
+    p->left--;
+    p->min = fminf(p->min, min);
+    p->max = fmaxf(p->max, max);
+    if (p->left > 0 || !(p->min <= p->max)) return OCT_OK;
+    float *lo = oct_f32(q->min_val), *hi = oct_f32(q->max_val);
+    if (!octi_quantizer_ready(q)) { /* the first step: its own data */
+        *lo = p->min;
+        *hi = p->max;
+        p->own_step = true;
+    } else if (!strcmp(q->observer, "minmax")) {
+        *lo = fminf(*lo, p->min);
+        *hi = fmaxf(*hi, p->max);
+    } else {
+        *lo += q->averaging * (p->min - *lo);
+        *hi += q->averaging * (p->max - *hi);
+    }
+    if (!p->own_step && c->mode != OCT_CALIBRATE) return OCT_OK; /* qparams of a training step stay as they began */
+    return oct_qparams_from_range(&q->spec, *lo, *hi, q->name, oct_f32(q->scale), oct_s32(q->zero_point));
+}
+
+static oct_quantizer *out_quantizer(const octi_call *c) {
+    const oct_graph *g = c->net->graph;
+    return &g->quantizers[g->values[c->net_node->out].quantizer];
+}
+
+static bool observes(const octi_call *c, const oct_quantizer *q) {
+    return c->mode != OCT_EVAL && oct_u8(q->enabled)[0] && strcmp(q->observer, "fixed");
+}
+
+static oct_status observe_tensor(octi_call *c, oct_quantizer *q, const oct_tensor *x) {
+    float lo, hi;
+    oct_tensor min = {.dtype = OCT_F32, .shape = {1, {1}}, .data = &lo}, max = {.dtype = OCT_F32, .shape = {1, {1}}, .data = &hi};
+    OCT_TRY(oct_minmax(c->ctx, x, &min, &max));
+    return observe(c, q, lo, hi);
+}
+
+/* ---- a float output becomes codes ---- */
+
+static oct_status new_codes(octi_call *c, bool mask) {
+    c->out_codes = octi_call_tensor(c, OCT_U8, c->out->shape);
+    if (!c->out_codes) return oct_last_error()->code;
+    if (mask && !(c->saved[SAVED_MASK] = octi_call_tensor(c, OCT_U8, c->out->shape))) return oct_last_error()->code;
+    return OCT_OK;
+}
+
+/* Observe, then quantize in place. The straight-through mask also closes where the fused activation did. */
+static oct_status quantize_output(octi_call *c, oct_act act) {
+    oct_quantizer *q = out_quantizer(c);
+    if (observes(c, q)) OCT_TRY(observe_tensor(c, q, c->out));
+    if (c->mode == OCT_CALIBRATE || !oct_u8(q->enabled)[1]) return OCT_OK;
+    const octi_pending *p = pending_of(c);
+    if (observes(c, q) && p->sources > 1 && (p->own_step || !octi_quantizer_ready(q)))
+        return OCT_OK; /* the first step of a shared range: its grid is known only when all members were seen */
+    if (!octi_quantizer_ready(q)) return octi_not_observed(q);
+    OCT_TRY(new_codes(c, c->wants_grad));
+    octi_quantize_tensor(c->ctx, c->out, q, act, c->out_codes, c->saved[SAVED_MASK]);
+    return OCT_OK;
+}
+
+/* ---- nodes on codes ---- */
+
+static oct_status product_on_codes(octi_call *c) {
+    const oct_graph *g = c->net->graph;
+    const oct_node *n = c->net_node;
+    octi_qstep *st = c->hook_state;
+    octi_qnode *qn = &st->nodes[n - g->nodes];
+    oct_quantizer *q = out_quantizer(c);
+    const oct_quantizer *x = &g->quantizers[g->values[n->in[OCTI_X]].quantizer];
+    OCT_TRY(octi_call_output(c));
+    octi_accumulators acc;
+    OCT_TRY(octi_accumulate_codes(c->ctx, c->arena, n, &g->values[n->in[OCTI_W]].shape, x, c->in_codes[OCTI_X], &qn->w, qn->fits24, &acc, c->out));
+    oct_act act = (oct_act)n->attr.act[0];
+    if (observes(c, q)) {
+        float lo, hi;
+        octi_accumulator_range(c->ctx, &acc, &qn->w, octi_scale(x), act, &lo, &hi);
+        OCT_TRY(observe(c, q, lo, hi));
+    }
+    if (!octi_quantizer_ready(q)) return octi_not_observed(q);
+    OCT_TRY(new_codes(c, c->wants_grad));
+    octi_requant_tensor(c->ctx, &acc, &qn->w, octi_scale(x), q, act, c->out, c->out_codes, c->saved[SAVED_MASK]);
+    return OCT_OK;
+}
+
+static bool has_codes(const octi_call *c) {
+    for (int k = 0; k < c->node->nin; k++) {
+        const oct_value *v = octi_node_in(c->net->graph, c->net_node, k);
+        if (v && v->role == OCT_VALUE_ACT && !c->in_codes[k]) return false;
+    }
+    return true;
+}
+
+static octi_qweights *weights_of(const octi_call *c) {
+    return &((octi_qstep *)c->hook_state)->nodes[c->net_node - c->net->graph->nodes].w;
+}
+
+/* Weights as the float arithmetic sees them: s_w * code; `unfold` takes them back through the fold where batch norm follows. */
+static oct_tensor *float_weights(octi_call *c, bool unfold) {
+    const octi_qweights *w = weights_of(c);
+    oct_tensor *t = octi_call_tensor(c, OCT_F32, c->in[OCTI_W]->shape);
+    if (!t) return NULL;
+    bool on = oct_u8(octi_weight_quantizer(c->net->graph, c->net_node)->enabled)[1];
+    for (int32_t o = 0; o < w->o; o++) {
+        float f = w->factor ? w->factor[o] : 1.0f, s = unfold ? w->scale[o] / f : w->scale[o];
+        for (int64_t k = o * w->k; k < (o + 1) * w->k; k++)
+            oct_f32(t)[k] = on ? s * (float)w->codes[k] : oct_f32(c->in[OCTI_W])[k] * (unfold ? 1.0f : f);
+    }
+    return t;
+}
+
+/* Batch statistics: the float op itself around fake-quantized weights. */
+static oct_status product_with_statistics(octi_call *c) {
+    oct_tensor *w = c->in[OCTI_W];
+    if (c->node->kind == OCT_OP_conv2d && !(c->in[OCTI_W] = float_weights(c, true))) return oct_last_error()->code;
+    oct_status s = octi_diff_of(c->node->kind)->forward(c);
+    if (c->in[OCTI_W] != w) c->saved[SAVED_WEIGHTS] = c->in[OCTI_W]; /* for the gradient of x */
+    c->in[OCTI_W] = w;
+    OCT_TRY(s);
+    return quantize_output(c, (oct_act)c->node->attr.act[0]);
+}
+
+/* The folded product in floats: where an input has no codes (behind dropout, or a first step). */
+static oct_status product_in_floats(octi_call *c) {
+    const oct_node *n = c->net_node;
+    OCT_TRY(octi_call_output(c));
+    if (n->kind == OCT_OP_batch_norm) {
+        OCT_TRY(oct_batch_norm_eval(c->ctx, &n->attr, c->in[0], c->in[1], c->in[2], c->in[3], c->in[4], c->out));
+        return quantize_output(c, OCT_ACT_NONE);
+    }
+    const octi_qweights *q = weights_of(c);
+    oct_tensor *w = float_weights(c, false), *b = octi_tensor_view(c->arena, OCT_F32, OCT_SHAPE(q->o), q->bias);
+    if (!w || !b) return oct_last_error()->code;
+    OCT_TRY(n->kind == OCT_OP_conv2d ? oct_conv2d_forward(c->ctx, &n->attr, c->in[OCTI_X], w, b, c->out)
+                                     : oct_linear_forward(c->ctx, c->in[OCTI_X], w, b, c->out));
+    oct_act act = (oct_act)n->attr.act[0];
+    if (act) OCT_TRY(oct_act_forward(c->ctx, act, c->out, c->out));
+    return quantize_output(c, act);
+}
+
+static oct_status weighted_forward(octi_call *c, bool codes) {
+    const oct_graph *g = c->net->graph;
+    const oct_node *n = c->net_node;
+    const octi_qstep *st = c->hook_state;
+    if ((n->attr.bn[0] || n->kind == OCT_OP_batch_norm) && !st->frozen) return product_with_statistics(c);
+    bool on = oct_u8(out_quantizer(c)->enabled)[1] && oct_u8(octi_weight_quantizer(g, n)->enabled)[1];
+    bool known = octi_quantizer_ready(out_quantizer(c)) && !pending_of(c)->own_step;
+    return codes && on && known && st->nodes[n - g->nodes].complete ? product_on_codes(c) : product_in_floats(c);
+}
+
+/* add and averages */
+static oct_status own_forward(octi_call *c, bool codes) {
+    oct_quantizer *q = out_quantizer(c);
+    bool known = octi_quantizer_ready(q) && !pending_of(c)->own_step;
+    if (!codes || !oct_u8(q->enabled)[1] || (observes(c, q) && !known)) {
+        OCT_TRY(octi_diff_of(c->node->kind)->forward(c));
+        return quantize_output(c, (oct_act)c->node->attr.act[0]);
+    }
+    if (observes(c, q)) {
+        OCT_TRY(octi_diff_of(c->node->kind)->forward(c));
+        OCT_TRY(observe_tensor(c, q, c->out));
+    } else
+        OCT_TRY(octi_call_output(c));
+    if (!octi_quantizer_ready(q)) return octi_not_observed(q);
+    OCT_TRY(new_codes(c, c->wants_grad));
+    return octi_own_on_codes(c, q, c->saved[SAVED_MASK]);
+}
+
+static oct_status forward(octi_call *c) {
+    const oct_graph *g = c->net->graph;
+    const oct_node *n = c->net_node;
+    if (!octi_is_int8(g, n)) return octi_diff_of(n->kind)->forward(c);
+    if (c->mode == OCT_CALIBRATE) { /* float values; only ranges move */
+        OCT_TRY(octi_diff_of(n->kind)->forward(c));
+        return octi_is_source(g, n) ? quantize_output(c, OCT_ACT_NONE) : OCT_OK;
+    }
+    if (n->kind == OCT_OP_quantize) {
+        OCT_TRY(octi_call_output(c));
+        memcpy(c->out->data, c->in[0]->data, oct_tensor_bytes(c->out));
+        return quantize_output(c, OCT_ACT_NONE);
+    }
+    bool codes = has_codes(c);
+    if (octi_is_weighted(g, n)) return weighted_forward(c, codes);
+    return octi_is_source(g, n) ? own_forward(c, codes) : octi_share_on_codes(c, out_quantizer(c), codes);
+}
+
+/* ---- backward: straight through ---- */
+
+typedef struct mask_job {
+    float *d;
+    const uint8_t *mask;
+    int64_t n;
+    int chunks;
+} mask_job;
+
+static void mask_task(void *arg, int64_t i) {
+    const mask_job *j = arg;
+    for (int64_t k = j->n * i / j->chunks, to = j->n * (i + 1) / j->chunks; k < to; k++) j->d[k] = j->mask[k] ? j->d[k] : 0.0f;
+}
+
+/* Gradients of gamma and beta behind frozen statistics, from the output: the normalized value is (y - beta) / gamma', gamma'
+ * being the folded factor times std. Slots fold along one tree, so threads change no bit. */
+typedef struct bn_job {
+    const float *dy, *y;
+    int64_t rows, c; /* rows per image */
+    int64_t images;
+    int slots;
+    double *sums; /* [slots][2][c]: dy, dy * y */
+} bn_job;
+
+static void bn_task(void *arg, int64_t i) {
+    const bn_job *j = arg;
+    double *s = j->sums + i * 2 * j->c;
+    for (int64_t r = octi_slot_begin(j->images, j->slots, (int)i) * j->rows, to = octi_slot_begin(j->images, j->slots, (int)i + 1) * j->rows;
+         r < to; r++)
+        for (int64_t k = 0; k < j->c; k++) {
+            s[k] += j->dy[r * j->c + k];
+            s[j->c + k] += (double)j->dy[r * j->c + k] * j->y[r * j->c + k];
+        }
+}
+
+static oct_status folded_bn_grad(octi_call *c, int first) {
+    if (!c->din[first] && !c->din[first + 1]) return OCT_OK;
+    const oct_shape *s = &c->dout->shape;
+    bn_job j = {.dy = oct_f32(c->dout), .y = oct_f32(c->out), .c = s->dim[s->rank - 1], .images = s->dim[0], .slots = octi_slots(s->dim[0])};
+    j.rows = oct_shape_count(s) / j.c / j.images;
+    j.sums = octi_arena_calloc(c->arena, (size_t)(j.slots * 2 * j.c), sizeof(double));
+    if (!j.sums) return oct_last_error()->code;
+    octi_parallel_for(octi_ctx_pool(c->ctx), j.slots, bn_task, &j);
+    for (int stride = 1; stride < j.slots; stride *= 2)
+        for (int i = 0; i + stride < j.slots; i += 2 * stride)
+            for (int64_t k = 0; k < 2 * j.c; k++) j.sums[i * 2 * j.c + k] += j.sums[(i + stride) * 2 * j.c + k];
+    const octi_qweights *w = weights_of(c);
+    const float *beta = oct_f32(c->in[first + 1]), *var = oct_f32(c->in[first + 3]);
+    for (int k = 0; k < 2; k++)
+        if (c->din[first + k]) OCT_TRY(octi_call_din(c, first + k));
+    for (int64_t k = 0; k < j.c; k++) {
+        double gamma = (double)w->factor[k] * sqrt((double)var[k] + (double)c->node->attr.eps);
+        if (c->din[first]) oct_f32(c->din[first])[k] = (float)((j.sums[j.c + k] - beta[k] * j.sums[k]) / gamma);
+        if (c->din[first + 1]) oct_f32(c->din[first + 1])[k] = (float)j.sums[k];
+    }
+    return OCT_OK;
+}
+
+/* Weights of a node that ran on codes with frozen statistics: dW = (dy (*) x) * factor, gamma and beta through
+ * y = (conv - mean) / std * gamma + beta, with (y - beta) / gamma in place of the normalized value. */
+static oct_status folded_backward(octi_call *c) {
+    const oct_node *n = c->net_node;
+    const octi_qweights *w = weights_of(c);
+    bool conv = n->kind == OCT_OP_conv2d;
+    oct_tensor *dw = c->din[OCTI_W], *dx = c->din[OCTI_X];
+    if (dw) {
+        bool bias = n->nin > OCTI_B && c->in[OCTI_B];
+        oct_tensor *db = bias ? c->din[OCTI_B] : NULL;
+        OCT_TRY(octi_call_din(c, OCTI_W));
+        if (db) OCT_TRY(octi_call_din(c, OCTI_B));
+        OCT_TRY(conv ? oct_conv2d_grad_w(c->ctx, &n->attr, c->in[OCTI_X], c->dout, dw, db)
+                     : oct_linear_grad_w(c->ctx, c->in[OCTI_X], c->dout, dw, db));
+        for (int32_t o = 0; w->factor && o < w->o; o++) {
+            for (int64_t k = 0; k < w->k; k++) oct_f32(dw)[o * w->k + k] *= w->factor[o];
+            if (db) oct_f32(db)[o] *= w->factor[o];
+        }
+    }
+    if (n->attr.bn[0]) OCT_TRY(folded_bn_grad(c, OCTI_GAMMA));
+    if (!dx) return OCT_OK;
+    oct_tensor *wf = float_weights(c, false);
+    if (!wf) return oct_last_error()->code;
+    OCT_TRY(octi_call_din(c, OCTI_X));
+    return conv ? oct_conv2d_grad_x(c->ctx, &n->attr, c->dout, wf, dx) : oct_linear_grad_x(c->ctx, c->dout, wf, dx);
+}
+
+static oct_status folded_bn_node_backward(octi_call *c) {
+    OCT_TRY(folded_bn_grad(c, 1));
+    const octi_qweights *w = weights_of(c);
+    if (!c->din[0]) return OCT_OK;
+    octi_call_pass(c, 0);
+    float *d = oct_f32(c->din[0]);
+    for (int64_t i = 0, n = oct_tensor_count(c->din[0]); i < n; i++) d[i] *= w->factor[i % w->o];
+    return OCT_OK;
+}
+
+/* The float op's gradient without its activation, which the mask has taken care of. */
+static oct_status without_act(octi_call *c) {
+    const oct_node *own = c->node;
+    oct_node bare = *own;
+    bare.attr.act[0] = OCT_ACT_NONE;
+    c->node = &bare;
+    oct_status s = octi_diff_of(own->kind)->backward(c);
+    c->node = own;
+    return s;
+}
+
+static oct_status backward(octi_call *c) {
+    const oct_graph *g = c->net->graph;
+    const oct_node *n = c->net_node;
+    const octi_diff *diff = octi_diff_of(n->kind);
+    if (!octi_is_int8(g, n) || !c->saved[SAVED_MASK]) return diff->backward(c);
+    mask_job j = {oct_f32(c->dout), oct_u8(c->saved[SAVED_MASK]), oct_tensor_count(c->dout), 16};
+    octi_parallel_for(octi_ctx_pool(c->ctx), j.chunks, mask_task, &j);
+    if (!octi_is_weighted(g, n)) return without_act(c);
+    if (!c->saved[SAVED_MEAN]) return n->kind == OCT_OP_batch_norm ? folded_bn_node_backward(c) : folded_backward(c);
+    oct_tensor *w = c->in[OCTI_W];
+    if (c->saved[SAVED_WEIGHTS]) c->in[OCTI_W] = c->saved[SAVED_WEIGHTS];
+    oct_status s = without_act(c);
+    c->in[OCTI_W] = w;
+    return s;
+}
+
+const octi_node_hooks octi_qat_hooks = {begin, forward, backward};

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ * Qparams of a prepared net: readiness, clamps, and the weights of a step. Whoever needs quantized weights - training, eval,
+ * convert - gets them here. */
+#include <math.h>
+#include <string.h>
+
+#include "qat/prepared.h"
+#include "qat/qat.h"
+#include "src/mem.h"
+#include "src/qround.h"
+
+bool octi_quantizer_ready(const oct_quantizer *q) { return *oct_f32(q->min_val) <= *oct_f32(q->max_val); }
+
+void octi_act_clamp(const oct_quantizer *q, oct_act act, int32_t *lo, int32_t *hi) {
+    *lo = q->spec.qmin;
+    *hi = q->spec.qmax;
+    if (act == OCT_ACT_NONE) return;
+    *lo = octi_zero_point(q);
+    if (act == OCT_ACT_RELU6) *hi = octq_quantize(6.0f, octi_scale(q), octi_zero_point(q), *lo, *hi);
+}
+
+oct_quantizer *octi_weight_quantizer(const oct_graph *g, const oct_node *n) {
+    return &g->quantizers[g->values[n->in[OCTI_W]].quantizer];
+}
+
+static const float *data_of(const oct_graph *g, const oct_node *n, int k) {
+    const oct_value *v = octi_node_in(g, n, k);
+    return v ? oct_f32(v->tensor) : NULL;
+}
+
+/* A batch_norm node is a depthwise 1x1 convolution of weight 1 behind the fold; its inputs are x, gamma, beta, mean, var. */
+typedef struct weight_view {
+    const float *w, *b, *gamma, *beta, *mean, *var;
+    bool bn;
+    int32_t o;
+    int64_t k;
+} weight_view;
+
+static weight_view view(const oct_graph *g, const oct_node *n) {
+    weight_view v = {.bn = n->kind == OCT_OP_batch_norm || n->attr.bn[0]};
+    int first = n->kind == OCT_OP_batch_norm ? 1 : OCTI_GAMMA;
+    if (v.bn) {
+        v.gamma = data_of(g, n, first);
+        v.beta = data_of(g, n, first + 1);
+        v.mean = data_of(g, n, first + 2);
+        v.var = data_of(g, n, first + 3);
+    }
+    const oct_shape *s = &g->values[n->in[OCTI_W]].shape; /* of gamma for a batch_norm node */
+    v.o = (int32_t)s->dim[0];
+    v.k = v.o ? oct_shape_count(s) / v.o : 0;
+    if (n->kind != OCT_OP_batch_norm) {
+        v.w = data_of(g, n, OCTI_W);
+        v.b = data_of(g, n, OCTI_B);
+    }
+    return v;
+}
+
+static oct_status fold_channels(const weight_view *v, const oct_node *n, float *factor, float *bias, float *amax) {
+    for (int32_t o = 0; o < v->o; o++) {
+        float f = v->bn ? oct_fold_factor(v->gamma[o], v->var[o], n->attr.eps) : 1.0f;
+        float b = v->b ? v->b[o] : 0.0f, top = 0.0f, sum = 0.0f;
+        if (factor) factor[o] = f;
+        bias[o] = v->bn ? oct_fold_bias(b, v->mean[o], f, v->beta[o]) : b;
+        for (int64_t k = 0; k < v->k; k++) {
+            float w = fabsf(v->w ? v->w[o * v->k + k] * f : f);
+            top = w > top ? w : top;
+            sum += w; /* NaN would slip through a maximum */
+        }
+        if (!isfinite(sum) || !isfinite(bias[o]))
+            return octi_fail(OCT_EDIVERGED, n->name, octi_fmt("weights of channel %d are not finite", o), NULL, NULL,
+                             "lower the learning rate or resume from an earlier state");
+        amax[o] = top;
+    }
+    return OCT_OK;
+}
+
+oct_status octi_quantize_weights(oct_net *net, const oct_node *n, float s_x, octi_arena *arena, octi_qweights *out) {
+    const oct_graph *g = net->graph;
+    weight_view v = view(g, n);
+    oct_quantizer *q = octi_weight_quantizer(g, n);
+    const oct_qspec *spec = &q->spec;
+    octi_qweights w = {.o = v.o, .k = v.k};
+    w.codes = octi_arena_alloc(arena, (size_t)(v.o * v.k));
+    w.scale = octi_arena_calloc(arena, (size_t)v.o, sizeof(float));
+    w.factor = v.bn ? octi_arena_calloc(arena, (size_t)v.o, sizeof(float)) : NULL;
+    w.bias = octi_arena_calloc(arena, (size_t)v.o, sizeof(float));
+    w.bias_code = octi_arena_calloc(arena, (size_t)v.o, sizeof(int32_t));
+    w.sum_abs = octi_arena_calloc(arena, (size_t)v.o, sizeof(int64_t));
+    float *amax = octi_arena_calloc(arena, (size_t)v.o, sizeof(float));
+    if (!w.codes || !w.scale || (v.bn && !w.factor) || !w.bias || !w.bias_code || !w.sum_abs || !amax) return oct_last_error()->code;
+    OCT_TRY(fold_channels(&v, n, w.factor, w.bias, amax));
+    float shared = 0;
+    for (int32_t o = 0; o < v.o; o++) {
+        w.scale[o] = oct_weight_scale(spec, amax[o], w.bias[o], s_x);
+        shared = w.scale[o] > shared ? w.scale[o] : shared;
+    }
+    float *stored = oct_f32(q->scale);
+    for (int32_t o = 0; o < v.o; o++) {
+        if (spec->per_channel) stored[o] = w.scale[o];
+        else stored[0] = w.scale[o] = shared;
+        for (int64_t k = 0; k < v.k; k++) {
+            float f = w.factor ? w.factor[o] : 1.0f, x = v.w ? v.w[o * v.k + k] * f : f;
+            int32_t code = octq_quantize(x, w.scale[o], 0, spec->qmin, spec->qmax);
+            w.codes[o * v.k + k] = (int8_t)code;
+            w.sum_abs[o] += code < 0 ? -code : code;
+        }
+        if (s_x > 0) w.bias_code[o] = octq_bias(w.bias[o], s_x, w.scale[o]);
+    }
+    *out = w;
+    return OCT_OK;
+}
+
+oct_status octi_check_accumulators(const oct_quantizer *x, const oct_node *n, const octi_qweights *w, bool *fits24) {
+    int32_t z = octi_zero_point(x), below = z - x->spec.qmin, above = x->spec.qmax - z;
+    int64_t reach = below > above ? below : above;
+    *fits24 = true;
+    for (int32_t o = 0; o < w->o; o++) {
+        int64_t b = w->bias_code[o], sum = w->sum_abs[o] * reach;
+        if (sum > 1 << 24) *fits24 = false;
+        if (sum + (b < 0 ? -b : b) > INT32_MAX)
+            return octi_fail(OCT_ELIMIT, n->name, octi_fmt("accumulator of channel %d may overflow", o), "|b| + sum|w| * max|q - z| < 2^31",
+                             octi_fmt("%lld", (long long)(sum + (b < 0 ? -b : b))), "fewer input channels per group, or u7 activations");
+    }
+    return OCT_OK;
+}
+
+/* ---- switches ---- */
+
+static void set_switch(oct_net *net, int which, bool on) {
+    for (int32_t i = 0; net && i < net->graph->quantizer_count; i++)
+        if (net->graph->quantizers[i].enabled) oct_u8(net->graph->quantizers[i].enabled)[which] = on;
+}
+
+void oct_net_observe(oct_net *net, bool on) { set_switch(net, 0, on); }
+void oct_net_fake_quantize(oct_net *net, bool on) { set_switch(net, 1, on); }
+
+void oct_net_freeze_batch_norm(oct_net *net, bool on) {
+    oct_tensor *t = net ? oct_net_tensor(net, OCTI_BN_FROZEN) : NULL;
+    if (t) oct_u8(t)[0] = on;
+}
+
+bool oct_net_batch_norm_frozen(const oct_net *net) {
+    const oct_tensor *t = net ? oct_net_tensor(net, OCTI_BN_FROZEN) : NULL;
+    return t && oct_u8(t)[0];
+}
+
+/* ---- placements ---- */
+
+oct_status oct_net_placements(const oct_net *net, oct_placement **rows, int32_t *count) {
+    const oct_graph *g = net->graph;
+    oct_placement *list = octi_calloc(net->ctx, (size_t)g->node_count + 1, sizeof *list);
+    if (!list) return oct_last_error()->code;
+    int32_t n = 0;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *node = &g->nodes[i];
+        if (node->kind == OCT_OP_quantize || node->kind == OCT_OP_dequantize) continue;
+        bool int8 = octi_is_int8(g, node);
+        const char *reason = int8 ? "" : octi_strdup(net->ctx, octi_float_reason(g, node));
+        list[n++] = (oct_placement){node->name, oct_op_name(node->kind), int8, reason ? reason : ""};
+    }
+    *rows = list;
+    *count = n;
+    return OCT_OK;
+}
+
+void oct_placements_free(oct_net *net, oct_placement *rows) {
+    if (net) octi_free(net->ctx, rows);
+}
