@@ -17,11 +17,6 @@ static const char *node_name(const oct_tape *t) {
     return s && *s ? s : NULL;
 }
 
-static void fill_pads(int32_t to[4], int pad, const int pads[4]) {
-    bool own = pads[0] || pads[1] || pads[2] || pads[3];
-    for (int i = 0; i < 4; i++) to[i] = own ? pads[i] : pad;
-}
-
 static oct_var *weighted_forward(void *self, oct_tape *t, oct_var *x) {
     oct_module *m = self;
     oct_var *w = octi_layer_var(m, t, "weight"), *b = octi_layer_var(m, t, "bias");
@@ -42,8 +37,7 @@ oct_module *oct_conv2d_new(oct_ctx *ctx, const oct_conv2d_opts *o) {
         return bad(ctx, "conv2d", "groups", "a divisor of in and out", octi_fmt("%d for in %d, out %d", groups, o->in, o->out));
     oct_module *m = octi_layer_new(ctx, weighted_forward);
     if (!m) return NULL;
-    m->attr = (oct_attrs){.kernel = {r, s}, .stride = {stride, stride}, .dilation = {dilation, dilation}, .groups = {groups}};
-    fill_pads(m->attr.pads, o->pad, o->pads);
+    m->attr = octi_conv2d_attrs(o);
     for (int i = 0; i < 4; i++)
         if (m->attr.pads[i] < 0) return bad(ctx, "conv2d", "padding", ">= 0", octi_fmt("%d", m->attr.pads[i]));
     int64_t fan_in = (int64_t)r * s * (o->in / groups);
@@ -71,13 +65,12 @@ static oct_var *batch_norm_forward(void *self, oct_tape *t, oct_var *x) {
 oct_module *oct_batch_norm_new(oct_ctx *ctx, const oct_batch_norm_opts *o) {
     if (!ctx) return NULL;
     if (!o || o->channels < 1) return bad(ctx, "batch_norm", "channels", ">= 1", o ? octi_fmt("%d", o->channels) : "no options");
-    float eps = o->eps != 0 ? o->eps : 1e-5f, momentum = o->momentum != 0 ? o->momentum : 0.1f;
-    if (momentum == OCT_NONE) momentum = 0;
-    if (!(eps > 0) || !(momentum >= 0 && momentum <= 1))
-        return bad(ctx, "batch_norm", "eps or momentum", "eps > 0, momentum 0 to 1", octi_fmt("%g, %g", eps, momentum));
+    oct_attrs attr = octi_batch_norm_attrs(o);
+    if (!(attr.eps > 0) || !(attr.momentum >= 0 && attr.momentum <= 1))
+        return bad(ctx, "batch_norm", "eps or momentum", "eps > 0, momentum 0 to 1", octi_fmt("%g, %g", attr.eps, attr.momentum));
     oct_module *m = octi_layer_new(ctx, batch_norm_forward);
     if (!m) return NULL;
-    m->attr = (oct_attrs){.eps = eps, .momentum = momentum};
+    m->attr = attr;
     oct_shape c = OCT_SHAPE(o->channels);
     m = octi_layer_tensor(m, "weight", OCT_ROLE_PARAM, OCTI_INIT_ONE, 0, c);
     m = octi_layer_tensor(m, "bias", OCT_ROLE_PARAM, OCTI_INIT_ZERO, 0, c);
@@ -111,9 +104,7 @@ oct_module *oct_max_pool2d_new(oct_ctx *ctx, const oct_pool_opts *o) {
     if (!o || o->kernel < 1 || o->stride < 0) return bad(ctx, "max_pool2d", "kernel", ">= 1", o ? octi_fmt("%d", o->kernel) : "no options");
     oct_module *m = octi_layer_new(ctx, max_pool2d_forward);
     if (!m) return NULL;
-    int stride = o->stride ? o->stride : o->kernel;
-    m->attr = (oct_attrs){.kernel = {o->kernel, o->kernel}, .stride = {stride, stride}, .dilation = {1, 1}};
-    fill_pads(m->attr.pads, o->pad, o->pads);
+    m->attr = octi_pool_attrs(o);
     return m;
 }
 
