@@ -1,0 +1,2 @@
+# Tests of src/format and datasets.
+octet_test(test_safetensors)
