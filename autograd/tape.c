@@ -84,12 +84,11 @@ oct_ctx *octi_tape_ctx(const oct_tape *t) { return t->ctx; }
 octi_arena *octi_tape_arena(const oct_tape *t) { return t->arena; }
 const oct_graph *octi_tape_graph(const oct_tape *t) { return t->graph; }
 int32_t octi_var_index(const oct_var *v) { return v->value; }
-oct_var *octi_tape_var(oct_tape *t, const char *name) {
+const oct_tensor *octi_var_codes(const oct_var *v) { return v ? v->tape->values[v->value]->codes : NULL; }
+oct_var *octi_tape_find(const oct_tape *t, const char *name) {
     int32_t v = oct_graph_find_value(t->graph, name);
     return v < 0 ? NULL : &t->values[v]->var;
 }
-
-const oct_tensor *octi_var_codes(const oct_var *v) { return v ? v->tape->values[v->value]->codes : NULL; }
 oct_tape *oct_var_tape(const oct_var *v) { return v ? v->tape : NULL; }
 const char *octi_scope(const oct_tape *t) { return t->scope; }
 

@@ -79,11 +79,11 @@ void octi_tape_dry(oct_tape *t);
 oct_ctx *octi_tape_ctx(const oct_tape *t);
 octi_arena *octi_tape_arena(const oct_tape *t);
 const oct_graph *octi_tape_graph(const oct_tape *t);
-/** Variable of a recorded value by name; NULL where there is none. */
-oct_var *octi_tape_var(oct_tape *t, const char *name);
 /** Codes that a variable of a prepared net stands for; NULL where it is float. */
 const oct_tensor *octi_var_codes(const oct_var *v);
 int32_t octi_var_index(const oct_var *v);
+/** Variable by its name in the tape's graph ("conv1"); NULL where absent. */
+oct_var *octi_tape_find(const oct_tape *t, const char *name);
 /** Record a failure of the tape (keeps the first) and return NULL. */
 oct_var *octi_tape_failed(oct_tape *t);
 

@@ -34,7 +34,7 @@ const oct_tensor *oct_sim_run(oct_sim *s, const oct_tensor *x) {
 }
 
 const oct_tensor *oct_sim_value(const oct_sim *s, const char *node) {
-    oct_var *v = octi_tape_var(s->tape, node);
+    oct_var *v = octi_tape_find(s->tape, node);
     const oct_tensor *codes = octi_var_codes(v);
     return codes ? codes : oct_var_value(v);
 }

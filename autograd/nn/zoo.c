@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ * The zoo. lenet: LeCun et al. 1998 with ReLU and max pooling. resnet8, resnet20: He et al. 2015 for small images, widths
+ * 16, 32, 64, projection shortcuts (1x1 conv + bn). Names are torchvision's. */
+#include <string.h>
+
+#include "autograd/nn/nn.h"
+#include "src/mem.h"
+#include "src/status.h"
+
+/* ---- lenet ---- */
+
+struct lenet {
+    oct_module *conv1, *conv2, *fc1, *fc2, *fc3;
+};
+
+static oct_var *lenet_forward(void *self, oct_tape *t, oct_var *x) {
+    struct lenet *n = self;
+    (void)t;
+    const oct_pool_opts two = {.kernel = 2};
+    x = oct_max_pool2d(oct_relu(oct_apply(n->conv1, x)), &two);
+    x = oct_max_pool2d(oct_relu(oct_apply(n->conv2, x)), &two);
+    x = oct_relu(oct_apply(n->fc1, oct_flatten(x)));
+    return oct_apply(n->fc3, oct_relu(oct_apply(n->fc2, x)));
+}
+
+static oct_module *lenet_new(oct_ctx *ctx, const oct_zoo_opts *o, int blocks) {
+    (void)blocks;
+    /* conv1 keeps the size (pad 2), conv2 takes 4 off, each pool halves */
+    int h = (o->height / 2 - 4) / 2, w = (o->width / 2 - 4) / 2;
+    if (h < 1 || w < 1) {
+        octi_fail(OCT_EUSAGE, "lenet", "image too small", "at least 12x12", octi_fmt("%dx%d", o->height, o->width), NULL);
+        return octi_ctx_failed(ctx), NULL;
+    }
+    struct lenet *n = octi_alloc(ctx, sizeof *n);
+    if (!n) return octi_ctx_failed(ctx), NULL;
+    oct_module *m = oct_module_new(ctx, lenet_forward, n);
+    n->conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = o->channels, .out = 6, .kernel = 5, .pad = 2}));
+    n->conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 16, .kernel = 5}));
+    n->fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = 16 * h * w, .out = 120}));
+    n->fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 120, .out = 84}));
+    n->fc3 = oct_module_add(m, "fc3", oct_linear_new(ctx, &(oct_linear_opts){.in = 84, .out = o->classes}));
+    return n->conv1 && n->conv2 && n->fc1 && n->fc2 && n->fc3 ? m : NULL;
+}
+
+/* ---- resnets ---- */
+
+struct block {
+    oct_module *conv1, *bn1, *conv2, *bn2, *downsample;
+};
+
+static oct_var *block_forward(void *self, oct_tape *t, oct_var *x) {
+    struct block *b = self;
+    (void)t;
+    oct_var *y = oct_relu(oct_apply(b->bn1, oct_apply(b->conv1, x)));
+    y = oct_apply(b->bn2, oct_apply(b->conv2, y));
+    return oct_relu(oct_add(y, b->downsample ? oct_apply(b->downsample, x) : x));
+}
+
+static oct_module *conv(oct_ctx *ctx, int in, int out, int kernel, int stride) {
+    return oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in, .out = out, .kernel = kernel, .stride = stride, .pad = kernel / 2, .no_bias = true});
+}
+
+static oct_module *norm(oct_ctx *ctx, int channels) { return oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = channels}); }
+
+static oct_module *block_new(oct_ctx *ctx, int in, int out, int stride) {
+    struct block *b = octi_alloc(ctx, sizeof *b);
+    if (!b) return octi_ctx_failed(ctx), NULL;
+    oct_module *m = oct_module_new(ctx, block_forward, b);
+    b->conv1 = oct_module_add(m, "conv1", conv(ctx, in, out, 3, stride));
+    b->bn1 = oct_module_add(m, "bn1", norm(ctx, out));
+    b->conv2 = oct_module_add(m, "conv2", conv(ctx, out, out, 3, 1));
+    b->bn2 = oct_module_add(m, "bn2", norm(ctx, out));
+    if (stride != 1 || in != out) {
+        oct_module *parts[2] = {conv(ctx, in, out, 1, stride), norm(ctx, out)};
+        b->downsample = oct_module_add(m, "downsample", oct_sequential_new(ctx, parts, 2));
+        if (!b->downsample) return NULL;
+    }
+    return b->conv1 && b->bn1 && b->conv2 && b->bn2 ? m : NULL;
+}
+
+struct resnet {
+    oct_module *conv1, *bn1, *layer[3], *fc;
+};
+
+static oct_var *resnet_forward(void *self, oct_tape *t, oct_var *x) {
+    struct resnet *n = self;
+    (void)t;
+    x = oct_relu(oct_apply(n->bn1, oct_apply(n->conv1, x)));
+    for (int i = 0; i < 3; i++) x = oct_apply(n->layer[i], x);
+    return oct_apply(n->fc, oct_flatten(oct_adaptive_avg_pool2d(x, 1, 1)));
+}
+
+static oct_module *resnet_new(oct_ctx *ctx, const oct_zoo_opts *o, int blocks) {
+    struct resnet *n = octi_alloc(ctx, sizeof *n);
+    if (!n) return octi_ctx_failed(ctx), NULL;
+    oct_module *m = oct_module_new(ctx, resnet_forward, n);
+    n->conv1 = oct_module_add(m, "conv1", conv(ctx, o->channels, 16, 3, 1));
+    n->bn1 = oct_module_add(m, "bn1", norm(ctx, 16));
+    for (int i = 0, in = 16; i < 3; i++) {
+        int width = 16 << i;
+        oct_module *parts[8];
+        for (int b = 0; b < blocks; b++) {
+            parts[b] = block_new(ctx, in, width, b == 0 && i > 0 ? 2 : 1);
+            in = width;
+        }
+        n->layer[i] = oct_module_add(m, octi_fmt("layer%d", i + 1), oct_sequential_new(ctx, parts, blocks));
+        if (!n->layer[i]) return NULL;
+    }
+    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 64, .out = o->classes}));
+    return n->conv1 && n->bn1 && n->fc ? m : NULL;
+}
+
+static const struct zoo_row {
+    const char *name;
+    oct_module *(*make)(oct_ctx *ctx, const oct_zoo_opts *o, int blocks);
+    int blocks; /* in each of three stages */
+    oct_zoo_opts own;
+} zoo[] = {
+    {"lenet", lenet_new, 0, {1, 28, 28, 10}},
+    {"resnet8", resnet_new, 1, {3, 32, 32, 10}},
+    {"resnet20", resnet_new, 3, {3, 32, 32, 10}},
+};
+
+oct_module *oct_zoo_new(oct_ctx *ctx, const char *name, const oct_zoo_opts *opts) {
+    if (!ctx) return NULL;
+    for (size_t i = 0; name && i < sizeof zoo / sizeof *zoo; i++) {
+        if (strcmp(zoo[i].name, name)) continue;
+        oct_zoo_opts o = zoo[i].own;
+        if (opts) {
+            if (opts->channels) o.channels = opts->channels;
+            if (opts->height) o.height = opts->height;
+            if (opts->width) o.width = opts->width;
+            if (opts->classes) o.classes = opts->classes;
+        }
+        if (o.channels < 1 || o.height < 1 || o.width < 1 || o.classes < 1) {
+            octi_fail(OCT_EUSAGE, name, "shape out of range", "channels, height, width, classes >= 1",
+                      octi_fmt("%d, %d, %d, %d", o.channels, o.height, o.width, o.classes), NULL);
+            return octi_ctx_failed(ctx), NULL;
+        }
+        return zoo[i].make(ctx, &o, zoo[i].blocks);
+    }
+    octi_fail(OCT_EUSAGE, "model", "unknown zoo model", "lenet, resnet8 or resnet20", name ? name : "NULL", NULL);
+    return octi_ctx_failed(ctx), NULL;
+}

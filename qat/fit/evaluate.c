@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ * Scores and calibration. */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "qat/fit/fit.h"
+#include "src/mem.h"
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void oct_eval_free(oct_ctx *ctx, oct_eval *r) {
+    if (!r) return;
+    octi_free(ctx, r->class_n);
+    octi_free(ctx, r->class_correct);
+    octi_free(ctx, r->confusion);
+    memset(r, 0, sizeof *r);
+}
+
+/* One image: its logits, its label. */
+static oct_status score(oct_eval *r, const float *z, int32_t label, double *loss, int64_t *top5) {
+    int32_t k = r->classes, best = 0, above = 0;
+    if (label < 0 || label >= k)
+        return octi_fail(OCT_EFORMAT, "label", "out of range", octi_fmt("0 to %d", k - 1), octi_fmt("%d", label), NULL);
+    for (int32_t i = 1; i < k; i++)
+        if (z[i] > z[best]) best = i;
+    for (int32_t i = 0; i < k; i++) above += z[i] > z[label] || (z[i] == z[label] && i < label);
+    double sum = 0;
+    for (int32_t i = 0; i < k; i++) sum += exp((double)z[i] - (double)z[best]);
+    *loss += log(sum) - ((double)z[label] - (double)z[best]);
+    *top5 += above < 5;
+    r->n++;
+    r->class_n[label]++;
+    r->class_correct[label] += best == label;
+    r->confusion[(int64_t)label * k + best]++;
+    return OCT_OK;
+}
+
+static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx, int64_t limit, oct_eval *r) {
+    double loss = 0, time = 0;
+    int64_t top5 = 0;
+    OCT_TRY(oct_loader_start(loader, 0, 0));
+    for (;;) {
+        oct_batch b;
+        bool done = false;
+        OCT_TRY(oct_loader_next(loader, &b, &done));
+        if (done || (limit && r->n >= limit)) break;
+        oct_tensor x = *b.x;
+        if (limit && r->n + x.shape.dim[0] > limit) x.shape.dim[0] = limit - r->n;
+        double t0 = seconds();
+        const oct_tensor *y = oct_runner_run(run, &x);
+        time += seconds() - t0;
+        if (!y) return oct_last_error()->code;
+        int64_t k = oct_tensor_count(y) / y->shape.dim[0];
+        if (!r->confusion) {
+            if (k > 65536) return octi_fail(OCT_ELIMIT, "evaluate", "too many classes", "at most 65536", octi_fmt("%lld", (long long)k), NULL);
+            r->classes = (int32_t)k;
+            r->class_n = octi_calloc(ctx, (size_t)k, sizeof *r->class_n);
+            r->class_correct = octi_calloc(ctx, (size_t)k, sizeof *r->class_correct);
+            r->confusion = octi_calloc(ctx, (size_t)k * (size_t)k, sizeof *r->confusion);
+            if (!r->class_n || !r->class_correct || !r->confusion) return oct_last_error()->code;
+        }
+        for (int64_t i = 0; i < x.shape.dim[0]; i++) OCT_TRY(score(r, oct_f32(y) + i * k, oct_s32(b.labels)[i], &loss, &top5));
+    }
+    if (!r->n) return octi_fail(OCT_EFORMAT, "data", "no images", "at least one", "0", NULL);
+    int64_t right = 0;
+    for (int32_t i = 0; i < r->classes; i++) right += r->class_correct[i];
+    r->accuracy = (double)right / (double)r->n;
+    r->top5 = (double)top5 / (double)r->n;
+    r->loss = loss / (double)r->n;
+    r->img_per_s = time > 0 ? (double)r->n / time : 0;
+    return OCT_OK;
+}
+
+oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts, oct_eval *result) {
+    if (!net || !data || !result) return octi_fail(OCT_EUSAGE, "oct_evaluate", "an argument is NULL", NULL, NULL, NULL);
+    memset(result, 0, sizeof *result);
+    int64_t batch = opts && opts->batch > 0 ? opts->batch : 64;
+    oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = batch});
+    oct_loader *loader = run ? oct_loader_new(data, &(oct_loader_opts){.batch = batch, .input = &net->input}) : NULL;
+    oct_status s = run && loader ? evaluate(run, loader, net->ctx, opts ? opts->limit : 0, result) : oct_last_error()->code;
+    oct_loader_free(loader);
+    oct_runner_free(run);
+    if (s != OCT_OK) oct_eval_free(net->ctx, result);
+    return s;
+}
+
+static oct_status calibrate(oct_tape *tape, oct_loader *loader, oct_net *net, int64_t n) {
+    OCT_TRY(oct_loader_start(loader, 0, 0));
+    for (int64_t seen = 0; seen < n;) {
+        oct_batch b;
+        bool done = false;
+        OCT_TRY(oct_loader_next(loader, &b, &done));
+        if (done) break;
+        oct_tensor x = *b.x;
+        if (seen + x.shape.dim[0] > n) x.shape.dim[0] = n - seen;
+        seen += x.shape.dim[0];
+        oct_tape_begin(tape, OCT_CALIBRATE);
+        if (!oct_net_forward(net, oct_input(tape, &x))) return oct_last_error()->code;
+    }
+    return OCT_OK;
+}
+
+oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
+    if (!net || !data) return octi_fail(OCT_EUSAGE, "oct_calibrate", "an argument is NULL", NULL, NULL, NULL);
+    if (net->stage != OCT_STAGE_PREPARED)
+        return octi_fail(OCT_EUSAGE, "oct_calibrate", "net is not prepared", "the result of oct_prepare", NULL, NULL);
+    if (n < 1) return octi_fail(OCT_EUSAGE, "oct_calibrate", "number of images", ">= 1", octi_fmt("%lld", (long long)n), NULL);
+    oct_tape *tape = oct_tape_new(net->ctx);
+    oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .shuffle = true, .input = &net->input}) : NULL;
+    oct_status s = loader ? calibrate(tape, loader, net, n) : oct_last_error()->code;
+    oct_loader_free(loader);
+    oct_tape_free(tape);
+    return s;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ * qat/fit/fit.h - the training loop, evaluation, calibration and runs on disk, written over public calls.
+ *
+ *     oct_fit(net, train, &(oct_fit_opts){.epochs = 5, .test = test, .run = "runs/lenet"});
+ *     oct_eval r;
+ *     oct_evaluate(net, test, NULL, &r);
+ *     oct_net *again = oct_run_load(ctx, "runs/lenet", NULL); */
+#ifndef OCT_QAT_FIT_FIT_H
+#define OCT_QAT_FIT_FIT_H
+
+#include "../../autograd/autograd.h"
+#include "../../datasets/data.h"
+#include "../qat.h"
+
+OCT_BEGIN_DECLS
+
+/* ---- running any net ---- */
+
+/** One forward function for nets of every stage: float (a tape in OCT_EVAL), prepared (oct_sim: the codes), int8 (a plan's
+ *  session). One user at a time. The net must outlive it. */
+typedef struct oct_runner oct_runner;
+typedef struct oct_runner_opts {
+    int64_t batch; /* most images per run; 0: 64 */
+    bool values;   /* keep every node's value (the unfused plan of an int8 net) */
+    bool profile;  /* int8: count the time of each node */
+} oct_runner_opts;
+OCT_API OCT_NODISCARD oct_runner *oct_runner_new(oct_net *net, const oct_runner_opts *opts);
+OCT_API void oct_runner_free(oct_runner *r);
+/** y f32 [n, ...] from x f32 [n,H,W,C], n <= batch; borrowed until the next run. NULL on failure. */
+OCT_API const oct_tensor *oct_runner_run(oct_runner *r, const oct_tensor *x);
+/** Value of a node in the last run: f32 of float nodes, u8 codes of quantized ones; NULL (recorded) where unknown. *scale
+ *  and *zero_point (may be NULL) get the qparams of codes, else 0. Needs opts.values for int8 nets. Borrowed. */
+OCT_API const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale, int32_t *zero_point);
+/** Mean nanoseconds per image of a node, over all runs; -1 where not counted. */
+OCT_API double oct_runner_node_ns(const oct_runner *r, const char *node);
+
+/* ---- evaluation ---- */
+
+typedef struct oct_eval_opts {
+    int64_t batch; /* 0: 64 */
+    int64_t limit; /* at most so many images; 0: all */
+} oct_eval_opts;
+
+/** Fractions 0 to 1. Arrays belong to the context (oct_eval_free). */
+typedef struct oct_eval {
+    double accuracy, top5, loss;
+    int64_t n;
+    int32_t classes;
+    int64_t *class_n, *class_correct; /* [classes] */
+    int64_t *confusion;               /* [classes][classes]: true, predicted */
+    double img_per_s;
+} oct_eval;
+
+/** Score a net of any stage. The lowest index wins ties. opts may be NULL. OCT_ESHAPE where data and net do not fit,
+ *  OCT_EFORMAT for a label that the net has no class for. */
+OCT_API OCT_NODISCARD oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts, oct_eval *result);
+OCT_API void oct_eval_free(oct_ctx *ctx, oct_eval *result);
+
+/** Run n images (at most the set's) of `data`, in an order keyed by the seed, in OCT_CALIBRATE mode. */
+OCT_API OCT_NODISCARD oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n);
+
+/* ---- training ---- */
+
+/** What the progress callback sees: after each step, and at each epoch's end. Accuracies are -1 where not measured. */
+typedef struct oct_fit_report {
+    int32_t epoch, epochs; /* epoch counts from 1 */
+    int64_t step, steps;   /* of the whole training; step counts from 1 */
+    int64_t step_in_epoch, steps_per_epoch;
+    bool epoch_end, final;
+    double lr, train_loss, train_accuracy; /* means of the epoch so far */
+    double test_accuracy, int8_accuracy, val_accuracy;
+    double img_per_s;
+    bool resumed; /* the first report behind a checkpoint */
+} oct_fit_report;
+/** Non-zero stops cleanly: the step is finished, the state saved, oct_fit returns OCT_ESTOPPED. */
+typedef int (*oct_fit_fn)(void *user, const oct_fit_report *report);
+
+/** Zero is the default everywhere and works. */
+typedef struct oct_fit_opts {
+    int epochs;             /* 0: 10 for float nets, 3 for prepared ones */
+    int64_t batch;          /* 0: 64 */
+    const char *optimizer;  /* NULL: "sgd"; "adam", "adamw" */
+    float lr;               /* 0: sgd 0.05, adam and adamw 0.001; prepared nets a tenth of it */
+    float momentum;         /* 0: 0.9 (nesterov); OCT_NONE: none */
+    float weight_decay;     /* 0: sgd 5e-4, adam none, adamw 0.01; OCT_NONE: none */
+    float clip_norm;        /* 0: none */
+    float smoothing;        /* of labels */
+    const char *schedule;   /* NULL: "cosine"; "constant", "step" (x0.1 at a half and three quarters), "onecycle" */
+    float warmup;           /* epochs of linear warm-up */
+    const char *augment;    /* NULL: the data set's default; "none" */
+    float observe_until;    /* prepared: observers are frozen behind this share of all steps; 0: 0.5; 1: never */
+    float batch_norm_until; /* prepared: batch norm is frozen behind this share; 0: 2/3; 1: never */
+    oct_data *test;         /* scored after each epoch, never used to choose; NULL: none */
+    oct_data *val;          /* a validation set of its own */
+    float val_share;        /* or a share of the training set, by seed */
+    int patience;           /* epochs without a better val_accuracy before training stops; 0: off */
+    uint64_t seed;          /* 0: the context's */
+    const char *run;        /* folder to save to; NULL: none */
+    bool resume;            /* go on from the run's checkpoint, or from 0 where it has none */
+    bool force;             /* replace an existing run */
+    const char *config;     /* a JSON object of the caller's options: stored in config.json, compared on resume */
+    int64_t save_steps;     /* also save every so many steps; 0: no */
+    double save_seconds;    /* also save so many seconds behind the last save; 0: no */
+    oct_fit_fn progress;
+    void *progress_user;
+} oct_fit_opts;
+
+/** Train a float or prepared net in place. Same seed, data and options give the same bits for any number of threads, and
+ *  for a run that was interrupted at any moment and resumed. The last weights are the result.
+ *  OCT_EDIVERGED: loss or gradient not finite; the last saved state stays. OCT_ESTOPPED: the callback asked.
+ *  OCT_EUSAGE: bad option, existing run, or (resume) an option that differs, naming it. */
+OCT_API OCT_NODISCARD oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts);
+
+/* ---- runs on disk ---- */
+
+typedef struct oct_run_info {
+    int32_t epoch;      /* finished epochs; 0 for a run without training */
+    int64_t step;       /* finished steps */
+    uint64_t seed;
+    bool has_state;     /* it can be resumed */
+    char isa[16];       /* instruction set that made it */
+} oct_run_info;
+
+/** Write a net without a training state (what ptq makes): config.json, graph.json, model.safetensors. config: JSON object
+ *  or NULL. OCT_EUSAGE for a folder that is not empty, unless force. */
+OCT_API OCT_NODISCARD oct_status oct_run_save(const oct_net *net, const char *dir, const char *config, bool force);
+/** OCT_EUSAGE where `dir` could not become a run (exists and is not empty; resume or force allow it). Writes nothing. */
+OCT_API OCT_NODISCARD oct_status oct_run_check(oct_ctx *ctx, const char *dir, bool resume, bool force);
+/** Load a run's net, of whatever stage, without its module. info may be NULL. NULL on failure. */
+OCT_API OCT_NODISCARD oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info);
+/** Whether a path is a run (a folder with graph.json). */
+OCT_API bool oct_run_is(const char *path);
+/** Copy weights by PyTorch's names and layouts from a .safetensors file into a net; *missing and *unused (may be NULL) get
+ *  the number of parameters and buffers that the file lacks, and of tensors that the net lacks. OCT_ESHAPE names a tensor. */
+OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused);
+/** The reverse: every registered tensor. */
+OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const char *path);
+/** Keep the first n (at most 64) inputs of data, as the net sees them, as the run's probe. */
+OCT_API OCT_NODISCARD oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n);
+/** The probe: f32 [n,H,W,C], owned by the caller; NULL (recorded) where absent or damaged. */
+OCT_API OCT_NODISCARD oct_tensor *oct_run_load_probe(oct_ctx *ctx, const char *dir);
+
+OCT_END_DECLS
+#endif

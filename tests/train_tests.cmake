@@ -1,0 +1,1 @@
+octet_test(test_optim)
