@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ * The tape: gradients of whole graphs against differences, sharing, names, capture, replay, steady memory. */
+#include "tests/oct_test.h"
+
+#include <math.h>
+
+#include "octet.h"
+#include "src/rng.h"
+
+typedef struct tiny { /* conv-bn-relu with a residual, a cat, pools: branches, shared values, views */
+    oct_module *conv1, *bn1, *conv2, *fc;
+} tiny;
+
+static oct_var *tiny_forward(void *self, oct_tape *t, oct_var *x) {
+    tiny *n = self;
+    (void)t;
+    oct_var *a = oct_relu(oct_apply(n->bn1, oct_apply(n->conv1, x)));
+    oct_var *b = oct_add(a, oct_apply(n->conv2, a)); /* a has two readers */
+    oct_var *c = oct_cat((oct_var *[]){b, oct_add(a, a)}, 2, 3);
+    return oct_apply(n->fc, oct_flatten(oct_avg_pool2d(oct_relu(c), &(oct_pool_opts){.kernel = 2})));
+}
+
+static oct_module *tiny_new(oct_ctx *ctx, tiny *n) {
+    oct_module *m = oct_module_new(ctx, tiny_forward, n);
+    n->conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel = 3, .pad = 1, .no_bias = true}));
+    n->bn1 = oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 3}));
+    n->conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 3, .kernel = 3, .pad = 1}));
+    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 6 * 3 * 3, .out = 4}));
+    return m;
+}
+
+static oct_tensor *random_tensor(oct_ctx *ctx, oct_shape s, uint32_t key) {
+    oct_tensor *t = oct_tensor_new(ctx, OCT_F32, s);
+    octi_rng r = octi_rng_stream(5, OCTI_RNG_TEST, key, 0);
+    for (int64_t i = 0; i < oct_tensor_count(t); i++) oct_f32(t)[i] = octi_rng_normal(&r);
+    return t;
+}
+
+static oct_tensor *labels_of(oct_ctx *ctx, int64_t n, int classes) {
+    oct_tensor *t = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(n));
+    for (int64_t i = 0; i < n; i++) oct_s32(t)[i] = (int32_t)((i * 7 + 3) % classes);
+    return t;
+}
+
+START_TEST(gradients_match_differences) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    tiny n;
+    oct_module *m = tiny_new(ctx, &n);
+    ck_not_null(m);
+    oct_tensor *x = random_tensor(ctx, OCT_SHAPE(5, 6, 6, 2), 1), *y = labels_of(ctx, 5, 4);
+    oct_tape *t = oct_tape_new(ctx);
+    int32_t count;
+    const oct_named_tensor *p = oct_module_tensors(m, &count);
+    oct_tape_begin(t, OCT_TRAIN);
+    oct_var *loss = oct_cross_entropy(tiny_forward(&n, t, oct_input(t, x)), y, NULL);
+    ck_ok(oct_backward(loss));
+    ck_fails(OCT_EUSAGE, "twice", oct_backward(loss));
+    int checked = 0;
+    for (int32_t i = 0; i < count; i++) {
+        if (p[i].role != OCT_ROLE_PARAM) continue;
+        ck_not_null(p[i].tensor->grad);
+        int64_t size = oct_tensor_count(p[i].tensor);
+        for (int64_t k = 0; k < size; k += 1 + size / 7, checked++) {
+            float *w = oct_f32(p[i].tensor) + k, keep = *w, g = oct_f32(p[i].tensor->grad)[k];
+            double at[2];
+            for (int side = 0; side < 2; side++) {
+                *w = keep + (side ? 1e-3f : -1e-3f);
+                oct_tape_begin(t, OCT_TRAIN);
+                at[side] = *oct_f32(oct_var_value(oct_cross_entropy(tiny_forward(&n, t, oct_input(t, x)), y, NULL)));
+            }
+            *w = keep;
+            double d = (at[1] - at[0]) / 2e-3;
+            ck_assert_msg(fabs(d - g) < 2e-3 + 0.05 * fabs(d), "%s[%d]: difference %g, gradient %g", p[i].name, (int)k, d, g);
+        }
+    }
+    ck_assert_int_gt(checked, 30);
+    oct_close(ctx);
+}
+END_TEST
+
+START_TEST(null_and_failure_flow_through) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tape *t = oct_tape_new(ctx);
+    oct_tape_begin(t, OCT_TRAIN);
+    oct_tensor *a = random_tensor(ctx, OCT_SHAPE(2, 3), 1), *b = random_tensor(ctx, OCT_SHAPE(2, 4), 2);
+    oct_var *y = oct_relu(oct_add(oct_input(t, a), oct_input(t, b)));
+    ck_assert(y == NULL);
+    ck_assert_int_eq(oct_tape_status(t), OCT_ESHAPE);
+    ck_assert(oct_relu(oct_flatten(NULL)) == NULL);
+    ck_assert_int_eq(oct_backward(y), OCT_ESHAPE);
+    oct_tape_begin(t, OCT_EVAL);
+    ck_assert_int_eq(oct_tape_status(t), OCT_OK);
+    oct_var *loss = oct_mse_loss(oct_input(t, a), a);
+    ck_fails(OCT_EUSAGE, "training mode", oct_backward(loss));
+    oct_tape_begin(t, OCT_TRAIN);
+    oct_var *p = oct_param(t, a, "a");
+    ck_fails(OCT_EUSAGE, "scalar", oct_backward(oct_relu(p)));
+    oct_close(ctx);
+}
+END_TEST
+
+START_TEST(replay_equals_recording_bit_for_bit) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 3});
+    tiny n;
+    oct_module *m = tiny_new(ctx, &n);
+    oct_net *net = oct_capture(m, OCT_SHAPE(6, 6, 2));
+    ck_not_null(net);
+    ck_assert_int_eq(net->graph->values[net->graph->input].shape.dim[0], OCT_BATCH);
+    ck_assert_int_ge(oct_graph_find_node(net->graph, "conv1"), 0);
+    ck_assert_int_ge(oct_graph_find_node(net->graph, "add_1"), 0);
+    ck_not_null(oct_net_tensor(net, "bn1.running_mean"));
+    oct_net *fused = oct_fuse(net);
+    ck_not_null(fused);
+    ck_assert_int_lt(fused->graph->node_count, net->graph->node_count);
+    oct_tensor *x = random_tensor(ctx, OCT_SHAPE(5, 6, 6, 2), 1);
+    oct_tape *t = oct_tape_new(ctx), *u = oct_tape_new(ctx), *w = oct_tape_new(ctx);
+    for (int mode = OCT_TRAIN; mode <= OCT_EVAL; mode += OCT_EVAL) {
+        oct_tape_begin(t, (oct_mode)mode);
+        const oct_tensor *y = oct_var_value(tiny_forward(&n, t, oct_input(t, x)));
+        /* eager training moved the shared statistics: bring the fused copy level first */
+        oct_tape_begin(w, (oct_mode)mode);
+        const oct_tensor *yw = oct_var_value(oct_net_forward(fused, oct_input(w, x)));
+        ck_not_null(y);
+        ck_not_null(yw);
+        ck_assert(!memcmp(y->data, yw->data, oct_tensor_bytes(y)));
+    }
+    oct_tape_begin(t, OCT_EVAL);
+    oct_tape_begin(u, OCT_EVAL);
+    const oct_tensor *y = oct_var_value(tiny_forward(&n, t, oct_input(t, x)));
+    const oct_tensor *yu = oct_var_value(oct_net_forward(net, oct_input(u, x)));
+    ck_assert(!memcmp(y->data, yu->data, oct_tensor_bytes(y)));
+    oct_close(ctx);
+}
+END_TEST
+
+static oct_var *peeks_at_mode(void *self, oct_tape *t, oct_var *x) {
+    static int calls;
+    (void)t;
+    return calls++ % 2 ? oct_relu(oct_apply(self, x)) : oct_apply(self, x);
+}
+static oct_var *folds_batch(void *self, oct_tape *t, oct_var *x) {
+    (void)self, (void)t;
+    const oct_tensor *v = oct_var_value(x);
+    return oct_reshape(x, (int[]){v && v->shape.dim[0] == 2 ? 9 : 3, v && v->shape.dim[0] == 2 ? 1 : 3}, 2);
+}
+static oct_var *returns_null(void *self, oct_tape *t, oct_var *x) { return (void)self, (void)t, (void)x, NULL; }
+
+START_TEST(capture_refuses_what_replay_would_change) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = 9, .out = 9});
+    oct_module *a = oct_module_new(ctx, peeks_at_mode, fc);
+    oct_module_add(a, "fc", fc);
+    ck_assert(oct_capture(a, OCT_SHAPE(9)) == NULL);
+    ck_assert_msg(strstr(oct_error_message(), "relu") != NULL, "%s", oct_error_message());
+    ck_assert(oct_capture(oct_module_new(ctx, folds_batch, NULL), OCT_SHAPE(9)) == NULL);
+    ck_assert_msg(strstr(oct_error_message(), "batch sizes") != NULL, "%s", oct_error_message());
+    ck_assert(oct_capture(oct_module_new(ctx, returns_null, NULL), OCT_SHAPE(9)) == NULL);
+    ck_assert_int_ne(oct_ctx_status(ctx), OCT_OK);
+    oct_close(ctx);
+}
+END_TEST
+
+START_TEST(steady_step_allocates_nothing) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    oct_net *net = oct_capture(oct_zoo_new(ctx, "resnet8", NULL), OCT_SHAPE(32, 32, 3));
+    ck_not_null(net);
+    oct_net *q = oct_prepare(net, NULL);
+    ck_not_null(q);
+    oct_tensor *x = random_tensor(ctx, OCT_SHAPE(16, 32, 32, 3), 1), *y = labels_of(ctx, 16, 10);
+    for (int prepared = 0; prepared < 2; prepared++) {
+        oct_net *n = prepared ? q : net;
+        int32_t count;
+        const oct_named_tensor *p = oct_net_parameters(n, &count);
+        oct_optim *o = oct_optim_new(ctx, p, count, &(oct_optim_opts){.lr = 0.01f, .momentum = 0.9f});
+        oct_tape *t = oct_tape_new(ctx);
+        uint64_t before = 0;
+        for (int step = 0; step < 6; step++) {
+            if (step == 4) before = oct_ctx_memory(ctx).allocs;
+            oct_optim_zero_grad(o);
+            oct_tape_begin(t, OCT_TRAIN);
+            ck_ok(oct_backward(oct_cross_entropy(oct_net_forward(n, oct_input(t, x)), y, NULL)));
+            ck_ok(oct_optim_step(o));
+        }
+        ck_assert_uint_eq(oct_ctx_memory(ctx).allocs, before);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("autograd", gradients_match_differences, null_and_failure_flow_through, replay_equals_recording_bit_for_bit,
+              capture_refuses_what_replay_would_change, steady_step_allocates_nothing)
