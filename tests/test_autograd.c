@@ -64,13 +64,13 @@ START_TEST(gradients_match_differences) {
             float *w = oct_f32(p[i].tensor) + k, keep = *w, g = oct_f32(p[i].tensor->grad)[k];
             double at[2];
             for (int side = 0; side < 2; side++) {
-                *w = keep + (side ? 1e-3f : -1e-3f);
+                *w = keep + (side ? 3e-4f : -3e-4f);
                 oct_tape_begin(t, OCT_TRAIN);
                 at[side] = *oct_f32(oct_var_value(oct_cross_entropy(tiny_forward(&n, t, oct_input(t, x)), y, NULL)));
             }
             *w = keep;
-            double d = (at[1] - at[0]) / 2e-3;
-            ck_assert_msg(fabs(d - g) < 2e-3 + 0.05 * fabs(d), "%s[%d]: difference %g, gradient %g", p[i].name, (int)k, d, g);
+            double d = (at[1] - at[0]) / 6e-4; /* small: a larger step crosses kinks of relu */
+            ck_assert_msg(fabs(d - g) < 2e-3 + 0.03 * fabs(d), "%s[%d]: difference %g, gradient %g", p[i].name, (int)k, d, g);
         }
     }
     ck_assert_int_gt(checked, 30);
