@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/random_net.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "src/rng.h"
+
+enum { STEPS = 14, LIVE = 6 };
+
+typedef struct step {
+    int op, a, b; /* a, b: which live values it reads */
+    int pads[4], kernel, value;
+    oct_module *m, *bn;
+} step;
+
+typedef struct plan {
+    step s[STEPS];
+    int count, act[STEPS];
+    oct_module *fc;
+    int pooled;
+} plan;
+
+enum { CONV, DEPTHWISE, GROUPED, MAX_POOL, AVG_POOL, ADD, ADD_BROADCAST, CAT, PAD, RELU6, NORM, DROPOUT, OPS };
+
+static int below(octi_rng *r, int n) { return (int)octi_rng_below(r, (uint32_t)n); }
+
+static oct_var *act(oct_var *x, int which) { return which == 1 ? oct_relu(x) : which == 2 ? oct_relu6(x) : x; }
+
+static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
+    plan *p = self;
+    oct_var *live[STEPS + 1] = {x};
+    (void)t;
+    for (int i = 0; i < p->count; i++) {
+        step *s = &p->s[i];
+        oct_var *a = live[s->a], *b = live[s->b], *y = NULL;
+        switch (s->op) {
+        case CONV:
+        case DEPTHWISE:
+        case GROUPED: y = oct_apply(s->m, a); break;
+        case MAX_POOL: y = oct_max_pool2d(a, &(oct_pool_opts){.kernel = 2 + s->kernel % 2, .stride = 1 + s->value % 2, .pad = s->kernel % 2}); break;
+        case AVG_POOL:
+            y = oct_avg_pool2d(a, &(oct_pool_opts){.kernel = 2 + s->kernel % 2, .stride = 1, .pad = 1, .exclude_pad = s->value % 2});
+            break;
+        case ADD: y = oct_add(a, b); break;
+        case ADD_BROADCAST: y = oct_add(a, oct_adaptive_avg_pool2d(a, 1, 1)); break;
+        case CAT: y = oct_cat((oct_var *[]){a, b, a}, 2 + s->value % 2, 3); break;
+        case PAD: y = oct_pad(a, s->pads, 0.3f * (float)(s->value - 1)); break;
+        case RELU6: y = oct_relu6(a); break;
+        case NORM: y = a; break;
+        case DROPOUT: y = oct_dropout(a, 0.2f); break;
+        }
+        if (s->bn) y = oct_apply(s->bn, y);
+        live[i + 1] = act(y, p->act[i]);
+    }
+    oct_var *y = live[p->count];
+    if (p->pooled) y = oct_adaptive_avg_pool2d(y, 2, 1);
+    return oct_apply(p->fc, oct_flatten(y));
+}
+
+typedef struct side {
+    int h, w, c;
+} side;
+
+static void shake(octi_rng *r, oct_module *m, const char *name, float mid, float spread, bool positive) {
+    oct_tensor *t = oct_module_tensor(m, name);
+    for (int64_t i = 0; t && i < oct_tensor_count(t); i++) {
+        float v = mid + spread * octi_rng_normal(r);
+        oct_f32(t)[i] = positive ? fabsf(v) + 0.01f : v;
+    }
+}
+
+oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
+    static plan pool[64];
+    plan *p = &pool[seed % 64]; /* outlives the capture */
+    octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 77, 0);
+    *p = (plan){.count = 3 + below(&r, STEPS - 3)};
+    side s[STEPS + 1] = {{5 + below(&r, 7), 5 + below(&r, 7), 1 + below(&r, 4)}};
+    *image = OCT_SHAPE(s[0].h, s[0].w, s[0].c);
+    oct_module *m = oct_module_new(ctx, forward, p);
+    for (int i = 0; i < p->count; i++) {
+        step *st = &p->s[i];
+        char name[32];
+        st->a = i - below(&r, i < 2 ? i + 1 : 2);
+        st->b = below(&r, i + 1);
+        st->op = below(&r, OPS);
+        st->value = below(&r, 4);
+        st->kernel = 1 + below(&r, 3);
+        side x = s[st->a], y = x;
+        if (x.h < 3 || x.w < 3 || x.c > 24) st->op = x.c > 24 ? CONV : PAD;
+        if (st->op == CAT && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c + 2 * x.c > 40)) st->op = CONV;
+        if (st->op == ADD && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c != x.c)) st->op = DEPTHWISE;
+        if (st->op == GROUPED && x.c % 2) st->op = CONV;
+        if (st->op <= GROUPED) {
+            bool dw = st->op == DEPTHWISE;
+            int stride = 1 + below(&r, 2), dil = st->kernel > 1 && x.h > 5 && x.w > 5 ? 1 + below(&r, 2) : 1, reach = (st->kernel - 1) * dil;
+            oct_conv2d_opts o = {.in = x.c, .out = dw ? x.c : 2 * (1 + below(&r, 6)), .kernel = st->kernel, .stride = stride, .dilation = dil,
+                                 .groups = dw ? x.c : st->op == GROUPED ? 2 : 1, .no_bias = below(&r, 2),
+                                 .pads = {below(&r, reach + 1), below(&r, reach + 1), below(&r, reach + 1), reach ? 1 : 0}};
+            y = (side){(x.h + o.pads[0] + o.pads[2] - reach - 1) / stride + 1, (x.w + o.pads[1] + o.pads[3] - reach - 1) / stride + 1, o.out};
+            if (y.h < 1 || y.w < 1) { /* too small for this one */
+                st->op = PAD;
+                y = x;
+            } else {
+                snprintf(name, sizeof name, "conv%d", i);
+                st->m = oct_module_add(m, name, oct_conv2d_new(ctx, &o));
+            }
+        }
+        if (st->op == MAX_POOL || st->op == AVG_POOL) {
+            int k = 2 + st->kernel % 2, pad = st->op == AVG_POOL ? 1 : st->kernel % 2, stride = st->op == AVG_POOL ? 1 : 1 + st->value % 2;
+            y.h = (x.h + 2 * pad - k) / stride + 1;
+            y.w = (x.w + 2 * pad - k) / stride + 1;
+        }
+        if (st->op == CAT) y.c = x.c + s[st->b].c + (st->value % 2 ? x.c : 0);
+        if (st->op == PAD) {
+            for (int k = 0; k < 4; k++) st->pads[k] = below(&r, 3);
+            y.h += st->pads[0] + st->pads[2];
+            y.w += st->pads[1] + st->pads[3];
+        }
+        if (st->op == NORM || (st->op <= GROUPED && below(&r, 2))) {
+            snprintf(name, sizeof name, "bn%d", i);
+            st->bn = oct_module_add(m, name, oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = y.c}));
+            char path[48];
+            snprintf(path, sizeof path, "%s.running_mean", name), shake(&r, m, path, 0, 0.3f, false);
+            snprintf(path, sizeof path, "%s.running_var", name), shake(&r, m, path, 1, 0.5f, true);
+            snprintf(path, sizeof path, "%s.weight", name), shake(&r, m, path, 1, 0.5f, false);
+            if (below(&r, 4) == 0) oct_f32(oct_module_tensor(m, path))[0] = 0; /* a dead channel */
+            snprintf(path, sizeof path, "%s.bias", name), shake(&r, m, path, 0, 0.3f, false);
+        }
+        p->act[i] = below(&r, 3);
+        s[i + 1] = y;
+    }
+    side y = s[p->count];
+    p->pooled = below(&r, 2);
+    int k = p->pooled ? 2 * y.c : y.h * y.w * y.c;
+    p->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = k, .out = 3 + below(&r, 5)}));
+    return oct_capture(m, *image);
+}
+
+oct_tensor *random_images(oct_ctx *ctx, int64_t n, oct_shape im, uint32_t key) {
+    oct_tensor *t = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(n, im.dim[0], im.dim[1], im.dim[2]));
+    octi_rng r = octi_rng_stream(3, OCTI_RNG_TEST, key, 1);
+    for (int64_t i = 0; t && i < oct_tensor_count(t); i++) oct_f32(t)[i] = octi_rng_normal(&r);
+    return t;
+}

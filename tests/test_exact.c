@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ * The promise: every code of the int8 plan is the one that the eval forward saw, at every node. Random graphs of all ops,
+ * 2 to 8 bits, all targets; calibrated and trained. */
+#include "tests/oct_test.h"
+
+#include "src/rng.h"
+#include "tests/random_net.h"
+
+static oct_status calibrate(oct_net *q, oct_tape *t, oct_shape image, uint32_t key) {
+    oct_tape_begin(t, OCT_CALIBRATE);
+    (void)oct_net_forward(q, oct_input(t, random_images(q->ctx, 8, image, key)));
+    return oct_tape_status(t);
+}
+
+static oct_status train(oct_net *q, oct_tape *t, oct_shape image, int steps) {
+    int32_t count;
+    const oct_named_tensor *p = oct_net_parameters(q, &count);
+    oct_optim *o = oct_optim_new(q->ctx, p, count, &(oct_optim_opts){.lr = 0.005f, .momentum = 0.9f});
+    oct_tensor *labels = oct_tensor_new(q->ctx, OCT_S32, OCT_SHAPE(8));
+    for (int i = 0; i < 8; i++) oct_s32(labels)[i] = i % 3;
+    oct_status s = OCT_OK;
+    for (int i = 0; s == OCT_OK && i < steps; i++) {
+        if (i == steps / 2) oct_net_freeze_batch_norm(q, true);
+        oct_optim_zero_grad(o);
+        oct_tape_begin(t, OCT_TRAIN);
+        s = oct_backward(oct_cross_entropy(oct_net_forward(q, oct_input(t, random_images(q->ctx, 8, image, (uint32_t)i))), labels, NULL));
+        if (s == OCT_OK) s = oct_optim_step(o);
+    }
+    oct_optim_free(o);
+    return s;
+}
+
+static void check_net(uint64_t seed) {
+    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"};
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + (int)(seed % 2)});
+    octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 5, 0);
+    oct_shape image;
+    oct_net *net = random_net(ctx, seed, &image);
+    ck_assert_msg(net != NULL, "net %d: %s", (int)seed, oct_error_message());
+    oct_qconfig c = {.target = targets[octi_rng_below(&r, 4)], .observer = seed % 3 ? "ema" : "minmax", .all_layers = seed % 5 == 0,
+                     .wbits = 2 + (int)octi_rng_below(&r, 7), .abits = 2 + (int)octi_rng_below(&r, 7)};
+    oct_net *q = oct_prepare(net, &c);
+    ck_assert_msg(q != NULL, "net %d: %s", (int)seed, oct_error_message());
+    oct_tape *t = oct_tape_new(ctx);
+    oct_status s = calibrate(q, t, image, 100);
+    if (s == OCT_OK && seed % 2) s = train(q, t, image, 6);
+    ck_assert_msg(s == OCT_OK, "net %d: %s", (int)seed, oct_error_message());
+    oct_net *i8 = oct_convert(q, NULL);
+    ck_assert_msg(i8 != NULL, "net %d: %s", (int)seed, oct_error_message());
+    oct_mismatch m = {0};
+    s = oct_compare(q, i8, random_images(ctx, 16, image, 200), &m);
+    ck_assert_msg(s == OCT_OK, "net %d: %s", (int)seed, oct_error_message());
+    ck_assert_int_gt(m.codes, 0);
+    ck_assert_msg(m.mismatched == 0, "net %d: %lld of %lld codes differ, first %s[%lld]: expected %d, got %d", (int)seed,
+                  (long long)m.mismatched, (long long)m.codes, m.node, (long long)m.element, m.expected, m.got);
+    oct_close(ctx);
+}
+
+START_TEST(random_graphs_have_no_mismatch) {
+    const char *more = getenv("OCT_TEST_LONG");
+    int count = more && *more == '1' ? 2000 : 150;
+    for (int i = 0; i < count; i++) check_net((uint64_t)i);
+}
+END_TEST
+
+/* K beyond the 2^24 bound: the evaluation's s32 path against the plan */
+static oct_var *wide_forward(void *self, oct_tape *t, oct_var *x) { return (void)t, oct_relu(oct_apply(self, x)); }
+
+START_TEST(sums_beyond_fp32_are_exact) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    oct_module *conv = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 160, .out = 4, .kernel = 3, .pad = 1}), *m = oct_module_new(ctx, wide_forward, conv);
+    oct_module_add(m, "conv", conv);
+    oct_tensor *w = oct_module_tensor(m, "conv.weight");
+    for (int64_t i = 0; i < oct_tensor_count(w); i++) oct_f32(w)[i] = (i * 2654435761u >> 7 & 15) ? 0.9f : -1.0f;
+    oct_shape image = OCT_SHAPE(5, 5, 160);
+    oct_net *q = oct_prepare(oct_capture(m, image), NULL);
+    oct_tape *t = oct_tape_new(ctx);
+    ck_ok(calibrate(q, t, image, 1));
+    oct_net *i8 = oct_convert(q, NULL);
+    ck_not_null(i8);
+    oct_mismatch mm = {0};
+    ck_ok(oct_compare(q, i8, random_images(ctx, 4, image, 2), &mm));
+    ck_assert_int_eq(mm.mismatched, 0);
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("exact", random_graphs_have_no_mismatch, sums_beyond_fp32_are_exact)
