@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ * datasets/image_check.h - what must hold before a decoder may see an image's bytes: its kind by content, size caps, and a
+ * structure that is whole. stb_image accepts damage that these checks refuse. */
+#ifndef OCT_DATASETS_IMAGE_CHECK_H
+#define OCT_DATASETS_IMAGE_CHECK_H
+
+#include "src/context.h"
+
+enum { OCTI_IMAGE_SIDE = 16384, OCTI_IMAGE_PIXELS = 64 << 20, OCTI_IMAGE_BYTES = 256 << 20 };
+
+typedef enum octi_image_kind { OCTI_IMAGE_JPEG, OCTI_IMAGE_PNG, OCTI_IMAGE_BMP } octi_image_kind;
+
+typedef struct octi_image_info {
+    octi_image_kind kind;
+    int32_t width, height;
+    bool grey; /* one channel (and maybe alpha) */
+    /* PNG */
+    int32_t depth, color_type;
+    const uint8_t *palette; /* RGB triples; NULL without */
+    int32_t palette_count;
+    size_t idat_bytes;
+} octi_image_info;
+
+/** Sniff and check. OCT_EFORMAT (offset and field: bad signature, chunk CRC, missing SOS or EOI, short BMP, ...),
+ *  OCT_ELIMIT above 16384 a side or 64 Mi pixels, OCT_EUNSUPPORTED for kinds of these formats that octet does not read. */
+oct_status octi_image_check(const void *bytes, size_t size, const char *where, octi_image_info *info);
+/** A PNG of signature, IHDR, one IDAT and IEND from a checked one, for the decoder: no other chunk reaches it. Palette
+ *  images become grey ones of their indices. `out` has octi_png_strip_size(info) bytes. */
+size_t octi_png_strip_size(const octi_image_info *info);
+void octi_png_strip(const void *bytes, size_t size, const octi_image_info *info, uint8_t *out);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ * SPEC of a data set: the word before ':' names the kind, the rest is a path. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "datasets/set.h"
+#include "src/mem.h"
+
+typedef oct_data *open_fn(oct_ctx *ctx, const char *path, const oct_data_opts *opts);
+
+static const struct kind {
+    const char *word;
+    bool path;
+    open_fn *open;
+} kinds[] = {
+    {"synth-digits", false, octi_open_synth_digits}, {"synth-shapes", false, octi_open_synth_shapes},
+    {"idx", true, octi_open_idx},                    {"cifar10", true, octi_open_cifar10},
+    {"cifar100", true, octi_open_cifar100},          {"folder", true, octi_open_folder},
+};
+static const char known[] = "synth-digits, synth-shapes, idx:DIR, cifar10:DIR, cifar100:DIR, folder:DIR, npz:FILE";
+
+/* As given, else below the root. The path as given where neither is there: the kind's error will name it. */
+static char *locate(oct_ctx *ctx, const char *path, const char *root) {
+    if (!root) root = getenv("OCTET_DATA");
+    if (*path != '/' && access(path, F_OK) && root && *root) {
+        char *below = octi_asprintf(ctx, "%s/%s", root, path);
+        if (!below || !access(below, F_OK)) return below;
+        octi_free(ctx, below);
+    }
+    return octi_strdup(ctx, path);
+}
+
+oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opts) {
+    if (!ctx) return octi_fail(OCT_EUSAGE, "oct_data_open", "context is NULL", NULL, NULL, NULL), NULL;
+    if (!spec) return octi_fail(OCT_EUSAGE, "oct_data_open", "spec is NULL", known, NULL, NULL), octi_ctx_failed(ctx), NULL;
+    static const oct_data_opts none = {0};
+    if (!opts) opts = &none;
+    const char *colon = strchr(spec, ':');
+    size_t n = colon ? (size_t)(colon - spec) : strlen(spec);
+    const struct kind *k = NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strlen(kinds[i].word) == n && !memcmp(kinds[i].word, spec, n)) k = &kinds[i];
+    if (!k || k->path != (colon && colon[1])) {
+        octi_fail(OCT_EUSAGE, spec, k ? (k->path ? "data set needs a path" : "data set takes no path") : "unknown kind of data set", known, NULL, NULL);
+        return octi_ctx_failed(ctx), NULL;
+    }
+    char *path = locate(ctx, colon ? colon + 1 : spec, opts->root);
+    if (!path) return octi_ctx_failed(ctx), NULL;
+    oct_data *d = k->open(ctx, path, opts);
+    octi_free(ctx, path);
+    if (!d) octi_ctx_failed(ctx);
+    return d;
+}
