@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/arena.h"
 #include "src/cpu.h"
 #include "src/threads.h"
 
@@ -40,6 +41,7 @@ struct oct_ctx {
     oct_status first_failure;
     octi_threads *pool;
     octi_sgemm_fn sgemm;
+    octi_arena *scratch;
 };
 
 static void *heap_alloc(void *user, size_t bytes) {
@@ -251,3 +253,8 @@ const char *oct_ctx_isa(const oct_ctx *ctx) { return (void)ctx, octi_cpu_level_n
 void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn) { ctx->sgemm = fn; }
 octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx) { return ctx->sgemm; }
 octi_threads *octi_ctx_pool(const oct_ctx *ctx) { return ctx->pool; }
+
+octi_arena *octi_ctx_scratch(oct_ctx *ctx) {
+    if (!ctx->scratch) ctx->scratch = octi_arena_new(ctx);
+    return ctx->scratch;
+}

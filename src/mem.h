@@ -46,4 +46,9 @@ octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx);
 struct octi_threads;
 struct octi_threads *octi_ctx_pool(const oct_ctx *ctx);
 
+struct octi_arena;
+/** The context's scratch arena, made on first use; NULL (recorded) on failure. An op saves a mark and rewinds to it before it
+ *  returns, and takes what its parallel loops need before they start: inside a loop nobody may take more. */
+struct octi_arena *octi_ctx_scratch(oct_ctx *ctx);
+
 #endif

@@ -17,6 +17,41 @@
 typedef void octk_gemm_f32_fn(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                               int64_t ldb, bool accumulate, float *c, int64_t ldc);
 
+/** One image of a convolution without im2col. Output pixel i gathers K = runs * len floats: `runs` contiguous runs, run r
+ *  at x + pix[i] + run[r]; w is packed [(o + 15) / 16][K][16] with zeros behind the last column.
+ *  y[out[i] + j] = sum_k gathered[k] * w[..][k][j] (+ bias[j] where not NULL), j < o. */
+typedef struct octk_conv_f32 {
+    const float *x, *w, *bias;
+    const int32_t *pix, *run, *out;
+    float *y;
+    int32_t np, runs, len, o;
+} octk_conv_f32;
+typedef void octk_conv_f32_fn(const octk_conv_f32 *a);
+
+/** One image of its weight gradient: dw[k * o + j] = sum over p, q of x[p * x_row + q * x_pixel + run + ..] * dy[p * dy_row +
+ *  q * dy_pixel + j] (+ dw where add), k = run-major as above, pitches in floats, o a multiple of 16. */
+typedef struct octk_conv_grad_w_f32 {
+    const float *x, *dy;
+    const int32_t *run;
+    float *dw;
+    int64_t x_row, x_pixel, dy_row, dy_pixel;
+    int32_t p, q, runs, len, o;
+    bool add;
+} octk_conv_grad_w_f32;
+typedef void octk_conv_grad_w_f32_fn(const octk_conv_grad_w_f32 *a);
+
+/* Batch norm over [rows, c]: sums over rows, in float; rows are few enough for that. Every level adds rows in order. */
+typedef void octk_column_sums_f32_fn(int64_t rows, int64_t c, const float *x, float *sum);
+/** sum[c] = sum of (x - mid)^2. */
+typedef void octk_column_squares_f32_fn(int64_t rows, int64_t c, const float *x, const float *mid, float *sum);
+/** y = (x - mean) * a + b. y may be x. */
+typedef void octk_normalize_f32_fn(int64_t rows, int64_t c, const float *x, const float *mean, const float *a, const float *b, float *y);
+/** s0[c] = sum of dy, s1[c] = sum of dy * (x - mean). */
+typedef void octk_bn_grad_sums_f32_fn(int64_t rows, int64_t c, const float *x, const float *dy, const float *mean, float *s0, float *s1);
+/** dx = a * ((dy - b) - (x - mean) * k). dx may be dy. */
+typedef void octk_bn_grad_x_f32_fn(int64_t rows, int64_t c, const float *x, const float *dy, const float *mean, const float *a,
+                                   const float *b, const float *k, float *dx);
+
 /* ---- int8 ---- */
 
 /** An image in memory; pitches in bytes. */

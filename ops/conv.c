@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ * Convolution: checks, then the algorithm that the shape asks for. */
+#include "ops/conv_internal.h"
+#include "ops/ops.h"
+
+static octi_conv geometry(const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *y) {
+    const int64_t *xd = x->shape.dim, *wd = w->shape.dim, *yd = y->shape.dim;
+    return (octi_conv){.n = xd[0], .h = xd[1], .w = xd[2], .c = xd[3], .p = yd[1], .q = yd[2], .o = wd[0], .r = wd[1], .s = wd[2],
+                       .groups = a->groups[0], .cg = xd[3] / a->groups[0], .og = wd[0] / a->groups[0], .stride_h = a->stride[0],
+                       .stride_w = a->stride[1], .top = a->pads[0], .left = a->pads[1], .dil_h = a->dilation[0],
+                       .dil_w = a->dilation[1]};
+}
+
+/** x, w, [b] against y; attributes of a fused node (act, bn) are its owner's business and ignored here. */
+static oct_status check(const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b, const oct_tensor *y,
+                        const char *role) {
+    if (!a) return octi_fail(OCT_EUSAGE, "conv2d", "attributes are NULL", NULL, NULL, NULL);
+    oct_attrs plain = *a;
+    plain.act[0] = plain.bn[0] = 0;
+    return octi_check_op(OCT_OP_conv2d, &plain, (const oct_tensor *[]){x, w, b}, 3, y, role);
+}
+
+static bool depthwise(const octi_conv *g) { return g->groups == g->c && g->c == g->o && g->c > 1; }
+
+oct_status oct_conv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b,
+                              oct_tensor *y) {
+    OCT_TRY(check(a, x, w, b, y, "y"));
+    octi_arena *scratch = octi_ctx_scratch(ctx);
+    if (!scratch) return oct_last_error()->code;
+    octi_arena_mark mark = octi_arena_save(scratch);
+    octi_conv g = geometry(a, x, w, y);
+    oct_status st = (depthwise(&g) ? octi_conv_depthwise_forward : octi_conv_direct_forward)(
+        ctx, scratch, &g, oct_f32(x), oct_f32(w), b ? oct_f32(b) : NULL, oct_f32(y));
+    octi_arena_rewind(scratch, mark);
+    return st;
+}
+
+oct_status oct_conv2d_grad_x(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, const oct_tensor *w, oct_tensor *dx) {
+    OCT_TRY(octi_check_f32("conv2d", "dx", dx, 4));
+    OCT_TRY(check(a, dx, w, NULL, dy, "dy"));
+    octi_arena *scratch = octi_ctx_scratch(ctx);
+    if (!scratch) return oct_last_error()->code;
+    octi_arena_mark mark = octi_arena_save(scratch);
+    octi_conv g = geometry(a, dx, w, dy);
+    oct_status st = (depthwise(&g) ? octi_conv_depthwise_grad_x : octi_conv_direct_grad_x)(ctx, scratch, &g, oct_f32(dy), oct_f32(w),
+                                                                                           oct_f32(dx));
+    octi_arena_rewind(scratch, mark);
+    return st;
+}
+
+oct_status oct_conv2d_grad_w(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *dy, oct_tensor *dw,
+                             oct_tensor *db) {
+    OCT_TRY(octi_check_f32("conv2d", "dw", dw, 4));
+    OCT_TRY(check(a, x, dw, db, dy, "dy"));
+    octi_arena *scratch = octi_ctx_scratch(ctx);
+    if (!scratch) return oct_last_error()->code;
+    octi_arena_mark mark = octi_arena_save(scratch);
+    octi_conv g = geometry(a, x, dw, dy);
+    oct_status st = (depthwise(&g) ? octi_conv_depthwise_grad_w : octi_conv_direct_grad_w)(
+        ctx, scratch, &g, oct_f32(x), oct_f32(dy), oct_f32(dw), db ? oct_f32(db) : NULL);
+    octi_arena_rewind(scratch, mark);
+    return st;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT
+ * Pooling over windows of NHWC images; the inner loops run over channels. */
+#include <string.h>
+
+#include "ops/checks.h"
+#include "ops/ops.h"
+
+typedef struct pool_job {
+    const float *x;
+    float *y;
+    int32_t *index;
+    int64_t h, w, c, p, q;
+    int64_t r, s, stride_h, stride_w, top, left;
+    bool exclude_pad;
+} pool_job;
+
+/** Rows (or columns) of window i that lie inside the image: [from, to). */
+static void inside(int64_t i, int64_t stride, int64_t pad, int64_t kernel, int64_t size, int64_t *from, int64_t *to) {
+    int64_t a = i * stride - pad, b = a + kernel;
+    *from = a < 0 ? 0 : a;
+    *to = b > size ? size : b;
+}
+
+static int64_t grain(const pool_job *j) { return 1 + 16384 / (j->h * j->w * j->c); }
+
+static pool_job pool_job_of(const oct_attrs *a, const oct_tensor *x, const oct_tensor *y) {
+    const int64_t *d = x->shape.dim, *o = y->shape.dim;
+    return (pool_job){.h = d[1], .w = d[2], .c = d[3], .p = o[1], .q = o[2], .r = a->kernel[0], .s = a->kernel[1],
+                      .stride_h = a->stride[0], .stride_w = a->stride[1], .top = a->pads[0], .left = a->pads[1],
+                      .exclude_pad = a->exclude_pad[0] != 0};
+}
+
+/** The first largest wins; the first NaN beats all. */
+static inline bool beats(float v, float best) { return v > best || (v != v && best == best); }
+
+static void max_row(const float *restrict x, float *restrict y, int64_t c) {
+    for (int64_t i = 0; i < c; i++) y[i] = beats(x[i], y[i]) ? x[i] : y[i];
+}
+
+static void max_row_index(const float *restrict x, float *restrict y, int32_t *restrict index, int32_t at, int64_t c) {
+    for (int64_t i = 0; i < c; i++) {
+        bool take = beats(x[i], y[i]);
+        y[i] = take ? x[i] : y[i];
+        index[i] = take ? at : index[i];
+    }
+}
+
+static void max_images(void *arg, int64_t from, int64_t to) {
+    const pool_job *j = arg;
+    for (int64_t n = from; n < to; n++) {
+        const float *x = j->x + n * j->h * j->w * j->c;
+        for (int64_t p = 0; p < j->p; p++)
+            for (int64_t q = 0; q < j->q; q++) {
+                int64_t out = ((n * j->p + p) * j->q + q) * j->c, h0, h1, w0, w1;
+                inside(p, j->stride_h, j->top, j->r, j->h, &h0, &h1);
+                inside(q, j->stride_w, j->left, j->s, j->w, &w0, &w1);
+                float *y = j->y + out;
+                int32_t *index = j->index ? j->index + out : NULL;
+                memcpy(y, x + (h0 * j->w + w0) * j->c, (size_t)j->c * sizeof *y);
+                for (int64_t i = 0; index && i < j->c; i++) index[i] = (int32_t)(h0 * j->w + w0);
+                for (int64_t h = h0; h < h1; h++)
+                    for (int64_t w = h == h0 ? w0 + 1 : w0; w < w1; w++) {
+                        if (index) max_row_index(x + (h * j->w + w) * j->c, y, index, (int32_t)(h * j->w + w), j->c);
+                        else max_row(x + (h * j->w + w) * j->c, y, j->c);
+                    }
+            }
+    }
+}
+
+oct_status oct_max_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y, oct_tensor *index) {
+    if (!a) return octi_fail(OCT_EUSAGE, "max_pool2d", "attributes are NULL", NULL, NULL, NULL);
+    OCT_TRY(octi_check_f32("max_pool2d", "x", x, 4));
+    OCT_TRY(octi_check_op(OCT_OP_max_pool2d, a, &x, 1, y, "y"));
+    if (index) OCT_TRY(octi_check_tensor("max_pool2d", "index", index, OCT_S32, &y->shape));
+    if (x->shape.dim[1] * x->shape.dim[2] > INT32_MAX)
+        return octi_fail(OCT_ELIMIT, "max_pool2d", "image too large for 32-bit positions", NULL, oct_shape_text(&x->shape), NULL);
+    pool_job j = pool_job_of(a, x, y);
+    j.x = oct_f32(x);
+    j.y = oct_f32(y);
+    j.index = index ? oct_s32(index) : NULL;
+    octi_for_range(ctx, x->shape.dim[0], grain(&j), max_images, &j);
+    return OCT_OK;
+}
+
+static void max_grad_images(void *arg, int64_t from, int64_t to) {
+    const pool_job *j = arg; /* x = dy, y = dx */
+    for (int64_t n = from; n < to; n++) {
+        float *dx = j->y + n * j->h * j->w * j->c;
+        memset(dx, 0, (size_t)(j->h * j->w * j->c) * sizeof *dx);
+        for (int64_t i = 0; i < j->p * j->q; i++) {
+            const float *dy = j->x + (n * j->p * j->q + i) * j->c;
+            const int32_t *index = j->index + (n * j->p * j->q + i) * j->c;
+            for (int64_t c = 0; c < j->c; c++) dx[(int64_t)index[c] * j->c + c] += dy[c];
+        }
+    }
+}
+
+oct_status oct_max_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *index, oct_tensor *dx) {
+    OCT_TRY(octi_check_f32("max_pool2d_grad", "dy", dy, 4));
+    OCT_TRY(octi_check_f32("max_pool2d_grad", "dx", dx, 4));
+    OCT_TRY(octi_check_tensor("max_pool2d_grad", "index", index, OCT_S32, &dy->shape));
+    const int64_t *g = dy->shape.dim, *d = dx->shape.dim;
+    if (dy->shape.rank != 4 || dx->shape.rank != 4 || g[0] != d[0] || g[3] != d[3])
+        return octi_fail(OCT_ESHAPE, "max_pool2d_grad", "batch and channels of dx", oct_shape_text(&dy->shape),
+                         oct_shape_text(&dx->shape), NULL);
+    const int32_t *at = oct_s32(index);
+    for (int64_t i = 0, count = oct_tensor_count(index); i < count; i++)
+        if (at[i] < 0 || at[i] >= d[1] * d[2])
+            return octi_fail(OCT_EUSAGE, "max_pool2d_grad", octi_fmt("index %lld out of the image", (long long)i), NULL,
+                             octi_fmt("%d", at[i]), NULL);
+    pool_job j = {.x = oct_f32(dy), .y = oct_f32(dx), .index = oct_s32(index), .h = d[1], .w = d[2], .c = d[3], .p = g[1], .q = g[2]};
+    octi_for_range(ctx, d[0], grain(&j), max_grad_images, &j);
+    return OCT_OK;
+}
+
+static void avg_images(void *arg, int64_t from, int64_t to) {
+    const pool_job *j = arg;
+    for (int64_t n = from; n < to; n++)
+        for (int64_t p = 0; p < j->p; p++)
+            for (int64_t q = 0; q < j->q; q++) {
+                float *y = j->y + ((n * j->p + p) * j->q + q) * j->c;
+                int64_t h0, h1, w0, w1;
+                inside(p, j->stride_h, j->top, j->r, j->h, &h0, &h1);
+                inside(q, j->stride_w, j->left, j->s, j->w, &w0, &w1);
+                memset(y, 0, (size_t)j->c * sizeof *y);
+                for (int64_t h = h0; h < h1; h++)
+                    for (int64_t w = w0; w < w1; w++) {
+                        const float *x = j->x + ((n * j->h + h) * j->w + w) * j->c;
+                        for (int64_t c = 0; c < j->c; c++) y[c] += x[c];
+                    }
+                float cells = (float)(j->exclude_pad ? (h1 - h0) * (w1 - w0) : j->r * j->s);
+                for (int64_t c = 0; c < j->c; c++) y[c] /= cells;
+            }
+}
+
+static void avg_grad_images(void *arg, int64_t from, int64_t to) {
+    const pool_job *j = arg; /* x = dy, y = dx */
+    for (int64_t n = from; n < to; n++) {
+        memset(j->y + n * j->h * j->w * j->c, 0, (size_t)(j->h * j->w * j->c) * sizeof(float));
+        for (int64_t p = 0; p < j->p; p++)
+            for (int64_t q = 0; q < j->q; q++) {
+                const float *dy = j->x + ((n * j->p + p) * j->q + q) * j->c;
+                int64_t h0, h1, w0, w1;
+                inside(p, j->stride_h, j->top, j->r, j->h, &h0, &h1);
+                inside(q, j->stride_w, j->left, j->s, j->w, &w0, &w1);
+                float cells = (float)(j->exclude_pad ? (h1 - h0) * (w1 - w0) : j->r * j->s);
+                for (int64_t h = h0; h < h1; h++)
+                    for (int64_t w = w0; w < w1; w++) {
+                        float *dx = j->y + ((n * j->h + h) * j->w + w) * j->c;
+                        for (int64_t c = 0; c < j->c; c++) dx[c] += dy[c] / cells;
+                    }
+            }
+    }
+}
+
+oct_status oct_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y) {
+    if (!a) return octi_fail(OCT_EUSAGE, "avg_pool2d", "attributes are NULL", NULL, NULL, NULL);
+    OCT_TRY(octi_check_op(OCT_OP_avg_pool2d, a, &x, 1, y, "y"));
+    pool_job j = pool_job_of(a, x, y);
+    j.x = oct_f32(x);
+    j.y = oct_f32(y);
+    octi_for_range(ctx, x->shape.dim[0], grain(&j), avg_images, &j);
+    return OCT_OK;
+}
+
+oct_status oct_avg_pool2d_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, oct_tensor *dx) {
+    if (!a) return octi_fail(OCT_EUSAGE, "avg_pool2d", "attributes are NULL", NULL, NULL, NULL);
+    OCT_TRY(octi_check_f32("avg_pool2d", "dx", dx, 4));
+    const oct_tensor *x = dx;
+    OCT_TRY(octi_check_op(OCT_OP_avg_pool2d, a, &x, 1, dy, "dy"));
+    pool_job j = pool_job_of(a, dx, dy);
+    j.x = oct_f32(dy);
+    j.y = oct_f32(dx);
+    octi_for_range(ctx, dx->shape.dim[0], grain(&j), avg_grad_images, &j);
+    return OCT_OK;
+}
+
+/** Window i of `out` over `size`. */
+static void adaptive(int64_t i, int64_t out, int64_t size, int64_t *from, int64_t *to) {
+    *from = i * size / out;
+    *to = ((i + 1) * size + out - 1) / out;
+}
+
+static void adaptive_images(void *arg, int64_t from, int64_t to) {
+    const pool_job *j = arg;
+    for (int64_t n = from; n < to; n++)
+        for (int64_t p = 0; p < j->p; p++)
+            for (int64_t q = 0; q < j->q; q++) {
+                float *y = j->y + ((n * j->p + p) * j->q + q) * j->c;
+                int64_t h0, h1, w0, w1;
+                adaptive(p, j->p, j->h, &h0, &h1);
+                adaptive(q, j->q, j->w, &w0, &w1);
+                memset(y, 0, (size_t)j->c * sizeof *y);
+                for (int64_t h = h0; h < h1; h++)
+                    for (int64_t w = w0; w < w1; w++) {
+                        const float *x = j->x + ((n * j->h + h) * j->w + w) * j->c;
+                        for (int64_t c = 0; c < j->c; c++) y[c] += x[c];
+                    }
+                float cells = (float)((h1 - h0) * (w1 - w0));
+                for (int64_t c = 0; c < j->c; c++) y[c] /= cells;
+            }
+}
+
+static void adaptive_grad_images(void *arg, int64_t from, int64_t to) {
+    const pool_job *j = arg; /* x = dy, y = dx */
+    for (int64_t n = from; n < to; n++) {
+        memset(j->y + n * j->h * j->w * j->c, 0, (size_t)(j->h * j->w * j->c) * sizeof(float));
+        for (int64_t p = 0; p < j->p; p++)
+            for (int64_t q = 0; q < j->q; q++) {
+                const float *dy = j->x + ((n * j->p + p) * j->q + q) * j->c;
+                int64_t h0, h1, w0, w1;
+                adaptive(p, j->p, j->h, &h0, &h1);
+                adaptive(q, j->q, j->w, &w0, &w1);
+                float cells = (float)((h1 - h0) * (w1 - w0));
+                for (int64_t h = h0; h < h1; h++)
+                    for (int64_t w = w0; w < w1; w++) {
+                        float *dx = j->y + ((n * j->h + h) * j->w + w) * j->c;
+                        for (int64_t c = 0; c < j->c; c++) dx[c] += dy[c] / cells;
+                    }
+            }
+    }
+}
+
+/** `small` is y or dy: its sides are the number of windows. */
+static oct_status adaptive_check(const oct_tensor *large, const oct_tensor *small, const char *role) {
+    const char *op = "adaptive_avg_pool2d";
+    OCT_TRY(octi_check_f32(op, role, small, 4));
+    if (small->shape.rank != 4 || small->shape.dim[1] > INT32_MAX || small->shape.dim[2] > INT32_MAX)
+        return octi_fail(OCT_ESHAPE, op, octi_fmt("shape of %s", role), "[N, P, Q, C]", oct_shape_text(&small->shape), NULL);
+    oct_attrs a = {.out_size = {(int32_t)small->shape.dim[1], (int32_t)small->shape.dim[2]}};
+    return octi_check_op(OCT_OP_adaptive_avg_pool2d, &a, &large, 1, small, role);
+}
+
+oct_status oct_adaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y) {
+    OCT_TRY(adaptive_check(x, y, "y"));
+    pool_job j = {.x = oct_f32(x), .y = oct_f32(y), .h = x->shape.dim[1], .w = x->shape.dim[2], .c = x->shape.dim[3],
+                  .p = y->shape.dim[1], .q = y->shape.dim[2]};
+    octi_for_range(ctx, x->shape.dim[0], grain(&j), adaptive_images, &j);
+    return OCT_OK;
+}
+
+oct_status oct_adaptive_avg_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, oct_tensor *dx) {
+    OCT_TRY(octi_check_f32("adaptive_avg_pool2d", "dx", dx, 4));
+    OCT_TRY(adaptive_check(dx, dy, "dy"));
+    pool_job j = {.x = oct_f32(dy), .y = oct_f32(dx), .h = dx->shape.dim[1], .w = dx->shape.dim[2], .c = dx->shape.dim[3],
+                  .p = dy->shape.dim[1], .q = dy->shape.dim[2]};
+    octi_for_range(ctx, dx->shape.dim[0], grain(&j), adaptive_grad_images, &j);
+    return OCT_OK;
+}
