@@ -2,11 +2,8 @@
 #include "autograd/blas.h"
 
 #include <cblas.h>
-#include <pthread.h>
 
 #include "src/mem.h"
-
-static void single_thread(void) { openblas_set_num_threads(1); }
 
 static void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                   float beta, float *c, int64_t ldc) {
@@ -15,7 +12,6 @@ static void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha
 }
 
 void octi_blas_install(oct_ctx *ctx) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, single_thread);
+    openblas_set_num_threads(1);
     octi_ctx_set_sgemm(ctx, sgemm);
 }

@@ -5,7 +5,8 @@
 #include "src/mem.h"
 
 /** By shape alone, so that the choice never depends on threads. */
-static bool blas_is_faster(int64_t m, int64_t n, int64_t k) { return m >= 64 && n >= 64 && k >= 64; }
+static bool blas_is_faster(int64_t m, int64_t n, int64_t k) { const int64_t most = INT32_MAX; /* BLAS counts in int */
+    return m >= 64 && n >= 64 && k >= 64 && m <= most && n <= most && k <= most; }
 
 void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                 int64_t ldb, bool accumulate, float *c, int64_t ldc) {

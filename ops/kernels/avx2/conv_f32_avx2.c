@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ * Direct convolution: tiles of 6 pixels x 16 channels (8 x 8 where 8 channels are enough) over runs of the image itself; the
+ * weight gradient is an outer product of up to 6 window floats x 16 channels over all pixels. */
+#include <string.h>
+
+#include "ops/kernels/avx2/tile_f32_avx2.h"
+#include "ops/kernels/kernels.h"
+
+enum { L1_FLOATS = 6144 }; /* weights that stay in the first-level cache beside the image's rows */
+
+#define TILE_C(i) c[i]
+#define TILE_A(i) (p##i + k)
+#define PTR(i) const float *p##i = a[i] + run[0];
+#define NEXT(i) p##i = a[i] + run[0];
+
+/** c[i][0..16) = sum over runs (+ c where add). */
+static __attribute__((noinline)) void pixels6(const float *const *a, const int32_t *run, int32_t runs, int64_t len, const float *b,
+                                              float *const *c, bool add) {
+    TILE_REP6(TILE_DECL) TILE_REP6(PTR) int64_t k = 0;
+    {
+        TILE_B(b) TILE_REP6(TILE_MUL)
+        b += 16;
+        k = 1;
+    }
+    for (;;) {
+        TILE_UNROLL for (; k < len; k++, b += 16) {
+            TILE_B(b) TILE_REP6(TILE_MAC)
+        }
+        if (--runs == 0) break;
+        run++;
+        TILE_REP6(NEXT) k = 0;
+    }
+    if (add) { TILE_REP6(TILE_OLD) }
+    TILE_REP6(TILE_PUT)
+}
+
+#define HALF_DECL(i) __m256 s##i;
+#define HALF_MUL(i) s##i = _mm256_mul_ps(_mm256_broadcast_ss(TILE_A(i)), b0);
+#define HALF_MAC(i) s##i = _mm256_fmadd_ps(_mm256_broadcast_ss(TILE_A(i)), b0, s##i);
+#define HALF_OLD(i) s##i = _mm256_add_ps(s##i, _mm256_loadu_ps(c[i]));
+#define HALF_PUT(i) _mm256_storeu_ps(c[i], s##i);
+static __attribute__((noinline)) void pixels8(const float *const *a, const int32_t *run, int32_t runs, int64_t len, const float *b,
+                                              float *const *c, bool add) {
+    TILE_REP8(HALF_DECL) TILE_REP8(PTR) int64_t k = 0;
+    {
+        __m256 b0 = _mm256_loadu_ps(b);
+        TILE_REP8(HALF_MUL) b += 16;
+        k = 1;
+    }
+    for (;;) {
+        TILE_UNROLL for (; k < len; k++, b += 16) {
+            __m256 b0 = _mm256_loadu_ps(b);
+            TILE_REP8(HALF_MAC)
+        }
+        if (--runs == 0) break;
+        run++;
+        TILE_REP8(NEXT) k = 0;
+    }
+    if (add) { TILE_REP8(HALF_OLD) }
+    TILE_REP8(HALF_PUT)
+}
+#undef TILE_A
+#undef TILE_C
+
+void octk_conv_f32_avx2(const octk_conv_f32 *a) {
+    const int64_t k = (int64_t)a->runs * a->len;
+    const bool half = a->o <= 8;
+    const int32_t rows = half ? 8 : 6, width = half ? 8 : 16;
+    /* Large panels go through the pixels a few runs at a time, so that they stay in the first-level cache. */
+    int32_t step = k * width > L1_FLOATS ? (int32_t)(L1_FLOATS / ((int64_t)a->len * width)) : a->runs;
+    if (step < 1) step = 1;
+    float tile[96];
+    for (int32_t j0 = 0; j0 < a->o; j0 += 16) {
+        const float *panel = a->w + (int64_t)(j0 / 16) * k * 16;
+        const int32_t cols = a->o - j0 < width ? a->o - j0 : width;
+        for (int32_t r0 = 0; r0 < a->runs; r0 += step) {
+            const int32_t runs = a->runs - r0 < step ? a->runs - r0 : step;
+            const bool last = r0 + runs == a->runs;
+            for (int32_t i0 = 0; i0 < a->np; i0 += rows) {
+                const float *src[8];
+                float *dst[8];
+                const int32_t n = a->np - i0 < rows ? a->np - i0 : rows;
+                const bool whole = n == rows && cols == width;
+                for (int32_t i = 0; i < rows; i++) {
+                    int32_t p = i0 + (i < n ? i : n - 1); /* missing rows repeat the last; their results are dropped */
+                    src[i] = a->x + a->pix[p];
+                    dst[i] = whole ? a->y + a->out[p] + j0 : tile + i * width;
+                }
+                (half ? pixels8 : pixels6)(src, a->run + r0, runs, a->len, panel + (int64_t)r0 * a->len * 16, dst, whole && r0 > 0);
+                for (int32_t i = 0; !whole && i < n; i++) {
+                    float *y = a->y + a->out[i0 + i] + j0;
+                    for (int32_t j = 0; j < cols; j++) y[j] = r0 > 0 ? tile[i * width + j] + y[j] : tile[i * width + j];
+                }
+                if (last && a->bias)
+                    for (int32_t i = 0; i < n; i++) {
+                        float *y = a->y + a->out[i0 + i] + j0;
+                        for (int32_t j = 0; j < cols; j++) y[j] += a->bias[j0 + j];
+                    }
+            }
+        }
+    }
+}
+
+/* ---- weight gradient ---- */
+
+#define TILE_C(i) (c + (i) * ldc)
+#define TILE_A(i) (x + (i))
+#define OUTER_TILE(mr)                                                                                                            \
+    static __attribute__((noinline)) void outer##mr(const octk_conv_grad_w_f32 *a, const float *row, const float *dy, float *c) {  \
+        const int64_t ldc = a->o, xp = a->x_pixel, dp = a->dy_pixel;                                                              \
+        TILE_REP##mr(TILE_DECL) const float *x = row, *d = dy;                                                                    \
+        {                                                                                                                         \
+            TILE_B(d) TILE_REP##mr(TILE_MUL)                                                                                      \
+        }                                                                                                                         \
+        for (int32_t p = 0, q = 1;;) {                                                                                            \
+            TILE_UNROLL for (; q < a->q; q++) {                                                                                   \
+                x += xp;                                                                                                          \
+                d += dp;                                                                                                          \
+                TILE_B(d) TILE_REP##mr(TILE_MAC)                                                                                  \
+            }                                                                                                                     \
+            if (++p == a->p) break;                                                                                               \
+            x = row += a->x_row;                                                                                                  \
+            d = dy += a->dy_row;                                                                                                  \
+            {                                                                                                                     \
+                TILE_B(d) TILE_REP##mr(TILE_MAC)                                                                                  \
+            }                                                                                                                     \
+            q = 1;                                                                                                                \
+        }                                                                                                                         \
+        if (a->add) { TILE_REP##mr(TILE_OLD) }                                                                                    \
+        TILE_REP##mr(TILE_PUT)                                                                                                    \
+    }
+OUTER_TILE(1) OUTER_TILE(2) OUTER_TILE(3) OUTER_TILE(4) OUTER_TILE(5) OUTER_TILE(6)
+
+void octk_conv_grad_w_f32_avx2(const octk_conv_grad_w_f32 *a) {
+    typedef void outer_fn(const octk_conv_grad_w_f32 *, const float *, const float *, float *);
+    static outer_fn *const outer[7] = {NULL, outer1, outer2, outer3, outer4, outer5, outer6};
+    const int32_t tiles = (a->len + 5) / 6; /* of even height: 16 = 6 + 5 + 5 keeps 10 accumulators busy */
+    for (int32_t j = 0; j < a->o; j += 16)
+        for (int32_t r = 0; r < a->runs; r++)
+            for (int32_t t = 0; t < tiles; t++) {
+                int32_t from = (int32_t)((int64_t)a->len * t / tiles), to = (int32_t)((int64_t)a->len * (t + 1) / tiles);
+                outer[to - from](a, a->x + a->run[r] + from, a->dy + j, a->dw + ((int64_t)r * a->len + from) * a->o + j);
+            }
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ * GEMM in tiles of up to 6 x 16. A is read in place (rows, or columns where it is transposed); B is read in place where 16
+ * columns are there, else a panel of it is packed on the stack. Each element is one FMA chain over k in blocks of DEPTH, the
+ * same for every tile size, so an element's bits do not depend on where it lies. */
+#include <string.h>
+
+#include "ops/kernels/avx2/tile_f32_avx2.h"
+#include "ops/kernels/kernels.h"
+
+enum { DEPTH = 256 };
+
+#define TILE_C(i) (c + (i) * ldc)
+
+/* A in rows: element (i, k) at a[i * lda + k]. */
+#define PTR(i) const float *p##i = a + (i) * lda;
+#define ROWS_TILE(mr)                                                                                                             \
+    static __attribute__((noinline)) void rows##mr(int64_t n, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,  \
+                                                   int64_t ldc, bool add) {                                                       \
+        TILE_REP##mr(TILE_DECL) TILE_REP##mr(PTR) int64_t k = 0;                                                                  \
+        {                                                                                                                         \
+            TILE_B(b) TILE_REP##mr(TILE_MUL)                                                                                      \
+        }                                                                                                                         \
+        TILE_UNROLL for (k = 1; k < n; k++) {                                                                                     \
+            b += ldb;                                                                                                             \
+            TILE_B(b) TILE_REP##mr(TILE_MAC)                                                                                      \
+        }                                                                                                                         \
+        if (add) { TILE_REP##mr(TILE_OLD) }                                                                                       \
+        TILE_REP##mr(TILE_PUT)                                                                                                    \
+    }
+#define TILE_A(i) (p##i + k)
+ROWS_TILE(1) ROWS_TILE(2) ROWS_TILE(3) ROWS_TILE(4) ROWS_TILE(5) ROWS_TILE(6)
+#undef TILE_A
+
+/* A in columns: element (i, k) at a[k * lda + i]. */
+#define COLUMNS_TILE(mr)                                                                                                          \
+    static __attribute__((noinline)) void columns##mr(int64_t n, const float *a, int64_t lda, const float *b, int64_t ldb,         \
+                                                      float *c, int64_t ldc, bool add) {                                          \
+        TILE_REP##mr(TILE_DECL) {                                                                                                 \
+            TILE_B(b) TILE_REP##mr(TILE_MUL)                                                                                      \
+        }                                                                                                                         \
+        TILE_UNROLL for (int64_t k = 1; k < n; k++) {                                                                             \
+            a += lda;                                                                                                             \
+            b += ldb;                                                                                                             \
+            TILE_B(b) TILE_REP##mr(TILE_MAC)                                                                                      \
+        }                                                                                                                         \
+        if (add) { TILE_REP##mr(TILE_OLD) }                                                                                       \
+        TILE_REP##mr(TILE_PUT)                                                                                                    \
+    }
+#define TILE_A(i) (a + (i))
+COLUMNS_TILE(1) COLUMNS_TILE(2) COLUMNS_TILE(3) COLUMNS_TILE(4) COLUMNS_TILE(5) COLUMNS_TILE(6)
+#undef TILE_A
+
+typedef void tile_fn(int64_t n, const float *a, int64_t lda, const float *b, int64_t ldb, float *c, int64_t ldc, bool add);
+static tile_fn *const tiles[2][7] = {{NULL, rows1, rows2, rows3, rows4, rows5, rows6},
+                                     {NULL, columns1, columns2, columns3, columns4, columns5, columns6}};
+
+/** panel[k][j] = b[j][k] for 8 columns of B^T's rows. */
+static void transpose8(const float *b, int64_t ldb, float *panel) {
+    __m256 r[8], t[8];
+    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(b + i * ldb);
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(panel + i * 16, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(panel + (i + 4) * 16, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+
+/** op(B)[k0 .. k0+depth, j0 .. j0+cols] as [depth][16], zeros behind cols. */
+static void pack(bool tb, const float *b, int64_t ldb, int64_t depth, int64_t cols, float *panel) {
+    if (cols < 16) memset(panel, 0, (size_t)depth * 16 * sizeof *panel);
+    if (!tb) {
+        for (int64_t k = 0; k < depth; k++) memcpy(panel + k * 16, b + k * ldb, (size_t)cols * sizeof *panel);
+        return;
+    }
+    int64_t j = 0;
+    for (; j + 8 <= cols; j += 8) {
+        int64_t k = 0;
+        for (; k + 8 <= depth; k += 8) transpose8(b + j * ldb + k, ldb, panel + k * 16 + j);
+        for (; k < depth; k++)
+            for (int64_t i = j; i < j + 8; i++) panel[k * 16 + i] = b[i * ldb + k];
+    }
+    for (; j < cols; j++)
+        for (int64_t k = 0; k < depth; k++) panel[k * 16 + j] = b[j * ldb + k];
+}
+
+void octk_gemm_f32_avx2(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                        bool accumulate, float *c, int64_t ldc) {
+    float panel[DEPTH * 16], part[6 * 16];
+    if (k < 1) {
+        for (int64_t i = 0; i < m && !accumulate; i++) memset(c + i * ldc, 0, (size_t)n * sizeof *c);
+        return;
+    }
+    for (int64_t k0 = 0; k0 < k; k0 += DEPTH) {
+        int64_t depth = k - k0 < DEPTH ? k - k0 : DEPTH;
+        bool add = accumulate || k0 > 0;
+        for (int64_t j = 0; j < n; j += 16) {
+            int64_t cols = n - j < 16 ? n - j : 16, pitch = ldb;
+            const float *from = tb ? b + j * ldb + k0 : b + k0 * ldb + j;
+            if (tb || cols < 16) {
+                pack(tb, from, ldb, depth, cols, panel);
+                from = panel;
+                pitch = 16;
+            }
+            for (int64_t i = 0; i < m; i += 6) {
+                int64_t rows = m - i < 6 ? m - i : 6;
+                const float *at = ta ? a + k0 * lda + i : a + i * lda + k0;
+                float *out = c + i * ldc + j;
+                if (cols == 16) {
+                    tiles[ta][rows](depth, at, lda, from, pitch, out, ldc, add);
+                    continue;
+                }
+                tiles[ta][rows](depth, at, lda, from, pitch, part, 16, false);
+                for (int64_t r = 0; r < rows; r++)
+                    for (int64_t q = 0; q < cols; q++) out[r * ldc + q] = add ? part[r * 16 + q] + out[r * ldc + q] : part[r * 16 + q];
+            }
+        }
+    }
+}
