@@ -13,6 +13,7 @@
 #include "autograd/autograd.h"
 #include "autograd/nn/nn.h"
 #include "autograd/optim/optim.h"
+#include "qat/infer/infer.h"
 #include "qat/qat.h"
 
 #endif

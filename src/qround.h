@@ -39,6 +39,16 @@ static inline int32_t octq_requant(int32_t acc, float m, int32_t z, int32_t lo, 
     return octq_clamp(octq_rne((float)acc * m) + (float)z, lo, hi, z);
 }
 
+/** octq_clamp(octq_rne(v) + z, lo, hi, z) for any v but NaN, without a branch or a call, so that loops of it become vector
+ *  code: clamping to the integers lo - z and hi - z before rounding gives the same code, and behind it |v| < 2^22, where
+ *  adding and subtracting 1.5 * 2^23 rounds half to even. */
+static inline int32_t octq_round_code(float v, int32_t z, int32_t lo, int32_t hi) {
+    float l = (float)(lo - z), h = (float)(hi - z);
+    v = v > l ? v : l;
+    v = v < h ? v : h;
+    return (int32_t)((v + 12582912.0f) - 12582912.0f) + z;
+}
+
 /** Law 7: the multiplier of a product: (float)((double)s_x * s_w / s_y). */
 static inline float octq_multiplier(float s_x, float s_w, float s_y) {
     return (float)((double)s_x * (double)s_w / (double)s_y);

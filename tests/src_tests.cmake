@@ -1,6 +1,8 @@
 octet_test(test_base)
 octet_test(test_law)
 octet_test(test_autograd)
+octet_test(test_exact)
+target_sources(test_exact PRIVATE random_net.c)
 octet_test(test_qat)
 target_sources(test_qat PRIVATE random_net.c)
 add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/tools/check_layers)

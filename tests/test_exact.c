@@ -85,4 +85,34 @@ START_TEST(sums_beyond_fp32_are_exact) {
 }
 END_TEST
 
-OCT_TEST_MAIN("exact", random_graphs_have_no_mismatch, sums_beyond_fp32_are_exact)
+START_TEST(the_comparison_can_fail) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    oct_shape image;
+    oct_net *q = oct_prepare(random_net(ctx, 3, &image), NULL);
+    oct_tape *t = oct_tape_new(ctx);
+    ck_ok(calibrate(q, t, image, 1));
+    oct_net *i8 = oct_convert(q, NULL);
+    int tried = 0, found = 0;
+    for (int32_t i = 0; i < i8->tensor_count; i++) {
+        const char *dot = strrchr(i8->tensors[i].name, '.');
+        if (strcmp(dot, ".weight")) continue;
+        int8_t *w = oct_s8(i8->tensors[i].tensor), keep = w[0];
+        w[0] = (int8_t)(keep > 0 ? keep - 9 : keep + 9);
+        oct_mismatch m = {0};
+        ck_ok(oct_compare(q, i8, random_images(ctx, 16, image, 2), &m));
+        tried++;
+        if (!m.mismatched) { /* a dead channel, or a tap that only padding meets */
+            w[0] = keep;
+            continue;
+        }
+        found++;
+        ck_assert_msg(!strncmp(m.node, i8->tensors[i].name, (size_t)(dot - i8->tensors[i].name)), "%s: first at %s", i8->tensors[i].name, m.node);
+        ck_assert_int_ne(m.expected, m.got);
+        w[0] = keep;
+    }
+    ck_assert_msg(tried > 2 && 2 * found > tried, "%d of %d", found, tried);
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("exact", the_comparison_can_fail, random_graphs_have_no_mismatch, sums_beyond_fp32_are_exact)

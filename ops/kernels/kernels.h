@@ -72,6 +72,78 @@ typedef struct octk_conv_u8s8 {
 } octk_conv_u8s8;
 typedef void octk_conv_u8s8_fn(const octk_conv_u8s8 *a);
 
+/** Patches of a convolution as rows of s16: out[j][(r * S + s) * cg + c] = x - zx at input row h0 + r * dil_h, column
+ *  w0 + j * stride_w + s * dil_w, channels c0 .. c0 + cg; outside the image 0 (padding reads zx). Rows are `pitch`
+ *  elements apart (>= R * S * cg), the rest of each is zeroed. x points at the image. |x - zx| <= 255. */
+typedef struct octk_patch_u8s16 {
+    octk_image x;
+    int16_t *out;
+    int64_t pitch;
+    int32_t rows;    /* patches */
+    int32_t h0, w0;  /* of the first patch's first tap; may lie outside */
+    int32_t h, w_in, c0, cg;
+    int32_t r, s, stride_w, dil_h, dil_w, zx;
+} octk_patch_u8s16;
+typedef void octk_patch_u8s16_fn(const octk_patch_u8s16 *a);
+
+/** y[i][j] = requant(b[j] + sum_k a[i][k] * w[j][k], m[j]) by the law, u8. k is a multiple of OCTK_K_STEP, both operands
+ *  zero behind their end. The caller has proven |b| + sum |a||w| <= 2^31 - 1, so sums may be taken in any order. */
+enum { OCTK_K_STEP = 16 };
+typedef struct octk_dot_s16u8 {
+    const int16_t *a, *w;
+    int64_t a_pitch, w_pitch; /* elements from row to row */
+    const int32_t *b;         /* [cols] */
+    const float *m;           /* [cols] */
+    uint8_t *y;
+    int64_t y_pitch; /* bytes from row i to row i + 1 */
+    int32_t rows, cols, k;
+    int32_t zy, lo, hi;
+} octk_dot_s16u8;
+typedef void octk_dot_s16u8_fn(const octk_dot_s16u8 *a);
+
+/** Depthwise convolution (groups = C = O): as octk_conv_u8s8, with s16 weights tap by tap: w[(r * S + s) * C + c]. */
+typedef struct octk_dw_u8s16 {
+    octk_image x, y;
+    const int16_t *w;
+    const int32_t *b;
+    const float *m;
+    int32_t zx, zy, lo, hi;
+    int32_t n, h, w_in, c, p, q;
+    int32_t r, s, stride_h, stride_w, pad_top, pad_left, dil_h, dil_w;
+} octk_dw_u8s16;
+typedef void octk_dw_u8s16_fn(const octk_dw_u8s16 *a);
+
+/** Element by element over n images of h rows of w pixels of c codes; a dense tensor is one run (n = h = w = 1). */
+typedef struct octk_map_u8 {
+    octk_image x, x2, y; /* x2: second operand of add and mul; its pitches are 0 where it is broadcast */
+    int32_t n, h, w, c;
+    int32_t zx, zx2, zy, lo, hi;
+    float mx, mx2;        /* multipliers; mul uses mx alone */
+    const uint8_t *table; /* table: y = table[x] */
+} octk_map_u8;
+typedef void octk_add_u8_fn(const octk_map_u8 *a);     /* octq_add */
+typedef void octk_mul_u8_fn(const octk_map_u8 *a);     /* octq_mul */
+typedef void octk_rescale_u8_fn(const octk_map_u8 *a); /* octq_rescale */
+typedef void octk_clip_u8_fn(const octk_map_u8 *a);    /* min(max(x, lo), hi) */
+typedef void octk_table_u8_fn(const octk_map_u8 *a);
+
+/** Pooling windows given per output row and column as [begin, end) of input rows and columns inside the image. */
+typedef struct octk_pool_u8 {
+    octk_image x, y;
+    const int32_t *h0, *h1, *w0, *w1; /* [p], [p], [q], [q] */
+    int32_t n, c, p, q;
+    /* average: m[count] where count = cells of the window, or `cells` where that is not 0 (padding counts as zero) */
+    const float *m;
+    int32_t cells;
+    int32_t zx, zy, lo, hi;
+} octk_pool_u8;
+typedef void octk_max_pool_u8_fn(const octk_pool_u8 *a);
+typedef void octk_avg_pool_u8_fn(const octk_pool_u8 *a);
+
+/** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back. */
+typedef void octk_quantize_f32u8_fn(const float *x, int64_t n, float s, int32_t z, int32_t qmin, int32_t qmax, uint8_t *y);
+typedef void octk_dequantize_u8f32_fn(const uint8_t *x, int64_t n, float s, int32_t z, float *y);
+
 /* ---- dispatch ---- */
 
 typedef struct octk_table {

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ * A plan: modules in execution order, a place for every value. Fused plans share memory (views cost nothing, element-wise
+ * steps work in place, dead values give theirs back); unfused ones keep every value, so that it can be looked at. */
+#include "qat/infer/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "qat/infer/planner.h"
+#include "src/mem.h"
+#include "src/qround.h"
+
+static size_t round64(size_t n) { return (n + 63) & ~(size_t)63; }
+
+static oct_status hold(oct_plan *p, const oct_net *net) {
+    const oct_graph *g = net->graph;
+    p->held = octi_arena_calloc(p->arena, (size_t)g->value_count + 1, sizeof *p->held);
+    if (!p->held) return oct_last_error()->code;
+    for (int32_t i = 0; i < g->value_count; i++)
+        if (g->values[i].tensor) p->held[p->held_count++] = oct_tensor_ref(g->values[i].tensor);
+    return OCT_OK;
+}
+
+static oct_status make_steps(oct_plan *p, const oct_graph *g) {
+    p->steps = octi_arena_calloc(p->arena, (size_t)g->node_count + 1, sizeof *p->steps);
+    if (!p->steps) return oct_last_error()->code;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        OCT_TRY(octi_qmodule_init(&p->steps[i], p->arena, g, i));
+        if (p->steps[i].scratch > p->scratch) p->scratch = p->steps[i].scratch;
+    }
+    p->step_count = g->node_count;
+    p->scratch = round64(p->scratch);
+    return OCT_OK;
+}
+
+static oct_status make_values(oct_plan *p, const oct_graph *g) {
+    p->values = octi_arena_calloc(p->arena, (size_t)g->value_count + 1, sizeof *p->values);
+    if (!p->values) return oct_last_error()->code;
+    p->value_count = g->value_count;
+    p->input = g->input;
+    p->output = g->output;
+    for (int32_t i = 0; i < g->value_count; i++) {
+        const oct_value *v = &g->values[i];
+        octi_plan_value *w = &p->values[i];
+        *w = (octi_plan_value){.name = octi_arena_strdup(p->arena, v->name), .dtype = v->dtype, .shape = v->shape, .root = i, .first = v->producer, .last = v->producer};
+        if (!w->name) return oct_last_error()->code;
+        if (v->tensor) continue;
+        w->home = i == g->input ? OCTI_HOME_INPUT : i == g->output && !p->unfused ? OCTI_HOME_OUTPUT : OCTI_HOME_BLOCK;
+        w->image = (size_t)octi_image_count(&v->shape) * oct_dtype_size(v->dtype);
+    }
+    for (int32_t i = 0; i < p->step_count; i++)
+        for (int32_t k = 0; k < p->steps[i].nin; k++)
+            if (p->steps[i].in[k] >= 0) p->values[p->steps[i].in[k]].last = i;
+    return OCT_OK;
+}
+
+/* A step takes over the memory of its first input where that dies with it and nothing of it is the caller's. */
+static void share_memory(oct_plan *p) {
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const octi_qmodule *m = &p->steps[i];
+        if (!m->elementwise) continue;
+        octi_plan_value *in = &p->values[m->in[0]], *out = &p->values[m->out], *root = &p->values[in->root];
+        if (root->home == OCTI_HOME_BLOCK && out->home == OCTI_HOME_BLOCK && in->image == out->image && root->last == i) {
+            out->root = in->root;
+            root->last = out->last;
+        }
+    }
+}
+
+static oct_status place(oct_plan *p) {
+    octi_place *places = octi_calloc(p->ctx, (size_t)p->value_count + 1, sizeof *places);
+    if (!places) return oct_last_error()->code;
+    for (int32_t i = 0; i < p->value_count; i++) {
+        const octi_plan_value *v = &p->values[i];
+        if (v->home != OCTI_HOME_BLOCK) continue;
+        if (v->root == i) places[i] = (octi_place){.bytes = round64(v->image), .first = v->first, .last = v->last};
+        if (p->unfused) places[i].first = 0, places[i].last = p->step_count;
+        p->sum += round64(v->image);
+    }
+    oct_status s = octi_plan_places(p->ctx, places, p->value_count, &p->activations);
+    for (int32_t i = 0; i < p->value_count; i++) p->values[i].offset = places[p->values[i].root].offset;
+    octi_free(p->ctx, places);
+    return s;
+}
+
+/* The one quantize node that reads the input can work from a table of codes (law 13). */
+static oct_status pixels(oct_plan *p, const oct_net *net) {
+    const oct_graph *g = net->graph;
+    const oct_shape *x = &g->values[g->input].shape;
+    int64_t c = x->dim[x->rank - 1];
+    const oct_tensor *stored = octi_int8_table(net);
+    bool described = net->input.channels == c && net->input.div > 0;
+    int32_t reader = -1;
+    p->desc = net->input;
+    p->table_step = -1;
+    if (octi_graph_consumers(g, g->input, &reader) == 1 && g->nodes[reader].kind == OCT_OP_quantize && (stored || described)) {
+        uint8_t *t = octi_arena_calloc(p->arena, (size_t)c, 256);
+        const octi_qlin *q = &p->steps[reader].u.q.u.lin;
+        if (!t) return oct_last_error()->code;
+        for (int64_t i = 0; i < c * 256; i++) {
+            int32_t k = (int32_t)(i / 256);
+            t[i] = stored ? oct_u8(stored)[i]
+                          : (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), net->input.div, net->input.mean[k], net->input.std[k]), q->scale,
+                                                   q->zero_point, q->qmin, q->qmax);
+            if (t[i] < q->qmin || t[i] > q->qmax)
+                return octi_fail(OCT_EQPARAMS, "input.table", octi_fmt("code of pixel %d", (int)(i % 256)), octi_fmt("%d to %d", q->qmin, q->qmax), octi_fmt("%d", t[i]), NULL);
+        }
+        p->table = t;
+        p->table_step = reader;
+    }
+    p->takes_u8 = p->table || described;
+    return OCT_OK;
+}
+
+static oct_status build(oct_plan *p, const oct_net *net) {
+    OCT_TRY(octi_int8_check(net));
+    OCT_TRY(hold(p, net));
+    OCT_TRY(make_steps(p, net->graph));
+    OCT_TRY(make_values(p, net->graph));
+    if (!p->unfused) share_memory(p);
+    OCT_TRY(place(p));
+    return pixels(p, net);
+}
+
+oct_plan *oct_plan_new(const oct_net *net, const oct_plan_opts *opts) {
+    if (!net) return NULL;
+    oct_plan *p = octi_alloc(net->ctx, sizeof *p);
+    if (!p) return octi_ctx_failed(net->ctx), NULL;
+    p->ctx = net->ctx;
+    p->unfused = opts && opts->unfused;
+    p->profile = opts && opts->profile;
+    p->arena = octi_arena_new(net->ctx);
+    if (p->arena && build(p, net) == OCT_OK) return p;
+    octi_ctx_failed(net->ctx);
+    oct_plan_free(p);
+    return NULL;
+}
+
+void oct_plan_free(oct_plan *p) {
+    if (!p) return;
+    for (int32_t i = 0; i < p->held_count; i++) oct_tensor_unref(p->held[i]);
+    octi_arena_free(p->arena);
+    octi_free(p->ctx, p);
+}
+
+oct_shape oct_plan_input_shape(const oct_plan *p) { return p->values[p->input].shape; }
+oct_shape oct_plan_output_shape(const oct_plan *p) { return p->values[p->output].shape; }
+bool oct_plan_takes_u8(const oct_plan *p) { return p->takes_u8; }
+int32_t oct_plan_steps(const oct_plan *p) { return p->step_count; }
+
+size_t oct_plan_activation_bytes(const oct_plan *p, size_t *without_reuse) {
+    if (without_reuse) *without_reuse = p->sum;
+    return p->activations;
+}
+
+void oct_plan_print(const oct_plan *p, void (*line)(void *, const char *), void *user) {
+    static const char *const homes[] = {"constant", "caller's x", "caller's y", "block"};
+    char text[512];
+    snprintf(text, sizeof text, "plan: %d steps, %zu bytes of activations per image (%zu without reuse), %zu of scratch%s", (int)p->step_count, p->activations,
+             p->sum, p->scratch, p->unfused ? ", unfused" : "");
+    line(user, text);
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const octi_qmodule *m = &p->steps[i];
+        const octi_plan_value *v = &p->values[m->out], *root = &p->values[v->root];
+        snprintf(text, sizeof text, "%4d %-24s %-20s %-7s %-18s %9zu bytes at %9zu, steps %d to %d, %s%s%s", (int)i, m->name, oct_op_name(m->kind),
+                 oct_dtype_name(v->dtype), oct_shape_text(&v->shape), v->image, v->offset, (int)v->first, (int)v->last, homes[v->home],
+                 root != v ? ", in place of " : "", root != v ? root->name : "");
+        line(user, text);
+    }
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ * qat/infer/plan.h - what a plan is made of, for the session. */
+#ifndef OCT_QAT_INFER_PLAN_H
+#define OCT_QAT_INFER_PLAN_H
+
+#include "qat/infer/infer.h"
+#include "qat/int8/int8.h"
+
+/** Where a value lives while a session runs. */
+typedef enum octi_home {
+    OCTI_HOME_NONE,   /* a constant */
+    OCTI_HOME_INPUT,  /* the caller's x */
+    OCTI_HOME_OUTPUT, /* the caller's y; unfused plans keep the output too and copy it */
+    OCTI_HOME_BLOCK   /* the session's block, at `offset` per image */
+} octi_home;
+
+typedef struct octi_plan_value {
+    const char *name;
+    oct_dtype dtype;
+    oct_shape shape;
+    size_t image; /* bytes of one image */
+    octi_home home;
+    size_t offset;
+    int32_t first, last; /* steps of its own life */
+    int32_t root;        /* whose memory it has; itself, or the value that it took over in place */
+} octi_plan_value;
+
+struct oct_plan {
+    oct_ctx *ctx;
+    octi_arena *arena;
+    bool unfused, profile;
+    octi_qmodule *steps;
+    int32_t step_count, value_count, input, output;
+    octi_plan_value *values;
+    oct_tensor **held; /* references that keep weights alive */
+    int32_t held_count;
+    size_t activations, sum, scratch; /* bytes per image; per task */
+    /* pixels */
+    bool takes_u8;
+    const uint8_t *table; /* [C,256] of step `table_step`; NULL: pixels become floats first */
+    int32_t table_step;
+    oct_input_desc desc;
+};
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ * qat/int8/int8.h - int8 modules: a node of G3 made ready to run. One table row per kind; integer kinds are ops/qrun.h's,
+ * float kinds that stay between quantized ones are float_node.c's. */
+#ifndef OCT_QAT_INT8_INT8_H
+#define OCT_QAT_INT8_INT8_H
+
+#include "ops/qrun.h"
+#include "src/net.h"
+
+enum { OCTI_MAX_INPUTS = 64 };
+
+/** A float layer that was kept (design 4.12): octet's own f32 kernels, image by image, in one order, never BLAS. */
+typedef struct octi_fnode octi_fnode;
+typedef void octi_fnode_fn(const octi_fnode *f, const float *const *in, float *out, void *scratch);
+struct octi_fnode {
+    octi_fnode_fn *run; /* one image */
+    oct_attrs a;
+    oct_shape x, y;     /* first input and output, batch in dim[0] */
+    const float *w, *b; /* parameters where the kind has them */
+    const float *factor, *shift; /* a batch norm: y = x * factor[c] + shift[c] */
+    int64_t image_in[OCTI_MAX_INPUTS], image_out; /* elements per image */
+    int32_t nin;
+    size_t scratch;
+    bool elementwise;
+};
+
+typedef struct octi_qmodule {
+    const char *name;
+    oct_op_kind kind;
+    int32_t nin;
+    const int32_t *in; /* [nin] values; -1 for constants and absent inputs */
+    int32_t out;
+    bool is_float;
+    bool elementwise; /* the output may take input 0's memory */
+    bool view;        /* the same bytes in the same order: no work where memory is shared */
+    size_t scratch;
+    union {
+        octi_qrun q;
+        octi_fnode f;
+    } u;
+} octi_qmodule;
+
+/** Prepare node `node` in `arena`; pointers into the graph's tensors are kept. Checks everything that running relies on:
+ *  see oct_int8_load for the errors. */
+oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node);
+/** n images; in[k] as m->in (NULL for constants). Allocates nothing, cannot fail. */
+void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, int64_t n, void *scratch);
+
+/** Check a G3 net whole: stage, graph, shapes of values, one input and an f32 output, the pixel table, and every node by
+ *  preparing it (memory of that is given back). */
+oct_status octi_int8_check(const oct_net *net);
+/** The pixel table ("input.table", u8 [C,256]) of a net, NULL where it has none. */
+const oct_tensor *octi_int8_table(const oct_net *net);
+
+/** float_node.c */
+oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n);
+
+#endif
