@@ -11,6 +11,7 @@
 
 #include "qat/fit/graph_file.h"
 #include "qat/fit/tensor_files.h"
+#include "qat/prepared.h"
 #include "src/format/json.h"
 #include "src/mem.h"
 
@@ -229,6 +230,7 @@ oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info) {
         octi_ctx_failed(ctx);
         return NULL;
     }
+    if (net->stage == OCT_STAGE_PREPARED) net->hooks = &octi_qat_hooks;
     if (info) *info = i;
     return net;
 }
