@@ -1,1 +1,2 @@
 octet_test(test_optim)
+octet_test(test_nn)

@@ -111,6 +111,36 @@ typedef struct oct_fit_opts {
  *  OCT_EUSAGE: bad option, existing run, or (resume) an option that differs, naming it. */
 OCT_API OCT_NODISCARD oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts);
 
+/* ---- nets ---- */
+
+/** A zoo model for a data set: captured, with the set's shape, classes and input description. NULL on failure. */
+OCT_API OCT_NODISCARD oct_net *oct_zoo_net(oct_ctx *ctx, const char *name, oct_data *data);
+/** A net from a path: a run's folder, or an int8 file. NULL on failure. */
+OCT_API OCT_NODISCARD oct_net *oct_model_load(oct_ctx *ctx, const char *path);
+
+/* ---- layer by layer ---- */
+
+/** One row per node. NAN and -1 where a figure does not exist or was not measured. */
+typedef struct oct_layer {
+    const char *name, *kind; /* borrowed from the net */
+    oct_shape shape;         /* of the output */
+    bool int8;
+    int32_t bits;              /* of the output's codes; 32 for float */
+    int32_t weight_bits;       /* 0: no weights */
+    const char *scheme;        /* "per_tensor_affine"; "float" */
+    const char *weight_scheme; /* "per_channel_symmetric"; "" */
+    float scale;
+    int32_t zero_point;
+    double sqnr_local; /* dB: this output's rounding and clipping alone */
+    double sqnr_cum;   /* dB: the codes of the whole quantized net against the float net */
+    double clip;       /* share of float values outside the codes' range */
+    double us;         /* per image, in the int8 plan */
+} oct_layer;
+/** Rows of a prepared net on n images of data (NULL: structure only), or of an int8 net (no float to compare with).
+ *  *rows belongs to the context: oct_layers_free. */
+OCT_API OCT_NODISCARD oct_status oct_layers(oct_net *net, oct_data *data, int64_t n, oct_layer **rows, int32_t *count);
+OCT_API void oct_layers_free(oct_ctx *ctx, oct_layer *rows);
+
 /* ---- runs on disk ---- */
 
 typedef struct oct_run_info {

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT
+ * The training loop. A step is a pure function of (options, seed, saved moment), so an interrupted run that goes on from a
+ * moment ends with the bits of one that was never interrupted. */
+#include "qat/fit/fit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "autograd/optim/optim.h"
+#include "qat/fit/fit_config.h"
+#include "qat/fit/run_files.h"
+#include "src/format/json.h"
+#include "src/mem.h"
+
+typedef struct training {
+    oct_ctx *ctx;
+    oct_net *net;
+    oct_data *train, *test, *val;
+    oct_data *split[2]; /* views that val_share made */
+    oct_fit_opts o;
+    oct_schedule schedule;
+    oct_tape *tape;
+    oct_optim *optim;
+    oct_loader *loader;
+    octi_position at;
+    int64_t per_epoch;
+    double last_save, epoch_time; /* seconds */
+    int64_t epoch_images;         /* timed in this process */
+    bool resumed, stop;
+} training;
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- saving ---- */
+
+static oct_status save(training *t) {
+    if (!t->o.run) return OCT_OK;
+    int32_t n;
+    const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
+    t->last_save = seconds();
+    return octi_run_commit(t->net, t->o.run, optim, n, &t->at);
+}
+
+static oct_status append_metrics(training *t, const oct_fit_report *r) {
+    if (!t->o.run) return OCT_OK;
+    octi_text x = {.ctx = t->ctx};
+    octi_text_printf(&x, "{\"epoch\":%d,\"step\":%lld", r->epoch, (long long)r->step);
+    const struct {
+        const char *key;
+        double v;
+    } rows[] = {{"lr", r->lr},
+                {"train_loss", r->train_loss},
+                {"train_accuracy", r->train_accuracy},
+                {"test_accuracy", r->test_accuracy},
+                {"int8_accuracy", r->int8_accuracy},
+                {"val_accuracy", r->val_accuracy},
+                {"img_per_s", r->img_per_s}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].v < 0) continue; /* not measured */
+        octi_text_printf(&x, ",\"%s\":", rows[i].key);
+        octi_json_put_number(&x, rows[i].v);
+    }
+    octi_text_printf(&x, "}\n");
+    char path[OCTI_PATH];
+    oct_status s = x.status == OCT_OK ? octi_run_path(path, t->o.run, "metrics.jsonl") : x.status;
+    if (s == OCT_OK) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        bool ok = fd >= 0 && !ftruncate(fd, (off_t)t->at.metrics_bytes) && lseek(fd, 0, SEEK_END) >= 0 &&
+                  write(fd, x.data, x.size) == (ssize_t)x.size && !fsync(fd);
+        if (fd >= 0 && close(fd)) ok = false;
+        if (!ok) s = octi_fail(OCT_EIO, path, "cannot write", NULL, strerror(errno), NULL);
+        else t->at.metrics_bytes += (int64_t)x.size;
+    }
+    octi_text_free(&x);
+    return s;
+}
+
+/* metrics.jsonl as it was at the saved moment. */
+static oct_status cut_metrics(const training *t) {
+    char path[OCTI_PATH];
+    OCT_TRY(octi_run_path(path, t->o.run, "metrics.jsonl"));
+    if (truncate(path, (off_t)t->at.metrics_bytes) && !(errno == ENOENT && !t->at.metrics_bytes))
+        return octi_fail(OCT_EIO, path, "cannot cut to the checkpoint", NULL, strerror(errno), NULL);
+    return OCT_OK;
+}
+
+static oct_status start_run(training *t) {
+    OCT_TRY(oct_run_check(t->ctx, t->o.run, t->o.resume, t->o.force));
+    octi_text config = {.ctx = t->ctx};
+    oct_status s = octi_fit_config(t->net, &t->o, t->train, &config);
+    char *old = NULL;
+    bool grown = false;
+    if (s == OCT_OK && t->o.resume) {
+        s = octi_run_read_config(t->ctx, t->o.run, &old);
+        if (s == OCT_OK && old) s = octi_fit_config_check(t->ctx, old, config.data, t->o.run, &grown);
+        int32_t n;
+        const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
+        if (s == OCT_OK && old) s = octi_run_restore(t->net, t->o.run, optim, n, &t->at, &t->resumed);
+        if (s == OCT_OK && !t->resumed) octi_log(t->ctx, OCT_LOG_WARN, "%s: no checkpoint to resume from: starting at 0", t->o.run);
+        if (s == OCT_OK && t->resumed && grown) {
+            t->at.done = 0;
+            s = octi_run_write_config(t->ctx, t->o.run, config.data);
+        }
+        if (s == OCT_OK && t->resumed) s = cut_metrics(t);
+    }
+    if (s == OCT_OK && !t->resumed) {
+        s = octi_run_create(t->net, t->o.run, config.data, t->o.force || t->o.resume);
+        if (s == OCT_OK) s = save(t);
+    }
+    octi_free(t->ctx, old);
+    octi_text_free(&config);
+    return s;
+}
+
+/* ---- scores ---- */
+
+static oct_status accuracy(training *t, oct_net *net, oct_data *data, double *to) {
+    oct_eval e;
+    OCT_TRY(oct_evaluate(net, data, &(oct_eval_opts){.batch = t->o.batch < 256 ? t->o.batch : 256}, &e));
+    *to = e.accuracy;
+    oct_eval_free(t->ctx, &e);
+    return OCT_OK;
+}
+
+static oct_status scores(training *t, oct_fit_report *r) {
+    if (t->net->stage != OCT_STAGE_PREPARED) {
+        if (t->test) OCT_TRY(accuracy(t, t->net, t->test, &r->test_accuracy));
+        if (t->val) OCT_TRY(accuracy(t, t->net, t->val, &r->val_accuracy));
+        return OCT_OK;
+    }
+    oct_net *int8 = oct_convert(t->net, NULL); /* the real integer path */
+    if (!int8) return oct_last_error()->code;
+    oct_status s = t->test ? accuracy(t, int8, t->test, &r->int8_accuracy) : OCT_OK;
+    if (s == OCT_OK && t->val) s = accuracy(t, int8, t->val, &r->val_accuracy);
+    oct_net_free(int8);
+    return s;
+}
+
+/* ---- steps ---- */
+
+/* Switches of a prepared net, as a function of the step alone. */
+static void set_switches(training *t) {
+    if (t->net->stage != OCT_STAGE_PREPARED) return;
+    double share = (double)t->at.step / (double)(t->per_epoch * t->o.epochs);
+    oct_net_observe(t->net, t->o.observe_until >= 1 || share < (double)t->o.observe_until);
+    oct_net_freeze_batch_norm(t->net, t->o.batch_norm_until < 1 && share >= (double)t->o.batch_norm_until);
+}
+
+static int64_t count_right(const oct_tensor *logits, const oct_tensor *labels) {
+    int64_t right = 0, k = logits->shape.dim[1];
+    for (int64_t i = 0; i < logits->shape.dim[0]; i++) {
+        const float *z = oct_f32(logits) + i * k;
+        int64_t best = 0;
+        for (int64_t j = 1; j < k; j++)
+            if (z[j] > z[best]) best = j;
+        right += best == oct_s32(labels)[i];
+    }
+    return right;
+}
+
+static oct_status run_step(training *t, const oct_batch *b) {
+    set_switches(t);
+    oct_optim_set_lr(t->optim, oct_schedule_lr(&t->schedule, t->at.step));
+    oct_optim_zero_grad(t->optim);
+    oct_tape_begin(t->tape, OCT_TRAIN);
+    oct_tape_key(t->tape, (uint32_t)t->at.epoch, (uint32_t)b->first);
+    oct_var *logits = oct_net_forward(t->net, oct_input(t->tape, b->x));
+    oct_var *loss = oct_cross_entropy(logits, b->labels, &(oct_cross_entropy_opts){.smoothing = t->o.smoothing});
+    if (!loss) return oct_tape_status(t->tape) != OCT_OK ? oct_tape_status(t->tape) : oct_last_error()->code;
+    double value = oct_f32(oct_var_value(loss))[0];
+    if (!isfinite(value))
+        return octi_fail(OCT_EDIVERGED, octi_fmt("step %lld", (long long)t->at.step + 1), "loss is not finite", "a finite number",
+                         octi_fmt("%g", value), "lower the learning rate");
+    OCT_TRY(oct_backward(loss));
+    OCT_TRY(oct_optim_step(t->optim));
+    int64_t n = b->x->shape.dim[0];
+    t->at.loss_sum += value * (double)n;
+    t->at.correct += count_right(oct_var_value(logits), b->labels);
+    t->at.seen += n;
+    t->at.step++;
+    t->at.step_in_epoch++;
+    return OCT_OK;
+}
+
+static oct_fit_report report(const training *t) {
+    double n = t->at.seen > 0 ? (double)t->at.seen : 1;
+    return (oct_fit_report){.epoch = (int32_t)t->at.epoch + 1,
+                            .epochs = t->o.epochs,
+                            .step = t->at.step,
+                            .steps = t->per_epoch * t->o.epochs,
+                            .step_in_epoch = t->at.step_in_epoch,
+                            .steps_per_epoch = t->per_epoch,
+                            .lr = oct_schedule_lr(&t->schedule, t->at.step > 0 ? t->at.step - 1 : 0),
+                            .train_loss = t->at.loss_sum / n,
+                            .train_accuracy = (double)t->at.correct / n,
+                            .test_accuracy = -1,
+                            .int8_accuracy = -1,
+                            .val_accuracy = -1,
+                            .img_per_s = t->epoch_time > 0 ? (double)t->epoch_images / t->epoch_time : 0,
+                            .resumed = t->resumed};
+}
+
+static void tell(training *t, const oct_fit_report *r) {
+    if (t->o.progress && t->o.progress(t->o.progress_user, r)) t->stop = true;
+    t->resumed = false;
+}
+
+static oct_status end_epoch(training *t) {
+    oct_fit_report r = report(t);
+    r.epoch_end = true;
+    OCT_TRY(scores(t, &r));
+    t->at.epoch++;
+    if (t->val) {
+        bool better = r.val_accuracy > t->at.best_val;
+        t->at.stale = better ? 0 : t->at.stale + 1;
+        if (better) t->at.best_val = r.val_accuracy;
+        if (better && t->o.run) OCT_TRY(octi_run_write_model(t->net, t->o.run, "best.safetensors", t->at.epoch));
+        if (t->o.patience && t->at.stale >= t->o.patience) t->at.done = 1;
+    }
+    r.final = t->at.epoch == t->o.epochs || t->at.done;
+    OCT_TRY(append_metrics(t, &r));
+    t->at.step_in_epoch = t->at.seen = t->at.correct = 0;
+    t->at.loss_sum = 0;
+    OCT_TRY(save(t));
+    tell(t, &r);
+    return OCT_OK;
+}
+
+static oct_status run_epoch(training *t) {
+    OCT_TRY(oct_loader_start(t->loader, (int32_t)t->at.epoch, t->at.step_in_epoch));
+    t->epoch_time = 0;
+    t->epoch_images = 0;
+    double t0 = seconds();
+    while (!t->stop) {
+        oct_batch b;
+        bool done = false;
+        OCT_TRY(oct_loader_next(t->loader, &b, &done));
+        if (done) return end_epoch(t);
+        OCT_TRY(run_step(t, &b));
+        double now = seconds();
+        t->epoch_images += b.x->shape.dim[0];
+        t->epoch_time = now - t0;
+        oct_fit_report r = report(t);
+        tell(t, &r);
+        bool due = (t->o.save_steps && t->at.step % t->o.save_steps == 0) || (t->o.save_seconds > 0 && now - t->last_save > t->o.save_seconds);
+        /* at an epoch's end the scores come first: that save holds them too */
+        if (due && !t->stop && t->at.step_in_epoch < t->per_epoch) OCT_TRY(save(t));
+    }
+    return save(t);
+}
+
+static oct_status check_fit(const training *t) {
+    const oct_graph *g = t->net->graph;
+    oct_shape in = g->values[g->input].shape, out = g->values[g->output].shape;
+    const oct_input_desc *d = oct_data_input(t->train);
+    if (out.rank != 2) return octi_fail(OCT_ESHAPE, "output", "training needs logits", "[N, classes]", oct_shape_text(&out), NULL);
+    if (in.rank == 4 && (in.dim[1] != d->height || in.dim[2] != d->width || in.dim[3] != d->channels))
+        return octi_fail(OCT_ESHAPE, "input", "data does not fit the net", oct_shape_text(&in),
+                         octi_fmt("%d x %d x %d (H, W, C)", d->height, d->width, d->channels), NULL);
+    int32_t classes;
+    oct_data_classes(t->train, &classes);
+    if (classes > out.dim[1])
+        return octi_fail(OCT_ESHAPE, "classes", "data has more than the net", octi_fmt("at most %lld", (long long)out.dim[1]), octi_fmt("%d", classes), NULL);
+    return OCT_OK;
+}
+
+static oct_status prepare(training *t, const oct_fit_opts *opts) {
+    oct_optim_opts optim;
+    OCT_TRY(octi_fit_defaults(t->net, t->train, opts, &t->o, &optim));
+    OCT_TRY(check_fit(t));
+    t->test = t->o.test;
+    t->val = t->o.val;
+    if (t->o.val_share > 0) {
+        t->split[0] = oct_data_share(t->train, t->o.val_share, t->o.seed, true);
+        t->split[1] = oct_data_share(t->train, t->o.val_share, t->o.seed, false);
+        if (!t->split[0] || !t->split[1]) return oct_last_error()->code;
+        t->val = t->split[0];
+        t->train = t->split[1];
+    }
+    int32_t n;
+    const oct_named_tensor *params = oct_net_parameters(t->net, &n);
+    t->optim = oct_optim_new(t->ctx, params, n, &optim);
+    t->tape = oct_tape_new(t->ctx);
+    /* an incomplete last batch would weigh its few images more; only a set that is smaller than a batch keeps it */
+    t->loader = oct_loader_new(t->train, &(oct_loader_opts){.batch = t->o.batch,
+                                                            .shuffle = true,
+                                                            .drop_last = oct_data_count(t->train) >= t->o.batch,
+                                                            .seed = t->o.seed,
+                                                            .augment = t->o.augment,
+                                                            .input = &t->net->input});
+    if (!t->optim || !t->tape || !t->loader) return oct_last_error()->code;
+    t->per_epoch = oct_loader_steps(t->loader);
+    if (t->per_epoch < 1) return octi_fail(OCT_EFORMAT, "data", "no images to train on", "at least one", "0", NULL);
+    t->schedule = octi_fit_schedule(&t->o, t->per_epoch);
+    t->at.best_val = -1;
+    return t->o.run ? start_run(t) : OCT_OK;
+}
+
+oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
+    if (!net || !train) return octi_fail(OCT_EUSAGE, "oct_fit", "an argument is NULL", NULL, NULL, NULL);
+    training *t = octi_alloc(net->ctx, sizeof *t);
+    if (!t) return oct_last_error()->code;
+    *t = (training){.ctx = net->ctx, .net = net, .train = train, .last_save = seconds()};
+    oct_status s = prepare(t, opts);
+    while (s == OCT_OK && !t->stop && t->at.epoch < t->o.epochs && !t->at.done) s = run_epoch(t);
+    if (s == OCT_OK && t->stop && t->at.epoch < t->o.epochs && !t->at.done)
+        s = octi_fail(OCT_ESTOPPED, "training", "stopped by the caller", NULL, octi_fmt("step %lld", (long long)t->at.step), t->o.run ? "--resume goes on" : NULL);
+    oct_loader_free(t->loader);
+    oct_optim_free(t->optim);
+    oct_tape_free(t->tape);
+    oct_data_free(t->split[0]);
+    oct_data_free(t->split[1]);
+    octi_free(net->ctx, t);
+    return s;
+}
+
+oct_status oct_run_save(const oct_net *net, const char *dir, const char *config, bool force) {
+    if (!net) return octi_fail(OCT_EUSAGE, "oct_run_save", "net is NULL", NULL, NULL, NULL);
+    OCT_TRY(oct_run_check(net->ctx, dir, false, force));
+    octi_text t = {.ctx = net->ctx};
+    oct_status s = octi_plain_config(net, oct_ctx_seed(net->ctx), config, &t);
+    if (s == OCT_OK) s = octi_run_create(net, dir, t.data, force);
+    if (s == OCT_OK) s = octi_run_write_model(net, dir, "model.safetensors", 0);
+    octi_text_free(&t);
+    return s;
+}

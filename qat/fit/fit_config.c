@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "qat/fit/fit_config.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "src/format/json.h"
+#include "src/mem.h"
+
+static const char *const optimizers[] = {"sgd", "adam", "adamw"};                                 /* oct_optim_kind */
+static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "onecycle"}; /* oct_schedule_kind */
+
+static int find(const char *const *list, int n, const char *word) {
+    for (int i = 0; i < n; i++)
+        if (!strcmp(list[i], word)) return i;
+    return -1;
+}
+
+static oct_status range(const char *name, double v, double lo, double hi) {
+    if (v >= lo && v <= hi) return OCT_OK;
+    return octi_fail(OCT_EUSAGE, name, "out of range", octi_fmt("%g to %g", lo, hi), octi_fmt("%g", v), NULL);
+}
+
+/* v is 0: the default; OCT_NONE: a real 0. */
+static float pick(float v, float otherwise) { return v == 0 ? otherwise : v == OCT_NONE ? 0 : v; }
+
+oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *in, oct_fit_opts *o, oct_optim_opts *optim) {
+    *o = in ? *in : (oct_fit_opts){.epochs = 0};
+    bool prepared = net->stage == OCT_STAGE_PREPARED;
+    if (net->stage == OCT_STAGE_INT8) return octi_fail(OCT_EUSAGE, "oct_fit", "an int8 net cannot be trained", "a float or prepared net", NULL, NULL);
+    if (!o->optimizer) o->optimizer = optimizers[0];
+    if (!o->schedule) o->schedule = "cosine";
+    if (!o->augment) o->augment = oct_data_default_augment(train);
+    if (!o->epochs) o->epochs = prepared ? 3 : 10;
+    if (!o->batch) o->batch = 64;
+    if (!o->seed) o->seed = oct_ctx_seed(net->ctx);
+    int kind = find(optimizers, 3, o->optimizer);
+    if (kind < 0) return octi_fail(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam or adamw", o->optimizer, NULL);
+    int shape = find(schedules, 5, o->schedule);
+    if (shape < 0 || shape == OCT_MULTI_STEP) return octi_fail(OCT_EUSAGE, "schedule", "unknown", "constant, step, cosine or onecycle", o->schedule, NULL);
+    if (o->lr == 0) o->lr = (kind == OCT_SGD ? 0.05f : 0.001f) * (prepared ? 0.1f : 1.0f);
+    o->momentum = kind == OCT_SGD ? pick(o->momentum, 0.9f) : 0;
+    o->weight_decay = pick(o->weight_decay, kind == OCT_SGD ? 5e-4f : kind == OCT_ADAMW ? 0.01f : 0);
+    o->observe_until = pick(o->observe_until, 0.5f);
+    o->batch_norm_until = pick(o->batch_norm_until, 2.0f / 3.0f);
+    OCT_TRY(range("epochs", o->epochs, 1, 1e6));
+    OCT_TRY(range("batch", (double)o->batch, 1, 1e6));
+    OCT_TRY(range("lr", o->lr, 1e-12, 1e3));
+    OCT_TRY(range("momentum", o->momentum, 0, 0.9999));
+    OCT_TRY(range("weight_decay", o->weight_decay, 0, 10));
+    OCT_TRY(range("clip_norm", o->clip_norm, 0, 1e9));
+    OCT_TRY(range("smoothing", o->smoothing, 0, 0.999));
+    OCT_TRY(range("warmup", o->warmup, 0, o->epochs));
+    OCT_TRY(range("observe_until", o->observe_until, 0, 1));
+    OCT_TRY(range("batch_norm_until", o->batch_norm_until, 0, 1));
+    OCT_TRY(range("val_share", o->val_share, 0, 0.9));
+    OCT_TRY(range("patience", o->patience, 0, 1e6));
+    OCT_TRY(range("save_steps", (double)o->save_steps, 0, 1e15));
+    OCT_TRY(range("save_seconds", o->save_seconds, 0, 1e9));
+    if (o->val && o->val_share > 0) return octi_fail(OCT_EUSAGE, "val", "a set and a share exclude each other", "one of them", NULL, NULL);
+    if (o->patience && !o->val && !(o->val_share > 0))
+        return octi_fail(OCT_EUSAGE, "patience", "needs a validation set", "val or val_share", NULL, "the test part never chooses");
+    *optim = (oct_optim_opts){.kind = (oct_optim_kind)kind,
+                              .lr = o->lr,
+                              .momentum = o->momentum,
+                              .nesterov = o->momentum > 0,
+                              .weight_decay = o->weight_decay == 0 ? OCT_NONE : o->weight_decay,
+                              .clip_norm = o->clip_norm};
+    return OCT_OK;
+}
+
+oct_schedule octi_fit_schedule(const oct_fit_opts *o, int64_t per_epoch) {
+    int64_t total = o->epochs * per_epoch;
+    oct_schedule s = {.kind = (oct_schedule_kind)find(schedules, 5, o->schedule),
+                      .lr = o->lr,
+                      .total = total,
+                      .warmup = (int64_t)(o->warmup * (float)per_epoch)};
+    if (s.kind == OCT_STEP) { /* tenths at a half and at three quarters of the way */
+        s.kind = OCT_MULTI_STEP;
+        s.milestones[0] = total / 2 > 0 ? total / 2 : 1;
+        s.milestones[1] = total * 3 / 4 > s.milestones[0] ? total * 3 / 4 : s.milestones[0] + 1;
+    }
+    return s;
+}
+
+static void put(octi_text *t, const char *key, double v) {
+    octi_text_printf(t, ",\"%s\":", key);
+    octi_json_put_number(t, v);
+}
+
+static void put_word(octi_text *t, const char *key, const char *v) {
+    octi_text_printf(t, ",\"%s\":", key);
+    octi_json_put_string(t, v);
+}
+
+oct_status octi_plain_config(const oct_net *net, uint64_t seed, const char *config, octi_text *t) {
+    octi_text_printf(t, "{\"octet\":\"%s\"", OCT_VERSION);
+    put_word(t, "isa", oct_ctx_isa(net->ctx));
+    octi_text_printf(t, ",\"seed\":%llu", (unsigned long long)seed);
+    octi_text_printf(t, ",\n\"command\":%s", config ? config : "{}");
+    octi_text_printf(t, "}\n");
+    return t->status;
+}
+
+oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *train, octi_text *t) {
+    OCT_TRY(octi_plain_config(net, o->seed, o->config, t));
+    t->size -= 2; /* reopen the object */
+    octi_text_printf(t, ",\n\"fit\":{\"epochs\":%d", o->epochs);
+    octi_text_printf(t, ",\"batch\":%lld,\"images\":%lld", (long long)o->batch, (long long)oct_data_count(train));
+    put_word(t, "optimizer", o->optimizer);
+    put_word(t, "schedule", o->schedule);
+    put_word(t, "augment", o->augment);
+    put(t, "lr", o->lr);
+    put(t, "momentum", o->momentum);
+    put(t, "weight_decay", o->weight_decay);
+    put(t, "clip_norm", o->clip_norm);
+    put(t, "smoothing", o->smoothing);
+    put(t, "warmup", o->warmup);
+    if (net->stage == OCT_STAGE_PREPARED) {
+        put(t, "observe_until", o->observe_until);
+        put(t, "batch_norm_until", o->batch_norm_until);
+    }
+    put(t, "val_share", o->val_share);
+    put(t, "patience", o->patience);
+    octi_text_printf(t, "}}\n");
+    return t->status;
+}
+
+/* ---- resume ---- */
+
+static const char *text_of(const cJSON *item) {
+    char *s = item ? cJSON_PrintUnformatted(item) : NULL;
+    const char *shown = octi_fmt("%s", s ? s : "nothing");
+    cJSON_free(s);
+    return shown;
+}
+
+static oct_status differs(const char *dir, const char *key, const cJSON *was, const cJSON *is) {
+    return octi_fail(OCT_EUSAGE, octi_fmt("%s: %s", dir, key), "option differs from the run's", text_of(was), text_of(is),
+                     "a resumed run keeps its options; only epochs may grow");
+}
+
+static oct_status same_object(const cJSON *was, const cJSON *is, const char *dir, bool *grown) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, is) {
+        const cJSON *other = octi_json_get(was, item->string);
+        if (other && !strcmp(item->string, "epochs") && cJSON_IsNumber(item) && cJSON_IsNumber(other)) {
+            if (item->valuedouble < other->valuedouble) return differs(dir, "epochs", other, item);
+            *grown |= item->valuedouble > other->valuedouble;
+        } else if (!other || !cJSON_Compare(item, other, 1))
+            return differs(dir, item->string, other, item);
+    }
+    cJSON_ArrayForEach(item, was) if (!octi_json_get(is, item->string)) return differs(dir, item->string, item, NULL);
+    return OCT_OK;
+}
+
+static oct_status compare(oct_ctx *ctx, const cJSON *was, const cJSON *is, const char *dir, bool *grown) {
+    const cJSON *a = octi_json_get(was, "seed"), *b = octi_json_get(is, "seed");
+    if (!a || !b || !cJSON_Compare(a, b, 1)) return differs(dir, "seed", a, b);
+    a = octi_json_get(was, "isa"), b = octi_json_get(is, "isa");
+    if (!a || !b || !cJSON_Compare(a, b, 1))
+        octi_log(ctx, OCT_LOG_WARN, "%s: made with instruction set %s, resumed with %s: float results may differ in last bits", dir, text_of(a), text_of(b));
+    static const char *const objects[] = {"fit", "command"};
+    for (int i = 0; i < 2; i++) {
+        a = octi_json_get(was, objects[i]), b = octi_json_get(is, objects[i]);
+        if (!a || !b) return octi_fail(OCT_EUSAGE, dir, "not a run of training", objects[i], "nothing", NULL);
+        OCT_TRY(same_object(a, b, dir, grown));
+    }
+    return OCT_OK;
+}
+
+oct_status octi_fit_config_check(oct_ctx *ctx, const char *old_text, const char *new_text, const char *dir, bool *grown) {
+    cJSON *was = NULL, *is = NULL;
+    *grown = false;
+    oct_status s = octi_json_parse(ctx, old_text, strlen(old_text), "config.json", &was);
+    if (s == OCT_OK) s = octi_json_parse(ctx, new_text, strlen(new_text), "config", &is);
+    if (s == OCT_OK) s = compare(ctx, was, is, dir, grown);
+    octi_json_free(was);
+    octi_json_free(is);
+    return s;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "qat/fit/graph_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "qat/fit/fit.h"
+#include "src/format/graph_json.h"
+#include "src/format/json.h"
+#include "src/mem.h"
+
+static const char *const role_names[] = {"param", "buffer", "qparam", "observer", "const"};
+enum { ROLES = sizeof role_names / sizeof *role_names };
+
+static void put_tensor(octi_text *t, const oct_named_tensor *n) {
+    octi_text_printf(t, "{\"name\":");
+    octi_json_put_string(t, n->name);
+    octi_text_printf(t, ",\"role\":\"%s\",\"dtype\":\"%s\",\"shape\":[", role_names[n->role], oct_dtype_name(n->tensor->dtype));
+    for (int32_t d = 0; d < n->tensor->shape.rank; d++) octi_text_printf(t, "%s%lld", d ? "," : "", (long long)n->tensor->shape.dim[d]);
+    octi_text_printf(t, "]}");
+}
+
+oct_status octi_graph_file_write(const oct_net *net, const char *path) {
+    octi_text t = {.ctx = net->ctx};
+    octi_text_printf(&t, "{\"format\":1,\n\"meta\":");
+    oct_status s = octi_meta_to_json(net, &t);
+    octi_text_printf(&t, ",\n\"tensors\":[");
+    for (int32_t i = 0; i < net->tensor_count; i++) {
+        octi_text_printf(&t, i ? ",\n" : "\n");
+        put_tensor(&t, &net->tensors[i]);
+    }
+    octi_text_printf(&t, "],\n\"graph\":");
+    if (s == OCT_OK) s = octi_graph_to_json(net, &t);
+    octi_text_printf(&t, "}\n");
+    if (s == OCT_OK) s = t.status;
+    if (s == OCT_OK) s = octi_file_save(net->ctx, path, t.data, t.size);
+    octi_text_free(&t);
+    return s;
+}
+
+static oct_status take_tensor(oct_net *net, const cJSON *item, const char *where) {
+    const char *name, *role, *dtype;
+    const cJSON *dims;
+    OCT_TRY(octi_json_string(item, "name", where, &name));
+    OCT_TRY(octi_json_string(item, "role", where, &role));
+    OCT_TRY(octi_json_string(item, "dtype", where, &dtype));
+    OCT_TRY(octi_json_array(item, "shape", where, &dims));
+    oct_shape shape = {.rank = 0};
+    const cJSON *d;
+    cJSON_ArrayForEach(d, dims) {
+        if (shape.rank == OCT_MAX_RANK) return octi_fail(OCT_EFORMAT, where, "rank of a tensor", "at most 6", name, NULL);
+        OCT_TRY(octi_json_item_int(d, "shape", where, 0, (int64_t)1 << 40, &shape.dim[shape.rank++]));
+    }
+    int r = 0, t = 0;
+    while (r < ROLES && strcmp(role_names[r], role)) r++;
+    while (t < OCT_DTYPE_COUNT && strcmp(oct_dtype_name((oct_dtype)t), dtype)) t++;
+    if (r == ROLES || t == OCT_DTYPE_COUNT) return octi_fail(OCT_EFORMAT, where, octi_fmt("role or dtype of %s", name), "a known word", r == ROLES ? role : dtype, NULL);
+    if (oct_net_tensor(net, name)) return octi_fail(OCT_EFORMAT, where, "tensor stands twice", NULL, name, NULL);
+    oct_tensor *x = oct_tensor_new(net->ctx, (oct_dtype)t, shape);
+    if (!x) return oct_last_error()->code;
+    oct_status s = octi_net_register(net, name, (oct_tensor_role)r, x);
+    oct_tensor_unref(x);
+    return s;
+}
+
+/* The part as text again: the graph's own reader takes text. */
+static oct_status part(oct_net *net, const cJSON *root, const char *key, const char *where,
+                       oct_status (*take)(oct_net *net, const char *text, size_t size, const char *where)) {
+    const cJSON *object = octi_json_get(root, key);
+    char *text = object ? cJSON_PrintUnformatted(object) : NULL;
+    if (!text) return octi_fail(OCT_EFORMAT, where, "part is missing", key, NULL, NULL);
+    oct_status s = take(net, text, strlen(text), where);
+    cJSON_free(text);
+    return s;
+}
+
+static oct_status take_all(oct_net *net, const cJSON *root, const char *path) {
+    int64_t format;
+    const cJSON *list, *item;
+    OCT_TRY(octi_json_int(root, "format", path, 1, 1, &format));
+    OCT_TRY(part(net, root, "meta", path, octi_meta_from_json));
+    OCT_TRY(octi_json_array(root, "tensors", path, &list));
+    cJSON_ArrayForEach(item, list) OCT_TRY(take_tensor(net, item, path));
+    return part(net, root, "graph", path, octi_graph_from_json);
+}
+
+oct_net *octi_graph_file_read(oct_ctx *ctx, const char *path) {
+    uint8_t *bytes = NULL;
+    size_t size;
+    cJSON *root = NULL;
+    oct_net *net = NULL;
+    oct_status s = octi_file_read(ctx, path, 64 << 20, &bytes, &size);
+    if (s == OCT_OK) s = octi_json_parse(ctx, bytes, size, path, &root);
+    if (s == OCT_OK && !(net = octi_net_new(ctx, OCT_STAGE_FLOAT))) s = oct_last_error()->code;
+    if (s == OCT_OK) s = take_all(net, root, path);
+    octi_json_free(root);
+    octi_free(ctx, bytes);
+    if (s == OCT_OK) return net;
+    oct_net_free(net);
+    return NULL;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ * qat/fit/graph_file.h - graph.json of a run: meta, the registry (names, roles, dtypes, shapes) and the graph. */
+#ifndef OCT_QAT_FIT_GRAPH_FILE_H
+#define OCT_QAT_FIT_GRAPH_FILE_H
+
+#include "src/net.h"
+
+oct_status octi_graph_file_write(const oct_net *net, const char *path);
+/** A net whose tensors are zero: the caller fills them. NULL on failure. */
+oct_net *octi_graph_file_read(oct_ctx *ctx, const char *path);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ * What quantization costs, layer by layer: the float net, the codes of the quantized one, and the time of the int8 plan. */
+#include <math.h>
+#include <string.h>
+
+#include "autograd/tape.h"
+#include "qat/fit/fit.h"
+#include "src/mem.h"
+#include "src/qround.h"
+
+typedef struct sums { /* over all images */
+    double signal, local, cum;
+    int64_t n, clipped;
+} sums;
+
+static const char *scheme_of(const oct_qspec *s) {
+    if (s->per_channel) return s->symmetric ? "per_channel_symmetric" : "per_channel_affine";
+    return s->symmetric ? "per_tensor_symmetric" : "per_tensor_affine";
+}
+
+static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
+    const oct_graph *g = net->graph;
+    const oct_value *out = &g->values[n->out];
+    *r = (oct_layer){.name = n->name, .kind = oct_op_name(n->kind), .shape = out->shape, .bits = 32, .scheme = "float", .weight_scheme = "",
+                     .sqnr_local = NAN, .sqnr_cum = NAN, .clip = NAN, .us = -1};
+    if (out->quantizer >= 0) {
+        const oct_quantizer *q = &g->quantizers[out->quantizer];
+        r->int8 = true;
+        r->bits = q->spec.bits;
+        r->scheme = scheme_of(&q->spec);
+        r->scale = q->scale ? oct_f32(q->scale)[0] : 0;
+        r->zero_point = q->zero_point ? oct_s32(q->zero_point)[0] : 0;
+    }
+    const oct_value *w = octi_node_in(g, n, 1);
+    if (w && w->shape.rank >= 2 && w->quantizer >= 0) {
+        r->weight_bits = g->quantizers[w->quantizer].spec.bits;
+        r->weight_scheme = scheme_of(&g->quantizers[w->quantizer].spec);
+    }
+}
+
+static void measure(const oct_tensor *real, const oct_tensor *codes, const oct_layer *r, const oct_qspec *spec, sums *s) {
+    int64_t n = oct_tensor_count(real);
+    const float *x = oct_f32(real);
+    for (int64_t i = 0; i < n; i++) {
+        float v = octq_rne(x[i] / r->scale) + (float)r->zero_point;
+        int32_t q = octq_quantize(x[i], r->scale, r->zero_point, spec->qmin, spec->qmax);
+        double local = (double)x[i] - octq_dequantize(q, r->scale, r->zero_point);
+        double cum = (double)x[i] - octq_dequantize(oct_u8(codes)[i], r->scale, r->zero_point);
+        s->signal += (double)x[i] * x[i];
+        s->local += local * local;
+        s->cum += cum * cum;
+        s->clipped += v < (float)spec->qmin || v > (float)spec->qmax;
+    }
+    s->n += n;
+}
+
+static double decibel(double signal, double noise) { return noise > 0 && signal > 0 ? 10 * log10(signal / noise) : NAN; }
+
+/* One batch: floats with fake quantization off, codes of the simulation. */
+static oct_status one_batch(oct_net *net, oct_tape *tape, oct_sim *sim, const oct_tensor *x, oct_layer *rows, sums *s) {
+    const oct_graph *g = net->graph;
+    if (!oct_sim_run(sim, x)) return oct_last_error()->code;
+    oct_net_fake_quantize(net, false);
+    oct_tape_begin(tape, OCT_EVAL);
+    oct_var *y = oct_net_forward(net, oct_input(tape, x));
+    oct_net_fake_quantize(net, true);
+    if (!y) return oct_last_error()->code;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_tensor *real = oct_var_value(octi_tape_find(tape, rows[i].name)), *codes = oct_sim_value(sim, rows[i].name);
+        if (!rows[i].int8 || !real || !codes || codes->dtype != OCT_U8 || real->dtype != OCT_F32 || !(rows[i].scale > 0)) continue;
+        measure(real, codes, &rows[i], &g->quantizers[g->values[g->nodes[i].out].quantizer].spec, &s[i]);
+    }
+    return OCT_OK;
+}
+
+static oct_status noise(oct_net *net, oct_loader *loader, int64_t n, oct_layer *rows, sums *s) {
+    oct_tape *tape = oct_tape_new(net->ctx);
+    oct_sim *sim = oct_sim_new(net);
+    oct_status st = tape && sim ? oct_loader_start(loader, 0, 0) : oct_last_error()->code;
+    for (int64_t seen = 0; st == OCT_OK && seen < n;) {
+        oct_batch b;
+        bool done = false;
+        st = oct_loader_next(loader, &b, &done);
+        if (st != OCT_OK || done) break;
+        oct_tensor x = *b.x;
+        if (seen + x.shape.dim[0] > n) x.shape.dim[0] = n - seen;
+        seen += x.shape.dim[0];
+        st = one_batch(net, tape, sim, &x, rows, s);
+    }
+    oct_sim_free(sim);
+    oct_tape_free(tape);
+    for (int32_t i = 0; st == OCT_OK && i < net->graph->node_count; i++) {
+        if (!s[i].n) continue;
+        rows[i].sqnr_local = decibel(s[i].signal, s[i].local);
+        rows[i].sqnr_cum = decibel(s[i].signal, s[i].cum);
+        rows[i].clip = (double)s[i].clipped / (double)s[i].n;
+    }
+    return st;
+}
+
+static oct_status times(oct_net *int8, oct_loader *loader, int64_t n, oct_layer *rows, int32_t count) {
+    oct_runner *r = oct_runner_new(int8, &(oct_runner_opts){.batch = 32, .profile = true});
+    oct_status st = r ? oct_loader_start(loader, 0, 0) : oct_last_error()->code;
+    for (int64_t seen = 0; st == OCT_OK && seen < n;) {
+        oct_batch b;
+        bool done = false;
+        st = oct_loader_next(loader, &b, &done);
+        if (st != OCT_OK || done) break;
+        if (!oct_runner_run(r, b.x)) st = oct_last_error()->code;
+        seen += b.x->shape.dim[0];
+    }
+    for (int32_t i = 0; st == OCT_OK && i < count; i++) {
+        double ns = oct_runner_node_ns(r, rows[i].name);
+        if (ns >= 0) rows[i].us = ns / 1000;
+    }
+    oct_runner_free(r);
+    return st;
+}
+
+static oct_status fill(oct_net *net, oct_data *data, int64_t n, oct_layer *rows) {
+    int32_t count = net->graph->node_count;
+    for (int32_t i = 0; i < count; i++) describe(net, &net->graph->nodes[i], &rows[i]);
+    if (!data || net->stage < OCT_STAGE_PREPARED) return OCT_OK;
+    oct_loader *loader = oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = &net->input});
+    sums *s = octi_calloc(net->ctx, (size_t)count + 1, sizeof *s);
+    oct_net *int8 = net->stage == OCT_STAGE_INT8 ? net : oct_convert(net, NULL);
+    oct_status st = loader && s && int8 ? OCT_OK : oct_last_error()->code;
+    if (st == OCT_OK && net->stage == OCT_STAGE_PREPARED) st = noise(net, loader, n, rows, s);
+    if (st == OCT_OK) st = times(int8, loader, n, rows, count);
+    if (int8 != net) oct_net_free(int8);
+    octi_free(net->ctx, s);
+    oct_loader_free(loader);
+    return st;
+}
+
+oct_status oct_layers(oct_net *net, oct_data *data, int64_t n, oct_layer **rows, int32_t *count) {
+    if (!net || !rows || !count) return octi_fail(OCT_EUSAGE, "oct_layers", "an argument is NULL", NULL, NULL, NULL);
+    *count = net->graph->node_count;
+    *rows = octi_calloc(net->ctx, (size_t)*count + 1, sizeof **rows);
+    oct_status s = *rows ? fill(net, data, n > 0 ? n : 64, *rows) : oct_last_error()->code;
+    if (s != OCT_OK) {
+        octi_free(net->ctx, *rows);
+        *rows = NULL;
+    }
+    return s;
+}
+
+void oct_layers_free(oct_ctx *ctx, oct_layer *rows) { octi_free(ctx, rows); }

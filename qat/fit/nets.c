@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ * Nets for data sets, nets from paths. */
+#include <sys/stat.h>
+
+#include "autograd/nn/nn.h"
+#include "qat/fit/fit.h"
+#include "qat/infer/infer.h"
+#include "src/arena.h"
+#include "src/mem.h"
+
+oct_net *oct_zoo_net(oct_ctx *ctx, const char *name, oct_data *data) {
+    if (!ctx || !data) return NULL;
+    const oct_input_desc *d = oct_data_input(data);
+    int32_t classes;
+    const oct_class *list = oct_data_classes(data, &classes);
+    oct_module *m = oct_zoo_new(ctx, name, &(oct_zoo_opts){.channels = d->channels, .height = d->height, .width = d->width, .classes = classes});
+    oct_net *net = oct_capture(m, OCT_SHAPE(d->height, d->width, d->channels));
+    if (!net) return NULL;
+    net->model = octi_arena_strdup(net->graph->arena, name);
+    if (net->model && oct_net_set_input(net, d) == OCT_OK && oct_net_set_classes(net, list, classes) == OCT_OK) return net;
+    octi_ctx_failed(ctx);
+    oct_net_free(net);
+    return NULL;
+}
+
+oct_net *oct_model_load(oct_ctx *ctx, const char *path) {
+    struct stat st;
+    if (!ctx || !path) return NULL;
+    return !stat(path, &st) && S_ISDIR(st.st_mode) ? oct_run_load(ctx, path, NULL) : oct_int8_load(ctx, path);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ * Modules: names and shapes of the zoo as PyTorch has them, initialization, paths, misuse, forward and backward. */
+#include "tests/oct_test.h"
+
+#include <math.h>
+
+#include "autograd/nn/nn.h"
+#include "ops/ops.h"
+#include "src/net.h"
+
+/* name, octet's shape */
+static const struct expect {
+    const char *name;
+    oct_shape shape;
+} resnet8[] = {
+    {"conv1.weight", {4, {16, 3, 3, 3}}},
+    {"bn1.weight", {1, {16}}},
+    {"bn1.running_mean", {1, {16}}},
+    {"bn1.running_var", {1, {16}}},
+    {"layer1.0.conv1.weight", {4, {16, 3, 3, 16}}},
+    {"layer1.0.bn2.bias", {1, {16}}},
+    {"layer2.0.conv1.weight", {4, {32, 3, 3, 16}}},
+    {"layer2.0.conv2.weight", {4, {32, 3, 3, 32}}},
+    {"layer2.0.downsample.0.weight", {4, {32, 1, 1, 16}}},
+    {"layer2.0.downsample.1.running_var", {1, {32}}},
+    {"layer3.0.downsample.0.weight", {4, {64, 1, 1, 32}}},
+    {"fc.weight", {2, {10, 64}}},
+    {"fc.bias", {1, {10}}},
+};
+static const struct expect lenet[] = {
+    {"conv1.weight", {4, {6, 5, 5, 1}}}, {"conv1.bias", {1, {6}}},        {"conv2.weight", {4, {16, 5, 5, 6}}}, {"fc1.weight", {2, {120, 400}}},
+    {"fc2.weight", {2, {84, 120}}},      {"fc3.weight", {2, {10, 84}}}, {"fc3.bias", {1, {10}}},
+};
+
+static void has(oct_module *m, const struct expect *e, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        oct_tensor *t = oct_module_tensor(m, e[i].name);
+        ck_assert_msg(t != NULL, "%s is missing", e[i].name);
+        ck_assert_msg(oct_shape_equal(&t->shape, &e[i].shape), "%s is %s", e[i].name, oct_shape_text(&t->shape));
+    }
+}
+
+START_TEST(zoo_has_torchvision_names) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    int32_t n;
+    oct_module *m = oct_zoo_new(ctx, "resnet8", NULL);
+    ck_not_null(m);
+    has(m, resnet8, sizeof resnet8 / sizeof *resnet8);
+    oct_module_tensors(m, &n);
+    ck_assert_int_eq(n, 9 + 9 * 4 + 2); /* 9 convs, 9 norms, fc */
+    ck_assert(!oct_module_tensor(m, "layer1.0.downsample.0.weight"));
+    m = oct_zoo_new(ctx, "lenet", NULL);
+    has(m, lenet, sizeof lenet / sizeof *lenet);
+    oct_module_tensors(m, &n);
+    ck_assert_int_eq(n, 10);
+    m = oct_zoo_new(ctx, "resnet20", &(oct_zoo_opts){.channels = 1, .height = 28, .width = 28, .classes = 7});
+    ck_not_null(oct_module_tensor(m, "layer3.2.conv2.weight"));
+    ck_assert_int_eq(oct_module_tensor(m, "fc.weight")->shape.dim[0], 7);
+    m = oct_zoo_new(ctx, "lenet", &(oct_zoo_opts){.channels = 3, .height = 32, .width = 32});
+    ck_assert_int_eq(oct_module_tensor(m, "fc1.weight")->shape.dim[1], 16 * 6 * 6);
+    ck_assert(!oct_zoo_new(ctx, "vgg", NULL));
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "resnet20"));
+    ck_assert(!oct_zoo_new(ctx, "lenet", &(oct_zoo_opts){.height = 8}));
+    ck_assert_int_eq(oct_ctx_status(ctx), OCT_EUSAGE); /* the first failure is kept */
+    oct_close(ctx);
+}
+END_TEST
+
+static oct_module *linear(oct_ctx *ctx, int in, int out) { return oct_linear_new(ctx, &(oct_linear_opts){.in = in, .out = out}); }
+
+START_TEST(init_depends_on_seed_and_path_alone) {
+    float got[4][6];
+    for (int k = 0; k < 4; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .seed = k == 3 ? 9 : 5});
+        oct_module *top, *a, *b;
+        if (k % 2) { /* other order of construction */
+            b = linear(ctx, 3, 2), a = linear(ctx, 3, 2);
+            oct_module *first[2] = {a, b};
+            top = oct_sequential_new(ctx, first, 2);
+        } else {
+            a = linear(ctx, 3, 2), b = linear(ctx, 3, 2);
+            oct_module *first[2] = {a, b};
+            top = oct_sequential_new(ctx, first, 2);
+            oct_module *outer[1] = {top};
+            if (k == 2) top = oct_sequential_new(ctx, outer, 1); /* other path: other numbers */
+        }
+        ck_not_null(top);
+        memcpy(got[k], oct_f32(oct_module_tensor(a, "weight")), sizeof got[k]);
+        ck_assert(memcmp(got[k], oct_f32(oct_module_tensor(b, "weight")), sizeof got[k]) != 0);
+        for (int i = 0; i < 6; i++) ck_assert(fabsf(got[k][i]) <= 1.0f / sqrtf(3));
+        oct_close(ctx);
+    }
+    ck_assert(!memcmp(got[0], got[1], sizeof got[0]));
+    ck_assert(memcmp(got[0], got[2], sizeof got[0]) != 0);
+    ck_assert(memcmp(got[0], got[3], sizeof got[0]) != 0);
+}
+END_TEST
+
+static double spread(const oct_tensor *t) {
+    double sq = 0;
+    int64_t n = oct_tensor_count(t);
+    for (int64_t i = 0; i < n; i++) sq += (double)oct_f32(t)[i] * oct_f32(t)[i];
+    return sqrt(sq / (double)n);
+}
+
+START_TEST(schemes_have_their_variance) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *c = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 32, .out = 64, .kernel = 3});
+    oct_tensor *w = oct_module_tensor(c, "weight");
+    double in = 32 * 9, out = 64 * 9;
+    const struct {
+        const char *name;
+        double std;
+    } cases[] = {{"kaiming_uniform", 1 / sqrt(3 * in)}, {"kaiming_normal", sqrt(2 / out)}, {"xavier_uniform", sqrt(2 / (in + out))}, {"xavier_normal", sqrt(2 / (in + out))}};
+    for (int i = 0; i < 4; i++) {
+        ck_ok(oct_module_init(c, cases[i].name));
+        ck_assert_double_eq_tol(spread(w) / cases[i].std, 1.0, 0.02);
+    }
+    ck_fails(OCT_EUSAGE, "kaiming_normal", oct_module_init(c, "orthogonal"));
+    oct_close(ctx);
+}
+END_TEST
+
+static oct_var *skip_forward(void *self, oct_tape *t, oct_var *x) {
+    (void)t;
+    return oct_add(oct_apply(self, x), x);
+}
+
+START_TEST(paths_follow_the_tree) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *c = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 2, .kernel = 3, .pad = 1});
+    oct_module *inner = oct_sequential_new(ctx, &c, 1);
+    oct_module *top = oct_module_new(ctx, skip_forward, c); /* applies a grandchild */
+    ck_not_null(oct_module_add(top, "body", inner));
+    oct_net *net = oct_capture(top, OCT_SHAPE(4, 4, 2));
+    ck_not_null(net);
+    ck_assert_str_eq(net->graph->nodes[0].name, "body.0");
+    ck_assert_str_eq(net->graph->nodes[1].name, "add");
+    ck_not_null(oct_net_tensor(net, "body.0.weight"));
+    ck_assert_ptr_eq(oct_net_tensor(net, "body.0.weight"), oct_module_tensor(top, "body.0.weight"));
+    ck_assert(!oct_module_add(top, "body", oct_relu_new(ctx)));
+    ck_assert(!oct_module_add(top, "a.b", oct_relu_new(ctx)));
+    ck_assert(!oct_module_add(top, "again", c));
+    ck_assert(!oct_module_add(c, "loop", top));
+    ck_assert(!oct_module_add(top, "null", NULL));
+    ck_assert(!oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 4, .kernel = 3, .groups = 2}));
+    ck_assert(!oct_conv2d_new(ctx, NULL));
+    ck_assert(!oct_linear_new(ctx, &(oct_linear_opts){.in = 0, .out = 1}));
+    ck_assert(!oct_dropout_new(ctx, 1.0f));
+    ck_assert(!oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 0}));
+    oct_close(ctx);
+}
+END_TEST
+
+START_TEST(zoo_is_captured_and_learns) {
+    static const char *const models[] = {"lenet", "resnet8", "resnet20"};
+    for (int k = 0; k < 3; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+        int h = k ? 16 : 28, c = k ? 3 : 1;
+        oct_module *m = oct_zoo_new(ctx, models[k], &(oct_zoo_opts){.channels = c, .height = h, .width = h});
+        oct_net *net = oct_capture(m, OCT_SHAPE(h, h, c));
+        ck_not_null(net);
+        if (k) {
+            ck_assert_int_ge(oct_graph_find_node(net->graph, "layer2.0.downsample.0"), 0);
+            ck_assert_int_ge(oct_graph_find_node(net->graph, "layer1.0.add"), 0);
+        }
+        oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(4, h, h, c)), *y = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(4));
+        for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] = (float)((i * 37) % 101) / 101.0f;
+        for (int i = 0; i < 4; i++) oct_s32(y)[i] = i;
+        oct_tape *t = oct_tape_new(ctx);
+        double first = 0, last = 0;
+        for (int step = 0; step < 12; step++) {
+            oct_tape_begin(t, OCT_TRAIN);
+            oct_var *loss = oct_cross_entropy(oct_net_forward(net, oct_input(t, x)), y, NULL);
+            ck_assert_msg(loss != NULL, "%s", oct_error_message());
+            ck_ok(oct_backward(loss));
+            last = oct_f32(oct_var_value(loss))[0];
+            if (!step) first = last;
+            int32_t n;
+            const oct_named_tensor *p = oct_net_parameters(net, &n);
+            for (int32_t i = 0; i < n; i++) {
+                ck_assert_msg(p[i].tensor->grad != NULL, "%s got no gradient", p[i].name);
+                for (int64_t e = 0; e < oct_tensor_count(p[i].tensor); e++) {
+                    oct_f32(p[i].tensor)[e] -= 0.05f * oct_f32(p[i].tensor->grad)[e];
+                    oct_f32(p[i].tensor->grad)[e] = 0;
+                }
+            }
+        }
+        ck_assert_msg(last < first, "%s: loss %g to %g", models[k], first, last);
+        oct_close(ctx);
+    }
+}
+END_TEST
+
+OCT_TEST_MAIN("nn", zoo_has_torchvision_names, init_depends_on_seed_and_path_alone, schemes_have_their_variance, paths_follow_the_tree,
+              zoo_is_captured_and_learns)
