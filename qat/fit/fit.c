@@ -307,6 +307,7 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
 
 oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     if (!net || !train) return octi_fail(OCT_EUSAGE, "oct_fit", "an argument is NULL", NULL, NULL, NULL);
+    if (!net->class_count) OCT_TRY(oct_net_describe(net, train));
     training *t = octi_alloc(net->ctx, sizeof *t);
     if (!t) return oct_last_error()->code;
     *t = (training){.ctx = net->ctx, .net = net, .train = train, .last_save = seconds()};

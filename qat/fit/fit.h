@@ -113,6 +113,8 @@ OCT_API OCT_NODISCARD oct_status oct_fit(oct_net *net, oct_data *train, const oc
 
 /* ---- nets ---- */
 
+/** Give a net the set's description of the input and its classes: what oct_fit does for a net that has no classes yet. */
+OCT_API OCT_NODISCARD oct_status oct_net_describe(oct_net *net, const oct_data *data);
 /** A zoo model for a data set: captured, with the set's shape, classes and input description. NULL on failure. */
 OCT_API OCT_NODISCARD oct_net *oct_zoo_net(oct_ctx *ctx, const char *name, oct_data *data);
 /** A net from a path: a run's folder, or an int8 file. NULL on failure. */

@@ -8,16 +8,24 @@
 #include "src/arena.h"
 #include "src/mem.h"
 
+oct_status oct_net_describe(oct_net *net, const oct_data *data) {
+    if (!net || !data) return octi_fail(OCT_EUSAGE, "oct_net_describe", "an argument is NULL", NULL, NULL, NULL);
+    int32_t classes;
+    const oct_class *list = oct_data_classes(data, &classes);
+    OCT_TRY(oct_net_set_input(net, oct_data_input(data)));
+    return oct_net_set_classes(net, list, classes);
+}
+
 oct_net *oct_zoo_net(oct_ctx *ctx, const char *name, oct_data *data) {
     if (!ctx || !data) return NULL;
     const oct_input_desc *d = oct_data_input(data);
     int32_t classes;
-    const oct_class *list = oct_data_classes(data, &classes);
+    oct_data_classes(data, &classes);
     oct_module *m = oct_zoo_new(ctx, name, &(oct_zoo_opts){.channels = d->channels, .height = d->height, .width = d->width, .classes = classes});
     oct_net *net = oct_capture(m, OCT_SHAPE(d->height, d->width, d->channels));
     if (!net) return NULL;
     net->model = octi_arena_strdup(net->graph->arena, name);
-    if (net->model && oct_net_set_input(net, d) == OCT_OK && oct_net_set_classes(net, list, classes) == OCT_OK) return net;
+    if (net->model && oct_net_describe(net, data) == OCT_OK) return net;
     octi_ctx_failed(ctx);
     oct_net_free(net);
     return NULL;
