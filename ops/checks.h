@@ -21,6 +21,15 @@ typedef void (*octi_range_fn)(void *arg, int64_t begin, int64_t end);
 /** fn over [0, n) in pieces of at least `grain`. For work whose elements do not meet: no cut can change a bit. */
 void octi_for_range(oct_ctx *ctx, int64_t n, int64_t grain, octi_range_fn fn, void *arg);
 
+/** In front of a loop whose iterations touch only element i, in place or not: the compiler need not check for overlap. */
+#if defined(__clang__)
+#define OCTI_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define OCTI_IVDEP _Pragma("GCC ivdep")
+#else
+#define OCTI_IVDEP
+#endif
+
 /** Fold s partial results of `count` doubles along octi_fold_f32's tree; the result lands in the first. */
 void octi_fold_f64(double *partial, int s, int64_t count);
 

@@ -82,7 +82,7 @@ static void pass_slot(void *arg, int64_t slot) {
                 j->kernels->conv_f32(&(octk_conv_f32){
                     .x = image + g * j->from_group, .w = t->w + g * group_w, .bias = j->bias ? j->bias + g * j->panels * PANEL : NULL,
                     .pix = t->pix, .run = t->run, .out = t->out, .y = dst + g * j->to_group, .np = t->np, .runs = t->runs,
-                    .len = t->len, .o = (int32_t)j->to_group});
+                    .len = t->len, .o = (int32_t)j->to_group, .dense = j->classes == 1 && j->groups == 1});
         }
     }
 }
@@ -238,8 +238,9 @@ typedef struct grad_w_pass {
     int32_t *run;
     int64_t k, width; /* rows of a group's dw, its columns padded to panels */
     const float *x, *dy;
-    float *padded, *panel_dy; /* [slots]; panel_dy where dy's channels do not fill panels */
-    float *dw, *db;           /* [slots][groups][k][width], [slots][o] */
+    float *padded, *tail_dy; /* padded: [slots]; tail_dy: a copy of the batch's last dy with slack behind it */
+    int64_t tail_from;       /* first image of tail_dy */
+    float *dw, *db;          /* [slots][groups][k][width], [slots][groups][width] */
     int slots;
     const octk_table *kernels;
 } grad_w_pass;
@@ -247,32 +248,25 @@ typedef struct grad_w_pass {
 static void grad_w_slot(void *arg, int64_t slot) {
     const grad_w_pass *j = arg;
     const octi_conv *g = j->g;
-    int64_t from = octi_slot_begin(g->n, j->slots, (int)slot), to = octi_slot_begin(g->n, j->slots, (int)slot + 1), pq = g->p * g->q;
-    float *dw = j->dw + slot * g->groups * j->k * j->width, *db = j->db ? j->db + slot * g->o : NULL;
-    if (db) memset(db, 0, (size_t)g->o * sizeof *db);
+    int64_t from = octi_slot_begin(g->n, j->slots, (int)slot), to = octi_slot_begin(g->n, j->slots, (int)slot + 1), image_dy = g->p * g->q * g->o;
+    float *dw = j->dw + slot * g->groups * j->k * j->width, *db = j->db ? j->db + slot * g->groups * j->width : NULL;
     for (int64_t n = from; n < to; n++) {
-        const float *image = j->x + n * g->h * g->w * g->c, *dy = j->dy + n * pq * g->o;
+        const float *image = j->x + n * g->h * g->w * g->c, *dy = j->dy + n * image_dy;
         if (j->padded) {
             float *framed = j->padded + slot * frame_floats(&j->f);
             fill_frame(&j->f, image, framed);
             image = framed;
         }
-        for (int64_t grp = 0; grp < g->groups; grp++) {
-            const float *d = dy + grp * g->og;
-            int64_t pitch = g->o;
-            if (j->panel_dy) { /* the columns behind og stay zero */
-                float *t = j->panel_dy + slot * pq * j->width;
-                for (int64_t i = 0; i < pq; i++) memcpy(t + i * j->width, d + i * g->o, (size_t)g->og * sizeof *t);
-                d = t;
-                pitch = j->width;
-            }
+        /* Whole panels are read; where they reach beyond a pixel's channels the sums are dropped. Only at the end of the
+         * batch would that leave the tensor. */
+        if (j->tail_dy && n >= j->tail_from)
+            dy = j->tail_dy + (n - j->tail_from) * image_dy;
+        for (int64_t grp = 0; grp < g->groups; grp++)
             j->kernels->conv_grad_w_f32(&(octk_conv_grad_w_f32){
-                .x = image + grp * g->cg, .dy = d, .run = j->run, .dw = dw + grp * j->k * j->width,
-                .x_row = g->stride_h * j->f.cols * g->c, .x_pixel = g->stride_w * g->c, .dy_row = g->q * pitch, .dy_pixel = pitch,
-                .p = (int32_t)g->p, .q = (int32_t)g->q, .runs = j->runs, .len = j->len, .o = (int32_t)j->width, .add = n > from});
-        }
-        for (int64_t i = 0; db && i < pq; i++)
-            for (int64_t o = 0; o < g->o; o++) db[o] += dy[i * g->o + o];
+                .x = image + grp * g->cg, .dy = dy + grp * g->og, .run = j->run, .dw = dw + grp * j->k * j->width,
+                .db = db ? db + grp * j->width : NULL, .x_row = g->stride_h * j->f.cols * g->c, .x_pixel = g->stride_w * g->c,
+                .dy_row = g->q * g->o, .dy_pixel = g->o, .p = (int32_t)g->p, .q = (int32_t)g->q, .runs = j->runs, .len = j->len,
+                .o = (int32_t)j->width, .add = n > from});
     }
 }
 
@@ -285,10 +279,15 @@ oct_status octi_conv_direct_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi
     OCT_TRY(window_runs(scratch, g, &j.f, &j.runs, &j.len, &j.run));
     size_t count = (size_t)(g->groups * j.k * j.width);
     j.dw = octi_arena_alloc(scratch, count * (size_t)j.slots * sizeof(float));
-    j.db = db ? octi_arena_alloc(scratch, (size_t)(g->o * j.slots) * sizeof(float)) : NULL;
-    if (j.width != g->og)
-        j.panel_dy = octi_arena_calloc(scratch, (size_t)j.slots, (size_t)(g->p * g->q * j.width) * sizeof(float));
-    if (!j.dw || (db && !j.db) || (j.width != g->og && !j.panel_dy)) return oct_last_error()->code;
+    j.db = db ? octi_arena_alloc(scratch, (size_t)(g->groups * j.width * j.slots) * sizeof(float)) : NULL;
+    if (j.width != g->og) {
+        int64_t image = g->p * g->q * g->o, images = (PANEL + image - 1) / image;
+        if (images > g->n) images = g->n;
+        j.tail_from = g->n - images;
+        j.tail_dy = octi_arena_calloc(scratch, (size_t)(images * image + PANEL), sizeof(float));
+        if (j.tail_dy) memcpy(j.tail_dy, dy + j.tail_from * image, (size_t)(images * image) * sizeof(float));
+    }
+    if (!j.dw || (db && !j.db) || (j.width != g->og && !j.tail_dy)) return oct_last_error()->code;
     octi_threads *pool = octi_ctx_pool(ctx);
     octi_parallel_for(pool, j.slots, grad_w_slot, &j);
     octi_fold_f32(pool, j.dw, j.slots, (int64_t)count);
@@ -297,8 +296,8 @@ oct_status octi_conv_direct_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi
         for (int64_t k = 0; k < j.k; k++) dw[o * j.k + k] = from[k * j.width];
     }
     if (db) {
-        octi_fold_f32(pool, j.db, j.slots, g->o);
-        memcpy(db, j.db, (size_t)g->o * sizeof *db);
+        octi_fold_f32(pool, j.db, j.slots, g->groups * j.width);
+        for (int64_t o = 0; o < g->o; o++) db[o] = j.db[o / g->og * j.width + o % g->og];
     }
     return OCT_OK;
 }

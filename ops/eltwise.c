@@ -17,14 +17,18 @@ typedef struct flat_job {
 /* relu as (0 > x ? 0 : x): NaN stays NaN, so a diverged net is seen. */
 static void relu_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
-    for (int64_t i = from; i < to; i++) j->y[i] = 0.0f > j->a[i] ? 0.0f : j->a[i];
+    const float *x = j->a;
+    float *y = j->y;
+    OCTI_IVDEP for (int64_t i = from; i < to; i++) y[i] = 0.0f > x[i] ? 0.0f : x[i];
 }
 
 static void relu6_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
-    for (int64_t i = from; i < to; i++) {
-        float v = 0.0f > j->a[i] ? 0.0f : j->a[i];
-        j->y[i] = 6.0f < v ? 6.0f : v;
+    const float *x = j->a;
+    float *y = j->y;
+    OCTI_IVDEP for (int64_t i = from; i < to; i++) {
+        float v = 0.0f > x[i] ? 0.0f : x[i];
+        y[i] = 6.0f < v ? 6.0f : v;
     }
 }
 
@@ -35,12 +39,22 @@ static void copy_range(void *arg, int64_t from, int64_t to) {
 
 static void relu_grad_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
-    for (int64_t i = from; i < to; i++) j->y[i] = j->a[i] > 0.0f ? j->b[i] : 0.0f;
+    const float *y = j->a, *dy = j->b;
+    float *dx = j->y;
+    OCTI_IVDEP for (int64_t i = from; i < to; i++) {
+        float d = dy[i]; /* read in any case, so that the choice is a mask */
+        dx[i] = y[i] > 0.0f ? d : 0.0f;
+    }
 }
 
 static void relu6_grad_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
-    for (int64_t i = from; i < to; i++) j->y[i] = (j->a[i] > 0.0f) & (j->a[i] < 6.0f) ? j->b[i] : 0.0f;
+    const float *y = j->a, *dy = j->b;
+    float *dx = j->y;
+    OCTI_IVDEP for (int64_t i = from; i < to; i++) {
+        float d = dy[i], v = y[i] > 0.0f ? d : 0.0f;
+        dx[i] = y[i] < 6.0f ? v : 0.0f;
+    }
 }
 
 static const octi_range_fn act_forward[] = {copy_range, relu_range, relu6_range};
@@ -69,7 +83,9 @@ oct_status oct_act_grad(oct_ctx *ctx, oct_act act, const oct_tensor *y, const oc
 
 static void add_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
-    for (int64_t i = from; i < to; i++) j->y[i] = j->a[i] + j->b[i];
+    const float *a = j->a, *b = j->b;
+    float *y = j->y;
+    OCTI_IVDEP for (int64_t i = from; i < to; i++) y[i] = a[i] + b[i];
 }
 
 /** Over images: each row of an image plus the image's one row of b. */
@@ -79,7 +95,7 @@ static void add_broadcast_range(void *arg, int64_t from, int64_t to) {
         for (int64_t r = 0; r < j->rows; r++) {
             const float *a = j->a + (n * j->rows + r) * j->cols, *b = j->b + n * j->cols;
             float *y = j->y + (n * j->rows + r) * j->cols;
-            for (int64_t c = 0; c < j->cols; c++) y[c] = a[c] + b[c];
+            OCTI_IVDEP for (int64_t c = 0; c < j->cols; c++) y[c] = a[c] + b[c];
         }
 }
 
@@ -123,7 +139,9 @@ oct_status oct_add_grad_broadcast(oct_ctx *ctx, const oct_tensor *dy, oct_tensor
 
 static void accumulate_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
-    for (int64_t i = from; i < to; i++) j->y[i] += j->a[i];
+    const float *src = j->a;
+    float *dst = j->y;
+    OCTI_IVDEP for (int64_t i = from; i < to; i++) dst[i] += src[i];
 }
 
 oct_status oct_accumulate(oct_ctx *ctx, oct_tensor *dst, const oct_tensor *src) {

@@ -19,21 +19,23 @@ typedef void octk_gemm_f32_fn(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
 
 /** One image of a convolution without im2col. Output pixel i gathers K = runs * len floats: `runs` contiguous runs, run r
  *  at x + pix[i] + run[r]; w is packed [(o + 15) / 16][K][16] with zeros behind the last column.
- *  y[out[i] + j] = sum_k gathered[k] * w[..][k][j] (+ bias[j] where not NULL), j < o. */
+ *  y[out[i] + j] = sum_k gathered[k] * w[..][k][j] (+ bias[j] where not NULL), j < o. bias is padded to whole panels. */
 typedef struct octk_conv_f32 {
     const float *x, *w, *bias;
     const int32_t *pix, *run, *out;
     float *y;
     int32_t np, runs, len, o;
+    bool dense; /* out[i + 1] == out[i] + o: a pixel may be stored too wide, the next one repairs it */
 } octk_conv_f32;
 typedef void octk_conv_f32_fn(const octk_conv_f32 *a);
 
 /** One image of its weight gradient: dw[k * o + j] = sum over p, q of x[p * x_row + q * x_pixel + run + ..] * dy[p * dy_row +
- *  q * dy_pixel + j] (+ dw where add), k = run-major as above, pitches in floats, o a multiple of 16. */
+ *  q * dy_pixel + j] (+ dw where add), k = run-major as above, pitches in floats, o a multiple of 16: each pixel of dy must be
+ *  readable that far, whatever stands there. db[j] = sum of dy (+ db where add); may be NULL. */
 typedef struct octk_conv_grad_w_f32 {
     const float *x, *dy;
     const int32_t *run;
-    float *dw;
+    float *dw, *db;
     int64_t x_row, x_pixel, dy_row, dy_pixel;
     int32_t p, q, runs, len, o;
     bool add;

@@ -13,9 +13,13 @@ enum { L1_FLOATS = 6144 }; /* weights that stay in the first-level cache beside 
 #define PTR(i) const float *p##i = a[i] + run[0];
 #define NEXT(i) p##i = a[i] + run[0];
 
-/** c[i][0..16) = sum over runs (+ c where add). */
+#define BIAS(i)                                                                                                                   \
+    s##i = _mm256_add_ps(s##i, b0);                                                                                               \
+    r##i = _mm256_add_ps(r##i, b1);
+
+/** c[i][0..16) = sum over runs (+ c where add) (+ bias where not NULL), rows stored in order. */
 static __attribute__((noinline)) void pixels6(const float *const *a, const int32_t *run, int32_t runs, int64_t len, const float *b,
-                                              float *const *c, bool add) {
+                                              float *const *c, bool add, const float *bias) {
     TILE_REP6(TILE_DECL) TILE_REP6(PTR) int64_t k = 0;
     {
         TILE_B(b) TILE_REP6(TILE_MUL)
@@ -31,6 +35,9 @@ static __attribute__((noinline)) void pixels6(const float *const *a, const int32
         TILE_REP6(NEXT) k = 0;
     }
     if (add) { TILE_REP6(TILE_OLD) }
+    if (bias) {
+        TILE_B(bias) TILE_REP6(BIAS)
+    }
     TILE_REP6(TILE_PUT)
 }
 
@@ -38,9 +45,10 @@ static __attribute__((noinline)) void pixels6(const float *const *a, const int32
 #define HALF_MUL(i) s##i = _mm256_mul_ps(_mm256_broadcast_ss(TILE_A(i)), b0);
 #define HALF_MAC(i) s##i = _mm256_fmadd_ps(_mm256_broadcast_ss(TILE_A(i)), b0, s##i);
 #define HALF_OLD(i) s##i = _mm256_add_ps(s##i, _mm256_loadu_ps(c[i]));
+#define HALF_BIAS(i) s##i = _mm256_add_ps(s##i, b0);
 #define HALF_PUT(i) _mm256_storeu_ps(c[i], s##i);
 static __attribute__((noinline)) void pixels8(const float *const *a, const int32_t *run, int32_t runs, int64_t len, const float *b,
-                                              float *const *c, bool add) {
+                                              float *const *c, bool add, const float *bias) {
     TILE_REP8(HALF_DECL) TILE_REP8(PTR) int64_t k = 0;
     {
         __m256 b0 = _mm256_loadu_ps(b);
@@ -57,6 +65,10 @@ static __attribute__((noinline)) void pixels8(const float *const *a, const int32
         TILE_REP8(NEXT) k = 0;
     }
     if (add) { TILE_REP8(HALF_OLD) }
+    if (bias) {
+        __m256 b0 = _mm256_loadu_ps(bias);
+        TILE_REP8(HALF_BIAS)
+    }
     TILE_REP8(HALF_PUT)
 }
 #undef TILE_A
@@ -69,33 +81,28 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
     /* Large panels go through the pixels a few runs at a time, so that they stay in the first-level cache. */
     int32_t step = k * width > L1_FLOATS ? (int32_t)(L1_FLOATS / ((int64_t)a->len * width)) : a->runs;
     if (step < 1) step = 1;
-    float tile[96];
+    /* One narrow panel over dense pixels: full vectors are stored, and what spills over is repaired by the next pixels. */
+    const bool spill = a->dense && a->o <= width && step >= a->runs;
+    float tile[96] = {0};
     for (int32_t j0 = 0; j0 < a->o; j0 += 16) {
         const float *panel = a->w + (int64_t)(j0 / 16) * k * 16;
         const int32_t cols = a->o - j0 < width ? a->o - j0 : width;
         for (int32_t r0 = 0; r0 < a->runs; r0 += step) {
             const int32_t runs = a->runs - r0 < step ? a->runs - r0 : step;
-            const bool last = r0 + runs == a->runs;
+            const float *bias = a->bias && r0 + runs == a->runs ? a->bias + j0 : NULL;
             for (int32_t i0 = 0; i0 < a->np; i0 += rows) {
                 const float *src[8];
                 float *dst[8];
                 const int32_t n = a->np - i0 < rows ? a->np - i0 : rows;
-                const bool whole = n == rows && cols == width;
+                const bool whole = n == rows && (cols == width || (spill && (int64_t)(a->np - i0 - rows) * a->o >= width - cols));
                 for (int32_t i = 0; i < rows; i++) {
                     int32_t p = i0 + (i < n ? i : n - 1); /* missing rows repeat the last; their results are dropped */
                     src[i] = a->x + a->pix[p];
                     dst[i] = whole ? a->y + a->out[p] + j0 : tile + i * width;
                 }
-                (half ? pixels8 : pixels6)(src, a->run + r0, runs, a->len, panel + (int64_t)r0 * a->len * 16, dst, whole && r0 > 0);
-                for (int32_t i = 0; !whole && i < n; i++) {
-                    float *y = a->y + a->out[i0 + i] + j0;
-                    for (int32_t j = 0; j < cols; j++) y[j] = r0 > 0 ? tile[i * width + j] + y[j] : tile[i * width + j];
-                }
-                if (last && a->bias)
-                    for (int32_t i = 0; i < n; i++) {
-                        float *y = a->y + a->out[i0 + i] + j0;
-                        for (int32_t j = 0; j < cols; j++) y[j] += a->bias[j0 + j];
-                    }
+                for (int32_t i = 0; !whole && r0 > 0 && i < n; i++) memcpy(dst[i], a->y + a->out[i0 + i] + j0, (size_t)cols * sizeof(float));
+                (half ? pixels8 : pixels6)(src, a->run + r0, runs, a->len, panel + (int64_t)r0 * a->len * 16, dst, r0 > 0, bias);
+                for (int32_t i = 0; !whole && i < n; i++) memcpy(a->y + a->out[i0 + i] + j0, dst[i], (size_t)cols * sizeof(float));
             }
         }
     }
@@ -131,14 +138,37 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
     }
 OUTER_TILE(1) OUTER_TILE(2) OUTER_TILE(3) OUTER_TILE(4) OUTER_TILE(5) OUTER_TILE(6)
 
+/** Sums of 16 channels over pixels, in four chains. */
+static void bias_grad(const octk_conv_grad_w_f32 *a, int32_t j) {
+    __m256 s[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (int32_t p = 0; p < a->p; p++) {
+        const float *d = a->dy + p * a->dy_row + j;
+        for (int32_t q = 0; q < a->q; q++, d += a->dy_pixel) {
+            s[0] = _mm256_add_ps(s[0], _mm256_loadu_ps(d));
+            s[2] = _mm256_add_ps(s[2], _mm256_loadu_ps(d + 8));
+            if (++q == a->q) break;
+            d += a->dy_pixel;
+            s[1] = _mm256_add_ps(s[1], _mm256_loadu_ps(d));
+            s[3] = _mm256_add_ps(s[3], _mm256_loadu_ps(d + 8));
+        }
+    }
+    for (int h = 0; h < 2; h++) {
+        __m256 t = _mm256_add_ps(s[2 * h], s[2 * h + 1]);
+        float *db = a->db + j + 8 * h;
+        _mm256_storeu_ps(db, a->add ? _mm256_add_ps(t, _mm256_loadu_ps(db)) : t);
+    }
+}
+
 void octk_conv_grad_w_f32_avx2(const octk_conv_grad_w_f32 *a) {
     typedef void outer_fn(const octk_conv_grad_w_f32 *, const float *, const float *, float *);
     static outer_fn *const outer[7] = {NULL, outer1, outer2, outer3, outer4, outer5, outer6};
     const int32_t tiles = (a->len + 5) / 6; /* of even height: 16 = 6 + 5 + 5 keeps 10 accumulators busy */
-    for (int32_t j = 0; j < a->o; j += 16)
+    for (int32_t j = 0; j < a->o; j += 16) {
+        if (a->db) bias_grad(a, j);
         for (int32_t r = 0; r < a->runs; r++)
             for (int32_t t = 0; t < tiles; t++) {
                 int32_t from = (int32_t)((int64_t)a->len * t / tiles), to = (int32_t)((int64_t)a->len * (t + 1) / tiles);
                 outer[to - from](a, a->x + a->run[r] + from, a->dy + j, a->dw + ((int64_t)r * a->len + from) * a->o + j);
             }
+    }
 }

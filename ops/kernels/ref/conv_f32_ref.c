@@ -17,6 +17,12 @@ void octk_conv_f32_ref(const octk_conv_f32 *a) {
 }
 
 void octk_conv_grad_w_f32_ref(const octk_conv_grad_w_f32 *a) {
+    for (int32_t j = 0; a->db && j < a->o; j++) {
+        float sum = 0;
+        for (int32_t p = 0; p < a->p; p++)
+            for (int32_t q = 0; q < a->q; q++) sum += a->dy[p * a->dy_row + q * a->dy_pixel + j];
+        a->db[j] = a->add ? sum + a->db[j] : sum;
+    }
     for (int32_t r = 0; r < a->runs; r++)
         for (int32_t l = 0; l < a->len; l++) {
             float *dw = a->dw + ((int64_t)r * a->len + l) * a->o;
