@@ -7,17 +7,27 @@
 #include "ops/qrun.h"
 #include "src/net.h"
 
-enum { OCTI_MAX_INPUTS = 64 };
+enum { OCTI_MAX_INPUTS = 65 }; /* 64 members of a cat and their multipliers */
+
+/** A float convolution in the form of octk_conv_f32: a zero-bordered frame in scratch, weights packed. */
+typedef struct octi_fconv {
+    octk_conv_f32 kernel;
+    int64_t top, left, cols, cg, group_w, group_bias;
+    int32_t groups;
+    size_t frame_bytes;
+} octi_fconv;
 
 /** A float layer that was kept (design 4.12): octet's own f32 kernels, image by image, in one order, never BLAS. */
 typedef struct octi_fnode octi_fnode;
 typedef void octi_fnode_fn(const octi_fnode *f, const float *const *in, float *out, void *scratch);
 struct octi_fnode {
     octi_fnode_fn *run; /* one image */
+    oct_op_kind kind;
     oct_attrs a;
-    oct_shape x, y;     /* first input and output, batch in dim[0] */
-    const float *w, *b; /* parameters where the kind has them */
-    const float *factor, *shift; /* a batch norm: y = x * factor[c] + shift[c] */
+    oct_shape x, y; /* first input and output, batch in dim[0] */
+    const float *w, *b;
+    const octi_fconv *conv;
+    const float *mean, *factor, *shift; /* a batch norm: (v - mean) * factor + shift */
     int64_t image_in[OCTI_MAX_INPUTS], image_out; /* elements per image */
     int32_t nin;
     size_t scratch;

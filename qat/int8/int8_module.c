@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ops/ops.h"
 #include "src/mem.h"
 
 /* A value as an operand: constants by tensor, codes with their quantizer's scale and zero point. */
@@ -34,6 +35,18 @@ static oct_status check_value(const oct_value *v, const char *where) {
     return OCT_OK;
 }
 
+/* Attributes and shapes as every room judges them; what is stored must be what they give. */
+static oct_status check_shape(const oct_graph *g, const oct_node *n) {
+    const oct_value *in[OCTI_MAX_INPUTS + 1], *out = &g->values[n->out];
+    oct_dtype dtype;
+    oct_shape shape;
+    for (int32_t k = 0; k < n->nin; k++) in[k] = n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
+    OCT_TRY(oct_infer_shape(n->kind, &n->attr, in, n->nin, n->name, &dtype, &shape));
+    if (dtype == out->dtype && oct_shape_equal(&shape, &out->shape)) return OCT_OK;
+    return octi_fail(OCT_ESHAPE, n->name, "output", octi_fmt("%s %s", oct_dtype_name(dtype), oct_shape_text(&shape)),
+                     octi_fmt("%s %s", oct_dtype_name(out->dtype), oct_shape_text(&out->shape)), NULL);
+}
+
 static bool is_view(oct_op_kind k) { return k == OCT_OP_flatten || k == OCT_OP_reshape || k == OCT_OP_identity || k == OCT_OP_dropout; }
 
 oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node) {
@@ -53,6 +66,7 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
     }
     if (list[0] < 0) return octi_fail(OCT_EFORMAT, n->name, "input 0", "an activation", "a constant", NULL);
     OCT_TRY(check_value(&g->values[n->out], n->name));
+    OCT_TRY(check_shape(g, n));
     OCT_TRY(describe(g, &g->values[n->out], n->name, &out));
     *m = (octi_qmodule){.name = name, .kind = n->kind, .nin = n->nin, .in = list, .out = n->out, .is_float = floats, .view = is_view(n->kind)};
     if (floats) {
