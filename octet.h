@@ -15,7 +15,6 @@
 #include "autograd/optim/optim.h"
 #include "qat/infer/infer.h"
 #include "qat/qat.h"
-#include "qat/infer/infer.h"
 #include "qat/fit/fit.h"
 
 #endif

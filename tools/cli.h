@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ * tools/cli.h - what the command's files share: options, errors, output. Public headers only. */
+#ifndef OCT_TOOLS_CLI_H
+#define OCT_TOOLS_CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "octet.h"
+
+/* ---- options ---- */
+
+enum { OPT_FLAG, OPT_INT, OPT_REAL, OPT_TEXT };
+
+/** A value of each option; `set` says whether it was given. */
+typedef struct opt_value {
+    bool set;
+    long long i;
+    double d;
+    const char *s;
+} opt_value;
+
+typedef struct cli {
+    const char *command;
+    char **operands;
+    int operand_count;
+#define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, help) opt_value field;
+#include "tools/options.def"
+    oct_ctx *ctx; /* open while a command runs */
+    bool bar;     /* a progress bar may be drawn */
+    bool color;
+} cli;
+
+#define COMMAND(NAME, name, function, operands, least, most, text) int function(cli *c);
+#include "tools/commands.def"
+
+/** Parse; 0, or the exit code behind a message. *run is NULL where nothing is left to do (--help, --version). */
+int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c));
+/** Options that were given and are stored, as one JSON object (static buffer). */
+const char *cli_config_json(const cli *c);
+/** "1,2,3" into at most n floats; the number read, or -1 (message printed). */
+int cli_floats(const char *option, const char *text, float *out, int n);
+
+/* ---- errors ---- */
+
+/** "octet: where: what: expected E, got G (hint)" on stderr; returns 2. */
+int cli_usage(const char *where, const char *what, const char *expected, const char *got, const char *hint);
+/** The library's last failure on stderr; returns its exit code. */
+int cli_failed(void);
+/** The same for a status: 0 for OCT_OK. */
+int cli_status(oct_status s);
+/** Progress on stderr, unless --quiet. */
+void cli_note(const cli *c, const char *format, ...) OCT_PRINTF(2, 3);
+
+/* ---- output ---- */
+
+/** A JSON object on stdout, on one line. */
+typedef struct json {
+    FILE *f;
+    bool more;
+} json;
+json json_open(void);
+void json_string(json *j, const char *key, const char *v);
+/** Numbers that are NaN or infinite become null. */
+void json_number(json *j, const char *key, double v);
+void json_int(json *j, const char *key, long long v);
+void json_bool(json *j, const char *key, bool v);
+/** key: [ and ]; key NULL inside arrays; json_item opens an object in an array. */
+void json_array(json *j, const char *key);
+void json_array_end(json *j);
+void json_item(json *j);
+void json_item_end(json *j);
+void json_close(json *j);
+
+/* ---- data and models ---- */
+
+/** The data set of --data, or of `fallback`: part `split`; `like` gives classes and sizes (a net's), may be NULL. */
+oct_data *cli_data(cli *c, oct_split split, const oct_net *like);
+oct_split cli_split(const cli *c, oct_split otherwise, bool *ok);
+/** A run of the given stage; message and exit code otherwise. */
+oct_net *cli_load(cli *c, const char *path);
+/** A missing option that the command needs. */
+int cli_need(const char *option, const char *why);
+double cli_seconds(void);
+
+/* ---- signals ---- */
+
+/** From here on SIGINT and SIGTERM are remembered; the second one ends the process at once. */
+void cli_catch_signals(void);
+/** The signal, or 0. */
+int cli_signal(void);
+
+/* ---- shared by train, qat and demo ---- */
+
+typedef struct fit_view {
+    cli *c;
+    bool int8;   /* int8_accuracy in place of test_accuracy */
+    bool silent; /* demo: nothing on stdout */
+    double last_drawn;
+    oct_fit_report last;
+} fit_view;
+int cli_fit_progress(void *view, const oct_fit_report *r);
+/** Options of train and qat into oct_fit_opts; false behind a message. */
+bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val);
+/** Run it, and print the exit's reason. */
+int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v);
+
+#endif

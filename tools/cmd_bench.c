@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ * octet bench: images per second of a workload, as the median of blocks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cli.h"
+
+static const char *const modes[] = {"train-fp32", "train-qat", "infer-fp32", "infer-int8"};
+enum { TRAIN_FP32, TRAIN_QAT, INFER_FP32, INFER_INT8, MODES };
+
+typedef struct bench {
+    oct_ctx *ctx;
+    oct_net *net;
+    oct_tensor *x, *labels;
+    int64_t batch;
+    int mode;
+    oct_tape *tape;
+    oct_optim *optim;
+    oct_runner *run;
+} bench;
+
+/* Any fixed numbers do: arithmetic takes the same time for all of them. */
+static void fill(oct_tensor *x) {
+    uint32_t s = 1;
+    for (int64_t i = 0; i < oct_tensor_count(x); i++) {
+        s = s * 1664525u + 1013904223u;
+        oct_f32(x)[i] = (float)(s >> 8) / 16777216.0f * 2 - 1;
+    }
+}
+
+static oct_status step(bench *b) {
+    if (b->run) return oct_runner_run(b->run, b->x) ? OCT_OK : oct_last_error()->code;
+    oct_optim_zero_grad(b->optim);
+    oct_tape_begin(b->tape, OCT_TRAIN);
+    oct_var *loss = oct_cross_entropy(oct_net_forward(b->net, oct_input(b->tape, b->x)), b->labels, NULL);
+    oct_status s = oct_backward(loss);
+    return s == OCT_OK ? oct_optim_step(b->optim) : s;
+}
+
+static oct_status calibrate_on(bench *b) {
+    oct_tape *t = oct_tape_new(b->ctx);
+    oct_tape_begin(t, OCT_CALIBRATE);
+    oct_status s = oct_net_forward(b->net, oct_input(t, b->x)) ? OCT_OK : oct_last_error()->code;
+    oct_tape_free(t);
+    return s;
+}
+
+static oct_status set_up(bench *b, oct_net *float_or_any) {
+    b->net = float_or_any;
+    const oct_graph *g = b->net->graph;
+    oct_shape in = g->values[g->input].shape, out = g->values[g->output].shape;
+    in.dim[0] = b->batch;
+    b->x = oct_tensor_new(b->ctx, OCT_F32, in);
+    b->labels = oct_tensor_new(b->ctx, OCT_S32, OCT_SHAPE(b->batch));
+    if (!b->x || !b->labels) return oct_last_error()->code;
+    fill(b->x);
+    for (int64_t i = 0; i < b->batch; i++) oct_s32(b->labels)[i] = (int32_t)(i % out.dim[1]);
+    bool quant = b->mode == TRAIN_QAT || b->mode == INFER_INT8;
+    if (quant && b->net->stage < OCT_STAGE_PREPARED) {
+        if (!(b->net = oct_prepare(b->net, NULL))) return oct_last_error()->code;
+        oct_status s = calibrate_on(b);
+        if (s != OCT_OK) return s;
+    }
+    if (b->mode == INFER_INT8 && b->net->stage == OCT_STAGE_PREPARED && !(b->net = oct_convert(b->net, NULL))) return oct_last_error()->code;
+    if (b->mode == INFER_FP32 || b->mode == INFER_INT8) {
+        b->run = oct_runner_new(b->net, &(oct_runner_opts){.batch = b->batch});
+        return b->run ? OCT_OK : oct_last_error()->code;
+    }
+    int32_t n;
+    const oct_named_tensor *p = oct_net_parameters(b->net, &n);
+    b->tape = oct_tape_new(b->ctx);
+    b->optim = oct_optim_new(b->ctx, p, n, &(oct_optim_opts){.lr = 1e-4f, .momentum = 0.9f});
+    return b->tape && b->optim ? OCT_OK : oct_last_error()->code;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int measure(cli *c, const char *workload, oct_net *net, int mode) {
+    enum { BLOCKS = 9 };
+    double seconds[BLOCKS];
+    bench b = {.ctx = c->ctx, .mode = mode, .batch = c->batch.set ? c->batch.i : mode < INFER_FP32 ? 128 : 32};
+    if (set_up(&b, net) != OCT_OK) return cli_failed();
+    long long steps = 1;
+    double t = 0;
+    for (int warm = 0; warm < 3; warm++) {
+        double t0 = cli_seconds();
+        if (step(&b) != OCT_OK) return cli_failed();
+        t = cli_seconds() - t0;
+    }
+    while (t * (double)steps < 0.1 && steps < 100000) steps *= 2;
+    for (int k = 0; k < BLOCKS; k++) {
+        double t0 = cli_seconds();
+        for (long long i = 0; i < steps; i++)
+            if (step(&b) != OCT_OK) return cli_failed();
+        seconds[k] = cli_seconds() - t0;
+    }
+    qsort(seconds, BLOCKS, sizeof *seconds, by_value);
+    double per = seconds[BLOCKS / 2] / (double)(steps * b.batch);
+    if (c->json.set) {
+        json j = json_open();
+        json_string(&j, "workload", workload);
+        json_string(&j, "mode", modes[mode]);
+        json_int(&j, "batch", b.batch);
+        json_int(&j, "threads", oct_ctx_threads(c->ctx));
+        json_string(&j, "isa", oct_ctx_isa(c->ctx));
+        json_number(&j, "img_per_s", 1 / per);
+        json_number(&j, "us_per_img", per * 1e6);
+        json_close(&j);
+    } else {
+        printf("%-10s %-11s batch %-4lld threads %-3d %12.1f img/s %10.2f us/img  (fastest block %.2f, slowest %.2f)\n", workload, modes[mode],
+               (long long)b.batch, oct_ctx_threads(c->ctx), 1 / per, per * 1e6, seconds[0] / (double)(steps * b.batch) * 1e6,
+               seconds[BLOCKS - 1] / (double)(steps * b.batch) * 1e6);
+        fflush(stdout);
+    }
+    oct_runner_free(b.run);
+    oct_optim_free(b.optim);
+    oct_tape_free(b.tape);
+    return 0;
+}
+
+int cmd_bench(cli *c) {
+    static const char *const workloads[] = {"lenet", "resnet8", "resnet20"};
+    int only = -1, code = 0;
+    for (int m = 0; m < MODES && c->mode.set; m++)
+        if (!strcmp(modes[m], c->mode.s)) only = m;
+    if (c->mode.set && only < 0) return cli_usage("--mode", "unknown", "train-fp32, train-qat, infer-fp32 or infer-int8", c->mode.s, NULL);
+    bool known = !c->workload.set;
+    for (int w = 0; w < 3 && c->workload.set; w++) known |= !strcmp(workloads[w], c->workload.s);
+    if (!known) return cli_usage("--workload", "unknown", "lenet, resnet8 or resnet20", c->workload.s, NULL);
+    if (c->operand_count && c->workload.set) return cli_usage("--workload", "a file and a workload exclude each other", "one of them", NULL, NULL);
+    if (c->dry_run.set) return 0;
+    for (int w = 0; w < 3 && !code; w++) {
+        if (c->operand_count && w) break;
+        if (c->workload.set && strcmp(workloads[w], c->workload.s)) continue;
+        for (int m = 0; m < MODES && !code; m++) {
+            if (only >= 0 && m != only) continue;
+            oct_net *net;
+            if (c->operand_count) net = cli_load(c, c->operands[0]);
+            else {
+                oct_module *z = oct_zoo_new(c->ctx, workloads[w], NULL);
+                net = oct_capture(z, w ? OCT_SHAPE(32, 32, 3) : OCT_SHAPE(28, 28, 1));
+            }
+            if (!net) return cli_failed();
+            bool fits = net->stage == OCT_STAGE_INT8 ? m == INFER_INT8 : net->stage == OCT_STAGE_PREPARED ? m == TRAIN_QAT || m == INFER_INT8 : true;
+            if (fits) code = measure(c, c->operand_count ? c->operands[0] : workloads[w], net, m);
+            else if (only >= 0) return cli_usage(c->operands[0], "mode does not fit this model", "infer-int8", c->mode.s, NULL);
+        }
+    }
+    return code;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ * octet demo: the whole journey on one small data set. */
+#include <math.h>
+#include <string.h>
+
+#include "tools/cli.h"
+
+static double accuracy_of(oct_net *net, oct_data *data) {
+    oct_eval r;
+    if (oct_evaluate(net, data, NULL, &r) != OCT_OK) return -1;
+    double a = r.accuracy;
+    oct_eval_free(net->ctx, &r);
+    return a;
+}
+
+/* Microseconds per image at batch 1, the median-like best of several blocks. */
+static double us_of(oct_net *net) {
+    oct_runner *r = oct_runner_new(net, &(oct_runner_opts){.batch = 1});
+    const oct_graph *g = net->graph;
+    oct_shape s = g->values[g->input].shape;
+    s.dim[0] = 1;
+    oct_tensor *x = r ? oct_tensor_new(net->ctx, OCT_F32, s) : NULL;
+    double best = INFINITY;
+    for (int block = 0; x && block < 5; block++) {
+        double t0 = cli_seconds();
+        for (int i = 0; i < 50; i++)
+            if (!oct_runner_run(r, x)) return oct_tensor_unref(x), oct_runner_free(r), -1;
+        best = fmin(best, (cli_seconds() - t0) / 50 * 1e6);
+    }
+    oct_tensor_unref(x);
+    oct_runner_free(r);
+    return x ? best : -1;
+}
+
+static oct_status compare_all(oct_net *prepared, oct_net *int8, oct_data *data, oct_mismatch *m) {
+    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = 64, .input = &prepared->input});
+    oct_status s = l ? oct_loader_start(l, 0, 0) : oct_last_error()->code;
+    while (s == OCT_OK && m->codes < 50000000) {
+        oct_batch b;
+        bool done = false;
+        s = oct_loader_next(l, &b, &done);
+        if (s != OCT_OK || done) break;
+        s = oct_compare(prepared, int8, b.x, m);
+    }
+    oct_loader_free(l);
+    return s;
+}
+
+static int64_t float_bytes(const oct_net *net) {
+    int64_t n = 0;
+    for (int32_t i = 0; i < net->tensor_count; i++) n += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
+    return n;
+}
+
+int cmd_demo(cli *c) {
+    if (!c->data.set) c->data = (opt_value){.set = true, .s = "synth-digits"};
+    const char *dir = c->out.s;
+    char path[4096];
+    if (dir && oct_run_check(c->ctx, dir, false, c->force.set) != OCT_OK) return cli_failed();
+    oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, NULL), *test = train ? cli_data(c, OCT_SPLIT_TEST, NULL) : NULL;
+    const char *model = train && oct_data_input(train)->channels == 3 ? "resnet8" : "lenet";
+    oct_net *net = test ? oct_zoo_net(c->ctx, model, train) : NULL;
+    if (!net) return cli_failed();
+    cli_note(c, "demo: %s on %s, %lld images, test %lld, seed %llu, %d threads, %s", model, c->data.s, (long long)oct_data_count(train),
+             (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
+    if (c->dry_run.set) return 0;
+    fit_view v = {.c = c, .silent = true};
+
+    oct_fit_opts o = {.epochs = 3, .test = test};
+    int code = cli_fit(c, net, train, &o, &v);
+    if (code) return code;
+    double fp32 = v.last.test_accuracy;
+    cli_note(c, "fp32 %.4f", fp32);
+
+    oct_net *ptq = oct_prepare(net, NULL);
+    if (!ptq || oct_calibrate(ptq, train, 512) != OCT_OK) return cli_failed();
+    oct_net *ptq8 = oct_convert(ptq, NULL);
+    double ptq_accuracy = ptq8 ? accuracy_of(ptq8, test) : -1;
+    if (ptq_accuracy < 0) return cli_failed();
+    cli_note(c, "ptq  %.4f", ptq_accuracy);
+
+    o = (oct_fit_opts){.epochs = 1, .test = test, .run = dir, .force = c->force.set, .config = cli_config_json(c)};
+    v.int8 = true;
+    code = cli_fit(c, ptq, train, &o, &v); /* goes on from the calibrated ranges */
+    if (code) return code;
+    double qat_accuracy = accuracy_of(ptq, test); /* the simulation */
+    oct_convert_report r;
+    oct_net *int8 = oct_convert(ptq, &r);
+    double int8_accuracy = int8 ? accuracy_of(int8, test) : -1;
+    oct_mismatch m = {.codes = 0};
+    if (qat_accuracy < 0 || int8_accuracy < 0 || compare_all(ptq, int8, test, &m) != OCT_OK) return cli_failed();
+    if (dir) {
+        snprintf(path, sizeof path, "%s/model.oct8", dir);
+        if (oct_run_save_probe(ptq, dir, train, 64) != OCT_OK || oct_int8_save(int8, path) != OCT_OK) return cli_failed();
+        cli_note(c, "run and int8 model in %s", dir);
+    }
+    double fp32_us = us_of(net), int8_us = us_of(int8);
+    if (fp32_us < 0 || int8_us < 0) return cli_failed();
+    if (c->json.set) {
+        json j = json_open();
+        json_number(&j, "fp32_accuracy", fp32);
+        json_number(&j, "ptq_accuracy", ptq_accuracy);
+        json_number(&j, "qat_accuracy", qat_accuracy);
+        json_number(&j, "int8_accuracy", int8_accuracy);
+        json_int(&j, "mismatched_codes", m.mismatched);
+        json_int(&j, "fp32_bytes", float_bytes(net));
+        json_int(&j, "int8_bytes", r.bytes);
+        json_number(&j, "fp32_us", fp32_us);
+        json_number(&j, "int8_us", int8_us);
+        json_close(&j);
+    } else {
+        printf("%-22s %9s %9s %9s\n", "", "accuracy", "bytes", "us/image");
+        printf("%-22s %9.4f %9lld %9.1f\n", "fp32", fp32, (long long)float_bytes(net), fp32_us);
+        printf("%-22s %9.4f %9lld %9s\n", "int8 by PTQ", ptq_accuracy, (long long)r.bytes, "");
+        printf("%-22s %9.4f %9s %9s\n", "QAT, as trained", qat_accuracy, "", "");
+        printf("%-22s %9.4f %9lld %9.1f\n", "int8 by QAT", int8_accuracy, (long long)r.bytes, int8_us);
+        printf("%lld of %lld codes differ between training's simulation and the int8 model\n", (long long)m.mismatched, (long long)m.codes);
+    }
+    return m.mismatched ? 1 : 0;
+}

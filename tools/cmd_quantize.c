@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ * octet ptq, octet convert, octet verify. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tools/cli.h"
+
+int cmd_ptq(cli *c) {
+    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
+    if (!c->out.set) return cli_need("--out", "a folder for the run");
+    if (oct_run_check(c->ctx, c->out.s, false, c->force.set) != OCT_OK) return cli_failed();
+    oct_net *from = oct_run_load(c->ctx, c->operands[0], NULL);
+    if (!from) return cli_failed();
+    if (from->stage == OCT_STAGE_PREPARED) return cli_usage(c->operands[0], "run is prepared already", "a float run", NULL, NULL);
+    oct_net *net = oct_prepare(from, &(oct_qconfig){.target = c->target.s, .observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i});
+    oct_data *train = net ? cli_data(c, OCT_SPLIT_TRAIN, net) : NULL, *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
+    if (!train || !test) return cli_failed();
+    long long n = c->calib.set ? c->calib.i : 512;
+    cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0], net->target, n, (long long)oct_data_count(train), c->data.s);
+    if (c->dry_run.set) return 0;
+    oct_eval real, quant;
+    if (oct_calibrate(net, train, n) != OCT_OK || oct_evaluate(from, test, NULL, &real) != OCT_OK) return cli_failed();
+    oct_net *int8 = oct_convert(net, NULL); /* the real integer path */
+    if (!int8 || oct_evaluate(int8, test, NULL, &quant) != OCT_OK) return cli_failed();
+    if (oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK) return cli_failed();
+    if (oct_run_save_probe(net, c->out.s, train, 64) != OCT_OK) return cli_failed();
+    if (c->json.set) {
+        json j = json_open();
+        json_number(&j, "accuracy", quant.accuracy);
+        json_number(&j, "fp32_accuracy", real.accuracy);
+        json_close(&j);
+    } else
+        printf("accuracy %.4f  fp32_accuracy %.4f\n", quant.accuracy, real.accuracy);
+    return 0;
+}
+
+/* ---- convert ---- */
+
+/* The simulation against the int8 net on n images of data, adding to *m. */
+static oct_status compare_on(oct_net *prepared, const oct_net *int8, oct_data *data, oct_mismatch *m) {
+    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = &prepared->input});
+    if (!l) return oct_last_error()->code;
+    oct_status s = oct_loader_start(l, 0, 0);
+    while (s == OCT_OK) {
+        oct_batch b;
+        bool done = false;
+        s = oct_loader_next(l, &b, &done);
+        if (s != OCT_OK || done) break;
+        s = oct_compare(prepared, int8, b.x, m);
+    }
+    oct_loader_free(l);
+    return s;
+}
+
+static int report_mismatch(const oct_mismatch *m) {
+    if (!m->mismatched) return 0;
+    fprintf(stderr, "octet: %s: codes differ at element %lld: expected %d, got %d (%lld of %lld codes differ)\n", m->node, (long long)m->element,
+            m->expected, m->got, (long long)m->mismatched, (long long)m->codes);
+    return 1;
+}
+
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int cmd_convert(cli *c) {
+    if (!c->out.set) return cli_need("--out", "the int8 file, such as model.oct8");
+    if (same_file(c->operands[0], c->out.s)) return cli_usage("--out", "input and output are the same", "another path", c->out.s, NULL);
+    bool ok;
+    oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
+    if (!ok) return 2;
+    oct_net *net = oct_run_load(c->ctx, c->operands[0], NULL);
+    if (!net) return cli_failed();
+    if (net->stage != OCT_STAGE_PREPARED)
+        return cli_usage(c->operands[0], "run is not quantized", "the result of octet ptq or octet qat", NULL, NULL);
+    oct_convert_report r;
+    oct_mismatch m = {.codes = 0};
+    oct_net *int8 = oct_convert(net, &r);
+    if (!int8) return cli_failed();
+    oct_tensor *probe = oct_run_load_probe(c->ctx, c->operands[0]);
+    if (!probe && oct_last_error()->code != OCT_EIO) return cli_failed();
+    if (probe && oct_compare(net, int8, probe, &m) != OCT_OK) return cli_failed();
+    if (c->data.set) {
+        oct_data *d = cli_data(c, split, net);
+        if (!d || compare_on(net, int8, d, &m) != OCT_OK) return cli_failed();
+    }
+    if (!m.codes) cli_note(c, "octet: no probe in the run and no --data: nothing was compared");
+    oct_placement *rows;
+    int32_t count;
+    if (oct_net_placements(net, &rows, &count) == OCT_OK) {
+        for (int32_t i = 0; i < count; i++)
+            if (!rows[i].int8) cli_note(c, "float: %s (%s): %s", rows[i].name, rows[i].kind, rows[i].reason);
+        oct_placements_free(net, rows);
+    }
+    int code = report_mismatch(&m);
+    if (!code && !c->dry_run.set) code = cli_status(oct_int8_save(int8, c->out.s));
+    if (code > 1) return code;
+    if (c->json.set) {
+        json j = json_open();
+        json_int(&j, "mismatched_codes", m.mismatched);
+        json_int(&j, "layers_int8", r.layers_int8);
+        json_int(&j, "layers_float", r.layers_float);
+        json_int(&j, "bytes", r.bytes);
+        json_close(&j);
+    } else
+        printf("mismatched_codes %lld of %lld  layers_int8 %d  layers_float %d  bytes %lld\n", (long long)m.mismatched, (long long)m.codes,
+               r.layers_int8, r.layers_float, (long long)r.bytes);
+    return code;
+}
+
+/* ---- verify ---- */
+
+/* Two nets of any stages, node by node: codes, or float values where both are float. */
+static void compare_values(const char *node, const oct_tensor *a, const oct_tensor *b, oct_mismatch *m) {
+    int64_t n = oct_tensor_count(a);
+    size_t size = oct_dtype_size(a->dtype);
+    m->codes += n;
+    for (int64_t i = 0; i < n; i++) {
+        const char *p = (const char *)a->data + (size_t)i * size, *q = (const char *)b->data + (size_t)i * size;
+        if (!memcmp(p, q, size)) continue;
+        if (m->mismatched++) continue;
+        snprintf(m->node, sizeof m->node, "%s", node);
+        m->element = i;
+        m->expected = a->dtype == OCT_U8 ? *(const uint8_t *)p : 0;
+        m->got = b->dtype == OCT_U8 ? *(const uint8_t *)q : 0;
+    }
+}
+
+static oct_status compare_batch(oct_net *a, oct_runner *ra, oct_net *b, oct_runner *rb, const oct_tensor *x, oct_mismatch *m, int *common) {
+    const oct_tensor *ya = oct_runner_run(ra, x), *yb = oct_runner_run(rb, x);
+    if (!ya || !yb) return oct_last_error()->code;
+    *common = 0;
+    for (int32_t i = 0; i < a->graph->node_count; i++) {
+        const char *name = a->graph->nodes[i].name;
+        if (oct_graph_find_node(b->graph, name) < 0) continue;
+        const oct_tensor *p = oct_runner_value(ra, name, NULL, NULL), *q = oct_runner_value(rb, name, NULL, NULL);
+        if (!p || !q || p->dtype != q->dtype || oct_tensor_count(p) != oct_tensor_count(q)) continue;
+        compare_values(name, p, q, m);
+        ++*common;
+    }
+    return OCT_OK;
+}
+
+static oct_status compare_any(oct_net *a, oct_net *b, oct_data *data, oct_mismatch *m, int *common) {
+    oct_runner_opts o = {.batch = 32, .values = true};
+    oct_runner *ra = oct_runner_new(a, &o), *rb = oct_runner_new(b, &o);
+    oct_loader *l = ra && rb ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = &a->input}) : NULL;
+    oct_status s = l ? oct_loader_start(l, 0, 0) : oct_last_error()->code;
+    while (s == OCT_OK) {
+        oct_batch batch;
+        bool done = false;
+        s = oct_loader_next(l, &batch, &done);
+        if (s != OCT_OK || done) break;
+        s = compare_batch(a, ra, b, rb, batch.x, m, common);
+    }
+    oct_loader_free(l);
+    oct_runner_free(ra);
+    oct_runner_free(rb);
+    return s;
+}
+
+int cmd_verify(cli *c) {
+    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
+    bool ok;
+    oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
+    if (!ok) return 2;
+    oct_net *a = cli_load(c, c->operands[0]), *b = a ? cli_load(c, c->operands[1]) : NULL;
+    oct_data *data = b ? cli_data(c, split, a) : NULL;
+    if (!data) return cli_failed();
+    if (c->dry_run.set) return 0;
+    oct_mismatch m = {.codes = 0};
+    int common = 1;
+    oct_status s;
+    if (a->stage == OCT_STAGE_PREPARED && b->stage == OCT_STAGE_INT8) s = compare_on(a, b, data, &m);
+    else if (a->stage == OCT_STAGE_INT8 && b->stage == OCT_STAGE_PREPARED) s = compare_on(b, a, data, &m);
+    else s = compare_any(a, b, data, &m, &common);
+    if (s != OCT_OK) return cli_failed();
+    if (!common || !m.codes) return cli_usage(c->operands[1], "models have no value in common", "layers of the same names and kinds of values", NULL, NULL) + 1;
+    if (c->json.set) {
+        json j = json_open();
+        json_int(&j, "mismatched_codes", m.mismatched);
+        json_int(&j, "codes", m.codes);
+        if (m.mismatched) {
+            json_string(&j, "layer", m.node);
+            json_int(&j, "element", m.element);
+            json_int(&j, "expected", m.expected);
+            json_int(&j, "got", m.got);
+        }
+        json_close(&j);
+    } else
+        printf("mismatched_codes %lld of %lld\n", (long long)m.mismatched, (long long)m.codes);
+    return report_mismatch(&m);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ * octet train, octet qat. */
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cli.h"
+
+static void print_epoch(fit_view *v, const oct_fit_report *r) {
+    double accuracy = v->int8 ? r->int8_accuracy : r->test_accuracy;
+    const char *key = v->int8 ? "int8_accuracy" : "test_accuracy";
+    if (!v->c->json.set) {
+        printf("epoch %d/%d  lr %.3g  train_loss %.4f  train_accuracy %.4f", r->epoch, r->epochs, r->lr, r->train_loss, r->train_accuracy);
+        if (accuracy >= 0) printf("  %s %.4f", key, accuracy);
+        if (r->val_accuracy >= 0) printf("  val_accuracy %.4f", r->val_accuracy);
+        printf("  %.0f img/s\n", r->img_per_s);
+        fflush(stdout);
+        return;
+    }
+    json j = json_open();
+    json_int(&j, "epoch", r->epoch);
+    json_number(&j, "lr", r->lr);
+    json_number(&j, "train_loss", r->train_loss);
+    if (accuracy >= 0) json_number(&j, key, accuracy);
+    if (r->val_accuracy >= 0) json_number(&j, "val_accuracy", r->val_accuracy);
+    json_number(&j, "img_per_s", r->img_per_s);
+    if (r->final) json_bool(&j, "final", true);
+    json_close(&j);
+}
+
+int cli_fit_progress(void *view, const oct_fit_report *r) {
+    fit_view *v = view;
+    v->last = *r;
+    double now = cli_seconds();
+    if (r->resumed) cli_note(v->c, "resumed at step %lld", (long long)r->step - (r->epoch_end ? 0 : 1));
+    if (v->c->bar && !r->epoch_end && now - v->last_drawn > 0.1) {
+        int width = 30, full = (int)(r->step_in_epoch * width / (r->steps_per_epoch > 0 ? r->steps_per_epoch : 1));
+        fprintf(stderr, "\r%sepoch %d/%d%s [%.*s%.*s] %lld/%lld loss %.4f %.0f img/s ", v->c->color ? "\x1b[1m" : "", r->epoch, r->epochs,
+                v->c->color ? "\x1b[0m" : "", full, "##############################", width - full, "..............................",
+                (long long)r->step_in_epoch, (long long)r->steps_per_epoch, r->train_loss, r->img_per_s);
+        v->last_drawn = now;
+    }
+    if (r->epoch_end) {
+        if (v->c->bar) fprintf(stderr, "\r\x1b[K");
+        if (!v->silent) print_epoch(v, r);
+    }
+    return cli_signal();
+}
+
+bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val) {
+    *val = NULL;
+    *o = (oct_fit_opts){.epochs = (int)c->epochs.i,
+                        .batch = c->batch.i,
+                        .optimizer = c->optimizer.s,
+                        .lr = (float)c->lr.d,
+                        .momentum = c->momentum.set && c->momentum.d == 0 ? OCT_NONE : (float)c->momentum.d,
+                        .weight_decay = c->weight_decay.set && c->weight_decay.d == 0 ? OCT_NONE : (float)c->weight_decay.d,
+                        .clip_norm = (float)c->clip.d,
+                        .smoothing = (float)c->smoothing.d,
+                        .schedule = c->schedule.s,
+                        .warmup = (float)c->warmup.d,
+                        .augment = c->augment.s,
+                        .observe_until = c->observe_until.set && c->observe_until.d == 0 ? OCT_NONE : (float)c->observe_until.d,
+                        .batch_norm_until = c->bn_until.set && c->bn_until.d == 0 ? OCT_NONE : (float)c->bn_until.d,
+                        .patience = (int)c->patience.i,
+                        .run = c->out.s,
+                        .resume = c->resume.set,
+                        .force = c->force.set,
+                        .save_steps = c->save_steps.i,
+                        .config = cli_config_json(c)};
+    if (!c->val.set) return true;
+    char *end;
+    double share = strtod(c->val.s, &end);
+    if (!*end && share > 0 && share < 0.9) {
+        o->val_share = (float)share;
+        return true;
+    }
+    if (!*end) return cli_usage("--val", "share out of range", "above 0, below 0.9, or a SPEC", c->val.s, NULL), false;
+    *val = oct_data_open(c->ctx, c->val.s, &(oct_data_opts){.split = OCT_SPLIT_TRAIN});
+    o->val = *val;
+    return *val || (cli_failed(), false);
+}
+
+int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v) {
+    o->progress = cli_fit_progress;
+    o->progress_user = v;
+    cli_catch_signals();
+    oct_status s = oct_fit(net, train, o);
+    if (c->bar && s != OCT_OK) fprintf(stderr, "\n");
+    if (s == OCT_ESTOPPED) {
+        cli_note(c, "octet: stopped by signal %d, saved in %s (--resume goes on)", cli_signal(), o->run ? o->run : "nothing");
+        return 128 + cli_signal();
+    }
+    return cli_status(s);
+}
+
+/* ---- train ---- */
+
+static int override_input(cli *c, oct_net *net) {
+    oct_input_desc d = net->input;
+    if (c->div.set) d.div = (float)c->div.d;
+    const struct {
+        const opt_value *v;
+        const char *name;
+        float *to;
+    } lists[] = {{&c->mean, "--mean", d.mean}, {&c->std, "--std", d.std}};
+    for (int k = 0; k < 2; k++) {
+        if (!lists[k].v->set) continue;
+        int n = cli_floats(lists[k].name, lists[k].v->s, lists[k].to, d.channels);
+        if (n < 0) return 2;
+        if (n != d.channels && n != 1) return cli_usage(lists[k].name, "count of numbers", "one, or one per channel", lists[k].v->s, NULL);
+        for (int i = n; i < d.channels; i++) lists[k].to[i] = lists[k].to[0];
+    }
+    return cli_status(oct_net_set_input(net, &d));
+}
+
+static int freeze(cli *c, oct_net *net) {
+    char patterns[1024];
+    snprintf(patterns, sizeof patterns, "%s", c->freeze.s);
+    char *rest = NULL;
+    for (char *p = strtok_r(patterns, ",", &rest); p; p = strtok_r(NULL, ",", &rest)) {
+        int hits = 0;
+        for (int32_t i = 0; i < net->graph->value_count; i++) {
+            oct_value *v = &net->graph->values[i];
+            if (v->role != OCT_VALUE_PARAM || fnmatch(p, v->name, 0)) continue;
+            v->frozen = true;
+            hits++;
+        }
+        if (!hits) return cli_usage("--freeze", "pattern matches no parameter", "such as 'layer1.*'", p, "octet inspect RUN lists them");
+        cli_note(c, "freeze %s: %d parameters", p, hits);
+    }
+    return 0;
+}
+
+static oct_net *model_for(cli *c, oct_data *train) {
+    const char *m = c->model.s;
+    if (!strchr(m, '/') && !oct_run_is(m)) return oct_zoo_net(c->ctx, m, train);
+    oct_net *net = oct_run_load(c->ctx, m, NULL);
+    if (net && net->stage != OCT_STAGE_FLOAT) {
+        cli_usage(m, "run is quantized already", "a float run", NULL, "octet qat trains it on");
+        oct_clear_error();
+        return NULL;
+    }
+    return net;
+}
+
+int cmd_train(cli *c) {
+    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20 or a run");
+    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
+    if (!c->out.set) return cli_need("--out", "a folder for the run");
+    if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
+    oct_fit_opts o;
+    oct_data *val;
+    oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, NULL), *test = train ? cli_data(c, OCT_SPLIT_TEST, NULL) : NULL;
+    if (!train || !test) return cli_failed();
+    oct_clear_error();
+    oct_net *net = model_for(c, train);
+    if (!net) return oct_last_error()->code == OCT_OK ? 2 : cli_failed();
+    int code = override_input(c, net);
+    if (!code && c->freeze.set) code = freeze(c, net);
+    if (code || !cli_fit_opts(c, &o, &val)) return code ? code : 2;
+    o.test = test;
+    cli_note(c, "train %s on %s: %lld images, test %lld, seed %llu, %d threads, %s", c->model.s, c->data.s, (long long)oct_data_count(train),
+             (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
+    if (c->dry_run.set) return 0;
+    fit_view v = {.c = c};
+    return cli_fit(c, net, train, &o, &v);
+}
+
+/* ---- qat ---- */
+
+int cmd_qat(cli *c) {
+    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
+    if (!c->out.set) return cli_need("--out", "a folder for the run");
+    if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
+    oct_net *from = oct_run_load(c->ctx, c->operands[0], NULL);
+    if (!from) return cli_failed();
+    if (from->stage == OCT_STAGE_PREPARED && (c->target.set || c->observer.set || c->wbits.set || c->abits.set))
+        return cli_usage(c->operands[0], "run is prepared already", "no --target, --observer, --wbits, --abits", NULL, "start from the float run to change them");
+    oct_net *net = from->stage == OCT_STAGE_PREPARED
+                       ? from
+                       : oct_prepare(from, &(oct_qconfig){.target = c->target.s, .observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i});
+    if (!net) return cli_failed();
+    oct_fit_opts o;
+    oct_data *val;
+    oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, net), *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
+    if (!train || !test) return cli_failed();
+    if (!cli_fit_opts(c, &o, &val)) return 2;
+    o.test = test;
+    cli_note(c, "qat %s on %s: target %s, %lld images, test %lld, seed %llu, %d threads, %s", c->operands[0], c->data.s, net->target,
+             (long long)oct_data_count(train), (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
+    if (c->dry_run.set) return 0;
+    fit_view v = {.c = c, .int8 = true};
+    int code = cli_fit(c, net, train, &o, &v);
+    return code ? code : cli_status(oct_run_save_probe(net, c->out.s, train, 64));
+}

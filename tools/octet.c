@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ * octet: train, quantize and run small nets. Subcommands in cmd_*.c; options in options.def. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/cli.h"
+
+static void log_line(void *user, oct_log_level level, const char *line) {
+    const cli *c = user;
+    if (level <= OCT_LOG_WARN || (level == OCT_LOG_INFO && !c->quiet.set)) fprintf(stderr, "octet: %s\n", line);
+}
+
+int main(int argc, char **argv) {
+    static char *none[] = {"octet", NULL};
+    if (argc < 1) {
+        argc = 1;
+        argv = none;
+    }
+    cli c = {.command = ""};
+    int (*run)(cli * c) = NULL;
+    int code = cli_parse(&c, argc, argv, &run);
+    if (code || !run) return code || (fflush(stdout) | ferror(stdout)) ? (code ? code : 4) : 0;
+    c.bar = !c.quiet.set && isatty(2);
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    c.color = c.bar && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
+    c.ctx = oct_open(&(oct_opts){.seed = c.seed.set ? (uint64_t)c.seed.i : 0, .threads = c.threads.set ? (int)c.threads.i : 0, .log = log_line, .log_user = &c});
+    if (!c.ctx) return cli_failed();
+    code = run(&c);
+    if (fflush(stdout) || ferror(stdout)) {
+        fprintf(stderr, "octet: stdout: cannot write\n");
+        if (!code) code = 4;
+    }
+    oct_close(c.ctx);
+    return code;
+}
