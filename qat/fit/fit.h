@@ -167,10 +167,18 @@ OCT_API bool oct_run_is(const char *path);
 OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused);
 /** The reverse: every registered tensor. */
 OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const char *path);
-/** Keep the first n (at most 64) inputs of data, as the net sees them, as the run's probe. */
+/** Keep the first n (at most 64) inputs of data, as the net sees them, as the run's probe.npz: x f32 [n,C,H,W]. */
 OCT_API OCT_NODISCARD oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n);
-/** The probe: f32 [n,H,W,C], owned by the caller; NULL (recorded) where absent or damaged. */
+/** The probe: f32 [n,H,W,C], owned by the caller; NULL (recorded: OCT_EIO where absent, else OCT_EFORMAT). */
 OCT_API OCT_NODISCARD oct_tensor *oct_run_load_probe(oct_ctx *ctx, const char *dir);
+
+/* ---- arrays of NumPy ---- */
+
+/** Images "x" of an .npz for a net: float32 N,C,H,W (or N,K) taken as they are, u8 N,C,H,W are pixels and are normalized by
+ *  the net's input description (law 13). f32 [N,H,W,C], owned by the caller. NULL on failure; OCT_ESHAPE names the net's. */
+OCT_API OCT_NODISCARD oct_tensor *oct_npz_images(oct_net *net, const char *path);
+/** Write "y" (images as N,C,H,W) and, for codes (scale > 0), "scale" and "zero_point". */
+OCT_API OCT_NODISCARD oct_status oct_npz_save(oct_ctx *ctx, const char *path, const oct_tensor *y, float scale, int32_t zero_point);
 
 OCT_END_DECLS
 #endif
