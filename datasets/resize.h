@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * datasets/resize.h - Pillow's BILINEAR: a triangle filter as wide as the reduction (antialiased), 8-bit fixed point,
- * columns first, then rows. Byte-equal to Pillow (src/libImaging/Resample.c is the specification of the rounding). */
+ * columns first, then rows. Byte-equal to Pillow 11 (src/libImaging/Resample.c is the specification of the
+ * rounding); Pillow 13 takes the rows first in some shapes, which may differ by one level. */
 #ifndef OCT_DATASETS_RESIZE_H
 #define OCT_DATASETS_RESIZE_H
 

@@ -18,6 +18,7 @@ static const struct kind {
     {"synth-digits", false, octi_open_synth_digits}, {"synth-shapes", false, octi_open_synth_shapes},
     {"idx", true, octi_open_idx},                    {"cifar10", true, octi_open_cifar10},
     {"cifar100", true, octi_open_cifar100},          {"folder", true, octi_open_folder},
+    {"npz", true, octi_open_npz},
 };
 static const char known[] = "synth-digits, synth-shapes, idx:DIR, cifar10:DIR, cifar100:DIR, folder:DIR, npz:FILE";
 

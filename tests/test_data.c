@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT
+ * Data sets: every kind, its damage, and what its errors say. */
+#include "tests/oct_test.h"
+
+#include <math.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+#include "datasets/set.h"
+#include "src/format/npz.h"
+#include "src/mem.h"
+
+static oct_ctx *ctx;
+static char dir[] = "/tmp/octet-data-XXXXXX";
+
+static char *in_dir(const char *name) {
+    static char path[4][600];
+    static int k;
+    k = (k + 1) % 4;
+    snprintf(path[k], sizeof path[k], "%s/%s", dir, name);
+    return path[k];
+}
+static void save(const char *name, const void *bytes, size_t n) { ck_ok(octi_file_save(ctx, in_dir(name), bytes, n)); }
+static void save_gz(const char *name, const void *bytes, size_t n) {
+    gzFile f = gzopen(in_dir(name), "wb");
+    ck_assert_int_eq(gzwrite(f, bytes, (unsigned)n), (int)n);
+    gzclose(f);
+}
+static void make_dir(const char *name) { ck_assert_int_eq(mkdir(in_dir(name), 0777), 0); }
+static oct_data *open_set(const char *spec, oct_split split) { return oct_data_open(ctx, spec, &(oct_data_opts){.split = split, .root = dir}); }
+#define opens_not(want, text, spec)                                                                                    \
+    do {                                                                                                               \
+        oct_clear_error();                                                                                             \
+        ck_assert(open_set(spec, OCT_SPLIT_TRAIN) == NULL);                                                            \
+        ck_assert_msg(oct_last_error()->code == (want) && strstr(oct_error_message(), text), "%s", oct_error_message()); \
+    } while (0)
+
+/* ---- IDX ---- */
+
+static const uint8_t idx_images[] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 255};
+static const uint8_t idx_labels[] = {0, 0, 8, 1, 0, 0, 0, 2, 3, 0};
+
+START_TEST(idx_sets) {
+    make_dir("idx");
+    opens_not(OCT_EIO, "no IDX files", "idx:idx");
+    save("idx/train-images-idx3-ubyte", idx_images, sizeof idx_images);
+    opens_not(OCT_EIO, "train-labels-idx1-ubyte", "idx:idx");
+    save_gz("idx/train-labels-idx1-ubyte.gz", idx_labels, sizeof idx_labels);
+    oct_data *d = open_set("idx:idx", OCT_SPLIT_TEST); /* one part serves as either */
+    ck_not_null(d);
+    ck_assert_int_eq(oct_data_count(d), 2);
+    const oct_input_desc *in = oct_data_input(d);
+    ck_assert(in->channels == 1 && in->height == 3 && in->width == 2 && in->div == 255 && in->mean[0] == 0.1307f);
+    int32_t classes, label;
+    uint8_t px[6];
+    ck_assert_str_eq(oct_data_classes(d, &classes)[3].id, "3");
+    ck_assert_int_eq(classes, 4);
+    ck_ok(oct_data_get(d, 1, px, &label));
+    ck_assert(px[0] == 11 && px[5] == 255 && label == 0);
+    ck_fails(OCT_EUSAGE, "0 to 1", oct_data_get(d, 2, px, &label));
+    ck_assert_str_eq(oct_data_default_augment(d), "none");
+    oct_data_free(d);
+    const uint8_t test_labels[] = {0, 0, 8, 1, 0, 0, 0, 2, 7, 7};
+    save("idx/t10k-images-idx3-ubyte", idx_images, sizeof idx_images);
+    save("idx/t10k-labels-idx1-ubyte", test_labels, sizeof test_labels);
+    d = open_set("idx:idx", OCT_SPLIT_TRAIN); /* both parts know the same classes */
+    oct_data_classes(d, &classes);
+    ck_assert_int_eq(classes, 8);
+    oct_data_free(d);
+    oct_class few[2] = {{"a", "a"}, {"b", "b"}};
+    ck_assert(oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = dir, .classes = few, .class_count = 2}) == NULL);
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "more classes than the model"));
+    oct_input_desc other = {.channels = 1, .height = 28, .width = 28};
+    ck_assert(oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = dir, .input = &other}) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_ESHAPE);
+    save("idx/train-labels-idx1-ubyte", idx_labels, sizeof idx_labels - 1);
+    opens_not(OCT_EFORMAT, "train-labels-idx1-ubyte: data at offset 8: expected 2 bytes by the header, got 1", "idx:idx");
+    save("idx/train-labels-idx1-ubyte", "\0\0\x08\x01\0\0\0\x01\x05", 9);
+    opens_not(OCT_EFORMAT, "number of labels", "idx:idx");
+    unlink(in_dir("idx/train-labels-idx1-ubyte"));
+    save("idx/train-labels-idx1-ubyte.gz", "\x1f\x8b\x08 damaged", 12);
+    opens_not(OCT_EFORMAT, "gz", "idx:idx");
+}
+END_TEST
+
+START_TEST(idx_bytes) {
+    octi_idx x;
+    ck_ok(octi_idx_parse(idx_images, sizeof idx_images, "f", 3, &x));
+    for (size_t n = 0; n < sizeof idx_images; n++) ck_fails(OCT_EFORMAT, "f", octi_idx_parse(idx_images, n, "f", 3, &x));
+    const uint32_t values[] = {0, 1, 5, 0x7fffffff, 0x80000000, 0xffffffff, 0xffff, 0x10000};
+    for (size_t at = 0; at < 16; at += 4)
+        for (int v = 0; v < 8; v++) {
+            uint8_t b[sizeof idx_images];
+            memcpy(b, idx_images, sizeof b);
+            for (int i = 0; i < 4; i++) b[at + (size_t)i] = (uint8_t)(values[v] >> 8 * (3 - i));
+            if (memcmp(b, idx_images, sizeof b)) ck_fails(OCT_EFORMAT, "offset", octi_idx_parse(b, sizeof b, "f", 3, &x));
+        }
+}
+END_TEST
+
+START_TEST(mnist) {
+    const char *path = test_data("mnist");
+    if (!path) return;
+    char spec[1100];
+    snprintf(spec, sizeof spec, "idx:%s", path);
+    oct_data *d = open_set(spec, OCT_SPLIT_TEST);
+    ck_not_null(d);
+    ck_assert_int_eq(oct_data_count(d), 10000);
+    uint8_t px[784];
+    int32_t label, sum = 0;
+    ck_ok(oct_data_get(d, 0, px, &label));
+    for (int i = 0; i < 784; i++) sum += px[i];
+    ck_assert_int_eq(label, 7); /* the first test digit is a seven */
+    ck_assert_int_eq(sum, 18454);
+    oct_data_free(d);
+}
+END_TEST
+
+/* ---- CIFAR ---- */
+
+START_TEST(cifar_sets) {
+    static uint8_t rec[3 * 3073];
+    for (size_t i = 0; i < sizeof rec; i++) rec[i] = (uint8_t)(i * 13 >> 3);
+    rec[0] = 4, rec[3073] = 9, rec[2 * 3073] = 0;
+    make_dir("c10");
+    opens_not(OCT_EIO, "no CIFAR files", "cifar10:c10");
+    save("c10/data_batch_1.bin", rec, 2 * 3073);
+    save_gz("c10/data_batch_3.bin.gz", rec + 2 * 3073, 3073);
+    save("c10/batches.meta.txt", "plane\ncar\nbird\ncat\ndeer\r\ndog\nfrog\nhorse\nship\ntruck\n\n", 55);
+    oct_data *d = open_set("cifar10:c10", OCT_SPLIT_TRAIN);
+    ck_not_null(d);
+    ck_assert_int_eq(oct_data_count(d), 3);
+    uint8_t px[3072];
+    int32_t label, classes;
+    ck_ok(oct_data_get(d, 1, px, &label));
+    ck_assert_int_eq(label, 9);
+    ck_assert(px[0] == rec[3074] && px[1] == rec[3074 + 1024] && px[3 * 33 + 2] == rec[3074 + 2048 + 33]);
+    ck_assert_str_eq(oct_data_classes(d, &classes)[4].name, "deer");
+    ck_assert_str_eq(oct_data_default_augment(d), "crop4,flip");
+    oct_data_free(d);
+    rec[3073] = 10;
+    save("c10/data_batch_1.bin", rec, 2 * 3073);
+    opens_not(OCT_EFORMAT, "data_batch_1.bin: label of record 1 at offset 3073: expected 0 to 9, got 10", "cifar10:c10");
+    int32_t labels[3];
+    static uint8_t out[3 * 3072];
+    for (size_t n = 0; n < sizeof rec; n += n % 3073 > 3 && n % 3073 < 3070 ? 97 : 1)
+        if (n % 3073 || !n) ck_fails(OCT_EFORMAT, "record", octi_cifar_parse(rec, n, "f", 0, 10, out, labels));
+    make_dir("c100");
+    memset(rec, 0, 3074);
+    rec[1] = 99;
+    save("c100/train.bin", rec, 3074);
+    d = open_set("cifar100:c100", OCT_SPLIT_TRAIN);
+    ck_ok(oct_data_get(d, 0, px, &label));
+    ck_assert_int_eq(label, 99);
+    oct_data_free(d);
+}
+END_TEST
+
+/* The same pictures once as JPEG, decoded here, once as decoded by another decoder: a level or two apart. */
+START_TEST(cifar_sample_against_jpeg) {
+    const char *path = test_data("cifar10-bin-sample");
+    if (!path) return;
+    char bin[1100], line[300], file[1500];
+    snprintf(bin, sizeof bin, "cifar10:%s", path);
+    snprintf(file, sizeof file, "%s/manifest.tsv", path);
+    oct_data *d = open_set(bin, OCT_SPLIT_TRAIN);
+    ck_not_null(d);
+    ck_assert_int_eq(oct_data_count(d), 1000);
+    const char *jpg = test_data("cifar10-jpg");
+    if (!jpg) return oct_data_free(d);
+    FILE *f = fopen(file, "r");
+    ck_assert(f && fgets(line, sizeof line, f));
+    oct_input_desc in = octi_input_desc(OCTI_NORM_CIFAR, 3, 32, 32);
+    int most = 0, n = 0;
+    double sum = 0;
+    uint8_t a[3072], b[3072];
+    while (fgets(line, sizeof line, f) && !strncmp(line, "data_batch_1.bin\t", 17)) {
+        char name[200];
+        int32_t label;
+        ck_assert_int_eq(sscanf(line + 17, "%*d %199s", name), 1);
+        snprintf(file, sizeof file, "%s/%s", jpg, name);
+        ck_ok(oct_image_load(ctx, file, &in, a));
+        ck_ok(oct_data_get(d, n++, b, &label));
+        for (int i = 0; i < 3072; i++) {
+            int e = abs(a[i] - b[i]);
+            if (e > most) most = e;
+            sum += e;
+        }
+    }
+    fclose(f);
+    printf("JPEG against the other decoder: largest difference %d, mean %.4f of %d images\n", most, sum / n / 3072, n);
+    ck_assert_int_eq(n, 1000);
+    ck_assert_msg(sum / n / 3072 < 1.5, "mean difference %g", sum / n / 3072);
+    oct_data_free(d);
+}
+END_TEST
+
+/* ---- memory, functions, NPZ ---- */
+
+START_TEST(arrays_in_memory) {
+    const uint8_t nchw[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}; /* 1 x 3 x 2 x 2 */
+    const int32_t label = 2;
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(1, 3, 2, 2), nchw, &label, &(oct_array_opts){.nchw = true});
+    ck_not_null(d);
+    uint8_t px[12];
+    int32_t l, classes;
+    ck_ok(oct_data_get(d, 0, px, &l));
+    ck_assert(px[0] == 1 && px[1] == 5 && px[2] == 9 && px[11] == 12 && l == 2);
+    oct_data_classes(d, &classes);
+    ck_assert_int_eq(classes, 3);
+    oct_data_free(d);
+    const float f[2] = {0.5f, -1};
+    d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(2, 1, 1, 1), f, NULL, NULL);
+    float v;
+    ck_ok(oct_data_get(d, 1, &v, &l));
+    ck_assert(v == -1 && l == 0 && oct_data_input(d)->div == 1);
+    oct_data_free(d);
+    ck_assert(oct_data_from_memory(ctx, OCT_S32, OCT_SHAPE(1, 1, 1, 1), f, NULL, NULL) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_EDTYPE);
+    ck_assert(oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(1, 1), f, NULL, NULL) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_ESHAPE);
+    ck_assert(oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(1, 1, 1, 1), NULL, NULL, NULL) == NULL);
+    ck_assert(oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(1, 1, 1, 1), f, &label, &(oct_array_opts){.classes = 2}) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_EFORMAT);
+}
+END_TEST
+
+static oct_status count_up(void *user, int64_t i, void *image, int32_t *label) {
+    *(uint8_t *)image = (uint8_t)i;
+    *label = (int32_t)(i % 5);
+    return i == *(int64_t *)user ? octi_fail(OCT_EIO, "camera", "gone", NULL, NULL, NULL) : OCT_OK;
+}
+
+START_TEST(functions) {
+    int64_t broken = 7;
+    oct_input_desc in = {.channels = 1, .height = 1, .width = 1, .div = 10, .std = {1}};
+    oct_data *d = oct_data_from_source(ctx, &(oct_data_source){100, OCT_U8, count_up, &broken}, &in, 5);
+    ck_not_null(d);
+    uint8_t px;
+    int32_t l;
+    ck_ok(oct_data_get(d, 99, &px, &l));
+    ck_assert(px == 99 && l == 4 && oct_data_input(d)->div == 10);
+    ck_fails(OCT_EIO, "camera: gone", oct_data_get(d, 7, &px, &l));
+    for (int pass = 0; pass < 2; pass++) { /* the failure of the loader's thread reaches the caller, each time */
+        oct_loader *loader = oct_loader_new(d, &(oct_loader_opts){.batch = 4, .no_prefetch = pass});
+        oct_batch b;
+        bool done;
+        ck_ok(oct_loader_next(loader, &b, &done));
+        ck_assert(oct_f32(b.x)[3] == 0.3f);
+        ck_fails(OCT_EIO, "camera: gone", oct_loader_next(loader, &b, &done));
+        ck_fails(OCT_EIO, "camera: gone", oct_loader_next(loader, &b, &done));
+        broken = -1;
+        ck_ok(oct_loader_next(loader, &b, &done));
+        ck_assert(b.step == 1 && oct_f32(b.x)[3] == 0.7f);
+        broken = 7;
+        oct_loader_free(loader);
+    }
+    oct_data_free(d);
+    d = oct_data_from_source(ctx, &(oct_data_source){100, OCT_U8, count_up, &broken}, &in, 3);
+    ck_fails(OCT_EFORMAT, "label of sample 4", oct_data_get(d, 4, &px, &l));
+    oct_data_free(d);
+    ck_assert(oct_data_from_source(ctx, &(oct_data_source){100, OCT_U8, NULL, NULL}, &in, 3) == NULL);
+}
+END_TEST
+
+START_TEST(npz_sets) {
+    const float x[4] = {1, 2, 3, 4};
+    const int64_t y[2] = {0, 3};
+    const uint8_t t[2] = {5, 6}, bad[1] = {1};
+    octi_npz_array a[] = {{"x", OCT_F32, OCT_SHAPE(2, 2, 1, 1), x}, {"y", OCT_S64, OCT_SHAPE(2), y}, {"x_test", OCT_U8, OCT_SHAPE(1, 2, 1, 1), t}, {"y_test", OCT_U8, OCT_SHAPE(1), bad}};
+    ck_ok(octi_npz_write(ctx, in_dir("set.npz"), a, 4));
+    oct_data *d = open_set("npz:set.npz", OCT_SPLIT_TRAIN);
+    ck_not_null(d);
+    float v[2];
+    int32_t l, classes;
+    ck_ok(oct_data_get(d, 1, v, &l));
+    ck_assert(v[0] == 3 && v[1] == 4 && l == 3 && oct_data_dtype(d) == OCT_F32);
+    oct_data_free(d);
+    d = open_set("npz:set.npz", OCT_SPLIT_TEST);
+    uint8_t px[2];
+    ck_ok(oct_data_get(d, 0, px, &l));
+    oct_data_classes(d, &classes);
+    ck_assert(px[1] == 6 && l == 1 && classes == 4 && oct_data_input(d)->div == 255);
+    oct_data_free(d);
+    a[1].shape = OCT_SHAPE(1);
+    ck_ok(octi_npz_write(ctx, in_dir("set.npz"), a, 2));
+    opens_not(OCT_ESHAPE, "shape of the labels", "npz:set.npz");
+    a[1].name = "x";
+    ck_ok(octi_npz_write(ctx, in_dir("set.npz"), a + 1, 1));
+    opens_not(OCT_EDTYPE, "dtype of the images", "npz:set.npz");
+    save("set.npz", "no zip", 6);
+    opens_not(OCT_EFORMAT, "not a zip", "npz:set.npz");
+    opens_not(OCT_EIO, "No such", "npz:nothing.npz");
+}
+END_TEST
+
+/* ---- folders ---- */
+
+static void bmp(const char *name, int w, int h, uint8_t level) {
+    size_t pitch = ((size_t)w * 3 + 3) / 4 * 4, n = 54 + pitch * (size_t)h;
+    uint8_t *b = calloc(1, n);
+    memcpy(b, "BM", 2);
+    b[10] = 54, b[14] = 40, b[18] = (uint8_t)w, b[22] = (uint8_t)h, b[26] = 1, b[28] = 24;
+    memset(b + 54, level, n - 54);
+    save(name, b, n);
+    free(b);
+}
+
+START_TEST(folders) {
+    const char *dirs[] = {"f", "f/train", "f/train/cat", "f/train/ant", "f/val", "f/val/cat", "f/.hidden"};
+    opens_not(OCT_EIO, "No such", "folder:f");
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) make_dir(dirs[i]);
+    opens_not(OCT_EFORMAT, "no images", "folder:f");
+    bmp("f/train/cat/b.bmp", 4, 2, 50);
+    bmp("f/train/cat/a.png", 8, 8, 60); /* content counts, not the name */
+    bmp("f/train/ant/z.BMP", 6, 4, 70);
+    bmp("f/val/cat/v.bmp", 10, 10, 80);
+    save("f/train/ant/notes.txt", "x", 1);
+    save("f/classes.txt", "0\tant\tAnt of the wood\n1\tcat\tHouse cat\n", 40);
+    ck_assert_int_eq(mkfifo(in_dir("f/train/ant/pipe.jpg"), 0600), 0);
+    ck_assert_int_eq(symlink("/etc/passwd", in_dir("f/train/ant/out.jpg")), 0);
+    ck_assert_int_eq(symlink("z.BMP", in_dir("f/train/ant/zz.jpg")), 0);
+    oct_data *d = open_set("folder:f", OCT_SPLIT_TRAIN);
+    ck_not_null(d);
+    ck_assert_int_eq(oct_data_count(d), 4); /* z.BMP, zz.jpg, a.png, b.bmp */
+    const oct_input_desc *in = oct_data_input(d);
+    ck_assert(in->width == 6 && in->height == 4 && in->mean[0] == 0.4914f && in->channels == 3);
+    int32_t classes, l;
+    const oct_class *c = oct_data_classes(d, &classes);
+    ck_assert_int_eq(classes, 2);
+    ck_assert_str_eq(c[0].id, "ant");
+    ck_assert_str_eq(c[0].name, "Ant of the wood");
+    ck_assert_str_eq(c[1].name, "House cat");
+    uint8_t px[6 * 4 * 3];
+    for (int pass = 0; pass < 2; pass++) { /* decoded, then kept */
+        ck_ok(oct_data_get(d, 2, px, &l));
+        ck_assert(l == 1 && px[0] == 60);
+        ck_ok(oct_data_get(d, 3, px, &l));
+        ck_assert(l == 1 && px[71] == 50);
+    }
+    oct_data_free(d);
+    d = open_set("folder:f", OCT_SPLIT_TEST);
+    ck_assert_int_eq(oct_data_count(d), 1);
+    ck_assert_int_eq(oct_data_input(d)->width, 6); /* the training part's size */
+    ck_ok(oct_data_get(d, 0, px, &l));
+    ck_assert(l == 1 && px[0] == 80);
+    oct_data_free(d);
+    oct_class model[3] = {{"n1", "cat"}, {"n2", "dog"}, {"ant", "x"}};
+    oct_input_desc want = {.channels = 1, .resize = 100, .crop = 80};
+    oct_data_opts o = {.root = dir, .classes = model, .class_count = 3, .input = &want};
+    d = oct_data_open(ctx, "folder:f", &o);
+    ck_not_null(d);
+    ck_ok(oct_data_get(d, 3, (uint8_t[6400]){0}, &l));
+    ck_assert_int_eq(l, 0); /* by name */
+    in = oct_data_input(d);
+    ck_assert(in->width == 80 && in->channels == 1 && in->resize == 100 && fabsf(in->mean[0] - 0.449f) < 1e-3f);
+    oct_data_free(d);
+    o.class_count = 2;
+    ck_assert(oct_data_open(ctx, "folder:f", &o) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_EFORMAT);
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "f/train/ant"));
+    make_dir("f/val/dog");
+    ck_assert(open_set("folder:f", OCT_SPLIT_TEST) == NULL); /* no class of the training part */
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "f/val/dog"));
+    save("f/train/cat/c.jpg", "\xff\xd8\xff\xd9", 4);
+    d = open_set("folder:f", OCT_SPLIT_TRAIN);
+    ck_not_null(d);
+    ck_fails(OCT_EFORMAT, "train/cat/c.jpg", oct_data_get(d, 4, px, &l));
+    oct_loader *loader = oct_loader_new(d, &(oct_loader_opts){.batch = 3});
+    oct_batch b;
+    bool done;
+    ck_ok(oct_loader_next(loader, &b, &done));
+    ck_fails(OCT_EFORMAT, "train/cat/c.jpg", oct_loader_next(loader, &b, &done));
+    oct_loader_free(loader);
+    oct_data_free(d);
+}
+END_TEST
+
+/* ---- spec, synthetic sets, shares ---- */
+
+START_TEST(specs) {
+    opens_not(OCT_EUSAGE, "synth-digits, synth-shapes, idx:DIR", "mnist");
+    opens_not(OCT_EUSAGE, "needs a path", "idx");
+    opens_not(OCT_EUSAGE, "needs a path", "idx:");
+    opens_not(OCT_EUSAGE, "takes no path", "synth-digits:x");
+    opens_not(OCT_EUSAGE, "unknown kind", "");
+    ck_assert(oct_data_open(ctx, NULL, NULL) == NULL && oct_data_open(NULL, "idx:x", NULL) == NULL);
+    setenv("OCTET_DATA", dir, 1);
+    oct_data *d = oct_data_open(ctx, "cifar100:c100", NULL);
+    ck_not_null(d);
+    oct_data_free(d);
+    unsetenv("OCTET_DATA");
+}
+END_TEST
+
+static uint32_t crc_of_set(oct_data *d, int64_t n) {
+    static uint8_t px[3072];
+    uint32_t crc = 0;
+    int32_t label;
+    const oct_input_desc *in = oct_data_input(d);
+    for (int64_t i = 0; i < n; i++) {
+        ck_ok(oct_data_get(d, i, px, &label));
+        ck_assert_int_eq(label, i % 10);
+        crc = (uint32_t)crc32(crc, px, (uInt)(in->channels * in->height * in->width));
+    }
+    return crc;
+}
+
+START_TEST(synthetic_sets) {
+    /* the first 200 images of each; a change of these numbers changes every result on the built-in data */
+    const struct { const char *spec; uint32_t train, test; } row[] = {{"synth-digits", 0xcbaf2839, 0xe931392a}, {"synth-shapes", 0x8b989ec6, 0xf3adf31a}};
+    for (int k = 0; k < 2; k++) {
+        oct_data_opts o = {.limit = 200};
+        oct_data *d = oct_data_open(ctx, row[k].spec, &o);
+        ck_not_null(d);
+        ck_assert_int_eq(oct_data_count(d), 200);
+        uint32_t train = crc_of_set(d, 200);
+        oct_data_free(d);
+        oct_ctx *serial = oct_open(&(oct_opts){.threads = 1});
+        d = oct_data_open(serial, row[k].spec, &o);
+        ck_assert_uint_eq(crc_of_set(d, 200), train);
+        oct_close(serial);
+        o.seed = 2;
+        d = oct_data_open(ctx, row[k].spec, &o);
+        ck_assert_uint_ne(crc_of_set(d, 200), train);
+        oct_data_free(d);
+        o = (oct_data_opts){.limit = 200, .split = OCT_SPLIT_TEST};
+        d = oct_data_open(ctx, row[k].spec, &o);
+        uint32_t test = crc_of_set(d, 200);
+        ck_assert_uint_ne(test, train);
+        oct_data_free(d);
+        ck_assert_msg(train == row[k].train && test == row[k].test, "%s: train 0x%08x test 0x%08x", row[k].spec, train, test);
+    }
+}
+END_TEST
+
+START_TEST(shares) {
+    oct_data *d = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 100});
+    oct_data *a = oct_data_share(d, 0.2, 5, true), *b = oct_data_share(d, 0.2, 5, false);
+    ck_assert(oct_data_count(a) == 20 && oct_data_count(b) == 80);
+    uint8_t px[784], all[100][784];
+    int32_t l, found = 0;
+    for (int i = 0; i < 100; i++) ck_ok(oct_data_get(d, i, all[i], &l));
+    for (int i = 0; i < 100; i++) {
+        ck_ok(oct_data_get(i < 20 ? a : b, i < 20 ? i : i - 20, px, &l));
+        for (int k = 0; k < 100; k++) found += !memcmp(px, all[k], 784);
+    }
+    ck_assert_int_eq(found, 100); /* each once */
+    ck_assert(oct_data_share(d, 0, 5, true) == NULL && oct_data_share(d, 1, 5, true) == NULL && oct_data_share(d, NAN, 5, true) == NULL);
+    ck_assert(oct_data_share(NULL, 0.5, 5, true) == NULL);
+    oct_data_free(a);
+    oct_data_free(b);
+    oct_data_free(d);
+}
+END_TEST
+
+START_TEST(limits) {
+    oct_ctx *small = oct_open(&(oct_opts){.threads = 1, .max_bytes = 1 << 20});
+    ck_assert(oct_data_open(small, "synth-digits", NULL) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
+    ck_assert_int_eq(oct_ctx_status(small), OCT_ELIMIT);
+    ck_assert_uint_lt(oct_ctx_memory(small).bytes, 2000);
+    oct_close(small);
+    static uint8_t zeros[1 << 20];
+    make_dir("bomb");
+    save_gz("bomb/train-images-idx3-ubyte.gz", zeros, sizeof zeros);
+    ck_assert(oct_data_open(ctx, "idx:bomb", &(oct_data_opts){.root = dir, .max_decoded_bytes = 100000}) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
+}
+END_TEST
+
+START_TEST(setup) {
+    ck_not_null(ctx = oct_open(&(oct_opts){.threads = 2}));
+    ck_assert(mkdtemp(dir) != NULL);
+}
+END_TEST
+START_TEST(teardown) {
+    char cmd[200];
+    sprintf(cmd, "rm -rf %s", dir);
+    ck_assert_int_eq(system(cmd), 0);
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("data", setup, idx_sets, idx_bytes, mnist, cifar_sets, cifar_sample_against_jpeg, arrays_in_memory, functions, npz_sets,
+              folders, specs, synthetic_sets, shares, limits, teardown)
