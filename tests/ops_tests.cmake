@@ -1,4 +1,5 @@
 # f32
+octet_test(test_ops_golden)
 octet_test(test_ops_shapes)
 octet_test(test_ops_kernels)
 octet_test(test_ops_grad)
