@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Batch norm over the last axis. A slot of the batch is read in chunks that fit the first-level cache: sums of a chunk in
- * float, merged in double (Chan, Golub, LeVeque 1979), slots then along the one binary tree. */
+ * float, around a value near the mean, merged in double (Chan, Golub, LeVeque 1979), slots then along the one binary tree. */
 #include <math.h>
 #include <string.h>
 
@@ -16,7 +16,7 @@ typedef struct bn_job {
     int64_t n, rows, c; /* samples, rows of c values in a sample, channels */
     int slots;
     double *sum;        /* [slots][2 * c]: mean and M2, or sums of dy and dy * (x - mean) */
-    float *chunk;       /* [slots][2 * c]: sums of a chunk */
+    float *chunk;       /* [slots][3 * c]: sums of a chunk */
     const float *mean;  /* [c] */
     const float *a, *b; /* [c]: factors of the pass over elements */
     const float *k;
@@ -40,24 +40,23 @@ static void stats_slot(void *arg, int64_t slot) {
     int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->rows, to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->rows;
     int64_t step = chunk_rows(j->c), c = j->c;
     double *mean = j->sum + slot * 2 * c, *m2 = mean + c;
-    float *s = j->chunk + slot * 2 * c, *mid = s + c;
+    float *s = j->chunk + slot * 3 * c, *q = s + c, *mid = q + c;
     memset(mean, 0, (size_t)(2 * c) * sizeof *mean);
     for (int64_t r = from; r < to; r += step) {
         int64_t rows = to - r < step ? to - r : step;
         const float *x = j->x + r * c;
-        j->kernels->column_sums_f32(rows, c, x, s);
-        for (int64_t i = 0; i < c; i++) mid[i] = s[i] / (float)rows;
-        /* The squares are taken around mid, which is a float near the mean; the rest is corrected in double. */
+        /* Moments are taken around a float near the mean: of the first chunk its own rough mean, then the mean so far. */
+        if (r == from) {
+            j->kernels->column_sums_f32(rows, c, x, s);
+            for (int64_t i = 0; i < c; i++) mid[i] = s[i] / (float)rows;
+        } else
+            for (int64_t i = 0; i < c; i++) mid[i] = (float)mean[i];
+        j->kernels->column_moments_f32(rows, c, x, mid, s, q);
         double na = (double)(r - from), nb = (double)rows;
-        float *q = s;
         for (int64_t i = 0; i < c; i++) {
-            double mb = (double)s[i] / nb, d = mb - mean[i], n = na + nb;
-            double off = mb - (double)mid[i];
-            mean[i] += d * (nb / n);
-            m2[i] += d * d * (na * (nb / n)) - nb * off * off;
+            double off = (double)s[i] / nb;
+            merge(na, &mean[i], &m2[i], nb, (double)mid[i] + off, (double)q[i] - (double)s[i] * off);
         }
-        j->kernels->column_squares_f32(rows, c, x, mid, q);
-        for (int64_t i = 0; i < c; i++) m2[i] += (double)q[i];
     }
 }
 
@@ -84,7 +83,7 @@ static bn_job job_of(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y, octi_aren
     j.slots = octi_slots(j.n);
     if (sums) {
         j.sum = octi_arena_alloc(scratch, (size_t)j.slots * 2 * (size_t)j.c * sizeof(double));
-        j.chunk = octi_arena_alloc(scratch, (size_t)j.slots * 2 * (size_t)j.c * sizeof(float));
+        j.chunk = octi_arena_alloc(scratch, (size_t)j.slots * 3 * (size_t)j.c * sizeof(float));
     }
     return j;
 }
@@ -169,7 +168,7 @@ static void grad_sums_slot(void *arg, int64_t slot) {
     int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->rows, to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->rows;
     int64_t step = chunk_rows(j->c), c = j->c;
     double *sum = j->sum + slot * 2 * c;
-    float *s = j->chunk + slot * 2 * c;
+    float *s = j->chunk + slot * 3 * c;
     memset(sum, 0, (size_t)(2 * c) * sizeof *sum);
     for (int64_t r = from; r < to; r += step) {
         int64_t rows = to - r < step ? to - r : step;

@@ -198,9 +198,6 @@ static oct_status pool_shape(job *j) {
     const int64_t *x = j->in[0]->shape.dim;
     OCT_TRY(window_side(j, 0, x[1], 1, &p));
     OCT_TRY(window_side(j, 1, x[2], 1, &q));
-    /* A last window that begins in the far padding would be empty: (P - 1) * stride < H + top. */
-    if ((p - 1) * a->stride[0] >= x[1] + a->pads[0] || (q - 1) * a->stride[1] >= x[2] + a->pads[1])
-        return bad_attr(j, "a pooling window lies in the padding alone", NULL, NULL);
     j->dtype = j->in[0]->dtype;
     j->shape = OCT_SHAPE(x[0], p, q, x[3]);
     return OCT_OK;

@@ -44,8 +44,8 @@ typedef void octk_conv_grad_w_f32_fn(const octk_conv_grad_w_f32 *a);
 
 /* Batch norm over [rows, c]: sums over rows, in float; rows are few enough for that. Every level adds rows in order. */
 typedef void octk_column_sums_f32_fn(int64_t rows, int64_t c, const float *x, float *sum);
-/** sum[c] = sum of (x - mid)^2. */
-typedef void octk_column_squares_f32_fn(int64_t rows, int64_t c, const float *x, const float *mid, float *sum);
+/** s[c] = sum of x - mid, q[c] = sum of (x - mid)^2. */
+typedef void octk_column_moments_f32_fn(int64_t rows, int64_t c, const float *x, const float *mid, float *s, float *q);
 /** y = (x - mean) * a + b. y may be x. */
 typedef void octk_normalize_f32_fn(int64_t rows, int64_t c, const float *x, const float *mean, const float *a, const float *b, float *y);
 /** s0[c] = sum of dy, s1[c] = sum of dy * (x - mean). */

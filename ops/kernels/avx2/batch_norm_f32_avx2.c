@@ -24,22 +24,31 @@ void octk_column_sums_f32_avx2(int64_t rows, int64_t c, const float *x, float *s
     }
 }
 
-void octk_column_squares_f32_avx2(int64_t rows, int64_t c, const float *x, const float *mid, float *sum) {
+void octk_column_moments_f32_avx2(int64_t rows, int64_t c, const float *x, const float *mid, float *s, float *q) {
     int64_t i = 0;
     for (; i + 16 <= c; i += 16) {
-        __m256 a = _mm256_setzero_ps(), b = a, m = LOAD(mid + i), n = LOAD(mid + i + 8);
+        __m256 s0 = _mm256_setzero_ps(), s1 = s0, q0 = s0, q1 = s0, m0 = LOAD(mid + i), m1 = LOAD(mid + i + 8);
         for (int64_t r = 0; r < rows; r++) {
-            __m256 d = _mm256_sub_ps(LOAD(x + r * c + i), m), e = _mm256_sub_ps(LOAD(x + r * c + i + 8), n);
-            a = _mm256_add_ps(a, _mm256_mul_ps(d, d));
-            b = _mm256_add_ps(b, _mm256_mul_ps(e, e));
+            __m256 d = _mm256_sub_ps(LOAD(x + r * c + i), m0), e = _mm256_sub_ps(LOAD(x + r * c + i + 8), m1);
+            s0 = _mm256_add_ps(s0, d);
+            s1 = _mm256_add_ps(s1, e);
+            q0 = _mm256_add_ps(q0, _mm256_mul_ps(d, d));
+            q1 = _mm256_add_ps(q1, _mm256_mul_ps(e, e));
         }
-        _mm256_storeu_ps(sum + i, a);
-        _mm256_storeu_ps(sum + i + 8, b);
+        _mm256_storeu_ps(s + i, s0);
+        _mm256_storeu_ps(s + i + 8, s1);
+        _mm256_storeu_ps(q + i, q0);
+        _mm256_storeu_ps(q + i + 8, q1);
     }
     for (; i < c; i++) {
-        float a = 0;
-        for (int64_t r = 0; r < rows; r++) a += (x[r * c + i] - mid[i]) * (x[r * c + i] - mid[i]);
-        sum[i] = a;
+        float a = 0, b = 0;
+        for (int64_t r = 0; r < rows; r++) {
+            float d = x[r * c + i] - mid[i];
+            a += d;
+            b += d * d;
+        }
+        s[i] = a;
+        q[i] = b;
     }
 }
 

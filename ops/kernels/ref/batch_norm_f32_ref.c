@@ -8,12 +8,13 @@ void octk_column_sums_f32_ref(int64_t rows, int64_t c, const float *x, float *su
         for (int64_t i = 0; i < c; i++) sum[i] += x[i];
 }
 
-void octk_column_squares_f32_ref(int64_t rows, int64_t c, const float *x, const float *mid, float *sum) {
-    for (int64_t i = 0; i < c; i++) sum[i] = 0;
+void octk_column_moments_f32_ref(int64_t rows, int64_t c, const float *x, const float *mid, float *s, float *q) {
+    for (int64_t i = 0; i < c; i++) s[i] = q[i] = 0;
     for (int64_t r = 0; r < rows; r++, x += c)
         for (int64_t i = 0; i < c; i++) {
             float d = x[i] - mid[i];
-            sum[i] += d * d;
+            s[i] += d;
+            q[i] += d * d;
         }
 }
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ * Float kernels of every level against the reference: GEMM over all edge sizes with guards around the output, batch-norm
+ * passes bit for bit. */
+#include <math.h>
+
+#include "ops/kernels/kernels.h"
+#include "src/cpu.h"
+#include "src/rng.h"
+#include "tests/oct_test.h"
+
+enum { GUARD = 24 };
+static const float canary = 1234.5f;
+
+/** Worst |got - want| in units of K * eps * sum |a||b|; checks guards too. */
+static double gemm_error(const octk_table *t, bool ta, bool tb, int m, int n, int k, bool add, octi_rng *r) {
+    int lda = (ta ? m : k) + (int)octi_rng_below(r, 3), ldb = (tb ? k : n) + (int)octi_rng_below(r, 3), ldc = n + (int)octi_rng_below(r, 3);
+    size_t na = (size_t)(ta ? k : m) * (size_t)lda, nb = (size_t)(tb ? n : k) * (size_t)ldb, nc = (size_t)m * (size_t)ldc + 2 * GUARD;
+    /* exact sizes: a sanitizer sees any read beyond them */
+    float *a = malloc(na * sizeof *a), *b = malloc(nb * sizeof *b), *c = malloc(nc * sizeof *c), *old = malloc(nc * sizeof *old);
+    for (size_t i = 0; i < na; i++) a[i] = octi_rng_normal(r);
+    for (size_t i = 0; i < nb; i++) b[i] = octi_rng_normal(r);
+    for (size_t i = 0; i < nc; i++) c[i] = old[i] = canary;
+    t->gemm_f32(ta, tb, m, n, k, a, lda, b, ldb, add, c + GUARD, ldc);
+    double worst = 0;
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            double sum = add ? (double)canary : 0, size = fabs(sum);
+            for (int l = 0; l < k; l++) {
+                double v = (double)(ta ? a[l * lda + i] : a[i * lda + l]) * (double)(tb ? b[j * ldb + l] : b[l * ldb + j]);
+                sum += v;
+                size += fabs(v);
+            }
+            size_t at = GUARD + (size_t)i * (size_t)ldc + (size_t)j;
+            worst = fmax(worst, fabs((double)c[at] - sum) / (0x1p-24 * (k + 1) * size + 1e-300));
+            c[at] = canary;
+        }
+    ck_assert_msg(!memcmp(c, old, nc * sizeof *c), "m %d n %d k %d: written beside the output", m, n, k);
+    free(a), free(b), free(c), free(old);
+    return worst;
+}
+
+START_TEST(gemm_is_within_its_bound_at_all_edges) {
+    for (int level = 0; level < OCTI_CPU_LEVEL_COUNT; level++) {
+        const octk_table *t = octk_kernels_at(level);
+        if (!t || (level && t->gemm_f32 == octk_kernels_at(level - 1)->gemm_f32)) continue;
+        octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 20, (uint32_t)level);
+        for (int m = 1; m <= 20; m++)
+            for (int n = 1; n <= 20; n++)
+                for (int i = 0; i < 4; i++) {
+                    int k = 1 + (int)octi_rng_below(&r, 70);
+                    double e = gemm_error(t, i & 1, i & 2, m, n, k, octi_rng_below(&r, 2), &r);
+                    ck_assert_msg(e <= 1, "level %d, m %d n %d k %d: error %g of the bound", level, m, n, k, e);
+                }
+        for (int k = 1; k <= 70; k++)
+            for (int i = 0; i < 8; i++) {
+                double e = gemm_error(t, i & 1, i & 2, 1 + (int)octi_rng_below(&r, 20), 1 + (int)octi_rng_below(&r, 40), k, i & 4, &r);
+                ck_assert_msg(e <= 1, "level %d, k %d: error %g of the bound", level, k, e);
+            }
+        static const int deep[] = {255, 256, 257, 511, 512, 513, 1030};
+        for (int d = 0; d < 7; d++)
+            for (int i = 0; i < 8; i++) ck_assert(gemm_error(t, i & 1, i & 2, 7, 19, deep[d], i & 4, &r) <= 1);
+    }
+}
+END_TEST
+
+START_TEST(gemm_of_depth_zero) {
+    for (int level = 0; level < OCTI_CPU_LEVEL_COUNT; level++) {
+        const octk_table *t = octk_kernels_at(level);
+        float c[6] = {1, 2, 3, 4, 5, 6}, x = 0;
+        if (!t) continue;
+        t->gemm_f32(false, false, 2, 3, 0, &x, 1, &x, 3, true, c, 3);
+        ck_assert(c[0] == 1 && c[5] == 6);
+        t->gemm_f32(false, false, 2, 3, 0, &x, 1, &x, 3, false, c, 3);
+        ck_assert(c[0] == 0 && c[5] == 0);
+    }
+}
+END_TEST
+
+/** A row's bits must not depend on how many rows are asked for: the batch's cut rests on it. */
+START_TEST(gemm_rows_do_not_see_each_other) {
+    enum { M = 23, N = 37, K = 300 };
+    static float a[M * K], b[K * N], c[M * N], d[N];
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 21, 0);
+    for (int i = 0; i < M * K; i++) a[i] = octi_rng_normal(&r);
+    for (int i = 0; i < K * N; i++) b[i] = octi_rng_normal(&r);
+    for (int tb = 0; tb < 2; tb++) {
+        octk_kernels()->gemm_f32(false, tb, M, N, K, a, K, b, tb ? K : N, false, c, N);
+        for (int i = 0; i < M; i++) {
+            octk_kernels()->gemm_f32(false, tb, 1, N, K, a + i * K, K, b, tb ? K : N, false, d, N);
+            ck_assert(!memcmp(c + i * N, d, sizeof d));
+        }
+    }
+}
+END_TEST
+
+START_TEST(batch_norm_passes_are_bit_equal) {
+    const octk_table *ref = octk_kernels_at(OCTI_CPU_REF);
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 22, 0);
+    for (int level = 1; level < OCTI_CPU_LEVEL_COUNT; level++) {
+        const octk_table *t = octk_kernels_at(level);
+        if (!t) continue;
+        for (int64_t c = 1; c <= 40; c++)
+            for (int64_t rows = 1; rows < 40; rows = rows * 2 + 1) {
+                size_t n = (size_t)(rows * c);
+                float *m = malloc((6 * (size_t)c + 4 * n) * sizeof *m), *s0 = m + c, *s1 = s0 + c, *z0 = s1 + c, *z1 = z0 + c, *k = z1 + c;
+                float *x = k + c, *dy = x + n, *y = dy + n, *z = y + n;
+                for (float *p = m; p < z + n; p++) *p = octi_rng_normal(&r);
+                ref->column_sums_f32(rows, c, x, s0), t->column_sums_f32(rows, c, x, z0);
+                ck_assert(!memcmp(s0, z0, (size_t)c * sizeof *s0));
+                ref->column_moments_f32(rows, c, x, m, s0, s1), t->column_moments_f32(rows, c, x, m, z0, z1);
+                ck_assert(!memcmp(s0, z0, (size_t)c * sizeof *s0) && !memcmp(s1, z1, (size_t)c * sizeof *s1));
+                ref->bn_grad_sums_f32(rows, c, x, dy, m, s0, s1), t->bn_grad_sums_f32(rows, c, x, dy, m, z0, z1);
+                ck_assert(!memcmp(s0, z0, (size_t)c * sizeof *s0) && !memcmp(s1, z1, (size_t)c * sizeof *s1));
+                ref->normalize_f32(rows, c, x, m, s0, s1, y), t->normalize_f32(rows, c, x, m, s0, s1, z);
+                ck_assert(!memcmp(y, z, n * sizeof *y));
+                ref->bn_grad_x_f32(rows, c, x, dy, m, s0, s1, k, y), t->bn_grad_x_f32(rows, c, x, dy, m, s0, s1, k, z);
+                ck_assert(!memcmp(y, z, n * sizeof *y));
+                free(m);
+            }
+    }
+}
+END_TEST
+
+OCT_TEST_MAIN("ops_kernels", gemm_is_within_its_bound_at_all_edges, gemm_of_depth_zero, gemm_rows_do_not_see_each_other,
+              batch_norm_passes_are_bit_equal)
