@@ -364,7 +364,7 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
                         int64_t h = conv ? p * a->stride[0] - a->pads[0] + r * a->dilation[0] : 0, k = conv ? q * a->stride[1] - a->pads[1] + s * a->dilation[1] : 0;
                         acc += (int64_t)(at(&x, b, h, k, c0 + c) - x.z) * oct_s8(w)[((o * R + r) * S + s) * C + c];
                     }
-            ck_assert(acc <= INT32_MAX && acc >= -INT32_MAX);
+            if (acc > INT32_MAX || acc < -INT32_MAX) ck_abort_msg("sum leaves s32");
             y[i] = (uint8_t)octq_requant((int32_t)acc, m[o], zy, lo, hi);
             break;
         }
