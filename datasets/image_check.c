@@ -125,6 +125,31 @@ static oct_status jpeg_frame(const octi_reader *r, const uint8_t *p, size_t n, o
     return OCT_OK;
 }
 
+/* Huffman tables: the decoder fills arrays of 256 without counting. */
+static oct_status jpeg_huffman(const octi_reader *r, const uint8_t *p, size_t n) {
+    while (n) {
+        size_t codes = 0;
+        for (int i = 1; n >= 17 && i <= 16; i++) codes += p[i];
+        if (n < 17 || codes > 256 || n < 17 + codes || p[0] >> 4 > 1 || (p[0] & 15) > 3)
+            return octi_bad_bytes(r, (size_t)(p - r->base), "JPEG Huffman table", "class 0 or 1, number 0 to 3, at most 256 codes, all there",
+                                  octi_fmt("%zu codes in %zu bytes", codes, n));
+        p += 17 + codes;
+        n -= 17 + codes;
+    }
+    return OCT_OK;
+}
+
+static oct_status jpeg_quantization(const octi_reader *r, const uint8_t *p, size_t n) {
+    while (n) {
+        size_t need = 1 + (p[0] >> 4 ? 128u : 64u);
+        if (n < need || p[0] >> 4 > 1 || (p[0] & 15) > 3)
+            return octi_bad_bytes(r, (size_t)(p - r->base), "JPEG quantization table", octi_fmt("%zu bytes, number 0 to 3", need), octi_fmt("%zu", n));
+        p += need;
+        n -= need;
+    }
+    return OCT_OK;
+}
+
 /* Behind a scan's header: entropy-coded bytes up to the next marker that is neither stuffing nor a restart. */
 static oct_status skip_scan(octi_reader *r) {
     size_t from = r->pos;
@@ -159,6 +184,8 @@ static oct_status check_jpeg(octi_reader *r, octi_image_info *info) {
         if (frame && m > 0xc2)
             return octi_fail(OCT_EUNSUPPORTED, r->where, "JPEG coding", "baseline or progressive", octi_fmt("SOF%d", m - 0xc0), NULL);
         if (frame) OCT_TRY(jpeg_frame(r, p, n - 2u, info));
+        if (m == 0xc4) OCT_TRY(jpeg_huffman(r, p, n - 2u));
+        if (m == 0xdb) OCT_TRY(jpeg_quantization(r, p, n - 2u));
         if (m != 0xda) continue;
         if (!info->width) return octi_bad_bytes(r, r->pos, "JPEG scan", "a frame before it", "none");
         if (++scans > MAX_SCANS) return octi_fail(OCT_ELIMIT, r->where, "JPEG scans", octi_fmt("at most %d", MAX_SCANS), NULL, NULL);

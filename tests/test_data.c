@@ -126,7 +126,8 @@ START_TEST(cifar_sets) {
     opens_not(OCT_EIO, "no CIFAR files", "cifar10:c10");
     save("c10/data_batch_1.bin", rec, 2 * 3073);
     save_gz("c10/data_batch_3.bin.gz", rec + 2 * 3073, 3073);
-    save("c10/batches.meta.txt", "plane\ncar\nbird\ncat\ndeer\r\ndog\nfrog\nhorse\nship\ntruck\n\n", 55);
+    const char names[] = "plane\ncar\nbird\ncat\ndeer\r\ndog\nfrog\nhorse\nship\ntruck\n\n";
+    save("c10/batches.meta.txt", names, sizeof names - 1);
     oct_data *d = open_set("cifar10:c10", OCT_SPLIT_TRAIN);
     ck_not_null(d);
     ck_assert_int_eq(oct_data_count(d), 3);
@@ -316,7 +317,8 @@ START_TEST(folders) {
     bmp("f/train/ant/z.BMP", 6, 4, 70);
     bmp("f/val/cat/v.bmp", 10, 10, 80);
     save("f/train/ant/notes.txt", "x", 1);
-    save("f/classes.txt", "0\tant\tAnt of the wood\n1\tcat\tHouse cat\n", 40);
+    const char wood[] = "0\tant\tAnt of the wood\n1\tcat\tHouse cat\n";
+    save("f/classes.txt", wood, sizeof wood - 1);
     ck_assert_int_eq(mkfifo(in_dir("f/train/ant/pipe.jpg"), 0600), 0);
     ck_assert_int_eq(symlink("/etc/passwd", in_dir("f/train/ant/out.jpg")), 0);
     ck_assert_int_eq(symlink("z.BMP", in_dir("f/train/ant/zz.jpg")), 0);
