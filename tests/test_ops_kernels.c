@@ -121,5 +121,29 @@ START_TEST(batch_norm_passes_are_bit_equal) {
 }
 END_TEST
 
+/** Transforms of every level against the reference: a few roundings of their largest value apart; nothing beside is written. */
+START_TEST(winograd_transforms_agree) {
+    enum { C = 24, ROW = 7 * C, PLANE = C + 8 };
+    static float x[6 * ROW], v[36 * PLANE + 8], w[36 * PLANE + 8], y[4 * ROW + 8], z[4 * ROW + 8], bias[C];
+    const octk_table *ref = octk_kernels_at(OCTI_CPU_REF);
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 23, 0);
+    for (int level = 1; level < OCTI_CPU_LEVEL_COUNT; level++) {
+        const octk_table *t = octk_kernels_at(level);
+        for (int round = 0; t && round < 50; round++) {
+            for (int i = 0; i < 6 * ROW; i++) x[i] = octi_rng_normal(&r);
+            for (int i = 0; i < C; i++) bias[i] = octi_rng_normal(&r);
+            for (int i = 0; i < 36 * PLANE + 8; i++) v[i] = w[i] = canary;
+            for (int i = 0; i < 4 * ROW + 8; i++) y[i] = z[i] = canary;
+            ref->wino_in_f32(x, ROW, C, v, PLANE), t->wino_in_f32(x, ROW, C, w, PLANE);
+            for (int i = 0; i < 36 * PLANE + 8; i++) ck_assert(fabsf(v[i] - w[i]) <= 2e-5f);
+            ref->wino_out_f32(v, PLANE, C, round & 1 ? bias : NULL, y, ROW), t->wino_out_f32(v, PLANE, C, round & 1 ? bias : NULL, z, ROW);
+            for (int i = 0; i < 4 * ROW + 8; i++) ck_assert(fabsf(y[i] - z[i]) <= 2e-3f);
+            ref->wino_dy_f32(x, ROW, C, v, PLANE), t->wino_dy_f32(x, ROW, C, w, PLANE);
+            for (int i = 0; i < 36 * PLANE + 8; i++) ck_assert(fabsf(v[i] - w[i]) <= 1e-4f);
+        }
+    }
+}
+END_TEST
+
 OCT_TEST_MAIN("ops_kernels", gemm_is_within_its_bound_at_all_edges, gemm_of_depth_zero, gemm_rows_do_not_see_each_other,
-              batch_norm_passes_are_bit_equal)
+              batch_norm_passes_are_bit_equal, winograd_transforms_agree)

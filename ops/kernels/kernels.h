@@ -42,6 +42,15 @@ typedef struct octk_conv_grad_w_f32 {
 } octk_conv_grad_w_f32;
 typedef void octk_conv_grad_w_f32_fn(const octk_conv_grad_w_f32 *a);
 
+/* Winograd F(4x4,3x3), channels a multiple of 8; `row`: floats between rows of pixels, `plane`: between the 36 values of a
+ * tile (i * 6 + k). A tile's pixels are c (or o) floats apart. */
+/** v = B^T d B of a 6x6 tile. */
+typedef void octk_wino_in_f32_fn(const float *x, int64_t row, int64_t c, float *v, int64_t plane);
+/** y = A^T m A (+ bias where not NULL): a 4x4 tile. */
+typedef void octk_wino_out_f32_fn(const float *m, int64_t plane, int64_t o, const float *bias, float *y, int64_t row);
+/** v = A dy A^T of a 4x4 tile: the adjoint of wino_out. */
+typedef void octk_wino_dy_f32_fn(const float *dy, int64_t row, int64_t o, float *v, int64_t plane);
+
 /* Batch norm over [rows, c]: sums over rows, in float; rows are few enough for that. Every level adds rows in order. */
 typedef void octk_column_sums_f32_fn(int64_t rows, int64_t c, const float *x, float *sum);
 /** s[c] = sum of x - mid, q[c] = sum of (x - mid)^2. */
