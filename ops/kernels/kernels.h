@@ -63,6 +63,12 @@ typedef void octk_bn_grad_sums_f32_fn(int64_t rows, int64_t c, const float *x, c
 typedef void octk_bn_grad_x_f32_fn(int64_t rows, int64_t c, const float *x, const float *dy, const float *mean, const float *a,
                                    const float *b, const float *k, float *dx);
 
+/** The law on n elements with one scale: y = s * (q - z), codes = q as a byte; either may be NULL. y may be x. */
+typedef void octk_fake_quant_f32_fn(int64_t n, const float *x, float s, int32_t z, int32_t qmin, int32_t qmax, float *y, uint8_t *codes);
+/** dx = dy where the rounded code lies in qmin..qmax before the clamp, else 0. dx may be dy. */
+typedef void octk_straight_through_f32_fn(int64_t n, const float *x, float s, int32_t z, int32_t qmin, int32_t qmax, const float *dy,
+                                          float *dx);
+
 /* ---- int8 ---- */
 
 /** An image in memory; pitches in bytes. */
