@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Convolution: checks, then the algorithm that the shape asks for. */
+#include <math.h>
+
 #include "ops/conv_internal.h"
 #include "ops/ops.h"
 
@@ -31,6 +33,14 @@ static const algorithm direct = {octi_conv_direct_forward, octi_conv_direct_grad
 static const algorithm depthwise = {octi_conv_depthwise_forward, octi_conv_depthwise_grad_x, octi_conv_depthwise_grad_w};
 static const algorithm winograd = {octi_conv_winograd_forward, octi_conv_winograd_grad_x, octi_conv_winograd_grad_w};
 
+/** Codes in the clothes of floats (law 10). Ordinary weights say no at the first element. */
+static bool whole_numbers(const oct_tensor *w) {
+    const float *p = oct_f32(w);
+    for (int64_t i = 0, n = oct_tensor_count(w); i < n; i++)
+        if (p[i] != rintf(p[i])) return false;
+    return true;
+}
+
 /** By shape alone. `whole`: sums of whole numbers must stay exact, so no transforms. */
 static const algorithm *choose(const octi_conv *g, bool whole) {
     if (g->groups == g->c && g->c == g->o && g->c > 1) return &depthwise;
@@ -44,7 +54,7 @@ static oct_status forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
     octi_conv g = geometry(a, x, w, y);
-    oct_status st = choose(&g, whole)->forward(ctx, scratch, &g, oct_f32(x), oct_f32(w), b ? oct_f32(b) : NULL, oct_f32(y));
+    oct_status st = choose(&g, whole || whole_numbers(w))->forward(ctx, scratch, &g, oct_f32(x), oct_f32(w), b ? oct_f32(b) : NULL, oct_f32(y));
     octi_arena_rewind(scratch, mark);
     return st;
 }

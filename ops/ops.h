@@ -34,8 +34,8 @@ void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
 /** y[N,P,Q,O] = x (*) w + [b[O]]: cross-correlation; attr kernel, stride, pads, dilation, groups. */
 OCT_API OCT_NODISCARD oct_status oct_conv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w,
                                                     const oct_tensor *b, oct_tensor *y);
-/** The same without transforms (oct_conv2d_forward may use Winograd): each output is one chain of multiply-adds, so sums of
- *  whole numbers are exact while sum |x||w| <= 2^24 (law 10). */
+/** The same without transforms (oct_conv2d_forward may use Winograd, unless all weights are whole numbers): each output is one
+ *  chain of multiply-adds, so sums of whole numbers are exact while sum |x||w| <= 2^24 (law 10). */
 OCT_NODISCARD oct_status octi_conv2d_direct(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b,
                                             oct_tensor *y);
 /** dx from dy. */
