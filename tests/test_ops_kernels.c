@@ -3,8 +3,11 @@
  * passes bit for bit. */
 #include <math.h>
 
+#include "autograd/blas.h"
 #include "ops/kernels/kernels.h"
+#include "ops/ops.h"
 #include "src/cpu.h"
+#include "src/mem.h"
 #include "src/rng.h"
 #include "tests/oct_test.h"
 
@@ -121,6 +124,32 @@ START_TEST(batch_norm_passes_are_bit_equal) {
 }
 END_TEST
 
+/** With BLAS installed: the same contract, and the same bits for any number of threads. */
+START_TEST(linear_with_blas) {
+    enum { N = 200, K = 401, O = 130 };
+    oct_ctx *ctx[3] = {oct_open(&(oct_opts){.threads = 1}), oct_open(&(oct_opts){.threads = 4}), oct_open(&(oct_opts){.threads = 1})};
+    octi_blas_install(ctx[0]);
+    octi_blas_install(ctx[1]);
+    ck_assert(octi_ctx_sgemm(ctx[0]) && !octi_ctx_sgemm(ctx[2]));
+    oct_tensor *dx[3], *dw[3];
+    for (int c = 0; c < 3; c++) {
+        octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 24, 0);
+        oct_tensor *x = oct_tensor_new(ctx[c], OCT_F32, OCT_SHAPE(N, O)), *w = oct_tensor_new(ctx[c], OCT_F32, OCT_SHAPE(K, O));
+        oct_tensor *dy = oct_tensor_new(ctx[c], OCT_F32, OCT_SHAPE(N, K)), *t[] = {x, w, dy};
+        for (int k = 0; k < 3; k++)
+            for (int64_t i = 0; i < oct_tensor_count(t[k]); i++) oct_f32(t[k])[i] = octi_rng_normal(&r);
+        dx[c] = oct_tensor_new(ctx[c], OCT_F32, x->shape);
+        dw[c] = oct_tensor_new(ctx[c], OCT_F32, w->shape);
+        ck_ok(oct_linear_grad_x(ctx[c], dy, w, dx[c]));
+        ck_ok(oct_linear_grad_w(ctx[c], x, dy, dw[c], NULL));
+        octi_sgemm(ctx[c], false, false, N, O, K, oct_f32(dy), K, oct_f32(w), O, false, oct_f32(dx[c]), O); /* whole: surely BLAS */
+    }
+    ck_assert(!memcmp(dx[0]->data, dx[1]->data, oct_tensor_bytes(dx[0])) && !memcmp(dw[0]->data, dw[1]->data, oct_tensor_bytes(dw[0])));
+    for (int i = 0; i < N * O; i++) ck_assert(fabsf(oct_f32(dx[0])[i] - oct_f32(dx[2])[i]) < 1e-3f);
+    for (int c = 0; c < 3; c++) oct_close(ctx[c]);
+}
+END_TEST
+
 /** Transforms of every level against the reference: a few roundings of their largest value apart; nothing beside is written. */
 START_TEST(winograd_transforms_agree) {
     enum { C = 24, ROW = 7 * C, PLANE = C + 8 };
@@ -146,4 +175,4 @@ START_TEST(winograd_transforms_agree) {
 END_TEST
 
 OCT_TEST_MAIN("ops_kernels", gemm_is_within_its_bound_at_all_edges, gemm_of_depth_zero, gemm_rows_do_not_see_each_other,
-              batch_norm_passes_are_bit_equal, winograd_transforms_agree)
+              batch_norm_passes_are_bit_equal, linear_with_blas, winograd_transforms_agree)
