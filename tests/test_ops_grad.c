@@ -113,6 +113,90 @@ START_TEST(convolution_is_exact_on_whole_numbers) {
 }
 END_TEST
 
+/** The caller's memory to the byte: canaries beside outputs, and heap blocks of exact size, where a sanitizer sees over-reads. */
+static oct_tensor *exact(oct_ctx *ctx, const oct_tensor *t, bool guard, void **block) {
+    size_t bytes = oct_tensor_bytes(t), beside = guard ? 64 : 0;
+    char *p = *block = malloc(bytes + 2 * beside);
+    memset(p, 0x5a, bytes + 2 * beside);
+    memcpy(p + beside, t->data, bytes);
+    oct_tensor *b = oct_tensor_borrow(ctx, t->dtype, t->shape, p + beside);
+    ck_not_null(b);
+    return b;
+}
+
+static void check_guard(const void *block, const oct_tensor *t, const char *what) {
+    const unsigned char *p = block;
+    size_t bytes = oct_tensor_bytes(t);
+    for (size_t i = 0; i < 64; i++) ck_assert_msg(p[i] == 0x5a && p[64 + bytes + i] == 0x5a, "%s: written beside the output", what);
+}
+
+START_TEST(convolution_stays_inside_its_tensors) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    for (int i = 0; i < OP_CASES; i++) {
+        const op_case *c = &op_cases[i];
+        if (c->kind != OCT_OP_conv2d) continue;
+        op_run r;
+        run_inputs(ctx, c, 31, &r);
+        run_op(ctx, c, &r);
+        void *block[8] = {NULL};
+        oct_tensor *x = exact(ctx, r.in[0], false, &block[0]), *w = exact(ctx, r.in[1], false, &block[1]), *dy = exact(ctx, r.dy, false, &block[2]);
+        oct_tensor *b = r.in[2] ? exact(ctx, r.in[2], false, &block[3]) : NULL, *db = r.g[2] ? exact(ctx, r.g[2], true, &block[4]) : NULL;
+        oct_tensor *y = exact(ctx, r.y, true, &block[5]), *dx = exact(ctx, r.g[0], true, &block[6]), *dw = exact(ctx, r.g[1], true, &block[7]);
+        oct_tensor *out[] = {y, dx, dw, db}, *want[] = {r.y, r.g[0], r.g[1], r.g[2]};
+        void *guards[] = {block[5], block[6], block[7], block[4]};
+        for (int k = 0; k < 4; k++)
+            if (out[k]) memset(out[k]->data, 0xff, oct_tensor_bytes(out[k]));
+        ck_ok(oct_conv2d_forward(ctx, &c->a, x, w, b, y));
+        ck_ok(oct_conv2d_grad_x(ctx, &c->a, dy, w, dx));
+        ck_ok(oct_conv2d_grad_w(ctx, &c->a, x, dy, dw, db));
+        for (int k = 0; k < 4; k++) {
+            if (!out[k]) continue;
+            check_guard(guards[k], out[k], label(c, i));
+            ck_assert_msg(!memcmp(out[k]->data, want[k]->data, oct_tensor_bytes(want[k])), "%s: result %d depends on alignment", label(c, i), k);
+        }
+        for (int k = 0; k < 8; k++) free(block[k]);
+        run_free(&r);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+/** Law 12: an image's result is the same alone as in a batch. */
+START_TEST(images_do_not_see_each_other) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    for (int i = 0; i < OP_CASES; i++) {
+        const op_case *c = &op_cases[i];
+        if (c->kind != OCT_OP_conv2d && c->kind != OCT_OP_linear) continue;
+        op_run r;
+        run_inputs(ctx, c, 37, &r);
+        run_op(ctx, c, &r);
+        int64_t n = c->s[0].dim[0], last = n - 1;
+        oct_tensor *t[4] = {r.in[0], r.y, r.dy, r.g[0]}, *one[4];
+        for (int k = 0; k < 4; k++) {
+            oct_shape s = t[k]->shape;
+            s.dim[0] = 1;
+            ck_not_null(one[k] = oct_tensor_new(ctx, OCT_F32, s));
+            memcpy(one[k]->data, oct_f32(t[k]) + last * oct_shape_count(&s), oct_tensor_bytes(one[k]));
+        }
+        oct_tensor *y = like(ctx, one[1]), *dx = like(ctx, one[3]);
+        if (c->kind == OCT_OP_conv2d) {
+            ck_ok(oct_conv2d_forward(ctx, &c->a, one[0], r.in[1], r.in[2], y));
+            ck_ok(oct_conv2d_grad_x(ctx, &c->a, one[2], r.in[1], dx));
+        } else {
+            ck_ok(oct_linear_forward(ctx, one[0], r.in[1], r.in[2], y));
+            ck_ok(oct_linear_grad_x(ctx, one[2], r.in[1], dx));
+        }
+        ck_assert_msg(!memcmp(y->data, one[1]->data, oct_tensor_bytes(y)), "%s: y", label(c, i));
+        ck_assert_msg(!memcmp(dx->data, one[3]->data, oct_tensor_bytes(dx)), "%s: dx", label(c, i));
+        for (int k = 0; k < 4; k++) oct_tensor_unref(one[k]);
+        oct_tensor_unref(y);
+        oct_tensor_unref(dx);
+        run_free(&r);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(threads_do_not_change_a_bit) {
     oct_ctx *one = oct_open(&(oct_opts){.threads = 1});
     for (int threads = 2; threads <= 4; threads += 2) {
@@ -273,5 +357,6 @@ START_TEST(straight_through_gradient) {
 }
 END_TEST
 
-OCT_TEST_MAIN("ops_grad", forward_and_gradients_match_the_reference, convolution_is_exact_on_whole_numbers, threads_do_not_change_a_bit, warm_ops_allocate_nothing,
+OCT_TEST_MAIN("ops_grad", forward_and_gradients_match_the_reference, convolution_is_exact_on_whole_numbers,
+              convolution_stays_inside_its_tensors, images_do_not_see_each_other, threads_do_not_change_a_bit, warm_ops_allocate_nothing,
               dropout_is_its_own_gradient, straight_through_gradient, every_differentiated_kind_is_covered)
