@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Convolution: checks, then the algorithm that the shape asks for. */
+#include <math.h>
+
 #include "ops/conv_internal.h"
 #include "ops/ops.h"
 
@@ -20,19 +22,51 @@ static oct_status check(const oct_attrs *a, const oct_tensor *x, const oct_tenso
     return octi_check_op(OCT_OP_conv2d, &plain, (const oct_tensor *[]){x, w, b}, 3, y, role);
 }
 
-static bool depthwise(const octi_conv *g) { return g->groups == g->c && g->c == g->o && g->c > 1; }
+/** One algorithm's three passes. */
+typedef struct algorithm {
+    oct_status (*forward)(oct_ctx *, octi_arena *, const octi_conv *, const float *x, const float *w, const float *b, float *y);
+    oct_status (*grad_x)(oct_ctx *, octi_arena *, const octi_conv *, const float *dy, const float *w, float *dx);
+    oct_status (*grad_w)(oct_ctx *, octi_arena *, const octi_conv *, const float *x, const float *dy, float *dw, float *db);
+} algorithm;
 
-oct_status oct_conv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b,
-                              oct_tensor *y) {
+static const algorithm direct = {octi_conv_direct_forward, octi_conv_direct_grad_x, octi_conv_direct_grad_w};
+static const algorithm depthwise = {octi_conv_depthwise_forward, octi_conv_depthwise_grad_x, octi_conv_depthwise_grad_w};
+static const algorithm winograd = {octi_conv_winograd_forward, octi_conv_winograd_grad_x, octi_conv_winograd_grad_w};
+
+/** Codes in the clothes of floats (law 10). Ordinary weights say no at the first element. */
+static bool whole_numbers(const oct_tensor *w) {
+    const float *p = oct_f32(w);
+    for (int64_t i = 0, n = oct_tensor_count(w); i < n; i++)
+        if (p[i] != rintf(p[i])) return false;
+    return true;
+}
+
+/** By shape alone. `whole`: sums of whole numbers must stay exact, so no transforms. */
+static const algorithm *choose(const octi_conv *g, bool whole) {
+    if (g->groups == g->c && g->c == g->o && g->c > 1) return &depthwise;
+    return !whole && octi_conv_winograd_fits(g) ? &winograd : &direct;
+}
+
+static oct_status forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b, oct_tensor *y,
+                          bool whole) {
     OCT_TRY(check(a, x, w, b, y, "y"));
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
     octi_conv g = geometry(a, x, w, y);
-    oct_status st = (depthwise(&g) ? octi_conv_depthwise_forward : octi_conv_direct_forward)(
-        ctx, scratch, &g, oct_f32(x), oct_f32(w), b ? oct_f32(b) : NULL, oct_f32(y));
+    oct_status st = choose(&g, whole || whole_numbers(w))->forward(ctx, scratch, &g, oct_f32(x), oct_f32(w), b ? oct_f32(b) : NULL, oct_f32(y));
     octi_arena_rewind(scratch, mark);
     return st;
+}
+
+oct_status oct_conv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b,
+                              oct_tensor *y) {
+    return forward(ctx, a, x, w, b, y, false);
+}
+
+oct_status octi_conv2d_direct(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b,
+                              oct_tensor *y) {
+    return forward(ctx, a, x, w, b, y, true);
 }
 
 oct_status oct_conv2d_grad_x(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, const oct_tensor *w, oct_tensor *dx) {
@@ -42,8 +76,7 @@ oct_status oct_conv2d_grad_x(oct_ctx *ctx, const oct_attrs *a, const oct_tensor 
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
     octi_conv g = geometry(a, dx, w, dy);
-    oct_status st = (depthwise(&g) ? octi_conv_depthwise_grad_x : octi_conv_direct_grad_x)(ctx, scratch, &g, oct_f32(dy), oct_f32(w),
-                                                                                           oct_f32(dx));
+    oct_status st = choose(&g, false)->grad_x(ctx, scratch, &g, oct_f32(dy), oct_f32(w), oct_f32(dx));
     octi_arena_rewind(scratch, mark);
     return st;
 }
@@ -56,8 +89,7 @@ oct_status oct_conv2d_grad_w(oct_ctx *ctx, const oct_attrs *a, const oct_tensor 
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
     octi_conv g = geometry(a, x, dw, dy);
-    oct_status st = (depthwise(&g) ? octi_conv_depthwise_grad_w : octi_conv_direct_grad_w)(
-        ctx, scratch, &g, oct_f32(x), oct_f32(dy), oct_f32(dw), db ? oct_f32(db) : NULL);
+    oct_status st = choose(&g, false)->grad_w(ctx, scratch, &g, oct_f32(x), oct_f32(dy), oct_f32(dw), db ? oct_f32(db) : NULL);
     octi_arena_rewind(scratch, mark);
     return st;
 }

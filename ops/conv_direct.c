@@ -3,7 +3,8 @@
  * is a few contiguous runs of floats at offsets that no pixel changes:
  *   forward    R runs of S*C floats (R*S runs of C/g where taps do not touch: dilation, groups)
  *   grad_x     the same over dy, with the taps turned around. A stride cuts dx into classes of pixels (row and column
- *              modulo the stride), each a dense convolution with its own taps: no zero is ever multiplied
+ *              modulo the stride), each a dense convolution with its own taps: no zero is ever multiplied. Few input
+ *              channels: the products of all taps by GEMM, added up where windows overlap
  *   grad_w     outer products of the same runs with dy
  * Images are independent; weight gradients are summed per slot of the batch. */
 #include <string.h>
@@ -209,7 +210,60 @@ static oct_status fill_class(octi_arena *scratch, const octi_conv *g, const pass
     return OCT_OK;
 }
 
+/* ---- grad_x for few input channels, which would leave most of a panel empty: products first, then sums where windows meet */
+
+enum { FEW_CHANNELS = 8, MOST_PRODUCTS = 1 << 16 };
+
+typedef struct scatter_job {
+    const octi_conv *g;
+    frame f;
+    int32_t runs, len;
+    int32_t *run;
+    const float *dy, *w;
+    float *dx, *products, *framed; /* products [slots][P*Q][R*S*C], framed [slots] */
+    int slots;
+    const octk_table *kernels;
+} scatter_job;
+
+static void scatter_slot(void *arg, int64_t slot) {
+    const scatter_job *j = arg;
+    const octi_conv *g = j->g;
+    const int64_t k = g->r * g->s * g->c, pq = g->p * g->q, c = g->c;
+    float *products = j->products + slot * pq * k, *framed = j->framed + slot * frame_floats(&j->f);
+    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot); n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++) {
+        j->kernels->gemm_f32(false, false, pq, k, g->o, j->dy + n * pq * g->o, g->o, j->w, k, false, products, k);
+        memset(framed, 0, (size_t)frame_floats(&j->f) * sizeof *framed);
+        for (int64_t i = 0; i < pq; i++) {
+            float *to = framed + (i / g->q * g->stride_h * j->f.cols + i % g->q * g->stride_w) * c;
+            for (int32_t r = 0; r < j->runs; r++) {
+                float *sum = to + j->run[r];
+                const float *from = products + i * k + (int64_t)r * j->len;
+                OCTI_IVDEP for (int32_t l = 0; l < j->len; l++) sum[l] += from[l];
+            }
+        }
+        for (int64_t y = 0; y < g->h; y++)
+            memcpy(j->dx + (n * g->h + y) * g->w * c, framed + ((y + g->top) * j->f.cols + g->left) * c, (size_t)(g->w * c) * sizeof(float));
+    }
+}
+
+static bool scatter_fits(const octi_conv *g) {
+    return g->groups == 1 && g->c <= FEW_CHANNELS && g->r * g->s > 1 && g->p * g->q * g->r * g->s * g->c <= MOST_PRODUCTS;
+}
+
+static oct_status scatter_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx) {
+    scatter_job j = {.g = g, .f = window_frame(g), .dy = dy, .w = w, .dx = dx, .slots = octi_slots(g->n), .kernels = octk_kernels()};
+    OCT_TRY(check_frame(&j.f, g->h * g->w * g->c));
+    OCT_TRY(window_runs(scratch, g, &j.f, &j.runs, &j.len, &j.run));
+    size_t slots = (size_t)j.slots;
+    j.products = octi_arena_alloc(scratch, slots * (size_t)(g->p * g->q * g->r * g->s * g->c) * sizeof(float));
+    j.framed = octi_arena_alloc(scratch, slots * (size_t)frame_floats(&j.f) * sizeof(float));
+    if (!j.products || !j.framed) return oct_last_error()->code;
+    octi_parallel_for(octi_ctx_pool(ctx), j.slots, scatter_slot, &j);
+    return OCT_OK;
+}
+
 oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx) {
+    if (scatter_fits(g)) return scatter_grad_x(ctx, scratch, g, dy, w, dx);
     int64_t lo_h, hi_h, lo_w, hi_w;
     reach(g->h, g->r, g->top, g->dil_h, g->stride_h, g->p, &lo_h, &hi_h);
     reach(g->w, g->s, g->left, g->dil_w, g->stride_w, g->q, &lo_w, &hi_w);

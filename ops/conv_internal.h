@@ -28,4 +28,12 @@ oct_status octi_conv_depthwise_grad_x(oct_ctx *ctx, octi_arena *scratch, const o
 oct_status octi_conv_depthwise_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
                                       float *db);
 
+/** 3x3, stride 1, whole panels of channels: fewer products (see conv_winograd.c for what that costs in rounding). */
+bool octi_conv_winograd_fits(const octi_conv *g);
+oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *w,
+                                      const float *b, float *y);
+oct_status octi_conv_winograd_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx);
+oct_status octi_conv_winograd_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
+                                     float *db);
+
 #endif

@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "ops/checks.h"
+#include "ops/kernels/kernels.h"
 #include "ops/ops.h"
-#include "src/qround.h"
 
 enum { GRAIN = 8192 };
 
@@ -18,19 +18,12 @@ typedef struct fq_job {
 } fq_job;
 
 static void forward_run(const fq_job *j, int64_t from, int64_t to, float s, int32_t z) {
-    for (int64_t i = from; i < to; i++) {
-        int32_t q = octq_quantize(j->x[i], s, z, j->qmin, j->qmax);
-        if (j->y) j->y[i] = octq_dequantize(q, s, z);
-        if (j->codes) j->codes[i] = (uint8_t)q; /* an s8 code is the same byte */
-    }
+    octk_kernels()->fake_quant_f32(to - from, j->x + from, s, z, j->qmin, j->qmax, j->y ? j->y + from : NULL,
+                                   j->codes ? j->codes + from : NULL);
 }
 
 static void grad_run(const fq_job *j, int64_t from, int64_t to, float s, int32_t z) {
-    float lo = (float)j->qmin, hi = (float)j->qmax;
-    for (int64_t i = from; i < to; i++) {
-        float v = octq_rne(j->x[i] / s) + (float)z;
-        j->y[i] = v >= lo && v <= hi ? j->dy[i] : 0.0f;
-    }
+    octk_kernels()->straight_through_f32(to - from, j->x + from, s, z, j->qmin, j->qmax, j->dy + from, j->y + from);
 }
 
 /** Cut [from, to) at the borders of channels. */

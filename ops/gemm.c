@@ -4,13 +4,17 @@
 #include "ops/ops.h"
 #include "src/mem.h"
 
-/** By shape alone, so that the choice never depends on threads. */
-static bool blas_is_faster(int64_t m, int64_t n, int64_t k) { const int64_t most = INT32_MAX; /* BLAS counts in int */
-    return m >= 64 && n >= 64 && k >= 64 && m <= most && n <= most && k <= most; }
+/** By shape alone, so that the choice never depends on threads. Measured against OpenBLAS 0.3.21 on one Zen 3 core: octet's
+ *  AVX2 kernel gives 1.1 to 2.2 times its speed where a side or the depth is small, and where B is transposed (the packing is
+ *  the better one there); OpenBLAS gives 1.1 to 1.8 times where all is large and B lies in rows. */
+static bool blas_is_faster(bool tb, int64_t m, int64_t n, int64_t k) {
+    const int64_t most = INT32_MAX; /* BLAS counts in int */
+    return !tb && m >= 96 && n >= 128 && k >= 400 && m <= most && n <= most && k <= most;
+}
 
 void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                 int64_t ldb, bool accumulate, float *c, int64_t ldc) {
     octi_sgemm_fn blas = octi_ctx_sgemm(ctx);
-    if (blas && blas_is_faster(m, n, k)) blas(ta, tb, m, n, k, 1.0f, a, lda, b, ldb, accumulate ? 1.0f : 0.0f, c, ldc);
+    if (blas && blas_is_faster(tb, m, n, k)) blas(ta, tb, m, n, k, 1.0f, a, lda, b, ldb, accumulate ? 1.0f : 0.0f, c, ldc);
     else octk_kernels()->gemm_f32(ta, tb, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
 }

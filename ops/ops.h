@@ -8,7 +8,8 @@
  * and must not alias inputs unless said; NULL where the text says [..] optional. ctx gives scratch and threads, one user
  * at a time. Errors: OCT_ESHAPE / OCT_EDTYPE (where = op, names the axis), OCT_EUSAGE (attributes), OCT_ENOMEM/ELIMIT.
  * Numeric: the same bits for any number of threads (batches are cut into octi_slots(N) slots; partial sums fold along one
- * tree); sums of products differ from a double reference by at most c*K*eps*sum|x||w|. */
+ * tree); sums of products differ from a double reference by at most K*eps*sum|x||w|, eps = 2^-24. Where Winograd runs (conv2d,
+ * 3x3, stride 1, channels in whole 16s) the sum is the largest of the image's outputs. */
 #ifndef OCT_OPS_OPS_H
 #define OCT_OPS_OPS_H
 
@@ -33,6 +34,10 @@ void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
 /** y[N,P,Q,O] = x (*) w + [b[O]]: cross-correlation; attr kernel, stride, pads, dilation, groups. */
 OCT_API OCT_NODISCARD oct_status oct_conv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w,
                                                     const oct_tensor *b, oct_tensor *y);
+/** The same without transforms (oct_conv2d_forward may use Winograd, unless all weights are whole numbers): each output is one
+ *  chain of multiply-adds, so sums of whole numbers are exact while sum |x||w| <= 2^24 (law 10). */
+OCT_NODISCARD oct_status octi_conv2d_direct(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b,
+                                            oct_tensor *y);
 /** dx from dy. */
 OCT_API OCT_NODISCARD oct_status oct_conv2d_grad_x(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, const oct_tensor *w,
                                                    oct_tensor *dx);

@@ -10,7 +10,7 @@ typedef struct pool_job {
     float *y;
     int32_t *index;
     int64_t h, w, c, p, q;
-    int64_t r, s, stride_h, stride_w, top, left;
+    int64_t r, s, stride_h, stride_w, top, left; /* r 0: adaptive, windows follow from the sizes */
     bool exclude_pad;
 } pool_job;
 
@@ -113,23 +113,45 @@ oct_status oct_max_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_ten
     return OCT_OK;
 }
 
+/** Window i of `out` over `size`: floor(i * size / out) to ceil((i + 1) * size / out). */
+static void adaptive(int64_t i, int64_t out, int64_t size, int64_t *from, int64_t *to) {
+    *from = i * size / out;
+    *to = ((i + 1) * size + out - 1) / out;
+}
+
+typedef struct window {
+    int64_t h0, h1, w0, w1;
+    float cells; /* what the average divides by */
+} window;
+
+static window average_window(const pool_job *j, int64_t p, int64_t q) {
+    window v;
+    if (j->r == 0) {
+        adaptive(p, j->p, j->h, &v.h0, &v.h1);
+        adaptive(q, j->q, j->w, &v.w0, &v.w1);
+    } else {
+        inside(p, j->stride_h, j->top, j->r, j->h, &v.h0, &v.h1);
+        inside(q, j->stride_w, j->left, j->s, j->w, &v.w0, &v.w1);
+    }
+    bool count = j->r == 0 || j->exclude_pad;
+    v.cells = (float)(count ? (v.h1 - v.h0) * (v.w1 - v.w0) : j->r * j->s);
+    return v;
+}
+
 static void avg_images(void *arg, int64_t from, int64_t to) {
     const pool_job *j = arg;
     for (int64_t n = from; n < to; n++)
         for (int64_t p = 0; p < j->p; p++)
             for (int64_t q = 0; q < j->q; q++) {
                 float *y = j->y + ((n * j->p + p) * j->q + q) * j->c;
-                int64_t h0, h1, w0, w1;
-                inside(p, j->stride_h, j->top, j->r, j->h, &h0, &h1);
-                inside(q, j->stride_w, j->left, j->s, j->w, &w0, &w1);
+                window v = average_window(j, p, q);
                 memset(y, 0, (size_t)j->c * sizeof *y);
-                for (int64_t h = h0; h < h1; h++)
-                    for (int64_t w = w0; w < w1; w++) {
+                for (int64_t h = v.h0; h < v.h1; h++)
+                    for (int64_t w = v.w0; w < v.w1; w++) {
                         const float *x = j->x + ((n * j->h + h) * j->w + w) * j->c;
                         for (int64_t c = 0; c < j->c; c++) y[c] += x[c];
                     }
-                float cells = (float)(j->exclude_pad ? (h1 - h0) * (w1 - w0) : j->r * j->s);
-                for (int64_t c = 0; c < j->c; c++) y[c] /= cells;
+                for (int64_t c = 0; c < j->c; c++) y[c] /= v.cells;
             }
 }
 
@@ -140,14 +162,11 @@ static void avg_grad_images(void *arg, int64_t from, int64_t to) {
         for (int64_t p = 0; p < j->p; p++)
             for (int64_t q = 0; q < j->q; q++) {
                 const float *dy = j->x + ((n * j->p + p) * j->q + q) * j->c;
-                int64_t h0, h1, w0, w1;
-                inside(p, j->stride_h, j->top, j->r, j->h, &h0, &h1);
-                inside(q, j->stride_w, j->left, j->s, j->w, &w0, &w1);
-                float cells = (float)(j->exclude_pad ? (h1 - h0) * (w1 - w0) : j->r * j->s);
-                for (int64_t h = h0; h < h1; h++)
-                    for (int64_t w = w0; w < w1; w++) {
+                window v = average_window(j, p, q);
+                for (int64_t h = v.h0; h < v.h1; h++)
+                    for (int64_t w = v.w0; w < v.w1; w++) {
                         float *dx = j->y + ((n * j->h + h) * j->w + w) * j->c;
-                        for (int64_t c = 0; c < j->c; c++) dx[c] += dy[c] / cells;
+                        for (int64_t c = 0; c < j->c; c++) dx[c] += dy[c] / v.cells;
                     }
             }
     }
@@ -175,52 +194,6 @@ oct_status oct_avg_pool2d_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tenso
     return OCT_OK;
 }
 
-/** Window i of `out` over `size`. */
-static void adaptive(int64_t i, int64_t out, int64_t size, int64_t *from, int64_t *to) {
-    *from = i * size / out;
-    *to = ((i + 1) * size + out - 1) / out;
-}
-
-static void adaptive_images(void *arg, int64_t from, int64_t to) {
-    const pool_job *j = arg;
-    for (int64_t n = from; n < to; n++)
-        for (int64_t p = 0; p < j->p; p++)
-            for (int64_t q = 0; q < j->q; q++) {
-                float *y = j->y + ((n * j->p + p) * j->q + q) * j->c;
-                int64_t h0, h1, w0, w1;
-                adaptive(p, j->p, j->h, &h0, &h1);
-                adaptive(q, j->q, j->w, &w0, &w1);
-                memset(y, 0, (size_t)j->c * sizeof *y);
-                for (int64_t h = h0; h < h1; h++)
-                    for (int64_t w = w0; w < w1; w++) {
-                        const float *x = j->x + ((n * j->h + h) * j->w + w) * j->c;
-                        for (int64_t c = 0; c < j->c; c++) y[c] += x[c];
-                    }
-                float cells = (float)((h1 - h0) * (w1 - w0));
-                for (int64_t c = 0; c < j->c; c++) y[c] /= cells;
-            }
-}
-
-static void adaptive_grad_images(void *arg, int64_t from, int64_t to) {
-    const pool_job *j = arg; /* x = dy, y = dx */
-    for (int64_t n = from; n < to; n++) {
-        memset(j->y + n * j->h * j->w * j->c, 0, (size_t)(j->h * j->w * j->c) * sizeof(float));
-        for (int64_t p = 0; p < j->p; p++)
-            for (int64_t q = 0; q < j->q; q++) {
-                const float *dy = j->x + ((n * j->p + p) * j->q + q) * j->c;
-                int64_t h0, h1, w0, w1;
-                adaptive(p, j->p, j->h, &h0, &h1);
-                adaptive(q, j->q, j->w, &w0, &w1);
-                float cells = (float)((h1 - h0) * (w1 - w0));
-                for (int64_t h = h0; h < h1; h++)
-                    for (int64_t w = w0; w < w1; w++) {
-                        float *dx = j->y + ((n * j->h + h) * j->w + w) * j->c;
-                        for (int64_t c = 0; c < j->c; c++) dx[c] += dy[c] / cells;
-                    }
-            }
-    }
-}
-
 /** `small` is y or dy: its sides are the number of windows. */
 static oct_status adaptive_check(const oct_tensor *large, const oct_tensor *small, const char *role) {
     const char *op = "adaptive_avg_pool2d";
@@ -235,7 +208,7 @@ oct_status oct_adaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_tensor *x, oc
     OCT_TRY(adaptive_check(x, y, "y"));
     pool_job j = {.x = oct_f32(x), .y = oct_f32(y), .h = x->shape.dim[1], .w = x->shape.dim[2], .c = x->shape.dim[3],
                   .p = y->shape.dim[1], .q = y->shape.dim[2]};
-    octi_for_range(ctx, x->shape.dim[0], grain(&j), adaptive_images, &j);
+    octi_for_range(ctx, x->shape.dim[0], grain(&j), avg_images, &j);
     return OCT_OK;
 }
 
@@ -244,6 +217,6 @@ oct_status oct_adaptive_avg_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, oct_
     OCT_TRY(adaptive_check(dx, dy, "dy"));
     pool_job j = {.x = oct_f32(dy), .y = oct_f32(dx), .h = dx->shape.dim[1], .w = dx->shape.dim[2], .c = dx->shape.dim[3],
                   .p = dy->shape.dim[1], .q = dy->shape.dim[2]};
-    octi_for_range(ctx, dx->shape.dim[0], grain(&j), adaptive_grad_images, &j);
+    octi_for_range(ctx, dx->shape.dim[0], grain(&j), avg_grad_images, &j);
     return OCT_OK;
 }

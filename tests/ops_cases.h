@@ -71,6 +71,12 @@ static const op_case op_cases[] = {
     CONV(5, 10, 9, 16, 16, 3, 3, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0), /* 3x3 without padding, not a multiple of 4 */
     CONV(2, 5, 6, 16, 48, 3, 3, 1, 1, 2, 2, 2, 2, 1, 1, 1, 1),
     CONV(2, 6, 5, 32, 16, 3, 3, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1),
+    CONV(2, 7, 9, 12, 5, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1), /* grad_x by classes: too many channels to scatter */
+    CONV(2, 8, 9, 10, 4, 3, 2, 3, 2, 1, 0, 0, 2, 2, 1, 1, 1),
+    CONV(2, 5, 6, 9, 3, 2, 2, 4, 4, 1, 1, 1, 1, 1, 1, 1, 1),
+    CONV(2, 9, 8, 9, 6, 3, 3, 1, 1, 2, 2, 2, 2, 2, 2, 1, 0),
+    CONV(2, 9, 10, 16, 16, 3, 3, 1, 1, 2, 0, 3, 5, 1, 1, 1, 1), /* more padding than taps */
+    CONV(1, 28, 29, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1), /* more tiles than a block */
     LINEAR(1, 1, 1, 1), LINEAR(3, 5, 7, 1), LINEAR(17, 33, 10, 1), LINEAR(64, 40, 12, 0), LINEAR(5, 300, 3, 1), LINEAR(130, 20, 30, 1),
     BN(false, 1, 5), BN(false, 3, 6), BN(false, 5, 3, 4, 5), BN(false, 16, 17, 3, 3), BN(false, 33, 2, 20, 9), BN(false, 8, 130, 1, 2),
     BN(true, 1, 1), BN(true, 3, 4), BN(true, 5, 3, 4, 5), BN(true, 16, 17, 3, 3), BN(true, 33, 2, 20, 9),

@@ -3,8 +3,11 @@
  * passes bit for bit. */
 #include <math.h>
 
+#include "autograd/blas.h"
 #include "ops/kernels/kernels.h"
+#include "ops/ops.h"
 #include "src/cpu.h"
+#include "src/mem.h"
 #include "src/rng.h"
 #include "tests/oct_test.h"
 
@@ -121,5 +124,55 @@ START_TEST(batch_norm_passes_are_bit_equal) {
 }
 END_TEST
 
+/** With BLAS installed: the same contract, and the same bits for any number of threads. */
+START_TEST(linear_with_blas) {
+    enum { N = 200, K = 401, O = 130 };
+    oct_ctx *ctx[3] = {oct_open(&(oct_opts){.threads = 1}), oct_open(&(oct_opts){.threads = 4}), oct_open(&(oct_opts){.threads = 1})};
+    octi_blas_install(ctx[0]);
+    octi_blas_install(ctx[1]);
+    ck_assert(octi_ctx_sgemm(ctx[0]) && !octi_ctx_sgemm(ctx[2]));
+    oct_tensor *dx[3], *dw[3];
+    for (int c = 0; c < 3; c++) {
+        octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 24, 0);
+        oct_tensor *x = oct_tensor_new(ctx[c], OCT_F32, OCT_SHAPE(N, O)), *w = oct_tensor_new(ctx[c], OCT_F32, OCT_SHAPE(K, O));
+        oct_tensor *dy = oct_tensor_new(ctx[c], OCT_F32, OCT_SHAPE(N, K)), *t[] = {x, w, dy};
+        for (int k = 0; k < 3; k++)
+            for (int64_t i = 0; i < oct_tensor_count(t[k]); i++) oct_f32(t[k])[i] = octi_rng_normal(&r);
+        dx[c] = oct_tensor_new(ctx[c], OCT_F32, x->shape);
+        dw[c] = oct_tensor_new(ctx[c], OCT_F32, w->shape);
+        ck_ok(oct_linear_grad_x(ctx[c], dy, w, dx[c]));
+        ck_ok(oct_linear_grad_w(ctx[c], x, dy, dw[c], NULL));
+        octi_sgemm(ctx[c], false, false, N, O, K, oct_f32(dy), K, oct_f32(w), O, false, oct_f32(dx[c]), O); /* whole: surely BLAS */
+    }
+    ck_assert(!memcmp(dx[0]->data, dx[1]->data, oct_tensor_bytes(dx[0])) && !memcmp(dw[0]->data, dw[1]->data, oct_tensor_bytes(dw[0])));
+    for (int i = 0; i < N * O; i++) ck_assert(fabsf(oct_f32(dx[0])[i] - oct_f32(dx[2])[i]) < 1e-3f);
+    for (int c = 0; c < 3; c++) oct_close(ctx[c]);
+}
+END_TEST
+
+/** Transforms of every level against the reference: a few roundings of their largest value apart; nothing beside is written. */
+START_TEST(winograd_transforms_agree) {
+    enum { C = 24, ROW = 7 * C, PLANE = C + 8 };
+    static float x[6 * ROW], v[36 * PLANE + 8], w[36 * PLANE + 8], y[4 * ROW + 8], z[4 * ROW + 8], bias[C];
+    const octk_table *ref = octk_kernels_at(OCTI_CPU_REF);
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 23, 0);
+    for (int level = 1; level < OCTI_CPU_LEVEL_COUNT; level++) {
+        const octk_table *t = octk_kernels_at(level);
+        for (int round = 0; t && round < 50; round++) {
+            for (int i = 0; i < 6 * ROW; i++) x[i] = octi_rng_normal(&r);
+            for (int i = 0; i < C; i++) bias[i] = octi_rng_normal(&r);
+            for (int i = 0; i < 36 * PLANE + 8; i++) v[i] = w[i] = canary;
+            for (int i = 0; i < 4 * ROW + 8; i++) y[i] = z[i] = canary;
+            ref->wino_in_f32(x, ROW, C, v, PLANE), t->wino_in_f32(x, ROW, C, w, PLANE);
+            for (int i = 0; i < 36 * PLANE + 8; i++) ck_assert_msg(fabsf(v[i] - w[i]) <= 1e-4f, /* 36 terms, coefficients up to 25 */ "level %d round %d: %g, %g", level, round, (double)v[i], (double)w[i]);
+            ref->wino_out_f32(v, PLANE, C, round & 1 ? bias : NULL, y, ROW), t->wino_out_f32(v, PLANE, C, round & 1 ? bias : NULL, z, ROW);
+            for (int i = 0; i < 4 * ROW + 8; i++) ck_assert(fabsf(y[i] - z[i]) <= 2e-3f);
+            ref->wino_dy_f32(x, ROW, C, v, PLANE), t->wino_dy_f32(x, ROW, C, w, PLANE);
+            for (int i = 0; i < 36 * PLANE + 8; i++) ck_assert(fabsf(v[i] - w[i]) <= 1e-4f);
+        }
+    }
+}
+END_TEST
+
 OCT_TEST_MAIN("ops_kernels", gemm_is_within_its_bound_at_all_edges, gemm_of_depth_zero, gemm_rows_do_not_see_each_other,
-              batch_norm_passes_are_bit_equal)
+              batch_norm_passes_are_bit_equal, linear_with_blas, winograd_transforms_agree)

@@ -42,6 +42,15 @@ typedef struct octk_conv_grad_w_f32 {
 } octk_conv_grad_w_f32;
 typedef void octk_conv_grad_w_f32_fn(const octk_conv_grad_w_f32 *a);
 
+/* Winograd F(4x4,3x3), channels a multiple of 8; `row`: floats between rows of pixels, `plane`: between the 36 values of a
+ * tile (i * 6 + k). A tile's pixels are c (or o) floats apart. */
+/** v = B^T d B of a 6x6 tile. */
+typedef void octk_wino_in_f32_fn(const float *x, int64_t row, int64_t c, float *v, int64_t plane);
+/** y = A^T m A (+ bias where not NULL): a 4x4 tile. */
+typedef void octk_wino_out_f32_fn(const float *m, int64_t plane, int64_t o, const float *bias, float *y, int64_t row);
+/** v = A dy A^T of a 4x4 tile: the adjoint of wino_out. */
+typedef void octk_wino_dy_f32_fn(const float *dy, int64_t row, int64_t o, float *v, int64_t plane);
+
 /* Batch norm over [rows, c]: sums over rows, in float; rows are few enough for that. Every level adds rows in order. */
 typedef void octk_column_sums_f32_fn(int64_t rows, int64_t c, const float *x, float *sum);
 /** s[c] = sum of x - mid, q[c] = sum of (x - mid)^2. */
@@ -53,6 +62,12 @@ typedef void octk_bn_grad_sums_f32_fn(int64_t rows, int64_t c, const float *x, c
 /** dx = a * ((dy - b) - (x - mean) * k). dx may be dy. */
 typedef void octk_bn_grad_x_f32_fn(int64_t rows, int64_t c, const float *x, const float *dy, const float *mean, const float *a,
                                    const float *b, const float *k, float *dx);
+
+/** The law on n elements with one scale: y = s * (q - z), codes = q as a byte; either may be NULL. y may be x. */
+typedef void octk_fake_quant_f32_fn(int64_t n, const float *x, float s, int32_t z, int32_t qmin, int32_t qmax, float *y, uint8_t *codes);
+/** dx = dy where the rounded code lies in qmin..qmax before the clamp, else 0. dx may be dy. */
+typedef void octk_straight_through_f32_fn(int64_t n, const float *x, float s, int32_t z, int32_t qmin, int32_t qmax, const float *dy,
+                                          float *dx);
 
 /* ---- int8 ---- */
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * GEMM in tiles of up to 6 x 16. A is read in place (rows, or columns where it is transposed); B is read in place where 16
- * columns are there, else a panel of it is packed on the stack. Each element is one FMA chain over k in blocks of DEPTH, the
+ * GEMM in tiles of up to 6 x 16. A is read in place (rows, or columns where it is transposed); B too where that is
+ * fast, else a panel of 16 columns is packed on the stack. Each element is one FMA chain over k in blocks of DEPTH, the
  * same for every tile size, so an element's bits do not depend on where it lies. */
 #include <string.h>
 
 #include "ops/kernels/avx2/tile_f32_avx2.h"
 #include "ops/kernels/kernels.h"
 
-enum { DEPTH = 256 };
+/* B's rows stay where they are for few rows of A, or where they lie close together: else its lines fight for cache sets. */
+enum { DEPTH = 256, FEW_ROWS = 24, NARROW = 128 };
 
 #define TILE_C(i) (c + (i) * ldc)
 
@@ -77,6 +78,14 @@ static void transpose8(const float *b, int64_t ldb, float *panel) {
 /** op(B)[k0 .. k0+depth, j0 .. j0+cols] as [depth][16], zeros behind cols. */
 static void pack(bool tb, const float *b, int64_t ldb, int64_t depth, int64_t cols, float *panel) {
     if (cols < 16) memset(panel, 0, (size_t)depth * 16 * sizeof *panel);
+    if (!tb && cols == 16) {
+        for (int64_t k = 0; k < depth; k++, b += ldb, panel += 16) {
+            __m256 l = _mm256_loadu_ps(b), h = _mm256_loadu_ps(b + 8);
+            _mm256_storeu_ps(panel, l);
+            _mm256_storeu_ps(panel + 8, h);
+        }
+        return;
+    }
     if (!tb) {
         for (int64_t k = 0; k < depth; k++) memcpy(panel + k * 16, b + k * ldb, (size_t)cols * sizeof *panel);
         return;
@@ -105,7 +114,7 @@ void octk_gemm_f32_avx2(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const
         for (int64_t j = 0; j < n; j += 16) {
             int64_t cols = n - j < 16 ? n - j : 16, pitch = ldb;
             const float *from = tb ? b + j * ldb + k0 : b + k0 * ldb + j;
-            if (tb || cols < 16) {
+            if (tb || cols < 16 || (m > FEW_ROWS && ldb > NARROW)) {
                 pack(tb, from, ldb, depth, cols, panel);
                 from = panel;
                 pitch = 16;
