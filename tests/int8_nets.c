@@ -11,7 +11,7 @@
 
 static uint32_t below(test_net *t, uint32_t n) { return octi_rng_below(&t->rng, n); }
 static oct_graph *graph(test_net *t) { return t->net->graph; }
-const oct_shape *test_shape(const test_net *t, int32_t v) { return &t->net->graph->values[v].shape; }
+oct_shape test_shape(const test_net *t, int32_t v) { return t->net->graph->values[v].shape; }
 
 static oct_tensor *reg(test_net *t, const char *name, oct_tensor_role role, oct_dtype dtype, oct_shape shape, const void *data) {
     oct_tensor *p = oct_tensor_new(t->net->ctx, dtype, shape);
@@ -94,7 +94,7 @@ static void some_clamp(test_net *t, oct_attrs *a, int z) {
     a->hi[0] = below(t, 3) ? 255 : z + (int)below(t, (uint32_t)(256 - z));
 }
 
-int32_t test_quantize(test_net *t, int32_t x, float s, int z) { return test_node(t, OCT_OP_quantize, NULL, &x, 1, *test_shape(t, x), s, z); }
+int32_t test_quantize(test_net *t, int32_t x, float s, int z) { return test_node(t, OCT_OP_quantize, NULL, &x, 1, test_shape(t, x), s, z); }
 
 /* Weights, bias and multipliers of o channels with k inputs each. */
 static void weights(test_net *t, oct_shape shape, int32_t in[4]) {
@@ -117,7 +117,8 @@ static void weights(test_net *t, oct_shape shape, int32_t in[4]) {
 }
 
 int32_t test_conv(test_net *t, int32_t x, int o, int r, int s, int stride, int pad, int dil, int groups) {
-    const int64_t *d = test_shape(t, x)->dim;
+    const oct_shape xs = test_shape(t, x);
+    const int64_t *d = xs.dim;
     int64_t c = d[3], p = (d[1] + 2 * pad - dil * (r - 1) - 1) / stride + 1, q = (d[2] + 2 * pad - dil * (s - 1) - 1) / stride + 1;
     int32_t in[4] = {x};
     int z = some_zero(t);
@@ -130,7 +131,7 @@ int32_t test_conv(test_net *t, int32_t x, int o, int r, int s, int stride, int p
 int32_t test_linear(test_net *t, int32_t x, int o) {
     int32_t in[4] = {x};
     int z = some_zero(t);
-    weights(t, OCT_SHAPE(o, test_shape(t, x)->dim[1]), in);
+    weights(t, OCT_SHAPE(o, test_shape(t, x).dim[1]), in);
     oct_attrs a = {.lo = {0}};
     some_clamp(t, &a, z);
     return test_node(t, OCT_OP_qlinear, &a, in, 4, OCT_SHAPE(OCT_BATCH, o), 0.07f, z);
@@ -142,8 +143,8 @@ int32_t test_add(test_net *t, int32_t a, int32_t b) {
     int32_t in[3] = {a, b, named_const(t, "m", OCT_F32, OCT_SHAPE(2), m)};
     oct_attrs at = {.lo = {0}};
     some_clamp(t, &at, z);
-    const oct_shape *big = test_shape(t, a)->dim[1] >= test_shape(t, b)->dim[1] && test_shape(t, a)->dim[2] >= test_shape(t, b)->dim[2] ? test_shape(t, a) : test_shape(t, b);
-    return test_node(t, OCT_OP_qadd, &at, in, 3, *big, s, z);
+    oct_shape sa = test_shape(t, a), sb = test_shape(t, b), big = sa.dim[1] >= sb.dim[1] && sa.dim[2] >= sb.dim[2] ? sa : sb;
+    return test_node(t, OCT_OP_qadd, &at, in, 3, big, s, z);
 }
 
 int32_t test_mul(test_net *t, int32_t a, int32_t b) {
@@ -152,27 +153,28 @@ int32_t test_mul(test_net *t, int32_t a, int32_t b) {
     int32_t in[3] = {a, b, named_const(t, "m", OCT_F32, OCT_SHAPE(1), &m)};
     oct_attrs at = {.lo = {0}};
     some_clamp(t, &at, z);
-    const oct_shape *big = test_shape(t, a)->dim[1] >= test_shape(t, b)->dim[1] && test_shape(t, a)->dim[2] >= test_shape(t, b)->dim[2] ? test_shape(t, a) : test_shape(t, b);
-    return test_node(t, OCT_OP_qmul, &at, in, 3, *big, s, z);
+    oct_shape sa = test_shape(t, a), sb = test_shape(t, b), big = sa.dim[1] >= sb.dim[1] && sa.dim[2] >= sb.dim[2] ? sa : sb;
+    return test_node(t, OCT_OP_qmul, &at, in, 3, big, s, z);
 }
 
 int32_t test_cat(test_net *t, const int32_t *x, int count) {
     float s = 0.06f, m[64];
     int32_t in[65];
-    oct_shape y = *test_shape(t, x[0]);
+    oct_shape y = test_shape(t, x[0]);
     oct_attrs a = {.axis = {y.rank - 1}};
     y.dim[y.rank - 1] = 0;
     for (int k = 0; k < count; k++) {
         in[k] = x[k];
         m[k] = octq_ratio(scale_of(t, x[k]), s);
-        y.dim[y.rank - 1] += test_shape(t, x[k])->dim[y.rank - 1];
+        y.dim[y.rank - 1] += test_shape(t, x[k]).dim[y.rank - 1];
     }
     in[count] = named_const(t, "m", OCT_F32, OCT_SHAPE(count), m);
     return test_node(t, OCT_OP_qcat, &a, in, count + 1, y, s, some_zero(t));
 }
 
 static oct_shape pooled(const test_net *t, int32_t x, int k, int stride, int pad) {
-    const int64_t *d = test_shape(t, x)->dim;
+    const oct_shape xs = test_shape(t, x);
+    const int64_t *d = xs.dim;
     return OCT_SHAPE(OCT_BATCH, (d[1] + 2 * pad - k) / stride + 1, (d[2] + 2 * pad - k) / stride + 1, d[3]);
 }
 
@@ -198,7 +200,8 @@ int32_t test_avg_pool(test_net *t, int32_t x, int k, int stride, int pad, bool e
 }
 
 int32_t test_adaptive(test_net *t, int32_t x, int p, int q) {
-    const int64_t *d = test_shape(t, x)->dim;
+    const oct_shape xs = test_shape(t, x);
+    const int64_t *d = xs.dim;
     int most[2] = {0, 0}, outs[2] = {p, q};
     for (int e = 0; e < 2; e++)
         for (int i = 0; i < outs[e]; i++) {
@@ -212,7 +215,8 @@ int32_t test_adaptive(test_net *t, int32_t x, int p, int q) {
 }
 
 int32_t test_pad(test_net *t, int32_t x, int top, int left, int bottom, int right) {
-    const int64_t *d = test_shape(t, x)->dim;
+    const oct_shape xs = test_shape(t, x);
+    const int64_t *d = xs.dim;
     oct_attrs a = {.pads = {top, left, bottom, right}, .lo = {(int)below(t, 256)}};
     return test_grid_node(t, OCT_OP_qpad, &a, x, OCT_SHAPE(OCT_BATCH, d[1] + top + bottom, d[2] + left + right, d[3]));
 }
@@ -221,32 +225,32 @@ int32_t test_table(test_net *t, int32_t x) {
     uint8_t table[256];
     for (int i = 0; i < 256; i++) table[i] = (uint8_t)below(t, 256);
     int32_t in[2] = {x, named_const(t, "table", OCT_U8, OCT_SHAPE(256), table)};
-    return test_node(t, OCT_OP_qtable, NULL, in, 2, *test_shape(t, x), 0.05f, some_zero(t));
+    return test_node(t, OCT_OP_qtable, NULL, in, 2, test_shape(t, x), 0.05f, some_zero(t));
 }
 
 int32_t test_requantize(test_net *t, int32_t x) {
     float s = 0.03f + 0.1f * octi_rng_uniform(&t->rng), m = octq_ratio(scale_of(t, x), s);
     int32_t in[2] = {x, named_const(t, "m", OCT_F32, OCT_SHAPE(1), &m)};
-    return test_node(t, OCT_OP_requantize, NULL, in, 2, *test_shape(t, x), s, some_zero(t));
+    return test_node(t, OCT_OP_requantize, NULL, in, 2, test_shape(t, x), s, some_zero(t));
 }
 
 int32_t test_clip(test_net *t, int32_t x) {
     int lo = (int)below(t, 200);
     oct_attrs a = {.lo = {lo}, .hi = {lo + (int)below(t, (uint32_t)(256 - lo))}};
-    return test_grid_node(t, OCT_OP_qclip, &a, x, *test_shape(t, x));
+    return test_grid_node(t, OCT_OP_qclip, &a, x, test_shape(t, x));
 }
 
-int32_t test_relu(test_net *t, int32_t x) { return test_grid_node(t, OCT_OP_relu, NULL, x, *test_shape(t, x)); }
+int32_t test_relu(test_net *t, int32_t x) { return test_grid_node(t, OCT_OP_relu, NULL, x, test_shape(t, x)); }
 
 int32_t test_flatten(test_net *t, int32_t x) {
-    const oct_shape *s = test_shape(t, x);
+    const oct_shape s = test_shape(t, x);
     int64_t k = 1;
-    for (int i = 1; i < s->rank; i++) k *= s->dim[i];
+    for (int i = 1; i < s.rank; i++) k *= s.dim[i];
     return test_grid_node(t, OCT_OP_flatten, NULL, x, OCT_SHAPE(OCT_BATCH, k));
 }
 
 void test_end(test_net *t, int32_t x) {
-    graph(t)->output = test_node(t, OCT_OP_dequantize, NULL, &x, 1, *test_shape(t, x), 0, 0);
+    graph(t)->output = test_node(t, OCT_OP_dequantize, NULL, &x, 1, test_shape(t, x), 0, 0);
     ck_ok(octi_graph_verify(graph(t)));
 }
 
@@ -276,7 +280,8 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
     live[count++] = test_quantize(&t, 0, 0.02f, some_zero(&t));
     for (int i = 0; i < 14; i++) {
         int32_t x = live[below(&t, (uint32_t)count)], y = x, other = live[below(&t, (uint32_t)count)];
-        const int64_t *d = test_shape(&t, x)->dim, *e = test_shape(&t, other)->dim;
+        const oct_shape xs = test_shape(&t, x), os = test_shape(&t, other); /* copies: the graph's array moves */
+        const int64_t *d = xs.dim, *e = os.dim;
         int side = (int)(d[1] < d[2] ? d[1] : d[2]);
         switch (below(&t, 14)) {
         case 0:
@@ -298,7 +303,7 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
         case 12: y = test_table(&t, x); break;
         default: y = below(&t, 2) ? test_clip(&t, test_relu(&t, x)) : test_relu(&t, test_table(&t, x)); break;
         }
-        if (oct_shape_count(&(oct_shape){3, {test_shape(&t, y)->dim[1], test_shape(&t, y)->dim[2], test_shape(&t, y)->dim[3]}}) > 6000) y = test_adaptive(&t, y, 2, 2);
+        if (oct_shape_count(&(oct_shape){3, {test_shape(&t, y).dim[1], test_shape(&t, y).dim[2], test_shape(&t, y).dim[3]}}) > 6000) y = test_adaptive(&t, y, 2, 2);
         live[count++] = y;
     }
     test_end(&t, test_linear(&t, test_flatten(&t, live[count - 1]), 1 + (int)below(&t, 12)));

@@ -21,7 +21,7 @@ int32_t test_const(test_net *t, const char *name, oct_dtype dtype, oct_shape sha
 int32_t test_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const int32_t *in, int nin, oct_shape shape, float s, int z);
 /** The same on the grid of value x. */
 int32_t test_grid_node(test_net *t, oct_op_kind kind, const oct_attrs *a, int32_t x, oct_shape shape);
-const oct_shape *test_shape(const test_net *t, int32_t v);
+oct_shape test_shape(const test_net *t, int32_t v);
 
 /* Layers with random weights and fitting multipliers. */
 int32_t test_quantize(test_net *t, int32_t x, float s, int z);
