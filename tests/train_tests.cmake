@@ -1,2 +1,8 @@
 octet_test(test_optim)
 octet_test(test_nn)
+octet_test(test_fit)
+if(TARGET octet_command)
+  add_test(NAME test_cli COMMAND ${PROJECT_SOURCE_DIR}/tests/test_cli.sh $<TARGET_FILE:octet_command>)
+  add_test(NAME test_kill COMMAND ${PROJECT_SOURCE_DIR}/tests/test_kill.sh $<TARGET_FILE:octet_command>)
+  set_tests_properties(test_cli test_kill PROPERTIES TIMEOUT 300)
+endif()

@@ -160,6 +160,7 @@ int cmd_train(cli *c) {
     if (!code && c->freeze.set) code = freeze(c, net);
     if (code || !cli_fit_opts(c, &o, &val)) return code ? code : 2;
     o.test = test;
+    if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
     cli_note(c, "train %s on %s: %lld images, test %lld, seed %llu, %d threads, %s", c->model.s, c->data.s, (long long)oct_data_count(train),
              (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
     if (c->dry_run.set) return 0;
@@ -187,6 +188,7 @@ int cmd_qat(cli *c) {
     if (!train || !test) return cli_failed();
     if (!cli_fit_opts(c, &o, &val)) return 2;
     o.test = test;
+    if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
     cli_note(c, "qat %s on %s: target %s, %lld images, test %lld, seed %llu, %d threads, %s", c->operands[0], c->data.s, net->target,
              (long long)oct_data_count(train), (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
     if (c->dry_run.set) return 0;

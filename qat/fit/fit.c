@@ -42,7 +42,23 @@ static double seconds(void) {
 
 /* ---- saving ---- */
 
+/* A loss can stay finite while a weight does not (max(NaN, 0) is 0): such a moment must not replace a good one. */
+static oct_status check_finite(const training *t) {
+    for (int32_t i = 0; i < t->net->tensor_count; i++) {
+        const oct_named_tensor *n = &t->net->tensors[i];
+        if (n->tensor->dtype != OCT_F32 || (n->role != OCT_ROLE_PARAM && n->role != OCT_ROLE_BUFFER)) continue;
+        const float *v = oct_f32(n->tensor);
+        float probe = 0; /* 0 * inf and 0 * NaN are NaN */
+        for (int64_t k = 0, c = oct_tensor_count(n->tensor); k < c; k++) probe += 0.0f * v[k];
+        if (probe != 0.0f)
+            return octi_fail(OCT_EDIVERGED, n->name, "not finite", "finite numbers", octi_fmt("NaN or infinity at step %lld", (long long)t->at.step),
+                             "lower the learning rate; the last saved state stays");
+    }
+    return OCT_OK;
+}
+
 static oct_status save(training *t) {
+    OCT_TRY(check_finite(t));
     if (!t->o.run) return OCT_OK;
     int32_t n;
     const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
@@ -302,25 +318,50 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
     if (t->per_epoch < 1) return octi_fail(OCT_EFORMAT, "data", "no images to train on", "at least one", "0", NULL);
     t->schedule = octi_fit_schedule(&t->o, t->per_epoch);
     t->at.best_val = -1;
-    return t->o.run ? start_run(t) : OCT_OK;
+    return OCT_OK;
 }
 
-oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
-    if (!net || !train) return octi_fail(OCT_EUSAGE, "oct_fit", "an argument is NULL", NULL, NULL, NULL);
-    if (!net->class_count) OCT_TRY(oct_net_describe(net, train));
-    training *t = octi_alloc(net->ctx, sizeof *t);
-    if (!t) return oct_last_error()->code;
-    *t = (training){.ctx = net->ctx, .net = net, .train = train, .last_save = seconds()};
-    oct_status s = prepare(t, opts);
-    while (s == OCT_OK && !t->stop && t->at.epoch < t->o.epochs && !t->at.done) s = run_epoch(t);
-    if (s == OCT_OK && t->stop && t->at.epoch < t->o.epochs && !t->at.done)
-        s = octi_fail(OCT_ESTOPPED, "training", "stopped by the caller", NULL, octi_fmt("step %lld", (long long)t->at.step), t->o.run ? "--resume goes on" : NULL);
+static void release(training *t) {
     oct_loader_free(t->loader);
     oct_optim_free(t->optim);
     oct_tape_free(t->tape);
     oct_data_free(t->split[0]);
     oct_data_free(t->split[1]);
-    octi_free(net->ctx, t);
+}
+
+/* What start_run would refuse, without writing. */
+static oct_status check_run(training *t) {
+    OCT_TRY(oct_run_check(t->ctx, t->o.run, t->o.resume, t->o.force));
+    if (!t->o.resume) return OCT_OK;
+    octi_text config = {.ctx = t->ctx};
+    char *old = NULL;
+    bool grown;
+    oct_status s = octi_fit_config(t->net, &t->o, t->train, &config);
+    if (s == OCT_OK) s = octi_run_read_config(t->ctx, t->o.run, &old);
+    if (s == OCT_OK && old) s = octi_fit_config_check(t->ctx, old, config.data, t->o.run, &grown);
+    octi_free(t->ctx, old);
+    octi_text_free(&config);
+    return s;
+}
+
+oct_status oct_fit_check(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
+    if (!net || !train) return octi_fail(OCT_EUSAGE, "oct_fit", "an argument is NULL", NULL, NULL, NULL);
+    training t = {.ctx = net->ctx, .net = net, .train = train};
+    oct_status s = prepare(&t, opts);
+    if (s == OCT_OK && t.o.run) s = check_run(&t);
+    release(&t);
+    return s;
+}
+
+oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
+    if (!net || !train) return octi_fail(OCT_EUSAGE, "oct_fit", "an argument is NULL", NULL, NULL, NULL);
+    training t = {.ctx = net->ctx, .net = net, .train = train, .last_save = seconds()};
+    oct_status s = prepare(&t, opts);
+    if (s == OCT_OK && t.o.run) s = start_run(&t);
+    while (s == OCT_OK && !t.stop && t.at.epoch < t.o.epochs && !t.at.done) s = run_epoch(&t);
+    if (s == OCT_OK && t.stop && t.at.epoch < t.o.epochs && !t.at.done)
+        s = octi_fail(OCT_ESTOPPED, "training", "stopped by the caller", NULL, octi_fmt("step %lld", (long long)t.at.step), t.o.run ? "--resume goes on" : NULL);
+    release(&t);
     return s;
 }
 

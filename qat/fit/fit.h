@@ -110,6 +110,8 @@ typedef struct oct_fit_opts {
  *  OCT_EDIVERGED: loss or gradient not finite; the last saved state stays. OCT_ESTOPPED: the callback asked.
  *  OCT_EUSAGE: bad option, existing run, or (resume) an option that differs, naming it. */
 OCT_API OCT_NODISCARD oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts);
+/** Judge the options, and whether data and net fit, without training or writing. */
+OCT_API OCT_NODISCARD oct_status oct_fit_check(oct_net *net, oct_data *train, const oct_fit_opts *opts);
 
 /* ---- nets ---- */
 

@@ -2,6 +2,8 @@
 #include "qat/fit/fit_config.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/format/json.h"
@@ -83,9 +85,13 @@ oct_schedule octi_fit_schedule(const oct_fit_opts *o, int64_t per_epoch) {
     return s;
 }
 
+/* A float as the decimal that was meant: 0.05, not 0.0500000007. */
 static void put(octi_text *t, const char *key, double v) {
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", v);
+    double d = strtod(text, NULL);
     octi_text_printf(t, ",\"%s\":", key);
-    octi_json_put_number(t, v);
+    octi_json_put_number(t, (float)d == (float)v ? d : v);
 }
 
 static void put_word(octi_text *t, const char *key, const char *v) {

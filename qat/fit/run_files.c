@@ -133,7 +133,7 @@ static oct_status fill_state(octi_tensor_list *l, const oct_net *net, const oct_
 }
 
 oct_status octi_run_commit(const oct_net *net, const char *dir, const oct_named_tensor *optim, int32_t n, octi_position *p) {
-    p->generation++;
+    p->generation = 2 * p->step + (p->step_in_epoch == 0); /* of the position alone: a resumed run writes the same bytes */
     octi_tensor_list l = {.ctx = net->ctx};
     oct_status s = fill_state(&l, net, optim, n, p);
     if (s == OCT_OK) s = write_list(&l, dir, "state.safetensors", p->generation);

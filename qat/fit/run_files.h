@@ -26,7 +26,7 @@ oct_status octi_run_create(const oct_net *net, const char *dir, const char *conf
 oct_status octi_run_write_config(oct_ctx *ctx, const char *dir, const char *config_json);
 /** Whole config.json, NUL-terminated, free with octi_free; *text NULL where absent. */
 oct_status octi_run_read_config(oct_ctx *ctx, const char *dir, char **text);
-/** Save a moment: the state, then the model. Raises position->generation. */
+/** Save a moment: the state, then the model. Sets position->generation. */
 oct_status octi_run_commit(const oct_net *net, const char *dir, const oct_named_tensor *optim, int32_t optim_count, octi_position *p);
 /** Take a saved moment back into net, optimizer and position; *found false (and nothing touched) where there is none. */
 oct_status octi_run_restore(oct_net *net, const char *dir, const oct_named_tensor *optim, int32_t optim_count, octi_position *p, bool *found);

@@ -1,0 +1,186 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The command's contract. Usage: test_cli.sh PATH-OF-octet. Every failure: its exit code, one line on stderr that begins with
+# "octet: ", nothing on stdout, no file made. Then the journey, with the JSON keys that stay.
+set -u
+octet=$(realpath "$1")
+dir=$(mktemp -d /tmp/octet-test-cli-XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+fails=0
+say() { echo "test_cli: $*"; fails=$((fails + 1)); }
+
+# bad CODE ARGS...
+bad() {
+    want=$1
+    shift
+    before=$(find . ! -path './.*' | sort)
+    "$octet" "$@" >.out 2>.err </dev/null
+    got=$?
+    [ $got = "$want" ] || say "octet $*: exit code $got, expected $want: $(cat .err)"
+    [ -s .out ] && say "octet $*: something on stdout"
+    [ "$(wc -l <.err)" = 1 ] || say "octet $*: not one line on stderr: $(cat .err)"
+    grep -q '^octet: ' .err || say "octet $*: stderr does not begin with octet:"
+    LC_ALL=C grep -q '[[:cntrl:]]' .err && say "octet $*: control bytes on stderr"
+    [ "$before" = "$(find . ! -path './.*' | sort)" ] || say "octet $*: a file was made"
+}
+# has KEYS FILE: each line of FILE is an object with all the keys
+has() {
+    for key in $1; do grep -q "\"$key\":" "$2" || say "$2 lacks key $key"; done
+    grep -qv '^{.*}$' "$2" && say "$2 has a line that is no object"
+}
+
+data="--data synth-digits --limit 96"
+"$octet" train --model lenet $data --epochs 1 --out good --quiet >/dev/null 2>&1 || { say "cannot train"; exit 1; }
+"$octet" ptq good $data --calib 64 --out quant --quiet >/dev/null 2>&1 || { say "cannot calibrate"; exit 1; }
+"$octet" convert quant -o good.oct8 --quiet >/dev/null 2>&1 || { say "cannot convert"; exit 1; }
+: >empty
+mkdir blank
+printf '\211PNG\r\n\032\n' >image.png
+printf '<html>404</html>' >page.html
+head -c 1000 good.oct8 >cut.oct8
+mkfifo fifo
+
+bad 2
+bad 2 frobnicate
+bad 2 train --nope
+bad 2 train --model lenet --data
+bad 2 train --model lenet $data
+bad 2 train --model lenet --out new
+bad 2 train $data --out new
+bad 2 train extra --model lenet $data --out new
+bad 2 train --json=yes --model lenet $data --out new
+for v in -1 0 1e3 0x10 999999999999999999999 nan ' 5' 5x '' 2.5; do bad 2 train --model lenet $data --out new --epochs "$v"; done
+for v in 0 -1 1e9 x; do bad 2 train --model lenet $data --out new --batch "$v"; done
+for v in 0 -1 inf nan 1x '' 0x1p3; do bad 2 train --model lenet $data --out new --lr "$v"; done
+for v in 0 100000 -2; do bad 2 train --model lenet $data --out new --threads "$v"; done
+bad 2 train --model lenet $data --out new --seed 0
+bad 2 train --model vgg $data --out new
+bad 2 train --model lenet $data --out new --optimizer lamb
+bad 2 train --model lenet $data --out new --schedule zigzag
+bad 2 train --model lenet $data --out new --augment rotate
+bad 2 train --model lenet $data --out new --val 1.5
+bad 2 train --model lenet $data --out new --patience 3
+bad 2 train --model lenet $data --out new --freeze 'nothing*'
+bad 2 train --model lenet $data --out new --mean 1,2
+bad 2 train --model lenet $data --out new --std 0
+bad 2 train --model lenet $data --out good
+bad 2 train --model lenet $data --out good --resume --epochs 1 --lr 0.3
+bad 2 train --model lenet $data --out good --resume --force
+bad 2 train --model lenet $data --out empty
+bad 4 train --model lenet $data --out missing/new
+bad 2 train --model lenet --data nothing:here --out new
+bad 2 train --model lenet --data idx --out new
+bad 4 train --model lenet --data idx:missing --out new
+bad 4 train --model lenet --data npz:missing.npz --out new
+bad 3 train --model lenet --data npz:page.html --out new
+bad 4 train --model ./missing $data --out new
+bad 2 eval
+bad 2 eval good
+bad 4 eval missing $data
+bad 3 eval blank $data
+bad 3 eval empty $data
+bad 3 eval page.html $data
+bad 3 eval image.png $data
+bad 3 eval cut.oct8 $data
+bad 4 eval fifo $data
+bad 2 eval good good $data
+bad 2 eval good $data --split validation
+bad 3 eval good --data synth-shapes --limit 8
+bad 2 ptq good
+bad 2 ptq good $data
+bad 2 ptq good $data --out new --target gpu
+bad 2 ptq good $data --out new --observer crystal
+bad 2 ptq good $data --out new --wbits 1
+bad 2 ptq good $data --out new --abits 9
+bad 2 ptq good $data --out new --calib 0
+bad 2 ptq quant $data --out new
+bad 2 ptq good $data --out quant
+bad 2 qat quant $data --out new --wbits 4
+bad 2 qat good $data --out quant
+bad 2 convert quant
+bad 2 convert good -o new
+bad 4 convert quant -o missing/new
+bad 2 convert quant -o quant
+bad 2 predict good
+bad 4 predict good missing.png
+bad 3 predict good image.png
+bad 4 predict missing image.png
+bad 2 run good --output y.npz
+bad 2 run good --input x.npz
+bad 2 run good --input x.npz --output x.npz
+bad 4 run good --input x.npz --output y.npz
+bad 3 run good --input page.html --output y.npz
+bad 2 run good --input x.npz --output y.npz --layer conv9
+bad 2 inspect
+bad 4 inspect missing
+bad 2 inspect good --weights nothing
+bad 2 verify good
+bad 2 layers good
+bad 2 bench --workload vgg
+bad 2 bench --mode fast
+bad 2 bench good --workload lenet
+bad 2 train --model lenet $data --out "$(printf 'good\033[31m\n')" --bogus
+OCT_CPU=sse9 bad 2 eval good $data
+if [ "$(id -u)" != 0 ]; then
+    chmod 0 empty
+    bad 4 eval empty $data
+fi
+
+# ---- what works ----
+"$octet" --version >.o || say "--version"
+grep -q '^octet [0-9]' .o || say "--version says $(cat .o)"
+for c in demo train ptq qat convert eval run predict inspect layers verify bench; do
+    "$octet" $c --help >.o 2>.e || say "$c --help"
+    [ -s .o ] && [ ! -s .e ] || say "$c --help: not on stdout"
+done
+"$octet" train --model lenet $data --out dry --dry-run --quiet || say "--dry-run"
+[ -e dry ] && say "--dry-run made a file"
+"$octet" train --model lenet $data --epochs 2 --out j1 --json 2>.e >.train || say "train: $(cat .e)"
+has "epoch lr train_loss test_accuracy img_per_s" .train
+[ "$(wc -l <.train)" = 2 ] && tail -1 .train | grep -q '"final":true' && ! head -1 .train | grep -q final || say "final is not in the last line alone"
+grep -q 'seed 1' .e || say "the seed is not printed"
+grep -q '\[' .e && say "a progress bar without a terminal"
+"$octet" train --model lenet $data --epochs 2 --out j2 --json --quiet >/dev/null 2>.e || say "train again"
+[ -s .e ] && say "--quiet is not quiet: $(cat .e)"
+cmp -s j1/model.safetensors j2/model.safetensors || say "two runs differ"
+"$octet" train --model lenet $data --epochs 3 --out j2 --resume --quiet >/dev/null || say "resume with more epochs"
+"$octet" ptq j1 $data --calib 64 --out j3 --json --quiet >.ptq || say "ptq"
+has "accuracy fp32_accuracy" .ptq
+"$octet" qat j3 $data --epochs 1 --out j4 --json --quiet >.qat || say "qat"
+has "epoch lr train_loss int8_accuracy img_per_s final" .qat
+"$octet" convert j4 -o m.oct8 $data --json --quiet >.convert || say "convert"
+has "mismatched_codes layers_int8 layers_float bytes" .convert
+grep -q '"mismatched_codes":0,' .convert || say "codes differ: $(cat .convert)"
+for m in j1 j4 m.oct8; do
+    "$octet" eval $m $data --json --quiet >.eval.$m || say "eval $m"
+    has "accuracy top5 loss n per_class confusion" .eval.$m
+done
+grep -o '"accuracy":[0-9.]*' .eval.j4 >.a
+grep -o '"accuracy":[0-9.]*' .eval.m.oct8 >.b
+cmp -s .a .b || say "simulation and int8 file differ in accuracy"
+"$octet" verify j4 m.oct8 $data --json --quiet >.verify || say "verify"
+has mismatched_codes .verify
+"$octet" verify m.oct8 m.oct8 $data --quiet >/dev/null || say "verify with itself"
+"$octet" verify m.oct8 good.oct8 $data --json --quiet >.verify 2>/dev/null
+[ $? = 1 ] || say "verify of different models does not exit 1"
+"$octet" layers j4 $data --json --quiet >.layers || say "layers"
+has "layers name kind shape bits scheme scale zero_point sqnr_local sqnr_cum clip us kernel" .layers
+"$octet" inspect m.oct8 --json >.inspect || say "inspect"
+has "stage layers tensors" .inspect
+"$octet" inspect j4 --weights conv1.weight --json >.weights || say "inspect --weights"
+has "q_scale zero_point histogram" .weights
+"$octet" run m.oct8 --input j4/probe.npz --output y.npz --json >.run || say "run"
+"$octet" run j4 --input j4/probe.npz --output y2.npz >/dev/null || say "run of the simulation"
+cmp -s y.npz y2.npz || say "outputs of simulation and int8 file differ"
+"$octet" run m.oct8 --input j4/probe.npz --output y3.npz --layer conv1 --json >.run || say "run --layer"
+has "scale zero_point" .run
+"$octet" bench --workload lenet --mode infer-int8 --batch 2 --json >.bench || say "bench"
+has "workload mode batch threads img_per_s us_per_img" .bench
+"$octet" demo --limit 200 --out d --json --quiet >.demo || say "demo"
+has "fp32_accuracy ptq_accuracy qat_accuracy int8_accuracy mismatched_codes fp32_bytes int8_bytes fp32_us int8_us" .demo
+"$octet" eval good $data >/dev/full 2>.e
+[ $? = 4 ] || say "a full stdout is no failure"
+
+[ $fails = 0 ] && echo "test_cli: all held" || echo "test_cli: $fails failed"
+exit $((fails > 0))
