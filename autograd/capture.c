@@ -119,7 +119,7 @@ static oct_status capture(oct_net *net, oct_tape *first, oct_tape *other, oct_mo
     octi_free(net->ctx, live);
     octi_free(net->ctx, map);
     if (s != OCT_OK) return s;
-    if (image.rank == 3)
+    if (image.rank == 3 && image.dim[2] <= 4) /* more channels are no pixels: nothing to describe */
         net->input = (oct_input_desc){.channels = (int32_t)image.dim[2], .height = (int32_t)image.dim[0], .width = (int32_t)image.dim[1],
                                       .color = image.dim[2] == 3 ? OCT_COLOR_RGB : OCT_COLOR_GREY, .div = 1,
                                       .std = {1, 1, 1, 1}};

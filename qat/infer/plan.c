@@ -89,7 +89,7 @@ static oct_status pixels(oct_plan *p, const oct_net *net) {
     const oct_shape *x = &g->values[g->input].shape;
     int64_t c = x->dim[x->rank - 1];
     const oct_tensor *stored = octi_int8_table(net);
-    bool described = net->input.channels == c && net->input.div > 0;
+    bool described = net->input.channels == c && c <= 4 && net->input.div > 0; /* mean and std are [4] */
     int32_t reader = -1;
     p->desc = net->input;
     p->table_step = -1;
