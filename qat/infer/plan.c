@@ -102,8 +102,6 @@ static oct_status pixels(oct_plan *p, const oct_net *net) {
             t[i] = stored ? oct_u8(stored)[i]
                           : (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), net->input.div, net->input.mean[k], net->input.std[k]), q->scale,
                                                    q->zero_point, q->qmin, q->qmax);
-            if (t[i] < q->qmin || t[i] > q->qmax)
-                return octi_fail(OCT_EQPARAMS, "input.table", octi_fmt("code of pixel %d", (int)(i % 256)), octi_fmt("%d to %d", q->qmin, q->qmax), octi_fmt("%d", t[i]), NULL);
         }
         p->table = t;
         p->table_step = reader;

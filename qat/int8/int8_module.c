@@ -106,10 +106,28 @@ static oct_status check_ends(const oct_net *net) {
     if (in->dtype != OCT_F32) return octi_fail(OCT_EDTYPE, in->name, "input of the graph", "float32", oct_dtype_name(in->dtype), NULL);
     if (out->role != OCT_VALUE_ACT || out->dtype != OCT_F32)
         return octi_fail(OCT_EDTYPE, out->name, "output of the graph", "a float32 value that a node makes", oct_dtype_name(out->dtype), "end with dequantize");
+    return OCT_OK;
+}
+
+/* The pixel table fits the input's channels, and its codes those of the quantize nodes that read the input. */
+static oct_status check_table(const oct_net *net) {
+    const oct_graph *g = net->graph;
+    const oct_value *in = &g->values[g->input];
     const oct_tensor *t = octi_int8_table(net);
+    if (!t) return OCT_OK;
     oct_shape want = OCT_SHAPE(in->shape.dim[in->shape.rank - 1], 256);
-    if (t && (t->dtype != OCT_U8 || !oct_shape_equal(&t->shape, &want)))
+    if (t->dtype != OCT_U8 || !oct_shape_equal(&t->shape, &want))
         return octi_fail(OCT_ESHAPE, "input.table", "pixel table", octi_fmt("uint8 %s", oct_shape_text(&want)), octi_fmt("%s %s", oct_dtype_name(t->dtype), oct_shape_text(&t->shape)), NULL);
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        octi_qdesc d;
+        if (n->kind != OCT_OP_quantize || n->in[0] != g->input) continue;
+        OCT_TRY(describe(g, &g->values[n->out], n->name, &d));
+        for (int64_t k = 0; d.quantized && k < oct_tensor_count(t); k++)
+            if (oct_u8(t)[k] < d.qmin || oct_u8(t)[k] > d.qmax)
+                return octi_fail(OCT_EQPARAMS, "input.table", octi_fmt("code %lld", (long long)k), octi_fmt("%d to %d", d.qmin, d.qmax),
+                                 octi_fmt("%d", oct_u8(t)[k]), NULL);
+    }
     return OCT_OK;
 }
 
@@ -118,6 +136,7 @@ oct_status octi_int8_check(const oct_net *net) {
     if (net->stage != OCT_STAGE_INT8) return octi_fail(OCT_EUSAGE, "int8", "the net is not int8", "stage int8 (oct_convert)", NULL, NULL);
     OCT_TRY(octi_graph_verify(g));
     OCT_TRY(check_ends(net));
+    OCT_TRY(check_table(net));
     octi_arena *arena = octi_arena_new(net->ctx);
     if (!arena) return oct_last_error()->code;
     oct_status s = OCT_OK;
