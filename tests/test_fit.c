@@ -291,6 +291,11 @@ START_TEST(a_frozen_model_lags_and_the_state_wins) {
     ck_not_null(again);
     oct_tensor *a = oct_net_tensor(net, "6.weight"), *b = oct_net_tensor(again, "6.weight");
     ck_assert(!memcmp(a->data, b->data, oct_tensor_bytes(a)));
+    /* a resume with nothing left to do brings the model up to the state, and sweeps what killed saves left */
+    fclose(fopen(in_root("r/state.safetensors.tmp-999999999-0"), "w"));
+    ck_ok(run(in_root("r"), (job){.epochs = 2, .resume = true}, NULL));
+    ck_assert(!same_file(in_root("old"), in_root("r/model.safetensors")));
+    ck_assert(access(in_root("r/state.safetensors.tmp-999999999-0"), F_OK) != 0);
     /* a file without a generation was put there by somebody: it is taken */
     oct_f32(a)[0] = 42;
     ck_ok(oct_net_save_weights(net, in_root("r/model.safetensors")));

@@ -111,6 +111,7 @@ static oct_status cut_metrics(const training *t) {
 
 static oct_status start_run(training *t) {
     OCT_TRY(oct_run_check(t->ctx, t->o.run, t->o.resume, t->o.force));
+    octi_run_sweep(t->o.run);
     octi_text config = {.ctx = t->ctx};
     oct_status s = octi_fit_config(t->net, &t->o, t->train, &config);
     char *old = NULL;

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,28 @@ static bool exists(const char *dir, const char *name) {
 }
 
 bool oct_run_is(const char *path) { return path && exists(path, "graph.json"); }
+
+/* "config.json" or "config.json.tmp-PID-N", what a killed save leaves; *pid is 0 for the file itself. */
+static bool is_run_file(const char *name, long *pid) {
+    for (int i = 0; octi_run_names[i]; i++) {
+        size_t n = strlen(octi_run_names[i]);
+        if (strncmp(octi_run_names[i], name, n)) continue;
+        *pid = 0;
+        if (!name[n] || (!strncmp(name + n, ".tmp-", 5) && (*pid = strtol(name + n + 5, NULL, 10)) > 0)) return true;
+    }
+    return false;
+}
+
+void octi_run_sweep(const char *dir) {
+    DIR *d = opendir(dir);
+    char path[OCTI_PATH];
+    for (struct dirent *e; d && (e = readdir(d));) {
+        long pid;
+        if (!is_run_file(e->d_name, &pid) || !pid || !kill((pid_t)pid, 0) || octi_run_path(path, dir, e->d_name) != OCT_OK) continue;
+        unlink(path); /* its process is gone */
+    }
+    if (d) closedir(d);
+}
 
 static oct_status io(const char *path, const char *what) { return octi_fail(OCT_EIO, path, what, NULL, strerror(errno), NULL); }
 
@@ -59,8 +82,9 @@ oct_status oct_run_check(oct_ctx *ctx, const char *dir, bool resume, bool force)
     if (!d) return io(dir, "cannot read");
     for (struct dirent *e; (e = readdir(d));) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
+        long pid;
         any = true;
-        for (int i = 0; octi_run_names[i]; i++) known |= !strcmp(e->d_name, octi_run_names[i]);
+        known |= is_run_file(e->d_name, &pid);
     }
     closedir(d);
     if (any && !known) return octi_fail(OCT_EUSAGE, dir, "folder is not empty and not a run", "a run or a new path", NULL, NULL);
@@ -155,6 +179,9 @@ static oct_status take_state(oct_net *net, const octi_safetensors *f, const char
     return OCT_OK;
 }
 
+static octi_safetensors *read_if(oct_ctx *ctx, const char *dir, const char *name, oct_status *s);
+static int64_t generation_of(const octi_safetensors *f);
+
 oct_status octi_run_restore(oct_net *net, const char *dir, const oct_named_tensor *optim, int32_t n, octi_position *p, bool *found) {
     char path[OCTI_PATH];
     *found = exists(dir, "state.safetensors");
@@ -164,7 +191,12 @@ oct_status octi_run_restore(oct_net *net, const char *dir, const oct_named_tenso
     if (!f) return oct_last_error()->code;
     oct_status s = take_state(net, f, path, optim, n, p);
     octi_safetensors_free(f);
-    return s;
+    if (s != OCT_OK) return s;
+    /* killed between the two files: the model lags. A run that has nothing left to do would never write it again. */
+    octi_safetensors *model = read_if(net->ctx, dir, "model.safetensors", &s);
+    bool lags = !model || generation_of(model) != p->generation;
+    octi_safetensors_free(model);
+    return s == OCT_OK && lags ? octi_run_write_model(net, dir, "model.safetensors", p->generation) : s;
 }
 
 /* ---- whole runs ---- */

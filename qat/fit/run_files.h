@@ -28,7 +28,10 @@ oct_status octi_run_write_config(oct_ctx *ctx, const char *dir, const char *conf
 oct_status octi_run_read_config(oct_ctx *ctx, const char *dir, char **text);
 /** Save a moment: the state, then the model. Sets position->generation. */
 oct_status octi_run_commit(const oct_net *net, const char *dir, const oct_named_tensor *optim, int32_t optim_count, octi_position *p);
-/** Take a saved moment back into net, optimizer and position; *found false (and nothing touched) where there is none. */
+/** Remove temporary files of saves whose process is gone. */
+void octi_run_sweep(const char *dir);
+/** Take a saved moment back into net, optimizer and position, and bring a lagging model.safetensors up to it; *found false
+ *  (and nothing touched) where there is none. */
 oct_status octi_run_restore(oct_net *net, const char *dir, const oct_named_tensor *optim, int32_t optim_count, octi_position *p, bool *found);
 /** Write the net's tensors to dir/name with generation g. */
 oct_status octi_run_write_model(const oct_net *net, const char *dir, const char *name, int64_t g);
