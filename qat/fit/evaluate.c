@@ -81,7 +81,7 @@ oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts,
     memset(result, 0, sizeof *result);
     int64_t batch = opts && opts->batch > 0 ? opts->batch : 64;
     oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = batch});
-    oct_loader *loader = run ? oct_loader_new(data, &(oct_loader_opts){.batch = batch, .input = &net->input}) : NULL;
+    oct_loader *loader = run ? oct_loader_new(data, &(oct_loader_opts){.batch = batch, .input = net->class_count ? &net->input : NULL}) : NULL;
     oct_status s = run && loader ? evaluate(run, loader, net->ctx, opts ? opts->limit : 0, result) : oct_last_error()->code;
     oct_loader_free(loader);
     oct_runner_free(run);
@@ -111,7 +111,7 @@ oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
         return octi_fail(OCT_EUSAGE, "oct_calibrate", "net is not prepared", "the result of oct_prepare", NULL, NULL);
     if (n < 1) return octi_fail(OCT_EUSAGE, "oct_calibrate", "number of images", ">= 1", octi_fmt("%lld", (long long)n), NULL);
     oct_tape *tape = oct_tape_new(net->ctx);
-    oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .shuffle = true, .input = &net->input}) : NULL;
+    oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .shuffle = true, .input = net->class_count ? &net->input : NULL}) : NULL;
     oct_status s = loader ? calibrate(tape, loader, net, n) : oct_last_error()->code;
     oct_loader_free(loader);
     oct_tape_free(tape);

@@ -356,6 +356,7 @@ oct_status oct_fit_check(oct_net *net, oct_data *train, const oct_fit_opts *opts
 
 oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     if (!net || !train) return octi_fail(OCT_EUSAGE, "oct_fit", "an argument is NULL", NULL, NULL, NULL);
+    if (!net->class_count) OCT_TRY(oct_net_describe(net, train)); /* a net of the caller's own: training fills it in */
     training t = {.ctx = net->ctx, .net = net, .train = train, .last_save = seconds()};
     oct_status s = prepare(&t, opts);
     if (s == OCT_OK && t.o.run) s = start_run(&t);
