@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Classify one image of raw pixels (u8, H x W x C, as the model's input says) with an int8 model. Links octet_infer alone:
- * no training code, no BLAS.
- *     classify_int8 model.oct8 pixels.raw */
+ * Classify one image of raw pixels (u8, H x W x C, as the model's input says) with an int8 model. Links
+ * octet_infer alone: no training code, no BLAS. classify_int8 model.oct8 pixels.raw */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,12 +12,15 @@ int main(int argc, char **argv) {
     oct_net *net = oct_int8_load(ctx, argv[1]);
     oct_session *session = oct_session_new(oct_plan_new(net, NULL), 1, NULL);
     FILE *file = fopen(argv[2], "rb");
-    if (!session || !file) return fprintf(stderr, "%s\n", file ? oct_error_message() : "cannot open the pixels"), 3;
+    if (!session || !file)
+        return fprintf(stderr, "%s\n", file ? oct_error_message() : "cannot open the pixels"), 3;
     size_t size = (size_t)net->input.channels * (size_t)net->input.height * (size_t)net->input.width;
     uint8_t *pixels = malloc(size + 1);
-    if (!pixels || fread(pixels, 1, size + 1, file) != size) return fprintf(stderr, "expected %zu bytes of pixels\n", size), 3;
+    if (!pixels || fread(pixels, 1, size + 1, file) != size)
+        return fprintf(stderr, "expected %zu bytes of pixels\n", size), 3;
     int32_t k;
-    if (oct_session_classify_u8(session, pixels, 1, &k)) return fprintf(stderr, "%s\n", oct_error_message()), 3;
+    if (oct_session_classify_u8(session, pixels, 1, &k))
+        return fprintf(stderr, "%s\n", oct_error_message()), 3;
     printf("%d %s\n", (int)k, k < net->class_count ? net->classes[k].name : "");
     fclose(file);
     free(pixels);

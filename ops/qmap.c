@@ -2,8 +2,10 @@
  * int8 ops that work element by element: add, mul, requantize, clip, relu, table, and the borders. */
 #include "ops/qrun.h"
 
-/* Laid out per image; a run sets the bases and the number of images. Without broadcasting all codes are one run. */
-static void place(octk_map_u8 *m, const octk_map_u8 *from, const void *x, const void *x2, void *y, int64_t n) {
+/* Laid out per image; a run sets the bases and the number of images. Without broadcasting all codes are one
+ * run. */
+static void place(octk_map_u8 *m, const octk_map_u8 *from, const void *x, const void *x2, void *y,
+                  int64_t n) {
     *m = *from;
     m->x.base = (uint8_t *)(uintptr_t)x;
     m->x2.base = (uint8_t *)(uintptr_t)x2;
@@ -11,12 +13,12 @@ static void place(octk_map_u8 *m, const octk_map_u8 *from, const void *x, const 
     m->n = (int32_t)n;
 }
 
-#define RUN_MAP(name, slot, second)                                                                                    \
-    static void name(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {                 \
-        octk_map_u8 m;                                                                                                 \
-        (void)scratch;                                                                                                 \
-        place(&m, &r->u.map, in[0], second, out, n);                                                                   \
-        octk_kernels()->slot(&m);                                                                                      \
+#define RUN_MAP(name, slot, second)                                                                          \
+    static void name(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {       \
+        octk_map_u8 m;                                                                                       \
+        (void)scratch;                                                                                       \
+        place(&m, &r->u.map, in[0], second, out, n);                                                         \
+        octk_kernels()->slot(&m);                                                                            \
     }
 RUN_MAP(run_add, add_u8, in[1])
 RUN_MAP(run_mul, mul_u8, in[1])
@@ -39,7 +41,9 @@ static void run_dequantize(const octi_qrun *r, const void *const *in, void *out,
 static oct_status dense(const octi_qargs *q, octi_qrun_fn *run) {
     octk_map_u8 *m = &q->r->u.map;
     int64_t count = q->r->image;
-    if (count > INT32_MAX) return octi_fail(OCT_ELIMIT, q->where, "image too large", "2^31 - 1 codes", oct_shape_text(&q->out->shape), NULL);
+    if (count > INT32_MAX)
+        return octi_fail(OCT_ELIMIT, q->where, "image too large", "2^31 - 1 codes",
+                         oct_shape_text(&q->out->shape), NULL);
     m->h = m->w = 1;
     m->c = (int32_t)count;
     m->x.image = m->x2.image = m->y.image = count;
@@ -60,11 +64,13 @@ static bool same_image(const oct_shape *a, const oct_shape *b) {
 
 /* [N,1,1,C] against [N,H,W,C]. */
 static bool broadcasts(const oct_shape *small, const oct_shape *big) {
-    return small->rank == 4 && big->rank == 4 && small->dim[1] == 1 && small->dim[2] == 1 && small->dim[3] == big->dim[3];
+    return small->rank == 4 && big->rank == 4 && small->dim[1] == 1 && small->dim[2] == 1 &&
+           small->dim[3] == big->dim[3];
 }
 
 static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, int64_t multipliers) {
-    if (q->nin != 3) return octi_fail(OCT_EUSAGE, q->where, "inputs", "a, b, m", octi_fmt("%d", q->nin), NULL);
+    if (q->nin != 3)
+        return octi_fail(OCT_EUSAGE, q->where, "inputs", "a, b, m", octi_fmt("%d", q->nin), NULL);
     const oct_shape *a = &q->in[0].shape, *b = &q->in[1].shape, *y = &q->out->shape;
     OCT_TRY(octi_need_codes(q, &q->in[0], "first input"));
     OCT_TRY(octi_need_codes(q, &q->in[1], "second input"));
@@ -75,7 +81,8 @@ static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, int64_t mul
     const oct_shape *big = small_a ? b : a;
     if ((!same_image(a, b) && !small_a && !small_b) || !same_image(big, y))
         return octi_fail(OCT_ESHAPE, q->where, "shapes", "equal, or one side [N,1,1,C]",
-                         octi_fmt("%s, %s -> %s", oct_shape_text(a), oct_shape_text(b), oct_shape_text(y)), NULL);
+                         octi_fmt("%s, %s -> %s", oct_shape_text(a), oct_shape_text(b), oct_shape_text(y)),
+                         NULL);
     OCT_TRY(dense(q, run));
     octk_map_u8 *m = &q->r->u.map;
     const float *f = oct_f32(q->in[2].tensor);
@@ -148,14 +155,17 @@ oct_status octi_qinit_table(const octi_qargs *q) {
     const uint8_t *t = oct_u8(q->in[1].tensor);
     for (int i = q->in[0].qmin; i <= q->in[0].qmax; i++)
         if (t[i] < q->out->qmin || t[i] > q->out->qmax)
-            return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("table entry %d", i), octi_fmt("%d to %d", q->out->qmin, q->out->qmax), octi_fmt("%d", t[i]), NULL);
+            return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("table entry %d", i),
+                             octi_fmt("%d to %d", q->out->qmin, q->out->qmax), octi_fmt("%d", t[i]), NULL);
     q->r->u.map.table = t;
     return OCT_OK;
 }
 
-static oct_status border(const octi_qargs *q, const octi_qdesc *codes, const octi_qdesc *floats, octi_qrun_fn *run) {
+static oct_status border(const octi_qargs *q, const octi_qdesc *codes, const octi_qdesc *floats,
+                         octi_qrun_fn *run) {
     if (floats->dtype != OCT_F32 || floats->quantized)
-        return octi_fail(OCT_EDTYPE, q->where, "float side of a border", "float32 without qparams", oct_dtype_name(floats->dtype), NULL);
+        return octi_fail(OCT_EDTYPE, q->where, "float side of a border", "float32 without qparams",
+                         oct_dtype_name(floats->dtype), NULL);
     OCT_TRY(octi_need_codes(q, codes, "quantized side"));
     OCT_TRY(octi_need_shape(q, q->out, "output", q->in[0].shape));
     q->r->u.lin = (octi_qlin){codes->scale, codes->zero_point, codes->qmin, codes->qmax};
@@ -163,5 +173,9 @@ static oct_status border(const octi_qargs *q, const octi_qdesc *codes, const oct
     return OCT_OK;
 }
 
-oct_status octi_qinit_quantize(const octi_qargs *q) { return border(q, q->out, &q->in[0], run_quantize); }
-oct_status octi_qinit_dequantize(const octi_qargs *q) { return border(q, &q->in[0], q->out, run_dequantize); }
+oct_status octi_qinit_quantize(const octi_qargs *q) {
+    return border(q, q->out, &q->in[0], run_quantize);
+}
+oct_status octi_qinit_dequantize(const octi_qargs *q) {
+    return border(q, &q->in[0], q->out, run_dequantize);
+}

@@ -34,7 +34,9 @@ static octi_qdesc desc_of(const oct_qtensor *t) {
 static void add_codes(call *c, const oct_qtensor *t) {
     c->in[c->nin] = desc_of(t);
     c->x[c->nin++] = t ? t->codes : NULL;
-    if (!t || !t->codes) c->status = octi_fail(OCT_EUSAGE, oct_op_name(c->kind), octi_fmt("input %d is NULL", c->nin - 1), NULL, NULL, NULL);
+    if (!t || !t->codes)
+        c->status = octi_fail(OCT_EUSAGE, oct_op_name(c->kind), octi_fmt("input %d is NULL", c->nin - 1),
+                              NULL, NULL, NULL);
 }
 
 static void add_const(call *c, const oct_tensor *t) {
@@ -50,14 +52,20 @@ typedef struct range_job {
     int64_t n, tasks;
 } range_job;
 
-static size_t image_bytes(const oct_tensor *t) { return (size_t)octi_image_count(&t->shape) * oct_dtype_size(t->dtype); }
+static size_t image_bytes(const oct_tensor *t) {
+    return (size_t)octi_image_count(&t->shape) * oct_dtype_size(t->dtype);
+}
 
 static void run_range(void *arg, int64_t i) {
     const range_job *j = arg;
     int64_t from = j->n * i / j->tasks, to = j->n * (i + 1) / j->tasks;
     const void *in[MAX_INPUTS];
-    for (int k = 0; k < j->c->nin; k++) in[k] = j->c->x[k] ? (const uint8_t *)j->c->x[k]->data + (size_t)from * image_bytes(j->c->x[k]) : NULL;
-    if (to > from) j->r->run(j->r, in, (uint8_t *)j->c->y->data + (size_t)from * image_bytes(j->c->y), to - from, j->scratch + (size_t)i * j->r->scratch);
+    for (int k = 0; k < j->c->nin; k++)
+        in[k] =
+            j->c->x[k] ? (const uint8_t *)j->c->x[k]->data + (size_t)from * image_bytes(j->c->x[k]) : NULL;
+    if (to > from)
+        j->r->run(j->r, in, (uint8_t *)j->c->y->data + (size_t)from * image_bytes(j->c->y), to - from,
+                  j->scratch + (size_t)i * j->r->scratch);
 }
 
 static oct_status run_with(oct_ctx *ctx, octi_arena *arena, const oct_attrs *a, const call *c) {
@@ -67,7 +75,8 @@ static oct_status run_with(oct_ctx *ctx, octi_arena *arena, const oct_attrs *a, 
     const char *where = oct_op_name(c->kind);
     for (int k = 0; k < c->nin; k++)
         if (c->x[k] && (c->x[k]->shape.rank < 1 || c->x[k]->shape.dim[0] != n))
-            return octi_fail(OCT_ESHAPE, where, octi_fmt("batch of input %d", k), octi_fmt("%lld", (long long)n), oct_shape_text(&c->x[k]->shape), NULL);
+            return octi_fail(OCT_ESHAPE, where, octi_fmt("batch of input %d", k),
+                             octi_fmt("%lld", (long long)n), oct_shape_text(&c->x[k]->shape), NULL);
     OCT_TRY(octi_qinit(&r, arena, c->kind, a ? a : &none, c->in, c->nin, &c->out, where));
     int64_t tasks = octi_slots(n);
     range_job j = {&r, c, octi_arena_calloc(arena, (size_t)tasks, r.scratch), n, tasks};
@@ -92,8 +101,9 @@ static oct_status to_codes(oct_ctx *ctx, const oct_attrs *a, call *c, const oct_
     return run_call(ctx, a, c, y ? y->codes : NULL);
 }
 
-static oct_status weighted(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *w, const oct_tensor *b,
-                           const oct_tensor *m, const oct_qtensor *y) {
+static oct_status weighted(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_qtensor *x,
+                           const oct_tensor *w, const oct_tensor *b, const oct_tensor *m,
+                           const oct_qtensor *y) {
     call c = {.kind = kind};
     add_codes(&c, x);
     add_const(&c, w);
@@ -103,8 +113,9 @@ static oct_status weighted(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, c
 }
 
 /* One or two inputs, then a constant where the kind has one. */
-static oct_status plain(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_qtensor *x, const oct_qtensor *x2, bool two, const oct_tensor *m,
-                        bool constant, const oct_qtensor *y) {
+static oct_status plain(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_qtensor *x,
+                        const oct_qtensor *x2, bool two, const oct_tensor *m, bool constant,
+                        const oct_qtensor *y) {
     call c = {.kind = kind};
     add_codes(&c, x);
     if (two) add_codes(&c, x2);
@@ -112,27 +123,32 @@ static oct_status plain(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, cons
     return to_codes(ctx, a, &c, y);
 }
 
-oct_status oct_qconv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *w, const oct_tensor *b, const oct_tensor *m,
-                               const oct_qtensor *y) {
+oct_status oct_qconv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *w,
+                               const oct_tensor *b, const oct_tensor *m, const oct_qtensor *y) {
     return weighted(ctx, OCT_OP_qconv2d, a, x, w, b, m, y);
 }
-oct_status oct_qlinear_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *w, const oct_tensor *b, const oct_tensor *m,
-                               const oct_qtensor *y) {
+oct_status oct_qlinear_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *w,
+                               const oct_tensor *b, const oct_tensor *m, const oct_qtensor *y) {
     return weighted(ctx, OCT_OP_qlinear, a, x, w, b, m, y);
 }
-oct_status oct_qadd_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1, const oct_qtensor *x2, const oct_tensor *m, const oct_qtensor *y) {
+oct_status oct_qadd_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1, const oct_qtensor *x2,
+                            const oct_tensor *m, const oct_qtensor *y) {
     return plain(ctx, OCT_OP_qadd, a, x1, x2, true, m, true, y);
 }
-oct_status oct_qmul_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1, const oct_qtensor *x2, const oct_tensor *m, const oct_qtensor *y) {
+oct_status oct_qmul_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1, const oct_qtensor *x2,
+                            const oct_tensor *m, const oct_qtensor *y) {
     return plain(ctx, OCT_OP_qmul, a, x1, x2, true, m, true, y);
 }
-oct_status oct_qmax_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_qtensor *y) {
+oct_status oct_qmax_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                                   const oct_qtensor *y) {
     return plain(ctx, OCT_OP_max_pool2d, a, x, NULL, false, NULL, false, y);
 }
-oct_status oct_qavg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *m, const oct_qtensor *y) {
+oct_status oct_qavg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                                   const oct_tensor *m, const oct_qtensor *y) {
     return plain(ctx, OCT_OP_qavg_pool2d, a, x, NULL, false, m, true, y);
 }
-oct_status oct_qadaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *m, const oct_qtensor *y) {
+oct_status oct_qadaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                                            const oct_tensor *m, const oct_qtensor *y) {
     return plain(ctx, OCT_OP_qadaptive_avg_pool2d, a, x, NULL, false, m, true, y);
 }
 oct_status oct_qpad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_qtensor *y) {
@@ -144,15 +160,20 @@ oct_status oct_qclip_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor
 oct_status oct_qrelu_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_qtensor *y) {
     return plain(ctx, OCT_OP_relu, NULL, x, NULL, false, NULL, false, y);
 }
-oct_status oct_qtable_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tensor *table, const oct_qtensor *y) {
+oct_status oct_qtable_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tensor *table,
+                              const oct_qtensor *y) {
     return plain(ctx, OCT_OP_qtable, NULL, x, NULL, false, table, true, y);
 }
-oct_status oct_requantize_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tensor *m, const oct_qtensor *y) {
+oct_status oct_requantize_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tensor *m,
+                                  const oct_qtensor *y) {
     return plain(ctx, OCT_OP_requantize, NULL, x, NULL, false, m, true, y);
 }
 
-oct_status oct_qcat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, int count, const oct_tensor *m, const oct_qtensor *y) {
-    if (count < 1 || count > MAX_INPUTS - 1) return octi_fail(OCT_EUSAGE, "qcat", "members", octi_fmt("1 to %d", MAX_INPUTS - 1), octi_fmt("%d", count), NULL);
+oct_status oct_qcat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, int count,
+                            const oct_tensor *m, const oct_qtensor *y) {
+    if (count < 1 || count > MAX_INPUTS - 1)
+        return octi_fail(OCT_EUSAGE, "qcat", "members", octi_fmt("1 to %d", MAX_INPUTS - 1),
+                         octi_fmt("%d", count), NULL);
     call c = {.kind = OCT_OP_qcat};
     for (int k = 0; k < count; k++) add_codes(&c, &x[k]);
     add_const(&c, m);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * ops/qrun.h - a prepared integer op: what tensor ops (qops.h) and int8 modules (qat/int8) both run.
  *
- * octi_qinit judges shapes, attributes, dtypes, clamps and multipliers, packs weights, and proves that no accumulator can
- * overflow; running is then serial, allocates nothing and cannot fail. Operands may come from a file. */
+ * octi_qinit judges shapes, attributes, dtypes, clamps and multipliers, packs weights, and proves that no
+ * accumulator can overflow; running is then serial, allocates nothing and cannot fail. Operands may come from
+ * a file. */
 #ifndef OCT_OPS_QRUN_H
 #define OCT_OPS_QRUN_H
 
@@ -10,7 +11,8 @@
 #include "src/arena.h"
 #include "src/graph.h"
 
-/** An operand: a value with its qparams, or a constant. Shapes have the batch in dim[0] (ignored); constants do not. */
+/** An operand: a value with its qparams, or a constant. Shapes have the batch in dim[0] (ignored); constants
+ * do not. */
 typedef struct octi_qdesc {
     oct_dtype dtype;
     oct_shape shape;
@@ -30,8 +32,8 @@ typedef struct octi_qconv {
 
 typedef struct octi_qcat {
     int32_t count;
-    int64_t outer;        /* runs per image */
-    const int64_t *inner; /* [count] codes of a run */
+    int64_t outer;          /* runs per image */
+    const int64_t *inner;   /* [count] codes of a run */
     const octk_map_u8 *map; /* [count] */
     int64_t total;
 } octi_qcat;
@@ -63,11 +65,12 @@ struct octi_qrun {
     } u;
 };
 
-/** Prepare the op of `kind` in `arena` (which must outlive r); in[nin] and out as op_kinds.def lists them. Kinds: all with
- *  flag Q, quantize, dequantize, and those with flag G on codes. OCT_EUNSUPPORTED for another kind; OCT_ESHAPE, OCT_EDTYPE,
- *  OCT_EQPARAMS, OCT_EUSAGE (attributes), OCT_ELIMIT (an accumulator may overflow: names the channel). */
-oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const oct_attrs *a, const octi_qdesc *in, int nin,
-                      const octi_qdesc *out, const char *where);
+/** Prepare the op of `kind` in `arena` (which must outlive r); in[nin] and out as op_kinds.def lists them.
+ * Kinds: all with flag Q, quantize, dequantize, and those with flag G on codes. OCT_EUNSUPPORTED for another
+ * kind; OCT_ESHAPE, OCT_EDTYPE, OCT_EQPARAMS, OCT_EUSAGE (attributes), OCT_ELIMIT (an accumulator may
+ * overflow: names the channel). */
+oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const oct_attrs *a,
+                      const octi_qdesc *in, int nin, const octi_qdesc *out, const char *where);
 
 /* ---- for the files behind it ---- */
 
@@ -81,9 +84,10 @@ typedef struct octi_qargs {
     const char *where;
 } octi_qargs;
 typedef oct_status octi_qinit_fn(const octi_qargs *q);
-octi_qinit_fn octi_qinit_conv2d, octi_qinit_linear, octi_qinit_add, octi_qinit_mul, octi_qinit_cat, octi_qinit_max_pool2d,
-    octi_qinit_avg_pool2d, octi_qinit_adaptive_avg_pool2d, octi_qinit_pad, octi_qinit_clip, octi_qinit_relu, octi_qinit_table,
-    octi_qinit_requantize, octi_qinit_quantize, octi_qinit_dequantize, octi_qinit_view;
+octi_qinit_fn octi_qinit_conv2d, octi_qinit_linear, octi_qinit_add, octi_qinit_mul, octi_qinit_cat,
+    octi_qinit_max_pool2d, octi_qinit_avg_pool2d, octi_qinit_adaptive_avg_pool2d, octi_qinit_pad,
+    octi_qinit_clip, octi_qinit_relu, octi_qinit_table, octi_qinit_requantize, octi_qinit_quantize,
+    octi_qinit_dequantize, octi_qinit_view;
 
 /** Elements of one image. */
 int64_t octi_image_count(const oct_shape *s);
@@ -103,8 +107,9 @@ static inline int32_t octi_reach(const octi_qdesc *d) {
     int32_t below = d->zero_point - d->qmin, above = d->qmax - d->zero_point;
     return below > above ? below : above;
 }
-/** Output size of a window: (size + pad0 + pad1 - dilation * (kernel - 1) - 1) / stride + 1. OCT_EUSAGE, OCT_ESHAPE. */
-oct_status octi_window(const char *where, const char *axis, int64_t size, int32_t pad0, int32_t pad1, int32_t kernel, int32_t stride,
-                       int32_t dilation, int64_t *out);
+/** Output size of a window: (size + pad0 + pad1 - dilation * (kernel - 1) - 1) / stride + 1. OCT_EUSAGE,
+ * OCT_ESHAPE. */
+oct_status octi_window(const char *where, const char *axis, int64_t size, int32_t pad0, int32_t pad1,
+                       int32_t kernel, int32_t stride, int32_t dilation, int64_t *out);
 
 #endif

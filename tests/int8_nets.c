@@ -9,11 +9,18 @@
 #include "src/qround.h"
 #include "tests/oct_test.h"
 
-static uint32_t below(test_net *t, uint32_t n) { return octi_rng_below(&t->rng, n); }
-static oct_graph *graph(test_net *t) { return t->net->graph; }
-oct_shape test_shape(const test_net *t, int32_t v) { return t->net->graph->values[v].shape; }
+static uint32_t below(test_net *t, uint32_t n) {
+    return octi_rng_below(&t->rng, n);
+}
+static oct_graph *graph(test_net *t) {
+    return t->net->graph;
+}
+oct_shape test_shape(const test_net *t, int32_t v) {
+    return t->net->graph->values[v].shape;
+}
 
-static oct_tensor *reg(test_net *t, const char *name, oct_tensor_role role, oct_dtype dtype, oct_shape shape, const void *data) {
+static oct_tensor *reg(test_net *t, const char *name, oct_tensor_role role, oct_dtype dtype, oct_shape shape,
+                       const void *data) {
     oct_tensor *p = oct_tensor_new(t->net->ctx, dtype, shape);
     ck_not_null(p);
     if (oct_tensor_bytes(p)) memcpy(p->data, data, oct_tensor_bytes(p));
@@ -25,7 +32,8 @@ static oct_tensor *reg(test_net *t, const char *name, oct_tensor_role role, oct_
 test_net test_net_new(oct_ctx *ctx, uint32_t seed, int h, int w, int c) {
     test_net t = {octi_net_new(ctx, OCT_STAGE_INT8), octi_rng_stream(11, OCTI_RNG_TEST, seed, 1), 0};
     ck_not_null(t.net);
-    graph(&t)->input = octi_graph_add_value(graph(&t), "input", OCT_VALUE_INPUT, OCT_F32, OCT_SHAPE(OCT_BATCH, h, w, c), NULL);
+    graph(&t)->input = octi_graph_add_value(graph(&t), "input", OCT_VALUE_INPUT, OCT_F32,
+                                            OCT_SHAPE(OCT_BATCH, h, w, c), NULL);
     return t;
 }
 
@@ -49,10 +57,15 @@ static int32_t quantizer(test_net *t, const char *name, float s, int z) {
     return i;
 }
 
-static float scale_of(const test_net *t, int32_t v) { return oct_f32(t->net->graph->quantizers[t->net->graph->values[v].quantizer].scale)[0]; }
-static int zero_of(const oct_graph *g, int32_t v) { return oct_s32(g->quantizers[g->values[v].quantizer].zero_point)[0]; }
+static float scale_of(const test_net *t, int32_t v) {
+    return oct_f32(t->net->graph->quantizers[t->net->graph->values[v].quantizer].scale)[0];
+}
+static int zero_of(const oct_graph *g, int32_t v) {
+    return oct_s32(g->quantizers[g->values[v].quantizer].zero_point)[0];
+}
 
-static int32_t add_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const int32_t *in, int nin, oct_shape shape, bool codes) {
+static int32_t add_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const int32_t *in, int nin,
+                        oct_shape shape, bool codes) {
     char name[64];
     snprintf(name, sizeof name, "n%d.%s", (int)t->count++, oct_op_name(kind));
     int32_t n = octi_graph_add_node(graph(t), kind, name, a, in, nin, codes ? OCT_U8 : OCT_F32, shape);
@@ -60,7 +73,8 @@ static int32_t add_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const
     return graph(t)->nodes[n].out;
 }
 
-int32_t test_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const int32_t *in, int nin, oct_shape shape, float s, int z) {
+int32_t test_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const int32_t *in, int nin,
+                  oct_shape shape, float s, int z) {
     int32_t v = add_node(t, kind, a, in, nin, shape, s > 0);
     if (s > 0) {
         int32_t q = quantizer(t, graph(t)->values[v].name, s, z);
@@ -75,7 +89,8 @@ int32_t test_grid_node(test_net *t, oct_op_kind kind, const oct_attrs *a, int32_
     return v;
 }
 
-static int32_t named_const(test_net *t, const char *suffix, oct_dtype dtype, oct_shape shape, const void *data) {
+static int32_t named_const(test_net *t, const char *suffix, oct_dtype dtype, oct_shape shape,
+                           const void *data) {
     char name[64];
     snprintf(name, sizeof name, "n%d.%s", (int)t->count, suffix);
     return test_const(t, name, dtype, shape, data);
@@ -94,7 +109,9 @@ static void some_clamp(test_net *t, oct_attrs *a, int z) {
     a->hi[0] = below(t, 3) ? 255 : z + (int)below(t, (uint32_t)(256 - z));
 }
 
-int32_t test_quantize(test_net *t, int32_t x, float s, int z) { return test_node(t, OCT_OP_quantize, NULL, &x, 1, test_shape(t, x), s, z); }
+int32_t test_quantize(test_net *t, int32_t x, float s, int z) {
+    return test_node(t, OCT_OP_quantize, NULL, &x, 1, test_shape(t, x), s, z);
+}
 
 /* Weights, bias and multipliers of o channels with k inputs each. */
 static void weights(test_net *t, oct_shape shape, int32_t in[4]) {
@@ -104,7 +121,11 @@ static void weights(test_net *t, oct_shape shape, int32_t in[4]) {
     float *m = malloc((size_t)o * 4);
     for (int64_t i = 0; i < o; i++) {
         uint32_t style = below(t, 8); /* some channels are extreme */
-        for (int64_t j = 0; j < k; j++) w[i * k + j] = style == 0 ? 127 : style == 1 ? -127 : style == 2 ? (j % 2 ? 127 : -127) : (int8_t)((int)below(t, 255) - 127);
+        for (int64_t j = 0; j < k; j++)
+            w[i * k + j] = style == 0   ? 127
+                           : style == 1 ? -127
+                           : style == 2 ? (j % 2 ? 127 : -127)
+                                        : (int8_t)((int)below(t, 255) - 127);
         b[i] = (int32_t)below(t, 20000) - 10000;
         m[i] = (float)((0.5 + octi_rng_uniform(&t->rng)) * 40.0 / (60.0 * 80.0 * sqrt((double)k)));
     }
@@ -119,11 +140,16 @@ static void weights(test_net *t, oct_shape shape, int32_t in[4]) {
 int32_t test_conv(test_net *t, int32_t x, int o, int r, int s, int stride, int pad, int dil, int groups) {
     const oct_shape xs = test_shape(t, x);
     const int64_t *d = xs.dim;
-    int64_t c = d[3], p = (d[1] + 2 * pad - dil * (r - 1) - 1) / stride + 1, q = (d[2] + 2 * pad - dil * (s - 1) - 1) / stride + 1;
+    int64_t c = d[3], p = (d[1] + 2 * pad - dil * (r - 1) - 1) / stride + 1,
+            q = (d[2] + 2 * pad - dil * (s - 1) - 1) / stride + 1;
     int32_t in[4] = {x};
     int z = some_zero(t);
     weights(t, OCT_SHAPE(o, r, s, c / groups), in);
-    oct_attrs a = {.kernel = {r, s}, .stride = {stride, stride}, .pads = {pad, pad, pad, pad}, .dilation = {dil, dil}, .groups = {groups}};
+    oct_attrs a = {.kernel = {r, s},
+                   .stride = {stride, stride},
+                   .pads = {pad, pad, pad, pad},
+                   .dilation = {dil, dil},
+                   .groups = {groups}};
     some_clamp(t, &a, z);
     return test_node(t, OCT_OP_qconv2d, &a, in, 4, OCT_SHAPE(OCT_BATCH, p, q, o), 0.05f, z);
 }
@@ -138,12 +164,14 @@ int32_t test_linear(test_net *t, int32_t x, int o) {
 }
 
 int32_t test_add(test_net *t, int32_t a, int32_t b) {
-    float s = 0.05f + 0.1f * octi_rng_uniform(&t->rng), m[2] = {octq_ratio(scale_of(t, a), s), octq_ratio(scale_of(t, b), s)};
+    float s = 0.05f + 0.1f * octi_rng_uniform(&t->rng),
+          m[2] = {octq_ratio(scale_of(t, a), s), octq_ratio(scale_of(t, b), s)};
     int z = some_zero(t);
     int32_t in[3] = {a, b, named_const(t, "m", OCT_F32, OCT_SHAPE(2), m)};
     oct_attrs at = {.lo = {0}};
     some_clamp(t, &at, z);
-    oct_shape sa = test_shape(t, a), sb = test_shape(t, b), big = sa.dim[1] >= sb.dim[1] && sa.dim[2] >= sb.dim[2] ? sa : sb;
+    oct_shape sa = test_shape(t, a), sb = test_shape(t, b),
+              big = sa.dim[1] >= sb.dim[1] && sa.dim[2] >= sb.dim[2] ? sa : sb;
     return test_node(t, OCT_OP_qadd, &at, in, 3, big, s, z);
 }
 
@@ -153,7 +181,8 @@ int32_t test_mul(test_net *t, int32_t a, int32_t b) {
     int32_t in[3] = {a, b, named_const(t, "m", OCT_F32, OCT_SHAPE(1), &m)};
     oct_attrs at = {.lo = {0}};
     some_clamp(t, &at, z);
-    oct_shape sa = test_shape(t, a), sb = test_shape(t, b), big = sa.dim[1] >= sb.dim[1] && sa.dim[2] >= sb.dim[2] ? sa : sb;
+    oct_shape sa = test_shape(t, a), sb = test_shape(t, b),
+              big = sa.dim[1] >= sb.dim[1] && sa.dim[2] >= sb.dim[2] ? sa : sb;
     return test_node(t, OCT_OP_qmul, &at, in, 3, big, s, z);
 }
 
@@ -179,7 +208,8 @@ static oct_shape pooled(const test_net *t, int32_t x, int k, int stride, int pad
 }
 
 int32_t test_max_pool(test_net *t, int32_t x, int k, int stride, int pad) {
-    oct_attrs a = {.kernel = {k, k}, .stride = {stride, stride}, .pads = {pad, pad, pad, pad}, .dilation = {1, 1}};
+    oct_attrs a = {
+        .kernel = {k, k}, .stride = {stride, stride}, .pads = {pad, pad, pad, pad}, .dilation = {1, 1}};
     return test_grid_node(t, OCT_OP_max_pool2d, &a, x, pooled(t, x, k, stride, pad));
 }
 
@@ -193,7 +223,8 @@ static int32_t mean_multipliers(test_net *t, int32_t x, int most, float s) {
 }
 
 int32_t test_avg_pool(test_net *t, int32_t x, int k, int stride, int pad, bool exclude) {
-    oct_attrs a = {.kernel = {k, k}, .stride = {stride, stride}, .pads = {pad, pad, pad, pad}, .exclude_pad = {exclude}};
+    oct_attrs a = {
+        .kernel = {k, k}, .stride = {stride, stride}, .pads = {pad, pad, pad, pad}, .exclude_pad = {exclude}};
     float s = 0.04f;
     int32_t in[2] = {x, mean_multipliers(t, x, k * k, s)};
     return test_node(t, OCT_OP_qavg_pool2d, &a, in, 2, pooled(t, x, k, stride, pad), s, some_zero(t));
@@ -211,14 +242,16 @@ int32_t test_adaptive(test_net *t, int32_t x, int p, int q) {
     oct_attrs a = {.out_size = {p, q}};
     float s = 0.045f;
     int32_t in[2] = {x, mean_multipliers(t, x, most[0] * most[1], s)};
-    return test_node(t, OCT_OP_qadaptive_avg_pool2d, &a, in, 2, OCT_SHAPE(OCT_BATCH, p, q, d[3]), s, some_zero(t));
+    return test_node(t, OCT_OP_qadaptive_avg_pool2d, &a, in, 2, OCT_SHAPE(OCT_BATCH, p, q, d[3]), s,
+                     some_zero(t));
 }
 
 int32_t test_pad(test_net *t, int32_t x, int top, int left, int bottom, int right) {
     const oct_shape xs = test_shape(t, x);
     const int64_t *d = xs.dim;
     oct_attrs a = {.pads = {top, left, bottom, right}, .lo = {(int)below(t, 256)}};
-    return test_grid_node(t, OCT_OP_qpad, &a, x, OCT_SHAPE(OCT_BATCH, d[1] + top + bottom, d[2] + left + right, d[3]));
+    return test_grid_node(t, OCT_OP_qpad, &a, x,
+                          OCT_SHAPE(OCT_BATCH, d[1] + top + bottom, d[2] + left + right, d[3]));
 }
 
 int32_t test_table(test_net *t, int32_t x) {
@@ -240,7 +273,9 @@ int32_t test_clip(test_net *t, int32_t x) {
     return test_grid_node(t, OCT_OP_qclip, &a, x, test_shape(t, x));
 }
 
-int32_t test_relu(test_net *t, int32_t x) { return test_grid_node(t, OCT_OP_relu, NULL, x, test_shape(t, x)); }
+int32_t test_relu(test_net *t, int32_t x) {
+    return test_grid_node(t, OCT_OP_relu, NULL, x, test_shape(t, x));
+}
 
 int32_t test_flatten(test_net *t, int32_t x) {
     const oct_shape s = test_shape(t, x);
@@ -257,10 +292,16 @@ void test_end(test_net *t, int32_t x) {
 oct_net *test_small_net(oct_ctx *ctx) {
     test_net t = test_net_new(ctx, 1, 7, 6, 3);
     uint8_t table[3 * 256];
-    for (int i = 0; i < 3 * 256; i++) table[i] = (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), 255, 0.4f, 0.3f), 0.02f, 70, 0, 255);
+    for (int i = 0; i < 3 * 256; i++)
+        table[i] = (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), 255, 0.4f, 0.3f), 0.02f, 70, 0, 255);
     reg(&t, "input.table", OCT_ROLE_CONST, OCT_U8, OCT_SHAPE(3, 256), table);
-    ck_ok(oct_net_set_input(t.net, &(oct_input_desc){.channels = 3, .height = 7, .width = 6, .color = OCT_COLOR_RGB, .div = 255,
-                                                     .mean = {0.4f, 0.4f, 0.4f}, .std = {0.3f, 0.3f, 0.3f}}));
+    ck_ok(oct_net_set_input(t.net, &(oct_input_desc){.channels = 3,
+                                                     .height = 7,
+                                                     .width = 6,
+                                                     .color = OCT_COLOR_RGB,
+                                                     .div = 255,
+                                                     .mean = {0.4f, 0.4f, 0.4f},
+                                                     .std = {0.3f, 0.3f, 0.3f}}));
     ck_ok(oct_net_set_classes(t.net, (oct_class[]){{"0", "cat"}, {"1", "\"dog\"\n"}, {"2", NULL}}, 3));
     t.net->target = "octet";
     int32_t x = test_quantize(&t, t.net->graph->input, 0.02f, 70);
@@ -280,30 +321,61 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
     live[count++] = test_quantize(&t, 0, 0.02f, some_zero(&t));
     for (int i = 0; i < 14; i++) {
         int32_t x = live[below(&t, (uint32_t)count)], y = x, other = live[below(&t, (uint32_t)count)];
-        const oct_shape xs = test_shape(&t, x), os = test_shape(&t, other); /* copies: the graph's array moves */
+        const oct_shape xs = test_shape(&t, x),
+                        os = test_shape(&t, other); /* copies: the graph's array moves */
         const int64_t *d = xs.dim, *e = os.dim;
         int side = (int)(d[1] < d[2] ? d[1] : d[2]);
         switch (below(&t, 14)) {
         case 0:
         case 1: {
             int k = 1 + (int)below(&t, 3), s = 1 + (int)below(&t, 3), g = d[3] % 2 ? 1 : 2;
-            y = test_conv(&t, x, g * (1 + (int)below(&t, 40 / (uint32_t)g)), k, s, 1 + (int)below(&t, 2), 2, 1 + (int)below(&t, 2), g);
+            y = test_conv(&t, x, g * (1 + (int)below(&t, 40 / (uint32_t)g)), k, s, 1 + (int)below(&t, 2), 2,
+                          1 + (int)below(&t, 2), g);
             break;
         }
-        case 2: y = test_conv(&t, x, (int)d[3], 3, 3, 1 + (int)below(&t, 2), 1, 1, (int)d[3]); break;
-        case 3: y = test_conv(&t, x, (int)d[3] * 2, 3, 3, 1, 1, 1, (int)d[3]); break;
-        case 4: y = d[1] == e[1] && d[2] == e[2] && d[3] == e[3] ? test_add(&t, x, other) : test_requantize(&t, x); break;
-        case 5: y = test_add(&t, x, test_adaptive(&t, x, 1, 1)); break;
-        case 6: y = test_mul(&t, test_adaptive(&t, x, 1, 1), x); break;
-        case 7: y = d[1] == e[1] && d[2] == e[2] ? test_cat(&t, (int32_t[]){x, other, x}, 3) : test_cat(&t, &x, 1); break;
-        case 8: y = side >= 2 ? test_max_pool(&t, x, 2 + (int)below(&t, 2), 1 + (int)below(&t, 2), 1) : test_relu(&t, x); break;
-        case 9: y = side >= 2 ? test_avg_pool(&t, x, 3, 2, 1, below(&t, 2)) : test_clip(&t, x); break;
-        case 10: y = test_adaptive(&t, x, 1 + (int)below(&t, (uint32_t)d[1]), 1 + (int)below(&t, (uint32_t)d[2])); break;
-        case 11: y = test_pad(&t, x, (int)below(&t, 2), (int)below(&t, 3), (int)below(&t, 2), 0); break;
-        case 12: y = test_table(&t, x); break;
-        default: y = below(&t, 2) ? test_clip(&t, test_relu(&t, x)) : test_relu(&t, test_table(&t, x)); break;
+        case 2:
+            y = test_conv(&t, x, (int)d[3], 3, 3, 1 + (int)below(&t, 2), 1, 1, (int)d[3]);
+            break;
+        case 3:
+            y = test_conv(&t, x, (int)d[3] * 2, 3, 3, 1, 1, 1, (int)d[3]);
+            break;
+        case 4:
+            y = d[1] == e[1] && d[2] == e[2] && d[3] == e[3] ? test_add(&t, x, other)
+                                                             : test_requantize(&t, x);
+            break;
+        case 5:
+            y = test_add(&t, x, test_adaptive(&t, x, 1, 1));
+            break;
+        case 6:
+            y = test_mul(&t, test_adaptive(&t, x, 1, 1), x);
+            break;
+        case 7:
+            y = d[1] == e[1] && d[2] == e[2] ? test_cat(&t, (int32_t[]){x, other, x}, 3)
+                                             : test_cat(&t, &x, 1);
+            break;
+        case 8:
+            y = side >= 2 ? test_max_pool(&t, x, 2 + (int)below(&t, 2), 1 + (int)below(&t, 2), 1)
+                          : test_relu(&t, x);
+            break;
+        case 9:
+            y = side >= 2 ? test_avg_pool(&t, x, 3, 2, 1, below(&t, 2)) : test_clip(&t, x);
+            break;
+        case 10:
+            y = test_adaptive(&t, x, 1 + (int)below(&t, (uint32_t)d[1]), 1 + (int)below(&t, (uint32_t)d[2]));
+            break;
+        case 11:
+            y = test_pad(&t, x, (int)below(&t, 2), (int)below(&t, 3), (int)below(&t, 2), 0);
+            break;
+        case 12:
+            y = test_table(&t, x);
+            break;
+        default:
+            y = below(&t, 2) ? test_clip(&t, test_relu(&t, x)) : test_relu(&t, test_table(&t, x));
+            break;
         }
-        if (oct_shape_count(&(oct_shape){3, {test_shape(&t, y).dim[1], test_shape(&t, y).dim[2], test_shape(&t, y).dim[3]}}) > 6000) y = test_adaptive(&t, y, 2, 2);
+        if (oct_shape_count(&(oct_shape){
+                3, {test_shape(&t, y).dim[1], test_shape(&t, y).dim[2], test_shape(&t, y).dim[3]}}) > 6000)
+            y = test_adaptive(&t, y, 2, 2);
         live[count++] = y;
     }
     test_end(&t, test_linear(&t, test_flatten(&t, live[count - 1]), 1 + (int)below(&t, 12)));
@@ -328,7 +400,8 @@ typedef struct view {
 static view view_of(const oct_graph *g, int32_t v, void **values) {
     const oct_shape *s = &g->values[v].shape;
     bool image = s->rank == 4;
-    return (view){values[v], image ? s->dim[1] : 1, image ? s->dim[2] : 1, s->dim[s->rank - 1], zero_of(g, v)};
+    return (view){values[v], image ? s->dim[1] : 1, image ? s->dim[2] : 1, s->dim[s->rank - 1],
+                  zero_of(g, v)};
 }
 
 static int at(const view *x, int64_t n, int64_t h, int64_t w, int64_t c) {
@@ -345,7 +418,8 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
     int zy = codes ? zero_of(g, n->out) : 0;
     float sy = codes ? oct_f32(g->quantizers[g->values[n->out].quantizer].scale)[0] : 0;
     if (n->kind == OCT_OP_quantize) {
-        for (int64_t i = 0; i < count; i++) y[i] = (uint8_t)octq_quantize(((float *)v[n->in[0]])[i], sy, zy, 0, 255);
+        for (int64_t i = 0; i < count; i++)
+            y[i] = (uint8_t)octq_quantize(((float *)v[n->in[0]])[i], sy, zy, 0, 255);
         return;
     }
     view x = view_of(g, n->in[0], v);
@@ -356,18 +430,24 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
     for (int64_t i = 0; i < count; i++) {
         int64_t o = i % O, q = i / O % Q, p = i / O / Q % P, b = i / O / Q / P;
         switch (n->kind) {
-        case OCT_OP_dequantize: ((float *)v[n->out])[i] = octq_dequantize(x.p[i], oct_f32(g->quantizers[g->values[n->in[0]].quantizer].scale)[0], x.z); break;
+        case OCT_OP_dequantize:
+            ((float *)v[n->out])[i] =
+                octq_dequantize(x.p[i], oct_f32(g->quantizers[g->values[n->in[0]].quantizer].scale)[0], x.z);
+            break;
         case OCT_OP_qconv2d:
         case OCT_OP_qlinear: {
             bool conv = n->kind == OCT_OP_qconv2d;
             const oct_tensor *w = g->values[n->in[1]].tensor;
-            int64_t R = conv ? w->shape.dim[1] : 1, S = conv ? w->shape.dim[2] : 1, C = w->shape.dim[w->shape.rank - 1], G = conv ? a->groups[0] : 1;
+            int64_t R = conv ? w->shape.dim[1] : 1, S = conv ? w->shape.dim[2] : 1,
+                    C = w->shape.dim[w->shape.rank - 1], G = conv ? a->groups[0] : 1;
             int64_t acc = oct_s32(g->values[n->in[2]].tensor)[o], c0 = o / (O / G) * C;
             for (int64_t r = 0; r < R; r++)
                 for (int64_t s = 0; s < S; s++)
                     for (int64_t c = 0; c < C; c++) {
-                        int64_t h = conv ? p * a->stride[0] - a->pads[0] + r * a->dilation[0] : 0, k = conv ? q * a->stride[1] - a->pads[1] + s * a->dilation[1] : 0;
-                        acc += (int64_t)(at(&x, b, h, k, c0 + c) - x.z) * oct_s8(w)[((o * R + r) * S + s) * C + c];
+                        int64_t h = conv ? p * a->stride[0] - a->pads[0] + r * a->dilation[0] : 0,
+                                k = conv ? q * a->stride[1] - a->pads[1] + s * a->dilation[1] : 0;
+                        acc += (int64_t)(at(&x, b, h, k, c0 + c) - x.z) *
+                               oct_s8(w)[((o * R + r) * S + s) * C + c];
                     }
             if (acc > INT32_MAX || acc < -INT32_MAX) ck_abort_msg("sum leaves s32");
             y[i] = (uint8_t)octq_requant((int32_t)acc, m[o], zy, lo, hi);
@@ -376,14 +456,17 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
         case OCT_OP_qadd:
         case OCT_OP_qmul: {
             view z = view_of(g, n->in[1], v);
-            int ca = at(&x, b, x.h == 1 ? 0 : p, x.w == 1 ? 0 : q, o), cb = at(&z, b, z.h == 1 ? 0 : p, z.w == 1 ? 0 : q, o);
-            y[i] = (uint8_t)(n->kind == OCT_OP_qadd ? octq_add(ca, x.z, m[0], cb, z.z, m[1], zy, lo, hi) : octq_mul(ca, x.z, cb, z.z, m[0], zy, lo, hi));
+            int ca = at(&x, b, x.h == 1 ? 0 : p, x.w == 1 ? 0 : q, o),
+                cb = at(&z, b, z.h == 1 ? 0 : p, z.w == 1 ? 0 : q, o);
+            y[i] = (uint8_t)(n->kind == OCT_OP_qadd ? octq_add(ca, x.z, m[0], cb, z.z, m[1], zy, lo, hi)
+                                                    : octq_mul(ca, x.z, cb, z.z, m[0], zy, lo, hi));
             break;
         }
         case OCT_OP_qcat: { /* the last axis only */
             int64_t c = o;
             int k = 0;
-            for (; c >= g->values[n->in[k]].shape.dim[ys->rank - 1]; k++) c -= g->values[n->in[k]].shape.dim[ys->rank - 1];
+            for (; c >= g->values[n->in[k]].shape.dim[ys->rank - 1]; k++)
+                c -= g->values[n->in[k]].shape.dim[ys->rank - 1];
             view z = view_of(g, n->in[k], v);
             y[i] = (uint8_t)octq_rescale(at(&z, b, p, q, c), z.z, m[k], zy, 0, 255);
             break;
@@ -392,8 +475,10 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
         case OCT_OP_qavg_pool2d:
         case OCT_OP_qadaptive_avg_pool2d: {
             bool adaptive = n->kind == OCT_OP_qadaptive_avg_pool2d;
-            int64_t h0 = adaptive ? p * x.h / P : p * a->stride[0] - a->pads[0], h1 = adaptive ? (p + 1) * x.h / P + ((p + 1) * x.h % P != 0) : h0 + a->kernel[0];
-            int64_t w0 = adaptive ? q * x.w / Q : q * a->stride[1] - a->pads[1], w1 = adaptive ? (q + 1) * x.w / Q + ((q + 1) * x.w % Q != 0) : w0 + a->kernel[1];
+            int64_t h0 = adaptive ? p * x.h / P : p * a->stride[0] - a->pads[0],
+                    h1 = adaptive ? (p + 1) * x.h / P + ((p + 1) * x.h % P != 0) : h0 + a->kernel[0];
+            int64_t w0 = adaptive ? q * x.w / Q : q * a->stride[1] - a->pads[1],
+                    w1 = adaptive ? (q + 1) * x.w / Q + ((q + 1) * x.w % Q != 0) : w0 + a->kernel[1];
             int64_t sum = 0, inside = 0;
             int best = -1;
             for (int64_t h = h0; h < h1; h++)
@@ -404,8 +489,13 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
                     sum += code - x.z;
                     best = code > best ? code : best;
                 }
-            if (n->kind == OCT_OP_max_pool2d) y[i] = (uint8_t)best;
-            else y[i] = (uint8_t)octq_requant((int32_t)sum, m[adaptive || a->exclude_pad[0] ? inside : (int64_t)a->kernel[0] * a->kernel[1]], zy, 0, 255);
+            if (n->kind == OCT_OP_max_pool2d)
+                y[i] = (uint8_t)best;
+            else
+                y[i] = (uint8_t)octq_requant(
+                    (int32_t)sum,
+                    m[adaptive || a->exclude_pad[0] ? inside : (int64_t)a->kernel[0] * a->kernel[1]], zy, 0,
+                    255);
             break;
         }
         case OCT_OP_qpad: {
@@ -413,12 +503,23 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
             y[i] = (uint8_t)(h < 0 || w < 0 || h >= x.h || w >= x.w ? lo : at(&x, b, h, w, o));
             break;
         }
-        case OCT_OP_qclip: y[i] = (uint8_t)(x.p[i] < lo ? lo : x.p[i] > hi ? hi : x.p[i]); break;
-        case OCT_OP_relu: y[i] = x.p[i] > x.z ? x.p[i] : (uint8_t)x.z; break;
-        case OCT_OP_qtable: y[i] = oct_u8(last)[x.p[i]]; break;
-        case OCT_OP_requantize: y[i] = (uint8_t)octq_rescale(x.p[i], x.z, m[0], zy, 0, 255); break;
-        case OCT_OP_flatten: y[i] = x.p[i]; break;
-        default: ck_abort_msg("the interpreter lacks %s", oct_op_name(n->kind));
+        case OCT_OP_qclip:
+            y[i] = (uint8_t)(x.p[i] < lo ? lo : x.p[i] > hi ? hi : x.p[i]);
+            break;
+        case OCT_OP_relu:
+            y[i] = x.p[i] > x.z ? x.p[i] : (uint8_t)x.z;
+            break;
+        case OCT_OP_qtable:
+            y[i] = oct_u8(last)[x.p[i]];
+            break;
+        case OCT_OP_requantize:
+            y[i] = (uint8_t)octq_rescale(x.p[i], x.z, m[0], zy, 0, 255);
+            break;
+        case OCT_OP_flatten:
+            y[i] = x.p[i];
+            break;
+        default:
+            ck_abort_msg("the interpreter lacks %s", oct_op_name(n->kind));
         }
     }
 }
@@ -427,7 +528,9 @@ void **test_interpret(const oct_net *net, const float *x, int64_t n) {
     const oct_graph *g = net->graph;
     void **v = calloc((size_t)g->value_count, sizeof *v);
     for (int32_t i = 0; i < g->value_count; i++)
-        if (!g->values[i].tensor) v[i] = calloc((size_t)(n * per_image(&g->values[i].shape)) + 1, oct_dtype_size(g->values[i].dtype));
+        if (!g->values[i].tensor)
+            v[i] =
+                calloc((size_t)(n * per_image(&g->values[i].shape)) + 1, oct_dtype_size(g->values[i].dtype));
     memcpy(v[g->input], x, (size_t)(n * per_image(&g->values[g->input].shape)) * sizeof *x);
     for (int32_t i = 0; i < g->node_count; i++) interpret_node(g, &g->nodes[i], v, n);
     return v;

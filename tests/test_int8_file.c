@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The int8 file: round trip, every truncation and bit flip, crafted contents behind good CRCs, random damage; the graph's
- * JSON by itself. */
+ * The int8 file: round trip, every truncation and bit flip, crafted contents behind good CRCs, random damage;
+ * the graph's JSON by itself. */
 #include <locale.h>
 #include <math.h>
 
@@ -44,7 +44,8 @@ START_TEST(round_trip_is_byte_equal) {
     ck_assert_str_eq(net->classes[1].name, "\"dog\"\n");
     ck_assert_str_eq(net->classes[2].name, "2");
     ck_assert_str_eq(net->target, "octet");
-    ck_assert(net->input.channels == 3 && net->input.mean[2] == 0.4f && net->input.std[1] == 0.3f && net->input.color == OCT_COLOR_RGB);
+    ck_assert(net->input.channels == 3 && net->input.mean[2] == 0.4f && net->input.std[1] == 0.3f &&
+              net->input.color == OCT_COLOR_RGB);
     char path[] = "/tmp/octet-int8-XXXXXX";
     int fd = mkstemp(path);
     ck_assert(fd >= 0);
@@ -133,7 +134,9 @@ static oct_status craft(const char *tag, const void *from, size_t nfrom, const v
     return st;
 }
 
-static oct_status craft_text(const char *tag, const char *from, const char *to) { return craft(tag, from, strlen(from), to, strlen(to)); }
+static oct_status craft_text(const char *tag, const char *from, const char *to) {
+    return craft(tag, from, strlen(from), to, strlen(to));
+}
 
 /* Element i of a tensor in TENS becomes these bytes. */
 static oct_status craft_tensor(const char *name, int64_t i, const void *v, size_t bytes) {
@@ -153,6 +156,7 @@ static oct_status craft_tensor(const char *name, int64_t i, const void *v, size_
 
 START_TEST(crafted_graphs_are_refused) {
     setup();
+    /* clang-format off */
     static const struct {
         const char *tag, *from, *to;
         oct_status want;
@@ -214,9 +218,11 @@ START_TEST(crafted_graphs_are_refused) {
         {"META", "\"id\": \"0\"", "\"id\": 0", OCT_EFORMAT, "id"},
         {"META", "\"model\"", "\"module\"", OCT_EFORMAT, "module"},
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         oct_status got = craft_text(cases[i].tag, cases[i].from, cases[i].to);
-        ck_assert_msg(got == cases[i].want && strstr(oct_error_message(), cases[i].text), "case %zu, %s: status %d, %s", i, cases[i].to, (int)got,
+        ck_assert_msg(got == cases[i].want && strstr(oct_error_message(), cases[i].text),
+                      "case %zu, %s: status %d, %s", i, cases[i].to, (int)got,
                       got == OCT_OK ? "accepted" : oct_error_message());
     }
     oct_close(ctx);
@@ -232,7 +238,8 @@ START_TEST(crafted_tensors_are_refused) {
         ck_assert_int_eq(craft_tensor("n1.m", 2, &bad_scale[i], 4), OCT_EQPARAMS);
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "channel 2"));
     }
-    for (int i = 0; i < 3; i++) ck_assert_int_eq(craft_tensor("n0.quantize.zero_point", 0, &bad_zero[i], 4), OCT_EQPARAMS);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(craft_tensor("n0.quantize.zero_point", 0, &bad_zero[i], 4), OCT_EQPARAMS);
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(craft_tensor("n1.bias", 3, &big_bias[i], 4), OCT_ELIMIT);
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "n1.qconv2d"));
@@ -242,11 +249,14 @@ START_TEST(crafted_tensors_are_refused) {
     float huge_m = 1e6f;
     ck_assert_int_eq(craft_tensor("n1.m", 0, &huge_m, 4), OCT_ELIMIT);
     /* headers of tensors */
-    ck_assert_int_eq(craft("TENS", "input.table", 11, "input.tablf", 11), OCT_OK); /* described, so pixels still work */
+    ck_assert_int_eq(craft("TENS", "input.table", 11, "input.tablf", 11),
+                     OCT_OK); /* described, so pixels still work */
     ck_assert_int_eq(craft("TENS", "n1.weight", 9, "n2.weight", 9), OCT_EFORMAT);
     ck_assert_int_eq(craft("TENS", "n1.weight", 9, "n1\0weight", 9), OCT_EFORMAT);
-    ck_assert_int_eq(craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\0\0\0\0\x7f", 17), OCT_EFORMAT);
-    ck_assert_int_eq(craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\1\0\0\0\0", 17), OCT_EFORMAT);
+    ck_assert_int_eq(craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\0\0\0\0\x7f", 17),
+                     OCT_EFORMAT);
+    ck_assert_int_eq(craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\1\0\0\0\0", 17),
+                     OCT_EFORMAT);
     oct_close(ctx);
 }
 END_TEST
@@ -262,7 +272,8 @@ START_TEST(damage_never_crashes) {
         memcpy(copy, file, size);
         for (uint32_t k = 1 + octi_rng_below(&r, 3); k > 0; k--) {
             size_t at = octi_rng_below(&r, (uint32_t)size);
-            copy[at] = octi_rng_below(&r, 2) ? (uint8_t)octi_rng_u32(&r) : (uint8_t)"0123456789-,[]{}\"n"[octi_rng_below(&r, 18)];
+            copy[at] = octi_rng_below(&r, 2) ? (uint8_t)octi_rng_u32(&r)
+                                             : (uint8_t) "0123456789-,[]{}\"n"[octi_rng_below(&r, 18)];
         }
         sections_fix(copy, size, "OCTINT8\n", 1);
         oct_net *net = oct_int8_load_memory(ctx, copy, size, "damaged");
@@ -288,14 +299,16 @@ START_TEST(damage_never_crashes) {
 }
 END_TEST
 
-/* A float graph with every attribute at odd values: JSON and back, the same bytes, in a locale with a comma too. */
+/* A float graph with every attribute at odd values: JSON and back, the same bytes, in a locale with a comma
+ * too. */
 START_TEST(graph_json_keeps_every_bit) {
     setup();
     setlocale(LC_ALL, "de_DE.UTF-8");
     oct_net *a = octi_net_new(ctx, OCT_STAGE_FLOAT), *b = octi_net_new(ctx, OCT_STAGE_FLOAT);
     oct_graph *g = a->graph;
     octi_rng r = octi_rng_stream(9, OCTI_RNG_TEST, 1, 0);
-    g->input = octi_graph_add_value(g, "x \"quoted\" \\ \x01 \xc3\xa9", OCT_VALUE_INPUT, OCT_F32, OCT_SHAPE(OCT_BATCH, 3), NULL);
+    g->input = octi_graph_add_value(g, "x \"quoted\" \\ \x01 \xc3\xa9", OCT_VALUE_INPUT, OCT_F32,
+                                    OCT_SHAPE(OCT_BATCH, 3), NULL);
     int32_t last = g->input;
     for (int i = 0; i < 300; i++) {
         oct_attrs at;
@@ -305,20 +318,23 @@ START_TEST(graph_json_keeps_every_bit) {
         if (i == 0) bits[0] = 0x7f800000u, bits[1] = 0xff800000u, bits[2] = 0x80000000u, bits[3] = 1;
         for (int k = 0; k < 5; k++)
             if ((bits[k] & 0x7fffffffu) > 0x7f800000u) bits[k] = 0x7fc00000u; /* one NaN */
-        memcpy(&at.eps, &bits[0], 4), memcpy(&at.momentum, &bits[1], 4), memcpy(&at.p, &bits[2], 4), memcpy(&at.value, &bits[3], 4), memcpy(&at.smoothing, &bits[4], 4);
+        memcpy(&at.eps, &bits[0], 4), memcpy(&at.momentum, &bits[1], 4), memcpy(&at.p, &bits[2], 4),
+            memcpy(&at.value, &bits[3], 4), memcpy(&at.smoothing, &bits[4], 4);
         at.kernel[1] = (int32_t)octi_rng_u32(&r);
         at.groups[0] = INT32_MIN;
         at.axis[0] = INT32_MAX;
         char name[16];
         snprintf(name, sizeof name, "n%d", i);
-        int32_t n = octi_graph_add_node(g, OCT_OP_relu, name, &at, &last, 1, OCT_F32, OCT_SHAPE(OCT_BATCH, 3));
+        int32_t n =
+            octi_graph_add_node(g, OCT_OP_relu, name, &at, &last, 1, OCT_F32, OCT_SHAPE(OCT_BATCH, 3));
         last = g->nodes[n].out;
     }
     g->output = last;
     octi_text t = {ctx}, u = {ctx};
     ck_ok(octi_graph_to_json(a, &t));
     ck_ok(octi_graph_from_json(b, t.data, t.size, "graph.json"));
-    for (int32_t i = 0; i < g->node_count; i++) ck_assert(!memcmp(&g->nodes[i].attr, &b->graph->nodes[i].attr, sizeof(oct_attrs)));
+    for (int32_t i = 0; i < g->node_count; i++)
+        ck_assert(!memcmp(&g->nodes[i].attr, &b->graph->nodes[i].attr, sizeof(oct_attrs)));
     ck_assert_str_eq(b->graph->values[0].name, g->values[0].name);
     ck_ok(octi_graph_to_json(b, &u));
     ck_assert(t.size == u.size && !memcmp(t.data, u.data, t.size));
@@ -327,5 +343,7 @@ START_TEST(graph_json_keeps_every_bit) {
 }
 END_TEST
 
-OCT_TEST_MAIN("int8_file", round_trip_is_byte_equal, random_nets_round_trip, every_truncation_and_extension_is_refused, every_bit_flip_is_refused,
-              crafted_graphs_are_refused, crafted_tensors_are_refused, damage_never_crashes, graph_json_keeps_every_bit)
+OCT_TEST_MAIN("int8_file", round_trip_is_byte_equal, random_nets_round_trip,
+              every_truncation_and_extension_is_refused, every_bit_flip_is_refused,
+              crafted_graphs_are_refused, crafted_tensors_are_refused, damage_never_crashes,
+              graph_json_keeps_every_bit)

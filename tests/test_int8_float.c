@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Float layers that stay between quantized ones: every kind, in fused and unfused plans, bit-equal to octet's float ops on
- * the values before them, for any batch and threads. */
+ * Float layers that stay between quantized ones: every kind, in fused and unfused plans, bit-equal to octet's
+ * float ops on the values before them, for any batch and threads. */
 #include <math.h>
 
 #include "ops/ops.h"
@@ -37,32 +37,51 @@ static int32_t node(chain *c, oct_op_kind kind, oct_attrs a, const int32_t *in, 
 
 static int32_t conv(chain *c, int32_t x, int o, int groups, bool bn, oct_act act, bool bias) {
     int64_t ch = test_shape(&c->t, x).dim[3];
-    oct_attrs a = {.kernel = {3, 2}, .stride = {2, 1}, .pads = {1, 1, 2, 0}, .dilation = {1, 2}, .groups = {groups}, .act = {act}, .bn = {bn}, .eps = 1e-5f};
-    int32_t in[7] = {x, random_const(c, OCT_SHAPE(o, 3, 2, ch / groups), -1, 1), bias ? random_const(c, OCT_SHAPE(o), -1, 1) : -1};
+    oct_attrs a = {.kernel = {3, 2},
+                   .stride = {2, 1},
+                   .pads = {1, 1, 2, 0},
+                   .dilation = {1, 2},
+                   .groups = {groups},
+                   .act = {act},
+                   .bn = {bn},
+                   .eps = 1e-5f};
+    int32_t in[7] = {x, random_const(c, OCT_SHAPE(o, 3, 2, ch / groups), -1, 1),
+                     bias ? random_const(c, OCT_SHAPE(o), -1, 1) : -1};
     for (int k = 3; k < 7; k++) in[k] = bn ? random_const(c, OCT_SHAPE(o), k == 6 ? 0.5f : -1, 2) : -1;
     return node(c, OCT_OP_conv2d, a, in, bn ? 7 : 3);
 }
 
 static oct_net *float_net(chain *c) {
     c->t = test_net_new(c->ctx, 4, 9, 8, 4);
-    int32_t x = test_conv(&c->t, test_quantize(&c->t, c->t.net->graph->input, 0.02f, 100), 6, 3, 3, 1, 1, 1, 1);
+    int32_t x =
+        test_conv(&c->t, test_quantize(&c->t, c->t.net->graph->input, 0.02f, 100), 6, 3, 3, 1, 1, 1, 1);
     int32_t d = node(c, OCT_OP_dequantize, (oct_attrs){.p = 0}, &x, 1);
-    int32_t a = conv(c, d, 20, 1, true, OCT_ACT_RELU, true), b = conv(c, d, 20, 2, false, OCT_ACT_RELU6, false);
+    int32_t a = conv(c, d, 20, 1, true, OCT_ACT_RELU, true),
+            b = conv(c, d, 20, 2, false, OCT_ACT_RELU6, false);
     int32_t s = node(c, OCT_OP_add, (oct_attrs){.act = {OCT_ACT_RELU}}, (int32_t[]){a, b}, 2);
     int32_t w = conv(c, s, 20, 20, true, OCT_ACT_NONE, true); /* depthwise */
     int32_t mean = node(c, OCT_OP_adaptive_avg_pool2d, (oct_attrs){.out_size = {1, 1}}, &w, 1);
     int32_t v = node(c, OCT_OP_add, (oct_attrs){.p = 0}, (int32_t[]){mean, w}, 2); /* broadcast */
-    v = node(c, OCT_OP_batch_norm, (oct_attrs){.eps = 1e-3f}, (int32_t[]){v, random_const(c, OCT_SHAPE(20), -1, 1), random_const(c, OCT_SHAPE(20), -1, 1),
-             random_const(c, OCT_SHAPE(20), -1, 1), random_const(c, OCT_SHAPE(20), 0.1f, 1)}, 5);
+    v = node(c, OCT_OP_batch_norm, (oct_attrs){.eps = 1e-3f},
+             (int32_t[]){v, random_const(c, OCT_SHAPE(20), -1, 1), random_const(c, OCT_SHAPE(20), -1, 1),
+                         random_const(c, OCT_SHAPE(20), -1, 1), random_const(c, OCT_SHAPE(20), 0.1f, 1)},
+             5);
     int32_t cat = node(c, OCT_OP_cat, (oct_attrs){.axis = {3}}, (int32_t[]){v, w, v}, 3);
     v = node(c, OCT_OP_pad, (oct_attrs){.pads = {1, 0, 2, 1}, .value = -0.5f}, &cat, 1);
-    v = node(c, OCT_OP_max_pool2d, (oct_attrs){.kernel = {2, 2}, .stride = {1, 2}, .pads = {1, 0, 0, 1}}, &v, 1);
-    v = node(c, OCT_OP_avg_pool2d, (oct_attrs){.kernel = {2, 2}, .stride = {1, 1}, .pads = {1, 1, 1, 1}, .exclude_pad = {1}}, &v, 1);
-    v = node(c, OCT_OP_avg_pool2d, (oct_attrs){.kernel = {2, 2}, .stride = {2, 2}, .pads = {0, 1, 1, 0}}, &v, 1);
+    v = node(c, OCT_OP_max_pool2d, (oct_attrs){.kernel = {2, 2}, .stride = {1, 2}, .pads = {1, 0, 0, 1}}, &v,
+             1);
+    v = node(c, OCT_OP_avg_pool2d,
+             (oct_attrs){.kernel = {2, 2}, .stride = {1, 1}, .pads = {1, 1, 1, 1}, .exclude_pad = {1}}, &v,
+             1);
+    v = node(c, OCT_OP_avg_pool2d, (oct_attrs){.kernel = {2, 2}, .stride = {2, 2}, .pads = {0, 1, 1, 0}}, &v,
+             1);
     v = node(c, OCT_OP_relu6, (oct_attrs){.p = 0}, &v, 1);
     v = node(c, OCT_OP_dropout, (oct_attrs){.p = 0.5f}, &v, 1);
     v = node(c, OCT_OP_flatten, (oct_attrs){.p = 0}, &v, 1);
-    v = node(c, OCT_OP_linear, (oct_attrs){.act = {OCT_ACT_RELU}}, (int32_t[]){v, random_const(c, OCT_SHAPE(7, test_shape(&c->t, v).dim[1]), -1, 1), random_const(c, OCT_SHAPE(7), -1, 1)}, 3);
+    v = node(c, OCT_OP_linear, (oct_attrs){.act = {OCT_ACT_RELU}},
+             (int32_t[]){v, random_const(c, OCT_SHAPE(7, test_shape(&c->t, v).dim[1]), -1, 1),
+                         random_const(c, OCT_SHAPE(7), -1, 1)},
+             3);
     int32_t soft = node(c, OCT_OP_softmax, (oct_attrs){.p = 0}, &v, 1);
     int32_t q = test_linear(&c->t, test_quantize(&c->t, soft, 1 / 256.0f, 0), 6); /* into codes again */
     v = node(c, OCT_OP_dequantize, (oct_attrs){.p = 0}, &q, 1);
@@ -71,10 +90,13 @@ static oct_net *float_net(chain *c) {
     return c->t.net;
 }
 
-static oct_tensor *param(const oct_graph *g, const oct_node *n, int k) { return octi_node_in(g, n, k) ? octi_node_in(g, n, k)->tensor : NULL; }
+static oct_tensor *param(const oct_graph *g, const oct_node *n, int k) {
+    return octi_node_in(g, n, k) ? octi_node_in(g, n, k)->tensor : NULL;
+}
 
 /* The node by octet's float ops, from its inputs as the plan left them. */
-static void float_op(oct_ctx *ctx, const oct_session *s, const oct_graph *g, const oct_node *n, oct_tensor *y) {
+static void float_op(oct_ctx *ctx, const oct_session *s, const oct_graph *g, const oct_node *n,
+                     oct_tensor *y) {
     oct_tensor in[8];
     const oct_tensor *list[8];
     for (int k = 0; k < n->nin && !param(g, n, k) && n->in[k] >= 0; k++) {
@@ -84,27 +106,49 @@ static void float_op(oct_ctx *ctx, const oct_session *s, const oct_graph *g, con
     switch (n->kind) {
     case OCT_OP_conv2d:
         ck_ok(oct_conv2d_forward(ctx, &n->attr, &in[0], param(g, n, 1), param(g, n, 2), y));
-        if (n->attr.bn[0]) ck_ok(oct_batch_norm_eval(ctx, &n->attr, y, param(g, n, 3), param(g, n, 4), param(g, n, 5), param(g, n, 6), y));
+        if (n->attr.bn[0])
+            ck_ok(oct_batch_norm_eval(ctx, &n->attr, y, param(g, n, 3), param(g, n, 4), param(g, n, 5),
+                                      param(g, n, 6), y));
         ck_ok(oct_act_forward(ctx, (oct_act)n->attr.act[0], y, y));
         break;
     case OCT_OP_linear:
         ck_ok(oct_linear_forward(ctx, &in[0], param(g, n, 1), param(g, n, 2), y));
         ck_ok(oct_act_forward(ctx, (oct_act)n->attr.act[0], y, y));
         break;
-    case OCT_OP_batch_norm: ck_ok(oct_batch_norm_eval(ctx, &n->attr, &in[0], param(g, n, 1), param(g, n, 2), param(g, n, 3), param(g, n, 4), y)); break;
+    case OCT_OP_batch_norm:
+        ck_ok(oct_batch_norm_eval(ctx, &n->attr, &in[0], param(g, n, 1), param(g, n, 2), param(g, n, 3),
+                                  param(g, n, 4), y));
+        break;
     case OCT_OP_add:
         ck_ok(oct_add_forward(ctx, &in[0], &in[1], y));
         ck_ok(oct_act_forward(ctx, (oct_act)n->attr.act[0], y, y));
         break;
-    case OCT_OP_cat: ck_ok(oct_cat_forward(ctx, &n->attr, list, n->nin, y)); break;
-    case OCT_OP_pad: ck_ok(oct_pad_forward(ctx, &n->attr, &in[0], y)); break;
-    case OCT_OP_max_pool2d: ck_ok(oct_max_pool2d_forward(ctx, &n->attr, &in[0], y, NULL)); break;
-    case OCT_OP_avg_pool2d: ck_ok(oct_avg_pool2d_forward(ctx, &n->attr, &in[0], y)); break;
-    case OCT_OP_adaptive_avg_pool2d: ck_ok(oct_adaptive_avg_pool2d_forward(ctx, &in[0], y)); break;
-    case OCT_OP_relu6: ck_ok(oct_act_forward(ctx, OCT_ACT_RELU6, &in[0], y)); break;
-    case OCT_OP_softmax: ck_ok(oct_softmax_forward(ctx, &in[0], y)); break;
-    case OCT_OP_log_softmax: ck_ok(oct_log_softmax_forward(ctx, &in[0], y)); break;
-    default: memcpy(y->data, in[0].data, oct_tensor_bytes(y)); /* flatten, dropout */
+    case OCT_OP_cat:
+        ck_ok(oct_cat_forward(ctx, &n->attr, list, n->nin, y));
+        break;
+    case OCT_OP_pad:
+        ck_ok(oct_pad_forward(ctx, &n->attr, &in[0], y));
+        break;
+    case OCT_OP_max_pool2d:
+        ck_ok(oct_max_pool2d_forward(ctx, &n->attr, &in[0], y, NULL));
+        break;
+    case OCT_OP_avg_pool2d:
+        ck_ok(oct_avg_pool2d_forward(ctx, &n->attr, &in[0], y));
+        break;
+    case OCT_OP_adaptive_avg_pool2d:
+        ck_ok(oct_adaptive_avg_pool2d_forward(ctx, &in[0], y));
+        break;
+    case OCT_OP_relu6:
+        ck_ok(oct_act_forward(ctx, OCT_ACT_RELU6, &in[0], y));
+        break;
+    case OCT_OP_softmax:
+        ck_ok(oct_softmax_forward(ctx, &in[0], y));
+        break;
+    case OCT_OP_log_softmax:
+        ck_ok(oct_log_softmax_forward(ctx, &in[0], y));
+        break;
+    default:
+        memcpy(y->data, in[0].data, oct_tensor_bytes(y)); /* flatten, dropout */
     }
 }
 
@@ -148,7 +192,8 @@ START_TEST(float_layers_keep_their_bits) {
         uint8_t *bytes;
         size_t size;
         ck_ok(oct_int8_save_memory(net, &bytes, &size));
-        oct_net *loaded = oct_int8_load_memory(ctx, bytes, size, "float"); /* kept layers travel in the file */
+        oct_net *loaded =
+            oct_int8_load_memory(ctx, bytes, size, "float"); /* kept layers travel in the file */
         ck_not_null(loaded);
         for (int i = 0; i < N * IMAGE; i++) x[i] = 1.5f * octi_rng_normal(&c.t.rng);
         for (int unfused = 0; unfused < 2; unfused++)
@@ -157,7 +202,8 @@ START_TEST(float_layers_keep_their_bits) {
                 oct_session *s = oct_session_new(plan, batch, NULL);
                 ck_not_null(s);
                 uint64_t before = oct_ctx_memory(ctx).allocs;
-                for (int64_t i = 0; i < N; i += batch) ck_ok(oct_session_run(s, x + i * IMAGE, N - i < batch ? N - i : batch, got + i * K));
+                for (int64_t i = 0; i < N; i += batch)
+                    ck_ok(oct_session_run(s, x + i * IMAGE, N - i < batch ? N - i : batch, got + i * K));
                 ck_assert_uint_eq(oct_ctx_memory(ctx).allocs, before);
                 if (threads == 1 && !unfused && batch == 1) memcpy(want, got, sizeof want);
                 ck_assert(!memcmp(want, got, sizeof want));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The int8 model as a whole: plans (fused and unfused) against the interpreter, any batch, threads and cut; memory. */
+ * The int8 model as a whole: plans (fused and unfused) against the interpreter, any batch, threads and cut;
+ * memory. */
 #include <math.h>
 #include <pthread.h>
 
@@ -47,7 +48,8 @@ static void check_net(oct_ctx *ctx, const oct_net *net, int64_t n, uint32_t seed
             oct_tensor t;
             const oct_node *node = &net->graph->nodes[i];
             ck_ok(oct_session_value(s, node->name, &t));
-            ck_assert_msg(!memcmp(t.data, want[node->out], oct_tensor_bytes(&t)), "node %s differs", node->name);
+            ck_assert_msg(!memcmp(t.data, want[node->out], oct_tensor_bytes(&t)), "node %s differs",
+                          node->name);
         }
         free(y);
         oct_session_free(s);
@@ -94,7 +96,8 @@ START_TEST(batch_and_threads_change_nothing) {
                 memset(block + bytes, 0x5a, 64);
                 oct_session *s = oct_session_new(plan, batch, block);
                 ck_not_null(s);
-                for (int64_t i = 0; i < N; i += batch) ck_ok(oct_session_run(s, x + i * IMAGE, N - i < batch ? N - i : batch, got + i * K));
+                for (int64_t i = 0; i < N; i += batch)
+                    ck_ok(oct_session_run(s, x + i * IMAGE, N - i < batch ? N - i : batch, got + i * K));
                 if (threads == 1 && !unfused && batch == 1) memcpy(want, got, sizeof want);
                 ck_assert(!memcmp(want, got, sizeof want));
                 for (int i = 0; i < 64; i++) ck_assert_int_eq(block[bytes + (size_t)i], 0x5a);
@@ -121,7 +124,8 @@ START_TEST(pixels_classes_and_limits) {
         pixels[i] = (uint8_t)octi_rng_below(&r, 256);
         x[i] = octq_pixel(pixels[i], 255, 0.4f, 0.3f);
     }
-    oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.profile = true}), *unfused = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
+    oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.profile = true}),
+             *unfused = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
     oct_net_free(net); /* the plan holds what it needs */
     oct_session *s = oct_session_new(plan, N, NULL), *u = oct_session_new(unfused, N, NULL);
     ck_not_null(s);
@@ -151,7 +155,8 @@ START_TEST(pixels_classes_and_limits) {
     ck_ok(oct_session_value(u, "n9.dequantize", &t));
     ck_assert(!memcmp(t.data, y, sizeof y));
     oct_step_time time;
-    ck_assert(oct_session_step_time(s, 1, &time) && time.images == 4 * N && !strcmp(time.node, "n1.qconv2d") && !strcmp(time.kind, "qconv2d"));
+    ck_assert(oct_session_step_time(s, 1, &time) && time.images == 4 * N &&
+              !strcmp(time.node, "n1.qconv2d") && !strcmp(time.kind, "qconv2d"));
     ck_assert(!oct_session_step_time(s, oct_plan_steps(plan), &time) && !oct_session_step_time(u, 0, &time));
     ck_assert_uint_eq(oct_plan_session_bytes(plan, 0), 0);
     ck_assert(!oct_session_new(plan, INT64_MAX, NULL) && !oct_session_new(plan, 1, (void *)(uintptr_t)65));
@@ -179,7 +184,8 @@ START_TEST(ties_go_to_the_lowest_index) {
 }
 END_TEST
 
-/* Random live ranges: no two that meet overlap; never more than the sum; the lower bound is what is alive at once. */
+/* Random live ranges: no two that meet overlap; never more than the sum; the lower bound is what is alive at
+ * once. */
 START_TEST(planner_never_overlaps) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     octi_rng r = octi_rng_stream(3, OCTI_RNG_TEST, 0, 9);
@@ -188,7 +194,8 @@ START_TEST(planner_never_overlaps) {
         int n = 1 + (int)octi_rng_below(&r, 60), steps = 1 + (int)octi_rng_below(&r, 40);
         size_t sum = 0, total, again;
         for (int i = 0; i < n; i++) {
-            p[i] = (octi_place){.bytes = 64 * octi_rng_below(&r, round % 2 ? 5 : 500), .first = (int32_t)octi_rng_below(&r, (uint32_t)steps)};
+            p[i] = (octi_place){.bytes = 64 * octi_rng_below(&r, round % 2 ? 5 : 500),
+                                .first = (int32_t)octi_rng_below(&r, (uint32_t)steps)};
             p[i].last = p[i].first + (int32_t)octi_rng_below(&r, 6);
             sum += p[i].bytes;
         }
@@ -197,7 +204,8 @@ START_TEST(planner_never_overlaps) {
         for (int i = 0; i < n; i++) {
             if (p[i].bytes && p[i].offset + p[i].bytes > end) end = p[i].offset + p[i].bytes;
             for (int k = 0; k < i; k++)
-                if (p[i].first <= p[k].last && p[k].first <= p[i].last && p[i].offset < p[k].offset + p[k].bytes && p[k].offset < p[i].offset + p[i].bytes)
+                if (p[i].first <= p[k].last && p[k].first <= p[i].last &&
+                    p[i].offset < p[k].offset + p[k].bytes && p[k].offset < p[i].offset + p[i].bytes)
                     ck_abort_msg("places %d and %d overlap", i, k);
         }
         ck_assert(total == end && total <= sum);
@@ -226,7 +234,8 @@ START_TEST(fused_plans_reuse_memory) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     for (uint32_t seed = 0; seed < 30; seed++) {
         oct_net *net = test_random_net(ctx, seed);
-        oct_plan *fused = oct_plan_new(net, NULL), *unfused = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
+        oct_plan *fused = oct_plan_new(net, NULL),
+                 *unfused = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
         size_t sum, all;
         size_t used = oct_plan_activation_bytes(fused, &sum), kept = oct_plan_activation_bytes(unfused, &all);
         ck_assert(used <= sum && kept == all && used < kept);
@@ -276,5 +285,6 @@ START_TEST(two_sessions_share_a_plan) {
 }
 END_TEST
 
-OCT_TEST_MAIN("int8_net", small_net_equals_interpreter, random_nets_equal_interpreter, batch_and_threads_change_nothing, pixels_classes_and_limits,
-              ties_go_to_the_lowest_index, planner_never_overlaps, fused_plans_reuse_memory, two_sessions_share_a_plan)
+OCT_TEST_MAIN("int8_net", small_net_equals_interpreter, random_nets_equal_interpreter,
+              batch_and_threads_change_nothing, pixels_classes_and_limits, ties_go_to_the_lowest_index,
+              planner_never_overlaps, fused_plans_reuse_memory, two_sessions_share_a_plan)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * int8 kernels and tensor ops against loops over int64 and the law; adversarial codes, guard bytes, threads, bounds. */
+ * int8 kernels and tensor ops against loops over int64 and the law; adversarial codes, guard bytes, threads,
+ * bounds. */
 #include "ops/qops.h"
 
 #include <float.h>
@@ -14,14 +15,16 @@
 enum { GUARD = 64 };
 
 /* Check marks every assertion; in loops over elements only failures call it. */
-#define SAME(got, want)                                                                                                \
-    do {                                                                                                               \
-        int got_ = (got), want_ = (want);                                                                              \
-        if (got_ != want_) ck_abort_msg("%s is %d, %s is %d", #got, got_, #want, want_);                               \
+#define SAME(got, want)                                                                                      \
+    do {                                                                                                     \
+        int got_ = (got), want_ = (want);                                                                    \
+        if (got_ != want_) ck_abort_msg("%s is %d, %s is %d", #got, got_, #want, want_);                     \
     } while (0)
 
 static octi_rng rng;
-static uint32_t below(uint32_t n) { return octi_rng_below(&rng, n); }
+static uint32_t below(uint32_t n) {
+    return octi_rng_below(&rng, n);
+}
 
 /* A tensor in the middle of guard bytes. */
 typedef struct guarded {
@@ -40,54 +43,104 @@ static guarded guard(oct_ctx *ctx, oct_dtype d, oct_shape s) {
 }
 
 static void unguard(guarded *g) {
-    for (int i = 0; i < GUARD; i++) SAME(g->block[i] == 0xa5 && g->block[GUARD + g->bytes + (size_t)i] == 0xa5, 1);
+    for (int i = 0; i < GUARD; i++)
+        SAME(g->block[i] == 0xa5 && g->block[GUARD + g->bytes + (size_t)i] == 0xa5, 1);
     oct_tensor_unref(g->t);
     free(g->block);
 }
 
 static void fill_codes(uint8_t *x, int64_t n, int style) {
-    for (int64_t i = 0; i < n; i++) x[i] = (uint8_t)(style == 0 ? 0 : style == 1 ? 255 : style == 2 ? (i % 2 ? 255 : 0) : below(256));
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (uint8_t)(style == 0 ? 0 : style == 1 ? 255 : style == 2 ? (i % 2 ? 255 : 0) : below(256));
 }
 
 static void fill_weights(int8_t *w, int64_t n, int style) {
-    for (int64_t i = 0; i < n; i++) w[i] = (int8_t)(style == 0 ? 127 : style == 1 ? -127 : style == 2 ? (i % 2 ? 127 : -127) : (int)below(255) - 127);
+    for (int64_t i = 0; i < n; i++)
+        w[i] = (int8_t)(style == 0   ? 127
+                        : style == 1 ? -127
+                        : style == 2 ? (i % 2 ? 127 : -127)
+                                     : (int)below(255) - 127);
 }
 
 typedef struct conv_case {
     int n, h, w, c, o, r, s, sh, sw, pt, pl, pb, pr, dh, dw, g;
 } conv_case;
 
-static int out_size(int size, int p0, int p1, int k, int s, int d) { return size + p0 + p1 < d * (k - 1) + 1 ? 0 : (size + p0 + p1 - d * (k - 1) - 1) / s + 1; }
+static int out_size(int size, int p0, int p1, int k, int s, int d) {
+    return size + p0 + p1 < d * (k - 1) + 1 ? 0 : (size + p0 + p1 - d * (k - 1) - 1) / s + 1;
+}
 
 /* One convolution: op (threads 1 and 4), literal kernel, and int64 loops. */
 static void check_conv(oct_ctx *one, oct_ctx *four, conv_case k, int xs, int ws) {
-    int p = out_size(k.h, k.pt, k.pb, k.r, k.sh, k.dh), q = out_size(k.w, k.pl, k.pr, k.s, k.sw, k.dw), cg = k.c / k.g;
+    int p = out_size(k.h, k.pt, k.pb, k.r, k.sh, k.dh), q = out_size(k.w, k.pl, k.pr, k.s, k.sw, k.dw),
+        cg = k.c / k.g;
     if (p < 1 || q < 1) return;
-    int zx = below(3) ? (int)below(256) : below(2) ? 255 : 0, zy = below(3) ? (int)below(256) : below(2) ? 255 : 0, taps = k.r * k.s * cg;
-    guarded x = guard(one, OCT_U8, OCT_SHAPE(k.n, k.h, k.w, k.c)), w = guard(one, OCT_S8, OCT_SHAPE(k.o, k.r, k.s, cg)), b = guard(one, OCT_S32, OCT_SHAPE(k.o)),
-            m = guard(one, OCT_F32, OCT_SHAPE(k.o)), y = guard(one, OCT_U8, OCT_SHAPE(k.n, p, q, k.o)), y4 = guard(one, OCT_U8, OCT_SHAPE(k.n, p, q, k.o));
+    int zx = below(3)   ? (int)below(256)
+             : below(2) ? 255
+                        : 0,
+        zy = below(3)   ? (int)below(256)
+             : below(2) ? 255
+                        : 0,
+        taps = k.r * k.s * cg;
+    guarded x = guard(one, OCT_U8, OCT_SHAPE(k.n, k.h, k.w, k.c)),
+            w = guard(one, OCT_S8, OCT_SHAPE(k.o, k.r, k.s, cg)), b = guard(one, OCT_S32, OCT_SHAPE(k.o)),
+            m = guard(one, OCT_F32, OCT_SHAPE(k.o)), y = guard(one, OCT_U8, OCT_SHAPE(k.n, p, q, k.o)),
+            y4 = guard(one, OCT_U8, OCT_SHAPE(k.n, p, q, k.o));
     uint8_t *spec = malloc(y.bytes);
     fill_codes(oct_u8(x.t), (int64_t)x.bytes, xs);
     fill_weights(oct_s8(w.t), (int64_t)w.bytes, ws);
     for (int o = 0; o < k.o; o++) {
         oct_s32(b.t)[o] = (int32_t)below(1u << 20) - (1 << 19);
-        oct_f32(m.t)[o] = below(4) ? (0.2f + octi_rng_uniform(&rng)) * 60.0f / (4000.0f * sqrtf((float)taps)) : 0.5f; /* 0.5: exact ties */
+        oct_f32(m.t)[o] = below(4) ? (0.2f + octi_rng_uniform(&rng)) * 60.0f / (4000.0f * sqrtf((float)taps))
+                                   : 0.5f; /* 0.5: exact ties */
     }
     int lo = below(2) ? zy : (int)below((uint32_t)zy + 1), hi = zy + (int)below((uint32_t)(256 - zy));
-    oct_attrs a = {.kernel = {k.r, k.s}, .stride = {k.sh, k.sw}, .pads = {k.pt, k.pl, k.pb, k.pr}, .dilation = {k.dh, k.dw}, .groups = {k.g}, .lo = {lo}, .hi = {hi}};
+    oct_attrs a = {.kernel = {k.r, k.s},
+                   .stride = {k.sh, k.sw},
+                   .pads = {k.pt, k.pl, k.pb, k.pr},
+                   .dilation = {k.dh, k.dw},
+                   .groups = {k.g},
+                   .lo = {lo},
+                   .hi = {hi}};
     oct_qtensor qx = {x.t, 0.1f, zx}, qy = {y.t, 0.2f, zy}, qy4 = {y4.t, 0.2f, zy};
     ck_ok(oct_qconv2d_forward(one, &a, &qx, w.t, b.t, m.t, &qy));
     ck_ok(oct_qconv2d_forward(four, &a, &qx, w.t, b.t, m.t, &qy4));
-    octk_conv_u8s8_ref(&(octk_conv_u8s8){.x = {oct_u8(x.t), (int64_t)k.h * k.w * k.c, (int64_t)k.w * k.c, k.c},
-                                         .y = {spec, (int64_t)p * q * k.o, (int64_t)q * k.o, k.o}, .w = oct_s8(w.t), .b = oct_s32(b.t), .m = oct_f32(m.t), .zx = zx,
-                                         .zy = zy, .lo = lo, .hi = hi, .n = k.n, .h = k.h, .w_in = k.w, .c = k.c, .p = p, .q = q, .o = k.o, .r = k.r, .s = k.s,
-                                         .stride_h = k.sh, .stride_w = k.sw, .pad_top = k.pt, .pad_left = k.pl, .dil_h = k.dh, .dil_w = k.dw, .groups = k.g});
+    octk_conv_u8s8_ref(
+        &(octk_conv_u8s8){.x = {oct_u8(x.t), (int64_t)k.h * k.w * k.c, (int64_t)k.w * k.c, k.c},
+                          .y = {spec, (int64_t)p * q * k.o, (int64_t)q * k.o, k.o},
+                          .w = oct_s8(w.t),
+                          .b = oct_s32(b.t),
+                          .m = oct_f32(m.t),
+                          .zx = zx,
+                          .zy = zy,
+                          .lo = lo,
+                          .hi = hi,
+                          .n = k.n,
+                          .h = k.h,
+                          .w_in = k.w,
+                          .c = k.c,
+                          .p = p,
+                          .q = q,
+                          .o = k.o,
+                          .r = k.r,
+                          .s = k.s,
+                          .stride_h = k.sh,
+                          .stride_w = k.sw,
+                          .pad_top = k.pt,
+                          .pad_left = k.pl,
+                          .dil_h = k.dh,
+                          .dil_w = k.dw,
+                          .groups = k.g});
     for (int64_t i = 0; i < (int64_t)y.bytes; i++) {
-        int o = (int)(i % k.o), Q = (int)(i / k.o % q), P = (int)(i / k.o / q % p), N = (int)(i / k.o / q / p);
+        int o = (int)(i % k.o), Q = (int)(i / k.o % q), P = (int)(i / k.o / q % p),
+            N = (int)(i / k.o / q / p);
         int64_t acc = oct_s32(b.t)[o];
         for (int t = 0; t < taps; t++) {
-            int c = t % cg, h = P * k.sh - k.pt + t / cg / k.s * k.dh, v = Q * k.sw - k.pl + t / cg % k.s * k.dw;
-            int code = h < 0 || v < 0 || h >= k.h || v >= k.w ? zx : oct_u8(x.t)[((N * k.h + h) * k.w + v) * k.c + o / (k.o / k.g) * cg + c];
+            int c = t % cg, h = P * k.sh - k.pt + t / cg / k.s * k.dh,
+                v = Q * k.sw - k.pl + t / cg % k.s * k.dw;
+            int code = h < 0 || v < 0 || h >= k.h || v >= k.w
+                           ? zx
+                           : oct_u8(x.t)[((N * k.h + h) * k.w + v) * k.c + o / (k.o / k.g) * cg + c];
             acc += (int64_t)(code - zx) * oct_s8(w.t)[o * taps + t];
         }
         int want = octq_requant((int32_t)acc, oct_f32(m.t)[o], zy, lo, hi);
@@ -104,13 +157,29 @@ START_TEST(conv_equals_reference) {
     oct_ctx *one = oct_open(&(oct_opts){.threads = 1}), *four = oct_open(&(oct_opts){.threads = 4});
     rng = octi_rng_stream(5, OCTI_RNG_TEST, 0, 0);
     for (int i = 0; i < 400; i++) {
-        int g = below(3) ? 1 : 1 + (int)below(4), cg = 1 + (int)below(i % 7 ? 9 : 40), og = 1 + (int)below(i % 5 ? 7 : 70);
+        int g = below(3) ? 1 : 1 + (int)below(4), cg = 1 + (int)below(i % 7 ? 9 : 40),
+            og = 1 + (int)below(i % 5 ? 7 : 70);
         if (i % 9 == 0) g = 1 + (int)below(80), cg = og = 1; /* depthwise, across the block of 64 */
-        conv_case k = {1 + (int)below(3), 1 + (int)below(9), 1 + (int)below(9), g * cg, g * og, 1 + (int)below(5), 1 + (int)below(5), 1 + (int)below(3), 1 + (int)below(3),
-                       (int)below(4), (int)below(4), (int)below(4), (int)below(4), 1 + (int)below(3), 1 + (int)below(3), g};
+        conv_case k = {1 + (int)below(3),
+                       1 + (int)below(9),
+                       1 + (int)below(9),
+                       g * cg,
+                       g * og,
+                       1 + (int)below(5),
+                       1 + (int)below(5),
+                       1 + (int)below(3),
+                       1 + (int)below(3),
+                       (int)below(4),
+                       (int)below(4),
+                       (int)below(4),
+                       (int)below(4),
+                       1 + (int)below(3),
+                       1 + (int)below(3),
+                       g};
         check_conv(one, four, k, (int)below(6), (int)below(6));
     }
-    check_conv(one, four, (conv_case){37, 1, 1, 33, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1}, 3, 3); /* patches across images */
+    check_conv(one, four, (conv_case){37, 1, 1, 33, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1}, 3,
+               3); /* patches across images */
     check_conv(one, four, (conv_case){1, 9, 9, 16, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 1, 0);
     oct_close(one);
     oct_close(four);
@@ -121,17 +190,23 @@ START_TEST(linear_equals_reference) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 3});
     rng = octi_rng_stream(5, OCTI_RNG_TEST, 1, 0);
     for (int i = 0; i < 60; i++) {
-        int n = 1 + (int)below(40), k = 1 + (int)below(300), o = 1 + (int)below(150), zx = (int)below(256), zy = (int)below(256);
-        guarded x = guard(ctx, OCT_U8, OCT_SHAPE(n, k)), w = guard(ctx, OCT_S8, OCT_SHAPE(o, k)), b = guard(ctx, OCT_S32, OCT_SHAPE(o)), m = guard(ctx, OCT_F32, OCT_SHAPE(o)),
+        int n = 1 + (int)below(40), k = 1 + (int)below(300), o = 1 + (int)below(150), zx = (int)below(256),
+            zy = (int)below(256);
+        guarded x = guard(ctx, OCT_U8, OCT_SHAPE(n, k)), w = guard(ctx, OCT_S8, OCT_SHAPE(o, k)),
+                b = guard(ctx, OCT_S32, OCT_SHAPE(o)), m = guard(ctx, OCT_F32, OCT_SHAPE(o)),
                 y = guard(ctx, OCT_U8, OCT_SHAPE(n, o));
         fill_codes(oct_u8(x.t), n * k, i % 5);
         fill_weights(oct_s8(w.t), o * k, i % 7);
-        for (int j = 0; j < o; j++) oct_s32(b.t)[j] = (int32_t)below(2000) - 1000, oct_f32(m.t)[j] = 0.01f * octi_rng_uniform(&rng) + 1e-5f;
+        for (int j = 0; j < o; j++)
+            oct_s32(b.t)[j] = (int32_t)below(2000) - 1000,
+            oct_f32(m.t)[j] = 0.01f * octi_rng_uniform(&rng) + 1e-5f;
         oct_attrs a = {.lo = {0}, .hi = {255}};
-        ck_ok(oct_qlinear_forward(ctx, &a, &(oct_qtensor){x.t, 1, zx}, w.t, b.t, m.t, &(oct_qtensor){y.t, 1, zy}));
+        ck_ok(oct_qlinear_forward(ctx, &a, &(oct_qtensor){x.t, 1, zx}, w.t, b.t, m.t,
+                                  &(oct_qtensor){y.t, 1, zy}));
         for (int j = 0; j < n * o; j++) {
             int64_t acc = oct_s32(b.t)[j % o];
-            for (int e = 0; e < k; e++) acc += (int64_t)(oct_u8(x.t)[j / o * k + e] - zx) * oct_s8(w.t)[j % o * k + e];
+            for (int e = 0; e < k; e++)
+                acc += (int64_t)(oct_u8(x.t)[j / o * k + e] - zx) * oct_s8(w.t)[j % o * k + e];
             SAME(oct_u8(y.t)[j], octq_requant((int32_t)acc, oct_f32(m.t)[j % o], zy, 0, 255));
         }
         guarded *all[] = {&x, &w, &b, &m, &y};
@@ -145,8 +220,11 @@ END_TEST
 START_TEST(accumulator_bound_is_exact) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     enum { K = 60000 };
-    oct_tensor *x = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, K)), *w = oct_tensor_new(ctx, OCT_S8, OCT_SHAPE(2, K)), *b = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(2)),
-               *m = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2)), *y = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 2));
+    oct_tensor *x = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, K)),
+               *w = oct_tensor_new(ctx, OCT_S8, OCT_SHAPE(2, K)),
+               *b = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(2)),
+               *m = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2)),
+               *y = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 2));
     memset(x->data, 255, K);
     memset(w->data, 127, K);
     memset(oct_s8(w) + K, 0, K);
@@ -169,10 +247,12 @@ START_TEST(accumulator_bound_is_exact) {
     memset(w->data, 127, K);
     oct_s32(b)[0] = 0;
     oct_s32(b)[1] = INT32_MIN; /* |INT32_MIN| is 2^31 */
-    ck_fails(OCT_ELIMIT, "channel 1", oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
+    ck_fails(OCT_ELIMIT, "channel 1",
+             oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
     oct_s32(b)[1] = 0;
     oct_f32(m)[0] = 2.0f;
-    ck_fails(OCT_ELIMIT, "channel 0", oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
+    ck_fails(OCT_ELIMIT, "channel 0",
+             oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
     /* the reach of the input's codes counts: z in the middle halves it */
     oct_f32(m)[0] = 1e-7f;
     oct_s32(b)[0] = INT32_MAX - (int32_t)((int64_t)K * 127 * 128);
@@ -183,14 +263,19 @@ END_TEST
 
 START_TEST(rounding_twin_equals_the_law) {
     rng = octi_rng_stream(5, OCTI_RNG_TEST, 2, 0);
-    float edge[] = {0, -0.0f, 0.5f, -0.5f, 1.5f, 2.5f, 254.5f, 255.5f, -254.5f, 1e30f, -1e30f, INFINITY, -INFINITY, FLT_MIN, -FLT_MIN, 1e-45f, 8388607.5f, 4194303.5f, 0.49999997f, FLT_MAX, -FLT_MAX};
+    float edge[] = {0,        -0.0f,   0.5f,       -0.5f,      1.5f,        2.5f,      254.5f,
+                    255.5f,   -254.5f, 1e30f,      -1e30f,     INFINITY,    -INFINITY, FLT_MIN,
+                    -FLT_MIN, 1e-45f,  8388607.5f, 4194303.5f, 0.49999997f, FLT_MAX,   -FLT_MAX};
     for (int i = 0; i < 200000; i++) {
         int z = (int)below(256), lo = (int)below(256), hi = lo + (int)below((uint32_t)(256 - lo));
         uint32_t bits = octi_rng_u32(&rng);
         float v;
-        if (i % 3 == 0) v = (float)((int)below(2048) - 1024) * 0.5f; /* ties */
-        else if (i % 3 == 1) v = edge[below(sizeof edge / sizeof *edge)];
-        else memcpy(&v, &bits, 4);
+        if (i % 3 == 0)
+            v = (float)((int)below(2048) - 1024) * 0.5f; /* ties */
+        else if (i % 3 == 1)
+            v = edge[below(sizeof edge / sizeof *edge)];
+        else
+            memcpy(&v, &bits, 4);
         if (v != v) continue;
         SAME(octq_round_code(v, z, lo, hi), octq_clamp(octq_rne(v) + (float)z, lo, hi, z));
     }
@@ -201,8 +286,11 @@ END_TEST
 START_TEST(add_and_mul_over_all_codes) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     rng = octi_rng_stream(5, OCTI_RNG_TEST, 3, 0);
-    guarded a = guard(ctx, OCT_U8, OCT_SHAPE(2, 256, 128, 1)), b = guard(ctx, OCT_U8, OCT_SHAPE(2, 256, 128, 1)), y = guard(ctx, OCT_U8, OCT_SHAPE(2, 256, 128, 1));
-    oct_tensor *m = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2)), *m1 = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
+    guarded a = guard(ctx, OCT_U8, OCT_SHAPE(2, 256, 128, 1)),
+            b = guard(ctx, OCT_U8, OCT_SHAPE(2, 256, 128, 1)),
+            y = guard(ctx, OCT_U8, OCT_SHAPE(2, 256, 128, 1));
+    oct_tensor *m = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2)),
+               *m1 = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
     for (int i = 0; i < 65536; i++) oct_u8(a.t)[i] = (uint8_t)(i >> 8), oct_u8(b.t)[i] = (uint8_t)i;
     static const int zeros[] = {0, 255, 128, 1};
     for (int t = 0; t < 24; t++) {
@@ -214,11 +302,14 @@ START_TEST(add_and_mul_over_all_codes) {
         oct_qtensor qa = {a.t, 1, za}, qb = {b.t, 1, zb}, qy = {y.t, 1, zy};
         ck_ok(oct_qadd_forward(ctx, &at, &qa, &qb, m, &qy));
         for (int i = 0; i < 65536; i++)
-            SAME(oct_u8(y.t)[i], octq_add(i >> 8, za, oct_f32(m)[0], i & 255, zb, oct_f32(m)[1], zy, lo, 255));
+            SAME(oct_u8(y.t)[i],
+                 octq_add(i >> 8, za, oct_f32(m)[0], i & 255, zb, oct_f32(m)[1], zy, lo, 255));
         ck_ok(oct_qmul_forward(ctx, &at, &qa, &qb, m1, &qy));
-        for (int i = 0; i < 65536; i++) SAME(oct_u8(y.t)[i], octq_mul(i >> 8, za, i & 255, zb, oct_f32(m1)[0], zy, lo, 255));
+        for (int i = 0; i < 65536; i++)
+            SAME(oct_u8(y.t)[i], octq_mul(i >> 8, za, i & 255, zb, oct_f32(m1)[0], zy, lo, 255));
         ck_ok(oct_requantize_forward(ctx, &qb, m1, &qy));
-        for (int i = 0; i < 65536; i++) SAME(oct_u8(y.t)[i], octq_rescale(i & 255, zb, oct_f32(m1)[0], zy, 0, 255));
+        for (int i = 0; i < 65536; i++)
+            SAME(oct_u8(y.t)[i], octq_rescale(i & 255, zb, oct_f32(m1)[0], zy, 0, 255));
     }
     unguard(&a), unguard(&b), unguard(&y);
     oct_close(ctx);
@@ -229,14 +320,17 @@ START_TEST(borders_follow_the_law) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     rng = octi_rng_stream(5, OCTI_RNG_TEST, 4, 0);
     enum { N = 7, K = 999 };
-    guarded x = guard(ctx, OCT_F32, OCT_SHAPE(N, K)), q = guard(ctx, OCT_U8, OCT_SHAPE(N, K)), y = guard(ctx, OCT_F32, OCT_SHAPE(N, K));
+    guarded x = guard(ctx, OCT_F32, OCT_SHAPE(N, K)), q = guard(ctx, OCT_U8, OCT_SHAPE(N, K)),
+            y = guard(ctx, OCT_F32, OCT_SHAPE(N, K));
     for (int t = 0; t < 40; t++) {
         float s = t == 0 ? FLT_MIN : t == 1 ? 1e30f : octi_rng_uniform(&rng) + 1e-4f;
         int z = t % 3 ? (int)below(256) : 255 * (t % 2);
         for (int i = 0; i < N * K; i++) {
             uint32_t bits = octi_rng_u32(&rng);
-            if (i % 4) oct_f32(x.t)[i] = s * 300.0f * (octi_rng_uniform(&rng) - 0.5f);
-            else memcpy(oct_f32(x.t) + i, &bits, 4); /* any float, NaN and infinities too */
+            if (i % 4)
+                oct_f32(x.t)[i] = s * 300.0f * (octi_rng_uniform(&rng) - 0.5f);
+            else
+                memcpy(oct_f32(x.t) + i, &bits, 4); /* any float, NaN and infinities too */
         }
         oct_f32(x.t)[5] = 0.273939937f;
         oct_qtensor c = {q.t, t == 7 ? 0.00214854861f : s, z};
@@ -272,30 +366,77 @@ START_TEST(pitches_are_respected) {
     memset(want, 7, N * IMG);
     memset(y, 7, N * IMG);
     octk_image xi = {x, IMG, ROW, PIX}, wi = {want, IMG, ROW, PIX}, yi = {y, IMG, ROW, PIX};
-    octk_conv_u8s8_ref(&(octk_conv_u8s8){.x = xi, .y = wi, .w = w8, .b = b, .m = m, .zx = 3, .zy = 100, .hi = 255, .n = N, .h = H, .w_in = W, .c = C, .p = H, .q = W,
-                                         .o = C, .r = 3, .s = 3, .stride_h = 1, .stride_w = 1, .pad_top = 1, .pad_left = 1, .dil_h = 1, .dil_w = 1, .groups = C});
-    octk_kernels()->dw_u8s16(&(octk_dw_u8s16){.x = xi, .y = yi, .w = w16, .b = b, .m = m, .zx = 3, .zy = 100, .hi = 255, .n = N, .h = H, .w_in = W, .c = C, .p = H,
-                                              .q = W, .r = 3, .s = 3, .stride_h = 1, .stride_w = 1, .pad_top = 1, .pad_left = 1, .dil_h = 1, .dil_w = 1});
+    octk_conv_u8s8_ref(&(octk_conv_u8s8){.x = xi,
+                                         .y = wi,
+                                         .w = w8,
+                                         .b = b,
+                                         .m = m,
+                                         .zx = 3,
+                                         .zy = 100,
+                                         .hi = 255,
+                                         .n = N,
+                                         .h = H,
+                                         .w_in = W,
+                                         .c = C,
+                                         .p = H,
+                                         .q = W,
+                                         .o = C,
+                                         .r = 3,
+                                         .s = 3,
+                                         .stride_h = 1,
+                                         .stride_w = 1,
+                                         .pad_top = 1,
+                                         .pad_left = 1,
+                                         .dil_h = 1,
+                                         .dil_w = 1,
+                                         .groups = C});
+    octk_kernels()->dw_u8s16(&(octk_dw_u8s16){.x = xi,
+                                              .y = yi,
+                                              .w = w16,
+                                              .b = b,
+                                              .m = m,
+                                              .zx = 3,
+                                              .zy = 100,
+                                              .hi = 255,
+                                              .n = N,
+                                              .h = H,
+                                              .w_in = W,
+                                              .c = C,
+                                              .p = H,
+                                              .q = W,
+                                              .r = 3,
+                                              .s = 3,
+                                              .stride_h = 1,
+                                              .stride_w = 1,
+                                              .pad_top = 1,
+                                              .pad_left = 1,
+                                              .dil_h = 1,
+                                              .dil_w = 1});
     ck_assert(!memcmp(y, want, N * IMG));
     memset(want, 7, N * IMG);
     memset(y, 7, N * IMG);
     int32_t h0[H], h1[H], w0[W], w1[W];
     for (int i = 0; i < H; i++) h0[i] = i ? i - 1 : 0, h1[i] = i + 2 > H ? H : i + 2;
     for (int i = 0; i < W; i++) w0[i] = i ? i - 1 : 0, w1[i] = i + 2 > W ? W : i + 2;
-    octk_kernels()->max_pool_u8(&(octk_pool_u8){.x = xi, .y = yi, .h0 = h0, .h1 = h1, .w0 = w0, .w1 = w1, .n = N, .c = C, .p = H, .q = W});
+    octk_kernels()->max_pool_u8(&(octk_pool_u8){
+        .x = xi, .y = yi, .h0 = h0, .h1 = h1, .w0 = w0, .w1 = w1, .n = N, .c = C, .p = H, .q = W});
     for (int n = 0; n < N; n++)
         for (int p = 0; p < H; p++)
             for (int q = 0; q < W; q++)
                 for (int c = 0; c < C; c++) {
                     int best = 0;
                     for (int h = h0[p]; h < h1[p]; h++)
-                        for (int v = w0[q]; v < w1[q]; v++) best = x[n * IMG + h * ROW + v * PIX + c] > best ? x[n * IMG + h * ROW + v * PIX + c] : best;
+                        for (int v = w0[q]; v < w1[q]; v++)
+                            best = x[n * IMG + h * ROW + v * PIX + c] > best
+                                       ? x[n * IMG + h * ROW + v * PIX + c]
+                                       : best;
                     want[n * IMG + p * ROW + q * PIX + c] = (uint8_t)best;
                 }
     ck_assert(!memcmp(y, want, N * IMG));
     memset(want, 7, N * IMG);
     memset(y, 7, N * IMG);
-    octk_kernels()->rescale_u8(&(octk_map_u8){.x = xi, .y = yi, .n = N, .h = H, .w = W, .c = C, .zx = 9, .zy = 40, .hi = 255, .mx = 0.7f});
+    octk_kernels()->rescale_u8(&(octk_map_u8){
+        .x = xi, .y = yi, .n = N, .h = H, .w = W, .c = C, .zx = 9, .zy = 40, .hi = 255, .mx = 0.7f});
     for (int n = 0; n < N; n++)
         for (int i = 0; i < H * W; i++)
             for (int c = 0; c < C; c++) {
@@ -309,19 +450,28 @@ END_TEST
 
 START_TEST(bad_operands_are_refused) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_tensor *x = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 4, 4, 4)), *w = oct_tensor_new(ctx, OCT_S8, OCT_SHAPE(6, 3, 3, 4)), *b = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(6)),
-               *m = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(6)), *y = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 4, 4, 6)), *f = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1, 4, 4, 4)),
+    oct_tensor *x = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 4, 4, 4)),
+               *w = oct_tensor_new(ctx, OCT_S8, OCT_SHAPE(6, 3, 3, 4)),
+               *b = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(6)),
+               *m = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(6)),
+               *y = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 4, 4, 6)),
+               *f = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1, 4, 4, 4)),
                *y2 = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 4, 4, 6));
     for (int i = 0; i < 6; i++) oct_f32(m)[i] = 0.01f;
-    const oct_attrs good = {.kernel = {3, 3}, .stride = {1, 1}, .pads = {1, 1, 1, 1}, .dilation = {1, 1}, .groups = {1}, .hi = {255}};
+    const oct_attrs good = {.kernel = {3, 3},
+                            .stride = {1, 1},
+                            .pads = {1, 1, 1, 1},
+                            .dilation = {1, 1},
+                            .groups = {1},
+                            .hi = {255}};
     oct_qtensor qx = {x, 0.1f, 3}, qy = {y, 0.1f, 3};
     ck_ok(oct_qconv2d_forward(ctx, &good, &qx, w, b, m, &qy));
-#define REFUSE(code, text, change)                                                                                     \
-    do {                                                                                                               \
-        oct_attrs a = good;                                                                                            \
-        oct_qtensor X = qx, Y = qy;                                                                                    \
-        change;                                                                                                        \
-        ck_fails(code, text, oct_qconv2d_forward(ctx, &a, &X, w, b, m, &Y));                                           \
+#define REFUSE(code, text, change)                                                                           \
+    do {                                                                                                     \
+        oct_attrs a = good;                                                                                  \
+        oct_qtensor X = qx, Y = qy;                                                                          \
+        change;                                                                                              \
+        ck_fails(code, text, oct_qconv2d_forward(ctx, &a, &X, w, b, m, &Y));                                 \
     } while (0)
     REFUSE(OCT_EUSAGE, "groups", a.groups[0] = 3);
     REFUSE(OCT_EUSAGE, "groups", a.groups[0] = 0);
@@ -347,16 +497,21 @@ START_TEST(bad_operands_are_refused) {
         REFUSE(OCT_EQPARAMS, "channel 4", (void)0);
     }
     /* a pool on another grid, a table that leaves the codes */
-    oct_tensor *p = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 2, 2, 4)), *t = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(256)), *same = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 4, 4, 4));
+    oct_tensor *p = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 2, 2, 4)),
+               *t = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(256)),
+               *same = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 4, 4, 4));
     oct_attrs pool = {.kernel = {2, 2}, .stride = {2, 2}};
     ck_ok(oct_qmax_pool2d_forward(ctx, &pool, &qx, &(oct_qtensor){p, 0.1f, 3}));
     ck_fails(OCT_EQPARAMS, "grid", oct_qmax_pool2d_forward(ctx, &pool, &qx, &(oct_qtensor){p, 0.1f, 4}));
     oct_u8(t)[200] = 128;
-    ck_fails(OCT_EQPARAMS, "table entry 200", oct_qtable_forward(ctx, &qx, t, &(oct_qtensor){same, 0.1f, 3, 0, 127}));
-    ck_ok(oct_qtable_forward(ctx, &(oct_qtensor){x, 0.1f, 3, 0, 127}, t, &(oct_qtensor){same, 0.1f, 3, 0, 127}));
+    ck_fails(OCT_EQPARAMS, "table entry 200",
+             oct_qtable_forward(ctx, &qx, t, &(oct_qtensor){same, 0.1f, 3, 0, 127}));
+    ck_ok(oct_qtable_forward(ctx, &(oct_qtensor){x, 0.1f, 3, 0, 127}, t,
+                             &(oct_qtensor){same, 0.1f, 3, 0, 127}));
     oct_close(ctx);
 }
 END_TEST
 
-OCT_TEST_MAIN("qops", conv_equals_reference, linear_equals_reference, accumulator_bound_is_exact, rounding_twin_equals_the_law, add_and_mul_over_all_codes,
-              borders_follow_the_law, pitches_are_respected, bad_operands_are_refused)
+OCT_TEST_MAIN("qops", conv_equals_reference, linear_equals_reference, accumulator_bound_is_exact,
+              rounding_twin_equals_the_law, add_and_mul_over_all_codes, borders_follow_the_law,
+              pitches_are_respected, bad_operands_are_refused)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * The int8 file: sections GRPH (the graph's own form), TENS (the registry), META (input, classes, model, target).
+ * The int8 file: sections GRPH (the graph's own form), TENS (the registry), META (input, classes, model,
+ * target).
  *
- *   TENS: count u32, then per tensor: role u8, dtype u8, rank u8, name length u16, name, dims u64 x rank, data.
- * All little-endian. Tensors stand in the registry's order, so that the same net gives the same bytes. */
+ *   TENS: count u32, then per tensor: role u8, dtype u8, rank u8, name length u16, name, dims u64 x rank,
+ * data. All little-endian. Tensors stand in the registry's order, so that the same net gives the same bytes.
+ */
 #include <string.h>
 
 #include "qat/infer/infer.h"
@@ -26,12 +28,15 @@ static void put(octi_text *t, uint64_t v, int bytes) {
 
 static oct_status write_tensors(const oct_net *net, octi_text *out) {
     if (net->tensor_count > MAX_TENSORS)
-        return octi_fail(OCT_ELIMIT, "int8 file", "tensors", octi_fmt("at most %d", MAX_TENSORS), octi_fmt("%d", net->tensor_count), NULL);
+        return octi_fail(OCT_ELIMIT, "int8 file", "tensors", octi_fmt("at most %d", MAX_TENSORS),
+                         octi_fmt("%d", net->tensor_count), NULL);
     put(out, (uint64_t)net->tensor_count, 4);
     for (int32_t i = 0; i < net->tensor_count; i++) {
         const oct_named_tensor *e = &net->tensors[i];
         size_t n = strlen(e->name);
-        if (n > MAX_NAME) return octi_fail(OCT_ELIMIT, e->name, "name too long", octi_fmt("at most %d bytes", MAX_NAME), octi_fmt("%zu", n), NULL);
+        if (n > MAX_NAME)
+            return octi_fail(OCT_ELIMIT, e->name, "name too long", octi_fmt("at most %d bytes", MAX_NAME),
+                             octi_fmt("%zu", n), NULL);
         put(out, (uint64_t)e->role, 1);
         put(out, (uint64_t)e->tensor->dtype, 1);
         put(out, (uint64_t)e->tensor->shape.rank, 1);
@@ -72,7 +77,9 @@ oct_status oct_int8_save_memory(const oct_net *net, uint8_t **bytes, size_t *siz
     return OCT_OK;
 }
 
-void oct_int8_bytes_free(oct_ctx *ctx, uint8_t *bytes) { octi_free(ctx, bytes); }
+void oct_int8_bytes_free(oct_ctx *ctx, uint8_t *bytes) {
+    octi_free(ctx, bytes);
+}
 
 oct_status oct_int8_save(const oct_net *net, const char *path) {
     uint8_t *bytes;
@@ -96,7 +103,8 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
     OCT_TRY(octi_read_u8(r, &rank, "tensor rank"));
     OCT_TRY(octi_read_u16le(r, &n, "length of a tensor's name"));
     if (role > OCT_ROLE_CONST || dtype >= OCT_DTYPE_COUNT || rank > OCT_MAX_RANK || n < 1 || n > MAX_NAME)
-        return octi_bad_bytes(r, at, "tensor header out of range", NULL, octi_fmt("role %d, dtype %d, rank %d, name of %d bytes", role, dtype, rank, n));
+        return octi_bad_bytes(r, at, "tensor header out of range", NULL,
+                              octi_fmt("role %d, dtype %d, rank %d, name of %d bytes", role, dtype, rank, n));
     const uint8_t *text = octi_take(r, n, "name of a tensor");
     if (!text) return OCT_EFORMAT;
     if (memchr(text, 0, n)) return octi_bad_bytes(r, at, "name of a tensor holds a zero byte", NULL, NULL);
@@ -106,11 +114,14 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
     for (int i = 0; i < rank; i++) {
         uint64_t d;
         OCT_TRY(octi_read_u64le(r, &d, "dimension of a tensor"));
-        if (d > (uint64_t)INT64_MAX / 2) return octi_bad_bytes(r, r->pos - 8, octi_fmt("dimension of %s", name), NULL, octi_fmt("%llu", (unsigned long long)d));
+        if (d > (uint64_t)INT64_MAX / 2)
+            return octi_bad_bytes(r, r->pos - 8, octi_fmt("dimension of %s", name), NULL,
+                                  octi_fmt("%llu", (unsigned long long)d));
         shape.dim[i] = (int64_t)d;
     }
     OCT_TRY(octi_shape_bytes(&shape, (oct_dtype)dtype, name, &bytes));
-    const uint8_t *data = octi_take(r, bytes, octi_fmt("data of %s", name)); /* there, before anything is allocated for it */
+    const uint8_t *data =
+        octi_take(r, bytes, octi_fmt("data of %s", name)); /* there, before anything is allocated for it */
     if (!data) return OCT_EFORMAT;
     if (oct_net_tensor(net, name)) return octi_bad_bytes(r, at, "tensor name stands twice", NULL, name);
     oct_tensor *t = oct_tensor_new(net->ctx, (oct_dtype)dtype, shape);
@@ -125,19 +136,27 @@ static oct_status read_file(oct_net *net, const uint8_t *bytes, size_t size, con
     octi_section sections[OCTI_MAX_SECTIONS];
     int count;
     OCT_TRY(octi_sections_read(bytes, size, where, file_magic, FILE_VERSION, sections, &count));
-    const octi_section *graph = octi_section_find(sections, count, "GRPH", where), *tensors = octi_section_find(sections, count, "TENS", where),
+    const octi_section *graph = octi_section_find(sections, count, "GRPH", where),
+                       *tensors = octi_section_find(sections, count, "TENS", where),
                        *meta = octi_section_find(sections, count, "META", where);
     if (!graph || !tensors || !meta) return OCT_EFORMAT;
-    if (count != 3) return octi_fail(OCT_EFORMAT, where, "sections", "GRPH, TENS, META", octi_fmt("%d of them", count), NULL);
+    if (count != 3)
+        return octi_fail(OCT_EFORMAT, where, "sections", "GRPH, TENS, META", octi_fmt("%d of them", count),
+                         NULL);
     octi_reader r = {tensors->bytes, tensors->size, 0, where};
     uint32_t n;
     OCT_TRY(octi_read_u32le(&r, &n, "tensor count"));
-    if (n > MAX_TENSORS) return octi_fail(OCT_ELIMIT, where, "tensors", octi_fmt("at most %d", MAX_TENSORS), octi_fmt("%u", n), NULL);
+    if (n > MAX_TENSORS)
+        return octi_fail(OCT_ELIMIT, where, "tensors", octi_fmt("at most %d", MAX_TENSORS), octi_fmt("%u", n),
+                         NULL);
     for (uint32_t i = 0; i < n; i++) OCT_TRY(read_tensor(net, &r));
-    if (octi_left(&r)) return octi_bad_bytes(&r, r.pos, "bytes behind the last tensor", "none", octi_fmt("%zu", octi_left(&r)));
+    if (octi_left(&r))
+        return octi_bad_bytes(&r, r.pos, "bytes behind the last tensor", "none",
+                              octi_fmt("%zu", octi_left(&r)));
     OCT_TRY(octi_graph_from_json(net, (const char *)graph->bytes, graph->size, where));
     OCT_TRY(octi_meta_from_json(net, (const char *)meta->bytes, meta->size, where));
-    if (net->stage != OCT_STAGE_INT8) return octi_fail(OCT_EFORMAT, where, "stage of the net", "int8", "another", NULL);
+    if (net->stage != OCT_STAGE_INT8)
+        return octi_fail(OCT_EFORMAT, where, "stage of the net", "int8", "another", NULL);
     return octi_int8_check(net);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A plan: modules in execution order, a place for every value. Fused plans share memory (views cost nothing, element-wise
- * steps work in place, dead values give theirs back); unfused ones keep every value, so that it can be looked at. */
+ * A plan: modules in execution order, a place for every value. Fused plans share memory (views cost nothing,
+ * element-wise steps work in place, dead values give theirs back); unfused ones keep every value, so that it
+ * can be looked at. */
 #include "qat/infer/plan.h"
 
 #include <stdio.h>
@@ -10,7 +11,9 @@
 #include "src/mem.h"
 #include "src/qround.h"
 
-static size_t round64(size_t n) { return (n + 63) & ~(size_t)63; }
+static size_t round64(size_t n) {
+    return (n + 63) & ~(size_t)63;
+}
 
 static oct_status hold(oct_plan *p, const oct_net *net) {
     const oct_graph *g = net->graph;
@@ -42,10 +45,17 @@ static oct_status make_values(oct_plan *p, const oct_graph *g) {
     for (int32_t i = 0; i < g->value_count; i++) {
         const oct_value *v = &g->values[i];
         octi_plan_value *w = &p->values[i];
-        *w = (octi_plan_value){.name = octi_arena_strdup(p->arena, v->name), .dtype = v->dtype, .shape = v->shape, .root = i, .first = v->producer, .last = v->producer};
+        *w = (octi_plan_value){.name = octi_arena_strdup(p->arena, v->name),
+                               .dtype = v->dtype,
+                               .shape = v->shape,
+                               .root = i,
+                               .first = v->producer,
+                               .last = v->producer};
         if (!w->name) return oct_last_error()->code;
         if (v->tensor) continue;
-        w->home = i == g->input ? OCTI_HOME_INPUT : i == g->output && !p->unfused ? OCTI_HOME_OUTPUT : OCTI_HOME_BLOCK;
+        w->home = i == g->input                   ? OCTI_HOME_INPUT
+                  : i == g->output && !p->unfused ? OCTI_HOME_OUTPUT
+                                                  : OCTI_HOME_BLOCK;
         w->image = (size_t)octi_image_count(&v->shape) * oct_dtype_size(v->dtype);
     }
     for (int32_t i = 0; i < p->step_count; i++)
@@ -54,13 +64,15 @@ static oct_status make_values(oct_plan *p, const oct_graph *g) {
     return OCT_OK;
 }
 
-/* A step takes over the memory of its first input where that dies with it and nothing of it is the caller's. */
+/* A step takes over the memory of its first input where that dies with it and nothing of it is the caller's.
+ */
 static void share_memory(oct_plan *p) {
     for (int32_t i = 0; i < p->step_count; i++) {
         const octi_qmodule *m = &p->steps[i];
         if (!m->elementwise) continue;
         octi_plan_value *in = &p->values[m->in[0]], *out = &p->values[m->out], *root = &p->values[in->root];
-        if (root->home == OCTI_HOME_BLOCK && out->home == OCTI_HOME_BLOCK && in->image == out->image && root->last == i) {
+        if (root->home == OCTI_HOME_BLOCK && out->home == OCTI_HOME_BLOCK && in->image == out->image &&
+            root->last == i) {
             out->root = in->root;
             root->last = out->last;
         }
@@ -73,7 +85,8 @@ static oct_status place(oct_plan *p) {
     for (int32_t i = 0; i < p->value_count; i++) {
         const octi_plan_value *v = &p->values[i];
         if (v->home != OCTI_HOME_BLOCK) continue;
-        if (v->root == i) places[i] = (octi_place){.bytes = round64(v->image), .first = v->first, .last = v->last};
+        if (v->root == i)
+            places[i] = (octi_place){.bytes = round64(v->image), .first = v->first, .last = v->last};
         if (p->unfused) places[i].first = 0, places[i].last = p->step_count;
         p->sum += round64(v->image);
     }
@@ -93,15 +106,17 @@ static oct_status pixels(oct_plan *p, const oct_net *net) {
     int32_t reader = -1;
     p->desc = net->input;
     p->table_step = -1;
-    if (octi_graph_consumers(g, g->input, &reader) == 1 && g->nodes[reader].kind == OCT_OP_quantize && (stored || described)) {
+    if (octi_graph_consumers(g, g->input, &reader) == 1 && g->nodes[reader].kind == OCT_OP_quantize &&
+        (stored || described)) {
         uint8_t *t = octi_arena_calloc(p->arena, (size_t)c, 256);
         const octi_qlin *q = &p->steps[reader].u.q.u.lin;
         if (!t) return oct_last_error()->code;
         for (int64_t i = 0; i < c * 256; i++) {
             int32_t k = (int32_t)(i / 256);
             t[i] = stored ? oct_u8(stored)[i]
-                          : (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), net->input.div, net->input.mean[k], net->input.std[k]), q->scale,
-                                                   q->zero_point, q->qmin, q->qmax);
+                          : (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), net->input.div,
+                                                              net->input.mean[k], net->input.std[k]),
+                                                   q->scale, q->zero_point, q->qmin, q->qmax);
         }
         p->table = t;
         p->table_step = reader;
@@ -141,10 +156,18 @@ void oct_plan_free(oct_plan *p) {
     octi_free(p->ctx, p);
 }
 
-oct_shape oct_plan_input_shape(const oct_plan *p) { return p->values[p->input].shape; }
-oct_shape oct_plan_output_shape(const oct_plan *p) { return p->values[p->output].shape; }
-bool oct_plan_takes_u8(const oct_plan *p) { return p->takes_u8; }
-int32_t oct_plan_steps(const oct_plan *p) { return p->step_count; }
+oct_shape oct_plan_input_shape(const oct_plan *p) {
+    return p->values[p->input].shape;
+}
+oct_shape oct_plan_output_shape(const oct_plan *p) {
+    return p->values[p->output].shape;
+}
+bool oct_plan_takes_u8(const oct_plan *p) {
+    return p->takes_u8;
+}
+int32_t oct_plan_steps(const oct_plan *p) {
+    return p->step_count;
+}
 
 size_t oct_plan_activation_bytes(const oct_plan *p, size_t *without_reuse) {
     if (without_reuse) *without_reuse = p->sum;
@@ -154,14 +177,16 @@ size_t oct_plan_activation_bytes(const oct_plan *p, size_t *without_reuse) {
 void oct_plan_print(const oct_plan *p, void (*line)(void *, const char *), void *user) {
     static const char *const homes[] = {"constant", "caller's x", "caller's y", "block"};
     char text[512];
-    snprintf(text, sizeof text, "plan: %d steps, %zu bytes of activations per image (%zu without reuse), %zu of scratch%s", (int)p->step_count, p->activations,
-             p->sum, p->scratch, p->unfused ? ", unfused" : "");
+    snprintf(text, sizeof text,
+             "plan: %d steps, %zu bytes of activations per image (%zu without reuse), %zu of scratch%s",
+             (int)p->step_count, p->activations, p->sum, p->scratch, p->unfused ? ", unfused" : "");
     line(user, text);
     for (int32_t i = 0; i < p->step_count; i++) {
         const octi_qmodule *m = &p->steps[i];
         const octi_plan_value *v = &p->values[m->out], *root = &p->values[v->root];
-        snprintf(text, sizeof text, "%4d %-24s %-20s %-7s %-18s %9zu bytes at %9zu, steps %d to %d, %s%s%s", (int)i, m->name, oct_op_name(m->kind),
-                 oct_dtype_name(v->dtype), oct_shape_text(&v->shape), v->image, v->offset, (int)v->first, (int)v->last, homes[v->home],
+        snprintf(text, sizeof text, "%4d %-24s %-20s %-7s %-18s %9zu bytes at %9zu, steps %d to %d, %s%s%s",
+                 (int)i, m->name, oct_op_name(m->kind), oct_dtype_name(v->dtype), oct_shape_text(&v->shape),
+                 v->image, v->offset, (int)v->first, (int)v->last, homes[v->home],
                  root != v ? ", in place of " : "", root != v ? root->name : "");
         line(user, text);
     }

@@ -17,10 +17,12 @@ static int larger_first(const void *a, const void *b) {
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static bool meet(const octi_place *a, const octi_place *b) { return a->first <= b->last && b->first <= a->last; }
+static bool meet(const octi_place *a, const octi_place *b) {
+    return a->first <= b->last && b->first <= a->last;
+}
 
-/* `placed` lists what has a place already, by offset. The smallest gap between neighbours that are alive together with p;
- *  behind the last of them where none fits. */
+/* `placed` lists what has a place already, by offset. The smallest gap between neighbours that are alive
+ * together with p; behind the last of them where none fits. */
 static size_t best_gap(const octi_place *all, const int32_t *placed, int32_t count, const octi_place *p) {
     size_t end = 0, best = SIZE_MAX, best_size = SIZE_MAX;
     for (int32_t i = 0; i < count; i++) {
@@ -42,7 +44,8 @@ oct_status octi_plan_places(oct_ctx *ctx, octi_place *places, int32_t count, siz
     oct_status s = order && placed ? OCT_OK : oct_last_error()->code;
     for (int32_t i = 0; s == OCT_OK && i < count; i++) {
         order[i] = (entry){places[i].bytes, i};
-        if (!octi_add_size(sum, places[i].bytes, &sum)) s = octi_fail(OCT_ELIMIT, "plan", "activations are too large", NULL, NULL, NULL);
+        if (!octi_add_size(sum, places[i].bytes, &sum))
+            s = octi_fail(OCT_ELIMIT, "plan", "activations are too large", NULL, NULL, NULL);
     }
     *total = 0;
     if (s == OCT_OK) qsort(order, (size_t)count, sizeof *order, larger_first);

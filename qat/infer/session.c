@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * A session is one block:
- *   header | pointers [slots][values] | times [slots][steps] | logits [batch] | values (unfused) | work [slots]
- * A run cuts its images into slots; each takes its images through the whole plan, a few at a time, in memory of its own.
- * Images never meet, so the codes do not depend on the cut. */
+ *   header | pointers [slots][values] | times [slots][steps] | logits [batch] | values (unfused) | work
+ * [slots] A run cuts its images into slots; each takes its images through the whole plan, a few at a time, in
+ * memory of its own. Images never meet, so the codes do not depend on the cut. */
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -35,7 +35,8 @@ typedef struct layout {
 static bool add(size_t *at, size_t *where, size_t n, size_t each) {
     size_t bytes;
     *where = *at;
-    return octi_mul_size(n, each, &bytes) && octi_add_size(bytes, 63, &bytes) && octi_add_size(*at, bytes & ~(size_t)63, at);
+    return octi_mul_size(n, each, &bytes) && octi_add_size(bytes, 63, &bytes) &&
+           octi_add_size(*at, bytes & ~(size_t)63, at);
 }
 
 static bool lay_out(const oct_plan *p, int64_t batch, layout *l) {
@@ -47,20 +48,28 @@ static bool lay_out(const oct_plan *p, int64_t batch, layout *l) {
     l->pixel_bytes = p->takes_u8 && !p->table ? p->values[p->input].image * (size_t)l->chunk : 0;
     l->pixel_bytes = (l->pixel_bytes + 63) & ~(size_t)63;
     chunked = p->unfused ? 0 : p->activations;
-    if (!octi_mul_size(chunked, (size_t)l->chunk, &chunk_bytes) || !octi_add_size(chunk_bytes, l->pixel_bytes, &l->work_bytes) ||
+    if (!octi_mul_size(chunked, (size_t)l->chunk, &chunk_bytes) ||
+        !octi_add_size(chunk_bytes, l->pixel_bytes, &l->work_bytes) ||
         !octi_add_size(l->work_bytes, p->scratch, &l->work_bytes))
         return false;
-    bool ok = add(&at, &header, 1, sizeof(oct_session)) && add(&at, &l->pointers, (size_t)l->slots * (size_t)p->value_count, sizeof(void *)) &&
-              add(&at, &l->ns, p->profile ? 2 * (size_t)l->slots * (size_t)p->step_count : 0, sizeof(uint64_t)) &&
-              add(&at, &l->logits, (size_t)batch, p->values[p->output].image) && add(&at, &l->values, p->unfused ? (size_t)batch : 0, p->activations) &&
-              add(&at, &l->work, (size_t)l->slots, l->work_bytes);
+    bool ok =
+        add(&at, &header, 1, sizeof(oct_session)) &&
+        add(&at, &l->pointers, (size_t)l->slots * (size_t)p->value_count, sizeof(void *)) &&
+        add(&at, &l->ns, p->profile ? 2 * (size_t)l->slots * (size_t)p->step_count : 0, sizeof(uint64_t)) &&
+        add(&at, &l->logits, (size_t)batch, p->values[p->output].image) &&
+        add(&at, &l->values, p->unfused ? (size_t)batch : 0, p->activations) &&
+        add(&at, &l->work, (size_t)l->slots, l->work_bytes);
     l->total = at;
     return ok && at <= (size_t)INT64_MAX / 2;
 }
 
 static oct_status measure(const oct_plan *p, int64_t batch, layout *l) {
-    if (batch < 1 || batch > 1 << 24) return octi_fail(OCT_EUSAGE, "session", "batch out of range", "1 to 2^24", octi_fmt("%lld", (long long)batch), NULL);
-    if (!lay_out(p, batch, l)) return octi_fail(OCT_ELIMIT, "session", "memory of the session overflows", NULL, octi_fmt("batch %lld", (long long)batch), "use a smaller batch");
+    if (batch < 1 || batch > 1 << 24)
+        return octi_fail(OCT_EUSAGE, "session", "batch out of range", "1 to 2^24",
+                         octi_fmt("%lld", (long long)batch), NULL);
+    if (!lay_out(p, batch, l))
+        return octi_fail(OCT_ELIMIT, "session", "memory of the session overflows", NULL,
+                         octi_fmt("batch %lld", (long long)batch), "use a smaller batch");
     return OCT_OK;
 }
 
@@ -81,9 +90,18 @@ oct_session *oct_session_new(const oct_plan *plan, int64_t batch, void *block) {
     if (!b) return octi_ctx_failed(plan->ctx), NULL;
     memset(b, 0, l.work); /* everything but the work memory, which is written before it is read */
     oct_session *s = (oct_session *)b;
-    *s = (oct_session){.plan = plan, .batch = batch, .slots = l.slots, .chunk = l.chunk, .last = -1, .owned = !block,
-                       .pointers = (void **)(b + l.pointers), .logits = (float *)(b + l.logits), .values = b + l.values,
-                       .work = b + l.work, .work_bytes = l.work_bytes, .pixel_bytes = l.pixel_bytes};
+    *s = (oct_session){.plan = plan,
+                       .batch = batch,
+                       .slots = l.slots,
+                       .chunk = l.chunk,
+                       .last = -1,
+                       .owned = !block,
+                       .pointers = (void **)(b + l.pointers),
+                       .logits = (float *)(b + l.logits),
+                       .values = b + l.values,
+                       .work = b + l.work,
+                       .work_bytes = l.work_bytes,
+                       .pixel_bytes = l.pixel_bytes};
     if (plan->profile) {
         s->ns = (uint64_t *)(b + l.ns);
         s->images = s->ns + l.slots * plan->step_count;
@@ -116,7 +134,8 @@ static void codes_of_pixels(const uint8_t *p, int64_t pixels, int64_t c, const u
 
 static void floats_of_pixels(const uint8_t *p, int64_t pixels, const oct_input_desc *d, float *y) {
     for (int64_t i = 0; i < pixels; i++)
-        for (int32_t c = 0; c < d->channels; c++, p++, y++) *y = octq_pixel(*p, d->div, d->mean[c], d->std[c]);
+        for (int32_t c = 0; c < d->channels; c++, p++, y++)
+            *y = octq_pixel(*p, d->div, d->mean[c], d->std[c]);
 }
 
 /* Where each value of images [from, from + n) is, for slot i. */
@@ -129,7 +148,9 @@ static void locate(const run_job *j, int64_t i, int64_t from, void **at) {
         size_t skip = (size_t)from * w->image;
         if (w->home == OCTI_HOME_INPUT) at[v] = j->x ? (uint8_t *)(uintptr_t)j->x + skip : NULL;
         if (w->home == OCTI_HOME_OUTPUT) at[v] = (uint8_t *)j->y + skip;
-        if (w->home == OCTI_HOME_BLOCK) at[v] = p->unfused ? s->values + w->offset * (size_t)s->batch + skip : work + w->offset * (size_t)s->chunk;
+        if (w->home == OCTI_HOME_BLOCK)
+            at[v] = p->unfused ? s->values + w->offset * (size_t)s->batch + skip
+                               : work + w->offset * (size_t)s->chunk;
     }
 }
 
@@ -137,7 +158,8 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n) {
     oct_session *s = j->s;
     const oct_plan *p = s->plan;
     void **at = s->pointers + i * p->value_count;
-    uint8_t *scratch = s->work + (size_t)(i + 1) * s->work_bytes - p->scratch, *floats = scratch - s->pixel_bytes;
+    uint8_t *scratch = s->work + (size_t)(i + 1) * s->work_bytes - p->scratch,
+            *floats = scratch - s->pixel_bytes;
     const oct_shape *x = &p->values[p->input].shape;
     int64_t image = octi_image_count(x), c = x->dim[x->rank - 1];
     locate(j, i, from, at);
@@ -150,15 +172,18 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n) {
         const void *in[OCTI_MAX_INPUTS];
         uint64_t begin = s->ns ? now() : 0;
         for (int32_t e = 0; e < m->nin; e++) in[e] = m->in[e] >= 0 ? at[m->in[e]] : NULL;
-        if (j->pixels && k == p->table_step) codes_of_pixels(j->pixels + from * image, n * image / c, c, p->table, at[m->out]);
-        else if (!(m->view && at[m->out] == in[0])) octi_qmodule_run(m, in, at[m->out], n, scratch);
+        if (j->pixels && k == p->table_step)
+            codes_of_pixels(j->pixels + from * image, n * image / c, c, p->table, at[m->out]);
+        else if (!(m->view && at[m->out] == in[0]))
+            octi_qmodule_run(m, in, at[m->out], n, scratch);
         if (s->ns) {
             s->ns[i * p->step_count + k] += now() - begin;
             s->images[i * p->step_count + k] += (uint64_t)n;
         }
     }
     const octi_plan_value *out = &p->values[p->output];
-    if (out->home == OCTI_HOME_BLOCK) memcpy((uint8_t *)j->y + (size_t)from * out->image, at[p->output], (size_t)n * out->image);
+    if (out->home == OCTI_HOME_BLOCK)
+        memcpy((uint8_t *)j->y + (size_t)from * out->image, at[p->output], (size_t)n * out->image);
 }
 
 static void run_slot(void *arg, int64_t i) {
@@ -169,23 +194,32 @@ static void run_slot(void *arg, int64_t i) {
 
 static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int64_t n, float *y) {
     if (!s) return octi_fail(OCT_EUSAGE, "session", "session is NULL", NULL, NULL, NULL);
-    if (n < 0 || n > s->batch) return octi_fail(OCT_EUSAGE, "session", "images per run", octi_fmt("0 to %lld", (long long)s->batch), octi_fmt("%lld", (long long)n), NULL);
-    if (n && (!y || (!x && !pixels))) return octi_fail(OCT_EUSAGE, "session", "input or output is NULL", NULL, NULL, NULL);
+    if (n < 0 || n > s->batch)
+        return octi_fail(OCT_EUSAGE, "session", "images per run", octi_fmt("0 to %lld", (long long)s->batch),
+                         octi_fmt("%lld", (long long)n), NULL);
+    if (n && (!y || (!x && !pixels)))
+        return octi_fail(OCT_EUSAGE, "session", "input or output is NULL", NULL, NULL, NULL);
     if (pixels && !s->plan->takes_u8)
-        return octi_fail(OCT_EUNSUPPORTED, "session", "the model does not say how pixels become its input", NULL, NULL, "give floats, or convert with an input description");
+        return octi_fail(OCT_EUNSUPPORTED, "session", "the model does not say how pixels become its input",
+                         NULL, NULL, "give floats, or convert with an input description");
     run_job j = {s, x, pixels, y, n, s->slots < n ? s->slots : n};
     octi_parallel_for(octi_ctx_pool(s->plan->ctx), j.slots, run_slot, &j);
     s->last = n;
     return OCT_OK;
 }
 
-oct_status oct_session_run(oct_session *s, const float *x, int64_t n, float *y) { return run(s, x, NULL, n, y); }
-oct_status oct_session_run_u8(oct_session *s, const uint8_t *pixels, int64_t n, float *y) { return run(s, NULL, pixels, n, y); }
+oct_status oct_session_run(oct_session *s, const float *x, int64_t n, float *y) {
+    return run(s, x, NULL, n, y);
+}
+oct_status oct_session_run_u8(oct_session *s, const uint8_t *pixels, int64_t n, float *y) {
+    return run(s, NULL, pixels, n, y);
+}
 
 static oct_status classify(oct_session *s, const float *x, const uint8_t *pixels, int64_t n, int32_t *index) {
     if (!s) return octi_fail(OCT_EUSAGE, "session", "session is NULL", NULL, NULL, NULL);
     const oct_shape *y = &s->plan->values[s->plan->output].shape;
-    if (y->rank != 2) return octi_fail(OCT_ESHAPE, "session", "output of a classifier", "[N,K]", oct_shape_text(y), NULL);
+    if (y->rank != 2)
+        return octi_fail(OCT_ESHAPE, "session", "output of a classifier", "[N,K]", oct_shape_text(y), NULL);
     OCT_TRY(run(s, x, pixels, n, s->logits));
     for (int64_t i = 0; i < n; i++) {
         const float *v = s->logits + i * y->dim[1];
@@ -197,17 +231,25 @@ static oct_status classify(oct_session *s, const float *x, const uint8_t *pixels
     return OCT_OK;
 }
 
-oct_status oct_session_classify(oct_session *s, const float *x, int64_t n, int32_t *index) { return classify(s, x, NULL, n, index); }
-oct_status oct_session_classify_u8(oct_session *s, const uint8_t *pixels, int64_t n, int32_t *index) { return classify(s, NULL, pixels, n, index); }
+oct_status oct_session_classify(oct_session *s, const float *x, int64_t n, int32_t *index) {
+    return classify(s, x, NULL, n, index);
+}
+oct_status oct_session_classify_u8(oct_session *s, const uint8_t *pixels, int64_t n, int32_t *index) {
+    return classify(s, NULL, pixels, n, index);
+}
 
 oct_status oct_session_value(const oct_session *s, const char *node, oct_tensor *value) {
-    if (!s || !s->plan->unfused) return octi_fail(OCT_EUSAGE, "session", "values are kept by unfused plans only", ".unfused = true", NULL, NULL);
+    if (!s || !s->plan->unfused)
+        return octi_fail(OCT_EUSAGE, "session", "values are kept by unfused plans only", ".unfused = true",
+                         NULL, NULL);
     if (s->last < 0) return octi_fail(OCT_EUSAGE, "session", "nothing was run yet", NULL, NULL, NULL);
     const oct_plan *p = s->plan;
     for (int32_t i = 0; i < p->step_count; i++) {
         if (strcmp(p->steps[i].name, node)) continue;
         const octi_plan_value *v = &p->values[p->steps[i].out];
-        *value = (oct_tensor){.dtype = v->dtype, .shape = octi_shape_with_batch(&v->shape, s->last), .data = s->values + v->offset * (size_t)s->batch};
+        *value = (oct_tensor){.dtype = v->dtype,
+                              .shape = octi_shape_with_batch(&v->shape, s->last),
+                              .data = s->values + v->offset * (size_t)s->batch};
         return OCT_OK;
     }
     return octi_fail(OCT_EUSAGE, node, "no such node", NULL, NULL, NULL);

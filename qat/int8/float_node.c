@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Float layers that convert kept between quantized ones: one image at a time, in the order of sums that the float ops of
- * octet's own have (taps ascending, bias last), so that codes behind them are those of the simulation on the same machine.
- * Shapes were judged by oct_infer_shape before. */
+ * Float layers that convert kept between quantized ones: one image at a time, in the order of sums that the
+ * float ops of octet's own have (taps ascending, bias last), so that codes behind them are those of the
+ * simulation on the same machine. Shapes were judged by oct_infer_shape before. */
 #include <math.h>
 #include <string.h>
 
@@ -27,7 +27,9 @@ static void run_conv(const octi_fnode *f, const float *const *in, float *y, void
     float *frame = scratch;
     size_t row = (size_t)(x[2] * x[3]);
     memset(frame, 0, c->frame_bytes);
-    for (int64_t h = 0; h < x[1]; h++) memcpy(frame + ((h + c->top) * c->cols + c->left) * x[3], in[0] + h * (int64_t)row, row * sizeof *frame);
+    for (int64_t h = 0; h < x[1]; h++)
+        memcpy(frame + ((h + c->top) * c->cols + c->left) * x[3], in[0] + h * (int64_t)row,
+               row * sizeof *frame);
     for (int32_t g = 0; g < c->groups; g++) {
         octk_conv_f32 k = c->kernel;
         k.x = frame + g * c->cg;
@@ -98,7 +100,8 @@ static void run_pad(const octi_fnode *f, const float *const *in, float *y, void 
     (void)scratch;
     for (int64_t i = 0; i < f->image_out; i++) y[i] = f->a.value;
     for (int64_t h = 0; h < x[1]; h++)
-        memcpy(y + ((h + f->a.pads[0]) * o[2] + f->a.pads[1]) * o[3], in[0] + h * x[2] * x[3], (size_t)(x[2] * x[3]) * sizeof *y);
+        memcpy(y + ((h + f->a.pads[0]) * o[2] + f->a.pads[1]) * o[3], in[0] + h * x[2] * x[3],
+               (size_t)(x[2] * x[3]) * sizeof *y);
 }
 
 static void run_softmax(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -127,7 +130,8 @@ static void run_pool(const octi_fnode *f, const float *const *in, float *y, void
             int64_t from[2], to[2], at[2] = {p, q};
             for (int e = 0; e < 2; e++) {
                 from[e] = adaptive ? at[e] * x[e + 1] / o[e + 1] : at[e] * a->stride[e] - a->pads[e];
-                to[e] = adaptive ? ((at[e] + 1) * x[e + 1] + o[e + 1] - 1) / o[e + 1] : from[e] + a->kernel[e];
+                to[e] =
+                    adaptive ? ((at[e] + 1) * x[e + 1] + o[e + 1] - 1) / o[e + 1] : from[e] + a->kernel[e];
                 if (from[e] < 0) from[e] = 0;
                 if (to[e] > x[e + 1]) to[e] = x[e + 1];
             }
@@ -136,10 +140,13 @@ static void run_pool(const octi_fnode *f, const float *const *in, float *y, void
                 for (int64_t w = from[1]; w < to[1]; w++) {
                     const float *v = in[0] + (h * x[2] + w) * x[3];
                     for (int64_t c = 0; c < o[3]; c++)
-                        y[c] = !max ? y[c] + v[c] : v[c] > y[c] || (v[c] != v[c] && y[c] == y[c]) ? v[c] : y[c];
+                        y[c] = !max                                            ? y[c] + v[c]
+                               : v[c] > y[c] || (v[c] != v[c] && y[c] == y[c]) ? v[c]
+                                                                               : y[c];
                 }
             int64_t inside = (to[0] - from[0]) * (to[1] - from[1]);
-            float cells = (float)(adaptive || a->exclude_pad[0] ? inside : (int64_t)a->kernel[0] * a->kernel[1]);
+            float cells =
+                (float)(adaptive || a->exclude_pad[0] ? inside : (int64_t)a->kernel[0] * a->kernel[1]);
             for (int64_t c = 0; !max && c < o[3]; c++) y[c] /= cells;
         }
 }
@@ -162,11 +169,14 @@ static const float *parameter(const finit *i, int k) {
 static oct_status init_bn(const finit *i, int k) {
     octi_fnode *f = i->f;
     int64_t c = f->y.dim[f->y.rank - 1];
-    const float *gamma = parameter(i, k), *beta = parameter(i, k + 1), *mean = parameter(i, k + 2), *var = parameter(i, k + 3);
-    if (!gamma || !beta || !mean || !var) return octi_fail(OCT_EFORMAT, i->n->name, "gamma, beta, mean, var", "constants", NULL, NULL);
+    const float *gamma = parameter(i, k), *beta = parameter(i, k + 1), *mean = parameter(i, k + 2),
+                *var = parameter(i, k + 3);
+    if (!gamma || !beta || !mean || !var)
+        return octi_fail(OCT_EFORMAT, i->n->name, "gamma, beta, mean, var", "constants", NULL, NULL);
     float *factor = octi_arena_calloc(i->arena, (size_t)c, sizeof *factor);
     if (!factor) return oct_last_error()->code;
-    for (int64_t j = 0; j < c; j++) factor[j] = (float)((double)gamma[j] / sqrt((double)var[j] + (double)f->a.eps));
+    for (int64_t j = 0; j < c; j++)
+        factor[j] = (float)((double)gamma[j] / sqrt((double)var[j] + (double)f->a.eps));
     f->factor = factor;
     f->shift = beta;
     f->mean = mean;
@@ -185,24 +195,30 @@ static oct_status init_depthwise(const finit *i, const float *w) {
     return OCT_OK;
 }
 
-/* The form of octk_conv_f32: a zero-bordered frame, runs of floats per output pixel, weights in panels of 16. */
+/* The form of octk_conv_f32: a zero-bordered frame, runs of floats per output pixel, weights in panels of 16.
+ */
 static oct_status init_conv(const finit *i, const float *w) {
     enum { PANEL = 16 };
     octi_fnode *f = i->f;
     const oct_attrs *a = &f->a;
     const int64_t *x = f->x.dim, *o = f->y.dim;
     int64_t groups = a->groups[0], cg = x[3] / groups, og = o[3] / groups, r = a->kernel[0], s = a->kernel[1];
-    int64_t rows = (o[1] - 1) * a->stride[0] + (r - 1) * a->dilation[0] + 1, cols = (o[2] - 1) * a->stride[1] + (s - 1) * a->dilation[1] + 1;
+    int64_t rows = (o[1] - 1) * a->stride[0] + (r - 1) * a->dilation[0] + 1,
+            cols = (o[2] - 1) * a->stride[1] + (s - 1) * a->dilation[1] + 1;
     if (rows < x[1] + a->pads[0]) rows = x[1] + a->pads[0];
     if (cols < x[2] + a->pads[1]) cols = x[2] + a->pads[1];
     if (rows > INT32_MAX / 4 || cols > INT32_MAX / 4 || rows * cols > INT32_MAX / 4 / x[3])
-        return octi_fail(OCT_ELIMIT, i->n->name, "image too large", "less than 2^29 floats", oct_shape_text(&f->x), NULL);
+        return octi_fail(OCT_ELIMIT, i->n->name, "image too large", "less than 2^29 floats",
+                         oct_shape_text(&f->x), NULL);
     bool whole_rows = groups == 1 && (a->dilation[1] == 1 || s == 1);
-    int64_t runs = whole_rows ? r : r * s, len = whole_rows ? s * x[3] : cg, k = runs * len, panels = (og + PANEL - 1) / PANEL, np = o[1] * o[2];
+    int64_t runs = whole_rows ? r : r * s, len = whole_rows ? s * x[3] : cg, k = runs * len,
+            panels = (og + PANEL - 1) / PANEL, np = o[1] * o[2];
     octi_fconv *c = octi_arena_calloc(i->arena, 1, sizeof *c);
-    int32_t *pix = octi_arena_calloc(i->arena, (size_t)np, sizeof *pix), *out = octi_arena_calloc(i->arena, (size_t)np, sizeof *out);
+    int32_t *pix = octi_arena_calloc(i->arena, (size_t)np, sizeof *pix),
+            *out = octi_arena_calloc(i->arena, (size_t)np, sizeof *out);
     int32_t *run = octi_arena_calloc(i->arena, (size_t)runs, sizeof *run);
-    float *packed = octi_arena_calloc(i->arena, (size_t)(groups * panels * PANEL), (size_t)k * sizeof *packed);
+    float *packed =
+        octi_arena_calloc(i->arena, (size_t)(groups * panels * PANEL), (size_t)k * sizeof *packed);
     float *bias = f->b ? octi_arena_calloc(i->arena, (size_t)(groups * panels), PANEL * sizeof *bias) : NULL;
     if (!c || !pix || !out || !run || !packed || (f->b && !bias)) return oct_last_error()->code;
     for (int64_t j = 0; j < np; j++) {
@@ -210,15 +226,32 @@ static oct_status init_conv(const finit *i, const float *w) {
         out[j] = (int32_t)(j * o[3]);
     }
     for (int64_t j = 0; j < runs; j++)
-        run[j] = (int32_t)(((whole_rows ? j : j / s) * a->dilation[0] * cols + (whole_rows ? 0 : j % s) * a->dilation[1]) * x[3]);
+        run[j] = (int32_t)(((whole_rows ? j : j / s) * a->dilation[0] * cols +
+                            (whole_rows ? 0 : j % s) * a->dilation[1]) *
+                           x[3]);
     for (int64_t j = 0; j < o[3]; j++) {
         int64_t at = j / og * panels * PANEL + j % og;
-        for (int64_t e = 0; e < k; e++) packed[at / PANEL * k * PANEL + e * PANEL + at % PANEL] = w[j * k + e];
+        for (int64_t e = 0; e < k; e++)
+            packed[at / PANEL * k * PANEL + e * PANEL + at % PANEL] = w[j * k + e];
         if (bias) bias[at] = f->b[j];
     }
-    *c = (octi_fconv){.kernel = {.w = packed, .bias = bias, .pix = pix, .run = run, .out = out, .np = (int32_t)np, .runs = (int32_t)runs, .len = (int32_t)len, .o = (int32_t)og},
-                      .top = a->pads[0], .left = a->pads[1], .cols = cols, .cg = cg, .groups = (int32_t)groups, .group_w = panels * k * PANEL,
-                      .group_bias = panels * PANEL, .frame_bytes = (size_t)(rows * cols * x[3]) * sizeof(float)};
+    *c = (octi_fconv){.kernel = {.w = packed,
+                                 .bias = bias,
+                                 .pix = pix,
+                                 .run = run,
+                                 .out = out,
+                                 .np = (int32_t)np,
+                                 .runs = (int32_t)runs,
+                                 .len = (int32_t)len,
+                                 .o = (int32_t)og},
+                      .top = a->pads[0],
+                      .left = a->pads[1],
+                      .cols = cols,
+                      .cg = cg,
+                      .groups = (int32_t)groups,
+                      .group_w = panels * k * PANEL,
+                      .group_bias = panels * PANEL,
+                      .frame_bytes = (size_t)(rows * cols * x[3]) * sizeof(float)};
     f->conv = c;
     f->scratch = c->frame_bytes;
     f->run = run_conv;
@@ -229,36 +262,60 @@ static oct_status init_weighted(const finit *i) {
     octi_fnode *f = i->f;
     f->w = parameter(i, 1);
     f->b = parameter(i, 2);
-    if (!f->w || (octi_node_in(i->g, i->n, 2) && !f->b)) return octi_fail(OCT_EFORMAT, i->n->name, "weight and bias", "constants", NULL, NULL);
+    if (!f->w || (octi_node_in(i->g, i->n, 2) && !f->b))
+        return octi_fail(OCT_EFORMAT, i->n->name, "weight and bias", "constants", NULL, NULL);
     if (f->a.bn[0]) OCT_TRY(init_bn(i, 3));
     if (f->kind == OCT_OP_linear) return f->run = run_linear, OCT_OK;
-    return f->a.groups[0] == f->x.dim[3] && f->x.dim[3] == f->y.dim[3] && f->x.dim[3] > 1 ? init_depthwise(i, f->w) : init_conv(i, f->w);
+    return f->a.groups[0] == f->x.dim[3] && f->x.dim[3] == f->y.dim[3] && f->x.dim[3] > 1
+               ? init_depthwise(i, f->w)
+               : init_conv(i, f->w);
 }
 
 static const struct frow {
     octi_fnode_fn *run;
     bool elementwise;
 } rows_of[OCT_OP_KIND_COUNT] = {
-    [OCT_OP_conv2d] = {run_conv, false},     [OCT_OP_linear] = {run_linear, false},      [OCT_OP_batch_norm] = {run_copy, true},
-    [OCT_OP_relu] = {run_copy, true},        [OCT_OP_relu6] = {run_copy, true},          [OCT_OP_softmax] = {run_softmax, false},
-    [OCT_OP_log_softmax] = {run_softmax, false}, [OCT_OP_max_pool2d] = {run_pool, false}, [OCT_OP_avg_pool2d] = {run_pool, false},
-    [OCT_OP_adaptive_avg_pool2d] = {run_pool, false}, [OCT_OP_flatten] = {run_copy, true}, [OCT_OP_reshape] = {run_copy, true},
-    [OCT_OP_identity] = {run_copy, true},    [OCT_OP_dropout] = {run_copy, true},        [OCT_OP_add] = {run_add, false},
-    [OCT_OP_cat] = {run_cat, false},         [OCT_OP_pad] = {run_pad, false},
+    [OCT_OP_conv2d] = {run_conv, false},
+    [OCT_OP_linear] = {run_linear, false},
+    [OCT_OP_batch_norm] = {run_copy, true},
+    [OCT_OP_relu] = {run_copy, true},
+    [OCT_OP_relu6] = {run_copy, true},
+    [OCT_OP_softmax] = {run_softmax, false},
+    [OCT_OP_log_softmax] = {run_softmax, false},
+    [OCT_OP_max_pool2d] = {run_pool, false},
+    [OCT_OP_avg_pool2d] = {run_pool, false},
+    [OCT_OP_adaptive_avg_pool2d] = {run_pool, false},
+    [OCT_OP_flatten] = {run_copy, true},
+    [OCT_OP_reshape] = {run_copy, true},
+    [OCT_OP_identity] = {run_copy, true},
+    [OCT_OP_dropout] = {run_copy, true},
+    [OCT_OP_add] = {run_add, false},
+    [OCT_OP_cat] = {run_cat, false},
+    [OCT_OP_pad] = {run_pad, false},
 };
 
 oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n) {
     const struct frow *row = &rows_of[n->kind];
     finit i = {f, arena, g, n};
-    if (!row->run) return octi_fail(OCT_EUNSUPPORTED, n->name, "a float layer of an int8 net", "a forward kind", oct_op_name(n->kind), NULL);
-    *f = (octi_fnode){.run = row->run, .elementwise = row->elementwise, .kind = n->kind, .a = n->attr, .x = g->values[n->in[0]].shape, .y = g->values[n->out].shape, .nin = n->nin};
+    if (!row->run)
+        return octi_fail(OCT_EUNSUPPORTED, n->name, "a float layer of an int8 net", "a forward kind",
+                         oct_op_name(n->kind), NULL);
+    *f = (octi_fnode){.run = row->run,
+                      .elementwise = row->elementwise,
+                      .kind = n->kind,
+                      .a = n->attr,
+                      .x = g->values[n->in[0]].shape,
+                      .y = g->values[n->out].shape,
+                      .nin = n->nin};
     f->image_out = octi_image_count(&f->y);
     bool weighted = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear;
     for (int32_t k = 0; k < n->nin; k++) {
         const oct_value *v = octi_node_in(g, n, k);
         bool parameters = k > 0 && (weighted || n->kind == OCT_OP_batch_norm);
         if (!parameters && (!v || v->tensor || v->dtype != OCT_F32))
-            return octi_fail(OCT_EFORMAT, n->name, octi_fmt("input %d", (int)k), "a float32 value that a node makes", v ? oct_dtype_name(v->dtype) : "nothing", NULL);
+            return octi_fail(OCT_EFORMAT, n->name, octi_fmt("input %d", (int)k),
+                             "a float32 value that a node makes", v ? oct_dtype_name(v->dtype) : "nothing",
+                             NULL);
         f->image_in[k] = v && !v->tensor ? octi_image_count(&v->shape) : 0;
     }
     if (n->kind == OCT_OP_relu) f->a.act[0] = OCT_ACT_RELU;

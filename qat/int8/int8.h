@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * qat/int8/int8.h - int8 modules: a node of G3 made ready to run. One table row per kind; integer kinds are ops/qrun.h's,
- * float kinds that stay between quantized ones are float_node.c's. */
+ * qat/int8/int8.h - int8 modules: a node of G3 made ready to run. One table row per kind; integer kinds are
+ * ops/qrun.h's, float kinds that stay between quantized ones are float_node.c's. */
 #ifndef OCT_QAT_INT8_INT8_H
 #define OCT_QAT_INT8_INT8_H
 
@@ -17,7 +17,8 @@ typedef struct octi_fconv {
     size_t frame_bytes;
 } octi_fconv;
 
-/** A float layer that was kept (design 4.12): octet's own f32 kernels, image by image, in one order, never BLAS. */
+/** A float layer that was kept (design 4.12): octet's own f32 kernels, image by image, in one order, never
+ * BLAS. */
 typedef struct octi_fnode octi_fnode;
 typedef void octi_fnode_fn(const octi_fnode *f, const float *const *in, float *out, void *scratch);
 struct octi_fnode {
@@ -27,7 +28,7 @@ struct octi_fnode {
     oct_shape x, y; /* first input and output, batch in dim[0] */
     const float *w, *b;
     const octi_fconv *conv;
-    const float *mean, *factor, *shift; /* a batch norm: (v - mean) * factor + shift */
+    const float *mean, *factor, *shift;           /* a batch norm: (v - mean) * factor + shift */
     int64_t image_in[OCTI_MAX_INPUTS], image_out; /* elements per image */
     int32_t nin;
     size_t scratch;
@@ -50,14 +51,14 @@ typedef struct octi_qmodule {
     } u;
 } octi_qmodule;
 
-/** Prepare node `node` in `arena`; pointers into the graph's tensors are kept. Checks everything that running relies on:
- *  see oct_int8_load for the errors. */
+/** Prepare node `node` in `arena`; pointers into the graph's tensors are kept. Checks everything that running
+ * relies on: see oct_int8_load for the errors. */
 oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node);
 /** n images; in[k] as m->in (NULL for constants). Allocates nothing, cannot fail. */
 void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, int64_t n, void *scratch);
 
-/** Check a G3 net whole: stage, graph, shapes of values, one input and an f32 output, the pixel table, and every node by
- *  preparing it (memory of that is given back). */
+/** Check a G3 net whole: stage, graph, shapes of values, one input and an f32 output, the pixel table, and
+ * every node by preparing it (memory of that is given back). */
 oct_status octi_int8_check(const oct_net *net);
 /** The pixel table ("input.table", u8 [C,256]) of a net, NULL where it has none. */
 const oct_tensor *octi_int8_table(const oct_net *net);

@@ -11,9 +11,10 @@ static oct_status describe(const oct_graph *g, const oct_value *v, const char *w
     *d = (octi_qdesc){.dtype = v->dtype, .shape = v->shape, .tensor = v->tensor};
     if (v->quantizer < 0 || v->tensor) return OCT_OK;
     const oct_quantizer *q = &g->quantizers[v->quantizer];
-    if (!q->scale || !q->zero_point || q->scale->dtype != OCT_F32 || q->zero_point->dtype != OCT_S32 || oct_tensor_count(q->scale) != 1 ||
-        oct_tensor_count(q->zero_point) != 1)
-        return octi_fail(OCT_EQPARAMS, where, octi_fmt("quantizer of %s", v->name), "one scale and one zero point", NULL, NULL);
+    if (!q->scale || !q->zero_point || q->scale->dtype != OCT_F32 || q->zero_point->dtype != OCT_S32 ||
+        oct_tensor_count(q->scale) != 1 || oct_tensor_count(q->zero_point) != 1)
+        return octi_fail(OCT_EQPARAMS, where, octi_fmt("quantizer of %s", v->name),
+                         "one scale and one zero point", NULL, NULL);
     d->quantized = true;
     d->scale = oct_f32(q->scale)[0];
     d->zero_point = oct_s32(q->zero_point)[0];
@@ -27,11 +28,16 @@ static oct_status check_value(const oct_value *v, const char *where) {
     int64_t count = 1;
     bool sound = v->shape.rank >= 2 && v->shape.dim[0] == OCT_BATCH;
     for (int i = 1; sound && i < v->shape.rank; i++)
-        sound = v->shape.dim[i] >= 1 && !__builtin_mul_overflow(count, v->shape.dim[i], &count) && count <= INT32_MAX;
-    if (!sound) return octi_fail(OCT_ESHAPE, where, octi_fmt("shape of %s", v->name), "[N, ...] with dimensions >= 1", oct_shape_text(&v->shape), NULL);
-    if (v->dtype != OCT_F32 && v->dtype != OCT_U8) return octi_fail(OCT_EDTYPE, where, v->name, "float32 or uint8", oct_dtype_name(v->dtype), NULL);
+        sound = v->shape.dim[i] >= 1 && !__builtin_mul_overflow(count, v->shape.dim[i], &count) &&
+                count <= INT32_MAX;
+    if (!sound)
+        return octi_fail(OCT_ESHAPE, where, octi_fmt("shape of %s", v->name), "[N, ...] with dimensions >= 1",
+                         oct_shape_text(&v->shape), NULL);
+    if (v->dtype != OCT_F32 && v->dtype != OCT_U8)
+        return octi_fail(OCT_EDTYPE, where, v->name, "float32 or uint8", oct_dtype_name(v->dtype), NULL);
     if ((v->dtype == OCT_U8) != (v->quantizer >= 0))
-        return octi_fail(OCT_EQPARAMS, where, octi_fmt("%s: codes have a quantizer, floats none", v->name), NULL, oct_dtype_name(v->dtype), NULL);
+        return octi_fail(OCT_EQPARAMS, where, octi_fmt("%s: codes have a quantizer, floats none", v->name),
+                         NULL, oct_dtype_name(v->dtype), NULL);
     return OCT_OK;
 }
 
@@ -43,18 +49,22 @@ static oct_status check_shape(const oct_graph *g, const oct_node *n) {
     for (int32_t k = 0; k < n->nin; k++) in[k] = n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
     OCT_TRY(oct_infer_shape(n->kind, &n->attr, in, n->nin, n->name, &dtype, &shape));
     if (dtype == out->dtype && oct_shape_equal(&shape, &out->shape)) return OCT_OK;
-    return octi_fail(OCT_ESHAPE, n->name, "output", octi_fmt("%s %s", oct_dtype_name(dtype), oct_shape_text(&shape)),
+    return octi_fail(OCT_ESHAPE, n->name, "output",
+                     octi_fmt("%s %s", oct_dtype_name(dtype), oct_shape_text(&shape)),
                      octi_fmt("%s %s", oct_dtype_name(out->dtype), oct_shape_text(&out->shape)), NULL);
 }
 
-static bool is_view(oct_op_kind k) { return k == OCT_OP_flatten || k == OCT_OP_reshape || k == OCT_OP_identity || k == OCT_OP_dropout; }
+static bool is_view(oct_op_kind k) {
+    return k == OCT_OP_flatten || k == OCT_OP_reshape || k == OCT_OP_identity || k == OCT_OP_dropout;
+}
 
 oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node) {
     const oct_node *n = &g->nodes[node];
     octi_qdesc in[OCTI_MAX_INPUTS] = {0}, out;
     bool floats = g->values[n->out].dtype == OCT_F32 && n->kind != OCT_OP_dequantize;
     if (n->nin < 1 || n->nin > OCTI_MAX_INPUTS || n->in[0] < 0)
-        return octi_fail(OCT_EFORMAT, n->name, "inputs", octi_fmt("1 to %d", OCTI_MAX_INPUTS), octi_fmt("%d", n->nin), NULL);
+        return octi_fail(OCT_EFORMAT, n->name, "inputs", octi_fmt("1 to %d", OCTI_MAX_INPUTS),
+                         octi_fmt("%d", n->nin), NULL);
     int32_t *list = octi_arena_calloc(arena, (size_t)n->nin, sizeof *list);
     const char *name = octi_arena_strdup(arena, n->name);
     if (!list || !name) return oct_last_error()->code;
@@ -68,7 +78,13 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
     OCT_TRY(check_value(&g->values[n->out], n->name));
     OCT_TRY(check_shape(g, n));
     OCT_TRY(describe(g, &g->values[n->out], n->name, &out));
-    *m = (octi_qmodule){.name = name, .kind = n->kind, .nin = n->nin, .in = list, .out = n->out, .is_float = floats, .view = is_view(n->kind)};
+    *m = (octi_qmodule){.name = name,
+                        .kind = n->kind,
+                        .nin = n->nin,
+                        .in = list,
+                        .out = n->out,
+                        .is_float = floats,
+                        .view = is_view(n->kind)};
     if (floats) {
         OCT_TRY(octi_fnode_init(&m->u.f, arena, g, n));
         m->scratch = m->u.f.scratch;
@@ -94,22 +110,30 @@ void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, i
     }
 }
 
-const oct_tensor *octi_int8_table(const oct_net *net) { return oct_net_tensor(net, "input.table"); }
+const oct_tensor *octi_int8_table(const oct_net *net) {
+    return oct_net_tensor(net, "input.table");
+}
 
 static oct_status check_ends(const oct_net *net) {
     const oct_graph *g = net->graph;
     const oct_value *in = &g->values[g->input], *out = &g->values[g->output];
     for (int32_t i = 0; i < g->value_count; i++)
-        if (g->values[i].role == OCT_VALUE_INPUT && i != g->input) return octi_fail(OCT_EFORMAT, g->values[i].name, "second input of the graph", NULL, NULL, NULL);
-    if (in->role != OCT_VALUE_INPUT) return octi_fail(OCT_EFORMAT, in->name, "input of the graph", "an input value", "another", NULL);
+        if (g->values[i].role == OCT_VALUE_INPUT && i != g->input)
+            return octi_fail(OCT_EFORMAT, g->values[i].name, "second input of the graph", NULL, NULL, NULL);
+    if (in->role != OCT_VALUE_INPUT)
+        return octi_fail(OCT_EFORMAT, in->name, "input of the graph", "an input value", "another", NULL);
     OCT_TRY(check_value(in, "input"));
-    if (in->dtype != OCT_F32) return octi_fail(OCT_EDTYPE, in->name, "input of the graph", "float32", oct_dtype_name(in->dtype), NULL);
+    if (in->dtype != OCT_F32)
+        return octi_fail(OCT_EDTYPE, in->name, "input of the graph", "float32", oct_dtype_name(in->dtype),
+                         NULL);
     if (out->role != OCT_VALUE_ACT || out->dtype != OCT_F32)
-        return octi_fail(OCT_EDTYPE, out->name, "output of the graph", "a float32 value that a node makes", oct_dtype_name(out->dtype), "end with dequantize");
+        return octi_fail(OCT_EDTYPE, out->name, "output of the graph", "a float32 value that a node makes",
+                         oct_dtype_name(out->dtype), "end with dequantize");
     return OCT_OK;
 }
 
-/* The pixel table fits the input's channels, and its codes those of the quantize nodes that read the input. */
+/* The pixel table fits the input's channels, and its codes those of the quantize nodes that read the input.
+ */
 static oct_status check_table(const oct_net *net) {
     const oct_graph *g = net->graph;
     const oct_value *in = &g->values[g->input];
@@ -117,7 +141,9 @@ static oct_status check_table(const oct_net *net) {
     if (!t) return OCT_OK;
     oct_shape want = OCT_SHAPE(in->shape.dim[in->shape.rank - 1], 256);
     if (t->dtype != OCT_U8 || !oct_shape_equal(&t->shape, &want))
-        return octi_fail(OCT_ESHAPE, "input.table", "pixel table", octi_fmt("uint8 %s", oct_shape_text(&want)), octi_fmt("%s %s", oct_dtype_name(t->dtype), oct_shape_text(&t->shape)), NULL);
+        return octi_fail(OCT_ESHAPE, "input.table", "pixel table",
+                         octi_fmt("uint8 %s", oct_shape_text(&want)),
+                         octi_fmt("%s %s", oct_dtype_name(t->dtype), oct_shape_text(&t->shape)), NULL);
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         octi_qdesc d;
@@ -125,15 +151,16 @@ static oct_status check_table(const oct_net *net) {
         OCT_TRY(describe(g, &g->values[n->out], n->name, &d));
         for (int64_t k = 0; d.quantized && k < oct_tensor_count(t); k++)
             if (oct_u8(t)[k] < d.qmin || oct_u8(t)[k] > d.qmax)
-                return octi_fail(OCT_EQPARAMS, "input.table", octi_fmt("code %lld", (long long)k), octi_fmt("%d to %d", d.qmin, d.qmax),
-                                 octi_fmt("%d", oct_u8(t)[k]), NULL);
+                return octi_fail(OCT_EQPARAMS, "input.table", octi_fmt("code %lld", (long long)k),
+                                 octi_fmt("%d to %d", d.qmin, d.qmax), octi_fmt("%d", oct_u8(t)[k]), NULL);
     }
     return OCT_OK;
 }
 
 oct_status octi_int8_check(const oct_net *net) {
     const oct_graph *g = net->graph;
-    if (net->stage != OCT_STAGE_INT8) return octi_fail(OCT_EUSAGE, "int8", "the net is not int8", "stage int8 (oct_convert)", NULL, NULL);
+    if (net->stage != OCT_STAGE_INT8)
+        return octi_fail(OCT_EUSAGE, "int8", "the net is not int8", "stage int8 (oct_convert)", NULL, NULL);
     OCT_TRY(octi_graph_verify(g));
     OCT_TRY(check_ends(net));
     OCT_TRY(check_table(net));

@@ -19,7 +19,7 @@ static const struct attr_row {
     bool is_float;
 } attr_rows[] = {
 #define OCT_ATTR_I32(name, count) {#name, offsetof(oct_attrs, name), count, false},
-#define OCT_ATTR_F32(name) {#name, offsetof(oct_attrs, name), 1, true},
+#define OCT_ATTR_F32(name)        {#name, offsetof(oct_attrs, name), 1, true},
 #include "src/attr_fields.def"
 #undef OCT_ATTR_I32
 #undef OCT_ATTR_F32
@@ -36,10 +36,13 @@ static const char *tensor_name(const oct_net *net, const oct_tensor *t) {
     return NULL;
 }
 
-static oct_status write_tensor(const oct_net *net, octi_text *out, const char *key, const oct_tensor *t, const char *owner) {
+static oct_status write_tensor(const oct_net *net, octi_text *out, const char *key, const oct_tensor *t,
+                               const char *owner) {
     if (!t) return OCT_OK;
     const char *name = tensor_name(net, t);
-    if (!name) return octi_fail(OCT_EINTERNAL, owner, octi_fmt("its %s is not in the registry", key), NULL, NULL, NULL);
+    if (!name)
+        return octi_fail(OCT_EINTERNAL, owner, octi_fmt("its %s is not in the registry", key), NULL, NULL,
+                         NULL);
     octi_text_printf(out, ", \"%s\": ", key);
     octi_json_put_string(out, name);
     return OCT_OK;
@@ -60,8 +63,10 @@ static void write_attrs(octi_text *out, const oct_attrs *a) {
             if (k) octi_text_printf(out, ", ");
             float f;
             memcpy(&f, &v[k], 4);
-            if (r->is_float) octi_json_put_f32(out, f);
-            else octi_text_printf(out, "%d", (int)v[k]);
+            if (r->is_float)
+                octi_json_put_f32(out, f);
+            else
+                octi_text_printf(out, "%d", (int)v[k]);
         }
         if (r->count > 1) octi_text_printf(out, "]");
     }
@@ -71,9 +76,11 @@ static void write_attrs(octi_text *out, const oct_attrs *a) {
 static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_quantizer *q) {
     octi_text_printf(out, "{\"name\": ");
     octi_json_put_string(out, q->name);
-    octi_text_printf(out, ", \"bits\": %d, \"qmin\": %d, \"qmax\": %d, \"symmetric\": %s, \"per_channel\": %s, \"observer\": ",
-                     (int)q->spec.bits, (int)q->spec.qmin, (int)q->spec.qmax, q->spec.symmetric ? "true" : "false",
-                     q->spec.per_channel ? "true" : "false");
+    octi_text_printf(
+        out,
+        ", \"bits\": %d, \"qmin\": %d, \"qmax\": %d, \"symmetric\": %s, \"per_channel\": %s, \"observer\": ",
+        (int)q->spec.bits, (int)q->spec.qmin, (int)q->spec.qmax, q->spec.symmetric ? "true" : "false",
+        q->spec.per_channel ? "true" : "false");
     octi_json_put_string(out, q->observer);
     OCT_TRY(write_tensor(net, out, "scale", q->scale, q->name));
     OCT_TRY(write_tensor(net, out, "zero_point", q->zero_point, q->name));
@@ -87,8 +94,10 @@ static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_
 static oct_status write_value(const oct_net *net, octi_text *out, const oct_value *v) {
     octi_text_printf(out, "{\"name\": ");
     octi_json_put_string(out, v->name);
-    octi_text_printf(out, ", \"role\": \"%s\", \"dtype\": \"%s\", \"shape\": [", role_words[v->role], oct_dtype_name(v->dtype));
-    for (int i = 0; i < v->shape.rank; i++) octi_text_printf(out, "%s%lld", i ? ", " : "", (long long)v->shape.dim[i]);
+    octi_text_printf(out, ", \"role\": \"%s\", \"dtype\": \"%s\", \"shape\": [", role_words[v->role],
+                     oct_dtype_name(v->dtype));
+    for (int i = 0; i < v->shape.rank; i++)
+        octi_text_printf(out, "%s%lld", i ? ", " : "", (long long)v->shape.dim[i]);
     octi_text_printf(out, "]");
     OCT_TRY(write_tensor(net, out, "tensor", v->tensor, v->name));
     if (v->quantizer >= 0) octi_text_printf(out, ", \"quantizer\": %d", (int)v->quantizer);
@@ -118,8 +127,10 @@ oct_status octi_graph_to_json(const oct_net *net, octi_text *out) {
         octi_text_printf(out, ", \"kind\": \"%s\", \"in\": [", oct_op_name(n->kind));
         for (int32_t k = 0; k < n->nin; k++) {
             if (k) octi_text_printf(out, ", ");
-            if (n->in[k] < 0) octi_text_printf(out, "null");
-            else octi_json_put_string(out, g->values[n->in[k]].name);
+            if (n->in[k] < 0)
+                octi_text_printf(out, "null");
+            else
+                octi_json_put_string(out, g->values[n->in[k]].name);
         }
         octi_text_printf(out, "]");
         write_attrs(out, &n->attr);
@@ -140,7 +151,9 @@ typedef struct named {
     int32_t index;
 } named;
 
-static int by_name(const void *a, const void *b) { return strcmp(((const named *)a)->name, ((const named *)b)->name); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const named *)a)->name, ((const named *)b)->name);
+}
 
 static int32_t lookup(const named *list, int32_t count, const char *name) {
     named key = {name, 0};
@@ -154,11 +167,13 @@ typedef struct reading {
     named *tensors, *values;
 } reading;
 
-static oct_status bad(const reading *r, const char *owner, const char *what, const char *expected, const char *got) {
+static oct_status bad(const reading *r, const char *owner, const char *what, const char *expected,
+                      const char *got) {
     return octi_fail(OCT_EFORMAT, r->where, octi_fmt("%s: %s", owner, what), expected, got, NULL);
 }
 
-static oct_status read_tensor(const reading *r, const cJSON *obj, const char *key, const char *owner, oct_tensor **t) {
+static oct_status read_tensor(const reading *r, const cJSON *obj, const char *key, const char *owner,
+                              oct_tensor **t) {
     *t = NULL;
     if (!octi_json_get(obj, key)) return OCT_OK;
     const char *name;
@@ -170,7 +185,9 @@ static oct_status read_tensor(const reading *r, const cJSON *obj, const char *ke
 }
 
 static oct_status read_quantizer(const reading *r, const cJSON *obj) {
-    static const char *const keys[] = {"name", "bits", "qmin", "qmax", "symmetric", "per_channel", "observer", "scale", "zero_point", "min_val", "max_val", "enabled", NULL};
+    static const char *const keys[] = {"name",        "bits",     "qmin",  "qmax",       "symmetric",
+                                       "per_channel", "observer", "scale", "zero_point", "min_val",
+                                       "max_val",     "enabled",  NULL};
     oct_quantizer q = {0};
     int64_t bits, qmin, qmax;
     OCT_TRY(octi_json_string(obj, "name", octi_json_at(r->where, "quantizer"), &q.name));
@@ -189,16 +206,24 @@ static oct_status read_quantizer(const reading *r, const cJSON *obj) {
     OCT_TRY(read_tensor(r, obj, "min_val", q.name, &q.min_val));
     OCT_TRY(read_tensor(r, obj, "max_val", q.name, &q.max_val));
     OCT_TRY(read_tensor(r, obj, "enabled", q.name, &q.enabled));
-    const struct { const oct_tensor *t; oct_dtype dtype; } part[] = {
-        {q.scale, OCT_F32}, {q.zero_point, OCT_S32}, {q.min_val, OCT_F32}, {q.max_val, OCT_F32}, {q.enabled, OCT_U8}};
+    const struct {
+        const oct_tensor *t;
+        oct_dtype dtype;
+    } part[] = {{q.scale, OCT_F32},
+                {q.zero_point, OCT_S32},
+                {q.min_val, OCT_F32},
+                {q.max_val, OCT_F32},
+                {q.enabled, OCT_U8}};
     for (int i = 0; i < 5; i++)
         if (part[i].t && part[i].t->dtype != part[i].dtype)
-            return bad(r, q.name, "tensor of a quantizer has the wrong dtype", oct_dtype_name(part[i].dtype), oct_dtype_name(part[i].t->dtype));
+            return bad(r, q.name, "tensor of a quantizer has the wrong dtype", oct_dtype_name(part[i].dtype),
+                       oct_dtype_name(part[i].t->dtype));
     return octi_graph_add_quantizer(r->net->graph, &q) < 0 ? oct_last_error()->code : OCT_OK;
 }
 
 static oct_status read_value(const reading *r, const cJSON *obj) {
-    static const char *const keys[] = {"name", "role", "dtype", "shape", "tensor", "quantizer", "frozen", NULL};
+    static const char *const keys[] = {"name",   "role",      "dtype",  "shape",
+                                       "tensor", "quantizer", "frozen", NULL};
     oct_graph *g = r->net->graph;
     const char *name, *word;
     int role = 0, dtype = 0;
@@ -215,9 +240,12 @@ static oct_status read_value(const reading *r, const cJSON *obj) {
     oct_shape shape = {0};
     cJSON_ArrayForEach(d, dims) {
         int64_t v;
-        OCT_TRY(octi_json_item_int(d, "dimension", octi_json_at(r->where, name), OCT_BATCH, (int64_t)1 << 40, &v));
+        OCT_TRY(octi_json_item_int(d, "dimension", octi_json_at(r->where, name), OCT_BATCH, (int64_t)1 << 40,
+                                   &v));
         if (v == OCT_BATCH && (shape.rank || role <= OCT_VALUE_CONST)) {
-            if (shape.rank || role != OCT_VALUE_INPUT) return bad(r, name, "symbolic batch in the wrong place", "dimension 0 of an activation", NULL);
+            if (shape.rank || role != OCT_VALUE_INPUT)
+                return bad(r, name, "symbolic batch in the wrong place", "dimension 0 of an activation",
+                           NULL);
         }
         shape.dim[shape.rank++] = v;
     }
@@ -227,15 +255,19 @@ static oct_status read_value(const reading *r, const cJSON *obj) {
     oct_tensor *t;
     OCT_TRY(read_tensor(r, obj, "tensor", name, &t));
     bool holds = role == OCT_VALUE_PARAM || role == OCT_VALUE_BUFFER || role == OCT_VALUE_CONST;
-    if (holds != (t != NULL)) return bad(r, name, holds ? "its tensor is missing" : "an activation has no tensor", NULL, NULL);
+    if (holds != (t != NULL))
+        return bad(r, name, holds ? "its tensor is missing" : "an activation has no tensor", NULL, NULL);
     if (t && (t->dtype != (oct_dtype)dtype || !oct_shape_equal(&t->shape, &shape)))
-        return bad(r, name, "its tensor differs", octi_fmt("%s %s", oct_dtype_name((oct_dtype)dtype), oct_shape_text(&shape)),
+        return bad(r, name, "its tensor differs",
+                   octi_fmt("%s %s", oct_dtype_name((oct_dtype)dtype), oct_shape_text(&shape)),
                    octi_fmt("%s %s", oct_dtype_name(t->dtype), oct_shape_text(&t->shape)));
     int64_t quantizer = -1;
     bool frozen = false;
     if (octi_json_get(obj, "quantizer"))
-        OCT_TRY(octi_json_int(obj, "quantizer", octi_json_at(r->where, name), 0, g->quantizer_count - 1, &quantizer));
-    if (octi_json_get(obj, "frozen")) OCT_TRY(octi_json_bool(obj, "frozen", octi_json_at(r->where, name), &frozen));
+        OCT_TRY(octi_json_int(obj, "quantizer", octi_json_at(r->where, name), 0, g->quantizer_count - 1,
+                              &quantizer));
+    if (octi_json_get(obj, "frozen"))
+        OCT_TRY(octi_json_bool(obj, "frozen", octi_json_at(r->where, name), &frozen));
     int32_t v = octi_graph_add_value(g, name, (oct_value_role)role, (oct_dtype)dtype, shape, t);
     if (v < 0) return oct_last_error()->code;
     g->values[v].quantizer = (int32_t)quantizer;
@@ -258,7 +290,8 @@ static oct_status read_attrs(const reading *r, const cJSON *obj, const char *own
         char *at = (char *)a + row->offset;
         int k = 0;
         if (row->count > 1 && (!cJSON_IsArray(f) || cJSON_GetArraySize(f) != row->count))
-            return bad(r, owner, octi_fmt("attribute %s", row->name), octi_fmt("%d numbers", row->count), NULL);
+            return bad(r, owner, octi_fmt("attribute %s", row->name), octi_fmt("%d numbers", row->count),
+                       NULL);
         for (e = row->count > 1 ? f->child : f; k < row->count; k++, e = e->next) {
             if (row->is_float) {
                 float v;
@@ -266,7 +299,8 @@ static oct_status read_attrs(const reading *r, const cJSON *obj, const char *own
                 memcpy(at + 4 * k, &v, 4);
             } else {
                 int64_t v;
-                OCT_TRY(octi_json_item_int(e, row->name, octi_json_at(r->where, owner), INT32_MIN, INT32_MAX, &v));
+                OCT_TRY(octi_json_item_int(e, row->name, octi_json_at(r->where, owner), INT32_MIN, INT32_MAX,
+                                           &v));
                 int32_t v32 = (int32_t)v;
                 memcpy(at + 4 * k, &v32, 4);
             }
@@ -286,7 +320,8 @@ static oct_status read_node(const reading *r, const cJSON *obj) {
     if (!oct_op_from_name(word, &n.kind)) return bad(r, name, "unknown op kind", NULL, word);
     OCT_TRY(read_attrs(r, octi_json_get(obj, "attr"), name, &n.attr));
     n.out = lookup(r->values, g->value_count, name);
-    if (n.out < 0 || g->values[n.out].role != OCT_VALUE_ACT) return bad(r, name, "node has no value of its name", "an act value", NULL);
+    if (n.out < 0 || g->values[n.out].role != OCT_VALUE_ACT)
+        return bad(r, name, "node has no value of its name", "an act value", NULL);
     if (g->values[n.out].producer >= 0) return bad(r, name, "node stands twice", NULL, NULL);
     const cJSON *list, *e;
     OCT_TRY(octi_json_array_of(obj, "in", 64, octi_json_at(r->where, name), &list));
@@ -297,11 +332,15 @@ static oct_status read_node(const reading *r, const cJSON *obj) {
     cJSON_ArrayForEach(e, list) {
         n.in[k] = -1;
         if (!cJSON_IsNull(e)) {
-            if (!cJSON_IsString(e)) return bad(r, name, octi_fmt("input %d", (int)k), "a value's name or null", NULL);
+            if (!cJSON_IsString(e))
+                return bad(r, name, octi_fmt("input %d", (int)k), "a value's name or null", NULL);
             n.in[k] = lookup(r->values, g->value_count, e->valuestring);
-            if (n.in[k] < 0) return bad(r, name, octi_fmt("input %d is not there", (int)k), "a value of the graph", e->valuestring);
+            if (n.in[k] < 0)
+                return bad(r, name, octi_fmt("input %d is not there", (int)k), "a value of the graph",
+                           e->valuestring);
             const oct_value *v = &g->values[n.in[k]];
-            if (v->role == OCT_VALUE_ACT && v->producer < 0) return bad(r, name, octi_fmt("input %d is made later", (int)k), NULL, v->name);
+            if (v->role == OCT_VALUE_ACT && v->producer < 0)
+                return bad(r, name, octi_fmt("input %d is made later", (int)k), NULL, v->name);
         }
         k++;
     }
@@ -314,19 +353,23 @@ static oct_status read_node(const reading *r, const cJSON *obj) {
 static oct_status index_names(const reading *r, named *list, int32_t count, const char *what) {
     qsort(list, (size_t)count, sizeof *list, by_name);
     for (int32_t i = 1; i < count; i++)
-        if (!strcmp(list[i - 1].name, list[i].name)) return bad(r, list[i].name, octi_fmt("%s name stands twice", what), NULL, NULL);
+        if (!strcmp(list[i - 1].name, list[i].name))
+            return bad(r, list[i].name, octi_fmt("%s name stands twice", what), NULL, NULL);
     return OCT_OK;
 }
 
 static oct_status read_lists(reading *r, const cJSON *root) {
-    static const char *const keys[] = {"octet_graph", "quantizers", "values", "nodes", "input", "output", NULL};
+    static const char *const keys[] = {"octet_graph", "quantizers", "values", "nodes",
+                                       "input",       "output",     NULL};
     oct_graph *g = r->net->graph;
     const cJSON *quantizers, *values, *nodes, *e;
     int64_t version;
-    if (!cJSON_IsObject(root)) return octi_fail(OCT_EFORMAT, r->where, "the graph is not a JSON object", NULL, NULL, NULL);
+    if (!cJSON_IsObject(root))
+        return octi_fail(OCT_EFORMAT, r->where, "the graph is not a JSON object", NULL, NULL, NULL);
     OCT_TRY(octi_json_only_keys(root, keys, octi_json_at(r->where, "graph")));
     OCT_TRY(octi_json_int(root, "octet_graph", octi_json_at(r->where, "graph"), 1, FORM_VERSION, &version));
-    OCT_TRY(octi_json_array_of(root, "quantizers", MAX_QUANTIZERS, octi_json_at(r->where, "graph"), &quantizers));
+    OCT_TRY(
+        octi_json_array_of(root, "quantizers", MAX_QUANTIZERS, octi_json_at(r->where, "graph"), &quantizers));
     OCT_TRY(octi_json_array_of(root, "values", MAX_VALUES, octi_json_at(r->where, "graph"), &values));
     OCT_TRY(octi_json_array_of(root, "nodes", MAX_VALUES, octi_json_at(r->where, "graph"), &nodes));
     for (int32_t i = 0; i < r->net->tensor_count; i++) r->tensors[i] = (named){r->net->tensors[i].name, i};
@@ -337,18 +380,22 @@ static oct_status read_lists(reading *r, const cJSON *root) {
     if (!r->values) return oct_last_error()->code;
     for (int32_t i = 0; i < g->value_count; i++) r->values[i] = (named){g->values[i].name, i};
     OCT_TRY(index_names(r, r->values, g->value_count, "value"));
-    OCT_TRY(octi_reserve(g->ctx, (void **)&g->nodes, &g->node_cap, (size_t)cJSON_GetArraySize(nodes), sizeof *g->nodes));
+    OCT_TRY(octi_reserve(g->ctx, (void **)&g->nodes, &g->node_cap, (size_t)cJSON_GetArraySize(nodes),
+                         sizeof *g->nodes));
     cJSON_ArrayForEach(e, nodes) OCT_TRY(read_node(r, e));
     for (int32_t i = 0; i < g->value_count; i++)
-        if (g->values[i].role == OCT_VALUE_ACT && g->values[i].producer < 0) return bad(r, g->values[i].name, "no node makes this value", NULL, NULL);
+        if (g->values[i].role == OCT_VALUE_ACT && g->values[i].producer < 0)
+            return bad(r, g->values[i].name, "no node makes this value", NULL, NULL);
     int32_t *ends[] = {&g->input, &g->output};
     for (int i = 0; i < 2; i++) {
         const char *key = i ? "output" : "input", *name;
         OCT_TRY(octi_json_string(root, key, octi_json_at(r->where, "graph"), &name));
         *ends[i] = lookup(r->values, g->value_count, name);
-        if (*ends[i] < 0) return bad(r, "graph", octi_fmt("%s is not there", key), "a value of the graph", name);
+        if (*ends[i] < 0)
+            return bad(r, "graph", octi_fmt("%s is not there", key), "a value of the graph", name);
     }
-    if (g->values[g->input].role != OCT_VALUE_INPUT) return bad(r, "graph", "input is not an input value", NULL, g->values[g->input].name);
+    if (g->values[g->input].role != OCT_VALUE_INPUT)
+        return bad(r, "graph", "input is not an input value", NULL, g->values[g->input].name);
     return OCT_OK;
 }
 
@@ -363,7 +410,8 @@ oct_status octi_graph_from_json(oct_net *net, const char *text, size_t size, con
     /* what the reader lets through must satisfy every pass; counts of inputs are judged there */
     if (s == OCT_OK && octi_graph_verify(net->graph) != OCT_OK) {
         oct_error e = *oct_last_error();
-        s = octi_fail(OCT_EFORMAT, where, octi_fmt("%s: %s", e.where, e.what), octi_fmt("%s", e.expected), octi_fmt("%s", e.got), NULL);
+        s = octi_fail(OCT_EFORMAT, where, octi_fmt("%s: %s", e.where, e.what), octi_fmt("%s", e.expected),
+                      octi_fmt("%s", e.got), NULL);
     }
     return s;
 }

@@ -14,13 +14,17 @@ static const char *const color_words[] = {"grey", "RGB", "BGR"};
 
 oct_status octi_meta_to_json(const oct_net *net, octi_text *out) {
     const oct_input_desc *in = &net->input;
-    octi_text_printf(out, "{\"octet_meta\": %d,\n\"stage\": \"%s\",\n\"model\": ", FORM_VERSION, stage_words[net->stage]);
+    octi_text_printf(out, "{\"octet_meta\": %d,\n\"stage\": \"%s\",\n\"model\": ", FORM_VERSION,
+                     stage_words[net->stage]);
     octi_json_put_string(out, net->model);
     octi_text_printf(out, ",\n\"target\": ");
     octi_json_put_string(out, net->target);
     if (in->channels > 0) {
-        octi_text_printf(out, ",\n\"input\": {\"channels\": %d, \"height\": %d, \"width\": %d, \"color\": \"%s\", \"resize\": %d, \"crop\": %d, \"div\": ",
-                         (int)in->channels, (int)in->height, (int)in->width, color_words[in->color], (int)in->resize, (int)in->crop);
+        octi_text_printf(out,
+                         ",\n\"input\": {\"channels\": %d, \"height\": %d, \"width\": %d, \"color\": \"%s\", "
+                         "\"resize\": %d, \"crop\": %d, \"div\": ",
+                         (int)in->channels, (int)in->height, (int)in->width, color_words[in->color],
+                         (int)in->resize, (int)in->crop);
         octi_json_put_f32(out, in->div);
         for (int k = 0; k < 2; k++) {
             octi_text_printf(out, k ? ", \"std\": [" : ", \"mean\": [");
@@ -44,24 +48,33 @@ oct_status octi_meta_to_json(const oct_net *net, octi_text *out) {
     return out->status;
 }
 
-static oct_status word_of(const char *const *words, int count, const char *word, const char *where, const char *what, int *v) {
+static oct_status word_of(const char *const *words, int count, const char *word, const char *where,
+                          const char *what, int *v) {
     for (*v = 0; *v < count; (*v)++)
         if (!strcmp(words[*v], word)) return OCT_OK;
     return octi_fail(OCT_EFORMAT, where, octi_fmt("unknown %s", what), NULL, word, NULL);
 }
 
 static oct_status read_input(oct_net *net, const cJSON *obj, const char *where) {
-    static const char *const keys[] = {"channels", "height", "width", "color", "resize", "crop", "div", "mean", "std", NULL};
+    static const char *const keys[] = {"channels", "height", "width", "color", "resize",
+                                       "crop",     "div",    "mean",  "std",   NULL};
     const char *owner = "input", *word;
     oct_input_desc in = {0};
-    const struct { const char *key; int64_t least, most; int32_t *v; } whole[] = {
-        {"channels", 1, 4, &in.channels}, {"height", 1, 1 << 20, &in.height}, {"width", 1, 1 << 20, &in.width},
-        {"resize", 0, 1 << 20, &in.resize}, {"crop", 0, 1 << 20, &in.crop}};
+    const struct {
+        const char *key;
+        int64_t least, most;
+        int32_t *v;
+    } whole[] = {{"channels", 1, 4, &in.channels},
+                 {"height", 1, 1 << 20, &in.height},
+                 {"width", 1, 1 << 20, &in.width},
+                 {"resize", 0, 1 << 20, &in.resize},
+                 {"crop", 0, 1 << 20, &in.crop}};
     int color;
     OCT_TRY(octi_json_only_keys(obj, keys, octi_json_at(where, owner)));
     for (int i = 0; i < 5; i++) {
         int64_t v;
-        OCT_TRY(octi_json_int(obj, whole[i].key, octi_json_at(where, owner), whole[i].least, whole[i].most, &v));
+        OCT_TRY(
+            octi_json_int(obj, whole[i].key, octi_json_at(where, owner), whole[i].least, whole[i].most, &v));
         *whole[i].v = (int32_t)v;
     }
     OCT_TRY(octi_json_string(obj, "color", octi_json_at(where, owner), &word));
@@ -73,13 +86,17 @@ static oct_status read_input(oct_net *net, const cJSON *obj, const char *where) 
         const cJSON *list, *e;
         OCT_TRY(octi_json_array_of(obj, key, 4, octi_json_at(where, owner), &list));
         if (cJSON_GetArraySize(list) != in.channels)
-            return octi_fail(OCT_EFORMAT, where, octi_fmt("input: %s", key), octi_fmt("%d numbers", (int)in.channels), octi_fmt("%d", cJSON_GetArraySize(list)), NULL);
+            return octi_fail(OCT_EFORMAT, where, octi_fmt("input: %s", key),
+                             octi_fmt("%d numbers", (int)in.channels),
+                             octi_fmt("%d", cJSON_GetArraySize(list)), NULL);
         int c = 0;
-        cJSON_ArrayForEach(e, list) OCT_TRY(octi_json_item_f32(e, key, octi_json_at(where, owner), k ? &in.std[c++] : &in.mean[c++]));
+        cJSON_ArrayForEach(e, list)
+            OCT_TRY(octi_json_item_f32(e, key, octi_json_at(where, owner), k ? &in.std[c++] : &in.mean[c++]));
     }
     if (oct_net_set_input(net, &in) == OCT_OK) return OCT_OK;
     oct_error err = *oct_last_error();
-    return octi_fail(OCT_EFORMAT, where, octi_fmt("%s: %s", err.where, err.what), octi_fmt("%s", err.expected), octi_fmt("%s", err.got), NULL);
+    return octi_fail(OCT_EFORMAT, where, octi_fmt("%s: %s", err.where, err.what),
+                     octi_fmt("%s", err.expected), octi_fmt("%s", err.got), NULL);
 }
 
 static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) {
@@ -106,9 +123,13 @@ static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) 
     if (!classes) return oct_last_error()->code;
     oct_status s = OCT_OK;
     cJSON_ArrayForEach(e, list) {
-        if (s == OCT_OK) s = octi_json_only_keys(e, class_keys, octi_json_at(where, octi_fmt("class %d", (int)i)));
-        if (s == OCT_OK) s = octi_json_string(e, "id", octi_json_at(where, octi_fmt("class %d", (int)i)), &classes[i].id);
-        if (s == OCT_OK) s = octi_json_string(e, "name", octi_json_at(where, octi_fmt("class %d", (int)i)), &classes[i].name);
+        if (s == OCT_OK)
+            s = octi_json_only_keys(e, class_keys, octi_json_at(where, octi_fmt("class %d", (int)i)));
+        if (s == OCT_OK)
+            s = octi_json_string(e, "id", octi_json_at(where, octi_fmt("class %d", (int)i)), &classes[i].id);
+        if (s == OCT_OK)
+            s = octi_json_string(e, "name", octi_json_at(where, octi_fmt("class %d", (int)i)),
+                                 &classes[i].name);
         i++;
     }
     if (s == OCT_OK) s = oct_net_set_classes(net, classes, count);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The int8 file: CRCs are made right, so that what lies behind them is reached; what is accepted is saved again (the bytes
- * must load), planned both ways and run on two images, whose outputs must agree. */
+ * The int8 file: CRCs are made right, so that what lies behind them is reached; what is accepted is saved
+ * again (the bytes must load), planned both ways and run on two images, whose outputs must agree. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +40,8 @@ static void run(const oct_net *net, bool unfused, const float *x, float *y) {
 }
 
 static void try_net(const oct_net *net) {
-    oct_shape in = net->graph->values[net->graph->input].shape, out = net->graph->values[net->graph->output].shape;
+    oct_shape in = net->graph->values[net->graph->input].shape,
+              out = net->graph->values[net->graph->output].shape;
     size_t nx = (size_t)octi_image_count(&in) * IMAGES, ny = (size_t)octi_image_count(&out) * IMAGES;
     float *x = calloc(nx, sizeof *x), *y = calloc(ny, sizeof *y), *z = calloc(ny, sizeof *z);
     if (x && y && z) {

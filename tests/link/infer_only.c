@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A program that links octet_infer, octet_ops and octet_base alone: loads a file from memory, plans, runs, saves. That it
- * links proves that the trio needs no autograd and no BLAS. */
+ * A program that links octet_infer, octet_ops and octet_base alone: loads a file from memory, plans, runs,
+ * saves. That it links proves that the trio needs no autograd and no BLAS. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,9 @@
 #include "ops/qops.h"
 #include "qat/infer/infer.h"
 
-static int fail(const char *what) { return fprintf(stderr, "%s: %s\n", what, oct_error_message()), 1; }
+static int fail(const char *what) {
+    return fprintf(stderr, "%s: %s\n", what, oct_error_message()), 1;
+}
 
 int main(int argc, char **argv) {
     if (argc != 2) return fprintf(stderr, "usage: infer_only MODEL\n"), 2;

@@ -7,7 +7,8 @@
 
 enum { BLOCK = 64 };
 
-static void tap(const uint8_t *restrict x, const int16_t *restrict w, int16_t z, int32_t n, int32_t *restrict acc) {
+static void tap(const uint8_t *restrict x, const int16_t *restrict w, int16_t z, int32_t n,
+                int32_t *restrict acc) {
     for (int32_t c = 0; c < n; c++) acc[c] += (int16_t)(x[c] - z) * w[c];
 }
 

@@ -4,13 +4,13 @@
 #include "src/qround.h"
 
 /* One run of c codes at every pixel: x, x2, y point at it. */
-#define EACH_PIXEL(a, ...)                                                                                            \
-    for (int32_t n_ = 0; n_ < (a)->n; n_++)                                                                            \
-        for (int32_t h_ = 0; h_ < (a)->h; h_++)                                                                        \
-            for (int32_t w_ = 0; w_ < (a)->w; w_++) {                                                                  \
-                const uint8_t *x = (a)->x.base + n_ * (a)->x.image + h_ * (a)->x.row + w_ * (a)->x.pixel;              \
-                uint8_t *y = (a)->y.base + n_ * (a)->y.image + h_ * (a)->y.row + w_ * (a)->y.pixel;                    \
-                __VA_ARGS__                                                                                             \
+#define EACH_PIXEL(a, ...)                                                                                    \
+    for (int32_t n_ = 0; n_ < (a)->n; n_++)                                                                   \
+        for (int32_t h_ = 0; h_ < (a)->h; h_++)                                                               \
+            for (int32_t w_ = 0; w_ < (a)->w; w_++) {                                                         \
+                const uint8_t *x = (a)->x.base + n_ * (a)->x.image + h_ * (a)->x.row + w_ * (a)->x.pixel;     \
+                uint8_t *y = (a)->y.base + n_ * (a)->y.image + h_ * (a)->y.row + w_ * (a)->y.pixel;           \
+                __VA_ARGS__                                                                                   \
             }
 #define SECOND(a) const uint8_t *x2 = (a)->x2.base + n_ * (a)->x2.image + h_ * (a)->x2.row + w_ * (a)->x2.pixel;
 
@@ -35,7 +35,9 @@ void octk_mul_u8_ref(const octk_map_u8 *a) {
 void octk_rescale_u8_ref(const octk_map_u8 *a) {
     const int32_t zx = a->zx, zy = a->zy, lo = a->lo, hi = a->hi, c = a->c;
     const float m = a->mx;
-    EACH_PIXEL(a, for (int32_t i = 0; i < c; i++) y[i] = (uint8_t)octq_round_code((float)(x[i] - zx) * m, zy, lo, hi);)
+    EACH_PIXEL(a, for (int32_t i = 0; i < c; i++) {
+        y[i] = (uint8_t)octq_round_code((float)(x[i] - zx) * m, zy, lo, hi);
+    })
 }
 
 void octk_clip_u8_ref(const octk_map_u8 *a) {

@@ -18,15 +18,19 @@ void octk_patch_u8s16_ref(const octk_patch_u8s16 *a) {
         for (int32_t r = 0; r < a->r; r++) {
             int32_t h = a->h0 + r * a->dil_h;
             int64_t row = (int64_t)a->s * a->cg;
-            if (h < 0 || h >= a->h) memset(out, 0, (size_t)row * sizeof *out);
+            if (h < 0 || h >= a->h)
+                memset(out, 0, (size_t)row * sizeof *out);
             else {
                 const uint8_t *x = a->x.base + h * a->x.row + a->c0;
-                if (runs && w0 >= 0 && w0 + a->s <= a->w_in) widen(x + w0 * a->x.pixel, a->zx, row, out);
+                if (runs && w0 >= 0 && w0 + a->s <= a->w_in)
+                    widen(x + w0 * a->x.pixel, a->zx, row, out);
                 else
                     for (int32_t s = 0; s < a->s; s++) {
                         int32_t w = w0 + s * a->dil_w;
-                        if (w < 0 || w >= a->w_in) memset(out + (int64_t)s * a->cg, 0, (size_t)a->cg * sizeof *out);
-                        else widen(x + w * a->x.pixel, a->zx, a->cg, out + (int64_t)s * a->cg);
+                        if (w < 0 || w >= a->w_in)
+                            memset(out + (int64_t)s * a->cg, 0, (size_t)a->cg * sizeof *out);
+                        else
+                            widen(x + w * a->x.pixel, a->zx, a->cg, out + (int64_t)s * a->cg);
                     }
             }
             out += row;
