@@ -16,12 +16,18 @@ oct_status octi_not_observed(const oct_quantizer *q) {
                      "calibrate or train before evaluating or converting");
 }
 
-/* Does the gradient pass? The code before the clamp lies in range, and the fused activation was open. */
-static inline uint8_t passes(float v, float rounded, const oct_quantizer *q, oct_act act, float top) {
-    bool in = rounded >= (float)q->spec.qmin && rounded <= (float)q->spec.qmax;
-    if (act != OCT_ACT_NONE) in &= v > 0;
-    if (act == OCT_ACT_RELU6) in &= v < top;
-    return in;
+/* Does the gradient pass? The code before the clamp lies in range, and the fused activation was open: v in (0, top). Bounds
+ * are hoisted and the test has no branch, so the loops around it vectorize. */
+typedef struct gate {
+    float qmin, qmax, floor, top;
+} gate;
+
+static gate gate_of(const oct_quantizer *q, oct_act act, float six) {
+    return (gate){(float)q->spec.qmin, (float)q->spec.qmax, act == OCT_ACT_NONE ? -INFINITY : 0.0f, act == OCT_ACT_RELU6 ? six : INFINITY};
+}
+
+static inline uint8_t passes(float v, float rounded, gate g) {
+    return (uint8_t)((rounded >= g.qmin) & (rounded <= g.qmax) & (v > g.floor) & (v < g.top));
 }
 
 /* ---- floats to codes ---- */
@@ -38,15 +44,24 @@ static void quantize_task(void *arg, int64_t i) {
     const quantize_job *j = arg;
     const float s = octi_scale(j->q);
     const int32_t z = octi_zero_point(j->q), lo = j->q->spec.qmin, hi = j->q->spec.qmax;
-    int64_t from = j->n * i / CHUNKS, to = j->n * (i + 1) / CHUNKS;
-    if (j->mask)
-        for (int64_t k = from; k < to; k++)
-            j->mask[k] = passes(j->x[k], octq_rne(j->x[k] / s) + (float)z, j->q, j->act, 6.0f);
-    for (int64_t k = from; k < to; k++) {
-        int32_t code = octq_quantize(j->x[k], s, z, lo, hi);
-        j->codes[k] = (uint8_t)code;
-        j->x[k] = octq_dequantize(code, s, z);
-    }
+    const int64_t from = j->n * i / CHUNKS, n = j->n * (i + 1) / CHUNKS - from;
+    const gate g = gate_of(j->q, j->act, 6.0f);
+    float *restrict x = j->x + from;
+    uint8_t *restrict codes = j->codes + from, *restrict mask = j->mask ? j->mask + from : NULL;
+    if (!mask)
+        for (int64_t k = 0; k < n; k++) {
+            int32_t code = octq_quantize(x[k], s, z, lo, hi);
+            codes[k] = (uint8_t)code;
+            x[k] = octq_dequantize(code, s, z);
+        }
+    else
+        for (int64_t k = 0; k < n; k++) { /* law 1 in its two steps: the mask looks between them */
+            float rounded = octq_rne(x[k] / s) + (float)z;
+            int32_t code = octq_clamp(rounded, lo, hi, z);
+            mask[k] = passes(x[k], rounded, g);
+            codes[k] = (uint8_t)code;
+            x[k] = octq_dequantize(code, s, z);
+        }
 }
 
 void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, oct_tensor *mask) {
@@ -147,6 +162,7 @@ typedef struct requant_job {
     oct_act act;
     float *y;
     uint8_t *codes, *mask;
+    float *m; /* [O] */
     float lo[CHUNKS], hi[CHUNKS];
 } requant_job;
 
@@ -187,28 +203,41 @@ static void requant_task(void *arg, int64_t i) {
     const requant_job *j = arg;
     const float s = octi_scale(j->q);
     const int32_t z = octi_zero_point(j->q), o = j->acc->o;
+    const bool is_float = j->acc->is_float;
     int32_t lo, hi;
     octi_act_clamp(j->q, j->act, &lo, &hi);
-    const float top = 6.0f / s;
-    for (int64_t p = j->acc->pixels * i / CHUNKS, to = j->acc->pixels * (i + 1) / CHUNKS; p < to; p++)
+    const gate g = gate_of(j->q, j->act, 6.0f / s);
+    const float *restrict m = j->m;
+    const int32_t *restrict bias = j->w->bias_code;
+    for (int64_t p = j->acc->pixels * i / CHUNKS, to = j->acc->pixels * (i + 1) / CHUNKS; p < to; p++) {
+        float *y = j->y + p * o; /* the accumulators' memory */
+        const int32_t *whole = (const int32_t *)j->acc->data + p * o;
+        uint8_t *restrict codes = j->codes + p * o, *restrict mask = j->mask ? j->mask + p * o : NULL;
         for (int32_t k = 0; k < o; k++) {
-            int64_t at = p * o + k;
-            int32_t sum = sum_at(j->acc, at) + j->w->bias_code[k];
-            float m = octq_multiplier(j->s_x, j->w->scale[k], s);
-            int32_t code = octq_requant(sum, m, z, lo, hi);
-            if (j->mask) {
-                float v = (float)sum * m;
-                j->mask[at] = passes(v, octq_rne(v) + (float)z, j->q, j->act, top);
+            int32_t sum = (is_float ? (int32_t)y[k] : whole[k]) + bias[k];
+            if (mask) {
+                float v = (float)sum * m[k];
+                mask[k] = passes(v, octq_rne(v) + (float)z, g);
             }
-            j->codes[at] = (uint8_t)code;
-            j->y[at] = octq_dequantize(code, s, z);
+            int32_t code = octq_requant(sum, m[k], z, lo, hi);
+            codes[k] = (uint8_t)code;
+            y[k] = octq_dequantize(code, s, z);
         }
+    }
 }
 
-void octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q, oct_act act,
-                         oct_tensor *y, oct_tensor *codes, oct_tensor *mask) {
-    requant_job j = {.acc = acc, .w = w, .s_x = s_x, .q = q, .act = act, .y = oct_f32(y), .codes = oct_u8(codes), .mask = mask ? oct_u8(mask) : NULL};
+oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
+                               oct_act act, oct_tensor *y, oct_tensor *codes, oct_tensor *mask) {
+    requant_job j = {.acc = acc, .w = w, .q = q, .act = act, .y = oct_f32(y), .codes = oct_u8(codes), .mask = mask ? oct_u8(mask) : NULL};
+    octi_arena *scratch = octi_ctx_scratch(ctx);
+    if (!scratch) return oct_last_error()->code;
+    octi_arena_mark mark = octi_arena_save(scratch);
+    j.m = octi_arena_alloc(scratch, sizeof *j.m * (size_t)acc->o);
+    if (!j.m) return oct_last_error()->code;
+    for (int32_t k = 0; k < acc->o; k++) j.m[k] = octq_multiplier(s_x, w->scale[k], octi_scale(q));
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, requant_task, &j);
+    octi_arena_rewind(scratch, mark);
+    return OCT_OK;
 }
 
 /* ---- nodes on their inputs' grid ---- */
@@ -264,23 +293,38 @@ static void put(const own_job *j, int64_t at, int32_t code, float v) {
     oct_u8(j->c->out_codes)[at] = (uint8_t)code;
     oct_f32(j->c->out)[at] = octq_dequantize(code, octi_scale(j->q), octi_zero_point(j->q));
     if (j->mask)
-        oct_u8(j->mask)[at] = passes(v, octq_rne(v) + (float)octi_zero_point(j->q), j->q, j->act, 6.0f / octi_scale(j->q));
+        oct_u8(j->mask)[at] = passes(v, octq_rne(v) + (float)octi_zero_point(j->q), gate_of(j->q, j->act, 6.0f / octi_scale(j->q)));
+}
+
+/* One run of elements that stand side by side in a, b and y. */
+static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b, int64_t at, int64_t n) {
+    const float s = octi_scale(j->q), ma = octq_ratio(octi_scale(j->a), s), mb = octq_ratio(octi_scale(j->b), s);
+    const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b), z = octi_zero_point(j->q);
+    const gate g = gate_of(j->q, j->act, 6.0f / s);
+    int32_t lo, hi;
+    octi_act_clamp(j->q, j->act, &lo, &hi);
+    uint8_t *restrict codes = oct_u8(j->c->out_codes) + at, *restrict mask = j->mask ? oct_u8(j->mask) + at : NULL;
+    float *restrict y = oct_f32(j->c->out) + at;
+    for (int64_t i = 0; i < n; i++) {
+        int32_t code = octq_add(a[i], za, ma, b[i], zb, mb, z, lo, hi);
+        codes[i] = (uint8_t)code;
+        y[i] = octq_dequantize(code, s, z);
+    }
+    for (int64_t i = 0; mask && i < n; i++) {
+        float v = (float)((int32_t)a[i] - za) * ma + (float)((int32_t)b[i] - zb) * mb;
+        mask[i] = passes(v, octq_rne(v) + (float)z, g);
+    }
 }
 
 static void add_task(void *arg, int64_t n) {
     const own_job *j = arg;
     const octi_call *c = j->c;
     int64_t chans = c->out->shape.dim[c->out->shape.rank - 1], each = oct_tensor_count(c->out) / c->out->shape.dim[0];
-    int32_t lo, hi, za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
-    octi_act_clamp(j->q, j->act, &lo, &hi);
-    float ma = octq_ratio(octi_scale(j->a), octi_scale(j->q)), mb = octq_ratio(octi_scale(j->b), octi_scale(j->q));
     bool ba = !oct_shape_equal(&c->in[0]->shape, &c->out->shape), bb = !oct_shape_equal(&c->in[1]->shape, &c->out->shape);
-    for (int64_t i = 0; i < each; i++) {
-        int32_t a = oct_u8(c->in_codes[0])[ba ? n * chans + i % chans : n * each + i];
-        int32_t b = oct_u8(c->in_codes[1])[bb ? n * chans + i % chans : n * each + i];
-        float v = (float)(a - za) * ma + (float)(b - zb) * mb;
-        put(j, n * each + i, octq_add(a, za, ma, b, zb, mb, octi_zero_point(j->q), lo, hi), v);
-    }
+    const uint8_t *a = oct_u8(c->in_codes[0]), *b = oct_u8(c->in_codes[1]);
+    int64_t run = ba || bb ? chans : each; /* a broadcast side begins again at every pixel */
+    for (int64_t at = n * each; at < (n + 1) * each; at += run)
+        add_run(j, ba ? a + n * chans : a + at, bb ? b + n * chans : b + at, at, run);
 }
 
 /* Window of output row or column i. */

@@ -48,8 +48,8 @@ oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node
 /** Range of the real values behind bias and activation. */
 void octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *min, float *max);
 /** Bias and requant by the law: codes, values s * (q - z) in y (the accumulators' memory), and mask where not NULL. */
-void octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q, oct_act act,
-                         oct_tensor *y, oct_tensor *codes, oct_tensor *mask);
+oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
+                               oct_act act, oct_tensor *y, oct_tensor *codes, oct_tensor *mask);
 
 /** A node on its inputs' grid: the float op, and codes where the inputs have them. */
 oct_status octi_share_on_codes(octi_call *c, const oct_quantizer *q, bool codes);

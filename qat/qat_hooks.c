@@ -144,8 +144,7 @@ static oct_status product_on_codes(octi_call *c) {
     }
     if (!octi_quantizer_ready(q)) return octi_not_observed(q);
     OCT_TRY(new_codes(c, c->wants_grad));
-    octi_requant_tensor(c->ctx, &acc, &qn->w, octi_scale(x), q, act, c->out, c->out_codes, c->saved[SAVED_MASK]);
-    return OCT_OK;
+    return octi_requant_tensor(c->ctx, &acc, &qn->w, octi_scale(x), q, act, c->out, c->out_codes, c->saved[SAVED_MASK]);
 }
 
 static bool has_codes(const octi_call *c) {
