@@ -9,7 +9,7 @@
 #include "src/qround.h"
 #include "src/threads.h"
 
-enum { CHUNKS = 64 };
+enum { CHUNKS = 64, BLOCK = 64 };
 
 oct_status octi_not_observed(const oct_quantizer *q) {
     return octi_fail(OCT_EQPARAMS, q->name, "no range was observed", "a calibrated or trained value", "none",
@@ -207,23 +207,29 @@ static void requant_task(void *arg, int64_t i) {
     int32_t lo, hi;
     octi_act_clamp(j->q, j->act, &lo, &hi);
     const gate g = gate_of(j->q, j->act, 6.0f / s);
-    const float *restrict m = j->m;
-    const int32_t *restrict bias = j->w->bias_code;
-    for (int64_t p = j->acc->pixels * i / CHUNKS, to = j->acc->pixels * (i + 1) / CHUNKS; p < to; p++) {
-        float *y = j->y + p * o; /* the accumulators' memory */
-        const int32_t *whole = (const int32_t *)j->acc->data + p * o;
-        uint8_t *restrict codes = j->codes + p * o, *restrict mask = j->mask ? j->mask + p * o : NULL;
-        for (int32_t k = 0; k < o; k++) {
-            int32_t sum = (is_float ? (int32_t)y[k] : whole[k]) + bias[k];
-            if (mask) {
-                float v = (float)sum * m[k];
+    for (int64_t p = j->acc->pixels * i / CHUNKS, to = j->acc->pixels * (i + 1) / CHUNKS; p < to; p++)
+        for (int32_t k0 = 0; k0 < o; k0 += BLOCK) { /* blocks of channels, so that each loop below vectorizes */
+            const int32_t n = o - k0 < BLOCK ? o - k0 : BLOCK;
+            const int64_t at = p * o + k0;
+            const float *restrict m = j->m + k0;
+            const int32_t *restrict bias = j->w->bias_code + k0;
+            uint8_t *restrict codes = j->codes + at;
+            float *restrict y = j->y + at; /* the accumulators' memory */
+            int32_t sum[BLOCK], code[BLOCK];
+            if (is_float)
+                for (int32_t k = 0; k < n; k++) sum[k] = (int32_t)y[k] + bias[k];
+            else
+                for (int32_t k = 0; k < n; k++) sum[k] = ((const int32_t *)j->acc->data)[at + k] + bias[k];
+            for (int32_t k = 0; k < n; k++) code[k] = octq_requant(sum[k], m[k], z, lo, hi);
+            for (int32_t k = 0; k < n; k++) y[k] = octq_dequantize(code[k], s, z);
+            for (int32_t k = 0; k < n; k++) codes[k] = (uint8_t)code[k];
+            if (!j->mask) continue;
+            uint8_t *restrict mask = j->mask + at;
+            for (int32_t k = 0; k < n; k++) {
+                float v = (float)sum[k] * m[k];
                 mask[k] = passes(v, octq_rne(v) + (float)z, g);
             }
-            int32_t code = octq_requant(sum, m[k], z, lo, hi);
-            codes[k] = (uint8_t)code;
-            y[k] = octq_dequantize(code, s, z);
         }
-    }
 }
 
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
