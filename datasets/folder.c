@@ -262,6 +262,11 @@ static oct_status open_folder(oct_data *d, const char *root, const oct_data_opts
     if (s == OCT_OK && part != train) s = list(d, part, true, &own);
     const names *dirs = part == train ? &all : &own;
     for (size_t i = 0; s == OCT_OK && i < dirs->count; i++) s = add_class(d, part, dirs->name[i]);
+    /* Files stand class by class: a limit takes them evenly, so that every class stays in. */
+    if (opts && opts->limit > 0 && (size_t)opts->limit < f->count) {
+        for (size_t i = 0; i < (size_t)opts->limit; i++) f->files[i] = f->files[i * f->count / (size_t)opts->limit];
+        f->count = (size_t)opts->limit;
+    }
     d->count = (int64_t)f->count;
     if (s == OCT_OK && !f->count) s = octi_fail(OCT_EFORMAT, part, "no images here", "CLASS/*.jpg, .jpeg, .png or .bmp", NULL, NULL);
     if (s == OCT_OK) s = describe(d, train, &all, opts);
