@@ -85,6 +85,44 @@ START_TEST(sums_beyond_fp32_are_exact) {
 }
 END_TEST
 
+/* Layers without an int8 form between layers that have one: borders in the middle of the net. */
+typedef struct mixed {
+    oct_module *fc1, *bn, *fc2, *fc3;
+} mixed;
+
+static oct_var *mixed_forward(void *self, oct_tape *t, oct_var *x) {
+    mixed *n = self;
+    (void)t;
+    x = oct_relu(oct_apply(n->bn, oct_apply(n->fc1, oct_flatten(x)))); /* batch norm of vectors, and the relu behind it */
+    x = oct_softmax(oct_apply(n->fc2, x));
+    return oct_log_softmax(oct_apply(n->fc3, x));
+}
+
+START_TEST(float_layers_between_codes) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    mixed n;
+    oct_module *m = oct_module_new(ctx, mixed_forward, &n);
+    n.fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = 48, .out = 70}));
+    n.bn = oct_module_add(m, "bn", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 70}));
+    n.fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 70, .out = 9}));
+    n.fc3 = oct_module_add(m, "fc3", oct_linear_new(ctx, &(oct_linear_opts){.in = 9, .out = 5}));
+    oct_shape image = OCT_SHAPE(4, 4, 3);
+    oct_net *q = oct_prepare(oct_capture(m, image), NULL);
+    oct_tape *t = oct_tape_new(ctx);
+    ck_ok(calibrate(q, t, image, 1));
+    ck_ok(train(q, t, image, 6));
+    oct_convert_report report;
+    oct_net *i8 = oct_convert(q, &report);
+    ck_not_null(i8);
+    ck_assert_int_eq(report.layers_float, 4); /* bn, relu, softmax, log_softmax */
+    oct_mismatch mm = {0};
+    ck_ok(oct_compare(q, i8, random_images(ctx, 64, image, 9), &mm));
+    ck_assert_msg(mm.mismatched == 0, "%s", mm.node);
+    ck_assert_int_ge(mm.codes, 64 * (48 + 70 + 9 + 5));
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(the_comparison_can_fail) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_shape image;
@@ -115,4 +153,4 @@ START_TEST(the_comparison_can_fail) {
 }
 END_TEST
 
-OCT_TEST_MAIN("exact", the_comparison_can_fail, random_graphs_have_no_mismatch, sums_beyond_fp32_are_exact)
+OCT_TEST_MAIN("exact", the_comparison_can_fail, float_layers_between_codes, random_graphs_have_no_mismatch, sums_beyond_fp32_are_exact)
