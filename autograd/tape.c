@@ -235,7 +235,8 @@ oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var 
     const oct_value **v = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *v);
     if (!v) return octi_tape_failed(t);
     const char *base = name ? name : *t->scope ? octi_fmt("%s.%s", t->scope, oct_op_name(kind)) : oct_op_name(kind);
-    const char *path = free_name(t, base);
+    const char *path = octi_arena_strdup(t->arena, free_name(t, base)); /* shape rules use the rotating buffers too */
+    if (!path) return octi_tape_failed(t);
     for (int k = 0; k < nin; k++) {
         if (!in[k]) continue;
         if (in[k]->tape != t) {
