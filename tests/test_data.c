@@ -341,6 +341,13 @@ START_TEST(folders) {
         ck_assert(l == 1 && px[71] == 50);
     }
     oct_data_free(d);
+    d = oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = dir, .limit = 2});
+    ck_assert_int_eq(oct_data_count(d), 2);
+    for (int i = 0; i < 2; i++) { /* a limit keeps every class in */
+        ck_ok(oct_data_get(d, i, px, &l));
+        ck_assert_int_eq(l, i);
+    }
+    oct_data_free(d);
     d = open_set("folder:f", OCT_SPLIT_TEST);
     ck_assert_int_eq(oct_data_count(d), 1);
     ck_assert_int_eq(oct_data_input(d)->width, 6); /* the training part's size */
