@@ -253,8 +253,8 @@ START_TEST(functions) {
         broken = -1;
         ck_ok(oct_loader_next(loader, &b, &done));
         ck_assert(b.step == 1 && oct_f32(b.x)[3] == 0.7f);
+        oct_loader_free(loader); /* its thread may still be reading `broken` */
         broken = 7;
-        oct_loader_free(loader);
     }
     oct_data_free(d);
     d = oct_data_from_source(ctx, &(oct_data_source){100, OCT_U8, count_up, &broken}, &in, 3);
