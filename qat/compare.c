@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * Simulation against plan: the same codes at every node, or the first place where they differ. */
+#include "qat/compare.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "qat/infer/infer.h"
 #include "qat/prepared.h"
-#include "qat/qat.h"
 #include "src/mem.h"
 
 static void compare_codes(const char *node, const oct_tensor *want, const oct_tensor *got, oct_mismatch *m) {
@@ -24,16 +25,48 @@ static void compare_codes(const char *node, const oct_tensor *want, const oct_te
     }
 }
 
-static oct_status compare(oct_sim *sim, const oct_net *prepared, oct_session *session, const oct_tensor *x, float *y, oct_mismatch *m) {
-    if (!oct_sim_run(sim, x)) return oct_last_error()->code;
-    OCT_TRY(oct_session_run(session, oct_f32(x), x->shape.dim[0], y));
-    const oct_graph *g = prepared->graph;
+struct octi_comparison {
+    oct_net *prepared;
+    oct_plan *plan;
+    oct_session *session;
+    oct_sim *sim;
+    oct_tensor *y;
+};
+
+octi_comparison *octi_comparison_new(oct_net *prepared, const oct_net *int8, int64_t batch) {
+    octi_comparison *c = octi_alloc(prepared->ctx, sizeof *c);
+    if (!c) return NULL;
+    c->prepared = prepared;
+    c->plan = oct_plan_new(int8, &(oct_plan_opts){.unfused = true});
+    c->session = oct_session_new(c->plan, batch, NULL);
+    c->sim = oct_sim_new(prepared);
+    oct_shape out = c->plan ? oct_plan_output_shape(c->plan) : (oct_shape){0};
+    out.dim[0] = batch;
+    c->y = c->plan ? oct_tensor_new(prepared->ctx, OCT_F32, out) : NULL;
+    if (c->session && c->sim && c->y) return c;
+    octi_comparison_free(c);
+    return NULL;
+}
+
+void octi_comparison_free(octi_comparison *c) {
+    if (!c) return;
+    oct_tensor_unref(c->y);
+    oct_sim_free(c->sim);
+    oct_session_free(c->session);
+    oct_plan_free(c->plan);
+    octi_free(c->prepared->ctx, c);
+}
+
+oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mismatch *m) {
+    if (!oct_sim_run(c->sim, x)) return oct_last_error()->code;
+    OCT_TRY(oct_session_run(c->session, oct_f32(x), x->shape.dim[0], oct_f32(c->y)));
+    const oct_graph *g = c->prepared->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         if (!octi_is_int8(g, n)) continue;
-        const oct_tensor *want = oct_sim_value(sim, n->name);
+        const oct_tensor *want = oct_sim_value(c->sim, n->name);
         oct_tensor got;
-        OCT_TRY(oct_session_value(session, n->name, &got));
+        OCT_TRY(oct_session_value(c->session, n->name, &got));
         if (!want || want->dtype != OCT_U8 || got.dtype != OCT_U8 || oct_tensor_count(want) != oct_tensor_count(&got))
             return octi_fail(OCT_EINTERNAL, n->name, "no codes to compare", NULL, NULL, NULL);
         compare_codes(n->name, want, &got, m);
@@ -43,16 +76,8 @@ static oct_status compare(oct_sim *sim, const oct_net *prepared, oct_session *se
 
 oct_status oct_compare(oct_net *prepared, const oct_net *int8, const oct_tensor *x, oct_mismatch *m) {
     if (!prepared || !int8 || !x) return octi_fail(OCT_EUSAGE, "oct_compare", "argument is NULL", NULL, NULL, NULL);
-    oct_plan *plan = oct_plan_new(int8, &(oct_plan_opts){.unfused = true});
-    oct_session *session = oct_session_new(plan, x->shape.dim[0], NULL);
-    oct_sim *sim = oct_sim_new(prepared);
-    oct_shape out = plan ? oct_plan_output_shape(plan) : (oct_shape){0};
-    out.dim[0] = x->shape.dim[0];
-    oct_tensor *y = plan ? oct_tensor_new(prepared->ctx, OCT_F32, out) : NULL;
-    oct_status s = session && sim && y ? compare(sim, prepared, session, x, oct_f32(y), m) : oct_last_error()->code;
-    oct_tensor_unref(y);
-    oct_sim_free(sim);
-    oct_session_free(session);
-    oct_plan_free(plan);
+    octi_comparison *c = octi_comparison_new(prepared, int8, x->shape.dim[0]);
+    oct_status s = c ? octi_comparison_run(c, x, m) : oct_last_error()->code;
+    octi_comparison_free(c);
     return s;
 }

@@ -88,12 +88,3 @@ void octi_arena_reset(octi_arena *a) {
     a->current = a->first;
     if (a->current) a->current->used = 0;
 }
-
-size_t octi_arena_used(const octi_arena *a) {
-    size_t n = 0;
-    for (const arena_block *b = a->first; b; b = b->next) {
-        n += b->used;
-        if (b == a->current) break;
-    }
-    return n;
-}

@@ -24,6 +24,5 @@ octi_arena_mark octi_arena_save(const octi_arena *a);
 void octi_arena_rewind(octi_arena *a, octi_arena_mark m);
 /** Everything is gone; the blocks stay. */
 void octi_arena_reset(octi_arena *a);
-size_t octi_arena_used(const octi_arena *a);
 
 #endif

@@ -68,8 +68,6 @@ OCT_API OCT_NODISCARD oct_status oct_net_set_classes(oct_net *net, const oct_cla
 /* ---- for the library's own files ---- */
 
 oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
-/** A deep copy: its tensors are its own. */
-oct_net *octi_net_clone(const oct_net *net);
 /** Register a tensor under a name (copied, one reference taken). OCT_EINTERNAL where the name is taken. */
 oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role, oct_tensor *tensor);
 /** Register copies of all tensors of `from`. */

@@ -177,3 +177,14 @@ void cli_catch_signals(void) {
 }
 
 int cli_signal(void) { return caught; }
+
+bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code) {
+    bool ok = c->data.set;
+    *code = ok ? 2 : cli_need("--data", "a data set such as synth-digits");
+    oct_split split = ok ? cli_split(c, OCT_SPLIT_TEST, &ok) : OCT_SPLIT_TEST;
+    if (!ok) return false;
+    *net = cli_load(c, c->operands[0]);
+    *data = *net ? cli_data(c, split, *net) : NULL;
+    if (!*data) *code = cli_failed();
+    return *data != NULL;
+}

@@ -79,6 +79,8 @@ oct_data *cli_data(cli *c, oct_split split, const oct_net *like);
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok);
 /** A run of the given stage; message and exit code otherwise. */
 oct_net *cli_load(cli *c, const char *path);
+/** The first operand's model and the data of --data that fits it: false behind a message, *code is the exit code. */
+bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code);
 /** A missing option that the command needs. */
 int cli_need(const char *option, const char *why);
 double cli_seconds(void);

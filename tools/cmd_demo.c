@@ -32,20 +32,6 @@ static double us_of(oct_net *net) {
     return x ? best : -1;
 }
 
-static oct_status compare_all(oct_net *prepared, oct_net *int8, oct_data *data, oct_mismatch *m) {
-    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = 64, .input = &prepared->input});
-    oct_status s = l ? oct_loader_start(l, 0, 0) : oct_last_error()->code;
-    while (s == OCT_OK && m->codes < 50000000) {
-        oct_batch b;
-        bool done = false;
-        s = oct_loader_next(l, &b, &done);
-        if (s != OCT_OK || done) break;
-        s = oct_compare(prepared, int8, b.x, m);
-    }
-    oct_loader_free(l);
-    return s;
-}
-
 static int64_t float_bytes(const oct_net *net) {
     int64_t n = 0;
     for (int32_t i = 0; i < net->tensor_count; i++) n += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
@@ -88,7 +74,7 @@ int cmd_demo(cli *c) {
     oct_net *int8 = oct_convert(ptq, &r);
     double int8_accuracy = int8 ? accuracy_of(int8, test) : -1;
     oct_mismatch m = {.codes = 0};
-    if (qat_accuracy < 0 || int8_accuracy < 0 || compare_all(ptq, int8, test, &m) != OCT_OK) return cli_failed();
+    if (qat_accuracy < 0 || int8_accuracy < 0 || oct_compare_data(ptq, int8, test, 4000, &m) != OCT_OK) return cli_failed();
     if (dir) {
         snprintf(path, sizeof path, "%s/model.oct8", dir);
         if (oct_run_save_probe(ptq, dir, train, 64) != OCT_OK || oct_int8_save(int8, path) != OCT_OK) return cli_failed();

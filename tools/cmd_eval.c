@@ -25,13 +25,10 @@ static void eval_json(const oct_eval *r) {
 }
 
 int cmd_eval(cli *c) {
-    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
-    bool ok;
-    oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
-    if (!ok) return 2;
-    oct_net *net = cli_load(c, c->operands[0]);
-    oct_data *data = net ? cli_data(c, split, net) : NULL;
-    if (!data) return cli_failed();
+    oct_net *net;
+    oct_data *data;
+    int code;
+    if (!cli_model_and_data(c, &net, &data, &code)) return code;
     if (c->dry_run.set) return 0;
     oct_eval r;
     if (oct_evaluate(net, data, &(oct_eval_opts){.batch = c->batch.i}, &r) != OCT_OK) return cli_failed();

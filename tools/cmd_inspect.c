@@ -143,13 +143,10 @@ int cmd_inspect(cli *c) {
 /* ---- layers ---- */
 
 int cmd_layers(cli *c) {
-    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
-    bool ok;
-    oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
-    if (!ok) return 2;
-    oct_net *net = cli_load(c, c->operands[0]);
-    oct_data *data = net ? cli_data(c, split, net) : NULL;
-    if (!data) return cli_failed();
+    oct_net *net;
+    oct_data *data;
+    int code;
+    if (!cli_model_and_data(c, &net, &data, &code)) return code;
     if (c->dry_run.set) return 0;
     oct_layer *rows;
     int32_t n;

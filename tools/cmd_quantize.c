@@ -37,21 +37,6 @@ int cmd_ptq(cli *c) {
 /* ---- convert ---- */
 
 /* The simulation against the int8 net on n images of data, adding to *m. */
-static oct_status compare_on(oct_net *prepared, const oct_net *int8, oct_data *data, oct_mismatch *m) {
-    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = &prepared->input});
-    if (!l) return oct_last_error()->code;
-    oct_status s = oct_loader_start(l, 0, 0);
-    while (s == OCT_OK) {
-        oct_batch b;
-        bool done = false;
-        s = oct_loader_next(l, &b, &done);
-        if (s != OCT_OK || done) break;
-        s = oct_compare(prepared, int8, b.x, m);
-    }
-    oct_loader_free(l);
-    return s;
-}
-
 static int report_mismatch(const oct_mismatch *m) {
     if (!m->mismatched) return 0;
     fprintf(stderr, "octet: %s: codes differ at element %lld: expected %d, got %d (%lld of %lld codes differ)\n", m->node, (long long)m->element,
@@ -83,7 +68,7 @@ int cmd_convert(cli *c) {
     if (probe && oct_compare(net, int8, probe, &m) != OCT_OK) return cli_failed();
     if (c->data.set) {
         oct_data *d = cli_data(c, split, net);
-        if (!d || compare_on(net, int8, d, &m) != OCT_OK) return cli_failed();
+        if (!d || oct_compare_data(net, int8, d, 0, &m) != OCT_OK) return cli_failed();
     }
     if (!m.codes) cli_note(c, "octet: no probe in the run and no --data: nothing was compared");
     oct_placement *rows;
@@ -172,8 +157,8 @@ int cmd_verify(cli *c) {
     oct_mismatch m = {.codes = 0};
     int common = 1;
     oct_status s;
-    if (a->stage == OCT_STAGE_PREPARED && b->stage == OCT_STAGE_INT8) s = compare_on(a, b, data, &m);
-    else if (a->stage == OCT_STAGE_INT8 && b->stage == OCT_STAGE_PREPARED) s = compare_on(b, a, data, &m);
+    if (a->stage == OCT_STAGE_PREPARED && b->stage == OCT_STAGE_INT8) s = oct_compare_data(a, b, data, 0, &m);
+    else if (a->stage == OCT_STAGE_INT8 && b->stage == OCT_STAGE_PREPARED) s = oct_compare_data(b, a, data, 0, &m);
     else s = compare_any(a, b, data, &m, &common);
     if (s != OCT_OK) return cli_failed();
     if (!common || !m.codes) return cli_usage(c->operands[1], "models have no value in common", "layers of the same names and kinds of values", NULL, NULL) + 1;

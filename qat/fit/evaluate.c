@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "qat/fit/fit.h"
+#include "qat/compare.h"
 #include "src/mem.h"
 
 static double seconds(void) {
@@ -115,5 +116,24 @@ oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
     oct_status s = loader ? calibrate(tape, loader, net, n) : oct_last_error()->code;
     oct_loader_free(loader);
     oct_tape_free(tape);
+    return s;
+}
+
+oct_status oct_compare_data(oct_net *prepared, const oct_net *int8, oct_data *data, int64_t limit, oct_mismatch *m) {
+    if (!prepared || !int8 || !data || !m) return octi_fail(OCT_EUSAGE, "oct_compare_data", "an argument is NULL", NULL, NULL, NULL);
+    enum { BATCH = 32 };
+    octi_comparison *c = octi_comparison_new(prepared, int8, BATCH);
+    oct_loader *l = c ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .input = prepared->class_count ? &prepared->input : NULL}) : NULL;
+    oct_status s = l ? oct_loader_start(l, 0, 0) : oct_last_error()->code;
+    for (int64_t seen = 0; s == OCT_OK && (limit <= 0 || seen < limit);) {
+        oct_batch b;
+        bool done = false;
+        s = oct_loader_next(l, &b, &done);
+        if (s != OCT_OK || done) break;
+        s = octi_comparison_run(c, b.x, m);
+        seen += b.x->shape.dim[0];
+    }
+    oct_loader_free(l);
+    octi_comparison_free(c);
     return s;
 }
