@@ -145,6 +145,7 @@ oct_net *oct_capture(oct_module *m, oct_shape image) {
 }
 
 static bool trained(const oct_net *net, const oct_named_tensor *t) {
+    if (t->role == OCT_ROLE_STEP) return true;
     if (t->role != OCT_ROLE_PARAM) return false;
     int32_t v = oct_graph_find_value(net->graph, t->name);
     return v < 0 || !net->graph->values[v].frozen;

@@ -16,25 +16,44 @@ oct_status octi_not_observed(const oct_quantizer *q) {
                      "calibrate or train before evaluating or converting");
 }
 
-/* Does the gradient pass? The code before the clamp lies in range, and the fused activation was open: v in (0, top). Bounds
- * are hoisted and the test has no branch, so the loops around it vectorize. */
+/* How a rounding looks to the gradient, in units of the scale (u = x / s). The value passes where the fused activation was
+ * open, u in (floor, top), and the range did not clip: by the rounded code, or (strict) by u itself, strictly. Bounds are
+ * hoisted and nothing branches, so the loops around it vectorize. */
 typedef struct gate {
-    float qmin, qmax, floor, top;
+    float below, above; /* qmin - z, qmax - z */
+    float lo, hi;       /* the range holds what is judged */
+    float floor, top;
+    bool strict;
 } gate;
 
-static gate gate_of(const oct_quantizer *q, oct_act act, float six) {
-    return (gate){(float)q->spec.qmin, (float)q->spec.qmax, act == OCT_ACT_NONE ? -INFINITY : 0.0f, act == OCT_ACT_RELU6 ? six : INFINITY};
+static gate gate_of(const oct_quantizer *q, oct_act act) {
+    gate g = {.below = (float)(q->spec.qmin - octi_zero_point(q)), .above = (float)(q->spec.qmax - octi_zero_point(q)), .strict = q->strict};
+    g.lo = q->strict ? nextafterf(g.below, INFINITY) : g.below;
+    g.hi = q->strict ? nextafterf(g.above, -INFINITY) : g.above;
+    g.floor = act == OCT_ACT_NONE ? -INFINITY : 0.0f;
+    g.top = act == OCT_ACT_RELU6 ? 6.0f / octi_scale(q) : INFINITY;
+    return g;
 }
 
-static inline uint8_t passes(float v, float rounded, gate g) {
-    return (uint8_t)((rounded >= g.qmin) & (rounded <= g.qmax) & (v > g.floor) & (v < g.top));
+static inline uint8_t mask_of(float u, float rounded, gate g) {
+    float judged = g.strict ? u : rounded;
+    int inside = (judged >= g.lo) & (judged <= g.hi);
+    return (uint8_t)((inside & (u > g.floor) & (u < g.top)) | ((inside ^ 1) << 1));
+}
+
+static inline float term_of(float u, gate g) {
+    u = u > g.floor ? u : g.floor;
+    u = u < g.top ? u : g.top;
+    float r = octq_rne(u), judged = g.strict ? u : r;
+    return judged < g.lo ? g.below : judged > g.hi ? g.above : r - u;
 }
 
 /* ---- floats to codes ---- */
 
 typedef struct quantize_job {
     float *x;
-    uint8_t *codes, *mask;
+    uint8_t *codes;
+    octi_straight to;
     const oct_quantizer *q;
     oct_act act;
     int64_t n;
@@ -45,9 +64,10 @@ static void quantize_task(void *arg, int64_t i) {
     const float s = octi_scale(j->q);
     const int32_t z = octi_zero_point(j->q), lo = j->q->spec.qmin, hi = j->q->spec.qmax;
     const int64_t from = j->n * i / CHUNKS, n = j->n * (i + 1) / CHUNKS - from;
-    const gate g = gate_of(j->q, j->act, 6.0f);
-    float *restrict x = j->x + from;
-    uint8_t *restrict codes = j->codes + from, *restrict mask = j->mask ? j->mask + from : NULL;
+    const gate g = gate_of(j->q, j->act);
+    float *restrict x = j->x + from, *restrict term = j->to.term ? oct_f32(j->to.term) + from : NULL;
+    uint8_t *restrict codes = j->codes + from, *restrict mask = j->to.mask ? oct_u8(j->to.mask) + from : NULL;
+    for (int64_t k = 0; term && k < n; k++) term[k] = term_of(x[k] / s, g);
     if (!mask)
         for (int64_t k = 0; k < n; k++) {
             int32_t code = octq_quantize(x[k], s, z, lo, hi);
@@ -56,16 +76,16 @@ static void quantize_task(void *arg, int64_t i) {
         }
     else
         for (int64_t k = 0; k < n; k++) { /* law 1 in its two steps: the mask looks between them */
-            float rounded = octq_rne(x[k] / s) + (float)z;
-            int32_t code = octq_clamp(rounded, lo, hi, z);
-            mask[k] = passes(x[k], rounded, g);
+            float u = x[k] / s, rounded = octq_rne(u);
+            int32_t code = octq_clamp(rounded + (float)z, lo, hi, z);
+            mask[k] = mask_of(u, rounded, g);
             codes[k] = (uint8_t)code;
             x[k] = octq_dequantize(code, s, z);
         }
 }
 
-void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, oct_tensor *mask) {
-    quantize_job j = {oct_f32(x), oct_u8(codes), mask ? oct_u8(mask) : NULL, q, act, oct_tensor_count(x)};
+void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, octi_straight to) {
+    quantize_job j = {oct_f32(x), oct_u8(codes), to, q, act, oct_tensor_count(x)};
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, quantize_task, &j);
 }
 
@@ -161,7 +181,8 @@ typedef struct requant_job {
     const oct_quantizer *q;
     oct_act act;
     float *y;
-    uint8_t *codes, *mask;
+    uint8_t *codes;
+    octi_straight to;
     float *m; /* [O] */
     float lo[CHUNKS], hi[CHUNKS];
 } requant_job;
@@ -206,7 +227,7 @@ static void requant_task(void *arg, int64_t i) {
     const bool is_float = j->acc->is_float;
     int32_t lo, hi;
     octi_act_clamp(j->q, j->act, &lo, &hi);
-    const gate g = gate_of(j->q, j->act, 6.0f / s);
+    const gate g = gate_of(j->q, j->act);
     for (int64_t p = j->acc->pixels * i / CHUNKS, to = j->acc->pixels * (i + 1) / CHUNKS; p < to; p++)
         for (int32_t k0 = 0; k0 < o; k0 += BLOCK) { /* blocks of channels, so that each loop below vectorizes */
             const int32_t n = o - k0 < BLOCK ? o - k0 : BLOCK;
@@ -223,18 +244,21 @@ static void requant_task(void *arg, int64_t i) {
             for (int32_t k = 0; k < n; k++) code[k] = octq_requant(sum[k], m[k], z, lo, hi);
             for (int32_t k = 0; k < n; k++) y[k] = octq_dequantize(code[k], s, z);
             for (int32_t k = 0; k < n; k++) codes[k] = (uint8_t)code[k];
-            if (!j->mask) continue;
-            uint8_t *restrict mask = j->mask + at;
+            if (!j->to.mask) continue;
+            uint8_t *restrict mask = oct_u8(j->to.mask) + at;
             for (int32_t k = 0; k < n; k++) {
-                float v = (float)sum[k] * m[k];
-                mask[k] = passes(v, octq_rne(v) + (float)z, g);
+                float u = (float)sum[k] * m[k];
+                mask[k] = mask_of(u, octq_rne(u), g);
             }
+            if (!j->to.term) continue;
+            float *restrict term = oct_f32(j->to.term) + at;
+            for (int32_t k = 0; k < n; k++) term[k] = term_of((float)sum[k] * m[k], g);
         }
 }
 
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
-                               oct_act act, oct_tensor *y, oct_tensor *codes, oct_tensor *mask) {
-    requant_job j = {.acc = acc, .w = w, .q = q, .act = act, .y = oct_f32(y), .codes = oct_u8(codes), .mask = mask ? oct_u8(mask) : NULL};
+                               oct_act act, oct_tensor *y, oct_tensor *codes, octi_straight to) {
+    requant_job j = {.acc = acc, .w = w, .q = q, .act = act, .y = oct_f32(y), .codes = oct_u8(codes), .to = to};
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
@@ -292,34 +316,37 @@ typedef struct own_job {
     const octi_call *c;
     const oct_quantizer *q, *a, *b;
     oct_act act;
-    oct_tensor *mask;
+    octi_straight to;
 } own_job;
 
-static void put(const own_job *j, int64_t at, int32_t code, float v) {
+static void put(const own_job *j, int64_t at, int32_t code, float u) {
     oct_u8(j->c->out_codes)[at] = (uint8_t)code;
     oct_f32(j->c->out)[at] = octq_dequantize(code, octi_scale(j->q), octi_zero_point(j->q));
-    if (j->mask)
-        oct_u8(j->mask)[at] = passes(v, octq_rne(v) + (float)octi_zero_point(j->q), gate_of(j->q, j->act, 6.0f / octi_scale(j->q)));
+    if (!j->to.mask) return;
+    gate g = gate_of(j->q, j->act);
+    oct_u8(j->to.mask)[at] = mask_of(u, octq_rne(u), g);
+    if (j->to.term) oct_f32(j->to.term)[at] = term_of(u, g);
 }
 
 /* One run of elements that stand side by side in a, b and y. */
 static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b, int64_t at, int64_t n) {
     const float s = octi_scale(j->q), ma = octq_ratio(octi_scale(j->a), s), mb = octq_ratio(octi_scale(j->b), s);
     const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b), z = octi_zero_point(j->q);
-    const gate g = gate_of(j->q, j->act, 6.0f / s);
+    const gate g = gate_of(j->q, j->act);
     int32_t lo, hi;
     octi_act_clamp(j->q, j->act, &lo, &hi);
-    uint8_t *restrict codes = oct_u8(j->c->out_codes) + at, *restrict mask = j->mask ? oct_u8(j->mask) + at : NULL;
-    float *restrict y = oct_f32(j->c->out) + at;
+    uint8_t *restrict codes = oct_u8(j->c->out_codes) + at, *restrict mask = j->to.mask ? oct_u8(j->to.mask) + at : NULL;
+    float *restrict y = oct_f32(j->c->out) + at, *restrict term = j->to.term ? oct_f32(j->to.term) + at : NULL;
     for (int64_t i = 0; i < n; i++) {
         int32_t code = octq_add(a[i], za, ma, b[i], zb, mb, z, lo, hi);
         codes[i] = (uint8_t)code;
         y[i] = octq_dequantize(code, s, z);
     }
     for (int64_t i = 0; mask && i < n; i++) {
-        float v = (float)((int32_t)a[i] - za) * ma + (float)((int32_t)b[i] - zb) * mb;
-        mask[i] = passes(v, octq_rne(v) + (float)z, g);
+        float u = (float)((int32_t)a[i] - za) * ma + (float)((int32_t)b[i] - zb) * mb;
+        mask[i] = mask_of(u, octq_rne(u), g);
     }
+    for (int64_t i = 0; term && i < n; i++) term[i] = term_of((float)((int32_t)a[i] - za) * ma + (float)((int32_t)b[i] - zb) * mb, g);
 }
 
 static void add_task(void *arg, int64_t n) {
@@ -369,9 +396,9 @@ static void average_task(void *arg, int64_t n) {
         }
 }
 
-oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, oct_tensor *mask) {
+oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to) {
     bool add = c->node->kind == OCT_OP_add;
-    own_job j = {c, q, in_quantizer(c, 0), add ? in_quantizer(c, 1) : NULL, (oct_act)c->node->attr.act[0], mask};
+    own_job j = {c, q, in_quantizer(c, 0), add ? in_quantizer(c, 1) : NULL, (oct_act)c->node->attr.act[0], to};
     octi_parallel_for(octi_ctx_pool(c->ctx), c->out->shape.dim[0], add ? add_task : average_task, &j);
     return OCT_OK;
 }

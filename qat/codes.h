@@ -32,8 +32,15 @@ typedef struct octi_qstep {
 /** OCT_EQPARAMS naming the value: it was never observed. */
 oct_status octi_not_observed(const oct_quantizer *q);
 
-/** x f32 becomes s * (q - z) in place; codes u8; mask u8 (may be NULL): 1 where the gradient passes. */
-void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, oct_tensor *mask);
+/** What the gradient needs to know of a rounding, per element; NULL where it is not wanted. */
+typedef struct octi_straight {
+    oct_tensor *mask; /* u8: OCTI_PASSES where the gradient of the value passes, OCTI_OUTSIDE where the range clipped */
+    oct_tensor *term; /* f32: d(value) / d(scale): rne(x/s) - x/s inside, qmin - z or qmax - z outside; learned scales alone */
+} octi_straight;
+enum { OCTI_PASSES = 1, OCTI_OUTSIDE = 2 };
+
+/** x f32 becomes s * (q - z) in place; codes u8. */
+void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, octi_straight to);
 
 /** Sums of products: whole numbers, as fp32 where they are exact there, else s32, in y's memory. */
 typedef struct octi_accumulators {
@@ -47,13 +54,13 @@ oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node
                                  const oct_tensor *x_codes, const octi_qweights *w, bool fits24, octi_accumulators *acc, oct_tensor *y);
 /** Range of the real values behind bias and activation. */
 void octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *min, float *max);
-/** Bias and requant by the law: codes, values s * (q - z) in y (the accumulators' memory), and mask where not NULL. */
+/** Bias and requant by the law: codes, and values s * (q - z) in y (the accumulators' memory). */
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
-                               oct_act act, oct_tensor *y, oct_tensor *codes, oct_tensor *mask);
+                               oct_act act, oct_tensor *y, oct_tensor *codes, octi_straight to);
 
 /** A node on its inputs' grid: the float op, and codes where the inputs have them. */
 oct_status octi_share_on_codes(octi_call *c, const oct_quantizer *q, bool codes);
-/** add and averages from codes to codes; fills out, out_codes (allocated) and mask (may be NULL). */
-oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, oct_tensor *mask);
+/** add and averages from codes to codes; fills out, out_codes (allocated) and `to`. */
+oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to);
 
 #endif

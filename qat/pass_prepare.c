@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "qat/learned.h"
 #include "qat/prepared.h"
 #include "qat/qat.h"
 #include "qat/rewrite.h"
@@ -135,7 +136,8 @@ static oct_tensor *registered(oct_net *net, const char *owner, const char *suffi
     return t;
 }
 
-static int32_t add_quantizer(prepare_state *p, const char *owner, const char *name, oct_qspec spec, const char *observer, int64_t n) {
+static int32_t add_quantizer(prepare_state *p, const char *owner, const char *name, oct_qspec spec, const char *observer, bool learnable,
+                             int64_t n) {
     oct_net *net = p->r.to;
     oct_quantizer q = {.name = name, .spec = spec, .observer = observer, .averaging = p->config->ema > 0 ? p->config->ema : 0.01f};
     q.scale = registered(net, owner, "scale", OCT_ROLE_QPARAM, OCT_F32, n);
@@ -144,6 +146,16 @@ static int32_t add_quantizer(prepare_state *p, const char *owner, const char *na
     q.max_val = registered(net, owner, "max_val", OCT_ROLE_OBSERVER, OCT_F32, n);
     q.enabled = registered(net, owner, "enabled", OCT_ROLE_OBSERVER, OCT_U8, 2);
     if (!q.scale || !q.zero_point || !q.min_val || !q.max_val || !q.enabled) return -1;
+    const char *method = p->config->method ? p->config->method : "", *ste = p->config->ste;
+    const bool weight = !strcmp(observer, "weight"), learned = *method && learnable && !(weight && !strcmp(method, "pact"));
+    q.strict = ste ? !strcmp(ste, "strict") : learned;
+    if (learned) {
+        bool alpha = !strcmp(method, "pact"); /* decays, as in the paper */
+        q.method = method;
+        q.step = registered(net, owner, alpha ? "alpha" : "step", alpha ? OCT_ROLE_PARAM : OCT_ROLE_STEP, OCT_F32, n);
+        if (!weight && !strcmp(method, "lsq+")) q.offset = registered(net, owner, "offset", OCT_ROLE_STEP, OCT_F32, n);
+        if (!q.step || (!weight && !strcmp(method, "lsq+") && !q.offset)) return -1;
+    }
     for (int64_t i = 0; i < n; i++) {
         oct_f32(q.scale)[i] = 1.0f;
         oct_f32(q.min_val)[i] = INFINITY;
@@ -159,6 +171,16 @@ typedef struct ends { /* first and last weighted int8 node of the new graph, -1 
 
 static bool has_weights(const prepare_state *p, const oct_node *n) {
     return (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear) && p->parent[n->out] >= 0;
+}
+
+/* No gradient reaches the net's input: its scale is observed, whatever the method. */
+static bool holds_input(prepare_state *p, int32_t class) {
+    const oct_graph *g = p->r.to->graph;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if (n->kind == OCT_OP_quantize && n->in[0] == g->input && root(p, n->out) == class) return true;
+    }
+    return false;
 }
 
 /* With fewer bits, values at the net's borders and in front of the last layer keep 8 (law 2). */
@@ -190,7 +212,7 @@ static oct_status make_quantizers(prepare_state *p) {
             oct_qspec spec = oct_qspec_activation(at8 ? 8 : abits, p->target->reduce_range);
             spec.pow2 = p->target->pow2;
             const char *owner = octi_fmt("%s.activation_post_process", g->values[v].name);
-            g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, p->observer, 1);
+            g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, p->observer, !holds_input(p, c), 1);
             if (g->values[v].quantizer < 0) return oct_last_error()->code;
         } else
             g->values[v].quantizer = g->values[c].quantizer;
@@ -204,7 +226,7 @@ static oct_status make_quantizers(prepare_state *p) {
         oct_qspec spec = oct_qspec_weight(at8 || bn ? 8 : wbits, p->target->per_channel || bn);
         spec.pow2 = p->target->pow2;
         const char *owner = octi_fmt("%s.weight_fake_quant", n->name);
-        int32_t q = add_quantizer(p, owner, w->name, spec, "weight", spec.per_channel ? w->shape.dim[0] : 1);
+        int32_t q = add_quantizer(p, owner, w->name, spec, "weight", !bn, spec.per_channel ? w->shape.dim[0] : 1);
         if (q < 0) return oct_last_error()->code;
         g->values[n->in[OCTI_W]].quantizer = q;
     }
@@ -217,6 +239,9 @@ static oct_status check_config(const oct_qconfig *c) {
     if ((c->wbits && (c->wbits < 2 || c->wbits > 8)) || (c->abits && (c->abits < 2 || c->abits > 8)))
         return octi_fail(OCT_EUSAGE, "qconfig", "bits out of range", "2 to 8", octi_fmt("wbits %d, abits %d", c->wbits, c->abits), NULL);
     if (!(c->ema >= 0 && c->ema <= 1)) return octi_fail(OCT_EUSAGE, "qconfig", "ema out of range", "0 to 1", octi_fmt("%g", c->ema), NULL);
+    if (c->method) OCT_TRY(octi_method_check(c->method));
+    if (c->ste && strcmp(c->ste, "rounded") && strcmp(c->ste, "strict"))
+        return octi_fail(OCT_EUSAGE, "qconfig", "unknown straight-through mask", "rounded or strict", c->ste, NULL);
     if (c->observer && strcmp(c->observer, "ema") && strcmp(c->observer, "minmax"))
         return octi_fail(OCT_EUSAGE, "qconfig", "unknown observer", "ema, minmax", c->observer, NULL);
     return OCT_OK;

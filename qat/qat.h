@@ -18,6 +18,9 @@ typedef struct oct_qconfig {
     int wbits, abits;     /* 0: 8; 2 to 8. First and last weighted layer, input and output stay at 8 */
     bool all_layers;      /* the first and last layer too */
     float ema;            /* share of the new batch; 0: 0.01 */
+    const char *method;   /* how scales move in training; NULL: by the observer. "lsq", "lsq+", "pact": by gradients */
+    const char *ste;      /* straight-through mask; NULL: "rounded" (the code lies in range), learned scales "strict" (the value
+                           * lies strictly inside) */
 } oct_qconfig;
 
 /** What became of each node: printed by oct_net_print, reported by commands. Borrowed strings. */

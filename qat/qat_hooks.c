@@ -7,16 +7,22 @@
 
 #include "autograd/diff.h"
 #include "qat/codes.h"
+#include "qat/learned.h"
 #include "qat/qat.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/threads.h"
 
-enum { SAVED_RAW, SAVED_MEAN, SAVED_INVSTD, SAVED_MASK, SAVED_WEIGHTS };
+enum { SAVED_RAW, SAVED_MEAN, SAVED_INVSTD, SAVED_MASK, SAVED_WEIGHTS, SAVED_TERM };
 
 /* ---- the step's qparams (law 4) ---- */
 
 static oct_status begin_activation(oct_quantizer *q, oct_mode mode) {
+    if (octi_is_learned(q)) {
+        if (mode == OCT_TRAIN && octi_learned_waits(q) && octi_quantizer_ready(q)) octi_learned_start(q, NULL);
+        if (mode != OCT_CALIBRATE) octi_learned_settle(q);
+        return OCT_OK;
+    }
     bool moves = mode == OCT_TRAIN && oct_u8(q->enabled)[0];
     if (!moves || !octi_quantizer_ready(q)) return OCT_OK;
     return oct_qparams_from_range(&q->spec, *oct_f32(q->min_val), *oct_f32(q->max_val), q->name, oct_f32(q->scale), oct_s32(q->zero_point));
@@ -91,7 +97,8 @@ static oct_quantizer *out_quantizer(const octi_call *c) {
 }
 
 static bool observes(const octi_call *c, const oct_quantizer *q) {
-    return c->mode != OCT_EVAL && oct_u8(q->enabled)[0] && strcmp(q->observer, "fixed");
+    bool waits = c->mode == OCT_CALIBRATE || !octi_is_learned(q) || octi_learned_waits(q);
+    return c->mode != OCT_EVAL && oct_u8(q->enabled)[0] && strcmp(q->observer, "fixed") && waits;
 }
 
 static oct_status observe_tensor(octi_call *c, oct_quantizer *q, const oct_tensor *x) {
@@ -103,10 +110,15 @@ static oct_status observe_tensor(octi_call *c, oct_quantizer *q, const oct_tenso
 
 /* ---- a float output becomes codes ---- */
 
-static oct_status new_codes(octi_call *c, bool mask) {
+static octi_straight straight_of(const octi_call *c) { return (octi_straight){c->saved[SAVED_MASK], c->saved[SAVED_TERM]}; }
+
+static oct_status new_codes(octi_call *c, const oct_quantizer *q) {
     c->out_codes = octi_call_tensor(c, OCT_U8, c->out->shape);
     if (!c->out_codes) return oct_last_error()->code;
-    if (mask && !(c->saved[SAVED_MASK] = octi_call_tensor(c, OCT_U8, c->out->shape))) return oct_last_error()->code;
+    if (!c->wants_grad && !octi_is_learned(q)) return OCT_OK;
+    if (c->mode != OCT_TRAIN) return OCT_OK;
+    if (!(c->saved[SAVED_MASK] = octi_call_tensor(c, OCT_U8, c->out->shape))) return oct_last_error()->code;
+    if (octi_is_learned(q) && !(c->saved[SAVED_TERM] = octi_call_tensor(c, OCT_F32, c->out->shape))) return oct_last_error()->code;
     return OCT_OK;
 }
 
@@ -119,8 +131,9 @@ static oct_status quantize_output(octi_call *c, oct_act act) {
     if (observes(c, q) && p->sources > 1 && (p->own_step || !octi_quantizer_ready(q)))
         return OCT_OK; /* the first step of a shared range: its grid is known only when all members were seen */
     if (!octi_quantizer_ready(q)) return octi_not_observed(q);
-    OCT_TRY(new_codes(c, c->wants_grad));
-    octi_quantize_tensor(c->ctx, c->out, q, act, c->out_codes, c->saved[SAVED_MASK]);
+    if (octi_learned_waits(q)) octi_learned_start(q, c->out);
+    OCT_TRY(new_codes(c, q));
+    octi_quantize_tensor(c->ctx, c->out, q, act, c->out_codes, straight_of(c));
     return OCT_OK;
 }
 
@@ -143,8 +156,8 @@ static oct_status product_on_codes(octi_call *c) {
         OCT_TRY(observe(c, q, lo, hi));
     }
     if (!octi_quantizer_ready(q)) return octi_not_observed(q);
-    OCT_TRY(new_codes(c, c->wants_grad));
-    return octi_requant_tensor(c->ctx, &acc, &qn->w, octi_scale(x), q, act, c->out, c->out_codes, c->saved[SAVED_MASK]);
+    OCT_TRY(new_codes(c, q));
+    return octi_requant_tensor(c->ctx, &acc, &qn->w, octi_scale(x), q, act, c->out, c->out_codes, straight_of(c));
 }
 
 static bool has_codes(const octi_call *c) {
@@ -226,8 +239,8 @@ static oct_status own_forward(octi_call *c, bool codes) {
     } else
         OCT_TRY(octi_call_output(c));
     if (!octi_quantizer_ready(q)) return octi_not_observed(q);
-    OCT_TRY(new_codes(c, c->wants_grad));
-    return octi_own_on_codes(c, q, c->saved[SAVED_MASK]);
+    OCT_TRY(new_codes(c, q));
+    return octi_own_on_codes(c, q, straight_of(c));
 }
 
 /* A layer that stays float. In evaluation it runs as the plan runs it: on octet's own kernels, never BLAS (law 12). */
@@ -268,7 +281,7 @@ typedef struct mask_job {
 
 static void mask_task(void *arg, int64_t i) {
     const mask_job *j = arg;
-    for (int64_t k = j->n * i / j->chunks, to = j->n * (i + 1) / j->chunks; k < to; k++) j->d[k] = j->mask[k] ? j->d[k] : 0.0f;
+    for (int64_t k = j->n * i / j->chunks, to = j->n * (i + 1) / j->chunks; k < to; k++) j->d[k] = j->mask[k] & OCTI_PASSES ? j->d[k] : 0.0f;
 }
 
 /* Gradients of gamma and beta behind frozen statistics, from the output: the normalized value is (y - beta) / gamma', gamma'
@@ -315,6 +328,16 @@ static oct_status folded_bn_grad(octi_call *c, int first) {
     return OCT_OK;
 }
 
+/* Learned steps of the weights; dw is the gradient of the folded, quantized weights. */
+static oct_status weight_steps_grad(octi_call *c, oct_tensor *dw) {
+    const oct_graph *g = c->net->graph;
+    oct_quantizer *q = octi_weight_quantizer(g, c->net_node);
+    if (!octi_is_learned(q) || !oct_u8(q->enabled)[1]) return OCT_OK;
+    const oct_quantizer *x = &g->quantizers[g->values[c->net_node->in[OCTI_X]].quantizer];
+    const oct_tensor *w = g->values[c->net_node->in[OCTI_W]].tensor;
+    return octi_learned_weight_grad(c->ctx, q, weights_of(c), oct_f32(w), octi_quantizer_ready(x) ? octi_scale(x) : 0, oct_f32(dw));
+}
+
 /* Weights of a node that ran on codes with frozen statistics: dW = (dy (*) x) * factor, gamma and beta through
  * y = (conv - mean) / std * gamma + beta, with (y - beta) / gamma in place of the normalized value. */
 static oct_status folded_backward(octi_call *c) {
@@ -329,6 +352,7 @@ static oct_status folded_backward(octi_call *c) {
         if (db) OCT_TRY(octi_call_din(c, OCTI_B));
         OCT_TRY(conv ? oct_conv2d_grad_w(c->ctx, &n->attr, c->in[OCTI_X], c->dout, dw, db)
                      : oct_linear_grad_w(c->ctx, c->in[OCTI_X], c->dout, dw, db));
+        OCT_TRY(weight_steps_grad(c, dw));
         for (int32_t o = 0; w->factor && o < w->o; o++) {
             for (int64_t k = 0; k < w->k; k++) oct_f32(dw)[o * w->k + k] *= w->factor[o];
             if (db) oct_f32(db)[o] *= w->factor[o];
@@ -363,11 +387,20 @@ static oct_status without_act(octi_call *c) {
     return s;
 }
 
+static void scale_rows(float *dw, const octi_qweights *w, bool inverse) {
+    for (int32_t o = 0; w->factor && o < w->o; o++)
+        for (int64_t k = o * w->k; k < (o + 1) * w->k; k++) dw[k] = inverse ? dw[k] / w->factor[o] : dw[k] * w->factor[o];
+}
+
 static oct_status backward(octi_call *c) {
     const oct_graph *g = c->net->graph;
     const oct_node *n = c->net_node;
     const octi_diff *diff = octi_diff_of(n->kind);
     if (!octi_is_int8(g, n) || !c->saved[SAVED_MASK]) return diff->backward(c);
+    if (c->saved[SAVED_TERM]) {
+        octi_straight to = straight_of(c);
+        OCT_TRY(octi_learned_grad(c, out_quantizer(c), &to));
+    }
     mask_job j = {oct_f32(c->dout), oct_u8(c->saved[SAVED_MASK]), oct_tensor_count(c->dout), 16};
     octi_parallel_for(octi_ctx_pool(c->ctx), j.chunks, mask_task, &j);
     if (!octi_is_weighted(g, n)) return without_act(c);
@@ -376,7 +409,12 @@ static oct_status backward(octi_call *c) {
     if (c->saved[SAVED_WEIGHTS]) c->in[OCTI_W] = c->saved[SAVED_WEIGHTS];
     oct_status s = without_act(c);
     c->in[OCTI_W] = w;
-    return s;
+    if (s != OCT_OK || n->kind == OCT_OP_batch_norm || !c->din[OCTI_W] || !octi_is_learned(octi_weight_quantizer(g, n))) return s;
+    const octi_qweights *qw = weights_of(c); /* W = fq(w * factor) / factor: through the division, and back */
+    scale_rows(oct_f32(c->din[OCTI_W]), qw, true);
+    OCT_TRY(weight_steps_grad(c, c->din[OCTI_W]));
+    scale_rows(oct_f32(c->din[OCTI_W]), qw, false);
+    return OCT_OK;
 }
 
 const octi_node_hooks octi_qat_hooks = {begin, forward, backward};

@@ -4,12 +4,20 @@
 #include <math.h>
 #include <string.h>
 
+#include "qat/learned.h"
 #include "qat/prepared.h"
 #include "qat/qat.h"
 #include "src/mem.h"
 #include "src/qround.h"
 
 bool octi_quantizer_ready(const oct_quantizer *q) { return *oct_f32(q->min_val) <= *oct_f32(q->max_val); }
+
+void octi_settle(oct_net *net) {
+    for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
+        oct_quantizer *q = &net->graph->quantizers[i];
+        if (octi_is_learned(q) && strcmp(q->observer, "weight")) octi_learned_settle(q);
+    }
+}
 
 void octi_act_clamp(const oct_quantizer *q, oct_act act, int32_t *lo, int32_t *hi) {
     *lo = q->spec.qmin;
@@ -74,6 +82,24 @@ static oct_status fold_channels(const weight_view *v, const oct_node *n, float *
     return OCT_OK;
 }
 
+/* Learned steps in place of the ranges that the weights have: the end of the range is step * qmax. */
+static oct_status learned_amax(oct_quantizer *q, const weight_view *v, const float *factor, octi_arena *arena, float *amax) {
+    const float half = (float)(q->spec.qmax - q->spec.qmin) / 2.0f;
+    const bool waits = octi_learned_waits(q);
+    octi_arena_mark mark = octi_arena_save(arena);
+    float *x = waits ? octi_arena_calloc(arena, (size_t)(v->o * v->k), sizeof *x) : NULL;
+    if (waits && !x) return oct_last_error()->code;
+    for (int64_t i = 0; x && i < v->o * v->k; i++) x[i] = v->w[i] * (factor ? factor[i / v->k] : 1.0f);
+    const bool shared = oct_tensor_count(q->step) == 1;
+    for (int32_t o = 1; shared && o < v->o; o++) amax[0] = fmaxf(amax[0], amax[o]);
+    for (int32_t o = 0; o < v->o; o++) {
+        if (o == 0 || !shared) amax[o] = octi_learned_weight_step(q, o, amax[o], x ? x + o * v->k : NULL, shared ? v->o * v->k : v->k) * half;
+        else amax[o] = amax[0];
+    }
+    octi_arena_rewind(arena, mark);
+    return OCT_OK;
+}
+
 oct_status octi_quantize_weights(oct_net *net, const oct_node *n, float s_x, octi_arena *arena, octi_qweights *out) {
     const oct_graph *g = net->graph;
     weight_view v = view(g, n);
@@ -89,6 +115,7 @@ oct_status octi_quantize_weights(oct_net *net, const oct_node *n, float s_x, oct
     float *amax = octi_arena_calloc(arena, (size_t)v.o, sizeof(float));
     if (!w.codes || !w.scale || (v.bn && !w.factor) || !w.bias || !w.bias_code || !w.sum_abs || !amax) return oct_last_error()->code;
     OCT_TRY(fold_channels(&v, n, w.factor, w.bias, amax));
+    if (octi_is_learned(q)) OCT_TRY(learned_amax(q, &v, w.factor, arena, amax));
     float shared = 0;
     for (int32_t o = 0; o < v.o; o++) {
         w.scale[o] = oct_weight_scale(spec, amax[o], w.bias[o], s_x);

@@ -57,9 +57,9 @@ oct_graph *octi_graph_new(oct_ctx *ctx) {
 void octi_graph_reset(oct_graph *g) {
     for (int32_t i = 0; i < g->value_count; i++) oct_tensor_unref(g->values[i].tensor);
     for (int32_t i = 0; i < g->quantizer_count; i++) {
-        oct_quantizer *q = &g->quantizers[i];
-        oct_tensor *t[] = {q->scale, q->zero_point, q->min_val, q->max_val, q->enabled};
-        for (int k = 0; k < 5; k++) oct_tensor_unref(t[k]);
+        const oct_quantizer *q = &g->quantizers[i];
+#define OCT_QTENSOR(name, dtype) oct_tensor_unref(q->name);
+#include "src/quantizer_tensors.def"
     }
     g->node_count = g->value_count = g->quantizer_count = 0;
     g->input = g->output = -1;
@@ -104,9 +104,10 @@ int32_t octi_graph_add_quantizer(oct_graph *g, const oct_quantizer *q) {
     oct_quantizer c = *q;
     c.name = octi_arena_strdup(g->arena, q->name);
     c.observer = octi_arena_strdup(g->arena, q->observer ? q->observer : "");
-    if (!c.name || !c.observer) return -1;
-    oct_tensor *t[] = {q->scale, q->zero_point, q->min_val, q->max_val, q->enabled};
-    for (int k = 0; k < 5; k++) oct_tensor_ref(t[k]);
+    c.method = octi_arena_strdup(g->arena, q->method ? q->method : "");
+    if (!c.name || !c.observer || !c.method) return -1;
+#define OCT_QTENSOR(name, dtype) oct_tensor_ref(q->name);
+#include "src/quantizer_tensors.def"
     g->quantizers[g->quantizer_count] = c;
     return g->quantizer_count++;
 }

@@ -67,10 +67,10 @@ typedef struct oct_quantizer {
     oct_qspec spec;
     const char *observer;   /* "minmax", "ema", ...; "fixed": never moves; "" in G3 */
     float averaging;        /* "ema": share of the new batch */
-    oct_tensor *scale;      /* f32 [1], or [O] per channel */
-    oct_tensor *zero_point; /* s32, same shape */
-    oct_tensor *min_val, *max_val; /* f32, same shape: +inf, -inf before the first observation */
-    oct_tensor *enabled;           /* u8 [2]: observe, fake-quantize */
+    const char *method;     /* how the scale moves in training: "" by the observer; "lsq", "lsq+", "pact" by gradients */
+    bool strict;            /* straight-through mask: strictly inside the range, by the unrounded value; else by the code */
+#define OCT_QTENSOR(name, dtype) oct_tensor *name;
+#include "quantizer_tensors.def"
 } oct_quantizer;
 
 typedef struct oct_graph {

@@ -32,7 +32,8 @@ typedef enum oct_tensor_role {
     OCT_ROLE_BUFFER,   /* batch-norm statistics */
     OCT_ROLE_QPARAM,   /* scale, zero_point */
     OCT_ROLE_OBSERVER, /* observer statistics and switches */
-    OCT_ROLE_CONST     /* G3 */
+    OCT_ROLE_CONST,    /* G3 */
+    OCT_ROLE_STEP      /* learned step sizes: moved by gradients, without weight decay */
 } oct_tensor_role;
 
 typedef struct oct_named_tensor {

@@ -17,7 +17,7 @@ oct_qspec oct_qspec_weight(int bits, bool per_channel) {
 }
 
 /* Up to a power of two, exactly: frexp gives s = f * 2^e with f in [0.5, 1). */
-static float grid_scale(const oct_qspec *q, float s) {
+float oct_scale_on_grid(const oct_qspec *q, float s) {
     if (!q->pow2) return s;
     int e;
     float f = frexpf(s, &e);
@@ -33,12 +33,12 @@ oct_status oct_qparams_from_range(const oct_qspec *q, float min, float max, cons
     hi = fminf(hi, FLT_MAX);
     if (q->symmetric) {
         float s = fmaxf(-lo, hi) / ((float)(q->qmax - q->qmin) / 2.0f);
-        *scale = grid_scale(q, fmaxf(s, OCT_SCALE_MIN));
+        *scale = oct_scale_on_grid(q, fmaxf(s, OCT_SCALE_MIN));
         *zero_point = q->qmin < 0 ? 0 : (q->qmin + q->qmax + 1) / 2;
         return OCT_OK;
     }
     float s = fminf(hi - lo, FLT_MAX) / (float)(q->qmax - q->qmin);
-    s = grid_scale(q, fmaxf(s, OCT_SCALE_MIN));
+    s = oct_scale_on_grid(q, fmaxf(s, OCT_SCALE_MIN));
     *scale = s;
     *zero_point = octq_clamp((float)q->qmin - octq_rne(lo / s), q->qmin, q->qmax, q->qmin);
     return OCT_OK;
@@ -66,5 +66,5 @@ float oct_fold_bias(float bias, float mean, float factor, float beta) {
 float oct_weight_scale(const oct_qspec *q, float amax, float bias, float s_x) {
     float s = fmaxf(amax / ((float)(q->qmax - q->qmin) / 2.0f), OCT_SCALE_MIN);
     if (s_x > 0) s = fmaxf(s, (float)(fabs((double)bias) / ((double)s_x * 0x1p30)));
-    return grid_scale(q, s);
+    return oct_scale_on_grid(q, s);
 }

@@ -33,6 +33,9 @@ OCT_API oct_qspec oct_qspec_weight(int bits, bool per_channel);
 OCT_API OCT_NODISCARD oct_status oct_qparams_from_range(const oct_qspec *spec, float min, float max, const char *where,
                                                         float *scale, int32_t *zero_point);
 
+/** s itself, or the next power of two where the spec asks for one. */
+OCT_API float oct_scale_on_grid(const oct_qspec *spec, float s);
+
 /** Refuse qparams that no range gives: scale not finite or <= 0, zero point outside the codes. */
 OCT_API OCT_NODISCARD oct_status oct_qparams_check(const oct_qspec *spec, float scale, int32_t zero_point, const char *where);
 

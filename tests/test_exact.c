@@ -30,6 +30,7 @@ static oct_status train(oct_net *q, oct_tape *t, oct_shape image, int steps) {
     return s;
 }
 
+/* Seed 7 caught multipliers that convert made from a learned scale of the step before. */
 static void check_net(uint64_t seed) {
     static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + (int)(seed % 2)});
@@ -39,10 +40,13 @@ static void check_net(uint64_t seed) {
     ck_assert_msg(net != NULL, "net %d: %s", (int)seed, oct_error_message());
     oct_qconfig c = {.target = targets[octi_rng_below(&r, 4)], .observer = seed % 3 ? "ema" : "minmax", .all_layers = seed % 5 == 0,
                      .wbits = 2 + (int)octi_rng_below(&r, 7), .abits = 2 + (int)octi_rng_below(&r, 7)};
+    static const char *const methods[] = {NULL, NULL, "lsq", "lsq+", "pact"};
+    c.method = methods[octi_rng_below(&r, 5)];
+    c.ste = octi_rng_below(&r, 4) ? NULL : "strict";
     oct_net *q = oct_prepare(net, &c);
     ck_assert_msg(q != NULL, "net %d: %s", (int)seed, oct_error_message());
     oct_tape *t = oct_tape_new(ctx);
-    oct_status s = calibrate(q, t, image, 100);
+    oct_status s = seed % 4 == 3 ? OCT_OK : calibrate(q, t, image, 100); /* some see their first data in training */
     if (s == OCT_OK && seed % 2) s = train(q, t, image, 6);
     ck_assert_msg(s == OCT_OK, "net %d: %s", (int)seed, oct_error_message());
     oct_net *i8 = oct_convert(q, NULL);

@@ -170,17 +170,22 @@ int cmd_train(cli *c) {
 
 /* ---- qat ---- */
 
+/* "ema" and "minmax" are observers: nothing is learned. */
+static const char *cli_method(const cli *c) {
+    return c->method.set && strcmp(c->method.s, "ema") && strcmp(c->method.s, "minmax") ? c->method.s : NULL;
+}
+
 int cmd_qat(cli *c) {
     if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
     if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
     oct_net *from = oct_run_load(c->ctx, c->operands[0], NULL);
     if (!from) return cli_failed();
-    if (from->stage == OCT_STAGE_PREPARED && (c->target.set || c->observer.set || c->wbits.set || c->abits.set))
-        return cli_usage(c->operands[0], "run is prepared already", "no --target, --observer, --wbits, --abits", NULL, "start from the float run to change them");
+    if (from->stage == OCT_STAGE_PREPARED && (c->target.set || c->observer.set || c->wbits.set || c->abits.set || c->method.set))
+        return cli_usage(c->operands[0], "run is prepared already", "no --target, --observer, --method, --wbits, --abits", NULL, "start from the float run to change them");
     oct_net *net = from->stage == OCT_STAGE_PREPARED
                        ? from
-                       : oct_prepare(from, &(oct_qconfig){.target = c->target.s, .observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i});
+                       : oct_prepare(from, &(oct_qconfig){.target = c->target.s, .observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i, .method = cli_method(c), .ste = c->ste.s});
     if (!net) return cli_failed();
     oct_fit_opts o;
     oct_data *val;

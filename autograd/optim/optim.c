@@ -21,6 +21,7 @@ struct chunk {
 struct param {
     oct_tensor *tensor;
     const char *name;
+    bool decays; /* weight decay applies: not to learned step sizes */
     oct_tensor *m, *v; /* first and second moment, NULL where the kind has none */
 };
 
@@ -77,11 +78,12 @@ static oct_status fill(oct_optim *o, const oct_named_tensor *list, int32_t count
     OCT_TRY(add_state(o, NULL, "step", OCT_S64, OCT_SHAPE(1), &o->step));
     int64_t chunks = 0;
     for (int32_t i = 0; i < count; i++) {
-        if (list[i].role != OCT_ROLE_PARAM) continue;
+        if (list[i].role != OCT_ROLE_PARAM && list[i].role != OCT_ROLE_STEP) continue;
         if (list[i].tensor->dtype != OCT_F32)
             return octi_fail(OCT_EDTYPE, list[i].name, "parameter is not float32", "float32", oct_dtype_name(list[i].tensor->dtype), NULL);
         struct param *p = &o->params[o->param_count++];
         p->tensor = oct_tensor_ref(list[i].tensor);
+        p->decays = list[i].role == OCT_ROLE_PARAM;
         p->name = octi_strdup(o->ctx, list[i].name);
         if (!p->name) return oct_last_error()->code;
         oct_shape s = p->tensor->shape;
@@ -174,7 +176,7 @@ static void judge_chunk(void *arg, int64_t i) {
 static void sgd_chunk(const oct_optim *o, const struct param *p, const struct chunk *c) {
     float *w = oct_f32(p->tensor), *m = p->m ? oct_f32(p->m) : NULL;
     const float *grad = oct_f32(p->tensor->grad);
-    float decay = o->o.weight_decay, mu = o->o.momentum, lr = o->o.lr, scale = o->scale;
+    float decay = p->decays ? o->o.weight_decay : 0, mu = o->o.momentum, lr = o->o.lr, scale = o->scale;
     bool nesterov = o->o.nesterov;
     for (int64_t k = c->begin; k < c->end; k++) {
         float g = grad[k] * scale;
@@ -191,11 +193,11 @@ static void adam_chunk(const oct_optim *o, const struct param *p, const struct c
     float *w = oct_f32(p->tensor), *m = oct_f32(p->m), *v = oct_f32(p->v);
     const float *grad = oct_f32(p->tensor->grad);
     bool decoupled = o->o.kind == OCT_ADAMW;
-    float decay = decoupled ? 0 : o->o.weight_decay, one_minus_b1 = o->one_minus_b1, b2 = o->o.beta2;
+    float decay = decoupled || !p->decays ? 0 : o->o.weight_decay, one_minus_b1 = o->one_minus_b1, b2 = o->o.beta2;
     float one_minus_b2 = o->one_minus_b2, eps = o->o.eps, scale = o->scale;
     for (int64_t k = c->begin; k < c->end; k++) {
         float g = grad[k] * scale, x = w[k];
-        if (decoupled) x = x * o->keep;
+        if (decoupled && p->decays) x = x * o->keep;
         if (decay != 0) g = g + decay * x;
         m[k] = m[k] + one_minus_b1 * (g - m[k]);
         v[k] = v[k] * b2 + one_minus_b2 * g * g;

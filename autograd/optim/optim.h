@@ -22,7 +22,8 @@ typedef struct oct_optim_opts {
     float clip_norm;    /* 0: none; else the gradient's total 2-norm is scaled down to this */
 } oct_optim_opts;
 
-/** An optimizer over parameters (oct_net_parameters, oct_module_tensors: entries of role OCT_ROLE_PARAM count). Its moments
+/** An optimizer over parameters (oct_net_parameters, oct_module_tensors: entries of role OCT_ROLE_PARAM, and
+ *  OCT_ROLE_STEP without weight decay, count). Its moments
  *  and step count are named tensors ("conv1.weight.momentum", "step"), listed by oct_optim_state, so that a run can save them.
  *  Formulas as PyTorch's SGD, Adam and AdamW, fp32. */
 OCT_API OCT_NODISCARD oct_optim *oct_optim_new(oct_ctx *ctx, const oct_named_tensor *params, int32_t count, const oct_optim_opts *opts);

@@ -46,7 +46,7 @@ static double seconds(void) {
 static oct_status check_finite(const training *t) {
     for (int32_t i = 0; i < t->net->tensor_count; i++) {
         const oct_named_tensor *n = &t->net->tensors[i];
-        if (n->tensor->dtype != OCT_F32 || (n->role != OCT_ROLE_PARAM && n->role != OCT_ROLE_BUFFER)) continue;
+        if (n->tensor->dtype != OCT_F32 || (n->role != OCT_ROLE_PARAM && n->role != OCT_ROLE_BUFFER && n->role != OCT_ROLE_STEP)) continue;
         const float *v = oct_f32(n->tensor);
         float probe = 0; /* 0 * inf and 0 * NaN are NaN */
         for (int64_t k = 0, c = oct_tensor_count(n->tensor); k < c; k++) probe += 0.0f * v[k];

@@ -9,7 +9,7 @@
 #include "src/format/json.h"
 #include "src/mem.h"
 
-static const char *const role_names[] = {"param", "buffer", "qparam", "observer", "const"};
+static const char *const role_names[] = {"param", "buffer", "qparam", "observer", "const", "step"};
 enum { ROLES = sizeof role_names / sizeof *role_names };
 
 static void put_tensor(octi_text *t, const oct_named_tensor *n) {

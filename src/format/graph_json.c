@@ -74,6 +74,7 @@ static void write_attrs(octi_text *out, const oct_attrs *a) {
 }
 
 static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_quantizer *q) {
+    const char *owner = q->name;
     octi_text_printf(out, "{\"name\": ");
     octi_json_put_string(out, q->name);
     octi_text_printf(
@@ -82,11 +83,13 @@ static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_
         (int)q->spec.bits, (int)q->spec.qmin, (int)q->spec.qmax, q->spec.symmetric ? "true" : "false",
         q->spec.per_channel ? "true" : "false");
     octi_json_put_string(out, q->observer);
-    OCT_TRY(write_tensor(net, out, "scale", q->scale, q->name));
-    OCT_TRY(write_tensor(net, out, "zero_point", q->zero_point, q->name));
-    OCT_TRY(write_tensor(net, out, "min_val", q->min_val, q->name));
-    OCT_TRY(write_tensor(net, out, "max_val", q->max_val, q->name));
-    OCT_TRY(write_tensor(net, out, "enabled", q->enabled, q->name));
+    if (*q->method) {
+        octi_text_printf(out, ", \"method\": ");
+        octi_json_put_string(out, q->method);
+    }
+    if (q->strict) octi_text_printf(out, ", \"strict\": true");
+#define OCT_QTENSOR(name, dtype) OCT_TRY(write_tensor(net, out, #name, q->name, owner));
+#include "src/quantizer_tensors.def"
     octi_text_printf(out, "}");
     return OCT_OK;
 }
@@ -184,10 +187,18 @@ static oct_status read_tensor(const reading *r, const cJSON *obj, const char *ke
     return OCT_OK;
 }
 
+static oct_status read_qtensor(const reading *r, const cJSON *obj, const char *key, const char *owner, oct_dtype dtype, oct_tensor **to) {
+    OCT_TRY(read_tensor(r, obj, key, owner, to));
+    if (*to && (*to)->dtype != dtype)
+        return bad(r, owner, "tensor of a quantizer has the wrong dtype", oct_dtype_name(dtype), oct_dtype_name((*to)->dtype));
+    return OCT_OK;
+}
+
 static oct_status read_quantizer(const reading *r, const cJSON *obj) {
-    static const char *const keys[] = {"name",        "bits",     "qmin",  "qmax",       "symmetric",
-                                       "per_channel", "observer", "scale", "zero_point", "min_val",
-                                       "max_val",     "enabled",  NULL};
+    static const char *const keys[] = {"name", "bits", "qmin", "qmax", "symmetric", "per_channel", "observer", "method", "strict",
+#define OCT_QTENSOR(name, dtype) #name,
+#include "src/quantizer_tensors.def"
+                                       NULL};
     oct_quantizer q = {0};
     int64_t bits, qmin, qmax;
     OCT_TRY(octi_json_string(obj, "name", octi_json_at(r->where, "quantizer"), &q.name));
@@ -201,23 +212,11 @@ static oct_status read_quantizer(const reading *r, const cJSON *obj) {
     q.spec.bits = (int32_t)bits;
     q.spec.qmin = (int32_t)qmin;
     q.spec.qmax = (int32_t)qmax;
-    OCT_TRY(read_tensor(r, obj, "scale", q.name, &q.scale));
-    OCT_TRY(read_tensor(r, obj, "zero_point", q.name, &q.zero_point));
-    OCT_TRY(read_tensor(r, obj, "min_val", q.name, &q.min_val));
-    OCT_TRY(read_tensor(r, obj, "max_val", q.name, &q.max_val));
-    OCT_TRY(read_tensor(r, obj, "enabled", q.name, &q.enabled));
-    const struct {
-        const oct_tensor *t;
-        oct_dtype dtype;
-    } part[] = {{q.scale, OCT_F32},
-                {q.zero_point, OCT_S32},
-                {q.min_val, OCT_F32},
-                {q.max_val, OCT_F32},
-                {q.enabled, OCT_U8}};
-    for (int i = 0; i < 5; i++)
-        if (part[i].t && part[i].t->dtype != part[i].dtype)
-            return bad(r, q.name, "tensor of a quantizer has the wrong dtype", oct_dtype_name(part[i].dtype),
-                       oct_dtype_name(part[i].t->dtype));
+    if (octi_json_get(obj, "method")) OCT_TRY(octi_json_string(obj, "method", octi_json_at(r->where, q.name), &q.method));
+    if (octi_json_get(obj, "strict")) OCT_TRY(octi_json_bool(obj, "strict", octi_json_at(r->where, q.name), &q.strict));
+    const char *owner = q.name;
+#define OCT_QTENSOR(name, dtype) OCT_TRY(read_qtensor(r, obj, #name, owner, OCT_##dtype, &q.name));
+#include "src/quantizer_tensors.def"
     return octi_graph_add_quantizer(r->net->graph, &q) < 0 ? oct_last_error()->code : OCT_OK;
 }
 
