@@ -1,5 +1,7 @@
 octet_test(test_optim)
 octet_test(test_nn)
+octet_test(test_learned)
+target_sources(test_learned PRIVATE random_net.c)
 octet_test(test_fit)
 if(TARGET octet_command)
   add_test(NAME test_cli COMMAND ${PROJECT_SOURCE_DIR}/tests/test_cli.sh $<TARGET_FILE:octet_command>)
