@@ -9,7 +9,7 @@
 #include "src/qround.h"
 #include "src/threads.h"
 
-enum { CHUNKS = 64, BLOCK = 64 };
+enum { CHUNKS = 64, BLOCK = 128 };
 
 oct_status octi_not_observed(const oct_quantizer *q) {
     return octi_fail(OCT_EQPARAMS, q->name, "no range was observed", "a calibrated or trained value", "none",
@@ -35,10 +35,10 @@ static gate gate_of(const oct_quantizer *q, oct_act act) {
     return g;
 }
 
-static inline uint8_t mask_of(float u, float rounded, gate g) {
+static inline int32_t mask_of(float u, float rounded, gate g) {
     float judged = g.strict ? u : rounded;
     int inside = (judged >= g.lo) & (judged <= g.hi);
-    return (uint8_t)((inside & (u > g.floor) & (u < g.top)) | ((inside ^ 1) << 1));
+    return (inside & (u > g.floor) & (u < g.top)) | ((inside ^ 1) << 1);
 }
 
 static inline float term_of(float u, gate g) {
@@ -56,13 +56,14 @@ typedef struct quantize_job {
     octi_straight to;
     const oct_quantizer *q;
     oct_act act;
+    int32_t lo, hi; /* codes */
     int64_t n;
 } quantize_job;
 
 static void quantize_task(void *arg, int64_t i) {
     const quantize_job *j = arg;
     const float s = octi_scale(j->q);
-    const int32_t z = octi_zero_point(j->q), lo = j->q->spec.qmin, hi = j->q->spec.qmax;
+    const int32_t z = octi_zero_point(j->q), lo = j->lo, hi = j->hi;
     const int64_t from = j->n * i / CHUNKS, n = j->n * (i + 1) / CHUNKS - from;
     const gate g = gate_of(j->q, j->act);
     float *restrict x = j->x + from, *restrict term = j->to.term ? oct_f32(j->to.term) + from : NULL;
@@ -78,14 +79,14 @@ static void quantize_task(void *arg, int64_t i) {
         for (int64_t k = 0; k < n; k++) { /* law 1 in its two steps: the mask looks between them */
             float u = x[k] / s, rounded = octq_rne(u);
             int32_t code = octq_clamp(rounded + (float)z, lo, hi, z);
-            mask[k] = mask_of(u, rounded, g);
+            mask[k] = (uint8_t)mask_of(u, rounded, g);
             codes[k] = (uint8_t)code;
             x[k] = octq_dequantize(code, s, z);
         }
 }
 
 void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, octi_straight to) {
-    quantize_job j = {oct_f32(x), oct_u8(codes), to, q, act, oct_tensor_count(x)};
+    quantize_job j = {oct_f32(x), oct_u8(codes), to, q, act, q->spec.qmin, q->spec.qmax, oct_tensor_count(x)};
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, quantize_task, &j);
 }
 
@@ -170,35 +171,55 @@ oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node
     return fits24 ? accumulate_f32(ctx, arena, n, ws, z, x, w, y) : accumulate_s32(ctx, n, ws, z, x, w, y);
 }
 
-static inline int32_t sum_at(const octi_accumulators *a, int64_t i) {
-    return a->is_float ? (int32_t)((const float *)a->data)[i] : ((const int32_t *)a->data)[i];
-}
-
+/* Channels side by side, pixels repeated until a row is long enough for vector code: element k of a row is channel k % o. */
 typedef struct requant_job {
     const octi_accumulators *acc;
     const octi_qweights *w;
-    float s_x;
     const oct_quantizer *q;
     oct_act act;
     float *y;
     uint8_t *codes;
     octi_straight to;
-    float *m; /* [O] */
-    float lo[CHUNKS], hi[CHUNKS];
+    int32_t row;   /* elements of a row: a multiple of o */
+    float *m;      /* [row] */
+    int32_t *bias; /* [row] */
+    int32_t *lo, *hi; /* [CHUNKS][row]: range of the sums */
 } requant_job;
 
+static oct_status requant_rows(requant_job *j, octi_arena *scratch) {
+    const int32_t o = j->acc->o;
+    j->row = o * (o < BLOCK ? BLOCK / o : 1);
+    j->m = octi_arena_alloc(scratch, sizeof *j->m * (size_t)j->row);
+    j->bias = octi_arena_alloc(scratch, sizeof *j->bias * (size_t)j->row);
+    if (!j->m || !j->bias) return oct_last_error()->code;
+    for (int32_t k = 0; k < j->row; k++) j->bias[k] = j->w->bias_code[k % o];
+    return OCT_OK;
+}
+
+static void sums_of(const octi_accumulators *acc, int64_t at, const int32_t *restrict bias, int32_t n, int32_t *restrict sum) {
+    const float *restrict f = acc->data;
+    const int32_t *restrict i = acc->data;
+    if (acc->is_float)
+        for (int32_t k = 0; k < n; k++) sum[k] = (int32_t)f[at + k] + bias[k];
+    else
+        for (int32_t k = 0; k < n; k++) sum[k] = i[at + k] + bias[k];
+}
+
 static void range_task(void *arg, int64_t i) {
-    requant_job *j = arg;
-    int32_t o = j->acc->o;
-    float lo = INFINITY, hi = -INFINITY;
-    for (int64_t p = j->acc->pixels * i / CHUNKS, to = j->acc->pixels * (i + 1) / CHUNKS; p < to; p++)
-        for (int32_t k = 0; k < o; k++) {
-            float v = (float)(sum_at(j->acc, p * o + k) + j->w->bias_code[k]) * (j->s_x * j->w->scale[k]);
-            lo = v < lo ? v : lo;
-            hi = v > hi ? v : hi;
+    const requant_job *j = arg;
+    int32_t *restrict lo = j->lo + i * j->row, *restrict hi = j->hi + i * j->row;
+    for (int32_t k = 0; k < j->row; k++) {
+        lo[k] = INT32_MAX;
+        hi[k] = INT32_MIN;
+    }
+    const int64_t o = j->acc->o, to = j->acc->pixels * (i + 1) / CHUNKS * o;
+    for (int64_t at = j->acc->pixels * i / CHUNKS * o; at < to; at += j->row)
+        for (int32_t k0 = 0, end = (int32_t)(to - at < j->row ? to - at : j->row); k0 < end; k0 += BLOCK) {
+            int32_t sum[BLOCK], n = end - k0 < BLOCK ? end - k0 : BLOCK;
+            sums_of(j->acc, at + k0, j->bias + k0, n, sum);
+            for (int32_t k = 0; k < n; k++) lo[k0 + k] = sum[k] < lo[k0 + k] ? sum[k] : lo[k0 + k];
+            for (int32_t k = 0; k < n; k++) hi[k0 + k] = sum[k] > hi[k0 + k] ? sum[k] : hi[k0 + k];
         }
-    j->lo[i] = lo;
-    j->hi[i] = hi;
 }
 
 static float activate(float v, oct_act act) {
@@ -206,54 +227,67 @@ static float activate(float v, oct_act act) {
     return act == OCT_ACT_RELU6 ? fminf(v, 6) : v;
 }
 
-void octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *min, float *max) {
-    requant_job j = {.acc = acc, .w = w, .s_x = s_x};
+oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *min, float *max) {
+    requant_job j = {.acc = acc, .w = w};
+    octi_arena *scratch = octi_ctx_scratch(ctx);
+    if (!scratch) return oct_last_error()->code;
+    octi_arena_mark mark = octi_arena_save(scratch);
+    OCT_TRY(requant_rows(&j, scratch));
+    j.lo = octi_arena_alloc(scratch, sizeof *j.lo * CHUNKS * (size_t)j.row);
+    j.hi = octi_arena_alloc(scratch, sizeof *j.hi * CHUNKS * (size_t)j.row);
+    if (!j.lo || !j.hi) return oct_last_error()->code;
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, range_task, &j);
     *min = INFINITY;
     *max = -INFINITY;
-    for (int i = 0; i < CHUNKS; i++) {
-        *min = fminf(*min, j.lo[i]);
-        *max = fmaxf(*max, j.hi[i]);
+    for (int c = 1; c < CHUNKS; c++)
+        for (int32_t k = 0; k < j.row; k++) {
+            int32_t lo = j.lo[c * j.row + k], hi = j.hi[c * j.row + k];
+            j.lo[k] = lo < j.lo[k] ? lo : j.lo[k];
+            j.hi[k] = hi > j.hi[k] ? hi : j.hi[k];
+        }
+    for (int32_t k = 0; k < j.row; k++) { /* a sum's value grows with the sum: scales are positive */
+        if (j.lo[k] > j.hi[k]) continue; /* nothing seen */
+        float unit = s_x * w->scale[k % acc->o];
+        *min = fminf(*min, (float)j.lo[k] * unit);
+        *max = fmaxf(*max, (float)j.hi[k] * unit);
     }
-    if (!(*min <= *max)) return; /* an empty batch */
+    octi_arena_rewind(scratch, mark);
+    if (!(*min <= *max)) return OCT_OK; /* an empty batch */
     *min = activate(*min, act);
     *max = activate(*max, act);
+    return OCT_OK;
+}
+
+static void requant_block(const requant_job *j, int64_t at, int32_t k0, int32_t n, gate g) {
+    const float s = octi_scale(j->q), *restrict m = j->m + k0;
+    const int32_t z = octi_zero_point(j->q);
+    int32_t lo, hi, sum[BLOCK], code[BLOCK];
+    float u[BLOCK], r[BLOCK];
+    octi_act_clamp(j->q, j->act, &lo, &hi);
+    sums_of(j->acc, at, j->bias + k0, n, sum);
+    float *restrict y = j->y + at; /* the accumulators' memory */
+    uint8_t *restrict codes = j->codes + at;
+    for (int32_t k = 0; k < n; k++) u[k] = (float)sum[k] * m[k];
+    for (int32_t k = 0; k < n; k++) r[k] = octq_rne(u[k]);
+    for (int32_t k = 0; k < n; k++) code[k] = octq_clamp(r[k] + (float)z, lo, hi, z); /* octq_requant, its rounding kept */
+    for (int32_t k = 0; k < n; k++) y[k] = octq_dequantize(code[k], s, z);
+    for (int32_t k = 0; k < n; k++) codes[k] = (uint8_t)code[k];
+    if (!j->to.mask) return;
+    uint8_t *restrict mask = oct_u8(j->to.mask) + at;
+    for (int32_t k = 0; k < n; k++) code[k] = mask_of(u[k], r[k], g);
+    for (int32_t k = 0; k < n; k++) mask[k] = (uint8_t)code[k];
+    if (!j->to.term) return;
+    float *restrict term = oct_f32(j->to.term) + at;
+    for (int32_t k = 0; k < n; k++) term[k] = term_of(u[k], g);
 }
 
 static void requant_task(void *arg, int64_t i) {
     const requant_job *j = arg;
-    const float s = octi_scale(j->q);
-    const int32_t z = octi_zero_point(j->q), o = j->acc->o;
-    const bool is_float = j->acc->is_float;
-    int32_t lo, hi;
-    octi_act_clamp(j->q, j->act, &lo, &hi);
     const gate g = gate_of(j->q, j->act);
-    for (int64_t p = j->acc->pixels * i / CHUNKS, to = j->acc->pixels * (i + 1) / CHUNKS; p < to; p++)
-        for (int32_t k0 = 0; k0 < o; k0 += BLOCK) { /* blocks of channels, so that each loop below vectorizes */
-            const int32_t n = o - k0 < BLOCK ? o - k0 : BLOCK;
-            const int64_t at = p * o + k0;
-            const float *restrict m = j->m + k0;
-            const int32_t *restrict bias = j->w->bias_code + k0;
-            uint8_t *restrict codes = j->codes + at;
-            float *restrict y = j->y + at; /* the accumulators' memory */
-            int32_t sum[BLOCK], code[BLOCK];
-            if (is_float)
-                for (int32_t k = 0; k < n; k++) sum[k] = (int32_t)y[k] + bias[k];
-            else
-                for (int32_t k = 0; k < n; k++) sum[k] = ((const int32_t *)j->acc->data)[at + k] + bias[k];
-            for (int32_t k = 0; k < n; k++) code[k] = octq_requant(sum[k], m[k], z, lo, hi);
-            for (int32_t k = 0; k < n; k++) y[k] = octq_dequantize(code[k], s, z);
-            for (int32_t k = 0; k < n; k++) codes[k] = (uint8_t)code[k];
-            if (!j->to.mask) continue;
-            uint8_t *restrict mask = oct_u8(j->to.mask) + at;
-            for (int32_t k = 0; k < n; k++) {
-                float u = (float)sum[k] * m[k];
-                mask[k] = mask_of(u, octq_rne(u), g);
-            }
-            if (!j->to.term) continue;
-            float *restrict term = oct_f32(j->to.term) + at;
-            for (int32_t k = 0; k < n; k++) term[k] = term_of((float)sum[k] * m[k], g);
-        }
+    const int64_t o = j->acc->o, to = j->acc->pixels * (i + 1) / CHUNKS * o;
+    for (int64_t at = j->acc->pixels * i / CHUNKS * o; at < to; at += j->row)
+        for (int32_t k0 = 0, end = (int32_t)(to - at < j->row ? to - at : j->row); k0 < end; k0 += BLOCK)
+            requant_block(j, at + k0, k0, end - k0 < BLOCK ? end - k0 : BLOCK, g);
 }
 
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
@@ -262,9 +296,8 @@ oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
-    j.m = octi_arena_alloc(scratch, sizeof *j.m * (size_t)acc->o);
-    if (!j.m) return oct_last_error()->code;
-    for (int32_t k = 0; k < acc->o; k++) j.m[k] = octq_multiplier(s_x, w->scale[k], octi_scale(q));
+    OCT_TRY(requant_rows(&j, scratch));
+    for (int32_t k = 0; k < j.row; k++) j.m[k] = octq_multiplier(s_x, w->scale[k % acc->o], octi_scale(q));
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, requant_task, &j);
     octi_arena_rewind(scratch, mark);
     return OCT_OK;
@@ -274,13 +307,8 @@ oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const
 
 static oct_status codes_of_values(octi_call *c, const oct_quantizer *q, int32_t lo, int32_t hi) {
     if (!(c->out_codes = octi_call_tensor(c, OCT_U8, c->out->shape))) return oct_last_error()->code;
-    float *x = oct_f32(c->out), s = octi_scale(q);
-    int32_t z = octi_zero_point(q);
-    for (int64_t i = 0, n = oct_tensor_count(c->out); i < n; i++) {
-        int32_t code = octq_quantize(x[i], s, z, lo, hi);
-        oct_u8(c->out_codes)[i] = (uint8_t)code;
-        x[i] = octq_dequantize(code, s, z);
-    }
+    quantize_job j = {.x = oct_f32(c->out), .codes = oct_u8(c->out_codes), .q = q, .lo = lo, .hi = hi, .n = oct_tensor_count(c->out)};
+    octi_parallel_for(octi_ctx_pool(c->ctx), CHUNKS, quantize_task, &j);
     return OCT_OK;
 }
 
@@ -324,7 +352,7 @@ static void put(const own_job *j, int64_t at, int32_t code, float u) {
     oct_f32(j->c->out)[at] = octq_dequantize(code, octi_scale(j->q), octi_zero_point(j->q));
     if (!j->to.mask) return;
     gate g = gate_of(j->q, j->act);
-    oct_u8(j->to.mask)[at] = mask_of(u, octq_rne(u), g);
+    oct_u8(j->to.mask)[at] = (uint8_t)mask_of(u, octq_rne(u), g);
     if (j->to.term) oct_f32(j->to.term)[at] = term_of(u, g);
 }
 
@@ -344,7 +372,7 @@ static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *
     }
     for (int64_t i = 0; mask && i < n; i++) {
         float u = (float)((int32_t)a[i] - za) * ma + (float)((int32_t)b[i] - zb) * mb;
-        mask[i] = mask_of(u, octq_rne(u), g);
+        mask[i] = (uint8_t)mask_of(u, octq_rne(u), g);
     }
     for (int64_t i = 0; term && i < n; i++) term[i] = term_of((float)((int32_t)a[i] - za) * ma + (float)((int32_t)b[i] - zb) * mb, g);
 }

@@ -53,7 +53,7 @@ typedef struct octi_accumulators {
 oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node *n, const oct_shape *w_shape, const oct_quantizer *xq,
                                  const oct_tensor *x_codes, const octi_qweights *w, bool fits24, octi_accumulators *acc, oct_tensor *y);
 /** Range of the real values behind bias and activation. */
-void octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *min, float *max);
+oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *min, float *max);
 /** Bias and requant by the law: codes, and values s * (q - z) in y (the accumulators' memory). */
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
                                oct_act act, oct_tensor *y, oct_tensor *codes, octi_straight to);

@@ -152,7 +152,7 @@ static oct_status product_on_codes(octi_call *c) {
     oct_act act = (oct_act)n->attr.act[0];
     if (observes(c, q)) {
         float lo, hi;
-        octi_accumulator_range(c->ctx, &acc, &qn->w, octi_scale(x), act, &lo, &hi);
+        OCT_TRY(octi_accumulator_range(c->ctx, &acc, &qn->w, octi_scale(x), act, &lo, &hi));
         OCT_TRY(observe(c, q, lo, hi));
     }
     if (!octi_quantizer_ready(q)) return octi_not_observed(q);

@@ -66,18 +66,21 @@ static weight_view view(const oct_graph *g, const oct_node *n) {
 static oct_status fold_channels(const weight_view *v, const oct_node *n, float *factor, float *bias, float *amax) {
     for (int32_t o = 0; o < v->o; o++) {
         float f = v->bn ? oct_fold_factor(v->gamma[o], v->var[o], n->attr.eps) : 1.0f;
-        float b = v->b ? v->b[o] : 0.0f, top = 0.0f, sum = 0.0f;
+        float b = v->b ? v->b[o] : 0.0f;
+        int32_t top = 0; /* bits of |w|: they order as the floats do, and NaN and infinity come last */
         if (factor) factor[o] = f;
         bias[o] = v->bn ? oct_fold_bias(b, v->mean[o], f, v->beta[o]) : b;
         for (int64_t k = 0; k < v->k; k++) {
-            float w = fabsf(v->w ? v->w[o * v->k + k] * f : f);
-            top = w > top ? w : top;
-            sum += w; /* NaN would slip through a maximum */
+            float w = v->w ? v->w[o * v->k + k] * f : f;
+            int32_t bits;
+            memcpy(&bits, &w, sizeof bits);
+            bits &= INT32_MAX;
+            top = bits > top ? bits : top;
         }
-        if (!isfinite(sum) || !isfinite(bias[o]))
+        memcpy(&amax[o], &top, sizeof top);
+        if (!isfinite(amax[o]) || !isfinite(bias[o]))
             return octi_fail(OCT_EDIVERGED, n->name, octi_fmt("weights of channel %d are not finite", o), NULL, NULL,
                              "lower the learning rate or resume from an earlier state");
-        amax[o] = top;
     }
     return OCT_OK;
 }
@@ -98,6 +101,23 @@ static oct_status learned_amax(oct_quantizer *q, const weight_view *v, const flo
     }
     octi_arena_rewind(arena, mark);
     return OCT_OK;
+}
+
+/* Codes of channel o; the sum of their sizes. Plain loops over short arrays, so that they vectorize. */
+static int64_t quantize_row(const weight_view *v, int32_t o, float factor, float scale, const oct_qspec *spec, int8_t *restrict codes) {
+    enum { BLOCK = 256 };
+    int64_t sum = 0;
+    for (int64_t k0 = 0; k0 < v->k; k0 += BLOCK) {
+        const int n = (int)(v->k - k0 < BLOCK ? v->k - k0 : BLOCK);
+        const float *restrict w = v->w ? v->w + o * v->k + k0 : NULL;
+        int32_t code[BLOCK], size = 0;
+        for (int k = 0; w && k < n; k++) code[k] = octq_quantize(w[k] * factor, scale, 0, spec->qmin, spec->qmax);
+        for (int k = 0; !w && k < n; k++) code[k] = octq_quantize(factor, scale, 0, spec->qmin, spec->qmax);
+        for (int k = 0; k < n; k++) size += code[k] < 0 ? -code[k] : code[k];
+        for (int k = 0; k < n; k++) codes[k0 + k] = (int8_t)code[k];
+        sum += size;
+    }
+    return sum;
 }
 
 oct_status octi_quantize_weights(oct_net *net, const oct_node *n, float s_x, octi_arena *arena, octi_qweights *out) {
@@ -125,12 +145,7 @@ oct_status octi_quantize_weights(oct_net *net, const oct_node *n, float s_x, oct
     for (int32_t o = 0; o < v.o; o++) {
         if (spec->per_channel) stored[o] = w.scale[o];
         else stored[0] = w.scale[o] = shared;
-        for (int64_t k = 0; k < v.k; k++) {
-            float f = w.factor ? w.factor[o] : 1.0f, x = v.w ? v.w[o * v.k + k] * f : f;
-            int32_t code = octq_quantize(x, w.scale[o], 0, spec->qmin, spec->qmax);
-            w.codes[o * v.k + k] = (int8_t)code;
-            w.sum_abs[o] += code < 0 ? -code : code;
-        }
+        w.sum_abs[o] = quantize_row(&v, o, w.factor ? w.factor[o] : 1.0f, w.scale[o], spec, w.codes + o * v.k);
         if (s_x > 0) w.bias_code[o] = octq_bias(w.bias[o], s_x, w.scale[o]);
     }
     *out = w;
