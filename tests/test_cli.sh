@@ -35,6 +35,7 @@ data="--data synth-digits --limit 96"
 "$octet" ptq good $data --calib 64 --out quant --quiet >/dev/null 2>&1 || { say "cannot calibrate"; exit 1; }
 "$octet" convert quant -o good.oct8 --quiet >/dev/null 2>&1 || { say "cannot convert"; exit 1; }
 : >empty
+: >empty.safetensors
 mkdir blank
 printf '\211PNG\r\n\032\n' >image.png
 printf '<html>404</html>' >page.html
@@ -75,6 +76,16 @@ bad 4 train --model lenet --data idx:missing --out new
 bad 4 train --model lenet --data npz:missing.npz --out new
 bad 3 train --model lenet --data npz:page.html --out new
 bad 4 train --model ./missing $data --out new
+bad 2 train --model ./good.oct8 $data --out new
+bad 2 train --model empty.safetensors $data --out new
+bad 2 train --model quant/ $data --out new
+bad 2 eval good $data --classes a,b
+bad 2 eval good $data --classes 0,1,2,3,4,5,6,7,8,8
+bad 3 eval good $data --classes good.oct8
+bad 2 eval good $data --mean 1,2
+bad 2 eval good $data --std 0
+bad 2 eval good $data --crop 32
+bad 2 eval good $data --resize 12
 bad 2 eval
 bad 2 eval good
 bad 4 eval missing $data
@@ -179,6 +190,24 @@ has "scale zero_point" .run
 has "workload mode batch threads img_per_s us_per_img" .bench
 "$octet" demo --limit 200 --out d --json --quiet >.demo || say "demo"
 has "fp32_accuracy ptq_accuracy qat_accuracy int8_accuracy mismatched_codes fp32_bytes int8_bytes fp32_us int8_us" .demo
+# other classes: the last layer starts anew, the others are the run's; what options say of the input goes along
+three="--classes zero,one,two,three,four,five,six,seven,eight,nine,ten"
+"$octet" train --model good/ $data --epochs 1 --lr 1e-9 --out f1 $three 2>.e >/dev/null || say "fine-tune: $(cat .e)"
+grep -q '11 classes in place of 10: fc3 starts anew' .e || say "the new layer is not announced: $(cat .e)"
+"$octet" inspect f1 --json >.inspect
+grep -q '"name":"fc3.weight","dtype":"float32","shape":\[11,84\]' .inspect || say "fc3 has not 11 rows"
+grep -q '"nine","ten"' .inspect || say "the classes are not stored"
+"$octet" train --model good/ $data --epochs 1 --out f2 2>.e >/dev/null || say "fine-tune on the same classes"
+grep -q 'anew' .e && say "the same classes renew a layer"
+seq 0 9 | sed 's/.*/&	digit &/' >names.txt
+"$octet" eval good $data --classes names.txt >.o || say "--classes FILE"
+grep -q 'digit 7' .o || say "--classes FILE does not name the classes"
+"$octet" convert quant -o named.oct8 --div 127 --classes names.txt --quiet >/dev/null && "$octet" inspect named.oct8 >.o
+grep -q 'div 127' .o || say "--div does not reach the int8 file"
+a=$("$octet" eval good $data --json --quiet)
+b=$("$octet" eval good $data --json --quiet --mean 0.9 --std 0.1)
+[ "$a" != "$b" ] || say "--mean and --std change nothing"
+
 "$octet" eval good $data >/dev/full 2>.e
 [ $? = 4 ] || say "a full stdout is no failure"
 

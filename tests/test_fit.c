@@ -457,6 +457,37 @@ START_TEST(it_learns_and_layers_are_reported) {
 }
 END_TEST
 
+START_TEST(new_head) {
+    oct_ctx *ctx = oct_open(NULL), *other = oct_open(NULL);
+    oct_data *d = digits(ctx, OCT_SPLIT_TRAIN, 40);
+    oct_net *net = net_for(ctx, d, false), *again = net_for(other, digits(other, OCT_SPLIT_TRAIN, 40), false);
+    oct_class three[3] = {{"a", "a"}, {"b", "b"}, {"c", NULL}};
+    const char *layer = NULL;
+    ck_ok(oct_net_renew_head(net, three, 3, &layer));
+    ck_ok(oct_net_renew_head(again, three, 3, NULL));
+    ck_assert_str_eq(layer, "6");
+    oct_tensor *w = oct_net_tensor(net, "6.weight"), *b = oct_net_tensor(net, "6.bias"), *w2 = oct_net_tensor(again, "6.weight");
+    ck_assert(w->shape.dim[0] == 3 && w->shape.dim[1] == 144 && b->shape.dim[0] == 3);
+    ck_assert(!memcmp(w->data, w2->data, oct_tensor_bytes(w)));
+    double size = 0;
+    for (int i = 0; i < 3 * 144; i++) size += fabs(oct_f32(w)[i]);
+    ck_assert(size / (3 * 144) > 0.02 && size / (3 * 144) < 1.0 / 12); /* uniform in +-1/12: mean 1/24 */
+    ck_assert_str_eq(net->classes[2].name, "c");
+    int32_t labels[4] = {0, 1, 2, 1};
+    float four[4][784] = {{0}};
+    oct_data *m = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(4, 28, 28, 1), four, labels, NULL);
+    oct_eval r;
+    ck_ok(oct_evaluate(net, m, NULL, &r));
+    ck_assert_int_eq(r.classes, 3);
+    ck_ok(oct_fit(net, m, &(oct_fit_opts){.epochs = 1}));
+    oct_net *quantized = net_for(ctx, d, true);
+    ck_fails(OCT_EUSAGE, "quantized", oct_net_renew_head(quantized, three, 3, NULL));
+    ck_fails(OCT_EUSAGE, "missing", oct_net_renew_head(net, three, 0, NULL));
+    oct_close(ctx);
+    oct_close(other);
+}
+END_TEST
+
 OCT_TEST_MAIN("fit", it_learns_and_layers_are_reported, same_bits_for_threads_and_again, stopped_anywhere_it_ends_the_same,
               runs_are_guarded_and_extended, a_run_loads_without_its_module, a_frozen_model_lags_and_the_state_wins,
-              divergence_keeps_the_last_state, options_are_judged, layouts_turn_and_return, pytorch_nets_keep_their_accuracy)
+              divergence_keeps_the_last_state, options_are_judged, layouts_turn_and_return, pytorch_nets_keep_their_accuracy, new_head)

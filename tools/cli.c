@@ -127,38 +127,6 @@ void json_item_end(json *j) {
     j->more = true;
 }
 
-/* ---- data and models ---- */
-
-oct_data *cli_data(cli *c, oct_split split, const oct_net *like) {
-    oct_data_opts o = {.split = split, .limit = c->limit.set ? c->limit.i : 0};
-    oct_input_desc d = {.div = 255, .std = {1, 1, 1, 1}};
-    if (like) {
-        o.input = &like->input;
-        o.classes = like->classes;
-        o.class_count = like->class_count;
-    } else if (c->resize.set || c->crop.set) {
-        d.channels = 3;
-        d.color = OCT_COLOR_RGB;
-        d.resize = (int32_t)c->resize.i;
-        d.crop = (int32_t)c->crop.i;
-        d.height = d.width = d.crop ? d.crop : d.resize;
-        o.input = &d;
-    }
-    return oct_data_open(c->ctx, c->data.s, &o);
-}
-
-oct_split cli_split(const cli *c, oct_split otherwise, bool *ok) {
-    *ok = true;
-    if (!c->split.set) return otherwise;
-    if (!strcmp(c->split.s, "train")) return OCT_SPLIT_TRAIN;
-    if (!strcmp(c->split.s, "test")) return OCT_SPLIT_TEST;
-    *ok = false;
-    cli_usage("--split", "unknown part", "train or test", c->split.s, NULL);
-    return otherwise;
-}
-
-oct_net *cli_load(cli *c, const char *path) { return oct_model_load(c->ctx, path); }
-
 /* ---- signals ---- */
 
 static volatile sig_atomic_t caught;
@@ -177,14 +145,3 @@ void cli_catch_signals(void) {
 }
 
 int cli_signal(void) { return caught; }
-
-bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code) {
-    bool ok = c->data.set;
-    *code = ok ? 2 : cli_need("--data", "a data set such as synth-digits");
-    oct_split split = ok ? cli_split(c, OCT_SPLIT_TEST, &ok) : OCT_SPLIT_TEST;
-    if (!ok) return false;
-    *net = cli_load(c, c->operands[0]);
-    *data = *net ? cli_data(c, split, *net) : NULL;
-    if (!*data) *code = cli_failed();
-    return *data != NULL;
-}

@@ -77,8 +77,13 @@ void json_close(json *j);
 /** The data set of --data, or of `fallback`: part `split`; `like` gives classes and sizes (a net's), may be NULL. */
 oct_data *cli_data(cli *c, oct_split split, const oct_net *like);
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok);
-/** A run of the given stage; message and exit code otherwise. */
-oct_net *cli_load(cli *c, const char *path);
+/** A model, of a run or (run_only false) an int8 file, with what --div --mean --std --resize --crop --classes say of its input
+ *  in place of its own words. NULL: *code is the exit code behind a message. */
+oct_net *cli_load(cli *c, const char *path, bool run_only, int *code);
+/** --div --mean --std --resize --crop into a net's description; 0, or the exit code behind a message. */
+int cli_describe(cli *c, oct_net *net);
+/** The list of --classes, in memory of the process; NULL: *code is the exit code. */
+const oct_class *cli_classes(cli *c, int32_t *count, int *code);
 /** The first operand's model and the data of --data that fits it: false behind a message, *code is the exit code. */
 bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code);
 /** A missing option that the command needs. */

@@ -138,7 +138,7 @@ int cmd_bench(cli *c) {
         for (int m = 0; m < MODES && !code; m++) {
             if (only >= 0 && m != only) continue;
             oct_net *net;
-            if (c->operand_count) net = cli_load(c, c->operands[0]);
+            if (c->operand_count) net = oct_model_load(c->ctx, c->operands[0]);
             else {
                 oct_module *z = oct_zoo_new(c->ctx, workloads[w], NULL);
                 net = oct_capture(z, w ? OCT_SHAPE(32, 32, 3) : OCT_SHAPE(28, 28, 1));

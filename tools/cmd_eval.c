@@ -97,7 +97,9 @@ static int predict_one(cli *c, oct_net *net, oct_runner *run, const char *path, 
 }
 
 int cmd_predict(cli *c) {
-    oct_net *net = cli_load(c, c->operands[0]);
+    int code;
+    oct_net *net = cli_load(c, c->operands[0], false, &code);
+    if (!net) return code;
     oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = 1});
     if (!run) return cli_failed();
     const oct_input_desc *d = &net->input;
@@ -105,7 +107,6 @@ int cmd_predict(cli *c) {
     oct_tensor *x = oct_tensor_new(c->ctx, OCT_F32, OCT_SHAPE(1, d->height, d->width, d->channels));
     uint8_t *pixels = x ? malloc((size_t)oct_tensor_count(x)) : NULL;
     if (!pixels) return cli_failed();
-    int code = 0;
     for (int i = 1; i < c->operand_count && !c->dry_run.set; i++) { /* a bad file does not stop the rest */
         int one = predict_one(c, net, run, c->operands[i], pixels, x);
         if (one > code) code = one;

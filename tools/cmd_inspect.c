@@ -90,8 +90,9 @@ static void table_row(const oct_layer *r) {
 }
 
 int cmd_inspect(cli *c) {
-    oct_net *net = cli_load(c, c->operands[0]);
-    if (!net) return cli_failed();
+    int load_code;
+    oct_net *net = cli_load(c, c->operands[0], false, &load_code);
+    if (!net) return load_code;
     if (c->weights.set) return show_weights(c, net, c->weights.s);
     oct_layer *rows;
     int32_t n;

@@ -9,8 +9,9 @@ int cmd_ptq(cli *c) {
     if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
     if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, false, c->force.set) != OCT_OK) return cli_failed();
-    oct_net *from = oct_run_load(c->ctx, c->operands[0], NULL);
-    if (!from) return cli_failed();
+    int code;
+    oct_net *from = cli_load(c, c->operands[0], true, &code);
+    if (!from) return code;
     if (from->stage == OCT_STAGE_PREPARED) return cli_usage(c->operands[0], "run is prepared already", "a float run", NULL, NULL);
     oct_net *net = oct_prepare(from, &(oct_qconfig){.target = c->target.s, .observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i});
     oct_data *train = net ? cli_data(c, OCT_SPLIT_TRAIN, net) : NULL, *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
@@ -55,8 +56,9 @@ int cmd_convert(cli *c) {
     bool ok;
     oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
     if (!ok) return 2;
-    oct_net *net = oct_run_load(c->ctx, c->operands[0], NULL);
-    if (!net) return cli_failed();
+    int code;
+    oct_net *net = cli_load(c, c->operands[0], true, &code);
+    if (!net) return code;
     if (net->stage != OCT_STAGE_PREPARED)
         return cli_usage(c->operands[0], "run is not quantized", "the result of octet ptq or octet qat", NULL, NULL);
     oct_convert_report r;
@@ -78,7 +80,7 @@ int cmd_convert(cli *c) {
             if (!rows[i].int8) cli_note(c, "float: %s (%s): %s", rows[i].name, rows[i].kind, rows[i].reason);
         oct_placements_free(net, rows);
     }
-    int code = report_mismatch(&m);
+    code = report_mismatch(&m);
     if (!code && !c->dry_run.set) code = cli_status(oct_int8_save(int8, c->out.s));
     if (code > 1) return code;
     if (c->json.set) {
@@ -150,8 +152,10 @@ int cmd_verify(cli *c) {
     bool ok;
     oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
     if (!ok) return 2;
-    oct_net *a = cli_load(c, c->operands[0]), *b = a ? cli_load(c, c->operands[1]) : NULL;
-    oct_data *data = b ? cli_data(c, split, a) : NULL;
+    int code;
+    oct_net *a = cli_load(c, c->operands[0], false, &code), *b = a ? cli_load(c, c->operands[1], false, &code) : NULL;
+    if (!b) return code;
+    oct_data *data = cli_data(c, split, a);
     if (!data) return cli_failed();
     if (c->dry_run.set) return 0;
     oct_mismatch m = {.codes = 0};

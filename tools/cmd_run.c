@@ -31,8 +31,9 @@ int cmd_run(cli *c) {
     if (!c->input.set) return cli_need("--input", "an .npz with array x");
     if (!c->output.set) return cli_need("--output", "the .npz to write");
     if (!strcmp(c->input.s, c->output.s)) return cli_usage("--output", "input and output are the same", "another path", c->output.s, NULL);
-    oct_net *net = cli_load(c, c->operands[0]);
-    if (!net) return cli_failed();
+    int load_code;
+    oct_net *net = cli_load(c, c->operands[0], false, &load_code);
+    if (!net) return load_code;
     if (c->layer.set && oct_graph_find_node(net->graph, c->layer.s) < 0)
         return cli_usage("--layer", "no such layer", "a name that octet inspect lists", c->layer.s, NULL);
     oct_tensor *x = oct_npz_images(net, c->input.s);

@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tools/cli.h"
 
@@ -96,24 +97,6 @@ int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v)
 
 /* ---- train ---- */
 
-static int override_input(cli *c, oct_net *net) {
-    oct_input_desc d = net->input;
-    if (c->div.set) d.div = (float)c->div.d;
-    const struct {
-        const opt_value *v;
-        const char *name;
-        float *to;
-    } lists[] = {{&c->mean, "--mean", d.mean}, {&c->std, "--std", d.std}};
-    for (int k = 0; k < 2; k++) {
-        if (!lists[k].v->set) continue;
-        int n = cli_floats(lists[k].name, lists[k].v->s, lists[k].to, d.channels);
-        if (n < 0) return 2;
-        if (n != d.channels && n != 1) return cli_usage(lists[k].name, "count of numbers", "one, or one per channel", lists[k].v->s, NULL);
-        for (int i = n; i < d.channels; i++) lists[k].to[i] = lists[k].to[0];
-    }
-    return cli_status(oct_net_set_input(net, &d));
-}
-
 static int freeze(cli *c, oct_net *net) {
     char patterns[1024];
     snprintf(patterns, sizeof patterns, "%s", c->freeze.s);
@@ -132,16 +115,59 @@ static int freeze(cli *c, oct_net *net) {
     return 0;
 }
 
-static oct_net *model_for(cli *c, oct_data *train) {
-    const char *m = c->model.s;
-    if (!strchr(m, '/') && !oct_run_is(m)) return oct_zoo_net(c->ctx, m, train);
-    oct_net *net = oct_run_load(c->ctx, m, NULL);
-    if (net && net->stage != OCT_STAGE_FLOAT) {
-        cli_usage(m, "run is quantized already", "a float run", NULL, "octet qat trains it on");
-        oct_clear_error();
-        return NULL;
+/* A net that knows every class of the data under its id or name, and no more of them. */
+static bool same_classes(const oct_net *net, const oct_data *d) {
+    int32_t n;
+    const oct_class *list = oct_data_classes(d, &n);
+    bool same = n == net->class_count;
+    for (int32_t i = 0; i < n && same; i++) {
+        int32_t k = 0;
+        while (k < n && strcmp(list[i].id, net->classes[k].id) && strcmp(list[i].id, net->classes[k].name)) k++;
+        same = k < n;
     }
-    return net;
+    return same;
+}
+
+/* Fine-tuning: the run's net, with a new last layer where the data has other classes. */
+static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
+    struct stat st;
+    const char *m = c->model.s;
+    if (!stat(m, &st) && S_ISREG(st.st_mode)) {
+        size_t n = strlen(m), k = strlen(".safetensors");
+        bool weights = n > k && !strcmp(m + n - k, ".safetensors");
+        return cli_usage(m, weights ? "weights without a net" : "an int8 file cannot be trained", "a float run", NULL,
+                         weights ? "octet import makes a run of them" : "train or qat the run that it was made from");
+    }
+    *net = oct_run_load(c->ctx, m, NULL);
+    if (!*net) return cli_failed();
+    if ((*net)->stage != OCT_STAGE_FLOAT) return cli_usage(m, "run is quantized already", "a float run", NULL, "octet qat trains it on");
+    int code = cli_describe(c, *net);
+    if (code) return code;
+    oct_net like = {.input = (*net)->input};
+    if (c->classes.set && !(like.classes = (oct_class *)(uintptr_t)cli_classes(c, &like.class_count, &code))) return code;
+    if (!(*train = cli_data(c, OCT_SPLIT_TRAIN, &like))) return cli_failed();
+    if (!same_classes(*net, *train)) {
+        const char *layer;
+        int32_t n, old = (*net)->class_count;
+        const oct_class *list = oct_data_classes(*train, &n);
+        if (oct_net_renew_head(*net, list, n, &layer) != OCT_OK) return cli_failed();
+        cli_note(c, "octet: %s: %d classes in place of %d: %s starts anew", m, n, old, layer);
+    } else { /* labels are the net's */
+        oct_data_free(*train);
+        if (!(*train = cli_data(c, OCT_SPLIT_TRAIN, *net))) return cli_failed();
+    }
+    *test = cli_data(c, OCT_SPLIT_TEST, *net);
+    return *test ? 0 : cli_failed();
+}
+
+static int from_zoo(cli *c, oct_net **net, oct_data **train, oct_data **test) {
+    int code = 0;
+    int32_t n;
+    if (c->classes.set && !cli_classes(c, &n, &code)) return code;
+    *train = cli_data(c, OCT_SPLIT_TRAIN, NULL);
+    *test = *train ? cli_data(c, OCT_SPLIT_TEST, NULL) : NULL;
+    *net = *test ? oct_zoo_net(c->ctx, c->model.s, *train) : NULL;
+    return *net ? cli_describe(c, *net) : cli_failed();
 }
 
 int cmd_train(cli *c) {
@@ -150,13 +176,10 @@ int cmd_train(cli *c) {
     if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
     oct_fit_opts o;
-    oct_data *val;
-    oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, NULL), *test = train ? cli_data(c, OCT_SPLIT_TEST, NULL) : NULL;
-    if (!train || !test) return cli_failed();
-    oct_clear_error();
-    oct_net *net = model_for(c, train);
-    if (!net) return oct_last_error()->code == OCT_OK ? 2 : cli_failed();
-    int code = override_input(c, net);
+    oct_data *val, *train, *test;
+    oct_net *net;
+    bool run = strchr(c->model.s, '/') || strchr(c->model.s, '.') || oct_run_is(c->model.s); /* else a name of the zoo */
+    int code = (run ? from_run : from_zoo)(c, &net, &train, &test);
     if (!code && c->freeze.set) code = freeze(c, net);
     if (code || !cli_fit_opts(c, &o, &val)) return code ? code : 2;
     o.test = test;
@@ -179,8 +202,9 @@ int cmd_qat(cli *c) {
     if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
     if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
-    oct_net *from = oct_run_load(c->ctx, c->operands[0], NULL);
-    if (!from) return cli_failed();
+    int code;
+    oct_net *from = cli_load(c, c->operands[0], true, &code);
+    if (!from) return code;
     if (from->stage == OCT_STAGE_PREPARED && (c->target.set || c->observer.set || c->wbits.set || c->abits.set || c->method.set))
         return cli_usage(c->operands[0], "run is prepared already", "no --target, --observer, --method, --wbits, --abits", NULL, "start from the float run to change them");
     oct_net *net = from->stage == OCT_STAGE_PREPARED
@@ -198,6 +222,6 @@ int cmd_qat(cli *c) {
              (long long)oct_data_count(train), (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
     if (c->dry_run.set) return 0;
     fit_view v = {.c = c, .int8 = true};
-    int code = cli_fit(c, net, train, &o, &v);
+    code = cli_fit(c, net, train, &o, &v);
     return code ? code : cli_status(oct_run_save_probe(net, c->out.s, train, 64));
 }

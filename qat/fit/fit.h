@@ -122,6 +122,10 @@ OCT_API OCT_NODISCARD oct_status oct_fit_check(oct_net *net, oct_data *train, co
 OCT_API OCT_NODISCARD oct_status oct_net_describe(oct_net *net, const oct_data *data);
 /** A zoo model for a data set: captured, with the set's shape, classes and input description. NULL on failure. */
 OCT_API OCT_NODISCARD oct_net *oct_zoo_net(oct_ctx *ctx, const char *name, oct_data *data);
+/** Give a float net other classes: the last layer with weights gets `count` outputs, first values drawn by the context's seed
+ *  and its name, a bias of them where it had one; *layer (may be NULL) gets its name, borrowed. A net's own module, if any,
+ *  keeps the old layer. OCT_EUNSUPPORTED, OCT_ESHAPE (nothing is changed) where that layer does not make the output alone. */
+OCT_API OCT_NODISCARD oct_status oct_net_renew_head(oct_net *net, const oct_class *classes, int32_t count, const char **layer);
 /** A net from a path: a run's folder, or an int8 file. NULL on failure. */
 OCT_API OCT_NODISCARD oct_net *oct_model_load(oct_ctx *ctx, const char *path);
 

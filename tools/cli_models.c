@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ * Models and data sets of a command, and what its options say of the input in place of the model's own words. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tools/cli.h"
+
+/* ---- classes ---- */
+
+enum { CLASSES_FILE = 1 << 20 };
+
+static int read_file(const char *path, char **text) {
+    FILE *f = fopen(path, "rb");
+    *text = malloc(CLASSES_FILE + 1);
+    size_t n = f && *text ? fread(*text, 1, CLASSES_FILE + 1, f) : 0;
+    bool bad = !f || !*text || ferror(f), large = n > CLASSES_FILE;
+    if (f) fclose(f);
+    if (bad) return fprintf(stderr, "octet: %s: cannot read\n", path), 4;
+    if (large || memchr(*text, 0, n)) return cli_usage("--classes", "file is no list of names", "at most 1 MiB of text", path, NULL) + 1;
+    (*text)[n] = 0;
+    return 0;
+}
+
+/* Cut at ends, in place: "name", or in a file "id<tab>name". */
+static int32_t cut(char *text, const char *ends, oct_class *list) {
+    int32_t n = 0;
+    char *rest = NULL;
+    for (char *p = strtok_r(text, ends, &rest); p; p = strtok_r(NULL, ends, &rest)) {
+        char *tab = strchr(p, '\t');
+        if (list) {
+            if (tab) *tab = 0;
+            list[n] = (oct_class){p, tab ? tab + 1 : p};
+        }
+        n++;
+    }
+    return n;
+}
+
+const oct_class *cli_classes(cli *c, int32_t *count, int *code) {
+    static oct_class *list; /* one --classes in a process */
+    static int32_t n;
+    *code = 0;
+    if (!list) {
+        struct stat st;
+        char *text = NULL, *again = NULL;
+        bool file = !stat(c->classes.s, &st) && S_ISREG(st.st_mode);
+        if (file && (*code = read_file(c->classes.s, &text))) return NULL;
+        if (!file) text = strdup(c->classes.s);
+        again = text ? strdup(text) : NULL;
+        const char *ends = file ? "\r\n" : ",";
+        n = again ? cut(again, ends, NULL) : 0;
+        list = n ? calloc((size_t)n, sizeof *list) : NULL;
+        free(again);
+        if (!list) return *code = cli_usage("--classes", "no names", "A,B,C or a file with a name a line", c->classes.s, NULL), NULL;
+        cut(text, ends, list);
+    }
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t k = 0; k < i; k++)
+            if (!strcmp(list[i].id, list[k].id)) return *code = cli_usage("--classes", "name stands twice", "names that differ", list[i].id, NULL), NULL;
+    *count = n;
+    return list;
+}
+
+static int take_classes(cli *c, oct_net *net) {
+    int32_t n;
+    int code;
+    const oct_class *list = cli_classes(c, &n, &code);
+    if (!list) return code;
+    char got[48], expected[48];
+    snprintf(got, sizeof got, "%d", n);
+    snprintf(expected, sizeof expected, "%d", net->class_count);
+    if (n != net->class_count) return cli_usage("--classes", "number of names", expected, got, "the model's classes");
+    oct_class *named = calloc((size_t)n, sizeof *named);
+    if (!named) return fprintf(stderr, "octet: out of memory\n"), 5;
+    for (int32_t i = 0; i < n; i++) { /* a bare name leaves the id alone: folders match by both */
+        named[i] = list[i];
+        if (!strcmp(list[i].id, list[i].name)) named[i].id = net->classes[i].id;
+    }
+    code = cli_status(oct_net_set_classes(net, named, n));
+    free(named);
+    return code;
+}
+
+/* ---- the input ---- */
+
+/* A net's input has one size: the crop must be it, and the resize in front of it no smaller. */
+static int photographs(cli *c, oct_input_desc *d) {
+    char got[48], expected[64];
+    int32_t side = d->height < d->width ? d->height : d->width;
+    if (!c->resize.set && !c->crop.set) return 0;
+    snprintf(expected, sizeof expected, "%d x %d", d->height, d->width);
+    snprintf(got, sizeof got, "%lld", c->crop.set ? c->crop.i : (long long)side);
+    if (d->height != d->width || (c->crop.set && c->crop.i != d->height))
+        return cli_usage("--crop", "size of the model's input", expected, got, NULL);
+    if (c->resize.set) d->resize = (int32_t)c->resize.i;
+    d->crop = d->height;
+    snprintf(got, sizeof got, "%d", d->resize);
+    if (d->resize && d->resize < d->crop) return cli_usage("--resize", "smaller than the model's input", expected, got, NULL);
+    return 0;
+}
+
+int cli_describe(cli *c, oct_net *net) {
+    oct_input_desc d = net->input;
+    if (!c->div.set && !c->mean.set && !c->std.set && !c->resize.set && !c->crop.set) return 0;
+    if (d.channels < 1) return cli_usage("--div --mean --std --resize --crop", "model takes no images", NULL, NULL, NULL);
+    if (c->div.set) d.div = (float)c->div.d;
+    const struct {
+        const opt_value *v;
+        const char *name;
+        float *to;
+    } lists[] = {{&c->mean, "--mean", d.mean}, {&c->std, "--std", d.std}};
+    for (int k = 0; k < 2; k++) {
+        if (!lists[k].v->set) continue;
+        int n = cli_floats(lists[k].name, lists[k].v->s, lists[k].to, d.channels);
+        if (n < 0) return 2;
+        if (n != d.channels && n != 1) return cli_usage(lists[k].name, "count of numbers", "one, or one per channel", lists[k].v->s, NULL);
+        for (int i = n; i < d.channels; i++) lists[k].to[i] = lists[k].to[0];
+    }
+    int code = photographs(c, &d);
+    return code ? code : cli_status(oct_net_set_input(net, &d));
+}
+
+/* ---- models ---- */
+
+oct_net *cli_load(cli *c, const char *path, bool run_only, int *code) {
+    oct_net *net = run_only ? oct_run_load(c->ctx, path, NULL) : oct_model_load(c->ctx, path);
+    *code = net ? cli_describe(c, net) : cli_failed();
+    if (!*code && c->classes.set) *code = take_classes(c, net);
+    return *code ? NULL : net;
+}
+
+/* ---- data ---- */
+
+oct_data *cli_data(cli *c, oct_split split, const oct_net *like) {
+    oct_data_opts o = {.split = split, .limit = c->limit.set ? c->limit.i : 0};
+    oct_input_desc d = {.channels = 0};
+    int code;
+    if (like) {
+        if (like->input.channels) o.input = &like->input;
+        o.classes = like->classes;
+        o.class_count = like->class_count;
+    } else if (c->resize.set || c->crop.set) {
+        d.channels = 3;
+        d.color = OCT_COLOR_RGB;
+        d.resize = (int32_t)c->resize.i;
+        d.crop = (int32_t)c->crop.i;
+        d.height = d.width = d.crop ? d.crop : d.resize;
+        o.input = &d;
+    }
+    if (!like && c->classes.set && !(o.classes = cli_classes(c, &o.class_count, &code))) return NULL;
+    return oct_data_open(c->ctx, c->data.s, &o);
+}
+
+oct_split cli_split(const cli *c, oct_split otherwise, bool *ok) {
+    *ok = true;
+    if (!c->split.set) return otherwise;
+    if (!strcmp(c->split.s, "train")) return OCT_SPLIT_TRAIN;
+    if (!strcmp(c->split.s, "test")) return OCT_SPLIT_TEST;
+    *ok = false;
+    cli_usage("--split", "unknown part", "train or test", c->split.s, NULL);
+    return otherwise;
+}
+
+bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code) {
+    bool ok = c->data.set;
+    *code = ok ? 2 : cli_need("--data", "a data set such as synth-digits");
+    oct_split split = ok ? cli_split(c, OCT_SPLIT_TEST, &ok) : OCT_SPLIT_TEST;
+    if (!ok) return false;
+    *net = cli_load(c, c->operands[0], false, code);
+    if (!*net) return false;
+    *data = cli_data(c, split, *net);
+    if (!*data) *code = cli_failed();
+    return *data != NULL;
+}
