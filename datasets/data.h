@@ -55,6 +55,8 @@ OCT_API oct_dtype oct_data_dtype(const oct_data *d);
 OCT_API const oct_input_desc *oct_data_input(const oct_data *d);
 /** Borrowed; *count gets their number. */
 OCT_API const oct_class *oct_data_classes(const oct_data *d, int32_t *count);
+/** Samples of each class, without decoding an image where the set can tell: counts[classes]. */
+OCT_API OCT_NODISCARD oct_status oct_data_class_counts(oct_data *d, int64_t *counts);
 /** The part that is left (`first` false) or taken (`first` true) when a share f of the set, drawn by seed, is split off:
  *  --val F. A view: d must outlive it. */
 OCT_API OCT_NODISCARD oct_data *oct_data_share(oct_data *d, double f, uint64_t seed, bool first);

@@ -222,6 +222,11 @@ static oct_status folder_get(oct_data *d, int64_t i, void *image, int32_t *label
     return OCT_OK;
 }
 
+static int32_t folder_label(const oct_data *d, int64_t i) {
+    const folder *f = d->self;
+    return f->files[i].label;
+}
+
 static void make_cache(oct_data *d, const oct_data_opts *opts) {
     folder *f = d->self;
     size_t most = opts->max_decoded_bytes ? opts->max_decoded_bytes : CACHE_MAX, bytes;
@@ -247,6 +252,7 @@ static oct_status open_folder(oct_data *d, const char *root, const oct_data_opts
     d->self = f;
     d->release = folder_release;
     d->get = folder_get;
+    d->label = folder_label;
     d->slow = true;
     d->augment = "crop4,flip";
     f->root = realpath(root, NULL);

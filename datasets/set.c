@@ -74,6 +74,21 @@ oct_status octi_set_get_array(oct_data *d, int64_t i, void *image, int32_t *labe
     return OCT_OK;
 }
 
+oct_status oct_data_class_counts(oct_data *d, int64_t *counts) {
+    memset(counts, 0, (size_t)d->class_count * sizeof *counts);
+    bool array = d->get == octi_set_get_array;
+    void *image = d->label || array ? NULL : octi_alloc_raw(d->ctx, octi_set_image_bytes(d) + 1);
+    if (!d->label && !array && !image) return oct_last_error()->code;
+    oct_status s = OCT_OK;
+    for (int64_t i = 0; s == OCT_OK && i < d->count; i++) {
+        int32_t label = array ? (d->labels ? d->labels[i] : 0) : d->label ? d->label(d, i) : 0;
+        if (image) s = d->get(d, i, image, &label);
+        if (s == OCT_OK && label >= 0 && label < d->class_count) counts[label]++;
+    }
+    octi_free(d->ctx, image);
+    return s;
+}
+
 static const struct norm { float mean[3], std[3]; } norms[] = {
     [OCTI_NORM_IDX] = {{0.1307f, 0.1307f, 0.1307f}, {0.3081f, 0.3081f, 0.3081f}},
     [OCTI_NORM_CIFAR] = {{0.4914f, 0.4822f, 0.4465f}, {0.2470f, 0.2435f, 0.2616f}},
@@ -199,6 +214,12 @@ static oct_status share_get(oct_data *d, int64_t i, void *image, int32_t *label)
     return v->base->get(v->base, v->index[i], image, label);
 }
 
+static int32_t share_label(const oct_data *d, int64_t i) {
+    const share *v = d->self;
+    const oct_data *b = v->base;
+    return b->label ? b->label(b, v->index[i]) : b->labels ? b->labels[v->index[i]] : 0;
+}
+
 static int by_value(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return x < y ? -1 : x > y;
@@ -232,6 +253,7 @@ oct_data *oct_data_share(oct_data *d, double f, uint64_t seed, bool first) {
     v->slow = d->slow;
     v->stored = d->stored;
     v->get = share_get;
+    if (d->label || d->get == octi_set_get_array) v->label = share_label;
     v->self = self;
     return v;
 }

@@ -22,6 +22,7 @@ struct oct_data {
     bool slow;           /* get decodes: worth several threads */
     oct_color stored;    /* order of the channels that get gives; the loader turns it into input.color */
     oct_status (*get)(oct_data *d, int64_t i, void *image, int32_t *label);
+    int32_t (*label)(const oct_data *d, int64_t i); /* without the image; NULL: from `labels`, or by get */
     void (*release)(oct_data *d); /* NULL: nothing beyond `owned` and the arena */
     void *self;                   /* the kind's own record */
     /* sets in memory */

@@ -145,6 +145,7 @@ static oct_status prepare(const octi_qargs *q, const geometry *g) {
                                 .dil_h = g->dilation[0],
                                 .dil_w = g->dilation[1]};
         r->run = run_depthwise;
+        r->kernel = octk_kernel_names()->dw_u8s16;
         return OCT_OK;
     }
     c->patch = (octk_patch_u8s16){.x = xi,
@@ -171,6 +172,7 @@ static oct_status prepare(const octi_qargs *q, const geometry *g) {
                               .hi = q->a->hi[0]};
     r->scratch = (size_t)pitch_of(k) * PATCHES * sizeof(int16_t);
     r->run = run_conv;
+    r->kernel = octk_kernel_names()->dot_s16u8;
     return OCT_OK;
 }
 

@@ -38,7 +38,7 @@ static void run_dequantize(const octi_qrun *r, const void *const *in, void *out,
 }
 
 /* The whole image is one run of codes. */
-static oct_status dense(const octi_qargs *q, octi_qrun_fn *run) {
+static oct_status dense(const octi_qargs *q, octi_qrun_fn *run, const char *kernel) {
     octk_map_u8 *m = &q->r->u.map;
     int64_t count = q->r->image;
     if (count > INT32_MAX)
@@ -52,6 +52,7 @@ static oct_status dense(const octi_qargs *q, octi_qrun_fn *run) {
     m->lo = q->out->qmin;
     m->hi = q->out->qmax;
     q->r->run = run;
+    q->r->kernel = kernel;
     q->r->elementwise = true;
     return OCT_OK;
 }
@@ -68,7 +69,7 @@ static bool broadcasts(const oct_shape *small, const oct_shape *big) {
            small->dim[3] == big->dim[3];
 }
 
-static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, int64_t multipliers) {
+static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, const char *kernel, int64_t multipliers) {
     if (q->nin != 3)
         return octi_fail(OCT_EUSAGE, q->where, "inputs", "a, b, m", octi_fmt("%d", q->nin), NULL);
     const oct_shape *a = &q->in[0].shape, *b = &q->in[1].shape, *y = &q->out->shape;
@@ -83,7 +84,7 @@ static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, int64_t mul
         return octi_fail(OCT_ESHAPE, q->where, "shapes", "equal, or one side [N,1,1,C]",
                          octi_fmt("%s, %s -> %s", oct_shape_text(a), oct_shape_text(b), oct_shape_text(y)),
                          NULL);
-    OCT_TRY(dense(q, run));
+    OCT_TRY(dense(q, run, kernel));
     octk_map_u8 *m = &q->r->u.map;
     const float *f = oct_f32(q->in[2].tensor);
     m->zx2 = q->in[1].zero_point;
@@ -105,13 +106,13 @@ static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, int64_t mul
 }
 
 oct_status octi_qinit_add(const octi_qargs *q) {
-    OCT_TRY(two_inputs(q, run_add, 2));
+    OCT_TRY(two_inputs(q, run_add, octk_kernel_names()->add_u8, 2));
     OCT_TRY(octi_need_multiplier(q, 2, 0, octi_reach(&q->in[0])));
     return octi_need_multiplier(q, 2, 1, octi_reach(&q->in[1]));
 }
 
 oct_status octi_qinit_mul(const octi_qargs *q) {
-    OCT_TRY(two_inputs(q, run_mul, 1));
+    OCT_TRY(two_inputs(q, run_mul, octk_kernel_names()->mul_u8, 1));
     return octi_need_multiplier(q, 2, 0, (int64_t)octi_reach(&q->in[0]) * octi_reach(&q->in[1]));
 }
 
@@ -125,7 +126,7 @@ oct_status octi_qinit_requantize(const octi_qargs *q) {
     OCT_TRY(one_input(q));
     OCT_TRY(octi_need_const(q, 1, "multiplier", OCT_F32, OCT_SHAPE(1)));
     OCT_TRY(octi_need_multiplier(q, 1, 0, octi_reach(&q->in[0])));
-    OCT_TRY(dense(q, run_rescale));
+    OCT_TRY(dense(q, run_rescale, octk_kernel_names()->rescale_u8));
     q->r->u.map.mx = oct_f32(q->in[1].tensor)[0];
     return OCT_OK;
 }
@@ -134,7 +135,7 @@ oct_status octi_qinit_clip(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
     OCT_TRY(octi_need_shape(q, q->out, "output", q->in[0].shape));
     OCT_TRY(octi_need_clamp(q));
-    OCT_TRY(dense(q, run_clip));
+    OCT_TRY(dense(q, run_clip, octk_kernel_names()->clip_u8));
     q->r->u.map.lo = q->a->lo[0];
     q->r->u.map.hi = q->a->hi[0];
     return OCT_OK;
@@ -143,7 +144,7 @@ oct_status octi_qinit_clip(const octi_qargs *q) {
 oct_status octi_qinit_relu(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
     OCT_TRY(octi_need_shape(q, q->out, "output", q->in[0].shape));
-    OCT_TRY(dense(q, run_clip));
+    OCT_TRY(dense(q, run_clip, octk_kernel_names()->clip_u8));
     q->r->u.map.lo = q->out->zero_point;
     return OCT_OK;
 }
@@ -151,7 +152,7 @@ oct_status octi_qinit_relu(const octi_qargs *q) {
 oct_status octi_qinit_table(const octi_qargs *q) {
     OCT_TRY(one_input(q));
     OCT_TRY(octi_need_const(q, 1, "table", OCT_U8, OCT_SHAPE(256)));
-    OCT_TRY(dense(q, run_table));
+    OCT_TRY(dense(q, run_table, octk_kernel_names()->table_u8));
     const uint8_t *t = oct_u8(q->in[1].tensor);
     for (int i = q->in[0].qmin; i <= q->in[0].qmax; i++)
         if (t[i] < q->out->qmin || t[i] > q->out->qmax)
@@ -162,7 +163,7 @@ oct_status octi_qinit_table(const octi_qargs *q) {
 }
 
 static oct_status border(const octi_qargs *q, const octi_qdesc *codes, const octi_qdesc *floats,
-                         octi_qrun_fn *run) {
+                         octi_qrun_fn *run, const char *kernel) {
     if (floats->dtype != OCT_F32 || floats->quantized)
         return octi_fail(OCT_EDTYPE, q->where, "float side of a border", "float32 without qparams",
                          oct_dtype_name(floats->dtype), NULL);
@@ -170,12 +171,13 @@ static oct_status border(const octi_qargs *q, const octi_qdesc *codes, const oct
     OCT_TRY(octi_need_shape(q, q->out, "output", q->in[0].shape));
     q->r->u.lin = (octi_qlin){codes->scale, codes->zero_point, codes->qmin, codes->qmax};
     q->r->run = run;
+    q->r->kernel = kernel;
     return OCT_OK;
 }
 
 oct_status octi_qinit_quantize(const octi_qargs *q) {
-    return border(q, q->out, &q->in[0], run_quantize);
+    return border(q, q->out, &q->in[0], run_quantize, octk_kernel_names()->quantize_f32u8);
 }
 oct_status octi_qinit_dequantize(const octi_qargs *q) {
-    return border(q, &q->in[0], q->out, run_dequantize);
+    return border(q, &q->in[0], q->out, run_dequantize, octk_kernel_names()->dequantize_u8f32);
 }

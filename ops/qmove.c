@@ -16,6 +16,7 @@ oct_status octi_qinit_view(const octi_qargs *q) {
         return octi_fail(OCT_ESHAPE, q->where, "elements per image", oct_shape_text(&q->in[0].shape),
                          oct_shape_text(&q->out->shape), NULL);
     q->r->run = run_view;
+    q->r->kernel = "copy";
     q->r->elementwise = true;
     return OCT_OK;
 }
@@ -80,6 +81,7 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
         return octi_fail(OCT_ESHAPE, q->where, octi_fmt("members along axis %d", axis),
                          octi_fmt("%lld", (long long)y->dim[axis]), octi_fmt("%lld", (long long)along), NULL);
     q->r->run = run_cat;
+    q->r->kernel = octk_kernel_names()->rescale_u8;
     return OCT_OK;
 }
 
@@ -109,5 +111,6 @@ oct_status octi_qinit_pad(const octi_qargs *q) {
     q->r->u.pad = (octi_qpad){(int32_t)x->dim[1], (int32_t)x->dim[2], (int32_t)x->dim[3],  pads[0], pads[1],
                               (int32_t)p,         (int32_t)s,         (uint8_t)q->a->lo[0]};
     q->r->run = run_pad;
+    q->r->kernel = "copy";
     return OCT_OK;
 }

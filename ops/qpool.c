@@ -94,6 +94,7 @@ oct_status octi_qinit_max_pool2d(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
     OCT_TRY(pool(q, false, &cells));
     q->r->run = run_max;
+    q->r->kernel = octk_kernel_names()->max_pool_u8;
     return OCT_OK;
 }
 
@@ -122,6 +123,7 @@ static oct_status average(const octi_qargs *q, bool adaptive) {
     k->m = oct_f32(m);
     k->cells = (int32_t)fixed;
     q->r->run = run_avg;
+    q->r->kernel = octk_kernel_names()->avg_pool_u8;
     return OCT_OK;
 }
 

@@ -23,7 +23,12 @@ typedef struct oct_qconfig {
                            * lies strictly inside) */
 } oct_qconfig;
 
-/** What became of each node: printed by oct_net_print, reported by commands. Borrowed strings. */
+/** A net as PyTorch prints modules, a line at a time (without its end): nested by path, quantized ones with scale and zero
+ *  point ("(conv1): QuantizedConvReLU2d(1, 6, kernel_size=(5, 5), stride=(1, 1), scale=0.01, zero_point=0, padding=(2, 2))"),
+ *  prepared ones with their fake-quantizers. For readers: no promise that its text stays. */
+OCT_API void oct_net_print(const oct_net *net, void (*line)(void *user, const char *line), void *user);
+
+/** What became of each node: reported by commands. Borrowed strings. */
 typedef struct oct_placement {
     const char *name;
     const char *kind;

@@ -124,6 +124,12 @@ bad 4 run good --input x.npz --output y.npz
 bad 3 run good --input page.html --output y.npz
 bad 2 run good --input x.npz --output y.npz --layer conv9
 bad 2 inspect
+bad 3 inspect page.html
+bad 3 inspect image.png
+bad 3 inspect cut.oct8
+bad 3 inspect blank
+bad 4 inspect fifo
+bad 4 inspect idx:missing
 bad 4 inspect missing
 bad 2 inspect good --weights nothing
 bad 2 verify good
@@ -179,8 +185,25 @@ has mismatched_codes .verify
 has "layers name kind shape bits scheme scale zero_point sqnr_local sqnr_cum clip us kernel" .layers
 "$octet" inspect m.oct8 --json >.inspect || say "inspect"
 has "stage layers tensors" .inspect
-"$octet" inspect j4 --weights conv1.weight --json >.weights || say "inspect --weights"
-has "q_scale zero_point histogram" .weights
+"$octet" inspect m.oct8 >.inspect || say "inspect in words"
+grep -q '^  (conv1): QuantizedConvReLU2d(1, 6, kernel_size=(5, 5), stride=(1, 1), scale=0\.[0-9]*, zero_point=0, padding=(2, 2))$' .inspect || say "a quantized convolution prints otherwise"
+grep -q '^  (fc3): QuantizedLinear(in_features=84, out_features=10, scale=0\.[0-9]*, zero_point=[0-9]*, qscheme=torch.per_channel_affine)$' .inspect || say "a quantized linear layer prints otherwise"
+grep -q 'Quantize(scale=tensor(\[0\.[0-9]*\]), zero_point=tensor(\[[0-9]*\]), dtype=torch.quint8)$' .inspect || say "Quantize prints otherwise"
+grep -q 'DeQuantize()$' .inspect || say "DeQuantize is not printed"
+"$octet" inspect j1 >.inspect
+grep -q '^  (conv1): Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))$' .inspect || say "a float convolution prints otherwise"
+grep -q '^  (max_pool2d): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)$' .inspect || say "a pool prints otherwise"
+"$octet" inspect j1/model.safetensors --json >.inspect || say "inspect .safetensors"
+grep -q '"name":"conv2.weight","dtype":"F32","shape":\[16,6,5,5\]' .inspect || say "inspect .safetensors lacks a tensor"
+"$octet" inspect j4/probe.npz | grep -q '\[64, 1, 28, 28\]' || say "inspect .npz"
+"$octet" inspect synth-digits --json | grep -q '"train":20000,"test":4000' || say "inspect of a data set"
+"$octet" layers j4 $data --json --quiet | grep -q '"name":"conv1".*"kernel":"octk_[a-z0-9_]*"' || say "layers names no kernel"
+for w in conv1 conv1.weight; do
+    "$octet" inspect j4 --weights $w --json >.weights.4 && "$octet" inspect m.oct8 --weights $w --json >.weights.8 || say "inspect --weights $w"
+    has "q_scale q_zero_point zero_point int_repr dequantized axis distinct histogram" .weights.8
+    a=$(grep -o '"int_repr":[^]]*' .weights.4)
+    [ -n "$a" ] && [ "$a" = "$(grep -o '"int_repr":[^]]*' .weights.8)" ] || say "--weights: codes of run and int8 file differ"
+done
 "$octet" run m.oct8 --input j4/probe.npz --output y.npz --json >.run || say "run"
 "$octet" run j4 --input j4/probe.npz --output y2.npz >/dev/null || say "run of the simulation"
 cmp -s y.npz y2.npz || say "outputs of simulation and int8 file differ"

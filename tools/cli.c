@@ -127,6 +127,15 @@ void json_item_end(json *j) {
     j->more = true;
 }
 
+void json_shape(json *j, const char *key, const oct_shape *s) {
+    json_array(j, key);
+    for (int32_t i = 0; i < s->rank; i++) {
+        if (s->dim[i] == OCT_BATCH) json_number(j, NULL, NAN);
+        else json_int(j, NULL, s->dim[i]);
+    }
+    json_array_end(j);
+}
+
 /* ---- signals ---- */
 
 static volatile sig_atomic_t caught;

@@ -71,6 +71,8 @@ void json_array_end(json *j);
 void json_item(json *j);
 void json_item_end(json *j);
 void json_close(json *j);
+/** [null, 28, 28, 6]: the symbolic batch is null. */
+void json_shape(json *j, const char *key, const oct_shape *s);
 
 /* ---- data and models ---- */
 
@@ -89,6 +91,11 @@ bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code);
 /** A missing option that the command needs. */
 int cli_need(const char *option, const char *why);
 double cli_seconds(void);
+
+/* ---- inspect ---- */
+
+/** inspect --weights NAME: a layer's weight, or any tensor of the net. */
+int cli_show_weights(const cli *c, oct_net *net, const char *name);
 
 /* ---- signals ---- */
 

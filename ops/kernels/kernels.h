@@ -173,6 +173,12 @@ typedef struct octk_table {
 
 /** The best kernel of each slot for this machine and OCT_CPU; made once per level. */
 const octk_table *octk_kernels(void);
+/** What the slots of that table hold: "octk_dot_s16u8_ref". */
+typedef struct octk_names {
+#define OCT_KERNEL_SLOT(slot) const char *slot;
+#include "ops/kernels/kernels.def"
+} octk_names;
+const octk_names *octk_kernel_names(void);
 /** The table of one level, for tests that compare levels; NULL where the machine lacks it. */
 const octk_table *octk_kernels_at(int level);
 

@@ -33,6 +33,8 @@ OCT_API const oct_tensor *oct_runner_run(oct_runner *r, const oct_tensor *x);
 OCT_API const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale, int32_t *zero_point);
 /** Mean nanoseconds per image of a node, over all runs; -1 where not counted. */
 OCT_API double oct_runner_node_ns(const oct_runner *r, const char *node);
+/** Name of the kernel that runs a node of an int8 net (oct_step_time); NULL where the runner does not profile one. */
+OCT_API const char *oct_runner_node_kernel(const oct_runner *r, const char *node);
 
 /* ---- evaluation ---- */
 
@@ -146,6 +148,7 @@ typedef struct oct_layer {
     double sqnr_cum;   /* dB: the codes of the whole quantized net against the float net */
     double clip;       /* share of float values outside the codes' range */
     double us;         /* per image, in the int8 plan */
+    const char *kernel; /* that runs it in the int8 plan: "octk_dot_s16u8_avx2", "copy", "float"; NULL where not measured */
 } oct_layer;
 /** Rows of a prepared net on n images of data (NULL: structure only), or of an int8 net (no float to compare with).
  *  *rows belongs to the context: oct_layers_free. */
@@ -180,6 +183,28 @@ OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const 
 OCT_API OCT_NODISCARD oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n);
 /** The probe: f32 [n,H,W,C], owned by the caller; NULL (recorded: OCT_EIO where absent, else OCT_EFORMAT). */
 OCT_API OCT_NODISCARD oct_tensor *oct_run_load_probe(oct_ctx *ctx, const char *dir);
+
+/* ---- what is in a file ---- */
+
+typedef struct oct_file_array {
+    const char *name, *dtype; /* as the file has them: "conv1.weight", "F32"; "x", "u1" */
+    oct_shape shape;
+} oct_file_array;
+
+/** Header of a data file, by its content: kind is "safetensors", "npz", "npy", "idx", "cifar10", "cifar100" or "image" (array
+ *  "pixels" u1 [H,W,C]; metadata "format": JPEG, PNG or BMP). gzip around idx and cifar is seen through. */
+typedef struct oct_file_info {
+    const char *kind;
+    oct_file_array *arrays;
+    int32_t array_count;
+    struct oct_file_note {
+        const char *key, *value;
+    } *notes; /* __metadata__ and the like */
+    int32_t note_count;
+} oct_file_info;
+/** NULL on failure: OCT_EIO, OCT_EFORMAT (damage, or a kind that octet does not know). Free with oct_file_info_free. */
+OCT_API OCT_NODISCARD oct_file_info *oct_file_inspect(oct_ctx *ctx, const char *path);
+OCT_API void oct_file_info_free(oct_ctx *ctx, oct_file_info *info);
 
 /* ---- arrays of NumPy ---- */
 

@@ -112,6 +112,7 @@ static oct_status times(oct_net *int8, oct_loader *loader, int64_t n, oct_layer 
     for (int32_t i = 0; st == OCT_OK && i < count; i++) {
         double ns = oct_runner_node_ns(r, rows[i].name);
         if (ns >= 0) rows[i].us = ns / 1000;
+        rows[i].kernel = oct_runner_node_kernel(r, rows[i].name);
     }
     oct_runner_free(r);
     return st;

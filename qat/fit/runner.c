@@ -109,9 +109,18 @@ const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale
     return t;
 }
 
+static bool step_of(const oct_runner *r, const char *node, oct_step_time *t) {
+    for (int32_t i = 0; r->session && i < oct_plan_steps(r->plan) && oct_session_step_time(r->session, i, t); i++)
+        if (!strcmp(t->node, node)) return true;
+    return false;
+}
+
+const char *oct_runner_node_kernel(const oct_runner *r, const char *node) {
+    oct_step_time t;
+    return step_of(r, node, &t) ? t.kernel : NULL;
+}
+
 double oct_runner_node_ns(const oct_runner *r, const char *node) {
     oct_step_time t;
-    for (int32_t i = 0; r->session && i < oct_plan_steps(r->plan) && oct_session_step_time(r->session, i, &t); i++)
-        if (!strcmp(t.node, node) && t.images) return (double)t.ns / (double)t.images;
-    return -1;
+    return step_of(r, node, &t) && t.images ? (double)t.ns / (double)t.images : -1;
 }

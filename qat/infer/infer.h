@@ -98,6 +98,7 @@ typedef struct oct_step_time {
     const char *node, *kind;
     uint64_t ns;
     uint64_t images;
+    const char *kernel; /* a row of ops/kernels/kernels.def, "copy", or "float" for a layer kept float */
 } oct_step_time;
 OCT_API bool oct_session_step_time(const oct_session *session, int32_t i, oct_step_time *t);
 OCT_API int32_t oct_plan_steps(const oct_plan *plan);

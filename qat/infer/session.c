@@ -257,7 +257,8 @@ oct_status oct_session_value(const oct_session *s, const char *node, oct_tensor 
 
 bool oct_session_step_time(const oct_session *s, int32_t i, oct_step_time *t) {
     if (!s || !s->ns || i < 0 || i >= s->plan->step_count) return false;
-    *t = (oct_step_time){.node = s->plan->steps[i].name, .kind = oct_op_name(s->plan->steps[i].kind)};
+    const octi_qmodule *m = &s->plan->steps[i];
+    *t = (oct_step_time){.node = m->name, .kind = oct_op_name(m->kind), .kernel = m->is_float ? "float" : m->u.q.kernel};
     for (int64_t k = 0; k < s->slots; k++) {
         t->ns += s->ns[k * s->plan->step_count + i];
         t->images += s->images[k * s->plan->step_count + i];

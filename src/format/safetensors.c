@@ -247,6 +247,9 @@ const octi_safetensors_entry *octi_safetensors_find(const octi_safetensors *st, 
     return NULL;
 }
 
+int32_t octi_safetensors_metadata_count(const octi_safetensors *st) { return st->meta_count; }
+octi_safetensors_meta octi_safetensors_metadata_at(const octi_safetensors *st, int32_t i) { return st->meta[i]; }
+
 const char *octi_safetensors_metadata(const octi_safetensors *st, const char *key) {
     for (int32_t i = 0; i < st->meta_count; i++)
         if (!strcmp(st->meta[i].key, key)) return st->meta[i].value;

@@ -45,6 +45,10 @@ const octi_safetensors_entry *octi_safetensors_find(const octi_safetensors *st, 
 /** Value of a key in __metadata__, NULL where absent. */
 const char *octi_safetensors_metadata(const octi_safetensors *st, const char *key);
 
+/** Pairs 0..count-1 of __metadata__; borrowed. */
+int32_t octi_safetensors_metadata_count(const octi_safetensors *st);
+octi_safetensors_meta octi_safetensors_metadata_at(const octi_safetensors *st, int32_t i);
+
 /** A new tensor with the entry's contents: in its own dtype, or, where as_f32, F16, BF16 and F64 widened or rounded to F32.
  *  NULL (recorded): OCT_EDTYPE for BF16 without as_f32, and for integers with it. */
 oct_tensor *octi_safetensors_tensor(oct_ctx *ctx, const octi_safetensors_entry *e, bool as_f32);

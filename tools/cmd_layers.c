@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * octet layers: what quantization costs, layer by layer. */
+#include <math.h>
+
+#include "tools/cli.h"
+
+int cmd_layers(cli *c) {
+    oct_net *net;
+    oct_data *data;
+    int code;
+    if (!cli_model_and_data(c, &net, &data, &code)) return code;
+    if (c->dry_run.set) return 0;
+    oct_layer *rows;
+    int32_t n;
+    if (oct_layers(net, data, 256, &rows, &n) != OCT_OK) return cli_failed();
+    if (c->json.set) {
+        json j = json_open();
+        json_array(&j, "layers");
+        for (int32_t i = 0; i < n; i++) {
+            const oct_layer *r = &rows[i];
+            json_item(&j);
+            json_string(&j, "name", r->name);
+            json_string(&j, "kind", r->kind);
+            json_shape(&j, "shape", &r->shape);
+            json_int(&j, "bits", r->bits);
+            json_string(&j, "scheme", *r->weight_scheme ? r->weight_scheme : r->scheme);
+            json_number(&j, "scale", r->int8 ? r->scale : NAN);
+            json_number(&j, "zero_point", r->int8 ? r->zero_point : NAN);
+            json_number(&j, "sqnr_local", r->sqnr_local);
+            json_number(&j, "sqnr_cum", r->sqnr_cum);
+            json_number(&j, "clip", r->clip);
+            json_number(&j, "us", r->us >= 0 ? r->us : NAN);
+            if (r->kernel) json_string(&j, "kernel", r->kernel);
+            else json_number(&j, "kernel", NAN);
+            json_item_end(&j);
+        }
+        json_array_end(&j);
+        json_close(&j);
+    } else {
+        printf("%-28s %-14s %-18s %4s %-22s %12s %4s %7s %7s %8s %9s %s\n", "name", "kind", "shape", "bits", "scheme", "scale", "zp", "local", "cum", "clip", "us", "kernel");
+        for (int32_t i = 0; i < n; i++) {
+            const oct_layer *r = &rows[i];
+            printf("%-28s %-14s %-18s %4d %-22s", r->name, r->kind, oct_shape_text(&r->shape), r->bits, *r->weight_scheme ? r->weight_scheme : r->scheme);
+            if (r->int8) printf(" %12.6g %4d", r->scale, r->zero_point);
+            else printf(" %12s %4s", "-", "-");
+            const struct {
+                double v;
+                int width, digits;
+            } cells[] = {{r->sqnr_local, 7, 1}, {r->sqnr_cum, 7, 1}, {r->clip, 8, 5}, {r->us >= 0 ? r->us : NAN, 9, 2}};
+            for (int k = 0; k < 4; k++) {
+                if (isnan(cells[k].v)) printf(" %*s", cells[k].width, "-");
+                else printf(" %*.*f", cells[k].width, cells[k].digits, cells[k].v);
+            }
+            printf(" %s\n", r->kernel ? r->kernel : "-");
+        }
+    }
+    oct_layers_free(c->ctx, rows);
+    return 0;
+}
