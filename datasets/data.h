@@ -19,7 +19,7 @@ typedef struct oct_data_opts {
     oct_split split;
     const char *root;  /* a second place to look a DIR up; NULL: $OCTET_DATA */
     uint64_t seed;     /* of synthetic sets; 0: 1 */
-    int64_t limit;     /* at most so many samples: the first ones, of folders evenly over the classes; 0: all */
+    int64_t limit;     /* at most so many samples, evenly over the part; of synthetic sets the first ones; 0: all */
     const oct_input_desc *input;  /* resize, crop and colour for folders of images; NULL: the set's own */
     const oct_class *classes;     /* folder classes match by id or name against these; NULL: sorted by name */
     int32_t class_count;

@@ -109,11 +109,27 @@ oct_input_desc octi_input_desc(octi_norm norm, int32_t channels, int32_t height,
     return in;
 }
 
+/* What is left of a set in memory, evenly over it: sets may stand class by class. */
+static void thin(oct_data *d, int64_t limit) {
+    size_t bytes = octi_set_image_bytes(d);
+    uint8_t *pixels = (uint8_t *)(uintptr_t)d->pixels;
+    int32_t *labels = (int32_t *)(uintptr_t)d->labels;
+    for (int64_t i = 0; i < limit; i++) { /* to the front: the source is never before the place */
+        int64_t from = i * d->count / limit;
+        memmove(pixels + (size_t)i * bytes, pixels + (size_t)from * bytes, bytes);
+        if (labels) labels[i] = labels[from];
+    }
+    d->count = limit;
+}
+
 oct_status octi_set_finish(oct_data *d, const oct_data_opts *opts, bool fixed_size) {
     const oct_input_desc *o = opts ? opts->input : NULL;
     oct_input_desc *in = &d->input;
     d->stored = in->color;
-    if (opts && opts->limit > 0 && opts->limit < d->count) d->count = opts->limit;
+    if (opts && opts->limit > 0 && opts->limit < d->count) {
+        if (d->owned[0]) thin(d, opts->limit);
+        else d->count = opts->limit;
+    }
     if (!o) return OCT_OK;
     if (fixed_size && ((o->channels && o->channels != in->channels) || (o->height && o->height != in->height) ||
                        (o->width && o->width != in->width)))

@@ -27,7 +27,8 @@ typedef struct oct_opts {
     oct_log_fn log;       /* NULL: silent */
     void *log_user;
     oct_allocator alloc;  /* zero: aligned C heap */
-    size_t max_bytes;     /* 0: no limit; beyond it allocations fail with OCT_ELIMIT */
+    size_t max_bytes;     /* 0: no limit; beyond it allocations fail with OCT_ELIMIT. It also bounds what an int8 file may
+                             declare for the activations of one image; 0: 1 GiB there */
 } oct_opts;
 
 /** Make a context. opts may be NULL (all defaults). NULL on failure (see oct_last_error): OCT_EUSAGE for bad options, a bad

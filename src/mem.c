@@ -55,6 +55,8 @@ static void heap_free(void *user, void *p, size_t bytes) {
     free(p);
 }
 
+size_t octi_ctx_declared_limit(const oct_ctx *ctx) { return ctx->opts.max_bytes ? ctx->opts.max_bytes : (size_t)1 << 30; }
+
 void *octi_alloc_raw(oct_ctx *ctx, size_t bytes) {
     size_t total, rounded;
     if (!octi_add_size(bytes, sizeof(block) + 63, &rounded)) {

@@ -31,6 +31,9 @@ static inline bool octi_add_size(size_t a, size_t b, size_t *out) { return !__bu
 oct_status octi_on_close(oct_ctx *ctx, void (*destroy)(void *object), void *object);
 void octi_on_close_cancel(oct_ctx *ctx, void *object);
 
+/** Most bytes that one value declared by a file may take: the context's max_bytes, or 1 GiB where it has none. */
+size_t octi_ctx_declared_limit(const oct_ctx *ctx);
+
 /** Keep the context's first failure: constructors that return NULL call this with the recorded status. */
 void octi_ctx_failed(oct_ctx *ctx);
 void octi_log(oct_ctx *ctx, oct_log_level level, const char *format, ...) OCT_PRINTF(3, 4);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "qat/fit/fit.h"
+#include "qat/fit/weight_layout.h"
 #include "src/format/graph_json.h"
 #include "src/format/json.h"
 #include "src/mem.h"
@@ -38,7 +39,13 @@ oct_status octi_graph_file_write(const oct_net *net, const char *path) {
     return s;
 }
 
-static oct_status take_tensor(oct_net *net, const cJSON *item, const char *where) {
+typedef struct backing { /* what the net's tensors are filled from */
+    const octi_safetensors *weights;
+    const char *prefix, *where;
+} backing;
+
+static oct_status take_tensor(oct_net *net, const cJSON *item, const backing *b) {
+    const char *where = b->where;
     const char *name, *role, *dtype;
     const cJSON *dims;
     OCT_TRY(octi_json_string(item, "name", where, &name));
@@ -56,6 +63,11 @@ static oct_status take_tensor(oct_net *net, const cJSON *item, const char *where
     while (t < OCT_DTYPE_COUNT && strcmp(oct_dtype_name((oct_dtype)t), dtype)) t++;
     if (r == ROLES || t == OCT_DTYPE_COUNT) return octi_fail(OCT_EFORMAT, where, octi_fmt("role or dtype of %s", name), "a known word", r == ROLES ? role : dtype, NULL);
     if (oct_net_tensor(net, name)) return octi_fail(OCT_EFORMAT, where, "tensor stands twice", NULL, name, NULL);
+    const octi_safetensors_entry *e = octi_safetensors_find(b->weights, octi_fmt("%s%s", b->prefix, name));
+    if (!e) return octi_fail(OCT_EFORMAT, where, "tensor has no weights in the run", name, NULL, NULL);
+    oct_shape stored = octi_shape_out(&shape);
+    if (!oct_shape_equal(&stored, &e->shape))
+        return octi_fail(OCT_EFORMAT, where, octi_fmt("shape of %.200s", name), octi_fmt("%s, as the weights", oct_shape_text(&e->shape)), oct_shape_text(&stored), NULL);
     oct_tensor *x = oct_tensor_new(net->ctx, (oct_dtype)t, shape);
     if (!x) return oct_last_error()->code;
     oct_status s = octi_net_register(net, name, (oct_tensor_role)r, x);
@@ -74,17 +86,18 @@ static oct_status part(oct_net *net, const cJSON *root, const char *key, const c
     return s;
 }
 
-static oct_status take_all(oct_net *net, const cJSON *root, const char *path) {
+static oct_status take_all(oct_net *net, const cJSON *root, const backing *b) {
+    const char *path = b->where;
     int64_t format;
     const cJSON *list, *item;
     OCT_TRY(octi_json_int(root, "format", path, 1, 1, &format));
     OCT_TRY(part(net, root, "meta", path, octi_meta_from_json));
     OCT_TRY(octi_json_array(root, "tensors", path, &list));
-    cJSON_ArrayForEach(item, list) OCT_TRY(take_tensor(net, item, path));
+    cJSON_ArrayForEach(item, list) OCT_TRY(take_tensor(net, item, b));
     return part(net, root, "graph", path, octi_graph_from_json);
 }
 
-oct_net *octi_graph_file_read(oct_ctx *ctx, const char *path) {
+oct_net *octi_graph_file_read(oct_ctx *ctx, const char *path, const octi_safetensors *weights, const char *prefix) {
     uint8_t *bytes = NULL;
     size_t size;
     cJSON *root = NULL;
@@ -92,7 +105,7 @@ oct_net *octi_graph_file_read(oct_ctx *ctx, const char *path) {
     oct_status s = octi_file_read(ctx, path, 64 << 20, &bytes, &size);
     if (s == OCT_OK) s = octi_json_parse(ctx, bytes, size, path, &root);
     if (s == OCT_OK && !(net = octi_net_new(ctx, OCT_STAGE_FLOAT))) s = oct_last_error()->code;
-    if (s == OCT_OK) s = take_all(net, root, path);
+    if (s == OCT_OK) s = take_all(net, root, &(backing){weights, prefix, path});
     octi_json_free(root);
     octi_free(ctx, bytes);
     if (s == OCT_OK) return net;

@@ -248,12 +248,12 @@ oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info) {
         s = octi_fail(access(dir, F_OK) ? OCT_EIO : OCT_EFORMAT, dir, access(dir, F_OK) ? "no such run" : "not a run", "a folder with graph.json", NULL, NULL);
     octi_safetensors *state = read_if(ctx, dir, "state.safetensors", &s), *model = read_if(ctx, dir, "model.safetensors", &s);
     if (s == OCT_OK && !state && !model) s = octi_fail(OCT_EFORMAT, dir, "run has no weights", "model.safetensors", NULL, "it was stopped before its first save");
-    if (s == OCT_OK && !(net = octi_graph_file_read(ctx, path))) s = oct_last_error()->code;
-    if (s == OCT_OK) {
-        /* a model without a generation was put there by somebody else, on purpose */
-        bool newer = state && (!model || (generation_of(model) >= 0 && generation_of(model) < generation_of(state)));
-        s = octi_tensors_read(newer ? state : model, net, newer ? "model." : "", net->tensors, net->tensor_count, dir, NULL);
-    }
+    /* a model without a generation was put there by somebody else, on purpose */
+    bool newer = state && (!model || (generation_of(model) >= 0 && generation_of(model) < generation_of(state)));
+    const octi_safetensors *weights = newer ? state : model;
+    const char *prefix = newer ? "model." : "";
+    if (s == OCT_OK && !(net = octi_graph_file_read(ctx, path, weights, prefix))) s = oct_last_error()->code;
+    if (s == OCT_OK) s = octi_tensors_read(weights, net, prefix, net->tensors, net->tensor_count, dir, NULL);
     if (s == OCT_OK) s = read_info(ctx, dir, state, &i);
     octi_safetensors_free(state);
     octi_safetensors_free(model);

@@ -93,6 +93,10 @@ static oct_status place(oct_plan *p) {
     oct_status s = octi_plan_places(p->ctx, places, p->value_count, &p->activations);
     for (int32_t i = 0; i < p->value_count; i++) p->values[i].offset = places[p->values[i].root].offset;
     octi_free(p->ctx, places);
+    size_t most = octi_ctx_declared_limit(p->ctx);
+    if (s == OCT_OK && p->activations > most)
+        s = octi_fail(OCT_ELIMIT, "plan", "activations of one image are too large", octi_fmt("at most %zu bytes", most), octi_fmt("%zu", p->activations),
+                      "raise max_bytes of the context");
     return s;
 }
 

@@ -157,12 +157,29 @@ static oct_status check_table(const oct_net *net) {
     return OCT_OK;
 }
 
+/* A small file may declare an image of any size. Judged before anything is made whose size follows from it. */
+static oct_status check_sizes(const oct_net *net) {
+    const oct_graph *g = net->graph;
+    size_t most = octi_ctx_declared_limit(net->ctx);
+    for (int32_t i = 0; i < g->value_count; i++) {
+        const oct_value *v = &g->values[i];
+        size_t bytes = oct_dtype_size(v->dtype);
+        bool fits = true;
+        for (int32_t d = 1; d < v->shape.rank; d++) fits = fits && v->shape.dim[d] >= 0 && octi_mul_size(bytes, (size_t)v->shape.dim[d], &bytes);
+        if (!v->tensor && (!fits || bytes > most))
+            return octi_fail(OCT_ELIMIT, v->name, "activation of one image is too large", octi_fmt("at most %zu bytes", most), oct_shape_text(&v->shape),
+                             "raise max_bytes of the context");
+    }
+    return OCT_OK;
+}
+
 oct_status octi_int8_check(const oct_net *net) {
     const oct_graph *g = net->graph;
     if (net->stage != OCT_STAGE_INT8)
         return octi_fail(OCT_EUSAGE, "int8", "the net is not int8", "stage int8 (oct_convert)", NULL, NULL);
     OCT_TRY(octi_graph_verify(g));
     OCT_TRY(check_ends(net));
+    OCT_TRY(check_sizes(net));
     OCT_TRY(check_table(net));
     octi_arena *arena = octi_arena_new(net->ctx);
     if (!arena) return oct_last_error()->code;
