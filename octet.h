@@ -15,6 +15,7 @@
 #include "autograd/optim/optim.h"
 #include "qat/infer/infer.h"
 #include "qat/qat.h"
+#include "qat/improve.h"
 #include "qat/fit/fit.h"
 
 #endif

@@ -16,7 +16,7 @@ typedef struct octi_rng {
 } octi_rng;
 
 /** First words of streams, so that no two uses share one. */
-enum octi_rng_use { OCTI_RNG_INIT = 1, OCTI_RNG_SHUFFLE, OCTI_RNG_AUGMENT, OCTI_RNG_DROPOUT, OCTI_RNG_SYNTH, OCTI_RNG_SPLIT, OCTI_RNG_TEST };
+enum octi_rng_use { OCTI_RNG_INIT = 1, OCTI_RNG_SHUFFLE, OCTI_RNG_AUGMENT, OCTI_RNG_DROPOUT, OCTI_RNG_SYNTH, OCTI_RNG_SPLIT, OCTI_RNG_TEST, OCTI_RNG_SAMPLE };
 
 /** Block `index` of a stream: four words. */
 void octi_philox(uint64_t seed, const uint32_t stream[3], uint32_t index, uint32_t out[4]);

@@ -5,6 +5,38 @@
 
 #include "tools/cli.h"
 
+enum { CLE = 1, BIAS = 2, ADAROUND = 4 };
+
+/* The words of --improve as bits; -1 behind a message. */
+static int improvements(const cli *c) {
+    static const struct {
+        const char *word;
+        int bit;
+    } known[] = {{"cle", CLE}, {"bias", BIAS}, {"adaround", ADAROUND}};
+    int bits = 0;
+    for (const char *p = c->improve.s; c->improve.set && *p;) {
+        size_t n = strcspn(p, ","), i = 0;
+        while (i < 3 && (strlen(known[i].word) != n || strncmp(known[i].word, p, n))) i++;
+        if (i == 3) return cli_usage("--improve", "unknown word", "cle, bias, adaround", p, NULL), -1;
+        bits |= known[i].bit;
+        p += n + (p[n] == ',');
+    }
+    return bits;
+}
+
+/* On a calibrated net. */
+static oct_status improve(const cli *c, oct_net *net, oct_data *train, long long n, int bits) {
+    if (!(bits & (BIAS | ADAROUND))) return OCT_OK;
+    oct_tensor *x = oct_calibration_inputs(net, train, n);
+    if (!x) return oct_last_error()->code;
+    int32_t skipped = 0;
+    oct_status s = bits & ADAROUND ? oct_adaround(net, x, NULL) : OCT_OK;
+    if (s == OCT_OK && bits & BIAS) s = oct_correct_bias(net, x, &skipped);
+    if (s == OCT_OK && skipped) cli_note(c, "bias: %d layers have no bias to correct", skipped);
+    oct_tensor_unref(x);
+    return s;
+}
+
 int cmd_ptq(cli *c) {
     if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
     if (!c->out.set) return cli_need("--out", "a folder for the run");
@@ -13,14 +45,19 @@ int cmd_ptq(cli *c) {
     oct_net *from = cli_load(c, c->operands[0], true, &code);
     if (!from) return code;
     if (from->stage == OCT_STAGE_PREPARED) return cli_usage(c->operands[0], "run is prepared already", "a float run", NULL, NULL);
-    oct_net *net = oct_prepare(from, &(oct_qconfig){.target = c->target.s, .observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i});
+    int better = improvements(c);
+    if (better < 0) return 2;
+    int32_t pairs = 0;
+    oct_net *base = better & CLE ? oct_equalize(from, &pairs) : from;
+    if (better & CLE && base) cli_note(c, "cle: %d pairs of layers equalized", pairs);
+    oct_net *net = oct_prepare(base, &(oct_qconfig){.target = c->target.s, .observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i});
     oct_data *train = net ? cli_data(c, OCT_SPLIT_TRAIN, net) : NULL, *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
     if (!train || !test) return cli_failed();
     long long n = c->calib.set ? c->calib.i : 512;
     cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0], net->target, n, (long long)oct_data_count(train), c->data.s);
     if (c->dry_run.set) return 0;
     oct_eval real, quant;
-    if (oct_calibrate(net, train, n) != OCT_OK || oct_evaluate(from, test, NULL, &real) != OCT_OK) return cli_failed();
+    if (oct_calibrate(net, train, n) != OCT_OK || improve(c, net, train, n, better) != OCT_OK || oct_evaluate(from, test, NULL, &real) != OCT_OK) return cli_failed();
     oct_net *int8 = oct_convert(net, NULL); /* the real integer path */
     if (!int8 || oct_evaluate(int8, test, NULL, &quant) != OCT_OK) return cli_failed();
     if (oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK) return cli_failed();

@@ -61,6 +61,10 @@ OCT_API void oct_eval_free(oct_ctx *ctx, oct_eval *result);
 /** Run n images (at most the set's) of `data`, in an order keyed by the seed, in OCT_CALIBRATE mode. */
 OCT_API OCT_NODISCARD oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n);
 
+/** n images (at most the set's) as the net sees them, in the order of oct_calibrate: f32 [n,H,W,C], owned by the caller; for
+ *  oct_correct_bias and oct_adaround. NULL on failure. */
+OCT_API OCT_NODISCARD oct_tensor *oct_calibration_inputs(oct_net *net, oct_data *data, int64_t n);
+
 /** oct_compare over a data set, in whole batches until `limit` images were seen (0: all of it). */
 OCT_API OCT_NODISCARD oct_status oct_compare_data(oct_net *prepared, const oct_net *int8, oct_data *data, int64_t limit, oct_mismatch *m);
 
