@@ -157,6 +157,12 @@ static oct_status infer_linear(job *j) {
     return j->nin > 2 && j->in[2] ? want_vector(j, 2, "b", OCT_F32, j->shape.dim[1]) : OCT_OK;
 }
 
+static oct_status infer_dynamic_linear(job *j) {
+    OCT_TRY(linear_shape(j, OCT_F32, OCT_S8));
+    OCT_TRY(check_act(j));
+    return j->nin > 2 && j->in[2] ? want_vector(j, 2, "b", OCT_F32, j->shape.dim[1]) : OCT_OK;
+}
+
 static oct_status infer_batch_norm(job *j) {
     static const char *const roles[] = {"x", "gamma", "beta", "mean", "var"};
     OCT_TRY(want_rank(j, 0, "x", 2, OCT_MAX_RANK));

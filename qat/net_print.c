@@ -89,7 +89,12 @@ static void print_conv(printer *p, const oct_node *n) {
 
 static void print_linear(printer *p, const oct_node *n) {
     const oct_shape *w = &p->net->graph->values[n->in[1]].shape;
-    bool int8 = n->kind == OCT_OP_qlinear;
+    bool int8 = n->kind == OCT_OP_qlinear, dynamic = n->kind == OCT_OP_dynamic_linear;
+    if (dynamic) {
+        put(p, "DynamicQuantizedLinear%s(in_features=%lld, out_features=%lld, dtype=torch.qint8, qscheme=%s)", n->attr.act[0] ? "ReLU" : "", (long long)w->dim[1],
+            (long long)w->dim[0], scheme(quantizer_of(p->net, n->in[1])));
+        return;
+    }
     put(p, "%sLinear%s(in_features=%lld, out_features=%lld, ", int8 ? "Quantized" : "", act_word(p, n), (long long)w->dim[1], (long long)w->dim[0]);
     if (int8) {
         put_qparams(p, n);
@@ -173,7 +178,7 @@ static const struct row {
     void (*print)(printer *p, const oct_node *n);
 } rows[] = {
     {OCT_OP_conv2d, print_conv},           {OCT_OP_qconv2d, print_conv},
-    {OCT_OP_linear, print_linear},         {OCT_OP_qlinear, print_linear},
+    {OCT_OP_linear, print_linear},         {OCT_OP_qlinear, print_linear},       {OCT_OP_dynamic_linear, print_linear},
     {OCT_OP_batch_norm, print_batch_norm}, {OCT_OP_max_pool2d, print_pool},
     {OCT_OP_avg_pool2d, print_pool},       {OCT_OP_qavg_pool2d, print_pool},
     {OCT_OP_adaptive_avg_pool2d, print_adaptive}, {OCT_OP_qadaptive_avg_pool2d, print_adaptive},

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * G2 -> G3: float nodes as they are, int8 nodes by their integer kind with codes, biases and multipliers stored. Weights come
  * from the function that training and eval use, activations' qparams are copied byte for byte. */
-#include <stdio.h>
 #include <string.h>
 
 #include "qat/codes.h"
@@ -18,43 +17,13 @@ typedef struct convert_state {
     oct_convert_report report;
 } convert_state;
 
-/* ---- constants of the new net ---- */
-
-static oct_tensor *add_const(convert_state *c, const char *name, oct_dtype dtype, oct_shape shape, const void *data) {
-    oct_tensor *t = oct_tensor_new(c->from->ctx, dtype, shape);
-    if (!t) return NULL;
-    memcpy(t->data, data, oct_tensor_bytes(t));
-    oct_status s = octi_net_register(c->r.to, name, OCT_ROLE_CONST, t);
-    oct_tensor_unref(t);
-    if (s != OCT_OK) return NULL;
-    c->report.bytes += (int64_t)oct_tensor_bytes(t);
-    return t;
-}
-
-static int32_t const_value(convert_state *c, const char *node, const char *suffix, oct_dtype dtype, oct_shape shape, const void *data) {
-    char name[300];
-    snprintf(name, sizeof name, "%s.%s", node, suffix);
-    oct_tensor *t = add_const(c, name, dtype, shape, data);
-    return t ? octi_graph_add_value(c->r.to->graph, name, OCT_VALUE_CONST, dtype, shape, t) : -1;
-}
-
-static int32_t add_qparams(convert_state *c, const char *owner, oct_qspec spec, oct_shape shape, const float *scale, const int32_t *zero_point) {
-    char name[300];
-    oct_quantizer q = {.name = owner, .spec = spec, .observer = ""};
-    snprintf(name, sizeof name, "%s.scale", owner);
-    q.scale = add_const(c, name, OCT_F32, shape, scale);
-    snprintf(name, sizeof name, "%s.zero_point", owner);
-    q.zero_point = add_const(c, name, OCT_S32, shape, zero_point);
-    return q.scale && q.zero_point ? octi_graph_add_quantizer(c->r.to->graph, &q) : -1;
-}
-
 /* The new index of an activation's quantizer, refused where it was never observed. */
 static int32_t activation_quantizer(convert_state *c, int32_t i) {
     if (c->quantizer[i] >= 0) return c->quantizer[i];
     const oct_quantizer *q = &c->from->graph->quantizers[i];
     if (!octi_quantizer_ready(q)) return (void)octi_not_observed(q), -1;
     if (oct_qparams_check(&q->spec, octi_scale(q), octi_zero_point(q), q->name) != OCT_OK) return -1;
-    return c->quantizer[i] = add_qparams(c, q->name, q->spec, OCT_SHAPE(1), oct_f32(q->scale), oct_s32(q->zero_point));
+    return c->quantizer[i] = octi_rewrite_qparams(&c->r, q->name, q->spec, OCT_SHAPE(1), oct_f32(q->scale), oct_s32(q->zero_point));
 }
 
 /* ---- nodes ---- */
@@ -86,13 +55,13 @@ static oct_status weighted(convert_state *c, const oct_node *n, new_node *out) {
         shape = OCT_SHAPE(w.o, 1, 1, 1);
         out->attr = (oct_attrs){.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .groups = {w.o}};
     }
-    out->in[1] = const_value(c, n->name, "weight", OCT_S8, shape, w.codes);
-    out->in[2] = const_value(c, n->name, "bias", OCT_S32, OCT_SHAPE(w.o), w.bias_code);
-    out->in[3] = const_value(c, n->name, "multiplier", OCT_F32, OCT_SHAPE(w.o), m);
+    out->in[1] = octi_rewrite_const(&c->r, n->name, "weight", OCT_S8, shape, w.codes);
+    out->in[2] = octi_rewrite_const(&c->r, n->name, "bias", OCT_S32, OCT_SHAPE(w.o), w.bias_code);
+    out->in[3] = octi_rewrite_const(&c->r, n->name, "multiplier", OCT_F32, OCT_SHAPE(w.o), m);
     out->nin = 4;
     oct_qspec spec = octi_weight_quantizer(g, n)->spec;
     spec.per_channel = true; /* stored one per channel, also where all are equal */
-    int32_t q = out->in[1] < 0 ? -1 : add_qparams(c, octi_fmt("%s.weight", n->name), spec, OCT_SHAPE(w.o), w.scale, zeros);
+    int32_t q = out->in[1] < 0 ? -1 : octi_rewrite_qparams(&c->r, octi_fmt("%s.weight", n->name), spec, OCT_SHAPE(w.o), w.scale, zeros);
     if (q < 0 || out->in[2] < 0 || out->in[3] < 0) return oct_last_error()->code;
     c->r.to->graph->values[out->in[1]].quantizer = q;
     out->attr.act[0] = out->attr.bn[0] = 0;
@@ -101,7 +70,7 @@ static oct_status weighted(convert_state *c, const oct_node *n, new_node *out) {
 }
 
 static oct_status add_multipliers(convert_state *c, const oct_node *n, new_node *out, const float *m, int32_t count) {
-    int32_t v = const_value(c, n->name, "multiplier", OCT_F32, OCT_SHAPE(count), m);
+    int32_t v = octi_rewrite_const(&c->r, n->name, "multiplier", OCT_F32, OCT_SHAPE(count), m);
     if (v < 0) return oct_last_error()->code;
     out->in[out->nin++] = v;
     return OCT_OK;
@@ -198,7 +167,7 @@ static oct_status input_table(convert_state *c) {
             for (int p = 0; p < 256; p++)
                 table[ch][p] = (uint8_t)octq_quantize(octq_pixel((uint8_t)p, in->div, in->mean[ch], in->std[ch]), octi_scale(q),
                                                       octi_zero_point(q), q->spec.qmin, q->spec.qmax);
-        return add_const(c, "input.table", OCT_U8, OCT_SHAPE(in->channels, 256), table) ? OCT_OK : oct_last_error()->code;
+        return octi_rewrite_tensor(&c->r, "input.table", OCT_U8, OCT_SHAPE(in->channels, 256), table) ? OCT_OK : oct_last_error()->code;
     }
     return OCT_OK;
 }
@@ -211,7 +180,7 @@ static oct_status float_tensors(convert_state *c) {
         if (octi_is_int8(g, n)) continue;
         for (int32_t k = 0; k < n->nin; k++) {
             const oct_value *v = n->in[k] < 0 ? NULL : &g->values[n->in[k]];
-            if (v && v->tensor && !oct_net_tensor(c->r.to, v->name) && !add_const(c, v->name, v->dtype, v->shape, v->tensor->data))
+            if (v && v->tensor && !oct_net_tensor(c->r.to, v->name) && !octi_rewrite_tensor(&c->r, v->name, v->dtype, v->shape, v->tensor->data))
                 return oct_last_error()->code;
         }
     }
@@ -232,7 +201,9 @@ static oct_status convert(convert_state *c) {
     for (int32_t i = 0; i < g->node_count; i++) OCT_TRY(convert_node(c, &g->nodes[i]));
     for (int32_t v = 0; v < c->r.to->graph->value_count; v++)
         if (c->r.to->graph->values[v].tensor) c->r.to->graph->values[v].role = OCT_VALUE_CONST;
-    return input_table(c);
+    OCT_TRY(input_table(c));
+    c->report.bytes = c->r.bytes;
+    return OCT_OK;
 }
 
 oct_net *oct_convert(oct_net *prepared, oct_convert_report *report) {

@@ -88,6 +88,13 @@ static inline float octq_mean_multiplier(float s_x, float s_y, int64_t n) {
     return (float)((double)s_x / ((double)n * (double)s_y));
 }
 
+/** A product whose input was quantized on the spot (dynamic quantization): (float)acc * (float)(s_x * s_w) + b, the scales
+ *  multiplied in double. Row by row: the qparams of a row come from that row alone, so a batch's make-up changes nothing. */
+static inline float octq_dynamic(int32_t acc, float s_x, float s_w, float b) {
+    float v = (float)acc * (float)((double)s_x * (double)s_w);
+    return v + b;
+}
+
 /** Law 13: a pixel as the net sees it, in this order: divide, subtract, divide. */
 static inline float octq_pixel(uint8_t p, float div, float mean, float std) { return ((float)p / div - mean) / std; }
 

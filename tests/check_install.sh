@@ -45,7 +45,7 @@ target_link_libraries(train octet::octet)
 add_executable(deploy ../t.c)
 target_link_libraries(deploy octet::infer)
 C
-cmake -S "$tmp/c" -B "$tmp/c/b" -DCMAKE_PREFIX_PATH="$tmp/p" -DCMAKE_C_FLAGS="$extra" >/dev/null
+cmake -G Ninja -S "$tmp/c" -B "$tmp/c/b" -DCMAKE_PREFIX_PATH="$tmp/p" -DCMAKE_C_FLAGS="$extra" >/dev/null
 cmake --build "$tmp/c/b" >/dev/null
 "$tmp/c/b/train" && "$tmp/c/b/deploy"
 # shared libraries export oct_ alone; the deployment library needs no BLAS

@@ -113,6 +113,15 @@ bad 2 convert quant
 bad 2 convert good -o new
 bad 4 convert quant -o missing/new
 bad 2 convert quant -o quant
+bad 2 convert good -o new --mode tiny
+bad 2 convert quant -o new --mode half
+for m in dynamic weight-only half; do
+    "$octet" convert good -o small.oct8 --mode $m --json --quiet >.convert || say "convert --mode $m"
+    has "mode bytes" .convert
+    "$octet" eval small.oct8 $data --quiet >/dev/null || say "eval of $m"
+done
+"$octet" convert good -o small.oct8 --mode dynamic --quiet >/dev/null && "$octet" inspect small.oct8 >.o
+grep -q 'fc1.*DynamicQuantizedLinearReLU(in_features=400, out_features=120, dtype=torch.qint8, qscheme=torch.per_channel_affine)' .o || say "print: $(grep fc1 .o | head -1)"
 bad 2 predict good
 bad 4 predict good missing.png
 bad 3 predict good image.png

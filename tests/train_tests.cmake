@@ -1,5 +1,6 @@
 octet_test(test_optim)
 octet_test(test_nn)
+octet_test(test_small_weights)
 octet_test(test_improve)
 octet_test(test_learned)
 target_sources(test_learned PRIVATE random_net.c)

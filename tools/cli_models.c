@@ -45,14 +45,14 @@ const oct_class *cli_classes(cli *c, int32_t *count, int *code) {
         struct stat st;
         char *text = NULL, *again = NULL;
         bool file = !stat(c->classes.s, &st) && S_ISREG(st.st_mode);
-        if (file && (*code = read_file(c->classes.s, &text))) return NULL;
+        if (file && (*code = read_file(c->classes.s, &text))) return free(text), NULL;
         if (!file) text = strdup(c->classes.s);
         again = text ? strdup(text) : NULL;
         const char *ends = file ? "\r\n" : ",";
         n = again ? cut(again, ends, NULL) : 0;
         list = n ? calloc((size_t)n, sizeof *list) : NULL;
         free(again);
-        if (!list) return *code = cli_usage("--classes", "no names", "A,B,C or a file with a name a line", c->classes.s, NULL), NULL;
+        if (!list) return free(text), *code = cli_usage("--classes", "no names", "A,B,C or a file with a name a line", c->classes.s, NULL), NULL;
         cut(text, ends, list);
     }
     for (int32_t i = 0; i < n; i++)

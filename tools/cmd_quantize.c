@@ -87,6 +87,28 @@ static bool same_file(const char *a, const char *b) {
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* A float run with small weights: no data, nothing to compare. */
+static int convert_weights(cli *c, oct_net *net) {
+    const char *mode = c->mode.s;
+    if (net->stage > OCT_STAGE_FUSED) return cli_usage("--mode", "run is quantized already", "a float run", mode, NULL);
+    oct_net *small;
+    if (!strcmp(mode, "dynamic")) small = oct_quantize_dynamic(net, NULL);
+    else if (!strcmp(mode, "weight-only")) small = oct_quantize_weight_only(net, NULL);
+    else if (!strcmp(mode, "half")) small = oct_half(net);
+    else return cli_usage("--mode", "unknown", "dynamic, weight-only, half", mode, NULL);
+    if (!small || (!c->dry_run.set && oct_int8_save(small, c->out.s) != OCT_OK)) return cli_failed();
+    long long bytes = 0;
+    for (int32_t i = 0; i < small->tensor_count; i++) bytes += (long long)oct_tensor_bytes(small->tensors[i].tensor);
+    if (c->json.set) {
+        json j = json_open();
+        json_string(&j, "mode", mode);
+        json_int(&j, "bytes", bytes);
+        json_close(&j);
+    } else
+        printf("mode %s  bytes %lld\n", mode, bytes);
+    return 0;
+}
+
 int cmd_convert(cli *c) {
     if (!c->out.set) return cli_need("--out", "the int8 file, such as model.oct8");
     if (same_file(c->operands[0], c->out.s)) return cli_usage("--out", "input and output are the same", "another path", c->out.s, NULL);
@@ -96,8 +118,9 @@ int cmd_convert(cli *c) {
     int code;
     oct_net *net = cli_load(c, c->operands[0], true, &code);
     if (!net) return code;
+    if (c->mode.set) return convert_weights(c, net);
     if (net->stage != OCT_STAGE_PREPARED)
-        return cli_usage(c->operands[0], "run is not quantized", "the result of octet ptq or octet qat", NULL, NULL);
+        return cli_usage(c->operands[0], "run is not quantized", "the result of octet ptq or octet qat", NULL, "--mode dynamic, weight-only or half needs no calibration");
     oct_convert_report r;
     oct_mismatch m = {.codes = 0};
     oct_net *int8 = oct_convert(net, &r);

@@ -3,10 +3,13 @@
  * float ops of octet's own have (taps ascending, bias last), so that codes behind them are those of the
  * simulation on the same machine. Shapes were judged by oct_infer_shape before. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "qat/int8/int8.h"
+#include "src/format/safetensors.h"
 #include "src/mem.h"
+#include "src/qround.h"
 
 static float activate(float v, int32_t act) {
     if (act == OCT_ACT_NONE) return v;
@@ -66,6 +69,28 @@ static void run_linear(const octi_fnode *f, const float *const *in, float *y, vo
     (void)scratch;
     octk_kernels()->gemm_f32(false, true, 1, o, k, in[0], k, f->w, k, false, y, o);
     for (int64_t i = 0; f->b && i < o; i++) y[i] += f->b[i];
+    finish(f, y);
+}
+
+/* Dynamic quantization, a row at a time: codes of the row, exact sums, floats. */
+static void run_dynamic(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    static const oct_qspec u8 = {.bits = 8, .qmax = 255};
+    int64_t k = f->x.dim[1];
+    int16_t *q = scratch;
+    float lo = 0, hi = 0, s;
+    int32_t z;
+    for (int64_t i = 0; i < k; i++) { /* a NaN is no bound; its code is z */
+        lo = in[0][i] < lo ? in[0][i] : lo;
+        hi = in[0][i] > hi ? in[0][i] : hi;
+    }
+    if (oct_qparams_from_range(&u8, lo, hi, "row", &s, &z) != OCT_OK) return; /* cannot be: lo <= 0 <= hi */
+    for (int64_t i = 0; i < k; i++) q[i] = (int16_t)(octq_quantize(in[0][i], s, z, 0, 255) - z);
+    for (int64_t o = 0; o < f->y.dim[1]; o++) {
+        const int8_t *w = oct_s8(f->codes) + o * k;
+        int32_t acc = 0;
+        for (int64_t i = 0; i < k; i++) acc += q[i] * w[i];
+        y[o] = octq_dynamic(acc, s, f->scale[o], f->b ? f->b[o] : 0.0f);
+    }
     finish(f, y);
 }
 
@@ -160,9 +185,32 @@ typedef struct finit {
     const oct_node *n;
 } finit;
 
+/* Scales of weights that are stored as codes: one, or one per output. NULL where they do not fit. */
+static const oct_tensor *weight_scales(const finit *i, const oct_value *v) {
+    const oct_tensor *s = v->quantizer >= 0 ? i->g->quantizers[v->quantizer].scale : NULL;
+    bool fits = s && s->dtype == OCT_F32 && v->shape.rank > 0 && (oct_tensor_count(s) == 1 || oct_tensor_count(s) == v->shape.dim[0]);
+    for (int64_t k = 0; fits && k < oct_tensor_count(s); k++) fits = oct_f32(s)[k] > 0 && isfinite(oct_f32(s)[k]);
+    return fits ? s : NULL;
+}
+
+/* A parameter as floats: as it lies there, or widened from half precision or from codes. NULL where there is none, or where it
+ * cannot be (the caller says what it wants). */
 static const float *parameter(const finit *i, int k) {
     const oct_value *v = octi_node_in(i->g, i->n, k);
-    return v && v->tensor ? oct_f32(v->tensor) : NULL;
+    const oct_tensor *t = v ? v->tensor : NULL, *s = NULL;
+    if (!t || t->dtype == OCT_F32) return t ? oct_f32(t) : NULL;
+    if (t->dtype != OCT_F16 && !(t->dtype == OCT_S8 && (s = weight_scales(i, v)))) return NULL;
+    int64_t n = oct_tensor_count(t);
+    float *wide = octi_arena_calloc(i->arena, (size_t)n, sizeof *wide);
+    if (!wide) return NULL;
+    if (!s)
+        for (int64_t j = 0; j < n; j++) wide[j] = octi_f16_to_f32(((const uint16_t *)t->data)[j]);
+    else {
+        int64_t row = n / t->shape.dim[0];
+        bool one = oct_tensor_count(s) == 1;
+        for (int64_t j = 0; j < n; j++) wide[j] = octq_dequantize(oct_s8(t)[j], oct_f32(s)[one ? 0 : j / row], 0);
+    }
+    return wide;
 }
 
 /* gamma, beta, mean, var at inputs k..k+3; the factor as oct_batch_norm_eval has it. */
@@ -258,12 +306,36 @@ static oct_status init_conv(const finit *i, const float *w) {
     return OCT_OK;
 }
 
+static oct_status init_dynamic(const finit *i) {
+    octi_fnode *f = i->f;
+    const oct_value *w = octi_node_in(i->g, i->n, 1);
+    const oct_tensor *s = w && w->tensor ? weight_scales(i, w) : NULL;
+    int64_t o = f->y.dim[1], k = f->x.dim[1];
+    float *scale = octi_arena_calloc(i->arena, (size_t)o, sizeof *scale);
+    f->b = parameter(i, 2);
+    if (!scale) return oct_last_error()->code;
+    if (!s || (octi_node_in(i->g, i->n, 2) && !f->b))
+        return octi_fail(OCT_EFORMAT, i->n->name, "weight codes with scales, and bias", "constants, scales finite and > 0", NULL, NULL);
+    for (int64_t j = 0; j < o; j++) {
+        int64_t sum = 0;
+        scale[j] = oct_f32(s)[oct_tensor_count(s) == 1 ? 0 : j];
+        for (int64_t e = 0; e < k; e++) sum += abs(oct_s8(w->tensor)[j * k + e]);
+        if (sum * 255 > INT32_MAX)
+            return octi_fail(OCT_ELIMIT, i->n->name, octi_fmt("accumulator of channel %lld may overflow", (long long)j), "255 * sum|w| < 2^31",
+                             octi_fmt("%lld", (long long)(sum * 255)), NULL);
+    }
+    f->codes = w->tensor;
+    f->scale = scale;
+    f->scratch = (size_t)k * sizeof(int16_t);
+    return OCT_OK;
+}
+
 static oct_status init_weighted(const finit *i) {
     octi_fnode *f = i->f;
     f->w = parameter(i, 1);
     f->b = parameter(i, 2);
     if (!f->w || (octi_node_in(i->g, i->n, 2) && !f->b))
-        return octi_fail(OCT_EFORMAT, i->n->name, "weight and bias", "constants", NULL, NULL);
+        return octi_fail(OCT_EFORMAT, i->n->name, "weight and bias", "constants: float32, float16, or int8 with scales", NULL, NULL);
     if (f->a.bn[0]) OCT_TRY(init_bn(i, 3));
     if (f->kind == OCT_OP_linear) return f->run = run_linear, OCT_OK;
     return f->a.groups[0] == f->x.dim[3] && f->x.dim[3] == f->y.dim[3] && f->x.dim[3] > 1
@@ -277,6 +349,7 @@ static const struct frow {
 } rows_of[OCT_OP_KIND_COUNT] = {
     [OCT_OP_conv2d] = {run_conv, false},
     [OCT_OP_linear] = {run_linear, false},
+    [OCT_OP_dynamic_linear] = {run_dynamic, false},
     [OCT_OP_batch_norm] = {run_copy, true},
     [OCT_OP_relu] = {run_copy, true},
     [OCT_OP_relu6] = {run_copy, true},
@@ -308,7 +381,7 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
                       .y = g->values[n->out].shape,
                       .nin = n->nin};
     f->image_out = octi_image_count(&f->y);
-    bool weighted = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear;
+    bool weighted = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_dynamic_linear;
     for (int32_t k = 0; k < n->nin; k++) {
         const oct_value *v = octi_node_in(g, n, k);
         bool parameters = k > 0 && (weighted || n->kind == OCT_OP_batch_norm);
@@ -320,6 +393,7 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
     }
     if (n->kind == OCT_OP_relu) f->a.act[0] = OCT_ACT_RELU;
     if (n->kind == OCT_OP_relu6) f->a.act[0] = OCT_ACT_RELU6;
+    if (n->kind == OCT_OP_dynamic_linear) return init_dynamic(&i);
     if (weighted) return init_weighted(&i);
     if (n->kind == OCT_OP_batch_norm) return init_bn(&i, 1);
     return OCT_OK;

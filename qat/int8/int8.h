@@ -8,6 +8,7 @@
 #include "src/net.h"
 
 enum { OCTI_MAX_INPUTS = 65 }; /* 64 members of a cat and their multipliers */
+enum { OCTI_MAX_PARAMETERS = 8 }; /* inputs of a float kind that may be parameters */
 
 /** A float convolution in the form of octk_conv_f32: a zero-bordered frame in scratch, weights packed. */
 typedef struct octi_fconv {
@@ -27,6 +28,8 @@ struct octi_fnode {
     oct_attrs a;
     oct_shape x, y; /* first input and output, batch in dim[0] */
     const float *w, *b;
+    const oct_tensor *codes; /* dynamic_linear: s8 [O,K], and a scale per output */
+    const float *scale;
     const octi_fconv *conv;
     const float *mean, *factor, *shift;           /* a batch norm: (v - mean) * factor + shift */
     int64_t image_in[OCTI_MAX_INPUTS], image_out; /* elements per image */

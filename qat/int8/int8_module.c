@@ -44,9 +44,16 @@ static oct_status check_value(const oct_value *v, const char *where) {
 /* Attributes and shapes as every room judges them; what is stored must be what they give. */
 static oct_status check_shape(const oct_graph *g, const oct_node *n) {
     const oct_value *in[OCTI_MAX_INPUTS + 1], *out = &g->values[n->out];
+    oct_value wide[OCTI_MAX_PARAMETERS];
     oct_dtype dtype;
     oct_shape shape;
-    for (int32_t k = 0; k < n->nin; k++) in[k] = n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
+    for (int32_t k = 0; k < n->nin; k++) {
+        in[k] = n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
+        if (!in[k] || !in[k]->tensor || out->dtype != OCT_F32 || k >= OCTI_MAX_PARAMETERS || n->kind == OCT_OP_dynamic_linear) continue;
+        wide[k] = *in[k]; /* parameters of float layers may be stored small: they count as what they become */
+        wide[k].dtype = OCT_F32;
+        in[k] = &wide[k];
+    }
     OCT_TRY(oct_infer_shape(n->kind, &n->attr, in, n->nin, n->name, &dtype, &shape));
     if (dtype == out->dtype && oct_shape_equal(&shape, &out->shape)) return OCT_OK;
     return octi_fail(OCT_ESHAPE, n->name, "output",

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -267,6 +268,21 @@ float octi_f16_to_f32(uint16_t h) {
     float v;
     memcpy(&v, &bits, 4);
     return v;
+}
+
+uint16_t octi_f32_to_f16(float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, 4);
+    const uint32_t sign = bits >> 16 & 0x8000, size = bits & 0x7FFFFFFF;
+    if (size > 0x7F800000) return (uint16_t)(sign | 0x7E00);
+    if (size >= 0x477FF000) return (uint16_t)(sign | 0x7C00); /* 65520 and more round to infinity */
+    if (size < 0x38800000) {                                  /* below 2^-14: multiples of 2^-24 */
+        float a;
+        memcpy(&a, &size, 4);
+        return (uint16_t)(sign | (uint32_t)rintf(a * 0x1p24f));
+    }
+    uint32_t odd = size >> 13 & 1;
+    return (uint16_t)(sign | ((size - 0x38000000 + 0xFFF + odd) >> 13));
 }
 
 oct_status octi_safetensors_to_f32(const octi_safetensors_entry *e, float *out) {

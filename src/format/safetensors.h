@@ -56,6 +56,8 @@ oct_tensor *octi_safetensors_tensor(oct_ctx *ctx, const octi_safetensors_entry *
 oct_status octi_safetensors_to_f32(const octi_safetensors_entry *e, float *out);
 /** IEEE half precision to single; every value is exact. */
 float octi_f16_to_f32(uint16_t h);
+/** Single to half, half to even; too large becomes infinity, NaN stays NaN. */
+uint16_t octi_f32_to_f16(float v);
 
 /** What the writer takes: entries (name, dtype, shape, data; the rest is ignored) in the order of header and data, and
  *  metadata pairs. Same input, same bytes. The file appears whole or not at all. OCT_EUSAGE: name or key twice, or the
