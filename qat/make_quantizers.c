@@ -2,7 +2,12 @@
 #include "qat/make_quantizers.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "qat/observing.h"
+
+enum { OWNER = 1024 };
 
 static oct_tensor *registered(oct_net *net, const char *owner, const char *suffix, oct_tensor_role role, oct_dtype dtype, int64_t n) {
     oct_tensor *t = oct_tensor_new(net->ctx, dtype, OCT_SHAPE(n));
@@ -18,7 +23,8 @@ static oct_tensor *registered(oct_net *net, const char *owner, const char *suffi
 static int32_t add_quantizer(const octi_quantizer_plan *p, const char *owner, const char *name, oct_qspec spec, const char *observer, bool learnable,
                              int64_t n) {
     oct_net *net = p->net;
-    oct_quantizer q = {.name = name, .spec = spec, .observer = observer, .averaging = p->config->ema > 0 ? p->config->ema : 0.01f};
+    oct_quantizer q = {.name = name, .spec = spec, .observer = observer, .averaging = p->config->ema > 0 ? p->config->ema : 0.01f,
+                       .percentile = p->config->percentile > 0 ? p->config->percentile : 99.99f};
     q.scale = registered(net, owner, "scale", OCT_ROLE_QPARAM, OCT_F32, n);
     q.zero_point = registered(net, owner, "zero_point", OCT_ROLE_QPARAM, OCT_S32, n);
     q.min_val = registered(net, owner, "min_val", OCT_ROLE_OBSERVER, OCT_F32, n);
@@ -41,6 +47,7 @@ static int32_t add_quantizer(const octi_quantizer_plan *p, const char *owner, co
         oct_f32(q.max_val)[i] = -INFINITY;
     }
     oct_u8(q.enabled)[0] = oct_u8(q.enabled)[1] = 1;
+    if (!weight && octi_observer_start(net, &q, owner) != OCT_OK) return -1;
     return octi_graph_add_quantizer(net->graph, &q);
 }
 
@@ -90,7 +97,8 @@ oct_status octi_make_quantizers(const octi_quantizer_plan *p) {
             bool at8 = abits < 8 && !p->config->all_layers && keeps_8(p, &e, c);
             oct_qspec spec = oct_qspec_activation(at8 ? 8 : abits, p->target->reduce_range);
             spec.pow2 = p->target->pow2;
-            const char *owner = octi_fmt("%s.activation_post_process", g->values[v].name);
+            char owner[OWNER];
+            snprintf(owner, sizeof owner, "%s.activation_post_process", g->values[v].name);
             g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, observer, !holds_input(p, c), 1);
             if (g->values[v].quantizer < 0) return oct_last_error()->code;
         } else
@@ -104,7 +112,8 @@ oct_status octi_make_quantizers(const octi_quantizer_plan *p) {
         oct_value *w = &g->values[n->in[OCTI_W]];
         oct_qspec spec = oct_qspec_weight(at8 || bn ? 8 : wbits, p->target->per_channel || bn);
         spec.pow2 = p->target->pow2;
-        const char *owner = octi_fmt("%s.weight_fake_quant", n->name);
+        char owner[OWNER];
+        snprintf(owner, sizeof owner, "%s.weight_fake_quant", n->name);
         int32_t q = add_quantizer(p, owner, w->name, spec, "weight", !bn, spec.per_channel ? w->shape.dim[0] : 1);
         if (q < 0) return oct_last_error()->code;
         g->values[n->in[OCTI_W]].quantizer = q;

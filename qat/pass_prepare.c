@@ -5,6 +5,7 @@
 
 #include "qat/learned.h"
 #include "qat/make_quantizers.h"
+#include "qat/observing.h"
 #include "qat/prepared.h"
 #include "qat/qat.h"
 #include "qat/rewrite.h"
@@ -119,16 +120,16 @@ static oct_status place(prepare_state *p, int32_t i) {
 
 /* ---- the pass ---- */
 
-static oct_status check_config(const oct_qconfig *c) {
+static oct_status check_config(oct_ctx *ctx, const oct_qconfig *c) {
     if ((c->wbits && (c->wbits < 2 || c->wbits > 8)) || (c->abits && (c->abits < 2 || c->abits > 8)))
         return octi_fail(OCT_EUSAGE, "qconfig", "bits out of range", "2 to 8", octi_fmt("wbits %d, abits %d", c->wbits, c->abits), NULL);
     if (!(c->ema >= 0 && c->ema <= 1)) return octi_fail(OCT_EUSAGE, "qconfig", "ema out of range", "0 to 1", octi_fmt("%g", c->ema), NULL);
     if (c->method) OCT_TRY(octi_method_check(c->method));
     if (c->ste && strcmp(c->ste, "rounded") && strcmp(c->ste, "strict"))
         return octi_fail(OCT_EUSAGE, "qconfig", "unknown straight-through mask", "rounded or strict", c->ste, NULL);
-    if (c->observer && strcmp(c->observer, "ema") && strcmp(c->observer, "minmax"))
-        return octi_fail(OCT_EUSAGE, "qconfig", "unknown observer", "ema, minmax", c->observer, NULL);
-    return OCT_OK;
+    if (!(c->percentile >= 0 && c->percentile <= 100))
+        return octi_fail(OCT_EUSAGE, "qconfig", "percentile out of range", "0 to 100", octi_fmt("%g", (double)c->percentile), NULL);
+    return c->observer && !octi_observer_find(ctx, c->observer) ? oct_last_error()->code : OCT_OK;
 }
 
 static oct_status prepare(prepare_state *p, const oct_net *net) {
@@ -166,7 +167,7 @@ oct_net *oct_prepare(const oct_net *net, const oct_qconfig *config) {
     if (!config) config = &defaults;
     prepare_state p = {.config = config, .target = octi_target_find(config->target)};
     oct_net *fused = NULL;
-    if (!p.target || check_config(config) != OCT_OK) return octi_ctx_failed(net->ctx), NULL;
+    if (!p.target || check_config(net->ctx, config) != OCT_OK) return octi_ctx_failed(net->ctx), NULL;
     if (net->stage > OCT_STAGE_FUSED) {
         octi_fail(OCT_EUSAGE, "oct_prepare", "net is quantized already", "a float net", NULL, NULL);
         return octi_ctx_failed(net->ctx), NULL;
