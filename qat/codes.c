@@ -258,6 +258,29 @@ oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, co
     return OCT_OK;
 }
 
+static void values_task(void *arg, int64_t i) {
+    const requant_job *j = arg;
+    const int64_t o = j->acc->o, to = j->acc->pixels * (i + 1) / CHUNKS * o;
+    for (int64_t at = j->acc->pixels * i / CHUNKS * o; at < to; at += j->row)
+        for (int32_t k0 = 0, end = (int32_t)(to - at < j->row ? to - at : j->row); k0 < end; k0 += BLOCK) {
+            int32_t sum[BLOCK], n = end - k0 < BLOCK ? end - k0 : BLOCK;
+            sums_of(j->acc, at + k0, j->bias + k0, n, sum);
+            for (int32_t k = 0; k < n; k++) j->y[at + k0 + k] = activate((float)sum[k] * j->m[k0 + k], j->act);
+        }
+}
+
+oct_status octi_accumulator_values(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *y) {
+    requant_job j = {.acc = acc, .w = w, .act = act, .y = y};
+    octi_arena *scratch = octi_ctx_scratch(ctx);
+    if (!scratch) return oct_last_error()->code;
+    octi_arena_mark mark = octi_arena_save(scratch);
+    OCT_TRY(requant_rows(&j, scratch));
+    for (int32_t k = 0; k < j.row; k++) j.m[k] = s_x * w->scale[k % acc->o];
+    octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, values_task, &j);
+    octi_arena_rewind(scratch, mark);
+    return OCT_OK;
+}
+
 static void requant_block(const requant_job *j, int64_t at, int32_t k0, int32_t n, gate g) {
     const float s = octi_scale(j->q), *restrict m = j->m + k0;
     const int32_t z = octi_zero_point(j->q);

@@ -19,6 +19,7 @@ typedef struct octi_pending {
     int32_t sources; /* of the class */
     int32_t left;    /* not yet seen in this step */
     float min, max;
+    const struct oct_observer *by; /* NULL: never moves */
     bool own_step; /* never observed before: qparams come from this step's own data */
 } octi_pending;
 
@@ -54,6 +55,8 @@ oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node
                                  const oct_tensor *x_codes, const octi_qweights *w, bool fits24, octi_accumulators *acc, oct_tensor *y);
 /** Range of the real values behind bias and activation. */
 oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *min, float *max);
+/** The real values themselves, y [pixels, o]: for observers that want more than their range. */
+oct_status octi_accumulator_values(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act, float *y);
 /** Bias and requant by the law: codes, and values s * (q - z) in y (the accumulators' memory). */
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
                                oct_act act, oct_tensor *y, oct_tensor *codes, octi_straight to);

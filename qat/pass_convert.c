@@ -188,7 +188,7 @@ static oct_status float_tensors(convert_state *c) {
 }
 
 static oct_status convert(convert_state *c) {
-    octi_settle(c->from);
+    OCT_TRY(oct_net_settle(c->from));
     oct_graph *g = c->from->graph;
     OCT_TRY(octi_rewrite_begin(&c->r, c->from, OCT_STAGE_INT8, false));
     c->r.to->hooks = NULL;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * G1 -> G2. In three steps: which nodes become int8 (backend.def); the same graph with quantize and dequantize at float
  * borders; quantizers, one per class of values that share a grid (union-find), and one per weight. */
-#include <math.h>
 #include <string.h>
 
 #include "qat/learned.h"
+#include "qat/make_quantizers.h"
+#include "qat/observing.h"
 #include "qat/prepared.h"
 #include "qat/qat.h"
 #include "qat/rewrite.h"
@@ -18,7 +19,6 @@ typedef struct prepare_state {
     size_t parent_cap;
     const octi_target *target;
     const oct_qconfig *config;
-    const char *observer;
 } prepare_state;
 
 /* ---- which nodes ---- */
@@ -45,15 +45,10 @@ const char *octi_float_reason(const oct_graph *g, const oct_node *n) {
 
 /* ---- the graph with borders ---- */
 
-static int32_t root(prepare_state *p, int32_t v) {
-    while (p->parent[v] != v) v = p->parent[v] = p->parent[p->parent[v]];
-    return v;
-}
-
 /* The older value leads its class, so classes are named by their first value. */
 static void unite(prepare_state *p, int32_t a, int32_t b) {
-    a = root(p, a);
-    b = root(p, b);
+    a = octi_class_of(p->parent, a);
+    b = octi_class_of(p->parent, b);
     if (a < b) p->parent[b] = a;
     else p->parent[a] = b;
 }
@@ -123,128 +118,18 @@ static oct_status place(prepare_state *p, int32_t i) {
     return OCT_OK;
 }
 
-/* ---- quantizers ---- */
-
-static oct_tensor *registered(oct_net *net, const char *owner, const char *suffix, oct_tensor_role role, oct_dtype dtype, int64_t n) {
-    oct_tensor *t = oct_tensor_new(net->ctx, dtype, OCT_SHAPE(n));
-    const char *name = octi_fmt("%s.%s", owner, suffix);
-    if (t && octi_net_register(net, name, role, t) != OCT_OK) {
-        oct_tensor_unref(t);
-        return NULL;
-    }
-    oct_tensor_unref(t); /* the registry holds it */
-    return t;
-}
-
-static int32_t add_quantizer(prepare_state *p, const char *owner, const char *name, oct_qspec spec, const char *observer, bool learnable,
-                             int64_t n) {
-    oct_net *net = p->r.to;
-    oct_quantizer q = {.name = name, .spec = spec, .observer = observer, .averaging = p->config->ema > 0 ? p->config->ema : 0.01f};
-    q.scale = registered(net, owner, "scale", OCT_ROLE_QPARAM, OCT_F32, n);
-    q.zero_point = registered(net, owner, "zero_point", OCT_ROLE_QPARAM, OCT_S32, n);
-    q.min_val = registered(net, owner, "min_val", OCT_ROLE_OBSERVER, OCT_F32, n);
-    q.max_val = registered(net, owner, "max_val", OCT_ROLE_OBSERVER, OCT_F32, n);
-    q.enabled = registered(net, owner, "enabled", OCT_ROLE_OBSERVER, OCT_U8, 2);
-    if (!q.scale || !q.zero_point || !q.min_val || !q.max_val || !q.enabled) return -1;
-    const char *method = p->config->method ? p->config->method : "", *ste = p->config->ste;
-    const bool weight = !strcmp(observer, "weight"), learned = *method && learnable && !(weight && !strcmp(method, "pact"));
-    q.strict = ste ? !strcmp(ste, "strict") : learned;
-    if (learned) {
-        bool alpha = !strcmp(method, "pact"); /* decays, as in the paper */
-        q.method = method;
-        q.step = registered(net, owner, alpha ? "alpha" : "step", alpha ? OCT_ROLE_PARAM : OCT_ROLE_STEP, OCT_F32, n);
-        if (!weight && !strcmp(method, "lsq+")) q.offset = registered(net, owner, "offset", OCT_ROLE_STEP, OCT_F32, n);
-        if (!q.step || (!weight && !strcmp(method, "lsq+") && !q.offset)) return -1;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        oct_f32(q.scale)[i] = 1.0f;
-        oct_f32(q.min_val)[i] = INFINITY;
-        oct_f32(q.max_val)[i] = -INFINITY;
-    }
-    oct_u8(q.enabled)[0] = oct_u8(q.enabled)[1] = 1;
-    return octi_graph_add_quantizer(net->graph, &q);
-}
-
-typedef struct ends { /* first and last weighted int8 node of the new graph, -1 */
-    int32_t first, last;
-} ends;
-
-static bool has_weights(const prepare_state *p, const oct_node *n) {
-    return (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear) && p->parent[n->out] >= 0;
-}
-
-/* No gradient reaches the net's input: its scale is observed, whatever the method. */
-static bool holds_input(prepare_state *p, int32_t class) {
-    const oct_graph *g = p->r.to->graph;
-    for (int32_t i = 0; i < g->node_count; i++) {
-        const oct_node *n = &g->nodes[i];
-        if (n->kind == OCT_OP_quantize && n->in[0] == g->input && root(p, n->out) == class) return true;
-    }
-    return false;
-}
-
-/* With fewer bits, values at the net's borders and in front of the last layer keep 8 (law 2). */
-static bool keeps_8(prepare_state *p, const ends *e, int32_t class) {
-    const oct_graph *g = p->r.to->graph;
-    for (int32_t i = 0; i < g->node_count; i++) {
-        const oct_node *n = &g->nodes[i];
-        if (n->kind == OCT_OP_quantize && root(p, n->out) == class) return true;
-        if (n->kind == OCT_OP_dequantize && root(p, n->in[0]) == class) return true;
-    }
-    return e->last >= 0 && root(p, g->nodes[e->last].in[OCTI_X]) == class;
-}
-
-static oct_status make_quantizers(prepare_state *p) {
-    oct_graph *g = p->r.to->graph;
-    ends e = {-1, -1};
-    for (int32_t i = 0; i < g->node_count; i++)
-        if (has_weights(p, &g->nodes[i])) {
-            if (e.first < 0) e.first = i;
-            e.last = i;
-        }
-    int abits = p->config->abits ? p->config->abits : 8, wbits = p->config->wbits ? p->config->wbits : 8;
-    int32_t values = g->value_count;
-    for (int32_t v = 0; v < values; v++) {
-        if ((size_t)v >= p->parent_cap || p->parent[v] < 0) continue;
-        int32_t c = root(p, v);
-        if (c == v) {
-            bool at8 = abits < 8 && !p->config->all_layers && keeps_8(p, &e, c);
-            oct_qspec spec = oct_qspec_activation(at8 ? 8 : abits, p->target->reduce_range);
-            spec.pow2 = p->target->pow2;
-            const char *owner = octi_fmt("%s.activation_post_process", g->values[v].name);
-            g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, p->observer, !holds_input(p, c), 1);
-            if (g->values[v].quantizer < 0) return oct_last_error()->code;
-        } else
-            g->values[v].quantizer = g->values[c].quantizer;
-    }
-    for (int32_t i = 0; i < g->node_count; i++) {
-        const oct_node *n = &g->nodes[i];
-        bool bn = n->kind == OCT_OP_batch_norm && p->parent[n->out] >= 0;
-        if (!has_weights(p, n) && !bn) continue;
-        bool at8 = !p->config->all_layers && (i == e.first || i == e.last);
-        oct_value *w = &g->values[n->in[OCTI_W]];
-        oct_qspec spec = oct_qspec_weight(at8 || bn ? 8 : wbits, p->target->per_channel || bn);
-        spec.pow2 = p->target->pow2;
-        const char *owner = octi_fmt("%s.weight_fake_quant", n->name);
-        int32_t q = add_quantizer(p, owner, w->name, spec, "weight", !bn, spec.per_channel ? w->shape.dim[0] : 1);
-        if (q < 0) return oct_last_error()->code;
-        g->values[n->in[OCTI_W]].quantizer = q;
-    }
-    return OCT_OK;
-}
-
 /* ---- the pass ---- */
 
-static oct_status check_config(const oct_qconfig *c) {
+static oct_status check_config(oct_ctx *ctx, const oct_qconfig *c) {
     if ((c->wbits && (c->wbits < 2 || c->wbits > 8)) || (c->abits && (c->abits < 2 || c->abits > 8)))
         return octi_fail(OCT_EUSAGE, "qconfig", "bits out of range", "2 to 8", octi_fmt("wbits %d, abits %d", c->wbits, c->abits), NULL);
     if (!(c->ema >= 0 && c->ema <= 1)) return octi_fail(OCT_EUSAGE, "qconfig", "ema out of range", "0 to 1", octi_fmt("%g", c->ema), NULL);
     if (c->method) OCT_TRY(octi_method_check(c->method));
     if (c->ste && strcmp(c->ste, "rounded") && strcmp(c->ste, "strict"))
         return octi_fail(OCT_EUSAGE, "qconfig", "unknown straight-through mask", "rounded or strict", c->ste, NULL);
-    if (c->observer && strcmp(c->observer, "ema") && strcmp(c->observer, "minmax"))
-        return octi_fail(OCT_EUSAGE, "qconfig", "unknown observer", "ema, minmax", c->observer, NULL);
-    return OCT_OK;
+    if (!(c->percentile >= 0 && c->percentile <= 100))
+        return octi_fail(OCT_EUSAGE, "qconfig", "percentile out of range", "0 to 100", octi_fmt("%g", (double)c->percentile), NULL);
+    return c->observer && !octi_observer_find(ctx, c->observer) ? oct_last_error()->code : OCT_OK;
 }
 
 static oct_status prepare(prepare_state *p, const oct_net *net) {
@@ -266,7 +151,8 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
     p->r.to->graph->output = out;
     OCT_TRY(set_quantized(p, 0)); /* room for every value; value 0 is the input: float */
     p->parent[0] = -1;
-    OCT_TRY(make_quantizers(p));
+    const octi_quantizer_plan plan = {.net = p->r.to, .parent = p->parent, .values = p->r.to->graph->value_count, .target = p->target, .config = p->config};
+    OCT_TRY(octi_make_quantizers(&plan));
     oct_tensor *frozen = oct_tensor_new(net->ctx, OCT_U8, OCT_SHAPE(1));
     oct_status s = frozen ? octi_net_register(p->r.to, OCTI_BN_FROZEN, OCT_ROLE_OBSERVER, frozen) : oct_last_error()->code;
     oct_tensor_unref(frozen);
@@ -279,9 +165,9 @@ oct_net *oct_prepare(const oct_net *net, const oct_qconfig *config) {
     static const oct_qconfig defaults;
     if (!net) return NULL;
     if (!config) config = &defaults;
-    prepare_state p = {.config = config, .target = octi_target_find(config->target), .observer = config->observer ? config->observer : "ema"};
+    prepare_state p = {.config = config, .target = octi_target_find(config->target)};
     oct_net *fused = NULL;
-    if (!p.target || check_config(config) != OCT_OK) return octi_ctx_failed(net->ctx), NULL;
+    if (!p.target || check_config(net->ctx, config) != OCT_OK) return octi_ctx_failed(net->ctx), NULL;
     if (net->stage > OCT_STAGE_FUSED) {
         octi_fail(OCT_EUSAGE, "oct_prepare", "net is quantized already", "a float net", NULL, NULL);
         return octi_ctx_failed(net->ctx), NULL;

@@ -29,10 +29,8 @@ static inline bool octi_is_source(const oct_graph *g, const oct_node *n) {
 }
 static inline float octi_scale(const oct_quantizer *q) { return *oct_f32(q->scale); }
 static inline int32_t octi_zero_point(const oct_quantizer *q) { return *oct_s32(q->zero_point); }
-/** A range was observed (or is fixed). */
+/** A range was observed (and chosen: oct_net_settle), or is fixed. */
 bool octi_quantizer_ready(const oct_quantizer *q);
-/** Make every activation's scale and zero point from what training moved: before whoever reads them outside a step. */
-void octi_settle(oct_net *net);
 /** Codes that an op's fused activation leaves: lower clamp z (law 7); upper quantize(6) for relu6. */
 void octi_act_clamp(const oct_quantizer *q, oct_act act, int32_t *lo, int32_t *hi);
 

@@ -8,19 +8,21 @@
 #define OCT_QAT_QAT_H
 
 #include "../autograd/autograd.h"
+#include "observer.h"
 
 OCT_BEGIN_DECLS
 
 /** What to quantize to. Zero is the default everywhere. */
 typedef struct oct_qconfig {
     const char *target;   /* NULL: "octet"; presets of qat/targets.def */
-    const char *observer; /* activations; NULL: "ema". "minmax" */
+    const char *observer; /* activations; NULL: "ema". Those of qat/observers.def, or registered (observer.h) */
     int wbits, abits;     /* 0: 8; 2 to 8. First and last weighted layer, input and output stay at 8 */
     bool all_layers;      /* the first and last layer too */
     float ema;            /* share of the new batch; 0: 0.01 */
     const char *method;   /* how scales move in training; NULL: by the observer. "lsq", "lsq+", "pact": by gradients */
     const char *ste;      /* straight-through mask; NULL: "rounded" (the code lies in range), learned scales "strict" (the value
                            * lies strictly inside) */
+    float percentile;     /* "percentile": share of the values that stays inside, in per cent; 0: 99.99 */
 } oct_qconfig;
 
 /** A net as PyTorch prints modules, a line at a time (without its end): nested by path, quantized ones with scale and zero

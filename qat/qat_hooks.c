@@ -8,6 +8,7 @@
 #include "autograd/diff.h"
 #include "qat/codes.h"
 #include "qat/learned.h"
+#include "qat/observing.h"
 #include "qat/qat.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -17,7 +18,9 @@ enum { SAVED_RAW, SAVED_MEAN, SAVED_INVSTD, SAVED_MASK, SAVED_WEIGHTS, SAVED_TER
 
 /* ---- the step's qparams (law 4) ---- */
 
-static oct_status begin_activation(oct_quantizer *q, oct_mode mode) {
+static oct_status begin_activation(oct_ctx *ctx, oct_quantizer *q, oct_mode mode) {
+    /* ranges of what was observed; evaluation keeps the qparams that the last training step had */
+    if (q->dirty && (mode == OCT_TRAIN || (mode == OCT_EVAL && q->dirty == OCTI_DIRTY_QPARAMS))) OCT_TRY(octi_settle_range(ctx, q));
     if (octi_is_learned(q)) {
         if (mode == OCT_TRAIN && octi_learned_waits(q) && octi_quantizer_ready(q)) octi_learned_start(q, NULL);
         if (mode != OCT_CALIBRATE) octi_learned_settle(q);
@@ -50,7 +53,13 @@ static void *begin(oct_net *net, oct_tape *tape) {
     st->frozen = mode == OCT_EVAL || oct_net_batch_norm_frozen(net);
     for (int32_t i = 0; i < g->quantizer_count; i++) {
         st->pending[i] = (octi_pending){.min = INFINITY, .max = -INFINITY};
-        if (strcmp(g->quantizers[i].observer, "weight") && begin_activation(&g->quantizers[i], mode) != OCT_OK) return NULL;
+        oct_quantizer *q = &g->quantizers[i];
+        if (octi_is_weight(q)) continue;
+        if (begin_activation(net->ctx, q, mode) != OCT_OK) return NULL;
+        if (mode == OCT_EVAL || !oct_u8(q->enabled)[0]) continue; /* a registered observer may be missing where nothing is observed */
+        const oct_observer *by = octi_observer_find(net->ctx, q->observer);
+        if (!by) return NULL;
+        if (by->observe || by->observe_range) st->pending[i].by = by;
     }
     for (int32_t i = 0; i < g->node_count; i++) {
         if (octi_is_source(g, &g->nodes[i])) {
@@ -69,26 +78,34 @@ static octi_pending *pending_of(const octi_call *c) {
 }
 
 /* Members of one class are observed together: the range moves when the last of them was seen. */
-static oct_status observe(octi_call *c, oct_quantizer *q, float min, float max) {
+static oct_status observed(octi_call *c, oct_quantizer *q) {
     octi_pending *p = pending_of(c);
-    p->left--;
+    if (--p->left > 0) return OCT_OK;
+    const bool first = !octi_quantizer_ready(q); /* the first step: its own data */
+    if (p->by->observe) {
+        q->dirty = c->mode == OCT_CALIBRATE || first ? OCTI_DIRTY_QPARAMS : q->dirty ? q->dirty : OCTI_DIRTY_RANGE;
+        if (c->mode == OCT_CALIBRATE || !first) return OCT_OK; /* searched when the range is wanted */
+        OCT_TRY(octi_settle_range(c->ctx, q));
+        p->own_step = octi_quantizer_ready(q);
+        return OCT_OK;
+    }
+    if (!(p->min <= p->max)) return OCT_OK; /* nothing finite */
+    OCT_TRY(octi_observe_range(c->ctx, q, p->by, p->min, p->max));
+    p->own_step = first;
+    if (!p->own_step && c->mode != OCT_CALIBRATE) return OCT_OK; /* qparams of a training step stay as they began */
+    return oct_qparams_from_range(&q->spec, *oct_f32(q->min_val), *oct_f32(q->max_val), q->name, oct_f32(q->scale), oct_s32(q->zero_point));
+}
+
+static oct_status observe_range(octi_call *c, oct_quantizer *q, float min, float max) {
+    octi_pending *p = pending_of(c);
     p->min = fminf(p->min, min);
     p->max = fmaxf(p->max, max);
-    if (p->left > 0 || !(p->min <= p->max)) return OCT_OK;
-    float *lo = oct_f32(q->min_val), *hi = oct_f32(q->max_val);
-    if (!octi_quantizer_ready(q)) { /* the first step: its own data */
-        *lo = p->min;
-        *hi = p->max;
-        p->own_step = true;
-    } else if (!strcmp(q->observer, "minmax")) {
-        *lo = fminf(*lo, p->min);
-        *hi = fmaxf(*hi, p->max);
-    } else {
-        *lo += q->averaging * (p->min - *lo);
-        *hi += q->averaging * (p->max - *hi);
-    }
-    if (!p->own_step && c->mode != OCT_CALIBRATE) return OCT_OK; /* qparams of a training step stay as they began */
-    return oct_qparams_from_range(&q->spec, *lo, *hi, q->name, oct_f32(q->scale), oct_s32(q->zero_point));
+    return observed(c, q);
+}
+
+static oct_status observe_values(octi_call *c, oct_quantizer *q, const float *x, int64_t n) {
+    OCT_TRY(octi_observe_values(c->ctx, q, pending_of(c)->by, x, n));
+    return observed(c, q);
 }
 
 static oct_quantizer *out_quantizer(const octi_call *c) {
@@ -98,14 +115,31 @@ static oct_quantizer *out_quantizer(const octi_call *c) {
 
 static bool observes(const octi_call *c, const oct_quantizer *q) {
     bool waits = c->mode == OCT_CALIBRATE || !octi_is_learned(q) || octi_learned_waits(q);
-    return c->mode != OCT_EVAL && oct_u8(q->enabled)[0] && strcmp(q->observer, "fixed") && waits;
+    return pending_of(c)->by && waits; /* by: not in evaluation, not switched off, no fixed range */
 }
 
 static oct_status observe_tensor(octi_call *c, oct_quantizer *q, const oct_tensor *x) {
+    if (pending_of(c)->by->observe) return observe_values(c, q, oct_f32(x), oct_tensor_count(x));
     float lo, hi;
-    oct_tensor min = {.dtype = OCT_F32, .shape = {1, {1}}, .data = &lo}, max = {.dtype = OCT_F32, .shape = {1, {1}}, .data = &hi};
-    OCT_TRY(oct_minmax(c->ctx, x, &min, &max));
-    return observe(c, q, lo, hi);
+    OCT_TRY(octi_finite_range(c->ctx, x, &lo, &hi));
+    return observe_range(c, q, lo, hi);
+}
+
+/* The real values behind sums of products: their range where that is enough. */
+static oct_status observe_sums(octi_call *c, oct_quantizer *q, const octi_accumulators *acc, const octi_qweights *w, float s_x, oct_act act) {
+    if (pending_of(c)->by->observe_range) {
+        float lo, hi;
+        OCT_TRY(octi_accumulator_range(c->ctx, acc, w, s_x, act, &lo, &hi));
+        return observe_range(c, q, lo, hi);
+    }
+    octi_arena_mark mark = octi_arena_save(c->arena);
+    const int64_t n = acc->pixels * acc->o;
+    float *y = octi_arena_alloc(c->arena, (size_t)n * sizeof *y);
+    if (!y) return oct_last_error()->code;
+    OCT_TRY(octi_accumulator_values(c->ctx, acc, w, s_x, act, y));
+    OCT_TRY(observe_values(c, q, y, n));
+    octi_arena_rewind(c->arena, mark);
+    return OCT_OK;
 }
 
 /* ---- a float output becomes codes ---- */
@@ -150,11 +184,7 @@ static oct_status product_on_codes(octi_call *c) {
     octi_accumulators acc;
     OCT_TRY(octi_accumulate_codes(c->ctx, c->arena, n, &g->values[n->in[OCTI_W]].shape, x, c->in_codes[OCTI_X], &qn->w, qn->fits24, &acc, c->out));
     oct_act act = (oct_act)n->attr.act[0];
-    if (observes(c, q)) {
-        float lo, hi;
-        OCT_TRY(octi_accumulator_range(c->ctx, &acc, &qn->w, octi_scale(x), act, &lo, &hi));
-        OCT_TRY(observe(c, q, lo, hi));
-    }
+    if (observes(c, q)) OCT_TRY(observe_sums(c, q, &acc, &qn->w, octi_scale(x), act));
     if (!octi_quantizer_ready(q)) return octi_not_observed(q);
     OCT_TRY(new_codes(c, q));
     return octi_requant_tensor(c->ctx, &acc, &qn->w, octi_scale(x), q, act, c->out, c->out_codes, straight_of(c));

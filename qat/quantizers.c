@@ -12,13 +12,6 @@
 
 bool octi_quantizer_ready(const oct_quantizer *q) { return *oct_f32(q->min_val) <= *oct_f32(q->max_val); }
 
-void octi_settle(oct_net *net) {
-    for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
-        oct_quantizer *q = &net->graph->quantizers[i];
-        if (octi_is_learned(q) && strcmp(q->observer, "weight")) octi_learned_settle(q);
-    }
-}
-
 void octi_act_clamp(const oct_quantizer *q, oct_act act, int32_t *lo, int32_t *hi) {
     *lo = q->spec.qmin;
     *hi = q->spec.qmax;

@@ -60,6 +60,7 @@ void octi_graph_reset(oct_graph *g) {
         const oct_quantizer *q = &g->quantizers[i];
 #define OCT_QTENSOR(name, dtype) oct_tensor_unref(q->name);
 #include "src/quantizer_tensors.def"
+        for (int32_t k = 0; k < q->state_count; k++) oct_tensor_unref(q->state[k]);
     }
     g->node_count = g->value_count = g->quantizer_count = 0;
     g->input = g->output = -1;
@@ -108,6 +109,7 @@ int32_t octi_graph_add_quantizer(oct_graph *g, const oct_quantizer *q) {
     if (!c.name || !c.observer || !c.method) return -1;
 #define OCT_QTENSOR(name, dtype) oct_tensor_ref(q->name);
 #include "src/quantizer_tensors.def"
+    for (int32_t k = 0; k < q->state_count; k++) oct_tensor_ref(q->state[k]);
     g->quantizers[g->quantizer_count] = c;
     return g->quantizer_count++;
 }

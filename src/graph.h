@@ -60,6 +60,9 @@ typedef struct oct_node {
     int32_t out;
 } oct_node;
 
+/** Most tensors that one observer keeps. */
+enum { OCT_OBSERVER_TENSORS = 4 };
+
 /** One set of qparams, shared by every value whose `quantizer` is its index (law 3). In G2 the observer's state goes with
  *  it; in G3 only scale and zero_point are set. All tensors are in the net's registry. */
 typedef struct oct_quantizer {
@@ -67,10 +70,14 @@ typedef struct oct_quantizer {
     oct_qspec spec;
     const char *observer;   /* "minmax", "ema", ...; "fixed": never moves; "" in G3 */
     float averaging;        /* "ema": share of the new batch */
+    float percentile;       /* "percentile": of the values that lie inside */
     const char *method;     /* how the scale moves in training: "" by the observer; "lsq", "lsq+", "pact" by gradients */
     bool strict;            /* straight-through mask: strictly inside the range, by the unrounded value; else by the code */
 #define OCT_QTENSOR(name, dtype) oct_tensor *name;
 #include "quantizer_tensors.def"
+    oct_tensor *state[OCT_OBSERVER_TENSORS]; /* of an observer that keeps more than a range (qat/observer.h) */
+    int32_t state_count;
+    uint8_t dirty; /* observed since the range was chosen (qat/observing.h); never in a file */
 } oct_quantizer;
 
 typedef struct oct_graph {

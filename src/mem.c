@@ -42,6 +42,7 @@ struct oct_ctx {
     octi_threads *pool;
     octi_sgemm_fn sgemm;
     octi_arena *scratch;
+    void *observers;
 };
 
 static void *heap_alloc(void *user, size_t bytes) {
@@ -254,6 +255,8 @@ oct_mem_stats oct_ctx_memory(const oct_ctx *ctx) { return ctx->stats; }
 const char *oct_ctx_isa(const oct_ctx *ctx) { return (void)ctx, octi_cpu_level_name(octi_cpu_level()); }
 void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn) { ctx->sgemm = fn; }
 octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx) { return ctx->sgemm; }
+void octi_ctx_set_observers(oct_ctx *ctx, void *list) { ctx->observers = list; }
+void *octi_ctx_observers(const oct_ctx *ctx) { return ctx->observers; }
 octi_threads *octi_ctx_pool(const oct_ctx *ctx) { return ctx->pool; }
 
 octi_arena *octi_ctx_scratch(oct_ctx *ctx) {

@@ -46,6 +46,10 @@ void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn);
 /** NULL where none was installed. */
 octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx);
 
+/** The user's own observers, kept here for the room that knows them (qat/observers.c); memory of the context. */
+void octi_ctx_set_observers(oct_ctx *ctx, void *list);
+void *octi_ctx_observers(const oct_ctx *ctx);
+
 struct octi_threads;
 struct octi_threads *octi_ctx_pool(const oct_ctx *ctx);
 

@@ -41,6 +41,15 @@ oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role rol
     return OCT_OK;
 }
 
+void octi_net_unregister(oct_net *net, const oct_tensor *tensor) {
+    for (int32_t i = 0; i < net->tensor_count; i++) {
+        if (net->tensors[i].tensor != tensor) continue;
+        oct_tensor_unref(net->tensors[i].tensor);
+        memmove(&net->tensors[i], &net->tensors[i + 1], (size_t)(--net->tensor_count - i) * sizeof *net->tensors);
+        return;
+    }
+}
+
 oct_status oct_net_set_input(oct_net *net, const oct_input_desc *in) {
     if (in->channels < 1 || in->channels > 4 || in->height < 1 || in->width < 1 || !(in->div > 0))
         return octi_fail(OCT_EUSAGE, "input", "description out of range", "1 to 4 channels, sides >= 1, div > 0",

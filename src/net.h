@@ -71,6 +71,8 @@ OCT_API OCT_NODISCARD oct_status oct_net_set_classes(oct_net *net, const oct_cla
 oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
 /** Register a tensor under a name (copied, one reference taken). OCT_EINTERNAL where the name is taken. */
 oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role, oct_tensor *tensor);
+/** Take a tensor out again (its reference is dropped); nothing where it is not there. */
+void octi_net_unregister(oct_net *net, const oct_tensor *tensor);
 /** Register copies of all tensors of `from`. */
 oct_status octi_net_copy_tensors(oct_net *to, const oct_net *from);
 /** The tensor that `to` has under the name of t in `from`; NULL where there is none. */

@@ -67,6 +67,7 @@ static inline float *oct_f32(const oct_tensor *t) { return (float *)t->data; }
 static inline uint8_t *oct_u8(const oct_tensor *t) { return (uint8_t *)t->data; }
 static inline int8_t *oct_s8(const oct_tensor *t) { return (int8_t *)t->data; }
 static inline int32_t *oct_s32(const oct_tensor *t) { return (int32_t *)t->data; }
+static inline int64_t *oct_s64(const oct_tensor *t) { return (int64_t *)t->data; }
 
 /* ---- for the library's own files ---- */
 

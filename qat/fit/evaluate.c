@@ -116,7 +116,7 @@ oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
     oct_status s = loader ? calibrate(tape, loader, net, n) : oct_last_error()->code;
     oct_loader_free(loader);
     oct_tape_free(tape);
-    return s;
+    return s == OCT_OK ? oct_net_settle(net) : s;
 }
 
 oct_status oct_compare_data(oct_net *prepared, const oct_net *int8, oct_data *data, int64_t limit, oct_mismatch *m) {

@@ -60,6 +60,7 @@ static oct_status check_finite(const training *t) {
 static oct_status save(training *t) {
     OCT_TRY(check_finite(t));
     if (!t->o.run) return OCT_OK;
+    if (t->net->stage == OCT_STAGE_PREPARED) OCT_TRY(oct_net_settle(t->net)); /* what is observed but not searched is in no file */
     int32_t n;
     const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
     t->last_save = seconds();
@@ -367,8 +368,9 @@ oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     return s;
 }
 
-oct_status oct_run_save(const oct_net *net, const char *dir, const char *config, bool force) {
+oct_status oct_run_save(oct_net *net, const char *dir, const char *config, bool force) {
     if (!net) return octi_fail(OCT_EUSAGE, "oct_run_save", "net is NULL", NULL, NULL, NULL);
+    if (net->stage == OCT_STAGE_PREPARED) OCT_TRY(oct_net_settle(net));
     OCT_TRY(oct_run_check(net->ctx, dir, false, force));
     octi_text t = {.ctx = net->ctx};
     oct_status s = octi_plain_config(net, oct_ctx_seed(net->ctx), config, &t);

@@ -171,7 +171,7 @@ typedef struct oct_run_info {
 
 /** Write a net without a training state (what ptq makes): config.json, graph.json, model.safetensors. config: JSON object
  *  or NULL. OCT_EUSAGE for a folder that is not empty, unless force. */
-OCT_API OCT_NODISCARD oct_status oct_run_save(const oct_net *net, const char *dir, const char *config, bool force);
+OCT_API OCT_NODISCARD oct_status oct_run_save(oct_net *net, const char *dir, const char *config, bool force);
 /** OCT_EUSAGE where `dir` could not become a run (exists and is not empty; resume or force allow it). Writes nothing. */
 OCT_API OCT_NODISCARD oct_status oct_run_check(oct_ctx *ctx, const char *dir, bool resume, bool force);
 /** Load a run's net, of whatever stage, without its module. info may be NULL. NULL on failure. */

@@ -73,6 +73,16 @@ static void write_attrs(octi_text *out, const oct_attrs *a) {
     if (written) octi_text_printf(out, "}");
 }
 
+static const char *const state_keys[OCT_OBSERVER_TENSORS] = {"state0", "state1", "state2", "state3"};
+
+/* A setting of an observer; 0 is none. */
+static oct_status write_number(octi_text *out, const char *key, float v) {
+    if (v == 0) return OCT_OK;
+    octi_text_printf(out, ", \"%s\": ", key);
+    octi_json_put_f32(out, v);
+    return out->status;
+}
+
 static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_quantizer *q) {
     const char *owner = q->name;
     octi_text_printf(out, "{\"name\": ");
@@ -88,8 +98,12 @@ static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_
         octi_json_put_string(out, q->method);
     }
     if (q->strict) octi_text_printf(out, ", \"strict\": true");
+    if (q->spec.pow2) octi_text_printf(out, ", \"pow2\": true");
+    OCT_TRY(write_number(out, "averaging", q->averaging));
+    OCT_TRY(write_number(out, "percentile", q->percentile));
 #define OCT_QTENSOR(name, dtype) OCT_TRY(write_tensor(net, out, #name, q->name, owner));
 #include "src/quantizer_tensors.def"
+    for (int32_t k = 0; k < q->state_count; k++) OCT_TRY(write_tensor(net, out, state_keys[k], q->state[k], owner));
     octi_text_printf(out, "}");
     return OCT_OK;
 }
@@ -194,8 +208,14 @@ static oct_status read_qtensor(const reading *r, const cJSON *obj, const char *k
     return OCT_OK;
 }
 
+static oct_status read_number(const reading *r, const cJSON *obj, const char *key, const char *owner, float *to) {
+    const cJSON *e = octi_json_get(obj, key);
+    return e ? octi_json_item_f32(e, key, octi_json_at(r->where, owner), to) : OCT_OK;
+}
+
 static oct_status read_quantizer(const reading *r, const cJSON *obj) {
     static const char *const keys[] = {"name", "bits", "qmin", "qmax", "symmetric", "per_channel", "observer", "method", "strict",
+                                       "pow2", "averaging", "percentile", "state0", "state1", "state2", "state3",
 #define OCT_QTENSOR(name, dtype) #name,
 #include "src/quantizer_tensors.def"
                                        NULL};
@@ -214,6 +234,11 @@ static oct_status read_quantizer(const reading *r, const cJSON *obj) {
     q.spec.qmax = (int32_t)qmax;
     if (octi_json_get(obj, "method")) OCT_TRY(octi_json_string(obj, "method", octi_json_at(r->where, q.name), &q.method));
     if (octi_json_get(obj, "strict")) OCT_TRY(octi_json_bool(obj, "strict", octi_json_at(r->where, q.name), &q.strict));
+    if (octi_json_get(obj, "pow2")) OCT_TRY(octi_json_bool(obj, "pow2", octi_json_at(r->where, q.name), &q.spec.pow2));
+    OCT_TRY(read_number(r, obj, "averaging", q.name, &q.averaging));
+    OCT_TRY(read_number(r, obj, "percentile", q.name, &q.percentile));
+    for (; q.state_count < OCT_OBSERVER_TENSORS && octi_json_get(obj, state_keys[q.state_count]); q.state_count++)
+        OCT_TRY(read_tensor(r, obj, state_keys[q.state_count], q.name, &q.state[q.state_count]));
     const char *owner = q.name;
 #define OCT_QTENSOR(name, dtype) OCT_TRY(read_qtensor(r, obj, #name, owner, OCT_##dtype, &q.name));
 #include "src/quantizer_tensors.def"

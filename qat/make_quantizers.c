@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "qat/make_quantizers.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "qat/observing.h"
+
+enum { OWNER = 1024 };
+
+static oct_tensor *registered(oct_net *net, const char *owner, const char *suffix, oct_tensor_role role, oct_dtype dtype, int64_t n) {
+    oct_tensor *t = oct_tensor_new(net->ctx, dtype, OCT_SHAPE(n));
+    const char *name = octi_fmt("%s.%s", owner, suffix);
+    if (t && octi_net_register(net, name, role, t) != OCT_OK) {
+        oct_tensor_unref(t);
+        return NULL;
+    }
+    oct_tensor_unref(t); /* the registry holds it */
+    return t;
+}
+
+static int32_t add_quantizer(const octi_quantizer_plan *p, const char *owner, const char *name, oct_qspec spec, const char *observer, bool learnable,
+                             int64_t n) {
+    oct_net *net = p->net;
+    oct_quantizer q = {.name = name, .spec = spec, .observer = observer, .averaging = p->config->ema > 0 ? p->config->ema : 0.01f,
+                       .percentile = p->config->percentile > 0 ? p->config->percentile : 99.99f};
+    q.scale = registered(net, owner, "scale", OCT_ROLE_QPARAM, OCT_F32, n);
+    q.zero_point = registered(net, owner, "zero_point", OCT_ROLE_QPARAM, OCT_S32, n);
+    q.min_val = registered(net, owner, "min_val", OCT_ROLE_OBSERVER, OCT_F32, n);
+    q.max_val = registered(net, owner, "max_val", OCT_ROLE_OBSERVER, OCT_F32, n);
+    q.enabled = registered(net, owner, "enabled", OCT_ROLE_OBSERVER, OCT_U8, 2);
+    if (!q.scale || !q.zero_point || !q.min_val || !q.max_val || !q.enabled) return -1;
+    const char *method = p->config->method ? p->config->method : "", *ste = p->config->ste;
+    const bool weight = !strcmp(observer, "weight"), learned = *method && learnable && !(weight && !strcmp(method, "pact"));
+    q.strict = ste ? !strcmp(ste, "strict") : learned;
+    if (learned) {
+        bool alpha = !strcmp(method, "pact"); /* decays, as in the paper */
+        q.method = method;
+        q.step = registered(net, owner, alpha ? "alpha" : "step", alpha ? OCT_ROLE_PARAM : OCT_ROLE_STEP, OCT_F32, n);
+        if (!weight && !strcmp(method, "lsq+")) q.offset = registered(net, owner, "offset", OCT_ROLE_STEP, OCT_F32, n);
+        if (!q.step || (!weight && !strcmp(method, "lsq+") && !q.offset)) return -1;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        oct_f32(q.scale)[i] = 1.0f;
+        oct_f32(q.min_val)[i] = INFINITY;
+        oct_f32(q.max_val)[i] = -INFINITY;
+    }
+    oct_u8(q.enabled)[0] = oct_u8(q.enabled)[1] = 1;
+    if (!weight && octi_observer_start(net, &q, owner) != OCT_OK) return -1;
+    return octi_graph_add_quantizer(net->graph, &q);
+}
+
+typedef struct ends { /* first and last weighted int8 node of the new graph, -1 */
+    int32_t first, last;
+} ends;
+
+static bool has_weights(const octi_quantizer_plan *p, const oct_node *n) {
+    return (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear) && p->parent[n->out] >= 0;
+}
+
+/* No gradient reaches the net's input: its scale is observed, whatever the method. */
+static bool holds_input(const octi_quantizer_plan *p, int32_t class) {
+    const oct_graph *g = p->net->graph;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if (n->kind == OCT_OP_quantize && n->in[0] == g->input && octi_class_of(p->parent, n->out) == class) return true;
+    }
+    return false;
+}
+
+/* With fewer bits, values at the net's borders and in front of the last layer keep 8 (law 2). */
+static bool keeps_8(const octi_quantizer_plan *p, const ends *e, int32_t class) {
+    const oct_graph *g = p->net->graph;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if (n->kind == OCT_OP_quantize && octi_class_of(p->parent, n->out) == class) return true;
+        if (n->kind == OCT_OP_dequantize && octi_class_of(p->parent, n->in[0]) == class) return true;
+    }
+    return e->last >= 0 && octi_class_of(p->parent, g->nodes[e->last].in[OCTI_X]) == class;
+}
+
+oct_status octi_make_quantizers(const octi_quantizer_plan *p) {
+    oct_graph *g = p->net->graph;
+    ends e = {-1, -1};
+    for (int32_t i = 0; i < g->node_count; i++)
+        if (has_weights(p, &g->nodes[i])) {
+            if (e.first < 0) e.first = i;
+            e.last = i;
+        }
+    const char *observer = p->config->observer ? p->config->observer : "ema";
+    int abits = p->config->abits ? p->config->abits : 8, wbits = p->config->wbits ? p->config->wbits : 8;
+    for (int32_t v = 0; v < p->values; v++) {
+        if (p->parent[v] < 0) continue;
+        int32_t c = octi_class_of(p->parent, v);
+        if (c == v) {
+            bool at8 = abits < 8 && !p->config->all_layers && keeps_8(p, &e, c);
+            oct_qspec spec = oct_qspec_activation(at8 ? 8 : abits, p->target->reduce_range);
+            spec.pow2 = p->target->pow2;
+            char owner[OWNER];
+            snprintf(owner, sizeof owner, "%s.activation_post_process", g->values[v].name);
+            g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, observer, !holds_input(p, c), 1);
+            if (g->values[v].quantizer < 0) return oct_last_error()->code;
+        } else
+            g->values[v].quantizer = g->values[c].quantizer;
+    }
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        bool bn = n->kind == OCT_OP_batch_norm && p->parent[n->out] >= 0;
+        if (!has_weights(p, n) && !bn) continue;
+        bool at8 = !p->config->all_layers && (i == e.first || i == e.last);
+        oct_value *w = &g->values[n->in[OCTI_W]];
+        oct_qspec spec = oct_qspec_weight(at8 || bn ? 8 : wbits, p->target->per_channel || bn);
+        spec.pow2 = p->target->pow2;
+        char owner[OWNER];
+        snprintf(owner, sizeof owner, "%s.weight_fake_quant", n->name);
+        int32_t q = add_quantizer(p, owner, w->name, spec, "weight", !bn, spec.per_channel ? w->shape.dim[0] : 1);
+        if (q < 0) return oct_last_error()->code;
+        g->values[n->in[OCTI_W]].quantizer = q;
+    }
+    return OCT_OK;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+#include "qat/observer.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "qat/histogram.h"
+#include "qat/learned.h"
+#include "qat/observing.h"
+#include "qat/prepared.h"
+#include "src/arena.h"
+#include "src/mem.h"
+
+#define NONE {.name = NULL}
+#define HISTOGRAM OCTI_HISTOGRAM_TENSORS
+#define RECORDING OCTI_RECORDING_TENSORS
+#define OCT_OBSERVER(name, observe, range, observe_range, tensors, text) {#name, {tensors}, observe, range, observe_range, NULL},
+static const oct_observer built_in[] = {
+#include "qat/observers.def"
+};
+enum { BUILT_IN = sizeof built_in / sizeof *built_in };
+
+typedef struct own_observer {
+    oct_observer observer;
+    struct own_observer *next;
+} own_observer;
+
+static const oct_observer *lookup(const oct_ctx *ctx, const char *name) {
+    for (int i = 0; i < BUILT_IN; i++)
+        if (!strcmp(built_in[i].name, name)) return &built_in[i];
+    for (const own_observer *o = octi_ctx_observers(ctx); o; o = o->next)
+        if (!strcmp(o->observer.name, name)) return &o->observer;
+    return NULL;
+}
+
+const oct_observer *octi_observer_find(oct_ctx *ctx, const char *name) {
+    const oct_observer *found = lookup(ctx, name);
+    if (found) return found;
+    char known[512] = "";
+    for (int i = 0; i < BUILT_IN; i++) snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", built_in[i].name);
+    for (const own_observer *o = octi_ctx_observers(ctx); o; o = o->next)
+        snprintf(known + strlen(known), sizeof known - strlen(known), ", %s", o->observer.name);
+    octi_fail(OCT_EUSAGE, "observer", "unknown observer", known, name, "oct_observer_register makes others known");
+    return NULL;
+}
+
+static oct_status check_observer(const oct_ctx *ctx, const oct_observer *o) {
+    static const char where[] = "oct_observer_register";
+    if (!o->name || !*o->name) return octi_fail(OCT_EUSAGE, where, "observer has no name", NULL, NULL, NULL);
+    if (!strncmp(o->name, "weight", 6)) return octi_fail(OCT_EUSAGE, where, "names beginning with weight are octet's", NULL, o->name, NULL);
+    if (lookup(ctx, o->name)) return octi_fail(OCT_EUSAGE, where, "name is taken", NULL, o->name, NULL);
+    if ((o->observe != NULL) != (o->range != NULL) || (o->observe && o->observe_range))
+        return octi_fail(OCT_EUSAGE, where, octi_fmt("%s: hooks do not make an observer", o->name), "observe and range, or observe_range, or none", NULL, NULL);
+    for (int i = 0; i < OCT_OBSERVER_TENSORS && o->tensors[i].name; i++)
+        if (o->tensors[i].count < 1 || (unsigned)o->tensors[i].dtype >= OCT_DTYPE_COUNT || !*o->tensors[i].name)
+            return octi_fail(OCT_EUSAGE, where, octi_fmt("%s: tensor %d of its state", o->name, i), "a name, a dtype, 1 element and more", NULL, NULL);
+    return OCT_OK;
+}
+
+oct_status oct_observer_register(oct_ctx *ctx, const oct_observer *observer) {
+    if (!ctx || !observer) return octi_fail(OCT_EUSAGE, "oct_observer_register", "an argument is NULL", NULL, NULL, NULL);
+    OCT_TRY(check_observer(ctx, observer));
+    own_observer *o = octi_alloc(ctx, sizeof *o);
+    if (!o) return oct_last_error()->code;
+    o->observer = *observer;
+    o->observer.name = octi_strdup(ctx, observer->name);
+    if (!o->observer.name) return oct_last_error()->code;
+    for (int i = 0; i < OCT_OBSERVER_TENSORS && observer->tensors[i].name; i++)
+        if (!(o->observer.tensors[i].name = octi_strdup(ctx, observer->tensors[i].name))) return oct_last_error()->code;
+    o->next = octi_ctx_observers(ctx);
+    octi_ctx_set_observers(ctx, o);
+    return OCT_OK;
+}
+
+/* ---- state ---- */
+
+static int32_t state_count(const oct_observer *o) {
+    int32_t n = 0;
+    while (n < OCT_OBSERVER_TENSORS && o->tensors[n].name) n++;
+    return n;
+}
+
+oct_status octi_observer_start(oct_net *net, oct_quantizer *q, const char *owner) {
+    const oct_observer *by = octi_observer_find(net->ctx, q->observer);
+    if (!by) return oct_last_error()->code;
+    for (q->state_count = 0; q->state_count < state_count(by); q->state_count++) {
+        const oct_observer_tensor *t = &by->tensors[q->state_count];
+        char *name = octi_asprintf(net->ctx, "%s.%s", owner, t->name);
+        oct_tensor *x = name ? oct_tensor_new(net->ctx, t->dtype, OCT_SHAPE(t->count)) : NULL;
+        oct_status s = x ? octi_net_register(net, name, OCT_ROLE_OBSERVER, x) : oct_last_error()->code;
+        oct_tensor_unref(x); /* the registry holds it */
+        octi_free(net->ctx, name);
+        OCT_TRY(s);
+        q->state[q->state_count] = x;
+    }
+    return OCT_OK;
+}
+
+/* State that a file gave, or another observer of the name had, is looked at before anybody writes into it. */
+static oct_status observing(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by, oct_observing *o) {
+    *o = (oct_observing){ctx, q->name, &q->spec, q->averaging, q->percentile, {NULL}, oct_f32(q->min_val), oct_f32(q->max_val), by->user};
+    bool fits = q->state_count == state_count(by);
+    for (int32_t i = 0; fits && i < q->state_count; i++) {
+        o->state[i] = q->state[i];
+        fits = q->state[i] && q->state[i]->dtype == by->tensors[i].dtype && oct_tensor_count(q->state[i]) == by->tensors[i].count;
+    }
+    if (!fits) return octi_fail(OCT_EFORMAT, q->name, "state of its observer is malformed", octi_fmt("the tensors of %s", by->name), NULL, "calibrate again");
+    if (!(q->averaging >= 0 && q->averaging <= 1) || !(q->percentile >= 0 && q->percentile <= 100))
+        return octi_fail(OCT_EFORMAT, q->name, "settings of its observer are out of range", "averaging 0 to 1, percentile 0 to 100", NULL, NULL);
+    return OCT_OK;
+}
+
+oct_status octi_observe_values(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by, const float *x, int64_t n) {
+    oct_observing o;
+    OCT_TRY(observing(ctx, q, by, &o));
+    return by->observe(&o, x, n);
+}
+
+oct_status octi_observe_range(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by, float min, float max) {
+    oct_observing o;
+    OCT_TRY(observing(ctx, q, by, &o));
+    return by->observe_range(&o, min, max);
+}
+
+oct_status octi_settle_range(oct_ctx *ctx, oct_quantizer *q) {
+    if (!q->dirty) return OCT_OK;
+    const oct_observer *by = octi_observer_find(ctx, q->observer);
+    oct_observing o;
+    float lo = INFINITY, hi = -INFINITY;
+    if (!by) return oct_last_error()->code;
+    OCT_TRY(observing(ctx, q, by, &o));
+    OCT_TRY(by->range(&o, &lo, &hi));
+    if (!(fabsf(lo) <= FLT_MAX) || !(fabsf(hi) <= FLT_MAX) || lo > hi) { /* none: nothing finite was seen */
+        q->dirty = OCTI_CLEAN;
+        return OCT_OK;
+    }
+    *o.min = lo;
+    *o.max = hi;
+    if (q->dirty == OCTI_DIRTY_QPARAMS) OCT_TRY(oct_qparams_from_range(&q->spec, lo, hi, q->name, oct_f32(q->scale), oct_s32(q->zero_point)));
+    q->dirty = OCTI_CLEAN;
+    return OCT_OK;
+}
+
+oct_status oct_net_settle(oct_net *net) {
+    for (int32_t i = 0; net && i < net->graph->quantizer_count; i++) {
+        oct_quantizer *q = &net->graph->quantizers[i];
+        if (!octi_is_weight(q) && q->dirty) OCT_TRY(octi_settle_range(net->ctx, q));
+        if (!octi_is_weight(q) && octi_is_learned(q)) octi_learned_settle(q);
+    }
+    return OCT_OK;
+}
+
+/* ---- the user's switches ---- */
+
+/* "conv1.activation_post_process" of a quantizer, from the name of a tensor that it always has. */
+static const char *owner_of(const oct_net *net, const oct_quantizer *q) {
+    static const char tail[] = ".scale";
+    for (int32_t i = 0; i < net->tensor_count; i++) {
+        const char *n = net->tensors[i].name;
+        if (net->tensors[i].tensor == q->scale && strlen(n) > sizeof tail - 1) return octi_fmt("%.*s", (int)(strlen(n) - (sizeof tail - 1)), n);
+    }
+    return q->name;
+}
+
+static oct_status switch_observer(oct_net *net, oct_quantizer *q, const char *observer) {
+    const char *name = octi_arena_strdup(net->graph->arena, observer), *owner = octi_arena_strdup(net->graph->arena, owner_of(net, q));
+    if (!name || !owner) return oct_last_error()->code;
+    OCT_TRY(octi_settle_range(net->ctx, q));
+    for (int32_t i = 0; i < q->state_count; i++) {
+        octi_net_unregister(net, q->state[i]);
+        oct_tensor_unref(q->state[i]);
+        q->state[i] = NULL;
+    }
+    q->state_count = 0;
+    q->observer = name;
+    oct_status s = octi_observer_start(net, q, owner);
+    for (int32_t i = 0; i < q->state_count; i++) oct_tensor_ref(q->state[i]); /* the graph's */
+    return s;
+}
+
+oct_status oct_net_set_observer(oct_net *net, const char *observer) {
+    if (!net || !observer) return octi_fail(OCT_EUSAGE, "oct_net_set_observer", "an argument is NULL", NULL, NULL, NULL);
+    if (net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, "oct_net_set_observer", "net is not prepared", "the result of oct_prepare", NULL, NULL);
+    if (!octi_observer_find(net->ctx, observer)) return oct_last_error()->code;
+    for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
+        oct_quantizer *q = &net->graph->quantizers[i];
+        if (!octi_is_weight(q) && !octi_is_fixed(q)) OCT_TRY(switch_observer(net, q, observer));
+    }
+    return OCT_OK;
+}
+
+void oct_net_reset_observers(oct_net *net) {
+    for (int32_t i = 0; net && i < net->graph->quantizer_count; i++) {
+        oct_quantizer *q = &net->graph->quantizers[i];
+        if (octi_is_weight(q) || octi_is_fixed(q)) continue;
+        for (int32_t k = 0; k < q->state_count; k++) memset(q->state[k]->data, 0, oct_tensor_bytes(q->state[k]));
+        *oct_f32(q->min_val) = INFINITY;
+        *oct_f32(q->max_val) = -INFINITY;
+        q->dirty = OCTI_CLEAN;
+    }
+}
+
+static bool searches(const oct_ctx *ctx, const oct_quantizer *q) {
+    const oct_observer *by = lookup(ctx, q->observer);
+    return !octi_is_weight(q) && (by ? by->range != NULL : q->state_count > 0);
+}
+
+bool oct_net_searches_ranges(const oct_net *net) {
+    for (int32_t i = 0; net && i < net->graph->quantizer_count; i++)
+        if (searches(net->ctx, &net->graph->quantizers[i])) return true;
+    return false;
+}
