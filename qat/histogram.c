@@ -80,11 +80,13 @@ static oct_status malformed(const oct_observing *o, const char *expected, const 
 
 /* The grid must be the one that the extent gives: whatever else a file claims, no index leaves the bins. */
 static oct_status check_grid(const oct_observing *o) {
-    const int64_t *grid = oct_s64(o->state[1]);
+    const int64_t *grid = oct_s64(o->state[1]), *count = oct_s64(o->state[0]), most = INT64_MAX / (2 * OCTI_BINS); /* sums cannot overflow */
     const float *seen = oct_f32(o->state[2]);
     int64_t exponent, first;
     for (int i = OCTI_GRID_COUNT; i < OCTI_GRID_FIELDS; i++)
-        if (grid[i] < 0) return malformed(o, "counts of 0 and more", octi_fmt("%lld", (long long)grid[i]));
+        if (grid[i] < 0 || grid[i] > most) return malformed(o, "counts of 0 and more", octi_fmt("%lld", (long long)grid[i]));
+    for (int k = 0; k < OCTI_BINS; k++)
+        if (count[k] < 0 || count[k] > most) return malformed(o, "counts of 0 and more", octi_fmt("%lld in bin %d", (long long)count[k], k));
     if (!grid[OCTI_GRID_COUNT]) return OCT_OK;
     if (!(seen[0] <= seen[1]) || !(fabsf(seen[0]) <= FLT_MAX) || !(fabsf(seen[1]) <= FLT_MAX))
         return malformed(o, "a finite range", octi_fmt("%g to %g", (double)seen[0], (double)seen[1]));
@@ -180,7 +182,7 @@ oct_status octi_density_of(const oct_observing *o, octi_density *d, bool *empty)
     double *list = octi_arena_calloc(scratch, (size_t)(4 * (d->bins + 1)), sizeof *list);
     if (!count || !list) return oct_last_error()->code;
     for (int k = 0; k < OCTI_BINS; k++) {
-        if (stored[k] < 0 || (stored[k] && k >= d->bins) || __builtin_add_overflow(sum, stored[k], &sum))
+        if ((stored[k] && k >= d->bins) || __builtin_add_overflow(sum, stored[k], &sum))
             return malformed(o, "counts of values that were seen", octi_fmt("%lld in bin %d", (long long)stored[k], k));
         count[k] = stored[k];
     }
