@@ -266,7 +266,10 @@ static oct_status infer_reshape(job *j) {
     return OCT_OK;
 }
 
-static oct_status infer_identity(job *j) { return same(j); }
+static oct_status infer_identity(job *j) {
+    if (j->a->stub[0] < OCT_STUB_NONE || j->a->stub[0] > OCT_STUB_DEQUANT) return bad_attr(j, "attribute stub", "0 to 2", num(j->a->stub[0]));
+    return same(j);
+}
 
 /** Equal shapes, or [N,1,1,C] against [N,H,W,C]. */
 static oct_status broadcast_shape(job *j) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * G0 -> G1: a chain of nodes becomes its first one, with attributes. A link of a chain must be read by the next link alone
  * and must not be the net's output. */
+#include <string.h>
+
 #include "qat/qat.h"
 #include "qat/rewrite.h"
 #include "src/mem.h"
@@ -17,8 +19,30 @@ static bool takes_act(const oct_node *n) {
     return (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_add) && !n->attr.act[0];
 }
 
+/* A chain that the caller named: "conv1,bn1,relu1". lists NULL: every chain. */
+typedef struct chain {
+    const char *rest; /* behind the link that was taken last; NULL: nothing is named */
+    bool all;
+} chain;
+
+static chain chain_of(const char *const *lists, int32_t count, const char *name) {
+    size_t n = strlen(name);
+    for (int32_t i = 0; i < count; i++)
+        if (!strncmp(lists[i], name, n) && (lists[i][n] == ',' || !lists[i][n])) return (chain){lists[i] + n, false};
+    return (chain){NULL, lists == NULL};
+}
+
+/* May the chain go on with this node? Then it is taken off the list. */
+static bool goes_on(chain *c, const char *name) {
+    if (c->all) return true;
+    size_t n = strlen(name);
+    if (!c->rest || *c->rest != ',' || strncmp(c->rest + 1, name, n) || (c->rest[n + 1] != ',' && c->rest[n + 1])) return false;
+    c->rest += n + 1;
+    return true;
+}
+
 /* Rewrite node i with what follows it; marks absorbed nodes and maps the chain's last value. */
-static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed) {
+static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed, chain c) {
     const oct_graph *g = r->from->graph;
     const oct_node *n = &g->nodes[i];
     oct_attrs attr = n->attr;
@@ -27,7 +51,7 @@ static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed) {
         if ((in[k] = octi_rewrite_value(r, n->in[k])) == -2) return oct_last_error()->code;
     int32_t next = only_reader(g, last);
     if (n->kind == OCT_OP_conv2d && !attr.bn[0] && !attr.act[0] && next >= 0 && g->nodes[next].kind == OCT_OP_batch_norm &&
-        g->nodes[next].in[0] == last) {
+        g->nodes[next].in[0] == last && goes_on(&c, g->nodes[next].name)) {
         const oct_node *bn = &g->nodes[next];
         if (nin == 2) in[nin++] = -1;
         for (int k = 1; k < 5; k++)
@@ -39,11 +63,14 @@ static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed) {
         last = bn->out;
         next = only_reader(g, last);
     }
-    if (takes_act(n) && next >= 0 && act_of(g->nodes[next].kind)) {
+    if (takes_act(n) && next >= 0 && act_of(g->nodes[next].kind) && goes_on(&c, g->nodes[next].name)) {
         attr.act[0] = act_of(g->nodes[next].kind);
         absorbed[next] = true;
         last = g->nodes[next].out;
     }
+    if (c.rest && *c.rest)
+        return octi_fail(OCT_EUSAGE, c.rest + 1, octi_fmt("cannot be fused behind %s", n->name), "conv, bn, relu or linear, relu or add, relu, each read by the next alone",
+                         next < 0 ? "a value that others read" : oct_op_name(g->nodes[next].kind), NULL);
     const oct_value *out = &g->values[last];
     int32_t made = octi_graph_add_node(r->to->graph, n->kind, n->name, &attr, in, nin, out->dtype, out->shape);
     if (made < 0) return oct_last_error()->code;
@@ -51,7 +78,17 @@ static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed) {
     return OCT_OK;
 }
 
-oct_net *oct_fuse(const oct_net *net) {
+/* Every list must begin with a node. */
+static oct_status check_lists(const oct_graph *g, const char *const *lists, int32_t count) {
+    for (int32_t i = 0; i < count; i++) {
+        bool found = false;
+        for (int32_t k = 0; lists[i] && k < g->node_count; k++) found |= chain_of(&lists[i], 1, g->nodes[k].name).rest != NULL;
+        if (!found) return octi_fail(OCT_EUSAGE, "oct_fuse_modules", "list begins with no module of the net", "names such as conv1,bn1,relu", lists[i], NULL);
+    }
+    return OCT_OK;
+}
+
+static oct_net *fuse(const oct_net *net, const char *const *lists, int32_t count) {
     if (!net) return NULL;
     if (net->stage > OCT_STAGE_FUSED) return octi_fail(OCT_EUSAGE, "oct_fuse", "net is quantized", "a float net", NULL, NULL), NULL;
     const oct_graph *g = net->graph;
@@ -59,10 +96,18 @@ oct_net *oct_fuse(const oct_net *net) {
     oct_status s = octi_rewrite_begin(&r, net, OCT_STAGE_FUSED, true);
     bool *absorbed = octi_calloc(net->ctx, (size_t)g->node_count + 1, sizeof *absorbed);
     if (s == OCT_OK && !absorbed) s = oct_last_error()->code;
+    if (s == OCT_OK && lists) s = check_lists(g, lists, count);
     if (s == OCT_OK && octi_rewrite_value(&r, g->input) < 0) s = oct_last_error()->code;
     for (int32_t i = 0; s == OCT_OK && i < g->node_count; i++)
-        if (!absorbed[i]) s = fuse_chain(&r, i, absorbed);
+        if (!absorbed[i]) s = fuse_chain(&r, i, absorbed, chain_of(lists, count, g->nodes[i].name));
     octi_free(net->ctx, absorbed);
     int32_t output = s == OCT_OK ? r.map[g->output] : -1;
     return octi_rewrite_end(&r, s, output);
+}
+
+oct_net *oct_fuse(const oct_net *net) { return fuse(net, NULL, 0); }
+
+oct_net *oct_fuse_modules(const oct_net *net, const char *const *lists, int32_t count) {
+    if (net && (!lists || count < 1)) return octi_fail(OCT_EUSAGE, "oct_fuse_modules", "no lists", "at least one", NULL, NULL), octi_ctx_failed(net->ctx), NULL;
+    return fuse(net, lists, count);
 }

@@ -15,6 +15,8 @@ typedef struct prepare_state {
     octi_rewrite r;      /* map: the float form of a value */
     int32_t *codes;      /* [from values]: its quantized form in `to`, -1 */
     bool *int8;          /* [from nodes] */
+    bool stubs;          /* the net has marks: what is not between them stays float */
+    bool *between;       /* [from values]: behind a QuantStub */
     int32_t *parent;     /* [to values]: union-find over quantized values; -1: float value */
     size_t parent_cap;
     const octi_target *target;
@@ -23,11 +25,25 @@ typedef struct prepare_state {
 
 /* ---- which nodes ---- */
 
+/* Values between stubs. An op with some inputs inside and some outside belongs inside: its other inputs are quantized there. */
+static oct_status find_stubs(prepare_state *p, const oct_graph *g) {
+    if (!(p->between = octi_calloc(p->r.from->ctx, (size_t)g->value_count, sizeof *p->between))) return oct_last_error()->code;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        bool inside = n->attr.stub[0] == OCT_STUB_QUANT;
+        p->stubs |= n->attr.stub[0] != OCT_STUB_NONE;
+        for (int32_t k = 0; k < n->nin; k++) inside |= n->in[k] >= 0 && p->between[n->in[k]];
+        p->between[n->out] = inside && n->attr.stub[0] != OCT_STUB_DEQUANT;
+    }
+    return OCT_OK;
+}
+
 /* Sharing kinds go with their inputs: int8 where any comes from codes or from outside. */
 static bool becomes_int8(const prepare_state *p, const oct_graph *g, int32_t i) {
     const oct_node *n = &g->nodes[i];
     octi_grid grid = octi_backend(n->kind)->grid;
-    if (grid == OCTI_GRID_NONE) return false;
+    if (grid == OCTI_GRID_NONE || n->attr.stub[0]) return false;
+    if (p->stubs && !p->between[n->out]) return false;
     if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4) return false;
     if (grid == OCTI_GRID_OWN) return true;
     for (int32_t k = 0; k < n->nin; k++) {
@@ -40,7 +56,7 @@ static bool becomes_int8(const prepare_state *p, const oct_graph *g, int32_t i) 
 const char *octi_float_reason(const oct_graph *g, const oct_node *n) {
     if (octi_backend(n->kind)->grid == OCTI_GRID_NONE) return octi_fmt("%s has no int8 form", oct_op_name(n->kind));
     if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4) return "batch norm of vectors has no int8 form";
-    return "its input is float";
+    return octi_backend(n->kind)->grid == OCTI_GRID_OWN ? "outside QuantStub and DeQuantStub" : "its input is float";
 }
 
 /* ---- the graph with borders ---- */
@@ -62,10 +78,14 @@ static oct_status set_quantized(prepare_state *p, int32_t v) {
     return OCT_OK;
 }
 
-static int32_t border(prepare_state *p, oct_op_kind kind, int32_t from) {
+/* A node of kind quantize or dequantize; name NULL: after its input. */
+static int32_t border(prepare_state *p, oct_op_kind kind, int32_t from, const char *name) {
     oct_graph *to = p->r.to->graph;
     const oct_value x = to->values[from];
-    int32_t n = octi_graph_add_node(to, kind, octi_fmt("%s.%s", x.name, oct_op_name(kind)), NULL, &from, 1, OCT_F32, x.shape);
+    if (!name && p->stubs)
+        octi_log(to->ctx, OCT_LOG_INFO, "%s: %s behind it: a %s was put in", x.name, kind == OCT_OP_quantize ? "codes are wanted" : "floats are wanted",
+                 kind == OCT_OP_quantize ? "QuantStub" : "DeQuantStub");
+    int32_t n = octi_graph_add_node(to, kind, name ? name : octi_fmt("%s.%s", x.name, oct_op_name(kind)), NULL, &from, 1, OCT_F32, x.shape);
     return n < 0 ? -2 : to->nodes[n].out;
 }
 
@@ -73,14 +93,14 @@ static int32_t border(prepare_state *p, oct_op_kind kind, int32_t from) {
 static int32_t want_codes(prepare_state *p, int32_t v) {
     if (p->codes[v] >= 0) return p->codes[v];
     int32_t f = octi_rewrite_value(&p->r, v);
-    int32_t q = f < 0 ? -2 : border(p, OCT_OP_quantize, f);
+    int32_t q = f < 0 ? -2 : border(p, OCT_OP_quantize, f, NULL);
     if (q < 0 || set_quantized(p, q) != OCT_OK) return -2;
     return p->codes[v] = q;
 }
 
 static int32_t want_float(prepare_state *p, int32_t v) {
     if (v < 0 || p->r.map[v] >= 0 || p->codes[v] < 0) return octi_rewrite_value(&p->r, v);
-    int32_t f = border(p, OCT_OP_dequantize, p->codes[v]);
+    int32_t f = border(p, OCT_OP_dequantize, p->codes[v], NULL);
     return f < 0 ? -2 : (p->r.map[v] = f);
 }
 
@@ -95,9 +115,24 @@ static int32_t own_weight(prepare_state *p, const oct_node *n, int32_t v) {
     return again < 0 ? -2 : again;
 }
 
+/* A stub is the border itself, under its name; where its input is on that side already it is nothing. */
+static oct_status place_stub(prepare_state *p, const oct_node *n) {
+    int32_t in = n->in[0];
+    bool quant = n->attr.stub[0] == OCT_STUB_QUANT;
+    if (p->codes[in] >= 0 && quant) return p->codes[n->out] = p->codes[in], OCT_OK;
+    if (p->codes[in] < 0 && !quant) return (p->r.map[n->out] = octi_rewrite_value(&p->r, in)) < 0 ? oct_last_error()->code : OCT_OK;
+    int32_t from = quant ? octi_rewrite_value(&p->r, in) : p->codes[in];
+    int32_t made = from < 0 ? -2 : border(p, quant ? OCT_OP_quantize : OCT_OP_dequantize, from, n->name);
+    if (made < 0) return oct_last_error()->code;
+    if (!quant) return p->r.map[n->out] = made, OCT_OK;
+    p->codes[n->out] = made;
+    return set_quantized(p, made);
+}
+
 static oct_status place(prepare_state *p, int32_t i) {
     const oct_graph *g = p->r.from->graph;
     const oct_node *n = &g->nodes[i];
+    if (n->attr.stub[0]) return place_stub(p, n);
     int32_t in[64];
     for (int32_t k = 0; k < n->nin; k++) {
         bool act = n->in[k] >= 0 && (g->values[n->in[k]].role == OCT_VALUE_ACT || g->values[n->in[k]].role == OCT_VALUE_INPUT);
@@ -139,13 +174,14 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
     p->int8 = octi_calloc(net->ctx, (size_t)g->node_count + 1, sizeof *p->int8);
     if (!p->codes || !p->int8) return oct_last_error()->code;
     for (int32_t v = 0; v < g->value_count; v++) p->codes[v] = -1;
+    OCT_TRY(find_stubs(p, g));
     if (octi_rewrite_value(&p->r, g->input) < 0) return oct_last_error()->code;
     bool any = false;
     for (int32_t i = 0; i < g->node_count; i++) {
         any |= p->int8[i] = becomes_int8(p, g, i);
         OCT_TRY(place(p, i));
     }
-    if (!any) return octi_fail(OCT_EUNSUPPORTED, "oct_prepare", "no layer has an int8 form", NULL, NULL, NULL);
+    if (!any) return octi_fail(OCT_EUNSUPPORTED, "oct_prepare", p->stubs ? "no layer between the stubs has an int8 form" : "no layer has an int8 form", NULL, NULL, NULL);
     int32_t out = want_float(p, g->output);
     if (out < 0) return oct_last_error()->code;
     p->r.to->graph->output = out;
@@ -177,6 +213,7 @@ oct_net *oct_prepare(const oct_net *net, const oct_qconfig *config) {
     int32_t output = s == OCT_OK ? p.r.to->graph->output : -1;
     octi_free(net->ctx, p.codes);
     octi_free(net->ctx, p.int8);
+    octi_free(net->ctx, p.between);
     octi_free(net->ctx, p.parent);
     oct_net *made = octi_rewrite_end(&p.r, s, output);
     oct_net_free(fused);

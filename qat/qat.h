@@ -41,6 +41,10 @@ typedef struct oct_placement {
 /** Fold patterns into one node each: conv+bn, conv+bn+relu, conv+relu, linear+relu, add+relu. A new net (G1) with tensors of
  *  its own; a fused node keeps its first module's name. */
 OCT_API OCT_NODISCARD oct_net *oct_fuse(const oct_net *net);
+/** Fuse these chains alone, as PyTorch's fuse_modules: each list is module names in order, "conv1,bn1,relu1" (a function's
+ *  node has its name in the graph: "relu"). OCT_EUSAGE names the first module that cannot follow the one before it. The result
+ *  is a fused net (G1): oct_prepare leaves it as it is. A float net needs no list: oct_prepare fuses all that can be. */
+OCT_API OCT_NODISCARD oct_net *oct_fuse_modules(const oct_net *net, const char *const *lists, int32_t count);
 /** Fuse if need be, place quantize/dequantize at float borders, give every value its quantizer. A new net (G2). OCT_EUSAGE
  *  for an unknown target or observer or bits out of range. */
 OCT_API OCT_NODISCARD oct_net *oct_prepare(const oct_net *net, const oct_qconfig *qconfig);

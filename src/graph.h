@@ -23,6 +23,9 @@ enum oct_op_flags { OCT_OPF_F = 1, OCT_OPF_Q = 2, OCT_OPF_G = 4, OCT_OPF_B = 8 }
 /** Activation fused behind an op (attr.act). */
 typedef enum oct_act { OCT_ACT_NONE, OCT_ACT_RELU, OCT_ACT_RELU6 } oct_act;
 
+/** Marks of PyTorch's eager mode on an identity (attr.stub). */
+typedef enum oct_stub { OCT_STUB_NONE, OCT_STUB_QUANT, OCT_STUB_DEQUANT } oct_stub;
+
 /** Attributes of every kind in one plain record; fields that a kind does not use are zero. */
 typedef struct oct_attrs {
 #define OCT_ATTR_I32(name, count) int32_t name[count];

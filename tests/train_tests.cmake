@@ -1,5 +1,7 @@
 octet_test(test_optim)
 octet_test(test_nn)
+octet_test(test_eager)
+target_sources(test_eager PRIVATE random_net.c)
 octet_test(test_observers)
 target_sources(test_observers PRIVATE random_net.c)
 octet_test(test_small_weights)

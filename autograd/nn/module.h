@@ -33,6 +33,7 @@ struct oct_module {
     int active;       /* number of oct_apply calls that are inside it now */
     bool drawn;       /* its own tensors have their first values */
     oct_attrs attr;   /* of layers */
+    const struct octi_functional *functional; /* a FloatFunctional that runs now (eager.c) */
     oct_named_tensor *list; /* what oct_module_tensors handed out */
     int32_t list_count;
 };

@@ -47,6 +47,19 @@ OCT_API OCT_NODISCARD oct_module *oct_flatten_new(oct_ctx *ctx);
 /** Children in order, named "0", "1", ...; a NULL in the list fails the whole. */
 OCT_API OCT_NODISCARD oct_module *oct_sequential_new(oct_ctx *ctx, oct_module *const *children, int count);
 
+/* ---- names of PyTorch's eager mode: marks that oct_prepare reads ---- */
+
+/** Marks where quantization begins and ends. A net with stubs is quantized between them alone; without any, wherever it can
+ *  be. A stub that was forgotten is put in and said in the log. A float net runs as if stubs were not there. */
+OCT_API OCT_NODISCARD oct_module *oct_quant_stub_new(oct_ctx *ctx);
+OCT_API OCT_NODISCARD oct_module *oct_dequant_stub_new(oct_ctx *ctx);
+/** Gives its name to an operation that is no module: "skip_add" in place of "add_1". A second use of one instance is a node of
+ *  its own ("skip_add_1") with qparams of its own. */
+OCT_API OCT_NODISCARD oct_module *oct_float_functional_new(oct_ctx *ctx);
+OCT_API oct_var *oct_functional_add(oct_module *functional, oct_var *a, oct_var *b);
+OCT_API oct_var *oct_functional_add_relu(oct_module *functional, oct_var *a, oct_var *b);
+OCT_API oct_var *oct_functional_cat(oct_module *functional, oct_var *const *x, int count, int axis);
+
 /** Initialization, keyed by (seed, path): kaiming_uniform(a = sqrt 5) is the default of layers (PyTorch's), "kaiming_normal"
  *  (fan out, relu), "xavier_uniform", "xavier_normal". Applies to every conv and linear weight below m. */
 OCT_API OCT_NODISCARD oct_status oct_module_init(oct_module *m, const char *scheme);
