@@ -119,6 +119,7 @@ static oct_status run(const char *dir, job j, double *score) {
                                             .val_share = 0.1f,
                                             .oscillation = j.prepared ? "freeze" : NULL,
                                             .oscillation_end = 0.001f,
+                                            .bn_images = j.prepared ? 128 : 0,
                                             .progress = stop_at,
                                             .progress_user = &s});
     if (score) *score = s.last;
