@@ -188,11 +188,6 @@ OCT_API OCT_NODISCARD oct_status oct_run_check(oct_ctx *ctx, const char *dir, bo
 OCT_API OCT_NODISCARD oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info);
 /** Whether a path is a run (a folder with graph.json). */
 OCT_API bool oct_run_is(const char *path);
-/** Copy weights by PyTorch's names and layouts from a .safetensors file into a net; *missing and *unused (may be NULL) get
- *  the number of parameters and buffers that the file lacks, and of tensors that the net lacks. OCT_ESHAPE names a tensor. */
-OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused);
-/** The reverse: every registered tensor. */
-OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const char *path);
 /** Keep the first n (at most 64) inputs of data, as the net sees them, as the run's probe.npz: x f32 [n,C,H,W]. */
 OCT_API OCT_NODISCARD oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n);
 /** The probe: f32 [n,H,W,C], owned by the caller; NULL (recorded: OCT_EIO where absent, else OCT_EFORMAT). */
