@@ -9,7 +9,7 @@
 #include "src/format/json.h"
 #include "src/mem.h"
 
-static const char *const optimizers[] = {"sgd", "adam", "adamw"};                                 /* oct_optim_kind */
+static const char *const optimizers[] = {"sgd", "adam", "adamw", "rmsprop"};                      /* oct_optim_kind */
 static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "onecycle"}; /* oct_schedule_kind */
 
 static int find(const char *const *list, int n, const char *word) {
@@ -36,12 +36,12 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     if (!o->epochs) o->epochs = prepared ? 3 : 10;
     if (!o->batch) o->batch = 64;
     if (!o->seed) o->seed = oct_ctx_seed(net->ctx);
-    int kind = find(optimizers, 3, o->optimizer);
-    if (kind < 0) return octi_fail(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam or adamw", o->optimizer, NULL);
+    int kind = find(optimizers, 4, o->optimizer);
+    if (kind < 0) return octi_fail(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam, adamw or rmsprop", o->optimizer, NULL);
     int shape = find(schedules, 5, o->schedule);
     if (shape < 0 || shape == OCT_MULTI_STEP) return octi_fail(OCT_EUSAGE, "schedule", "unknown", "constant, step, cosine or onecycle", o->schedule, NULL);
     if (o->lr == 0) o->lr = (kind == OCT_SGD ? 0.05f : 0.001f) * (prepared ? 0.1f : 1.0f);
-    o->momentum = kind == OCT_SGD ? pick(o->momentum, 0.9f) : 0;
+    o->momentum = kind == OCT_SGD ? pick(o->momentum, 0.9f) : kind == OCT_RMSPROP ? pick(o->momentum, 0) : 0;
     o->weight_decay = pick(o->weight_decay, kind == OCT_SGD ? 5e-4f : kind == OCT_ADAMW ? 0.01f : 0);
     o->observe_until = pick(o->observe_until, 0.5f);
     o->batch_norm_until = pick(o->batch_norm_until, 2.0f / 3.0f);
@@ -65,7 +65,7 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     *optim = (oct_optim_opts){.kind = (oct_optim_kind)kind,
                               .lr = o->lr,
                               .momentum = o->momentum,
-                              .nesterov = o->momentum > 0,
+                              .nesterov = kind == OCT_SGD && o->momentum > 0,
                               .weight_decay = o->weight_decay == 0 ? OCT_NONE : o->weight_decay,
                               .clip_norm = o->clip_norm};
     return OCT_OK;
