@@ -122,6 +122,10 @@ typedef struct oct_fit_opts {
     double save_seconds;    /* also save so many seconds behind the last save; 0: no */
     oct_fit_fn progress;
     void *progress_user;
+    oct_net *teacher;       /* of any stage, same input and classes: the loss becomes weight * oct_distill_loss + (1 - weight) *
+                               cross entropy; not trained, not stored, its weights are fingerprinted for resume */
+    float temperature;      /* of the teacher; 0: 4 */
+    float distill_weight;   /* 0: 0.5; OCT_NONE: 0 */
 } oct_fit_opts;
 
 /** Train a float or prepared net in place. Same seed, data and options give the same bits for any number of threads, and

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qat/fit/teacher.h"
 #include "src/format/json.h"
 #include "src/mem.h"
 
@@ -66,6 +67,14 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     OCT_TRY(range("batch_norm_until", o->batch_norm_until, 0, 1));
     OCT_TRY(range("bn_images", (double)o->bn_images, -1, 1e9));
     OCT_TRY(range("oscillation_end", o->oscillation_end, 1e-9, 1e3));
+    if (o->teacher) {
+        o->temperature = pick(o->temperature, 4.0f);
+        o->distill_weight = pick(o->distill_weight, 0.5f);
+        OCT_TRY(range("temperature", o->temperature, 1e-3, 1e3));
+        OCT_TRY(range("distill_weight", o->distill_weight, 0, 1));
+        OCT_TRY(octi_teacher_check(net, o->teacher));
+    } else if (o->temperature != 0 || o->distill_weight != 0)
+        return octi_fail(OCT_EUSAGE, o->temperature != 0 ? "temperature" : "distill_weight", "nobody to learn from", "a teacher", "none", NULL);
     OCT_TRY(range("val_share", o->val_share, 0, 0.9));
     OCT_TRY(range("patience", o->patience, 0, 1e6));
     OCT_TRY(range("save_steps", (double)o->save_steps, 0, 1e15));
@@ -139,6 +148,11 @@ oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *
         put(t, "bn_images", (double)o->bn_images);
         put_word(t, "oscillation", o->oscillation);
         put(t, "oscillation_end", o->oscillation_end);
+    }
+    if (o->teacher) { /* what an older octet wrote has no such keys, and goes on without them */
+        put(t, "temperature", o->temperature);
+        put(t, "distill_weight", o->distill_weight);
+        octi_text_printf(t, ",\"teacher_crc32\":\"%08x\"", (unsigned)octi_teacher_crc(o->teacher));
     }
     put(t, "val_share", o->val_share);
     put(t, "patience", o->patience);
