@@ -246,7 +246,8 @@ START_TEST(crafted_tensors_are_refused) {
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "channel 3"));
     }
     ck_assert_int_eq(craft_tensor("n1.m", 0, &big_m, 4), OCT_OK); /* 27 * 127 * 185 * 100 stays below 2^31 */
-    float huge_m = 1e6f;
+    float far_m = 1e6f, huge_m = 3e38f;
+    ck_assert_int_eq(craft_tensor("n1.m", 0, &far_m, 4), OCT_OK); /* beyond s32: clamped in float */
     ck_assert_int_eq(craft_tensor("n1.m", 0, &huge_m, 4), OCT_ELIMIT);
     /* headers of tensors */
     ck_assert_int_eq(craft("TENS", "input.table", 11, "input.tablf", 11),

@@ -155,7 +155,7 @@ static void finish(trained *t) {
 START_TEST(same_bits_for_any_threads) {
     static const char *const methods[] = {"lsq", "lsq+", "pact"};
     for (int m = 0; m < 3; m++) {
-        trained a = start(1, methods[m], 3, 0.01f), b = start(3, methods[m], 3, 0.01f);
+        trained a = start(1, methods[m], 5, 0.01f), b = start(3, methods[m], 5, 0.01f);
         for (uint32_t i = 0; i < 4; i++) {
             ck_ok(step(&a, random_images(a.ctx, 16, a.image, i)));
             ck_ok(step(&b, random_images(b.ctx, 16, b.image, i)));
