@@ -17,7 +17,7 @@ typedef struct step {
 typedef struct plan {
     step s[STEPS];
     int count, act[STEPS];
-    oct_module *fc;
+    oct_module *fc, *hidden;
     int pooled, softmax;
 } plan;
 
@@ -74,7 +74,8 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
     }
     oct_var *y = live[p->count];
     if (p->pooled) y = oct_adaptive_avg_pool2d(y, 2, 1);
-    y = oct_apply(p->fc, oct_flatten(y));
+    y = oct_flatten(y);
+    y = oct_apply(p->fc, p->hidden ? oct_relu(oct_apply(p->hidden, y)) : y);
     return p->softmax ? oct_softmax(y) : y;
 }
 
@@ -88,6 +89,12 @@ static void shake(octi_rng *r, oct_module *m, const char *name, float mid, float
         float v = mid + spread * octi_rng_normal(r);
         oct_f32(t)[i] = positive ? fabsf(v) + 0.01f : v;
     }
+}
+
+/* Weights of one size, signs by a hash: long sums leave what fp32 holds exactly. */
+static void stretch(octi_rng *r, oct_module *m, const char *name) {
+    oct_tensor *t = oct_module_tensor(m, name);
+    for (int64_t i = 0; t && i < oct_tensor_count(t); i++) oct_f32(t)[i] = below(r, 8) ? 0.2f : -0.2f;
 }
 
 oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
@@ -114,11 +121,14 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
         if (st->op == ADD && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c != x.c)) st->op = DEPTHWISE;
         if (st->op == GROUPED && x.c % 2) st->op = CONV;
         if (st->op <= GROUPED) {
+            const bool wide = st->op == CONV && x.c > 11 && below(&r, 2);
+            if (wide) st->kernel = 7;
             bool dw = st->op == DEPTHWISE;
             int stride = 1 + below(&r, 2), dil = st->kernel > 1 && x.h > 5 && x.w > 5 ? 1 + below(&r, 2) : 1, reach = (st->kernel - 1) * dil;
             oct_conv2d_opts o = {.in = x.c, .out = dw ? x.c : 2 * (1 + below(&r, 6)), .kernel = st->kernel, .stride = stride, .dilation = dil,
                                  .groups = dw ? x.c : st->op == GROUPED ? 2 : 1, .no_bias = below(&r, 2),
                                  .pads = {below(&r, reach + 1), below(&r, reach + 1), below(&r, reach + 1), reach ? 1 : 0}};
+            if (wide) o.pads[0] = o.pads[2] = o.pads[1] = o.pads[3] = reach / 2;
             y = (side){(x.h + o.pads[0] + o.pads[2] - reach - 1) / stride + 1, (x.w + o.pads[1] + o.pads[3] - reach - 1) / stride + 1, o.out};
             if (y.h < 1 || y.w < 1) { /* too small for this one */
                 st->op = PAD;
@@ -126,6 +136,7 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
             } else {
                 snprintf(name, sizeof name, "conv%d", i);
                 st->m = oct_module_add(m, name, oct_conv2d_new(ctx, &o));
+                if (wide) snprintf(name, sizeof name, "conv%d.weight", i), stretch(&r, m, name);
             }
         }
         if (st->op == MAX_POOL || st->op == AVG_POOL) {
@@ -154,10 +165,15 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
         s[i + 1] = y;
     }
     side y = s[p->count];
-    p->pooled = below(&r, 2);
+    p->pooled = below(&r, 3) == 0;
     p->softmax = below(&r, 4) == 0;
     int k = p->pooled ? 2 * y.c : y.h * y.w * y.c;
+    if (below(&r, 5) == 0) {
+        p->hidden = oct_module_add(m, "hidden", oct_linear_new(ctx, &(oct_linear_opts){.in = k, .out = 1100}));
+        k = 1100;
+    }
     p->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = k, .out = 3 + below(&r, 5)}));
+    if (p->hidden) stretch(&r, m, "fc.weight");
     return oct_capture(m, *image);
 }
 
