@@ -25,28 +25,34 @@ static const char *keep(const listing *l, const char *s) {
     return copy ? copy : "";
 }
 
+/* What the row has in place of what the rule asked for: 8 bits at the net's ends, another observer since; "" where it is that. */
+static const char *instead(const oct_placement *row, const octi_resolved *r, int key) {
+    const char *is = key == OCTI_QKEY_wbits ? octi_fmt("%d", row->wbits) : key == OCTI_QKEY_abits ? octi_fmt("%d", row->abits) : key == OCTI_QKEY_observer ? row->observer : NULL;
+    return !is || !strcmp(is, octi_qkey_text(&r->set, key)) ? "" : octi_fmt(", is %s", is);
+}
+
 /* "wbits=4 by pattern layer1.*" for each key of `part` that a rule decided. */
-static void say_keys(const listing *l, const octi_resolved *r, int part, octi_text *out) {
+static void say_keys(const listing *l, const octi_resolved *r, int part, const oct_placement *row, octi_text *out) {
     static const char *const scopes[] = {"global", "kind ", "pattern ", "name "};
     for (int k = 0; k < OCTI_QKEYS; k++) {
         if (r->by[k] < 0 || octi_qkey_rows[k].part != part) continue;
         const oct_qrule *rule = &l->rules.rule[r->by[k]];
-        octi_text_printf(out, "%s%s=%s by %s%s", out->size ? "; " : "", octi_qkey_rows[k].key, octi_qkey_text(&r->set, k), scopes[rule->scope],
-                         rule->of ? rule->of : "");
+        octi_text_printf(out, "%s%s=%s by %s%s%s", out->size ? "; " : "", octi_qkey_rows[k].key, octi_qkey_text(&r->set, k), scopes[rule->scope],
+                         rule->of ? rule->of : "", instead(row, r, k));
     }
 }
 
 /* Values follow the rules of the first of their class, weights and floats their own node's. */
-static oct_status rule_of(const listing *l, const oct_node *n, const oct_node *leader, const char **text) {
+static oct_status rule_of(const listing *l, const oct_node *n, const oct_node *leader, oct_placement *row) {
     octi_text out = {.ctx = l->net->ctx};
     const octi_resolved own = octi_qrules_resolve(&l->rules, n->name, n->kind);
-    say_keys(l, &own, OCTI_QPART_F, &out);
-    if (octi_is_weighted(l->net->graph, n)) say_keys(l, &own, OCTI_QPART_W, &out);
+    say_keys(l, &own, OCTI_QPART_F, row, &out);
+    if (octi_is_weighted(l->net->graph, n)) say_keys(l, &own, OCTI_QPART_W, row, &out);
     if (leader) {
         const octi_resolved first = octi_qrules_resolve(&l->rules, leader->name, leader->kind);
-        say_keys(l, &first, OCTI_QPART_A, &out);
+        say_keys(l, &first, OCTI_QPART_A, row, &out);
     }
-    *text = keep(l, out.data ? out.data : "");
+    row->rule = keep(l, out.data ? out.data : "");
     oct_status s = out.status;
     octi_text_free(&out);
     return s;
@@ -79,7 +85,7 @@ static oct_status fill(const listing *l, const oct_node *n, oct_placement *row) 
         row->wbits = g->quantizers[w->quantizer].spec.bits;
         row->granularity = g->quantizers[w->quantizer].spec.per_channel ? "channel" : "tensor";
     }
-    return prepared ? rule_of(l, n, q ? leader_of(g, q) : NULL, &row->rule) : OCT_OK;
+    return prepared ? rule_of(l, n, q ? leader_of(g, q) : NULL, row) : OCT_OK;
 }
 
 static oct_status list(listing *l, oct_placement **rows, int32_t *count) {

@@ -26,9 +26,10 @@ static oct_net *model_net(oct_ctx *ctx, model *n) {
     oct_module *m = oct_module_new(ctx, model_forward, n);
     n->stem = oct_module_add(m, "stem", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 4, .kernel = 3, .pad = 1, .no_bias = true}));
     n->bn = oct_module_add(m, "bn", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}));
-    n->a = oct_module_add(m, "block.a", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 3, .kernel = 3, .pad = 1}));
-    n->b = oct_module_add(m, "block.b", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 3, .kernel = 1}));
-    n->c = oct_module_add(m, "block.c", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 6, .kernel = 3, .pad = 1}));
+    oct_module *block = oct_module_add(m, "block", oct_module_new(ctx, model_forward, n)); /* a folder for names */
+    n->a = oct_module_add(block, "a", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 3, .kernel = 3, .pad = 1}));
+    n->b = oct_module_add(block, "b", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 3, .kernel = 1}));
+    n->c = oct_module_add(block, "c", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 6, .kernel = 3, .pad = 1}));
     n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 6 * 3 * 3, .out = 5}));
     oct_net *net = oct_capture(m, OCT_SHAPE(6, 6, 2));
     ck_not_null(net);
@@ -74,13 +75,16 @@ START_TEST(levels_and_the_last_of_a_level) {
     ck_assert_int_eq(quantizer(q, "fc.weight")->spec.bits, 8);
     ck_assert(!quantizer(q, "stem.weight")->spec.per_channel);      /* kind, against the preset */
     ck_assert(quantizer(q, "fc.weight")->spec.per_channel);         /* the preset */
-    ck_assert_int_eq(quantizer(q, "block.c")->spec.bits, 8);        /* in front of the last layer... */
-    ck_assert_int_eq(quantizer(q, "block.a")->spec.bits, 5);        /* ...which a pattern lifts only where it is said */
+    ck_assert_int_eq(quantizer(q, "block.c")->spec.bits, 5);        /* in front of the last layer: 8, but a pattern says otherwise */
+    ck_assert_int_eq(quantizer(q, "fc")->spec.bits, 8);
+    ck_assert_int_eq(quantizer(q, "block.a")->spec.bits, 5);
     ck_assert_int_eq(quantizer(q, "block.a")->spec.qmax, 15);       /* u7 of the preset at 5 bits */
     oct_placement *rows;
     int32_t count;
     ck_ok(oct_net_placements(q, &rows, &count));
-    oct_placement r = row_of(q, rows, count, "block.c");
+    oct_placement r = row_of(q, rows, count, "stem");
+    ck_assert_msg(strstr(r.rule, "wbits=5 by kind conv2d, is 8"), "%s", r.rule);
+    r = row_of(q, rows, count, "block.c");
     ck_assert_int_eq(r.wbits, 3);
     ck_assert_msg(strstr(r.rule, "wbits=3 by name block.c") && strstr(r.rule, "granularity=tensor by kind conv2d"), "%s", r.rule);
     ck_assert_str_eq(r.granularity, "tensor");
