@@ -79,6 +79,12 @@ OCT_API oct_var *oct_conv2d(oct_var *x, oct_var *w, oct_var *b, const oct_conv2d
 OCT_API oct_var *oct_linear(oct_var *x, oct_var *w, oct_var *b);
 OCT_API oct_var *oct_relu(oct_var *x);
 OCT_API oct_var *oct_relu6(oct_var *x);
+/** slope 0 to 1, of values below zero. */
+OCT_API oct_var *oct_leaky_relu(oct_var *x, float slope);
+OCT_API oct_var *oct_hardswish(oct_var *x);
+OCT_API oct_var *oct_hardsigmoid(oct_var *x);
+OCT_API oct_var *oct_sigmoid(oct_var *x);
+OCT_API oct_var *oct_tanh(oct_var *x);
 OCT_API oct_var *oct_softmax(oct_var *x);
 OCT_API oct_var *oct_log_softmax(oct_var *x);
 OCT_API oct_var *oct_max_pool2d(oct_var *x, const oct_pool_opts *opts);
@@ -89,6 +95,8 @@ OCT_API oct_var *oct_flatten(oct_var *x);
 OCT_API oct_var *oct_reshape(oct_var *x, const int *dims, int count);
 OCT_API oct_var *oct_identity(oct_var *x);
 OCT_API oct_var *oct_add(oct_var *a, oct_var *b);
+/** One side may be [N,1,1,C] against [N,H,W,C], as for add: a gate over channels. */
+OCT_API oct_var *oct_mul(oct_var *a, oct_var *b);
 /** Along `axis`, 1 to rank-1; channels of images are axis 3. */
 OCT_API oct_var *oct_cat(oct_var *const *x, int count, int axis);
 OCT_API oct_var *oct_pad(oct_var *x, const int pads[4], float value);

@@ -35,6 +35,23 @@ oct_status octi_bwd_relu(octi_call *c) { return act_bwd(c, OCT_ACT_RELU); }
 oct_status octi_fwd_relu6(octi_call *c) { return act_fwd(c, OCT_ACT_RELU6); }
 oct_status octi_bwd_relu6(octi_call *c) { return act_bwd(c, OCT_ACT_RELU6); }
 
+static oct_status unary_fwd(octi_call *c) {
+    OCT_TRY(octi_call_output(c));
+    return oct_unary_forward(c->ctx, c->node->kind, &c->node->attr, c->in[0], c->out);
+}
+static oct_status unary_bwd(octi_call *c) {
+    octi_call_pass(c, 0);
+    return oct_unary_grad(c->ctx, c->node->kind, &c->node->attr, c->in[0], c->out, c->dout, c->din[0]);
+}
+#define UNARY(kind)                                                    \
+    oct_status octi_fwd_##kind(octi_call *c) { return unary_fwd(c); } \
+    oct_status octi_bwd_##kind(octi_call *c) { return unary_bwd(c); }
+UNARY(leaky_relu)
+UNARY(hardswish)
+UNARY(hardsigmoid)
+UNARY(sigmoid)
+UNARY(tanh)
+
 oct_status octi_fwd_softmax(octi_call *c) {
     OCT_TRY(octi_call_output(c));
     return oct_softmax_forward(c->ctx, c->in[0], c->out);
@@ -125,6 +142,19 @@ oct_status octi_bwd_add(octi_call *c) {
         else memcpy(c->din[k]->data, c->dout->data, oct_tensor_bytes(c->dout));
     }
     if (whole >= 0) octi_call_pass(c, whole);
+    return OCT_OK;
+}
+
+oct_status octi_fwd_mul(octi_call *c) {
+    OCT_TRY(octi_call_output(c));
+    return oct_mul_forward(c->ctx, c->in[0], c->in[1], c->out);
+}
+oct_status octi_bwd_mul(octi_call *c) {
+    for (int k = 0; k < 2; k++) {
+        if (!c->din[k]) continue;
+        OCT_TRY(octi_call_din(c, k));
+        OCT_TRY(oct_mul_grad(c->ctx, c->dout, c->in[1 - k], c->din[k]));
+    }
     return OCT_OK;
 }
 

@@ -77,6 +77,11 @@ oct_var *oct_linear(oct_var *x, oct_var *w, oct_var *b) {
 
 oct_var *oct_relu(oct_var *x) { return unary(OCT_OP_relu, NULL, x); }
 oct_var *oct_relu6(oct_var *x) { return unary(OCT_OP_relu6, NULL, x); }
+oct_var *oct_leaky_relu(oct_var *x, float slope) { return unary(OCT_OP_leaky_relu, &(oct_attrs){.slope = slope}, x); }
+oct_var *oct_hardswish(oct_var *x) { return unary(OCT_OP_hardswish, NULL, x); }
+oct_var *oct_hardsigmoid(oct_var *x) { return unary(OCT_OP_hardsigmoid, NULL, x); }
+oct_var *oct_sigmoid(oct_var *x) { return unary(OCT_OP_sigmoid, NULL, x); }
+oct_var *oct_tanh(oct_var *x) { return unary(OCT_OP_tanh, NULL, x); }
 oct_var *oct_softmax(oct_var *x) { return unary(OCT_OP_softmax, NULL, x); }
 oct_var *oct_log_softmax(oct_var *x) { return unary(OCT_OP_log_softmax, NULL, x); }
 oct_var *oct_flatten(oct_var *x) { return unary(OCT_OP_flatten, NULL, x); }
@@ -109,6 +114,11 @@ oct_var *oct_reshape(oct_var *x, const int *dims, int count) {
 oct_var *oct_add(oct_var *a, oct_var *b) {
     oct_var *in[2] = {a, b};
     return record(OCT_OP_add, NULL, in, 2, 2);
+}
+
+oct_var *oct_mul(oct_var *a, oct_var *b) {
+    oct_var *in[2] = {a, b};
+    return record(OCT_OP_mul, NULL, in, 2, 2);
 }
 
 oct_var *oct_cat(oct_var *const *x, int count, int axis) {

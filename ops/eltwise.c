@@ -137,6 +137,68 @@ oct_status oct_add_grad_broadcast(oct_ctx *ctx, const oct_tensor *dy, oct_tensor
     return OCT_OK;
 }
 
+static void mul_range(void *arg, int64_t from, int64_t to) {
+    const flat_job *j = arg;
+    const float *a = j->a, *b = j->b;
+    float *y = j->y;
+    OCTI_IVDEP for (int64_t i = from; i < to; i++) y[i] = a[i] * b[i];
+}
+
+static void mul_broadcast_range(void *arg, int64_t from, int64_t to) {
+    const flat_job *j = arg;
+    for (int64_t n = from; n < to; n++)
+        for (int64_t r = 0; r < j->rows; r++) {
+            const float *a = j->a + (n * j->rows + r) * j->cols, *b = j->b + n * j->cols;
+            float *y = j->y + (n * j->rows + r) * j->cols;
+            OCTI_IVDEP for (int64_t c = 0; c < j->cols; c++) y[c] = a[c] * b[c];
+        }
+}
+
+/** Over images: sums over rows of a * b, both [N,H,W,C]. */
+static void mul_sum_range(void *arg, int64_t from, int64_t to) {
+    const flat_job *j = arg;
+    for (int64_t n = from; n < to; n++) {
+        float *d = j->y + n * j->cols;
+        memset(d, 0, (size_t)j->cols * sizeof *d);
+        for (int64_t r = 0; r < j->rows; r++) {
+            const float *a = j->a + (n * j->rows + r) * j->cols, *b = j->b + (n * j->rows + r) * j->cols;
+            for (int64_t c = 0; c < j->cols; c++) d[c] += a[c] * b[c];
+        }
+    }
+}
+
+static flat_job by_images(const oct_tensor *a, const oct_tensor *b, oct_tensor *y, const oct_shape *whole) {
+    return (flat_job){oct_f32(a), oct_f32(b), oct_f32(y), whole->dim[1] * whole->dim[2], whole->dim[3]};
+}
+
+oct_status oct_mul_forward(oct_ctx *ctx, const oct_tensor *a, const oct_tensor *b, oct_tensor *y) {
+    static const oct_attrs none;
+    OCT_TRY(octi_check_op(OCT_OP_mul, &none, (const oct_tensor *[]){a, b}, 2, y, "y"));
+    flat_job j = {.a = oct_f32(a), .b = oct_f32(b), .y = oct_f32(y)};
+    if (oct_shape_equal(&a->shape, &b->shape)) {
+        octi_for_range(ctx, oct_tensor_count(y), GRAIN, mul_range, &j);
+        return OCT_OK;
+    }
+    bool swap = !oct_shape_equal(&a->shape, &y->shape);
+    j = by_images(swap ? b : a, swap ? a : b, y, &y->shape);
+    octi_for_range(ctx, y->shape.dim[0], 1 + GRAIN / (j.rows * j.cols), mul_broadcast_range, &j);
+    return OCT_OK;
+}
+
+oct_status oct_mul_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *other, oct_tensor *d) {
+    static const oct_attrs none;
+    OCT_TRY(octi_check_op(OCT_OP_mul, &none, (const oct_tensor *[]){d, other}, 2, dy, "dy"));
+    flat_job j = {.a = oct_f32(dy), .b = oct_f32(other), .y = oct_f32(d)};
+    if (oct_shape_equal(&d->shape, &other->shape)) {
+        octi_for_range(ctx, oct_tensor_count(d), GRAIN, mul_range, &j);
+        return OCT_OK;
+    }
+    j = by_images(dy, other, d, &dy->shape);
+    bool sum = !oct_shape_equal(&d->shape, &dy->shape);
+    octi_for_range(ctx, dy->shape.dim[0], 1 + GRAIN / (j.rows * j.cols), sum ? mul_sum_range : mul_broadcast_range, &j);
+    return OCT_OK;
+}
+
 static void accumulate_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
     const float *src = j->a;

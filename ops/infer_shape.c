@@ -186,6 +186,16 @@ static oct_status infer_softmax(job *j) {
     return same_f32(j);
 }
 
+static oct_status infer_leaky_relu(job *j) {
+    if (!(j->a->slope >= 0 && j->a->slope <= 1)) return bad_attr(j, "attribute slope", "0 to 1", octi_fmt("%g", (double)j->a->slope));
+    return same_f32(j);
+}
+
+static oct_status infer_hardswish(job *j) { return same_f32(j); }
+static oct_status infer_hardsigmoid(job *j) { return same_f32(j); }
+static oct_status infer_sigmoid(job *j) { return same_f32(j); }
+static oct_status infer_tanh(job *j) { return same_f32(j); }
+
 static oct_status infer_log_softmax(job *j) { return infer_softmax(j); }
 
 /** Padding stays below the kernel's side, so that every window holds a cell of the image. */
@@ -288,6 +298,12 @@ static oct_status infer_add(job *j) {
     OCT_TRY(want_dtype(j, 0, "a", OCT_F32));
     OCT_TRY(want_dtype(j, 1, "b", OCT_F32));
     OCT_TRY(check_act(j));
+    return broadcast_shape(j);
+}
+
+static oct_status infer_mul(job *j) {
+    OCT_TRY(want_dtype(j, 0, "a", OCT_F32));
+    OCT_TRY(want_dtype(j, 1, "b", OCT_F32));
     return broadcast_shape(j);
 }
 

@@ -84,6 +84,10 @@ OCT_API OCT_NODISCARD oct_status oct_act_grad(oct_ctx *ctx, oct_act act, const o
 OCT_API OCT_NODISCARD oct_status oct_add_forward(oct_ctx *ctx, const oct_tensor *a, const oct_tensor *b, oct_tensor *y);
 /** Gradient of a broadcast side: d[N,1,1,C] = sum of dy over H, W. */
 OCT_API OCT_NODISCARD oct_status oct_add_grad_broadcast(oct_ctx *ctx, const oct_tensor *dy, oct_tensor *d);
+/** y = a * b; one side may be [N,1,1,C] against [N,H,W,C]. y may be the larger side. */
+OCT_API OCT_NODISCARD oct_status oct_mul_forward(oct_ctx *ctx, const oct_tensor *a, const oct_tensor *b, oct_tensor *y);
+/** Gradient of one side from dy and the other side: d = dy * other, summed over H, W where d is the broadcast side. */
+OCT_API OCT_NODISCARD oct_status oct_mul_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *other, oct_tensor *d);
 /** dst += src, same shape: how gradients of a value with several readers meet. */
 OCT_API OCT_NODISCARD oct_status oct_accumulate(oct_ctx *ctx, oct_tensor *dst, const oct_tensor *src);
 /** y = x * keep / (1 - p) with keep drawn per element, keyed by (seed, epoch, first sample + n, op): the same for any cut
@@ -94,6 +98,20 @@ typedef struct oct_dropout_key {
 } oct_dropout_key;
 OCT_API OCT_NODISCARD oct_status oct_dropout_forward(oct_ctx *ctx, const oct_attrs *a, const oct_dropout_key *key, const oct_tensor *x,
                                                      oct_tensor *y);
+
+/* ---- functions of one value: ops/unary.c ---- */
+
+static inline bool octi_is_unary(oct_op_kind k) { return k >= OCT_OP_leaky_relu && k <= OCT_OP_tanh; }
+/** y = f(x) by kind, as PyTorch defines them: leaky_relu (x, or attr.slope * x for x <= 0), hardswish x * relu6(x + 3) / 6,
+ *  hardsigmoid relu6(x + 3) / 6, sigmoid, tanh. Any shape; y may be x. Within 4 ulp of the largest value. */
+OCT_API OCT_NODISCARD oct_status oct_unary_forward(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_tensor *x, oct_tensor *y);
+/** dx = dy * f'(x) from x and y = f(x). At the corners: hardswish 0 at -3 and 1 at 3, hardsigmoid 0 at both, leaky_relu the
+ *  slope at 0. dx may be dy. */
+OCT_API OCT_NODISCARD oct_status oct_unary_grad(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_tensor *x, const oct_tensor *y,
+                                                const oct_tensor *dy, oct_tensor *dx);
+/** The same over n floats, and of one value in double: what tables of codes are made from. */
+void octi_unary_f32(oct_op_kind kind, const oct_attrs *a, const float *x, float *y, int64_t n);
+double octi_unary_f64(oct_op_kind kind, const oct_attrs *a, double x);
 
 /* ---- pooling: ops/pooling.c ---- */
 

@@ -29,6 +29,9 @@ typedef struct op_case {
 #define BN(ev, c, ...) {OCT_OP_batch_norm, {.eps = 1e-5f, .momentum = 0.1f}, 5, {SH(__VA_ARGS__, c), SH(c), SH(c), SH(c), SH(c)}, ev}
 #define UNARY(kind, ...) {kind, {.eps = 0}, 1, {SH(__VA_ARGS__)}}
 #define ADD(sa, sb) {OCT_OP_add, {.eps = 0}, 2, {sa, sb}}
+#define MUL(sa, sb) {OCT_OP_mul, {.eps = 0}, 2, {sa, sb}}
+#define CURVE(kind, sl) {kind, {.slope = sl}, 1, {SH(1)}}, {kind, {.slope = sl}, 1, {SH(3, 5)}}, {kind, {.slope = sl}, 1, {SH(2, 3, 4, 5)}}, \
+    {kind, {.slope = sl}, 1, {SH(17, 33)}}, {kind, {.slope = sl}, 1, {SH(7, 9, 11)}}
 #define CE(n, k, e) {OCT_OP_cross_entropy, {.smoothing = e}, 2, {SH(n, k), SH(n)}}
 #define MSE(...) {OCT_OP_mse_loss, {.eps = 0}, 2, {SH(__VA_ARGS__), SH(__VA_ARGS__)}}
 #define PAD(n, h, w, c, t, l, b, r, v) {OCT_OP_pad, {.pads = {t, l, b, r}, .value = v}, 1, {SH(n, h, w, c)}}
@@ -93,6 +96,9 @@ static const op_case op_cases[] = {
     POOL(OCT_OP_avg_pool2d, 17, 4, 4, 1, 4, 4, 1, 1, 0, 0, 0, 0, 0),
     ADAPTIVE(3, 8, 8, 4, 1, 1), ADAPTIVE(2, 7, 5, 3, 3, 2), ADAPTIVE(1, 3, 3, 2, 5, 4), ADAPTIVE(17, 4, 4, 8, 4, 4), ADAPTIVE(1, 1, 1, 1, 1, 1),
     ADD(SH(4), SH(4)), ADD(SH(3, 5), SH(3, 5)), ADD(SH(2, 3, 4, 5), SH(2, 3, 4, 5)), ADD(SH(2, 3, 4, 5), SH(2, 1, 1, 5)), ADD(SH(3, 1, 1, 7), SH(3, 2, 2, 7)),
+    MUL(SH(4), SH(4)), MUL(SH(3, 5), SH(3, 5)), MUL(SH(2, 3, 4, 5), SH(2, 3, 4, 5)), MUL(SH(2, 3, 4, 5), SH(2, 1, 1, 5)), MUL(SH(3, 1, 1, 7), SH(3, 2, 2, 7)),
+    CURVE(OCT_OP_leaky_relu, 0.1f), CURVE(OCT_OP_leaky_relu, 0.0f), CURVE(OCT_OP_leaky_relu, 1.0f), CURVE(OCT_OP_hardswish, 0), CURVE(OCT_OP_hardsigmoid, 0),
+    CURVE(OCT_OP_sigmoid, 0), CURVE(OCT_OP_tanh, 0),
     {OCT_OP_cat, {.axis = {1}}, 2, {SH(2, 3), SH(2, 5)}}, {OCT_OP_cat, {.axis = {3}}, 3, {SH(2, 3, 4, 1), SH(2, 3, 4, 5), SH(2, 3, 4, 2)}},
     {OCT_OP_cat, {.axis = {1}}, 2, {SH(3, 2, 4, 5), SH(3, 1, 4, 5)}}, {OCT_OP_cat, {.axis = {2}}, 2, {SH(1, 2, 4, 3), SH(1, 2, 1, 3)}},
     {OCT_OP_cat, {.axis = {1}}, 1, {SH(17, 2)}},

@@ -3,6 +3,8 @@
 #ifndef OCT_TESTS_OPS_RUNNER_H
 #define OCT_TESTS_OPS_RUNNER_H
 
+#include <math.h>
+
 #include "tests/ops_cases.h"
 #include "tests/oct_test.h"
 #include "src/rng.h"
@@ -40,6 +42,12 @@ static inline void run_inputs(oct_ctx *ctx, const op_case *c, uint32_t seed, op_
                 x[i] *= 4.0f;
                 if (x[i] > -0.01f && x[i] < 0.01f) x[i] = 0.02f;
                 if (x[i] > 5.99f && x[i] < 6.01f) x[i] = 6.02f;
+            }
+        if (octi_is_unary(c->kind))
+            for (int64_t i = 0; i < n; i++) {
+                x[i] *= 3.0f;
+                if (x[i] > -0.01f && x[i] < 0.01f) x[i] = 0.02f;
+                if (fabsf(fabsf(x[i]) - 3.0f) < 0.01f) x[i] *= 1.02f;
             }
         if (c->kind == OCT_OP_max_pool2d) {
             uint32_t perm[4096];
@@ -143,6 +151,18 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
                 ck_ok(oct_accumulate(ctx, g[k], r->dy));
             }
         }
+        break;
+    case OCT_OP_mul:
+        ck_ok(oct_mul_forward(ctx, in[0], in[1], r->y));
+        for (int k = 0; k < 2; k++) ck_ok(oct_mul_grad(ctx, r->dy, in[1 - k], g[k]));
+        break;
+    case OCT_OP_leaky_relu:
+    case OCT_OP_hardswish:
+    case OCT_OP_hardsigmoid:
+    case OCT_OP_sigmoid:
+    case OCT_OP_tanh:
+        ck_ok(oct_unary_forward(ctx, c->kind, &c->a, in[0], r->y));
+        ck_ok(oct_unary_grad(ctx, c->kind, &c->a, in[0], r->y, r->dy, g[0]));
         break;
     case OCT_OP_cat: {
         int64_t offset = 0;

@@ -27,6 +27,7 @@ oct_shape ref_shape(oct_op_kind kind, const oct_attrs *a, const oct_shape *in, i
     case OCT_OP_pad: return OCT_SHAPE(x[0], x[1] + a->pads[0] + a->pads[2], x[2] + a->pads[1] + a->pads[3], x[3]);
     case OCT_OP_cross_entropy:
     case OCT_OP_mse_loss: return (oct_shape){.rank = 0};
+    case OCT_OP_mul:
     case OCT_OP_add: return oct_shape_count(&in[0]) >= oct_shape_count(&in[1]) ? in[0] : in[1];
     case OCT_OP_cat: {
         oct_shape s = in[0];
@@ -158,12 +159,20 @@ void ref_forward(oct_op_kind kind, const oct_attrs *a, const oct_shape *shape, c
         *y = 0;
         for (int64_t i = 0, n = oct_shape_count(&shape[0]); i < n; i++) *y += (x[i] - in[1][i]) * (x[i] - in[1][i]) / (double)n;
         return;
+    case OCT_OP_leaky_relu: for (int64_t i = 0; i < count; i++) y[i] = fmax(x[i], 0) + (double)a->slope * fmin(x[i], 0); return;
+    case OCT_OP_hardswish: for (int64_t i = 0; i < count; i++) y[i] = x[i] * fmin(fmax(x[i] + 3, 0), 6) / 6; return;
+    case OCT_OP_hardsigmoid: for (int64_t i = 0; i < count; i++) y[i] = fmin(fmax(x[i] + 3, 0), 6) / 6; return;
+    case OCT_OP_sigmoid: for (int64_t i = 0; i < count; i++) y[i] = 0.5 + 0.5 * tanh(x[i] / 2); return;
+    case OCT_OP_tanh: for (int64_t i = 0; i < count; i++) y[i] = 1 - 2 / (exp(2 * x[i]) + 1); return;
+    case OCT_OP_mul:
     case OCT_OP_add:
         for (int64_t i = 0; i < count; i++) {
-            y[i] = 0;
+            y[i] = kind == OCT_OP_mul;
             for (int k = 0; k < 2; k++) {
                 int64_t c = o.dim[o.rank - 1], per = count / o.dim[0];
-                y[i] += oct_shape_count(&shape[k]) == count ? in[k][i] : in[k][i / per * c + i % c];
+                double v = oct_shape_count(&shape[k]) == count ? in[k][i] : in[k][i / per * c + i % c];
+                if (kind == OCT_OP_mul) y[i] *= v;
+                else y[i] += v;
             }
         }
         return;

@@ -18,6 +18,23 @@ awk '/simulated/ { if ($4 != $6 || $6 < 0.95) exit 1; found = 1 } END { exit !fo
 "$bin/own_net" synth-shapes 60 >own.out 2>&1 || say "own_net: $(tail -1 own.out)"
 awk -F'[ ,]+' '/^accuracy/ { if ($5 != $7) exit 1; found = 1 } END { exit !found }' own.out || say "own_net: $(tail -1 own.out)"
 
+# walkthroughs: each prints what a reader of the notebook looks for
+has() { # FILE PATTERN...: lines that must be there
+    f=$1
+    shift
+    for p; do grep -q -- "$p" "$f" || say "$f: no line like '$p'"; done
+}
+for e in ptq_between_stubs lenet5_modes conv_by_hand weight_histogram kl_threshold; do
+    "$bin/$e" >$e.out 2>$e.err || say "$e: $(tail -1 $e.err)"
+done
+has ptq_between_stubs.out '(quant): Identity' '(conv): ConvReLU2d(3, 3, kernel_size=(1, 1)' 'without calibration: quant: no range was observed' \
+    '(conv): QuantizedConvReLU2d(3, 3, kernel_size=(1, 1), stride=(1, 1), scale=0' '(dequant): DeQuantize()' '^float 0'
+has lenet5_modes.out 'conv1.weight *float32' 'conv1.weight *float16' '(fc1): DynamicQuantizedLinearReLU(in_features=400, out_features=120' \
+    '(conv2): QuantizedConvReLU2d(6, 16' '^=> half' '^=> dynamic' '^=> static' '^=> qat'
+has conv_by_hand.out '^0 of 16384 output codes differ'
+awk '/distinct as float/ { if ($4 != $2 || $8 >= $4) exit 1; n++ } END { exit n != 2 }' weight_histogram.out || say "weight_histogram: $(grep distinct weight_histogram.out)"
+awk '/entropy clips/ { if ($6 < 1) exit 1; n++ } END { exit n != 1 }' kl_threshold.out || say "kl_threshold: $(tail -1 kl_threshold.out)"
+
 if [ -x "$bin/classify_int8" ] && [ -s lenet.oct8 ]; then
     head -c 784 /dev/zero >black.u8
     "$bin/classify_int8" lenet.oct8 black.u8 >classify.out 2>&1 || say "classify_int8: $(cat classify.out)"

@@ -95,6 +95,37 @@ START_TEST(pools_and_softmax) {
 }
 END_TEST
 
+START_TEST(functions_of_one_value) { /* with the corners: -3, 0, 3 */
+    static const oct_op_kind kinds[] = {OCT_OP_leaky_relu, OCT_OP_hardswish, OCT_OP_hardsigmoid, OCT_OP_sigmoid, OCT_OP_tanh};
+    const oct_attrs a = {.slope = 0.1f};
+    for (int i = 0; i < 5; i++) {
+        const char *n = oct_op_name(kinds[i]);
+        oct_tensor *x = get(n, "x"), *dy = get(n, "dy"), *y = like(dy), *dx = like(x);
+        ck_ok(oct_unary_forward(ctx, kinds[i], &a, x, y));
+        ck_ok(oct_unary_grad(ctx, kinds[i], &a, x, y, dy, dx));
+        same(n, "y", y), same(n, "dx", dx);
+        for (int64_t k = 0; k < oct_tensor_count(x); k++)
+            ck_assert(fabs(octi_unary_f64(kinds[i], &a, (double)oct_f32(x)[k]) - (double)oct_f32(y)[k]) < 1e-6 * fmax(1, fabs((double)oct_f32(x)[k])));
+        float bad = NAN, out = 0;
+        octi_unary_f32(kinds[i], &a, &bad, &out, 1);
+        ck_assert_msg(out != out, "%s hides NaN", n);
+    }
+    ck_fails(OCT_EUSAGE, "kind", oct_unary_forward(ctx, OCT_OP_relu, &a, get("tanh", "x"), get("tanh", "y")));
+}
+END_TEST
+
+START_TEST(products) {
+    for (int i = 0; i < 2; i++) {
+        const char *n = i ? "mul_broadcast" : "mul";
+        oct_tensor *a = get(n, "a"), *b = get(n, "b"), *dy = get(n, "dy"), *y = like(dy), *da = like(a), *db = like(b);
+        ck_ok(oct_mul_forward(ctx, a, b, y));
+        ck_ok(oct_mul_grad(ctx, dy, b, da));
+        ck_ok(oct_mul_grad(ctx, dy, a, db));
+        same(n, "y", y), same(n, "da", da), same(n, "db", db);
+    }
+}
+END_TEST
+
 START_TEST(losses) {
     oct_tensor *one = oct_tensor_new(ctx, OCT_F32, (oct_shape){.rank = 0}), *loss = like(one);
     oct_f32(one)[0] = 1;
@@ -119,4 +150,4 @@ END_TEST
 START_TEST(close_context) { oct_close(ctx); }
 END_TEST
 
-OCT_TEST_MAIN("ops_golden", open_context, conv_and_linear, batch_norm, pools_and_softmax, losses, close_context)
+OCT_TEST_MAIN("ops_golden", open_context, conv_and_linear, batch_norm, pools_and_softmax, functions_of_one_value, products, losses, close_context)

@@ -87,6 +87,12 @@ PLAIN(dropout)
 PLAIN(relu)
 PLAIN(max_pool2d)
 PLAIN(flatten)
+PLAIN(leaky_relu)
+PLAIN(hardswish)
+PLAIN(hardsigmoid)
+PLAIN(sigmoid)
+PLAIN(tanh)
+PLAIN(softmax)
 
 oct_module *oct_dropout_new(oct_ctx *ctx, float p) {
     if (!ctx) return NULL;
@@ -97,6 +103,19 @@ oct_module *oct_dropout_new(oct_ctx *ctx, float p) {
 }
 
 oct_module *oct_relu_new(oct_ctx *ctx) { return ctx ? octi_layer_new(ctx, relu_forward) : NULL; }
+oct_module *oct_hardswish_new(oct_ctx *ctx) { return ctx ? octi_layer_new(ctx, hardswish_forward) : NULL; }
+oct_module *oct_hardsigmoid_new(oct_ctx *ctx) { return ctx ? octi_layer_new(ctx, hardsigmoid_forward) : NULL; }
+oct_module *oct_sigmoid_new(oct_ctx *ctx) { return ctx ? octi_layer_new(ctx, sigmoid_forward) : NULL; }
+oct_module *oct_tanh_new(oct_ctx *ctx) { return ctx ? octi_layer_new(ctx, tanh_forward) : NULL; }
+oct_module *oct_softmax_new(oct_ctx *ctx) { return ctx ? octi_layer_new(ctx, softmax_forward) : NULL; }
+
+oct_module *oct_leaky_relu_new(oct_ctx *ctx, float slope) {
+    if (!ctx) return NULL;
+    if (!(slope >= 0 && slope <= 1)) return bad(ctx, "leaky_relu", "slope", "0 to 1", octi_fmt("%g", slope));
+    oct_module *m = octi_layer_new(ctx, leaky_relu_forward);
+    if (m) m->attr.slope = slope;
+    return m;
+}
 oct_module *oct_flatten_new(oct_ctx *ctx) { return ctx ? octi_layer_new(ctx, flatten_forward) : NULL; }
 
 oct_module *oct_max_pool2d_new(oct_ctx *ctx, const oct_pool_opts *o) {

@@ -42,6 +42,12 @@ OCT_API OCT_NODISCARD oct_module *oct_linear_new(oct_ctx *ctx, const oct_linear_
 OCT_API OCT_NODISCARD oct_module *oct_batch_norm_new(oct_ctx *ctx, const oct_batch_norm_opts *opts);
 OCT_API OCT_NODISCARD oct_module *oct_dropout_new(oct_ctx *ctx, float p);
 OCT_API OCT_NODISCARD oct_module *oct_relu_new(oct_ctx *ctx);
+OCT_API OCT_NODISCARD oct_module *oct_leaky_relu_new(oct_ctx *ctx, float slope);
+OCT_API OCT_NODISCARD oct_module *oct_hardswish_new(oct_ctx *ctx);
+OCT_API OCT_NODISCARD oct_module *oct_hardsigmoid_new(oct_ctx *ctx);
+OCT_API OCT_NODISCARD oct_module *oct_sigmoid_new(oct_ctx *ctx);
+OCT_API OCT_NODISCARD oct_module *oct_tanh_new(oct_ctx *ctx);
+OCT_API OCT_NODISCARD oct_module *oct_softmax_new(oct_ctx *ctx); /* over the last axis */
 OCT_API OCT_NODISCARD oct_module *oct_max_pool2d_new(oct_ctx *ctx, const oct_pool_opts *opts);
 OCT_API OCT_NODISCARD oct_module *oct_flatten_new(oct_ctx *ctx);
 /** Children in order, named "0", "1", ...; a NULL in the list fails the whole. */

@@ -16,7 +16,8 @@ struct oct_runner {
     oct_plan *plan;       /* int8 */
     oct_session *session;
     oct_tensor *y; /* int8: [batch, ...] */
-    oct_tensor view, value;
+    oct_tensor view;
+    oct_tensor *values; /* int8: a header per node, so that several can be looked at side by side */
 };
 
 static oct_status open_stage(oct_runner *r, const oct_runner_opts *o) {
@@ -27,6 +28,7 @@ static oct_status open_stage(oct_runner *r, const oct_runner_opts *o) {
     case OCT_STAGE_INT8: {
         if (!(r->plan = oct_plan_new(r->net, &(oct_plan_opts){.unfused = o->values, .profile = o->profile}))) return oct_last_error()->code;
         if (!(r->session = oct_session_new(r->plan, r->batch, NULL))) return oct_last_error()->code;
+        if (!(r->values = octi_calloc(r->ctx, (size_t)r->net->graph->node_count + 1, sizeof *r->values))) return oct_last_error()->code;
         oct_shape s = oct_plan_output_shape(r->plan);
         r->y = oct_tensor_new(r->ctx, OCT_F32, octi_shape_with_batch(&s, r->batch));
         return r->y ? OCT_OK : oct_last_error()->code;
@@ -56,6 +58,7 @@ void oct_runner_free(oct_runner *r) {
     oct_session_free(r->session);
     oct_plan_free(r->plan);
     oct_tensor_unref(r->y);
+    octi_free(r->ctx, r->values);
     octi_free(r->ctx, r);
 }
 
@@ -91,7 +94,7 @@ const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale
     int32_t i = oct_graph_find_node(g, node);
     const oct_tensor *t = NULL;
     if (i >= 0 && r->sim) t = oct_sim_value(r->sim, node);
-    if (i >= 0 && r->session) t = oct_session_value(r->session, node, &r->value) == OCT_OK ? &r->value : NULL;
+    if (i >= 0 && r->session) t = oct_session_value(r->session, node, &r->values[i]) == OCT_OK ? &r->values[i] : NULL;
     if (i >= 0 && r->tape) {
         /* a replayed net records its nodes under their own names; the tape holds one net */
         oct_var *v = octi_tape_find(r->tape, node);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/ops.h"
 #include "qat/int8/int8.h"
 #include "src/format/safetensors.h"
 #include "src/mem.h"
@@ -106,6 +107,18 @@ static void run_add(const octi_fnode *f, const float *const *in, float *y, void 
     (void)scratch;
     for (int64_t i = 0; i < f->image_out; i++) y[i] = in[0][small_a ? i % c : i] + in[1][small_b ? i % c : i];
     finish(f, y);
+}
+
+static void run_mul(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    int64_t c = f->y.dim[f->y.rank - 1];
+    bool small_a = f->image_in[0] < f->image_out, small_b = f->image_in[1] < f->image_out;
+    (void)scratch;
+    for (int64_t i = 0; i < f->image_out; i++) y[i] = in[0][small_a ? i % c : i] * in[1][small_b ? i % c : i];
+}
+
+static void run_unary(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    (void)scratch;
+    octi_unary_f32(f->kind, &f->a, in[0], y, f->image_out);
 }
 
 static void run_cat(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -353,6 +366,12 @@ static const struct frow {
     [OCT_OP_batch_norm] = {run_copy, true},
     [OCT_OP_relu] = {run_copy, true},
     [OCT_OP_relu6] = {run_copy, true},
+    [OCT_OP_leaky_relu] = {run_unary, true},
+    [OCT_OP_hardswish] = {run_unary, true},
+    [OCT_OP_hardsigmoid] = {run_unary, true},
+    [OCT_OP_sigmoid] = {run_unary, true},
+    [OCT_OP_tanh] = {run_unary, true},
+    [OCT_OP_mul] = {run_mul, false},
     [OCT_OP_softmax] = {run_softmax, false},
     [OCT_OP_log_softmax] = {run_softmax, false},
     [OCT_OP_max_pool2d] = {run_pool, false},

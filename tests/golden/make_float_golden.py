@@ -89,6 +89,14 @@ def ops():
     loss.backward()
     for k, v in (("x", x), ("t", t), ("y", loss), ("dx", x.grad)):
         o.put(f"mse.{k}", v)
+    corners = torch.tensor([-7, -3, -2.9999, -1, -0.0, 0, 1e-3, 1.5, 2.9999, 3, 3.5, 20.0])
+    for name, f in (("leaky_relu", lambda t: F.leaky_relu(t, 0.1)), ("hardswish", F.hardswish), ("hardsigmoid", F.hardsigmoid),
+                    ("sigmoid", torch.sigmoid), ("tanh", torch.tanh)):
+        x = torch.cat([corners, torch.randn(12) * 3]).requires_grad_()
+        back(o, name, f(x), {"x": x})
+    for name, sb in (("mul", (2, 3, 4, 5)), ("mul_broadcast", (2, 3, 1, 1))):
+        a, b = leaf(2, 3, 4, 5), leaf(*sb)
+        back(o, name, a * b, {"a": a, "b": b})
     for name, f in (("softmax", F.softmax), ("log_softmax", F.log_softmax)):
         x = leaf(4, 6, scale=2.0)
         back(o, name, f(x, -1), {"x": x})
