@@ -17,6 +17,7 @@
 #include "qat/observer.h"
 #include "qat/qat.h"
 #include "qat/improve.h"
+#include "qat/oscillation.h"
 #include "qat/fit/fit.h"
 
 #endif

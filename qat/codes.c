@@ -48,45 +48,67 @@ static inline float term_of(float u, gate g) {
     return judged < g.lo ? g.below : judged > g.hi ? g.above : r - u;
 }
 
-/* ---- floats to codes ---- */
+/* ---- values to codes ---- */
 
-typedef struct quantize_job {
-    float *x;
+/* Where codes of one quantizer go: every rounding of this file ends in round_block. */
+typedef struct rounding {
+    const oct_quantizer *q;
+    gate g;
+    float s;
+    int32_t z, lo, hi; /* codes; lo and hi with the fused activation's limits where that is clamped here */
+    float *y;          /* what the codes stand for */
     uint8_t *codes;
     octi_straight to;
-    const oct_quantizer *q;
-    oct_act act;
-    int32_t lo, hi; /* codes */
+} rounding;
+
+static rounding rounding_to(const oct_quantizer *q, oct_act act, float *y, oct_tensor *codes, octi_straight to) {
+    rounding r = {q, gate_of(q, act), octi_scale(q), octi_zero_point(q), 0, 0, y, oct_u8(codes), to};
+    octi_act_clamp(q, act, &r.lo, &r.hi);
+    return r;
+}
+
+/* u holds n <= BLOCK values in units of the scale, of elements at, at + 1, ... Law 1 and 7 in their two steps: the mask looks
+ * between them. One short loop for each thing that is written, so that every one becomes vector code. */
+static void round_block(const rounding *to, int64_t at, const float *restrict u, int32_t n) {
+    const float s = to->s;
+    const int32_t z = to->z, lo = to->lo, hi = to->hi;
+    const gate g = to->g;
+    int32_t code[BLOCK];
+    float r[BLOCK], *restrict y = to->y + at;
+    uint8_t *restrict codes = to->codes + at;
+    for (int32_t k = 0; k < n; k++) r[k] = octq_rne(u[k]);
+    for (int32_t k = 0; k < n; k++) code[k] = octq_clamp(r[k] + (float)z, lo, hi, z);
+    for (int32_t k = 0; k < n; k++) y[k] = octq_dequantize(code[k], s, z);
+    for (int32_t k = 0; k < n; k++) codes[k] = (uint8_t)code[k];
+    if (!to->to.mask) return;
+    uint8_t *restrict mask = oct_u8(to->to.mask) + at;
+    for (int32_t k = 0; k < n; k++) code[k] = mask_of(u[k], r[k], g);
+    for (int32_t k = 0; k < n; k++) mask[k] = (uint8_t)code[k];
+    if (!to->to.term) return;
+    float *restrict term = oct_f32(to->to.term) + at;
+    for (int32_t k = 0; k < n; k++) term[k] = term_of(u[k], g);
+}
+
+typedef struct quantize_job {
+    rounding to; /* y holds the values at first */
     int64_t n;
 } quantize_job;
 
 static void quantize_task(void *arg, int64_t i) {
     const quantize_job *j = arg;
-    const float s = octi_scale(j->q);
-    const int32_t z = octi_zero_point(j->q), lo = j->lo, hi = j->hi;
-    const int64_t from = j->n * i / CHUNKS, n = j->n * (i + 1) / CHUNKS - from;
-    const gate g = gate_of(j->q, j->act);
-    float *restrict x = j->x + from, *restrict term = j->to.term ? oct_f32(j->to.term) + from : NULL;
-    uint8_t *restrict codes = j->codes + from, *restrict mask = j->to.mask ? oct_u8(j->to.mask) + from : NULL;
-    for (int64_t k = 0; term && k < n; k++) term[k] = term_of(x[k] / s, g);
-    if (!mask)
-        for (int64_t k = 0; k < n; k++) {
-            int32_t code = octq_quantize(x[k], s, z, lo, hi);
-            codes[k] = (uint8_t)code;
-            x[k] = octq_dequantize(code, s, z);
-        }
-    else
-        for (int64_t k = 0; k < n; k++) { /* law 1 in its two steps: the mask looks between them */
-            float u = x[k] / s, rounded = octq_rne(u);
-            int32_t code = octq_clamp(rounded + (float)z, lo, hi, z);
-            mask[k] = (uint8_t)mask_of(u, rounded, g);
-            codes[k] = (uint8_t)code;
-            x[k] = octq_dequantize(code, s, z);
-        }
+    const float s = j->to.s, *x = j->to.y;
+    for (int64_t at = j->n * i / CHUNKS, end = j->n * (i + 1) / CHUNKS; at < end; at += BLOCK) {
+        float u[BLOCK];
+        int32_t n = end - at < BLOCK ? (int32_t)(end - at) : BLOCK;
+        for (int32_t k = 0; k < n; k++) u[k] = x[at + k] / s;
+        round_block(&j->to, at, u, n);
+    }
 }
 
 void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, octi_straight to) {
-    quantize_job j = {oct_f32(x), oct_u8(codes), to, q, act, q->spec.qmin, q->spec.qmax, oct_tensor_count(x)};
+    quantize_job j = {rounding_to(q, act, oct_f32(x), codes, to), oct_tensor_count(x)};
+    j.to.lo = q->spec.qmin; /* the activation ran in float */
+    j.to.hi = q->spec.qmax;
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, quantize_task, &j);
 }
 
@@ -175,11 +197,9 @@ oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node
 typedef struct requant_job {
     const octi_accumulators *acc;
     const octi_qweights *w;
-    const oct_quantizer *q;
+    rounding to;
     oct_act act;
-    float *y;
-    uint8_t *codes;
-    octi_straight to;
+    float *y;      /* the accumulators' memory */
     int32_t row;   /* elements of a row: a multiple of o */
     float *m;      /* [row] */
     int32_t *bias; /* [row] */
@@ -281,41 +301,22 @@ oct_status octi_accumulator_values(oct_ctx *ctx, const octi_accumulators *acc, c
     return OCT_OK;
 }
 
-static void requant_block(const requant_job *j, int64_t at, int32_t k0, int32_t n, gate g) {
-    const float s = octi_scale(j->q), *restrict m = j->m + k0;
-    const int32_t z = octi_zero_point(j->q);
-    int32_t lo, hi, sum[BLOCK], code[BLOCK];
-    float u[BLOCK], r[BLOCK];
-    octi_act_clamp(j->q, j->act, &lo, &hi);
-    sums_of(j->acc, at, j->bias + k0, n, sum);
-    float *restrict y = j->y + at; /* the accumulators' memory */
-    uint8_t *restrict codes = j->codes + at;
-    for (int32_t k = 0; k < n; k++) u[k] = (float)sum[k] * m[k];
-    for (int32_t k = 0; k < n; k++) r[k] = octq_rne(u[k]);
-    for (int32_t k = 0; k < n; k++) code[k] = octq_clamp(r[k] + (float)z, lo, hi, z); /* octq_requant, its rounding kept */
-    for (int32_t k = 0; k < n; k++) y[k] = octq_dequantize(code[k], s, z);
-    for (int32_t k = 0; k < n; k++) codes[k] = (uint8_t)code[k];
-    if (!j->to.mask) return;
-    uint8_t *restrict mask = oct_u8(j->to.mask) + at;
-    for (int32_t k = 0; k < n; k++) code[k] = mask_of(u[k], r[k], g);
-    for (int32_t k = 0; k < n; k++) mask[k] = (uint8_t)code[k];
-    if (!j->to.term) return;
-    float *restrict term = oct_f32(j->to.term) + at;
-    for (int32_t k = 0; k < n; k++) term[k] = term_of(u[k], g);
-}
-
 static void requant_task(void *arg, int64_t i) {
     const requant_job *j = arg;
-    const gate g = gate_of(j->q, j->act);
     const int64_t o = j->acc->o, to = j->acc->pixels * (i + 1) / CHUNKS * o;
     for (int64_t at = j->acc->pixels * i / CHUNKS * o; at < to; at += j->row)
-        for (int32_t k0 = 0, end = (int32_t)(to - at < j->row ? to - at : j->row); k0 < end; k0 += BLOCK)
-            requant_block(j, at + k0, k0, end - k0 < BLOCK ? end - k0 : BLOCK, g);
+        for (int32_t k0 = 0, end = (int32_t)(to - at < j->row ? to - at : j->row); k0 < end; k0 += BLOCK) {
+            int32_t sum[BLOCK], n = end - k0 < BLOCK ? end - k0 : BLOCK;
+            float u[BLOCK];
+            sums_of(j->acc, at + k0, j->bias + k0, n, sum);
+            for (int32_t k = 0; k < n; k++) u[k] = (float)sum[k] * j->m[k0 + k];
+            round_block(&j->to, at + k0, u, n);
+        }
 }
 
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
                                oct_act act, oct_tensor *y, oct_tensor *codes, octi_straight to) {
-    requant_job j = {.acc = acc, .w = w, .q = q, .act = act, .y = oct_f32(y), .codes = oct_u8(codes), .to = to};
+    requant_job j = {.acc = acc, .w = w, .to = rounding_to(q, act, oct_f32(y), codes, to)};
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
@@ -330,7 +331,9 @@ oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const
 
 static oct_status codes_of_values(octi_call *c, const oct_quantizer *q, int32_t lo, int32_t hi) {
     if (!(c->out_codes = octi_call_tensor(c, OCT_U8, c->out->shape))) return oct_last_error()->code;
-    quantize_job j = {.x = oct_f32(c->out), .codes = oct_u8(c->out_codes), .q = q, .lo = lo, .hi = hi, .n = oct_tensor_count(c->out)};
+    quantize_job j = {rounding_to(q, OCT_ACT_NONE, oct_f32(c->out), c->out_codes, (octi_straight){0}), oct_tensor_count(c->out)};
+    j.to.lo = lo;
+    j.to.hi = hi;
     octi_parallel_for(octi_ctx_pool(c->ctx), CHUNKS, quantize_task, &j);
     return OCT_OK;
 }
@@ -365,39 +368,20 @@ static const oct_quantizer *in_quantizer(const octi_call *c, int k) {
 
 typedef struct own_job {
     const octi_call *c;
-    const oct_quantizer *q, *a, *b;
-    oct_act act;
-    octi_straight to;
+    rounding to;
+    const oct_quantizer *a, *b;
 } own_job;
 
-static void put(const own_job *j, int64_t at, int32_t code, float u) {
-    oct_u8(j->c->out_codes)[at] = (uint8_t)code;
-    oct_f32(j->c->out)[at] = octq_dequantize(code, octi_scale(j->q), octi_zero_point(j->q));
-    if (!j->to.mask) return;
-    gate g = gate_of(j->q, j->act);
-    oct_u8(j->to.mask)[at] = (uint8_t)mask_of(u, octq_rne(u), g);
-    if (j->to.term) oct_f32(j->to.term)[at] = term_of(u, g);
-}
-
 /* One run of elements that stand side by side in a, b and y. */
-static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b, int64_t at, int64_t n) {
-    const float s = octi_scale(j->q), ma = octq_ratio(octi_scale(j->a), s), mb = octq_ratio(octi_scale(j->b), s);
-    const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b), z = octi_zero_point(j->q);
-    const gate g = gate_of(j->q, j->act);
-    int32_t lo, hi;
-    octi_act_clamp(j->q, j->act, &lo, &hi);
-    uint8_t *restrict codes = oct_u8(j->c->out_codes) + at, *restrict mask = j->to.mask ? oct_u8(j->to.mask) + at : NULL;
-    float *restrict y = oct_f32(j->c->out) + at, *restrict term = j->to.term ? oct_f32(j->to.term) + at : NULL;
-    for (int64_t i = 0; i < n; i++) {
-        int32_t code = octq_add(a[i], za, ma, b[i], zb, mb, z, lo, hi);
-        codes[i] = (uint8_t)code;
-        y[i] = octq_dequantize(code, s, z);
+static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b, int64_t at, int64_t count) {
+    const float ma = octq_ratio(octi_scale(j->a), j->to.s), mb = octq_ratio(octi_scale(j->b), j->to.s);
+    const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
+    for (int64_t i = 0; i < count; i += BLOCK) {
+        float u[BLOCK];
+        int32_t n = count - i < BLOCK ? (int32_t)(count - i) : BLOCK;
+        for (int32_t k = 0; k < n; k++) u[k] = octq_add_value(a[i + k], za, ma, b[i + k], zb, mb);
+        round_block(&j->to, at + i, u, n);
     }
-    for (int64_t i = 0; mask && i < n; i++) {
-        float u = (float)((int32_t)a[i] - za) * ma + (float)((int32_t)b[i] - zb) * mb;
-        mask[i] = (uint8_t)mask_of(u, octq_rne(u), g);
-    }
-    for (int64_t i = 0; term && i < n; i++) term[i] = term_of((float)((int32_t)a[i] - za) * ma + (float)((int32_t)b[i] - zb) * mb, g);
 }
 
 static void add_task(void *arg, int64_t n) {
@@ -429,7 +413,8 @@ static void average_task(void *arg, int64_t n) {
     const octi_call *c = j->c;
     const oct_attrs *a = &c->node->attr;
     const int64_t *x = c->in[0]->shape.dim, *y = c->out->shape.dim;
-    int32_t z = octi_zero_point(j->a), zy = octi_zero_point(j->q);
+    const uint8_t *image = oct_u8(c->in_codes[0]) + n * x[1] * x[2] * x[3];
+    int32_t z = octi_zero_point(j->a);
     bool fixed = c->node->kind == OCT_OP_avg_pool2d && !a->exclude_pad[0];
     for (int64_t p = 0; p < y[1]; p++)
         for (int64_t q = 0; q < y[2]; q++) {
@@ -437,19 +422,24 @@ static void average_task(void *arg, int64_t n) {
             window(c, 0, p, x[1], y[1], &h0, &h1);
             window(c, 1, q, x[2], y[2], &w0, &w1);
             int64_t cells = fixed ? (int64_t)a->kernel[0] * a->kernel[1] : (h1 - h0) * (w1 - w0);
-            float m = octq_mean_multiplier(octi_scale(j->a), octi_scale(j->q), cells);
-            for (int64_t k = 0; k < y[3]; k++) {
-                int32_t sum = 0;
+            float m = octq_mean_multiplier(octi_scale(j->a), j->to.s, cells);
+            for (int64_t k0 = 0; k0 < y[3]; k0 += BLOCK) {
+                int32_t sum[BLOCK] = {0}, count = y[3] - k0 < BLOCK ? (int32_t)(y[3] - k0) : BLOCK;
+                float u[BLOCK];
                 for (int64_t h = h0; h < h1; h++)
-                    for (int64_t w = w0; w < w1; w++) sum += (int32_t)oct_u8(c->in_codes[0])[((n * x[1] + h) * x[2] + w) * x[3] + k] - z;
-                put(j, ((n * y[1] + p) * y[2] + q) * y[3] + k, octq_requant(sum, m, zy, j->q->spec.qmin, j->q->spec.qmax), (float)sum * m);
+                    for (int64_t w = w0; w < w1; w++) {
+                        const uint8_t *restrict cell = image + (h * x[2] + w) * x[3] + k0;
+                        for (int32_t k = 0; k < count; k++) sum[k] += (int32_t)cell[k] - z;
+                    }
+                for (int32_t k = 0; k < count; k++) u[k] = (float)sum[k] * m;
+                round_block(&j->to, ((n * y[1] + p) * y[2] + q) * y[3] + k0, u, count);
             }
         }
 }
 
 oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to) {
     bool add = c->node->kind == OCT_OP_add;
-    own_job j = {c, q, in_quantizer(c, 0), add ? in_quantizer(c, 1) : NULL, (oct_act)c->node->attr.act[0], to};
+    own_job j = {c, rounding_to(q, (oct_act)c->node->attr.act[0], oct_f32(c->out), c->out_codes, to), in_quantizer(c, 0), add ? in_quantizer(c, 1) : NULL};
     octi_parallel_for(octi_ctx_pool(c->ctx), c->out->shape.dim[0], add ? add_task : average_task, &j);
     return OCT_OK;
 }

@@ -71,11 +71,17 @@ static inline int32_t octq_rescale(int32_t q, int32_t zi, float m, int32_t zy, i
     return octq_clamp(octq_rne((float)(q - zi) * m) + (float)zy, lo, hi, zy);
 }
 
-/** Law 8, add: clamp(rne((a - z_a) * m_a + (b - z_b) * m_b) + z_y); both products and the sum in fp32, no FMA. */
+/** Law 8, add, before rounding, in units of the output's scale: (a - z_a) * m_a + (b - z_b) * m_b; both products and the sum in
+ *  fp32, no FMA. */
+static inline float octq_add_value(int32_t a, int32_t za, float ma, int32_t b, int32_t zb, float mb) {
+    float pa = (float)(a - za) * ma, pb = (float)(b - zb) * mb;
+    return pa + pb;
+}
+
+/** Law 8, add: clamp(rne(octq_add_value) + z_y). */
 static inline int32_t octq_add(int32_t a, int32_t za, float ma, int32_t b, int32_t zb, float mb, int32_t zy, int32_t lo,
                                int32_t hi) {
-    float pa = (float)(a - za) * ma, pb = (float)(b - zb) * mb;
-    return octq_clamp(octq_rne(pa + pb) + (float)zy, lo, hi, zy);
+    return octq_clamp(octq_rne(octq_add_value(a, za, ma, b, zb, mb)) + (float)zy, lo, hi, zy);
 }
 
 /** Law 8, mul: clamp(rne((float)((a - z_a) * (b - z_b)) * m) + z_y). */

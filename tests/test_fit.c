@@ -79,7 +79,7 @@ static oct_net *net_for(oct_ctx *ctx, oct_data *d, bool prepared) {
     ck_ok(oct_net_set_input(net, oct_data_input(d)));
     ck_ok(oct_net_set_classes(net, classes, n));
     if (!prepared) return net;
-    oct_net *q = oct_prepare(net, NULL);
+    oct_net *q = oct_prepare(net, &(oct_qconfig){.wbits = 4, .all_layers = true});
     ck_not_null(q);
     return q;
 }
@@ -117,6 +117,8 @@ static oct_status run(const char *dir, job j, double *score) {
                                             .run = dir,
                                             .resume = j.resume,
                                             .val_share = 0.1f,
+                                            .oscillation = j.prepared ? "freeze" : NULL,
+                                            .oscillation_end = 0.001f,
                                             .progress = stop_at,
                                             .progress_user = &s});
     if (score) *score = s.last;

@@ -14,6 +14,7 @@ static void print_epoch(fit_view *v, const oct_fit_report *r) {
         printf("epoch %d/%d  lr %.3g  train_loss %.4f  train_accuracy %.4f", r->epoch, r->epochs, r->lr, r->train_loss, r->train_accuracy);
         if (accuracy >= 0) printf("  %s %.4f", key, accuracy);
         if (r->val_accuracy >= 0) printf("  val_accuracy %.4f", r->val_accuracy);
+        if (r->oscillating >= 0) printf("  oscillating %.4f frozen %.4f", r->oscillating, r->frozen);
         printf("  %.0f img/s\n", r->img_per_s);
         fflush(stdout);
         return;
@@ -24,6 +25,10 @@ static void print_epoch(fit_view *v, const oct_fit_report *r) {
     json_number(&j, "train_loss", r->train_loss);
     if (accuracy >= 0) json_number(&j, key, accuracy);
     if (r->val_accuracy >= 0) json_number(&j, "val_accuracy", r->val_accuracy);
+    if (r->oscillating >= 0) {
+        json_number(&j, "oscillating", r->oscillating);
+        json_number(&j, "frozen", r->frozen);
+    }
     json_number(&j, "img_per_s", r->img_per_s);
     if (r->final) json_bool(&j, "final", true);
     json_close(&j);
@@ -63,6 +68,9 @@ bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val) {
                         .augment = c->augment.s,
                         .observe_until = c->observe_until.set && c->observe_until.d == 0 ? OCT_NONE : (float)c->observe_until.d,
                         .batch_norm_until = c->bn_until.set && c->bn_until.d == 0 ? OCT_NONE : (float)c->bn_until.d,
+                        .bn_images = c->bn_images.set && c->bn_images.i == 0 ? -1 : c->bn_images.i,
+                        .oscillation = c->oscillation.s,
+                        .oscillation_end = (float)c->oscillation_end.d,
                         .patience = (int)c->patience.i,
                         .run = c->out.s,
                         .resume = c->resume.set,

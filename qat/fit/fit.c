@@ -14,6 +14,7 @@
 #include "autograd/optim/optim.h"
 #include "qat/fit/fit_config.h"
 #include "qat/fit/run_files.h"
+#include "qat/oscillation.h"
 #include "src/format/json.h"
 #include "src/mem.h"
 
@@ -80,6 +81,8 @@ static oct_status append_metrics(training *t, const oct_fit_report *r) {
                 {"test_accuracy", r->test_accuracy},
                 {"int8_accuracy", r->int8_accuracy},
                 {"val_accuracy", r->val_accuracy},
+                {"oscillating", r->oscillating},
+                {"frozen", r->frozen},
                 {"img_per_s", r->img_per_s}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].v < 0) continue; /* not measured */
@@ -165,12 +168,33 @@ static oct_status scores(training *t, oct_fit_report *r) {
 
 /* ---- steps ---- */
 
+static double share_done(const training *t) { return (double)t->at.step / (double)(t->per_epoch * t->o.epochs); }
+
 /* Switches of a prepared net, as a function of the step alone. */
-static void set_switches(training *t) {
-    if (t->net->stage != OCT_STAGE_PREPARED) return;
-    double share = (double)t->at.step / (double)(t->per_epoch * t->o.epochs);
+static oct_status set_switches(training *t) {
+    if (t->net->stage != OCT_STAGE_PREPARED) return OCT_OK;
+    const double share = share_done(t);
     oct_net_observe(t->net, t->o.observe_until >= 1 || share < (double)t->o.observe_until);
-    oct_net_freeze_batch_norm(t->net, t->o.batch_norm_until < 1 && share >= (double)t->o.batch_norm_until);
+    const bool freeze = t->o.batch_norm_until < 1 && share >= (double)t->o.batch_norm_until, frozen = oct_net_batch_norm_frozen(t->net);
+    if (freeze && !frozen && t->at.step && t->o.bn_images > 0) OCT_TRY(oct_reestimate_batch_norm(t->net, t->train, t->o.bn_images));
+    oct_net_freeze_batch_norm(t->net, freeze);
+    return OCT_OK;
+}
+
+/* 1 at the first step, falling to 0 along half a cosine. */
+static float still(const training *t) { return 0.5f * (1 + (float)cos(share_done(t) * 3.14159265358979323846)); }
+
+/* Between backward and step, and behind the step: what keeps weights from swinging, as a function of the step. */
+static oct_status damp(training *t) {
+    if (t->o.oscillation != octi_oscillation_modes[OCTI_OSC_DAMP]) return OCT_OK;
+    return oct_oscillation_damp(t->net, t->o.oscillation_end * (1 - still(t)));
+}
+
+static oct_status track(training *t) {
+    if (!*t->o.oscillation) return OCT_OK;
+    const float end = t->o.oscillation_end, start = end > 0.1f ? end : 0.1f;
+    const bool freeze = t->o.oscillation == octi_oscillation_modes[OCTI_OSC_FREEZE];
+    return oct_oscillation_step(t->net, freeze ? end + (start - end) * still(t) : 1);
 }
 
 static int64_t count_right(const oct_tensor *logits, const oct_tensor *labels) {
@@ -186,7 +210,7 @@ static int64_t count_right(const oct_tensor *logits, const oct_tensor *labels) {
 }
 
 static oct_status run_step(training *t, const oct_batch *b) {
-    set_switches(t);
+    OCT_TRY(set_switches(t));
     oct_optim_set_lr(t->optim, oct_schedule_lr(&t->schedule, t->at.step));
     oct_optim_zero_grad(t->optim);
     oct_tape_begin(t->tape, OCT_TRAIN);
@@ -199,7 +223,9 @@ static oct_status run_step(training *t, const oct_batch *b) {
         return octi_fail(OCT_EDIVERGED, octi_fmt("step %lld", (long long)t->at.step + 1), "loss is not finite", "a finite number",
                          octi_fmt("%g", value), "lower the learning rate");
     OCT_TRY(oct_backward(loss));
+    OCT_TRY(damp(t));
     OCT_TRY(oct_optim_step(t->optim));
+    OCT_TRY(track(t));
     int64_t n = b->x->shape.dim[0];
     t->at.loss_sum += value * (double)n;
     t->at.correct += count_right(oct_var_value(logits), b->labels);
@@ -223,6 +249,8 @@ static oct_fit_report report(const training *t) {
                             .test_accuracy = -1,
                             .int8_accuracy = -1,
                             .val_accuracy = -1,
+                            .oscillating = -1,
+                            .frozen = -1,
                             .img_per_s = t->epoch_time > 0 ? (double)t->epoch_images / t->epoch_time : 0,
                             .resumed = t->resumed};
 }
@@ -235,8 +263,15 @@ static void tell(training *t, const oct_fit_report *r) {
 static oct_status end_epoch(training *t) {
     oct_fit_report r = report(t);
     r.epoch_end = true;
-    OCT_TRY(scores(t, &r));
     t->at.epoch++;
+    const bool never_frozen = t->net->stage == OCT_STAGE_PREPARED && !oct_net_batch_norm_frozen(t->net);
+    if (t->at.epoch == t->o.epochs && never_frozen && t->o.bn_images > 0) OCT_TRY(oct_reestimate_batch_norm(t->net, t->train, t->o.bn_images));
+    OCT_TRY(scores(t, &r));
+    const oct_oscillation swing = *t->o.oscillation ? oct_oscillation_count(t->net) : (oct_oscillation){0};
+    if (swing.weights) {
+        r.oscillating = (double)swing.oscillating / (double)swing.weights;
+        r.frozen = (double)swing.frozen / (double)swing.weights;
+    }
     if (t->val) {
         bool better = r.val_accuracy > t->at.best_val;
         t->at.stale = better ? 0 : t->at.stale + 1;
@@ -304,6 +339,7 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
         t->val = t->split[0];
         t->train = t->split[1];
     }
+    if (*t->o.oscillation) OCT_TRY(oct_oscillation_start(t->net));
     int32_t n;
     const oct_named_tensor *params = oct_net_parameters(t->net, &n);
     t->optim = oct_optim_new(t->ctx, params, n, &optim);

@@ -61,6 +61,11 @@ OCT_API void oct_eval_free(oct_ctx *ctx, oct_eval *result);
 /** Run n images (at most the set's) of `data`, in an order keyed by the seed, in OCT_CALIBRATE mode. */
 OCT_API OCT_NODISCARD oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n);
 
+/** Estimate batch norm's running statistics anew: the mean over batches of 64 of n images (at most the set's, in the order of
+ *  oct_calibrate, not augmented) of each batch's own mean and unbiased variance. Weights and ranges do not move; a prepared
+ *  net's weights are fake-quantized meanwhile. Any float, fused or prepared net; one without batch norm is left alone. */
+OCT_API OCT_NODISCARD oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n);
+
 /** n images (at most the set's) as the net sees them, in the order of oct_calibrate: f32 [n,H,W,C], owned by the caller; for
  *  oct_correct_bias and oct_adaround. NULL on failure. */
 OCT_API OCT_NODISCARD oct_tensor *oct_calibration_inputs(oct_net *net, oct_data *data, int64_t n);
@@ -80,6 +85,7 @@ typedef struct oct_fit_report {
     double test_accuracy, int8_accuracy, val_accuracy;
     double img_per_s;
     bool resumed; /* the first report behind a checkpoint */
+    double oscillating, frozen; /* at an epoch's end: share of the tracked weights; -1: not tracked */
 } oct_fit_report;
 /** Non-zero stops cleanly: the step is finished, the state saved, oct_fit returns OCT_ESTOPPED. */
 typedef int (*oct_fit_fn)(void *user, const oct_fit_report *report);
@@ -99,6 +105,10 @@ typedef struct oct_fit_opts {
     const char *augment;    /* NULL: the data set's default; "none" */
     float observe_until;    /* prepared: observers are frozen behind this share of all steps; 0: 0.5; 1: never */
     float batch_norm_until; /* prepared: batch norm is frozen behind this share; 0: 2/3; 1: never */
+    int64_t bn_images;      /* prepared: images from which its statistics are estimated anew where it is frozen (never: at the
+                               end); 0: 1024; -1: none, the moving averages stay */
+    const char *oscillation; /* prepared, below 8 bits (qat/oscillation.h): "measure", "damp", "freeze"; NULL or "": off */
+    float oscillation_end;   /* damp: strength at the end, from 0 (0: 0.1); freeze: rate at the end, from 0.1 (0: 0.01) */
     oct_data *test;         /* scored after each epoch, never used to choose; NULL: none */
     oct_data *val;          /* a validation set of its own */
     float val_share;        /* or a share of the training set, by seed */

@@ -12,6 +12,8 @@
 static const char *const optimizers[] = {"sgd", "adam", "adamw"};                                 /* oct_optim_kind */
 static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "onecycle"}; /* oct_schedule_kind */
 
+const char *const octi_oscillation_modes[] = {"", "measure", "damp", "freeze"};
+
 static int find(const char *const *list, int n, const char *word) {
     for (int i = 0; i < n; i++)
         if (!strcmp(list[i], word)) return i;
@@ -45,6 +47,13 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     o->weight_decay = pick(o->weight_decay, kind == OCT_SGD ? 5e-4f : kind == OCT_ADAMW ? 0.01f : 0);
     o->observe_until = pick(o->observe_until, 0.5f);
     o->batch_norm_until = pick(o->batch_norm_until, 2.0f / 3.0f);
+    if (!o->bn_images) o->bn_images = 1024;
+    if (!o->oscillation) o->oscillation = "";
+    int swing = find(octi_oscillation_modes, OCTI_OSC_MODES, o->oscillation);
+    if (swing < 0) return octi_fail(OCT_EUSAGE, "oscillation", "unknown", "measure, damp or freeze", o->oscillation, NULL);
+    if (swing && !prepared) return octi_fail(OCT_EUSAGE, "oscillation", "a float net has no codes", "a prepared net", NULL, NULL);
+    o->oscillation = octi_oscillation_modes[swing];
+    if (o->oscillation_end == 0) o->oscillation_end = swing == OCTI_OSC_DAMP ? 0.1f : 0.01f;
     OCT_TRY(range("epochs", o->epochs, 1, 1e6));
     OCT_TRY(range("batch", (double)o->batch, 1, 1e6));
     OCT_TRY(range("lr", o->lr, 1e-12, 1e3));
@@ -55,6 +64,8 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     OCT_TRY(range("warmup", o->warmup, 0, o->epochs));
     OCT_TRY(range("observe_until", o->observe_until, 0, 1));
     OCT_TRY(range("batch_norm_until", o->batch_norm_until, 0, 1));
+    OCT_TRY(range("bn_images", (double)o->bn_images, -1, 1e9));
+    OCT_TRY(range("oscillation_end", o->oscillation_end, 1e-9, 1e3));
     OCT_TRY(range("val_share", o->val_share, 0, 0.9));
     OCT_TRY(range("patience", o->patience, 0, 1e6));
     OCT_TRY(range("save_steps", (double)o->save_steps, 0, 1e15));
@@ -125,6 +136,9 @@ oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *
     if (net->stage == OCT_STAGE_PREPARED) {
         put(t, "observe_until", o->observe_until);
         put(t, "batch_norm_until", o->batch_norm_until);
+        put(t, "bn_images", (double)o->bn_images);
+        put_word(t, "oscillation", o->oscillation);
+        put(t, "oscillation_end", o->oscillation_end);
     }
     put(t, "val_share", o->val_share);
     put(t, "patience", o->patience);

@@ -7,6 +7,10 @@
 #include "qat/fit/fit.h"
 #include "src/format/bytes.h"
 
+/** Words of oct_fit_opts.oscillation; octi_fit_defaults leaves one of these pointers. */
+enum { OCTI_OSC_OFF, OCTI_OSC_MEASURE, OCTI_OSC_DAMP, OCTI_OSC_FREEZE, OCTI_OSC_MODES };
+extern const char *const octi_oscillation_modes[];
+
 /** Check the options and fill every default in; *optim and *schedule (its total and milestones in epochs until
  *  octi_fit_steps) are derived. */
 oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *in, oct_fit_opts *out, oct_optim_opts *optim);

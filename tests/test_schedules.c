@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ * Weights that swing between codes: counted, damped and frozen by the paper's formulas; batch norm estimated anew. */
+#include "tests/oct_test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "autograd/nn/nn.h"
+#include "autograd/optim/optim.h"
+#include "octet.h"
+
+/* ---- oscillation ---- */
+
+typedef struct two_weights { /* linear 2 -> 2 at 3 bits: row 0 is {1, w}, so its scale is 1/3 */
+    oct_ctx *ctx;
+    oct_net *q;
+    oct_tensor *w;
+    oct_tape *tape;
+} two_weights;
+
+static two_weights two_weights_new(void) {
+    two_weights t = {.ctx = oct_open(&(oct_opts){.threads = 1})};
+    oct_module *parts[] = {oct_linear_new(t.ctx, &(oct_linear_opts){.in = 2, .out = 2, .no_bias = true})};
+    oct_net *net = oct_capture(oct_sequential_new(t.ctx, parts, 1), OCT_SHAPE(2));
+    ck_not_null(net);
+    t.q = oct_prepare(net, &(oct_qconfig){.wbits = 3, .all_layers = true});
+    ck_not_null(t.q);
+    t.w = oct_net_tensor(t.q, "0.weight");
+    ck_not_null(t.w);
+    memcpy(t.w->data, (float[]){1, 0.4f, 1, 0.1f}, 4 * sizeof(float));
+    t.tape = oct_tape_new(t.ctx);
+    return t;
+}
+
+static oct_oscillation set_and_step(two_weights *t, float w, float threshold) {
+    oct_f32(t->w)[1] = w;
+    ck_ok(oct_oscillation_step(t->q, threshold));
+    return oct_oscillation_count(t->q);
+}
+
+START_TEST(rates_and_freezing_by_the_papers_formulas) {
+    two_weights t = two_weights_new();
+    ck_fails(OCT_EUSAGE, "not tracked", oct_oscillation_step(t.q, 1));
+    ck_ok(oct_oscillation_start(t.q));
+    ck_ok(oct_oscillation_start(t.q)); /* again: nothing */
+    const float *rate = oct_f32(oct_net_tensor(t.q, "0.weight_fake_quant.osc_rate")), *mean = oct_f32(oct_net_tensor(t.q, "0.weight_fake_quant.osc_mean"));
+    float r = 0, m = 1; /* 0.4 is code 1 of 1/3, 0.6 is code 2 */
+    oct_oscillation c = set_and_step(&t, 0.6f, 1); /* up: a change, not yet a change of direction */
+    m += 0.01f * (2 - m);
+    ck_assert_float_eq(rate[1], 0);
+    ck_assert_int_eq(c.weights, 4);
+    ck_assert_int_eq(c.oscillating, 0);
+    for (int i = 0; i < 3; i++) {
+        c = set_and_step(&t, i % 2 ? 0.6f : 0.4f, 1); /* down, up, down */
+        r += 0.01f * (1 - r);
+        m += 0.01f * ((i % 2 ? 2.0f : 1.0f) - m);
+        ck_assert_float_eq_tol(rate[1], r, 1e-7f);
+        ck_assert_float_eq_tol(mean[1], m, 1e-6f);
+        ck_assert_int_eq(c.oscillating, 1);
+    }
+    c = set_and_step(&t, 0.5f - 1e-3f, 1); /* code 1 stays */
+    ck_assert_float_eq_tol(rate[1], r - 0.01f * r, 1e-7f);
+    ck_assert_int_eq(c.frozen, 0);
+    c = set_and_step(&t, 0.6f, 0.03f); /* the fourth change of direction: above 0.03, frozen at the average, code 1 */
+    ck_assert_int_eq(c.frozen, 1);
+    ck_assert_int_eq(c.oscillating, 0);
+    ck_assert_float_eq_tol(oct_f32(t.w)[1], 1.0f / 3, 1e-6f);
+    for (int i = 0; i < 3; i++) {
+        c = set_and_step(&t, -0.9f, 1); /* whatever an optimizer does */
+        ck_assert_int_eq(c.frozen, 1);
+        ck_assert_float_eq_tol(oct_f32(t.w)[1], 1.0f / 3, 1e-6f);
+    }
+    oct_f32(t.w)[0] = 1.5f; /* the row's scale grows: the code stays, the value follows */
+    set_and_step(&t, 0, 1);
+    ck_assert_float_eq_tol(oct_f32(t.w)[1], 0.5f, 1e-6f);
+    oct_close(t.ctx);
+}
+END_TEST
+
+START_TEST(damping_pulls_to_the_codes_middle) {
+    two_weights t = two_weights_new();
+    memcpy(t.w->data, (float[]){1, 0.4f, -0.5f, 0.1f}, 4 * sizeof(float));
+    oct_tensor *x = oct_tensor_new(t.ctx, OCT_F32, OCT_SHAPE(1, 2)), *label = oct_tensor_new(t.ctx, OCT_S32, OCT_SHAPE(1));
+    oct_f32(x)[0] = 1;
+    for (int k = 0; k < 2; k++) { /* the first step observes */
+        oct_tape_begin(t.tape, OCT_TRAIN);
+        ck_ok(oct_backward(oct_cross_entropy(oct_net_forward(t.q, oct_input(t.tape, x)), label, NULL)));
+    }
+    const float s[2] = {1.0f / 3, 0.5f / 3}, code[4] = {3, 1, -3, 1};
+    memset(t.w->grad->data, 0, 4 * sizeof(float));
+    ck_ok(oct_oscillation_damp(t.q, 0.25f));
+    for (int k = 0; k < 4; k++)
+        ck_assert_float_eq_tol(oct_f32(t.w->grad)[k], 2 * 0.25f * (oct_f32(t.w)[k] - s[k / 2] * code[k]), 1e-6f);
+    oct_close(t.ctx);
+}
+END_TEST
+
+static oct_fit_report last;
+static int remember(void *user, const oct_fit_report *r) {
+    (void)user;
+    last = *r;
+    return 0;
+}
+
+static oct_net *small_run(oct_ctx *ctx, const char *mode) {
+    oct_data *train = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 1600});
+    oct_net *net = oct_zoo_net(ctx, "lenet", train);
+    ck_not_null(net);
+    oct_net *q = oct_prepare(net, &(oct_qconfig){.wbits = 2, .abits = 8, .all_layers = true});
+    ck_not_null(q);
+    ck_ok(oct_fit(q, train, &(oct_fit_opts){.epochs = 2, .batch = 16, .lr = 0.02f, .oscillation = mode, .oscillation_end = !strcmp(mode, "damp") ? 10.0f : 0,
+                                            .progress = remember}));
+    return q;
+}
+
+START_TEST(training_measures_damps_and_freezes) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    small_run(ctx, "measure");
+    const double free_share = last.oscillating;
+    ck_assert_double_gt(free_share, 0.005);
+    ck_assert_double_eq(last.frozen, 0);
+    small_run(ctx, "damp");
+    ck_assert_double_lt(last.oscillating, free_share);
+    oct_net *q = small_run(ctx, "freeze");
+    ck_assert_double_gt(last.frozen, 0);
+    ck_assert_double_lt(last.oscillating, free_share);
+    oct_net *int8 = oct_convert(q, NULL); /* what is frozen ships as it is */
+    ck_not_null(int8);
+    const oct_tensor *codes = oct_net_tensor(int8, "fc2.weight"), *kept = oct_net_tensor(q, "fc2.weight_fake_quant.osc_code"),
+                     *turn = oct_net_tensor(q, "fc2.weight_fake_quant.osc_turn");
+    ck_not_null(codes);
+    int frozen = 0;
+    for (int64_t k = 0; k < oct_tensor_count(kept); k++) {
+        if (oct_s8(turn)[k] != 2) continue;
+        ck_assert_int_eq(oct_s8(codes)[k], oct_s8(kept)[k]);
+        frozen++;
+    }
+    ck_assert_int_gt(frozen, 0);
+    oct_close(ctx);
+}
+END_TEST
+
+START_TEST(oscillation_is_asked_for_in_words) {
+    oct_ctx *ctx = oct_open(NULL);
+    oct_data *train = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 64});
+    oct_net *net = oct_zoo_net(ctx, "lenet", train), *q = oct_prepare(net, NULL);
+    ck_not_null(q);
+    ck_fails(OCT_EUSAGE, "measure, damp or freeze", oct_fit(q, train, &(oct_fit_opts){.oscillation = "stop"}));
+    ck_fails(OCT_EUSAGE, "a float net has no codes", oct_fit(net, train, &(oct_fit_opts){.oscillation = "freeze"}));
+    ck_fails(OCT_EUSAGE, "not prepared", oct_oscillation_start(net));
+    oct_close(ctx);
+}
+END_TEST
+
+/* ---- batch norm ---- */
+
+static oct_net *normed(oct_ctx *ctx, oct_data *d) {
+    oct_module *parts[] = {oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 1}),
+                           oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 5, .stride = 4, .no_bias = true}),
+                           oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}),
+                           oct_relu_new(ctx),
+                           oct_flatten_new(ctx),
+                           oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * 6 * 6, .out = 10})};
+    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 6), OCT_SHAPE(28, 28, 1));
+    ck_not_null(net);
+    ck_ok(oct_net_describe(net, d));
+    return net;
+}
+
+START_TEST(batch_norm_is_estimated_anew) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    oct_data *d = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 200});
+    oct_net *net = normed(ctx, d);
+    const oct_tensor *x = oct_calibration_inputs(net, d, 192);
+    ck_not_null(x);
+    double mean = 0, var = 0;
+    for (int b = 0; b < 3; b++) { /* three batches of 64: the mean of their own statistics */
+        const float *v = oct_f32(x) + b * 64 * 784;
+        double m = 0, s = 0;
+        for (int k = 0; k < 64 * 784; k++) m += v[k];
+        m /= 64 * 784;
+        for (int k = 0; k < 64 * 784; k++) s += (v[k] - m) * (v[k] - m);
+        mean += m / 3;
+        var += s / (64 * 784 - 1) / 3;
+    }
+    ck_ok(oct_reestimate_batch_norm(net, d, 200)); /* a rest of 8 does not count */
+    ck_assert_double_eq_tol(oct_f32(oct_net_tensor(net, "0.running_mean"))[0], mean, 1e-5);
+    ck_assert_double_eq_tol(oct_f32(oct_net_tensor(net, "0.running_var"))[0], var, 1e-5);
+    ck_assert_float_eq(net->graph->nodes[0].attr.momentum, 0.1f);
+    ck_fails(OCT_EUSAGE, ">= 2", oct_reestimate_batch_norm(net, d, 1));
+    /* prepared: only the statistics move, and they no longer depend on where they were */
+    oct_net *a = oct_prepare(net, &(oct_qconfig){.wbits = 4, .all_layers = true});
+    ck_not_null(a);
+    ck_ok(oct_calibrate(a, d, 64));
+    ck_ok(oct_reestimate_batch_norm(a, d, 200));
+    const oct_tensor *m = oct_net_tensor(a, "1.weight"), *range = oct_net_tensor(a, "1.activation_post_process.max_val");
+    ck_not_null(m);
+    ck_not_null(range);
+    const float w0 = oct_f32(m)[0], r0 = oct_f32(range)[0], mean0 = oct_f32(oct_net_tensor(a, "2.running_mean"))[0];
+    ck_assert_int_eq(oct_u8(oct_net_tensor(a, "1.activation_post_process.enabled"))[0], 1);
+    ck_ok(oct_reestimate_batch_norm(a, d, 200));
+    ck_assert_float_eq(oct_f32(m)[0], w0);
+    ck_assert_float_eq(oct_f32(range)[0], r0);
+    ck_assert_float_eq_tol(oct_f32(oct_net_tensor(a, "2.running_mean"))[0], mean0, 1e-3f + 0.02f * fabsf(mean0));
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("schedules", rates_and_freezing_by_the_papers_formulas, damping_pulls_to_the_codes_middle, training_measures_damps_and_freezes,
+              oscillation_is_asked_for_in_words, batch_norm_is_estimated_anew)
