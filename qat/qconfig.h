@@ -11,8 +11,8 @@
  * Names are module paths, as reports print them. A fused node has its first module's name (conv1 stands for conv1, bn1 and the
  * relu behind). A name means what is below it too: layer1 is layer1.0.conv1 and all the rest. The input is "input".
  * Values that share a grid (cat and its members, pools, flatten) take the rules of the first of them; that one makes the grid.
- * Whether a layer stays float, and its weights, are its own. With fewer bits the net's borders and its first and last layer keep
- * 8, unless a pattern or a name says otherwise. */
+ * Whether a layer stays float, and its weights, are its own. With fewer bits the first and the last int8 layer with weights, and
+ * values at borders with floats, keep 8, unless a pattern or a name says otherwise. */
 #ifndef OCT_QAT_QCONFIG_H
 #define OCT_QAT_QCONFIG_H
 
