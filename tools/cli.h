@@ -84,6 +84,8 @@ oct_split cli_split(const cli *c, oct_split otherwise, bool *ok);
 oct_net *cli_load(cli *c, const char *path, bool run_only, int *code);
 /** --div --mean --std --resize --crop into a net's description; 0, or the exit code behind a message. */
 int cli_describe(cli *c, oct_net *net);
+/** The same, and --classes for as many classes as the net has. */
+int cli_override(cli *c, oct_net *net);
 /** The list of --classes, in memory of the process; NULL: *code is the exit code. */
 const oct_class *cli_classes(cli *c, int32_t *count, int *code);
 /** The first operand's model and the data of --data that fits it: false behind a message, *code is the exit code. */

@@ -141,24 +141,33 @@ static const struct zoo_row {
     {"resnet18", resnet_new, &photo4x2, {3, 224, 224, 1000}},
 };
 
+static const struct zoo_row *find(const char *name) {
+    for (size_t i = 0; name && i < sizeof zoo / sizeof *zoo; i++)
+        if (!strcmp(zoo[i].name, name)) return &zoo[i];
+    octi_fail(OCT_EUSAGE, "model", "unknown zoo model", "lenet, resnet8, resnet20 or resnet18", name ? name : "NULL", NULL);
+    return NULL;
+}
+
+const oct_zoo_opts *oct_zoo_defaults(const char *name) {
+    const struct zoo_row *row = find(name);
+    return row ? &row->own : NULL;
+}
+
 oct_module *oct_zoo_new(oct_ctx *ctx, const char *name, const oct_zoo_opts *opts) {
     if (!ctx) return NULL;
-    for (size_t i = 0; name && i < sizeof zoo / sizeof *zoo; i++) {
-        if (strcmp(zoo[i].name, name)) continue;
-        oct_zoo_opts o = zoo[i].own;
-        if (opts) {
-            if (opts->channels) o.channels = opts->channels;
-            if (opts->height) o.height = opts->height;
-            if (opts->width) o.width = opts->width;
-            if (opts->classes) o.classes = opts->classes;
-        }
-        if (o.channels < 1 || o.height < 1 || o.width < 1 || o.classes < 1) {
-            octi_fail(OCT_EUSAGE, name, "shape out of range", "channels, height, width, classes >= 1",
-                      octi_fmt("%d, %d, %d, %d", o.channels, o.height, o.width, o.classes), NULL);
-            return octi_ctx_failed(ctx), NULL;
-        }
-        return zoo[i].make(ctx, &o, zoo[i].plan);
+    const struct zoo_row *row = find(name);
+    if (!row) return octi_ctx_failed(ctx), NULL;
+    oct_zoo_opts o = row->own;
+    if (opts) {
+        if (opts->channels) o.channels = opts->channels;
+        if (opts->height) o.height = opts->height;
+        if (opts->width) o.width = opts->width;
+        if (opts->classes) o.classes = opts->classes;
     }
-    octi_fail(OCT_EUSAGE, "model", "unknown zoo model", "lenet, resnet8, resnet20 or resnet18", name ? name : "NULL", NULL);
-    return octi_ctx_failed(ctx), NULL;
+    if (o.channels < 1 || o.height < 1 || o.width < 1 || o.classes < 1) {
+        octi_fail(OCT_EUSAGE, name, "shape out of range", "channels, height, width, classes >= 1",
+                  octi_fmt("%d, %d, %d, %d", o.channels, o.height, o.width, o.classes), NULL);
+        return octi_ctx_failed(ctx), NULL;
+    }
+    return row->make(ctx, &o, row->plan);
 }

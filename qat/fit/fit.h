@@ -106,7 +106,7 @@ typedef struct oct_fit_opts {
     float observe_until;    /* prepared: observers are frozen behind this share of all steps; 0: 0.5; 1: never */
     float batch_norm_until; /* prepared: batch norm is frozen behind this share; 0: 2/3; 1: never */
     int64_t bn_images;      /* prepared: images from which its statistics are estimated anew where it is frozen (never: at the
-                               end); 0: 1024; -1: none, the moving averages stay */
+                               end); 0: none, the moving averages stay */
     const char *oscillation; /* prepared, below 8 bits (qat/oscillation.h): "measure", "damp", "freeze"; NULL or "": off */
     float oscillation_end;   /* damp: strength at the end, from 0 (0: 0.1); freeze: rate at the end, from 0.1 (0: 0.01) */
     oct_data *test;         /* scored after each epoch, never used to choose; NULL: none */
@@ -192,11 +192,6 @@ OCT_API OCT_NODISCARD oct_status oct_run_check(oct_ctx *ctx, const char *dir, bo
 OCT_API OCT_NODISCARD oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info);
 /** Whether a path is a run (a folder with graph.json). */
 OCT_API bool oct_run_is(const char *path);
-/** Copy weights by PyTorch's names and layouts from a .safetensors file into a net; *missing and *unused (may be NULL) get
- *  the number of parameters and buffers that the file lacks, and of tensors that the net lacks. OCT_ESHAPE names a tensor. */
-OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused);
-/** The reverse: every registered tensor. */
-OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const char *path);
 /** Keep the first n (at most 64) inputs of data, as the net sees them, as the run's probe.npz: x f32 [n,C,H,W]. */
 OCT_API OCT_NODISCARD oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n);
 /** The probe: f32 [n,H,W,C], owned by the caller; NULL (recorded: OCT_EIO where absent, else OCT_EFORMAT). */

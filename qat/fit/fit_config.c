@@ -48,7 +48,6 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     o->weight_decay = pick(o->weight_decay, kind == OCT_SGD ? 5e-4f : kind == OCT_ADAMW ? 0.01f : 0);
     o->observe_until = pick(o->observe_until, 0.5f);
     o->batch_norm_until = pick(o->batch_norm_until, 2.0f / 3.0f);
-    if (!o->bn_images) o->bn_images = 1024;
     if (!o->oscillation) o->oscillation = "";
     int swing = find(octi_oscillation_modes, OCTI_OSC_MODES, o->oscillation);
     if (swing < 0) return octi_fail(OCT_EUSAGE, "oscillation", "unknown", "measure, damp or freeze", o->oscillation, NULL);
@@ -65,7 +64,7 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     OCT_TRY(range("warmup", o->warmup, 0, o->epochs));
     OCT_TRY(range("observe_until", o->observe_until, 0, 1));
     OCT_TRY(range("batch_norm_until", o->batch_norm_until, 0, 1));
-    OCT_TRY(range("bn_images", (double)o->bn_images, -1, 1e9));
+    OCT_TRY(range("bn_images", (double)o->bn_images, 0, 1e9));
     OCT_TRY(range("oscillation_end", o->oscillation_end, 1e-9, 1e3));
     if (o->teacher) {
         o->temperature = pick(o->temperature, 4.0f);
