@@ -183,7 +183,7 @@ static int from_zoo(cli *c, oct_net **net, oct_data **train, oct_data **test) {
 }
 
 int cmd_train(cli *c) {
-    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20 or a run");
+    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20, resnet18 or a run");
     if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
     if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
