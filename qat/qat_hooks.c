@@ -439,14 +439,17 @@ static void scale_rows(float *dw, const octi_qweights *w, bool inverse) {
 static oct_status backward(octi_call *c) {
     const oct_graph *g = c->net->graph;
     const oct_node *n = c->net_node;
-    const octi_diff *diff = octi_diff_of(n->kind);
-    if (!octi_is_int8(g, n) || !c->saved[SAVED_MASK]) return diff->backward(c);
+    const bool masked = c->saved[SAVED_MASK] != NULL; /* else the output stayed float: quantization is off, or its first step */
+    if (!octi_is_int8(g, n) || (!masked && !octi_is_weighted(g, n))) return octi_diff_of(n->kind)->backward(c);
     if (c->saved[SAVED_TERM]) {
         octi_straight to = straight_of(c);
         OCT_TRY(octi_learned_grad(c, out_quantizer(c), &to));
     }
-    mask_job j = {oct_f32(c->dout), oct_u8(c->saved[SAVED_MASK]), oct_tensor_count(c->dout), 16};
-    octi_parallel_for(octi_ctx_pool(c->ctx), j.chunks, mask_task, &j);
+    if (masked) {
+        mask_job j = {oct_f32(c->dout), oct_u8(c->saved[SAVED_MASK]), oct_tensor_count(c->dout), 16};
+        octi_parallel_for(octi_ctx_pool(c->ctx), j.chunks, mask_task, &j);
+    } else if (n->attr.act[0])
+        OCT_TRY(oct_act_grad(c->ctx, (oct_act)n->attr.act[0], c->out, c->dout, c->dout));
     if (!octi_is_weighted(g, n)) return without_act(c);
     if (!c->saved[SAVED_MEAN]) return n->kind == OCT_OP_batch_norm ? folded_bn_node_backward(c) : folded_backward(c);
     oct_tensor *w = c->in[OCTI_W];
