@@ -188,6 +188,14 @@ grep -q '\[' .e && say "a progress bar without a terminal"
 [ -s .e ] && say "--quiet is not quiet: $(cat .e)"
 cmp -s j1/model.safetensors j2/model.safetensors || say "two runs differ"
 "$octet" train --model lenet $data --epochs 3 --out j2 --resume --quiet >/dev/null || say "resume with more epochs"
+"$octet" train --model lenet $data --epochs 1 --out t1 --teacher j1 --temperature 2 --distill-weight 0.8 --optimizer rmsprop --quiet >/dev/null 2>.e || say "train --teacher: $(cat .e)"
+"$octet" train --model lenet $data --epochs 2 --out t1 --teacher j1 --temperature 2 --distill-weight 0.8 --optimizer rmsprop --resume --quiet >/dev/null 2>.e || say "resume with a teacher: $(cat .e)"
+"$octet" qat j1 $data --epochs 1 --out t2 --teacher good.oct8 --quiet >/dev/null 2>.e || say "qat --teacher INT8: $(cat .e)"
+bad 2 train --model lenet $data --epochs 3 --out t1 --teacher good --temperature 2 --distill-weight 0.8 --optimizer rmsprop --resume
+bad 2 train --model lenet $data --out new --temperature 2
+bad 4 train --model lenet $data --out new --teacher missing
+bad 3 train --model lenet $data --out new --teacher page.html
+bad 2 train --model lenet $data --out new --teacher good --distill-weight 1.5
 "$octet" ptq j1 $data --calib 64 --out j3 --json --quiet >.ptq || say "ptq"
 has "accuracy fp32_accuracy" .ptq
 "$octet" qat j3 $data --epochs 1 --out j4 --json --quiet >.qat || say "qat"

@@ -99,7 +99,8 @@ static int stop_at(void *user, const oct_fit_report *r) {
 }
 
 typedef struct job {
-    bool prepared, resume, adam;
+    bool prepared, resume;
+    const char *optimizer;
     int threads, epochs;
     int64_t stop;
     const char *augment;
@@ -112,7 +113,8 @@ static oct_status run(const char *dir, job j, double *score) {
     oct_status st = oct_fit(net_for(ctx, train, j.prepared), train,
                             &(oct_fit_opts){.epochs = j.epochs ? j.epochs : 3,
                                             .batch = 32,
-                                            .optimizer = j.adam ? "adam" : NULL,
+                                            .optimizer = j.optimizer,
+                                            .momentum = j.optimizer && !strcmp(j.optimizer, "rmsprop") ? 0.5f : 0,
                                             .augment = j.augment,
                                             .test = test,
                                             .run = dir,
@@ -120,6 +122,7 @@ static oct_status run(const char *dir, job j, double *score) {
                                             .val_share = 0.1f,
                                             .oscillation = j.prepared ? "freeze" : NULL,
                                             .oscillation_end = 0.001f,
+                                            .bn_images = j.prepared ? 128 : 0,
                                             .progress = stop_at,
                                             .progress_user = &s});
     if (score) *score = s.last;
@@ -157,9 +160,10 @@ START_TEST(stopped_anywhere_it_ends_the_same) {
     /* 180 images, batch 32: 5 steps an epoch, 15 in all; observers freeze at 7.5, batch norm at 10 */
     const int64_t stops[] = {1, 4, 5, 6, 8, 10, 14, 15};
     for (int prepared = 0; prepared < 2; prepared++)
-        for (int adam = 0; adam < 2; adam++) {
+        for (int k = 0; k < 3; k++) {
+            static const char *const optimizers[] = {NULL, "adam", "rmsprop"};
             fresh_root();
-            job j = {.prepared = prepared, .adam = adam, .augment = "crop4"};
+            job j = {.prepared = prepared, .optimizer = optimizers[k], .augment = "crop4"};
             ck_ok(run(in_root("whole"), j, NULL));
             for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
                 char name[16];
@@ -199,7 +203,7 @@ START_TEST(runs_are_guarded_and_extended) {
     oct_clear_error();
     ck_fails(OCT_EUSAGE, "run exists already", run(dir, (job){.epochs = 2}, NULL));
     ck_fails(OCT_EUSAGE, "epochs", run(dir, (job){.epochs = 1, .resume = true}, NULL));
-    ck_fails(OCT_EUSAGE, "optimizer", run(dir, (job){.epochs = 2, .adam = true, .resume = true}, NULL));
+    ck_fails(OCT_EUSAGE, "optimizer", run(dir, (job){.epochs = 2, .optimizer = "adam", .resume = true}, NULL));
     ck_fails(OCT_EUSAGE, "augment", run(dir, (job){.epochs = 2, .augment = "flip", .resume = true}, NULL));
     ck_ok(run(dir, (job){.epochs = 3, .resume = true}, NULL)); /* more epochs are fine */
     ck_assert_int_eq(count_lines(in_root("r/metrics.jsonl")), 3);
@@ -330,7 +334,7 @@ START_TEST(options_are_judged) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_data *d = digits(ctx, OCT_SPLIT_TRAIN, 40);
     oct_net *net = net_for(ctx, d, false);
-    ck_fails(OCT_EUSAGE, "sgd, adam or adamw", oct_fit(net, d, &(oct_fit_opts){.optimizer = "lamb"}));
+    ck_fails(OCT_EUSAGE, "sgd, adam, adamw or rmsprop", oct_fit(net, d, &(oct_fit_opts){.optimizer = "lamb"}));
     ck_fails(OCT_EUSAGE, "onecycle", oct_fit(net, d, &(oct_fit_opts){.schedule = "linear"}));
     ck_fails(OCT_EUSAGE, "epochs", oct_fit(net, d, &(oct_fit_opts){.epochs = -1}));
     ck_fails(OCT_EUSAGE, "batch", oct_fit(net, d, &(oct_fit_opts){.batch = -4}));

@@ -116,8 +116,8 @@ typedef struct fit_view {
     oct_fit_report last;
 } fit_view;
 int cli_fit_progress(void *view, const oct_fit_report *r);
-/** Options of train and qat into oct_fit_opts; false behind a message. */
-bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val);
+/** Options of train and qat into oct_fit_opts; false behind a message, *code then the exit code. */
+bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val, int *code);
 /** Run it, and print the exit's reason. */
 int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v);
 
