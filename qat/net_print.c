@@ -55,6 +55,11 @@ static void put_qparams(printer *p, const oct_node *n) {
     put(p, ", zero_point=%d", oct_s32(q->zero_point)[0]);
 }
 
+/* A quantized tensor is "affine" elsewhere, whatever its zero points; what made it says whether they were bound to be 0. */
+static const char *observed_scheme(const oct_quantizer *q) {
+    if (q->spec.per_channel) return q->spec.symmetric ? "torch.per_channel_symmetric" : "torch.per_channel_affine";
+    return q->spec.symmetric ? "torch.per_tensor_symmetric" : "torch.per_tensor_affine";
+}
 static const char *scheme(const oct_quantizer *w) { return w && w->spec.per_channel ? "torch.per_channel_affine" : "torch.per_tensor_affine"; }
 
 /* A clamp at the zero point is what is left of a ReLU in codes. */
@@ -212,7 +217,7 @@ static void print_fake(printer *p, const oct_node *n, int depth) {
         if (!q || !q->scale || !q->zero_point || (i == 0 && !p->net->graph->values[part[i].value].tensor)) continue;
         int64_t count = oct_tensor_count(q->scale);
         put(p, "%*s(%s): FakeQuantize(observer=%s, quant_min=%d, quant_max=%d, qscheme=%s, ", 2 * depth, "", part[i].name, q->observer, q->spec.qmin,
-            q->spec.qmax, scheme(q));
+            q->spec.qmax, observed_scheme(q));
         put(p, "scale=tensor([%.6g%s]), zero_point=tensor([%d%s]))", (double)oct_f32(q->scale)[0], count > 1 ? ", ..." : "", oct_s32(q->zero_point)[0],
             count > 1 ? ", ..." : "");
         flush(p);

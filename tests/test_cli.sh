@@ -133,6 +133,7 @@ for m in dynamic weight-only half; do
     "$octet" eval small.oct8 $data --quiet >/dev/null || say "eval of $m"
 done
 "$octet" convert good -o small.oct8 --mode dynamic --quiet >/dev/null && "$octet" inspect small.oct8 >.o
+"$octet" inspect quant | grep -q "(weight_fake_quant).*qscheme=torch.per_channel_symmetric" || say "symmetric weights print otherwise"
 grep -q 'fc1.*DynamicQuantizedLinearReLU(in_features=400, out_features=120, dtype=torch.qint8, qscheme=torch.per_channel_affine)' .o || say "print: $(grep fc1 .o | head -1)"
 bad 2 predict good
 bad 4 predict good missing.png
