@@ -154,6 +154,29 @@ START_TEST(float_layers_between_codes) {
 }
 END_TEST
 
+/* The largest net of the zoo, on images as small as it takes and not square: 7x7 stem, padded max pool, odd sides. */
+START_TEST(resnet18_has_no_mismatch) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    oct_shape image = OCT_SHAPE(32, 37, 3);
+    oct_module *m = oct_zoo_new(ctx, "resnet18", &(oct_zoo_opts){.height = 32, .width = 37, .classes = 6});
+    oct_net *q = oct_prepare(oct_capture(m, image), NULL);
+    ck_assert_msg(q != NULL, "%s", oct_error_message());
+    oct_tape *t = oct_tape_new(ctx);
+    ck_ok(calibrate(q, t, image, 1));
+    ck_ok(train(q, t, image, 2));
+    oct_convert_report report;
+    oct_net *i8 = oct_convert(q, &report);
+    ck_assert_msg(i8 != NULL, "%s", oct_error_message());
+    ck_assert_int_eq(report.layers_float, 0);
+    ck_assert_int_ge(oct_graph_find_node(i8->graph, "layer4.1.conv2"), 0);
+    oct_mismatch mm = {0};
+    ck_ok(oct_compare(q, i8, random_images(ctx, 4, image, 2), &mm));
+    ck_assert_msg(mm.mismatched == 0, "%s", mm.node);
+    ck_assert_int_gt(mm.codes, 4 * (16 * 19 * 64 + 8 * 10 * 64 * 5));
+    oct_close(ctx);
+}
+END_TEST
+
 /* Change one weight of each layer in turn: every change that shows is found at its layer. */
 static void spoil_weights(uint64_t seed, int *tried, int *found) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
@@ -189,4 +212,4 @@ START_TEST(the_comparison_can_fail) {
 }
 END_TEST
 
-OCT_TEST_MAIN("exact", the_comparison_can_fail, float_layers_between_codes, random_graphs_have_no_mismatch, sums_beyond_fp32_are_exact)
+OCT_TEST_MAIN("exact", the_comparison_can_fail, float_layers_between_codes, random_graphs_have_no_mismatch, resnet18_has_no_mismatch, sums_beyond_fp32_are_exact)
