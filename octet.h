@@ -18,6 +18,7 @@
 #include "qat/qat.h"
 #include "qat/improve.h"
 #include "qat/oscillation.h"
+#include "qat/io/import.h"
 #include "qat/fit/fit.h"
 
 #endif

@@ -110,6 +110,11 @@ typedef struct oct_cross_entropy_opts {
 /** labels: s32 [N], borrowed. opts may be NULL. */
 OCT_API oct_var *oct_cross_entropy(oct_var *logits, const oct_tensor *labels, const oct_cross_entropy_opts *opts);
 OCT_API oct_var *oct_mse_loss(oct_var *x, const oct_tensor *target);
+/** Towards a teacher: T^2 * KL(softmax(teacher / T) || softmax(logits / T)), mean over the batch (arXiv:1503.02531). teacher:
+ *  f32, the shape of logits, borrowed, no gradient. temperature 0: 4; 0.001 to 1000. */
+OCT_API oct_var *oct_distill_loss(oct_var *logits, const oct_tensor *teacher, float temperature);
+/** share * a + (1 - share) * b of two scalars: losses together. 0 <= share <= 1. */
+OCT_API oct_var *oct_mix(oct_var *a, oct_var *b, float share);
 
 /* ---- nets ---- */
 

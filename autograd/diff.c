@@ -225,3 +225,13 @@ oct_status octi_bwd_mse_loss(octi_call *c) {
     OCT_TRY(octi_call_din(c, 0));
     return oct_mse_loss_grad(c->ctx, c->in[0], c->in[1], c->dout, c->din[0]);
 }
+oct_status octi_fwd_distill_loss(octi_call *c) {
+    OCT_TRY(octi_call_output(c));
+    if (!(c->saved[0] = octi_call_tensor(c, OCT_F32, c->in[0]->shape))) return oct_last_error()->code;
+    return oct_distill_loss_forward(c->ctx, &c->node->attr, c->in[0], c->in[1], c->saved[0], c->out);
+}
+oct_status octi_bwd_distill_loss(octi_call *c) {
+    if (c->din[1]) return octi_fail(OCT_EUNSUPPORTED, c->node->name, "gradient of the teacher", "logits without one", NULL, NULL);
+    OCT_TRY(octi_call_din(c, 0));
+    return oct_distill_loss_grad(c->ctx, &c->node->attr, c->saved[0], c->dout, c->din[0]);
+}

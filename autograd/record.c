@@ -153,3 +153,28 @@ oct_var *oct_mse_loss(oct_var *x, const oct_tensor *target) {
     oct_var *in[2] = {x, oct_input(oct_var_tape(x), target)};
     return record(OCT_OP_mse_loss, NULL, in, 2, 2);
 }
+
+oct_var *oct_distill_loss(oct_var *logits, const oct_tensor *teacher, float temperature) {
+    if (!logits) return NULL;
+    oct_var *in[2] = {logits, oct_input(oct_var_tape(logits), teacher)};
+    return record(OCT_OP_distill_loss, &(oct_attrs){.temperature = NONZERO(temperature, 4.0f)}, in, 2, 2);
+}
+
+static oct_var *times(oct_var *x, float factor) {
+    oct_tape *t = oct_var_tape(x);
+    oct_tensor *f = octi_tensor_in_arena(octi_tape_arena(t), OCT_F32, oct_var_value(x)->shape);
+    if (!f) return octi_tape_failed(t);
+    *oct_f32(f) = factor;
+    return oct_mul(x, oct_input(t, f));
+}
+
+oct_var *oct_mix(oct_var *a, oct_var *b, float share) {
+    if (!a || !b) return NULL;
+    bool scalars = oct_tensor_count(oct_var_value(a)) == 1 && oct_tensor_count(oct_var_value(b)) == 1;
+    if (!scalars || !(share >= 0 && share <= 1)) {
+        octi_fail(OCT_EUSAGE, "oct_mix", scalars ? "share out of range" : "not a scalar", scalars ? "0 to 1" : "two losses",
+                  scalars ? octi_fmt("%g", (double)share) : NULL, NULL);
+        return octi_tape_failed(oct_var_tape(a));
+    }
+    return oct_add(times(a, share), times(b, 1.0f - share));
+}

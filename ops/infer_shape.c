@@ -387,6 +387,19 @@ static oct_status infer_mse_loss(job *j) {
     return OCT_OK;
 }
 
+static oct_status infer_distill_loss(job *j) {
+    OCT_TRY(want_dtype(j, 0, "x", OCT_F32));
+    OCT_TRY(want_dtype(j, 1, "teacher", OCT_F32));
+    OCT_TRY(want_rank(j, 0, "x", 2, 2));
+    if (!oct_shape_equal(&j->in[0]->shape, &j->in[1]->shape))
+        return bad_shape(j, "shape of the teacher's logits", oct_shape_text(&j->in[0]->shape), oct_shape_text(&j->in[1]->shape));
+    if (!(j->a->temperature >= 1e-3f && j->a->temperature <= 1e3f))
+        return bad_attr(j, "attribute temperature", "0.001 to 1000", octi_fmt("%g", (double)j->a->temperature));
+    j->dtype = OCT_F32;
+    j->shape = (oct_shape){.rank = 0};
+    return OCT_OK;
+}
+
 static oct_status infer_quantize(job *j) {
     OCT_TRY(same_f32(j));
     j->dtype = OCT_U8;
@@ -477,6 +490,11 @@ static oct_status infer_qclip(job *j) {
 
 static oct_status infer_qtable(job *j) {
     OCT_TRY(want_vector(j, 1, "table", OCT_U8, 256));
+    return same_u8(j);
+}
+
+static oct_status infer_qsoftmax(job *j) {
+    OCT_TRY(want_vector(j, 1, "e", OCT_F32, 256));
     return same_u8(j);
 }
 

@@ -145,6 +145,13 @@ OCT_API OCT_NODISCARD oct_status oct_cross_entropy_grad(oct_ctx *ctx, const oct_
 OCT_API OCT_NODISCARD oct_status oct_mse_loss_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t, oct_tensor *loss);
 OCT_API OCT_NODISCARD oct_status oct_mse_loss_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t, const oct_tensor *dloss,
                                                    oct_tensor *dx);
+/** T^2 times the mean over N of KL(softmax(teacher / T) || softmax(x / T)), T attr.temperature; x, teacher [N,K]
+ *  (arXiv:1503.02531). diff [N,K] gets softmax(x / T) - softmax(teacher / T), kept for the gradient: ops/distill.c. */
+OCT_API OCT_NODISCARD oct_status oct_distill_loss_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *teacher,
+                                                          oct_tensor *diff, oct_tensor *loss);
+/** dx = dloss * T * diff / N. */
+OCT_API OCT_NODISCARD oct_status oct_distill_loss_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *diff, const oct_tensor *dloss,
+                                                       oct_tensor *dx);
 
 /* ---- moving elements: ops/shape_ops.c ---- */
 

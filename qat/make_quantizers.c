@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "qat/observing.h"
+#include "src/qround.h"
 
 enum { OWNER = 1024 };
 
@@ -69,15 +70,30 @@ static bool holds_input(const octi_quantizer_plan *p, int32_t class) {
     return false;
 }
 
-/* With fewer bits, values at the net's borders and in front of the last layer keep 8 (law 2). */
+/* A class that begins with a fixed grid has it for good: ready from the start, never observed or learned. */
+static octi_grid fixed_grid(const octi_quantizer_plan *p, int32_t class) {
+    const oct_graph *g = p->net->graph;
+    const octi_grid grid = octi_backend(g->nodes[g->values[class].producer].kind)->grid;
+    return octi_grid_is_fixed(grid) ? grid : OCTI_GRID_OWN;
+}
+
+static void set_fixed(octi_grid grid, oct_quantizer *q) {
+    octi_grid_qparams(grid, &q->spec, oct_f32(q->scale), oct_s32(q->zero_point));
+    *oct_f32(q->min_val) = octq_dequantize(q->spec.qmin, octi_scale(q), octi_zero_point(q));
+    *oct_f32(q->max_val) = octq_dequantize(q->spec.qmax, octi_scale(q), octi_zero_point(q));
+}
+
+/* With fewer bits, values at the net's borders and around the last layer keep 8 (law 2). */
 static bool keeps_8(const octi_quantizer_plan *p, const ends *e, int32_t class) {
     const oct_graph *g = p->net->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
-        if (n->kind == OCT_OP_quantize && octi_class_of(p->parent, n->out) == class) return true;
+        if (n->kind == OCT_OP_quantize && p->parent[n->in[0]] < 0 && octi_class_of(p->parent, n->out) == class) return true;
         if (n->kind == OCT_OP_dequantize && octi_class_of(p->parent, n->in[0]) == class) return true;
     }
-    return e->last >= 0 && octi_class_of(p->parent, g->nodes[e->last].in[OCTI_X]) == class;
+    if (e->last < 0) return false;
+    const oct_node *last = &g->nodes[e->last];
+    return octi_class_of(p->parent, last->in[OCTI_X]) == class || octi_class_of(p->parent, last->out) == class;
 }
 
 /* Bits that rules ask for; the net's ends keep 8 where no rule names them (law 2). */
@@ -97,8 +113,14 @@ static oct_status add_activation(const octi_quantizer_plan *p, const ends *e, in
     spec.pow2 = p->target->pow2;
     char owner[OWNER];
     snprintf(owner, sizeof owner, "%s.activation_post_process", g->values[v].name);
-    g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, set->observer ? set->observer : "ema", set, !holds_input(p, v), 1);
-    return g->values[v].quantizer < 0 ? oct_last_error()->code : OCT_OK;
+    const octi_grid fixed = fixed_grid(p, v);
+    const bool moves = fixed == OCTI_GRID_OWN;
+    if (!moves) spec.symmetric = false;
+    g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, !moves ? "fixed" : set->observer ? set->observer : "ema", set,
+                                           moves && !holds_input(p, v), 1);
+    if (g->values[v].quantizer < 0) return oct_last_error()->code;
+    if (!moves) set_fixed(fixed, &g->quantizers[g->values[v].quantizer]);
+    return OCT_OK;
 }
 
 static oct_status add_weight(const octi_quantizer_plan *p, const oct_node *n, bool at_end) {

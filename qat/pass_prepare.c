@@ -46,7 +46,7 @@ static bool becomes_int8(const prepare_state *p, const oct_graph *g, int32_t i) 
     if (p->stubs && !p->between[n->out]) return false;
     if (octi_yes(octi_qrules_resolve(&p->rules, n->name, n->kind).set.stay_float)) return false;
     if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4) return false;
-    if (grid == OCTI_GRID_OWN) return true;
+    if (grid != OCTI_GRID_SHARE) return true;
     for (int32_t k = 0; k < n->nin; k++) {
         const oct_value *v = &g->values[n->in[k]];
         if (v->role == OCT_VALUE_INPUT || (v->producer >= 0 && p->int8[v->producer])) return true;
@@ -57,7 +57,7 @@ static bool becomes_int8(const prepare_state *p, const oct_graph *g, int32_t i) 
 const char *octi_float_reason(const oct_graph *g, const oct_node *n) {
     if (octi_backend(n->kind)->grid == OCTI_GRID_NONE) return octi_fmt("%s has no int8 form", oct_op_name(n->kind));
     if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4) return "batch norm of vectors has no int8 form";
-    return octi_backend(n->kind)->grid == OCTI_GRID_OWN ? "outside QuantStub and DeQuantStub" : "its input is float";
+    return octi_backend(n->kind)->grid != OCTI_GRID_SHARE ? "outside QuantStub and DeQuantStub" : "its input is float";
 }
 
 /* ---- the graph with borders ---- */
@@ -130,6 +130,32 @@ static oct_status place_stub(prepare_state *p, const oct_node *n) {
     return set_quantized(p, made);
 }
 
+/* The fixed grid that a class of values stands on; OCTI_GRID_OWN where it is observed. */
+static octi_grid grid_of(prepare_state *p, int32_t v) {
+    const oct_graph *to = p->r.to->graph;
+    const oct_node *n = &to->nodes[to->values[octi_class_of(p->parent, v)].producer];
+    octi_grid g = n->kind == OCT_OP_quantize ? OCTI_GRID_OWN : octi_backend(n->kind)->grid;
+    return octi_grid_is_fixed(g) ? g : OCTI_GRID_OWN;
+}
+
+/* Members of a sharing node of several inputs: where not all are on one fixed grid, those that are on any are requantized, to
+ * the grid that the others observe. */
+static oct_status leave_fixed_grids(prepare_state *p, const oct_node *n, int32_t *in) {
+    bool alike = true;
+    for (int32_t k = 0; k < n->nin; k++) alike &= grid_of(p, in[k]) == grid_of(p, in[0]);
+    int32_t before[64];
+    memcpy(before, in, sizeof *in * (size_t)n->nin);
+    for (int32_t k = 0; k < n->nin && !alike; k++) {
+        if (grid_of(p, before[k]) == OCTI_GRID_OWN) continue;
+        int32_t same = 0;
+        while (before[same] != before[k]) same++;
+        if (same < k) in[k] = in[same];
+        else if ((in[k] = border(p, OCT_OP_quantize, before[k], octi_fmt("%s.requantize_%d", n->name, k))) < 0 || set_quantized(p, in[k]) != OCT_OK)
+            return oct_last_error()->code;
+    }
+    return OCT_OK;
+}
+
 static oct_status place(prepare_state *p, int32_t i) {
     const oct_graph *g = p->r.from->graph;
     const oct_node *n = &g->nodes[i];
@@ -142,6 +168,8 @@ static oct_status place(prepare_state *p, int32_t i) {
         else in[k] = octi_rewrite_value(&p->r, n->in[k]);
         if (in[k] == -2) return oct_last_error()->code;
     }
+    const bool shares = p->int8[i] && octi_backend(n->kind)->grid == OCTI_GRID_SHARE;
+    if (shares && n->nin > 1) OCT_TRY(leave_fixed_grids(p, n, in));
     const oct_value *out = &g->values[n->out];
     int32_t at = octi_graph_add_node(p->r.to->graph, n->kind, n->name, &n->attr, in, n->nin, OCT_F32, out->shape);
     if (at < 0) return oct_last_error()->code;
@@ -149,7 +177,7 @@ static oct_status place(prepare_state *p, int32_t i) {
     if (!p->int8[i]) return p->r.map[n->out] = v, OCT_OK;
     p->codes[n->out] = v;
     OCT_TRY(set_quantized(p, v));
-    if (octi_backend(n->kind)->grid == OCTI_GRID_SHARE)
+    if (shares)
         for (int32_t k = 0; k < n->nin; k++) unite(p, v, in[k]);
     return OCT_OK;
 }

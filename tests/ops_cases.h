@@ -34,6 +34,7 @@ typedef struct op_case {
     {kind, {.slope = sl}, 1, {SH(17, 33)}}, {kind, {.slope = sl}, 1, {SH(7, 9, 11)}}
 #define CE(n, k, e) {OCT_OP_cross_entropy, {.smoothing = e}, 2, {SH(n, k), SH(n)}}
 #define MSE(...) {OCT_OP_mse_loss, {.eps = 0}, 2, {SH(__VA_ARGS__), SH(__VA_ARGS__)}}
+#define DISTILL(n, k, t) {OCT_OP_distill_loss, {.temperature = t}, 2, {SH(n, k), SH(n, k)}}
 #define PAD(n, h, w, c, t, l, b, r, v) {OCT_OP_pad, {.pads = {t, l, b, r}, .value = v}, 1, {SH(n, h, w, c)}}
 
 static const op_case op_cases[] = {
@@ -106,6 +107,7 @@ static const op_case op_cases[] = {
     PAD(17, 2, 2, 1, 0, 0, 1, 1, 0.0f),
     CE(1, 2, 0.0f), CE(3, 10, 0.0f), CE(17, 10, 0.1f), CE(130, 5, 0.3f), CE(4, 100, 1.0f),
     MSE(1), MSE(3, 5), MSE(17, 10), MSE(2, 3, 4, 5), MSE(130, 3),
+    DISTILL(1, 1, 1.0f), DISTILL(3, 10, 1.0f), DISTILL(17, 10, 4.0f), DISTILL(130, 5, 0.5f), DISTILL(4, 700, 20.0f),
 };
 enum { OP_CASES = sizeof op_cases / sizeof op_cases[0] };
 

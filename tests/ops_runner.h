@@ -92,7 +92,7 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
     oct_tensor **in = r->in, **g = r->g, *saved = NULL, *more = NULL;
     bool labels = c->kind == OCT_OP_cross_entropy;
     for (int k = 0; k < c->nin; k++)
-        if (!(labels && k == 1) && !(c->kind == OCT_OP_batch_norm && k > 2) && !(c->kind == OCT_OP_mse_loss && k == 1)) g[k] = like(ctx, in[k]);
+        if (!(labels && k == 1) && !(c->kind == OCT_OP_batch_norm && k > 2) && !((c->kind == OCT_OP_mse_loss || c->kind == OCT_OP_distill_loss) && k == 1)) g[k] = like(ctx, in[k]);
     switch (c->kind) {
     case OCT_OP_conv2d:
         ck_ok(oct_conv2d_forward(ctx, &c->a, in[0], in[1], in[2], r->y));
@@ -185,6 +185,11 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
     case OCT_OP_mse_loss:
         ck_ok(oct_mse_loss_forward(ctx, in[0], in[1], r->y));
         ck_ok(oct_mse_loss_grad(ctx, in[0], in[1], r->dy, g[0]));
+        break;
+    case OCT_OP_distill_loss:
+        saved = like(ctx, in[0]);
+        ck_ok(oct_distill_loss_forward(ctx, &c->a, in[0], in[1], saved, r->y));
+        ck_ok(oct_distill_loss_grad(ctx, &c->a, saved, r->dy, g[0]));
         break;
     default: ck_abort_msg("no runner for %s", oct_op_name(c->kind));
     }

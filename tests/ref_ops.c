@@ -26,6 +26,7 @@ oct_shape ref_shape(oct_op_kind kind, const oct_attrs *a, const oct_shape *in, i
     case OCT_OP_linear: return OCT_SHAPE(x[0], in[1].dim[0]);
     case OCT_OP_pad: return OCT_SHAPE(x[0], x[1] + a->pads[0] + a->pads[2], x[2] + a->pads[1] + a->pads[3], x[3]);
     case OCT_OP_cross_entropy:
+    case OCT_OP_distill_loss:
     case OCT_OP_mse_loss: return (oct_shape){.rank = 0};
     case OCT_OP_mul:
     case OCT_OP_add: return oct_shape_count(&in[0]) >= oct_shape_count(&in[1]) ? in[0] : in[1];
@@ -138,6 +139,21 @@ static double cross_entropy(const oct_attrs *a, const oct_shape *s, const double
     return loss;
 }
 
+/* By its definition: tempered probabilities first, then their divergence. */
+static double distill(const oct_attrs *a, const oct_shape *s, const double *const *in) {
+    double temperature = (double)a->temperature, loss = 0;
+    int64_t n = s->dim[0], k = s->dim[1];
+    double *cold = calloc((size_t)(2 * n * k), sizeof *cold), *p = calloc((size_t)(2 * n * k), sizeof *p);
+    for (int side = 0; side < 2; side++) {
+        for (int64_t i = 0; i < n * k; i++) cold[i] = in[side][i] / temperature;
+        softmax(s, cold, false, p + side * n * k);
+    }
+    for (int64_t i = 0; i < n * k; i++) loss += p[n * k + i] * log(p[n * k + i] / p[i]) / (double)n;
+    free(cold);
+    free(p);
+    return temperature * temperature * loss;
+}
+
 void ref_forward(oct_op_kind kind, const oct_attrs *a, const oct_shape *shape, const double *const *in, int nin, bool train, double *y,
                  double *bound) {
     oct_shape o = ref_shape(kind, a, shape, nin);
@@ -153,6 +169,7 @@ void ref_forward(oct_op_kind kind, const oct_attrs *a, const oct_shape *shape, c
     case OCT_OP_softmax: softmax(shape, x, false, y); return;
     case OCT_OP_log_softmax: softmax(shape, x, true, y); return;
     case OCT_OP_cross_entropy: *y = cross_entropy(a, shape, in); return;
+    case OCT_OP_distill_loss: *y = distill(a, shape, in); return;
     case OCT_OP_relu: for (int64_t i = 0; i < count; i++) y[i] = fmax(x[i], 0); return;
     case OCT_OP_relu6: for (int64_t i = 0; i < count; i++) y[i] = fmin(fmax(x[i], 0), 6); return;
     case OCT_OP_mse_loss:

@@ -155,6 +155,23 @@ bad 4 inspect missing
 bad 2 inspect good --weights nothing
 bad 2 verify good
 bad 2 layers good
+bad 2 import
+bad 2 import good/model.safetensors
+bad 2 import good/model.safetensors --model lenet
+bad 2 import good/model.safetensors --out new
+bad 2 import good/model.safetensors --model vgg --out new
+bad 3 import good/model.safetensors --model resnet8 --out new
+bad 3 import quant/model.safetensors --model lenet --out new
+bad 3 import good/model.safetensors --model lenet --out new --size 32x32
+bad 2 import good/model.safetensors --model lenet --out quant
+for v in 28 28x 0x28 28x28x1 -28x28 ' 28x28' 28X28 1025x28; do bad 2 import good/model.safetensors --model lenet --out new --size "$v"; done
+bad 2 import good/model.safetensors --model lenet --out new --mean 1,2
+bad 2 import good/model.safetensors --model lenet --out new --classes a,b
+bad 4 import good --model lenet --out new
+bad 4 import missing.safetensors --model lenet --out new
+bad 3 import empty.safetensors --model lenet --out new
+bad 3 import good.oct8 --model lenet --out new
+bad 4 import good/model.safetensors --model lenet --out missing/new
 bad 2 bench --workload vgg
 bad 2 bench --mode fast
 bad 2 bench good --workload lenet
@@ -168,7 +185,7 @@ fi
 # ---- what works ----
 "$octet" --version >.o || say "--version"
 grep -q '^octet [0-9]' .o || say "--version says $(cat .o)"
-for c in demo train ptq qat convert eval run predict inspect layers verify bench; do
+for c in demo train ptq qat convert eval run predict inspect layers verify bench import; do
     "$octet" $c --help >.o 2>.e || say "$c --help"
     [ -s .o ] && [ ! -s .e ] || say "$c --help: not on stdout"
 done
@@ -183,6 +200,14 @@ grep -q '\[' .e && say "a progress bar without a terminal"
 [ -s .e ] && say "--quiet is not quiet: $(cat .e)"
 cmp -s j1/model.safetensors j2/model.safetensors || say "two runs differ"
 "$octet" train --model lenet $data --epochs 3 --out j2 --resume --quiet >/dev/null || say "resume with more epochs"
+"$octet" train --model lenet $data --epochs 1 --out t1 --teacher j1 --temperature 2 --distill-weight 0.8 --optimizer rmsprop --quiet >/dev/null 2>.e || say "train --teacher: $(cat .e)"
+"$octet" train --model lenet $data --epochs 2 --out t1 --teacher j1 --temperature 2 --distill-weight 0.8 --optimizer rmsprop --resume --quiet >/dev/null 2>.e || say "resume with a teacher: $(cat .e)"
+"$octet" qat j1 $data --epochs 1 --out t2 --teacher good.oct8 --quiet >/dev/null 2>.e || say "qat --teacher INT8: $(cat .e)"
+bad 2 train --model lenet $data --epochs 3 --out t1 --teacher good --temperature 2 --distill-weight 0.8 --optimizer rmsprop --resume
+bad 2 train --model lenet $data --out new --temperature 2
+bad 4 train --model lenet $data --out new --teacher missing
+bad 3 train --model lenet $data --out new --teacher page.html
+bad 2 train --model lenet $data --out new --teacher good --distill-weight 1.5
 "$octet" ptq j1 $data --calib 64 --out j3 --json --quiet >.ptq || say "ptq"
 echo '{"abits": 6, "rules": [{"kind": "conv2d", "granularity": "tensor"}, {"name": "fc3", "float": true}]}' >rules.json
 "$octet" ptq j1 $data --calib 64 --out j5 --observer mse --qconfig rules.json --set 'conv*:wbits=4' --set fc1:observer=entropy --json >.ptq2 2>.e || say "ptq with rules"
@@ -242,6 +267,15 @@ has "scale zero_point" .run
 has "workload mode batch threads img_per_s us_per_img" .bench
 "$octet" demo --limit 200 --out d --json --quiet >.demo || say "demo"
 has "fp32_accuracy ptq_accuracy qat_accuracy int8_accuracy mismatched_codes fp32_bytes int8_bytes fp32_us int8_us" .demo
+# a run's weights are a file with PyTorch's names: imported, they are the same net
+"$octet" import j1/model.safetensors --model lenet --out i1 --mean 0.1 --std 0.2 --size 28x28 --json --quiet >.import || say "import"
+has "model input classes parameters tensors" .import
+"$octet" eval i1 $data --json --quiet >.a && "$octet" eval j1 $data --mean 0.1 --std 0.2 --json --quiet >.b || say "eval of an imported run"
+grep -o '"accuracy":.*"n":' .a >.a1
+grep -o '"accuracy":.*"n":' .b >.b1
+cmp -s .a1 .b1 || say "an imported net scores otherwise"
+"$octet" ptq i1 $data --calib 64 --out i2 --quiet >/dev/null && "$octet" convert i2 -o i.oct8 --json --quiet | grep -q '"mismatched_codes":0,' || say "ptq of an imported run"
+"$octet" train --model i1/ $data --epochs 1 --out i3 --quiet >/dev/null || say "training of an imported run"
 # other classes: the last layer starts anew, the others are the run's; what options say of the input goes along
 three="--classes zero,one,two,three,four,five,six,seven,eight,nine,ten"
 "$octet" train --model good/ $data --epochs 1 --lr 1e-9 --out f1 $three 2>.e >/dev/null || say "fine-tune: $(cat .e)"

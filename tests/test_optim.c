@@ -68,8 +68,9 @@ static void train(int threads, float out[BIG + 3], oct_optim_opts opts) {
 
 START_TEST(threads_do_not_change_bits) {
     static float a[BIG + 3], b[BIG + 3];
-    const oct_optim_opts cases[] = {{.kind = OCT_SGD, .momentum = 0.9f, .clip_norm = 1}, {.kind = OCT_ADAMW, .clip_norm = 1}};
-    for (int k = 0; k < 2; k++) {
+    const oct_optim_opts cases[] = {{.kind = OCT_SGD, .momentum = 0.9f, .clip_norm = 1}, {.kind = OCT_ADAMW, .clip_norm = 1},
+                                    {.kind = OCT_RMSPROP, .momentum = 0.9f, .centered = true, .clip_norm = 1}};
+    for (int k = 0; k < 3; k++) {
         train(1, a, cases[k]);
         train(4, b, cases[k]);
         ck_assert(!memcmp(a, b, sizeof a));
@@ -101,6 +102,26 @@ START_TEST(bad_gradient_changes_nothing) {
 }
 END_TEST
 
+/* A gradient that never changes has variance 0, and rounding may put it below. */
+START_TEST(centered_rmsprop_survives_a_constant_gradient) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tensor *w = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(64));
+    w->grad = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(64));
+    oct_named_tensor p = {"w", OCT_ROLE_PARAM, w};
+    oct_optim *o = oct_optim_new(ctx, &p, 1, &(oct_optim_opts){.kind = OCT_RMSPROP, .centered = true, .alpha = 0.5f, .lr = 1e-6f});
+    int32_t n;
+    oct_optim_state(o, &n);
+    ck_assert_int_eq(n, 3);
+    for (int s = 0; s < 200; s++) {
+        for (int i = 0; i < 64; i++) oct_f32(w->grad)[i] = 0.1f + 0.013f * (float)i;
+        ck_ok(oct_optim_step(o));
+    }
+    for (int i = 0; i < 64; i++) ck_assert_msg(isfinite(oct_f32(w)[i]), "element %d: %g", i, oct_f32(w)[i]);
+    oct_optim_free(o);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(misuse_is_refused) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tensor *w = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(4)), *q = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(4));
@@ -110,6 +131,7 @@ START_TEST(misuse_is_refused) {
     ck_assert(!oct_optim_new(ctx, p, 1, &(oct_optim_opts){.lr = NAN}));
     ck_assert(!oct_optim_new(ctx, p, 1, &(oct_optim_opts){.momentum = 1}));
     ck_assert(!oct_optim_new(ctx, p, 1, &(oct_optim_opts){.kind = (oct_optim_kind)9}));
+    ck_assert(!oct_optim_new(ctx, p, 1, &(oct_optim_opts){.kind = OCT_RMSPROP, .alpha = 1}));
     ck_assert(!oct_optim_new(ctx, &u, 1, NULL));
     ck_assert_int_eq(oct_last_error()->code, OCT_EDTYPE);
     oct_optim *o = oct_optim_new(ctx, p, 2, &(oct_optim_opts){.momentum = 0.5f});
@@ -125,4 +147,4 @@ START_TEST(misuse_is_refused) {
 }
 END_TEST
 
-OCT_TEST_MAIN("optim", steps_as_pytorch, schedules_as_pytorch, threads_do_not_change_bits, bad_gradient_changes_nothing, misuse_is_refused)
+OCT_TEST_MAIN("optim", steps_as_pytorch, schedules_as_pytorch, threads_do_not_change_bits, bad_gradient_changes_nothing, centered_rmsprop_survives_a_constant_gradient, misuse_is_refused)

@@ -84,6 +84,8 @@ oct_split cli_split(const cli *c, oct_split otherwise, bool *ok);
 oct_net *cli_load(cli *c, const char *path, bool run_only, int *code);
 /** --div --mean --std --resize --crop into a net's description; 0, or the exit code behind a message. */
 int cli_describe(cli *c, oct_net *net);
+/** The same, and --classes for as many classes as the net has. */
+int cli_override(cli *c, oct_net *net);
 /** The list of --classes, in memory of the process; NULL: *code is the exit code. */
 const oct_class *cli_classes(cli *c, int32_t *count, int *code);
 /** The first operand's model and the data of --data that fits it: false behind a message, *code is the exit code. */
@@ -124,8 +126,8 @@ typedef struct fit_view {
     oct_fit_report last;
 } fit_view;
 int cli_fit_progress(void *view, const oct_fit_report *r);
-/** Options of train and qat into oct_fit_opts; false behind a message. */
-bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val);
+/** Options of train and qat into oct_fit_opts; false behind a message, *code then the exit code. */
+bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val, int *code);
 /** Run it, and print the exit's reason. */
 int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v);
 

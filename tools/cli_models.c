@@ -121,12 +121,16 @@ int cli_describe(cli *c, oct_net *net) {
     return code ? code : cli_status(oct_net_set_input(net, &d));
 }
 
+int cli_override(cli *c, oct_net *net) {
+    int code = cli_describe(c, net);
+    return code || !c->classes.set ? code : take_classes(c, net);
+}
+
 /* ---- models ---- */
 
 oct_net *cli_load(cli *c, const char *path, bool run_only, int *code) {
     oct_net *net = run_only ? oct_run_load(c->ctx, path, NULL) : oct_model_load(c->ctx, path);
-    *code = net ? cli_describe(c, net) : cli_failed();
-    if (!*code && c->classes.set) *code = take_classes(c, net);
+    *code = net ? cli_override(c, net) : cli_failed();
     return *code ? NULL : net;
 }
 

@@ -53,7 +53,7 @@ int cli_fit_progress(void *view, const oct_fit_report *r) {
     return cli_signal();
 }
 
-bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val) {
+bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val, int *code) {
     *val = NULL;
     *o = (oct_fit_opts){.epochs = (int)c->epochs.i,
                         .batch = c->batch.i,
@@ -68,7 +68,7 @@ bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val) {
                         .augment = c->augment.s,
                         .observe_until = c->observe_until.set && c->observe_until.d == 0 ? OCT_NONE : (float)c->observe_until.d,
                         .batch_norm_until = c->bn_until.set && c->bn_until.d == 0 ? OCT_NONE : (float)c->bn_until.d,
-                        .bn_images = c->bn_images.set && c->bn_images.i == 0 ? -1 : c->bn_images.i,
+                        .bn_images = c->bn_images.i,
                         .oscillation = c->oscillation.s,
                         .oscillation_end = (float)c->oscillation_end.d,
                         .patience = (int)c->patience.i,
@@ -76,7 +76,11 @@ bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val) {
                         .resume = c->resume.set,
                         .force = c->force.set,
                         .save_steps = c->save_steps.i,
-                        .config = cli_config_json(c)};
+                        .config = cli_config_json(c),
+                        .temperature = (float)c->temperature.d,
+                        .distill_weight = c->distill_weight.set && c->distill_weight.d == 0 ? OCT_NONE : (float)c->distill_weight.d};
+    if (c->teacher.set && !(o->teacher = oct_model_load(c->ctx, c->teacher.s))) return *code = cli_failed(), false;
+    *code = 2;
     if (!c->val.set) return true;
     char *end;
     double share = strtod(c->val.s, &end);
@@ -87,7 +91,7 @@ bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val) {
     if (!*end) return cli_usage("--val", "share out of range", "above 0, below 0.9, or a SPEC", c->val.s, NULL), false;
     *val = oct_data_open(c->ctx, c->val.s, &(oct_data_opts){.split = OCT_SPLIT_TRAIN});
     o->val = *val;
-    return *val || (cli_failed(), false);
+    return *val || (*code = cli_failed(), false);
 }
 
 int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v) {
@@ -179,7 +183,7 @@ static int from_zoo(cli *c, oct_net **net, oct_data **train, oct_data **test) {
 }
 
 int cmd_train(cli *c) {
-    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20 or a run");
+    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20, resnet18 or a run");
     if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
     if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
@@ -189,7 +193,7 @@ int cmd_train(cli *c) {
     bool run = strchr(c->model.s, '/') || strchr(c->model.s, '.') || oct_run_is(c->model.s); /* else a name of the zoo */
     int code = (run ? from_run : from_zoo)(c, &net, &train, &test);
     if (!code && c->freeze.set) code = freeze(c, net);
-    if (code || !cli_fit_opts(c, &o, &val)) return code ? code : 2;
+    if (code || !cli_fit_opts(c, &o, &val, &code)) return code;
     o.test = test;
     if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
     cli_note(c, "train %s on %s: %lld images, test %lld, seed %llu, %d threads, %s", c->model.s, c->data.s, (long long)oct_data_count(train),
@@ -223,7 +227,7 @@ int cmd_qat(cli *c) {
     oct_data *val;
     oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, net), *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
     if (!train || !test) return cli_failed();
-    if (!cli_fit_opts(c, &o, &val)) return 2;
+    if (!cli_fit_opts(c, &o, &val, &code)) return code;
     o.test = test;
     if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
     if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);

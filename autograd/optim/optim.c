@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * SGD, Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019) with PyTorch's formulas, in fp32 without FMA;
+ * SGD, Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019) and RMSprop (Tieleman and Hinton 2012; centered: Graves 2013) with PyTorch's formulas, in fp32 without FMA;
  * scalars of a step (bias corrections) in double, as there. Work is cut into fixed chunks, so threads do not change bits. */
 #include "autograd/optim/optim.h"
 
@@ -22,7 +22,7 @@ struct param {
     oct_tensor *tensor;
     const char *name;
     bool decays; /* weight decay applies: not to learned step sizes */
-    oct_tensor *m, *v; /* first and second moment, NULL where the kind has none */
+    oct_tensor *m, *v, *mean; /* first (or momentum) and second moment, mean gradient; NULL where the kind has none */
 };
 
 struct oct_optim {
@@ -36,23 +36,24 @@ struct oct_optim {
     oct_named_tensor *state;
     int32_t state_count;
     /* scalars of the step that runs now */
-    float scale, step_size, bias2_sqrt, keep, one_minus_b1, one_minus_b2;
+    float scale, step_size, bias2_sqrt, keep, one_minus_b1, one_minus_b2, one_minus_alpha;
 };
 
 static oct_status check(oct_optim_opts *o) {
-    if ((unsigned)o->kind > OCT_ADAMW) return octi_fail(OCT_EUSAGE, "optimizer", "unknown kind", NULL, octi_fmt("%d", (int)o->kind), NULL);
-    if (o->lr == 0) o->lr = o->kind == OCT_SGD ? 0.01f : 0.001f;
+    if ((unsigned)o->kind > OCT_RMSPROP) return octi_fail(OCT_EUSAGE, "optimizer", "unknown kind", NULL, octi_fmt("%d", (int)o->kind), NULL);
+    if (o->lr == 0) o->lr = o->kind == OCT_SGD || o->kind == OCT_RMSPROP ? 0.01f : 0.001f;
     if (o->kind == OCT_ADAMW && o->weight_decay == 0) o->weight_decay = 0.01f;
     if (o->weight_decay == OCT_NONE) o->weight_decay = 0;
     if (o->beta1 == 0) o->beta1 = 0.9f;
     if (o->beta2 == 0) o->beta2 = 0.999f;
     if (o->eps == 0) o->eps = 1e-8f;
+    if (o->alpha == 0) o->alpha = 0.99f;
     const struct {
         const char *name;
         float v, hi;
     } range[] = {{"lr", o->lr, 1e30f},         {"momentum", o->momentum, 1},       {"beta1", o->beta1, 1},
                  {"beta2", o->beta2, 1},       {"weight_decay", o->weight_decay, 1e30f}, {"eps", o->eps, 1e30f},
-                 {"clip_norm", o->clip_norm, 1e30f}};
+                 {"clip_norm", o->clip_norm, 1e30f},     {"alpha", o->alpha, 1}};
     for (size_t i = 0; i < sizeof range / sizeof *range; i++)
         if (!(range[i].v >= 0 && range[i].v < range[i].hi))
             return octi_fail(OCT_EUSAGE, range[i].name, "out of range", octi_fmt("0 <= %s < %g", range[i].name, range[i].hi),
@@ -73,7 +74,7 @@ static oct_status add_state(oct_optim *o, const char *param, const char *what, o
 
 static oct_status fill(oct_optim *o, const oct_named_tensor *list, int32_t count) {
     o->params = octi_calloc(o->ctx, (size_t)count + 1, sizeof *o->params);
-    o->state = octi_calloc(o->ctx, (size_t)count * 2 + 1, sizeof *o->state);
+    o->state = octi_calloc(o->ctx, (size_t)count * 3 + 1, sizeof *o->state);
     if (!o->params || !o->state) return oct_last_error()->code;
     OCT_TRY(add_state(o, NULL, "step", OCT_S64, OCT_SHAPE(1), &o->step));
     int64_t chunks = 0;
@@ -87,7 +88,11 @@ static oct_status fill(oct_optim *o, const oct_named_tensor *list, int32_t count
         p->name = octi_strdup(o->ctx, list[i].name);
         if (!p->name) return oct_last_error()->code;
         oct_shape s = p->tensor->shape;
-        if (o->o.kind != OCT_SGD) {
+        if (o->o.kind == OCT_RMSPROP) {
+            OCT_TRY(add_state(o, p->name, "square_avg", OCT_F32, s, &p->v));
+            if (o->o.centered) OCT_TRY(add_state(o, p->name, "grad_avg", OCT_F32, s, &p->mean));
+            if (o->o.momentum > 0) OCT_TRY(add_state(o, p->name, "momentum", OCT_F32, s, &p->m));
+        } else if (o->o.kind != OCT_SGD) {
             OCT_TRY(add_state(o, p->name, "exp_avg", OCT_F32, s, &p->m));
             OCT_TRY(add_state(o, p->name, "exp_avg_sq", OCT_F32, s, &p->v));
         } else if (o->o.momentum > 0) {
@@ -206,11 +211,33 @@ static void adam_chunk(const oct_optim *o, const struct param *p, const struct c
     }
 }
 
+static void rmsprop_chunk(const oct_optim *o, const struct param *p, const struct chunk *c) {
+    float *w = oct_f32(p->tensor), *v = oct_f32(p->v), *m = p->m ? oct_f32(p->m) : NULL, *mean = p->mean ? oct_f32(p->mean) : NULL;
+    const float *grad = oct_f32(p->tensor->grad);
+    float decay = p->decays ? o->o.weight_decay : 0, mu = o->o.momentum, lr = o->o.lr, eps = o->o.eps, scale = o->scale;
+    float alpha = o->o.alpha, one_minus_alpha = o->one_minus_alpha;
+    for (int64_t k = c->begin; k < c->end; k++) {
+        float g = grad[k] * scale;
+        if (decay != 0) g = g + decay * w[k];
+        v[k] = v[k] * alpha + one_minus_alpha * g * g;
+        float spread = v[k];
+        if (mean) {
+            mean[k] = mean[k] + one_minus_alpha * (g - mean[k]);
+            spread = v[k] - mean[k] * mean[k];
+            spread = spread > 0 ? spread : 0; /* a constant gradient: rounding alone could make it negative, and its root NaN */
+        }
+        float d = g / (sqrtf(spread) + eps);
+        if (m) d = m[k] = mu * m[k] + d;
+        w[k] = w[k] - lr * d;
+    }
+}
+
 static void step_chunk(void *arg, int64_t i) {
     const oct_optim *o = arg;
     const struct param *p = &o->params[o->chunks[i].param];
     if (!p->tensor->grad) return; /* no gradient flowed: as elsewhere, the parameter is left alone */
     if (o->o.kind == OCT_SGD) sgd_chunk(o, p, &o->chunks[i]);
+    else if (o->o.kind == OCT_RMSPROP) rmsprop_chunk(o, p, &o->chunks[i]);
     else adam_chunk(o, p, &o->chunks[i]);
 }
 
@@ -235,7 +262,9 @@ oct_status oct_optim_step(oct_optim *o) {
         if (coef < 1.0) o->scale = (float)coef;
     }
     int64_t t = ++*(int64_t *)o->step->data;
-    if (o->o.kind != OCT_SGD) {
+    if (o->o.kind == OCT_RMSPROP) {
+        o->one_minus_alpha = (float)(1.0 - decimal(o->o.alpha));
+    } else if (o->o.kind != OCT_SGD) {
         double b1 = decimal(o->o.beta1), b2 = decimal(o->o.beta2);
         double c1 = 1.0 - pow(b1, (double)t), c2 = 1.0 - pow(b2, (double)t);
         o->one_minus_b1 = (float)(1.0 - b1);

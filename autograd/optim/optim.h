@@ -9,23 +9,25 @@ OCT_BEGIN_DECLS
 
 typedef struct oct_optim oct_optim;
 
-typedef enum oct_optim_kind { OCT_SGD, OCT_ADAM, OCT_ADAMW } oct_optim_kind;
+typedef enum oct_optim_kind { OCT_SGD, OCT_ADAM, OCT_ADAMW, OCT_RMSPROP } oct_optim_kind;
 
 typedef struct oct_optim_opts {
     oct_optim_kind kind;
-    float lr;           /* 0: 0.01 for SGD, 0.001 for Adam and AdamW */
-    float momentum;     /* SGD */
+    float lr;           /* 0: 0.01 for SGD and RMSprop, 0.001 for Adam and AdamW */
+    float momentum;     /* SGD, RMSprop */
     bool nesterov;      /* SGD */
-    float weight_decay; /* SGD, Adam: added to the gradient; AdamW: decoupled; 0: none (AdamW: 0.01, OCT_NONE: none) */
+    float weight_decay; /* SGD, Adam, RMSprop: added to the gradient; AdamW: decoupled; 0: none (AdamW: 0.01, OCT_NONE: none) */
     float beta1, beta2; /* 0: 0.9, 0.999 */
     float eps;          /* 0: 1e-8 */
     float clip_norm;    /* 0: none; else the gradient's total 2-norm is scaled down to this */
+    float alpha;        /* RMSprop: share of the old mean square; 0: 0.99 */
+    bool centered;      /* RMSprop: by the gradient's variance in place of its mean square */
 } oct_optim_opts;
 
 /** An optimizer over parameters (oct_net_parameters, oct_module_tensors: entries of role OCT_ROLE_PARAM, and
  *  OCT_ROLE_STEP without weight decay, count). Its moments
  *  and step count are named tensors ("conv1.weight.momentum", "step"), listed by oct_optim_state, so that a run can save them.
- *  Formulas as PyTorch's SGD, Adam and AdamW, fp32. */
+ *  Formulas as PyTorch's SGD, Adam, AdamW and RMSprop, fp32. */
 OCT_API OCT_NODISCARD oct_optim *oct_optim_new(oct_ctx *ctx, const oct_named_tensor *params, int32_t count, const oct_optim_opts *opts);
 OCT_API void oct_optim_free(oct_optim *o);
 OCT_API void oct_optim_zero_grad(oct_optim *o);

@@ -14,6 +14,7 @@
 #include "autograd/optim/optim.h"
 #include "qat/fit/fit_config.h"
 #include "qat/fit/run_files.h"
+#include "qat/fit/teacher.h"
 #include "qat/oscillation.h"
 #include "src/format/json.h"
 #include "src/mem.h"
@@ -28,6 +29,7 @@ typedef struct training {
     oct_tape *tape;
     oct_optim *optim;
     oct_loader *loader;
+    oct_runner *teacher; /* NULL: none */
     octi_position at;
     int64_t per_epoch;
     double last_save, epoch_time; /* seconds */
@@ -217,6 +219,7 @@ static oct_status run_step(training *t, const oct_batch *b) {
     oct_tape_key(t->tape, (uint32_t)t->at.epoch, (uint32_t)b->first);
     oct_var *logits = oct_net_forward(t->net, oct_input(t->tape, b->x));
     oct_var *loss = oct_cross_entropy(logits, b->labels, &(oct_cross_entropy_opts){.smoothing = t->o.smoothing});
+    if (t->teacher) loss = octi_teacher_loss(t->teacher, b->x, logits, loss, t->o.temperature, t->o.distill_weight);
     if (!loss) return oct_tape_status(t->tape) != OCT_OK ? oct_tape_status(t->tape) : oct_last_error()->code;
     double value = oct_f32(oct_var_value(loss))[0];
     if (!isfinite(value))
@@ -344,6 +347,7 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
     const oct_named_tensor *params = oct_net_parameters(t->net, &n);
     t->optim = oct_optim_new(t->ctx, params, n, &optim);
     t->tape = oct_tape_new(t->ctx);
+    if (t->o.teacher && !(t->teacher = oct_runner_new(t->o.teacher, &(oct_runner_opts){.batch = t->o.batch}))) return oct_last_error()->code;
     /* an incomplete last batch would weigh its few images more; only a set that is smaller than a batch keeps it */
     t->loader = oct_loader_new(t->train, &(oct_loader_opts){.batch = t->o.batch,
                                                             .shuffle = true,
@@ -361,6 +365,7 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
 
 static void release(training *t) {
     oct_loader_free(t->loader);
+    oct_runner_free(t->teacher);
     oct_optim_free(t->optim);
     oct_tape_free(t->tape);
     oct_data_free(t->split[0]);

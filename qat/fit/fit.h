@@ -94,10 +94,10 @@ typedef int (*oct_fit_fn)(void *user, const oct_fit_report *report);
 typedef struct oct_fit_opts {
     int epochs;             /* 0: 10 for float nets, 3 for prepared ones */
     int64_t batch;          /* 0: 64 */
-    const char *optimizer;  /* NULL: "sgd"; "adam", "adamw" */
-    float lr;               /* 0: sgd 0.05, adam and adamw 0.001; prepared nets a tenth of it */
-    float momentum;         /* 0: 0.9 (nesterov); OCT_NONE: none */
-    float weight_decay;     /* 0: sgd 5e-4, adam none, adamw 0.01; OCT_NONE: none */
+    const char *optimizer;  /* NULL: "sgd"; "adam", "adamw", "rmsprop" */
+    float lr;               /* 0: sgd 0.05, the others 0.001; prepared nets a tenth of it */
+    float momentum;         /* sgd: 0: 0.9 (nesterov), OCT_NONE: none; rmsprop: 0: none */
+    float weight_decay;     /* 0: sgd 5e-4, adam and rmsprop none, adamw 0.01; OCT_NONE: none */
     float clip_norm;        /* 0: none */
     float smoothing;        /* of labels */
     const char *schedule;   /* NULL: "cosine"; "constant", "step" (x0.1 at a half and three quarters), "onecycle" */
@@ -106,7 +106,7 @@ typedef struct oct_fit_opts {
     float observe_until;    /* prepared: observers are frozen behind this share of all steps; 0: 0.5; 1: never */
     float batch_norm_until; /* prepared: batch norm is frozen behind this share; 0: 2/3; 1: never */
     int64_t bn_images;      /* prepared: images from which its statistics are estimated anew where it is frozen (never: at the
-                               end); 0: 1024; -1: none, the moving averages stay */
+                               end); 0: none, the moving averages stay */
     const char *oscillation; /* prepared, below 8 bits (qat/oscillation.h): "measure", "damp", "freeze"; NULL or "": off */
     float oscillation_end;   /* damp: strength at the end, from 0 (0: 0.1); freeze: rate at the end, from 0.1 (0: 0.01) */
     oct_data *test;         /* scored after each epoch, never used to choose; NULL: none */
@@ -122,6 +122,10 @@ typedef struct oct_fit_opts {
     double save_seconds;    /* also save so many seconds behind the last save; 0: no */
     oct_fit_fn progress;
     void *progress_user;
+    oct_net *teacher;       /* of any stage, same input and classes: the loss becomes weight * oct_distill_loss + (1 - weight) *
+                               cross entropy; not trained, not stored, its weights are fingerprinted for resume */
+    float temperature;      /* of the teacher; 0: 4 */
+    float distill_weight;   /* 0: 0.5; OCT_NONE: 0 */
 } oct_fit_opts;
 
 /** Train a float or prepared net in place. Same seed, data and options give the same bits for any number of threads, and
@@ -188,11 +192,6 @@ OCT_API OCT_NODISCARD oct_status oct_run_check(oct_ctx *ctx, const char *dir, bo
 OCT_API OCT_NODISCARD oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info);
 /** Whether a path is a run (a folder with graph.json). */
 OCT_API bool oct_run_is(const char *path);
-/** Copy weights by PyTorch's names and layouts from a .safetensors file into a net; *missing and *unused (may be NULL) get
- *  the number of parameters and buffers that the file lacks, and of tensors that the net lacks. OCT_ESHAPE names a tensor. */
-OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused);
-/** The reverse: every registered tensor. */
-OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const char *path);
 /** Keep the first n (at most 64) inputs of data, as the net sees them, as the run's probe.npz: x f32 [n,C,H,W]. */
 OCT_API OCT_NODISCARD oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n);
 /** The probe: f32 [n,H,W,C], owned by the caller; NULL (recorded: OCT_EIO where absent, else OCT_EFORMAT). */

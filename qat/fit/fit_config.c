@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qat/fit/teacher.h"
 #include "src/format/json.h"
 #include "src/mem.h"
 
-static const char *const optimizers[] = {"sgd", "adam", "adamw"};                                 /* oct_optim_kind */
+static const char *const optimizers[] = {"sgd", "adam", "adamw", "rmsprop"};                      /* oct_optim_kind */
 static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "onecycle"}; /* oct_schedule_kind */
 
 const char *const octi_oscillation_modes[] = {"", "measure", "damp", "freeze"};
@@ -38,16 +39,15 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     if (!o->epochs) o->epochs = prepared ? 3 : 10;
     if (!o->batch) o->batch = 64;
     if (!o->seed) o->seed = oct_ctx_seed(net->ctx);
-    int kind = find(optimizers, 3, o->optimizer);
-    if (kind < 0) return octi_fail(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam or adamw", o->optimizer, NULL);
+    int kind = find(optimizers, 4, o->optimizer);
+    if (kind < 0) return octi_fail(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam, adamw or rmsprop", o->optimizer, NULL);
     int shape = find(schedules, 5, o->schedule);
     if (shape < 0 || shape == OCT_MULTI_STEP) return octi_fail(OCT_EUSAGE, "schedule", "unknown", "constant, step, cosine or onecycle", o->schedule, NULL);
     if (o->lr == 0) o->lr = (kind == OCT_SGD ? 0.05f : 0.001f) * (prepared ? 0.1f : 1.0f);
-    o->momentum = kind == OCT_SGD ? pick(o->momentum, 0.9f) : 0;
+    o->momentum = kind == OCT_SGD ? pick(o->momentum, 0.9f) : kind == OCT_RMSPROP ? pick(o->momentum, 0) : 0;
     o->weight_decay = pick(o->weight_decay, kind == OCT_SGD ? 5e-4f : kind == OCT_ADAMW ? 0.01f : 0);
     o->observe_until = pick(o->observe_until, 0.5f);
     o->batch_norm_until = pick(o->batch_norm_until, 2.0f / 3.0f);
-    if (!o->bn_images) o->bn_images = 1024;
     if (!o->oscillation) o->oscillation = "";
     int swing = find(octi_oscillation_modes, OCTI_OSC_MODES, o->oscillation);
     if (swing < 0) return octi_fail(OCT_EUSAGE, "oscillation", "unknown", "measure, damp or freeze", o->oscillation, NULL);
@@ -64,8 +64,16 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     OCT_TRY(range("warmup", o->warmup, 0, o->epochs));
     OCT_TRY(range("observe_until", o->observe_until, 0, 1));
     OCT_TRY(range("batch_norm_until", o->batch_norm_until, 0, 1));
-    OCT_TRY(range("bn_images", (double)o->bn_images, -1, 1e9));
+    OCT_TRY(range("bn_images", (double)o->bn_images, 0, 1e9));
     OCT_TRY(range("oscillation_end", o->oscillation_end, 1e-9, 1e3));
+    if (o->teacher) {
+        o->temperature = pick(o->temperature, 4.0f);
+        o->distill_weight = pick(o->distill_weight, 0.5f);
+        OCT_TRY(range("temperature", o->temperature, 1e-3, 1e3));
+        OCT_TRY(range("distill_weight", o->distill_weight, 0, 1));
+        OCT_TRY(octi_teacher_check(net, o->teacher));
+    } else if (o->temperature != 0 || o->distill_weight != 0)
+        return octi_fail(OCT_EUSAGE, o->temperature != 0 ? "temperature" : "distill_weight", "nobody to learn from", "a teacher", "none", NULL);
     OCT_TRY(range("val_share", o->val_share, 0, 0.9));
     OCT_TRY(range("patience", o->patience, 0, 1e6));
     OCT_TRY(range("save_steps", (double)o->save_steps, 0, 1e15));
@@ -76,7 +84,7 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     *optim = (oct_optim_opts){.kind = (oct_optim_kind)kind,
                               .lr = o->lr,
                               .momentum = o->momentum,
-                              .nesterov = o->momentum > 0,
+                              .nesterov = kind == OCT_SGD && o->momentum > 0,
                               .weight_decay = o->weight_decay == 0 ? OCT_NONE : o->weight_decay,
                               .clip_norm = o->clip_norm};
     return OCT_OK;
@@ -139,6 +147,11 @@ oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *
         put(t, "bn_images", (double)o->bn_images);
         put_word(t, "oscillation", o->oscillation);
         put(t, "oscillation_end", o->oscillation_end);
+    }
+    if (o->teacher) { /* what an older octet wrote has no such keys, and goes on without them */
+        put(t, "temperature", o->temperature);
+        put(t, "distill_weight", o->distill_weight);
+        octi_text_printf(t, ",\"teacher_crc32\":\"%08x\"", (unsigned)octi_teacher_crc(o->teacher));
     }
     put(t, "val_share", o->val_share);
     put(t, "patience", o->patience);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "qat/fit/fit.h"
-#include "qat/fit/weight_layout.h"
+#include "qat/io/weight_layout.h"
 #include "src/format/graph_json.h"
 #include "src/format/json.h"
 #include "src/mem.h"

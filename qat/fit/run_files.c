@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "qat/fit/graph_file.h"
-#include "qat/fit/tensor_files.h"
+#include "qat/io/tensor_files.h"
 #include "qat/prepared.h"
 #include "src/format/json.h"
 #include "src/mem.h"

@@ -20,6 +20,10 @@ static const struct {
     {{.kind = OCT_SGD, .lr = 0.1f, .momentum = 0.9f, .clip_norm = 2.0f}, {0x1.c493a40000000p-1f, 0x1.f8b5260000000p-2f, -0x1.e8cf380000000p-1f, -0x1.a7e88c0000000p-1f, -0x1.90cf9e0000000p-1f, -0x1.4d941e0000000p-2f, 0x1.a4358c0000000p-4f}},
     {{.kind = OCT_ADAM, .lr = 0.01f}, {0x1.96dc6e0000000p-1f, 0x1.7fd8840000000p-3f, 0x1.46483c0000000p-5f, -0x1.40b9100000000p-1f, -0x1.c570340000000p-11f, -0x1.51af5e0000000p+0f, 0x1.476bf40000000p-2f}},
     {{.kind = OCT_ADAM, .lr = 0.01f, .weight_decay = 0.1f, .beta1 = 0.8f, .beta2 = 0.99f, .eps = 1e-6f}, {0x1.9753c00000000p-1f, 0x1.78e3640000000p-3f, 0x1.4724e20000000p-5f, -0x1.3eb1120000000p-1f, 0x1.591f700000000p-11f, -0x1.50e2f20000000p+0f, 0x1.45dcde0000000p-2f}},
+    {{.kind = OCT_RMSPROP}, {0x1.98b0ec0000000p-1f, 0x1.24e6420000000p-3f, -0x1.9bae820000000p-3f, -0x1.4d41bc0000000p-1f, -0x1.5e45a40000000p-3f, -0x1.f8528a0000000p-1f, 0x1.a2c8460000000p-3f}},
+    {{.kind = OCT_RMSPROP, .lr = 0.02f, .alpha = 0.9f, .eps = 1e-5f, .momentum = 0.8f, .weight_decay = 0.05f}, {0x1.5fca760000000p-1f, 0x1.10936a0000000p-2f, -0x1.082cac0000000p-1f, -0x1.8e068e0000000p-1f, -0x1.f70a3e0000000p-2f, -0x1.7400020000000p-1f, 0x1.f733200000000p-5f}},
+    {{.kind = OCT_RMSPROP, .lr = 0.005f, .alpha = 0.95f, .centered = true}, {0x1.9a782a0000000p-1f, 0x1.571f5e0000000p-3f, 0x1.4611080000000p-6f, -0x1.3ec6a00000000p-1f, -0x1.edd7f80000000p-8f, -0x1.4706240000000p+0f, 0x1.3a638a0000000p-2f}},
+    {{.kind = OCT_RMSPROP, .centered = true, .momentum = 0.5f, .clip_norm = 1.5f}, {0x1.7741d20000000p-1f, 0x1.1afde00000000p-2f, -0x1.7100dc0000000p-2f, -0x1.a261ce0000000p-1f, -0x1.3fd0a80000000p-2f, -0x1.a961a80000000p-1f, 0x1.e727e80000000p-4f}},
     {{.kind = OCT_ADAMW, .lr = 0.02f}, {0x1.91f7340000000p-1f, 0x1.9923c60000000p-3f, -0x1.33038c0000000p-7f, -0x1.46d3e60000000p-1f, -0x1.8879ca0000000p-5f, -0x1.44b05a0000000p+0f, 0x1.34da780000000p-2f}},
 };
 static const struct {

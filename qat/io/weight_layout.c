@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "qat/fit/weight_layout.h"
+#include "qat/io/weight_layout.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * qat/fit/tensor_files.h - named tensors to and from .safetensors, in PyTorch's layout. */
-#ifndef OCT_QAT_FIT_TENSOR_FILES_H
-#define OCT_QAT_FIT_TENSOR_FILES_H
+ * qat/io/tensor_files.h - named tensors to and from .safetensors, in PyTorch's layout. */
+#ifndef OCT_QAT_IO_TENSOR_FILES_H
+#define OCT_QAT_IO_TENSOR_FILES_H
 
 #include "src/format/safetensors.h"
 #include "src/net.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * qat/fit/weight_layout.h - between octet's layouts and PyTorch's: conv weights [O,R,S,C] and OIHW; columns of a linear
+ * qat/io/weight_layout.h - between octet's layouts and PyTorch's: conv weights [O,R,S,C] and OIHW; columns of a linear
  * layer behind a flatten in H,W,C order and in C,H,W order. */
-#ifndef OCT_QAT_FIT_WEIGHT_LAYOUT_H
-#define OCT_QAT_FIT_WEIGHT_LAYOUT_H
+#ifndef OCT_QAT_IO_WEIGHT_LAYOUT_H
+#define OCT_QAT_IO_WEIGHT_LAYOUT_H
 
 #include "src/net.h"
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "qat/fit/tensor_files.h"
+#include "qat/io/tensor_files.h"
 
 #include <string.h>
 
-#include "qat/fit/fit.h"
-#include "qat/fit/weight_layout.h"
+#include "qat/io/weight_layout.h"
 #include "src/mem.h"
 
 /* "fc1.weight.momentum" has the layout of "fc1.weight". */
@@ -91,43 +90,4 @@ oct_status octi_number_read(const octi_safetensors *file, const char *prefix, co
         return octi_fail(OCT_EFORMAT, where, "number is missing", octi_fmt("%s%s", prefix, name), e ? e->dtype_word : "nothing", NULL);
     memcpy(value, e->data, e->bytes);
     return OCT_OK;
-}
-
-/* ---- weights alone ---- */
-
-static bool is_tracked(const char *name) {
-    static const char tail[] = ".num_batches_tracked"; /* PyTorch's count of steps, which nothing reads */
-    size_t n = strlen(name), k = sizeof tail - 1;
-    return n > k && !strcmp(name + n - k, tail);
-}
-
-static oct_status load_weights(oct_net *net, const octi_safetensors *file, const char *path, int32_t *missing, int32_t *unused) {
-    int32_t lack = 0, extra = 0;
-    OCT_TRY(octi_tensors_read(file, net, "", net->tensors, net->tensor_count, path, &lack));
-    for (int32_t i = 0; i < octi_safetensors_count(file); i++) {
-        const char *name = octi_safetensors_at(file, i)->name;
-        extra += !is_tracked(name) && !oct_net_tensor(net, name);
-    }
-    if (missing) *missing = lack;
-    if (unused) *unused = extra;
-    if (lack && !missing) return octi_fail(OCT_EFORMAT, path, "tensors of the net are missing", "0", octi_fmt("%d", lack), NULL);
-    return OCT_OK;
-}
-
-oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused) {
-    if (!net || !path) return octi_fail(OCT_EUSAGE, "oct_net_load_weights", "an argument is NULL", NULL, NULL, NULL);
-    octi_safetensors *file = octi_safetensors_read(net->ctx, path);
-    if (!file) return oct_last_error()->code;
-    oct_status s = load_weights(net, file, path, missing, unused);
-    octi_safetensors_free(file);
-    return s;
-}
-
-oct_status oct_net_save_weights(const oct_net *net, const char *path) {
-    if (!net || !path) return octi_fail(OCT_EUSAGE, "oct_net_save_weights", "an argument is NULL", NULL, NULL, NULL);
-    octi_tensor_list l = {.ctx = net->ctx};
-    oct_status s = octi_tensor_list_add(&l, net, "", net->tensors, net->tensor_count);
-    if (s == OCT_OK) s = octi_safetensors_write(net->ctx, path, l.entries, l.count, NULL, 0);
-    octi_tensor_list_free(&l);
-    return s;
 }

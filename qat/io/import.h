@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ * qat/io/import.h - weights of other programs: .safetensors with PyTorch's names and layouts (OIHW; columns behind a
+ * flatten in C,H,W order).
+ *
+ *     oct_net *net = oct_import_torch(ctx, "resnet8.safetensors", &(oct_import_opts){.model = "resnet8"});
+ *
+ * What is taken in stride: F16, BF16 and F64 (widened or rounded to f32), `num_batches_tracked`, and "module." or
+ * "_orig_mod." in front of all names (DistributedDataParallel, torch.compile). */
+#ifndef OCT_QAT_IO_IMPORT_H
+#define OCT_QAT_IO_IMPORT_H
+
+#include "../../src/net.h"
+
+OCT_BEGIN_DECLS
+
+/** model must be given; zero is the default of the rest. */
+typedef struct oct_import_opts {
+    const char *model; /* a name of the zoo */
+    int height, width; /* of the input; 0: the model's own */
+} oct_import_opts;
+
+/** A zoo model with the weights of a file: a float net. Channels and classes come from the shapes of the first convolution and
+ *  of the last linear layer. Classes are "0", "1", ...; the input is pixels / 255: oct_net_set_classes and oct_net_set_input
+ *  say otherwise. NULL on failure: OCT_EUSAGE (unknown model), OCT_EIO, OCT_EFORMAT: all names that are missing, extra, or of
+ *  another shape, in one line, and weights that are not finite numbers. */
+OCT_API OCT_NODISCARD oct_net *oct_import_torch(oct_ctx *ctx, const char *path, const oct_import_opts *opts);
+
+/** Copy a file's weights into a net of any stage, by name. *missing and *unused get the number of tensors that the file lacks,
+ *  and that the net lacks; where a pointer is NULL, any is OCT_EFORMAT. Another shape always is: one line lists them all, and
+ *  nothing was copied. OCT_EFORMAT too for a parameter that is not a finite number (the net's values are then undefined). */
+OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused);
+/** The reverse: every registered tensor. */
+OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const char *path);
+
+OCT_END_DECLS
+#endif

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes rnn.txt beside this file: knowledge distillation as PyTorch computes it. Form of the file: make_float_golden.py."""
+import os
+import torch
+import torch.nn.functional as F
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+torch.manual_seed(20250101)
+torch.set_num_threads(1)
+
+
+class Out:
+    def __init__(self, name):
+        self.f = open(os.path.join(HERE, name), "w")
+        self.f.write(f"# made by make_rnn_golden.py with PyTorch {torch.__version__.split('+')[0]}, seed 20250101\n")
+
+    def put(self, name, t):
+        t = t.detach().contiguous()
+        self.f.write(f"tensor {name} {t.dim()} {' '.join(str(s) for s in t.shape)}\n")
+        v = [f"{x:.9g}" for x in t.reshape(-1).tolist()]
+        for i in range(0, len(v), 12):
+            self.f.write(" ".join(v[i:i + 12]) + "\n")
+
+
+def distill(o):
+    # the usual recipe: T^2 * kl_div(log_softmax(s/T), softmax(t/T), batchmean), and its mix with cross entropy
+    for name, n, k, temp, share in (("distill_1", 3, 5, 1.0, 0.25), ("distill_4", 6, 10, 4.0, 0.7)):
+        x, t, lab = (torch.randn(n, k) * 3).requires_grad_(), torch.randn(n, k) * 3, torch.randint(k, (n,))
+        kd = F.kl_div(F.log_softmax(x / temp, -1), F.softmax(t / temp, -1), reduction="batchmean") * temp * temp
+        (g,) = torch.autograd.grad(kd, x, retain_graph=True)
+        mix = share * kd + (1 - share) * F.cross_entropy(x, lab)
+        mix.backward()
+        for key, v in (("x", x), ("t", t), ("labels", lab.float()), ("hyper", torch.tensor([temp, share])), ("y", kd), ("dx", g),
+                       ("mix", mix), ("dmix", x.grad)):
+            o.put(f"{name}.{key}", v)
+
+
+out = Out("rnn.txt")
+distill(out)
