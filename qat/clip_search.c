@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Ranges that a histogram stands for: least squared error (histogram, mse), and percentile. The entropy search is in
+ * Ranges that a histogram stands for: least error (histogram, mse, mae), and percentile. The entropy search is in
  * entropy_search.c. All judge the grid that oct_qparams_from_range makes of a candidate, so what is searched is what is used. */
 #include <math.h>
 
@@ -22,7 +22,22 @@ static moments below(const octi_density *d, double u) {
     return (moments){d->mass[k] + m, d->mean[k] + m * (a + to) / 2, d->square[k] + m * (a * a + a * to + to * to) / 3};
 }
 
-double octi_density_error(const octi_density *d, const oct_qspec *spec, float lo, float hi) {
+/* The error of what lies in a code's cell, from the sums below its ends. */
+typedef double (*cell_fn)(const octi_density *d, double code, const moments *from, const moments *to);
+
+static double squared(const octi_density *d, double code, const moments *from, const moments *to) {
+    (void)d;
+    double e = (to->square - from->square) - 2 * code * (to->mean - from->mean) + code * code * (to->mass - from->mass);
+    return e > 0 ? e : 0; /* never below zero but by rounding */
+}
+
+static double absolute(const octi_density *d, double code, const moments *from, const moments *to) {
+    moments at = below(d, code);
+    double e = code * (2 * at.mass - from->mass - to->mass) - (2 * at.mean - from->mean - to->mean);
+    return e > 0 ? e : 0;
+}
+
+static double sum_cells(const octi_density *d, const oct_qspec *spec, float lo, float hi, cell_fn cell) {
     float scale;
     int32_t z;
     if (oct_qparams_from_range(spec, lo, hi, "range", &scale, &z) != OCT_OK) return INFINITY;
@@ -33,40 +48,45 @@ double octi_density_error(const octi_density *d, const oct_qspec *spec, float lo
     double error = 0;
     moments from = {0, 0, 0};
     for (; q <= end; q++) {
-        double c = (q - z) * s;
-        moments to = below(d, q == end ? INFINITY : c + s / 2);
-        double e = (to.square - from.square) - 2 * c * (to.mean - from.mean) + c * c * (to.mass - from.mass);
-        error += e > 0 ? e : 0; /* never below zero but by rounding */
+        double code = (q - z) * s;
+        moments to = below(d, q == end ? INFINITY : code + s / 2);
+        error += cell(d, code, &from, &to);
         from = to;
     }
     return error;
 }
 
-/* ---- least squared error ---- */
+double octi_density_error(const octi_density *d, const oct_qspec *spec, float lo, float hi) { return sum_cells(d, spec, lo, hi, squared); }
+double octi_density_absolute_error(const octi_density *d, const oct_qspec *spec, float lo, float hi) { return sum_cells(d, spec, lo, hi, absolute); }
+
+/* ---- least error ---- */
+
+typedef double (*error_fn)(const octi_density *d, const oct_qspec *spec, float lo, float hi);
 
 typedef struct search {
     const octi_density *d;
     const oct_qspec *spec;
+    error_fn measure;
     float lo, hi; /* the best so far */
     double error;
 } search;
 
 static bool try_range(search *s, float lo, float hi) {
-    double e = octi_density_error(s->d, s->spec, lo, hi);
+    double e = s->measure(s->d, s->spec, lo, hi);
     if (!(e < s->error)) return false;
-    *s = (search){s->d, s->spec, lo, hi, e};
+    *s = (search){s->d, s->spec, s->measure, lo, hi, e};
     return true;
 }
 
-static search whole_range(const octi_density *d, const oct_qspec *spec) {
-    search s = {.d = d, .spec = spec, .error = INFINITY};
+static search whole_range(const octi_density *d, const oct_qspec *spec, error_fn measure) {
+    search s = {.d = d, .spec = spec, .measure = measure, .error = INFINITY};
     try_range(&s, fminf(d->min, 0), fmaxf(d->max, 0));
     return s;
 }
 
 /* Both ends shrunk by the same factor, to every edge of the larger side: all candidates. */
-static search shrink(const octi_density *d, const oct_qspec *spec) {
-    search s = whole_range(d, spec);
+static search shrink_by(const octi_density *d, const oct_qspec *spec, error_fn measure) {
+    search s = whole_range(d, spec, measure);
     const float lo = fminf(d->min, 0), hi = fmaxf(d->max, 0), top = fmaxf(-lo, hi);
     for (int k = (int)floor((double)top / d->width); k > 0; k--) {
         double share = fmin(k * d->width / (double)top, 1);
@@ -74,6 +94,9 @@ static search shrink(const octi_density *d, const oct_qspec *spec) {
     }
     return s;
 }
+
+static search shrink(const octi_density *d, const oct_qspec *spec) { return shrink_by(d, spec, octi_density_error); }
+static search shrink_absolute(const octi_density *d, const oct_qspec *spec) { return shrink_by(d, spec, octi_density_absolute_error); }
 
 /* End number i of a side: the data's, then 2^(-i/4) of it, and zero: 4 an octave down to a bin. */
 enum { PER_OCTAVE = 4, COARSE = PER_OCTAVE * 11 };
@@ -135,6 +158,7 @@ static oct_status searched(const oct_observing *o, search_fn fn, float *min, flo
 
 oct_status octi_histogram_range(const oct_observing *o, float *min, float *max) { return searched(o, each_end, min, max); }
 oct_status octi_mse_range(const oct_observing *o, float *min, float *max) { return searched(o, shrink, min, max); }
+oct_status octi_mae_range(const oct_observing *o, float *min, float *max) { return searched(o, shrink_absolute, min, max); }
 
 /* ---- percentile ---- */
 

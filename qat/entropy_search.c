@@ -4,6 +4,12 @@
  * added to the last; Q is those bins without what is beyond, merged into levels, each spread evenly over its bins that are not
  * empty; both normalized. The least divergence wins, the widest of equals.
  *
+ * Two things are added, both for lonely outliers far from the data, which else keep the whole range (they do in NVIDIA's
+ * calib/histogram.py). Where the last bin is empty but for what is beyond, Q has nothing where P has something; left infinite,
+ * that bars every threshold in the gap, so Q gets FAINT counts there, as in MXNet's smoothing. And the search goes on below one
+ * bin for each level, where the deck stops: there merging costs nothing, so what is cut decides alone, and of equals the
+ * narrowest is taken.
+ *
  * For our grids: data on one side of zero have all codes above (or below) zero, so all levels; data on both sides, and symmetric
  * grids, are folded to |x| with half the levels, and the range is [-t, t] cut to the data. Zeros are left out: every grid holds
  * zero exactly (elsewhere the first bin is overwritten by the second for their sake). */
@@ -13,7 +19,8 @@
 #include "src/arena.h"
 #include "src/mem.h"
 
-enum { START = 128 };
+enum { START = 8 };
+static const double FAINT = 1e-4;
 
 /* Sums below each bin of |x|: counts, bins that are not empty, c * log(c). */
 typedef struct folded {
@@ -38,21 +45,22 @@ static oct_status fold(const octi_density *d, octi_arena *scratch, folded *f) {
     return OCT_OK;
 }
 
-/* sum p log(p / q); infinite where Q has nothing and P something: outliers on an empty last bin. */
+/* sum p log(p / q) */
 static double divergence(const folded *f, int32_t i, int32_t levels) {
     const double all = f->mass[f->bins], inside = f->mass[i], outside = all - inside, last = f->mass[i] - f->mass[i - 1];
-    if (!(inside > 0) || (outside > 0 && !(last > 0))) return INFINITY;
+    const double faint = outside > 0 && !(last > 0) ? FAINT : 0; /* stands where Q has nothing */
+    if (!(inside > 0)) return INFINITY;
     /* sum of P's c log c, in counts; the last bin holds the outliers too */
     double p = f->log_mass[i];
-    if (outside > 0) p += (last + outside) * log(last + outside) - last * log(last);
-    double q = 0;
+    if (outside > 0) p += (last + outside) * log(last + outside) - (last > 0 ? last * log(last) : 0);
+    double q = faint > 0 ? outside * log(faint) : 0;
     for (int32_t l = 0, from = 0; l < levels; l++) {
         int32_t to = (int32_t)(((int64_t)(l + 1) * i + levels - 1) / levels); /* bin k is of level k * levels / i */
-        double sum = f->mass[to] - f->mass[from], own = sum + (to == i ? outside : 0);
+        double sum = f->mass[to] - f->mass[from], own = sum + (to == i && !(faint > 0) ? outside : 0);
         if (sum > 0) q += own * log(sum / (f->filled[to] - f->filled[from]));
         from = to;
     }
-    return (p - q) / all + log(inside) - log(all);
+    return (p - q) / all + log(inside + faint) - log(all);
 }
 
 oct_status octi_entropy_range(const oct_observing *o, float *min, float *max) {
@@ -68,12 +76,12 @@ oct_status octi_entropy_range(const oct_observing *o, float *min, float *max) {
     if (st == OCT_OK && !empty) st = fold(&d, scratch, &f);
     if (st == OCT_OK && !empty) {
         const bool half = o->spec->symmetric || (d.min < 0 && d.max > 0);
-        const int32_t all = o->spec->qmax - o->spec->qmin + 1, levels = half ? all / 2 : all, start = levels > START ? levels : START;
+        const int32_t all = o->spec->qmax - o->spec->qmin + 1, levels = half ? all / 2 : all;
         int32_t best = f.bins;
-        double least = f.bins >= start && f.bins > 0 ? divergence(&f, f.bins, levels) : -INFINITY;
-        for (int32_t i = f.bins - 1; i >= start; i--) {
+        double least = f.bins > START ? divergence(&f, f.bins, levels) : -INFINITY;
+        for (int32_t i = f.bins - 1; i >= START; i--) {
             double e = divergence(&f, i, levels);
-            if (!(e < least)) continue;
+            if (!(e < least || (e == least && i <= levels))) continue; /* narrower is finer, below a bin for each level */
             least = e;
             best = i;
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * qat/histogram.h - the state that histogram, mse, entropy and percentile share, and its searches.
+ * qat/histogram.h - the state that histogram, mse, mae, entropy and percentile share, and its searches.
  *
  * Bins are 2^e wide and aligned: x has the code floor(x / 2^e). Zero is always inside, and e is the least for which the codes
  * of all that was seen fit the 2048 bins. When the range outgrows them, neighbours merge, exactly. So the state is a
@@ -35,9 +35,12 @@ oct_status octi_density_of(const oct_observing *o, octi_density *d, bool *empty)
 /** Squared error, expected over the mass and summed, of quantizing to the grid that [lo, hi] gives (oct_qparams_from_range);
  *  in squared bin widths. */
 double octi_density_error(const octi_density *d, const oct_qspec *spec, float lo, float hi);
+/** The same of the size of errors, in bin widths. */
+double octi_density_absolute_error(const octi_density *d, const oct_qspec *spec, float lo, float hi);
 
 oct_status octi_histogram_range(const oct_observing *o, float *min, float *max);
 oct_status octi_mse_range(const oct_observing *o, float *min, float *max);
+oct_status octi_mae_range(const oct_observing *o, float *min, float *max);
 oct_status octi_entropy_range(const oct_observing *o, float *min, float *max);
 oct_status octi_percentile_range(const oct_observing *o, float *min, float *max);
 

@@ -64,7 +64,7 @@ OCT_API OCT_NODISCARD oct_status oct_net_set_observer(oct_net *net, const char *
 /** Forget all that was observed (fixed ranges stay). */
 OCT_API void oct_net_reset_observers(oct_net *net);
 
-/** A value chooses its range by searching its state: "histogram", "entropy", "percentile", "mse", or the user's own. */
+/** A value chooses its range by searching its state: "histogram", "entropy", "percentile", "mse", "mae", or the user's own. */
 OCT_API bool oct_net_searches_ranges(const oct_net *net);
 
 OCT_END_DECLS

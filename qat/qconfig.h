@@ -42,6 +42,9 @@ typedef struct oct_qrule {
 
 struct oct_qconfig;
 
+/** Append one rule to config->rules (memory of the context, until oct_close; the old array is left alone; texts stay the caller's).
+ *  It is judged by oct_prepare. */
+OCT_API OCT_NODISCARD oct_status oct_qconfig_add(oct_ctx *ctx, const oct_qrule *rule, struct oct_qconfig *config);
 /** Append the rules of a text to config->rules (memory of the context, until oct_close; the old array is left alone):
  *
  *     RULE,RULE...     RULE: WHERE:KEY=VALUE,KEY=VALUE...

@@ -103,6 +103,12 @@ oct_status octi_qrules_append(oct_ctx *ctx, const octi_qrules *more, oct_qconfig
     return OCT_OK;
 }
 
+oct_status oct_qconfig_add(oct_ctx *ctx, const oct_qrule *rule, oct_qconfig *config) {
+    if (!ctx || !rule || !config) return octi_fail(OCT_EUSAGE, "oct_qconfig_add", "an argument is NULL", NULL, NULL, NULL);
+    oct_qrule one = *rule;
+    return octi_qrules_append(ctx, &(octi_qrules){&one, 1}, config);
+}
+
 /* ---- matching ---- */
 
 /* A border is called after its value: "input.quantize" is the input's, "fc.quantize" that of a float fc. */

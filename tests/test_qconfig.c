@@ -242,6 +242,9 @@ START_TEST(text_file_and_kept_form_say_the_same) {
     ck_ok(oct_qconfig_parse(ctx, "global:abits=6,kind=conv2d:wbits=5", &text));
     ck_ok(oct_qconfig_parse(ctx, "block.*:observer=histogram,ema=0.125,name=fc:float,global:percentile=99.5,symmetric=no", &text)); /* appended */
     ck_assert_int_eq(file.rule_count, 5);
+    ck_ok(oct_qconfig_add(ctx, &(oct_qrule){OCT_QSCOPE_NAME, "block.a", {.wbits = 3}}, &file));
+    ck_ok(oct_qconfig_parse(ctx, "block.a:wbits=3", &text));
+    ck_assert_int_eq(file.rule_count, 6);
     oct_net *a = oct_prepare(net, &file), *b = oct_prepare(net, &text);
     ck_not_null(a);
     ck_not_null(b);
@@ -303,6 +306,7 @@ START_TEST(refusals_name_what_is_wrong) {
         ck_assert(!c.rules && !c.rule_count && !c.target);
     }
     oct_qconfig c = {0};
+    ck_fails(OCT_EUSAGE, "NULL", oct_qconfig_add(ctx, NULL, &c));
     ck_fails(OCT_EIO, "no_such_file", oct_qconfig_load(ctx, "no_such_file.json", &c));
     oct_close(ctx);
 }

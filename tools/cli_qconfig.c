@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * Options of ptq and qat into an oct_qconfig; what came of them as a table. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "tools/cli.h"
@@ -17,11 +16,7 @@ int cli_qconfig(cli *c, oct_qconfig *q) {
     if (c->qconfig.set && oct_qconfig_load(c->ctx, c->qconfig.s, q) != OCT_OK) return cli_failed();
     const oct_qrule options = {.scope = OCT_QSCOPE_GLOBAL, .set = {.observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i,
                                                                    .percentile = (float)c->percentile.d, .method = method_of(c), .ste = c->ste.s}};
-    oct_qrule *rules = malloc(((size_t)q->rule_count + 1) * sizeof *rules); /* lives as long as the process */
-    if (!rules) return fprintf(stderr, "octet: out of memory\n"), 5;
-    if (q->rule_count) memcpy(rules, q->rules, (size_t)q->rule_count * sizeof *rules);
-    rules[q->rule_count++] = options;
-    q->rules = rules;
+    if (oct_qconfig_add(c->ctx, &options, q) != OCT_OK) return cli_failed();
     return c->rules.set ? cli_status(oct_qconfig_parse(c->ctx, c->rules.s, q)) : 0;
 }
 
