@@ -99,7 +99,16 @@ OCT_API oct_var *oct_add(oct_var *a, oct_var *b);
 OCT_API oct_var *oct_mul(oct_var *a, oct_var *b);
 /** Along `axis`, 1 to rank-1; channels of images are axis 3. */
 OCT_API oct_var *oct_cat(oct_var *const *x, int count, int axis);
+/** Elements from..to-1 along `axis`, 1 to rank-1. */
+OCT_API oct_var *oct_slice(oct_var *x, int axis, int from, int to);
 OCT_API oct_var *oct_pad(oct_var *x, const int pads[4], float value);
+/** A sequence through an LSTM (ops/ops.h: gates i, f, g, o; from a zero state): x [N,T,C] -> [N,T,H], or with `last` [N,H]. The
+ *  rows of an image are a sequence: oct_reshape(x, (int[]){H, W * C}, 2) gives [N,H,W*C] without moving a byte. Biases may be NULL. */
+OCT_API oct_var *oct_lstm(oct_var *x, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh, bool last);
+/** One step: x [N,C], state [N,2H] (h, then c; NULL: zeros) -> the new state. */
+OCT_API oct_var *oct_lstm_cell(oct_var *x, oct_var *state, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh);
+/** h of a cell's state: [N,2H] -> [N,H]. */
+OCT_API oct_var *oct_lstm_hidden(oct_var *state);
 OCT_API oct_var *oct_dropout(oct_var *x, float p);
 /** Fake-quantize to codes qmin..qmax with straight-through gradients; scale, zero_point: [1], or [C0] along axis 0. */
 OCT_API oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor *zero_point, int qmin, int qmax);
