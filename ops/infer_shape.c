@@ -387,10 +387,12 @@ static oct_status lstm_shape(job *j, oct_dtype wt) {
 
 static oct_status infer_lstm(job *j) { return lstm_shape(j, OCT_F32); }
 
-static oct_status infer_lstm_cell(job *j) {
+static oct_status infer_dynamic_lstm(job *j) { return lstm_shape(j, OCT_S8); }
+
+static oct_status lstm_cell_shape(job *j, oct_dtype wt) {
     int64_t h;
     OCT_TRY(want_rank(j, 0, "x", 2, 2));
-    OCT_TRY(lstm_weights(j, OCT_F32, j->in[0]->shape.dim[1], &h));
+    OCT_TRY(lstm_weights(j, wt, j->in[0]->shape.dim[1], &h));
     OCT_TRY(same_f32(j));
     j->shape.dim[1] = 2 * h;
     if (j->nin < 6 || !j->in[5]) return OCT_OK;
@@ -398,6 +400,9 @@ static oct_status infer_lstm_cell(job *j) {
     if (oct_shape_equal(&j->shape, &j->in[5]->shape)) return OCT_OK;
     return bad_shape(j, "shape of the state", octi_fmt("%s: h, then c", oct_shape_text(&j->shape)), oct_shape_text(&j->in[5]->shape));
 }
+
+static oct_status infer_lstm_cell(job *j) { return lstm_cell_shape(j, OCT_F32); }
+static oct_status infer_dynamic_lstm_cell(job *j) { return lstm_cell_shape(j, OCT_S8); }
 
 static oct_status infer_dropout(job *j) {
     if (!(j->a->p >= 0 && j->a->p < 1)) return bad_attr(j, "attribute p", "0 <= p < 1", octi_fmt("%g", (double)j->a->p));
