@@ -552,6 +552,11 @@ static oct_status infer_qtable(job *j) {
     return same_u8(j);
 }
 
+static oct_status infer_qsoftmax(job *j) {
+    OCT_TRY(want_vector(j, 1, "e", OCT_F32, 256));
+    return same_u8(j);
+}
+
 static oct_status infer_requantize(job *j) {
     OCT_TRY(want_vector(j, 1, "m", OCT_F32, 1));
     return same_u8(j);
