@@ -47,6 +47,26 @@ OCT_API oct_tape *oct_var_tape(const oct_var *v);
  *  non-scalar, in OCT_EVAL or OCT_CALIBRATE mode, or a second call. */
 OCT_API OCT_NODISCARD oct_status oct_backward(oct_var *loss);
 
+/* ---- looking at layers ---- */
+
+/** A node that has just run forward. Everything is borrowed for the length of the call. */
+typedef struct oct_watched {
+    const char *name; /* "conv1"; of a fused or prepared net the node that swallowed batch norm and ReLU has the first one's name */
+    const char *kind; /* "conv2d" */
+    oct_mode mode;
+    const oct_tensor *const *in; /* [nin]: the layer's input first, then its parameters; NULL where absent */
+    int32_t nin;
+    const oct_tensor *out;   /* float: of a quantized value what its codes stand for */
+    const oct_tensor *codes; /* u8 codes of out where a prepared net made some, else NULL */
+} oct_watched;
+typedef void (*oct_watch_fn)(void *user, const oct_watched *w);
+/** Call fn whenever the node of that name (NULL: any) has run on this tape, until oct_tape_unwatch; oct_tape_begin changes nothing
+ *  about it. Several may watch one node. fn may copy or print what it sees and unwatch its own node; it must not record. A name
+ *  that no node has is never called: names depend on what is recorded. A tape without watchers pays nothing. */
+OCT_API OCT_NODISCARD oct_status oct_tape_watch(oct_tape *t, const char *node, oct_watch_fn fn, void *user);
+/** Forget the watchers of that name; NULL: all of them. */
+OCT_API void oct_tape_unwatch(oct_tape *t, const char *node);
+
 /* ---- recorded ops (ops/ops.h has shapes and formulas); options: zero is the default ---- */
 
 typedef struct oct_conv2d_opts {
