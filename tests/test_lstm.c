@@ -432,5 +432,31 @@ START_TEST(static_quantization_leaves_it_float) {
 }
 END_TEST
 
+/* On disk under PyTorch's names, back again, and through the files of weights. */
+START_TEST(runs_hold_it) {
+    char dir[] = "/tmp/octet-test-lstm-XXXXXX", run[64], file[80], command[128];
+    ck_not_null(mkdtemp(dir));
+    snprintf(run, sizeof run, "%s/run", dir);
+    snprintf(file, sizeof file, "%s/w.safetensors", dir);
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    rnn n;
+    oct_net *net = layer_net(ctx, &n, 2), *other = layer_net(ctx, &n, 2);
+    oct_tensor *x = random_tensor(ctx, OCT_SHAPE(4, T, C), 7), *y = run_net(net, x);
+    ck_ok(oct_run_save(net, run, NULL, false));
+    oct_net *again = oct_run_load(ctx, run, NULL);
+    ck_assert_msg(again != NULL, "%s", oct_error_message());
+    ck_assert_mem_eq(run_net(again, x)->data, y->data, oct_tensor_bytes(y));
+    ck_ok(oct_net_save_weights(net, file));
+    int32_t missing = -1, unused = -1;
+    for (int32_t i = 0; i < other->tensor_count; i++) memset(other->tensors[i].tensor->data, 0, oct_tensor_bytes(other->tensors[i].tensor));
+    ck_ok(oct_net_load_weights(other, file, &missing, &unused));
+    ck_assert(missing == 0 && unused == 0);
+    ck_assert_mem_eq(run_net(other, x)->data, y->data, oct_tensor_bytes(y));
+    oct_close(ctx);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 OCT_TEST_MAIN("lstm", layers_as_pytorch, cell_as_pytorch, a_layer_is_its_cells, it_learns_without_allocating, dynamic_lstm_by_the_law,
-              small_forms_of_layers_and_cells, bad_weights_and_options_are_refused, static_quantization_leaves_it_float)
+              small_forms_of_layers_and_cells, bad_weights_and_options_are_refused, static_quantization_leaves_it_float, runs_hold_it)
