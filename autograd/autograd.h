@@ -58,6 +58,7 @@ typedef struct oct_watched {
     int32_t nin;
     const oct_tensor *out;   /* float: of a quantized value what its codes stand for */
     const oct_tensor *codes; /* u8 codes of out where a prepared net made some, else NULL */
+    const oct_tensor *const *in_codes; /* [nin]: the same of the inputs */
 } oct_watched;
 typedef void (*oct_watch_fn)(void *user, const oct_watched *w);
 /** Call fn whenever the node of that name (NULL: any) has run on this tape, until oct_tape_unwatch; oct_tape_begin changes nothing

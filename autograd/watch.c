@@ -42,7 +42,8 @@ void octi_watch_call(const octi_watcher *list, const octi_call *c) {
                               .in = (const oct_tensor *const *)c->in,
                               .nin = c->node->nin,
                               .out = c->out,
-                              .codes = c->out_codes};
+                              .codes = c->out_codes,
+                              .in_codes = (const oct_tensor *const *)c->in_codes};
     for (const octi_watcher *w = list, *next; w; w = next) {
         next = w->next; /* it may take itself out */
         if (!w->node || !strcmp(w->node, seen.name)) w->fn(w->user, &seen);

@@ -11,7 +11,7 @@ typedef struct seen {
     oct_tensor *in, *weight, *out; /* borrowed headers' data, copied */
     float y[4];
     const char *kind;
-    bool codes, once;
+    bool codes, in_codes, once;
     oct_tape *tape;
 } seen;
 
@@ -22,6 +22,7 @@ static void look(void *user, const oct_watched *w) {
     s->mode = w->mode;
     s->kind = w->kind;
     s->codes = w->codes != NULL;
+    s->in_codes = w->in_codes[0] != NULL;
     s->in = (oct_tensor *)(uintptr_t)w->in[0];
     s->weight = w->nin > 1 ? (oct_tensor *)(uintptr_t)w->in[1] : NULL;
     s->out = (oct_tensor *)(uintptr_t)w->out;
@@ -95,10 +96,10 @@ START_TEST(prepared_nets_show_codes) {
     ck_ok(oct_tape_watch(t, "conv1", look, &conv));
     oct_tape_begin(t, OCT_CALIBRATE);
     ck_not_null(oct_net_forward(q, oct_input(t, x)));
-    ck_assert(!conv.codes);
+    ck_assert(!conv.codes && !conv.in_codes);
     oct_tape_begin(t, OCT_EVAL);
     ck_not_null(oct_net_forward(q, oct_input(t, x)));
-    ck_assert(conv.codes);
+    ck_assert(conv.codes && conv.in_codes);
     ck_assert_int_eq(conv.calls, 2);
     oct_close(ctx);
 }
