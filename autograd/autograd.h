@@ -47,6 +47,27 @@ OCT_API oct_tape *oct_var_tape(const oct_var *v);
  *  non-scalar, in OCT_EVAL or OCT_CALIBRATE mode, or a second call. */
 OCT_API OCT_NODISCARD oct_status oct_backward(oct_var *loss);
 
+/* ---- looking at layers ---- */
+
+/** A node that has just run forward. Everything is borrowed for the length of the call. */
+typedef struct oct_watched {
+    const char *name; /* "conv1"; of a fused or prepared net the node that swallowed batch norm and ReLU has the first one's name */
+    const char *kind; /* "conv2d" */
+    oct_mode mode;
+    const oct_tensor *const *in; /* [nin]: the layer's input first, then its parameters; NULL where absent */
+    int32_t nin;
+    const oct_tensor *out;   /* float: of a quantized value what its codes stand for */
+    const oct_tensor *codes; /* u8 codes of out where a prepared net made some, else NULL */
+    const oct_tensor *const *in_codes; /* [nin]: the same of the inputs */
+} oct_watched;
+typedef void (*oct_watch_fn)(void *user, const oct_watched *w);
+/** Call fn whenever the node of that name (NULL: any) has run on this tape, until oct_tape_unwatch; oct_tape_begin changes nothing
+ *  about it. Several may watch one node. fn may copy or print what it sees and unwatch its own node; it must not record. A name
+ *  that no node has is never called: names depend on what is recorded. A tape without watchers pays nothing. */
+OCT_API OCT_NODISCARD oct_status oct_tape_watch(oct_tape *t, const char *node, oct_watch_fn fn, void *user);
+/** Forget the watchers of that name; NULL: all of them. */
+OCT_API void oct_tape_unwatch(oct_tape *t, const char *node);
+
 /* ---- recorded ops (ops/ops.h has shapes and formulas); options: zero is the default ---- */
 
 typedef struct oct_conv2d_opts {
@@ -99,7 +120,16 @@ OCT_API oct_var *oct_add(oct_var *a, oct_var *b);
 OCT_API oct_var *oct_mul(oct_var *a, oct_var *b);
 /** Along `axis`, 1 to rank-1; channels of images are axis 3. */
 OCT_API oct_var *oct_cat(oct_var *const *x, int count, int axis);
+/** Elements from..to-1 along `axis`, 1 to rank-1. */
+OCT_API oct_var *oct_slice(oct_var *x, int axis, int from, int to);
 OCT_API oct_var *oct_pad(oct_var *x, const int pads[4], float value);
+/** A sequence through an LSTM (ops/ops.h: gates i, f, g, o; from a zero state): x [N,T,C] -> [N,T,H], or with `last` [N,H]. The
+ *  rows of an image are a sequence: oct_reshape(x, (int[]){H, W * C}, 2) gives [N,H,W*C] without moving a byte. Biases may be NULL. */
+OCT_API oct_var *oct_lstm(oct_var *x, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh, bool last);
+/** One step: x [N,C], state [N,2H] (h, then c; NULL: zeros) -> the new state. */
+OCT_API oct_var *oct_lstm_cell(oct_var *x, oct_var *state, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh);
+/** h of a cell's state: [N,2H] -> [N,H]. */
+OCT_API oct_var *oct_lstm_hidden(oct_var *state);
 OCT_API oct_var *oct_dropout(oct_var *x, float p);
 /** Fake-quantize to codes qmin..qmax with straight-through gradients; scale, zero_point: [1], or [C0] along axis 0. */
 OCT_API oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor *zero_point, int qmin, int qmax);

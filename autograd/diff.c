@@ -183,6 +183,15 @@ oct_status octi_bwd_pad(octi_call *c) {
     return oct_pad_grad(c->ctx, &c->node->attr, c->dout, c->din[0]);
 }
 
+oct_status octi_fwd_slice(octi_call *c) {
+    OCT_TRY(octi_call_output(c));
+    return oct_slice_forward(c->ctx, &c->node->attr, c->in[0], c->out);
+}
+oct_status octi_bwd_slice(octi_call *c) {
+    OCT_TRY(octi_call_din(c, 0));
+    return oct_slice_grad(c->ctx, &c->node->attr, c->dout, c->din[0]);
+}
+
 oct_status octi_fwd_dropout(octi_call *c) {
     if (c->mode != OCT_TRAIN || c->node->attr.p == 0) return view_fwd(c);
     OCT_TRY(octi_call_output(c));

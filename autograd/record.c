@@ -133,6 +133,25 @@ oct_var *oct_pad(oct_var *x, const int pads[4], float value) {
     return unary(OCT_OP_pad, &(oct_attrs){.pads = {pads[0], pads[1], pads[2], pads[3]}, .value = value}, x);
 }
 
+oct_var *oct_slice(oct_var *x, int axis, int from, int to) {
+    return unary(OCT_OP_slice, &(oct_attrs){.axis = {axis}, .range = {from, to}}, x);
+}
+
+oct_var *oct_lstm(oct_var *x, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh, bool last) {
+    oct_var *in[5] = {x, w_ih, w_hh, b_ih, b_hh};
+    return record(OCT_OP_lstm, &(oct_attrs){.last = {last}}, in, 5, 3);
+}
+
+oct_var *oct_lstm_cell(oct_var *x, oct_var *state, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh) {
+    oct_var *in[6] = {x, w_ih, w_hh, b_ih, b_hh, state};
+    return record(OCT_OP_lstm_cell, NULL, in, state ? 6 : 5, 3);
+}
+
+oct_var *oct_lstm_hidden(oct_var *state) {
+    const oct_tensor *s = oct_var_value(state);
+    return s && s->shape.rank == 2 ? oct_slice(state, 1, 0, (int)(s->shape.dim[1] / 2)) : unary(OCT_OP_slice, NULL, state);
+}
+
 oct_var *oct_dropout(oct_var *x, float p) { return unary(OCT_OP_dropout, &(oct_attrs){.p = p}, x); }
 
 oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor *zero_point, int qmin, int qmax) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "autograd/blas.h"
+#include "autograd/watch.h"
 #include "src/mem.h"
 
 struct oct_var {
@@ -38,6 +39,7 @@ struct oct_tape {
     octi_call **calls;  /* [graph->node_count] */
     size_t value_cap, call_cap;
     char scope[512];
+    octi_watcher *watchers;
 };
 
 oct_tape *oct_tape_new(oct_ctx *ctx) {
@@ -57,6 +59,7 @@ void oct_tape_free(oct_tape *t) {
     octi_arena_free(t->arena);
     octi_free(t->ctx, t->values);
     octi_free(t->ctx, t->calls);
+    octi_watch_remove(t->ctx, &t->watchers, NULL);
     octi_free(t->ctx, t);
 }
 
@@ -69,6 +72,15 @@ void oct_tape_begin(oct_tape *t, oct_mode mode) {
     t->epoch = t->first_sample = 0;
     t->scope[0] = 0;
     t->dry = false;
+}
+
+oct_status oct_tape_watch(oct_tape *t, const char *node, oct_watch_fn fn, void *user) {
+    if (!t || !fn) return octi_fail(OCT_EUSAGE, "oct_tape_watch", "tape or function is NULL", NULL, NULL, NULL);
+    return octi_watch_add(t->ctx, &t->watchers, node, fn, user);
+}
+
+void oct_tape_unwatch(oct_tape *t, const char *node) {
+    if (t) octi_watch_remove(t->ctx, &t->watchers, node);
 }
 
 void octi_tape_dry(oct_tape *t) { t->dry = true; }
@@ -226,6 +238,7 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
     if (forward(c) != OCT_OK) return octi_tape_failed(t);
     oct_var *out = attach(t, t->graph->nodes[n].out, c->out, any);
     if (out) t->values[out->value]->codes = c->out_codes;
+    if (out && t->watchers) octi_watch_call(t->watchers, c);
     return out;
 }
 

@@ -349,6 +349,65 @@ static oct_status infer_pad(job *j) {
     return pad_shape(j);
 }
 
+static oct_status infer_slice(job *j) {
+    OCT_TRY(want_rank(j, 0, "x", 2, OCT_MAX_RANK));
+    const oct_shape *x = &j->in[0]->shape;
+    int axis = j->a->axis[0], from = j->a->range[0], to = j->a->range[1];
+    if (axis < 1 || axis >= x->rank) return bad_attr(j, "axis", octi_fmt("1 to %d", x->rank - 1), num(axis));
+    if (from < 0 || to <= from || to > x->dim[axis])
+        return bad_attr(j, "range", octi_fmt("0 <= from < to <= %lld", (long long)x->dim[axis]), octi_fmt("%d to %d", from, to));
+    OCT_TRY(same_f32(j));
+    j->shape.dim[axis] = to - from;
+    return OCT_OK;
+}
+
+/** w_ih, w_hh and biases, inputs 1 to 4; *h gets the hidden size. Small weights of int8 nets: wt. */
+static oct_status lstm_weights(const job *j, oct_dtype wt, int64_t features, int64_t *h) {
+    static const char *const roles[] = {"w_ih", "w_hh", "b_ih", "b_hh"};
+    for (int i = 0; i < 2; i++) {
+        OCT_TRY(want_dtype(j, 1 + i, roles[i], wt));
+        OCT_TRY(want_rank(j, 1 + i, roles[i], 2, 2));
+    }
+    const int64_t *ih = j->in[1]->shape.dim, *hh = j->in[2]->shape.dim;
+    *h = hh[1];
+    if (*h < 1 || *h > INT32_MAX / 8 || hh[0] != 4 * *h) return bad_shape(j, "shape of w_hh", "[4H, H]", oct_shape_text(&j->in[2]->shape));
+    if (ih[0] != hh[0] || ih[1] != features)
+        return bad_shape(j, "shape of w_ih", octi_fmt("[%lld, %lld]", (long long)hh[0], (long long)features), oct_shape_text(&j->in[1]->shape));
+    for (int i = 2; i < 4; i++)
+        if (1 + i < j->nin && j->in[1 + i]) OCT_TRY(want_vector(j, 1 + i, roles[i], OCT_F32, hh[0]));
+    return OCT_OK;
+}
+
+static oct_status lstm_shape(job *j, oct_dtype wt) {
+    int64_t h;
+    OCT_TRY(want_rank(j, 0, "x", 3, 3));
+    const int64_t *x = j->in[0]->shape.dim;
+    if (j->a->last[0] != 0 && j->a->last[0] != 1) return bad_attr(j, "attribute last", "0 or 1", num(j->a->last[0]));
+    OCT_TRY(lstm_weights(j, wt, x[2], &h));
+    OCT_TRY(same_f32(j));
+    j->shape = j->a->last[0] ? OCT_SHAPE(x[0], h) : OCT_SHAPE(x[0], x[1], h);
+    return OCT_OK;
+}
+
+static oct_status infer_lstm(job *j) { return lstm_shape(j, OCT_F32); }
+
+static oct_status infer_dynamic_lstm(job *j) { return lstm_shape(j, OCT_S8); }
+
+static oct_status lstm_cell_shape(job *j, oct_dtype wt) {
+    int64_t h;
+    OCT_TRY(want_rank(j, 0, "x", 2, 2));
+    OCT_TRY(lstm_weights(j, wt, j->in[0]->shape.dim[1], &h));
+    OCT_TRY(same_f32(j));
+    j->shape.dim[1] = 2 * h;
+    if (j->nin < 6 || !j->in[5]) return OCT_OK;
+    OCT_TRY(want_dtype(j, 5, "state", OCT_F32));
+    if (oct_shape_equal(&j->shape, &j->in[5]->shape)) return OCT_OK;
+    return bad_shape(j, "shape of the state", octi_fmt("%s: h, then c", oct_shape_text(&j->shape)), oct_shape_text(&j->in[5]->shape));
+}
+
+static oct_status infer_lstm_cell(job *j) { return lstm_cell_shape(j, OCT_F32); }
+static oct_status infer_dynamic_lstm_cell(job *j) { return lstm_cell_shape(j, OCT_S8); }
+
 static oct_status infer_dropout(job *j) {
     if (!(j->a->p >= 0 && j->a->p < 1)) return bad_attr(j, "attribute p", "0 <= p < 1", octi_fmt("%g", (double)j->a->p));
     return same_f32(j);

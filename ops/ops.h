@@ -163,6 +163,37 @@ OCT_API OCT_NODISCARD oct_status oct_cat_grad(oct_ctx *ctx, const oct_attrs *a, 
 OCT_API OCT_NODISCARD oct_status oct_pad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y);
 OCT_API OCT_NODISCARD oct_status oct_pad_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, oct_tensor *dx);
 
+/** y = x from attr.range[0] to before attr.range[1] along attr.axis (1 .. rank-1). */
+OCT_API OCT_NODISCARD oct_status oct_slice_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y);
+/** dx is dy there, 0 elsewhere. */
+OCT_API OCT_NODISCARD oct_status oct_slice_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, oct_tensor *dx);
+
+/* ---- LSTM: ops/lstm.c ---- */
+
+/** Parameters, or their gradients: w_ih [4H,C], w_hh [4H,H], [b_ih [4H]], [b_hh [4H]]; gates in PyTorch's order i, f, g, o. Of
+ *  gradients any may be NULL. */
+typedef struct oct_lstm_weights {
+    oct_tensor *w_ih, *w_hh, *b_ih, *b_hh;
+} oct_lstm_weights;
+/** What the gradient needs: gates [N,T,4H] (behind their functions), cells and hidden [N,T,H]; T is 1 for a cell. */
+typedef struct oct_lstm_saved {
+    oct_tensor *gates, *cells, *hidden;
+} oct_lstm_saved;
+/** A sequence x [N,T,C] from a zero state: i, f, o = sigmoid, g = tanh of x w_ih^T + b_ih + h w_hh^T + b_hh;
+ *  c = f * c + i * g; h = o * tanh(c). y is saved->hidden itself, or where attr.last [N,H], the last step's. octet's own kernel,
+ *  never BLAS: an image's result does not depend on its batch. */
+OCT_API OCT_NODISCARD oct_status oct_lstm_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_lstm_weights *w,
+                                                  const oct_lstm_saved *saved, oct_tensor *y);
+/** Back through time, from dy of the shape of y; dx and members of d may be NULL. */
+OCT_API OCT_NODISCARD oct_status oct_lstm_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_lstm_weights *w,
+                                               const oct_lstm_saved *saved, const oct_tensor *dy, oct_tensor *dx, const oct_lstm_weights *d);
+/** One step: x [N,C], state [N,2H] (h, then c; NULL: zeros) -> y, the new state. */
+OCT_API OCT_NODISCARD oct_status oct_lstm_cell_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *state, const oct_lstm_weights *w,
+                                                       const oct_lstm_saved *saved, oct_tensor *y);
+OCT_API OCT_NODISCARD oct_status oct_lstm_cell_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *state, const oct_lstm_weights *w,
+                                                    const oct_lstm_saved *saved, const oct_tensor *dy, oct_tensor *dx, oct_tensor *dstate,
+                                                    const oct_lstm_weights *d);
+
 /* ---- fake quantization: ops/fake_quantize.c; law 1, arXiv:1712.05877 ---- */
 
 /** y = s * (q - z), q = quantize(x) by the law with codes qmin..qmax. scale f32 and zero_point s32 are [1], or [C0] along

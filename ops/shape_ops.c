@@ -75,3 +75,28 @@ oct_status oct_pad_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, 
                (size_t)(d[2] * d[3]) * sizeof(float));
     return OCT_OK;
 }
+
+oct_status oct_slice_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y) {
+    (void)ctx;
+    OCT_TRY(octi_check_op(OCT_OP_slice, a, &x, 1, y, "y"));
+    int64_t rows, inner;
+    around_axis(&x->shape, a->axis[0], &rows, &inner);
+    int64_t pitch = x->shape.dim[a->axis[0]] * inner, run = y->shape.dim[a->axis[0]] * inner;
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(oct_f32(y) + r * run, oct_f32(x) + r * pitch + a->range[0] * inner, (size_t)run * sizeof(float));
+    return OCT_OK;
+}
+
+oct_status oct_slice_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, oct_tensor *dx) {
+    (void)ctx;
+    OCT_TRY(octi_check_f32("slice", "dx", dx, 2));
+    const oct_tensor *x = dx;
+    OCT_TRY(octi_check_op(OCT_OP_slice, a, &x, 1, dy, "dy"));
+    int64_t rows, inner;
+    around_axis(&x->shape, a->axis[0], &rows, &inner);
+    int64_t pitch = x->shape.dim[a->axis[0]] * inner, run = dy->shape.dim[a->axis[0]] * inner;
+    memset(dx->data, 0, oct_tensor_bytes(dx));
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(oct_f32(dx) + r * pitch + a->range[0] * inner, oct_f32(dy) + r * run, (size_t)run * sizeof(float));
+    return OCT_OK;
+}

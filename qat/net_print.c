@@ -109,6 +109,17 @@ static void print_linear(printer *p, const oct_node *n) {
         put(p, "bias=%s)", n->nin > 2 && n->in[2] >= 0 ? "True" : "False");
 }
 
+static void print_lstm(printer *p, const oct_node *n) {
+    const oct_graph *g = p->net->graph;
+    bool dynamic = n->kind == OCT_OP_dynamic_lstm || n->kind == OCT_OP_dynamic_lstm_cell, cell = n->kind == OCT_OP_lstm_cell || n->kind == OCT_OP_dynamic_lstm_cell;
+    put(p, "%sLSTM%s(%lld, %lld", dynamic ? "DynamicQuantized" : "", cell ? "Cell" : "", (long long)g->values[n->in[1]].shape.dim[1],
+        (long long)g->values[n->in[2]].shape.dim[1]);
+    if (n->nin < 4 || n->in[3] < 0) put(p, ", bias=False");
+    if (!cell) put(p, ", batch_first=True");
+    if (dynamic) put(p, ", dtype=torch.qint8, qscheme=%s", scheme(quantizer_of(p->net, n->in[1])));
+    put(p, ")");
+}
+
 static void print_batch_norm(printer *p, const oct_node *n) {
     const oct_value *x = octi_node_in(p->net->graph, n, 0);
     put(p, "%s%s(%lld, eps=", *act_word(p, n) ? octi_fmt("BN%s", act_word(p, n)) : "BatchNorm", x->shape.rank == 4 ? "2d" : "1d", (long long)x->shape.dim[x->shape.rank - 1]);
@@ -194,7 +205,8 @@ static const struct row {
     {OCT_OP_add, print_functional},        {OCT_OP_cat, print_functional},
     {OCT_OP_qadd, print_functional},       {OCT_OP_qmul, print_functional},
     {OCT_OP_qcat, print_functional},       {OCT_OP_relu, print_relu},
-    {OCT_OP_relu6, print_relu},
+    {OCT_OP_relu6, print_relu},            {OCT_OP_lstm, print_lstm},            {OCT_OP_lstm_cell, print_lstm},
+    {OCT_OP_dynamic_lstm, print_lstm},     {OCT_OP_dynamic_lstm_cell, print_lstm},
 };
 
 static void print_node(printer *p, const oct_node *n) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Float nets with small weights: codes or half precision stored, floats computed; and dynamic quantization, where a linear
- * layer's input becomes codes row by row. No data is needed. */
+ * layer's input (of an LSTM, x and h of each step) becomes codes row by row. No data is needed. */
 #include <math.h>
 #include <string.h>
 
@@ -70,6 +70,42 @@ static oct_status codes(weights_pass *p, const oct_node *n, oct_attrs *attr, int
     return OCT_OK;
 }
 
+static bool is_lstm(oct_op_kind k) { return k == OCT_OP_lstm || k == OCT_OP_lstm_cell; }
+
+/* Codes of one matrix as they stand, under the parameter's own name; its value in `to`, -2 on failure. */
+static int32_t matrix(weights_pass *p, int32_t v) {
+    const oct_value *x = &p->r.from->graph->values[v];
+    if (p->r.map[v] >= 0) return p->r.map[v]; /* a cell is applied many times */
+    int64_t o = x->shape.dim[0], row = oct_tensor_count(x->tensor) / o;
+    oct_qspec spec = oct_qspec_weight(p->bits, !p->per_tensor);
+    octi_arena_reset(p->arena);
+    int8_t *q = octi_arena_alloc(p->arena, (size_t)(o * row));
+    float *scale = octi_arena_calloc(p->arena, (size_t)o, sizeof *scale), shared = 0;
+    int32_t *zeros = octi_arena_calloc(p->arena, (size_t)o, sizeof *zeros);
+    if (!q || !scale || !zeros) return -2;
+    for (int64_t c = 0; c < o; c++) {
+        float top = 0;
+        for (int64_t k = c * row; k < (c + 1) * row; k++) {
+            float w = oct_f32(x->tensor)[k];
+            if (!isfinite(w)) return octi_fail(OCT_EQPARAMS, x->name, octi_fmt("weights of row %lld are not finite", (long long)c), NULL, NULL, NULL), -2;
+            top = fmaxf(top, fabsf(w));
+        }
+        scale[c] = oct_weight_scale(&spec, top, 0, 0);
+        shared = fmaxf(shared, scale[c]);
+    }
+    for (int64_t k = 0; k < o * row; k++) {
+        if (p->per_tensor) scale[k / row] = shared;
+        q[k] = (int8_t)octq_quantize(oct_f32(x->tensor)[k], scale[k / row], 0, spec.qmin, spec.qmax);
+    }
+    oct_tensor *t = octi_rewrite_tensor(&p->r, x->name, OCT_S8, x->shape, q);
+    int32_t made = t ? octi_graph_add_value(p->r.to->graph, x->name, OCT_VALUE_CONST, OCT_S8, x->shape, t) : -1;
+    int32_t qparams = made < 0 ? -1 : octi_rewrite_qparams(&p->r, x->name, spec, OCT_SHAPE(p->per_tensor ? 1 : o), scale, zeros);
+    if (qparams < 0) return -2;
+    p->r.to->graph->values[made].quantizer = qparams;
+    p->changed++;
+    return p->r.map[v] = made;
+}
+
 /* A parameter as it is, or in half precision. */
 static int32_t parameter(weights_pass *p, int32_t v) {
     const oct_value *x = &p->r.from->graph->values[v];
@@ -102,16 +138,18 @@ static oct_status place(weights_pass *p, const oct_node *n) {
     int32_t in[64], nin = n->nin;
     oct_attrs attr = n->attr;
     oct_op_kind kind = n->kind;
-    bool linear = kind == OCT_OP_linear, small = p->mode == DYNAMIC ? linear : p->mode == WEIGHT_ONLY && (linear || kind == OCT_OP_conv2d);
+    bool lstm = is_lstm(kind), linear = kind == OCT_OP_linear, small = p->mode == DYNAMIC ? linear : p->mode == WEIGHT_ONLY && (linear || kind == OCT_OP_conv2d);
     for (int32_t k = 0; k < n->nin; k++) {
         in[k] = -1;
         if (n->in[k] < 0) continue;
         if (!g->values[n->in[k]].tensor) in[k] = octi_rewrite_value(&p->r, n->in[k]);
+        else if (lstm && p->mode != HALF && (k == 1 || k == 2)) in[k] = matrix(p, n->in[k]);
         else if (!small) in[k] = parameter(p, n->in[k]);
         if (in[k] == -2) return oct_last_error()->code;
     }
     if (small) OCT_TRY(codes(p, n, &attr, in, &nin));
     if (small && p->mode == DYNAMIC) kind = OCT_OP_dynamic_linear;
+    if (lstm && p->mode == DYNAMIC) kind = kind == OCT_OP_lstm ? OCT_OP_dynamic_lstm : OCT_OP_dynamic_lstm_cell;
     attr.p = 0;
     int32_t made = octi_graph_add_node(p->r.to->graph, kind, n->name, &attr, in, nin, OCT_F32, g->values[n->out].shape);
     if (made < 0) return oct_last_error()->code;

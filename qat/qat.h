@@ -96,11 +96,12 @@ typedef struct oct_weight_opts {
     int bits;        /* 0: 8; 2 to 8 */
     bool per_tensor; /* one scale for a layer; default: one per output channel */
 } oct_weight_opts;
-/** Dynamic quantization: linear layers hold s8 weights and make codes of their input row by row as they run
+/** Dynamic quantization: linear and LSTM layers hold s8 weights and make codes of their input (of an LSTM, of x_t and h_t at
+ *  each step) row by row as they run
  *  (octq_dynamic), so that a batch's make-up changes no result; all else stays float. From a float or fused net; the result is
  *  run, saved and loaded like an int8 net. opts may be NULL. NULL on failure. */
 OCT_API OCT_NODISCARD oct_net *oct_quantize_dynamic(const oct_net *net, const oct_weight_opts *opts);
-/** Weight-only: convolutions and linear layers hold s8 weights (batch norm folded), computing in floats s_w * code. */
+/** Weight-only: convolutions, linear and LSTM layers hold s8 weights (batch norm folded), computing in floats s_w * code. */
 OCT_API OCT_NODISCARD oct_net *oct_quantize_weight_only(const oct_net *net, const oct_weight_opts *opts);
 /** Half precision: every parameter and buffer is stored as float16 (half to even), computing in float. OCT_EQPARAMS naming an
  *  element beyond 65504. */

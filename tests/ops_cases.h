@@ -35,6 +35,10 @@ typedef struct op_case {
 #define CE(n, k, e) {OCT_OP_cross_entropy, {.smoothing = e}, 2, {SH(n, k), SH(n)}}
 #define MSE(...) {OCT_OP_mse_loss, {.eps = 0}, 2, {SH(__VA_ARGS__), SH(__VA_ARGS__)}}
 #define DISTILL(n, k, t) {OCT_OP_distill_loss, {.temperature = t}, 2, {SH(n, k), SH(n, k)}}
+/* n steps features hidden, biases, last */
+#define LSTM(n, t, c, h, b, l) {OCT_OP_lstm, {.last = {l}}, 3 + 2 * b, {SH(n, t, c), SH(4 * h, c), SH(4 * h, h), SH(4 * h), SH(4 * h)}}
+#define LSTM_CELL(n, c, h, s) {OCT_OP_lstm_cell, {.eps = 0}, 5 + s, {SH(n, c), SH(4 * h, c), SH(4 * h, h), SH(4 * h), SH(4 * h), SH(n, 2 * h)}}
+#define SLICE(ax, f, to, ...) {OCT_OP_slice, {.axis = {ax}, .range = {f, to}}, 1, {SH(__VA_ARGS__)}}
 #define PAD(n, h, w, c, t, l, b, r, v) {OCT_OP_pad, {.pads = {t, l, b, r}, .value = v}, 1, {SH(n, h, w, c)}}
 
 static const op_case op_cases[] = {
@@ -107,6 +111,9 @@ static const op_case op_cases[] = {
     PAD(17, 2, 2, 1, 0, 0, 1, 1, 0.0f),
     CE(1, 2, 0.0f), CE(3, 10, 0.0f), CE(17, 10, 0.1f), CE(130, 5, 0.3f), CE(4, 100, 1.0f),
     MSE(1), MSE(3, 5), MSE(17, 10), MSE(2, 3, 4, 5), MSE(130, 3),
+    LSTM(1, 1, 1, 1, 1, 0), LSTM(3, 5, 4, 6, 1, 0), LSTM(2, 7, 3, 5, 0, 1), LSTM(17, 4, 6, 8, 1, 1), LSTM(9, 12, 5, 3, 0, 0), LSTM(130, 3, 7, 4, 1, 1),
+    LSTM_CELL(1, 1, 1, 1), LSTM_CELL(3, 4, 6, 0), LSTM_CELL(17, 5, 3, 1), LSTM_CELL(130, 3, 4, 1), LSTM_CELL(2, 20, 9, 1),
+    SLICE(1, 0, 3, 2, 3), SLICE(1, 2, 5, 3, 7), SLICE(2, 1, 2, 2, 3, 4), SLICE(3, 0, 2, 2, 3, 2, 5), SLICE(1, 4, 5, 17, 5, 3),
     DISTILL(1, 1, 1.0f), DISTILL(3, 10, 1.0f), DISTILL(17, 10, 4.0f), DISTILL(130, 5, 0.5f), DISTILL(4, 700, 20.0f),
 };
 enum { OP_CASES = sizeof op_cases / sizeof op_cases[0] };

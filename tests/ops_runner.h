@@ -11,6 +11,7 @@
 
 typedef struct op_run {
     oct_tensor *in[CASE_INPUTS], *y, *dy, *g[CASE_INPUTS]; /* g NULL where an input has no gradient */
+    oct_tensor *kept[3]; /* what an LSTM's forward leaves for its gradient */
 } op_run;
 
 static inline void fill_normal(octi_rng *r, oct_tensor *t, float scale) {
@@ -69,11 +70,18 @@ static inline void run_inputs(oct_ctx *ctx, const op_case *c, uint32_t seed, op_
     ck_not_null(run->dy = oct_tensor_new(ctx, t, s));
     fill_normal(&r, run->dy, 1.0f);
     for (int64_t i = 0; i < oct_tensor_count(run->y); i++) oct_f32(run->y)[i] = 1e30f; /* stale */
+    bool layer = c->kind == OCT_OP_lstm;
+    for (int k = 0; k < 3 && (layer || c->kind == OCT_OP_lstm_cell); k++) {
+        oct_shape wide = OCT_SHAPE(c->s[0].dim[0], layer ? c->s[0].dim[1] : 1, c->s[2].dim[1] * (k ? 1 : 4));
+        if (k == 2 && layer && !c->a.last[0]) run->kept[k] = oct_tensor_ref(run->y); /* all steps: the result itself */
+        else ck_not_null(run->kept[k] = oct_tensor_new(ctx, OCT_F32, wide));
+    }
 }
 
 static inline void run_free(op_run *run) {
     oct_tensor_unref(run->y);
     oct_tensor_unref(run->dy);
+    for (int k = 0; k < 3; k++) oct_tensor_unref(run->kept[k]);
     for (int k = 0; k < CASE_INPUTS; k++) {
         oct_tensor_unref(run->in[k]);
         oct_tensor_unref(run->g[k]);
@@ -173,6 +181,23 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
         }
         break;
     }
+    case OCT_OP_lstm:
+    case OCT_OP_lstm_cell: {
+        oct_lstm_weights w = {in[1], in[2], in[3], in[4]}, d = {g[1], g[2], g[3], g[4]};
+        oct_lstm_saved s = {r->kept[0], r->kept[1], r->kept[2]};
+        if (c->kind == OCT_OP_lstm) {
+            ck_ok(oct_lstm_forward(ctx, &c->a, in[0], &w, &s, r->y));
+            ck_ok(oct_lstm_grad(ctx, &c->a, in[0], &w, &s, r->dy, g[0], &d));
+        } else {
+            ck_ok(oct_lstm_cell_forward(ctx, in[0], in[5], &w, &s, r->y));
+            ck_ok(oct_lstm_cell_grad(ctx, in[0], in[5], &w, &s, r->dy, g[0], g[5], &d));
+        }
+        break;
+    }
+    case OCT_OP_slice:
+        ck_ok(oct_slice_forward(ctx, &c->a, in[0], r->y));
+        ck_ok(oct_slice_grad(ctx, &c->a, r->dy, g[0]));
+        break;
     case OCT_OP_pad:
         ck_ok(oct_pad_forward(ctx, &c->a, in[0], r->y));
         ck_ok(oct_pad_grad(ctx, &c->a, r->dy, g[0]));

@@ -25,6 +25,13 @@ oct_shape ref_shape(oct_op_kind kind, const oct_attrs *a, const oct_shape *in, i
     case OCT_OP_adaptive_avg_pool2d: return OCT_SHAPE(x[0], a->out_size[0], a->out_size[1], x[3]);
     case OCT_OP_linear: return OCT_SHAPE(x[0], in[1].dim[0]);
     case OCT_OP_pad: return OCT_SHAPE(x[0], x[1] + a->pads[0] + a->pads[2], x[2] + a->pads[1] + a->pads[3], x[3]);
+    case OCT_OP_lstm: return a->last[0] ? OCT_SHAPE(x[0], in[2].dim[1]) : OCT_SHAPE(x[0], x[1], in[2].dim[1]);
+    case OCT_OP_lstm_cell: return OCT_SHAPE(x[0], 2 * in[2].dim[1]);
+    case OCT_OP_slice: {
+        oct_shape s = in[0];
+        s.dim[a->axis[0]] = a->range[1] - a->range[0];
+        return s;
+    }
     case OCT_OP_cross_entropy:
     case OCT_OP_distill_loss:
     case OCT_OP_mse_loss: return (oct_shape){.rank = 0};
@@ -139,6 +146,33 @@ static double cross_entropy(const oct_attrs *a, const oct_shape *s, const double
     return loss;
 }
 
+static double logistic(double v) { return 1 / (1 + exp(-v)); }
+
+/* The textbook's equations, an image and a step at a time. out: the hidden state of each step, or of the last one, or h and c. */
+static void lstm(const oct_attrs *a, const oct_shape *s, const double *const *in, int nin, bool cell, double *y) {
+    int64_t n = s[0].dim[0], t = cell ? 1 : s[0].dim[1], c = s[0].dim[s[0].rank - 1], h = s[2].dim[1];
+    double *now = calloc((size_t)(4 * h), sizeof *now), *hs = calloc((size_t)(2 * h), sizeof *hs), *cs = hs + h;
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t k = 0; k < 2 * h; k++) hs[k] = nin > 5 ? in[5][i * 2 * h + k] : 0;
+        for (int64_t step = 0; step < t; step++) {
+            for (int64_t r = 0; r < 4 * h; r++) {
+                now[r] = (nin > 3 ? in[3][r] : 0) + (nin > 4 ? in[4][r] : 0);
+                for (int64_t k = 0; k < c; k++) now[r] += in[1][r * c + k] * in[0][(i * t + step) * c + k];
+                for (int64_t k = 0; k < h; k++) now[r] += in[2][r * h + k] * hs[k];
+            }
+            for (int64_t k = 0; k < h; k++) {
+                cs[k] = logistic(now[h + k]) * cs[k] + logistic(now[k]) * tanh(now[2 * h + k]);
+                hs[k] = logistic(now[3 * h + k]) * tanh(cs[k]);
+            }
+            if (!cell && !a->last[0]) memcpy(y + (i * t + step) * h, hs, (size_t)h * sizeof *y);
+        }
+        if (cell) memcpy(y + i * 2 * h, hs, (size_t)(2 * h) * sizeof *y);
+        else if (a->last[0]) memcpy(y + i * h, hs, (size_t)h * sizeof *y);
+    }
+    free(now);
+    free(hs);
+}
+
 /* By its definition: tempered probabilities first, then their divergence. */
 static double distill(const oct_attrs *a, const oct_shape *s, const double *const *in) {
     double temperature = (double)a->temperature, loss = 0;
@@ -170,6 +204,18 @@ void ref_forward(oct_op_kind kind, const oct_attrs *a, const oct_shape *shape, c
     case OCT_OP_log_softmax: softmax(shape, x, true, y); return;
     case OCT_OP_cross_entropy: *y = cross_entropy(a, shape, in); return;
     case OCT_OP_distill_loss: *y = distill(a, shape, in); return;
+    case OCT_OP_lstm:
+    case OCT_OP_lstm_cell: lstm(a, shape, in, nin, kind == OCT_OP_lstm_cell, y); return;
+    case OCT_OP_slice: {
+        int axis = a->axis[0];
+        int64_t inner = 1;
+        for (int d = axis + 1; d < o.rank; d++) inner *= o.dim[d];
+        for (int64_t i = 0; i < count; i++) {
+            int64_t row = i / inner / o.dim[axis], along = i / inner % o.dim[axis];
+            y[i] = x[(row * shape->dim[axis] + along + a->range[0]) * inner + i % inner];
+        }
+        return;
+    }
     case OCT_OP_relu: for (int64_t i = 0; i < count; i++) y[i] = fmax(x[i], 0); return;
     case OCT_OP_relu6: for (int64_t i = 0; i < count; i++) y[i] = fmin(fmax(x[i], 0), 6); return;
     case OCT_OP_mse_loss:

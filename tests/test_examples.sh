@@ -24,7 +24,7 @@ has() { # FILE PATTERN...: lines that must be there
     shift
     for p; do grep -q -- "$p" "$f" || say "$f: no line like '$p'"; done
 }
-for e in ptq_between_stubs lenet5_modes conv_by_hand weight_histogram kl_threshold own_observer distill_qat; do
+for e in ptq_between_stubs lenet5_modes conv_by_hand weight_histogram kl_threshold own_observer distill_qat lstm_rows resnet18_histogram; do
     "$bin/$e" >$e.out 2>$e.err || say "$e: $(tail -1 $e.err)"
 done
 has ptq_between_stubs.out '(quant): Identity' '(conv): ConvReLU2d(3, 3, kernel_size=(1, 1)' 'without calibration: quant: no range was observed' \
@@ -40,6 +40,15 @@ awk '/entropy clips/ { if ($6 < 1) exit 1; n++ } END { exit n != 1 }' kl_thresho
 
 has distill_qat.out '^float teacher: accuracy 0.9' 'step  150  labels 0[.0-9]*  distillation 0[.0-9]*  together 0'
 awk '/^int8 model/ { if ($4 < 0.93 || $8 < 0.93) exit 1; n++ } END { exit n != 1 }' distill_qat.out || say "distill_qat: $(tail -1 distill_qat.out)"
+
+has lstm_rows.out '^no data given: synth-digits in place of MNIST' '(lstm): LSTM(28, 64, batch_first=True)' \
+    '(lstm): DynamicQuantizedLSTM(28, 64' '^float: *98856 bytes' '^dynamic: *30456 bytes'
+awk '/^float:/ { f = $5 } /^dynamic:/ { if ($5 < 0.6 || f - $5 > 0.01 || $5 - f > 0.01) exit 1; n++ } /^agreement/ { if ($2 < 0.98) exit 1; n++ } END { exit n != 2 }' \
+    lstm_rows.out || say "lstm_rows: $(tail -3 lstm_rows.out)"
+
+has resnet18_histogram.out '^no photographs given' '^conv1 *histogram *0' '^fc *histogram *0' '(0): QuantizedConv2d(64, 128, kernel_size=(1, 1), stride=(2, 2), scale=0' \
+    '^conv1: weight scale 0.*int_repr' '^conv1, first codes: input [0-9]* .* output [0-9]' '^0 of [0-9]* codes'
+head -1 resnet18_histogram.out | grep -q 'no weights given: a seeded, untrained resnet18' || say "resnet18_histogram does not begin with what it is"
 
 if [ -x "$bin/classify_int8" ] && [ -s lenet.oct8 ]; then
     head -c 784 /dev/zero >black.u8

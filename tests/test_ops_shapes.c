@@ -63,6 +63,16 @@ static const refusal refusals[] = {
     {OCT_ESHAPE, "labels", {OCT_OP_cross_entropy, {.eps = 0}, 2, {SH(3, 10), SH(4)}}, {0, OCT_S32}},
     {OCT_EUSAGE, "smoothing", {OCT_OP_cross_entropy, {.smoothing = 1.5f}, 2, {SH(3, 10), SH(3)}}, {0, OCT_S32}},
     {OCT_ESHAPE, "target", {OCT_OP_mse_loss, {.eps = 0}, 2, {SH(3, 10), SH(10, 3)}}, {0}},
+    {OCT_ESHAPE, "rank of x", {OCT_OP_lstm, {.eps = 0}, 3, {SH(3, 6), SH(8, 6), SH(8, 2)}}, {0}},
+    {OCT_ESHAPE, "shape of w_hh", {OCT_OP_lstm, {.eps = 0}, 3, {SH(3, 5, 6), SH(8, 6), SH(8, 3)}}, {0}},
+    {OCT_ESHAPE, "shape of w_ih: expected [8, 6]", {OCT_OP_lstm, {.eps = 0}, 3, {SH(3, 5, 6), SH(8, 7), SH(8, 2)}}, {0}},
+    {OCT_ESHAPE, "b_hh", {OCT_OP_lstm, {.eps = 0}, 5, {SH(3, 5, 6), SH(8, 6), SH(8, 2), SH(8), SH(7)}}, {0}},
+    {OCT_EUSAGE, "attribute last", {OCT_OP_lstm, {.last = {2}}, 3, {SH(3, 5, 6), SH(8, 6), SH(8, 2)}}, {0}},
+    {OCT_ESHAPE, "shape of the state: expected [3, 4]", {OCT_OP_lstm_cell, {.eps = 0}, 6, {SH(3, 6), SH(8, 6), SH(8, 2), SH(8), SH(8), SH(3, 2)}}, {0}},
+    {OCT_EUSAGE, "axis", {OCT_OP_slice, {.axis = {0}, .range = {0, 1}}, 1, {SH(3, 6)}}, {0}},
+    {OCT_EUSAGE, "range", {OCT_OP_slice, {.axis = {1}, .range = {2, 2}}, 1, {SH(3, 6)}}, {0}},
+    {OCT_EUSAGE, "range", {OCT_OP_slice, {.axis = {1}, .range = {-1, 2}}, 1, {SH(3, 6)}}, {0}},
+    {OCT_EUSAGE, "range", {OCT_OP_slice, {.axis = {1}, .range = {0, 7}}, 1, {SH(3, 6)}}, {0}},
     {OCT_ESHAPE, "teacher's logits", {OCT_OP_distill_loss, {.temperature = 1}, 2, {SH(3, 10), SH(3, 9)}}, {0}},
     {OCT_ESHAPE, "rank of x", {OCT_OP_distill_loss, {.temperature = 1}, 2, {SH(10), SH(10)}}, {0}},
     {OCT_EUSAGE, "temperature", {OCT_OP_distill_loss, {.temperature = 0}, 2, {SH(3, 10), SH(3, 10)}}, {0}},
@@ -101,10 +111,10 @@ START_TEST(the_batch_stays_symbolic) {
         const op_case *c = &op_cases[i];
         oct_value v[CASE_INPUTS];
         const oct_value *in[CASE_INPUTS];
-        bool one_image = c->kind == OCT_OP_conv2d || c->kind == OCT_OP_linear || c->kind == OCT_OP_batch_norm;
+        bool one_image = c->kind == OCT_OP_conv2d || c->kind == OCT_OP_linear || c->kind == OCT_OP_batch_norm || c->kind == OCT_OP_lstm || c->kind == OCT_OP_lstm_cell;
         for (int k = 0; k < c->nin; k++) {
             v[k] = (oct_value){.dtype = c->kind == OCT_OP_cross_entropy && k ? OCT_S32 : OCT_F32, .shape = c->s[k]};
-            if (k == 0 || !one_image) v[k].shape.dim[0] = OCT_BATCH;
+            if (k == 0 || !one_image || k == 5 /* the state of a cell */) v[k].shape.dim[0] = OCT_BATCH;
             in[k] = &v[k];
         }
         oct_dtype t;

@@ -17,7 +17,7 @@ typedef struct octi_slot {
     oct_tensor *tensor;
 } octi_slot;
 
-enum { OCTI_MAX_SLOTS = 4 };
+enum { OCTI_MODULE_SLOTS = 16 }; /* an LSTM of four layers */
 
 struct oct_module {
     oct_ctx *ctx;
@@ -28,12 +28,13 @@ struct oct_module {
     oct_module **children;
     int32_t child_count;
     size_t child_cap;
-    octi_slot slots[OCTI_MAX_SLOTS];
+    octi_slot slots[OCTI_MODULE_SLOTS];
     int slot_count;
     int active;       /* number of oct_apply calls that are inside it now */
     bool drawn;       /* its own tensors have their first values */
     oct_attrs attr;   /* of layers */
     const struct octi_functional *functional; /* a FloatFunctional that runs now (eager.c) */
+    oct_var *state; /* of an LSTM cell that runs now (recurrent.c) */
     oct_named_tensor *list; /* what oct_module_tensors handed out */
     int32_t list_count;
 };

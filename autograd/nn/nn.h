@@ -39,6 +39,19 @@ typedef struct oct_linear_opts {
     bool no_bias;
 } oct_linear_opts;
 OCT_API OCT_NODISCARD oct_module *oct_linear_new(oct_ctx *ctx, const oct_linear_opts *opts);
+typedef struct oct_lstm_opts {
+    int in, hidden;
+    int layers; /* 0: 1; up to 4, each reading the one before; not of cells */
+    bool last;  /* the last step's hidden state alone: [N,H]; not of cells */
+    bool no_bias;
+} oct_lstm_opts;
+/** nn.LSTM, batch first, one direction: x [N,T,in] -> [N,T,hidden]. PyTorch's parameters (weight_ih_l0, weight_hh_l0, bias_ih_l0,
+ *  bias_hh_l0, ...), gate order and first values; a node for each layer ("lstm", "lstm_1"). */
+OCT_API OCT_NODISCARD oct_module *oct_lstm_new(oct_ctx *ctx, const oct_lstm_opts *opts);
+/** nn.LSTMCell (weight_ih, weight_hh, bias_ih, bias_hh): oct_lstm_cell_step(cell, x, state) gives the new state [N,2H] (oct_lstm_hidden
+ *  takes h out of it); state NULL, or oct_apply: zeros. */
+OCT_API OCT_NODISCARD oct_module *oct_lstm_cell_new(oct_ctx *ctx, const oct_lstm_opts *opts);
+OCT_API oct_var *oct_lstm_cell_step(oct_module *cell, oct_var *x, oct_var *state);
 OCT_API OCT_NODISCARD oct_module *oct_batch_norm_new(oct_ctx *ctx, const oct_batch_norm_opts *opts);
 OCT_API OCT_NODISCARD oct_module *oct_dropout_new(oct_ctx *ctx, float p);
 OCT_API OCT_NODISCARD oct_module *oct_relu_new(oct_ctx *ctx);

@@ -7,10 +7,9 @@
 #include <string.h>
 
 #include "ops/ops.h"
-#include "qat/int8/int8.h"
+#include "qat/int8/float_node.h"
 #include "src/format/safetensors.h"
 #include "src/mem.h"
-#include "src/qround.h"
 
 static float activate(float v, int32_t act) {
     if (act == OCT_ACT_NONE) return v;
@@ -75,23 +74,11 @@ static void run_linear(const octi_fnode *f, const float *const *in, float *y, vo
 
 /* Dynamic quantization, a row at a time: codes of the row, exact sums, floats. */
 static void run_dynamic(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    static const oct_qspec u8 = {.bits = 8, .qmax = 255};
     int64_t k = f->x.dim[1];
     int16_t *q = scratch;
-    float lo = 0, hi = 0, s;
-    int32_t z;
-    for (int64_t i = 0; i < k; i++) { /* a NaN is no bound; its code is z */
-        lo = in[0][i] < lo ? in[0][i] : lo;
-        hi = in[0][i] > hi ? in[0][i] : hi;
-    }
-    if (oct_qparams_from_range(&u8, lo, hi, "row", &s, &z) != OCT_OK) return; /* cannot be: lo <= 0 <= hi */
-    for (int64_t i = 0; i < k; i++) q[i] = (int16_t)(octq_quantize(in[0][i], s, z, 0, 255) - z);
-    for (int64_t o = 0; o < f->y.dim[1]; o++) {
-        const int8_t *w = oct_s8(f->codes) + o * k;
-        int32_t acc = 0;
-        for (int64_t i = 0; i < k; i++) acc += q[i] * w[i];
-        y[o] = octq_dynamic(acc, s, f->scale[o], f->b ? f->b[o] : 0.0f);
-    }
+    float s = octi_dynamic_row(in[0], k, q);
+    for (int64_t o = 0; o < f->y.dim[1]; o++)
+        y[o] = octq_dynamic(octi_dynamic_sum(q, oct_s8(f->codes) + o * k, k), s, f->scale[o], f->b ? f->b[o] : 0.0f);
     finish(f, y);
 }
 
@@ -140,6 +127,15 @@ static void run_pad(const octi_fnode *f, const float *const *in, float *y, void 
     for (int64_t h = 0; h < x[1]; h++)
         memcpy(y + ((h + f->a.pads[0]) * o[2] + f->a.pads[1]) * o[3], in[0] + h * x[2] * x[3],
                (size_t)(x[2] * x[3]) * sizeof *y);
+}
+
+static void run_slice(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    int64_t inner = 1, axis = f->a.axis[0], side = f->x.dim[axis];
+    (void)scratch;
+    for (int64_t d = axis + 1; d < f->x.rank; d++) inner *= f->x.dim[d];
+    int64_t run = f->y.dim[axis] * inner;
+    for (int64_t r = 0; r < f->image_out / run; r++)
+        memcpy(y + r * run, in[0] + (r * side + f->a.range[0]) * inner, (size_t)run * sizeof *y);
 }
 
 static void run_softmax(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -191,24 +187,15 @@ static void run_pool(const octi_fnode *f, const float *const *in, float *y, void
 
 /* ---- preparing ---- */
 
-typedef struct finit {
-    octi_fnode *f;
-    octi_arena *arena;
-    const oct_graph *g;
-    const oct_node *n;
-} finit;
-
 /* Scales of weights that are stored as codes: one, or one per output. NULL where they do not fit. */
-static const oct_tensor *weight_scales(const finit *i, const oct_value *v) {
+static const oct_tensor *weight_scales(const octi_finit *i, const oct_value *v) {
     const oct_tensor *s = v->quantizer >= 0 ? i->g->quantizers[v->quantizer].scale : NULL;
     bool fits = s && s->dtype == OCT_F32 && v->shape.rank > 0 && (oct_tensor_count(s) == 1 || oct_tensor_count(s) == v->shape.dim[0]);
     for (int64_t k = 0; fits && k < oct_tensor_count(s); k++) fits = oct_f32(s)[k] > 0 && isfinite(oct_f32(s)[k]);
     return fits ? s : NULL;
 }
 
-/* A parameter as floats: as it lies there, or widened from half precision or from codes. NULL where there is none, or where it
- * cannot be (the caller says what it wants). */
-static const float *parameter(const finit *i, int k) {
+const float *octi_fnode_parameter(const octi_finit *i, int k) {
     const oct_value *v = octi_node_in(i->g, i->n, k);
     const oct_tensor *t = v ? v->tensor : NULL, *s = NULL;
     if (!t || t->dtype == OCT_F32) return t ? oct_f32(t) : NULL;
@@ -227,11 +214,11 @@ static const float *parameter(const finit *i, int k) {
 }
 
 /* gamma, beta, mean, var at inputs k..k+3; the factor as oct_batch_norm_eval has it. */
-static oct_status init_bn(const finit *i, int k) {
+static oct_status init_bn(const octi_finit *i, int k) {
     octi_fnode *f = i->f;
     int64_t c = f->y.dim[f->y.rank - 1];
-    const float *gamma = parameter(i, k), *beta = parameter(i, k + 1), *mean = parameter(i, k + 2),
-                *var = parameter(i, k + 3);
+    const float *gamma = octi_fnode_parameter(i, k), *beta = octi_fnode_parameter(i, k + 1), *mean = octi_fnode_parameter(i, k + 2),
+                *var = octi_fnode_parameter(i, k + 3);
     if (!gamma || !beta || !mean || !var)
         return octi_fail(OCT_EFORMAT, i->n->name, "gamma, beta, mean, var", "constants", NULL, NULL);
     float *factor = octi_arena_calloc(i->arena, (size_t)c, sizeof *factor);
@@ -244,7 +231,7 @@ static oct_status init_bn(const finit *i, int k) {
     return OCT_OK;
 }
 
-static oct_status init_depthwise(const finit *i, const float *w) {
+static oct_status init_depthwise(const octi_finit *i, const float *w) {
     octi_fnode *f = i->f;
     int64_t c = f->x.dim[3], taps = (int64_t)f->a.kernel[0] * f->a.kernel[1];
     float *t = octi_arena_calloc(i->arena, (size_t)(c * taps), sizeof *t);
@@ -258,7 +245,7 @@ static oct_status init_depthwise(const finit *i, const float *w) {
 
 /* The form of octk_conv_f32: a zero-bordered frame, runs of floats per output pixel, weights in panels of 16.
  */
-static oct_status init_conv(const finit *i, const float *w) {
+static oct_status init_conv(const octi_finit *i, const float *w) {
     enum { PANEL = 16 };
     octi_fnode *f = i->f;
     const oct_attrs *a = &f->a;
@@ -319,34 +306,37 @@ static oct_status init_conv(const finit *i, const float *w) {
     return OCT_OK;
 }
 
-static oct_status init_dynamic(const finit *i) {
-    octi_fnode *f = i->f;
-    const oct_value *w = octi_node_in(i->g, i->n, 1);
-    const oct_tensor *s = w && w->tensor ? weight_scales(i, w) : NULL;
-    int64_t o = f->y.dim[1], k = f->x.dim[1];
+const float *octi_fnode_codes(const octi_finit *i, int k) {
+    const oct_value *w = octi_node_in(i->g, i->n, k);
+    const oct_tensor *s = w && w->tensor && w->dtype == OCT_S8 && w->shape.rank == 2 ? weight_scales(i, w) : NULL;
+    if (!s) return octi_fail(OCT_EFORMAT, i->n->name, octi_fmt("input %d: weight codes with scales", k), "constants, scales finite and > 0", NULL, NULL), NULL;
+    int64_t o = w->shape.dim[0], row = w->shape.dim[1];
     float *scale = octi_arena_calloc(i->arena, (size_t)o, sizeof *scale);
-    f->b = parameter(i, 2);
-    if (!scale) return oct_last_error()->code;
-    if (!s || (octi_node_in(i->g, i->n, 2) && !f->b))
-        return octi_fail(OCT_EFORMAT, i->n->name, "weight codes with scales, and bias", "constants, scales finite and > 0", NULL, NULL);
-    for (int64_t j = 0; j < o; j++) {
+    for (int64_t j = 0; scale && j < o; j++) {
         int64_t sum = 0;
         scale[j] = oct_f32(s)[oct_tensor_count(s) == 1 ? 0 : j];
-        for (int64_t e = 0; e < k; e++) sum += abs(oct_s8(w->tensor)[j * k + e]);
+        for (int64_t e = 0; e < row; e++) sum += abs(oct_s8(w->tensor)[j * row + e]);
         if (sum * 255 > INT32_MAX)
             return octi_fail(OCT_ELIMIT, i->n->name, octi_fmt("accumulator of channel %lld may overflow", (long long)j), "255 * sum|w| < 2^31",
-                             octi_fmt("%lld", (long long)(sum * 255)), NULL);
+                             octi_fmt("%lld", (long long)(sum * 255)), NULL), NULL;
     }
-    f->codes = w->tensor;
-    f->scale = scale;
-    f->scratch = (size_t)k * sizeof(int16_t);
+    return scale;
+}
+
+static oct_status init_dynamic(const octi_finit *i) {
+    octi_fnode *f = i->f;
+    if (!(f->scale = octi_fnode_codes(i, 1))) return oct_last_error()->code;
+    f->b = octi_fnode_parameter(i, 2);
+    if (octi_node_in(i->g, i->n, 2) && !f->b) return octi_fail(OCT_EFORMAT, i->n->name, "bias", "a constant: float32 or float16", NULL, NULL);
+    f->codes = octi_node_in(i->g, i->n, 1)->tensor;
+    f->scratch = (size_t)f->x.dim[1] * sizeof(int16_t);
     return OCT_OK;
 }
 
-static oct_status init_weighted(const finit *i) {
+static oct_status init_weighted(const octi_finit *i) {
     octi_fnode *f = i->f;
-    f->w = parameter(i, 1);
-    f->b = parameter(i, 2);
+    f->w = octi_fnode_parameter(i, 1);
+    f->b = octi_fnode_parameter(i, 2);
     if (!f->w || (octi_node_in(i->g, i->n, 2) && !f->b))
         return octi_fail(OCT_EFORMAT, i->n->name, "weight and bias", "constants: float32, float16, or int8 with scales", NULL, NULL);
     if (f->a.bn[0]) OCT_TRY(init_bn(i, 3));
@@ -384,11 +374,16 @@ static const struct frow {
     [OCT_OP_add] = {run_add, false},
     [OCT_OP_cat] = {run_cat, false},
     [OCT_OP_pad] = {run_pad, false},
+    [OCT_OP_slice] = {run_slice, false},
+    [OCT_OP_lstm] = {octi_fnode_run_lstm, false},
+    [OCT_OP_lstm_cell] = {octi_fnode_run_lstm, false},
+    [OCT_OP_dynamic_lstm] = {octi_fnode_run_lstm, false},
+    [OCT_OP_dynamic_lstm_cell] = {octi_fnode_run_lstm, false},
 };
 
 oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n) {
     const struct frow *row = &rows_of[n->kind];
-    finit i = {f, arena, g, n};
+    octi_finit i = {f, arena, g, n};
     if (!row->run)
         return octi_fail(OCT_EUNSUPPORTED, n->name, "a float layer of an int8 net", "a forward kind",
                          oct_op_name(n->kind), NULL);
@@ -401,9 +396,11 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
                       .nin = n->nin};
     f->image_out = octi_image_count(&f->y);
     bool weighted = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_dynamic_linear;
+    bool lstm = row->run == octi_fnode_run_lstm;
     for (int32_t k = 0; k < n->nin; k++) {
         const oct_value *v = octi_node_in(g, n, k);
-        bool parameters = k > 0 && (weighted || n->kind == OCT_OP_batch_norm);
+        bool parameters = k > 0 && (weighted || n->kind == OCT_OP_batch_norm || (lstm && k < 5));
+        if (lstm && k == 5 && !v) continue;
         if (!parameters && (!v || v->tensor || v->dtype != OCT_F32))
             return octi_fail(OCT_EFORMAT, n->name, octi_fmt("input %d", (int)k),
                              "a float32 value that a node makes", v ? oct_dtype_name(v->dtype) : "nothing",
@@ -412,6 +409,7 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
     }
     if (n->kind == OCT_OP_relu) f->a.act[0] = OCT_ACT_RELU;
     if (n->kind == OCT_OP_relu6) f->a.act[0] = OCT_ACT_RELU6;
+    if (lstm) return octi_fnode_init_lstm(&i);
     if (n->kind == OCT_OP_dynamic_linear) return init_dynamic(&i);
     if (weighted) return init_weighted(&i);
     if (n->kind == OCT_OP_batch_norm) return init_bn(&i, 1);

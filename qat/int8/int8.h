@@ -31,6 +31,7 @@ struct octi_fnode {
     const oct_tensor *codes; /* dynamic_linear: s8 [O,K], and a scale per output */
     const float *scale;
     const octi_fconv *conv;
+    const struct octi_flstm *lstm;                /* recurrent_node.c */
     const float *mean, *factor, *shift;           /* a batch norm: (v - mean) * factor + shift */
     int64_t image_in[OCTI_MAX_INPUTS], image_out; /* elements per image */
     int32_t nin;

@@ -41,6 +41,9 @@ static oct_status check_value(const oct_value *v, const char *where) {
     return OCT_OK;
 }
 
+/* Kinds whose weights are codes in their own right: no float form stands behind them. */
+static bool is_dynamic(oct_op_kind k) { return k == OCT_OP_dynamic_linear || k == OCT_OP_dynamic_lstm || k == OCT_OP_dynamic_lstm_cell; }
+
 /* Attributes and shapes as every room judges them; what is stored must be what they give. */
 static oct_status check_shape(const oct_graph *g, const oct_node *n) {
     const oct_value *in[OCTI_MAX_INPUTS + 1], *out = &g->values[n->out];
@@ -49,7 +52,7 @@ static oct_status check_shape(const oct_graph *g, const oct_node *n) {
     oct_shape shape;
     for (int32_t k = 0; k < n->nin; k++) {
         in[k] = n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
-        if (!in[k] || !in[k]->tensor || out->dtype != OCT_F32 || k >= OCTI_MAX_PARAMETERS || n->kind == OCT_OP_dynamic_linear) continue;
+        if (!in[k] || !in[k]->tensor || out->dtype != OCT_F32 || k >= OCTI_MAX_PARAMETERS || (in[k]->dtype == OCT_S8 && is_dynamic(n->kind))) continue;
         wide[k] = *in[k]; /* parameters of float layers may be stored small: they count as what they become */
         wide[k].dtype = OCT_F32;
         in[k] = &wide[k];

@@ -3,6 +3,15 @@
 
 #include <string.h>
 
+/* Kinds behind which elements no longer stand in the order of an image. */
+static bool mixes(oct_op_kind k) {
+    static const oct_op_kind kinds[] = {OCT_OP_linear,    OCT_OP_qlinear,      OCT_OP_dynamic_linear,    OCT_OP_cat,  OCT_OP_lstm,
+                                        OCT_OP_lstm_cell, OCT_OP_dynamic_lstm, OCT_OP_dynamic_lstm_cell, OCT_OP_slice};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i] == k) return true;
+    return false;
+}
+
 bool octi_flat_image(const oct_net *net, const char *weight, int64_t hwc[3]) {
     const oct_graph *g = net->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
@@ -14,7 +23,7 @@ bool octi_flat_image(const oct_net *net, const char *weight, int64_t hwc[3]) {
         while (v && v->producer >= 0) {
             const oct_node *p = &g->nodes[v->producer];
             const oct_value *x = octi_node_in(g, p, 0);
-            if (p->kind == OCT_OP_linear || p->kind == OCT_OP_qlinear || p->kind == OCT_OP_cat || !x) return false;
+            if (mixes(p->kind) || !x) return false;
             if ((p->kind == OCT_OP_flatten || p->kind == OCT_OP_reshape) && x->shape.rank == 4 && v->shape.rank == 2) {
                 memcpy(hwc, x->shape.dim + 1, 3 * sizeof *hwc);
                 return hwc[0] * hwc[1] > 1 && hwc[2] > 1;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes rnn.txt beside this file: knowledge distillation as PyTorch computes it. Form of the file: make_float_golden.py."""
+"""Writes rnn.txt beside this file: knowledge distillation and LSTMs as PyTorch computes them. Form of the file: make_float_golden.py."""
 import os
 import torch
 import torch.nn.functional as F
@@ -36,5 +36,28 @@ def distill(o):
             o.put(f"{name}.{key}", v)
 
 
+def grads(o, name, y, params):
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    o.put(f"{name}.y", y)
+    o.put(f"{name}.dy", dy)
+    for k, p in params.items():
+        o.put(f"{name}.{k}", p)
+        o.put(f"{name}.d{k}", p.grad)
+
+
+def lstm(o):
+    for name, n, t, c, h, layers, bias, last in (("lstm", 3, 5, 4, 6, 1, True, False), ("lstm_last", 2, 7, 5, 3, 1, False, True),
+                                                 ("lstm_2", 4, 4, 3, 5, 2, True, True)):
+        m = torch.nn.LSTM(c, h, layers, bias=bias, batch_first=True)
+        x = torch.randn(n, t, c).requires_grad_()
+        y = m(x)[0]
+        grads(o, name, y[:, -1] if last else y, {"x": x, **dict(m.named_parameters())})
+    m = torch.nn.LSTMCell(4, 5)
+    x, h0, c0 = (torch.randn(3, k).requires_grad_() for k in (4, 5, 5))
+    grads(o, "cell", torch.cat(m(x, (h0, c0)), 1), {"x": x, "h0": h0, "c0": c0, **dict(m.named_parameters())})
+
+
 out = Out("rnn.txt")
 distill(out)
+lstm(out)
