@@ -7,7 +7,7 @@
 #include "tests/random_net.h"
 
 typedef struct eager_net {
-    oct_module *quant, *conv1, *bn1, *relu1, *conv2, *add, *cat, *dequant, *fc;
+    oct_module *quant, *conv1, *bn1, *relu1, *conv2, *add, *gate, *cat, *dequant, *fc;
     bool no_quant, no_dequant, early;
 } eager_net;
 
@@ -19,6 +19,7 @@ static oct_var *eager_forward(void *self, oct_tape *t, oct_var *x) {
     oct_var *y = oct_functional_add_relu(n->add, oct_apply(n->conv2, x), x);
     y = oct_functional_cat(n->cat, (oct_var *[]){y, x}, 2, 3);
     y = oct_functional_add(n->add, y, y); /* the same instance again */
+    y = oct_functional_mul(n->gate, y, y);
     if (n->early) y = oct_apply(n->dequant, y);
     y = oct_apply(n->fc, oct_flatten(y));
     return n->no_dequant || n->early ? y : oct_apply(n->dequant, y);
@@ -40,6 +41,7 @@ static oct_net *build(oct_ctx *ctx, eager_net *n) {
     n->relu1 = oct_module_add(m, "relu1", oct_relu_new(ctx));
     n->conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 1}));
     n->add = oct_module_add(m, "skip_add", oct_float_functional_new(ctx));
+    n->gate = oct_module_add(m, "gate", oct_float_functional_new(ctx));
     n->cat = oct_module_add(m, "join", oct_float_functional_new(ctx));
     n->dequant = oct_module_add(m, "dequant", oct_dequant_stub_new(ctx));
     n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 8 * 5 * 5, .out = 3}));
@@ -82,6 +84,7 @@ START_TEST(stubs_are_the_borders) {
     ck_assert_int_eq(kind_of(i8, "skip_add"), OCT_OP_qadd);
     ck_assert_int_eq(kind_of(i8, "skip_add_1"), OCT_OP_qadd);
     ck_assert_int_eq(kind_of(i8, "join"), OCT_OP_qcat);
+    ck_assert_int_eq(kind_of(i8, "gate"), OCT_OP_qmul);
     int32_t a = oct_graph_find_value(q->graph, "skip_add"), b = oct_graph_find_value(q->graph, "skip_add_1");
     ck_assert_int_ne(q->graph->values[a].quantizer, q->graph->values[b].quantizer); /* one instance, two ranges */
     oct_placement *rows;

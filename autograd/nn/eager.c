@@ -28,7 +28,7 @@ typedef struct octi_functional {
 static oct_var *functional_forward(void *self, oct_tape *t, oct_var *x) {
     const octi_functional *f = ((const oct_module *)self)->functional;
     if (!f) {
-        octi_fail(OCT_EUSAGE, "FloatFunctional", "applied like a module", "oct_functional_add, _add_relu or _cat", NULL, NULL);
+        octi_fail(OCT_EUSAGE, "FloatFunctional", "applied like a module", "oct_functional_add, _add_relu, _mul or _cat", NULL, NULL);
         return octi_tape_failed(t);
     }
     (void)x;
@@ -48,9 +48,12 @@ static oct_var *call(oct_module *m, const octi_functional *f) {
     return y;
 }
 
-oct_var *oct_functional_add(oct_module *m, oct_var *a, oct_var *b) {
-    return call(m, &(octi_functional){.kind = OCT_OP_add, .in = (oct_var *[]){a, b}, .count = 2});
+static oct_var *pair(oct_module *m, oct_op_kind kind, oct_var *a, oct_var *b) {
+    return call(m, &(octi_functional){.kind = kind, .in = (oct_var *[]){a, b}, .count = 2});
 }
+
+oct_var *oct_functional_add(oct_module *m, oct_var *a, oct_var *b) { return pair(m, OCT_OP_add, a, b); }
+oct_var *oct_functional_mul(oct_module *m, oct_var *a, oct_var *b) { return pair(m, OCT_OP_mul, a, b); }
 
 oct_var *oct_functional_add_relu(oct_module *m, oct_var *a, oct_var *b) { return oct_relu(oct_functional_add(m, a, b)); }
 

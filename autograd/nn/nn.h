@@ -77,6 +77,7 @@ OCT_API OCT_NODISCARD oct_module *oct_dequant_stub_new(oct_ctx *ctx);
 OCT_API OCT_NODISCARD oct_module *oct_float_functional_new(oct_ctx *ctx);
 OCT_API oct_var *oct_functional_add(oct_module *functional, oct_var *a, oct_var *b);
 OCT_API oct_var *oct_functional_add_relu(oct_module *functional, oct_var *a, oct_var *b);
+OCT_API oct_var *oct_functional_mul(oct_module *functional, oct_var *a, oct_var *b);
 OCT_API oct_var *oct_functional_cat(oct_module *functional, oct_var *const *x, int count, int axis);
 
 /** Initialization, keyed by (seed, path): kaiming_uniform(a = sqrt 5) is the default of layers (PyTorch's), "kaiming_normal"
