@@ -104,8 +104,9 @@ static oct_status place(weights_pass *p, const oct_node *n) {
     oct_op_kind kind = n->kind;
     bool linear = kind == OCT_OP_linear, small = p->mode == DYNAMIC ? linear : p->mode == WEIGHT_ONLY && (linear || kind == OCT_OP_conv2d);
     for (int32_t k = 0; k < n->nin; k++) {
-        if (n->in[k] < 0) in[k] = -1;
-        else if (!g->values[n->in[k]].tensor) in[k] = octi_rewrite_value(&p->r, n->in[k]);
+        in[k] = -1;
+        if (n->in[k] < 0) continue;
+        if (!g->values[n->in[k]].tensor) in[k] = octi_rewrite_value(&p->r, n->in[k]);
         else if (!small) in[k] = parameter(p, n->in[k]);
         if (in[k] == -2) return oct_last_error()->code;
     }
@@ -127,8 +128,8 @@ static oct_net *run(const oct_net *net, weights_pass *p, const char *where) {
     oct_net *fused = p->mode == HALF ? NULL : oct_fuse(net);
     if (p->mode != HALF && !fused) return NULL;
     const oct_net *from = fused ? fused : net;
-    p->arena = octi_arena_new(net->ctx);
-    oct_status s = p->arena ? octi_rewrite_begin(&p->r, from, OCT_STAGE_INT8, false) : oct_last_error()->code;
+    oct_status s = octi_rewrite_begin(&p->r, from, OCT_STAGE_INT8, false);
+    if (s == OCT_OK && !(p->arena = octi_arena_new(net->ctx))) s = oct_last_error()->code;
     if (s == OCT_OK && octi_rewrite_value(&p->r, from->graph->input) < 0) s = oct_last_error()->code;
     for (int32_t i = 0; s == OCT_OK && i < from->graph->node_count; i++) s = place(p, &from->graph->nodes[i]);
     if (s == OCT_OK && !p->changed) s = octi_fail(OCT_EUNSUPPORTED, where, "no layer has weights to make small", NULL, NULL, NULL);
