@@ -33,7 +33,7 @@ static int32_t add_quantizer(const octi_quantizer_plan *p, const char *owner, co
     q.enabled = registered(net, owner, "enabled", OCT_ROLE_OBSERVER, OCT_U8, 2);
     if (!q.scale || !q.zero_point || !q.min_val || !q.max_val || !q.enabled) return -1;
     const char *method = set->method && strcmp(set->method, "ema") ? set->method : "", *ste = set->ste;
-    const bool weight = !strcmp(observer, "weight"), learned = *method && learnable && !(weight && !strcmp(method, "pact"));
+    const bool weight = octi_is_weight(&q), learned = *method && learnable && !(weight && !strcmp(method, "pact"));
     q.strict = ste ? !strcmp(ste, "strict") : learned;
     if (learned) {
         bool alpha = !strcmp(method, "pact"); /* decays, as in the paper */
@@ -131,9 +131,11 @@ static oct_status add_weight(const octi_quantizer_plan *p, const oct_node *n, bo
     const bool channels = r.set.granularity ? !strcmp(r.set.granularity, "channel") : p->target->per_channel;
     oct_qspec spec = oct_qspec_weight(bn ? 8 : bits_of(p, &r, OCTI_QKEY_wbits, r.set.wbits, at_end), channels || bn);
     spec.pow2 = p->target->pow2;
+    if (!bn && r.set.weight_qmin && !strcmp(r.set.weight_qmin, "full")) spec.qmin = -spec.qmax - 1;
+    const bool searched = !bn && r.set.weight_observer && !strcmp(r.set.weight_observer, "mse");
     char owner[OWNER];
     snprintf(owner, sizeof owner, "%s.weight_fake_quant", n->name);
-    w->quantizer = add_quantizer(p, owner, w->name, spec, "weight", &r.set, !bn, spec.per_channel ? w->shape.dim[0] : 1);
+    w->quantizer = add_quantizer(p, owner, w->name, spec, searched ? "weight_mse" : "weight", &r.set, !bn, spec.per_channel ? w->shape.dim[0] : 1);
     return w->quantizer < 0 ? oct_last_error()->code : OCT_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "qat/observing.h"
 #include "qat/prepared.h"
 #include "qat/qconfig_rules.h"
+#include "qat/weight_range.h"
 #include "src/arena.h"
 #include "src/mem.h"
 
@@ -72,7 +73,7 @@ static oct_status fill(const listing *l, const oct_node *n, oct_placement *row) 
     const oct_graph *g = l->net->graph;
     const bool prepared = l->net->stage == OCT_STAGE_PREPARED;
     *row = (oct_placement){.name = n->name, .kind = oct_op_name(n->kind), .int8 = octi_is_int8(g, n), .reason = "", .granularity = "", .observer = "",
-                           .grid = "", .rule = ""};
+                           .weight_observer = "", .grid = "", .rule = ""};
     const oct_quantizer *q = row->int8 ? &g->quantizers[g->values[n->out].quantizer] : NULL;
     if (!q) row->reason = keep(l, float_reason(l, n));
     else {
@@ -83,6 +84,7 @@ static oct_status fill(const listing *l, const oct_node *n, oct_placement *row) 
     const oct_value *w = n->nin > OCTI_W && n->in[OCTI_W] >= 0 ? &g->values[n->in[OCTI_W]] : NULL;
     if (q && w && w->tensor && w->quantizer >= 0) {
         row->wbits = g->quantizers[w->quantizer].spec.bits;
+        row->weight_observer = !prepared ? "" : octi_is_searched_weight(&g->quantizers[w->quantizer]) ? "mse" : "minmax";
         row->granularity = g->quantizers[w->quantizer].spec.per_channel ? "channel" : "tensor";
     }
     return prepared ? rule_of(l, n, q ? leader_of(g, q) : NULL, row) : OCT_OK;

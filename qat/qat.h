@@ -26,6 +26,8 @@ typedef struct oct_qconfig {
     float percentile;     /* "percentile": share of the values that stays inside, in per cent; 0: 99.99 */
     /* NULL: as the target has it. All of these, and the ones above but target and all_layers, per layer by rules */
     const char *granularity;             /* of weight scales: "channel", "tensor" */
+    const char *weight_observer;         /* of weights without learned steps: "minmax", "mse" (each step searches: slower) */
+    const char *weight_qmin;             /* "narrow": +-127 at 8 bits; "full": -128 to 127, scales of 127.5 steps as in PyTorch */
     const char *symmetric, *reduce_range; /* activations: "yes", "no" */
     const char *stay_float;              /* "yes": every layer of which no rule says otherwise */
     const oct_qrule *rules;              /* qconfig.h */
@@ -47,6 +49,7 @@ typedef struct oct_placement {
     const char *granularity;     /* of weight scales: "channel", "tensor", "" */
     const char *observer;        /* of its values; "" for float, and in int8 nets */
     const char *grid;            /* the value that gives its values scale and zero point: itself, or the first that shares them */
+    const char *weight_observer; /* "minmax", "mse"; "" without weights, and in int8 nets */
     const char *rule;            /* what rules of the qconfig decided: "wbits=4 by pattern layer1.*; abits=4 by global"; "" : the target alone */
 } oct_placement;
 

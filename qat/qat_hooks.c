@@ -10,6 +10,7 @@
 #include "qat/learned.h"
 #include "qat/observing.h"
 #include "qat/qat.h"
+#include "qat/weight_range.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/threads.h"
@@ -362,13 +363,17 @@ static oct_status folded_bn_grad(octi_call *c, int first) {
     return OCT_OK;
 }
 
-/* Learned steps of the weights; dw is the gradient of the folded, quantized weights. */
-static oct_status weight_steps_grad(octi_call *c, oct_tensor *dw) {
+/* Learned steps of the weights, and what is cut of them; dw is the gradient of the folded, quantized weights. */
+static oct_status weights_grad(octi_call *c, oct_tensor *dw) {
     const oct_graph *g = c->net->graph;
     oct_quantizer *q = octi_weight_quantizer(g, c->net_node);
-    if (!octi_is_learned(q) || !oct_u8(q->enabled)[1]) return OCT_OK;
+    if (!oct_u8(q->enabled)[1]) return OCT_OK;
     const oct_quantizer *x = &g->quantizers[g->values[c->net_node->in[OCTI_X]].quantizer];
     const oct_tensor *w = g->values[c->net_node->in[OCTI_W]].tensor;
+    if (!octi_is_learned(q)) {
+        if (octi_weights_cut(q)) octi_weight_mask(q, weights_of(c), oct_f32(w), oct_f32(dw));
+        return OCT_OK;
+    }
     return octi_learned_weight_grad(c->ctx, q, weights_of(c), oct_f32(w), octi_quantizer_ready(x) ? octi_scale(x) : 0, oct_f32(dw));
 }
 
@@ -386,7 +391,7 @@ static oct_status folded_backward(octi_call *c) {
         if (db) OCT_TRY(octi_call_din(c, OCTI_B));
         OCT_TRY(conv ? oct_conv2d_grad_w(c->ctx, &n->attr, c->in[OCTI_X], c->dout, dw, db)
                      : oct_linear_grad_w(c->ctx, c->in[OCTI_X], c->dout, dw, db));
-        OCT_TRY(weight_steps_grad(c, dw));
+        OCT_TRY(weights_grad(c, dw));
         for (int32_t o = 0; w->factor && o < w->o; o++) {
             for (int64_t k = 0; k < w->k; k++) oct_f32(dw)[o * w->k + k] *= w->factor[o];
             if (db) oct_f32(db)[o] *= w->factor[o];
@@ -456,10 +461,12 @@ static oct_status backward(octi_call *c) {
     if (c->saved[SAVED_WEIGHTS]) c->in[OCTI_W] = c->saved[SAVED_WEIGHTS];
     oct_status s = without_act(c);
     c->in[OCTI_W] = w;
-    if (s != OCT_OK || n->kind == OCT_OP_batch_norm || !c->din[OCTI_W] || !octi_is_learned(octi_weight_quantizer(g, n))) return s;
+    if (s != OCT_OK || n->kind == OCT_OP_batch_norm || !c->din[OCTI_W]) return s;
+    const oct_quantizer *wq = octi_weight_quantizer(g, n);
+    if (!octi_is_learned(wq)) return octi_weights_cut(wq) ? weights_grad(c, c->din[OCTI_W]) : OCT_OK;
     const octi_qweights *qw = weights_of(c); /* W = fq(w * factor) / factor: through the division, and back */
     scale_rows(oct_f32(c->din[OCTI_W]), qw, true);
-    OCT_TRY(weight_steps_grad(c, c->din[OCTI_W]));
+    OCT_TRY(weights_grad(c, c->din[OCTI_W]));
     scale_rows(oct_f32(c->din[OCTI_W]), qw, false);
     return OCT_OK;
 }

@@ -23,7 +23,7 @@ static bool is_switch(int key) { return octi_qkey_rows[key].words && !strcmp(oct
 
 static const char *known_keys(char *room, size_t size) {
     size_t at = 0;
-    for (int k = 0; k < OCTI_QKEYS && at + 16 < size; k++) {
+    for (int k = 0; k < OCTI_QKEYS && at + 32 < size; k++) {
         size_t n = strlen(octi_qkey_rows[k].key);
         if (k) memcpy(room + at, ", ", 2), at += 2;
         memcpy(room + at, octi_qkey_rows[k].key, n);

@@ -7,6 +7,7 @@
 #include "qat/learned.h"
 #include "qat/prepared.h"
 #include "qat/qat.h"
+#include "qat/weight_range.h"
 #include "src/mem.h"
 #include "src/qround.h"
 
@@ -129,6 +130,7 @@ oct_status octi_quantize_weights(oct_net *net, const oct_node *n, float s_x, oct
     if (!w.codes || !w.scale || (v.bn && !w.factor) || !w.bias || !w.bias_code || !w.sum_abs || !amax) return oct_last_error()->code;
     OCT_TRY(fold_channels(&v, n, w.factor, w.bias, amax));
     if (octi_is_learned(q)) OCT_TRY(learned_amax(q, &v, w.factor, arena, amax));
+    else if (octi_is_searched_weight(q)) octi_weight_least_error(&(octi_weight_rows){v.w, w.factor, w.bias, v.o, v.k, s_x}, spec, amax);
     float shared = 0;
     for (int32_t o = 0; o < v.o; o++) {
         w.scale[o] = oct_weight_scale(spec, amax[o], w.bias[o], s_x);

@@ -63,6 +63,13 @@ static int check_net(uint64_t seed) {
     static const char *const methods[] = {NULL, NULL, "lsq", "lsq+", "pact"};
     c.method = methods[octi_rng_below(&r, 5)];
     c.ste = octi_rng_below(&r, 4) ? NULL : "strict";
+    if (seed % 3 == 2) {
+        c.weight_observer = octi_rng_below(&r, 2) ? "mse" : NULL;
+        c.weight_qmin = octi_rng_below(&r, 2) ? "full" : NULL;
+        c.symmetric = octi_rng_below(&r, 3) ? NULL : "yes";
+        c.reduce_range = octi_rng_below(&r, 3) ? NULL : "yes";
+        c.granularity = octi_rng_below(&r, 3) ? NULL : "tensor";
+    }
     oct_net *q = oct_prepare(net, &c);
     ck_assert_msg(q != NULL, "net %d: %s", (int)seed, oct_error_message());
     oct_tape *t = oct_tape_new(ctx);

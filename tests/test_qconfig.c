@@ -201,12 +201,13 @@ END_TEST
 START_TEST(every_key_reaches_its_quantizer) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     model n;
-    oct_net *net = model_net(ctx, &n), *q = prepared(net, "block.c:observer=ema,ema=0.25,percentile=99,symmetric,reduce_range,granularity=tensor,method=lsq,ste=rounded");
+    oct_net *net = model_net(ctx, &n), *q = prepared(net, "block.c:observer=ema,ema=0.25,percentile=99,symmetric,reduce_range,granularity=tensor,weight_observer=mse,weight_qmin=full,method=lsq,ste=rounded");
     const oct_quantizer *c = quantizer(q, "block.c"), *a = quantizer(q, "block.a"), *w = quantizer(q, "block.c.weight");
     ck_assert_str_eq(c->observer, "ema");
     ck_assert(c->averaging == 0.25f && c->percentile == 99.0f && a->averaging == 0.01f);
     ck_assert(c->spec.symmetric && !a->spec.symmetric);
     ck_assert(c->spec.qmax == 127 && a->spec.qmax == 255);
+    ck_assert(!strcmp(w->observer, "weight_mse") && w->spec.qmin == -128 && w->spec.qmax == 127 && quantizer(q, "fc.weight")->spec.qmin == -127);
     ck_assert(!w->spec.per_channel && oct_tensor_count(w->scale) == 1);
     ck_assert(!strcmp(c->method, "lsq") && !strcmp(w->method, "lsq") && !*a->method && c->step && !a->step);
     ck_assert(!c->strict);
@@ -351,7 +352,7 @@ END_TEST
 /* Random rules on random graphs: floats in the middle, mixed bits, grids and granularities. */
 START_TEST(codes_are_exact_under_random_rules) {
     static const char *const keys[] = {"float", "wbits=2", "wbits=4", "abits=3", "abits=5", "granularity=tensor", "granularity=channel", "symmetric", "reduce_range",
-                                       "observer=ema", "observer=mse", "method=lsq"};
+                                       "observer=ema", "observer=mse", "method=lsq", "weight_observer=mse", "weight_qmin=full"};
     const char *more = getenv("OCT_TEST_LONG");
     const int count = more && *more == '1' ? 1500 : 120;
     for (int i = 0; i < count; i++) {

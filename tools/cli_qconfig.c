@@ -29,7 +29,7 @@ int cli_placements(FILE *to, oct_net *net) {
     for (int32_t i = 0; i < count; i++) {
         const oct_placement *r = &rows[i];
         char weights[32] = "", values[16] = "float";
-        if (r->wbits) snprintf(weights, sizeof weights, "%d %s", r->wbits, r->granularity);
+        if (r->wbits) snprintf(weights, sizeof weights, "%d %s%s", r->wbits, r->granularity, strcmp(r->weight_observer, "mse") ? "" : " mse");
         if (r->abits) snprintf(values, sizeof values, "%d", r->abits);
         const bool shares = r->int8 && strcmp(r->grid, r->name);
         const char *parts[] = {r->reason, shares ? "grid of " : "", shares ? r->grid : "", r->rule};
