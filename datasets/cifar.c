@@ -10,26 +10,27 @@
 #include "src/mem.h"
 
 typedef struct cifar_kind {
-    int skip; /* bytes before the label: CIFAR-100 has the coarse label first */
+    int head, label; /* bytes before the pixels, and which of them is the label: CIFAR-100 has coarse and fine */
     int32_t classes;
     const char *train[6], *test[2]; /* NULL ends */
     const char *names, *inner;
 } cifar_kind;
 
 static const cifar_kind cifar10 = {
-    0, 10, {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
+    1, 0, 10, {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
     {"test_batch.bin"}, "batches.meta.txt", "cifar-10-batches-bin"};
-static const cifar_kind cifar100 = {1, 100, {"train.bin"}, {"test.bin"}, "fine_label_names.txt", "cifar-100-binary"};
+static const cifar_kind cifar100 = {2, 1, 100, {"train.bin"}, {"test.bin"}, "fine_label_names.txt", "cifar-100-binary"};
+static const cifar_kind coarse = {2, 0, 20, {"train.bin"}, {"test.bin"}, "coarse_label_names.txt", "cifar-100-binary"};
 
-oct_status octi_cifar_parse(const void *bytes, size_t size, const char *where, int skip, int32_t classes, uint8_t *pixels,
+oct_status octi_cifar_parse(const void *bytes, size_t size, const char *where, int head, int label, int32_t classes, uint8_t *pixels,
                             int32_t *labels) {
     octi_reader r = {bytes, size, 0, where};
-    size_t record = (size_t)skip + 1 + OCTI_CIFAR_PIXELS;
+    size_t record = (size_t)head + OCTI_CIFAR_PIXELS;
     if (!size || size % record)
         return octi_fail(OCT_EFORMAT, where, "size of the file", octi_fmt("a multiple of %zu bytes (one record)", record),
                          octi_fmt("%zu", size), "the file is cut short, or of another CIFAR");
     for (size_t i = 0; i < size / record; i++) {
-        const uint8_t *p = r.base + i * record + skip, *plane = p + 1;
+        const uint8_t *p = r.base + i * record + label, *plane = r.base + i * record + head;
         if (*p >= classes)
             return octi_bad_bytes(&r, (size_t)(p - r.base), octi_fmt("label of record %zu", i), octi_fmt("0 to %d", classes - 1), octi_fmt("%d", *p));
         labels[i] = *p;
@@ -47,12 +48,12 @@ static oct_status add_batch(oct_data *d, const cifar_kind *k, const char *dir, c
     size_t size, have = (size_t)d->count;
     OCT_TRY(octi_set_read(d, dir, name, max, &path, &bytes, &size, found));
     if (!*found) return OCT_OK;
-    size_t n = size / ((size_t)k->skip + 1 + OCTI_CIFAR_PIXELS);
+    size_t n = size / ((size_t)k->head + OCTI_CIFAR_PIXELS);
     uint8_t *pixels = octi_realloc(d->ctx, d->owned[0], (have + n) * OCTI_CIFAR_PIXELS);
     if (pixels) d->owned[0] = pixels;
     int32_t *labels = pixels ? octi_realloc(d->ctx, d->owned[1], (have + n) * sizeof *labels) : NULL;
     if (labels) d->owned[1] = labels;
-    oct_status s = labels ? octi_cifar_parse(bytes, size, path, k->skip, k->classes, pixels + have * OCTI_CIFAR_PIXELS, labels + have)
+    oct_status s = labels ? octi_cifar_parse(bytes, size, path, k->head, k->label, k->classes, pixels + have * OCTI_CIFAR_PIXELS, labels + have)
                           : oct_last_error()->code;
     octi_free(d->ctx, bytes);
     if (s == OCT_OK) d->count += (int64_t)n;
@@ -110,3 +111,4 @@ static oct_data *open_cifar(oct_ctx *ctx, const cifar_kind *k, const char *dir, 
 
 oct_data *octi_open_cifar10(oct_ctx *ctx, const char *dir, const oct_data_opts *opts) { return open_cifar(ctx, &cifar10, dir, opts); }
 oct_data *octi_open_cifar100(oct_ctx *ctx, const char *dir, const oct_data_opts *opts) { return open_cifar(ctx, &cifar100, dir, opts); }
+oct_data *octi_open_cifar100_coarse(oct_ctx *ctx, const char *dir, const oct_data_opts *opts) { return open_cifar(ctx, &coarse, dir, opts); }

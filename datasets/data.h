@@ -27,7 +27,8 @@ typedef struct oct_data_opts {
     int threads;              /* of decoding; 0: the context's */
 } oct_data_opts;
 
-/** Open a set by its SPEC: synth-digits | synth-shapes | idx:DIR | cifar10:DIR | cifar100:DIR | folder:DIR | npz:FILE.
+/** Open a set by its SPEC: synth-digits | synth-shapes | idx:DIR | cifar10:DIR | cifar100:DIR (100 fine labels) |
+ *  cifar100-coarse:DIR (20) | folder:DIR | npz:FILE.
  *  NULL on failure: OCT_EUSAGE (unknown kind), OCT_EIO, OCT_EFORMAT (file, offset, field), OCT_ELIMIT. */
 OCT_API OCT_NODISCARD oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opts);
 

@@ -71,6 +71,7 @@ oct_status octi_set_read(oct_data *d, const char *folder, const char *name, size
 oct_data *octi_open_idx(oct_ctx *ctx, const char *dir, const oct_data_opts *opts);
 oct_data *octi_open_cifar10(oct_ctx *ctx, const char *dir, const oct_data_opts *opts);
 oct_data *octi_open_cifar100(oct_ctx *ctx, const char *dir, const oct_data_opts *opts);
+oct_data *octi_open_cifar100_coarse(oct_ctx *ctx, const char *dir, const oct_data_opts *opts);
 oct_data *octi_open_folder(oct_ctx *ctx, const char *dir, const oct_data_opts *opts);
 oct_data *octi_open_npz(oct_ctx *ctx, const char *file, const oct_data_opts *opts);
 oct_data *octi_open_synth_digits(oct_ctx *ctx, const char *none, const oct_data_opts *opts);
@@ -84,8 +85,9 @@ typedef struct octi_idx {
 } octi_idx;
 /** IDX of unsigned bytes, exactly as long as its header says. */
 oct_status octi_idx_parse(const void *bytes, size_t size, const char *where, int rank, octi_idx *out);
-/** CIFAR records: `skip` bytes, the label, 3 planes of 32x32. Appends HWC pixels and labels; classes bounds the label. */
-oct_status octi_cifar_parse(const void *bytes, size_t size, const char *where, int skip, int32_t classes, uint8_t *pixels, int32_t *labels);
+/** CIFAR records: `head` bytes, of which byte `label` is the label, 3 planes of 32x32. Appends HWC pixels and labels; classes bounds the label. */
+oct_status octi_cifar_parse(const void *bytes, size_t size, const char *where, int head, int label, int32_t classes, uint8_t *pixels,
+                            int32_t *labels);
 enum { OCTI_CIFAR_PIXELS = 3072 };
 
 #endif

@@ -18,9 +18,9 @@ static const struct kind {
     {"synth-digits", false, octi_open_synth_digits}, {"synth-shapes", false, octi_open_synth_shapes},
     {"idx", true, octi_open_idx},                    {"cifar10", true, octi_open_cifar10},
     {"cifar100", true, octi_open_cifar100},          {"folder", true, octi_open_folder},
-    {"npz", true, octi_open_npz},
+    {"cifar100-coarse", true, octi_open_cifar100_coarse}, {"npz", true, octi_open_npz},
 };
-static const char known[] = "synth-digits, synth-shapes, idx:DIR, cifar10:DIR, cifar100:DIR, folder:DIR, npz:FILE";
+static const char known[] = "synth-digits, synth-shapes, idx:DIR, cifar10:DIR, cifar100:DIR, cifar100-coarse:DIR, folder:DIR, npz:FILE";
 
 /* As given, else below the root. The path as given where neither is there: the kind's error will name it. */
 static char *locate(oct_ctx *ctx, const char *path, const char *root) {

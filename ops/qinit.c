@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The table kind -> how to prepare it, and the checks that several kinds share. */
+#include <float.h>
 #include <math.h>
 
 #include "ops/qrun.h"
@@ -16,6 +17,7 @@ static octi_qinit_fn *const init_of[OCT_OP_KIND_COUNT] = {
     [OCT_OP_qpad] = octi_qinit_pad,
     [OCT_OP_qclip] = octi_qinit_clip,
     [OCT_OP_qtable] = octi_qinit_table,
+    [OCT_OP_qsoftmax] = octi_qinit_softmax,
     [OCT_OP_requantize] = octi_qinit_requantize,
     [OCT_OP_quantize] = octi_qinit_quantize,
     [OCT_OP_dequantize] = octi_qinit_dequantize,
@@ -92,9 +94,9 @@ oct_status octi_need_multiplier(const octi_qargs *q, int k, int64_t i, int64_t b
     if (!(m > 0.0f) || !isfinite(m))
         return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("multiplier of channel %lld", (long long)i),
                          "finite and > 0", octi_fmt("%g", (double)m), NULL);
-    if ((double)bound * (double)m < 0x1p31) return OCT_OK;
+    if ((double)bound * (double)m <= (double)FLT_MAX) return OCT_OK;
     return octi_fail(OCT_ELIMIT, q->where, octi_fmt("channel %lld may leave the codes' reach", (long long)i),
-                     "|acc| * m < 2^31", octi_fmt("%lld * %g", (long long)bound, (double)m), NULL);
+                     "|acc| * m is finite", octi_fmt("%lld * %g", (long long)bound, (double)m), NULL);
 }
 
 oct_status octi_need_shape(const octi_qargs *q, const octi_qdesc *d, const char *what, oct_shape want) {

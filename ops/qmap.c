@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * int8 ops that work element by element: add, mul, requantize, clip, relu, table, and the borders. */
+ * int8 ops that work element by element: add, mul, requantize, clip, relu, table, and the borders; and
+ * softmax, row by row. */
 #include "ops/qrun.h"
 
 /* Laid out per image; a run sets the bases and the number of images. Without broadcasting all codes are one
@@ -25,6 +26,7 @@ RUN_MAP(run_mul, mul_u8, in[1])
 RUN_MAP(run_rescale, rescale_u8, NULL)
 RUN_MAP(run_clip, clip_u8, NULL)
 RUN_MAP(run_table, table_u8, NULL)
+RUN_MAP(run_softmax, softmax_u8, NULL)
 
 static void run_quantize(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
     const octi_qlin *q = &r->u.lin;
@@ -159,6 +161,28 @@ oct_status octi_qinit_table(const octi_qargs *q) {
             return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("table entry %d", i),
                              octi_fmt("%d to %d", q->out->qmin, q->out->qmax), octi_fmt("%d", t[i]), NULL);
     q->r->u.map.table = t;
+    return OCT_OK;
+}
+
+/* Entries lie in 0..1 and e[0] is 1, so that a row's sum is finite and at least 1, whatever file they come from. */
+oct_status octi_qinit_softmax(const octi_qargs *q) {
+    OCT_TRY(one_input(q));
+    OCT_TRY(octi_need_const(q, 1, "table of exponentials", OCT_F32, OCT_SHAPE(256)));
+    const float *e = oct_f32(q->in[1].tensor);
+    for (int k = 0; k < 256; k++)
+        if (!(e[k] >= 0.0f && e[k] <= (k ? e[k - 1] : 1.0f)) || (k == 0 && e[k] != 1.0f))
+            return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("exponential %d", k),
+                             k ? "0 to the one before it" : "1", octi_fmt("%g", (double)e[k]), NULL);
+    OCT_TRY(dense(q, run_softmax, octk_kernel_names()->softmax_u8));
+    octk_map_u8 *m = &q->r->u.map;
+    const oct_shape *y = &q->out->shape;
+    int64_t c = y->dim[y->rank - 1];
+    m->w = (int32_t)(q->r->image / c);
+    m->c = (int32_t)c;
+    m->x.pixel = m->y.pixel = c;
+    m->exp = e;
+    m->sy = q->out->scale;
+    q->r->elementwise = false; /* a row is read twice */
     return OCT_OK;
 }
 

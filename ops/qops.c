@@ -164,6 +164,10 @@ oct_status oct_qtable_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tens
                               const oct_qtensor *y) {
     return plain(ctx, OCT_OP_qtable, NULL, x, NULL, false, table, true, y);
 }
+oct_status oct_qsoftmax_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tensor *e,
+                                const oct_qtensor *y) {
+    return plain(ctx, OCT_OP_qsoftmax, NULL, x, NULL, false, e, true, y);
+}
 oct_status oct_requantize_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tensor *m,
                                   const oct_qtensor *y) {
     return plain(ctx, OCT_OP_requantize, NULL, x, NULL, false, m, true, y);

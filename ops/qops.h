@@ -70,6 +70,9 @@ OCT_API OCT_NODISCARD oct_status oct_qrelu_forward(oct_ctx *ctx, const oct_qtens
 /** y = table[x]; table u8 [256]. */
 OCT_API OCT_NODISCARD oct_status oct_qtable_forward(oct_ctx *ctx, const oct_qtensor *x,
                                                     const oct_tensor *table, const oct_qtensor *y);
+/** y = quantize(softmax(x)) over the last axis: e f32 [256] holds exp(-s_x * k), octq_softmax_exp; sums in fp32, in channel order. */
+OCT_API OCT_NODISCARD oct_status oct_qsoftmax_forward(oct_ctx *ctx, const oct_qtensor *x,
+                                                      const oct_tensor *e, const oct_qtensor *y);
 /** To other qparams: rescale by m f32 [1], octq_ratio(s_x, s_y). */
 OCT_API OCT_NODISCARD oct_status oct_requantize_forward(oct_ctx *ctx, const oct_qtensor *x,
                                                         const oct_tensor *m, const oct_qtensor *y);

@@ -87,7 +87,7 @@ typedef struct octi_qargs {
 typedef oct_status octi_qinit_fn(const octi_qargs *q);
 octi_qinit_fn octi_qinit_conv2d, octi_qinit_linear, octi_qinit_add, octi_qinit_mul, octi_qinit_cat,
     octi_qinit_max_pool2d, octi_qinit_avg_pool2d, octi_qinit_adaptive_avg_pool2d, octi_qinit_pad,
-    octi_qinit_clip, octi_qinit_relu, octi_qinit_table, octi_qinit_requantize, octi_qinit_quantize,
+    octi_qinit_clip, octi_qinit_relu, octi_qinit_table, octi_qinit_softmax, octi_qinit_requantize, octi_qinit_quantize,
     octi_qinit_dequantize, octi_qinit_view;
 
 /** Elements of one image. */
@@ -100,7 +100,8 @@ oct_status octi_need_same_grid(const octi_qargs *q);
 oct_status octi_need_const(const octi_qargs *q, int k, const char *what, oct_dtype dtype, oct_shape shape);
 /** attr.lo..attr.hi inside the output's codes. */
 oct_status octi_need_clamp(const octi_qargs *q);
-/** Multiplier i of constant k: finite, > 0, and bound * m < 2^31. */
+/** Multiplier i of constant k: finite, > 0, and bound * m finite. It may leave s32 by far (a value that was always
+ * zero, behind a large one): kernels clamp in float before converting. */
 oct_status octi_need_multiplier(const octi_qargs *q, int k, int64_t i, int64_t bound);
 oct_status octi_need_shape(const octi_qargs *q, const octi_qdesc *d, const char *what, oct_shape want);
 /** Largest |q - z| that codes of d can have. */

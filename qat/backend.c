@@ -12,6 +12,13 @@ static const octi_backend_op ops[OCT_OP_KIND_COUNT] = {
 
 const octi_backend_op *octi_backend(oct_op_kind kind) { return &ops[kind]; }
 
+void octi_grid_qparams(octi_grid g, const oct_qspec *spec, float *scale, int32_t *zero_point) {
+    const int32_t codes = spec->qmax - spec->qmin + 1;
+    const bool is_signed = g == OCTI_GRID_SIGNED;
+    *scale = (is_signed ? 2.0f : 1.0f) / (float)codes;
+    *zero_point = spec->qmin + (is_signed ? codes / 2 : 0);
+}
+
 static const octi_target targets[] = {
 #define OCT_TARGET(name, reduce_range, per_channel, pow2, text) {name, reduce_range, per_channel, pow2, text},
 #include "qat/targets.def"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "qat/codes.h"
+#include "qat/rounding.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,88 +9,17 @@
 #include "src/qround.h"
 #include "src/threads.h"
 
-enum { CHUNKS = 64, BLOCK = 128 };
+enum { CHUNKS = 64, BLOCK = OCTI_ROUND_BLOCK };
 
 oct_status octi_not_observed(const oct_quantizer *q) {
     return octi_fail(OCT_EQPARAMS, q->name, "no range was observed", "a calibrated or trained value", "none",
                      "calibrate or train before evaluating or converting");
 }
 
-/* How a rounding looks to the gradient, in units of the scale (u = x / s). The value passes where the fused activation was
- * open, u in (floor, top), and the range did not clip: by the rounded code, or (strict) by u itself, strictly. Bounds are
- * hoisted and nothing branches, so the loops around it vectorize. */
-typedef struct gate {
-    float below, above; /* qmin - z, qmax - z */
-    float lo, hi;       /* the range holds what is judged */
-    float floor, top;
-    bool strict;
-} gate;
-
-static gate gate_of(const oct_quantizer *q, oct_act act) {
-    gate g = {.below = (float)(q->spec.qmin - octi_zero_point(q)), .above = (float)(q->spec.qmax - octi_zero_point(q)), .strict = q->strict};
-    g.lo = q->strict ? nextafterf(g.below, INFINITY) : g.below;
-    g.hi = q->strict ? nextafterf(g.above, -INFINITY) : g.above;
-    g.floor = act == OCT_ACT_NONE ? -INFINITY : 0.0f;
-    g.top = act == OCT_ACT_RELU6 ? 6.0f / octi_scale(q) : INFINITY;
-    return g;
-}
-
-static inline int32_t mask_of(float u, float rounded, gate g) {
-    float judged = g.strict ? u : rounded;
-    int inside = (judged >= g.lo) & (judged <= g.hi);
-    return (inside & (u > g.floor) & (u < g.top)) | ((inside ^ 1) << 1);
-}
-
-static inline float term_of(float u, gate g) {
-    u = u > g.floor ? u : g.floor;
-    u = u < g.top ? u : g.top;
-    float r = octq_rne(u), judged = g.strict ? u : r;
-    return judged < g.lo ? g.below : judged > g.hi ? g.above : r - u;
-}
-
 /* ---- values to codes ---- */
 
-/* Where codes of one quantizer go: every rounding of this file ends in round_block. */
-typedef struct rounding {
-    const oct_quantizer *q;
-    gate g;
-    float s;
-    int32_t z, lo, hi; /* codes; lo and hi with the fused activation's limits where that is clamped here */
-    float *y;          /* what the codes stand for */
-    uint8_t *codes;
-    octi_straight to;
-} rounding;
-
-static rounding rounding_to(const oct_quantizer *q, oct_act act, float *y, oct_tensor *codes, octi_straight to) {
-    rounding r = {q, gate_of(q, act), octi_scale(q), octi_zero_point(q), 0, 0, y, oct_u8(codes), to};
-    octi_act_clamp(q, act, &r.lo, &r.hi);
-    return r;
-}
-
-/* u holds n <= BLOCK values in units of the scale, of elements at, at + 1, ... Law 1 and 7 in their two steps: the mask looks
- * between them. One short loop for each thing that is written, so that every one becomes vector code. */
-static void round_block(const rounding *to, int64_t at, const float *restrict u, int32_t n) {
-    const float s = to->s;
-    const int32_t z = to->z, lo = to->lo, hi = to->hi;
-    const gate g = to->g;
-    int32_t code[BLOCK];
-    float r[BLOCK], *restrict y = to->y + at;
-    uint8_t *restrict codes = to->codes + at;
-    for (int32_t k = 0; k < n; k++) r[k] = octq_rne(u[k]);
-    for (int32_t k = 0; k < n; k++) code[k] = octq_clamp(r[k] + (float)z, lo, hi, z);
-    for (int32_t k = 0; k < n; k++) y[k] = octq_dequantize(code[k], s, z);
-    for (int32_t k = 0; k < n; k++) codes[k] = (uint8_t)code[k];
-    if (!to->to.mask) return;
-    uint8_t *restrict mask = oct_u8(to->to.mask) + at;
-    for (int32_t k = 0; k < n; k++) code[k] = mask_of(u[k], r[k], g);
-    for (int32_t k = 0; k < n; k++) mask[k] = (uint8_t)code[k];
-    if (!to->to.term) return;
-    float *restrict term = oct_f32(to->to.term) + at;
-    for (int32_t k = 0; k < n; k++) term[k] = term_of(u[k], g);
-}
-
 typedef struct quantize_job {
-    rounding to; /* y holds the values at first */
+    octi_rounding to; /* y holds the values at first */
     int64_t n;
 } quantize_job;
 
@@ -101,12 +30,12 @@ static void quantize_task(void *arg, int64_t i) {
         float u[BLOCK];
         int32_t n = end - at < BLOCK ? (int32_t)(end - at) : BLOCK;
         for (int32_t k = 0; k < n; k++) u[k] = x[at + k] / s;
-        round_block(&j->to, at, u, n);
+        octi_round_block(&j->to, at, u, n);
     }
 }
 
 void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act, oct_tensor *codes, octi_straight to) {
-    quantize_job j = {rounding_to(q, act, oct_f32(x), codes, to), oct_tensor_count(x)};
+    quantize_job j = {octi_rounding_to(q, act, oct_f32(x), codes, to), oct_tensor_count(x)};
     j.to.lo = q->spec.qmin; /* the activation ran in float */
     j.to.hi = q->spec.qmax;
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, quantize_task, &j);
@@ -197,7 +126,7 @@ oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node
 typedef struct requant_job {
     const octi_accumulators *acc;
     const octi_qweights *w;
-    rounding to;
+    octi_rounding to;
     oct_act act;
     float *y;      /* the accumulators' memory */
     int32_t row;   /* elements of a row: a multiple of o */
@@ -310,13 +239,13 @@ static void requant_task(void *arg, int64_t i) {
             float u[BLOCK];
             sums_of(j->acc, at + k0, j->bias + k0, n, sum);
             for (int32_t k = 0; k < n; k++) u[k] = (float)sum[k] * j->m[k0 + k];
-            round_block(&j->to, at + k0, u, n);
+            octi_round_block(&j->to, at + k0, u, n);
         }
 }
 
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w, float s_x, const oct_quantizer *q,
                                oct_act act, oct_tensor *y, oct_tensor *codes, octi_straight to) {
-    requant_job j = {.acc = acc, .w = w, .to = rounding_to(q, act, oct_f32(y), codes, to)};
+    requant_job j = {.acc = acc, .w = w, .to = octi_rounding_to(q, act, oct_f32(y), codes, to)};
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
@@ -331,7 +260,7 @@ oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const
 
 static oct_status codes_of_values(octi_call *c, const oct_quantizer *q, int32_t lo, int32_t hi) {
     if (!(c->out_codes = octi_call_tensor(c, OCT_U8, c->out->shape))) return oct_last_error()->code;
-    quantize_job j = {rounding_to(q, OCT_ACT_NONE, oct_f32(c->out), c->out_codes, (octi_straight){0}), oct_tensor_count(c->out)};
+    quantize_job j = {octi_rounding_to(q, OCT_ACT_NONE, oct_f32(c->out), c->out_codes, (octi_straight){0}), oct_tensor_count(c->out)};
     j.to.lo = lo;
     j.to.hi = hi;
     octi_parallel_for(octi_ctx_pool(c->ctx), CHUNKS, quantize_task, &j);
@@ -357,89 +286,4 @@ oct_status octi_share_on_codes(octi_call *c, const oct_quantizer *q, bool codes)
     int32_t lo = q->spec.qmin, hi = q->spec.qmax;
     if (own->kind == OCT_OP_relu6) octi_act_clamp(q, OCT_ACT_RELU6, &lo, &hi);
     return codes_of_values(c, q, lo, hi);
-}
-
-/* ---- add and averages ---- */
-
-static const oct_quantizer *in_quantizer(const octi_call *c, int k) {
-    const oct_graph *g = c->net->graph;
-    return &g->quantizers[g->values[c->net_node->in[k]].quantizer];
-}
-
-typedef struct own_job {
-    const octi_call *c;
-    rounding to;
-    const oct_quantizer *a, *b;
-} own_job;
-
-/* One run of elements that stand side by side in a, b and y. */
-static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b, int64_t at, int64_t count) {
-    const float ma = octq_ratio(octi_scale(j->a), j->to.s), mb = octq_ratio(octi_scale(j->b), j->to.s);
-    const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
-    for (int64_t i = 0; i < count; i += BLOCK) {
-        float u[BLOCK];
-        int32_t n = count - i < BLOCK ? (int32_t)(count - i) : BLOCK;
-        for (int32_t k = 0; k < n; k++) u[k] = octq_add_value(a[i + k], za, ma, b[i + k], zb, mb);
-        round_block(&j->to, at + i, u, n);
-    }
-}
-
-static void add_task(void *arg, int64_t n) {
-    const own_job *j = arg;
-    const octi_call *c = j->c;
-    int64_t chans = c->out->shape.dim[c->out->shape.rank - 1], each = oct_tensor_count(c->out) / c->out->shape.dim[0];
-    bool ba = !oct_shape_equal(&c->in[0]->shape, &c->out->shape), bb = !oct_shape_equal(&c->in[1]->shape, &c->out->shape);
-    const uint8_t *a = oct_u8(c->in_codes[0]), *b = oct_u8(c->in_codes[1]);
-    int64_t run = ba || bb ? chans : each; /* a broadcast side begins again at every pixel */
-    for (int64_t at = n * each; at < (n + 1) * each; at += run)
-        add_run(j, ba ? a + n * chans : a + at, bb ? b + n * chans : b + at, at, run);
-}
-
-/* Window of output row or column i. */
-static void window(const octi_call *c, int axis, int64_t i, int64_t in, int64_t out, int64_t *from, int64_t *to) {
-    const oct_attrs *a = &c->node->attr;
-    if (c->node->kind == OCT_OP_adaptive_avg_pool2d) {
-        *from = i * in / out;
-        *to = ((i + 1) * in + out - 1) / out;
-        return;
-    }
-    int64_t start = i * a->stride[axis] - a->pads[axis];
-    *from = start < 0 ? 0 : start;
-    *to = start + a->kernel[axis] > in ? in : start + a->kernel[axis];
-}
-
-static void average_task(void *arg, int64_t n) {
-    const own_job *j = arg;
-    const octi_call *c = j->c;
-    const oct_attrs *a = &c->node->attr;
-    const int64_t *x = c->in[0]->shape.dim, *y = c->out->shape.dim;
-    const uint8_t *image = oct_u8(c->in_codes[0]) + n * x[1] * x[2] * x[3];
-    int32_t z = octi_zero_point(j->a);
-    bool fixed = c->node->kind == OCT_OP_avg_pool2d && !a->exclude_pad[0];
-    for (int64_t p = 0; p < y[1]; p++)
-        for (int64_t q = 0; q < y[2]; q++) {
-            int64_t h0, h1, w0, w1;
-            window(c, 0, p, x[1], y[1], &h0, &h1);
-            window(c, 1, q, x[2], y[2], &w0, &w1);
-            int64_t cells = fixed ? (int64_t)a->kernel[0] * a->kernel[1] : (h1 - h0) * (w1 - w0);
-            float m = octq_mean_multiplier(octi_scale(j->a), j->to.s, cells);
-            for (int64_t k0 = 0; k0 < y[3]; k0 += BLOCK) {
-                int32_t sum[BLOCK] = {0}, count = y[3] - k0 < BLOCK ? (int32_t)(y[3] - k0) : BLOCK;
-                float u[BLOCK];
-                for (int64_t h = h0; h < h1; h++)
-                    for (int64_t w = w0; w < w1; w++) {
-                        const uint8_t *restrict cell = image + (h * x[2] + w) * x[3] + k0;
-                        for (int32_t k = 0; k < count; k++) sum[k] += (int32_t)cell[k] - z;
-                    }
-                for (int32_t k = 0; k < count; k++) u[k] = (float)sum[k] * m;
-                round_block(&j->to, ((n * y[1] + p) * y[2] + q) * y[3] + k0, u, count);
-            }
-        }
-}
-
-oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to) {
-    bool add = c->node->kind == OCT_OP_add;
-    own_job j = {c, rounding_to(q, (oct_act)c->node->attr.act[0], oct_f32(c->out), c->out_codes, to), in_quantizer(c, 0), add ? in_quantizer(c, 1) : NULL};
-    octi_parallel_for(octi_ctx_pool(c->ctx), c->out->shape.dim[0], add ? add_task : average_task, &j);
-    return OCT_OK;
 }

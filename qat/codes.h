@@ -63,7 +63,12 @@ oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const
 
 /** A node on its inputs' grid: the float op, and codes where the inputs have them. */
 oct_status octi_share_on_codes(octi_call *c, const oct_quantizer *q, bool codes);
-/** add and averages from codes to codes; fills out, out_codes (allocated) and `to`. */
+/** Values of a function of one input (requantize: of quantize on codes), for every code of x, in units of y's scale. Rounding
+ *  them by the law gives the stored table. */
+void octi_function_values(const oct_node *n, const oct_quantizer *x, const oct_quantizer *y, float u[256]);
+/** Softmax's stored table: exp(-s_x * k). */
+void octi_softmax_exps(const oct_quantizer *x, float e[256]);
+/** A node with a grid of its own and no weights, from codes to codes; fills out, out_codes (allocated) and `to`. */
 oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to);
 
 #endif

@@ -8,13 +8,6 @@
 #include "src/qround.h"
 #include "src/threads.h"
 
-oct_status octi_method_check(const char *method) {
-    static const char *const known[] = {"", "lsq", "lsq+", "pact"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i], method)) return OCT_OK;
-    return octi_fail(OCT_EUSAGE, "qconfig", "unknown method", "lsq, lsq+ or pact, or none", method, NULL);
-}
-
 static float levels_above(const oct_quantizer *q) {
     int32_t n = q->spec.qmax - octi_zero_point(q);
     return n > 0 ? (float)n : 1.0f;

@@ -20,9 +20,6 @@ static inline bool octi_is_learned(const oct_quantizer *q) { return q->step != N
 /** Learned, and not initialized yet: the first training step does it from its own data. */
 static inline bool octi_learned_waits(const oct_quantizer *q) { return octi_is_learned(q) && oct_f32(q->step)[0] == 0; }
 
-/** OCT_EUSAGE for an unknown method; "" is no method. */
-oct_status octi_method_check(const char *method);
-
 /** Initialize an activation's step from a first batch (its range was observed just now). x NULL: from the range alone. */
 void octi_learned_start(oct_quantizer *q, const oct_tensor *x);
 /** Scale and zero point of an activation from its trained tensors; nothing where it waits: the range's stand. */

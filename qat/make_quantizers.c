@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "qat/observing.h"
+#include "src/qround.h"
 
 enum { OWNER = 1024 };
 
@@ -20,18 +21,18 @@ static oct_tensor *registered(oct_net *net, const char *owner, const char *suffi
     return t;
 }
 
-static int32_t add_quantizer(const octi_quantizer_plan *p, const char *owner, const char *name, oct_qspec spec, const char *observer, bool learnable,
-                             int64_t n) {
+static int32_t add_quantizer(const octi_quantizer_plan *p, const char *owner, const char *name, oct_qspec spec, const char *observer,
+                             const oct_qsettings *set, bool learnable, int64_t n) {
     oct_net *net = p->net;
-    oct_quantizer q = {.name = name, .spec = spec, .observer = observer, .averaging = p->config->ema > 0 ? p->config->ema : 0.01f,
-                       .percentile = p->config->percentile > 0 ? p->config->percentile : 99.99f};
+    oct_quantizer q = {.name = name, .spec = spec, .observer = observer, .averaging = set->ema > 0 ? set->ema : 0.01f,
+                       .percentile = set->percentile > 0 ? set->percentile : 99.99f};
     q.scale = registered(net, owner, "scale", OCT_ROLE_QPARAM, OCT_F32, n);
     q.zero_point = registered(net, owner, "zero_point", OCT_ROLE_QPARAM, OCT_S32, n);
     q.min_val = registered(net, owner, "min_val", OCT_ROLE_OBSERVER, OCT_F32, n);
     q.max_val = registered(net, owner, "max_val", OCT_ROLE_OBSERVER, OCT_F32, n);
     q.enabled = registered(net, owner, "enabled", OCT_ROLE_OBSERVER, OCT_U8, 2);
     if (!q.scale || !q.zero_point || !q.min_val || !q.max_val || !q.enabled) return -1;
-    const char *method = p->config->method ? p->config->method : "", *ste = p->config->ste;
+    const char *method = set->method && strcmp(set->method, "ema") ? set->method : "", *ste = set->ste;
     const bool weight = !strcmp(observer, "weight"), learned = *method && learnable && !(weight && !strcmp(method, "pact"));
     q.strict = ste ? !strcmp(ste, "strict") : learned;
     if (learned) {
@@ -69,15 +70,71 @@ static bool holds_input(const octi_quantizer_plan *p, int32_t class) {
     return false;
 }
 
-/* With fewer bits, values at the net's borders and in front of the last layer keep 8 (law 2). */
+/* A class that begins with a fixed grid has it for good: ready from the start, never observed or learned. */
+static octi_grid fixed_grid(const octi_quantizer_plan *p, int32_t class) {
+    const oct_graph *g = p->net->graph;
+    const octi_grid grid = octi_backend(g->nodes[g->values[class].producer].kind)->grid;
+    return octi_grid_is_fixed(grid) ? grid : OCTI_GRID_OWN;
+}
+
+static void set_fixed(octi_grid grid, oct_quantizer *q) {
+    octi_grid_qparams(grid, &q->spec, oct_f32(q->scale), oct_s32(q->zero_point));
+    *oct_f32(q->min_val) = octq_dequantize(q->spec.qmin, octi_scale(q), octi_zero_point(q));
+    *oct_f32(q->max_val) = octq_dequantize(q->spec.qmax, octi_scale(q), octi_zero_point(q));
+}
+
+/* With fewer bits, values at the net's borders and around the last layer keep 8 (law 2). */
 static bool keeps_8(const octi_quantizer_plan *p, const ends *e, int32_t class) {
     const oct_graph *g = p->net->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
-        if (n->kind == OCT_OP_quantize && octi_class_of(p->parent, n->out) == class) return true;
+        if (n->kind == OCT_OP_quantize && p->parent[n->in[0]] < 0 && octi_class_of(p->parent, n->out) == class) return true;
         if (n->kind == OCT_OP_dequantize && octi_class_of(p->parent, n->in[0]) == class) return true;
     }
-    return e->last >= 0 && octi_class_of(p->parent, g->nodes[e->last].in[OCTI_X]) == class;
+    if (e->last < 0) return false;
+    const oct_node *last = &g->nodes[e->last];
+    return octi_class_of(p->parent, last->in[OCTI_X]) == class || octi_class_of(p->parent, last->out) == class;
+}
+
+/* Bits that rules ask for; the net's ends keep 8 where no rule names them (law 2). */
+static int bits_of(const octi_quantizer_plan *p, const octi_resolved *r, int key, int asked, bool at_end) {
+    if (!asked) return 8;
+    return at_end && !p->config->all_layers && !octi_qrules_named(p->rules, r, key) ? 8 : asked;
+}
+
+static oct_status add_activation(const octi_quantizer_plan *p, const ends *e, int32_t v) {
+    oct_graph *g = p->net->graph;
+    const oct_node *n = &g->nodes[g->values[v].producer];
+    const octi_resolved r = octi_qrules_resolve(p->rules, n->name, n->kind);
+    const oct_qsettings *set = &r.set;
+    oct_qspec spec = oct_qspec_activation(bits_of(p, &r, OCTI_QKEY_abits, set->abits, keeps_8(p, e, v)),
+                                          set->reduce_range ? octi_yes(set->reduce_range) : p->target->reduce_range);
+    spec.symmetric = octi_yes(set->symmetric);
+    spec.pow2 = p->target->pow2;
+    char owner[OWNER];
+    snprintf(owner, sizeof owner, "%s.activation_post_process", g->values[v].name);
+    const octi_grid fixed = fixed_grid(p, v);
+    const bool moves = fixed == OCTI_GRID_OWN;
+    if (!moves) spec.symmetric = false;
+    g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, !moves ? "fixed" : set->observer ? set->observer : "ema", set,
+                                           moves && !holds_input(p, v), 1);
+    if (g->values[v].quantizer < 0) return oct_last_error()->code;
+    if (!moves) set_fixed(fixed, &g->quantizers[g->values[v].quantizer]);
+    return OCT_OK;
+}
+
+static oct_status add_weight(const octi_quantizer_plan *p, const oct_node *n, bool at_end) {
+    oct_graph *g = p->net->graph;
+    oct_value *w = &g->values[n->in[OCTI_W]];
+    const bool bn = n->kind == OCT_OP_batch_norm; /* one weight a channel */
+    const octi_resolved r = octi_qrules_resolve(p->rules, n->name, n->kind);
+    const bool channels = r.set.granularity ? !strcmp(r.set.granularity, "channel") : p->target->per_channel;
+    oct_qspec spec = oct_qspec_weight(bn ? 8 : bits_of(p, &r, OCTI_QKEY_wbits, r.set.wbits, at_end), channels || bn);
+    spec.pow2 = p->target->pow2;
+    char owner[OWNER];
+    snprintf(owner, sizeof owner, "%s.weight_fake_quant", n->name);
+    w->quantizer = add_quantizer(p, owner, w->name, spec, "weight", &r.set, !bn, spec.per_channel ? w->shape.dim[0] : 1);
+    return w->quantizer < 0 ? oct_last_error()->code : OCT_OK;
 }
 
 oct_status octi_make_quantizers(const octi_quantizer_plan *p) {
@@ -88,35 +145,16 @@ oct_status octi_make_quantizers(const octi_quantizer_plan *p) {
             if (e.first < 0) e.first = i;
             e.last = i;
         }
-    const char *observer = p->config->observer ? p->config->observer : "ema";
-    int abits = p->config->abits ? p->config->abits : 8, wbits = p->config->wbits ? p->config->wbits : 8;
     for (int32_t v = 0; v < p->values; v++) {
         if (p->parent[v] < 0) continue;
-        int32_t c = octi_class_of(p->parent, v);
-        if (c == v) {
-            bool at8 = abits < 8 && !p->config->all_layers && keeps_8(p, &e, c);
-            oct_qspec spec = oct_qspec_activation(at8 ? 8 : abits, p->target->reduce_range);
-            spec.pow2 = p->target->pow2;
-            char owner[OWNER];
-            snprintf(owner, sizeof owner, "%s.activation_post_process", g->values[v].name);
-            g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, observer, !holds_input(p, c), 1);
-            if (g->values[v].quantizer < 0) return oct_last_error()->code;
-        } else
-            g->values[v].quantizer = g->values[c].quantizer;
+        int32_t c = octi_class_of(p->parent, v); /* the oldest: it has its quantizer by now */
+        if (c == v) OCT_TRY(add_activation(p, &e, v));
+        else g->values[v].quantizer = g->values[c].quantizer;
     }
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         bool bn = n->kind == OCT_OP_batch_norm && p->parent[n->out] >= 0;
-        if (!has_weights(p, n) && !bn) continue;
-        bool at8 = !p->config->all_layers && (i == e.first || i == e.last);
-        oct_value *w = &g->values[n->in[OCTI_W]];
-        oct_qspec spec = oct_qspec_weight(at8 || bn ? 8 : wbits, p->target->per_channel || bn);
-        spec.pow2 = p->target->pow2;
-        char owner[OWNER];
-        snprintf(owner, sizeof owner, "%s.weight_fake_quant", n->name);
-        int32_t q = add_quantizer(p, owner, w->name, spec, "weight", !bn, spec.per_channel ? w->shape.dim[0] : 1);
-        if (q < 0) return oct_last_error()->code;
-        g->values[n->in[OCTI_W]].quantizer = q;
+        if (has_weights(p, n) || bn) OCT_TRY(add_weight(p, n, i == e.first || i == e.last));
     }
     return OCT_OK;
 }

@@ -4,7 +4,7 @@
 #define OCT_QAT_MAKE_QUANTIZERS_H
 
 #include "qat/prepared.h"
-#include "qat/qat.h"
+#include "qat/qconfig_rules.h"
 
 /** What the pass found. */
 typedef struct octi_quantizer_plan {
@@ -13,6 +13,7 @@ typedef struct octi_quantizer_plan {
     int32_t values;
     const octi_target *target;
     const oct_qconfig *config;
+    const octi_qrules *rules;
 } octi_quantizer_plan;
 
 /** The value that leads v's class. */

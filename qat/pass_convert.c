@@ -76,7 +76,7 @@ static oct_status add_multipliers(convert_state *c, const oct_node *n, new_node 
     return OCT_OK;
 }
 
-static oct_status join(convert_state *c, const oct_node *n, new_node *out) { /* add, cat */
+static oct_status join(convert_state *c, const oct_node *n, new_node *out) { /* add, cat, requantize */
     float m[64];
     for (int32_t k = 0; k < n->nin; k++) m[k] = octq_ratio(octi_scale(quantizer_of(c, n->in[k])), octi_scale(quantizer_of(c, n->out)));
     out->attr.act[0] = 0;
@@ -108,9 +108,32 @@ static oct_status average(convert_state *c, const oct_node *n, new_node *out) {
     return add_multipliers(c, n, out, m, (int32_t)cells + 1);
 }
 
+static oct_status table(convert_state *c, const oct_node *n, new_node *out) {
+    const oct_quantizer *x = quantizer_of(c, n->in[0]), *y = quantizer_of(c, n->out);
+    float values[256];
+    uint8_t codes[256];
+    octi_function_values(n, x, y, values);
+    for (int k = 0; k < 256; k++) codes[k] = (uint8_t)octq_table_code(values[k], octi_zero_point(y), y->spec.qmin, y->spec.qmax);
+    out->attr.slope = 0;
+    out->in[out->nin++] = octi_rewrite_const(&c->r, n->name, "table", OCT_U8, OCT_SHAPE(256), codes);
+    return out->in[1] < 0 ? oct_last_error()->code : OCT_OK;
+}
+
+static oct_status softmax(convert_state *c, const oct_node *n, new_node *out) {
+    float e[256];
+    octi_softmax_exps(quantizer_of(c, n->in[0]), e);
+    out->in[out->nin++] = octi_rewrite_const(&c->r, n->name, "exp", OCT_F32, OCT_SHAPE(256), e);
+    return out->in[1] < 0 ? oct_last_error()->code : OCT_OK;
+}
+
+static oct_status product(convert_state *c, const oct_node *n, new_node *out) {
+    float m = octq_multiplier(octi_scale(quantizer_of(c, n->in[0])), octi_scale(quantizer_of(c, n->in[1])), octi_scale(quantizer_of(c, n->out)));
+    return add_multipliers(c, n, out, &m, 1);
+}
+
 static oct_status int8_node(convert_state *c, const oct_node *n, new_node *out) {
     const oct_quantizer *q = quantizer_of(c, n->out);
-    out->kind = octi_backend(n->kind)->int8;
+    out->kind = octi_is_requantize(c->from->graph, n) ? OCT_OP_requantize : octi_backend(n->kind)->int8;
     oct_act act = n->kind == OCT_OP_relu6 ? OCT_ACT_RELU6 : (oct_act)n->attr.act[0];
     switch (out->kind) {
     case OCT_OP_qconv2d:
@@ -119,6 +142,10 @@ static oct_status int8_node(convert_state *c, const oct_node *n, new_node *out) 
     case OCT_OP_qcat: OCT_TRY(join(c, n, out)); break;
     case OCT_OP_qavg_pool2d:
     case OCT_OP_qadaptive_avg_pool2d: OCT_TRY(average(c, n, out)); break;
+    case OCT_OP_qmul: OCT_TRY(product(c, n, out)); break;
+    case OCT_OP_qtable: return table(c, n, out);
+    case OCT_OP_qsoftmax: return softmax(c, n, out);
+    case OCT_OP_requantize: return join(c, n, out);
     case OCT_OP_qpad:
         out->attr.lo[0] = octq_quantize(n->attr.value, octi_scale(q), octi_zero_point(q), q->spec.qmin, q->spec.qmax);
         out->attr.value = 0;
@@ -132,7 +159,7 @@ static oct_status int8_node(convert_state *c, const oct_node *n, new_node *out) 
 
 static oct_status convert_node(convert_state *c, const oct_node *n) {
     const oct_graph *g = c->from->graph;
-    bool int8 = octi_is_int8(g, n), is_border = n->kind == OCT_OP_quantize || n->kind == OCT_OP_dequantize;
+    bool int8 = octi_is_int8(g, n), is_border = n->kind == OCT_OP_dequantize || (n->kind == OCT_OP_quantize && !octi_is_requantize(g, n));
     new_node out = {.kind = n->kind, .attr = n->attr, .nin = int8 ? 0 : n->nin};
     for (int32_t k = 0; k < n->nin; k++) {
         bool act = n->in[k] >= 0 && !g->values[n->in[k]].tensor;

@@ -3,11 +3,10 @@
  * borders; quantizers, one per class of values that share a grid (union-find), and one per weight. */
 #include <string.h>
 
-#include "qat/learned.h"
 #include "qat/make_quantizers.h"
-#include "qat/observing.h"
 #include "qat/prepared.h"
 #include "qat/qat.h"
+#include "qat/qconfig_rules.h"
 #include "qat/rewrite.h"
 #include "src/mem.h"
 
@@ -21,6 +20,7 @@ typedef struct prepare_state {
     size_t parent_cap;
     const octi_target *target;
     const oct_qconfig *config;
+    octi_qrules rules;
 } prepare_state;
 
 /* ---- which nodes ---- */
@@ -44,8 +44,9 @@ static bool becomes_int8(const prepare_state *p, const oct_graph *g, int32_t i) 
     octi_grid grid = octi_backend(n->kind)->grid;
     if (grid == OCTI_GRID_NONE || n->attr.stub[0]) return false;
     if (p->stubs && !p->between[n->out]) return false;
+    if (octi_yes(octi_qrules_resolve(&p->rules, n->name, n->kind).set.stay_float)) return false;
     if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4) return false;
-    if (grid == OCTI_GRID_OWN) return true;
+    if (grid != OCTI_GRID_SHARE) return true;
     for (int32_t k = 0; k < n->nin; k++) {
         const oct_value *v = &g->values[n->in[k]];
         if (v->role == OCT_VALUE_INPUT || (v->producer >= 0 && p->int8[v->producer])) return true;
@@ -56,7 +57,7 @@ static bool becomes_int8(const prepare_state *p, const oct_graph *g, int32_t i) 
 const char *octi_float_reason(const oct_graph *g, const oct_node *n) {
     if (octi_backend(n->kind)->grid == OCTI_GRID_NONE) return octi_fmt("%s has no int8 form", oct_op_name(n->kind));
     if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4) return "batch norm of vectors has no int8 form";
-    return octi_backend(n->kind)->grid == OCTI_GRID_OWN ? "outside QuantStub and DeQuantStub" : "its input is float";
+    return octi_backend(n->kind)->grid != OCTI_GRID_SHARE ? "outside QuantStub and DeQuantStub" : "its input is float";
 }
 
 /* ---- the graph with borders ---- */
@@ -129,6 +130,32 @@ static oct_status place_stub(prepare_state *p, const oct_node *n) {
     return set_quantized(p, made);
 }
 
+/* The fixed grid that a class of values stands on; OCTI_GRID_OWN where it is observed. */
+static octi_grid grid_of(prepare_state *p, int32_t v) {
+    const oct_graph *to = p->r.to->graph;
+    const oct_node *n = &to->nodes[to->values[octi_class_of(p->parent, v)].producer];
+    octi_grid g = n->kind == OCT_OP_quantize ? OCTI_GRID_OWN : octi_backend(n->kind)->grid;
+    return octi_grid_is_fixed(g) ? g : OCTI_GRID_OWN;
+}
+
+/* Members of a sharing node of several inputs: where not all are on one fixed grid, those that are on any are requantized, to
+ * the grid that the others observe. */
+static oct_status leave_fixed_grids(prepare_state *p, const oct_node *n, int32_t *in) {
+    bool alike = true;
+    for (int32_t k = 0; k < n->nin; k++) alike &= grid_of(p, in[k]) == grid_of(p, in[0]);
+    int32_t before[64];
+    memcpy(before, in, sizeof *in * (size_t)n->nin);
+    for (int32_t k = 0; k < n->nin && !alike; k++) {
+        if (grid_of(p, before[k]) == OCTI_GRID_OWN) continue;
+        int32_t same = 0;
+        while (before[same] != before[k]) same++;
+        if (same < k) in[k] = in[same];
+        else if ((in[k] = border(p, OCT_OP_quantize, before[k], octi_fmt("%s.requantize_%d", n->name, k))) < 0 || set_quantized(p, in[k]) != OCT_OK)
+            return oct_last_error()->code;
+    }
+    return OCT_OK;
+}
+
 static oct_status place(prepare_state *p, int32_t i) {
     const oct_graph *g = p->r.from->graph;
     const oct_node *n = &g->nodes[i];
@@ -141,6 +168,8 @@ static oct_status place(prepare_state *p, int32_t i) {
         else in[k] = octi_rewrite_value(&p->r, n->in[k]);
         if (in[k] == -2) return oct_last_error()->code;
     }
+    const bool shares = p->int8[i] && octi_backend(n->kind)->grid == OCTI_GRID_SHARE;
+    if (shares && n->nin > 1) OCT_TRY(leave_fixed_grids(p, n, in));
     const oct_value *out = &g->values[n->out];
     int32_t at = octi_graph_add_node(p->r.to->graph, n->kind, n->name, &n->attr, in, n->nin, OCT_F32, out->shape);
     if (at < 0) return oct_last_error()->code;
@@ -148,23 +177,20 @@ static oct_status place(prepare_state *p, int32_t i) {
     if (!p->int8[i]) return p->r.map[n->out] = v, OCT_OK;
     p->codes[n->out] = v;
     OCT_TRY(set_quantized(p, v));
-    if (octi_backend(n->kind)->grid == OCTI_GRID_SHARE)
+    if (shares)
         for (int32_t k = 0; k < n->nin; k++) unite(p, v, in[k]);
     return OCT_OK;
 }
 
 /* ---- the pass ---- */
 
-static oct_status check_config(oct_ctx *ctx, const oct_qconfig *c) {
-    if ((c->wbits && (c->wbits < 2 || c->wbits > 8)) || (c->abits && (c->abits < 2 || c->abits > 8)))
-        return octi_fail(OCT_EUSAGE, "qconfig", "bits out of range", "2 to 8", octi_fmt("wbits %d, abits %d", c->wbits, c->abits), NULL);
-    if (!(c->ema >= 0 && c->ema <= 1)) return octi_fail(OCT_EUSAGE, "qconfig", "ema out of range", "0 to 1", octi_fmt("%g", c->ema), NULL);
-    if (c->method) OCT_TRY(octi_method_check(c->method));
-    if (c->ste && strcmp(c->ste, "rounded") && strcmp(c->ste, "strict"))
-        return octi_fail(OCT_EUSAGE, "qconfig", "unknown straight-through mask", "rounded or strict", c->ste, NULL);
-    if (!(c->percentile >= 0 && c->percentile <= 100))
-        return octi_fail(OCT_EUSAGE, "qconfig", "percentile out of range", "0 to 100", octi_fmt("%g", (double)c->percentile), NULL);
-    return c->observer && !octi_observer_find(ctx, c->observer) ? oct_last_error()->code : OCT_OK;
+/* What the net says of its own making. */
+static oct_status note_rules(prepare_state *p) {
+    octi_text text = {.ctx = p->r.to->ctx};
+    oct_status s = octi_qrules_write(&p->rules, &text);
+    if (s == OCT_OK && text.data && !(p->r.to->qconfig = octi_arena_strdup(p->r.to->graph->arena, text.data))) s = oct_last_error()->code;
+    octi_text_free(&text);
+    return s;
 }
 
 static oct_status prepare(prepare_state *p, const oct_net *net) {
@@ -181,14 +207,18 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
         any |= p->int8[i] = becomes_int8(p, g, i);
         OCT_TRY(place(p, i));
     }
-    if (!any) return octi_fail(OCT_EUNSUPPORTED, "oct_prepare", p->stubs ? "no layer between the stubs has an int8 form" : "no layer has an int8 form", NULL, NULL, NULL);
+    if (!any)
+        return octi_fail(OCT_EUNSUPPORTED, "oct_prepare", p->stubs ? "no layer between the stubs becomes int8" : "no layer becomes int8",
+                         "one that has an int8 form, and whose rules let it", NULL, NULL);
     int32_t out = want_float(p, g->output);
     if (out < 0) return oct_last_error()->code;
     p->r.to->graph->output = out;
     OCT_TRY(set_quantized(p, 0)); /* room for every value; value 0 is the input: float */
     p->parent[0] = -1;
-    const octi_quantizer_plan plan = {.net = p->r.to, .parent = p->parent, .values = p->r.to->graph->value_count, .target = p->target, .config = p->config};
+    const octi_quantizer_plan plan = {.net = p->r.to, .parent = p->parent, .values = p->r.to->graph->value_count, .target = p->target, .config = p->config, .rules = &p->rules};
+    OCT_TRY(octi_qrules_hit(&p->rules, p->r.to->graph));
     OCT_TRY(octi_make_quantizers(&plan));
+    OCT_TRY(note_rules(p));
     oct_tensor *frozen = oct_tensor_new(net->ctx, OCT_U8, OCT_SHAPE(1));
     oct_status s = frozen ? octi_net_register(p->r.to, OCTI_BN_FROZEN, OCT_ROLE_OBSERVER, frozen) : oct_last_error()->code;
     oct_tensor_unref(frozen);
@@ -203,18 +233,22 @@ oct_net *oct_prepare(const oct_net *net, const oct_qconfig *config) {
     if (!config) config = &defaults;
     prepare_state p = {.config = config, .target = octi_target_find(config->target)};
     oct_net *fused = NULL;
-    if (!p.target || check_config(net->ctx, config) != OCT_OK) return octi_ctx_failed(net->ctx), NULL;
     if (net->stage > OCT_STAGE_FUSED) {
         octi_fail(OCT_EUSAGE, "oct_prepare", "net is quantized already", "a float net", NULL, NULL);
         return octi_ctx_failed(net->ctx), NULL;
     }
-    if (net->stage == OCT_STAGE_FLOAT && !(fused = oct_fuse(net))) return NULL;
+    if (!p.target || octi_qrules_of(net->ctx, config, &p.rules) != OCT_OK) {
+        octi_free(net->ctx, p.rules.rule);
+        return octi_ctx_failed(net->ctx), NULL;
+    }
+    if (net->stage == OCT_STAGE_FLOAT && !(fused = oct_fuse(net))) return octi_free(net->ctx, p.rules.rule), NULL;
     oct_status s = prepare(&p, fused ? fused : net);
     int32_t output = s == OCT_OK ? p.r.to->graph->output : -1;
     octi_free(net->ctx, p.codes);
     octi_free(net->ctx, p.int8);
     octi_free(net->ctx, p.between);
     octi_free(net->ctx, p.parent);
+    octi_free(net->ctx, p.rules.rule);
     oct_net *made = octi_rewrite_end(&p.r, s, output);
     oct_net_free(fused);
     return made;

@@ -23,9 +23,13 @@ static inline bool octi_is_int8(const oct_graph *g, const oct_node *n) { return 
 static inline bool octi_is_weighted(const oct_graph *g, const oct_node *n) {
     return octi_is_int8(g, n) && (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_batch_norm);
 }
-/** A node whose output is observed and fake-quantized; the others stay on their inputs' grid. */
+/** A node whose output is quantized anew, to an observed, learned or fixed grid; the others stay on their inputs' grid. */
 static inline bool octi_is_source(const oct_graph *g, const oct_node *n) {
-    return octi_is_int8(g, n) && (n->kind == OCT_OP_quantize || octi_backend(n->kind)->grid == OCTI_GRID_OWN);
+    return octi_is_int8(g, n) && (n->kind == OCT_OP_quantize || octi_backend(n->kind)->grid != OCTI_GRID_SHARE);
+}
+/** quantize of a value that has codes: they go to another grid (a fixed-grid member of a cat). */
+static inline bool octi_is_requantize(const oct_graph *g, const oct_node *n) {
+    return n->kind == OCT_OP_quantize && octi_is_int8(g, n) && g->values[n->in[0]].quantizer >= 0;
 }
 static inline float octi_scale(const oct_quantizer *q) { return *oct_f32(q->scale); }
 static inline int32_t octi_zero_point(const oct_quantizer *q) { return *oct_s32(q->zero_point); }

@@ -9,6 +9,7 @@
 
 #include "../autograd/autograd.h"
 #include "observer.h"
+#include "qconfig.h"
 
 OCT_BEGIN_DECLS
 
@@ -23,6 +24,12 @@ typedef struct oct_qconfig {
     const char *ste;      /* straight-through mask; NULL: "rounded" (the code lies in range), learned scales "strict" (the value
                            * lies strictly inside) */
     float percentile;     /* "percentile": share of the values that stays inside, in per cent; 0: 99.99 */
+    /* NULL: as the target has it. All of these, and the ones above but target and all_layers, per layer by rules */
+    const char *granularity;             /* of weight scales: "channel", "tensor" */
+    const char *symmetric, *reduce_range; /* activations: "yes", "no" */
+    const char *stay_float;              /* "yes": every layer of which no rule says otherwise */
+    const oct_qrule *rules;              /* qconfig.h */
+    int32_t rule_count;
 } oct_qconfig;
 
 /** A net as PyTorch prints modules, a line at a time (without its end): nested by path, quantized ones with scale and zero
@@ -36,9 +43,15 @@ typedef struct oct_placement {
     const char *kind;
     bool int8;
     const char *reason; /* why it stays float; "" for int8 */
+    int32_t abits, wbits;        /* of its values and of its weights; 0: none */
+    const char *granularity;     /* of weight scales: "channel", "tensor", "" */
+    const char *observer;        /* of its values; "" for float, and in int8 nets */
+    const char *grid;            /* the value that gives its values scale and zero point: itself, or the first that shares them */
+    const char *rule;            /* what rules of the qconfig decided: "wbits=4 by pattern layer1.*; abits=4 by global"; "" : the target alone */
 } oct_placement;
 
-/** Fold patterns into one node each: conv+bn, conv+bn+relu, conv+relu, linear+relu, add+relu. A new net (G1) with tensors of
+/** Fold patterns into one node each: conv+bn, conv+bn+relu, conv+relu, the same with linear, bn+relu, add+relu; relu6
+ *  as relu. A new net (G1) with tensors of
  *  its own; a fused node keeps its first module's name. */
 OCT_API OCT_NODISCARD oct_net *oct_fuse(const oct_net *net);
 /** Fuse these chains alone, as PyTorch's fuse_modules: each list is module names in order, "conv1,bn1,relu1" (a function's

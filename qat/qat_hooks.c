@@ -26,7 +26,7 @@ static oct_status begin_activation(oct_ctx *ctx, oct_quantizer *q, oct_mode mode
         if (mode != OCT_CALIBRATE) octi_learned_settle(q);
         return OCT_OK;
     }
-    bool moves = mode == OCT_TRAIN && oct_u8(q->enabled)[0];
+    bool moves = mode == OCT_TRAIN && oct_u8(q->enabled)[0] && !octi_is_fixed(q);
     if (!moves || !octi_quantizer_ready(q)) return OCT_OK;
     return oct_qparams_from_range(&q->spec, *oct_f32(q->min_val), *oct_f32(q->max_val), q->name, oct_f32(q->scale), oct_s32(q->zero_point));
 }
@@ -193,7 +193,7 @@ static oct_status product_on_codes(octi_call *c) {
 static bool has_codes(const octi_call *c) {
     for (int k = 0; k < c->node->nin; k++) {
         const oct_value *v = octi_node_in(c->net->graph, c->net_node, k);
-        if (v && v->role == OCT_VALUE_ACT && !c->in_codes[k]) return false;
+        if (v && !v->tensor && !c->in_codes[k]) return false;
     }
     return true;
 }
@@ -219,7 +219,7 @@ static oct_tensor *float_weights(octi_call *c, bool unfold) {
 /* Batch statistics: the float op itself around fake-quantized weights. */
 static oct_status product_with_statistics(octi_call *c) {
     oct_tensor *w = c->in[OCTI_W];
-    if (c->node->kind == OCT_OP_conv2d && !(c->in[OCTI_W] = float_weights(c, true))) return oct_last_error()->code;
+    if (c->node->kind != OCT_OP_batch_norm && !(c->in[OCTI_W] = float_weights(c, true))) return oct_last_error()->code;
     oct_status s = octi_diff_of(c->node->kind)->forward(c);
     if (c->in[OCTI_W] != w) c->saved[SAVED_WEIGHTS] = c->in[OCTI_W]; /* for the gradient of x */
     c->in[OCTI_W] = w;
@@ -230,17 +230,18 @@ static oct_status product_with_statistics(octi_call *c) {
 /* The folded product in floats: where an input has no codes (behind dropout, or a first step). */
 static oct_status product_in_floats(octi_call *c) {
     const oct_node *n = c->net_node;
+    const oct_act act = (oct_act)n->attr.act[0];
     OCT_TRY(octi_call_output(c));
     if (n->kind == OCT_OP_batch_norm) {
         OCT_TRY(oct_batch_norm_eval(c->ctx, &n->attr, c->in[0], c->in[1], c->in[2], c->in[3], c->in[4], c->out));
-        return quantize_output(c, OCT_ACT_NONE);
+        if (act) OCT_TRY(oct_act_forward(c->ctx, act, c->out, c->out));
+        return quantize_output(c, act);
     }
     const octi_qweights *q = weights_of(c);
     oct_tensor *w = float_weights(c, false), *b = octi_tensor_view(c->arena, OCT_F32, OCT_SHAPE(q->o), q->bias);
     if (!w || !b) return oct_last_error()->code;
     OCT_TRY(n->kind == OCT_OP_conv2d ? oct_conv2d_forward(c->ctx, &n->attr, c->in[OCTI_X], w, b, c->out)
                                      : oct_linear_forward(c->ctx, c->in[OCTI_X], w, b, c->out));
-    oct_act act = (oct_act)n->attr.act[0];
     if (act) OCT_TRY(oct_act_forward(c->ctx, act, c->out, c->out));
     return quantize_output(c, act);
 }
@@ -255,16 +256,24 @@ static oct_status weighted_forward(octi_call *c, bool codes) {
     return codes && on && known && st->nodes[n - g->nodes].complete ? product_on_codes(c) : product_in_floats(c);
 }
 
-/* add and averages */
+/* The float op, its output in memory of its own: it is rounded in place. */
+static oct_status float_output(octi_call *c) {
+    if (c->node->kind != OCT_OP_quantize) return octi_diff_of(c->node->kind)->forward(c);
+    OCT_TRY(octi_call_output(c));
+    memcpy(c->out->data, c->in[0]->data, oct_tensor_bytes(c->out));
+    return OCT_OK;
+}
+
+/* quantize, and nodes with a grid of their own but no weights (codes_own.c) */
 static oct_status own_forward(octi_call *c, bool codes) {
     oct_quantizer *q = out_quantizer(c);
     bool known = octi_quantizer_ready(q) && !pending_of(c)->own_step;
     if (!codes || !oct_u8(q->enabled)[1] || (observes(c, q) && !known)) {
-        OCT_TRY(octi_diff_of(c->node->kind)->forward(c));
+        OCT_TRY(float_output(c));
         return quantize_output(c, (oct_act)c->node->attr.act[0]);
     }
     if (observes(c, q)) {
-        OCT_TRY(octi_diff_of(c->node->kind)->forward(c));
+        OCT_TRY(float_output(c));
         OCT_TRY(observe_tensor(c, q, c->out));
     } else
         OCT_TRY(octi_call_output(c));
@@ -289,11 +298,6 @@ static oct_status forward(octi_call *c) {
     if (c->mode == OCT_CALIBRATE) { /* float values; only ranges move */
         OCT_TRY(octi_diff_of(n->kind)->forward(c));
         return octi_is_source(g, n) ? quantize_output(c, OCT_ACT_NONE) : OCT_OK;
-    }
-    if (n->kind == OCT_OP_quantize) {
-        OCT_TRY(octi_call_output(c));
-        memcpy(c->out->data, c->in[0]->data, oct_tensor_bytes(c->out));
-        return quantize_output(c, OCT_ACT_NONE);
     }
     bool codes = has_codes(c);
     if (octi_is_weighted(g, n)) return weighted_forward(c, codes);
@@ -406,14 +410,24 @@ static oct_status folded_bn_node_backward(octi_call *c) {
     return OCT_OK;
 }
 
+/* These gradients read the output, and mean what the function gave: a probability that rounds to 0 still has one. */
+static oct_status unrounded_output(octi_call *c, const octi_diff *diff) {
+    const oct_op_kind k = c->node->kind;
+    return k == OCT_OP_sigmoid || k == OCT_OP_tanh || k == OCT_OP_softmax ? diff->forward(c) : OCT_OK;
+}
+
 /* The float op's gradient without its activation, which the mask has taken care of. */
 static oct_status without_act(octi_call *c) {
+    const octi_diff *diff = octi_diff_of(c->node->kind);
     const oct_node *own = c->node;
+    oct_tensor *out = c->out;
     oct_node bare = *own;
     bare.attr.act[0] = OCT_ACT_NONE;
     c->node = &bare;
-    oct_status s = octi_diff_of(own->kind)->backward(c);
+    oct_status s = unrounded_output(c, diff);
+    if (s == OCT_OK) s = diff->backward(c);
     c->node = own;
+    c->out = out;
     return s;
 }
 
@@ -425,14 +439,17 @@ static void scale_rows(float *dw, const octi_qweights *w, bool inverse) {
 static oct_status backward(octi_call *c) {
     const oct_graph *g = c->net->graph;
     const oct_node *n = c->net_node;
-    const octi_diff *diff = octi_diff_of(n->kind);
-    if (!octi_is_int8(g, n) || !c->saved[SAVED_MASK]) return diff->backward(c);
+    const bool masked = c->saved[SAVED_MASK] != NULL; /* else the output stayed float: quantization is off, or its first step */
+    if (!octi_is_int8(g, n) || (!masked && !octi_is_weighted(g, n))) return octi_diff_of(n->kind)->backward(c);
     if (c->saved[SAVED_TERM]) {
         octi_straight to = straight_of(c);
         OCT_TRY(octi_learned_grad(c, out_quantizer(c), &to));
     }
-    mask_job j = {oct_f32(c->dout), oct_u8(c->saved[SAVED_MASK]), oct_tensor_count(c->dout), 16};
-    octi_parallel_for(octi_ctx_pool(c->ctx), j.chunks, mask_task, &j);
+    if (masked) {
+        mask_job j = {oct_f32(c->dout), oct_u8(c->saved[SAVED_MASK]), oct_tensor_count(c->dout), 16};
+        octi_parallel_for(octi_ctx_pool(c->ctx), j.chunks, mask_task, &j);
+    } else if (n->attr.act[0])
+        OCT_TRY(oct_act_grad(c->ctx, (oct_act)n->attr.act[0], c->out, c->dout, c->dout));
     if (!octi_is_weighted(g, n)) return without_act(c);
     if (!c->saved[SAVED_MEAN]) return n->kind == OCT_OP_batch_norm ? folded_bn_node_backward(c) : folded_backward(c);
     oct_tensor *w = c->in[OCTI_W];

@@ -178,26 +178,3 @@ bool oct_net_batch_norm_frozen(const oct_net *net) {
     const oct_tensor *t = net ? oct_net_tensor(net, OCTI_BN_FROZEN) : NULL;
     return t && oct_u8(t)[0];
 }
-
-/* ---- placements ---- */
-
-oct_status oct_net_placements(const oct_net *net, oct_placement **rows, int32_t *count) {
-    const oct_graph *g = net->graph;
-    oct_placement *list = octi_calloc(net->ctx, (size_t)g->node_count + 1, sizeof *list);
-    if (!list) return oct_last_error()->code;
-    int32_t n = 0;
-    for (int32_t i = 0; i < g->node_count; i++) {
-        const oct_node *node = &g->nodes[i];
-        if (node->kind == OCT_OP_quantize || node->kind == OCT_OP_dequantize) continue;
-        bool int8 = octi_is_int8(g, node);
-        const char *reason = int8 ? "" : octi_strdup(net->ctx, octi_float_reason(g, node));
-        list[n++] = (oct_placement){node->name, oct_op_name(node->kind), int8, reason ? reason : ""};
-    }
-    *rows = list;
-    *count = n;
-    return OCT_OK;
-}
-
-void oct_placements_free(oct_net *net, oct_placement *rows) {
-    if (net) octi_free(net->ctx, rows);
-}

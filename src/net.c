@@ -12,7 +12,7 @@ oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage) {
     net->ctx = ctx;
     net->stage = stage;
     net->model = "custom";
-    net->target = "";
+    net->target = net->qconfig = "";
     net->graph = octi_graph_new(ctx);
     return net->graph ? net : (octi_free(ctx, net), NULL);
 }
@@ -79,7 +79,8 @@ oct_status octi_net_copy_meta(oct_net *net, const oct_net *from) {
     net->hooks = from->hooks;
     net->model = octi_arena_strdup(net->graph->arena, from->model);
     net->target = octi_arena_strdup(net->graph->arena, from->target);
-    if (!net->model || !net->target) return oct_last_error()->code;
+    net->qconfig = octi_arena_strdup(net->graph->arena, from->qconfig);
+    if (!net->model || !net->target || !net->qconfig) return oct_last_error()->code;
     return oct_net_set_classes(net, from->classes, from->class_count);
 }
 

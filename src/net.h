@@ -55,6 +55,7 @@ typedef struct oct_net {
     int32_t class_count;
     const char *model;  /* zoo name, or "custom" */
     const char *target; /* preset of the quantization, "" for float nets */
+    const char *qconfig; /* rules that it was prepared by, as JSON (qat/qconfig.h); "" where none set anything */
     const struct octi_node_hooks *hooks; /* how a prepared net's nodes run (autograd/tape.h); NULL: as float ops */
 } oct_net;
 

@@ -66,9 +66,12 @@ static inline int32_t octq_bias(float b, float s_x, float s_w) {
     return (int32_t)v;
 }
 
+/** Law 8, requantize and members of cat, before rounding, in units of the output's scale. */
+static inline float octq_rescale_value(int32_t q, int32_t zi, float m) { return (float)(q - zi) * m; }
+
 /** Law 8, requantize and members of cat: clamp(rne((float)(q - z_i) * m_i) + z_y). */
 static inline int32_t octq_rescale(int32_t q, int32_t zi, float m, int32_t zy, int32_t lo, int32_t hi) {
-    return octq_clamp(octq_rne((float)(q - zi) * m) + (float)zy, lo, hi, zy);
+    return octq_clamp(octq_rne(octq_rescale_value(q, zi, m)) + (float)zy, lo, hi, zy);
 }
 
 /** Law 8, add, before rounding, in units of the output's scale: (a - z_a) * m_a + (b - z_b) * m_b; both products and the sum in
@@ -84,6 +87,11 @@ static inline int32_t octq_add(int32_t a, int32_t za, float ma, int32_t b, int32
     return octq_clamp(octq_rne(octq_add_value(a, za, ma, b, zb, mb)) + (float)zy, lo, hi, zy);
 }
 
+/** Law 8, mul, before rounding, in units of the output's scale: (float)((a - z_a) * (b - z_b)) * m. */
+static inline float octq_mul_value(int32_t a, int32_t za, int32_t b, int32_t zb, float m) {
+    return (float)((a - za) * (b - zb)) * m;
+}
+
 /** Law 8, mul: clamp(rne((float)((a - z_a) * (b - z_b)) * m) + z_y). */
 static inline int32_t octq_mul(int32_t a, int32_t za, int32_t b, int32_t zb, float m, int32_t zy, int32_t lo, int32_t hi) {
     return octq_requant((a - za) * (b - zb), m, zy, lo, hi);
@@ -92,6 +100,32 @@ static inline int32_t octq_mul(int32_t a, int32_t za, int32_t b, int32_t zb, flo
 /** Law 8, average: the multiplier for n cells, (float)(s_x / (n * s_y)); the code is octq_requant(sum(q - z), m_n, ...). */
 static inline float octq_mean_multiplier(float s_x, float s_y, int64_t n) {
     return (float)((double)s_x / ((double)n * (double)s_y));
+}
+
+/** Law 8, functions of one value: f, evaluated in double at s_x * (q - z_x), in units of the output's scale. The entry that is
+ *  stored is clamp(rne(octq_table_value) + z_y): octq_table_code. */
+static inline float octq_table_value(double f, float s_y) { return (float)(f / (double)s_y); }
+static inline int32_t octq_table_code(float value, int32_t zy, int32_t lo, int32_t hi) {
+    return octq_clamp(octq_rne(value) + (float)zy, lo, hi, zy);
+}
+
+/** Law 8, softmax: entry k of the table that is stored, exp(-s_x * k) in double, rounded once. */
+static inline float octq_softmax_exp(float s_x, int32_t k) { return (float)exp(-(double)s_x * (double)k); }
+
+/** Law 8, softmax: the row's largest code, and the sum of e[top - q] in fp32, in channel order. n >= 1; e[0] is 1, so the sum is
+ *  at least that. */
+static inline float octq_softmax_sum(const uint8_t *q, int64_t n, const float *e, int32_t *top) {
+    int32_t most = q[0];
+    float sum = 0.0f;
+    for (int64_t i = 1; i < n; i++) most = q[i] > most ? q[i] : most;
+    for (int64_t i = 0; i < n; i++) sum += e[most - q[i]];
+    *top = most;
+    return sum;
+}
+/** Law 8, softmax, before rounding, in units of the output's scale: two true divisions, so that the code is law 1 of e / sum. */
+static inline float octq_softmax_value(float e, float sum, float s_y) {
+    float p = e / sum;
+    return p / s_y;
 }
 
 /** A product whose input was quantized on the spot (dynamic quantization): (float)acc * (float)(s_x * s_w) + b, the scales

@@ -57,8 +57,11 @@ static int32_t quantizer(test_net *t, const char *name, float s, int z) {
     return i;
 }
 
+static float scale_at(const oct_graph *g, int32_t v) {
+    return oct_f32(g->quantizers[g->values[v].quantizer].scale)[0];
+}
 static float scale_of(const test_net *t, int32_t v) {
-    return oct_f32(t->net->graph->quantizers[t->net->graph->values[v].quantizer].scale)[0];
+    return scale_at(t->net->graph, v);
 }
 static int zero_of(const oct_graph *g, int32_t v) {
     return oct_s32(g->quantizers[g->values[v].quantizer].zero_point)[0];
@@ -267,6 +270,13 @@ int32_t test_requantize(test_net *t, int32_t x) {
     return test_node(t, OCT_OP_requantize, NULL, in, 2, test_shape(t, x), s, some_zero(t));
 }
 
+int32_t test_softmax(test_net *t, int32_t x) {
+    float e[256];
+    for (int k = 0; k < 256; k++) e[k] = octq_softmax_exp(scale_of(t, x), k);
+    int32_t in[2] = {x, named_const(t, "exp", OCT_F32, OCT_SHAPE(256), e)};
+    return test_node(t, OCT_OP_qsoftmax, NULL, in, 2, test_shape(t, x), 1.0f / 256, 0);
+}
+
 int32_t test_clip(test_net *t, int32_t x) {
     int lo = (int)below(t, 200);
     oct_attrs a = {.lo = {lo}, .hi = {lo + (int)below(t, (uint32_t)(256 - lo))}};
@@ -367,7 +377,7 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
             y = test_pad(&t, x, (int)below(&t, 2), (int)below(&t, 3), (int)below(&t, 2), 0);
             break;
         case 12:
-            y = test_table(&t, x);
+            y = below(&t, 2) ? test_softmax(&t, x) : test_table(&t, x);
             break;
         default:
             y = below(&t, 2) ? test_clip(&t, test_relu(&t, x)) : test_relu(&t, test_table(&t, x));
@@ -512,6 +522,22 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
         case OCT_OP_qtable:
             y[i] = oct_u8(last)[x.p[i]];
             break;
+        case OCT_OP_qsoftmax: { /* in double: the law's fp32 sum differs by less than a code here */
+            int64_t c = ys->dim[ys->rank - 1], row = i / c * c;
+            double sum = 0, e = 0;
+            float in_order = 0;
+            int top = 0;
+            for (int64_t k = 0; k < c; k++) top = x.p[row + k] > top ? x.p[row + k] : top;
+            for (int64_t k = 0; k < c; k++) {
+                double term = exp(-(double)scale_at(g, n->in[0]) * (top - x.p[row + k]));
+                sum += term;
+                in_order += (float)term;
+                if (row + k == i) e = term;
+            }
+            y[i] = (uint8_t)octq_quantize((float)e / in_order, scale_at(g, n->out), zy, 0, 255);
+            if (fabs(y[i] - fmin(rint(e / sum * 256), 255)) > 1) ck_abort_msg("softmax is off by more than a code");
+            break;
+        }
         case OCT_OP_requantize:
             y[i] = (uint8_t)octq_rescale(x.p[i], x.z, m[0], zy, 0, 255);
             break;

@@ -37,6 +37,7 @@ int32_t test_adaptive(test_net *t, int32_t x, int p, int q);
 int32_t test_pad(test_net *t, int32_t x, int top, int left, int bottom, int right);
 int32_t test_table(test_net *t, int32_t x);
 int32_t test_requantize(test_net *t, int32_t x);
+int32_t test_softmax(test_net *t, int32_t x);
 int32_t test_clip(test_net *t, int32_t x);
 int32_t test_relu(test_net *t, int32_t x);
 int32_t test_flatten(test_net *t, int32_t x);

@@ -17,15 +17,22 @@ typedef struct step {
 typedef struct plan {
     step s[STEPS];
     int count, act[STEPS];
-    oct_module *fc;
-    int pooled;
+    oct_module *fc, *hidden, *hidden_bn;
+    int hidden_act;
+    int pooled, softmax;
 } plan;
 
-enum { CONV, DEPTHWISE, GROUPED, MAX_POOL, AVG_POOL, ADD, ADD_BROADCAST, CAT, PAD, RELU6, NORM, DROPOUT, OPS };
+enum { CONV, DEPTHWISE, GROUPED, MAX_POOL, AVG_POOL, ADD, ADD_BROADCAST, CAT, PAD, RELU6, NORM, DROPOUT, LEAKY, HARDSWISH, HARDSIGMOID, SIGMOID, TANH, SOFTMAX, MUL, GATE, FIXED_CAT, OPS };
 
 static int below(octi_rng *r, int n) { return (int)octi_rng_below(r, (uint32_t)n); }
 
 static oct_var *act(oct_var *x, int which) { return which == 1 ? oct_relu(x) : which == 2 ? oct_relu6(x) : x; }
+
+/* A gate over channels: [N,1,1,C]. */
+static oct_var *gate_of(oct_var *a, int which) {
+    oct_var *pooled = oct_adaptive_avg_pool2d(a, 1, 1);
+    return which < 2 ? oct_hardsigmoid(pooled) : oct_sigmoid(pooled);
+}
 
 static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
     plan *p = self;
@@ -49,13 +56,30 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
         case RELU6: y = oct_relu6(a); break;
         case NORM: y = a; break;
         case DROPOUT: y = oct_dropout(a, 0.2f); break;
+        case LEAKY: y = oct_leaky_relu(a, 0.03f * (float)(s->value + 1)); break;
+        case HARDSWISH: y = oct_hardswish(a); break;
+        case HARDSIGMOID: y = oct_hardsigmoid(a); break;
+        case SIGMOID: y = oct_sigmoid(a); break;
+        case TANH: y = oct_tanh(a); break;
+        case SOFTMAX: y = oct_softmax(a); break;
+        case MUL: y = oct_mul(a, b); break;
+        case GATE: y = s->value % 2 ? oct_mul(gate_of(a, s->value), a) : oct_mul(a, gate_of(a, s->value)); break;
+        case FIXED_CAT: { /* fixed grids of one kind, of two, among observed ones, twice the same member */
+            oct_var *sig = oct_sigmoid(a), *other = s->value < 2 ? oct_tanh(a) : s->value == 2 ? oct_hardsigmoid(b) : b;
+            y = oct_cat((oct_var *[]){sig, other, sig}, 2 + s->value % 2, 3);
+            break;
+        }
         }
         if (s->bn) y = oct_apply(s->bn, y);
         live[i + 1] = act(y, p->act[i]);
     }
     oct_var *y = live[p->count];
     if (p->pooled) y = oct_adaptive_avg_pool2d(y, 2, 1);
-    return oct_apply(p->fc, oct_flatten(y));
+    y = oct_flatten(y);
+    if (p->hidden) y = oct_apply(p->hidden, y);
+    if (p->hidden_bn) y = oct_apply(p->hidden_bn, y);
+    y = oct_apply(p->fc, act(y, p->hidden_act));
+    return p->softmax ? oct_softmax(y) : y;
 }
 
 typedef struct side {
@@ -68,6 +92,23 @@ static void shake(octi_rng *r, oct_module *m, const char *name, float mid, float
         float v = mid + spread * octi_rng_normal(r);
         oct_f32(t)[i] = positive ? fabsf(v) + 0.01f : v;
     }
+}
+
+/* Weights of one size, signs by a hash: long sums leave what fp32 holds exactly. */
+static void stretch(octi_rng *r, oct_module *m, const char *name) {
+    oct_tensor *t = oct_module_tensor(m, name);
+    for (int64_t i = 0; t && i < oct_tensor_count(t); i++) oct_f32(t)[i] = below(r, 8) ? 0.2f : -0.2f;
+}
+
+static oct_module *add_bn(octi_rng *r, oct_ctx *ctx, oct_module *m, const char *name, int channels) {
+    oct_module *bn = oct_module_add(m, name, oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = channels}));
+    char path[48];
+    snprintf(path, sizeof path, "%s.running_mean", name), shake(r, m, path, 0, 0.3f, false);
+    snprintf(path, sizeof path, "%s.running_var", name), shake(r, m, path, 1, 0.5f, true);
+    snprintf(path, sizeof path, "%s.weight", name), shake(r, m, path, 1, 0.5f, false);
+    if (below(r, 4) == 0) oct_f32(oct_module_tensor(m, path))[0] = 0; /* a dead channel */
+    snprintf(path, sizeof path, "%s.bias", name), shake(r, m, path, 0, 0.3f, false);
+    return bn;
 }
 
 oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
@@ -88,15 +129,20 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
         st->kernel = 1 + below(&r, 3);
         side x = s[st->a], y = x;
         if (x.h < 3 || x.w < 3 || x.c > 24) st->op = x.c > 24 ? CONV : PAD;
+        if (st->op == FIXED_CAT && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c + 2 * x.c > 40)) st->op = TANH;
+        if (st->op == MUL && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c != x.c)) st->op = GATE;
         if (st->op == CAT && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c + 2 * x.c > 40)) st->op = CONV;
         if (st->op == ADD && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c != x.c)) st->op = DEPTHWISE;
         if (st->op == GROUPED && x.c % 2) st->op = CONV;
         if (st->op <= GROUPED) {
+            const bool wide = st->op == CONV && x.c > 11 && below(&r, 2);
+            if (wide) st->kernel = 7;
             bool dw = st->op == DEPTHWISE;
             int stride = 1 + below(&r, 2), dil = st->kernel > 1 && x.h > 5 && x.w > 5 ? 1 + below(&r, 2) : 1, reach = (st->kernel - 1) * dil;
             oct_conv2d_opts o = {.in = x.c, .out = dw ? x.c : 2 * (1 + below(&r, 6)), .kernel = st->kernel, .stride = stride, .dilation = dil,
                                  .groups = dw ? x.c : st->op == GROUPED ? 2 : 1, .no_bias = below(&r, 2),
                                  .pads = {below(&r, reach + 1), below(&r, reach + 1), below(&r, reach + 1), reach ? 1 : 0}};
+            if (wide) o.pads[0] = o.pads[2] = o.pads[1] = o.pads[3] = reach / 2;
             y = (side){(x.h + o.pads[0] + o.pads[2] - reach - 1) / stride + 1, (x.w + o.pads[1] + o.pads[3] - reach - 1) / stride + 1, o.out};
             if (y.h < 1 || y.w < 1) { /* too small for this one */
                 st->op = PAD;
@@ -104,6 +150,7 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
             } else {
                 snprintf(name, sizeof name, "conv%d", i);
                 st->m = oct_module_add(m, name, oct_conv2d_new(ctx, &o));
+                if (wide) snprintf(name, sizeof name, "conv%d.weight", i), stretch(&r, m, name);
             }
         }
         if (st->op == MAX_POOL || st->op == AVG_POOL) {
@@ -112,6 +159,7 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
             y.w = (x.w + 2 * pad - k) / stride + 1;
         }
         if (st->op == CAT) y.c = x.c + s[st->b].c + (st->value % 2 ? x.c : 0);
+        if (st->op == FIXED_CAT) y.c = (st->value == 2 || st->value == 3 ? s[st->b].c : x.c) + x.c + (st->value % 2 ? x.c : 0);
         if (st->op == PAD) {
             for (int k = 0; k < 4; k++) st->pads[k] = below(&r, 3);
             y.h += st->pads[0] + st->pads[2];
@@ -119,21 +167,26 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
         }
         if (st->op == NORM || (st->op <= GROUPED && below(&r, 2))) {
             snprintf(name, sizeof name, "bn%d", i);
-            st->bn = oct_module_add(m, name, oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = y.c}));
-            char path[48];
-            snprintf(path, sizeof path, "%s.running_mean", name), shake(&r, m, path, 0, 0.3f, false);
-            snprintf(path, sizeof path, "%s.running_var", name), shake(&r, m, path, 1, 0.5f, true);
-            snprintf(path, sizeof path, "%s.weight", name), shake(&r, m, path, 1, 0.5f, false);
-            if (below(&r, 4) == 0) oct_f32(oct_module_tensor(m, path))[0] = 0; /* a dead channel */
-            snprintf(path, sizeof path, "%s.bias", name), shake(&r, m, path, 0, 0.3f, false);
+            st->bn = add_bn(&r, ctx, m, name, y.c);
         }
         p->act[i] = below(&r, 3);
         s[i + 1] = y;
     }
     side y = s[p->count];
-    p->pooled = below(&r, 2);
+    p->pooled = below(&r, 3) == 0;
+    p->softmax = below(&r, 4) == 0;
     int k = p->pooled ? 2 * y.c : y.h * y.w * y.c;
+    if (below(&r, 5) == 0) {
+        p->hidden = oct_module_add(m, "hidden", oct_linear_new(ctx, &(oct_linear_opts){.in = k, .out = 1100}));
+        k = 1100;
+        p->hidden_act = 1;
+        if (below(&r, 3)) {
+            p->hidden_bn = add_bn(&r, ctx, m, "hidden_bn", k);
+            p->hidden_act = below(&r, 3);
+        }
+    }
     p->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = k, .out = 3 + below(&r, 5)}));
+    if (p->hidden) stretch(&r, m, "fc.weight");
     return oct_capture(m, *image);
 }
 

@@ -103,6 +103,18 @@ bad 2 ptq good $data
 bad 2 ptq good $data --out new --target gpu
 bad 2 ptq good $data --out new --observer crystal
 bad 2 ptq good $data --out new --wbits 1
+bad 2 ptq good $data --out new --set fc3
+bad 2 ptq good $data --out new --set fc3:wbits=9
+bad 2 ptq good $data --out new --set fc9:float
+bad 2 ptq good $data --out new --set 'layer*:wbits=4'
+bad 2 ptq good $data --out new --set kind=conv5d:wbits=4
+bad 2 ptq good $data --out new --percentile 0
+bad 4 ptq good $data --out new --qconfig nowhere.json
+echo '{"wbits": 4,' >cut.json
+bad 3 ptq good $data --out new --qconfig cut.json
+echo '{"rules": [{"name": "fc3", "wbit": 4}]}' >typo.json
+bad 3 ptq good $data --out new --qconfig typo.json
+bad 2 qat quant $data --out new --set fc3:float
 bad 2 ptq good $data --out new --abits 9
 bad 2 ptq good $data --out new --calib 0
 bad 2 ptq quant $data --out new
@@ -197,6 +209,14 @@ bad 4 train --model lenet $data --out new --teacher missing
 bad 3 train --model lenet $data --out new --teacher page.html
 bad 2 train --model lenet $data --out new --teacher good --distill-weight 1.5
 "$octet" ptq j1 $data --calib 64 --out j3 --json --quiet >.ptq || say "ptq"
+echo '{"abits": 6, "rules": [{"kind": "conv2d", "granularity": "tensor"}, {"name": "fc3", "float": true}]}' >rules.json
+"$octet" ptq j1 $data --calib 64 --out j5 --observer mse --qconfig rules.json --set 'conv*:wbits=4' --set fc1:observer=entropy --json >.ptq2 2>.e || say "ptq with rules"
+grep -q '^  conv2 .* 4 tensor .* 6 .* mse .*wbits=4 by pattern conv\*; granularity=tensor by kind conv2d; abits=6 by global' .e || say "the table of rules: $(cat .e)"
+"$octet" inspect j5 | grep -q '^  fc3 .* float .*float=yes by name fc3' || say "inspect does not say which rule decided"
+"$octet" inspect j5 --json | grep -q '"name":"conv2","int8":true,"reason":"","wbits":4,"abits":6,"granularity":"tensor","observer":"mse".*"name":"fc1","int8":true,"reason":"","wbits":8,"abits":8,"granularity":"channel","observer":"entropy"' || say "inspect --json has no placements"
+"$octet" qat j5 $data --epochs 1 --out j6 --json >/dev/null 2>.e || say "qat of a run with rules: $(cat .e)"
+grep -q 'go on with observer ema' .e || say "qat does not say that observers change"
+"$octet" convert j6 --out j6.oct8 --json --quiet | grep -q '"mismatched_codes":0,.*"layers_float":1' || say "convert of a run with rules"
 has "accuracy fp32_accuracy" .ptq
 "$octet" qat j3 $data --epochs 1 --out j4 --json --quiet >.qat || say "qat"
 has "epoch lr train_loss int8_accuracy img_per_s final" .qat

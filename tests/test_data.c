@@ -145,7 +145,7 @@ START_TEST(cifar_sets) {
     int32_t labels[3];
     static uint8_t out[3 * 3072];
     for (size_t n = 0; n < sizeof rec; n += n % 3073 > 3 && n % 3073 < 3070 ? 97 : 1)
-        if (n % 3073 || !n) ck_fails(OCT_EFORMAT, "record", octi_cifar_parse(rec, n, "f", 0, 10, out, labels));
+        if (n % 3073 || !n) ck_fails(OCT_EFORMAT, "record", octi_cifar_parse(rec, n, "f", 1, 0, 10, out, labels));
     make_dir("c100");
     memset(rec, 0, 3074);
     rec[1] = 99;
@@ -154,6 +154,35 @@ START_TEST(cifar_sets) {
     ck_ok(oct_data_get(d, 0, px, &label));
     ck_assert_int_eq(label, 99);
     oct_data_free(d);
+    /* both labels of a record, three records, one of them the test part */
+    static uint8_t two[3 * 3074];
+    for (size_t i = 0; i < sizeof two; i++) two[i] = (uint8_t)(i * 7 >> 2);
+    for (int i = 0; i < 3; i++) two[i * 3074] = (uint8_t)(19 - i), two[i * 3074 + 1] = (uint8_t)(40 + i);
+    save("c100/train.bin", two, 2 * 3074);
+    save_gz("c100/test.bin.gz", two + 2 * 3074, 3074);
+    for (int coarse = 0; coarse < 2; coarse++) {
+        const char *spec = coarse ? "cifar100-coarse:c100" : "cifar100:c100";
+        for (int part = 0; part < 2; part++) {
+            d = open_set(spec, part ? OCT_SPLIT_TEST : OCT_SPLIT_TRAIN);
+            ck_assert_int_eq(oct_data_count(d), part ? 1 : 2);
+            const uint8_t *image = two + (part ? 2 : 1) * 3074 + 2;
+            ck_ok(oct_data_get(d, part ? 0 : 1, px, &label));
+            ck_assert_int_eq(label, (coarse ? 18 : 41) + (part ? coarse ? -1 : 1 : 0));
+            for (int k = 0; k < 1024; k++)
+                for (int c = 0; c < 3; c++) ck_assert_int_eq(px[3 * k + c], image[1024 * c + k]);
+            oct_data_classes(d, &classes);
+            ck_assert_int_eq(classes, coarse ? 20 : 100);
+            oct_data_free(d);
+        }
+    }
+    two[3074] = 20; /* a coarse label that cannot be: the fine set does not look at it */
+    save("c100/train.bin", two, 2 * 3074);
+    opens_not(OCT_EFORMAT, "label of record 1 at offset 3074: expected 0 to 19, got 20", "cifar100-coarse:c100");
+    oct_data_free(open_set("cifar100:c100", OCT_SPLIT_TRAIN));
+    opens_not(OCT_EIO, "no CIFAR files", "cifar10:c100");
+    save("c100/train.bin", two, 2 * 3074 - 1);
+    opens_not(OCT_EFORMAT, "a multiple of 3074 bytes", "cifar100:c100");
+    save("c100/train.bin", rec, 3074);
 }
 END_TEST
 

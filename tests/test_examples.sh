@@ -24,7 +24,7 @@ has() { # FILE PATTERN...: lines that must be there
     shift
     for p; do grep -q -- "$p" "$f" || say "$f: no line like '$p'"; done
 }
-for e in ptq_between_stubs lenet5_modes conv_by_hand weight_histogram kl_threshold; do
+for e in ptq_between_stubs lenet5_modes conv_by_hand weight_histogram kl_threshold distill_qat; do
     "$bin/$e" >$e.out 2>$e.err || say "$e: $(tail -1 $e.err)"
 done
 has ptq_between_stubs.out '(quant): Identity' '(conv): ConvReLU2d(3, 3, kernel_size=(1, 1)' 'without calibration: quant: no range was observed' \
@@ -34,6 +34,9 @@ has lenet5_modes.out 'conv1.weight *float32' 'conv1.weight *float16' '(fc1): Dyn
 has conv_by_hand.out '^0 of 16384 output codes differ'
 awk '/distinct as float/ { if ($4 != $2 || $8 >= $4) exit 1; n++ } END { exit n != 2 }' weight_histogram.out || say "weight_histogram: $(grep distinct weight_histogram.out)"
 awk '/entropy clips/ { if ($6 < 1) exit 1; n++ } END { exit n != 1 }' kl_threshold.out || say "kl_threshold: $(tail -1 kl_threshold.out)"
+
+has distill_qat.out '^float teacher: accuracy 0.9' 'step  150  labels 0[.0-9]*  distillation 0[.0-9]*  together 0'
+awk '/^int8 model/ { if ($4 < 0.93 || $8 < 0.93) exit 1; n++ } END { exit n != 1 }' distill_qat.out || say "distill_qat: $(tail -1 distill_qat.out)"
 
 if [ -x "$bin/classify_int8" ] && [ -s lenet.oct8 ]; then
     head -c 784 /dev/zero >black.u8

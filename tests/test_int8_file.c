@@ -229,6 +229,26 @@ START_TEST(crafted_graphs_are_refused) {
 }
 END_TEST
 
+START_TEST(crafted_tables_are_refused) {
+    ctx = oct_open(&(oct_opts){.threads = 1, .max_bytes = 256 << 20});
+    test_net t = test_net_new(ctx, 2, 1, 1, 9);
+    int32_t x = test_quantize(&t, t.net->graph->input, 0.05f, 70);
+    test_end(&t, test_softmax(&t, test_table(&t, x)));
+    ck_ok(oct_int8_save_memory(t.net, &file, &size));
+    const float bad_e[] = {-0.5f, 1.5f, NAN, INFINITY}, less = 0.5f;
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(craft_tensor("n2.exp", 7, &bad_e[i], 4), OCT_EQPARAMS);
+        ck_assert_ptr_nonnull(strstr(oct_error_message(), "exponential 7"));
+    }
+    ck_assert_int_eq(craft_tensor("n2.exp", 0, &less, 4), OCT_EQPARAMS); /* a row's sum would fall below its parts */
+    ck_assert_int_eq(craft("TENS", "n2.exp\0\1\0\0\0\0\0\0", 14, "n2.exp\0\2\0\0\0\0\0\0", 14), OCT_EFORMAT);
+    ck_assert_int_eq(craft_text("GRPH", "\"tensor\": \"n2.exp\"", "\"tensor\": \"n1.table\""), OCT_EFORMAT);
+    ck_assert_int_eq(craft_text("GRPH", "\"kind\": \"qsoftmax\"", "\"kind\": \"qtable\""), OCT_EDTYPE);
+    ck_assert_int_eq(craft_text("GRPH", "\"kind\": \"qtable\"", "\"kind\": \"qsoftmax\""), OCT_EDTYPE);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(crafted_tensors_are_refused) {
     setup();
     const float bad_scale[] = {0, -1, NAN, INFINITY}, big_m = 100;
@@ -246,7 +266,8 @@ START_TEST(crafted_tensors_are_refused) {
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "channel 3"));
     }
     ck_assert_int_eq(craft_tensor("n1.m", 0, &big_m, 4), OCT_OK); /* 27 * 127 * 185 * 100 stays below 2^31 */
-    float huge_m = 1e6f;
+    float far_m = 1e6f, huge_m = 3e38f;
+    ck_assert_int_eq(craft_tensor("n1.m", 0, &far_m, 4), OCT_OK); /* beyond s32: clamped in float */
     ck_assert_int_eq(craft_tensor("n1.m", 0, &huge_m, 4), OCT_ELIMIT);
     /* headers of tensors */
     ck_assert_int_eq(craft("TENS", "input.table", 11, "input.tablf", 11),
@@ -345,5 +366,5 @@ END_TEST
 
 OCT_TEST_MAIN("int8_file", round_trip_is_byte_equal, random_nets_round_trip,
               every_truncation_and_extension_is_refused, every_bit_flip_is_refused,
-              crafted_graphs_are_refused, crafted_tensors_are_refused, damage_never_crashes,
+              crafted_graphs_are_refused, crafted_tables_are_refused, crafted_tensors_are_refused, damage_never_crashes,
               graph_json_keeps_every_bit)

@@ -154,23 +154,24 @@ static void finish(trained *t) {
 
 START_TEST(same_bits_for_any_threads) {
     static const char *const methods[] = {"lsq", "lsq+", "pact"};
-    for (int m = 0; m < 3; m++) {
-        trained a = start(1, methods[m], 3, 0.01f), b = start(3, methods[m], 3, 0.01f);
+    int moved = 0;
+    for (int m = 0; m < 12; m++) { /* nets of functions may leave single scales without a gradient: several nets */
+        const int seed = 2 + m / 3;
+        trained a = start(1, methods[m % 3], seed, 0.01f), b = start(3, methods[m % 3], seed, 0.01f);
         for (uint32_t i = 0; i < 4; i++) {
             ck_ok(step(&a, random_images(a.ctx, 16, a.image, i)));
             ck_ok(step(&b, random_images(b.ctx, 16, b.image, i)));
         }
-        int moved = 0;
         for (int32_t i = 0; i < a.q->graph->quantizer_count; i++) {
             const oct_tensor *s = a.q->graph->quantizers[i].step, *u = b.q->graph->quantizers[i].step;
             if (!s) continue;
             ck_assert_mem_eq(s->data, u->data, oct_tensor_bytes(s));
             moved += s->grad && oct_f32(s->grad)[0] != 0;
         }
-        ck_assert_int_gt(moved, 1);
         finish(&a);
         finish(&b);
     }
+    ck_assert_int_gt(moved, 24);
 }
 END_TEST
 

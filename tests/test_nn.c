@@ -32,6 +32,16 @@ static const struct expect lenet[] = {
     {"fc2.weight", {2, {84, 120}}},      {"fc3.weight", {2, {10, 84}}}, {"fc3.bias", {1, {10}}},
 };
 
+static const struct expect resnet18[] = {
+    {"conv1.weight", {4, {64, 7, 7, 3}}},
+    {"bn1.running_var", {1, {64}}},
+    {"layer1.1.conv2.weight", {4, {64, 3, 3, 64}}},
+    {"layer2.0.downsample.0.weight", {4, {128, 1, 1, 64}}},
+    {"layer4.0.downsample.1.running_mean", {1, {512}}},
+    {"layer4.1.conv2.weight", {4, {512, 3, 3, 512}}},
+    {"fc.weight", {2, {1000, 512}}},
+};
+
 static void has(oct_module *m, const struct expect *e, size_t n) {
     for (size_t i = 0; i < n; i++) {
         oct_tensor *t = oct_module_tensor(m, e[i].name);
@@ -56,11 +66,21 @@ START_TEST(zoo_has_torchvision_names) {
     m = oct_zoo_new(ctx, "resnet20", &(oct_zoo_opts){.channels = 1, .height = 28, .width = 28, .classes = 7});
     ck_not_null(oct_module_tensor(m, "layer3.2.conv2.weight"));
     ck_assert_int_eq(oct_module_tensor(m, "fc.weight")->shape.dim[0], 7);
+    m = oct_zoo_new(ctx, "resnet18", NULL);
+    has(m, resnet18, sizeof resnet18 / sizeof *resnet18);
+    int64_t floats = 0;
+    const oct_named_tensor *all = oct_module_tensors(m, &n);
+    for (int32_t i = 0; i < n; i++) floats += all[i].role == OCT_ROLE_PARAM ? oct_tensor_count(all[i].tensor) : 0;
+    ck_assert_int_eq(floats, 11689512); /* torchvision's count */
+    ck_assert_int_eq(n, 20 + 20 * 4 + 2);
+    ck_assert(!oct_module_tensor(m, "layer1.0.downsample.0.weight"));
     m = oct_zoo_new(ctx, "lenet", &(oct_zoo_opts){.channels = 3, .height = 32, .width = 32});
     ck_assert_int_eq(oct_module_tensor(m, "fc1.weight")->shape.dim[1], 16 * 6 * 6);
     ck_assert(!oct_zoo_new(ctx, "vgg", NULL));
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "resnet20"));
     ck_assert(!oct_zoo_new(ctx, "lenet", &(oct_zoo_opts){.height = 8}));
+    ck_assert(!oct_zoo_new(ctx, "resnet18", &(oct_zoo_opts){.height = 31}));
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "at least 32x32"));
     ck_assert_int_eq(oct_ctx_status(ctx), OCT_EUSAGE); /* the first failure is kept */
     oct_close(ctx);
 }

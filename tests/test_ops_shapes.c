@@ -69,6 +69,8 @@ static const refusal refusals[] = {
     {OCT_EUSAGE, "temperature", {OCT_OP_distill_loss, {.temperature = NAN}, 2, {SH(3, 10), SH(3, 10)}}, {0}},
     {OCT_EDTYPE, "dtype of x", {OCT_OP_qconv2d, CONVA(3, 1, 1, 1, 1), 4, {X4, SH(5, 3, 3, 4), SH(5), SH(5)}}, {OCT_F32, OCT_S8, OCT_S32}},
     {OCT_EUSAGE, "lo, hi", {OCT_OP_qclip, {.lo = {9}, .hi = {3}}, 1, {X4}}, {OCT_U8}},
+    {OCT_ESHAPE, "e", {OCT_OP_qsoftmax, {.eps = 0}, 2, {X4, SH(255)}}, {OCT_U8}},
+    {OCT_EDTYPE, "e", {OCT_OP_qsoftmax, {.eps = 0}, 2, {X4, SH(256)}}, {OCT_U8, OCT_U8}},
     {OCT_ESHAPE, "table", {OCT_OP_qtable, {.eps = 0}, 2, {X4, SH(255)}}, {OCT_U8, OCT_U8}},
     {OCT_ESHAPE, "shape of m", {OCT_OP_qcat, {.axis = {3}}, 3, {X4, X4, SH(3)}}, {OCT_U8, OCT_U8}},
 };

@@ -250,7 +250,13 @@ START_TEST(accumulator_bound_is_exact) {
     ck_fails(OCT_ELIMIT, "channel 1",
              oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
     oct_s32(b)[1] = 0;
-    oct_f32(m)[0] = 2.0f;
+    for (int step = -20; step <= 20; step += 5) { /* far beyond s32: the law clamps before it converts */
+        memset(w->data, step < 0 ? -127 : 127, K);
+        oct_f32(m)[0] = ldexpf(1.3f, abs(step) * 4);
+        ck_ok(oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
+        SAME(oct_u8(y)[0], step < 0 ? 0 : 255);
+    }
+    oct_f32(m)[0] = 1e30f;
     ck_fails(OCT_ELIMIT, "channel 0",
              oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
     /* the reach of the input's codes counts: z in the middle halves it */

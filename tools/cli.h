@@ -94,6 +94,16 @@ bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code);
 int cli_need(const char *option, const char *why);
 double cli_seconds(void);
 
+/* ---- quantization ---- */
+
+/** --target --observer --wbits --abits --percentile --method --ste --set --qconfig. Weakest first: the file's rules, options,
+ *  --set (inside one level; a name beats a pattern whoever gives it). 0, or the exit code behind a message. */
+int cli_qconfig(cli *c, oct_qconfig *q);
+/** One of them was given. */
+bool cli_qconfig_given(const cli *c);
+/** What became of each layer, and which rule decided it, as a table. */
+int cli_placements(FILE *to, oct_net *net);
+
 /* ---- inspect ---- */
 
 /** inspect --weights NAME: a layer's weight, or any tensor of the net. */

@@ -122,17 +122,19 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
 }
 
 int cmd_bench(cli *c) {
-    static const char *const workloads[] = {"lenet", "resnet8", "resnet20"};
+    static const char *const workloads[] = {"lenet", "resnet8", "resnet20", "resnet18"};
+    const oct_shape images[] = {OCT_SHAPE(28, 28, 1), OCT_SHAPE(32, 32, 3), OCT_SHAPE(32, 32, 3), OCT_SHAPE(224, 224, 3)};
     int only = -1, code = 0;
     for (int m = 0; m < MODES && c->mode.set; m++)
         if (!strcmp(modes[m], c->mode.s)) only = m;
     if (c->mode.set && only < 0) return cli_usage("--mode", "unknown", "train-fp32, train-qat, infer-fp32 or infer-int8", c->mode.s, NULL);
     bool known = !c->workload.set;
-    for (int w = 0; w < 3 && c->workload.set; w++) known |= !strcmp(workloads[w], c->workload.s);
-    if (!known) return cli_usage("--workload", "unknown", "lenet, resnet8 or resnet20", c->workload.s, NULL);
+    for (int w = 0; w < 4 && c->workload.set; w++) known |= !strcmp(workloads[w], c->workload.s);
+    if (!known) return cli_usage("--workload", "unknown", "lenet, resnet8, resnet20 or resnet18", c->workload.s, NULL);
     if (c->operand_count && c->workload.set) return cli_usage("--workload", "a file and a workload exclude each other", "one of them", NULL, NULL);
     if (c->dry_run.set) return 0;
-    for (int w = 0; w < 3 && !code; w++) {
+    for (int w = 0; w < 4 && !code; w++) {
+        if (w == 3 && !c->workload.set) break; /* minutes: only when asked for */
         if (c->operand_count && w) break;
         if (c->workload.set && strcmp(workloads[w], c->workload.s)) continue;
         for (int m = 0; m < MODES && !code; m++) {
@@ -141,7 +143,7 @@ int cmd_bench(cli *c) {
             if (c->operand_count) net = oct_model_load(c->ctx, c->operands[0]);
             else {
                 oct_module *z = oct_zoo_new(c->ctx, workloads[w], NULL);
-                net = oct_capture(z, w ? OCT_SHAPE(32, 32, 3) : OCT_SHAPE(28, 28, 1));
+                net = oct_capture(z, images[w]);
             }
             if (!net) return cli_failed();
             bool fits = net->stage == OCT_STAGE_INT8 ? m == INFER_INT8 : net->stage == OCT_STAGE_PREPARED ? m == TRAIN_QAT || m == INFER_INT8 : true;

@@ -12,7 +12,7 @@ static const char *const stages[] = {"float", "fused", "prepared", "int8"};
 
 /* ---- nets ---- */
 
-static void net_json(const oct_net *net, const oct_layer *rows, int32_t n, int64_t bytes) {
+static void net_json(const oct_net *net, const oct_layer *rows, int32_t n, const oct_placement *places, int32_t placed, int64_t bytes) {
     const oct_input_desc *d = &net->input;
     json j = json_open();
     json_string(&j, "stage", stages[net->stage]);
@@ -33,6 +33,21 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n, int64
         json_string(&j, "name", rows[i].name);
         json_string(&j, "kind", rows[i].kind);
         json_shape(&j, "shape", &rows[i].shape);
+        json_item_end(&j);
+    }
+    json_array_end(&j);
+    json_array(&j, "placements");
+    for (int32_t i = 0; i < placed; i++) {
+        json_item(&j);
+        json_string(&j, "name", places[i].name);
+        json_bool(&j, "int8", places[i].int8);
+        json_string(&j, "reason", places[i].reason);
+        json_int(&j, "wbits", places[i].wbits);
+        json_int(&j, "abits", places[i].abits);
+        json_string(&j, "granularity", places[i].granularity);
+        json_string(&j, "observer", places[i].observer);
+        json_string(&j, "grid", places[i].grid);
+        json_string(&j, "rule", places[i].rule);
         json_item_end(&j);
     }
     json_array_end(&j);
@@ -57,13 +72,21 @@ static int show_net(cli *c, oct_net *net) {
     const oct_input_desc *d = &net->input;
     int64_t bytes = 0;
     for (int32_t i = 0; i < net->tensor_count; i++) bytes += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
-    if (c->json.set) net_json(net, rows, n, bytes);
+    if (c->json.set) {
+        oct_placement *places = NULL;
+        int32_t placed = 0;
+        if (net->stage == OCT_STAGE_PREPARED && oct_net_placements(net, &places, &placed) != OCT_OK) return cli_failed();
+        net_json(net, rows, n, places, placed, bytes);
+        oct_placements_free(net, places);
+    }
     else {
         printf("%s net, model %s%s%s, %lld bytes in %d tensors\n", stages[net->stage], net->model, *net->target ? ", target " : "", net->target,
                (long long)bytes, net->tensor_count);
         printf("input %d x %d x %d (C, H, W), div %g, mean %g, std %g; %d classes\n", d->channels, d->height, d->width, d->div, d->mean[0], d->std[0],
                net->class_count);
         oct_net_print(net, put_line, stdout);
+        int code = net->stage == OCT_STAGE_PREPARED ? cli_placements(stdout, net) : 0;
+        if (code) return code;
         for (int32_t i = 0; i < net->tensor_count; i++)
             printf("  %-40s %-8s %s\n", net->tensors[i].name, oct_dtype_name(net->tensors[i].tensor->dtype), oct_shape_text(&net->tensors[i].tensor->shape));
     }

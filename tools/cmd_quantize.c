@@ -50,10 +50,13 @@ int cmd_ptq(cli *c) {
     int32_t pairs = 0;
     oct_net *base = better & CLE ? oct_equalize(from, &pairs) : from;
     if (better & CLE && base) cli_note(c, "cle: %d pairs of layers equalized", pairs);
-    oct_net *net = oct_prepare(base, &(oct_qconfig){.target = c->target.s, .observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i});
+    oct_qconfig config;
+    if ((code = cli_qconfig(c, &config))) return code;
+    oct_net *net = oct_prepare(base, &config);
     oct_data *train = net ? cli_data(c, OCT_SPLIT_TRAIN, net) : NULL, *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
     if (!train || !test) return cli_failed();
     long long n = c->calib.set ? c->calib.i : 512;
+    if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);
     cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0], net->target, n, (long long)oct_data_count(train), c->data.s);
     if (c->dry_run.set) return 0;
     oct_eval real, quant;

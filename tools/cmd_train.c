@@ -183,7 +183,7 @@ static int from_zoo(cli *c, oct_net **net, oct_data **train, oct_data **test) {
 }
 
 int cmd_train(cli *c) {
-    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20 or a run");
+    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20, resnet18 or a run");
     if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
     if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
@@ -205,11 +205,6 @@ int cmd_train(cli *c) {
 
 /* ---- qat ---- */
 
-/* "ema" and "minmax" are observers: nothing is learned. */
-static const char *cli_method(const cli *c) {
-    return c->method.set && strcmp(c->method.s, "ema") && strcmp(c->method.s, "minmax") ? c->method.s : NULL;
-}
-
 int cmd_qat(cli *c) {
     if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
     if (!c->out.set) return cli_need("--out", "a folder for the run");
@@ -217,12 +212,17 @@ int cmd_qat(cli *c) {
     int code;
     oct_net *from = cli_load(c, c->operands[0], true, &code);
     if (!from) return code;
-    if (from->stage == OCT_STAGE_PREPARED && (c->target.set || c->observer.set || c->wbits.set || c->abits.set || c->method.set))
-        return cli_usage(c->operands[0], "run is prepared already", "no --target, --observer, --method, --wbits, --abits", NULL, "start from the float run to change them");
-    oct_net *net = from->stage == OCT_STAGE_PREPARED
-                       ? from
-                       : oct_prepare(from, &(oct_qconfig){.target = c->target.s, .observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i, .method = cli_method(c), .ste = c->ste.s});
+    if (from->stage == OCT_STAGE_PREPARED && cli_qconfig_given(c))
+        return cli_usage(c->operands[0], "run is prepared already", "no --target, --observer, --method, --wbits, --abits, --set, --qconfig", NULL,
+                         "start from the float run to change them");
+    oct_qconfig config;
+    if ((code = cli_qconfig(c, &config))) return code;
+    oct_net *net = from->stage == OCT_STAGE_PREPARED ? from : oct_prepare(from, &config);
     if (!net) return cli_failed();
+    if (net == from && oct_net_searches_ranges(net)) { /* what calibration found is the start; training moves it on */
+        if (oct_net_set_observer(net, "ema") != OCT_OK) return cli_failed();
+        cli_note(c, "%s: ranges start as calibration chose them, and go on with observer ema", c->operands[0]);
+    }
     oct_fit_opts o;
     oct_data *val;
     oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, net), *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
@@ -230,6 +230,7 @@ int cmd_qat(cli *c) {
     if (!cli_fit_opts(c, &o, &val, &code)) return code;
     o.test = test;
     if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
+    if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);
     cli_note(c, "qat %s on %s: target %s, %lld images, test %lld, seed %llu, %d threads, %s", c->operands[0], c->data.s, net->target,
              (long long)oct_data_count(train), (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
     if (c->dry_run.set) return 0;

@@ -71,12 +71,12 @@ OCT_API oct_var *oct_functional_cat(oct_module *functional, oct_var *const *x, i
 OCT_API OCT_NODISCARD oct_status oct_module_init(oct_module *m, const char *scheme);
 
 typedef struct oct_zoo_opts {
-    int channels, height, width; /* of the input; 0: the model's own (lenet 1x28x28, resnets 3x32x32) */
-    int classes;                 /* 0: 10 */
+    int channels, height, width; /* of the input; 0: the model's own (lenet 1x28x28, resnet8 and resnet20 3x32x32, resnet18 3x224x224) */
+    int classes;                 /* 0: 10; resnet18: 1000 */
 } oct_zoo_opts;
 /** Input and classes that a zoo model has where nothing else is asked for; NULL (recorded: OCT_EUSAGE) for an unknown name. */
 OCT_API const oct_zoo_opts *oct_zoo_defaults(const char *name);
-/** "lenet", "resnet8", "resnet20". torchvision's names inside. OCT_EUSAGE lists the known ones. */
+/** "lenet", "resnet8", "resnet20", "resnet18" (any image from 32x32 up). torchvision's names inside. OCT_EUSAGE lists the known ones. */
 OCT_API OCT_NODISCARD oct_module *oct_zoo_new(oct_ctx *ctx, const char *name, const oct_zoo_opts *opts);
 
 OCT_END_DECLS

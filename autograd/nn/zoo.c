@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The zoo. lenet: LeCun et al. 1998 with ReLU and max pooling. resnet8, resnet20: He et al. 2015 for small images, widths
- * 16, 32, 64, projection shortcuts (1x1 conv + bn). Names are torchvision's. */
+ * 16, 32, 64, projection shortcuts (1x1 conv + bn). resnet18: He et al. 2015 for photographs: 7x7 stem with stride 2, max pool,
+ * widths 64 to 512. Names are torchvision's. */
 #include <string.h>
 
 #include "autograd/nn/nn.h"
@@ -8,6 +9,8 @@
 #include "src/status.h"
 
 /* ---- lenet ---- */
+
+struct plan; /* of resnets */
 
 struct lenet {
     oct_module *conv1, *conv2, *fc1, *fc2, *fc3;
@@ -23,8 +26,8 @@ static oct_var *lenet_forward(void *self, oct_tape *t, oct_var *x) {
     return oct_apply(n->fc3, oct_relu(oct_apply(n->fc2, x)));
 }
 
-static oct_module *lenet_new(oct_ctx *ctx, const oct_zoo_opts *o, int blocks) {
-    (void)blocks;
+static oct_module *lenet_new(oct_ctx *ctx, const oct_zoo_opts *o, const struct plan *plan) {
+    (void)plan;
     /* conv1 keeps the size (pad 2), conv2 takes 4 off, each pool halves */
     int h = (o->height / 2 - 4) / 2, w = (o->width / 2 - 4) / 2;
     if (h < 1 || w < 1) {
@@ -78,53 +81,70 @@ static oct_module *block_new(oct_ctx *ctx, int in, int out, int stride) {
     return b->conv1 && b->bn1 && b->conv2 && b->bn2 ? m : NULL;
 }
 
+struct plan {
+    int width;            /* of the first stage; doubles at each */
+    int stages, blocks;   /* blocks of each stage */
+    int stem, stride;     /* kernel and stride of conv1 */
+    bool pool;            /* max pool behind it: kernel 3, stride 2 */
+    int least;            /* smallest side of an image */
+};
+static const struct plan small3x1 = {16, 3, 1, 3, 1, false, 1}, small3x3 = {16, 3, 3, 3, 1, false, 1}, photo4x2 = {64, 4, 2, 7, 2, true, 32};
+
 struct resnet {
-    oct_module *conv1, *bn1, *layer[3], *fc;
+    oct_module *conv1, *bn1, *layer[4], *fc;
+    const struct plan *plan;
 };
 
 static oct_var *resnet_forward(void *self, oct_tape *t, oct_var *x) {
     struct resnet *n = self;
     (void)t;
     x = oct_relu(oct_apply(n->bn1, oct_apply(n->conv1, x)));
-    for (int i = 0; i < 3; i++) x = oct_apply(n->layer[i], x);
+    if (n->plan->pool) x = oct_max_pool2d(x, &(oct_pool_opts){.kernel = 3, .stride = 2, .pad = 1});
+    for (int i = 0; i < n->plan->stages; i++) x = oct_apply(n->layer[i], x);
     return oct_apply(n->fc, oct_flatten(oct_adaptive_avg_pool2d(x, 1, 1)));
 }
 
-static oct_module *resnet_new(oct_ctx *ctx, const oct_zoo_opts *o, int blocks) {
+static oct_module *resnet_new(oct_ctx *ctx, const oct_zoo_opts *o, const struct plan *plan) {
+    if (o->height < plan->least || o->width < plan->least) {
+        octi_fail(OCT_EUSAGE, "resnet", "image too small", octi_fmt("at least %dx%d", plan->least, plan->least), octi_fmt("%dx%d", o->height, o->width), NULL);
+        return octi_ctx_failed(ctx), NULL;
+    }
     struct resnet *n = octi_alloc(ctx, sizeof *n);
     if (!n) return octi_ctx_failed(ctx), NULL;
+    n->plan = plan;
     oct_module *m = oct_module_new(ctx, resnet_forward, n);
-    n->conv1 = oct_module_add(m, "conv1", conv(ctx, o->channels, 16, 3, 1));
-    n->bn1 = oct_module_add(m, "bn1", norm(ctx, 16));
-    for (int i = 0, in = 16; i < 3; i++) {
-        int width = 16 << i;
+    n->conv1 = oct_module_add(m, "conv1", conv(ctx, o->channels, plan->width, plan->stem, plan->stride));
+    n->bn1 = oct_module_add(m, "bn1", norm(ctx, plan->width));
+    for (int i = 0, in = plan->width; i < plan->stages; i++) {
+        int width = plan->width << i;
         oct_module *parts[8];
-        for (int b = 0; b < blocks; b++) {
+        for (int b = 0; b < plan->blocks; b++) {
             parts[b] = block_new(ctx, in, width, b == 0 && i > 0 ? 2 : 1);
             in = width;
         }
-        n->layer[i] = oct_module_add(m, octi_fmt("layer%d", i + 1), oct_sequential_new(ctx, parts, blocks));
+        n->layer[i] = oct_module_add(m, octi_fmt("layer%d", i + 1), oct_sequential_new(ctx, parts, plan->blocks));
         if (!n->layer[i]) return NULL;
     }
-    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 64, .out = o->classes}));
+    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = plan->width << (plan->stages - 1), .out = o->classes}));
     return n->conv1 && n->bn1 && n->fc ? m : NULL;
 }
 
 static const struct zoo_row {
     const char *name;
-    oct_module *(*make)(oct_ctx *ctx, const oct_zoo_opts *o, int blocks);
-    int blocks; /* in each of three stages */
+    oct_module *(*make)(oct_ctx *ctx, const oct_zoo_opts *o, const struct plan *plan);
+    const struct plan *plan; /* of resnets */
     oct_zoo_opts own;
 } zoo[] = {
-    {"lenet", lenet_new, 0, {1, 28, 28, 10}},
-    {"resnet8", resnet_new, 1, {3, 32, 32, 10}},
-    {"resnet20", resnet_new, 3, {3, 32, 32, 10}},
+    {"lenet", lenet_new, NULL, {1, 28, 28, 10}},
+    {"resnet8", resnet_new, &small3x1, {3, 32, 32, 10}},
+    {"resnet20", resnet_new, &small3x3, {3, 32, 32, 10}},
+    {"resnet18", resnet_new, &photo4x2, {3, 224, 224, 1000}},
 };
 
 static const struct zoo_row *find(const char *name) {
     for (size_t i = 0; name && i < sizeof zoo / sizeof *zoo; i++)
         if (!strcmp(zoo[i].name, name)) return &zoo[i];
-    octi_fail(OCT_EUSAGE, "model", "unknown zoo model", "lenet, resnet8 or resnet20", name ? name : "NULL", NULL);
+    octi_fail(OCT_EUSAGE, "model", "unknown zoo model", "lenet, resnet8, resnet20 or resnet18", name ? name : "NULL", NULL);
     return NULL;
 }
 
@@ -149,5 +169,5 @@ oct_module *oct_zoo_new(oct_ctx *ctx, const char *name, const oct_zoo_opts *opts
                   octi_fmt("%d, %d, %d, %d", o.channels, o.height, o.width, o.classes), NULL);
         return octi_ctx_failed(ctx), NULL;
     }
-    return row->make(ctx, &o, row->blocks);
+    return row->make(ctx, &o, row->plan);
 }

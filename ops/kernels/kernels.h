@@ -137,12 +137,15 @@ typedef struct octk_map_u8 {
     int32_t zx, zx2, zy, lo, hi;
     float mx, mx2;        /* multipliers; mul uses mx alone */
     const uint8_t *table; /* table: y = table[x] */
+    const float *exp;     /* softmax, over the c codes of a pixel: [256] */
+    float sy;             /* softmax: the output's scale */
 } octk_map_u8;
 typedef void octk_add_u8_fn(const octk_map_u8 *a);     /* octq_add */
 typedef void octk_mul_u8_fn(const octk_map_u8 *a);     /* octq_mul */
 typedef void octk_rescale_u8_fn(const octk_map_u8 *a); /* octq_rescale */
 typedef void octk_clip_u8_fn(const octk_map_u8 *a);    /* min(max(x, lo), hi) */
 typedef void octk_table_u8_fn(const octk_map_u8 *a);
+typedef void octk_softmax_u8_fn(const octk_map_u8 *a); /* octq_softmax_*; y is not x */
 
 /** Pooling windows given per output row and column as [begin, end) of input rows and columns inside the image. */
 typedef struct octk_pool_u8 {

@@ -19,6 +19,10 @@ oct_status octi_meta_to_json(const oct_net *net, octi_text *out) {
     octi_json_put_string(out, net->model);
     octi_text_printf(out, ",\n\"target\": ");
     octi_json_put_string(out, net->target);
+    if (*net->qconfig) {
+        octi_text_printf(out, ",\n\"qconfig\": ");
+        octi_json_put_string(out, net->qconfig);
+    }
     if (in->channels > 0) {
         octi_text_printf(out,
                          ",\n\"input\": {\"channels\": %d, \"height\": %d, \"width\": %d, \"color\": \"%s\", "
@@ -100,9 +104,9 @@ static oct_status read_input(oct_net *net, const cJSON *obj, const char *where) 
 }
 
 static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) {
-    static const char *const keys[] = {"octet_meta", "stage", "model", "target", "input", "classes", NULL};
+    static const char *const keys[] = {"octet_meta", "stage", "model", "target", "qconfig", "input", "classes", NULL};
     static const char *const class_keys[] = {"id", "name", NULL};
-    const char *word, *model, *target;
+    const char *word, *model, *target, *qconfig = "";
     int64_t version;
     int stage;
     OCT_TRY(octi_json_only_keys(root, keys, octi_json_at(where, "meta")));
@@ -114,7 +118,9 @@ static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) 
     net->stage = (oct_stage)stage;
     net->model = octi_arena_strdup(net->graph->arena, model);
     net->target = octi_arena_strdup(net->graph->arena, target);
-    if (!net->model || !net->target) return oct_last_error()->code;
+    if (octi_json_get(root, "qconfig")) OCT_TRY(octi_json_string(root, "qconfig", octi_json_at(where, "meta"), &qconfig));
+    net->qconfig = octi_arena_strdup(net->graph->arena, qconfig);
+    if (!net->model || !net->target || !net->qconfig) return oct_last_error()->code;
     const cJSON *input = octi_json_get(root, "input"), *list, *e;
     if (input) OCT_TRY(read_input(net, input, where));
     OCT_TRY(octi_json_array_of(root, "classes", MAX_CLASSES, octi_json_at(where, "meta"), &list));

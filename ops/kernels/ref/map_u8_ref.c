@@ -55,6 +55,14 @@ void octk_table_u8_ref(const octk_map_u8 *a) {
     EACH_PIXEL(a, for (int32_t i = 0; i < c; i++) y[i] = t[x[i]];)
 }
 
+void octk_softmax_u8_ref(const octk_map_u8 *a) {
+    const int32_t c = a->c, zy = a->zy, lo = a->lo, hi = a->hi;
+    const float s = a->sy;
+    EACH_PIXEL(a, int32_t top; const float sum = octq_softmax_sum(x, c, a->exp, &top);
+               for (int32_t i = 0; i < c; i++)
+                   y[i] = (uint8_t)octq_round_code(octq_softmax_value(a->exp[top - x[i]], sum, s), zy, lo, hi);)
+}
+
 void octk_quantize_f32u8_ref(const float *x, int64_t n, float s, int32_t z, int32_t qmin, int32_t qmax, uint8_t *y) {
     for (int64_t i = 0; i < n; i++) {
         float v = x[i] / s;

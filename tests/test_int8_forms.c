@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT
+ * Int8 forms of functions: which grid they stand on, what their tables hold, what passes back through them; a block of
+ * MobileNetV3 and a net that ends with softmax, from training to the loaded file. */
+#include "tests/oct_test.h"
+
+#include <math.h>
+
+#include "qat/observing.h"
+#include "qat/prepared.h"
+#include "src/qround.h"
+#include "src/rng.h"
+#include "ops/qops.h"
+#include "tests/random_net.h"
+
+static oct_quantizer *quantizer(const oct_net *net, const char *value) {
+    int32_t v = oct_graph_find_value(net->graph, value);
+    ck_assert_msg(v >= 0 && net->graph->values[v].quantizer >= 0, "%s has no quantizer", value);
+    return &net->graph->quantizers[net->graph->values[v].quantizer];
+}
+
+static const oct_node *node(const oct_net *net, const char *name) {
+    int32_t i = oct_graph_find_node(net->graph, name);
+    ck_assert_msg(i >= 0, "no node %s", name);
+    return &net->graph->nodes[i];
+}
+
+static oct_status run(oct_net *net, oct_tape *t, oct_mode mode, const oct_tensor *x) {
+    oct_tape_begin(t, mode);
+    (void)oct_net_forward(net, oct_input(t, x));
+    return oct_tape_status(t);
+}
+
+static void same_codes(oct_net *q, const oct_net *i8, const oct_tensor *x) {
+    oct_mismatch m = {0};
+    ck_ok(oct_compare(q, i8, x, &m));
+    ck_assert_int_gt(m.codes, 0);
+    ck_assert_msg(!m.mismatched, "%s[%lld]: expected %d, got %d", m.node, (long long)m.element, m.expected, m.got);
+}
+
+/* ---- one function between two grids ---- */
+
+static const oct_op_kind functions[] = {OCT_OP_leaky_relu, OCT_OP_hardswish, OCT_OP_hardsigmoid, OCT_OP_sigmoid, OCT_OP_tanh};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+static oct_var *apply(oct_op_kind k, oct_var *x) {
+    switch (k) {
+    case OCT_OP_leaky_relu: return oct_leaky_relu(x, 0.1f);
+    case OCT_OP_hardswish: return oct_hardswish(x);
+    case OCT_OP_hardsigmoid: return oct_hardsigmoid(x);
+    case OCT_OP_sigmoid: return oct_sigmoid(x);
+    case OCT_OP_tanh: return oct_tanh(x);
+    default: return oct_softmax(x);
+    }
+}
+
+static double value_of(oct_op_kind k, double x) {
+    switch (k) {
+    case OCT_OP_leaky_relu: return x < 0 ? (double)0.1f * x : x;
+    case OCT_OP_hardswish: return x * fmin(fmax(x + 3, 0), 6) / 6;
+    case OCT_OP_hardsigmoid: return fmin(fmax(x / 6 + 0.5, 0), 1);
+    case OCT_OP_sigmoid: return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
+    default: return tanh(x);
+    }
+}
+
+static double slope_of(oct_op_kind k, double x) {
+    switch (k) {
+    case OCT_OP_leaky_relu: return x > 0 ? 1 : (double)0.1f;
+    case OCT_OP_hardswish: return x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5;
+    case OCT_OP_hardsigmoid: return fabs(x) < 3 ? 1.0 / 6 : 0;
+    case OCT_OP_sigmoid: return value_of(k, x) * (1 - value_of(k, x));
+    default: return 1 - tanh(x) * tanh(x);
+    }
+}
+
+static oct_var *function_forward(void *self, oct_tape *t, oct_var *x) { return (void)t, apply(*(oct_op_kind *)self, x); }
+
+static oct_net *function_net(oct_ctx *ctx, const oct_op_kind *k, int side) {
+    return oct_capture(oct_module_new(ctx, function_forward, (void *)(uintptr_t)k), OCT_SHAPE(side));
+}
+
+/* A ramp over a range, [rows, side]. */
+static oct_tensor *ramp(oct_ctx *ctx, int rows, int side, float from, float to) {
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(rows, side));
+    for (int i = 0; i < rows * side; i++) oct_f32(x)[i] = from + (to - from) * (float)i / (float)(rows * side - 1);
+    return x;
+}
+
+START_TEST(fixed_grids) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tape *t = oct_tape_new(ctx);
+    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"}, *const methods[] = {NULL, "lsq", "lsq+", "pact"};
+    static const oct_op_kind kinds[] = {OCT_OP_hardsigmoid, OCT_OP_sigmoid, OCT_OP_tanh, OCT_OP_softmax};
+    for (int i = 0; i < 4 * 4 * 7; i++) {
+        const oct_op_kind k = kinds[i % 4];
+        const char *target = targets[i / 4 % 4], *name = oct_op_name(k);
+        const int bits = 2 + i / 16, codes = (1 << bits) / (i / 4 % 4 == 1 ? 2 : 1);
+        oct_net *q = oct_prepare(function_net(ctx, &k, 8), &(oct_qconfig){.target = target, .abits = bits, .all_layers = true, .method = methods[i % 3]});
+        ck_not_null(q);
+        const oct_quantizer *y = quantizer(q, name);
+        const float s = (k == OCT_OP_tanh ? 2.0f : 1.0f) / (float)codes;
+        const int32_t z = k == OCT_OP_tanh ? codes / 2 : 0;
+        ck_assert_str_eq(y->observer, "fixed");
+        ck_assert(y->step == NULL && octi_quantizer_ready(y));
+        for (int step = 0; step < 3; step++) { /* as it was made, whatever runs */
+            ck_assert_float_eq(octi_scale(y), s);
+            ck_assert_int_eq(octi_zero_point(y), z);
+            ck_ok(run(q, t, step ? OCT_TRAIN : OCT_CALIBRATE, ramp(ctx, 4, 8, -9, 9)));
+        }
+        ck_ok(oct_net_set_observer(q, "minmax"));
+        oct_net_reset_observers(q);
+        ck_ok(run(q, t, OCT_CALIBRATE, ramp(ctx, 4, 8, -9, 9)));
+        oct_net *i8 = oct_convert(q, NULL);
+        ck_not_null(i8);
+        ck_assert_float_eq(*oct_f32(quantizer(i8, name)->scale), s);
+        same_codes(q, i8, ramp(ctx, 64, 8, -9, 9));
+        if (k == OCT_OP_softmax || i % 3) continue;
+        const uint8_t *table = oct_u8(oct_net_tensor(i8, octi_fmt("%s.table", name)));
+        for (int c = 0; c < 256; c++) ck_assert_int_lt(table[c], codes);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+START_TEST(tables_hold_the_function) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tape *t = oct_tape_new(ctx);
+    for (int i = 0; i < FUNCTIONS * 3; i++) {
+        const oct_op_kind k = functions[i / 3];
+        const float reach = (float[]){0.5f, 6, 200}[i % 3];
+        oct_net *q = oct_prepare(function_net(ctx, &k, 32), NULL);
+        ck_ok(run(q, t, OCT_CALIBRATE, ramp(ctx, 64, 32, -reach, reach / 2)));
+        oct_net *i8 = oct_convert(q, NULL);
+        ck_not_null(i8);
+        ck_assert_int_eq(node(i8, oct_op_name(k))->kind, OCT_OP_qtable);
+        const oct_quantizer *x = quantizer(q, "input.quantize"), *y = quantizer(q, oct_op_name(k));
+        const uint8_t *table = oct_u8(oct_net_tensor(i8, octi_fmt("%s.table", oct_op_name(k))));
+        for (int c = 0; c < 256; c++) {
+            double v = value_of(k, (double)octi_scale(x) * (c - octi_zero_point(x))) / (double)octi_scale(y);
+            double want = fmin(fmax(rint((double)(float)v) + octi_zero_point(y), 0), 255);
+            bool tie = fabs(fabs(v - floor(v)) - 0.5) < 1e-5; /* the formulas differ in their last bits */
+            ck_assert_msg(table[c] == want || (tie && fabs(table[c] - want) <= 1), "%s of %d: %d, not %g", oct_op_name(k), c, table[c], want);
+        }
+        same_codes(q, i8, ramp(ctx, 128, 32, -2 * reach, 2 * reach));
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+/* dx = dy * f'(x) where neither x nor y left its range: at the codes of x, and at what f gives, not at what it rounds to. */
+START_TEST(gradients_pass_straight_through) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tape *t = oct_tape_new(ctx);
+    for (int i = 0; i < FUNCTIONS; i++) {
+        const oct_op_kind k = functions[i];
+        oct_net *q = oct_prepare(function_net(ctx, &k, 64), &(oct_qconfig){.observer = "minmax"});
+        ck_ok(run(q, t, OCT_CALIBRATE, ramp(ctx, 4, 64, -6, 5)));
+        oct_net_observe(q, false);
+        oct_tensor *x = ramp(ctx, 4, 64, -8, 8), *target = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(4, 64));
+        memset(target->data, 0, oct_tensor_bytes(target));
+        for (int pass = 0; pass < 2; pass++) { /* on codes, and in floats: the function's own range switched off */
+            const oct_quantizer *xq = quantizer(q, "input.quantize"), *yq = quantizer(q, oct_op_name(k));
+            oct_u8(yq->enabled)[1] = pass == 0;
+            oct_tape_begin(t, OCT_TRAIN);
+            oct_var *in = oct_param(t, x, "x"), *out = oct_net_forward(q, in);
+            if (x->grad) memset(x->grad->data, 0, oct_tensor_bytes(x));
+            ck_ok(oct_backward(oct_mse_loss(out, target)));
+            int open = 0;
+            for (int e = 0; e < 256; e++) {
+                const int32_t xc = (int32_t)rintf(oct_f32(x)[e] / octi_scale(xq)) + octi_zero_point(xq);
+                const bool xin = xc >= 0 && xc <= 255;
+                const double xr = (double)octi_scale(xq) * (fmin(fmax(xc, 0), 255) - octi_zero_point(xq)), yr = value_of(k, xr);
+                const double yc = rint(yr / (double)octi_scale(yq)) + octi_zero_point(yq);
+                const bool yin = pass == 1 || (yc >= 0 && yc <= 255);
+                const double y = pass == 1 ? yr : (double)octi_scale(yq) * (fmin(fmax(yc, 0), 255) - octi_zero_point(yq));
+                const double want = xin && yin ? 2 * y / 256 * slope_of(k, xr) : 0, got = (double)oct_f32(x->grad)[e];
+                ck_assert_msg(fabs(got - want) < 1e-6 + 1e-4 * fabs(want), "%s, pass %d, x %g: %g, not %g", oct_op_name(k), pass, xr, got, want);
+                open += want != 0;
+            }
+            ck_assert_int_gt(open, 60);
+        }
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+/* A probability that rounds to code 0 still moves its logit. */
+START_TEST(softmax_gradient_is_of_the_function) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tape *t = oct_tape_new(ctx);
+    const oct_op_kind k = OCT_OP_softmax;
+    oct_net *q = oct_prepare(function_net(ctx, &k, 4), NULL);
+    oct_tensor *x = ramp(ctx, 1, 4, 0, 9), *target = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1, 4));
+    for (int i = 0; i < 4; i++) oct_f32(target)[i] = i == 0;
+    ck_ok(run(q, t, OCT_CALIBRATE, x));
+    oct_net_observe(q, false);
+    oct_tape_begin(t, OCT_TRAIN);
+    oct_var *in = oct_param(t, x, "x"), *out = oct_net_forward(q, in);
+    ck_ok(oct_backward(oct_mse_loss(out, target)));
+    ck_assert_float_eq(oct_f32(oct_var_value(out))[0], 0); /* e^-9 is below half a code */
+    ck_assert_float_lt(oct_f32(x->grad)[0], -1e-5f);
+    oct_close(ctx);
+}
+END_TEST
+
+/* The law's softmax against double, rows of several lengths and rank; ties, one dominant, all equal. */
+START_TEST(softmax_is_near_the_function) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    octi_rng r = octi_rng_stream(9, OCTI_RNG_TEST, 9, 9);
+    for (int round = 0; round < 60; round++) {
+        const int c = 1 + (int)octi_rng_below(&r, 300);
+        oct_shape shape = round % 2 ? OCT_SHAPE(3, c) : OCT_SHAPE(2, 2, 3, c);
+        oct_tensor *x = oct_tensor_new(ctx, OCT_U8, shape), *y = oct_tensor_new(ctx, OCT_U8, shape), *e = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(256));
+        const float s = ldexpf(1, (int)octi_rng_below(&r, 14) - 10);
+        for (int k = 0; k < 256; k++) oct_f32(e)[k] = octq_softmax_exp(s, k);
+        for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_u8(x)[i] = (uint8_t)(round % 3 ? octi_rng_below(&r, 256) : 7);
+        ck_ok(oct_qsoftmax_forward(ctx, &(oct_qtensor){x, s, 77}, e, &(oct_qtensor){y, 1.0f / 256, 0}));
+        for (int64_t row = 0; row < oct_tensor_count(x); row += c) {
+            double sum = 0;
+            int top = 0;
+            for (int i = 0; i < c; i++) top = oct_u8(x)[row + i] > top ? oct_u8(x)[row + i] : top;
+            for (int i = 0; i < c; i++) sum += exp(-(double)s * (top - oct_u8(x)[row + i]));
+            for (int i = 0; i < c; i++) {
+                double want = fmin(256 * exp(-(double)s * (top - oct_u8(x)[row + i])) / sum, 255);
+                if (fabs(oct_u8(y)[row + i] - want) > 0.5001) ck_abort_msg("%d, not %g", oct_u8(y)[row + i], want);
+            }
+        }
+    }
+    oct_tensor *x = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 3)), *e = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(256)), *y = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 3));
+    ck_fails(OCT_EQPARAMS, "exponential 0", oct_qsoftmax_forward(ctx, &(oct_qtensor){x, 1, 0}, e, &(oct_qtensor){y, 1, 0}));
+    oct_close(ctx);
+}
+END_TEST
+
+/* ---- fixed grids in front of cat ---- */
+
+static oct_var *cats_forward(void *self, oct_tape *t, oct_var *x) {
+    (void)self, (void)t;
+    oct_var *a = oct_sigmoid(x), *b = oct_tanh(x), *c = oct_hardsigmoid(x);
+    oct_var *alike = oct_cat((oct_var *[]){a, oct_max_pool2d(c, &(oct_pool_opts){.kernel = 3, .stride = 1, .pad = 1})}, 2, 3); /* cat */
+    oct_var *mixed = oct_cat((oct_var *[]){a, b, a}, 3, 3);       /* cat_1: two fixed grids */
+    oct_var *open = oct_cat((oct_var *[]){alike, x, mixed}, 3, 3); /* cat_2: beside the observed input */
+    return oct_relu(open);
+}
+
+START_TEST(cats_requantize_fixed_grids) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    oct_tape *t = oct_tape_new(ctx);
+    oct_shape image = OCT_SHAPE(5, 4, 3);
+    oct_net *net = oct_capture(oct_module_new(ctx, cats_forward, NULL), image);
+    for (int bits = 8; bits >= 3; bits -= 5) {
+        oct_net *q = oct_prepare(net, &(oct_qconfig){.abits = bits, .method = bits < 8 ? "lsq" : NULL});
+        ck_not_null(q);
+        ck_assert_str_eq(quantizer(q, "cat")->observer, "fixed");
+        ck_assert_ptr_eq(quantizer(q, "cat"), quantizer(q, "sigmoid"));
+        ck_assert_ptr_eq(quantizer(q, "cat"), quantizer(q, "max_pool2d"));
+        ck_assert_ptr_ne(quantizer(q, "cat"), quantizer(q, "tanh"));
+        ck_assert_str_eq(quantizer(q, "cat_1")->observer, "ema");
+        ck_assert_ptr_eq(quantizer(q, "cat_1"), quantizer(q, "cat_1.requantize_0"));
+        ck_assert_ptr_eq(quantizer(q, "cat_1"), quantizer(q, "cat_1.requantize_1"));
+        ck_assert_int_lt(oct_graph_find_node(q->graph, "cat_1.requantize_2"), 0); /* the same member again */
+        ck_assert_ptr_eq(quantizer(q, "cat_2"), quantizer(q, "cat_1")); /* observed members share */
+        ck_assert_ptr_eq(quantizer(q, "cat_2"), quantizer(q, "input.quantize"));
+        ck_assert_ptr_eq(quantizer(q, "cat_2"), quantizer(q, "cat_2.requantize_0"));
+        if (bits == 8) ck_ok(run(q, t, OCT_CALIBRATE, random_images(ctx, 8, image, 1)));
+        oct_tensor *target = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(8, 5, 4, 18));
+        memset(target->data, 0, oct_tensor_bytes(target));
+        for (uint32_t step = 0; step < 3; step++) {
+            oct_tape_begin(t, OCT_TRAIN);
+            oct_tensor *x = random_images(ctx, 8, image, step);
+            oct_var *in = oct_param(t, x, "x");
+            ck_ok(oct_backward(oct_mse_loss(oct_net_forward(q, in), target)));
+            double sum = 0;
+            for (int64_t i = 0; i < oct_tensor_count(x); i++) sum += fabs((double)oct_f32(x->grad)[i]);
+            ck_assert(sum > 0);
+        }
+        oct_net *i8 = oct_convert(q, NULL);
+        ck_not_null(i8);
+        ck_assert_int_eq(node(i8, "cat_1.requantize_0")->kind, OCT_OP_requantize);
+        ck_assert_int_eq(node(i8, "cat_2.requantize_0")->kind, OCT_OP_requantize);
+        same_codes(q, i8, random_images(ctx, 16, image, 7));
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+/* ---- nets ---- */
+
+typedef struct block {
+    oct_module *expand, *bn1, *dw, *bn2, *squeeze, *excite, *project, *bn3, *fc;
+} block;
+
+static oct_var *block_forward(void *self, oct_tape *t, oct_var *x) {
+    block *b = self;
+    (void)t;
+    oct_var *y = oct_hardswish(oct_apply(b->bn1, oct_apply(b->expand, x)));
+    y = oct_hardswish(oct_apply(b->bn2, oct_apply(b->dw, y)));
+    oct_var *gate = oct_relu(oct_apply(b->squeeze, oct_adaptive_avg_pool2d(y, 1, 1)));
+    y = oct_mul(y, oct_hardsigmoid(oct_apply(b->excite, gate)));
+    y = oct_add(x, oct_apply(b->bn3, oct_apply(b->project, y)));
+    return oct_softmax(oct_apply(b->fc, oct_flatten(oct_adaptive_avg_pool2d(y, 1, 1))));
+}
+
+static oct_module *conv(oct_ctx *ctx, oct_module *m, const char *name, int in, int out, int k, int groups, bool bias) {
+    return oct_module_add(m, name, oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in, .out = out, .kernel = k, .pad = k / 2, .groups = groups, .no_bias = !bias}));
+}
+
+static oct_net *block_net(oct_ctx *ctx, block *b, oct_shape image) {
+    oct_module *m = oct_module_new(ctx, block_forward, b);
+    b->expand = conv(ctx, m, "expand", 8, 24, 1, 1, false);
+    b->bn1 = oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 24}));
+    b->dw = conv(ctx, m, "dw", 24, 24, 3, 24, false);
+    b->bn2 = oct_module_add(m, "bn2", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 24}));
+    b->squeeze = conv(ctx, m, "squeeze", 24, 8, 1, 1, true);
+    b->excite = conv(ctx, m, "excite", 8, 24, 1, 1, true);
+    b->project = conv(ctx, m, "project", 24, 8, 1, 1, false);
+    b->bn3 = oct_module_add(m, "bn3", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8}));
+    b->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 8, .out = 5}));
+    return oct_capture(m, image);
+}
+
+/* Classes that can be told apart: the mean of one channel is up. */
+static oct_tensor *class_images(oct_ctx *ctx, oct_shape image, uint32_t key, oct_tensor *onehot) {
+    oct_tensor *x = random_images(ctx, 20, image, key);
+    for (int64_t i = 0, each = oct_shape_count(&image); i < oct_tensor_count(x); i++)
+        if (i % image.dim[2] == i / each % 5) oct_f32(x)[i] += 2;
+    for (int i = 0; i < 100; i++) oct_f32(onehot)[i] = i / 5 % 5 == i % 5;
+    return x;
+}
+
+START_TEST(mobile_block_with_softmax) {
+    static const oct_qconfig configs[] = {{0}, {.target = "fbgemm"}, {.target = "qnnpack"}, {.target = "pow2"}, {.wbits = 4, .abits = 4, .method = "lsq"}};
+    for (int i = 0; i < 5; i++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + i % 2});
+        oct_shape image = OCT_SHAPE(6, 7, 8);
+        block b;
+        oct_net *q = oct_prepare(block_net(ctx, &b, image), &configs[i]);
+        ck_not_null(q);
+        oct_tape *t = oct_tape_new(ctx);
+        oct_tensor *onehot = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(20, 5));
+        int32_t count;
+        const oct_named_tensor *p = oct_net_parameters(q, &count);
+        oct_optim *o = oct_optim_new(ctx, p, count, &(oct_optim_opts){.lr = 0.2f, .momentum = 0.9f});
+        float first = 0, last = 0;
+        for (uint32_t step = 0; step < 60; step++) {
+            if (step == 45) oct_net_freeze_batch_norm(q, true);
+            oct_optim_zero_grad(o);
+            oct_tape_begin(t, OCT_TRAIN);
+            oct_var *loss = oct_mse_loss(oct_net_forward(q, oct_input(t, class_images(ctx, image, step, onehot))), onehot);
+            ck_ok(oct_backward(loss));
+            last = *oct_f32(oct_var_value(loss));
+            if (!step) first = last;
+            ck_ok(oct_optim_step(o));
+        }
+        ck_assert_msg(last < 0.6f * first, "config %d: loss %g, at first %g", i, last, first);
+        oct_convert_report report;
+        oct_net *i8 = oct_convert(q, &report);
+        ck_not_null(i8);
+        ck_assert_int_eq(report.layers_float, 0);
+        ck_assert_int_eq(node(i8, "mul")->kind, OCT_OP_qmul);
+        ck_assert_int_eq(node(i8, "softmax")->kind, OCT_OP_qsoftmax);
+        oct_tensor *x = class_images(ctx, image, 1000, onehot);
+        same_codes(q, i8, x);
+        /* the file gives the same answers, the fused plan too, and they are the training forward's */
+        uint8_t *bytes;
+        size_t size;
+        ck_ok(oct_int8_save_memory(i8, &bytes, &size));
+        oct_net *back = oct_int8_load_memory(ctx, bytes, size, "block");
+        ck_not_null(back);
+        oct_plan *plan = oct_plan_new(back, NULL);
+        oct_session *session = oct_session_new(plan, 20, NULL);
+        float y[100];
+        ck_ok(oct_session_run(session, oct_f32(x), 20, y));
+        oct_sim *sim = oct_sim_new(q);
+        const oct_tensor *want = oct_sim_run(sim, x);
+        ck_not_null(want);
+        ck_assert_mem_eq(y, want->data, sizeof y);
+        int right = 0;
+        for (int n = 0; n < 20; n++) {
+            int top = 0;
+            for (int k = 1; k < 5; k++) top = y[5 * n + k] > y[5 * n + top] ? k : top;
+            right += top == n % 5;
+        }
+        ck_assert_msg(right >= 16, "config %d: %d of 20", i, right);
+        oct_session_free(session);
+        oct_plan_free(plan);
+        oct_sim_free(sim);
+        oct_int8_bytes_free(ctx, bytes);
+        oct_optim_free(o);
+        oct_close(ctx);
+    }
+}
+END_TEST
+
+/* Multipliers that take sums far beyond s32: a value that calibration saw at 0 alone, behind a large one. */
+static oct_var *dead_forward(void *self, oct_tape *t, oct_var *x) { return (void)t, oct_relu(oct_apply(self, oct_relu(oct_leaky_relu(x, 0.9f)))); }
+
+START_TEST(values_that_were_always_zero) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = 64, .out = 3, .no_bias = true}), *m = oct_module_new(ctx, dead_forward, fc);
+    oct_module_add(m, "fc", fc);
+    oct_tensor *w = oct_module_tensor(m, "fc.weight");
+    for (int64_t i = 0; i < oct_tensor_count(w); i++) oct_f32(w)[i] = 40;
+    oct_net *q = oct_prepare(oct_capture(m, OCT_SHAPE(64)), NULL);
+    oct_tape *t = oct_tape_new(ctx);
+    ck_ok(run(q, t, OCT_CALIBRATE, ramp(ctx, 4, 64, -9000, -1)));
+    oct_net *i8 = oct_convert(q, NULL);
+    ck_not_null(i8);
+    same_codes(q, i8, ramp(ctx, 4, 64, -9000, 9000));
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("int8_forms", fixed_grids, tables_hold_the_function, gradients_pass_straight_through, softmax_gradient_is_of_the_function,
+              softmax_is_near_the_function, cats_requantize_fixed_grids, mobile_block_with_softmax, values_that_were_always_zero)
