@@ -295,6 +295,16 @@ a=$("$octet" eval good $data --json --quiet)
 b=$("$octet" eval good $data --json --quiet --mean 0.9 --std 0.1)
 [ "$a" != "$b" ] || say "--mean and --std change nothing"
 
+# places that nothing can be saved in: exit 4, nothing stays
+bad 4 convert quant -o /dev/full
+[ -c /dev/full ] || say "/dev/full is no device any more"
+bad 4 convert quant -o blank
+(ulimit -f 8 && exec "$octet" convert quant -o big.oct8 --quiet) >.o 2>.e
+[ $? = 4 ] || say "a file size limit: $(cat .e)"
+(ulimit -f 8 && exec "$octet" train --model lenet $data --epochs 1 --out big --quiet) >.o 2>.e
+[ $? = 4 ] && grep -q '^octet: big/.*: cannot write: got File too large' .e || say "a file size limit in training: $(cat .e)"
+[ -z "$(find . -name '*.tmp-*')" ] && [ ! -e big.oct8 ] || say "a failed save leaves something"
+
 "$octet" eval good $data >/dev/full 2>.e
 [ $? = 4 ] || say "a full stdout is no failure"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * octet: train, quantize and run small nets. Subcommands in cmd_*.c; options in options.def. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ int main(int argc, char **argv) {
         argc = 1;
         argv = none;
     }
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write, told like any other */
     cli c = {.command = ""};
     int (*run)(cli * c) = NULL;
     int code = cli_parse(&c, argc, argv, &run);

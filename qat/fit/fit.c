@@ -4,7 +4,6 @@
 #include "qat/fit/fit.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,14 +93,8 @@ static oct_status append_metrics(training *t, const oct_fit_report *r) {
     octi_text_printf(&x, "}\n");
     char path[OCTI_PATH];
     oct_status s = x.status == OCT_OK ? octi_run_path(path, t->o.run, "metrics.jsonl") : x.status;
-    if (s == OCT_OK) {
-        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-        bool ok = fd >= 0 && !ftruncate(fd, (off_t)t->at.metrics_bytes) && lseek(fd, 0, SEEK_END) >= 0 &&
-                  write(fd, x.data, x.size) == (ssize_t)x.size && !fsync(fd);
-        if (fd >= 0 && close(fd)) ok = false;
-        if (!ok) s = octi_fail(OCT_EIO, path, "cannot write", NULL, strerror(errno), NULL);
-        else t->at.metrics_bytes += (int64_t)x.size;
-    }
+    if (s == OCT_OK) s = octi_file_append(path, t->at.metrics_bytes, x.data, x.size);
+    if (s == OCT_OK) t->at.metrics_bytes += (int64_t)x.size;
     octi_text_free(&x);
     return s;
 }

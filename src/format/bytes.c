@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "src/format/bytes.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -147,36 +150,73 @@ static void file_free(octi_file *f) {
     octi_free(ctx, f);
 }
 
+/* Where the bytes go: the file itself where path is a link to one, so that the link stays; never over a device or a folder, which
+ * a rename would replace. *mode is that of the file which is there, else 0. NULL on failure. */
+static char *target_of(oct_ctx *ctx, const char *path, mode_t *mode) {
+    struct stat st;
+    char real[PATH_MAX];
+    *mode = 0;
+    if (stat(path, &st)) {
+        if (errno != ENOENT) return io_error(path, "cannot create"), NULL;
+        return octi_strdup(ctx, path); /* a link to nothing is replaced */
+    }
+    if (!S_ISREG(st.st_mode)) {
+        octi_fail(OCT_EIO, path, "cannot write over it", "a file, or a new path", S_ISDIR(st.st_mode) ? "a directory" : "a special file", NULL);
+        return NULL;
+    }
+    *mode = st.st_mode & 0777;
+    if (!lstat(path, &st) && S_ISLNK(st.st_mode)) {
+        if (!realpath(path, real)) return io_error(path, "cannot follow the link"), NULL;
+        path = real;
+    }
+    return octi_strdup(ctx, path);
+}
+
 octi_file *octi_file_create(oct_ctx *ctx, const char *path) {
     octi_file *f = octi_alloc(ctx, sizeof *f);
     if (!f) return NULL;
+    mode_t mode;
     f->ctx = ctx;
     f->fd = -1;
-    f->path = octi_strdup(ctx, path);
-    for (int i = 0; f->path && f->fd < 0 && i < 100; i++) {
+    f->path = target_of(ctx, path, &mode);
+    for (int i = 0; f->path && f->fd < 0; i++) {
         octi_free(ctx, f->temp);
-        f->temp = octi_asprintf(ctx, "%s.tmp-%ld-%d", path, (long)getpid(), i);
+        f->temp = octi_asprintf(ctx, "%s.tmp-%ld-%d", f->path, (long)getpid(), i);
         if (!f->temp) break;
         f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (f->fd < 0 && errno != EEXIST) {
+        if (f->fd < 0 && (errno != EEXIST || i == 99)) {
             io_error(path, "cannot create");
             break;
         }
     }
+    if (f->fd >= 0 && mode && fchmod(f->fd, mode)) f->status = io_error(path, "cannot keep its permissions");
     if (f->fd >= 0) return f;
     file_free(f);
     return NULL;
 }
 
-oct_status octi_file_write(octi_file *f, const void *bytes, size_t size) {
-    const char *p = bytes;
-    while (f->status == OCT_OK && size) {
-        ssize_t k = write(f->fd, p, size);
+static oct_status write_all(int fd, const char *p, size_t size, const char *path) {
+    while (size) {
+        ssize_t k = write(fd, p, size);
         if (k < 0 && errno == EINTR) continue;
-        if (k <= 0) return f->status = io_error(f->path, "cannot write");
+        if (k <= 0) return io_error(path, "cannot write");
         p += k;
         size -= (size_t)k;
     }
+    return OCT_OK;
+}
+
+static oct_status sync_fd(int fd, const char *path) {
+    int rc;
+    while ((rc = fsync(fd)) && errno == EINTR) {}
+    return rc ? io_error(path, "cannot sync") : OCT_OK;
+}
+
+/* The descriptor is gone in any case; a signal behind a sync loses nothing. */
+static oct_status close_fd(int fd, const char *path) { return close(fd) && errno != EINTR ? io_error(path, "cannot close") : OCT_OK; }
+
+oct_status octi_file_write(octi_file *f, const void *bytes, size_t size) {
+    if (f->status == OCT_OK) f->status = write_all(f->fd, bytes, size, f->path);
     return f->status;
 }
 
@@ -189,14 +229,17 @@ static oct_status sync_folder(const char *path) {
     dir[n] = 0;
     int fd = open(slash ? (n ? dir : "/") : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return io_error(path, "cannot open its folder");
-    int rc = fsync(fd);
+    int rc;
+    while ((rc = fsync(fd)) && errno == EINTR) {}
+    oct_status s = rc && errno != EINVAL ? io_error(path, "cannot sync its folder") : OCT_OK;
     close(fd);
-    return rc && errno != EINVAL ? io_error(path, "cannot sync its folder") : OCT_OK;
+    return s;
 }
 
 oct_status octi_file_commit(octi_file *f) {
-    if (f->status == OCT_OK && fsync(f->fd)) f->status = io_error(f->path, "cannot sync");
-    if (close(f->fd) && f->status == OCT_OK) f->status = io_error(f->path, "cannot close");
+    if (f->status == OCT_OK) f->status = sync_fd(f->fd, f->path);
+    oct_status closed = close_fd(f->fd, f->path);
+    if (f->status == OCT_OK) f->status = closed;
     if (f->status == OCT_OK && rename(f->temp, f->path)) f->status = io_error(f->path, "cannot rename into place");
     if (f->status != OCT_OK) unlink(f->temp);
     else f->status = sync_folder(f->path);
@@ -217,6 +260,16 @@ oct_status octi_file_save(oct_ctx *ctx, const char *path, const void *bytes, siz
     if (!f) return oct_last_error()->code;
     (void)octi_file_write(f, bytes, size); /* commit reports it */
     return octi_file_commit(f);
+}
+
+oct_status octi_file_append(const char *path, int64_t at, const void *bytes, size_t size) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return io_error(path, "cannot open");
+    oct_status s = ftruncate(fd, (off_t)at) || lseek(fd, 0, SEEK_END) < 0 ? io_error(path, "cannot cut it to its length") : OCT_OK;
+    if (s == OCT_OK) s = write_all(fd, bytes, size, path);
+    if (s == OCT_OK) s = sync_fd(fd, path);
+    oct_status closed = close_fd(fd, path);
+    return s == OCT_OK ? closed : s;
 }
 
 void octi_text_bytes(octi_text *t, const void *bytes, size_t size) {

@@ -34,7 +34,8 @@ oct_status octi_file_read(oct_ctx *ctx, const char *path, size_t max_bytes, uint
 oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes, const char *where, uint8_t **out, size_t *out_size);
 
 /** Output file that appears whole or not at all: temporary in the same folder, checked writes, fsync, rename, fsync of
- *  the folder. Until commit the old file stays byte-identical; abort leaves no trace. */
+ *  the folder. Until commit the old file stays byte-identical; abort leaves no trace. A link to a file stays a link, permissions
+ *  stay; OCT_EIO for a path that is a folder or a device. */
 typedef struct octi_file octi_file;
 octi_file *octi_file_create(oct_ctx *ctx, const char *path);
 oct_status octi_file_write(octi_file *f, const void *bytes, size_t size);
@@ -43,6 +44,10 @@ oct_status octi_file_commit(octi_file *f);
 void octi_file_abort(octi_file *f);
 /** The three calls above for bytes that are all there. */
 oct_status octi_file_save(oct_ctx *ctx, const char *path, const void *bytes, size_t size);
+
+/** Cut a file to `at` bytes, append and sync: for logs, whose good length the caller knows. What a failure leaves behind it is cut
+ *  by the next call. */
+oct_status octi_file_append(const char *path, int64_t at, const void *bytes, size_t size);
 
 /** Growing text or bytes in memory of the context. A failed append is remembered and reported by octi_text_status. */
 typedef struct octi_text {

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT
+ * Disks that fail: every system call of a save is made to fail (the linker wraps them, see train_tests.cmake), the k-th one for
+ * k = 1, 2, ... A failed save is OCT_EIO, the old file is as it was, no temporary file stays, and a run that met it goes on to the
+ * bits of one that did not. Interrupted and short writes are no failures. */
+#include "tests/oct_test.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "autograd/nn/nn.h"
+#include "qat/fit/fit.h"
+#include "qat/infer/infer.h"
+#include "qat/io/import.h"
+
+/* ---- the rig ---- */
+
+enum { HARD, EINTR_ONCE, SHORT }; /* SHORT: writes alone */
+static struct {
+    long calls, fail_at;
+    int fault, error;
+    bool hit, ours[256]; /* descriptors that were opened for writing */
+} rig;
+
+static bool fails(bool may_be_interrupted) {
+    rig.calls++;
+    if (rig.calls != rig.fail_at || (rig.fault != HARD && !may_be_interrupted)) return false;
+    rig.hit = true;
+    errno = rig.fault == HARD ? rig.error : EINTR;
+    return true;
+}
+
+int __real_open(const char *path, int flags, ...);
+ssize_t __real_write(int fd, const void *p, size_t n);
+int __real_fsync(int fd);
+int __real_close(int fd);
+int __real_rename(const char *a, const char *b);
+int __real_ftruncate(int fd, off_t n);
+int __real_fchmod(int fd, mode_t mode);
+int __real_mkdir(const char *path, mode_t mode);
+int __wrap_open(const char *path, int flags, ...);
+ssize_t __wrap_write(int fd, const void *p, size_t n);
+int __wrap_fsync(int fd);
+int __wrap_close(int fd);
+int __wrap_rename(const char *a, const char *b);
+int __wrap_ftruncate(int fd, off_t n);
+int __wrap_fchmod(int fd, mode_t mode);
+int __wrap_mkdir(const char *path, mode_t mode);
+
+int __wrap_open(const char *path, int flags, ...) {
+    va_list ap;
+    va_start(ap, flags);
+    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(ap, int) : 0;
+    va_end(ap);
+    if (!(flags & O_CREAT)) return __real_open(path, flags, mode);
+    if (fails(false)) return -1;
+    int fd = __real_open(path, flags, mode);
+    if (fd >= 0 && fd < 256) rig.ours[fd] = true;
+    return fd;
+}
+
+ssize_t __wrap_write(int fd, const void *p, size_t n) {
+    if (!fails(true)) return __real_write(fd, p, n);
+    return rig.fault == SHORT && n ? __real_write(fd, p, (n + 1) / 2) : -1;
+}
+
+int __wrap_fsync(int fd) { return rig.fault != SHORT && fails(true) ? -1 : __real_fsync(fd); }
+int __wrap_close(int fd) {
+    if (fd < 0 || fd >= 256 || !rig.ours[fd]) return __real_close(fd);
+    rig.ours[fd] = false;
+    int rc = __real_close(fd);
+    return rig.fault != SHORT && fails(true) ? -1 : rc;
+}
+int __wrap_rename(const char *a, const char *b) { return fails(false) ? -1 : __real_rename(a, b); }
+int __wrap_ftruncate(int fd, off_t n) { return fails(false) ? -1 : __real_ftruncate(fd, n); }
+int __wrap_fchmod(int fd, mode_t mode) { return fails(false) ? -1 : __real_fchmod(fd, mode); }
+int __wrap_mkdir(const char *path, mode_t mode) { return fails(false) ? -1 : __real_mkdir(path, mode); }
+
+static void arm(long k, int fault, int error) {
+    rig.calls = 0;
+    rig.fail_at = k;
+    rig.fault = fault;
+    rig.error = error;
+    rig.hit = false;
+}
+
+/* ---- files ---- */
+
+static char root[64];
+
+static const char *in_root(const char *name) {
+    static char path[8][256];
+    static unsigned turn;
+    snprintf(path[++turn % 8], sizeof path[0], "%s/%s", root, name);
+    return path[turn % 8];
+}
+
+typedef struct bytes {
+    char *p;
+    size_t n;
+} bytes;
+
+static bytes slurp(const char *path) {
+    FILE *f = fopen(path, "rb");
+    if (!f) return (bytes){NULL, 0};
+    bytes b = {malloc(1 << 20), 0};
+    b.n = fread(b.p, 1, 1 << 20, f);
+    fclose(f);
+    return b;
+}
+
+static bool same(bytes a, bytes b) { return a.p && b.p && a.n == b.n && !memcmp(a.p, b.p, a.n); }
+
+static bool is_file(const char *path, bytes want) {
+    bytes got = slurp(path);
+    bool yes = same(got, want);
+    free(got.p);
+    return yes;
+}
+
+static void copy_file(const char *from, const char *to) {
+    bytes b = slurp(from);
+    if (!b.p) return;
+    FILE *f = fopen(to, "wb");
+    ck_assert(f && fwrite(b.p, 1, b.n, f) == b.n && !fclose(f));
+    free(b.p);
+}
+
+static void no_temporaries(const char *dir, const char *when, long k) {
+    DIR *d = opendir(dir);
+    ck_assert(d != NULL);
+    for (struct dirent *e; (e = readdir(d));) ck_assert_msg(!strstr(e->d_name, ".tmp-"), "%s, call %ld: %s stays", when, k, e->d_name);
+    closedir(d);
+}
+
+/* ---- nets ---- */
+
+static oct_ctx *ctx;
+static uint8_t pixels[12 * 36];
+static int32_t labels[12];
+
+static oct_data *make_data(void) {
+    for (int i = 0; i < (int)sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37 % 251);
+    for (int i = 0; i < 12; i++) labels[i] = i % 3;
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(12, 6, 6, 1), pixels, labels, &(oct_array_opts){.classes = 3});
+    ck_not_null(d);
+    return d;
+}
+
+static oct_net *make_net(int width) {
+    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = width, .kernel = 3}), oct_relu_new(ctx), oct_flatten_new(ctx),
+                           oct_linear_new(ctx, &(oct_linear_opts){.in = width * 16, .out = 3})};
+    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 4), OCT_SHAPE(6, 6, 1));
+    ck_not_null(net);
+    return net;
+}
+
+static oct_net *make_int8(int width) {
+    oct_data *d = make_data();
+    oct_net *net = make_net(width);
+    ck_ok(oct_net_describe(net, d));
+    oct_net *q = oct_prepare(net, NULL);
+    ck_ok(oct_calibrate(q, d, 12));
+    oct_net *i8 = oct_convert(q, NULL);
+    ck_not_null(i8);
+    return i8;
+}
+
+static void setup(void) {
+    snprintf(root, sizeof root, "%s/octet-test-io-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    ck_assert(mkdtemp(root) != NULL);
+    arm(0, HARD, 0);
+    ctx = oct_open(&(oct_opts){.threads = 1});
+    ck_not_null(ctx);
+}
+
+static void teardown(void) {
+    char cmd[96];
+    oct_close(ctx);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", root);
+    ck_assert_int_eq(system(cmd), 0);
+}
+
+/* ---- one file over another ---- */
+
+typedef oct_status save_fn(const oct_net *net, const char *path);
+
+static oct_status save_npz(const oct_net *net, const char *path) {
+    return oct_npz_save(net->ctx, path, net->tensors[0].tensor, 0.5f, 3);
+}
+
+static const struct {
+    int fault, error;
+} faults[] = {{HARD, ENOSPC}, {HARD, EIO}, {HARD, EDQUOT}, {EINTR_ONCE, 0}, {SHORT, 0}};
+
+/* Each call of a save over an old file fails in turn. */
+static void sweep(save_fn *save, const oct_net *first, const oct_net *second, const char *what) {
+    char path[256], other[256];
+    snprintf(path, sizeof path, "%s", in_root("file"));
+    snprintf(other, sizeof other, "%s", in_root("other"));
+    ck_ok(save(first, path));
+    ck_ok(save(second, other));
+    bytes old = slurp(path), new = slurp(other);
+    ck_assert(!same(old, new));
+    for (size_t f = 0; f < sizeof faults / sizeof *faults; f++) {
+        int hits = 0;
+        for (long k = 1;; k++) {
+            ck_ok(save(first, path));
+            oct_clear_error();
+            arm(k, faults[f].fault, faults[f].error);
+            oct_status s = save(second, path);
+            bool hit = rig.hit, end = rig.calls < k;
+            arm(0, HARD, 0);
+            if (hit && faults[f].fault == HARD) {
+                ck_assert_msg(s == OCT_EIO && oct_last_error()->code == OCT_EIO && strstr(oct_error_message(), strerror(faults[f].error)),
+                              "%s, call %ld: %s", what, k, oct_error_message());
+                /* only the folder's sync comes behind the rename */
+                ck_assert_msg(is_file(path, old) || is_file(path, new), "%s, call %ld: the file is neither old nor new", what, k);
+            } else {
+                ck_assert_msg(s == OCT_OK, "%s, call %ld: %s", what, k, oct_error_message());
+                ck_assert_msg(is_file(path, new), "%s, call %ld: another file", what, k);
+            }
+            no_temporaries(root, what, k);
+            hits += hit;
+            if (end) break;
+        }
+        ck_assert_int_ge(hits, faults[f].fault == SHORT ? 1 : 2);
+    }
+    free(old.p);
+    free(new.p);
+}
+
+START_TEST(an_old_file_stays_whole) {
+    sweep(oct_net_save_weights, make_net(2), make_net(4), "weights");
+    sweep(save_npz, make_net(2), make_net(4), "npz");
+    sweep(oct_int8_save, make_int8(2), make_int8(4), "int8");
+}
+END_TEST
+
+START_TEST(file_size_limits) {
+    oct_net *small = make_net(2), *big = make_net(8);
+    char path[256];
+    struct rlimit was, now;
+    snprintf(path, sizeof path, "%s", in_root("file"));
+    ck_ok(oct_net_save_weights(small, path));
+    ck_ok(oct_net_save_weights(big, in_root("big")));
+    bytes old = slurp(path), new = slurp(in_root("big"));
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &was), 0);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    for (size_t n = 0; n < new.n + 200; n += 199) {
+        now = was;
+        now.rlim_cur = n;
+        ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &now), 0);
+        oct_status s = oct_net_save_weights(big, path);
+        ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
+        ck_assert_int_eq(s, n < new.n ? OCT_EIO : OCT_OK);
+        ck_assert(is_file(path, n < new.n ? old : new));
+        no_temporaries(root, "limit", (long)n);
+    }
+    signal(SIGXFSZ, handler);
+    free(old.p);
+    free(new.p);
+}
+END_TEST
+
+START_TEST(paths_that_are_no_files) {
+    oct_net *net = make_net(2);
+    struct stat st;
+    ck_fails(OCT_EIO, "a special file", oct_net_save_weights(net, "/dev/full"));
+    ck_fails(OCT_EIO, "a special file", oct_net_save_weights(net, "/dev/null"));
+    ck_assert(!stat("/dev/full", &st) && S_ISCHR(st.st_mode) && !stat("/dev/null", &st) && S_ISCHR(st.st_mode));
+    ck_fails(OCT_EIO, "a directory", oct_net_save_weights(net, root));
+    ck_fails(OCT_EIO, "missing/file", oct_net_save_weights(net, in_root("missing/file")));
+    ck_fails(OCT_EIO, "cannot create", oct_net_save_weights(net, "/proc/self/weights")); /* even for root */
+    ck_assert(oct_net_load_weights(net, "/dev/zero", NULL, NULL) == OCT_EIO);
+    if (geteuid()) {
+        ck_assert(!mkdir(in_root("shut"), 0555));
+        ck_fails(OCT_EIO, "Permission denied", oct_net_save_weights(net, in_root("shut/file")));
+        ck_fails(OCT_EIO, "Permission denied", oct_run_save(net, in_root("shut/run"), NULL, false));
+    } else
+        printf("skipped: folders without permission (root may write anywhere)\n");
+    /* a link stays a link, permissions stay */
+    ck_ok(oct_net_save_weights(net, in_root("real")));
+    ck_assert(!chmod(in_root("real"), 0640) && !symlink(in_root("real"), in_root("link")));
+    ck_ok(oct_net_save_weights(make_net(4), in_root("link")));
+    ck_assert(!lstat(in_root("link"), &st) && S_ISLNK(st.st_mode));
+    ck_assert(!stat(in_root("real"), &st) && (st.st_mode & 0777) == 0640);
+    ck_ok(oct_net_load_weights(make_net(4), in_root("real"), NULL, NULL));
+}
+END_TEST
+
+/* ---- runs ---- */
+
+static oct_status fit(const char *dir, int epochs, bool resume) {
+    oct_net *net = make_net(2);
+    oct_data *d = make_data();
+    oct_status s = oct_fit(net, d, &(oct_fit_opts){.epochs = epochs, .batch = 4, .run = dir, .resume = resume, .save_steps = 2, .val_share = 0.3f, .schedule = "constant"});
+    oct_data_free(d);
+    oct_net_free(net);
+    return s;
+}
+
+static const char *const run_names[] = {"config.json", "graph.json", "state.safetensors", "model.safetensors", "metrics.jsonl", "best.safetensors"};
+
+static void copy_run(const char *from, const char *to) {
+    char a[256], b[256];
+    mkdir(to, 0777);
+    for (int i = 0; i < 6; i++) {
+        snprintf(a, sizeof a, "%s/%s", from, run_names[i]);
+        snprintf(b, sizeof b, "%s/%s", to, run_names[i]);
+        unlink(b);
+        copy_file(a, b);
+    }
+}
+
+static int lines(const char *path) {
+    bytes b = slurp(path);
+    int n = 0;
+    for (size_t i = 0; i < b.n; i++) n += b.p[i] == '\n';
+    free(b.p);
+    return n;
+}
+
+START_TEST(a_run_that_met_a_failure_goes_on_to_the_same_bits) {
+    ck_ok(fit(in_root("base"), 1, false));
+    copy_run(in_root("base"), in_root("whole"));
+    ck_ok(fit(in_root("whole"), 3, true));
+    bytes want = slurp(in_root("whole/model.safetensors"));
+    for (size_t f = 0; f < sizeof faults / sizeof *faults; f++) {
+        for (long k = 1;; k++) {
+            copy_run(in_root("base"), in_root("run"));
+            arm(k, faults[f].fault, faults[f].error);
+            oct_status s = fit(in_root("run"), 3, true);
+            bool hit = rig.hit, end = rig.calls < k;
+            arm(0, HARD, 0);
+            ck_assert_msg(s == (hit && faults[f].fault == HARD ? OCT_EIO : OCT_OK), "call %ld: %s", k, oct_error_message());
+            no_temporaries(in_root("run"), "training", k);
+            oct_net *net = oct_run_load(ctx, in_root("run"), NULL);
+            ck_assert_msg(net != NULL, "call %ld: %s", k, oct_error_message());
+            oct_net_free(net);
+            if (s != OCT_OK) ck_ok(fit(in_root("run"), 3, true));
+            ck_assert_msg(is_file(in_root("run/model.safetensors"), want), "call %ld: other bits", k);
+            ck_assert_msg(lines(in_root("run/metrics.jsonl")) == 3, "call %ld: %d lines", k, lines(in_root("run/metrics.jsonl")));
+            if (end) break;
+        }
+    }
+    free(want.p);
+}
+END_TEST
+
+/* A run that is made: what a failure leaves is no run, or a whole one; --force makes it anew. */
+START_TEST(a_run_is_made_or_told_broken) {
+    oct_net *net = make_net(2);
+    for (long k = 1, end = 0; !end; k++) {
+        arm(k, HARD, ENOSPC);
+        oct_status s = oct_run_save(net, in_root("new"), NULL, k > 1);
+        bool hit = rig.hit;
+        end = rig.calls < k;
+        arm(0, HARD, 0);
+        ck_assert_int_eq(s, hit ? OCT_EIO : OCT_OK);
+        oct_net *got = oct_run_load(ctx, in_root("new"), NULL);
+        if (!got) {
+            ck_assert(hit && (oct_last_error()->code == OCT_EIO || oct_last_error()->code == OCT_EFORMAT));
+            ck_assert(*oct_last_error()->where);
+        }
+        oct_net_free(got);
+        if (!access(in_root("new"), F_OK)) no_temporaries(in_root("new"), "new run", k);
+        ck_ok(oct_run_save(net, in_root("new"), NULL, true));
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("io_faults");
+    TCase *tc = tcase_create("io_faults");
+    tcase_set_timeout(tc, 0);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    const TTest *const tests[] = {an_old_file_stays_whole, file_size_limits, paths_that_are_no_files, a_run_that_met_a_failure_goes_on_to_the_same_bits,
+                                  a_run_is_made_or_told_broken};
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(tc, tests[i]);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
