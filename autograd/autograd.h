@@ -100,6 +100,8 @@ OCT_API oct_var *oct_conv2d(oct_var *x, oct_var *w, oct_var *b, const oct_conv2d
 OCT_API oct_var *oct_linear(oct_var *x, oct_var *w, oct_var *b);
 OCT_API oct_var *oct_relu(oct_var *x);
 OCT_API oct_var *oct_relu6(oct_var *x);
+/** least <= most; -INFINITY or INFINITY leaves a side open. The gradient passes at both ends, as PyTorch's clamp has it. */
+OCT_API oct_var *oct_clamp(oct_var *x, float least, float most);
 /** slope 0 to 1, of values below zero. */
 OCT_API oct_var *oct_leaky_relu(oct_var *x, float slope);
 OCT_API oct_var *oct_hardswish(oct_var *x);

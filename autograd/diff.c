@@ -46,6 +46,7 @@ static oct_status unary_bwd(octi_call *c) {
 #define UNARY(kind)                                                    \
     oct_status octi_fwd_##kind(octi_call *c) { return unary_fwd(c); } \
     oct_status octi_bwd_##kind(octi_call *c) { return unary_bwd(c); }
+UNARY(clamp)
 UNARY(leaky_relu)
 UNARY(hardswish)
 UNARY(hardsigmoid)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The recorded ops of autograd.h: options to attributes, then octi_record. */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "autograd/tape.h"
@@ -77,6 +79,9 @@ oct_var *oct_linear(oct_var *x, oct_var *w, oct_var *b) {
 
 oct_var *oct_relu(oct_var *x) { return unary(OCT_OP_relu, NULL, x); }
 oct_var *oct_relu6(oct_var *x) { return unary(OCT_OP_relu6, NULL, x); }
+oct_var *oct_clamp(oct_var *x, float least, float most) {
+    return unary(OCT_OP_clamp, &(oct_attrs){.least = least == -INFINITY ? -FLT_MAX : least, .most = most == INFINITY ? FLT_MAX : most}, x);
+}
 oct_var *oct_leaky_relu(oct_var *x, float slope) { return unary(OCT_OP_leaky_relu, &(oct_attrs){.slope = slope}, x); }
 oct_var *oct_hardswish(oct_var *x) { return unary(OCT_OP_hardswish, NULL, x); }
 oct_var *oct_hardsigmoid(oct_var *x) { return unary(OCT_OP_hardsigmoid, NULL, x); }

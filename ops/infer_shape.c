@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * One rule per kind, from op_kinds.def. A rule sees inputs whose sides are at least 1 (side 0 may be the symbolic batch),
  * whose sizes do not overflow, and whose count fits the kind. */
+#include <float.h>
 #include <string.h>
 
 #include "ops/ops.h"
@@ -187,6 +188,12 @@ static oct_status infer_relu6(job *j) { return same_f32(j); }
 
 static oct_status infer_softmax(job *j) {
     OCT_TRY(want_rank(j, 0, "x", 2, OCT_MAX_RANK));
+    return same_f32(j);
+}
+
+static oct_status infer_clamp(job *j) {
+    const float lo = j->a->least, hi = j->a->most;
+    if (!(lo >= -FLT_MAX && lo <= hi && hi <= FLT_MAX)) return bad_attr(j, "attributes least, most", "finite, least <= most", octi_fmt("%g, %g", (double)lo, (double)hi));
     return same_f32(j);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Functions of one value: leaky_relu, hardswish, hardsigmoid, sigmoid, tanh. Definitions and the gradients at their corners are
+ * Functions of one value: clamp, leaky_relu, hardswish, hardsigmoid, sigmoid, tanh. Definitions and the gradients at their corners are
  * PyTorch's; the same functions in double make the tables of the int8 net (law 8). */
 #include <math.h>
 
@@ -10,6 +10,7 @@ enum { GRAIN = 8192 }; /* elements worth a task */
 
 double octi_unary_f64(oct_op_kind kind, const oct_attrs *a, double x) {
     switch (kind) {
+    case OCT_OP_clamp: return fmin(fmax(x, (double)a->least), (double)a->most);
     case OCT_OP_leaky_relu: return x > 0 ? x : x * (double)a->slope;
     case OCT_OP_hardswish: return x <= -3 ? 0 : x >= 3 ? x : x * (x + 3) / 6;
     case OCT_OP_hardsigmoid: return x <= -3 ? 0 : x >= 3 ? 1 : (x + 3) / 6;
@@ -20,14 +21,18 @@ double octi_unary_f64(oct_op_kind kind, const oct_attrs *a, double x) {
 }
 
 /* clamp that lets NaN through, so that a diverged net is seen */
-static inline float clamp_06(float v) {
-    v = 0.0f > v ? 0.0f : v;
-    return 6.0f < v ? 6.0f : v;
+static inline float clamp(float v, float lo, float hi) {
+    v = lo > v ? lo : v;
+    return hi < v ? hi : v;
 }
+static inline float clamp_06(float v) { return clamp(v, 0.0f, 6.0f); }
 
 void octi_unary_f32(oct_op_kind kind, const oct_attrs *a, const float *x, float *y, int64_t n) {
-    const float slope = a->slope;
+    const float slope = a->slope, least = a->least, most = a->most;
     switch (kind) {
+    case OCT_OP_clamp:
+        OCTI_IVDEP for (int64_t i = 0; i < n; i++) y[i] = clamp(x[i], least, most);
+        return;
     case OCT_OP_leaky_relu:
         OCTI_IVDEP for (int64_t i = 0; i < n; i++) y[i] = x[i] * (x[i] > 0.0f ? 1.0f : slope);
         return;
@@ -62,8 +67,15 @@ static void forward_range(void *arg, int64_t from, int64_t to) {
 static void grad_range(void *arg, int64_t from, int64_t to) {
     const unary_job *j = arg;
     const float *x = j->x, *y = j->y, *dy = j->dy, slope = j->a->slope;
+    const float least = j->a->least, most = j->a->most;
     float *dx = j->to;
     switch (j->kind) {
+    case OCT_OP_clamp:
+        OCTI_IVDEP for (int64_t i = from; i < to; i++) {
+            float d = x[i] < least ? 0.0f : dy[i];
+            dx[i] = x[i] > most ? 0.0f : d;
+        }
+        return;
     case OCT_OP_leaky_relu:
         OCTI_IVDEP for (int64_t i = from; i < to; i++) dx[i] = dy[i] * (x[i] > 0.0f ? 1.0f : slope);
         return;
@@ -91,7 +103,7 @@ static void grad_range(void *arg, int64_t from, int64_t to) {
 }
 
 oct_status oct_unary_forward(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_tensor *x, oct_tensor *y) {
-    if (!octi_is_unary(kind) || !a) return octi_fail(OCT_EUSAGE, "unary", "kind or attributes", "leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
+    if (!octi_is_unary(kind) || !a) return octi_fail(OCT_EUSAGE, "unary", "kind or attributes", "clamp, leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
     OCT_TRY(octi_check_op(kind, a, &x, 1, y, "y"));
     unary_job j = {.kind = kind, .a = a, .x = oct_f32(x), .to = oct_f32(y)};
     octi_for_range(ctx, oct_tensor_count(x), GRAIN, forward_range, &j);
@@ -100,7 +112,7 @@ oct_status oct_unary_forward(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a,
 
 oct_status oct_unary_grad(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_tensor *x, const oct_tensor *y, const oct_tensor *dy,
                           oct_tensor *dx) {
-    if (!octi_is_unary(kind) || !a) return octi_fail(OCT_EUSAGE, "unary_grad", "kind or attributes", "leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
+    if (!octi_is_unary(kind) || !a) return octi_fail(OCT_EUSAGE, "unary_grad", "kind or attributes", "clamp, leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
     OCT_TRY(octi_check_op(kind, a, &x, 1, y, "y"));
     OCT_TRY(octi_check_tensor(oct_op_name(kind), "dy", dy, OCT_F32, &x->shape));
     OCT_TRY(octi_check_tensor(oct_op_name(kind), "dx", dx, OCT_F32, &x->shape));

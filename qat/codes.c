@@ -283,7 +283,7 @@ oct_status octi_share_on_codes(octi_call *c, const oct_quantizer *q, bool codes)
     if (!on_grid || (own->kind == OCT_OP_dropout && c->mode == OCT_TRAIN && own->attr.p > 0)) return OCT_OK;
     bool view = c->out->data == c->in[0]->data;
     if (view) return (c->out_codes = octi_tensor_view(c->arena, OCT_U8, c->out->shape, c->in_codes[0]->data)) ? OCT_OK : oct_last_error()->code;
-    int32_t lo = q->spec.qmin, hi = q->spec.qmax;
-    if (own->kind == OCT_OP_relu6) octi_act_clamp(q, OCT_ACT_RELU6, &lo, &hi);
+    int32_t lo, hi;
+    octi_node_clamp(q, own, &lo, &hi);
     return codes_of_values(c, q, lo, hi);
 }

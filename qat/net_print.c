@@ -188,6 +188,8 @@ static void print_other(printer *p, const oct_node *n) {
     put(p, ")");
 }
 
+static void print_clamp(printer *p, const oct_node *n) { put(p, "Hardtanh(min_val=%.6g, max_val=%.6g)", (double)n->attr.least, (double)n->attr.most); }
+
 static void print_relu(printer *p, const oct_node *n) { put(p, n->kind == OCT_OP_relu ? "ReLU()" : "ReLU6()"); }
 
 static const struct row {
@@ -207,6 +209,7 @@ static const struct row {
     {OCT_OP_qcat, print_functional},       {OCT_OP_relu, print_relu},
     {OCT_OP_relu6, print_relu},            {OCT_OP_lstm, print_lstm},            {OCT_OP_lstm_cell, print_lstm},
     {OCT_OP_dynamic_lstm, print_lstm},     {OCT_OP_dynamic_lstm_cell, print_lstm},
+    {OCT_OP_clamp, print_clamp},
 };
 
 static void print_node(printer *p, const oct_node *n) {

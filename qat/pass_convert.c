@@ -134,7 +134,6 @@ static oct_status product(convert_state *c, const oct_node *n, new_node *out) {
 static oct_status int8_node(convert_state *c, const oct_node *n, new_node *out) {
     const oct_quantizer *q = quantizer_of(c, n->out);
     out->kind = octi_is_requantize(c->from->graph, n) ? OCT_OP_requantize : octi_backend(n->kind)->int8;
-    oct_act act = n->kind == OCT_OP_relu6 ? OCT_ACT_RELU6 : (oct_act)n->attr.act[0];
     switch (out->kind) {
     case OCT_OP_qconv2d:
     case OCT_OP_qlinear: OCT_TRY(weighted(c, n, out)); break;
@@ -150,10 +149,10 @@ static oct_status int8_node(convert_state *c, const oct_node *n, new_node *out) 
         out->attr.lo[0] = octq_quantize(n->attr.value, octi_scale(q), octi_zero_point(q), q->spec.qmin, q->spec.qmax);
         out->attr.value = 0;
         return OCT_OK;
-    case OCT_OP_qclip: break;
+    case OCT_OP_qclip: out->attr.least = out->attr.most = 0; break;
     default: out->attr.p = 0; return OCT_OK; /* grid kinds and dropout: nothing to add */
     }
-    octi_act_clamp(q, act, &out->attr.lo[0], &out->attr.hi[0]);
+    octi_node_clamp(q, n, &out->attr.lo[0], &out->attr.hi[0]);
     return OCT_OK;
 }
 

@@ -37,6 +37,9 @@ static inline int32_t octi_zero_point(const oct_quantizer *q) { return *oct_s32(
 bool octi_quantizer_ready(const oct_quantizer *q);
 /** Codes that an op's fused activation leaves: lower clamp z (law 7); upper quantize(6) for relu6. */
 void octi_act_clamp(const oct_quantizer *q, oct_act act, int32_t *lo, int32_t *hi);
+/** Codes that a node's activation leaves: its fused one, or its own where it is a relu6 or a clamp (law 8: quantize(lo),
+ *  quantize(hi)). */
+void octi_node_clamp(const oct_quantizer *q, const oct_node *n, int32_t *lo, int32_t *hi);
 
 /** Weights of one node for one step (laws 2, 5, 6), from the float weights as they are now. O x K, K = weights per output
  *  channel. A batch_norm node is O x 1. */

@@ -21,6 +21,13 @@ void octi_act_clamp(const oct_quantizer *q, oct_act act, int32_t *lo, int32_t *h
     if (act == OCT_ACT_RELU6) *hi = octq_quantize(6.0f, octi_scale(q), octi_zero_point(q), *lo, *hi);
 }
 
+void octi_node_clamp(const oct_quantizer *q, const oct_node *n, int32_t *lo, int32_t *hi) {
+    octi_act_clamp(q, n->kind == OCT_OP_relu6 ? OCT_ACT_RELU6 : (oct_act)n->attr.act[0], lo, hi);
+    if (n->kind != OCT_OP_clamp) return;
+    *lo = octq_quantize(n->attr.least, octi_scale(q), octi_zero_point(q), q->spec.qmin, q->spec.qmax);
+    *hi = octq_quantize(n->attr.most, octi_scale(q), octi_zero_point(q), q->spec.qmin, q->spec.qmax);
+}
+
 oct_quantizer *octi_weight_quantizer(const oct_graph *g, const oct_node *n) {
     return &g->quantizers[g->values[n->in[OCTI_W]].quantizer];
 }

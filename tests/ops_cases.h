@@ -3,6 +3,8 @@
 #ifndef OCT_TESTS_OPS_CASES_H
 #define OCT_TESTS_OPS_CASES_H
 
+#include <float.h>
+
 #include "ops/ops.h"
 
 enum { CASE_INPUTS = 7 };
@@ -102,6 +104,8 @@ static const op_case op_cases[] = {
     ADAPTIVE(3, 8, 8, 4, 1, 1), ADAPTIVE(2, 7, 5, 3, 3, 2), ADAPTIVE(1, 3, 3, 2, 5, 4), ADAPTIVE(17, 4, 4, 8, 4, 4), ADAPTIVE(1, 1, 1, 1, 1, 1),
     ADD(SH(4), SH(4)), ADD(SH(3, 5), SH(3, 5)), ADD(SH(2, 3, 4, 5), SH(2, 3, 4, 5)), ADD(SH(2, 3, 4, 5), SH(2, 1, 1, 5)), ADD(SH(3, 1, 1, 7), SH(3, 2, 2, 7)),
     MUL(SH(4), SH(4)), MUL(SH(3, 5), SH(3, 5)), MUL(SH(2, 3, 4, 5), SH(2, 3, 4, 5)), MUL(SH(2, 3, 4, 5), SH(2, 1, 1, 5)), MUL(SH(3, 1, 1, 7), SH(3, 2, 2, 7)),
+    {OCT_OP_clamp, {.least = -3, .most = 3}, 1, {SH(17, 33)}}, {OCT_OP_clamp, {.most = 3}, 1, {SH(2, 3, 4, 5)}}, {OCT_OP_clamp, {.least = -FLT_MAX, .most = 0}, 1, {SH(7, 9)}},
+    {OCT_OP_clamp, {.least = -3, .most = FLT_MAX}, 1, {SH(1)}}, {OCT_OP_clamp, {.least = 0, .most = 0}, 1, {SH(3, 5)}},
     CURVE(OCT_OP_leaky_relu, 0.1f), CURVE(OCT_OP_leaky_relu, 0.0f), CURVE(OCT_OP_leaky_relu, 1.0f), CURVE(OCT_OP_hardswish, 0), CURVE(OCT_OP_hardsigmoid, 0),
     CURVE(OCT_OP_sigmoid, 0), CURVE(OCT_OP_tanh, 0),
     {OCT_OP_cat, {.axis = {1}}, 2, {SH(2, 3), SH(2, 5)}}, {OCT_OP_cat, {.axis = {3}}, 3, {SH(2, 3, 4, 1), SH(2, 3, 4, 5), SH(2, 3, 4, 2)}},

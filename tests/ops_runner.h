@@ -164,6 +164,7 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
         ck_ok(oct_mul_forward(ctx, in[0], in[1], r->y));
         for (int k = 0; k < 2; k++) ck_ok(oct_mul_grad(ctx, r->dy, in[1 - k], g[k]));
         break;
+    case OCT_OP_clamp:
     case OCT_OP_leaky_relu:
     case OCT_OP_hardswish:
     case OCT_OP_hardsigmoid:

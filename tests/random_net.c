@@ -53,7 +53,9 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
         case ADD_BROADCAST: y = oct_add(a, oct_adaptive_avg_pool2d(a, 1, 1)); break;
         case CAT: y = oct_cat((oct_var *[]){a, b, a}, 2 + s->value % 2, 3); break;
         case PAD: y = oct_pad(a, s->pads, 0.3f * (float)(s->value - 1)); break;
-        case RELU6: y = oct_relu6(a); break;
+        case RELU6: /* bounds inside and outside the range, both of one sign, open */
+            y = s->value == 0 ? oct_relu6(a) : s->value == 1 ? oct_clamp(a, -0.4f, 0.9f) : s->value == 2 ? oct_clamp(a, 0.2f, 50) : oct_clamp(a, -INFINITY, 0.31f);
+            break;
         case NORM: y = a; break;
         case DROPOUT: y = oct_dropout(a, 0.2f); break;
         case LEAKY: y = oct_leaky_relu(a, 0.03f * (float)(s->value + 1)); break;

@@ -222,6 +222,7 @@ void ref_forward(oct_op_kind kind, const oct_attrs *a, const oct_shape *shape, c
         *y = 0;
         for (int64_t i = 0, n = oct_shape_count(&shape[0]); i < n; i++) *y += (x[i] - in[1][i]) * (x[i] - in[1][i]) / (double)n;
         return;
+    case OCT_OP_clamp: for (int64_t i = 0; i < count; i++) y[i] = fmin(fmax(x[i], (double)a->least), (double)a->most); return;
     case OCT_OP_leaky_relu: for (int64_t i = 0; i < count; i++) y[i] = fmax(x[i], 0) + (double)a->slope * fmin(x[i], 0); return;
     case OCT_OP_hardswish: for (int64_t i = 0; i < count; i++) y[i] = x[i] * fmin(fmax(x[i] + 3, 0), 6) / 6; return;
     case OCT_OP_hardsigmoid: for (int64_t i = 0; i < count; i++) y[i] = fmin(fmax(x[i] + 3, 0), 6) / 6; return;

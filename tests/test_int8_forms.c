@@ -392,6 +392,25 @@ START_TEST(mobile_block_with_softmax) {
 }
 END_TEST
 
+/* A step of it allocates nothing once it is warm, its statistics frozen or not. */
+START_TEST(steady_steps_allocate_nothing) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    oct_shape image = OCT_SHAPE(6, 7, 8);
+    block b;
+    oct_net *q = oct_prepare(block_net(ctx, &b, image), NULL);
+    oct_tape *t = oct_tape_new(ctx);
+    oct_tensor *onehot = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(20, 5)), *x = class_images(ctx, image, 1, onehot);
+    for (int step = 0; step < 12; step++) {
+        if (step == 6) oct_net_freeze_batch_norm(q, true);
+        uint64_t before = oct_ctx_memory(ctx).allocs;
+        oct_tape_begin(t, OCT_TRAIN);
+        ck_ok(oct_backward(oct_mse_loss(oct_net_forward(q, oct_input(t, x)), onehot)));
+        if (step % 6 > 2) ck_assert_uint_eq(oct_ctx_memory(ctx).allocs, before);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
 /* Multipliers that take sums far beyond s32: a value that calibration saw at 0 alone, behind a large one. */
 static oct_var *dead_forward(void *self, oct_tape *t, oct_var *x) { return (void)t, oct_relu(oct_apply(self, oct_relu(oct_leaky_relu(x, 0.9f)))); }
 
@@ -412,4 +431,4 @@ START_TEST(values_that_were_always_zero) {
 END_TEST
 
 OCT_TEST_MAIN("int8_forms", fixed_grids, tables_hold_the_function, gradients_pass_straight_through, softmax_gradient_is_of_the_function,
-              softmax_is_near_the_function, cats_requantize_fixed_grids, mobile_block_with_softmax, values_that_were_always_zero)
+              softmax_is_near_the_function, cats_requantize_fixed_grids, mobile_block_with_softmax, steady_steps_allocate_nothing, values_that_were_always_zero)

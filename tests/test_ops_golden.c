@@ -110,6 +110,18 @@ START_TEST(functions_of_one_value) { /* with the corners: -3, 0, 3 */
         octi_unary_f32(kinds[i], &a, &bad, &out, 1);
         ck_assert_msg(out != out, "%s hides NaN", n);
     }
+    /* clamp: PyTorch's gradient passes at both ends */
+    const oct_attrs ends = {.least = -3, .most = 2};
+    const float at[6] = {-4, -3, -1, 2, 2.5f, NAN}, clamped[5] = {-3, -3, -1, 2, 2}, passed[5] = {0, 1, 1, 1, 0};
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(6)), *y = like(x), *dy = like(x), *dx = like(x);
+    for (int i = 0; i < 6; i++) oct_f32(x)[i] = at[i], oct_f32(dy)[i] = 1;
+    ck_ok(oct_unary_forward(ctx, OCT_OP_clamp, &ends, x, y));
+    ck_ok(oct_unary_grad(ctx, OCT_OP_clamp, &ends, x, y, dy, dx));
+    ck_assert_mem_eq(y->data, clamped, sizeof clamped);
+    ck_assert_mem_eq(dx->data, passed, sizeof passed);
+    ck_assert(oct_f32(y)[5] != oct_f32(y)[5]);
+    ck_fails(OCT_EUSAGE, "least", oct_unary_forward(ctx, OCT_OP_clamp, &(oct_attrs){.least = 1}, x, y));
+    ck_fails(OCT_EUSAGE, "least", oct_unary_forward(ctx, OCT_OP_clamp, &(oct_attrs){.least = NAN}, x, y));
     ck_fails(OCT_EUSAGE, "kind", oct_unary_forward(ctx, OCT_OP_relu, &a, get("tanh", "x"), get("tanh", "y")));
 }
 END_TEST

@@ -356,6 +356,7 @@ static const struct frow {
     [OCT_OP_batch_norm] = {run_copy, true},
     [OCT_OP_relu] = {run_copy, true},
     [OCT_OP_relu6] = {run_copy, true},
+    [OCT_OP_clamp] = {run_unary, true},
     [OCT_OP_leaky_relu] = {run_unary, true},
     [OCT_OP_hardswish] = {run_unary, true},
     [OCT_OP_hardsigmoid] = {run_unary, true},
