@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Layers with parameters. A conv2d node may carry a fused batch norm and activation (attr.bn, attr.act): the same ops in
- * the same order as the separate nodes, so fusing changes no bit of a float net. */
+ * Layers with parameters. A conv2d or linear node may carry a fused batch norm and activation, a batch norm an activation
+ * (attr.bn, attr.act): the same ops in the same order as the separate nodes, so fusing changes no bit of a float net. */
 #include "autograd/diff.h"
 
 enum { X, W, B, GAMMA, BETA, MEAN, VAR };
@@ -29,11 +29,22 @@ static oct_status bn_backward(octi_call *c, const oct_tensor *x, const oct_tenso
     return oct_batch_norm_grad(c->ctx, x, dy, c->in[first], c->saved[SAVED_MEAN], c->saved[SAVED_INVSTD], dx, d[0], d[1]);
 }
 
+static oct_status act_forward(octi_call *c) {
+    const oct_act act = (oct_act)c->node->attr.act[0];
+    return act ? oct_act_forward(c->ctx, act, c->out, c->out) : OCT_OK;
+}
+static oct_status act_backward(octi_call *c) {
+    const oct_act act = (oct_act)c->node->attr.act[0];
+    return act ? oct_act_grad(c->ctx, act, c->out, c->dout, c->dout) : OCT_OK;
+}
+
 oct_status octi_fwd_batch_norm(octi_call *c) {
     OCT_TRY(octi_call_output(c));
-    return bn_forward(c, c->in[0], 1, c->out);
+    OCT_TRY(bn_forward(c, c->in[0], 1, c->out));
+    return act_forward(c);
 }
 oct_status octi_bwd_batch_norm(octi_call *c) {
+    OCT_TRY(act_backward(c));
     oct_tensor *dx = c->dout;
     if (c->din[0]) octi_call_pass(c, 0), dx = c->din[0];
     return bn_backward(c, c->in[0], c->dout, 1, dx);
@@ -54,32 +65,24 @@ static oct_status product_backward(octi_call *c, const oct_tensor *dy, bool conv
     return conv ? oct_conv2d_grad_x(c->ctx, a, dy, c->in[W], c->din[X]) : oct_linear_grad_x(c->ctx, dy, c->in[W], c->din[X]);
 }
 
-oct_status octi_fwd_conv2d(octi_call *c) {
+static oct_status product_forward(octi_call *c, bool conv) {
     const oct_attrs *a = &c->node->attr;
     const oct_tensor *b = c->node->nin > B ? c->in[B] : NULL;
     OCT_TRY(octi_call_output(c));
     oct_tensor *raw = c->out;
     bool keep = a->bn[0] && c->wants_grad; /* batch norm's gradient wants its input */
     if (keep && !(raw = c->saved[SAVED_RAW] = octi_call_tensor(c, OCT_F32, c->out->shape))) return oct_last_error()->code;
-    OCT_TRY(oct_conv2d_forward(c->ctx, a, c->in[X], c->in[W], b, raw));
+    OCT_TRY(conv ? oct_conv2d_forward(c->ctx, a, c->in[X], c->in[W], b, raw) : oct_linear_forward(c->ctx, c->in[X], c->in[W], b, raw));
     if (a->bn[0]) OCT_TRY(bn_forward(c, raw, GAMMA, c->out));
-    return a->act[0] ? oct_act_forward(c->ctx, (oct_act)a->act[0], c->out, c->out) : OCT_OK;
+    return act_forward(c);
 }
-oct_status octi_bwd_conv2d(octi_call *c) {
-    const oct_attrs *a = &c->node->attr;
-    if (a->act[0]) OCT_TRY(oct_act_grad(c->ctx, (oct_act)a->act[0], c->out, c->dout, c->dout));
-    if (a->bn[0]) OCT_TRY(bn_backward(c, c->saved[SAVED_RAW], c->dout, GAMMA, c->dout));
-    return product_backward(c, c->dout, true);
+static oct_status fused_backward(octi_call *c, bool conv) {
+    OCT_TRY(act_backward(c));
+    if (c->node->attr.bn[0]) OCT_TRY(bn_backward(c, c->saved[SAVED_RAW], c->dout, GAMMA, c->dout));
+    return product_backward(c, c->dout, conv);
 }
 
-oct_status octi_fwd_linear(octi_call *c) {
-    const oct_attrs *a = &c->node->attr;
-    OCT_TRY(octi_call_output(c));
-    OCT_TRY(oct_linear_forward(c->ctx, c->in[X], c->in[W], c->node->nin > B ? c->in[B] : NULL, c->out));
-    return a->act[0] ? oct_act_forward(c->ctx, (oct_act)a->act[0], c->out, c->out) : OCT_OK;
-}
-oct_status octi_bwd_linear(octi_call *c) {
-    const oct_attrs *a = &c->node->attr;
-    if (a->act[0]) OCT_TRY(oct_act_grad(c->ctx, (oct_act)a->act[0], c->out, c->dout, c->dout));
-    return product_backward(c, c->dout, false);
-}
+oct_status octi_fwd_conv2d(octi_call *c) { return product_forward(c, true); }
+oct_status octi_bwd_conv2d(octi_call *c) { return fused_backward(c, true); }
+oct_status octi_fwd_linear(octi_call *c) { return product_forward(c, false); }
+oct_status octi_bwd_linear(octi_call *c) { return fused_backward(c, false); }

@@ -124,11 +124,10 @@ static oct_status conv_shape(job *j, oct_dtype xt, oct_dtype wt) {
     return OCT_OK;
 }
 
-static oct_status infer_conv2d(job *j) {
-    OCT_TRY(conv_shape(j, OCT_F32, OCT_F32));
+/** Bias, fused batch norm and activation of a conv2d or linear, whose output has o channels. */
+static oct_status check_fused(job *j, int64_t o) {
     OCT_TRY(check_act(j));
     static const char *const roles[] = {"x", "w", "b", "gamma", "beta", "mean", "var"};
-    int64_t o = j->shape.dim[3];
     if (j->a->bn[0] != 0 && j->a->bn[0] != 1) return bad_attr(j, "attribute bn", "0 or 1", num(j->a->bn[0]));
     if (j->nin > 3 && !j->a->bn[0]) return bad_attr(j, "number of inputs without batch norm", "at most 3", num(j->nin));
     for (int k = 2; k < j->nin; k++)
@@ -136,6 +135,11 @@ static oct_status infer_conv2d(job *j) {
     for (int k = 3; j->a->bn[0] && k < 7; k++)
         if (k >= j->nin || !j->in[k]) return bad_attr(j, octi_fmt("%s of the fused batch norm is missing", roles[k]), NULL, NULL);
     return OCT_OK;
+}
+
+static oct_status infer_conv2d(job *j) {
+    OCT_TRY(conv_shape(j, OCT_F32, OCT_F32));
+    return check_fused(j, j->shape.dim[3]);
 }
 
 static oct_status linear_shape(job *j, oct_dtype xt, oct_dtype wt) {
@@ -153,8 +157,7 @@ static oct_status linear_shape(job *j, oct_dtype xt, oct_dtype wt) {
 
 static oct_status infer_linear(job *j) {
     OCT_TRY(linear_shape(j, OCT_F32, OCT_F32));
-    OCT_TRY(check_act(j));
-    return j->nin > 2 && j->in[2] ? want_vector(j, 2, "b", OCT_F32, j->shape.dim[1]) : OCT_OK;
+    return check_fused(j, j->shape.dim[1]);
 }
 
 static oct_status infer_dynamic_linear(job *j) {
@@ -166,6 +169,7 @@ static oct_status infer_dynamic_linear(job *j) {
 static oct_status infer_batch_norm(job *j) {
     static const char *const roles[] = {"x", "gamma", "beta", "mean", "var"};
     OCT_TRY(want_rank(j, 0, "x", 2, OCT_MAX_RANK));
+    OCT_TRY(check_act(j));
     for (int k = 1; k < 5; k++)
         OCT_TRY(want_vector(j, k, roles[k], OCT_F32, j->in[0]->shape.dim[j->in[0]->shape.rank - 1]));
     if (!(j->a->eps >= 0 && j->a->eps <= 1)) return bad_attr(j, "attribute eps", "0 to 1", octi_fmt("%g", (double)j->a->eps));

@@ -95,7 +95,8 @@ static void print_linear(printer *p, const oct_node *n) {
             (long long)w->dim[0], scheme(quantizer_of(p->net, n->in[1])));
         return;
     }
-    put(p, "%sLinear%s(in_features=%lld, out_features=%lld, ", int8 ? "Quantized" : "", act_word(p, n), (long long)w->dim[1], (long long)w->dim[0]);
+    put(p, "%sLinear%s%s(in_features=%lld, out_features=%lld, ", int8 ? "Quantized" : "", n->attr.bn[0] ? "Bn1d" : "", act_word(p, n), (long long)w->dim[1],
+        (long long)w->dim[0]);
     if (int8) {
         put_qparams(p, n);
         put(p, ", qscheme=%s)", scheme(quantizer_of(p->net, n->in[1])));
@@ -116,7 +117,7 @@ static void print_lstm(printer *p, const oct_node *n) {
 
 static void print_batch_norm(printer *p, const oct_node *n) {
     const oct_value *x = octi_node_in(p->net->graph, n, 0);
-    put(p, "BatchNorm%s(%lld, eps=", x->shape.rank == 4 ? "2d" : "1d", (long long)x->shape.dim[x->shape.rank - 1]);
+    put(p, "%s%s(%lld, eps=", *act_word(p, n) ? octi_fmt("BN%s", act_word(p, n)) : "BatchNorm", x->shape.rank == 4 ? "2d" : "1d", (long long)x->shape.dim[x->shape.rank - 1]);
     char t[24];
     snprintf(t, sizeof t, "%.7g", (double)n->attr.eps); /* of floats the decimal that was meant */
     put_real(p, strtod(t, NULL));

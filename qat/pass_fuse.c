@@ -16,8 +16,10 @@ static int32_t only_reader(const oct_graph *g, int32_t v) {
 static oct_act act_of(oct_op_kind k) { return k == OCT_OP_relu ? OCT_ACT_RELU : k == OCT_OP_relu6 ? OCT_ACT_RELU6 : OCT_ACT_NONE; }
 
 static bool takes_act(const oct_node *n) {
-    return (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_add) && !n->attr.act[0];
+    bool kind = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_add || n->kind == OCT_OP_batch_norm;
+    return kind && !n->attr.act[0];
 }
+static bool takes_bn(const oct_node *n) { return (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear) && !n->attr.bn[0] && !n->attr.act[0]; }
 
 /* A chain that the caller named: "conv1,bn1,relu1". lists NULL: every chain. */
 typedef struct chain {
@@ -50,7 +52,7 @@ static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed, chain c
     for (int32_t k = 0; k < nin; k++)
         if ((in[k] = octi_rewrite_value(r, n->in[k])) == -2) return oct_last_error()->code;
     int32_t next = only_reader(g, last);
-    if (n->kind == OCT_OP_conv2d && !attr.bn[0] && !attr.act[0] && next >= 0 && g->nodes[next].kind == OCT_OP_batch_norm &&
+    if (takes_bn(n) && next >= 0 && g->nodes[next].kind == OCT_OP_batch_norm &&
         g->nodes[next].in[0] == last && goes_on(&c, g->nodes[next].name)) {
         const oct_node *bn = &g->nodes[next];
         if (nin == 2) in[nin++] = -1;
@@ -69,7 +71,7 @@ static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed, chain c
         last = g->nodes[next].out;
     }
     if (c.rest && *c.rest)
-        return octi_fail(OCT_EUSAGE, c.rest + 1, octi_fmt("cannot be fused behind %s", n->name), "conv, bn, relu or linear, relu or add, relu, each read by the next alone",
+        return octi_fail(OCT_EUSAGE, c.rest + 1, octi_fmt("cannot be fused behind %s", n->name), "conv or linear, bn, relu; bn, relu; add, relu: each read by the next alone",
                          next < 0 ? "a value that others read" : oct_op_name(g->nodes[next].kind), NULL);
     const oct_value *out = &g->values[last];
     int32_t made = octi_graph_add_node(r->to->graph, n->kind, n->name, &attr, in, nin, out->dtype, out->shape);

@@ -50,7 +50,8 @@ typedef struct oct_placement {
     const char *rule;            /* what rules of the qconfig decided: "wbits=4 by pattern layer1.*; abits=4 by global"; "" : the target alone */
 } oct_placement;
 
-/** Fold patterns into one node each: conv+bn, conv+bn+relu, conv+relu, linear+relu, add+relu. A new net (G1) with tensors of
+/** Fold patterns into one node each: conv+bn, conv+bn+relu, conv+relu, the same with linear, bn+relu, add+relu; relu6
+ *  as relu. A new net (G1) with tensors of
  *  its own; a fused node keeps its first module's name. */
 OCT_API OCT_NODISCARD oct_net *oct_fuse(const oct_net *net);
 /** Fuse these chains alone, as PyTorch's fuse_modules: each list is module names in order, "conv1,bn1,relu1" (a function's

@@ -219,7 +219,7 @@ static oct_tensor *float_weights(octi_call *c, bool unfold) {
 /* Batch statistics: the float op itself around fake-quantized weights. */
 static oct_status product_with_statistics(octi_call *c) {
     oct_tensor *w = c->in[OCTI_W];
-    if (c->node->kind == OCT_OP_conv2d && !(c->in[OCTI_W] = float_weights(c, true))) return oct_last_error()->code;
+    if (c->node->kind != OCT_OP_batch_norm && !(c->in[OCTI_W] = float_weights(c, true))) return oct_last_error()->code;
     oct_status s = octi_diff_of(c->node->kind)->forward(c);
     if (c->in[OCTI_W] != w) c->saved[SAVED_WEIGHTS] = c->in[OCTI_W]; /* for the gradient of x */
     c->in[OCTI_W] = w;
@@ -230,17 +230,18 @@ static oct_status product_with_statistics(octi_call *c) {
 /* The folded product in floats: where an input has no codes (behind dropout, or a first step). */
 static oct_status product_in_floats(octi_call *c) {
     const oct_node *n = c->net_node;
+    const oct_act act = (oct_act)n->attr.act[0];
     OCT_TRY(octi_call_output(c));
     if (n->kind == OCT_OP_batch_norm) {
         OCT_TRY(oct_batch_norm_eval(c->ctx, &n->attr, c->in[0], c->in[1], c->in[2], c->in[3], c->in[4], c->out));
-        return quantize_output(c, OCT_ACT_NONE);
+        if (act) OCT_TRY(oct_act_forward(c->ctx, act, c->out, c->out));
+        return quantize_output(c, act);
     }
     const octi_qweights *q = weights_of(c);
     oct_tensor *w = float_weights(c, false), *b = octi_tensor_view(c->arena, OCT_F32, OCT_SHAPE(q->o), q->bias);
     if (!w || !b) return oct_last_error()->code;
     OCT_TRY(n->kind == OCT_OP_conv2d ? oct_conv2d_forward(c->ctx, &n->attr, c->in[OCTI_X], w, b, c->out)
                                      : oct_linear_forward(c->ctx, c->in[OCTI_X], w, b, c->out));
-    oct_act act = (oct_act)n->attr.act[0];
     if (act) OCT_TRY(oct_act_forward(c->ctx, act, c->out, c->out));
     return quantize_output(c, act);
 }
@@ -438,14 +439,17 @@ static void scale_rows(float *dw, const octi_qweights *w, bool inverse) {
 static oct_status backward(octi_call *c) {
     const oct_graph *g = c->net->graph;
     const oct_node *n = c->net_node;
-    const octi_diff *diff = octi_diff_of(n->kind);
-    if (!octi_is_int8(g, n) || !c->saved[SAVED_MASK]) return diff->backward(c);
+    const bool masked = c->saved[SAVED_MASK] != NULL; /* else the output stayed float: quantization is off, or its first step */
+    if (!octi_is_int8(g, n) || (!masked && !octi_is_weighted(g, n))) return octi_diff_of(n->kind)->backward(c);
     if (c->saved[SAVED_TERM]) {
         octi_straight to = straight_of(c);
         OCT_TRY(octi_learned_grad(c, out_quantizer(c), &to));
     }
-    mask_job j = {oct_f32(c->dout), oct_u8(c->saved[SAVED_MASK]), oct_tensor_count(c->dout), 16};
-    octi_parallel_for(octi_ctx_pool(c->ctx), j.chunks, mask_task, &j);
+    if (masked) {
+        mask_job j = {oct_f32(c->dout), oct_u8(c->saved[SAVED_MASK]), oct_tensor_count(c->dout), 16};
+        octi_parallel_for(octi_ctx_pool(c->ctx), j.chunks, mask_task, &j);
+    } else if (n->attr.act[0])
+        OCT_TRY(oct_act_grad(c->ctx, (oct_act)n->attr.act[0], c->out, c->dout, c->dout));
     if (!octi_is_weighted(g, n)) return without_act(c);
     if (!c->saved[SAVED_MEAN]) return n->kind == OCT_OP_batch_norm ? folded_bn_node_backward(c) : folded_backward(c);
     oct_tensor *w = c->in[OCTI_W];

@@ -17,7 +17,8 @@ typedef struct step {
 typedef struct plan {
     step s[STEPS];
     int count, act[STEPS];
-    oct_module *fc, *hidden;
+    oct_module *fc, *hidden, *hidden_bn;
+    int hidden_act;
     int pooled, softmax;
 } plan;
 
@@ -75,7 +76,9 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
     oct_var *y = live[p->count];
     if (p->pooled) y = oct_adaptive_avg_pool2d(y, 2, 1);
     y = oct_flatten(y);
-    y = oct_apply(p->fc, p->hidden ? oct_relu(oct_apply(p->hidden, y)) : y);
+    if (p->hidden) y = oct_apply(p->hidden, y);
+    if (p->hidden_bn) y = oct_apply(p->hidden_bn, y);
+    y = oct_apply(p->fc, act(y, p->hidden_act));
     return p->softmax ? oct_softmax(y) : y;
 }
 
@@ -95,6 +98,17 @@ static void shake(octi_rng *r, oct_module *m, const char *name, float mid, float
 static void stretch(octi_rng *r, oct_module *m, const char *name) {
     oct_tensor *t = oct_module_tensor(m, name);
     for (int64_t i = 0; t && i < oct_tensor_count(t); i++) oct_f32(t)[i] = below(r, 8) ? 0.2f : -0.2f;
+}
+
+static oct_module *add_bn(octi_rng *r, oct_ctx *ctx, oct_module *m, const char *name, int channels) {
+    oct_module *bn = oct_module_add(m, name, oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = channels}));
+    char path[48];
+    snprintf(path, sizeof path, "%s.running_mean", name), shake(r, m, path, 0, 0.3f, false);
+    snprintf(path, sizeof path, "%s.running_var", name), shake(r, m, path, 1, 0.5f, true);
+    snprintf(path, sizeof path, "%s.weight", name), shake(r, m, path, 1, 0.5f, false);
+    if (below(r, 4) == 0) oct_f32(oct_module_tensor(m, path))[0] = 0; /* a dead channel */
+    snprintf(path, sizeof path, "%s.bias", name), shake(r, m, path, 0, 0.3f, false);
+    return bn;
 }
 
 oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
@@ -153,13 +167,7 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
         }
         if (st->op == NORM || (st->op <= GROUPED && below(&r, 2))) {
             snprintf(name, sizeof name, "bn%d", i);
-            st->bn = oct_module_add(m, name, oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = y.c}));
-            char path[48];
-            snprintf(path, sizeof path, "%s.running_mean", name), shake(&r, m, path, 0, 0.3f, false);
-            snprintf(path, sizeof path, "%s.running_var", name), shake(&r, m, path, 1, 0.5f, true);
-            snprintf(path, sizeof path, "%s.weight", name), shake(&r, m, path, 1, 0.5f, false);
-            if (below(&r, 4) == 0) oct_f32(oct_module_tensor(m, path))[0] = 0; /* a dead channel */
-            snprintf(path, sizeof path, "%s.bias", name), shake(&r, m, path, 0, 0.3f, false);
+            st->bn = add_bn(&r, ctx, m, name, y.c);
         }
         p->act[i] = below(&r, 3);
         s[i + 1] = y;
@@ -171,6 +179,11 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
     if (below(&r, 5) == 0) {
         p->hidden = oct_module_add(m, "hidden", oct_linear_new(ctx, &(oct_linear_opts){.in = k, .out = 1100}));
         k = 1100;
+        p->hidden_act = 1;
+        if (below(&r, 3)) {
+            p->hidden_bn = add_bn(&r, ctx, m, "hidden_bn", k);
+            p->hidden_act = below(&r, 3);
+        }
     }
     p->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = k, .out = 3 + below(&r, 5)}));
     if (p->hidden) stretch(&r, m, "fc.weight");

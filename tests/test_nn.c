@@ -212,5 +212,23 @@ START_TEST(zoo_is_captured_and_learns) {
 }
 END_TEST
 
+START_TEST(a_module_that_could_not_be_made_is_the_error_of_capture) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_clear_error();
+    ck_assert(!oct_capture(oct_module_new(ctx, skip_forward, NULL), OCT_SHAPE(4, 4, 2))); /* nobody made one */
+    ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "module is NULL"));
+    oct_close(ctx);
+    ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *m = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 4, .kernel = 3, .groups = 2}); /* refused */
+    char why[300];
+    snprintf(why, sizeof why, "%s", oct_error_message());
+    ck_assert(!oct_capture(oct_module_new(ctx, skip_forward, m), OCT_SHAPE(4, 4, 3)));
+    ck_assert_str_eq(oct_error_message(), why);
+    ck_assert_int_ne(oct_ctx_status(ctx), OCT_OK);
+    oct_close(ctx);
+}
+END_TEST
+
 OCT_TEST_MAIN("nn", zoo_has_torchvision_names, init_depends_on_seed_and_path_alone, schemes_have_their_variance, paths_follow_the_tree,
-              zoo_is_captured_and_learns)
+              a_module_that_could_not_be_made_is_the_error_of_capture, zoo_is_captured_and_learns)

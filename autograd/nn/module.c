@@ -123,9 +123,18 @@ oct_status oct_module_init(oct_module *m, const char *scheme) {
     return draw_below(m, true, scheme, true);
 }
 
+/* A constructor failed before: its code, and its record where that still is the thread's last. */
+static oct_var *no_module(oct_tape *t) {
+    oct_status first = oct_ctx_status(octi_tape_ctx(t));
+    if (first == OCT_OK || oct_last_error()->code != first)
+        octi_fail(first == OCT_OK ? OCT_EUSAGE : first, "oct_apply", "module is NULL", NULL, NULL, first == OCT_OK ? NULL : "its constructor failed");
+    return octi_tape_failed(t);
+}
+
 oct_var *oct_apply(oct_module *m, oct_var *x) {
-    if (!m || !x) return NULL;
+    if (!x) return NULL;
     oct_tape *t = oct_var_tape(x);
+    if (!m) return no_module(t);
     if (!m->drawn && octi_module_draw(m) != OCT_OK) return octi_tape_failed(t);
     /* Names come from the tree, not from the calls: a forward function that applies a grandchild still gets its full path. */
     const oct_module *up[MAX_DEPTH];

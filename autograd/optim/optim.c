@@ -66,6 +66,8 @@ static oct_status add_state(oct_optim *o, const char *param, const char *what, o
     const char *name = param ? octi_asprintf(o->ctx, "%s.%s", param, what) : octi_strdup(o->ctx, what);
     if (!*to || !name) {
         octi_free(o->ctx, (void *)name);
+        oct_tensor_unref(*to);
+        *to = NULL;
         return oct_last_error()->code;
     }
     o->state[o->state_count++] = (oct_named_tensor){name, OCT_ROLE_CONST, *to};

@@ -159,12 +159,13 @@ static int64_t free_dim(const octi_safetensors *file, const char *prefix, const 
     return oct_shape_equal(&want, &e->shape) && want.dim[dim] >= 1 && want.dim[dim] <= most ? want.dim[dim] : 0;
 }
 
-/* Channels of the first convolution and outputs of the last linear layer as the file has them. True where the model has to be
- * made anew for them. */
-static bool sizes_of(oct_module *m, const octi_safetensors *file, oct_zoo_opts *o) {
+/* Channels of the first convolution and outputs of the last linear layer as the file has them: the model, made anew where they
+ * are not its own. */
+static oct_module *fit_model(oct_module *m, const octi_safetensors *file, const char *model, oct_zoo_opts *o) {
     char prefix[64];
     int32_t n;
     const oct_named_tensor *t = oct_module_tensors(m, &n), *first = NULL, *last = NULL;
+    if (!t) return NULL;
     find_prefix(file, prefix);
     for (int32_t i = 0; i < n; i++) {
         if (t[i].tensor->shape.rank == 4 && !first) first = &t[i];
@@ -174,7 +175,7 @@ static bool sizes_of(oct_module *m, const octi_safetensors *file, oct_zoo_opts *
     bool other = (channels && channels != o->channels) || (classes && classes != o->classes);
     if (channels) o->channels = channels;
     if (classes) o->classes = classes;
-    return other;
+    return other ? oct_zoo_new(oct_module_ctx(m), model, o) : m;
 }
 
 static oct_status name_classes(oct_net *net, int32_t n) {
@@ -206,8 +207,7 @@ static oct_net *import(oct_ctx *ctx, const octi_safetensors *file, const char *p
     oct_zoo_opts size = *own;
     if (o->height) size.height = o->height;
     if (o->width) size.width = o->width;
-    oct_module *m = oct_zoo_new(ctx, o->model, &size);
-    if (m && sizes_of(m, file, &size)) m = oct_zoo_new(ctx, o->model, &size);
+    oct_module *m = fit_model(oct_zoo_new(ctx, o->model, &size), file, o->model, &size);
     oct_net *net = oct_capture(m, OCT_SHAPE(size.height, size.width, size.channels));
     if (net && describe(net, o->model) == OCT_OK && load(net, file, path, NULL, NULL) == OCT_OK) return net;
     oct_net_free(net);

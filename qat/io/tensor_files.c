@@ -70,8 +70,9 @@ oct_status octi_tensors_read(const octi_safetensors *file, const oct_net *net, c
         void *wide = NULL;
         const void *from = e->data;
         if (e->dtype != to->dtype) {
-            if (to->dtype != OCT_F32 || !(wide = octi_alloc_raw(net->ctx, oct_tensor_bytes(to) + 1)))
+            if (to->dtype != OCT_F32)
                 return octi_fail(OCT_EDTYPE, octi_fmt("%s: %s", where, e->name), "dtype", oct_dtype_name(to->dtype), e->dtype_word, NULL);
+            if (!(wide = octi_alloc_raw(net->ctx, oct_tensor_bytes(to) + 1))) return oct_last_error()->code;
             oct_status s = octi_safetensors_to_f32(e, wide);
             if (s != OCT_OK) return octi_free(net->ctx, wide), s;
             from = wide;
