@@ -27,6 +27,26 @@ static const oct_tensor *tensor_of(const oct_graph *g, const oct_node *n, int k)
     return v ? v->tensor : NULL;
 }
 
+/* Codes of o rows x, and a scale for each (all the same where the layer has one): the one rule of every small form. */
+static oct_status row_codes(const weights_pass *p, const char *where, const oct_qspec *spec, const float *x, int64_t o, int64_t row, int8_t *q,
+                            float *scale) {
+    float shared = 0;
+    for (int64_t c = 0; c < o; c++) {
+        float top = 0;
+        for (int64_t k = c * row; k < (c + 1) * row; k++) {
+            if (!isfinite(x[k])) return octi_fail(OCT_EQPARAMS, where, octi_fmt("weights of channel %lld are not finite", (long long)c), NULL, NULL, NULL);
+            top = fmaxf(top, fabsf(x[k]));
+        }
+        scale[c] = oct_weight_scale(spec, top, 0, 0);
+        shared = fmaxf(shared, scale[c]);
+    }
+    for (int64_t k = 0; k < o * row; k++) {
+        if (p->per_tensor) scale[k / row] = shared;
+        q[k] = (int8_t)octq_quantize(x[k], scale[k / row], 0, spec->qmin, spec->qmax);
+    }
+    return OCT_OK;
+}
+
 /* Weights behind the fold, and their codes; the node gets weight and bias as constants, and no batch norm. */
 static oct_status codes(weights_pass *p, const oct_node *n, oct_attrs *attr, int32_t *in, int32_t *nin) {
     const oct_graph *g = p->r.from->graph;
@@ -39,24 +59,15 @@ static oct_status codes(weights_pass *p, const oct_node *n, oct_attrs *attr, int
     octi_arena_reset(p->arena);
     int8_t *q = octi_arena_alloc(p->arena, (size_t)(o * row));
     float *x = octi_arena_calloc(p->arena, (size_t)row * (size_t)o, sizeof *x), *scale = octi_arena_calloc(p->arena, (size_t)o, sizeof *scale);
-    float *bias = octi_arena_calloc(p->arena, (size_t)o, sizeof *bias), shared = 0;
+    float *bias = octi_arena_calloc(p->arena, (size_t)o, sizeof *bias);
     int32_t *zeros = octi_arena_calloc(p->arena, (size_t)o, sizeof *zeros);
     if (!q || !x || !scale || !bias || !zeros) return oct_last_error()->code;
     for (int32_t c = 0; c < o; c++) {
-        float f = folded ? oct_fold_factor(oct_f32(bn[0])[c], oct_f32(bn[3])[c], attr->eps) : 1.0f, top = 0, first = b ? oct_f32(b)[c] : 0;
+        float f = folded ? oct_fold_factor(oct_f32(bn[0])[c], oct_f32(bn[3])[c], attr->eps) : 1.0f, first = b ? oct_f32(b)[c] : 0;
         bias[c] = folded ? oct_fold_bias(first, oct_f32(bn[2])[c], f, oct_f32(bn[1])[c]) : first;
-        for (int64_t k = c * row; k < (c + 1) * row; k++) {
-            x[k] = oct_f32(w)[k] * f;
-            if (!isfinite(x[k])) return octi_fail(OCT_EQPARAMS, n->name, octi_fmt("weights of channel %d are not finite", c), NULL, NULL, NULL);
-            top = fmaxf(top, fabsf(x[k]));
-        }
-        scale[c] = oct_weight_scale(&spec, top, 0, 0);
-        shared = fmaxf(shared, scale[c]);
+        for (int64_t k = c * row; k < (c + 1) * row; k++) x[k] = oct_f32(w)[k] * f;
     }
-    for (int64_t k = 0; k < o * row; k++) {
-        if (p->per_tensor) scale[k / row] = shared;
-        q[k] = (int8_t)octq_quantize(x[k], scale[k / row], 0, spec.qmin, spec.qmax);
-    }
+    OCT_TRY(row_codes(p, n->name, &spec, x, o, row, q, scale));
     in[OCTI_W] = octi_rewrite_const(&p->r, n->name, "weight", OCT_S8, w->shape, q);
     in[OCTI_B] = b || folded ? octi_rewrite_const(&p->r, n->name, "bias", OCT_F32, OCT_SHAPE(o), bias) : -1;
     if (in[OCTI_W] < 0 || ((b || folded) && in[OCTI_B] < 0)) return oct_last_error()->code;
@@ -80,23 +91,10 @@ static int32_t matrix(weights_pass *p, int32_t v) {
     oct_qspec spec = oct_qspec_weight(p->bits, !p->per_tensor);
     octi_arena_reset(p->arena);
     int8_t *q = octi_arena_alloc(p->arena, (size_t)(o * row));
-    float *scale = octi_arena_calloc(p->arena, (size_t)o, sizeof *scale), shared = 0;
+    float *scale = octi_arena_calloc(p->arena, (size_t)o, sizeof *scale);
     int32_t *zeros = octi_arena_calloc(p->arena, (size_t)o, sizeof *zeros);
     if (!q || !scale || !zeros) return -2;
-    for (int64_t c = 0; c < o; c++) {
-        float top = 0;
-        for (int64_t k = c * row; k < (c + 1) * row; k++) {
-            float w = oct_f32(x->tensor)[k];
-            if (!isfinite(w)) return octi_fail(OCT_EQPARAMS, x->name, octi_fmt("weights of row %lld are not finite", (long long)c), NULL, NULL, NULL), -2;
-            top = fmaxf(top, fabsf(w));
-        }
-        scale[c] = oct_weight_scale(&spec, top, 0, 0);
-        shared = fmaxf(shared, scale[c]);
-    }
-    for (int64_t k = 0; k < o * row; k++) {
-        if (p->per_tensor) scale[k / row] = shared;
-        q[k] = (int8_t)octq_quantize(oct_f32(x->tensor)[k], scale[k / row], 0, spec.qmin, spec.qmax);
-    }
+    if (row_codes(p, x->name, &spec, oct_f32(x->tensor), o, row, q, scale) != OCT_OK) return -2;
     oct_tensor *t = octi_rewrite_tensor(&p->r, x->name, OCT_S8, x->shape, q);
     int32_t made = t ? octi_graph_add_value(p->r.to->graph, x->name, OCT_VALUE_CONST, OCT_S8, x->shape, t) : -1;
     int32_t qparams = made < 0 ? -1 : octi_rewrite_qparams(&p->r, x->name, spec, OCT_SHAPE(p->per_tensor ? 1 : o), scale, zeros);

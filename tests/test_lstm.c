@@ -359,7 +359,7 @@ START_TEST(bad_weights_and_options_are_refused) {
     oct_net *net = layer_net(ctx, &n, 1);
     oct_f32(oct_net_tensor(net, "rnn.weight_hh_l0"))[5 * H + 1] = NAN;
     ck_assert_ptr_null(oct_quantize_dynamic(net, NULL));
-    ck_assert_ptr_nonnull(strstr(oct_error_message(), "rnn.weight_hh_l0: weights of row 5"));
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "rnn.weight_hh_l0: weights of channel 5"));
     /* a file whose scales were spoilt */
     oct_f32(oct_net_tensor(net, "rnn.weight_hh_l0"))[5 * H + 1] = 0;
     oct_net *d = oct_quantize_dynamic(net, NULL);
