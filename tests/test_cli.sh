@@ -156,6 +156,8 @@ bad 4 inspect missing
 bad 2 inspect good --weights nothing
 bad 2 verify good
 bad 2 layers good
+bad 2 layers good $data --sweep
+bad 2 layers good.oct8 $data --sweep
 bad 2 import
 bad 2 import good/model.safetensors
 bad 2 import good/model.safetensors --model lenet
@@ -237,7 +239,11 @@ has mismatched_codes .verify
 "$octet" verify m.oct8 good.oct8 $data --json --quiet >.verify 2>/dev/null
 [ $? = 1 ] || say "verify of different models does not exit 1"
 "$octet" layers j4 $data --json --quiet >.layers || say "layers"
-has "layers name kind shape bits scheme scale zero_point sqnr_local sqnr_cum clip us kernel" .layers
+has "layers name kind shape bits scheme scale zero_point sqnr_local sqnr_cum clip us kernel cosine_local cosine_cum channels dead dead_float" .layers
+"$octet" layers j4 $data --sweep --json --quiet >.layers || say "layers --sweep"
+has "fp32_accuracy sqnr_alone accuracy_alone" .layers
+"$octet" layers j4 $data --sweep --quiet | grep -q '^conv1  *conv2d  *[0-9.]*  *[01]\.[0-9]*$' || say "layers --sweep in words"
+tail -1 j4/metrics.jsonl | grep -q '"quantizers":{.*"conv1":{"scale":[0-9.e-]*,"zero_point":[0-9]*}' || say "metrics.jsonl has no scales"
 "$octet" inspect m.oct8 --json >.inspect || say "inspect"
 has "stage layers tensors" .inspect
 "$octet" inspect m.oct8 >.inspect || say "inspect in words"

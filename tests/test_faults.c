@@ -116,6 +116,7 @@ static oct_status ptq_with(oct_ctx *ctx, const oct_net *net, const char *observe
     if (s == OCT_OK) s = classify(i8);
     if (s == OCT_OK) s = oct_compare_data(q, i8, d, 0, &m);
     if (s == OCT_OK) s = oct_layers(q, d, 4, &rows, &count);
+    if (s == OCT_OK) s = oct_layers_sweep(q, d, 4, rows, count, NULL);
     if (s == OCT_OK && m.mismatched) s = OCT_ECHECK;
     oct_layers_free(ctx, rows);
     oct_data_free(d);

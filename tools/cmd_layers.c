@@ -4,40 +4,65 @@
 
 #include "tools/cli.h"
 
+enum { IMAGES = 256 };
+
+static void print_json(const cli *c, const oct_layer *rows, int32_t n, double float_accuracy) {
+    json j = json_open();
+    if (c->sweep.set) json_number(&j, "fp32_accuracy", float_accuracy);
+    json_array(&j, "layers");
+    for (int32_t i = 0; i < n; i++) {
+        const oct_layer *r = &rows[i];
+        json_item(&j);
+        json_string(&j, "name", r->name);
+        json_string(&j, "kind", r->kind);
+        json_shape(&j, "shape", &r->shape);
+        json_int(&j, "bits", r->bits);
+        json_string(&j, "scheme", *r->weight_scheme ? r->weight_scheme : r->scheme);
+        json_number(&j, "scale", r->int8 ? r->scale : NAN);
+        json_number(&j, "zero_point", r->int8 ? r->zero_point : NAN);
+        json_number(&j, "sqnr_local", r->sqnr_local);
+        json_number(&j, "sqnr_cum", r->sqnr_cum);
+        json_number(&j, "cosine_local", r->cosine_local);
+        json_number(&j, "cosine_cum", r->cosine_cum);
+        json_number(&j, "clip", r->clip);
+        json_int(&j, "channels", r->channels);
+        json_number(&j, "dead", r->dead >= 0 ? (double)r->dead : NAN);
+        json_number(&j, "dead_float", r->dead_float >= 0 ? (double)r->dead_float : NAN);
+        if (c->sweep.set) {
+            json_number(&j, "sqnr_alone", r->sqnr_alone);
+            json_number(&j, "accuracy_alone", r->accuracy_alone);
+        }
+        json_number(&j, "us", r->us >= 0 ? r->us : NAN);
+        if (r->kernel) json_string(&j, "kernel", r->kernel);
+        else json_number(&j, "kernel", NAN);
+        json_item_end(&j);
+    }
+    json_array_end(&j);
+    json_close(&j);
+}
+
+static void print_sweep(const oct_layer *rows, int32_t n, double float_accuracy) {
+    printf("\none layer quantized, the others float (accuracy of none: %.4f):\n%-28s %-14s %7s %9s\n", float_accuracy, "name", "kind", "sqnr", "accuracy");
+    for (int32_t i = 0; i < n; i++)
+        if (!isnan(rows[i].sqnr_alone)) printf("%-28s %-14s %7.1f %9.4f\n", rows[i].name, rows[i].kind, rows[i].sqnr_alone, rows[i].accuracy_alone);
+}
+
 int cmd_layers(cli *c) {
     oct_net *net;
     oct_data *data;
     int code;
     if (!cli_model_and_data(c, &net, &data, &code)) return code;
+    if (c->sweep.set && net->stage != OCT_STAGE_PREPARED)
+        return cli_usage("--sweep", "needs a net whose layers can be float", "a run of octet ptq or octet qat", c->operands[0], NULL);
     if (c->dry_run.set) return 0;
     oct_layer *rows;
     int32_t n;
-    if (oct_layers(net, data, 256, &rows, &n) != OCT_OK) return cli_failed();
-    if (c->json.set) {
-        json j = json_open();
-        json_array(&j, "layers");
-        for (int32_t i = 0; i < n; i++) {
-            const oct_layer *r = &rows[i];
-            json_item(&j);
-            json_string(&j, "name", r->name);
-            json_string(&j, "kind", r->kind);
-            json_shape(&j, "shape", &r->shape);
-            json_int(&j, "bits", r->bits);
-            json_string(&j, "scheme", *r->weight_scheme ? r->weight_scheme : r->scheme);
-            json_number(&j, "scale", r->int8 ? r->scale : NAN);
-            json_number(&j, "zero_point", r->int8 ? r->zero_point : NAN);
-            json_number(&j, "sqnr_local", r->sqnr_local);
-            json_number(&j, "sqnr_cum", r->sqnr_cum);
-            json_number(&j, "clip", r->clip);
-            json_number(&j, "us", r->us >= 0 ? r->us : NAN);
-            if (r->kernel) json_string(&j, "kernel", r->kernel);
-            else json_number(&j, "kernel", NAN);
-            json_item_end(&j);
-        }
-        json_array_end(&j);
-        json_close(&j);
-    } else {
-        printf("%-28s %-14s %-18s %4s %-22s %12s %4s %7s %7s %8s %9s %s\n", "name", "kind", "shape", "bits", "scheme", "scale", "zp", "local", "cum", "clip", "us", "kernel");
+    double float_accuracy = NAN;
+    if (oct_layers(net, data, IMAGES, &rows, &n) != OCT_OK) return cli_failed();
+    if (c->sweep.set && oct_layers_sweep(net, data, IMAGES, rows, n, &float_accuracy) != OCT_OK) return cli_failed();
+    if (c->json.set) print_json(c, rows, n, float_accuracy);
+    else {
+        printf("%-28s %-14s %-18s %4s %-22s %12s %4s %7s %7s %7s %8s %5s %9s %s\n", "name", "kind", "shape", "bits", "scheme", "scale", "zp", "local", "cum", "cosine", "clip", "dead", "us", "kernel");
         for (int32_t i = 0; i < n; i++) {
             const oct_layer *r = &rows[i];
             printf("%-28s %-14s %-18s %4d %-22s", r->name, r->kind, oct_shape_text(&r->shape), r->bits, *r->weight_scheme ? r->weight_scheme : r->scheme);
@@ -46,13 +71,14 @@ int cmd_layers(cli *c) {
             const struct {
                 double v;
                 int width, digits;
-            } cells[] = {{r->sqnr_local, 7, 1}, {r->sqnr_cum, 7, 1}, {r->clip, 8, 5}, {r->us >= 0 ? r->us : NAN, 9, 2}};
-            for (int k = 0; k < 4; k++) {
+            } cells[] = {{r->sqnr_local, 7, 1}, {r->sqnr_cum, 7, 1}, {r->cosine_cum, 7, 5}, {r->clip, 8, 5}, {r->dead >= 0 ? (double)r->dead : NAN, 5, 0}, {r->us >= 0 ? r->us : NAN, 9, 2}};
+            for (int k = 0; k < 6; k++) {
                 if (isnan(cells[k].v)) printf(" %*s", cells[k].width, "-");
                 else printf(" %*.*f", cells[k].width, cells[k].digits, cells[k].v);
             }
             printf(" %s\n", r->kernel ? r->kernel : "-");
         }
+        if (c->sweep.set) print_sweep(rows, n, float_accuracy);
     }
     oct_layers_free(c->ctx, rows);
     return 0;

@@ -69,6 +69,28 @@ static oct_status save(training *t) {
     return octi_run_commit(t->net, t->o.run, optim, n, &t->at);
 }
 
+/* "quantizers":{"conv1":{"scale":0.01,"zero_point":3},"conv1.weight":{"scale":[...],"zero_point":0}}: a number where all are one. */
+static void put_qparams(const oct_net *net, octi_text *x) {
+    octi_text_printf(x, ",\"quantizers\":{");
+    for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
+        const oct_quantizer *q = &net->graph->quantizers[i];
+        const int64_t n = oct_tensor_count(q->scale);
+        bool same_scale = true, same_zero = true;
+        for (int64_t c = 1; c < n; c++) {
+            same_scale &= oct_f32(q->scale)[c] == oct_f32(q->scale)[0];
+            same_zero &= oct_s32(q->zero_point)[c] == oct_s32(q->zero_point)[0];
+        }
+        octi_text_printf(x, "%s", i ? "," : "");
+        octi_json_put_string(x, q->name);
+        octi_text_printf(x, ":{\"scale\":%s", same_scale ? "" : "[");
+        for (int64_t c = 0; c < (same_scale ? 1 : n); c++) octi_text_printf(x, "%s%.9g", c ? "," : "", (double)oct_f32(q->scale)[c]);
+        octi_text_printf(x, "%s,\"zero_point\":%s", same_scale ? "" : "]", same_zero ? "" : "[");
+        for (int64_t c = 0; c < (same_zero ? 1 : n); c++) octi_text_printf(x, "%s%d", c ? "," : "", oct_s32(q->zero_point)[c]);
+        octi_text_printf(x, "%s}", same_zero ? "" : "]");
+    }
+    octi_text_printf(x, "}");
+}
+
 static oct_status append_metrics(training *t, const oct_fit_report *r) {
     if (!t->o.run) return OCT_OK;
     octi_text x = {.ctx = t->ctx};
@@ -90,6 +112,7 @@ static oct_status append_metrics(training *t, const oct_fit_report *r) {
         octi_text_printf(&x, ",\"%s\":", rows[i].key);
         octi_json_put_number(&x, rows[i].v);
     }
+    if (t->net->stage == OCT_STAGE_PREPARED) put_qparams(t->net, &x);
     octi_text_printf(&x, "}\n");
     char path[OCTI_PATH];
     oct_status s = x.status == OCT_OK ? octi_run_path(path, t->o.run, "metrics.jsonl") : x.status;

@@ -167,10 +167,21 @@ typedef struct oct_layer {
     double clip;       /* share of float values outside the codes' range */
     double us;         /* per image, in the int8 plan */
     const char *kernel; /* that runs it in the int8 plan: "octk_dot_s16u8_avx2", "copy", "float"; NULL where not measured */
+    double cosine_local; /* between the float values and, as for sqnr_local, their own rounding */
+    double cosine_cum;   /* and the codes of the whole quantized net */
+    int64_t channels;    /* of the output: its last axis */
+    int64_t dead;        /* channels whose codes are one and the same everywhere; -1: not measured */
+    int64_t dead_float;  /* of those, the ones whose float values do not move either */
+    double sqnr_alone;     /* dB at the net's output, of this layer quantized and all others float: oct_layers_sweep */
+    double accuracy_alone; /* of such a net */
 } oct_layer;
 /** Rows of a prepared net on n images of data (NULL: structure only), or of an int8 net (no float to compare with).
  *  *rows belongs to the context: oct_layers_free. */
 OCT_API OCT_NODISCARD oct_status oct_layers(oct_net *net, oct_data *data, int64_t n, oct_layer **rows, int32_t *count);
+/** Fill sqnr_alone and accuracy_alone of a prepared net's rows: for each node that has a grid of its own, the net runs with the
+ *  quantizers of its input, weights and output on (also where others share these grids) and all others off. *float_accuracy
+ *  (may be NULL) gets the net's with all of them off. The net's switches are put back. Calibrated nets alone (OCT_EQPARAMS). */
+OCT_API OCT_NODISCARD oct_status oct_layers_sweep(oct_net *net, oct_data *data, int64_t n, oct_layer *rows, int32_t count, double *float_accuracy);
 OCT_API void oct_layers_free(oct_ctx *ctx, oct_layer *rows);
 
 /* ---- runs on disk ---- */

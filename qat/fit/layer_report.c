@@ -10,7 +10,12 @@
 
 typedef struct sums { /* over all images */
     double signal, local, cum;
+    double dot_local, dot_cum, square_local, square_cum; /* for cosines */
     int64_t n, clipped;
+    struct channel { /* what each has had so far */
+        float least, most;
+        uint8_t lowest, highest;
+    } *channel; /* NULL: nothing seen */
 } sums;
 
 static const char *scheme_of(const oct_qspec *s) {
@@ -22,7 +27,8 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
     const oct_graph *g = net->graph;
     const oct_value *out = &g->values[n->out];
     *r = (oct_layer){.name = n->name, .kind = oct_op_name(n->kind), .shape = out->shape, .bits = 32, .scheme = "float", .weight_scheme = "",
-                     .sqnr_local = NAN, .sqnr_cum = NAN, .clip = NAN, .us = -1};
+                     .sqnr_local = NAN, .sqnr_cum = NAN, .clip = NAN, .us = -1, .cosine_local = NAN, .cosine_cum = NAN,
+                     .channels = out->shape.rank > 1 ? out->shape.dim[out->shape.rank - 1] : 1, .dead = -1, .dead_float = -1, .sqnr_alone = NAN, .accuracy_alone = NAN};
     if (out->quantizer >= 0) {
         const oct_quantizer *q = &g->quantizers[out->quantizer];
         r->int8 = true;
@@ -44,15 +50,50 @@ static void measure(const oct_tensor *real, const oct_tensor *codes, const oct_l
     for (int64_t i = 0; i < n; i++) {
         float v = octq_rne(x[i] / r->scale) + (float)r->zero_point;
         int32_t q = octq_quantize(x[i], r->scale, r->zero_point, spec->qmin, spec->qmax);
-        double local = (double)x[i] - octq_dequantize(q, r->scale, r->zero_point);
-        double cum = (double)x[i] - octq_dequantize(oct_u8(codes)[i], r->scale, r->zero_point);
+        double near = octq_dequantize(q, r->scale, r->zero_point), got = octq_dequantize(oct_u8(codes)[i], r->scale, r->zero_point);
+        double local = (double)x[i] - near, cum = (double)x[i] - got;
         s->signal += (double)x[i] * x[i];
         s->local += local * local;
         s->cum += cum * cum;
+        s->dot_local += x[i] * near;
+        s->dot_cum += x[i] * got;
+        s->square_local += near * near;
+        s->square_cum += got * got;
         s->clipped += v < (float)spec->qmin || v > (float)spec->qmax;
     }
     s->n += n;
 }
+
+static oct_status measure_channels(oct_ctx *ctx, const oct_tensor *real, const oct_tensor *codes, int64_t channels, sums *s) {
+    const bool first = !s->channel;
+    const float *x = oct_f32(real);
+    const uint8_t *q = oct_u8(codes);
+    if (first && !(s->channel = octi_calloc(ctx, (size_t)channels, sizeof *s->channel))) return oct_last_error()->code;
+    for (int64_t c = 0; first && c < channels; c++) s->channel[c] = (struct channel){x[c], x[c], q[c], q[c]};
+    for (int64_t i = 0, n = oct_tensor_count(real); i < n; i += channels)
+        for (int64_t c = 0; c < channels; c++) {
+            struct channel *h = &s->channel[c];
+            h->least = fminf(h->least, x[i + c]);
+            h->most = fmaxf(h->most, x[i + c]);
+            if (q[i + c] < h->lowest) h->lowest = q[i + c];
+            if (q[i + c] > h->highest) h->highest = q[i + c];
+        }
+    return OCT_OK;
+}
+
+static void count_dead(const sums *s, oct_layer *r) {
+    if (!s->channel) return;
+    r->dead = r->dead_float = 0;
+    for (int64_t c = 0; c < r->channels; c++) {
+        const struct channel *h = &s->channel[c];
+        if (h->lowest != h->highest) continue;
+        r->dead++;
+        r->dead_float += h->least == h->most;
+    }
+}
+
+/* Two values that are nothing but zeros point the same way; one alone has no direction. */
+static double cosine(double dot, double a, double b) { return a > 0 && b > 0 ? dot / sqrt(a * b) : a == b ? 1 : NAN; }
 
 static double decibel(double signal, double noise) { return noise > 0 && signal > 0 ? 10 * log10(signal / noise) : NAN; }
 
@@ -69,6 +110,7 @@ static oct_status one_batch(oct_net *net, oct_tape *tape, oct_sim *sim, const oc
         const oct_tensor *real = oct_var_value(octi_tape_find(tape, rows[i].name)), *codes = oct_sim_value(sim, rows[i].name);
         if (!rows[i].int8 || !real || !codes || codes->dtype != OCT_U8 || real->dtype != OCT_F32 || !(rows[i].scale > 0)) continue;
         measure(real, codes, &rows[i], &g->quantizers[g->values[g->nodes[i].out].quantizer].spec, &s[i]);
+        OCT_TRY(measure_channels(net->ctx, real, codes, rows[i].channels, &s[i]));
     }
     return OCT_OK;
 }
@@ -94,6 +136,9 @@ static oct_status noise(oct_net *net, oct_loader *loader, int64_t n, oct_layer *
         rows[i].sqnr_local = decibel(s[i].signal, s[i].local);
         rows[i].sqnr_cum = decibel(s[i].signal, s[i].cum);
         rows[i].clip = (double)s[i].clipped / (double)s[i].n;
+        rows[i].cosine_local = cosine(s[i].dot_local, s[i].signal, s[i].square_local);
+        rows[i].cosine_cum = cosine(s[i].dot_cum, s[i].signal, s[i].square_cum);
+        count_dead(&s[i], &rows[i]);
     }
     return st;
 }
@@ -129,6 +174,7 @@ static oct_status fill(oct_net *net, oct_data *data, int64_t n, oct_layer *rows)
     if (st == OCT_OK && net->stage == OCT_STAGE_PREPARED) st = noise(net, loader, n, rows, s);
     if (st == OCT_OK) st = times(int8, loader, n, rows, count);
     if (int8 != net) oct_net_free(int8);
+    for (int32_t i = 0; s && i < count; i++) octi_free(net->ctx, s[i].channel);
     octi_free(net->ctx, s);
     oct_loader_free(loader);
     return st;
