@@ -143,7 +143,7 @@ oct_status octi_learned_weight_grad(oct_ctx *ctx, oct_quantizer *q, const octi_q
     const bool per_channel = oct_tensor_count(q->step) > 1;
     double shared = 0;
     for (int32_t o = 0; o < qw->o; o++) {
-        float f = qw->factor ? qw->factor[o] : 1.0f, s = qw->scale[o];
+        const float f = qw->factor ? qw->factor[o] : 1.0f, unit = per_channel ? fabsf(f) : 1.0f, s = qw->scale[o];
         double sum = 0;
         for (int64_t k = o * qw->k; k < (o + 1) * qw->k; k++) {
             float u = w[k] * f / s, r = octq_rne(u), judged = q->strict ? u : r;
@@ -151,9 +151,9 @@ oct_status octi_learned_weight_grad(oct_ctx *ctx, oct_quantizer *q, const octi_q
             sum += (double)dw[k] * (double)(below ? lo : above ? hi : r - u);
             if (below || above) dw[k] = 0;
         }
-        bool lifted = s_x > 0 && fabsf(qw->bias[o]) / (s_x * 0x1p30f) > oct_f32(q->step)[per_channel ? o : 0];
+        bool lifted = s_x > 0 && fabsf(qw->bias[o]) / (s_x * 0x1p30f) > oct_f32(q->step)[per_channel ? o : 0] * unit;
         if (lifted) continue; /* the bias sets this scale (law 5) */
-        if (per_channel) OCT_TRY(add_grad(ctx, q->step, o, sum / sqrt((double)qw->k * hi)));
+        if (per_channel) OCT_TRY(add_grad(ctx, q->step, o, sum * (double)unit / sqrt((double)qw->k * hi)));
         else shared += sum;
     }
     return per_channel ? OCT_OK : add_grad(ctx, q->step, 0, shared / sqrt((double)qw->o * (double)qw->k * hi));

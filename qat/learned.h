@@ -10,7 +10,9 @@
  *
  * The gradients of lsq and lsq+ are scaled by 1 / sqrt(N * (qmax - z)), N = features of one image, or weights behind one
  * step: the batch is not counted, so its size does not change how fast steps move. A step stays
- * above a 64th of what the range alone gives: it never crosses zero. PACT learns activations; its weights are observed. */
+ * above a 64th of what the range alone gives: it never crosses zero. A weight channel's step is in units of the weights
+ * before batch norm is folded in (its scale is step * |factor|), so that moving statistics flip no codes; one step for a
+ * whole layer is in units of the folded weights. PACT learns activations; its weights are observed. */
 #ifndef OCT_QAT_LEARNED_H
 #define OCT_QAT_LEARNED_H
 

@@ -86,18 +86,21 @@ static oct_status fold_channels(const weight_view *v, const oct_node *n, float *
     return OCT_OK;
 }
 
-/* Learned steps in place of the ranges that the weights have: the end of the range is step * qmax. */
+/* Learned steps in place of the ranges that the weights have: the end of the range is step * qmax. A channel's own step is that
+ * of the weights before the fold, as in the papers: the running variance moves the channel's scale, never its codes. One step
+ * for the layer must be that of the folded weights. */
 static oct_status learned_amax(oct_quantizer *q, const weight_view *v, const float *factor, octi_arena *arena, float *amax) {
     const float half = (float)(q->spec.qmax - q->spec.qmin) / 2.0f;
     const bool waits = octi_learned_waits(q);
     octi_arena_mark mark = octi_arena_save(arena);
     float *x = waits ? octi_arena_calloc(arena, (size_t)(v->o * v->k), sizeof *x) : NULL;
     if (waits && !x) return oct_last_error()->code;
-    for (int64_t i = 0; x && i < v->o * v->k; i++) x[i] = v->w[i] * (factor ? factor[i / v->k] : 1.0f);
     const bool shared = oct_tensor_count(q->step) == 1;
+    for (int64_t i = 0; x && i < v->o * v->k; i++) x[i] = v->w[i] * (factor && shared ? factor[i / v->k] : 1.0f);
     for (int32_t o = 1; shared && o < v->o; o++) amax[0] = fmaxf(amax[0], amax[o]);
     for (int32_t o = 0; o < v->o; o++) {
-        if (o == 0 || !shared) amax[o] = octi_learned_weight_step(q, o, amax[o], x ? x + o * v->k : NULL, shared ? v->o * v->k : v->k) * half;
+        const float unit = factor && !shared ? fabsf(factor[o]) : 1.0f;
+        if (o == 0 || !shared) amax[o] = octi_learned_weight_step(q, o, amax[o] / unit, x ? x + o * v->k : NULL, shared ? v->o * v->k : v->k) * half * unit;
         else amax[o] = amax[0];
     }
     octi_arena_rewind(arena, mark);

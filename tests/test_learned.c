@@ -211,5 +211,36 @@ START_TEST(the_input_is_observed_and_unknown_methods_are_refused) {
 }
 END_TEST
 
-OCT_TEST_MAIN("learned", gradients_equal_pytorchs, papers_formulas, fused_relu_closes, same_bits_for_any_threads, steps_stay_positive,
+/* A channel's step belongs to the weights before the fold: statistics that move change its scale, and no code. */
+START_TEST(moving_statistics_flip_no_codes) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 8, .kernel = 3, .no_bias = true}),
+                           oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8})};
+    oct_net *q = oct_prepare(oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(5, 5, 2)), &(oct_qconfig){.method = "lsq", .wbits = 4, .all_layers = true});
+    ck_not_null(q);
+    oct_tape *tape = oct_tape_new(ctx);
+    oct_tape_begin(tape, OCT_TRAIN); /* steps are initialized from the first batch */
+    ck_not_null(oct_net_forward(q, oct_input(tape, random_images(ctx, 4, OCT_SHAPE(5, 5, 2), 1))));
+    const oct_graph *g = q->graph;
+    const oct_node *n = NULL;
+    for (int32_t i = 0; i < g->node_count; i++)
+        if (g->nodes[i].kind == OCT_OP_conv2d) n = &g->nodes[i];
+    ck_assert(n && n->attr.bn[0]);
+    octi_arena *arena = octi_arena_new(ctx);
+    octi_qweights a, b;
+    ck_ok(octi_quantize_weights(q, n, 0.01f, arena, &a));
+    float *var = oct_f32(oct_net_tensor(q, "1.running_var")), *gamma = oct_f32(oct_net_tensor(q, "1.weight"));
+    for (int c = 0; c < 8; c++) {
+        var[c] *= 1.37f + (float)c;
+        gamma[c] = c % 2 ? -gamma[c] : gamma[c] * 0.3f;
+    }
+    ck_ok(octi_quantize_weights(q, n, 0.01f, arena, &b));
+    for (int64_t k = 0; k < 8 * 18; k++) ck_assert_int_eq(a.codes[k], k / 18 % 2 ? -b.codes[k] : b.codes[k]);
+    for (int c = 0; c < 8; c++) ck_assert_float_eq_tol(b.scale[c] / fabsf(b.factor[c]), a.scale[c] / fabsf(a.factor[c]), 1e-6f * a.scale[c] / fabsf(a.factor[c]));
+    octi_arena_free(arena);
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("learned", moving_statistics_flip_no_codes, gradients_equal_pytorchs, papers_formulas, fused_relu_closes, same_bits_for_any_threads, steps_stay_positive,
               the_input_is_observed_and_unknown_methods_are_refused)
