@@ -18,6 +18,7 @@ typedef struct opt_value {
     long long i;
     double d;
     const char *s;
+    char *joined; /* s of an option that was given more than once */
 } opt_value;
 
 typedef struct cli {
@@ -36,6 +37,8 @@ typedef struct cli {
 
 /** Parse; 0, or the exit code behind a message. *run is NULL where nothing is left to do (--help, --version). */
 int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c));
+/** Free what parsing took, also behind an error. */
+void cli_release(cli *c);
 /** Options that were given and are stored, as one JSON object (static buffer). */
 const char *cli_config_json(const cli *c);
 /** "1,2,3" into at most n floats; the number read, or -1 (message printed). */

@@ -89,16 +89,24 @@ static int parse_real(const char *where, const char *text, double lo, double hi,
     return 0;
 }
 
+void cli_release(cli *c) {
+    for (int i = 0; i < ROWS; i++) {
+        free(value_of(c, i)->joined);
+        *value_of(c, i) = (opt_value){0};
+    }
+}
+
 static int take(cli *c, int row, const char *text) {
     opt_value *v = value_of(c, row);
     char where[64];
     snprintf(where, sizeof where, "--%s", rows[row].name);
     if (v->set && rows[row].kind == OPT_TEXT && (rows[row].flags & MANY)) {
         size_t n = strlen(v->s) + strlen(text) + 2;
-        char *joined = malloc(n); /* lives as long as the process */
+        char *joined = malloc(n);
         if (!joined) return fprintf(stderr, "octet: out of memory\n"), 5;
         snprintf(joined, n, "%s,%s", v->s, text);
-        v->s = joined;
+        free(v->joined);
+        v->s = v->joined = joined;
         return 0;
     }
     v->set = true;

@@ -22,17 +22,24 @@ int main(int argc, char **argv) {
     cli c = {.command = ""};
     int (*run)(cli * c) = NULL;
     int code = cli_parse(&c, argc, argv, &run);
-    if (code || !run) return code || (fflush(stdout) | ferror(stdout)) ? (code ? code : 4) : 0;
+    if (code || !run) {
+        cli_release(&c);
+        return code || (fflush(stdout) | ferror(stdout)) ? (code ? code : 4) : 0;
+    }
     c.bar = !c.quiet.set && isatty(2);
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     c.color = c.bar && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
     c.ctx = oct_open(&(oct_opts){.seed = c.seed.set ? (uint64_t)c.seed.i : 0, .threads = c.threads.set ? (int)c.threads.i : 0, .log = log_line, .log_user = &c});
-    if (!c.ctx) return cli_failed();
+    if (!c.ctx) {
+        cli_release(&c);
+        return cli_failed();
+    }
     code = run(&c);
     if (fflush(stdout) || ferror(stdout)) {
         fprintf(stderr, "octet: stdout: cannot write\n");
         if (!code) code = 4;
     }
     oct_close(c.ctx);
+    cli_release(&c);
     return code;
 }
