@@ -11,5 +11,5 @@ add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/tools/check_layers)
 add_test(NAME install COMMAND ${PROJECT_SOURCE_DIR}/tests/check_install.sh ${PROJECT_BINARY_DIR})
 if(OCT_BUILD_EXAMPLES)
   add_test(NAME examples COMMAND ${PROJECT_SOURCE_DIR}/tests/test_examples.sh ${PROJECT_BINARY_DIR}/examples)
-  set_tests_properties(examples PROPERTIES TIMEOUT 600)
+  set_tests_properties(examples PROPERTIES TIMEOUT 900 COST 1000) # the longest: first
 endif()
