@@ -18,7 +18,7 @@ static int take_size(const cli *c, oct_import_opts *o) {
 }
 
 int cmd_import(cli *c) {
-    if (!c->model.set) return cli_need("--model", "lenet, resnet8 or resnet20");
+    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20 or resnet18");
     if (!c->out.set) return cli_need("--out", "a folder for the run");
     oct_import_opts o = {.model = c->model.s};
     int code = take_size(c, &o);
