@@ -1,585 +1,49 @@
 /* SPDX-License-Identifier: MIT
- * One rule per kind, from op_kinds.def. A rule sees inputs whose sides are at least 1 (side 0 may be the symbolic batch),
- * whose sizes do not overflow, and whose count fits the kind. */
-#include <float.h>
-#include <string.h>
+ * The table of shape rules, and what all of them begin with. */
+#include "ops/infer_rules.h"
 
-#include "ops/ops.h"
-
-typedef struct job {
-    const oct_attrs *a;
-    const oct_value *const *in;
-    int nin;
-    const char *where;
-    oct_dtype dtype; /* the result */
-    oct_shape shape;
-} job;
-
-static oct_status bad_attr(const job *j, const char *what, const char *expected, const char *got) {
+oct_status octi_bad_attr(const octi_infer *j, const char *what, const char *expected, const char *got) {
     return octi_fail(OCT_EUSAGE, j->where, what, expected, got, NULL);
 }
 
-static oct_status bad_shape(const job *j, const char *what, const char *expected, const char *got) {
+oct_status octi_bad_shape(const octi_infer *j, const char *what, const char *expected, const char *got) {
     return octi_fail(OCT_ESHAPE, j->where, what, expected, got, NULL);
 }
 
-static const char *num(int64_t v) { return octi_fmt("%lld", (long long)v); }
+const char *octi_num(int64_t v) { return octi_fmt("%lld", (long long)v); }
 
-static oct_status want_dtype(const job *j, int k, const char *role, oct_dtype t) {
+oct_status octi_want_dtype(const octi_infer *j, int k, const char *role, oct_dtype t) {
     if (j->in[k]->dtype == t) return OCT_OK;
     return octi_fail(OCT_EDTYPE, j->where, octi_fmt("dtype of %s", role), oct_dtype_name(t), oct_dtype_name(j->in[k]->dtype), NULL);
 }
 
-static oct_status want_rank(const job *j, int k, const char *role, int least, int most) {
+oct_status octi_want_rank(const octi_infer *j, int k, const char *role, int least, int most) {
     int rank = j->in[k]->shape.rank;
     if (rank >= least && rank <= most) return OCT_OK;
-    return bad_shape(j, octi_fmt("rank of %s", role), least == most ? num(least) : octi_fmt("%d to %d", least, most),
+    return octi_bad_shape(j, octi_fmt("rank of %s", role), least == most ? octi_num(least) : octi_fmt("%d to %d", least, most),
                      octi_fmt("%d, %s", rank, oct_shape_text(&j->in[k]->shape)));
 }
 
-/** Input k: dtype t, shape [count]. */
-static oct_status want_vector(const job *j, int k, const char *role, oct_dtype t, int64_t count) {
-    OCT_TRY(want_dtype(j, k, role, t));
+oct_status octi_want_vector(const octi_infer *j, int k, const char *role, oct_dtype t, int64_t count) {
+    OCT_TRY(octi_want_dtype(j, k, role, t));
     const oct_shape *s = &j->in[k]->shape;
     if (s->rank == 1 && s->dim[0] == count) return OCT_OK;
-    return bad_shape(j, octi_fmt("shape of %s", role), octi_fmt("[%lld]", (long long)count), oct_shape_text(s));
+    return octi_bad_shape(j, octi_fmt("shape of %s", role), octi_fmt("[%lld]", (long long)count), oct_shape_text(s));
 }
 
-/** The G kinds work on floats and on codes. */
-static oct_status want_float_or_code(const job *j) {
-    oct_dtype t = j->in[0]->dtype;
-    if (t == OCT_F32 || t == OCT_U8) return OCT_OK;
-    return octi_fail(OCT_EDTYPE, j->where, "dtype of x", "float32 or uint8", oct_dtype_name(t), NULL);
-}
-
-static oct_status same(job *j) {
+oct_status octi_infer_same(octi_infer *j) {
     j->dtype = j->in[0]->dtype;
     j->shape = j->in[0]->shape;
     return OCT_OK;
 }
 
-static oct_status same_f32(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_F32));
-    return same(j);
-}
-
-static oct_status check_act(const job *j) {
-    if (j->a->act[0] >= OCT_ACT_NONE && j->a->act[0] <= OCT_ACT_RELU6) return OCT_OK;
-    return bad_attr(j, "attribute act", "none, relu or relu6", num(j->a->act[0]));
-}
-
-static oct_status check_clamp(const job *j) {
-    if (j->a->lo[0] >= 0 && j->a->lo[0] <= j->a->hi[0] && j->a->hi[0] <= 255) return OCT_OK;
-    return bad_attr(j, "attributes lo, hi", "0 <= lo <= hi <= 255", octi_fmt("%d, %d", j->a->lo[0], j->a->hi[0]));
-}
-
-static const char *const sides[4] = {"top", "left", "bottom", "right"};
-
-static oct_status check_pads(const job *j) {
-    for (int i = 0; i < 4; i++)
-        if (j->a->pads[i] < 0) return bad_attr(j, octi_fmt("padding at the %s", sides[i]), "at least 0", num(j->a->pads[i]));
-    return OCT_OK;
-}
-
-static const char *const axis_word[2] = {"vertical", "horizontal"};
-
-/** One output side: (size + pads - reach) / stride + 1, where reach = dilation * (kernel - 1) + 1. */
-static oct_status window_side(const job *j, int axis, int64_t size, int64_t dilation, int64_t *out) {
-    const oct_attrs *a = j->a;
-    int64_t kernel = a->kernel[axis], stride = a->stride[axis], padded = size + a->pads[axis] + a->pads[axis + 2];
-    int64_t reach = dilation * (kernel - 1) + 1;
-    if (kernel < 1) return bad_attr(j, octi_fmt("%s kernel", axis_word[axis]), "at least 1", num(kernel));
-    if (stride < 1) return bad_attr(j, octi_fmt("%s stride", axis_word[axis]), "at least 1", num(stride));
-    if (dilation < 1) return bad_attr(j, octi_fmt("%s dilation", axis_word[axis]), "at least 1", num(dilation));
-    if (reach > padded)
-        return bad_shape(j, octi_fmt("%s kernel does not fit", axis_word[axis]),
-                         octi_fmt("reach of at most %lld (side and padding)", (long long)padded), num(reach));
-    *out = (padded - reach) / stride + 1;
-    return OCT_OK;
-}
-
-/** x, w of a convolution; bias and the like are the caller's. */
-static oct_status conv_shape(job *j, oct_dtype xt, oct_dtype wt) {
-    const oct_attrs *a = j->a;
-    OCT_TRY(want_dtype(j, 0, "x", xt));
-    OCT_TRY(want_dtype(j, 1, "w", wt));
-    OCT_TRY(want_rank(j, 0, "x", 4, 4));
-    OCT_TRY(want_rank(j, 1, "w", 4, 4));
-    const int64_t *x = j->in[0]->shape.dim, *w = j->in[1]->shape.dim;
-    int64_t groups = a->groups[0], p, q;
-    OCT_TRY(check_pads(j));
-    if (groups < 1) return bad_attr(j, "groups", "at least 1", num(groups));
-    if (x[3] % groups) return bad_shape(j, "input channels", octi_fmt("a multiple of %lld groups", (long long)groups), num(x[3]));
-    if (w[0] < 1 || w[0] % groups)
-        return bad_shape(j, "output channels", octi_fmt("a multiple of %lld groups", (long long)groups), num(w[0]));
-    if (w[3] != x[3] / groups)
-        return bad_shape(j, "input channels of w", octi_fmt("%lld (x has %lld, groups %lld)", (long long)(x[3] / groups),
-                         (long long)x[3], (long long)groups), num(w[3]));
-    if (w[1] != a->kernel[0] || w[2] != a->kernel[1])
-        return bad_shape(j, "kernel of w", octi_fmt("%d x %d", a->kernel[0], a->kernel[1]),
-                         octi_fmt("%lld x %lld", (long long)w[1], (long long)w[2]));
-    OCT_TRY(window_side(j, 0, x[1], a->dilation[0], &p));
-    OCT_TRY(window_side(j, 1, x[2], a->dilation[1], &q));
-    j->dtype = xt;
-    j->shape = OCT_SHAPE(x[0], p, q, w[0]);
-    return OCT_OK;
-}
-
-/** Bias, fused batch norm and activation of a conv2d or linear, whose output has o channels. */
-static oct_status check_fused(job *j, int64_t o) {
-    OCT_TRY(check_act(j));
-    static const char *const roles[] = {"x", "w", "b", "gamma", "beta", "mean", "var"};
-    if (j->a->bn[0] != 0 && j->a->bn[0] != 1) return bad_attr(j, "attribute bn", "0 or 1", num(j->a->bn[0]));
-    if (j->nin > 3 && !j->a->bn[0]) return bad_attr(j, "number of inputs without batch norm", "at most 3", num(j->nin));
-    for (int k = 2; k < j->nin; k++)
-        if (j->in[k]) OCT_TRY(want_vector(j, k, roles[k], OCT_F32, o));
-    for (int k = 3; j->a->bn[0] && k < 7; k++)
-        if (k >= j->nin || !j->in[k]) return bad_attr(j, octi_fmt("%s of the fused batch norm is missing", roles[k]), NULL, NULL);
-    return OCT_OK;
-}
-
-static oct_status infer_conv2d(job *j) {
-    OCT_TRY(conv_shape(j, OCT_F32, OCT_F32));
-    return check_fused(j, j->shape.dim[3]);
-}
-
-static oct_status linear_shape(job *j, oct_dtype xt, oct_dtype wt) {
-    OCT_TRY(want_dtype(j, 0, "x", xt));
-    OCT_TRY(want_dtype(j, 1, "w", wt));
-    OCT_TRY(want_rank(j, 0, "x", 2, 2));
-    OCT_TRY(want_rank(j, 1, "w", 2, 2));
-    const int64_t *x = j->in[0]->shape.dim, *w = j->in[1]->shape.dim;
-    if (w[0] < 1) return bad_shape(j, "output features", "at least 1", num(w[0]));
-    if (x[1] != w[1]) return bad_shape(j, "input features", num(w[1]), num(x[1]));
-    j->dtype = xt;
-    j->shape = OCT_SHAPE(x[0], w[0]);
-    return OCT_OK;
-}
-
-static oct_status infer_linear(job *j) {
-    OCT_TRY(linear_shape(j, OCT_F32, OCT_F32));
-    return check_fused(j, j->shape.dim[1]);
-}
-
-static oct_status infer_dynamic_linear(job *j) {
-    OCT_TRY(linear_shape(j, OCT_F32, OCT_S8));
-    OCT_TRY(check_act(j));
-    return j->nin > 2 && j->in[2] ? want_vector(j, 2, "b", OCT_F32, j->shape.dim[1]) : OCT_OK;
-}
-
-static oct_status infer_batch_norm(job *j) {
-    static const char *const roles[] = {"x", "gamma", "beta", "mean", "var"};
-    OCT_TRY(want_rank(j, 0, "x", 2, OCT_MAX_RANK));
-    OCT_TRY(check_act(j));
-    for (int k = 1; k < 5; k++)
-        OCT_TRY(want_vector(j, k, roles[k], OCT_F32, j->in[0]->shape.dim[j->in[0]->shape.rank - 1]));
-    if (!(j->a->eps >= 0 && j->a->eps <= 1)) return bad_attr(j, "attribute eps", "0 to 1", octi_fmt("%g", (double)j->a->eps));
-    if (!(j->a->momentum >= 0 && j->a->momentum <= 1))
-        return bad_attr(j, "attribute momentum", "0 to 1", octi_fmt("%g", (double)j->a->momentum));
-    return same_f32(j);
-}
-
-static oct_status infer_relu(job *j) {
-    OCT_TRY(want_float_or_code(j));
-    return same(j);
-}
-
-static oct_status infer_relu6(job *j) { return same_f32(j); }
-
-static oct_status infer_softmax(job *j) {
-    OCT_TRY(want_rank(j, 0, "x", 2, OCT_MAX_RANK));
-    return same_f32(j);
-}
-
-static oct_status infer_clamp(job *j) {
-    const float lo = j->a->least, hi = j->a->most;
-    if (!(lo >= -FLT_MAX && lo <= hi && hi <= FLT_MAX)) return bad_attr(j, "attributes least, most", "finite, least <= most", octi_fmt("%g, %g", (double)lo, (double)hi));
-    return same_f32(j);
-}
-
-static oct_status infer_leaky_relu(job *j) {
-    if (!(j->a->slope >= 0 && j->a->slope <= 1)) return bad_attr(j, "attribute slope", "0 to 1", octi_fmt("%g", (double)j->a->slope));
-    return same_f32(j);
-}
-
-static oct_status infer_hardswish(job *j) { return same_f32(j); }
-static oct_status infer_hardsigmoid(job *j) { return same_f32(j); }
-static oct_status infer_sigmoid(job *j) { return same_f32(j); }
-static oct_status infer_tanh(job *j) { return same_f32(j); }
-
-static oct_status infer_log_softmax(job *j) { return infer_softmax(j); }
-
-/** Padding stays below the kernel's side, so that every window holds a cell of the image. */
-static oct_status pool_shape(job *j) {
-    const oct_attrs *a = j->a;
-    int64_t p, q;
-    OCT_TRY(want_rank(j, 0, "x", 4, 4));
-    OCT_TRY(check_pads(j));
-    for (int i = 0; i < 4; i++)
-        if (a->kernel[i % 2] >= 1 && a->pads[i] >= a->kernel[i % 2])
-            return bad_attr(j, octi_fmt("padding at the %s", sides[i]), octi_fmt("less than the kernel, %d", a->kernel[i % 2]),
-                            num(a->pads[i]));
-    for (int i = 0; i < 2; i++)
-        if (a->dilation[i] != 0 && a->dilation[i] != 1)
-            return octi_fail(OCT_EUNSUPPORTED, j->where, "dilated pooling", NULL, num(a->dilation[i]), NULL);
-    const int64_t *x = j->in[0]->shape.dim;
-    OCT_TRY(window_side(j, 0, x[1], 1, &p));
-    OCT_TRY(window_side(j, 1, x[2], 1, &q));
-    j->dtype = j->in[0]->dtype;
-    j->shape = OCT_SHAPE(x[0], p, q, x[3]);
-    return OCT_OK;
-}
-
-static oct_status infer_max_pool2d(job *j) {
-    OCT_TRY(want_float_or_code(j));
-    return pool_shape(j);
-}
-
-static oct_status infer_avg_pool2d(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_F32));
-    return pool_shape(j);
-}
-
-static oct_status adaptive_shape(job *j) {
-    OCT_TRY(want_rank(j, 0, "x", 4, 4));
-    const int64_t *x = j->in[0]->shape.dim;
-    for (int i = 0; i < 2; i++)
-        if (j->a->out_size[i] < 1 || j->a->out_size[i] > 65536)
-            return bad_attr(j, octi_fmt("%s output size", axis_word[i]), "1 to 65536", num(j->a->out_size[i]));
-    j->dtype = j->in[0]->dtype;
-    j->shape = OCT_SHAPE(x[0], j->a->out_size[0], j->a->out_size[1], x[3]);
-    return OCT_OK;
-}
-
-static oct_status infer_adaptive_avg_pool2d(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_F32));
-    return adaptive_shape(j);
-}
-
-/** Elements of one sample. */
-static int64_t sample_count(const oct_shape *s) {
-    int64_t n = 1;
-    for (int i = 1; i < s->rank; i++) n *= s->dim[i];
-    return n;
-}
-
-static oct_status infer_flatten(job *j) {
-    OCT_TRY(want_float_or_code(j));
-    OCT_TRY(want_rank(j, 0, "x", 2, OCT_MAX_RANK));
-    j->dtype = j->in[0]->dtype;
-    j->shape = OCT_SHAPE(j->in[0]->shape.dim[0], sample_count(&j->in[0]->shape));
-    return OCT_OK;
-}
-
-static oct_status infer_reshape(job *j) {
-    OCT_TRY(want_float_or_code(j));
-    OCT_TRY(want_rank(j, 0, "x", 1, OCT_MAX_RANK));
-    oct_shape s = {.rank = 1, .dim = {j->in[0]->shape.dim[0]}};
-    int64_t have = sample_count(&j->in[0]->shape), n = 1;
-    for (int i = 0; i < 5 && j->a->shape[i]; i++) {
-        if (j->a->shape[i] < 1) return bad_attr(j, octi_fmt("side %d of the new shape", i + 1), "at least 1", num(j->a->shape[i]));
-        s.dim[s.rank++] = j->a->shape[i];
-        if (__builtin_mul_overflow(n, (int64_t)j->a->shape[i], &n)) return bad_shape(j, "size of the new shape overflows", NULL, NULL);
-    }
-    if (n != have) return bad_shape(j, "elements of a sample", num(have), octi_fmt("%lld in %s", (long long)n, oct_shape_text(&s)));
-    j->dtype = j->in[0]->dtype;
-    j->shape = s;
-    return OCT_OK;
-}
-
-static oct_status infer_identity(job *j) {
-    if (j->a->stub[0] < OCT_STUB_NONE || j->a->stub[0] > OCT_STUB_DEQUANT) return bad_attr(j, "attribute stub", "0 to 2", num(j->a->stub[0]));
-    return same(j);
-}
-
-/** Equal shapes, or [N,1,1,C] against [N,H,W,C]. */
-static oct_status broadcast_shape(job *j) {
-    const oct_shape *a = &j->in[0]->shape, *b = &j->in[1]->shape;
-    j->dtype = j->in[0]->dtype;
-    j->shape = *a;
-    if (oct_shape_equal(a, b)) return OCT_OK;
-    if (a->rank == 4 && b->rank == 4 && a->dim[0] == b->dim[0] && a->dim[3] == b->dim[3]) {
-        if (b->dim[1] == 1 && b->dim[2] == 1) return OCT_OK;
-        if (a->dim[1] == 1 && a->dim[2] == 1) return j->shape = *b, OCT_OK;
-    }
-    return bad_shape(j, "shape of b", octi_fmt("%s, or one side [N, 1, 1, C]", oct_shape_text(a)), oct_shape_text(b));
-}
-
-static oct_status infer_add(job *j) {
-    OCT_TRY(want_dtype(j, 0, "a", OCT_F32));
-    OCT_TRY(want_dtype(j, 1, "b", OCT_F32));
-    OCT_TRY(check_act(j));
-    return broadcast_shape(j);
-}
-
-static oct_status infer_mul(job *j) {
-    OCT_TRY(want_dtype(j, 0, "a", OCT_F32));
-    OCT_TRY(want_dtype(j, 1, "b", OCT_F32));
-    return broadcast_shape(j);
-}
-
-static oct_status cat_shape(job *j, int members, oct_dtype t) {
-    const oct_shape *first = &j->in[0]->shape;
-    int axis = j->a->axis[0];
-    OCT_TRY(want_rank(j, 0, "x0", 2, OCT_MAX_RANK));
-    if (axis < 1 || axis >= first->rank) return bad_attr(j, "axis", octi_fmt("1 to %d", first->rank - 1), num(axis));
-    int64_t sum = 0;
-    for (int k = 0; k < members; k++) {
-        const oct_shape *s = &j->in[k]->shape;
-        OCT_TRY(want_dtype(j, k, octi_fmt("x%d", k), t));
-        OCT_TRY(want_rank(j, k, octi_fmt("x%d", k), first->rank, first->rank));
-        for (int i = 0; i < s->rank; i++)
-            if (i != axis && s->dim[i] != first->dim[i])
-                return bad_shape(j, octi_fmt("side %d of x%d", i, k), num(first->dim[i]), num(s->dim[i]));
-        sum += s->dim[axis];
-    }
-    j->dtype = t;
-    j->shape = *first;
-    j->shape.dim[axis] = sum;
-    return OCT_OK;
-}
-
-static oct_status infer_cat(job *j) { return cat_shape(j, j->nin, OCT_F32); }
-
-static oct_status pad_shape(job *j) {
-    OCT_TRY(want_rank(j, 0, "x", 4, 4));
-    OCT_TRY(check_pads(j));
-    const int64_t *x = j->in[0]->shape.dim;
-    const int32_t *p = j->a->pads;
-    j->dtype = j->in[0]->dtype;
-    j->shape = OCT_SHAPE(x[0], x[1] + p[0] + p[2], x[2] + p[1] + p[3], x[3]);
-    return OCT_OK;
-}
-
-static oct_status infer_pad(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_F32));
-    return pad_shape(j);
-}
-
-static oct_status infer_slice(job *j) {
-    OCT_TRY(want_rank(j, 0, "x", 2, OCT_MAX_RANK));
-    const oct_shape *x = &j->in[0]->shape;
-    int axis = j->a->axis[0], from = j->a->range[0], to = j->a->range[1];
-    if (axis < 1 || axis >= x->rank) return bad_attr(j, "axis", octi_fmt("1 to %d", x->rank - 1), num(axis));
-    if (from < 0 || to <= from || to > x->dim[axis])
-        return bad_attr(j, "range", octi_fmt("0 <= from < to <= %lld", (long long)x->dim[axis]), octi_fmt("%d to %d", from, to));
-    OCT_TRY(same_f32(j));
-    j->shape.dim[axis] = to - from;
-    return OCT_OK;
-}
-
-/** w_ih, w_hh and biases, inputs 1 to 4; *h gets the hidden size. Small weights of int8 nets: wt. */
-static oct_status lstm_weights(const job *j, oct_dtype wt, int64_t features, int64_t *h) {
-    static const char *const roles[] = {"w_ih", "w_hh", "b_ih", "b_hh"};
-    for (int i = 0; i < 2; i++) {
-        OCT_TRY(want_dtype(j, 1 + i, roles[i], wt));
-        OCT_TRY(want_rank(j, 1 + i, roles[i], 2, 2));
-    }
-    const int64_t *ih = j->in[1]->shape.dim, *hh = j->in[2]->shape.dim;
-    *h = hh[1];
-    if (*h < 1 || *h > INT32_MAX / 8 || hh[0] != 4 * *h) return bad_shape(j, "shape of w_hh", "[4H, H]", oct_shape_text(&j->in[2]->shape));
-    if (ih[0] != hh[0] || ih[1] != features)
-        return bad_shape(j, "shape of w_ih", octi_fmt("[%lld, %lld]", (long long)hh[0], (long long)features), oct_shape_text(&j->in[1]->shape));
-    for (int i = 2; i < 4; i++)
-        if (1 + i < j->nin && j->in[1 + i]) OCT_TRY(want_vector(j, 1 + i, roles[i], OCT_F32, hh[0]));
-    return OCT_OK;
-}
-
-static oct_status lstm_shape(job *j, oct_dtype wt) {
-    int64_t h;
-    OCT_TRY(want_rank(j, 0, "x", 3, 3));
-    const int64_t *x = j->in[0]->shape.dim;
-    if (j->a->last[0] != 0 && j->a->last[0] != 1) return bad_attr(j, "attribute last", "0 or 1", num(j->a->last[0]));
-    OCT_TRY(lstm_weights(j, wt, x[2], &h));
-    OCT_TRY(same_f32(j));
-    j->shape = j->a->last[0] ? OCT_SHAPE(x[0], h) : OCT_SHAPE(x[0], x[1], h);
-    return OCT_OK;
-}
-
-static oct_status infer_lstm(job *j) { return lstm_shape(j, OCT_F32); }
-
-static oct_status infer_dynamic_lstm(job *j) { return lstm_shape(j, OCT_S8); }
-
-static oct_status lstm_cell_shape(job *j, oct_dtype wt) {
-    int64_t h;
-    OCT_TRY(want_rank(j, 0, "x", 2, 2));
-    OCT_TRY(lstm_weights(j, wt, j->in[0]->shape.dim[1], &h));
-    OCT_TRY(same_f32(j));
-    j->shape.dim[1] = 2 * h;
-    if (j->nin < 6 || !j->in[5]) return OCT_OK;
-    OCT_TRY(want_dtype(j, 5, "state", OCT_F32));
-    if (oct_shape_equal(&j->shape, &j->in[5]->shape)) return OCT_OK;
-    return bad_shape(j, "shape of the state", octi_fmt("%s: h, then c", oct_shape_text(&j->shape)), oct_shape_text(&j->in[5]->shape));
-}
-
-static oct_status infer_lstm_cell(job *j) { return lstm_cell_shape(j, OCT_F32); }
-static oct_status infer_dynamic_lstm_cell(job *j) { return lstm_cell_shape(j, OCT_S8); }
-
-static oct_status infer_dropout(job *j) {
-    if (!(j->a->p >= 0 && j->a->p < 1)) return bad_attr(j, "attribute p", "0 <= p < 1", octi_fmt("%g", (double)j->a->p));
-    return same_f32(j);
-}
-
-static oct_status infer_fake_quantize(job *j) {
-    const oct_attrs *a = j->a;
-    int64_t count = 1;
-    if (a->qmin[0] > a->qmax[0] || a->qmin[0] < -128 || a->qmax[0] > 255 || a->qmax[0] - a->qmin[0] > 255 || (a->qmin[0] < 0 && a->qmax[0] > 127))
-        return bad_attr(j, "attributes qmin, qmax", "a range of s8 or u8 codes", octi_fmt("%d, %d", a->qmin[0], a->qmax[0]));
-    if (a->axis[0] == 0) {
-        OCT_TRY(want_rank(j, 0, "x", 1, OCT_MAX_RANK));
-        count = j->in[0]->shape.dim[0];
-        if (count == OCT_BATCH) return bad_attr(j, "axis 0 is the batch", "-1 for activations", "0");
-    } else if (a->axis[0] != -1)
-        return bad_attr(j, "axis", "-1 (per tensor) or 0", num(a->axis[0]));
-    OCT_TRY(want_vector(j, 1, "scale", OCT_F32, count));
-    OCT_TRY(want_vector(j, 2, "zero_point", OCT_S32, count));
-    return same_f32(j);
-}
-
-static oct_status infer_cross_entropy(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_F32));
-    OCT_TRY(want_rank(j, 0, "x", 2, 2));
-    OCT_TRY(want_vector(j, 1, "labels", OCT_S32, j->in[0]->shape.dim[0]));
-    if (!(j->a->smoothing >= 0 && j->a->smoothing <= 1))
-        return bad_attr(j, "attribute smoothing", "0 to 1", octi_fmt("%g", (double)j->a->smoothing));
-    j->dtype = OCT_F32;
-    j->shape = (oct_shape){.rank = 0};
-    return OCT_OK;
-}
-
-static oct_status infer_mse_loss(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_F32));
-    OCT_TRY(want_dtype(j, 1, "target", OCT_F32));
-    if (!oct_shape_equal(&j->in[0]->shape, &j->in[1]->shape))
-        return bad_shape(j, "shape of target", oct_shape_text(&j->in[0]->shape), oct_shape_text(&j->in[1]->shape));
-    j->dtype = OCT_F32;
-    j->shape = (oct_shape){.rank = 0};
-    return OCT_OK;
-}
-
-static oct_status infer_distill_loss(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_F32));
-    OCT_TRY(want_dtype(j, 1, "teacher", OCT_F32));
-    OCT_TRY(want_rank(j, 0, "x", 2, 2));
-    if (!oct_shape_equal(&j->in[0]->shape, &j->in[1]->shape))
-        return bad_shape(j, "shape of the teacher's logits", oct_shape_text(&j->in[0]->shape), oct_shape_text(&j->in[1]->shape));
-    if (!(j->a->temperature >= 1e-3f && j->a->temperature <= 1e3f))
-        return bad_attr(j, "attribute temperature", "0.001 to 1000", octi_fmt("%g", (double)j->a->temperature));
-    j->dtype = OCT_F32;
-    j->shape = (oct_shape){.rank = 0};
-    return OCT_OK;
-}
-
-static oct_status infer_quantize(job *j) {
-    OCT_TRY(same_f32(j));
-    j->dtype = OCT_U8;
-    return OCT_OK;
-}
-
-static oct_status infer_dequantize(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_U8));
-    OCT_TRY(same(j));
-    j->dtype = OCT_F32;
-    return OCT_OK;
-}
-
-/* ---- integer kinds: codes are u8 ---- */
-
-static oct_status same_u8(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_U8));
-    return same(j);
-}
-
-static oct_status infer_qconv2d(job *j) {
-    OCT_TRY(conv_shape(j, OCT_U8, OCT_S8));
-    OCT_TRY(check_clamp(j));
-    OCT_TRY(want_vector(j, 2, "b", OCT_S32, j->shape.dim[3]));
-    return want_vector(j, 3, "m", OCT_F32, j->shape.dim[3]);
-}
-
-static oct_status infer_qlinear(job *j) {
-    OCT_TRY(linear_shape(j, OCT_U8, OCT_S8));
-    OCT_TRY(check_clamp(j));
-    OCT_TRY(want_vector(j, 2, "b", OCT_S32, j->shape.dim[1]));
-    return want_vector(j, 3, "m", OCT_F32, j->shape.dim[1]);
-}
-
-static oct_status code_pair(job *j, int64_t multipliers) {
-    OCT_TRY(want_dtype(j, 0, "a", OCT_U8));
-    OCT_TRY(want_dtype(j, 1, "b", OCT_U8));
-    OCT_TRY(want_vector(j, 2, "m", OCT_F32, multipliers));
-    OCT_TRY(check_clamp(j));
-    return broadcast_shape(j);
-}
-
-static oct_status infer_qadd(job *j) { return code_pair(j, 2); }
-static oct_status infer_qmul(job *j) { return code_pair(j, 1); }
-
-static oct_status infer_qcat(job *j) {
-    OCT_TRY(want_vector(j, j->nin - 1, "m", OCT_F32, j->nin - 1));
-    return cat_shape(j, j->nin - 1, OCT_U8);
-}
-
-/** m holds a multiplier for each number of cells from 0 to `most`. */
-static oct_status want_mean_table(const job *j, int64_t most) {
-    return want_vector(j, 1, "m", OCT_F32, most + 1);
-}
-
-static oct_status infer_qavg_pool2d(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_U8));
-    OCT_TRY(pool_shape(j));
-    return want_mean_table(j, (int64_t)j->a->kernel[0] * j->a->kernel[1]);
-}
-
-static int64_t largest_window(int64_t size, int64_t out) {
-    int64_t most = 0;
-    for (int64_t i = 0; i < out; i++) {
-        int64_t n = ((i + 1) * size + out - 1) / out - i * size / out;
-        if (n > most) most = n;
-    }
-    return most;
-}
-
-static oct_status infer_qadaptive_avg_pool2d(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_U8));
-    OCT_TRY(adaptive_shape(j));
-    const int64_t *x = j->in[0]->shape.dim;
-    return want_mean_table(j, largest_window(x[1], j->shape.dim[1]) * largest_window(x[2], j->shape.dim[2]));
-}
-
-static oct_status infer_qpad(job *j) {
-    OCT_TRY(want_dtype(j, 0, "x", OCT_U8));
-    if (j->a->lo[0] < 0 || j->a->lo[0] > 255) return bad_attr(j, "attribute lo (code of the padding)", "0 to 255", num(j->a->lo[0]));
-    return pad_shape(j);
-}
-
-static oct_status infer_qclip(job *j) {
-    OCT_TRY(check_clamp(j));
-    return same_u8(j);
-}
-
-static oct_status infer_qtable(job *j) {
-    OCT_TRY(want_vector(j, 1, "table", OCT_U8, 256));
-    return same_u8(j);
-}
-
-static oct_status infer_qsoftmax(job *j) {
-    OCT_TRY(want_vector(j, 1, "e", OCT_F32, 256));
-    return same_u8(j);
-}
-
-static oct_status infer_requantize(job *j) {
-    OCT_TRY(want_vector(j, 1, "m", OCT_F32, 1));
-    return same_u8(j);
-}
-
 /* ---- the table ---- */
 
 static const struct rule {
-    oct_status (*infer)(job *);
+    oct_status (*infer)(octi_infer *);
     int least, most;
 } rules[OCT_OP_KIND_COUNT] = {
-#define OCT_OP(name, least, most, flags) {infer_##name, least, most},
+#define OCT_OP(name, least, most, flags) {octi_infer_##name, least, most},
 #include "src/op_kinds.def"
 #undef OCT_OP
 };
@@ -588,10 +52,10 @@ static const struct rule {
 static oct_status check_value(const char *where, const char *role, oct_dtype t, const oct_shape *s) {
     size_t bytes;
     if (s->rank < 0 || s->rank > OCT_MAX_RANK)
-        return octi_fail(OCT_ESHAPE, where, octi_fmt("rank of %s", role), octi_fmt("0 to %d", OCT_MAX_RANK), num(s->rank), NULL);
+        return octi_fail(OCT_ESHAPE, where, octi_fmt("rank of %s", role), octi_fmt("0 to %d", OCT_MAX_RANK), octi_num(s->rank), NULL);
     for (int i = 0; i < s->rank; i++)
         if (s->dim[i] < 1 && !(i == 0 && s->dim[i] == OCT_BATCH))
-            return octi_fail(OCT_ESHAPE, where, octi_fmt("side %d of %s", i, role), "at least 1", num(s->dim[i]), NULL);
+            return octi_fail(OCT_ESHAPE, where, octi_fmt("side %d of %s", i, role), "at least 1", octi_num(s->dim[i]), NULL);
     oct_shape one = octi_shape_with_batch(s, 1);
     return octi_shape_bytes(&one, t, where, &bytes);
 }
@@ -600,19 +64,19 @@ oct_status oct_infer_shape(oct_op_kind kind, const oct_attrs *a, const oct_value
                            oct_dtype *dtype, oct_shape *shape) {
     static const oct_attrs none;
     if ((unsigned)kind >= OCT_OP_KIND_COUNT)
-        return octi_fail(OCT_EUSAGE, where ? where : "infer_shape", "unknown op kind", NULL, num((int)kind), NULL);
+        return octi_fail(OCT_EUSAGE, where ? where : "infer_shape", "unknown op kind", NULL, octi_num((int)kind), NULL);
     const struct rule *r = &rules[kind];
     if (!where || !*where) where = oct_op_name(kind);
     if (nin < r->least || nin > r->most)
         return octi_fail(OCT_EUSAGE, where, octi_fmt("number of inputs of %s", oct_op_name(kind)),
-                         r->least == r->most ? num(r->least) : octi_fmt("%d to %d", r->least, r->most), num(nin), NULL);
+                         r->least == r->most ? octi_num(r->least) : octi_fmt("%d to %d", r->least, r->most), octi_num(nin), NULL);
     for (int k = 0; k < nin; k++) {
         /* lists have no optional members */
         if (!in[k] && (k < r->least || r->most > 8))
             return octi_fail(OCT_EUSAGE, where, octi_fmt("input %d of %s is missing", k, oct_op_name(kind)), NULL, NULL, NULL);
         if (in[k]) OCT_TRY(check_value(where, octi_fmt("input %d", k), in[k]->dtype, &in[k]->shape));
     }
-    job j = {a ? a : &none, in, nin, where, OCT_F32, {.rank = 0}};
+    octi_infer j = {a ? a : &none, in, nin, where, OCT_F32, {.rank = 0}};
     OCT_TRY(r->infer(&j));
     OCT_TRY(check_value(where, "the output", j.dtype, &j.shape));
     *dtype = j.dtype;

@@ -128,7 +128,7 @@ typedef struct requant_job {
     const octi_qweights *w;
     octi_rounding to;
     oct_act act;
-    float *y;      /* the accumulators' memory */
+    float *y;      /* of octi_accumulator_values */
     int32_t row;   /* elements of a row: a multiple of o */
     float *m;      /* [row] */
     int32_t *bias; /* [row] */

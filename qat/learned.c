@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "qat/weight_range.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/threads.h"
@@ -140,16 +141,16 @@ float octi_learned_weight_step(oct_quantizer *q, int64_t o, float amax, const fl
 
 oct_status octi_learned_weight_grad(oct_ctx *ctx, oct_quantizer *q, const octi_qweights *qw, const float *w, float s_x, float *dw) {
     const float lo = (float)q->spec.qmin, hi = (float)q->spec.qmax;
-    const bool per_channel = oct_tensor_count(q->step) > 1;
+    const bool per_channel = q->spec.per_channel;
     double shared = 0;
     for (int32_t o = 0; o < qw->o; o++) {
         const float f = qw->factor ? qw->factor[o] : 1.0f, unit = per_channel ? fabsf(f) : 1.0f, s = qw->scale[o];
         double sum = 0;
         for (int64_t k = o * qw->k; k < (o + 1) * qw->k; k++) {
-            float u = w[k] * f / s, r = octq_rne(u), judged = q->strict ? u : r;
-            bool below = q->strict ? judged <= lo : judged < lo, above = q->strict ? judged >= hi : judged > hi;
-            sum += (double)dw[k] * (double)(below ? lo : above ? hi : r - u);
-            if (below || above) dw[k] = 0;
+            const float u = w[k] * f / s, r = octq_rne(u);
+            const int side = octi_weight_side(q, u, r);
+            sum += (double)dw[k] * (double)(side < 0 ? lo : side > 0 ? hi : r - u);
+            if (side) dw[k] = 0;
         }
         bool lifted = s_x > 0 && fabsf(qw->bias[o]) / (s_x * 0x1p30f) > oct_f32(q->step)[per_channel ? o : 0] * unit;
         if (lifted) continue; /* the bias sets this scale (law 5) */

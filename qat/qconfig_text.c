@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Text forms of rules: those of --set, and JSON. Both end in the same rules, judged by octi_qrules_of. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "qat/qconfig_rules.h"
@@ -39,13 +38,15 @@ static oct_status bad_piece(const char *what, const char *expected, const char *
     return octi_fail(OCT_EUSAGE, "qconfig", what, expected, piece, NULL);
 }
 
-/* Plain decimal numbers, nothing behind. Zero would mean "not set": no key has it in its range. */
+/* A JSON number, nothing behind: whatever the locale's decimal mark. Zero would mean "not set": no key has it in its range. */
 static bool number_of(const char *text, bool whole, double *v) {
     const char *allowed = whole ? "0123456789" : "0123456789.eE+-";
-    char *end;
     if (!*text || strlen(text) > 32 || text[strspn(text, allowed)]) return false;
-    *v = strtod(text, &end);
-    return !*end;
+    cJSON *n = cJSON_ParseWithOpts(text, NULL, true);
+    const bool number = cJSON_IsNumber(n);
+    if (number) *v = n->valuedouble;
+    octi_json_free(n);
+    return number;
 }
 
 static oct_status set_key(oct_qsettings *s, char *piece) {

@@ -95,7 +95,7 @@ static oct_status learned_amax(oct_quantizer *q, const weight_view *v, const flo
     octi_arena_mark mark = octi_arena_save(arena);
     float *x = waits ? octi_arena_calloc(arena, (size_t)(v->o * v->k), sizeof *x) : NULL;
     if (waits && !x) return oct_last_error()->code;
-    const bool shared = oct_tensor_count(q->step) == 1;
+    const bool shared = !q->spec.per_channel;
     for (int64_t i = 0; x && i < v->o * v->k; i++) x[i] = v->w[i] * (factor && shared ? factor[i / v->k] : 1.0f);
     for (int32_t o = 1; shared && o < v->o; o++) amax[0] = fmaxf(amax[0], amax[o]);
     for (int32_t o = 0; o < v->o; o++) {

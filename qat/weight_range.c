@@ -4,7 +4,6 @@
 
 #include "qat/prepared.h"
 #include "qat/weight_range.h"
-#include "src/qround.h"
 
 /* Candidates: the whole range, and shares of it, four an octave down to 2^-4; then around the best of them 32 an octave. Products
  * of constants, so that every machine tries the same ones. */
@@ -73,13 +72,11 @@ void octi_weight_least_error(const octi_weight_rows *r, const oct_qspec *spec, f
 }
 
 void octi_weight_mask(const oct_quantizer *q, const octi_qweights *qw, const float *w, float *dw) {
-    const float lo = (float)q->spec.qmin, hi = (float)q->spec.qmax;
     for (int32_t o = 0; o < qw->o; o++) {
         const float f = qw->factor ? qw->factor[o] : 1.0f, s = qw->scale[o];
         for (int64_t k = o * qw->k; k < (o + 1) * qw->k; k++) {
-            const float u = w[k] * f / s, r = octq_rne(u);
-            const bool inside = q->strict ? u > lo && u < hi : r >= lo && r <= hi;
-            dw[k] = inside ? dw[k] : 0.0f;
+            const float u = w[k] * f / s;
+            if (octi_weight_side(q, u, octq_rne(u))) dw[k] = 0;
         }
     }
 }

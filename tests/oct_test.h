@@ -38,12 +38,13 @@ static inline const char *test_data(const char *name) {
     return NULL;
 }
 
-/** main of a test program: runs one suite of one case made of the listed tests. */
-#define OCT_TEST_MAIN(name, ...)                                                                                       \
+/** main of a test program: runs one suite of one case made of the listed tests; setup and teardown around each, or NULL. */
+#define OCT_TEST_MAIN_WITH(name, setup, teardown, ...)                                                                 \
     int main(void) {                                                                                                   \
         Suite *suite = suite_create(name);                                                                             \
         TCase *tc = tcase_create(name);                                                                                \
         tcase_set_timeout(tc, 0);                                                                                      \
+        tcase_add_checked_fixture(tc, setup, teardown);                                                                \
         const TTest *const tests[] = {__VA_ARGS__};                                                                    \
         for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(tc, tests[i]);                        \
         suite_add_tcase(suite, tc);                                                                                    \
@@ -53,5 +54,6 @@ static inline const char *test_data(const char *name) {
         srunner_free(runner);                                                                                          \
         return failed ? 1 : 0;                                                                                         \
     }
+#define OCT_TEST_MAIN(name, ...) OCT_TEST_MAIN_WITH(name, NULL, NULL, __VA_ARGS__)
 
 #endif

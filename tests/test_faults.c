@@ -2,7 +2,7 @@
  * Allocations that fail: the n-th one for n = 1, 2, ... until a scenario gets through, failing once, or from there on. Every
  * failure is an error with a message, and when the context closes nothing is left. Then the same calls in a context that
  * stays: after each failure it holds what it held before, and the call succeeds when memory is back. */
-#include "tests/oct_test.h"
+#include "tests/temp_folder.h"
 
 #include <malloc.h>
 
@@ -12,15 +12,6 @@
 #include "qat/infer/infer.h"
 #include "qat/io/import.h"
 #include "tests/rigged_alloc.h"
-
-static char root[64];
-
-static const char *in_root(const char *name) {
-    static char path[8][128];
-    static unsigned turn;
-    snprintf(path[++turn % 8], sizeof path[0], "%s/%s", root, name);
-    return path[turn % 8];
-}
 
 /* ---- what runs: a net with a branch, batch norm, add, cat, pool, linear on 8 images of 6x6 ---- */
 
@@ -334,8 +325,7 @@ static void write_bmp(const char *path, int w, int h, unsigned seed) {
 
 static void prepare_files(void) {
     /* thousands of saves: in memory, where a sync costs nothing */
-    snprintf(root, sizeof root, "%s/octet-test-faults-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-    ck_assert(mkdtemp(root) != NULL);
+    make_root();
     for (int i = 0; i < (int)sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37 % 251);
     for (int i = 0; i < IMAGES; i++) labels[i] = i % CLASSES;
     char cmd[256];
@@ -363,9 +353,7 @@ static void prepare_files(void) {
 }
 
 static void remove_files(void) {
-    char cmd[96];
-    snprintf(cmd, sizeof cmd, "rm -rf %s", root);
-    ck_assert_int_eq(system(cmd), 0);
+    remove_root();
     free(file8);
 }
 

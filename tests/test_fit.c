@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * fit: it learns; same bits for any threads, for two runs, and for a run that was stopped anywhere and resumed; options;
  * runs on disk; damage; layouts against PyTorch's files. */
-#include "tests/oct_test.h"
+#include "tests/temp_folder.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -13,28 +13,6 @@
 #include "qat/infer/infer.h"
 #include "src/mem.h"
 #include "src/rng.h"
-
-static char root[64];
-
-static const char *in_root(const char *name) {
-    static char path[32][128];
-    static int k;
-    k = (k + 1) % 32;
-    snprintf(path[k], sizeof path[k], "%s/%s", root, name);
-    return path[k];
-}
-
-static void remove_root(void) {
-    char cmd[96];
-    snprintf(cmd, sizeof cmd, "rm -rf %s", root);
-    ck_assert_int_eq(system(cmd), 0);
-}
-
-static void fresh_root(void) {
-    if (*root) remove_root();
-    snprintf(root, sizeof root, "/tmp/octet-test-fit-XXXXXX");
-    ck_assert(mkdtemp(root) != NULL);
-}
 
 static size_t file(const char *path, char **bytes) {
     FILE *f = fopen(path, "rb");

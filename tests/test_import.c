@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * PyTorch's weights: names, layouts, wrappers, types; and the one line that says everything that does not fit. */
-#include "tests/oct_test.h"
+#include "tests/temp_folder.h"
 
 #include <math.h>
 
@@ -10,28 +10,17 @@
 #include "src/format/npz.h"
 #include "src/format/safetensors.h"
 
-static char root[64];
 static oct_ctx *ctx;
 
 static void setup(void) {
-    snprintf(root, sizeof root, "/tmp/octet-test-import-XXXXXX");
-    ck_assert(mkdtemp(root) != NULL);
+    make_root();
     ctx = oct_open(&(oct_opts){.threads = 1});
     ck_not_null(ctx);
 }
 
 static void teardown(void) {
-    char cmd[96];
     oct_close(ctx);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", root);
-    ck_assert_int_eq(system(cmd), 0);
-}
-
-static const char *in_root(const char *name) {
-    static char path[8][128];
-    static int turn;
-    snprintf(path[++turn % 8], sizeof path[0], "%s/%s", root, name);
-    return path[turn % 8];
+    remove_root();
 }
 
 static oct_net *zoo(const char *name, int channels, int height, int width, int classes) {
@@ -281,18 +270,5 @@ START_TEST(trained_nets_keep_their_accuracy) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("import");
-    TCase *tc = tcase_create("import");
-    tcase_set_timeout(tc, 0);
-    tcase_add_checked_fixture(tc, setup, teardown);
-    const TTest *const tests[] = {a_zoo_net_comes_back_with_its_channels_and_classes, torch_output_is_octets, wrappers_and_counters_are_taken_in_stride, doubles_are_rounded,
-                                  all_that_does_not_fit_is_one_line, weights_are_finite_numbers, sizes_that_are_only_claimed_are_no_sizes, misuse, trained_nets_keep_their_accuracy};
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(tc, tests[i]);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
-}
+OCT_TEST_MAIN_WITH("import", setup, teardown, a_zoo_net_comes_back_with_its_channels_and_classes, torch_output_is_octets, wrappers_and_counters_are_taken_in_stride, doubles_are_rounded,
+                   all_that_does_not_fit_is_one_line, weights_are_finite_numbers, sizes_that_are_only_claimed_are_no_sizes, misuse, trained_nets_keep_their_accuracy)

@@ -2,7 +2,7 @@
  * Disks that fail: every system call of a save is made to fail (the linker wraps them, see train_tests.cmake), the k-th one for
  * k = 1, 2, ... A failed save is OCT_EIO, the old file is as it was, no temporary file stays, and a run that met it goes on to the
  * bits of one that did not. Interrupted and short writes are no failures. */
-#include "tests/oct_test.h"
+#include "tests/temp_folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -90,15 +90,6 @@ static void arm(long k, int fault, int error) {
 
 /* ---- files ---- */
 
-static char root[64];
-
-static const char *in_root(const char *name) {
-    static char path[8][256];
-    static unsigned turn;
-    snprintf(path[++turn % 8], sizeof path[0], "%s/%s", root, name);
-    return path[turn % 8];
-}
-
 typedef struct bytes {
     char *p;
     size_t n;
@@ -171,18 +162,15 @@ static oct_net *make_int8(int width) {
 }
 
 static void setup(void) {
-    snprintf(root, sizeof root, "%s/octet-test-io-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-    ck_assert(mkdtemp(root) != NULL);
+    make_root();
     arm(0, HARD, 0);
     ctx = oct_open(&(oct_opts){.threads = 1});
     ck_not_null(ctx);
 }
 
 static void teardown(void) {
-    char cmd[96];
     oct_close(ctx);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", root);
-    ck_assert_int_eq(system(cmd), 0);
+    remove_root();
 }
 
 /* ---- one file over another ---- */
@@ -374,18 +362,5 @@ START_TEST(a_run_is_made_or_told_broken) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("io_faults");
-    TCase *tc = tcase_create("io_faults");
-    tcase_set_timeout(tc, 0);
-    tcase_add_checked_fixture(tc, setup, teardown);
-    const TTest *const tests[] = {an_old_file_stays_whole, file_size_limits, paths_that_are_no_files, a_run_that_met_a_failure_goes_on_to_the_same_bits,
-                                  a_run_is_made_or_told_broken};
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(tc, tests[i]);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
-}
+OCT_TEST_MAIN_WITH("io_faults", setup, teardown, an_old_file_stays_whole, file_size_limits, paths_that_are_no_files, a_run_that_met_a_failure_goes_on_to_the_same_bits,
+                   a_run_is_made_or_told_broken)

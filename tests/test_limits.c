@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * What a small file may ask for: no memory for sizes that only its words claim. And --limit: evenly over a set. */
-#include "tests/oct_test.h"
+#include "tests/temp_folder.h"
 
 #include "autograd/nn/nn.h"
 #include "ops/ops.h"
 #include "qat/fit/fit.h"
 #include "qat/infer/infer.h"
 #include "src/format/npz.h"
-
-static char root[64];
-
-static void fresh_root(void) {
-    snprintf(root, sizeof root, "/tmp/octet-test-limits-XXXXXX");
-    ck_assert(mkdtemp(root) != NULL);
-}
-
-static void remove_root(void) {
-    char cmd[96];
-    snprintf(cmd, sizeof cmd, "rm -rf %s", root);
-    ck_assert_int_eq(system(cmd), 0);
-}
 
 static oct_net *tiny(oct_ctx *ctx) {
     oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 2, .kernel = 3}), oct_relu_new(ctx), oct_flatten_new(ctx)};

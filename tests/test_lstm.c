@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * LSTM: against PyTorch, layer against cells, batches, training, and every small and quantized form of it. */
 #include "tests/golden.h"
+#include "tests/temp_folder.h"
+#include "tests/through_file.h"
 
 #include <math.h>
 
@@ -253,16 +255,6 @@ END_TEST
 
 /* ---- small forms ---- */
 
-static oct_net *through_a_file(oct_net *net) {
-    uint8_t *bytes;
-    size_t size;
-    ck_ok(oct_int8_save_memory(net, &bytes, &size));
-    oct_net *again = oct_int8_load_memory(net->ctx, bytes, size, "memory");
-    ck_assert_msg(again != NULL, "%s", oct_error_message());
-    oct_int8_bytes_free(net->ctx, bytes);
-    return again;
-}
-
 /* acc and scale of a row against row j of codes, written apart. */
 static float product(const float *x, int k, const int8_t *w, float sw, float b) {
     oct_qspec u8 = oct_qspec_activation(8, false);
@@ -434,10 +426,8 @@ END_TEST
 
 /* On disk under PyTorch's names, back again, and through the files of weights. */
 START_TEST(runs_hold_it) {
-    char dir[] = "/tmp/octet-test-lstm-XXXXXX", run[64], file[80], command[128];
-    ck_not_null(mkdtemp(dir));
-    snprintf(run, sizeof run, "%s/run", dir);
-    snprintf(file, sizeof file, "%s/w.safetensors", dir);
+    fresh_root();
+    const char *run = in_root("run"), *file = in_root("w.safetensors");
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     rnn n;
     oct_net *net = layer_net(ctx, &n, 2), *other = layer_net(ctx, &n, 2);
@@ -453,8 +443,7 @@ START_TEST(runs_hold_it) {
     ck_assert(missing == 0 && unused == 0);
     ck_assert_mem_eq(run_net(other, x)->data, y->data, oct_tensor_bytes(y));
     oct_close(ctx);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
+    remove_root();
 }
 END_TEST
 

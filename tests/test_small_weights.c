@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Dynamic quantization, weight-only and half precision: what is stored, and what comes out. */
-#include "tests/oct_test.h"
+#include "tests/through_file.h"
 
 #include <math.h>
 
@@ -40,16 +40,6 @@ static double relative_error(const oct_tensor *a, const oct_tensor *b) {
         s += pow(oct_f32(a)[i], 2);
     }
     return sqrt(e / s);
-}
-
-static oct_net *through_a_file(oct_net *net) {
-    uint8_t *bytes;
-    size_t size;
-    ck_ok(oct_int8_save_memory(net, &bytes, &size));
-    oct_net *again = oct_int8_load_memory(net->ctx, bytes, size, "memory");
-    ck_assert_msg(again != NULL, "%s", oct_error_message());
-    oct_int8_bytes_free(net->ctx, bytes);
-    return again;
 }
 
 static oct_var *one_linear(void *self, oct_tape *t, oct_var *x) { return (void)t, oct_relu(oct_apply(self, x)); }

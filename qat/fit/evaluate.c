@@ -6,6 +6,7 @@
 
 #include "qat/fit/fit.h"
 #include "qat/compare.h"
+#include "qat/fit/score.h"
 #include "src/mem.h"
 
 static double seconds(void) {
@@ -22,13 +23,25 @@ void oct_eval_free(oct_ctx *ctx, oct_eval *r) {
     memset(r, 0, sizeof *r);
 }
 
+int32_t octi_argmax(const float *logits, int64_t k) {
+    int32_t best = 0;
+    for (int32_t i = 1; i < k; i++)
+        if (logits[i] > logits[best]) best = i;
+    return best;
+}
+
+int64_t octi_count_right(const float *logits, const int32_t *labels, int64_t n, int64_t k) {
+    int64_t right = 0;
+    for (int64_t i = 0; i < n; i++) right += octi_argmax(logits + i * k, k) == labels[i];
+    return right;
+}
+
 /* One image: its logits, its label. */
 static oct_status score(oct_eval *r, const float *z, int32_t label, double *loss, int64_t *top5) {
-    int32_t k = r->classes, best = 0, above = 0;
+    int32_t k = r->classes, above = 0;
     if (label < 0 || label >= k)
         return octi_fail(OCT_EFORMAT, "label", "out of range", octi_fmt("0 to %d", k - 1), octi_fmt("%d", label), NULL);
-    for (int32_t i = 1; i < k; i++)
-        if (z[i] > z[best]) best = i;
+    const int32_t best = octi_argmax(z, k);
     for (int32_t i = 0; i < k; i++) above += z[i] > z[label] || (z[i] == z[label] && i < label);
     double sum = 0;
     for (int32_t i = 0; i < k; i++) sum += exp((double)z[i] - (double)z[best]);

@@ -13,9 +13,10 @@
 #include "autograd/optim/optim.h"
 #include "qat/fit/fit_config.h"
 #include "qat/fit/run_files.h"
+#include "qat/fit/score.h"
 #include "qat/fit/teacher.h"
 #include "qat/oscillation.h"
-#include "src/format/json.h"
+#include "src/format/json_bits.h"
 #include "src/mem.h"
 
 typedef struct training {
@@ -83,7 +84,10 @@ static void put_qparams(const oct_net *net, octi_text *x) {
         octi_text_printf(x, "%s", i ? "," : "");
         octi_json_put_string(x, q->name);
         octi_text_printf(x, ":{\"scale\":%s", same_scale ? "" : "[");
-        for (int64_t c = 0; c < (same_scale ? 1 : n); c++) octi_text_printf(x, "%s%.9g", c ? "," : "", (double)oct_f32(q->scale)[c]);
+        for (int64_t c = 0; c < (same_scale ? 1 : n); c++) {
+            if (c) octi_text_printf(x, ",");
+            octi_json_put_f32(x, oct_f32(q->scale)[c]);
+        }
         octi_text_printf(x, "%s,\"zero_point\":%s", same_scale ? "" : "]", same_zero ? "" : "[");
         for (int64_t c = 0; c < (same_zero ? 1 : n); c++) octi_text_printf(x, "%s%d", c ? "," : "", oct_s32(q->zero_point)[c]);
         octi_text_printf(x, "%s}", same_zero ? "" : "]");
@@ -215,18 +219,6 @@ static oct_status track(training *t) {
     return oct_oscillation_step(t->net, freeze ? end + (start - end) * still(t) : 1);
 }
 
-static int64_t count_right(const oct_tensor *logits, const oct_tensor *labels) {
-    int64_t right = 0, k = logits->shape.dim[1];
-    for (int64_t i = 0; i < logits->shape.dim[0]; i++) {
-        const float *z = oct_f32(logits) + i * k;
-        int64_t best = 0;
-        for (int64_t j = 1; j < k; j++)
-            if (z[j] > z[best]) best = j;
-        right += best == oct_s32(labels)[i];
-    }
-    return right;
-}
-
 static oct_status run_step(training *t, const oct_batch *b) {
     OCT_TRY(set_switches(t));
     oct_optim_set_lr(t->optim, oct_schedule_lr(&t->schedule, t->at.step));
@@ -247,7 +239,7 @@ static oct_status run_step(training *t, const oct_batch *b) {
     OCT_TRY(track(t));
     int64_t n = b->x->shape.dim[0];
     t->at.loss_sum += value * (double)n;
-    t->at.correct += count_right(oct_var_value(logits), b->labels);
+    t->at.correct += octi_count_right(oct_f32(oct_var_value(logits)), oct_s32(b->labels), n, oct_var_value(logits)->shape.dim[1]);
     t->at.seen += n;
     t->at.step++;
     t->at.step_in_epoch++;

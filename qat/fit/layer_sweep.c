@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "qat/fit/fit.h"
+#include "qat/fit/score.h"
 #include "qat/prepared.h"
 #include "src/mem.h"
 
@@ -43,14 +44,7 @@ static const oct_tensor *forward(sweep *s, const oct_tensor *x) {
 }
 
 static int64_t count_right(const sweep *s, const float *y, int64_t k, const oct_tensor *labels) {
-    int64_t right = 0, n = labels->shape.dim[0];
-    for (int64_t i = 0; s->labels && i < n; i++) {
-        int64_t best = 0;
-        for (int64_t j = 1; j < k; j++)
-            if (y[i * k + j] > y[i * k + best]) best = j;
-        right += best == oct_s32(labels)[i];
-    }
-    return right;
+    return s->labels ? octi_count_right(y, oct_s32(labels), labels->shape.dim[0], k) : 0;
 }
 
 static oct_status one_batch(sweep *s, const oct_batch *b, int64_t n) {

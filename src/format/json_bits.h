@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * src/format/json_bits.h - what graph_json.c and meta_json.c need beside json.h. */
+ * src/format/json_bits.h - what writers and readers of whole forms (graph, metadata, qconfig, metrics) need beside json.h. */
 #ifndef OCT_SRC_FORMAT_JSON_BITS_H
 #define OCT_SRC_FORMAT_JSON_BITS_H
 

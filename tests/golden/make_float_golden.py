@@ -5,26 +5,13 @@ computes them. Layouts are octet's: images NHWC, weights [O,R,S,C]. Read by test
     # text to the end of the line
     tensor NAME RANK SIDE... then the values in order, 9 significant digits, free layout
 """
-import os
 import torch
 import torch.nn.functional as F
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+from golden_file import Out
+
 torch.manual_seed(20240611)
 torch.set_num_threads(1)
-
-
-class Out:
-    def __init__(self, name):
-        self.f = open(os.path.join(HERE, name), "w")
-        self.f.write(f"# made by make_float_golden.py with PyTorch {torch.__version__.split('+')[0]}, seed 20240611\n")
-
-    def put(self, name, t):
-        t = t.detach().contiguous()
-        self.f.write(f"tensor {name} {t.dim()} {' '.join(str(s) for s in t.shape)}\n")
-        v = [f"{x:.9g}" for x in t.reshape(-1).tolist()]
-        for i in range(0, len(v), 12):
-            self.f.write(" ".join(v[i:i + 12]) + "\n")
 
 
 def nhwc(t):
@@ -47,7 +34,7 @@ def back(out, name, y, inputs, layout=nhwc):
 
 
 def ops():
-    o = Out("ops.txt")
+    o = Out("ops.txt", "make_float_golden.py", ", seed 20240611")
     # name: n c h w -> out, kernel, stride, padding, dilation, groups
     for name, (n, c, h, w, k, r, s, p, d, g) in {
             "conv_plain": (2, 3, 6, 5, 4, 3, 1, 1, 1, 1), "conv_stride": (2, 4, 7, 7, 6, 3, 2, 1, 1, 1),
@@ -113,7 +100,7 @@ OPTIM = {
 
 
 def optim():
-    o = Out("optim.txt")
+    o = Out("optim.txt", "make_float_golden.py", ", seed 20240611")
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     for name, h in OPTIM.items():
         p = torch.nn.Parameter(torch.randn(7))

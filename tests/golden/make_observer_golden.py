@@ -5,26 +5,17 @@ tests/test_observer_golden.c, which names every rule by which octet differs. For
 
     pip install torch; python3 tests/golden/make_observer_golden.py
 """
-import os
 import warnings
 
 import torch
 import torch.ao.quantization as tq
 
+from golden_file import Out
+
 warnings.filterwarnings("ignore")
-HERE = os.path.dirname(os.path.abspath(__file__))
 torch.manual_seed(20261125)
 torch.set_num_threads(1)
-out = open(os.path.join(HERE, "observers.txt"), "w")
-out.write(f"# made by make_observer_golden.py with PyTorch {torch.__version__.split('+')[0]}\n")
-
-
-def put(name, t):
-    t = t.detach().contiguous()
-    out.write(f"tensor {name} {t.dim()} {' '.join(str(s) for s in t.shape)}\n")
-    v = [f"{x:.9g}" for x in t.reshape(-1).tolist()]
-    for i in range(0, len(v), 16):
-        out.write(" ".join(v[i:i + 16]) + "\n")
+put = Out("observers.txt", "make_observer_golden.py", width=16).put
 
 
 def qparams(name, obs):

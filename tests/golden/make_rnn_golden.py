@@ -1,26 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Writes rnn.txt beside this file: knowledge distillation and LSTMs as PyTorch computes them. Form of the file: make_float_golden.py."""
-import os
 import torch
 import torch.nn.functional as F
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+from golden_file import Out
+
 torch.manual_seed(20250101)
 torch.set_num_threads(1)
-
-
-class Out:
-    def __init__(self, name):
-        self.f = open(os.path.join(HERE, name), "w")
-        self.f.write(f"# made by make_rnn_golden.py with PyTorch {torch.__version__.split('+')[0]}, seed 20250101\n")
-
-    def put(self, name, t):
-        t = t.detach().contiguous()
-        self.f.write(f"tensor {name} {t.dim()} {' '.join(str(s) for s in t.shape)}\n")
-        v = [f"{x:.9g}" for x in t.reshape(-1).tolist()]
-        for i in range(0, len(v), 12):
-            self.f.write(" ".join(v[i:i + 12]) + "\n")
 
 
 def distill(o):
@@ -58,6 +45,6 @@ def lstm(o):
     grads(o, "cell", torch.cat(m(x, (h0, c0)), 1), {"x": x, "h0": h0, "c0": c0, **dict(m.named_parameters())})
 
 
-out = Out("rnn.txt")
+out = Out("rnn.txt", "make_rnn_golden.py", ", seed 20250101")
 distill(out)
 lstm(out)
