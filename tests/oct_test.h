@@ -38,7 +38,8 @@ static inline const char *test_data(const char *name) {
     return NULL;
 }
 
-/** main of a test program: runs one suite of one case made of the listed tests; setup and teardown around each, or NULL. */
+/** main of a test program: runs one suite of one case made of the listed tests; setup and teardown around each, or NULL. All in
+ *  one process, where sanitizers and debuggers see them, unless CK_FORK says otherwise. */
 #define OCT_TEST_MAIN_WITH(name, setup, teardown, ...)                                                                 \
     int main(void) {                                                                                                   \
         Suite *suite = suite_create(name);                                                                             \
@@ -49,6 +50,7 @@ static inline const char *test_data(const char *name) {
         for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(tc, tests[i]);                        \
         suite_add_tcase(suite, tc);                                                                                    \
         SRunner *runner = srunner_create(suite);                                                                       \
+        if (!getenv("CK_FORK")) srunner_set_fork_status(runner, CK_NOFORK); /* by hand as in ctest */                  \
         srunner_run_all(runner, CK_NORMAL);                                                                            \
         int failed = srunner_ntests_failed(runner);                                                                    \
         srunner_free(runner);                                                                                          \

@@ -357,10 +357,8 @@ START_TEST(memory_is_limited) {
 }
 END_TEST
 
-START_TEST(setup) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 2})); }
-END_TEST
-START_TEST(teardown) { oct_close(ctx); }
-END_TEST
+static void setup(void) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 2})); }
+static void teardown(void) { oct_close(ctx); }
 
-OCT_TEST_MAIN("image", setup, png_kinds, png_damage_is_refused, png_bomb_is_bounded, bmp_kinds_and_damage, every_damage_of_small_files_ends_well,
-              jpeg_must_be_whole, resize_is_pillows, resize_then_crop, photographs, memory_is_limited, teardown)
+OCT_TEST_MAIN_WITH("image", setup, teardown, png_kinds, png_damage_is_refused, png_bomb_is_bounded, bmp_kinds_and_damage, every_damage_of_small_files_ends_well,
+                   jpeg_must_be_whole, resize_is_pillows, resize_then_crop, photographs, memory_is_limited)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * NPY and NPZ: NumPy's files, own files, and every kind of damage. */
-#include "tests/oct_test.h"
+#include "tests/temp_folder.h"
 
 #include <zlib.h>
 
@@ -8,7 +8,6 @@
 #include "src/mem.h"
 
 static oct_ctx *ctx;
-static char dir[] = "/tmp/octet-npz-XXXXXX", path[300];
 
 static void check_numpy(const char *name) {
     char file[1024];
@@ -51,10 +50,9 @@ static uint8_t *sample(size_t *size) {
     static const float x[6] = {1, 2, 3, 4, 5, 6};
     static const uint8_t u[1] = {9};
     const octi_npz_array a[] = {{"x", OCT_F32, OCT_SHAPE(2, 3), x}, {"none", OCT_S32, OCT_SHAPE(0), u}, {"codes", OCT_U8, OCT_SHAPE(1), u}};
-    sprintf(path, "%s/a.npz", dir);
-    ck_ok(octi_npz_write(ctx, path, a, 3));
+    ck_ok(octi_npz_write(ctx, in_root("a.npz"), a, 3));
     uint8_t *bytes;
-    ck_ok(octi_file_read(ctx, path, 0, &bytes, size));
+    ck_ok(octi_file_read(ctx, in_root("a.npz"), 0, &bytes, size));
     return bytes;
 }
 
@@ -75,7 +73,7 @@ START_TEST(round_trip) {
     octi_free(ctx, a);
     octi_free(ctx, b);
     const octi_npz_array bad[] = {{"a/b", OCT_U8, OCT_SHAPE(1), "x"}};
-    ck_fails(OCT_EUSAGE, "array name", octi_npz_write(ctx, path, bad, 1));
+    ck_fails(OCT_EUSAGE, "array name", octi_npz_write(ctx, in_root("bad.npz"), bad, 1));
 }
 END_TEST
 
@@ -176,16 +174,13 @@ START_TEST(zip_fields) {
 }
 END_TEST
 
-START_TEST(setup) {
+static void setup(void) {
     ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1, .max_bytes = 64 << 20}));
-    ck_assert(mkdtemp(dir) != NULL);
+    make_root();
 }
-END_TEST
-START_TEST(teardown) {
-    unlink(path);
-    rmdir(dir);
+static void teardown(void) {
+    remove_root();
     oct_close(ctx);
 }
-END_TEST
 
-OCT_TEST_MAIN("npz", setup, numpys_files, round_trip, damage, npy_headers, zip_fields, teardown)
+OCT_TEST_MAIN_WITH("npz", setup, teardown, numpys_files, round_trip, damage, npy_headers, zip_fields)

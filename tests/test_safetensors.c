@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * safetensors and the JSON beneath it: round trips, PyTorch's files, and every kind of damage. */
-#include "tests/oct_test.h"
+#include "tests/temp_folder.h"
 
 #include <math.h>
 
@@ -9,7 +9,6 @@
 #include "src/mem.h"
 
 static oct_ctx *ctx;
-static char dir[] = "/tmp/octet-st-XXXXXX";
 
 static octi_safetensors *parse_header(const char *header, size_t data_bytes) {
     static uint8_t buf[1 << 16];
@@ -34,7 +33,7 @@ static octi_safetensors *parse_header(const char *header, size_t data_bytes) {
                       oct_error_message());                                                                            \
     } while (0)
 
-static uint8_t *sample(size_t *size, char *path) {
+static uint8_t *sample(size_t *size) {
     static const float w[6] = {1, 2, 3, -4, 0.5f, NAN};
     static const uint8_t u[3] = {7, 8, 9};
     static const int64_t steps = 12345678901;
@@ -44,7 +43,7 @@ static uint8_t *sample(size_t *size, char *path) {
         {.name = "none", .dtype = OCT_F32, .shape = OCT_SHAPE(0, 4), .data = NULL},
         {.name = "steps", .dtype = OCT_S64, .shape = {.rank = 0}, .data = &steps}};
     const octi_safetensors_meta m[] = {{"format", "pt"}, {"note", "caf\xc3\xa9"}};
-    sprintf(path, "%s/a.safetensors", dir);
+    const char *path = in_root("a.safetensors");
     ck_ok(octi_safetensors_write(ctx, path, e, 4, m, 2));
     uint8_t *bytes;
     ck_ok(octi_file_read(ctx, path, 0, &bytes, size));
@@ -52,11 +51,10 @@ static uint8_t *sample(size_t *size, char *path) {
 }
 
 START_TEST(round_trip_is_exact) {
-    char path[300];
     size_t size, again;
-    uint8_t *a = sample(&size, path), *b = sample(&again, path);
+    uint8_t *a = sample(&size), *b = sample(&again);
     ck_assert(size == again && !memcmp(a, b, size));
-    octi_safetensors *st = octi_safetensors_read(ctx, path);
+    octi_safetensors *st = octi_safetensors_read(ctx, in_root("a.safetensors"));
     ck_not_null(st);
     ck_assert_int_eq(octi_safetensors_count(st), 4);
     ck_assert_str_eq(octi_safetensors_at(st, 1)->name, "codes \"q\"\n");
@@ -83,8 +81,7 @@ START_TEST(writer_refuses_bad_names) {
     const float one = 1;
     octi_safetensors_entry e[2] = {{.name = "a", .dtype = OCT_F32, .shape = OCT_SHAPE(1), .data = &one}};
     e[1] = e[0];
-    char path[300];
-    sprintf(path, "%s/bad.safetensors", dir);
+    const char *path = in_root("bad.safetensors");
     ck_fails(OCT_EUSAGE, "twice", octi_safetensors_write(ctx, path, e, 2, NULL, 0));
     e[0].name = "__metadata__";
     ck_fails(OCT_EUSAGE, "reserved", octi_safetensors_write(ctx, path, e, 1, NULL, 0));
@@ -133,9 +130,8 @@ START_TEST(half_precision_is_exact) {
 END_TEST
 
 START_TEST(every_truncation_and_extension_is_refused) {
-    char path[300];
     size_t size;
-    uint8_t *a = sample(&size, path);
+    uint8_t *a = sample(&size);
     for (size_t n = 0; n < size; n++) {
         uint8_t *cut = malloc(n + 1);
         memcpy(cut, a, n);
@@ -155,9 +151,8 @@ START_TEST(every_truncation_and_extension_is_refused) {
 END_TEST
 
 START_TEST(every_flipped_bit_is_found) {
-    char path[300];
     size_t size, before = oct_ctx_memory(ctx).bytes;
-    uint8_t *a = sample(&size, path);
+    uint8_t *a = sample(&size);
     for (size_t bit = 0; bit < 8 * size; bit++) {
         a[bit / 8] ^= (uint8_t)(1 << bit % 8);
         ck_assert_msg(octi_safetensors_parse(ctx, a, size, "flip") == NULL, "bit %zu of byte %zu passes", bit % 8, bit / 8);
@@ -215,9 +210,9 @@ START_TEST(bad_fields_are_named) {
 END_TEST
 
 static oct_status json(const char *text) {
-    cJSON *root = NULL;
-    oct_status s = octi_json_parse(ctx, text, strlen(text), "json", &root);
-    octi_json_free(root);
+    cJSON *top = NULL;
+    oct_status s = octi_json_parse(ctx, text, strlen(text), "json", &top);
+    octi_json_free(top);
     return s;
 }
 
@@ -237,44 +232,44 @@ START_TEST(json_is_strict) {
     ck_fails(OCT_ELIMIT, "64 levels", json(deep));
     char nul[] = "{\"a\":\"b c\"}";
     nul[7] = 0;
-    cJSON *root;
-    ck_fails(OCT_EFORMAT, "offset 7", octi_json_parse(ctx, nul, sizeof nul - 1, "json", &root));
+    cJSON *top;
+    ck_fails(OCT_EFORMAT, "offset 7", octi_json_parse(ctx, nul, sizeof nul - 1, "json", &top));
     enum { MANY = 2 * OCTI_JSON_VALUES + 8 };
     char *many = malloc(MANY);
     for (int i = 0; i < MANY; i++) many[i] = i & 1 ? ',' : '0';
     many[0] = '[';
     many[1] = '0';
     for (int i = 2; i < MANY; i++) many[i] = i & 1 ? '0' : ',';
-    ck_fails(OCT_ELIMIT, "values", octi_json_parse(ctx, many, MANY, "json", &root));
+    ck_fails(OCT_ELIMIT, "values", octi_json_parse(ctx, many, MANY, "json", &top));
     free(many);
 }
 END_TEST
 
 START_TEST(json_getters_name_the_field) {
     const char text[] = "{\"i\":3,\"f\":2.5,\"s\":\"x\",\"b\":true,\"a\":[1],\"o\":{},\"big\":1e300,\"inf\":1e999}";
-    cJSON *root;
+    cJSON *top;
     int64_t i;
     double d;
     bool b;
     const char *s;
     const cJSON *v;
-    ck_ok(octi_json_parse(ctx, text, sizeof text - 1, "cfg", &root));
-    ck_ok(octi_json_int(root, "i", "cfg", 0, 3, &i));
+    ck_ok(octi_json_parse(ctx, text, sizeof text - 1, "cfg", &top));
+    ck_ok(octi_json_int(top, "i", "cfg", 0, 3, &i));
     ck_assert_int_eq(i, 3);
-    ck_fails(OCT_EFORMAT, "cfg: field 'i': expected an integer from 0 to 2, got 3", octi_json_int(root, "i", "cfg", 0, 2, &i));
-    ck_fails(OCT_EFORMAT, "got 2.5", octi_json_int(root, "f", "cfg", 0, 9, &i));
-    ck_fails(OCT_EFORMAT, "got nothing", octi_json_int(root, "I", "cfg", 0, 9, &i));
-    ck_fails(OCT_EFORMAT, "1e+300", octi_json_int(root, "big", "cfg", INT64_MIN, INT64_MAX, &i));
-    ck_ok(octi_json_number(root, "f", "cfg", &d));
-    ck_fails(OCT_EFORMAT, "finite", octi_json_number(root, "inf", "cfg", &d));
-    ck_ok(octi_json_string(root, "s", "cfg", &s));
-    ck_fails(OCT_EFORMAT, "an array", octi_json_string(root, "a", "cfg", &s));
-    ck_ok(octi_json_bool(root, "b", "cfg", &b));
-    ck_fails(OCT_EFORMAT, "true or false", octi_json_bool(root, "i", "cfg", &b));
-    ck_ok(octi_json_array(root, "a", "cfg", &v));
-    ck_ok(octi_json_object(root, "o", "cfg", &v));
-    ck_fails(OCT_EFORMAT, "an object", octi_json_object(root, "a", "cfg", &v));
-    octi_json_free(root);
+    ck_fails(OCT_EFORMAT, "cfg: field 'i': expected an integer from 0 to 2, got 3", octi_json_int(top, "i", "cfg", 0, 2, &i));
+    ck_fails(OCT_EFORMAT, "got 2.5", octi_json_int(top, "f", "cfg", 0, 9, &i));
+    ck_fails(OCT_EFORMAT, "got nothing", octi_json_int(top, "I", "cfg", 0, 9, &i));
+    ck_fails(OCT_EFORMAT, "1e+300", octi_json_int(top, "big", "cfg", INT64_MIN, INT64_MAX, &i));
+    ck_ok(octi_json_number(top, "f", "cfg", &d));
+    ck_fails(OCT_EFORMAT, "finite", octi_json_number(top, "inf", "cfg", &d));
+    ck_ok(octi_json_string(top, "s", "cfg", &s));
+    ck_fails(OCT_EFORMAT, "an array", octi_json_string(top, "a", "cfg", &s));
+    ck_ok(octi_json_bool(top, "b", "cfg", &b));
+    ck_fails(OCT_EFORMAT, "true or false", octi_json_bool(top, "i", "cfg", &b));
+    ck_ok(octi_json_array(top, "a", "cfg", &v));
+    ck_ok(octi_json_object(top, "o", "cfg", &v));
+    ck_fails(OCT_EFORMAT, "an object", octi_json_object(top, "a", "cfg", &v));
+    octi_json_free(top);
     octi_text t = {.ctx = ctx};
     octi_json_put_string(&t, "a\"\\\n\x01");
     octi_json_put_number(&t, 0.1f);
@@ -286,21 +281,15 @@ START_TEST(json_getters_name_the_field) {
 }
 END_TEST
 
-START_TEST(setup) {
-    ctx = oct_open(&(oct_opts){.threads = 1});
-    ck_not_null(ctx);
-    ck_assert(mkdtemp(dir) != NULL);
+static void setup(void) {
+    ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1}));
+    make_root();
 }
-END_TEST
-
-START_TEST(teardown) {
-    char cmd[200];
-    sprintf(cmd, "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+static void teardown(void) {
+    remove_root();
     oct_close(ctx);
 }
-END_TEST
 
-OCT_TEST_MAIN("safetensors", setup, round_trip_is_exact, writer_refuses_bad_names, pytorch_files_are_read, half_precision_is_exact,
-              every_truncation_and_extension_is_refused, every_flipped_bit_is_found, bad_fields_are_named, json_is_strict,
-              json_getters_name_the_field, teardown)
+OCT_TEST_MAIN_WITH("safetensors", setup, teardown, round_trip_is_exact, writer_refuses_bad_names, pytorch_files_are_read, half_precision_is_exact,
+                   every_truncation_and_extension_is_refused, every_flipped_bit_is_found, bad_fields_are_named, json_is_strict,
+                   json_getters_name_the_field)
