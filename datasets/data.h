@@ -21,7 +21,7 @@ typedef struct oct_data_opts {
     uint64_t seed;     /* of synthetic sets; 0: 1 */
     int64_t limit;     /* at most so many samples, evenly over the part; of synthetic sets the first ones; 0: all */
     const oct_input_desc *input;  /* resize, crop and colour for folders of images; NULL: the set's own */
-    const oct_class *classes;     /* folder classes match by id or name against these; NULL: sorted by name */
+    const oct_class *classes;     /* folders match these by id or name; NULL or oct_classes_unnamed: sorted by name */
     int32_t class_count;
     size_t max_decoded_bytes; /* 0: 4 GiB */
     int threads;              /* of decoding; 0: the context's */

@@ -113,7 +113,10 @@ static oct_status read_class_names(oct_data *d, const char *root) {
 }
 
 static oct_status set_classes(oct_data *d, const names *dirs, const oct_data_opts *opts, const char *root) {
-    if (opts->class_count) return octi_set_number_classes(d, opts->class_count, NULL, opts);
+    if (opts->class_count && !oct_classes_unnamed(opts->classes, opts->class_count)) return octi_set_number_classes(d, opts->class_count, NULL, opts);
+    if (opts->class_count && (size_t)opts->class_count != dirs->count)
+        return octi_fail(OCT_EFORMAT, d->where, "class folders for a model whose classes have no names", octi_fmt("%d", opts->class_count),
+                         octi_fmt("%zu", dirs->count), "name the model's classes in order (--classes, oct_net_set_classes): folders are found by name then");
     d->classes = octi_arena_calloc(d->arena, dirs->count, sizeof *d->classes);
     if (!d->classes) return oct_last_error()->code;
     d->class_count = (int32_t)dirs->count;
@@ -137,7 +140,8 @@ static oct_status add_class(oct_data *d, const char *part, const char *name) {
     int32_t label = find_class(d, name);
     if (!dir) return oct_last_error()->code;
     if (label < 0)
-        return octi_fail(OCT_EFORMAT, dir, "folder is no class of the model or of the training part", octi_fmt("one of %d classes, by id or name", d->class_count), name, NULL);
+        return octi_fail(OCT_EFORMAT, dir, "folder is no class of the model or of the training part", octi_fmt("one of %d classes, by id or name", d->class_count), name,
+                         "--classes or oct_net_set_classes name the model's classes");
     names files = {0};
     oct_status s = list(d, dir, false, &files);
     if (s == OCT_OK) s = octi_reserve(d->ctx, (void **)&f->files, &f->cap, f->count + files.count, sizeof *f->files);

@@ -74,6 +74,12 @@ oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t c
     return OCT_OK;
 }
 
+bool oct_classes_unnamed(const oct_class *classes, int32_t count) {
+    for (int32_t i = 0; i < count; i++)
+        if (!classes[i].name || *classes[i].name) return false;
+    return count > 0;
+}
+
 oct_status octi_net_copy_meta(oct_net *net, const oct_net *from) {
     net->input = from->input;
     net->hooks = from->hooks;

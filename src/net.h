@@ -24,7 +24,7 @@ typedef struct oct_input_desc {
 
 typedef struct oct_class {
     const char *id;   /* folder name or number */
-    const char *name; /* readable; the id where none is known */
+    const char *name; /* readable; the id where there is no other; "" as long as none is known (imported nets) */
 } oct_class;
 
 typedef enum oct_tensor_role {
@@ -66,6 +66,8 @@ OCT_API oct_tensor *oct_net_tensor(const oct_net *net, const char *name);
 OCT_API OCT_NODISCARD oct_status oct_net_set_input(oct_net *net, const oct_input_desc *input);
 /** Copies the strings. */
 OCT_API OCT_NODISCARD oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t count);
+/** Classes that nobody has named yet: only their number is known. Those of a folder of images then count in sorted order. */
+OCT_API bool oct_classes_unnamed(const oct_class *classes, int32_t count);
 
 /* ---- for the library's own files ---- */
 

@@ -282,6 +282,17 @@ grep -o '"accuracy":.*"n":' .a >.a1
 grep -o '"accuracy":.*"n":' .b >.b1
 cmp -s .a1 .b1 || say "an imported net scores otherwise"
 "$octet" ptq i1 $data --calib 64 --out i2 --quiet >/dev/null && "$octet" convert i2 -o i.oct8 --json --quiet | grep -q '"mismatched_codes":0,' || say "ptq of an imported run"
+# its classes have no names: those of a folder count in sorted order, and go along
+bmp28() { printf 'BM\0\0\0\0\0\0\0\0\066\0\0\0\050\0\0\0\034\0\0\0\034\0\0\0\001\0\030\0'; head -c 2376 /dev/zero; }
+for k in ant bee cat dog eel fox gnu hen ibis jay; do mkdir -p pets/$k && bmp28 >pets/$k/1.bmp; done
+"$octet" import j1/model.safetensors --model lenet --out i0 --quiet >/dev/null && "$octet" eval i0 --data folder:pets >.o 2>.e || say "classes without names: $(cat .e)"
+grep -q "^octet: classes are the data's, in its order: ant, bee" .e && grep -q '^  jay  ' .o || say "the folder's names are not taken: $(cat .e .o)"
+"$octet" ptq i0 --data folder:pets --calib 8 --out i4 --quiet >/dev/null && "$octet" inspect i4 --json >.inspect
+grep -q '"classes":\["ant","bee","cat"' .inspect || say "the folder's names do not go along"
+"$octet" import j1/model.safetensors --model lenet --out i5 --classes j,i,h,g,f,e,d,c,b,a --quiet >/dev/null
+bad 3 eval i5 --data folder:pets
+rm -r pets/jay
+bad 3 eval i0 --data folder:pets
 "$octet" train --model i1/ $data --epochs 1 --out i3 --quiet >/dev/null || say "training of an imported run"
 # other classes: the last layer starts anew, the others are the run's; what options say of the input goes along
 three="--classes zero,one,two,three,four,five,six,seven,eight,nine,ten"
@@ -295,6 +306,9 @@ grep -q 'anew' .e && say "the same classes renew a layer"
 seq 0 9 | sed 's/.*/&	digit &/' >names.txt
 "$octet" eval good $data --classes names.txt >.o || say "--classes FILE"
 grep -q 'digit 7' .o || say "--classes FILE does not name the classes"
+awk '{print NR - 1 "\tn" NR "\tdigit " NR - 1}' names.txt >indexed.txt
+"$octet" eval good $data --classes indexed.txt >.o || say "--classes FILE with indices"
+grep -q '^  digit 7  ' .o || say "--classes FILE with indices does not name the classes"
 "$octet" convert quant -o named.oct8 --div 127 --classes names.txt --quiet >/dev/null && "$octet" inspect named.oct8 >.o
 grep -q 'div 127' .o || say "--div does not reach the int8 file"
 a=$("$octet" eval good $data --json --quiet)

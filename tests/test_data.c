@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Data sets: every kind, its damage, and what its errors say. */
-#include "tests/oct_test.h"
+#include "tests/temp_folder.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -11,23 +11,14 @@
 #include "src/mem.h"
 
 static oct_ctx *ctx;
-static char dir[] = "/tmp/octet-data-XXXXXX";
-
-static char *in_dir(const char *name) {
-    static char path[4][600];
-    static int k;
-    k = (k + 1) % 4;
-    snprintf(path[k], sizeof path[k], "%s/%s", dir, name);
-    return path[k];
-}
-static void save(const char *name, const void *bytes, size_t n) { ck_ok(octi_file_save(ctx, in_dir(name), bytes, n)); }
+static void save(const char *name, const void *bytes, size_t n) { ck_ok(octi_file_save(ctx, in_root(name), bytes, n)); }
 static void save_gz(const char *name, const void *bytes, size_t n) {
-    gzFile f = gzopen(in_dir(name), "wb");
+    gzFile f = gzopen(in_root(name), "wb");
     ck_assert_int_eq(gzwrite(f, bytes, (unsigned)n), (int)n);
     gzclose(f);
 }
-static void make_dir(const char *name) { ck_assert_int_eq(mkdir(in_dir(name), 0777), 0); }
-static oct_data *open_set(const char *spec, oct_split split) { return oct_data_open(ctx, spec, &(oct_data_opts){.split = split, .root = dir}); }
+static void make_dir(const char *name) { ck_assert_int_eq(mkdir(in_root(name), 0777), 0); }
+static oct_data *open_set(const char *spec, oct_split split) { return oct_data_open(ctx, spec, &(oct_data_opts){.split = split, .root = root}); }
 #define opens_not(want, text, spec)                                                                                    \
     do {                                                                                                               \
         oct_clear_error();                                                                                             \
@@ -68,16 +59,16 @@ START_TEST(idx_sets) {
     ck_assert_int_eq(classes, 8);
     oct_data_free(d);
     oct_class few[2] = {{"a", "a"}, {"b", "b"}};
-    ck_assert(oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = dir, .classes = few, .class_count = 2}) == NULL);
+    ck_assert(oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = root, .classes = few, .class_count = 2}) == NULL);
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "more classes than the model"));
     oct_input_desc other = {.channels = 1, .height = 28, .width = 28};
-    ck_assert(oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = dir, .input = &other}) == NULL);
+    ck_assert(oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = root, .input = &other}) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_ESHAPE);
     save("idx/train-labels-idx1-ubyte", idx_labels, sizeof idx_labels - 1);
     opens_not(OCT_EFORMAT, "train-labels-idx1-ubyte: data at offset 8: expected 2 bytes by the header, got 1", "idx:idx");
     save("idx/train-labels-idx1-ubyte", "\0\0\x08\x01\0\0\0\x01\x05", 9);
     opens_not(OCT_EFORMAT, "number of labels", "idx:idx");
-    unlink(in_dir("idx/train-labels-idx1-ubyte"));
+    unlink(in_root("idx/train-labels-idx1-ubyte"));
     save("idx/train-labels-idx1-ubyte.gz", "\x1f\x8b\x08 damaged", 12);
     opens_not(OCT_EFORMAT, "gz", "idx:idx");
 }
@@ -298,7 +289,7 @@ START_TEST(npz_sets) {
     const int64_t y[2] = {0, 3};
     const uint8_t t[2] = {5, 6}, bad[1] = {1};
     octi_npz_array a[] = {{"x", OCT_F32, OCT_SHAPE(2, 2, 1, 1), x}, {"y", OCT_S64, OCT_SHAPE(2), y}, {"x_test", OCT_U8, OCT_SHAPE(1, 2, 1, 1), t}, {"y_test", OCT_U8, OCT_SHAPE(1), bad}};
-    ck_ok(octi_npz_write(ctx, in_dir("set.npz"), a, 4));
+    ck_ok(octi_npz_write(ctx, in_root("set.npz"), a, 4));
     oct_data *d = open_set("npz:set.npz", OCT_SPLIT_TRAIN);
     ck_not_null(d);
     float v[2];
@@ -313,10 +304,10 @@ START_TEST(npz_sets) {
     ck_assert(px[1] == 6 && l == 1 && classes == 4 && oct_data_input(d)->div == 255);
     oct_data_free(d);
     a[1].shape = OCT_SHAPE(1);
-    ck_ok(octi_npz_write(ctx, in_dir("set.npz"), a, 2));
+    ck_ok(octi_npz_write(ctx, in_root("set.npz"), a, 2));
     opens_not(OCT_ESHAPE, "shape of the labels", "npz:set.npz");
     a[1].name = "x";
-    ck_ok(octi_npz_write(ctx, in_dir("set.npz"), a + 1, 1));
+    ck_ok(octi_npz_write(ctx, in_root("set.npz"), a + 1, 1));
     opens_not(OCT_EDTYPE, "dtype of the images", "npz:set.npz");
     save("set.npz", "no zip", 6);
     opens_not(OCT_EFORMAT, "not a zip", "npz:set.npz");
@@ -348,9 +339,9 @@ START_TEST(folders) {
     save("f/train/ant/notes.txt", "x", 1);
     const char wood[] = "0\tant\tAnt of the wood\n1\tcat\tHouse cat\n";
     save("f/classes.txt", wood, sizeof wood - 1);
-    ck_assert_int_eq(mkfifo(in_dir("f/train/ant/pipe.jpg"), 0600), 0);
-    ck_assert_int_eq(symlink("/etc/passwd", in_dir("f/train/ant/out.jpg")), 0);
-    ck_assert_int_eq(symlink("z.BMP", in_dir("f/train/ant/zz.jpg")), 0);
+    ck_assert_int_eq(mkfifo(in_root("f/train/ant/pipe.jpg"), 0600), 0);
+    ck_assert_int_eq(symlink("/etc/passwd", in_root("f/train/ant/out.jpg")), 0);
+    ck_assert_int_eq(symlink("z.BMP", in_root("f/train/ant/zz.jpg")), 0);
     oct_data *d = open_set("folder:f", OCT_SPLIT_TRAIN);
     ck_not_null(d);
     ck_assert_int_eq(oct_data_count(d), 4); /* z.BMP, zz.jpg, a.png, b.bmp */
@@ -370,7 +361,7 @@ START_TEST(folders) {
         ck_assert(l == 1 && px[71] == 50);
     }
     oct_data_free(d);
-    d = oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = dir, .limit = 2});
+    d = oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = root, .limit = 2});
     ck_assert_int_eq(oct_data_count(d), 2);
     for (int i = 0; i < 2; i++) { /* a limit keeps every class in */
         ck_ok(oct_data_get(d, i, px, &l));
@@ -385,7 +376,7 @@ START_TEST(folders) {
     oct_data_free(d);
     oct_class model[3] = {{"n1", "cat"}, {"n2", "dog"}, {"ant", "x"}};
     oct_input_desc want = {.channels = 1, .resize = 100, .crop = 80};
-    oct_data_opts o = {.root = dir, .classes = model, .class_count = 3, .input = &want};
+    oct_data_opts o = {.root = root, .classes = model, .class_count = 3, .input = &want};
     d = oct_data_open(ctx, "folder:f", &o);
     ck_not_null(d);
     ck_ok(oct_data_get(d, 3, (uint8_t[6400]){0}, &l));
@@ -397,6 +388,17 @@ START_TEST(folders) {
     ck_assert(oct_data_open(ctx, "folder:f", &o) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_EFORMAT);
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "f/train/ant"));
+    oct_class unnamed[3] = {{"0", ""}, {"1", ""}, {"2", ""}}; /* sorted order, as many as there are */
+    o = (oct_data_opts){.root = root, .classes = unnamed, .class_count = 2};
+    d = oct_data_open(ctx, "folder:f", &o);
+    ck_not_null(d);
+    ck_ok(oct_data_get(d, 3, px, &l));
+    ck_assert_int_eq(l, 1);
+    ck_assert_str_eq(oct_data_classes(d, &classes)[1].name, "House cat");
+    oct_data_free(d);
+    o.class_count = 3;
+    ck_assert(oct_data_open(ctx, "folder:f", &o) == NULL);
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "class folders for a model whose classes have no names: expected 3, got 2"));
     make_dir("f/val/dog");
     ck_assert(open_set("folder:f", OCT_SPLIT_TEST) == NULL); /* no class of the training part */
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "f/val/dog"));
@@ -423,11 +425,17 @@ START_TEST(specs) {
     opens_not(OCT_EUSAGE, "takes no path", "synth-digits:x");
     opens_not(OCT_EUSAGE, "unknown kind", "");
     ck_assert(oct_data_open(ctx, NULL, NULL) == NULL && oct_data_open(NULL, "idx:x", NULL) == NULL);
-    setenv("OCTET_DATA", dir, 1);
-    oct_data *d = oct_data_open(ctx, "cifar100:c100", NULL);
+    make_dir("idx");
+    save("idx/train-images-idx3-ubyte", idx_images, sizeof idx_images);
+    save("idx/train-labels-idx1-ubyte", idx_labels, sizeof idx_labels);
+    char *before = getenv("OCTET_DATA") ? strdup(getenv("OCTET_DATA")) : NULL;
+    setenv("OCTET_DATA", root, 1);
+    oct_data *d = oct_data_open(ctx, "idx:idx", NULL);
     ck_not_null(d);
     oct_data_free(d);
-    unsetenv("OCTET_DATA");
+    if (before) setenv("OCTET_DATA", before, 1);
+    else unsetenv("OCTET_DATA");
+    free(before);
 }
 END_TEST
 
@@ -502,23 +510,19 @@ START_TEST(limits) {
     static uint8_t zeros[1 << 20];
     make_dir("bomb");
     save_gz("bomb/train-images-idx3-ubyte.gz", zeros, sizeof zeros);
-    ck_assert(oct_data_open(ctx, "idx:bomb", &(oct_data_opts){.root = dir, .max_decoded_bytes = 100000}) == NULL);
+    ck_assert(oct_data_open(ctx, "idx:bomb", &(oct_data_opts){.root = root, .max_decoded_bytes = 100000}) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
 }
 END_TEST
 
-START_TEST(setup) {
+static void setup(void) {
     ck_not_null(ctx = oct_open(&(oct_opts){.threads = 2}));
-    ck_assert(mkdtemp(dir) != NULL);
+    make_root();
 }
-END_TEST
-START_TEST(teardown) {
-    char cmd[200];
-    sprintf(cmd, "rm -rf %s", dir);
-    ck_assert_int_eq(system(cmd), 0);
+static void teardown(void) {
+    remove_root();
     oct_close(ctx);
 }
-END_TEST
 
-OCT_TEST_MAIN("data", setup, idx_sets, idx_bytes, mnist, cifar_sets, cifar_sample_against_jpeg, arrays_in_memory, functions, npz_sets,
-              folders, specs, synthetic_sets, shares, limits, teardown)
+OCT_TEST_MAIN_WITH("data", setup, teardown, idx_sets, idx_bytes, mnist, cifar_sets, cifar_sample_against_jpeg, arrays_in_memory, functions, npz_sets,
+                   folders, specs, synthetic_sets, shares, limits)

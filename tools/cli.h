@@ -79,8 +79,11 @@ void json_shape(json *j, const char *key, const oct_shape *s);
 
 /* ---- data and models ---- */
 
-/** The data set of --data, or of `fallback`: part `split`; `like` gives classes and sizes (a net's), may be NULL. */
-oct_data *cli_data(cli *c, oct_split split, const oct_net *like);
+/** The data set of --data: part `split`; `like` gives classes and sizes (a net's), may be NULL. Classes that `like` has no names
+ *  for get the data's, with a note. */
+oct_data *cli_data(cli *c, oct_split split, oct_net *like);
+/** What to call a class: its name, the id where it has none. */
+const char *cli_class_name(const oct_net *net, int64_t i);
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok);
 /** A model, of a run or (run_only false) an int8 file, with what --div --mean --std --resize --crop --classes say of its input
  *  in place of its own words. NULL: *code is the exit code behind a message. */

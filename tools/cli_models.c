@@ -22,11 +22,20 @@ static int read_file(const char *path, char **text) {
     return 0;
 }
 
-/* Cut at ends, in place: "name", or in a file "id<tab>name". */
+/* A line that starts with its own number, as lists of class indices do, goes on behind it. */
+static char *behind_index(char *line, int32_t n) {
+    char *end = strchr(line, '\t'), index[12];
+    snprintf(index, sizeof index, "%d", n);
+    bool numbered = end && (size_t)(end - line) == strlen(index) && !strncmp(line, index, strlen(index));
+    return numbered && strchr(end + 1, '\t') ? end + 1 : line;
+}
+
+/* Cut at ends, in place: "name"; in a file also "id<tab>name" or "index<tab>id<tab>name". */
 static int32_t cut(char *text, const char *ends, oct_class *list) {
     int32_t n = 0;
     char *rest = NULL;
     for (char *p = strtok_r(text, ends, &rest); p; p = strtok_r(NULL, ends, &rest)) {
+        p = behind_index(p, n);
         char *tab = strchr(p, '\t');
         if (list) {
             if (tab) *tab = 0;
@@ -60,6 +69,11 @@ const oct_class *cli_classes(cli *c, int32_t *count, int *code) {
             if (!strcmp(list[i].id, list[k].id)) return *code = cli_usage("--classes", "name stands twice", "names that differ", list[i].id, NULL), NULL;
     *count = n;
     return list;
+}
+
+const char *cli_class_name(const oct_net *net, int64_t i) {
+    if (i >= net->class_count) return "?";
+    return *net->classes[i].name ? net->classes[i].name : net->classes[i].id;
 }
 
 static int take_classes(cli *c, oct_net *net) {
@@ -136,7 +150,26 @@ oct_net *cli_load(cli *c, const char *path, bool run_only, int *code) {
 
 /* ---- data ---- */
 
-oct_data *cli_data(cli *c, oct_split split, const oct_net *like) {
+/* Classes that are called by their place and nothing else, as labels in a file are. */
+static bool numbers_alone(const oct_class *list, int32_t n) {
+    char number[12];
+    for (int32_t i = 0; i < n; i++) {
+        snprintf(number, sizeof number, "%d", i);
+        if (strcmp(list[i].id, number) || strcmp(list[i].name, number)) return false;
+    }
+    return true;
+}
+
+/* A net without names of its classes takes those of its data, where these have any: said once, since it decides what is right. */
+static oct_status take_names(cli *c, oct_net *net, const oct_data *d) {
+    int32_t n;
+    const oct_class *list = oct_data_classes(d, &n);
+    if (!oct_classes_unnamed(net->classes, net->class_count) || n != net->class_count || numbers_alone(list, n)) return OCT_OK;
+    cli_note(c, "octet: classes are the data's, in its order: %s, %s, ... (--classes says otherwise)", list[0].name, list[n > 1].name);
+    return oct_net_set_classes(net, list, n);
+}
+
+oct_data *cli_data(cli *c, oct_split split, oct_net *like) {
     oct_data_opts o = {.split = split, .limit = c->limit.set ? c->limit.i : 0};
     oct_input_desc d = {.channels = 0};
     int code;
@@ -153,7 +186,10 @@ oct_data *cli_data(cli *c, oct_split split, const oct_net *like) {
         o.input = &d;
     }
     if (!like && c->classes.set && !(o.classes = cli_classes(c, &o.class_count, &code))) return NULL;
-    return oct_data_open(c->ctx, c->data.s, &o);
+    oct_data *data = oct_data_open(c->ctx, c->data.s, &o);
+    if (!data || !like || take_names(c, like, data) == OCT_OK) return data;
+    oct_data_free(data);
+    return NULL;
 }
 
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok) {

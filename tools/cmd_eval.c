@@ -36,7 +36,7 @@ int cmd_eval(cli *c) {
     else {
         printf("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (%.0f img/s)\n", r.accuracy, r.top5, r.loss, (long long)r.n, r.img_per_s);
         for (int32_t i = 0; i < r.classes && i < net->class_count; i++)
-            printf("  %-16s %.4f of %lld\n", net->classes[i].name, r.class_n[i] ? (double)r.class_correct[i] / (double)r.class_n[i] : 0, (long long)r.class_n[i]);
+            printf("  %-16s %.4f of %lld\n", cli_class_name(net, i), r.class_n[i] ? (double)r.class_correct[i] / (double)r.class_n[i] : 0, (long long)r.class_n[i]);
     }
     oct_eval_free(c->ctx, &r);
     return 0;
@@ -77,7 +77,7 @@ static int predict_one(cli *c, oct_net *net, oct_runner *run, const char *path, 
         if (best < 0) break;
         below = z[best];
         last = best;
-        const char *name = best < net->class_count ? net->classes[best].name : "?";
+        const char *name = cli_class_name(net, best);
         double score = exp(z[best] - top) / sum;
         if (c->json.set) {
             json_item(&j);

@@ -25,7 +25,7 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n, const
     json_int(&j, NULL, d->width);
     json_array_end(&j);
     json_array(&j, "classes");
-    for (int32_t i = 0; i < net->class_count; i++) json_string(&j, NULL, net->classes[i].name);
+    for (int32_t i = 0; i < net->class_count; i++) json_string(&j, NULL, cli_class_name(net, i));
     json_array_end(&j);
     json_array(&j, "layers");
     for (int32_t i = 0; i < n; i++) {

@@ -127,11 +127,12 @@ static int freeze(cli *c, oct_net *net) {
     return 0;
 }
 
-/* A net that knows every class of the data under its id or name, and no more of them. */
+/* A net that knows every class of the data under its id or name, and no more of them; without names their number decides. */
 static bool same_classes(const oct_net *net, const oct_data *d) {
     int32_t n;
     const oct_class *list = oct_data_classes(d, &n);
     bool same = n == net->class_count;
+    if (oct_classes_unnamed(net->classes, net->class_count)) return same;
     for (int32_t i = 0; i < n && same; i++) {
         int32_t k = 0;
         while (k < n && strcmp(list[i].id, net->classes[k].id) && strcmp(list[i].id, net->classes[k].name)) k++;
@@ -165,6 +166,7 @@ static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
         if (oct_net_renew_head(*net, list, n, &layer) != OCT_OK) return cli_failed();
         cli_note(c, "octet: %s: %d classes in place of %d: %s starts anew", m, n, old, layer);
     } else { /* labels are the net's */
+        if (c->classes.set && oct_classes_unnamed((*net)->classes, (*net)->class_count) && (code = cli_override(c, *net))) return code;
         oct_data_free(*train);
         if (!(*train = cli_data(c, OCT_SPLIT_TRAIN, *net))) return cli_failed();
     }

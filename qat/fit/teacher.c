@@ -34,7 +34,8 @@ oct_status octi_teacher_check(const oct_net *student, const oct_net *teacher) {
         const oct_shape *a = &s->values[sides[i].of_student].shape, *b = &t->values[sides[i].of_teacher].shape;
         if (!same_image(a, b)) return octi_fail(OCT_ESHAPE, sides[i].what, "is not the student's", oct_shape_text(a), oct_shape_text(b), NULL);
     }
-    int32_t n = student->class_count == teacher->class_count ? student->class_count : 0; /* a net without names has nothing to compare */
+    bool named = !oct_classes_unnamed(student->classes, student->class_count) && !oct_classes_unnamed(teacher->classes, teacher->class_count);
+    int32_t n = named && student->class_count == teacher->class_count ? student->class_count : 0; /* without names there is nothing to compare */
     for (int32_t i = 0; i < n; i++)
         if (strcmp(student->classes[i].id, teacher->classes[i].id) && strcmp(student->classes[i].name, teacher->classes[i].name))
             return octi_fail(OCT_EUSAGE, octi_fmt("class %d of the teacher", i), "is not the student's", student->classes[i].name,

@@ -20,8 +20,8 @@ typedef struct oct_import_opts {
 } oct_import_opts;
 
 /** A zoo model with the weights of a file: a float net. Channels and classes come from the shapes of the first convolution and
- *  of the last linear layer. Classes are "0", "1", ...; the input is pixels / 255: oct_net_set_classes and oct_net_set_input
- *  say otherwise. NULL on failure: OCT_EUSAGE (unknown model), OCT_EIO, OCT_EFORMAT: all names that are missing, extra, or of
+ *  of the last linear layer. Classes have numbers and no names (oct_classes_unnamed); the input is pixels / 255: oct_net_set_classes
+ *  and oct_net_set_input say otherwise. NULL on failure: OCT_EUSAGE (unknown model), OCT_EIO, OCT_EFORMAT: all names that are missing, extra, or of
  *  another shape, in one line, and weights that are not finite numbers. */
 OCT_API OCT_NODISCARD oct_net *oct_import_torch(oct_ctx *ctx, const char *path, const oct_import_opts *opts);
 

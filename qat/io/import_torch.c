@@ -178,12 +178,13 @@ static oct_module *fit_model(oct_module *m, const octi_safetensors *file, const 
     return other ? oct_zoo_new(oct_module_ctx(m), model, o) : m;
 }
 
-static oct_status name_classes(oct_net *net, int32_t n) {
+/* The file does not know what its classes are called. */
+static oct_status number_classes(oct_net *net, int32_t n) {
     oct_class *list = octi_calloc(net->ctx, (size_t)n, sizeof *list);
     char(*ids)[12] = octi_calloc(net->ctx, (size_t)n, sizeof *ids);
     for (int32_t i = 0; list && ids && i < n; i++) {
         snprintf(ids[i], sizeof ids[i], "%d", i);
-        list[i] = (oct_class){ids[i], ids[i]};
+        list[i] = (oct_class){ids[i], ""};
     }
     oct_status s = list && ids ? oct_net_set_classes(net, list, n) : oct_last_error()->code;
     octi_free(net->ctx, ids);
@@ -198,7 +199,7 @@ static oct_status describe(oct_net *net, const char *model) {
     d.color = d.channels == 3 ? OCT_COLOR_RGB : OCT_COLOR_GREY;
     if (!(net->model = octi_arena_strdup(g->arena, model))) return oct_last_error()->code;
     OCT_TRY(oct_net_set_input(net, &d));
-    return name_classes(net, (int32_t)out->dim[out->rank - 1]);
+    return number_classes(net, (int32_t)out->dim[out->rank - 1]);
 }
 
 static oct_net *import(oct_ctx *ctx, const octi_safetensors *file, const char *path, const oct_import_opts *o) {
