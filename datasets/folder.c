@@ -25,7 +25,7 @@ typedef struct file {
 } file;
 
 typedef struct folder {
-    char *root; /* real path: links may not lead out of it */
+    const char *root; /* real path: links may not lead out of it */
     file *files;
     size_t count, cap;
     uint8_t *cache;      /* NULL: decoded at every access */
@@ -243,7 +243,6 @@ static void make_cache(oct_data *d, const oct_data_opts *opts) {
 
 static void folder_release(oct_data *d) {
     folder *f = d->self;
-    free(f->root);
     octi_free(d->ctx, f->files);
     octi_free(d->ctx, f->cache);
     octi_free(d->ctx, (void *)f->state);
@@ -259,8 +258,11 @@ static oct_status open_folder(oct_data *d, const char *root, const oct_data_opts
     d->label = folder_label;
     d->slow = true;
     d->augment = "crop4,flip";
-    f->root = realpath(root, NULL);
-    if (!f->root) return octi_fail(OCT_EIO, root, "cannot open the folder", NULL, strerror(errno), NULL);
+    char *real = realpath(root, NULL);
+    if (!real) return octi_fail(OCT_EIO, root, "cannot open the folder", NULL, strerror(errno), NULL);
+    f->root = octi_arena_strdup(d->arena, real); /* goes with the set, also where oct_close ends it */
+    free(real);
+    if (!f->root) return oct_last_error()->code;
     const char *train = part_of(d, root, train_words), *test = part_of(d, root, test_words);
     if (!train) train = test;
     if (!train) train = root;
