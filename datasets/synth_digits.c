@@ -105,12 +105,19 @@ static void ink(const pen *p, float *image, float level) {
     }
 }
 
+/* A line of up to `most` a side from (x, y): drawn in statements, since the order in which arguments are evaluated is a
+ * compiler's own and the images may not be. */
+static void stroke(pen *p, octi_rng *r, float x, float y, float most) {
+    float dy = octi_synth_range(r, -most, most), dx = octi_synth_range(r, -most, most);
+    segment(p, x, y, x + dx, y + dy);
+}
+
 static void clutter(pen *p, octi_rng *r, float *image, float level) {
     for (int n = (int)octi_rng_below(r, 4); n > 0; n--) {
         clear(p);
         p->radius = octi_synth_range(r, 0.2f, 0.8f);
         float x = octi_synth_range(r, 0, SIDE), y = octi_synth_range(r, 0, SIDE);
-        segment(p, x, y, x + octi_synth_range(r, -9, 9), y + octi_synth_range(r, -9, 9));
+        stroke(p, r, x, y, 9);
         ink(p, image, level * octi_synth_range(r, 0.4f, 1));
     }
     if (octi_rng_below(r, 4) == 0) { /* the edge of a neighbour */
@@ -148,7 +155,7 @@ void octi_synth_draw_digit(octi_rng *r, int label, uint8_t *pixels) {
         clear(&q);
         q.radius = octi_synth_range(r, 0.5f, 1.1f);
         float x = octi_synth_range(r, 6, 22), y = octi_synth_range(r, 6, 22);
-        segment(&q, x, y, x + octi_synth_range(r, -8, 8), y + octi_synth_range(r, -8, 8));
+        stroke(&q, r, x, y, 8);
         ink(&q, image, paper);
     }
     float noise = octi_synth_range(r, 2, 45) * (1.0f / 255);

@@ -83,7 +83,8 @@ static place make_place(octi_rng *r, float turn, float least, float most, float 
     float cosine, sine, s = octi_synth_range(r, least, most), aspect = octi_synth_range(r, 0.85f, 1.18f);
     octi_synth_turn(octi_synth_range(r, -turn, turn), &cosine, &sine);
     float su = 1 / (s * aspect), sv = aspect / s;
-    return (place){octi_synth_range(r, low, high), octi_synth_range(r, low, high), cosine * su, sine * su, -sine * sv, cosine * sv};
+    float cx = octi_synth_range(r, low, high), cy = octi_synth_range(r, low, high);
+    return (place){cx, cy, cosine * su, sine * su, -sine * sv, cosine * sv};
 }
 
 static void stamp(int label, const place *p, const texture *t, float *image) {

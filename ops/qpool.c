@@ -54,7 +54,7 @@ static oct_status pool(const octi_qargs *q, bool adaptive, int64_t *cells) {
     const oct_attrs *a = q->a;
     const oct_shape *x = &q->in[0].shape;
     octk_pool_u8 *k = &q->r->u.pool;
-    int64_t p = a->out_size[0], s = a->out_size[1], most_h, most_w;
+    int64_t p = a->out_size[0], s = a->out_size[1], most_h = 0, most_w = 0;
     if (x->rank != 4 || x->dim[1] < 1 || x->dim[2] < 1 || x->dim[3] < 1 || x->dim[1] > 1 << 20 ||
         x->dim[2] > 1 << 20 || x->dim[3] > 1 << 24)
         return octi_fail(OCT_ESHAPE, q->where, "input of pooling", "[N,H,W,C]", oct_shape_text(x), NULL);
@@ -99,7 +99,7 @@ oct_status octi_qinit_max_pool2d(const octi_qargs *q) {
 }
 
 static oct_status average(const octi_qargs *q, bool adaptive) {
-    int64_t most;
+    int64_t most = 0;
     OCT_TRY(pool(q, adaptive, &most));
     octk_pool_u8 *k = &q->r->u.pool;
     int64_t fixed = adaptive || q->a->exclude_pad[0] ? 0 : (int64_t)q->a->kernel[0] * q->a->kernel[1];
