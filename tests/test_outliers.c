@@ -188,6 +188,7 @@ static void eight_bits(stage *s, int seed) {
     printf("\n");
 }
 
+/* A 20th of what minmax loses: at 3 bits another kernel's rounding of the float net alone moves a dozen of 2,000 images. */
 static void three_bits(stage *s, int seed) {
     static const char *const hold[] = {"mse", "histogram"};
     oct_net *net = with_detector(s->net, &s->more, 2 * 50 * s->rms);
@@ -197,7 +198,7 @@ static void three_bits(stage *s, int seed) {
     for (int k = 0; k < 2; k++) {
         const double held = calibrated(net, hold[k], 3, s->calib.data, s->test.data), same = calibrated(net, hold[k], 3, s->clean.data, s->test.data);
         printf(", %s %.4f, without %.4f", hold[k], held, same);
-        ck_assert_msg(held >= same - 0.003, "%s: %.4f, without outliers %.4f", hold[k], held, same);
+        ck_assert_msg(same - held <= (whole - lost) / 20, "%s: %.4f, without outliers %.4f; minmax loses %.4f", hold[k], held, same, whole - lost);
     }
     printf("\n");
 }
