@@ -62,6 +62,10 @@ oct_quantizer *octi_weight_quantizer(const oct_graph *g, const oct_node *n);
  *  sums fit fp32 exactly for every channel. */
 oct_status octi_check_accumulators(const oct_quantizer *x, const oct_node *n, const octi_qweights *w, bool *fits24);
 
+/** Everything that prepared nets are built with, for nets that may come from anywhere: a quantizer's codes and tensors, scales
+ *  and zero points, and nodes on the grids that their kinds need. OCT_EFORMAT or OCT_EQPARAMS, naming the value or the node. */
+oct_status octi_prepared_check(const oct_net *net);
+
 /** Why a node of a float or prepared graph stays float. */
 const char *octi_float_reason(const oct_graph *g, const oct_node *n);
 

@@ -471,4 +471,4 @@ static oct_status backward(octi_call *c) {
     return OCT_OK;
 }
 
-const octi_node_hooks octi_qat_hooks = {begin, forward, backward};
+const octi_node_hooks octi_qat_hooks = {begin, forward, backward, octi_prepared_check};

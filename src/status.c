@@ -68,6 +68,11 @@ oct_status octi_fail(oct_status code, const char *where, const char *what, const
     return code;
 }
 
+oct_status octi_fail_in(oct_status code, const char *place) {
+    const oct_error *e = oct_last_error();
+    return octi_fail(code, place, *e->where ? octi_fmt("%s: %s", e->where, e->what) : e->what, e->expected, e->got, e->hint);
+}
+
 void octi_error_set(const oct_error *e) { (void)octi_fail(e->code, e->where, e->what, e->expected, e->got, e->hint); }
 
 const char *octi_fmt(const char *format, ...) {

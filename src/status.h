@@ -46,6 +46,8 @@ oct_status octi_fail(oct_status code, const char *where, const char *what, const
                      const char *hint);
 /** printf into one of the thread's eight rotating buffers of 256 bytes: for arguments of octi_fail. */
 const char *octi_fmt(const char *format, ...) OCT_PRINTF(1, 2);
+/** The thread's last failure again, as `code`, with a place in front of where it was: "place: where: what". */
+oct_status octi_fail_in(oct_status code, const char *place);
 /** Record again, in this thread, a failure that a worker copied out of its own record. */
 void octi_error_set(const oct_error *e);
 

@@ -3,6 +3,7 @@
  * 2 to 8 bits, all targets; calibrated and trained. */
 #include "tests/oct_test.h"
 
+#include "qat/prepared.h"
 #include "src/format/npz.h"
 #include "src/rng.h"
 #include "tests/random_net.h"
@@ -104,6 +105,7 @@ static int check_net(uint64_t seed) {
     }
     oct_net *q = oct_prepare(net, &c);
     ck_assert_msg(q != NULL, "net %d: %s", (int)seed, oct_error_message());
+    ck_ok(octi_prepared_check(q)); /* nets of octet's own making are never refused */
     oct_tape *t = oct_tape_new(ctx);
     oct_status s = seed % 4 == 3 ? OCT_OK : calibrate(q, t, image, 100); /* some see their first data in training */
     if (s == OCT_OK && seed % 2) s = train(q, t, image, 6);

@@ -50,6 +50,13 @@ START_TEST(a_run_gets_no_memory_for_words) {
     oct_ctx *ctx = oct_open(NULL);
     ck_ok(oct_run_save(tiny(ctx), dir, NULL, false));
     ck_not_null(oct_run_load(ctx, dir, NULL));
+    edit("graph.json", "\"name\": \"1\", \"role\": \"act\", \"dtype\": \"float32\", \"shape\": [-1, 4", "\"name\": \"1\", \"role\": \"act\", \"dtype\": \"float32\", \"shape\": [8, 4");
+    refused(dir, OCT_EFORMAT, "1: output: expected float32 [N, 4, 4, 2], got float32 [8, 4, 4, 2]");
+    edit("graph.json", "[8, 4", "[-1, 4");
+    edit("graph.json", "[-1, 6, 6, 1]", "[2, 6, 6, 1]");
+    refused(dir, OCT_EFORMAT, "shape of the input");
+    edit("graph.json", "[2, 6, 6, 1]", "[-1, 6, 6, 1]");
+    ck_not_null(oct_run_load(ctx, dir, NULL));
     edit("graph.json", "\"dtype\":\"float32\",\"shape\":[2,3,3,1]", "\"dtype\":\"float32\",\"shape\":[20000,3,3,20000]");
     refused(dir, OCT_EFORMAT, "shape of 0.weight");
     edit("graph.json", "\"shape\":[20000,3,3,20000]", "\"shape\":[1099511627776,3,3,1]");

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/ops.h"
 #include "qat/fit/fit.h"
+#include "qat/int8/int8.h"
 #include "qat/io/weight_layout.h"
 #include "src/format/graph_json.h"
 #include "src/format/json.h"
@@ -62,6 +64,8 @@ static oct_status take_tensor(oct_net *net, const cJSON *item, const backing *b)
     while (r < ROLES && strcmp(role_names[r], role)) r++;
     while (t < OCT_DTYPE_COUNT && strcmp(oct_dtype_name((oct_dtype)t), dtype)) t++;
     if (r == ROLES || t == OCT_DTYPE_COUNT) return octi_fail(OCT_EFORMAT, where, octi_fmt("role or dtype of %s", name), "a known word", r == ROLES ? role : dtype, NULL);
+    bool moved = r == OCT_ROLE_PARAM || r == OCT_ROLE_BUFFER || r == OCT_ROLE_STEP; /* by training, which is in floats */
+    if (moved && t != OCT_F32) return octi_fail(OCT_EFORMAT, where, octi_fmt("dtype of %.200s, a %s", name, role), oct_dtype_name(OCT_F32), dtype, NULL);
     if (oct_net_tensor(net, name)) return octi_fail(OCT_EFORMAT, where, "tensor stands twice", NULL, name, NULL);
     const octi_safetensors_entry *e = octi_safetensors_find(b->weights, octi_fmt("%s%s", b->prefix, name));
     if (!e) return octi_fail(OCT_EFORMAT, where, "tensor has no weights in the run", name, NULL, NULL);
@@ -86,6 +90,33 @@ static oct_status part(oct_net *net, const cJSON *root, const char *key, const c
     return s;
 }
 
+/* A border of a net in training is still float on both sides. */
+static oct_status shape_of(const oct_graph *g, const oct_node *n, oct_dtype *dtype, oct_shape *shape) {
+    const oct_value *in[OCTI_MAX_INPUTS] = {NULL};
+    for (int32_t k = 0; k < n->nin; k++) in[k] = n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
+    bool border = n->kind == OCT_OP_quantize || n->kind == OCT_OP_dequantize;
+    return oct_infer_shape(border ? OCT_OP_identity : n->kind, &n->attr, in, n->nin, n->name, dtype, shape);
+}
+
+/* What the graph says of its values must be what the rules give: later rooms rely on it. An int8 net's own room judges those. */
+static oct_status check_shapes(const oct_net *net, const char *where) {
+    const oct_graph *g = net->graph;
+    const oct_shape *x = &g->values[g->input].shape;
+    if (x->rank < 1 || x->dim[0] != OCT_BATCH)
+        return octi_fail(OCT_EFORMAT, where, octi_fmt("%.200s: shape of the input", g->values[g->input].name), "-1 (the batch) in front", oct_shape_text(x), NULL);
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        const oct_value *out = &g->values[n->out];
+        oct_dtype dtype;
+        oct_shape shape;
+        if (shape_of(g, n, &dtype, &shape) != OCT_OK) return octi_fail_in(OCT_EFORMAT, where);
+        if (dtype != out->dtype || !oct_shape_equal(&shape, &out->shape))
+            return octi_fail(OCT_EFORMAT, where, octi_fmt("%.200s: output", n->name), octi_fmt("%s %s", oct_dtype_name(dtype), oct_shape_text(&shape)),
+                             octi_fmt("%s %s", oct_dtype_name(out->dtype), oct_shape_text(&out->shape)), NULL);
+    }
+    return OCT_OK;
+}
+
 static oct_status take_all(oct_net *net, const cJSON *root, const backing *b) {
     const char *path = b->where;
     int64_t format;
@@ -94,7 +125,8 @@ static oct_status take_all(oct_net *net, const cJSON *root, const backing *b) {
     OCT_TRY(part(net, root, "meta", path, octi_meta_from_json));
     OCT_TRY(octi_json_array(root, "tensors", path, &list));
     cJSON_ArrayForEach(item, list) OCT_TRY(take_tensor(net, item, b));
-    return part(net, root, "graph", path, octi_graph_from_json);
+    OCT_TRY(part(net, root, "graph", path, octi_graph_from_json));
+    return net->stage == OCT_STAGE_INT8 ? OCT_OK : check_shapes(net, path);
 }
 
 oct_net *octi_graph_file_read(oct_ctx *ctx, const char *path, const octi_safetensors *weights, const char *prefix) {

@@ -254,6 +254,10 @@ oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info) {
     const char *prefix = newer ? "model." : "";
     if (s == OCT_OK && !(net = octi_graph_file_read(ctx, path, weights, prefix))) s = oct_last_error()->code;
     if (s == OCT_OK) s = octi_tensors_read(weights, net, prefix, net->tensors, net->tensor_count, dir, NULL);
+    if (s == OCT_OK && net->stage == OCT_STAGE_PREPARED) {
+        net->hooks = &octi_qat_hooks;
+        if (octi_prepared_check(net) != OCT_OK) s = octi_fail_in(oct_last_error()->code, path);
+    }
     if (s == OCT_OK) s = read_info(ctx, dir, state, &i);
     octi_safetensors_free(state);
     octi_safetensors_free(model);
@@ -262,7 +266,6 @@ oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info) {
         octi_ctx_failed(ctx);
         return NULL;
     }
-    if (net->stage == OCT_STAGE_PREPARED) net->hooks = &octi_qat_hooks;
     if (info) *info = i;
     return net;
 }

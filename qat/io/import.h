@@ -27,7 +27,8 @@ OCT_API OCT_NODISCARD oct_net *oct_import_torch(oct_ctx *ctx, const char *path, 
 
 /** Copy a file's weights into a net of any stage, by name. *missing and *unused get the number of tensors that the file lacks,
  *  and that the net lacks; where a pointer is NULL, any is OCT_EFORMAT. Another shape always is: one line lists them all, and
- *  nothing was copied. OCT_EFORMAT too for a parameter that is not a finite number (the net's values are then undefined). */
+ *  nothing was copied. OCT_EFORMAT too for a parameter that is not a finite number, OCT_EQPARAMS for a scale or
+ *  zero point that no range gives (the net's values are then undefined). */
 OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused);
 /** The reverse: every registered tensor. */
 OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const char *path);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "autograd/nn/nn.h"
+#include "autograd/tape.h"
 #include "qat/io/tensor_files.h"
 #include "qat/io/weight_layout.h"
 #include "src/arena.h"
@@ -125,7 +126,9 @@ static oct_status load(oct_net *net, const octi_safetensors *file, const char *p
     find_prefix(file, prefix);
     OCT_TRY(judge(net, file, path, prefix, missing, unused));
     OCT_TRY(octi_tensors_read(file, net, prefix, net->tensors, net->tensor_count, path, &lack));
-    return judge_values(net, path);
+    OCT_TRY(judge_values(net, path));
+    if (!net->hooks || net->hooks->check(net) == OCT_OK) return OCT_OK; /* scales and zero points came along */
+    return octi_fail_in(oct_last_error()->code, path);
 }
 
 oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused) {

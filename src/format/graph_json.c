@@ -432,10 +432,6 @@ oct_status octi_graph_from_json(oct_net *net, const char *text, size_t size, con
     octi_free(net->ctx, r.tensors);
     octi_free(net->ctx, r.values);
     /* what the reader lets through must satisfy every pass; counts of inputs are judged there */
-    if (s == OCT_OK && octi_graph_verify(net->graph) != OCT_OK) {
-        oct_error e = *oct_last_error();
-        s = octi_fail(OCT_EFORMAT, where, octi_fmt("%s: %s", e.where, e.what), octi_fmt("%s", e.expected),
-                      octi_fmt("%s", e.got), NULL);
-    }
+    if (s == OCT_OK && octi_graph_verify(net->graph) != OCT_OK) s = octi_fail_in(OCT_EFORMAT, where);
     return s;
 }

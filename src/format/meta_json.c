@@ -98,9 +98,7 @@ static oct_status read_input(oct_net *net, const cJSON *obj, const char *where) 
             OCT_TRY(octi_json_item_f32(e, key, octi_json_at(where, owner), k ? &in.std[c++] : &in.mean[c++]));
     }
     if (oct_net_set_input(net, &in) == OCT_OK) return OCT_OK;
-    oct_error err = *oct_last_error();
-    return octi_fail(OCT_EFORMAT, where, octi_fmt("%s: %s", err.where, err.what),
-                     octi_fmt("%s", err.expected), octi_fmt("%s", err.got), NULL);
+    return octi_fail_in(OCT_EFORMAT, where);
 }
 
 static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) {

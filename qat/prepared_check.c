@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ * What every file of this room takes for granted of a prepared net, checked once where a net comes from outside. Shapes and
+ * dtypes of values were judged by their rules before. */
+#include <string.h>
+
+#include "qat/observing.h"
+#include "qat/prepared.h"
+
+static oct_status bad(const char *owner, const char *what, const char *expected, const char *got) {
+    return octi_fail(OCT_EFORMAT, owner, what, expected, got, "prepare the float net again");
+}
+
+/* ---- quantizers ---- */
+
+/* A tensor of n elements; n = 0: none. */
+static oct_status sized(const oct_quantizer *q, const char *what, const oct_tensor *t, int64_t n) {
+    if (t ? n && oct_tensor_count(t) == n : !n) return OCT_OK;
+    return bad(q->name, octi_fmt("its %s", what), n ? octi_fmt("%lld elements", (long long)n) : "none", t ? octi_fmt("%lld", (long long)oct_tensor_count(t)) : "none");
+}
+
+static oct_status check_spec(const oct_quantizer *q, bool weight) {
+    const oct_qspec *s = &q->spec;
+    bool sound = s->bits >= 2 && s->bits <= 8 && s->qmin < s->qmax && s->qmin >= (weight ? -128 : 0) && s->qmax <= (weight ? 127 : 255);
+    if (weight) sound = sound && s->symmetric && s->qmin < 0 && s->qmax > 0;
+    else sound = sound && !s->per_channel;
+    return sound ? OCT_OK
+                 : bad(q->name, "codes of a quantizer", weight ? "2 to 8 bits, symmetric, inside -128 to 127" : "2 to 8 bits, per tensor, inside 0 to 255",
+                       octi_fmt("%d bits, %d to %d", s->bits, s->qmin, s->qmax));
+}
+
+/* v: the weight that it quantizes; NULL for values that nodes make. */
+static oct_status check_quantizer(const oct_quantizer *q, const oct_value *v) {
+    static const char *const methods[] = {"", "lsq", "lsq+", "pact"};
+    OCT_TRY(check_spec(q, v != NULL));
+    const int64_t weights = v ? oct_shape_count(&v->shape) : 0, n = v && q->spec.per_channel ? v->shape.dim[0] : 1;
+    int method = 0;
+    while (method < 4 && strcmp(methods[method], q->method ? q->method : "")) method++;
+    if (method == 4) return bad(q->name, "method of a quantizer", "lsq, lsq+ or pact", q->method);
+    const bool oscillates = q->osc_code;
+    const struct {
+        const char *what;
+        const oct_tensor *t;
+        int64_t n;
+    } rows[] = {{"scale", q->scale, n}, {"zero_point", q->zero_point, n}, {"min_val", q->min_val, n}, {"max_val", q->max_val, n}, {"enabled", q->enabled, 2},
+                {"step", q->step, method ? n : 0}, {"offset", q->offset, method == 2 && !v ? 1 : 0},
+                {"osc_code", q->osc_code, oscillates ? weights : 0}, {"osc_turn", q->osc_turn, oscillates ? weights : 0},
+                {"osc_rate", q->osc_rate, oscillates ? weights : 0}, {"osc_mean", q->osc_mean, oscillates ? weights : 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) OCT_TRY(sized(q, rows[i].what, rows[i].t, rows[i].n));
+    for (int64_t i = 0; i < n; i++) {
+        OCT_TRY(oct_qparams_check(&q->spec, oct_f32(q->scale)[i], oct_s32(q->zero_point)[i], q->name));
+        if (v && oct_s32(q->zero_point)[i]) return bad(q->name, "zero point of a weight", "0", octi_fmt("%d", oct_s32(q->zero_point)[i]));
+    }
+    return OCT_OK;
+}
+
+static oct_status check_quantizers(const oct_graph *g) {
+    for (int32_t i = 0; i < g->quantizer_count; i++) {
+        const oct_quantizer *q = &g->quantizers[i];
+        const oct_value *weight = NULL;
+        for (int32_t v = 0; v < g->value_count; v++) {
+            const oct_value *x = &g->values[v];
+            if (x->quantizer != i) continue;
+            if (octi_is_weight(q) != (x->role == OCT_VALUE_PARAM) || (x->role != OCT_VALUE_PARAM && x->role != OCT_VALUE_ACT) || weight || (x->tensor && x->shape.rank < 1))
+                return bad(x->name, "value does not fit its quantizer", octi_is_weight(q) ? "one weight" : "values that nodes make", q->name);
+            if (x->role == OCT_VALUE_PARAM) weight = x;
+        }
+        if (octi_is_weight(q) && !weight) return bad(q->name, "quantizer of no weight", NULL, NULL);
+        OCT_TRY(check_quantizer(q, weight));
+    }
+    return OCT_OK;
+}
+
+/* ---- nodes ---- */
+
+static int32_t grid_of(const oct_graph *g, const oct_node *n, int k) { return k < n->nin && n->in[k] >= 0 ? g->values[n->in[k]].quantizer : -1; }
+
+static oct_status check_weights(const oct_graph *g, const oct_node *n) {
+    const oct_value *w = octi_node_in(g, n, OCTI_W);
+    if (!w || w->role != OCT_VALUE_PARAM || w->quantizer < 0) return bad(n->name, "weights of an int8 layer", "a parameter with a quantizer", w ? w->name : "none");
+    if (n->kind == OCT_OP_batch_norm && g->values[n->out].shape.rank != 4) return bad(n->name, "int8 batch norm", "of images, [N, H, W, C]", oct_shape_text(&g->values[n->out].shape));
+    return OCT_OK;
+}
+
+static oct_status check_node(const oct_graph *g, const oct_node *n) {
+    const bool quantize = n->kind == OCT_OP_quantize, int8 = octi_is_int8(g, n);
+    const octi_grid grid = octi_backend(n->kind)->grid;
+    if (int8 ? !quantize && grid == OCTI_GRID_NONE : quantize) return bad(n->name, "quantizer of a node", int8 ? "none: its kind has no int8 form" : "one", oct_op_name(n->kind));
+    const bool weighted = octi_is_weighted(g, n), codes_in = (int8 && !quantize) || n->kind == OCT_OP_dequantize;
+    if (weighted) OCT_TRY(check_weights(g, n));
+    for (int k = 0; k < n->nin && !quantize; k++) {
+        if (n->in[k] < 0 || g->values[n->in[k]].tensor) continue;
+        const int32_t q = grid_of(g, n, k);
+        bool fits = codes_in ? q >= 0 : q < 0;
+        if (int8 && grid == OCTI_GRID_SHARE) fits = q == g->values[n->out].quantizer;
+        if (!fits) return bad(n->name, octi_fmt("grid of input %d", k), codes_in ? int8 && grid == OCTI_GRID_SHARE ? "its output's" : "a quantizer" : "none: a float layer", g->values[n->in[k]].name);
+    }
+    for (int k = 0; k < n->nin; k++) /* only a layer's own weight is quantized */
+        if (n->in[k] >= 0 && g->values[n->in[k]].tensor && grid_of(g, n, k) >= 0 && !(weighted && k == OCTI_W))
+            return bad(n->name, octi_fmt("quantizer of input %d", k), "none", g->values[n->in[k]].name);
+    return OCT_OK;
+}
+
+oct_status octi_prepared_check(const oct_net *net) {
+    const oct_graph *g = net->graph;
+    const oct_tensor *frozen = oct_net_tensor(net, OCTI_BN_FROZEN);
+    if (frozen && (frozen->dtype != OCT_U8 || oct_tensor_count(frozen) != 1)) return bad(OCTI_BN_FROZEN, "switch", "uint8 [1]", oct_shape_text(&frozen->shape));
+    OCT_TRY(check_quantizers(g));
+    for (int32_t i = 0; i < g->node_count; i++) OCT_TRY(check_node(g, &g->nodes[i]));
+    return OCT_OK;
+}
