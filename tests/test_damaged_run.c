@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * A run whose graph.json somebody has been at: every field gone, or another in its place. What loads must run,
- * calibrate, train, convert or refuse; nothing may crash (ASan and UBSan look on). */
+ * A run whose graph.json somebody has been at, or an int8 file whose graph: every field gone, or another in its place. What
+ * loads must run, calibrate, train, convert or refuse; nothing may crash (ASan and UBSan look on). */
 #include "tests/temp_folder.h"
 
 #include "octet.h"
-#include "src/format/bytes.h"
+#include "src/format/sections.h"
 #include "src/mem.h"
 #include "tests/random_net.h"
 
@@ -29,19 +29,59 @@ static void use(oct_net *net, oct_shape image) {
     oct_tape_free(t);
 }
 
-typedef struct tally {
-    int loaded, refused;
-} tally;
+/* Both kinds of plan; they agree. */
+static void use_int8(const oct_net *net) {
+    float *y[2] = {NULL};
+    for (int unfused = 0; unfused < 2; unfused++) {
+        oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.unfused = unfused});
+        oct_session *s = oct_session_new(plan, IMAGES, NULL);
+        ck_not_null(s);
+        const oct_shape in = octi_shape_with_batch(&net->graph->values[net->graph->input].shape, IMAGES), out = oct_plan_output_shape(plan);
+        float *x = calloc((size_t)oct_shape_count(&in) + 1, sizeof *x);
+        const oct_shape all = octi_shape_with_batch(&out, IMAGES);
+        y[unfused] = calloc((size_t)oct_shape_count(&all) + 1, sizeof *x);
+        for (int64_t i = 0; i < oct_shape_count(&in); i++) x[i] = (float)(i % 37) * 0.17f - 3.0f;
+        ck_ok(oct_session_run(s, x, IMAGES, y[unfused]));
+        if (unfused) ck_assert_mem_eq(y[0], y[1], (size_t)oct_shape_count(&all) * sizeof *x);
+        free(x);
+        oct_session_free(s);
+        oct_plan_free(plan);
+    }
+    free(y[0]);
+    free(y[1]);
+}
 
-static void try(const char *text, size_t size, oct_shape image, tally *n) {
-    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    ck_ok(octi_file_save(ctx, in_root("run/graph.json"), text, size));
+/* What is damaged: a run's graph.json, or (sections) the graph of an int8 file. */
+typedef struct subject {
+    oct_shape image;
+    octi_section sections[OCTI_MAX_SECTIONS];
+    int count; /* 0: a run */
+    int loaded, refused;
+} subject;
+
+static oct_net *load(oct_ctx *ctx, subject *n, const char *text, size_t size) {
+    if (!n->count) {
+        ck_ok(octi_file_save(ctx, in_root("run/graph.json"), text, size));
+        return oct_run_load(ctx, in_root("run"), NULL);
+    }
+    octi_text out = {.ctx = ctx};
+    n->sections[0].bytes = (const uint8_t *)text;
+    n->sections[0].size = size;
+    octi_sections_write(&out, "OCTINT8\n", 1, n->sections, n->count);
+    ck_ok(out.status);
+    oct_net *net = oct_int8_load_memory(ctx, out.data, out.size, "bytes");
+    octi_text_free(&out);
+    return net;
+}
+
+static void try(const char *text, size_t size, subject *n) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .max_bytes = (size_t)256 << 20});
     oct_clear_error();
-    oct_net *net = oct_run_load(ctx, in_root("run"), NULL);
+    oct_net *net = load(ctx, n, text, size);
     if (net) {
         const oct_shape *in = &net->graph->values[net->graph->input].shape;
-        if (in->rank == 4) image = OCT_SHAPE(in->dim[1], in->dim[2], in->dim[3]);
-        use(net, image);
+        if (n->count) use_int8(net);
+        else use(net, in->rank == 4 ? OCT_SHAPE(in->dim[1], in->dim[2], in->dim[3]) : n->image);
         n->loaded++;
     } else {
         const oct_status code = oct_last_error()->code;
@@ -62,9 +102,8 @@ static size_t value_end(const char *s, size_t at) {
 }
 
 /* Each "key": value, every step-th: left out, then with other values. */
-static tally damage(const char *text, size_t size, int step, oct_shape image) {
+static void damage(const char *text, size_t size, int step, subject *n) {
     static const char *const others[] = {"-1", "0", "1", "3", "255", "70000", "\"\"", "\"weight\"", "\"input.quantize\"", "\"fc.weight\"", "true", "[]", "[-1, 4]"};
-    tally n = {0};
     char *copy = malloc(size + 64);
     int key = 0;
     for (size_t i = 0; i + 3 < size; i++) {
@@ -77,61 +116,81 @@ static tally damage(const char *text, size_t size, int step, oct_shape image) {
         if (begin > 2 && text[comma] == ',') { /* ", key: value" goes */
             memcpy(copy, text, comma);
             memcpy(copy + comma, text + end, size - end);
-            try(copy, size - end + comma, image, &n);
+            try(copy, size - end + comma, n);
         }
         for (size_t k = (size_t)(key / step) % 3; k < sizeof others / sizeof *others; k += 3) {
             int len = (int)strlen(others[k]);
             memcpy(copy, text, at);
             memcpy(copy + at, others[k], (size_t)len);
             memcpy(copy + at + len, text + end, size - end);
-            try(copy, at + (size_t)len + size - end, image, &n);
+            try(copy, at + (size_t)len + size - end, n);
         }
     }
     free(copy);
-    return n;
+}
+
+static void check(uint64_t seed, const char *what, const char *text, size_t size, int step, subject *n) {
+    try(text, size, n);
+    ck_assert_int_eq(n->loaded, 1); /* undamaged */
+    damage(text, size, step, n);
+    printf("net %d, %s: %d damaged ones refused, %d loaded and used\n", (int)seed, what, n->refused, n->loaded - 1);
+    ck_assert_int_gt(n->refused, 50);
+}
+
+static char *text_of(const uint8_t *bytes, size_t size) {
+    char *text = malloc(size + 1);
+    memcpy(text, bytes, size);
+    text[size] = 0;
+    return text;
 }
 
 /* c NULL: a float run. */
-static void check(uint64_t seed, const oct_qconfig *c, bool oscillation, int step) {
+static void check_run(uint64_t seed, const oct_qconfig *c, bool oscillation, int step) {
     make_root();
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_shape image;
-    oct_net *q = random_net(ctx, seed, &image);
+    subject n = {.count = 0};
+    oct_net *q = random_net(ctx, seed, &n.image);
     if (c) q = oct_prepare(q, c);
     ck_assert_msg(q != NULL, "%s", oct_error_message());
     oct_tape *t = oct_tape_new(ctx);
     oct_tape_begin(t, OCT_CALIBRATE);
-    (void)oct_net_forward(q, oct_input(t, random_images(ctx, IMAGES, image, 3)));
+    (void)oct_net_forward(q, oct_input(t, random_images(ctx, IMAGES, n.image, 3)));
     ck_ok(oct_tape_status(t));
     if (oscillation) ck_ok(oct_oscillation_start(q));
     ck_ok(oct_run_save(q, in_root("run"), NULL, false));
     uint8_t *bytes;
     size_t size;
     ck_ok(octi_file_read(ctx, in_root("run/graph.json"), 0, &bytes, &size));
-    char *text = malloc(size + 1);
-    memcpy(text, bytes, size);
-    text[size] = 0;
-    tally n = {0};
-    try(text, size, image, &n);
-    ck_assert_int_eq(n.loaded, 1); /* undamaged */
-    n = damage(text, size, step, image);
-    printf("net %d: %d damaged runs refused, %d loaded and used\n", (int)seed, n.refused, n.loaded);
-    ck_assert_int_gt(n.refused, 50);
-    octi_free(ctx, bytes);
+    char *text = text_of(bytes, size);
+    check(seed, c ? "prepared" : "float", text, size, step, &n);
     free(text);
+    octi_free(ctx, bytes);
+    if (c) { /* and what it becomes */
+        subject file = {.image = n.image};
+        oct_net *i8 = oct_convert(q, NULL);
+        ck_assert_msg(i8 != NULL, "%s", oct_error_message());
+        ck_ok(oct_int8_save_memory(i8, &bytes, &size));
+        ck_ok(octi_sections_read(bytes, size, "bytes", "OCTINT8\n", 1, file.sections, &file.count));
+        ck_assert_str_eq(file.sections[0].tag, "GRPH");
+        size = file.sections[0].size;
+        text = text_of(file.sections[0].bytes, size);
+        check(seed, "int8", text, size, step, &file);
+        free(text);
+        oct_int8_bytes_free(ctx, bytes);
+    }
     oct_close(ctx);
     remove_root();
 }
 
-START_TEST(no_field_of_a_run_can_crash) {
+START_TEST(no_field_can_crash) {
     const char *more = getenv("OCT_TEST_LONG");
     const int step = more && *more == '1' ? 1 : 9;
-    check(3, &(oct_qconfig){.target = "octet"}, false, step);
-    check(6, NULL, false, step);
-    check(4, &(oct_qconfig){.method = "lsq+", .wbits = 4, .abits = 4}, true, step);
-    check(9, &(oct_qconfig){.target = "qnnpack", .observer = "histogram"}, false, step);
-    check(14, &(oct_qconfig){.target = "pow2", .method = "pact", .wbits = 3}, true, step);
+    check_run(3, &(oct_qconfig){.target = "octet"}, false, step);
+    check_run(6, NULL, false, step);
+    check_run(4, &(oct_qconfig){.method = "lsq+", .wbits = 4, .abits = 4}, true, step);
+    check_run(9, &(oct_qconfig){.target = "qnnpack", .observer = "histogram"}, false, step);
+    check_run(14, &(oct_qconfig){.target = "pow2", .method = "pact", .wbits = 3}, true, step);
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("damaged_run", NULL, remove_root, no_field_of_a_run_can_crash)
+OCT_TEST_MAIN_WITH("damaged_run", NULL, remove_root, no_field_can_crash)
