@@ -135,7 +135,7 @@ static float weight_start(const oct_quantizer *q, const float *x, int64_t n) {
 
 float octi_learned_weight_step(oct_quantizer *q, int64_t o, float amax, const float *x, int64_t n) {
     float *step = oct_f32(q->step);
-    if (step[o] == 0) step[o] = weight_start(q, x, n);
+    if (x && step[o] == 0) step[o] = weight_start(q, x, n); /* later a zero is a step that shrank: it is lifted */
     return step[o] = kept(step[o], amax / (float)q->spec.qmax);
 }
 

@@ -77,7 +77,10 @@ static int32_t grid_of(const oct_graph *g, const oct_node *n, int k) { return k 
 static oct_status check_weights(const oct_graph *g, const oct_node *n) {
     const oct_value *w = octi_node_in(g, n, OCTI_W);
     if (!w || w->role != OCT_VALUE_PARAM || w->quantizer < 0) return bad(n->name, "weights of an int8 layer", "a parameter with a quantizer", w ? w->name : "none");
-    if (n->kind == OCT_OP_batch_norm && g->values[n->out].shape.rank != 4) return bad(n->name, "int8 batch norm", "of images, [N, H, W, C]", oct_shape_text(&g->values[n->out].shape));
+    if (n->kind != OCT_OP_batch_norm) return OCT_OK;
+    const oct_quantizer *q = &g->quantizers[w->quantizer]; /* its weights are ones behind the fold: nothing to learn */
+    if (q->step || q->osc_code || !q->spec.per_channel) return bad(n->name, "quantizer of a batch norm's weights", "per channel, from their range", q->method ? q->method : "");
+    if (g->values[n->out].shape.rank != 4) return bad(n->name, "int8 batch norm", "of images, [N, H, W, C]", oct_shape_text(&g->values[n->out].shape));
     return OCT_OK;
 }
 
