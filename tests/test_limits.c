@@ -6,6 +6,7 @@
 #include "ops/ops.h"
 #include "qat/fit/fit.h"
 #include "qat/infer/infer.h"
+#include "qat/io/import.h"
 #include "src/format/npz.h"
 
 static oct_net *tiny(oct_ctx *ctx) {
@@ -63,6 +64,29 @@ START_TEST(a_run_gets_no_memory_for_words) {
     refused(dir, OCT_EFORMAT, "shape of 0.weight");
     edit("graph.json", "\"name\":\"0.weight\",\"role\"", "\"name\":\"0.other\",\"role\"");
     refused(dir, OCT_EFORMAT, "no weights in the run");
+    oct_close(ctx);
+    remove_root();
+}
+END_TEST
+
+/* Weights of another program may hold scales and zero points that no range gives. */
+START_TEST(loaded_weights_are_judged) {
+    fresh_root();
+    oct_ctx *ctx = oct_open(NULL);
+    oct_net *q = oct_prepare(tiny(ctx), NULL);
+    ck_not_null(q);
+    oct_tensor *scale = oct_net_tensor(q, "0.activation_post_process.scale"), *zero = oct_net_tensor(q, "0.activation_post_process.zero_point");
+    ck_assert(scale && zero);
+    const char *path = in_root("w.safetensors");
+    ck_ok(oct_net_save_weights(q, path));
+    ck_ok(oct_net_load_weights(q, path, NULL, NULL));
+    oct_f32(scale)[0] = -1;
+    ck_ok(oct_net_save_weights(q, path));
+    ck_fails(OCT_EQPARAMS, "w.safetensors: 0: scale out of range: expected finite and > 0, got -1", oct_net_load_weights(q, path, NULL, NULL));
+    oct_f32(scale)[0] = 1;
+    oct_s32(zero)[0] = -1000000000;
+    ck_ok(oct_net_save_weights(q, path));
+    ck_fails(OCT_EQPARAMS, "zero point outside the codes", oct_net_load_weights(q, path, NULL, NULL));
     oct_close(ctx);
     remove_root();
 }
@@ -153,4 +177,4 @@ START_TEST(limit_is_even) {
 }
 END_TEST
 
-OCT_TEST_MAIN("limits", a_run_gets_no_memory_for_words, an_int8_file_gets_no_memory_for_words, limit_is_even)
+OCT_TEST_MAIN("limits", a_run_gets_no_memory_for_words, loaded_weights_are_judged, an_int8_file_gets_no_memory_for_words, limit_is_even)
