@@ -60,9 +60,9 @@ static oct_status check_quantizers(const oct_graph *g) {
         for (int32_t v = 0; v < g->value_count; v++) {
             const oct_value *x = &g->values[v];
             if (x->quantizer != i) continue;
-            if (octi_is_weight(q) != (x->role == OCT_VALUE_PARAM) || (x->role != OCT_VALUE_PARAM && x->role != OCT_VALUE_ACT) || weight || (x->tensor && x->shape.rank < 1))
-                return bad(x->name, "value does not fit its quantizer", octi_is_weight(q) ? "one weight" : "values that nodes make", q->name);
-            if (x->role == OCT_VALUE_PARAM) weight = x;
+            const bool fits = octi_is_weight(q) ? x->role == OCT_VALUE_PARAM && x->shape.rank > 0 && !weight : x->role == OCT_VALUE_ACT;
+            if (!fits) return bad(x->name, "value does not fit its quantizer", octi_is_weight(q) ? "one weight" : "values that nodes make", q->name);
+            if (octi_is_weight(q)) weight = x;
         }
         if (octi_is_weight(q) && !weight) return bad(q->name, "quantizer of no weight", NULL, NULL);
         OCT_TRY(check_quantizer(q, weight));
@@ -71,8 +71,6 @@ static oct_status check_quantizers(const oct_graph *g) {
 }
 
 /* ---- nodes ---- */
-
-static int32_t grid_of(const oct_graph *g, const oct_node *n, int k) { return k < n->nin && n->in[k] >= 0 ? g->values[n->in[k]].quantizer : -1; }
 
 static oct_status check_weights(const oct_graph *g, const oct_node *n) {
     const oct_value *w = octi_node_in(g, n, OCTI_W);
@@ -84,23 +82,31 @@ static oct_status check_weights(const oct_graph *g, const oct_node *n) {
     return OCT_OK;
 }
 
+/* Each input that a node made stands on a grid, or on none, as its reader needs it; of constants only a layer's own weight is
+ * quantized. quantize takes either. */
+static oct_status check_inputs(const oct_graph *g, const oct_node *n) {
+    const bool quantize = n->kind == OCT_OP_quantize, int8 = octi_is_int8(g, n);
+    const bool shares = int8 && !quantize && octi_backend(n->kind)->grid == OCTI_GRID_SHARE, codes = int8 || n->kind == OCT_OP_dequantize;
+    for (int k = 0; k < n->nin; k++) {
+        if (n->in[k] < 0) continue;
+        const oct_value *x = &g->values[n->in[k]];
+        const char *expected = NULL;
+        if (x->tensor) expected = x->quantizer >= 0 && !(octi_is_weighted(g, n) && k == OCTI_W) ? "none" : NULL;
+        else if (shares) expected = x->quantizer != g->values[n->out].quantizer ? "its output's" : NULL;
+        else if (!quantize && codes) expected = x->quantizer < 0 ? "one" : NULL;
+        else if (!quantize) expected = x->quantizer >= 0 ? "none: its reader stays float" : NULL;
+        if (expected) return bad(n->name, octi_fmt("quantizer of input %d, %.100s", k, x->name), expected, x->quantizer < 0 ? "none" : g->quantizers[x->quantizer].name);
+    }
+    return OCT_OK;
+}
+
 static oct_status check_node(const oct_graph *g, const oct_node *n) {
     const bool quantize = n->kind == OCT_OP_quantize, int8 = octi_is_int8(g, n);
-    const octi_grid grid = octi_backend(n->kind)->grid;
-    if (int8 ? !quantize && grid == OCTI_GRID_NONE : quantize) return bad(n->name, "quantizer of a node", int8 ? "none: its kind has no int8 form" : "one", oct_op_name(n->kind));
-    const bool weighted = octi_is_weighted(g, n), codes_in = (int8 && !quantize) || n->kind == OCT_OP_dequantize;
-    if (weighted) OCT_TRY(check_weights(g, n));
-    for (int k = 0; k < n->nin && !quantize; k++) {
-        if (n->in[k] < 0 || g->values[n->in[k]].tensor) continue;
-        const int32_t q = grid_of(g, n, k);
-        bool fits = codes_in ? q >= 0 : q < 0;
-        if (int8 && grid == OCTI_GRID_SHARE) fits = q == g->values[n->out].quantizer;
-        if (!fits) return bad(n->name, octi_fmt("grid of input %d", k), codes_in ? int8 && grid == OCTI_GRID_SHARE ? "its output's" : "a quantizer" : "none: a float layer", g->values[n->in[k]].name);
-    }
-    for (int k = 0; k < n->nin; k++) /* only a layer's own weight is quantized */
-        if (n->in[k] >= 0 && g->values[n->in[k]].tensor && grid_of(g, n, k) >= 0 && !(weighted && k == OCTI_W))
-            return bad(n->name, octi_fmt("quantizer of input %d", k), "none", g->values[n->in[k]].name);
-    return OCT_OK;
+    if (quantize && !int8) return bad(n->name, "quantizer of its output", "one", "none");
+    if (int8 && !quantize && octi_backend(n->kind)->grid == OCTI_GRID_NONE)
+        return bad(n->name, octi_fmt("quantizer of its output: %s has no int8 form", oct_op_name(n->kind)), "none", g->quantizers[g->values[n->out].quantizer].name);
+    if (octi_is_weighted(g, n)) OCT_TRY(check_weights(g, n));
+    return check_inputs(g, n);
 }
 
 oct_status octi_prepared_check(const oct_net *net) {
