@@ -166,7 +166,7 @@ static oct_status quantize_output(octi_call *c, oct_act act) {
     if (observes(c, q) && p->sources > 1 && (p->own_step || !octi_quantizer_ready(q)))
         return OCT_OK; /* the first step of a shared range: its grid is known only when all members were seen */
     if (!octi_quantizer_ready(q)) return octi_not_observed(q);
-    if (octi_learned_waits(q)) octi_learned_start(q, c->out);
+    if (c->mode == OCT_TRAIN && octi_learned_waits(q)) octi_learned_start(q, c->out); /* evaluation moves nothing */
     OCT_TRY(new_codes(c, q));
     octi_quantize_tensor(c->ctx, c->out, q, act, c->out_codes, straight_of(c));
     return OCT_OK;
