@@ -7,6 +7,7 @@
 #include "src/format/npz.h"
 #include "src/rng.h"
 #include "tests/random_net.h"
+#include "tests/plans_agree.h"
 
 static oct_status calibrate(oct_net *q, oct_tape *t, oct_shape image, uint32_t key) {
     oct_tape_begin(t, OCT_CALIBRATE);
@@ -119,6 +120,7 @@ static int check_net(uint64_t seed) {
     ck_assert_int_gt(m.codes, 0);
     ck_assert_msg(m.mismatched == 0, "net %d: %lld of %lld codes differ, first %s[%lld]: expected %d, got %d", (int)seed,
                   (long long)m.mismatched, (long long)m.codes, m.node, (long long)m.element, m.expected, m.got);
+    plans_agree(i8, x, 1 + (int64_t)(seed % 7));
     dump(i8, x, seed);
     int found = long_sums(i8);
     oct_close(ctx);

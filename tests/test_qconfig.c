@@ -10,6 +10,7 @@
 #include "src/format/graph_json.h"
 #include "src/mem.h"
 #include "src/rng.h"
+#include "tests/plans_agree.h"
 #include "tests/random_net.h"
 
 typedef struct model {
@@ -172,6 +173,7 @@ static void check_exact(oct_net *q, oct_shape image, bool trains, const char *wh
     oct_net *i8 = oct_convert(q, NULL);
     ck_assert_msg(i8 != NULL, "%s: %s", what, oct_error_message());
     oct_mismatch m = {0};
+    plans_agree(i8, random_images(q->ctx, 16, image, 2), 5);
     const uLong before = crc_of_ranges(q);
     ck_assert_msg(oct_compare(q, i8, random_images(q->ctx, 16, image, 2), &m) == OCT_OK, "%s: %s", what, oct_error_message());
     ck_assert_int_gt(m.codes, 0);
