@@ -7,8 +7,8 @@
 
 enum { OCTI_IMPROVE_BATCH = 32 };
 
-/** A calibrated net and inputs that fit it, or the reason why not. */
-oct_status octi_improve_check(const oct_net *net, const oct_tensor *x, const char *where);
+/** A calibrated net, its ranges chosen now, and inputs that fit it; or the reason why not. */
+oct_status octi_improve_check(oct_net *net, const oct_tensor *x, const char *where);
 /** What a layer adds per output channel: beta behind a batch norm, else the bias; NULL where it has none. */
 float *octi_bias_of(const oct_graph *g, const oct_node *n);
 
