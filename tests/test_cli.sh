@@ -222,6 +222,9 @@ grep -q 'go on with observer ema' .e || say "qat does not say that observers cha
 "$octet" convert j6 --out j6.oct8 --json --quiet | grep -q '"mismatched_codes":0,.*"layers_float":1' || say "convert of a run with rules"
 has "accuracy fp32_accuracy" .ptq
 "$octet" qat j3 $data --epochs 1 --out j4 --json --quiet >.qat || say "qat"
+grep -q '"bn_images":2048' j4/config.json || say "batch norm is not estimated anew by default"
+"$octet" qat j3 $data --epochs 1 --out j7 --bn-images 0 --quiet >/dev/null || say "qat --bn-images 0"
+grep -q '"bn_images":0' j7/config.json || say "--bn-images 0 is not kept"
 has "epoch lr train_loss int8_accuracy img_per_s final" .qat
 "$octet" convert j4 -o m.oct8 $data --json --quiet >.convert || say "convert"
 has "mismatched_codes layers_int8 layers_float bytes" .convert

@@ -8,6 +8,7 @@
 #include "autograd/nn/nn.h"
 #include "autograd/optim/optim.h"
 #include "octet.h"
+#include "qat/fit/reestimate.h"
 
 /* ---- oscillation ---- */
 
@@ -187,6 +188,12 @@ START_TEST(batch_norm_is_estimated_anew) {
     ck_assert_double_eq_tol(oct_f32(oct_net_tensor(net, "0.running_mean"))[0], mean, 1e-5);
     ck_assert_double_eq_tol(oct_f32(oct_net_tensor(net, "0.running_var"))[0], var, 1e-5);
     ck_assert_float_eq(net->graph->nodes[0].attr.momentum, 0.1f);
+    /* in a training: of images augmented as it augments; a flip moves no pixel's value, a crop brings padding in */
+    ck_ok(octi_reestimate_batch_norm(net, d, 200, "flip"));
+    ck_assert_double_eq_tol(oct_f32(oct_net_tensor(net, "0.running_mean"))[0], mean, 1e-5);
+    ck_ok(octi_reestimate_batch_norm(net, d, 200, "crop8"));
+    ck_assert_double_gt(fabs(oct_f32(oct_net_tensor(net, "0.running_mean"))[0] - mean), 1e-3);
+    ck_ok(oct_reestimate_batch_norm(net, d, 200));
     ck_fails(OCT_EUSAGE, ">= 2", oct_reestimate_batch_norm(net, d, 1));
     /* prepared: only the statistics move, and they no longer depend on where they were */
     oct_net *a = oct_prepare(net, &(oct_qconfig){.wbits = 4, .all_layers = true});

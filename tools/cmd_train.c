@@ -68,7 +68,7 @@ bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val, int *code) {
                         .augment = c->augment.s,
                         .observe_until = c->observe_until.set && c->observe_until.d == 0 ? OCT_NONE : (float)c->observe_until.d,
                         .batch_norm_until = c->bn_until.set && c->bn_until.d == 0 ? OCT_NONE : (float)c->bn_until.d,
-                        .bn_images = c->bn_images.i,
+                        .bn_images = c->bn_images.set && c->bn_images.i == 0 ? OCT_NONE : c->bn_images.i,
                         .oscillation = c->oscillation.s,
                         .oscillation_end = (float)c->oscillation_end.d,
                         .patience = (int)c->patience.i,

@@ -12,6 +12,7 @@
 
 #include "autograd/optim/optim.h"
 #include "qat/fit/fit_config.h"
+#include "qat/fit/reestimate.h"
 #include "qat/fit/run_files.h"
 #include "qat/fit/score.h"
 #include "qat/fit/teacher.h"
@@ -198,7 +199,7 @@ static oct_status set_switches(training *t) {
     const double share = share_done(t);
     oct_net_observe(t->net, t->o.observe_until >= 1 || share < (double)t->o.observe_until);
     const bool freeze = t->o.batch_norm_until < 1 && share >= (double)t->o.batch_norm_until, frozen = oct_net_batch_norm_frozen(t->net);
-    if (freeze && !frozen && t->at.step && t->o.bn_images > 0) OCT_TRY(oct_reestimate_batch_norm(t->net, t->train, t->o.bn_images));
+    if (freeze && !frozen && t->at.step && t->o.bn_images > 0) OCT_TRY(octi_reestimate_batch_norm(t->net, t->train, t->o.bn_images, t->o.augment));
     oct_net_freeze_batch_norm(t->net, freeze);
     return OCT_OK;
 }
@@ -276,7 +277,7 @@ static oct_status end_epoch(training *t) {
     r.epoch_end = true;
     t->at.epoch++;
     const bool never_frozen = t->net->stage == OCT_STAGE_PREPARED && !oct_net_batch_norm_frozen(t->net);
-    if (t->at.epoch == t->o.epochs && never_frozen && t->o.bn_images > 0) OCT_TRY(oct_reestimate_batch_norm(t->net, t->train, t->o.bn_images));
+    if (t->at.epoch == t->o.epochs && never_frozen && t->o.bn_images > 0) OCT_TRY(octi_reestimate_batch_norm(t->net, t->train, t->o.bn_images, t->o.augment));
     OCT_TRY(scores(t, &r));
     const oct_oscillation swing = *t->o.oscillation ? oct_oscillation_count(t->net) : (oct_oscillation){0};
     if (swing.weights) {

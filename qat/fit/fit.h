@@ -105,8 +105,8 @@ typedef struct oct_fit_opts {
     const char *augment;    /* NULL: the data set's default; "none" */
     float observe_until;    /* prepared: observers are frozen behind this share of all steps; 0: 0.5; 1: never */
     float batch_norm_until; /* prepared: batch norm is frozen behind this share; 0: 2/3; 1: never */
-    int64_t bn_images;      /* prepared: images from which its statistics are estimated anew where it is frozen (never: at the
-                               end); 0: none, the moving averages stay */
+    int64_t bn_images;      /* prepared: images, augmented as in training, from which its statistics are estimated anew where it
+                               is frozen (never: at the end); 0: 2048; OCT_NONE: the moving averages stay */
     const char *oscillation; /* prepared, below 8 bits (qat/oscillation.h): "measure", "damp", "freeze"; NULL or "": off */
     float oscillation_end;   /* damp: strength at the end, from 0 (0: 0.1); freeze: rate at the end, from 0.1 (0: 0.01) */
     oct_data *test;         /* scored after each epoch, never used to choose; NULL: none */

@@ -48,6 +48,7 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     o->weight_decay = pick(o->weight_decay, kind == OCT_SGD ? 5e-4f : kind == OCT_ADAMW ? 0.01f : 0);
     o->observe_until = pick(o->observe_until, 0.5f);
     o->batch_norm_until = pick(o->batch_norm_until, 2.0f / 3.0f);
+    o->bn_images = o->bn_images == 0 ? 2048 : o->bn_images == OCT_NONE ? 0 : o->bn_images;
     if (!o->oscillation) o->oscillation = "";
     int swing = find(octi_oscillation_modes, OCTI_OSC_MODES, o->oscillation);
     if (swing < 0) return octi_fail(OCT_EUSAGE, "oscillation", "unknown", "measure, damp or freeze", o->oscillation, NULL);

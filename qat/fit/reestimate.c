@@ -2,7 +2,7 @@
  * Batch norm's statistics estimated anew: each batch's own statistics (momentum 1), from the same start, averaged in double. */
 #include <string.h>
 
-#include "qat/fit/fit.h"
+#include "qat/fit/reestimate.h"
 #include "src/mem.h"
 
 enum { BATCH = 64 };
@@ -86,7 +86,9 @@ static void switches(estimate *e, bool begin) {
     }
 }
 
-oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n) {
+oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n) { return octi_reestimate_batch_norm(net, data, n, NULL); }
+
+oct_status octi_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n, const char *augment) {
     if (!net || !data) return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "an argument is NULL", NULL, NULL, NULL);
     if (net->stage == OCT_STAGE_INT8) return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "an int8 net has no batch norm", "a float or prepared net", NULL, NULL);
     if (n < 2) return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "number of images", ">= 2", octi_fmt("%lld", (long long)n), NULL);
@@ -102,7 +104,7 @@ oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n) {
     e.momentum = octi_calloc(net->ctx, (size_t)g->node_count, sizeof *e.momentum);
     e.observe = octi_calloc(net->ctx, (size_t)g->quantizer_count + 1, sizeof *e.observe);
     oct_tape *tape = e.start && e.sum && e.momentum && e.observe ? oct_tape_new(net->ctx) : NULL;
-    oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .shuffle = true, .input = net->class_count ? &net->input : NULL}) : NULL;
+    oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .shuffle = true, .augment = augment, .input = net->class_count ? &net->input : NULL}) : NULL;
     oct_status s = loader ? OCT_OK : oct_last_error()->code;
     if (s == OCT_OK) {
         const bool frozen = oct_net_batch_norm_frozen(net);
