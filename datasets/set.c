@@ -157,7 +157,8 @@ oct_status octi_set_number_classes(oct_data *d, int32_t n, const char *const *na
     if (!d->classes) return oct_last_error()->code;
     for (int32_t i = 0; i < n; i++) {
         const char *id = given ? opts->classes[i].id : octi_fmt("%d", i);
-        const char *own = names ? names[i] : NULL, *name = given && *opts->classes[i].name ? opts->classes[i].name : own;
+        const char *name = given ? opts->classes[i].name : NULL;
+        if (!name || !*name) name = names ? names[i] : NULL;
         d->classes[i].id = octi_arena_strdup(d->arena, id);
         d->classes[i].name = name ? octi_arena_strdup(d->arena, name) : d->classes[i].id;
         if (!d->classes[i].id || !d->classes[i].name) return oct_last_error()->code;
