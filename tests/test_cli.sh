@@ -165,7 +165,7 @@ bad 2 import good/model.safetensors --out new
 bad 2 import good/model.safetensors --model vgg --out new
 bad 3 import good/model.safetensors --model resnet8 --out new
 bad 3 import quant/model.safetensors --model lenet --out new
-bad 3 import good/model.safetensors --model lenet --out new --size 32x32
+bad 3 import good/model.safetensors --model lenet --out new --size 40x40
 bad 2 import good/model.safetensors --model lenet --out quant
 for v in 28 28x 0x28 28x28x1 -28x28 ' 28x28' 28X28 1025x28; do bad 2 import good/model.safetensors --model lenet --out new --size "$v"; done
 bad 2 import good/model.safetensors --model lenet --out new --mean 1,2
@@ -306,6 +306,14 @@ grep -q '"name":"fc3.weight","dtype":"float32","shape":\[11,84\]' .inspect || sa
 grep -q '"nine","ten"' .inspect || say "the classes are not stored"
 "$octet" train --model good/ $data --epochs 1 --out f2 2>.e >/dev/null || say "fine-tune on the same classes"
 grep -q 'anew' .e && say "the same classes renew a layer"
+# a name of the zoo is the zoo's, whatever lies about; a path needs a slash, or is a run
+mkdir inside && (cd inside && cp -r ../good lenet && cp -r ../good mine) || say "cannot copy"
+(cd inside && "$octet" train --model lenet $data --epochs 1 --out a 2>.e >/dev/null && grep -q "the zoo's net; the run of that name here is ./lenet" .e) || say "a folder lenet: $(cat inside/.e)"
+(cd inside && "$octet" train --model ./lenet $data --epochs 1 --out b 2>.e >/dev/null && ! grep -q 'the zoo' .e) || say "./lenet: $(cat inside/.e)"
+(cd inside && "$octet" train --model mine $data --epochs 1 --out c 2>.e >/dev/null) || say "a run without a slash: $(cat inside/.e)"
+cmp -s good/model.safetensors inside/a/model.safetensors || say "--model lenet is no new net"
+cmp -s inside/a/model.safetensors inside/b/model.safetensors && say "--model ./lenet is not the run"
+cmp -s inside/c/model.safetensors inside/b/model.safetensors || say "--model mine is not the run"
 seq 0 9 | sed 's/.*/&	digit &/' >names.txt
 "$octet" eval good $data --classes names.txt >.o || say "--classes FILE"
 grep -q 'digit 7' .o || say "--classes FILE does not name the classes"

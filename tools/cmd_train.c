@@ -192,7 +192,10 @@ int cmd_train(cli *c) {
     oct_fit_opts o;
     oct_data *val, *train, *test;
     oct_net *net;
-    bool run = strchr(c->model.s, '/') || strchr(c->model.s, '.') || oct_run_is(c->model.s); /* else a name of the zoo */
+    const bool zoo = oct_zoo_defaults(c->model.s) != NULL, folder = oct_run_is(c->model.s);
+    oct_clear_error();
+    if (zoo && folder) cli_note(c, "octet: --model %s: the zoo's net; the run of that name here is ./%s", c->model.s, c->model.s);
+    bool run = !zoo && (strchr(c->model.s, '/') || strchr(c->model.s, '.') || folder);
     int code = (run ? from_run : from_zoo)(c, &net, &train, &test);
     if (!code && c->freeze.set) code = freeze(c, net);
     if (code || !cli_fit_opts(c, &o, &val, &code)) return code;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The zoo. lenet: LeCun et al. 1998 with ReLU and max pooling. resnet8, resnet20: He et al. 2015 for small images, widths
+ * The zoo. lenet: LeCun et al. 1998 with ReLU and max pooling, images below 32x32 padded by 2. resnet8, resnet20: He et al. 2015 for small images, widths
  * 16, 32, 64, projection shortcuts (1x1 conv + bn). resnet18: He et al. 2015 for photographs: 7x7 stem with stride 2, max pool,
  * widths 64 to 512. Names are torchvision's. */
 #include <string.h>
@@ -28,8 +28,10 @@ static oct_var *lenet_forward(void *self, oct_tape *t, oct_var *x) {
 
 static oct_module *lenet_new(oct_ctx *ctx, const oct_zoo_opts *o, const struct plan *plan) {
     (void)plan;
-    /* conv1 keeps the size (pad 2), conv2 takes 4 off, each pool halves */
-    int h = (o->height / 2 - 4) / 2, w = (o->width / 2 - 4) / 2;
+    /* LeNet-5 was made for 32x32, where MNIST's 28x28 is padded: 400 features either way. conv1 and conv2 take 4 off each, a
+     * pool halves. */
+    const int pad = o->height >= 32 && o->width >= 32 ? 0 : 2;
+    int h = ((o->height + 2 * pad - 4) / 2 - 4) / 2, w = ((o->width + 2 * pad - 4) / 2 - 4) / 2;
     if (h < 1 || w < 1) {
         octi_fail(OCT_EUSAGE, "lenet", "image too small", "at least 12x12", octi_fmt("%dx%d", o->height, o->width), NULL);
         return octi_ctx_failed(ctx), NULL;
@@ -37,7 +39,7 @@ static oct_module *lenet_new(oct_ctx *ctx, const oct_zoo_opts *o, const struct p
     struct lenet *n = octi_alloc(ctx, sizeof *n);
     if (!n) return octi_ctx_failed(ctx), NULL;
     oct_module *m = oct_module_new(ctx, lenet_forward, n);
-    n->conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = o->channels, .out = 6, .kernel = 5, .pad = 2}));
+    n->conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = o->channels, .out = 6, .kernel = 5, .pad = pad}));
     n->conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 16, .kernel = 5}));
     n->fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = 16 * h * w, .out = 120}));
     n->fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 120, .out = 84}));
