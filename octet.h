@@ -5,6 +5,7 @@
 
 #include "src/context.h"
 #include "src/status.h"
+#include "src/words.h"
 #include "src/tensor.h"
 #include "src/graph.h"
 #include "src/net.h"

@@ -76,7 +76,8 @@ static oct_status keep_live(oct_net *net, const oct_graph *g, int32_t output, in
         } else if (!live[v])
             continue;
         if (x->role == OCT_VALUE_INPUT && inputs > 1)
-            return octi_fail(OCT_EUSAGE, x->name, "the forward function makes inputs of its own", "one input", NULL, "use parameters");
+            return octi_fail(OCT_EUSAGE, x->name, "a second input: the forward function calls oct_input", "the one x that it is given", NULL,
+                             "a captured net has one input: constants are parameters, a second image goes in as further channels of x");
         map[v] = octi_graph_add_value(to, x->name, x->role, x->dtype, s, x->tensor);
         if (map[v] < 0) return oct_last_error()->code;
         if (x->role == OCT_VALUE_INPUT) to->input = map[v];

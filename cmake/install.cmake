@@ -4,7 +4,7 @@
 include(CMakePackageConfigHelpers)
 
 set(OCT_PUBLIC_HEADERS
-  src/api.h src/status.h src/status.def src/context.h src/tensor.h src/dtype.def src/qparams.h src/graph.h src/op_kinds.def
+  src/api.h src/status.h src/words.h src/status.def src/context.h src/tensor.h src/dtype.def src/qparams.h src/graph.h src/op_kinds.def
   src/attr_fields.def src/quantizer_tensors.def src/net.h ops/ops.h datasets/data.h autograd/autograd.h autograd/nn/nn.h autograd/optim/optim.h qat/observer.h qat/qconfig.h qat/qconfig_keys.def qat/qat.h qat/improve.h qat/oscillation.h
   qat/infer/infer.h qat/io/import.h qat/fit/fit.h)
 foreach(header IN LISTS OCT_PUBLIC_HEADERS)

@@ -31,6 +31,8 @@ typedef struct oct_data_opts {
  *  cifar100-coarse:DIR (20) | folder:DIR | npz:FILE.
  *  NULL on failure: OCT_EUSAGE (unknown kind), OCT_EIO, OCT_EFORMAT (file, offset, field), OCT_ELIMIT. */
 OCT_API OCT_NODISCARD oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opts);
+/** The kind of set that lies at a path, by what is in it: "idx", "cifar10", "cifar100", "folder", "npz"; NULL: none is seen. */
+OCT_API const char *oct_data_kind(const char *path);
 
 typedef struct oct_array_opts {
     bool nchw;          /* x is [N,C,H,W]; default NHWC */

@@ -10,6 +10,7 @@
 #include "datasets/data.h"
 #include "src/format/bytes.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 /* The context whose memory the decoder uses on this thread, and the largest block that an honest image asks for. */
 static _Thread_local struct hook { oct_ctx *ctx; size_t most; bool failed; } t_hook;
@@ -166,7 +167,7 @@ static void deliver(const picture *pic, const oct_input_desc *in, uint8_t *pixel
 }
 
 oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const char *where, const oct_input_desc *in, uint8_t *pixels) {
-    if (!ctx || !bytes || !in || !pixels) return octi_fail(OCT_EUSAGE, "oct_image_decode", "argument is NULL", NULL, NULL, NULL);
+    if (!ctx || !bytes || !in || !pixels) return octi_fail_null("oct_image_decode");
     if (!where) where = "image";
     if ((in->channels != 1 && in->channels != 3) || in->width < 1 || in->height < 1 || in->width > OCTI_IMAGE_SIDE ||
         in->height > OCTI_IMAGE_SIDE || in->resize < 0 || in->crop < 0 || in->resize > OCTI_IMAGE_SIDE || in->crop > OCTI_IMAGE_SIDE)
@@ -182,7 +183,7 @@ oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const 
 }
 
 oct_status oct_image_load(oct_ctx *ctx, const char *path, const oct_input_desc *in, uint8_t *pixels) {
-    if (!ctx || !path || !in || !pixels) return octi_fail(OCT_EUSAGE, "oct_image_load", "argument is NULL", NULL, NULL, NULL);
+    if (!ctx || !path || !in || !pixels) return octi_fail_null("oct_image_load");
     uint8_t *bytes;
     size_t size;
     OCT_TRY(octi_file_read(ctx, path, OCTI_IMAGE_BYTES, &bytes, &size));

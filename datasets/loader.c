@@ -9,6 +9,7 @@
 #include "src/qround.h"
 #include "src/rng.h"
 #include "src/threads.h"
+#include "src/words.h"
 
 typedef struct slot {
     oct_tensor x, labels;
@@ -187,7 +188,7 @@ static oct_status read_augment(oct_loader *l, const char *words) {
         size_t n = strcspn(words, ","), k = 0;
         for (; k < 4; k++)
             if (strlen(known[k].word) == n && !memcmp(known[k].word, words, n)) break;
-        if (k == 4) return octi_fail(OCT_EUSAGE, "augment", "unknown word", "none, crop4, crop8, flip", octi_fmt("%.*s", (int)(n < 40 ? n : 40), words), NULL);
+        if (k == 4) return octi_fail_word(OCT_EUSAGE, "augment", "unknown word", "none, crop4, crop8, flip", octi_fmt("%.*s", (int)(n < 40 ? n : 40), words), NULL);
         if (known[k].pad) l->pad = known[k].pad;
         l->flip |= known[k].flip;
         words += n + (words[n] == ',');

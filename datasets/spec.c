@@ -7,6 +7,7 @@
 
 #include "datasets/set.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 typedef oct_data *open_fn(oct_ctx *ctx, const char *path, const oct_data_opts *opts);
 
@@ -33,6 +34,21 @@ static char *locate(oct_ctx *ctx, const char *path, const char *root) {
     return octi_strdup(ctx, path);
 }
 
+static void bad_spec(const struct kind *k, const char *spec) {
+    const char *there = oct_data_kind(spec);
+    if (k) (void)octi_fail(OCT_EUSAGE, spec, k->path ? "data set needs a path" : "data set takes no path", known, NULL, NULL);
+    else if (there) (void)octi_fail(OCT_EUSAGE, spec, "a path is no data set", known, NULL, octi_fmt("did you mean %s:%s?", there, spec));
+    else (void)octi_fail_word(OCT_EUSAGE, spec, "unknown kind of data set", known, octi_fmt("%.*s", (int)strcspn(spec, ":"), spec), NULL);
+}
+
+/* What could not be read as one kind, and looks like another. */
+static void other_kind(const struct kind *k, const char *path) {
+    const oct_error *e = oct_last_error();
+    const char *seen = *e->hint || !k->path ? NULL : oct_data_kind(path);
+    if (!seen || !strncmp(seen, k->word, strlen(seen))) return;
+    (void)octi_fail(e->code, e->where, e->what, e->expected, e->got, octi_fmt("did you mean %s:%s?", seen, path));
+}
+
 oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opts) {
     if (!ctx) return octi_fail(OCT_EUSAGE, "oct_data_open", "context is NULL", NULL, NULL, NULL), NULL;
     if (!spec) return octi_fail(OCT_EUSAGE, "oct_data_open", "spec is NULL", known, NULL, NULL), octi_ctx_failed(ctx), NULL;
@@ -44,12 +60,13 @@ oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opt
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strlen(kinds[i].word) == n && !memcmp(kinds[i].word, spec, n)) k = &kinds[i];
     if (!k || k->path != (colon && colon[1])) {
-        octi_fail(OCT_EUSAGE, spec, k ? (k->path ? "data set needs a path" : "data set takes no path") : "unknown kind of data set", known, NULL, NULL);
+        bad_spec(k, spec);
         return octi_ctx_failed(ctx), NULL;
     }
     char *path = locate(ctx, colon ? colon + 1 : spec, opts->root);
     if (!path) return octi_ctx_failed(ctx), NULL;
     oct_data *d = k->open(ctx, path, opts);
+    if (!d) other_kind(k, path);
     octi_free(ctx, path);
     if (!d) octi_ctx_failed(ctx);
     return d;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "qat/backend.h"
+#include "src/words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,6 @@ const octi_target *octi_target_find(const char *name) {
         if (!name || !strcmp(name, targets[i].name)) return &targets[i];
     char known[200] = "";
     for (size_t i = 0; i < n; i++) snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", targets[i].name);
-    octi_fail(OCT_EUSAGE, "target", "unknown target", known, name, NULL);
+    octi_fail_word(OCT_EUSAGE, "target", "unknown target", known, name, NULL);
     return NULL;
 }

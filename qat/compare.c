@@ -8,6 +8,7 @@
 #include "qat/infer/infer.h"
 #include "qat/prepared.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 static void compare_codes(const char *node, const oct_tensor *want, const oct_tensor *got, oct_mismatch *m) {
     const uint8_t *a = oct_u8(want), *b = oct_u8(got);
@@ -75,7 +76,7 @@ oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mism
 }
 
 oct_status oct_compare(oct_net *prepared, const oct_net *int8, const oct_tensor *x, oct_mismatch *m) {
-    if (!prepared || !int8 || !x) return octi_fail(OCT_EUSAGE, "oct_compare", "argument is NULL", NULL, NULL, NULL);
+    if (!prepared || !int8 || !x) return octi_fail_null("oct_compare");
     octi_comparison *c = octi_comparison_new(prepared, int8, x->shape.dim[0]);
     oct_status s = c ? octi_comparison_run(c, x, m) : oct_last_error()->code;
     octi_comparison_free(c);

@@ -6,9 +6,10 @@
 #include "qat/improve_internal.h"
 #include "qat/prepared.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 oct_status octi_improve_check(oct_net *net, const oct_tensor *x, const char *where) {
-    if (!net || !x) return octi_fail(OCT_EUSAGE, where, "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !x) return octi_fail_null(where);
     if (net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, where, "net is not prepared", "a net from oct_prepare, calibrated", NULL, NULL);
     const oct_shape *s = &net->graph->values[net->graph->input].shape;
     bool same = x->dtype == OCT_F32 && x->shape.rank == s->rank && x->shape.dim[0] > 0;

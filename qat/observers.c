@@ -12,6 +12,7 @@
 #include "qat/prepared.h"
 #include "src/arena.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 #define NONE {.name = NULL}
 #define HISTOGRAM OCTI_HISTOGRAM_TENSORS
@@ -42,7 +43,7 @@ const oct_observer *octi_observer_find(oct_ctx *ctx, const char *name) {
     for (int i = 0; i < BUILT_IN; i++) snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", built_in[i].name);
     for (const own_observer *o = octi_ctx_observers(ctx); o; o = o->next)
         snprintf(known + strlen(known), sizeof known - strlen(known), ", %s", o->observer.name);
-    octi_fail(OCT_EUSAGE, "observer", "unknown observer", known, name, "oct_observer_register makes others known");
+    octi_fail_word(OCT_EUSAGE, "observer", "unknown observer", known, name, "oct_observer_register makes others known");
     return NULL;
 }
 
@@ -60,7 +61,7 @@ static oct_status check_observer(const oct_ctx *ctx, const oct_observer *o) {
 }
 
 oct_status oct_observer_register(oct_ctx *ctx, const oct_observer *observer) {
-    if (!ctx || !observer) return octi_fail(OCT_EUSAGE, "oct_observer_register", "an argument is NULL", NULL, NULL, NULL);
+    if (!ctx || !observer) return octi_fail_null("oct_observer_register");
     OCT_TRY(check_observer(ctx, observer));
     own_observer *o = octi_alloc(ctx, sizeof *o);
     if (!o) return oct_last_error()->code;
@@ -181,7 +182,7 @@ static oct_status switch_observer(oct_net *net, oct_quantizer *q, const char *ob
 }
 
 oct_status oct_net_set_observer(oct_net *net, const char *observer) {
-    if (!net || !observer) return octi_fail(OCT_EUSAGE, "oct_net_set_observer", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !observer) return octi_fail_null("oct_net_set_observer");
     if (net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, "oct_net_set_observer", "net is not prepared", "the result of oct_prepare", NULL, NULL);
     if (!octi_observer_find(net->ctx, observer)) return oct_last_error()->code;
     for (int32_t i = 0; i < net->graph->quantizer_count; i++) {

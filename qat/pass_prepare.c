@@ -14,7 +14,7 @@ typedef struct prepare_state {
     octi_rewrite r;      /* map: the float form of a value */
     int32_t *codes;      /* [from values]: its quantized form in `to`, -1 */
     bool *int8;          /* [from nodes] */
-    bool stubs;          /* the net has marks: what is not between them stays float */
+    const char *stubs;   /* the first of the net's marks: what is not between them stays float; NULL: none */
     bool *between;       /* [from values]: behind a QuantStub */
     int32_t *parent;     /* [to values]: union-find over quantized values; -1: float value */
     size_t parent_cap;
@@ -25,13 +25,20 @@ typedef struct prepare_state {
 
 /* ---- which nodes ---- */
 
-/* Values between stubs. An op with some inputs inside and some outside belongs inside: its other inputs are quantized there. */
+/* Values between stubs. An op with some inputs inside and some outside belongs inside: its other inputs are quantized there.
+ * Where no QuantStub is at all, a DeQuantStub alone says that all in front of it is meant: it was forgotten behind the input. */
 static oct_status find_stubs(prepare_state *p, const oct_graph *g) {
     if (!(p->between = octi_calloc(p->r.from->ctx, (size_t)g->value_count, sizeof *p->between))) return oct_last_error()->code;
+    bool quant = false;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        quant |= n->attr.stub[0] == OCT_STUB_QUANT;
+        if (n->attr.stub[0] && !p->stubs) p->stubs = n->name;
+    }
+    p->between[g->input] = p->stubs && !quant;
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         bool inside = n->attr.stub[0] == OCT_STUB_QUANT;
-        p->stubs |= n->attr.stub[0] != OCT_STUB_NONE;
         for (int32_t k = 0; k < n->nin; k++) inside |= n->in[k] >= 0 && p->between[n->in[k]];
         p->between[n->out] = inside && n->attr.stub[0] != OCT_STUB_DEQUANT;
     }
@@ -208,8 +215,9 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
         OCT_TRY(place(p, i));
     }
     if (!any)
-        return octi_fail(OCT_EUNSUPPORTED, "oct_prepare", p->stubs ? "no layer between the stubs becomes int8" : "no layer becomes int8",
-                         "one that has an int8 form, and whose rules let it", NULL, NULL);
+        return octi_fail(OCT_EUNSUPPORTED, p->stubs ? p->stubs : "oct_prepare", p->stubs ? "no layer between the stubs becomes int8" : "no layer becomes int8",
+                         "one that has an int8 form, and whose rules let it", NULL,
+                         p->stubs ? "QuantStub in front of the layers, DeQuantStub behind them; without stubs all that can be is int8" : NULL);
     int32_t out = want_float(p, g->output);
     if (out < 0) return oct_last_error()->code;
     p->r.to->graph->output = out;

@@ -8,6 +8,7 @@
 
 #include "qat/observing.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 const octi_qkey_row octi_qkey_rows[OCTI_QKEYS] = {
 #define OCT_QKEY(key, field, type, lowest, highest, words, part, what) \
@@ -62,7 +63,7 @@ static oct_status check_value(oct_ctx *ctx, const oct_qrule *r, int key) {
     const char *got = octi_qkey_text(&r->set, key), *bad = octi_fmt("%s: %s out of range", rule_text(r), row->key);
     if (row->type == OCTI_QKEY_TEXT) {
         if (row->words && !among(row->words, got))
-            return octi_fail(OCT_EUSAGE, "qconfig", octi_fmt("%s: unknown %s", rule_text(r), row->key), octi_fmt("one of: %s", row->words), got, NULL);
+            return octi_fail_word(OCT_EUSAGE, "qconfig", octi_fmt("%s: unknown %s", rule_text(r), row->key), row->words, got, NULL);
         return key == OCTI_QKEY_observer && !octi_observer_find(ctx, got) ? oct_last_error()->code : OCT_OK;
     }
     double v = row->type == OCTI_QKEY_INT ? *(const int *)field_of(&r->set, key) : (double)*(const float *)field_of(&r->set, key);
@@ -104,7 +105,7 @@ oct_status octi_qrules_append(oct_ctx *ctx, const octi_qrules *more, oct_qconfig
 }
 
 oct_status oct_qconfig_add(oct_ctx *ctx, const oct_qrule *rule, oct_qconfig *config) {
-    if (!ctx || !rule || !config) return octi_fail(OCT_EUSAGE, "oct_qconfig_add", "an argument is NULL", NULL, NULL, NULL);
+    if (!ctx || !rule || !config) return octi_fail_null("oct_qconfig_add");
     oct_qrule one = *rule;
     return octi_qrules_append(ctx, &(octi_qrules){&one, 1}, config);
 }
@@ -132,13 +133,21 @@ static bool matches(const oct_qrule *r, const char *name, oct_op_kind kind) {
     }
 }
 
+static oct_status matches_nothing(const oct_qrule *r, const oct_graph *g) {
+    octi_text names = {.ctx = g->ctx};
+    for (int32_t k = 0; k < g->node_count; k++) octi_text_printf(&names, "%s, ", g->nodes[k].name);
+    const char *near = names.data && r->of ? oct_nearest_word(r->of, names.data) : NULL;
+    (void)octi_fail(OCT_EUSAGE, "qconfig", octi_fmt("%s matches nothing", rule_text(r)), "a layer of the net", NULL,
+                    near ? octi_fmt("did you mean %s?", near) : "octet inspect lists them; a fused layer has its first one's name");
+    octi_text_free(&names);
+    return OCT_EUSAGE;
+}
+
 oct_status octi_qrules_hit(const octi_qrules *rules, const oct_graph *g) {
     for (int32_t i = 0; i < rules->count; i++) {
         bool hit = false;
         for (int32_t k = 0; k < g->node_count && !hit; k++) hit = matches(&rules->rule[i], g->nodes[k].name, g->nodes[k].kind);
-        if (!hit)
-            return octi_fail(OCT_EUSAGE, "qconfig", octi_fmt("%s matches nothing", rule_text(&rules->rule[i])), "a layer of the net", NULL,
-                             "octet layers lists them; a fused layer has its first one's name");
+        if (!hit) return matches_nothing(&rules->rule[i], g);
     }
     return OCT_OK;
 }

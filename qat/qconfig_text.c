@@ -7,6 +7,7 @@
 #include "src/arena.h"
 #include "src/format/json_bits.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 enum { FILE_MOST = 1 << 20, RULES_MOST = 65536 };
 
@@ -54,7 +55,7 @@ static oct_status set_key(oct_qsettings *s, char *piece) {
     char known[256];
     if (value) *value++ = 0;
     int key = key_named(piece);
-    if (key == OCTI_QKEYS) return bad_piece("unknown key", known_keys(known, sizeof known), piece);
+    if (key == OCTI_QKEYS) return octi_fail_word(OCT_EUSAGE, "qconfig", "unknown key", known_keys(known, sizeof known), piece, NULL);
     const octi_qkey_row *row = &octi_qkey_rows[key];
     if (!value && !is_switch(key)) return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
     double v = 0;
@@ -101,7 +102,7 @@ static oct_status parse(char *text, octi_qrules *rules) {
 
 oct_status oct_qconfig_parse(oct_ctx *ctx, const char *text, oct_qconfig *config) {
     octi_qrules rules = {.count = 0};
-    if (!ctx || !text || !config) return octi_fail(OCT_EUSAGE, "oct_qconfig_parse", "an argument is NULL", NULL, NULL, NULL);
+    if (!ctx || !text || !config) return octi_fail_null("oct_qconfig_parse");
     size_t most = 1;
     for (const char *p = text; *p; p++) most += *p == ':';
     if (most > RULES_MOST) return octi_fail(OCT_ELIMIT, "qconfig", "too many rules", octi_fmt("at most %d", RULES_MOST), NULL, NULL);
@@ -129,7 +130,7 @@ static oct_status read_key(const reading *r, const cJSON *item, oct_qsettings *s
     char known[256];
     const char *word;
     if (key == OCTI_QKEYS)
-        return octi_fail(OCT_EFORMAT, r->where, octi_fmt("unknown key '%s'", item->string), known_keys(known, sizeof known), NULL, NULL);
+        return octi_fail_word(OCT_EFORMAT, r->where, "unknown key", known_keys(known, sizeof known), item->string, NULL);
     const octi_qkey_row *row = &octi_qkey_rows[key];
     if (is_switch(key) && cJSON_IsBool(item)) {
         *(const char **)field_of(s, key) = cJSON_IsTrue(item) ? "yes" : "no";
@@ -216,7 +217,7 @@ oct_status octi_qrules_read(oct_ctx *ctx, octi_arena *arena, const void *text, s
 }
 
 oct_status oct_qconfig_load(oct_ctx *ctx, const char *path, oct_qconfig *config) {
-    if (!ctx || !path || !config) return octi_fail(OCT_EUSAGE, "oct_qconfig_load", "an argument is NULL", NULL, NULL, NULL);
+    if (!ctx || !path || !config) return octi_fail_null("oct_qconfig_load");
     uint8_t *bytes;
     size_t size;
     octi_qrules rules;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "src/threads.h"
+#include "src/words.h"
 
 static const char *const level_words[OCTI_CPU_LEVEL_COUNT] = {
 #define OCT_CPU_LEVEL(name, word) word,
@@ -54,7 +55,7 @@ oct_status octi_cpu_init(void) {
         if (i) strcat(known, ", ");
         strcat(known, level_words[i]);
     }
-    return octi_fail(OCT_EUSAGE, "OCT_CPU", "unknown CPU level", known, word, "unset it to use what the machine has");
+    return octi_fail_word(OCT_EUSAGE, "OCT_CPU", "unknown CPU level", known, word, "unset it to use what the machine has");
 }
 
 octi_cpu_levels octi_cpu_level(void) { return in_use; }

@@ -6,6 +6,7 @@
 
 #include "autograd/nn/module.h"
 #include "src/rng.h"
+#include "src/words.h"
 
 /* FNV-1a: a path is a key, not a secret. */
 static uint64_t path_hash(const char *s) {
@@ -41,7 +42,7 @@ static const struct scheme *find_scheme(const char *name) {
 
 oct_status octi_init_check(const char *scheme) {
     if (find_scheme(scheme)) return OCT_OK;
-    return octi_fail(OCT_EUSAGE, "init", "unknown scheme", "kaiming_uniform, kaiming_normal, xavier_uniform or xavier_normal", scheme, NULL);
+    return octi_fail_word(OCT_EUSAGE, "init", "unknown scheme", "kaiming_uniform, kaiming_normal, xavier_uniform or xavier_normal", scheme, NULL);
 }
 
 oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path, const char *scheme) {

@@ -7,6 +7,7 @@
 #include "autograd/nn/nn.h"
 #include "src/mem.h"
 #include "src/status.h"
+#include "src/words.h"
 
 /* ---- lenet ---- */
 
@@ -146,7 +147,7 @@ static const struct zoo_row {
 static const struct zoo_row *find(const char *name) {
     for (size_t i = 0; name && i < sizeof zoo / sizeof *zoo; i++)
         if (!strcmp(zoo[i].name, name)) return &zoo[i];
-    octi_fail(OCT_EUSAGE, "model", "unknown zoo model", "lenet, resnet8, resnet20 or resnet18", name ? name : "NULL", NULL);
+    octi_fail_word(OCT_EUSAGE, "model", "unknown zoo model", "lenet, resnet8, resnet20 or resnet18", name ? name : "NULL", NULL);
     return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include "src/format/npz.h"
 #include "src/mem.h"
 #include "src/qround.h"
+#include "src/words.h"
 
 /* [n][c][p] from [n][p][c] of `size` bytes, or back. */
 static void swap(int64_t n, int64_t p, int64_t c, size_t size, const void *from, void *to, bool out) {
@@ -35,7 +36,7 @@ static oct_status save(oct_ctx *ctx, const char *path, const char *name, const o
 }
 
 oct_status oct_npz_save(oct_ctx *ctx, const char *path, const oct_tensor *y, float scale, int32_t zero_point) {
-    if (!ctx || !path || !y) return octi_fail(OCT_EUSAGE, "oct_npz_save", "an argument is NULL", NULL, NULL, NULL);
+    if (!ctx || !path || !y) return octi_fail_null("oct_npz_save");
     return save(ctx, path, "y", y, scale, zero_point);
 }
 
@@ -94,7 +95,7 @@ oct_tensor *oct_npz_images(oct_net *net, const char *path) {
 /* ---- probe ---- */
 
 oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n) {
-    if (!net || !dir || !data) return octi_fail(OCT_EUSAGE, "oct_run_save_probe", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !dir || !data) return octi_fail_null("oct_run_save_probe");
     char path[OCTI_PATH];
     OCT_TRY(octi_run_path(path, dir, "probe.npz"));
     if (n < 1 || n > 64) return octi_fail(OCT_EUSAGE, path, "number of inputs", "1 to 64", octi_fmt("%d", n), NULL);

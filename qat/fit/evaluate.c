@@ -8,6 +8,7 @@
 #include "qat/compare.h"
 #include "qat/fit/score.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 static double seconds(void) {
     struct timespec t;
@@ -91,7 +92,7 @@ static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx, in
 }
 
 oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts, oct_eval *result) {
-    if (!net || !data || !result) return octi_fail(OCT_EUSAGE, "oct_evaluate", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !data || !result) return octi_fail_null("oct_evaluate");
     memset(result, 0, sizeof *result);
     int64_t batch = opts && opts->batch > 0 ? opts->batch : 64;
     oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = batch});
@@ -120,7 +121,7 @@ static oct_status calibrate(oct_tape *tape, oct_loader *loader, oct_net *net, in
 }
 
 oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
-    if (!net || !data) return octi_fail(OCT_EUSAGE, "oct_calibrate", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !data) return octi_fail_null("oct_calibrate");
     if (net->stage != OCT_STAGE_PREPARED)
         return octi_fail(OCT_EUSAGE, "oct_calibrate", "net is not prepared", "the result of oct_prepare", NULL, NULL);
     if (n < 1) return octi_fail(OCT_EUSAGE, "oct_calibrate", "number of images", ">= 1", octi_fmt("%lld", (long long)n), NULL);
@@ -133,7 +134,7 @@ oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
 }
 
 oct_status oct_compare_data(oct_net *prepared, const oct_net *int8, oct_data *data, int64_t limit, oct_mismatch *m) {
-    if (!prepared || !int8 || !data || !m) return octi_fail(OCT_EUSAGE, "oct_compare_data", "an argument is NULL", NULL, NULL, NULL);
+    if (!prepared || !int8 || !data || !m) return octi_fail_null("oct_compare_data");
     enum { BATCH = 32 };
     octi_comparison *c = octi_comparison_new(prepared, int8, BATCH);
     oct_loader *l = c ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .input = prepared->class_count ? &prepared->input : NULL}) : NULL;

@@ -6,6 +6,7 @@
 #include "datasets/set.h"
 #include "qat/fit/fit.h"
 #include "src/arena.h"
+#include "src/format/foreign.h"
 #include "src/format/npz.h"
 #include "src/format/safetensors.h"
 #include "src/mem.h"
@@ -148,8 +149,8 @@ static oct_status look(holder *h, const source *f) {
         h->info.kind = kinds[i].name;
         return kinds[i].look(h, f);
     }
-    return octi_fail(OCT_EFORMAT, f->path, "unknown kind of file",
-                     "a run, an int8 file, .safetensors, .npz, .npy, IDX, CIFAR records, JPEG, PNG or BMP", NULL, NULL);
+    static const char wanted[] = "a run, an int8 file, .safetensors, .npz, .npy, IDX, CIFAR records, JPEG, PNG or BMP";
+    return octi_foreign(f->bytes, f->size, f->path, wanted) ? OCT_EFORMAT : octi_fail(OCT_EFORMAT, f->path, "unknown kind of file", wanted, NULL, NULL);
 }
 
 static const size_t MOST = (size_t)2 << 30;

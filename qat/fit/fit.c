@@ -19,6 +19,7 @@
 #include "qat/oscillation.h"
 #include "src/format/json_bits.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 typedef struct training {
     oct_ctx *ctx;
@@ -397,7 +398,7 @@ static oct_status check_run(training *t) {
 }
 
 oct_status oct_fit_check(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
-    if (!net || !train) return octi_fail(OCT_EUSAGE, "oct_fit", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !train) return octi_fail_null("oct_fit");
     training t = {.ctx = net->ctx, .net = net, .train = train};
     oct_status s = prepare(&t, opts);
     if (s == OCT_OK && t.o.run) s = check_run(&t);
@@ -406,7 +407,7 @@ oct_status oct_fit_check(oct_net *net, oct_data *train, const oct_fit_opts *opts
 }
 
 oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
-    if (!net || !train) return octi_fail(OCT_EUSAGE, "oct_fit", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !train) return octi_fail_null("oct_fit");
     if (!net->class_count) OCT_TRY(oct_net_describe(net, train)); /* a net of the caller's own: training fills it in */
     training t = {.ctx = net->ctx, .net = net, .train = train, .last_save = seconds()};
     oct_status s = prepare(&t, opts);

@@ -9,6 +9,7 @@
 #include "qat/fit/teacher.h"
 #include "src/format/json.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 static const char *const optimizers[] = {"sgd", "adam", "adamw", "rmsprop"};                      /* oct_optim_kind */
 static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "onecycle"}; /* oct_schedule_kind */
@@ -40,9 +41,9 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     if (!o->batch) o->batch = 64;
     if (!o->seed) o->seed = oct_ctx_seed(net->ctx);
     int kind = find(optimizers, 4, o->optimizer);
-    if (kind < 0) return octi_fail(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam, adamw or rmsprop", o->optimizer, NULL);
+    if (kind < 0) return octi_fail_word(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam, adamw or rmsprop", o->optimizer, NULL);
     int shape = find(schedules, 5, o->schedule);
-    if (shape < 0 || shape == OCT_MULTI_STEP) return octi_fail(OCT_EUSAGE, "schedule", "unknown", "constant, step, cosine or onecycle", o->schedule, NULL);
+    if (shape < 0 || shape == OCT_MULTI_STEP) return octi_fail_word(OCT_EUSAGE, "schedule", "unknown", "constant, step, cosine or onecycle", o->schedule, NULL);
     if (o->lr == 0) o->lr = (kind == OCT_SGD ? 0.05f : 0.001f) * (prepared ? 0.1f : 1.0f);
     o->momentum = kind == OCT_SGD ? pick(o->momentum, 0.9f) : kind == OCT_RMSPROP ? pick(o->momentum, 0) : 0;
     o->weight_decay = pick(o->weight_decay, kind == OCT_SGD ? 5e-4f : kind == OCT_ADAMW ? 0.01f : 0);
@@ -51,7 +52,7 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     o->bn_images = o->bn_images == 0 ? 2048 : o->bn_images == OCT_NONE ? 0 : o->bn_images;
     if (!o->oscillation) o->oscillation = "";
     int swing = find(octi_oscillation_modes, OCTI_OSC_MODES, o->oscillation);
-    if (swing < 0) return octi_fail(OCT_EUSAGE, "oscillation", "unknown", "measure, damp or freeze", o->oscillation, NULL);
+    if (swing < 0) return octi_fail_word(OCT_EUSAGE, "oscillation", "unknown", "measure, damp or freeze", o->oscillation, NULL);
     if (swing && !prepared) return octi_fail(OCT_EUSAGE, "oscillation", "a float net has no codes", "a prepared net", NULL, NULL);
     o->oscillation = octi_oscillation_modes[swing];
     if (o->oscillation_end == 0) o->oscillation_end = swing == OCTI_OSC_DAMP ? 0.1f : 0.01f;

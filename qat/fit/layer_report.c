@@ -7,6 +7,7 @@
 #include "qat/fit/fit.h"
 #include "src/mem.h"
 #include "src/qround.h"
+#include "src/words.h"
 
 typedef struct sums { /* over all images */
     double signal, local, cum;
@@ -181,7 +182,7 @@ static oct_status fill(oct_net *net, oct_data *data, int64_t n, oct_layer *rows)
 }
 
 oct_status oct_layers(oct_net *net, oct_data *data, int64_t n, oct_layer **rows, int32_t *count) {
-    if (!net || !rows || !count) return octi_fail(OCT_EUSAGE, "oct_layers", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !rows || !count) return octi_fail_null("oct_layers");
     *count = net->graph->node_count;
     *rows = octi_calloc(net->ctx, (size_t)*count + 1, sizeof **rows);
     oct_status s = *rows ? fill(net, data, n > 0 ? n : 64, *rows) : oct_last_error()->code;

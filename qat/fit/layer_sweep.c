@@ -7,6 +7,7 @@
 #include "qat/fit/score.h"
 #include "qat/prepared.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 enum { BATCH = 32 };
 
@@ -102,7 +103,7 @@ static void fill(const sweep *s, oct_layer *rows, double *float_accuracy) {
 }
 
 oct_status oct_layers_sweep(oct_net *net, oct_data *data, int64_t n, oct_layer *rows, int32_t count, double *float_accuracy) {
-    if (!net || !data || !rows) return octi_fail(OCT_EUSAGE, "oct_layers_sweep", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !data || !rows) return octi_fail_null("oct_layers_sweep");
     if (net->stage != OCT_STAGE_PREPARED || count != net->graph->node_count)
         return octi_fail(OCT_EUSAGE, "oct_layers_sweep", "net is not prepared, or rows are of another", "a prepared net and its rows", NULL, NULL);
     OCT_TRY(oct_net_settle(net));

@@ -7,9 +7,10 @@
 #include "qat/infer/infer.h"
 #include "src/arena.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 oct_status oct_net_describe(oct_net *net, const oct_data *data) {
-    if (!net || !data) return octi_fail(OCT_EUSAGE, "oct_net_describe", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !data) return octi_fail_null("oct_net_describe");
     int32_t classes;
     const oct_class *list = oct_data_classes(data, &classes);
     OCT_TRY(oct_net_set_input(net, oct_data_input(data)));

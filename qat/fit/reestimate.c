@@ -4,6 +4,7 @@
 
 #include "qat/fit/reestimate.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 enum { BATCH = 64 };
 
@@ -89,7 +90,7 @@ static void switches(estimate *e, bool begin) {
 oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n) { return octi_reestimate_batch_norm(net, data, n, NULL); }
 
 oct_status octi_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n, const char *augment) {
-    if (!net || !data) return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !data) return octi_fail_null("oct_reestimate_batch_norm");
     if (net->stage == OCT_STAGE_INT8) return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "an int8 net has no batch norm", "a float or prepared net", NULL, NULL);
     if (n < 2) return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "number of images", ">= 2", octi_fmt("%lld", (long long)n), NULL);
     oct_graph *g = net->graph;

@@ -9,6 +9,7 @@
 
 #include "qat/infer/infer.h"
 #include "qat/int8/int8.h"
+#include "src/format/foreign.h"
 #include "src/format/graph_json.h"
 #include "src/format/sections.h"
 #include "src/mem.h"
@@ -132,9 +133,18 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
     return s;
 }
 
+/* Weights are what is most often given in place of a model. */
+static oct_status check_kind(const uint8_t *bytes, size_t size, const char *where) {
+    static const char wanted[] = "an int8 file";
+    if (size > 8 && bytes[8] == '{' && memcmp(bytes, file_magic, 8))
+        return octi_fail(OCT_EFORMAT, where, "this is a .safetensors file: weights without a net", wanted, NULL, "octet import FILE --model M --out RUN makes a run of it");
+    return octi_foreign(bytes, size, where, wanted) ? OCT_EFORMAT : OCT_OK;
+}
+
 static oct_status read_file(oct_net *net, const uint8_t *bytes, size_t size, const char *where) {
     octi_section sections[OCTI_MAX_SECTIONS];
     int count;
+    OCT_TRY(check_kind(bytes, size, where));
     OCT_TRY(octi_sections_read(bytes, size, where, file_magic, FILE_VERSION, sections, &count));
     const octi_section *graph = octi_section_find(sections, count, "GRPH", where),
                        *tensors = octi_section_find(sections, count, "TENS", where),

@@ -12,6 +12,7 @@
 #include "qat/io/weight_layout.h"
 #include "src/arena.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 /* ---- names ---- */
 
@@ -132,7 +133,7 @@ static oct_status load(oct_net *net, const octi_safetensors *file, const char *p
 }
 
 oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused) {
-    if (!net || !path) return octi_fail(OCT_EUSAGE, "oct_net_load_weights", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !path) return octi_fail_null("oct_net_load_weights");
     octi_safetensors *file = octi_safetensors_read(net->ctx, path);
     if (!file) return oct_last_error()->code;
     oct_status s = load(net, file, path, missing, unused);
@@ -141,7 +142,7 @@ oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing
 }
 
 oct_status oct_net_save_weights(const oct_net *net, const char *path) {
-    if (!net || !path) return octi_fail(OCT_EUSAGE, "oct_net_save_weights", "an argument is NULL", NULL, NULL, NULL);
+    if (!net || !path) return octi_fail_null("oct_net_save_weights");
     octi_tensor_list l = {.ctx = net->ctx};
     oct_status s = octi_tensor_list_add(&l, net, "", net->tensors, net->tensor_count);
     if (s == OCT_OK) s = octi_safetensors_write(net->ctx, path, l.entries, l.count, NULL, 0);

@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "src/arena.h"
+#include "src/format/foreign.h"
 #include "src/mem.h"
 
 /* Field offsets of PKWARE's APPNOTE 4.3. */
@@ -137,7 +138,7 @@ octi_npz *octi_npz_parse(oct_ctx *ctx, const void *bytes, size_t size, const cha
     z->size = size;
     z->arena = octi_arena_new(ctx);
     z->where = z->arena ? octi_arena_strdup(z->arena, where) : NULL;
-    if (z->where && read_directory(z) == OCT_OK) return z;
+    if (z->where && !octi_foreign(bytes, size, where, ".npz") && read_directory(z) == OCT_OK) return z;
     octi_npz_free(z);
     return NULL;
 }

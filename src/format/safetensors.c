@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "src/arena.h"
+#include "src/format/foreign.h"
 #include "src/format/json.h"
 #include "src/mem.h"
 
@@ -214,7 +215,8 @@ octi_safetensors *octi_safetensors_parse(oct_ctx *ctx, const void *bytes, size_t
     st->ctx = ctx;
     st->arena = octi_arena_new(ctx);
     st->where = st->arena ? octi_arena_strdup(st->arena, where) : NULL;
-    if (st->where && parse(st, bytes, size) == OCT_OK) return st;
+    const bool other = size > 8 && ((const char *)bytes)[8] != '{' && octi_foreign(bytes, size, where, ".safetensors");
+    if (st->where && !other && parse(st, bytes, size) == OCT_OK) return st;
     octi_safetensors_free(st);
     return NULL;
 }

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include "src/words.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum { WORD_MOST = 64 };
+
+static int least(int a, int b) { return a < b ? a : b; }
+
+static bool same(char a, char b) { return tolower((unsigned char)a) == tolower((unsigned char)b); }
+
+/* Edits between two words, a swap of neighbours being one (optimal string alignment). */
+static int edits(const char *a, int n, const char *b, int m) {
+    int row[3][WORD_MOST + 1], *before = row[0], *last = row[1], *now = row[2];
+    for (int k = 0; k <= m; k++) last[k] = k;
+    for (int i = 1; i <= n; i++) {
+        now[0] = i;
+        for (int k = 1; k <= m; k++) {
+            now[k] = least(least(last[k], now[k - 1]) + 1, last[k - 1] + !same(a[i - 1], b[k - 1]));
+            if (i > 1 && k > 1 && same(a[i - 1], b[k - 2]) && same(a[i - 2], b[k - 1])) now[k] = least(now[k], before[k - 2] + 1);
+        }
+        int *free_row = before;
+        before = last, last = now, now = free_row;
+    }
+    return last[m];
+}
+
+/* Edits of `word` to a known one, or a number too large: a third of the letters may be wrong; three letters may stand for the
+ * word that they begin. */
+static int distance(const char *word, int n, const char *k, int m) {
+    enum { FAR = 1000 };
+    if (n < 1 || m < 1 || n > WORD_MOST || m > WORD_MOST) return FAR;
+    int d = edits(word, n, k, m), most = least(n, m) < 3 ? 1 : (n > m ? n : m) / 3;
+    if (d <= most && d < n) return d;
+    return n >= 3 && n < m && edits(word, n, k, n) == 0 ? WORD_MOST : FAR;
+}
+
+const char *oct_nearest_word(const char *word, const char *known) {
+    if (!word || !known) return NULL;
+    const char *best = NULL;
+    int best_edits = WORD_MOST + 1, best_size = 0;
+    const int n = (int)strcspn(word, ":");
+    for (const char *p = known; *p;) {
+        int size = (int)strcspn(p, ", \t\n");
+        int d = distance(word, n, p, (int)strcspn(p, ":, \t\n"));
+        bool joint = (size == 2 && !strncmp(p, "or", 2)) || (size == 3 && !strncmp(p, "and", 3));
+        if (d < best_edits && !joint) best = p, best_edits = d, best_size = size;
+        p += size;
+        p += strspn(p, ", \t\n");
+    }
+    return best ? octi_fmt("%.*s", best_size, best) : NULL;
+}
+
+oct_status octi_fail_word(oct_status code, const char *where, const char *what, const char *known, const char *got, const char *hint) {
+    const char *near = oct_nearest_word(got, known);
+    return octi_fail(code, where, what, known, got, near ? octi_fmt("did you mean %s?", near) : hint);
+}
+
+oct_status octi_fail_null(const char *where) {
+    oct_status before = oct_last_error()->code;
+    return before != OCT_OK ? before : octi_fail(OCT_EUSAGE, where, "an argument is NULL", NULL, NULL, NULL);
+}
