@@ -82,6 +82,8 @@ typedef struct oct_loader_opts {
     const char *augment; /* NULL or "none"; words crop4, crop8, flip, comma-separated */
     bool no_prefetch;    /* default: one thread prepares the next batch */
     const oct_input_desc *input; /* normalization; NULL: the set's */
+    bool even;           /* as many batches as without, of sizes that differ by one at most: no small rest that would weigh its
+                            few images more. Excludes drop_last */
 } oct_loader_opts;
 
 typedef struct oct_batch {

@@ -128,16 +128,18 @@ static void fill_sample(void *arg, int64_t i) {
     else write_image(l, raw, out, dy, dx, flip);
 }
 
-static int64_t batch_size(const oct_loader *l, int64_t step) {
-    int64_t left = l->d->count - step * l->opts.batch;
-    return left < l->opts.batch ? left : l->opts.batch;
+/* Position of a batch's first sample; of the step behind the last one: the end. */
+static int64_t first_of(const oct_loader *l, int64_t step) {
+    if (l->opts.even) return l->d->count / l->steps * step + l->d->count % l->steps * step / l->steps;
+    int64_t first = step * l->opts.batch;
+    return first < l->d->count ? first : l->d->count;
 }
 
 static oct_status fill(oct_loader *l, int64_t step) {
     slot *s = &l->slots[step & 1];
-    int64_t n = batch_size(l, step);
+    fill_job j = {l, s, first_of(l, step)};
+    int64_t n = first_of(l, step + 1) - j.first;
     s->x.shape.dim[0] = s->labels.shape.dim[0] = n;
-    fill_job j = {l, s, step * l->opts.batch};
     octi_parallel_for(l->d->slow ? octi_ctx_pool(l->ctx) : NULL, n, fill_sample, &j);
     for (int64_t i = 0; i < n; i++) /* the first in order, whoever found it */
         if (l->sample_error[i].code != OCT_OK) return raise_error(&l->sample_error[i]);
@@ -265,6 +267,7 @@ static oct_status set_up(oct_loader *l) {
     if (!o->seed) o->seed = oct_ctx_seed(l->ctx);
     if (o->batch < 1 || o->batch > 1 << 20) return octi_fail(OCT_EUSAGE, "loader", "batch", "1 to 1048576", octi_fmt("%lld", (long long)o->batch), NULL);
     if (l->d->count > UINT32_MAX) return octi_fail(OCT_ELIMIT, l->d->where, "samples", "at most 2^32 - 1", octi_fmt("%lld", (long long)l->d->count), NULL);
+    if (o->even && o->drop_last) return octi_fail(OCT_EUSAGE, "loader", "even and drop_last", "one of them", NULL, "even batches leave no rest to drop");
     if (o->batch > l->d->count && !o->drop_last) o->batch = l->d->count;
     l->steps = (l->d->count + (o->drop_last ? 0 : o->batch - 1)) / o->batch;
     if (!l->steps) return octi_fail(OCT_EUSAGE, "loader", "batch is larger than the set and incomplete batches are left out",
@@ -338,7 +341,7 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done) {
         if (step + 1 < l->steps) want(l, step + 1);
     }
     slot *s = &l->slots[step & 1];
-    *batch = (oct_batch){&s->x, &s->labels, step * l->opts.batch, step};
+    *batch = (oct_batch){&s->x, &s->labels, first_of(l, step), step};
     l->next = step + 1;
     return OCT_OK;
 }

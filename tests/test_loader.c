@@ -64,6 +64,43 @@ START_TEST(same_batches_whoever_makes_them) {
 }
 END_TEST
 
+/* No image is left out, and no batch is small: one image more than two batches hold makes three of a third. */
+START_TEST(even_batches_are_complete) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_data *d = make(ctx);
+    for (int64_t batch = 1; batch <= N + 2; batch++) {
+        oct_loader *l = oct_loader_new(d, &(oct_loader_opts){.batch = batch, .even = true, .shuffle = true});
+        const int64_t steps = (N + batch - 1) / batch;
+        ck_assert_int_eq(oct_loader_steps(l), steps);
+        int seen[N] = {0};
+        int64_t least = N, most = 0, first = 0;
+        for (int64_t s = 0; s <= steps; s++) {
+            oct_batch b;
+            bool done;
+            ck_ok(oct_loader_next(l, &b, &done));
+            ck_assert(done == (s == steps));
+            if (done) break;
+            const int64_t n = b.x->shape.dim[0];
+            ck_assert_int_eq(b.first, first);
+            first += n;
+            least = n < least ? n : least;
+            most = n > most ? n : most;
+            for (int64_t i = 0; i < n; i++) /* which image it is: by its first pixels */
+                for (int k = 0; k < N; k++) {
+                    bool same = true;
+                    for (int p = 0; p < 9; p++) same = same && oct_f32(b.x)[i * BYTES + p] == octq_pixel(images[k * BYTES + p], 255, oct_data_input(d)->mean[p % C], oct_data_input(d)->std[p % C]);
+                    seen[k] += same;
+                }
+        }
+        for (int k = 0; k < N; k++) ck_assert_msg(seen[k] == 1, "batch %d: image %d %d times", (int)batch, k, seen[k]);
+        ck_assert(most <= batch && most - least <= 1);
+        oct_loader_free(l);
+    }
+    ck_assert(oct_loader_new(d, &(oct_loader_opts){.even = true, .drop_last = true}) == NULL);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(resume_at_any_step) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_data *d = make(ctx);
@@ -190,5 +227,5 @@ START_TEST(early_stops) {
 }
 END_TEST
 
-OCT_TEST_MAIN("loader", same_batches_whoever_makes_them, resume_at_any_step, values_follow_the_law, augmentation_is_crop_and_flip,
+OCT_TEST_MAIN("loader", same_batches_whoever_makes_them, even_batches_are_complete, resume_at_any_step, values_follow_the_law, augmentation_is_crop_and_flip,
               steady_state_allocates_nothing, early_stops)

@@ -358,10 +358,10 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
     t->optim = oct_optim_new(t->ctx, params, n, &optim);
     t->tape = oct_tape_new(t->ctx);
     if (t->o.teacher && !(t->teacher = oct_runner_new(t->o.teacher, &(oct_runner_opts){.batch = t->o.batch}))) return oct_last_error()->code;
-    /* an incomplete last batch would weigh its few images more; only a set that is smaller than a batch keeps it */
+    /* every image in every epoch; no small last batch, which would weigh its few images more and starve batch norm */
     t->loader = oct_loader_new(t->train, &(oct_loader_opts){.batch = t->o.batch,
                                                             .shuffle = true,
-                                                            .drop_last = oct_data_count(t->train) >= t->o.batch,
+                                                            .even = true,
                                                             .seed = t->o.seed,
                                                             .augment = t->o.augment,
                                                             .input = &t->net->input});

@@ -93,7 +93,7 @@ typedef int (*oct_fit_fn)(void *user, const oct_fit_report *report);
 /** Zero is the default everywhere and works. */
 typedef struct oct_fit_opts {
     int epochs;             /* 0: 10 for float nets, 3 for prepared ones */
-    int64_t batch;          /* 0: 64 */
+    int64_t batch;          /* 0: 64; at most so many: an epoch is cut into batches of nearly equal size, so that no image is left out */
     const char *optimizer;  /* NULL: "sgd"; "adam", "adamw", "rmsprop" */
     float lr;               /* 0: sgd 0.05, the others 0.001; prepared nets a tenth of it */
     float momentum;         /* sgd: 0: 0.9 (nesterov), OCT_NONE: none; rmsprop: 0: none */
