@@ -7,6 +7,7 @@
 
 #include "autograd/diff.h"
 #include "qat/codes.h"
+#include "qat/float_layer.h"
 #include "qat/learned.h"
 #include "qat/observing.h"
 #include "qat/qat.h"
@@ -283,19 +284,10 @@ static oct_status own_forward(octi_call *c, bool codes) {
     return octi_own_on_codes(c, q, straight_of(c));
 }
 
-/* A layer that stays float. In evaluation it runs as the plan runs it: on octet's own kernels, never BLAS (law 12). */
-static oct_status float_forward(octi_call *c) {
-    octi_sgemm_fn blas = octi_ctx_sgemm(c->ctx);
-    if (c->mode == OCT_EVAL) octi_ctx_set_sgemm(c->ctx, NULL);
-    oct_status s = octi_diff_of(c->node->kind)->forward(c);
-    octi_ctx_set_sgemm(c->ctx, blas);
-    return s;
-}
-
 static oct_status forward(octi_call *c) {
     const oct_graph *g = c->net->graph;
     const oct_node *n = c->net_node;
-    if (!octi_is_int8(g, n)) return float_forward(c);
+    if (!octi_is_int8(g, n)) return c->mode == OCT_EVAL ? octi_float_layer(c) : octi_diff_of(n->kind)->forward(c);
     if (c->mode == OCT_CALIBRATE) { /* float values; only ranges move */
         OCT_TRY(octi_diff_of(n->kind)->forward(c));
         return octi_is_source(g, n) ? quantize_output(c, OCT_ACT_NONE) : OCT_OK;

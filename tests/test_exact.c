@@ -1,37 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The promise: every code of the int8 plan is the one that the eval forward saw, at every node. Random graphs of all ops,
  * 2 to 8 bits, all targets; calibrated and trained. */
-#include "tests/oct_test.h"
+#include "tests/exact_fix.h"
 
 #include "qat/prepared.h"
 #include "src/format/npz.h"
 #include "src/rng.h"
-#include "tests/random_net.h"
 #include "tests/plans_agree.h"
-
-static oct_status calibrate(oct_net *q, oct_tape *t, oct_shape image, uint32_t key) {
-    oct_tape_begin(t, OCT_CALIBRATE);
-    (void)oct_net_forward(q, oct_input(t, random_images(q->ctx, 8, image, key)));
-    return oct_tape_status(t);
-}
-
-static oct_status train(oct_net *q, oct_tape *t, oct_shape image, int steps) {
-    int32_t count;
-    const oct_named_tensor *p = oct_net_parameters(q, &count);
-    oct_optim *o = oct_optim_new(q->ctx, p, count, &(oct_optim_opts){.lr = 0.005f, .momentum = 0.9f});
-    oct_tensor *labels = oct_tensor_new(q->ctx, OCT_S32, OCT_SHAPE(8));
-    for (int i = 0; i < 8; i++) oct_s32(labels)[i] = i % 3;
-    oct_status s = OCT_OK;
-    for (int i = 0; s == OCT_OK && i < steps; i++) {
-        if (i == steps / 2) oct_net_freeze_batch_norm(q, true);
-        oct_optim_zero_grad(o);
-        oct_tape_begin(t, OCT_TRAIN);
-        s = oct_backward(oct_cross_entropy(oct_net_forward(q, oct_input(t, random_images(q->ctx, 8, image, (uint32_t)i))), labels, NULL));
-        if (s == OCT_OK) s = oct_optim_step(o);
-    }
-    oct_optim_free(o);
-    return s;
-}
 
 /* Layers of an int8 net whose sums may leave what fp32 holds exactly: their evaluation takes the s32 path. */
 static int long_sums(const oct_net *i8) {

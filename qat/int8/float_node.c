@@ -382,6 +382,16 @@ static const struct frow {
     [OCT_OP_dynamic_lstm_cell] = {octi_fnode_run_lstm, false},
 };
 
+bool octi_fnode_has(oct_op_kind kind) { return rows_of[kind].run != NULL; }
+
+void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n, void *scratch) {
+    const float *x[OCTI_MAX_INPUTS];
+    for (int64_t i = 0; i < n; i++) {
+        for (int32_t k = 0; k < f->nin; k++) x[k] = in[k] ? (const float *)in[k] + i * f->image_in[k] : NULL;
+        f->run(f, x, (float *)out + i * f->image_out, scratch);
+    }
+}
+
 oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n) {
     const struct frow *row = &rows_of[n->kind];
     octi_finit i = {f, arena, g, n};

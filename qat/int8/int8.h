@@ -67,7 +67,11 @@ oct_status octi_int8_check(const oct_net *net);
 /** The pixel table ("input.table", u8 [C,256]) of a net, NULL where it has none. */
 const oct_tensor *octi_int8_table(const oct_net *net);
 
-/** float_node.c */
+/** float_node.c. Whoever runs a layer that stayed float - the plan, and the evaluation that it is held against - runs this. */
 oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n);
+/** A kind that can stay float between quantized layers. */
+bool octi_fnode_has(oct_op_kind kind);
+/** n images in order; in[k] NULL for constants; f->scratch bytes of scratch. Allocates nothing, cannot fail. */
+void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n, void *scratch);
 
 #endif

@@ -108,16 +108,8 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
 }
 
 void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, int64_t n, void *scratch) {
-    if (!m->is_float) {
-        m->u.q.run(&m->u.q, in, out, n, scratch);
-        return;
-    }
-    const octi_fnode *f = &m->u.f;
-    const float *x[OCTI_MAX_INPUTS];
-    for (int64_t i = 0; i < n; i++) {
-        for (int32_t k = 0; k < m->nin; k++) x[k] = in[k] ? (const float *)in[k] + i * f->image_in[k] : NULL;
-        f->run(f, x, (float *)out + i * f->image_out, scratch);
-    }
+    if (m->is_float) octi_fnode_run(&m->u.f, in, out, n, scratch);
+    else m->u.q.run(&m->u.q, in, out, n, scratch);
 }
 
 const oct_tensor *octi_int8_table(const oct_net *net) {
