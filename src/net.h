@@ -76,6 +76,10 @@ oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
 oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role, oct_tensor *tensor);
 /** Take a tensor out again (its reference is dropped); nothing where it is not there. */
 void octi_net_unregister(oct_net *net, const oct_tensor *tensor);
+/** Judge a net that may come from anywhere against what its stage may hold (the table of src/stage.c): structure, kinds, roles,
+ *  dtypes, quantizers, hooks. OCT_EFORMAT names the node or value. Whoever loads or plans a net calls it before the graph is
+ *  walked by rules that take it for granted. */
+oct_status octi_net_judge(const oct_net *net);
 /** Register copies of all tensors of `from`. */
 oct_status octi_net_copy_tensors(oct_net *to, const oct_net *from);
 /** The tensor that `to` has under the name of t in `from`; NULL where there is none. */

@@ -8,6 +8,7 @@
 #include "qat/fit/fit.h"
 #include "qat/int8/int8.h"
 #include "qat/io/weight_layout.h"
+#include "qat/prepared.h"
 #include "src/format/graph_json.h"
 #include "src/format/json.h"
 #include "src/mem.h"
@@ -126,6 +127,8 @@ static oct_status take_all(oct_net *net, const cJSON *root, const backing *b) {
     OCT_TRY(octi_json_array(root, "tensors", path, &list));
     cJSON_ArrayForEach(item, list) OCT_TRY(take_tensor(net, item, b));
     OCT_TRY(part(net, root, "graph", path, octi_graph_from_json));
+    if (net->stage == OCT_STAGE_PREPARED) net->hooks = &octi_qat_hooks;
+    if (octi_net_judge(net) != OCT_OK) return octi_fail_in(OCT_EFORMAT, path);
     return net->stage == OCT_STAGE_INT8 ? OCT_OK : check_shapes(net, path);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "qat/fit/graph_file.h"
+#include "qat/int8/int8.h"
 #include "qat/io/tensor_files.h"
 #include "qat/prepared.h"
 #include "src/format/json.h"
@@ -238,6 +239,11 @@ static oct_status read_info(oct_ctx *ctx, const char *dir, const octi_safetensor
     return OCT_OK;
 }
 
+/* What the values of tensors must be, behind what the graph says. */
+static oct_status check_contents(const oct_net *net) {
+    return net->stage == OCT_STAGE_PREPARED ? octi_prepared_check(net) : net->stage == OCT_STAGE_INT8 ? octi_int8_check(net) : OCT_OK;
+}
+
 oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info) {
     if (!ctx || !dir) return NULL;
     char path[OCTI_PATH];
@@ -254,10 +260,7 @@ oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info) {
     const char *prefix = newer ? "model." : "";
     if (s == OCT_OK && !(net = octi_graph_file_read(ctx, path, weights, prefix))) s = oct_last_error()->code;
     if (s == OCT_OK) s = octi_tensors_read(weights, net, prefix, net->tensors, net->tensor_count, dir, NULL);
-    if (s == OCT_OK && net->stage == OCT_STAGE_PREPARED) {
-        net->hooks = &octi_qat_hooks;
-        if (octi_prepared_check(net) != OCT_OK) s = octi_fail_in(oct_last_error()->code, path);
-    }
+    if (s == OCT_OK && check_contents(net) != OCT_OK) s = octi_fail_in(octi_file_fault(oct_last_error()->code), path);
     if (s == OCT_OK) s = read_info(ctx, dir, state, &i);
     octi_safetensors_free(state);
     octi_safetensors_free(model);

@@ -167,7 +167,7 @@ static oct_status read_file(oct_net *net, const uint8_t *bytes, size_t size, con
     OCT_TRY(octi_meta_from_json(net, (const char *)meta->bytes, meta->size, where));
     if (net->stage != OCT_STAGE_INT8)
         return octi_fail(OCT_EFORMAT, where, "stage of the net", "int8", "another", NULL);
-    return octi_int8_check(net);
+    return octi_int8_check(net) == OCT_OK ? OCT_OK : octi_fail_in(octi_file_fault(oct_last_error()->code), where);
 }
 
 oct_net *oct_int8_load_memory(oct_ctx *ctx, const void *bytes, size_t size, const char *where) {

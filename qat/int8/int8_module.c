@@ -179,7 +179,7 @@ oct_status octi_int8_check(const oct_net *net) {
     const oct_graph *g = net->graph;
     if (net->stage != OCT_STAGE_INT8)
         return octi_fail(OCT_EUSAGE, "int8", "the net is not int8", "stage int8 (oct_convert)", NULL, NULL);
-    OCT_TRY(octi_graph_verify(g));
+    OCT_TRY(octi_net_judge(net));
     OCT_TRY(check_ends(net));
     OCT_TRY(check_sizes(net));
     OCT_TRY(check_table(net));

@@ -27,6 +27,10 @@ oct_status octi_read_u64le(octi_reader *r, uint64_t *v, const char *field);
 /** OCT_EFORMAT at a byte offset: "file: what at offset N: expected E, got G (hint)". */
 oct_status octi_bad_bytes(const octi_reader *r, size_t offset, const char *what, const char *expected, const char *got);
 
+/** The code for a fault of a file's contents that a rule for callers found: what would be the caller's mistake (OCT_EUSAGE) or the
+ *  library's own (OCT_EINTERNAL) is malformed data; all others stay. For octi_fail_in(code, file). */
+static inline oct_status octi_file_fault(oct_status code) { return code == OCT_EUSAGE || code == OCT_EINTERNAL ? OCT_EFORMAT : code; }
+
 /** A whole regular file in memory of the context (free with octi_free). OCT_EIO (missing, directory, not a regular file,
  *  unreadable), OCT_ELIMIT above max_bytes (0: 4 GiB). */
 oct_status octi_file_read(oct_ctx *ctx, const char *path, size_t max_bytes, uint8_t **bytes, size_t *size);
