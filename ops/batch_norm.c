@@ -77,7 +77,7 @@ static void normalize_rows(void *arg, int64_t from, int64_t to) {
 
 static bn_job job_of(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y, octi_arena *scratch, bool sums) {
     bn_job j = {.x = oct_f32(x), .y = y ? oct_f32(y) : NULL, .n = x->shape.dim[0], .c = x->shape.dim[x->shape.rank - 1],
-                .kernels = octk_kernels()};
+                .kernels = octi_ctx_kernels(ctx)};
     (void)ctx;
     j.rows = oct_tensor_count(x) / j.n / j.c;
     j.slots = octi_slots(j.n);

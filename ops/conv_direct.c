@@ -114,7 +114,7 @@ oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const oct
                                     const float *b, float *y) {
     pass j = {.f = window_frame(g), .n = g->n, .groups = g->groups, .from_group = g->cg, .to_group = g->og,
               .out_image = g->p * g->q * g->o, .panels = (g->og + PANEL - 1) / PANEL, .classes = 1, .src = x, .dst = y,
-              .slots = octi_slots(g->n), .kernels = octk_kernels()};
+              .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
     tap_class t = {.np = (int32_t)(g->p * g->q)};
     j.cls = &t;
     OCT_TRY(check_frame(&j.f, j.out_image));
@@ -251,7 +251,7 @@ static bool scatter_fits(const octi_conv *g) {
 }
 
 static oct_status scatter_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx) {
-    scatter_job j = {.g = g, .f = window_frame(g), .dy = dy, .w = w, .dx = dx, .slots = octi_slots(g->n), .kernels = octk_kernels()};
+    scatter_job j = {.g = g, .f = window_frame(g), .dy = dy, .w = w, .dx = dx, .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&j.f, g->h * g->w * g->c));
     OCT_TRY(window_runs(scratch, g, &j.f, &j.runs, &j.len, &j.run));
     size_t slots = (size_t)j.slots;
@@ -270,7 +270,7 @@ oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi
     int64_t across = g->stride_w < g->w ? g->stride_w : g->w, down = g->stride_h < g->h ? g->stride_h : g->h;
     pass j = {.f = {g->p, g->q, g->o, -lo_h, -lo_w, hi_h - lo_h, hi_w - lo_w}, .n = g->n, .groups = g->groups, .from_group = g->og,
               .to_group = g->cg, .out_image = g->h * g->w * g->c, .panels = (g->cg + PANEL - 1) / PANEL, .classes = down * across,
-              .src = dy, .dst = dx, .slots = octi_slots(g->n), .kernels = octk_kernels()};
+              .src = dy, .dst = dx, .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&j.f, j.out_image));
     OCT_TRY(take_padded(scratch, &j.f, j.slots, &j.padded));
     j.cls = octi_arena_calloc(scratch, (size_t)j.classes, sizeof *j.cls);
@@ -327,7 +327,7 @@ static void grad_w_slot(void *arg, int64_t slot) {
 oct_status octi_conv_direct_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
                                    float *db) {
     grad_w_pass j = {.g = g, .f = window_frame(g), .k = g->r * g->s * g->cg, .width = (g->og + PANEL - 1) / PANEL * PANEL, .x = x,
-                     .dy = dy, .slots = octi_slots(g->n), .kernels = octk_kernels()};
+                     .dy = dy, .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&j.f, g->p * g->q * g->o));
     OCT_TRY(take_padded(scratch, &j.f, j.slots, &j.padded));
     OCT_TRY(window_runs(scratch, g, &j.f, &j.runs, &j.len, &j.run));

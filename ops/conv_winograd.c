@@ -129,7 +129,7 @@ static oct_status take(octi_arena *scratch, wino_job *j) {
 static oct_status run(oct_ctx *ctx, octi_arena *scratch, wino_job *j, const float *w, int64_t tap, int64_t out_step, int64_t in_step, bool turned) {
     int64_t c = j->in.c, o = j->out.c;
     j->slots = octi_slots(j->n);
-    j->kernels = octk_kernels();
+    j->kernels = octi_ctx_kernels(ctx);
     OCT_TRY(take(scratch, j));
     float *u = octi_arena_alloc(scratch, (size_t)(PLANES * c * o) * sizeof *u);
     if (!u) return oct_last_error()->code;
@@ -214,7 +214,7 @@ static void grad_w_slot(void *arg, int64_t slot) {
 oct_status octi_conv_winograd_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
                                      float *db) {
     wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2), .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
-                  .n = g->n, .x = x, .dy = dy, .slots = octi_slots(g->n), .kernels = octk_kernels()};
+                  .n = g->n, .x = x, .dy = dy, .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(take(scratch, &j));
     size_t co = (size_t)(g->c * g->o), s = (size_t)j.slots;
     j.du = octi_arena_alloc(scratch, s * PLANES * co * sizeof(float));

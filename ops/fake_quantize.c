@@ -5,10 +5,12 @@
 #include "ops/checks.h"
 #include "ops/kernels/kernels.h"
 #include "ops/ops.h"
+#include "src/mem.h"
 
 enum { GRAIN = 8192 };
 
 typedef struct fq_job {
+    const octk_table *kernels;
     const float *x, *dy, *scale;
     const int32_t *zero_point;
     float *y;
@@ -18,12 +20,12 @@ typedef struct fq_job {
 } fq_job;
 
 static void forward_run(const fq_job *j, int64_t from, int64_t to, float s, int32_t z) {
-    octk_kernels()->fake_quant_f32(to - from, j->x + from, s, z, j->qmin, j->qmax, j->y ? j->y + from : NULL,
+    j->kernels->fake_quant_f32(to - from, j->x + from, s, z, j->qmin, j->qmax, j->y ? j->y + from : NULL,
                                    j->codes ? j->codes + from : NULL);
 }
 
 static void grad_run(const fq_job *j, int64_t from, int64_t to, float s, int32_t z) {
-    octk_kernels()->straight_through_f32(to - from, j->x + from, s, z, j->qmin, j->qmax, j->dy + from, j->y + from);
+    j->kernels->straight_through_f32(to - from, j->x + from, s, z, j->qmin, j->qmax, j->dy + from, j->y + from);
 }
 
 /** Cut [from, to) at the borders of channels. */
@@ -54,8 +56,8 @@ static oct_status check(const oct_tensor *x, const oct_tensor *scale, const oct_
     return OCT_OK;
 }
 
-static fq_job job_of(const oct_tensor *x, const oct_tensor *scale, const oct_tensor *zero_point, int32_t qmin, int32_t qmax) {
-    return (fq_job){.x = oct_f32(x), .scale = oct_f32(scale), .zero_point = oct_s32(zero_point), .qmin = qmin, .qmax = qmax,
+static fq_job job_of(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale, const oct_tensor *zero_point, int32_t qmin, int32_t qmax) {
+    return (fq_job){.kernels = octi_ctx_kernels(ctx), .x = oct_f32(x), .scale = oct_f32(scale), .zero_point = oct_s32(zero_point), .qmin = qmin, .qmax = qmax,
                     .inner = oct_tensor_count(x) / oct_tensor_count(scale)};
 }
 
@@ -63,7 +65,7 @@ oct_status oct_fake_quantize_forward(oct_ctx *ctx, const oct_tensor *x, const oc
                                      int32_t qmin, int32_t qmax, oct_tensor *y, oct_tensor *codes) {
     OCT_TRY(check(x, scale, zero_point, qmin, qmax, y ? y : x, "y"));
     if (codes) OCT_TRY(octi_check_tensor("fake_quantize", "codes", codes, qmin >= 0 ? OCT_U8 : OCT_S8, &x->shape));
-    fq_job j = job_of(x, scale, zero_point, qmin, qmax);
+    fq_job j = job_of(ctx, x, scale, zero_point, qmin, qmax);
     j.y = y ? oct_f32(y) : NULL;
     j.codes = codes ? (uint8_t *)codes->data : NULL;
     octi_for_range(ctx, oct_tensor_count(x), GRAIN, forward_range, &j);
@@ -74,7 +76,7 @@ oct_status oct_fake_quantize_grad(oct_ctx *ctx, const oct_tensor *x, const oct_t
                                   int32_t qmin, int32_t qmax, const oct_tensor *dy, oct_tensor *dx) {
     OCT_TRY(check(x, scale, zero_point, qmin, qmax, dy, "dy"));
     OCT_TRY(octi_check_tensor("fake_quantize", "dx", dx, OCT_F32, &x->shape));
-    fq_job j = job_of(x, scale, zero_point, qmin, qmax);
+    fq_job j = job_of(ctx, x, scale, zero_point, qmin, qmax);
     j.dy = oct_f32(dy);
     j.y = oct_f32(dx);
     octi_for_range(ctx, oct_tensor_count(x), GRAIN, grad_range, &j);

@@ -16,5 +16,5 @@ void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
                 int64_t ldb, bool accumulate, float *c, int64_t ldc) {
     octi_sgemm_fn blas = octi_ctx_sgemm(ctx);
     if (blas && blas_is_faster(tb, m, n, k)) blas(ta, tb, m, n, k, 1.0f, a, lda, b, ldb, accumulate ? 1.0f : 0.0f, c, ldc);
-    else octk_kernels()->gemm_f32(ta, tb, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
+    else octi_ctx_kernels(ctx)->gemm_f32(ta, tb, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
 }

@@ -23,7 +23,7 @@ void octi_lstm_gates(float *gates, const float *before, float *cell, float *hidd
 /* octet's own kernel, whatever BLAS is there: a step's product may be one row high, and rows must not see each other. */
 void octi_lstm_run(const octi_lstm *l, int64_t from, int64_t to) {
     int64_t t = l->t, h = l->h, n = to - from, first = from * t;
-    const octk_table *k = octk_kernels();
+    const octk_table *k = l->kernels;
     k->gemm_f32(false, true, n * t, 4 * h, l->c, l->x + first * l->c, l->c, l->w_ih, l->c, false, l->gates + first * 4 * h, 4 * h);
     for (int64_t r = first; r < to * t; r++) {
         float *gates = l->gates + r * 4 * h;
@@ -71,9 +71,9 @@ static void forward_slot(void *arg, int64_t slot) {
 
 static int pieces(const lstm_job *j) { return j->n * j->l.t * 4 * j->l.h * (j->l.c + j->l.h) < (1 << 17) ? 1 : octi_slots(j->n); }
 
-static octi_lstm sizes(const oct_tensor *x, const oct_tensor *w_hh) {
+static octi_lstm sizes(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w_hh) {
     bool layer = x->shape.rank == 3;
-    return (octi_lstm){.t = layer ? x->shape.dim[1] : 1, .c = x->shape.dim[x->shape.rank - 1], .h = w_hh->shape.dim[1], .x = oct_f32(x)};
+    return (octi_lstm){.kernels = octi_ctx_kernels(ctx), .t = layer ? x->shape.dim[1] : 1, .c = x->shape.dim[x->shape.rank - 1], .h = w_hh->shape.dim[1], .x = oct_f32(x)};
 }
 
 /* gates [N,T,4H], cells and hidden [N,T,H]. */
@@ -95,7 +95,7 @@ static void run_forward(lstm_job *j, const oct_lstm_weights *w, const oct_lstm_s
 oct_status oct_lstm_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_lstm_weights *w, const oct_lstm_saved *s, oct_tensor *y) {
     if (!w || !s) return octi_fail(OCT_EUSAGE, "lstm", "weights or saved values are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm, a, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh}, 5, y, "y"));
-    lstm_job j = {.l = sizes(x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .y = y->data == s->hidden->data ? NULL : oct_f32(y)};
+    lstm_job j = {.l = sizes(ctx, x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .y = y->data == s->hidden->data ? NULL : oct_f32(y)};
     OCT_TRY(check_saved("lstm", &j.l, j.n, s->gates, s->cells, s->hidden));
     bool last = a && a->last[0];
     if (last == !j.y)
@@ -108,7 +108,7 @@ oct_status oct_lstm_cell_forward(oct_ctx *ctx, const oct_tensor *x, const oct_te
                                  oct_tensor *y) {
     if (!w || !s) return octi_fail(OCT_EUSAGE, "lstm_cell", "weights or saved values are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm_cell, NULL, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh, state}, 6, y, "y"));
-    lstm_job j = {.l = sizes(x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .y = oct_f32(y), .cell = true};
+    lstm_job j = {.l = sizes(ctx, x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .y = oct_f32(y), .cell = true};
     j.l.state = state ? oct_f32(state) : NULL;
     OCT_TRY(check_saved("lstm_cell", &j.l, j.n, s->gates, s->cells, s->hidden));
     run_forward(&j, w, s);
@@ -223,7 +223,7 @@ oct_status oct_lstm_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, 
     if (!w || !s || !d) return octi_fail(OCT_EUSAGE, "lstm_grad", "weights, saved values or gradients are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm, a, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh}, 5, dy, "dy"));
     OCT_TRY(check_grads("lstm", x, w, d, dx));
-    lstm_job j = {.l = sizes(x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .dy = oct_f32(dy), .dx = dx ? oct_f32(dx) : NULL};
+    lstm_job j = {.l = sizes(ctx, x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .dy = oct_f32(dy), .dx = dx ? oct_f32(dx) : NULL};
     OCT_TRY(check_saved("lstm_grad", &j.l, j.n, s->gates, s->cells, s->hidden));
     j.last = a && a->last[0];
     return run_backward(&j, w, s, d);
@@ -236,7 +236,7 @@ oct_status oct_lstm_cell_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tenso
     OCT_TRY(check_grads("lstm_cell", x, w, d, dx));
     if (dstate && !state) return octi_fail(OCT_EUSAGE, "lstm_cell_grad", "gradient of a state that is not there", NULL, NULL, NULL);
     if (dstate) OCT_TRY(octi_check_tensor("lstm_cell", "dstate", dstate, OCT_F32, &state->shape));
-    lstm_job j = {.l = sizes(x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .dy = oct_f32(dy), .dx = dx ? oct_f32(dx) : NULL, .cell = true};
+    lstm_job j = {.l = sizes(ctx, x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .dy = oct_f32(dy), .dx = dx ? oct_f32(dx) : NULL, .cell = true};
     j.l.state = state ? oct_f32(state) : NULL;
     j.dstate = dstate ? oct_f32(dstate) : NULL;
     OCT_TRY(check_saved("lstm_cell_grad", &j.l, j.n, s->gates, s->cells, s->hidden));

@@ -8,6 +8,7 @@
 
 /** Rows are [image][step][...]. */
 typedef struct octi_lstm {
+    const struct octk_table *kernels;
     int64_t t, c, h; /* steps, input features, hidden size */
     const float *x, *w_ih, *w_hh, *b_ih, *b_hh; /* x [n,t,c]; biases NULL where absent */
     const float *state; /* [n,2h]: h and c before the first step; NULL: zeros */

@@ -19,7 +19,7 @@ static void run_conv(const octi_qrun *r, const void *const *in, void *out, int64
     const octi_qconv *c = &r->u.conv;
     octk_patch_u8s16 patch = c->patch;
     octk_dot_s16u8 dot = c->dot;
-    const octk_table *k = octk_kernels();
+    const octk_table *k = r->kernels;
     int64_t per_image = (int64_t)c->p * c->q, all = n * per_image, image = (int64_t)patch.h * patch.x.row;
     int64_t group_w = (int64_t)dot.cols * dot.w_pitch;
     dot.a = scratch;
@@ -53,7 +53,7 @@ static void run_depthwise(const octi_qrun *r, const void *const *in, void *out, 
     d.x.base = (uint8_t *)(uintptr_t)in[0];
     d.y.base = out;
     d.n = (int32_t)n;
-    octk_kernels()->dw_u8s16(&d);
+    r->kernels->dw_u8s16(&d);
 }
 
 /* |b| + sum|w| * max|q - z| <= 2^31 - 1 for every output channel, and its multiplier is sound. */
@@ -145,7 +145,7 @@ static oct_status prepare(const octi_qargs *q, const geometry *g) {
                                 .dil_h = g->dilation[0],
                                 .dil_w = g->dilation[1]};
         r->run = run_depthwise;
-        r->kernel = octk_kernel_names()->dw_u8s16;
+        r->kernel = r->kernels->name.dw_u8s16;
         return OCT_OK;
     }
     c->patch = (octk_patch_u8s16){.x = xi,
@@ -172,7 +172,7 @@ static oct_status prepare(const octi_qargs *q, const geometry *g) {
                               .hi = q->a->hi[0]};
     r->scratch = (size_t)pitch_of(k) * PATCHES * sizeof(int16_t);
     r->run = run_conv;
-    r->kernel = octk_kernel_names()->dot_s16u8;
+    r->kernel = r->kernels->name.dot_s16u8;
     return OCT_OK;
 }
 

@@ -35,7 +35,7 @@ oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const o
         return octi_fail(OCT_EUNSUPPORTED, where, "no integer op of this kind", NULL, oct_op_name(kind),
                          NULL);
     octi_qargs q = {r, arena, a, in, nin, out, where};
-    *r = (octi_qrun){.image = octi_image_count(&out->shape)};
+    *r = (octi_qrun){.image = octi_image_count(&out->shape), .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};
     return init(&q);
 }
 

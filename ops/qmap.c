@@ -19,7 +19,7 @@ static void place(octk_map_u8 *m, const octk_map_u8 *from, const void *x, const 
         octk_map_u8 m;                                                                                       \
         (void)scratch;                                                                                       \
         place(&m, &r->u.map, in[0], second, out, n);                                                         \
-        octk_kernels()->slot(&m);                                                                            \
+        r->kernels->slot(&m);                                                                            \
     }
 RUN_MAP(run_add, add_u8, in[1])
 RUN_MAP(run_mul, mul_u8, in[1])
@@ -31,12 +31,12 @@ RUN_MAP(run_softmax, softmax_u8, NULL)
 static void run_quantize(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
     const octi_qlin *q = &r->u.lin;
     (void)scratch;
-    octk_kernels()->quantize_f32u8(in[0], n * r->image, q->scale, q->zero_point, q->qmin, q->qmax, out);
+    r->kernels->quantize_f32u8(in[0], n * r->image, q->scale, q->zero_point, q->qmin, q->qmax, out);
 }
 
 static void run_dequantize(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
     (void)scratch;
-    octk_kernels()->dequantize_u8f32(in[0], n * r->image, r->u.lin.scale, r->u.lin.zero_point, out);
+    r->kernels->dequantize_u8f32(in[0], n * r->image, r->u.lin.scale, r->u.lin.zero_point, out);
 }
 
 /* The whole image is one run of codes. */
@@ -108,13 +108,13 @@ static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, const char 
 }
 
 oct_status octi_qinit_add(const octi_qargs *q) {
-    OCT_TRY(two_inputs(q, run_add, octk_kernel_names()->add_u8, 2));
+    OCT_TRY(two_inputs(q, run_add, q->r->kernels->name.add_u8, 2));
     OCT_TRY(octi_need_multiplier(q, 2, 0, octi_reach(&q->in[0])));
     return octi_need_multiplier(q, 2, 1, octi_reach(&q->in[1]));
 }
 
 oct_status octi_qinit_mul(const octi_qargs *q) {
-    OCT_TRY(two_inputs(q, run_mul, octk_kernel_names()->mul_u8, 1));
+    OCT_TRY(two_inputs(q, run_mul, q->r->kernels->name.mul_u8, 1));
     return octi_need_multiplier(q, 2, 0, (int64_t)octi_reach(&q->in[0]) * octi_reach(&q->in[1]));
 }
 
@@ -128,7 +128,7 @@ oct_status octi_qinit_requantize(const octi_qargs *q) {
     OCT_TRY(one_input(q));
     OCT_TRY(octi_need_const(q, 1, "multiplier", OCT_F32, OCT_SHAPE(1)));
     OCT_TRY(octi_need_multiplier(q, 1, 0, octi_reach(&q->in[0])));
-    OCT_TRY(dense(q, run_rescale, octk_kernel_names()->rescale_u8));
+    OCT_TRY(dense(q, run_rescale, q->r->kernels->name.rescale_u8));
     q->r->u.map.mx = oct_f32(q->in[1].tensor)[0];
     return OCT_OK;
 }
@@ -137,7 +137,7 @@ oct_status octi_qinit_clip(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
     OCT_TRY(octi_need_shape(q, q->out, "output", q->in[0].shape));
     OCT_TRY(octi_need_clamp(q));
-    OCT_TRY(dense(q, run_clip, octk_kernel_names()->clip_u8));
+    OCT_TRY(dense(q, run_clip, q->r->kernels->name.clip_u8));
     q->r->u.map.lo = q->a->lo[0];
     q->r->u.map.hi = q->a->hi[0];
     return OCT_OK;
@@ -146,7 +146,7 @@ oct_status octi_qinit_clip(const octi_qargs *q) {
 oct_status octi_qinit_relu(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
     OCT_TRY(octi_need_shape(q, q->out, "output", q->in[0].shape));
-    OCT_TRY(dense(q, run_clip, octk_kernel_names()->clip_u8));
+    OCT_TRY(dense(q, run_clip, q->r->kernels->name.clip_u8));
     q->r->u.map.lo = q->out->zero_point;
     return OCT_OK;
 }
@@ -154,7 +154,7 @@ oct_status octi_qinit_relu(const octi_qargs *q) {
 oct_status octi_qinit_table(const octi_qargs *q) {
     OCT_TRY(one_input(q));
     OCT_TRY(octi_need_const(q, 1, "table", OCT_U8, OCT_SHAPE(256)));
-    OCT_TRY(dense(q, run_table, octk_kernel_names()->table_u8));
+    OCT_TRY(dense(q, run_table, q->r->kernels->name.table_u8));
     const uint8_t *t = oct_u8(q->in[1].tensor);
     for (int i = q->in[0].qmin; i <= q->in[0].qmax; i++)
         if (t[i] < q->out->qmin || t[i] > q->out->qmax)
@@ -173,7 +173,7 @@ oct_status octi_qinit_softmax(const octi_qargs *q) {
         if (!(e[k] >= 0.0f && e[k] <= (k ? e[k - 1] : 1.0f)) || (k == 0 && e[k] != 1.0f))
             return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("exponential %d", k),
                              k ? "0 to the one before it" : "1", octi_fmt("%g", (double)e[k]), NULL);
-    OCT_TRY(dense(q, run_softmax, octk_kernel_names()->softmax_u8));
+    OCT_TRY(dense(q, run_softmax, q->r->kernels->name.softmax_u8));
     octk_map_u8 *m = &q->r->u.map;
     const oct_shape *y = &q->out->shape;
     int64_t c = y->dim[y->rank - 1];
@@ -200,8 +200,8 @@ static oct_status border(const octi_qargs *q, const octi_qdesc *codes, const oct
 }
 
 oct_status octi_qinit_quantize(const octi_qargs *q) {
-    return border(q, q->out, &q->in[0], run_quantize, octk_kernel_names()->quantize_f32u8);
+    return border(q, q->out, &q->in[0], run_quantize, q->r->kernels->name.quantize_f32u8);
 }
 oct_status octi_qinit_dequantize(const octi_qargs *q) {
-    return border(q, &q->in[0], q->out, run_dequantize, octk_kernel_names()->dequantize_u8f32);
+    return border(q, &q->in[0], q->out, run_dequantize, q->r->kernels->name.dequantize_u8f32);
 }

@@ -30,7 +30,7 @@ static void run_cat(const octi_qrun *r, const void *const *in, void *out, int64_
         m.n = (int32_t)n;
         m.x.base = (uint8_t *)(uintptr_t)in[k];
         m.y.base = y;
-        octk_kernels()->rescale_u8(&m);
+        r->kernels->rescale_u8(&m);
         y += c->inner[k];
     }
 }
@@ -81,7 +81,7 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
         return octi_fail(OCT_ESHAPE, q->where, octi_fmt("members along axis %d", axis),
                          octi_fmt("%lld", (long long)y->dim[axis]), octi_fmt("%lld", (long long)along), NULL);
     q->r->run = run_cat;
-    q->r->kernel = octk_kernel_names()->rescale_u8;
+    q->r->kernel = q->r->kernels->name.rescale_u8;
     return OCT_OK;
 }
 

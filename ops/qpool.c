@@ -10,7 +10,7 @@ static void run_max(const octi_qrun *r, const void *const *in, void *out, int64_
     p.x.base = (uint8_t *)(uintptr_t)in[0];
     p.y.base = out;
     p.n = (int32_t)n;
-    octk_kernels()->max_pool_u8(&p);
+    r->kernels->max_pool_u8(&p);
 }
 
 static void run_avg(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
@@ -19,7 +19,7 @@ static void run_avg(const octi_qrun *r, const void *const *in, void *out, int64_
     p.x.base = (uint8_t *)(uintptr_t)in[0];
     p.y.base = out;
     p.n = (int32_t)n;
-    octk_kernels()->avg_pool_u8(&p);
+    r->kernels->avg_pool_u8(&p);
 }
 
 /* Window bounds of every output position along one axis; *largest = most cells of a window. */
@@ -94,7 +94,7 @@ oct_status octi_qinit_max_pool2d(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
     OCT_TRY(pool(q, false, &cells));
     q->r->run = run_max;
-    q->r->kernel = octk_kernel_names()->max_pool_u8;
+    q->r->kernel = q->r->kernels->name.max_pool_u8;
     return OCT_OK;
 }
 
@@ -123,7 +123,7 @@ static oct_status average(const octi_qargs *q, bool adaptive) {
     k->m = oct_f32(m);
     k->cells = (int32_t)fixed;
     q->r->run = run_avg;
-    q->r->kernel = octk_kernel_names()->avg_pool_u8;
+    q->r->kernel = q->r->kernels->name.avg_pool_u8;
     return OCT_OK;
 }
 

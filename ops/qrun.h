@@ -52,6 +52,7 @@ typedef struct octi_qrun octi_qrun;
 typedef void octi_qrun_fn(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch);
 struct octi_qrun {
     octi_qrun_fn *run;
+    const octk_table *kernels; /* of the context that the op was made in */
     const char *kernel; /* that does the work: a row of kernels.def, or "copy" */
     size_t scratch;   /* bytes, 64-byte aligned, that a run needs */
     int64_t image;    /* elements of the output per image */

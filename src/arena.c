@@ -24,6 +24,8 @@ octi_arena *octi_arena_new(oct_ctx *ctx) {
     return a;
 }
 
+oct_ctx *octi_arena_ctx(const octi_arena *a) { return a->ctx; }
+
 void octi_arena_free(octi_arena *a) {
     if (!a) return;
     for (arena_block *b = a->first, *next; b; b = next) {

@@ -15,6 +15,8 @@ typedef struct octi_arena_mark { /* a place to come back to */
 
 octi_arena *octi_arena_new(oct_ctx *ctx);
 void octi_arena_free(octi_arena *a);
+/** The context that it lives in. */
+oct_ctx *octi_arena_ctx(const octi_arena *a);
 /** 64-byte aligned, not zeroed; NULL (recorded) on failure. */
 void *octi_arena_alloc(octi_arena *a, size_t bytes);
 void *octi_arena_calloc(octi_arena *a, size_t n, size_t size);

@@ -42,7 +42,8 @@ OCT_API void oct_close(oct_ctx *ctx);
 OCT_API oct_status oct_ctx_status(const oct_ctx *ctx);
 OCT_API uint64_t oct_ctx_seed(const oct_ctx *ctx);
 OCT_API int oct_ctx_threads(const oct_ctx *ctx);
-/** Name of the instruction set that kernels use: "ref", "avx2", ... (OCT_CPU caps it). */
+/** Name of the instruction set that this context's kernels use: "ref", "avx2", ... Chosen by oct_open from what the machine has,
+ *  capped by OCT_CPU, and fixed from then on; never more than a kernel really needs. */
 OCT_API const char *oct_ctx_isa(const oct_ctx *ctx);
 
 typedef struct oct_mem_stats {

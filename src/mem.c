@@ -43,7 +43,10 @@ struct oct_ctx {
     octi_sgemm_fn sgemm;
     octi_arena *scratch;
     void *observers;
+    octk_table *kernels; /* behind the context, in one block with it */
 };
+
+static size_t ctx_bytes(void) { return sizeof(oct_ctx) + octk_table_bytes; }
 
 static void *heap_alloc(void *user, size_t bytes) {
     (void)user;
@@ -197,17 +200,20 @@ oct_ctx *oct_open(const oct_opts *opts) {
         octi_fail(OCT_EUSAGE, "oct_open", "allocator needs both alloc and free", NULL, NULL, NULL);
         return NULL;
     }
-    if (octi_cpu_init() != OCT_OK) return NULL;
+    octi_cpu_features have;
+    if (octi_cpu_have(&have) != OCT_OK) return NULL;
     if (!o.alloc.alloc) o.alloc = (oct_allocator){heap_alloc, heap_free, NULL};
     if (!o.seed) o.seed = 1;
     if (!o.threads) o.threads = octi_cpu_count();
-    oct_ctx *ctx = o.alloc.alloc(o.alloc.user, sizeof *ctx);
+    oct_ctx *ctx = o.alloc.alloc(o.alloc.user, ctx_bytes());
     if (!ctx) {
-        octi_fail(OCT_ENOMEM, "oct_open", "allocation failed", NULL, octi_fmt("%zu bytes", sizeof *ctx), NULL);
+        octi_fail(OCT_ENOMEM, "oct_open", "allocation failed", NULL, octi_fmt("%zu bytes", ctx_bytes()), NULL);
         return NULL;
     }
     memset(ctx, 0, sizeof *ctx);
     ctx->opts = o;
+    ctx->kernels = (octk_table *)(ctx + 1);
+    octk_table_choose(ctx->kernels, have);
     ctx->blocks.prev = ctx->blocks.next = &ctx->blocks;
     pthread_mutex_init(&ctx->lock, NULL);
     const char *fail = getenv("OCT_FAIL_ALLOC");
@@ -231,7 +237,7 @@ void oct_close(oct_ctx *ctx) {
     while (ctx->blocks.next != &ctx->blocks) octi_free(ctx, ctx->blocks.next + 1);
     pthread_mutex_destroy(&ctx->lock);
     oct_allocator a = ctx->opts.alloc;
-    a.free(a.user, ctx, sizeof *ctx);
+    a.free(a.user, ctx, ctx_bytes());
 }
 
 void octi_ctx_failed(oct_ctx *ctx) {
@@ -252,7 +258,8 @@ oct_status oct_ctx_status(const oct_ctx *ctx) { return ctx->first_failure; }
 uint64_t oct_ctx_seed(const oct_ctx *ctx) { return ctx->opts.seed; }
 int oct_ctx_threads(const oct_ctx *ctx) { return ctx->opts.threads; }
 oct_mem_stats oct_ctx_memory(const oct_ctx *ctx) { return ctx->stats; }
-const char *oct_ctx_isa(const oct_ctx *ctx) { return (void)ctx, octi_cpu_level_name(octi_cpu_level()); }
+const char *oct_ctx_isa(const oct_ctx *ctx) { return octi_cpu_word_of(octk_table_features(ctx->kernels)); }
+const octk_table *octi_ctx_kernels(const oct_ctx *ctx) { return ctx->kernels; }
 void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn) { ctx->sgemm = fn; }
 octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx) { return ctx->sgemm; }
 void octi_ctx_set_observers(oct_ctx *ctx, void *list) { ctx->observers = list; }

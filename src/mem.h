@@ -50,6 +50,9 @@ octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx);
 void octi_ctx_set_observers(oct_ctx *ctx, void *list);
 void *octi_ctx_observers(const oct_ctx *ctx);
 
+/** The kernels that this context runs (ops/kernels/kernels.h), chosen by oct_open. */
+const struct octk_table *octi_ctx_kernels(const oct_ctx *ctx);
+
 struct octi_threads;
 struct octi_threads *octi_ctx_pool(const oct_ctx *ctx);
 

@@ -1,5 +1,6 @@
 octet_test(test_base)
 octet_test(test_words)
+octet_test(test_cpu)
 octet_test(test_law)
 octet_test(test_autograd)
 octet_test(test_exact)

@@ -50,18 +50,6 @@ START_TEST(max_bytes_is_kept) {
 }
 END_TEST
 
-START_TEST(unknown_cpu_word_is_an_error) {
-    setenv("OCT_CPU", "sse9", 1);
-    ck_assert(oct_open(NULL) == NULL);
-    ck_assert_ptr_nonnull(strstr(oct_error_message(), "avx2"));
-    setenv("OCT_CPU", "ref", 1);
-    oct_ctx *ctx = oct_open(NULL);
-    ck_assert_str_eq(oct_ctx_isa(ctx), "ref");
-    oct_close(ctx);
-    unsetenv("OCT_CPU");
-}
-END_TEST
-
 START_TEST(arena_settles) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     octi_arena *a = octi_arena_new(ctx);
@@ -172,6 +160,6 @@ START_TEST(graph_verify_finds_breakage) {
 }
 END_TEST
 
-OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left, max_bytes_is_kept, unknown_cpu_word_is_an_error,
+OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left, max_bytes_is_kept,
               arena_settles, philox_known_answer, parallel_for_runs_each_index_once, fold_is_the_same_for_any_threads,
               graph_verify_finds_breakage)

@@ -14,6 +14,30 @@
 enum { GUARD = 24 };
 static const float canary = 1234.5f;
 
+/* The table of each set of features that a word of OCT_CPU leaves and this machine has; NULL for the others. */
+static const octk_table *table_of(int word) {
+    static octk_table t;
+    octi_cpu_features have;
+    ck_ok(octi_cpu_have(&have));
+    if (octi_cpu_words[word].features & ~have) return NULL;
+    octk_table_choose(&t, octi_cpu_words[word].features);
+    return &t;
+}
+
+static const octk_table *reference(void) {
+    static octk_table t;
+    octk_table_choose(&t, 0);
+    return &t;
+}
+
+static const octk_table *best(void) {
+    static octk_table t;
+    octi_cpu_features have;
+    ck_ok(octi_cpu_have(&have));
+    octk_table_choose(&t, have);
+    return &t;
+}
+
 /** Worst |got - want| in units of K * eps * sum |a||b|; checks guards too. */
 static double gemm_error(const octk_table *t, bool ta, bool tb, int m, int n, int k, bool add, octi_rng *r) {
     int lda = (ta ? m : k) + (int)octi_rng_below(r, 3), ldb = (tb ? k : n) + (int)octi_rng_below(r, 3), ldc = n + (int)octi_rng_below(r, 3);
@@ -43,9 +67,9 @@ static double gemm_error(const octk_table *t, bool ta, bool tb, int m, int n, in
 }
 
 START_TEST(gemm_is_within_its_bound_at_all_edges) {
-    for (int level = 0; level < OCTI_CPU_LEVEL_COUNT; level++) {
-        const octk_table *t = octk_kernels_at(level);
-        if (!t || (level && t->gemm_f32 == octk_kernels_at(level - 1)->gemm_f32)) continue;
+    for (int level = 0; level < octi_cpu_word_count; level++) {
+        const octk_table *t = table_of(level);
+        if (!t) continue;
         octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 20, (uint32_t)level);
         for (int m = 1; m <= 20; m++)
             for (int n = 1; n <= 20; n++)
@@ -67,8 +91,8 @@ START_TEST(gemm_is_within_its_bound_at_all_edges) {
 END_TEST
 
 START_TEST(gemm_of_depth_zero) {
-    for (int level = 0; level < OCTI_CPU_LEVEL_COUNT; level++) {
-        const octk_table *t = octk_kernels_at(level);
+    for (int level = 0; level < octi_cpu_word_count; level++) {
+        const octk_table *t = table_of(level);
         float c[6] = {1, 2, 3, 4, 5, 6}, x = 0;
         if (!t) continue;
         t->gemm_f32(false, false, 2, 3, 0, &x, 1, &x, 3, true, c, 3);
@@ -87,9 +111,9 @@ START_TEST(gemm_rows_do_not_see_each_other) {
     for (int i = 0; i < M * K; i++) a[i] = octi_rng_normal(&r);
     for (int i = 0; i < K * N; i++) b[i] = octi_rng_normal(&r);
     for (int tb = 0; tb < 2; tb++) {
-        octk_kernels()->gemm_f32(false, tb, M, N, K, a, K, b, tb ? K : N, false, c, N);
+        best()->gemm_f32(false, tb, M, N, K, a, K, b, tb ? K : N, false, c, N);
         for (int i = 0; i < M; i++) {
-            octk_kernels()->gemm_f32(false, tb, 1, N, K, a + i * K, K, b, tb ? K : N, false, d, N);
+            best()->gemm_f32(false, tb, 1, N, K, a + i * K, K, b, tb ? K : N, false, d, N);
             ck_assert(!memcmp(c + i * N, d, sizeof d));
         }
     }
@@ -97,10 +121,10 @@ START_TEST(gemm_rows_do_not_see_each_other) {
 END_TEST
 
 START_TEST(batch_norm_passes_are_bit_equal) {
-    const octk_table *ref = octk_kernels_at(OCTI_CPU_REF);
+    const octk_table *ref = reference();
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 22, 0);
-    for (int level = 1; level < OCTI_CPU_LEVEL_COUNT; level++) {
-        const octk_table *t = octk_kernels_at(level);
+    for (int level = 1; level < octi_cpu_word_count; level++) {
+        const octk_table *t = table_of(level);
         if (!t) continue;
         for (int64_t c = 1; c <= 40; c++)
             for (int64_t rows = 1; rows < 40; rows = rows * 2 + 1) {
@@ -154,10 +178,10 @@ END_TEST
 START_TEST(winograd_transforms_agree) {
     enum { C = 24, ROW = 7 * C, PLANE = C + 8 };
     static float x[6 * ROW], v[36 * PLANE + 8], w[36 * PLANE + 8], y[4 * ROW + 8], z[4 * ROW + 8], bias[C];
-    const octk_table *ref = octk_kernels_at(OCTI_CPU_REF);
+    const octk_table *ref = reference();
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 23, 0);
-    for (int level = 1; level < OCTI_CPU_LEVEL_COUNT; level++) {
-        const octk_table *t = octk_kernels_at(level);
+    for (int level = 1; level < octi_cpu_word_count; level++) {
+        const octk_table *t = table_of(level);
         for (int round = 0; t && round < 50; round++) {
             for (int i = 0; i < 6 * ROW; i++) x[i] = octi_rng_normal(&r);
             for (int i = 0; i < C; i++) bias[i] = octi_rng_normal(&r);

@@ -357,6 +357,7 @@ END_TEST
 START_TEST(pitches_are_respected) {
     rng = octi_rng_stream(5, OCTI_RNG_TEST, 5, 0);
     enum { H = 6, W = 5, C = 70, N = 2, PIX = 77, ROW = PIX * W + 9, IMG = ROW * H + 31 };
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     uint8_t *x = malloc(N * IMG), *want = malloc(N * IMG), *y = malloc(N * IMG);
     int8_t w8[C * 9];
     int16_t w16[9 * C];
@@ -396,7 +397,7 @@ START_TEST(pitches_are_respected) {
                                          .dil_h = 1,
                                          .dil_w = 1,
                                          .groups = C});
-    octk_kernels()->dw_u8s16(&(octk_dw_u8s16){.x = xi,
+    octi_ctx_kernels(ctx)->dw_u8s16(&(octk_dw_u8s16){.x = xi,
                                               .y = yi,
                                               .w = w16,
                                               .b = b,
@@ -424,7 +425,7 @@ START_TEST(pitches_are_respected) {
     int32_t h0[H], h1[H], w0[W], w1[W];
     for (int i = 0; i < H; i++) h0[i] = i ? i - 1 : 0, h1[i] = i + 2 > H ? H : i + 2;
     for (int i = 0; i < W; i++) w0[i] = i ? i - 1 : 0, w1[i] = i + 2 > W ? W : i + 2;
-    octk_kernels()->max_pool_u8(&(octk_pool_u8){
+    octi_ctx_kernels(ctx)->max_pool_u8(&(octk_pool_u8){
         .x = xi, .y = yi, .h0 = h0, .h1 = h1, .w0 = w0, .w1 = w1, .n = N, .c = C, .p = H, .q = W});
     for (int n = 0; n < N; n++)
         for (int p = 0; p < H; p++)
@@ -441,7 +442,7 @@ START_TEST(pitches_are_respected) {
     ck_assert(!memcmp(y, want, N * IMG));
     memset(want, 7, N * IMG);
     memset(y, 7, N * IMG);
-    octk_kernels()->rescale_u8(&(octk_map_u8){
+    octi_ctx_kernels(ctx)->rescale_u8(&(octk_map_u8){
         .x = xi, .y = yi, .n = N, .h = H, .w = W, .c = C, .zx = 9, .zy = 40, .hi = 255, .mx = 0.7f});
     for (int n = 0; n < N; n++)
         for (int i = 0; i < H * W; i++)
@@ -451,6 +452,7 @@ START_TEST(pitches_are_respected) {
             }
     ck_assert(!memcmp(y, want, N * IMG));
     free(x), free(y), free(want);
+    oct_close(ctx);
 }
 END_TEST
 

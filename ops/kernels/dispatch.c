@@ -1,36 +1,20 @@
 /* SPDX-License-Identifier: MIT
- * Choice of kernels: walk the rows weakest to strongest, the last one whose level is there wins. No ladders. */
-#include <pthread.h>
-
+ * Choice of kernels: walk the rows, the last one whose needs are all there wins. No ladders. */
 #include "ops/kernels/kernels.h"
 #include "src/cpu.h"
 
-static octk_table tables[OCTI_CPU_LEVEL_COUNT];
-static octk_names names[OCTI_CPU_LEVEL_COUNT];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+const size_t octk_table_bytes = sizeof(octk_table);
 
-/* Levels of one family are ordered; NEON levels stand behind the x86 ones, whose rows are not compiled there. */
-static void fill(void) {
-    for (int level = 0; level < OCTI_CPU_LEVEL_COUNT; level++) {
-        octk_table *t = &tables[level];
-        octk_names *called = &names[level];
-#define OCT_KERNEL(slot, at, fn)                                                                                       \
-    if (OCTI_CPU_##at <= level) t->slot = fn, called->slot = #fn;
+void octk_table_choose(octk_table *t, octi_cpu_features have) {
+    *t = (octk_table){0};
+#define OCT_KERNEL(slot, set, fn)                                                                                    \
+    if (!((octi_cpu_features)(set) & ~have)) t->slot = fn, t->name.slot = #fn, t->needs.slot = (set);
 #include "ops/kernels/kernels.def"
-    }
 }
 
-const octk_table *octk_kernels_at(int level) {
-    pthread_once(&once, fill);
-    return octi_cpu_has((octi_cpu_levels)level) ? &tables[level] : NULL;
-}
-
-const octk_table *octk_kernels(void) {
-    pthread_once(&once, fill);
-    return &tables[octi_cpu_level()];
-}
-
-const octk_names *octk_kernel_names(void) {
-    pthread_once(&once, fill);
-    return &names[octi_cpu_level()];
+octi_cpu_features octk_table_features(const octk_table *t) {
+    octi_cpu_features used = 0;
+#define OCT_KERNEL_SLOT(slot) used |= t->needs.slot;
+#include "ops/kernels/kernels.def"
+    return used;
 }

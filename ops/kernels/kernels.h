@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * ops/kernels/kernels.h - kernel types and parameter structs, and the one dispatch table.
+ * ops/kernels/kernels.h - kernel types and parameter structs, and the table of those that a context runs.
  *
  * A kernel is serial and never allocates, checks shapes, logs, reads the environment or starts threads. Pitches are in
  * bytes and a dense tensor is the special case, so that a planner may give a value halo rows, padded channels and slack.
@@ -164,25 +164,24 @@ typedef void octk_avg_pool_u8_fn(const octk_pool_u8 *a);
 typedef void octk_quantize_f32u8_fn(const float *x, int64_t n, float s, int32_t z, int32_t qmin, int32_t qmax, uint8_t *y);
 typedef void octk_dequantize_u8f32_fn(const uint8_t *x, int64_t n, float s, int32_t z, float *y);
 
-/* ---- dispatch ---- */
+/* ---- choice ---- */
 
+/** What one context runs, chosen by oct_open (octi_ctx_kernels) and never moved: of each slot the function, its name
+ *  ("octk_dot_s16u8_ref") and the CPU features that it needs. */
 typedef struct octk_table {
 #define OCT_KERNEL_SLOT(slot) octk_##slot##_fn *slot;
 #include "ops/kernels/kernels.def"
-} octk_table;
-
-#define OCT_KERNEL(slot, level, fn) octk_##slot##_fn fn;
-#include "ops/kernels/kernels.def"
-
-/** The best kernel of each slot for this machine and OCT_CPU; made once per level. */
-const octk_table *octk_kernels(void);
-/** What the slots of that table hold: "octk_dot_s16u8_ref". */
-typedef struct octk_names {
+    struct octk_names {
 #define OCT_KERNEL_SLOT(slot) const char *slot;
 #include "ops/kernels/kernels.def"
-} octk_names;
-const octk_names *octk_kernel_names(void);
-/** The table of one level, for tests that compare levels; NULL where the machine lacks it. */
-const octk_table *octk_kernels_at(int level);
+    } name;
+    struct octk_needs {
+#define OCT_KERNEL_SLOT(slot) uint32_t slot;
+#include "ops/kernels/kernels.def"
+    } needs;
+} octk_table;
+
+#define OCT_KERNEL(slot, needs, fn) octk_##slot##_fn fn;
+#include "ops/kernels/kernels.def"
 
 #endif

@@ -20,7 +20,7 @@ static float activate(float v, int32_t act) {
 /* What stands behind a product: a batch norm in evaluation form, then the activation. */
 static void finish(const octi_fnode *f, float *y) {
     int64_t c = f->y.dim[f->y.rank - 1];
-    if (f->factor) octk_kernels()->normalize_f32(f->image_out / c, c, y, f->mean, f->factor, f->shift, y);
+    if (f->factor) f->kernels->normalize_f32(f->image_out / c, c, y, f->mean, f->factor, f->shift, y);
     for (int64_t i = 0; f->a.act[0] && i < f->image_out; i++) y[i] = activate(y[i], f->a.act[0]);
 }
 
@@ -39,7 +39,7 @@ static void run_conv(const octi_fnode *f, const float *const *in, float *y, void
         k.w += g * c->group_w;
         if (k.bias) k.bias += g * c->group_bias;
         k.y = y + g * k.o;
-        octk_kernels()->conv_f32(&k);
+        f->kernels->conv_f32(&k);
     }
     finish(f, y);
 }
@@ -67,7 +67,7 @@ static void run_depthwise(const octi_fnode *f, const float *const *in, float *y,
 static void run_linear(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
     int64_t k = f->x.dim[1], o = f->y.dim[1];
     (void)scratch;
-    octk_kernels()->gemm_f32(false, true, 1, o, k, in[0], k, f->w, k, false, y, o);
+    f->kernels->gemm_f32(false, true, 1, o, k, in[0], k, f->w, k, false, y, o);
     for (int64_t i = 0; f->b && i < o; i++) y[i] += f->b[i];
     finish(f, y);
 }
@@ -399,6 +399,7 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
         return octi_fail(OCT_EUNSUPPORTED, n->name, "a float layer of an int8 net", "a forward kind",
                          oct_op_name(n->kind), NULL);
     *f = (octi_fnode){.run = row->run,
+                      .kernels = octi_ctx_kernels(octi_arena_ctx(arena)),
                       .elementwise = row->elementwise,
                       .kind = n->kind,
                       .a = n->attr,

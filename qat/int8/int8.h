@@ -24,6 +24,7 @@ typedef struct octi_fnode octi_fnode;
 typedef void octi_fnode_fn(const octi_fnode *f, const float *const *in, float *out, void *scratch);
 struct octi_fnode {
     octi_fnode_fn *run; /* one image */
+    const octk_table *kernels; /* of the context that the node was made in */
     oct_op_kind kind;
     oct_attrs a;
     oct_shape x, y; /* first input and output, batch in dim[0] */

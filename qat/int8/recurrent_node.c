@@ -53,7 +53,7 @@ oct_status octi_fnode_init_lstm(const octi_finit *i) {
     if (!p) return oct_last_error()->code;
     p->cell = f->kind == OCT_OP_lstm_cell || f->kind == OCT_OP_dynamic_lstm_cell;
     p->last = !p->cell && f->a.last[0];
-    p->l = (octi_lstm){.t = p->cell ? 1 : f->x.dim[1], .c = f->x.dim[f->x.rank - 1], .h = hh->shape.dim[1]};
+    p->l = (octi_lstm){.kernels = f->kernels, .t = p->cell ? 1 : f->x.dim[1], .c = f->x.dim[f->x.rank - 1], .h = hh->shape.dim[1]};
     p->l.b_ih = octi_fnode_parameter(i, 3);
     p->l.b_hh = octi_fnode_parameter(i, 4);
     for (int k = 3; k < 5; k++)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ * CPU features and the kernels of a context: chosen once by oct_open, by sets and not by levels, each context's own. */
+#include <pthread.h>
+
+#include "ops/kernels/kernels.h"
+#include "ops/ops.h"
+#include "src/cpu.h"
+#include "src/mem.h"
+#include "tests/oct_test.h"
+
+static octi_cpu_features machine(void) {
+    octi_cpu_features have;
+    unsetenv("OCT_CPU");
+    ck_ok(octi_cpu_have(&have));
+    return have;
+}
+
+static oct_ctx *open_at(const char *word, int threads) {
+    setenv("OCT_CPU", word, 1);
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads});
+    ck_not_null(ctx);
+    unsetenv("OCT_CPU");
+    return ctx;
+}
+
+START_TEST(unknown_word_is_an_error_that_lists_the_known_ones) {
+    setenv("OCT_CPU", "sse9", 1);
+    ck_assert(oct_open(NULL) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
+    for (int i = 0; i < octi_cpu_word_count; i++) ck_assert_ptr_nonnull(strstr(oct_error_message(), octi_cpu_words[i].word));
+    unsetenv("OCT_CPU");
+}
+END_TEST
+
+START_TEST(isa_names_what_kernels_need) {
+    octi_cpu_features have = machine();
+    for (int i = 0; i < octi_cpu_word_count; i++) {
+        oct_ctx *ctx = open_at(octi_cpu_words[i].word, 1);
+        octi_cpu_features used = octk_table_features(octi_ctx_kernels(ctx));
+        ck_assert_uint_eq(used & ~(have & octi_cpu_words[i].features), 0);
+        ck_assert_str_eq(oct_ctx_isa(ctx), octi_cpu_word_of(used));
+        oct_close(ctx);
+    }
+    oct_ctx *ref = open_at("ref", 1);
+    ck_assert_str_eq(oct_ctx_isa(ref), "ref");
+    oct_close(ref);
+}
+END_TEST
+
+/** Of every set of features: each slot has the last row whose needs are in the set, whatever else is there. A row that needs A
+ *  and one that needs B never stand in for each other. */
+START_TEST(last_row_whose_needs_are_there_wins) {
+    for (octi_cpu_features set = 0; set < 1u << (OCTI_CPU_BIT_I8MM + 1); set++) {
+        octk_table t, want = {0};
+        octk_table_choose(&t, set);
+#define OCT_KERNEL(slot, needed, fn)                                                                                   \
+    if (((needed) & set) == (needed)) want.slot = fn;
+#include "ops/kernels/kernels.def"
+#define OCT_KERNEL_SLOT(slot)                                                                                          \
+    if (!t.slot || t.slot != want.slot || (t.needs.slot & ~set)) ck_abort_msg(#slot " of set %x", (unsigned)set);
+#include "ops/kernels/kernels.def"
+    }
+}
+END_TEST
+
+START_TEST(every_row_can_be_asked_for) {
+#define OCT_KERNEL(slot, needed, fn) ck_assert_msg(*octi_cpu_word_of(needed) != '?', "no word of OCT_CPU leaves " #fn);
+#include "ops/kernels/kernels.def"
+}
+END_TEST
+
+/** A context keeps its kernels whatever is opened beside it. */
+START_TEST(contexts_do_not_move_each_other) {
+    octi_cpu_features have = machine();
+    oct_ctx *fast = oct_open(&(oct_opts){.threads = 1});
+    octk_table before = *octi_ctx_kernels(fast);
+    oct_ctx *ref = open_at("ref", 1);
+    ck_assert(!memcmp(&before, octi_ctx_kernels(fast), sizeof before));
+    ck_assert_uint_eq(octk_table_features(octi_ctx_kernels(ref)), 0);
+    oct_ctx *again = oct_open(&(oct_opts){.threads = 1});
+    ck_assert_uint_eq(octk_table_features(octi_ctx_kernels(ref)), 0);
+    ck_assert(!memcmp(&before, octi_ctx_kernels(again), sizeof before));
+    const octi_cpu_features avx2 = OCTI_CPU_AVX2 | OCTI_CPU_FMA;
+    if ((have & avx2) == avx2) {
+        ck_assert(octi_ctx_kernels(fast)->gemm_f32 != octi_ctx_kernels(ref)->gemm_f32);
+        ck_assert_str_eq(oct_ctx_isa(fast), octi_cpu_word_of(avx2));
+    }
+    oct_close(fast), oct_close(ref), oct_close(again);
+}
+END_TEST
+
+static void *open_and_work(void *arg) {
+    float *sum = arg;
+    for (int round = 0; round < 20; round++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + round % 2});
+        float a[64], c[64];
+        for (int i = 0; i < 64; i++) a[i] = (float)(i % 7 - 3);
+        octi_sgemm(ctx, false, false, 8, 8, 8, a, 8, a, 8, false, c, 8);
+        for (int i = 0; i < 64; i++) *sum += c[i] * (float)(i + 1) * (float)strlen(oct_ctx_isa(ctx));
+        oct_close(ctx);
+    }
+    return NULL;
+}
+
+/** TSan sees it where anything of this is shared and moves. */
+START_TEST(contexts_open_at_once) {
+    enum { N = 6 };
+    pthread_t t[N];
+    float sums[N] = {0};
+    for (int i = 0; i < N; i++) ck_assert_int_eq(pthread_create(&t[i], NULL, open_and_work, &sums[i]), 0);
+    for (int i = 0; i < N; i++) pthread_join(t[i], NULL);
+    for (int i = 1; i < N; i++) ck_assert(sums[i] == sums[0]);
+}
+END_TEST
+
+OCT_TEST_MAIN("cpu", unknown_word_is_an_error_that_lists_the_known_ones, isa_names_what_kernels_need,
+              last_row_whose_needs_are_there_wins, every_row_can_be_asked_for, contexts_do_not_move_each_other, contexts_open_at_once)
