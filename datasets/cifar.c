@@ -14,13 +14,14 @@ typedef struct cifar_kind {
     int32_t classes;
     const char *train[6], *test[2]; /* NULL ends */
     const char *names, *inner;
+    octi_norm norm;
 } cifar_kind;
 
 static const cifar_kind cifar10 = {
     1, 0, 10, {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
-    {"test_batch.bin"}, "batches.meta.txt", "cifar-10-batches-bin"};
-static const cifar_kind cifar100 = {2, 1, 100, {"train.bin"}, {"test.bin"}, "fine_label_names.txt", "cifar-100-binary"};
-static const cifar_kind coarse = {2, 0, 20, {"train.bin"}, {"test.bin"}, "coarse_label_names.txt", "cifar-100-binary"};
+    {"test_batch.bin"}, "batches.meta.txt", "cifar-10-batches-bin", OCTI_NORM_CIFAR10};
+static const cifar_kind cifar100 = {2, 1, 100, {"train.bin"}, {"test.bin"}, "fine_label_names.txt", "cifar-100-binary", OCTI_NORM_CIFAR100};
+static const cifar_kind coarse = {2, 0, 20, {"train.bin"}, {"test.bin"}, "coarse_label_names.txt", "cifar-100-binary", OCTI_NORM_CIFAR100};
 
 oct_status octi_cifar_parse(const void *bytes, size_t size, const char *where, int head, int label, int32_t classes, uint8_t *pixels,
                             int32_t *labels) {
@@ -46,7 +47,7 @@ static oct_status add_batch(oct_data *d, const cifar_kind *k, const char *dir, c
     const char *path;
     uint8_t *bytes = NULL;
     size_t size, have = (size_t)d->count;
-    OCT_TRY(octi_set_read(d, dir, name, max, &path, &bytes, &size, found));
+    OCT_TRY(octi_set_read(d, dir, name, max, NULL, &path, &bytes, &size, found));
     if (!*found) return OCT_OK;
     size_t n = size / ((size_t)k->head + OCTI_CIFAR_PIXELS);
     uint8_t *pixels = octi_realloc(d->ctx, d->owned[0], (have + n) * OCTI_CIFAR_PIXELS);
@@ -58,6 +59,19 @@ static oct_status add_batch(oct_data *d, const cifar_kind *k, const char *dir, c
     octi_free(d->ctx, bytes);
     if (s == OCT_OK) d->count += (int64_t)n;
     return s;
+}
+
+static oct_status count_files(oct_data *d, const char *const *name, const char *dir, int *there, const char **missing) {
+    *there = 0;
+    *missing = NULL;
+    for (; *name; name++) {
+        const char *path;
+        bool found;
+        OCT_TRY(octi_set_find(d, dir, *name, &path, &found));
+        *there += found;
+        if (!found && !*missing) *missing = *name;
+    }
+    return OCT_OK;
 }
 
 static oct_status read_part(oct_data *d, const cifar_kind *k, const char *dir, bool test, size_t max) {
@@ -74,7 +88,7 @@ static oct_status read_names(oct_data *d, const cifar_kind *k, const char *dir, 
     uint8_t *bytes = NULL;
     size_t size;
     bool found;
-    OCT_TRY(octi_set_read(d, dir, k->names, 1 << 16, &path, &bytes, &size, &found));
+    OCT_TRY(octi_set_read(d, dir, k->names, 1 << 16, NULL, &path, &bytes, &size, &found));
     int32_t n = 0;
     size_t at = 0;
     const char *line = found ? octi_set_line(d, bytes, size, &at) : NULL;
@@ -89,14 +103,20 @@ static oct_status fill(oct_data *d, const cifar_kind *k, const char *dir, const 
     const char *inner = octi_set_path(d, dir, k->inner);
     if (!inner) return oct_last_error()->code;
     if (!access(inner, F_OK)) dir = inner;
-    bool test = opts->split == OCT_SPLIT_TEST;
     d->dtype = OCT_U8;
-    d->input = octi_input_desc(OCTI_NORM_CIFAR, 3, 32, 32);
+    d->input = octi_input_desc(OCTI_NORM_PIXELS, 3, 32, 32);
     d->augment = "crop4,flip";
-    OCT_TRY(read_part(d, k, dir, test, opts->max_decoded_bytes));
-    if (!d->count) OCT_TRY(read_part(d, k, dir, !test, opts->max_decoded_bytes));
-    if (!d->count)
+    int train, tests;
+    const char *missing, *ignored;
+    OCT_TRY(count_files(d, k->train, dir, &train, &missing));
+    OCT_TRY(count_files(d, k->test, dir, &tests, &ignored));
+    if (!train && !tests)
         return octi_fail(OCT_EIO, dir, "no CIFAR files here", octi_fmt("%s or %s, plain or .gz", k->train[0], k->test[0]), NULL, NULL);
+    if (train && missing) octi_log(d->ctx, OCT_LOG_WARN, "%s: training files are missing, the first of them %s; %d are there", dir, missing, train);
+    if (!train && opts->split == OCT_SPLIT_TRAIN) octi_set_test_alone(d);
+    OCT_TRY(read_part(d, k, dir, !train || (tests && opts->split == OCT_SPLIT_TEST), opts->max_decoded_bytes));
+    d->only = !tests;
+    if (!octi_norm_given(opts)) octi_norm_take(d, k->norm, "by the kind of set");
     d->pixels = d->owned[0];
     d->labels = d->owned[1];
     OCT_TRY(read_names(d, k, dir, opts));

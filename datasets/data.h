@@ -2,7 +2,15 @@
  * datasets/data.h - data sets, batches, augmentation.
  *
  * A data set is a list of (image, label) with a description of its pixels and its class names. Images are u8 pixels or f32
- * values, HWC in memory. Parts: train and test; a set with one part serves as either. */
+ * values, HWC in memory.
+ *
+ * Parts: train and test. Of a set with a training part alone about a tenth of each class is held out as its test part: by what
+ * each image is, so it is the same for every command, seed and limit, and equal images stay on one side. A test part alone serves
+ * as the training part too, with a warning.
+ *
+ * Pixels and floats: a description (oct_input_desc) says how u8 pixels become a net's input. Float arrays are the net's input
+ * already: a set of them describes itself as div 1, mean 0, std 1, and making one with another description is OCT_EUSAGE; where
+ * a net's own description is applied to a float set, only its size and colour count. */
 #ifndef OCT_DATASETS_DATA_H
 #define OCT_DATASETS_DATA_H
 
@@ -13,7 +21,9 @@ OCT_BEGIN_DECLS
 typedef struct oct_data oct_data;
 typedef struct oct_loader oct_loader;
 
-typedef enum oct_split { OCT_SPLIT_TRAIN, OCT_SPLIT_TEST } oct_split;
+/** OCT_SPLIT_ALL: both halves of a set whose test part would be held out. */
+typedef enum oct_split { OCT_SPLIT_TRAIN, OCT_SPLIT_TEST, OCT_SPLIT_ALL } oct_split;
+enum { OCT_CLASSES_MAX = 65536 };
 
 typedef struct oct_data_opts {
     oct_split split;
@@ -29,7 +39,11 @@ typedef struct oct_data_opts {
 
 /** Open a set by its SPEC: synth-digits | synth-shapes | idx:DIR | cifar10:DIR | cifar100:DIR (100 fine labels) |
  *  cifar100-coarse:DIR (20) | folder:DIR | npz:FILE.
- *  NULL on failure: OCT_EUSAGE (unknown kind), OCT_EIO, OCT_EFORMAT (file, offset, field), OCT_ELIMIT. */
+ *  Pixels are normalized as opts->input says; else by the constants of a known set (CIFAR by its kind; MNIST and Fashion-MNIST by
+ *  their pixels; folders by CIFAR-10's class names at 32x32, by ImageNet's class ids); else by mean and std of the training part's own pixels
+ *  (idx: all of them; folder: 512 images, evenly), to four digits. synth, npz: constants. The log says which, and why.
+ *  NULL on failure: OCT_EUSAGE (unknown kind), OCT_EIO, OCT_EFORMAT (file, offset, field; a class of a folder's training part
+ *  without an image), OCT_ELIMIT. Warned of: classes and CIFAR batches that are missing, links that lead out of a folder. */
 OCT_API OCT_NODISCARD oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opts);
 /** The kind of set that lies at a path, by what is in it: "idx", "cifar10", "cifar100", "folder", "npz"; NULL: none is seen. */
 OCT_API const char *oct_data_kind(const char *path);
@@ -37,7 +51,7 @@ OCT_API const char *oct_data_kind(const char *path);
 typedef struct oct_array_opts {
     bool nchw;          /* x is [N,C,H,W]; default NHWC */
     int32_t classes;    /* 0: largest label + 1 */
-    const oct_input_desc *input; /* NULL: u8 pixels div 255, f32 taken as it is */
+    const oct_input_desc *input; /* NULL: u8 pixels div 255, f32 as it is; f32 takes no other div, mean, std */
 } oct_array_opts;
 /** A set around arrays in memory: x u8 or f32 [N,H,W,C], labels [N] (NULL: all 0). Borrowed: they must outlive the set. */
 OCT_API OCT_NODISCARD oct_data *oct_data_from_memory(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, const void *x, const int32_t *labels,
@@ -56,6 +70,8 @@ OCT_API void oct_data_free(oct_data *d);
 OCT_API int64_t oct_data_count(const oct_data *d);
 OCT_API oct_dtype oct_data_dtype(const oct_data *d);
 OCT_API const oct_input_desc *oct_data_input(const oct_data *d);
+/** Can div, mean and std of `input` (0: not said) be asked of the set? OCT_EUSAGE where it holds floats. */
+OCT_API OCT_NODISCARD oct_status oct_data_takes(const oct_data *d, const oct_input_desc *input);
 /** Borrowed; *count gets their number. */
 OCT_API const oct_class *oct_data_classes(const oct_data *d, int32_t *count);
 /** Samples of each class, without decoding an image where the set can tell: counts[classes]. */
@@ -73,6 +89,8 @@ OCT_API const char *oct_data_default_augment(const oct_data *d);
 OCT_API OCT_NODISCARD oct_status oct_image_load(oct_ctx *ctx, const char *path, const oct_input_desc *input, uint8_t *pixels);
 OCT_API OCT_NODISCARD oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const char *where,
                                                   const oct_input_desc *input, uint8_t *pixels);
+/** oct_image_load, then what a net with this description takes: x f32 [H,W,C]. */
+OCT_API OCT_NODISCARD oct_status oct_image_input(oct_ctx *ctx, const char *path, const oct_input_desc *input, float *x);
 
 typedef struct oct_loader_opts {
     int64_t batch;       /* 0: 64 */
@@ -81,7 +99,7 @@ typedef struct oct_loader_opts {
     uint64_t seed;       /* 0: the context's */
     const char *augment; /* NULL or "none"; words crop4, crop8, flip, comma-separated */
     bool no_prefetch;    /* default: one thread prepares the next batch */
-    const oct_input_desc *input; /* normalization; NULL: the set's */
+    const oct_input_desc *input; /* a net's: how pixels are normalized, and the order of channels; NULL: the set's */
     bool even;           /* as many batches as without, of sizes that differ by one at most: no small rest that would weigh its
                             few images more. Excludes drop_last */
 } oct_loader_opts;
@@ -98,7 +116,8 @@ OCT_API OCT_NODISCARD oct_loader *oct_loader_new(oct_data *d, const oct_loader_o
 OCT_API void oct_loader_free(oct_loader *l);
 /** Begin an epoch at a batch (0: its start): what a resumed run calls. */
 OCT_API OCT_NODISCARD oct_status oct_loader_start(oct_loader *l, int32_t epoch, int64_t step);
-/** Next batch; *done is set and the batch untouched at the epoch's end. A failed sample is OCT_EFORMAT/EIO naming it. */
+/** Next batch; *done is set and the batch untouched at the epoch's end. A failed sample is OCT_EFORMAT/EIO naming it; so is a
+ *  float that is not finite, before a net can be spoiled by it. */
 OCT_API OCT_NODISCARD oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done);
 /** Batches per epoch. */
 OCT_API int64_t oct_loader_steps(const oct_loader *l);

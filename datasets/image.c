@@ -10,6 +10,7 @@
 #include "datasets/data.h"
 #include "src/format/bytes.h"
 #include "src/mem.h"
+#include "src/qround.h"
 #include "src/words.h"
 
 /* The context whose memory the decoder uses on this thread, and the largest block that an honest image asks for. */
@@ -189,5 +190,19 @@ oct_status oct_image_load(oct_ctx *ctx, const char *path, const oct_input_desc *
     OCT_TRY(octi_file_read(ctx, path, OCTI_IMAGE_BYTES, &bytes, &size));
     oct_status s = oct_image_decode(ctx, bytes, size, path, in, pixels);
     octi_free(ctx, bytes);
+    return s;
+}
+
+oct_status oct_image_input(oct_ctx *ctx, const char *path, const oct_input_desc *in, float *x) {
+    if (!ctx || !path || !in || !x) return octi_fail(OCT_EUSAGE, "oct_image_input", "argument is NULL", NULL, NULL, NULL);
+    if ((in->channels != 1 && in->channels != 3) || in->width < 1 || in->height < 1 || in->width > OCTI_IMAGE_SIDE || in->height > OCTI_IMAGE_SIDE)
+        return octi_fail(OCT_EUSAGE, path, "description of the input", "1 or 3 channels, sides 1 to 16384",
+                         octi_fmt("%d channels, %d x %d", in->channels, in->width, in->height), NULL);
+    const size_t n = (size_t)in->width * (size_t)in->height * (size_t)in->channels;
+    uint8_t *pixels = octi_alloc_raw(ctx, n);
+    oct_status s = pixels ? oct_image_load(ctx, path, in, pixels) : oct_last_error()->code;
+    for (size_t i = 0, c = 0; s == OCT_OK && i < n; i++, c = c + 1 < (size_t)in->channels ? c + 1 : 0)
+        x[i] = octq_pixel(pixels[i], in->div, in->mean[c], in->std[c]);
+    octi_free(ctx, pixels);
     return s;
 }

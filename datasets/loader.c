@@ -107,6 +107,22 @@ static void write_whole(const oct_loader *l, const uint8_t *raw, float *out) {
         write_image(l, raw, out, 0, 0, false);
 }
 
+static bool not_finite(float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return (bits & 0x7f800000u) == 0x7f800000u; /* whole numbers: the loop below goes by vectors */
+}
+
+/* One NaN would stay in batch norm's statistics for good. */
+static oct_status check_finite(const oct_loader *l, int64_t sample, const float *v, size_t n) {
+    int any = 0;
+    for (size_t i = 0; i < n; i++) any |= not_finite(v[i]);
+    if (!any) return OCT_OK;
+    size_t at = 0;
+    while (!not_finite(v[at])) at++;
+    return octi_fail(OCT_EFORMAT, octi_set_sample(l->d, sample), octi_fmt("value %zu", at), "a finite number", octi_fmt("%g", (double)v[at]), NULL);
+}
+
 static void fill_sample(void *arg, int64_t i) {
     fill_job *j = arg;
     oct_loader *l = j->l;
@@ -115,6 +131,7 @@ static void fill_sample(void *arg, int64_t i) {
     uint8_t *raw = l->raw + (l->d->slow ? (size_t)i * bytes : 0);
     error_copy *e = &l->sample_error[i];
     oct_status s = l->d->get(l->d, sample, raw, &oct_s32(&j->s->labels)[i]);
+    if (s == OCT_OK && !l->table) s = check_finite(l, sample, (const float *)raw, values);
     if (s != OCT_OK) {
         keep_error(e, s);
         return;

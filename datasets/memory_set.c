@@ -23,6 +23,7 @@ static oct_input_desc as_it_is(oct_dtype dtype, int32_t c, int32_t h, int32_t w)
 static oct_status set_input(oct_data *d, const oct_input_desc *input) {
     d->stored = d->input.color;
     if (!input) return OCT_OK;
+    if (d->dtype == OCT_F32) OCT_TRY(octi_norm_for_floats(d->where, input));
     OCT_TRY(octi_set_finish(d, &(oct_data_opts){.input = input}, true));
     d->input.resize = input->resize;
     d->input.crop = input->crop;
@@ -49,7 +50,7 @@ static oct_status fill_array(oct_data *d, oct_dtype dtype, const oct_shape *shap
     for (int64_t i = 0; labels && i < d->count; i++)
         if (labels[i] >= classes && labels[i] < INT32_MAX) classes = labels[i] + 1;
     if (o->classes) classes = o->classes;
-    if (classes > 1000000) return octi_fail(OCT_ELIMIT, d->where, "number of classes", "at most 1000000", octi_fmt("%d", classes), NULL);
+    if (classes > OCT_CLASSES_MAX) return octi_fail(OCT_ELIMIT, d->where, "number of classes", octi_fmt("at most %d", OCT_CLASSES_MAX), octi_fmt("%d", classes), NULL);
     OCT_TRY(octi_set_number_classes(d, classes, NULL, NULL));
     return octi_set_check_labels(d);
 }
@@ -78,8 +79,8 @@ static oct_status source_get(oct_data *d, int64_t i, void *image, int32_t *label
 static oct_status fill_source(oct_data *d, const oct_data_source *source, const oct_input_desc *input, int32_t classes) {
     if (!source || !source->get || !input)
         return octi_fail(OCT_EUSAGE, d->where, "source, its get and input must be given", NULL, NULL, NULL);
-    if (classes < 1 || classes > 1000000)
-        return octi_fail(OCT_EUSAGE, d->where, "number of classes", "1 to 1000000", octi_fmt("%d", classes), NULL);
+    if (classes < 1 || classes > OCT_CLASSES_MAX)
+        return octi_fail(OCT_EUSAGE, d->where, "number of classes", octi_fmt("1 to %d", OCT_CLASSES_MAX), octi_fmt("%d", classes), NULL);
     OCT_TRY(check_sides(d->where, source->dtype, source->count, input->height, input->width, input->channels));
     oct_data_source *own = octi_arena_alloc(d->arena, sizeof *own);
     if (!own) return oct_last_error()->code;

@@ -7,19 +7,43 @@
 #include "src/format/npz.h"
 #include "src/mem.h"
 
-static oct_status images(oct_data *d, octi_npz *z, const char *name, size_t max) {
+typedef struct pair { /* names of a part's arrays */
+    const char *x, *y;
+} pair;
+static const pair parts[2] = {{"x", "y"}, {"x_test", "y_test"}};
+
+static const char *place(const oct_data *d, const char *name) { return octi_fmt("%.150s:%s", d->where, name); }
+
+/* Dtype and shape of images, before they are unpacked. */
+static oct_status peek_images(oct_data *d, octi_npz *z, const char *name, octi_npy *x) {
+    OCT_TRY(octi_npz_peek(z, name, x));
+    const char *where = place(d, name);
+    bool u8 = x->kind == 'u' && x->size == 1;
+    if (!u8 && x->kind != 'f') return octi_fail(OCT_EDTYPE, where, "dtype of the images", "float32 or uint8", octi_fmt("%c%d", x->kind, x->size), NULL);
+    const int64_t *s = x->shape.dim;
+    if (x->shape.rank != 4 || s[0] < 1 || s[1] < 1 || s[1] > 4 || s[2] < 1 || s[2] > 16384 || s[3] < 1 || s[3] > 16384)
+        return octi_fail(OCT_ESHAPE, where, "shape of the images", "[N, C, H, W], C 1 to 4, sides 1 to 16384", oct_shape_text(&x->shape), NULL);
+    return OCT_OK;
+}
+
+/* A net cannot take floats as they are in one part and pixels in the other. */
+static oct_status same_images(oct_data *d, const octi_npy x[2]) {
+    bool same = (x[0].kind == 'f') == (x[1].kind == 'f');
+    for (int k = 1; k < 4; k++) same = same && x[0].shape.dim[k] == x[1].shape.dim[k];
+    if (same) return OCT_OK;
+    return octi_fail(OCT_ESHAPE, place(d, parts[1].x), "kind and size of the images", octi_fmt("%c %s, as x", x[0].kind, oct_shape_text(&x[0].shape)),
+                     octi_fmt("%c %s", x[1].kind, oct_shape_text(&x[1].shape)), NULL);
+}
+
+static oct_status read_images(oct_data *d, octi_npz *z, const char *name, size_t max) {
     octi_npy x;
     OCT_TRY(octi_npz_get(z, name, max, &x));
-    const char *where = octi_fmt("%.150s:%s", d->where, name);
-    bool u8 = x.kind == 'u' && x.size == 1;
-    if (!u8 && x.kind != 'f') return octi_fail(OCT_EDTYPE, where, "dtype of the images", "float32 or uint8", octi_fmt("%c%d", x.kind, x.size), NULL);
     const int64_t *s = x.shape.dim;
-    if (x.shape.rank != 4 || s[0] < 1 || s[1] < 1 || s[1] > 4 || s[2] < 1 || s[2] > 16384 || s[3] < 1 || s[3] > 16384)
-        return octi_fail(OCT_ESHAPE, where, "shape of the images", "[N, C, H, W], C 1 to 4, sides 1 to 16384", oct_shape_text(&x.shape), NULL);
+    const bool u8 = x.kind == 'u';
     size_t n = (size_t)oct_shape_count(&x.shape), bytes;
     if (!octi_mul_size(n, u8 ? 1 : 4, &bytes) || !(d->owned[0] = octi_alloc_raw(d->ctx, bytes))) return oct_last_error()->code;
     if (u8) memcpy(d->owned[0], x.data, bytes);
-    else OCT_TRY(octi_npy_to_f32(&x, where, d->owned[0]));
+    else OCT_TRY(octi_npy_to_f32(&x, place(d, name), d->owned[0]));
     d->dtype = u8 ? OCT_U8 : OCT_F32;
     d->pixels = d->owned[0];
     d->nchw = true;
@@ -29,37 +53,57 @@ static oct_status images(oct_data *d, octi_npz *z, const char *name, size_t max)
     return OCT_OK;
 }
 
-/* Labels of one part; `keep` where the part is the one that was asked for. */
-static oct_status read_labels(oct_data *d, octi_npz *z, const char *name, bool keep, size_t max, int32_t *most) {
+/* Labels of one part of n images into seen, and into `keep` where it is not NULL. */
+static oct_status read_labels(oct_data *d, octi_npz *z, const char *name, int64_t n, size_t max, uint8_t *seen, int32_t *keep) {
     octi_npy y;
-    OCT_TRY(octi_npz_get(z, name, max, &y));
-    const char *where = octi_fmt("%.150s:%s", d->where, name);
+    OCT_TRY(octi_npz_peek(z, name, &y));
+    const char *where = place(d, name);
     if (y.kind == 'f') return octi_fail(OCT_EDTYPE, where, "dtype of the labels", "an integer type", octi_fmt("f%d", y.size), NULL);
-    size_t n = (size_t)oct_shape_count(&y.shape);
-    if (y.shape.rank != 1 || (keep && n != (size_t)d->count))
-        return octi_fail(OCT_ESHAPE, where, "shape of the labels", keep ? octi_fmt("[%lld], as there are images", (long long)d->count) : "[N]", oct_shape_text(&y.shape), NULL);
-    int32_t *labels = keep ? octi_calloc(d->ctx, n, sizeof *labels) : NULL;
-    if (keep && !labels) return oct_last_error()->code;
-    if (keep) d->labels = d->owned[1] = labels;
-    for (size_t i = 0; i < n; i++) {
-        int64_t v = octi_npy_int(&y, i);
-        if (v < 0 || v >= 1000000) return octi_fail(OCT_EFORMAT, where, octi_fmt("label of sample %zu", i), "0 to 999999", octi_fmt("%lld", (long long)v), NULL);
-        if (v > *most) *most = (int32_t)v;
-        if (keep) labels[i] = (int32_t)v;
+    if (y.shape.rank != 1 || y.shape.dim[0] != n)
+        return octi_fail(OCT_ESHAPE, where, "shape of the labels", octi_fmt("[%lld], as there are images", (long long)n), oct_shape_text(&y.shape), NULL);
+    OCT_TRY(octi_npz_get(z, name, max, &y));
+    for (int64_t i = 0; i < n; i++) {
+        int64_t v = octi_npy_int(&y, (size_t)i);
+        if (v < 0 || v >= OCT_CLASSES_MAX)
+            return octi_fail(OCT_EFORMAT, place(d, name), octi_fmt("label of sample %lld", (long long)i), octi_fmt("0 to %d", OCT_CLASSES_MAX - 1), octi_fmt("%lld", (long long)v), NULL);
+        seen[v] = 1;
+        if (keep) keep[i] = (int32_t)v;
     }
     return OCT_OK;
 }
 
+static oct_status read_classes(oct_data *d, octi_npz *z, int part, const octi_npy x[2], const oct_data_opts *opts, uint8_t *seen) {
+    bool any = false;
+    for (int k = 0; k < 2; k++) {
+        if (!octi_npz_has(z, parts[k].x) || !octi_npz_has(z, parts[k].y)) continue;
+        int32_t *keep = NULL;
+        if (k == part && !(keep = octi_calloc(d->ctx, (size_t)d->count, sizeof *keep))) return oct_last_error()->code;
+        if (keep) d->labels = d->owned[1] = keep;
+        OCT_TRY(read_labels(d, z, parts[k].y, x[k].shape.dim[0], opts->max_decoded_bytes, seen, keep));
+        any = true;
+    }
+    int32_t classes = 1; /* both parts have the same ones */
+    for (int32_t i = 0; i < OCT_CLASSES_MAX; i++)
+        if (seen[i]) classes = i + 1;
+    OCT_TRY(octi_set_number_classes(d, classes, NULL, opts));
+    if (any && !opts->class_count) octi_set_warn_unseen(d, seen);
+    return OCT_OK;
+}
+
 static oct_status fill(oct_data *d, octi_npz *z, const oct_data_opts *opts) {
-    size_t max = opts->max_decoded_bytes;
-    bool test = opts->split == OCT_SPLIT_TEST && octi_npz_has(z, "x_test");
-    if (!octi_npz_has(z, "x") && octi_npz_has(z, "x_test")) test = true;
-    OCT_TRY(images(d, z, test ? "x_test" : "x", max));
-    const char *own = test ? "y_test" : "y", *other = test ? "y" : "y_test";
-    int32_t most = 0; /* both parts have the same classes */
-    if (octi_npz_has(z, own)) OCT_TRY(read_labels(d, z, own, true, max, &most));
-    if (octi_npz_has(z, other)) OCT_TRY(read_labels(d, z, other, false, max, &most));
-    OCT_TRY(octi_set_number_classes(d, most + 1, NULL, opts));
+    octi_npy x[2];
+    const bool there[2] = {octi_npz_has(z, parts[0].x), octi_npz_has(z, parts[1].x)};
+    for (int k = 0; k < 2; k++)
+        if (there[k] || (!k && !there[1])) OCT_TRY(peek_images(d, z, parts[k].x, &x[k]));
+    if (there[0] && there[1]) OCT_TRY(same_images(d, x));
+    const int part = !there[0] || (there[1] && opts->split == OCT_SPLIT_TEST);
+    OCT_TRY(read_images(d, z, parts[part].x, opts->max_decoded_bytes));
+    d->only = !there[1];
+    if (!there[0] && opts->split == OCT_SPLIT_TRAIN) octi_set_test_alone(d);
+    uint8_t *seen = octi_calloc(d->ctx, OCT_CLASSES_MAX, 1);
+    oct_status s = seen ? read_classes(d, z, part, x, opts, seen) : oct_last_error()->code;
+    octi_free(d->ctx, seen);
+    OCT_TRY(s);
     return octi_set_finish(d, opts, true);
 }
 

@@ -196,6 +196,7 @@ static oct_status fill(oct_data *d, const char *const *names, uint32_t key, octi
     bool test = opts->split == OCT_SPLIT_TEST;
     d->dtype = OCT_U8;
     d->count = test ? OCTI_SYNTH_TEST : OCTI_SYNTH_TRAIN;
+    if (opts->limit > 0 && opts->limit < d->count) d->count = opts->limit; /* the first ones: no other is drawn */
     OCT_TRY(octi_set_finish(d, opts, true));
     OCT_TRY(octi_set_number_classes(d, 10, names, opts));
     draw_job j = {draw, opts->seed ? opts->seed : 1, 2 * key + test, d->count, octi_set_image_bytes(d), NULL};

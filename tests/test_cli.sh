@@ -287,13 +287,40 @@ cmp -s .a1 .b1 || say "an imported net scores otherwise"
 "$octet" ptq i1 $data --calib 64 --out i2 --quiet >/dev/null && "$octet" convert i2 -o i.oct8 --json --quiet | grep -q '"mismatched_codes":0,' || say "ptq of an imported run"
 # its classes have no names: those of a folder count in sorted order, and go along
 bmp28() { printf 'BM\0\0\0\0\0\0\0\0\066\0\0\0\050\0\0\0\034\0\0\0\034\0\0\0\001\0\030\0'; head -c 2376 /dev/zero; }
-for k in ant bee cat dog eel fox gnu hen ibis jay; do mkdir -p pets/$k && bmp28 >pets/$k/1.bmp; done
-"$octet" import j1/model.safetensors --model lenet --out i0 --quiet >/dev/null && "$octet" eval i0 --data folder:pets >.o 2>.e || say "classes without names: $(cat .e)"
+for k in ant bee cat dog eel fox gnu hen ibis jay; do mkdir -p pets/$k && bmp28 >pets/$k/1.bmp && bmp28 >pets/$k/2.bmp; done
+"$octet" import j1/model.safetensors --model lenet --out i0 --quiet >/dev/null && "$octet" eval i0 --data folder:pets --split all >.o 2>.e || say "classes without names: $(cat .e)"
 grep -q "^octet: classes are the data's, in its order: ant, bee" .e && grep -q '^  jay  ' .o || say "the folder's names are not taken: $(cat .e .o)"
 "$octet" ptq i0 --data folder:pets --calib 8 --out i4 --quiet >/dev/null && "$octet" inspect i4 --json >.inspect
 grep -q '"classes":\["ant","bee","cat"' .inspect || say "the folder's names do not go along"
 "$octet" import j1/model.safetensors --model lenet --out i5 --classes j,i,h,g,f,e,d,c,b,a --quiet >/dev/null
 bad 3 eval i5 --data folder:pets
+# no test part: the same images are held out in each command, whatever its seed
+"$octet" eval i0 --data folder:pets --seed 5 2>.e >.o && grep -q '^octet: pets: no test part: 10 of its 20 images, the same for every command, are held out to be one' .e && grep -q ' n 10 ' .o || say "held out: $(cat .e .o)"
+[ "$(grep -c 'held out' .e)" = 1 ] || say "held out is told more than once"
+"$octet" eval i0 --data folder:pets --seed 6 2>/dev/null >.o2
+sed 's/(.*//' .o >.o3; sed 's/(.*//' .o2 | cmp -s - .o3 || say "the held-out part depends on the seed"
+"$octet" train --model lenet --data folder:pets --epochs 1 --out h1 --dry-run 2>.e || say "train on a folder of one part: $(cat .e)"
+grep -q 'mean 0 std 1: of 10 of its training images' .e || grep -q 'mean 0,0,0 std 1,1,1: of 10 of its training images' .e || say "the normalization is not told: $(cat .e)"
+grep -q '10 images, test 10' .e || say "train and test are not 10 and 10: $(cat .e)"
+bad 2 eval i0 --data synth-digits --split all
+# floats are taken as they are: what cannot be applied is refused, wherever it is said
+cp j4/probe.npz floats.npz
+for o in '--div 255' '--mean 0.5' '--std 2' '--mean 0.5 --std 2'; do
+    bad 2 train --model lenet --data npz:floats.npz --out new --quiet $o
+    bad 2 eval good --data npz:floats.npz --quiet $o
+    bad 2 ptq good --data npz:floats.npz --out new --quiet $o
+    bad 2 qat good --data npz:floats.npz --out new --quiet $o
+    bad 2 verify j4 m.oct8 --data npz:floats.npz --quiet $o
+    bad 2 layers j4 --data npz:floats.npz --quiet $o
+    bad 2 convert j4 -o new --data npz:floats.npz --quiet $o
+done
+# predict: each channel has its own mean and std
+"$octet" train --model lenet --data synth-shapes --limit 96 --epochs 1 --out rgb --quiet >/dev/null || say "train on three channels"
+"$octet" predict rgb pets/ant/1.bmp --mean 0.1,0.2,0.3 >.o
+for o in 0.4,0.2,0.3 0.1,0.4,0.3 0.1,0.2,0.5; do
+    "$octet" predict rgb pets/ant/1.bmp --mean $o >.o2
+    cmp -s .o .o2 && say "predict --mean $o is as 0.1,0.2,0.3"
+done
 rm -r pets/jay
 bad 3 eval i0 --data folder:pets
 "$octet" train --model i1/ $data --epochs 1 --out i3 --quiet >/dev/null || say "training of an imported run"

@@ -2,6 +2,8 @@
  * What training does with its data: every image is seen, and what is no number is found before it does harm. */
 #include "tests/oct_test.h"
 
+#include <math.h>
+
 #include "octet.h"
 
 enum { SIDE = 8, PIXELS = SIDE * SIDE };
@@ -52,4 +54,29 @@ START_TEST(every_image_is_trained_on) {
 }
 END_TEST
 
-OCT_TEST_MAIN("fit_data", every_image_is_trained_on)
+/* Found before the net is touched, and named by where it stands in the caller's array, whatever the order and the share. */
+START_TEST(what_is_no_number_is_named) {
+    enum { N = 40, BAD = 27 };
+    static float x[N * PIXELS];
+    static int32_t y[N];
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (int k = 0; k < 6; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+        for (int i = 0; i < N * PIXELS; i++) x[i] = (float)(i % 17) / 8 - 1;
+        for (int i = 0; i < N; i++) y[i] = i % 3;
+        oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(N, SIDE, SIDE, 1), x, y, NULL);
+        oct_net *net = net_of(ctx);
+        if (k >= 3) ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = N, .val_share = 0.2f})); /* all finite */
+        x[BAD * PIXELS + 5] = bad[k % 3];
+        oct_fit_opts o = {.epochs = 2, .batch = N, .val_share = k >= 3 ? 0.2f : 0};
+        ck_fails(OCT_EFORMAT, "memory: sample 27: value 5: expected a finite number, got", oct_fit(net, d, &o));
+        oct_eval e;
+        ck_fails(OCT_EFORMAT, "sample 27", oct_evaluate(net, d, NULL, &e));
+        for (int32_t i = 0; i < net->tensor_count; i++)
+            for (int64_t v = 0; v < oct_tensor_count(net->tensors[i].tensor); v++) ck_assert(isfinite(oct_f32(net->tensors[i].tensor)[v]));
+        oct_close(ctx);
+    }
+}
+END_TEST
+
+OCT_TEST_MAIN("fit_data", every_image_is_trained_on, what_is_no_number_is_named)

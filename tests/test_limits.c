@@ -157,7 +157,7 @@ START_TEST(limit_is_even) {
     oct_ctx *ctx = oct_open(NULL);
     octi_npz_array arrays[] = {{"x", OCT_U8, OCT_SHAPE(N, 1, 2, 2), x}, {"y", OCT_S32, OCT_SHAPE(N), y}};
     ck_ok(octi_npz_write(ctx, path, arrays, 2));
-    oct_data *d = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 7});
+    oct_data *d = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_ALL, .limit = 7});
     ck_not_null(d);
     ck_assert_int_eq(oct_data_count(d), 7);
     int64_t counts[3];
@@ -170,7 +170,7 @@ START_TEST(limit_is_even) {
         ck_assert_int_eq(image[3], i * N / 7);
         ck_assert_int_eq(label, y[image[0]]);
     }
-    oct_data *all = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 1000});
+    oct_data *all = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_ALL, .limit = 1000});
     ck_assert_int_eq(oct_data_count(all), N);
     oct_close(ctx);
     remove_root();

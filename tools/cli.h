@@ -82,12 +82,16 @@ void json_shape(json *j, const char *key, const oct_shape *s);
 /** The data set of --data: part `split`; `like` gives classes and sizes (a net's), may be NULL. Classes that `like` has no names
  *  for get the data's, with a note. */
 oct_data *cli_data(cli *c, oct_split split, oct_net *like);
+/** The same for a SPEC of its own; limit 0: all. */
+oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, oct_net *like);
 /** What to call a class: its name, the id where it has none. */
 const char *cli_class_name(const oct_net *net, int64_t i);
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok);
 /** A model, of a run or (run_only false) an int8 file, with what --div --mean --std --resize --crop --classes say of its input
  *  in place of its own words. NULL: *code is the exit code behind a message. */
 oct_net *cli_load(cli *c, const char *path, bool run_only, int *code);
+/** --div --mean --std into a description of `channels` (0: not known yet, up to 4); 0, or the exit code behind a message. */
+int cli_input(cli *c, oct_input_desc *d, int32_t channels);
 /** --div --mean --std --resize --crop into a net's description; 0, or the exit code behind a message. */
 int cli_describe(cli *c, oct_net *net);
 /** The same, and --classes for as many classes as the net has. */
@@ -133,7 +137,7 @@ typedef struct fit_view {
 } fit_view;
 int cli_fit_progress(void *view, const oct_fit_report *r);
 /** Options of train and qat into oct_fit_opts; false behind a message, *code then the exit code. */
-bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val, int *code);
+bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *code);
 /** Run it, and print the exit's reason. */
 int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v);
 

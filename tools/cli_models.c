@@ -114,24 +114,29 @@ static int photographs(cli *c, oct_input_desc *d) {
     return 0;
 }
 
-int cli_describe(cli *c, oct_net *net) {
-    oct_input_desc d = net->input;
-    if (!c->div.set && !c->mean.set && !c->std.set && !c->resize.set && !c->crop.set) return 0;
-    if (d.channels < 1) return cli_usage("--div --mean --std --resize --crop", "model takes no images", NULL, NULL, NULL);
-    if (c->div.set) d.div = (float)c->div.d;
+int cli_input(cli *c, oct_input_desc *d, int32_t channels) {
+    if (c->div.set) d->div = (float)c->div.d;
     const struct {
         const opt_value *v;
         const char *name;
         float *to;
-    } lists[] = {{&c->mean, "--mean", d.mean}, {&c->std, "--std", d.std}};
+    } lists[] = {{&c->mean, "--mean", d->mean}, {&c->std, "--std", d->std}};
     for (int k = 0; k < 2; k++) {
         if (!lists[k].v->set) continue;
-        int n = cli_floats(lists[k].name, lists[k].v->s, lists[k].to, d.channels);
+        int n = cli_floats(lists[k].name, lists[k].v->s, lists[k].to, channels ? channels : 4);
         if (n < 0) return 2;
-        if (n != d.channels && n != 1) return cli_usage(lists[k].name, "count of numbers", "one, or one per channel", lists[k].v->s, NULL);
-        for (int i = n; i < d.channels; i++) lists[k].to[i] = lists[k].to[0];
+        if (channels && n != channels && n != 1) return cli_usage(lists[k].name, "count of numbers", "one, or one per channel", lists[k].v->s, NULL);
+        for (int i = n; i < (channels ? channels : 4); i++) lists[k].to[i] = lists[k].to[0];
     }
-    int code = photographs(c, &d);
+    return 0;
+}
+
+int cli_describe(cli *c, oct_net *net) {
+    oct_input_desc d = net->input;
+    if (!c->div.set && !c->mean.set && !c->std.set && !c->resize.set && !c->crop.set) return 0;
+    if (d.channels < 1) return cli_usage("--div --mean --std --resize --crop", "model takes no images", NULL, NULL, NULL);
+    int code = cli_input(c, &d, d.channels);
+    if (!code) code = photographs(c, &d);
     return code ? code : cli_status(oct_net_set_input(net, &d));
 }
 
@@ -169,36 +174,47 @@ static oct_status take_names(cli *c, oct_net *net, const oct_data *d) {
     return oct_net_set_classes(net, list, n);
 }
 
-oct_data *cli_data(cli *c, oct_split split, oct_net *like) {
-    oct_data_opts o = {.split = split, .limit = c->limit.set ? c->limit.i : 0};
-    oct_input_desc d = {.channels = 0};
+oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, oct_net *like) {
+    oct_data_opts o = {.split = split, .limit = limit};
+    oct_input_desc d = {.channels = 0}, asked = {.channels = 0};
+    const bool normalized = c->mean.set && c->std.set;
     int code;
     if (like) {
         if (like->input.channels) o.input = &like->input;
         o.classes = like->classes;
         o.class_count = like->class_count;
-    } else if (c->resize.set || c->crop.set) {
-        d.channels = 3;
-        d.color = OCT_COLOR_RGB;
-        d.resize = (int32_t)c->resize.i;
-        d.crop = (int32_t)c->crop.i;
-        d.height = d.width = d.crop ? d.crop : d.resize;
+    } else if (c->resize.set || c->crop.set || normalized) {
+        if (normalized && cli_input(c, &d, 0)) return NULL;
+        if (c->resize.set || c->crop.set) {
+            d.channels = 3;
+            d.color = OCT_COLOR_RGB;
+            d.resize = (int32_t)c->resize.i;
+            d.crop = (int32_t)c->crop.i;
+            d.height = d.width = d.crop ? d.crop : d.resize;
+        }
         o.input = &d;
     }
     if (!like && c->classes.set && !(o.classes = cli_classes(c, &o.class_count, &code))) return NULL;
-    oct_data *data = oct_data_open(c->ctx, c->data.s, &o);
-    if (!data || !like || take_names(c, like, data) == OCT_OK) return data;
+    oct_data *data = oct_data_open(c->ctx, spec, &o);
+    if (!data) return NULL;
+    if (c->div.set || c->mean.set || c->std.set) { /* said of pixels, where there may be none */
+        if (cli_input(c, &asked, 0) || oct_data_takes(data, &asked) != OCT_OK) return oct_data_free(data), NULL;
+    }
+    if (!like || take_names(c, like, data) == OCT_OK) return data;
     oct_data_free(data);
     return NULL;
 }
+
+oct_data *cli_data(cli *c, oct_split split, oct_net *like) { return cli_data_of(c, c->data.s, split, c->limit.set ? c->limit.i : 0, like); }
 
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok) {
     *ok = true;
     if (!c->split.set) return otherwise;
     if (!strcmp(c->split.s, "train")) return OCT_SPLIT_TRAIN;
     if (!strcmp(c->split.s, "test")) return OCT_SPLIT_TEST;
+    if (!strcmp(c->split.s, "all")) return OCT_SPLIT_ALL;
     *ok = false;
-    cli_usage("--split", "unknown part", "train or test", c->split.s, NULL);
+    cli_usage("--split", "unknown part", "train, test or all", c->split.s, NULL);
     return otherwise;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * octet eval, octet predict. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "tools/cli.h"
 
@@ -44,13 +43,8 @@ int cmd_eval(cli *c) {
 
 /* ---- predict ---- */
 
-static int predict_one(cli *c, oct_net *net, oct_runner *run, const char *path, uint8_t *pixels, oct_tensor *x) {
-    const oct_input_desc *d = &net->input;
-    if (oct_image_load(c->ctx, path, d, pixels) != OCT_OK) return cli_failed();
-    for (int64_t i = 0; i < oct_tensor_count(x); i++) {
-        int ch = (int)(i % d->channels);
-        oct_f32(x)[i] = ((float)pixels[i] / d->div - d->mean[ch]) / d->std[ch];
-    }
+static int predict_one(cli *c, oct_net *net, oct_runner *run, const char *path, oct_tensor *x) {
+    if (oct_image_input(c->ctx, path, &net->input, oct_f32(x)) != OCT_OK) return cli_failed();
     const oct_tensor *y = oct_runner_run(run, x);
     if (!y) return cli_failed();
     int64_t k = oct_tensor_count(y);
@@ -105,12 +99,10 @@ int cmd_predict(cli *c) {
     const oct_input_desc *d = &net->input;
     if (d->channels < 1) return cli_usage(c->operands[0], "model takes no images", NULL, NULL, NULL);
     oct_tensor *x = oct_tensor_new(c->ctx, OCT_F32, OCT_SHAPE(1, d->height, d->width, d->channels));
-    uint8_t *pixels = x ? malloc((size_t)oct_tensor_count(x)) : NULL;
-    if (!pixels) return cli_failed();
+    if (!x) return cli_failed();
     for (int i = 1; i < c->operand_count && !c->dry_run.set; i++) { /* a bad file does not stop the rest */
-        int one = predict_one(c, net, run, c->operands[i], pixels, x);
+        int one = predict_one(c, net, run, c->operands[i], x);
         if (one > code) code = one;
     }
-    free(pixels);
     return code;
 }

@@ -139,8 +139,8 @@ typedef struct part {
     int64_t *counts;
 } part;
 
-static int open_part(cli *c, const char *spec, oct_split split, part *p) {
-    p->data = oct_data_open(c->ctx, spec, &(oct_data_opts){.split = split});
+static int open_part(cli *c, const char *spec, oct_split split, const oct_data *like, part *p) {
+    p->data = oct_data_open(c->ctx, spec, &(oct_data_opts){.split = split, .input = like ? oct_data_input(like) : NULL});
     if (!p->data) return cli_failed();
     int32_t classes;
     oct_data_classes(p->data, &classes);
@@ -151,8 +151,8 @@ static int open_part(cli *c, const char *spec, oct_split split, part *p) {
 
 static int show_data(cli *c, const char *spec) {
     part p[2] = {{.name = "train"}, {.name = "test"}};
-    int code = open_part(c, spec, OCT_SPLIT_TRAIN, &p[0]);
-    if (!code) code = open_part(c, spec, OCT_SPLIT_TEST, &p[1]);
+    int code = open_part(c, spec, OCT_SPLIT_TRAIN, NULL, &p[0]);
+    if (!code) code = open_part(c, spec, OCT_SPLIT_TEST, p[0].data, &p[1]);
     if (code) return code;
     int32_t classes;
     const oct_class *list = oct_data_classes(p[0].data, &classes);

@@ -53,7 +53,7 @@ int cli_fit_progress(void *view, const oct_fit_report *r) {
     return cli_signal();
 }
 
-bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val, int *code) {
+bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *code) {
     *val = NULL;
     *o = (oct_fit_opts){.epochs = (int)c->epochs.i,
                         .batch = c->batch.i,
@@ -89,7 +89,7 @@ bool cli_fit_opts(cli *c, oct_fit_opts *o, oct_data **val, int *code) {
         return true;
     }
     if (!*end) return cli_usage("--val", "share out of range", "above 0, below 0.9, or a SPEC", c->val.s, NULL), false;
-    *val = oct_data_open(c->ctx, c->val.s, &(oct_data_opts){.split = OCT_SPLIT_TRAIN});
+    *val = cli_data_of(c, c->val.s, OCT_SPLIT_TRAIN, 0, net);
     o->val = *val;
     return *val || (*code = cli_failed(), false);
 }
@@ -177,9 +177,14 @@ static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
 static int from_zoo(cli *c, oct_net **net, oct_data **train, oct_data **test) {
     int code = 0;
     int32_t n;
+    oct_input_desc said = {.channels = 0};
     if (c->classes.set && !cli_classes(c, &n, &code)) return code;
+    if ((code = cli_input(c, &said, 0))) return code;
     *train = cli_data(c, OCT_SPLIT_TRAIN, NULL);
-    *test = *train ? cli_data(c, OCT_SPLIT_TEST, NULL) : NULL;
+    if (!*train) return cli_failed();
+    oct_net like = {.input = *oct_data_input(*train)}; /* the test part is described as the training part is */
+    like.classes = (oct_class *)(uintptr_t)oct_data_classes(*train, &like.class_count);
+    *test = cli_data(c, OCT_SPLIT_TEST, &like);
     *net = *test ? oct_zoo_net(c->ctx, c->model.s, *train) : NULL;
     return *net ? cli_describe(c, *net) : cli_failed();
 }
@@ -198,7 +203,7 @@ int cmd_train(cli *c) {
     bool run = !zoo && (strchr(c->model.s, '/') || strchr(c->model.s, '.') || folder);
     int code = (run ? from_run : from_zoo)(c, &net, &train, &test);
     if (!code && c->freeze.set) code = freeze(c, net);
-    if (code || !cli_fit_opts(c, &o, &val, &code)) return code;
+    if (code || !cli_fit_opts(c, net, &o, &val, &code)) return code;
     o.test = test;
     if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
     cli_note(c, "train %s on %s: %lld images, test %lld, seed %llu, %d threads, %s", c->model.s, c->data.s, (long long)oct_data_count(train),
@@ -232,7 +237,7 @@ int cmd_qat(cli *c) {
     oct_data *val;
     oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, net), *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
     if (!train || !test) return cli_failed();
-    if (!cli_fit_opts(c, &o, &val, &code)) return code;
+    if (!cli_fit_opts(c, net, &o, &val, &code)) return code;
     o.test = test;
     if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
     if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);

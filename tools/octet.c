@@ -7,8 +7,21 @@
 
 #include "tools/cli.h"
 
+/* Both parts of a set have the same to say: once is enough. */
+static bool said_before(const char *line) {
+    enum { LINES = 16, BYTES = 512 };
+    static char said[LINES][BYTES];
+    static int next;
+    for (int i = 0; i < LINES; i++)
+        if (!strncmp(said[i], line, BYTES - 1)) return true;
+    snprintf(said[next], BYTES, "%s", line);
+    next = (next + 1) % LINES;
+    return false;
+}
+
 static void log_line(void *user, oct_log_level level, const char *line) {
     const cli *c = user;
+    if (said_before(line)) return;
     if (level <= OCT_LOG_WARN || (level == OCT_LOG_INFO && !c->quiet.set)) fprintf(stderr, "octet: %s\n", line);
 }
 

@@ -72,7 +72,7 @@ static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx, in
         if (!y) return oct_last_error()->code;
         int64_t k = oct_tensor_count(y) / y->shape.dim[0];
         if (!r->confusion) {
-            if (k > 65536) return octi_fail(OCT_ELIMIT, "evaluate", "too many classes", "at most 65536", octi_fmt("%lld", (long long)k), NULL);
+            if (k > OCT_CLASSES_MAX) return octi_fail(OCT_ELIMIT, "evaluate", "too many classes", octi_fmt("at most %d", OCT_CLASSES_MAX), octi_fmt("%lld", (long long)k), NULL);
             r->classes = (int32_t)k;
             r->class_n = octi_calloc(ctx, (size_t)k, sizeof *r->class_n);
             r->class_correct = octi_calloc(ctx, (size_t)k, sizeof *r->class_correct);

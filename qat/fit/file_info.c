@@ -163,7 +163,7 @@ oct_file_info *oct_file_inspect(oct_ctx *ctx, const char *path) {
     if (h) h->arena = octi_arena_new(ctx);
     oct_status s = h && h->arena ? octi_file_read(ctx, path, MOST, &bytes, &size) : oct_last_error()->code;
     if (s == OCT_OK && size > 2 && bytes[0] == 0x1f && bytes[1] == 0x8b) {
-        s = octi_gunzip(ctx, bytes, size, MOST, path, &plain, &size);
+        s = octi_gunzip(ctx, bytes, size, 0, NULL, path, &plain, &size);
         octi_free(ctx, bytes);
         bytes = plain;
     }

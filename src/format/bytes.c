@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "src/mem.h"
 
@@ -86,53 +85,6 @@ oct_status octi_file_read(oct_ctx *ctx, const char *path, size_t max_bytes, uint
     if (s != OCT_OK) return octi_free(ctx, p), s;
     *bytes = p;
     *size = (size_t)st.st_size;
-    return OCT_OK;
-}
-
-oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes, const char *where, uint8_t **out,
-                       size_t *out_size) {
-    size_t limit = max_bytes ? max_bytes : (size_t)4 << 30, cap = 1 << 16, used = 0, fed = 0;
-    uint8_t *buf = octi_alloc_raw(ctx, cap);
-    if (!buf) return oct_last_error()->code;
-    z_stream z = {0};
-    if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK) return octi_free(ctx, buf), octi_fail(OCT_ENOMEM, where, "inflate", NULL, NULL, NULL);
-    oct_status s = OCT_OK;
-    for (int rc = Z_OK; s == OCT_OK && rc != Z_STREAM_END;) {
-        if (used == cap) {
-            uint8_t *more = cap >= limit ? NULL : octi_realloc(ctx, buf, cap * 2 < limit ? cap * 2 : limit);
-            if (!more) {
-                s = cap >= limit ? octi_fail(OCT_ELIMIT, where, "decompressed data too large", octi_fmt("at most %zu bytes", limit), NULL,
-                                             "raise max_decoded_bytes if the file is trusted")
-                                 : oct_last_error()->code;
-                break;
-            }
-            buf = more;
-            cap = cap * 2 < limit ? cap * 2 : limit;
-        }
-        if (!z.avail_in) {
-            size_t n = size - fed < (1u << 30) ? size - fed : 1u << 30;
-            z.next_in = (Bytef *)(uintptr_t)(in + fed);
-            z.avail_in = (uInt)n;
-            fed += n;
-        }
-        size_t room = cap - used < (1u << 30) ? cap - used : 1u << 30;
-        z.next_out = buf + used;
-        z.avail_out = (uInt)room;
-        rc = inflate(&z, Z_NO_FLUSH);
-        used += room - z.avail_out;
-        bool starved = rc == Z_BUF_ERROR || (rc == Z_OK && !z.avail_in && fed == size && z.avail_out);
-        if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
-            s = octi_fail(OCT_EFORMAT, where, octi_fmt("gzip data damaged near offset %zu", fed - z.avail_in), NULL,
-                          z.msg ? z.msg : "inflate error", NULL);
-        else if (starved)
-            s = octi_fail(OCT_EFORMAT, where, "gzip data ends early", NULL, octi_fmt("%zu bytes in", size), "the file is cut short");
-    }
-    if (s == OCT_OK && fed - z.avail_in != size)
-        s = octi_fail(OCT_EFORMAT, where, "bytes behind the gzip stream", "none", octi_fmt("%zu", size - (fed - z.avail_in)), NULL);
-    inflateEnd(&z);
-    if (s != OCT_OK) return octi_free(ctx, buf), s;
-    *out = buf;
-    *out_size = used;
     return OCT_OK;
 }
 

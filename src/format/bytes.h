@@ -34,8 +34,14 @@ static inline oct_status octi_file_fault(oct_status code) { return code == OCT_E
 /** A whole regular file in memory of the context (free with octi_free). OCT_EIO (missing, directory, not a regular file,
  *  unreadable), OCT_ELIMIT above max_bytes (0: 4 GiB). */
 oct_status octi_file_read(oct_ctx *ctx, const char *path, size_t max_bytes, uint8_t **bytes, size_t *size);
-/** gzip-compressed bytes to plain ones; OCT_ELIMIT above max_bytes, OCT_EFORMAT for damage. Grows as data comes. */
-oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes, const char *where, uint8_t **out, size_t *out_size);
+/** What the first bytes of a file (at least 16, or all there are) say of its whole size; 0: they are no such header. */
+typedef size_t octi_declared_fn(const uint8_t *head, size_t n);
+/** gzip-compressed bytes to plain ones. Nothing is unpacked beyond what is declared, by the head of the plain bytes (`declared`,
+ *  may be NULL) or by the stream's own end: OCT_EFORMAT behind one byte more. A head that declares nothing ends the unpacking: its
+ *  parser will refuse it. OCT_ELIMIT above max_bytes (0: 4 GiB; where nothing is declared 64 times the packed bytes, or 64 MiB),
+ *  OCT_EFORMAT for damage. Grows as data comes. */
+oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes, octi_declared_fn *declared, const char *where,
+                       uint8_t **out, size_t *out_size);
 
 /** Output file that appears whole or not at all: temporary in the same folder, checked writes, fsync, rename, fsync of
  *  the folder. Until commit the old file stays byte-identical; abort leaves no trace. A link to a file stays a link, permissions

@@ -114,8 +114,10 @@ static oct_status read_dict(dict *d, octi_npy *out) {
     return OCT_OK;
 }
 
-oct_status octi_npy_parse(const void *bytes, size_t size, const char *where, octi_npy *out) {
-    octi_reader r = {bytes, size, 0, where};
+oct_status octi_npy_parse(const void *bytes, size_t size, const char *where, octi_npy *out) { return octi_npy_parse_head(bytes, size, size, where, out); }
+
+oct_status octi_npy_parse_head(const void *bytes, size_t have, size_t size, const char *where, octi_npy *out) {
+    octi_reader r = {bytes, have, 0, where};
     *out = (octi_npy){0};
     const uint8_t *p = octi_take(&r, 8, "the NPY magic");
     if (!p) return OCT_EFORMAT;
@@ -134,9 +136,9 @@ oct_status octi_npy_parse(const void *bytes, size_t size, const char *where, oct
     for (int i = 0; i < out->shape.rank; i++)
         if (__builtin_mul_overflow(need, (size_t)out->shape.dim[i], &need) || need > (size_t)INT64_MAX / 2)
             return octi_fail(OCT_EFORMAT, where, "NPY shape overflows", NULL, oct_shape_text(&out->shape), NULL);
-    if (octi_left(&r) != need)
-        return octi_bad_bytes(&r, r.pos, "NPY data", octi_fmt("%zu bytes by dtype and shape", need), octi_fmt("%zu", octi_left(&r)));
-    out->data = bytes ? r.base + r.pos : NULL;
+    if (size - r.pos != need)
+        return octi_bad_bytes(&r, r.pos, "NPY data", octi_fmt("%zu bytes by dtype and shape", need), octi_fmt("%zu", size - r.pos));
+    out->data = bytes && have == size ? r.base + r.pos : NULL;
     out->bytes = need;
     return OCT_OK;
 }

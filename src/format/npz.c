@@ -174,16 +174,17 @@ bool octi_npz_has(const octi_npz *z, const char *name) { return find(z, name) !=
 
 /* ---- members ---- */
 
-static oct_status inflate_member(octi_npz *z, const member *m, uint8_t *out) {
+/* The first n bytes of a member: all of it (then it must end there), or its head. */
+static oct_status inflate_member(octi_npz *z, const member *m, uint8_t *out, uint32_t n) {
     z_stream s = {0};
     if (inflateInit2(&s, -MAX_WBITS) != Z_OK) return octi_fail(OCT_ENOMEM, z->where, "inflate", NULL, NULL, NULL);
     uint8_t none;
     s.next_in = (Bytef *)(uintptr_t)(z->bytes + m->data);
     s.avail_in = m->packed;
-    s.next_out = m->size ? out : &none;
-    s.avail_out = m->size;
-    int rc = inflate(&s, Z_FINISH);
-    bool whole = rc == Z_STREAM_END && !s.avail_out && !s.avail_in;
+    s.next_out = n ? out : &none;
+    s.avail_out = n;
+    int rc = inflate(&s, n == m->size ? Z_FINISH : Z_NO_FLUSH);
+    bool whole = !s.avail_out && (n < m->size ? rc == Z_OK || rc == Z_STREAM_END : rc == Z_STREAM_END && !s.avail_in);
     const char *msg = s.msg;
     inflateEnd(&s);
     return whole ? OCT_OK
@@ -194,21 +195,40 @@ static oct_status inflate_member(octi_npz *z, const member *m, uint8_t *out) {
 /* deflate cannot pack more than about 1030 to 1: a larger claim is a lie, found before anything is allocated for it. */
 static bool possible(const member *m) { return !m->method || m->size / 1100 <= m->packed; }
 
-oct_status octi_npz_get(octi_npz *z, const char *name, size_t max_bytes, octi_npy *out) {
+static member *find_or_fail(const octi_npz *z, const char *name) {
     member *m = find(z, name);
-    if (!m) {
-        const char *first = z->count ? z->m[0].name : "no arrays";
-        return octi_fail(OCT_EFORMAT, z->where, "array is missing", name, octi_fmt("%d arrays, such as '%.100s'", z->count, first), NULL);
-    }
+    const char *first = z->count ? z->m[0].name : "no arrays";
+    if (!m) octi_fail(OCT_EFORMAT, z->where, "array is missing", name, octi_fmt("%d arrays, such as '%.100s'", z->count, first), NULL);
+    return m;
+}
+
+static const char *place(const octi_npz *z, const char *name) { return octi_fmt("%.150s:%.80s", z->where, name); }
+
+oct_status octi_npz_peek(octi_npz *z, const char *name, octi_npy *out) {
+    member *m = find_or_fail(z, name);
+    if (!m) return oct_last_error()->code;
+    uint8_t head[OCTI_NPY_HEAD];
+    const uint32_t n = m->size < OCTI_NPY_HEAD ? m->size : OCTI_NPY_HEAD;
+    const uint8_t *bytes = m->unpacked ? m->unpacked : m->method ? head : z->bytes + m->data;
+    if (bytes == head) OCT_TRY(inflate_member(z, m, head, n));
+    OCT_TRY(octi_npy_parse_head(bytes, n, m->size, place(z, name), out));
+    out->data = NULL;
+    return OCT_OK;
+}
+
+oct_status octi_npz_get(octi_npz *z, const char *name, size_t max_bytes, octi_npy *out) {
+    member *m = find_or_fail(z, name);
+    if (!m) return oct_last_error()->code;
     if (m->size > (max_bytes ? max_bytes : (size_t)4 << 30))
         return octi_fail(OCT_ELIMIT, z->where, octi_fmt("array '%.100s' too large", name), octi_fmt("at most %zu bytes", max_bytes), octi_fmt("%u", m->size), NULL);
     const uint8_t *bytes = z->bytes + m->data;
     if (m->method) {
         if (!possible(m)) return octi_fail(OCT_EFORMAT, z->where, octi_fmt("size of '%.100s'", name), "what deflate can pack", octi_fmt("%u from %u bytes", m->size, m->packed), NULL);
         if (!m->unpacked) {
+            OCT_TRY(octi_npz_peek(z, name, out)); /* no memory for more than dtype and shape declare */
             uint8_t *p = octi_alloc_raw(z->ctx, m->size);
             if (!p) return oct_last_error()->code;
-            oct_status s = inflate_member(z, m, p);
+            oct_status s = inflate_member(z, m, p, m->size);
             if (s != OCT_OK) return octi_free(z->ctx, p), s;
             m->unpacked = p;
         }
@@ -216,7 +236,7 @@ oct_status octi_npz_get(octi_npz *z, const char *name, size_t max_bytes, octi_np
     }
     uint32_t sum = m->size ? (uint32_t)crc32(0, bytes, m->size) : 0;
     if (sum != m->crc) return octi_fail(OCT_EFORMAT, z->where, octi_fmt("CRC of '%.100s'", name), octi_fmt("%08x", m->crc), octi_fmt("%08x", sum), "the file is damaged");
-    return octi_npy_parse(bytes, m->size, octi_fmt("%.150s:%.80s", z->where, name), out);
+    return octi_npy_parse(bytes, m->size, place(z, name), out);
 }
 
 /* ---- writing ---- */

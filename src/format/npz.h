@@ -22,6 +22,9 @@ typedef struct octi_npy {
 
 /** Parse one .npy. OCT_EFORMAT (offset, field), OCT_EUNSUPPORTED (fortran_order, dtype or byte order, more than 6 axes). */
 oct_status octi_npy_parse(const void *bytes, size_t size, const char *where, octi_npy *out);
+/** The same from the first n of its `size` bytes: data is NULL where they end before it does. */
+enum { OCTI_NPY_HEAD = 10240 }; /* bytes that hold every header which is read */
+oct_status octi_npy_parse_head(const void *bytes, size_t n, size_t size, const char *where, octi_npy *out);
 /** The oct_dtype of an array; OCT_DTYPE_COUNT where there is none (bool, u16, ...). */
 oct_dtype octi_npy_dtype(const octi_npy *a);
 /** Element i of an integer or bool array. u64 above INT64_MAX gives INT64_MAX. */
@@ -43,6 +46,9 @@ bool octi_npz_has(const octi_npz *z, const char *name);
 /** Array by name; its data lives until octi_npz_free. Unpacks at most max_bytes (0: 4 GiB). OCT_EFORMAT where absent lists
  *  what is there. */
 oct_status octi_npz_get(octi_npz *z, const char *name, size_t max_bytes, octi_npy *out);
+
+/** Its header alone (data NULL), without unpacking the rest: to judge a shape before memory is taken for it. */
+oct_status octi_npz_peek(octi_npz *z, const char *name, octi_npy *out);
 
 typedef struct octi_npz_array {
     const char *name; /* letters, digits, '_', '.', '-' */

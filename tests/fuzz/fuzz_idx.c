@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > 1 && data[0] == 0x1f && data[1] == 0x8b) {
         uint8_t *plain;
         size_t n;
-        oct_status s = octi_gunzip(ctx, data, size, 1 << 20, "gz", &plain, &n);
+        oct_status s = octi_gunzip(ctx, data, size, 1 << 20, NULL, "gz", &plain, &n);
         if (s == OCT_OK) {
             parse(plain, n);
             octi_free(ctx, plain);
