@@ -48,12 +48,20 @@ OCT_API OCT_NODISCARD oct_data *oct_data_open(oct_ctx *ctx, const char *spec, co
 /** The kind of set that lies at a path, by what is in it: "idx", "cifar10", "cifar100", "folder", "npz"; NULL: none is seen. */
 OCT_API const char *oct_data_kind(const char *path);
 
+/** What a set says of each sample: its class, values that a net should give (regression), or nothing. */
+typedef enum oct_truth { OCT_TRUTH_LABELS, OCT_TRUTH_TARGETS, OCT_TRUTH_NONE } oct_truth;
+/** *target (may be NULL) gets the targets' shape, [OCT_BATCH, ...] as a net's output has it; rank 0 where there are none. */
+OCT_API oct_truth oct_data_truth(const oct_data *d, oct_shape *target);
+
 typedef struct oct_array_opts {
     bool nchw;          /* x is [N,C,H,W]; default NHWC */
     int32_t classes;    /* 0: largest label + 1 */
     const oct_input_desc *input; /* NULL: u8 pixels div 255, f32 as it is; f32 takes no other div, mean, std */
+    const float *targets;        /* in place of labels, for regression: finite, [N, ...], of more than one axis NHWC */
+    oct_shape target_shape;      /* its shape: as the net's output, dim[0] = N */
 } oct_array_opts;
-/** A set around arrays in memory: x u8 or f32 [N,H,W,C], labels [N] (NULL: all 0). Borrowed: they must outlive the set. */
+/** A set around arrays in memory: x u8 or f32 [N,H,W,C], labels [N] (NULL: opts->targets, or none). Borrowed: they must outlive
+ *  the set. */
 OCT_API OCT_NODISCARD oct_data *oct_data_from_memory(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, const void *x, const int32_t *labels,
                                                      const oct_array_opts *opts);
 /** A set behind functions: get writes one HWC image (dtype and side lengths by `input`) and its label. It may be called from
@@ -63,6 +71,8 @@ typedef struct oct_data_source {
     oct_dtype dtype; /* OCT_U8 or OCT_F32 */
     oct_status (*get)(void *user, int64_t i, void *image, int32_t *label);
     void *user;
+    oct_status (*target)(void *user, int64_t i, float *y); /* regression: writes one sample's values; labels are not looked at */
+    oct_shape target_shape;                                /* their shape, dim[0] any */
 } oct_data_source;
 OCT_API OCT_NODISCARD oct_data *oct_data_from_source(oct_ctx *ctx, const oct_data_source *source, const oct_input_desc *input, int32_t classes);
 
@@ -109,6 +119,7 @@ typedef struct oct_batch {
     const oct_tensor *labels; /* s32 [n] */
     int64_t first;            /* position of its first sample in the epoch's order */
     int64_t step;             /* batch number in the epoch */
+    const oct_tensor *targets; /* f32 [n, ...] of sets with targets, else NULL */
 } oct_batch;
 
 /** Batches of a set. The set must outlive it. Augmentation is keyed by (seed, epoch, sample). */

@@ -12,7 +12,7 @@
 #include "src/words.h"
 
 typedef struct slot {
-    oct_tensor x, labels;
+    oct_tensor x, labels, targets;
 } slot;
 
 typedef struct error_copy {
@@ -136,6 +136,10 @@ static void fill_sample(void *arg, int64_t i) {
         keep_error(e, s);
         return;
     }
+    if (j->s->targets.data && (s = octi_set_target(l->d, sample, oct_f32(&j->s->targets) + i * l->d->target_count)) != OCT_OK) {
+        keep_error(e, s);
+        return;
+    }
     e->code = OCT_OK;
     int dy, dx;
     bool flip;
@@ -156,7 +160,7 @@ static oct_status fill(oct_loader *l, int64_t step) {
     slot *s = &l->slots[step & 1];
     fill_job j = {l, s, first_of(l, step)};
     int64_t n = first_of(l, step + 1) - j.first;
-    s->x.shape.dim[0] = s->labels.shape.dim[0] = n;
+    s->x.shape.dim[0] = s->labels.shape.dim[0] = s->targets.shape.dim[0] = n;
     octi_parallel_for(l->d->slow ? octi_ctx_pool(l->ctx) : NULL, n, fill_sample, &j);
     for (int64_t i = 0; i < n; i++) /* the first in order, whoever found it */
         if (l->sample_error[i].code != OCT_OK) return raise_error(&l->sample_error[i]);
@@ -242,6 +246,9 @@ static oct_status make_slots(oct_loader *l) {
         l->slots[i].x = (oct_tensor){OCT_F32, x, octi_alloc_raw(l->ctx, bytes), NULL};
         l->slots[i].labels = (oct_tensor){OCT_S32, OCT_SHAPE(b), octi_calloc(l->ctx, (size_t)b, sizeof(int32_t)), NULL};
         if (!l->slots[i].x.data || !l->slots[i].labels.data) return oct_last_error()->code;
+        if (l->d->truth != OCT_TRUTH_TARGETS) continue;
+        l->slots[i].targets = (oct_tensor){OCT_F32, octi_shape_with_batch(&l->d->target_shape, b), octi_calloc(l->ctx, (size_t)(b * l->d->target_count), sizeof(float)), NULL};
+        if (!l->slots[i].targets.data) return oct_last_error()->code;
     }
     l->raw = octi_alloc_raw(l->ctx, l->d->slow ? raw * (size_t)b : raw);
     l->sample_error = octi_calloc(l->ctx, (size_t)b, sizeof *l->sample_error);
@@ -264,6 +271,7 @@ static void loader_destroy(void *arg) {
     for (int i = 0; i < 2; i++) {
         octi_free(l->ctx, l->slots[i].x.data);
         octi_free(l->ctx, l->slots[i].labels.data);
+        octi_free(l->ctx, l->slots[i].targets.data);
     }
     octi_free(l->ctx, l->table);
     octi_free(l->ctx, l->order);
@@ -358,7 +366,7 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done) {
         if (step + 1 < l->steps) want(l, step + 1);
     }
     slot *s = &l->slots[step & 1];
-    *batch = (oct_batch){&s->x, &s->labels, first_of(l, step), step};
+    *batch = (oct_batch){&s->x, &s->labels, first_of(l, step), step, s->targets.data ? &s->targets : NULL};
     l->next = step + 1;
     return OCT_OK;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Sets that the caller brings: arrays in memory and functions. */
+#include <math.h>
+
 #include "datasets/set.h"
 #include "src/mem.h"
 
@@ -46,6 +48,13 @@ static oct_status fill_array(oct_data *d, oct_dtype dtype, const oct_shape *shap
     d->nchw = o->nchw;
     d->input = as_it_is(dtype, (int32_t)c, (int32_t)h, (int32_t)w);
     OCT_TRY(set_input(d, o->input));
+    if (labels && o->targets) return octi_fail(OCT_EUSAGE, d->where, "labels and targets exclude each other", "one of them", NULL, NULL);
+    if (o->targets) {
+        if (o->target_shape.rank < 1 || o->target_shape.dim[0] != s[0])
+            return octi_fail(OCT_ESHAPE, d->where, "targets", octi_fmt("[%lld, ...], as there are images", (long long)s[0]), oct_shape_text(&o->target_shape), NULL);
+        return octi_set_targets(d, o->target_shape, o->targets);
+    }
+    if (!labels) d->truth = OCT_TRUTH_NONE;
     int32_t classes = 1;
     for (int64_t i = 0; labels && i < d->count; i++)
         if (labels[i] >= classes && labels[i] < INT32_MAX) classes = labels[i] + 1;
@@ -70,16 +79,26 @@ static oct_status source_get(oct_data *d, int64_t i, void *image, int32_t *label
     oct_status st = s->get(s->user, i, image, label);
     if (st != OCT_OK && oct_last_error()->code != st)
         return octi_fail(st, d->where, octi_fmt("get failed on sample %lld", (long long)i), NULL, NULL, NULL);
-    if (st == OCT_OK && (*label < 0 || *label >= d->class_count))
+    if (st == OCT_OK && !s->target && (*label < 0 || *label >= d->class_count))
         return octi_fail(OCT_EFORMAT, d->where, octi_fmt("label of sample %lld", (long long)i), octi_fmt("0 to %d", d->class_count - 1),
                          octi_fmt("%d", *label), NULL);
+    return st;
+}
+
+static oct_status source_target(oct_data *d, int64_t i, float *y) {
+    const oct_data_source *s = d->self;
+    oct_status st = s->target(s->user, i, y);
+    if (st != OCT_OK && oct_last_error()->code != st)
+        return octi_fail(st, d->where, octi_fmt("target failed on sample %lld", (long long)i), NULL, NULL, NULL);
+    for (int64_t k = 0; st == OCT_OK && k < d->target_count; k++)
+        if (!isfinite(y[k])) return octi_fail(OCT_EFORMAT, d->where, octi_fmt("target of sample %lld", (long long)i), "finite numbers", octi_fmt("%g", (double)y[k]), NULL);
     return st;
 }
 
 static oct_status fill_source(oct_data *d, const oct_data_source *source, const oct_input_desc *input, int32_t classes) {
     if (!source || !source->get || !input)
         return octi_fail(OCT_EUSAGE, d->where, "source, its get and input must be given", NULL, NULL, NULL);
-    if (classes < 1 || classes > OCT_CLASSES_MAX)
+    if (!source->target && (classes < 1 || classes > OCT_CLASSES_MAX))
         return octi_fail(OCT_EUSAGE, d->where, "number of classes", octi_fmt("1 to %d", OCT_CLASSES_MAX), octi_fmt("%d", classes), NULL);
     OCT_TRY(check_sides(d->where, source->dtype, source->count, input->height, input->width, input->channels));
     oct_data_source *own = octi_arena_alloc(d->arena, sizeof *own);
@@ -91,6 +110,8 @@ static oct_status fill_source(oct_data *d, const oct_data_source *source, const 
     d->count = source->count;
     d->input = as_it_is(source->dtype, input->channels, input->height, input->width);
     OCT_TRY(set_input(d, input));
+    d->target = source->target ? source_target : NULL;
+    if (source->target) return octi_set_targets(d, source->target_shape, NULL);
     return octi_set_number_classes(d, classes, NULL, NULL);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * npz:FILE - images x (float32 N,C,H,W, already normalized; or u8 pixels N,C,H,W), labels y (any integer type); x_test and
- * y_test where the set has its own test part. */
+ * npz:FILE - images x (float32 N,C,H,W, already normalized; or u8 pixels N,C,H,W), labels y (any integer type), or for
+ * regression targets y (any float type, [N], [N,K] or [N,C,H,W]); x_test and y_test where the set has its own test part. */
 #include <string.h>
 
 #include "datasets/set.h"
@@ -53,12 +53,41 @@ static oct_status read_images(oct_data *d, octi_npz *z, const char *name, size_t
     return OCT_OK;
 }
 
+/* [N,C,H,W] as the library has it, [N,H,W,C]. */
+static void to_nhwc(const oct_shape *s, const float *from, float *to) {
+    const int64_t c_count = s->dim[1], cells = s->dim[2] * s->dim[3];
+    for (int64_t n = 0; n < s->dim[0]; n++, from += c_count * cells)
+        for (int64_t p = 0; p < cells; p++)
+            for (int64_t c = 0; c < c_count; c++) *to++ = from[c * cells + p];
+}
+
+static oct_status read_targets(oct_data *d, octi_npz *z, const char *name, size_t max) {
+    octi_npy y;
+    OCT_TRY(octi_npz_get(z, name, max, &y));
+    const char *where = place(d, name);
+    oct_shape s = y.shape;
+    if (s.rank < 1 || s.rank > 4 || s.dim[0] != d->count)
+        return octi_fail(OCT_ESHAPE, where, "shape of the targets", octi_fmt("[%lld], [%lld, K] or [%lld, C, H, W], as there are images", (long long)d->count, (long long)d->count, (long long)d->count),
+                         oct_shape_text(&s), NULL);
+    size_t n = (size_t)oct_shape_count(&s);
+    float *flat = octi_calloc(d->ctx, n + 1, sizeof *flat), *own = s.rank == 4 ? octi_calloc(d->ctx, n + 1, sizeof *own) : NULL;
+    d->owned[1] = own ? own : flat;
+    oct_status st = flat && (own || s.rank < 4) ? octi_npy_to_f32(&y, where, flat) : oct_last_error()->code;
+    if (st == OCT_OK && own) {
+        to_nhwc(&s, flat, own);
+        s = OCT_SHAPE(s.dim[0], s.dim[2], s.dim[3], s.dim[1]);
+    }
+    if (own) octi_free(d->ctx, flat);
+    if (s.rank == 1) s = OCT_SHAPE(s.dim[0], 1);
+    return st == OCT_OK ? octi_set_targets(d, s, d->owned[1]) : st;
+}
+
 /* Labels of one part of n images into seen, and into `keep` where it is not NULL. */
 static oct_status read_labels(oct_data *d, octi_npz *z, const char *name, int64_t n, size_t max, uint8_t *seen, int32_t *keep) {
     octi_npy y;
     OCT_TRY(octi_npz_peek(z, name, &y));
     const char *where = place(d, name);
-    if (y.kind == 'f') return octi_fail(OCT_EDTYPE, where, "dtype of the labels", "an integer type", octi_fmt("f%d", y.size), NULL);
+    if (y.kind == 'f') return octi_fail(OCT_EDTYPE, where, "labels in one part, float targets in the other", "an integer type in both, or a float type", octi_fmt("f%d", y.size), NULL);
     if (y.shape.rank != 1 || y.shape.dim[0] != n)
         return octi_fail(OCT_ESHAPE, where, "shape of the labels", octi_fmt("[%lld], as there are images", (long long)n), oct_shape_text(&y.shape), NULL);
     OCT_TRY(octi_npz_get(z, name, max, &y));
@@ -69,6 +98,14 @@ static oct_status read_labels(oct_data *d, octi_npz *z, const char *name, int64_
         seen[v] = 1;
         if (keep) keep[i] = (int32_t)v;
     }
+    return OCT_OK;
+}
+
+/* Whether the part has float targets in place of labels; *is says so. */
+static oct_status peek_targets(octi_npz *z, int part, bool *is) {
+    octi_npy y = {.kind = 'i'};
+    if (octi_npz_has(z, parts[part].y)) OCT_TRY(octi_npz_peek(z, parts[part].y, &y));
+    *is = y.kind == 'f';
     return OCT_OK;
 }
 
@@ -100,6 +137,13 @@ static oct_status fill(oct_data *d, octi_npz *z, const oct_data_opts *opts) {
     OCT_TRY(read_images(d, z, parts[part].x, opts->max_decoded_bytes));
     d->only = !there[1];
     if (!there[0] && opts->split == OCT_SPLIT_TRAIN) octi_set_test_alone(d);
+    bool targets;
+    OCT_TRY(peek_targets(z, part, &targets));
+    if (targets) {
+        OCT_TRY(read_targets(d, z, parts[part].y, opts->max_decoded_bytes));
+        return octi_set_finish(d, opts, true);
+    }
+    if (!octi_npz_has(z, parts[part].y)) d->truth = OCT_TRUTH_NONE;
     uint8_t *seen = octi_calloc(d->ctx, OCT_CLASSES_MAX, 1);
     oct_status s = seen ? read_classes(d, z, part, x, opts, seen) : oct_last_error()->code;
     octi_free(d->ctx, seen);

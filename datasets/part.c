@@ -36,7 +36,7 @@ oct_status octi_hold_out(const oct_data *d, uint8_t *held) {
     uint32_t *of = octi_calloc(d->ctx, (size_t)d->count, sizeof *of);
     lot *lots = octi_calloc(d->ctx, (size_t)d->class_count + 1, sizeof *lots);
     if (!of || !lots) return octi_free(d->ctx, of), octi_free(d->ctx, lots), oct_last_error()->code;
-    for (int32_t k = 0; k < d->class_count; k++) lots[k].least = UINT32_MAX;
+    for (int32_t k = 0; k <= d->class_count; k++) lots[k].least = UINT32_MAX;
     for (int64_t i = 0; i < d->count; i++) {
         lot *l = &lots[label_of(d, i)];
         of[i] = draw(d, i);
@@ -64,9 +64,11 @@ static void keep_array(oct_data *d, const uint32_t *index, int64_t n) {
     const size_t bytes = octi_set_image_bytes(d);
     uint8_t *pixels = (uint8_t *)(uintptr_t)d->pixels;
     int32_t *labels = (int32_t *)(uintptr_t)d->labels;
+    float *targets = (float *)(uintptr_t)d->targets;
     for (int64_t i = 0; i < n; i++) {
         memmove(pixels + (size_t)i * bytes, pixels + (size_t)index[i] * bytes, bytes);
         if (labels) labels[i] = labels[index[i]];
+        if (targets) memmove(targets + i * d->target_count, targets + (int64_t)index[i] * d->target_count, (size_t)d->target_count * sizeof *targets);
     }
 }
 
@@ -126,6 +128,11 @@ static oct_status share_get(oct_data *d, int64_t i, void *image, int32_t *label)
     return v->base->get(v->base, v->index[i], image, label);
 }
 
+static oct_status share_target(oct_data *d, int64_t i, float *y) {
+    share *v = d->self;
+    return octi_set_target(v->base, v->index[i], y);
+}
+
 static int32_t share_label(const oct_data *d, int64_t i) {
     const share *v = d->self;
     const oct_data *b = v->base;
@@ -170,6 +177,10 @@ oct_data *oct_data_share(oct_data *d, double f, uint64_t seed, bool first) {
     v->slow = d->slow;
     v->stored = d->stored;
     v->get = share_get;
+    v->truth = d->truth;
+    v->target_shape = d->target_shape;
+    v->target_count = d->target_count;
+    v->target = share_target;
     v->name = share_name;
     if (!no_label_without_image(d)) v->label = share_label;
     v->self = self;

@@ -2,6 +2,7 @@
 #include "datasets/set.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -41,6 +42,35 @@ const char *oct_data_default_augment(const oct_data *d) { return d->augment; }
 const oct_class *oct_data_classes(const oct_data *d, int32_t *count) {
     *count = d->class_count;
     return d->classes;
+}
+
+oct_truth oct_data_truth(const oct_data *d, oct_shape *target) {
+    if (target) *target = d->truth == OCT_TRUTH_TARGETS ? d->target_shape : (oct_shape){.rank = 0};
+    return d->truth;
+}
+
+oct_status octi_set_targets(oct_data *d, oct_shape shape, const float *values) {
+    bool sound = shape.rank >= 2 && shape.rank <= 4;
+    int64_t count = 1;
+    for (int i = 1; i < shape.rank && sound; i++) {
+        sound = shape.dim[i] > 0 && shape.dim[i] <= 1 << 20 && (count *= shape.dim[i]) <= 1 << 24;
+    }
+    if (!sound) return octi_fail(OCT_ESHAPE, d->where, "shape of the targets", "[N, K] to [N, H, W, C], at most 16777216 values", oct_shape_text(&shape), NULL);
+    for (int64_t i = 0; values && i < d->count * count; i++)
+        if (!isfinite(values[i]))
+            return octi_fail(OCT_EFORMAT, d->where, octi_fmt("target of sample %lld", (long long)(i / count)), "finite numbers", octi_fmt("%g", (double)values[i]), NULL);
+    shape.dim[0] = OCT_BATCH;
+    d->truth = OCT_TRUTH_TARGETS;
+    d->target_shape = shape;
+    d->target_count = count;
+    d->targets = values;
+    return OCT_OK;
+}
+
+oct_status octi_set_target(oct_data *d, int64_t i, float *y) {
+    if (!d->targets) return d->target(d, i, y);
+    memcpy(y, d->targets + i * d->target_count, (size_t)d->target_count * sizeof *y);
+    return OCT_OK;
 }
 
 size_t octi_set_image_bytes(const oct_data *d) {

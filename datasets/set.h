@@ -35,7 +35,13 @@ struct oct_data {
     const uint8_t *pixels; /* images one behind the other */
     const int32_t *labels; /* NULL: all 0 */
     bool nchw;
-    void *owned[3]; /* freed with octi_free: pixels, labels, origin */
+    /* regression */
+    oct_truth truth;
+    oct_shape target_shape; /* dim[0] is OCT_BATCH */
+    int64_t target_count;   /* values of one sample */
+    const float *targets;   /* one sample's behind the other's; NULL: by `target` */
+    oct_status (*target)(oct_data *d, int64_t i, float *y);
+    void *owned[3]; /* freed with octi_free: pixels, labels or targets, origin */
 };
 
 /** Empty set; `where` is copied. */
@@ -48,6 +54,10 @@ size_t octi_set_image_bytes(const oct_data *d);
 
 /** Classes "0".."n-1", named by `names` (n lines of text; NULL: the number) or by opts->classes. */
 oct_status octi_set_number_classes(oct_data *d, int32_t n, const char *const *names, const oct_data_opts *opts);
+/** Make it a set with targets of this shape (dim[0] samples, which is not looked at), of `values` where they lie in memory. */
+oct_status octi_set_targets(oct_data *d, oct_shape shape, const float *values);
+/** Values of sample i. */
+oct_status octi_set_target(oct_data *d, int64_t i, float *y);
 /** All labels in 0..class_count-1, else OCT_EFORMAT naming the sample. */
 oct_status octi_set_check_labels(const oct_data *d);
 

@@ -11,7 +11,7 @@ enum { TRAIN_FP32, TRAIN_QAT, INFER_FP32, INFER_INT8, MODES };
 typedef struct bench {
     oct_ctx *ctx;
     oct_net *net;
-    oct_tensor *x, *labels;
+    oct_tensor *x, *labels; /* labels: of a net without classes, values of its output's shape */
     int64_t batch;
     int mode;
     oct_tape *tape;
@@ -32,7 +32,8 @@ static oct_status step(bench *b) {
     if (b->run) return oct_runner_run(b->run, b->x) ? OCT_OK : oct_last_error()->code;
     oct_optim_zero_grad(b->optim);
     oct_tape_begin(b->tape, OCT_TRAIN);
-    oct_var *loss = oct_cross_entropy(oct_net_forward(b->net, oct_input(b->tape, b->x)), b->labels, NULL);
+    oct_var *y = oct_net_forward(b->net, oct_input(b->tape, b->x));
+    oct_var *loss = b->labels->dtype == OCT_F32 ? oct_mse_loss(y, b->labels) : oct_cross_entropy(y, b->labels, NULL);
     oct_status s = oct_backward(loss);
     return s == OCT_OK ? oct_optim_step(b->optim) : s;
 }
@@ -49,12 +50,13 @@ static oct_status set_up(bench *b, oct_net *float_or_any) {
     b->net = float_or_any;
     const oct_graph *g = b->net->graph;
     oct_shape in = g->values[g->input].shape, out = g->values[g->output].shape;
-    in.dim[0] = b->batch;
+    in.dim[0] = out.dim[0] = b->batch;
+    const bool classes = out.rank == 2;
     b->x = oct_tensor_new(b->ctx, OCT_F32, in);
-    b->labels = oct_tensor_new(b->ctx, OCT_S32, OCT_SHAPE(b->batch));
+    b->labels = classes ? oct_tensor_new(b->ctx, OCT_S32, OCT_SHAPE(b->batch)) : oct_tensor_new(b->ctx, OCT_F32, out);
     if (!b->x || !b->labels) return oct_last_error()->code;
     fill(b->x);
-    for (int64_t i = 0; i < b->batch; i++) oct_s32(b->labels)[i] = (int32_t)(i % out.dim[1]);
+    for (int64_t i = 0; i < b->batch && classes; i++) oct_s32(b->labels)[i] = (int32_t)(i % out.dim[1]);
     bool quant = b->mode == TRAIN_QAT || b->mode == INFER_INT8;
     if (quant && b->net->stage < OCT_STAGE_PREPARED) {
         if (!(b->net = oct_prepare(b->net, NULL))) return oct_last_error()->code;

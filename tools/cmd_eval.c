@@ -6,10 +6,15 @@
 
 static void eval_json(const oct_eval *r) {
     json j = json_open();
-    json_number(&j, "accuracy", r->accuracy);
-    json_number(&j, "top5", r->top5);
+    const bool classes = r->score == OCT_SCORE_CLASSES; /* keys that say nothing of a net are not there */
+    if (classes) json_number(&j, "accuracy", r->accuracy);
+    if (classes) json_number(&j, "top5", r->top5);
     json_number(&j, "loss", r->loss);
     json_int(&j, "n", r->n);
+    if (!classes) {
+        json_close(&j);
+        return;
+    }
     json_array(&j, "per_class");
     for (int32_t i = 0; i < r->classes; i++) json_number(&j, NULL, r->class_n[i] ? (double)r->class_correct[i] / (double)r->class_n[i] : NAN);
     json_array_end(&j);
@@ -32,6 +37,7 @@ int cmd_eval(cli *c) {
     oct_eval r;
     if (oct_evaluate(net, data, &(oct_eval_opts){.batch = c->batch.i}, &r) != OCT_OK) return cli_failed();
     if (c->json.set) eval_json(&r);
+    else if (r.score != OCT_SCORE_CLASSES) printf("loss %.6g (mean squared error)  n %lld  (%.0f img/s)\n", r.loss, (long long)r.n, r.img_per_s);
     else {
         printf("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (%.0f img/s)\n", r.accuracy, r.top5, r.loss, (long long)r.n, r.img_per_s);
         for (int32_t i = 0; i < r.classes && i < net->class_count; i++)
@@ -43,12 +49,30 @@ int cmd_eval(cli *c) {
 
 /* ---- predict ---- */
 
+/* Of a net that is no classifier: what it gives. */
+static int print_values(const cli *c, const char *path, const float *y, int64_t k) {
+    if (c->json.set) {
+        json j = json_open();
+        json_string(&j, "file", path);
+        json_array(&j, "values");
+        for (int64_t i = 0; i < k; i++) json_number(&j, NULL, y[i]);
+        json_array_end(&j);
+        json_close(&j);
+        return 0;
+    }
+    printf("%s:", path);
+    for (int64_t i = 0; i < k; i++) printf(" %.6g", y[i]);
+    printf("\n");
+    return 0;
+}
+
 static int predict_one(cli *c, oct_net *net, oct_runner *run, const char *path, oct_tensor *x) {
     if (oct_image_input(c->ctx, path, &net->input, oct_f32(x)) != OCT_OK) return cli_failed();
     const oct_tensor *y = oct_runner_run(run, x);
     if (!y) return cli_failed();
     int64_t k = oct_tensor_count(y);
     const float *z = oct_f32(y);
+    if (y->shape.rank != 2 || !net->class_count) return print_values(c, path, z, k);
     double top = z[0], sum = 0;
     for (int64_t i = 1; i < k; i++)
         if (z[i] > top) top = z[i];

@@ -60,18 +60,29 @@ int cmd_ptq(cli *c) {
     cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0], net->target, n, (long long)oct_data_count(train), c->data.s);
     if (c->dry_run.set) return 0;
     oct_eval real, quant;
-    if (oct_calibrate(net, train, n) != OCT_OK || improve(c, net, train, n, better) != OCT_OK || oct_evaluate(from, test, NULL, &real) != OCT_OK) return cli_failed();
+    const oct_score score = oct_score_of(from, test); /* calibration needs no labels */
+    if (oct_calibrate(net, train, n) != OCT_OK || improve(c, net, train, n, better) != OCT_OK) return cli_failed();
+    if (score != OCT_SCORE_NONE && oct_evaluate(from, test, NULL, &real) != OCT_OK) return cli_failed();
     oct_net *int8 = oct_convert(net, NULL); /* the real integer path */
-    if (!int8 || oct_evaluate(int8, test, NULL, &quant) != OCT_OK) return cli_failed();
+    if (!int8 || (score != OCT_SCORE_NONE && oct_evaluate(int8, test, NULL, &quant) != OCT_OK)) return cli_failed();
     if (oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK) return cli_failed();
     if (oct_run_save_probe(net, c->out.s, train, 64) != OCT_OK) return cli_failed();
     if (c->json.set) {
         json j = json_open();
-        json_number(&j, "accuracy", quant.accuracy);
-        json_number(&j, "fp32_accuracy", real.accuracy);
+        if (score == OCT_SCORE_CLASSES) {
+            json_number(&j, "accuracy", quant.accuracy);
+            json_number(&j, "fp32_accuracy", real.accuracy);
+        } else if (score == OCT_SCORE_VALUES) {
+            json_number(&j, "loss", quant.loss);
+            json_number(&j, "fp32_loss", real.loss);
+        }
         json_close(&j);
-    } else
+    } else if (score == OCT_SCORE_CLASSES)
         printf("accuracy %.4f  fp32_accuracy %.4f\n", quant.accuracy, real.accuracy);
+    else if (score == OCT_SCORE_VALUES)
+        printf("loss %.6g  fp32_loss %.6g (mean squared error)\n", quant.loss, real.loss);
+    else
+        printf("calibrated; the data has nothing to score this net by\n");
     return 0;
 }
 

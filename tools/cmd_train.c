@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * octet train, octet qat. */
 #include <fnmatch.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,8 +12,11 @@ static void print_epoch(fit_view *v, const oct_fit_report *r) {
     double accuracy = v->int8 ? r->int8_accuracy : r->test_accuracy;
     const char *key = v->int8 ? "int8_accuracy" : "test_accuracy";
     if (!v->c->json.set) {
-        printf("epoch %d/%d  lr %.3g  train_loss %.4f  train_accuracy %.4f", r->epoch, r->epochs, r->lr, r->train_loss, r->train_accuracy);
+        printf("epoch %d/%d  lr %.3g  train_loss %.4g", r->epoch, r->epochs, r->lr, r->train_loss);
+        if (r->train_accuracy >= 0) printf("  train_accuracy %.4f", r->train_accuracy);
         if (accuracy >= 0) printf("  %s %.4f", key, accuracy);
+        if (accuracy < 0 && !isnan(r->test_loss)) printf("  %s %.4g", v->int8 ? "int8_loss" : "test_loss", r->test_loss);
+        if (r->val_accuracy < 0 && !isnan(r->val_loss)) printf("  val_loss %.4g", r->val_loss);
         if (r->val_accuracy >= 0) printf("  val_accuracy %.4f", r->val_accuracy);
         if (r->oscillating >= 0) printf("  oscillating %.4f frozen %.4f", r->oscillating, r->frozen);
         printf("  %.0f img/s\n", r->img_per_s);
@@ -24,6 +28,8 @@ static void print_epoch(fit_view *v, const oct_fit_report *r) {
     json_number(&j, "lr", r->lr);
     json_number(&j, "train_loss", r->train_loss);
     if (accuracy >= 0) json_number(&j, key, accuracy);
+    if (!isnan(r->test_loss)) json_number(&j, v->int8 ? "int8_loss" : "test_loss", r->test_loss);
+    if (!isnan(r->val_loss)) json_number(&j, "val_loss", r->val_loss);
     if (r->val_accuracy >= 0) json_number(&j, "val_accuracy", r->val_accuracy);
     if (r->oscillating >= 0) {
         json_number(&j, "oscillating", r->oscillating);
@@ -159,7 +165,7 @@ static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
     oct_net like = {.input = (*net)->input};
     if (c->classes.set && !(like.classes = (oct_class *)(uintptr_t)cli_classes(c, &like.class_count, &code))) return code;
     if (!(*train = cli_data(c, OCT_SPLIT_TRAIN, &like))) return cli_failed();
-    if (!same_classes(*net, *train)) {
+    if (oct_data_truth(*train, NULL) == OCT_TRUTH_LABELS && !same_classes(*net, *train)) {
         const char *layer;
         int32_t n, old = (*net)->class_count;
         const oct_class *list = oct_data_classes(*train, &n);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "qat/fit/run_files.h"
+#include "qat/fit/score.h"
 #include "src/format/npz.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -99,7 +100,7 @@ oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int
     char path[OCTI_PATH];
     OCT_TRY(octi_run_path(path, dir, "probe.npz"));
     if (n < 1 || n > 64) return octi_fail(OCT_EUSAGE, path, "number of inputs", "1 to 64", octi_fmt("%d", n), NULL);
-    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = n, .no_prefetch = true, .input = &net->input});
+    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = n, .no_prefetch = true, .input = octi_net_input(net)});
     if (!l) return oct_last_error()->code;
     oct_batch b;
     bool done = false;

@@ -4,6 +4,7 @@
 #include "qat/fit/fit.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +37,7 @@ typedef struct training {
     int64_t per_epoch;
     double last_save, epoch_time; /* seconds */
     int64_t epoch_images;         /* timed in this process */
+    oct_score score;
     bool resumed, stop;
 } training;
 
@@ -112,9 +114,12 @@ static oct_status append_metrics(training *t, const oct_fit_report *r) {
                 {"val_accuracy", r->val_accuracy},
                 {"oscillating", r->oscillating},
                 {"frozen", r->frozen},
-                {"img_per_s", r->img_per_s}};
+                {"img_per_s", r->img_per_s},
+                {"test_loss", r->test_loss},
+                {"val_loss", r->val_loss}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (rows[i].v < 0) continue; /* not measured */
+        const bool loss = strstr(rows[i].key, "loss") != NULL; /* the caller's own may be negative */
+        if (loss ? isnan(rows[i].v) : rows[i].v < 0) continue; /* not measured */
         octi_text_printf(&x, ",\"%s\":", rows[i].key);
         octi_json_put_number(&x, rows[i].v);
     }
@@ -168,25 +173,23 @@ static oct_status start_run(training *t) {
 
 /* ---- scores ---- */
 
-static oct_status accuracy(training *t, oct_net *net, oct_data *data, double *to) {
+static oct_status evaluate(training *t, oct_net *net, oct_data *data, double *accuracy, double *loss) {
+    if (!data) return OCT_OK;
     oct_eval e;
-    OCT_TRY(oct_evaluate(net, data, &(oct_eval_opts){.batch = t->o.batch < 256 ? t->o.batch : 256}, &e));
-    *to = e.accuracy;
+    OCT_TRY(oct_evaluate(net, data, &(oct_eval_opts){.batch = t->o.batch < 256 ? t->o.batch : 256, .loss = t->o.loss, .loss_user = t->o.loss_user}, &e));
+    *accuracy = e.accuracy;
+    *loss = e.loss;
     oct_eval_free(t->ctx, &e);
     return OCT_OK;
 }
 
 static oct_status scores(training *t, oct_fit_report *r) {
-    if (t->net->stage != OCT_STAGE_PREPARED) {
-        if (t->test) OCT_TRY(accuracy(t, t->net, t->test, &r->test_accuracy));
-        if (t->val) OCT_TRY(accuracy(t, t->net, t->val, &r->val_accuracy));
-        return OCT_OK;
-    }
-    oct_net *int8 = oct_convert(t->net, NULL); /* the real integer path */
-    if (!int8) return oct_last_error()->code;
-    oct_status s = t->test ? accuracy(t, int8, t->test, &r->int8_accuracy) : OCT_OK;
-    if (s == OCT_OK && t->val) s = accuracy(t, int8, t->val, &r->val_accuracy);
-    oct_net_free(int8);
+    const bool prepared = t->net->stage == OCT_STAGE_PREPARED;
+    oct_net *net = prepared ? oct_convert(t->net, NULL) : t->net; /* the real integer path */
+    if (!net) return oct_last_error()->code;
+    oct_status s = evaluate(t, net, t->test, prepared ? &r->int8_accuracy : &r->test_accuracy, &r->test_loss);
+    if (s == OCT_OK) s = evaluate(t, net, t->val, &r->val_accuracy, &r->val_loss);
+    if (prepared) oct_net_free(net);
     return s;
 }
 
@@ -221,6 +224,12 @@ static oct_status track(training *t) {
     return oct_oscillation_step(t->net, freeze ? end + (start - end) * still(t) : 1);
 }
 
+static oct_var *loss_of(const training *t, oct_var *y, const oct_batch *b) {
+    if (t->o.loss) return y ? t->o.loss(t->o.loss_user, y, b) : NULL;
+    if (t->score == OCT_SCORE_VALUES) return oct_mse_loss(y, b->targets);
+    return oct_cross_entropy(y, b->labels, &(oct_cross_entropy_opts){.smoothing = t->o.smoothing});
+}
+
 static oct_status run_step(training *t, const oct_batch *b) {
     OCT_TRY(set_switches(t));
     oct_optim_set_lr(t->optim, oct_schedule_lr(&t->schedule, t->at.step));
@@ -228,9 +237,11 @@ static oct_status run_step(training *t, const oct_batch *b) {
     oct_tape_begin(t->tape, OCT_TRAIN);
     oct_tape_key(t->tape, (uint32_t)t->at.epoch, (uint32_t)b->first);
     oct_var *logits = oct_net_forward(t->net, oct_input(t->tape, b->x));
-    oct_var *loss = oct_cross_entropy(logits, b->labels, &(oct_cross_entropy_opts){.smoothing = t->o.smoothing});
+    oct_var *loss = loss_of(t, logits, b);
     if (t->teacher) loss = octi_teacher_loss(t->teacher, b->x, logits, loss, t->o.temperature, t->o.distill_weight);
-    if (!loss) return oct_tape_status(t->tape) != OCT_OK ? oct_tape_status(t->tape) : oct_last_error()->code;
+    if (!loss && oct_tape_status(t->tape) != OCT_OK) return oct_tape_status(t->tape);
+    if (!loss || oct_tensor_count(oct_var_value(loss)) != 1)
+        return octi_fail(OCT_EUSAGE, "loss", "of the caller's own", "a scalar", loss ? oct_shape_text(&oct_var_value(loss)->shape) : "NULL", NULL);
     double value = oct_f32(oct_var_value(loss))[0];
     if (!isfinite(value))
         return octi_fail(OCT_EDIVERGED, octi_fmt("step %lld", (long long)t->at.step + 1), "loss is not finite", "a finite number",
@@ -241,7 +252,8 @@ static oct_status run_step(training *t, const oct_batch *b) {
     OCT_TRY(track(t));
     int64_t n = b->x->shape.dim[0];
     t->at.loss_sum += value * (double)n;
-    t->at.correct += octi_count_right(oct_f32(oct_var_value(logits)), oct_s32(b->labels), n, oct_var_value(logits)->shape.dim[1]);
+    if (t->score == OCT_SCORE_CLASSES)
+        t->at.correct += octi_count_right(oct_f32(oct_var_value(logits)), oct_s32(b->labels), n, oct_var_value(logits)->shape.dim[1]);
     t->at.seen += n;
     t->at.step++;
     t->at.step_in_epoch++;
@@ -258,12 +270,15 @@ static oct_fit_report report(const training *t) {
                             .steps_per_epoch = t->per_epoch,
                             .lr = oct_schedule_lr(&t->schedule, t->at.step > 0 ? t->at.step - 1 : 0),
                             .train_loss = t->at.loss_sum / n,
-                            .train_accuracy = (double)t->at.correct / n,
+                            .train_accuracy = t->score == OCT_SCORE_CLASSES ? (double)t->at.correct / n : -1,
                             .test_accuracy = -1,
                             .int8_accuracy = -1,
                             .val_accuracy = -1,
                             .oscillating = -1,
                             .frozen = -1,
+                            .test_loss = NAN,
+                            .val_loss = NAN,
+                            .score = t->score,
                             .img_per_s = t->epoch_time > 0 ? (double)t->epoch_images / t->epoch_time : 0,
                             .resumed = t->resumed};
 }
@@ -286,9 +301,10 @@ static oct_status end_epoch(training *t) {
         r.frozen = (double)swing.frozen / (double)swing.weights;
     }
     if (t->val) {
-        bool better = r.val_accuracy > t->at.best_val;
+        const double reached = t->score == OCT_SCORE_CLASSES ? r.val_accuracy : -r.val_loss;
+        bool better = reached > t->at.best_val;
         t->at.stale = better ? 0 : t->at.stale + 1;
-        if (better) t->at.best_val = r.val_accuracy;
+        if (better) t->at.best_val = reached;
         if (better && t->o.run) OCT_TRY(octi_run_write_model(t->net, t->o.run, "best.safetensors", t->at.epoch));
         if (t->o.patience && t->at.stale >= t->o.patience) t->at.done = 1;
     }
@@ -324,17 +340,22 @@ static oct_status run_epoch(training *t) {
     return save(t);
 }
 
-static oct_status check_fit(const training *t) {
+static oct_status check_fit(training *t) {
     const oct_graph *g = t->net->graph;
     oct_shape in = g->values[g->input].shape, out = g->values[g->output].shape;
     const oct_input_desc *d = oct_data_input(t->train);
-    if (out.rank != 2) return octi_fail(OCT_ESHAPE, "output", "training needs logits", "[N, classes]", oct_shape_text(&out), NULL);
+    oct_status why;
+    t->score = octi_score_of(t->net, t->train, &why);
+    if (why != OCT_OK && !t->o.loss) return why;
+    const bool cross_entropy = t->score == OCT_SCORE_CLASSES && !t->o.loss;
+    if (t->o.smoothing > 0 && !cross_entropy) return octi_fail(OCT_EUSAGE, "smoothing", "of labels that the loss does not look at", "cross entropy", NULL, NULL);
+    if (t->o.teacher && out.rank != 2) return octi_fail(OCT_EUSAGE, "teacher", "a net without classes has no logits to learn", "[N, classes]", oct_shape_text(&out), NULL);
     if (in.rank == 4 && (in.dim[1] != d->height || in.dim[2] != d->width || in.dim[3] != d->channels))
         return octi_fail(OCT_ESHAPE, "input", "data does not fit the net", oct_shape_text(&in),
                          octi_fmt("%d x %d x %d (H, W, C)", d->height, d->width, d->channels), NULL);
     int32_t classes;
     oct_data_classes(t->train, &classes);
-    if (classes > out.dim[1])
+    if (t->score == OCT_SCORE_CLASSES && classes > out.dim[1])
         return octi_fail(OCT_ESHAPE, "classes", "data has more than the net", octi_fmt("at most %lld", (long long)out.dim[1]), octi_fmt("%d", classes), NULL);
     return OCT_OK;
 }
@@ -364,12 +385,12 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
                                                             .even = true,
                                                             .seed = t->o.seed,
                                                             .augment = t->o.augment,
-                                                            .input = &t->net->input});
+                                                            .input = octi_net_input(t->net)});
     if (!t->optim || !t->tape || !t->loader) return oct_last_error()->code;
     t->per_epoch = oct_loader_steps(t->loader);
     if (t->per_epoch < 1) return octi_fail(OCT_EFORMAT, "data", "no images to train on", "at least one", "0", NULL);
     t->schedule = octi_fit_schedule(&t->o, t->per_epoch);
-    t->at.best_val = -1;
+    t->at.best_val = t->score == OCT_SCORE_CLASSES ? -1 : -DBL_MAX;
     return OCT_OK;
 }
 
@@ -408,7 +429,8 @@ oct_status oct_fit_check(oct_net *net, oct_data *train, const oct_fit_opts *opts
 
 oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     if (!net || !train) return octi_fail_null("oct_fit");
-    if (!net->class_count) OCT_TRY(oct_net_describe(net, train)); /* a net of the caller's own: training fills it in */
+    const bool labels = oct_data_truth(train, NULL) == OCT_TRUTH_LABELS; /* a net of the caller's own: training fills it in */
+    if (labels ? !net->class_count : !net->input.channels) OCT_TRY(oct_net_describe(net, train));
     training t = {.ctx = net->ctx, .net = net, .train = train, .last_save = seconds()};
     oct_status s = prepare(&t, opts);
     if (s == OCT_OK && t.o.run) s = start_run(&t);

@@ -38,23 +38,36 @@ OCT_API const char *oct_runner_node_kernel(const oct_runner *r, const char *node
 
 /* ---- evaluation ---- */
 
+/** A loss of the caller's own: a scalar recorded on y's tape, the batch's mean; NULL fails. y: the net's output for the batch,
+ *  whose labels or targets the batch has where its set does. Called in training and, without gradients, in evaluation. */
+typedef oct_var *(*oct_loss_fn)(void *user, oct_var *y, const oct_batch *batch);
+
+/** What a net can be held against on a set. One rule, for every command: CLASSES, [N, K] logits of a set with labels: accuracy and
+ *  cross entropy; VALUES, a set with targets: their mean squared error, and no accuracy; NONE: neither (oct_loss_fn may know). */
+typedef enum oct_score { OCT_SCORE_NONE, OCT_SCORE_CLASSES, OCT_SCORE_VALUES } oct_score;
+OCT_API oct_score oct_score_of(const oct_net *net, const oct_data *data);
+
 typedef struct oct_eval_opts {
-    int64_t batch; /* 0: 64 */
-    int64_t limit; /* at most so many images; 0: all */
+    int64_t batch;    /* 0: 64 */
+    int64_t limit;    /* at most so many images; 0: all */
+    oct_loss_fn loss; /* in place of the rule's loss; NULL: the rule's */
+    void *loss_user;
 } oct_eval_opts;
 
-/** Fractions 0 to 1. Arrays belong to the context (oct_eval_free). */
+/** Fractions 0 to 1. Arrays belong to the context (oct_eval_free). Of a net that is no classifier on this set (score):
+ *  accuracy and top5 are -1, classes 0, the arrays NULL. */
 typedef struct oct_eval {
-    double accuracy, top5, loss;
+    double accuracy, top5, loss; /* loss: means of the images */
     int64_t n;
     int32_t classes;
     int64_t *class_n, *class_correct; /* [classes] */
     int64_t *confusion;               /* [classes][classes]: true, predicted */
     double img_per_s;
+    oct_score score;
 } oct_eval;
 
-/** Score a net of any stage. The lowest index wins ties. opts may be NULL. OCT_ESHAPE where data and net do not fit,
- *  OCT_EFORMAT for a label that the net has no class for. */
+/** Score a net of any stage. The lowest index wins ties. opts may be NULL. OCT_ESHAPE where data and net do not fit (nothing to
+ *  score without opts->loss: OCT_SCORE_NONE), OCT_EFORMAT for a label that the net has no class for. */
 OCT_API OCT_NODISCARD oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts, oct_eval *result);
 OCT_API void oct_eval_free(oct_ctx *ctx, oct_eval *result);
 
@@ -86,6 +99,8 @@ typedef struct oct_fit_report {
     double img_per_s;
     bool resumed; /* the first report behind a checkpoint */
     double oscillating, frozen; /* at an epoch's end: share of the tracked weights; -1: not tracked */
+    double test_loss, val_loss; /* at an epoch's end, of prepared nets the int8 net's; NAN where not measured */
+    oct_score score;            /* VALUES and NONE: the accuracies are -1 */
 } oct_fit_report;
 /** Non-zero stops cleanly: the step is finished, the state saved, oct_fit returns OCT_ESTOPPED. */
 typedef int (*oct_fit_fn)(void *user, const oct_fit_report *report);
@@ -110,9 +125,9 @@ typedef struct oct_fit_opts {
     const char *oscillation; /* prepared, below 8 bits (qat/oscillation.h): "measure", "damp", "freeze"; NULL or "": off */
     float oscillation_end;   /* damp: strength at the end, from 0 (0: 0.1); freeze: rate at the end, from 0.1 (0: 0.01) */
     oct_data *test;         /* scored after each epoch, never used to choose; NULL: none */
-    oct_data *val;          /* a validation set of its own */
+    oct_data *val;          /* a validation set of its own; best is the highest val_accuracy, without classes the lowest val_loss */
     float val_share;        /* or a share of the training set, by seed */
-    int patience;           /* epochs without a better val_accuracy before training stops; 0: off */
+    int patience;           /* epochs without a better one before training stops; 0: off */
     uint64_t seed;          /* 0: the context's */
     const char *run;        /* folder to save to; NULL: none */
     bool resume;            /* go on from the run's checkpoint, or from 0 where it has none */
@@ -126,6 +141,8 @@ typedef struct oct_fit_opts {
                                cross entropy; not trained, not stored, its weights are fingerprinted for resume */
     float temperature;      /* of the teacher; 0: 4 */
     float distill_weight;   /* 0: 0.5; OCT_NONE: 0 */
+    oct_loss_fn loss;       /* NULL: cross entropy of labels, mean squared error of targets (oct_score) */
+    void *loss_user;
 } oct_fit_opts;
 
 /** Train a float or prepared net in place. Same seed, data and options give the same bits for any number of threads, and

@@ -150,6 +150,8 @@ oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *
         put_word(t, "oscillation", o->oscillation);
         put(t, "oscillation_end", o->oscillation_end);
     }
+    const bool values = oct_data_truth(train, NULL) == OCT_TRUTH_TARGETS;
+    if (values || o->loss) put_word(t, "loss", o->loss ? "custom" : "mse"); /* else cross entropy */
     if (o->teacher) { /* what an older octet wrote has no such keys, and goes on without them */
         put(t, "temperature", o->temperature);
         put(t, "distill_weight", o->distill_weight);

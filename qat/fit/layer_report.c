@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "autograd/tape.h"
-#include "qat/fit/fit.h"
+#include "qat/fit/score.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/words.h"
@@ -168,7 +168,7 @@ static oct_status fill(oct_net *net, oct_data *data, int64_t n, oct_layer *rows)
     int32_t count = net->graph->node_count;
     for (int32_t i = 0; i < count; i++) describe(net, &net->graph->nodes[i], &rows[i]);
     if (!data || net->stage < OCT_STAGE_PREPARED) return OCT_OK;
-    oct_loader *loader = oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = &net->input});
+    oct_loader *loader = oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = octi_net_input(net)});
     sums *s = octi_calloc(net->ctx, (size_t)count + 1, sizeof *s);
     oct_net *int8 = net->stage == OCT_STAGE_INT8 ? net : oct_convert(net, NULL);
     oct_status st = loader && s && int8 ? OCT_OK : oct_last_error()->code;

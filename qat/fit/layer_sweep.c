@@ -20,7 +20,7 @@ typedef struct sweep {
     int64_t *right; /* [nodes] */
     double signal;
     int64_t real_right, n;
-    bool labels; /* logits: accuracy means something */
+    bool labels; /* a classifier of this set: accuracy means something */
 } sweep;
 
 static void set(const oct_graph *g, int32_t quantizer, uint8_t on) {
@@ -58,7 +58,6 @@ static oct_status one_batch(sweep *s, const oct_batch *b, int64_t n) {
     if (y->dtype != OCT_F32) return octi_fail(OCT_EUNSUPPORTED, "output", "is not float", "float32", oct_dtype_name(y->dtype), NULL);
     const int64_t count = oct_tensor_count(y), k = count / n;
     if (!s->real && !(s->real = octi_alloc_raw(s->net->ctx, (size_t)k * BATCH * sizeof *s->real))) return oct_last_error()->code;
-    s->labels = y->shape.rank == 2;
     memcpy(s->real, y->data, (size_t)count * sizeof *s->real);
     for (int64_t i = 0; i < count; i++) s->signal += (double)s->real[i] * s->real[i];
     s->real_right += count_right(s, s->real, k, &labels);
@@ -78,7 +77,7 @@ static oct_status one_batch(sweep *s, const oct_batch *b, int64_t n) {
 }
 
 static oct_status run(sweep *s, oct_data *data, int64_t limit) {
-    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .input = &s->net->input});
+    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .input = octi_net_input(s->net)});
     oct_status st = l ? oct_loader_start(l, 0, 0) : oct_last_error()->code;
     while (st == OCT_OK && s->n < limit) {
         oct_batch b;
@@ -108,7 +107,7 @@ oct_status oct_layers_sweep(oct_net *net, oct_data *data, int64_t n, oct_layer *
         return octi_fail(OCT_EUSAGE, "oct_layers_sweep", "net is not prepared, or rows are of another", "a prepared net and its rows", NULL, NULL);
     OCT_TRY(oct_net_settle(net));
     const oct_graph *g = net->graph;
-    sweep s = {.net = net, .tape = oct_tape_new(net->ctx)};
+    sweep s = {.net = net, .tape = oct_tape_new(net->ctx), .labels = oct_score_of(net, data) == OCT_SCORE_CLASSES};
     s.was = octi_calloc(net->ctx, (size_t)g->quantizer_count + 1, 1);
     s.noise = octi_calloc(net->ctx, (size_t)count, sizeof *s.noise);
     s.right = octi_calloc(net->ctx, (size_t)count, sizeof *s.right);

@@ -22,6 +22,8 @@ oct_net *oct_zoo_net(oct_ctx *ctx, const char *name, oct_data *data) {
     const oct_input_desc *d = oct_data_input(data);
     int32_t classes;
     oct_data_classes(data, &classes);
+    oct_shape target;
+    if (oct_data_truth(data, &target) == OCT_TRUTH_TARGETS) classes = target.rank == 2 ? (int32_t)target.dim[1] : 0; /* else fit says what does not fit */
     oct_module *m = oct_zoo_new(ctx, name, &(oct_zoo_opts){.channels = d->channels, .height = d->height, .width = d->width, .classes = classes});
     oct_net *net = oct_capture(m, OCT_SHAPE(d->height, d->width, d->channels));
     if (!net) return NULL;
