@@ -84,6 +84,9 @@ oct_status octi_net_judge(const oct_net *net);
 oct_status octi_net_copy_tensors(oct_net *to, const oct_net *from);
 /** The tensor that `to` has under the name of t in `from`; NULL where there is none. */
 oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_tensor *t);
+/** What may be saved and loaded: every float is finite, but for the ranges of quantizers that have seen nothing, and what an
+ *  observer of the user's own holds as infinity. Else `code`, naming (behind `where`, NULL: nothing) the first tensor and element. */
+oct_status octi_tensors_finite(const oct_named_tensor *t, int32_t n, const char *where, oct_status code, const char *hint);
 /** Copy input description, classes, model and target from another net. */
 oct_status octi_net_copy_meta(oct_net *net, const oct_net *from);
 

@@ -70,7 +70,7 @@ bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *co
                         .clip_norm = (float)c->clip.d,
                         .smoothing = (float)c->smoothing.d,
                         .schedule = c->schedule.s,
-                        .warmup = (float)c->warmup.d,
+                        .warmup = c->warmup.set && c->warmup.d == 0 ? OCT_NONE : (float)c->warmup.d,
                         .augment = c->augment.s,
                         .observe_until = c->observe_until.set && c->observe_until.d == 0 ? OCT_NONE : (float)c->observe_until.d,
                         .batch_norm_until = c->bn_until.set && c->bn_until.d == 0 ? OCT_NONE : (float)c->bn_until.d,

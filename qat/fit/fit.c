@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "autograd/optim/optim.h"
+#include "qat/fit/diverged.h"
 #include "qat/fit/fit_config.h"
 #include "qat/fit/reestimate.h"
 #include "qat/fit/run_files.h"
@@ -49,27 +50,14 @@ static double seconds(void) {
 
 /* ---- saving ---- */
 
-/* A loss can stay finite while a weight does not (max(NaN, 0) is 0): such a moment must not replace a good one. */
-static oct_status check_finite(const training *t) {
-    for (int32_t i = 0; i < t->net->tensor_count; i++) {
-        const oct_named_tensor *n = &t->net->tensors[i];
-        if (n->tensor->dtype != OCT_F32 || (n->role != OCT_ROLE_PARAM && n->role != OCT_ROLE_BUFFER && n->role != OCT_ROLE_STEP)) continue;
-        const float *v = oct_f32(n->tensor);
-        float probe = 0; /* 0 * inf and 0 * NaN are NaN */
-        for (int64_t k = 0, c = oct_tensor_count(n->tensor); k < c; k++) probe += 0.0f * v[k];
-        if (probe != 0.0f)
-            return octi_fail(OCT_EDIVERGED, n->name, "not finite", "finite numbers", octi_fmt("NaN or infinity at step %lld", (long long)t->at.step),
-                             "lower the learning rate; the last saved state stays");
-    }
-    return OCT_OK;
-}
+static float lr_of(const training *t, int64_t step) { return oct_schedule_lr(&t->schedule, step > 0 ? step - 1 : 0); }
 
 static oct_status save(training *t) {
-    OCT_TRY(check_finite(t));
-    if (!t->o.run) return OCT_OK;
-    if (t->net->stage == OCT_STAGE_PREPARED) OCT_TRY(oct_net_settle(t->net)); /* what is observed but not searched is in no file */
     int32_t n;
     const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
+    /* a loss can stay finite while a weight does not (max(NaN, 0) is 0): such a moment must not replace a good one */
+    OCT_TRY(octi_diverged_settle(t->net, optim, n, t->at.step, lr_of(t, t->at.step)));
+    if (!t->o.run) return OCT_OK;
     t->last_save = seconds();
     return octi_run_commit(t->net, t->o.run, optim, n, &t->at);
 }
@@ -243,12 +231,10 @@ static oct_status run_step(training *t, const oct_batch *b) {
     if (!loss || oct_tensor_count(oct_var_value(loss)) != 1)
         return octi_fail(OCT_EUSAGE, "loss", "of the caller's own", "a scalar", loss ? oct_shape_text(&oct_var_value(loss)->shape) : "NULL", NULL);
     double value = oct_f32(oct_var_value(loss))[0];
-    if (!isfinite(value))
-        return octi_fail(OCT_EDIVERGED, octi_fmt("step %lld", (long long)t->at.step + 1), "loss is not finite", "a finite number",
-                         octi_fmt("%g", value), "lower the learning rate");
+    if (!isfinite(value)) return octi_diverged_loss(t->net, t->tape, t->at.step + 1, lr_of(t, t->at.step + 1), t->o.loss != NULL);
     OCT_TRY(oct_backward(loss));
     OCT_TRY(damp(t));
-    OCT_TRY(oct_optim_step(t->optim));
+    OCT_TRY(octi_diverged_step(oct_optim_step(t->optim), t->at.step + 1, lr_of(t, t->at.step + 1)));
     OCT_TRY(track(t));
     int64_t n = b->x->shape.dim[0];
     t->at.loss_sum += value * (double)n;
@@ -268,7 +254,7 @@ static oct_fit_report report(const training *t) {
                             .steps = t->per_epoch * t->o.epochs,
                             .step_in_epoch = t->at.step_in_epoch,
                             .steps_per_epoch = t->per_epoch,
-                            .lr = oct_schedule_lr(&t->schedule, t->at.step > 0 ? t->at.step - 1 : 0),
+                            .lr = lr_of(t, t->at.step),
                             .train_loss = t->at.loss_sum / n,
                             .train_accuracy = t->score == OCT_SCORE_CLASSES ? (double)t->at.correct / n : -1,
                             .test_accuracy = -1,
@@ -443,7 +429,7 @@ oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
 
 oct_status oct_run_save(oct_net *net, const char *dir, const char *config, bool force) {
     if (!net) return octi_fail(OCT_EUSAGE, "oct_run_save", "net is NULL", NULL, NULL, NULL);
-    if (net->stage == OCT_STAGE_PREPARED) OCT_TRY(oct_net_settle(net));
+    OCT_TRY(octi_diverged_settle(net, NULL, 0, 0, 0));
     OCT_TRY(oct_run_check(net->ctx, dir, false, force));
     octi_text t = {.ctx = net->ctx};
     oct_status s = octi_plain_config(net, oct_ctx_seed(net->ctx), config, &t);

@@ -116,7 +116,8 @@ typedef struct oct_fit_opts {
     float clip_norm;        /* 0: none */
     float smoothing;        /* of labels */
     const char *schedule;   /* NULL: "cosine"; "constant", "step" (x0.1 at a half and three quarters), "onecycle" */
-    float warmup;           /* epochs of linear warm-up */
+    float warmup;           /* epochs of linear warm-up; 0: of float nets with cosine and step the first epoch, at most three
+                               tenths of the training, else none; OCT_NONE: none */
     const char *augment;    /* NULL: the data set's default; "none" */
     float observe_until;    /* prepared: observers are frozen behind this share of all steps; 0: 0.5; 1: never */
     float batch_norm_until; /* prepared: batch norm is frozen behind this share; 0: 2/3; 1: never */

@@ -30,6 +30,9 @@ static oct_status range(const char *name, double v, double lo, double hi) {
 /* v is 0: the default; OCT_NONE: a real 0. */
 static float pick(float v, float otherwise) { return v == 0 ? otherwise : v == OCT_NONE ? 0 : v; }
 
+/* A net from scratch starts badly at its full rate; three tenths are one-cycle's, one epoch is enough for long trainings. */
+static float default_warmup(int epochs) { return epochs < 4 ? 0.3f * (float)epochs : 1.0f; }
+
 oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *in, oct_fit_opts *o, oct_optim_opts *optim) {
     *o = in ? *in : (oct_fit_opts){.epochs = 0};
     bool prepared = net->stage == OCT_STAGE_PREPARED;
@@ -45,6 +48,7 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     int shape = find(schedules, 5, o->schedule);
     if (shape < 0 || shape == OCT_MULTI_STEP) return octi_fail_word(OCT_EUSAGE, "schedule", "unknown", "constant, step, cosine or onecycle", o->schedule, NULL);
     if (o->lr == 0) o->lr = (kind == OCT_SGD ? 0.05f : 0.001f) * (prepared ? 0.1f : 1.0f);
+    o->warmup = pick(o->warmup, !prepared && (shape == OCT_COSINE || shape == OCT_STEP) ? default_warmup(o->epochs) : 0);
     o->momentum = kind == OCT_SGD ? pick(o->momentum, 0.9f) : kind == OCT_RMSPROP ? pick(o->momentum, 0) : 0;
     o->weight_decay = pick(o->weight_decay, kind == OCT_SGD ? 5e-4f : kind == OCT_ADAMW ? 0.01f : 0);
     o->observe_until = pick(o->observe_until, 0.5f);
@@ -97,7 +101,7 @@ oct_schedule octi_fit_schedule(const oct_fit_opts *o, int64_t per_epoch) {
     oct_schedule s = {.kind = (oct_schedule_kind)find(schedules, 5, o->schedule),
                       .lr = o->lr,
                       .total = total,
-                      .warmup = (int64_t)(o->warmup * (float)per_epoch)};
+                      .warmup = (int64_t)((double)o->warmup * (double)per_epoch)};
     if (s.kind == OCT_STEP) { /* tenths at a half and at three quarters of the way */
         s.kind = OCT_MULTI_STEP;
         s.milestones[0] = total / 2 > 0 ? total / 2 : 1;
@@ -177,6 +181,16 @@ static oct_status differs(const char *dir, const char *key, const cJSON *was, co
                      "a resumed run keeps its options; only epochs may grow");
 }
 
+/* Both are their number of epochs' default: it follows epochs, which may grow. */
+static bool default_warmups(const cJSON *was, const cJSON *is) {
+    const cJSON *const of[2] = {was, is};
+    for (int i = 0; i < 2; i++) {
+        const cJSON *epochs = octi_json_get(of[i], "epochs"), *warmup = octi_json_get(of[i], "warmup");
+        if (!cJSON_IsNumber(epochs) || !cJSON_IsNumber(warmup) || (float)warmup->valuedouble != default_warmup(epochs->valueint)) return false;
+    }
+    return true;
+}
+
 static oct_status same_object(const cJSON *was, const cJSON *is, const char *dir, bool *grown) {
     const cJSON *item;
     cJSON_ArrayForEach(item, is) {
@@ -184,7 +198,9 @@ static oct_status same_object(const cJSON *was, const cJSON *is, const char *dir
         if (other && !strcmp(item->string, "epochs") && cJSON_IsNumber(item) && cJSON_IsNumber(other)) {
             if (item->valuedouble < other->valuedouble) return differs(dir, "epochs", other, item);
             *grown |= item->valuedouble > other->valuedouble;
-        } else if (!other || !cJSON_Compare(item, other, 1))
+        } else if (!strcmp(item->string, "warmup") && default_warmups(was, is))
+            continue;
+        else if (!other || !cJSON_Compare(item, other, 1))
             return differs(dir, item->string, other, item);
     }
     cJSON_ArrayForEach(item, was) if (!octi_json_get(is, item->string)) return differs(dir, item->string, item, NULL);

@@ -52,6 +52,7 @@ static oct_status write_tensors(const oct_net *net, octi_text *out) {
 static oct_status write_file(const oct_net *net, octi_text *out) {
     octi_text graph = {net->ctx}, tensors = {net->ctx}, meta = {net->ctx};
     oct_status s = octi_int8_check(net);
+    if (s == OCT_OK) s = octi_tensors_finite(net->tensors, net->tensor_count, "int8 file", OCT_EDIVERGED, NULL);
     if (s == OCT_OK) s = octi_graph_to_json(net, &graph);
     if (s == OCT_OK) s = write_tensors(net, &tensors);
     if (s == OCT_OK) s = octi_meta_to_json(net, &meta);
@@ -167,7 +168,8 @@ static oct_status read_file(oct_net *net, const uint8_t *bytes, size_t size, con
     OCT_TRY(octi_meta_from_json(net, (const char *)meta->bytes, meta->size, where));
     if (net->stage != OCT_STAGE_INT8)
         return octi_fail(OCT_EFORMAT, where, "stage of the net", "int8", "another", NULL);
-    return octi_int8_check(net) == OCT_OK ? OCT_OK : octi_fail_in(octi_file_fault(oct_last_error()->code), where);
+    if (octi_int8_check(net) != OCT_OK) return octi_fail_in(octi_file_fault(oct_last_error()->code), where);
+    return octi_tensors_finite(net->tensors, net->tensor_count, where, OCT_EFORMAT, NULL);
 }
 
 oct_net *oct_int8_load_memory(oct_ctx *ctx, const void *bytes, size_t size, const char *where) {

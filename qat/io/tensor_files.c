@@ -28,6 +28,7 @@ static oct_status append(octi_tensor_list *l, char *name, oct_dtype dtype, oct_s
 }
 
 oct_status octi_tensor_list_add(octi_tensor_list *l, const oct_net *net, const char *prefix, const oct_named_tensor *t, int32_t n) {
+    OCT_TRY(octi_tensors_finite(t, n, "save", OCT_EDIVERGED, NULL));
     for (int32_t i = 0; i < n; i++) {
         int64_t hwc[3];
         bool flat = t[i].tensor->shape.rank == 2 && flat_of(net, t[i].name, hwc);
@@ -82,7 +83,7 @@ oct_status octi_tensors_read(const octi_safetensors *file, const oct_net *net, c
         octi_layout_in(&to->shape, flat ? hwc : NULL, oct_dtype_size(to->dtype), from, to->data);
         octi_free(net->ctx, wide);
     }
-    return OCT_OK;
+    return octi_tensors_finite(t, n, where, OCT_EFORMAT, "it was saved by a training that had diverged, or changed since");
 }
 
 oct_status octi_number_read(const octi_safetensors *file, const char *prefix, const char *name, oct_dtype dtype, const char *where, void *value) {
