@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Image files to pixels. The one file that sees stb_image, behind octi_image_check and with its memory taken, zeroed and
- * bounded, from the context. */
+ * Image files to pixels. The one file that sees stb_image (PNG, BMP), behind octi_image_check and with its memory taken, zeroed and
+ * bounded, from the context; JPEG is jpeg.c's. */
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -33,7 +33,6 @@ static void *hook_realloc(void *p, size_t bytes) {
 #define STBI_MALLOC(n) hook_alloc(n)
 #define STBI_REALLOC(p, n) hook_realloc(p, n)
 #define STBI_FREE(p) octi_free(t_hook.ctx, p)
-#define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_ONLY_BMP
 #define STBI_NO_STDIO
@@ -71,29 +70,42 @@ static oct_status apply_palette(oct_ctx *ctx, const octi_image_info *info, const
     return OCT_OK;
 }
 
+static oct_status decode_jpeg(oct_ctx *ctx, const void *bytes, size_t size, const char *where, const octi_image_info *info, picture *pic) {
+    const size_t w = (size_t)info->width;
+    *pic = (picture){.w = info->width, .h = info->height, .c = info->grey ? 1 : 3};
+    pic->pixels = octi_alloc(ctx, w * (size_t)info->height * (size_t)pic->c);
+    uint8_t *row = pic->pixels ? octi_alloc(ctx, 4 * w) : NULL;
+    oct_status s = row ? octi_jpeg_decode(bytes, size, where, info, pic->pixels, row) : oct_last_error()->code;
+    octi_free(ctx, row);
+    if (s != OCT_OK) octi_free(ctx, pic->pixels), pic->pixels = NULL;
+    return s;
+}
+
 static oct_status decode(oct_ctx *ctx, const void *bytes, size_t size, const char *where, picture *pic) {
     octi_image_info info;
     *pic = (picture){0};
     OCT_TRY(octi_image_check(bytes, size, where, &info));
+    if (info.kind == OCTI_IMAGE_JPEG) return decode_jpeg(ctx, bytes, size, where, &info, pic);
     bool palette = info.palette != NULL;
-    uint8_t *strip = NULL;
+    uint8_t *plain = NULL;
+    oct_status s = OCT_OK;
     if (info.kind == OCTI_IMAGE_PNG) {
-        size_t n = octi_png_strip_size(&info);
-        if (!(strip = octi_alloc_raw(ctx, n))) return oct_last_error()->code;
-        octi_png_strip(bytes, size, &info, strip);
-        bytes = strip;
+        size_t n = octi_png_plain_size(&info);
+        if (!(plain = octi_alloc_raw(ctx, n))) return oct_last_error()->code;
+        s = octi_png_plain(bytes, size, where, &info, plain);
+        if (s != OCT_OK) return octi_free(ctx, plain), s;
+        bytes = plain;
         size = n;
     }
-    /* 4 channels of 2 bytes, with room for filter bytes, blocks of JPEG and the decoder's own state */
+    /* 4 channels of 2 bytes, with room for filter bytes and the decoder's own state */
     t_hook = (struct hook){ctx, ((size_t)info.width + 64) * ((size_t)info.height + 64) * 8 + (1 << 20), false};
     pic->c = info.grey || palette ? 1 : 3;
     int was;
     pic->pixels = stbi_load_from_memory(bytes, (int)size, &pic->w, &pic->h, &was, pic->c);
-    octi_free(ctx, strip);
+    octi_free(ctx, plain);
     if (!pic->pixels)
         return t_hook.failed ? oct_last_error()->code
                              : octi_fail(OCT_EFORMAT, where, "image data damaged", NULL, stbi_failure_reason(), NULL);
-    oct_status s = OCT_OK;
     if (pic->w != info.width || pic->h != info.height)
         s = octi_fail(OCT_EFORMAT, where, "decoded size", octi_fmt("%d x %d", info.width, info.height), octi_fmt("%d x %d", pic->w, pic->h), NULL);
     else if (palette) s = apply_palette(ctx, &info, where, pic);
