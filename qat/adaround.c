@@ -26,17 +26,6 @@ typedef struct layer {
     bool *fixed;           /* [O, K]: the largest of its channel, or no room: rounded to nearest */
 } layer;
 
-/* The rectified sigmoid and its inverse: stretched to (-0.1, 1.1), clipped to [0, 1]. */
-static float rectified(float v) {
-    float h = 1.2f / (1 + expf(-v)) - 0.1f;
-    return h < 0 ? 0 : h > 1 ? 1 : h;
-}
-
-static float slope(float v) {
-    float s = 1 / (1 + expf(-v)), h = 1.2f * s - 0.1f;
-    return h <= 0 || h >= 1 ? 0 : 1.2f * s * (1 - s);
-}
-
 static oct_tensor view(float *data, int64_t rows, int64_t cols) {
     return (oct_tensor){.dtype = OCT_F32, .shape = {2, {rows, cols}}, .data = data};
 }
@@ -68,19 +57,18 @@ static oct_status score(oct_ctx *ctx, layer *l, double *sum, double *mean) {
 static oct_status train(oct_ctx *ctx, layer *l, const oct_adaround_opts *o, double nearest) {
     const float unit = (float)(0.1 * (double)l->o * (double)l->rows / nearest) / BATCH;
     for (int it = 0; it < o->iterations; it++) {
-        for (int64_t i = 0; i < l->o * l->k; i++) l->soft[i] = l->fixed[i] ? octq_rne(l->real[i]) : l->low[i] + rectified(l->v[i]);
+        for (int64_t i = 0; i < l->o * l->k; i++) l->soft[i] = l->fixed[i] ? octq_rne(l->real[i]) : l->low[i] + octi_rectified(l->v[i]);
         int64_t batches = (l->rows + BATCH - 1) / BATCH, from = it % batches * BATCH, n = l->rows - from < BATCH ? l->rows - from : BATCH;
         OCT_TRY(errors(ctx, l, from, n, l->grad, l->err));
         oct_tensor x = view(l->x + from * l->k, n, l->k), e = view(l->err, n, l->o), g = view(l->grad, l->o, l->k);
         OCT_TRY(oct_linear_grad_w(ctx, &x, &e, &g, NULL));
-        float along = ((float)it / (float)o->iterations - 0.2f) / 0.8f;
-        float beta = along > 0 ? 2 + 9 * (1 + cosf(along * 3.14159265f)) : 0;
+        float beta = octi_rounding_beta((float)it / (float)o->iterations);
         float c1 = 1 - powf(0.9f, (float)it + 1), c2 = 1 - powf(0.999f, (float)it + 1);
         for (int64_t i = 0; i < l->o * l->k; i++) {
             if (l->fixed[i]) continue;
-            float h = rectified(l->v[i]), t = 2 * h - 1, d = unit * 2 * l->grad[i] * l->scale[i / l->k];
-            if (beta > 0) d -= o->reg * beta * powf(fabsf(t), beta - 1) * (t < 0 ? -2.0f : 2.0f);
-            d *= slope(l->v[i]);
+            float d = unit * 2 * l->grad[i] * l->scale[i / l->k];
+            if (beta > 0) d += octi_rounding_push(o->reg, beta, octi_rectified(l->v[i]));
+            d *= octi_rectified_slope(l->v[i]);
             l->m1[i] += 0.1f * (d - l->m1[i]);
             l->m2[i] += 0.001f * (d * d - l->m2[i]);
             l->v[i] -= 0.02f * (l->m1[i] / c1) / (sqrtf(l->m2[i] / c2) + 1e-8f);
@@ -100,7 +88,7 @@ static oct_status round_group(oct_ctx *ctx, octi_arena *arena, layer *l, const o
     for (int64_t i = 0; i < l->o; i++) total += sums[i];
     if (!(total > 0)) return OCT_OK; /* the weights are on the grid, or the input is zero */
     OCT_TRY(train(ctx, l, o, total));
-    for (int64_t i = 0; i < count; i++) l->soft[i] = l->fixed[i] ? octq_rne(l->real[i]) : l->low[i] + (rectified(l->v[i]) >= 0.5f ? 1.0f : 0.0f);
+    for (int64_t i = 0; i < count; i++) l->soft[i] = l->fixed[i] ? octq_rne(l->real[i]) : l->low[i] + (octi_rectified(l->v[i]) >= 0.5f ? 1.0f : 0.0f);
     OCT_TRY(score(ctx, l, trained, trained + l->o));
     for (int64_t i = 0; i < l->o; i++) {
         if (!(trained[i] < sums[i])) continue;
@@ -175,7 +163,7 @@ static void fill_layer(layer *l, const octi_qweights *w, const oct_qspec *spec, 
         /* the ends of the range carry the scale: they stay */
         l->fixed[i] = l->low[i] < (float)spec->qmin || l->low[i] + 1 > (float)spec->qmax || fabsf(u) > (float)spec->qmax - 0.5f;
         part = part < 0.01f ? 0.01f : part > 0.99f ? 0.99f : part;
-        l->v[i] = -logf(1.2f / (part + 0.1f) - 1); /* h(v) = the fraction: it starts from the float weight */
+        l->v[i] = octi_rectified_inverse(part); /* h(v) = the fraction: it starts from the float weight */
     }
 }
 

@@ -14,8 +14,11 @@ static octi_gate gate_of(const oct_quantizer *q, oct_act act) {
     return g;
 }
 
-static inline int32_t mask_of(float u, float rounded, octi_gate g) {
-    float judged = g.strict ? u : rounded;
+/* What the activation closed is not what the codes' range clips: that is judged behind the activation. */
+static inline int32_t mask_of(float u, octi_gate g) {
+    float v = u > g.floor ? u : g.floor;
+    v = v < g.top ? v : g.top;
+    float judged = g.strict ? v : octq_rne(v);
     int inside = (judged >= g.lo) & (judged <= g.hi);
     return (inside & (u > g.floor) & (u < g.top)) | ((inside ^ 1) << 1);
 }
@@ -48,7 +51,7 @@ void octi_round_block(const octi_rounding *to, int64_t at, const float *restrict
     for (int32_t k = 0; k < n; k++) codes[k] = (uint8_t)code[k];
     if (!to->to.mask) return;
     uint8_t *restrict mask = oct_u8(to->to.mask) + at;
-    for (int32_t k = 0; k < n; k++) code[k] = mask_of(u[k], r[k], g);
+    for (int32_t k = 0; k < n; k++) code[k] = mask_of(u[k], g);
     for (int32_t k = 0; k < n; k++) mask[k] = (uint8_t)code[k];
     if (!to->to.term) return;
     float *restrict term = oct_f32(to->to.term) + at;

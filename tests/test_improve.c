@@ -155,14 +155,14 @@ static double output_error(bench *b, oct_net *prepared) {
 START_TEST(adaptive_rounding_beats_nearest) {
     bench b = bench_new();
     double real = accuracy(b.net, b.test);
-    for (int bits = 3; bits <= 4; bits++) {
+    for (int bits = 2; bits <= 4; bits++) {
         oct_net *q = calibrated(&b, b.net, &(oct_qconfig){.observer = "minmax", .wbits = bits, .all_layers = true});
         double nearest = int8_accuracy(q, b.test), error = output_error(&b, q);
         ck_ok(oct_adaround(q, b.x, NULL));
         double rounded = int8_accuracy(q, b.test), less = output_error(&b, q);
         printf("float %.4f, %d bits: nearest %.4f (output error %.4f), adaround %.4f (%.4f)\n", real, bits, nearest, error, rounded, less);
         ck_assert_double_lt(less, 0.85 * error);
-        if (bits == 3) ck_assert_double_gt(rounded, nearest); /* at 4 this net loses too little to count */
+        if (bits == 2) ck_assert_double_gt(rounded, nearest + 0.02); /* with more of them this net loses too little to count */
         oct_mismatch m = {0};
         ck_ok(oct_compare_data(q, oct_convert(q, NULL), b.test, 64, &m));
         ck_assert_int_eq(m.mismatched, 0);

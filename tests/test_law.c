@@ -108,5 +108,74 @@ START_TEST(fold_and_weight_scale_are_safe) {
 }
 END_TEST
 
-OCT_TEST_MAIN("law", rne_is_rintf, quantize_divides_rounds_then_adds, codes_survive_a_round_trip, requant_edges, qparams_of_ranges,
+/* gamma / sqrt(var + eps) in double; eps counts where the variance is small, and alone where a channel is dead. */
+START_TEST(fold_by_the_formula) {
+    static const float gammas[] = {0, 1, -1.5f, 0.001f, -1e-9f, 30}, vars[] = {0, 1e-6f, 1e-4f, 0.5f, 80}, epsilons[] = {1e-5f, 1e-3f, 0.5f};
+    for (int i = 0; i < 6; i++)
+        for (int k = 0; k < 5; k++)
+            for (int e = 0; e < 3; e++) {
+                double want = (double)gammas[i] / sqrt((double)vars[k] + (double)epsilons[e]);
+                if (fabs(want) < 0x1p-20) want = want < 0 ? -0x1p-20 : 0x1p-20;
+                const float f = oct_fold_factor(gammas[i], vars[k], epsilons[e]);
+                ck_assert(isfinite(f) && f == (float)want);
+                ck_assert(oct_fold_bias(0.7f, -0.2f, f, 3) == (float)(((double)0.7f - (double)-0.2f) * (double)f + 3));
+                ck_assert(isfinite(oct_fold_bias(100, -1e6f, f, 3)));
+            }
+    /* law 5: the range's scale, or what keeps the bias inside 2^30 */
+    const oct_qspec w8 = oct_qspec_weight(8, true), w3 = oct_qspec_weight(3, true);
+    ck_assert(oct_weight_scale(&w8, 2, 0, 0.1f) == 2 / 127.0f && oct_weight_scale(&w3, 2, 0, 0.1f) == 2 / 3.0f);
+    ck_assert(oct_weight_scale(&w8, 2, 1e9f, 0.5f) == (float)(1e9 / (0.5 * 0x1p30)) && oct_weight_scale(&w8, 2, -1e9f, 0.5f) == (float)(1e9 / (0.5 * 0x1p30)));
+    ck_assert(oct_weight_scale(&w8, 2, 1e9f, 0) == 2 / 127.0f); /* the input's scale is not known yet */
+}
+END_TEST
+
+/* Up to a power of two, never down; powers of two stay. */
+START_TEST(grids_of_powers_of_two) {
+    oct_qspec q = oct_qspec_activation(8, false);
+    ck_assert(oct_scale_on_grid(&q, 0.3f) == 0.3f);
+    q.pow2 = true;
+    ck_assert(oct_scale_on_grid(&q, 0.25f) == 0.25f && oct_scale_on_grid(&q, 0.2500001f) == 0.5f && oct_scale_on_grid(&q, 0.3f) == 0.5f && oct_scale_on_grid(&q, 3) == 4);
+    q.symmetric = true;
+    expect_qparams(q, -1, 0.25f, 1 / 64.0f, 128); /* 1 / 127.5, up */
+    q = (oct_qspec){.bits = 8, .qmin = -128, .qmax = 127, .symmetric = true};
+    expect_qparams(q, -0.5f, 3, 3 / 127.5f, 0);
+    expect_qparams(q, -3, 0.5f, 3 / 127.5f, 0);
+}
+END_TEST
+
+/* The parts of the law that kernels use in another form, one by one: a zero point of each operand, products in double. */
+START_TEST(pieces_by_the_formula) {
+    for (int a = 0; a < 256; a += 5)
+        for (int b = 0; b < 256; b += 7) {
+            ck_assert(octq_add_value(a, 3, 0.3f, b, 200, 0.7f) == (float)(a - 3) * 0.3f + (float)(b - 200) * 0.7f);
+            ck_assert(octq_mul_value(a, 3, b, 200, 0.01f) == (float)((a - 3) * (b - 200)) * 0.01f);
+            ck_assert_int_eq(octq_add(a, 3, 0.3f, b, 200, 0.7f, 9, 4, 250), octq_clamp(octq_rne((float)(a - 3) * 0.3f + (float)(b - 200) * 0.7f) + 9, 4, 250, 9));
+            ck_assert_int_eq(octq_rescale(a, b, 1.7f, 11, 2, 240), octq_clamp(octq_rne((float)(a - b) * 1.7f) + 11, 2, 240, 11));
+        }
+    int apart = 0, biases = 0, dynamic = 0; /* in float they would be others, somewhere */
+    for (int i = 1; i < 400; i++) {
+        const float x = 0.013f * (float)i, w = 0.0007f * (float)(i % 37 + 1), y = 0.05f + 0.001f * (float)i, b = 37.3f * (float)i;
+        ck_assert(octq_multiplier(x, w, y) == (float)((double)x * (double)w / (double)y));
+        ck_assert(octq_ratio(x, y) == (float)((double)x / (double)y));
+        ck_assert(octq_mean_multiplier(x, y, i) == (float)((double)x / ((double)i * (double)y)));
+        ck_assert_int_eq(octq_bias(b, x, w), (int32_t)rint((double)b / ((double)x * (double)w)));
+        ck_assert(octq_dynamic(i * 771, x, w, b) == (float)(i * 771) * (float)((double)x * (double)w) + b);
+        ck_assert(octq_pixel((uint8_t)(i % 256), 255, 0.4f, 0.2f) == ((float)(i % 256) / 255 - 0.4f) / 0.2f);
+        apart += octq_multiplier(x, w, y) != x * w / y;
+        biases += octq_bias(b, x, w) != (int32_t)rint((double)b / (double)(x * w));
+        dynamic += octq_mean_multiplier(x, y, i) != x / ((float)i * y);
+    }
+    ck_assert(apart > 0 && biases > 0 && dynamic > 0);
+    ck_assert_int_eq(octq_bias(1e30f, 1, 1), 2147483647);
+    ck_assert_int_eq(octq_bias(-1e30f, 1, 1), -2147483647);
+    const uint8_t q[4] = {3, 9, 9, 1};
+    float e[256];
+    for (int k = 0; k < 256; k++) e[k] = octq_softmax_exp(0.1f, k);
+    int32_t top;
+    ck_assert(octq_softmax_sum(q, 4, e, &top) == ((e[6] + e[0]) + e[0]) + e[8] && top == 9);
+    ck_assert(e[8] == (float)exp(-(double)0.1f * 8));
+}
+END_TEST
+
+OCT_TEST_MAIN("law", fold_by_the_formula, grids_of_powers_of_two, pieces_by_the_formula, rne_is_rintf, quantize_divides_rounds_then_adds, codes_survive_a_round_trip, requant_edges, qparams_of_ranges,
               fold_and_weight_scale_are_safe)
