@@ -4,7 +4,7 @@
 # "octet: ", nothing on stdout, no file made. Then the journey, with the JSON keys that stay.
 set -u
 octet=$(realpath "$1")
-dir=$(mktemp -d /tmp/octet-test-cli-XXXXXX)
+dir=$(mktemp -d "${TMPDIR:-/tmp}/octet-test-cli-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 fails=0

@@ -8,7 +8,7 @@ for python in python3 /usr/bin/python3 ''; do # the distribution's own Python ha
     [ -z "$python" ] && echo "skipped: python3-numpy is not there" && exit 77
     "$python" -c 'import numpy' 2>/dev/null && break
 done
-dir=$(mktemp -d /tmp/octet-by-hand-XXXXXX)
+dir=$(mktemp -d "${TMPDIR:-/tmp}/octet-by-hand-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 OCT_TEST_NETS=${OCT_TEST_NETS:-60} OCT_TEST_DUMP=$dir "$1" >"$dir/log" || { cat "$dir/log"; exit 1; }
 "$python" "$here/golden/run_int8.py" "$dir"

@@ -4,7 +4,7 @@
 set -u
 octet=$(realpath "$1")
 kills=${2:-12}
-dir=$(mktemp -d /tmp/octet-test-kill-XXXXXX)
+dir=$(mktemp -d "${TMPDIR:-/tmp}/octet-test-kill-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 fail() { echo "test_kill: $*"; exit 1; }
