@@ -34,7 +34,6 @@ typedef struct oct_data_opts {
     const oct_class *classes;     /* folders match these by id or name; NULL or oct_classes_unnamed: sorted by name */
     int32_t class_count;
     size_t max_decoded_bytes; /* 0: 4 GiB */
-    int threads;              /* of decoding; 0: the context's */
 } oct_data_opts;
 
 /** Open a set by its SPEC: synth-digits | synth-shapes | idx:DIR | cifar10:DIR | cifar100:DIR (100 fine labels) |

@@ -353,6 +353,26 @@ a=$("$octet" eval good $data --json --quiet)
 b=$("$octet" eval good $data --json --quiet --mean 0.9 --std 0.1)
 [ "$a" != "$b" ] || say "--mean and --std change nothing"
 
+# every option of the data changes what it should
+pic() { printf 'BM\0\0\0\0\0\0\0\0\066\0\0\0\050\0\0\0\040\0\0\0\040\0\0\0\001\0\030\0'; head -c 24 /dev/zero; tail -c +"$1" good.oct8 | head -c 3072; }
+for k in 1 2; do
+    mkdir -p pics/c$k
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12; do pic $((k * 20000 + i * 900)) >pics/c$k/$i.bmp; done
+done
+base="train --model lenet --data folder:pics --epochs 1 --batch 8 --resize 30 --crop 28 --lr 0.01 --quiet"
+"$octet" $base --out o0 >/dev/null || say "train on pictures"
+for o in '--div 100' '--mean 0.9' '--std 0.1' '--mean 0.9 --std 0.1' '--resize 40' '--limit 9' '--classes c2,c1' '--augment none' '--batch 5' '--val 0.3' '--seed 2'; do
+    "$octet" $base $o --out o1 --force >/dev/null 2>.e || say "train $o: $(cat .e)"
+    cmp -s o0/model.safetensors o1/model.safetensors && say "train $o changes nothing"
+done
+"$octet" $base --crop 26 --dry-run --out o2 2>/dev/null || "$octet" $base --resize 34 --crop 32 --dry-run --out o2 || say "train --crop"
+"$octet" eval o0 --data folder:pics --json --quiet >.a || say "eval on pictures"
+for o in '--div 100' '--mean 0.9' '--std 0.1' '--resize 40' '--limit 1' '--split train' '--split all'; do
+    "$octet" eval o0 --data folder:pics --json --quiet $o >.b || say "eval $o"
+    cmp -s .a .b && say "eval $o changes nothing"
+done
+"$octet" eval o0 --data folder:pics --classes first,second 2>/dev/null | grep -q '^  second ' || say "eval --classes names nothing"
+
 # places that nothing can be saved in: exit 4, nothing stays
 bad 4 convert quant -o /dev/full
 [ -c /dev/full ] || say "/dev/full is no device any more"

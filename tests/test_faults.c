@@ -194,7 +194,7 @@ static oct_status import(oct_ctx *ctx) {
 
 static oct_status load_batches(oct_ctx *ctx, const char *spec) {
     oct_input_desc in = {.channels = 3, .height = 5, .width = 5, .color = OCT_COLOR_RGB, .resize = 5, .crop = 5, .div = 255, .std = {1, 1, 1}};
-    oct_data *d = oct_data_open(ctx, spec, &(oct_data_opts){.input = &in, .threads = 1});
+    oct_data *d = oct_data_open(ctx, spec, &(oct_data_opts){.input = &in});
     oct_loader *l = d ? oct_loader_new(d, &(oct_loader_opts){.batch = 2, .shuffle = true, .augment = "crop4,flip"}) : NULL;
     oct_status s = l ? oct_loader_start(l, 0, 0) : failed();
     for (bool done = false; s == OCT_OK && !done;) {

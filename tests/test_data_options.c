@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ * Every option of data sets, arrays and loaders changes what it should: one loop over all of them. */
+#include "tests/set_files.h"
+
+static oct_ctx *ctx;
+
+typedef struct result { /* of opening a set and reading it */
+    bool opened;
+    int64_t count;
+    oct_input_desc input;
+    int32_t classes;
+    uint32_t names, labels, pixels; /* CRCs */
+} result;
+
+static result look(oct_data *d) {
+    result r = {.opened = d != NULL};
+    if (!d) return r;
+    r.count = oct_data_count(d);
+    r.input = *oct_data_input(d);
+    const oct_class *list = oct_data_classes(d, &r.classes);
+    for (int32_t i = 0; i < r.classes; i++) r.names = (uint32_t)crc32(r.names, (const Bytef *)list[i].name, (uInt)strlen(list[i].name) + 1);
+    const size_t bytes = octi_set_image_bytes(d);
+    uint8_t *image = malloc(bytes);
+    for (int64_t i = 0; i < r.count; i++) {
+        int32_t label;
+        ck_ok(oct_data_get(d, i, image, &label));
+        r.labels = (uint32_t)crc32(r.labels, (const Bytef *)&label, sizeof label);
+        r.pixels = (uint32_t)crc32(r.pixels, image, (uInt)bytes);
+    }
+    free(image);
+    return r;
+}
+
+/* Which parts of two results differ, as a word of letters. */
+static const char *difference(const result *a, const result *b) {
+    static char text[8];
+    char *p = text;
+    if (a->opened != b->opened) return "!";
+    if (a->count != b->count) *p++ = 'n';
+    if (memcmp(&a->input, &b->input, sizeof a->input)) *p++ = 'i';
+    if (a->classes != b->classes || a->names != b->names) *p++ = 'c';
+    if (a->labels != b->labels) *p++ = 'l';
+    if (a->pixels != b->pixels) *p++ = 'p';
+    *p = 0;
+    return text;
+}
+
+/* ---- a folder: two parts, two classes, pictures of 12 x 10 ---- */
+
+static void make_folder(void) {
+    const char *dirs[] = {"f", "f/train", "f/test", "f/train/ant", "f/train/bee", "f/test/ant", "f/test/bee"};
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) make_dir(dirs[i]);
+    for (int part = 0; part < 2; part++)
+        for (int k = 0; k < 2; k++)
+            for (int i = 0; i < (part ? 2 : 3); i++) {
+                char name[64];
+                snprintf(name, sizeof name, "f/%s/%s/%d.bmp", part ? "test" : "train", k ? "bee" : "ant", i);
+                uint8_t b[54 + 36 * 10] = {'B', 'M'};
+                b[10] = 54, b[14] = 40, b[18] = 12, b[22] = 10, b[26] = 1, b[28] = 24;
+                for (int p = 54; p < (int)sizeof b; p++) b[p] = (uint8_t)(p * p / 7 + 31 * i + 90 * k + 50 * part);
+                save(name, b, sizeof b);
+            }
+}
+
+static const oct_class swapped[2] = {{"bee", "bee"}, {"ant", "ant"}};
+static const oct_input_desc base_input = {.channels = 3, .height = 10, .width = 12, .color = OCT_COLOR_RGB, .div = 255, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
+#define INPUT(...) &(const oct_input_desc){.channels = 3, .height = 10, .width = 12, .color = OCT_COLOR_RGB, .div = 255, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}, __VA_ARGS__}
+#define FIELD(name) offsetof(oct_data_opts, name), sizeof(((oct_data_opts *)0)->name)
+
+#pragma GCC diagnostic ignored "-Woverride-init"
+START_TEST(every_option_of_a_set) {
+    make_folder();
+    const struct {
+        const char *name, *want; /* want: what differs */
+        oct_data_opts o;
+    } rows[] = {
+        {"split", "nlp", {.root = root, .input = &base_input, .split = OCT_SPLIT_TEST}},
+        {"root", "!", {.input = &base_input}},
+        {"limit", "nlp", {.root = root, .input = &base_input, .limit = 2}},
+        {"input", "i", {.root = root}},
+        {"input.channels", "ip", {.root = root, .input = INPUT(.channels = 1)}},
+        {"input.height", "ip", {.root = root, .input = INPUT(.height = 9)}},
+        {"input.width", "ip", {.root = root, .input = INPUT(.width = 11)}},
+        {"input.color", "ip", {.root = root, .input = INPUT(.color = OCT_COLOR_BGR)}},
+        {"input.resize", "ip", {.root = root, .input = INPUT(.resize = 20)}},
+        {"input.crop", "ip", {.root = root, .input = INPUT(.crop = 8)}},
+        {"input.div", "i", {.root = root, .input = INPUT(.div = 128)}},
+        {"input.mean", "i", {.root = root, .input = INPUT(.mean = {0.5f, 0.5f, 0.4f})}},
+        {"input.std", "i", {.root = root, .input = INPUT(.std = {0.25f, 0.2f, 0.25f})}},
+        {"classes", "cl", {.root = root, .input = &base_input, .classes = swapped, .class_count = 2}},
+        {"class_count", "!", {.root = root, .input = &base_input, .classes = swapped, .class_count = 1}},
+    };
+    const result base = look(oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = root, .input = &base_input}));
+    ck_assert(base.opened && base.count == 6 && base.classes == 2);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const result r = look(oct_data_open(ctx, "folder:f", &rows[i].o));
+        ck_assert_msg(!strcmp(difference(&base, &r), rows[i].want), "%s changes '%s', expected '%s': %s", rows[i].name, difference(&base, &r), rows[i].want, r.opened ? "" : oct_error_message());
+    }
+    /* those that a folder has no use for */
+    const result seed1 = look(oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 20})), seed2 = look(oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 20, .seed = 2}));
+    ck_assert_str_eq(difference(&seed1, &seed2), "p");
+    static uint8_t px[16 + 100] = {0, 0, 8, 3, 0, 0, 0, 25, 0, 0, 0, 2, 0, 0, 0, 2}, y[8 + 25] = {0, 0, 8, 1, 0, 0, 0, 25};
+    make_dir("idx");
+    save_gz("idx/train-images-idx3-ubyte.gz", px, sizeof px);
+    save("idx/train-labels-idx1-ubyte", y, sizeof y);
+    oct_data_opts o = {.root = root, .split = OCT_SPLIT_ALL, .max_decoded_bytes = sizeof px};
+    ck_assert(oct_data_open(ctx, "idx:idx", &o) != NULL);
+    o.max_decoded_bytes--;
+    ck_assert(oct_data_open(ctx, "idx:idx", &o) == NULL && oct_last_error()->code == OCT_ELIMIT);
+    /* a new option needs its row */
+    ck_assert_uint_eq(sizeof(oct_data_opts), sizeof(struct { oct_split a; const char *b; uint64_t c; int64_t d; void *e, *f; int32_t g; size_t h; }));
+    ck_assert_uint_eq(sizeof(oct_input_desc), 4 * 3 + sizeof(oct_color) + 4 * 2 + 4 + 4 * 8);
+}
+END_TEST
+
+/* ---- arrays ---- */
+
+START_TEST(every_option_of_an_array) {
+    static uint8_t x[6 * 2 * 3 * 4];
+    static const int32_t y[6] = {0, 1, 2, 0, 1, 2};
+    for (size_t i = 0; i < sizeof x; i++) x[i] = (uint8_t)(i * 11);
+    const oct_input_desc in = {.div = 9};
+    const struct { const char *name, *want; oct_array_opts o; } rows[] = {{"nchw", "ip", {.nchw = true}}, {"classes", "c", {.classes = 5}}, {"input", "i", {.input = &in}}};
+    const result base = look(oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(6, 2, 3, 4), x, y, NULL));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const result r = look(oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(6, 2, 3, 4), x, y, &rows[i].o));
+        ck_assert_msg(!strcmp(difference(&base, &r), rows[i].want), "%s changes '%s', expected '%s'", rows[i].name, difference(&base, &r), rows[i].want);
+    }
+}
+END_TEST
+
+/* ---- loaders ---- */
+
+static uint32_t batches(oct_data *d, const oct_loader_opts *o, int64_t *steps) {
+    oct_loader *l = oct_loader_new(d, o);
+    ck_not_null(l);
+    *steps = oct_loader_steps(l);
+    uint32_t crc = 0;
+    for (;;) {
+        oct_batch b;
+        bool done;
+        ck_ok(oct_loader_next(l, &b, &done));
+        if (done) break;
+        crc = (uint32_t)crc32(crc, (const Bytef *)&b.x->shape.dim[0], sizeof(int64_t));
+        crc = (uint32_t)crc32(crc, b.x->data, (uInt)oct_tensor_bytes(b.x));
+        crc = (uint32_t)crc32(crc, b.labels->data, (uInt)oct_tensor_bytes(b.labels));
+    }
+    oct_loader_free(l);
+    return crc;
+}
+
+START_TEST(every_option_of_a_loader) {
+    make_folder();
+    oct_data *d = oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = root, .input = &base_input});
+    const struct { const char *name; oct_loader_opts o; int64_t steps; bool same; } rows[] = {
+        {"batch", {.batch = 3}, 2, false},
+        {"shuffle", {.batch = 4, .shuffle = true}, 2, false},
+        {"drop_last", {.batch = 4, .drop_last = true}, 1, false},
+        {"even", {.batch = 4, .even = true}, 2, false},
+        {"augment", {.batch = 4, .augment = "flip"}, 2, false},
+        {"input", {.batch = 4, .input = INPUT(.mean = {0.5f, 0.4f, 0.5f})}, 2, false},
+        {"input.color", {.batch = 4, .input = INPUT(.color = OCT_COLOR_BGR)}, 2, false},
+        {"no_prefetch", {.batch = 4, .no_prefetch = true}, 2, true}, /* the same from another thread */
+        {"seed", {.batch = 4, .seed = 9}, 2, true},                  /* nothing is drawn */
+    };
+    int64_t steps;
+    const uint32_t base = batches(d, &(oct_loader_opts){.batch = 4}, &steps);
+    ck_assert_int_eq(steps, 2);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint32_t crc = batches(d, &rows[i].o, &steps);
+        ck_assert_msg((crc == base) == rows[i].same && steps == rows[i].steps, "%s: %s, %d steps", rows[i].name, crc == base ? "changes nothing" : "changes batches", (int)steps);
+    }
+    const uint32_t one = batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true, .seed = 1}, &steps);
+    ck_assert_uint_ne(one, batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true, .seed = 9}, &steps));
+    const uint32_t flip = batches(d, &(oct_loader_opts){.batch = 4, .augment = "flip", .seed = 1}, &steps);
+    ck_assert_uint_ne(flip, batches(d, &(oct_loader_opts){.batch = 4, .augment = "flip", .seed = 9}, &steps));
+    ck_assert_uint_eq(one, batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true}, &steps)); /* 0: the context's */
+    ck_assert_uint_eq(sizeof(oct_loader_opts), sizeof(struct { int64_t a; bool b, c; uint64_t d; const char *e; bool f; void *g; bool h; })); /* a new option needs its row */
+}
+END_TEST
+
+static void setup(void) {
+    ck_not_null(ctx = oct_open(&(oct_opts){.threads = 2}));
+    make_root();
+}
+static void teardown(void) {
+    remove_root();
+    oct_close(ctx);
+}
+
+OCT_TEST_MAIN_WITH("data_options", setup, teardown, every_option_of_a_set, every_option_of_an_array, every_option_of_a_loader)
