@@ -175,6 +175,6 @@ const char *octi_folder_part(oct_data *d, const char *root, const char *const *w
 
 void octi_folder_tell(const oct_data *d) {
     const octi_folder *f = d->self;
-    if (f->links) octi_log(d->ctx, OCT_LOG_WARN, "%s: %zu links lead out of the folder, or nowhere, and are left out, the first of them %s", d->where, f->links, f->first_link);
-    if (f->others) octi_log(d->ctx, OCT_LOG_WARN, "%s: %zu pictures are of formats that octet does not read, the first of them %s", d->where, f->others, f->first_other);
+    if (f->links) octi_log(d->ctx, OCT_LOG_WARN, "%s: left out: links that lead out of the folder, or nowhere: %zu, such as %s", d->where, f->links, f->first_link);
+    if (f->others) octi_log(d->ctx, OCT_LOG_WARN, "%s: left out: pictures of formats that octet does not read: %zu, such as %s", d->where, f->others, f->first_other);
 }

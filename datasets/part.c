@@ -100,7 +100,7 @@ oct_status octi_set_select(oct_data *d, const oct_data_opts *opts) {
                          "all of it: --split all, OCT_SPLIT_ALL");
     if (d->only && opts->split != OCT_SPLIT_ALL) {
         const int64_t test = opts->split == OCT_SPLIT_TEST ? n : total - n;
-        octi_log(d->ctx, OCT_LOG_INFO, "%s: no test part: %lld of its %lld images, the same for every command, are held out to be one", d->where,
+        octi_log(d->ctx, OCT_LOG_INFO, "%s: no test part: held out to be one, the same for every command: %lld of %lld images", d->where,
                  (long long)test, (long long)total);
     }
     if (limit < n) { /* evenly: sets may stand class by class */
