@@ -2,176 +2,13 @@
  * Disks that fail: every system call of a save is made to fail (the linker wraps them, see train_tests.cmake), the k-th one for
  * k = 1, 2, ... A failed save is OCT_EIO, the old file is as it was, no temporary file stays, and a run that met it goes on to the
  * bits of one that did not. Interrupted and short writes are no failures. */
-#include "tests/temp_folder.h"
+#include "tests/io_rig.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
-#include "autograd/nn/nn.h"
-#include "qat/fit/fit.h"
 #include "qat/infer/infer.h"
 #include "qat/io/import.h"
-
-/* ---- the rig ---- */
-
-enum { HARD, EINTR_ONCE, SHORT }; /* SHORT: writes alone */
-static struct {
-    long calls, fail_at;
-    int fault, error;
-    bool hit, ours[256]; /* descriptors that were opened for writing */
-} rig;
-
-static bool fails(bool may_be_interrupted) {
-    rig.calls++;
-    if (rig.calls != rig.fail_at || (rig.fault != HARD && !may_be_interrupted)) return false;
-    rig.hit = true;
-    errno = rig.fault == HARD ? rig.error : EINTR;
-    return true;
-}
-
-int __real_open(const char *path, int flags, ...);
-ssize_t __real_write(int fd, const void *p, size_t n);
-int __real_fsync(int fd);
-int __real_close(int fd);
-int __real_rename(const char *a, const char *b);
-int __real_ftruncate(int fd, off_t n);
-int __real_fchmod(int fd, mode_t mode);
-int __real_mkdir(const char *path, mode_t mode);
-int __wrap_open(const char *path, int flags, ...);
-ssize_t __wrap_write(int fd, const void *p, size_t n);
-int __wrap_fsync(int fd);
-int __wrap_close(int fd);
-int __wrap_rename(const char *a, const char *b);
-int __wrap_ftruncate(int fd, off_t n);
-int __wrap_fchmod(int fd, mode_t mode);
-int __wrap_mkdir(const char *path, mode_t mode);
-
-int __wrap_open(const char *path, int flags, ...) {
-    va_list ap;
-    va_start(ap, flags);
-    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(ap, int) : 0;
-    va_end(ap);
-    if (!(flags & O_CREAT)) return __real_open(path, flags, mode);
-    if (fails(false)) return -1;
-    int fd = __real_open(path, flags, mode);
-    if (fd >= 0 && fd < 256) rig.ours[fd] = true;
-    return fd;
-}
-
-ssize_t __wrap_write(int fd, const void *p, size_t n) {
-    if (!fails(true)) return __real_write(fd, p, n);
-    return rig.fault == SHORT && n ? __real_write(fd, p, (n + 1) / 2) : -1;
-}
-
-int __wrap_fsync(int fd) { return rig.fault != SHORT && fails(true) ? -1 : __real_fsync(fd); }
-int __wrap_close(int fd) {
-    if (fd < 0 || fd >= 256 || !rig.ours[fd]) return __real_close(fd);
-    rig.ours[fd] = false;
-    int rc = __real_close(fd);
-    return rig.fault != SHORT && fails(true) ? -1 : rc;
-}
-int __wrap_rename(const char *a, const char *b) { return fails(false) ? -1 : __real_rename(a, b); }
-int __wrap_ftruncate(int fd, off_t n) { return fails(false) ? -1 : __real_ftruncate(fd, n); }
-int __wrap_fchmod(int fd, mode_t mode) { return fails(false) ? -1 : __real_fchmod(fd, mode); }
-int __wrap_mkdir(const char *path, mode_t mode) { return fails(false) ? -1 : __real_mkdir(path, mode); }
-
-static void arm(long k, int fault, int error) {
-    rig.calls = 0;
-    rig.fail_at = k;
-    rig.fault = fault;
-    rig.error = error;
-    rig.hit = false;
-}
-
-/* ---- files ---- */
-
-typedef struct bytes {
-    char *p;
-    size_t n;
-} bytes;
-
-static bytes slurp(const char *path) {
-    FILE *f = fopen(path, "rb");
-    if (!f) return (bytes){NULL, 0};
-    bytes b = {malloc(1 << 20), 0};
-    b.n = fread(b.p, 1, 1 << 20, f);
-    fclose(f);
-    return b;
-}
-
-static bool same(bytes a, bytes b) { return a.p && b.p && a.n == b.n && !memcmp(a.p, b.p, a.n); }
-
-static bool is_file(const char *path, bytes want) {
-    bytes got = slurp(path);
-    bool yes = same(got, want);
-    free(got.p);
-    return yes;
-}
-
-static void copy_file(const char *from, const char *to) {
-    bytes b = slurp(from);
-    if (!b.p) return;
-    FILE *f = fopen(to, "wb");
-    ck_assert(f && fwrite(b.p, 1, b.n, f) == b.n && !fclose(f));
-    free(b.p);
-}
-
-static void no_temporaries(const char *dir, const char *when, long k) {
-    DIR *d = opendir(dir);
-    ck_assert(d != NULL);
-    for (struct dirent *e; (e = readdir(d));) ck_assert_msg(!strstr(e->d_name, ".tmp-"), "%s, call %ld: %s stays", when, k, e->d_name);
-    closedir(d);
-}
-
-/* ---- nets ---- */
-
-static oct_ctx *ctx;
-static uint8_t pixels[12 * 36];
-static int32_t labels[12];
-
-static oct_data *make_data(void) {
-    for (int i = 0; i < (int)sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37 % 251);
-    for (int i = 0; i < 12; i++) labels[i] = i % 3;
-    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(12, 6, 6, 1), pixels, labels, &(oct_array_opts){.classes = 3});
-    ck_not_null(d);
-    return d;
-}
-
-static oct_net *make_net(int width) {
-    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = width, .kernel = 3}), oct_relu_new(ctx), oct_flatten_new(ctx),
-                           oct_linear_new(ctx, &(oct_linear_opts){.in = width * 16, .out = 3})};
-    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 4), OCT_SHAPE(6, 6, 1));
-    ck_not_null(net);
-    return net;
-}
-
-static oct_net *make_int8(int width) {
-    oct_data *d = make_data();
-    oct_net *net = make_net(width);
-    ck_ok(oct_net_describe(net, d));
-    oct_net *q = oct_prepare(net, NULL);
-    ck_ok(oct_calibrate(q, d, 12));
-    oct_net *i8 = oct_convert(q, NULL);
-    ck_not_null(i8);
-    return i8;
-}
-
-static void setup(void) {
-    make_root();
-    arm(0, HARD, 0);
-    ctx = oct_open(&(oct_opts){.threads = 1});
-    ck_not_null(ctx);
-}
-
-static void teardown(void) {
-    oct_close(ctx);
-    remove_root();
-}
 
 /* ---- one file over another ---- */
 
@@ -290,19 +127,6 @@ static oct_status fit(const char *dir, int epochs, bool resume) {
     oct_data_free(d);
     oct_net_free(net);
     return s;
-}
-
-static const char *const run_names[] = {"config.json", "graph.json", "state.safetensors", "model.safetensors", "metrics.jsonl", "best.safetensors"};
-
-static void copy_run(const char *from, const char *to) {
-    char a[256], b[256];
-    mkdir(to, 0777);
-    for (int i = 0; i < 6; i++) {
-        snprintf(a, sizeof a, "%s/%s", from, run_names[i]);
-        snprintf(b, sizeof b, "%s/%s", to, run_names[i]);
-        unlink(b);
-        copy_file(a, b);
-    }
 }
 
 static int lines(const char *path) {

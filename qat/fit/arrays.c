@@ -2,7 +2,6 @@
  * NumPy's arrays in and out, and the probe of a run. NCHW in files, NHWC in memory. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "qat/fit/run_files.h"
 #include "qat/fit/score.h"
@@ -21,7 +20,7 @@ static void swap(int64_t n, int64_t p, int64_t c, size_t size, const void *from,
             }
 }
 
-static oct_status save(oct_ctx *ctx, const char *path, const char *name, const oct_tensor *y, float scale, int32_t zero_point) {
+static oct_status save(oct_ctx *ctx, const octi_folder *in, const char *path, const char *name, const oct_tensor *y, float scale, int32_t zero_point) {
     oct_shape s = y->shape;
     void *data = octi_alloc_raw(ctx, oct_tensor_bytes(y) + 1);
     if (!data) return oct_last_error()->code;
@@ -31,20 +30,21 @@ static oct_status save(oct_ctx *ctx, const char *path, const char *name, const o
     } else
         memcpy(data, y->data, oct_tensor_bytes(y));
     octi_npz_array arrays[] = {{name, y->dtype, s, data}, {"scale", OCT_F32, {.rank = 0}, &scale}, {"zero_point", OCT_S32, {.rank = 0}, &zero_point}};
-    oct_status st = octi_npz_write(ctx, path, arrays, scale > 0 ? 3 : 1);
+    oct_status st = octi_npz_write_in(ctx, in, path, arrays, scale > 0 ? 3 : 1);
     octi_free(ctx, data);
     return st;
 }
 
 oct_status oct_npz_save(oct_ctx *ctx, const char *path, const oct_tensor *y, float scale, int32_t zero_point) {
     if (!ctx || !path || !y) return octi_fail_null("oct_npz_save");
-    return save(ctx, path, "y", y, scale, zero_point);
+    return save(ctx, NULL, path, "y", y, scale, zero_point);
 }
 
-/* x of an archive as f32 NHWC; d NULL: floats only, any image. */
+/* x of an archive, or its only array, as f32 NHWC; d NULL: floats only, any image. */
 static oct_tensor *images(oct_ctx *ctx, octi_npz *z, const oct_input_desc *d, const char *path) {
     octi_npy a;
-    if (octi_npz_get(z, "x", 0, &a) != OCT_OK) return NULL;
+    const char *name = octi_npz_count(z) == 1 ? octi_npz_name(z, 0) : "x";
+    if (octi_npz_get(z, name, 0, &a) != OCT_OK) return NULL;
     bool pixels = d && a.kind == 'u' && a.size == 1;
     if ((a.kind != 'f' && !pixels) || (a.shape.rank != 4 && a.shape.rank != 2)) {
         octi_fail(OCT_EFORMAT, path, "array x", "float32 N,C,H,W or N,K, or uint8 N,C,H,W", octi_fmt("%c%d %s", a.kind, a.size, oct_shape_text(&a.shape)), NULL);
@@ -97,9 +97,8 @@ oct_tensor *oct_npz_images(oct_net *net, const char *path) {
 
 oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n) {
     if (!net || !dir || !data) return octi_fail_null("oct_run_save_probe");
-    char path[OCTI_PATH];
-    OCT_TRY(octi_run_path(path, dir, "probe.npz"));
-    if (n < 1 || n > 64) return octi_fail(OCT_EUSAGE, path, "number of inputs", "1 to 64", octi_fmt("%d", n), NULL);
+    if (!oct_run_is(dir)) return octi_fail(OCT_EIO, dir, "no such run", "a folder with graph.json", NULL, NULL);
+    if (n < 1 || n > 64) return octi_fail(OCT_EUSAGE, dir, "number of inputs", "1 to 64", octi_fmt("%d", n), NULL);
     oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = n, .no_prefetch = true, .input = octi_net_input(net)});
     if (!l) return oct_last_error()->code;
     oct_batch b;
@@ -107,14 +106,22 @@ oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int
     oct_status s = oct_loader_start(l, 0, 0);
     if (s == OCT_OK) s = oct_loader_next(l, &b, &done);
     if (s == OCT_OK && done) s = octi_fail(OCT_EFORMAT, "data", "no images", "at least one", "0", NULL);
-    if (s == OCT_OK) s = save(net->ctx, path, "x", b.x, 0, 0);
+    octi_run *r = s == OCT_OK ? octi_run_write(net->ctx, dir, true, false) : NULL;
+    if (s == OCT_OK) s = r ? save(net->ctx, octi_run_folder(r), "probe.npz", "x", b.x, 0, 0) : oct_last_error()->code;
+    octi_run_close(r);
     oct_loader_free(l);
     return s;
 }
 
 oct_tensor *oct_run_load_probe(oct_ctx *ctx, const char *dir) {
-    char path[OCTI_PATH];
-    if (!ctx || !dir || octi_run_path(path, dir, "probe.npz") != OCT_OK) return NULL;
-    if (access(path, F_OK)) return octi_fail(OCT_EIO, path, "cannot open", NULL, strerror(errno), NULL), NULL;
-    return images_of(ctx, path, NULL);
+    if (!ctx || !dir) return NULL;
+    octi_run *r = octi_run_open(ctx, dir);
+    bool there = false;
+    const bool known = r && octi_folder_has(octi_run_folder(r), "probe.npz", &there) == OCT_OK;
+    octi_npz *z = there ? octi_npz_read_in(ctx, octi_run_folder(r), "probe.npz") : NULL;
+    if (known && !there) octi_fail(OCT_EIO, octi_fmt("%s/probe.npz", dir), "run has no probe", NULL, strerror(ENOENT), NULL);
+    oct_tensor *x = z ? images(ctx, z, NULL, octi_fmt("%s/probe.npz", dir)) : NULL;
+    octi_npz_free(z);
+    octi_run_close(r);
+    return x;
 }

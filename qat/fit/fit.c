@@ -3,13 +3,11 @@
  * moment ends with the bits of one that was never interrupted. */
 #include "qat/fit/fit.h"
 
-#include <errno.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "autograd/optim/optim.h"
 #include "qat/fit/diverged.h"
@@ -34,6 +32,7 @@ typedef struct training {
     oct_optim *optim;
     oct_loader *loader;
     oct_runner *teacher; /* NULL: none */
+    octi_run *run; /* open and locked; NULL: none */
     octi_position at;
     int64_t per_epoch;
     double last_save, epoch_time; /* seconds */
@@ -57,9 +56,9 @@ static oct_status save(training *t) {
     const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
     /* a loss can stay finite while a weight does not (max(NaN, 0) is 0): such a moment must not replace a good one */
     OCT_TRY(octi_diverged_settle(t->net, optim, n, t->at.step, lr_of(t, t->at.step)));
-    if (!t->o.run) return OCT_OK;
+    if (!t->run) return OCT_OK;
     t->last_save = seconds();
-    return octi_run_commit(t->net, t->o.run, optim, n, &t->at);
+    return octi_run_commit(t->net, octi_run_folder(t->run), optim, n, &t->at);
 }
 
 /* "quantizers":{"conv1":{"scale":0.01,"zero_point":3},"conv1.weight":{"scale":[...],"zero_point":0}}: a number where all are one. */
@@ -88,7 +87,7 @@ static void put_qparams(const oct_net *net, octi_text *x) {
 }
 
 static oct_status append_metrics(training *t, const oct_fit_report *r) {
-    if (!t->o.run) return OCT_OK;
+    if (!t->run) return OCT_OK;
     octi_text x = {.ctx = t->ctx};
     octi_text_printf(&x, "{\"epoch\":%d,\"step\":%lld", r->epoch, (long long)r->step);
     const struct {
@@ -113,48 +112,47 @@ static oct_status append_metrics(training *t, const oct_fit_report *r) {
     }
     if (t->net->stage == OCT_STAGE_PREPARED) put_qparams(t->net, &x);
     octi_text_printf(&x, "}\n");
-    char path[OCTI_PATH];
-    oct_status s = x.status == OCT_OK ? octi_run_path(path, t->o.run, "metrics.jsonl") : x.status;
-    if (s == OCT_OK) s = octi_file_append(path, t->at.metrics_bytes, x.data, x.size);
+    oct_status s = x.status == OCT_OK ? octi_file_append_in(octi_run_folder(t->run), "metrics.jsonl", t->at.metrics_bytes, x.data, x.size) : x.status;
     if (s == OCT_OK) t->at.metrics_bytes += (int64_t)x.size;
     octi_text_free(&x);
     return s;
 }
 
-/* metrics.jsonl as it was at the saved moment. */
-static oct_status cut_metrics(const training *t) {
-    char path[OCTI_PATH];
-    OCT_TRY(octi_run_path(path, t->o.run, "metrics.jsonl"));
-    if (truncate(path, (off_t)t->at.metrics_bytes) && !(errno == ENOENT && !t->at.metrics_bytes))
-        return octi_fail(OCT_EIO, path, "cannot cut to the checkpoint", NULL, strerror(errno), NULL);
-    return OCT_OK;
+/* Where the run stands, from its checkpoint. */
+static oct_status go_on(training *t, const char *config) {
+    const octi_folder *f = octi_run_folder(t->run);
+    char *old = NULL;
+    bool grown = false;
+    octi_fit_extent extent;
+    int32_t n;
+    const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
+    oct_status s = octi_run_read_config(t->ctx, f, &old);
+    if (s == OCT_OK && old) s = octi_fit_config_check(t->ctx, old, config, t->o.run, &grown);
+    if (s == OCT_OK && old) s = octi_fit_extent_read(t->ctx, config, "config.json", &extent);
+    if (s == OCT_OK && old) s = octi_run_restore(t->net, f, &extent, optim, n, &t->at, &t->resumed);
+    if (s == OCT_OK && !t->resumed) octi_log(t->ctx, OCT_LOG_WARN, "%s: no checkpoint to resume from: starting at 0", t->o.run);
+    if (s == OCT_OK && t->resumed && grown) {
+        t->at.done = 0;
+        s = octi_run_write_config(f, config);
+    }
+    octi_free(t->ctx, old);
+    return s;
+}
+
+/* The run is what it was until its first moment is whole. */
+static oct_status begin_anew(training *t, const char *config) {
+    OCT_TRY(octi_run_renew(t->run));
+    OCT_TRY(octi_run_create(t->net, octi_run_folder(t->run), config));
+    OCT_TRY(save(t));
+    return octi_run_keep(t->run);
 }
 
 static oct_status start_run(training *t) {
-    OCT_TRY(oct_run_check(t->ctx, t->o.run, t->o.resume, t->o.force));
-    octi_run_sweep(t->o.run);
     octi_text config = {.ctx = t->ctx};
     oct_status s = octi_fit_config(t->net, &t->o, t->train, &config);
-    char *old = NULL;
-    bool grown = false;
-    if (s == OCT_OK && t->o.resume) {
-        s = octi_run_read_config(t->ctx, t->o.run, &old);
-        if (s == OCT_OK && old) s = octi_fit_config_check(t->ctx, old, config.data, t->o.run, &grown);
-        int32_t n;
-        const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
-        if (s == OCT_OK && old) s = octi_run_restore(t->net, t->o.run, optim, n, &t->at, &t->resumed);
-        if (s == OCT_OK && !t->resumed) octi_log(t->ctx, OCT_LOG_WARN, "%s: no checkpoint to resume from: starting at 0", t->o.run);
-        if (s == OCT_OK && t->resumed && grown) {
-            t->at.done = 0;
-            s = octi_run_write_config(t->ctx, t->o.run, config.data);
-        }
-        if (s == OCT_OK && t->resumed) s = cut_metrics(t);
-    }
-    if (s == OCT_OK && !t->resumed) {
-        s = octi_run_create(t->net, t->o.run, config.data, t->o.force || t->o.resume);
-        if (s == OCT_OK) s = save(t);
-    }
-    octi_free(t->ctx, old);
+    if (s == OCT_OK && !(t->run = octi_run_write(t->ctx, t->o.run, t->o.resume, t->o.force))) s = oct_last_error()->code;
+    if (s == OCT_OK && t->o.resume) s = go_on(t, config.data);
+    if (s == OCT_OK && !t->resumed) s = begin_anew(t, config.data);
     octi_text_free(&config);
     return s;
 }
@@ -291,7 +289,7 @@ static oct_status end_epoch(training *t) {
         bool better = reached > t->at.best_val;
         t->at.stale = better ? 0 : t->at.stale + 1;
         if (better) t->at.best_val = reached;
-        if (better && t->o.run) OCT_TRY(octi_run_write_model(t->net, t->o.run, "best.safetensors", t->at.epoch));
+        if (better && t->run) OCT_TRY(octi_run_write_model(t->net, octi_run_folder(t->run), "best.safetensors", t->at.epoch));
         if (t->o.patience && t->at.stale >= t->o.patience) t->at.done = 1;
     }
     r.final = t->at.epoch == t->o.epochs || t->at.done;
@@ -381,6 +379,7 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
 }
 
 static void release(training *t) {
+    octi_run_close(t->run);
     oct_loader_free(t->loader);
     oct_runner_free(t->teacher);
     oct_optim_free(t->optim);
@@ -392,13 +391,16 @@ static void release(training *t) {
 /* What start_run would refuse, without writing. */
 static oct_status check_run(training *t) {
     OCT_TRY(oct_run_check(t->ctx, t->o.run, t->o.resume, t->o.force));
-    if (!t->o.resume) return OCT_OK;
     octi_text config = {.ctx = t->ctx};
     char *old = NULL;
     bool grown;
     oct_status s = octi_fit_config(t->net, &t->o, t->train, &config);
-    if (s == OCT_OK) s = octi_run_read_config(t->ctx, t->o.run, &old);
+    const bool old_run = s == OCT_OK && t->o.resume && oct_run_is(t->o.run);
+    octi_run *r = old_run ? octi_run_open(t->ctx, t->o.run) : NULL;
+    if (old_run && !r) s = oct_last_error()->code;
+    if (r) s = octi_run_read_config(t->ctx, octi_run_folder(r), &old);
     if (s == OCT_OK && old) s = octi_fit_config_check(t->ctx, old, config.data, t->o.run, &grown);
+    octi_run_close(r);
     octi_free(t->ctx, old);
     octi_text_free(&config);
     return s;
@@ -424,17 +426,5 @@ oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     if (s == OCT_OK && t.stop && t.at.epoch < t.o.epochs && !t.at.done)
         s = octi_fail(OCT_ESTOPPED, "training", "stopped by the caller", NULL, octi_fmt("step %lld", (long long)t.at.step), t.o.run ? "--resume goes on" : NULL);
     release(&t);
-    return s;
-}
-
-oct_status oct_run_save(oct_net *net, const char *dir, const char *config, bool force) {
-    if (!net) return octi_fail(OCT_EUSAGE, "oct_run_save", "net is NULL", NULL, NULL, NULL);
-    OCT_TRY(octi_diverged_settle(net, NULL, 0, 0, 0));
-    OCT_TRY(oct_run_check(net->ctx, dir, false, force));
-    octi_text t = {.ctx = net->ctx};
-    oct_status s = octi_plain_config(net, oct_ctx_seed(net->ctx), config, &t);
-    if (s == OCT_OK) s = octi_run_create(net, dir, t.data, force);
-    if (s == OCT_OK) s = octi_run_write_model(net, dir, "model.safetensors", 0);
-    octi_text_free(&t);
     return s;
 }

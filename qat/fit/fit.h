@@ -250,7 +250,7 @@ OCT_API void oct_file_info_free(oct_ctx *ctx, oct_file_info *info);
 
 /* ---- arrays of NumPy ---- */
 
-/** Images "x" of an .npz for a net: float32 N,C,H,W (or N,K) taken as they are, u8 N,C,H,W are pixels and are normalized by
+/** Images "x" of an .npz, or its only array, for a net: float32 N,C,H,W (or N,K) taken as they are, u8 N,C,H,W are pixels and are normalized by
  *  the net's input description (law 13). f32 [N,H,W,C], owned by the caller. NULL on failure; OCT_ESHAPE names the net's. */
 OCT_API OCT_NODISCARD oct_tensor *oct_npz_images(oct_net *net, const char *path);
 /** Write "y" (images as N,C,H,W) and, for codes (scale > 0), "scale" and "zero_point". */

@@ -124,17 +124,64 @@ static void put_word(octi_text *t, const char *key, const char *v) {
     octi_json_put_string(t, v);
 }
 
-oct_status octi_plain_config(const oct_net *net, uint64_t seed, const char *config, octi_text *t) {
+/* What is written must be readable: numbers are doubles there, so that a greater seed is kept as text. */
+enum { CONFIG_BYTES = 1 << 20 };
+static const uint64_t WHOLE = (uint64_t)1 << 53;
+
+oct_status octi_config_seed(const cJSON *root, const char *where, uint64_t *seed) {
+    const cJSON *item = octi_json_get(root, "seed");
+    int64_t v = 0;
+    if (!cJSON_IsString(item)) {
+        OCT_TRY(octi_json_item_int(item, "seed", where, 0, (int64_t)WHOLE, &v));
+        *seed = (uint64_t)v;
+        return OCT_OK;
+    }
+    const char *s = item->valuestring;
+    const size_t n = strlen(s);
+    *seed = strtoull(s, NULL, 10);
+    if (n && n <= 20 && strspn(s, "0123456789") == n && !strcmp(octi_fmt("%llu", (unsigned long long)*seed), s)) return OCT_OK;
+    return octi_fail(OCT_EFORMAT, where, "field 'seed'", "a whole number", s, NULL);
+}
+
+/* What a reader would call a damaged file is the caller's mistake here. */
+static oct_status as_option(oct_status s) { return s == OCT_OK ? s : octi_fail_in(s == OCT_ENOMEM ? s : OCT_EUSAGE, "config"); }
+
+/* The caller's part is text of anybody's: it is an object, and the file that holds it loads. */
+static oct_status check_own(oct_ctx *ctx, const char *config) {
+    cJSON *root = NULL;
+    if (!config) return OCT_OK;
+    OCT_TRY(as_option(octi_json_parse(ctx, config, strlen(config), "options", &root)));
+    const bool object = cJSON_IsObject(root);
+    octi_json_free(root);
+    return object ? OCT_OK : octi_fail(OCT_EUSAGE, "config", "options of the caller", "a JSON object", config, NULL);
+}
+
+static oct_status check_whole(const octi_text *t) {
+    cJSON *root = NULL;
+    OCT_TRY(t->status);
+    if (t->size > CONFIG_BYTES) return octi_fail(OCT_EUSAGE, "config", "options are too long", octi_fmt("at most %d bytes", CONFIG_BYTES), octi_fmt("%zu", t->size), NULL);
+    OCT_TRY(as_option(octi_json_parse(t->ctx, t->data, t->size, "options", &root)));
+    octi_json_free(root);
+    return OCT_OK;
+}
+
+static oct_status put_config(const oct_net *net, uint64_t seed, const char *config, octi_text *t) {
+    OCT_TRY(check_own(net->ctx, config));
     octi_text_printf(t, "{\"octet\":\"%s\"", OCT_VERSION);
     put_word(t, "isa", oct_ctx_isa(net->ctx));
-    octi_text_printf(t, ",\"seed\":%llu", (unsigned long long)seed);
+    octi_text_printf(t, seed > WHOLE ? ",\"seed\":\"%llu\"" : ",\"seed\":%llu", (unsigned long long)seed);
     octi_text_printf(t, ",\n\"command\":%s", config ? config : "{}");
     octi_text_printf(t, "}\n");
     return t->status;
 }
 
+oct_status octi_plain_config(const oct_net *net, uint64_t seed, const char *config, octi_text *t) {
+    OCT_TRY(put_config(net, seed, config, t));
+    return check_whole(t);
+}
+
 oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *train, octi_text *t) {
-    OCT_TRY(octi_plain_config(net, o->seed, o->config, t));
+    OCT_TRY(put_config(net, o->seed, o->config, t));
     t->size -= 2; /* reopen the object */
     octi_text_printf(t, ",\n\"fit\":{\"epochs\":%d", o->epochs);
     octi_text_printf(t, ",\"batch\":%lld,\"images\":%lld", (long long)o->batch, (long long)oct_data_count(train));
@@ -164,7 +211,7 @@ oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *
     put(t, "val_share", o->val_share);
     put(t, "patience", o->patience);
     octi_text_printf(t, "}}\n");
-    return t->status;
+    return check_whole(t);
 }
 
 /* ---- resume ---- */
@@ -208,8 +255,11 @@ static oct_status same_object(const cJSON *was, const cJSON *is, const char *dir
 }
 
 static oct_status compare(oct_ctx *ctx, const cJSON *was, const cJSON *is, const char *dir, bool *grown) {
+    uint64_t x, y; /* cJSON holds neighbours for the same */
+    OCT_TRY(octi_config_seed(was, dir, &x));
+    OCT_TRY(octi_config_seed(is, dir, &y));
     const cJSON *a = octi_json_get(was, "seed"), *b = octi_json_get(is, "seed");
-    if (!a || !b || !cJSON_Compare(a, b, 1)) return differs(dir, "seed", a, b);
+    if (x != y) return differs(dir, "seed", a, b);
     a = octi_json_get(was, "isa"), b = octi_json_get(is, "isa");
     if (!a || !b || !cJSON_Compare(a, b, 1))
         octi_log(ctx, OCT_LOG_WARN, "%s: made with instruction set %s, resumed with %s: float results may differ in last bits", dir, text_of(a), text_of(b));

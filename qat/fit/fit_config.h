@@ -5,7 +5,7 @@
 
 #include "autograd/optim/optim.h"
 #include "qat/fit/fit.h"
-#include "src/format/bytes.h"
+#include "src/format/json.h"
 
 /** Words of oct_fit_opts.oscillation; octi_fit_defaults leaves one of these pointers. */
 enum { OCTI_OSC_OFF, OCTI_OSC_MEASURE, OCTI_OSC_DAMP, OCTI_OSC_FREEZE, OCTI_OSC_MODES };
@@ -20,6 +20,8 @@ oct_schedule octi_fit_schedule(const oct_fit_opts *o, int64_t steps_per_epoch);
 oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *train, octi_text *out);
 /** config.json of any other run: config is the caller's object or NULL. */
 oct_status octi_plain_config(const oct_net *net, uint64_t seed, const char *config, octi_text *out);
+/** Seed of a config.json: a number, or text where no double holds it. */
+oct_status octi_config_seed(const cJSON *root, const char *where, uint64_t *seed);
 /** Compare a run's config.json with what would be written now: OCT_EUSAGE naming the first option that differs; epochs may
  *  have grown (*grown is set). A run made by another instruction set is only warned of in the log. */
 oct_status octi_fit_config_check(oct_ctx *ctx, const char *old_text, const char *new_text, const char *dir, bool *grown);

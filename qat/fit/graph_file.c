@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "qat/fit/graph_file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ static void put_tensor(octi_text *t, const oct_named_tensor *n) {
     octi_text_printf(t, "]}");
 }
 
-oct_status octi_graph_file_write(const oct_net *net, const char *path) {
+oct_status octi_graph_file_write(const oct_net *net, const octi_folder *f) {
     octi_text t = {.ctx = net->ctx};
     octi_text_printf(&t, "{\"format\":1,\n\"meta\":");
     oct_status s = octi_meta_to_json(net, &t);
@@ -37,7 +38,7 @@ oct_status octi_graph_file_write(const oct_net *net, const char *path) {
     if (s == OCT_OK) s = octi_graph_to_json(net, &t);
     octi_text_printf(&t, "}\n");
     if (s == OCT_OK) s = t.status;
-    if (s == OCT_OK) s = octi_file_save(net->ctx, path, t.data, t.size);
+    if (s == OCT_OK) s = octi_file_save_in(f, "graph.json", t.data, t.size);
     octi_text_free(&t);
     return s;
 }
@@ -132,12 +133,14 @@ static oct_status take_all(oct_net *net, const cJSON *root, const backing *b) {
     return net->stage == OCT_STAGE_INT8 ? OCT_OK : check_shapes(net, path);
 }
 
-oct_net *octi_graph_file_read(oct_ctx *ctx, const char *path, const octi_safetensors *weights, const char *prefix) {
+oct_net *octi_graph_file_read(oct_ctx *ctx, const octi_folder *f, const octi_safetensors *weights, const char *prefix) {
+    char path[512]; /* for messages */
+    snprintf(path, sizeof path, "%s/graph.json", octi_folder_path(f));
     uint8_t *bytes = NULL;
     size_t size;
     cJSON *root = NULL;
     oct_net *net = NULL;
-    oct_status s = octi_file_read(ctx, path, 64 << 20, &bytes, &size);
+    oct_status s = octi_file_read_in(f, "graph.json", 64 << 20, &bytes, &size);
     if (s == OCT_OK) s = octi_json_parse(ctx, bytes, size, path, &root);
     if (s == OCT_OK && !(net = octi_net_new(ctx, OCT_STAGE_FLOAT))) s = oct_last_error()->code;
     if (s == OCT_OK) s = take_all(net, root, &(backing){weights, prefix, path});

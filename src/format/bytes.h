@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * src/format/bytes.h - bounded reading of untrusted bytes, and whole-file input and atomic output.
+ * src/format/bytes.h - bounded reading of untrusted bytes.
  *
  * Every parser reads through octi_reader: one bound check, one place. Sizes are checked against the bytes that are really
  * there before anything is allocated for them. */
@@ -7,6 +7,7 @@
 #define OCT_SRC_FORMAT_BYTES_H
 
 #include "../tensor.h"
+#include "files.h"
 
 OCT_BEGIN_DECLS
 
@@ -31,9 +32,6 @@ oct_status octi_bad_bytes(const octi_reader *r, size_t offset, const char *what,
  *  library's own (OCT_EINTERNAL) is malformed data; all others stay. For octi_fail_in(code, file). */
 static inline oct_status octi_file_fault(oct_status code) { return code == OCT_EUSAGE || code == OCT_EINTERNAL ? OCT_EFORMAT : code; }
 
-/** A whole regular file in memory of the context (free with octi_free). OCT_EIO (missing, directory, not a regular file,
- *  unreadable), OCT_ELIMIT above max_bytes (0: 4 GiB). */
-oct_status octi_file_read(oct_ctx *ctx, const char *path, size_t max_bytes, uint8_t **bytes, size_t *size);
 /** What the first bytes of a file (at least 16, or all there are) say of its whole size; 0: they are no such header. */
 typedef size_t octi_declared_fn(const uint8_t *head, size_t n);
 /** gzip-compressed bytes to plain ones. Nothing is unpacked beyond what is declared, by the head of the plain bytes (`declared`,
@@ -42,22 +40,6 @@ typedef size_t octi_declared_fn(const uint8_t *head, size_t n);
  *  OCT_EFORMAT for damage. Grows as data comes. */
 oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes, octi_declared_fn *declared, const char *where,
                        uint8_t **out, size_t *out_size);
-
-/** Output file that appears whole or not at all: temporary in the same folder, checked writes, fsync, rename, fsync of
- *  the folder. Until commit the old file stays byte-identical; abort leaves no trace. A link to a file stays a link, permissions
- *  stay; OCT_EIO for a path that is a folder or a device. */
-typedef struct octi_file octi_file;
-octi_file *octi_file_create(oct_ctx *ctx, const char *path);
-oct_status octi_file_write(octi_file *f, const void *bytes, size_t size);
-/** Both free f; commit reports any failure since create (OCT_EIO, errno in words). */
-oct_status octi_file_commit(octi_file *f);
-void octi_file_abort(octi_file *f);
-/** The three calls above for bytes that are all there. */
-oct_status octi_file_save(oct_ctx *ctx, const char *path, const void *bytes, size_t size);
-
-/** Cut a file to `at` bytes, append and sync: for logs, whose good length the caller knows. What a failure leaves behind it is cut
- *  by the next call. */
-oct_status octi_file_append(const char *path, int64_t at, const void *bytes, size_t size);
 
 /** Growing text or bytes in memory of the context. A failed append is remembered and reported by octi_text_status. */
 typedef struct octi_text {

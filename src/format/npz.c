@@ -143,14 +143,25 @@ octi_npz *octi_npz_parse(oct_ctx *ctx, const void *bytes, size_t size, const cha
     return NULL;
 }
 
-octi_npz *octi_npz_read(oct_ctx *ctx, const char *path) {
-    uint8_t *bytes;
-    size_t size;
-    if (octi_file_read(ctx, path, 0, &bytes, &size) != OCT_OK) return NULL;
-    octi_npz *z = octi_npz_parse(ctx, bytes, size, path);
+/* The bytes are taken over. */
+static octi_npz *parse_own(oct_ctx *ctx, uint8_t *bytes, size_t size, const char *where) {
+    octi_npz *z = octi_npz_parse(ctx, bytes, size, where);
     if (z) z->owned = bytes;
     else octi_free(ctx, bytes);
     return z;
+}
+
+octi_npz *octi_npz_read(oct_ctx *ctx, const char *path) {
+    uint8_t *bytes;
+    size_t size;
+    return octi_file_read(ctx, path, 0, &bytes, &size) == OCT_OK ? parse_own(ctx, bytes, size, path) : NULL;
+}
+
+octi_npz *octi_npz_read_in(oct_ctx *ctx, const octi_folder *f, const char *name) {
+    uint8_t *bytes;
+    size_t size;
+    if (octi_file_read_in(f, name, 0, &bytes, &size) != OCT_OK) return NULL;
+    return parse_own(ctx, bytes, size, octi_fmt("%s/%s", octi_folder_path(f), name));
 }
 
 void octi_npz_free(octi_npz *z) {
@@ -314,10 +325,14 @@ static oct_status write_member(oct_ctx *ctx, octi_file *f, const octi_npz_array 
 }
 
 oct_status octi_npz_write(oct_ctx *ctx, const char *path, const octi_npz_array *arrays, int32_t count) {
+    return octi_npz_write_in(ctx, NULL, path, arrays, count);
+}
+
+oct_status octi_npz_write_in(oct_ctx *ctx, const octi_folder *in, const char *path, const octi_npz_array *arrays, int32_t count) {
     if (count < 0 || count >= MEMBERS_MAX) return octi_fail(OCT_EUSAGE, path, "number of arrays", octi_fmt("0 to %d", MEMBERS_MAX - 1), octi_fmt("%d", count), NULL);
     size_t bytes, at = 0;
     for (int32_t i = 0; i < count; i++) OCT_TRY(check_array(arrays, i, &bytes));
-    octi_file *f = octi_file_create(ctx, path);
+    octi_file *f = in ? octi_file_create_in(in, path) : octi_file_create(ctx, path);
     if (!f) return oct_last_error()->code;
     octi_text directory = {.ctx = ctx};
     oct_status s = OCT_OK;

@@ -37,6 +37,7 @@ typedef struct octi_npz octi_npz;
 /** Directory of an archive; members are unpacked when asked for. Bytes must stay until octi_npz_free. NULL on failure. */
 octi_npz *octi_npz_parse(oct_ctx *ctx, const void *bytes, size_t size, const char *where);
 octi_npz *octi_npz_read(oct_ctx *ctx, const char *path);
+octi_npz *octi_npz_read_in(oct_ctx *ctx, const octi_folder *f, const char *name);
 /** Frees the arrays that were got, too. NULL is fine. */
 void octi_npz_free(octi_npz *z);
 int32_t octi_npz_count(const octi_npz *z);
@@ -59,6 +60,8 @@ typedef struct octi_npz_array {
 /** Write arrays, stored, as np.savez does; same input, same bytes. The file appears whole or not at all. OCT_ELIMIT at
  *  4 GiB (zip64 is not written). */
 oct_status octi_npz_write(oct_ctx *ctx, const char *path, const octi_npz_array *arrays, int32_t count);
+/** The same inside a folder (NULL: by path). */
+oct_status octi_npz_write_in(oct_ctx *ctx, const octi_folder *in, const char *path, const octi_npz_array *arrays, int32_t count);
 
 OCT_END_DECLS
 #endif

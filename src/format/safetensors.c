@@ -221,14 +221,25 @@ octi_safetensors *octi_safetensors_parse(oct_ctx *ctx, const void *bytes, size_t
     return NULL;
 }
 
-octi_safetensors *octi_safetensors_read(oct_ctx *ctx, const char *path) {
-    uint8_t *bytes;
-    size_t size;
-    if (octi_file_read(ctx, path, 0, &bytes, &size) != OCT_OK) return NULL;
-    octi_safetensors *st = octi_safetensors_parse(ctx, bytes, size, path);
+/* The bytes are taken over. */
+static octi_safetensors *parse_own(oct_ctx *ctx, uint8_t *bytes, size_t size, const char *where) {
+    octi_safetensors *st = octi_safetensors_parse(ctx, bytes, size, where);
     if (st) st->owned = bytes;
     else octi_free(ctx, bytes);
     return st;
+}
+
+octi_safetensors *octi_safetensors_read(oct_ctx *ctx, const char *path) {
+    uint8_t *bytes;
+    size_t size;
+    return octi_file_read(ctx, path, 0, &bytes, &size) == OCT_OK ? parse_own(ctx, bytes, size, path) : NULL;
+}
+
+octi_safetensors *octi_safetensors_read_in(oct_ctx *ctx, const octi_folder *f, const char *name) {
+    uint8_t *bytes;
+    size_t size;
+    if (octi_file_read_in(f, name, 0, &bytes, &size) != OCT_OK) return NULL;
+    return parse_own(ctx, bytes, size, octi_fmt("%s/%s", octi_folder_path(f), name));
 }
 
 void octi_safetensors_free(octi_safetensors *st) {
@@ -364,7 +375,7 @@ static oct_status put_header(octi_text *t, const octi_safetensors_entry *e, int3
     return t->status;
 }
 
-static oct_status write_all(oct_ctx *ctx, const char *path, octi_text *t, const octi_safetensors_entry *e, int32_t count) {
+static oct_status write_all(oct_ctx *ctx, const octi_folder *in, const char *path, octi_text *t, const octi_safetensors_entry *e, int32_t count) {
     uint8_t size[8];
     for (int i = 0; i < 8; i++) size[i] = (uint8_t)((uint64_t)t->size >> 8 * i);
     uint32_t sum = crc_of(crc_of(0, size, 8), t->data, t->size);
@@ -373,7 +384,7 @@ static oct_status write_all(oct_ctx *ctx, const char *path, octi_text *t, const 
     char digits[CRC_DIGITS + 1];
     snprintf(digits, sizeof digits, "%08x", sum);
     memcpy(strstr(t->data, CRC_LEAD) + sizeof CRC_LEAD - 1, digits, CRC_DIGITS);
-    octi_file *f = octi_file_create(ctx, path);
+    octi_file *f = in ? octi_file_create_in(in, path) : octi_file_create(ctx, path);
     if (!f) return oct_last_error()->code;
     (void)octi_file_write(f, size, 8); /* commit reports any failure */
     (void)octi_file_write(f, t->data, t->size);
@@ -382,12 +393,17 @@ static oct_status write_all(oct_ctx *ctx, const char *path, octi_text *t, const 
     return octi_file_commit(f);
 }
 
-oct_status octi_safetensors_write(oct_ctx *ctx, const char *path, const octi_safetensors_entry *entries, int32_t count,
-                                  const octi_safetensors_meta *meta, int32_t meta_count) {
+oct_status octi_safetensors_write_in(oct_ctx *ctx, const octi_folder *in, const char *path, const octi_safetensors_entry *entries,
+                                     int32_t count, const octi_safetensors_meta *meta, int32_t meta_count) {
     OCT_TRY(check_names(entries, count, meta, meta_count));
     octi_text t = {.ctx = ctx};
     oct_status s = put_header(&t, entries, count, meta, meta_count, path);
-    if (s == OCT_OK) s = write_all(ctx, path, &t, entries, count);
+    if (s == OCT_OK) s = write_all(ctx, in, path, &t, entries, count);
     octi_text_free(&t);
     return s;
+}
+
+oct_status octi_safetensors_write(oct_ctx *ctx, const char *path, const octi_safetensors_entry *entries, int32_t count,
+                                  const octi_safetensors_meta *meta, int32_t meta_count) {
+    return octi_safetensors_write_in(ctx, NULL, path, entries, count, meta, meta_count);
 }

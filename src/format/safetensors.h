@@ -33,6 +33,7 @@ typedef struct octi_safetensors_meta {
  *  NULL on failure: OCT_EIO, OCT_EFORMAT (file, offset or tensor, expected, got), OCT_EUNSUPPORTED (a dtype or rank that
  *  octet lacks), OCT_ELIMIT, OCT_ENOMEM. */
 octi_safetensors *octi_safetensors_read(oct_ctx *ctx, const char *path);
+octi_safetensors *octi_safetensors_read_in(oct_ctx *ctx, const octi_folder *f, const char *name);
 octi_safetensors *octi_safetensors_parse(oct_ctx *ctx, const void *bytes, size_t size, const char *where);
 /** NULL is fine. */
 void octi_safetensors_free(octi_safetensors *st);
@@ -64,6 +65,9 @@ uint16_t octi_f32_to_f16(float v);
  *  reserved "__metadata__", "crc32", "octet". */
 oct_status octi_safetensors_write(oct_ctx *ctx, const char *path, const octi_safetensors_entry *entries, int32_t count,
                                   const octi_safetensors_meta *meta, int32_t meta_count);
+/** The same inside a folder (NULL: by path). */
+oct_status octi_safetensors_write_in(oct_ctx *ctx, const octi_folder *in, const char *path, const octi_safetensors_entry *entries,
+                                     int32_t count, const octi_safetensors_meta *meta, int32_t meta_count);
 
 OCT_END_DECLS
 #endif
