@@ -167,6 +167,16 @@ oct_status octi_histogram_observe(const oct_observing *o, const float *x, int64_
 
 /* ---- read by searches ---- */
 
+/* Sums of what each bin holds, spread evenly inside it. */
+static void sum_up(octi_density *d) {
+    for (int k = 0; k < d->bins; k++) {
+        double c = (double)d->count[k], a = d->edge[k], b = d->edge[k + 1];
+        d->mass[k + 1] = d->mass[k] + c;
+        d->mean[k + 1] = d->mean[k] + c * (a + b) / 2;
+        d->square[k + 1] = d->square[k] + c * (a * a + a * b + b * b) / 3;
+    }
+}
+
 oct_status octi_density_of(const oct_observing *o, octi_density *d, bool *empty) {
     const int64_t *grid = oct_s64(o->state[1]), *stored = oct_s64(o->state[0]);
     const float *seen = oct_f32(o->state[2]);
@@ -198,11 +208,28 @@ oct_status octi_density_of(const oct_observing *o, octi_density *d, bool *empty)
         double e = d->first + k, lo = (double)seen[0] / d->width, hi = (double)seen[1] / d->width;
         d->edge[k] = e < lo && e + 1 > lo ? lo : e > hi && e - 1 <= hi ? hi : e;
     }
-    for (int k = 0; k < d->bins; k++) {
-        double c = (double)count[k], a = d->edge[k], b = d->edge[k + 1];
-        d->mass[k + 1] = d->mass[k] + c;
-        d->mean[k + 1] = d->mean[k] + c * (a + b) / 2;
-        d->square[k + 1] = d->square[k] + c * (a * a + a * b + b * b) / 3;
+    sum_up(d);
+    return OCT_OK;
+}
+
+oct_status octi_density_level(const octi_density *d, octi_arena *scratch, octi_density *level) {
+    int64_t *count = octi_arena_calloc(scratch, OCTI_BINS, sizeof *count), before = 0, here = 0;
+    double *list = octi_arena_calloc(scratch, (size_t)(3 * (d->bins + 1)), sizeof *list);
+    if (!count || !list) return oct_last_error()->code;
+    for (int32_t k = 0, last = -1; k <= d->bins; k++) { /* each filled bin when the next one is known */
+        const int64_t next = k < d->bins ? d->count[k] : 0;
+        if (k < d->bins && !next) continue;
+        const int64_t most = before > next ? before : next;
+        if (last >= 0) count[last] = most && most < here ? most : here; /* one alone stays */
+        before = here;
+        here = next;
+        last = k;
     }
+    *level = *d;
+    level->count = count;
+    level->mass = list;
+    level->mean = list + d->bins + 1;
+    level->square = level->mean + d->bins + 1;
+    sum_up(level);
     return OCT_OK;
 }

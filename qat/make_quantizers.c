@@ -102,6 +102,13 @@ static int bits_of(const octi_quantizer_plan *p, const octi_resolved *r, int key
     return at_end && !p->config->all_layers && !octi_qrules_named(p->rules, r, key) ? 8 : asked;
 }
 
+/* The input's range is known, so it is taken whole where the others' are searched, unless a rule names the input: a background is
+ * most of an image and no reason to cut what stands out from it. */
+static const char *observer_of(const octi_quantizer_plan *p, const octi_resolved *r, int32_t v) {
+    const char *asked = r->set.observer ? r->set.observer : "ema";
+    return holds_input(p, v) && !octi_qrules_named(p->rules, r, OCTI_QKEY_observer) ? octi_observer_of_input(asked) : asked;
+}
+
 static oct_status add_activation(const octi_quantizer_plan *p, const ends *e, int32_t v) {
     oct_graph *g = p->net->graph;
     const oct_node *n = &g->nodes[g->values[v].producer];
@@ -116,7 +123,7 @@ static oct_status add_activation(const octi_quantizer_plan *p, const ends *e, in
     const octi_grid fixed = fixed_grid(p, v);
     const bool moves = fixed == OCTI_GRID_OWN;
     if (!moves) spec.symmetric = false;
-    g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, !moves ? "fixed" : set->observer ? set->observer : "ema", set,
+    g->values[v].quantizer = add_quantizer(p, owner, g->values[v].name, spec, moves ? observer_of(p, &r, v) : "fixed", set,
                                            moves && !holds_input(p, v), 1);
     if (g->values[v].quantizer < 0) return oct_last_error()->code;
     if (!moves) set_fixed(fixed, &g->quantizers[g->values[v].quantizer]);

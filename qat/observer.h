@@ -57,7 +57,8 @@ OCT_API OCT_NODISCARD oct_status oct_observer_register(oct_ctx *ctx, const oct_o
  *  oct_net_save_weights, after calibration by hand. OCT_EFORMAT, naming the value: a state that no data can give. */
 OCT_API OCT_NODISCARD oct_status oct_net_settle(oct_net *net);
 
-/** Go on with another observer for all activations of a prepared net (fixed ones stay). Ranges stay as they are chosen now; the
+/** Go on with another observer for all activations of a prepared net (fixed ones stay; the net's input takes "minmax" in place
+ *  of one that searches: its range is known). Ranges stay as they are chosen now; the
  *  old observer's state is dropped. OCT_EUSAGE: not prepared, or no such observer. */
 OCT_API OCT_NODISCARD oct_status oct_net_set_observer(oct_net *net, const char *observer);
 

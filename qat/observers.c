@@ -47,6 +47,12 @@ const oct_observer *octi_observer_find(oct_ctx *ctx, const char *name) {
     return NULL;
 }
 
+const char *octi_observer_of_input(const char *observer) {
+    for (int i = 0; i < BUILT_IN; i++)
+        if (!strcmp(built_in[i].name, observer)) return built_in[i].observe == octi_histogram_observe ? "minmax" : observer;
+    return observer;
+}
+
 static oct_status check_observer(const oct_ctx *ctx, const oct_observer *o) {
     static const char where[] = "oct_observer_register";
     if (!o->name || !*o->name) return octi_fail(OCT_EUSAGE, where, "observer has no name", NULL, NULL, NULL);
@@ -181,13 +187,20 @@ static oct_status switch_observer(oct_net *net, oct_quantizer *q, const char *ob
     return s;
 }
 
+static bool holds_input(const oct_graph *g, int32_t quantizer) {
+    for (int32_t i = 0; i < g->node_count; i++)
+        if (g->nodes[i].kind == OCT_OP_quantize && g->nodes[i].in[0] == g->input && g->values[g->nodes[i].out].quantizer == quantizer) return true;
+    return false;
+}
+
 oct_status oct_net_set_observer(oct_net *net, const char *observer) {
     if (!net || !observer) return octi_fail_null("oct_net_set_observer");
     if (net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, "oct_net_set_observer", "net is not prepared", "the result of oct_prepare", NULL, NULL);
     if (!octi_observer_find(net->ctx, observer)) return oct_last_error()->code;
     for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
         oct_quantizer *q = &net->graph->quantizers[i];
-        if (!octi_is_weight(q) && !octi_is_fixed(q)) OCT_TRY(switch_observer(net, q, observer));
+        if (octi_is_weight(q) || octi_is_fixed(q)) continue;
+        OCT_TRY(switch_observer(net, q, holds_input(net->graph, i) ? octi_observer_of_input(observer) : observer));
     }
     return OCT_OK;
 }

@@ -12,6 +12,9 @@ enum octi_dirty { OCTI_CLEAN, OCTI_DIRTY_RANGE, OCTI_DIRTY_QPARAMS };
 /** Built in, or registered in the context; NULL (recorded: OCT_EUSAGE, lists the known ones) otherwise. */
 const oct_observer *octi_observer_find(oct_ctx *ctx, const char *name);
 
+/** What observes a net's input where no rule names it: "minmax" in place of a search, whose range is known; else the same. */
+const char *octi_observer_of_input(const char *observer);
+
 /** Weights have no observer of this kind: "weight" takes their range each step, "weight_mse" searches it. */
 static inline bool octi_is_weight(const oct_quantizer *q) { return q->observer[0] == 'w' && !__builtin_strncmp(q->observer, "weight", 6); }
 /** Never moves: "fixed". */

@@ -16,7 +16,8 @@ OCT_BEGIN_DECLS
 /** What to quantize to. Zero is the default everywhere. */
 typedef struct oct_qconfig {
     const char *target;   /* NULL: "octet"; presets of qat/targets.def */
-    const char *observer; /* activations; NULL: "ema". Those of qat/observers.def, or registered (observer.h) */
+    const char *observer; /* activations; NULL: "ema". Those of qat/observers.def, or registered (observer.h). The net's input
+                           * takes "minmax" in place of one that searches, unless a rule names it ("input*:observer=mse") */
     int wbits, abits;     /* 0: 8; 2 to 8. First and last weighted layer, input and output stay at 8 */
     bool all_layers;      /* the first and last layer too */
     float ema;            /* share of the new batch; 0: 0.01 */

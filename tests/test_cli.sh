@@ -220,18 +220,23 @@ grep -q '^  conv2 .* 4 tensor .* 6 .* mse .*wbits=4 by pattern conv\*; granulari
 "$octet" qat j5 $data --epochs 1 --out j6 --json >/dev/null 2>.e || say "qat of a run with rules: $(cat .e)"
 grep -q 'go on with observer ema' .e || say "qat does not say that observers change"
 "$octet" convert j6 --out j6.oct8 --json --quiet | grep -q '"mismatched_codes":0,.*"layers_float":1' || say "convert of a run with rules"
-has "accuracy fp32_accuracy" .ptq
+has "accuracy fp32_accuracy warnings" .ptq
+"$octet" ptq j1 $data --calib 64 --out j8 --observer percentile --percentile 60 --json --quiet >.ptq8 2>.e || say "ptq that clips"
+grep -q "^octet: warning: fc1: [0-9.]* % of its values are clipped, which takes [0-9.]* % of their sum (percentile): --observer minmax, or --set 'fc1:observer=minmax'$" .e || say "ptq does not warn: $(cat .e)"
+grep -q '"warnings":\[.*{"layer":"fc1","measure":"clip_loss","value":0.[0-9]*,"bound":0.02,"text":"[^"]*","hint":"[^"]*minmax[^"]*"}' .ptq8 || say "ptq --json has no warnings: $(cat .ptq8)"
+"$octet" eval j8 $data --quiet 2>&1 >/dev/null | grep -q "^octet: warning: fc1: .*clipped" || say "eval does not warn"
 "$octet" qat j3 $data --epochs 1 --out j4 --json --quiet >.qat || say "qat"
 grep -q '"bn_images":2048' j4/config.json || say "batch norm is not estimated anew by default"
 "$octet" qat j3 $data --epochs 1 --out j7 --bn-images 0 --quiet >/dev/null || say "qat --bn-images 0"
 grep -q '"bn_images":0' j7/config.json || say "--bn-images 0 is not kept"
-has "epoch lr train_loss int8_accuracy img_per_s final" .qat
+has "epoch lr train_loss int8_accuracy img_per_s final warnings" .qat
+[ "$(grep -c '"warnings":\[' .qat)" = 1 ] || say "warnings are not of the last line alone: $(cat .qat)"
 "$octet" convert j4 -o m.oct8 $data --json --quiet >.convert || say "convert"
 has "mismatched_codes layers_int8 layers_float bytes" .convert
 grep -q '"mismatched_codes":0,' .convert || say "codes differ: $(cat .convert)"
 for m in j1 j4 m.oct8; do
     "$octet" eval $m $data --json --quiet >.eval.$m || say "eval $m"
-    has "accuracy top5 loss n per_class confusion" .eval.$m
+    has "accuracy top5 loss n per_class confusion warnings" .eval.$m
 done
 grep -o '"accuracy":[0-9.]*' .eval.j4 >.a
 grep -o '"accuracy":[0-9.]*' .eval.m.oct8 >.b

@@ -194,69 +194,6 @@ START_TEST(each_end_moves_by_itself) {
 }
 END_TEST
 
-/* The algorithm as it is told, one candidate at a time over plain arrays. */
-static double plain_divergence(const double *c, int bins, int i, int levels) {
-    double p[OCTI_BINS], q[OCTI_BINS] = {0}, sum = 0, inside = 0, kl = 0;
-    for (int k = 0; k < i; k++) p[k] = c[k];
-    for (int k = i; k < bins; k++) p[i - 1] += c[k];
-    for (int k = 0; k < i; k++) sum += p[k], inside += c[k];
-    double mass[256] = {0}, filled[256] = {0};
-    for (int k = 0; k < i; k++) mass[k * levels / i] += c[k], filled[k * levels / i] += c[k] > 0;
-    for (int k = 0; k < i; k++)
-        if (c[k] > 0) q[k] = mass[k * levels / i] / filled[k * levels / i];
-    if (!(inside > 0)) return INFINITY;
-    if (p[i - 1] > 0 && !(q[i - 1] > 0)) inside += q[i - 1] = 1e-4; /* smoothed, as MXNet does */
-    for (int k = 0; k < i; k++) {
-        if (p[k] > 0 && !(q[k] > 0)) return INFINITY;
-        if (p[k] > 0) kl += p[k] / sum * log((p[k] / sum) / (q[k] / inside));
-    }
-    return kl;
-}
-
-START_TEST(entropy_is_tensorrts_and_does_clip) {
-    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    enum { N = 60000 };
-    int clipped = 0;
-    for (int kind = 0; kind < 5; kind++)
-        for (int bits = 4; bits <= 8; bits += 4) {
-            if (kind == 2) continue;
-            float *x = wild(40 + (uint32_t)kind, N, kind), lo, hi;
-            watch w = watch_new(ctx, "entropy", oct_qspec_activation(bits, false));
-            ck_ok(watch_see(&w, x, N));
-            free(x);
-            ck_assert(watch_range(&w, &lo, &hi));
-            const float *seen = oct_f32(w.q.state[2]);
-            octi_density d;
-            bool empty;
-            oct_observing o = observing_of(&w);
-            ck_ok(octi_density_of(&o, &d, &empty));
-            double c[OCTI_BINS] = {0};
-            int bins = 0;
-            for (int k = 0; k < d.bins; k++) {
-                int at = d.first + k >= 0 ? d.first + k : -(d.first + k) - 1;
-                c[at] += (double)d.count[k];
-                bins = at + 1 > bins ? at + 1 : bins;
-            }
-            const bool two = seen[0] < 0 && seen[1] > 0;
-            const int levels = (1 << bits) / (two ? 2 : 1), start = 8;
-            int best = bins;
-            double least = plain_divergence(c, bins, bins, levels);
-            for (int i = bins - 1; i >= start; i -= 1) {
-                double e = plain_divergence(c, bins, i, levels);
-                if (e < least - 1e-12 || (e < least + 1e-12 && i <= levels)) least = e, best = i;
-            }
-            float top = fmaxf(-lo, hi), t = best < bins ? (float)(best * d.width) : fmaxf(-seen[0], seen[1]);
-            ck_assert_msg(fabsf(top - t) <= 1e-6f * t, "kind %d, %d bits: %g, expected %g", kind, bits, top, t);
-            const bool clips = hi < seen[1] || lo > seen[0];
-            if (kind == 3) ck_assert(clips);
-            clipped += clips;
-            ck_assert(lo <= 0 && hi >= 0 && lo >= fminf(seen[0], 0) && hi <= fmaxf(seen[1], 0));
-        }
-    ck_assert_int_ge(clipped, 2); /* something other than min and max */
-    oct_close(ctx);
-}
-END_TEST
-
 /* Data in [0, 1], and one value in 10,000 far off, all of them at one place or spread: cut at the data's end, whatever lies
  * between. Least squared error keeps them: to cut costs 1e-4 * far^2, to keep (far / 255)^2 / 12, 78 times less. */
 START_TEST(lonely_outliers_are_cut_by_entropy_percentile_and_mae) {
@@ -431,6 +368,6 @@ START_TEST(malformed_state_is_refused) {
 END_TEST
 
 OCT_TEST_MAIN("observers", no_order_no_cut_no_thread_changes_a_byte, error_of_a_range_is_the_integral, least_error_is_the_exhaustive_one,
-              each_end_moves_by_itself, entropy_is_tensorrts_and_does_clip, lonely_outliers_are_cut_by_entropy_percentile_and_mae,
+              each_end_moves_by_itself, lonely_outliers_are_cut_by_entropy_percentile_and_mae,
               percentile_leaves_out_what_it_says, degenerate_ranges_are_defined,
               recording_keeps_a_bounded_sample, malformed_state_is_refused)

@@ -114,6 +114,17 @@ bool cli_qconfig_given(const cli *c);
 /** What became of each layer, and which rule decided it, as a table. */
 int cli_placements(FILE *to, oct_net *net);
 
+/** Layers of a prepared net that lose too much on the first images of data (oct_layer_warnings), each said on stderr; nets of
+ *  other stages have none. fp32, quantized: accuracies, below zero where unknown. */
+typedef struct cli_warnings {
+    oct_layer_warning *row;
+    int32_t count;
+} cli_warnings;
+cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, double quantized);
+/** "warnings": [{layer, measure, value, bound, text, hint}]. */
+void cli_warnings_json(json *j, const cli_warnings *w);
+void cli_warnings_free(const cli *c, cli_warnings *w);
+
 /* ---- inspect ---- */
 
 /** inspect --weights NAME: a layer's weight, or any tensor of the net. */
@@ -132,10 +143,13 @@ typedef struct fit_view {
     cli *c;
     bool int8;   /* int8_accuracy in place of test_accuracy */
     bool silent; /* demo: nothing on stdout */
+    bool hold;   /* qat: the final line waits for cli_fit_final */
     double last_drawn;
     oct_fit_report last;
 } fit_view;
 int cli_fit_progress(void *view, const oct_fit_report *r);
+/** The final line that `hold` kept back. */
+void cli_fit_final(fit_view *v, const cli_warnings *w);
 /** Options of train and qat into oct_fit_opts; false behind a message, *code then the exit code. */
 bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *code);
 /** Run it, and print the exit's reason. */

@@ -4,7 +4,7 @@
 
 #include "tools/cli.h"
 
-static void eval_json(const oct_eval *r) {
+static void eval_json(const oct_eval *r, const cli_warnings *w) {
     json j = json_open();
     const bool classes = r->score == OCT_SCORE_CLASSES; /* keys that say nothing of a net are not there */
     if (classes) json_number(&j, "accuracy", r->accuracy);
@@ -12,6 +12,7 @@ static void eval_json(const oct_eval *r) {
     json_number(&j, "loss", r->loss);
     json_int(&j, "n", r->n);
     if (!classes) {
+        cli_warnings_json(&j, w);
         json_close(&j);
         return;
     }
@@ -25,6 +26,7 @@ static void eval_json(const oct_eval *r) {
         json_array_end(&j);
     }
     json_array_end(&j);
+    cli_warnings_json(&j, w);
     json_close(&j);
 }
 
@@ -36,13 +38,15 @@ int cmd_eval(cli *c) {
     if (c->dry_run.set) return 0;
     oct_eval r;
     if (oct_evaluate(net, data, &(oct_eval_opts){.batch = c->batch.i}, &r) != OCT_OK) return cli_failed();
-    if (c->json.set) eval_json(&r);
+    cli_warnings w = cli_warn(c, net, data, -1, -1);
+    if (c->json.set) eval_json(&r, &w);
     else if (r.score != OCT_SCORE_CLASSES) printf("loss %.6g (mean squared error)  n %lld  (%.0f img/s)\n", r.loss, (long long)r.n, r.img_per_s);
     else {
         printf("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (%.0f img/s)\n", r.accuracy, r.top5, r.loss, (long long)r.n, r.img_per_s);
         for (int32_t i = 0; i < r.classes && i < net->class_count; i++)
             printf("  %-16s %.4f of %lld\n", cli_class_name(net, i), r.class_n[i] ? (double)r.class_correct[i] / (double)r.class_n[i] : 0, (long long)r.class_n[i]);
     }
+    cli_warnings_free(c, &w);
     oct_eval_free(c->ctx, &r);
     return 0;
 }

@@ -25,6 +25,8 @@ static void print_json(const cli *c, const oct_layer *rows, int32_t n, double fl
         json_number(&j, "cosine_local", r->cosine_local);
         json_number(&j, "cosine_cum", r->cosine_cum);
         json_number(&j, "clip", r->clip);
+        json_number(&j, "clip_loss", r->clip_loss);
+        json_number(&j, "round_loss", r->round_loss);
         json_int(&j, "channels", r->channels);
         json_number(&j, "dead", r->dead >= 0 ? (double)r->dead : NAN);
         json_number(&j, "dead_float", r->dead_float >= 0 ? (double)r->dead_float : NAN);

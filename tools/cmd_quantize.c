@@ -67,6 +67,8 @@ int cmd_ptq(cli *c) {
     if (!int8 || (score != OCT_SCORE_NONE && oct_evaluate(int8, test, NULL, &quant) != OCT_OK)) return cli_failed();
     if (oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK) return cli_failed();
     if (oct_run_save_probe(net, c->out.s, train, 64) != OCT_OK) return cli_failed();
+    const bool classes = score == OCT_SCORE_CLASSES;
+    cli_warnings w = cli_warn(c, net, train, classes ? real.accuracy : -1, classes ? quant.accuracy : -1);
     if (c->json.set) {
         json j = json_open();
         if (score == OCT_SCORE_CLASSES) {
@@ -76,6 +78,7 @@ int cmd_ptq(cli *c) {
             json_number(&j, "loss", quant.loss);
             json_number(&j, "fp32_loss", real.loss);
         }
+        cli_warnings_json(&j, &w);
         json_close(&j);
     } else if (score == OCT_SCORE_CLASSES)
         printf("accuracy %.4f  fp32_accuracy %.4f\n", quant.accuracy, real.accuracy);
@@ -83,6 +86,7 @@ int cmd_ptq(cli *c) {
         printf("loss %.6g  fp32_loss %.6g (mean squared error)\n", quant.loss, real.loss);
     else
         printf("calibrated; the data has nothing to score this net by\n");
+    cli_warnings_free(c, &w);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 
 #include "tools/cli.h"
 
-static void print_epoch(fit_view *v, const oct_fit_report *r) {
+static void print_epoch(fit_view *v, const oct_fit_report *r, const cli_warnings *w) {
     double accuracy = v->int8 ? r->int8_accuracy : r->test_accuracy;
     const char *key = v->int8 ? "int8_accuracy" : "test_accuracy";
     if (!v->c->json.set) {
@@ -37,6 +37,7 @@ static void print_epoch(fit_view *v, const oct_fit_report *r) {
     }
     json_number(&j, "img_per_s", r->img_per_s);
     if (r->final) json_bool(&j, "final", true);
+    if (w) cli_warnings_json(&j, w);
     json_close(&j);
 }
 
@@ -54,9 +55,13 @@ int cli_fit_progress(void *view, const oct_fit_report *r) {
     }
     if (r->epoch_end) {
         if (v->c->bar) fprintf(stderr, "\r\x1b[K");
-        if (!v->silent) print_epoch(v, r);
+        if (!v->silent && !(v->hold && r->final)) print_epoch(v, r, NULL);
     }
     return cli_signal();
+}
+
+void cli_fit_final(fit_view *v, const cli_warnings *w) {
+    if (v->last.final) print_epoch(v, &v->last, w);
 }
 
 bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *code) {
@@ -250,7 +255,18 @@ int cmd_qat(cli *c) {
     cli_note(c, "qat %s on %s: target %s, %lld images, test %lld, seed %llu, %d threads, %s", c->operands[0], c->data.s, net->target,
              (long long)oct_data_count(train), (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
     if (c->dry_run.set) return 0;
-    fit_view v = {.c = c, .int8 = true};
+    fit_view v = {.c = c, .int8 = true, .hold = true};
     code = cli_fit(c, net, train, &o, &v);
-    return code ? code : cli_status(oct_run_save_probe(net, c->out.s, train, 64));
+    if (!code) code = cli_status(oct_run_save_probe(net, c->out.s, train, 64));
+    double real = -1;
+    oct_eval r;
+    if (!code && from != net && v.last.int8_accuracy >= 0 && oct_score_of(from, test) == OCT_SCORE_CLASSES && oct_evaluate(from, test, NULL, &r) == OCT_OK) {
+        real = r.accuracy;
+        oct_eval_free(c->ctx, &r);
+    }
+    cli_warnings w = {.row = NULL};
+    if (!code) w = cli_warn(c, net, train, real, v.last.int8_accuracy);
+    cli_fit_final(&v, &w);
+    cli_warnings_free(c, &w);
+    return code;
 }

@@ -192,6 +192,8 @@ typedef struct oct_layer {
     int64_t dead_float;  /* of those, the ones whose float values do not move either */
     double sqnr_alone;     /* dB at the net's output, of this layer quantized and all others float: oct_layers_sweep */
     double accuracy_alone; /* of such a net */
+    double clip_loss;      /* sum of what clipping takes from each value's size, over the sum of sizes */
+    double round_loss;     /* the same of rounding */
 } oct_layer;
 /** Rows of a prepared net on n images of data (NULL: structure only), or of an int8 net (no float to compare with).
  *  *rows belongs to the context: oct_layers_free. */
@@ -201,6 +203,22 @@ OCT_API OCT_NODISCARD oct_status oct_layers(oct_net *net, oct_data *data, int64_
  *  (may be NULL) gets the net's with all of them off. The net's switches are put back. Calibrated nets alone (OCT_EQPARAMS). */
 OCT_API OCT_NODISCARD oct_status oct_layers_sweep(oct_net *net, oct_data *data, int64_t n, oct_layer *rows, int32_t count, double *float_accuracy);
 OCT_API void oct_layers_free(oct_ctx *ctx, oct_layer *rows);
+
+/** What a layer loses that may explain a drop, and what helps. */
+typedef struct oct_layer_warning {
+    const char *layer;   /* as rules name it; borrowed from the net */
+    const char *measure; /* a field of oct_layer: "clip_loss", "round_loss", "sqnr_alone" */
+    double value, bound; /* beyond it the layer is named */
+    char text[160], hint[160];
+} oct_layer_warning;
+/** Look at n images (0: 128) of data for layers of a prepared net that lose too much: by clipping more than 2 % of the sum of
+ *  sizes, by rounding more than 10 % (8 bits; twice as much for each bit less, 25 % and 50 % at most;
+ *  learned steps only where accuracy fell). drop: float accuracy less the
+ *  quantized net's, NAN where unknown: above half a point (0.005) the layer that costs most by itself is named where none was
+ *  (oct_layers_sweep). *rows belong to the context: oct_layer_warnings_free; NULL where *count is 0. Nets of other
+ *  stages have none. */
+OCT_API OCT_NODISCARD oct_status oct_layer_warnings(oct_net *net, oct_data *data, int64_t n, double drop, oct_layer_warning **rows, int32_t *count);
+OCT_API void oct_layer_warnings_free(oct_ctx *ctx, oct_layer_warning *rows);
 
 /* ---- runs on disk ---- */
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "autograd/tape.h"
+#include "qat/fit/layer_report.h"
 #include "qat/fit/score.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -12,6 +13,7 @@
 typedef struct sums { /* over all images */
     double signal, local, cum;
     double dot_local, dot_cum, square_local, square_cum; /* for cosines */
+    double size, cut, rounded; /* of sizes: all, what clipping takes, what rounding does */
     int64_t n, clipped;
     struct channel { /* what each has had so far */
         float least, most;
@@ -29,7 +31,8 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
     const oct_value *out = &g->values[n->out];
     *r = (oct_layer){.name = n->name, .kind = oct_op_name(n->kind), .shape = out->shape, .bits = 32, .scheme = "float", .weight_scheme = "",
                      .sqnr_local = NAN, .sqnr_cum = NAN, .clip = NAN, .us = -1, .cosine_local = NAN, .cosine_cum = NAN,
-                     .channels = out->shape.rank > 1 ? out->shape.dim[out->shape.rank - 1] : 1, .dead = -1, .dead_float = -1, .sqnr_alone = NAN, .accuracy_alone = NAN};
+                     .channels = out->shape.rank > 1 ? out->shape.dim[out->shape.rank - 1] : 1, .dead = -1, .dead_float = -1, .sqnr_alone = NAN, .accuracy_alone = NAN,
+                     .clip_loss = NAN, .round_loss = NAN};
     if (out->quantizer >= 0) {
         const oct_quantizer *q = &g->quantizers[out->quantizer];
         r->int8 = true;
@@ -39,7 +42,7 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
         r->zero_point = q->zero_point ? oct_s32(q->zero_point)[0] : 0;
     }
     const oct_value *w = octi_node_in(g, n, 1);
-    if (w && w->shape.rank >= 2 && w->quantizer >= 0) {
+    if (w && w->role == OCT_VALUE_PARAM && w->shape.rank >= 2 && w->quantizer >= 0) { /* not the other side of an add */
         r->weight_bits = g->quantizers[w->quantizer].spec.bits;
         r->weight_scheme = scheme_of(&g->quantizers[w->quantizer].spec);
     }
@@ -60,7 +63,10 @@ static void measure(const oct_tensor *real, const oct_tensor *codes, const oct_l
         s->dot_cum += x[i] * got;
         s->square_local += near * near;
         s->square_cum += got * got;
-        s->clipped += v < (float)spec->qmin || v > (float)spec->qmax;
+        const bool clipped = v < (float)spec->qmin || v > (float)spec->qmax;
+        s->clipped += clipped;
+        s->size += fabs((double)x[i]);
+        *(clipped ? &s->cut : &s->rounded) += fabs(local);
     }
     s->n += n;
 }
@@ -116,10 +122,10 @@ static oct_status one_batch(oct_net *net, oct_tape *tape, oct_sim *sim, const oc
     return OCT_OK;
 }
 
-static oct_status noise(oct_net *net, oct_loader *loader, int64_t n, oct_layer *rows, sums *s) {
+static oct_status noise_of(oct_net *net, oct_loader *loader, int32_t epoch, int64_t n, oct_layer *rows, sums *s) {
     oct_tape *tape = oct_tape_new(net->ctx);
     oct_sim *sim = oct_sim_new(net);
-    oct_status st = tape && sim ? oct_loader_start(loader, 0, 0) : oct_last_error()->code;
+    oct_status st = tape && sim ? oct_loader_start(loader, epoch, 0) : oct_last_error()->code;
     for (int64_t seen = 0; st == OCT_OK && seen < n;) {
         oct_batch b;
         bool done = false;
@@ -137,10 +143,24 @@ static oct_status noise(oct_net *net, oct_loader *loader, int64_t n, oct_layer *
         rows[i].sqnr_local = decibel(s[i].signal, s[i].local);
         rows[i].sqnr_cum = decibel(s[i].signal, s[i].cum);
         rows[i].clip = (double)s[i].clipped / (double)s[i].n;
+        rows[i].clip_loss = s[i].size > 0 ? s[i].cut / s[i].size : 0;
+        rows[i].round_loss = s[i].size > 0 ? s[i].rounded / s[i].size : 0;
         rows[i].cosine_local = cosine(s[i].dot_local, s[i].signal, s[i].square_local);
         rows[i].cosine_cum = cosine(s[i].dot_cum, s[i].signal, s[i].square_cum);
         count_dead(&s[i], &rows[i]);
     }
+    return st;
+}
+
+oct_status octi_layers_noise(oct_net *net, oct_data *data, int64_t n, bool mixed, oct_layer *rows) {
+    const int32_t count = net->graph->node_count;
+    for (int32_t i = 0; i < count; i++) describe(net, &net->graph->nodes[i], &rows[i]);
+    oct_loader *loader = oct_loader_new(data, &(oct_loader_opts){.batch = 32, .shuffle = mixed, .input = octi_net_input(net)});
+    sums *s = octi_calloc(net->ctx, (size_t)count + 1, sizeof *s);
+    oct_status st = loader && s ? noise_of(net, loader, mixed ? 1 : 0, n, rows, s) : oct_last_error()->code;
+    for (int32_t i = 0; s && i < count; i++) octi_free(net->ctx, s[i].channel);
+    octi_free(net->ctx, s);
+    oct_loader_free(loader);
     return st;
 }
 
@@ -165,18 +185,15 @@ static oct_status times(oct_net *int8, oct_loader *loader, int64_t n, oct_layer 
 }
 
 static oct_status fill(oct_net *net, oct_data *data, int64_t n, oct_layer *rows) {
-    int32_t count = net->graph->node_count;
+    const int32_t count = net->graph->node_count;
     for (int32_t i = 0; i < count; i++) describe(net, &net->graph->nodes[i], &rows[i]);
     if (!data || net->stage < OCT_STAGE_PREPARED) return OCT_OK;
-    oct_loader *loader = oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = octi_net_input(net)});
-    sums *s = octi_calloc(net->ctx, (size_t)count + 1, sizeof *s);
     oct_net *int8 = net->stage == OCT_STAGE_INT8 ? net : oct_convert(net, NULL);
-    oct_status st = loader && s && int8 ? OCT_OK : oct_last_error()->code;
-    if (st == OCT_OK && net->stage == OCT_STAGE_PREPARED) st = noise(net, loader, n, rows, s);
+    oct_loader *loader = int8 ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = octi_net_input(net)}) : NULL;
+    oct_status st = loader ? OCT_OK : oct_last_error()->code;
+    if (st == OCT_OK && net->stage == OCT_STAGE_PREPARED) st = octi_layers_noise(net, data, n, false, rows);
     if (st == OCT_OK) st = times(int8, loader, n, rows, count);
     if (int8 != net) oct_net_free(int8);
-    for (int32_t i = 0; s && i < count; i++) octi_free(net->ctx, s[i].channel);
-    octi_free(net->ctx, s);
     oct_loader_free(loader);
     return st;
 }

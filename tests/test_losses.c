@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ * Layers that lose what explains a drop: named with a measure and an option that helps, which helps; healthy nets name none. */
+#include "tests/oct_test.h"
+
+#include <math.h>
+
+#include "octet.h"
+#include "src/rng.h"
+
+enum { N = 512, K = 16, CLASSES = 4 };
+static oct_ctx *ctx;
+static float x[N * K];
+static int32_t label[N];
+
+/* The class is the quarter whose sum is largest; `far`: one value in 1,000 is so much. */
+static oct_data *make_data(float far) {
+    octi_rng r = octi_rng_stream(5, OCTI_RNG_TEST, 1, 1);
+    for (int i = 0; i < N; i++) {
+        float most = -INFINITY;
+        for (int q = 0; q < CLASSES; q++) {
+            float sum = 0;
+            for (int k = 0; k < K / CLASSES; k++) sum += x[i * K + q * (K / CLASSES) + k] = octi_rng_normal(&r);
+            if (sum > most) most = sum, label[i] = q;
+        }
+        if (far > 0 && i % 60 == 7) x[i * K + (int)octi_rng_below(&r, K)] = far;
+    }
+    oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(N, 4, 4, 1), x, label, &(oct_array_opts){.classes = CLASSES});
+    ck_not_null(d);
+    return d;
+}
+
+static oct_net *make_net(oct_data *d) {
+    oct_module *m[] = {oct_flatten_new(ctx), oct_linear_new(ctx, &(oct_linear_opts){.in = K, .out = 32}), oct_relu_new(ctx),
+                       oct_linear_new(ctx, &(oct_linear_opts){.in = 32, .out = 32}), oct_relu_new(ctx), oct_linear_new(ctx, &(oct_linear_opts){.in = 32, .out = CLASSES})};
+    oct_net *net = oct_capture(oct_sequential_new(ctx, m, 6), OCT_SHAPE(4, 4, 1));
+    ck_not_null(net);
+    ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 20, .optimizer = "adam"}));
+    return net;
+}
+
+static void setup(void) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1})); }
+static void teardown(void) { oct_close(ctx); }
+
+typedef struct told {
+    oct_layer_warning *row;
+    int32_t count;
+} told;
+
+static told warnings(oct_net *net, oct_data *d, oct_qconfig config, const char *rules, double drop) {
+    if (rules) ck_ok(oct_qconfig_parse(ctx, rules, &config));
+    oct_net *q = oct_prepare(net, &config);
+    ck_not_null(q);
+    ck_ok(oct_calibrate(q, d, N));
+    told t;
+    ck_ok(oct_layer_warnings(q, d, N, drop, &t.row, &t.count));
+    return t;
+}
+
+static const oct_layer_warning *about(const told *t, const char *layer) {
+    for (int32_t i = 0; i < t->count; i++)
+        if (!strcmp(t->row[i].layer, layer)) return &t->row[i];
+    ck_abort_msg("no warning about %s (%d warnings)", layer, t->count);
+    return NULL;
+}
+
+static void ck_healthy(const told *t) { ck_assert_msg(!t->count, "%s: %s", t->row[0].layer, t->row[0].text); }
+
+START_TEST(healthy_nets_name_none) {
+    static const char *const observers[] = {NULL, "minmax", "histogram", "entropy", "percentile", "mse", "mae"};
+    oct_data *d = make_data(0);
+    oct_net *net = make_net(d);
+    for (size_t i = 0; i < sizeof observers / sizeof *observers; i++)
+        for (int s = 0; s < 2; s++) {
+            told t = warnings(net, d, (oct_qconfig){.observer = observers[i], .symmetric = s ? "yes" : "no"}, NULL, s ? 0.005 : NAN);
+            ck_healthy(&t);
+        }
+    told t = {NULL, 7};
+    ck_ok(oct_layer_warnings(net, d, 0, 1, &t.row, &t.count)); /* a float net has none */
+    ck_assert(!t.row && !t.count);
+    ck_fails(OCT_EUSAGE, "NULL", oct_layer_warnings(net, NULL, 0, 1, &t.row, &t.count));
+}
+END_TEST
+
+START_TEST(clipping_is_named_and_its_hint_helps) {
+    oct_data *d = make_data(0);
+    oct_net *net = make_net(d);
+    told t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, "3:observer=percentile,percentile=80", NAN);
+    const oct_layer_warning *w = about(&t, "3");
+    ck_assert_int_eq(t.count, 1);
+    ck_assert_str_eq(w->measure, "clip_loss");
+    ck_assert(w->value > 0.02 && w->value < 1 && w->bound == 0.02);
+    ck_assert_msg(strstr(w->text, "of its values are clipped, which takes") && strstr(w->text, "(percentile)"), "%s", w->text);
+    ck_assert_str_eq(w->hint, "--observer minmax, or --set '3:observer=minmax'");
+    t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, "3:observer=percentile,percentile=80,3:observer=minmax", NAN);
+    ck_healthy(&t);
+}
+END_TEST
+
+/* A learned step clips as it was trained to. */
+START_TEST(learned_steps_are_named_where_accuracy_fell) {
+    oct_data *d = make_data(0);
+    oct_net *net = make_net(d), *q = oct_prepare(net, &(oct_qconfig){.method = "lsq"});
+    ck_not_null(q);
+    ck_ok(oct_fit(q, d, &(oct_fit_opts){.epochs = 1}));
+    *oct_f32(oct_net_tensor(q, "1.activation_post_process.step")) /= 8;
+    told t;
+    ck_ok(oct_layer_warnings(q, d, N, 0.004, &t.row, &t.count));
+    ck_healthy(&t);
+    ck_ok(oct_layer_warnings(q, d, N, NAN, &t.row, &t.count));
+    ck_healthy(&t);
+    ck_ok(oct_layer_warnings(q, d, N, 0.05, &t.row, &t.count));
+    ck_assert_str_eq(about(&t, "1")->measure, "clip_loss");
+    ck_assert_str_eq(about(&t, "1")->hint, "more epochs for its step, or --set '1:method=ema'");
+}
+END_TEST
+
+START_TEST(too_few_calibration_images_are_named) {
+    oct_data *d = make_data(0);
+    oct_net *net = make_net(d), *q = oct_prepare(net, &(oct_qconfig){.observer = "minmax"});
+    ck_not_null(q);
+    ck_ok(oct_calibrate(q, d, 1));
+    told t;
+    ck_ok(oct_layer_warnings(q, d, N, NAN, &t.row, &t.count));
+    ck_assert_msg(strstr(about(&t, "5")->hint, "--calib"), "%s", t.row[0].hint);
+}
+END_TEST
+
+/* The signal to noise ratio of such a range is fine: that of the huge values. */
+START_TEST(a_range_that_rare_values_widen_is_named_and_its_hint_helps) {
+    oct_data *d = make_data(0);
+    oct_net *net = make_net(d);
+    d = make_data(300);
+    told t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, NULL, NAN);
+    const oct_layer_warning *w = about(&t, "input.quantize");
+    ck_assert_str_eq(w->measure, "round_loss");
+    ck_assert(w->value > 0.1 && w->bound == 0.1);
+    ck_assert_msg(strstr(w->text, "its range is wide for 8 bits (minmax)"), "%s", w->text);
+    ck_assert_str_eq(w->hint, "--set 'input.quantize:observer=percentile' cuts rare large values; 'input.quantize:float'");
+    told cut = warnings(net, d, (oct_qconfig){.observer = "minmax"}, "input.quantize:observer=percentile,percentile=99", NAN);
+    for (int32_t i = 0; i < cut.count; i++) ck_assert(strcmp(cut.row[i].layer, "input.quantize") || strcmp(cut.row[i].measure, "round_loss"));
+}
+END_TEST
+
+START_TEST(a_drop_without_a_cause_names_the_costliest) {
+    oct_data *d = make_data(0);
+    oct_net *net = make_net(d);
+    told t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, "3:wbits=2", NAN);
+    ck_healthy(&t);
+    t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, "3:wbits=2", 0.004);
+    ck_healthy(&t);
+    t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, "3:wbits=2", 0.1);
+    ck_assert_int_eq(t.count, 1);
+    ck_assert_str_eq(t.row[0].layer, "3");
+    ck_assert_str_eq(t.row[0].measure, "sqnr_alone");
+    ck_assert_str_eq(t.row[0].hint, "--set '3:wbits=8', or octet qat");
+    ck_assert_msg(strstr(t.row[0].text, "costs most: quantized alone it leaves"), "%s", t.row[0].text);
+}
+END_TEST
+
+OCT_TEST_MAIN_WITH("losses", setup, teardown, healthy_nets_name_none, clipping_is_named_and_its_hint_helps, learned_steps_are_named_where_accuracy_fell, too_few_calibration_images_are_named,
+                   a_range_that_rare_values_widen_is_named_and_its_hint_helps, a_drop_without_a_cause_names_the_costliest)

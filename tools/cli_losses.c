@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ * Layers that lose what may explain a drop: a line each on stderr, --quiet or not, and an array in JSON. */
+#include <math.h>
+
+#include "tools/cli.h"
+
+cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, double quantized) {
+    cli_warnings w = {.row = NULL};
+    const double drop = fp32 >= 0 && quantized >= 0 ? fp32 - quantized : NAN;
+    if (oct_layer_warnings(net, data, 0, drop, &w.row, &w.count) != OCT_OK) {
+        fprintf(stderr, "octet: warning: layers were not looked at: %s\n", oct_error_message());
+        return w;
+    }
+    if (w.count && drop > 0.005) fprintf(stderr, "octet: warning: accuracy is %.2f points below float's %.4f\n", 100 * drop, fp32);
+    for (int32_t i = 0; i < w.count; i++) fprintf(stderr, "octet: warning: %s: %s: %s\n", w.row[i].layer, w.row[i].text, w.row[i].hint);
+    if (w.count && !c->quiet.set) fprintf(stderr, "octet: octet layers tells more of them\n");
+    return w;
+}
+
+void cli_warnings_json(json *j, const cli_warnings *w) {
+    json_array(j, "warnings");
+    for (int32_t i = 0; i < w->count; i++) {
+        json_item(j);
+        json_string(j, "layer", w->row[i].layer);
+        json_string(j, "measure", w->row[i].measure);
+        json_number(j, "value", w->row[i].value);
+        json_number(j, "bound", w->row[i].bound);
+        json_string(j, "text", w->row[i].text);
+        json_string(j, "hint", w->row[i].hint);
+        json_item_end(j);
+    }
+    json_array_end(j);
+}
+
+void cli_warnings_free(const cli *c, cli_warnings *w) {
+    oct_layer_warnings_free(c->ctx, w->row);
+    *w = (cli_warnings){.row = NULL};
+}
