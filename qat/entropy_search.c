@@ -104,7 +104,7 @@ static bool gains(const search *s, float lo, float hi) {
     return octi_density_absolute_error(s->shape, s->spec, lo, hi) <= s->shape_bound && octi_density_absolute_error(s->d, s->spec, lo, hi) <= s->bound;
 }
 
-static void look(const search *s, int32_t i, octi_entropy_point *p) {
+static void look(const search *s, int32_t i, oct_divergence *p) {
     range_of(s, i, &p->lo, &p->hi);
     p->bins = i;
     p->levels = levels_of(s, i);
@@ -165,7 +165,7 @@ int32_t octi_entropy_published(const octi_density *d, int32_t levels, octi_arena
     return best;
 }
 
-oct_status octi_entropy_search(const oct_observing *o, int32_t around, octi_entropy_point *point, int32_t *count, int32_t *chosen) {
+oct_status octi_entropy_search(const oct_observing *o, int32_t around, oct_divergence *point, int32_t *count, int32_t *chosen) {
     octi_arena *scratch = octi_ctx_scratch(o->ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
@@ -186,13 +186,14 @@ oct_status octi_entropy_search(const oct_observing *o, int32_t around, octi_entr
         look(&s, s.f.bins, &point[*count]); /* the whole range comes last */
         if (best == s.f.bins) *chosen = *count;
         ++*count;
+        for (int32_t k = 0; k < *count; k++) point[k].chosen = k == *chosen;
     }
     octi_arena_rewind(scratch, mark);
     return st;
 }
 
 oct_status octi_entropy_range(const oct_observing *o, float *min, float *max) {
-    octi_entropy_point point[2];
+    oct_divergence point[2];
     int32_t count, chosen;
     *min = INFINITY;
     *max = -INFINITY;

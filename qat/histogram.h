@@ -42,18 +42,10 @@ double octi_density_absolute_error(const octi_density *d, const oct_qspec *spec,
  *  stays). For searches that judge a shape: how often one value comes says nothing of where the range should end. */
 oct_status octi_density_level(const octi_density *d, struct octi_arena *scratch, octi_density *level);
 
-/** One candidate of the entropy search: [-t, t] of so many bins, cut to the data. */
 enum { OCTI_ENTROPY_START = 8 };
-typedef struct octi_entropy_point {
-    float lo, hi;
-    int32_t bins, levels;
-    double divergence, clipped; /* in nats; share of the values beyond */
-    double error, level_error;  /* absolute, summed, in bin widths: of all values, and of the shape without spikes */
-    bool gains;                 /* neither is larger than the whole range's */
-} octi_entropy_point;
 /** The best candidate with `around` neighbours on each side, narrowest first, and the whole range last: at most
  *  2 * around + 2 points. *count is 0 where nothing was seen. */
-oct_status octi_entropy_search(const oct_observing *o, int32_t around, octi_entropy_point *point, int32_t *count, int32_t *chosen);
+oct_status octi_entropy_search(const oct_observing *o, int32_t around, oct_divergence *point, int32_t *count, int32_t *chosen);
 /** The published search alone over all that d holds: bins of |x| inside; -1 where memory ends. */
 int32_t octi_entropy_published(const octi_density *d, int32_t levels, struct octi_arena *scratch);
 

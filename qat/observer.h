@@ -62,6 +62,21 @@ OCT_API OCT_NODISCARD oct_status oct_net_settle(oct_net *net);
  *  old observer's state is dropped. OCT_EUSAGE: not prepared, or no such observer. */
 OCT_API OCT_NODISCARD oct_status oct_net_set_observer(oct_net *net, const char *observer);
 
+/** One candidate of the entropy search: [-t, t] of so many bins of the histogram of |x|, cut to the data. */
+typedef struct oct_divergence {
+    float lo, hi;
+    int32_t bins, levels;       /* levels: codes on the larger side of zero, that the bins are merged into */
+    double divergence, clipped; /* Kullback-Leibler, in nats; share of the values beyond */
+    double error, level_error;  /* absolute, summed, in bin widths: of all values, and of the shape without spikes */
+    bool gains;                 /* neither is larger than the whole range's: it may be chosen */
+    bool chosen;                /* by entropy: the least divergence of those that may */
+} oct_divergence;
+/** What the entropy search sees in the histogram of a node's values: the best candidate, `around` neighbours on each side of it,
+ *  narrowest first, and the whole range last. rows have room for 2 * around + 2; *count of them are filled: 0 where nothing was
+ *  seen. Of any observer that keeps a histogram ("histogram", "entropy", "percentile", "mse", "mae"). OCT_EUSAGE: another
+ *  observer, a float node, no such node, a net that is not prepared. */
+OCT_API OCT_NODISCARD oct_status oct_net_divergences(const oct_net *net, const char *node, int32_t around, oct_divergence *rows, int32_t *count);
+
 /** Forget all that was observed (fixed ranges stay). */
 OCT_API void oct_net_reset_observers(oct_net *net);
 

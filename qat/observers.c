@@ -159,6 +159,25 @@ oct_status oct_net_settle(oct_net *net) {
     return OCT_OK;
 }
 
+oct_status oct_net_divergences(const oct_net *net, const char *node, int32_t around, oct_divergence *rows, int32_t *count) {
+    if (!net || !node || !rows || !count || around < 0) return octi_fail_null("oct_net_divergences");
+    *count = 0;
+    if (net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, "oct_net_divergences", "net is not prepared", "the result of oct_prepare", NULL, NULL);
+    const int32_t at = oct_graph_find_node(net->graph, node), value = at >= 0 ? net->graph->nodes[at].out : -1;
+    if (at < 0) return octi_fail(OCT_EUSAGE, node, "no such layer", "a layer's name", NULL, NULL);
+    if (net->graph->values[value].quantizer < 0) return octi_fail(OCT_EUSAGE, node, "stays float", "a layer whose values are quantized", NULL, NULL);
+    oct_quantizer *q = &net->graph->quantizers[net->graph->values[value].quantizer];
+    const oct_observer *by = octi_observer_find(net->ctx, q->observer);
+    oct_observing o;
+    int32_t chosen;
+    if (!by) return oct_last_error()->code;
+    if (by->observe != octi_histogram_observe)
+        return octi_fail(OCT_EUSAGE, node, "its observer keeps no histogram", "histogram, entropy, percentile, mse, mae", q->observer,
+                         octi_fmt("calibrate with --set '%s:observer=entropy'", q->name));
+    OCT_TRY(observing(net->ctx, q, by, &o));
+    return octi_entropy_search(&o, around, rows, count, &chosen);
+}
+
 /* ---- the user's switches ---- */
 
 /* "conv1.activation_post_process" of a quantizer, from the name of a tensor that it always has. */

@@ -215,6 +215,12 @@ bad 2 train --model lenet $data --out new --teacher good --distill-weight 1.5
 echo '{"abits": 6, "rules": [{"kind": "conv2d", "granularity": "tensor"}, {"name": "fc3", "float": true}]}' >rules.json
 "$octet" ptq j1 $data --calib 64 --out j5 --observer mse --qconfig rules.json --set 'conv*:wbits=4' --set fc1:observer=entropy --json >.ptq2 2>.e || say "ptq with rules"
 grep -q '^  conv2 .* 4 tensor .* 6 .* mse .*wbits=4 by pattern conv\*; granularity=tensor by kind conv2d; abits=6 by global' .e || say "the table of rules: $(cat .e)"
+"$octet" inspect j5 --histogram fc1 >.hist || say "inspect --histogram"
+grep -q '^> .* [0-9]* .*%  chosen' .hist && [ "$(grep -c '^[> ]  *[0-9]' .hist)" -gt 6 ] || say "inspect --histogram shows no neighbours: $(cat .hist)"
+"$octet" inspect j5 --histogram fc1 --json | grep -q '"name":"fc1","observer":"entropy",.*"candidates":\[{"lo":.*"divergence":.*"chosen":true' || say "inspect --histogram --json"
+bad 2 inspect j5 --histogram input.quantize
+bad 2 inspect j5 --histogram nothing
+bad 2 inspect j1 --histogram fc1
 "$octet" inspect j5 | grep -q '^  fc3 .* float .*float=yes by name fc3' || say "inspect does not say which rule decided"
 "$octet" inspect j5 --json | grep -q '"name":"conv2","int8":true,"reason":"","wbits":4,"abits":6,"granularity":"tensor","observer":"mse".*"name":"fc1","int8":true,"reason":"","wbits":8,"abits":8,"granularity":"channel","observer":"entropy"' || say "inspect --json has no placements"
 "$octet" qat j5 $data --epochs 1 --out j6 --json >/dev/null 2>.e || say "qat of a run with rules: $(cat .e)"

@@ -128,7 +128,7 @@ END_TEST
  * whole range's. */
 START_TEST(the_best_of_those_that_gain) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    static octi_entropy_point point[2 * OCTI_BINS + 2];
+    static oct_divergence point[2 * OCTI_BINS + 2];
     int clipped = 0, barred = 0;
     for (int kind = 0; kind < KINDS; kind++)
         for (int turn = 0; turn < 4; turn++) {
@@ -155,7 +155,7 @@ START_TEST(the_best_of_those_that_gain) {
             ck_assert_int_eq(point[count - 1].bins, bins);
             ck_assert(point[count - 1].clipped == 0 && point[count - 1].error == whole && point[count - 1].level_error == level);
             for (int32_t i = 0; i < count; i++) {
-                const octi_entropy_point *p = &point[i];
+                const oct_divergence *p = &point[i];
                 ck_assert(i == 0 || p->bins == point[i - 1].bins + 1);
                 const double t = p->bins < bins ? p->bins * d.width : INFINITY, a = fmin(fmax(d.min, -t), 0), b = fmax(fmin(d.max, t), 0);
                 ck_assert(p->lo == (float)a && p->hi == (float)b);
@@ -204,6 +204,46 @@ START_TEST(a_background_cuts_nothing) {
 }
 END_TEST
 
+/* What users see of it is what the search sees. */
+START_TEST(divergences_of_a_layer) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *parts[] = {oct_linear_new(ctx, &(oct_linear_opts){.in = 8, .out = 8}), oct_linear_new(ctx, &(oct_linear_opts){.in = 8, .out = 2})};
+    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(8)), *q = oct_prepare(net, &(oct_qconfig){.observer = "entropy"});
+    ck_not_null(q);
+    oct_divergence row[12];
+    int32_t count = 9;
+    ck_ok(oct_net_divergences(q, "0", 5, row, &count));
+    ck_assert_int_eq(count, 0); /* nothing was seen */
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(4000, 8));
+    octi_rng r = octi_rng_stream(3, OCTI_RNG_TEST, 0, 0);
+    for (int i = 0; i < 32000; i++) {
+        const float v = octi_rng_normal(&r);
+        oct_f32(x)[i] = v * v * v;
+    }
+    oct_tape *tape = oct_tape_new(ctx);
+    oct_tape_begin(tape, OCT_CALIBRATE);
+    ck_not_null(oct_net_forward(q, oct_input(tape, x)));
+    ck_ok(oct_net_settle(q));
+    ck_ok(oct_net_divergences(q, "0", 5, row, &count));
+    ck_assert_int_eq(count, 12);
+    const float lo = *oct_f32(oct_net_tensor(q, "0.activation_post_process.min_val")), hi = *oct_f32(oct_net_tensor(q, "0.activation_post_process.max_val"));
+    int chosen = 0;
+    for (int i = 0; i < count; i++) {
+        chosen += row[i].chosen;
+        if (row[i].chosen) ck_assert(row[i].lo == lo && row[i].hi == hi && row[i].gains && i == 5 && row[i].clipped > 0);
+        else ck_assert(!row[i].gains || row[i].divergence >= row[5].divergence);
+    }
+    ck_assert_int_eq(chosen, 1);
+    ck_assert(row[11].clipped == 0 && row[11].bins > row[10].bins + 1);
+    ck_fails(OCT_EUSAGE, "input.quantize: its observer keeps no histogram", oct_net_divergences(q, "input.quantize", 5, row, &count));
+    ck_fails(OCT_EUSAGE, "no such layer", oct_net_divergences(q, "7", 5, row, &count));
+    ck_fails(OCT_EUSAGE, "stays float", oct_net_divergences(q, "1.dequantize", 5, row, &count));
+    ck_fails(OCT_EUSAGE, "not prepared", oct_net_divergences(net, "0", 5, row, &count));
+    ck_fails(OCT_EUSAGE, "oct_net_divergences", oct_net_divergences(q, NULL, 5, row, &count));
+    oct_close(ctx);
+}
+END_TEST
+
 /* ---- the net's input ---- */
 
 static const char *observer_of(oct_net *q, const char *node) {
@@ -242,4 +282,4 @@ START_TEST(the_input_is_taken_whole) {
 END_TEST
 
 OCT_TEST_MAIN("entropy", the_published_search_is_the_published_one, spikes_come_down_to_their_neighbours, the_best_of_those_that_gain,
-              a_background_cuts_nothing, the_input_is_taken_whole)
+              a_background_cuts_nothing, divergences_of_a_layer, the_input_is_taken_whole)

@@ -129,6 +129,8 @@ void cli_warnings_free(const cli *c, cli_warnings *w);
 
 /** inspect --weights NAME: a layer's weight, or any tensor of the net. */
 int cli_show_weights(const cli *c, oct_net *net, const char *name);
+/** inspect --histogram LAYER: the entropy search over what the layer's observer saw. */
+int cli_show_divergences(const cli *c, oct_net *net, const char *layer);
 
 /* ---- signals ---- */
 

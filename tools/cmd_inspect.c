@@ -216,11 +216,12 @@ int cmd_inspect(cli *c) {
     const char *path = c->operands[0];
     struct stat st;
     bool there = !stat(path, &st), folder = there && S_ISDIR(st.st_mode), file = there && S_ISREG(st.st_mode);
-    bool net = c->weights.set || (folder ? oct_run_is(path) : !file || is_int8(path));
+    bool net = c->weights.set || c->histogram.set || (folder ? oct_run_is(path) : !file || is_int8(path));
     if (!there && (strchr(path, ':') || !strncmp(path, "synth-", 6))) return show_data(c, path);
     if (!net) return folder ? show_folder(c, path) : show_file(c, path);
     int code;
     oct_net *n = cli_load(c, path, false, &code);
     if (!n) return code;
+    if (c->histogram.set) return cli_show_divergences(c, n, c->histogram.s);
     return c->weights.set ? cli_show_weights(c, n, c->weights.s) : show_net(c, n);
 }
