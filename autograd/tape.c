@@ -49,7 +49,7 @@ oct_tape *oct_tape_new(oct_ctx *ctx) {
     t->graph = octi_graph_new(ctx);
     t->arena = octi_arena_new(ctx);
     if (!t->graph || !t->arena) return octi_ctx_failed(ctx), oct_tape_free(t), NULL;
-    octi_blas_install(ctx);
+    octi_ctx_set_sgemm_install(ctx, octi_blas_install);
     return t;
 }
 

@@ -12,6 +12,11 @@ static bool blas_is_faster(bool tb, int64_t m, int64_t n, int64_t k) {
     return !tb && m >= 96 && n >= 128 && k >= 400 && m <= most && n <= most && k <= most;
 }
 
+oct_status octi_sgemm_ready(oct_ctx *ctx, int64_t m, int64_t n, int64_t k) {
+    octi_sgemm_install_fn install = octi_ctx_sgemm_install(ctx);
+    return install && !octi_ctx_sgemm(ctx) && blas_is_faster(false, m, n, k) ? install(ctx) : OCT_OK;
+}
+
 void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                 int64_t ldb, bool accumulate, float *c, int64_t ldc) {
     octi_sgemm_fn blas = octi_ctx_sgemm(ctx);

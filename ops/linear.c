@@ -16,6 +16,9 @@ typedef struct linear_job {
 /** Rows are independent: one piece below about a million products, else the slots of the batch. */
 static int pieces(const linear_job *j) { return j->n * j->k * j->o < (1 << 20) ? 1 : octi_slots(j->n); }
 
+/** Of a slot. */
+static int64_t most_rows(const linear_job *j) { return (j->n + j->slots - 1) / j->slots; }
+
 static void forward_slot(void *arg, int64_t slot) {
     const linear_job *j = arg;
     int64_t from = octi_slot_begin(j->n, j->slots, (int)slot), m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
@@ -46,6 +49,7 @@ oct_status oct_linear_grad_x(oct_ctx *ctx, const oct_tensor *dy, const oct_tenso
     linear_job j = {.ctx = ctx, .dy = oct_f32(dy), .w = oct_f32(w), .y = oct_f32(dx), .n = dx->shape.dim[0], .k = dx->shape.dim[1],
                     .o = w->shape.dim[0]};
     j.slots = pieces(&j);
+    OCT_TRY(octi_sgemm_ready(ctx, most_rows(&j), j.k, j.o));
     octi_parallel_for(octi_ctx_pool(ctx), j.slots, grad_x_slot, &j);
     return OCT_OK;
 }
@@ -70,6 +74,7 @@ oct_status oct_linear_grad_w(oct_ctx *ctx, const oct_tensor *x, const oct_tensor
     octi_arena_mark mark = octi_arena_save(scratch);
     linear_job j = {.ctx = ctx, .x = oct_f32(x), .dy = oct_f32(dy), .n = x->shape.dim[0], .k = x->shape.dim[1], .o = dw->shape.dim[0]};
     j.slots = octi_slots(j.n);
+    OCT_TRY(octi_sgemm_ready(ctx, j.o, j.k, most_rows(&j)));
     size_t bytes = (size_t)(j.o * j.k) * sizeof(float);
     j.dw = octi_arena_alloc(scratch, bytes * (size_t)j.slots);
     j.db = db ? octi_arena_alloc(scratch, (size_t)(j.o * j.slots) * sizeof(float)) : NULL;

@@ -185,8 +185,11 @@ static oct_status run_backward(lstm_job *j, const oct_lstm_weights *w, const oct
     int64_t t = j->l.t, c = j->l.c, h = j->l.h;
     octi_arena *scratch = octi_ctx_scratch(j->ctx);
     if (!scratch) return oct_last_error()->code;
-    octi_arena_mark mark = octi_arena_save(scratch);
     j->slots = octi_slots(j->n);
+    int64_t most = (j->n + j->slots - 1) / j->slots, inner = c > h ? c : h; /* images of a slot; the longer row of weights */
+    OCT_TRY(octi_sgemm_ready(j->ctx, most * t, inner, 4 * h));
+    OCT_TRY(octi_sgemm_ready(j->ctx, 4 * h, inner, most * t));
+    octi_arena_mark mark = octi_arena_save(scratch);
     j->l.w_ih = oct_f32(w->w_ih), j->l.w_hh = oct_f32(w->w_hh);
     j->l.gates = oct_f32(s->gates), j->l.cells = oct_f32(s->cells), j->hidden = oct_f32(s->hidden);
     size_t f = sizeof(float), rows = (size_t)(j->n * t), wide = (size_t)(4 * h), slots = (size_t)j->slots;

@@ -30,6 +30,9 @@ OCT_API OCT_NODISCARD oct_status oct_infer_shape(oct_op_kind kind, const oct_att
  *  measured faster, else octet's kernel. Serial; callable from several threads at once. */
 void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                 int64_t ldb, bool accumulate, float *c, int64_t ldc);
+/** Before a loop that calls octi_sgemm with rows in B, for the largest product of it: installs BLAS where it is the faster one, so
+ *  that programs whose products are small, or that do not train, never load it. The errors of octi_blas_install. */
+OCT_NODISCARD oct_status octi_sgemm_ready(oct_ctx *ctx, int64_t m, int64_t n, int64_t k);
 
 /** y[N,P,Q,O] = x (*) w + [b[O]]: cross-correlation; attr kernel, stride, pads, dilation, groups. */
 OCT_API OCT_NODISCARD oct_status oct_conv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w,

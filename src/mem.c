@@ -41,6 +41,7 @@ struct oct_ctx {
     oct_status first_failure;
     octi_threads *pool;
     octi_sgemm_fn sgemm;
+    octi_sgemm_install_fn sgemm_install;
     octi_arena *scratch;
     void *observers;
     octk_table *kernels; /* behind the context, in one block with it */
@@ -262,6 +263,8 @@ const char *oct_ctx_isa(const oct_ctx *ctx) { return octi_cpu_word_of(octk_table
 const octk_table *octi_ctx_kernels(const oct_ctx *ctx) { return ctx->kernels; }
 void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn) { ctx->sgemm = fn; }
 octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx) { return ctx->sgemm; }
+void octi_ctx_set_sgemm_install(oct_ctx *ctx, octi_sgemm_install_fn fn) { ctx->sgemm_install = fn; }
+octi_sgemm_install_fn octi_ctx_sgemm_install(const oct_ctx *ctx) { return ctx->sgemm_install; }
 void octi_ctx_set_observers(oct_ctx *ctx, void *list) { ctx->observers = list; }
 void *octi_ctx_observers(const oct_ctx *ctx) { return ctx->observers; }
 octi_threads *octi_ctx_pool(const oct_ctx *ctx) { return ctx->pool; }

@@ -45,6 +45,10 @@ typedef void (*octi_sgemm_fn)(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
 void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn);
 /** NULL where none was installed. */
 octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx);
+/** Who installs it when the first product comes that is large enough (octi_sgemm_ready); NULL: nobody. */
+typedef oct_status (*octi_sgemm_install_fn)(oct_ctx *ctx);
+void octi_ctx_set_sgemm_install(oct_ctx *ctx, octi_sgemm_install_fn fn);
+octi_sgemm_install_fn octi_ctx_sgemm_install(const oct_ctx *ctx);
 
 /** The user's own observers, kept here for the room that knows them (qat/observers.c); memory of the context. */
 void octi_ctx_set_observers(oct_ctx *ctx, void *list);

@@ -128,7 +128,7 @@ int main(int argc, char **argv) {
     int threads = argc > 2 ? atoi(argv[2]) : 1, rounds = argc > 3 ? atoi(argv[3]) : 10;
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads});
     if (!ctx) return fprintf(stderr, "%s\n", oct_error_message()), 1;
-    if (argc > 4) octi_blas_install(ctx);
+    if (argc > 4 && octi_blas_install(ctx) != OCT_OK) return fprintf(stderr, "%s\n", oct_error_message()), 1;
     net(ctx, "lenet", lenet, sizeof lenet / sizeof *lenet, batch ? batch : 64, rounds);
     net(ctx, "resnet20", resnet20, sizeof resnet20 / sizeof *resnet20, batch ? batch : 128, rounds);
     oct_close(ctx);
