@@ -5,6 +5,7 @@
 
 #include "autograd/nn/nn.h"
 #include "autograd/tape.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 static oct_status record_once(oct_tape *t, oct_module *m, oct_shape image, int64_t batch, oct_mode mode, int32_t *output) {
@@ -128,6 +129,7 @@ static oct_status capture(oct_net *net, oct_tape *first, oct_tape *other, oct_mo
 }
 
 oct_net *oct_capture(oct_module *m, oct_shape image) {
+    OCTI_LAW_MODE();
     if (!m) return NULL;
     oct_ctx *ctx = oct_module_ctx(m);
     if (image.rank < 1 || image.rank > 3) {

@@ -8,6 +8,7 @@
 
 #include "autograd/blas.h"
 #include "autograd/watch.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 struct oct_var {
@@ -243,6 +244,7 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
 }
 
 oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin, const char *name) {
+    OCTI_LAW_MODE();
     if (!t) return NULL;
     if (t->status != OCT_OK) return NULL;
     const oct_value **v = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *v);
@@ -269,6 +271,7 @@ oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var 
 /* ---- a captured net ---- */
 
 oct_var *oct_net_forward(oct_net *net, oct_var *x) {
+    OCTI_LAW_MODE();
     if (!net || !x) return NULL;
     oct_tape *t = x->tape;
     const oct_graph *g = net->graph;
@@ -337,6 +340,7 @@ static oct_status sweep_node(oct_tape *t, octi_call *c) {
 }
 
 oct_status oct_backward(oct_var *loss) {
+    OCTI_LAW_MODE();
     if (!loss) {
         if (oct_last_error()->code != OCT_OK) return oct_last_error()->code;
         return octi_fail(OCT_EUSAGE, "oct_backward", "loss is NULL", NULL, NULL, NULL);

@@ -8,6 +8,7 @@
 #include "datasets/image_check.h"
 #include "datasets/resize.h"
 #include "datasets/data.h"
+#include "src/float_mode.h"
 #include "src/format/bytes.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -180,6 +181,7 @@ static void deliver(const picture *pic, const oct_input_desc *in, uint8_t *pixel
 }
 
 oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const char *where, const oct_input_desc *in, uint8_t *pixels) {
+    OCTI_LAW_MODE();
     if (!ctx || !bytes || !in || !pixels) return octi_fail_null("oct_image_decode");
     if (!where) where = "image";
     if ((in->channels != 1 && in->channels != 3) || in->width < 1 || in->height < 1 || in->width > OCTI_IMAGE_SIDE ||
@@ -196,6 +198,7 @@ oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const 
 }
 
 oct_status oct_image_load(oct_ctx *ctx, const char *path, const oct_input_desc *in, uint8_t *pixels) {
+    OCTI_LAW_MODE();
     if (!ctx || !path || !in || !pixels) return octi_fail_null("oct_image_load");
     uint8_t *bytes;
     size_t size;
@@ -206,6 +209,7 @@ oct_status oct_image_load(oct_ctx *ctx, const char *path, const oct_input_desc *
 }
 
 oct_status oct_image_input(oct_ctx *ctx, const char *path, const oct_input_desc *in, float *x) {
+    OCTI_LAW_MODE();
     if (!ctx || !path || !in || !x) return octi_fail(OCT_EUSAGE, "oct_image_input", "argument is NULL", NULL, NULL, NULL);
     if ((in->channels != 1 && in->channels != 3) || in->width < 1 || in->height < 1 || in->width > OCTI_IMAGE_SIDE || in->height > OCTI_IMAGE_SIDE)
         return octi_fail(OCT_EUSAGE, path, "description of the input", "1 or 3 channels, sides 1 to 16384",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "datasets/set.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/rng.h"
@@ -171,6 +172,7 @@ static oct_status fill(oct_loader *l, int64_t step) {
 
 static void *prefetch(void *arg) {
     oct_loader *l = arg;
+    (void)octi_float_mode_enter(); /* the thread begins in the mode of whoever made it */
     pthread_mutex_lock(&l->lock);
     for (;;) {
         while (!l->busy && !l->stop) pthread_cond_wait(&l->wake, &l->lock);
@@ -309,6 +311,7 @@ static oct_status set_up(oct_loader *l) {
 }
 
 oct_loader *oct_loader_new(oct_data *d, const oct_loader_opts *opts) {
+    OCTI_LAW_MODE();
     if (!d) return NULL;
     oct_loader *l = octi_alloc(d->ctx, sizeof *l);
     if (!l) return octi_ctx_failed(d->ctx), NULL;
@@ -331,6 +334,7 @@ oct_loader *oct_loader_new(oct_data *d, const oct_loader_opts *opts) {
 int64_t oct_loader_steps(const oct_loader *l) { return l->steps; }
 
 oct_status oct_loader_start(oct_loader *l, int32_t epoch, int64_t step) {
+    OCTI_LAW_MODE();
     if (epoch < 0 || step < 0 || step > l->steps)
         return octi_fail(OCT_EUSAGE, "oct_loader_start", "epoch or step out of range", octi_fmt("epoch >= 0, step 0 to %lld", (long long)l->steps),
                          octi_fmt("epoch %d, step %lld", epoch, (long long)step), NULL);
@@ -348,6 +352,7 @@ oct_status oct_loader_start(oct_loader *l, int32_t epoch, int64_t step) {
 }
 
 oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done) {
+    OCTI_LAW_MODE();
     if (!l->started) OCT_TRY(oct_loader_start(l, 0, 0));
     *done = l->next >= l->steps;
     if (*done) return OCT_OK;

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "datasets/set.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 static oct_status check_sides(const char *where, oct_dtype dtype, int64_t n, int64_t h, int64_t w, int64_t c) {
@@ -66,6 +67,7 @@ static oct_status fill_array(oct_data *d, oct_dtype dtype, const oct_shape *shap
 
 oct_data *oct_data_from_memory(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, const void *x, const int32_t *labels,
                                const oct_array_opts *opts) {
+    OCTI_LAW_MODE();
     if (!ctx) return NULL;
     static const oct_array_opts none = {0};
     oct_data *d = octi_set_new(ctx, "memory");
@@ -116,6 +118,7 @@ static oct_status fill_source(oct_data *d, const oct_data_source *source, const 
 }
 
 oct_data *oct_data_from_source(oct_ctx *ctx, const oct_data_source *source, const oct_input_desc *input, int32_t classes) {
+    OCTI_LAW_MODE();
     if (!ctx) return NULL;
     oct_data *d = octi_set_new(ctx, "source");
     if (!d) return octi_ctx_failed(ctx), NULL;

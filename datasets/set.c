@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "src/float_mode.h"
 #include "src/format/bytes.h"
 #include "src/mem.h"
 
@@ -78,6 +79,7 @@ size_t octi_set_image_bytes(const oct_data *d) {
 }
 
 oct_status oct_data_get(oct_data *d, int64_t i, void *image, int32_t *label) {
+    OCTI_LAW_MODE();
     if (i < 0 || i >= d->count)
         return octi_fail(OCT_EUSAGE, d->where, "sample out of range", octi_fmt("0 to %lld", (long long)d->count - 1),
                          octi_fmt("%lld", (long long)i), NULL);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "datasets/set.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -50,6 +51,7 @@ static void other_kind(const struct kind *k, const char *path) {
 }
 
 oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opts) {
+    OCTI_LAW_MODE();
     if (!ctx) return octi_fail(OCT_EUSAGE, "oct_data_open", "context is NULL", NULL, NULL, NULL), NULL;
     if (!spec) return octi_fail(OCT_EUSAGE, "oct_data_open", "spec is NULL", known, NULL, NULL), octi_ctx_failed(ctx), NULL;
     static const oct_data_opts none = {0};

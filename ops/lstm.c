@@ -7,6 +7,7 @@
 
 #include "ops/checks.h"
 #include "ops/kernels/kernels.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 void octi_lstm_gates(float *gates, const float *before, float *cell, float *hidden, int64_t h) {
@@ -93,6 +94,7 @@ static void run_forward(lstm_job *j, const oct_lstm_weights *w, const oct_lstm_s
 }
 
 oct_status oct_lstm_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_lstm_weights *w, const oct_lstm_saved *s, oct_tensor *y) {
+    OCTI_LAW_MODE();
     if (!w || !s) return octi_fail(OCT_EUSAGE, "lstm", "weights or saved values are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm, a, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh}, 5, y, "y"));
     lstm_job j = {.l = sizes(ctx, x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .y = y->data == s->hidden->data ? NULL : oct_f32(y)};
@@ -106,6 +108,7 @@ oct_status oct_lstm_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *
 
 oct_status oct_lstm_cell_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *state, const oct_lstm_weights *w, const oct_lstm_saved *s,
                                  oct_tensor *y) {
+    OCTI_LAW_MODE();
     if (!w || !s) return octi_fail(OCT_EUSAGE, "lstm_cell", "weights or saved values are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm_cell, NULL, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh, state}, 6, y, "y"));
     lstm_job j = {.l = sizes(ctx, x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .y = oct_f32(y), .cell = true};
@@ -223,6 +226,7 @@ static oct_status run_backward(lstm_job *j, const oct_lstm_weights *w, const oct
 
 oct_status oct_lstm_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_lstm_weights *w, const oct_lstm_saved *s,
                          const oct_tensor *dy, oct_tensor *dx, const oct_lstm_weights *d) {
+    OCTI_LAW_MODE();
     if (!w || !s || !d) return octi_fail(OCT_EUSAGE, "lstm_grad", "weights, saved values or gradients are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm, a, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh}, 5, dy, "dy"));
     OCT_TRY(check_grads("lstm", x, w, d, dx));
@@ -234,6 +238,7 @@ oct_status oct_lstm_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, 
 
 oct_status oct_lstm_cell_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *state, const oct_lstm_weights *w, const oct_lstm_saved *s,
                               const oct_tensor *dy, oct_tensor *dx, oct_tensor *dstate, const oct_lstm_weights *d) {
+    OCTI_LAW_MODE();
     if (!w || !s || !d) return octi_fail(OCT_EUSAGE, "lstm_cell_grad", "weights, saved values or gradients are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm_cell, NULL, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh, state}, 6, dy, "dy"));
     OCT_TRY(check_grads("lstm_cell", x, w, d, dx));

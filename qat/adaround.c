@@ -6,6 +6,7 @@
 #include "qat/improve.h"
 #include "qat/improve_internal.h"
 #include "qat/learned.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/rng.h"
@@ -189,6 +190,7 @@ static oct_status round_layer(oct_net *net, oct_sim *sim, const oct_node *n, con
 }
 
 oct_status oct_adaround(oct_net *net, const oct_tensor *x, const oct_adaround_opts *opts) {
+    OCTI_LAW_MODE();
     OCT_TRY(octi_improve_check(net, x, "oct_adaround"));
     oct_adaround_opts o = opts ? *opts : (oct_adaround_opts){.iterations = 0};
     if (o.iterations < 0 || o.rows < 0 || !(o.reg >= 0)) return octi_fail(OCT_EUSAGE, "oct_adaround", "an option is negative", ">= 0", NULL, NULL);

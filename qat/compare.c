@@ -7,6 +7,7 @@
 
 #include "qat/infer/infer.h"
 #include "qat/prepared.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -76,6 +77,7 @@ oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mism
 }
 
 oct_status oct_compare(oct_net *prepared, const oct_net *int8, const oct_tensor *x, oct_mismatch *m) {
+    OCTI_LAW_MODE();
     if (!prepared || !int8 || !x) return octi_fail_null("oct_compare");
     octi_comparison *c = octi_comparison_new(prepared, int8, x->shape.dim[0]);
     oct_status s = c ? octi_comparison_run(c, x, m) : oct_last_error()->code;

@@ -5,6 +5,7 @@
 #include "qat/improve.h"
 #include "qat/improve_internal.h"
 #include "qat/prepared.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -72,6 +73,7 @@ static oct_status correct(oct_net *net, const oct_node *n, const double *mean, o
 }
 
 oct_status oct_correct_bias(oct_net *net, const oct_tensor *x, int32_t *skipped) {
+    OCTI_LAW_MODE();
     OCT_TRY(octi_improve_check(net, x, "oct_correct_bias"));
     const oct_graph *g = net->graph;
     octi_arena *arena = octi_arena_new(net->ctx), *scratch = octi_arena_new(net->ctx);

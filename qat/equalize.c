@@ -3,6 +3,7 @@
 
 #include "qat/improve.h"
 #include "qat/prepared.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 enum { ROUNDS = 20 };
@@ -105,6 +106,7 @@ static bool own_parameters(const oct_graph *g, const oct_node *n) {
 }
 
 oct_net *oct_equalize(const oct_net *net, int32_t *pairs) {
+    OCTI_LAW_MODE();
     oct_net *made = oct_fuse(net); /* a copy, also of a fused net */
     if (!made) return NULL;
     const oct_graph *g = made->graph;

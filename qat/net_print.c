@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "qat/qat.h"
+#include "src/float_mode.h"
 
 typedef struct printer {
     const oct_net *net;
@@ -286,6 +287,7 @@ static void print_below(printer *p, const char *prefix, size_t n, int depth) {
 }
 
 void oct_net_print(const oct_net *net, void (*line)(void *user, const char *line), void *user) {
+    OCTI_LAW_MODE();
     if (!net || !line) return;
     printer p = {.net = net, .line = line, .user = user};
     put(&p, "%s(", net->model);

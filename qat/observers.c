@@ -11,6 +11,7 @@
 #include "qat/observing.h"
 #include "qat/prepared.h"
 #include "src/arena.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -151,6 +152,7 @@ oct_status octi_settle_range(oct_ctx *ctx, oct_quantizer *q) {
 }
 
 oct_status oct_net_settle(oct_net *net) {
+    OCTI_LAW_MODE();
     for (int32_t i = 0; net && i < net->graph->quantizer_count; i++) {
         oct_quantizer *q = &net->graph->quantizers[i];
         if (!octi_is_weight(q) && q->dirty) OCT_TRY(octi_settle_range(net->ctx, q));
@@ -213,6 +215,7 @@ static bool holds_input(const oct_graph *g, int32_t quantizer) {
 }
 
 oct_status oct_net_set_observer(oct_net *net, const char *observer) {
+    OCTI_LAW_MODE();
     if (!net || !observer) return octi_fail_null("oct_net_set_observer");
     if (net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, "oct_net_set_observer", "net is not prepared", "the result of oct_prepare", NULL, NULL);
     if (!octi_observer_find(net->ctx, observer)) return oct_last_error()->code;
@@ -225,6 +228,7 @@ oct_status oct_net_set_observer(oct_net *net, const char *observer) {
 }
 
 void oct_net_reset_observers(oct_net *net) {
+    OCTI_LAW_MODE();
     for (int32_t i = 0; net && i < net->graph->quantizer_count; i++) {
         oct_quantizer *q = &net->graph->quantizers[i];
         if (octi_is_weight(q) || octi_is_fixed(q)) continue;

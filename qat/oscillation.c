@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "qat/prepared.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 enum { FROZEN = 2 }; /* osc_turn: -1, 0, 1 while it moves */
@@ -38,6 +39,7 @@ static oct_status weights_now(oct_net *net, const oct_node *n, octi_arena *arena
 }
 
 oct_status oct_oscillation_start(oct_net *net) {
+    OCTI_LAW_MODE();
     if (!net || net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, "oct_oscillation_start", "net is not prepared", "the result of oct_prepare", NULL, NULL);
     oct_graph *g = net->graph;
     octi_arena *scratch = octi_ctx_scratch(net->ctx);
@@ -83,6 +85,7 @@ static bool turn(oct_quantizer *q, int64_t k, int8_t code, float threshold) {
 }
 
 oct_status oct_oscillation_step(oct_net *net, float threshold) {
+    OCTI_LAW_MODE();
     oct_graph *g = net ? net->graph : NULL;
     octi_arena *scratch = net ? octi_ctx_scratch(net->ctx) : NULL;
     if (!scratch) return net ? oct_last_error()->code : octi_fail(OCT_EUSAGE, "oct_oscillation_step", "net is NULL", NULL, NULL, NULL);
@@ -104,6 +107,7 @@ oct_status oct_oscillation_step(oct_net *net, float threshold) {
 }
 
 oct_status oct_oscillation_damp(oct_net *net, float strength) {
+    OCTI_LAW_MODE();
     oct_graph *g = net ? net->graph : NULL;
     octi_arena *scratch = net ? octi_ctx_scratch(net->ctx) : NULL;
     if (!scratch) return net ? oct_last_error()->code : octi_fail(OCT_EUSAGE, "oct_oscillation_damp", "net is NULL", NULL, NULL, NULL);
@@ -128,6 +132,7 @@ oct_status oct_oscillation_damp(oct_net *net, float strength) {
 }
 
 oct_oscillation oct_oscillation_count(const oct_net *net) {
+    OCTI_LAW_MODE();
     oct_oscillation r = {0};
     for (int32_t i = 0; net && i < net->graph->quantizer_count; i++) {
         const oct_quantizer *q = &net->graph->quantizers[i];

@@ -6,6 +6,7 @@
 #include "qat/codes.h"
 #include "qat/qat.h"
 #include "qat/rewrite.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/qround.h"
 
@@ -233,6 +234,7 @@ static oct_status convert(convert_state *c) {
 }
 
 oct_net *oct_convert(oct_net *prepared, oct_convert_report *report) {
+    OCTI_LAW_MODE();
     if (!prepared) return NULL;
     if (prepared->stage != OCT_STAGE_PREPARED) {
         octi_fail(OCT_EUSAGE, "oct_convert", "net is not prepared", "a net from oct_prepare", NULL, "prepare, then calibrate or train");

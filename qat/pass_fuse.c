@@ -5,6 +5,7 @@
 
 #include "qat/qat.h"
 #include "qat/rewrite.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 /* The one node that reads v, or -1. */
@@ -107,9 +108,13 @@ static oct_net *fuse(const oct_net *net, const char *const *lists, int32_t count
     return octi_rewrite_end(&r, s, output);
 }
 
-oct_net *oct_fuse(const oct_net *net) { return fuse(net, NULL, 0); }
+oct_net *oct_fuse(const oct_net *net) {
+    OCTI_LAW_MODE();
+    return fuse(net, NULL, 0);
+}
 
 oct_net *oct_fuse_modules(const oct_net *net, const char *const *lists, int32_t count) {
+    OCTI_LAW_MODE();
     if (net && (!lists || count < 1)) return octi_fail(OCT_EUSAGE, "oct_fuse_modules", "no lists", "at least one", NULL, NULL), octi_ctx_failed(net->ctx), NULL;
     return fuse(net, lists, count);
 }

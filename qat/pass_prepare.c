@@ -8,6 +8,7 @@
 #include "qat/qat.h"
 #include "qat/qconfig_rules.h"
 #include "qat/rewrite.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 typedef struct prepare_state {
@@ -236,6 +237,7 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
 }
 
 oct_net *oct_prepare(const oct_net *net, const oct_qconfig *config) {
+    OCTI_LAW_MODE();
     static const oct_qconfig defaults;
     if (!net) return NULL;
     if (!config) config = &defaults;

@@ -7,6 +7,7 @@
 #include "qat/prepared.h"
 #include "qat/qat.h"
 #include "qat/rewrite.h"
+#include "src/float_mode.h"
 #include "src/format/safetensors.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -186,16 +187,19 @@ static bool sound(const oct_net *net, const oct_weight_opts *o, weights_pass *p,
 }
 
 oct_net *oct_quantize_dynamic(const oct_net *net, const oct_weight_opts *opts) {
+    OCTI_LAW_MODE();
     weights_pass p = {.mode = DYNAMIC};
     return sound(net, opts, &p, "oct_quantize_dynamic") ? run(net, &p, "oct_quantize_dynamic") : NULL;
 }
 
 oct_net *oct_quantize_weight_only(const oct_net *net, const oct_weight_opts *opts) {
+    OCTI_LAW_MODE();
     weights_pass p = {.mode = WEIGHT_ONLY};
     return sound(net, opts, &p, "oct_quantize_weight_only") ? run(net, &p, "oct_quantize_weight_only") : NULL;
 }
 
 oct_net *oct_half(const oct_net *net) {
+    OCTI_LAW_MODE();
     weights_pass p = {.mode = HALF};
     return run(net, &p, "oct_half");
 }

@@ -7,6 +7,7 @@
 #include "qat/qconfig_rules.h"
 #include "qat/weight_range.h"
 #include "src/arena.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 typedef struct listing {
@@ -110,6 +111,7 @@ static oct_status list(listing *l, oct_placement **rows, int32_t *count) {
 }
 
 oct_status oct_net_placements(const oct_net *net, oct_placement **rows, int32_t *count) {
+    OCTI_LAW_MODE();
     listing l = {.net = net, .arena = octi_arena_new(net->ctx)};
     if (!l.arena) return oct_last_error()->code;
     oct_status s = list(&l, rows, count);

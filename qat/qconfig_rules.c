@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "qat/observing.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -105,6 +106,7 @@ oct_status octi_qrules_append(oct_ctx *ctx, const octi_qrules *more, oct_qconfig
 }
 
 oct_status oct_qconfig_add(oct_ctx *ctx, const oct_qrule *rule, oct_qconfig *config) {
+    OCTI_LAW_MODE();
     if (!ctx || !rule || !config) return octi_fail_null("oct_qconfig_add");
     oct_qrule one = *rule;
     return octi_qrules_append(ctx, &(octi_qrules){&one, 1}, config);

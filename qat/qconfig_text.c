@@ -5,6 +5,7 @@
 
 #include "qat/qconfig_rules.h"
 #include "src/arena.h"
+#include "src/float_mode.h"
 #include "src/format/json_bits.h"
 #include "src/mem.h"
 #include "src/words.h"
@@ -101,6 +102,7 @@ static oct_status parse(char *text, octi_qrules *rules) {
 }
 
 oct_status oct_qconfig_parse(oct_ctx *ctx, const char *text, oct_qconfig *config) {
+    OCTI_LAW_MODE();
     octi_qrules rules = {.count = 0};
     if (!ctx || !text || !config) return octi_fail_null("oct_qconfig_parse");
     size_t most = 1;
@@ -217,6 +219,7 @@ oct_status octi_qrules_read(oct_ctx *ctx, octi_arena *arena, const void *text, s
 }
 
 oct_status oct_qconfig_load(oct_ctx *ctx, const char *path, oct_qconfig *config) {
+    OCTI_LAW_MODE();
     if (!ctx || !path || !config) return octi_fail_null("oct_qconfig_load");
     uint8_t *bytes;
     size_t size;

@@ -3,6 +3,7 @@
 #include "autograd/tape.h"
 #include "qat/prepared.h"
 #include "qat/qat.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 struct oct_sim {
@@ -11,6 +12,7 @@ struct oct_sim {
 };
 
 oct_sim *oct_sim_new(oct_net *net) {
+    OCTI_LAW_MODE();
     if (!net) return NULL;
     if (net->stage != OCT_STAGE_PREPARED) {
         octi_fail(OCT_EUSAGE, "oct_sim_new", "net is not prepared", "a net from oct_prepare", NULL, NULL);
@@ -29,6 +31,7 @@ void oct_sim_free(oct_sim *s) {
 }
 
 const oct_tensor *oct_sim_run(oct_sim *s, const oct_tensor *x) {
+    OCTI_LAW_MODE();
     oct_tape_begin(s->tape, OCT_EVAL);
     return oct_var_value(oct_net_forward(s->net, oct_input(s->tape, x)));
 }

@@ -31,8 +31,9 @@ typedef struct oct_opts {
                              declare for the activations of one image; 0: 1 GiB there */
 } oct_opts;
 
-/** Make a context. opts may be NULL (all defaults). NULL on failure (see oct_last_error): OCT_EUSAGE for bad options, a bad
- *  OCT_CPU, or a rounding mode other than to-nearest; OCT_ENOMEM. A context may be used by one thread at a time. */
+/** Make a context. opts may be NULL (all defaults). NULL on failure (see oct_last_error): OCT_EUSAGE for bad options or a bad
+ *  OCT_CPU; OCT_ENOMEM. Whatever rounding mode the caller has, or sets later: each function computes to nearest, subnormals kept,
+ *  and gives the caller's mode back. A context may be used by one thread at a time. */
 OCT_API OCT_NODISCARD oct_ctx *oct_open(const oct_opts *opts);
 /** Free the context and everything that was made in it. NULL is fine. */
 OCT_API void oct_close(oct_ctx *ctx);

@@ -3,7 +3,6 @@
  * the caller left: ownership of everything is the context's in the end. */
 #include "src/mem.h"
 
-#include <fenv.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -187,11 +186,6 @@ void octi_on_close_cancel(oct_ctx *ctx, void *object) {
 
 oct_ctx *oct_open(const oct_opts *opts) {
     oct_opts o = opts ? *opts : (oct_opts){0};
-    if (fegetround() != FE_TONEAREST) {
-        octi_fail(OCT_EUSAGE, "oct_open", "floating-point rounding mode", "round to nearest", "another mode",
-                  "call fesetround(FE_TONEAREST)");
-        return NULL;
-    }
     if (o.threads < 0 || o.threads > OCTI_MAX_THREADS) {
         octi_fail(OCT_EUSAGE, "oct_open", "threads out of range", octi_fmt("0 to %d", OCTI_MAX_THREADS),
                   octi_fmt("%d", o.threads), "0 means one per core");

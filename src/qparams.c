@@ -4,6 +4,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "src/float_mode.h"
 #include "src/qround.h"
 
 oct_qspec oct_qspec_activation(int bits, bool reduce_range) {
@@ -18,6 +19,7 @@ oct_qspec oct_qspec_weight(int bits, bool per_channel) {
 
 /* Up to a power of two, exactly: frexp gives s = f * 2^e with f in [0.5, 1). */
 float oct_scale_on_grid(const oct_qspec *q, float s) {
+    OCTI_LAW_MODE();
     if (!q->pow2) return s;
     int e;
     float f = frexpf(s, &e);
@@ -25,6 +27,7 @@ float oct_scale_on_grid(const oct_qspec *q, float s) {
 }
 
 oct_status oct_qparams_from_range(const oct_qspec *q, float min, float max, const char *where, float *scale, int32_t *zero_point) {
+    OCTI_LAW_MODE();
     if (!(min <= max))
         return octi_fail(OCT_EQPARAMS, where, "no range was observed", "min <= max", octi_fmt("min %g, max %g", min, max),
                          "calibrate or train before converting");
@@ -45,6 +48,7 @@ oct_status oct_qparams_from_range(const oct_qspec *q, float min, float max, cons
 }
 
 oct_status oct_qparams_check(const oct_qspec *q, float scale, int32_t zero_point, const char *where) {
+    OCTI_LAW_MODE();
     if (!(scale > 0.0f) || !isfinite(scale))
         return octi_fail(OCT_EQPARAMS, where, "scale out of range", "finite and > 0", octi_fmt("%g", scale), NULL);
     if (zero_point < q->qmin || zero_point > q->qmax)
@@ -54,16 +58,19 @@ oct_status oct_qparams_check(const oct_qspec *q, float scale, int32_t zero_point
 }
 
 float oct_fold_factor(float gamma, float var, float eps) {
+    OCTI_LAW_MODE();
     double f = (double)gamma / sqrt((double)var + (double)eps);
     if (fabs(f) < 0x1p-20) f = f < 0 ? -0x1p-20 : 0x1p-20;
     return (float)f;
 }
 
 float oct_fold_bias(float bias, float mean, float factor, float beta) {
+    OCTI_LAW_MODE();
     return (float)(((double)bias - (double)mean) * (double)factor + (double)beta);
 }
 
 float oct_weight_scale(const oct_qspec *q, float amax, float bias, float s_x) {
+    OCTI_LAW_MODE();
     float s = fmaxf(amax / ((float)(q->qmax - q->qmin) / 2.0f), OCT_SCALE_MIN);
     if (s_x > 0) s = fmaxf(s, (float)(fabs((double)bias) / ((double)s_x * 0x1p30)));
     return oct_scale_on_grid(q, s);

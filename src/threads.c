@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 struct octi_threads {
@@ -61,6 +62,7 @@ static void *worker(void *opaque) {
         void *arg = p->arg;
         int64_t n = p->n;
         pthread_mutex_unlock(&p->lock);
+        (void)octi_float_mode_enter(); /* made by a thread in whatever mode; user code may run in it */
         work(p, fn, arg, n);
         pthread_mutex_lock(&p->lock);
         if (--p->active == 0) pthread_cond_signal(&p->done);

@@ -1,6 +1,8 @@
 octet_test(test_base)
 octet_test(test_words)
 octet_test(test_cpu)
+octet_test(test_float_mode)
+target_sources(test_float_mode PRIVATE random_net.c)
 octet_test(test_law)
 octet_test(test_autograd)
 octet_test(test_exact)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 enum { MAX_PATH = 512, MAX_DEPTH = 64 };
@@ -117,6 +118,7 @@ static oct_status draw_below(oct_module *m, bool again, const char *scheme, bool
 oct_status octi_module_draw(oct_module *any) { return draw_below((oct_module *)root_of(any), false, NULL, false); }
 
 oct_status oct_module_init(oct_module *m, const char *scheme) {
+    OCTI_LAW_MODE();
     if (!m) return octi_fail(OCT_EUSAGE, "module", "no module", NULL, "NULL", NULL);
     OCT_TRY(octi_init_check(scheme));
     OCT_TRY(octi_module_draw(m));

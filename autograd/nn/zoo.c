@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "autograd/nn/nn.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/status.h"
 #include "src/words.h"
@@ -157,6 +158,7 @@ const oct_zoo_opts *oct_zoo_defaults(const char *name) {
 }
 
 oct_module *oct_zoo_new(oct_ctx *ctx, const char *name, const oct_zoo_opts *opts) {
+    OCTI_LAW_MODE();
     if (!ctx) return NULL;
     const struct zoo_row *row = find(name);
     if (!row) return octi_ctx_failed(ctx), NULL;

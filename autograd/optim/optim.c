@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/threads.h"
 
@@ -112,6 +113,7 @@ static oct_status fill(oct_optim *o, const oct_named_tensor *list, int32_t count
 }
 
 oct_optim *oct_optim_new(oct_ctx *ctx, const oct_named_tensor *params, int32_t count, const oct_optim_opts *opts) {
+    OCTI_LAW_MODE();
     if (!ctx || (!params && count > 0) || count < 0) {
         octi_fail(OCT_EUSAGE, "optimizer", "no parameters", NULL, NULL, NULL);
         if (ctx) octi_ctx_failed(ctx);
@@ -247,6 +249,7 @@ static void step_chunk(void *arg, int64_t i) {
 static double decimal(float beta) { return rint((double)beta * 1e7) / 1e7; }
 
 oct_status oct_optim_step(oct_optim *o) {
+    OCTI_LAW_MODE();
     if (!o) return octi_fail(OCT_EUSAGE, "optimizer", "no optimizer", NULL, "NULL", NULL);
     struct octi_threads *pool = octi_ctx_pool(o->ctx);
     if (!isfinite(o->o.lr)) return octi_fail(OCT_EDIVERGED, "lr", "not finite", "a finite learning rate", octi_fmt("%g", o->o.lr), NULL);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "autograd/optim/optim.h"
+#include "src/float_mode.h"
 
 static double cosine(double from, double to, double pct) { return to + (from - to) / 2.0 * (1.0 + cos(3.14159265358979323846 * pct)); }
 
@@ -18,6 +19,7 @@ static double one_cycle(const oct_schedule *s, int64_t step) {
 }
 
 float oct_schedule_lr(const oct_schedule *s, int64_t step) {
+    OCTI_LAW_MODE();
     if (step < 0) step = 0;
     if (s->kind == OCT_ONE_CYCLE) return (float)one_cycle(s, step);
     double lr = s->lr, gamma = s->gamma != 0 ? (double)s->gamma : 0.1;

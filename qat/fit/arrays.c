@@ -5,6 +5,7 @@
 
 #include "qat/fit/run_files.h"
 #include "qat/fit/score.h"
+#include "src/float_mode.h"
 #include "src/format/npz.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -36,6 +37,7 @@ static oct_status save(oct_ctx *ctx, const octi_folder *in, const char *path, co
 }
 
 oct_status oct_npz_save(oct_ctx *ctx, const char *path, const oct_tensor *y, float scale, int32_t zero_point) {
+    OCTI_LAW_MODE();
     if (!ctx || !path || !y) return octi_fail_null("oct_npz_save");
     return save(ctx, NULL, path, "y", y, scale, zero_point);
 }
@@ -80,6 +82,7 @@ static oct_tensor *images_of(oct_ctx *ctx, const char *path, const oct_input_des
 }
 
 oct_tensor *oct_npz_images(oct_net *net, const char *path) {
+    OCTI_LAW_MODE();
     if (!net || !path) return NULL;
     oct_tensor *x = images_of(net->ctx, path, &net->input);
     if (!x) return octi_ctx_failed(net->ctx), NULL;
@@ -96,6 +99,7 @@ oct_tensor *oct_npz_images(oct_net *net, const char *path) {
 /* ---- probe ---- */
 
 oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n) {
+    OCTI_LAW_MODE();
     if (!net || !dir || !data) return octi_fail_null("oct_run_save_probe");
     if (!oct_run_is(dir)) return octi_fail(OCT_EIO, dir, "no such run", "a folder with graph.json", NULL, NULL);
     if (n < 1 || n > 64) return octi_fail(OCT_EUSAGE, dir, "number of inputs", "1 to 64", octi_fmt("%d", n), NULL);
@@ -114,6 +118,7 @@ oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int
 }
 
 oct_tensor *oct_run_load_probe(oct_ctx *ctx, const char *dir) {
+    OCTI_LAW_MODE();
     if (!ctx || !dir) return NULL;
     octi_run *r = octi_run_open(ctx, dir);
     bool there = false;

@@ -7,6 +7,7 @@
 #include "qat/fit/fit.h"
 #include "qat/compare.h"
 #include "qat/fit/score.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -110,6 +111,7 @@ static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx, co
 }
 
 oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts, oct_eval *result) {
+    OCTI_LAW_MODE();
     if (!net || !data || !result) return octi_fail_null("oct_evaluate");
     memset(result, 0, sizeof *result);
     const oct_eval_opts o = opts ? *opts : (oct_eval_opts){.batch = 0};
@@ -145,6 +147,7 @@ static oct_status calibrate(oct_tape *tape, oct_loader *loader, oct_net *net, in
 }
 
 oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
+    OCTI_LAW_MODE();
     if (!net || !data) return octi_fail_null("oct_calibrate");
     if (net->stage != OCT_STAGE_PREPARED)
         return octi_fail(OCT_EUSAGE, "oct_calibrate", "net is not prepared", "the result of oct_prepare", NULL, NULL);
@@ -158,6 +161,7 @@ oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
 }
 
 oct_status oct_compare_data(oct_net *prepared, const oct_net *int8, oct_data *data, int64_t limit, oct_mismatch *m) {
+    OCTI_LAW_MODE();
     if (!prepared || !int8 || !data || !m) return octi_fail_null("oct_compare_data");
     enum { BATCH = 32 };
     octi_comparison *c = octi_comparison_new(prepared, int8, BATCH);

@@ -6,6 +6,7 @@
 #include "datasets/set.h"
 #include "qat/fit/fit.h"
 #include "src/arena.h"
+#include "src/float_mode.h"
 #include "src/format/foreign.h"
 #include "src/format/npz.h"
 #include "src/format/safetensors.h"
@@ -156,6 +157,7 @@ static oct_status look(holder *h, const source *f) {
 static const size_t MOST = (size_t)2 << 30;
 
 oct_file_info *oct_file_inspect(oct_ctx *ctx, const char *path) {
+    OCTI_LAW_MODE();
     if (!ctx || !path) return NULL;
     uint8_t *bytes = NULL, *plain = NULL;
     size_t size;

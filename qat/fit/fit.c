@@ -17,6 +17,7 @@
 #include "qat/fit/score.h"
 #include "qat/fit/teacher.h"
 #include "qat/oscillation.h"
+#include "src/float_mode.h"
 #include "src/format/json_bits.h"
 #include "src/mem.h"
 #include "src/words.h"
@@ -416,6 +417,7 @@ oct_status oct_fit_check(oct_net *net, oct_data *train, const oct_fit_opts *opts
 }
 
 oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
+    OCTI_LAW_MODE();
     if (!net || !train) return octi_fail_null("oct_fit");
     const bool labels = oct_data_truth(train, NULL) == OCT_TRUTH_LABELS; /* a net of the caller's own: training fills it in */
     if (labels ? !net->class_count : !net->input.channels) OCT_TRY(oct_net_describe(net, train));

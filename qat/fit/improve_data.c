@@ -2,9 +2,11 @@
 #include <string.h>
 
 #include "qat/fit/score.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 oct_tensor *oct_calibration_inputs(oct_net *net, oct_data *data, int64_t n) {
+    OCTI_LAW_MODE();
     if (!net || !data || n < 1) return octi_fail(OCT_EUSAGE, "oct_calibration_inputs", "arguments", "a net, data, n >= 1", NULL, NULL), NULL;
     const oct_graph *g = net->graph;
     oct_shape s = g->values[g->input].shape;

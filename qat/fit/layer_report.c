@@ -6,6 +6,7 @@
 #include "autograd/tape.h"
 #include "qat/fit/layer_report.h"
 #include "qat/fit/score.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/words.h"
@@ -199,6 +200,7 @@ static oct_status fill(oct_net *net, oct_data *data, int64_t n, oct_layer *rows)
 }
 
 oct_status oct_layers(oct_net *net, oct_data *data, int64_t n, oct_layer **rows, int32_t *count) {
+    OCTI_LAW_MODE();
     if (!net || !rows || !count) return octi_fail_null("oct_layers");
     *count = net->graph->node_count;
     *rows = octi_calloc(net->ctx, (size_t)*count + 1, sizeof **rows);

@@ -6,6 +6,7 @@
 #include "qat/fit/fit.h"
 #include "qat/fit/score.h"
 #include "qat/prepared.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -102,6 +103,7 @@ static void fill(const sweep *s, oct_layer *rows, double *float_accuracy) {
 }
 
 oct_status oct_layers_sweep(oct_net *net, oct_data *data, int64_t n, oct_layer *rows, int32_t count, double *float_accuracy) {
+    OCTI_LAW_MODE();
     if (!net || !data || !rows) return octi_fail_null("oct_layers_sweep");
     if (net->stage != OCT_STAGE_PREPARED || count != net->graph->node_count)
         return octi_fail(OCT_EUSAGE, "oct_layers_sweep", "net is not prepared, or rows are of another", "a prepared net and its rows", NULL, NULL);

@@ -6,6 +6,7 @@
 #include "qat/fit/fit.h"
 #include "qat/infer/infer.h"
 #include "src/arena.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -18,6 +19,7 @@ oct_status oct_net_describe(oct_net *net, const oct_data *data) {
 }
 
 oct_net *oct_zoo_net(oct_ctx *ctx, const char *name, oct_data *data) {
+    OCTI_LAW_MODE();
     if (!ctx || !data) return NULL;
     const oct_input_desc *d = oct_data_input(data);
     int32_t classes;
@@ -35,6 +37,7 @@ oct_net *oct_zoo_net(oct_ctx *ctx, const char *name, oct_data *data) {
 }
 
 oct_net *oct_model_load(oct_ctx *ctx, const char *path) {
+    OCTI_LAW_MODE();
     struct stat st;
     if (!ctx || !path) return NULL;
     return !stat(path, &st) && S_ISDIR(st.st_mode) ? oct_run_load(ctx, path, NULL) : oct_int8_load(ctx, path);

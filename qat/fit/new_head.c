@@ -5,6 +5,7 @@
 #include "autograd/nn/module.h"
 #include "ops/ops.h"
 #include "qat/fit/fit.h"
+#include "src/float_mode.h"
 
 /* Last layer with weights on the way to the output; -1 where there is none. */
 static int32_t last_layer(const oct_graph *g) {
@@ -53,6 +54,7 @@ static oct_status judge(const oct_graph *g, int32_t at) {
 }
 
 oct_status oct_net_renew_head(oct_net *net, const oct_class *classes, int32_t count, const char **layer) {
+    OCTI_LAW_MODE();
     if (!net || !classes || count < 1) return octi_fail(OCT_EUSAGE, "oct_net_renew_head", "net or classes are missing", NULL, NULL, NULL);
     if (net->stage != OCT_STAGE_FLOAT) return octi_fail(OCT_EUSAGE, "oct_net_renew_head", "net is quantized", "a float net", NULL, NULL);
     oct_graph *g = net->graph;

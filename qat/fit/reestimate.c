@@ -4,6 +4,7 @@
 
 #include "qat/fit/reestimate.h"
 #include "qat/fit/score.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -88,7 +89,10 @@ static void switches(estimate *e, bool begin) {
     }
 }
 
-oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n) { return octi_reestimate_batch_norm(net, data, n, NULL); }
+oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n) {
+    OCTI_LAW_MODE();
+    return octi_reestimate_batch_norm(net, data, n, NULL);
+}
 
 oct_status octi_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n, const char *augment) {
     if (!net || !data) return octi_fail_null("oct_reestimate_batch_norm");

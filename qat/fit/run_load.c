@@ -10,6 +10,7 @@
 #include "qat/int8/int8.h"
 #include "qat/io/tensor_files.h"
 #include "qat/prepared.h"
+#include "src/float_mode.h"
 #include "src/format/json.h"
 #include "src/mem.h"
 
@@ -73,6 +74,7 @@ static oct_net *load(oct_ctx *ctx, const octi_folder *f, oct_run_info *info) {
 }
 
 oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info) {
+    OCTI_LAW_MODE();
     if (!ctx || !dir) return NULL;
     octi_run *r = octi_run_open(ctx, dir);
     oct_net *net = r ? load(ctx, octi_run_folder(r), info) : NULL;
@@ -90,6 +92,7 @@ static oct_status save(const oct_net *net, octi_run *r, const char *config) {
 }
 
 oct_status oct_run_save(oct_net *net, const char *dir, const char *config, bool force) {
+    OCTI_LAW_MODE();
     if (!net) return octi_fail(OCT_EUSAGE, "oct_run_save", "net is NULL", NULL, NULL, NULL);
     OCT_TRY(octi_diverged_settle(net, NULL, 0, 0, 0));
     octi_text t = {.ctx = net->ctx};

@@ -5,6 +5,7 @@
 #include "autograd/tape.h"
 #include "qat/fit/fit.h"
 #include "qat/infer/infer.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 
 struct oct_runner {
@@ -75,6 +76,7 @@ static oct_status check_input(const oct_runner *r, const oct_tensor *x) {
 }
 
 const oct_tensor *oct_runner_run(oct_runner *r, const oct_tensor *x) {
+    OCTI_LAW_MODE();
     if (!r || !x || check_input(r, x) != OCT_OK) return NULL;
     if (r->sim) return oct_sim_run(r->sim, x);
     if (r->tape) {

@@ -9,6 +9,7 @@
 
 #include "qat/infer/infer.h"
 #include "qat/int8/int8.h"
+#include "src/float_mode.h"
 #include "src/format/foreign.h"
 #include "src/format/graph_json.h"
 #include "src/format/sections.h"
@@ -70,6 +71,7 @@ static oct_status write_file(const oct_net *net, octi_text *out) {
 }
 
 oct_status oct_int8_save_memory(const oct_net *net, uint8_t **bytes, size_t *size) {
+    OCTI_LAW_MODE();
     if (!net) return octi_fail(OCT_EUSAGE, "oct_int8_save", "net is NULL", NULL, NULL, NULL);
     octi_text out = {net->ctx};
     oct_status s = write_file(net, &out);
@@ -84,6 +86,7 @@ void oct_int8_bytes_free(oct_ctx *ctx, uint8_t *bytes) {
 }
 
 oct_status oct_int8_save(const oct_net *net, const char *path) {
+    OCTI_LAW_MODE();
     uint8_t *bytes;
     size_t size;
     OCT_TRY(oct_int8_save_memory(net, &bytes, &size));
@@ -173,6 +176,7 @@ static oct_status read_file(oct_net *net, const uint8_t *bytes, size_t size, con
 }
 
 oct_net *oct_int8_load_memory(oct_ctx *ctx, const void *bytes, size_t size, const char *where) {
+    OCTI_LAW_MODE();
     if (!ctx || !bytes) return NULL;
     oct_net *net = octi_net_new(ctx, OCT_STAGE_INT8);
     if (net && read_file(net, bytes, size, where) == OCT_OK) return net;
@@ -182,6 +186,7 @@ oct_net *oct_int8_load_memory(oct_ctx *ctx, const void *bytes, size_t size, cons
 }
 
 oct_net *oct_int8_load(oct_ctx *ctx, const char *path) {
+    OCTI_LAW_MODE();
     uint8_t *bytes;
     size_t size;
     if (!ctx) return NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "qat/infer/planner.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/qround.h"
 
@@ -140,6 +141,7 @@ static oct_status build(oct_plan *p, const oct_net *net) {
 }
 
 oct_plan *oct_plan_new(const oct_net *net, const oct_plan_opts *opts) {
+    OCTI_LAW_MODE();
     if (!net) return NULL;
     oct_plan *p = octi_alloc(net->ctx, sizeof *p);
     if (!p) return octi_ctx_failed(net->ctx), NULL;

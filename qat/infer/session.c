@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "qat/infer/plan.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/threads.h"
@@ -79,6 +80,7 @@ size_t oct_plan_session_bytes(const oct_plan *plan, int64_t batch) {
 }
 
 oct_session *oct_session_new(const oct_plan *plan, int64_t batch, void *block) {
+    OCTI_LAW_MODE();
     layout l = {0};
     if (!plan) return NULL;
     if (measure(plan, batch, &l) != OCT_OK) return octi_ctx_failed(plan->ctx), NULL;
@@ -209,9 +211,11 @@ static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int
 }
 
 oct_status oct_session_run(oct_session *s, const float *x, int64_t n, float *y) {
+    OCTI_LAW_MODE();
     return run(s, x, NULL, n, y);
 }
 oct_status oct_session_run_u8(oct_session *s, const uint8_t *pixels, int64_t n, float *y) {
+    OCTI_LAW_MODE();
     return run(s, NULL, pixels, n, y);
 }
 
@@ -232,9 +236,11 @@ static oct_status classify(oct_session *s, const float *x, const uint8_t *pixels
 }
 
 oct_status oct_session_classify(oct_session *s, const float *x, int64_t n, int32_t *index) {
+    OCTI_LAW_MODE();
     return classify(s, x, NULL, n, index);
 }
 oct_status oct_session_classify_u8(oct_session *s, const uint8_t *pixels, int64_t n, int32_t *index) {
+    OCTI_LAW_MODE();
     return classify(s, NULL, pixels, n, index);
 }
 

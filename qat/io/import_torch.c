@@ -11,6 +11,7 @@
 #include "qat/io/tensor_files.h"
 #include "qat/io/weight_layout.h"
 #include "src/arena.h"
+#include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
 
@@ -121,6 +122,7 @@ static oct_status load(oct_net *net, const octi_safetensors *file, const char *p
 }
 
 oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused) {
+    OCTI_LAW_MODE();
     if (!net || !path) return octi_fail_null("oct_net_load_weights");
     octi_safetensors *file = octi_safetensors_read(net->ctx, path);
     if (!file) return oct_last_error()->code;
@@ -130,6 +132,7 @@ oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing
 }
 
 oct_status oct_net_save_weights(const oct_net *net, const char *path) {
+    OCTI_LAW_MODE();
     if (!net || !path) return octi_fail_null("oct_net_save_weights");
     octi_tensor_list l = {.ctx = net->ctx};
     oct_status s = octi_tensor_list_add(&l, net, "", net->tensors, net->tensor_count);
@@ -208,6 +211,7 @@ static oct_net *import(oct_ctx *ctx, const octi_safetensors *file, const char *p
 }
 
 oct_net *oct_import_torch(oct_ctx *ctx, const char *path, const oct_import_opts *opts) {
+    OCTI_LAW_MODE();
     if (!ctx) return NULL;
     oct_net *net = NULL;
     if (!path || !opts || !opts->model) octi_fail(OCT_EUSAGE, "oct_import_torch", "path or model is missing", "a .safetensors file and a zoo name", NULL, NULL);
