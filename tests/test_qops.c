@@ -10,6 +10,7 @@
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/rng.h"
+#include "tests/conv_spec.h"
 #include "tests/oct_test.h"
 
 enum { GUARD = 64 };
@@ -105,8 +106,8 @@ static void check_conv(oct_ctx *one, oct_ctx *four, conv_case k, int xs, int ws)
     oct_qtensor qx = {x.t, 0.1f, zx}, qy = {y.t, 0.2f, zy}, qy4 = {y4.t, 0.2f, zy};
     ck_ok(oct_qconv2d_forward(one, &a, &qx, w.t, b.t, m.t, &qy));
     ck_ok(oct_qconv2d_forward(four, &a, &qx, w.t, b.t, m.t, &qy4));
-    octk_conv_u8s8_ref(
-        &(octk_conv_u8s8){.x = {oct_u8(x.t), (int64_t)k.h * k.w * k.c, (int64_t)k.w * k.c, k.c},
+    conv_u8s8_spec(
+        &(conv_u8s8){.x = {oct_u8(x.t), (int64_t)k.h * k.w * k.c, (int64_t)k.w * k.c, k.c},
                           .y = {spec, (int64_t)p * q * k.o, (int64_t)q * k.o, k.o},
                           .w = oct_s8(w.t),
                           .b = oct_s32(b.t),
@@ -373,7 +374,7 @@ START_TEST(pitches_are_respected) {
     memset(want, 7, N * IMG);
     memset(y, 7, N * IMG);
     octk_image xi = {x, IMG, ROW, PIX}, wi = {want, IMG, ROW, PIX}, yi = {y, IMG, ROW, PIX};
-    octk_conv_u8s8_ref(&(octk_conv_u8s8){.x = xi,
+    conv_u8s8_spec(&(conv_u8s8){.x = xi,
                                          .y = wi,
                                          .w = w8,
                                          .b = b,

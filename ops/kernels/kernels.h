@@ -77,18 +77,6 @@ typedef struct octk_image {
     int64_t image, row, pixel; /* from one image, row, pixel to the next */
 } octk_image;
 
-/** y = requant(x (*) w + b) by the law; one image range, all output rows. Padding reads zx. */
-typedef struct octk_conv_u8s8 {
-    octk_image x, y;
-    const int8_t *w;   /* [O,R,S,C/g] dense */
-    const int32_t *b;  /* [O] */
-    const float *m;    /* [O] */
-    int32_t zx, zy, lo, hi;
-    int32_t n, h, w_in, c, p, q, o; /* images, input rows, columns, channels; output rows, columns, channels */
-    int32_t r, s, stride_h, stride_w, pad_top, pad_left, dil_h, dil_w, groups;
-} octk_conv_u8s8;
-typedef void octk_conv_u8s8_fn(const octk_conv_u8s8 *a);
-
 /** Patches of a convolution as rows of s16: out[j][(r * S + s) * cg + c] = x - zx at input row h0 + r * dil_h, column
  *  w0 + j * stride_w + s * dil_w, channels c0 .. c0 + cg; outside the image 0 (padding reads zx). Rows are `pitch`
  *  elements apart (>= R * S * cg), the rest of each is zeroed. x points at the image. |x - zx| <= 255. */
@@ -118,7 +106,8 @@ typedef struct octk_dot_s16u8 {
 } octk_dot_s16u8;
 typedef void octk_dot_s16u8_fn(const octk_dot_s16u8 *a);
 
-/** Depthwise convolution (groups = C = O): as octk_conv_u8s8, with s16 weights tap by tap: w[(r * S + s) * C + c]. */
+/** Depthwise convolution (groups = C = O): y = requant(x (*) w + b) by the law; one image range, all output rows; padding reads
+ *  zx. Weights are s16, tap by tap: w[(r * S + s) * C + c]. */
 typedef struct octk_dw_u8s16 {
     octk_image x, y;
     const int16_t *w;

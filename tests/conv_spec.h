@@ -1,9 +1,24 @@
 /* SPDX-License-Identifier: MIT
- * The specification of the int8 convolution: exact s32 sums, then the law. */
+ * tests/conv_spec.h - the int8 convolution as the law has it: exact s32 sums, then requant. What conv ops are held against; no
+ * kernel of the library has this form. */
+#ifndef OCT_TESTS_CONV_SPEC_H
+#define OCT_TESTS_CONV_SPEC_H
+
 #include "ops/kernels/kernels.h"
 #include "src/qround.h"
 
-void octk_conv_u8s8_ref(const octk_conv_u8s8 *a) {
+/** y = requant(x (*) w + b) by the law; one image range, all output rows. Padding reads zx. */
+typedef struct conv_u8s8 {
+    octk_image x, y;
+    const int8_t *w;   /* [O,R,S,C/g] dense */
+    const int32_t *b;  /* [O] */
+    const float *m;    /* [O] */
+    int32_t zx, zy, lo, hi;
+    int32_t n, h, w_in, c, p, q, o; /* images, input rows, columns, channels; output rows, columns, channels */
+    int32_t r, s, stride_h, stride_w, pad_top, pad_left, dil_h, dil_w, groups;
+} conv_u8s8;
+
+static inline void conv_u8s8_spec(const conv_u8s8 *a) {
     int32_t cg = a->c / a->groups, og = a->o / a->groups;
     for (int32_t n = 0; n < a->n; n++)
         for (int32_t p = 0; p < a->p; p++)
@@ -26,3 +41,5 @@ void octk_conv_u8s8_ref(const octk_conv_u8s8 *a) {
                 }
             }
 }
+
+#endif
