@@ -44,6 +44,8 @@ typedef struct oct_data_opts {
  *  NULL on failure: OCT_EUSAGE (unknown kind), OCT_EIO, OCT_EFORMAT (file, offset, field; a class of a folder's training part
  *  without an image), OCT_ELIMIT. Warned of: classes and CIFAR batches that are missing, links that lead out of a folder. */
 OCT_API OCT_NODISCARD oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opts);
+/** The i-th kind of SPEC ("idx:DIR") and how its files lie; NULL behind the last. Valid until the thread's next failures. */
+OCT_API const char *oct_data_spec(int i, const char **layout);
 /** The kind of set that lies at a path, by what is in it: "idx", "cifar10", "cifar100", "folder", "npz"; NULL: none is seen. */
 OCT_API const char *oct_data_kind(const char *path);
 

@@ -13,16 +13,20 @@
 typedef oct_data *open_fn(oct_ctx *ctx, const char *path, const oct_data_opts *opts);
 
 static const struct kind {
-    const char *word;
-    bool path;
+    const char *word, *path; /* what stands behind ':'; "": nothing does */
     open_fn *open;
+    const char *layout;
 } kinds[] = {
-    {"synth-digits", false, octi_open_synth_digits}, {"synth-shapes", false, octi_open_synth_shapes},
-    {"idx", true, octi_open_idx},                    {"cifar10", true, octi_open_cifar10},
-    {"cifar100", true, octi_open_cifar100},          {"folder", true, octi_open_folder},
-    {"cifar100-coarse", true, octi_open_cifar100_coarse}, {"npz", true, octi_open_npz},
+#define OCT_SPEC(word, path, open, layout) {word, path, octi_open_##open, layout},
+#include "datasets/specs.def"
 };
 static const char known[] = "synth-digits, synth-shapes, idx:DIR, cifar10:DIR, cifar100:DIR, cifar100-coarse:DIR, folder:DIR, npz:FILE";
+
+const char *oct_data_spec(int i, const char **layout) {
+    if (i < 0 || (size_t)i >= sizeof kinds / sizeof *kinds) return NULL;
+    if (layout) *layout = kinds[i].layout;
+    return octi_fmt("%s%s%s", kinds[i].word, *kinds[i].path ? ":" : "", kinds[i].path);
+}
 
 /* As given, else below the root. The path as given where neither is there: the kind's error will name it. */
 static char *locate(oct_ctx *ctx, const char *path, const char *root) {
@@ -37,7 +41,7 @@ static char *locate(oct_ctx *ctx, const char *path, const char *root) {
 
 static void bad_spec(const struct kind *k, const char *spec) {
     const char *there = oct_data_kind(spec);
-    if (k) (void)octi_fail(OCT_EUSAGE, spec, k->path ? "data set needs a path" : "data set takes no path", known, NULL, NULL);
+    if (k) (void)octi_fail(OCT_EUSAGE, spec, *k->path ? "data set needs a path" : "data set takes no path", known, NULL, NULL);
     else if (there) (void)octi_fail(OCT_EUSAGE, spec, "a path is no data set", known, NULL, octi_fmt("did you mean %s:%s?", there, spec));
     else (void)octi_fail_word(OCT_EUSAGE, spec, "unknown kind of data set", known, octi_fmt("%.*s", (int)strcspn(spec, ":"), spec), NULL);
 }
@@ -45,7 +49,7 @@ static void bad_spec(const struct kind *k, const char *spec) {
 /* What could not be read as one kind, and looks like another. */
 static void other_kind(const struct kind *k, const char *path) {
     const oct_error *e = oct_last_error();
-    const char *seen = *e->hint || !k->path ? NULL : oct_data_kind(path);
+    const char *seen = *e->hint || !*k->path ? NULL : oct_data_kind(path);
     if (!seen || !strncmp(seen, k->word, strlen(seen))) return;
     (void)octi_fail(e->code, e->where, e->what, e->expected, e->got, octi_fmt("did you mean %s:%s?", seen, path));
 }
@@ -61,7 +65,7 @@ oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opt
     const struct kind *k = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strlen(kinds[i].word) == n && !memcmp(kinds[i].word, spec, n)) k = &kinds[i];
-    if (!k || k->path != (colon && colon[1])) {
+    if (!k || (*k->path != 0) != (colon && colon[1])) {
         bad_spec(k, spec);
         return octi_ctx_failed(ctx), NULL;
     }

@@ -61,18 +61,31 @@ static const char *observed_scheme(const oct_quantizer *q) {
     if (q->spec.per_channel) return q->spec.symmetric ? "torch.per_channel_symmetric" : "torch.per_channel_affine";
     return q->spec.symmetric ? "torch.per_tensor_symmetric" : "torch.per_tensor_affine";
 }
-static const char *scheme(const oct_quantizer *w) { return w && w->spec.per_channel ? "torch.per_channel_affine" : "torch.per_tensor_affine"; }
+static const char *scheme(const oct_quantizer *w) { return w && oct_quantizer_is_per_channel(w) ? "torch.per_channel_affine" : "torch.per_tensor_affine"; }
+
+/* An int8 net's node that gives codes; what it keeps in float says its activation as before. */
+static bool in_codes(const printer *p, const oct_node *n) { return p->net->stage == OCT_STAGE_INT8 && quantizer_of(p->net, n->out) != NULL; }
 
 /* A clamp at the zero point is what is left of a ReLU in codes. */
 static bool relu_of(const printer *p, const oct_node *n) {
     const oct_quantizer *q = quantizer_of(p->net, n->out);
-    if (p->net->stage == OCT_STAGE_INT8) return q && q->zero_point && n->attr.lo[0] >= oct_s32(q->zero_point)[0];
+    if (in_codes(p, n)) return q->zero_point && n->attr.lo[0] >= oct_s32(q->zero_point)[0];
     return n->attr.act[0] == OCT_ACT_RELU || n->attr.act[0] == OCT_ACT_RELU6;
 }
 
 static const char *act_word(const printer *p, const oct_node *n) {
-    if (p->net->stage != OCT_STAGE_INT8 && n->attr.act[0] == OCT_ACT_RELU6) return "ReLU6";
+    if (!in_codes(p, n) && n->attr.act[0] == OCT_ACT_RELU6) return "ReLU6";
     return relu_of(p, n) ? "ReLU" : "";
+}
+
+/* Codes for weights of a layer that computes in floats. */
+static bool weight_only(const printer *p, const oct_node *n) {
+    const oct_tensor *w = p->net->graph->values[n->in[1]].tensor;
+    return w && w->dtype == OCT_S8 && (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear);
+}
+
+static void put_weight_scheme(printer *p, const oct_node *n) {
+    if (weight_only(p, n)) put(p, ", dtype=torch.qint8, qscheme=%s", scheme(quantizer_of(p->net, n->in[1])));
 }
 
 static void print_conv(printer *p, const oct_node *n) {
@@ -81,7 +94,7 @@ static void print_conv(printer *p, const oct_node *n) {
     const oct_shape *w = &g->values[n->in[1]].shape;
     bool int8 = n->kind == OCT_OP_qconv2d, bias = n->nin > 2 && n->in[2] >= 0;
     int groups = a->groups[0] > 1 ? a->groups[0] : 1;
-    put(p, "%sConv%s%s2d(%lld, %lld, kernel_size=(%d, %d), stride=(%d, %d)", int8 ? "Quantized" : "", a->bn[0] ? "Bn" : "", act_word(p, n),
+    put(p, "%sConv%s%s2d(%lld, %lld, kernel_size=(%d, %d), stride=(%d, %d)", int8 ? "Quantized" : weight_only(p, n) ? "WeightOnlyQuantized" : "", a->bn[0] ? "Bn" : "", act_word(p, n),
         (long long)w->dim[3] * groups, (long long)w->dim[0], a->kernel[0], a->kernel[1], a->stride[0], a->stride[1]);
     if (int8) put(p, ", ");
     put_qparams(p, n);
@@ -90,6 +103,8 @@ static void print_conv(printer *p, const oct_node *n) {
     else if (pad[0] || pad[1]) put(p, ", padding=(%d, %d)", pad[0], pad[1]);
     if (a->dilation[0] > 1 || a->dilation[1] > 1) put(p, ", dilation=(%d, %d)", a->dilation[0], a->dilation[1]);
     if (groups > 1) put(p, ", groups=%d", groups);
+    if (int8 && !oct_quantizer_is_per_channel(quantizer_of(p->net, n->in[1]))) put(p, ", qscheme=%s", scheme(NULL));
+    put_weight_scheme(p, n);
     put(p, "%s)", bias || int8 ? "" : ", bias=False");
 }
 
@@ -97,17 +112,20 @@ static void print_linear(printer *p, const oct_node *n) {
     const oct_shape *w = &p->net->graph->values[n->in[1]].shape;
     bool int8 = n->kind == OCT_OP_qlinear, dynamic = n->kind == OCT_OP_dynamic_linear;
     if (dynamic) {
-        put(p, "DynamicQuantizedLinear%s(in_features=%lld, out_features=%lld, dtype=torch.qint8, qscheme=%s)", n->attr.act[0] ? "ReLU" : "", (long long)w->dim[1],
+        put(p, "DynamicQuantizedLinear%s(in_features=%lld, out_features=%lld, dtype=torch.qint8, qscheme=%s)", act_word(p, n), (long long)w->dim[1],
             (long long)w->dim[0], scheme(quantizer_of(p->net, n->in[1])));
         return;
     }
-    put(p, "%sLinear%s%s(in_features=%lld, out_features=%lld, ", int8 ? "Quantized" : "", n->attr.bn[0] ? "Bn1d" : "", act_word(p, n), (long long)w->dim[1],
+    put(p, "%sLinear%s%s(in_features=%lld, out_features=%lld, ", int8 ? "Quantized" : weight_only(p, n) ? "WeightOnlyQuantized" : "", n->attr.bn[0] ? "Bn1d" : "", act_word(p, n), (long long)w->dim[1],
         (long long)w->dim[0]);
     if (int8) {
         put_qparams(p, n);
         put(p, ", qscheme=%s)", scheme(quantizer_of(p->net, n->in[1])));
-    } else
-        put(p, "bias=%s)", n->nin > 2 && n->in[2] >= 0 ? "True" : "False");
+    } else {
+        put(p, "bias=%s", n->nin > 2 && n->in[2] >= 0 ? "True" : "False");
+        put_weight_scheme(p, n);
+        put(p, ")");
+    }
 }
 
 static void print_lstm(printer *p, const oct_node *n) {
@@ -222,6 +240,18 @@ static void print_node(printer *p, const oct_node *n) {
     print_other(p, n);
 }
 
+static float least_of(const oct_tensor *t) {
+    float v = oct_f32(t)[0];
+    for (int64_t i = 1; i < oct_tensor_count(t); i++) v = oct_f32(t)[i] < v ? oct_f32(t)[i] : v;
+    return v;
+}
+
+static float most_of(const oct_tensor *t) {
+    float v = oct_f32(t)[0];
+    for (int64_t i = 1; i < oct_tensor_count(t); i++) v = oct_f32(t)[i] > v ? oct_f32(t)[i] : v;
+    return v;
+}
+
 /* What training observes and rounds: one line per quantizer of the node, under its module. */
 static void print_fake(printer *p, const oct_node *n, int depth) {
     const struct {
@@ -234,8 +264,10 @@ static void print_fake(printer *p, const oct_node *n, int depth) {
         int64_t count = oct_tensor_count(q->scale);
         put(p, "%*s(%s): FakeQuantize(observer=%s, quant_min=%d, quant_max=%d, qscheme=%s, ", 2 * depth, "", part[i].name, q->observer, q->spec.qmin,
             q->spec.qmax, observed_scheme(q));
-        put(p, "scale=tensor([%.6g%s]), zero_point=tensor([%d%s]))", (double)oct_f32(q->scale)[0], count > 1 ? ", ..." : "", oct_s32(q->zero_point)[0],
+        put(p, "scale=tensor([%.6g%s]), zero_point=tensor([%d%s])", (double)oct_f32(q->scale)[0], count > 1 ? ", ..." : "", oct_s32(q->zero_point)[0],
             count > 1 ? ", ..." : "");
+        if (q->min_val && q->max_val && least_of(q->min_val) <= most_of(q->max_val)) put(p, ", min_val=%.6g, max_val=%.6g", (double)least_of(q->min_val), (double)most_of(q->max_val));
+        put(p, ")");
         flush(p);
     }
 }

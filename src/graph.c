@@ -33,6 +33,14 @@ bool oct_op_from_name(const char *name, oct_op_kind *kind) {
     return false;
 }
 
+bool oct_quantizer_is_per_channel(const oct_quantizer *q) {
+    if (!q || !q->spec.per_channel) return false;
+    const int64_t n = q->scale ? oct_tensor_count(q->scale) : 0;
+    for (int64_t i = 1; i < n; i++)
+        if (oct_f32(q->scale)[i] != oct_f32(q->scale)[0]) return true;
+    return n < 2;
+}
+
 int32_t oct_graph_find_node(const oct_graph *g, const char *name) {
     for (int32_t i = 0; i < g->node_count; i++)
         if (!strcmp(g->nodes[i].name, name)) return i;

@@ -98,6 +98,8 @@ OCT_API const char *oct_op_name(oct_op_kind kind);
 OCT_API unsigned oct_op_flags(oct_op_kind kind);
 /** false where no kind has that name. */
 OCT_API bool oct_op_from_name(const char *name, oct_op_kind *kind);
+/** Whether a quantizer's scales differ from channel to channel: int8 nets keep one for each also where all are the same. */
+OCT_API bool oct_quantizer_is_per_channel(const oct_quantizer *q);
 /** Node or value by name; -1 where absent. */
 OCT_API int32_t oct_graph_find_node(const oct_graph *g, const char *name);
 OCT_API int32_t oct_graph_find_value(const oct_graph *g, const char *name);

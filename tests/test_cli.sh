@@ -140,7 +140,7 @@ bad 4 predict good missing.png
 bad 3 predict good image.png
 bad 4 predict missing image.png
 bad 2 run good --output y.npz
-bad 2 run good --input x.npz
+bad 4 run good --input x.npz
 bad 2 run good --input x.npz --output x.npz
 bad 4 run good --input x.npz --output y.npz
 bad 3 run good --input page.html --output y.npz
@@ -284,6 +284,8 @@ done
 cmp -s y.npz y2.npz || say "outputs of simulation and int8 file differ"
 "$octet" run m.oct8 --input j4/probe.npz --output y3.npz --layer conv1 --json >.run || say "run --layer"
 has "scale zero_point" .run
+"$octet" run m.oct8 --input j4/probe.npz --quiet >.run || say "run without --output"
+head -1 .run | grep -q '^y float32 \[64, 10\]$' && grep -q '^\[0\] -*[0-9]' .run || say "run does not print its values: $(head -3 .run)"
 "$octet" bench --workload lenet --mode infer-int8 --batch 2 --json >.bench || say "bench"
 has "workload mode batch threads img_per_s us_per_img" .bench
 "$octet" demo --limit 200 --out d --json --quiet >.demo || say "demo"

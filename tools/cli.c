@@ -5,13 +5,53 @@
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Bytes of a file name or argument must not reach a terminal as control sequences. */
-static void put_clean(FILE *f, const char *s) {
-    for (size_t n = 0; *s && n < 500; s++, n++) fputc((unsigned char)*s < 32 || *s == 127 ? '?' : *s, f);
+/* Bytes of names must not reach a terminal as control sequences: C0, DEL, and C1 as UTF-8 has it, become \\xNN. */
+static void put_clean(FILE *f, const char *text) {
+    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+        if (*s < 32 || *s == 127) fprintf(f, "\\x%02x", *s);
+        else if (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0) fprintf(f, "\\x%02x", *++s);
+        else fputc(*s, f);
+    }
+}
+
+/* The text of a printf without what of it could act on a terminal; newlines at the format's end stay. */
+static void print_clean(FILE *f, const char *format, va_list a) {
+    char room[1024], shape[512], *text = room;
+    size_t n = strlen(format), ends = 0;
+    while (ends < n && format[n - 1 - ends] == '\n') ends++;
+    snprintf(shape, sizeof shape, "%.*s", (int)(n - ends), format);
+    va_list again;
+    va_copy(again, a);
+    int size = vsnprintf(room, sizeof room, shape, a);
+    if (size >= (int)sizeof room && (text = malloc((size_t)size + 1))) vsnprintf(text, (size_t)size + 1, shape, again);
+    va_end(again);
+    put_clean(f, text ? text : room);
+    if (text != room) free(text);
+    while (ends--) fputc('\n', f);
+}
+
+void cli_print(const char *format, ...) {
+    va_list a;
+    va_start(a, format);
+    print_clean(stdout, format, a);
+    va_end(a);
+}
+
+void cli_print_to(FILE *f, const char *format, ...) {
+    va_list a;
+    va_start(a, format);
+    print_clean(f, format, a);
+    va_end(a);
+}
+
+void cli_print_line(FILE *f, const char *line) {
+    put_clean(f, line);
+    fputc('\n', f);
 }
 
 int cli_usage(const char *where, const char *what, const char *expected, const char *got, const char *hint) {
@@ -38,7 +78,8 @@ int cli_usage(const char *where, const char *what, const char *expected, const c
 
 int cli_failed(void) {
     oct_status s = oct_last_error()->code;
-    fprintf(stderr, "octet: %s\n", oct_error_message());
+    fputs("octet: ", stderr);
+    cli_print_line(stderr, oct_error_message());
     int code = oct_status_exit_code(s == OCT_OK ? OCT_EINTERNAL : s);
     return code ? code : 7;
 }
@@ -49,12 +90,34 @@ void cli_note(const cli *c, const char *format, ...) {
     if (c->quiet.set) return;
     va_list a;
     va_start(a, format);
-    vfprintf(stderr, format, a);
+    print_clean(stderr, format, a);
     va_end(a);
     fputc('\n', stderr);
 }
 
-int cli_need(const char *option, const char *why) { return cli_usage(option, "option is missing", why, NULL, NULL); }
+const char *cli_word(const char *s) {
+    static char room[8][600];
+    static int turn;
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/:,=@%";
+    if (*s && !s[strspn(s, plain)]) return s;
+    char *d = room[turn++ % 8], *p = d, *end = d + sizeof room[0] - 8;
+    for (*p++ = '\''; *s && p < end; s++) {
+        if (*s == '\'') p += snprintf(p, 5, "'\\''");
+        else *p++ = *s;
+    }
+    memcpy(p, "'", 2);
+    return d;
+}
+
+void cli_next(const cli *c, const char *format, ...) {
+    if (c->quiet.set || c->json.set) return;
+    va_list a;
+    va_start(a, format);
+    fputs("octet: ", stderr);
+    print_clean(stderr, format, a);
+    va_end(a);
+    fputc('\n', stderr);
+}
 
 double cli_seconds(void) {
     struct timespec t;
@@ -69,7 +132,8 @@ static void quoted(FILE *f, const char *s) {
     for (; *s; s++) {
         unsigned char ch = (unsigned char)*s;
         if (ch == '"' || ch == '\\') fprintf(f, "\\%c", ch);
-        else if (ch < 32) fprintf(f, "\\u%04x", ch);
+        else if (ch < 32 || ch == 127) fprintf(f, "\\u%04x", ch);
+        else if (ch == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0) fprintf(f, "\\u%04x", (unsigned char)*++s);
         else fputc(ch, f);
     }
     fputc('"', f);

@@ -23,20 +23,26 @@ typedef struct opt_value {
 
 typedef struct cli {
     const char *command;
+    int index; /* of commands.def */
     char **operands;
     int operand_count;
-#define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, help) opt_value field;
+#define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, otherwise, help) opt_value field;
 #include "tools/options.def"
     oct_ctx *ctx; /* open while a command runs */
     bool bar;     /* a progress bar may be drawn */
     bool color;
 } cli;
 
-#define COMMAND(NAME, name, function, operands, least, most, text) int function(cli *c);
+#define COMMAND(NAME, name, function, operands, least, most, needs, text, example) int function(cli *c);
 #include "tools/commands.def"
 
 /** Parse; 0, or the exit code behind a message. *run is NULL where nothing is left to do (--help, --version). */
 int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c));
+/** Behind parsing: what a run that is to be resumed was made by, for options that were not given again. 0, or the exit code
+ *  behind a message. */
+int cli_resume(cli *c);
+/** Then: are operands and needed options there? 0, or the exit code behind a message. */
+int cli_complete(cli *c);
 /** Free what parsing took, also behind an error. */
 void cli_release(cli *c);
 /** Options that were given and are stored, as one JSON object (static buffer). */
@@ -100,9 +106,23 @@ int cli_override(cli *c, oct_net *net);
 const oct_class *cli_classes(cli *c, int32_t *count, int *code);
 /** The first operand's model and the data of --data that fits it: false behind a message, *code is the exit code. */
 bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code);
-/** A missing option that the command needs. */
-int cli_need(const char *option, const char *why);
+/** A word that is none of `known` ("a, b or c"): says so, with the nearest; 2. */
+int cli_unknown(const char *where, const char *what, const char *known, const char *got);
+/** The same for a layer's name. */
+int cli_no_layer(const char *option, const oct_net *net, const char *got);
+/** printf on stdout in which no control byte of a name reaches the terminal; newlines and tabs of the format itself do. */
+void cli_print(const char *format, ...) OCT_PRINTF(1, 2);
+void cli_print_to(FILE *f, const char *format, ...) OCT_PRINTF(2, 3);
+/** One line, the same way. */
+void cli_print_line(FILE *f, const char *line);
+/** A word for a shell: quoted where it must be. Good for the next seven calls. */
+const char *cli_word(const char *s);
+/** The last line of a command, on stderr: where the result lies and what comes next; nothing under --quiet and --json. */
+void cli_next(const cli *c, const char *format, ...) OCT_PRINTF(2, 3);
 double cli_seconds(void);
+
+/** cli_next for a model of any stage at a path: float: ptq or qat; prepared: convert; int8: predict. */
+void cli_next_of_model(const cli *c, const oct_net *net, const char *path);
 
 /* ---- quantization ---- */
 
@@ -127,6 +147,10 @@ void cli_warnings_free(const cli *c, cli_warnings *w);
 
 /* ---- inspect ---- */
 
+/** What is in a net, and how it is laid out. */
+int cli_show_net(cli *c, oct_net *net);
+/** The net at the stage of --stage, with what was fused on the way to "fused"; NULL: *code is the exit code. */
+oct_net *cli_at_stage(cli *c, oct_net *net, int *code);
 /** inspect --weights NAME: a layer's weight, or any tensor of the net. */
 int cli_show_weights(const cli *c, oct_net *net, const char *name);
 /** inspect --histogram LAYER: the entropy search over what the layer's observer saw. */

@@ -38,8 +38,8 @@ int cli_show_divergences(const cli *c, oct_net *net, const char *layer) {
     const oct_node *node = &net->graph->nodes[oct_graph_find_node(net->graph, layer)];
     const oct_quantizer *q = &net->graph->quantizers[net->graph->values[node->out].quantizer];
     if (c->json.set) return put_json(layer, q, r, n), 0;
-    if (!n) return printf("%s: nothing was observed\n", layer), 0;
-    printf("%s: observer %s, %d bits, range %.6g to %.6g of %.6g to %.6g\n", layer, q->observer, q->spec.bits, oct_f32(q->min_val)[0],
+    if (!n) return cli_print("%s: nothing was observed\n", layer), 0;
+    cli_print("%s: observer %s, %d bits, range %.6g to %.6g of %.6g to %.6g\n", layer, q->observer, q->spec.bits, oct_f32(q->min_val)[0],
            oct_f32(q->max_val)[0], r[n - 1].lo, r[n - 1].hi);
     printf("what entropy sees:\n  %5s %12s %12s %7s %14s %10s\n", "bins", "lowest", "highest", "levels", "KL divergence", "clipped");
     for (int32_t i = 0; i < n; i++) {

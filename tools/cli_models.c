@@ -16,7 +16,7 @@ static int read_file(const char *path, char **text) {
     size_t n = f && *text ? fread(*text, 1, CLASSES_FILE + 1, f) : 0;
     bool bad = !f || !*text || ferror(f), large = n > CLASSES_FILE;
     if (f) fclose(f);
-    if (bad) return fprintf(stderr, "octet: %s: cannot read\n", path), 4;
+    if (bad) return cli_print_to(stderr, "octet: %s: cannot read\n", path), 4;
     if (large || memchr(*text, 0, n)) return cli_usage("--classes", "file is no list of names", "at most 1 MiB of text", path, NULL) + 1;
     (*text)[n] = 0;
     return 0;
@@ -153,6 +153,14 @@ oct_net *cli_load(cli *c, const char *path, bool run_only, int *code) {
     return *code ? NULL : net;
 }
 
+void cli_next_of_model(const cli *c, const oct_net *net, const char *path) {
+    const char *p = cli_word(path), *data = c->data.set ? cli_word(c->data.s) : "SPEC";
+    if (net->stage <= OCT_STAGE_FUSED) cli_next(c, "next: octet ptq %s --data %s --out %s-ptq, or octet qat", p, data, p);
+    else if (net->stage == OCT_STAGE_PREPARED) cli_next(c, "next: octet convert %s --out %s.oct8", p, p);
+    else if (!strcmp(c->command, "eval")) cli_next(c, "next: octet predict %s IMAGE", p);
+    else cli_next(c, "next: octet eval %s --data %s", p, data);
+}
+
 /* ---- data ---- */
 
 /* Classes that are called by their place and nothing else, as labels in a file are. */
@@ -214,14 +222,14 @@ oct_split cli_split(const cli *c, oct_split otherwise, bool *ok) {
     if (!strcmp(c->split.s, "test")) return OCT_SPLIT_TEST;
     if (!strcmp(c->split.s, "all")) return OCT_SPLIT_ALL;
     *ok = false;
-    cli_usage("--split", "unknown part", "train, test or all", c->split.s, NULL);
+    (void)cli_unknown("--split", "unknown part", "train, test or all", c->split.s);
     return otherwise;
 }
 
 bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code) {
-    bool ok = c->data.set;
-    *code = ok ? 2 : cli_need("--data", "a data set such as synth-digits");
-    oct_split split = ok ? cli_split(c, OCT_SPLIT_TEST, &ok) : OCT_SPLIT_TEST;
+    bool ok;
+    *code = 2;
+    oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
     if (!ok) return false;
     *net = cli_load(c, c->operands[0], false, code);
     if (!*net) return false;

@@ -1,67 +1,32 @@
 /* SPDX-License-Identifier: MIT
- * Parsing, --help and the stored options, all from options.def and commands.def. */
+ * Parsing and the stored options, all from options.def and commands.def. */
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/cli.h"
+#include "tools/cli_tables.h"
 
-enum { STORE = 1, MANY = 2 };
-enum {
-#define COMMAND(NAME, name, function, operands, least, most, text) INDEX_##NAME,
-#include "tools/commands.def"
-    COMMANDS
-};
-enum {
-#define COMMAND(NAME, name, function, operands, least, most, text) NAME = 1 << INDEX_##NAME,
-#include "tools/commands.def"
-    ALL = ~0
-};
-
-static const struct command {
-    const char *name, *operands, *text;
-    int (*run)(cli *c);
-    int least, most;
-} commands[] = {
-#define COMMAND(NAME, name, function, operands, least, most, text) {name, operands, text, function, least, most},
+const cli_command cli_commands[COMMANDS] = {
+#define COMMAND(NAME, name, function, operands, least, most, needs, text, example) {name, operands, needs, text, example, function, least, most},
 #include "tools/commands.def"
 };
 
-static const struct option_row {
-    int kind;
-    size_t offset;
-    const char *name;
-    char letter;
-    double lo, hi;
-    const char *meta;
-    int commands, flags;
-    const char *help;
-} rows[] = {
-#define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, help) {OPT_##kind, offsetof(cli, field), name, short_, lo, hi, meta, commands, flags, help},
+const cli_option cli_options[ROWS] = {
+#define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, otherwise, help) \
+    {OPT_##kind, offsetof(cli, field), name, short_, lo, hi, meta, commands, flags, otherwise, help},
 #include "tools/options.def"
 };
-enum { ROWS = sizeof rows / sizeof *rows };
 
-static opt_value *value_of(cli *c, int row) { return (opt_value *)((char *)c + rows[row].offset); }
-
-static void top_help(void) {
-    printf("usage: octet COMMAND [OPTIONS]\n\n");
-    for (int i = 0; i < COMMANDS; i++) printf("  %-8s %s\n", commands[i].name, commands[i].text);
-    printf("\noctet COMMAND --help has the options. Exit codes: 0 ok, 1 failed check, 2 usage, 3 bad input, 4 I/O, 5 memory or\n"
-           "limit, 6 diverged, 7 internal, 128+n signal. $OCTET_DATA: a second place to look data up. $OCT_CPU: cap of kernels.\n");
-}
-
-static void command_help(int k) {
-    printf("usage: octet %s %s%s[OPTIONS]\n%s\n\n", commands[k].name, commands[k].operands, *commands[k].operands ? " " : "", commands[k].text);
-    for (int i = 0; i < ROWS; i++) {
-        if (!(rows[i].commands & 1 << k)) continue;
-        char left[64];
-        snprintf(left, sizeof left, "%s%c%s --%s %s", rows[i].letter ? "-" : " ", rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? "," : " ", rows[i].name, rows[i].meta);
-        printf("  %-26s %s\n", left, rows[i].help);
+bool cli_is_needed(int k, int row) {
+    const size_t n = strlen(cli_options[row].name);
+    for (const char *p = cli_commands[k].needs; *p;) {
+        size_t w = strcspn(p, " ");
+        if (w == n && !strncmp(p, cli_options[row].name, n)) return true;
+        p += w + (p[w] == ' ');
     }
+    return false;
 }
 
 /* Whole decimal numbers only: no 1e3, no 0x10, no blanks, nothing behind. */
@@ -91,16 +56,16 @@ static int parse_real(const char *where, const char *text, double lo, double hi,
 
 void cli_release(cli *c) {
     for (int i = 0; i < ROWS; i++) {
-        free(value_of(c, i)->joined);
-        *value_of(c, i) = (opt_value){0};
+        free(cli_value(c, i)->joined);
+        *cli_value(c, i) = (opt_value){0};
     }
 }
 
-static int take(cli *c, int row, const char *text) {
-    opt_value *v = value_of(c, row);
+int cli_take(cli *c, int row, const char *text) {
+    opt_value *v = cli_value(c, row);
     char where[64];
-    snprintf(where, sizeof where, "--%s", rows[row].name);
-    if (v->set && rows[row].kind == OPT_TEXT && (rows[row].flags & MANY)) {
+    snprintf(where, sizeof where, "--%s", cli_options[row].name);
+    if (v->set && cli_options[row].kind == OPT_TEXT && (cli_options[row].flags & MANY)) {
         size_t n = strlen(v->s) + strlen(text) + 2;
         char *joined = malloc(n);
         if (!joined) return fprintf(stderr, "octet: out of memory\n"), 5;
@@ -111,62 +76,109 @@ static int take(cli *c, int row, const char *text) {
     }
     v->set = true;
     v->s = text;
-    switch (rows[row].kind) {
-    case OPT_INT: return parse_int(where, text, rows[row].lo, rows[row].hi, &v->i);
-    case OPT_REAL: return parse_real(where, text, rows[row].lo, rows[row].hi, &v->d);
-    case OPT_TEXT: return *text ? 0 : cli_usage(where, "empty value", rows[row].meta, NULL, NULL);
+    switch (cli_options[row].kind) {
+    case OPT_INT: return parse_int(where, text, cli_options[row].lo, cli_options[row].hi, &v->i);
+    case OPT_REAL: return parse_real(where, text, cli_options[row].lo, cli_options[row].hi, &v->d);
+    case OPT_TEXT: return *text ? 0 : cli_usage(where, "empty value", cli_options[row].meta, NULL, NULL);
     default: return 0;
     }
 }
 
+/* The options of command k, for getopt_long. */
+typedef struct getopt_table {
+    struct option longs[ROWS + 1];
+    char shorts[2 * ROWS + 2]; /* a leading colon tells a missing value from an unknown option */
+} getopt_table;
+
+static void fill(getopt_table *t, int k) {
+    int n = 0;
+    size_t s = 0;
+    t->shorts[s++] = ':';
+    for (int i = 0; i < ROWS; i++) {
+        if (!(cli_options[i].commands & 1 << k)) continue;
+        bool arg = cli_options[i].kind != OPT_FLAG;
+        t->longs[n++] = (struct option){cli_options[i].name, arg ? required_argument : no_argument, NULL, 1000 + i};
+        if (!cli_options[i].letter) continue;
+        t->shorts[s++] = cli_options[i].letter;
+        if (arg) t->shorts[s++] = ':';
+    }
+    t->shorts[s] = 0;
+    t->longs[n] = (struct option){0};
+}
+
+/* Row of a short option of command k. */
+static int row_of_letter(int k, int letter) {
+    int row = 0;
+    while (cli_options[row].letter != letter || !(cli_options[row].commands & 1 << k)) row++;
+    return row;
+}
+
+/* An option that the command has not: another's, or a slip. */
+static int unknown_option(int k, const char *given) {
+    char word[64], known[1024] = "", got[96];
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(given, "="), given);
+    const char *name = word + (word[0] == '-') + (word[0] == '-' && word[1] == '-');
+    for (int i = 0; i < ROWS; i++) {
+        size_t at = strlen(known);
+        if (cli_options[i].commands & 1 << k) snprintf(known + at, sizeof known - at, "%s, ", cli_options[i].name);
+    }
+    char others[160] = "";
+    for (int i = 0; i < ROWS; i++)
+        for (int m = 0; m < COMMANDS && !strcmp(cli_options[i].name, name); m++) {
+            size_t at = strlen(others);
+            if (cli_options[i].commands & 1 << m) snprintf(others + at, sizeof others - at, "%s%s", at ? ", " : "", cli_commands[m].name);
+        }
+    const char *near = oct_nearest_word(name, known);
+    char hint[256];
+    if (*others) snprintf(hint, sizeof hint, "%s is an option of %s", word, others);
+    else if (near) snprintf(hint, sizeof hint, "did you mean --%s?", near);
+    else snprintf(hint, sizeof hint, "octet %s --help lists them", cli_commands[k].name);
+    snprintf(got, sizeof got, "%s", word);
+    return cli_usage(got, "unknown option", NULL, NULL, hint);
+}
+
+static int command_named(const char *word) {
+    char known[256] = "";
+    for (int k = 0; k < COMMANDS; k++) {
+        if (!strcmp(cli_commands[k].name, word)) return k;
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s, ", cli_commands[k].name);
+    }
+    const char *near = oct_nearest_word(word, known);
+    char hint[64];
+    if (near) snprintf(hint, sizeof hint, "did you mean octet %s?", near);
+    (void)cli_usage("command", "unknown", "one that octet --help lists", word, near ? hint : NULL);
+    return -1;
+}
+
 int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c)) {
     if (argc < 2) return cli_usage("command", "missing", "octet COMMAND; octet --help lists them", NULL, NULL);
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return top_help(), 0;
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return cli_top_help(), 0;
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) return printf("octet %s\n", OCT_VERSION), 0;
-    int k = 0;
-    while (k < COMMANDS && strcmp(commands[k].name, argv[1])) k++;
-    if (k == COMMANDS) return cli_usage("command", "unknown", "one that octet --help lists", argv[1], NULL);
-    c->command = commands[k].name;
+    int k = command_named(argv[1]);
+    if (k < 0) return 2;
+    c->command = cli_commands[k].name;
+    c->index = k;
 
-    struct option longs[ROWS + 1];
-    char shorts[2 * ROWS + 2] = ":"; /* a leading colon tells a missing value from an unknown option */
-    int n = 0, which[ROWS];
-    size_t s = 1;
-    for (int i = 0; i < ROWS; i++) {
-        if (!(rows[i].commands & 1 << k)) continue;
-        bool arg = rows[i].kind != OPT_FLAG;
-        longs[n] = (struct option){rows[i].name, arg ? required_argument : no_argument, NULL, 1000 + i};
-        which[n++] = i;
-        if (rows[i].letter) {
-            shorts[s++] = rows[i].letter;
-            if (arg) shorts[s++] = ':';
-        }
-    }
-    shorts[s] = 0;
-    longs[n] = (struct option){0};
+    getopt_table t;
+    fill(&t, k);
     opterr = 0;
     optind = 1;
-    for (int o; (o = getopt_long(argc - 1, argv + 1, shorts, longs, NULL)) != -1;) {
+    for (int o; (o = getopt_long(argc - 1, argv + 1, t.shorts, t.longs, NULL)) != -1;) {
         const char *here = argv[optind < argc ? optind : argc - 1]; /* of argv + 1: the one just read */
         if (o == ':') return cli_usage(here, "option needs a value", NULL, NULL, NULL);
         if (o == '?') {
             char letter[3] = {'-', (char)optopt, 0};
-            return cli_usage(optopt && optopt < 256 ? letter : here, optopt >= 1000 ? "option takes no value" : "unknown option", NULL, NULL, "octet COMMAND --help lists them");
+            if (optopt >= 1000) return cli_usage(here, "option takes no value", NULL, NULL, NULL);
+            return unknown_option(k, optopt && optopt < 256 ? letter : here);
         }
-        int row = o - 1000;
-        for (int i = 0; o < 1000 && i < n; i++)
-            if (rows[which[i]].letter == o) row = which[i];
-        int code = take(c, row, optarg ? optarg : "");
+        int code = cli_take(c, o < 1000 ? row_of_letter(k, o) : o - 1000, optarg ? optarg : "");
         if (code) return code;
     }
-    if (c->help.set) return command_help(k), 0;
+    if (c->help.set) return cli_command_help(k), 0;
     if (c->version.set) return printf("octet %s\n", OCT_VERSION), 0;
     c->operands = argv + 1 + optind;
     c->operand_count = argc - 1 - optind;
-    if (c->operand_count < commands[k].least) return cli_usage(commands[k].name, "operand is missing", commands[k].operands, NULL, NULL);
-    if (c->operand_count > commands[k].most)
-        return cli_usage(commands[k].name, "unexpected operand", *commands[k].operands ? commands[k].operands : "none", c->operands[commands[k].most], NULL);
-    *run = commands[k].run;
+    *run = cli_commands[k].run;
     return 0;
 }
 
@@ -205,12 +217,12 @@ const char *cli_config_json(const cli *c) {
         *p++ = '"';
     }
     for (int i = 0; i < ROWS && p < end; i++) {
-        const opt_value *v = value_of((cli *)c, i);
-        if (!v->set || !(rows[i].flags & STORE)) continue;
-        p += snprintf(p, 64, ",\"%s\":", rows[i].name);
-        if (rows[i].kind == OPT_INT) p += snprintf(p, 64, "%lld", v->i);
-        else if (rows[i].kind == OPT_REAL) p += snprintf(p, 64, "%.17g", v->d);
-        else if (rows[i].kind == OPT_FLAG) p += snprintf(p, 64, "true");
+        const opt_value *v = cli_value((cli *)c, i);
+        if (!v->set || !(cli_options[i].flags & STORE)) continue;
+        p += snprintf(p, 64, ",\"%s\":", cli_options[i].name);
+        if (cli_options[i].kind == OPT_INT) p += snprintf(p, 64, "%lld", v->i);
+        else if (cli_options[i].kind == OPT_REAL) p += snprintf(p, 64, "%.17g", v->d);
+        else if (cli_options[i].kind == OPT_FLAG) p += snprintf(p, 64, "true");
         else {
             *p++ = '"';
             escape(&p, end, v->s);

@@ -25,7 +25,7 @@ int cli_placements(FILE *to, oct_net *net) {
     int32_t count, width = 5;
     if (oct_net_placements(net, &rows, &count) != OCT_OK) return cli_failed();
     for (int32_t i = 0; i < count; i++) width = (int32_t)strlen(rows[i].name) > width ? (int32_t)strlen(rows[i].name) : width;
-    fprintf(to, "  %-*s  %-20s  %-9s  %-6s  %-10s  %s\n", width, "layer", "kind", "weights", "values", "observer", "why");
+    cli_print_to(to, "  %-*s  %-20s  %-9s  %-6s  %-10s  %s\n", width, "layer", "kind", "weights", "values", "observer", "why");
     for (int32_t i = 0; i < count; i++) {
         const oct_placement *r = &rows[i];
         char weights[32] = "", values[16] = "float";
@@ -33,12 +33,12 @@ int cli_placements(FILE *to, oct_net *net) {
         if (r->abits) snprintf(values, sizeof values, "%d", r->abits);
         const bool shares = r->int8 && strcmp(r->grid, r->name);
         const char *parts[] = {r->reason, shares ? "grid of " : "", shares ? r->grid : "", r->rule};
-        fprintf(to, "  %-*s  %-20s  %-9s  %-6s  %-10s  ", width, r->name, r->kind, weights, values, r->observer);
+        cli_print_to(to, "  %-*s  %-20s  %-9s  %-6s  %-10s  ", width, r->name, r->kind, weights, values, r->observer);
         for (int k = 0, some = 0; k < 4; k++) {
-            fprintf(to, "%s%s", some && k != 2 && *parts[k] ? "; " : "", parts[k]);
+            cli_print_to(to, "%s%s", some && k != 2 && *parts[k] ? "; " : "", parts[k]);
             some |= *parts[k] != 0;
         }
-        fprintf(to, "\n");
+        cli_print_to(to, "\n");
     }
     oct_placements_free(net, rows);
     return 0;

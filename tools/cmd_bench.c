@@ -112,7 +112,7 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
         json_number(&j, "us_per_img", per * 1e6);
         json_close(&j);
     } else {
-        printf("%-10s %-11s batch %-4lld threads %-3d %12.1f img/s %10.2f us/img  (fastest block %.2f, slowest %.2f)\n", workload, modes[mode],
+        cli_print("%-10s %-11s batch %-4lld threads %-3d %12.1f img/s %10.2f us/img  (fastest block %.2f, slowest %.2f)\n", workload, modes[mode],
                (long long)b.batch, oct_ctx_threads(c->ctx), 1 / per, per * 1e6, seconds[0] / (double)(steps * b.batch) * 1e6,
                seconds[BLOCKS - 1] / (double)(steps * b.batch) * 1e6);
         fflush(stdout);
@@ -129,10 +129,10 @@ int cmd_bench(cli *c) {
     int only = -1, code = 0;
     for (int m = 0; m < MODES && c->mode.set; m++)
         if (!strcmp(modes[m], c->mode.s)) only = m;
-    if (c->mode.set && only < 0) return cli_usage("--mode", "unknown", "train-fp32, train-qat, infer-fp32 or infer-int8", c->mode.s, NULL);
+    if (c->mode.set && only < 0) return cli_unknown("--mode", "unknown", "train-fp32, train-qat, infer-fp32 or infer-int8", c->mode.s);
     bool known = !c->workload.set;
     for (int w = 0; w < 4 && c->workload.set; w++) known |= !strcmp(workloads[w], c->workload.s);
-    if (!known) return cli_usage("--workload", "unknown", "lenet, resnet8, resnet20 or resnet18", c->workload.s, NULL);
+    if (!known) return cli_unknown("--workload", "unknown", "lenet, resnet8, resnet20 or resnet18", c->workload.s);
     if (c->operand_count && c->workload.set) return cli_usage("--workload", "a file and a workload exclude each other", "one of them", NULL, NULL);
     if (c->dry_run.set) return 0;
     for (int w = 0; w < 4 && !code; w++) {
@@ -153,5 +153,7 @@ int cmd_bench(cli *c) {
             else if (only >= 0) return cli_usage(c->operands[0], "mode does not fit this model", "infer-int8", c->mode.s, NULL);
         }
     }
+    const char *file = c->operand_count ? cli_word(c->operands[0]) : "MODEL";
+    if (!code) cli_next(c, "next: octet layers %s --data SPEC shows the time of each layer", file);
     return code;
 }

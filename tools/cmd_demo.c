@@ -82,7 +82,6 @@ int cmd_demo(cli *c) {
     if (dir) {
         snprintf(path, sizeof path, "%s/model.oct8", dir);
         if (oct_run_save_probe(ptq, dir, train, 64) != OCT_OK || oct_int8_save(int8, path) != OCT_OK) return cli_failed();
-        cli_note(c, "run and int8 model in %s", dir);
     }
     double fp32_us = us_of(net), int8_us = us_of(int8);
     if (fp32_us < 0 || int8_us < 0) return cli_failed();
@@ -99,12 +98,14 @@ int cmd_demo(cli *c) {
         json_number(&j, "int8_us", int8_us);
         json_close(&j);
     } else {
-        printf("%-22s %9s %9s %9s\n", "", "accuracy", "bytes", "us/image");
-        printf("%-22s %9.4f %9lld %9.1f\n", "fp32", fp32, (long long)float_bytes(net), fp32_us);
-        printf("%-22s %9.4f %9lld %9s\n", "int8 by PTQ", ptq_accuracy, (long long)r.bytes, "");
-        printf("%-22s %9.4f %9s %9s\n", "QAT, as trained", qat_accuracy, "", "");
-        printf("%-22s %9.4f %9lld %9.1f\n", "int8 by QAT", int8_accuracy, (long long)r.bytes, int8_us);
-        printf("%lld of %lld codes differ between training's simulation and the int8 model\n", (long long)m.mismatched, (long long)m.codes);
+        cli_print("%-22s %9s %9s %9s\n", "", "accuracy", "bytes", "us/image");
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "fp32", fp32, (long long)float_bytes(net), fp32_us);
+        cli_print("%-22s %9.4f %9lld %9s\n", "int8 by PTQ", ptq_accuracy, (long long)r.bytes, "");
+        cli_print("%-22s %9.4f %9s %9s\n", "QAT, as trained", qat_accuracy, "", "");
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "int8 by QAT", int8_accuracy, (long long)r.bytes, int8_us);
+        cli_print("%lld of %lld codes differ between training's simulation and the int8 model\n", (long long)m.mismatched, (long long)m.codes);
     }
+    if (dir) cli_next(c, "run in %s, int8 model in %s; next: octet inspect %s", cli_word(dir), cli_word(path), cli_word(path));
+    else cli_next(c, "nothing was kept; next: octet demo --out DIR keeps the run and the int8 model");
     return m.mismatched ? 1 : 0;
 }

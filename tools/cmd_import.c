@@ -18,8 +18,6 @@ static int take_size(const cli *c, oct_import_opts *o) {
 }
 
 int cmd_import(cli *c) {
-    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20 or resnet18");
-    if (!c->out.set) return cli_need("--out", "a folder for the run");
     oct_import_opts o = {.model = c->model.s};
     int code = take_size(c, &o);
     if (code) return code;
@@ -40,6 +38,7 @@ int cmd_import(cli *c) {
         json_int(&j, "tensors", net->tensor_count);
         json_close(&j);
     } else
-        printf("model %s  input %dx%dx%d  classes %d  parameters %lld  tensors %d\n", net->model, d->channels, d->height, d->width, net->class_count, values, net->tensor_count);
+        cli_print("model %s  input %dx%dx%d  classes %d  parameters %lld  tensors %d\n", net->model, d->channels, d->height, d->width, net->class_count, values, net->tensor_count);
+    if (!c->dry_run.set) cli_next(c, "run in %s; next: octet eval %s --data SPEC", cli_word(c->out.s), cli_word(c->out.s));
     return 0;
 }

@@ -17,7 +17,7 @@ static int improvements(const cli *c) {
     for (const char *p = c->improve.s; c->improve.set && *p;) {
         size_t n = strcspn(p, ","), i = 0;
         while (i < 3 && (strlen(known[i].word) != n || strncmp(known[i].word, p, n))) i++;
-        if (i == 3) return cli_usage("--improve", "unknown word", "cle, bias, adaround", p, NULL), -1;
+        if (i == 3) return cli_unknown("--improve", "unknown word", "cle, bias, adaround", p), -1;
         bits |= known[i].bit;
         p += n + (p[n] == ',');
     }
@@ -38,8 +38,6 @@ static oct_status improve(const cli *c, oct_net *net, oct_data *train, long long
 }
 
 int cmd_ptq(cli *c) {
-    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
-    if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, false, c->force.set) != OCT_OK) return cli_failed();
     int code;
     oct_net *from = cli_load(c, c->operands[0], true, &code);
@@ -87,6 +85,7 @@ int cmd_ptq(cli *c) {
     else
         printf("calibrated; the data has nothing to score this net by\n");
     cli_warnings_free(c, &w);
+    cli_next(c, "run in %s; next: octet convert %s --out %s.oct8", cli_word(c->out.s), cli_word(c->out.s), cli_word(c->out.s));
     return 0;
 }
 
@@ -95,7 +94,7 @@ int cmd_ptq(cli *c) {
 /* The simulation against the int8 net on n images of data, adding to *m. */
 static int report_mismatch(const oct_mismatch *m) {
     if (!m->mismatched) return 0;
-    fprintf(stderr, "octet: %s: codes differ at element %lld: expected %d, got %d (%lld of %lld codes differ)\n", m->node, (long long)m->element,
+    cli_print_to(stderr, "octet: %s: codes differ at element %lld: expected %d, got %d (%lld of %lld codes differ)\n", m->node, (long long)m->element,
             m->expected, m->got, (long long)m->mismatched, (long long)m->codes);
     return 1;
 }
@@ -103,6 +102,11 @@ static int report_mismatch(const oct_mismatch *m) {
 static bool same_file(const char *a, const char *b) {
     struct stat x, y;
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static void next_of_file(const cli *c) {
+    if (c->dry_run.set) return;
+    cli_next(c, "int8 model in %s; next: octet eval %s --data %s", cli_word(c->out.s), cli_word(c->out.s), c->data.set ? cli_word(c->data.s) : "SPEC");
 }
 
 /* A float run with small weights: no data, nothing to compare. */
@@ -113,7 +117,7 @@ static int convert_weights(cli *c, oct_net *net) {
     if (!strcmp(mode, "dynamic")) small = oct_quantize_dynamic(net, NULL);
     else if (!strcmp(mode, "weight-only")) small = oct_quantize_weight_only(net, NULL);
     else if (!strcmp(mode, "half")) small = oct_half(net);
-    else return cli_usage("--mode", "unknown", "dynamic, weight-only, half", mode, NULL);
+    else return cli_unknown("--mode", "unknown", "dynamic, weight-only, half", mode);
     if (!small || (!c->dry_run.set && oct_int8_save(small, c->out.s) != OCT_OK)) return cli_failed();
     long long bytes = 0;
     for (int32_t i = 0; i < small->tensor_count; i++) bytes += (long long)oct_tensor_bytes(small->tensors[i].tensor);
@@ -123,12 +127,12 @@ static int convert_weights(cli *c, oct_net *net) {
         json_int(&j, "bytes", bytes);
         json_close(&j);
     } else
-        printf("mode %s  bytes %lld\n", mode, bytes);
+        cli_print("mode %s  bytes %lld\n", mode, bytes);
+    next_of_file(c);
     return 0;
 }
 
 int cmd_convert(cli *c) {
-    if (!c->out.set) return cli_need("--out", "the int8 file, such as model.oct8");
     if (same_file(c->operands[0], c->out.s)) return cli_usage("--out", "input and output are the same", "another path", c->out.s, NULL);
     bool ok;
     oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
@@ -169,8 +173,9 @@ int cmd_convert(cli *c) {
         json_int(&j, "bytes", r.bytes);
         json_close(&j);
     } else
-        printf("mismatched_codes %lld of %lld  layers_int8 %d  layers_float %d  bytes %lld\n", (long long)m.mismatched, (long long)m.codes,
+        cli_print("mismatched_codes %lld of %lld  layers_int8 %d  layers_float %d  bytes %lld\n", (long long)m.mismatched, (long long)m.codes,
                r.layers_int8, r.layers_float, (long long)r.bytes);
+    if (!code) next_of_file(c);
     return code;
 }
 
@@ -226,7 +231,6 @@ static oct_status compare_any(oct_net *a, oct_net *b, oct_data *data, oct_mismat
 }
 
 int cmd_verify(cli *c) {
-    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
     bool ok;
     oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
     if (!ok) return 2;
@@ -257,5 +261,7 @@ int cmd_verify(cli *c) {
         json_close(&j);
     } else
         printf("mismatched_codes %lld of %lld\n", (long long)m.mismatched, (long long)m.codes);
+    if (m.mismatched) cli_next(c, "next: octet layers %s --data %s shows each layer's share", cli_word(c->operands[0]), cli_word(c->data.s));
+    else cli_next(c, "equal to the last bit; next: octet predict %s IMAGE", cli_word(c->operands[1]));
     return report_mismatch(&m);
 }

@@ -201,9 +201,6 @@ static int from_zoo(cli *c, oct_net **net, oct_data **train, oct_data **test) {
 }
 
 int cmd_train(cli *c) {
-    if (!c->model.set) return cli_need("--model", "lenet, resnet8, resnet20, resnet18 or a run");
-    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
-    if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
     oct_fit_opts o;
     oct_data *val, *train, *test;
@@ -221,14 +218,15 @@ int cmd_train(cli *c) {
              (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
     if (c->dry_run.set) return 0;
     fit_view v = {.c = c};
-    return cli_fit(c, net, train, &o, &v);
+    if ((code = cli_fit(c, net, train, &o, &v))) return code;
+    const char *to = cli_word(c->out.s), *set = cli_word(c->data.s);
+    cli_next(c, "run in %s; next: octet ptq %s --data %s --out %s-ptq, or octet qat %s --data %s --out %s-qat", to, to, set, to, to, set, to);
+    return 0;
 }
 
 /* ---- qat ---- */
 
 int cmd_qat(cli *c) {
-    if (!c->data.set) return cli_need("--data", "a data set such as synth-digits");
-    if (!c->out.set) return cli_need("--out", "a folder for the run");
     if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
     int code;
     oct_net *from = cli_load(c, c->operands[0], true, &code);
@@ -268,5 +266,6 @@ int cmd_qat(cli *c) {
     if (!code) w = cli_warn(c, net, train, real, v.last.int8_accuracy);
     cli_fit_final(&v, &w);
     cli_warnings_free(c, &w);
+    if (!code) cli_next(c, "run in %s; next: octet convert %s --out %s.oct8", cli_word(c->out.s), cli_word(c->out.s), cli_word(c->out.s));
     return code;
 }

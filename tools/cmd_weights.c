@@ -1,30 +1,55 @@
 /* SPDX-License-Identifier: MIT
- * octet inspect --weights: what quantization made of a tensor: codes, scales, and how they are spread. */
+ * octet inspect --weights: what quantization made of a tensor, in PyTorch's order, so that it can be checked by hand:
+ * value = scale * (code - zero_point), in float. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/cli.h"
 
-enum { BINS = 16 };
+enum { BINS = 16, SHOWN = 16 };
+
+typedef struct spread { /* of a set of numbers */
+    double lo, hi;
+    int64_t bins[BINS], distinct;
+} spread;
 
 typedef struct weights {
     const char *name;
-    const oct_tensor *t;    /* as the net holds it */
-    const oct_tensor *code; /* s8 or u8; NULL: not quantized */
+    oct_dtype stored;  /* dtype in the net */
+    oct_tensor *t;     /* floats of the net, NULL where it has none; as PyTorch lays them out, like code */
+    oct_tensor *code;  /* s8 or u8; NULL: not quantized */
     const oct_quantizer *q; /* of the codes */
-    double lo, hi;
-    int64_t bins[BINS], distinct;
+    int64_t at[4], from, to; /* --at: the elements that are shown */
+    int depth;
 } weights;
 
 static double element(const oct_tensor *t, int64_t i) {
     switch (t->dtype) {
-    case OCT_F32: return oct_f32(t)[i];
+    case OCT_F32: return (double)oct_f32(t)[i];
     case OCT_U8: return oct_u8(t)[i];
     case OCT_S8: return oct_s8(t)[i];
     case OCT_S32: return oct_s32(t)[i];
+    case OCT_S64: return (double)((const int64_t *)t->data)[i];
+    case OCT_F64: return ((const double *)t->data)[i];
     default: return NAN;
     }
+}
+
+static const oct_tensor *any_of(const weights *w) { return w->code ? w->code : w->t; }
+
+static int64_t channel_of(const weights *w, int64_t i) {
+    const int64_t k = oct_tensor_count(w->q->scale);
+    return k > 1 ? i / (oct_tensor_count(w->code) / w->code->shape.dim[0]) : 0;
+}
+
+static double code_of(const weights *w, int64_t i) { return element(w->code, i); }
+static double float_of(const weights *w, int64_t i) { return element(w->t, i); }
+
+/* By the law (src/qround.h), in float. */
+static double value_of(const weights *w, int64_t i) {
+    const int64_t c = channel_of(w, i);
+    return (double)(oct_f32(w->q->scale)[c] * (float)((int32_t)code_of(w, i) - oct_s32(w->q->zero_point)[c]));
 }
 
 static int by_value(const void *a, const void *b) {
@@ -32,123 +57,178 @@ static int by_value(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* What is counted: codes where there are some, else the values. */
-static int measure(weights *w) {
-    const oct_tensor *t = w->code ? w->code : w->t;
-    int64_t n = oct_tensor_count(t);
+/* Bins from lo to hi of the numbers themselves where `like` is NULL, else those of another spread. */
+static int measure(const weights *w, double (*get)(const weights *, int64_t), const spread *like, spread *s) {
+    int64_t n = oct_tensor_count(any_of(w));
     double *sorted = malloc(((size_t)n + 1) * sizeof *sorted);
-    if (!sorted) return fprintf(stderr, "octet: out of memory\n"), 5;
-    for (int64_t i = 0; i < n; i++) sorted[i] = element(t, i);
+    if (!sorted) return cli_print_to(stderr, "octet: out of memory\n"), 5;
+    for (int64_t i = 0; i < n; i++) sorted[i] = get(w, i);
     qsort(sorted, (size_t)n, sizeof *sorted, by_value);
-    w->lo = n ? sorted[0] : NAN;
-    w->hi = n ? sorted[n - 1] : NAN;
+    *s = (spread){.lo = n ? sorted[0] : NAN, .hi = n ? sorted[n - 1] : NAN};
+    const double lo = like ? like->lo : s->lo, hi = like ? like->hi : s->hi;
     for (int64_t i = 0; i < n; i++) {
-        int b = w->hi > w->lo ? (int)((sorted[i] - w->lo) / (w->hi - w->lo) * BINS) : 0;
-        w->bins[b < 0 ? 0 : b >= BINS ? BINS - 1 : b]++;
-        w->distinct += i == 0 || sorted[i] != sorted[i - 1];
+        int b = hi > lo ? (int)((sorted[i] - lo) / (hi - lo) * BINS) : 0;
+        s->bins[b < 0 ? 0 : b >= BINS ? BINS - 1 : b]++;
+        s->distinct += i == 0 || sorted[i] != sorted[i - 1];
     }
     free(sorted);
     return 0;
 }
 
-static double dequantized(const weights *w, int64_t i) {
-    int64_t k = oct_tensor_count(w->q->scale), each = oct_tensor_count(w->code) / (w->code->shape.rank ? w->code->shape.dim[0] : 1);
-    int64_t c = k > 1 && each ? i / each : 0;
-    return (double)oct_f32(w->q->scale)[c] * (element(w->code, i) - oct_s32(w->q->zero_point)[c]);
-}
-
 /* Codes of a value in an int8 net. */
-static void take_codes(weights *w, const oct_net *int8, const char *name) {
+static bool take_codes(weights *w, const oct_net *int8, const char *name) {
     int32_t v = oct_graph_find_value(int8->graph, name);
-    if (v < 0) return;
+    if (v < 0) return true;
     const oct_value *x = &int8->graph->values[v];
     const oct_quantizer *q = x->quantizer >= 0 ? &int8->graph->quantizers[x->quantizer] : NULL;
-    if (!x->tensor || !q || !q->scale || !q->zero_point || (x->tensor->dtype != OCT_S8 && x->tensor->dtype != OCT_U8)) return;
-    w->code = x->tensor;
+    if (!x->tensor || !q || !q->scale || !q->zero_point || (x->tensor->dtype != OCT_S8 && x->tensor->dtype != OCT_U8)) return true;
     w->q = q;
+    return (w->code = oct_torch_layout(int8, name, x->tensor)) != NULL;
 }
 
-static void print_json(const weights *w) {
+/* --at A,B,C: the elements whose index begins so. */
+static int take_at(const cli *c, weights *w) {
+    const oct_shape *s = &any_of(w)->shape;
+    w->to = oct_shape_count(s);
+    if (!c->at.set) return 0;
+    const char *p = c->at.s;
+    int64_t each = w->to;
+    for (;; p++) {
+        char *end;
+        long long v = strtoll(p, &end, 10);
+        if (w->depth >= s->rank || end == p || v < 0 || v >= s->dim[w->depth] || (*end && *end != ','))
+            return cli_usage("--at", "no such index", oct_shape_text(s), c->at.s, "such as 0,0,0: the first places of an index, counted from 0");
+        each /= s->dim[w->depth];
+        w->from += v * each;
+        w->at[w->depth++] = v;
+        if (!*(p = end)) break;
+    }
+    w->to = w->from + each;
+    return 0;
+}
+
+static void put_index(const oct_shape *s, int64_t i, char *text, size_t size) {
+    int64_t place[OCT_MAX_RANK];
+    for (int k = s->rank - 1; k >= 0; i /= s->dim[k--]) place[k] = i % s->dim[k];
+    size_t at = (size_t)snprintf(text, size, "[");
+    for (int k = 0; k < s->rank; k++) at += (size_t)snprintf(text + at, size - at, "%s%lld", k ? "," : "", (long long)place[k]);
+    snprintf(text + at, size - at, "]");
+}
+
+static void put_list(json *j, const char *key, const weights *w, double (*get)(const weights *, int64_t)) {
+    json_array(j, key);
+    for (int64_t i = w->from; i < w->to; i++) json_number(j, NULL, get(w, i));
+    json_array_end(j);
+}
+
+static void print_json(const weights *w, const spread *s) {
     json j = json_open();
-    const oct_tensor *t = w->t;
-    int64_t n = oct_tensor_count(t);
+    const oct_tensor *t = any_of(w);
     json_string(&j, "name", w->name);
-    json_string(&j, "dtype", oct_dtype_name(t->dtype));
+    json_string(&j, "dtype", oct_dtype_name(w->stored));
     json_shape(&j, "shape", &t->shape);
-    json_number(&j, "min", w->lo);
-    json_number(&j, "max", w->hi);
-    json_int(&j, "distinct", w->distinct);
+    if (w->depth) {
+        json_array(&j, "at");
+        for (int k = 0; k < w->depth; k++) json_int(&j, NULL, w->at[k]);
+        json_array_end(&j);
+    }
+    json_number(&j, "min", s->lo);
+    json_number(&j, "max", s->hi);
+    json_int(&j, "distinct", s->distinct);
     if (w->code) {
         int64_t k = oct_tensor_count(w->q->scale);
-        json_string(&j, "qscheme", w->q->spec.per_channel ? "per_channel_affine" : "per_tensor_affine");
-        json_number(&j, "axis", k > 1 ? 0 : NAN);
+        const bool channels = oct_quantizer_is_per_channel(w->q);
+        json_string(&j, "qscheme", channels ? "per_channel_affine" : "per_tensor_affine");
+        json_number(&j, "axis", channels ? 0 : NAN);
         json_array(&j, "q_scale");
-        for (int64_t i = 0; i < k; i++) json_number(&j, NULL, oct_f32(w->q->scale)[i]);
+        for (int64_t i = 0; i < k; i++) json_number(&j, NULL, (double)oct_f32(w->q->scale)[i]);
         json_array_end(&j);
         for (int twice = 0; twice < 2; twice++) { /* PyTorch's word, and the short one */
             json_array(&j, twice ? "zero_point" : "q_zero_point");
             for (int64_t i = 0; i < k; i++) json_int(&j, NULL, oct_s32(w->q->zero_point)[i]);
             json_array_end(&j);
         }
-        json_array(&j, "int_repr");
-        for (int64_t i = 0; i < n; i++) json_number(&j, NULL, element(w->code, i));
-        json_array_end(&j);
-        json_array(&j, "dequantized");
-        for (int64_t i = 0; i < n; i++) json_number(&j, NULL, dequantized(w, i));
-        json_array_end(&j);
+        put_list(&j, "int_repr", w, code_of);
+        put_list(&j, "dequantized", w, value_of);
     }
-    if (t != w->code) {
-        json_array(&j, "values");
-        for (int64_t i = 0; i < n; i++) json_number(&j, NULL, element(t, i));
-        json_array_end(&j);
-    }
+    if (w->t) put_list(&j, "values", w, float_of);
     json_array(&j, "histogram");
-    for (int i = 0; i < BINS; i++) json_int(&j, NULL, w->bins[i]);
+    for (int i = 0; i < BINS; i++) json_int(&j, NULL, s->bins[i]);
     json_array_end(&j);
     json_close(&j);
 }
 
-static void print_some(const char *title, const weights *w, double (*get)(const weights *, int64_t)) {
-    int64_t n = oct_tensor_count(w->t);
-    printf("%s", title);
-    for (int64_t i = 0; i < n && i < 16; i++) printf(" %.6g", get(w, i));
-    printf("%s\n", n > 16 ? " ..." : "");
+static void print_elements(const weights *w) {
+    const oct_shape *s = &any_of(w)->shape;
+    const int64_t most = w->depth ? w->to : w->from + SHOWN;
+    char index[96];
+    printf("%-16s", "index");
+    if (w->code) printf(" %6s %15s %10s %17s", "code", "scale", "zero_point", "value");
+    if (w->t) printf(" %17s", w->code ? "float" : "value");
+    printf("\n");
+    for (int64_t i = w->from; i < w->to && i < most; i++) {
+        put_index(s, i, index, sizeof index);
+        printf("%-16s", index);
+        if (w->code) {
+            const int64_t c = channel_of(w, i);
+            printf(" %6d %15.9g %10d %17.9g", (int)code_of(w, i), (double)oct_f32(w->q->scale)[c], oct_s32(w->q->zero_point)[c], value_of(w, i));
+        }
+        if (w->t) printf(" %17.9g", float_of(w, i));
+        printf("\n");
+    }
+    if (w->to > most) printf("... %lld more; --at A,B,.. shows those whose index begins so, --json all\n", (long long)(w->to - most));
 }
 
-static double code_of(const weights *w, int64_t i) { return element(w->code, i); }
-static double value_of(const weights *w, int64_t i) { return element(w->t, i); }
-
-static void print_text(const weights *w) {
-    printf("%s %s %s  min %.6g  max %.6g  %lld distinct %s\n", w->name, oct_dtype_name(w->t->dtype), oct_shape_text(&w->t->shape), w->lo, w->hi,
-           (long long)w->distinct, w->code ? "codes" : "values");
-    if (w->code) {
-        int64_t k = oct_tensor_count(w->q->scale);
-        printf("qscheme %s%s\n", w->q->spec.per_channel ? "per_channel_affine" : "per_tensor_affine", k > 1 ? ", axis 0" : "");
-        printf("q_scale");
-        for (int64_t i = 0; i < k && i < 8; i++) printf(" %.8g", oct_f32(w->q->scale)[i]);
-        printf("%s\nq_zero_point", k > 8 ? " ..." : "");
-        for (int64_t i = 0; i < k && i < 8; i++) printf(" %d", oct_s32(w->q->zero_point)[i]);
-        printf("%s\n", k > 8 ? " ..." : "");
-        print_some("int_repr", w, code_of);
-        print_some("dequantized", w, dequantized);
+static int print_text(const weights *w, const spread *s) {
+    static const char *const axes[] = {"", "", " (O, I)", "", " (O, I, H, W)"};
+    const oct_tensor *t = any_of(w);
+    spread value, real;
+    int code = 0;
+    cli_print("%s %s %s%s", w->name, oct_dtype_name(w->stored), oct_shape_text(&t->shape), t->shape.rank <= 4 ? axes[t->shape.rank] : "");
+    printf("  min %.9g  max %.9g  %lld distinct %s\n", s->lo, s->hi, (long long)s->distinct, w->code ? "codes" : "values");
+    if (w->code) printf("qscheme %s, value = scale * (code - zero_point)\n", oct_quantizer_is_per_channel(w->q) ? "per_channel_affine, axis 0" : "per_tensor_affine");
+    print_elements(w);
+    if (w->code && (code = measure(w, value_of, NULL, &value))) return code;
+    if (w->t && (code = measure(w, float_of, NULL, &real))) return code;
+    if (w->code && w->t && (code = measure(w, value_of, &real, &value))) return code;
+    const spread *bins = w->t ? &real : &value;
+    printf("%lld elements", (long long)oct_tensor_count(t));
+    if (w->t) printf(", %lld distinct as float", (long long)real.distinct);
+    if (w->code) printf(", %lld distinct dequantized", (long long)value.distinct);
+    printf("\n%14s%s%s\n", "about", w->t ? "    float" : "", w->code ? "  dequantized" : "");
+    for (int i = 0; i < BINS; i++) {
+        printf("%14.6g", bins->lo + (bins->hi - bins->lo) * (i + 0.5) / BINS);
+        if (w->t) printf(" %8lld", (long long)real.bins[i]);
+        if (w->code) printf(" %12lld", (long long)value.bins[i]);
+        printf("\n");
     }
-    if (w->t != w->code) print_some("values", w, value_of);
-    for (int i = 0; i < BINS; i++) printf("  %12.6g %lld\n", w->lo + (w->hi - w->lo) * (i + 0.5) / BINS, (long long)w->bins[i]);
+    return 0;
+}
+
+static int show(const cli *c, weights *w) {
+    spread s;
+    int code = take_at(c, w);
+    if (!code) code = measure(w, w->code ? code_of : float_of, NULL, &s);
+    if (!code && c->json.set) print_json(w, &s);
+    else if (!code) code = print_text(w, &s);
+    return code;
 }
 
 int cli_show_weights(const cli *c, oct_net *net, const char *name) {
-    char full[512];
+    char full[1024];
     snprintf(full, sizeof full, "%s.weight", name);
-    weights w = {.name = name, .t = oct_net_tensor(net, name)};
-    if (!w.t && (w.t = oct_net_tensor(net, full))) w.name = full;
-    if (!w.t) return cli_usage("--weights", "no such tensor or layer", "a name that octet inspect lists", name, NULL);
+    const oct_tensor *t = oct_net_tensor(net, name);
+    weights w = {.name = name};
+    if (!t && (t = oct_net_tensor(net, full))) w.name = full;
+    if (!t) return cli_no_layer("--weights", net, name);
+    w.stored = t->dtype;
     oct_net *int8 = net->stage == OCT_STAGE_INT8 ? net : NULL;
     if (net->stage == OCT_STAGE_PREPARED && !(int8 = oct_convert(net, NULL))) /* the codes that convert would store */
         cli_note(c, "octet: no codes yet: %s", oct_error_message());
-    if (int8) take_codes(&w, int8, w.name);
-    int code = measure(&w);
-    if (code) return code;
-    if (c->json.set) print_json(&w);
-    else print_text(&w);
-    return 0;
+    if (int8 && !take_codes(&w, int8, w.name)) return cli_failed();
+    if (!(w.code && int8 == net) && !(w.t = oct_torch_layout(net, w.name, t))) return cli_failed();
+    int code = show(c, &w);
+    oct_tensor_unref(w.t);
+    oct_tensor_unref(w.code);
+    return code;
 }

@@ -22,7 +22,10 @@ static bool said_before(const char *line) {
 static void log_line(void *user, oct_log_level level, const char *line) {
     const cli *c = user;
     if (said_before(line)) return;
-    if (level <= OCT_LOG_WARN || (level == OCT_LOG_INFO && !c->quiet.set)) fprintf(stderr, "octet: %s\n", line);
+    if (level <= OCT_LOG_WARN || (level == OCT_LOG_INFO && !c->quiet.set)) {
+        fputs("octet: ", stderr);
+        cli_print_line(stderr, line);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -39,6 +42,7 @@ int main(int argc, char **argv) {
         cli_release(&c);
         return code || (fflush(stdout) | ferror(stdout)) ? (code ? code : 4) : 0;
     }
+    if ((code = cli_resume(&c))) return cli_release(&c), code;
     c.bar = !c.quiet.set && isatty(2);
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     c.color = c.bar && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
@@ -47,7 +51,8 @@ int main(int argc, char **argv) {
         cli_release(&c);
         return cli_failed();
     }
-    code = run(&c);
+    code = cli_complete(&c);
+    if (!code) code = run(&c);
     if (fflush(stdout) || ferror(stdout)) {
         fprintf(stderr, "octet: stdout: cannot write\n");
         if (!code) code = 4;

@@ -237,6 +237,11 @@ OCT_API OCT_NODISCARD oct_status oct_run_save(oct_net *net, const char *dir, con
 OCT_API OCT_NODISCARD oct_status oct_run_check(oct_ctx *ctx, const char *dir, bool resume, bool force);
 /** Load a run's net, of whatever stage, without its module. info may be NULL. NULL on failure. */
 OCT_API OCT_NODISCARD oct_net *oct_run_load(oct_ctx *ctx, const char *dir, oct_run_info *info);
+/** One option of a run: its name and its value as text. Non-zero ends the tour. */
+typedef int (*oct_run_option_fn)(void *user, const char *key, const char *value);
+/** The options that a run's maker stored (.config of oct_fit_opts and of oct_run_save), and its seed and epochs:
+ *  what --resume goes on with. *stopped (may be NULL) gets what fn returned last. None where the run has no config.json. */
+OCT_API OCT_NODISCARD oct_status oct_run_options(oct_ctx *ctx, const char *dir, oct_run_option_fn fn, void *user, int *stopped);
 /** Whether a path is a run (a folder with graph.json). */
 OCT_API bool oct_run_is(const char *path);
 /** Keep the first n (at most 64) inputs of data, as the net sees them, as the run's probe.npz: x f32 [n,C,H,W]. */

@@ -22,8 +22,9 @@ typedef struct sums { /* over all images */
     } *channel; /* NULL: nothing seen */
 } sums;
 
-static const char *scheme_of(const oct_qspec *s) {
-    if (s->per_channel) return s->symmetric ? "per_channel_symmetric" : "per_channel_affine";
+static const char *scheme_of(const oct_quantizer *q) {
+    const oct_qspec *s = &q->spec;
+    if (oct_quantizer_is_per_channel(q)) return s->symmetric ? "per_channel_symmetric" : "per_channel_affine";
     return s->symmetric ? "per_tensor_symmetric" : "per_tensor_affine";
 }
 
@@ -38,14 +39,14 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
         const oct_quantizer *q = &g->quantizers[out->quantizer];
         r->int8 = true;
         r->bits = q->spec.bits;
-        r->scheme = scheme_of(&q->spec);
+        r->scheme = scheme_of(q);
         r->scale = q->scale ? oct_f32(q->scale)[0] : 0;
         r->zero_point = q->zero_point ? oct_s32(q->zero_point)[0] : 0;
     }
     const oct_value *w = octi_node_in(g, n, 1);
     if (w && w->role == OCT_VALUE_PARAM && w->shape.rank >= 2 && w->quantizer >= 0) { /* not the other side of an add */
         r->weight_bits = g->quantizers[w->quantizer].spec.bits;
-        r->weight_scheme = scheme_of(&g->quantizers[w->quantizer].spec);
+        r->weight_scheme = scheme_of(&g->quantizers[w->quantizer]);
     }
 }
 

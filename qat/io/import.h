@@ -30,6 +30,10 @@ OCT_API OCT_NODISCARD oct_net *oct_import_torch(oct_ctx *ctx, const char *path, 
  *  nothing was copied. OCT_EFORMAT too for a parameter that is not a finite number, OCT_EQPARAMS for a scale or
  *  zero point that no range gives (the net's values are then undefined). */
 OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused);
+/** A copy of a net's tensor or of a layer's value as PyTorch lays it out: weights O,I,H,W, images N,C,H,W; where `name` is the
+ *  weight of a linear layer behind a flatten, columns in C,H,W order (NULL: no weight). float16 becomes float32. Owned by the
+ *  caller; NULL on failure. */
+OCT_API OCT_NODISCARD oct_tensor *oct_torch_layout(const oct_net *net, const char *name, const oct_tensor *t);
 /** The reverse: every registered tensor. */
 OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const char *path);
 

@@ -17,7 +17,7 @@ bool octi_flat_image(const oct_net *net, const char *weight, int64_t hwc[3]) {
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         const oct_value *w = octi_node_in(g, n, 1);
-        if ((n->kind != OCT_OP_linear && n->kind != OCT_OP_qlinear) || !w || strcmp(w->name, weight)) continue;
+        if ((n->kind != OCT_OP_linear && n->kind != OCT_OP_qlinear && n->kind != OCT_OP_dynamic_linear) || !w || strcmp(w->name, weight)) continue;
         /* back through ops that keep the order of elements to the flatten */
         const oct_value *v = octi_node_in(g, n, 0);
         while (v && v->producer >= 0) {

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ * octet inspect of a net: modules, layers with shapes, parameters and ranges, tensors; a run as it will be at a later stage. */
+#include <math.h>
+#include <string.h>
+
+#include "tools/cli.h"
+
+static const char *const stages[] = {"float", "fused", "prepared", "int8"};
+
+/* N,C,H,W of N,H,W,C, and O,I,H,W of octet's weights. */
+static oct_shape as_torch(const oct_shape *s) { return s->rank == 4 ? OCT_SHAPE(s->dim[0], s->dim[3], s->dim[1], s->dim[2]) : *s; }
+
+static bool ends(const char *name, const char *what) {
+    const char *dot = strrchr(name, '.');
+    return dot && !strncmp(dot + 1, what, strlen(what));
+}
+
+/* Numbers that a node multiplies or adds: weights, biases, batch norm's. */
+static int64_t parameters(const oct_net *net, const char *layer) {
+    const oct_graph *g = net->graph;
+    int32_t at = oct_graph_find_node(g, layer);
+    int64_t n = 0;
+    for (int32_t k = 0; at >= 0 && k < g->nodes[at].nin; k++) {
+        const oct_value *v = g->nodes[at].in[k] >= 0 ? &g->values[g->nodes[at].in[k]] : NULL;
+        if (!v || !v->tensor) continue;
+        if (v->role == OCT_VALUE_PARAM || (v->role == OCT_VALUE_CONST && (ends(v->name, "weight") || ends(v->name, "bias")))) n += oct_tensor_count(v->tensor);
+    }
+    return n;
+}
+
+static void net_json(const oct_net *net, const oct_layer *rows, int32_t n, const oct_placement *places, int32_t placed, int64_t bytes) {
+    const oct_input_desc *d = &net->input;
+    json j = json_open();
+    json_string(&j, "stage", stages[net->stage]);
+    json_string(&j, "model", net->model);
+    json_string(&j, "target", net->target);
+    json_int(&j, "bytes", bytes);
+    json_array(&j, "input");
+    json_int(&j, NULL, d->channels);
+    json_int(&j, NULL, d->height);
+    json_int(&j, NULL, d->width);
+    json_array_end(&j);
+    json_array(&j, "classes");
+    for (int32_t i = 0; i < net->class_count; i++) json_string(&j, NULL, cli_class_name(net, i));
+    json_array_end(&j);
+    json_array(&j, "layers");
+    for (int32_t i = 0; i < n; i++) {
+        json_item(&j);
+        json_string(&j, "name", rows[i].name);
+        json_string(&j, "kind", rows[i].kind);
+        json_shape(&j, "shape", &rows[i].shape);
+        json_int(&j, "parameters", parameters(net, rows[i].name));
+        if (rows[i].int8) {
+            json_number(&j, "scale", (double)rows[i].scale);
+            json_int(&j, "zero_point", rows[i].zero_point);
+        }
+        json_item_end(&j);
+    }
+    json_array_end(&j);
+    json_array(&j, "placements");
+    for (int32_t i = 0; i < placed; i++) {
+        json_item(&j);
+        json_string(&j, "name", places[i].name);
+        json_bool(&j, "int8", places[i].int8);
+        json_string(&j, "reason", places[i].reason);
+        json_int(&j, "wbits", places[i].wbits);
+        json_int(&j, "abits", places[i].abits);
+        json_string(&j, "granularity", places[i].granularity);
+        json_string(&j, "observer", places[i].observer);
+        json_string(&j, "weight_observer", places[i].weight_observer);
+        json_string(&j, "grid", places[i].grid);
+        json_string(&j, "rule", places[i].rule);
+        json_item_end(&j);
+    }
+    json_array_end(&j);
+    json_array(&j, "tensors");
+    for (int32_t i = 0; i < net->tensor_count; i++) {
+        json_item(&j);
+        json_string(&j, "name", net->tensors[i].name);
+        const oct_shape shape = as_torch(&net->tensors[i].tensor->shape);
+        json_string(&j, "dtype", oct_dtype_name(net->tensors[i].tensor->dtype));
+        json_shape(&j, "shape", &shape);
+        json_item_end(&j);
+    }
+    json_array_end(&j);
+    json_close(&j);
+}
+
+static void put_line(void *user, const char *line) { cli_print_line(user, line); }
+
+/* What the codes of a layer can say: from the lowest to the highest. */
+static void put_range(const oct_net *net, const oct_layer *r) {
+    const oct_graph *g = net->graph;
+    int32_t at = oct_graph_find_node(g, r->name), q = at >= 0 ? g->values[g->nodes[at].out].quantizer : -1;
+    if (!r->int8 || q < 0) return;
+    const oct_qspec *s = &g->quantizers[q].spec;
+    printf("  %12.6g  %10d  %.6g to %.6g", (double)r->scale, r->zero_point, (double)(r->scale * (float)(s->qmin - r->zero_point)),
+           (double)(r->scale * (float)(s->qmax - r->zero_point)));
+}
+
+static void layer_table(const oct_net *net, const oct_layer *rows, int32_t n) {
+    int32_t width = 5;
+    int64_t total = 0;
+    bool codes = false;
+    for (int32_t i = 0; i < n; i++) {
+        width = (int32_t)strlen(rows[i].name) > width ? (int32_t)strlen(rows[i].name) : width;
+        codes |= rows[i].int8;
+    }
+    cli_print("  %-*s  %-20s  %-22s  %10s%s\n", width, "layer", "kind", "output (N, C, H, W)", "parameters", codes ? "         scale  zero_point  range" : "");
+    for (int32_t i = 0; i < n; i++) {
+        const oct_shape shape = as_torch(&rows[i].shape);
+        const int64_t p = parameters(net, rows[i].name);
+        total += p;
+        cli_print("  %-*s  %-20s  %-22s  %10lld", width, rows[i].name, rows[i].kind, oct_shape_text(&shape), (long long)p);
+        put_range(net, &rows[i]);
+        printf("\n");
+    }
+    printf("  %lld parameters\n", (long long)total);
+}
+
+/* State of observers and quantizers is left to --json: it fills pages, and the modules above say it. */
+static void tensor_table(const oct_net *net) {
+    int32_t hidden = 0;
+    for (int32_t i = 0; i < net->tensor_count; i++) {
+        const oct_named_tensor *t = &net->tensors[i];
+        if (t->role == OCT_ROLE_QPARAM || t->role == OCT_ROLE_OBSERVER || t->role == OCT_ROLE_STEP) {
+            hidden++;
+            continue;
+        }
+        const oct_shape shape = as_torch(&t->tensor->shape);
+        cli_print("  %-40s %-8s %s\n", t->name, oct_dtype_name(t->tensor->dtype), oct_shape_text(&shape));
+    }
+    if (hidden) printf("  and %d of observers and scales (--json lists them)\n", hidden);
+}
+
+int cli_show_net(cli *c, oct_net *net) {
+    oct_layer *rows;
+    int32_t n;
+    if (oct_layers(net, NULL, 0, &rows, &n) != OCT_OK) return cli_failed();
+    const oct_input_desc *d = &net->input;
+    int64_t bytes = 0;
+    int code = 0;
+    for (int32_t i = 0; i < net->tensor_count; i++) bytes += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
+    if (c->json.set) {
+        oct_placement *places = NULL;
+        int32_t placed = 0;
+        if (net->stage == OCT_STAGE_PREPARED && oct_net_placements(net, &places, &placed) != OCT_OK) return cli_failed();
+        net_json(net, rows, n, places, placed, bytes);
+        oct_placements_free(net, places);
+    } else {
+        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", stages[net->stage], net->model, *net->target ? ", target " : "", net->target,
+                  (long long)bytes, net->tensor_count);
+        printf("input %d x %d x %d (C, H, W), div %g, mean", d->channels, d->height, d->width, (double)d->div);
+        for (int32_t k = 0; k < d->channels && k < 4; k++) printf("%s%g", k ? "," : " ", (double)d->mean[k]);
+        printf(", std");
+        for (int32_t k = 0; k < d->channels && k < 4; k++) printf("%s%g", k ? "," : " ", (double)d->std[k]);
+        printf("; %d classes\n", net->class_count);
+        oct_net_print(net, put_line, stdout);
+        layer_table(net, rows, n);
+        if (net->stage == OCT_STAGE_PREPARED) code = cli_placements(stdout, net);
+        if (!code) tensor_table(net);
+    }
+    oct_layers_free(c->ctx, rows);
+    return code;
+}
+
+/* ---- a run as it will be ---- */
+
+/* The node of the fused net that a node of the float net became a part of. */
+static int32_t root_of(const oct_graph *g, const oct_graph *fused, int32_t node) {
+    for (int32_t k = 0; k < g->node_count && oct_graph_find_node(fused, g->nodes[node].name) < 0; k++) {
+        const int32_t in = g->nodes[node].nin > 0 ? g->nodes[node].in[0] : -1;
+        if (in < 0 || g->values[in].producer < 0) break;
+        node = g->values[in].producer;
+    }
+    return node;
+}
+
+/* "conv1 + bn1 + relu": one line for each layer that took others in. */
+static void print_fusions(const cli *c, const oct_graph *g, const oct_graph *fused) {
+    if (c->json.set) return;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        bool any = false;
+        for (int32_t k = i + 1; k < g->node_count; k++) {
+            if (oct_graph_find_node(fused, g->nodes[k].name) >= 0 || root_of(g, fused, k) != i) continue;
+            if (!any) cli_print("fused: %s", g->nodes[i].name);
+            any = true;
+            cli_print(" + %s", g->nodes[k].name);
+        }
+        if (any) printf("\n");
+    }
+}
+
+oct_net *cli_at_stage(cli *c, oct_net *net, int *code) {
+    static const char known[] = "fused, prepared or int8";
+    int32_t want = 0;
+    for (int32_t i = 1; i < 4; i++)
+        if (!strcmp(c->stage.s, stages[i])) want = i;
+    if (!want) return *code = cli_unknown("--stage", "unknown", known, c->stage.s), NULL;
+    if ((oct_stage)want <= net->stage) {
+        *code = cli_usage("--stage", "model is there already, or beyond", net->stage == OCT_STAGE_INT8 ? "none of an int8 file" : known, stages[net->stage], NULL);
+        return NULL;
+    }
+    oct_net *to = net;
+    if (to->stage == OCT_STAGE_FLOAT && (to = oct_fuse(net)) && want == OCT_STAGE_FUSED) print_fusions(c, net->graph, to->graph);
+    if (to && to->stage == OCT_STAGE_FUSED && want > OCT_STAGE_FUSED) to = oct_prepare(to, NULL);
+    if (to && to->stage == OCT_STAGE_PREPARED && want > OCT_STAGE_PREPARED) to = oct_convert(to, NULL);
+    if (!to) *code = cli_failed();
+    return to;
+}
