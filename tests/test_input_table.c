@@ -58,6 +58,16 @@ START_TEST(floats_of_pixels) {
     ck_not_null(x);
     for (int i = 0; i < N * IMAGE; i++) ck_assert(oct_f32(x)[i] == by_hand(i));
     oct_tensor_unref(x);
+    /* np.savez(f, images) names it arr_0: the only array is taken, of several the one called x */
+    const octi_npz_array two[] = {{"arr_0", OCT_U8, OCT_SHAPE(N, C, H, W), nchw}, {"arr_1", OCT_U8, OCT_SHAPE(N, C, H, W), nchw}};
+    ck_ok(octi_npz_write(ctx, in_root("one.npz"), two, 1));
+    x = oct_npz_images(net_of(ctx, d), in_root("one.npz"));
+    ck_not_null(x);
+    for (int i = 0; i < N * IMAGE; i++) ck_assert(oct_f32(x)[i] == by_hand(i));
+    oct_tensor_unref(x);
+    ck_ok(octi_npz_write(ctx, in_root("two.npz"), two, 2));
+    ck_assert(oct_npz_images(net_of(ctx, d), in_root("two.npz")) == NULL);
+    ck_assert_msg(oct_last_error()->code == OCT_EFORMAT && strstr(oct_error_message(), "arr_0"), "%s", oct_error_message());
     remove_root();
     oct_close(ctx);
 }

@@ -178,8 +178,8 @@ START_TEST(bad_fields_are_named) {
     refuses(OCT_EUNSUPPORTED, "got F7", T("\"F7\"", "[2]", "[0,8]"), 8);
     refuses(OCT_EFORMAT, "a.dtype", T("4", "[2]", "[0,8]"), 8);
     refuses(OCT_EFORMAT, "a.shape", T("\"F32\"", "[-1]", "[0,8]"), 8);
-    refuses(OCT_EFORMAT, "a.shape", T("\"F32\"", "[1.5]", "[0,8]"), 8);
-    refuses(OCT_EFORMAT, "a.shape", T("\"F32\"", "[1e300]", "[0,8]"), 8);
+    refuses(OCT_EFORMAT, "digits alone", T("\"F32\"", "[1.5]", "[0,8]"), 8);
+    refuses(OCT_EFORMAT, "digits alone", T("\"F32\"", "[1e300]", "[0,8]"), 8);
     refuses(OCT_EFORMAT, "a.shape", T("\"F32\"", "2", "[0,8]"), 8);
     refuses(OCT_EFORMAT, "overflows", T("\"F32\"", "[4294967296,4294967296,0]", "[0,0]"), 0);
     refuses(OCT_EUNSUPPORTED, "rank", T("\"F32\"", "[1,1,1,1,1,1,2]", "[0,8]"), 8);
@@ -188,6 +188,15 @@ START_TEST(bad_fields_are_named) {
     refuses(OCT_EFORMAT, "a.data_offsets", T("\"F32\"", "[2]", "[8,0]"), 8);
     refuses(OCT_EFORMAT, "a.data_offsets", T("\"F32\"", "[2]", "[0,8,8]"), 8);
     refuses(OCT_EFORMAT, "a.data_offsets", T("\"F32\"", "[2]", "[-8,0]"), 8);
+    static const char *const numbers[] = {"2.0", "2e0", "2E0", "20e-1", "2.00000000000000000001"}; /* the reference takes integers alone */
+    for (int i = 0; i < 5; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "{\"a\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[0,8]}}", numbers[i]);
+        refuses(OCT_EFORMAT, "digits alone", text, 8);
+        snprintf(text, sizeof text, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,%s]}}", numbers[i]);
+        refuses(OCT_EFORMAT, "digits alone", text, 2);
+    }
+    refuses(OCT_EFORMAT, "without a sign", T("\"F32\"", "[2]", "[-0,8]"), 8);
     refuses(OCT_EFORMAT, "hole", T("\"F32\"", "[1]", "[4,8]"), 8);
     refuses(OCT_EFORMAT, "twice", "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
                                   "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2);

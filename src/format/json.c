@@ -15,6 +15,7 @@ typedef struct scan {
     size_t n, i;
     size_t values;
     const char *where;
+    bool whole; /* numbers are whole, and written so */
 } scan;
 
 static oct_status bad(const scan *c, const char *what) {
@@ -97,10 +98,13 @@ static size_t digits(scan *c) {
 
 static oct_status number(scan *c) {
     size_t from = c->i;
+    if (c->whole && c->n - c->i > 1 && !memcmp(c->s + c->i, "-0", 2)) return bad(c, "a whole number without a sign");
     if (peek(c) == '-') c->i++;
     bool zero = peek(c) == '0';
     size_t d = digits(c);
     if (!d || (zero && d > 1)) return bad(c, "a number");
+    const int behind = peek(c);
+    if (c->whole && (behind == '.' || behind == 'e' || behind == 'E')) return bad(c, "a whole number, written as digits alone");
     if (peek(c) == '.') {
         c->i++;
         if (!digits(c)) return bad(c, "a digit");
@@ -184,8 +188,8 @@ static oct_status unique_keys(oct_ctx *ctx, const cJSON *item, const char *where
     return s;
 }
 
-oct_status octi_json_parse(oct_ctx *ctx, const void *bytes, size_t size, const char *where, cJSON **root) {
-    scan c = {.s = bytes, .n = size, .where = where};
+static oct_status parse(oct_ctx *ctx, const void *bytes, size_t size, bool whole, const char *where, cJSON **root) {
+    scan c = {.s = bytes, .n = size, .where = where, .whole = whole};
     blanks(&c);
     OCT_TRY(value(&c, 0));
     size_t end = c.i;
@@ -197,6 +201,14 @@ oct_status octi_json_parse(oct_ctx *ctx, const void *bytes, size_t size, const c
     if (s != OCT_OK) return cJSON_Delete(tree), s;
     *root = tree;
     return OCT_OK;
+}
+
+oct_status octi_json_parse(oct_ctx *ctx, const void *bytes, size_t size, const char *where, cJSON **root) {
+    return parse(ctx, bytes, size, false, where, root);
+}
+
+oct_status octi_json_parse_whole(oct_ctx *ctx, const void *bytes, size_t size, const char *where, cJSON **root) {
+    return parse(ctx, bytes, size, true, where, root);
 }
 
 void octi_json_free(cJSON *root) { cJSON_Delete(root); }

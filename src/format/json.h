@@ -18,6 +18,8 @@ enum { OCTI_JSON_DEPTH = 64, OCTI_JSON_VALUES = 1000000 };
  *  an escape, no lone surrogate, no duplicate key, depth and number of values limited, nothing but blanks behind the value.
  *  Errors: OCT_EFORMAT (where, offset), OCT_ELIMIT, OCT_ENOMEM. Free *root with octi_json_free. */
 oct_status octi_json_parse(oct_ctx *ctx, const void *bytes, size_t size, const char *where, cJSON **root);
+/** The same where every number must be digits alone, as in the header of safetensors: 2.0 and 2e0 are no sizes. */
+oct_status octi_json_parse_whole(oct_ctx *ctx, const void *bytes, size_t size, const char *where, cJSON **root);
 /** NULL is fine. */
 void octi_json_free(cJSON *root);
 

@@ -202,7 +202,7 @@ static oct_status parse(octi_safetensors *st, const uint8_t *bytes, size_t size)
     if (!text) return OCT_EFORMAT;
     if (!header || text[0] != '{') return octi_bad_bytes(&r, 8, "header", "'{'", header ? octi_fmt("byte 0x%02x", text[0]) : "nothing");
     cJSON *root;
-    OCT_TRY(octi_json_parse(st->ctx, text, (size_t)header, st->where, &root));
+    OCT_TRY(octi_json_parse_whole(st->ctx, text, (size_t)header, st->where, &root));
     oct_status s = read_header(st, root, text + header, octi_left(&r));
     octi_json_free(root);
     OCT_TRY(s);
