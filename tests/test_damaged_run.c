@@ -7,6 +7,7 @@
 #include "src/format/sections.h"
 #include "src/mem.h"
 #include "tests/random_net.h"
+#include "tests/value_end.h"
 
 enum { IMAGES = 4 };
 
@@ -100,16 +101,6 @@ static void try(const char *text, size_t size, subject *n) {
         n->refused++;
     }
     oct_close(ctx);
-}
-
-/* The value behind a key: a string, a number, a word, or a whole list. Its end. */
-static size_t value_end(const char *s, size_t at) {
-    if (s[at] == '"') {
-        for (at++; s[at] != '"'; at++) at += s[at] == '\\';
-        return at + 1;
-    }
-    if (s[at] == '[') return at + strcspn(s + at, "]") + 1;
-    return at + strcspn(s + at, ",}\n");
 }
 
 /* Words of the file's own vocabulary: what a key may say elsewhere it may not say here. */
