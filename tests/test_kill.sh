@@ -43,9 +43,9 @@ ls broken | grep -vx -e config.json -e graph.json -e model.safetensors -e state.
 [ -s .left ] && fail "files stay: $(cat .left)"
 [ "$(wc -l <broken/metrics.jsonl)" = 3 ] || fail "metrics.jsonl has $(wc -l <broken/metrics.jsonl) lines"
 
-# commands that make one thing: killed, they leave the old one or the new one, and the next run sweeps; metrics hold times
+# commands that make one thing: killed, they leave the old one or the new one, and the next run sweeps; metrics hold times, the state their length
 seconds() { printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)); }
-made() { find $1 -type f ! -name metrics.jsonl 2>/dev/null | sort | xargs cat 2>/dev/null | cksum; }
+made() { find $1 -type f ! -name metrics.jsonl ! -name state.safetensors 2>/dev/null | sort | xargs cat 2>/dev/null | cksum; }
 each() { # each NAME OUT COMMAND...: OUT is a file or a run
     name=$1 out=$2
     shift 2
