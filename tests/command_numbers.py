@@ -197,6 +197,8 @@ def try_layers(floating, run, int8, x):
         clip = ((y == 255) | (y == 0 if o["zero_point"] > 0 else False)).mean()
         check(r["clip"] <= clip + 1e-9, f"layers {name} clip {r['clip']}: {clip} of the codes stand at an end")
     check(codes >= 6, f"layers: {codes} layers with codes")
+    us = said("bench", int8, "--mode", "infer-int8", "--batch", "32")["us_per_img"]
+    check(us / 30 < sum(r["us"] for r in rows) < us * 30, f"layers: {sum(r['us'] for r in rows)} us per image, bench: {us}")
     close(sweep["fp32_accuracy"], said("eval", floating, "--data", "npz:d.npz")["accuracy"], "layers --sweep: accuracy of none")
     for a, b in zip(rows, sweep["layers"]):
         same = lambda r: {k: v for k, v in r.items() if k not in ("us", "sqnr_alone", "accuracy_alone")}
@@ -325,6 +327,21 @@ def try_bench():
     check(line.split()[:4] == ["lenet", "train-qat", "batch", "4"], f"bench in words: {line}")
 
 
+def try_small():
+    """Weights alone made small: what the file holds, and that its outputs are the float net's but for a rounding."""
+    x = np.load("small.npz")["x_test"]
+    real_y = outputs("r", x)["y"]
+    kinds = {"dynamic": ("float32", "int8"), "weight-only": ("int8", "int8"), "half": ("float16", "float16")}
+    for mode, (conv, fc) in kinds.items():
+        got, file = said("convert", "r", "--mode", mode, "-o", f"{mode}.oct8"), f"{mode}.oct8"
+        info = said("inspect", file)
+        check(got == {"mode": mode, "bytes": info["bytes"]}, f"convert --mode {mode}: {got}, {info['bytes']} bytes")
+        dtype = {t["name"]: t["dtype"] for t in info["tensors"]}
+        check((dtype["conv2.weight"], dtype["fc1.weight"]) == (conv, fc), f"convert --mode {mode}: {dtype}")
+        off = np.abs(outputs(file, x)["y"] - real_y).max() / np.abs(real_y).max()
+        check(0 < off < (1e-3 if mode == "half" else 0.05), f"convert --mode {mode}: outputs are {off} away")
+
+
 def try_import(run):
     t = safetensors(f"{run}/model.safetensors")
     got = said("import", f"{run}/model.safetensors", "--model", "lenet", "--out", "imp", "--size", "28x28")
@@ -351,7 +368,16 @@ def try_demo():
     q = said("eval", "demo", "--data", "npz:d.npz")["accuracy"]
     i = said("eval", "demo/model.oct8", "--data", "npz:d.npz")["accuracy"]
     close([got["qat_accuracy"], got["int8_accuracy"]], [q, i], "demo: accuracies")
-    check(got["mismatched_codes"] == 0 and got["fp32_us"] > 0 and got["int8_us"] > 0, f"demo: {got}")
+    check(got["mismatched_codes"] == 0, f"demo: {got}")
+    # the same journey by the commands that it stands for
+    octet("train", "--model", "lenet", "--data", "npz:d.npz", "--epochs", "3", "--out", "d1", "--quiet")
+    ptq = said("ptq", "d1", "--data", "npz:d.npz", "--calib", "512", "--out", "d2")
+    octet("qat", "d2", "--data", "npz:d.npz", "--epochs", "1", "--out", "d3", "--quiet")
+    close([got["fp32_accuracy"], got["ptq_accuracy"], got["qat_accuracy"]],
+          [ptq["fp32_accuracy"], ptq["accuracy"], said("eval", "d3", "--data", "npz:d.npz")["accuracy"]], "demo, step by step")
+    for mode in ("fp32", "int8"):
+        us = said("bench", "--workload", "lenet", "--mode", f"infer-{mode}", "--batch", "1")["us_per_img"]
+        check(us / 30 < got[f"{mode}_us"] < us * 30, f"demo: {got[f'{mode}_us']} us per image, bench: {us}")
     info = said("inspect", "demo/model.oct8")
     check(got["int8_bytes"] == info["bytes"] and got["fp32_bytes"] == 4 * 61706, f"demo: bytes {got}, {info['bytes']}")
 
@@ -380,6 +406,7 @@ def main():
     try_verify("p.oct8", "p2.oct8", xt[:5])
     try_bench()
     try_settings()
+    try_small()
     try_data(y, yt)
     try_demo()
     # colours: three channels with numbers of their own
