@@ -389,5 +389,99 @@ START_TEST(options_of_adaround) {
 }
 END_TEST
 
+/* The whole training of one linear layer, in double: rows as drawn, batches in turn, Adam with its corrections. */
+enum { TO = 5, TK = 24, TROWS = 600, TIMES = 1500, TBATCH = 256 };
+
+static void train_by_hand(const double *row, const double *real, const double *scale, double *v, double nearest, double reg) {
+    double m1[TO * TK] = {0}, m2[TO * TK] = {0};
+    for (int it = 0; it < TIMES; it++) {
+        const int from = it % 3 * TBATCH, n = from + TBATCH < TROWS ? TBATCH : TROWS - from;
+        const double along = ((double)it / TIMES - 0.2) / 0.8, beta = 2 + 9 * (1 + cos(along * 3.14159265358979));
+        for (int o = 0; o < TO; o++) {
+            double grad[TK] = {0}, delta[TK];
+            for (int k = 0; k < TK; k++) {
+                const double u = real[o * TK + k], h = fmin(fmax(1.2 / (1 + exp(-v[o * TK + k])) - 0.1, 0), 1);
+                delta[k] = ((fabs(u) > 2.5 ? rint(u) : floor(u) + h) - u) * scale[o];
+            }
+            for (int r = from; r < from + n; r++) {
+                double e = 0;
+                for (int k = 0; k < TK; k++) e += row[r * TK + k] * delta[k];
+                for (int k = 0; k < TK; k++) grad[k] += e * row[r * TK + k];
+            }
+            for (int k = 0; k < TK; k++) {
+                const int i = o * TK + k;
+                if (fabs(real[i]) > 2.5) continue;
+                const double s = 1 / (1 + exp(-v[i])), h = fmin(fmax(1.2 * s - 0.1, 0), 1), t = 2 * h - 1;
+                double d = 0.1 * TO * TROWS / nearest / TBATCH * 2 * grad[k] * scale[o];
+                if (along > 0) d -= reg * beta * pow(fabs(t), beta - 1) * (t < 0 ? -2 : 2);
+                d *= h <= 0 || h >= 1 ? 0 : 1.2 * s * (1 - s);
+                m1[i] += 0.1 * (d - m1[i]);
+                m2[i] += 0.001 * (d * d - m2[i]);
+                v[i] -= 0.02 * (m1[i] / (1 - pow(0.9, it + 1))) / (sqrt(m2[i] / (1 - pow(0.999, it + 1))) + 1e-8);
+            }
+        }
+    }
+}
+
+START_TEST(adaround_step_by_step) {
+    int same = 0, trained = 0, of = 0;
+    for (uint32_t key = 1; key <= 4; key++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+        oct_module *parts[] = {oct_linear_new(ctx, &(oct_linear_opts){.in = TK, .out = TO})};
+        oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 1), OCT_SHAPE(TK));
+        ck_not_null(net);
+        memcpy(data(net, "0.weight"), drawn(ctx, OCT_SHAPE(TO, TK), key)->data, TO * TK * sizeof(float));
+        oct_tensor *x = drawn(ctx, OCT_SHAPE(30, TK), 50 + key);
+        for (int i = 0; i < 30 * TK; i++) oct_f32(x)[i] += 1.5f * oct_f32(x)[i / TK * TK]; /* columns hang together */
+        oct_net *q = calibrated(net, &(oct_qconfig){.observer = "minmax", .wbits = 3, .all_layers = true}, x);
+        const oct_node *n = node(q, "0");
+        const oct_quantizer *xq = &q->graph->quantizers[q->graph->values[n->in[OCTI_X]].quantizer];
+        octi_arena *arena = octi_arena_new(ctx);
+        octi_qweights w, after;
+        ck_ok(octi_quantize_weights(q, n, octi_scale(xq), arena, &w));
+        static double row[TROWS * TK], real[TO * TK], v[TO * TK], scale[TO];
+        octi_rng rng = octi_rng_stream(7, OCTI_RNG_SAMPLE, (uint32_t)(n - q->graph->nodes), 0);
+        for (int r = 0; r < TROWS; r++) {
+            const uint32_t image = octi_rng_below(&rng, 30);
+            (void)octi_rng_below(&rng, 1); /* the place: a linear layer has one */
+            for (int k = 0; k < TK; k++) {
+                const int code = octq_quantize(oct_f32(x)[(int)image * TK + k], octi_scale(xq), octi_zero_point(xq), 0, 255);
+                row[r * TK + k] = (double)octq_dequantize(code, octi_scale(xq), octi_zero_point(xq));
+            }
+        }
+        double nearest = 0;
+        for (int o = 0; o < TO; o++) {
+            scale[o] = (double)w.scale[o];
+            for (int k = 0; k < TK; k++) {
+                const int i = o * TK + k;
+                real[i] = (double)(data(q, "0.weight")[i] / w.scale[o]);
+                const double part = fmin(fmax(real[i] - floor(real[i]), 0.01), 0.99);
+                v[i] = -log(1.2 / (part + 0.1) - 1);
+            }
+            for (int r = 0; r < TROWS; r++) {
+                double e = 0;
+                for (int k = 0; k < TK; k++) e += row[r * TK + k] * scale[o] * (w.codes[o * TK + k] - real[o * TK + k]);
+                nearest += e * e;
+            }
+        }
+        train_by_hand(row, real, scale, v, nearest, 0.002);
+        ck_ok(oct_adaround(q, x, &(oct_adaround_opts){.iterations = TIMES, .rows = TROWS, .reg = 0.002f, .seed = 7}));
+        ck_ok(octi_quantize_weights(q, n, octi_scale(xq), arena, &after));
+        for (int i = 0; i < TO * TK; i++) {
+            if (fabs(real[i]) > 2.5) continue;
+            const double h = 1.2 / (1 + exp(-v[i])) - 0.1;
+            of++;
+            same += after.codes[i] == (int)floor(real[i]) + (h >= 0.5);
+            trained += w.codes[i] == (int)floor(real[i]) + (h >= 0.5);
+        }
+        octi_arena_free(arena);
+        oct_close(ctx);
+    }
+    printf("of %d roundings %d as by hand, %d as nearest\n", of, same, trained);
+    ck_assert_int_ge(same, of - of / 50); /* floats: where both moments are all but nothing, Adam steps by their noise */
+    ck_assert_int_lt(trained, of - of / 12); /* training is worth something here */
+}
+END_TEST
+
 OCT_TEST_MAIN("improve_by_hand", bias_correction_by_the_formula, equalization_by_the_formula, equalization_knows_its_pairs, pieces_of_adaround,
-              adaround_comes_near_the_best_of_all, options_of_adaround)
+              adaround_step_by_step, adaround_comes_near_the_best_of_all, options_of_adaround)

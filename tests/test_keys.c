@@ -162,5 +162,51 @@ START_TEST(a_net_starts_by_seed_and_path) {
 }
 END_TEST
 
+/* A scheme draws weights; biases, and what batch norm begins with, stay. */
+START_TEST(a_scheme_is_of_weights) {
+    oct_ctx *ctx = oct_open(NULL);
+    oct_module *m = oct_zoo_new(ctx, "lenet", NULL), *r = oct_zoo_new(ctx, "resnet8", NULL);
+    float bias[120], weight[64];
+    oct_tensor *b = oct_module_tensor(m, "fc1.bias"), *w = oct_module_tensor(m, "fc1.weight"), *g = oct_module_tensor(r, "bn1.weight");
+    ck_not_null(b);
+    for (int i = 0; i < 120; i++) bias[i] = oct_f32(b)[i] = 0.01f * (float)i; /* as somebody set them */
+    memcpy(weight, w->data, sizeof weight);
+    ck_ok(oct_module_init(m, "xavier_uniform"));
+    ck_assert(same(bias, oct_f32(b), 120) && !same(weight, oct_f32(w), 64));
+    ck_not_null(g);
+    for (int64_t i = 0; i < oct_tensor_count(g); i++) oct_f32(g)[i] = 0.5f;
+    ck_ok(oct_module_init(r, "xavier_uniform"));
+    for (int64_t i = 0; i < oct_tensor_count(g); i++) ck_assert(oct_f32(g)[i] == 0.5f);
+    oct_close(ctx);
+}
+END_TEST
+
+/* What is frozen is no parameter, and no bit of it moves in a training with momentum and decay. */
+START_TEST(frozen_parameters_stay) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_data *d = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 64});
+    oct_net *net = oct_zoo_net(ctx, "lenet", d);
+    ck_not_null(net);
+    int32_t all, n;
+    (void)oct_net_parameters(net, &all);
+    const char *const names[] = {"conv2.weight", "fc1.bias"};
+    float before[2][16], moves[16];
+    for (int k = 0; k < 2; k++) {
+        const int32_t v = oct_graph_find_value(net->graph, names[k]);
+        ck_assert_int_ge(v, 0);
+        net->graph->values[v].frozen = true;
+        memcpy(before[k], oct_net_tensor(net, names[k])->data, sizeof before[k]);
+    }
+    memcpy(moves, oct_net_tensor(net, "fc1.weight")->data, sizeof moves);
+    const oct_named_tensor *p = oct_net_parameters(net, &n);
+    ck_assert_int_eq(n, all - 2);
+    for (int32_t i = 0; i < n; i++) ck_assert(strcmp(p[i].name, names[0]) && strcmp(p[i].name, names[1]));
+    ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = 16, .weight_decay = 0.1f}));
+    for (int k = 0; k < 2; k++) ck_assert(same(before[k], oct_f32(oct_net_tensor(net, names[k])), 16));
+    ck_assert(!same(moves, oct_f32(oct_net_tensor(net, "fc1.weight")), 16));
+    oct_close(ctx);
+}
+END_TEST
+
 OCT_TEST_MAIN("keys", dropout_has_four_keys, gradients_go_where_values_went, streams_and_words_differ, numbers_are_spread_as_they_say, permutations_are_fair,
-              a_net_starts_by_seed_and_path)
+              a_net_starts_by_seed_and_path, a_scheme_is_of_weights, frozen_parameters_stay)

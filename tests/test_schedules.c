@@ -96,6 +96,34 @@ START_TEST(damping_pulls_to_the_codes_middle) {
 }
 END_TEST
 
+/* Where the scale is that of the least squared error, the largest weights lie beyond the codes: what is clipped is not pushed. */
+START_TEST(damping_leaves_what_is_clipped) {
+    enum { K = 32 };
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *parts[] = {oct_linear_new(ctx, &(oct_linear_opts){.in = K, .out = 1, .no_bias = true})};
+    oct_net *q = oct_prepare(oct_capture(oct_sequential_new(ctx, parts, 1), OCT_SHAPE(K)), &(oct_qconfig){.wbits = 2, .all_layers = true, .weight_observer = "mse"});
+    ck_not_null(q);
+    float *w = oct_f32(oct_net_tensor(q, "0.weight"));
+    for (int k = 0; k < K; k++) w[k] = ((float)(k * 7 % K) - 15.5f) / 15.5f;
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1, K));
+    oct_f32(x)[0] = 1;
+    oct_tape *t = oct_tape_new(ctx);
+    for (int k = 0; k < 2; k++) {
+        oct_tape_begin(t, OCT_TRAIN);
+        oct_var *y = oct_net_forward(q, oct_input(t, x));
+        ck_ok(oct_backward(oct_mse_loss(y, oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1, 1)))));
+    }
+    const float s = oct_f32(oct_net_tensor(q, "0.weight_fake_quant.scale"))[0];
+    ck_assert_float_lt(s, 0.9f); /* codes are -1, 0, 1 */
+    float *grad = oct_f32(oct_net_tensor(q, "0.weight")->grad);
+    memset(grad, 0, K * sizeof *grad);
+    ck_ok(oct_oscillation_damp(q, 0.5f));
+    for (int k = 0; k < K; k++) ck_assert_float_eq_tol(grad[k], fabsf(w[k]) > s ? 0 : w[k] - s * rintf(w[k] / s), 1e-6f);
+    ck_assert(fabsf(w[0]) > s && grad[0] == 0 && grad[3] != 0);
+    oct_close(ctx);
+}
+END_TEST
+
 static oct_fit_report last;
 static int remember(void *user, const oct_fit_report *r) {
     (void)user;
@@ -209,9 +237,81 @@ START_TEST(batch_norm_is_estimated_anew) {
     ck_assert_float_eq(oct_f32(m)[0], w0);
     ck_assert_float_eq(oct_f32(range)[0], r0);
     ck_assert_float_eq_tol(oct_f32(oct_net_tensor(a, "2.running_mean"))[0], mean0, 1e-3f + 0.02f * fabsf(mean0));
+    for (int frozen = 0; frozen < 2; frozen++) { /* and the switches stand as they stood */
+        oct_net_freeze_batch_norm(a, frozen);
+        oct_net_observe(a, !frozen);
+        ck_ok(oct_reestimate_batch_norm(a, d, 200));
+        ck_assert(oct_net_batch_norm_frozen(a) == frozen);
+        ck_assert_int_eq(oct_u8(oct_net_tensor(a, "1.activation_post_process.enabled"))[0], !frozen);
+    }
     oct_close(ctx);
 }
 END_TEST
 
-OCT_TEST_MAIN("schedules", rates_and_freezing_by_the_papers_formulas, damping_pulls_to_the_codes_middle, training_measures_damps_and_freezes,
-              oscillation_is_asked_for_in_words, batch_norm_is_estimated_anew)
+static int at_the_end(void *user, const oct_fit_report *r) {
+    if (r->epoch_end) *(oct_fit_report *)user = *r;
+    return 0;
+}
+
+/* A rate of next to nothing: what training tells of an epoch is what evaluation finds. Batches of two sizes, 11 in all. */
+START_TEST(a_report_is_of_the_whole_epoch) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    oct_data *train = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 173});
+    oct_net *net = oct_zoo_net(ctx, "lenet", train);
+    ck_not_null(net);
+    ck_ok(oct_fit(net, train, &(oct_fit_opts){.epochs = 2, .batch = 32, .lr = 0.02f})); /* no longer all of one class */
+    oct_fit_report r;
+    ck_ok(oct_fit(net, train, &(oct_fit_opts){.epochs = 2, .batch = 16, .lr = 2e-12f, .momentum = OCT_NONE, .progress = at_the_end, .progress_user = &r}));
+    oct_eval e;
+    ck_ok(oct_evaluate(net, train, NULL, &e));
+    ck_assert(e.accuracy > 0 && e.accuracy < 1);
+    ck_assert_double_eq_tol(r.train_accuracy, e.accuracy, 1e-12);
+    ck_assert_double_eq_tol(r.train_loss, e.loss, 1e-5);
+    oct_eval_free(ctx, &e);
+    oct_close(ctx);
+}
+END_TEST
+
+/* Observers that begin anew know nothing of what they saw: ranges are those of a net that never saw it. */
+START_TEST(observers_begin_anew) {
+    static const char *const names[] = {"ema", "minmax", "histogram", "mse", "mae", "entropy", "percentile"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+        oct_module *parts[] = {oct_linear_new(ctx, &(oct_linear_opts){.in = 8, .out = 4}), oct_linear_new(ctx, &(oct_linear_opts){.in = 4, .out = 3})};
+        oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(8));
+        oct_tensor *x[2] = {oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(64, 8)), oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(64, 8))};
+        for (int i = 0; i < 64 * 8; i++) {
+            oct_f32(x[0])[i] = 8 * sinf((float)i) - 3;
+            oct_f32(x[1])[i] = 0.5f * sinf(1.3f * (float)i) + 0.2f;
+        }
+        float scale[2][8];
+        int32_t zero[2][8], count = 0;
+        for (int fresh = 0; fresh < 2; fresh++) {
+            oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = names[k]});
+            ck_not_null(q);
+            oct_tape *t = oct_tape_new(ctx);
+            for (int i = fresh; i < 2; i++) {
+                if (i) oct_net_reset_observers(q);
+                oct_tape_begin(t, OCT_CALIBRATE);
+                ck_not_null(oct_net_forward(q, oct_input(t, x[i])));
+                if (!i) ck_ok(oct_net_settle(q));
+            }
+            ck_ok(oct_net_settle(q));
+            count = 0;
+            for (int32_t i = 0; i < q->graph->quantizer_count && count < 8; i++, count++) {
+                scale[fresh][count] = oct_f32(q->graph->quantizers[i].scale)[0];
+                zero[fresh][count] = oct_s32(q->graph->quantizers[i].zero_point)[0];
+            }
+            oct_tape_free(t);
+        }
+        ck_assert_int_ge(count, 4);
+        for (int32_t i = 0; i < count; i++)
+            ck_assert_msg(scale[0][i] == scale[1][i] && zero[0][i] == zero[1][i], "%s: grid %d is %g %d, of a fresh net %g %d", names[k], i,
+                          (double)scale[0][i], zero[0][i], (double)scale[1][i], zero[1][i]);
+        oct_close(ctx);
+    }
+}
+END_TEST
+
+OCT_TEST_MAIN("schedules", rates_and_freezing_by_the_papers_formulas, damping_pulls_to_the_codes_middle, damping_leaves_what_is_clipped, training_measures_damps_and_freezes,
+              oscillation_is_asked_for_in_words, batch_norm_is_estimated_anew, a_report_is_of_the_whole_epoch, observers_begin_anew)
