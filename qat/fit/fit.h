@@ -74,8 +74,8 @@ OCT_API void oct_eval_free(oct_ctx *ctx, oct_eval *result);
 /** Run n images (at most the set's) of `data`, in an order keyed by the seed, in OCT_CALIBRATE mode. */
 OCT_API OCT_NODISCARD oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n);
 
-/** Estimate batch norm's running statistics anew: the mean over batches of 64 of n images (at most the set's, in the order of
- *  oct_calibrate, not augmented) of each batch's own mean and unbiased variance. Weights and ranges do not move; a prepared
+/** Estimate batch norm's running statistics anew: the mean over batches of 64 (nearly as many, where the whole set is
+ *  taken) of n images (at most the set's, in the order of oct_calibrate, not augmented) of each batch's own mean and unbiased variance. Weights and ranges do not move; a prepared
  *  net's weights are fake-quantized meanwhile. Any float, fused or prepared net; one without batch norm is left alone. */
 OCT_API OCT_NODISCARD oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n);
 

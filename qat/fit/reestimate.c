@@ -110,7 +110,7 @@ oct_status octi_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n, c
     e.momentum = octi_calloc(net->ctx, (size_t)g->node_count, sizeof *e.momentum);
     e.observe = octi_calloc(net->ctx, (size_t)g->quantizer_count + 1, sizeof *e.observe);
     oct_tape *tape = e.start && e.sum && e.momentum && e.observe ? oct_tape_new(net->ctx) : NULL;
-    oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .shuffle = true, .augment = augment, .input = octi_net_input(net)}) : NULL;
+    oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .shuffle = true, .even = n >= oct_data_count(data), .augment = augment, .input = octi_net_input(net)}) : NULL;
     oct_status s = loader ? OCT_OK : oct_last_error()->code;
     if (s == OCT_OK) {
         const bool frozen = oct_net_batch_norm_frozen(net);
