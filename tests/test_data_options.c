@@ -126,6 +126,13 @@ START_TEST(every_option_of_an_array) {
         const result r = look(oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(6, 2, 3, 4), x, y, &rows[i].o));
         ck_assert_msg(!strcmp(difference(&base, &r), rows[i].want), "%s changes '%s', expected '%s'", rows[i].name, difference(&base, &r), rows[i].want);
     }
+    const float targets[6] = {0}; /* with their shape, in place of labels */
+    oct_shape shape;
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(6, 2, 3, 4), x, NULL, &(oct_array_opts){.targets = targets, .target_shape = OCT_SHAPE(6, 1)});
+    ck_not_null(d);
+    ck_assert(oct_data_truth(d, &shape) == OCT_TRUTH_TARGETS && shape.rank == 2 && shape.dim[1] == 1);
+    /* a new option needs its row */
+    ck_assert_uint_eq(sizeof(oct_array_opts), sizeof(struct { bool a; int32_t b; void *c, *d; oct_shape e; }));
 }
 END_TEST
 

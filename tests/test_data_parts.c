@@ -166,6 +166,35 @@ START_TEST(the_line_is_by_content) {
 }
 END_TEST
 
+/* Regression: targets go with their images, and few images are parted too. */
+START_TEST(targets_go_along) {
+    for (int n = 2; n < 40; n++) {
+        uint8_t x[40];
+        float y[40];
+        for (int i = 0; i < n; i++) x[i] = (uint8_t)(i * 5 + n), y[i] = (float)x[i] * 2;
+        octi_npz_array a[] = {{"x", OCT_U8, OCT_SHAPE(n, 1, 1, 1), x}, {"y", OCT_F32, OCT_SHAPE(n), y}};
+        ck_ok(octi_npz_write(ctx, in_root("r.npz"), a, 2));
+        int64_t total = 0;
+        for (int part = 0; part < 2; part++) {
+            oct_data *d = open_part("npz:r.npz", part ? OCT_SPLIT_TEST : OCT_SPLIT_TRAIN);
+            const int64_t count = oct_data_count(d);
+            total += count;
+            ck_assert_int_ge(count, 1);
+            for (int64_t i = 0; i < count; i++) {
+                uint8_t px;
+                int32_t label;
+                float target;
+                ck_ok(oct_data_get(d, i, &px, &label));
+                ck_ok(octi_set_target(d, i, &target));
+                ck_assert(target == (float)px * 2);
+            }
+            oct_data_free(d);
+        }
+        ck_assert_int_eq(total, n);
+    }
+}
+END_TEST
+
 START_TEST(two_parts_and_one) {
     make_idx();
     save_idx("idx", "t10k", 30, SIDE, paint, label3);
@@ -334,5 +363,5 @@ static void teardown(void) {
     oct_close(ctx);
 }
 
-OCT_TEST_MAIN_WITH("data_parts", setup, teardown, a_tenth_is_held_out, the_line_is_by_content, two_parts_and_one, validation_never_leaks,
+OCT_TEST_MAIN_WITH("data_parts", setup, teardown, a_tenth_is_held_out, the_line_is_by_content, targets_go_along, two_parts_and_one, validation_never_leaks,
                    norms_are_the_training_parts_own, norms_of_folders, floats_are_as_they_are, what_is_missing_is_said)
