@@ -295,7 +295,7 @@ START_TEST(the_command_says_the_same) {
     const char *out = octet("eval mirror --data npz:known.npz --json", 0);
     says(out, "\"accuracy\":0.571428571,\"top5\":1,\"loss\":");
     ck_assert_double_eq_tol(strtod(strstr(out, "\"loss\":") + 7, NULL), expected_loss(N), 1e-6);
-    says(out, "\"n\":7,\"per_class\":[1,0.5,0.333333333],\"confusion\":[[2,0,0],[1,1,0],[1,1,1]]}");
+    says(out, "\"n\":7,\"per_class\":[1,0.5,0.333333333],\"confusion\":[[2,0,0],[1,1,0],[1,1,1]]");
     out = octet("eval mirror --data npz:known.npz", 0);
     says(out, "accuracy 0.5714  top5 1.0000  loss 0.9247");
     says(out, "0.3333 of 3");
