@@ -64,7 +64,7 @@ int main(int argc, char **argv) {
     int bits = argc > 2 ? atoi(argv[2]) : 3, steps = argc > 3 ? atoi(argv[3]) : 150;
     oct_ctx *ctx = oct_open(NULL);
     oct_data *data = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 6000});
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST});
+    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
     oct_net *teacher = oct_zoo_net(ctx, "lenet", data);
     double score[2] = {-1, -1};
     if (teacher && oct_fit(teacher, data, &(oct_fit_opts){.epochs = 3}) == OCT_OK) {

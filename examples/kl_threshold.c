@@ -13,8 +13,8 @@ enum { COUNT = sizeof observers / sizeof *observers };
 int main(int argc, char **argv) {
     const char *spec = argc > 1 ? argv[1] : "synth-digits";
     oct_ctx *ctx = oct_open(NULL);
-    oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 8000});
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST});
+    oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 6000});
+    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
     oct_net *net = oct_zoo_net(ctx, argc > 2 ? argv[2] : "lenet", train), *q[COUNT] = {NULL};
     oct_eval real, r[COUNT];
     bool ok = net && oct_fit(net, train, &(oct_fit_opts){.epochs = 2}) == OCT_OK && oct_evaluate(net, test, &(oct_eval_opts){.limit = 2000}, &real) == OCT_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * LeNet-5 on 3x32x32 images through every mode: half precision with its dtypes, dynamic, static, quantization-aware; the
+ * LeNet-5 through every mode: half precision with its dtypes, dynamic, static, quantization-aware; the
  * module list before and after, and what each mode costs.
  *
- *     lenet5_modes [DATA]     DATA: any 3x32x32 set; default: the built-in synth-shapes */
+ *     lenet5_modes [DATA]     DATA: any set of 32x32 or (padded by 2) 28x28 images; default: the built-in synth-digits */
 #include <stdio.h>
 
 #include <octet.h>
@@ -42,18 +42,20 @@ static void dtypes(const oct_net *net) {
 }
 
 int main(int argc, char **argv) {
-    const char *spec = argc > 1 ? argv[1] : "synth-shapes";
+    const char *spec = argc > 1 ? argv[1] : "synth-digits";
     oct_ctx *ctx = oct_open(NULL);
     oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 6000});
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST});
+    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
+    if (!train || !test) return fprintf(stderr, "%s\n", oct_error_message()), 1;
+    const oct_input_desc *in = oct_data_input(train);
     struct lenet5 n;
     oct_module *m = oct_module_new(ctx, forward, &n);
-    n.conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 6, .kernel = 5}));
+    n.conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in->channels, .out = 6, .kernel = 5, .pad = (32 - in->height) / 2}));
     n.conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 16, .kernel = 5}));
     n.fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = 400, .out = 120}));
     n.fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 120, .out = 84}));
     n.fc3 = oct_module_add(m, "fc3", oct_linear_new(ctx, &(oct_linear_opts){.in = 84, .out = 10}));
-    oct_net *net = oct_capture(m, OCT_SHAPE(32, 32, 3));
+    oct_net *net = oct_capture(m, OCT_SHAPE(in->height, in->width, in->channels));
     if (oct_net_describe(net, train) == OCT_OK && oct_fit(net, train, &(oct_fit_opts){.epochs = 3}) == OCT_OK) {
         puts("float32: ten parameters");
         dtypes(net);

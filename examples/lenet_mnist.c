@@ -33,8 +33,8 @@ static double accuracy(oct_net *net, oct_data *test) {
 int main(int argc, char **argv) {
     const char *spec = argc > 1 ? argv[1] : "synth-digits";
     oct_ctx *ctx = oct_open(NULL);
-    oct_data *train = oct_data_open(ctx, spec, NULL);
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST});
+    oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = argc > 1 ? 0 : 6000}); /* seconds */
+    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
 
     struct lenet n;
     oct_module *m = oct_module_new(ctx, forward, &n);

@@ -54,7 +54,7 @@ static double agreement(oct_net *a, oct_net *b, oct_data *test) {
 
 int main(int argc, char **argv) {
     const char *spec = argc > 1 ? argv[1] : "synth-digits";
-    int epochs = argc > 2 ? atoi(argv[2]) : 3;
+    int epochs = argc > 2 ? atoi(argv[2]) : 2;
     if (argc < 2) puts("no data given: synth-digits in place of MNIST (give idx:DIR)");
     oct_ctx *ctx = oct_open(NULL);
     oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 6000});
@@ -67,7 +67,7 @@ int main(int argc, char **argv) {
     n.fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 64, .out = 10}));
     oct_net *net = oct_capture(m, OCT_SHAPE(d->height, d->width, d->channels)), *dynamic = NULL;
     oct_eval f = {0}, q = {0};
-    if (net && oct_fit(net, train, &(oct_fit_opts){.epochs = epochs, .optimizer = "adam", .lr = 0.004f, .clip_norm = 1}) == OCT_OK) {
+    if (net && oct_fit(net, train, &(oct_fit_opts){.epochs = epochs, .batch = 16, .optimizer = "adam", .lr = 0.006f, .warmup = 0.5f, .clip_norm = 1}) == OCT_OK) {
         oct_net_print(net, line, NULL);
         if ((dynamic = oct_quantize_dynamic(net, NULL))) oct_net_print(dynamic, line, NULL);
     }

@@ -2,7 +2,7 @@
  * A net of one's own with a branch, written as a plain forward function and trained by a loop of one's own; then made
  * quantization-aware, trained by the same loop, and converted.
  *
- *     own_net [DATA] [STEPS]     DATA: any 3x32x32 set, default synth-shapes */
+ *     own_net [DATA] [STEPS]     DATA: any set of small images, default synth-digits */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -69,14 +69,16 @@ static oct_status train(oct_net *net, oct_data *data, int steps, float lr) {
 }
 
 int main(int argc, char **argv) {
-    const char *spec = argc > 1 ? argv[1] : "synth-shapes";
-    int steps = argc > 2 ? atoi(argv[2]) : 300;
+    const char *spec = argc > 1 ? argv[1] : "synth-digits";
+    int steps = argc > 2 ? atoi(argv[2]) : 200;
     oct_ctx *ctx = oct_open(NULL);
-    oct_data *data = oct_data_open(ctx, spec, NULL), *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST});
+    oct_data *data = oct_data_open(ctx, spec, &(oct_data_opts){.limit = argc > 1 ? 0 : 6000});
+    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
     struct own_net n;
-    oct_net *net = data ? oct_capture(build(ctx, &n, oct_data_input(data)->channels, 10), OCT_SHAPE(32, 32, oct_data_input(data)->channels)) : NULL;
+    const oct_input_desc *in = data ? oct_data_input(data) : NULL;
+    oct_net *net = data ? oct_capture(build(ctx, &n, in->channels, 10), OCT_SHAPE(in->height, in->width, in->channels)) : NULL;
     oct_net *qat = NULL, *int8 = NULL;
-    if (net && oct_net_describe(net, data) == OCT_OK && train(net, data, steps, 0.003f) == OCT_OK && (qat = oct_prepare(net, NULL)) &&
+    if (net && oct_net_describe(net, data) == OCT_OK && train(net, data, steps, 0.004f) == OCT_OK && (qat = oct_prepare(net, NULL)) &&
         oct_calibrate(qat, data, 256) == OCT_OK && train(qat, data, steps / 3, 0.0005f) == OCT_OK)
         int8 = oct_convert(qat, NULL);
     oct_eval f = {0}, q = {0}, i = {0};

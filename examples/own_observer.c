@@ -32,11 +32,11 @@ int main(int argc, char **argv) {
     enum { COUNT = sizeof observers / sizeof *observers };
     const char *spec = argc > 1 ? argv[1] : "synth-digits";
     oct_ctx *ctx = oct_open(NULL);
-    oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 8000});
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST});
+    oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 5000});
+    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
     oct_net *net = oct_zoo_net(ctx, "lenet", train), *q[COUNT] = {NULL};
     oct_eval real, r[COUNT];
-    bool ok = oct_observer_register(ctx, &mine) == OCT_OK && net && oct_fit(net, train, &(oct_fit_opts){.epochs = 1}) == OCT_OK &&
+    bool ok = oct_observer_register(ctx, &mine) == OCT_OK && net && oct_fit(net, train, &(oct_fit_opts){.epochs = 2}) == OCT_OK &&
               oct_evaluate(net, test, &(oct_eval_opts){.limit = 2000}, &real) == OCT_OK;
     for (int i = 0; ok && i < COUNT; i++) {
         q[i] = oct_prepare(net, &(oct_qconfig){.observer = observers[i]}); /* or for some layers: oct_qconfig_parse, --set */

@@ -31,19 +31,21 @@ static double accuracy(oct_net *net, oct_data *test) {
 }
 
 int main(int argc, char **argv) {
-    const char *spec = argc > 1 ? argv[1] : "synth-shapes";
+    const char *spec = argc > 1 ? argv[1] : "synth-digits";
     oct_ctx *ctx = oct_open(NULL);
-    oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 4000});
+    oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 4000}); /* a digit is known by where its ink is: one layer learns it */
     oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST});
+    if (!train || !test) return fprintf(stderr, "%s\n", oct_error_message()), 1;
+    const oct_input_desc *in = oct_data_input(train);
     struct model m;
     oct_module *root = oct_module_new(ctx, forward, &m);
     m.quant = oct_module_add(root, "quant", oct_quant_stub_new(ctx));
-    m.conv = oct_module_add(root, "conv", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 3, .kernel = 1}));
+    m.conv = oct_module_add(root, "conv", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in->channels, .out = 3, .kernel = 1}));
     m.relu = oct_module_add(root, "relu", oct_relu_new(ctx));
-    m.fc = oct_module_add(root, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 3072, .out = 10}));
+    m.fc = oct_module_add(root, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 3 * in->height * in->width, .out = 10}));
     m.dequant = oct_module_add(root, "dequant", oct_dequant_stub_new(ctx));
-    oct_net *net = oct_capture(root, OCT_SHAPE(32, 32, 3));
-    if (oct_net_describe(net, train) != OCT_OK || oct_fit(net, train, &(oct_fit_opts){.epochs = 2, .lr = 0.005f}) != OCT_OK) goto failed;
+    oct_net *net = oct_capture(root, OCT_SHAPE(in->height, in->width, in->channels));
+    if (oct_net_describe(net, train) != OCT_OK || oct_fit(net, train, &(oct_fit_opts){.epochs = 3, .lr = 0.01f}) != OCT_OK) goto failed;
     show("float", net);
 
     oct_net *fused = oct_fuse_modules(net, (const char *[]){"conv,relu"}, 1);

@@ -12,11 +12,11 @@ say() { echo "test_examples: $*"; fails=$((fails + 1)); }
 "$bin/lenet_mnist" >lenet.out 2>&1 || say "lenet_mnist: $(tail -1 lenet.out)"
 grep -q '^qat epoch 1: loss 0' lenet.out || say "lenet_mnist: no QAT epoch: $(cat lenet.out)"
 # simulated and int8 accuracy are the same number
-awk '/simulated/ { if ($4 != $6 || $6 < 0.95) exit 1; found = 1 } END { exit !found }' lenet.out || say "lenet_mnist: $(tail -1 lenet.out)"
+awk '/simulated/ { if ($4 != $6 || $6 < 0.96) exit 1; found = 1 } END { exit !found }' lenet.out || say "lenet_mnist: $(tail -1 lenet.out)"
 [ -s lenet.oct8 ] || say "lenet_mnist: no int8 file"
 
-"$bin/own_net" synth-shapes 60 >own.out 2>&1 || say "own_net: $(tail -1 own.out)"
-awk -F'[ ,]+' '/^accuracy/ { if ($5 != $7) exit 1; found = 1 } END { exit !found }' own.out || say "own_net: $(tail -1 own.out)"
+"$bin/own_net" >own.out 2>&1 || say "own_net: $(tail -1 own.out)"
+awk -F'[ ,]+' '/^accuracy/ { if ($5 != $7 || $3 < 0.9 || $7 < 0.9) exit 1; found = 1 } END { exit !found }' own.out || say "own_net: $(tail -1 own.out)"
 
 # walkthroughs: each prints what a reader of the notebook looks for
 has() { # FILE PATTERN...: lines that must be there
@@ -27,10 +27,15 @@ has() { # FILE PATTERN...: lines that must be there
 for e in ptq_between_stubs lenet5_modes conv_by_hand weight_histogram kl_threshold own_observer distill_qat lstm_rows resnet18_histogram; do
     "$bin/$e" >$e.out 2>$e.err || say "$e: $(tail -1 $e.err)"
 done
-has ptq_between_stubs.out '(quant): Identity' '(conv): ConvReLU2d(3, 3, kernel_size=(1, 1)' 'without calibration: quant: no range was observed' \
-    '(conv): QuantizedConvReLU2d(3, 3, kernel_size=(1, 1), stride=(1, 1), scale=0' '(dequant): DeQuantize()' '^float 0'
+has ptq_between_stubs.out '(quant): Identity' '(conv): ConvReLU2d(1, 3, kernel_size=(1, 1)' 'without calibration: quant: no range was observed' \
+    '(conv): QuantizedConvReLU2d(1, 3, kernel_size=(1, 1), stride=(1, 1), scale=0' '(dequant): DeQuantize()' '^float 0'
 has lenet5_modes.out 'conv1.weight *float32' 'conv1.weight *float16' '(fc1): DynamicQuantizedLinearReLU(in_features=400, out_features=120' \
     '(conv2): QuantizedConvReLU2d(6, 16' '^=> half' '^=> dynamic' '^=> static' '^=> qat'
+# every one has learned something, in every form
+awk '/^=>/ { if ($4 < 0.93) exit 1; n++ } END { exit n != 5 }' lenet5_modes.out || say "lenet5_modes: $(grep '^=>' lenet5_modes.out)"
+awk '/^float 0/ { if ($2 < 0.7 || $4 < 0.7) exit 1; n++ } END { exit n != 1 }' ptq_between_stubs.out || say "ptq_between_stubs: $(tail -1 ptq_between_stubs.out)"
+awk '/^float accuracy/ { if ($3 < 0.93) exit 1; n++ } END { exit n != 1 }' kl_threshold.out || say "kl_threshold: $(tail -1 kl_threshold.out)"
+awk '/^float accuracy/ { if ($3 < 0.93) exit 1; n++ } END { exit n != 1 }' own_observer.out || say "own_observer: $(tail -1 own_observer.out)"
 has conv_by_hand.out '^0 of 16384 output codes differ'
 awk '/distinct as float/ { if ($4 != $2 || $8 >= $4) exit 1; n++ } END { exit n != 2 }' weight_histogram.out || say "weight_histogram: $(grep distinct weight_histogram.out)"
 # its range lies within minmax's, and its int8 net is as good as the float one
@@ -43,7 +48,7 @@ awk '/^int8 model/ { if ($4 < 0.93 || $8 < 0.93) exit 1; n++ } END { exit n != 1
 
 has lstm_rows.out '^no data given: synth-digits in place of MNIST' '(lstm): LSTM(28, 64, batch_first=True)' \
     '(lstm): DynamicQuantizedLSTM(28, 64' '^float: *98856 bytes' '^dynamic: *30456 bytes'
-awk '/^float:/ { f = $5 } /^dynamic:/ { if ($5 < 0.6 || f - $5 > 0.01 || $5 - f > 0.01) exit 1; n++ } /^agreement/ { if ($2 < 0.98) exit 1; n++ } END { exit n != 2 }' \
+awk '/^float:/ { f = $5 } /^dynamic:/ { if ($5 < 0.8 || f - $5 > 0.01 || $5 - f > 0.01) exit 1; n++ } /^agreement/ { if ($2 < 0.98) exit 1; n++ } END { exit n != 2 }' \
     lstm_rows.out || say "lstm_rows: $(tail -3 lstm_rows.out)"
 
 has resnet18_histogram.out '^no photographs given' '^conv1 *histogram *0' '^fc *histogram *0' '(0): QuantizedConv2d(64, 128, kernel_size=(1, 1), stride=(2, 2), scale=0' \
