@@ -1,4 +1,5 @@
 octet_test(test_optim)
+octet_test(test_optim_options)
 octet_test(test_nn)
 octet_test(test_eager)
 target_sources(test_eager PRIVATE random_net.c)
