@@ -247,6 +247,24 @@ START_TEST(a_regression_net_is_trained) {
 }
 END_TEST
 
+/* Validation wants what the net gives at first, training something else: the first epoch's val_loss is the least. */
+START_TEST(the_best_epoch_has_the_least_loss) {
+    make_pictures();
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_net *net = oct_capture(two_values(ctx), OCT_SHAPE(SIDE, SIDE, 1));
+    oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = IMAGES});
+    static float first[IMAGES][2];
+    memcpy(first, oct_runner_run(run, &(oct_tensor){OCT_F32, OCT_SHAPE(IMAGES, SIDE, SIDE, 1), pictures, NULL})->data, sizeof first);
+    oct_runner_free(run);
+    oct_data *val = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(IMAGES, SIDE, SIDE, 1), pictures, NULL, &(oct_array_opts){.targets = &first[0][0], .target_shape = OCT_SHAPE(IMAGES, 2)});
+    epochs_seen = 0;
+    ck_ok(oct_fit(net, halves(ctx, false), &(oct_fit_opts){.epochs = 20, .lr = 0.01f, .schedule = "constant", .val = val, .patience = 2, .progress = collect}));
+    ck_assert_int_eq(epochs_seen, 3);
+    ck_assert(seen[0].val_loss < seen[1].val_loss && seen[1].val_loss < seen[2].val_loss && seen[2].final);
+    oct_close(ctx);
+}
+END_TEST
+
 /* An autoencoder: no labels, no targets, a loss of one's own. */
 START_TEST(a_loss_of_ones_own) {
     make_pictures();
@@ -344,4 +362,4 @@ START_TEST(the_command_says_the_same) {
 }
 END_TEST
 
-OCT_TEST_MAIN("score", classes_by_hand, top5_by_hand, values_by_hand, a_regression_net_is_trained, a_loss_of_ones_own, the_command_says_the_same)
+OCT_TEST_MAIN("score", classes_by_hand, top5_by_hand, values_by_hand, a_regression_net_is_trained, the_best_epoch_has_the_least_loss, a_loss_of_ones_own, the_command_says_the_same)
