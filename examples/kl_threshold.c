@@ -1,14 +1,40 @@
 /* SPDX-License-Identifier: MIT
  * Calibration as a search: for every activation the largest value, and the thresholds that entropy (TensorRT's KL divergence),
- * percentile and least squared error choose; and what each costs.
+ * percentile and least squared error choose; and what each costs; the divergence itself, at one threshold and around it. The
+ * net's input is taken whole by all of them.
  *
  *     kl_threshold [DATA [MODEL]]     default: lenet on the built-in synth-digits */
 #include <stdio.h>
+#include <string.h>
 
 #include <octet.h>
 
 static const char *const observers[] = {"minmax", "entropy", "percentile", "mse", "histogram"};
 enum { COUNT = sizeof observers / sizeof *observers };
+
+/* Of the layer that entropy clips most. */
+static void print_divergences(oct_net *q) {
+    oct_divergence row[8], best[8];
+    int32_t count, lines = 0;
+    const char *layer = NULL;
+    double most = 0;
+    for (int i = 0; i < q->graph->node_count; i++) {
+        const oct_node *n = &q->graph->nodes[i];
+        if (oct_net_divergences(q, n->name, 3, row, &count) != OCT_OK) continue; /* float, or taken whole */
+        for (int k = 0; k < count; k++) {
+            if (!row[k].chosen || row[k].clipped <= most) continue;
+            most = row[k].clipped;
+            layer = n->name;
+            lines = count;
+            memcpy(best, row, sizeof best);
+        }
+    }
+    if (!layer) return;
+    printf("\nKL divergence of %s\n", layer);
+    for (int k = 0; k < lines; k++)
+        printf("%c %4d bins, to %-9.6g in %3d levels: %.6g, %.4f %% beyond\n", best[k].chosen ? '>' : ' ', best[k].bins, best[k].hi, best[k].levels,
+               best[k].divergence, 100 * best[k].clipped);
+}
 
 int main(int argc, char **argv) {
     const char *spec = argc > 1 ? argv[1] : "synth-digits";
@@ -36,6 +62,7 @@ int main(int argc, char **argv) {
     printf("\n%-24s", "int8 accuracy");
     for (int i = 0; i < COUNT; i++) printf(" %12.4f", r[i].accuracy);
     printf("\nfloat accuracy %.4f; entropy clips %d activations below their largest value\n", real.accuracy, clipped);
+    print_divergences(q[1]);
     oct_close(ctx);
     return 0;
 }

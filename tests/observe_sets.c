@@ -103,20 +103,20 @@ static void standardised(const uint8_t *d, uint64_t k, const float *mean, const 
 }
 
 const observe_kind observe_kinds[] = {
-    {"plain", 1, false, 0.1307f, 0.3081f, plain, NULL},
-    {"unscaled", 1, false, 0, 1, plain, NULL},
-    {"inverted", 1, false, 0.1307f, 0.3081f, inverted, NULL},
-    {"inverted-own", 1, false, 0.8693f, 0.3081f, inverted, NULL},
-    {"sparse", 1, false, 0.1307f, 0.3081f, sparse, NULL},
-    {"sparse-unscaled", 1, false, 0, 1, sparse, NULL},
-    {"salt", 1, false, 0.1307f, 0.3081f, salt, NULL},
-    {"border", 1, false, 0.5f, 0.25f, border, NULL},
-    {"low-contrast", 1, false, 0.44f, 0.031f, low_contrast, NULL},
-    {"low-contrast-unscaled", 1, false, 0, 1, low_contrast, NULL},
-    {"coloured", 3, false, 0.45f, 0.225f, coloured, NULL},
-    {"lifted", 1, true, 0, 1, NULL, lifted},
-    {"far-background", 1, true, 0, 1, NULL, far_background},
-    {"standardised", 1, true, 0, 1, NULL, standardised},
+    {"plain", 1, false, 0.1307f, 0.3081f, false, plain, NULL},
+    {"unscaled", 1, false, 0, 1, false, plain, NULL},
+    {"inverted", 1, false, 0.1307f, 0.3081f, false, inverted, NULL},
+    {"inverted-own", 1, false, 0.8693f, 0.3081f, false, inverted, NULL},
+    {"sparse", 1, false, 0.1307f, 0.3081f, false, sparse, NULL},
+    {"sparse-unscaled", 1, false, 0, 1, false, sparse, NULL},
+    {"salt", 1, false, 0.1307f, 0.3081f, false, salt, NULL},
+    {"border", 1, false, 0.5f, 0.25f, false, border, NULL},
+    {"low-contrast", 1, false, 0.44f, 0.031f, false, low_contrast, NULL},
+    {"low-contrast-unscaled", 1, false, 0, 1, true, low_contrast, NULL},
+    {"coloured", 3, false, 0.45f, 0.225f, false, coloured, NULL},
+    {"lifted", 1, true, 0, 1, true, NULL, lifted},
+    {"far-background", 1, true, 0, 1, false, NULL, far_background},
+    {"standardised", 1, true, 0, 1, false, NULL, standardised},
 };
 const int observe_kind_count = sizeof observe_kinds / sizeof *observe_kinds;
 

@@ -22,6 +22,7 @@ typedef struct observe_kind {
     int channels;
     bool real;        /* f32, taken as it is; else u8 with mean and std */
     float mean, std;
+    bool slow; /* to learn: wants adam and more epochs */
     /** One image; `k` numbers it, for what is random in it. */
     void (*pixels)(const uint8_t *digit, uint64_t k, uint8_t *to);
     void (*values)(const uint8_t *digit, uint64_t k, const float *mean, const float *std, float *to);

@@ -42,6 +42,8 @@ awk '/distinct as float/ { if ($4 != $2 || $8 >= $4) exit 1; n++ } END { exit n 
 awk '$1 == "conv1" { if (!($5 > 0 && $5 < $2)) exit 1; n++ } /^int8 accuracy/ { own = $6 } /mean-of-batches saw 16 batches/ { if (own < $3 - 0.01) exit 1; n++ }
     END { exit n != 2 }' own_observer.out || say "own_observer: $(cat own_observer.out)"
 awk '/entropy clips/ { if ($6 < 1) exit 1; n++ } END { exit n != 1 }' kl_threshold.out || say "kl_threshold: $(tail -1 kl_threshold.out)"
+awk '/^KL divergence of/ { on = 1 } on && /^> *[0-9]+ bins, to .* levels: [0-9.e-]+, / { n++ } on && /^  +[0-9]+ bins, to/ { around++ } END { exit n != 1 || around < 4 }' kl_threshold.out ||
+    say "kl_threshold shows no divergence: $(tail -9 kl_threshold.out)"
 
 has distill_qat.out '^float teacher: accuracy 0.9' 'step  150  labels 0[.0-9]*  distillation 0[.0-9]*  together 0'
 awk '/^int8 model/ { if ($4 < 0.93 || $8 < 0.93) exit 1; n++ } END { exit n != 1 }' distill_qat.out || say "distill_qat: $(tail -1 distill_qat.out)"

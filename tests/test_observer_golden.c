@@ -61,8 +61,9 @@ static oct_net *observed_by(oct_ctx *ctx, const char *observer, const oct_tensor
     const bool rows = batches->shape.rank == 3;
     const int64_t n = rows ? d[1] : 1, k = rows ? d[2] : d[1];
     oct_module *parts[] = {oct_linear_new(ctx, &(oct_linear_opts){.in = (int)k, .out = 2})};
-    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 1), OCT_SHAPE((int)k)), *q = oct_prepare(net, &(oct_qconfig){.observer = observer});
-    ck_not_null(q);
+    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 1), OCT_SHAPE((int)k)), *q;
+    const oct_qrule named = {OCT_QSCOPE_NAME, "input.quantize", {.observer = observer}}; /* else minmax in place of a search */
+    ck_not_null(q = oct_prepare(net, &(oct_qconfig){.rules = &named, .rule_count = 1}));
     oct_tape *tape = oct_tape_new(ctx);
     for (int64_t i = 0; i < d[0]; i++) {
         oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(n, k));
