@@ -270,6 +270,11 @@ oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var 
 
 /* ---- a captured net ---- */
 
+/* What a net that is being quantized sees first is what convert will compare on. */
+static oct_net *with_probe(const oct_tape *t, oct_net *net, const oct_var *x) {
+    return t->dry || octi_net_keep_probe(net, t->values[x->value]->data) == OCT_OK ? net : NULL;
+}
+
 oct_var *oct_net_forward(oct_net *net, oct_var *x) {
     OCTI_LAW_MODE();
     if (!net || !x) return NULL;
@@ -286,8 +291,9 @@ oct_var *oct_net_forward(oct_net *net, oct_var *x) {
     int64_t batch = got->rank ? got->dim[0] : 1;
     oct_var **var = octi_arena_calloc(t->arena, (size_t)g->value_count, sizeof *var);
     if (!var) return octi_tape_failed(t);
-    t->net = net;
     t->hooks = net->hooks;
+    if (t->hooks && !(net = t->mode == OCT_EVAL ? t->hooks->view(net, t->arena) : with_probe(t, net, x))) return t->hooks = NULL, octi_tape_failed(t);
+    t->net = net;
     var[g->input] = x;
     if (t->hooks && !(t->hook_state = t->hooks->begin(net, t))) octi_tape_failed(t);
     for (int32_t i = 0; i < g->value_count && t->status == OCT_OK; i++)

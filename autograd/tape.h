@@ -44,6 +44,9 @@ const octi_diff *octi_diff_of(oct_op_kind kind);
 
 /** How the nodes of a prepared net run: qat registers this at prepare (net->hooks). */
 typedef struct octi_node_hooks {
+    /** The net as evaluation sees it: qparams settled, in tensors of its own in the arena, so that nothing of the net moves.
+     *  Nodes and parameters are the net's. NULL (recorded) on failure. */
+    oct_net *(*view)(oct_net *net, octi_arena *arena);
     /** Once per step, before the first node: qparams of the step. Returns the step's state in the tape's arena; NULL
      *  (recorded) on failure. */
     void *(*begin)(oct_net *net, oct_tape *tape);

@@ -11,7 +11,8 @@
 #include "src/mem.h"
 #include "src/words.h"
 
-static void compare_codes(const char *node, const oct_tensor *want, const oct_tensor *got, oct_mismatch *m) {
+/* Codes of images [from, ...): elements count from the first image of all. */
+static void compare_codes(const char *node, const oct_tensor *want, const oct_tensor *got, int64_t from, oct_mismatch *m) {
     const uint8_t *a = oct_u8(want), *b = oct_u8(got);
     int64_t n = oct_tensor_count(want);
     m->codes += n;
@@ -20,7 +21,7 @@ static void compare_codes(const char *node, const oct_tensor *want, const oct_te
         if (a[i] == b[i]) continue;
         if (!m->mismatched++) {
             snprintf(m->node, sizeof m->node, "%s", node);
-            m->element = i;
+            m->element = from * (n / want->shape.dim[0]) + i;
             m->expected = a[i];
             m->got = b[i];
         }
@@ -33,12 +34,14 @@ struct octi_comparison {
     oct_session *session;
     oct_sim *sim;
     oct_tensor *y;
+    int64_t batch;
 };
 
 octi_comparison *octi_comparison_new(oct_net *prepared, const oct_net *int8, int64_t batch) {
     octi_comparison *c = octi_alloc(prepared->ctx, sizeof *c);
     if (!c) return NULL;
     c->prepared = prepared;
+    c->batch = batch;
     c->plan = oct_plan_new(int8, &(oct_plan_opts){.unfused = true});
     c->session = oct_session_new(c->plan, batch, NULL);
     c->sim = oct_sim_new(prepared);
@@ -59,7 +62,7 @@ void octi_comparison_free(octi_comparison *c) {
     octi_free(c->prepared->ctx, c);
 }
 
-oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mismatch *m) {
+static oct_status run_piece(octi_comparison *c, const oct_tensor *x, int64_t from, oct_mismatch *m) {
     if (!oct_sim_run(c->sim, x)) return oct_last_error()->code;
     OCT_TRY(oct_session_run(c->session, oct_f32(x), x->shape.dim[0], oct_f32(c->y)));
     const oct_graph *g = c->prepared->graph;
@@ -71,7 +74,18 @@ oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mism
         OCT_TRY(oct_session_value(c->session, n->name, &got));
         if (!want || want->dtype != OCT_U8 || got.dtype != OCT_U8 || oct_tensor_count(want) != oct_tensor_count(&got))
             return octi_fail(OCT_EINTERNAL, n->name, "no codes to compare", NULL, NULL, NULL);
-        compare_codes(n->name, want, &got, m);
+        compare_codes(n->name, want, &got, from, m);
+    }
+    return OCT_OK;
+}
+
+oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mismatch *m) {
+    const int64_t n = x->shape.dim[0], image = n ? oct_tensor_count(x) / n : 0;
+    for (int64_t from = 0; from < n; from += c->batch) {
+        oct_tensor piece = *x;
+        piece.shape.dim[0] = n - from < c->batch ? n - from : c->batch;
+        piece.data = oct_f32(x) + from * image;
+        OCT_TRY(run_piece(c, &piece, from, m));
     }
     return OCT_OK;
 }
@@ -79,7 +93,7 @@ oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mism
 oct_status oct_compare(oct_net *prepared, const oct_net *int8, const oct_tensor *x, oct_mismatch *m) {
     OCTI_LAW_MODE();
     if (!prepared || !int8 || !x) return octi_fail_null("oct_compare");
-    octi_comparison *c = octi_comparison_new(prepared, int8, x->shape.dim[0]);
+    octi_comparison *c = octi_comparison_new(prepared, int8, x->shape.dim[0] < OCTI_COMPARE_BATCH ? x->shape.dim[0] : OCTI_COMPARE_BATCH);
     oct_status s = c ? octi_comparison_run(c, x, m) : oct_last_error()->code;
     octi_comparison_free(c);
     return s;

@@ -5,10 +5,12 @@
 
 #include "qat/qat.h"
 
+/** Every value of a piece is kept at once: few images are enough to keep the kernels busy. */
+enum { OCTI_COMPARE_BATCH = 16 };
 typedef struct octi_comparison octi_comparison;
 /** For batches of up to `batch` images; NULL (recorded) on failure. Both nets must outlive it. */
 octi_comparison *octi_comparison_new(oct_net *prepared, const oct_net *int8, int64_t batch);
-/** As oct_compare. */
+/** As oct_compare, any number of images of x: in pieces of `batch`. */
 oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mismatch *m);
 void octi_comparison_free(octi_comparison *c);
 

@@ -10,6 +10,7 @@
 #include "qat/learned.h"
 #include "qat/observing.h"
 #include "qat/prepared.h"
+#include "qat/settled_view.h"
 #include "src/arena.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
@@ -151,6 +152,26 @@ oct_status octi_settle_range(oct_ctx *ctx, oct_quantizer *q) {
     return OCT_OK;
 }
 
+/* Scales of the weights as they are now. Steps that wait for their first training step keep waiting. */
+static oct_status settle_weights(oct_net *net) {
+    octi_arena *scratch = octi_ctx_scratch(net->ctx);
+    if (!scratch) return oct_last_error()->code;
+    const octi_arena_mark mark = octi_arena_save(scratch);
+    oct_net *seen = octi_settled_view(net, scratch);
+    oct_status s = seen ? OCT_OK : oct_last_error()->code;
+    for (int32_t i = 0; s == OCT_OK && i < net->graph->node_count; i++) {
+        const oct_node *n = &net->graph->nodes[i];
+        if (!octi_is_weighted(net->graph, n)) continue;
+        const oct_quantizer *x = &seen->graph->quantizers[net->graph->values[n->in[OCTI_X]].quantizer];
+        octi_qweights w;
+        s = octi_quantize_weights(seen, n, octi_quantizer_ready(x) ? octi_scale(x) : 0, scratch, &w);
+        oct_tensor *to = octi_weight_quantizer(net->graph, n)->scale;
+        if (s == OCT_OK) memcpy(to->data, octi_weight_quantizer(seen->graph, n)->scale->data, oct_tensor_bytes(to));
+    }
+    octi_arena_rewind(scratch, mark);
+    return s;
+}
+
 oct_status oct_net_settle(oct_net *net) {
     OCTI_LAW_MODE();
     for (int32_t i = 0; net && i < net->graph->quantizer_count; i++) {
@@ -158,7 +179,7 @@ oct_status oct_net_settle(oct_net *net) {
         if (!octi_is_weight(q) && q->dirty) OCT_TRY(octi_settle_range(net->ctx, q));
         if (!octi_is_weight(q) && octi_is_learned(q)) octi_learned_settle(q);
     }
-    return OCT_OK;
+    return net && net->stage == OCT_STAGE_PREPARED ? settle_weights(net) : OCT_OK;
 }
 
 oct_status oct_net_divergences(const oct_net *net, const char *node, int32_t around, oct_divergence *rows, int32_t *count) {

@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "qat/codes.h"
+#include "qat/convert_check.h"
+#include "qat/int8/int8.h"
 #include "qat/qat.h"
 #include "qat/rewrite.h"
+#include "qat/settled_view.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -32,7 +35,7 @@ static int32_t activation_quantizer(convert_state *c, int32_t i) {
 typedef struct new_node {
     oct_op_kind kind;
     oct_attrs attr;
-    int32_t in[65], nin;
+    int32_t in[OCTI_MAX_INPUTS], nin;
 } new_node;
 
 static const oct_quantizer *quantizer_of(const convert_state *c, int32_t value) {
@@ -78,7 +81,7 @@ static oct_status add_multipliers(convert_state *c, const oct_node *n, new_node 
 }
 
 static oct_status join(convert_state *c, const oct_node *n, new_node *out) { /* add, cat, requantize */
-    float m[64];
+    float m[OCTI_MAX_INPUTS];
     for (int32_t k = 0; k < n->nin; k++) m[k] = octq_ratio(octi_scale(quantizer_of(c, n->in[k])), octi_scale(quantizer_of(c, n->out)));
     out->attr.act[0] = 0;
     return add_multipliers(c, n, out, m, n->nin);
@@ -214,14 +217,23 @@ static oct_status float_tensors(convert_state *c) {
     return OCT_OK;
 }
 
+/* Evaluation honours a switch; an int8 net has none. */
+static oct_status check_switches(const oct_graph *g) {
+    for (int32_t i = 0; i < g->quantizer_count; i++) {
+        const oct_quantizer *q = &g->quantizers[i];
+        if (q->enabled && !oct_u8(q->enabled)[1])
+            return octi_fail(OCT_EUSAGE, q->name, "its fake quantization is switched off", "on in every layer", "off",
+                             "oct_net_fake_quantize(net, true), or prepare with a rule that keeps the layer float");
+    }
+    return OCT_OK;
+}
+
 static oct_status convert(convert_state *c) {
-    OCT_TRY(oct_net_settle(c->from));
     oct_graph *g = c->from->graph;
-    OCT_TRY(octi_rewrite_begin(&c->r, c->from, OCT_STAGE_INT8, false));
+    OCT_TRY(check_switches(g));
     c->r.to->hooks = NULL;
     c->quantizer = octi_calloc(c->from->ctx, (size_t)g->quantizer_count + 1, sizeof *c->quantizer);
-    c->arena = octi_arena_new(c->from->ctx);
-    if (!c->quantizer || !c->arena) return oct_last_error()->code;
+    if (!c->quantizer) return oct_last_error()->code;
     for (int32_t i = 0; i < g->quantizer_count; i++) c->quantizer[i] = -1;
     OCT_TRY(float_tensors(c));
     if (octi_rewrite_value(&c->r, g->input) < 0) return oct_last_error()->code;
@@ -233,19 +245,35 @@ static oct_status convert(convert_state *c) {
     return OCT_OK;
 }
 
-oct_net *oct_convert(oct_net *prepared, oct_convert_report *report) {
+static oct_net *refused(oct_ctx *ctx, oct_net *made) {
+    octi_ctx_failed(ctx);
+    oct_net_free(made);
+    return NULL;
+}
+
+oct_net *oct_convert_with(oct_net *prepared, const oct_convert_opts *opts, oct_convert_report *report) {
     OCTI_LAW_MODE();
     if (!prepared) return NULL;
-    if (prepared->stage != OCT_STAGE_PREPARED) {
-        octi_fail(OCT_EUSAGE, "oct_convert", "net is not prepared", "a net from oct_prepare", NULL, "prepare, then calibrate or train");
-        return octi_ctx_failed(prepared->ctx), NULL;
-    }
-    convert_state c = {.from = prepared};
-    oct_status s = convert(&c);
-    int32_t output = s == OCT_OK ? c.r.map[prepared->graph->output] : -1;
-    octi_free(prepared->ctx, c.quantizer);
+    oct_ctx *ctx = prepared->ctx;
+    if (prepared->stage != OCT_STAGE_PREPARED)
+        return octi_fail(OCT_EUSAGE, "oct_convert", "net is not prepared", "a net from oct_prepare", NULL, "prepare, then calibrate or train"), refused(ctx, NULL);
+    convert_state c = {.report = {.probe = "skipped"}};
+    octi_arena *seen = octi_arena_new(ctx);
+    c.arena = seen ? octi_arena_new(ctx) : NULL;
+    c.from = c.arena ? octi_settled_view(prepared, seen) : NULL;
+    oct_net *made = NULL;
+    if (c.from) {
+        oct_status s = octi_rewrite_begin(&c.r, c.from, OCT_STAGE_INT8, false);
+        if (s == OCT_OK) s = convert(&c);
+        made = octi_rewrite_end(&c.r, s, s == OCT_OK ? c.r.map[prepared->graph->output] : -1);
+        if (made && !(opts && opts->skip_check) && octi_convert_check(c.from, made, &c.report) != OCT_OK) made = refused(ctx, made);
+    } else
+        octi_ctx_failed(ctx);
+    octi_free(ctx, c.quantizer);
     octi_arena_free(c.arena);
-    oct_net *made = octi_rewrite_end(&c.r, s, output);
-    if (made && report) *report = c.report;
+    octi_arena_free(seen);
+    if (report) *report = c.report;
     return made;
 }
+
+oct_net *oct_convert(oct_net *prepared, oct_convert_report *report) { return oct_convert_with(prepared, NULL, report); }

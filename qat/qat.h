@@ -86,12 +86,32 @@ OCT_API const oct_tensor *oct_sim_run(oct_sim *s, const oct_tensor *x);
 /** Value of a node in the last run: u8 codes, or f32 for float nodes; NULL where unknown. Borrowed. */
 OCT_API const oct_tensor *oct_sim_value(const oct_sim *s, const char *node);
 
+typedef struct oct_mismatch {
+    int64_t codes;          /* compared */
+    int64_t mismatched;     /* differing */
+    char node[128];         /* first differing node, "" if none */
+    int64_t element;        /* its first differing element, flat index in the batch */
+    int32_t expected, got;  /* codes there: simulation, plan */
+} oct_mismatch;
+typedef struct oct_convert_opts {
+    bool skip_check; /* do not hold the plan against the simulation: for nets that are thrown away behind a score */
+} oct_convert_opts;
+
 typedef struct oct_convert_report {
     int32_t layers_int8, layers_float;
     int64_t bytes; /* of weights, biases, multipliers and tables */
+    const char *probe;    /* what simulation and plan were compared on: "kept" (oct_net.probe), "made" (over the input's range: the
+                           * net kept none), "skipped" */
+    int32_t probe_images; /* how many */
+    oct_mismatch check;   /* codes compared; where some differ, the first: also set where convert refuses for it */
 } oct_convert_report;
 /** Convert a prepared net to G3: fold, quantize weights, biases, multipliers; prove per channel that no accumulator can
- *  overflow. OCT_EQPARAMS where a value was never observed; OCT_ELIMIT naming node and channel where one may overflow. */
+ *  overflow; then compare simulation and plan at every node on the net's probe. Nothing of `prepared` moves. opts may be NULL.
+ *  NULL on failure: OCT_EQPARAMS where a value was never observed; OCT_EUSAGE naming a layer whose fake quantization is switched
+ *  off; OCT_ELIMIT naming node and channel where a sum may overflow; OCT_ECHECK naming node and element where a code of the plan
+ *  is not the simulation's. */
+OCT_API OCT_NODISCARD oct_net *oct_convert_with(oct_net *prepared, const oct_convert_opts *opts, oct_convert_report *report);
+/** The same with every check. */
 OCT_API OCT_NODISCARD oct_net *oct_convert(oct_net *prepared, oct_convert_report *report);
 
 /* ---- small weights without calibration ---- */
@@ -111,13 +131,6 @@ OCT_API OCT_NODISCARD oct_net *oct_quantize_weight_only(const oct_net *net, cons
  *  element beyond 65504. */
 OCT_API OCT_NODISCARD oct_net *oct_half(const oct_net *net);
 
-typedef struct oct_mismatch {
-    int64_t codes;          /* compared */
-    int64_t mismatched;     /* differing */
-    char node[128];         /* first differing node, "" if none */
-    int64_t element;        /* its first differing element, flat index in the batch */
-    int32_t expected, got;  /* codes there: simulation, plan */
-} oct_mismatch;
 /** Compare the simulation of `prepared` with the unfused plan of `int8` on x at every node; adds to *m. */
 OCT_API OCT_NODISCARD oct_status oct_compare(oct_net *prepared, const oct_net *int8, const oct_tensor *x, oct_mismatch *m);
 

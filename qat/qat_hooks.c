@@ -11,6 +11,7 @@
 #include "qat/learned.h"
 #include "qat/observing.h"
 #include "qat/qat.h"
+#include "qat/settled_view.h"
 #include "qat/weight_range.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -21,8 +22,8 @@ enum { SAVED_RAW, SAVED_MEAN, SAVED_INVSTD, SAVED_MASK, SAVED_WEIGHTS, SAVED_TER
 /* ---- the step's qparams (law 4) ---- */
 
 static oct_status begin_activation(oct_ctx *ctx, oct_quantizer *q, oct_mode mode) {
-    /* ranges of what was observed; evaluation keeps the qparams that the last training step had */
-    if (q->dirty && (mode == OCT_TRAIN || (mode == OCT_EVAL && q->dirty == OCTI_DIRTY_QPARAMS))) OCT_TRY(octi_settle_range(ctx, q));
+    if (mode == OCT_EVAL) return OCT_OK; /* the view is settled */
+    if (q->dirty && mode == OCT_TRAIN) OCT_TRY(octi_settle_range(ctx, q)); /* ranges of what was observed */
     if (octi_is_learned(q)) {
         if (mode == OCT_TRAIN && octi_learned_waits(q) && octi_quantizer_ready(q)) octi_learned_start(q, NULL);
         if (mode != OCT_CALIBRATE) octi_learned_settle(q);
@@ -463,4 +464,4 @@ static oct_status backward(octi_call *c) {
     return OCT_OK;
 }
 
-const octi_node_hooks octi_qat_hooks = {begin, forward, backward, octi_prepared_check};
+const octi_node_hooks octi_qat_hooks = {octi_settled_view, begin, forward, backward, octi_prepared_check};

@@ -58,7 +58,7 @@ int32_t octi_rewrite_qparams(octi_rewrite *r, const char *owner, oct_qspec spec,
 }
 
 oct_net *octi_rewrite_end(octi_rewrite *r, oct_status st, int32_t output) {
-    octi_free(r->from->ctx, r->map);
+    octi_free(r->from->ctx, r->map); /* NULL where begin failed */
     r->map = NULL;
     if (st == OCT_OK) {
         r->to->graph->output = output;

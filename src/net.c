@@ -20,6 +20,7 @@ oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage) {
 void oct_net_free(oct_net *net) {
     if (!net) return;
     for (int32_t i = 0; i < net->tensor_count; i++) oct_tensor_unref(net->tensors[i].tensor);
+    oct_tensor_unref(net->probe);
     octi_free(net->ctx, net->tensors);
     octi_free(net->ctx, net->classes);
     octi_graph_free(net->graph);
@@ -48,6 +49,46 @@ void octi_net_unregister(oct_net *net, const oct_tensor *tensor) {
         memmove(&net->tensors[i], &net->tensors[i + 1], (size_t)(--net->tensor_count - i) * sizeof *net->tensors);
         return;
     }
+}
+
+/* Images that the probe holds when it is full. */
+static int64_t probe_room(int64_t image) {
+    const int64_t fit = (int64_t)(16 << 20) / (int64_t)sizeof(float) / (image > 0 ? image : 1);
+    return fit < 1 ? 1 : fit < OCTI_PROBE_IMAGES ? fit : OCTI_PROBE_IMAGES;
+}
+
+/* Memory for a full one is taken at once: later steps allocate nothing. */
+oct_status octi_net_keep_probe(oct_net *net, const oct_tensor *x) {
+    const int64_t had = net->probe ? net->probe->shape.dim[0] : 0, n = x->shape.dim[0];
+    if (had == OCTI_PROBE_IMAGES || n < 1 || x->dtype != OCT_F32) return OCT_OK;
+    const int64_t image = oct_tensor_count(x) / n, room = probe_room(image), count = had + n < room ? had + n : room;
+    if (count <= had) return OCT_OK;
+    if (!net->probe) {
+        oct_shape shape = x->shape;
+        shape.dim[0] = room;
+        if (!(net->probe = oct_tensor_new(net->ctx, OCT_F32, shape))) return oct_last_error()->code;
+    }
+    memcpy(oct_f32(net->probe) + had * image, x->data, (size_t)((count - had) * image) * sizeof(float));
+    net->probe->shape.dim[0] = count;
+    return OCT_OK;
+}
+
+oct_status oct_net_set_probe(oct_net *net, const oct_tensor *x) {
+    if (!net) return octi_fail(OCT_EUSAGE, "oct_net_set_probe", "net is NULL", NULL, NULL, NULL);
+    oct_tensor *old = net->probe;
+    net->probe = NULL;
+    oct_status s = OCT_OK;
+    if (x) {
+        const oct_shape *want = &net->graph->values[net->graph->input].shape;
+        const oct_shape seen = octi_shape_with_batch(want, x->shape.dim[0]);
+        if (x->dtype != OCT_F32) s = octi_fail(OCT_EDTYPE, "probe", "inputs", "float32", oct_dtype_name(x->dtype), NULL);
+        else if (x->shape.rank != want->rank || x->shape.dim[0] < 1 || !oct_shape_equal(&seen, &x->shape))
+            s = octi_fail(OCT_ESHAPE, "probe", "does not fit the net", oct_shape_text(want), oct_shape_text(&x->shape), NULL);
+        else s = octi_net_keep_probe(net, x);
+    }
+    if (s == OCT_OK) oct_tensor_unref(old);
+    else net->probe = old;
+    return s;
 }
 
 oct_status oct_net_set_input(oct_net *net, const oct_input_desc *in) {
@@ -83,6 +124,7 @@ bool oct_classes_unnamed(const oct_class *classes, int32_t count) {
 oct_status octi_net_copy_meta(oct_net *net, const oct_net *from) {
     net->input = from->input;
     net->hooks = from->hooks;
+    if (from->probe && net->stage != OCT_STAGE_INT8) net->probe = oct_tensor_ref(from->probe);
     net->model = octi_arena_strdup(net->graph->arena, from->model);
     net->target = octi_arena_strdup(net->graph->arena, from->target);
     net->qconfig = octi_arena_strdup(net->graph->arena, from->qconfig);

@@ -56,6 +56,7 @@ typedef struct oct_net {
     const char *model;  /* zoo name, or "custom" */
     const char *target; /* preset of the quantization, "" for float nets */
     const char *qconfig; /* rules that it was prepared by, as JSON (qat/qconfig.h); "" where none set anything */
+    oct_tensor *probe; /* f32 [n, ...]: inputs that oct_convert compares simulation and plan on; NULL: none yet */
     const struct octi_node_hooks *hooks; /* how a prepared net's nodes run (autograd/tape.h); NULL: as float ops */
 } oct_net;
 
@@ -64,6 +65,9 @@ OCT_API void oct_net_free(oct_net *net);
 /** Registered tensor by name ("conv1.weight", "conv1.activation_post_process.scale"); borrowed, NULL where absent. */
 OCT_API oct_tensor *oct_net_tensor(const oct_net *net, const char *name);
 OCT_API OCT_NODISCARD oct_status oct_net_set_input(oct_net *net, const oct_input_desc *input);
+/** Images to compare on when the net is converted, in place of what calibration or training saw first: copies the first of x
+ *  (f32, as the net's input; at most 64, and as many as fit 16 MiB). NULL: none. OCT_ESHAPE, OCT_EDTYPE. */
+OCT_API OCT_NODISCARD oct_status oct_net_set_probe(oct_net *net, const oct_tensor *x);
 /** Copies the strings. */
 OCT_API OCT_NODISCARD oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t count);
 /** Classes that nobody has named yet: only their number is known. Those of a folder of images then count in sorted order. */
@@ -71,7 +75,10 @@ OCT_API bool oct_classes_unnamed(const oct_class *classes, int32_t count);
 
 /* ---- for the library's own files ---- */
 
+enum { OCTI_PROBE_IMAGES = 64 };
 oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
+/** Append images of x to the probe as long as it is not full; x must fit the net. */
+oct_status octi_net_keep_probe(oct_net *net, const oct_tensor *x);
 /** Register a tensor under a name (copied, one reference taken). OCT_EINTERNAL where the name is taken. */
 oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role, oct_tensor *tensor);
 /** Take a tensor out again (its reference is dropped); nothing where it is not there. */

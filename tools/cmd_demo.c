@@ -81,7 +81,7 @@ int cmd_demo(cli *c) {
     if (qat_accuracy < 0 || int8_accuracy < 0 || oct_compare_data(ptq, int8, test, 4000, &m) != OCT_OK) return cli_failed();
     if (dir) {
         snprintf(path, sizeof path, "%s/model.oct8", dir);
-        if (oct_run_save_probe(ptq, dir, train, 64) != OCT_OK || oct_int8_save(int8, path) != OCT_OK) return cli_failed();
+        if (oct_int8_save(int8, path) != OCT_OK) return cli_failed();
     }
     double fp32_us = us_of(net), int8_us = us_of(int8);
     if (fp32_us < 0 || int8_us < 0) return cli_failed();

@@ -64,7 +64,6 @@ int cmd_ptq(cli *c) {
     oct_net *int8 = oct_convert(net, NULL); /* the real integer path */
     if (!int8 || (score != OCT_SCORE_NONE && oct_evaluate(int8, test, NULL, &quant) != OCT_OK)) return cli_failed();
     if (oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK) return cli_failed();
-    if (oct_run_save_probe(net, c->out.s, train, 64) != OCT_OK) return cli_failed();
     const bool classes = score == OCT_SCORE_CLASSES;
     cli_warnings w = cli_warn(c, net, train, classes ? real.accuracy : -1, classes ? quant.accuracy : -1);
     if (c->json.set) {
@@ -144,17 +143,15 @@ int cmd_convert(cli *c) {
     if (net->stage != OCT_STAGE_PREPARED)
         return cli_usage(c->operands[0], "run is not quantized", "the result of octet ptq or octet qat", NULL, "--mode dynamic, weight-only or half needs no calibration");
     oct_convert_report r;
-    oct_mismatch m = {.codes = 0};
-    oct_net *int8 = oct_convert(net, &r);
-    if (!int8) return cli_failed();
-    oct_tensor *probe = oct_run_load_probe(c->ctx, c->operands[0]);
-    if (!probe && oct_last_error()->code != OCT_EIO) return cli_failed();
-    if (probe && oct_compare(net, int8, probe, &m) != OCT_OK) return cli_failed();
-    if (c->data.set) {
+    oct_net *int8 = oct_convert(net, &r); /* compares on the probe */
+    oct_mismatch m = r.check;
+    if (!int8 && !m.mismatched) return cli_failed();
+    if (int8 && !strcmp(r.probe, "made"))
+        cli_note(c, "octet: the run keeps no probe: compared on %d made inputs; --data compares on real ones", r.probe_images);
+    if (int8 && c->data.set) {
         oct_data *d = cli_data(c, split, net);
         if (!d || oct_compare_data(net, int8, d, 0, &m) != OCT_OK) return cli_failed();
     }
-    if (!m.codes) cli_note(c, "octet: no probe in the run and no --data: nothing was compared");
     oct_placement *rows;
     int32_t count;
     if (oct_net_placements(net, &rows, &count) == OCT_OK) {

@@ -255,7 +255,6 @@ int cmd_qat(cli *c) {
     if (c->dry_run.set) return 0;
     fit_view v = {.c = c, .int8 = true, .hold = true};
     code = cli_fit(c, net, train, &o, &v);
-    if (!code) code = cli_status(oct_run_save_probe(net, c->out.s, train, 64));
     double real = -1;
     oct_eval r;
     if (!code && from != net && v.last.int8_accuracy >= 0 && oct_score_of(from, test) == OCT_SCORE_CLASSES && oct_evaluate(from, test, NULL, &r) == OCT_OK) {

@@ -110,10 +110,29 @@ oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int
     oct_status s = oct_loader_start(l, 0, 0);
     if (s == OCT_OK) s = oct_loader_next(l, &b, &done);
     if (s == OCT_OK && done) s = octi_fail(OCT_EFORMAT, "data", "no images", "at least one", "0", NULL);
+    if (s == OCT_OK) s = oct_net_set_probe(net, b.x);
     octi_run *r = s == OCT_OK ? octi_run_write(net->ctx, dir, true, false) : NULL;
-    if (s == OCT_OK) s = r ? save(net->ctx, octi_run_folder(r), "probe.npz", "x", b.x, 0, 0) : oct_last_error()->code;
+    if (s == OCT_OK) s = r ? octi_run_write_probe(net, octi_run_folder(r)) : oct_last_error()->code;
     octi_run_close(r);
     oct_loader_free(l);
+    return s;
+}
+
+oct_status octi_run_write_probe(const oct_net *net, const octi_folder *f) {
+    return net->probe ? save(net->ctx, f, "probe.npz", "x", net->probe, 0, 0) : OCT_OK;
+}
+
+oct_status octi_run_read_probe(oct_net *net, const octi_folder *f) {
+    bool there = false;
+    OCT_TRY(octi_folder_has(f, "probe.npz", &there));
+    if (!there) return OCT_OK;
+    octi_npz *z = octi_npz_read_in(net->ctx, f, "probe.npz");
+    const char *path = octi_fmt("%s/probe.npz", octi_folder_path(f));
+    oct_tensor *x = z ? images(net->ctx, z, NULL, path) : NULL;
+    octi_npz_free(z);
+    oct_status s = x ? oct_net_set_probe(net, x) : oct_last_error()->code;
+    if (x && s != OCT_OK) s = octi_fail_in(s, octi_folder_path(f));
+    oct_tensor_unref(x);
     return s;
 }
 

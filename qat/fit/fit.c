@@ -39,6 +39,7 @@ typedef struct training {
     double last_save, epoch_time; /* seconds */
     int64_t epoch_images;         /* timed in this process */
     oct_score score;
+    int64_t probe_saved;          /* images of the net's probe that the run has */
     bool resumed, stop;
 } training;
 
@@ -58,6 +59,9 @@ static oct_status save(training *t) {
     /* a loss can stay finite while a weight does not (max(NaN, 0) is 0): such a moment must not replace a good one */
     OCT_TRY(octi_diverged_settle(t->net, optim, n, t->at.step, lr_of(t, t->at.step)));
     if (!t->run) return OCT_OK;
+    const int64_t images = t->net->probe ? t->net->probe->shape.dim[0] : 0;
+    if (images != t->probe_saved) OCT_TRY(octi_run_write_probe(t->net, octi_run_folder(t->run)));
+    t->probe_saved = images;
     t->last_save = seconds();
     return octi_run_commit(t->net, octi_run_folder(t->run), optim, n, &t->at);
 }
@@ -172,12 +176,21 @@ static oct_status evaluate(training *t, oct_net *net, oct_data *data, double *ac
 
 static oct_status scores(training *t, oct_fit_report *r) {
     const bool prepared = t->net->stage == OCT_STAGE_PREPARED;
-    oct_net *net = prepared ? oct_convert(t->net, NULL) : t->net; /* the real integer path */
+    if (prepared) OCT_TRY(oct_net_settle(t->net)); /* what is told of ranges and scales is what is scored */
+    oct_net *net = prepared ? oct_convert_with(t->net, &(oct_convert_opts){.skip_check = true}, NULL) : t->net; /* the real integer path */
     if (!net) return oct_last_error()->code;
     oct_status s = evaluate(t, net, t->test, prepared ? &r->int8_accuracy : &r->test_accuracy, &r->test_loss);
     if (s == OCT_OK) s = evaluate(t, net, t->val, &r->val_accuracy, &r->val_loss);
     if (prepared) oct_net_free(net);
     return s;
+}
+
+/* What is left behind converts exactly. */
+static oct_status check_final(training *t) {
+    if (t->net->stage != OCT_STAGE_PREPARED) return OCT_OK;
+    oct_net *int8 = oct_convert(t->net, NULL);
+    oct_net_free(int8);
+    return int8 ? OCT_OK : oct_last_error()->code;
 }
 
 /* ---- steps ---- */
@@ -294,6 +307,7 @@ static oct_status end_epoch(training *t) {
         if (t->o.patience && t->at.stale >= t->o.patience) t->at.done = 1;
     }
     r.final = t->at.epoch == t->o.epochs || t->at.done;
+    if (r.final) OCT_TRY(check_final(t));
     OCT_TRY(append_metrics(t, &r));
     t->at.step_in_epoch = t->at.seen = t->at.correct = 0;
     t->at.loss_sum = 0;

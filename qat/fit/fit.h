@@ -244,7 +244,8 @@ typedef int (*oct_run_option_fn)(void *user, const char *key, const char *value)
 OCT_API OCT_NODISCARD oct_status oct_run_options(oct_ctx *ctx, const char *dir, oct_run_option_fn fn, void *user, int *stopped);
 /** Whether a path is a run (a folder with graph.json). */
 OCT_API bool oct_run_is(const char *path);
-/** Keep the first n (at most 64) inputs of data, as the net sees them, as the run's probe.npz: x f32 [n,C,H,W]. */
+/** Make the first n (at most 64) inputs of data, as the net sees them, the net's probe (oct_net_set_probe) and the run's
+ *  probe.npz: x f32 [n,C,H,W]. Runs of prepared nets keep the net's probe by themselves. */
 OCT_API OCT_NODISCARD oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int32_t n);
 /** The probe: f32 [n,H,W,C], owned by the caller; NULL (recorded: OCT_EIO where absent, else OCT_EFORMAT). */
 OCT_API OCT_NODISCARD oct_tensor *oct_run_load_probe(oct_ctx *ctx, const char *dir);

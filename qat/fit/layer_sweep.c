@@ -6,6 +6,7 @@
 #include "qat/fit/fit.h"
 #include "qat/fit/score.h"
 #include "qat/prepared.h"
+#include "qat/settled_view.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
@@ -13,9 +14,8 @@
 enum { BATCH = 32 };
 
 typedef struct sweep {
-    oct_net *net;
+    oct_net *net; /* a view: switches are turned, nothing of the net moves */
     oct_tape *tape;
-    uint8_t *was; /* [quantizers] the switches as they were */
     float *real;  /* the float net's output of the batch */
     double *noise; /* [nodes] */
     int64_t *right; /* [nodes] */
@@ -107,23 +107,17 @@ oct_status oct_layers_sweep(oct_net *net, oct_data *data, int64_t n, oct_layer *
     if (!net || !data || !rows) return octi_fail_null("oct_layers_sweep");
     if (net->stage != OCT_STAGE_PREPARED || count != net->graph->node_count)
         return octi_fail(OCT_EUSAGE, "oct_layers_sweep", "net is not prepared, or rows are of another", "a prepared net and its rows", NULL, NULL);
-    OCT_TRY(oct_net_settle(net));
-    const oct_graph *g = net->graph;
-    sweep s = {.net = net, .tape = oct_tape_new(net->ctx), .labels = oct_score_of(net, data) == OCT_SCORE_CLASSES};
-    s.was = octi_calloc(net->ctx, (size_t)g->quantizer_count + 1, 1);
+    octi_arena *arena = octi_arena_new(net->ctx);
+    oct_net *seen = arena ? octi_settled_view(net, arena) : NULL; /* its switches are not the net's */
+    sweep s = {.net = seen, .tape = seen ? oct_tape_new(net->ctx) : NULL, .labels = oct_score_of(net, data) == OCT_SCORE_CLASSES};
     s.noise = octi_calloc(net->ctx, (size_t)count, sizeof *s.noise);
     s.right = octi_calloc(net->ctx, (size_t)count, sizeof *s.right);
-    oct_status st = s.tape && s.was && s.noise && s.right ? OCT_OK : oct_last_error()->code;
-    if (st == OCT_OK) {
-        for (int32_t i = 0; i < g->quantizer_count; i++) s.was[i] = g->quantizers[i].enabled ? oct_u8(g->quantizers[i].enabled)[1] : 0;
-        st = run(&s, data, n > 0 ? n : 64);
-        for (int32_t i = 0; i < g->quantizer_count; i++) set(g, i, s.was[i]);
-    }
+    oct_status st = s.tape && s.noise && s.right ? run(&s, data, n > 0 ? n : 64) : oct_last_error()->code;
     if (st == OCT_OK) fill(&s, rows, float_accuracy);
     oct_tape_free(s.tape);
-    octi_free(net->ctx, s.was);
     octi_free(net->ctx, s.noise);
     octi_free(net->ctx, s.right);
     octi_free(net->ctx, s.real);
+    octi_arena_free(arena);
     return st;
 }

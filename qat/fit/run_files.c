@@ -28,7 +28,8 @@ oct_status octi_run_read_config(oct_ctx *ctx, const octi_folder *f, char **text)
 
 oct_status octi_run_create(const oct_net *net, const octi_folder *f, const char *config_json) {
     OCT_TRY(octi_run_write_config(f, config_json));
-    return octi_graph_file_write(net, f);
+    OCT_TRY(octi_graph_file_write(net, f));
+    return octi_run_write_probe(net, f);
 }
 
 /* ---- moments ---- */
@@ -112,6 +113,7 @@ oct_status octi_run_restore(oct_net *net, const octi_folder *f, const octi_fit_e
     oct_status s = take_state(net, state, e, octi_fmt("%s/state.safetensors", octi_folder_path(f)), optim, n, p);
     octi_safetensors_free(state);
     if (s == OCT_OK) s = cut_metrics(net->ctx, f, p);
+    if (s == OCT_OK) s = octi_run_read_probe(net, f);
     /* killed between the two files: the model lags. A run that has nothing left to do would never write it again. */
     octi_safetensors *model = octi_run_read_if(net->ctx, f, "model.safetensors", &s);
     bool lags = !model || octi_run_generation(model) != p->generation;

@@ -47,5 +47,8 @@ octi_safetensors *octi_run_read_if(oct_ctx *ctx, const octi_folder *f, const cha
 int64_t octi_run_generation(const octi_safetensors *s);
 /** Write the net's tensors to a file with generation g. */
 oct_status octi_run_write_model(const oct_net *net, const octi_folder *f, const char *name, int64_t g);
+/** arrays.c: the net's probe to probe.npz and back; nothing where there is none. */
+oct_status octi_run_write_probe(const oct_net *net, const octi_folder *f);
+oct_status octi_run_read_probe(oct_net *net, const octi_folder *f);
 
 #endif

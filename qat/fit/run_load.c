@@ -62,6 +62,7 @@ static oct_net *load(oct_ctx *ctx, const octi_folder *f, oct_run_info *info) {
     if (s == OCT_OK && !(net = octi_graph_file_read(ctx, f, weights, prefix))) s = oct_last_error()->code;
     if (s == OCT_OK) s = octi_tensors_read(weights, net, prefix, net->tensors, net->tensor_count, octi_fmt("%s/%s", dir, newer ? "state.safetensors" : "model.safetensors"), NULL);
     if (s == OCT_OK && check_contents(net) != OCT_OK) s = octi_fail_in(octi_file_fault(oct_last_error()->code), octi_fmt("%s/graph.json", dir));
+    if (s == OCT_OK && net->stage == OCT_STAGE_PREPARED) s = octi_run_read_probe(net, f);
     if (s == OCT_OK) s = read_info(ctx, f, state, &i);
     octi_safetensors_free(state);
     octi_safetensors_free(model);
