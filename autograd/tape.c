@@ -122,6 +122,11 @@ const oct_tensor *oct_var_grad(const oct_var *v) {
 
 void octi_scope_push(oct_tape *t, const char *name) {
     size_t n = strlen(t->scope);
+    if (n + strlen(name) + 2 > sizeof t->scope) {
+        octi_fail(OCT_ELIMIT, name, "modules are applied too deeply: their path is too long", octi_fmt("at most %zu bytes", sizeof t->scope - 1), NULL, NULL);
+        octi_tape_failed(t);
+        return;
+    }
     snprintf(t->scope + n, sizeof t->scope - n, "%s%s", n ? "." : "", name);
 }
 

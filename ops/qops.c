@@ -7,7 +7,7 @@
 #include "src/mem.h"
 #include "src/threads.h"
 
-enum { MAX_INPUTS = 64 };
+enum { MAX_INPUTS = 65 };
 
 typedef struct call {
     oct_op_kind kind;

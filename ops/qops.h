@@ -44,7 +44,7 @@ OCT_API OCT_NODISCARD oct_status oct_qadd_forward(oct_ctx *ctx, const oct_attrs 
 OCT_API OCT_NODISCARD oct_status oct_qmul_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1,
                                                   const oct_qtensor *x2, const oct_tensor *m,
                                                   const oct_qtensor *y);
-/** Concatenation along attr.axis (1 .. rank-1), each member rescaled by m[k]; m f32 [count], count <= 63. */
+/** Concatenation along attr.axis (1 .. rank-1), each member rescaled by m[k]; m f32 [count], count <= 64. */
 OCT_API OCT_NODISCARD oct_status oct_qcat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
                                                   int count, const oct_tensor *m, const oct_qtensor *y);
 /** Largest code of each window; padding never wins. y on x's grid. */

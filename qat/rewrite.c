@@ -41,14 +41,14 @@ oct_tensor *octi_rewrite_tensor(octi_rewrite *r, const char *name, oct_dtype dty
 }
 
 int32_t octi_rewrite_const(octi_rewrite *r, const char *node, const char *suffix, oct_dtype dtype, oct_shape shape, const void *data) {
-    char name[300];
+    char name[1024];
     snprintf(name, sizeof name, "%s.%s", node, suffix);
     oct_tensor *t = octi_rewrite_tensor(r, name, dtype, shape, data);
     return t ? octi_graph_add_value(r->to->graph, name, OCT_VALUE_CONST, dtype, shape, t) : -1;
 }
 
 int32_t octi_rewrite_qparams(octi_rewrite *r, const char *owner, oct_qspec spec, oct_shape shape, const float *scale, const int32_t *zero_point) {
-    char name[300];
+    char name[1024];
     oct_quantizer q = {.name = owner, .spec = spec, .observer = ""};
     snprintf(name, sizeof name, "%s.scale", owner);
     q.scale = octi_rewrite_tensor(r, name, OCT_F32, shape, scale);

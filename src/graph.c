@@ -87,6 +87,8 @@ void octi_graph_free(oct_graph *g) {
 
 int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype, oct_shape shape,
                              oct_tensor *tensor) {
+    if (strlen(name) > OCTI_MAX_NAME)
+        return octi_fail(OCT_ELIMIT, name, "name is too long", octi_fmt("at most %d bytes", OCTI_MAX_NAME), octi_fmt("%zu", strlen(name)), NULL), -1;
     if (octi_reserve(g->ctx, (void **)&g->values, &g->value_cap, (size_t)g->value_count + 1, sizeof *g->values) != OCT_OK) return -1;
     const char *copy = octi_arena_strdup(g->arena, name);
     if (!copy) return -1;

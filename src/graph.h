@@ -106,12 +106,15 @@ OCT_API int32_t oct_graph_find_value(const oct_graph *g, const char *name);
 
 /* ---- for the library's own files ---- */
 
+/** Longest name of a value or node, so that what is made of it ("<name>.activation_post_process.zero_point") fits octi_fmt. */
+enum { OCTI_MAX_NAME = 511 };
 oct_graph *octi_graph_new(oct_ctx *ctx);
 /** Drops its references to tensors too. */
 void octi_graph_free(oct_graph *g);
 /** Empty it, keep the memory. */
 void octi_graph_reset(oct_graph *g);
-/** Append a value (name copied, one reference to `tensor` taken); its index, or -1 (recorded). */
+/** Append a value (name copied, one reference to `tensor` taken); its index, or -1 (recorded: OCT_ELIMIT for a name beyond
+ *  OCTI_MAX_NAME). */
 int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype, oct_shape shape,
                              oct_tensor *tensor);
 /** Append a node whose output is a new ACT value of the node's name; the node's index, or -1 (recorded). `in` is copied. */

@@ -65,8 +65,8 @@ OCT_API void oct_net_free(oct_net *net);
 /** Registered tensor by name ("conv1.weight", "conv1.activation_post_process.scale"); borrowed, NULL where absent. */
 OCT_API oct_tensor *oct_net_tensor(const oct_net *net, const char *name);
 OCT_API OCT_NODISCARD oct_status oct_net_set_input(oct_net *net, const oct_input_desc *input);
-/** Images to compare on when the net is converted, in place of what calibration or training saw first: copies the first of x
- *  (f32, as the net's input; at most 64, and as many as fit 16 MiB). NULL: none. OCT_ESHAPE, OCT_EDTYPE. */
+/** Images to compare on when the net is converted: copies the first of x (f32, as the net's input; at most 64, and as many as
+ *  fit 16 MiB). NULL: none. What calibration or training sees next fills the room that is left. OCT_ESHAPE, OCT_EDTYPE. */
 OCT_API OCT_NODISCARD oct_status oct_net_set_probe(oct_net *net, const oct_tensor *x);
 /** Copies the strings. */
 OCT_API OCT_NODISCARD oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t count);

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIELD_BYTES = 256, MESSAGE_BYTES = 1400, FMT_SLOTS = 8 };
+enum { FIELD_BYTES = 256, FMT_BYTES = 1024, MESSAGE_BYTES = 1400, FMT_SLOTS = 8 };
 
 typedef struct record {
     oct_error err;
     char field[5][FIELD_BYTES];
     char message[MESSAGE_BYTES];
-    char fmt[FMT_SLOTS][FIELD_BYTES];
+    char fmt[FMT_SLOTS][FMT_BYTES]; /* names go through it whole: see OCTI_MAX_NAME */
     unsigned next_fmt;
 } record;
 
@@ -80,7 +80,7 @@ const char *octi_fmt(const char *format, ...) {
     char *dst = r->fmt[r->next_fmt++ % FMT_SLOTS];
     va_list ap;
     va_start(ap, format);
-    vsnprintf(dst, FIELD_BYTES, format, ap);
+    vsnprintf(dst, FMT_BYTES, format, ap);
     va_end(ap);
     return dst;
 }

@@ -9,7 +9,7 @@
 #include "src/float_mode.h"
 #include "src/mem.h"
 
-enum { MAX_PATH = 512, MAX_DEPTH = 64 };
+enum { MAX_PATH = 401, MAX_DEPTH = 64 }; /* names of tensors and ops behind a path stay below OCTI_MAX_NAME */
 
 oct_module *oct_module_new(oct_ctx *ctx, oct_forward_fn forward, void *self) {
     if (!ctx) return NULL;
@@ -52,6 +52,16 @@ static oct_module *refuse(oct_module *parent, const char *name, const char *what
     return NULL;
 }
 
+/* Bytes of the longest path inside m, from m on; `depth` levels at most. */
+static size_t longest_path(const oct_module *m, int depth) {
+    size_t most = 0;
+    for (int32_t i = 0; i < m->child_count && depth > 0; i++) {
+        const size_t n = 1 + strlen(m->children[i]->name) + longest_path(m->children[i], depth - 1);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 oct_module *oct_module_add(oct_module *parent, const char *name, oct_module *child) {
     if (!parent || !child) return NULL;
     if (!name || !*name || strchr(name, '.')) return refuse(parent, name, "bad name of a module", "a word without dots");
@@ -59,6 +69,12 @@ oct_module *oct_module_add(oct_module *parent, const char *name, oct_module *chi
     if (child->parent) return refuse(parent, name, "module has a parent already", "one parent; apply it twice to share it");
     for (const oct_module *up = parent; up; up = up->parent)
         if (up == child) return refuse(parent, name, "module would contain itself", NULL);
+    size_t path = strlen(name) + longest_path(child, MAX_DEPTH);
+    for (const oct_module *up = parent; up && up->name; up = up->parent) path += strlen(up->name) + 1;
+    if (path >= MAX_PATH) {
+        octi_fail(OCT_ELIMIT, name, "module path is too long", octi_fmt("at most %d bytes", MAX_PATH - 1), octi_fmt("%zu", path), "shorter names");
+        return octi_ctx_failed(parent->ctx), NULL;
+    }
     for (int32_t i = 0; i < parent->child_count; i++)
         if (!strcmp(parent->children[i]->name, name)) return refuse(parent, name, "name stands twice in its parent", NULL);
     for (int i = 0; i < parent->slot_count; i++)
@@ -86,7 +102,7 @@ oct_status octi_module_path(const oct_module *m, char *buf, size_t size) {
     buf[0] = 0;
     while (depth--) {
         int n = snprintf(buf + used, size - used, "%s%s", used ? "." : "", up[depth]->name);
-        if (n < 0 || (size_t)n >= size - used) return octi_fail(OCT_ELIMIT, up[depth]->name, "module path too long", "at most 511 bytes", NULL, NULL);
+        if (n < 0 || (size_t)n >= size - used) return octi_fail(OCT_ELIMIT, up[depth]->name, "module path too long", "at most 400 bytes", NULL, NULL);
         used += (size_t)n;
     }
     return OCT_OK;
