@@ -102,12 +102,12 @@ START_TEST(evaluation_moves_nothing) {
     for (int i = 0; i < 40; i++) oct_s32(labels)[i] = i % 4;
     oct_data *data = oct_data_from_memory(ctx, OCT_F32, x->shape, x->data, oct_s32(labels), NULL);
     ck_assert_msg(data != NULL, "%s", oct_error_message());
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 8; i++) { /* each with two of the others */
         oct_tape *t = oct_tape_new(ctx);
-        oct_net *q = prepared(ctx, &(oct_qconfig){.method = methods[i % 4], .observer = observers[i / 4], .wbits = 4}, t);
-        stays(q, data, octi_fmt("%s, %s, calibrated by hand", methods[i % 4] ? methods[i % 4] : "-", observers[i / 4]));
+        oct_net *q = prepared(ctx, &(oct_qconfig){.method = methods[i % 4], .observer = observers[(i + i / 4) % 4], .wbits = 4}, t);
+        stays(q, data, octi_fmt("%s, %s, calibrated by hand", methods[i % 4] ? methods[i % 4] : "-", observers[(i + i / 4) % 4]));
         ck_ok(train(q, t, IMAGE, 3));
-        stays(q, data, octi_fmt("%s, %s, trained", methods[i % 4] ? methods[i % 4] : "-", observers[i / 4]));
+        stays(q, data, octi_fmt("%s, %s, trained", methods[i % 4] ? methods[i % 4] : "-", observers[(i + i / 4) % 4]));
         oct_tape_free(t);
     }
     oct_close(ctx);
