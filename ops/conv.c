@@ -5,6 +5,7 @@
 #include "ops/conv_internal.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
+#include "src/paths.h"
 
 static octi_conv geometry(const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *y) {
     const int64_t *xd = x->shape.dim, *wd = w->shape.dim, *yd = y->shape.dim;
@@ -55,7 +56,9 @@ static oct_status forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
     octi_conv g = geometry(a, x, w, y);
-    oct_status st = choose(&g, whole || whole_numbers(w))->forward(ctx, scratch, &g, oct_f32(x), oct_f32(w), b ? oct_f32(b) : NULL, oct_f32(y));
+    const algorithm *by = choose(&g, whole || whole_numbers(w));
+    octi_path_take(ctx, by == &winograd ? OCTI_PATH_conv_winograd : by == &depthwise ? OCTI_PATH_conv_depthwise : OCTI_PATH_conv_direct);
+    oct_status st = by->forward(ctx, scratch, &g, oct_f32(x), oct_f32(w), b ? oct_f32(b) : NULL, oct_f32(y));
     octi_arena_rewind(scratch, mark);
     return st;
 }

@@ -3,6 +3,7 @@
 #include "ops/kernels/kernels.h"
 #include "ops/ops.h"
 #include "src/mem.h"
+#include "src/paths.h"
 
 /** By shape alone, so that the choice never depends on threads. Measured against OpenBLAS 0.3.21 on one Zen 3 core: octet's
  *  AVX2 kernel gives 1.1 to 2.2 times its speed where a side or the depth is small, and where B is transposed (the packing is
@@ -20,6 +21,8 @@ oct_status octi_sgemm_ready(oct_ctx *ctx, int64_t m, int64_t n, int64_t k) {
 void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                 int64_t ldb, bool accumulate, float *c, int64_t ldc) {
     octi_sgemm_fn blas = octi_ctx_sgemm(ctx);
-    if (blas && blas_is_faster(tb, m, n, k)) blas(ta, tb, m, n, k, 1.0f, a, lda, b, ldb, accumulate ? 1.0f : 0.0f, c, ldc);
+    const bool by_blas = blas && blas_is_faster(tb, m, n, k);
+    octi_path_take(ctx, by_blas ? OCTI_PATH_gemm_blas : OCTI_PATH_gemm_own);
+    if (by_blas) blas(ta, tb, m, n, k, 1.0f, a, lda, b, ldb, accumulate ? 1.0f : 0.0f, c, ldc);
     else octi_ctx_kernels(ctx)->gemm_f32(ta, tb, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
 }

@@ -144,6 +144,7 @@ static oct_status prepare(const octi_qargs *q, const geometry *g) {
                                 .pad_left = g->pads[1],
                                 .dil_h = g->dilation[0],
                                 .dil_w = g->dilation[1]};
+        r->path = OCTI_PATH_qconv_depthwise;
         r->run = run_depthwise;
         r->kernel = r->kernels->name.dw_u8s16;
         return OCT_OK;
@@ -171,6 +172,7 @@ static oct_status prepare(const octi_qargs *q, const geometry *g) {
                               .lo = q->a->lo[0],
                               .hi = q->a->hi[0]};
     r->scratch = (size_t)pitch_of(k) * PATCHES * sizeof(int16_t);
+    r->path = g->groups > 1 ? OCTI_PATH_qconv_grouped : OCTI_PATH_qconv_whole;
     r->run = run_conv;
     r->kernel = r->kernels->name.dot_s16u8;
     return OCT_OK;

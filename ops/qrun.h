@@ -10,6 +10,7 @@
 #include "ops/kernels/kernels.h"
 #include "src/arena.h"
 #include "src/graph.h"
+#include "src/paths.h"
 
 /** An operand: a value with its qparams, or a constant. Shapes have the batch in dim[0] (ignored); constants
  * do not. */
@@ -53,6 +54,7 @@ typedef void octi_qrun_fn(const octi_qrun *r, const void *const *in, void *out, 
 struct octi_qrun {
     octi_qrun_fn *run;
     const octk_table *kernels; /* of the context that the op was made in */
+    octi_path path;     /* the branch of its kind, for the session's counts */
     const char *kernel; /* that does the work: a row of kernels.def, or "copy" */
     size_t scratch;   /* bytes, 64-byte aligned, that a run needs */
     int64_t image;    /* elements of the output per image */

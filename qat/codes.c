@@ -6,6 +6,7 @@
 
 #include "autograd/diff.h"
 #include "src/mem.h"
+#include "src/paths.h"
 #include "src/qround.h"
 #include "src/threads.h"
 
@@ -116,9 +117,11 @@ oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node
     int32_t z = octi_zero_point(xq);
     if (n->kind == OCT_OP_batch_norm) {
         acc->is_float = false;
+        octi_path_take(ctx, OCTI_PATH_sums_norm);
         for (int64_t i = 0; i < count; i++) ((int32_t *)y->data)[i] = ((int32_t)oct_u8(x)[i] - z) * w->codes[i % w->o];
         return OCT_OK;
     }
+    octi_path_take(ctx, fits24 ? OCTI_PATH_sums_f32 : OCTI_PATH_sums_s32);
     return fits24 ? accumulate_f32(ctx, arena, n, ws, z, x, w, y) : accumulate_s32(ctx, n, ws, z, x, w, y);
 }
 

@@ -6,6 +6,7 @@
 #include "autograd/diff.h"
 #include "qat/rounding.h"
 #include "src/mem.h"
+#include "src/paths.h"
 #include "src/qround.h"
 #include "src/threads.h"
 
@@ -162,7 +163,9 @@ oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight
     own_job j = {c, octi_rounding_to(q, (oct_act)c->node->attr.act[0], oct_f32(c->out), c->out_codes, to), in_quantizer(c, 0), pair ? in_quantizer(c, 1) : NULL, table};
     switch (kind) {
     case OCT_OP_add:
-    case OCT_OP_mul: octi_parallel_for(pool, images, pair_task, &j); break;
+    case OCT_OP_mul:
+        if (!oct_shape_equal(&c->in[0]->shape, &c->in[1]->shape)) octi_path_take(c->ctx, OCTI_PATH_broadcast_pair);
+        octi_parallel_for(pool, images, pair_task, &j); break;
     case OCT_OP_avg_pool2d:
     case OCT_OP_adaptive_avg_pool2d: octi_parallel_for(pool, images, average_task, &j); break;
     case OCT_OP_softmax:

@@ -6,6 +6,7 @@
 #include "autograd/diff.h"
 #include "qat/int8/int8.h"
 #include "src/mem.h"
+#include "src/paths.h"
 #include "src/threads.h"
 
 typedef struct layer_job {
@@ -39,6 +40,7 @@ oct_status octi_float_layer(octi_call *c) {
     octi_fnode *f = octi_arena_alloc(c->arena, sizeof *f);
     if (!f) return oct_last_error()->code;
     OCT_TRY(octi_fnode_init(f, c->arena, c->net->graph, c->net_node));
+    octi_path_take(c->ctx, f->path);
     layer_job j = {.f = f, .out = oct_f32(c->out), .images = c->out->shape.dim[0]};
     j.slots = octi_slots(j.images);
     j.pitch = (f->scratch + 63) & ~(size_t)63;

@@ -14,6 +14,7 @@
 #include "qat/settled_view.h"
 #include "qat/weight_range.h"
 #include "src/mem.h"
+#include "src/paths.h"
 #include "src/qround.h"
 #include "src/threads.h"
 
@@ -95,6 +96,7 @@ static oct_status observed(octi_call *c, oct_quantizer *q) {
     if (!(p->min <= p->max)) return OCT_OK; /* nothing finite */
     OCT_TRY(octi_observe_range(c->ctx, q, p->by, p->min, p->max));
     p->own_step = first;
+    if (first) octi_path_take(c->ctx, OCTI_PATH_first_step);
     if (!p->own_step && c->mode != OCT_CALIBRATE) return OCT_OK; /* qparams of a training step stay as they began */
     return oct_qparams_from_range(&q->spec, *oct_f32(q->min_val), *oct_f32(q->max_val), q->name, oct_f32(q->scale), oct_s32(q->zero_point));
 }
@@ -166,7 +168,7 @@ static oct_status quantize_output(octi_call *c, oct_act act) {
     if (c->mode == OCT_CALIBRATE || !oct_u8(q->enabled)[1]) return OCT_OK;
     const octi_pending *p = pending_of(c);
     if (observes(c, q) && p->sources > 1 && (p->own_step || !octi_quantizer_ready(q)))
-        return OCT_OK; /* the first step of a shared range: its grid is known only when all members were seen */
+        return octi_path_take(c->ctx, OCTI_PATH_shared_first_step), OCT_OK; /* the first step of a shared range: its grid is known only when all members were seen */
     if (!octi_quantizer_ready(q)) return octi_not_observed(q);
     if (c->mode == OCT_TRAIN && octi_learned_waits(q)) octi_learned_start(q, c->out); /* evaluation moves nothing */
     OCT_TRY(new_codes(c, q));
@@ -177,6 +179,7 @@ static oct_status quantize_output(octi_call *c, oct_act act) {
 /* ---- nodes on codes ---- */
 
 static oct_status product_on_codes(octi_call *c) {
+    octi_path_take(c->ctx, OCTI_PATH_product_on_codes);
     const oct_graph *g = c->net->graph;
     const oct_node *n = c->net_node;
     octi_qstep *st = c->hook_state;
@@ -221,6 +224,7 @@ static oct_tensor *float_weights(octi_call *c, bool unfold) {
 
 /* Batch statistics: the float op itself around fake-quantized weights. */
 static oct_status product_with_statistics(octi_call *c) {
+    octi_path_take(c->ctx, OCTI_PATH_batch_statistics);
     oct_tensor *w = c->in[OCTI_W];
     if (c->node->kind != OCT_OP_batch_norm && !(c->in[OCTI_W] = float_weights(c, true))) return oct_last_error()->code;
     oct_status s = octi_diff_of(c->node->kind)->forward(c);
@@ -232,6 +236,7 @@ static oct_status product_with_statistics(octi_call *c) {
 
 /* The folded product in floats: where an input has no codes (behind dropout, or a first step). */
 static oct_status product_in_floats(octi_call *c) {
+    octi_path_take(c->ctx, OCTI_PATH_product_in_floats);
     const oct_node *n = c->net_node;
     const oct_act act = (oct_act)n->attr.act[0];
     OCT_TRY(octi_call_output(c));
@@ -288,6 +293,9 @@ static oct_status own_forward(octi_call *c, bool codes) {
 static oct_status forward(octi_call *c) {
     const oct_graph *g = c->net->graph;
     const oct_node *n = c->net_node;
+    octi_paths *paths = octi_ctx_paths(c->ctx);
+    paths->side = c->mode == OCT_EVAL ? OCTI_SIDE_EVAL : OCTI_SIDE_TRAIN;
+    octi_path_count(paths, paths->side, (octi_is_int8(g, n) ? OCTI_PATH_CODES : OCTI_PATH_FLOAT) + (int)n->kind);
     if (!octi_is_int8(g, n)) return c->mode == OCT_EVAL ? octi_float_layer(c) : octi_diff_of(n->kind)->forward(c);
     if (c->mode == OCT_CALIBRATE) { /* float values; only ranges move */
         OCT_TRY(octi_diff_of(n->kind)->forward(c));

@@ -11,6 +11,7 @@
 
 #include "src/arena.h"
 #include "src/cpu.h"
+#include "src/paths.h"
 #include "src/threads.h"
 
 typedef struct block {
@@ -43,6 +44,7 @@ struct oct_ctx {
     octi_sgemm_install_fn sgemm_install;
     octi_arena *scratch;
     void *observers;
+    octi_paths paths;
     octk_table *kernels; /* behind the context, in one block with it */
 };
 
@@ -58,6 +60,8 @@ static void heap_free(void *user, void *p, size_t bytes) {
     (void)user, (void)bytes;
     free(p);
 }
+
+octi_paths *octi_ctx_paths(oct_ctx *ctx) { return &ctx->paths; }
 
 size_t octi_ctx_declared_limit(const oct_ctx *ctx) { return ctx->opts.max_bytes ? ctx->opts.max_bytes : (size_t)1 << 30; }
 

