@@ -9,6 +9,7 @@
 #include "autograd/blas.h"
 #include "autograd/watch.h"
 #include "src/float_mode.h"
+#include "src/words.h"
 #include "src/mem.h"
 
 struct oct_var {
@@ -106,7 +107,7 @@ oct_tape *oct_var_tape(const oct_var *v) { return v ? v->tape : NULL; }
 const char *octi_scope(const oct_tape *t) { return t->scope; }
 
 oct_var *octi_tape_failed(oct_tape *t) {
-    if (t && t->status == OCT_OK) t->status = oct_last_error()->code;
+    if (t && t->status == OCT_OK) t->status = octi_fail_null("tape");
     return NULL;
 }
 

@@ -109,7 +109,7 @@ static oct_status open_folder(oct_data *d, const char *root, const oct_data_opts
     d->slow = true;
     d->augment = "crop4,flip";
     char *real = realpath(root, NULL);
-    if (!real) return octi_fail(OCT_EIO, root, "cannot open the folder", NULL, strerror(errno), NULL);
+    if (!real) return octi_fail_errno(root, "cannot open the folder");
     f->root = octi_arena_strdup(d->arena, real); /* goes with the set, also where oct_close ends it */
     free(real);
     if (!f->root) return oct_last_error()->code;

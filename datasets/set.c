@@ -212,7 +212,7 @@ oct_status octi_set_find(oct_data *d, const char *folder, const char *name, cons
         *path = octi_set_path(d, folder, i ? octi_fmt("%s.gz", name) : name);
         if (!*path) return oct_last_error()->code;
         *found = !lstat(*path, &st);
-        if (!*found && errno != ENOENT && errno != ENOTDIR) return octi_fail(OCT_EIO, *path, "cannot look", NULL, strerror(errno), NULL);
+        if (!*found && errno != ENOENT && errno != ENOTDIR) return octi_fail_errno(*path, "cannot look");
     }
     return OCT_OK;
 }

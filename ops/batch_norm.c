@@ -155,7 +155,7 @@ oct_status oct_batch_norm_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tenso
     octi_arena_mark mark = octi_arena_save(scratch);
     bn_job j = job_of(ctx, x, y, scratch, false);
     float *factor = octi_arena_alloc(scratch, (size_t)j.c * sizeof *factor);
-    if (!factor) return oct_last_error()->code;
+    if (!factor) return octi_arena_rewind(scratch, mark), oct_last_error()->code;
     for (int64_t c = 0; c < j.c; c++)
         factor[c] = (float)((double)oct_f32(gamma)[c] / sqrt((double)oct_f32(var)[c] + (double)a->eps));
     j.mean = oct_f32(mean);

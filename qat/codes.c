@@ -101,7 +101,7 @@ static oct_status accumulate_f32(oct_ctx *ctx, octi_arena *arena, const oct_node
                                  const octi_qweights *w, oct_tensor *y) {
     octi_arena_mark mark = octi_arena_save(arena);
     oct_tensor *xi = octi_tensor_in_arena(arena, OCT_F32, x->shape), *wi = octi_tensor_in_arena(arena, OCT_F32, *ws);
-    if (!xi || !wi) return oct_last_error()->code;
+    if (!xi || !wi) return octi_arena_rewind(arena, mark), oct_last_error()->code;
     whole_job j = {oct_u8(x), oct_f32(xi), z, oct_tensor_count(x)};
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, whole_task, &j);
     for (int64_t i = 0, count = w->o * w->k; i < count; i++) oct_f32(wi)[i] = (float)w->codes[i];
@@ -184,10 +184,11 @@ oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc, co
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
-    OCT_TRY(requant_rows(&j, scratch));
+    oct_status taken = requant_rows(&j, scratch);
+    if (taken != OCT_OK) return octi_arena_rewind(scratch, mark), taken;
     j.lo = octi_arena_alloc(scratch, sizeof *j.lo * CHUNKS * (size_t)j.row);
     j.hi = octi_arena_alloc(scratch, sizeof *j.hi * CHUNKS * (size_t)j.row);
-    if (!j.lo || !j.hi) return oct_last_error()->code;
+    if (!j.lo || !j.hi) return octi_arena_rewind(scratch, mark), oct_last_error()->code;
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, range_task, &j);
     *min = INFINITY;
     *max = -INFINITY;
@@ -226,7 +227,8 @@ oct_status octi_accumulator_values(oct_ctx *ctx, const octi_accumulators *acc, c
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
-    OCT_TRY(requant_rows(&j, scratch));
+    oct_status taken = requant_rows(&j, scratch);
+    if (taken != OCT_OK) return octi_arena_rewind(scratch, mark), taken;
     for (int32_t k = 0; k < j.row; k++) j.m[k] = s_x * w->scale[k % acc->o];
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, values_task, &j);
     octi_arena_rewind(scratch, mark);
@@ -252,7 +254,8 @@ oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
-    OCT_TRY(requant_rows(&j, scratch));
+    oct_status taken = requant_rows(&j, scratch);
+    if (taken != OCT_OK) return octi_arena_rewind(scratch, mark), taken;
     for (int32_t k = 0; k < j.row; k++) j.m[k] = octq_multiplier(s_x, w->scale[k % acc->o], octi_scale(q));
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, requant_task, &j);
     octi_arena_rewind(scratch, mark);

@@ -57,7 +57,8 @@ oct_status oct_oscillation_start(oct_net *net) {
         if (!fresh) continue;
         octi_arena_mark mark = octi_arena_save(scratch);
         octi_qweights w;
-        OCT_TRY(weights_now(net, n, scratch, &w));
+        oct_status taken = weights_now(net, n, scratch, &w);
+        if (taken != OCT_OK) return octi_arena_rewind(scratch, mark), taken;
         for (int64_t k = 0; k < count; k++) {
             oct_s8(q->osc_code)[k] = w.codes[k];
             oct_f32(q->osc_mean)[k] = w.codes[k];
@@ -96,7 +97,8 @@ oct_status oct_oscillation_step(oct_net *net, float threshold) {
         if (!q->osc_code) return octi_fail(OCT_EUSAGE, n->name, "weights are not tracked", "oct_oscillation_start", NULL, NULL);
         octi_arena_mark mark = octi_arena_save(scratch);
         octi_qweights w;
-        OCT_TRY(weights_now(net, n, scratch, &w));
+        oct_status taken = weights_now(net, n, scratch, &w);
+        if (taken != OCT_OK) return octi_arena_rewind(scratch, mark), taken;
         float *value = oct_f32(g->values[n->in[OCTI_W]].tensor);
         for (int64_t o = 0, k = 0; o < w.o; o++)
             for (const float unit = w.scale[o] / (w.factor ? w.factor[o] : 1.0f); k < (o + 1) * w.k; k++)
@@ -117,7 +119,8 @@ oct_status oct_oscillation_damp(oct_net *net, float strength) {
         const oct_qspec *spec = &octi_weight_quantizer(g, &g->nodes[i])->spec;
         octi_arena_mark mark = octi_arena_save(scratch);
         octi_qweights w;
-        OCT_TRY(weights_now(net, &g->nodes[i], scratch, &w));
+        oct_status taken = weights_now(net, &g->nodes[i], scratch, &w);
+        if (taken != OCT_OK) return octi_arena_rewind(scratch, mark), taken;
         const float *value = oct_f32(weight);
         float *grad = oct_f32(weight->grad);
         for (int64_t o = 0, k = 0; o < w.o; o++)

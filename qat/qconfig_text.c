@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Text forms of rules: those of --set, and JSON. Both end in the same rules, judged by octi_qrules_of. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,7 +66,10 @@ static oct_status set_key(oct_qsettings *s, char *piece) {
         *(const char **)field_of(s, key) = value ? value : "yes";
         return OCT_OK;
     }
-    if (!number_of(value, row->type == OCTI_QKEY_INT, &v) || !(v >= row->lowest && v <= row->highest))
+    errno = 0;
+    const bool number = number_of(value, row->type == OCTI_QKEY_INT, &v);
+    if (!number && errno == ENOMEM) return octi_fail_errno("qconfig", "a number"); /* cJSON found no memory for it */
+    if (!number || !(v >= row->lowest && v <= row->highest))
         return bad_piece(octi_fmt("bad value of %s", row->key), octi_fmt("%g to %g", row->lowest, row->highest), value);
     if (row->type == OCTI_QKEY_INT) *(int *)field_of(s, key) = (int)v;
     else *(float *)field_of(s, key) = (float)v;

@@ -94,7 +94,7 @@ static oct_status learned_amax(oct_quantizer *q, const weight_view *v, const flo
     const bool waits = octi_learned_waits(q);
     octi_arena_mark mark = octi_arena_save(arena);
     float *x = waits ? octi_arena_calloc(arena, (size_t)(v->o * v->k), sizeof *x) : NULL;
-    if (waits && !x) return oct_last_error()->code;
+    if (waits && !x) return octi_arena_rewind(arena, mark), oct_last_error()->code;
     const bool shared = !q->spec.per_channel;
     for (int64_t i = 0; x && i < v->o * v->k; i++) x[i] = v->w[i] * (factor && shared ? factor[i / v->k] : 1.0f);
     for (int32_t o = 1; shared && o < v->o; o++) amax[0] = fmaxf(amax[0], amax[o]);

@@ -38,9 +38,12 @@ OCT_API OCT_NODISCARD oct_ctx *oct_open(const oct_opts *opts);
 /** Free the context and everything that was made in it. NULL is fine. */
 OCT_API void oct_close(oct_ctx *ctx);
 
-/** OCT_OK, or the first failure of a constructor in this context since it was opened: expressions may nest and be
+/** OCT_OK, or the first failure of a constructor in this context since it was opened or cleared: expressions may nest and be
  *  checked once at the end. */
 OCT_API oct_status oct_ctx_status(const oct_ctx *ctx);
+/** Forget that failure, and the thread's error record: what was made before stays good. A loop over jobs in one context calls it
+ *  before each; a tape forgets its own in oct_tape_begin. */
+OCT_API void oct_ctx_clear(oct_ctx *ctx);
 OCT_API uint64_t oct_ctx_seed(const oct_ctx *ctx);
 OCT_API int oct_ctx_threads(const oct_ctx *ctx);
 /** Name of the instruction set that this context's kernels use: "ref", "avx2", ... Chosen by oct_open from what the machine has,

@@ -13,17 +13,16 @@
 #include "src/cpu.h"
 #include "src/paths.h"
 #include "src/threads.h"
+#include "src/words.h"
 
 typedef struct block {
     struct block *prev, *next;
-    size_t bytes; /* with the header */
-    uint64_t magic;
-    char pad[64 - 2 * sizeof(void *) - sizeof(size_t) - sizeof(uint64_t)];
+    size_t bytes; /* with the header and the slack behind */
+    size_t used;  /* asked for */
+    char pad[64 - 2 * sizeof(void *) - 2 * sizeof(size_t)];
 } block;
 
 _Static_assert(sizeof(block) == 64, "the header keeps the payload 64-byte aligned");
-
-static const uint64_t BLOCK_LIVE = 0x6f637465746c6976, BLOCK_FREED = 0x6f63746574646561;
 
 typedef struct closer {
     struct closer *next;
@@ -67,6 +66,7 @@ size_t octi_ctx_declared_limit(const oct_ctx *ctx) { return ctx->opts.max_bytes 
 
 void *octi_alloc_raw(oct_ctx *ctx, size_t bytes) {
     size_t total, rounded;
+    if (!ctx) return octi_fail_null("memory"), NULL; /* a constructor of no context */
     if (!octi_add_size(bytes, sizeof(block) + 63, &rounded)) {
         octi_fail(OCT_ELIMIT, "memory", "allocation size overflows", NULL, octi_fmt("%zu bytes", bytes), NULL);
         return NULL;
@@ -88,7 +88,7 @@ void *octi_alloc_raw(oct_ctx *ctx, size_t bytes) {
         return NULL;
     }
     b->bytes = total;
-    b->magic = BLOCK_LIVE;
+    b->used = bytes;
     pthread_mutex_lock(&ctx->lock);
     b->prev = &ctx->blocks;
     b->next = ctx->blocks.next;
@@ -118,8 +118,6 @@ void *octi_calloc(oct_ctx *ctx, size_t n, size_t size) {
 void octi_free(oct_ctx *ctx, void *p) {
     if (!p) return;
     block *b = (block *)p - 1;
-    if (b->magic != BLOCK_LIVE) return; /* freed before: harmless */
-    b->magic = BLOCK_FREED;
     pthread_mutex_lock(&ctx->lock);
     b->prev->next = b->next;
     b->next->prev = b->prev;
@@ -129,8 +127,13 @@ void octi_free(oct_ctx *ctx, void *p) {
 }
 
 void *octi_realloc(oct_ctx *ctx, void *p, size_t bytes) {
-    size_t old = p ? ((block *)p - 1)->bytes - sizeof(block) : 0;
-    if (p && bytes <= old) return p;
+    block *b = p ? (block *)p - 1 : NULL;
+    size_t old = b ? b->used : 0;
+    if (b && bytes <= b->bytes - sizeof(block)) {
+        if (bytes > old) memset((char *)p + old, 0, bytes - old);
+        b->used = bytes;
+        return p;
+    }
     char *q = octi_alloc_raw(ctx, bytes);
     if (!q) return NULL;
     if (p) memcpy(q, p, old);
@@ -240,7 +243,8 @@ void oct_close(oct_ctx *ctx) {
 }
 
 void octi_ctx_failed(oct_ctx *ctx) {
-    if (ctx->first_failure == OCT_OK) ctx->first_failure = oct_last_error()->code;
+    oct_status s = octi_fail_null("context");
+    if (ctx && ctx->first_failure == OCT_OK) ctx->first_failure = s;
 }
 
 void octi_log(oct_ctx *ctx, oct_log_level level, const char *format, ...) {
@@ -253,11 +257,15 @@ void octi_log(oct_ctx *ctx, oct_log_level level, const char *format, ...) {
     ctx->opts.log(ctx->opts.log_user, level, line);
 }
 
-oct_status oct_ctx_status(const oct_ctx *ctx) { return ctx->first_failure; }
-uint64_t oct_ctx_seed(const oct_ctx *ctx) { return ctx->opts.seed; }
-int oct_ctx_threads(const oct_ctx *ctx) { return ctx->opts.threads; }
-oct_mem_stats oct_ctx_memory(const oct_ctx *ctx) { return ctx->stats; }
-const char *oct_ctx_isa(const oct_ctx *ctx) { return octi_cpu_word_of(octk_table_features(ctx->kernels)); }
+oct_status oct_ctx_status(const oct_ctx *ctx) { return ctx ? ctx->first_failure : octi_fail_null("oct_ctx_status"); }
+void oct_ctx_clear(oct_ctx *ctx) {
+    if (ctx) ctx->first_failure = OCT_OK;
+    oct_clear_error();
+}
+uint64_t oct_ctx_seed(const oct_ctx *ctx) { return ctx ? ctx->opts.seed : 0; }
+int oct_ctx_threads(const oct_ctx *ctx) { return ctx ? ctx->opts.threads : 0; }
+oct_mem_stats oct_ctx_memory(const oct_ctx *ctx) { return ctx ? ctx->stats : (oct_mem_stats){0}; }
+const char *oct_ctx_isa(const oct_ctx *ctx) { return ctx ? octi_cpu_word_of(octk_table_features(ctx->kernels)) : NULL; }
 const octk_table *octi_ctx_kernels(const oct_ctx *ctx) { return ctx->kernels; }
 void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn) { ctx->sgemm = fn; }
 octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx) { return ctx->sgemm; }

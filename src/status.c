@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "src/status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +75,10 @@ oct_status octi_fail_in(oct_status code, const char *place) {
 }
 
 void octi_error_set(const oct_error *e) { (void)octi_fail(e->code, e->where, e->what, e->expected, e->got, e->hint); }
+
+oct_status octi_fail_errno(const char *where, const char *what) {
+    return octi_fail(errno == ENOMEM ? OCT_ENOMEM : OCT_EIO, where, what, NULL, strerror(errno), NULL);
+}
 
 const char *octi_fmt(const char *format, ...) {
     record *r = thread_record();

@@ -44,6 +44,8 @@ OCT_API int oct_status_exit_code(oct_status s);
  *  control characters are replaced, so that bytes of a file cannot reach a terminal). */
 oct_status octi_fail(oct_status code, const char *where, const char *what, const char *expected, const char *got,
                      const char *hint);
+/** OCT_EIO with what errno says; OCT_ENOMEM where that is memory. */
+oct_status octi_fail_errno(const char *where, const char *what);
 /** printf into one of the thread's eight rotating buffers of 1024 bytes: for arguments of octi_fail, and for names. */
 const char *octi_fmt(const char *format, ...) OCT_PRINTF(1, 2);
 /** The thread's last failure again, as `code`, with a place in front of where it was: "place: where: what". */

@@ -50,6 +50,43 @@ START_TEST(max_bytes_is_kept) {
 }
 END_TEST
 
+/** What a block grows by is zero, inside its rounded size too. */
+START_TEST(realloc_zeroes_what_is_new) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    for (size_t from = 0; from < 200; from += 7)
+        for (size_t to = from; to < 300; to += 11) {
+            char *p = octi_alloc_raw(ctx, from + 300); /* memory that was written before */
+            memset(p, 0x77, from + 300);
+            octi_free(ctx, p);
+            p = octi_alloc_raw(ctx, from);
+            memset(p, 0x77, (from + 63) / 64 * 64); /* up to the slack's end */
+            p = octi_realloc(ctx, p, to);
+            for (size_t i = 0; i < to; i++)
+                if (p[i] != (i < from ? 0x77 : 0)) ck_abort_msg("%zu to %zu: byte %zu is %d", from, to, i, p[i]);
+            octi_free(ctx, octi_realloc(ctx, octi_realloc(ctx, p, from), to)); /* smaller and larger again */
+        }
+    oct_close(ctx);
+}
+END_TEST
+
+/** A loop over jobs: one that fails does not fail the next. */
+START_TEST(context_status_can_be_cleared) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .max_bytes = 1 << 20});
+    for (int job = 0; job < 6; job++) {
+        oct_ctx_clear(ctx);
+        ck_ok(oct_ctx_status(ctx));
+        oct_tensor *t = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(job % 2 ? 1 << 20 : 16));
+        if (!t) octi_ctx_failed(ctx);
+        ck_assert_int_eq(oct_ctx_status(ctx), job % 2 ? OCT_ELIMIT : OCT_OK);
+        oct_tensor_unref(t);
+    }
+    oct_close(ctx);
+    ck_assert_int_eq(oct_ctx_status(NULL), OCT_ELIMIT); /* what failed before stays the reason */
+    oct_ctx_clear(NULL);
+    ck_assert_int_eq(oct_ctx_status(NULL), OCT_EUSAGE);
+}
+END_TEST
+
 START_TEST(arena_settles) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     octi_arena *a = octi_arena_new(ctx);
@@ -161,5 +198,5 @@ START_TEST(graph_verify_finds_breakage) {
 END_TEST
 
 OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left, max_bytes_is_kept,
-              arena_settles, philox_known_answer, parallel_for_runs_each_index_once, fold_is_the_same_for_any_threads,
+              realloc_zeroes_what_is_new, context_status_can_be_cleared, arena_settles, philox_known_answer, parallel_for_runs_each_index_once, fold_is_the_same_for_any_threads,
               graph_verify_finds_breakage)

@@ -11,6 +11,8 @@
 #include "qat/improve.h"
 #include "qat/infer/infer.h"
 #include "qat/io/import.h"
+#include "src/arena.h"
+#include "src/mem.h"
 #include "tests/rigged_alloc.h"
 
 /* ---- what runs: a net with a branch, batch norm, add, cat, pool, linear on 8 images of 6x6 ---- */
@@ -287,6 +289,7 @@ START_TEST(a_context_that_stays_holds_what_it_held) {
     ck_not_null(ctx);
     ck_ok(sc->run(ctx)); /* scratch and the like have grown */
     ck_ok(sc->run(ctx));
+    const octi_arena_mark base = octi_arena_save(octi_ctx_scratch(ctx));
     int spared = 0;
     for (long long n = 1;; n += STEP_STAYS) {
         long long held = r.bytes, blocks = r.blocks;
@@ -294,6 +297,8 @@ START_TEST(a_context_that_stays_holds_what_it_held) {
         r.fail_at = r.calls + n;
         oct_status s = sc->run(ctx);
         r.fail_at = 0;
+        const octi_arena_mark left = octi_arena_save(octi_ctx_scratch(ctx));
+        ck_assert_msg(left.block == base.block && left.used == base.used, "%s: allocation %lld fails: scratch is not given back (%s)", sc->name, n, oct_error_message());
         if (r.hit && s == OCT_OK && spared < sc->spare) spared++;
         else ck_assert_msg(s == (r.hit ? OCT_ENOMEM : OCT_OK), "%s: allocation %lld: status %d (%s)", sc->name, n, s, oct_error_message());
         ck_assert_msg(r.bytes == held && r.blocks == blocks, "%s: allocation %lld fails: %lld blocks in place of %lld, %lld bytes in place of %lld", sc->name, n,

@@ -85,8 +85,9 @@ static oct_status take_tensor(oct_net *net, const cJSON *item, const backing *b)
 static oct_status part(oct_net *net, const cJSON *root, const char *key, const char *where,
                        oct_status (*take)(oct_net *net, const char *text, size_t size, const char *where)) {
     const cJSON *object = octi_json_get(root, key);
-    char *text = object ? cJSON_PrintUnformatted(object) : NULL;
-    if (!text) return octi_fail(OCT_EFORMAT, where, "part is missing", key, NULL, NULL);
+    if (!object) return octi_fail(OCT_EFORMAT, where, "part is missing", key, NULL, NULL);
+    char *text = cJSON_PrintUnformatted(object);
+    if (!text) return octi_fail(OCT_ENOMEM, where, "part as text", NULL, key, NULL);
     oct_status s = take(net, text, strlen(text), where);
     cJSON_free(text);
     return s;

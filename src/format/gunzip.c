@@ -54,6 +54,7 @@ static oct_status step(unpacking *u, bool *end) {
     const int rc = inflate(&u->z, Z_NO_FLUSH);
     u->used += room - u->z.avail_out;
     *end = rc == Z_STREAM_END;
+    if (rc == Z_MEM_ERROR) return octi_fail(OCT_ENOMEM, u->where, "inflate", NULL, NULL, NULL);
     if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
         return octi_fail(OCT_EFORMAT, u->where, octi_fmt("gzip data damaged near offset %zu", u->fed - u->z.avail_in), NULL,
                          u->z.msg ? u->z.msg : "inflate error", NULL);

@@ -198,6 +198,7 @@ static oct_status inflate_member(octi_npz *z, const member *m, uint8_t *out, uin
     bool whole = !s.avail_out && (n < m->size ? rc == Z_OK || rc == Z_STREAM_END : rc == Z_STREAM_END && !s.avail_in);
     const char *msg = s.msg;
     inflateEnd(&s);
+    if (rc == Z_MEM_ERROR) return octi_fail(OCT_ENOMEM, z->where, "inflate", NULL, NULL, NULL);
     return whole ? OCT_OK
                  : octi_fail(OCT_EFORMAT, z->where, octi_fmt("deflated data of '%.100s'", m->name), octi_fmt("%u bytes", m->size),
                              msg ? msg : rc == Z_STREAM_END ? "fewer, or bytes behind them" : "more, or an end too early", NULL);
