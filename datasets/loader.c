@@ -40,6 +40,7 @@ struct oct_loader {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake, ready;
+    unsigned forks; /* when the thread was made */
     bool threaded, stop, busy; /* busy: a step is wanted or being made */
     int64_t made;              /* step that slots[made % 2] holds, or -1 */
     int64_t wanted;
@@ -258,9 +259,16 @@ static oct_status make_slots(oct_loader *l) {
     return l->raw && l->sample_error && (l->order || !l->opts.shuffle) ? OCT_OK : oct_last_error()->code;
 }
 
+/* In a forked child the thread is not there: what it had in hand is made anew. */
+static bool has_thread(oct_loader *l) {
+    if (!l->threaded || l->forks == octi_forks()) return l->threaded;
+    l->threaded = l->busy = false;
+    return false;
+}
+
 static void loader_destroy(void *arg) {
     oct_loader *l = arg;
-    if (l->threaded) {
+    if (has_thread(l)) {
         pthread_mutex_lock(&l->lock);
         l->stop = true;
         pthread_cond_signal(&l->wake);
@@ -304,7 +312,8 @@ static oct_status set_up(oct_loader *l) {
     OCT_TRY(make_slots(l));
     OCT_TRY(octi_on_close(l->ctx, loader_destroy, l));
     if (!o->no_prefetch) {
-        l->threaded = !pthread_create(&l->thread, NULL, prefetch, l);
+        l->forks = octi_forks();
+        l->threaded = !octi_thread_start(&l->thread, prefetch, l);
         if (!l->threaded) octi_log(l->ctx, OCT_LOG_WARN, "loader: no thread for prefetching; batches are made when asked for");
     }
     return OCT_OK;
@@ -338,7 +347,7 @@ oct_status oct_loader_start(oct_loader *l, int32_t epoch, int64_t step) {
     if (epoch < 0 || step < 0 || step > l->steps)
         return octi_fail(OCT_EUSAGE, "oct_loader_start", "epoch or step out of range", octi_fmt("epoch >= 0, step 0 to %lld", (long long)l->steps),
                          octi_fmt("epoch %d, step %lld", epoch, (long long)step), NULL);
-    if (l->threaded) settle(l); /* nobody reads order and epoch now */
+    if (has_thread(l)) settle(l); /* nobody reads order and epoch now */
     l->epoch = (uint32_t)epoch;
     l->next = step;
     l->made = -1;
@@ -347,7 +356,7 @@ oct_status oct_loader_start(oct_loader *l, int32_t epoch, int64_t step) {
         octi_rng r = octi_rng_stream(l->opts.seed, OCTI_RNG_SHUFFLE, l->epoch, 0);
         octi_rng_permutation(&r, l->order, (uint32_t)l->d->count);
     }
-    if (l->threaded && step < l->steps) want(l, step);
+    if (has_thread(l) && step < l->steps) want(l, step);
     return OCT_OK;
 }
 
@@ -357,7 +366,7 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done) {
     *done = l->next >= l->steps;
     if (*done) return OCT_OK;
     int64_t step = l->next;
-    if (!l->threaded) OCT_TRY(fill(l, step));
+    if (!has_thread(l)) OCT_TRY(fill(l, step));
     else {
         settle(l);
         if (l->made != step) { /* a failed step is asked for again */

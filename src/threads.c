@@ -18,6 +18,7 @@ struct octi_threads {
     atomic_bool busy;
     atomic_uint generation;
     bool stop;
+    unsigned forks; /* when the threads were made */
     /* the job */
     octi_task_fn fn;
     void *arg;
@@ -27,7 +28,28 @@ struct octi_threads {
     int active; /* workers inside it */
 };
 
-enum { SPIN_ROUNDS = 2000 };
+enum { SPIN_ROUNDS = 2000, STACK_BYTES = 1 << 20 };
+
+static atomic_uint forks;
+static void forked(void) { atomic_fetch_add(&forks, 1); }
+static void watch_forks(void) { pthread_atfork(NULL, NULL, forked); }
+
+unsigned octi_forks(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    return atomic_load_explicit(&forks, memory_order_relaxed);
+}
+
+int octi_thread_start(pthread_t *thread, void *(*run)(void *), void *arg) {
+    pthread_attr_t attr;
+    size_t have = 0;
+    int error = pthread_attr_init(&attr);
+    if (error) return error;
+    if (!pthread_attr_getstacksize(&attr, &have) && have < STACK_BYTES) error = pthread_attr_setstacksize(&attr, STACK_BYTES);
+    if (!error) error = pthread_create(thread, &attr, run, arg);
+    pthread_attr_destroy(&attr);
+    return error;
+}
 
 static inline void cpu_relax(void) {
 #if defined(__x86_64__)
@@ -74,11 +96,12 @@ octi_threads *octi_threads_new(oct_ctx *ctx, int threads) {
     octi_threads *p = octi_alloc(ctx, sizeof *p);
     if (!p || !(p->thread = octi_calloc(ctx, (size_t)threads, sizeof *p->thread))) return NULL;
     p->ctx = ctx;
+    p->forks = octi_forks();
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->done, NULL);
     for (int i = 0; i < threads - 1; i++) {
-        if (pthread_create(&p->thread[i], NULL, worker, p)) {
+        if (octi_thread_start(&p->thread[i], worker, p)) {
             octi_fail(OCT_ELIMIT, "threads", "cannot start a thread", octi_fmt("%d threads", threads), octi_fmt("%d", i + 1),
                       "ask for fewer threads");
             octi_threads_free(p);
@@ -91,22 +114,24 @@ octi_threads *octi_threads_new(oct_ctx *ctx, int threads) {
 
 void octi_threads_free(octi_threads *p) {
     if (!p) return;
-    pthread_mutex_lock(&p->lock);
-    p->stop = true;
-    atomic_fetch_add(&p->generation, 1);
-    pthread_cond_broadcast(&p->wake);
-    pthread_mutex_unlock(&p->lock);
-    for (int i = 0; i < p->workers; i++) pthread_join(p->thread[i], NULL);
-    pthread_mutex_destroy(&p->lock);
-    pthread_cond_destroy(&p->wake);
-    pthread_cond_destroy(&p->done);
+    if (p->forks == octi_forks()) { /* else the threads are the parent's, and what they held stays locked */
+        pthread_mutex_lock(&p->lock);
+        p->stop = true;
+        atomic_fetch_add(&p->generation, 1);
+        pthread_cond_broadcast(&p->wake);
+        pthread_mutex_unlock(&p->lock);
+        for (int i = 0; i < p->workers; i++) pthread_join(p->thread[i], NULL);
+        pthread_mutex_destroy(&p->lock);
+        pthread_cond_destroy(&p->wake);
+        pthread_cond_destroy(&p->done);
+    }
     oct_ctx *ctx = p->ctx;
     octi_free(ctx, p->thread);
     octi_free(ctx, p);
 }
 
 void octi_parallel_for(octi_threads *p, int64_t n, octi_task_fn fn, void *arg) {
-    if (!p || n < 2 || atomic_exchange_explicit(&p->busy, true, memory_order_acquire)) {
+    if (!p || n < 2 || p->forks != octi_forks() || atomic_exchange_explicit(&p->busy, true, memory_order_acquire)) {
         for (int64_t i = 0; i < n; i++) fn(arg, i);
         return;
     }

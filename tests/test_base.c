@@ -3,6 +3,7 @@
 #include "tests/oct_test.h"
 
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 #include "src/arena.h"
 #include "src/mem.h"
@@ -159,6 +160,26 @@ START_TEST(parallel_for_runs_each_index_once) {
 }
 END_TEST
 
+/** A forked child has the pool's memory and none of its threads: it computes alone, and closes. */
+START_TEST(a_forked_child_closes) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 4});
+    pid_t child = fork();
+    if (!child) {
+        alarm(20); /* a hang ends here */
+        atomic_int hits[64] = {0};
+        octi_parallel_for(octi_ctx_pool(ctx), 64, count_task, hits);
+        for (int i = 0; i < 64; i++)
+            if (hits[i] != 1) _exit(2);
+        oct_close(ctx);
+        _exit(0);
+    }
+    int status = -1;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "child ended with %x", (unsigned)status);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(fold_is_the_same_for_any_threads) {
     oct_ctx *one = oct_open(&(oct_opts){.threads = 1}), *four = oct_open(&(oct_opts){.threads = 4});
     enum { S = 16, N = 40000 };
@@ -198,5 +219,5 @@ START_TEST(graph_verify_finds_breakage) {
 END_TEST
 
 OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left, max_bytes_is_kept,
-              realloc_zeroes_what_is_new, context_status_can_be_cleared, arena_settles, philox_known_answer, parallel_for_runs_each_index_once, fold_is_the_same_for_any_threads,
+              realloc_zeroes_what_is_new, context_status_can_be_cleared, arena_settles, philox_known_answer, parallel_for_runs_each_index_once, a_forked_child_closes, fold_is_the_same_for_any_threads,
               graph_verify_finds_breakage)
