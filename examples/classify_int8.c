@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * Classify one image of raw pixels (u8, H x W x C, as the model's input says) with an int8 model. Links
- * octet_infer alone: no training code, no BLAS. classify_int8 model.oct8 pixels.raw */
+ * octet_infer alone: no training code, no BLAS. classify_int8 model.oct8 pixels.raw
+ *
+ *     gcc classify_int8.c -o classify_int8 $(pkg-config --cflags --libs octet_infer) */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "qat/infer/infer.h"
+#include <octet/qat/infer/infer.h>
 
 int main(int argc, char **argv) {
     if (argc != 3) return fprintf(stderr, "usage: classify_int8 MODEL PIXELS\n"), 2;

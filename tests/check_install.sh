@@ -29,6 +29,19 @@ done
 # shellcheck disable=SC2046
 c++ -Wall -Werror "$tmp/t.cc" -o "$tmp/tpp" $(pkg-config --cflags --libs octet) $extra
 LD_LIBRARY_PATH=$libdir "$tmp/tpp"
+# examples as they are, deployment by its own library; a run needs no environment where the rpath is given
+for e in "$(dirname "$0")"/../examples/*.c; do
+    lib=octet
+    case $e in *classify_int8.c) lib=octet_infer ;; esac
+    # shellcheck disable=SC2046
+    cc -std=gnu11 -Wall -Werror "$e" -o "$tmp/e" $(pkg-config --cflags --libs $lib) -lm -Wl,-rpath,"$(pkg-config --variable=libdir $lib)" $extra || { echo "as installed: $e"; exit 1; }
+done
+"$tmp/e" >/dev/null 2>&1 || [ $? -lt 126 ] || { echo "an example does not start"; exit 1; }
+# the README's program is what a newcomer compiles first: then the command works on the run that it leaves
+sed -n '/^```c$/,/^```$/p' "$(dirname "$0")/../README.md" | sed '1d;$d' | sed 's/epochs = 2/epochs = 1/' >"$tmp/readme.c"
+# shellcheck disable=SC2046
+cc -std=gnu11 -Wall "$tmp/readme.c" -o "$tmp/readme" $(pkg-config --cflags --libs octet) -Wl,-rpath,"$libdir" $extra
+(cd "$tmp" && ./readme && "$tmp/p/bin/octet" inspect mine --quiet | grep -q 'in_features=1352') || { echo "the README's program leaves no run that the command knows"; exit 1; }
 # every public header alone, as C11 and C++
 for h in $(cd "$tmp/p/include" && find octet octet.h -name '*.h'); do
     printf '#include <%s>\n' "$h" >"$tmp/h.c"

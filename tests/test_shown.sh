@@ -1,0 +1,89 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What inspect and run show can be checked by hand: PyTorch's order and names, codes beside scales and values, modules as they
+# are. Usage: test_shown.sh PATH-OF-octet
+set -u
+octet=$(realpath "$1")
+dir=$(mktemp -d /tmp/octet-test-shown-XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+fails=0
+say() { echo "test_shown: $*"; fails=$((fails + 1)); }
+o() { "$octet" "$@" --quiet; }
+shows() { # FILE PATTERN...
+    f=$1
+    shift
+    for p; do grep -q -- "$p" "$f" || say "$f: no line like '$p'"; done
+}
+
+d="--data synth-digits --limit 96"
+o train --model lenet $d --epochs 1 --out f >/dev/null
+o ptq f $d --calib 64 --out p >/dev/null && o convert p --out p.oct8 >/dev/null
+o ptq f $d --calib 64 --target qnnpack --out q >/dev/null && o convert q --out q.oct8 >/dev/null
+o ptq f $d --calib 64 --set conv1:float --set fc1:float --out i >/dev/null && o convert i --out i.oct8 >/dev/null
+for m in dynamic weight-only half; do o convert f --out $m.oct8 --mode $m >/dev/null; done
+
+# values stand as in the .safetensors, which has PyTorch's layout: conv weights O,I,H,W, columns behind the flatten C,H,W
+head=$(od -An -t u8 -N 8 f/model.safetensors | tr -d ' ')
+for w in conv2.weight fc1.weight fc2.weight; do
+    at=$(head -c $((head + 8)) f/model.safetensors | tail -c +9 | grep -o "\"$w\":{[^}]*" | grep -o 'data_offsets":\[[0-9]*,[0-9]*' | grep -o '[0-9,]*$')
+    first=${at%,*}
+    last=${at#*,}
+    od -An -v -t f4 -w4 -j $((8 + head + first)) -N $((last - first)) f/model.safetensors >.want
+    o inspect f --weights $w --json | grep -o '"values":\[[^]]*' | sed 's/.*\[//' | tr ',' '\n' >.got
+    paste .want .got | awk -v w=$w '{ e = $1 - $2; if (e < 0) e = -e; if (NF != 2 || e > 1e-7) bad++ } END { exit bad > 0 || NR == 0 }' || say "--weights $w stands in another order than the .safetensors"
+done
+
+# value = scale * (code - zero_point), as printed, in the table and in JSON
+o inspect p.oct8 --weights conv2 --at 3,2 >.t
+[ "$(grep -c '^\[3,2,[0-4],[0-4]\]' .t)" = 25 ] && [ "$(grep -c '^\[' .t)" = 25 ] || say "--at 3,2 shows other elements: $(head -5 .t)"
+awk '/^\[/ { v = $3 * ($2 - $4); e = v - $5; if (e < 0) e = -e; if (e > 1e-6 * (v < 0 ? -v : v)) bad++; n++ } END { exit bad || n != 25 }' .t || say "code, scale and value do not agree: $(head -4 .t)"
+o inspect p.oct8 --weights conv2 --at 3,2 --json >.j
+grep -o '"dequantized":\[[^]]*' .j | sed 's/.*\[//' | tr ',' '\n' >.json
+awk '/^\[/ { print $5 }' .t | paste - .json | awk '{ if ($1 != $2) bad++ } END { exit bad || NR != 25 }' || say "JSON dequantizes otherwise than the table"
+shows .j '"shape":\[16,6,5,5\]' '"at":\[3,2\]'
+o inspect p --weights conv1 --at 0,0,0 >.t
+shows .t '^index  *code  *scale  *zero_point  *value  *float$' '^qscheme per_channel_affine, axis 0' '^150 elements, .* distinct as float, .* distinct dequantized$'
+[ "$(grep -c '^\[0,0,0,[0-4]\]' .t)" = 5 ] || say "the first row of a kernel has not five elements"
+o inspect half.oct8 --weights conv1 >.t
+shows .t '^conv1.weight float16 \[6, 1, 5, 5\]' '^\[0,0,0,0\] '
+grep -qi nan .t && say "a half file prints NaN"
+for a in 9 0,9 0,0,0,0,0 x -1 '0,,0'; do o inspect p --weights conv1 --at "$a" >/dev/null 2>&1 && say "--at $a is taken"; done
+o inspect p --at 0 >/dev/null 2>&1 && say "--at without --weights is taken"
+
+# modules
+o inspect q.oct8 >.t
+shows .t '(conv1): QuantizedConvReLU2d.*qscheme=torch.per_tensor_affine)$' '(fc3): QuantizedLinear(.*qscheme=torch.per_tensor_affine)$'
+o inspect q.oct8 --weights fc1 | grep -q '^qscheme per_tensor_affine' || say "qnnpack's weights print as per channel"
+o inspect p.oct8 >.t
+shows .t '(fc3): QuantizedLinear(.*qscheme=torch.per_channel_affine)$' '^  conv2  *qconv2d  *\[N, 16, 10, 10\]  *2416  *[0-9.e-]*  *0  0 to [0-9.]*$' '^  61706 parameters$'
+o inspect dynamic.oct8 >.t
+shows .t '(conv1): ConvReLU2d(1, 6' '(fc1): DynamicQuantizedLinearReLU(' '(fc3): DynamicQuantizedLinear('
+o inspect weight-only.oct8 >.t
+shows .t '(conv1): WeightOnlyQuantizedConvReLU2d(1, 6.*dtype=torch.qint8' '(fc1): WeightOnlyQuantizedLinearReLU(' '(fc3): WeightOnlyQuantizedLinear('
+o inspect i.oct8 >.t
+shows .t '(conv1): ConvReLU2d(1, 6' '(fc1): LinearReLU(' '(conv2): QuantizedConvReLU2d(' '(fc3): QuantizedLinear('
+o inspect p >.t
+shows .t '(activation_post_process): FakeQuantize(.*scale=tensor(\[[0-9.e-]*\]), zero_point=tensor(\[[0-9]*\]), min_val=[0-9.e-]*, max_val=[0-9.]*)$'
+grep -q 'inf' .t && say "a range of nothing is printed"
+o inspect f >.t
+shows .t '^  conv1  *conv2d  *\[N, 6, 28, 28\]  *156$' '^  fc1.weight  *float32  *\[120, 400\]$' '^  conv2.weight  *float32  *\[16, 6, 5, 5\]$'
+o inspect f --stage fused >.t
+shows .t '^fused: conv1 + relu$' '^fused: fc2 + relu_3$' '(conv1): ConvReLU2d(1, 6' '^fused net'
+grep -q 'relu' .t && grep -q '(relu' .t && say "a fused list has a ReLU of its own"
+o inspect p --stage int8 >.t
+shows .t '^int8 net' '(conv1): QuantizedConvReLU2d('
+o inspect p.oct8 --stage int8 >/dev/null 2>&1 && say "--stage int8 of an int8 file is taken"
+
+# values on the terminal: N,C,H,W
+o run p.oct8 --input p/probe.npz --layer conv2 >.t
+shows .t '^y uint8 \[64, 16, 10, 10\]  scale 0' '^\[0,0,1\] codes  [0-9]' '^\[0,0,1\] values [0-9]'
+o run p.oct8 --input p/probe.npz --layer conv2 --output y.npz >/dev/null && unzip -p y.npz y.npy >.npy 2>/dev/null
+if [ -s .npy ]; then
+    tail -c $((64 * 16 * 100)) .npy | od -An -v -t u1 -w10 | head -16 | tr -s ' ' >.want
+    sed -n 's/^\[[0-9,]*\] codes  //p' .t | sed 's/^/ /' >.got
+    cmp -s .want .got || say "run prints other codes than it writes"
+fi
+o run f --input p/probe.npz --json | grep -q '"dtype":"float32","shape":\[64,10\],"y":\[-*[0-9]' || say "run --json without --output has no values"
+[ $fails = 0 ] && echo "test_shown: all held" || echo "test_shown: $fails failed"
+exit $((fails > 0))
