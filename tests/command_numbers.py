@@ -247,22 +247,29 @@ def try_weights(floating, run, int8):
 # ---- verify ----
 
 def try_verify(a, b, x):
-    differ = codes = 0
-    first = None
+    differ, count = [0, 0], [0, 0] # of codes, of floats
+    first, largest = None, 0
     names = [r["name"] for r in said("inspect", a)["layers"]]
     for name in names:
         p, q = outputs(a, x, name)["y"], outputs(b, x, name)["y"]
         if p.ndim == 4: p, q = p.transpose(0, 2, 3, 1), q.transpose(0, 2, 3, 1)
-        codes += p.size
-        differ += (p != q).sum()
-        if first is None and (p != q).any():
-            k = int(np.flatnonzero((p != q).ravel())[0])
-            if p.dtype == np.uint8: first = (name, k, int(p.ravel()[k]), int(q.ravel()[k]))
+        floats = p.dtype == np.float32
+        other = p.view(np.uint32) != q.view(np.uint32) if floats else p != q
+        count[floats] += p.size
+        differ[floats] += other.sum()
+        if floats: largest = max(largest, float(np.abs(p.astype(np.float64) - q).max()))
+        if first is None and other.any():
+            k = int(np.flatnonzero(other.ravel())[0])
+            first = (name, k, *[round(float(v.ravel()[k]), 6) for v in (p, q)])
     got = said("verify", a, b, "--data", "npz:small.npz", code=1)
-    check((got["mismatched_codes"], got["codes"]) == (differ, codes), f"verify: {got} for {differ} of {codes}")
-    check((got["layer"], got["element"], got["expected"], got["got"]) == first, f"verify: {got} for {first}")
+    check((got["mismatched_codes"], got["codes"]) == (differ[0], count[0]), f"verify: {got} for {differ} of {count}")
+    if count[1]: check((got["mismatched_floats"], got["floats"]) == (differ[1], count[1]), f"verify: {got} for {differ} of {count}")
+    if count[1]: check(abs(got["largest_difference"] - largest) <= 1e-6 * largest, f"verify: {got} for {largest}")
+    check((got["layer"], got["element"], round(got["expected"], 6), round(got["got"], 6)) == first, f"verify: {got} for {first}")
     text = octet("verify", a, b, "--data", "npz:small.npz", "--quiet", code=1)
-    check(text == f"mismatched_codes {differ} of {codes}\n", f"verify in words: {text}")
+    words = [f"mismatched_{what} {n} of {of}" for what, n, of in zip(("codes", "floats"), differ, count) if of]
+    check([line.split("  ")[0] for line in text.splitlines()] == words, f"verify in words: {text}")
+    check(not differ[1] or f"largest_difference {largest:.3g}"[:-1] in text, f"verify in words: {text}")
 
 
 # ---- ptq's and qat's settings ----
@@ -402,6 +409,8 @@ def main():
     try_layers("r", "p", "p.oct8", xt)
     try_weights("r", "p", "p.oct8")
     try_verify("p.oct8", "p2.oct8", xt[:5])
+    octet("convert", "r", "--mode", "half", "--out", "half.oct8")
+    try_verify("r", "half.oct8", xt[:5])
     try_bench()
     try_settings()
     try_small()

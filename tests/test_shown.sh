@@ -85,5 +85,43 @@ if [ -s .npy ]; then
     cmp -s .want .got || say "run prints other codes than it writes"
 fi
 o run f --input p/probe.npz --json | grep -q '"dtype":"float32","shape":\[64,10\],"y":\[-*[0-9]' || say "run --json without --output has no values"
+
+# verify: floats with floats, codes with codes, and what can be done about the rest
+"$octet" train --model lenet $d --epochs 1 --seed 9 --out g --quiet >/dev/null
+v() { # CODE A B: .t, .err
+    want=$1
+    shift
+    "$octet" verify "$@" $d >.t 2>.err
+    got=$?
+    [ $got = $want ] || say "verify $*: exit code $got, expected $want: $(cat .err)"
+}
+v 0 f f
+shows .t '^mismatched_floats 0 of [1-9][0-9]*$'
+shows .err 'equal to the last bit'
+v 1 f g
+shows .t '^mismatched_floats [1-9][0-9]* of [1-9][0-9]*  largest_difference [0-9.]* in [a-z0-9_]*$'
+shows .err '^octet: conv1: values differ at element 0: expected -*[0-9.]*, got -*[0-9.]* (' 'next: octet run f --input X.npz --layer conv1'
+v 1 f g --json
+shows .t '^{"mismatched_codes":0,"codes":0,"mismatched_floats":[1-9][0-9]*,"floats":[1-9][0-9]*,"largest_difference":[0-9.]*,"largest_difference_layer":"[a-z0-9_]*","layer":"conv1","element":0,'
+v 1 f half.oct8
+shows .t 'largest_difference 0.0[0-9.e-]* in'
+v 1 f dynamic.oct8 # whose conv1 has the ReLU in it: fused before it is compared
+shows .err '^octet: fc1: values differ'
+v 1 dynamic.oct8 f
+shows .err '^octet: fc1: values differ'
+v 1 p q
+shows .t '^mismatched_codes [1-9][0-9]* of ' '^mismatched_floats [0-9]* of 960  largest'
+v 0 p p.oct8
+shows .t '^mismatched_codes 0 of [1-9][0-9]*$'
+v 1 p i
+shows .err 'not compared: conv1 (codes against float) first'
+for pair in "f p p" "p f p" "f p.oct8 p.oct8"; do
+    set -- $pair
+    v 3 $1 $2
+    shows .err "nothing to compare: [a-z]* in $1, [a-z]* in $2: expected two float models, or two with codes" "(octet layers $3 --data synth-digits"
+done
+"$octet" train --model resnet8 --data synth-shapes --limit 32 --batch 32 --epochs 1 --out s --quiet >/dev/null
+v 3 f s
+shows .err 'octet: s: models take inputs of other shapes: expected \[N, 1, 28, 28\], got \[N, 3, 32, 32\]'
 [ $fails = 0 ] && echo "test_shown: all held" || echo "test_shown: $fails failed"
 exit $((fails > 0))

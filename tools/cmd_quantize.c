@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * octet ptq, octet convert, octet verify. */
+ * octet ptq, octet convert. */
 #include <string.h>
 #include <sys/stat.h>
 
@@ -90,7 +90,6 @@ int cmd_ptq(cli *c) {
 
 /* ---- convert ---- */
 
-/* The simulation against the int8 net on n images of data, adding to *m. */
 static int report_mismatch(const oct_mismatch *m) {
     if (!m->mismatched) return 0;
     cli_print_to(stderr, "octet: %s: codes differ at element %lld: expected %d, got %d (%lld of %lld codes differ)\n", m->node, (long long)m->element,
@@ -174,91 +173,4 @@ int cmd_convert(cli *c) {
                r.layers_int8, r.layers_float, (long long)r.bytes);
     if (!code) next_of_file(c);
     return code;
-}
-
-/* ---- verify ---- */
-
-/* Two nets of any stages, node by node: codes, or float values where both are float. */
-static void compare_values(const char *node, const oct_tensor *a, const oct_tensor *b, oct_mismatch *m) {
-    int64_t n = oct_tensor_count(a);
-    size_t size = oct_dtype_size(a->dtype);
-    m->codes += n;
-    for (int64_t i = 0; i < n; i++) {
-        const char *p = (const char *)a->data + (size_t)i * size, *q = (const char *)b->data + (size_t)i * size;
-        if (!memcmp(p, q, size)) continue;
-        if (m->mismatched++) continue;
-        snprintf(m->node, sizeof m->node, "%s", node);
-        m->element = i;
-        m->expected = a->dtype == OCT_U8 ? *(const uint8_t *)p : 0;
-        m->got = b->dtype == OCT_U8 ? *(const uint8_t *)q : 0;
-    }
-}
-
-static oct_status compare_batch(oct_net *a, oct_runner *ra, oct_net *b, oct_runner *rb, const oct_tensor *x, oct_mismatch *m, int *common) {
-    const oct_tensor *ya = oct_runner_run(ra, x), *yb = oct_runner_run(rb, x);
-    if (!ya || !yb) return oct_last_error()->code;
-    *common = 0;
-    for (int32_t i = 0; i < a->graph->node_count; i++) {
-        const char *name = a->graph->nodes[i].name;
-        if (oct_graph_find_node(b->graph, name) < 0) continue;
-        const oct_tensor *p = oct_runner_value(ra, name, NULL, NULL), *q = oct_runner_value(rb, name, NULL, NULL);
-        if (!p || !q || p->dtype != q->dtype || oct_tensor_count(p) != oct_tensor_count(q)) continue;
-        compare_values(name, p, q, m);
-        ++*common;
-    }
-    return OCT_OK;
-}
-
-static oct_status compare_any(oct_net *a, oct_net *b, oct_data *data, oct_mismatch *m, int *common) {
-    oct_runner_opts o = {.batch = 32, .values = true};
-    oct_runner *ra = oct_runner_new(a, &o), *rb = oct_runner_new(b, &o);
-    oct_loader *l = ra && rb ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = &a->input}) : NULL;
-    oct_status s = l ? oct_loader_start(l, 0, 0) : oct_last_error()->code;
-    while (s == OCT_OK) {
-        oct_batch batch;
-        bool done = false;
-        s = oct_loader_next(l, &batch, &done);
-        if (s != OCT_OK || done) break;
-        s = compare_batch(a, ra, b, rb, batch.x, m, common);
-    }
-    oct_loader_free(l);
-    oct_runner_free(ra);
-    oct_runner_free(rb);
-    return s;
-}
-
-int cmd_verify(cli *c) {
-    bool ok;
-    oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
-    if (!ok) return 2;
-    int code;
-    oct_net *a = cli_load(c, c->operands[0], false, &code), *b = a ? cli_load(c, c->operands[1], false, &code) : NULL;
-    if (!b) return code;
-    oct_data *data = cli_data(c, split, a);
-    if (!data) return cli_failed();
-    if (c->dry_run.set) return 0;
-    oct_mismatch m = {.codes = 0};
-    int common = 1;
-    oct_status s;
-    if (a->stage == OCT_STAGE_PREPARED && b->stage == OCT_STAGE_INT8) s = oct_compare_data(a, b, data, 0, &m);
-    else if (a->stage == OCT_STAGE_INT8 && b->stage == OCT_STAGE_PREPARED) s = oct_compare_data(b, a, data, 0, &m);
-    else s = compare_any(a, b, data, &m, &common);
-    if (s != OCT_OK) return cli_failed();
-    if (!common || !m.codes) return cli_usage(c->operands[1], "models have no value in common", "layers of the same names and kinds of values", NULL, NULL) + 1;
-    if (c->json.set) {
-        json j = json_open();
-        json_int(&j, "mismatched_codes", m.mismatched);
-        json_int(&j, "codes", m.codes);
-        if (m.mismatched) {
-            json_string(&j, "layer", m.node);
-            json_int(&j, "element", m.element);
-            json_int(&j, "expected", m.expected);
-            json_int(&j, "got", m.got);
-        }
-        json_close(&j);
-    } else
-        printf("mismatched_codes %lld of %lld\n", (long long)m.mismatched, (long long)m.codes);
-    if (m.mismatched) cli_next(c, "next: octet layers %s --data %s shows each layer's share", cli_word(c->operands[0]), cli_word(c->data.s));
-    else cli_next(c, "equal to the last bit; next: octet predict %s IMAGE", cli_word(c->operands[1]));
-    return report_mismatch(&m);
 }
