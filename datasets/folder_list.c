@@ -66,12 +66,12 @@ static oct_status add_entry(oct_data *d, const char *path, const struct dirent *
 /* Names in a directory, sorted bytewise: directories, or regular files with an image's ending. Hidden ones are left out. */
 static oct_status list(oct_data *d, const char *path, bool directories, octi_names *out) {
     DIR *dir = opendir(path);
-    if (!dir) return octi_fail(OCT_EIO, path, "cannot open the folder", NULL, strerror(errno), NULL);
+    if (!dir) return octi_fail_errno(path, "cannot open the folder");
     oct_status s = OCT_OK;
     for (struct dirent *e = NULL; s == OCT_OK;) {
         errno = 0; /* the end and a failure look the same but for this */
         if (!(e = readdir(dir))) {
-            if (errno) s = octi_fail(OCT_EIO, path, "cannot list the folder", NULL, strerror(errno), NULL);
+            if (errno) s = octi_fail_errno(path, "cannot list the folder");
             break;
         }
         s = add_entry(d, path, e, directories, out);

@@ -155,6 +155,7 @@ static oct_status copy_rows(idat_reader *in, const char *where, size_t rows, uin
         out[0] = done + n == rows; /* the last block */
         out[1] = (uint8_t)n, out[2] = (uint8_t)(n >> 8), out[3] = (uint8_t)~n, out[4] = (uint8_t)(~n >> 8);
         const int rc = inflate_some(in, out + 5, n, &got);
+        if (rc == Z_MEM_ERROR) return octi_fail(OCT_ENOMEM, where, "inflate", NULL, NULL, NULL);
         if (got < n) return damaged(where, rows, rc == Z_OK || rc == Z_STREAM_END ? octi_fmt("%zu", done + got) : in->z.msg ? in->z.msg : "no deflated data");
         out += 5 + n;
         done += n;

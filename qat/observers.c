@@ -152,6 +152,15 @@ oct_status octi_settle_range(oct_ctx *ctx, oct_quantizer *q) {
     return OCT_OK;
 }
 
+/* A fold or weights of huge numbers leave no scale; the net keeps the ones it had. */
+static oct_status finite_scales(const oct_quantizer *q) {
+    for (int64_t c = 0, n = oct_tensor_count(q->scale); c < n; c++)
+        if (!isfinite(oct_f32(q->scale)[c]))
+            return octi_fail(OCT_EDIVERGED, q->name, "weights too large for a scale", "a finite scale",
+                             octi_fmt("channel %lld", (long long)c), NULL);
+    return OCT_OK;
+}
+
 /* Scales of the weights as they are now. Steps that wait for their first training step keep waiting. */
 static oct_status settle_weights(oct_net *net) {
     octi_arena *scratch = octi_ctx_scratch(net->ctx);
@@ -165,8 +174,9 @@ static oct_status settle_weights(oct_net *net) {
         const oct_quantizer *x = &seen->graph->quantizers[net->graph->values[n->in[OCTI_X]].quantizer];
         octi_qweights w;
         s = octi_quantize_weights(seen, n, octi_quantizer_ready(x) ? octi_scale(x) : 0, scratch, &w);
-        oct_tensor *to = octi_weight_quantizer(net->graph, n)->scale;
-        if (s == OCT_OK) memcpy(to->data, octi_weight_quantizer(seen->graph, n)->scale->data, oct_tensor_bytes(to));
+        const oct_quantizer *to = octi_weight_quantizer(net->graph, n), *from = octi_weight_quantizer(seen->graph, n);
+        if (s == OCT_OK) s = finite_scales(from);
+        if (s == OCT_OK) memcpy(to->scale->data, from->scale->data, oct_tensor_bytes(to->scale));
     }
     octi_arena_rewind(scratch, mark);
     return s;

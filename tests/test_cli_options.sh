@@ -286,7 +286,6 @@ bench|workload|lenet|out|^lenet
 bench|mode||modes|
 bench|json|-|out|^{"workload":"lenet"
 bench|quiet||quiet|
-bench|seed|5|out|img/s
 bench|threads||threads|
 bench|dry-run||dry|
 bench|help||help|
@@ -294,10 +293,10 @@ bench|version||version|
 TABLE
 
 # each option of these commands in the table, and nothing that is no option of theirs
-sed -n 's/^OPT([A-Z]*, [a-z_0-9]*, "\([^"]*\)", [^,]*, [^,]*, [^,]*, "[^"]*", \([A-Z |]*\),.*/\1 \2/p' "$def" |
+sed -n 's/^OPT([A-Z]*, [a-z_0-9]*, "\([^"]*\)", [^,]*, [^,]*, [^,]*, "[^"]*", \([A-Z |&~]*\),.*/\1 \2/p' "$def" |
     while read -r option commands; do
         for c in TRAIN PTQ QAT EVAL BENCH; do
-            case " $commands " in *" $c "* | *" ALL "*) echo "$(echo $c | tr A-Z a-z) $option" ;; esac
+            case " $commands " in *"~$c "*) ;; *" $c "* | *" ALL "*) echo "$(echo $c | tr A-Z a-z) $option" ;; esac
         done
     done | sort -u >options
 [ "$(wc -l <options)" -gt 100 ] || say "options.def was not understood"

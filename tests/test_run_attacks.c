@@ -44,6 +44,8 @@ enum { SYMBOLIC, HARD_LINK };
 static bool outside_stays(const char *name, int kind, oct_status (*act)(void), oct_status *got) {
     char inside[256], outside[256];
     copy_run(in_root("base"), in_root("run"));
+    unlink(in_root("run/probe.npz"));
+    copy_file(in_root("base/probe.npz"), in_root("run/probe.npz"));
     snprintf(inside, sizeof inside, "%s/%s", in_root("run"), name);
     snprintf(outside, sizeof outside, "%s", in_root("outside"));
     unlink(outside);
@@ -86,7 +88,7 @@ START_TEST(nothing_outside_a_run_is_written_or_read) {
     for (int kind = 0; kind < 2; kind++)
         for (int i = 0; i < NAMES; i++) {
             ck_assert_msg(outside_stays(names[i], kind, resume, &s), "resume wrote through %s", names[i]);
-            const bool read = i != 1 && i < 5; /* by resume, which has its own graph */
+            const bool read = i != 1 && i != 5; /* by resume, which has its own graph and leaves the best model alone */
             ck_assert_msg(s == (kind == SYMBOLIC && read ? OCT_EFORMAT : OCT_OK), "%s: %s", names[i], oct_error_message());
             if (s != OCT_OK) ck_assert_msg(strstr(oct_error_message(), "link"), "%s", oct_error_message());
             ck_assert_msg(outside_stays(names[i], kind, force, &s) && s == OCT_OK, "force, %s: %s", names[i], oct_error_message());

@@ -23,7 +23,7 @@ struct octi_run {
     bool made;
 };
 
-static oct_status io(const char *path, const char *what) { return octi_fail(OCT_EIO, path, what, NULL, strerror(errno), NULL); }
+static oct_status io(const char *path, const char *what) { return octi_fail_errno(path, what); }
 
 enum entry { FOREIGN, FILE_OF_A_RUN, LEFT_OVER };
 

@@ -15,7 +15,7 @@
 #include "src/format/bytes.h"
 #include "src/mem.h"
 
-oct_status octi_io_error(const char *path, const char *what) { return octi_fail(OCT_EIO, path, what, NULL, strerror(errno), NULL); }
+oct_status octi_io_error(const char *path, const char *what) { return octi_fail_errno(path, what); }
 
 oct_status octi_fail_link(const char *path) {
     return octi_fail(OCT_EFORMAT, path, "a link in the place of a file", "a file of this folder", NULL, "links inside a run are not followed: copy the file");
