@@ -12,9 +12,9 @@ enum { EPOCHS = 14, PATIENCE = 3, SOME = 40 };
 typedef struct seen {
     oct_net *net;
     int n, stop_at;
-    double val[EPOCHS];
-    bool final[EPOCHS];
-    float w[EPOCHS][SOME];
+    double val[EPOCHS + 4];
+    bool final[EPOCHS + 4];
+    float w[EPOCHS + 4][SOME];
 } seen;
 
 static int watch(void *user, const oct_fit_report *r) {
@@ -72,6 +72,15 @@ START_TEST(patience_by_the_reports) {
             oct_net *kept = small_net(ctx, d);
             ck_ok(oct_net_load_weights(kept, octi_fmt("%s/best.safetensors", run), NULL, NULL));
             ck_assert_msg(!memcmp(oct_net_tensor(kept, "1.weight")->data, s.w[best_at], sizeof s.w[0]), "seed %d: best.safetensors is not of epoch %d", (int)seed, best_at + 1);
+            if (end < EPOCHS) { /* done is done, until more epochs are asked for */
+                o.resume = true;
+                for (int more = 0; more < 4; more += 2) {
+                    o.epochs = EPOCHS + more;
+                    s.net = small_net(ctx, d);
+                    ck_ok(oct_fit(s.net, d, &o));
+                    ck_assert(more ? s.n > end : s.n == end);
+                }
+            }
             oct_close(ctx);
         }
     remove_root();
