@@ -8,6 +8,17 @@
 #include "src/float_mode.h"
 #include "src/mem.h"
 
+/* Whatever else failed: an input of a fixed batch does not fit the others, which would be told as a shape. */
+static oct_status one_input(const oct_graph *g) {
+    int32_t inputs = 0;
+    for (int32_t v = 0; v < g->value_count; v++) {
+        if (g->values[v].role != OCT_VALUE_INPUT || !inputs++) continue;
+        return octi_fail(OCT_EUSAGE, g->values[v].name, "a second input: the forward function calls oct_input", "the one x that it is given", NULL,
+                         "a captured net has one input: constants are parameters, a second image goes in as further channels of x");
+    }
+    return OCT_OK;
+}
+
 static oct_status record_once(oct_tape *t, oct_module *m, oct_shape image, int64_t batch, oct_mode mode, int32_t *output) {
     oct_shape s = {.rank = image.rank + 1};
     s.dim[0] = batch;
@@ -17,7 +28,8 @@ static oct_status record_once(oct_tape *t, oct_module *m, oct_shape image, int64
     oct_tape_begin(t, mode);
     octi_tape_dry(t);
     oct_var *y = oct_apply(m, oct_input(t, x));
-    oct_status st = oct_tape_status(t);
+    oct_status st = one_input(octi_tape_graph(t));
+    if (st == OCT_OK) st = oct_tape_status(t);
     if (st == OCT_OK && !y) st = octi_fail(OCT_EUSAGE, "capture", "the forward function returned NULL", NULL, NULL, NULL);
     if (st == OCT_OK) *output = octi_var_index(y);
     oct_tensor_unref(x);
@@ -65,20 +77,13 @@ static oct_status keep_live(oct_net *net, const oct_graph *g, int32_t output, in
         for (int32_t k = 0; live[g->nodes[i].out] && k < g->nodes[i].nin; k++)
             if (g->nodes[i].in[k] >= 0) live[g->nodes[i].in[k]] = true;
     oct_graph *to = net->graph;
-    int32_t inputs = 0;
     for (int32_t v = 0; v < g->value_count; v++) {
         const oct_value *x = &g->values[v];
         map[v] = -1;
         oct_shape s = x->shape;
         if (x->producer >= 0) continue;
-        if (x->role == OCT_VALUE_INPUT) {
-            inputs++;
-            s.dim[0] = OCT_BATCH;
-        } else if (!live[v])
-            continue;
-        if (x->role == OCT_VALUE_INPUT && inputs > 1)
-            return octi_fail(OCT_EUSAGE, x->name, "a second input: the forward function calls oct_input", "the one x that it is given", NULL,
-                             "a captured net has one input: constants are parameters, a second image goes in as further channels of x");
+        if (x->role == OCT_VALUE_INPUT) s.dim[0] = OCT_BATCH;
+        else if (!live[v]) continue;
         map[v] = octi_graph_add_value(to, x->name, x->role, x->dtype, s, x->tensor);
         if (map[v] < 0) return oct_last_error()->code;
         if (x->role == OCT_VALUE_INPUT) to->input = map[v];

@@ -205,8 +205,9 @@ oct_status oct_adaround(oct_net *net, const oct_tensor *x, const oct_adaround_op
     for (int32_t i = 0; s == OCT_OK && i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         if (!octi_is_weighted(g, n) || n->kind == OCT_OP_batch_norm || octi_is_learned(octi_weight_quantizer(g, n))) continue;
-        s = round_layer(net, sim, n, x, &o, arena);
+        if ((s = octi_progress(net->ctx, "adaround", i, g->node_count)) == OCT_OK) s = round_layer(net, sim, n, x, &o, arena);
     }
+    if (s == OCT_OK) s = octi_progress(net->ctx, "adaround", g->node_count, g->node_count);
     octi_arena_free(arena);
     oct_sim_free(sim);
     return s;

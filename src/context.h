@@ -13,6 +13,10 @@ typedef struct oct_ctx oct_ctx;
 typedef enum oct_log_level { OCT_LOG_ERROR, OCT_LOG_WARN, OCT_LOG_INFO, OCT_LOG_DEBUG } oct_log_level;
 typedef void (*oct_log_fn)(void *user, oct_log_level level, const char *line);
 
+/** How far a long call is that has no callback of its own (oct_calibrate: "calibrate", images; oct_adaround: "adaround",
+ *  nodes): from 0 to total, in the caller's thread. Non-zero stops: the call returns OCT_ESTOPPED. */
+typedef int (*oct_progress_fn)(void *user, const char *what, int64_t done, int64_t total);
+
 /** The caller's allocator; both functions may be called from several threads. alloc returns memory aligned to 64 bytes or
  *  NULL; free gets the size that alloc was asked for. */
 typedef struct oct_allocator {
@@ -29,6 +33,8 @@ typedef struct oct_opts {
     oct_allocator alloc;  /* zero: aligned C heap */
     size_t max_bytes;     /* 0: no limit; beyond it allocations fail with OCT_ELIMIT. It also bounds what an int8 file may
                              declare for the activations of one image; 0: 1 GiB there */
+    oct_progress_fn progress; /* NULL: none */
+    void *progress_user;
 } oct_opts;
 
 /** Make a context. opts may be NULL (all defaults). NULL on failure (see oct_last_error): OCT_EUSAGE for bad options or a bad

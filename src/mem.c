@@ -257,6 +257,12 @@ void octi_log(oct_ctx *ctx, oct_log_level level, const char *format, ...) {
     ctx->opts.log(ctx->opts.log_user, level, line);
 }
 
+oct_status octi_progress(oct_ctx *ctx, const char *what, int64_t done, int64_t total) {
+    const oct_opts *o = &ctx->opts;
+    if (!o->progress || !o->progress(o->progress_user, what, done, total)) return OCT_OK;
+    return octi_fail(OCT_ESTOPPED, what, "stopped by the caller", NULL, octi_fmt("%lld of %lld", (long long)done, (long long)total), NULL);
+}
+
 oct_status oct_ctx_status(const oct_ctx *ctx) { return ctx ? ctx->first_failure : octi_fail_null("oct_ctx_status"); }
 void oct_ctx_clear(oct_ctx *ctx) {
     if (ctx) ctx->first_failure = OCT_OK;

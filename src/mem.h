@@ -37,6 +37,8 @@ size_t octi_ctx_declared_limit(const oct_ctx *ctx);
 /** Keep the context's first failure: constructors that return NULL call this with the recorded status. */
 void octi_ctx_failed(oct_ctx *ctx);
 void octi_log(oct_ctx *ctx, oct_log_level level, const char *format, ...) OCT_PRINTF(3, 4);
+/** Tell the caller how far `what` is; OCT_ESTOPPED where it asks to stop. */
+oct_status octi_progress(oct_ctx *ctx, const char *what, int64_t done, int64_t total);
 
 /** Float GEMM that a higher room installs (BLAS): row-major C[m,n] = alpha*op(A)*op(B) + beta*C. Must be callable from
  *  several threads at once and give the same bits whatever thread calls it. */

@@ -380,6 +380,9 @@ def try_demo():
     octet("qat", "d2", "--data", "npz:d.npz", "--epochs", "1", "--out", "d3", "--quiet")
     close([got["fp32_accuracy"], got["ptq_accuracy"], got["qat_accuracy"]],
           [ptq["fp32_accuracy"], ptq["accuracy"], said("eval", "d3", "--data", "npz:d.npz")["accuracy"]], "demo, step by step")
+    for mode in ("dynamic", "half"):
+        small = said("convert", "d1", "--mode", mode, "--out", f"d-{mode}.oct8")
+        close([got[f"{mode}_accuracy"], got[f"{mode}_bytes"]], [said("eval", f"d-{mode}.oct8", "--data", "npz:d.npz")["accuracy"], small["bytes"]], f"demo: {mode}")
     for mode in ("fp32", "int8"):
         us = said("bench", "--workload", "lenet", "--mode", f"infer-{mode}", "--batch", "1")["us_per_img"]
         check(us / 30 < got[f"{mode}_us"] < us * 30, f"demo: {got[f'{mode}_us']} us per image, bench: {us}")

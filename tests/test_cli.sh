@@ -289,7 +289,7 @@ head -1 .run | grep -q '^y float32 \[64, 10\]$' && grep -q '^\[0\] -*[0-9]' .run
 "$octet" bench --workload lenet --mode infer-int8 --batch 2 --json >.bench || say "bench"
 has "workload mode batch threads img_per_s us_per_img" .bench
 "$octet" demo --limit 200 --out d --json --quiet >.demo || say "demo"
-has "fp32_accuracy ptq_accuracy qat_accuracy int8_accuracy mismatched_codes fp32_bytes int8_bytes fp32_us int8_us" .demo
+has "fp32_accuracy ptq_accuracy qat_accuracy int8_accuracy mismatched_codes fp32_bytes int8_bytes fp32_us int8_us dynamic_accuracy dynamic_bytes dynamic_us half_accuracy half_bytes half_us" .demo
 # a run's weights are a file with PyTorch's names: imported, they are the same net
 "$octet" import j1/model.safetensors --model lenet --out i1 --mean 0.1 --std 0.2 --size 28x28 --json --quiet >.import || say "import"
 has "model input classes parameters tensors" .import

@@ -171,6 +171,49 @@ START_TEST(adaptive_rounding_beats_nearest) {
 }
 END_TEST
 
+typedef struct told {
+    char what[32];
+    int64_t last, total, stop_at; /* calls from here on stop; -1: none */
+    int calls, back;              /* calls with no more done than before */
+} told;
+static int tell(void *user, const char *what, int64_t done, int64_t total) {
+    told *t = user;
+    if (strcmp(t->what, what)) t->last = -1, t->back = 0;
+    snprintf(t->what, sizeof t->what, "%s", what);
+    t->back += done <= t->last;
+    t->last = done;
+    t->total = total;
+    t->calls++;
+    return t->stop_at >= 0 && done >= t->stop_at;
+}
+
+START_TEST(progress_is_told_and_stops) {
+    told t = {.stop_at = -1};
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .progress = tell, .progress_user = &t});
+    oct_data *data = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 100});
+    oct_net *net = oct_zoo_net(ctx, "lenet", data);
+    ck_ok(oct_net_describe(net, data));
+    oct_net *q = oct_prepare(net, NULL);
+    ck_ok(oct_calibrate(q, data, 80)); /* batches of 32 */
+    ck_assert(!strcmp(t.what, "calibrate") && t.calls == 4 && t.last == 80 && t.total == 80 && !t.back);
+    ck_ok(oct_calibrate(q, data, 1000)); /* all there are */
+    ck_assert(t.last == 100 && t.total == 100);
+    oct_tensor *x = oct_calibration_inputs(q, data, 8);
+    ck_ok(oct_adaround(q, x, &(oct_adaround_opts){.iterations = 2, .rows = 16}));
+    ck_assert(!strcmp(t.what, "adaround") && t.last == t.total && t.total > 4 && !t.back);
+    t = (told){.stop_at = 64};
+    q = oct_prepare(net, NULL);
+    ck_assert_int_eq(oct_calibrate(q, data, 100), OCT_ESTOPPED);
+    ck_assert(t.last == 64 && t.calls == 3);
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "calibrate: stopped by the caller"));
+    t.stop_at = -1;
+    ck_ok(oct_calibrate(q, data, 100)); /* goes on */
+    ck_not_null(oct_convert(q, NULL));
+    oct_tensor_unref(x);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(refusals) {
     oct_ctx *ctx = oct_open(NULL);
     oct_net *net = oct_zoo_net(ctx, "lenet", oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 100}));
@@ -184,4 +227,4 @@ START_TEST(refusals) {
 }
 END_TEST
 
-OCT_TEST_MAIN("improve", equalization_and_bias_correction_win_back_what_one_scale_loses, adaptive_rounding_beats_nearest, refusals)
+OCT_TEST_MAIN("improve", equalization_and_bias_correction_win_back_what_one_scale_loses, adaptive_rounding_beats_nearest, progress_is_told_and_stops, refusals)

@@ -236,6 +236,21 @@ START_TEST(zoo_is_captured_and_learns) {
 }
 END_TEST
 
+static oct_var *two_inputs(void *self, oct_tape *t, oct_var *x) { return oct_add(x, oct_input(t, self)); }
+
+START_TEST(a_second_input_is_refused_by_name) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tensor *other = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1, 4, 4, 2));
+    for (int64_t i = 0; i < oct_tensor_count(other); i++) oct_f32(other)[i] = 1;
+    ck_assert_ptr_null(oct_capture(oct_module_new(ctx, two_inputs, other), OCT_SHAPE(4, 4, 2)));
+    ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "a second input: the forward function calls oct_input: expected the one x that it is given"));
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "constants are parameters"));
+    oct_tensor_unref(other);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(a_module_that_could_not_be_made_is_the_error_of_capture) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_clear_error();
@@ -254,5 +269,5 @@ START_TEST(a_module_that_could_not_be_made_is_the_error_of_capture) {
 }
 END_TEST
 
-OCT_TEST_MAIN("nn", zoo_counts, zoo_has_torchvision_names, init_depends_on_seed_and_path_alone, schemes_have_their_variance, paths_follow_the_tree,
+OCT_TEST_MAIN("nn", zoo_counts, zoo_has_torchvision_names, init_depends_on_seed_and_path_alone, schemes_have_their_variance, paths_follow_the_tree, a_second_input_is_refused_by_name,
               a_module_that_could_not_be_made_is_the_error_of_capture, zoo_is_captured_and_learns)

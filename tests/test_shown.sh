@@ -86,6 +86,16 @@ if [ -s .npy ]; then
 fi
 o run f --input p/probe.npz --json | grep -q '"dtype":"float32","shape":\[64,10\],"y":\[-*[0-9]' || say "run --json without --output has no values"
 
+# how far calibration is: a line, a bar on a terminal, nothing under --quiet
+"$octet" ptq f $d --calib 64 --out c --improve adaround >/dev/null 2>.err
+shows .err '^calibrate: 64 of 64 done$' '^adaround: [0-9]* of [0-9]* done$'
+grep -q "$(printf '\r')" .err && say "a bar where no terminal is"
+o ptq f $d --calib 64 --out c --force 2>&1 >/dev/null | grep -q . && say "--quiet draws"
+if script -qec true /dev/null >/dev/null 2>&1; then
+    script -qec "'$octet' ptq f $d --calib 64 --out c --force" /dev/null >.t 2>&1 </dev/null
+    shows .t 'calibrate.*\[###############\.*\] 32/64'
+fi
+
 # verify: floats with floats, codes with codes, and what can be done about the rest
 "$octet" train --model lenet $d --epochs 1 --seed 9 --out g --quiet >/dev/null
 v() { # CODE A B: .t, .err

@@ -95,6 +95,22 @@ void cli_note(const cli *c, const char *format, ...) {
     fputc('\n', stderr);
 }
 
+void cli_bar(long long done, long long total) {
+    int width = 30, full = (int)(done * width / (total > 0 ? total : 1));
+    fprintf(stderr, "[%.*s%.*s] %lld/%lld", full, "##############################", width - full, "..............................", done, total);
+}
+
+int cli_progress(void *user, const char *what, int64_t done, int64_t total) {
+    const cli *c = user;
+    if (c->bar) {
+        fprintf(stderr, "\r%s%s%s ", c->color ? "\x1b[1m" : "", what, c->color ? "\x1b[0m" : "");
+        cli_bar(done, total);
+        if (done == total) fprintf(stderr, "\r\x1b[K");
+    }
+    if (done == total) cli_note(c, "%s: %lld of %lld done", what, (long long)done, (long long)total);
+    return cli_signal();
+}
+
 const char *cli_word(const char *s) {
     static char room[8][600];
     static int turn;

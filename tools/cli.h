@@ -163,6 +163,11 @@ void cli_catch_signals(void);
 /** The signal, or 0. */
 int cli_signal(void);
 
+/** oct_opts.progress: a bar on a terminal, one line at the end elsewhere, nothing under --quiet. */
+int cli_progress(void *c, const char *what, int64_t done, int64_t total);
+/** "[###...] done/total" on stderr, behind what stands there. */
+void cli_bar(long long done, long long total);
+
 /* ---- shared by train, qat and demo ---- */
 
 typedef struct fit_view {

@@ -32,7 +32,7 @@ static double us_of(oct_net *net) {
     return x ? best : -1;
 }
 
-static int64_t float_bytes(const oct_net *net) {
+static int64_t tensor_bytes(const oct_net *net) {
     int64_t n = 0;
     for (int32_t i = 0; i < net->tensor_count; i++) n += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
     return n;
@@ -64,10 +64,15 @@ int cmd_demo(cli *c) {
 
     oct_net *ptq = oct_prepare(net, NULL);
     if (!ptq || oct_calibrate(ptq, train, 512) != OCT_OK) return cli_failed();
-    oct_net *ptq8 = oct_convert(ptq, NULL);
+    oct_convert_report ptq_report;
+    oct_net *ptq8 = oct_convert(ptq, &ptq_report);
     double ptq_accuracy = ptq8 ? accuracy_of(ptq8, test) : -1;
     if (ptq_accuracy < 0) return cli_failed();
     cli_note(c, "ptq  %.4f", ptq_accuracy);
+
+    oct_net *dynamic = oct_quantize_dynamic(net, NULL), *half = oct_half(net);
+    double dynamic_accuracy = dynamic ? accuracy_of(dynamic, test) : -1, half_accuracy = half ? accuracy_of(half, test) : -1;
+    if (dynamic_accuracy < 0 || half_accuracy < 0) return cli_failed();
 
     o = (oct_fit_opts){.epochs = 1, .test = test, .run = dir, .force = c->force.set, .config = cli_config_json(c)};
     v.int8 = true;
@@ -83,8 +88,8 @@ int cmd_demo(cli *c) {
         snprintf(path, sizeof path, "%s/model.oct8", dir);
         if (oct_int8_save(int8, path) != OCT_OK) return cli_failed();
     }
-    double fp32_us = us_of(net), int8_us = us_of(int8);
-    if (fp32_us < 0 || int8_us < 0) return cli_failed();
+    double fp32_us = us_of(net), int8_us = us_of(int8), ptq_us = us_of(ptq8), dynamic_us = us_of(dynamic), half_us = us_of(half);
+    if (fp32_us < 0 || int8_us < 0 || ptq_us < 0 || dynamic_us < 0 || half_us < 0) return cli_failed();
     if (c->json.set) {
         json j = json_open();
         json_number(&j, "fp32_accuracy", fp32);
@@ -92,15 +97,24 @@ int cmd_demo(cli *c) {
         json_number(&j, "qat_accuracy", qat_accuracy);
         json_number(&j, "int8_accuracy", int8_accuracy);
         json_int(&j, "mismatched_codes", m.mismatched);
-        json_int(&j, "fp32_bytes", float_bytes(net));
+        json_int(&j, "fp32_bytes", tensor_bytes(net));
         json_int(&j, "int8_bytes", r.bytes);
         json_number(&j, "fp32_us", fp32_us);
         json_number(&j, "int8_us", int8_us);
+        json_number(&j, "ptq_us", ptq_us);
+        json_number(&j, "dynamic_accuracy", dynamic_accuracy);
+        json_int(&j, "dynamic_bytes", tensor_bytes(dynamic));
+        json_number(&j, "dynamic_us", dynamic_us);
+        json_number(&j, "half_accuracy", half_accuracy);
+        json_int(&j, "half_bytes", tensor_bytes(half));
+        json_number(&j, "half_us", half_us);
         json_close(&j);
     } else {
         cli_print("%-22s %9s %9s %9s\n", "", "accuracy", "bytes", "us/image");
-        cli_print("%-22s %9.4f %9lld %9.1f\n", "fp32", fp32, (long long)float_bytes(net), fp32_us);
-        cli_print("%-22s %9.4f %9lld %9s\n", "int8 by PTQ", ptq_accuracy, (long long)r.bytes, "");
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "fp32", fp32, (long long)tensor_bytes(net), fp32_us);
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "half (fp16 weights)", half_accuracy, (long long)tensor_bytes(half), half_us);
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "dynamic (int8 linear)", dynamic_accuracy, (long long)tensor_bytes(dynamic), dynamic_us);
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "int8 by PTQ", ptq_accuracy, (long long)ptq_report.bytes, ptq_us);
         cli_print("%-22s %9.4f %9s %9s\n", "QAT, as trained", qat_accuracy, "", "");
         cli_print("%-22s %9.4f %9lld %9.1f\n", "int8 by QAT", int8_accuracy, (long long)r.bytes, int8_us);
         cli_print("%lld of %lld codes differ between training's simulation and the int8 model\n", (long long)m.mismatched, (long long)m.codes);

@@ -54,6 +54,7 @@ int cmd_ptq(cli *c) {
     oct_data *train = net ? cli_data(c, OCT_SPLIT_TRAIN, net) : NULL, *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
     if (!train || !test) return cli_failed();
     long long n = c->calib.set ? c->calib.i : 512;
+    if (n > oct_data_count(train)) n = oct_data_count(train);
     if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);
     cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0], net->target, n, (long long)oct_data_count(train), c->data.s);
     if (c->dry_run.set) return 0;

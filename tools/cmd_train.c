@@ -47,10 +47,9 @@ int cli_fit_progress(void *view, const oct_fit_report *r) {
     double now = cli_seconds();
     if (r->resumed) cli_note(v->c, "resumed at step %lld", (long long)r->step - (r->epoch_end ? 0 : 1));
     if (v->c->bar && !r->epoch_end && now - v->last_drawn > 0.1) {
-        int width = 30, full = (int)(r->step_in_epoch * width / (r->steps_per_epoch > 0 ? r->steps_per_epoch : 1));
-        fprintf(stderr, "\r%sepoch %d/%d%s [%.*s%.*s] %lld/%lld loss %.4f %.0f img/s ", v->c->color ? "\x1b[1m" : "", r->epoch, r->epochs,
-                v->c->color ? "\x1b[0m" : "", full, "##############################", width - full, "..............................",
-                (long long)r->step_in_epoch, (long long)r->steps_per_epoch, r->train_loss, r->img_per_s);
+        fprintf(stderr, "\r%sepoch %d/%d%s ", v->c->color ? "\x1b[1m" : "", r->epoch, r->epochs, v->c->color ? "\x1b[0m" : "");
+        cli_bar(r->step_in_epoch, r->steps_per_epoch);
+        fprintf(stderr, " loss %.4f %.0f img/s ", r->train_loss, r->img_per_s);
         v->last_drawn = now;
     }
     if (r->epoch_end) {

@@ -130,11 +130,12 @@ oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts,
     return s;
 }
 
-static oct_status calibrate(oct_tape *tape, oct_loader *loader, oct_net *net, int64_t n) {
+static oct_status calibrate(oct_tape *tape, oct_loader *loader, oct_net *net, int64_t n) { /* n: at most the set's */
     OCT_TRY(oct_loader_start(loader, 0, 0));
     for (int64_t seen = 0; seen < n;) {
         oct_batch b;
         bool done = false;
+        OCT_TRY(octi_progress(net->ctx, "calibrate", seen, n));
         OCT_TRY(oct_loader_next(loader, &b, &done));
         if (done) break;
         oct_tensor x = *b.x;
@@ -143,7 +144,7 @@ static oct_status calibrate(oct_tape *tape, oct_loader *loader, oct_net *net, in
         oct_tape_begin(tape, OCT_CALIBRATE);
         if (!oct_net_forward(net, oct_input(tape, &x))) return oct_last_error()->code;
     }
-    return OCT_OK;
+    return octi_progress(net->ctx, "calibrate", n, n);
 }
 
 oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
@@ -152,6 +153,7 @@ oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
     if (net->stage != OCT_STAGE_PREPARED)
         return octi_fail(OCT_EUSAGE, "oct_calibrate", "net is not prepared", "the result of oct_prepare", NULL, NULL);
     if (n < 1) return octi_fail(OCT_EUSAGE, "oct_calibrate", "number of images", ">= 1", octi_fmt("%lld", (long long)n), NULL);
+    if (n > oct_data_count(data)) n = oct_data_count(data);
     oct_tape *tape = oct_tape_new(net->ctx);
     oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .shuffle = true, .input = octi_net_input(net)}) : NULL;
     oct_status s = loader ? calibrate(tape, loader, net, n) : oct_last_error()->code;

@@ -71,7 +71,8 @@ typedef struct oct_eval {
 OCT_API OCT_NODISCARD oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts, oct_eval *result);
 OCT_API void oct_eval_free(oct_ctx *ctx, oct_eval *result);
 
-/** Run n images (at most the set's) of `data`, in an order keyed by the seed, in OCT_CALIBRATE mode. */
+/** Run n images (at most the set's) of `data`, in an order keyed by the seed, in OCT_CALIBRATE mode; how far it is goes to
+ *  oct_opts.progress (OCT_ESTOPPED where that stops it: observers have seen a part, ranges stay unsettled). */
 OCT_API OCT_NODISCARD oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n);
 
 /** Estimate batch norm's running statistics anew: the mean over batches of 64 (nearly as many, where the whole set is
