@@ -146,9 +146,15 @@ START_TEST(strangers_do_not_teach) {
     ck_fails(OCT_EUSAGE, "temperature", oct_fit(net, d, &(oct_fit_opts){.teacher = teacher, .temperature = -1}));
     ck_fails(OCT_EUSAGE, "distill_weight", oct_fit(net, d, &(oct_fit_opts){.teacher = teacher, .distill_weight = 2}));
     ck_fails(OCT_EUSAGE, "nobody to learn from", oct_fit(net, d, &(oct_fit_opts){.temperature = 2}));
-    teacher->input.mean[0] += 0.5f;
-    ck_fails(OCT_EUSAGE, "in another way", oct_fit(net, d, &(oct_fit_opts){.teacher = teacher}));
-    teacher = lenet(ctx, d);
+    for (int what = 0; what < 4; what++) { /* each part of the description, in the last channel that there is */
+        oct_net *rgb = lenet(ctx, shapes), *other = lenet(ctx, shapes);
+        ck_ok(oct_fit_check(rgb, shapes, &(oct_fit_opts){.teacher = other}));
+        if (what == 0) other->input.div /= 2;
+        if (what == 1) other->input.mean[2] += 0.5f;
+        if (what == 2) other->input.std[2] *= 2;
+        if (what == 3) other->input.color = OCT_COLOR_BGR;
+        ck_fails(OCT_EUSAGE, "in another way", oct_fit(rgb, shapes, &(oct_fit_opts){.teacher = other}));
+    }
     oct_class swapped[10];
     for (int i = 0; i < 10; i++) swapped[i] = teacher->classes[i < 2 ? 1 - i : i];
     ck_ok(oct_net_set_classes(teacher, swapped, 10));
