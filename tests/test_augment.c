@@ -4,6 +4,7 @@
 #include "tests/oct_test.h"
 
 #include "datasets/data.h"
+#include "src/rng.h"
 
 enum { SIDE = 20, N = 300, PIXELS = SIDE * SIDE };
 static uint8_t images[N * PIXELS * 2];
@@ -116,6 +117,11 @@ START_TEST(by_seed_epoch_and_sample) {
         o.augment = "crop4,flip";
         oct_loader *l = oct_loader_new(d, &o);
         run(l, 3, k ? other : base);
+        for (uint32_t i = 0; i < N && !k; i++) { /* the draw itself: a window of the image, then flipped */
+            octi_rng r = octi_rng_stream(5, OCTI_RNG_AUGMENT, 3, i);
+            const int dy = (int)octi_rng_below(&r, 9) - 4, dx = (int)octi_rng_below(&r, 9) - 4, flip = octi_rng_u32(&r) & 1;
+            if (base[i].dy != dy || base[i].dx != dx || base[i].flip != flip) ck_abort_msg("sample %d: moved by %d %d, flip %d, drawn %d %d, %d", i, base[i].dy, base[i].dx, base[i].flip, dy, dx, flip);
+        }
         if (k) ck_assert_int_eq(differences(base, other), 0); /* whatever the order and the batch */
         run(l, 4, other);
         ck_assert_int_gt(differences(base, other), N * 9 / 10); /* 161 of 162 differ */

@@ -78,6 +78,27 @@ START_TEST(gradients_match_differences) {
 }
 END_TEST
 
+/* What has no gradient keeps its place: the others' parts lie where their values do. */
+START_TEST(members_without_gradient_keep_their_place) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tape *t = oct_tape_new(ctx);
+    oct_tensor *fixed = random_tensor(ctx, OCT_SHAPE(2, 3), 1), *a = random_tensor(ctx, OCT_SHAPE(2, 2), 2), *b = random_tensor(ctx, OCT_SHAPE(2, 1), 3);
+    oct_tensor *target = random_tensor(ctx, OCT_SHAPE(2, 9), 4);
+    oct_tape_begin(t, OCT_TRAIN);
+    oct_var *x = oct_input(t, fixed), *y = oct_cat((oct_var *[]){x, oct_param(t, a, "a"), x, oct_param(t, b, "b")}, 4, 1);
+    ck_ok(oct_backward(oct_mse_loss(y, target)));
+    for (int n = 0; n < 2; n++)
+        for (int k = 0; k < 3; k++) { /* columns 3, 4 and 8; of 18 elements */
+            const float v = k < 2 ? oct_f32(a)[n * 2 + k] : oct_f32(b)[n], want = 2 * (v - oct_f32(target)[n * 9 + (k < 2 ? 3 + k : 8)]) / 18;
+            const float got = k < 2 ? oct_f32(a->grad)[n * 2 + k] : oct_f32(b->grad)[n];
+            ck_assert_float_eq_tol(got, want, 1e-6f);
+        }
+    oct_tensor_unref(fixed), oct_tensor_unref(a), oct_tensor_unref(b), oct_tensor_unref(target);
+    oct_tape_free(t);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(null_and_failure_flow_through) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tape *t = oct_tape_new(ctx);
@@ -187,5 +208,5 @@ START_TEST(steady_step_allocates_nothing) {
 }
 END_TEST
 
-OCT_TEST_MAIN("autograd", gradients_match_differences, null_and_failure_flow_through, replay_equals_recording_bit_for_bit,
+OCT_TEST_MAIN("autograd", gradients_match_differences, members_without_gradient_keep_their_place, null_and_failure_flow_through, replay_equals_recording_bit_for_bit,
               capture_refuses_what_replay_would_change, steady_step_allocates_nothing)

@@ -3,6 +3,8 @@
  * said so; what is missing is said. */
 #include "tests/set_files.h"
 
+#include "src/rng.h"
+
 static oct_ctx *ctx;
 static oct_data *open_with(const char *spec, oct_data_opts o) {
     o.root = root;
@@ -163,6 +165,44 @@ START_TEST(the_line_is_by_content) {
     save_bmp("few/class1/1.bmp", SIDE, SIDE, (uint8_t[]){9, 9, 9});
     ck_assert_int_eq(oct_data_count(open_part("folder:few", OCT_SPLIT_TEST)), 1);
     ck_assert_int_eq(oct_data_count(open_part("folder:few", OCT_SPLIT_TRAIN)), 3);
+}
+END_TEST
+
+/* The draw of a picture of one pixel, by the rule that is written down: a share below 1 / 10 is held out. */
+static uint32_t draw_of(uint8_t pixel) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_SPLIT, (uint32_t)crc32(0, &pixel, 1), 1);
+    return octi_rng_u32(&r);
+}
+
+/* A class of which chance takes all keeps the picture of the largest draw; one of which it takes none gives that of the smallest. */
+START_TEST(no_class_is_held_out_whole_or_spared) {
+    uint8_t x[10], taken = 0, spared = 5;
+    int32_t y[10];
+    for (int p = 0; p < 256; p++) {
+        const bool below = draw_of((uint8_t)p) < UINT32_MAX / 10;
+        if (below && taken < 5) x[taken++] = (uint8_t)p;
+        if (!below && spared < 10) x[spared++] = (uint8_t)p;
+    }
+    ck_assert(taken == 5 && spared == 10);
+    for (int i = 0; i < 10; i++) y[i] = i / 5;
+    int most = 0, least = 5;
+    for (int i = 1; i < 5; i++) most = draw_of(x[i]) > draw_of(x[most]) ? i : most;
+    for (int i = 6; i < 10; i++) least = draw_of(x[i]) < draw_of(x[least]) ? i : least;
+    octi_npz_array a[] = {{"x", OCT_U8, OCT_SHAPE(10, 1, 1, 1), x}, {"y", OCT_S32, OCT_SHAPE(10), y}};
+    ck_ok(octi_npz_write(ctx, in_root("draws.npz"), a, 2));
+    for (int test = 0; test < 2; test++) {
+        oct_data *d = open_part("npz:draws.npz", test ? OCT_SPLIT_TEST : OCT_SPLIT_TRAIN);
+        int64_t n = 0;
+        for (int i = 0; i < 10; i++) {
+            const bool held = i < 5 ? i != most : i == least;
+            if (held != test) continue;
+            uint8_t pixel;
+            int32_t label;
+            ck_ok(oct_data_get(d, n++, &pixel, &label));
+            ck_assert_msg(pixel == x[i] && label == y[i], "%s: image %d is pixel %d of class %d", test ? "test" : "train", (int)n - 1, pixel, label);
+        }
+        ck_assert_int_eq(oct_data_count(d), n);
+    }
 }
 END_TEST
 
@@ -363,5 +403,5 @@ static void teardown(void) {
     oct_close(ctx);
 }
 
-OCT_TEST_MAIN_WITH("data_parts", setup, teardown, a_tenth_is_held_out, the_line_is_by_content, targets_go_along, two_parts_and_one, validation_never_leaks,
+OCT_TEST_MAIN_WITH("data_parts", setup, teardown, a_tenth_is_held_out, the_line_is_by_content, no_class_is_held_out_whole_or_spared, targets_go_along, two_parts_and_one, validation_never_leaks,
                    norms_are_the_training_parts_own, norms_of_folders, floats_are_as_they_are, what_is_missing_is_said)

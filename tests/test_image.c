@@ -304,6 +304,16 @@ START_TEST(resize_then_crop) {
     in.width = in.height = 12;
     ck_ok(decode(&f, &in, px));
     ck_assert(px[0] == 0 && px[(2 * 12 + 2) * 3] == 7); /* black around */
+    static const struct { int side, crop, first; } odd[] = {{9, 6, 2}, {9, 4, 2}, {10, 7, 2}, {8, 3, 2}, {8, 7, 0}, {7, 10, -2}, {6, 9, -2}}; /* half of an odd rest: to even */
+    for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
+        png_grey_ramp(&f, odd[k].side);
+        in = rgb(odd[k].crop, odd[k].crop);
+        in.crop = odd[k].crop;
+        ck_ok(decode(&f, &in, px));
+        const int at = odd[k].first < 0 ? -odd[k].first : 0, from = odd[k].first < 0 ? 0 : odd[k].first; /* of the crop, of the picture */
+        const uint8_t got = px[(at * odd[k].crop + at) * 3];
+        ck_assert_msg(got == (from + 1) * 7 + from, "%d of %d: begins with %d", odd[k].crop, odd[k].side, got);
+    }
     in = rgb(4, 4);
     in.resize = 4;
     ck_ok(decode(&f, &in, px));
