@@ -160,6 +160,7 @@ static bool trained(const oct_net *net, const oct_named_tensor *t) {
 }
 
 const oct_named_tensor *oct_net_parameters(oct_net *net, int32_t *count) {
+    if (!net) return count ? (*count = 0, NULL) : NULL;
     int32_t n = 0; /* stable partition: parameters that training moves to the front of the registry */
     for (int32_t i = 0; i < net->tensor_count; i++)
         if (trained(net, &net->tensors[i])) {
@@ -167,6 +168,6 @@ const oct_named_tensor *oct_net_parameters(oct_net *net, int32_t *count) {
             memmove(net->tensors + n + 1, net->tensors + n, (size_t)(i - n) * sizeof p);
             net->tensors[n++] = p;
         }
-    *count = n;
+    if (count) *count = n;
     return net->tensors;
 }

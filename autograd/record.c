@@ -112,6 +112,7 @@ oct_var *oct_reshape(oct_var *x, const int *dims, int count) {
         octi_fail(OCT_EUSAGE, "reshape", "number of dimensions out of range", "1 to 5 behind the batch", octi_fmt("%d", count), NULL);
         return octi_tape_failed(oct_var_tape(x));
     }
+    if (!dims) return octi_tape_failed(oct_var_tape(x));
     for (int i = 0; i < count; i++) a.shape[i] = dims[i];
     return unary(OCT_OP_reshape, &a, x);
 }
@@ -129,12 +130,14 @@ oct_var *oct_mul(oct_var *a, oct_var *b) {
 oct_var *oct_cat(oct_var *const *x, int count, int axis) {
     if (count < 1 || count > 64) {
         octi_fail(OCT_EUSAGE, "cat", "number of members out of range", "1 to 64", octi_fmt("%d", count), NULL);
-        return octi_tape_failed(count > 0 ? oct_var_tape(x[0]) : NULL);
+        return octi_tape_failed(count > 0 && x ? oct_var_tape(x[0]) : NULL);
     }
+    if (!x) return octi_tape_failed(NULL);
     return record(OCT_OP_cat, &(oct_attrs){.axis = {axis}}, x, count, count);
 }
 
 oct_var *oct_pad(oct_var *x, const int pads[4], float value) {
+    if (!pads) return octi_tape_failed(oct_var_tape(x));
     return unary(OCT_OP_pad, &(oct_attrs){.pads = {pads[0], pads[1], pads[2], pads[3]}, .value = value}, x);
 }
 

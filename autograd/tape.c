@@ -66,6 +66,7 @@ void oct_tape_free(oct_tape *t) {
 }
 
 void oct_tape_begin(oct_tape *t, oct_mode mode) {
+    if (!t) return;
     octi_graph_reset(t->graph);
     octi_arena_reset(t->arena);
     t->mode = mode;
@@ -88,11 +89,12 @@ void oct_tape_unwatch(oct_tape *t, const char *node) {
 void octi_tape_dry(oct_tape *t) { t->dry = true; }
 
 void oct_tape_key(oct_tape *t, uint32_t epoch, uint32_t first_sample) {
+    if (!t) return;
     t->epoch = epoch;
     t->first_sample = first_sample;
 }
 
-oct_status oct_tape_status(const oct_tape *t) { return t->status; }
+oct_status oct_tape_status(const oct_tape *t) { return t ? t->status : octi_fail_null("oct_tape_status"); }
 oct_mode octi_tape_mode(const oct_tape *t) { return t->mode; }
 oct_ctx *octi_tape_ctx(const oct_tape *t) { return t->ctx; }
 octi_arena *octi_tape_arena(const oct_tape *t) { return t->arena; }
@@ -175,7 +177,7 @@ static oct_var *leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char
 }
 
 oct_var *octi_leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *name) {
-    if (!t || !p) return t ? octi_tape_failed(t) : NULL;
+    if (!t || !p || !name) return octi_tape_failed(t);
     const char *path = *t->scope ? octi_fmt("%s.%s", t->scope, name) : name;
     return leaf(t, p, role, free_name(t, path), role == OCT_VALUE_PARAM);
 }

@@ -340,10 +340,11 @@ oct_loader *oct_loader_new(oct_data *d, const oct_loader_opts *opts) {
     return NULL;
 }
 
-int64_t oct_loader_steps(const oct_loader *l) { return l->steps; }
+int64_t oct_loader_steps(const oct_loader *l) { return l ? l->steps : 0; }
 
 oct_status oct_loader_start(oct_loader *l, int32_t epoch, int64_t step) {
     OCTI_LAW_MODE();
+    if (!l) return octi_fail_null("oct_loader_start");
     if (epoch < 0 || step < 0 || step > l->steps)
         return octi_fail(OCT_EUSAGE, "oct_loader_start", "epoch or step out of range", octi_fmt("epoch >= 0, step 0 to %lld", (long long)l->steps),
                          octi_fmt("epoch %d, step %lld", epoch, (long long)step), NULL);
@@ -362,6 +363,7 @@ oct_status oct_loader_start(oct_loader *l, int32_t epoch, int64_t step) {
 
 oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done) {
     OCTI_LAW_MODE();
+    if (!l || !batch || !done) return octi_fail_null("oct_loader_next");
     if (!l->started) OCT_TRY(oct_loader_start(l, 0, 0));
     *done = l->next >= l->steps;
     if (*done) return OCT_OK;

@@ -6,6 +6,7 @@
 
 #include "datasets/set.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 static const struct norm {
     const char *name;
@@ -101,4 +102,7 @@ oct_status octi_norm_for_floats(const char *where, const oct_input_desc *in) {
                              "normalize them before, or give u8 pixels");
 }
 
-oct_status oct_data_takes(const oct_data *d, const oct_input_desc *input) { return d->dtype == OCT_F32 ? octi_norm_for_floats(d->where, input) : OCT_OK; }
+oct_status oct_data_takes(const oct_data *d, const oct_input_desc *input) {
+    if (!d || !input) return octi_fail_null("oct_data_takes");
+    return d->dtype == OCT_F32 ? octi_norm_for_floats(d->where, input) : OCT_OK;
+}

@@ -9,6 +9,7 @@
 #include "src/float_mode.h"
 #include "src/format/bytes.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 oct_data *octi_set_new(oct_ctx *ctx, const char *where) {
     oct_data *d = octi_alloc(ctx, sizeof *d);
@@ -35,19 +36,19 @@ oct_data *octi_set_fail(oct_data *d) {
     return NULL;
 }
 
-int64_t oct_data_count(const oct_data *d) { return d->count; }
-oct_dtype oct_data_dtype(const oct_data *d) { return d->dtype; }
-const oct_input_desc *oct_data_input(const oct_data *d) { return &d->input; }
-const char *oct_data_default_augment(const oct_data *d) { return d->augment; }
+int64_t oct_data_count(const oct_data *d) { return d ? d->count : 0; }
+oct_dtype oct_data_dtype(const oct_data *d) { return d ? d->dtype : OCT_F32; }
+const oct_input_desc *oct_data_input(const oct_data *d) { return d ? &d->input : NULL; }
+const char *oct_data_default_augment(const oct_data *d) { return d ? d->augment : NULL; }
 
 const oct_class *oct_data_classes(const oct_data *d, int32_t *count) {
-    *count = d->class_count;
-    return d->classes;
+    if (count) *count = d ? d->class_count : 0;
+    return d ? d->classes : NULL;
 }
 
 oct_truth oct_data_truth(const oct_data *d, oct_shape *target) {
-    if (target) *target = d->truth == OCT_TRUTH_TARGETS ? d->target_shape : (oct_shape){.rank = 0};
-    return d->truth;
+    if (target) *target = d && d->truth == OCT_TRUTH_TARGETS ? d->target_shape : (oct_shape){.rank = 0};
+    return d ? d->truth : OCT_TRUTH_NONE;
 }
 
 oct_status octi_set_targets(oct_data *d, oct_shape shape, const float *values) {
@@ -80,6 +81,7 @@ size_t octi_set_image_bytes(const oct_data *d) {
 
 oct_status oct_data_get(oct_data *d, int64_t i, void *image, int32_t *label) {
     OCTI_LAW_MODE();
+    if (!d || !image || !label) return octi_fail_null("oct_data_get");
     if (i < 0 || i >= d->count)
         return octi_fail(OCT_EUSAGE, d->where, "sample out of range", octi_fmt("0 to %lld", (long long)d->count - 1),
                          octi_fmt("%lld", (long long)i), NULL);
@@ -106,6 +108,7 @@ oct_status octi_set_get_array(oct_data *d, int64_t i, void *image, int32_t *labe
 }
 
 oct_status oct_data_class_counts(oct_data *d, int64_t *counts) {
+    if (!d || !counts) return octi_fail_null("oct_data_class_counts");
     memset(counts, 0, (size_t)d->class_count * sizeof *counts);
     bool array = d->get == octi_set_get_array;
     void *image = d->label || array ? NULL : octi_alloc_raw(d->ctx, octi_set_image_bytes(d) + 1);

@@ -8,6 +8,7 @@
 #include "ops/kernels/kernels.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
+#include "src/words.h"
 
 enum { CHUNK_FLOATS = 4096, MOST_CHUNK_ROWS = 256, PASS_GRAIN = 16384 };
 
@@ -102,6 +103,7 @@ static const oct_tensor *list5(const oct_tensor **in, const oct_tensor *x, const
 oct_status oct_batch_norm_train(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *gamma, const oct_tensor *beta,
                                 oct_tensor *running_mean, oct_tensor *running_var, oct_tensor *mean, oct_tensor *invstd, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_batch_norm_train");
     const oct_tensor *in[5];
     if (!a) return octi_fail(OCT_EUSAGE, "batch_norm", "attributes are NULL", NULL, NULL, NULL);
     if (!running_mean != !running_var)
@@ -146,6 +148,7 @@ oct_status oct_batch_norm_train(oct_ctx *ctx, const oct_attrs *a, const oct_tens
 oct_status oct_batch_norm_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *gamma, const oct_tensor *beta,
                                const oct_tensor *mean, const oct_tensor *var, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_batch_norm_eval");
     const oct_tensor *in[5];
     if (!a) return octi_fail(OCT_EUSAGE, "batch_norm", "attributes are NULL", NULL, NULL, NULL);
     list5(in, x, gamma, beta, mean, var);
@@ -214,6 +217,7 @@ static oct_status grad(oct_ctx *ctx, octi_arena *scratch, const oct_tensor *x, c
 oct_status oct_batch_norm_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *dy, const oct_tensor *gamma, const oct_tensor *mean,
                                const oct_tensor *invstd, oct_tensor *dx, oct_tensor *dgamma, oct_tensor *dbeta) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_batch_norm_grad");
     const oct_tensor *in[5];
     oct_attrs a = {.eps = 0};
     list5(in, x, gamma, dgamma, mean, invstd);
@@ -231,6 +235,7 @@ oct_status oct_batch_norm_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tens
 oct_status oct_batch_norm_grad_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *dy, const oct_tensor *gamma,
                                     const oct_tensor *mean, const oct_tensor *var, oct_tensor *dx, oct_tensor *dgamma, oct_tensor *dbeta) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_batch_norm_grad_eval");
     const oct_tensor *in[5];
     if (!a) return octi_fail(OCT_EUSAGE, "batch_norm", "attributes are NULL", NULL, NULL, NULL);
     list5(in, x, gamma, dgamma, mean, var);

@@ -6,6 +6,7 @@
 #include "ops/ops.h"
 #include "src/float_mode.h"
 #include "src/paths.h"
+#include "src/words.h"
 
 static octi_conv geometry(const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *y) {
     const int64_t *xd = x->shape.dim, *wd = w->shape.dim, *yd = y->shape.dim;
@@ -66,6 +67,7 @@ static oct_status forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
 oct_status oct_conv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b,
                               oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_conv2d_forward");
     return forward(ctx, a, x, w, b, y, false);
 }
 
@@ -76,6 +78,7 @@ oct_status octi_conv2d_direct(oct_ctx *ctx, const oct_attrs *a, const oct_tensor
 
 oct_status oct_conv2d_grad_x(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, const oct_tensor *w, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_conv2d_grad_x");
     OCT_TRY(octi_check_f32("conv2d", "dx", dx, 4));
     OCT_TRY(check(a, dx, w, NULL, dy, "dy"));
     octi_arena *scratch = octi_ctx_scratch(ctx);
@@ -90,6 +93,7 @@ oct_status oct_conv2d_grad_x(oct_ctx *ctx, const oct_attrs *a, const oct_tensor 
 oct_status oct_conv2d_grad_w(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *dy, oct_tensor *dw,
                              oct_tensor *db) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_conv2d_grad_w");
     OCT_TRY(octi_check_f32("conv2d", "dw", dw, 4));
     OCT_TRY(check(a, x, dw, db, dy, "dy"));
     octi_arena *scratch = octi_ctx_scratch(ctx);

@@ -6,6 +6,7 @@
 #include "ops/checks.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
+#include "src/words.h"
 
 enum { MOST_SLOTS = 16 };
 
@@ -49,6 +50,7 @@ static void distill_slot(void *arg, int64_t slot) {
 oct_status oct_distill_loss_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *teacher, oct_tensor *diff,
                                     oct_tensor *loss) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_distill_loss_forward");
     OCT_TRY(octi_check_op(OCT_OP_distill_loss, a, (const oct_tensor *[]){x, teacher}, 2, loss, "loss"));
     OCT_TRY(octi_check_tensor("distill_loss", "diff", diff, OCT_F32, &x->shape));
     distill_job j = {.x = oct_f32(x), .t = oct_f32(teacher), .diff = oct_f32(diff), .temperature = (double)a->temperature,
@@ -66,6 +68,7 @@ static void grad_range(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_distill_loss_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *diff, const oct_tensor *dloss, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_distill_loss_grad");
     OCT_TRY(octi_check_op(OCT_OP_distill_loss, a, (const oct_tensor *[]){diff, diff}, 2, dloss, "dloss"));
     OCT_TRY(octi_check_tensor("distill_loss", "dx", dx, OCT_F32, &diff->shape));
     distill_job j = {.t = oct_f32(diff), .dx = oct_f32(dx), .n = diff->shape.dim[0], .k = diff->shape.dim[1]};

@@ -6,6 +6,7 @@
 #include "ops/ops.h"
 #include "src/float_mode.h"
 #include "src/rng.h"
+#include "src/words.h"
 
 enum { GRAIN = 16384 }; /* elements worth a task */
 
@@ -62,6 +63,7 @@ static const octi_range_fn act_forward[] = {copy_range, relu_range, relu6_range}
 
 oct_status oct_act_forward(oct_ctx *ctx, oct_act act, const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_act_forward");
     OCT_TRY(octi_check_f32("act", "x", x, 0));
     OCT_TRY(octi_check_tensor("act", "y", y, OCT_F32, &x->shape));
     if ((unsigned)act > OCT_ACT_RELU6) return octi_fail(OCT_EUSAGE, "act", "unknown activation", NULL, octi_fmt("%d", (int)act), NULL);
@@ -72,6 +74,7 @@ oct_status oct_act_forward(oct_ctx *ctx, oct_act act, const oct_tensor *x, oct_t
 
 oct_status oct_act_grad(oct_ctx *ctx, oct_act act, const oct_tensor *y, const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_act_grad");
     OCT_TRY(octi_check_f32("act_grad", "y", y, 0));
     OCT_TRY(octi_check_tensor("act_grad", "dy", dy, OCT_F32, &y->shape));
     OCT_TRY(octi_check_tensor("act_grad", "dx", dx, OCT_F32, &y->shape));
@@ -104,6 +107,7 @@ static void add_broadcast_range(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_add_forward(oct_ctx *ctx, const oct_tensor *a, const oct_tensor *b, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_add_forward");
     oct_attrs none = {.act = {OCT_ACT_NONE}};
     OCT_TRY(octi_check_op(OCT_OP_add, &none, (const oct_tensor *[]){a, b}, 2, y, "y"));
     flat_job j = {.a = oct_f32(a), .b = oct_f32(b), .y = oct_f32(y)};
@@ -133,6 +137,7 @@ static void grad_broadcast_range(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_add_grad_broadcast(oct_ctx *ctx, const oct_tensor *dy, oct_tensor *d) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_add_grad_broadcast");
     OCT_TRY(octi_check_f32("add_grad", "dy", dy, 4));
     if (dy->shape.rank != 4) return octi_fail(OCT_ESHAPE, "add_grad", "rank of dy", "4", oct_shape_text(&dy->shape), NULL);
     oct_shape row = OCT_SHAPE(dy->shape.dim[0], 1, 1, dy->shape.dim[3]);
@@ -178,6 +183,7 @@ static flat_job by_images(const oct_tensor *a, const oct_tensor *b, oct_tensor *
 
 oct_status oct_mul_forward(oct_ctx *ctx, const oct_tensor *a, const oct_tensor *b, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_mul_forward");
     static const oct_attrs none;
     OCT_TRY(octi_check_op(OCT_OP_mul, &none, (const oct_tensor *[]){a, b}, 2, y, "y"));
     flat_job j = {.a = oct_f32(a), .b = oct_f32(b), .y = oct_f32(y)};
@@ -193,6 +199,7 @@ oct_status oct_mul_forward(oct_ctx *ctx, const oct_tensor *a, const oct_tensor *
 
 oct_status oct_mul_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *other, oct_tensor *d) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_mul_grad");
     static const oct_attrs none;
     OCT_TRY(octi_check_op(OCT_OP_mul, &none, (const oct_tensor *[]){d, other}, 2, dy, "dy"));
     flat_job j = {.a = oct_f32(dy), .b = oct_f32(other), .y = oct_f32(d)};
@@ -215,6 +222,7 @@ static void accumulate_range(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_accumulate(oct_ctx *ctx, oct_tensor *dst, const oct_tensor *src) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_accumulate");
     OCT_TRY(octi_check_f32("accumulate", "src", src, 0));
     OCT_TRY(octi_check_tensor("accumulate", "dst", dst, OCT_F32, &src->shape));
     flat_job j = {.a = oct_f32(src), .y = oct_f32(dst)};
@@ -248,6 +256,7 @@ static void dropout_range(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_dropout_forward(oct_ctx *ctx, const oct_attrs *a, const oct_dropout_key *key, const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_dropout_forward");
     if (!a || !key) return octi_fail(OCT_EUSAGE, "dropout", "attributes or key are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_dropout, a, &x, 1, y, "y"));
     int64_t n = x->shape.rank ? x->shape.dim[0] : 1;

@@ -7,6 +7,7 @@
 #include "ops/ops.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 enum { GRAIN = 8192 };
 
@@ -65,6 +66,7 @@ static fq_job job_of(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale,
 oct_status oct_fake_quantize_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale, const oct_tensor *zero_point,
                                      int32_t qmin, int32_t qmax, oct_tensor *y, oct_tensor *codes) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_fake_quantize_forward");
     OCT_TRY(check(x, scale, zero_point, qmin, qmax, y ? y : x, "y"));
     if (codes) OCT_TRY(octi_check_tensor("fake_quantize", "codes", codes, qmin >= 0 ? OCT_U8 : OCT_S8, &x->shape));
     fq_job j = job_of(ctx, x, scale, zero_point, qmin, qmax);
@@ -77,6 +79,7 @@ oct_status oct_fake_quantize_forward(oct_ctx *ctx, const oct_tensor *x, const oc
 oct_status oct_fake_quantize_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale, const oct_tensor *zero_point,
                                   int32_t qmin, int32_t qmax, const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_fake_quantize_grad");
     OCT_TRY(check(x, scale, zero_point, qmin, qmax, dy, "dy"));
     OCT_TRY(octi_check_tensor("fake_quantize", "dx", dx, OCT_F32, &x->shape));
     fq_job j = job_of(ctx, x, scale, zero_point, qmin, qmax);
@@ -130,6 +133,7 @@ static void minmax_channels(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_minmax(oct_ctx *ctx, const oct_tensor *x, oct_tensor *min, oct_tensor *max) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_minmax");
     OCT_TRY(octi_check_f32("minmax", "x", x, 0));
     OCT_TRY(octi_check_f32("minmax", "min", min, 1));
     int64_t n = oct_tensor_count(x), c0 = x->shape.rank ? x->shape.dim[0] : 1, c = oct_tensor_count(min);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The table of shape rules, and what all of them begin with. */
 #include "ops/infer_rules.h"
+#include "src/words.h"
 
 oct_status octi_bad_attr(const octi_infer *j, const char *what, const char *expected, const char *got) {
     return octi_fail(OCT_EUSAGE, j->where, what, expected, got, NULL);
@@ -62,6 +63,7 @@ static oct_status check_value(const char *where, const char *role, oct_dtype t, 
 
 oct_status oct_infer_shape(oct_op_kind kind, const oct_attrs *a, const oct_value *const *in, int nin, const char *where,
                            oct_dtype *dtype, oct_shape *shape) {
+    if ((!in && nin > 0) || !dtype || !shape) return octi_fail_null("oct_infer_shape");
     static const oct_attrs none;
     if ((unsigned)kind >= OCT_OP_KIND_COUNT)
         return octi_fail(OCT_EUSAGE, where ? where : "infer_shape", "unknown op kind", NULL, octi_num((int)kind), NULL);

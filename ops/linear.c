@@ -5,6 +5,7 @@
 #include "ops/checks.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
+#include "src/words.h"
 
 typedef struct linear_job {
     oct_ctx *ctx;
@@ -31,6 +32,7 @@ static void forward_slot(void *arg, int64_t slot) {
 
 oct_status oct_linear_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_linear_forward");
     OCT_TRY(octi_check_op(OCT_OP_linear, NULL, (const oct_tensor *[]){x, w, b}, 3, y, "y"));
     linear_job j = {.ctx = ctx, .x = oct_f32(x), .w = oct_f32(w), .b = b ? oct_f32(b) : NULL, .y = oct_f32(y),
                     .n = x->shape.dim[0], .k = x->shape.dim[1], .o = w->shape.dim[0]};
@@ -47,6 +49,7 @@ static void grad_x_slot(void *arg, int64_t slot) {
 
 oct_status oct_linear_grad_x(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *w, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_linear_grad_x");
     OCT_TRY(octi_check_f32("linear", "dx", dx, 2));
     OCT_TRY(octi_check_op(OCT_OP_linear, NULL, (const oct_tensor *[]){dx, w}, 2, dy, "dy"));
     linear_job j = {.ctx = ctx, .dy = oct_f32(dy), .w = oct_f32(w), .y = oct_f32(dx), .n = dx->shape.dim[0], .k = dx->shape.dim[1],
@@ -71,6 +74,7 @@ static void grad_w_slot(void *arg, int64_t slot) {
 
 oct_status oct_linear_grad_w(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *dy, oct_tensor *dw, oct_tensor *db) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_linear_grad_w");
     OCT_TRY(octi_check_f32("linear", "dw", dw, 2));
     OCT_TRY(octi_check_op(OCT_OP_linear, NULL, (const oct_tensor *[]){x, dw, db}, 3, dy, "dy"));
     octi_arena *scratch = octi_ctx_scratch(ctx);

@@ -5,6 +5,7 @@
 #include "ops/checks.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
+#include "src/words.h"
 
 enum { MOST_SLOTS = 16 };
 
@@ -53,6 +54,7 @@ static oct_status check_labels(const oct_tensor *labels, int64_t k) {
 oct_status oct_cross_entropy_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *labels, oct_tensor *prob,
                                      oct_tensor *loss) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_cross_entropy_forward");
     OCT_TRY(octi_check_op(OCT_OP_cross_entropy, a, (const oct_tensor *[]){x, labels}, 2, loss, "loss"));
     OCT_TRY(octi_check_tensor("cross_entropy", "prob", prob, OCT_F32, &x->shape));
     OCT_TRY(check_labels(labels, x->shape.dim[1]));
@@ -79,6 +81,7 @@ static void cross_entropy_grad_rows(void *arg, int64_t from, int64_t to) {
 oct_status oct_cross_entropy_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *prob, const oct_tensor *labels,
                                   const oct_tensor *dloss, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_cross_entropy_grad");
     OCT_TRY(octi_check_op(OCT_OP_cross_entropy, a, (const oct_tensor *[]){prob, labels}, 2, dloss, "dloss"));
     OCT_TRY(octi_check_tensor("cross_entropy", "dx", dx, OCT_F32, &prob->shape));
     OCT_TRY(check_labels(labels, prob->shape.dim[1]));
@@ -107,6 +110,7 @@ static loss_job mse_job(const oct_tensor *x, const oct_tensor *t) {
 
 oct_status oct_mse_loss_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t, oct_tensor *loss) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_mse_loss_forward");
     OCT_TRY(octi_check_op(OCT_OP_mse_loss, NULL, (const oct_tensor *[]){x, t}, 2, loss, "loss"));
     loss_job j = mse_job(x, t);
     octi_parallel_for(j.n * j.k < 8192 ? NULL : octi_ctx_pool(ctx), j.slots, mse_slot, &j);
@@ -122,6 +126,7 @@ static void mse_grad_range(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_mse_loss_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t, const oct_tensor *dloss, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_mse_loss_grad");
     OCT_TRY(octi_check_op(OCT_OP_mse_loss, NULL, (const oct_tensor *[]){x, t}, 2, dloss, "dloss"));
     OCT_TRY(octi_check_tensor("mse_loss", "dx", dx, OCT_F32, &x->shape));
     loss_job j = mse_job(x, t);

@@ -9,6 +9,7 @@
 #include "ops/kernels/kernels.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 void octi_lstm_gates(float *gates, const float *before, float *cell, float *hidden, int64_t h) {
     static const oct_attrs none;
@@ -95,7 +96,8 @@ static void run_forward(lstm_job *j, const oct_lstm_weights *w, const oct_lstm_s
 
 oct_status oct_lstm_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_lstm_weights *w, const oct_lstm_saved *s, oct_tensor *y) {
     OCTI_LAW_MODE();
-    if (!w || !s) return octi_fail(OCT_EUSAGE, "lstm", "weights or saved values are NULL", NULL, NULL, NULL);
+    if (!ctx) return octi_fail_null("oct_lstm_forward");
+    if (!w || !s || !s->hidden) return octi_fail(OCT_EUSAGE, "lstm", "weights or saved values are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm, a, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh}, 5, y, "y"));
     lstm_job j = {.l = sizes(ctx, x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .y = y->data == s->hidden->data ? NULL : oct_f32(y)};
     OCT_TRY(check_saved("lstm", &j.l, j.n, s->gates, s->cells, s->hidden));
@@ -109,6 +111,7 @@ oct_status oct_lstm_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *
 oct_status oct_lstm_cell_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *state, const oct_lstm_weights *w, const oct_lstm_saved *s,
                                  oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_lstm_cell_forward");
     if (!w || !s) return octi_fail(OCT_EUSAGE, "lstm_cell", "weights or saved values are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm_cell, NULL, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh, state}, 6, y, "y"));
     lstm_job j = {.l = sizes(ctx, x, w->w_hh), .ctx = ctx, .n = x->shape.dim[0], .y = oct_f32(y), .cell = true};
@@ -227,6 +230,7 @@ static oct_status run_backward(lstm_job *j, const oct_lstm_weights *w, const oct
 oct_status oct_lstm_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_lstm_weights *w, const oct_lstm_saved *s,
                          const oct_tensor *dy, oct_tensor *dx, const oct_lstm_weights *d) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_lstm_grad");
     if (!w || !s || !d) return octi_fail(OCT_EUSAGE, "lstm_grad", "weights, saved values or gradients are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm, a, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh}, 5, dy, "dy"));
     OCT_TRY(check_grads("lstm", x, w, d, dx));
@@ -239,6 +243,7 @@ oct_status oct_lstm_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, 
 oct_status oct_lstm_cell_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *state, const oct_lstm_weights *w, const oct_lstm_saved *s,
                               const oct_tensor *dy, oct_tensor *dx, oct_tensor *dstate, const oct_lstm_weights *d) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_lstm_cell_grad");
     if (!w || !s || !d) return octi_fail(OCT_EUSAGE, "lstm_cell_grad", "weights, saved values or gradients are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_lstm_cell, NULL, (const oct_tensor *[]){x, w->w_ih, w->w_hh, w->b_ih, w->b_hh, state}, 6, dy, "dy"));
     OCT_TRY(check_grads("lstm_cell", x, w, d, dx));

@@ -5,6 +5,7 @@
 #include "ops/checks.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
+#include "src/words.h"
 
 typedef struct pool_job {
     const float *x;
@@ -70,6 +71,7 @@ static void max_images(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_max_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y, oct_tensor *index) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_max_pool2d_forward");
     if (!a) return octi_fail(OCT_EUSAGE, "max_pool2d", "attributes are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_f32("max_pool2d", "x", x, 4));
     OCT_TRY(octi_check_op(OCT_OP_max_pool2d, a, &x, 1, y, "y"));
@@ -99,6 +101,7 @@ static void max_grad_images(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_max_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *index, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_max_pool2d_grad");
     OCT_TRY(octi_check_f32("max_pool2d_grad", "dy", dy, 4));
     OCT_TRY(octi_check_f32("max_pool2d_grad", "dx", dx, 4));
     OCT_TRY(octi_check_tensor("max_pool2d_grad", "index", index, OCT_S32, &dy->shape));
@@ -177,6 +180,7 @@ static void avg_grad_images(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_avg_pool2d_forward");
     if (!a) return octi_fail(OCT_EUSAGE, "avg_pool2d", "attributes are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_avg_pool2d, a, &x, 1, y, "y"));
     pool_job j = pool_job_of(a, x, y);
@@ -188,6 +192,7 @@ oct_status oct_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_te
 
 oct_status oct_avg_pool2d_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_avg_pool2d_grad");
     if (!a) return octi_fail(OCT_EUSAGE, "avg_pool2d", "attributes are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_f32("avg_pool2d", "dx", dx, 4));
     const oct_tensor *x = dx;
@@ -211,6 +216,7 @@ static oct_status adaptive_check(const oct_tensor *large, const oct_tensor *smal
 
 oct_status oct_adaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_adaptive_avg_pool2d_forward");
     OCT_TRY(adaptive_check(x, y, "y"));
     pool_job j = {.x = oct_f32(x), .y = oct_f32(y), .h = x->shape.dim[1], .w = x->shape.dim[2], .c = x->shape.dim[3],
                   .p = y->shape.dim[1], .q = y->shape.dim[2]};
@@ -220,6 +226,7 @@ oct_status oct_adaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_tensor *x, oc
 
 oct_status oct_adaptive_avg_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_adaptive_avg_pool2d_grad");
     OCT_TRY(octi_check_f32("adaptive_avg_pool2d", "dx", dx, 4));
     OCT_TRY(adaptive_check(dx, dy, "dy"));
     pool_job j = {.x = oct_f32(dy), .y = oct_f32(dx), .h = dx->shape.dim[1], .w = dx->shape.dim[2], .c = dx->shape.dim[3],

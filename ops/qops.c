@@ -6,6 +6,7 @@
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/threads.h"
+#include "src/words.h"
 
 enum { MAX_INPUTS = 65 };
 
@@ -127,69 +128,83 @@ static oct_status plain(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, cons
 oct_status oct_qconv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *w,
                                const oct_tensor *b, const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qconv2d_forward");
     return weighted(ctx, OCT_OP_qconv2d, a, x, w, b, m, y);
 }
 oct_status oct_qlinear_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *w,
                                const oct_tensor *b, const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qlinear_forward");
     return weighted(ctx, OCT_OP_qlinear, a, x, w, b, m, y);
 }
 oct_status oct_qadd_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1, const oct_qtensor *x2,
                             const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qadd_forward");
     return plain(ctx, OCT_OP_qadd, a, x1, x2, true, m, true, y);
 }
 oct_status oct_qmul_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1, const oct_qtensor *x2,
                             const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qmul_forward");
     return plain(ctx, OCT_OP_qmul, a, x1, x2, true, m, true, y);
 }
 oct_status oct_qmax_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
                                    const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qmax_pool2d_forward");
     return plain(ctx, OCT_OP_max_pool2d, a, x, NULL, false, NULL, false, y);
 }
 oct_status oct_qavg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
                                    const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qavg_pool2d_forward");
     return plain(ctx, OCT_OP_qavg_pool2d, a, x, NULL, false, m, true, y);
 }
 oct_status oct_qadaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
                                             const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qadaptive_avg_pool2d_forward");
     return plain(ctx, OCT_OP_qadaptive_avg_pool2d, a, x, NULL, false, m, true, y);
 }
 oct_status oct_qpad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qpad_forward");
     return plain(ctx, OCT_OP_qpad, a, x, NULL, false, NULL, false, y);
 }
 oct_status oct_qclip_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qclip_forward");
     return plain(ctx, OCT_OP_qclip, a, x, NULL, false, NULL, false, y);
 }
 oct_status oct_qrelu_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qrelu_forward");
     return plain(ctx, OCT_OP_relu, NULL, x, NULL, false, NULL, false, y);
 }
 oct_status oct_qtable_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tensor *table,
                               const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qtable_forward");
     return plain(ctx, OCT_OP_qtable, NULL, x, NULL, false, table, true, y);
 }
 oct_status oct_qsoftmax_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tensor *e,
                                 const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qsoftmax_forward");
     return plain(ctx, OCT_OP_qsoftmax, NULL, x, NULL, false, e, true, y);
 }
 oct_status oct_requantize_forward(oct_ctx *ctx, const oct_qtensor *x, const oct_tensor *m,
                                   const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_requantize_forward");
     return plain(ctx, OCT_OP_requantize, NULL, x, NULL, false, m, true, y);
 }
 
 oct_status oct_qcat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, int count,
                             const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qcat_forward");
     if (count < 1 || count > MAX_INPUTS - 1)
         return octi_fail(OCT_EUSAGE, "qcat", "members", octi_fmt("1 to %d", MAX_INPUTS - 1),
                          octi_fmt("%d", count), NULL);
@@ -201,6 +216,7 @@ oct_status oct_qcat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor 
 
 oct_status oct_quantize_forward(oct_ctx *ctx, const oct_tensor *x, const oct_qtensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_quantize_forward");
     if (!x) return octi_fail(OCT_EUSAGE, "quantize", "input is NULL", NULL, NULL, NULL);
     call c = {.kind = OCT_OP_quantize, .in = {{.dtype = x->dtype, .shape = x->shape}}, .x = {x}, .nin = 1};
     return to_codes(ctx, NULL, &c, y);
@@ -208,6 +224,7 @@ oct_status oct_quantize_forward(oct_ctx *ctx, const oct_tensor *x, const oct_qte
 
 oct_status oct_dequantize_forward(oct_ctx *ctx, const oct_qtensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_dequantize_forward");
     call c = {.kind = OCT_OP_dequantize};
     add_codes(&c, x);
     c.out = (octi_qdesc){.dtype = y ? y->dtype : OCT_DTYPE_COUNT};

@@ -5,6 +5,7 @@
 #include "ops/checks.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
+#include "src/words.h"
 
 /** Bytes behind the axis and rows before it: a member of cat is `rows` runs of dim[axis] * inner elements. */
 static void around_axis(const oct_shape *s, int axis, int64_t *rows, int64_t *inner) {
@@ -15,6 +16,7 @@ static void around_axis(const oct_shape *s, int axis, int64_t *rows, int64_t *in
 
 oct_status oct_cat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *const *x, int count, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_cat_forward");
     (void)ctx;
     if (!a || !x) return octi_fail(OCT_EUSAGE, "cat", "attributes or members are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_cat, a, x, count, y, "y"));
@@ -31,6 +33,7 @@ oct_status oct_cat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *c
 
 oct_status oct_cat_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, int64_t offset, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_cat_grad");
     (void)ctx;
     if (!a) return octi_fail(OCT_EUSAGE, "cat_grad", "attributes are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_f32("cat_grad", "dy", dy, 2));
@@ -54,6 +57,7 @@ oct_status oct_cat_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, 
 
 oct_status oct_pad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_pad_forward");
     (void)ctx;
     if (!a) return octi_fail(OCT_EUSAGE, "pad", "attributes are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_pad, a, &x, 1, y, "y"));
@@ -68,6 +72,7 @@ oct_status oct_pad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x
 
 oct_status oct_pad_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_pad_grad");
     (void)ctx;
     if (!a) return octi_fail(OCT_EUSAGE, "pad", "attributes are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_f32("pad", "dx", dx, 4));
@@ -83,6 +88,7 @@ oct_status oct_pad_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, 
 
 oct_status oct_slice_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_slice_forward");
     (void)ctx;
     OCT_TRY(octi_check_op(OCT_OP_slice, a, &x, 1, y, "y"));
     int64_t rows, inner;
@@ -95,6 +101,7 @@ oct_status oct_slice_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor 
 
 oct_status oct_slice_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_slice_grad");
     (void)ctx;
     OCT_TRY(octi_check_f32("slice", "dx", dx, 2));
     const oct_tensor *x = dx;

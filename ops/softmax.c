@@ -5,6 +5,7 @@
 #include "ops/checks.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
+#include "src/words.h"
 
 typedef struct row_job {
     const float *x, *dy; /* of a gradient x is the output y */
@@ -71,6 +72,7 @@ static void run(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *dy, oct_ten
 
 oct_status oct_softmax_forward(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_softmax_forward");
     OCT_TRY(octi_check_op(OCT_OP_softmax, NULL, &x, 1, y, "y"));
     run(ctx, x, NULL, y, softmax_rows);
     return OCT_OK;
@@ -78,6 +80,7 @@ oct_status oct_softmax_forward(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y)
 
 oct_status oct_log_softmax_forward(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_log_softmax_forward");
     OCT_TRY(octi_check_op(OCT_OP_log_softmax, NULL, &x, 1, y, "y"));
     run(ctx, x, NULL, y, log_softmax_rows);
     return OCT_OK;
@@ -92,10 +95,12 @@ static oct_status grad(oct_ctx *ctx, oct_op_kind kind, const oct_tensor *y, cons
 
 oct_status oct_softmax_grad(oct_ctx *ctx, const oct_tensor *y, const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_softmax_grad");
     return grad(ctx, OCT_OP_softmax, y, dy, dx, softmax_grad_rows);
 }
 
 oct_status oct_log_softmax_grad(oct_ctx *ctx, const oct_tensor *y, const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_log_softmax_grad");
     return grad(ctx, OCT_OP_log_softmax, y, dy, dx, log_softmax_grad_rows);
 }

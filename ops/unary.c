@@ -6,6 +6,7 @@
 #include "ops/checks.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
+#include "src/words.h"
 
 enum { GRAIN = 8192 }; /* elements worth a task */
 
@@ -105,6 +106,7 @@ static void grad_range(void *arg, int64_t from, int64_t to) {
 
 oct_status oct_unary_forward(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_unary_forward");
     if (!octi_is_unary(kind) || !a) return octi_fail(OCT_EUSAGE, "unary", "kind or attributes", "clamp, leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
     OCT_TRY(octi_check_op(kind, a, &x, 1, y, "y"));
     unary_job j = {.kind = kind, .a = a, .x = oct_f32(x), .to = oct_f32(y)};
@@ -115,6 +117,7 @@ oct_status oct_unary_forward(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a,
 oct_status oct_unary_grad(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_tensor *x, const oct_tensor *y, const oct_tensor *dy,
                           oct_tensor *dx) {
     OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_unary_grad");
     if (!octi_is_unary(kind) || !a) return octi_fail(OCT_EUSAGE, "unary_grad", "kind or attributes", "clamp, leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
     OCT_TRY(octi_check_op(kind, a, &x, 1, y, "y"));
     OCT_TRY(octi_check_tensor(oct_op_name(kind), "dy", dy, OCT_F32, &x->shape));

@@ -92,7 +92,7 @@ oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mism
 
 oct_status oct_compare(oct_net *prepared, const oct_net *int8, const oct_tensor *x, oct_mismatch *m) {
     OCTI_LAW_MODE();
-    if (!prepared || !int8 || !x) return octi_fail_null("oct_compare");
+    if (!prepared || !int8 || !x || !m) return octi_fail_null("oct_compare");
     octi_comparison *c = octi_comparison_new(prepared, int8, x->shape.dim[0] < OCTI_COMPARE_BATCH ? x->shape.dim[0] : OCTI_COMPARE_BATCH);
     oct_status s = c ? octi_comparison_run(c, x, m) : oct_last_error()->code;
     octi_comparison_free(c);

@@ -262,7 +262,7 @@ void oct_net_reset_observers(oct_net *net) {
     OCTI_LAW_MODE();
     for (int32_t i = 0; net && i < net->graph->quantizer_count; i++) {
         oct_quantizer *q = &net->graph->quantizers[i];
-        if (octi_is_weight(q) || octi_is_fixed(q)) continue;
+        if (!q->min_val || octi_is_weight(q) || octi_is_fixed(q)) continue; /* int8: scales alone */
         for (int32_t k = 0; k < q->state_count; k++) memset(q->state[k]->data, 0, oct_tensor_bytes(q->state[k]));
         *oct_f32(q->min_val) = INFINITY;
         *oct_f32(q->max_val) = -INFINITY;

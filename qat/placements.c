@@ -9,6 +9,7 @@
 #include "src/arena.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 typedef struct listing {
     const oct_net *net;
@@ -112,6 +113,7 @@ static oct_status list(listing *l, oct_placement **rows, int32_t *count) {
 
 oct_status oct_net_placements(const oct_net *net, oct_placement **rows, int32_t *count) {
     OCTI_LAW_MODE();
+    if (!net || !rows || !count) return octi_fail_null("oct_net_placements");
     listing l = {.net = net, .arena = octi_arena_new(net->ctx)};
     if (!l.arena) return oct_last_error()->code;
     oct_status s = list(&l, rows, count);

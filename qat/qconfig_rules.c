@@ -96,6 +96,8 @@ oct_status octi_qrules_of(oct_ctx *ctx, const oct_qconfig *c, octi_qrules *rules
 }
 
 oct_status octi_qrules_append(oct_ctx *ctx, const octi_qrules *more, oct_qconfig *config) {
+    if (config->rule_count < 0 || (config->rule_count && !config->rules))
+        return octi_fail(OCT_EUSAGE, "qconfig", "rules that it has", "rule_count >= 0, rules not NULL", octi_fmt("%d", config->rule_count), NULL);
     oct_qrule *list = octi_calloc(ctx, (size_t)config->rule_count + (size_t)more->count + 1, sizeof *list);
     if (!list) return oct_last_error()->code;
     if (config->rule_count) memcpy(list, config->rules, (size_t)config->rule_count * sizeof *list);

@@ -5,6 +5,7 @@
 #include "qat/qat.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 struct oct_sim {
     oct_net *net;
@@ -32,11 +33,13 @@ void oct_sim_free(oct_sim *s) {
 
 const oct_tensor *oct_sim_run(oct_sim *s, const oct_tensor *x) {
     OCTI_LAW_MODE();
+    if (!s) return octi_fail_null("oct_sim_run"), NULL;
     oct_tape_begin(s->tape, OCT_EVAL);
     return oct_var_value(oct_net_forward(s->net, oct_input(s->tape, x)));
 }
 
 const oct_tensor *oct_sim_value(const oct_sim *s, const char *node) {
+    if (!s || !node) return NULL;
     oct_var *v = octi_tape_find(s->tape, node);
     const oct_tensor *codes = octi_var_codes(v);
     return codes ? codes : oct_var_value(v);

@@ -28,6 +28,7 @@ const char *oct_op_name(oct_op_kind k) { return (unsigned)k < OCT_OP_KIND_COUNT 
 unsigned oct_op_flags(oct_op_kind k) { return (unsigned)k < OCT_OP_KIND_COUNT ? op_rows[k].flags : 0; }
 
 bool oct_op_from_name(const char *name, oct_op_kind *kind) {
+    if (!name || !kind) return false;
     for (int i = 0; i < OCT_OP_KIND_COUNT; i++)
         if (!strcmp(op_rows[i].name, name)) return *kind = (oct_op_kind)i, true;
     return false;
@@ -42,12 +43,14 @@ bool oct_quantizer_is_per_channel(const oct_quantizer *q) {
 }
 
 int32_t oct_graph_find_node(const oct_graph *g, const char *name) {
+    if (!g || !name) return -1;
     for (int32_t i = 0; i < g->node_count; i++)
         if (!strcmp(g->nodes[i].name, name)) return i;
     return -1;
 }
 
 int32_t oct_graph_find_value(const oct_graph *g, const char *name) {
+    if (!g || !name) return -1;
     for (int32_t i = 0; i < g->value_count; i++)
         if (!strcmp(g->values[i].name, name)) return i;
     return -1;

@@ -116,7 +116,7 @@ void *octi_calloc(oct_ctx *ctx, size_t n, size_t size) {
 }
 
 void octi_free(oct_ctx *ctx, void *p) {
-    if (!p) return;
+    if (!p || !ctx) return; /* without its context it lives until that closes */
     block *b = (block *)p - 1;
     pthread_mutex_lock(&ctx->lock);
     b->prev->next = b->next;

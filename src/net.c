@@ -5,6 +5,7 @@
 
 #include "src/arena.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage) {
     oct_net *net = octi_alloc(ctx, sizeof *net);
@@ -28,6 +29,7 @@ void oct_net_free(oct_net *net) {
 }
 
 oct_tensor *oct_net_tensor(const oct_net *net, const char *name) {
+    if (!net || !name) return NULL;
     for (int32_t i = 0; i < net->tensor_count; i++)
         if (!strcmp(net->tensors[i].name, name)) return net->tensors[i].tensor;
     return NULL;
@@ -92,6 +94,7 @@ oct_status oct_net_set_probe(oct_net *net, const oct_tensor *x) {
 }
 
 oct_status oct_net_set_input(oct_net *net, const oct_input_desc *in) {
+    if (!net || !in) return octi_fail_null("oct_net_set_input");
     if (in->channels < 1 || in->channels > 4 || in->height < 1 || in->width < 1 || !(in->div > 0))
         return octi_fail(OCT_EUSAGE, "input", "description out of range", "1 to 4 channels, sides >= 1, div > 0",
                          octi_fmt("C %d, H %d, W %d, div %g", in->channels, in->height, in->width, in->div), NULL);
@@ -102,6 +105,10 @@ oct_status oct_net_set_input(oct_net *net, const oct_input_desc *in) {
 }
 
 oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t count) {
+    if (!net || (!classes && count > 0)) return octi_fail_null("oct_net_set_classes");
+    if (count < 0) return octi_fail(OCT_EUSAGE, "classes", "number of classes", ">= 0", octi_fmt("%d", count), NULL);
+    for (int32_t i = 0; i < count; i++)
+        if (!classes[i].id) return octi_fail(OCT_EUSAGE, octi_fmt("class %d", i), "id is NULL", NULL, NULL, NULL);
     oct_class *list = octi_calloc(net->ctx, (size_t)count, sizeof *list);
     if (!list) return oct_last_error()->code;
     for (int32_t i = 0; i < count; i++) {
@@ -116,6 +123,7 @@ oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t c
 }
 
 bool oct_classes_unnamed(const oct_class *classes, int32_t count) {
+    if (!classes) return false;
     for (int32_t i = 0; i < count; i++)
         if (!classes[i].name || *classes[i].name) return false;
     return count > 0;

@@ -29,16 +29,19 @@ size_t oct_dtype_size(oct_dtype t) { return (unsigned)t < OCT_DTYPE_COUNT ? dtyp
 const char *oct_dtype_name(oct_dtype t) { return (unsigned)t < OCT_DTYPE_COUNT ? dtype_words[t] : "?"; }
 
 int64_t oct_shape_count(const oct_shape *s) {
-    int64_t n = 1;
-    for (int i = 0; i < s->rank; i++) n *= s->dim[i];
-    return n;
+    if (!s || s->rank < 0 || s->rank > OCT_MAX_RANK) return 0;
+    uint64_t n = 1; /* without a sign: a shape that no tensor has may overflow */
+    for (int i = 0; i < s->rank; i++) n *= (uint64_t)s->dim[i];
+    return (int64_t)n;
 }
 
 bool oct_shape_equal(const oct_shape *a, const oct_shape *b) {
+    if (!a || !b || a->rank < 0 || a->rank > OCT_MAX_RANK) return false;
     return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof a->dim[0] * (size_t)a->rank);
 }
 
 const char *oct_shape_text(const oct_shape *s) {
+    if (!s) return "";
     char buf[160];
     int n = snprintf(buf, sizeof buf, "[");
     for (int i = 0; i < s->rank && i < OCT_MAX_RANK; i++) {

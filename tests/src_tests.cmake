@@ -4,6 +4,20 @@ octet_test(test_cpu)
 octet_test(test_float_mode)
 target_sources(test_float_mode PRIVATE random_net.c)
 octet_test(test_law)
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+  file(GLOB_RECURSE public_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.h ${PROJECT_SOURCE_DIR}/src/*.def ${PROJECT_SOURCE_DIR}/ops/*.h ${PROJECT_SOURCE_DIR}/datasets/*.h
+    ${PROJECT_SOURCE_DIR}/autograd/*.h ${PROJECT_SOURCE_DIR}/qat/*.h ${PROJECT_SOURCE_DIR}/qat/*.def)
+  add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/api_calls.h
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/api_fuzz.py ${CMAKE_C_COMPILER} ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_BINARY_DIR}/api_calls.h
+    DEPENDS api_fuzz.py ${PROJECT_SOURCE_DIR}/octet.h ${public_headers} VERBATIM)
+  octet_test(test_api)
+  target_sources(test_api PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/api_calls.h)
+  target_include_directories(test_api PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
+  target_compile_options(test_api PRIVATE -O0) # 12,000 lines that run once
+else()
+  message(STATUS "python3 is not there: test_api is left out")
+endif()
 octet_test(test_autograd)
 octet_test(test_exact)
 target_sources(test_exact PRIVATE random_net.c)

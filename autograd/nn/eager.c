@@ -58,6 +58,7 @@ oct_var *oct_functional_mul(oct_module *m, oct_var *a, oct_var *b) { return pair
 oct_var *oct_functional_add_relu(oct_module *m, oct_var *a, oct_var *b) { return oct_relu(oct_functional_add(m, a, b)); }
 
 oct_var *oct_functional_cat(oct_module *m, oct_var *const *x, int count, int axis) {
+    if (!x) return NULL;
     if (count < 1 || count > 64) return m ? oct_cat(x, count, axis) : NULL; /* the one message for it */
     return call(m, &(octi_functional){.kind = OCT_OP_cat, .attr = {.axis = {axis}}, .in = x, .count = count});
 }

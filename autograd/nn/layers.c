@@ -4,6 +4,7 @@
 
 #include "autograd/nn/module.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 static oct_module *bad(oct_ctx *ctx, const char *layer, const char *what, const char *expected, const char *got) {
     octi_fail(OCT_EUSAGE, layer, what, expected, got, NULL);
@@ -136,6 +137,7 @@ static oct_var *sequential_forward(void *self, oct_tape *t, oct_var *x) {
 
 oct_module *oct_sequential_new(oct_ctx *ctx, oct_module *const *children, int count) {
     if (!ctx) return NULL;
+    if (!children && count > 0) return octi_fail_null("oct_sequential_new"), octi_ctx_failed(ctx), NULL;
     oct_module *m = octi_layer_new(ctx, sequential_forward);
     for (int i = 0; m && i < count; i++)
         if (!oct_module_add(m, octi_fmt("%d", i), children[i])) return NULL;

@@ -215,7 +215,7 @@ const oct_named_tensor *oct_module_tensors(oct_module *m, int32_t *count) {
 oct_tensor *oct_module_tensor(oct_module *m, const char *path) {
     int32_t n;
     const oct_named_tensor *list = oct_module_tensors(m, &n);
-    for (int32_t i = 0; list && i < n; i++)
+    for (int32_t i = 0; list && path && i < n; i++)
         if (!strcmp(list[i].name, path)) return list[i].tensor;
     return NULL;
 }

@@ -81,7 +81,7 @@ static oct_var *cell_forward(void *self, oct_tape *t, oct_var *x) {
 
 oct_module *oct_lstm_cell_new(oct_ctx *ctx, const oct_lstm_opts *o) {
     oct_module *m = checked(ctx, o, cell_forward);
-    return parameters(m, names[MOST_LAYERS], o ? o->in : 1, o ? o->hidden : 1, o && o->no_bias);
+    return m ? parameters(m, names[MOST_LAYERS], o->in, o->hidden, o->no_bias) : NULL;
 }
 
 oct_var *oct_lstm_cell_step(oct_module *cell, oct_var *x, oct_var *state) {

@@ -169,8 +169,9 @@ oct_module *oct_zoo_new(oct_ctx *ctx, const char *name, const oct_zoo_opts *opts
         if (opts->width) o.width = opts->width;
         if (opts->classes) o.classes = opts->classes;
     }
-    if (o.channels < 1 || o.height < 1 || o.width < 1 || o.classes < 1) {
-        octi_fail(OCT_EUSAGE, name, "shape out of range", "channels, height, width, classes >= 1",
+    enum { WIDEST = 1 << 24, LARGEST = 16384 }; /* channels, as of modules; sides, as of images */
+    if (o.channels < 1 || o.height < 1 || o.width < 1 || o.classes < 1 || o.channels > WIDEST || o.height > LARGEST || o.width > LARGEST || o.classes > WIDEST) {
+        octi_fail(OCT_EUSAGE, name, "shape out of range", "channels, classes 1 to 2^24, height, width 1 to 16384",
                   octi_fmt("%d, %d, %d, %d", o.channels, o.height, o.width, o.classes), NULL);
         return octi_ctx_failed(ctx), NULL;
     }

@@ -114,7 +114,9 @@ static oct_status fill(oct_optim *o, const oct_named_tensor *list, int32_t count
 
 oct_optim *oct_optim_new(oct_ctx *ctx, const oct_named_tensor *params, int32_t count, const oct_optim_opts *opts) {
     OCTI_LAW_MODE();
-    if (!ctx || (!params && count > 0) || count < 0) {
+    bool whole = (params || count <= 0) && count >= 0;
+    for (int32_t i = 0; whole && i < count; i++) whole = params[i].name && params[i].tensor;
+    if (!ctx || !whole) {
         octi_fail(OCT_EUSAGE, "optimizer", "no parameters", NULL, NULL, NULL);
         if (ctx) octi_ctx_failed(ctx);
         return NULL;

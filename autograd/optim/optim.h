@@ -50,6 +50,7 @@ typedef struct oct_schedule {
     float final_lr;       /* cosine: at the end */
     float pct_start, div, final_div; /* one-cycle, 0: 0.3, 25, 1e4; cosine annealing, as PyTorch's OneCycleLR */
 } oct_schedule;
+/** Steps and warm-up below 0 count as 0. 0 for NULL. */
 OCT_API float oct_schedule_lr(const oct_schedule *s, int64_t step);
 
 OCT_END_DECLS

@@ -20,19 +20,21 @@ static double one_cycle(const oct_schedule *s, int64_t step) {
 
 float oct_schedule_lr(const oct_schedule *s, int64_t step) {
     OCTI_LAW_MODE();
+    if (!s) return 0;
     if (step < 0) step = 0;
+    const int64_t warmup = s->warmup > 0 ? s->warmup : 0;
     if (s->kind == OCT_ONE_CYCLE) return (float)one_cycle(s, step);
     double lr = s->lr, gamma = s->gamma != 0 ? (double)s->gamma : 0.1;
-    if (step < s->warmup) return (float)(lr * (double)(step + 1) / (double)(s->warmup + 1)); /* the first step counts too */
-    step -= s->warmup;
+    if (step < warmup) return (float)(lr * (double)(step + 1) / ((double)warmup + 1)); /* the first step counts too */
+    step -= warmup;
     switch (s->kind) {
     case OCT_STEP: return (float)(s->every > 0 ? lr * pow(gamma, (double)(step / s->every)) : lr);
     case OCT_MULTI_STEP:
-        for (int i = 0; i < 8 && s->milestones[i] > 0 && step + s->warmup >= s->milestones[i]; i++) lr *= gamma;
+        for (int i = 0; i < 8 && s->milestones[i] > 0 && step + warmup >= s->milestones[i]; i++) lr *= gamma;
         return (float)lr;
     case OCT_COSINE: {
-        int64_t span = s->total - s->warmup;
-        return (float)(span > 0 ? cosine(lr, s->final_lr, clip01((double)step / (double)span)) : lr);
+        const double span = (double)s->total - (double)warmup;
+        return (float)(span > 0 ? cosine(lr, s->final_lr, clip01((double)step / span)) : lr);
     }
     default: return (float)lr;
     }

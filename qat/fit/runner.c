@@ -7,6 +7,7 @@
 #include "qat/infer/infer.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 struct oct_runner {
     oct_ctx *ctx;
@@ -92,6 +93,7 @@ const oct_tensor *oct_runner_run(oct_runner *r, const oct_tensor *x) {
 const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale, int32_t *zero_point) {
     if (scale) *scale = 0;
     if (zero_point) *zero_point = 0;
+    if (!r || !node) return octi_fail_null("oct_runner_value"), NULL;
     const oct_graph *g = r->net->graph;
     int32_t i = oct_graph_find_node(g, node);
     const oct_tensor *t = NULL;
@@ -115,7 +117,7 @@ const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale
 }
 
 static bool step_of(const oct_runner *r, const char *node, oct_step_time *t) {
-    for (int32_t i = 0; r->session && i < oct_plan_steps(r->plan) && oct_session_step_time(r->session, i, t); i++)
+    for (int32_t i = 0; r && node && r->session && i < oct_plan_steps(r->plan) && oct_session_step_time(r->session, i, t); i++)
         if (!strcmp(t->node, node)) return true;
     return false;
 }

@@ -14,6 +14,7 @@
 #include "src/format/graph_json.h"
 #include "src/format/sections.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are written as they lie in memory");
 
@@ -72,7 +73,7 @@ static oct_status write_file(const oct_net *net, octi_text *out) {
 
 oct_status oct_int8_save_memory(const oct_net *net, uint8_t **bytes, size_t *size) {
     OCTI_LAW_MODE();
-    if (!net) return octi_fail(OCT_EUSAGE, "oct_int8_save", "net is NULL", NULL, NULL, NULL);
+    if (!net || !bytes || !size) return octi_fail_null("oct_int8_save_memory");
     octi_text out = {net->ctx};
     oct_status s = write_file(net, &out);
     if (s != OCT_OK) return octi_text_free(&out), s;
@@ -87,6 +88,7 @@ void oct_int8_bytes_free(oct_ctx *ctx, uint8_t *bytes) {
 
 oct_status oct_int8_save(const oct_net *net, const char *path) {
     OCTI_LAW_MODE();
+    if (!net || !path) return octi_fail_null("oct_int8_save");
     uint8_t *bytes;
     size_t size;
     OCT_TRY(oct_int8_save_memory(net, &bytes, &size));

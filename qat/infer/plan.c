@@ -163,24 +163,25 @@ void oct_plan_free(oct_plan *p) {
 }
 
 oct_shape oct_plan_input_shape(const oct_plan *p) {
-    return p->values[p->input].shape;
+    return p ? p->values[p->input].shape : (oct_shape){0};
 }
 oct_shape oct_plan_output_shape(const oct_plan *p) {
-    return p->values[p->output].shape;
+    return p ? p->values[p->output].shape : (oct_shape){0};
 }
 bool oct_plan_takes_u8(const oct_plan *p) {
-    return p->takes_u8;
+    return p && p->takes_u8;
 }
 int32_t oct_plan_steps(const oct_plan *p) {
-    return p->step_count;
+    return p ? p->step_count : 0;
 }
 
 size_t oct_plan_activation_bytes(const oct_plan *p, size_t *without_reuse) {
-    if (without_reuse) *without_reuse = p->sum;
-    return p->activations;
+    if (without_reuse) *without_reuse = p ? p->sum : 0;
+    return p ? p->activations : 0;
 }
 
 void oct_plan_print(const oct_plan *p, void (*line)(void *, const char *), void *user) {
+    if (!p || !line) return;
     static const char *const homes[] = {"constant", "caller's x", "caller's y", "block"};
     char text[512];
     snprintf(text, sizeof text,

@@ -13,6 +13,7 @@
 #include "src/paths.h"
 #include "src/qround.h"
 #include "src/threads.h"
+#include "src/words.h"
 
 enum { CHUNK = 8 }; /* images that go through a step together: weights are read once for all of them */
 
@@ -227,6 +228,7 @@ oct_status oct_session_run_u8(oct_session *s, const uint8_t *pixels, int64_t n, 
 }
 
 static oct_status classify(oct_session *s, const float *x, const uint8_t *pixels, int64_t n, int32_t *index) {
+    if (s && !index) return octi_fail_null("session");
     if (!s) return octi_fail(OCT_EUSAGE, "session", "session is NULL", NULL, NULL, NULL);
     const oct_shape *y = &s->plan->values[s->plan->output].shape;
     if (y->rank != 2)
@@ -252,6 +254,7 @@ oct_status oct_session_classify_u8(oct_session *s, const uint8_t *pixels, int64_
 }
 
 oct_status oct_session_value(const oct_session *s, const char *node, oct_tensor *value) {
+    if (s && (!node || !value)) return octi_fail_null("oct_session_value");
     if (!s || !s->plan->unfused)
         return octi_fail(OCT_EUSAGE, "session", "values are kept by unfused plans only", ".unfused = true",
                          NULL, NULL);
@@ -269,7 +272,7 @@ oct_status oct_session_value(const oct_session *s, const char *node, oct_tensor 
 }
 
 bool oct_session_step_time(const oct_session *s, int32_t i, oct_step_time *t) {
-    if (!s || !s->ns || i < 0 || i >= s->plan->step_count) return false;
+    if (!s || !t || !s->ns || i < 0 || i >= s->plan->step_count) return false;
     const octi_qmodule *m = &s->plan->steps[i];
     *t = (oct_step_time){.node = m->name, .kind = oct_op_name(m->kind), .kernel = m->is_float ? "float" : m->u.q.kernel};
     for (int64_t k = 0; k < s->slots; k++) {
