@@ -170,7 +170,7 @@ class Headers:
             here, what = '%s.%s' % (lvalue, name), '%s.%s' % (path, name)
             numbers = self.numbers(kind, what)
             if numbers:
-                for i in range(2 if length else 1):
+                for i in range(1 if not length or length == '1' else 2):
                     at = '[%d]' % i if length else ''
                     cast = '(%s)' % kind if kind in self.enums else ''
                     out += [('%s%s = %s%s;' % (here, at, cast, v), '%s%s = %s' % (what, at, v)) for v in numbers]
