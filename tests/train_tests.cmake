@@ -63,6 +63,8 @@ if(TARGET octet_command)
   add_test(NAME test_kill COMMAND ${PROJECT_SOURCE_DIR}/tests/test_kill.sh $<TARGET_FILE:octet_command>)
   set_tests_properties(test_cli test_kill PROPERTIES TIMEOUT 300)
   if(NOT OCT_SANITIZE) # whose shadow memory is larger than any limit
+    add_library(odd_clock MODULE odd_clock.c)
+    add_test(NAME test_odd_clock COMMAND ${PROJECT_SOURCE_DIR}/tests/test_odd_clock.sh $<TARGET_FILE:octet_command> $<TARGET_FILE:odd_clock>)
     add_test(NAME test_small_memory COMMAND ${PROJECT_SOURCE_DIR}/tests/test_small_memory.sh $<TARGET_FILE:octet_command>)
     set_tests_properties(test_small_memory PROPERTIES TIMEOUT ${OCT_TEST_TIMEOUT})
   endif()

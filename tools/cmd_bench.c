@@ -80,6 +80,14 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* Of a clock that stands or goes back there is no time to divide by, nor would any number of steps be enough. */
+static int no_clock(double seconds) {
+    char got[48];
+    snprintf(got, sizeof got, "%g seconds", seconds);
+    cli_usage("bench", "the machine's clock does not go forward", "more than 0 seconds for a step", got, NULL);
+    return oct_status_exit_code(OCT_EUNSUPPORTED);
+}
+
 static int measure(cli *c, const char *workload, oct_net *net, int mode) {
     enum { BLOCKS = 9 };
     double seconds[BLOCKS];
@@ -92,6 +100,7 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
         if (step(&b) != OCT_OK) return cli_failed();
         t = cli_seconds() - t0;
     }
+    if (!(t > 0)) return no_clock(t);
     while (t * (double)steps < 0.1 && steps < 100000) steps *= 2;
     for (int k = 0; k < BLOCKS; k++) {
         double t0 = cli_seconds();
@@ -100,6 +109,7 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
         seconds[k] = cli_seconds() - t0;
     }
     qsort(seconds, BLOCKS, sizeof *seconds, by_value);
+    if (!(seconds[0] > 0)) return no_clock(seconds[0]);
     double per = seconds[BLOCKS / 2] / (double)(steps * b.batch);
     if (c->json.set) {
         json j = json_open();
