@@ -78,7 +78,7 @@ void oct_tape_begin(oct_tape *t, oct_mode mode) {
 }
 
 oct_status oct_tape_watch(oct_tape *t, const char *node, oct_watch_fn fn, void *user) {
-    if (!t || !fn) return octi_fail(OCT_EUSAGE, "oct_tape_watch", "tape or function is NULL", NULL, NULL, NULL);
+    if (!t || !fn) return octi_fail_null("oct_tape_watch");
     return octi_watch_add(t->ctx, &t->watchers, node, fn, user);
 }
 

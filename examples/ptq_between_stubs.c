@@ -2,7 +2,7 @@
  * Post-training quantization as PyTorch's eager mode has it: a conv, a ReLU and a linear layer between QuantStub and
  * DeQuantStub; fuse by names, prepare, calibrate, convert; the module list after each step.
  *
- *     ptq_between_stubs [DATA]     DATA: any 3x32x32 set; default: the built-in synth-shapes */
+ *     ptq_between_stubs [DATA]     DATA: any set; default: the built-in synth-digits */
 #include <stdio.h>
 
 #include <octet.h>

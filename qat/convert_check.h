@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * qat/convert_check.h - convert's own comparison of what it made with what training saw (law 4.10). */
+ * qat/convert_check.h - convert's own comparison of what it made with what training saw (law 10). */
 #ifndef OCT_QAT_CONVERT_CHECK_H
 #define OCT_QAT_CONVERT_CHECK_H
 

@@ -75,7 +75,7 @@ OCT_API void oct_net_fake_quantize(oct_net *net, bool on);
 OCT_API void oct_net_freeze_batch_norm(oct_net *net, bool on);
 OCT_API bool oct_net_batch_norm_frozen(const oct_net *net);
 
-/** Eval forward of a prepared net (law 4.10): codes at every node, products exact over whole numbers, bias and requant by
+/** Eval forward of a prepared net (law 10): codes at every node, products exact over whole numbers, bias and requant by
  *  the law. Shares the law and the fold with the int8 plan, but no kernel, packing or planner. */
 typedef struct oct_sim oct_sim;
 OCT_API OCT_NODISCARD oct_sim *oct_sim_new(oct_net *prepared);

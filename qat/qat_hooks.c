@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * How the nodes of a prepared net run on a tape (law 4.10). A node runs on codes where its inputs have codes and no batch
+ * How the nodes of a prepared net run on a tape (law 10). A node runs on codes where its inputs have codes and no batch
  * statistics are wanted; else it runs in floats and its output is fake-quantized. Either way a quantized value is both: floats
  * s * (q - z) for the gradient, and the codes. */
 #include <math.h>

@@ -76,7 +76,7 @@ oct_status octi_net_keep_probe(oct_net *net, const oct_tensor *x) {
 }
 
 oct_status oct_net_set_probe(oct_net *net, const oct_tensor *x) {
-    if (!net) return octi_fail(OCT_EUSAGE, "oct_net_set_probe", "net is NULL", NULL, NULL, NULL);
+    if (!net) return octi_fail_null("oct_net_set_probe");
     oct_tensor *old = net->probe;
     net->probe = NULL;
     oct_status s = OCT_OK;

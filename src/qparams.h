@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * src/qparams.h - quantization parameters, and the one function that makes them from a range (design, law 4). */
+ * src/qparams.h - quantization parameters, and the one function that makes them from a range (law 4). */
 #ifndef OCT_SRC_QPARAMS_H
 #define OCT_SRC_QPARAMS_H
 

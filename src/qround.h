@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * src/qround.h - the number law: the one definition of every rounding rule (design, section 4).
+ * src/qround.h - the number law: the one definition of every rounding rule (docs/law.md).
  *
  * Static inline and free of everything but C headers, so that kernels and their SIMD twins can include it. Every SIMD
  * twin is tested equal to these functions over all codes. The C runtime's rounding mode must be round-to-nearest-even

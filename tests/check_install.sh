@@ -34,7 +34,7 @@ for e in "$(dirname "$0")"/../examples/*.c; do
     lib=octet
     case $e in *classify_int8.c) lib=octet_infer ;; esac
     # shellcheck disable=SC2046
-    cc -std=gnu11 -Wall -Werror "$e" -o "$tmp/e" $(pkg-config --cflags --libs $lib) -lm -Wl,-rpath,"$(pkg-config --variable=libdir $lib)" $extra || { echo "as installed: $e"; exit 1; }
+    cc -std=gnu11 -Wall -Werror "$e" -o "$tmp/e" $(pkg-config --cflags --libs $lib) -Wl,-rpath,"$(pkg-config --variable=libdir $lib)" $extra || { echo "as installed: $e"; exit 1; }
 done
 "$tmp/e" >/dev/null 2>&1 || [ $? -lt 126 ] || { echo "an example does not start"; exit 1; }
 # the README's program is what a newcomer compiles first: then the command works on the run that it leaves

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Training steps of fused conv, batch norm, relu and linear, batch norm against PyTorch's QAT modules (design 4.5): outputs,
+ * Training steps of fused conv, batch norm, relu and linear, batch norm against PyTorch's QAT modules (law 5): outputs,
  * statistics and gradients, with batch statistics and frozen. One difference is octet's by design and named: no gradient flows
  * through the fold's factor. What PyTorch's gamma gets through it is computed here from the rounding of the weights, and is
  * the whole difference. */

@@ -10,6 +10,7 @@
 #include "qat/int8/int8.h"
 #include "qat/io/tensor_files.h"
 #include "qat/prepared.h"
+#include "src/words.h"
 #include "src/float_mode.h"
 #include "src/format/json.h"
 #include "src/mem.h"
@@ -94,7 +95,7 @@ static oct_status save(const oct_net *net, octi_run *r, const char *config) {
 
 oct_status oct_run_save(oct_net *net, const char *dir, const char *config, bool force) {
     OCTI_LAW_MODE();
-    if (!net) return octi_fail(OCT_EUSAGE, "oct_run_save", "net is NULL", NULL, NULL, NULL);
+    if (!net) return octi_fail_null("oct_run_save");
     OCT_TRY(octi_diverged_settle(net, NULL, 0, 0, 0));
     octi_text t = {.ctx = net->ctx};
     oct_status s = octi_plain_config(net, oct_ctx_seed(net->ctx), config, &t);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * qat/infer/infer.h - the int8 model: load, save, plan, run. All that deployment needs; no autograd, no BLAS.
  *
- *     oct_net *net = oct_int8_load(ctx, "model.oct8");       // G3, checked whole
- *     oct_plan *plan = oct_plan_new(net, NULL);              // packed weights, memory planned; immutable,
- * shared by threads oct_session *s = oct_session_new(plan, 1, NULL);       // one block; a session has one
- * user at a time oct_session_classify_u8(s, pixels, 1, &index);         // or oct_session_run for logits
+ *     oct_net *net = oct_int8_load(ctx, "model.oct8");    // G3, checked whole
+ *     oct_plan *plan = oct_plan_new(net, NULL);           // immutable, shared by threads
+ *     oct_session *s = oct_session_new(plan, 1, NULL);    // one block, one user at a time
+ *     oct_session_classify_u8(s, pixels, 1, &index);      // or oct_session_run for logits
  *
  * NULL in gives NULL out, so the calls nest and are checked once. Codes are bit-equal for every instruction
  * set, number of threads, batch and cut of the batch; float layers between quantized ones are computed image

@@ -197,7 +197,7 @@ static void run_slot(void *arg, int64_t i) {
 }
 
 static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int64_t n, float *y) {
-    if (!s) return octi_fail(OCT_EUSAGE, "session", "session is NULL", NULL, NULL, NULL);
+    if (!s) return octi_fail_null("session");
     if (n < 0 || n > s->batch)
         return octi_fail(OCT_EUSAGE, "session", "images per run", octi_fmt("0 to %lld", (long long)s->batch),
                          octi_fmt("%lld", (long long)n), NULL);
@@ -229,7 +229,7 @@ oct_status oct_session_run_u8(oct_session *s, const uint8_t *pixels, int64_t n, 
 
 static oct_status classify(oct_session *s, const float *x, const uint8_t *pixels, int64_t n, int32_t *index) {
     if (s && !index) return octi_fail_null("session");
-    if (!s) return octi_fail(OCT_EUSAGE, "session", "session is NULL", NULL, NULL, NULL);
+    if (!s) return octi_fail_null("session");
     const oct_shape *y = &s->plan->values[s->plan->output].shape;
     if (y->rank != 2)
         return octi_fail(OCT_ESHAPE, "session", "output of a classifier", "[N,K]", oct_shape_text(y), NULL);

@@ -18,7 +18,7 @@ typedef struct octi_fconv {
     size_t frame_bytes;
 } octi_fconv;
 
-/** A float layer that was kept (design 4.12): octet's own f32 kernels, image by image, in one order, never
+/** A float layer that was kept (law 12): octet's own f32 kernels, image by image, in one order, never
  * BLAS. */
 typedef struct octi_fnode octi_fnode;
 typedef void octi_fnode_fn(const octi_fnode *f, const float *const *in, float *out, void *scratch);
