@@ -166,6 +166,8 @@ train|weight-decay|0.1|model|"weight_decay":0.1
 train|clip-norm|0.01|model|"clip_norm":0.01
 train|smoothing|0.2|model|"smoothing":0.2
 train|warmup|0.9|model|"warmup":0.9
+train|momentum|0|model|"momentum":0
+train|weight-decay|0|model|"weight-decay":0
 train|val|0.25|out|val_accuracy
 train|patience||patient|
 train|save-steps||saves|
@@ -230,6 +232,10 @@ qat|weight-decay|0.1|model|"weight_decay":0.1
 qat|clip-norm|0.01|model|"clip_norm":0.01
 qat|smoothing|0.2|model|"smoothing":0.2
 qat|warmup|0.9|model|"warmup":0.9
+qat|momentum|0|model|"momentum":0
+qat|weight-decay|0|model|"weight-decay":0
+qat|observe-until|0|model|"observe-until":0
+qat|bn-until|0|same|"bn-until":0
 qat|val|0.25|out|val_accuracy
 qat|patience||patient|
 qat|save-steps||saves|
@@ -291,6 +297,18 @@ bench|dry-run||dry|
 bench|help||help|
 bench|version||version|
 TABLE
+
+# the ends of every range are in it, what is a little beyond is not: options are read before --help is answered
+sed -n 's/^OPT(\([A-Z]*\), [a-z_0-9]*, "\([^"]*\)", [^,]*, \([^,]*\), \([^,]*\), "[^"]*", \([A-Z]*\).*/\1 \2 \3 \4 \5/p' "$def" | grep '^INT \|^REAL ' >ranges
+[ "$(wc -l <ranges)" -gt 20 ] || say "ranges of options.def were not understood"
+while read -r kind option lo hi of; do
+    c=$(echo "$of" | tr A-Z a-z)
+    [ "$c" = all ] && c=train
+    beyond=$(awk -v k="$kind" -v lo="$lo" -v hi="$hi" 'BEGIN { if (k == "INT") printf "%.0f %.0f", lo - 1, hi + 1; else printf "%.9g %.9g", (lo > 0 ? lo * 0.99 : -0.001), hi * 1.01 }')
+    [ "$kind" = INT ] && hi=$(awk -v v="$hi" 'BEGIN { printf "%.0f", v }')
+    for v in "$lo" "$hi"; do "$octet" "$c" "--$option=$v" --help >/dev/null 2>.err || say "$c --$option $v: $(cat .err)"; done
+    for v in $beyond; do "$octet" "$c" "--$option=$v" --help >/dev/null 2>&1 && say "$c --$option $v is taken"; done
+done <ranges
 
 # each option of these commands in the table, and nothing that is no option of theirs
 sed -n 's/^OPT([A-Z]*, [a-z_0-9]*, "\([^"]*\)", [^,]*, [^,]*, [^,]*, "[^"]*", \([A-Z |&~]*\),.*/\1 \2/p' "$def" |

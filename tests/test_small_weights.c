@@ -111,6 +111,34 @@ START_TEST(lenet_in_three_small_forms) {
 }
 END_TEST
 
+/* Codes are of the scale that is stored: the layer's, or the channel's. */
+START_TEST(codes_are_of_their_scale) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_net *net = lenet(ctx);
+    oct_tensor *w = oct_net_tensor(net, "fc1.weight");
+    const int64_t rows = w->shape.dim[0], row = oct_tensor_count(w) / rows;
+    for (int64_t i = 0; i < rows * row; i++) oct_f32(w)[i] *= (float)(1 + i / row % 5); /* channels of five sizes */
+    for (int tensor = 0; tensor < 2; tensor++) {
+        oct_net *small = through_a_file(oct_quantize_weight_only(net, &(oct_weight_opts){.per_tensor = tensor}));
+        const oct_graph *g = small->graph;
+        const int32_t v = oct_graph_find_value(g, "fc1.weight");
+        ck_assert(v >= 0 && g->values[v].quantizer >= 0);
+        const oct_tensor *scale = g->quantizers[g->values[v].quantizer].scale, *codes = oct_net_tensor(small, "fc1.weight");
+        ck_assert_int_eq(oct_tensor_count(scale), tensor ? 1 : rows);
+        bool all = true;
+        for (int64_t o = 0; o < rows; o++) {
+            float top = 0;
+            for (int64_t k = tensor ? 0 : o * row, to = tensor ? rows * row : (o + 1) * row; k < to; k++) top = fmaxf(top, fabsf(oct_f32(w)[k]));
+            const float s = oct_f32(scale)[tensor ? 0 : o];
+            ck_assert_float_eq_tol(s, top / 127, 1e-6f * s);
+            for (int64_t k = o * row; k < (o + 1) * row; k++) all = all && oct_s8(codes)[k] == (int)rintf(oct_f32(w)[k] / s);
+        }
+        ck_assert_msg(all, "%s: codes are not of the scale", tensor ? "tensor" : "channel");
+    }
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(batch_norm_folds_into_weight_only) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_net *net = oct_zoo_net(ctx, "resnet8", oct_data_open(ctx, "synth-shapes", &(oct_data_opts){.limit = 64}));
@@ -164,5 +192,5 @@ START_TEST(half_precision_rounds_to_even) {
 }
 END_TEST
 
-OCT_TEST_MAIN("small_weights", dynamic_linear_by_the_law, lenet_in_three_small_forms, batch_norm_folds_into_weight_only, refusals,
+OCT_TEST_MAIN("small_weights", dynamic_linear_by_the_law, lenet_in_three_small_forms, codes_are_of_their_scale, batch_norm_folds_into_weight_only, refusals,
               half_precision_rounds_to_even)
