@@ -234,8 +234,6 @@ qat|smoothing|0.2|model|"smoothing":0.2
 qat|warmup|0.9|model|"warmup":0.9
 qat|momentum|0|model|"momentum":0
 qat|weight-decay|0|model|"weight-decay":0
-qat|observe-until|0|model|"observe-until":0
-qat|bn-until|0|same|"bn-until":0
 qat|val|0.25|out|val_accuracy
 qat|patience||patient|
 qat|save-steps||saves|
@@ -253,6 +251,7 @@ qat|wbits|4|model|"wbits":4
 qat|abits|5|model|"abits":5
 qat|observe-until|0.1+--batch 8|model|"observe_until":0.1
 qat|bn-until|0.1+--batch 8|same|"batch_norm_until":0.1
+qat|bn-until|0+--batch 8|same|"batch_norm_until":0
 qat|bn-images|100|same|"bn_images":100
 qat|oscillation|damp+--wbits 3 --batch 8|model|"oscillation":"damp"
 qat|oscillation-end|9+--wbits 3 --batch 8 --oscillation damp|model|"oscillation_end":9
