@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * octet.h - the one header of octet's users. Installed as <octet.h>, with the rooms' headers below octet/. */
+ * octet.h - the one header of octet's users. Installed as <octet.h>, with the rooms' headers below
+ * octet/. */
 #ifndef OCTET_H
 #define OCTET_H
 

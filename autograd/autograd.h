@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * autograd/autograd.h - recording on a tape, gradients, capture of a net.
  *
- * A tape is a graph being recorded while it runs. Recorded ops take and return oct_var; NULL means failed, NULL in gives
- * NULL out, and the tape keeps the first failure, so expressions nest and are checked once:
+ * A tape is a graph being recorded while it runs. Recorded ops take and return oct_var; NULL means
+ * failed, NULL in gives NULL out, and the tape keeps the first failure, so expressions nest and are
+ * checked once:
  *
  *     oct_tape_begin(t, OCT_TRAIN);
  *     oct_var *y = oct_linear(oct_relu(x), w, b);
  *     oct_var *loss = oct_cross_entropy(y, labels, NULL);
  *     if (oct_backward(loss) != OCT_OK) puts(oct_error_message());
  *
- * Values and gradients live in the tape's arena until the next oct_tape_begin; a steady step allocates nothing. */
+ * Values and gradients live in the tape's arena until the next oct_tape_begin; a steady step
+ * allocates nothing. */
 #ifndef OCT_AUTOGRAD_AUTOGRAD_H
 #define OCT_AUTOGRAD_AUTOGRAD_H
 
@@ -20,22 +22,25 @@ OCT_BEGIN_DECLS
 typedef struct oct_tape oct_tape;
 typedef struct oct_var oct_var;
 
-/** What a run is for: an argument of the run, never a flag in modules. TRAIN: batch statistics move, dropout drops,
- *  observers move. CALIBRATE: as EVAL in float, observers move. EVAL: nothing moves. */
+/** What a run is for: an argument of the run, never a flag in modules. TRAIN: batch statistics
+ *  move, dropout drops, observers move. CALIBRATE: as EVAL in float, observers move. EVAL: nothing
+ *  moves. */
 typedef enum oct_mode { OCT_TRAIN, OCT_CALIBRATE, OCT_EVAL } oct_mode;
 
 OCT_API OCT_NODISCARD oct_tape *oct_tape_new(oct_ctx *ctx);
 OCT_API void oct_tape_free(oct_tape *t);
 /** Forget what was recorded and start a step. */
 OCT_API void oct_tape_begin(oct_tape *t, oct_mode mode);
-/** Key of this step's random numbers (dropout): the epoch, and the position of the batch's first sample in it. */
+/** Key of this step's random numbers (dropout): the epoch, and the position of the batch's first
+ *  sample in it. */
 OCT_API void oct_tape_key(oct_tape *t, uint32_t epoch, uint32_t first_sample);
 /** OCT_OK, or the first failure since oct_tape_begin. */
 OCT_API oct_status oct_tape_status(const oct_tape *t);
 
 /** A value from outside; the tensor is borrowed until the next oct_tape_begin. No gradient. */
 OCT_API oct_var *oct_input(oct_tape *t, const oct_tensor *x);
-/** A parameter under a name ("w"): its gradient accumulates in tensor->grad. The same tensor gives the same variable. */
+/** A parameter under a name ("w"): its gradient accumulates in tensor->grad. The same tensor gives
+ *  the same variable. */
 OCT_API oct_var *oct_param(oct_tape *t, oct_tensor *p, const char *name);
 /** Value of a variable; borrowed until the next oct_tape_begin. NULL for NULL. */
 OCT_API const oct_tensor *oct_var_value(const oct_var *v);
@@ -43,42 +48,47 @@ OCT_API const oct_tensor *oct_var_value(const oct_var *v);
 OCT_API const oct_tensor *oct_var_grad(const oct_var *v);
 OCT_API oct_tape *oct_var_tape(const oct_var *v);
 
-/** Gradients of a scalar with respect to every parameter that it depends on: added to tensor->grad. OCT_EUSAGE for a
- *  non-scalar, in OCT_EVAL or OCT_CALIBRATE mode, or a second call. */
+/** Gradients of a scalar with respect to every parameter that it depends on: added to tensor->grad.
+ *  OCT_EUSAGE for a non-scalar, in OCT_EVAL or OCT_CALIBRATE mode, or a second call. */
 OCT_API OCT_NODISCARD oct_status oct_backward(oct_var *loss);
 
 /* ---- looking at layers ---- */
 
 /** A node that has just run forward. Everything is borrowed for the length of the call. */
 typedef struct oct_watched {
-    const char *name; /* "conv1"; of a fused or prepared net the node that swallowed batch norm and ReLU has the first one's name */
+    /* "conv1"; of a fused or prepared net the node that swallowed batch norm and ReLU has the first
+     * one's name */
+    const char *name;
     const char *kind; /* "conv2d" */
     oct_mode mode;
-    const oct_tensor *const *in; /* [nin]: the layer's input first, then its parameters; NULL where absent */
+    /* [nin]: the layer's input first, then its parameters; NULL where absent */
+    const oct_tensor *const *in;
     int32_t nin;
     const oct_tensor *out;   /* float: of a quantized value what its codes stand for */
     const oct_tensor *codes; /* u8 codes of out where a prepared net made some, else NULL */
     const oct_tensor *const *in_codes; /* [nin]: the same of the inputs */
 } oct_watched;
 typedef void (*oct_watch_fn)(void *user, const oct_watched *w);
-/** Call fn whenever the node of that name (NULL: any) has run on this tape, until oct_tape_unwatch; oct_tape_begin changes nothing
- *  about it. Several may watch one node. fn may copy or print what it sees and unwatch its own node; it must not record. A name
- *  that no node has is never called: names depend on what is recorded. A tape without watchers pays nothing. */
-OCT_API OCT_NODISCARD oct_status oct_tape_watch(oct_tape *t, const char *node, oct_watch_fn fn, void *user);
+/** Call fn whenever the node of that name (NULL: any) has run on this tape, until oct_tape_unwatch;
+ *  oct_tape_begin changes nothing about it. Several may watch one node. fn may copy or print what
+ *  it sees and unwatch its own node; it must not record. A name that no node has is never called:
+ *  names depend on what is recorded. A tape without watchers pays nothing. */
+OCT_API OCT_NODISCARD oct_status oct_tape_watch(oct_tape *t, const char *node, oct_watch_fn fn,
+                                                void *user);
 /** Forget the watchers of that name; NULL: all of them. */
 OCT_API void oct_tape_unwatch(oct_tape *t, const char *node);
 
 /* ---- recorded ops (ops/ops.h has shapes and formulas); options: zero is the default ---- */
 
 typedef struct oct_conv2d_opts {
-    int in, out;               /* channels; of modules only */
-    int kernel;                /* square kernel; of modules only */
-    int kernel_size[2];        /* R, S where not square */
-    int stride;                /* 0: 1 */
-    int pad;                   /* on all sides */
-    int pads[4];               /* top, left, bottom, right; overrides pad where any is not 0 */
-    int dilation;              /* 0: 1 */
-    int groups;                /* 0: 1; equal to in: depthwise */
+    int in, out;        /* channels; of modules only */
+    int kernel;         /* square kernel; of modules only */
+    int kernel_size[2]; /* R, S where not square */
+    int stride;         /* 0: 1 */
+    int pad;            /* on all sides */
+    int pads[4];        /* top, left, bottom, right; overrides pad where any is not 0 */
+    int dilation;       /* 0: 1 */
+    int groups;         /* 0: 1; equal to in: depthwise */
     bool no_bias;
 } oct_conv2d_opts;
 
@@ -100,7 +110,8 @@ OCT_API oct_var *oct_conv2d(oct_var *x, oct_var *w, oct_var *b, const oct_conv2d
 OCT_API oct_var *oct_linear(oct_var *x, oct_var *w, oct_var *b);
 OCT_API oct_var *oct_relu(oct_var *x);
 OCT_API oct_var *oct_relu6(oct_var *x);
-/** least <= most; -INFINITY or INFINITY leaves a side open. The gradient passes at both ends, as PyTorch's clamp has it. */
+/** least <= most; -INFINITY or INFINITY leaves a side open. The gradient passes at both ends, as
+ *  PyTorch's clamp has it. */
 OCT_API oct_var *oct_clamp(oct_var *x, float least, float most);
 /** slope 0 to 1, of values below zero. */
 OCT_API oct_var *oct_leaky_relu(oct_var *x, float slope);
@@ -125,25 +136,32 @@ OCT_API oct_var *oct_cat(oct_var *const *x, int count, int axis);
 /** Elements from..to-1 along `axis`, 1 to rank-1. */
 OCT_API oct_var *oct_slice(oct_var *x, int axis, int from, int to);
 OCT_API oct_var *oct_pad(oct_var *x, const int pads[4], float value);
-/** A sequence through an LSTM (ops/ops.h: gates i, f, g, o; from a zero state): x [N,T,C] -> [N,T,H], or with `last` [N,H]. The
- *  rows of an image are a sequence: oct_reshape(x, (int[]){H, W * C}, 2) gives [N,H,W*C] without moving a byte. Biases may be NULL. */
-OCT_API oct_var *oct_lstm(oct_var *x, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh, bool last);
+/** A sequence through an LSTM (ops/ops.h: gates i, f, g, o; from a zero state): x [N,T,C] ->
+ *  [N,T,H], or with `last` [N,H]. The rows of an image are a sequence: oct_reshape(x, (int[]){H, W
+ *  * C}, 2) gives [N,H,W*C] without moving a byte. Biases may be NULL. */
+OCT_API oct_var *oct_lstm(oct_var *x, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh,
+                          bool last);
 /** One step: x [N,C], state [N,2H] (h, then c; NULL: zeros) -> the new state. */
-OCT_API oct_var *oct_lstm_cell(oct_var *x, oct_var *state, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh);
+OCT_API oct_var *oct_lstm_cell(oct_var *x, oct_var *state, oct_var *w_ih, oct_var *w_hh,
+                               oct_var *b_ih, oct_var *b_hh);
 /** h of a cell's state: [N,2H] -> [N,H]. */
 OCT_API oct_var *oct_lstm_hidden(oct_var *state);
 OCT_API oct_var *oct_dropout(oct_var *x, float p);
-/** Fake-quantize to codes qmin..qmax with straight-through gradients; scale, zero_point: [1], or [C0] along axis 0. */
-OCT_API oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor *zero_point, int qmin, int qmax);
+/** Fake-quantize to codes qmin..qmax with straight-through gradients; scale, zero_point: [1], or
+ *  [C0] along axis 0. */
+OCT_API oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale,
+                                   const oct_tensor *zero_point, int qmin, int qmax);
 
 typedef struct oct_cross_entropy_opts {
     float smoothing;
 } oct_cross_entropy_opts;
 /** labels: s32 [N], borrowed. opts may be NULL. */
-OCT_API oct_var *oct_cross_entropy(oct_var *logits, const oct_tensor *labels, const oct_cross_entropy_opts *opts);
+OCT_API oct_var *oct_cross_entropy(oct_var *logits, const oct_tensor *labels,
+                                   const oct_cross_entropy_opts *opts);
 OCT_API oct_var *oct_mse_loss(oct_var *x, const oct_tensor *target);
-/** Towards a teacher: T^2 * KL(softmax(teacher / T) || softmax(logits / T)), mean over the batch (arXiv:1503.02531). teacher:
- *  f32, the shape of logits, borrowed, no gradient. temperature 0: 4; 0.001 to 1000. */
+/** Towards a teacher: T^2 * KL(softmax(teacher / T) || softmax(logits / T)), mean over the batch
+ *  (arXiv:1503.02531). teacher: f32, the shape of logits, borrowed, no gradient. temperature 0: 4;
+ *  0.001 to 1000. */
 OCT_API oct_var *oct_distill_loss(oct_var *logits, const oct_tensor *teacher, float temperature);
 /** share * a + (1 - share) * b of two scalars: losses together. 0 <= share <= 1. */
 OCT_API oct_var *oct_mix(oct_var *a, oct_var *b, float share);
@@ -152,9 +170,10 @@ OCT_API oct_var *oct_mix(oct_var *a, oct_var *b, float share);
 
 typedef struct oct_module oct_module; /* autograd/nn/nn.h */
 
-/** Capture a module as a net: its forward function runs in training and in evaluation mode and at two batch sizes, and
- *  is refused (OCT_EUSAGE, naming the first differing node) where more than dropout and batch norm differs. image: [H,W,C]
- *  or [K]. The net shares the module's tensors: training one trains the other. */
+/** Capture a module as a net: its forward function runs in training and in evaluation mode and at
+ *  two batch sizes, and is refused (OCT_EUSAGE, naming the first differing node) where more than
+ *  dropout and batch norm differs. image: [H,W,C] or [K]. The net shares the module's tensors:
+ *  training one trains the other. */
 OCT_API OCT_NODISCARD oct_net *oct_capture(oct_module *m, oct_shape image);
 /** Run a net (float or prepared) on a tape: records its nodes and returns its output. */
 OCT_API oct_var *oct_net_forward(oct_net *net, oct_var *x);

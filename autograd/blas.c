@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * OpenBLAS, loaded by the first product that it does better. It is the serial build: octet cuts the work itself, and one thread gives the same bits
- * whoever calls. Two habits of OpenBLAS shape this file: where it gets no memory for a work buffer it asks again for ever, and
- * where more callers want one than it has slots it ends the process. So buffers are taken while there is somebody to tell,
- * after a look whether there is room, and no more callers than buffers are let in: later ones wait. */
+ * OpenBLAS, loaded by the first product that it does better. It is the serial build: octet cuts the
+ * work itself, and one thread gives the same bits whoever calls. Two habits of OpenBLAS shape this
+ * file: where it gets no memory for a work buffer it asks again for ever, and where more callers
+ * want one than it has slots it ends the process. So buffers are taken while there is somebody to
+ * tell, after a look whether there is room, and no more callers than buffers are let in: later ones
+ * wait. */
 #define _GNU_SOURCE /* RTLD_DEEPBIND */
 #include "autograd/blas.h"
 
@@ -27,8 +29,9 @@
 #define OWN_SYMBOLS RTLD_DEEPBIND
 #endif
 
-typedef void cblas_sgemm_fn(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, enum CBLAS_TRANSPOSE, blasint, blasint, blasint, float, const float *, blasint,
-                            const float *, blasint, float, float *, blasint);
+typedef void cblas_sgemm_fn(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, enum CBLAS_TRANSPOSE, blasint,
+                            blasint, blasint, float, const float *, blasint, const float *, blasint,
+                            float, float *, blasint);
 
 /* One per process: a library is loaded once. */
 static struct {
@@ -42,16 +45,18 @@ static struct {
 } blas = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
 
 enum { MOST_BUFFERS = OCTI_MAX_SLOTS };
-static const size_t BUFFER_BYTES = (size_t)32 << 22; /* its BUFFER_SIZE, the largest of all CPUs that it knows */
+/* its BUFFER_SIZE, the largest of all CPUs that it knows */
+static const size_t BUFFER_BYTES = (size_t)32 << 22;
 
-static void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
-                  float beta, float *c, int64_t ldc) {
+static void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                  int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
     pthread_mutex_lock(&blas.lock);
     while (blas.inside == blas.buffers) pthread_cond_wait(&blas.left, &blas.lock);
     blas.inside++;
     pthread_mutex_unlock(&blas.lock);
-    blas.sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha, a,
-               (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+    blas.sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans,
+               (blasint)m, (blasint)n, (blasint)k, alpha, a, (blasint)lda, b, (blasint)ldb, beta, c,
+               (blasint)ldc);
     pthread_mutex_lock(&blas.lock);
     blas.inside--;
     pthread_cond_broadcast(&blas.left);
@@ -59,11 +64,13 @@ static void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha
 }
 
 static oct_status load(void) {
-    static const char *const want = "the serial OpenBLAS that octet was configured with, " OCT_OPENBLAS_LIBRARY;
+    static const char *const want =
+        "the serial OpenBLAS that octet was configured with, " OCT_OPENBLAS_LIBRARY;
     errno = 0;
     void *l = dlopen(OCT_OPENBLAS_LIBRARY, RTLD_NOW | RTLD_LOCAL | OWN_SYMBOLS);
     if (!l)
-        return octi_fail(errno == ENOMEM ? OCT_ENOMEM : OCT_EUNSUPPORTED, "OpenBLAS", "cannot be loaded", want, octi_fmt("%s", dlerror()),
+        return octi_fail(errno == ENOMEM ? OCT_ENOMEM : OCT_EUNSUPPORTED, "OpenBLAS",
+                         "cannot be loaded", want, octi_fmt("%s", dlerror()),
                          "training needs it (Debian: libopenblas0-serial), int8 nets do not");
     union { /* what dlsym gives is a data pointer */
         void *p;
@@ -71,11 +78,12 @@ static oct_status load(void) {
         cblas_sgemm_fn *sgemm;
         void *(*take)(int);
         void (*give)(void *);
-    } parallel = {dlsym(l, "openblas_get_parallel")}, product = {dlsym(l, "cblas_sgemm")}, take = {dlsym(l, "blas_memory_alloc")},
-      give = {dlsym(l, "blas_memory_free")};
+    } parallel = {dlsym(l, "openblas_get_parallel")}, product = {dlsym(l, "cblas_sgemm")},
+      take = {dlsym(l, "blas_memory_alloc")}, give = {dlsym(l, "blas_memory_free")};
     if (!parallel.p || !product.p || !take.p || !give.p || parallel.parallel() != 0) {
         dlclose(l);
-        return octi_fail(OCT_EUNSUPPORTED, "OpenBLAS", "not a serial build", want, NULL, "configure with -DOCT_OPENBLAS_LIBRARY=PATH");
+        return octi_fail(OCT_EUNSUPPORTED, "OpenBLAS", "not a serial build", want, NULL,
+                         "configure with -DOCT_OPENBLAS_LIBRARY=PATH");
     }
     blas.sgemm = product.sgemm, blas.buffer_take = take.take, blas.buffer_give = give.give;
     blas.library = l;
@@ -95,7 +103,8 @@ static oct_status grow(int want) {
     int more = want - blas.buffers;
     while (more > 0 && !room_for(more)) more--;
     if (more <= 0 && !blas.buffers)
-        return octi_fail(OCT_ENOMEM, "OpenBLAS", "no memory for a work buffer", octi_fmt("%zu MiB of addresses", BUFFER_BYTES >> 20), NULL,
+        return octi_fail(OCT_ENOMEM, "OpenBLAS", "no memory for a work buffer",
+                         octi_fmt("%zu MiB of addresses", BUFFER_BYTES >> 20), NULL,
                          "training needs it; raise the limit (ulimit -v)");
     for (int i = 0; i < blas.buffers + more; i++) held[i] = blas.buffer_take(0);
     blas.buffers += more;

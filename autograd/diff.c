@@ -5,12 +5,12 @@
 #include <string.h>
 
 static oct_status no_float_form(octi_call *c) {
-    return octi_fail(OCT_EUNSUPPORTED, c->node->name, "integer op on a tape", "a float op", oct_op_name(c->node->kind),
-                     "int8 nets run through a plan");
+    return octi_fail(OCT_EUNSUPPORTED, c->node->name, "integer op on a tape", "a float op",
+                     oct_op_name(c->node->kind), "int8 nets run through a plan");
 }
 
 static const octi_diff table[OCT_OP_KIND_COUNT] = {
-#define OCT_OP(name, least, most, flags) {octi_fwd_##name, octi_bwd_##name},
+#define OCT_OP(name, least, most, flags)      {octi_fwd_##name, octi_bwd_##name},
 #define OCT_OP_INT8(name, least, most, flags) {no_float_form, no_float_form},
 #include "src/op_kinds.def"
 #undef OCT_OP
@@ -41,10 +41,11 @@ static oct_status unary_fwd(octi_call *c) {
 }
 static oct_status unary_bwd(octi_call *c) {
     octi_call_pass(c, 0);
-    return oct_unary_grad(c->ctx, c->node->kind, &c->node->attr, c->in[0], c->out, c->dout, c->din[0]);
+    return oct_unary_grad(c->ctx, c->node->kind, &c->node->attr, c->in[0], c->out, c->dout,
+                          c->din[0]);
 }
-#define UNARY(kind)                                                    \
-    oct_status octi_fwd_##kind(octi_call *c) { return unary_fwd(c); } \
+#define UNARY(kind)                                                                                \
+    oct_status octi_fwd_##kind(octi_call *c) { return unary_fwd(c); }                              \
     oct_status octi_bwd_##kind(octi_call *c) { return unary_bwd(c); }
 UNARY(clamp)
 UNARY(leaky_relu)
@@ -85,7 +86,8 @@ oct_status octi_fwd_reshape(octi_call *c) { return view_fwd(c); }
 oct_status octi_bwd_reshape(octi_call *c) { return view_bwd(c); }
 oct_status octi_fwd_identity(octi_call *c) { return view_fwd(c); }
 oct_status octi_bwd_identity(octi_call *c) { return view_bwd(c); }
-/* Borders between float and codes are identities on a tape: a prepared net's hook gives them their meaning. */
+/* Borders between float and codes are identities on a tape: a prepared net's hook gives them their
+ * meaning. */
 oct_status octi_fwd_quantize(octi_call *c) { return view_fwd(c); }
 oct_status octi_bwd_quantize(octi_call *c) { return view_bwd(c); }
 oct_status octi_fwd_dequantize(octi_call *c) { return view_fwd(c); }
@@ -95,7 +97,8 @@ oct_status octi_bwd_dequantize(octi_call *c) { return view_bwd(c); }
 
 oct_status octi_fwd_max_pool2d(octi_call *c) {
     OCT_TRY(octi_call_output(c));
-    if (c->wants_grad && !(c->saved[0] = octi_call_tensor(c, OCT_S32, c->out->shape))) return oct_last_error()->code;
+    if (c->wants_grad && !(c->saved[0] = octi_call_tensor(c, OCT_S32, c->out->shape)))
+        return oct_last_error()->code;
     return oct_max_pool2d_forward(c->ctx, &c->node->attr, c->in[0], c->out, c->saved[0]);
 }
 oct_status octi_bwd_max_pool2d(octi_call *c) {
@@ -139,8 +142,10 @@ oct_status octi_bwd_add(octi_call *c) {
             continue;
         }
         OCT_TRY(octi_call_din(c, k));
-        if (broadcast) OCT_TRY(oct_add_grad_broadcast(c->ctx, c->dout, c->din[k]));
-        else memcpy(c->din[k]->data, c->dout->data, oct_tensor_bytes(c->dout));
+        if (broadcast)
+            OCT_TRY(oct_add_grad_broadcast(c->ctx, c->dout, c->din[k]));
+        else
+            memcpy(c->din[k]->data, c->dout->data, oct_tensor_bytes(c->dout));
     }
     if (whole >= 0) octi_call_pass(c, whole);
     return OCT_OK;
@@ -161,7 +166,8 @@ oct_status octi_bwd_mul(octi_call *c) {
 
 oct_status octi_fwd_cat(octi_call *c) {
     OCT_TRY(octi_call_output(c));
-    return oct_cat_forward(c->ctx, &c->node->attr, (const oct_tensor *const *)c->in, c->node->nin, c->out);
+    return oct_cat_forward(c->ctx, &c->node->attr, (const oct_tensor *const *)c->in, c->node->nin,
+                           c->out);
 }
 oct_status octi_bwd_cat(octi_call *c) {
     int64_t offset = 0;
@@ -200,7 +206,9 @@ oct_status octi_fwd_dropout(octi_call *c) {
 }
 oct_status octi_bwd_dropout(octi_call *c) {
     octi_call_pass(c, 0);
-    return c->node->attr.p == 0 ? OCT_OK : oct_dropout_forward(c->ctx, &c->node->attr, &c->key, c->dout, c->din[0]);
+    return c->node->attr.p == 0
+               ? OCT_OK
+               : oct_dropout_forward(c->ctx, &c->node->attr, &c->key, c->dout, c->din[0]);
 }
 
 /* ---- fake quantization ---- */
@@ -208,24 +216,29 @@ oct_status octi_bwd_dropout(octi_call *c) {
 oct_status octi_fwd_fake_quantize(octi_call *c) {
     OCT_TRY(octi_call_output(c));
     const oct_attrs *a = &c->node->attr;
-    return oct_fake_quantize_forward(c->ctx, c->in[0], c->in[1], c->in[2], a->qmin[0], a->qmax[0], c->out, NULL);
+    return oct_fake_quantize_forward(c->ctx, c->in[0], c->in[1], c->in[2], a->qmin[0], a->qmax[0],
+                                     c->out, NULL);
 }
 oct_status octi_bwd_fake_quantize(octi_call *c) {
     const oct_attrs *a = &c->node->attr;
     octi_call_pass(c, 0);
-    return oct_fake_quantize_grad(c->ctx, c->in[0], c->in[1], c->in[2], a->qmin[0], a->qmax[0], c->dout, c->din[0]);
+    return oct_fake_quantize_grad(c->ctx, c->in[0], c->in[1], c->in[2], a->qmin[0], a->qmax[0],
+                                  c->dout, c->din[0]);
 }
 
 /* ---- losses ---- */
 
 oct_status octi_fwd_cross_entropy(octi_call *c) {
     OCT_TRY(octi_call_output(c));
-    if (!(c->saved[0] = octi_call_tensor(c, OCT_F32, c->in[0]->shape))) return oct_last_error()->code;
-    return oct_cross_entropy_forward(c->ctx, &c->node->attr, c->in[0], c->in[1], c->saved[0], c->out);
+    if (!(c->saved[0] = octi_call_tensor(c, OCT_F32, c->in[0]->shape)))
+        return oct_last_error()->code;
+    return oct_cross_entropy_forward(c->ctx, &c->node->attr, c->in[0], c->in[1], c->saved[0],
+                                     c->out);
 }
 oct_status octi_bwd_cross_entropy(octi_call *c) {
     OCT_TRY(octi_call_din(c, 0));
-    return oct_cross_entropy_grad(c->ctx, &c->node->attr, c->saved[0], c->in[1], c->dout, c->din[0]);
+    return oct_cross_entropy_grad(c->ctx, &c->node->attr, c->saved[0], c->in[1], c->dout,
+                                  c->din[0]);
 }
 oct_status octi_fwd_mse_loss(octi_call *c) {
     OCT_TRY(octi_call_output(c));
@@ -237,11 +250,15 @@ oct_status octi_bwd_mse_loss(octi_call *c) {
 }
 oct_status octi_fwd_distill_loss(octi_call *c) {
     OCT_TRY(octi_call_output(c));
-    if (!(c->saved[0] = octi_call_tensor(c, OCT_F32, c->in[0]->shape))) return oct_last_error()->code;
-    return oct_distill_loss_forward(c->ctx, &c->node->attr, c->in[0], c->in[1], c->saved[0], c->out);
+    if (!(c->saved[0] = octi_call_tensor(c, OCT_F32, c->in[0]->shape)))
+        return oct_last_error()->code;
+    return oct_distill_loss_forward(c->ctx, &c->node->attr, c->in[0], c->in[1], c->saved[0],
+                                    c->out);
 }
 oct_status octi_bwd_distill_loss(octi_call *c) {
-    if (c->din[1]) return octi_fail(OCT_EUNSUPPORTED, c->node->name, "gradient of the teacher", "logits without one", NULL, NULL);
+    if (c->din[1])
+        return octi_fail(OCT_EUNSUPPORTED, c->node->name, "gradient of the teacher",
+                         "logits without one", NULL, NULL);
     OCT_TRY(octi_call_din(c, 0));
     return oct_distill_loss_grad(c->ctx, &c->node->attr, c->saved[0], c->dout, c->din[0]);
 }

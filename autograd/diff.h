@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * autograd/diff.h - forward and backward of every float kind: octi_fwd_<kind>, octi_bwd_<kind>, one pair a row of
- * src/op_kinds.def. */
+ * autograd/diff.h - forward and backward of every float kind: octi_fwd_<kind>, octi_bwd_<kind>, one
+ * pair a row of src/op_kinds.def. */
 #ifndef OCT_AUTOGRAD_DIFF_H
 #define OCT_AUTOGRAD_DIFF_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Layers with parameters. A conv2d or linear node may carry a fused batch norm and activation, a batch norm an activation
- * (attr.bn, attr.act): the same ops in the same order as the separate nodes, so fusing changes no bit of a float net. */
+ * Layers with parameters. A conv2d or linear node may carry a fused batch norm and activation, a
+ * batch norm an activation (attr.bn, attr.act): the same ops in the same order as the separate
+ * nodes, so fusing changes no bit of a float net. */
 #include "autograd/diff.h"
 
 enum { X, W, B, GAMMA, BETA, MEAN, VAR };
@@ -13,11 +14,14 @@ static oct_status bn_forward(octi_call *c, const oct_tensor *x, int first, oct_t
     c->saved[SAVED_MEAN] = octi_call_tensor(c, OCT_F32, p[0]->shape);
     c->saved[SAVED_INVSTD] = octi_call_tensor(c, OCT_F32, p[0]->shape);
     if (!c->saved[SAVED_MEAN] || !c->saved[SAVED_INVSTD]) return oct_last_error()->code;
-    return oct_batch_norm_train(c->ctx, a, x, p[0], p[1], p[2], p[3], c->saved[SAVED_MEAN], c->saved[SAVED_INVSTD], y);
+    return oct_batch_norm_train(c->ctx, a, x, p[0], p[1], p[2], p[3], c->saved[SAVED_MEAN],
+                                c->saved[SAVED_INVSTD], y);
 }
 
-/* dx lands in dx (may be dy); gamma and beta gradients in din[first], din[first + 1], or nowhere. */
-static oct_status bn_backward(octi_call *c, const oct_tensor *x, const oct_tensor *dy, int first, oct_tensor *dx) {
+/* dx lands in dx (may be dy); gamma and beta gradients in din[first], din[first + 1], or
+ * nowhere. */
+static oct_status bn_backward(octi_call *c, const oct_tensor *x, const oct_tensor *dy, int first,
+                              oct_tensor *dx) {
     oct_tensor *d[2];
     for (int k = 0; k < 2; k++) {
         if (c->din[first + k]) {
@@ -26,7 +30,8 @@ static oct_status bn_backward(octi_call *c, const oct_tensor *x, const oct_tenso
         } else if (!(d[k] = octi_call_tensor(c, OCT_F32, c->in[first]->shape)))
             return oct_last_error()->code;
     }
-    return oct_batch_norm_grad(c->ctx, x, dy, c->in[first], c->saved[SAVED_MEAN], c->saved[SAVED_INVSTD], dx, d[0], d[1]);
+    return oct_batch_norm_grad(c->ctx, x, dy, c->in[first], c->saved[SAVED_MEAN],
+                               c->saved[SAVED_INVSTD], dx, d[0], d[1]);
 }
 
 static oct_status act_forward(octi_call *c) {
@@ -62,7 +67,8 @@ static oct_status product_backward(octi_call *c, const oct_tensor *dy, bool conv
     }
     if (!c->din[X]) return OCT_OK;
     OCT_TRY(octi_call_din(c, X));
-    return conv ? oct_conv2d_grad_x(c->ctx, a, dy, c->in[W], c->din[X]) : oct_linear_grad_x(c->ctx, dy, c->in[W], c->din[X]);
+    return conv ? oct_conv2d_grad_x(c->ctx, a, dy, c->in[W], c->din[X])
+                : oct_linear_grad_x(c->ctx, dy, c->in[W], c->din[X]);
 }
 
 static oct_status product_forward(octi_call *c, bool conv) {
@@ -71,8 +77,10 @@ static oct_status product_forward(octi_call *c, bool conv) {
     OCT_TRY(octi_call_output(c));
     oct_tensor *raw = c->out;
     bool keep = a->bn[0] && c->wants_grad; /* batch norm's gradient wants its input */
-    if (keep && !(raw = c->saved[SAVED_RAW] = octi_call_tensor(c, OCT_F32, c->out->shape))) return oct_last_error()->code;
-    OCT_TRY(conv ? oct_conv2d_forward(c->ctx, a, c->in[X], c->in[W], b, raw) : oct_linear_forward(c->ctx, c->in[X], c->in[W], b, raw));
+    if (keep && !(raw = c->saved[SAVED_RAW] = octi_call_tensor(c, OCT_F32, c->out->shape)))
+        return oct_last_error()->code;
+    OCT_TRY(conv ? oct_conv2d_forward(c->ctx, a, c->in[X], c->in[W], b, raw)
+                 : oct_linear_forward(c->ctx, c->in[X], c->in[W], b, raw));
     if (a->bn[0]) OCT_TRY(bn_forward(c, raw, GAMMA, c->out));
     return act_forward(c);
 }

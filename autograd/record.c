@@ -8,25 +8,30 @@
 
 #define NONZERO(v, otherwise) ((v) ? (v) : (otherwise))
 
-/* First non-NULL input's tape: where a failure is kept. All inputs that must be there are checked by octi_record. */
+/* First non-NULL input's tape: where a failure is kept. All inputs that must be there are checked
+ * by octi_record. */
 static oct_tape *tape_of(oct_var *const *in, int n) {
     for (int k = 0; k < n; k++)
         if (in[k]) return oct_var_tape(in[k]);
     return NULL;
 }
 
-static oct_var *record(oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin, int required) {
+static oct_var *record(oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin,
+                       int required) {
     oct_tape *t = tape_of(in, nin);
     for (int k = 0; k < required; k++)
         if (!in[k]) {
             if (t && oct_tape_status(t) == OCT_OK && oct_last_error()->code == OCT_OK)
-                octi_fail(OCT_EUSAGE, oct_op_name(kind), octi_fmt("input %d is NULL", k), NULL, NULL, NULL);
+                octi_fail(OCT_EUSAGE, oct_op_name(kind), octi_fmt("input %d is NULL", k), NULL,
+                          NULL, NULL);
             return octi_tape_failed(t);
         }
     return octi_record(t, kind, a, in, nin, NULL);
 }
 
-static oct_var *unary(oct_op_kind kind, const oct_attrs *a, oct_var *x) { return record(kind, a, &x, 1, 1); }
+static oct_var *unary(oct_op_kind kind, const oct_attrs *a, oct_var *x) {
+    return record(kind, a, &x, 1, 1);
+}
 
 /* Options may carry `pad` for all sides; `pads` overrides it where any is not 0. */
 static void set_pads(int32_t dst[4], int pad, const int pads[4]) {
@@ -67,7 +72,8 @@ oct_attrs octi_batch_norm_attrs(const oct_batch_norm_opts *o) {
 oct_var *oct_conv2d(oct_var *x, oct_var *w, oct_var *b, const oct_conv2d_opts *opts) {
     oct_attrs a = octi_conv2d_attrs(opts);
     const oct_tensor *wt = oct_var_value(w); /* the weight says what the kernel is */
-    if (wt && wt->shape.rank == 4) a.kernel[0] = (int32_t)wt->shape.dim[1], a.kernel[1] = (int32_t)wt->shape.dim[2];
+    if (wt && wt->shape.rank == 4)
+        a.kernel[0] = (int32_t)wt->shape.dim[1], a.kernel[1] = (int32_t)wt->shape.dim[2];
     oct_var *in[3] = {x, w, b};
     return record(OCT_OP_conv2d, &a, in, b ? 3 : 2, 2);
 }
@@ -80,9 +86,14 @@ oct_var *oct_linear(oct_var *x, oct_var *w, oct_var *b) {
 oct_var *oct_relu(oct_var *x) { return unary(OCT_OP_relu, NULL, x); }
 oct_var *oct_relu6(oct_var *x) { return unary(OCT_OP_relu6, NULL, x); }
 oct_var *oct_clamp(oct_var *x, float least, float most) {
-    return unary(OCT_OP_clamp, &(oct_attrs){.least = least == -INFINITY ? -FLT_MAX : least, .most = most == INFINITY ? FLT_MAX : most}, x);
+    return unary(OCT_OP_clamp,
+                 &(oct_attrs){.least = least == -INFINITY ? -FLT_MAX : least,
+                              .most = most == INFINITY ? FLT_MAX : most},
+                 x);
 }
-oct_var *oct_leaky_relu(oct_var *x, float slope) { return unary(OCT_OP_leaky_relu, &(oct_attrs){.slope = slope}, x); }
+oct_var *oct_leaky_relu(oct_var *x, float slope) {
+    return unary(OCT_OP_leaky_relu, &(oct_attrs){.slope = slope}, x);
+}
 oct_var *oct_hardswish(oct_var *x) { return unary(OCT_OP_hardswish, NULL, x); }
 oct_var *oct_hardsigmoid(oct_var *x) { return unary(OCT_OP_hardsigmoid, NULL, x); }
 oct_var *oct_sigmoid(oct_var *x) { return unary(OCT_OP_sigmoid, NULL, x); }
@@ -109,7 +120,8 @@ oct_var *oct_adaptive_avg_pool2d(oct_var *x, int out_h, int out_w) {
 oct_var *oct_reshape(oct_var *x, const int *dims, int count) {
     oct_attrs a = {.p = 0};
     if (count < 1 || count > 5) {
-        octi_fail(OCT_EUSAGE, "reshape", "number of dimensions out of range", "1 to 5 behind the batch", octi_fmt("%d", count), NULL);
+        octi_fail(OCT_EUSAGE, "reshape", "number of dimensions out of range",
+                  "1 to 5 behind the batch", octi_fmt("%d", count), NULL);
         return octi_tape_failed(oct_var_tape(x));
     }
     if (!dims) return octi_tape_failed(oct_var_tape(x));
@@ -129,7 +141,8 @@ oct_var *oct_mul(oct_var *a, oct_var *b) {
 
 oct_var *oct_cat(oct_var *const *x, int count, int axis) {
     if (count < 1 || count > 64) {
-        octi_fail(OCT_EUSAGE, "cat", "number of members out of range", "1 to 64", octi_fmt("%d", count), NULL);
+        octi_fail(OCT_EUSAGE, "cat", "number of members out of range", "1 to 64",
+                  octi_fmt("%d", count), NULL);
         return octi_tape_failed(count > 0 && x ? oct_var_tape(x[0]) : NULL);
     }
     if (!x) return octi_tape_failed(NULL);
@@ -138,41 +151,49 @@ oct_var *oct_cat(oct_var *const *x, int count, int axis) {
 
 oct_var *oct_pad(oct_var *x, const int pads[4], float value) {
     if (!pads) return octi_tape_failed(oct_var_tape(x));
-    return unary(OCT_OP_pad, &(oct_attrs){.pads = {pads[0], pads[1], pads[2], pads[3]}, .value = value}, x);
+    return unary(OCT_OP_pad,
+                 &(oct_attrs){.pads = {pads[0], pads[1], pads[2], pads[3]}, .value = value}, x);
 }
 
 oct_var *oct_slice(oct_var *x, int axis, int from, int to) {
     return unary(OCT_OP_slice, &(oct_attrs){.axis = {axis}, .range = {from, to}}, x);
 }
 
-oct_var *oct_lstm(oct_var *x, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh, bool last) {
+oct_var *oct_lstm(oct_var *x, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh,
+                  bool last) {
     oct_var *in[5] = {x, w_ih, w_hh, b_ih, b_hh};
     return record(OCT_OP_lstm, &(oct_attrs){.last = {last}}, in, 5, 3);
 }
 
-oct_var *oct_lstm_cell(oct_var *x, oct_var *state, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih, oct_var *b_hh) {
+oct_var *oct_lstm_cell(oct_var *x, oct_var *state, oct_var *w_ih, oct_var *w_hh, oct_var *b_ih,
+                       oct_var *b_hh) {
     oct_var *in[6] = {x, w_ih, w_hh, b_ih, b_hh, state};
     return record(OCT_OP_lstm_cell, NULL, in, state ? 6 : 5, 3);
 }
 
 oct_var *oct_lstm_hidden(oct_var *state) {
     const oct_tensor *s = oct_var_value(state);
-    return s && s->shape.rank == 2 ? oct_slice(state, 1, 0, (int)(s->shape.dim[1] / 2)) : unary(OCT_OP_slice, NULL, state);
+    return s && s->shape.rank == 2 ? oct_slice(state, 1, 0, (int)(s->shape.dim[1] / 2))
+                                   : unary(OCT_OP_slice, NULL, state);
 }
 
 oct_var *oct_dropout(oct_var *x, float p) { return unary(OCT_OP_dropout, &(oct_attrs){.p = p}, x); }
 
-oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor *zero_point, int qmin, int qmax) {
+oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor *zero_point,
+                           int qmin, int qmax) {
     if (!x) return NULL;
     oct_var *in[3] = {x, oct_input(oct_var_tape(x), scale), oct_input(oct_var_tape(x), zero_point)};
-    oct_attrs a = {.qmin = {qmin}, .qmax = {qmax}, .axis = {scale && oct_tensor_count(scale) > 1 ? 0 : -1}};
+    oct_attrs a = {
+        .qmin = {qmin}, .qmax = {qmax}, .axis = {scale && oct_tensor_count(scale) > 1 ? 0 : -1}};
     return record(OCT_OP_fake_quantize, &a, in, 3, 3);
 }
 
-oct_var *oct_cross_entropy(oct_var *logits, const oct_tensor *labels, const oct_cross_entropy_opts *opts) {
+oct_var *oct_cross_entropy(oct_var *logits, const oct_tensor *labels,
+                           const oct_cross_entropy_opts *opts) {
     if (!logits) return NULL;
     oct_var *in[2] = {logits, oct_input(oct_var_tape(logits), labels)};
-    return record(OCT_OP_cross_entropy, &(oct_attrs){.smoothing = opts ? opts->smoothing : 0}, in, 2, 2);
+    return record(OCT_OP_cross_entropy, &(oct_attrs){.smoothing = opts ? opts->smoothing : 0}, in,
+                  2, 2);
 }
 
 oct_var *oct_mse_loss(oct_var *x, const oct_tensor *target) {
@@ -184,7 +205,8 @@ oct_var *oct_mse_loss(oct_var *x, const oct_tensor *target) {
 oct_var *oct_distill_loss(oct_var *logits, const oct_tensor *teacher, float temperature) {
     if (!logits) return NULL;
     oct_var *in[2] = {logits, oct_input(oct_var_tape(logits), teacher)};
-    return record(OCT_OP_distill_loss, &(oct_attrs){.temperature = NONZERO(temperature, 4.0f)}, in, 2, 2);
+    return record(OCT_OP_distill_loss, &(oct_attrs){.temperature = NONZERO(temperature, 4.0f)}, in,
+                  2, 2);
 }
 
 static oct_var *times(oct_var *x, float factor) {
@@ -197,10 +219,12 @@ static oct_var *times(oct_var *x, float factor) {
 
 oct_var *oct_mix(oct_var *a, oct_var *b, float share) {
     if (!a || !b) return NULL;
-    bool scalars = oct_tensor_count(oct_var_value(a)) == 1 && oct_tensor_count(oct_var_value(b)) == 1;
+    bool scalars =
+        oct_tensor_count(oct_var_value(a)) == 1 && oct_tensor_count(oct_var_value(b)) == 1;
     if (!scalars || !(share >= 0 && share <= 1)) {
-        octi_fail(OCT_EUSAGE, "oct_mix", scalars ? "share out of range" : "not a scalar", scalars ? "0 to 1" : "two losses",
-                  scalars ? octi_fmt("%g", (double)share) : NULL, NULL);
+        octi_fail(OCT_EUSAGE, "oct_mix", scalars ? "share out of range" : "not a scalar",
+                  scalars ? "0 to 1" : "two losses", scalars ? octi_fmt("%g", (double)share) : NULL,
+                  NULL);
         return octi_tape_failed(oct_var_tape(a));
     }
     return oct_add(times(a, share), times(b, 1.0f - share));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A tape: a graph with, beside each value and node, what they are at run time. Everything of a step lives in two arenas
- * (the graph's for names, the tape's for tensors) that oct_tape_begin rewinds. */
+ * A tape: a graph with, beside each value and node, what they are at run time. Everything of a step
+ * lives in two arenas (the graph's for names, the tape's for tensors) that oct_tape_begin
+ * rewinds. */
 #include "autograd/tape.h"
 
 #include <stdio.h>
@@ -32,11 +33,11 @@ struct oct_tape {
     oct_mode mode;
     uint32_t epoch, first_sample;
     oct_status status;
-    bool swept; /* oct_backward was called */
-    bool dry;   /* capture: shapes only, nothing runs and no buffer moves */
+    bool swept;   /* oct_backward was called */
+    bool dry;     /* capture: shapes only, nothing runs and no buffer moves */
     oct_net *net; /* being replayed */
     const octi_node_hooks *hooks;
-    void *hook_state; /* of the replay at hand, in the arena */
+    void *hook_state;   /* of the replay at hand, in the arena */
     value_run **values; /* [graph->value_count], in the arena: variables keep their addresses */
     octi_call **calls;  /* [graph->node_count] */
     size_t value_cap, call_cap;
@@ -94,13 +95,17 @@ void oct_tape_key(oct_tape *t, uint32_t epoch, uint32_t first_sample) {
     t->first_sample = first_sample;
 }
 
-oct_status oct_tape_status(const oct_tape *t) { return t ? t->status : octi_fail_null("oct_tape_status"); }
+oct_status oct_tape_status(const oct_tape *t) {
+    return t ? t->status : octi_fail_null("oct_tape_status");
+}
 oct_mode octi_tape_mode(const oct_tape *t) { return t->mode; }
 oct_ctx *octi_tape_ctx(const oct_tape *t) { return t->ctx; }
 octi_arena *octi_tape_arena(const oct_tape *t) { return t->arena; }
 const oct_graph *octi_tape_graph(const oct_tape *t) { return t->graph; }
 int32_t octi_var_index(const oct_var *v) { return v->value; }
-const oct_tensor *octi_var_codes(const oct_var *v) { return v ? v->tape->values[v->value]->codes : NULL; }
+const oct_tensor *octi_var_codes(const oct_var *v) {
+    return v ? v->tape->values[v->value]->codes : NULL;
+}
 oct_var *octi_tape_find(const oct_tape *t, const char *name) {
     int32_t v = oct_graph_find_value(t->graph, name);
     return v < 0 ? NULL : &t->values[v]->var;
@@ -113,7 +118,9 @@ oct_var *octi_tape_failed(oct_tape *t) {
     return NULL;
 }
 
-const oct_tensor *oct_var_value(const oct_var *v) { return v ? v->tape->values[v->value]->data : NULL; }
+const oct_tensor *oct_var_value(const oct_var *v) {
+    return v ? v->tape->values[v->value]->data : NULL;
+}
 
 const oct_tensor *oct_var_grad(const oct_var *v) {
     if (!v) return NULL;
@@ -126,7 +133,8 @@ const oct_tensor *oct_var_grad(const oct_var *v) {
 void octi_scope_push(oct_tape *t, const char *name) {
     size_t n = strlen(t->scope);
     if (n + strlen(name) + 2 > sizeof t->scope) {
-        octi_fail(OCT_ELIMIT, name, "modules are applied too deeply: their path is too long", octi_fmt("at most %zu bytes", sizeof t->scope - 1), NULL, NULL);
+        octi_fail(OCT_ELIMIT, name, "modules are applied too deeply: their path is too long",
+                  octi_fmt("at most %zu bytes", sizeof t->scope - 1), NULL, NULL);
         octi_tape_failed(t);
         return;
     }
@@ -153,7 +161,8 @@ static const char *free_name(oct_tape *t, const char *base) {
 
 static oct_var *attach(oct_tape *t, int32_t value, oct_tensor *data, bool needs) {
     value_run *r = value < 0 ? NULL : octi_arena_alloc(t->arena, sizeof *r);
-    if (!r || octi_reserve(t->ctx, (void **)&t->values, &t->value_cap, (size_t)value + 1, sizeof *t->values) != OCT_OK)
+    if (!r || octi_reserve(t->ctx, (void **)&t->values, &t->value_cap, (size_t)value + 1,
+                           sizeof *t->values) != OCT_OK)
         return octi_tape_failed(t);
     *r = (value_run){.data = data, .var = {t, value}, .needs = needs};
     t->values[value] = r;
@@ -162,14 +171,18 @@ static oct_var *attach(oct_tape *t, int32_t value, oct_tensor *data, bool needs)
 
 oct_var *oct_input(oct_tape *t, const oct_tensor *x) {
     if (!t) return NULL;
-    if (!x) return octi_fail(OCT_EUSAGE, "oct_input", "tensor is NULL", NULL, NULL, NULL), octi_tape_failed(t);
+    if (!x)
+        return octi_fail(OCT_EUSAGE, "oct_input", "tensor is NULL", NULL, NULL, NULL),
+               octi_tape_failed(t);
     oct_tensor *view = octi_tensor_view(t->arena, x->dtype, x->shape, x->data);
     if (!view) return octi_tape_failed(t);
-    int32_t v = octi_graph_add_value(t->graph, free_name(t, "input"), OCT_VALUE_INPUT, x->dtype, x->shape, NULL);
+    int32_t v = octi_graph_add_value(t->graph, free_name(t, "input"), OCT_VALUE_INPUT, x->dtype,
+                                     x->shape, NULL);
     return attach(t, v, view, false);
 }
 
-static oct_var *leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *path, bool needs) {
+static oct_var *leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *path,
+                     bool needs) {
     for (int32_t i = 0; i < t->graph->value_count; i++)
         if (t->graph->values[i].tensor == p) return &t->values[i]->var;
     int32_t v = octi_graph_add_value(t->graph, path, role, p->dtype, p->shape, p);
@@ -182,7 +195,9 @@ oct_var *octi_leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *
     return leaf(t, p, role, free_name(t, path), role == OCT_VALUE_PARAM);
 }
 
-oct_var *oct_param(oct_tape *t, oct_tensor *p, const char *name) { return octi_leaf(t, p, OCT_VALUE_PARAM, name); }
+oct_var *oct_param(oct_tape *t, oct_tensor *p, const char *name) {
+    return octi_leaf(t, p, OCT_VALUE_PARAM, name);
+}
 
 /* ---- recording ---- */
 
@@ -204,11 +219,13 @@ oct_tensor *octi_call_tensor(octi_call *c, oct_dtype dtype, oct_shape shape) {
 }
 
 /* Add the node and run it; shapes are known. */
-static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const oct_attrs *a, oct_var *const *in, int nin,
-                         oct_dtype dtype, oct_shape shape, const oct_node *net_node) {
+static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const oct_attrs *a,
+                         oct_var *const *in, int nin, oct_dtype dtype, oct_shape shape,
+                         const oct_node *net_node) {
     octi_call *c = octi_arena_calloc(t->arena, 1, sizeof *c);
     int32_t *index = octi_arena_alloc(t->arena, (size_t)nin * sizeof *index + 1);
-    oct_tensor **data = octi_arena_calloc(t->arena, 2 * (size_t)nin, sizeof *data), **codes = data ? data + nin : NULL;
+    oct_tensor **data = octi_arena_calloc(t->arena, 2 * (size_t)nin, sizeof *data),
+               **codes = data ? data + nin : NULL;
     bool *needs = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *needs);
     if (!c || !index || !data || !needs) return octi_tape_failed(t);
     bool any = false;
@@ -221,7 +238,8 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
         any |= needs[k] = r->needs;
     }
     int32_t n = octi_graph_add_node(t->graph, kind, name, a, index, nin, dtype, shape);
-    if (n < 0 || octi_reserve(t->ctx, (void **)&t->calls, &t->call_cap, (size_t)n + 1, sizeof *t->calls) != OCT_OK)
+    if (n < 0 || octi_reserve(t->ctx, (void **)&t->calls, &t->call_cap, (size_t)n + 1,
+                              sizeof *t->calls) != OCT_OK)
         return octi_tape_failed(t);
     *c = (octi_call){.tape = t,
                      .ctx = t->ctx,
@@ -240,7 +258,8 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
     t->calls[n] = c;
     if (t->dry) {
         if (octi_call_output(c) != OCT_OK) return octi_tape_failed(t);
-        memset(c->out->data, 0, oct_tensor_bytes(c->out)); /* a forward function may look at values */
+        /* a forward function may look at values */
+        memset(c->out->data, 0, oct_tensor_bytes(c->out));
         return attach(t, t->graph->nodes[n].out, c->out, any);
     }
     octi_diff_fn *forward = t->hooks ? t->hooks->forward : octi_diff_of(kind)->forward;
@@ -251,19 +270,24 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
     return out;
 }
 
-oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin, const char *name) {
+oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin,
+                     const char *name) {
     OCTI_LAW_MODE();
     if (!t) return NULL;
     if (t->status != OCT_OK) return NULL;
     const oct_value **v = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *v);
     if (!v) return octi_tape_failed(t);
-    const char *base = name ? name : *t->scope ? octi_fmt("%s.%s", t->scope, oct_op_name(kind)) : oct_op_name(kind);
-    const char *path = octi_arena_strdup(t->arena, free_name(t, base)); /* shape rules use the rotating buffers too */
+    const char *base = name        ? name
+                       : *t->scope ? octi_fmt("%s.%s", t->scope, oct_op_name(kind))
+                                   : oct_op_name(kind);
+    /* shape rules use the rotating buffers too */
+    const char *path = octi_arena_strdup(t->arena, free_name(t, base));
     if (!path) return octi_tape_failed(t);
     for (int k = 0; k < nin; k++) {
         if (!in[k]) continue;
         if (in[k]->tape != t) {
-            octi_fail(OCT_EUSAGE, path, octi_fmt("input %d is a variable of another tape", k), NULL, NULL, NULL);
+            octi_fail(OCT_EUSAGE, path, octi_fmt("input %d is a variable of another tape", k), NULL,
+                      NULL, NULL);
             return octi_tape_failed(t);
         }
         v[k] = &t->graph->values[in[k]->value];
@@ -272,7 +296,8 @@ oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var 
     oct_shape shape;
     static const oct_attrs none;
     if (!a) a = &none;
-    if (oct_infer_shape(kind, a, v, nin, path, &dtype, &shape) != OCT_OK) return octi_tape_failed(t);
+    if (oct_infer_shape(kind, a, v, nin, path, &dtype, &shape) != OCT_OK)
+        return octi_tape_failed(t);
     return run_node(t, kind, path, a, in, nin, dtype, shape, NULL);
 }
 
@@ -293,14 +318,17 @@ oct_var *oct_net_forward(oct_net *net, oct_var *x) {
     oct_shape as_batch = *got;
     if (as_batch.rank > 0 && want->dim[0] == OCT_BATCH) as_batch.dim[0] = OCT_BATCH;
     if (!oct_shape_equal(want, &as_batch)) {
-        octi_fail(OCT_ESHAPE, "input", "shape is not the net's", oct_shape_text(want), oct_shape_text(got), NULL);
+        octi_fail(OCT_ESHAPE, "input", "shape is not the net's", oct_shape_text(want),
+                  oct_shape_text(got), NULL);
         return octi_tape_failed(t);
     }
     int64_t batch = got->rank ? got->dim[0] : 1;
     oct_var **var = octi_arena_calloc(t->arena, (size_t)g->value_count, sizeof *var);
     if (!var) return octi_tape_failed(t);
     t->hooks = net->hooks;
-    if (t->hooks && !(net = t->mode == OCT_EVAL ? t->hooks->view(net, t->arena) : with_probe(t, net, x))) return t->hooks = NULL, octi_tape_failed(t);
+    if (t->hooks &&
+        !(net = t->mode == OCT_EVAL ? t->hooks->view(net, t->arena) : with_probe(t, net, x)))
+        return t->hooks = NULL, octi_tape_failed(t);
     t->net = net;
     var[g->input] = x;
     if (t->hooks && !(t->hook_state = t->hooks->begin(net, t))) octi_tape_failed(t);
@@ -325,17 +353,19 @@ oct_var *oct_net_forward(oct_net *net, oct_var *x) {
 
 /* ---- backward ---- */
 
-/* Where the gradient of input k goes: straight into the value where it is the first, else to be added. A parameter's
- * always is added to tensor->grad, which outlives the step. */
+/* Where the gradient of input k goes: straight into the value where it is the first, else to be
+ * added. A parameter's always is added to tensor->grad, which outlives the step. */
 static oct_status sweep_node(oct_tape *t, octi_call *c) {
     int nin = c->node->nin;
     c->din = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *c->din);
     if (!c->din) return oct_last_error()->code;
     for (int k = 0; k < nin; k++)
-        if (c->in_needs[k] && !(c->din[k] = octi_tensor_view(t->arena, c->in[k]->dtype, c->in[k]->shape, NULL)))
+        if (c->in_needs[k] &&
+            !(c->din[k] = octi_tensor_view(t->arena, c->in[k]->dtype, c->in[k]->shape, NULL)))
             return oct_last_error()->code;
     /* the hook of a prepared net goes with the net that recorded the node */
-    octi_diff_fn *backward = c->net && c->net->hooks ? c->net->hooks->backward : octi_diff_of(c->node->kind)->backward;
+    octi_diff_fn *backward =
+        c->net && c->net->hooks ? c->net->hooks->backward : octi_diff_of(c->node->kind)->backward;
     OCT_TRY(backward(c));
     for (int k = 0; k < nin; k++) {
         if (!c->in_needs[k] || !c->din[k]->data) continue;
@@ -343,7 +373,8 @@ static oct_status sweep_node(oct_tape *t, octi_call *c) {
         value_run *r = t->values[value];
         oct_tensor *p = t->graph->values[value].tensor;
         if (p) {
-            if (!p->grad && !(p->grad = oct_tensor_new(t->ctx, OCT_F32, p->shape))) return oct_last_error()->code;
+            if (!p->grad && !(p->grad = oct_tensor_new(t->ctx, OCT_F32, p->shape)))
+                return oct_last_error()->code;
             OCT_TRY(oct_accumulate(t->ctx, p->grad, c->din[k]));
         } else if (!r->grad)
             r->grad = c->din[k];
@@ -363,10 +394,14 @@ oct_status oct_backward(oct_var *loss) {
     if (t->status != OCT_OK) return t->status;
     const oct_value *v = &t->graph->values[loss->value];
     if (t->mode != OCT_TRAIN)
-        return octi_fail(OCT_EUSAGE, "oct_backward", "gradients need a tape in training mode", "oct_tape_begin(t, OCT_TRAIN)", NULL, NULL);
-    if (t->swept) return octi_fail(OCT_EUSAGE, "oct_backward", "called twice in one step", "one call per oct_tape_begin", NULL, NULL);
+        return octi_fail(OCT_EUSAGE, "oct_backward", "gradients need a tape in training mode",
+                         "oct_tape_begin(t, OCT_TRAIN)", NULL, NULL);
+    if (t->swept)
+        return octi_fail(OCT_EUSAGE, "oct_backward", "called twice in one step",
+                         "one call per oct_tape_begin", NULL, NULL);
     if (oct_shape_count(&v->shape) != 1 || v->dtype != OCT_F32)
-        return octi_fail(OCT_EUSAGE, "oct_backward", "not a scalar", "float32 []", oct_shape_text(&v->shape), "take a loss");
+        return octi_fail(OCT_EUSAGE, "oct_backward", "not a scalar", "float32 []",
+                         oct_shape_text(&v->shape), "take a loss");
     t->swept = true;
     if (!t->values[loss->value]->needs) return OCT_OK;
     oct_tensor *one = octi_tensor_in_arena(t->arena, OCT_F32, v->shape);

@@ -9,8 +9,8 @@
 
 enum { OCTI_MAX_SAVED = 6 };
 
-/** One node at run time. forward fills `out` (allocating it with octi_call_output) and `saved`; backward fills every
- *  non-NULL din. Tensors behind it live in the tape's arena. */
+/** One node at run time. forward fills `out` (allocating it with octi_call_output) and `saved`;
+ *  backward fills every non-NULL din. Tensors behind it live in the tape's arena. */
 typedef struct octi_call {
     oct_tape *tape;
     oct_ctx *ctx;
@@ -20,18 +20,19 @@ typedef struct octi_call {
     oct_dropout_key key;
     const oct_graph *graph; /* the tape's own graph; node and values index it */
     const oct_node *node;
-    oct_net *net;              /* net that is being replayed, or NULL */
-    const oct_node *net_node;  /* its node; indexes net->graph */
-    void *hook_state;          /* what hooks->begin returned */
-    oct_tensor **in;        /* [nin], NULL where absent */
-    bool *in_needs;         /* [nin]: a gradient is wanted */
-    oct_tensor **in_codes;  /* [nin]: u8 codes behind in[k], NULL where it is no quantized value */
+    oct_net *net;             /* net that is being replayed, or NULL */
+    const oct_node *net_node; /* its node; indexes net->graph */
+    void *hook_state;         /* what hooks->begin returned */
+    oct_tensor **in;          /* [nin], NULL where absent */
+    bool *in_needs;           /* [nin]: a gradient is wanted */
+    oct_tensor **in_codes; /* [nin]: u8 codes behind in[k], NULL where it is no quantized value */
     oct_tensor *out;
-    oct_tensor *out_codes;  /* forward of a prepared net sets it */
+    oct_tensor *out_codes; /* forward of a prepared net sets it */
     oct_tensor *saved[OCTI_MAX_SAVED];
     oct_tensor *dout;
-    oct_tensor **din; /* [nin]: backward's results, NULL where none is wanted; headers without memory until octi_call_din
-                       * or octi_call_pass gives some; an input left without memory got no gradient */
+    /* [nin]: backward's results, NULL where none is wanted; headers without memory until
+     * octi_call_din or octi_call_pass gives some; an input left without memory got no gradient */
+    oct_tensor **din;
 } octi_call;
 
 typedef oct_status octi_diff_fn(octi_call *c);
@@ -44,14 +45,15 @@ const octi_diff *octi_diff_of(oct_op_kind kind);
 
 /** How the nodes of a prepared net run: qat registers this at prepare (net->hooks). */
 typedef struct octi_node_hooks {
-    /** The net as evaluation sees it: qparams settled, in tensors of its own in the arena, so that nothing of the net moves.
-     *  Nodes and parameters are the net's. NULL (recorded) on failure. */
+    /** The net as evaluation sees it: qparams settled, in tensors of its own in the arena, so that
+     *  nothing of the net moves. Nodes and parameters are the net's. NULL (recorded) on failure. */
     oct_net *(*view)(oct_net *net, octi_arena *arena);
-    /** Once per step, before the first node: qparams of the step. Returns the step's state in the tape's arena; NULL
-     *  (recorded) on failure. */
+    /** Once per step, before the first node: qparams of the step. Returns the step's state in the
+     *  tape's arena; NULL (recorded) on failure. */
     void *(*begin)(oct_net *net, oct_tape *tape);
     octi_diff_fn *forward, *backward;
-    /** Asked where a net's tensors came from a file: does it hold what the other hooks take for granted? */
+    /** Asked where a net's tensors came from a file: does it hold what the other hooks take for
+     *  granted? */
     oct_status (*check)(const oct_net *net);
 } octi_node_hooks;
 
@@ -59,16 +61,18 @@ typedef struct octi_node_hooks {
 oct_status octi_call_output(octi_call *c);
 /** Memory for din[k]. */
 oct_status octi_call_din(octi_call *c, int k);
-/** din[k] takes over the memory of dout, which nobody reads after this node: for views and for "dx may be dy". At most one
- *  k per node; its element count must be dout's. */
+/** din[k] takes over the memory of dout, which nobody reads after this node: for views and for "dx
+ *  may be dy". At most one k per node; its element count must be dout's. */
 void octi_call_pass(octi_call *c, int k);
 /** A step-scoped tensor of the tape. */
 oct_tensor *octi_call_tensor(octi_call *c, oct_dtype dtype, oct_shape shape);
 
-/** Record a node, infer its shape and run it. name NULL: "<scope>.<kind>", numbered where taken; else a path, numbered
- *  where taken. in[k] NULL: absent. */
-oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin, const char *name);
-/** A parameter, buffer or constant under "<scope>.<name>"; the same tensor gives the same variable. */
+/** Record a node, infer its shape and run it. name NULL: "<scope>.<kind>", numbered where taken;
+ *  else a path, numbered where taken. in[k] NULL: absent. */
+oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin,
+                     const char *name);
+/** A parameter, buffer or constant under "<scope>.<name>"; the same tensor gives the same
+ *  variable. */
 oct_var *octi_leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *name);
 /** Options to attributes, for functions and modules alike; NULL: defaults. */
 oct_attrs octi_conv2d_attrs(const oct_conv2d_opts *o);

@@ -12,7 +12,8 @@ struct octi_watcher {
     void *user;
 };
 
-oct_status octi_watch_add(oct_ctx *ctx, octi_watcher **list, const char *node, oct_watch_fn fn, void *user) {
+oct_status octi_watch_add(oct_ctx *ctx, octi_watcher **list, const char *node, oct_watch_fn fn,
+                          void *user) {
     octi_watcher *w = octi_alloc(ctx, sizeof *w);
     if (!w) return oct_last_error()->code;
     *w = (octi_watcher){.node = node ? octi_strdup(ctx, node) : NULL, .fn = fn, .user = user};

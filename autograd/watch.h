@@ -8,7 +8,8 @@
 typedef struct octi_watcher octi_watcher;
 
 /** Put one at the end of *list; the node's name is copied. */
-oct_status octi_watch_add(oct_ctx *ctx, octi_watcher **list, const char *node, oct_watch_fn fn, void *user);
+oct_status octi_watch_add(oct_ctx *ctx, octi_watcher **list, const char *node, oct_watch_fn fn,
+                          void *user);
 /** Take those of `node` out (NULL: all). */
 void octi_watch_remove(oct_ctx *ctx, octi_watcher **list, const char *node);
 /** Show a call that has run to those that asked for it, in the order in which they asked. */

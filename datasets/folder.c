@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A folder of images, a class per directory. Opening lists names, and decodes some images where nobody says how pixels are
- * normalized; an image is decoded when it is first asked for and, where the whole set fits, kept. */
+ * A folder of images, a class per directory. Opening lists names, and decodes some images where
+ * nobody says how pixels are normalized; an image is decoded when it is first asked for and, where
+ * the whole set fits, kept. */
 #define _DEFAULT_SOURCE /* realpath */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,9 +20,11 @@ static oct_status folder_get(oct_data *d, int64_t i, void *image, int32_t *label
     *label = f->files.list[i].label;
     size_t bytes = octi_set_image_bytes(d);
     uint8_t *kept = f->cache ? f->cache + (size_t)i * bytes : NULL;
-    if (kept && atomic_load_explicit(&f->state[i], memory_order_acquire) == 2) return memcpy(image, kept, bytes), OCT_OK;
+    if (kept && atomic_load_explicit(&f->state[i], memory_order_acquire) == 2)
+        return memcpy(image, kept, bytes), OCT_OK;
     OCT_TRY(oct_image_load(d->ctx, f->files.list[i].path, &d->input, image));
-    unsigned char absent = 0; /* one thread writes; another that comes meanwhile has decoded its own */
+    /* one thread writes; another that comes meanwhile has decoded its own */
+    unsigned char absent = 0;
     if (kept && atomic_compare_exchange_strong(&f->state[i], &absent, 1)) {
         memcpy(kept, image, bytes);
         atomic_store_explicit(&f->state[i], 2, memory_order_release);
@@ -40,7 +43,8 @@ static void make_cache(oct_data *d, const oct_data_opts *opts) {
     if (most > CACHE_MAX) most = CACHE_MAX;
     if (!octi_mul_size(octi_set_image_bytes(d), (size_t)d->count, &bytes) || bytes > most) return;
     f->state = octi_calloc(d->ctx, (size_t)d->count, sizeof *f->state);
-    f->cache = f->state ? octi_alloc_raw(d->ctx, bytes) : NULL; /* untouched pages cost nothing until they are filled */
+    /* untouched pages cost nothing until they are filled */
+    f->cache = f->state ? octi_alloc_raw(d->ctx, bytes) : NULL;
     if (!f->cache) oct_clear_error(); /* no room: decoded at every access */
 }
 
@@ -72,10 +76,13 @@ static void folder_release(oct_data *d) {
 }
 
 /* List what is asked for, and of the training part what describing the set needs. */
-static oct_status list_parts(oct_data *d, const char *root, const oct_data_opts *opts, octi_names *all, octi_names *own) {
-    static const char *const train_words[] = {"train", NULL}, *const test_words[] = {"test", "val", NULL};
+static oct_status list_parts(oct_data *d, const char *root, const oct_data_opts *opts,
+                             octi_names *all, octi_names *own) {
+    static const char *const train_words[] = {"train", NULL}, *const test_words[] = {"test", "val",
+                                                                                     NULL};
     octi_folder *f = d->self;
-    const char *train = octi_folder_part(d, root, train_words), *test = octi_folder_part(d, root, test_words);
+    const char *train = octi_folder_part(d, root, train_words),
+               *test = octi_folder_part(d, root, test_words);
     d->only = !test;
     if (!train && test && opts->split == OCT_SPLIT_TRAIN) octi_set_test_alone(d);
     if (!train) train = test ? test : root;
@@ -83,9 +90,12 @@ static oct_status list_parts(oct_data *d, const char *root, const oct_data_opts 
     const oct_input_desc *o = opts->input;
     const bool told = octi_norm_given(opts) && ((o->height && o->width) || o->crop || o->resize);
     OCT_TRY(octi_folder_dirs(d, train, all));
-    if (!all->count) return octi_fail(OCT_EFORMAT, train, "no class folders here", "CLASS/*.jpg, .jpeg, .png or .bmp", NULL, NULL);
+    if (!all->count)
+        return octi_fail(OCT_EFORMAT, train, "no class folders here",
+                         "CLASS/*.jpg, .jpeg, .png or .bmp", NULL, NULL);
     OCT_TRY(octi_folder_classes(d, all, opts, root));
-    if (part == train) OCT_TRY(octi_folder_add(d, part, all, true, &f->files));
+    if (part == train)
+        OCT_TRY(octi_folder_add(d, part, all, true, &f->files));
     else {
         OCT_TRY(octi_folder_dirs(d, part, own));
         OCT_TRY(octi_folder_add(d, part, own, false, &f->files));
@@ -110,7 +120,8 @@ static oct_status open_folder(oct_data *d, const char *root, const oct_data_opts
     d->augment = "crop4,flip";
     char *real = realpath(root, NULL);
     if (!real) return octi_fail_errno(root, "cannot open the folder");
-    f->root = octi_arena_strdup(d->arena, real); /* goes with the set, also where oct_close ends it */
+    /* goes with the set, also where oct_close ends it */
+    f->root = octi_arena_strdup(d->arena, real);
     free(real);
     if (!f->root) return oct_last_error()->code;
     octi_names all = {0}, own = {0};

@@ -32,7 +32,8 @@ static void measure_one(void *arg, int64_t i) {
     oct_data *d = m->d;
     const size_t pixels = (size_t)d->input.height * (size_t)d->input.width;
     uint8_t *image = octi_alloc_raw(d->ctx, octi_set_image_bytes(d));
-    m->status[i] = image ? oct_image_load(d->ctx, m->files[i]->path, &d->input, image) : oct_last_error()->code;
+    m->status[i] = image ? oct_image_load(d->ctx, m->files[i]->path, &d->input, image)
+                         : oct_last_error()->code;
     if (m->status[i] == OCT_OK) octi_sums_add(&m->sums[i], image, pixels, d->input.channels);
     octi_free(d->ctx, image);
 }
@@ -42,7 +43,9 @@ static oct_status measure(oct_data *d, const octi_files *train) {
     enum { MEASURED = 512 };
     const int64_t total = (int64_t)train->count;
     uint8_t *held = octi_calloc(d->ctx, train->count, 1);
-    measuring m = {.d = d, .files = octi_calloc(d->ctx, train->count, sizeof *m.files), .sums = octi_calloc(d->ctx, MEASURED, sizeof *m.sums),
+    measuring m = {.d = d,
+                   .files = octi_calloc(d->ctx, train->count, sizeof *m.files),
+                   .sums = octi_calloc(d->ctx, MEASURED, sizeof *m.sums),
                    .status = octi_calloc(d->ctx, MEASURED, sizeof *m.status)};
     oct_status s = held && m.files && m.sums && m.status ? OCT_OK : oct_last_error()->code;
     if (s == OCT_OK && d->only) s = octi_hold_out(d, held);
@@ -64,7 +67,8 @@ static oct_status measure(oct_data *d, const octi_files *train) {
             all.square[c] += m.sums[i].square[c];
         }
     }
-    if (s == OCT_OK) octi_norm_measured(d, &all, octi_fmt("%lld of its training images", (long long)n));
+    if (s == OCT_OK)
+        octi_norm_measured(d, &all, octi_fmt("%lld of its training images", (long long)n));
     octi_free(d->ctx, held);
     octi_free(d->ctx, m.files);
     octi_free(d->ctx, m.sums);
@@ -73,9 +77,12 @@ static oct_status measure(oct_data *d, const octi_files *train) {
 }
 
 /* Sets that are known by their classes' folders. */
-static bool known_set(const oct_data *d, const octi_names *dirs, octi_norm *norm, const char **why) {
-    static const char *const cifar10[] = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
-    bool cifar = dirs->count == 10 && d->input.height == 32 && d->input.width == 32, imagenet = dirs->count > 0;
+static bool known_set(const oct_data *d, const octi_names *dirs, octi_norm *norm,
+                      const char **why) {
+    static const char *const cifar10[] = {"airplane", "automobile", "bird",  "cat",  "deer",
+                                          "dog",      "frog",       "horse", "ship", "truck"};
+    bool cifar = dirs->count == 10 && d->input.height == 32 && d->input.width == 32,
+         imagenet = dirs->count > 0;
     for (size_t i = 0; i < dirs->count; i++) {
         const char *n = dirs->name[i];
         cifar = cifar && !strcmp(n, cifar10[i]);
@@ -86,28 +93,38 @@ static bool known_set(const oct_data *d, const octi_names *dirs, octi_norm *norm
     return cifar || imagenet;
 }
 
-oct_status octi_folder_describe(oct_data *d, const octi_files *train, const octi_names *dirs, const oct_data_opts *opts) {
+oct_status octi_folder_describe(oct_data *d, const octi_files *train, const octi_names *dirs,
+                                const oct_data_opts *opts) {
     static const oct_input_desc none = {0};
     const oct_input_desc *o = opts->input ? opts->input : &none;
     oct_input_desc size = *o;
     octi_norm norm;
     const char *why;
-    int32_t square = o->crop ? o->crop : o->resize; /* resize alone is followed by the square crop of its size */
+    /* resize alone is followed by the square crop of its size */
+    int32_t square = o->crop ? o->crop : o->resize;
     if (!size.height || !size.width) {
-        if (square) size.height = size.width = square;
-        else OCT_TRY(first_size(d, train, &size));
+        if (square)
+            size.height = size.width = square;
+        else
+            OCT_TRY(first_size(d, train, &size));
     }
     int32_t c = o->channels ? o->channels : 3;
-    if (c != 1 && c != 3) return octi_fail(OCT_EUSAGE, d->where, "channels of a folder of images", "1 or 3", octi_fmt("%d", c), NULL);
-    if (size.height > OCTI_IMAGE_SIDE || size.width > OCTI_IMAGE_SIDE || size.height < 1 || size.width < 1)
-        return octi_fail(OCT_EUSAGE, d->where, "size of the input", "1 to 16384 a side", octi_fmt("%d x %d", size.height, size.width), NULL);
+    if (c != 1 && c != 3)
+        return octi_fail(OCT_EUSAGE, d->where, "channels of a folder of images", "1 or 3",
+                         octi_fmt("%d", c), NULL);
+    if (size.height > OCTI_IMAGE_SIDE || size.width > OCTI_IMAGE_SIDE || size.height < 1 ||
+        size.width < 1)
+        return octi_fail(OCT_EUSAGE, d->where, "size of the input", "1 to 16384 a side",
+                         octi_fmt("%d x %d", size.height, size.width), NULL);
     d->dtype = OCT_U8;
     d->input = octi_input_desc(OCTI_NORM_PIXELS, c, size.height, size.width);
     d->input.resize = o->resize;
     d->input.crop = o->crop;
     if (!octi_norm_given(opts)) {
-        if (known_set(d, dirs, &norm, &why)) octi_norm_take(d, norm, why);
-        else OCT_TRY(measure(d, train));
+        if (known_set(d, dirs, &norm, &why))
+            octi_norm_take(d, norm, why);
+        else
+            OCT_TRY(measure(d, train));
     }
     OCT_TRY(octi_set_finish(d, opts, false));
     d->stored = d->input.color; /* decoded in the order that the net wants */

@@ -12,7 +12,9 @@
 #include "datasets/folder.h"
 #include "src/mem.h"
 
-static int bytewise(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int bytewise(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static bool ends_in(const char *n, const char *const *ends) {
     const char *dot = strrchr(n, '.');
@@ -21,9 +23,11 @@ static bool ends_in(const char *n, const char *const *ends) {
     return false;
 }
 static const char *const read_ends[] = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", NULL};
-static const char *const other_ends[] = {".gif", ".webp", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".ppm", ".pgm", ".jfif", NULL};
+static const char *const other_ends[] = {".gif", ".webp", ".tif", ".tiff", ".heic", ".avif",
+                                         ".jp2", ".ppm",  ".pgm", ".jfif", NULL};
 
-/* Is this a directory (or a regular file)? Links count as what they lead to, inside the root only. */
+/* Is this a directory (or a regular file)? Links count as what they lead to, inside the root
+ * only. */
 typedef enum verdict { OTHER, WANTED, LEADS_OUT } verdict;
 
 static verdict judge(const octi_folder *f, const char *path, unsigned char type, bool directory) {
@@ -40,16 +44,21 @@ static verdict judge(const octi_folder *f, const char *path, unsigned char type,
     return (directory ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)) ? WANTED : OTHER;
 }
 
-static oct_status left_out(oct_data *d, size_t *count, const char **first, const char *path, const char *name) {
+static oct_status left_out(oct_data *d, size_t *count, const char **first, const char *path,
+                           const char *name) {
     if ((*count)++) return OCT_OK;
     *first = octi_set_path(d, path, name);
     return *first ? OCT_OK : oct_last_error()->code;
 }
 
-static oct_status add_entry(oct_data *d, const char *path, const struct dirent *e, bool directories, octi_names *out) {
+static oct_status add_entry(oct_data *d, const char *path, const struct dirent *e, bool directories,
+                            octi_names *out) {
     octi_folder *f = d->self;
     if (e->d_name[0] == '.') return OCT_OK;
-    if (!directories && !ends_in(e->d_name, read_ends)) return ends_in(e->d_name, other_ends) ? left_out(d, &f->others, &f->first_other, path, e->d_name) : OCT_OK;
+    if (!directories && !ends_in(e->d_name, read_ends))
+        return ends_in(e->d_name, other_ends)
+                   ? left_out(d, &f->others, &f->first_other, path, e->d_name)
+                   : OCT_OK;
     const bool plain = e->d_type == DT_DIR || e->d_type == DT_REG;
     const char *full = plain ? path : octi_set_path(d, path, e->d_name);
     if (!full) return oct_last_error()->code;
@@ -58,12 +67,14 @@ static oct_status add_entry(oct_data *d, const char *path, const struct dirent *
     if (v == OTHER) return OCT_OK;
     char *name = octi_arena_strdup(d->arena, e->d_name);
     if (!name) return oct_last_error()->code;
-    OCT_TRY(octi_reserve(d->ctx, (void **)&out->name, &out->cap, out->count + 1, sizeof *out->name));
+    OCT_TRY(
+        octi_reserve(d->ctx, (void **)&out->name, &out->cap, out->count + 1, sizeof *out->name));
     out->name[out->count++] = name;
     return OCT_OK;
 }
 
-/* Names in a directory, sorted bytewise: directories, or regular files with an image's ending. Hidden ones are left out. */
+/* Names in a directory, sorted bytewise: directories, or regular files with an image's ending.
+ * Hidden ones are left out. */
 static oct_status list(oct_data *d, const char *path, bool directories, octi_names *out) {
     DIR *dir = opendir(path);
     if (!dir) return octi_fail_errno(path, "cannot open the folder");
@@ -81,7 +92,9 @@ static oct_status list(oct_data *d, const char *path, bool directories, octi_nam
     return s;
 }
 
-oct_status octi_folder_dirs(oct_data *d, const char *path, octi_names *out) { return list(d, path, true, out); }
+oct_status octi_folder_dirs(oct_data *d, const char *path, octi_names *out) {
+    return list(d, path, true, out);
+}
 
 /* ---- classes ---- */
 
@@ -113,15 +126,21 @@ static oct_status read_class_names(oct_data *d, const char *root) {
     return OCT_OK;
 }
 
-oct_status octi_folder_classes(oct_data *d, const octi_names *dirs, const oct_data_opts *opts, const char *root) {
-    if (opts->class_count && !oct_classes_unnamed(opts->classes, opts->class_count)) return octi_set_number_classes(d, opts->class_count, NULL, opts);
+oct_status octi_folder_classes(oct_data *d, const octi_names *dirs, const oct_data_opts *opts,
+                               const char *root) {
+    if (opts->class_count && !oct_classes_unnamed(opts->classes, opts->class_count))
+        return octi_set_number_classes(d, opts->class_count, NULL, opts);
     if (opts->class_count && (size_t)opts->class_count != dirs->count)
-        return octi_fail(OCT_EFORMAT, d->where, "class folders for a model whose classes have no names", octi_fmt("%d", opts->class_count),
-                         octi_fmt("%zu", dirs->count), "name the model's classes in order (--classes, oct_net_set_classes): folders are found by name then");
+        return octi_fail(OCT_EFORMAT, d->where,
+                         "class folders for a model whose classes have no names",
+                         octi_fmt("%d", opts->class_count), octi_fmt("%zu", dirs->count),
+                         "name the model's classes in order (--classes, oct_net_set_classes): "
+                         "folders are found by name then");
     d->classes = octi_arena_calloc(d->arena, dirs->count, sizeof *d->classes);
     if (!d->classes) return oct_last_error()->code;
     d->class_count = (int32_t)dirs->count;
-    for (size_t i = 0; i < dirs->count; i++) d->classes[i] = (oct_class){dirs->name[i], dirs->name[i]};
+    for (size_t i = 0; i < dirs->count; i++)
+        d->classes[i] = (oct_class){dirs->name[i], dirs->name[i]};
     return read_class_names(d, root);
 }
 
@@ -135,31 +154,41 @@ static int32_t find_class(const oct_data *d, const char *dir) {
 
 /* ---- files ---- */
 
-static oct_status add_class(oct_data *d, const char *part, const char *name, bool train, octi_files *to) {
+static oct_status add_class(oct_data *d, const char *part, const char *name, bool train,
+                            octi_files *to) {
     const char *dir = octi_set_path(d, part, name);
     int32_t label = find_class(d, name);
     if (!dir) return oct_last_error()->code;
     if (label < 0)
-        return octi_fail(OCT_EFORMAT, dir, "folder is no class of the model or of the training part", octi_fmt("one of %d classes, by id or name", d->class_count), name,
+        return octi_fail(OCT_EFORMAT, dir,
+                         "folder is no class of the model or of the training part",
+                         octi_fmt("one of %d classes, by id or name", d->class_count), name,
                          "--classes or oct_net_set_classes name the model's classes");
     octi_names found = {0};
     oct_status s = list(d, dir, false, &found);
-    if (s == OCT_OK) s = octi_reserve(d->ctx, (void **)&to->list, &to->cap, to->count + found.count, sizeof *to->list);
+    if (s == OCT_OK)
+        s = octi_reserve(d->ctx, (void **)&to->list, &to->cap, to->count + found.count,
+                         sizeof *to->list);
     for (size_t i = 0; s == OCT_OK && i < found.count; i++) {
         const char *path = octi_set_path(d, dir, found.name[i]);
-        if (!path) s = oct_last_error()->code;
-        else to->list[to->count++] = (octi_file_of_class){path, label};
+        if (!path)
+            s = oct_last_error()->code;
+        else
+            to->list[to->count++] = (octi_file_of_class){path, label};
     }
     if (s == OCT_OK && !found.count && train)
-        s = octi_fail(OCT_EFORMAT, dir, "class without an image", "*.jpg, .jpeg, .png or .bmp", "none", "remove the folder, if it is no class");
+        s = octi_fail(OCT_EFORMAT, dir, "class without an image", "*.jpg, .jpeg, .png or .bmp",
+                      "none", "remove the folder, if it is no class");
     octi_free(d->ctx, found.name);
     return s;
 }
 
-oct_status octi_folder_add(oct_data *d, const char *part, const octi_names *dirs, bool train, octi_files *to) {
+oct_status octi_folder_add(oct_data *d, const char *part, const octi_names *dirs, bool train,
+                           octi_files *to) {
     for (size_t i = 0; i < dirs->count; i++) OCT_TRY(add_class(d, part, dirs->name[i], train, to));
     if (to->count) return OCT_OK;
-    return octi_fail(OCT_EFORMAT, part, "no images here", "CLASS/*.jpg, .jpeg, .png or .bmp", NULL, NULL);
+    return octi_fail(OCT_EFORMAT, part, "no images here", "CLASS/*.jpg, .jpeg, .png or .bmp", NULL,
+                     NULL);
 }
 
 const char *octi_folder_part(oct_data *d, const char *root, const char *const *words) {
@@ -175,6 +204,12 @@ const char *octi_folder_part(oct_data *d, const char *root, const char *const *w
 
 void octi_folder_tell(const oct_data *d) {
     const octi_folder *f = d->self;
-    if (f->links) octi_log(d->ctx, OCT_LOG_WARN, "%s: left out: links that lead out of the folder, or nowhere: %zu, such as %s", d->where, f->links, f->first_link);
-    if (f->others) octi_log(d->ctx, OCT_LOG_WARN, "%s: left out: pictures of formats that octet does not read: %zu, such as %s", d->where, f->others, f->first_other);
+    if (f->links)
+        octi_log(d->ctx, OCT_LOG_WARN,
+                 "%s: left out: links that lead out of the folder, or nowhere: %zu, such as %s",
+                 d->where, f->links, f->first_link);
+    if (f->others)
+        octi_log(d->ctx, OCT_LOG_WARN,
+                 "%s: left out: pictures of formats that octet does not read: %zu, such as %s",
+                 d->where, f->others, f->first_other);
 }

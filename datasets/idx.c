@@ -1,29 +1,34 @@
 /* SPDX-License-Identifier: MIT
- * IDX, the MNIST family's format: two zero bytes, type 8 (unsigned byte), rank, big-endian sizes, data
- * (yann.lecun.com/exdb/mnist). Any image size; div stays 255 whatever grey levels occur. */
+ * IDX, the MNIST family's format: two zero bytes, type 8 (unsigned byte), rank, big-endian sizes,
+ * data (yann.lecun.com/exdb/mnist). Any image size; div stays 255 whatever grey levels occur. */
 #include "datasets/set.h"
 #include "src/format/bytes.h"
 #include "src/mem.h"
 
-oct_status octi_idx_parse(const void *bytes, size_t size, const char *where, int rank, octi_idx *out) {
+oct_status octi_idx_parse(const void *bytes, size_t size, const char *where, int rank,
+                          octi_idx *out) {
     octi_reader r = {bytes, size, 0, where};
     uint32_t magic;
     OCT_TRY(octi_read_u32be(&r, &magic, "the magic number"));
     if (magic != (0x800u | (uint32_t)rank))
-        return octi_bad_bytes(&r, 0, "magic number", octi_fmt("0x%08x (unsigned bytes, rank %d)", 0x800u | (unsigned)rank, rank),
-                              octi_fmt("0x%08x", magic));
+        return octi_bad_bytes(
+            &r, 0, "magic number",
+            octi_fmt("0x%08x (unsigned bytes, rank %d)", 0x800u | (unsigned)rank, rank),
+            octi_fmt("0x%08x", magic));
     out->rank = rank;
     size_t need = 1;
     for (int i = 0; i < rank; i++) {
         OCT_TRY(octi_read_u32be(&r, &out->dim[i], "the sizes"));
         uint32_t most = i ? 16384 : INT32_MAX;
         if (!out->dim[i] || out->dim[i] > most)
-            return octi_bad_bytes(&r, r.pos - 4, octi_fmt("size of axis %d", i), octi_fmt("1 to %u", most), octi_fmt("%u", out->dim[i]));
+            return octi_bad_bytes(&r, r.pos - 4, octi_fmt("size of axis %d", i),
+                                  octi_fmt("1 to %u", most), octi_fmt("%u", out->dim[i]));
         if (!octi_mul_size(need, out->dim[i], &need))
             return octi_bad_bytes(&r, 4, "the sizes", "a product that fits", "overflow");
     }
     if (octi_left(&r) != need)
-        return octi_bad_bytes(&r, r.pos, "data", octi_fmt("%zu bytes by the header", need), octi_fmt("%zu", octi_left(&r)));
+        return octi_bad_bytes(&r, r.pos, "data", octi_fmt("%zu bytes by the header", need),
+                              octi_fmt("%zu", octi_left(&r)));
     out->data = r.base + r.pos;
     return OCT_OK;
 }
@@ -35,25 +40,30 @@ static const char *const part_name[2][2] = {
 
 /* The whole size by the header; 0: none. */
 static size_t declared(const uint8_t *p, size_t n) {
-    const size_t head = n >= 4 && !p[0] && !p[1] && p[2] == 8 && (p[3] == 1 || p[3] == 3) ? 4 + 4 * (size_t)p[3] : SIZE_MAX;
+    const size_t head = n >= 4 && !p[0] && !p[1] && p[2] == 8 && (p[3] == 1 || p[3] == 3)
+                            ? 4 + 4 * (size_t)p[3]
+                            : SIZE_MAX;
     if (n < head) return 0;
     size_t bytes = 1;
     for (size_t i = 4; i < head; i += 4) {
-        size_t side = (size_t)p[i] << 24 | (size_t)p[i + 1] << 16 | (size_t)p[i + 2] << 8 | p[i + 3];
+        size_t side =
+            (size_t)p[i] << 24 | (size_t)p[i + 1] << 16 | (size_t)p[i + 2] << 8 | p[i + 3];
         if (!octi_mul_size(bytes, side, &bytes)) return 0;
     }
     return octi_add_size(bytes, head, &bytes) ? bytes : 0;
 }
 
 /* Images of a part: their bytes are the caller's to free. */
-static oct_status read_images(oct_data *d, const char *dir, int part, size_t max, uint8_t **bytes, octi_idx *images, bool *found) {
+static oct_status read_images(oct_data *d, const char *dir, int part, size_t max, uint8_t **bytes,
+                              octi_idx *images, bool *found) {
     const char *path;
     size_t size;
     OCT_TRY(octi_set_read(d, dir, part_name[part][0], max, declared, &path, bytes, &size, found));
     return *found ? octi_idx_parse(*bytes, size, path, 3, images) : OCT_OK;
 }
 
-static oct_status read_labels(oct_data *d, const char *dir, int part, size_t max, uint8_t **bytes, octi_idx *labels, const char **path, bool *found) {
+static oct_status read_labels(oct_data *d, const char *dir, int part, size_t max, uint8_t **bytes,
+                              octi_idx *labels, const char **path, bool *found) {
     size_t size;
     OCT_TRY(octi_set_read(d, dir, part_name[part][1], max, declared, path, bytes, &size, found));
     return *found ? octi_idx_parse(*bytes, size, *path, 1, labels) : OCT_OK;
@@ -70,10 +80,12 @@ static oct_status read_part(oct_data *d, const char *dir, int part, size_t max, 
     bytes = NULL;
     s = read_labels(d, dir, part, max, &bytes, &labels, &path, &have);
     if (s == OCT_OK && !have)
-        return octi_fail(OCT_EIO, octi_set_path(d, dir, part_name[part][1]), "cannot open", "labels beside the images (plain or .gz)",
-                         "No such file or directory", NULL);
+        return octi_fail(OCT_EIO, octi_set_path(d, dir, part_name[part][1]), "cannot open",
+                         "labels beside the images (plain or .gz)", "No such file or directory",
+                         NULL);
     if (s == OCT_OK && labels.dim[0] != images.dim[0])
-        s = octi_fail(OCT_EFORMAT, path, "number of labels at offset 4", octi_fmt("%u, as there are images", images.dim[0]),
+        s = octi_fail(OCT_EFORMAT, path, "number of labels at offset 4",
+                      octi_fmt("%u, as there are images", images.dim[0]),
                       octi_fmt("%u", labels.dim[0]), NULL);
     int32_t *label = s == OCT_OK ? octi_calloc(d->ctx, labels.dim[0], sizeof *label) : NULL;
     for (uint32_t i = 0; label && i < labels.dim[0]; i++) label[i] = labels.data[i];
@@ -90,7 +102,8 @@ static oct_status read_part(oct_data *d, const char *dir, int part, size_t max, 
 }
 
 /* Both parts must agree on the number of classes, so the other part's labels are looked at too. */
-static oct_status other_labels(oct_data *d, const char *dir, int part, size_t max, uint8_t seen[256]) {
+static oct_status other_labels(oct_data *d, const char *dir, int part, size_t max,
+                               uint8_t seen[256]) {
     const char *path;
     uint8_t *bytes = NULL;
     bool found;
@@ -110,7 +123,8 @@ static oct_status measure(oct_data *d, const char *dir, int part, size_t max) {
         octi_idx train;
         bool found;
         oct_status s = read_images(d, dir, 0, max, &bytes, &train, &found);
-        if (s == OCT_OK && found) octi_sums_add(&sums, train.data, (size_t)train.dim[0] * train.dim[1] * train.dim[2], 1);
+        if (s == OCT_OK && found)
+            octi_sums_add(&sums, train.data, (size_t)train.dim[0] * train.dim[1] * train.dim[2], 1);
         octi_free(d->ctx, bytes);
         if (s != OCT_OK) return s;
         if (!found) octi_sums_add(&sums, d->pixels, (size_t)d->count * image, 1);
@@ -136,7 +150,9 @@ static oct_status open_idx(oct_data *d, const char *dir, const oct_data_opts *op
     bool there[2], found;
     for (int k = 0; k < 2; k++) OCT_TRY(is_part(d, dir, k, &there[k]));
     if (!there[0] && !there[1])
-        return octi_fail(OCT_EIO, dir, "no IDX files here", "train-images-idx3-ubyte or t10k-images-idx3-ubyte, plain or .gz", NULL, NULL);
+        return octi_fail(OCT_EIO, dir, "no IDX files here",
+                         "train-images-idx3-ubyte or t10k-images-idx3-ubyte, plain or .gz", NULL,
+                         NULL);
     const int part = !there[0] || (there[1] && opts->split == OCT_SPLIT_TEST);
     OCT_TRY(read_part(d, dir, part, max, &found));
     d->only = !there[1];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Batches. Two slots: the caller holds one while the loader's thread fills the other. What stands in a batch depends on
- * (seed, epoch, step) alone. */
+ * Batches. Two slots: the caller holds one while the loader's thread fills the other. What stands
+ * in a batch depends on (seed, epoch, step) alone. */
 #include <pthread.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ struct oct_loader {
     oct_ctx *ctx;
     oct_data *d;
     oct_loader_opts opts;
-    int pad;   /* of the random crop; 0 none */
+    int pad; /* of the random crop; 0 none */
     bool flip;
     float (*table)[256]; /* [C]: pixel to value, by law 13; NULL for float sets */
     int channel[4];      /* where value c of a pixel comes from */
@@ -34,13 +34,14 @@ struct oct_loader {
     uint32_t epoch;
     bool started;
     slot slots[2];
-    uint8_t *raw; /* images as the set gives them: one, or a batch of them where several threads decode */
+    /* images as the set gives them: one, or a batch of them where several threads decode */
+    uint8_t *raw;
     error_copy *sample_error; /* [batch] */
     /* prefetch */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake, ready;
-    unsigned forks; /* when the thread was made */
+    unsigned forks;            /* when the thread was made */
     bool threaded, stop, busy; /* busy: a step is wanted or being made */
     int64_t made;              /* step that slots[made % 2] holds, or -1 */
     int64_t wanted;
@@ -58,7 +59,8 @@ static void keep_error(error_copy *e, oct_status code) {
 }
 
 static oct_status raise_error(const error_copy *e) {
-    octi_error_set(&(oct_error){e->code, e->text[0], e->text[1], e->text[2], e->text[3], e->text[4]});
+    octi_error_set(
+        &(oct_error){e->code, e->text[0], e->text[1], e->text[2], e->text[3], e->text[4]});
     return e->code;
 }
 
@@ -70,7 +72,8 @@ typedef struct fill_job {
     int64_t first;
 } fill_job;
 
-/* Crop and flip of a sample, keyed by (seed, epoch, sample): offsets of the window in the padded image. */
+/* Crop and flip of a sample, keyed by (seed, epoch, sample): offsets of the window in the padded
+ * image. */
 static void draw(const oct_loader *l, uint32_t sample, int *dy, int *dx, bool *flip) {
     *dy = *dx = 0;
     *flip = false;
@@ -83,8 +86,10 @@ static void draw(const oct_loader *l, uint32_t sample, int *dy, int *dx, bool *f
     if (l->flip) *flip = octi_rng_u32(&r) & 1;
 }
 
-/* Outside the image stands pixel 0 (a float 0 in float sets), as zero padding before normalization gives it. */
-static void write_image(const oct_loader *l, const uint8_t *raw, float *out, int dy, int dx, bool flip) {
+/* Outside the image stands pixel 0 (a float 0 in float sets), as zero padding before normalization
+ * gives it. */
+static void write_image(const oct_loader *l, const uint8_t *raw, float *out, int dy, int dx,
+                        bool flip) {
     int h = l->d->input.height, w = l->d->input.width, c = l->d->input.channels;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
@@ -93,8 +98,10 @@ static void write_image(const oct_loader *l, const uint8_t *raw, float *out, int
             size_t at = ((size_t)sy * (size_t)w + (size_t)sx) * (size_t)c;
             for (int k = 0; k < c; k++, out++) {
                 size_t from = at + (size_t)l->channel[k];
-                if (l->table) *out = l->table[k][inside ? raw[from] : 0];
-                else *out = inside ? ((const float *)raw)[from] : 0;
+                if (l->table)
+                    *out = l->table[k][inside ? raw[from] : 0];
+                else
+                    *out = inside ? ((const float *)raw)[from] : 0;
             }
         }
 }
@@ -102,7 +109,8 @@ static void write_image(const oct_loader *l, const uint8_t *raw, float *out, int
 static void write_whole(const oct_loader *l, const uint8_t *raw, float *out) {
     size_t n = (size_t)l->d->input.height * (size_t)l->d->input.width;
     int c = l->d->input.channels;
-    if (!l->table && l->channel[0] == 0) memcpy(out, raw, n * (size_t)c * sizeof *out);
+    if (!l->table && l->channel[0] == 0)
+        memcpy(out, raw, n * (size_t)c * sizeof *out);
     else if (l->table && c == 1)
         for (size_t i = 0; i < n; i++) out[i] = l->table[0][raw[i]];
     else
@@ -122,7 +130,8 @@ static oct_status check_finite(const oct_loader *l, int64_t sample, const float 
     if (!any) return OCT_OK;
     size_t at = 0;
     while (!not_finite(v[at])) at++;
-    return octi_fail(OCT_EFORMAT, octi_set_sample(l->d, sample), octi_fmt("value %zu", at), "a finite number", octi_fmt("%g", (double)v[at]), NULL);
+    return octi_fail(OCT_EFORMAT, octi_set_sample(l->d, sample), octi_fmt("value %zu", at),
+                     "a finite number", octi_fmt("%g", (double)v[at]), NULL);
 }
 
 static void fill_sample(void *arg, int64_t i) {
@@ -138,7 +147,9 @@ static void fill_sample(void *arg, int64_t i) {
         keep_error(e, s);
         return;
     }
-    if (j->s->targets.data && (s = octi_set_target(l->d, sample, oct_f32(&j->s->targets) + i * l->d->target_count)) != OCT_OK) {
+    if (j->s->targets.data &&
+        (s = octi_set_target(l->d, sample, oct_f32(&j->s->targets) + i * l->d->target_count)) !=
+            OCT_OK) {
         keep_error(e, s);
         return;
     }
@@ -147,13 +158,16 @@ static void fill_sample(void *arg, int64_t i) {
     bool flip;
     draw(l, sample, &dy, &dx, &flip);
     float *out = oct_f32(&j->s->x) + (size_t)i * values;
-    if (!dy && !dx && !flip) write_whole(l, raw, out);
-    else write_image(l, raw, out, dy, dx, flip);
+    if (!dy && !dx && !flip)
+        write_whole(l, raw, out);
+    else
+        write_image(l, raw, out, dy, dx, flip);
 }
 
 /* Position of a batch's first sample; of the step behind the last one: the end. */
 static int64_t first_of(const oct_loader *l, int64_t step) {
-    if (l->opts.even) return l->d->count / l->steps * step + l->d->count % l->steps * step / l->steps;
+    if (l->opts.even)
+        return l->d->count / l->steps * step + l->d->count % l->steps * step / l->steps;
     int64_t first = step * l->opts.batch;
     return first < l->d->count ? first : l->d->count;
 }
@@ -209,12 +223,18 @@ static void settle(oct_loader *l) {
 /* ---- construction ---- */
 
 static oct_status read_augment(oct_loader *l, const char *words) {
-    static const struct { const char *word; int pad; bool flip; } known[] = {{"none", 0, false}, {"crop4", 4, false}, {"crop8", 8, false}, {"flip", 0, true}};
+    static const struct {
+        const char *word;
+        int pad;
+        bool flip;
+    } known[] = {{"none", 0, false}, {"crop4", 4, false}, {"crop8", 8, false}, {"flip", 0, true}};
     while (words && *words) {
         size_t n = strcspn(words, ","), k = 0;
         for (; k < 4; k++)
             if (strlen(known[k].word) == n && !memcmp(known[k].word, words, n)) break;
-        if (k == 4) return octi_fail_word(OCT_EUSAGE, "augment", "unknown word", "none, crop4, crop8, flip", octi_fmt("%.*s", (int)(n < 40 ? n : 40), words), NULL);
+        if (k == 4)
+            return octi_fail_word(OCT_EUSAGE, "augment", "unknown word", "none, crop4, crop8, flip",
+                                  octi_fmt("%.*s", (int)(n < 40 ? n : 40), words), NULL);
         if (known[k].pad) l->pad = known[k].pad;
         l->flip |= known[k].flip;
         words += n + (words[n] == ',');
@@ -225,16 +245,21 @@ static oct_status read_augment(oct_loader *l, const char *words) {
 static oct_status make_tables(oct_loader *l) {
     const oct_input_desc *set = &l->d->input, *in = l->opts.input ? l->opts.input : set;
     if (in->channels != set->channels || in->height != set->height || in->width != set->width)
-        return octi_fail(OCT_ESHAPE, l->d->where, "size of the images (C, H, W)", octi_fmt("%d, %d, %d", in->channels, in->height, in->width),
+        return octi_fail(OCT_ESHAPE, l->d->where, "size of the images (C, H, W)",
+                         octi_fmt("%d, %d, %d", in->channels, in->height, in->width),
                          octi_fmt("%d, %d, %d", set->channels, set->height, set->width), NULL);
-    bool swap = in->channels == 3 && (in->color == OCT_COLOR_BGR) != (l->d->stored == OCT_COLOR_BGR);
+    bool swap =
+        in->channels == 3 && (in->color == OCT_COLOR_BGR) != (l->d->stored == OCT_COLOR_BGR);
     for (int c = 0; c < 4; c++) l->channel[c] = swap ? 2 - c : c;
     if (l->d->dtype != OCT_U8) return OCT_OK;
-    if (!(l->table = octi_calloc(l->ctx, (size_t)set->channels, sizeof *l->table))) return oct_last_error()->code;
+    if (!(l->table = octi_calloc(l->ctx, (size_t)set->channels, sizeof *l->table)))
+        return oct_last_error()->code;
     for (int c = 0; c < set->channels; c++) {
         if (!(in->div > 0) || !(in->std[c] > 0))
-            return octi_fail(OCT_EUSAGE, "input", "normalization", "div and std above 0", octi_fmt("div %g, std %g", (double)in->div, (double)in->std[c]), NULL);
-        for (int p = 0; p < 256; p++) l->table[c][p] = octq_pixel((uint8_t)p, in->div, in->mean[c], in->std[c]);
+            return octi_fail(OCT_EUSAGE, "input", "normalization", "div and std above 0",
+                             octi_fmt("div %g, std %g", (double)in->div, (double)in->std[c]), NULL);
+        for (int p = 0; p < 256; p++)
+            l->table[c][p] = octq_pixel((uint8_t)p, in->div, in->mean[c], in->std[c]);
     }
     return OCT_OK;
 }
@@ -247,16 +272,20 @@ static oct_status make_slots(oct_loader *l) {
     OCT_TRY(octi_shape_bytes(&x, OCT_F32, "batch", &bytes));
     for (int i = 0; i < 2; i++) {
         l->slots[i].x = (oct_tensor){OCT_F32, x, octi_alloc_raw(l->ctx, bytes), NULL};
-        l->slots[i].labels = (oct_tensor){OCT_S32, OCT_SHAPE(b), octi_calloc(l->ctx, (size_t)b, sizeof(int32_t)), NULL};
+        l->slots[i].labels = (oct_tensor){OCT_S32, OCT_SHAPE(b),
+                                          octi_calloc(l->ctx, (size_t)b, sizeof(int32_t)), NULL};
         if (!l->slots[i].x.data || !l->slots[i].labels.data) return oct_last_error()->code;
         if (l->d->truth != OCT_TRUTH_TARGETS) continue;
-        l->slots[i].targets = (oct_tensor){OCT_F32, octi_shape_with_batch(&l->d->target_shape, b), octi_calloc(l->ctx, (size_t)(b * l->d->target_count), sizeof(float)), NULL};
+        l->slots[i].targets = (oct_tensor){
+            OCT_F32, octi_shape_with_batch(&l->d->target_shape, b),
+            octi_calloc(l->ctx, (size_t)(b * l->d->target_count), sizeof(float)), NULL};
         if (!l->slots[i].targets.data) return oct_last_error()->code;
     }
     l->raw = octi_alloc_raw(l->ctx, l->d->slow ? raw * (size_t)b : raw);
     l->sample_error = octi_calloc(l->ctx, (size_t)b, sizeof *l->sample_error);
     if (l->opts.shuffle) l->order = octi_calloc(l->ctx, (size_t)l->d->count, sizeof *l->order);
-    return l->raw && l->sample_error && (l->order || !l->opts.shuffle) ? OCT_OK : oct_last_error()->code;
+    return l->raw && l->sample_error && (l->order || !l->opts.shuffle) ? OCT_OK
+                                                                       : oct_last_error()->code;
 }
 
 /* In a forked child the thread is not there: what it had in hand is made anew. */
@@ -300,13 +329,22 @@ static oct_status set_up(oct_loader *l) {
     oct_loader_opts *o = &l->opts;
     if (!o->batch) o->batch = 64;
     if (!o->seed) o->seed = oct_ctx_seed(l->ctx);
-    if (o->batch < 1 || o->batch > 1 << 20) return octi_fail(OCT_EUSAGE, "loader", "batch", "1 to 1048576", octi_fmt("%lld", (long long)o->batch), NULL);
-    if (l->d->count > UINT32_MAX) return octi_fail(OCT_ELIMIT, l->d->where, "samples", "at most 2^32 - 1", octi_fmt("%lld", (long long)l->d->count), NULL);
-    if (o->even && o->drop_last) return octi_fail(OCT_EUSAGE, "loader", "even and drop_last", "one of them", NULL, "even batches leave no rest to drop");
+    if (o->batch < 1 || o->batch > 1 << 20)
+        return octi_fail(OCT_EUSAGE, "loader", "batch", "1 to 1048576",
+                         octi_fmt("%lld", (long long)o->batch), NULL);
+    if (l->d->count > UINT32_MAX)
+        return octi_fail(OCT_ELIMIT, l->d->where, "samples", "at most 2^32 - 1",
+                         octi_fmt("%lld", (long long)l->d->count), NULL);
+    if (o->even && o->drop_last)
+        return octi_fail(OCT_EUSAGE, "loader", "even and drop_last", "one of them", NULL,
+                         "even batches leave no rest to drop");
     if (o->batch > l->d->count && !o->drop_last) o->batch = l->d->count;
     l->steps = (l->d->count + (o->drop_last ? 0 : o->batch - 1)) / o->batch;
-    if (!l->steps) return octi_fail(OCT_EUSAGE, "loader", "batch is larger than the set and incomplete batches are left out",
-                                    octi_fmt("at most %lld", (long long)l->d->count), octi_fmt("%lld", (long long)o->batch), NULL);
+    if (!l->steps)
+        return octi_fail(OCT_EUSAGE, "loader",
+                         "batch is larger than the set and incomplete batches are left out",
+                         octi_fmt("at most %lld", (long long)l->d->count),
+                         octi_fmt("%lld", (long long)o->batch), NULL);
     OCT_TRY(read_augment(l, o->augment));
     OCT_TRY(make_tables(l));
     OCT_TRY(make_slots(l));
@@ -314,7 +352,9 @@ static oct_status set_up(oct_loader *l) {
     if (!o->no_prefetch) {
         l->forks = octi_forks();
         l->threaded = !octi_thread_start(&l->thread, prefetch, l);
-        if (!l->threaded) octi_log(l->ctx, OCT_LOG_WARN, "loader: no thread for prefetching; batches are made when asked for");
+        if (!l->threaded)
+            octi_log(l->ctx, OCT_LOG_WARN,
+                     "loader: no thread for prefetching; batches are made when asked for");
     }
     return OCT_OK;
 }
@@ -346,7 +386,8 @@ oct_status oct_loader_start(oct_loader *l, int32_t epoch, int64_t step) {
     OCTI_LAW_MODE();
     if (!l) return octi_fail_null("oct_loader_start");
     if (epoch < 0 || step < 0 || step > l->steps)
-        return octi_fail(OCT_EUSAGE, "oct_loader_start", "epoch or step out of range", octi_fmt("epoch >= 0, step 0 to %lld", (long long)l->steps),
+        return octi_fail(OCT_EUSAGE, "oct_loader_start", "epoch or step out of range",
+                         octi_fmt("epoch >= 0, step 0 to %lld", (long long)l->steps),
                          octi_fmt("epoch %d, step %lld", epoch, (long long)step), NULL);
     if (has_thread(l)) settle(l); /* nobody reads order and epoch now */
     l->epoch = (uint32_t)epoch;
@@ -368,7 +409,8 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done) {
     *done = l->next >= l->steps;
     if (*done) return OCT_OK;
     int64_t step = l->next;
-    if (!has_thread(l)) OCT_TRY(fill(l, step));
+    if (!has_thread(l))
+        OCT_TRY(fill(l, step));
     else {
         settle(l);
         if (l->made != step) { /* a failed step is asked for again */
@@ -382,7 +424,8 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done) {
         if (step + 1 < l->steps) want(l, step + 1);
     }
     slot *s = &l->slots[step & 1];
-    *batch = (oct_batch){&s->x, &s->labels, first_of(l, step), step, s->targets.data ? &s->targets : NULL};
+    *batch = (oct_batch){&s->x, &s->labels, first_of(l, step), step,
+                         s->targets.data ? &s->targets : NULL};
     l->next = step + 1;
     return OCT_OK;
 }

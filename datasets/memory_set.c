@@ -6,12 +6,17 @@
 #include "src/float_mode.h"
 #include "src/mem.h"
 
-static oct_status check_sides(const char *where, oct_dtype dtype, int64_t n, int64_t h, int64_t w, int64_t c) {
+static oct_status check_sides(const char *where, oct_dtype dtype, int64_t n, int64_t h, int64_t w,
+                              int64_t c) {
     if (dtype != OCT_U8 && dtype != OCT_F32)
-        return octi_fail(OCT_EDTYPE, where, "dtype of the images", "uint8 or float32", oct_dtype_name(dtype), NULL);
+        return octi_fail(OCT_EDTYPE, where, "dtype of the images", "uint8 or float32",
+                         oct_dtype_name(dtype), NULL);
     if (n < 1 || h < 1 || w < 1 || c < 1 || h > 16384 || w > 16384 || c > 4)
-        return octi_fail(OCT_ESHAPE, where, "images", "at least one, sides 1 to 16384, 1 to 4 channels",
-                         octi_fmt("%lld of %lld x %lld x %lld (H, W, C)", (long long)n, (long long)h, (long long)w, (long long)c), NULL);
+        return octi_fail(OCT_ESHAPE, where, "images",
+                         "at least one, sides 1 to 16384, 1 to 4 channels",
+                         octi_fmt("%lld of %lld x %lld x %lld (H, W, C)", (long long)n,
+                                  (long long)h, (long long)w, (long long)c),
+                         NULL);
     oct_shape s = OCT_SHAPE(n, h, w, c);
     size_t bytes;
     return octi_shape_bytes(&s, dtype, where, &bytes);
@@ -35,10 +40,11 @@ static oct_status set_input(oct_data *d, const oct_input_desc *input) {
     return OCT_OK;
 }
 
-static oct_status fill_array(oct_data *d, oct_dtype dtype, const oct_shape *shape, const void *x, const int32_t *labels,
-                             const oct_array_opts *o) {
+static oct_status fill_array(oct_data *d, oct_dtype dtype, const oct_shape *shape, const void *x,
+                             const int32_t *labels, const oct_array_opts *o) {
     if (!x) return octi_fail(OCT_EUSAGE, d->where, "x is NULL", NULL, NULL, NULL);
-    if (shape->rank != 4) return octi_fail(OCT_ESHAPE, d->where, "rank of x", "4", octi_fmt("%d", shape->rank), NULL);
+    if (shape->rank != 4)
+        return octi_fail(OCT_ESHAPE, d->where, "rank of x", "4", octi_fmt("%d", shape->rank), NULL);
     const int64_t *s = shape->dim;
     int64_t c = s[o->nchw ? 1 : 3], h = s[o->nchw ? 2 : 1], w = s[o->nchw ? 3 : 2];
     OCT_TRY(check_sides(d->where, dtype, s[0], h, w, c));
@@ -49,10 +55,14 @@ static oct_status fill_array(oct_data *d, oct_dtype dtype, const oct_shape *shap
     d->nchw = o->nchw;
     d->input = as_it_is(dtype, (int32_t)c, (int32_t)h, (int32_t)w);
     OCT_TRY(set_input(d, o->input));
-    if (labels && o->targets) return octi_fail(OCT_EUSAGE, d->where, "labels and targets exclude each other", "one of them", NULL, NULL);
+    if (labels && o->targets)
+        return octi_fail(OCT_EUSAGE, d->where, "labels and targets exclude each other",
+                         "one of them", NULL, NULL);
     if (o->targets) {
         if (o->target_shape.rank < 1 || o->target_shape.dim[0] != s[0])
-            return octi_fail(OCT_ESHAPE, d->where, "targets", octi_fmt("[%lld, ...], as there are images", (long long)s[0]), oct_shape_text(&o->target_shape), NULL);
+            return octi_fail(OCT_ESHAPE, d->where, "targets",
+                             octi_fmt("[%lld, ...], as there are images", (long long)s[0]),
+                             oct_shape_text(&o->target_shape), NULL);
         return octi_set_targets(d, o->target_shape, o->targets);
     }
     if (!labels) d->truth = OCT_TRUTH_NONE;
@@ -60,19 +70,23 @@ static oct_status fill_array(oct_data *d, oct_dtype dtype, const oct_shape *shap
     for (int64_t i = 0; labels && i < d->count; i++)
         if (labels[i] >= classes && labels[i] < INT32_MAX) classes = labels[i] + 1;
     if (o->classes) classes = o->classes;
-    if (classes > OCT_CLASSES_MAX) return octi_fail(OCT_ELIMIT, d->where, "number of classes", octi_fmt("at most %d", OCT_CLASSES_MAX), octi_fmt("%d", classes), NULL);
+    if (classes > OCT_CLASSES_MAX)
+        return octi_fail(OCT_ELIMIT, d->where, "number of classes",
+                         octi_fmt("at most %d", OCT_CLASSES_MAX), octi_fmt("%d", classes), NULL);
     OCT_TRY(octi_set_number_classes(d, classes, NULL, NULL));
     return octi_set_check_labels(d);
 }
 
-oct_data *oct_data_from_memory(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, const void *x, const int32_t *labels,
-                               const oct_array_opts *opts) {
+oct_data *oct_data_from_memory(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, const void *x,
+                               const int32_t *labels, const oct_array_opts *opts) {
     OCTI_LAW_MODE();
     if (!ctx) return NULL;
     static const oct_array_opts none = {0};
     oct_data *d = octi_set_new(ctx, "memory");
     if (!d) return octi_ctx_failed(ctx), NULL;
-    return fill_array(d, dtype, &shape, x, labels, opts ? opts : &none) == OCT_OK ? d : octi_set_fail(d);
+    return fill_array(d, dtype, &shape, x, labels, opts ? opts : &none) == OCT_OK
+               ? d
+               : octi_set_fail(d);
 }
 
 static oct_status source_get(oct_data *d, int64_t i, void *image, int32_t *label) {
@@ -80,10 +94,11 @@ static oct_status source_get(oct_data *d, int64_t i, void *image, int32_t *label
     *label = 0;
     oct_status st = s->get(s->user, i, image, label);
     if (st != OCT_OK && oct_last_error()->code != st)
-        return octi_fail(st, d->where, octi_fmt("get failed on sample %lld", (long long)i), NULL, NULL, NULL);
+        return octi_fail(st, d->where, octi_fmt("get failed on sample %lld", (long long)i), NULL,
+                         NULL, NULL);
     if (st == OCT_OK && !s->target && (*label < 0 || *label >= d->class_count))
-        return octi_fail(OCT_EFORMAT, d->where, octi_fmt("label of sample %lld", (long long)i), octi_fmt("0 to %d", d->class_count - 1),
-                         octi_fmt("%d", *label), NULL);
+        return octi_fail(OCT_EFORMAT, d->where, octi_fmt("label of sample %lld", (long long)i),
+                         octi_fmt("0 to %d", d->class_count - 1), octi_fmt("%d", *label), NULL);
     return st;
 }
 
@@ -91,18 +106,25 @@ static oct_status source_target(oct_data *d, int64_t i, float *y) {
     const oct_data_source *s = d->self;
     oct_status st = s->target(s->user, i, y);
     if (st != OCT_OK && oct_last_error()->code != st)
-        return octi_fail(st, d->where, octi_fmt("target failed on sample %lld", (long long)i), NULL, NULL, NULL);
+        return octi_fail(st, d->where, octi_fmt("target failed on sample %lld", (long long)i), NULL,
+                         NULL, NULL);
     for (int64_t k = 0; st == OCT_OK && k < d->target_count; k++)
-        if (!isfinite(y[k])) return octi_fail(OCT_EFORMAT, d->where, octi_fmt("target of sample %lld", (long long)i), "finite numbers", octi_fmt("%g", (double)y[k]), NULL);
+        if (!isfinite(y[k]))
+            return octi_fail(OCT_EFORMAT, d->where, octi_fmt("target of sample %lld", (long long)i),
+                             "finite numbers", octi_fmt("%g", (double)y[k]), NULL);
     return st;
 }
 
-static oct_status fill_source(oct_data *d, const oct_data_source *source, const oct_input_desc *input, int32_t classes) {
+static oct_status fill_source(oct_data *d, const oct_data_source *source,
+                              const oct_input_desc *input, int32_t classes) {
     if (!source || !source->get || !input)
-        return octi_fail(OCT_EUSAGE, d->where, "source, its get and input must be given", NULL, NULL, NULL);
+        return octi_fail(OCT_EUSAGE, d->where, "source, its get and input must be given", NULL,
+                         NULL, NULL);
     if (!source->target && (classes < 1 || classes > OCT_CLASSES_MAX))
-        return octi_fail(OCT_EUSAGE, d->where, "number of classes", octi_fmt("1 to %d", OCT_CLASSES_MAX), octi_fmt("%d", classes), NULL);
-    OCT_TRY(check_sides(d->where, source->dtype, source->count, input->height, input->width, input->channels));
+        return octi_fail(OCT_EUSAGE, d->where, "number of classes",
+                         octi_fmt("1 to %d", OCT_CLASSES_MAX), octi_fmt("%d", classes), NULL);
+    OCT_TRY(check_sides(d->where, source->dtype, source->count, input->height, input->width,
+                        input->channels));
     oct_data_source *own = octi_arena_alloc(d->arena, sizeof *own);
     if (!own) return oct_last_error()->code;
     *own = *source;
@@ -117,7 +139,8 @@ static oct_status fill_source(oct_data *d, const oct_data_source *source, const 
     return octi_set_number_classes(d, classes, NULL, NULL);
 }
 
-oct_data *oct_data_from_source(oct_ctx *ctx, const oct_data_source *source, const oct_input_desc *input, int32_t classes) {
+oct_data *oct_data_from_source(oct_ctx *ctx, const oct_data_source *source,
+                               const oct_input_desc *input, int32_t classes) {
     OCTI_LAW_MODE();
     if (!ctx) return NULL;
     oct_data *d = octi_set_new(ctx, "source");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * How pixels become numbers, where nobody said so: what is published of the known sets, else what the pixels say themselves. */
+ * How pixels become numbers, where nobody said so: what is published of the known sets, else what
+ * the pixels say themselves. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,15 @@ static const struct norm {
     [OCTI_NORM_PLAIN] = {"plain", 0, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}},
     [OCTI_NORM_PIXELS] = {"none", 0, {0, 0, 0}, {1, 1, 1}},
     [OCTI_NORM_MNIST] = {"MNIST", 1, {0.1307f, 0.1307f, 0.1307f}, {0.3081f, 0.3081f, 0.3081f}},
-    [OCTI_NORM_FASHION] = {"Fashion-MNIST", 1, {0.2860f, 0.2860f, 0.2860f}, {0.3530f, 0.3530f, 0.3530f}},
+    [OCTI_NORM_FASHION] = {"Fashion-MNIST",
+                           1,
+                           {0.2860f, 0.2860f, 0.2860f},
+                           {0.3530f, 0.3530f, 0.3530f}},
     [OCTI_NORM_CIFAR10] = {"CIFAR-10", 3, {0.4914f, 0.4822f, 0.4465f}, {0.2470f, 0.2435f, 0.2616f}},
-    [OCTI_NORM_CIFAR100] = {"CIFAR-100", 3, {0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f}},
+    [OCTI_NORM_CIFAR100] = {"CIFAR-100",
+                            3,
+                            {0.5071f, 0.4865f, 0.4409f},
+                            {0.2673f, 0.2564f, 0.2762f}},
     [OCTI_NORM_IMAGENET] = {"ImageNet", 0, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}},
 };
 enum { NORMS = sizeof norms / sizeof *norms };
@@ -43,13 +50,15 @@ static void tell(const oct_data *d, const char *why) {
         octi_text_printf(&mean, "%s%.4g", c ? "," : "", (double)d->input.mean[c]);
         octi_text_printf(&std, "%s%.4g", c ? "," : "", (double)d->input.std[c]);
     }
-    octi_log(d->ctx, OCT_LOG_INFO, "%s: mean %s std %s: %s", d->where, mean.data ? mean.data : "", std.data ? std.data : "", why);
+    octi_log(d->ctx, OCT_LOG_INFO, "%s: mean %s std %s: %s", d->where, mean.data ? mean.data : "",
+             std.data ? std.data : "", why);
     octi_text_free(&mean);
     octi_text_free(&std);
 }
 
 void octi_norm_take(oct_data *d, octi_norm norm, const char *why) {
-    const oct_input_desc in = octi_input_desc(norm, d->input.channels, d->input.height, d->input.width);
+    const oct_input_desc in =
+        octi_input_desc(norm, d->input.channels, d->input.height, d->input.width);
     for (int c = 0; c < 4; c++) {
         d->input.mean[c] = in.mean[c];
         d->input.std[c] = in.std[c];
@@ -82,13 +91,16 @@ void octi_norm_measured(oct_data *d, const octi_pixel_sums *s, const char *of) {
     const double n = s->pixels ? (double)s->pixels : 1;
     for (int c = 0; c < 4; c++) {
         const int from = c < in->channels ? c : 0;
-        const double mean = (double)s->sum[from] / n, var = (double)s->square[from] / n - mean * mean;
+        const double mean = (double)s->sum[from] / n,
+                     var = (double)s->square[from] / n - mean * mean;
         in->mean[c] = four_digits(mean / 255);
-        in->std[c] = var > 0 ? four_digits(sqrt(var) / 255) : 1; /* one level everywhere: nothing to scale */
+        /* one level everywhere: nothing to scale */
+        in->std[c] = var > 0 ? four_digits(sqrt(var) / 255) : 1;
     }
     for (int k = 0; k < NORMS; k++) {
         bool same = norms[k].channels == in->channels;
-        for (int c = 0; c < in->channels && same; c++) same = in->mean[c] == norms[k].mean[c] && in->std[c] == norms[k].std[c];
+        for (int c = 0; c < in->channels && same; c++)
+            same = in->mean[c] == norms[k].mean[c] && in->std[c] == norms[k].std[c];
         if (same) return tell(d, octi_fmt("%s's, known by its pixels", norms[k].name));
     }
     tell(d, octi_fmt("of %s", of));
@@ -96,9 +108,11 @@ void octi_norm_measured(oct_data *d, const octi_pixel_sums *s, const char *of) {
 
 oct_status octi_norm_for_floats(const char *where, const oct_input_desc *in) {
     const char *what = in->div != 0 && in->div != 1 ? "div" : NULL;
-    for (int c = 0; c < 4 && !what; c++) what = in->mean[c] != 0 ? "mean" : in->std[c] != 0 && in->std[c] != 1 ? "std" : NULL;
+    for (int c = 0; c < 4 && !what; c++)
+        what = in->mean[c] != 0 ? "mean" : in->std[c] != 0 && in->std[c] != 1 ? "std" : NULL;
     return !what ? OCT_OK
-                 : octi_fail(OCT_EUSAGE, where, octi_fmt("%s of float arrays", what), "none: floats are taken as they are", NULL,
+                 : octi_fail(OCT_EUSAGE, where, octi_fmt("%s of float arrays", what),
+                             "none: floats are taken as they are", NULL,
                              "normalize them before, or give u8 pixels");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * npz:FILE - images x (float32 N,C,H,W, already normalized; or u8 pixels N,C,H,W), labels y (any integer type), or for
- * regression targets y (any float type, [N], [N,K] or [N,C,H,W]); x_test and y_test where the set has its own test part. */
+ * npz:FILE - images x (float32 N,C,H,W, already normalized; or u8 pixels N,C,H,W), labels y (any
+ * integer type), or for regression targets y (any float type, [N], [N,K] or [N,C,H,W]); x_test and
+ * y_test where the set has its own test part. */
 #include <string.h>
 
 #include "datasets/set.h"
@@ -12,17 +13,24 @@ typedef struct pair { /* names of a part's arrays */
 } pair;
 static const pair parts[2] = {{"x", "y"}, {"x_test", "y_test"}};
 
-static const char *place(const oct_data *d, const char *name) { return octi_fmt("%.150s:%s", d->where, name); }
+static const char *place(const oct_data *d, const char *name) {
+    return octi_fmt("%.150s:%s", d->where, name);
+}
 
 /* Dtype and shape of images, before they are unpacked. */
 static oct_status peek_images(oct_data *d, octi_npz *z, const char *name, octi_npy *x) {
     OCT_TRY(octi_npz_peek(z, name, x));
     const char *where = place(d, name);
     bool u8 = x->kind == 'u' && x->size == 1;
-    if (!u8 && x->kind != 'f') return octi_fail(OCT_EDTYPE, where, "dtype of the images", "float32 or uint8", octi_fmt("%c%d", x->kind, x->size), NULL);
+    if (!u8 && x->kind != 'f')
+        return octi_fail(OCT_EDTYPE, where, "dtype of the images", "float32 or uint8",
+                         octi_fmt("%c%d", x->kind, x->size), NULL);
     const int64_t *s = x->shape.dim;
-    if (x->shape.rank != 4 || s[0] < 1 || s[1] < 1 || s[1] > 4 || s[2] < 1 || s[2] > 16384 || s[3] < 1 || s[3] > 16384)
-        return octi_fail(OCT_ESHAPE, where, "shape of the images", "[N, C, H, W], C 1 to 4, sides 1 to 16384", oct_shape_text(&x->shape), NULL);
+    if (x->shape.rank != 4 || s[0] < 1 || s[1] < 1 || s[1] > 4 || s[2] < 1 || s[2] > 16384 ||
+        s[3] < 1 || s[3] > 16384)
+        return octi_fail(OCT_ESHAPE, where, "shape of the images",
+                         "[N, C, H, W], C 1 to 4, sides 1 to 16384", oct_shape_text(&x->shape),
+                         NULL);
     return OCT_OK;
 }
 
@@ -31,7 +39,8 @@ static oct_status same_images(oct_data *d, const octi_npy x[2]) {
     bool same = (x[0].kind == 'f') == (x[1].kind == 'f');
     for (int k = 1; k < 4; k++) same = same && x[0].shape.dim[k] == x[1].shape.dim[k];
     if (same) return OCT_OK;
-    return octi_fail(OCT_ESHAPE, place(d, parts[1].x), "kind and size of the images", octi_fmt("%c %s, as x", x[0].kind, oct_shape_text(&x[0].shape)),
+    return octi_fail(OCT_ESHAPE, place(d, parts[1].x), "kind and size of the images",
+                     octi_fmt("%c %s, as x", x[0].kind, oct_shape_text(&x[0].shape)),
                      octi_fmt("%c %s", x[1].kind, oct_shape_text(&x[1].shape)), NULL);
 }
 
@@ -41,9 +50,12 @@ static oct_status read_images(oct_data *d, octi_npz *z, const char *name, size_t
     const int64_t *s = x.shape.dim;
     const bool u8 = x.kind == 'u';
     size_t n = (size_t)oct_shape_count(&x.shape), bytes;
-    if (!octi_mul_size(n, u8 ? 1 : 4, &bytes) || !(d->owned[0] = octi_alloc_raw(d->ctx, bytes))) return oct_last_error()->code;
-    if (u8) memcpy(d->owned[0], x.data, bytes);
-    else OCT_TRY(octi_npy_to_f32(&x, place(d, name), d->owned[0]));
+    if (!octi_mul_size(n, u8 ? 1 : 4, &bytes) || !(d->owned[0] = octi_alloc_raw(d->ctx, bytes)))
+        return oct_last_error()->code;
+    if (u8)
+        memcpy(d->owned[0], x.data, bytes);
+    else
+        OCT_TRY(octi_npy_to_f32(&x, place(d, name), d->owned[0]));
     d->dtype = u8 ? OCT_U8 : OCT_F32;
     d->pixels = d->owned[0];
     d->nchw = true;
@@ -67,12 +79,16 @@ static oct_status read_targets(oct_data *d, octi_npz *z, const char *name, size_
     const char *where = place(d, name);
     oct_shape s = y.shape;
     if (s.rank < 1 || s.rank > 4 || s.dim[0] != d->count)
-        return octi_fail(OCT_ESHAPE, where, "shape of the targets", octi_fmt("[%lld], [%lld, K] or [%lld, C, H, W], as there are images", (long long)d->count, (long long)d->count, (long long)d->count),
+        return octi_fail(OCT_ESHAPE, where, "shape of the targets",
+                         octi_fmt("[%lld], [%lld, K] or [%lld, C, H, W], as there are images",
+                                  (long long)d->count, (long long)d->count, (long long)d->count),
                          oct_shape_text(&s), NULL);
     size_t n = (size_t)oct_shape_count(&s);
-    float *flat = octi_calloc(d->ctx, n + 1, sizeof *flat), *own = s.rank == 4 ? octi_calloc(d->ctx, n + 1, sizeof *own) : NULL;
+    float *flat = octi_calloc(d->ctx, n + 1, sizeof *flat),
+          *own = s.rank == 4 ? octi_calloc(d->ctx, n + 1, sizeof *own) : NULL;
     d->owned[1] = own ? own : flat;
-    oct_status st = flat && (own || s.rank < 4) ? octi_npy_to_f32(&y, where, flat) : oct_last_error()->code;
+    oct_status st =
+        flat && (own || s.rank < 4) ? octi_npy_to_f32(&y, where, flat) : oct_last_error()->code;
     if (st == OCT_OK && own) {
         to_nhwc(&s, flat, own);
         s = OCT_SHAPE(s.dim[0], s.dim[2], s.dim[3], s.dim[1]);
@@ -83,18 +99,25 @@ static oct_status read_targets(oct_data *d, octi_npz *z, const char *name, size_
 }
 
 /* Labels of one part of n images into seen, and into `keep` where it is not NULL. */
-static oct_status read_labels(oct_data *d, octi_npz *z, const char *name, int64_t n, size_t max, uint8_t *seen, int32_t *keep) {
+static oct_status read_labels(oct_data *d, octi_npz *z, const char *name, int64_t n, size_t max,
+                              uint8_t *seen, int32_t *keep) {
     octi_npy y;
     OCT_TRY(octi_npz_peek(z, name, &y));
     const char *where = place(d, name);
-    if (y.kind == 'f') return octi_fail(OCT_EDTYPE, where, "labels in one part, float targets in the other", "an integer type in both, or a float type", octi_fmt("f%d", y.size), NULL);
+    if (y.kind == 'f')
+        return octi_fail(OCT_EDTYPE, where, "labels in one part, float targets in the other",
+                         "an integer type in both, or a float type", octi_fmt("f%d", y.size), NULL);
     if (y.shape.rank != 1 || y.shape.dim[0] != n)
-        return octi_fail(OCT_ESHAPE, where, "shape of the labels", octi_fmt("[%lld], as there are images", (long long)n), oct_shape_text(&y.shape), NULL);
+        return octi_fail(OCT_ESHAPE, where, "shape of the labels",
+                         octi_fmt("[%lld], as there are images", (long long)n),
+                         oct_shape_text(&y.shape), NULL);
     OCT_TRY(octi_npz_get(z, name, max, &y));
     for (int64_t i = 0; i < n; i++) {
         int64_t v = octi_npy_int(&y, (size_t)i);
         if (v < 0 || v >= OCT_CLASSES_MAX)
-            return octi_fail(OCT_EFORMAT, place(d, name), octi_fmt("label of sample %lld", (long long)i), octi_fmt("0 to %d", OCT_CLASSES_MAX - 1), octi_fmt("%lld", (long long)v), NULL);
+            return octi_fail(
+                OCT_EFORMAT, place(d, name), octi_fmt("label of sample %lld", (long long)i),
+                octi_fmt("0 to %d", OCT_CLASSES_MAX - 1), octi_fmt("%lld", (long long)v), NULL);
         seen[v] = 1;
         if (keep) keep[i] = (int32_t)v;
     }
@@ -109,14 +132,17 @@ static oct_status peek_targets(octi_npz *z, int part, bool *is) {
     return OCT_OK;
 }
 
-static oct_status read_classes(oct_data *d, octi_npz *z, int part, const octi_npy x[2], const oct_data_opts *opts, uint8_t *seen) {
+static oct_status read_classes(oct_data *d, octi_npz *z, int part, const octi_npy x[2],
+                               const oct_data_opts *opts, uint8_t *seen) {
     bool any = false;
     for (int k = 0; k < 2; k++) {
         if (!octi_npz_has(z, parts[k].x) || !octi_npz_has(z, parts[k].y)) continue;
         int32_t *keep = NULL;
-        if (k == part && !(keep = octi_calloc(d->ctx, (size_t)d->count, sizeof *keep))) return oct_last_error()->code;
+        if (k == part && !(keep = octi_calloc(d->ctx, (size_t)d->count, sizeof *keep)))
+            return oct_last_error()->code;
         if (keep) d->labels = d->owned[1] = keep;
-        OCT_TRY(read_labels(d, z, parts[k].y, x[k].shape.dim[0], opts->max_decoded_bytes, seen, keep));
+        OCT_TRY(
+            read_labels(d, z, parts[k].y, x[k].shape.dim[0], opts->max_decoded_bytes, seen, keep));
         any = true;
     }
     int32_t classes = 1; /* both parts have the same ones */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Parts of sets: what is held out to test where a set has no test part, limits, and shares drawn by seed. */
+ * Parts of sets: what is held out to test where a set has no test part, limits, and shares drawn by
+ * seed. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -9,18 +10,24 @@
 #include "src/mem.h"
 #include "src/rng.h"
 
-static int32_t label_of(const oct_data *d, int64_t i) { return d->label ? d->label(d, i) : d->labels ? d->labels[i] : 0; }
+static int32_t label_of(const oct_data *d, int64_t i) {
+    return d->label ? d->label(d, i) : d->labels ? d->labels[i] : 0;
+}
 
-static bool no_label_without_image(const oct_data *d) { return !d->label && d->get != octi_set_get_array; }
+static bool no_label_without_image(const oct_data *d) {
+    return !d->label && d->get != octi_set_get_array;
+}
 
 /* ---- held out ---- */
 
-static const uint64_t HOLD_SEED = 1; /* no option: every command, whatever its seed, must draw the same line */
-enum { HOLD_SHARE = 10 };           /* one in so many */
+/* no option: every command, whatever its seed, must draw the same line */
+static const uint64_t HOLD_SEED = 1;
+enum { HOLD_SHARE = 10 }; /* one in so many */
 
 static uint32_t draw(const oct_data *d, int64_t i) {
     const size_t bytes = octi_set_image_bytes(d);
-    const uint32_t key = d->key ? d->key(d, i) : (uint32_t)crc32(0, d->pixels + (size_t)i * bytes, (uInt)bytes);
+    const uint32_t key =
+        d->key ? d->key(d, i) : (uint32_t)crc32(0, d->pixels + (size_t)i * bytes, (uInt)bytes);
     octi_rng r = octi_rng_stream(HOLD_SEED, OCTI_RNG_SPLIT, key, 1);
     return octi_rng_u32(&r);
 }
@@ -30,8 +37,9 @@ typedef struct lot { /* of a class: the draws nearest to the line on either side
     uint32_t least, most;
 } lot;
 
-/* Equal pictures have equal draws and stay on one side. A class of which chance takes none gives the smallest draw; one of which
- * it takes all keeps the largest; a class of one picture is for training. */
+/* Equal pictures have equal draws and stay on one side. A class of which chance takes none gives
+ * the smallest draw; one of which it takes all keeps the largest; a class of one picture is for
+ * training. */
 oct_status octi_hold_out(const oct_data *d, uint8_t *held) {
     const uint32_t line = UINT32_MAX / HOLD_SHARE;
     uint32_t *of = octi_calloc(d->ctx, (size_t)d->count, sizeof *of);
@@ -41,17 +49,23 @@ oct_status octi_hold_out(const oct_data *d, uint8_t *held) {
     for (int64_t i = 0; i < d->count; i++) {
         lot *l = &lots[label_of(d, i)];
         of[i] = draw(d, i);
-        if (of[i] < line) l->held++;
-        else l->left++;
+        if (of[i] < line)
+            l->held++;
+        else
+            l->left++;
         if (of[i] < l->least) l->least = of[i];
         if (of[i] > l->most) l->most = of[i];
     }
     for (int64_t i = 0; i < d->count; i++) {
         const lot *l = &lots[label_of(d, i)];
-        if (l->least == l->most) held[i] = 0;
-        else if (!l->held) held[i] = of[i] == l->least;
-        else if (!l->left) held[i] = of[i] != l->most;
-        else held[i] = of[i] < line;
+        if (l->least == l->most)
+            held[i] = 0;
+        else if (!l->held)
+            held[i] = of[i] == l->least;
+        else if (!l->left)
+            held[i] = of[i] != l->most;
+        else
+            held[i] = of[i] < line;
     }
     octi_free(d->ctx, of);
     octi_free(d->ctx, lots);
@@ -69,7 +83,9 @@ static void keep_array(oct_data *d, const uint32_t *index, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         memmove(pixels + (size_t)i * bytes, pixels + (size_t)index[i] * bytes, bytes);
         if (labels) labels[i] = labels[index[i]];
-        if (targets) memmove(targets + i * d->target_count, targets + (int64_t)index[i] * d->target_count, (size_t)d->target_count * sizeof *targets);
+        if (targets)
+            memmove(targets + i * d->target_count, targets + (int64_t)index[i] * d->target_count,
+                    (size_t)d->target_count * sizeof *targets);
     }
 }
 
@@ -87,22 +103,29 @@ static oct_status list_part(oct_data *d, oct_split split, uint32_t *index, int64
 
 oct_status octi_set_select(oct_data *d, const oct_data_opts *opts) {
     if (opts->split == OCT_SPLIT_ALL && !d->only)
-        return octi_fail(OCT_EUSAGE, d->where, "all of a set", "a set with one part", "a training and a test part", "ask for train or test");
+        return octi_fail(OCT_EUSAGE, d->where, "all of a set", "a set with one part",
+                         "a training and a test part", "ask for train or test");
     const int64_t total = d->count, limit = opts->limit > 0 ? opts->limit : INT64_MAX;
     if ((!d->only || opts->split == OCT_SPLIT_ALL) && limit >= total) return OCT_OK;
-    if (total > UINT32_MAX) return octi_fail(OCT_ELIMIT, d->where, "samples", "at most 2^32 - 1", octi_fmt("%lld", (long long)total), NULL);
+    if (total > UINT32_MAX)
+        return octi_fail(OCT_ELIMIT, d->where, "samples", "at most 2^32 - 1",
+                         octi_fmt("%lld", (long long)total), NULL);
     uint32_t *index = octi_calloc(d->ctx, (size_t)total, sizeof *index);
     if (!index) return oct_last_error()->code;
     d->owned[2] = d->origin = index;
     int64_t n = 0;
     OCT_TRY(list_part(d, opts->split, index, &n));
     if (!n)
-        return octi_fail(OCT_EFORMAT, d->where, "set has no test part, and no class of which one could be held out", "two different images of a class", NULL,
+        return octi_fail(OCT_EFORMAT, d->where,
+                         "set has no test part, and no class of which one could be held out",
+                         "two different images of a class", NULL,
                          "all of it: --split all, OCT_SPLIT_ALL");
     if (d->only && opts->split != OCT_SPLIT_ALL) {
         const int64_t test = opts->split == OCT_SPLIT_TEST ? n : total - n;
-        octi_log(d->ctx, OCT_LOG_INFO, "%s: no test part: held out to be one, the same for every command: %lld of %lld images", d->where,
-                 (long long)test, (long long)total);
+        octi_log(
+            d->ctx, OCT_LOG_INFO,
+            "%s: no test part: held out to be one, the same for every command: %lld of %lld images",
+            d->where, (long long)test, (long long)total);
     }
     if (limit < n) { /* evenly: sets may stand class by class */
         for (int64_t i = 0; i < limit; i++) index[i] = index[i * n / limit];
@@ -114,7 +137,10 @@ oct_status octi_set_select(oct_data *d, const oct_data_opts *opts) {
 }
 
 void octi_set_test_alone(const oct_data *d) {
-    octi_log(d->ctx, OCT_LOG_WARN, "%s: no training part: the test part serves as one, so nothing is left that a net has not seen", d->where);
+    octi_log(d->ctx, OCT_LOG_WARN,
+             "%s: no training part: the test part serves as one, so nothing is left that a net has "
+             "not seen",
+             d->where);
 }
 
 /* ---- a share of a set ---- */
@@ -155,7 +181,8 @@ oct_data *oct_data_share(oct_data *d, double f, uint64_t seed, bool first) {
     if (!d) return NULL;
     int64_t n = d->count, k = f > 0 && f < 1 ? (int64_t)(f * (double)n + 0.5) : 0;
     if (k < 1 || k >= n || n > UINT32_MAX) {
-        octi_fail(OCT_EUSAGE, d->where, "share of the set", "between 0 and 1, both sides with at least one sample",
+        octi_fail(OCT_EUSAGE, d->where, "share of the set",
+                  "between 0 and 1, both sides with at least one sample",
                   octi_fmt("%g of %lld", f, (long long)n), NULL);
         return octi_ctx_failed(d->ctx), NULL;
     }
@@ -170,7 +197,8 @@ oct_data *oct_data_share(oct_data *d, double f, uint64_t seed, bool first) {
     octi_rng_permutation(&r, perm, (uint32_t)n);
     *self = (share){d, first ? perm : perm + k};
     v->count = first ? k : n - k;
-    qsort(self->index, (size_t)v->count, sizeof *perm, by_value); /* reading in the set's order is kinder to files */
+    /* reading in the set's order is kinder to files */
+    qsort(self->index, (size_t)v->count, sizeof *perm, by_value);
     v->dtype = d->dtype;
     v->input = d->input;
     v->classes = d->classes;

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * What a PNG must be (www.w3.org/TR/png), and a plain one made of it for the decoder: chunks of known CRCs, rows of exactly the
- * bytes that the size needs, inflated and checked by zlib. */
+ * What a PNG must be (www.w3.org/TR/png), and a plain one made of it for the decoder: chunks of
+ * known CRCs, rows of exactly the bytes that the size needs, inflated and checked by zlib. */
 #include <string.h>
 #include <zlib.h>
 
 #include "datasets/image_check.h"
 
-static uint32_t be32(const uint8_t *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
+static uint32_t be32(const uint8_t *p) {
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 
 typedef struct chunk {
     uint32_t length, type;
     const uint8_t *data;
     size_t offset;
 } chunk;
-#define TYPE(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+#define TYPE(a, b, c, d)                                                                           \
+    ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
 static oct_status next_chunk(octi_reader *r, chunk *c) {
     c->offset = r->pos;
@@ -26,36 +29,49 @@ static oct_status next_chunk(octi_reader *r, chunk *c) {
     uint32_t crc, sum = (uint32_t)crc32(0, p, 4);
     if (c->length) sum = (uint32_t)crc32(sum, c->data, c->length);
     OCT_TRY(octi_read_u32be(r, &crc, "a chunk's CRC"));
-    if (crc != sum) return octi_bad_bytes(r, r->pos - 4, "CRC of a PNG chunk", octi_fmt("%08x", sum), octi_fmt("%08x", crc));
+    if (crc != sum)
+        return octi_bad_bytes(r, r->pos - 4, "CRC of a PNG chunk", octi_fmt("%08x", sum),
+                              octi_fmt("%08x", crc));
     return OCT_OK;
 }
 
 static oct_status check_ihdr(const octi_reader *r, const chunk *c, octi_image_info *info) {
     const uint8_t *p = c->data;
-    if (c->type != TYPE('I', 'H', 'D', 'R') || c->length != 13) return octi_bad_bytes(r, c->offset, "first chunk", "IHDR of 13 bytes", NULL);
+    if (c->type != TYPE('I', 'H', 'D', 'R') || c->length != 13)
+        return octi_bad_bytes(r, c->offset, "first chunk", "IHDR of 13 bytes", NULL);
     OCT_TRY(octi_image_size(r->where, be32(p), be32(p + 4)));
     info->width = (int32_t)be32(p);
     info->height = (int32_t)be32(p + 4);
     info->depth = p[8];
     info->color_type = p[9];
     info->grey = p[9] == 0 || p[9] == 4;
-    static const uint32_t depths[7] = {[0] = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8 | 1 << 16, [2] = 1 << 8 | 1 << 16,
-                                       [3] = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8, [4] = 1 << 8 | 1 << 16, [6] = 1 << 8 | 1 << 16};
+    static const uint32_t depths[7] = {[0] = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8 | 1 << 16,
+                                       [2] = 1 << 8 | 1 << 16,
+                                       [3] = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8,
+                                       [4] = 1 << 8 | 1 << 16,
+                                       [6] = 1 << 8 | 1 << 16};
     if (p[9] > 6 || p[8] > 16 || !(depths[p[9]] >> p[8] & 1))
-        return octi_bad_bytes(r, c->offset + 16, "colour type and depth", "a pair of the standard", octi_fmt("%d and %d", p[9], p[8]));
-    if (p[10] || p[11] || p[12] > 1) return octi_bad_bytes(r, c->offset + 18, "compression, filter, interlace", "0, 0, 0 or 1",
-                                                           octi_fmt("%d, %d, %d", p[10], p[11], p[12]));
+        return octi_bad_bytes(r, c->offset + 16, "colour type and depth", "a pair of the standard",
+                              octi_fmt("%d and %d", p[9], p[8]));
+    if (p[10] || p[11] || p[12] > 1)
+        return octi_bad_bytes(r, c->offset + 18, "compression, filter, interlace", "0, 0, 0 or 1",
+                              octi_fmt("%d, %d, %d", p[10], p[11], p[12]));
     info->interlaced = p[12];
     return OCT_OK;
 }
 
 /* One value for a grey or a colour, or at most one for each colour of the palette. */
-static oct_status check_transparency(const octi_reader *r, const chunk *c, const octi_image_info *info, bool late) {
+static oct_status check_transparency(const octi_reader *r, const chunk *c,
+                                     const octi_image_info *info, bool late) {
     const int32_t palette = info->palette ? info->palette_count : 0;
     const bool fits = info->color_type == 3 ? c->length >= 1 && (int32_t)c->length <= palette
-                                            : (info->color_type == 0 && c->length == 2) || (info->color_type == 2 && c->length == 6);
+                                            : (info->color_type == 0 && c->length == 2) ||
+                                                  (info->color_type == 2 && c->length == 6);
     if (fits && !late) return OCT_OK;
-    return octi_bad_bytes(r, c->offset, "tRNS", info->color_type == 3 ? octi_fmt("1 to %d bytes behind PLTE, before IDAT", palette) : "once before IDAT, 2 bytes of a grey image, 6 of a colour one",
+    return octi_bad_bytes(r, c->offset, "tRNS",
+                          info->color_type == 3
+                              ? octi_fmt("1 to %d bytes behind PLTE, before IDAT", palette)
+                              : "once before IDAT, 2 bytes of a grey image, 6 of a colour one",
                           octi_fmt("%u bytes of colour type %d", c->length, info->color_type));
 }
 
@@ -69,35 +85,43 @@ oct_status octi_png_check(octi_reader *r, octi_image_info *info) {
         OCT_TRY(next_chunk(r, &c));
         if (c.type == TYPE('I', 'E', 'N', 'D')) break;
         if (c.type == TYPE('I', 'D', 'A', 'T')) {
-            if (closed) return octi_bad_bytes(r, c.offset, "IDAT", "to follow the other ones", NULL);
+            if (closed)
+                return octi_bad_bytes(r, c.offset, "IDAT", "to follow the other ones", NULL);
             info->idat_bytes += c.length;
         } else {
             closed = info->idat_bytes > 0;
             if (c.type == TYPE('P', 'L', 'T', 'E')) {
                 if (info->palette || closed || !c.length || c.length % 3 || c.length > 768)
-                    return octi_bad_bytes(r, c.offset, "PLTE", "one of 1 to 256 colours before IDAT", octi_fmt("%u bytes", c.length));
+                    return octi_bad_bytes(r, c.offset, "PLTE",
+                                          "one of 1 to 256 colours before IDAT",
+                                          octi_fmt("%u bytes", c.length));
                 info->palette = c.data;
                 info->palette_count = (int32_t)c.length / 3;
             } else if (c.type == TYPE('t', 'R', 'N', 'S')) {
                 OCT_TRY(check_transparency(r, &c, info, clear || closed));
                 clear = true;
-            } else if (!(c.type >> 29 & 1) && c.type != TYPE('I', 'H', 'D', 'R')) /* upper case: critical */
-                return octi_bad_bytes(r, c.offset, "critical PNG chunk", "IHDR PLTE IDAT IEND", octi_fmt("%08x", c.type));
+            } else if (!(c.type >> 29 & 1) &&
+                       c.type != TYPE('I', 'H', 'D', 'R')) /* upper case: critical */
+                return octi_bad_bytes(r, c.offset, "critical PNG chunk", "IHDR PLTE IDAT IEND",
+                                      octi_fmt("%08x", c.type));
             else if (c.type == TYPE('I', 'H', 'D', 'R'))
                 return octi_bad_bytes(r, c.offset, "IHDR", "one", "a second");
         }
     }
     if (!info->idat_bytes) return octi_bad_bytes(r, c.offset, "IDAT", "image data", "none");
-    if (info->color_type == 3 && !info->palette) return octi_bad_bytes(r, c.offset, "PLTE", "a palette", "none");
+    if (info->color_type == 3 && !info->palette)
+        return octi_bad_bytes(r, c.offset, "PLTE", "a palette", "none");
     if (info->color_type != 3) info->palette = NULL; /* only a suggestion */
     return OCT_OK;
 }
 
 /* Bytes of all rows, filter bytes included; an interlaced image has seven smaller ones. */
 static size_t row_bytes(const octi_image_info *info) {
-    static const uint8_t x0[7] = {0, 4, 0, 2, 0, 1, 0}, y0[7] = {0, 0, 4, 0, 2, 0, 1}, dx[7] = {8, 8, 4, 4, 2, 2, 1}, dy[7] = {8, 8, 8, 4, 4, 2, 2};
+    static const uint8_t x0[7] = {0, 4, 0, 2, 0, 1, 0}, y0[7] = {0, 0, 4, 0, 2, 0, 1},
+                         dx[7] = {8, 8, 4, 4, 2, 2, 1}, dy[7] = {8, 8, 8, 4, 4, 2, 2};
     static const uint8_t channels[7] = {[0] = 1, [2] = 3, [3] = 1, [4] = 2, [6] = 4};
-    const size_t bits = (size_t)info->depth * channels[info->color_type], w = (size_t)info->width, h = (size_t)info->height;
+    const size_t bits = (size_t)info->depth * channels[info->color_type], w = (size_t)info->width,
+                 h = (size_t)info->height;
     if (!info->interlaced) return h * (1 + (w * bits + 7) / 8);
     size_t sum = 0;
     for (int k = 0; k < 7; k++) {
@@ -107,11 +131,14 @@ static size_t row_bytes(const octi_image_info *info) {
     return sum;
 }
 
-enum { BLOCK = 65535, FRAME = 8 + 25 + 12 + 12 }; /* of stored deflate data; what stands around IDAT's */
+/* of stored deflate data; what stands around IDAT's */
+enum { BLOCK = 65535, FRAME = 8 + 25 + 12 + 12 };
 
 static size_t blocks(size_t n) { return (n + BLOCK - 1) / BLOCK; }
 static size_t idat_size(size_t rows) { return 2 + rows + 5 * blocks(rows) + 4; }
-size_t octi_png_plain_size(const octi_image_info *info) { return FRAME + idat_size(row_bytes(info)); }
+size_t octi_png_plain_size(const octi_image_info *info) {
+    return FRAME + idat_size(row_bytes(info));
+}
 
 typedef struct idat_reader {
     octi_reader r;
@@ -126,7 +153,8 @@ static int inflate_some(idat_reader *in, uint8_t *out, size_t n, size_t *got) {
     in->z.avail_out = (uInt)n;
     while (rc == Z_OK && in->z.avail_out) {
         chunk c = {0};
-        if (!in->z.avail_in && next_chunk(&in->r, &c) == OCT_OK && c.type == TYPE('I', 'D', 'A', 'T')) {
+        if (!in->z.avail_in && next_chunk(&in->r, &c) == OCT_OK &&
+            c.type == TYPE('I', 'D', 'A', 'T')) {
             in->z.next_in = (Bytef *)(uintptr_t)c.data;
             in->z.avail_in = c.length;
             if (!c.length) continue;
@@ -140,7 +168,8 @@ static int inflate_some(idat_reader *in, uint8_t *out, size_t n, size_t *got) {
 }
 
 static oct_status damaged(const char *where, size_t want, const char *got) {
-    return octi_fail(OCT_EFORMAT, where, "image data damaged", octi_fmt("%zu bytes of rows", want), got, NULL);
+    return octi_fail(OCT_EFORMAT, where, "image data damaged", octi_fmt("%zu bytes of rows", want),
+                     got, NULL);
 }
 
 static void put_be(uint8_t *p, size_t v) {
@@ -153,10 +182,15 @@ static oct_status copy_rows(idat_reader *in, const char *where, size_t rows, uin
     for (size_t done = 0; done < rows;) {
         const size_t n = rows - done < BLOCK ? rows - done : BLOCK;
         out[0] = done + n == rows; /* the last block */
-        out[1] = (uint8_t)n, out[2] = (uint8_t)(n >> 8), out[3] = (uint8_t)~n, out[4] = (uint8_t)(~n >> 8);
+        out[1] = (uint8_t)n, out[2] = (uint8_t)(n >> 8), out[3] = (uint8_t)~n,
+        out[4] = (uint8_t)(~n >> 8);
         const int rc = inflate_some(in, out + 5, n, &got);
         if (rc == Z_MEM_ERROR) return octi_fail(OCT_ENOMEM, where, "inflate", NULL, NULL, NULL);
-        if (got < n) return damaged(where, rows, rc == Z_OK || rc == Z_STREAM_END ? octi_fmt("%zu", done + got) : in->z.msg ? in->z.msg : "no deflated data");
+        if (got < n)
+            return damaged(where, rows,
+                           rc == Z_OK || rc == Z_STREAM_END ? octi_fmt("%zu", done + got)
+                           : in->z.msg                      ? in->z.msg
+                                                            : "no deflated data");
         out += 5 + n;
         done += n;
     }
@@ -166,11 +200,13 @@ static oct_status copy_rows(idat_reader *in, const char *where, size_t rows, uin
     if (got) return damaged(where, rows, "more");
     if (!in->end) return damaged(where, rows, in->z.msg ? in->z.msg : "an end too early");
     chunk c = {0};
-    const bool behind = in->z.avail_in || (next_chunk(&in->r, &c) == OCT_OK && c.type == TYPE('I', 'D', 'A', 'T') && c.length);
+    const bool behind = in->z.avail_in || (next_chunk(&in->r, &c) == OCT_OK &&
+                                           c.type == TYPE('I', 'D', 'A', 'T') && c.length);
     return behind ? damaged(where, rows, "bytes behind them") : OCT_OK;
 }
 
-oct_status octi_png_plain(const void *bytes, size_t size, const char *where, const octi_image_info *info, uint8_t *out) {
+oct_status octi_png_plain(const void *bytes, size_t size, const char *where,
+                          const octi_image_info *info, uint8_t *out) {
     const size_t rows = row_bytes(info), idat = idat_size(rows);
     idat_reader in = {.r = {bytes, size, 8 + 25, where}};
     memcpy(out, bytes, 8 + 25);
@@ -178,7 +214,8 @@ oct_status octi_png_plain(const void *bytes, size_t size, const char *where, con
     out += 8 + 25;
     put_be(out, idat);
     memcpy(out + 4, "IDAT\x78\x01", 6);
-    if (inflateInit(&in.z) != Z_OK) return octi_fail(OCT_ENOMEM, where, "inflate", NULL, NULL, NULL);
+    if (inflateInit(&in.z) != Z_OK)
+        return octi_fail(OCT_ENOMEM, where, "inflate", NULL, NULL, NULL);
     chunk c = {0}; /* up to the first IDAT: what stands before it is no image data */
     size_t at = in.r.pos;
     while (next_chunk(&in.r, &c) == OCT_OK && c.type != TYPE('I', 'D', 'A', 'T')) at = in.r.pos;

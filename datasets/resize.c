@@ -6,11 +6,12 @@
 
 #include "src/mem.h"
 
-enum { PRECISION = 32 - 8 - 2 }; /* of the weights: 8 bits of pixel and 2 of headroom stay in a 32-bit sum */
+/* of the weights: 8 bits of pixel and 2 of headroom stay in a 32-bit sum */
+enum { PRECISION = 32 - 8 - 2 };
 
 typedef struct taps {
-    int size;     /* weights per output position */
-    int *bounds;  /* [n][2]: first input position, number of weights */
+    int size;        /* weights per output position */
+    int *bounds;     /* [n][2]: first input position, number of weights */
     int32_t *weight; /* [n][size] */
 } taps;
 
@@ -34,7 +35,8 @@ static oct_status make_taps(oct_ctx *ctx, int in, int out, taps *t) {
         }
         for (int x = 0; x < n; x++) {
             double w = sum != 0 ? k[x] / sum : k[x];
-            t->weight[(size_t)i * (size_t)t->size + (size_t)x] = (int32_t)(0.5 + w * (1 << PRECISION));
+            t->weight[(size_t)i * (size_t)t->size + (size_t)x] =
+                (int32_t)(0.5 + w * (1 << PRECISION));
         }
         t->bounds[2 * i] = first;
         t->bounds[2 * i + 1] = n;
@@ -80,12 +82,14 @@ static void rows(const taps *t, const uint8_t *from, size_t pitch, uint8_t *to, 
     }
 }
 
-oct_status octi_resize_u8(oct_ctx *ctx, const uint8_t *from, int h, int w, int c, uint8_t *to, int h2, int w2) {
+oct_status octi_resize_u8(oct_ctx *ctx, const uint8_t *from, int h, int w, int c, uint8_t *to,
+                          int h2, int w2) {
     oct_status s = OCT_OK;
     uint8_t *middle = NULL;
     taps t = {0};
     if (w != w2) {
-        uint8_t *out = h == h2 ? to : (middle = octi_alloc_raw(ctx, (size_t)h * (size_t)w2 * (size_t)c));
+        uint8_t *out =
+            h == h2 ? to : (middle = octi_alloc_raw(ctx, (size_t)h * (size_t)w2 * (size_t)c));
         s = out ? make_taps(ctx, w, w2, &t) : oct_last_error()->code;
         if (s == OCT_OK) columns(&t, from, h, w, c, out, w2);
         free_taps(ctx, &t);

@@ -47,7 +47,8 @@ const oct_class *oct_data_classes(const oct_data *d, int32_t *count) {
 }
 
 oct_truth oct_data_truth(const oct_data *d, oct_shape *target) {
-    if (target) *target = d && d->truth == OCT_TRUTH_TARGETS ? d->target_shape : (oct_shape){.rank = 0};
+    if (target)
+        *target = d && d->truth == OCT_TRUTH_TARGETS ? d->target_shape : (oct_shape){.rank = 0};
     return d ? d->truth : OCT_TRUTH_NONE;
 }
 
@@ -57,10 +58,15 @@ oct_status octi_set_targets(oct_data *d, oct_shape shape, const float *values) {
     for (int i = 1; i < shape.rank && sound; i++) {
         sound = shape.dim[i] > 0 && shape.dim[i] <= 1 << 20 && (count *= shape.dim[i]) <= 1 << 24;
     }
-    if (!sound) return octi_fail(OCT_ESHAPE, d->where, "shape of the targets", "[N, K] to [N, H, W, C], at most 16777216 values", oct_shape_text(&shape), NULL);
+    if (!sound)
+        return octi_fail(OCT_ESHAPE, d->where, "shape of the targets",
+                         "[N, K] to [N, H, W, C], at most 16777216 values", oct_shape_text(&shape),
+                         NULL);
     for (int64_t i = 0; values && i < d->count * count; i++)
         if (!isfinite(values[i]))
-            return octi_fail(OCT_EFORMAT, d->where, octi_fmt("target of sample %lld", (long long)(i / count)), "finite numbers", octi_fmt("%g", (double)values[i]), NULL);
+            return octi_fail(OCT_EFORMAT, d->where,
+                             octi_fmt("target of sample %lld", (long long)(i / count)),
+                             "finite numbers", octi_fmt("%g", (double)values[i]), NULL);
     shape.dim[0] = OCT_BATCH;
     d->truth = OCT_TRUTH_TARGETS;
     d->target_shape = shape;
@@ -76,14 +82,16 @@ oct_status octi_set_target(oct_data *d, int64_t i, float *y) {
 }
 
 size_t octi_set_image_bytes(const oct_data *d) {
-    return (size_t)d->input.channels * (size_t)d->input.height * (size_t)d->input.width * oct_dtype_size(d->dtype);
+    return (size_t)d->input.channels * (size_t)d->input.height * (size_t)d->input.width *
+           oct_dtype_size(d->dtype);
 }
 
 oct_status oct_data_get(oct_data *d, int64_t i, void *image, int32_t *label) {
     OCTI_LAW_MODE();
     if (!d || !image || !label) return octi_fail_null("oct_data_get");
     if (i < 0 || i >= d->count)
-        return octi_fail(OCT_EUSAGE, d->where, "sample out of range", octi_fmt("0 to %lld", (long long)d->count - 1),
+        return octi_fail(OCT_EUSAGE, d->where, "sample out of range",
+                         octi_fmt("0 to %lld", (long long)d->count - 1),
                          octi_fmt("%lld", (long long)i), NULL);
     return d->get(d, i, image, label);
 }
@@ -101,8 +109,10 @@ oct_status octi_set_get_array(oct_data *d, int64_t i, void *image, int32_t *labe
     for (int32_t c = 0; c < c_count; c++)
         for (size_t p = 0; p < plane; p++) {
             size_t to = p * (size_t)c_count + (size_t)c;
-            if (d->dtype == OCT_U8) ((uint8_t *)image)[to] = from[(size_t)c * plane + p];
-            else ((float *)image)[to] = ((const float *)from)[(size_t)c * plane + p];
+            if (d->dtype == OCT_U8)
+                ((uint8_t *)image)[to] = from[(size_t)c * plane + p];
+            else
+                ((float *)image)[to] = ((const float *)from)[(size_t)c * plane + p];
         }
     return OCT_OK;
 }
@@ -128,12 +138,16 @@ oct_status octi_set_finish(oct_data *d, const oct_data_opts *opts, bool fixed_si
     oct_input_desc *in = &d->input;
     d->stored = in->color;
     if (!o) return opts ? octi_set_select(d, opts) : OCT_OK;
-    if (fixed_size && ((o->channels && o->channels != in->channels) || (o->height && o->height != in->height) ||
-                       (o->width && o->width != in->width)))
-        return octi_fail(OCT_ESHAPE, d->where, "size of the images (C, H, W)", octi_fmt("%d, %d, %d", o->channels, o->height, o->width),
+    if (fixed_size &&
+        ((o->channels && o->channels != in->channels) || (o->height && o->height != in->height) ||
+         (o->width && o->width != in->width)))
+        return octi_fail(OCT_ESHAPE, d->where, "size of the images (C, H, W)",
+                         octi_fmt("%d, %d, %d", o->channels, o->height, o->width),
                          octi_fmt("%d, %d, %d", in->channels, in->height, in->width), NULL);
-    if (in->channels == 3 && o->channels == 3) in->color = o->color == OCT_COLOR_BGR ? OCT_COLOR_BGR : OCT_COLOR_RGB;
-    if (o->div > 0 && d->dtype == OCT_U8) in->div = o->div; /* a description tells of pixels: floats are taken as they are */
+    if (in->channels == 3 && o->channels == 3)
+        in->color = o->color == OCT_COLOR_BGR ? OCT_COLOR_BGR : OCT_COLOR_RGB;
+    /* a description tells of pixels: floats are taken as they are */
+    if (o->div > 0 && d->dtype == OCT_U8) in->div = o->div;
     if (o->std[0] > 0 && d->dtype == OCT_U8) {
         for (int c = 0; c < in->channels; c++) {
             bool given = o->std[c] > 0; /* one value serves all channels */
@@ -144,11 +158,15 @@ oct_status octi_set_finish(oct_data *d, const oct_data_opts *opts, bool fixed_si
     return octi_set_select(d, opts);
 }
 
-oct_status octi_set_number_classes(oct_data *d, int32_t n, const char *const *names, const oct_data_opts *opts) {
+oct_status octi_set_number_classes(oct_data *d, int32_t n, const char *const *names,
+                                   const oct_data_opts *opts) {
     int32_t given = opts ? opts->class_count : 0;
-    if (n > OCT_CLASSES_MAX) return octi_fail(OCT_ELIMIT, d->where, "largest label", octi_fmt("at most %d", OCT_CLASSES_MAX - 1), octi_fmt("%d", n - 1), NULL);
+    if (n > OCT_CLASSES_MAX)
+        return octi_fail(OCT_ELIMIT, d->where, "largest label",
+                         octi_fmt("at most %d", OCT_CLASSES_MAX - 1), octi_fmt("%d", n - 1), NULL);
     if (given && given < n)
-        return octi_fail(OCT_EFORMAT, d->where, "more classes than the model has", octi_fmt("at most %d", given), octi_fmt("%d", n), NULL);
+        return octi_fail(OCT_EFORMAT, d->where, "more classes than the model has",
+                         octi_fmt("at most %d", given), octi_fmt("%d", n), NULL);
     if (given) n = given;
     d->classes = octi_arena_calloc(d->arena, (size_t)n, sizeof *d->classes);
     if (!d->classes) return oct_last_error()->code;
@@ -170,18 +188,23 @@ void octi_set_warn_unseen(const oct_data *d, const uint8_t *seen) {
         if (seen[i]) continue;
         if (!none++) first = i;
     }
-    if (none) octi_log(d->ctx, OCT_LOG_WARN, "%s: %d of %d classes have no image, the first of them %d", d->where, none, d->class_count, first);
+    if (none)
+        octi_log(d->ctx, OCT_LOG_WARN, "%s: %d of %d classes have no image, the first of them %d",
+                 d->where, none, d->class_count, first);
 }
 
 const char *octi_set_sample(const oct_data *d, int64_t i) {
-    return d->name ? d->name(d, i) : octi_fmt("%s: sample %lld", d->where, (long long)(d->origin ? d->origin[i] : i));
+    return d->name
+               ? d->name(d, i)
+               : octi_fmt("%s: sample %lld", d->where, (long long)(d->origin ? d->origin[i] : i));
 }
 
 oct_status octi_set_check_labels(const oct_data *d) {
     for (int64_t i = 0; d->labels && i < d->count; i++)
         if (d->labels[i] < 0 || d->labels[i] >= d->class_count)
-            return octi_fail(OCT_EFORMAT, d->where, octi_fmt("label of sample %lld", (long long)i), octi_fmt("0 to %d", d->class_count - 1),
-                             octi_fmt("%d", d->labels[i]), NULL);
+            return octi_fail(OCT_EFORMAT, d->where, octi_fmt("label of sample %lld", (long long)i),
+                             octi_fmt("0 to %d", d->class_count - 1), octi_fmt("%d", d->labels[i]),
+                             NULL);
     return OCT_OK;
 }
 
@@ -208,20 +231,23 @@ const char *octi_set_line(oct_data *d, const uint8_t *text, size_t size, size_t 
     return line;
 }
 
-oct_status octi_set_find(oct_data *d, const char *folder, const char *name, const char **path, bool *found) {
+oct_status octi_set_find(oct_data *d, const char *folder, const char *name, const char **path,
+                         bool *found) {
     *found = false;
     for (int i = 0; i < 2 && !*found; i++) {
         struct stat st;
         *path = octi_set_path(d, folder, i ? octi_fmt("%s.gz", name) : name);
         if (!*path) return oct_last_error()->code;
         *found = !lstat(*path, &st);
-        if (!*found && errno != ENOENT && errno != ENOTDIR) return octi_fail_errno(*path, "cannot look");
+        if (!*found && errno != ENOENT && errno != ENOTDIR)
+            return octi_fail_errno(*path, "cannot look");
     }
     return OCT_OK;
 }
 
-oct_status octi_set_read(oct_data *d, const char *folder, const char *name, size_t max_bytes, octi_declared_fn *declared, const char **path,
-                         uint8_t **bytes, size_t *size, bool *found) {
+oct_status octi_set_read(oct_data *d, const char *folder, const char *name, size_t max_bytes,
+                         octi_declared_fn *declared, const char **path, uint8_t **bytes,
+                         size_t *size, bool *found) {
     OCT_TRY(octi_set_find(d, folder, name, path, found));
     if (!*found) return OCT_OK;
     OCT_TRY(octi_file_read(d->ctx, *path, max_bytes, bytes, size));

@@ -20,7 +20,8 @@ static const struct kind {
 #define OCT_SPEC(word, path, open, layout) {word, path, octi_open_##open, layout},
 #include "datasets/specs.def"
 };
-static const char known[] = "synth-digits, synth-shapes, idx:DIR, cifar10:DIR, cifar100:DIR, cifar100-coarse:DIR, folder:DIR, npz:FILE";
+static const char known[] = "synth-digits, synth-shapes, idx:DIR, cifar10:DIR, cifar100:DIR, "
+                            "cifar100-coarse:DIR, folder:DIR, npz:FILE";
 
 const char *oct_data_spec(int i, const char **layout) {
     if (i < 0 || (size_t)i >= sizeof kinds / sizeof *kinds) return NULL;
@@ -28,7 +29,8 @@ const char *oct_data_spec(int i, const char **layout) {
     return octi_fmt("%s%s%s", kinds[i].word, *kinds[i].path ? ":" : "", kinds[i].path);
 }
 
-/* As given, else below the root. The path as given where neither is there: the kind's error will name it. */
+/* As given, else below the root. The path as given where neither is there: the kind's error will
+ * name it. */
 static char *locate(oct_ctx *ctx, const char *path, const char *root) {
     if (!root) root = getenv("OCTET_DATA");
     if (*path != '/' && access(path, F_OK) && root && *root) {
@@ -41,9 +43,16 @@ static char *locate(oct_ctx *ctx, const char *path, const char *root) {
 
 static void bad_spec(const struct kind *k, const char *spec) {
     const char *there = oct_data_kind(spec);
-    if (k) (void)octi_fail(OCT_EUSAGE, spec, *k->path ? "data set needs a path" : "data set takes no path", known, NULL, NULL);
-    else if (there) (void)octi_fail(OCT_EUSAGE, spec, "a path is no data set", known, NULL, octi_fmt("did you mean %s:%s?", there, spec));
-    else (void)octi_fail_word(OCT_EUSAGE, spec, "unknown kind of data set", known, octi_fmt("%.*s", (int)strcspn(spec, ":"), spec), NULL);
+    if (k)
+        (void)octi_fail(OCT_EUSAGE, spec,
+                        *k->path ? "data set needs a path" : "data set takes no path", known, NULL,
+                        NULL);
+    else if (there)
+        (void)octi_fail(OCT_EUSAGE, spec, "a path is no data set", known, NULL,
+                        octi_fmt("did you mean %s:%s?", there, spec));
+    else
+        (void)octi_fail_word(OCT_EUSAGE, spec, "unknown kind of data set", known,
+                             octi_fmt("%.*s", (int)strcspn(spec, ":"), spec), NULL);
 }
 
 /* What could not be read as one kind, and looks like another. */
@@ -51,13 +60,17 @@ static void other_kind(const struct kind *k, const char *path) {
     const oct_error *e = oct_last_error();
     const char *seen = *e->hint || !*k->path ? NULL : oct_data_kind(path);
     if (!seen || !strncmp(seen, k->word, strlen(seen))) return;
-    (void)octi_fail(e->code, e->where, e->what, e->expected, e->got, octi_fmt("did you mean %s:%s?", seen, path));
+    (void)octi_fail(e->code, e->where, e->what, e->expected, e->got,
+                    octi_fmt("did you mean %s:%s?", seen, path));
 }
 
 oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opts) {
     OCTI_LAW_MODE();
-    if (!ctx) return octi_fail(OCT_EUSAGE, "oct_data_open", "context is NULL", NULL, NULL, NULL), NULL;
-    if (!spec) return octi_fail(OCT_EUSAGE, "oct_data_open", "spec is NULL", known, NULL, NULL), octi_ctx_failed(ctx), NULL;
+    if (!ctx)
+        return octi_fail(OCT_EUSAGE, "oct_data_open", "context is NULL", NULL, NULL, NULL), NULL;
+    if (!spec)
+        return octi_fail(OCT_EUSAGE, "oct_data_open", "spec is NULL", known, NULL, NULL),
+               octi_ctx_failed(ctx), NULL;
     static const oct_data_opts none = {0};
     if (!opts) opts = &none;
     const char *colon = strchr(spec, ':');

@@ -19,17 +19,18 @@ static bool there(const char *dir, const char *name, const char *end) {
 static bool has_folders(const char *dir) {
     DIR *d = opendir(dir);
     bool any = false;
-    for (struct dirent *e; d && !any && (e = readdir(d));) any = e->d_type == DT_DIR && e->d_name[0] != '.';
+    for (struct dirent *e; d && !any && (e = readdir(d));)
+        any = e->d_type == DT_DIR && e->d_name[0] != '.';
     if (d) closedir(d);
     return any;
 }
 
 const char *oct_data_kind(const char *path) {
     static const char *const marks[][2] = {
-        {"train-images-idx3-ubyte", "idx"},         {"t10k-images-idx3-ubyte", "idx"},
-        {"data_batch_1.bin", "cifar10"},            {"test_batch.bin", "cifar10"},
-        {"cifar-10-batches-bin", "cifar10"},        {"cifar-100-binary", "cifar100"},
-        {"fine_label_names.txt", "cifar100"},       {"train.bin", "cifar100"},
+        {"train-images-idx3-ubyte", "idx"},   {"t10k-images-idx3-ubyte", "idx"},
+        {"data_batch_1.bin", "cifar10"},      {"test_batch.bin", "cifar10"},
+        {"cifar-10-batches-bin", "cifar10"},  {"cifar-100-binary", "cifar100"},
+        {"fine_label_names.txt", "cifar100"}, {"train.bin", "cifar100"},
     };
     struct stat st;
     if (!path || stat(path, &st)) return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Classify one image of raw pixels (u8, H x W x C, as the model's input says) with an int8 model. Links
- * octet_infer alone: no training code, no BLAS. classify_int8 model.oct8 pixels.raw
+ * Classify one image of raw pixels (u8, H x W x C, as the model's input says) with an int8 model.
+ * Links octet_infer alone: no training code, no BLAS. classify_int8 model.oct8 pixels.raw
  *
  *     gcc classify_int8.c -o classify_int8 $(pkg-config --cflags --libs octet_infer) */
 #include <stdio.h>
@@ -16,7 +16,8 @@ int main(int argc, char **argv) {
     FILE *file = fopen(argv[2], "rb");
     if (!session || !file)
         return fprintf(stderr, "%s\n", file ? oct_error_message() : "cannot open the pixels"), 3;
-    size_t size = (size_t)net->input.channels * (size_t)net->input.height * (size_t)net->input.width;
+    size_t size =
+        (size_t)net->input.channels * (size_t)net->input.height * (size_t)net->input.width;
     uint8_t *pixels = malloc(size + 1);
     if (!pixels || fread(pixels, 1, size + 1, file) != size)
         return fprintf(stderr, "expected %zu bytes of pixels\n", size), 3;

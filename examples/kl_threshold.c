@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Calibration as a search: for every activation the largest value, and the thresholds that entropy (TensorRT's KL divergence),
- * percentile and least squared error choose; and what each costs; the divergence itself, at one threshold and around it. The
- * net's input is taken whole by all of them.
+ * Calibration as a search: for every activation the largest value, and the thresholds that entropy
+ * (TensorRT's KL divergence), percentile and least squared error choose; and what each costs; the
+ * divergence itself, at one threshold and around it. The net's input is taken whole by all of them.
  *
  *     kl_threshold [DATA [MODEL]]     default: lenet on the built-in synth-digits */
 #include <stdio.h>
@@ -20,7 +20,8 @@ static void print_divergences(oct_net *q) {
     double most = 0;
     for (int i = 0; i < q->graph->node_count; i++) {
         const oct_node *n = &q->graph->nodes[i];
-        if (oct_net_divergences(q, n->name, 3, row, &count) != OCT_OK) continue; /* float, or taken whole */
+        /* float, or taken whole */
+        if (oct_net_divergences(q, n->name, 3, row, &count) != OCT_OK) continue;
         for (int k = 0; k < count; k++) {
             if (!row[k].chosen || row[k].clipped <= most) continue;
             most = row[k].clipped;
@@ -32,7 +33,8 @@ static void print_divergences(oct_net *q) {
     if (!layer) return;
     printf("\nKL divergence of %s\n", layer);
     for (int k = 0; k < lines; k++)
-        printf("%c %4d bins, to %-9.6g in %3d levels: %.6g, %.4f %% beyond\n", best[k].chosen ? '>' : ' ', best[k].bins, best[k].hi, best[k].levels,
+        printf("%c %4d bins, to %-9.6g in %3d levels: %.6g, %.4f %% beyond\n",
+               best[k].chosen ? '>' : ' ', best[k].bins, best[k].hi, best[k].levels,
                best[k].divergence, 100 * best[k].clipped);
 }
 
@@ -40,13 +42,17 @@ int main(int argc, char **argv) {
     const char *spec = argc > 1 ? argv[1] : "synth-digits";
     oct_ctx *ctx = oct_open(NULL);
     oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 6000});
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
+    oct_data *test = oct_data_open(
+        ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
     oct_net *net = oct_zoo_net(ctx, argc > 2 ? argv[2] : "lenet", train), *q[COUNT] = {NULL};
     oct_eval real, r[COUNT];
-    bool ok = net && oct_fit(net, train, &(oct_fit_opts){.epochs = 2}) == OCT_OK && oct_evaluate(net, test, &(oct_eval_opts){.limit = 2000}, &real) == OCT_OK;
+    bool ok = net && oct_fit(net, train, &(oct_fit_opts){.epochs = 2}) == OCT_OK &&
+              oct_evaluate(net, test, &(oct_eval_opts){.limit = 2000}, &real) == OCT_OK;
     for (int i = 0; ok && i < COUNT; i++) {
         q[i] = oct_prepare(net, &(oct_qconfig){.observer = observers[i]});
-        oct_net *int8 = q[i] && oct_calibrate(q[i], train, 512) == OCT_OK ? oct_convert(q[i], NULL) : NULL; /* convert settles the search */
+        /* convert settles the search */
+        oct_net *int8 =
+            q[i] && oct_calibrate(q[i], train, 512) == OCT_OK ? oct_convert(q[i], NULL) : NULL;
         ok = int8 && oct_evaluate(int8, test, &(oct_eval_opts){.limit = 2000}, &r[i]) == OCT_OK;
     }
     if (!ok) return fprintf(stderr, "%s\n", oct_error_message()), 1;
@@ -56,12 +62,15 @@ int main(int argc, char **argv) {
     for (int k = 0; k < q[0]->graph->quantizer_count; k++) {
         if (q[0]->graph->quantizers[k].spec.qmin < 0) continue; /* weights */
         printf("\n%-24s", q[0]->graph->quantizers[k].name);
-        for (int i = 0; i < COUNT; i++) printf(" %12.5f", oct_f32(q[i]->graph->quantizers[k].max_val)[0]);
-        clipped += oct_f32(q[1]->graph->quantizers[k].max_val)[0] < oct_f32(q[0]->graph->quantizers[k].max_val)[0];
+        for (int i = 0; i < COUNT; i++)
+            printf(" %12.5f", oct_f32(q[i]->graph->quantizers[k].max_val)[0]);
+        clipped += oct_f32(q[1]->graph->quantizers[k].max_val)[0] <
+                   oct_f32(q[0]->graph->quantizers[k].max_val)[0];
     }
     printf("\n%-24s", "int8 accuracy");
     for (int i = 0; i < COUNT; i++) printf(" %12.4f", r[i].accuracy);
-    printf("\nfloat accuracy %.4f; entropy clips %d activations below their largest value\n", real.accuracy, clipped);
+    printf("\nfloat accuracy %.4f; entropy clips %d activations below their largest value\n",
+           real.accuracy, clipped);
     print_divergences(q[1]);
     oct_close(ctx);
     return 0;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * An LSTM that reads a digit row by row, top to bottom, and says at the end which it was; then its weights become int8 ahead of
- * time and its activations int8 as it runs (dynamic quantization): sizes, accuracies, and how often the two agree.
+ * An LSTM that reads a digit row by row, top to bottom, and says at the end which it was; then its
+ * weights become int8 ahead of time and its activations int8 as it runs (dynamic quantization):
+ * sizes, accuracies, and how often the two agree.
  *
- *     lstm_rows [DATA] [EPOCHS]     DATA: idx:DIR of MNIST, or another grey set; default: the built-in synth-digits */
+ *     lstm_rows [DATA] [EPOCHS]     DATA: idx:DIR of MNIST, or another grey set; default: the
+ *     built-in synth-digits */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,15 +18,18 @@ struct reader {
 static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
     struct reader *n = self;
     (void)t;
-    x = oct_reshape(x, (int[]){n->height, n->width}, 2); /* [N,28,28,1] -> [N,28,28]: 28 steps of 28 pixels, nothing moves */
-    return oct_apply(n->fc, oct_apply(n->lstm, x));      /* the hidden state behind the last row */
+    /* [N,28,28,1] -> [N,28,28]: 28 steps of 28 pixels, nothing moves */
+    x = oct_reshape(x, (int[]){n->height, n->width}, 2);
+    return oct_apply(n->fc, oct_apply(n->lstm, x)); /* the hidden state behind the last row */
 }
 
 static void line(void *user, const char *text) { (void)user, puts(text); }
 
 static int64_t bytes_of(const oct_net *net) {
     int64_t bytes = 0;
-    for (int i = 0; i < net->tensor_count; i++) bytes += oct_tensor_count(net->tensors[i].tensor) * (int64_t)oct_dtype_size(net->tensors[i].tensor->dtype);
+    for (int i = 0; i < net->tensor_count; i++)
+        bytes += oct_tensor_count(net->tensors[i].tensor) *
+                 (int64_t)oct_dtype_size(net->tensors[i].tensor->dtype);
     return bytes;
 }
 
@@ -44,7 +49,9 @@ static double agreement(oct_net *a, oct_net *b, oct_data *test) {
     for (bool done = false; oct_loader_next(l, &batch, &done) == OCT_OK && !done;) {
         const oct_tensor *p = oct_runner_run(ra, batch.x), *q = oct_runner_run(rb, batch.x);
         int64_t classes = p->shape.dim[1];
-        for (int64_t i = 0; i < p->shape.dim[0]; i++, n++) same += best(oct_f32(p) + i * classes, classes) == best(oct_f32(q) + i * classes, classes);
+        for (int64_t i = 0; i < p->shape.dim[0]; i++, n++)
+            same +=
+                best(oct_f32(p) + i * classes, classes) == best(oct_f32(q) + i * classes, classes);
     }
     oct_runner_free(ra);
     oct_runner_free(rb);
@@ -58,20 +65,29 @@ int main(int argc, char **argv) {
     if (argc < 2) puts("no data given: synth-digits in place of MNIST (give idx:DIR)");
     oct_ctx *ctx = oct_open(NULL);
     oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 6000});
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 2000});
+    oct_data *test =
+        oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 2000});
     if (!train || !test) return fprintf(stderr, "%s\n", oct_error_message()), 1;
     const oct_input_desc *d = oct_data_input(train);
     struct reader n = {.height = d->height, .width = d->width * d->channels};
     oct_module *m = oct_module_new(ctx, forward, &n);
-    n.lstm = oct_module_add(m, "lstm", oct_lstm_new(ctx, &(oct_lstm_opts){.in = n.width, .hidden = 64, .last = true}));
+    n.lstm = oct_module_add(
+        m, "lstm", oct_lstm_new(ctx, &(oct_lstm_opts){.in = n.width, .hidden = 64, .last = true}));
     n.fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 64, .out = 10}));
     oct_net *net = oct_capture(m, OCT_SHAPE(d->height, d->width, d->channels)), *dynamic = NULL;
     oct_eval f = {0}, q = {0};
-    if (net && oct_fit(net, train, &(oct_fit_opts){.epochs = epochs, .batch = 16, .optimizer = "adam", .lr = 0.006f, .warmup = 0.5f, .clip_norm = 1}) == OCT_OK) {
+    if (net && oct_fit(net, train,
+                       &(oct_fit_opts){.epochs = epochs,
+                                       .batch = 16,
+                                       .optimizer = "adam",
+                                       .lr = 0.006f,
+                                       .warmup = 0.5f,
+                                       .clip_norm = 1}) == OCT_OK) {
         oct_net_print(net, line, NULL);
         if ((dynamic = oct_quantize_dynamic(net, NULL))) oct_net_print(dynamic, line, NULL);
     }
-    bool ok = dynamic && oct_evaluate(net, test, NULL, &f) == OCT_OK && oct_evaluate(dynamic, test, NULL, &q) == OCT_OK;
+    bool ok = dynamic && oct_evaluate(net, test, NULL, &f) == OCT_OK &&
+              oct_evaluate(dynamic, test, NULL, &q) == OCT_OK;
     if (ok) {
         printf("float:   %6lld bytes, accuracy %.4f\n", (long long)bytes_of(net), f.accuracy);
         printf("dynamic: %6lld bytes, accuracy %.4f\n", (long long)bytes_of(dynamic), q.accuracy);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * An observer of one's own: the mean of what each batch's range was, beside three that are built in. It keeps two sums and a
- * count, which are named tensors of the net like everything else: runs save, load and resume them.
+ * An observer of one's own: the mean of what each batch's range was, beside three that are built
+ * in. It keeps two sums and a count, which are named tensors of the net like everything else: runs
+ * save, load and resume them.
  *
  *     own_observer [DATA]     default: the built-in synth-digits */
 #include <stdio.h>
@@ -33,14 +34,18 @@ int main(int argc, char **argv) {
     const char *spec = argc > 1 ? argv[1] : "synth-digits";
     oct_ctx *ctx = oct_open(NULL);
     oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 5000});
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
+    oct_data *test = oct_data_open(
+        ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = argc > 1 ? 0 : 2000});
     oct_net *net = oct_zoo_net(ctx, "lenet", train), *q[COUNT] = {NULL};
     oct_eval real, r[COUNT];
-    bool ok = oct_observer_register(ctx, &mine) == OCT_OK && net && oct_fit(net, train, &(oct_fit_opts){.epochs = 2}) == OCT_OK &&
+    bool ok = oct_observer_register(ctx, &mine) == OCT_OK && net &&
+              oct_fit(net, train, &(oct_fit_opts){.epochs = 2}) == OCT_OK &&
               oct_evaluate(net, test, &(oct_eval_opts){.limit = 2000}, &real) == OCT_OK;
     for (int i = 0; ok && i < COUNT; i++) {
-        q[i] = oct_prepare(net, &(oct_qconfig){.observer = observers[i]}); /* or for some layers: oct_qconfig_parse, --set */
-        oct_net *int8 = q[i] && oct_calibrate(q[i], train, 512) == OCT_OK ? oct_convert(q[i], NULL) : NULL;
+        /* or for some layers: oct_qconfig_parse, --set */
+        q[i] = oct_prepare(net, &(oct_qconfig){.observer = observers[i]});
+        oct_net *int8 =
+            q[i] && oct_calibrate(q[i], train, 512) == OCT_OK ? oct_convert(q[i], NULL) : NULL;
         ok = int8 && oct_evaluate(int8, test, &(oct_eval_opts){.limit = 2000}, &r[i]) == OCT_OK;
     }
     if (!ok) return fprintf(stderr, "%s\n", oct_error_message()), 1;
@@ -49,12 +54,15 @@ int main(int argc, char **argv) {
     for (int k = 0; k < q[0]->graph->quantizer_count; k++) {
         if (q[0]->graph->quantizers[k].spec.qmin < 0) continue; /* weights */
         printf("\n%-24s", q[0]->graph->quantizers[k].name);
-        for (int i = 0; i < COUNT; i++) printf(" %16.5f", oct_f32(q[i]->graph->quantizers[k].max_val)[0]);
+        for (int i = 0; i < COUNT; i++)
+            printf(" %16.5f", oct_f32(q[i]->graph->quantizers[k].max_val)[0]);
     }
     printf("\n%-24s", "int8 accuracy");
     for (int i = 0; i < COUNT; i++) printf(" %16.4f", r[i].accuracy);
-    const oct_tensor *batches = oct_net_tensor(q[COUNT - 1], "conv1.activation_post_process.batches");
-    printf("\nfloat accuracy %.4f; %s saw %lld batches\n", real.accuracy, mine.name, batches ? (long long)oct_s64(batches)[0] : -1LL);
+    const oct_tensor *batches =
+        oct_net_tensor(q[COUNT - 1], "conv1.activation_post_process.batches");
+    printf("\nfloat accuracy %.4f; %s saw %lld batches\n", real.accuracy, mine.name,
+           batches ? (long long)oct_s64(batches)[0] : -1LL);
     oct_close(ctx);
     return 0;
 }

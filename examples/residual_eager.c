@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * A residual block in eager style, as PyTorch's notes write it: FloatFunctional for the addition, stubs at the borders, fuse by
- * names; then quantization-aware training, and a run on disk that every command of octet works on, though it never saw this net.
+ * A residual block in eager style, as PyTorch's notes write it: FloatFunctional for the addition,
+ * stubs at the borders, fuse by names; then quantization-aware training, and a run on disk that
+ * every command of octet works on, though it never saw this net.
  *
- *     residual_eager [DATA] [RUN]     DATA: any 3x32x32 set, default synth-shapes; RUN: default residual */
+ *     residual_eager [DATA] [RUN]     DATA: any 3x32x32 set, default synth-shapes; RUN: default
+ *     residual */
 #include <stdio.h>
 
 #include <octet.h>
@@ -32,10 +34,14 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
 }
 
 static oct_module *conv3x3(oct_ctx *ctx, int in, int out, int stride) {
-    return oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in, .out = out, .kernel = 3, .stride = stride, .pad = 1, .no_bias = true});
+    return oct_conv2d_new(
+        ctx, &(oct_conv2d_opts){
+                 .in = in, .out = out, .kernel = 3, .stride = stride, .pad = 1, .no_bias = true});
 }
 
-static oct_module *batch_norm(oct_ctx *ctx, int channels) { return oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = channels}); }
+static oct_module *batch_norm(oct_ctx *ctx, int channels) {
+    return oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = channels});
+}
 
 static oct_module *build(oct_ctx *ctx, struct net *n) {
     oct_module *m = oct_module_new(ctx, forward, n);
@@ -70,13 +76,18 @@ static double accuracy(oct_net *net, oct_data *test) {
 
 int main(int argc, char **argv) {
     const char *spec = argc > 1 ? argv[1] : "synth-shapes", *run = argc > 2 ? argv[2] : "residual";
-    static const char *const groups[] = {"conv,bn,relu", "block.conv1,block.bn1,block.relu1", "block.conv2,block.bn2"};
+    static const char *const groups[] = {"conv,bn,relu", "block.conv1,block.bn1,block.relu1",
+                                         "block.conv2,block.bn2"};
     oct_ctx *ctx = oct_open(NULL);
     oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = 4000});
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 1000});
+    oct_data *test =
+        oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 1000});
     struct net n;
     oct_net *net = oct_capture(build(ctx, &n), OCT_SHAPE(32, 32, 3));
-    if (oct_net_describe(net, train) != OCT_OK || oct_fit(net, train, &(oct_fit_opts){.epochs = 6, .lr = 0.1f, .schedule = "onecycle"}) != OCT_OK) goto failed;
+    if (oct_net_describe(net, train) != OCT_OK ||
+        oct_fit(net, train, &(oct_fit_opts){.epochs = 6, .lr = 0.1f, .schedule = "onecycle"}) !=
+            OCT_OK)
+        goto failed;
     show("float", net);
 
     oct_net *fused = oct_fuse_modules(net, groups, 3);
@@ -84,12 +95,18 @@ int main(int argc, char **argv) {
     show("fused", fused);
     oct_net *qat = oct_prepare(fused, NULL);
     if (!qat || oct_calibrate(qat, train, 512) != OCT_OK) goto failed;
-    if (oct_fit(qat, train, &(oct_fit_opts){.epochs = 1, .optimizer = "adam", .run = run, .force = true}) != OCT_OK) goto failed;
+    if (oct_fit(qat, train,
+                &(oct_fit_opts){.epochs = 1, .optimizer = "adam", .run = run, .force = true}) !=
+        OCT_OK)
+        goto failed;
     oct_net *int8 = oct_convert(qat, NULL);
     if (!int8) goto failed;
     show("converted", int8);
-    printf("\nfloat %.4f  QAT, as trained %.4f  int8 %.4f\n", accuracy(net, test), accuracy(qat, test), accuracy(int8, test));
-    printf("run in %s: octet inspect %s, octet convert %s --out %s.oct8, octet layers %s --data %s\n", run, run, run, run, run, spec);
+    printf("\nfloat %.4f  QAT, as trained %.4f  int8 %.4f\n", accuracy(net, test),
+           accuracy(qat, test), accuracy(int8, test));
+    printf(
+        "run in %s: octet inspect %s, octet convert %s --out %s.oct8, octet layers %s --data %s\n",
+        run, run, run, run, run, spec);
     oct_close(ctx);
     return 0;
 failed:

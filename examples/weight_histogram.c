@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Weights of two layers, float against dequantized, as histograms one beside the other, and the count of distinct values.
+ * Weights of two layers, float against dequantized, as histograms one beside the other, and the
+ * count of distinct values.
  *
- *     weight_histogram [DATA [LAYER...]]     default: lenet on the built-in synth-digits, conv1 conv2 */
+ *     weight_histogram [DATA [LAYER...]]     default: lenet on the built-in synth-digits, conv1
+ *     conv2 */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -51,8 +53,9 @@ static int show(const oct_net *net, const oct_net *int8, const char *layer) {
         b[y < BINS ? y : BINS - 1]++;
     }
     for (int i = 0; i < BINS; i++) most = a[i] > most ? a[i] : b[i] > most ? b[i] : most;
-    printf("\n%s: %lld weights, %lld distinct as float, %lld dequantized\n%9s  %-36s  %s\n", layer, (long long)n, (long long)distinct(oct_f32(w), n),
-           (long long)distinct(d, n), "", "float", "dequantized");
+    printf("\n%s: %lld weights, %lld distinct as float, %lld dequantized\n%9s  %-36s  %s\n", layer,
+           (long long)n, (long long)distinct(oct_f32(w), n), (long long)distinct(d, n), "", "float",
+           "dequantized");
     for (int i = 0; i < BINS; i++) {
         printf("%+9.4f", top * (2 * ((float)i + 0.5f) / BINS - 1));
         bars(a, i, most);
@@ -65,10 +68,12 @@ static int show(const oct_net *net, const oct_net *int8, const char *layer) {
 
 int main(int argc, char **argv) {
     oct_ctx *ctx = oct_open(NULL);
-    oct_data *train = oct_data_open(ctx, argc > 1 ? argv[1] : "synth-digits", &(oct_data_opts){.limit = 6000});
+    oct_data *train =
+        oct_data_open(ctx, argc > 1 ? argv[1] : "synth-digits", &(oct_data_opts){.limit = 6000});
     oct_net *net = oct_zoo_net(ctx, "lenet", train), *q = NULL, *int8 = NULL;
     /* symmetric, largest weight / 127 per channel: PyTorch's own observers divide by 127.5 */
-    if (net && oct_fit(net, train, &(oct_fit_opts){.epochs = 1}) == OCT_OK && (q = oct_prepare(net, NULL)) && oct_calibrate(q, train, 128) == OCT_OK)
+    if (net && oct_fit(net, train, &(oct_fit_opts){.epochs = 1}) == OCT_OK &&
+        (q = oct_prepare(net, NULL)) && oct_calibrate(q, train, 128) == OCT_OK)
         int8 = oct_convert(q, NULL);
     if (!int8) return fprintf(stderr, "%s\n", oct_error_message()), 1;
     int failed = argc > 2 ? 0 : show(net, int8, "conv1") + show(net, int8, "conv2");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Batch norm over the last axis. A slot of the batch is read in chunks that fit the first-level cache: sums of a chunk in
- * float, around a value near the mean, merged in double (Chan, Golub, LeVeque 1979), slots then along the one binary tree. */
+ * Batch norm over the last axis. A slot of the batch is read in chunks that fit the first-level
+ * cache: sums of a chunk in float, around a value near the mean, merged in double (Chan, Golub,
+ * LeVeque 1979), slots then along the one binary tree. */
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ enum { CHUNK_FLOATS = 4096, MOST_CHUNK_ROWS = 256, PASS_GRAIN = 16384 };
 
 typedef struct bn_job {
     const float *x, *dy;
-    float *y; /* y or dx */
+    float *y;           /* y or dx */
     int64_t n, rows, c; /* samples, rows of c values in a sample, channels */
     int slots;
     double *sum;        /* [slots][2 * c]: mean and M2, or sums of dy and dy * (x - mean) */
@@ -39,7 +40,8 @@ static void merge(double na, double *mean, double *m2, double nb, double mean_b,
 
 static void stats_slot(void *arg, int64_t slot) {
     const bn_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->rows, to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->rows;
+    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->rows,
+            to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->rows;
     int64_t step = chunk_rows(j->c), c = j->c;
     double *mean = j->sum + slot * 2 * c, *m2 = mean + c;
     float *s = j->chunk + slot * 3 * c, *q = s + c, *mid = q + c;
@@ -47,7 +49,8 @@ static void stats_slot(void *arg, int64_t slot) {
     for (int64_t r = from; r < to; r += step) {
         int64_t rows = to - r < step ? to - r : step;
         const float *x = j->x + r * c;
-        /* Moments are taken around a float near the mean: of the first chunk its own rough mean, then the mean so far. */
+        /* Moments are taken around a float near the mean: of the first chunk its own rough mean,
+         * then the mean so far. */
         if (r == from) {
             j->kernels->column_sums_f32(rows, c, x, s);
             for (int64_t i = 0; i < c; i++) mid[i] = s[i] / (float)rows;
@@ -57,7 +60,8 @@ static void stats_slot(void *arg, int64_t slot) {
         double na = (double)(r - from), nb = (double)rows;
         for (int64_t i = 0; i < c; i++) {
             double off = (double)s[i] / nb;
-            merge(na, &mean[i], &m2[i], nb, (double)mid[i] + off, (double)q[i] - (double)s[i] * off);
+            merge(na, &mean[i], &m2[i], nb, (double)mid[i] + off,
+                  (double)q[i] - (double)s[i] * off);
         }
     }
 }
@@ -65,20 +69,30 @@ static void stats_slot(void *arg, int64_t slot) {
 static void fold_stats(bn_job *j) {
     for (int stride = 1; stride < j->slots; stride *= 2)
         for (int i = 0; i + stride < j->slots; i += 2 * stride) {
-            double na = (double)((octi_slot_begin(j->n, j->slots, i + stride) - octi_slot_begin(j->n, j->slots, i)) * j->rows);
-            double nb = (double)((octi_slot_begin(j->n, j->slots, i + 2 * stride) - octi_slot_begin(j->n, j->slots, i + stride)) * j->rows);
+            double na = (double)((octi_slot_begin(j->n, j->slots, i + stride) -
+                                  octi_slot_begin(j->n, j->slots, i)) *
+                                 j->rows);
+            double nb = (double)((octi_slot_begin(j->n, j->slots, i + 2 * stride) -
+                                  octi_slot_begin(j->n, j->slots, i + stride)) *
+                                 j->rows);
             double *a = j->sum + (int64_t)i * 2 * j->c, *b = a + (int64_t)stride * 2 * j->c;
-            for (int64_t k = 0; k < j->c; k++) merge(na, &a[k], &a[j->c + k], nb, b[k], b[j->c + k]);
+            for (int64_t k = 0; k < j->c; k++)
+                merge(na, &a[k], &a[j->c + k], nb, b[k], b[j->c + k]);
         }
 }
 
 static void normalize_rows(void *arg, int64_t from, int64_t to) {
     const bn_job *j = arg;
-    j->kernels->normalize_f32(to - from, j->c, j->x + from * j->c, j->mean, j->a, j->b, j->y + from * j->c);
+    j->kernels->normalize_f32(to - from, j->c, j->x + from * j->c, j->mean, j->a, j->b,
+                              j->y + from * j->c);
 }
 
-static bn_job job_of(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y, octi_arena *scratch, bool sums) {
-    bn_job j = {.x = oct_f32(x), .y = y ? oct_f32(y) : NULL, .n = x->shape.dim[0], .c = x->shape.dim[x->shape.rank - 1],
+static bn_job job_of(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y, octi_arena *scratch,
+                     bool sums) {
+    bn_job j = {.x = oct_f32(x),
+                .y = y ? oct_f32(y) : NULL,
+                .n = x->shape.dim[0],
+                .c = x->shape.dim[x->shape.rank - 1],
                 .kernels = octi_ctx_kernels(ctx)};
     (void)ctx;
     j.rows = oct_tensor_count(x) / j.n / j.c;
@@ -94,47 +108,61 @@ static void over_rows(oct_ctx *ctx, bn_job *j, octi_range_fn fn) {
     octi_for_range(ctx, j->n * j->rows, 1 + PASS_GRAIN / j->c, fn, j);
 }
 
-static const oct_tensor *list5(const oct_tensor **in, const oct_tensor *x, const oct_tensor *a, const oct_tensor *b,
-                               const oct_tensor *c, const oct_tensor *d) {
+static const oct_tensor *list5(const oct_tensor **in, const oct_tensor *x, const oct_tensor *a,
+                               const oct_tensor *b, const oct_tensor *c, const oct_tensor *d) {
     in[0] = x, in[1] = a, in[2] = b, in[3] = c, in[4] = d;
     return x;
 }
 
-oct_status oct_batch_norm_train(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *gamma, const oct_tensor *beta,
-                                oct_tensor *running_mean, oct_tensor *running_var, oct_tensor *mean, oct_tensor *invstd, oct_tensor *y) {
+oct_status oct_batch_norm_train(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
+                                const oct_tensor *gamma, const oct_tensor *beta,
+                                oct_tensor *running_mean, oct_tensor *running_var, oct_tensor *mean,
+                                oct_tensor *invstd, oct_tensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_batch_norm_train");
     const oct_tensor *in[5];
     if (!a) return octi_fail(OCT_EUSAGE, "batch_norm", "attributes are NULL", NULL, NULL, NULL);
     if (!running_mean != !running_var)
-        return octi_fail(OCT_EUSAGE, "batch_norm", "running mean and variance go together", NULL, NULL, NULL);
+        return octi_fail(OCT_EUSAGE, "batch_norm", "running mean and variance go together", NULL,
+                         NULL, NULL);
     list5(in, x, gamma, beta, mean, invstd);
     OCT_TRY(octi_check_op(OCT_OP_batch_norm, a, in, 5, y, "y"));
-    if (running_mean) OCT_TRY(octi_check_tensor("batch_norm", "running mean", running_mean, OCT_F32, &gamma->shape));
-    if (running_var) OCT_TRY(octi_check_tensor("batch_norm", "running variance", running_var, OCT_F32, &gamma->shape));
+    if (running_mean)
+        OCT_TRY(
+            octi_check_tensor("batch_norm", "running mean", running_mean, OCT_F32, &gamma->shape));
+    if (running_var)
+        OCT_TRY(octi_check_tensor("batch_norm", "running variance", running_var, OCT_F32,
+                                  &gamma->shape));
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
     bn_job j = job_of(ctx, x, y, scratch, true);
     float *factor = octi_arena_alloc(scratch, (size_t)j.c * sizeof *factor);
     oct_status st = OCT_OK;
-    if (!j.sum || !j.chunk || !factor) st = oct_last_error()->code;
+    if (!j.sum || !j.chunk || !factor)
+        st = oct_last_error()->code;
     else if (j.n * j.rows < 2)
-        st = octi_fail(OCT_EUSAGE, "batch_norm", "values per channel in training", "at least 2", "1", "use a larger batch");
+        st = octi_fail(OCT_EUSAGE, "batch_norm", "values per channel in training", "at least 2",
+                       "1", "use a larger batch");
     if (st != OCT_OK) return octi_arena_rewind(scratch, mark), st;
 
     double n = (double)(j.n * j.rows);
-    octi_parallel_for(n * (double)j.c < PASS_GRAIN ? NULL : octi_ctx_pool(ctx), j.slots, stats_slot, &j);
+    octi_parallel_for(n * (double)j.c < PASS_GRAIN ? NULL : octi_ctx_pool(ctx), j.slots, stats_slot,
+                      &j);
     fold_stats(&j);
     for (int64_t c = 0; c < j.c; c++) {
-        double m = j.sum[c], m2 = j.sum[j.c + c] > 0 || j.sum[j.c + c] != j.sum[j.c + c] ? j.sum[j.c + c] : 0, share = (double)a->momentum;
+        double m = j.sum[c],
+               m2 = j.sum[j.c + c] > 0 || j.sum[j.c + c] != j.sum[j.c + c] ? j.sum[j.c + c] : 0,
+               share = (double)a->momentum;
         double inv = 1.0 / sqrt(m2 / n + (double)a->eps);
         oct_f32(mean)[c] = (float)m;
         oct_f32(invstd)[c] = (float)inv;
         factor[c] = (float)(inv * (double)oct_f32(gamma)[c]);
         if (running_mean) {
-            oct_f32(running_mean)[c] = (float)((1 - share) * (double)oct_f32(running_mean)[c] + share * m);
-            oct_f32(running_var)[c] = (float)((1 - share) * (double)oct_f32(running_var)[c] + share * (m2 / (n - 1)));
+            oct_f32(running_mean)[c] =
+                (float)((1 - share) * (double)oct_f32(running_mean)[c] + share * m);
+            oct_f32(running_var)[c] =
+                (float)((1 - share) * (double)oct_f32(running_var)[c] + share * (m2 / (n - 1)));
         }
     }
     j.mean = oct_f32(mean);
@@ -145,7 +173,8 @@ oct_status oct_batch_norm_train(oct_ctx *ctx, const oct_attrs *a, const oct_tens
     return OCT_OK;
 }
 
-oct_status oct_batch_norm_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *gamma, const oct_tensor *beta,
+oct_status oct_batch_norm_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
+                               const oct_tensor *gamma, const oct_tensor *beta,
                                const oct_tensor *mean, const oct_tensor *var, oct_tensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_batch_norm_eval");
@@ -160,7 +189,8 @@ oct_status oct_batch_norm_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tenso
     float *factor = octi_arena_alloc(scratch, (size_t)j.c * sizeof *factor);
     if (!factor) return octi_arena_rewind(scratch, mark), oct_last_error()->code;
     for (int64_t c = 0; c < j.c; c++)
-        factor[c] = (float)((double)oct_f32(gamma)[c] / sqrt((double)oct_f32(var)[c] + (double)a->eps));
+        factor[c] =
+            (float)((double)oct_f32(gamma)[c] / sqrt((double)oct_f32(var)[c] + (double)a->eps));
     j.mean = oct_f32(mean);
     j.a = factor;
     j.b = oct_f32(beta);
@@ -171,7 +201,8 @@ oct_status oct_batch_norm_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tenso
 
 static void grad_sums_slot(void *arg, int64_t slot) {
     const bn_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->rows, to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->rows;
+    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->rows,
+            to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->rows;
     int64_t step = chunk_rows(j->c), c = j->c;
     double *sum = j->sum + slot * 2 * c;
     float *s = j->chunk + slot * 3 * c;
@@ -185,19 +216,22 @@ static void grad_sums_slot(void *arg, int64_t slot) {
 
 static void grad_rows(void *arg, int64_t from, int64_t to) {
     const bn_job *j = arg;
-    j->kernels->bn_grad_x_f32(to - from, j->c, j->x + from * j->c, j->dy + from * j->c, j->mean, j->a, j->b, j->k, j->y + from * j->c);
+    j->kernels->bn_grad_x_f32(to - from, j->c, j->x + from * j->c, j->dy + from * j->c, j->mean,
+                              j->a, j->b, j->k, j->y + from * j->c);
 }
 
 /** Both gradients: invstd[c] is given; `constant` statistics carry no gradient. */
-static oct_status grad(oct_ctx *ctx, octi_arena *scratch, const oct_tensor *x, const oct_tensor *dy, const float *gamma,
-                       const float *mean, const float *invstd, bool constant, oct_tensor *dx, float *dgamma, float *dbeta) {
+static oct_status grad(oct_ctx *ctx, octi_arena *scratch, const oct_tensor *x, const oct_tensor *dy,
+                       const float *gamma, const float *mean, const float *invstd, bool constant,
+                       oct_tensor *dx, float *dgamma, float *dbeta) {
     bn_job j = job_of(ctx, x, dx, scratch, true);
     j.dy = oct_f32(dy);
     j.mean = mean;
     float *factor = octi_arena_alloc(scratch, (size_t)(3 * j.c) * sizeof *factor);
     if (!j.sum || !j.chunk || !factor) return oct_last_error()->code;
     double n = (double)(j.n * j.rows);
-    octi_parallel_for(n * (double)j.c < PASS_GRAIN ? NULL : octi_ctx_pool(ctx), j.slots, grad_sums_slot, &j);
+    octi_parallel_for(n * (double)j.c < PASS_GRAIN ? NULL : octi_ctx_pool(ctx), j.slots,
+                      grad_sums_slot, &j);
     octi_fold_f64(j.sum, j.slots, 2 * j.c);
     for (int64_t c = 0; c < j.c; c++) {
         double sum_dy = j.sum[c], sum_dyx = j.sum[j.c + c], inv = (double)invstd[c];
@@ -214,8 +248,10 @@ static oct_status grad(oct_ctx *ctx, octi_arena *scratch, const oct_tensor *x, c
     return OCT_OK;
 }
 
-oct_status oct_batch_norm_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *dy, const oct_tensor *gamma, const oct_tensor *mean,
-                               const oct_tensor *invstd, oct_tensor *dx, oct_tensor *dgamma, oct_tensor *dbeta) {
+oct_status oct_batch_norm_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *dy,
+                               const oct_tensor *gamma, const oct_tensor *mean,
+                               const oct_tensor *invstd, oct_tensor *dx, oct_tensor *dgamma,
+                               oct_tensor *dbeta) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_batch_norm_grad");
     const oct_tensor *in[5];
@@ -227,13 +263,16 @@ oct_status oct_batch_norm_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tens
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
-    oct_status st = grad(ctx, scratch, x, dy, oct_f32(gamma), oct_f32(mean), oct_f32(invstd), false, dx, oct_f32(dgamma), oct_f32(dbeta));
+    oct_status st = grad(ctx, scratch, x, dy, oct_f32(gamma), oct_f32(mean), oct_f32(invstd), false,
+                         dx, oct_f32(dgamma), oct_f32(dbeta));
     octi_arena_rewind(scratch, mark);
     return st;
 }
 
-oct_status oct_batch_norm_grad_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *dy, const oct_tensor *gamma,
-                                    const oct_tensor *mean, const oct_tensor *var, oct_tensor *dx, oct_tensor *dgamma, oct_tensor *dbeta) {
+oct_status oct_batch_norm_grad_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
+                                    const oct_tensor *dy, const oct_tensor *gamma,
+                                    const oct_tensor *mean, const oct_tensor *var, oct_tensor *dx,
+                                    oct_tensor *dgamma, oct_tensor *dbeta) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_batch_norm_grad_eval");
     const oct_tensor *in[5];
@@ -248,8 +287,11 @@ oct_status oct_batch_norm_grad_eval(oct_ctx *ctx, const oct_attrs *a, const oct_
     int64_t c = oct_tensor_count(gamma);
     float *inv = octi_arena_alloc(scratch, (size_t)c * sizeof *inv);
     oct_status st = inv ? OCT_OK : oct_last_error()->code;
-    for (int64_t i = 0; inv && i < c; i++) inv[i] = (float)(1.0 / sqrt((double)oct_f32(var)[i] + (double)a->eps));
-    if (inv) st = grad(ctx, scratch, x, dy, oct_f32(gamma), oct_f32(mean), inv, true, dx, oct_f32(dgamma), oct_f32(dbeta));
+    for (int64_t i = 0; inv && i < c; i++)
+        inv[i] = (float)(1.0 / sqrt((double)oct_f32(var)[i] + (double)a->eps));
+    if (inv)
+        st = grad(ctx, scratch, x, dy, oct_f32(gamma), oct_f32(mean), inv, true, dx,
+                  oct_f32(dgamma), oct_f32(dbeta));
     octi_arena_rewind(scratch, mark);
     return st;
 }

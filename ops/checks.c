@@ -5,38 +5,47 @@
 
 #include "ops/ops.h"
 
-oct_status octi_check_tensor(const char *op, const char *role, const oct_tensor *t, oct_dtype dtype, const oct_shape *shape) {
+oct_status octi_check_tensor(const char *op, const char *role, const oct_tensor *t, oct_dtype dtype,
+                             const oct_shape *shape) {
     if (!t) return octi_fail(OCT_EUSAGE, op, octi_fmt("%s is NULL", role), NULL, NULL, NULL);
     if (t->dtype != dtype)
-        return octi_fail(OCT_EDTYPE, op, octi_fmt("dtype of %s", role), oct_dtype_name(dtype), oct_dtype_name(t->dtype), NULL);
+        return octi_fail(OCT_EDTYPE, op, octi_fmt("dtype of %s", role), oct_dtype_name(dtype),
+                         oct_dtype_name(t->dtype), NULL);
     if (!oct_shape_equal(&t->shape, shape))
-        return octi_fail(OCT_ESHAPE, op, octi_fmt("shape of %s", role), oct_shape_text(shape), oct_shape_text(&t->shape), NULL);
+        return octi_fail(OCT_ESHAPE, op, octi_fmt("shape of %s", role), oct_shape_text(shape),
+                         oct_shape_text(&t->shape), NULL);
     return OCT_OK;
 }
 
 oct_status octi_check_f32(const char *op, const char *role, const oct_tensor *t, int rank) {
     if (!t) return octi_fail(OCT_EUSAGE, op, octi_fmt("%s is NULL", role), NULL, NULL, NULL);
     if (t->dtype != OCT_F32)
-        return octi_fail(OCT_EDTYPE, op, octi_fmt("dtype of %s", role), "float32", oct_dtype_name(t->dtype), NULL);
+        return octi_fail(OCT_EDTYPE, op, octi_fmt("dtype of %s", role), "float32",
+                         oct_dtype_name(t->dtype), NULL);
     if (t->shape.rank < rank || oct_tensor_count(t) < 1)
-        return octi_fail(OCT_ESHAPE, op, octi_fmt("shape of %s", role), octi_fmt("rank %d or more, no empty side", rank),
+        return octi_fail(OCT_ESHAPE, op, octi_fmt("shape of %s", role),
+                         octi_fmt("rank %d or more, no empty side", rank),
                          oct_shape_text(&t->shape), NULL);
     return OCT_OK;
 }
 
-oct_status octi_check_op(oct_op_kind kind, const oct_attrs *a, const oct_tensor *const *in, int nin, const oct_tensor *out,
-                         const char *role) {
+oct_status octi_check_op(oct_op_kind kind, const oct_attrs *a, const oct_tensor *const *in, int nin,
+                         const oct_tensor *out, const char *role) {
     enum { MOST = 64 };
     oct_value v[MOST];
     const oct_value *p[MOST];
     const char *op = oct_op_name(kind);
-    if (nin > MOST) return octi_fail(OCT_EUSAGE, op, "too many inputs", octi_fmt("at most %d", MOST), octi_fmt("%d", nin), NULL);
+    if (nin > MOST)
+        return octi_fail(OCT_EUSAGE, op, "too many inputs", octi_fmt("at most %d", MOST),
+                         octi_fmt("%d", nin), NULL);
     for (int i = 0; i < nin; i++) {
         p[i] = in[i] ? &v[i] : NULL;
         if (!in[i]) continue;
-        v[i] = (oct_value){.dtype = in[i]->dtype, .shape = in[i]->shape, .quantizer = -1, .producer = -1};
+        v[i] = (oct_value){
+            .dtype = in[i]->dtype, .shape = in[i]->shape, .quantizer = -1, .producer = -1};
         if (in[i]->shape.rank > 0 && in[i]->shape.dim[0] < 1)
-            return octi_fail(OCT_ESHAPE, op, octi_fmt("input %d is empty", i), NULL, oct_shape_text(&in[i]->shape), NULL);
+            return octi_fail(OCT_ESHAPE, op, octi_fmt("input %d is empty", i), NULL,
+                             oct_shape_text(&in[i]->shape), NULL);
     }
     oct_dtype dtype;
     oct_shape shape;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Depthwise convolution: one filter per channel, so the inner loops run over channels; weights are turned to [R,S,C]. */
+ * Depthwise convolution: one filter per channel, so the inner loops run over channels; weights are
+ * turned to [R,S,C]. */
 #include <string.h>
 
 #include "ops/conv_internal.h"
@@ -13,18 +14,21 @@ typedef struct dw_job {
 
 /** Where tap (r, s) of output pixel (p, q) reads: a pixel of the image, or -1. */
 static int64_t tap(const octi_conv *g, int64_t p, int64_t q, int64_t r, int64_t s) {
-    int64_t h = p * g->stride_h - g->top + r * g->dil_h, w = q * g->stride_w - g->left + s * g->dil_w;
+    int64_t h = p * g->stride_h - g->top + r * g->dil_h,
+            w = q * g->stride_w - g->left + s * g->dil_w;
     return h < 0 || h >= g->h || w < 0 || w >= g->w ? -1 : h * g->w + w;
 }
 
-static void multiply_add(float *restrict y, const float *restrict a, const float *restrict b, int64_t c) {
+static void multiply_add(float *restrict y, const float *restrict a, const float *restrict b,
+                         int64_t c) {
     for (int64_t i = 0; i < c; i++) y[i] += a[i] * b[i];
 }
 
 static void forward_slot(void *arg, int64_t slot) {
     const dw_job *j = arg;
     const octi_conv *g = j->g;
-    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot); n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++)
+    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot);
+         n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++)
         for (int64_t i = 0; i < g->p * g->q; i++) {
             float *y = j->y + (n * g->p * g->q + i) * g->c;
             memset(y, 0, (size_t)g->c * sizeof *y);
@@ -38,13 +42,15 @@ static void forward_slot(void *arg, int64_t slot) {
 static void grad_x_slot(void *arg, int64_t slot) {
     const dw_job *j = arg;
     const octi_conv *g = j->g;
-    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot); n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++) {
+    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot);
+         n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++) {
         float *dx = j->y + n * g->h * g->w * g->c;
         memset(dx, 0, (size_t)(g->h * g->w * g->c) * sizeof *dx);
         for (int64_t i = 0; i < g->p * g->q; i++)
             for (int64_t k = 0, at; k < g->r * g->s; k++)
                 if ((at = tap(g, i / g->q, i % g->q, k / g->s, k % g->s)) >= 0)
-                    multiply_add(dx + at * g->c, j->dy + (n * g->p * g->q + i) * g->c, j->w + k * g->c, g->c);
+                    multiply_add(dx + at * g->c, j->dy + (n * g->p * g->q + i) * g->c,
+                                 j->w + k * g->c, g->c);
     }
 }
 
@@ -54,7 +60,8 @@ static void grad_w_slot(void *arg, int64_t slot) {
     float *dw = j->dw + slot * g->r * g->s * g->c, *db = j->db ? j->db + slot * g->c : NULL;
     memset(dw, 0, (size_t)(g->r * g->s * g->c) * sizeof *dw);
     if (db) memset(db, 0, (size_t)g->c * sizeof *db);
-    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot); n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++)
+    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot);
+         n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++)
         for (int64_t i = 0; i < g->p * g->q; i++) {
             const float *dy = j->dy + (n * g->p * g->q + i) * g->c;
             for (int64_t k = 0, at; k < g->r * g->s; k++)
@@ -71,23 +78,25 @@ static float *turned(octi_arena *scratch, const octi_conv *g, const float *w) {
     return t;
 }
 
-oct_status octi_conv_depthwise_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *w,
-                                       const float *b, float *y) {
-    dw_job j = {.g = g, .x = x, .w = turned(scratch, g, w), .b = b, .y = y, .slots = octi_slots(g->n)};
+oct_status octi_conv_depthwise_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                       const float *x, const float *w, const float *b, float *y) {
+    dw_job j = {
+        .g = g, .x = x, .w = turned(scratch, g, w), .b = b, .y = y, .slots = octi_slots(g->n)};
     if (!j.w) return oct_last_error()->code;
     octi_parallel_for(octi_ctx_pool(ctx), j.slots, forward_slot, &j);
     return OCT_OK;
 }
 
-oct_status octi_conv_depthwise_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx) {
+oct_status octi_conv_depthwise_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                      const float *dy, const float *w, float *dx) {
     dw_job j = {.g = g, .dy = dy, .w = turned(scratch, g, w), .y = dx, .slots = octi_slots(g->n)};
     if (!j.w) return oct_last_error()->code;
     octi_parallel_for(octi_ctx_pool(ctx), j.slots, grad_x_slot, &j);
     return OCT_OK;
 }
 
-oct_status octi_conv_depthwise_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
-                                      float *db) {
+oct_status octi_conv_depthwise_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                      const float *x, const float *dy, float *dw, float *db) {
     int64_t taps = g->r * g->s, count = taps * g->c;
     dw_job j = {.g = g, .x = x, .dy = dy, .slots = octi_slots(g->n)};
     j.dw = octi_arena_alloc(scratch, (size_t)(count * j.slots) * sizeof(float));

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Convolution without im2col. An image is copied into the middle of a zero-bordered one; then the window of an output pixel
- * is a few contiguous runs of floats at offsets that no pixel changes:
+ * Convolution without im2col. An image is copied into the middle of a zero-bordered one; then the
+ * window of an output pixel is a few contiguous runs of floats at offsets that no pixel changes:
  *   forward    R runs of S*C floats (R*S runs of C/g where taps do not touch: dilation, groups)
- *   grad_x     the same over dy, with the taps turned around. A stride cuts dx into classes of pixels (row and column
- *              modulo the stride), each a dense convolution with its own taps: no zero is ever multiplied. Few input
- *              channels: the products of all taps by GEMM, added up where windows overlap
+ *   grad_x     the same over dy, with the taps turned around. A stride cuts dx into classes of
+ *   pixels (row and column
+ *              modulo the stride), each a dense convolution with its own taps: no zero is ever
+ *              multiplied. Few input channels: the products of all taps by GEMM, added up where
+ *              windows overlap
  *   grad_w     outer products of the same runs with dy
  * Images are independent; weight gradients are summed per slot of the batch. */
 #include <string.h>
@@ -28,10 +30,11 @@ typedef struct tap_class {
 
 typedef struct pass {
     frame f;
-    int64_t n, groups, from_group, to_group, out_image, panels; /* channels of a group on each side; floats of an output image */
+    /* channels of a group on each side; floats of an output image */
+    int64_t n, groups, from_group, to_group, out_image, panels;
     tap_class *cls;
     int64_t classes;
-    bool zero_first; /* some output pixels have no taps */
+    bool zero_first;         /* some output pixels have no taps */
     const float *src, *bias; /* bias [groups][panels * PANEL] */
     float *dst, *padded;     /* padded: [slots] frames, NULL where the image is its own frame */
     int slots;
@@ -45,14 +48,17 @@ static bool frame_is_image(const frame *f) { return f->rows == f->h && f->cols =
 static oct_status check_frame(const frame *f, int64_t out_image) {
     int64_t limit = INT32_MAX;
     if (f->rows > limit || f->cols > limit || f->rows * f->cols > limit / f->c || out_image > limit)
-        return octi_fail(OCT_ELIMIT, "conv2d", "image too large", "less than 2^31 floats",
-                         octi_fmt("%lld x %lld x %lld", (long long)f->rows, (long long)f->cols, (long long)f->c), NULL);
+        return octi_fail(
+            OCT_ELIMIT, "conv2d", "image too large", "less than 2^31 floats",
+            octi_fmt("%lld x %lld x %lld", (long long)f->rows, (long long)f->cols, (long long)f->c),
+            NULL);
     return OCT_OK;
 }
 
 static void fill_frame(const frame *f, const float *image, float *framed) {
     for (int64_t y = 0; y < f->h; y++)
-        memcpy(framed + ((y + f->top) * f->cols + f->left) * f->c, image + y * f->w * f->c, (size_t)(f->w * f->c) * sizeof(float));
+        memcpy(framed + ((y + f->top) * f->cols + f->left) * f->c, image + y * f->w * f->c,
+               (size_t)(f->w * f->c) * sizeof(float));
 }
 
 static oct_status take_padded(octi_arena *scratch, const frame *f, int slots, float **padded) {
@@ -80,16 +86,26 @@ static void pass_slot(void *arg, int64_t slot) {
             const tap_class *t = &j->cls[k];
             int64_t group_w = (int64_t)t->runs * t->len * PANEL * j->panels;
             for (int64_t g = 0; t->np && t->runs && g < j->groups; g++)
-                j->kernels->conv_f32(&(octk_conv_f32){
-                    .x = image + g * j->from_group, .w = t->w + g * group_w, .bias = j->bias ? j->bias + g * j->panels * PANEL : NULL,
-                    .pix = t->pix, .run = t->run, .out = t->out, .y = dst + g * j->to_group, .np = t->np, .runs = t->runs,
-                    .len = t->len, .o = (int32_t)j->to_group, .dense = j->classes == 1 && j->groups == 1});
+                j->kernels->conv_f32(
+                    &(octk_conv_f32){.x = image + g * j->from_group,
+                                     .w = t->w + g * group_w,
+                                     .bias = j->bias ? j->bias + g * j->panels * PANEL : NULL,
+                                     .pix = t->pix,
+                                     .run = t->run,
+                                     .out = t->out,
+                                     .y = dst + g * j->to_group,
+                                     .np = t->np,
+                                     .runs = t->runs,
+                                     .len = t->len,
+                                     .o = (int32_t)j->to_group,
+                                     .dense = j->classes == 1 && j->groups == 1});
         }
     }
 }
 
 /** Offsets of the windows of x: R runs where a row of taps is contiguous, else one run per tap. */
-static oct_status window_runs(octi_arena *scratch, const octi_conv *g, const frame *f, int32_t *runs, int32_t *len, int32_t **run) {
+static oct_status window_runs(octi_arena *scratch, const octi_conv *g, const frame *f,
+                              int32_t *runs, int32_t *len, int32_t **run) {
     bool rows = g->groups == 1 && (g->dil_w == 1 || g->s == 1);
     *runs = (int32_t)(rows ? g->r : g->r * g->s);
     *len = (int32_t)(rows ? g->s * g->c : g->cg);
@@ -103,18 +119,28 @@ static oct_status window_runs(octi_arena *scratch, const octi_conv *g, const fra
 }
 
 static frame window_frame(const octi_conv *g) {
-    int64_t rows = (g->p - 1) * g->stride_h + (g->r - 1) * g->dil_h + 1, cols = (g->q - 1) * g->stride_w + (g->s - 1) * g->dil_w + 1;
+    int64_t rows = (g->p - 1) * g->stride_h + (g->r - 1) * g->dil_h + 1,
+            cols = (g->q - 1) * g->stride_w + (g->s - 1) * g->dil_w + 1;
     /* The frame ends with the last window, or with the image where that is larger. */
     if (rows < g->h + g->top) rows = g->h + g->top;
     if (cols < g->w + g->left) cols = g->w + g->left;
     return (frame){g->h, g->w, g->c, g->top, g->left, rows, cols};
 }
 
-oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *w,
-                                    const float *b, float *y) {
-    pass j = {.f = window_frame(g), .n = g->n, .groups = g->groups, .from_group = g->cg, .to_group = g->og,
-              .out_image = g->p * g->q * g->o, .panels = (g->og + PANEL - 1) / PANEL, .classes = 1, .src = x, .dst = y,
-              .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
+oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                    const float *x, const float *w, const float *b, float *y) {
+    pass j = {.f = window_frame(g),
+              .n = g->n,
+              .groups = g->groups,
+              .from_group = g->cg,
+              .to_group = g->og,
+              .out_image = g->p * g->q * g->o,
+              .panels = (g->og + PANEL - 1) / PANEL,
+              .classes = 1,
+              .src = x,
+              .dst = y,
+              .slots = octi_slots(g->n),
+              .kernels = octi_ctx_kernels(ctx)};
     tap_class t = {.np = (int32_t)(g->p * g->q)};
     j.cls = &t;
     OCT_TRY(check_frame(&j.f, j.out_image));
@@ -123,8 +149,10 @@ oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const oct
     int64_t k = g->r * g->s * g->cg, panels = j.panels;
     t.pix = octi_arena_alloc(scratch, (size_t)t.np * sizeof *t.pix);
     t.out = octi_arena_alloc(scratch, (size_t)t.np * sizeof *t.out);
-    t.w = octi_arena_calloc(scratch, (size_t)(g->groups * panels), (size_t)(k * PANEL) * sizeof(float));
-    float *bias = b ? octi_arena_calloc(scratch, (size_t)(g->groups * panels), PANEL * sizeof(float)) : NULL;
+    t.w = octi_arena_calloc(scratch, (size_t)(g->groups * panels),
+                            (size_t)(k * PANEL) * sizeof(float));
+    float *bias =
+        b ? octi_arena_calloc(scratch, (size_t)(g->groups * panels), PANEL * sizeof(float)) : NULL;
     if (!t.pix || !t.out || !t.w || (b && !bias)) return oct_last_error()->code;
     for (int64_t i = 0; i < t.np; i++) {
         t.pix[i] = (int32_t)((i / g->q * g->stride_h * j.f.cols + i % g->q * g->stride_w) * g->c);
@@ -141,18 +169,23 @@ oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const oct
     return OCT_OK;
 }
 
-/** Along one axis: where tap `t` of a pixel of class `phase` reads, relative to the pixel's number in its class. */
-static bool tap_offset(int64_t phase, int64_t pad, int64_t dil, int64_t stride, int64_t t, int64_t *off) {
+/** Along one axis: where tap `t` of a pixel of class `phase` reads, relative to the pixel's number
+ *  in its class. */
+static bool tap_offset(int64_t phase, int64_t pad, int64_t dil, int64_t stride, int64_t t,
+                       int64_t *off) {
     int64_t d = phase + pad - t * dil;
     if (d % stride) return false;
     *off = d / stride;
     return true;
 }
 
-static int64_t pixels_of(int64_t phase, int64_t size, int64_t stride) { return phase < size ? (size - phase + stride - 1) / stride : 0; }
+static int64_t pixels_of(int64_t phase, int64_t size, int64_t stride) {
+    return phase < size ? (size - phase + stride - 1) / stride : 0;
+}
 
 /** Extent of dy that grad_x reads along one axis: [lo, hi). */
-static void reach(int64_t size, int64_t kernel, int64_t pad, int64_t dil, int64_t stride, int64_t out, int64_t *lo, int64_t *hi) {
+static void reach(int64_t size, int64_t kernel, int64_t pad, int64_t dil, int64_t stride,
+                  int64_t out, int64_t *lo, int64_t *hi) {
     *lo = 0;
     *hi = out;
     for (int64_t phase = 0; phase < stride && phase < size; phase++)
@@ -165,7 +198,8 @@ static void reach(int64_t size, int64_t kernel, int64_t pad, int64_t dil, int64_
 }
 
 /** Taps of one class, in order of their offset: t[], off[] of the kernel rows or columns. */
-static int64_t taps_of(int64_t phase, int64_t kernel, int64_t pad, int64_t dil, int64_t stride, int32_t *tap, int32_t *off) {
+static int64_t taps_of(int64_t phase, int64_t kernel, int64_t pad, int64_t dil, int64_t stride,
+                       int32_t *tap, int32_t *off) {
     int64_t n = 0, d;
     for (int64_t t = kernel - 1; t >= 0; t--)
         if (tap_offset(phase, pad, dil, stride, t, &d)) {
@@ -176,7 +210,8 @@ static int64_t taps_of(int64_t phase, int64_t kernel, int64_t pad, int64_t dil, 
 }
 
 /** Offsets and packed weights of the class of pixels (i * stride_h + a, j * stride_w + b). */
-static oct_status fill_class(octi_arena *scratch, const octi_conv *g, const pass *j, int64_t a, int64_t b, const float *w, tap_class *t) {
+static oct_status fill_class(octi_arena *scratch, const octi_conv *g, const pass *j, int64_t a,
+                             int64_t b, const float *w, tap_class *t) {
     int32_t *row = octi_arena_alloc(scratch, (size_t)(2 * (g->r + g->s)) * sizeof *row);
     if (!row) return oct_last_error()->code;
     int32_t *row_off = row + g->r, *col = row_off + g->r, *col_off = col + g->s;
@@ -185,13 +220,16 @@ static oct_status fill_class(octi_arena *scratch, const octi_conv *g, const pass
     int64_t hs = pixels_of(a, g->h, g->stride_h), ws = pixels_of(b, g->w, g->stride_w);
     bool touch = g->groups == 1;
     for (int64_t i = 1; i < ns; i++) touch = touch && col_off[i] == col_off[i - 1] + 1;
-    *t = (tap_class){.np = (int32_t)(hs * ws), .runs = (int32_t)(touch && ns ? nr : nr * ns), .len = (int32_t)(touch ? ns * g->og : g->og)};
+    *t = (tap_class){.np = (int32_t)(hs * ws),
+                     .runs = (int32_t)(touch && ns ? nr : nr * ns),
+                     .len = (int32_t)(touch ? ns * g->og : g->og)};
     if (!t->np || !t->runs) return OCT_OK;
     int64_t k = nr * ns * g->og;
     t->pix = octi_arena_alloc(scratch, (size_t)t->np * sizeof *t->pix);
     t->out = octi_arena_alloc(scratch, (size_t)t->np * sizeof *t->out);
     t->run = octi_arena_alloc(scratch, (size_t)t->runs * sizeof *t->run);
-    t->w = octi_arena_calloc(scratch, (size_t)(g->groups * j->panels), (size_t)(k * PANEL) * sizeof(float));
+    t->w = octi_arena_calloc(scratch, (size_t)(g->groups * j->panels),
+                             (size_t)(k * PANEL) * sizeof(float));
     if (!t->pix || !t->out || !t->run || !t->w) return oct_last_error()->code;
     for (int64_t i = 0; i < t->np; i++) {
         int64_t y = i / ws, x = i % ws;
@@ -199,18 +237,23 @@ static oct_status fill_class(octi_arena *scratch, const octi_conv *g, const pass
         t->out[i] = (int32_t)(((y * g->stride_h + a) * g->w + x * g->stride_w + b) * g->c);
     }
     for (int64_t i = 0; i < t->runs; i++)
-        t->run[i] = (int32_t)((row_off[touch ? i : i / ns] * j->f.cols + col_off[touch ? 0 : i % ns]) * g->o);
+        t->run[i] =
+            (int32_t)((row_off[touch ? i : i / ns] * j->f.cols + col_off[touch ? 0 : i % ns]) *
+                      g->o);
     for (int64_t grp = 0; grp < g->groups; grp++)
         for (int64_t i = 0; i < nr * ns; i++) {
-            const float *from = w + ((grp * g->og * g->r + row[i / ns]) * g->s + col[i % ns]) * g->cg;
+            const float *from =
+                w + ((grp * g->og * g->r + row[i / ns]) * g->s + col[i % ns]) * g->cg;
             for (int64_t o = 0; o < g->og; o++, from += g->r * g->s * g->cg)
                 for (int64_t c = 0; c < g->cg; c++)
-                    t->w[((grp * j->panels + c / PANEL) * k + i * g->og + o) * PANEL + c % PANEL] = from[c];
+                    t->w[((grp * j->panels + c / PANEL) * k + i * g->og + o) * PANEL + c % PANEL] =
+                        from[c];
         }
     return OCT_OK;
 }
 
-/* ---- grad_x for few input channels, which would leave most of a panel empty: products first, then sums where windows meet */
+/* ---- grad_x for few input channels, which would leave most of a panel empty: products first, then
+ * sums where windows meet */
 
 enum { FEW_CHANNELS = 8, MOST_PRODUCTS = 1 << 16 };
 
@@ -230,8 +273,10 @@ static void scatter_slot(void *arg, int64_t slot) {
     const octi_conv *g = j->g;
     const int64_t k = g->r * g->s * g->c, pq = g->p * g->q, c = g->c;
     float *products = j->products + slot * pq * k, *framed = j->framed + slot * frame_floats(&j->f);
-    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot); n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++) {
-        j->kernels->gemm_f32(false, false, pq, k, g->o, j->dy + n * pq * g->o, g->o, j->w, k, false, products, k);
+    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot);
+         n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++) {
+        j->kernels->gemm_f32(false, false, pq, k, g->o, j->dy + n * pq * g->o, g->o, j->w, k, false,
+                             products, k);
         memset(framed, 0, (size_t)frame_floats(&j->f) * sizeof *framed);
         for (int64_t i = 0; i < pq; i++) {
             float *to = framed + (i / g->q * g->stride_h * j->f.cols + i % g->q * g->stride_w) * c;
@@ -242,35 +287,57 @@ static void scatter_slot(void *arg, int64_t slot) {
             }
         }
         for (int64_t y = 0; y < g->h; y++)
-            memcpy(j->dx + (n * g->h + y) * g->w * c, framed + ((y + g->top) * j->f.cols + g->left) * c, (size_t)(g->w * c) * sizeof(float));
+            memcpy(j->dx + (n * g->h + y) * g->w * c,
+                   framed + ((y + g->top) * j->f.cols + g->left) * c,
+                   (size_t)(g->w * c) * sizeof(float));
     }
 }
 
 static bool scatter_fits(const octi_conv *g) {
-    return g->groups == 1 && g->c <= FEW_CHANNELS && g->r * g->s > 1 && g->p * g->q * g->r * g->s * g->c <= MOST_PRODUCTS;
+    return g->groups == 1 && g->c <= FEW_CHANNELS && g->r * g->s > 1 &&
+           g->p * g->q * g->r * g->s * g->c <= MOST_PRODUCTS;
 }
 
-static oct_status scatter_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx) {
-    scatter_job j = {.g = g, .f = window_frame(g), .dy = dy, .w = w, .dx = dx, .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
+static oct_status scatter_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                 const float *dy, const float *w, float *dx) {
+    scatter_job j = {.g = g,
+                     .f = window_frame(g),
+                     .dy = dy,
+                     .w = w,
+                     .dx = dx,
+                     .slots = octi_slots(g->n),
+                     .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&j.f, g->h * g->w * g->c));
     OCT_TRY(window_runs(scratch, g, &j.f, &j.runs, &j.len, &j.run));
     size_t slots = (size_t)j.slots;
-    j.products = octi_arena_alloc(scratch, slots * (size_t)(g->p * g->q * g->r * g->s * g->c) * sizeof(float));
+    j.products = octi_arena_alloc(scratch, slots * (size_t)(g->p * g->q * g->r * g->s * g->c) *
+                                               sizeof(float));
     j.framed = octi_arena_alloc(scratch, slots * (size_t)frame_floats(&j.f) * sizeof(float));
     if (!j.products || !j.framed) return oct_last_error()->code;
     octi_parallel_for(octi_ctx_pool(ctx), j.slots, scatter_slot, &j);
     return OCT_OK;
 }
 
-oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx) {
+oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                   const float *dy, const float *w, float *dx) {
     if (scatter_fits(g)) return scatter_grad_x(ctx, scratch, g, dy, w, dx);
     int64_t lo_h, hi_h, lo_w, hi_w;
     reach(g->h, g->r, g->top, g->dil_h, g->stride_h, g->p, &lo_h, &hi_h);
     reach(g->w, g->s, g->left, g->dil_w, g->stride_w, g->q, &lo_w, &hi_w);
-    int64_t across = g->stride_w < g->w ? g->stride_w : g->w, down = g->stride_h < g->h ? g->stride_h : g->h;
-    pass j = {.f = {g->p, g->q, g->o, -lo_h, -lo_w, hi_h - lo_h, hi_w - lo_w}, .n = g->n, .groups = g->groups, .from_group = g->og,
-              .to_group = g->cg, .out_image = g->h * g->w * g->c, .panels = (g->cg + PANEL - 1) / PANEL, .classes = down * across,
-              .src = dy, .dst = dx, .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
+    int64_t across = g->stride_w < g->w ? g->stride_w : g->w,
+            down = g->stride_h < g->h ? g->stride_h : g->h;
+    pass j = {.f = {g->p, g->q, g->o, -lo_h, -lo_w, hi_h - lo_h, hi_w - lo_w},
+              .n = g->n,
+              .groups = g->groups,
+              .from_group = g->og,
+              .to_group = g->cg,
+              .out_image = g->h * g->w * g->c,
+              .panels = (g->cg + PANEL - 1) / PANEL,
+              .classes = down * across,
+              .src = dy,
+              .dst = dx,
+              .slots = octi_slots(g->n),
+              .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&j.f, j.out_image));
     OCT_TRY(take_padded(scratch, &j.f, j.slots, &j.padded));
     j.cls = octi_arena_calloc(scratch, (size_t)j.classes, sizeof *j.cls);
@@ -292,9 +359,10 @@ typedef struct grad_w_pass {
     int32_t *run;
     int64_t k, width; /* rows of a group's dw, its columns padded to panels */
     const float *x, *dy;
-    float *padded, *tail_dy; /* padded: [slots]; tail_dy: a copy of the batch's last dy with slack behind it */
-    int64_t tail_from;       /* first image of tail_dy */
-    float *dw, *db;          /* [slots][groups][k][width], [slots][groups][width] */
+    /* padded: [slots]; tail_dy: a copy of the batch's last dy with slack behind it */
+    float *padded, *tail_dy;
+    int64_t tail_from; /* first image of tail_dy */
+    float *dw, *db;    /* [slots][groups][k][width], [slots][groups][width] */
     int slots;
     const octk_table *kernels;
 } grad_w_pass;
@@ -302,8 +370,10 @@ typedef struct grad_w_pass {
 static void grad_w_slot(void *arg, int64_t slot) {
     const grad_w_pass *j = arg;
     const octi_conv *g = j->g;
-    int64_t from = octi_slot_begin(g->n, j->slots, (int)slot), to = octi_slot_begin(g->n, j->slots, (int)slot + 1), image_dy = g->p * g->q * g->o;
-    float *dw = j->dw + slot * g->groups * j->k * j->width, *db = j->db ? j->db + slot * g->groups * j->width : NULL;
+    int64_t from = octi_slot_begin(g->n, j->slots, (int)slot),
+            to = octi_slot_begin(g->n, j->slots, (int)slot + 1), image_dy = g->p * g->q * g->o;
+    float *dw = j->dw + slot * g->groups * j->k * j->width,
+          *db = j->db ? j->db + slot * g->groups * j->width : NULL;
     for (int64_t n = from; n < to; n++) {
         const float *image = j->x + n * g->h * g->w * g->c, *dy = j->dy + n * image_dy;
         if (j->padded) {
@@ -311,35 +381,53 @@ static void grad_w_slot(void *arg, int64_t slot) {
             fill_frame(&j->f, image, framed);
             image = framed;
         }
-        /* Whole panels are read; where they reach beyond a pixel's channels the sums are dropped. Only at the end of the
-         * batch would that leave the tensor. */
-        if (j->tail_dy && n >= j->tail_from)
-            dy = j->tail_dy + (n - j->tail_from) * image_dy;
+        /* Whole panels are read; where they reach beyond a pixel's channels the sums are dropped.
+         * Only at the end of the batch would that leave the tensor. */
+        if (j->tail_dy && n >= j->tail_from) dy = j->tail_dy + (n - j->tail_from) * image_dy;
         for (int64_t grp = 0; grp < g->groups; grp++)
-            j->kernels->conv_grad_w_f32(&(octk_conv_grad_w_f32){
-                .x = image + grp * g->cg, .dy = dy + grp * g->og, .run = j->run, .dw = dw + grp * j->k * j->width,
-                .db = db ? db + grp * j->width : NULL, .x_row = g->stride_h * j->f.cols * g->c, .x_pixel = g->stride_w * g->c,
-                .dy_row = g->q * g->o, .dy_pixel = g->o, .p = (int32_t)g->p, .q = (int32_t)g->q, .runs = j->runs, .len = j->len,
-                .o = (int32_t)j->width, .add = n > from});
+            j->kernels->conv_grad_w_f32(
+                &(octk_conv_grad_w_f32){.x = image + grp * g->cg,
+                                        .dy = dy + grp * g->og,
+                                        .run = j->run,
+                                        .dw = dw + grp * j->k * j->width,
+                                        .db = db ? db + grp * j->width : NULL,
+                                        .x_row = g->stride_h * j->f.cols * g->c,
+                                        .x_pixel = g->stride_w * g->c,
+                                        .dy_row = g->q * g->o,
+                                        .dy_pixel = g->o,
+                                        .p = (int32_t)g->p,
+                                        .q = (int32_t)g->q,
+                                        .runs = j->runs,
+                                        .len = j->len,
+                                        .o = (int32_t)j->width,
+                                        .add = n > from});
     }
 }
 
-oct_status octi_conv_direct_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
-                                   float *db) {
-    grad_w_pass j = {.g = g, .f = window_frame(g), .k = g->r * g->s * g->cg, .width = (g->og + PANEL - 1) / PANEL * PANEL, .x = x,
-                     .dy = dy, .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
+oct_status octi_conv_direct_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                   const float *x, const float *dy, float *dw, float *db) {
+    grad_w_pass j = {.g = g,
+                     .f = window_frame(g),
+                     .k = g->r * g->s * g->cg,
+                     .width = (g->og + PANEL - 1) / PANEL * PANEL,
+                     .x = x,
+                     .dy = dy,
+                     .slots = octi_slots(g->n),
+                     .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&j.f, g->p * g->q * g->o));
     OCT_TRY(take_padded(scratch, &j.f, j.slots, &j.padded));
     OCT_TRY(window_runs(scratch, g, &j.f, &j.runs, &j.len, &j.run));
     size_t count = (size_t)(g->groups * j.k * j.width);
     j.dw = octi_arena_alloc(scratch, count * (size_t)j.slots * sizeof(float));
-    j.db = db ? octi_arena_alloc(scratch, (size_t)(g->groups * j.width * j.slots) * sizeof(float)) : NULL;
+    j.db = db ? octi_arena_alloc(scratch, (size_t)(g->groups * j.width * j.slots) * sizeof(float))
+              : NULL;
     if (j.width != g->og) {
         int64_t image = g->p * g->q * g->o, images = (PANEL + image - 1) / image;
         if (images > g->n) images = g->n;
         j.tail_from = g->n - images;
         j.tail_dy = octi_arena_calloc(scratch, (size_t)(images * image + PANEL), sizeof(float));
-        if (j.tail_dy) memcpy(j.tail_dy, dy + j.tail_from * image, (size_t)(images * image) * sizeof(float));
+        if (j.tail_dy)
+            memcpy(j.tail_dy, dy + j.tail_from * image, (size_t)(images * image) * sizeof(float));
     }
     if (!j.dw || (db && !j.db) || (j.width != g->og && !j.tail_dy)) return oct_last_error()->code;
     octi_threads *pool = octi_ctx_pool(ctx);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * ops/conv_internal.h - the geometry of a convolution and its algorithms; conv.c checks and chooses. Room: ops. */
+ * ops/conv_internal.h - the geometry of a convolution and its algorithms; conv.c checks and
+ * chooses. Room: ops. */
 #ifndef OCT_OPS_CONV_INTERNAL_H
 #define OCT_OPS_CONV_INTERNAL_H
 
@@ -14,26 +15,30 @@ typedef struct octi_conv {
 /* Each takes scratch that the caller rewinds. */
 
 /** Any convolution: products of gathered runs with packed weights (octk_conv_f32), no im2col. */
-oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *w,
-                                    const float *b, float *y);
-oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx);
+oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                    const float *x, const float *w, const float *b, float *y);
+oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                   const float *dy, const float *w, float *dx);
 /** dw, and db where not NULL. */
-oct_status octi_conv_direct_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
-                                   float *db);
+oct_status octi_conv_direct_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                   const float *x, const float *dy, float *dw, float *db);
 
 /** groups == C == O: plain loops over channels. */
-oct_status octi_conv_depthwise_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *w,
-                                       const float *b, float *y);
-oct_status octi_conv_depthwise_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx);
-oct_status octi_conv_depthwise_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
-                                      float *db);
+oct_status octi_conv_depthwise_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                       const float *x, const float *w, const float *b, float *y);
+oct_status octi_conv_depthwise_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                      const float *dy, const float *w, float *dx);
+oct_status octi_conv_depthwise_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                      const float *x, const float *dy, float *dw, float *db);
 
-/** 3x3, stride 1, whole panels of channels: fewer products (see conv_winograd.c for what that costs in rounding). */
+/** 3x3, stride 1, whole panels of channels: fewer products (see conv_winograd.c for what that costs
+ *  in rounding). */
 bool octi_conv_winograd_fits(const octi_conv *g);
-oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *w,
-                                      const float *b, float *y);
-oct_status octi_conv_winograd_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx);
-oct_status octi_conv_winograd_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
-                                     float *db);
+oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                      const float *x, const float *w, const float *b, float *y);
+oct_status octi_conv_winograd_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                     const float *dy, const float *w, float *dx);
+oct_status octi_conv_winograd_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                     const float *x, const float *dy, float *dw, float *db);
 
 #endif

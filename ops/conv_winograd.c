@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * 3x3 convolution with stride 1 by Winograd's F(4x4,3x3), arXiv:1509.09308: 36 products where the direct form takes 144.
- *   forward  Y = A^T [ (G g G^T) . (B^T d B) ] A over tiles of 4x4 outputs; grad_x is the same with turned filters
+ * 3x3 convolution with stride 1 by Winograd's F(4x4,3x3), arXiv:1509.09308: 36 products where the
+ * direct form takes 144.
+ *   forward  Y = A^T [ (G g G^T) . (B^T d B) ] A over tiles of 4x4 outputs; grad_x is the same with
+ *   turned filters
  *   grad_w   the adjoint: dg = G^T [ sum over tiles (B^T d B)^T (A dY A^T) ] G
- * Rounding errors are about five times those of direct sums and inside the bound of ops.h; but sums of whole numbers are not
- * exact here, so integer-valued products use octi_conv2d_direct. An element's bits depend neither on the batch nor on its cut. */
+ * Rounding errors are about five times those of direct sums and inside the bound of ops.h; but sums
+ * of whole numbers are not exact here, so integer-valued products use octi_conv2d_direct. An
+ * element's bits depend neither on the batch nor on its cut. */
 #include <string.h>
 
 #include "ops/conv_internal.h"
@@ -12,21 +15,31 @@
 enum { PLANES = 36, PANEL = 16, TILES = 24 };
 
 bool octi_conv_winograd_fits(const octi_conv *g) {
-    if (g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dil_h != 1 || g->dil_w != 1 || g->groups != 1) return false;
-    if (g->c % PANEL || g->o % PANEL || g->top > 2 || g->left > 2) return false; /* grad_x pads by 2 - pad */
+    if (g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dil_h != 1 ||
+        g->dil_w != 1 || g->groups != 1)
+        return false;
+    /* grad_x pads by 2 - pad */
+    if (g->c % PANEL || g->o % PANEL || g->top > 2 || g->left > 2) return false;
     int64_t tiles = ((g->p + 3) / 4) * ((g->q + 3) / 4);
-    return tiles * 16 * 2 <= g->p * g->q * 3; /* ragged tiles waste at most a third; the batch has no say */
+    /* ragged tiles waste at most a third; the batch has no say */
+    return tiles * 16 * 2 <= g->p * g->q * 3;
 }
 
-static const float G[6][3] = {{1.0f / 4, 0, 0},           {-1.0f / 6, -1.0f / 6, -1.0f / 6}, {-1.0f / 6, 1.0f / 6, -1.0f / 6},
-                              {1.0f / 24, 1.0f / 12, 1.0f / 6}, {1.0f / 24, -1.0f / 12, 1.0f / 6}, {0, 0, 1}};
+static const float G[6][3] = {{1.0f / 4, 0, 0},
+                              {-1.0f / 6, -1.0f / 6, -1.0f / 6},
+                              {-1.0f / 6, 1.0f / 6, -1.0f / 6},
+                              {1.0f / 24, 1.0f / 12, 1.0f / 6},
+                              {1.0f / 24, -1.0f / 12, 1.0f / 6},
+                              {0, 0, 1}};
 
-/** Images [h][w][c] in a border that holds whole tiles; `halo` more rows and columns than tiles cover. */
+/** Images [h][w][c] in a border that holds whole tiles; `halo` more rows and columns than tiles
+ *  cover. */
 typedef struct grid {
     int64_t h, w, c, top, left, down, across, rows, cols;
 } grid;
 
-static grid grid_of(int64_t h, int64_t w, int64_t c, int64_t top, int64_t left, int64_t p, int64_t q, int64_t halo) {
+static grid grid_of(int64_t h, int64_t w, int64_t c, int64_t top, int64_t left, int64_t p,
+                    int64_t q, int64_t halo) {
     grid d = {h, w, c, top, left, (p + 3) / 4, (q + 3) / 4, 0, 0};
     d.rows = 4 * d.down + halo;
     d.cols = 4 * d.across + halo;
@@ -38,16 +51,21 @@ static bool grid_is_image(const grid *d) { return d->rows == d->h && d->cols == 
 
 static void copy_in(const grid *d, const float *image, float *framed) {
     /* What does not fit (dy of grad_x behind more padding than taps) meets padding alone. */
-    int64_t rows = d->h < d->rows - d->top ? d->h : d->rows - d->top, cols = d->w < d->cols - d->left ? d->w : d->cols - d->left;
+    int64_t rows = d->h < d->rows - d->top ? d->h : d->rows - d->top,
+            cols = d->w < d->cols - d->left ? d->w : d->cols - d->left;
     for (int64_t y = 0; y < rows; y++)
-        memcpy(framed + ((y + d->top) * d->cols + d->left) * d->c, image + y * d->w * d->c, (size_t)(cols * d->c) * sizeof(float));
+        memcpy(framed + ((y + d->top) * d->cols + d->left) * d->c, image + y * d->w * d->c,
+               (size_t)(cols * d->c) * sizeof(float));
 }
 
 static void copy_out(const grid *d, const float *framed, float *image) {
-    for (int64_t y = 0; y < d->h; y++) memcpy(image + y * d->w * d->c, framed + y * d->cols * d->c, (size_t)(d->w * d->c) * sizeof(float));
+    for (int64_t y = 0; y < d->h; y++)
+        memcpy(image + y * d->w * d->c, framed + y * d->cols * d->c,
+               (size_t)(d->w * d->c) * sizeof(float));
 }
 
-/** Floats of a plane: an odd number of cache lines, so that the planes of a tile fall into different sets. */
+/** Floats of a plane: an odd number of cache lines, so that the planes of a tile fall into
+ *  different sets. */
 static int64_t plane_floats(int64_t c) { return (TILES * c / 16 | 1) * 16; }
 
 /** One g: [3][3], taps `tap` floats apart -> the 36 values of G g G^T, `plane` floats apart. */
@@ -56,16 +74,18 @@ static void filter_in(const float *g, int64_t tap, bool turned, float *u, int64_
     for (int i = 0; i < 6; i++)
         for (int x = 0; x < 3; x++) {
             float sum = 0;
-            for (int y = 0; y < 3; y++) sum += G[i][y] * g[(turned ? 8 - (3 * y + x) : 3 * y + x) * tap];
+            for (int y = 0; y < 3; y++)
+                sum += G[i][y] * g[(turned ? 8 - (3 * y + x) : 3 * y + x) * tap];
             t[i][x] = sum;
         }
     for (int i = 0; i < 6; i++)
-        for (int k = 0; k < 6; k++) u[(6 * i + k) * plane] = G[k][0] * t[i][0] + G[k][1] * t[i][1] + G[k][2] * t[i][2];
+        for (int k = 0; k < 6; k++)
+            u[(6 * i + k) * plane] = G[k][0] * t[i][0] + G[k][1] * t[i][1] + G[k][2] * t[i][2];
 }
 
 typedef struct wino_job {
-    grid in, out;          /* out without halo: y, or dy of grad_w */
-    int64_t n, per_block;  /* images, images of a block */
+    grid in, out;              /* out without halo: y, or dy of grad_w */
+    int64_t n, per_block;      /* images, images of a block */
     const float *x, *bias, *u; /* u: [36][o/16][c][16] */
     float *y;
     float *frames, *out_frames, *v, *m; /* per slot; out_frames NULL where y has whole tiles */
@@ -89,25 +109,33 @@ static float *tile_at(const grid *d, float *frames, int64_t floats, int64_t t) {
 static void forward_slot(void *arg, int64_t slot) {
     const wino_job *j = arg;
     const grid *in = &j->in, *out = &j->out;
-    const int64_t c = in->c, o = out->c, vp = plane_floats(c), mp = plane_floats(o), frame = grid_floats(in), of = grid_floats(out);
-    float *frames = j->frames + slot * j->per_block * frame, *v = j->v + slot * PLANES * vp, *m = j->m + slot * PLANES * mp;
+    const int64_t c = in->c, o = out->c, vp = plane_floats(c), mp = plane_floats(o),
+                  frame = grid_floats(in), of = grid_floats(out);
+    float *frames = j->frames + slot * j->per_block * frame, *v = j->v + slot * PLANES * vp,
+          *m = j->m + slot * PLANES * mp;
     float *out_frames = j->out_frames ? j->out_frames + slot * j->per_block * of : NULL;
     int64_t to = octi_slot_begin(j->n, j->slots, (int)slot + 1);
     for (int64_t n = octi_slot_begin(j->n, j->slots, (int)slot); n < to; n += j->per_block) {
-        int64_t images = to - n < j->per_block ? to - n : j->per_block, total = images * in->down * in->across;
-        for (int64_t i = 0; i < images; i++) copy_in(in, j->x + (n + i) * in->h * in->w * c, frames + i * frame);
+        int64_t images = to - n < j->per_block ? to - n : j->per_block,
+                total = images * in->down * in->across;
+        for (int64_t i = 0; i < images; i++)
+            copy_in(in, j->x + (n + i) * in->h * in->w * c, frames + i * frame);
         float *dst = out_frames ? out_frames : j->y + n * out->h * out->w * o;
         for (int64_t t0 = 0; t0 < total; t0 += TILES) {
             int64_t tiles = total - t0 < TILES ? total - t0 : TILES;
             for (int64_t t = 0; t < tiles; t++)
-                j->kernels->wino_in_f32(tile_at(in, frames, frame, t0 + t), in->cols * c, c, v + t * c, vp);
+                j->kernels->wino_in_f32(tile_at(in, frames, frame, t0 + t), in->cols * c, c,
+                                        v + t * c, vp);
             for (int64_t p = 0; p < PLANES; p++)
                 for (int64_t b = 0; b < o; b += PANEL)
-                    j->kernels->gemm_f32(false, false, tiles, PANEL, c, v + p * vp, c, j->u + (p * o + b) * c, PANEL, false, m + p * mp + b, o);
+                    j->kernels->gemm_f32(false, false, tiles, PANEL, c, v + p * vp, c,
+                                         j->u + (p * o + b) * c, PANEL, false, m + p * mp + b, o);
             for (int64_t t = 0; t < tiles; t++)
-                j->kernels->wino_out_f32(m + t * o, mp, o, j->bias, tile_at(out, dst, of, t0 + t), out->cols * o);
+                j->kernels->wino_out_f32(m + t * o, mp, o, j->bias, tile_at(out, dst, of, t0 + t),
+                                         out->cols * o);
         }
-        for (int64_t i = 0; out_frames && i < images; i++) copy_out(out, out_frames + i * of, j->y + (n + i) * out->h * out->w * o);
+        for (int64_t i = 0; out_frames && i < images; i++)
+            copy_out(out, out_frames + i * of, j->y + (n + i) * out->h * out->w * o);
     }
 }
 
@@ -115,18 +143,22 @@ static void forward_slot(void *arg, int64_t slot) {
 static oct_status take(octi_arena *scratch, wino_job *j) {
     size_t s = (size_t)j->slots, each = sizeof(float);
     j->per_block = block_images(&j->in, (j->n + j->slots - 1) / j->slots);
-    j->frames = octi_arena_calloc(scratch, s * (size_t)j->per_block, (size_t)grid_floats(&j->in) * each);
+    j->frames =
+        octi_arena_calloc(scratch, s * (size_t)j->per_block, (size_t)grid_floats(&j->in) * each);
     j->v = octi_arena_alloc(scratch, s * (size_t)(PLANES * plane_floats(j->in.c)) * each);
     j->m = octi_arena_alloc(scratch, s * (size_t)(PLANES * plane_floats(j->out.c)) * each);
     if (!grid_is_image(&j->out)) {
-        j->out_frames = octi_arena_calloc(scratch, s * (size_t)j->per_block, (size_t)grid_floats(&j->out) * each);
+        j->out_frames = octi_arena_calloc(scratch, s * (size_t)j->per_block,
+                                          (size_t)grid_floats(&j->out) * each);
         if (!j->out_frames) return oct_last_error()->code;
     }
     return j->frames && j->v && j->m ? OCT_OK : oct_last_error()->code;
 }
 
-/** w: the filter of output channel k and input channel i begins at w + k * out_step + i * in_step. */
-static oct_status run(oct_ctx *ctx, octi_arena *scratch, wino_job *j, const float *w, int64_t tap, int64_t out_step, int64_t in_step, bool turned) {
+/** w: the filter of output channel k and input channel i begins at w + k * out_step + i *
+ *  in_step. */
+static oct_status run(oct_ctx *ctx, octi_arena *scratch, wino_job *j, const float *w, int64_t tap,
+                      int64_t out_step, int64_t in_step, bool turned) {
     int64_t c = j->in.c, o = j->out.c;
     j->slots = octi_slots(j->n);
     j->kernels = octi_ctx_kernels(ctx);
@@ -135,22 +167,32 @@ static oct_status run(oct_ctx *ctx, octi_arena *scratch, wino_job *j, const floa
     if (!u) return oct_last_error()->code;
     for (int64_t b = 0; b < o; b += PANEL)
         for (int64_t i = 0; i < c; i++)
-            for (int64_t k = b; k < b + PANEL; k++) filter_in(w + k * out_step + i * in_step, tap, turned, u + (b * c + i * PANEL) + k - b, c * o);
+            for (int64_t k = b; k < b + PANEL; k++)
+                filter_in(w + k * out_step + i * in_step, tap, turned,
+                          u + (b * c + i * PANEL) + k - b, c * o);
     j->u = u;
     octi_parallel_for(octi_ctx_pool(ctx), j->slots, forward_slot, j);
     return OCT_OK;
 }
 
-oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *w, const float *b,
-                                      float *y) {
-    wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2), .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
-                  .n = g->n, .x = x, .bias = b, .y = y};
+oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                      const float *x, const float *w, const float *b, float *y) {
+    wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2),
+                  .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
+                  .n = g->n,
+                  .x = x,
+                  .bias = b,
+                  .y = y};
     return run(ctx, scratch, &j, w, g->c, 9 * g->c, 1, false);
 }
 
-oct_status octi_conv_winograd_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *dy, const float *w, float *dx) {
-    wino_job j = {.in = grid_of(g->p, g->q, g->o, 2 - g->top, 2 - g->left, g->h, g->w, 2), .out = grid_of(g->h, g->w, g->c, 0, 0, g->h, g->w, 0),
-                  .n = g->n, .x = dy, .y = dx};
+oct_status octi_conv_winograd_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                     const float *dy, const float *w, float *dx) {
+    wino_job j = {.in = grid_of(g->p, g->q, g->o, 2 - g->top, 2 - g->left, g->h, g->w, 2),
+                  .out = grid_of(g->h, g->w, g->c, 0, 0, g->h, g->w, 0),
+                  .n = g->n,
+                  .x = dy,
+                  .y = dx};
     return run(ctx, scratch, &j, w, g->c, 1, 9 * g->c, true);
 }
 
@@ -187,34 +229,51 @@ static void filter_out(const float *du, int64_t count, float *dw) {
 static void grad_w_slot(void *arg, int64_t slot) {
     const wino_job *j = arg;
     const grid *in = &j->in, *out = &j->out;
-    const int64_t c = in->c, o = out->c, vp = plane_floats(c), mp = plane_floats(o), frame = grid_floats(in), of = grid_floats(out);
-    float *frames = j->frames + slot * j->per_block * frame, *v = j->v + slot * PLANES * vp, *m = j->m + slot * PLANES * mp;
-    float *out_frames = j->out_frames ? j->out_frames + slot * j->per_block * of : NULL, *du = j->du + slot * PLANES * c * o;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot), to = octi_slot_begin(j->n, j->slots, (int)slot + 1);
+    const int64_t c = in->c, o = out->c, vp = plane_floats(c), mp = plane_floats(o),
+                  frame = grid_floats(in), of = grid_floats(out);
+    float *frames = j->frames + slot * j->per_block * frame, *v = j->v + slot * PLANES * vp,
+          *m = j->m + slot * PLANES * mp;
+    float *out_frames = j->out_frames ? j->out_frames + slot * j->per_block * of : NULL,
+          *du = j->du + slot * PLANES * c * o;
+    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
+            to = octi_slot_begin(j->n, j->slots, (int)slot + 1);
     bool add = false;
     for (int64_t n = from; n < to; n += j->per_block) {
-        int64_t images = to - n < j->per_block ? to - n : j->per_block, total = images * in->down * in->across, image_dy = out->h * out->w * o;
-        for (int64_t i = 0; i < images; i++) copy_in(in, j->x + (n + i) * in->h * in->w * c, frames + i * frame);
-        for (int64_t i = 0; out_frames && i < images; i++) copy_in(out, j->dy + (n + i) * image_dy, out_frames + i * of);
+        int64_t images = to - n < j->per_block ? to - n : j->per_block,
+                total = images * in->down * in->across, image_dy = out->h * out->w * o;
+        for (int64_t i = 0; i < images; i++)
+            copy_in(in, j->x + (n + i) * in->h * in->w * c, frames + i * frame);
+        for (int64_t i = 0; out_frames && i < images; i++)
+            copy_in(out, j->dy + (n + i) * image_dy, out_frames + i * of);
         const float *dy = out_frames ? out_frames : j->dy + n * image_dy;
         for (int64_t t0 = 0; t0 < total; t0 += TILES, add = true) {
             int64_t tiles = total - t0 < TILES ? total - t0 : TILES;
             for (int64_t t = 0; t < tiles; t++) {
-                j->kernels->wino_in_f32(tile_at(in, frames, frame, t0 + t), in->cols * c, c, v + t * c, vp);
-                j->kernels->wino_dy_f32(tile_at(out, (float *)dy, of, t0 + t), out->cols * o, o, m + t * o, mp);
+                j->kernels->wino_in_f32(tile_at(in, frames, frame, t0 + t), in->cols * c, c,
+                                        v + t * c, vp);
+                j->kernels->wino_dy_f32(tile_at(out, (float *)dy, of, t0 + t), out->cols * o, o,
+                                        m + t * o, mp);
             }
             for (int64_t p = 0; p < PLANES; p++)
-                j->kernels->gemm_f32(true, false, c, o, tiles, v + p * vp, c, m + p * mp, o, add, du + p * c * o, o);
+                j->kernels->gemm_f32(true, false, c, o, tiles, v + p * vp, c, m + p * mp, o, add,
+                                     du + p * c * o, o);
         }
-        if (j->db) column_sums(j->dy + n * image_dy, images * out->h * out->w, o, j->db + slot * o, n > from);
+        if (j->db)
+            column_sums(j->dy + n * image_dy, images * out->h * out->w, o, j->db + slot * o,
+                        n > from);
     }
     filter_out(du, c * o, j->dw + slot * 9 * c * o);
 }
 
-oct_status octi_conv_winograd_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g, const float *x, const float *dy, float *dw,
-                                     float *db) {
-    wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2), .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
-                  .n = g->n, .x = x, .dy = dy, .slots = octi_slots(g->n), .kernels = octi_ctx_kernels(ctx)};
+oct_status octi_conv_winograd_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                     const float *x, const float *dy, float *dw, float *db) {
+    wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2),
+                  .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
+                  .n = g->n,
+                  .x = x,
+                  .dy = dy,
+                  .slots = octi_slots(g->n),
+                  .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(take(scratch, &j));
     size_t co = (size_t)(g->c * g->o), s = (size_t)j.slots;
     j.du = octi_arena_alloc(scratch, s * PLANES * co * sizeof(float));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Knowledge distillation (Hinton, Vinyals and Dean 2015): a student's logits towards a teacher's. Sums as in loss.c: in double
- * per slot of the batch, folded along the one tree. */
+ * Knowledge distillation (Hinton, Vinyals and Dean 2015): a student's logits towards a teacher's.
+ * Sums as in loss.c: in double per slot of the batch, folded along the one tree. */
 #include <math.h>
 
 #include "ops/checks.h"
@@ -36,25 +36,34 @@ static void distill_slot(void *arg, int64_t slot) {
     for (int64_t r = octi_slot_begin(j->n, j->slots, (int)slot); r < to; r++) {
         const float *x = j->x + r * j->k, *t = j->t + r * j->k;
         float *diff = j->diff + r * j->k;
-        double top_x, top_t, sum_x = log_sum(x, j->k, temperature, &top_x), sum_t = log_sum(t, j->k, temperature, &top_t);
+        double top_x, top_t, sum_x = log_sum(x, j->k, temperature, &top_x),
+                             sum_t = log_sum(t, j->k, temperature, &top_t);
         for (int64_t i = 0; i < j->k; i++) {
-            double log_s = ((double)x[i] - top_x) / temperature - sum_x, log_t = ((double)t[i] - top_t) / temperature - sum_t;
+            double log_s = ((double)x[i] - top_x) / temperature - sum_x,
+                   log_t = ((double)t[i] - top_t) / temperature - sum_t;
             double p = exp(log_t);
-            if (p > 0) total += p * (log_t - log_s); /* what the teacher excludes adds nothing, whatever its logarithm */
+            /* what the teacher excludes adds nothing, whatever its logarithm */
+            if (p > 0) total += p * (log_t - log_s);
             diff[i] = (float)(exp(log_s) - p);
         }
     }
     j->sum[slot] = total;
 }
 
-oct_status oct_distill_loss_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *teacher, oct_tensor *diff,
-                                    oct_tensor *loss) {
+oct_status oct_distill_loss_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
+                                    const oct_tensor *teacher, oct_tensor *diff, oct_tensor *loss) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_distill_loss_forward");
-    OCT_TRY(octi_check_op(OCT_OP_distill_loss, a, (const oct_tensor *[]){x, teacher}, 2, loss, "loss"));
+    OCT_TRY(
+        octi_check_op(OCT_OP_distill_loss, a, (const oct_tensor *[]){x, teacher}, 2, loss, "loss"));
     OCT_TRY(octi_check_tensor("distill_loss", "diff", diff, OCT_F32, &x->shape));
-    distill_job j = {.x = oct_f32(x), .t = oct_f32(teacher), .diff = oct_f32(diff), .temperature = (double)a->temperature,
-                     .n = x->shape.dim[0], .k = x->shape.dim[1], .slots = octi_slots(x->shape.dim[0])};
+    distill_job j = {.x = oct_f32(x),
+                     .t = oct_f32(teacher),
+                     .diff = oct_f32(diff),
+                     .temperature = (double)a->temperature,
+                     .n = x->shape.dim[0],
+                     .k = x->shape.dim[1],
+                     .slots = octi_slots(x->shape.dim[0])};
     octi_parallel_for(j.n * j.k < 2048 ? NULL : octi_ctx_pool(ctx), j.slots, distill_slot, &j);
     octi_fold_f64(j.sum, j.slots, 1);
     oct_f32(loss)[0] = (float)(j.temperature * j.temperature * j.sum[0] / (double)j.n);
@@ -66,13 +75,17 @@ static void grad_range(void *arg, int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++) j->dx[i] = j->t[i] * j->scale;
 }
 
-oct_status oct_distill_loss_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *diff, const oct_tensor *dloss, oct_tensor *dx) {
+oct_status oct_distill_loss_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *diff,
+                                 const oct_tensor *dloss, oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_distill_loss_grad");
-    OCT_TRY(octi_check_op(OCT_OP_distill_loss, a, (const oct_tensor *[]){diff, diff}, 2, dloss, "dloss"));
+    OCT_TRY(octi_check_op(OCT_OP_distill_loss, a, (const oct_tensor *[]){diff, diff}, 2, dloss,
+                          "dloss"));
     OCT_TRY(octi_check_tensor("distill_loss", "dx", dx, OCT_F32, &diff->shape));
-    distill_job j = {.t = oct_f32(diff), .dx = oct_f32(dx), .n = diff->shape.dim[0], .k = diff->shape.dim[1]};
-    j.scale = (float)((double)oct_f32(dloss)[0] * (double)a->temperature / (double)j.n); /* T^2 of the loss, 1/T of the softmax */
+    distill_job j = {
+        .t = oct_f32(diff), .dx = oct_f32(dx), .n = diff->shape.dim[0], .k = diff->shape.dim[1]};
+    /* T^2 of the loss, 1/T of the softmax */
+    j.scale = (float)((double)oct_f32(dloss)[0] * (double)a->temperature / (double)j.n);
     octi_for_range(ctx, j.n * j.k, 16384, grad_range, &j);
     return OCT_OK;
 }

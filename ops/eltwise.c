@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Element by element. The loops are plain so that the compiler vectorizes them; all are bound by memory. */
+ * Element by element. The loops are plain so that the compiler vectorizes them; all are bound by
+ * memory. */
 #include <string.h>
 
 #include "ops/checks.h"
@@ -66,13 +67,16 @@ oct_status oct_act_forward(oct_ctx *ctx, oct_act act, const oct_tensor *x, oct_t
     if (!ctx) return octi_fail_null("oct_act_forward");
     OCT_TRY(octi_check_f32("act", "x", x, 0));
     OCT_TRY(octi_check_tensor("act", "y", y, OCT_F32, &x->shape));
-    if ((unsigned)act > OCT_ACT_RELU6) return octi_fail(OCT_EUSAGE, "act", "unknown activation", NULL, octi_fmt("%d", (int)act), NULL);
+    if ((unsigned)act > OCT_ACT_RELU6)
+        return octi_fail(OCT_EUSAGE, "act", "unknown activation", NULL, octi_fmt("%d", (int)act),
+                         NULL);
     flat_job j = {.a = oct_f32(x), .y = oct_f32(y)};
     octi_for_range(ctx, oct_tensor_count(x), GRAIN, act_forward[act], &j);
     return OCT_OK;
 }
 
-oct_status oct_act_grad(oct_ctx *ctx, oct_act act, const oct_tensor *y, const oct_tensor *dy, oct_tensor *dx) {
+oct_status oct_act_grad(oct_ctx *ctx, oct_act act, const oct_tensor *y, const oct_tensor *dy,
+                        oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_act_grad");
     OCT_TRY(octi_check_f32("act_grad", "y", y, 0));
@@ -80,11 +84,19 @@ oct_status oct_act_grad(oct_ctx *ctx, oct_act act, const oct_tensor *y, const oc
     OCT_TRY(octi_check_tensor("act_grad", "dx", dx, OCT_F32, &y->shape));
     flat_job j = {.a = oct_f32(y), .b = oct_f32(dy), .y = oct_f32(dx)};
     switch (act) {
-    case OCT_ACT_NONE: j.a = j.b; octi_for_range(ctx, oct_tensor_count(y), GRAIN, copy_range, &j); return OCT_OK;
-    case OCT_ACT_RELU: octi_for_range(ctx, oct_tensor_count(y), GRAIN, relu_grad_range, &j); return OCT_OK;
-    case OCT_ACT_RELU6: octi_for_range(ctx, oct_tensor_count(y), GRAIN, relu6_grad_range, &j); return OCT_OK;
+    case OCT_ACT_NONE:
+        j.a = j.b;
+        octi_for_range(ctx, oct_tensor_count(y), GRAIN, copy_range, &j);
+        return OCT_OK;
+    case OCT_ACT_RELU:
+        octi_for_range(ctx, oct_tensor_count(y), GRAIN, relu_grad_range, &j);
+        return OCT_OK;
+    case OCT_ACT_RELU6:
+        octi_for_range(ctx, oct_tensor_count(y), GRAIN, relu6_grad_range, &j);
+        return OCT_OK;
     }
-    return octi_fail(OCT_EUSAGE, "act_grad", "unknown activation", NULL, octi_fmt("%d", (int)act), NULL);
+    return octi_fail(OCT_EUSAGE, "act_grad", "unknown activation", NULL, octi_fmt("%d", (int)act),
+                     NULL);
 }
 
 static void add_range(void *arg, int64_t from, int64_t to) {
@@ -139,10 +151,15 @@ oct_status oct_add_grad_broadcast(oct_ctx *ctx, const oct_tensor *dy, oct_tensor
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_add_grad_broadcast");
     OCT_TRY(octi_check_f32("add_grad", "dy", dy, 4));
-    if (dy->shape.rank != 4) return octi_fail(OCT_ESHAPE, "add_grad", "rank of dy", "4", oct_shape_text(&dy->shape), NULL);
+    if (dy->shape.rank != 4)
+        return octi_fail(OCT_ESHAPE, "add_grad", "rank of dy", "4", oct_shape_text(&dy->shape),
+                         NULL);
     oct_shape row = OCT_SHAPE(dy->shape.dim[0], 1, 1, dy->shape.dim[3]);
     OCT_TRY(octi_check_tensor("add_grad", "d", d, OCT_F32, &row));
-    flat_job j = {.a = oct_f32(dy), .y = oct_f32(d), .rows = dy->shape.dim[1] * dy->shape.dim[2], .cols = dy->shape.dim[3]};
+    flat_job j = {.a = oct_f32(dy),
+                  .y = oct_f32(d),
+                  .rows = dy->shape.dim[1] * dy->shape.dim[2],
+                  .cols = dy->shape.dim[3]};
     octi_for_range(ctx, dy->shape.dim[0], 1 + GRAIN / (j.rows * j.cols), grad_broadcast_range, &j);
     return OCT_OK;
 }
@@ -171,14 +188,17 @@ static void mul_sum_range(void *arg, int64_t from, int64_t to) {
         float *d = j->y + n * j->cols;
         memset(d, 0, (size_t)j->cols * sizeof *d);
         for (int64_t r = 0; r < j->rows; r++) {
-            const float *a = j->a + (n * j->rows + r) * j->cols, *b = j->b + (n * j->rows + r) * j->cols;
+            const float *a = j->a + (n * j->rows + r) * j->cols,
+                        *b = j->b + (n * j->rows + r) * j->cols;
             for (int64_t c = 0; c < j->cols; c++) d[c] += a[c] * b[c];
         }
     }
 }
 
-static flat_job by_images(const oct_tensor *a, const oct_tensor *b, oct_tensor *y, const oct_shape *whole) {
-    return (flat_job){oct_f32(a), oct_f32(b), oct_f32(y), whole->dim[1] * whole->dim[2], whole->dim[3]};
+static flat_job by_images(const oct_tensor *a, const oct_tensor *b, oct_tensor *y,
+                          const oct_shape *whole) {
+    return (flat_job){oct_f32(a), oct_f32(b), oct_f32(y), whole->dim[1] * whole->dim[2],
+                      whole->dim[3]};
 }
 
 oct_status oct_mul_forward(oct_ctx *ctx, const oct_tensor *a, const oct_tensor *b, oct_tensor *y) {
@@ -197,7 +217,8 @@ oct_status oct_mul_forward(oct_ctx *ctx, const oct_tensor *a, const oct_tensor *
     return OCT_OK;
 }
 
-oct_status oct_mul_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *other, oct_tensor *d) {
+oct_status oct_mul_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *other,
+                        oct_tensor *d) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_mul_grad");
     static const oct_attrs none;
@@ -209,7 +230,8 @@ oct_status oct_mul_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *ot
     }
     j = by_images(dy, other, d, &dy->shape);
     bool sum = !oct_shape_equal(&d->shape, &dy->shape);
-    octi_for_range(ctx, dy->shape.dim[0], 1 + GRAIN / (j.rows * j.cols), sum ? mul_sum_range : mul_broadcast_range, &j);
+    octi_for_range(ctx, dy->shape.dim[0], 1 + GRAIN / (j.rows * j.cols),
+                   sum ? mul_sum_range : mul_broadcast_range, &j);
     return OCT_OK;
 }
 
@@ -243,7 +265,8 @@ typedef struct dropout_job {
 static void dropout_range(void *arg, int64_t from, int64_t to) {
     const dropout_job *j = arg;
     for (int64_t n = from; n < to; n++) {
-        const uint32_t stream[3] = {OCTI_RNG_DROPOUT | j->key->op << 8, j->key->epoch, j->key->sample + (uint32_t)n};
+        const uint32_t stream[3] = {OCTI_RNG_DROPOUT | j->key->op << 8, j->key->epoch,
+                                    j->key->sample + (uint32_t)n};
         const float *x = j->x + n * j->per_sample;
         float *y = j->y + n * j->per_sample;
         uint32_t word[4];
@@ -254,15 +277,22 @@ static void dropout_range(void *arg, int64_t from, int64_t to) {
     }
 }
 
-oct_status oct_dropout_forward(oct_ctx *ctx, const oct_attrs *a, const oct_dropout_key *key, const oct_tensor *x, oct_tensor *y) {
+oct_status oct_dropout_forward(oct_ctx *ctx, const oct_attrs *a, const oct_dropout_key *key,
+                               const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_dropout_forward");
-    if (!a || !key) return octi_fail(OCT_EUSAGE, "dropout", "attributes or key are NULL", NULL, NULL, NULL);
+    if (!a || !key)
+        return octi_fail(OCT_EUSAGE, "dropout", "attributes or key are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_dropout, a, &x, 1, y, "y"));
     int64_t n = x->shape.rank ? x->shape.dim[0] : 1;
-    dropout_job j = {key, oct_f32(x), oct_f32(y), oct_tensor_count(x) / n, (uint64_t)((double)a->p * 4294967296.0),
+    dropout_job j = {key,
+                     oct_f32(x),
+                     oct_f32(y),
+                     oct_tensor_count(x) / n,
+                     (uint64_t)((double)a->p * 4294967296.0),
                      1.0f / (1.0f - a->p)};
-    if (j.per_sample / 4 > UINT32_MAX) return octi_fail(OCT_ELIMIT, "dropout", "sample too large", NULL, NULL, NULL);
+    if (j.per_sample / 4 > UINT32_MAX)
+        return octi_fail(OCT_ELIMIT, "dropout", "sample too large", NULL, NULL, NULL);
     octi_for_range(ctx, n, 1 + GRAIN / (4 * j.per_sample), dropout_range, &j);
     return OCT_OK;
 }

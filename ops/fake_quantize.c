@@ -22,16 +22,18 @@ typedef struct fq_job {
 } fq_job;
 
 static void forward_run(const fq_job *j, int64_t from, int64_t to, float s, int32_t z) {
-    j->kernels->fake_quant_f32(to - from, j->x + from, s, z, j->qmin, j->qmax, j->y ? j->y + from : NULL,
-                                   j->codes ? j->codes + from : NULL);
+    j->kernels->fake_quant_f32(to - from, j->x + from, s, z, j->qmin, j->qmax,
+                               j->y ? j->y + from : NULL, j->codes ? j->codes + from : NULL);
 }
 
 static void grad_run(const fq_job *j, int64_t from, int64_t to, float s, int32_t z) {
-    j->kernels->straight_through_f32(to - from, j->x + from, s, z, j->qmin, j->qmax, j->dy + from, j->y + from);
+    j->kernels->straight_through_f32(to - from, j->x + from, s, z, j->qmin, j->qmax, j->dy + from,
+                                     j->y + from);
 }
 
 /** Cut [from, to) at the borders of channels. */
-static void by_channel(const fq_job *j, int64_t from, int64_t to, void (*run)(const fq_job *, int64_t, int64_t, float, int32_t)) {
+static void by_channel(const fq_job *j, int64_t from, int64_t to,
+                       void (*run)(const fq_job *, int64_t, int64_t, float, int32_t)) {
     while (from < to) {
         int64_t c = from / j->inner, end = (c + 1) * j->inner;
         if (end > to) end = to;
@@ -40,35 +42,49 @@ static void by_channel(const fq_job *j, int64_t from, int64_t to, void (*run)(co
     }
 }
 
-static void forward_range(void *arg, int64_t from, int64_t to) { by_channel(arg, from, to, forward_run); }
+static void forward_range(void *arg, int64_t from, int64_t to) {
+    by_channel(arg, from, to, forward_run);
+}
 static void grad_range(void *arg, int64_t from, int64_t to) { by_channel(arg, from, to, grad_run); }
 
-static oct_status check(const oct_tensor *x, const oct_tensor *scale, const oct_tensor *zero_point, int32_t qmin, int32_t qmax,
-                        const oct_tensor *out, const char *role) {
+static oct_status check(const oct_tensor *x, const oct_tensor *scale, const oct_tensor *zero_point,
+                        int32_t qmin, int32_t qmax, const oct_tensor *out, const char *role) {
     if (!scale) return octi_fail(OCT_EUSAGE, "fake_quantize", "scale is NULL", NULL, NULL, NULL);
     oct_attrs a = {.qmin = {qmin}, .qmax = {qmax}, .axis = {oct_tensor_count(scale) == 1 ? -1 : 0}};
-    OCT_TRY(octi_check_op(OCT_OP_fake_quantize, &a, (const oct_tensor *[]){x, scale, zero_point}, 3, out, role));
+    OCT_TRY(octi_check_op(OCT_OP_fake_quantize, &a, (const oct_tensor *[]){x, scale, zero_point}, 3,
+                          out, role));
     for (int64_t c = 0, n = oct_tensor_count(scale); c < n; c++) {
         float s = oct_f32(scale)[c];
         int32_t z = oct_s32(zero_point)[c];
         if (!(s > 0 && s <= 3.402823466e38f) || z < qmin || z > qmax)
-            return octi_fail(OCT_EQPARAMS, "fake_quantize", octi_fmt("qparams of channel %lld", (long long)c),
-                             octi_fmt("scale > 0, zero point %d to %d", qmin, qmax), octi_fmt("%g, %d", (double)s, z), NULL);
+            return octi_fail(OCT_EQPARAMS, "fake_quantize",
+                             octi_fmt("qparams of channel %lld", (long long)c),
+                             octi_fmt("scale > 0, zero point %d to %d", qmin, qmax),
+                             octi_fmt("%g, %d", (double)s, z), NULL);
     }
     return OCT_OK;
 }
 
-static fq_job job_of(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale, const oct_tensor *zero_point, int32_t qmin, int32_t qmax) {
-    return (fq_job){.kernels = octi_ctx_kernels(ctx), .x = oct_f32(x), .scale = oct_f32(scale), .zero_point = oct_s32(zero_point), .qmin = qmin, .qmax = qmax,
+static fq_job job_of(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale,
+                     const oct_tensor *zero_point, int32_t qmin, int32_t qmax) {
+    return (fq_job){.kernels = octi_ctx_kernels(ctx),
+                    .x = oct_f32(x),
+                    .scale = oct_f32(scale),
+                    .zero_point = oct_s32(zero_point),
+                    .qmin = qmin,
+                    .qmax = qmax,
                     .inner = oct_tensor_count(x) / oct_tensor_count(scale)};
 }
 
-oct_status oct_fake_quantize_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale, const oct_tensor *zero_point,
-                                     int32_t qmin, int32_t qmax, oct_tensor *y, oct_tensor *codes) {
+oct_status oct_fake_quantize_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale,
+                                     const oct_tensor *zero_point, int32_t qmin, int32_t qmax,
+                                     oct_tensor *y, oct_tensor *codes) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_fake_quantize_forward");
     OCT_TRY(check(x, scale, zero_point, qmin, qmax, y ? y : x, "y"));
-    if (codes) OCT_TRY(octi_check_tensor("fake_quantize", "codes", codes, qmin >= 0 ? OCT_U8 : OCT_S8, &x->shape));
+    if (codes)
+        OCT_TRY(octi_check_tensor("fake_quantize", "codes", codes, qmin >= 0 ? OCT_U8 : OCT_S8,
+                                  &x->shape));
     fq_job j = job_of(ctx, x, scale, zero_point, qmin, qmax);
     j.y = y ? oct_f32(y) : NULL;
     j.codes = codes ? (uint8_t *)codes->data : NULL;
@@ -76,8 +92,9 @@ oct_status oct_fake_quantize_forward(oct_ctx *ctx, const oct_tensor *x, const oc
     return OCT_OK;
 }
 
-oct_status oct_fake_quantize_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale, const oct_tensor *zero_point,
-                                  int32_t qmin, int32_t qmax, const oct_tensor *dy, oct_tensor *dx) {
+oct_status oct_fake_quantize_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *scale,
+                                  const oct_tensor *zero_point, int32_t qmin, int32_t qmax,
+                                  const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_fake_quantize_grad");
     OCT_TRY(check(x, scale, zero_point, qmin, qmax, dy, "dy"));
@@ -128,7 +145,8 @@ static void minmax_piece(void *arg, int64_t i) {
 
 static void minmax_channels(void *arg, int64_t from, int64_t to) {
     minmax_job *j = arg;
-    for (int64_t c = from; c < to; c++) run_minmax(j->x + c * j->inner, j->inner, &j->min[c], &j->max[c]);
+    for (int64_t c = from; c < to; c++)
+        run_minmax(j->x + c * j->inner, j->inner, &j->min[c], &j->max[c]);
 }
 
 oct_status oct_minmax(oct_ctx *ctx, const oct_tensor *x, oct_tensor *min, oct_tensor *max) {
@@ -136,7 +154,8 @@ oct_status oct_minmax(oct_ctx *ctx, const oct_tensor *x, oct_tensor *min, oct_te
     if (!ctx) return octi_fail_null("oct_minmax");
     OCT_TRY(octi_check_f32("minmax", "x", x, 0));
     OCT_TRY(octi_check_f32("minmax", "min", min, 1));
-    int64_t n = oct_tensor_count(x), c0 = x->shape.rank ? x->shape.dim[0] : 1, c = oct_tensor_count(min);
+    int64_t n = oct_tensor_count(x), c0 = x->shape.rank ? x->shape.dim[0] : 1,
+            c = oct_tensor_count(min);
     oct_shape want = OCT_SHAPE(c == 1 ? 1 : c0);
     OCT_TRY(octi_check_tensor("minmax", "min", min, OCT_F32, &want));
     OCT_TRY(octi_check_tensor("minmax", "max", max, OCT_F32, &want));
@@ -146,7 +165,8 @@ oct_status oct_minmax(oct_ctx *ctx, const oct_tensor *x, oct_tensor *min, oct_te
         return OCT_OK;
     }
     float lo[MINMAX_PIECES], hi[MINMAX_PIECES];
-    minmax_job j = {.x = oct_f32(x), .n = n, .pieces = n < 4 * GRAIN ? 1 : MINMAX_PIECES, .min = lo, .max = hi};
+    minmax_job j = {
+        .x = oct_f32(x), .n = n, .pieces = n < 4 * GRAIN ? 1 : MINMAX_PIECES, .min = lo, .max = hi};
     octi_parallel_for(octi_ctx_pool(ctx), j.pieces, minmax_piece, &j);
     for (int i = 1; i < j.pieces; i++) {
         lo[0] = lo[i] < lo[0] ? lo[i] : lo[0];

@@ -4,7 +4,8 @@
 
 static oct_status check_clamp(const octi_infer *j) {
     if (j->a->lo[0] >= 0 && j->a->lo[0] <= j->a->hi[0] && j->a->hi[0] <= 255) return OCT_OK;
-    return octi_bad_attr(j, "attributes lo, hi", "0 <= lo <= hi <= 255", octi_fmt("%d, %d", j->a->lo[0], j->a->hi[0]));
+    return octi_bad_attr(j, "attributes lo, hi", "0 <= lo <= hi <= 255",
+                         octi_fmt("%d, %d", j->a->lo[0], j->a->hi[0]));
 }
 
 static oct_status same_u8(octi_infer *j) {
@@ -66,12 +67,15 @@ oct_status octi_infer_qadaptive_avg_pool2d(octi_infer *j) {
     OCT_TRY(octi_want_dtype(j, 0, "x", OCT_U8));
     OCT_TRY(octi_infer_adaptive_shape(j));
     const int64_t *x = j->in[0]->shape.dim;
-    return want_mean_table(j, largest_window(x[1], j->shape.dim[1]) * largest_window(x[2], j->shape.dim[2]));
+    return want_mean_table(j, largest_window(x[1], j->shape.dim[1]) *
+                                  largest_window(x[2], j->shape.dim[2]));
 }
 
 oct_status octi_infer_qpad(octi_infer *j) {
     OCT_TRY(octi_want_dtype(j, 0, "x", OCT_U8));
-    if (j->a->lo[0] < 0 || j->a->lo[0] > 255) return octi_bad_attr(j, "attribute lo (code of the padding)", "0 to 255", octi_num(j->a->lo[0]));
+    if (j->a->lo[0] < 0 || j->a->lo[0] > 255)
+        return octi_bad_attr(j, "attribute lo (code of the padding)", "0 to 255",
+                             octi_num(j->a->lo[0]));
     return octi_infer_pad_shape(j);
 }
 

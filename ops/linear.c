@@ -16,26 +16,37 @@ typedef struct linear_job {
 } linear_job;
 
 /** Rows are independent: one piece below about a million products, else the slots of the batch. */
-static int pieces(const linear_job *j) { return j->n * j->k * j->o < (1 << 20) ? 1 : octi_slots(j->n); }
+static int pieces(const linear_job *j) {
+    return j->n * j->k * j->o < (1 << 20) ? 1 : octi_slots(j->n);
+}
 
 /** Of a slot. */
 static int64_t most_rows(const linear_job *j) { return (j->n + j->slots - 1) / j->slots; }
 
 static void forward_slot(void *arg, int64_t slot) {
     const linear_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot), m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
+    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
+            m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
     float *y = j->y + from * j->o;
-    octi_sgemm(j->ctx, false, true, m, j->o, j->k, j->x + from * j->k, j->k, j->w, j->k, false, y, j->o);
+    octi_sgemm(j->ctx, false, true, m, j->o, j->k, j->x + from * j->k, j->k, j->w, j->k, false, y,
+               j->o);
     for (int64_t r = 0; j->b && r < m; r++)
         for (int64_t i = 0; i < j->o; i++) y[r * j->o + i] += j->b[i];
 }
 
-oct_status oct_linear_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w, const oct_tensor *b, oct_tensor *y) {
+oct_status oct_linear_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w,
+                              const oct_tensor *b, oct_tensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_linear_forward");
     OCT_TRY(octi_check_op(OCT_OP_linear, NULL, (const oct_tensor *[]){x, w, b}, 3, y, "y"));
-    linear_job j = {.ctx = ctx, .x = oct_f32(x), .w = oct_f32(w), .b = b ? oct_f32(b) : NULL, .y = oct_f32(y),
-                    .n = x->shape.dim[0], .k = x->shape.dim[1], .o = w->shape.dim[0]};
+    linear_job j = {.ctx = ctx,
+                    .x = oct_f32(x),
+                    .w = oct_f32(w),
+                    .b = b ? oct_f32(b) : NULL,
+                    .y = oct_f32(y),
+                    .n = x->shape.dim[0],
+                    .k = x->shape.dim[1],
+                    .o = w->shape.dim[0]};
     j.slots = pieces(&j);
     octi_parallel_for(octi_ctx_pool(ctx), j.slots, forward_slot, &j);
     return OCT_OK;
@@ -43,16 +54,24 @@ oct_status oct_linear_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tenso
 
 static void grad_x_slot(void *arg, int64_t slot) {
     const linear_job *j = arg; /* y = dx */
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot), m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
-    octi_sgemm(j->ctx, false, false, m, j->k, j->o, j->dy + from * j->o, j->o, j->w, j->k, false, j->y + from * j->k, j->k);
+    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
+            m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
+    octi_sgemm(j->ctx, false, false, m, j->k, j->o, j->dy + from * j->o, j->o, j->w, j->k, false,
+               j->y + from * j->k, j->k);
 }
 
-oct_status oct_linear_grad_x(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *w, oct_tensor *dx) {
+oct_status oct_linear_grad_x(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *w,
+                             oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_linear_grad_x");
     OCT_TRY(octi_check_f32("linear", "dx", dx, 2));
     OCT_TRY(octi_check_op(OCT_OP_linear, NULL, (const oct_tensor *[]){dx, w}, 2, dy, "dy"));
-    linear_job j = {.ctx = ctx, .dy = oct_f32(dy), .w = oct_f32(w), .y = oct_f32(dx), .n = dx->shape.dim[0], .k = dx->shape.dim[1],
+    linear_job j = {.ctx = ctx,
+                    .dy = oct_f32(dy),
+                    .w = oct_f32(w),
+                    .y = oct_f32(dx),
+                    .n = dx->shape.dim[0],
+                    .k = dx->shape.dim[1],
                     .o = w->shape.dim[0]};
     j.slots = pieces(&j);
     OCT_TRY(octi_sgemm_ready(ctx, most_rows(&j), j.k, j.o));
@@ -62,9 +81,11 @@ oct_status oct_linear_grad_x(oct_ctx *ctx, const oct_tensor *dy, const oct_tenso
 
 static void grad_w_slot(void *arg, int64_t slot) {
     const linear_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot), m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
+    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
+            m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
     const float *dy = j->dy + from * j->o;
-    octi_sgemm(j->ctx, true, false, j->o, j->k, m, dy, j->o, j->x + from * j->k, j->k, false, j->dw + slot * j->o * j->k, j->k);
+    octi_sgemm(j->ctx, true, false, j->o, j->k, m, dy, j->o, j->x + from * j->k, j->k, false,
+               j->dw + slot * j->o * j->k, j->k);
     if (!j->db) return;
     float *db = j->db + slot * j->o;
     memset(db, 0, (size_t)j->o * sizeof *db);
@@ -72,7 +93,8 @@ static void grad_w_slot(void *arg, int64_t slot) {
         for (int64_t i = 0; i < j->o; i++) db[i] += dy[r * j->o + i];
 }
 
-oct_status oct_linear_grad_w(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *dy, oct_tensor *dw, oct_tensor *db) {
+oct_status oct_linear_grad_w(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *dy,
+                             oct_tensor *dw, oct_tensor *db) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_linear_grad_w");
     OCT_TRY(octi_check_f32("linear", "dw", dw, 2));
@@ -80,7 +102,12 @@ oct_status oct_linear_grad_w(oct_ctx *ctx, const oct_tensor *x, const oct_tensor
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
-    linear_job j = {.ctx = ctx, .x = oct_f32(x), .dy = oct_f32(dy), .n = x->shape.dim[0], .k = x->shape.dim[1], .o = dw->shape.dim[0]};
+    linear_job j = {.ctx = ctx,
+                    .x = oct_f32(x),
+                    .dy = oct_f32(dy),
+                    .n = x->shape.dim[0],
+                    .k = x->shape.dim[1],
+                    .o = dw->shape.dim[0]};
     j.slots = octi_slots(j.n);
     OCT_TRY(octi_sgemm_ready(ctx, j.o, j.k, most_rows(&j)));
     size_t bytes = (size_t)(j.o * j.k) * sizeof(float);

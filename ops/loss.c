@@ -46,21 +46,29 @@ static oct_status check_labels(const oct_tensor *labels, int64_t k) {
     const int32_t *l = oct_s32(labels);
     for (int64_t i = 0; i < labels->shape.dim[0]; i++)
         if (l[i] < 0 || l[i] >= k)
-            return octi_fail(OCT_EUSAGE, "cross_entropy", octi_fmt("label of row %lld", (long long)i),
+            return octi_fail(OCT_EUSAGE, "cross_entropy",
+                             octi_fmt("label of row %lld", (long long)i),
                              octi_fmt("0 to %lld", (long long)k - 1), octi_fmt("%d", l[i]), NULL);
     return OCT_OK;
 }
 
-oct_status oct_cross_entropy_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, const oct_tensor *labels, oct_tensor *prob,
-                                     oct_tensor *loss) {
+oct_status oct_cross_entropy_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
+                                     const oct_tensor *labels, oct_tensor *prob, oct_tensor *loss) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_cross_entropy_forward");
-    OCT_TRY(octi_check_op(OCT_OP_cross_entropy, a, (const oct_tensor *[]){x, labels}, 2, loss, "loss"));
+    OCT_TRY(
+        octi_check_op(OCT_OP_cross_entropy, a, (const oct_tensor *[]){x, labels}, 2, loss, "loss"));
     OCT_TRY(octi_check_tensor("cross_entropy", "prob", prob, OCT_F32, &x->shape));
     OCT_TRY(check_labels(labels, x->shape.dim[1]));
-    loss_job j = {.x = oct_f32(x), .labels = oct_s32(labels), .out = oct_f32(prob), .smoothing = a ? a->smoothing : 0,
-                  .n = x->shape.dim[0], .k = x->shape.dim[1], .slots = octi_slots(x->shape.dim[0])};
-    octi_parallel_for(j.n * j.k < 2048 ? NULL : octi_ctx_pool(ctx), j.slots, cross_entropy_slot, &j);
+    loss_job j = {.x = oct_f32(x),
+                  .labels = oct_s32(labels),
+                  .out = oct_f32(prob),
+                  .smoothing = a ? a->smoothing : 0,
+                  .n = x->shape.dim[0],
+                  .k = x->shape.dim[1],
+                  .slots = octi_slots(x->shape.dim[0])};
+    octi_parallel_for(j.n * j.k < 2048 ? NULL : octi_ctx_pool(ctx), j.slots, cross_entropy_slot,
+                      &j);
     octi_fold_f64(j.sum, j.slots, 1);
     oct_f32(loss)[0] = (float)(j.sum[0] / (double)j.n);
     return OCT_OK;
@@ -78,15 +86,21 @@ static void cross_entropy_grad_rows(void *arg, int64_t from, int64_t to) {
     }
 }
 
-oct_status oct_cross_entropy_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *prob, const oct_tensor *labels,
-                                  const oct_tensor *dloss, oct_tensor *dx) {
+oct_status oct_cross_entropy_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *prob,
+                                  const oct_tensor *labels, const oct_tensor *dloss,
+                                  oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_cross_entropy_grad");
-    OCT_TRY(octi_check_op(OCT_OP_cross_entropy, a, (const oct_tensor *[]){prob, labels}, 2, dloss, "dloss"));
+    OCT_TRY(octi_check_op(OCT_OP_cross_entropy, a, (const oct_tensor *[]){prob, labels}, 2, dloss,
+                          "dloss"));
     OCT_TRY(octi_check_tensor("cross_entropy", "dx", dx, OCT_F32, &prob->shape));
     OCT_TRY(check_labels(labels, prob->shape.dim[1]));
-    loss_job j = {.t = oct_f32(prob), .labels = oct_s32(labels), .out = oct_f32(dx), .smoothing = a ? a->smoothing : 0,
-                  .n = prob->shape.dim[0], .k = prob->shape.dim[1]};
+    loss_job j = {.t = oct_f32(prob),
+                  .labels = oct_s32(labels),
+                  .out = oct_f32(dx),
+                  .smoothing = a ? a->smoothing : 0,
+                  .n = prob->shape.dim[0],
+                  .k = prob->shape.dim[1]};
     j.scale = oct_f32(dloss)[0] / (float)j.n;
     octi_for_range(ctx, j.n, 1 + 8192 / j.k, cross_entropy_grad_rows, &j);
     return OCT_OK;
@@ -94,7 +108,8 @@ oct_status oct_cross_entropy_grad(oct_ctx *ctx, const oct_attrs *a, const oct_te
 
 static void mse_slot(void *arg, int64_t slot) {
     loss_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->k, to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->k;
+    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->k,
+            to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->k;
     double sum = 0;
     for (int64_t i = from; i < to; i++) {
         double d = (double)j->x[i] - j->t[i];
@@ -105,10 +120,15 @@ static void mse_slot(void *arg, int64_t slot) {
 
 static loss_job mse_job(const oct_tensor *x, const oct_tensor *t) {
     int64_t n = x->shape.rank ? x->shape.dim[0] : 1;
-    return (loss_job){.x = oct_f32(x), .t = oct_f32(t), .n = n, .k = oct_tensor_count(x) / n, .slots = octi_slots(n)};
+    return (loss_job){.x = oct_f32(x),
+                      .t = oct_f32(t),
+                      .n = n,
+                      .k = oct_tensor_count(x) / n,
+                      .slots = octi_slots(n)};
 }
 
-oct_status oct_mse_loss_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t, oct_tensor *loss) {
+oct_status oct_mse_loss_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t,
+                                oct_tensor *loss) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_mse_loss_forward");
     OCT_TRY(octi_check_op(OCT_OP_mse_loss, NULL, (const oct_tensor *[]){x, t}, 2, loss, "loss"));
@@ -124,7 +144,8 @@ static void mse_grad_range(void *arg, int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++) j->out[i] = (j->x[i] - j->t[i]) * j->scale;
 }
 
-oct_status oct_mse_loss_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t, const oct_tensor *dloss, oct_tensor *dx) {
+oct_status oct_mse_loss_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t,
+                             const oct_tensor *dloss, oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_mse_loss_grad");
     OCT_TRY(octi_check_op(OCT_OP_mse_loss, NULL, (const oct_tensor *[]){x, t}, 2, dloss, "dloss"));

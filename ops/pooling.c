@@ -17,7 +17,8 @@ typedef struct pool_job {
 } pool_job;
 
 /** Rows (or columns) of window i that lie inside the image: [from, to). */
-static void inside(int64_t i, int64_t stride, int64_t pad, int64_t kernel, int64_t size, int64_t *from, int64_t *to) {
+static void inside(int64_t i, int64_t stride, int64_t pad, int64_t kernel, int64_t size,
+                   int64_t *from, int64_t *to) {
     int64_t a = i * stride - pad, b = a + kernel;
     *from = a < 0 ? 0 : a;
     *to = b > size ? size : b;
@@ -27,8 +28,17 @@ static int64_t grain(const pool_job *j) { return 1 + 16384 / (j->h * j->w * j->c
 
 static pool_job pool_job_of(const oct_attrs *a, const oct_tensor *x, const oct_tensor *y) {
     const int64_t *d = x->shape.dim, *o = y->shape.dim;
-    return (pool_job){.h = d[1], .w = d[2], .c = d[3], .p = o[1], .q = o[2], .r = a->kernel[0], .s = a->kernel[1],
-                      .stride_h = a->stride[0], .stride_w = a->stride[1], .top = a->pads[0], .left = a->pads[1],
+    return (pool_job){.h = d[1],
+                      .w = d[2],
+                      .c = d[3],
+                      .p = o[1],
+                      .q = o[2],
+                      .r = a->kernel[0],
+                      .s = a->kernel[1],
+                      .stride_h = a->stride[0],
+                      .stride_w = a->stride[1],
+                      .top = a->pads[0],
+                      .left = a->pads[1],
                       .exclude_pad = a->exclude_pad[0] != 0};
 }
 
@@ -39,7 +49,8 @@ static void max_row(const float *restrict x, float *restrict y, int64_t c) {
     for (int64_t i = 0; i < c; i++) y[i] = beats(x[i], y[i]) ? x[i] : y[i];
 }
 
-static void max_row_index(const float *restrict x, float *restrict y, int32_t *restrict index, int32_t at, int64_t c) {
+static void max_row_index(const float *restrict x, float *restrict y, int32_t *restrict index,
+                          int32_t at, int64_t c) {
     for (int64_t i = 0; i < c; i++) {
         bool take = beats(x[i], y[i]);
         y[i] = take ? x[i] : y[i];
@@ -62,14 +73,18 @@ static void max_images(void *arg, int64_t from, int64_t to) {
                 for (int64_t i = 0; index && i < j->c; i++) index[i] = (int32_t)(h0 * j->w + w0);
                 for (int64_t h = h0; h < h1; h++)
                     for (int64_t w = h == h0 ? w0 + 1 : w0; w < w1; w++) {
-                        if (index) max_row_index(x + (h * j->w + w) * j->c, y, index, (int32_t)(h * j->w + w), j->c);
-                        else max_row(x + (h * j->w + w) * j->c, y, j->c);
+                        if (index)
+                            max_row_index(x + (h * j->w + w) * j->c, y, index,
+                                          (int32_t)(h * j->w + w), j->c);
+                        else
+                            max_row(x + (h * j->w + w) * j->c, y, j->c);
                     }
             }
     }
 }
 
-oct_status oct_max_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y, oct_tensor *index) {
+oct_status oct_max_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
+                                  oct_tensor *y, oct_tensor *index) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_max_pool2d_forward");
     if (!a) return octi_fail(OCT_EUSAGE, "max_pool2d", "attributes are NULL", NULL, NULL, NULL);
@@ -77,7 +92,8 @@ oct_status oct_max_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_te
     OCT_TRY(octi_check_op(OCT_OP_max_pool2d, a, &x, 1, y, "y"));
     if (index) OCT_TRY(octi_check_tensor("max_pool2d", "index", index, OCT_S32, &y->shape));
     if (x->shape.dim[1] * x->shape.dim[2] > INT32_MAX)
-        return octi_fail(OCT_ELIMIT, "max_pool2d", "image too large for 32-bit positions", NULL, oct_shape_text(&x->shape), NULL);
+        return octi_fail(OCT_ELIMIT, "max_pool2d", "image too large for 32-bit positions", NULL,
+                         oct_shape_text(&x->shape), NULL);
     pool_job j = pool_job_of(a, x, y);
     j.x = oct_f32(x);
     j.y = oct_f32(y);
@@ -99,7 +115,8 @@ static void max_grad_images(void *arg, int64_t from, int64_t to) {
     }
 }
 
-oct_status oct_max_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *index, oct_tensor *dx) {
+oct_status oct_max_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_tensor *index,
+                               oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_max_pool2d_grad");
     OCT_TRY(octi_check_f32("max_pool2d_grad", "dy", dy, 4));
@@ -107,14 +124,22 @@ oct_status oct_max_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_ten
     OCT_TRY(octi_check_tensor("max_pool2d_grad", "index", index, OCT_S32, &dy->shape));
     const int64_t *g = dy->shape.dim, *d = dx->shape.dim;
     if (dy->shape.rank != 4 || dx->shape.rank != 4 || g[0] != d[0] || g[3] != d[3])
-        return octi_fail(OCT_ESHAPE, "max_pool2d_grad", "batch and channels of dx", oct_shape_text(&dy->shape),
-                         oct_shape_text(&dx->shape), NULL);
+        return octi_fail(OCT_ESHAPE, "max_pool2d_grad", "batch and channels of dx",
+                         oct_shape_text(&dy->shape), oct_shape_text(&dx->shape), NULL);
     const int32_t *at = oct_s32(index);
     for (int64_t i = 0, count = oct_tensor_count(index); i < count; i++)
         if (at[i] < 0 || at[i] >= d[1] * d[2])
-            return octi_fail(OCT_EUSAGE, "max_pool2d_grad", octi_fmt("index %lld out of the image", (long long)i), NULL,
+            return octi_fail(OCT_EUSAGE, "max_pool2d_grad",
+                             octi_fmt("index %lld out of the image", (long long)i), NULL,
                              octi_fmt("%d", at[i]), NULL);
-    pool_job j = {.x = oct_f32(dy), .y = oct_f32(dx), .index = oct_s32(index), .h = d[1], .w = d[2], .c = d[3], .p = g[1], .q = g[2]};
+    pool_job j = {.x = oct_f32(dy),
+                  .y = oct_f32(dx),
+                  .index = oct_s32(index),
+                  .h = d[1],
+                  .w = d[2],
+                  .c = d[3],
+                  .p = g[1],
+                  .q = g[2]};
     octi_for_range(ctx, d[0], grain(&j), max_grad_images, &j);
     return OCT_OK;
 }
@@ -178,7 +203,8 @@ static void avg_grad_images(void *arg, int64_t from, int64_t to) {
     }
 }
 
-oct_status oct_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x, oct_tensor *y) {
+oct_status oct_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
+                                  oct_tensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_avg_pool2d_forward");
     if (!a) return octi_fail(OCT_EUSAGE, "avg_pool2d", "attributes are NULL", NULL, NULL, NULL);
@@ -190,7 +216,8 @@ oct_status oct_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_te
     return OCT_OK;
 }
 
-oct_status oct_avg_pool2d_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, oct_tensor *dx) {
+oct_status oct_avg_pool2d_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy,
+                               oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_avg_pool2d_grad");
     if (!a) return octi_fail(OCT_EUSAGE, "avg_pool2d", "attributes are NULL", NULL, NULL, NULL);
@@ -205,11 +232,14 @@ oct_status oct_avg_pool2d_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tenso
 }
 
 /** `small` is y or dy: its sides are the number of windows. */
-static oct_status adaptive_check(const oct_tensor *large, const oct_tensor *small, const char *role) {
+static oct_status adaptive_check(const oct_tensor *large, const oct_tensor *small,
+                                 const char *role) {
     const char *op = "adaptive_avg_pool2d";
     OCT_TRY(octi_check_f32(op, role, small, 4));
-    if (small->shape.rank != 4 || small->shape.dim[1] > INT32_MAX || small->shape.dim[2] > INT32_MAX)
-        return octi_fail(OCT_ESHAPE, op, octi_fmt("shape of %s", role), "[N, P, Q, C]", oct_shape_text(&small->shape), NULL);
+    if (small->shape.rank != 4 || small->shape.dim[1] > INT32_MAX ||
+        small->shape.dim[2] > INT32_MAX)
+        return octi_fail(OCT_ESHAPE, op, octi_fmt("shape of %s", role), "[N, P, Q, C]",
+                         oct_shape_text(&small->shape), NULL);
     oct_attrs a = {.out_size = {(int32_t)small->shape.dim[1], (int32_t)small->shape.dim[2]}};
     return octi_check_op(OCT_OP_adaptive_avg_pool2d, &a, &large, 1, small, role);
 }
@@ -218,8 +248,13 @@ oct_status oct_adaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_tensor *x, oc
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_adaptive_avg_pool2d_forward");
     OCT_TRY(adaptive_check(x, y, "y"));
-    pool_job j = {.x = oct_f32(x), .y = oct_f32(y), .h = x->shape.dim[1], .w = x->shape.dim[2], .c = x->shape.dim[3],
-                  .p = y->shape.dim[1], .q = y->shape.dim[2]};
+    pool_job j = {.x = oct_f32(x),
+                  .y = oct_f32(y),
+                  .h = x->shape.dim[1],
+                  .w = x->shape.dim[2],
+                  .c = x->shape.dim[3],
+                  .p = y->shape.dim[1],
+                  .q = y->shape.dim[2]};
     octi_for_range(ctx, x->shape.dim[0], grain(&j), avg_images, &j);
     return OCT_OK;
 }
@@ -229,8 +264,13 @@ oct_status oct_adaptive_avg_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, oct_
     if (!ctx) return octi_fail_null("oct_adaptive_avg_pool2d_grad");
     OCT_TRY(octi_check_f32("adaptive_avg_pool2d", "dx", dx, 4));
     OCT_TRY(adaptive_check(dx, dy, "dy"));
-    pool_job j = {.x = oct_f32(dy), .y = oct_f32(dx), .h = dx->shape.dim[1], .w = dx->shape.dim[2], .c = dx->shape.dim[3],
-                  .p = dy->shape.dim[1], .q = dy->shape.dim[2]};
+    pool_job j = {.x = oct_f32(dy),
+                  .y = oct_f32(dx),
+                  .h = dx->shape.dim[1],
+                  .w = dx->shape.dim[2],
+                  .c = dx->shape.dim[3],
+                  .p = dy->shape.dim[1],
+                  .q = dy->shape.dim[2]};
     octi_for_range(ctx, dx->shape.dim[0], grain(&j), avg_grad_images, &j);
     return OCT_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * int8 convolution and linear: patches of s16 (x - zx), weights of s16 packed row by row, exact s32 sums, the
- * law. A linear layer is a convolution of images of one pixel. Depthwise layers have a kernel of their own.
+ * int8 convolution and linear: patches of s16 (x - zx), weights of s16 packed row by row, exact s32
+ * sums, the law. A linear layer is a convolution of images of one pixel. Depthwise layers have a
+ * kernel of their own.
  */
 #include <string.h>
 
@@ -11,16 +12,16 @@ enum {
     PATCHES = 32
 }; /* rows per call of the product: enough to reuse weights from cache, few enough to stay in it */
 
-static int64_t pitch_of(int64_t k) {
-    return (k + OCTK_K_STEP - 1) / OCTK_K_STEP * OCTK_K_STEP;
-}
+static int64_t pitch_of(int64_t k) { return (k + OCTK_K_STEP - 1) / OCTK_K_STEP * OCTK_K_STEP; }
 
-static void run_conv(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
+static void run_conv(const octi_qrun *r, const void *const *in, void *out, int64_t n,
+                     void *scratch) {
     const octi_qconv *c = &r->u.conv;
     octk_patch_u8s16 patch = c->patch;
     octk_dot_s16u8 dot = c->dot;
     const octk_table *k = r->kernels;
-    int64_t per_image = (int64_t)c->p * c->q, all = n * per_image, image = (int64_t)patch.h * patch.x.row;
+    int64_t per_image = (int64_t)c->p * c->q, all = n * per_image,
+            image = (int64_t)patch.h * patch.x.row;
     int64_t group_w = (int64_t)dot.cols * dot.w_pitch;
     dot.a = scratch;
     for (int64_t t = 0; t < all; t += PATCHES) {
@@ -47,7 +48,8 @@ static void run_conv(const octi_qrun *r, const void *const *in, void *out, int64
     }
 }
 
-static void run_depthwise(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
+static void run_depthwise(const octi_qrun *r, const void *const *in, void *out, int64_t n,
+                          void *scratch) {
     octk_dw_u8s16 d = r->u.conv.dw;
     (void)scratch;
     d.x.base = (uint8_t *)(uintptr_t)in[0];
@@ -67,7 +69,8 @@ static oct_status prove(const octi_qargs *q, int64_t o, int64_t k) {
         if (bound > INT32_MAX)
             return octi_fail(OCT_ELIMIT, q->where,
                              octi_fmt("the accumulator of channel %lld may overflow", (long long)j),
-                             "|b| + sum|w| * max|q - z| <= 2147483647", octi_fmt("%lld", (long long)bound),
+                             "|b| + sum|w| * max|q - z| <= 2147483647",
+                             octi_fmt("%lld", (long long)bound),
                              "give the layer more scale, or keep it float");
         OCT_TRY(octi_need_multiplier(q, 3, j, bound));
     }
@@ -180,7 +183,8 @@ static oct_status prepare(const octi_qargs *q, const geometry *g) {
 
 static oct_status check_operands(const octi_qargs *q, oct_shape w, int64_t o) {
     if (q->nin != 4)
-        return octi_fail(OCT_EUSAGE, q->where, "inputs", "x, w, b, m", octi_fmt("%d", q->nin), NULL);
+        return octi_fail(OCT_EUSAGE, q->where, "inputs", "x, w, b, m", octi_fmt("%d", q->nin),
+                         NULL);
     OCT_TRY(octi_need_codes(q, &q->in[0], "input"));
     OCT_TRY(octi_need_codes(q, q->out, "output"));
     OCT_TRY(octi_need_const(q, 1, "weight", OCT_S8, w));
@@ -195,17 +199,18 @@ oct_status octi_qinit_conv2d(const octi_qargs *q) {
     if (x->rank != 4 || w->rank != 4)
         return octi_fail(OCT_ESHAPE, q->where, "rank", "x [N,H,W,C], w [O,R,S,C/g]",
                          octi_fmt("%s and %s", oct_shape_text(x), oct_shape_text(w)), NULL);
-    if (a->groups[0] < 1 || x->dim[3] < 1 || x->dim[3] > 1 << 24 || w->dim[0] < 1 || w->dim[0] > 1 << 24 ||
-        x->dim[3] % a->groups[0] || w->dim[0] % a->groups[0])
-        return octi_fail(
-            OCT_EUSAGE, q->where, "groups", "a divisor of C and O",
-            octi_fmt("%d of C %lld, O %lld", a->groups[0], (long long)x->dim[3], (long long)w->dim[0]), NULL);
-    OCT_TRY(octi_window(q->where, "H", x->dim[1], a->pads[0], a->pads[2], a->kernel[0], a->stride[0],
-                        a->dilation[0], &p));
-    OCT_TRY(octi_window(q->where, "W", x->dim[2], a->pads[1], a->pads[3], a->kernel[1], a->stride[1],
-                        a->dilation[1], &s));
-    OCT_TRY(check_operands(q, OCT_SHAPE(w->dim[0], a->kernel[0], a->kernel[1], x->dim[3] / a->groups[0]),
-                           w->dim[0]));
+    if (a->groups[0] < 1 || x->dim[3] < 1 || x->dim[3] > 1 << 24 || w->dim[0] < 1 ||
+        w->dim[0] > 1 << 24 || x->dim[3] % a->groups[0] || w->dim[0] % a->groups[0])
+        return octi_fail(OCT_EUSAGE, q->where, "groups", "a divisor of C and O",
+                         octi_fmt("%d of C %lld, O %lld", a->groups[0], (long long)x->dim[3],
+                                  (long long)w->dim[0]),
+                         NULL);
+    OCT_TRY(octi_window(q->where, "H", x->dim[1], a->pads[0], a->pads[2], a->kernel[0],
+                        a->stride[0], a->dilation[0], &p));
+    OCT_TRY(octi_window(q->where, "W", x->dim[2], a->pads[1], a->pads[3], a->kernel[1],
+                        a->stride[1], a->dilation[1], &s));
+    OCT_TRY(check_operands(
+        q, OCT_SHAPE(w->dim[0], a->kernel[0], a->kernel[1], x->dim[3] / a->groups[0]), w->dim[0]));
     OCT_TRY(octi_need_shape(q, q->out, "output", OCT_SHAPE(OCT_BATCH, p, s, w->dim[0])));
     geometry g = {(int32_t)x->dim[1],
                   (int32_t)x->dim[2],
@@ -230,6 +235,7 @@ oct_status octi_qinit_linear(const octi_qargs *q) {
                          octi_fmt("%s and %s", oct_shape_text(x), oct_shape_text(w)), NULL);
     OCT_TRY(check_operands(q, OCT_SHAPE(w->dim[0], x->dim[1]), w->dim[0]));
     OCT_TRY(octi_need_shape(q, q->out, "output", OCT_SHAPE(OCT_BATCH, w->dim[0])));
-    geometry g = {1, 1, (int32_t)x->dim[1], 1, 1, (int32_t)w->dim[0], 1, 1, 1, {1, 1}, {0, 0, 0, 0}, {1, 1}};
+    geometry g = {1, 1,      (int32_t)x->dim[1], 1,     1, (int32_t)w->dim[0], 1, 1,
+                  1, {1, 1}, {0, 0, 0, 0},       {1, 1}};
     return prepare(q, &g);
 }

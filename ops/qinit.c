@@ -32,10 +32,11 @@ oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const o
                       const octi_qdesc *in, int nin, const octi_qdesc *out, const char *where) {
     octi_qinit_fn *init = (unsigned)kind < OCT_OP_KIND_COUNT ? init_of[kind] : NULL;
     if (!init)
-        return octi_fail(OCT_EUNSUPPORTED, where, "no integer op of this kind", NULL, oct_op_name(kind),
-                         NULL);
+        return octi_fail(OCT_EUNSUPPORTED, where, "no integer op of this kind", NULL,
+                         oct_op_name(kind), NULL);
     octi_qargs q = {r, arena, a, in, nin, out, where};
-    *r = (octi_qrun){.image = octi_image_count(&out->shape), .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};
+    *r = (octi_qrun){.image = octi_image_count(&out->shape),
+                     .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};
     return init(&q);
 }
 
@@ -49,7 +50,8 @@ oct_status octi_need_codes(const octi_qargs *q, const octi_qdesc *d, const char 
     if (d->dtype != OCT_U8)
         return octi_fail(OCT_EDTYPE, q->where, what, "uint8", oct_dtype_name(d->dtype), NULL);
     if (!d->quantized || d->tensor)
-        return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("%s has no qparams", what), NULL, NULL, NULL);
+        return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("%s has no qparams", what), NULL, NULL,
+                         NULL);
     if (d->qmin < 0 || d->qmax > 255 || d->qmin >= d->qmax)
         return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("codes of %s", what), "inside 0 to 255",
                          octi_fmt("%d to %d", d->qmin, d->qmax), NULL);
@@ -61,23 +63,26 @@ oct_status octi_need_same_grid(const octi_qargs *q) {
     OCT_TRY(octi_need_codes(q, &q->in[0], "input"));
     OCT_TRY(octi_need_codes(q, q->out, "output"));
     const octi_qdesc *x = &q->in[0], *y = q->out;
-    if (x->scale == y->scale && x->zero_point == y->zero_point && x->qmin >= y->qmin && x->qmax <= y->qmax)
+    if (x->scale == y->scale && x->zero_point == y->zero_point && x->qmin >= y->qmin &&
+        x->qmax <= y->qmax)
         return OCT_OK;
     return octi_fail(OCT_EQPARAMS, q->where, "output is not on its input's grid",
                      octi_fmt("(%.9g, %d)", (double)x->scale, x->zero_point),
                      octi_fmt("(%.9g, %d)", (double)y->scale, y->zero_point), NULL);
 }
 
-oct_status octi_need_const(const octi_qargs *q, int k, const char *what, oct_dtype dtype, oct_shape shape) {
+oct_status octi_need_const(const octi_qargs *q, int k, const char *what, oct_dtype dtype,
+                           oct_shape shape) {
     const octi_qdesc *d = k < q->nin ? &q->in[k] : NULL;
     if (!d || !d->tensor || !d->tensor->data)
-        return octi_fail(OCT_EUSAGE, q->where, octi_fmt("%s is missing", what), "a constant", NULL, NULL);
-    if (d->tensor->dtype != dtype)
-        return octi_fail(OCT_EDTYPE, q->where, what, oct_dtype_name(dtype), oct_dtype_name(d->tensor->dtype),
+        return octi_fail(OCT_EUSAGE, q->where, octi_fmt("%s is missing", what), "a constant", NULL,
                          NULL);
+    if (d->tensor->dtype != dtype)
+        return octi_fail(OCT_EDTYPE, q->where, what, oct_dtype_name(dtype),
+                         oct_dtype_name(d->tensor->dtype), NULL);
     if (!oct_shape_equal(&d->tensor->shape, &shape))
-        return octi_fail(OCT_ESHAPE, q->where, octi_fmt("shape of %s", what), oct_shape_text(&shape),
-                         oct_shape_text(&d->tensor->shape), NULL);
+        return octi_fail(OCT_ESHAPE, q->where, octi_fmt("shape of %s", what),
+                         oct_shape_text(&shape), oct_shape_text(&d->tensor->shape), NULL);
     return OCT_OK;
 }
 
@@ -92,14 +97,17 @@ oct_status octi_need_clamp(const octi_qargs *q) {
 oct_status octi_need_multiplier(const octi_qargs *q, int k, int64_t i, int64_t bound) {
     float m = oct_f32(q->in[k].tensor)[i];
     if (!(m > 0.0f) || !isfinite(m))
-        return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("multiplier of channel %lld", (long long)i),
-                         "finite and > 0", octi_fmt("%g", (double)m), NULL);
+        return octi_fail(OCT_EQPARAMS, q->where,
+                         octi_fmt("multiplier of channel %lld", (long long)i), "finite and > 0",
+                         octi_fmt("%g", (double)m), NULL);
     if ((double)bound * (double)m <= (double)FLT_MAX) return OCT_OK;
-    return octi_fail(OCT_ELIMIT, q->where, octi_fmt("channel %lld may leave the codes' reach", (long long)i),
-                     "|acc| * m is finite", octi_fmt("%lld * %g", (long long)bound, (double)m), NULL);
+    return octi_fail(
+        OCT_ELIMIT, q->where, octi_fmt("channel %lld may leave the codes' reach", (long long)i),
+        "|acc| * m is finite", octi_fmt("%lld * %g", (long long)bound, (double)m), NULL);
 }
 
-oct_status octi_need_shape(const octi_qargs *q, const octi_qdesc *d, const char *what, oct_shape want) {
+oct_status octi_need_shape(const octi_qargs *q, const octi_qdesc *d, const char *what,
+                           oct_shape want) {
     bool same = d->shape.rank == want.rank;
     for (int i = 1; same && i < want.rank; i++) same = d->shape.dim[i] == want.dim[i];
     if (same) return OCT_OK;
@@ -108,22 +116,24 @@ oct_status octi_need_shape(const octi_qargs *q, const octi_qdesc *d, const char 
                      oct_shape_text(&d->shape), NULL);
 }
 
-oct_status octi_window(const char *where, const char *axis, int64_t size, int32_t pad0, int32_t pad1,
-                       int32_t kernel, int32_t stride, int32_t dilation, int64_t *out) {
+oct_status octi_window(const char *where, const char *axis, int64_t size, int32_t pad0,
+                       int32_t pad1, int32_t kernel, int32_t stride, int32_t dilation,
+                       int64_t *out) {
     enum { TOP = 1 << 20 };
-    if (kernel < 1 || kernel > TOP || stride < 1 || stride > TOP || dilation < 1 || dilation > TOP ||
-        pad0 < 0 || pad0 > TOP || pad1 < 0 || pad1 > TOP || size < 1 || size > TOP)
+    if (kernel < 1 || kernel > TOP || stride < 1 || stride > TOP || dilation < 1 ||
+        dilation > TOP || pad0 < 0 || pad0 > TOP || pad1 < 0 || pad1 > TOP || size < 1 ||
+        size > TOP)
         return octi_fail(OCT_EUSAGE, where, octi_fmt("attributes along %s", axis),
                          "size, kernel, stride, dilation 1 to 2^20, pads 0 to 2^20",
-                         octi_fmt("size %lld, kernel %d, stride %d, dilation %d, pads %d %d", (long long)size,
-                                  kernel, stride, dilation, pad0, pad1),
+                         octi_fmt("size %lld, kernel %d, stride %d, dilation %d, pads %d %d",
+                                  (long long)size, kernel, stride, dilation, pad0, pad1),
                          NULL);
     int64_t room = size + pad0 + pad1 - ((int64_t)dilation * (kernel - 1) + 1);
     if (room < 0)
-        return octi_fail(OCT_ESHAPE, where, octi_fmt("kernel larger than the padded input along %s", axis),
-                         NULL,
-                         octi_fmt("size %lld, pads %d %d, kernel %d, dilation %d", (long long)size, pad0,
-                                  pad1, kernel, dilation),
+        return octi_fail(OCT_ESHAPE, where,
+                         octi_fmt("kernel larger than the padded input along %s", axis), NULL,
+                         octi_fmt("size %lld, pads %d %d, kernel %d, dilation %d", (long long)size,
+                                  pad0, pad1, kernel, dilation),
                          NULL);
     *out = room / stride + 1;
     return OCT_OK;

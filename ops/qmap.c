@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * int8 ops that work element by element: add, mul, requantize, clip, relu, table, and the borders; and
- * softmax, row by row. */
+ * int8 ops that work element by element: add, mul, requantize, clip, relu, table, and the borders;
+ * and softmax, row by row. */
 #include "ops/qrun.h"
 
-/* Laid out per image; a run sets the bases and the number of images. Without broadcasting all codes are one
- * run. */
+/* Laid out per image; a run sets the bases and the number of images. Without broadcasting all codes
+ * are one run. */
 static void place(octk_map_u8 *m, const octk_map_u8 *from, const void *x, const void *x2, void *y,
                   int64_t n) {
     *m = *from;
@@ -14,12 +14,13 @@ static void place(octk_map_u8 *m, const octk_map_u8 *from, const void *x, const 
     m->n = (int32_t)n;
 }
 
-#define RUN_MAP(name, slot, second)                                                                          \
-    static void name(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {       \
-        octk_map_u8 m;                                                                                       \
-        (void)scratch;                                                                                       \
-        place(&m, &r->u.map, in[0], second, out, n);                                                         \
-        r->kernels->slot(&m);                                                                            \
+#define RUN_MAP(name, slot, second)                                                                \
+    static void name(const octi_qrun *r, const void *const *in, void *out, int64_t n,              \
+                     void *scratch) {                                                              \
+        octk_map_u8 m;                                                                             \
+        (void)scratch;                                                                             \
+        place(&m, &r->u.map, in[0], second, out, n);                                               \
+        r->kernels->slot(&m);                                                                      \
     }
 RUN_MAP(run_add, add_u8, in[1])
 RUN_MAP(run_mul, mul_u8, in[1])
@@ -28,13 +29,15 @@ RUN_MAP(run_clip, clip_u8, NULL)
 RUN_MAP(run_table, table_u8, NULL)
 RUN_MAP(run_softmax, softmax_u8, NULL)
 
-static void run_quantize(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
+static void run_quantize(const octi_qrun *r, const void *const *in, void *out, int64_t n,
+                         void *scratch) {
     const octi_qlin *q = &r->u.lin;
     (void)scratch;
     r->kernels->quantize_f32u8(in[0], n * r->image, q->scale, q->zero_point, q->qmin, q->qmax, out);
 }
 
-static void run_dequantize(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
+static void run_dequantize(const octi_qrun *r, const void *const *in, void *out, int64_t n,
+                           void *scratch) {
     (void)scratch;
     r->kernels->dequantize_u8f32(in[0], n * r->image, r->u.lin.scale, r->u.lin.zero_point, out);
 }
@@ -71,7 +74,8 @@ static bool broadcasts(const oct_shape *small, const oct_shape *big) {
            small->dim[3] == big->dim[3];
 }
 
-static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, const char *kernel, int64_t multipliers) {
+static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, const char *kernel,
+                             int64_t multipliers) {
     if (q->nin != 3)
         return octi_fail(OCT_EUSAGE, q->where, "inputs", "a, b, m", octi_fmt("%d", q->nin), NULL);
     const oct_shape *a = &q->in[0].shape, *b = &q->in[1].shape, *y = &q->out->shape;
@@ -80,12 +84,14 @@ static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, const char 
     OCT_TRY(octi_need_codes(q, q->out, "output"));
     OCT_TRY(octi_need_const(q, 2, "multiplier", OCT_F32, OCT_SHAPE(multipliers)));
     OCT_TRY(octi_need_clamp(q));
-    bool small_a = !same_image(a, b) && broadcasts(a, b), small_b = !same_image(a, b) && broadcasts(b, a);
+    bool small_a = !same_image(a, b) && broadcasts(a, b),
+         small_b = !same_image(a, b) && broadcasts(b, a);
     const oct_shape *big = small_a ? b : a;
     if ((!same_image(a, b) && !small_a && !small_b) || !same_image(big, y))
-        return octi_fail(OCT_ESHAPE, q->where, "shapes", "equal, or one side [N,1,1,C]",
-                         octi_fmt("%s, %s -> %s", oct_shape_text(a), oct_shape_text(b), oct_shape_text(y)),
-                         NULL);
+        return octi_fail(
+            OCT_ESHAPE, q->where, "shapes", "equal, or one side [N,1,1,C]",
+            octi_fmt("%s, %s -> %s", oct_shape_text(a), oct_shape_text(b), oct_shape_text(y)),
+            NULL);
     OCT_TRY(dense(q, run, kernel));
     octk_map_u8 *m = &q->r->u.map;
     const float *f = oct_f32(q->in[2].tensor);
@@ -159,12 +165,14 @@ oct_status octi_qinit_table(const octi_qargs *q) {
     for (int i = q->in[0].qmin; i <= q->in[0].qmax; i++)
         if (t[i] < q->out->qmin || t[i] > q->out->qmax)
             return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("table entry %d", i),
-                             octi_fmt("%d to %d", q->out->qmin, q->out->qmax), octi_fmt("%d", t[i]), NULL);
+                             octi_fmt("%d to %d", q->out->qmin, q->out->qmax), octi_fmt("%d", t[i]),
+                             NULL);
     q->r->u.map.table = t;
     return OCT_OK;
 }
 
-/* Entries lie in 0..1 and e[0] is 1, so that a row's sum is finite and at least 1, whatever file they come from. */
+/* Entries lie in 0..1 and e[0] is 1, so that a row's sum is finite and at least 1, whatever file
+ * they come from. */
 oct_status octi_qinit_softmax(const octi_qargs *q) {
     OCT_TRY(one_input(q));
     OCT_TRY(octi_need_const(q, 1, "table of exponentials", OCT_F32, OCT_SHAPE(256)));
@@ -172,7 +180,8 @@ oct_status octi_qinit_softmax(const octi_qargs *q) {
     for (int k = 0; k < 256; k++)
         if (!(e[k] >= 0.0f && e[k] <= (k ? e[k - 1] : 1.0f)) || (k == 0 && e[k] != 1.0f))
             return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("exponential %d", k),
-                             k ? "0 to the one before it" : "1", octi_fmt("%g", (double)e[k]), NULL);
+                             k ? "0 to the one before it" : "1", octi_fmt("%g", (double)e[k]),
+                             NULL);
     OCT_TRY(dense(q, run_softmax, q->r->kernels->name.softmax_u8));
     octk_map_u8 *m = &q->r->u.map;
     const oct_shape *y = &q->out->shape;

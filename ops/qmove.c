@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * int8 ops that move codes: cat (with each member's rescale), pad, and the views flatten, reshape, identity.
+ * int8 ops that move codes: cat (with each member's rescale), pad, and the views flatten, reshape,
+ * identity.
  */
 #include <string.h>
 
 #include "ops/qrun.h"
 
-static void run_view(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
+static void run_view(const octi_qrun *r, const void *const *in, void *out, int64_t n,
+                     void *scratch) {
     (void)scratch;
     memmove(out, in[0], (size_t)(n * r->image));
 }
@@ -13,15 +15,16 @@ static void run_view(const octi_qrun *r, const void *const *in, void *out, int64
 oct_status octi_qinit_view(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
     if (octi_image_count(&q->in[0].shape) != q->r->image)
-        return octi_fail(OCT_ESHAPE, q->where, "elements per image", oct_shape_text(&q->in[0].shape),
-                         oct_shape_text(&q->out->shape), NULL);
+        return octi_fail(OCT_ESHAPE, q->where, "elements per image",
+                         oct_shape_text(&q->in[0].shape), oct_shape_text(&q->out->shape), NULL);
     q->r->run = run_view;
     q->r->kernel = "copy";
     q->r->elementwise = true;
     return OCT_OK;
 }
 
-static void run_cat(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
+static void run_cat(const octi_qrun *r, const void *const *in, void *out, int64_t n,
+                    void *scratch) {
     const octi_qcat *c = &r->u.cat;
     uint8_t *y = out;
     (void)scratch;
@@ -40,12 +43,13 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
     int32_t count = q->nin - 1, axis = q->a->axis[0];
     octi_qcat *c = &q->r->u.cat;
     if (count < 1)
-        return octi_fail(OCT_EUSAGE, q->where, "inputs", "members..., m", octi_fmt("%d", q->nin), NULL);
+        return octi_fail(OCT_EUSAGE, q->where, "inputs", "members..., m", octi_fmt("%d", q->nin),
+                         NULL);
     OCT_TRY(octi_need_codes(q, q->out, "output"));
     OCT_TRY(octi_need_const(q, count, "multiplier", OCT_F32, OCT_SHAPE(count)));
     if (axis < 1 || axis >= y->rank)
-        return octi_fail(OCT_EUSAGE, q->where, "axis", octi_fmt("1 to %d", y->rank - 1), octi_fmt("%d", axis),
-                         NULL);
+        return octi_fail(OCT_EUSAGE, q->where, "axis", octi_fmt("1 to %d", y->rank - 1),
+                         octi_fmt("%d", axis), NULL);
     int64_t along = 0, inner = 1;
     for (int i = axis + 1; i < y->rank; i++) inner *= y->dim[i];
     int64_t *sizes = octi_arena_calloc(q->arena, (size_t)count, sizeof *sizes);
@@ -64,8 +68,8 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
         along += x->shape.dim[axis];
         sizes[k] = x->shape.dim[axis] * inner;
         if (along > y->dim[axis] || sizes[k] > INT32_MAX || c->outer > INT32_MAX)
-            return octi_fail(OCT_ESHAPE, q->where, "members are longer than the output", oct_shape_text(y),
-                             oct_shape_text(&x->shape), NULL);
+            return octi_fail(OCT_ESHAPE, q->where, "members are longer than the output",
+                             oct_shape_text(y), oct_shape_text(&x->shape), NULL);
         map[k] = (octk_map_u8){.x = {NULL, c->outer * sizes[k], sizes[k], 0},
                                .y = {NULL, c->outer * c->total, c->total, 0},
                                .h = (int32_t)c->outer,
@@ -79,13 +83,15 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
     }
     if (along != y->dim[axis])
         return octi_fail(OCT_ESHAPE, q->where, octi_fmt("members along axis %d", axis),
-                         octi_fmt("%lld", (long long)y->dim[axis]), octi_fmt("%lld", (long long)along), NULL);
+                         octi_fmt("%lld", (long long)y->dim[axis]),
+                         octi_fmt("%lld", (long long)along), NULL);
     q->r->run = run_cat;
     q->r->kernel = q->r->kernels->name.rescale_u8;
     return OCT_OK;
 }
 
-static void run_pad(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
+static void run_pad(const octi_qrun *r, const void *const *in, void *out, int64_t n,
+                    void *scratch) {
     const octi_qpad *d = &r->u.pad;
     size_t row = (size_t)d->w * (size_t)d->c;
     const uint8_t *x = in[0];
@@ -93,7 +99,8 @@ static void run_pad(const octi_qrun *r, const void *const *in, void *out, int64_
     memset(out, d->code, (size_t)(n * r->image));
     for (int64_t i = 0; i < n; i++)
         for (int32_t h = 0; h < d->h; h++, x += row)
-            memcpy((uint8_t *)out + i * r->image + (((int64_t)h + d->top) * d->q + d->left) * d->c, x, row);
+            memcpy((uint8_t *)out + i * r->image + (((int64_t)h + d->top) * d->q + d->left) * d->c,
+                   x, row);
 }
 
 oct_status octi_qinit_pad(const octi_qargs *q) {
@@ -101,15 +108,18 @@ oct_status octi_qinit_pad(const octi_qargs *q) {
     const int32_t *pads = q->a->pads;
     int64_t p, s;
     OCT_TRY(octi_need_same_grid(q));
-    if (x->rank != 4) return octi_fail(OCT_ESHAPE, q->where, "input", "[N,H,W,C]", oct_shape_text(x), NULL);
+    if (x->rank != 4)
+        return octi_fail(OCT_ESHAPE, q->where, "input", "[N,H,W,C]", oct_shape_text(x), NULL);
     OCT_TRY(octi_window(q->where, "H", x->dim[1], pads[0], pads[2], 1, 1, 1, &p));
     OCT_TRY(octi_window(q->where, "W", x->dim[2], pads[1], pads[3], 1, 1, 1, &s));
     OCT_TRY(octi_need_shape(q, q->out, "output", OCT_SHAPE(OCT_BATCH, p, s, x->dim[3])));
     if (q->a->lo[0] < q->out->qmin || q->a->lo[0] > q->out->qmax)
         return octi_fail(OCT_EUSAGE, q->where, "code of the padding",
-                         octi_fmt("%d to %d", q->out->qmin, q->out->qmax), octi_fmt("%d", q->a->lo[0]), NULL);
-    q->r->u.pad = (octi_qpad){(int32_t)x->dim[1], (int32_t)x->dim[2], (int32_t)x->dim[3],  pads[0], pads[1],
-                              (int32_t)p,         (int32_t)s,         (uint8_t)q->a->lo[0]};
+                         octi_fmt("%d to %d", q->out->qmin, q->out->qmax),
+                         octi_fmt("%d", q->a->lo[0]), NULL);
+    q->r->u.pad =
+        (octi_qpad){(int32_t)x->dim[1], (int32_t)x->dim[2], (int32_t)x->dim[3],  pads[0], pads[1],
+                    (int32_t)p,         (int32_t)s,         (uint8_t)q->a->lo[0]};
     q->r->run = run_pad;
     q->r->kernel = "copy";
     return OCT_OK;

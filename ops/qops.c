@@ -37,8 +37,8 @@ static void add_codes(call *c, const oct_qtensor *t) {
     c->in[c->nin] = desc_of(t);
     c->x[c->nin++] = t ? t->codes : NULL;
     if (!t || !t->codes)
-        c->status = octi_fail(OCT_EUSAGE, oct_op_name(c->kind), octi_fmt("input %d is NULL", c->nin - 1),
-                              NULL, NULL, NULL);
+        c->status = octi_fail(OCT_EUSAGE, oct_op_name(c->kind),
+                              octi_fmt("input %d is NULL", c->nin - 1), NULL, NULL, NULL);
 }
 
 static void add_const(call *c, const oct_tensor *t) {
@@ -63,11 +63,12 @@ static void run_range(void *arg, int64_t i) {
     int64_t from = j->n * i / j->tasks, to = j->n * (i + 1) / j->tasks;
     const void *in[MAX_INPUTS];
     for (int k = 0; k < j->c->nin; k++)
-        in[k] =
-            j->c->x[k] ? (const uint8_t *)j->c->x[k]->data + (size_t)from * image_bytes(j->c->x[k]) : NULL;
+        in[k] = j->c->x[k]
+                    ? (const uint8_t *)j->c->x[k]->data + (size_t)from * image_bytes(j->c->x[k])
+                    : NULL;
     if (to > from)
-        j->r->run(j->r, in, (uint8_t *)j->c->y->data + (size_t)from * image_bytes(j->c->y), to - from,
-                  j->scratch + (size_t)i * j->r->scratch);
+        j->r->run(j->r, in, (uint8_t *)j->c->y->data + (size_t)from * image_bytes(j->c->y),
+                  to - from, j->scratch + (size_t)i * j->r->scratch);
 }
 
 static oct_status run_with(oct_ctx *ctx, octi_arena *arena, const oct_attrs *a, const call *c) {
@@ -125,26 +126,28 @@ static oct_status plain(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, cons
     return to_codes(ctx, a, &c, y);
 }
 
-oct_status oct_qconv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *w,
-                               const oct_tensor *b, const oct_tensor *m, const oct_qtensor *y) {
+oct_status oct_qconv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                               const oct_tensor *w, const oct_tensor *b, const oct_tensor *m,
+                               const oct_qtensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_qconv2d_forward");
     return weighted(ctx, OCT_OP_qconv2d, a, x, w, b, m, y);
 }
-oct_status oct_qlinear_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_tensor *w,
-                               const oct_tensor *b, const oct_tensor *m, const oct_qtensor *y) {
+oct_status oct_qlinear_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                               const oct_tensor *w, const oct_tensor *b, const oct_tensor *m,
+                               const oct_qtensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_qlinear_forward");
     return weighted(ctx, OCT_OP_qlinear, a, x, w, b, m, y);
 }
-oct_status oct_qadd_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1, const oct_qtensor *x2,
-                            const oct_tensor *m, const oct_qtensor *y) {
+oct_status oct_qadd_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1,
+                            const oct_qtensor *x2, const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_qadd_forward");
     return plain(ctx, OCT_OP_qadd, a, x1, x2, true, m, true, y);
 }
-oct_status oct_qmul_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1, const oct_qtensor *x2,
-                            const oct_tensor *m, const oct_qtensor *y) {
+oct_status oct_qmul_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1,
+                            const oct_qtensor *x2, const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_qmul_forward");
     return plain(ctx, OCT_OP_qmul, a, x1, x2, true, m, true, y);
@@ -167,12 +170,14 @@ oct_status oct_qadaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, co
     if (!ctx) return octi_fail_null("oct_qadaptive_avg_pool2d_forward");
     return plain(ctx, OCT_OP_qadaptive_avg_pool2d, a, x, NULL, false, m, true, y);
 }
-oct_status oct_qpad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_qtensor *y) {
+oct_status oct_qpad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                            const oct_qtensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_qpad_forward");
     return plain(ctx, OCT_OP_qpad, a, x, NULL, false, NULL, false, y);
 }
-oct_status oct_qclip_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x, const oct_qtensor *y) {
+oct_status oct_qclip_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                             const oct_qtensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_qclip_forward");
     return plain(ctx, OCT_OP_qclip, a, x, NULL, false, NULL, false, y);
@@ -218,7 +223,10 @@ oct_status oct_quantize_forward(oct_ctx *ctx, const oct_tensor *x, const oct_qte
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_quantize_forward");
     if (!x) return octi_fail(OCT_EUSAGE, "quantize", "input is NULL", NULL, NULL, NULL);
-    call c = {.kind = OCT_OP_quantize, .in = {{.dtype = x->dtype, .shape = x->shape}}, .x = {x}, .nin = 1};
+    call c = {.kind = OCT_OP_quantize,
+              .in = {{.dtype = x->dtype, .shape = x->shape}},
+              .x = {x},
+              .nin = 1};
     return to_codes(ctx, NULL, &c, y);
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * int8 pooling. Windows are computed once, clipped to the image; each must hold at least one cell. */
+ * int8 pooling. Windows are computed once, clipped to the image; each must hold at least one
+ * cell. */
 #include <string.h>
 
 #include "ops/qrun.h"
 
-static void run_max(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
+static void run_max(const octi_qrun *r, const void *const *in, void *out, int64_t n,
+                    void *scratch) {
     octk_pool_u8 p = r->u.pool;
     (void)scratch;
     p.x.base = (uint8_t *)(uintptr_t)in[0];
@@ -13,7 +15,8 @@ static void run_max(const octi_qrun *r, const void *const *in, void *out, int64_
     r->kernels->max_pool_u8(&p);
 }
 
-static void run_avg(const octi_qrun *r, const void *const *in, void *out, int64_t n, void *scratch) {
+static void run_avg(const octi_qrun *r, const void *const *in, void *out, int64_t n,
+                    void *scratch) {
     octk_pool_u8 p = r->u.pool;
     (void)scratch;
     p.x.base = (uint8_t *)(uintptr_t)in[0];
@@ -23,25 +26,27 @@ static void run_avg(const octi_qrun *r, const void *const *in, void *out, int64_
 }
 
 /* Window bounds of every output position along one axis; *largest = most cells of a window. */
-static oct_status bounds(const octi_qargs *q, const char *axis, int64_t size, int64_t out, int32_t kernel,
-                         int32_t stride, int32_t pad, int32_t dilation, bool adaptive, const int32_t **begin,
-                         const int32_t **end, int64_t *largest) {
+static oct_status bounds(const octi_qargs *q, const char *axis, int64_t size, int64_t out,
+                         int32_t kernel, int32_t stride, int32_t pad, int32_t dilation,
+                         bool adaptive, const int32_t **begin, const int32_t **end,
+                         int64_t *largest) {
     int32_t *b = octi_arena_calloc(q->arena, (size_t)out, sizeof *b),
             *e = octi_arena_calloc(q->arena, (size_t)out, sizeof *e);
     if (!b || !e) return oct_last_error()->code;
     *largest = 0;
     if (dilation != 1)
-        return octi_fail(OCT_EUNSUPPORTED, q->where, octi_fmt("dilation of pooling along %s", axis), "1",
-                         octi_fmt("%d", dilation), NULL);
+        return octi_fail(OCT_EUNSUPPORTED, q->where, octi_fmt("dilation of pooling along %s", axis),
+                         "1", octi_fmt("%d", dilation), NULL);
     for (int64_t i = 0; i < out; i++) {
         int64_t from = adaptive ? i * size / out : i * stride - pad,
                 to = adaptive ? ((i + 1) * size + out - 1) / out : from + kernel;
         b[i] = (int32_t)(from < 0 ? 0 : from);
         e[i] = (int32_t)(to > size ? size : to);
         if (b[i] >= e[i])
-            return octi_fail(OCT_EUSAGE, q->where,
-                             octi_fmt("window %lld along %s lies in the padding", (long long)i, axis),
-                             "pads smaller than the kernel", NULL, NULL);
+            return octi_fail(
+                OCT_EUSAGE, q->where,
+                octi_fmt("window %lld along %s lies in the padding", (long long)i, axis),
+                "pads smaller than the kernel", NULL, NULL);
         if (e[i] - b[i] > *largest) *largest = e[i] - b[i];
     }
     *begin = b;
@@ -57,7 +62,8 @@ static oct_status pool(const octi_qargs *q, bool adaptive, int64_t *cells) {
     int64_t p = a->out_size[0], s = a->out_size[1], most_h = 0, most_w = 0;
     if (x->rank != 4 || x->dim[1] < 1 || x->dim[2] < 1 || x->dim[3] < 1 || x->dim[1] > 1 << 20 ||
         x->dim[2] > 1 << 20 || x->dim[3] > 1 << 24)
-        return octi_fail(OCT_ESHAPE, q->where, "input of pooling", "[N,H,W,C]", oct_shape_text(x), NULL);
+        return octi_fail(OCT_ESHAPE, q->where, "input of pooling", "[N,H,W,C]", oct_shape_text(x),
+                         NULL);
     OCT_TRY(octi_need_codes(q, &q->in[0], "input"));
     OCT_TRY(octi_need_codes(q, q->out, "output"));
     int32_t dil[2] = {a->dilation[0] ? a->dilation[0] : 1, a->dilation[1] ? a->dilation[1] : 1};
@@ -66,16 +72,16 @@ static oct_status pool(const octi_qargs *q, bool adaptive, int64_t *cells) {
             return octi_fail(OCT_EUSAGE, q->where, "out_size", "1 to 2^20",
                              octi_fmt("%lld x %lld", (long long)p, (long long)s), NULL);
     } else {
-        OCT_TRY(octi_window(q->where, "H", x->dim[1], a->pads[0], a->pads[2], a->kernel[0], a->stride[0],
-                            dil[0], &p));
-        OCT_TRY(octi_window(q->where, "W", x->dim[2], a->pads[1], a->pads[3], a->kernel[1], a->stride[1],
-                            dil[1], &s));
+        OCT_TRY(octi_window(q->where, "H", x->dim[1], a->pads[0], a->pads[2], a->kernel[0],
+                            a->stride[0], dil[0], &p));
+        OCT_TRY(octi_window(q->where, "W", x->dim[2], a->pads[1], a->pads[3], a->kernel[1],
+                            a->stride[1], dil[1], &s));
     }
     OCT_TRY(octi_need_shape(q, q->out, "output", OCT_SHAPE(OCT_BATCH, p, s, x->dim[3])));
-    OCT_TRY(bounds(q, "H", x->dim[1], p, a->kernel[0], a->stride[0], a->pads[0], dil[0], adaptive, &k->h0,
-                   &k->h1, &most_h));
-    OCT_TRY(bounds(q, "W", x->dim[2], s, a->kernel[1], a->stride[1], a->pads[1], dil[1], adaptive, &k->w0,
-                   &k->w1, &most_w));
+    OCT_TRY(bounds(q, "H", x->dim[1], p, a->kernel[0], a->stride[0], a->pads[0], dil[0], adaptive,
+                   &k->h0, &k->h1, &most_h));
+    OCT_TRY(bounds(q, "W", x->dim[2], s, a->kernel[1], a->stride[1], a->pads[1], dil[1], adaptive,
+                   &k->w0, &k->w1, &most_w));
     *cells = most_h * most_w;
     k->x = (octk_image){NULL, x->dim[1] * x->dim[2] * x->dim[3], x->dim[2] * x->dim[3], x->dim[3]};
     k->y = (octk_image){NULL, p * s * x->dim[3], s * x->dim[3], x->dim[3]};
@@ -102,15 +108,18 @@ static oct_status average(const octi_qargs *q, bool adaptive) {
     int64_t most = 0;
     OCT_TRY(pool(q, adaptive, &most));
     octk_pool_u8 *k = &q->r->u.pool;
-    int64_t fixed = adaptive || q->a->exclude_pad[0] ? 0 : (int64_t)q->a->kernel[0] * q->a->kernel[1];
-    int64_t reach = octi_reach(&q->in[0]), top = adaptive ? most : (int64_t)q->a->kernel[0] * q->a->kernel[1];
+    int64_t fixed =
+        adaptive || q->a->exclude_pad[0] ? 0 : (int64_t)q->a->kernel[0] * q->a->kernel[1];
+    int64_t reach = octi_reach(&q->in[0]),
+            top = adaptive ? most : (int64_t)q->a->kernel[0] * q->a->kernel[1];
     if (most * 255 > INT32_MAX || top > 1 << 24)
         return octi_fail(OCT_ELIMIT, q->where, "cells of a window", "at most 2^23",
                          octi_fmt("%lld", (long long)top), NULL);
     /* m has an entry per count up to the largest; only counts that occur are judged */
     const oct_tensor *m = q->nin == 2 ? q->in[1].tensor : NULL;
     if (!m || m->dtype != OCT_F32 || m->shape.rank != 1 || m->shape.dim[0] != top + 1)
-        return octi_fail(OCT_ESHAPE, q->where, "multipliers", octi_fmt("float32 [%lld]", (long long)top + 1),
+        return octi_fail(OCT_ESHAPE, q->where, "multipliers",
+                         octi_fmt("float32 [%lld]", (long long)top + 1),
                          m ? oct_shape_text(&m->shape) : "none", NULL);
     if (fixed)
         OCT_TRY(octi_need_multiplier(q, 1, fixed, most * reach));
@@ -127,9 +136,5 @@ static oct_status average(const octi_qargs *q, bool adaptive) {
     return OCT_OK;
 }
 
-oct_status octi_qinit_avg_pool2d(const octi_qargs *q) {
-    return average(q, false);
-}
-oct_status octi_qinit_adaptive_avg_pool2d(const octi_qargs *q) {
-    return average(q, true);
-}
+oct_status octi_qinit_avg_pool2d(const octi_qargs *q) { return average(q, false); }
+oct_status octi_qinit_adaptive_avg_pool2d(const octi_qargs *q) { return average(q, true); }

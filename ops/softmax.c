@@ -65,7 +65,8 @@ static void log_softmax_grad_rows(void *arg, int64_t from, int64_t to) {
     }
 }
 
-static void run(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *dy, oct_tensor *y, octi_range_fn fn) {
+static void run(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *dy, oct_tensor *y,
+                octi_range_fn fn) {
     row_job j = {oct_f32(x), dy ? oct_f32(dy) : NULL, oct_f32(y), x->shape.dim[x->shape.rank - 1]};
     octi_for_range(ctx, oct_tensor_count(x) / j.k, 1 + 2048 / j.k, fn, &j);
 }
@@ -86,20 +87,23 @@ oct_status oct_log_softmax_forward(oct_ctx *ctx, const oct_tensor *x, oct_tensor
     return OCT_OK;
 }
 
-static oct_status grad(oct_ctx *ctx, oct_op_kind kind, const oct_tensor *y, const oct_tensor *dy, oct_tensor *dx, octi_range_fn fn) {
+static oct_status grad(oct_ctx *ctx, oct_op_kind kind, const oct_tensor *y, const oct_tensor *dy,
+                       oct_tensor *dx, octi_range_fn fn) {
     OCT_TRY(octi_check_op(kind, NULL, &y, 1, dy, "dy"));
     OCT_TRY(octi_check_tensor(oct_op_name(kind), "dx", dx, OCT_F32, &y->shape));
     run(ctx, y, dy, dx, fn);
     return OCT_OK;
 }
 
-oct_status oct_softmax_grad(oct_ctx *ctx, const oct_tensor *y, const oct_tensor *dy, oct_tensor *dx) {
+oct_status oct_softmax_grad(oct_ctx *ctx, const oct_tensor *y, const oct_tensor *dy,
+                            oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_softmax_grad");
     return grad(ctx, OCT_OP_softmax, y, dy, dx, softmax_grad_rows);
 }
 
-oct_status oct_log_softmax_grad(oct_ctx *ctx, const oct_tensor *y, const oct_tensor *dy, oct_tensor *dx) {
+oct_status oct_log_softmax_grad(oct_ctx *ctx, const oct_tensor *y, const oct_tensor *dy,
+                                oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_log_softmax_grad");
     return grad(ctx, OCT_OP_log_softmax, y, dy, dx, log_softmax_grad_rows);

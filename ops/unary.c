@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Functions of one value: clamp, leaky_relu, hardswish, hardsigmoid, sigmoid, tanh. Definitions and the gradients at their corners are
- * PyTorch's; the same functions in double make the tables of the int8 net (law 8). */
+ * Functions of one value: clamp, leaky_relu, hardswish, hardsigmoid, sigmoid, tanh. Definitions and
+ * the gradients at their corners are PyTorch's; the same functions in double make the tables of the
+ * int8 net (law 8). */
 #include <math.h>
 
 #include "ops/checks.h"
@@ -12,13 +13,20 @@ enum { GRAIN = 8192 }; /* elements worth a task */
 
 double octi_unary_f64(oct_op_kind kind, const oct_attrs *a, double x) {
     switch (kind) {
-    case OCT_OP_clamp: return fmin(fmax(x, (double)a->least), (double)a->most);
-    case OCT_OP_leaky_relu: return x > 0 ? x : x * (double)a->slope;
-    case OCT_OP_hardswish: return x <= -3 ? 0 : x >= 3 ? x : x * (x + 3) / 6;
-    case OCT_OP_hardsigmoid: return x <= -3 ? 0 : x >= 3 ? 1 : (x + 3) / 6;
-    case OCT_OP_sigmoid: return 1 / (1 + exp(-x));
-    case OCT_OP_tanh: return tanh(x);
-    default: return x;
+    case OCT_OP_clamp:
+        return fmin(fmax(x, (double)a->least), (double)a->most);
+    case OCT_OP_leaky_relu:
+        return x > 0 ? x : x * (double)a->slope;
+    case OCT_OP_hardswish:
+        return x <= -3 ? 0 : x >= 3 ? x : x * (x + 3) / 6;
+    case OCT_OP_hardsigmoid:
+        return x <= -3 ? 0 : x >= 3 ? 1 : (x + 3) / 6;
+    case OCT_OP_sigmoid:
+        return 1 / (1 + exp(-x));
+    case OCT_OP_tanh:
+        return tanh(x);
+    default:
+        return x;
     }
 }
 
@@ -50,7 +58,8 @@ void octi_unary_f32(oct_op_kind kind, const oct_attrs *a, const float *x, float 
     case OCT_OP_tanh:
         for (int64_t i = 0; i < n; i++) y[i] = tanhf(x[i]);
         return;
-    default: return;
+    default:
+        return;
     }
 }
 
@@ -100,25 +109,31 @@ static void grad_range(void *arg, int64_t from, int64_t to) {
     case OCT_OP_tanh:
         OCTI_IVDEP for (int64_t i = from; i < to; i++) dx[i] = dy[i] * (1.0f - y[i] * y[i]);
         return;
-    default: return;
+    default:
+        return;
     }
 }
 
-oct_status oct_unary_forward(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_tensor *x, oct_tensor *y) {
+oct_status oct_unary_forward(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a,
+                             const oct_tensor *x, oct_tensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_unary_forward");
-    if (!octi_is_unary(kind) || !a) return octi_fail(OCT_EUSAGE, "unary", "kind or attributes", "clamp, leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
+    if (!octi_is_unary(kind) || !a)
+        return octi_fail(OCT_EUSAGE, "unary", "kind or attributes",
+                         "clamp, leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
     OCT_TRY(octi_check_op(kind, a, &x, 1, y, "y"));
     unary_job j = {.kind = kind, .a = a, .x = oct_f32(x), .to = oct_f32(y)};
     octi_for_range(ctx, oct_tensor_count(x), GRAIN, forward_range, &j);
     return OCT_OK;
 }
 
-oct_status oct_unary_grad(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_tensor *x, const oct_tensor *y, const oct_tensor *dy,
-                          oct_tensor *dx) {
+oct_status oct_unary_grad(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a, const oct_tensor *x,
+                          const oct_tensor *y, const oct_tensor *dy, oct_tensor *dx) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_unary_grad");
-    if (!octi_is_unary(kind) || !a) return octi_fail(OCT_EUSAGE, "unary_grad", "kind or attributes", "clamp, leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
+    if (!octi_is_unary(kind) || !a)
+        return octi_fail(OCT_EUSAGE, "unary_grad", "kind or attributes",
+                         "clamp, leaky_relu, hardswish, hardsigmoid, sigmoid or tanh", NULL, NULL);
     OCT_TRY(octi_check_op(kind, a, &x, 1, y, "y"));
     OCT_TRY(octi_check_tensor(oct_op_name(kind), "dy", dy, OCT_F32, &x->shape));
     OCT_TRY(octi_check_tensor(oct_op_name(kind), "dx", dx, OCT_F32, &x->shape));

@@ -21,7 +21,8 @@ void octi_grid_qparams(octi_grid g, const oct_qspec *spec, float *scale, int32_t
 }
 
 static const octi_target targets[] = {
-#define OCT_TARGET(name, reduce_range, per_channel, pow2, text) {name, reduce_range, per_channel, pow2, text},
+#define OCT_TARGET(name, reduce_range, per_channel, pow2, text)                                    \
+    {name, reduce_range, per_channel, pow2, text},
 #include "qat/targets.def"
 #undef OCT_TARGET
 };
@@ -31,7 +32,9 @@ const octi_target *octi_target_find(const char *name) {
     for (size_t i = 0; i < n; i++)
         if (!name || !strcmp(name, targets[i].name)) return &targets[i];
     char known[200] = "";
-    for (size_t i = 0; i < n; i++) snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", targets[i].name);
+    for (size_t i = 0; i < n; i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "",
+                 targets[i].name);
     octi_fail_word(OCT_EUSAGE, "target", "unknown target", known, name, NULL);
     return NULL;
 }

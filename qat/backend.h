@@ -5,9 +5,18 @@
 
 #include "src/graph.h"
 
-typedef enum octi_grid { OCTI_GRID_NONE, OCTI_GRID_OWN, OCTI_GRID_SHARE, OCTI_GRID_UNIT, OCTI_GRID_SIGNED } octi_grid;
-static inline bool octi_grid_is_fixed(octi_grid g) { return g == OCTI_GRID_UNIT || g == OCTI_GRID_SIGNED; }
-/** Scale and zero point of a fixed grid with these codes: powers of two, so every target has them. */
+typedef enum octi_grid {
+    OCTI_GRID_NONE,
+    OCTI_GRID_OWN,
+    OCTI_GRID_SHARE,
+    OCTI_GRID_UNIT,
+    OCTI_GRID_SIGNED
+} octi_grid;
+static inline bool octi_grid_is_fixed(octi_grid g) {
+    return g == OCTI_GRID_UNIT || g == OCTI_GRID_SIGNED;
+}
+/** Scale and zero point of a fixed grid with these codes: powers of two, so every target has
+ *  them. */
 void octi_grid_qparams(octi_grid g, const oct_qspec *spec, float *scale, int32_t *zero_point);
 
 typedef struct octi_backend_op {

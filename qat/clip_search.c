@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Ranges that a histogram stands for: least error (histogram, mse, mae), and percentile. The entropy search is in
- * entropy_search.c. All judge the grid that oct_qparams_from_range makes of a candidate, so what is searched is what is used. */
+ * Ranges that a histogram stands for: least error (histogram, mse, mae), and percentile. The
+ * entropy search is in entropy_search.c. All judge the grid that oct_qparams_from_range makes of a
+ * candidate, so what is searched is what is used. */
 #include <math.h>
 
 #include "qat/histogram.h"
@@ -14,20 +15,26 @@ typedef struct moments {
 
 static moments below(const octi_density *d, double u) {
     if (!(u > d->edge[0])) return (moments){0, 0, 0};
-    if (u >= d->edge[d->bins]) return (moments){d->mass[d->bins], d->mean[d->bins], d->square[d->bins]};
+    if (u >= d->edge[d->bins])
+        return (moments){d->mass[d->bins], d->mean[d->bins], d->square[d->bins]};
     int32_t k = (int32_t)floor(u) - d->first;
     k = k < 0 ? 0 : k >= d->bins ? d->bins - 1 : k;
     double a = d->edge[k], b = d->edge[k + 1], to = u < a ? a : u > b ? b : u;
-    double m = b > a ? (double)d->count[k] * ((to - a) / (b - a)) : u >= a ? (double)d->count[k] : 0;
-    return (moments){d->mass[k] + m, d->mean[k] + m * (a + to) / 2, d->square[k] + m * (a * a + a * to + to * to) / 3};
+    double m = b > a    ? (double)d->count[k] * ((to - a) / (b - a))
+               : u >= a ? (double)d->count[k]
+                        : 0;
+    return (moments){d->mass[k] + m, d->mean[k] + m * (a + to) / 2,
+                     d->square[k] + m * (a * a + a * to + to * to) / 3};
 }
 
 /* The error of what lies in a code's cell, from the sums below its ends. */
-typedef double (*cell_fn)(const octi_density *d, double code, const moments *from, const moments *to);
+typedef double (*cell_fn)(const octi_density *d, double code, const moments *from,
+                          const moments *to);
 
 static double squared(const octi_density *d, double code, const moments *from, const moments *to) {
     (void)d;
-    double e = (to->square - from->square) - 2 * code * (to->mean - from->mean) + code * code * (to->mass - from->mass);
+    double e = (to->square - from->square) - 2 * code * (to->mean - from->mean) +
+               code * code * (to->mass - from->mass);
     return e > 0 ? e : 0; /* never below zero but by rounding */
 }
 
@@ -37,14 +44,16 @@ static double absolute(const octi_density *d, double code, const moments *from, 
     return e > 0 ? e : 0;
 }
 
-static double sum_cells(const octi_density *d, const oct_qspec *spec, float lo, float hi, cell_fn cell) {
+static double sum_cells(const octi_density *d, const oct_qspec *spec, float lo, float hi,
+                        cell_fn cell) {
     float scale;
     int32_t z;
     if (oct_qparams_from_range(spec, lo, hi, "range", &scale, &z) != OCT_OK) return INFINITY;
     const double s = (double)scale / d->width;
     /* codes whose cells lie beyond the data have nothing in them */
     double first = floor(d->edge[0] / s) - 1 + z, last = ceil(d->edge[d->bins] / s) + 1 + z;
-    int32_t q = first > spec->qmin ? (int32_t)fmin(first, spec->qmax) : spec->qmin, end = last < spec->qmax ? (int32_t)fmax(last, q) : spec->qmax;
+    int32_t q = first > spec->qmin ? (int32_t)fmin(first, spec->qmax) : spec->qmin,
+            end = last < spec->qmax ? (int32_t)fmax(last, q) : spec->qmax;
     double error = 0;
     moments from = {0, 0, 0};
     for (; q <= end; q++) {
@@ -56,8 +65,13 @@ static double sum_cells(const octi_density *d, const oct_qspec *spec, float lo, 
     return error;
 }
 
-double octi_density_error(const octi_density *d, const oct_qspec *spec, float lo, float hi) { return sum_cells(d, spec, lo, hi, squared); }
-double octi_density_absolute_error(const octi_density *d, const oct_qspec *spec, float lo, float hi) { return sum_cells(d, spec, lo, hi, absolute); }
+double octi_density_error(const octi_density *d, const oct_qspec *spec, float lo, float hi) {
+    return sum_cells(d, spec, lo, hi, squared);
+}
+double octi_density_absolute_error(const octi_density *d, const oct_qspec *spec, float lo,
+                                   float hi) {
+    return sum_cells(d, spec, lo, hi, absolute);
+}
 
 /* ---- least error ---- */
 
@@ -95,8 +109,12 @@ static search shrink_by(const octi_density *d, const oct_qspec *spec, error_fn m
     return s;
 }
 
-static search shrink(const octi_density *d, const oct_qspec *spec) { return shrink_by(d, spec, octi_density_error); }
-static search shrink_absolute(const octi_density *d, const oct_qspec *spec) { return shrink_by(d, spec, octi_density_absolute_error); }
+static search shrink(const octi_density *d, const oct_qspec *spec) {
+    return shrink_by(d, spec, octi_density_error);
+}
+static search shrink_absolute(const octi_density *d, const oct_qspec *spec) {
+    return shrink_by(d, spec, octi_density_absolute_error);
+}
 
 /* End number i of a side: the data's, then 2^(-i/4) of it, and zero: 4 an octave down to a bin. */
 enum { PER_OCTAVE = 4, COARSE = PER_OCTAVE * 11 };
@@ -117,10 +135,12 @@ static bool scan_end(search *s, bool lower) {
     return better;
 }
 
-/* Each end by itself. Where the data lie on one side of zero, or the grid is symmetric, one end is left and every edge is
- * tried. Else: the shrunk range, a grid of geometric candidates of both ends, and from the best of these line scans over all edges until
- * neither end moves. A wider candidate within 2^(1/4) of any range is on the grid: it clips no more, and its steps are at most
- * 1.19 times as wide, so the scans start from at most 1.42 times the least error where mass is even within steps. */
+/* Each end by itself. Where the data lie on one side of zero, or the grid is symmetric, one end is
+ * left and every edge is tried. Else: the shrunk range, a grid of geometric candidates of both
+ * ends, and from the best of these line scans over all edges until neither end moves. A wider
+ * candidate within 2^(1/4) of any range is on the grid: it clips no more, and its steps are at most
+ * 1.19 times as wide, so the scans start from at most 1.42 times the least error where mass is even
+ * within steps. */
 static search each_end(const octi_density *d, const oct_qspec *spec) {
     search s = shrink(d, spec);
     if (spec->symmetric || d->min >= 0 || d->max <= 0) return s;
@@ -156,13 +176,20 @@ static oct_status searched(const oct_observing *o, search_fn fn, float *min, flo
     return st;
 }
 
-oct_status octi_histogram_range(const oct_observing *o, float *min, float *max) { return searched(o, each_end, min, max); }
-oct_status octi_mse_range(const oct_observing *o, float *min, float *max) { return searched(o, shrink, min, max); }
-oct_status octi_mae_range(const oct_observing *o, float *min, float *max) { return searched(o, shrink_absolute, min, max); }
+oct_status octi_histogram_range(const oct_observing *o, float *min, float *max) {
+    return searched(o, each_end, min, max);
+}
+oct_status octi_mse_range(const oct_observing *o, float *min, float *max) {
+    return searched(o, shrink, min, max);
+}
+oct_status octi_mae_range(const oct_observing *o, float *min, float *max) {
+    return searched(o, shrink_absolute, min, max);
+}
 
 /* ---- percentile ---- */
 
-/* The edge below which at most `cut` of the mass lies, from the lower end or the upper; zeros count where zero is. */
+/* The edge below which at most `cut` of the mass lies, from the lower end or the upper; zeros count
+ * where zero is. */
 static double cut_end(const octi_density *d, double cut, int64_t zeros, bool upper) {
     double sum = 0;
     for (int32_t i = 0; i < d->bins; i++) {
@@ -173,7 +200,8 @@ static double cut_end(const octi_density *d, double cut, int64_t zeros, bool upp
     return 0;
 }
 
-/* 100 - p per cent of the values lie outside: on one side where the data do, else half of them on each side. */
+/* 100 - p per cent of the values lie outside: on one side where the data do, else half of them on
+ * each side. */
 oct_status octi_percentile_range(const oct_observing *o, float *min, float *max) {
     octi_arena *scratch = octi_ctx_scratch(o->ctx);
     if (!scratch) return oct_last_error()->code;

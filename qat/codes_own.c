@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Nodes that make a grid of their own from codes and have no weights: add, mul, averages, functions of one value, softmax,
- * requantize. Each is its line of the law (src/qround.h) up to the rounding; octi_round_block does that. */
+ * Nodes that make a grid of their own from codes and have no weights: add, mul, averages, functions
+ * of one value, softmax, requantize. Each is its line of the law (src/qround.h) up to the rounding;
+ * octi_round_block does that. */
 #include <math.h>
 
 #include "autograd/diff.h"
@@ -27,8 +28,10 @@ typedef struct own_job {
 /* ---- add, mul ---- */
 
 /* One run of elements that stand side by side in a, b and y. */
-static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b, int64_t at, int64_t count) {
-    const float ma = octq_ratio(octi_scale(j->a), j->to.s), mb = octq_ratio(octi_scale(j->b), j->to.s);
+static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b,
+                    int64_t at, int64_t count) {
+    const float ma = octq_ratio(octi_scale(j->a), j->to.s),
+                mb = octq_ratio(octi_scale(j->b), j->to.s);
     const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
     for (int64_t i = 0; i < count; i += BLOCK) {
         float u[BLOCK];
@@ -38,7 +41,8 @@ static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *
     }
 }
 
-static void mul_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b, int64_t at, int64_t count) {
+static void mul_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b,
+                    int64_t at, int64_t count) {
     const float m = octq_multiplier(octi_scale(j->a), octi_scale(j->b), j->to.s);
     const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
     for (int64_t i = 0; i < count; i += BLOCK) {
@@ -52,21 +56,26 @@ static void mul_run(const own_job *j, const uint8_t *restrict a, const uint8_t *
 static void pair_task(void *arg, int64_t n) {
     const own_job *j = arg;
     const octi_call *c = j->c;
-    int64_t chans = c->out->shape.dim[c->out->shape.rank - 1], each = oct_tensor_count(c->out) / c->out->shape.dim[0];
-    bool ba = !oct_shape_equal(&c->in[0]->shape, &c->out->shape), bb = !oct_shape_equal(&c->in[1]->shape, &c->out->shape);
+    int64_t chans = c->out->shape.dim[c->out->shape.rank - 1],
+            each = oct_tensor_count(c->out) / c->out->shape.dim[0];
+    bool ba = !oct_shape_equal(&c->in[0]->shape, &c->out->shape),
+         bb = !oct_shape_equal(&c->in[1]->shape, &c->out->shape);
     const uint8_t *a = oct_u8(c->in_codes[0]), *b = oct_u8(c->in_codes[1]);
     int64_t run = ba || bb ? chans : each; /* a broadcast side begins again at every pixel */
     for (int64_t at = n * each; at < (n + 1) * each; at += run) {
         const uint8_t *pa = ba ? a + n * chans : a + at, *pb = bb ? b + n * chans : b + at;
-        if (c->node->kind == OCT_OP_mul) mul_run(j, pa, pb, at, run);
-        else add_run(j, pa, pb, at, run);
+        if (c->node->kind == OCT_OP_mul)
+            mul_run(j, pa, pb, at, run);
+        else
+            add_run(j, pa, pb, at, run);
     }
 }
 
 /* ---- averages ---- */
 
 /* Window of output row or column i. */
-static void window(const octi_call *c, int axis, int64_t i, int64_t in, int64_t out, int64_t *from, int64_t *to) {
+static void window(const octi_call *c, int axis, int64_t i, int64_t in, int64_t out, int64_t *from,
+                   int64_t *to) {
     const oct_attrs *a = &c->node->attr;
     if (c->node->kind == OCT_OP_adaptive_avg_pool2d) {
         *from = i * in / out;
@@ -109,12 +118,15 @@ static void average_task(void *arg, int64_t n) {
 
 /* ---- functions of one value, requantize ---- */
 
-void octi_function_values(const oct_node *n, const oct_quantizer *x, const oct_quantizer *y, float u[256]) {
+void octi_function_values(const oct_node *n, const oct_quantizer *x, const oct_quantizer *y,
+                          float u[256]) {
     const double s = (double)octi_scale(x);
     const float m = octq_ratio(octi_scale(x), octi_scale(y));
     for (int32_t q = 0; q < 256; q++) {
         const int32_t step = q - octi_zero_point(x);
-        u[q] = octi_is_unary(n->kind) ? octq_table_value(octi_unary_f64(n->kind, &n->attr, s * step), octi_scale(y)) : octq_rescale_value(q, octi_zero_point(x), m);
+        u[q] = octi_is_unary(n->kind)
+                   ? octq_table_value(octi_unary_f64(n->kind, &n->attr, s * step), octi_scale(y))
+                   : octq_rescale_value(q, octi_zero_point(x), m);
     }
 }
 
@@ -138,7 +150,8 @@ void octi_softmax_exps(const oct_quantizer *x, float e[256]) {
 
 static void softmax_task(void *arg, int64_t i) {
     const own_job *j = arg;
-    const int64_t chans = j->c->out->shape.dim[j->c->out->shape.rank - 1], rows = oct_tensor_count(j->c->out) / chans;
+    const int64_t chans = j->c->out->shape.dim[j->c->out->shape.rank - 1],
+                  rows = oct_tensor_count(j->c->out) / chans;
     for (int64_t r = rows * i / CHUNKS, end = rows * (i + 1) / CHUNKS; r < end; r++) {
         const uint8_t *x = oct_u8(j->c->in_codes[0]) + r * chans;
         int32_t top;
@@ -146,7 +159,8 @@ static void softmax_task(void *arg, int64_t i) {
         for (int64_t at = 0; at < chans; at += BLOCK) {
             float u[BLOCK];
             int32_t n = chans - at < BLOCK ? (int32_t)(chans - at) : BLOCK;
-            for (int32_t k = 0; k < n; k++) u[k] = octq_softmax_value(j->table[top - x[at + k]], sum, j->to.s);
+            for (int32_t k = 0; k < n; k++)
+                u[k] = octq_softmax_value(j->table[top - x[at + k]], sum, j->to.s);
             octi_round_block(&j->to, r * chans + at, u, n);
         }
     }
@@ -160,14 +174,20 @@ oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight
     octi_threads *pool = octi_ctx_pool(c->ctx);
     const int64_t images = c->out->shape.dim[0];
     float table[256];
-    own_job j = {c, octi_rounding_to(q, (oct_act)c->node->attr.act[0], oct_f32(c->out), c->out_codes, to), in_quantizer(c, 0), pair ? in_quantizer(c, 1) : NULL, table};
+    own_job j = {
+        c, octi_rounding_to(q, (oct_act)c->node->attr.act[0], oct_f32(c->out), c->out_codes, to),
+        in_quantizer(c, 0), pair ? in_quantizer(c, 1) : NULL, table};
     switch (kind) {
     case OCT_OP_add:
     case OCT_OP_mul:
-        if (!oct_shape_equal(&c->in[0]->shape, &c->in[1]->shape)) octi_path_take(c->ctx, OCTI_PATH_broadcast_pair);
-        octi_parallel_for(pool, images, pair_task, &j); break;
+        if (!oct_shape_equal(&c->in[0]->shape, &c->in[1]->shape))
+            octi_path_take(c->ctx, OCTI_PATH_broadcast_pair);
+        octi_parallel_for(pool, images, pair_task, &j);
+        break;
     case OCT_OP_avg_pool2d:
-    case OCT_OP_adaptive_avg_pool2d: octi_parallel_for(pool, images, average_task, &j); break;
+    case OCT_OP_adaptive_avg_pool2d:
+        octi_parallel_for(pool, images, average_task, &j);
+        break;
     case OCT_OP_softmax:
         octi_softmax_exps(j.a, table);
         octi_parallel_for(pool, CHUNKS, softmax_task, &j);

@@ -12,7 +12,8 @@
 #include "src/words.h"
 
 /* Codes of images [from, ...): elements count from the first image of all. */
-static void compare_codes(const char *node, const oct_tensor *want, const oct_tensor *got, int64_t from, oct_mismatch *m) {
+static void compare_codes(const char *node, const oct_tensor *want, const oct_tensor *got,
+                          int64_t from, oct_mismatch *m) {
     const uint8_t *a = oct_u8(want), *b = oct_u8(got);
     int64_t n = oct_tensor_count(want);
     m->codes += n;
@@ -62,7 +63,8 @@ void octi_comparison_free(octi_comparison *c) {
     octi_free(c->prepared->ctx, c);
 }
 
-static oct_status run_piece(octi_comparison *c, const oct_tensor *x, int64_t from, oct_mismatch *m) {
+static oct_status run_piece(octi_comparison *c, const oct_tensor *x, int64_t from,
+                            oct_mismatch *m) {
     if (!oct_sim_run(c->sim, x)) return oct_last_error()->code;
     OCT_TRY(oct_session_run(c->session, oct_f32(x), x->shape.dim[0], oct_f32(c->y)));
     const oct_graph *g = c->prepared->graph;
@@ -72,7 +74,8 @@ static oct_status run_piece(octi_comparison *c, const oct_tensor *x, int64_t fro
         const oct_tensor *want = oct_sim_value(c->sim, n->name);
         oct_tensor got;
         OCT_TRY(oct_session_value(c->session, n->name, &got));
-        if (!want || want->dtype != OCT_U8 || got.dtype != OCT_U8 || oct_tensor_count(want) != oct_tensor_count(&got))
+        if (!want || want->dtype != OCT_U8 || got.dtype != OCT_U8 ||
+            oct_tensor_count(want) != oct_tensor_count(&got))
             return octi_fail(OCT_EINTERNAL, n->name, "no codes to compare", NULL, NULL, NULL);
         compare_codes(n->name, want, &got, from, m);
     }
@@ -90,10 +93,13 @@ oct_status octi_comparison_run(octi_comparison *c, const oct_tensor *x, oct_mism
     return OCT_OK;
 }
 
-oct_status oct_compare(oct_net *prepared, const oct_net *int8, const oct_tensor *x, oct_mismatch *m) {
+oct_status oct_compare(oct_net *prepared, const oct_net *int8, const oct_tensor *x,
+                       oct_mismatch *m) {
     OCTI_LAW_MODE();
     if (!prepared || !int8 || !x || !m) return octi_fail_null("oct_compare");
-    octi_comparison *c = octi_comparison_new(prepared, int8, x->shape.dim[0] < OCTI_COMPARE_BATCH ? x->shape.dim[0] : OCTI_COMPARE_BATCH);
+    octi_comparison *c = octi_comparison_new(
+        prepared, int8,
+        x->shape.dim[0] < OCTI_COMPARE_BATCH ? x->shape.dim[0] : OCTI_COMPARE_BATCH);
     oct_status s = c ? octi_comparison_run(c, x, m) : oct_last_error()->code;
     octi_comparison_free(c);
     return s;

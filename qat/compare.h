@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * qat/compare.h - a comparison of simulation and plan that is kept over many batches: one plan, one session, one tape. */
+ * qat/compare.h - a comparison of simulation and plan that is kept over many batches: one plan, one
+ * session, one tape. */
 #ifndef OCT_QAT_COMPARE_H
 #define OCT_QAT_COMPARE_H
 

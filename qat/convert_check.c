@@ -11,14 +11,16 @@ typedef struct range {
     float lo, hi;
 } range;
 
-/* What inputs can be: the range of the quantizer that reads them; else what pixels become; else an assumption. */
+/* What inputs can be: the range of the quantizer that reads them; else what pixels become; else an
+ * assumption. */
 static range input_range(const oct_net *net) {
     const oct_graph *g = net->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         if (n->kind != OCT_OP_quantize || n->in[0] != g->input || !octi_is_int8(g, n)) continue;
         const oct_quantizer *q = &g->quantizers[g->values[n->out].quantizer];
-        return (range){octq_dequantize(q->spec.qmin, octi_scale(q), octi_zero_point(q)), octq_dequantize(q->spec.qmax, octi_scale(q), octi_zero_point(q))};
+        return (range){octq_dequantize(q->spec.qmin, octi_scale(q), octi_zero_point(q)),
+                       octq_dequantize(q->spec.qmax, octi_scale(q), octi_zero_point(q))};
     }
     range r = {-1, 1};
     for (int32_t c = 0; c < net->input.channels && c < 4 && net->input.div > 0; c++) {
@@ -29,8 +31,8 @@ static range input_range(const oct_net *net) {
     return r;
 }
 
-/* Deterministic inputs for a net that kept none: even over the range, a little beyond it, image by image within a narrower
- * part of it, so that some are dark and some bright. */
+/* Deterministic inputs for a net that kept none: even over the range, a little beyond it, image by
+ * image within a narrower part of it, so that some are dark and some bright. */
 static oct_tensor *made_probe(const oct_net *net) {
     enum { IMAGES = 16 };
     const oct_shape *in = &net->graph->values[net->graph->input].shape;
@@ -40,7 +42,8 @@ static oct_tensor *made_probe(const oct_net *net) {
     octi_rng rng = octi_rng_stream(1, OCTI_RNG_SAMPLE, 0, 0);
     const int64_t image = x ? oct_tensor_count(x) / IMAGES : 0;
     for (int64_t i = 0; i < image * IMAGES; i++) {
-        const float part = 1.05f * (float)(1 + i / image % 4) / 4, shift = (1 - part) * (float)(i / image / 4 % 4 - 1) / 2;
+        const float part = 1.05f * (float)(1 + i / image % 4) / 4,
+                    shift = (1 - part) * (float)(i / image / 4 % 4 - 1) / 2;
         oct_f32(x)[i] = mid + half * (shift + part * (2 * octi_rng_uniform(&rng) - 1));
     }
     return x;
@@ -56,7 +59,11 @@ oct_status octi_convert_check(oct_net *prepared, const oct_net *int8, oct_conver
     oct_status s = oct_compare(prepared, int8, x, m);
     oct_tensor_unref(made);
     if (s != OCT_OK || !m->mismatched) return s;
-    return octi_fail(OCT_ECHECK, m->node, octi_fmt("the int8 net is not the one that was trained: code of element %lld", (long long)m->element),
-                     octi_fmt("%d", m->expected), octi_fmt("%d (%lld of %lld codes differ)", m->got, (long long)m->mismatched, (long long)m->codes),
+    return octi_fail(OCT_ECHECK, m->node,
+                     octi_fmt("the int8 net is not the one that was trained: code of element %lld",
+                              (long long)m->element),
+                     octi_fmt("%d", m->expected),
+                     octi_fmt("%d (%lld of %lld codes differ)", m->got, (long long)m->mismatched,
+                              (long long)m->codes),
                      "a fault of octet: report it with the run");
 }

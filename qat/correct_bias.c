@@ -11,15 +11,20 @@
 
 oct_status octi_improve_check(oct_net *net, const oct_tensor *x, const char *where) {
     if (!net || !x) return octi_fail_null(where);
-    if (net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, where, "net is not prepared", "a net from oct_prepare, calibrated", NULL, NULL);
+    if (net->stage != OCT_STAGE_PREPARED)
+        return octi_fail(OCT_EUSAGE, where, "net is not prepared",
+                         "a net from oct_prepare, calibrated", NULL, NULL);
     const oct_shape *s = &net->graph->values[net->graph->input].shape;
     bool same = x->dtype == OCT_F32 && x->shape.rank == s->rank && x->shape.dim[0] > 0;
     for (int32_t i = 1; same && i < s->rank; i++) same = x->shape.dim[i] == s->dim[i];
-    if (!same) return octi_fail(OCT_ESHAPE, where, "calibration inputs", oct_shape_text(s), oct_shape_text(&x->shape), NULL);
+    if (!same)
+        return octi_fail(OCT_ESHAPE, where, "calibration inputs", oct_shape_text(s),
+                         oct_shape_text(&x->shape), NULL);
     OCT_TRY(oct_net_settle(net));
     for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
         const oct_quantizer *q = &net->graph->quantizers[i];
-        if (q->enabled && q->observer[0] != 'w' && !octi_quantizer_ready(q)) return octi_not_observed(q);
+        if (q->enabled && q->observer[0] != 'w' && !octi_quantizer_ready(q))
+            return octi_not_observed(q);
     }
     return OCT_OK;
 }
@@ -41,17 +46,22 @@ static oct_status add_means(oct_net *net, oct_tape *tape, const oct_tensor *x, d
         if (!y) return oct_last_error()->code;
         for (int32_t i = 0; i < g->node_count; i++) {
             if (!mean[i]) continue;
-            const oct_tensor *v = oct_var_value(octi_tape_find(tape, g->values[g->nodes[i].in[OCTI_X]].name));
-            if (!v) return octi_fail(OCT_EINTERNAL, g->nodes[i].name, "its input is not on the tape", NULL, NULL, NULL);
+            const oct_tensor *v =
+                oct_var_value(octi_tape_find(tape, g->values[g->nodes[i].in[OCTI_X]].name));
+            if (!v)
+                return octi_fail(OCT_EINTERNAL, g->nodes[i].name, "its input is not on the tape",
+                                 NULL, NULL, NULL);
             int64_t c = v->shape.dim[v->shape.rank - 1], count = oct_tensor_count(v);
-            double scale = (double)c / (double)count * (double)part.shape.dim[0] / (double)x->shape.dim[0];
+            double scale =
+                (double)c / (double)count * (double)part.shape.dim[0] / (double)x->shape.dim[0];
             for (int64_t k = 0; k < count; k++) mean[i][k % c] += scale * oct_f32(v)[k];
         }
     }
     return OCT_OK;
 }
 
-/* err[o] = sum over cells and inputs of (W_q - W) * E[x]: E[W_q x] - E[W x], away from the borders. */
+/* err[o] = sum over cells and inputs of (W_q - W) * E[x]: E[W_q x] - E[W x], away from the
+ * borders. */
 static oct_status correct(oct_net *net, const oct_node *n, const double *mean, octi_arena *arena) {
     const oct_graph *g = net->graph;
     const oct_quantizer *xq = &g->quantizers[g->values[n->in[OCTI_X]].quantizer];
@@ -65,8 +75,13 @@ static oct_status correct(oct_net *net, const oct_node *n, const double *mean, o
     for (int32_t o = 0; o < w.o; o++) {
         const double *m = mean + o / (w.o / groups) * width;
         double f = w.factor ? w.factor[o] : 1, err = 0;
-        for (int64_t k = 0; k < w.k; k++) err += ((double)w.scale[o] * w.codes[o * w.k + k] - f * real[o * w.k + k]) * m[k % width];
-        if (!isfinite(err)) return octi_fail(OCT_EDIVERGED, n->name, octi_fmt("mean error of channel %d is not finite", o), NULL, NULL, NULL);
+        for (int64_t k = 0; k < w.k; k++)
+            err +=
+                ((double)w.scale[o] * w.codes[o * w.k + k] - f * real[o * w.k + k]) * m[k % width];
+        if (!isfinite(err))
+            return octi_fail(OCT_EDIVERGED, n->name,
+                             octi_fmt("mean error of channel %d is not finite", o), NULL, NULL,
+                             NULL);
         bias[o] = (float)(bias[o] - err);
     }
     return OCT_OK;
@@ -78,15 +93,19 @@ oct_status oct_correct_bias(oct_net *net, const oct_tensor *x, int32_t *skipped)
     const oct_graph *g = net->graph;
     octi_arena *arena = octi_arena_new(net->ctx), *scratch = octi_arena_new(net->ctx);
     oct_tape *tape = oct_tape_new(net->ctx);
-    double **mean = arena ? octi_arena_calloc(arena, (size_t)g->node_count + 1, sizeof *mean) : NULL;
+    double **mean =
+        arena ? octi_arena_calloc(arena, (size_t)g->node_count + 1, sizeof *mean) : NULL;
     oct_status s = mean && tape && scratch ? OCT_OK : oct_last_error()->code;
     int32_t without = 0;
     for (int32_t i = 0; s == OCT_OK && i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         if (!octi_is_weighted(g, n) || n->kind == OCT_OP_batch_norm) continue;
         const oct_shape *in = &g->values[n->in[OCTI_X]].shape;
-        if (!octi_bias_of(g, n)) without++;
-        else if (!(mean[i] = octi_arena_calloc(arena, (size_t)in->dim[in->rank - 1], sizeof(double)))) s = oct_last_error()->code;
+        if (!octi_bias_of(g, n))
+            without++;
+        else if (!(mean[i] =
+                       octi_arena_calloc(arena, (size_t)in->dim[in->rank - 1], sizeof(double))))
+            s = oct_last_error()->code;
     }
     if (s == OCT_OK) s = add_means(net, tape, x, mean);
     for (int32_t i = 0; s == OCT_OK && i < g->node_count; i++)

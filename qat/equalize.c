@@ -13,9 +13,12 @@ typedef struct pair {
     int64_t channels;
 } pair;
 
-static bool weighted(const oct_node *n) { return n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear; }
+static bool weighted(const oct_node *n) {
+    return n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear;
+}
 
-/* f(s * x) = s * f(x) channel by channel, for s > 0, and channels stay where they are (a flatten's come round: k % C). */
+/* f(s * x) = s * f(x) channel by channel, for s > 0, and channels stay where they are (a flatten's
+ * come round: k % C). */
 static bool carries_scales(const oct_node *n) {
     switch (n->kind) {
     case OCT_OP_relu:
@@ -24,9 +27,12 @@ static bool carries_scales(const oct_node *n) {
     case OCT_OP_adaptive_avg_pool2d:
     case OCT_OP_flatten:
     case OCT_OP_identity:
-    case OCT_OP_dropout: return true;
-    case OCT_OP_pad: return n->attr.value == 0;
-    default: return false;
+    case OCT_OP_dropout:
+        return true;
+    case OCT_OP_pad:
+        return n->attr.value == 0;
+    default:
+        return false;
     }
 }
 
@@ -48,11 +54,13 @@ static float *data_of(const oct_graph *g, const oct_node *n, int k) {
 }
 
 static float factor_of(const oct_graph *g, const oct_node *n, int64_t o) {
-    return n->attr.bn[0] ? oct_fold_factor(data_of(g, n, OCTI_GAMMA)[o], data_of(g, n, OCTI_VAR)[o], n->attr.eps) : 1.0f;
+    return n->attr.bn[0] ? oct_fold_factor(data_of(g, n, OCTI_GAMMA)[o], data_of(g, n, OCTI_VAR)[o],
+                                           n->attr.eps)
+                         : 1.0f;
 }
 
-/* Weights of the second layer that read channel c: outputs of one group, every R*S cell, one column of Cg; a linear layer behind
- * a flatten reads channel c at k % C. */
+/* Weights of the second layer that read channel c: outputs of one group, every R*S cell, one column
+ * of Cg; a linear layer behind a flatten reads channel c at k % C. */
 typedef void weight_fn(float *w, float factor, void *arg);
 static void for_readers(const oct_graph *g, const pair *p, int64_t c, weight_fn *f, void *arg) {
     const oct_node *n = p->second;
@@ -60,9 +68,11 @@ static void for_readers(const oct_graph *g, const pair *p, int64_t c, weight_fn 
     float *w = data_of(g, n, OCTI_W);
     int64_t outputs = s->dim[0], row = oct_shape_count(s) / outputs, width = s->dim[s->rank - 1];
     int64_t groups = n->kind == OCT_OP_conv2d ? n->attr.groups[0] : 1, each = outputs / groups;
-    int64_t step = n->kind == OCT_OP_conv2d ? width : p->channels, group = groups > 1 ? c / width : 0;
+    int64_t step = n->kind == OCT_OP_conv2d ? width : p->channels,
+            group = groups > 1 ? c / width : 0;
     for (int64_t o = group * each; o < (group + 1) * each; o++)
-        for (int64_t k = groups > 1 ? c % width : c; k < row; k += step) f(&w[o * row + k], factor_of(g, n, o), arg);
+        for (int64_t k = groups > 1 ? c % width : c; k < row; k += step)
+            f(&w[o * row + k], factor_of(g, n, o), arg);
 }
 
 static void widen(float *w, float factor, void *arg) {
@@ -84,7 +94,8 @@ static float level(const oct_graph *g, const pair *p, int64_t c) {
     float r1 = 0, r2 = 0, factor = factor_of(g, n, c);
     for (int64_t k = 0; k < row; k++) r1 = fmaxf(r1, fabsf(w[k] * factor));
     for_readers(g, p, c, widen, &r2);
-    if (!(r1 > 0) || !(r2 > 0) || !isfinite(r1) || !isfinite(r2)) return 0; /* a dead channel has nothing to share */
+    /* a dead channel has nothing to share */
+    if (!(r1 > 0) || !(r2 > 0) || !isfinite(r1) || !isfinite(r2)) return 0;
     float s = sqrtf(r1 / r2), inverse = 1 / s;
     if (!(s > 1e-6f && s < 1e6f)) return 0;
     if (n->attr.bn[0]) {
@@ -116,7 +127,9 @@ oct_net *oct_equalize(const oct_net *net, int32_t *pairs) {
         count = 0;
         for (int32_t i = 0; i < g->node_count; i++) {
             pair p;
-            if (!find_pair(g, &g->nodes[i], &p) || !own_parameters(g, p.first) || !own_parameters(g, p.second)) continue;
+            if (!find_pair(g, &g->nodes[i], &p) || !own_parameters(g, p.first) ||
+                !own_parameters(g, p.second))
+                continue;
             count++;
             for (int64_t c = 0; c < p.channels; c++) moved = fmaxf(moved, level(g, &p, c));
         }

@@ -5,7 +5,8 @@
 
 #include "autograd/tape.h"
 
-/** Run the call's node as the plan runs it (law 12): qat/int8's float node, image by image. Fills out. */
+/** Run the call's node as the plan runs it (law 12): qat/int8's float node, image by image. Fills
+ *  out. */
 oct_status octi_float_layer(octi_call *c);
 
 #endif

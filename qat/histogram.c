@@ -50,7 +50,8 @@ static void count_task(void *arg, int64_t i) {
         const float *x = j->x + k0;
         for (int k = 0; k < n; k++) {
             float a = fabsf(x[k]);
-            double v = (a <= FLT_MAX ? (double)x[k] : 0.0) * j->inverse; /* exact: a power of two, in double */
+            /* exact: a power of two, in double */
+            double v = (a <= FLT_MAX ? (double)x[k] : 0.0) * j->inverse;
             int32_t t = (int32_t)v;
             at[k] = t - ((double)t > v) - j->first; /* floor */
         }
@@ -75,29 +76,40 @@ static void grid_of(float min, float max, int64_t *exponent, int64_t *first) {
 }
 
 static oct_status malformed(const oct_observing *o, const char *expected, const char *got) {
-    return octi_fail(OCT_EFORMAT, o->value, "state of its observer is malformed", expected, got, "calibrate again");
+    return octi_fail(OCT_EFORMAT, o->value, "state of its observer is malformed", expected, got,
+                     "calibrate again");
 }
 
-/* The grid must be the one that the extent gives: whatever else a file claims, no index leaves the bins. */
+/* The grid must be the one that the extent gives: whatever else a file claims, no index leaves the
+ * bins. */
 static oct_status check_grid(const oct_observing *o) {
-    const int64_t *grid = oct_s64(o->state[1]), *count = oct_s64(o->state[0]), most = INT64_MAX / (2 * OCTI_BINS); /* sums cannot overflow */
+    /* sums cannot overflow */
+    const int64_t *grid = oct_s64(o->state[1]), *count = oct_s64(o->state[0]),
+                  most = INT64_MAX / (2 * OCTI_BINS);
     const float *seen = oct_f32(o->state[2]);
     int64_t exponent, first;
     for (int i = OCTI_GRID_COUNT; i < OCTI_GRID_FIELDS; i++)
-        if (grid[i] < 0 || grid[i] > most) return malformed(o, "counts of 0 and more", octi_fmt("%lld", (long long)grid[i]));
+        if (grid[i] < 0 || grid[i] > most)
+            return malformed(o, "counts of 0 and more", octi_fmt("%lld", (long long)grid[i]));
     for (int k = 0; k < OCTI_BINS; k++)
-        if (count[k] < 0 || count[k] > most) return malformed(o, "counts of 0 and more", octi_fmt("%lld in bin %d", (long long)count[k], k));
+        if (count[k] < 0 || count[k] > most)
+            return malformed(o, "counts of 0 and more",
+                             octi_fmt("%lld in bin %d", (long long)count[k], k));
     if (!grid[OCTI_GRID_COUNT]) return OCT_OK;
     if (!(seen[0] <= seen[1]) || !(fabsf(seen[0]) <= FLT_MAX) || !(fabsf(seen[1]) <= FLT_MAX))
-        return malformed(o, "a finite range", octi_fmt("%g to %g", (double)seen[0], (double)seen[1]));
+        return malformed(o, "a finite range",
+                         octi_fmt("%g to %g", (double)seen[0], (double)seen[1]));
     grid_of(seen[0], seen[1], &exponent, &first);
     if (grid[OCTI_GRID_EXPONENT] != exponent || grid[OCTI_GRID_FIRST] != first)
         return malformed(o, octi_fmt("bins of 2^%d from %d", (int)exponent, (int)first),
-                         octi_fmt("2^%lld from %lld", (long long)grid[OCTI_GRID_EXPONENT], (long long)grid[OCTI_GRID_FIRST]));
+                         octi_fmt("2^%lld from %lld", (long long)grid[OCTI_GRID_EXPONENT],
+                                  (long long)grid[OCTI_GRID_FIRST]));
     return OCT_OK;
 }
 
-static int64_t floor_shift(int64_t code, int64_t by) { return code < 0 ? -(((-code - 1) >> by) + 1) : code >> by; }
+static int64_t floor_shift(int64_t code, int64_t by) {
+    return code < 0 ? -(((-code - 1) >> by) + 1) : code >> by;
+}
 
 /* Move the counts to the grid of a wider extent. */
 static oct_status widen(const oct_observing *o, float min, float max, octi_arena *scratch) {
@@ -110,7 +122,8 @@ static oct_status widen(const oct_observing *o, float min, float max, octi_arena
         for (int64_t k = 0; k < OCTI_BINS; k++) {
             int64_t to = floor_shift(grid[OCTI_GRID_FIRST] + k, by > 62 ? 62 : by) - first;
             if (!count[k]) continue;
-            if (to < 0 || to >= OCTI_BINS) return malformed(o, "values inside its range", octi_fmt("bin %d", (int)k));
+            if (to < 0 || to >= OCTI_BINS)
+                return malformed(o, "values inside its range", octi_fmt("bin %d", (int)k));
             moved[to] += count[k];
         }
         memcpy(count, moved, OCTI_BINS * sizeof *count);
@@ -159,7 +172,8 @@ oct_status octi_histogram_observe(const oct_observing *o, const float *x, int64_
     if (!scratch) return oct_last_error()->code;
     if (n < 1) return OCT_OK;
     octi_arena_mark mark = octi_arena_save(scratch);
-    observe_job j = {.x = x, .n = n, .chunks = n < CHUNKS * CHUNK_LEAST ? (int)(n / CHUNK_LEAST) + 1 : CHUNKS};
+    observe_job j = {
+        .x = x, .n = n, .chunks = n < CHUNKS * CHUNK_LEAST ? (int)(n / CHUNK_LEAST) + 1 : CHUNKS};
     oct_status s = observe(o, &j, scratch);
     octi_arena_rewind(scratch, mark);
     return s;
@@ -185,19 +199,25 @@ oct_status octi_density_of(const oct_observing *o, octi_density *d, bool *empty)
     if (*empty) return OCT_OK;
     octi_arena *scratch = octi_ctx_scratch(o->ctx);
     if (!scratch) return oct_last_error()->code;
-    *d = (octi_density){.first = (int32_t)grid[OCTI_GRID_FIRST], .width = ldexp(1.0, (int)grid[OCTI_GRID_EXPONENT]), .min = seen[0], .max = seen[1],
+    *d = (octi_density){.first = (int32_t)grid[OCTI_GRID_FIRST],
+                        .width = ldexp(1.0, (int)grid[OCTI_GRID_EXPONENT]),
+                        .min = seen[0],
+                        .max = seen[1],
                         .total = grid[OCTI_GRID_COUNT]};
     int64_t first, sum = 0, *count = octi_arena_calloc(scratch, OCTI_BINS, sizeof *count);
-    d->bins = (int32_t)bins_at(fminf(seen[0], 0), fmaxf(seen[1], 0), (int)grid[OCTI_GRID_EXPONENT], &first);
+    d->bins = (int32_t)bins_at(fminf(seen[0], 0), fmaxf(seen[1], 0), (int)grid[OCTI_GRID_EXPONENT],
+                               &first);
     double *list = octi_arena_calloc(scratch, (size_t)(4 * (d->bins + 1)), sizeof *list);
     if (!count || !list) return oct_last_error()->code;
     for (int k = 0; k < OCTI_BINS; k++) {
         if ((stored[k] && k >= d->bins) || __builtin_add_overflow(sum, stored[k], &sum))
-            return malformed(o, "counts of values that were seen", octi_fmt("%lld in bin %d", (long long)stored[k], k));
+            return malformed(o, "counts of values that were seen",
+                             octi_fmt("%lld in bin %d", (long long)stored[k], k));
         count[k] = stored[k];
     }
     if (sum != d->total || grid[OCTI_GRID_ZEROS] > count[-d->first])
-        return malformed(o, octi_fmt("%lld values in bins", (long long)d->total), octi_fmt("%lld", (long long)sum));
+        return malformed(o, octi_fmt("%lld values in bins", (long long)d->total),
+                         octi_fmt("%lld", (long long)sum));
     count[-d->first] -= grid[OCTI_GRID_ZEROS];
     d->count = count;
     d->edge = list;
@@ -216,7 +236,8 @@ oct_status octi_density_level(const octi_density *d, octi_arena *scratch, octi_d
     int64_t *count = octi_arena_calloc(scratch, OCTI_BINS, sizeof *count), before = 0, here = 0;
     double *list = octi_arena_calloc(scratch, (size_t)(3 * (d->bins + 1)), sizeof *list);
     if (!count || !list) return oct_last_error()->code;
-    for (int32_t k = 0, last = -1; k <= d->bins; k++) { /* each filled bin when the next one is known */
+    /* each filled bin when the next one is known */
+    for (int32_t k = 0, last = -1; k <= d->bins; k++) {
         const int64_t next = k < d->bins ? d->count[k] : 0;
         if (k < d->bins && !next) continue;
         const int64_t most = before > next ? before : next;

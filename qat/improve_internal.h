@@ -28,7 +28,8 @@ static inline float octi_rounding_push(float reg, float beta, float h) {
     float t = 2 * h - 1;
     return -(reg * beta * powf(fabsf(t), beta - 1) * (t < 0 ? -2.0f : 2.0f));
 }
-/** beta at `done` of the way, 0 to 1: from 20 to 2 along half a cosine behind a fifth without the term (0). */
+/** beta at `done` of the way, 0 to 1: from 20 to 2 along half a cosine behind a fifth without the
+ *  term (0). */
 static inline float octi_rounding_beta(float done) {
     float along = (done - 0.2f) / 0.8f;
     return along > 0 ? 2 + 9 * (1 + cosf(along * 3.14159265f)) : 0;
@@ -36,7 +37,8 @@ static inline float octi_rounding_beta(float done) {
 
 /** A calibrated net, its ranges chosen now, and inputs that fit it; or the reason why not. */
 oct_status octi_improve_check(oct_net *net, const oct_tensor *x, const char *where);
-/** What a layer adds per output channel: beta behind a batch norm, else the bias; NULL where it has none. */
+/** What a layer adds per output channel: beta behind a batch norm, else the bias; NULL where it has
+ *  none. */
 float *octi_bias_of(const oct_graph *g, const oct_node *n);
 
 /** Images [from, from + OCTI_IMPROVE_BATCH) of x, borrowed; fewer at the end. */

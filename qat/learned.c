@@ -14,8 +14,8 @@ static float levels_above(const oct_quantizer *q) {
     return n > 0 ? (float)n : 1.0f;
 }
 
-/* A step never gets below a 64th of what the range alone would give: it cannot cross zero, nor die near it. A pure function of
- * what is stored, so that asking twice changes nothing. */
+/* A step never gets below a 64th of what the range alone would give: it cannot cross zero, nor die
+ * near it. A pure function of what is stored, so that asking twice changes nothing. */
 static float kept(float step, float of_range) {
     float least = fmaxf(of_range / 64, OCT_SCALE_MIN);
     return step > least ? step : least; /* a NaN was refused by the optimizer */
@@ -29,7 +29,8 @@ static double mean_abs(const float *x, int64_t n) {
     return n ? sum / (double)n : 0;
 }
 
-/* The share of the range's scale with the least squared error, on a sample of at most 65,536 values. */
+/* The share of the range's scale with the least squared error, on a sample of at most 65,536
+ * values. */
 static float least_error_scale(const oct_quantizer *q, const oct_tensor *x) {
     enum { SAMPLE = 65536, TRIES = 40 };
     int64_t n = oct_tensor_count(x), stride = n / SAMPLE + 1;
@@ -39,7 +40,10 @@ static float least_error_scale(const oct_quantizer *q, const oct_tensor *x) {
         float s = top * (1.0f - (float)t / TRIES);
         double e = 0;
         for (int64_t i = 0; i < n; i += stride) {
-            float v = oct_f32(x)[i], back = octq_dequantize(octq_quantize(v, s, octi_zero_point(q), q->spec.qmin, q->spec.qmax), s, octi_zero_point(q));
+            float v = oct_f32(x)[i],
+                  back = octq_dequantize(
+                      octq_quantize(v, s, octi_zero_point(q), q->spec.qmin, q->spec.qmax), s,
+                      octi_zero_point(q));
             e += (double)(v - back) * (double)(v - back);
         }
         if (e < least) {
@@ -52,7 +56,8 @@ static float least_error_scale(const oct_quantizer *q, const oct_tensor *x) {
 
 void octi_learned_start(oct_quantizer *q, const oct_tensor *x) {
     float s = octi_scale(q); /* of the range */
-    if (x && !strcmp(q->method, "lsq")) s = (float)(2 * mean_abs(oct_f32(x), oct_tensor_count(x)) / sqrt(levels_above(q)));
+    if (x && !strcmp(q->method, "lsq"))
+        s = (float)(2 * mean_abs(oct_f32(x), oct_tensor_count(x)) / sqrt(levels_above(q)));
     if (x && !strcmp(q->method, "lsq+")) s = least_error_scale(q, x);
     s = fmaxf(s, OCT_SCALE_MIN);
     if (!strcmp(q->method, "pact")) s = octi_scale(q) * levels_above(q);
@@ -68,7 +73,8 @@ void octi_learned_settle(oct_quantizer *q) {
     step[0] = kept(step[0], range / (float)(q->spec.qmax - q->spec.qmin) * unit);
     oct_f32(q->scale)[0] = oct_scale_on_grid(&q->spec, step[0] / unit);
     if (q->offset)
-        oct_s32(q->zero_point)[0] = octq_clamp(octq_rne(-oct_f32(q->offset)[0] / octi_scale(q)), q->spec.qmin, q->spec.qmax, q->spec.qmin);
+        oct_s32(q->zero_point)[0] = octq_clamp(octq_rne(-oct_f32(q->offset)[0] / octi_scale(q)),
+                                               q->spec.qmin, q->spec.qmax, q->spec.qmin);
 }
 
 /* Sums over the images of a slot: slots fold along one tree, so threads change no bit. */
@@ -83,7 +89,8 @@ typedef struct sum_job {
 static void sum_task(void *arg, int64_t i) {
     sum_job *j = arg;
     double inside = 0, outside = 0, count = 0;
-    for (int64_t k = octi_slot_begin(j->images, j->slots, (int)i) * j->each, to = octi_slot_begin(j->images, j->slots, (int)i + 1) * j->each;
+    for (int64_t k = octi_slot_begin(j->images, j->slots, (int)i) * j->each,
+                 to = octi_slot_begin(j->images, j->slots, (int)i + 1) * j->each;
          k < to; k++) {
         float out = (float)(j->mask[k] >> 1), d = j->dy[k] * j->term[k];
         inside += (double)(d * (1.0f - out));
@@ -96,14 +103,18 @@ static void sum_task(void *arg, int64_t i) {
 }
 
 static oct_status add_grad(oct_ctx *ctx, oct_tensor *t, int64_t i, double v) {
-    if (!t->grad && !(t->grad = oct_tensor_new(ctx, OCT_F32, t->shape))) return oct_last_error()->code;
+    if (!t->grad && !(t->grad = oct_tensor_new(ctx, OCT_F32, t->shape)))
+        return oct_last_error()->code;
     oct_f32(t->grad)[i] += (float)v;
     return OCT_OK;
 }
 
 oct_status octi_learned_grad(octi_call *c, oct_quantizer *q, const octi_straight *to) {
     const oct_shape *s = &c->dout->shape;
-    sum_job j = {.dy = oct_f32(c->dout), .term = oct_f32(to->term), .mask = oct_u8(to->mask), .images = s->dim[0]};
+    sum_job j = {.dy = oct_f32(c->dout),
+                 .term = oct_f32(to->term),
+                 .mask = oct_u8(to->mask),
+                 .images = s->dim[0]};
     if (!j.images) return OCT_OK;
     j.each = oct_shape_count(s) / j.images;
     j.slots = octi_slots(j.images);
@@ -135,16 +146,19 @@ static float weight_start(const oct_quantizer *q, const float *x, int64_t n) {
 
 float octi_learned_weight_step(oct_quantizer *q, int64_t o, float amax, const float *x, int64_t n) {
     float *step = oct_f32(q->step);
-    if (x && step[o] == 0) step[o] = weight_start(q, x, n); /* later a zero is a step that shrank: it is lifted */
+    /* later a zero is a step that shrank: it is lifted */
+    if (x && step[o] == 0) step[o] = weight_start(q, x, n);
     return step[o] = kept(step[o], amax / (float)q->spec.qmax);
 }
 
-oct_status octi_learned_weight_grad(oct_ctx *ctx, oct_quantizer *q, const octi_qweights *qw, const float *w, float s_x, float *dw) {
+oct_status octi_learned_weight_grad(oct_ctx *ctx, oct_quantizer *q, const octi_qweights *qw,
+                                    const float *w, float s_x, float *dw) {
     const float lo = (float)q->spec.qmin, hi = (float)q->spec.qmax;
     const bool per_channel = q->spec.per_channel;
     double shared = 0;
     for (int32_t o = 0; o < qw->o; o++) {
-        const float f = qw->factor ? qw->factor[o] : 1.0f, unit = per_channel ? fabsf(f) : 1.0f, s = qw->scale[o];
+        const float f = qw->factor ? qw->factor[o] : 1.0f, unit = per_channel ? fabsf(f) : 1.0f,
+                    s = qw->scale[o];
         double sum = 0;
         for (int64_t k = o * qw->k; k < (o + 1) * qw->k; k++) {
             const float u = w[k] * f / s, r = octq_rne(u);
@@ -152,10 +166,15 @@ oct_status octi_learned_weight_grad(oct_ctx *ctx, oct_quantizer *q, const octi_q
             sum += (double)dw[k] * (double)(side < 0 ? lo : side > 0 ? hi : r - u);
             if (side) dw[k] = 0;
         }
-        bool lifted = s_x > 0 && fabsf(qw->bias[o]) / (s_x * 0x1p30f) > oct_f32(q->step)[per_channel ? o : 0] * unit;
+        bool lifted = s_x > 0 && fabsf(qw->bias[o]) / (s_x * 0x1p30f) >
+                                     oct_f32(q->step)[per_channel ? o : 0] * unit;
         if (lifted) continue; /* the bias sets this scale (law 5) */
-        if (per_channel) OCT_TRY(add_grad(ctx, q->step, o, sum * (double)unit / sqrt((double)qw->k * hi)));
-        else shared += sum;
+        if (per_channel)
+            OCT_TRY(add_grad(ctx, q->step, o, sum * (double)unit / sqrt((double)qw->k * hi)));
+        else
+            shared += sum;
     }
-    return per_channel ? OCT_OK : add_grad(ctx, q->step, 0, shared / sqrt((double)qw->o * (double)qw->k * hi));
+    return per_channel
+               ? OCT_OK
+               : add_grad(ctx, q->step, 0, shared / sqrt((double)qw->o * (double)qw->k * hi));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * qat/make_quantizers.h - the last step of prepare: quantizers, one per class of values that share a grid, one per weight. */
+ * qat/make_quantizers.h - the last step of prepare: quantizers, one per class of values that share
+ * a grid, one per weight. */
 #ifndef OCT_QAT_MAKE_QUANTIZERS_H
 #define OCT_QAT_MAKE_QUANTIZERS_H
 
@@ -9,7 +10,8 @@
 /** What the pass found. */
 typedef struct octi_quantizer_plan {
     oct_net *net;
-    int32_t *parent; /* [values]: union-find over quantized values, the oldest leads; -1: a float value */
+    /* [values]: union-find over quantized values, the oldest leads; -1: a float value */
+    int32_t *parent;
     int32_t values;
     const octi_target *target;
     const oct_qconfig *config;

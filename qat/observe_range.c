@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Observers that keep a range: minmax, ema, recording. Behind them: octi_finite_range, what a batch has. */
+ * Observers that keep a range: minmax, ema, recording. Behind them: octi_finite_range, what a batch
+ * has. */
 #include <float.h>
 #include <math.h>
 
@@ -7,7 +8,8 @@
 #include "qat/observing.h"
 
 oct_status octi_finite_range(oct_ctx *ctx, const oct_tensor *x, float *min, float *max) {
-    oct_tensor lo = {.dtype = OCT_F32, .shape = {1, {1}}, .data = min}, hi = {.dtype = OCT_F32, .shape = {1, {1}}, .data = max};
+    oct_tensor lo = {.dtype = OCT_F32, .shape = {1, {1}}, .data = min},
+               hi = {.dtype = OCT_F32, .shape = {1, {1}}, .data = max};
     *min = INFINITY;
     *max = -INFINITY;
     if (!oct_tensor_count(x)) return OCT_OK;
@@ -59,8 +61,10 @@ oct_status octi_recording_observe(const oct_observing *o, const float *x, int64_
         seen[0] = INFINITY;
         seen[1] = -INFINITY;
     }
-    if (state[OCTI_SAMPLE_KEPT] < 0 || state[OCTI_SAMPLE_KEPT] > OCTI_SAMPLE || state[OCTI_SAMPLE_STRIDE] < 1 || state[OCTI_SAMPLE_SEEN] < 0)
-        return octi_fail(OCT_EFORMAT, o->value, "state of its observer is malformed", "a sample of at most 4096 values", NULL, "calibrate again");
+    if (state[OCTI_SAMPLE_KEPT] < 0 || state[OCTI_SAMPLE_KEPT] > OCTI_SAMPLE ||
+        state[OCTI_SAMPLE_STRIDE] < 1 || state[OCTI_SAMPLE_SEEN] < 0)
+        return octi_fail(OCT_EFORMAT, o->value, "state of its observer is malformed",
+                         "a sample of at most 4096 values", NULL, "calibrate again");
     for (int64_t i = 0; i < n; i++) {
         keep(sample, state, x[i]); /* as it came, NaN too: a recording is for looking */
         if (!(fabsf(x[i]) <= FLT_MAX)) continue;

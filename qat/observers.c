@@ -16,10 +16,12 @@
 #include "src/mem.h"
 #include "src/words.h"
 
-#define NONE {.name = NULL}
+#define NONE                                                                                       \
+    { .name = NULL }
 #define HISTOGRAM OCTI_HISTOGRAM_TENSORS
 #define RECORDING OCTI_RECORDING_TENSORS
-#define OCT_OBSERVER(name, observe, range, observe_range, tensors, text) {#name, {tensors}, observe, range, observe_range, NULL},
+#define OCT_OBSERVER(name, observe, range, observe_range, tensors, text)                           \
+    {#name, {tensors}, observe, range, observe_range, NULL},
 static const oct_observer built_in[] = {
 #include "qat/observers.def"
 };
@@ -42,29 +44,40 @@ const oct_observer *octi_observer_find(oct_ctx *ctx, const char *name) {
     const oct_observer *found = lookup(ctx, name);
     if (found) return found;
     char known[512] = "";
-    for (int i = 0; i < BUILT_IN; i++) snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", built_in[i].name);
+    for (int i = 0; i < BUILT_IN; i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "",
+                 built_in[i].name);
     for (const own_observer *o = octi_ctx_observers(ctx); o; o = o->next)
         snprintf(known + strlen(known), sizeof known - strlen(known), ", %s", o->observer.name);
-    octi_fail_word(OCT_EUSAGE, "observer", "unknown observer", known, name, "oct_observer_register makes others known");
+    octi_fail_word(OCT_EUSAGE, "observer", "unknown observer", known, name,
+                   "oct_observer_register makes others known");
     return NULL;
 }
 
 const char *octi_observer_of_input(const char *observer) {
     for (int i = 0; i < BUILT_IN; i++)
-        if (!strcmp(built_in[i].name, observer)) return built_in[i].observe == octi_histogram_observe ? "minmax" : observer;
+        if (!strcmp(built_in[i].name, observer))
+            return built_in[i].observe == octi_histogram_observe ? "minmax" : observer;
     return observer;
 }
 
 static oct_status check_observer(const oct_ctx *ctx, const oct_observer *o) {
     static const char where[] = "oct_observer_register";
-    if (!o->name || !*o->name) return octi_fail(OCT_EUSAGE, where, "observer has no name", NULL, NULL, NULL);
-    if (!strncmp(o->name, "weight", 6)) return octi_fail(OCT_EUSAGE, where, "names beginning with weight are octet's", NULL, o->name, NULL);
-    if (lookup(ctx, o->name)) return octi_fail(OCT_EUSAGE, where, "name is taken", NULL, o->name, NULL);
+    if (!o->name || !*o->name)
+        return octi_fail(OCT_EUSAGE, where, "observer has no name", NULL, NULL, NULL);
+    if (!strncmp(o->name, "weight", 6))
+        return octi_fail(OCT_EUSAGE, where, "names beginning with weight are octet's", NULL,
+                         o->name, NULL);
+    if (lookup(ctx, o->name))
+        return octi_fail(OCT_EUSAGE, where, "name is taken", NULL, o->name, NULL);
     if ((o->observe != NULL) != (o->range != NULL) || (o->observe && o->observe_range))
-        return octi_fail(OCT_EUSAGE, where, octi_fmt("%s: hooks do not make an observer", o->name), "observe and range, or observe_range, or none", NULL, NULL);
+        return octi_fail(OCT_EUSAGE, where, octi_fmt("%s: hooks do not make an observer", o->name),
+                         "observe and range, or observe_range, or none", NULL, NULL);
     for (int i = 0; i < OCT_OBSERVER_TENSORS && o->tensors[i].name; i++)
-        if (o->tensors[i].count < 1 || (unsigned)o->tensors[i].dtype >= OCT_DTYPE_COUNT || !*o->tensors[i].name)
-            return octi_fail(OCT_EUSAGE, where, octi_fmt("%s: tensor %d of its state", o->name, i), "a name, a dtype, 1 element and more", NULL, NULL);
+        if (o->tensors[i].count < 1 || (unsigned)o->tensors[i].dtype >= OCT_DTYPE_COUNT ||
+            !*o->tensors[i].name)
+            return octi_fail(OCT_EUSAGE, where, octi_fmt("%s: tensor %d of its state", o->name, i),
+                             "a name, a dtype, 1 element and more", NULL, NULL);
     return OCT_OK;
 }
 
@@ -77,7 +90,8 @@ oct_status oct_observer_register(oct_ctx *ctx, const oct_observer *observer) {
     o->observer.name = octi_strdup(ctx, observer->name);
     if (!o->observer.name) return oct_last_error()->code;
     for (int i = 0; i < OCT_OBSERVER_TENSORS && observer->tensors[i].name; i++)
-        if (!(o->observer.tensors[i].name = octi_strdup(ctx, observer->tensors[i].name))) return oct_last_error()->code;
+        if (!(o->observer.tensors[i].name = octi_strdup(ctx, observer->tensors[i].name)))
+            return oct_last_error()->code;
     o->next = octi_ctx_observers(ctx);
     octi_ctx_set_observers(ctx, o);
     return OCT_OK;
@@ -98,7 +112,8 @@ oct_status octi_observer_start(oct_net *net, oct_quantizer *q, const char *owner
         const oct_observer_tensor *t = &by->tensors[q->state_count];
         char *name = octi_asprintf(net->ctx, "%s.%s", owner, t->name);
         oct_tensor *x = name ? oct_tensor_new(net->ctx, t->dtype, OCT_SHAPE(t->count)) : NULL;
-        oct_status s = x ? octi_net_register(net, name, OCT_ROLE_OBSERVER, x) : oct_last_error()->code;
+        oct_status s =
+            x ? octi_net_register(net, name, OCT_ROLE_OBSERVER, x) : oct_last_error()->code;
         oct_tensor_unref(x); /* the registry holds it */
         octi_free(net->ctx, name);
         OCT_TRY(s);
@@ -107,27 +122,43 @@ oct_status octi_observer_start(oct_net *net, oct_quantizer *q, const char *owner
     return OCT_OK;
 }
 
-/* State that a file gave, or another observer of the name had, is looked at before anybody writes into it. */
-static oct_status observing(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by, oct_observing *o) {
-    *o = (oct_observing){ctx, q->name, &q->spec, q->averaging, q->percentile, {NULL}, oct_f32(q->min_val), oct_f32(q->max_val), by->user};
+/* State that a file gave, or another observer of the name had, is looked at before anybody writes
+ * into it. */
+static oct_status observing(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by,
+                            oct_observing *o) {
+    *o = (oct_observing){ctx,
+                         q->name,
+                         &q->spec,
+                         q->averaging,
+                         q->percentile,
+                         {NULL},
+                         oct_f32(q->min_val),
+                         oct_f32(q->max_val),
+                         by->user};
     bool fits = q->state_count == state_count(by);
     for (int32_t i = 0; fits && i < q->state_count; i++) {
         o->state[i] = q->state[i];
-        fits = q->state[i] && q->state[i]->dtype == by->tensors[i].dtype && oct_tensor_count(q->state[i]) == by->tensors[i].count;
+        fits = q->state[i] && q->state[i]->dtype == by->tensors[i].dtype &&
+               oct_tensor_count(q->state[i]) == by->tensors[i].count;
     }
-    if (!fits) return octi_fail(OCT_EFORMAT, q->name, "state of its observer is malformed", octi_fmt("the tensors of %s", by->name), NULL, "calibrate again");
+    if (!fits)
+        return octi_fail(OCT_EFORMAT, q->name, "state of its observer is malformed",
+                         octi_fmt("the tensors of %s", by->name), NULL, "calibrate again");
     if (!(q->averaging >= 0 && q->averaging <= 1) || !(q->percentile >= 0 && q->percentile <= 100))
-        return octi_fail(OCT_EFORMAT, q->name, "settings of its observer are out of range", "averaging 0 to 1, percentile 0 to 100", NULL, NULL);
+        return octi_fail(OCT_EFORMAT, q->name, "settings of its observer are out of range",
+                         "averaging 0 to 1, percentile 0 to 100", NULL, NULL);
     return OCT_OK;
 }
 
-oct_status octi_observe_values(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by, const float *x, int64_t n) {
+oct_status octi_observe_values(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by,
+                               const float *x, int64_t n) {
     oct_observing o;
     OCT_TRY(observing(ctx, q, by, &o));
     return by->observe(&o, x, n);
 }
 
-oct_status octi_observe_range(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by, float min, float max) {
+oct_status octi_observe_range(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by, float min,
+                              float max) {
     oct_observing o;
     OCT_TRY(observing(ctx, q, by, &o));
     return by->observe_range(&o, min, max);
@@ -141,13 +172,16 @@ oct_status octi_settle_range(oct_ctx *ctx, oct_quantizer *q) {
     if (!by) return oct_last_error()->code;
     OCT_TRY(observing(ctx, q, by, &o));
     OCT_TRY(by->range(&o, &lo, &hi));
-    if (!(fabsf(lo) <= FLT_MAX) || !(fabsf(hi) <= FLT_MAX) || lo > hi) { /* none: nothing finite was seen */
+    /* none: nothing finite was seen */
+    if (!(fabsf(lo) <= FLT_MAX) || !(fabsf(hi) <= FLT_MAX) || lo > hi) {
         q->dirty = OCTI_CLEAN;
         return OCT_OK;
     }
     *o.min = lo;
     *o.max = hi;
-    if (q->dirty == OCTI_DIRTY_QPARAMS) OCT_TRY(oct_qparams_from_range(&q->spec, lo, hi, q->name, oct_f32(q->scale), oct_s32(q->zero_point)));
+    if (q->dirty == OCTI_DIRTY_QPARAMS)
+        OCT_TRY(oct_qparams_from_range(&q->spec, lo, hi, q->name, oct_f32(q->scale),
+                                       oct_s32(q->zero_point)));
     q->dirty = OCTI_CLEAN;
     return OCT_OK;
 }
@@ -156,12 +190,13 @@ oct_status octi_settle_range(oct_ctx *ctx, oct_quantizer *q) {
 static oct_status finite_scales(const oct_quantizer *q) {
     for (int64_t c = 0, n = oct_tensor_count(q->scale); c < n; c++)
         if (!isfinite(oct_f32(q->scale)[c]))
-            return octi_fail(OCT_EDIVERGED, q->name, "weights too large for a scale", "a finite scale",
-                             octi_fmt("channel %lld", (long long)c), NULL);
+            return octi_fail(OCT_EDIVERGED, q->name, "weights too large for a scale",
+                             "a finite scale", octi_fmt("channel %lld", (long long)c), NULL);
     return OCT_OK;
 }
 
-/* Scales of the weights as they are now. Steps that wait for their first training step keep waiting. */
+/* Scales of the weights as they are now. Steps that wait for their first training step keep
+ * waiting. */
 static oct_status settle_weights(oct_net *net) {
     octi_arena *scratch = octi_ctx_scratch(net->ctx);
     if (!scratch) return oct_last_error()->code;
@@ -171,10 +206,13 @@ static oct_status settle_weights(oct_net *net) {
     for (int32_t i = 0; s == OCT_OK && i < net->graph->node_count; i++) {
         const oct_node *n = &net->graph->nodes[i];
         if (!octi_is_weighted(net->graph, n)) continue;
-        const oct_quantizer *x = &seen->graph->quantizers[net->graph->values[n->in[OCTI_X]].quantizer];
+        const oct_quantizer *x =
+            &seen->graph->quantizers[net->graph->values[n->in[OCTI_X]].quantizer];
         octi_qweights w;
-        s = octi_quantize_weights(seen, n, octi_quantizer_ready(x) ? octi_scale(x) : 0, scratch, &w);
-        const oct_quantizer *to = octi_weight_quantizer(net->graph, n), *from = octi_weight_quantizer(seen->graph, n);
+        s = octi_quantize_weights(seen, n, octi_quantizer_ready(x) ? octi_scale(x) : 0, scratch,
+                                  &w);
+        const oct_quantizer *to = octi_weight_quantizer(net->graph, n),
+                            *from = octi_weight_quantizer(seen->graph, n);
         if (s == OCT_OK) s = finite_scales(from);
         if (s == OCT_OK) memcpy(to->scale->data, from->scale->data, oct_tensor_bytes(to->scale));
     }
@@ -192,20 +230,28 @@ oct_status oct_net_settle(oct_net *net) {
     return net && net->stage == OCT_STAGE_PREPARED ? settle_weights(net) : OCT_OK;
 }
 
-oct_status oct_net_divergences(const oct_net *net, const char *node, int32_t around, oct_divergence *rows, int32_t *count) {
-    if (!net || !node || !rows || !count || around < 0) return octi_fail_null("oct_net_divergences");
+oct_status oct_net_divergences(const oct_net *net, const char *node, int32_t around,
+                               oct_divergence *rows, int32_t *count) {
+    if (!net || !node || !rows || !count || around < 0)
+        return octi_fail_null("oct_net_divergences");
     *count = 0;
-    if (net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, "oct_net_divergences", "net is not prepared", "the result of oct_prepare", NULL, NULL);
-    const int32_t at = oct_graph_find_node(net->graph, node), value = at >= 0 ? net->graph->nodes[at].out : -1;
+    if (net->stage != OCT_STAGE_PREPARED)
+        return octi_fail(OCT_EUSAGE, "oct_net_divergences", "net is not prepared",
+                         "the result of oct_prepare", NULL, NULL);
+    const int32_t at = oct_graph_find_node(net->graph, node),
+                  value = at >= 0 ? net->graph->nodes[at].out : -1;
     if (at < 0) return octi_fail(OCT_EUSAGE, node, "no such layer", "a layer's name", NULL, NULL);
-    if (net->graph->values[value].quantizer < 0) return octi_fail(OCT_EUSAGE, node, "stays float", "a layer whose values are quantized", NULL, NULL);
+    if (net->graph->values[value].quantizer < 0)
+        return octi_fail(OCT_EUSAGE, node, "stays float", "a layer whose values are quantized",
+                         NULL, NULL);
     oct_quantizer *q = &net->graph->quantizers[net->graph->values[value].quantizer];
     const oct_observer *by = octi_observer_find(net->ctx, q->observer);
     oct_observing o;
     int32_t chosen;
     if (!by) return oct_last_error()->code;
     if (by->observe != octi_histogram_observe)
-        return octi_fail(OCT_EUSAGE, node, "its observer keeps no histogram", "histogram, entropy, percentile, mse, mae", q->observer,
+        return octi_fail(OCT_EUSAGE, node, "its observer keeps no histogram",
+                         "histogram, entropy, percentile, mse, mae", q->observer,
                          octi_fmt("calibrate with --set '%s:observer=entropy'", q->name));
     OCT_TRY(observing(net->ctx, q, by, &o));
     return octi_entropy_search(&o, around, rows, count, &chosen);
@@ -218,13 +264,15 @@ static const char *owner_of(const oct_net *net, const oct_quantizer *q) {
     static const char tail[] = ".scale";
     for (int32_t i = 0; i < net->tensor_count; i++) {
         const char *n = net->tensors[i].name;
-        if (net->tensors[i].tensor == q->scale && strlen(n) > sizeof tail - 1) return octi_fmt("%.*s", (int)(strlen(n) - (sizeof tail - 1)), n);
+        if (net->tensors[i].tensor == q->scale && strlen(n) > sizeof tail - 1)
+            return octi_fmt("%.*s", (int)(strlen(n) - (sizeof tail - 1)), n);
     }
     return q->name;
 }
 
 static oct_status switch_observer(oct_net *net, oct_quantizer *q, const char *observer) {
-    const char *name = octi_arena_strdup(net->graph->arena, observer), *owner = octi_arena_strdup(net->graph->arena, owner_of(net, q));
+    const char *name = octi_arena_strdup(net->graph->arena, observer),
+               *owner = octi_arena_strdup(net->graph->arena, owner_of(net, q));
     if (!name || !owner) return oct_last_error()->code;
     OCT_TRY(octi_settle_range(net->ctx, q));
     for (int32_t i = 0; i < q->state_count; i++) {
@@ -241,19 +289,24 @@ static oct_status switch_observer(oct_net *net, oct_quantizer *q, const char *ob
 
 static bool holds_input(const oct_graph *g, int32_t quantizer) {
     for (int32_t i = 0; i < g->node_count; i++)
-        if (g->nodes[i].kind == OCT_OP_quantize && g->nodes[i].in[0] == g->input && g->values[g->nodes[i].out].quantizer == quantizer) return true;
+        if (g->nodes[i].kind == OCT_OP_quantize && g->nodes[i].in[0] == g->input &&
+            g->values[g->nodes[i].out].quantizer == quantizer)
+            return true;
     return false;
 }
 
 oct_status oct_net_set_observer(oct_net *net, const char *observer) {
     OCTI_LAW_MODE();
     if (!net || !observer) return octi_fail_null("oct_net_set_observer");
-    if (net->stage != OCT_STAGE_PREPARED) return octi_fail(OCT_EUSAGE, "oct_net_set_observer", "net is not prepared", "the result of oct_prepare", NULL, NULL);
+    if (net->stage != OCT_STAGE_PREPARED)
+        return octi_fail(OCT_EUSAGE, "oct_net_set_observer", "net is not prepared",
+                         "the result of oct_prepare", NULL, NULL);
     if (!octi_observer_find(net->ctx, observer)) return oct_last_error()->code;
     for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
         oct_quantizer *q = &net->graph->quantizers[i];
         if (octi_is_weight(q) || octi_is_fixed(q)) continue;
-        OCT_TRY(switch_observer(net, q, holds_input(net->graph, i) ? octi_observer_of_input(observer) : observer));
+        OCT_TRY(switch_observer(
+            net, q, holds_input(net->graph, i) ? octi_observer_of_input(observer) : observer));
     }
     return OCT_OK;
 }
@@ -263,7 +316,8 @@ void oct_net_reset_observers(oct_net *net) {
     for (int32_t i = 0; net && i < net->graph->quantizer_count; i++) {
         oct_quantizer *q = &net->graph->quantizers[i];
         if (!q->min_val || octi_is_weight(q) || octi_is_fixed(q)) continue; /* int8: scales alone */
-        for (int32_t k = 0; k < q->state_count; k++) memset(q->state[k]->data, 0, oct_tensor_bytes(q->state[k]));
+        for (int32_t k = 0; k < q->state_count; k++)
+            memset(q->state[k]->data, 0, oct_tensor_bytes(q->state[k]));
         *oct_f32(q->min_val) = INFINITY;
         *oct_f32(q->max_val) = -INFINITY;
         q->dirty = OCTI_CLEAN;

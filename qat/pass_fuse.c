@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * G0 -> G1: a chain of nodes becomes its first one, with attributes. A link of a chain must be read by the next link alone
- * and must not be the net's output. */
+ * G0 -> G1: a chain of nodes becomes its first one, with attributes. A link of a chain must be read
+ * by the next link alone and must not be the net's output. */
 #include <string.h>
 
 #include "qat/qat.h"
@@ -14,13 +14,19 @@ static int32_t only_reader(const oct_graph *g, int32_t v) {
     return v != g->output && octi_graph_consumers(g, v, &reader) == 1 ? reader : -1;
 }
 
-static oct_act act_of(oct_op_kind k) { return k == OCT_OP_relu ? OCT_ACT_RELU : k == OCT_OP_relu6 ? OCT_ACT_RELU6 : OCT_ACT_NONE; }
+static oct_act act_of(oct_op_kind k) {
+    return k == OCT_OP_relu ? OCT_ACT_RELU : k == OCT_OP_relu6 ? OCT_ACT_RELU6 : OCT_ACT_NONE;
+}
 
 static bool takes_act(const oct_node *n) {
-    bool kind = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_add || n->kind == OCT_OP_batch_norm;
+    bool kind = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_add ||
+                n->kind == OCT_OP_batch_norm;
     return kind && !n->attr.act[0];
 }
-static bool takes_bn(const oct_node *n) { return (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear) && !n->attr.bn[0] && !n->attr.act[0]; }
+static bool takes_bn(const oct_node *n) {
+    return (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear) && !n->attr.bn[0] &&
+           !n->attr.act[0];
+}
 
 /* A chain that the caller named: "conv1,bn1,relu1". lists NULL: every chain. */
 typedef struct chain {
@@ -31,7 +37,8 @@ typedef struct chain {
 static chain chain_of(const char *const *lists, int32_t count, const char *name) {
     size_t n = strlen(name);
     for (int32_t i = 0; i < count; i++)
-        if (!strncmp(lists[i], name, n) && (lists[i][n] == ',' || !lists[i][n])) return (chain){lists[i] + n, false};
+        if (!strncmp(lists[i], name, n) && (lists[i][n] == ',' || !lists[i][n]))
+            return (chain){lists[i] + n, false};
     return (chain){NULL, lists == NULL};
 }
 
@@ -39,7 +46,9 @@ static chain chain_of(const char *const *lists, int32_t count, const char *name)
 static bool goes_on(chain *c, const char *name) {
     if (c->all) return true;
     size_t n = strlen(name);
-    if (!c->rest || *c->rest != ',' || strncmp(c->rest + 1, name, n) || (c->rest[n + 1] != ',' && c->rest[n + 1])) return false;
+    if (!c->rest || *c->rest != ',' || strncmp(c->rest + 1, name, n) ||
+        (c->rest[n + 1] != ',' && c->rest[n + 1]))
+        return false;
     c->rest += n + 1;
     return true;
 }
@@ -66,16 +75,20 @@ static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed, chain c
         last = bn->out;
         next = only_reader(g, last);
     }
-    if (takes_act(n) && next >= 0 && act_of(g->nodes[next].kind) && goes_on(&c, g->nodes[next].name)) {
+    if (takes_act(n) && next >= 0 && act_of(g->nodes[next].kind) &&
+        goes_on(&c, g->nodes[next].name)) {
         attr.act[0] = act_of(g->nodes[next].kind);
         absorbed[next] = true;
         last = g->nodes[next].out;
     }
     if (c.rest && *c.rest)
-        return octi_fail(OCT_EUSAGE, c.rest + 1, octi_fmt("cannot be fused behind %s", n->name), "conv or linear, bn, relu; bn, relu; add, relu: each read by the next alone",
-                         next < 0 ? "a value that others read" : oct_op_name(g->nodes[next].kind), NULL);
+        return octi_fail(
+            OCT_EUSAGE, c.rest + 1, octi_fmt("cannot be fused behind %s", n->name),
+            "conv or linear, bn, relu; bn, relu; add, relu: each read by the next alone",
+            next < 0 ? "a value that others read" : oct_op_name(g->nodes[next].kind), NULL);
     const oct_value *out = &g->values[last];
-    int32_t made = octi_graph_add_node(r->to->graph, n->kind, n->name, &attr, in, nin, out->dtype, out->shape);
+    int32_t made =
+        octi_graph_add_node(r->to->graph, n->kind, n->name, &attr, in, nin, out->dtype, out->shape);
     if (made < 0) return oct_last_error()->code;
     r->map[last] = r->to->graph->nodes[made].out;
     return OCT_OK;
@@ -85,15 +98,21 @@ static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed, chain c
 static oct_status check_lists(const oct_graph *g, const char *const *lists, int32_t count) {
     for (int32_t i = 0; i < count; i++) {
         bool found = false;
-        for (int32_t k = 0; lists[i] && k < g->node_count; k++) found |= chain_of(&lists[i], 1, g->nodes[k].name).rest != NULL;
-        if (!found) return octi_fail(OCT_EUSAGE, "oct_fuse_modules", "list begins with no module of the net", "names such as conv1,bn1,relu", lists[i], NULL);
+        for (int32_t k = 0; lists[i] && k < g->node_count; k++)
+            found |= chain_of(&lists[i], 1, g->nodes[k].name).rest != NULL;
+        if (!found)
+            return octi_fail(OCT_EUSAGE, "oct_fuse_modules",
+                             "list begins with no module of the net",
+                             "names such as conv1,bn1,relu", lists[i], NULL);
     }
     return OCT_OK;
 }
 
 static oct_net *fuse(const oct_net *net, const char *const *lists, int32_t count) {
     if (!net) return NULL;
-    if (net->stage > OCT_STAGE_FUSED) return octi_fail(OCT_EUSAGE, "oct_fuse", "net is quantized", "a float net", NULL, NULL), NULL;
+    if (net->stage > OCT_STAGE_FUSED)
+        return octi_fail(OCT_EUSAGE, "oct_fuse", "net is quantized", "a float net", NULL, NULL),
+               NULL;
     const oct_graph *g = net->graph;
     octi_rewrite r;
     oct_status s = octi_rewrite_begin(&r, net, OCT_STAGE_FUSED, true);
@@ -115,6 +134,8 @@ oct_net *oct_fuse(const oct_net *net) {
 
 oct_net *oct_fuse_modules(const oct_net *net, const char *const *lists, int32_t count) {
     OCTI_LAW_MODE();
-    if (net && (!lists || count < 1)) return octi_fail(OCT_EUSAGE, "oct_fuse_modules", "no lists", "at least one", NULL, NULL), octi_ctx_failed(net->ctx), NULL;
+    if (net && (!lists || count < 1))
+        return octi_fail(OCT_EUSAGE, "oct_fuse_modules", "no lists", "at least one", NULL, NULL),
+               octi_ctx_failed(net->ctx), NULL;
     return fuse(net, lists, count);
 }

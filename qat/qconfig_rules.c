@@ -12,33 +12,48 @@
 #include "src/words.h"
 
 const octi_qkey_row octi_qkey_rows[OCTI_QKEYS] = {
-#define OCT_QKEY(key, field, type, lowest, highest, words, part, what) \
-    {key, offsetof(oct_qsettings, field), OCTI_QKEY_##type, lowest, highest, words, OCTI_QPART_##part},
+#define OCT_QKEY(key, field, type, lowest, highest, words, part, what)                             \
+    {key,                                                                                          \
+     offsetof(oct_qsettings, field),                                                               \
+     OCTI_QKEY_##type,                                                                             \
+     lowest,                                                                                       \
+     highest,                                                                                      \
+     words,                                                                                        \
+     OCTI_QPART_##part},
 #include "qat/qconfig_keys.def"
 };
 
-static const void *field_of(const oct_qsettings *s, int key) { return (const char *)s + octi_qkey_rows[key].offset; }
+static const void *field_of(const oct_qsettings *s, int key) {
+    return (const char *)s + octi_qkey_rows[key].offset;
+}
 
 static bool is_set(const oct_qsettings *s, int key) {
     switch (octi_qkey_rows[key].type) {
-    case OCTI_QKEY_INT: return *(const int *)field_of(s, key) != 0;
-    case OCTI_QKEY_REAL: return *(const float *)field_of(s, key) != 0;
-    default: return *(const char *const *)field_of(s, key) && **(const char *const *)field_of(s, key);
+    case OCTI_QKEY_INT:
+        return *(const int *)field_of(s, key) != 0;
+    case OCTI_QKEY_REAL:
+        return *(const float *)field_of(s, key) != 0;
+    default:
+        return *(const char *const *)field_of(s, key) && **(const char *const *)field_of(s, key);
     }
 }
 
 const char *octi_qkey_text(const oct_qsettings *s, int key) {
     if (!is_set(s, key)) return "";
     switch (octi_qkey_rows[key].type) {
-    case OCTI_QKEY_INT: return octi_fmt("%d", *(const int *)field_of(s, key));
-    case OCTI_QKEY_REAL: return octi_fmt("%.9g", (double)*(const float *)field_of(s, key));
-    default: return *(const char *const *)field_of(s, key);
+    case OCTI_QKEY_INT:
+        return octi_fmt("%d", *(const int *)field_of(s, key));
+    case OCTI_QKEY_REAL:
+        return octi_fmt("%.9g", (double)*(const float *)field_of(s, key));
+    default:
+        return *(const char *const *)field_of(s, key);
     }
 }
 
 static void copy_key(oct_qsettings *to, const oct_qsettings *from, int key) {
     const size_t size[] = {sizeof(int), sizeof(float), sizeof(char *)};
-    memcpy((char *)to + octi_qkey_rows[key].offset, field_of(from, key), size[octi_qkey_rows[key].type]);
+    memcpy((char *)to + octi_qkey_rows[key].offset, field_of(from, key),
+           size[octi_qkey_rows[key].type]);
 }
 
 /* ---- checks ---- */
@@ -61,30 +76,42 @@ static const char *rule_text(const oct_qrule *r) {
 static oct_status check_value(oct_ctx *ctx, const oct_qrule *r, int key) {
     const octi_qkey_row *row = &octi_qkey_rows[key];
     if (!is_set(&r->set, key)) return OCT_OK;
-    const char *got = octi_qkey_text(&r->set, key), *bad = octi_fmt("%s: %s out of range", rule_text(r), row->key);
+    const char *got = octi_qkey_text(&r->set, key),
+               *bad = octi_fmt("%s: %s out of range", rule_text(r), row->key);
     if (row->type == OCTI_QKEY_TEXT) {
         if (row->words && !among(row->words, got))
-            return octi_fail_word(OCT_EUSAGE, "qconfig", octi_fmt("%s: unknown %s", rule_text(r), row->key), row->words, got, NULL);
-        return key == OCTI_QKEY_observer && !octi_observer_find(ctx, got) ? oct_last_error()->code : OCT_OK;
+            return octi_fail_word(OCT_EUSAGE, "qconfig",
+                                  octi_fmt("%s: unknown %s", rule_text(r), row->key), row->words,
+                                  got, NULL);
+        return key == OCTI_QKEY_observer && !octi_observer_find(ctx, got) ? oct_last_error()->code
+                                                                          : OCT_OK;
     }
-    double v = row->type == OCTI_QKEY_INT ? *(const int *)field_of(&r->set, key) : (double)*(const float *)field_of(&r->set, key);
+    double v = row->type == OCTI_QKEY_INT ? *(const int *)field_of(&r->set, key)
+                                          : (double)*(const float *)field_of(&r->set, key);
     if (v >= row->lowest && v <= row->highest) return OCT_OK;
-    return octi_fail(OCT_EUSAGE, "qconfig", bad, octi_fmt("%g to %g", row->lowest, row->highest), got, NULL);
+    return octi_fail(OCT_EUSAGE, "qconfig", bad, octi_fmt("%g to %g", row->lowest, row->highest),
+                     got, NULL);
 }
 
 static oct_status check_rule(oct_ctx *ctx, const oct_qrule *r) {
     oct_op_kind kind;
-    if ((unsigned)r->scope > OCT_QSCOPE_NAME) return octi_fail(OCT_EUSAGE, "qconfig", "a rule has no scope", "global, kind, pattern or name", NULL, NULL);
-    if (r->scope != OCT_QSCOPE_GLOBAL && (!r->of || !*r->of)) return octi_fail(OCT_EUSAGE, "qconfig", "a rule says not for what", "a kind, pattern or name", NULL, NULL);
+    if ((unsigned)r->scope > OCT_QSCOPE_NAME)
+        return octi_fail(OCT_EUSAGE, "qconfig", "a rule has no scope",
+                         "global, kind, pattern or name", NULL, NULL);
+    if (r->scope != OCT_QSCOPE_GLOBAL && (!r->of || !*r->of))
+        return octi_fail(OCT_EUSAGE, "qconfig", "a rule says not for what",
+                         "a kind, pattern or name", NULL, NULL);
     if (r->scope == OCT_QSCOPE_KIND && !oct_op_from_name(r->of, &kind))
-        return octi_fail(OCT_EUSAGE, "qconfig", "unknown kind", "one such as conv2d, linear, add", r->of, NULL);
+        return octi_fail(OCT_EUSAGE, "qconfig", "unknown kind", "one such as conv2d, linear, add",
+                         r->of, NULL);
     for (int k = 0; k < OCTI_QKEYS; k++) OCT_TRY(check_value(ctx, r, k));
     return OCT_OK;
 }
 
 oct_status octi_qrules_of(oct_ctx *ctx, const oct_qconfig *c, octi_qrules *rules) {
     *rules = (octi_qrules){.count = c->rule_count + 1};
-    if (c->rule_count < 0 || (c->rule_count && !c->rules)) return octi_fail(OCT_EUSAGE, "qconfig", "rules are missing", NULL, NULL, NULL);
+    if (c->rule_count < 0 || (c->rule_count && !c->rules))
+        return octi_fail(OCT_EUSAGE, "qconfig", "rules are missing", NULL, NULL, NULL);
     rules->rule = octi_calloc(ctx, (size_t)rules->count, sizeof *rules->rule);
     if (!rules->rule) return oct_last_error()->code;
     oct_qsettings *global = &rules->rule[0].set;
@@ -97,11 +124,15 @@ oct_status octi_qrules_of(oct_ctx *ctx, const oct_qconfig *c, octi_qrules *rules
 
 oct_status octi_qrules_append(oct_ctx *ctx, const octi_qrules *more, oct_qconfig *config) {
     if (config->rule_count < 0 || (config->rule_count && !config->rules))
-        return octi_fail(OCT_EUSAGE, "qconfig", "rules that it has", "rule_count >= 0, rules not NULL", octi_fmt("%d", config->rule_count), NULL);
-    oct_qrule *list = octi_calloc(ctx, (size_t)config->rule_count + (size_t)more->count + 1, sizeof *list);
+        return octi_fail(OCT_EUSAGE, "qconfig", "rules that it has",
+                         "rule_count >= 0, rules not NULL", octi_fmt("%d", config->rule_count),
+                         NULL);
+    oct_qrule *list =
+        octi_calloc(ctx, (size_t)config->rule_count + (size_t)more->count + 1, sizeof *list);
     if (!list) return oct_last_error()->code;
     if (config->rule_count) memcpy(list, config->rules, (size_t)config->rule_count * sizeof *list);
-    if (more->count) memcpy(list + config->rule_count, more->rule, (size_t)more->count * sizeof *list);
+    if (more->count)
+        memcpy(list + config->rule_count, more->rule, (size_t)more->count * sizeof *list);
     config->rules = list;
     config->rule_count += more->count;
     return OCT_OK;
@@ -116,10 +147,13 @@ oct_status oct_qconfig_add(oct_ctx *ctx, const oct_qrule *rule, oct_qconfig *con
 
 /* ---- matching ---- */
 
-/* A border is called after its value: "input.quantize" is the input's, "fc.quantize" that of a float fc. */
+/* A border is called after its value: "input.quantize" is the input's, "fc.quantize" that of a
+ * float fc. */
 static const char *module_of(const char *name, oct_op_kind kind, char *room, size_t size) {
     size_t n = strlen(name), tail = strlen(".quantize");
-    if (kind != OCT_OP_quantize || n <= tail || strcmp(name + n - tail, ".quantize") || n - tail >= size) return name;
+    if (kind != OCT_OP_quantize || n <= tail || strcmp(name + n - tail, ".quantize") ||
+        n - tail >= size)
+        return name;
     memcpy(room, name, n - tail);
     room[n - tail] = 0;
     return room;
@@ -130,10 +164,15 @@ static bool matches(const oct_qrule *r, const char *name, oct_op_kind kind) {
     const char *module = module_of(name, kind, room, sizeof room);
     const size_t n = r->of ? strlen(r->of) : 0;
     switch (r->scope) {
-    case OCT_QSCOPE_GLOBAL: return true;
-    case OCT_QSCOPE_KIND: return !strcmp(r->of, oct_op_name(kind));
-    case OCT_QSCOPE_PATTERN: return !fnmatch(r->of, module, 0);
-    default: return !strcmp(r->of, name) || (!strncmp(r->of, module, n) && (!module[n] || module[n] == '.'));
+    case OCT_QSCOPE_GLOBAL:
+        return true;
+    case OCT_QSCOPE_KIND:
+        return !strcmp(r->of, oct_op_name(kind));
+    case OCT_QSCOPE_PATTERN:
+        return !fnmatch(r->of, module, 0);
+    default:
+        return !strcmp(r->of, name) ||
+               (!strncmp(r->of, module, n) && (!module[n] || module[n] == '.'));
     }
 }
 
@@ -141,8 +180,10 @@ static oct_status matches_nothing(const oct_qrule *r, const oct_graph *g) {
     octi_text names = {.ctx = g->ctx};
     for (int32_t k = 0; k < g->node_count; k++) octi_text_printf(&names, "%s, ", g->nodes[k].name);
     const char *near = names.data && r->of ? oct_nearest_word(r->of, names.data) : NULL;
-    (void)octi_fail(OCT_EUSAGE, "qconfig", octi_fmt("%s matches nothing", rule_text(r)), "a layer of the net", NULL,
-                    near ? octi_fmt("did you mean %s?", near) : "octet inspect lists them; a fused layer has its first one's name");
+    (void)octi_fail(OCT_EUSAGE, "qconfig", octi_fmt("%s matches nothing", rule_text(r)),
+                    "a layer of the net", NULL,
+                    near ? octi_fmt("did you mean %s?", near)
+                         : "octet inspect lists them; a fused layer has its first one's name");
     octi_text_free(&names);
     return OCT_EUSAGE;
 }
@@ -150,7 +191,8 @@ static oct_status matches_nothing(const oct_qrule *r, const oct_graph *g) {
 oct_status octi_qrules_hit(const octi_qrules *rules, const oct_graph *g) {
     for (int32_t i = 0; i < rules->count; i++) {
         bool hit = false;
-        for (int32_t k = 0; k < g->node_count && !hit; k++) hit = matches(&rules->rule[i], g->nodes[k].name, g->nodes[k].kind);
+        for (int32_t k = 0; k < g->node_count && !hit; k++)
+            hit = matches(&rules->rule[i], g->nodes[k].name, g->nodes[k].kind);
         if (!hit) return matches_nothing(&rules->rule[i], g);
     }
     return OCT_OK;

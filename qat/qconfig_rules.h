@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * qat/qconfig_rules.h - rules of a qconfig from inside: which of them decide for a node, checks, the text that a net keeps. */
+ * qat/qconfig_rules.h - rules of a qconfig from inside: which of them decide for a node, checks,
+ * the text that a net keeps. */
 #ifndef OCT_QAT_QCONFIG_RULES_H
 #define OCT_QAT_QCONFIG_RULES_H
 
@@ -34,7 +35,8 @@ typedef struct octi_qrules {
     oct_qrule *rule;
     int32_t count;
 } octi_qrules;
-/** Refuses, with OCT_EUSAGE, values that the keys do not have, unknown kinds and observers. Memory of the context: free `rule`. */
+/** Refuses, with OCT_EUSAGE, values that the keys do not have, unknown kinds and observers. Memory
+ *  of the context: free `rule`. */
 oct_status octi_qrules_of(oct_ctx *ctx, const oct_qconfig *config, octi_qrules *rules);
 /** A rule that matches no node of the graph: OCT_EUSAGE, naming it. */
 oct_status octi_qrules_hit(const octi_qrules *rules, const oct_graph *g);
@@ -48,11 +50,13 @@ octi_resolved octi_qrules_resolve(const octi_qrules *rules, const char *name, oc
 /** A pattern or a name decided a key. */
 bool octi_qrules_named(const octi_qrules *rules, const octi_resolved *r, int key);
 
-/** JSON as oct_qconfig_load reads it; what a prepared net keeps (oct_net.qconfig). "" where no rule sets anything. */
+/** JSON as oct_qconfig_load reads it; what a prepared net keeps (oct_net.qconfig). "" where no rule
+ *  sets anything. */
 oct_status octi_qrules_write(const octi_qrules *rules, octi_text *out);
-/** Read it back, into memory of an arena, or of the context where there is none. *target: NULL where the text has none. */
-oct_status octi_qrules_read(oct_ctx *ctx, struct octi_arena *arena, const void *text, size_t size, const char *where, octi_qrules *rules,
-                            const char **target);
+/** Read it back, into memory of an arena, or of the context where there is none. *target: NULL
+ *  where the text has none. */
+oct_status octi_qrules_read(oct_ctx *ctx, struct octi_arena *arena, const void *text, size_t size,
+                            const char *where, octi_qrules *rules, const char **target);
 /** Append rules to config->rules. */
 oct_status octi_qrules_append(oct_ctx *ctx, const octi_qrules *more, oct_qconfig *config);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Text forms of rules: those of --set, and JSON. Both end in the same rules, judged by octi_qrules_of. */
+ * Text forms of rules: those of --set, and JSON. Both end in the same rules, judged by
+ * octi_qrules_of. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,9 @@ static int key_named(const char *word) {
     return k;
 }
 
-static bool is_switch(int key) { return octi_qkey_rows[key].words && !strcmp(octi_qkey_rows[key].words, "yes no"); }
+static bool is_switch(int key) {
+    return octi_qkey_rows[key].words && !strcmp(octi_qkey_rows[key].words, "yes no");
+}
 
 static const char *known_keys(char *room, size_t size) {
     size_t at = 0;
@@ -41,7 +44,8 @@ static oct_status bad_piece(const char *what, const char *expected, const char *
     return octi_fail(OCT_EUSAGE, "qconfig", what, expected, piece, NULL);
 }
 
-/* A JSON number, nothing behind: whatever the locale's decimal mark. Zero would mean "not set": no key has it in its range. */
+/* A JSON number, nothing behind: whatever the locale's decimal mark. Zero would mean "not set": no
+ * key has it in its range. */
 static bool number_of(const char *text, bool whole, double *v) {
     const char *allowed = whole ? "0123456789" : "0123456789.eE+-";
     if (!*text || strlen(text) > 32 || text[strspn(text, allowed)]) return false;
@@ -57,22 +61,30 @@ static oct_status set_key(oct_qsettings *s, char *piece) {
     char known[256];
     if (value) *value++ = 0;
     int key = key_named(piece);
-    if (key == OCTI_QKEYS) return octi_fail_word(OCT_EUSAGE, "qconfig", "unknown key", known_keys(known, sizeof known), piece, NULL);
+    if (key == OCTI_QKEYS)
+        return octi_fail_word(OCT_EUSAGE, "qconfig", "unknown key", known_keys(known, sizeof known),
+                              piece, NULL);
     const octi_qkey_row *row = &octi_qkey_rows[key];
-    if (!value && !is_switch(key)) return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
+    if (!value && !is_switch(key))
+        return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
     double v = 0;
     if (row->type == OCTI_QKEY_TEXT) {
-        if (value && !*value) return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
+        if (value && !*value)
+            return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
         *(const char **)field_of(s, key) = value ? value : "yes";
         return OCT_OK;
     }
     errno = 0;
     const bool number = number_of(value, row->type == OCTI_QKEY_INT, &v);
-    if (!number && errno == ENOMEM) return octi_fail_errno("qconfig", "a number"); /* cJSON found no memory for it */
+    /* cJSON found no memory for it */
+    if (!number && errno == ENOMEM) return octi_fail_errno("qconfig", "a number");
     if (!number || !(v >= row->lowest && v <= row->highest))
-        return bad_piece(octi_fmt("bad value of %s", row->key), octi_fmt("%g to %g", row->lowest, row->highest), value);
-    if (row->type == OCTI_QKEY_INT) *(int *)field_of(s, key) = (int)v;
-    else *(float *)field_of(s, key) = (float)v;
+        return bad_piece(octi_fmt("bad value of %s", row->key),
+                         octi_fmt("%g to %g", row->lowest, row->highest), value);
+    if (row->type == OCTI_QKEY_INT)
+        *(int *)field_of(s, key) = (int)v;
+    else
+        *(float *)field_of(s, key) = (float)v;
     return OCT_OK;
 }
 
@@ -80,13 +92,16 @@ static oct_status scope_of(char *where, oct_qrule *r) {
     static const struct {
         const char *prefix;
         oct_qscope scope;
-    } prefixes[] = {{"kind=", OCT_QSCOPE_KIND}, {"pattern=", OCT_QSCOPE_PATTERN}, {"name=", OCT_QSCOPE_NAME}};
-    *r = (oct_qrule){.scope = strpbrk(where, "*?[") ? OCT_QSCOPE_PATTERN : OCT_QSCOPE_NAME, .of = where};
+    } prefixes[] = {
+        {"kind=", OCT_QSCOPE_KIND}, {"pattern=", OCT_QSCOPE_PATTERN}, {"name=", OCT_QSCOPE_NAME}};
+    *r = (oct_qrule){.scope = strpbrk(where, "*?[") ? OCT_QSCOPE_PATTERN : OCT_QSCOPE_NAME,
+                     .of = where};
     if (!strcmp(where, "global")) *r = (oct_qrule){.scope = OCT_QSCOPE_GLOBAL};
     for (int i = 0; i < 3; i++)
         if (!strncmp(where, prefixes[i].prefix, strlen(prefixes[i].prefix)))
             *r = (oct_qrule){.scope = prefixes[i].scope, .of = where + strlen(prefixes[i].prefix)};
-    return r->of && !*r->of ? bad_piece("rule without a pattern", "PATTERN:KEY=VALUE", where) : OCT_OK;
+    return r->of && !*r->of ? bad_piece("rule without a pattern", "PATTERN:KEY=VALUE", where)
+                            : OCT_OK;
 }
 
 static oct_status parse(char *text, octi_qrules *rules) {
@@ -111,7 +126,9 @@ oct_status oct_qconfig_parse(oct_ctx *ctx, const char *text, oct_qconfig *config
     if (!ctx || !text || !config) return octi_fail_null("oct_qconfig_parse");
     size_t most = 1;
     for (const char *p = text; *p; p++) most += *p == ':';
-    if (most > RULES_MOST) return octi_fail(OCT_ELIMIT, "qconfig", "too many rules", octi_fmt("at most %d", RULES_MOST), NULL, NULL);
+    if (most > RULES_MOST)
+        return octi_fail(OCT_ELIMIT, "qconfig", "too many rules",
+                         octi_fmt("at most %d", RULES_MOST), NULL, NULL);
     char *own = octi_strdup(ctx, text); /* the rules' words lie in it: it stays */
     rules.rule = octi_calloc(ctx, most, sizeof *rules.rule);
     oct_status s = own && rules.rule ? parse(own, &rules) : oct_last_error()->code;
@@ -129,14 +146,17 @@ typedef struct reading {
     const char *where; /* file, then rule */
 } reading;
 
-static const char *keep(const reading *r, const char *s) { return r->arena ? octi_arena_strdup(r->arena, s) : octi_strdup(r->ctx, s); }
+static const char *keep(const reading *r, const char *s) {
+    return r->arena ? octi_arena_strdup(r->arena, s) : octi_strdup(r->ctx, s);
+}
 
 static oct_status read_key(const reading *r, const cJSON *item, oct_qsettings *s) {
     int key = key_named(item->string);
     char known[256];
     const char *word;
     if (key == OCTI_QKEYS)
-        return octi_fail_word(OCT_EFORMAT, r->where, "unknown key", known_keys(known, sizeof known), item->string, NULL);
+        return octi_fail_word(OCT_EFORMAT, r->where, "unknown key", known_keys(known, sizeof known),
+                              item->string, NULL);
     const octi_qkey_row *row = &octi_qkey_rows[key];
     if (is_switch(key) && cJSON_IsBool(item)) {
         *(const char **)field_of(s, key) = cJSON_IsTrue(item) ? "yes" : "no";
@@ -144,20 +164,24 @@ static oct_status read_key(const reading *r, const cJSON *item, oct_qsettings *s
     }
     if (row->type == OCTI_QKEY_TEXT) {
         OCT_TRY(octi_json_item_string(item, row->key, r->where, &word));
-        if (!*word) return octi_fail(OCT_EFORMAT, r->where, octi_fmt("field '%s' is empty", row->key), row->words, NULL, NULL);
+        if (!*word)
+            return octi_fail(OCT_EFORMAT, r->where, octi_fmt("field '%s' is empty", row->key),
+                             row->words, NULL, NULL);
         *(const char **)field_of(s, key) = word = keep(r, word);
         return word ? OCT_OK : oct_last_error()->code;
     }
     double v;
     int64_t whole = 0;
     if (row->type == OCTI_QKEY_INT) {
-        OCT_TRY(octi_json_item_int(item, row->key, r->where, (int64_t)row->lowest, (int64_t)row->highest, &whole));
+        OCT_TRY(octi_json_item_int(item, row->key, r->where, (int64_t)row->lowest,
+                                   (int64_t)row->highest, &whole));
         *(int *)field_of(s, key) = (int)whole;
         return OCT_OK;
     }
     OCT_TRY(octi_json_item_number(item, row->key, r->where, &v));
     if (!(v >= row->lowest && v <= row->highest))
-        return octi_fail(OCT_EFORMAT, r->where, octi_fmt("field '%s' out of range", row->key), octi_fmt("%g to %g", row->lowest, row->highest), octi_fmt("%g", v), NULL);
+        return octi_fail(OCT_EFORMAT, r->where, octi_fmt("field '%s' out of range", row->key),
+                         octi_fmt("%g to %g", row->lowest, row->highest), octi_fmt("%g", v), NULL);
     *(float *)field_of(s, key) = (float)v;
     return OCT_OK;
 }
@@ -165,7 +189,8 @@ static oct_status read_key(const reading *r, const cJSON *item, oct_qsettings *s
 static oct_status read_rule(const reading *r, const cJSON *object, oct_qrule *rule) {
     static const char *const scopes[] = {NULL, "kind", "pattern", "name"};
     const cJSON *item;
-    if (!cJSON_IsObject(object)) return octi_fail(OCT_EFORMAT, r->where, "a rule is no object", "an object", NULL, NULL);
+    if (!cJSON_IsObject(object))
+        return octi_fail(OCT_EFORMAT, r->where, "a rule is no object", "an object", NULL, NULL);
     *rule = (oct_qrule){.scope = OCT_QSCOPE_GLOBAL};
     cJSON_ArrayForEach(item, object) {
         int scope = OCT_QSCOPE_NAME;
@@ -176,20 +201,27 @@ static oct_status read_rule(const reading *r, const cJSON *object, oct_qrule *ru
         }
         const char *of;
         OCT_TRY(octi_json_item_string(item, item->string, r->where, &of));
-        if (rule->of || !*of) return octi_fail(OCT_EFORMAT, r->where, "a rule is for one thing", "one of kind, pattern, name", of, NULL);
+        if (rule->of || !*of)
+            return octi_fail(OCT_EFORMAT, r->where, "a rule is for one thing",
+                             "one of kind, pattern, name", of, NULL);
         rule->scope = (oct_qscope)scope;
         if (!(rule->of = keep(r, of))) return oct_last_error()->code;
     }
     return OCT_OK;
 }
 
-static oct_status read_root(const reading *r, const cJSON *root, octi_qrules *rules, const char **target) {
+static oct_status read_root(const reading *r, const cJSON *root, octi_qrules *rules,
+                            const char **target) {
     const cJSON *list = octi_json_get(root, "rules"), *item;
-    if (!cJSON_IsObject(root)) return octi_fail(OCT_EFORMAT, r->where, "no qconfig", "an object", NULL, NULL);
+    if (!cJSON_IsObject(root))
+        return octi_fail(OCT_EFORMAT, r->where, "no qconfig", "an object", NULL, NULL);
     if (list) OCT_TRY(octi_json_array(root, "rules", r->where, &list));
     const int n = list ? cJSON_GetArraySize(list) : 0;
-    if (n > RULES_MOST) return octi_fail(OCT_ELIMIT, r->where, "too many rules", octi_fmt("at most %d", RULES_MOST), NULL, NULL);
-    rules->rule = r->arena ? octi_arena_calloc(r->arena, (size_t)n + 1, sizeof *rules->rule) : octi_calloc(r->ctx, (size_t)n + 1, sizeof *rules->rule);
+    if (n > RULES_MOST)
+        return octi_fail(OCT_ELIMIT, r->where, "too many rules", octi_fmt("at most %d", RULES_MOST),
+                         NULL, NULL);
+    rules->rule = r->arena ? octi_arena_calloc(r->arena, (size_t)n + 1, sizeof *rules->rule)
+                           : octi_calloc(r->ctx, (size_t)n + 1, sizeof *rules->rule);
     if (!rules->rule) return oct_last_error()->code;
     rules->count = 1;
     cJSON_ArrayForEach(item, root) {
@@ -211,7 +243,8 @@ static oct_status read_root(const reading *r, const cJSON *root, octi_qrules *ru
     return OCT_OK;
 }
 
-oct_status octi_qrules_read(oct_ctx *ctx, octi_arena *arena, const void *text, size_t size, const char *where, octi_qrules *rules, const char **target) {
+oct_status octi_qrules_read(oct_ctx *ctx, octi_arena *arena, const void *text, size_t size,
+                            const char *where, octi_qrules *rules, const char **target) {
     const reading r = {ctx, arena, where};
     cJSON *root;
     *rules = (octi_qrules){.count = 0};
@@ -243,9 +276,12 @@ static void write_settings(octi_text *out, const oct_qsettings *s, bool *more) {
         const char *v = octi_qkey_text(s, k);
         if (!*v) continue;
         octi_text_printf(out, "%s\"%s\": ", *more ? ", " : "", octi_qkey_rows[k].key);
-        if (octi_qkey_rows[k].type == OCTI_QKEY_TEXT) octi_json_put_string(out, v);
-        else if (octi_qkey_rows[k].type == OCTI_QKEY_INT) octi_text_printf(out, "%s", v);
-        else octi_json_put_f32(out, *(const float *)((const char *)s + octi_qkey_rows[k].offset));
+        if (octi_qkey_rows[k].type == OCTI_QKEY_TEXT)
+            octi_json_put_string(out, v);
+        else if (octi_qkey_rows[k].type == OCTI_QKEY_INT)
+            octi_text_printf(out, "%s", v);
+        else
+            octi_json_put_f32(out, *(const float *)((const char *)s + octi_qkey_rows[k].offset));
         *more = true;
     }
 }

@@ -6,7 +6,8 @@
 
 #include "src/mem.h"
 
-oct_status octi_rewrite_begin(octi_rewrite *r, const oct_net *from, oct_stage stage, bool keep_tensors) {
+oct_status octi_rewrite_begin(octi_rewrite *r, const oct_net *from, oct_stage stage,
+                              bool keep_tensors) {
     const oct_graph *g = from->graph;
     *r = (octi_rewrite){.from = from, .to = octi_net_new(from->ctx, stage)};
     r->map = octi_calloc(from->ctx, (size_t)g->value_count, sizeof *r->map);
@@ -20,7 +21,8 @@ int32_t octi_rewrite_value(octi_rewrite *r, int32_t v) {
     if (v < 0) return -1;
     if (r->map[v] >= 0) return r->map[v];
     const oct_value *x = &r->from->graph->values[v];
-    if (x->producer >= 0) return octi_fail(OCT_EINTERNAL, x->name, "value was not made yet", NULL, NULL, NULL), -2;
+    if (x->producer >= 0)
+        return octi_fail(OCT_EINTERNAL, x->name, "value was not made yet", NULL, NULL, NULL), -2;
     oct_tensor *t = x->tensor ? octi_net_twin(r->to, r->from, x->tensor) : NULL;
     int32_t n = octi_graph_add_value(r->to->graph, x->name, x->role, x->dtype, x->shape, t);
     if (n < 0) return -2;
@@ -29,7 +31,8 @@ int32_t octi_rewrite_value(octi_rewrite *r, int32_t v) {
     return r->map[v] = n;
 }
 
-oct_tensor *octi_rewrite_tensor(octi_rewrite *r, const char *name, oct_dtype dtype, oct_shape shape, const void *data) {
+oct_tensor *octi_rewrite_tensor(octi_rewrite *r, const char *name, oct_dtype dtype, oct_shape shape,
+                                const void *data) {
     oct_tensor *t = oct_tensor_new(r->to->ctx, dtype, shape);
     if (!t) return NULL;
     memcpy(t->data, data, oct_tensor_bytes(t));
@@ -40,14 +43,16 @@ oct_tensor *octi_rewrite_tensor(octi_rewrite *r, const char *name, oct_dtype dty
     return t;
 }
 
-int32_t octi_rewrite_const(octi_rewrite *r, const char *node, const char *suffix, oct_dtype dtype, oct_shape shape, const void *data) {
+int32_t octi_rewrite_const(octi_rewrite *r, const char *node, const char *suffix, oct_dtype dtype,
+                           oct_shape shape, const void *data) {
     char name[1024];
     snprintf(name, sizeof name, "%s.%s", node, suffix);
     oct_tensor *t = octi_rewrite_tensor(r, name, dtype, shape, data);
     return t ? octi_graph_add_value(r->to->graph, name, OCT_VALUE_CONST, dtype, shape, t) : -1;
 }
 
-int32_t octi_rewrite_qparams(octi_rewrite *r, const char *owner, oct_qspec spec, oct_shape shape, const float *scale, const int32_t *zero_point) {
+int32_t octi_rewrite_qparams(octi_rewrite *r, const char *owner, oct_qspec spec, oct_shape shape,
+                             const float *scale, const int32_t *zero_point) {
     char name[1024];
     oct_quantizer q = {.name = owner, .spec = spec, .observer = ""};
     snprintf(name, sizeof name, "%s.scale", owner);

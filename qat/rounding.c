@@ -6,7 +6,9 @@
 #include "src/qround.h"
 
 static octi_gate gate_of(const oct_quantizer *q, oct_act act) {
-    octi_gate g = {.below = (float)(q->spec.qmin - octi_zero_point(q)), .above = (float)(q->spec.qmax - octi_zero_point(q)), .strict = q->strict};
+    octi_gate g = {.below = (float)(q->spec.qmin - octi_zero_point(q)),
+                   .above = (float)(q->spec.qmax - octi_zero_point(q)),
+                   .strict = q->strict};
     g.lo = q->strict ? nextafterf(g.below, INFINITY) : g.below;
     g.hi = q->strict ? nextafterf(g.above, -INFINITY) : g.above;
     g.floor = act == OCT_ACT_NONE ? -INFINITY : 0.0f;
@@ -14,7 +16,8 @@ static octi_gate gate_of(const oct_quantizer *q, oct_act act) {
     return g;
 }
 
-/* What the activation closed is not what the codes' range clips: that is judged behind the activation. */
+/* What the activation closed is not what the codes' range clips: that is judged behind the
+ * activation. */
 static inline int32_t mask_of(float u, octi_gate g) {
     float v = u > g.floor ? u : g.floor;
     v = v < g.top ? v : g.top;
@@ -30,14 +33,16 @@ static inline float term_of(float u, octi_gate g) {
     return judged < g.lo ? g.below : judged > g.hi ? g.above : r - u;
 }
 
-octi_rounding octi_rounding_to(const oct_quantizer *q, oct_act act, float *y, oct_tensor *codes, octi_straight to) {
-    octi_rounding r = {q, gate_of(q, act), octi_scale(q), octi_zero_point(q), 0, 0, y, oct_u8(codes), to};
+octi_rounding octi_rounding_to(const oct_quantizer *q, oct_act act, float *y, oct_tensor *codes,
+                               octi_straight to) {
+    octi_rounding r = {
+        q, gate_of(q, act), octi_scale(q), octi_zero_point(q), 0, 0, y, oct_u8(codes), to};
     octi_act_clamp(q, act, &r.lo, &r.hi);
     return r;
 }
 
-/* Law 1 and 7 in their two steps: the mask looks between them. One short loop for each thing that is written, so that every one
- * becomes vector code. */
+/* Law 1 and 7 in their two steps: the mask looks between them. One short loop for each thing that
+ * is written, so that every one becomes vector code. */
 void octi_round_block(const octi_rounding *to, int64_t at, const float *restrict u, int32_t n) {
     const float s = to->s;
     const int32_t z = to->z, lo = to->lo, hi = to->hi;

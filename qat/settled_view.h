@@ -6,8 +6,9 @@
 #include "src/arena.h"
 #include "src/net.h"
 
-/** Nodes, values and parameters are the net's; quantizers are copies with settled qparams, in the arena, free to be written.
- *  For as long as both live. NULL (recorded): a range cannot be settled. */
+/** Nodes, values and parameters are the net's; quantizers are copies with settled qparams, in the
+ *  arena, free to be written. For as long as both live. NULL (recorded): a range cannot be
+ *  settled. */
 oct_net *octi_settled_view(oct_net *net, octi_arena *arena);
 
 #endif

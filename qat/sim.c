@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The eval forward is a tape in evaluation mode; this file only keeps the tape and finds nodes by name. */
+ * The eval forward is a tape in evaluation mode; this file only keeps the tape and finds nodes by
+ * name. */
 #include "autograd/tape.h"
 #include "qat/prepared.h"
 #include "qat/qat.h"
@@ -16,7 +17,8 @@ oct_sim *oct_sim_new(oct_net *net) {
     OCTI_LAW_MODE();
     if (!net) return NULL;
     if (net->stage != OCT_STAGE_PREPARED) {
-        octi_fail(OCT_EUSAGE, "oct_sim_new", "net is not prepared", "a net from oct_prepare", NULL, NULL);
+        octi_fail(OCT_EUSAGE, "oct_sim_new", "net is not prepared", "a net from oct_prepare", NULL,
+                  NULL);
         return octi_ctx_failed(net->ctx), NULL;
     }
     oct_sim *s = octi_alloc(net->ctx, sizeof *s);

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * Weights that are cut: the scale of least squared error, and the straight-through mask of what it cuts. */
+ * Weights that are cut: the scale of least squared error, and the straight-through mask of what it
+ * cuts. */
 #include <math.h>
 
 #include "qat/prepared.h"
 #include "qat/weight_range.h"
 
-/* Candidates: the whole range, and shares of it, four an octave down to 2^-4; then around the best of them 32 an octave. Products
- * of constants, so that every machine tries the same ones. */
+/* Candidates: the whole range, and shares of it, four an octave down to 2^-4; then around the best
+ * of them 32 an octave. Products of constants, so that every machine tries the same ones. */
 enum { COARSE = 17, FINE = 15 };
 static const float QUARTER = 0.84089642f, UP = 1.18920712f, THIRTYSECOND = 0.97857206f;
 
-/* Squared error of a row; LANES partial sums in one order, so that the loop vectorizes and the bits stay. */
+/* Squared error of a row; LANES partial sums in one order, so that the loop vectorizes and the bits
+ * stay. */
 static double row_error(const octi_weight_rows *r, int32_t o, float scale, const oct_qspec *spec) {
     enum { LANES = 8 };
-    const float f = r->factor ? r->factor[o] : 1.0f, lo = (float)spec->qmin, hi = (float)spec->qmax, *restrict w = r->w + o * r->k;
+    const float f = r->factor ? r->factor[o] : 1.0f, lo = (float)spec->qmin,
+                hi = (float)spec->qmax, *restrict w = r->w + o * r->k;
     float part[LANES] = {0};
     double sum = 0;
     int64_t k = 0;
@@ -34,15 +37,18 @@ static double row_error(const octi_weight_rows *r, int32_t o, float scale, const
 }
 
 /* Rows [from, to) under one scale. */
-static double error_of(const octi_weight_rows *r, int32_t from, int32_t to, float amax, const oct_qspec *spec) {
+static double error_of(const octi_weight_rows *r, int32_t from, int32_t to, float amax,
+                       const oct_qspec *spec) {
     float scale = 0;
     double sum = 0;
-    for (int32_t o = from; o < to; o++) scale = fmaxf(scale, oct_weight_scale(spec, amax, r->bias[o], r->s_x));
+    for (int32_t o = from; o < to; o++)
+        scale = fmaxf(scale, oct_weight_scale(spec, amax, r->bias[o], r->s_x));
     for (int32_t o = from; o < to; o++) sum += row_error(r, o, scale, spec);
     return sum;
 }
 
-static float least_error(const octi_weight_rows *r, int32_t from, int32_t to, float amax, const oct_qspec *spec) {
+static float least_error(const octi_weight_rows *r, int32_t from, int32_t to, float amax,
+                         const oct_qspec *spec) {
     float best = amax, at = amax;
     double least = error_of(r, from, to, amax, spec);
     for (int i = 1; i < COARSE && least > 0; i++) {

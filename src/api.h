@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define OCT_API __attribute__((visibility("default")))
-#define OCT_NODISCARD __attribute__((warn_unused_result))
+#define OCT_API          __attribute__((visibility("default")))
+#define OCT_NODISCARD    __attribute__((warn_unused_result))
 #define OCT_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define OCT_API
@@ -19,7 +19,7 @@
 
 #ifdef __cplusplus
 #define OCT_BEGIN_DECLS extern "C" {
-#define OCT_END_DECLS }
+#define OCT_END_DECLS   }
 #else
 #define OCT_BEGIN_DECLS
 #define OCT_END_DECLS
@@ -31,6 +31,6 @@
 #define OCT_VERSION_MAJOR 0
 #define OCT_VERSION_MINOR 1
 #define OCT_VERSION_PATCH 0
-#define OCT_VERSION "0.1.0"
+#define OCT_VERSION       "0.1.0"
 
 #endif

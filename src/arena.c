@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- *   first -> block -> block -> ... ; `current` is the one being filled, later ones are empty and kept for reuse. */
+ *   first -> block -> block -> ... ; `current` is the one being filled, later ones are empty and
+ *   kept for reuse. */
 #include "src/arena.h"
 
 #include <string.h>
@@ -37,7 +38,8 @@ void octi_arena_free(octi_arena *a) {
 
 void *octi_arena_alloc(octi_arena *a, size_t bytes) {
     size_t need;
-    if (!octi_add_size(bytes, 63, &need)) return octi_fail(OCT_ELIMIT, "arena", "size overflows", NULL, NULL, NULL), NULL;
+    if (!octi_add_size(bytes, 63, &need))
+        return octi_fail(OCT_ELIMIT, "arena", "size overflows", NULL, NULL, NULL), NULL;
     need &= ~(size_t)63;
     arena_block *b = a->current;
     while (b && b->size - b->used < need) {
@@ -65,7 +67,8 @@ void *octi_arena_alloc(octi_arena *a, size_t bytes) {
 
 void *octi_arena_calloc(octi_arena *a, size_t n, size_t size) {
     size_t bytes;
-    if (!octi_mul_size(n, size, &bytes)) return octi_fail(OCT_ELIMIT, "arena", "size overflows", NULL, NULL, NULL), NULL;
+    if (!octi_mul_size(n, size, &bytes))
+        return octi_fail(OCT_ELIMIT, "arena", "size overflows", NULL, NULL, NULL), NULL;
     void *p = octi_arena_alloc(a, bytes);
     return p ? memset(p, 0, bytes) : NULL;
 }

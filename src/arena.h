@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * src/arena.h - memory that lives for one step: bump allocation, rewound in O(1). One user at a time.
- * Grows by whole blocks during the first steps; once the largest step was seen, nothing is allocated any more. */
+ * src/arena.h - memory that lives for one step: bump allocation, rewound in O(1). One user at a
+ * time. Grows by whole blocks during the first steps; once the largest step was seen, nothing is
+ * allocated any more. */
 #ifndef OCT_SRC_ARENA_H
 #define OCT_SRC_ARENA_H
 

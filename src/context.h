@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * src/context.h - a context: allocator, seed, threads, log. Everything is made in one; closing it frees all of it. */
+ * src/context.h - a context: allocator, seed, threads, log. Everything is made in one; closing it
+ * frees all of it. */
 #ifndef OCT_SRC_CONTEXT_H
 #define OCT_SRC_CONTEXT_H
 
@@ -10,15 +11,21 @@ OCT_BEGIN_DECLS
 
 typedef struct oct_ctx oct_ctx;
 
-typedef enum oct_log_level { OCT_LOG_ERROR, OCT_LOG_WARN, OCT_LOG_INFO, OCT_LOG_DEBUG } oct_log_level;
+typedef enum oct_log_level {
+    OCT_LOG_ERROR,
+    OCT_LOG_WARN,
+    OCT_LOG_INFO,
+    OCT_LOG_DEBUG
+} oct_log_level;
 typedef void (*oct_log_fn)(void *user, oct_log_level level, const char *line);
 
-/** How far a long call is that has no callback of its own (oct_calibrate: "calibrate", images; oct_adaround: "adaround",
- *  nodes): from 0 to total, in the caller's thread. Non-zero stops: the call returns OCT_ESTOPPED. */
+/** How far a long call is that has no callback of its own (oct_calibrate: "calibrate", images;
+ *  oct_adaround: "adaround", nodes): from 0 to total, in the caller's thread. Non-zero stops: the
+ *  call returns OCT_ESTOPPED. */
 typedef int (*oct_progress_fn)(void *user, const char *what, int64_t done, int64_t total);
 
-/** The caller's allocator; both functions may be called from several threads. alloc returns memory aligned to 64 bytes or
- *  NULL; free gets the size that alloc was asked for. */
+/** The caller's allocator; both functions may be called from several threads. alloc returns memory
+ *  aligned to 64 bytes or NULL; free gets the size that alloc was asked for. */
 typedef struct oct_allocator {
     void *(*alloc)(void *user, size_t bytes);
     void (*free)(void *user, void *p, size_t bytes);
@@ -26,34 +33,37 @@ typedef struct oct_allocator {
 } oct_allocator;
 
 typedef struct oct_opts {
-    uint64_t seed;        /* 0: the fixed default, 1 */
-    int threads;          /* 0: one per available core; 1: serial */
-    oct_log_fn log;       /* NULL: silent */
+    uint64_t seed;  /* 0: the fixed default, 1 */
+    int threads;    /* 0: one per available core; 1: serial */
+    oct_log_fn log; /* NULL: silent */
     void *log_user;
-    oct_allocator alloc;  /* zero: aligned C heap */
-    size_t max_bytes;     /* 0: no limit; beyond it allocations fail with OCT_ELIMIT. It also bounds what an int8 file may
-                             declare for the activations of one image; 0: 1 GiB there */
+    oct_allocator alloc; /* zero: aligned C heap */
+    /* 0: no limit; beyond it allocations fail with OCT_ELIMIT. It also bounds what an int8 file may
+     * declare for the activations of one image; 0: 1 GiB there */
+    size_t max_bytes;
     oct_progress_fn progress; /* NULL: none */
     void *progress_user;
 } oct_opts;
 
-/** Make a context. opts may be NULL (all defaults). NULL on failure (see oct_last_error): OCT_EUSAGE for bad options or a bad
- *  OCT_CPU; OCT_ENOMEM. Whatever rounding mode the caller has, or sets later: each function computes to nearest, subnormals kept,
- *  and gives the caller's mode back. A context may be used by one thread at a time. */
+/** Make a context. opts may be NULL (all defaults). NULL on failure (see oct_last_error):
+ *  OCT_EUSAGE for bad options or a bad OCT_CPU; OCT_ENOMEM. Whatever rounding mode the caller has,
+ *  or sets later: each function computes to nearest, subnormals kept, and gives the caller's mode
+ *  back. A context may be used by one thread at a time. */
 OCT_API OCT_NODISCARD oct_ctx *oct_open(const oct_opts *opts);
 /** Free the context and everything that was made in it. NULL is fine. */
 OCT_API void oct_close(oct_ctx *ctx);
 
-/** OCT_OK, or the first failure of a constructor in this context since it was opened or cleared: expressions may nest and be
- *  checked once at the end. */
+/** OCT_OK, or the first failure of a constructor in this context since it was opened or cleared:
+ *  expressions may nest and be checked once at the end. */
 OCT_API oct_status oct_ctx_status(const oct_ctx *ctx);
-/** Forget that failure, and the thread's error record: what was made before stays good. A loop over jobs in one context calls it
- *  before each; a tape forgets its own in oct_tape_begin. */
+/** Forget that failure, and the thread's error record: what was made before stays good. A loop over
+ *  jobs in one context calls it before each; a tape forgets its own in oct_tape_begin. */
 OCT_API void oct_ctx_clear(oct_ctx *ctx);
 OCT_API uint64_t oct_ctx_seed(const oct_ctx *ctx);
 OCT_API int oct_ctx_threads(const oct_ctx *ctx);
-/** Name of the instruction set that this context's kernels use: "ref", "avx2", ... Chosen by oct_open from what the machine has,
- *  capped by OCT_CPU, and fixed from then on; never more than a kernel really needs. */
+/** Name of the instruction set that this context's kernels use: "ref", "avx2", ... Chosen by
+ *  oct_open from what the machine has, capped by OCT_CPU, and fixed from then on; never more than a
+ *  kernel really needs. */
 OCT_API const char *oct_ctx_isa(const oct_ctx *ctx);
 
 typedef struct oct_mem_stats {

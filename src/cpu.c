@@ -22,8 +22,8 @@ const octi_cpu_word octi_cpu_words[] = {
 const int octi_cpu_word_count = sizeof octi_cpu_words / sizeof *octi_cpu_words;
 
 #if defined(__x86_64__)
-/* CPUID alone says what the silicon has; XCR0 what the system saves when it switches threads. By hand, since the compilers'
- * built-ins do not know every name here. */
+/* CPUID alone says what the silicon has; XCR0 what the system saves when it switches threads. By
+ * hand, since the compilers' built-ins do not know every name here. */
 enum { XCR0_AVX = 0x6, XCR0_AVX512 = 0xe6, XCR0_AMX = 0x60000 };
 
 static uint64_t saved_state(void) {
@@ -35,7 +35,9 @@ static uint64_t saved_state(void) {
 static octi_cpu_features detect(void) {
     uint32_t a, b, c, d, ecx1, leaves;
     octi_cpu_features f = 0;
-    if (!__get_cpuid(1, &a, &b, &ecx1, &d) || !(ecx1 & bit_OSXSAVE) || !__get_cpuid_count(7, 0, &leaves, &b, &c, &d)) return 0;
+    if (!__get_cpuid(1, &a, &b, &ecx1, &d) || !(ecx1 & bit_OSXSAVE) ||
+        !__get_cpuid_count(7, 0, &leaves, &b, &c, &d))
+        return 0;
     uint64_t xcr0 = saved_state();
     if ((xcr0 & XCR0_AVX) != XCR0_AVX || !(ecx1 & bit_AVX)) return 0;
     if (b & bit_AVX2) f |= OCTI_CPU_AVX2;
@@ -47,7 +49,8 @@ static octi_cpu_features detect(void) {
     }
     const uint32_t amx = 1u << 24 | 1u << 25; /* AMX-TILE, AMX-INT8 */
     if ((xcr0 & XCR0_AMX) == XCR0_AMX && (d & amx) == amx) f |= OCTI_CPU_AMX;
-    if (leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4)) f |= OCTI_CPU_AVXVNNI;
+    if (leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4))
+        f |= OCTI_CPU_AVXVNNI;
     return f;
 }
 #elif defined(__aarch64__)
@@ -72,11 +75,13 @@ oct_status octi_cpu_have(octi_cpu_features *have) {
     if (!word || !*word) return OCT_OK;
     char known[200] = "";
     for (int i = 0; i < octi_cpu_word_count; i++) {
-        if (!strcmp(word, octi_cpu_words[i].word)) return *have &= octi_cpu_words[i].features, OCT_OK;
+        if (!strcmp(word, octi_cpu_words[i].word))
+            return *have &= octi_cpu_words[i].features, OCT_OK;
         if (i) strcat(known, ", ");
         strcat(known, octi_cpu_words[i].word);
     }
-    return octi_fail_word(OCT_EUSAGE, "OCT_CPU", "unknown word", known, word, "unset it to use what the machine has");
+    return octi_fail_word(OCT_EUSAGE, "OCT_CPU", "unknown word", known, word,
+                          "unset it to use what the machine has");
 }
 
 const char *octi_cpu_word_of(octi_cpu_features features) {

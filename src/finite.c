@@ -15,7 +15,8 @@ static bool ends(const char *name, const char *tail) {
     return n >= k && !strcmp(name + n - k, tail);
 }
 
-/* A quantizer that has seen nothing has an empty range, [inf, -inf]; an observer of the user's own may begin so, too. */
+/* A quantizer that has seen nothing has an empty range, [inf, -inf]; an observer of the user's own
+ * may begin so, too. */
 static bool allowed(const oct_named_tensor *t, float v) {
     if (t->role != OCT_ROLE_OBSERVER || isnan(v)) return false;
     return ends(t->name, ".min_val") ? v > 0 : ends(t->name, ".max_val") ? v < 0 : true;
@@ -41,13 +42,17 @@ static int64_t first_bad(const oct_named_tensor *t, double *value) {
     return -1;
 }
 
-oct_status octi_tensors_finite(const oct_named_tensor *t, int32_t n, const char *where, oct_status code, const char *hint) {
+oct_status octi_tensors_finite(const oct_named_tensor *t, int32_t n, const char *where,
+                               oct_status code, const char *hint) {
     for (int32_t i = 0; i < n; i++) {
         double v = 0;
         const int64_t at = t[i].tensor ? first_bad(&t[i], &v) : -1;
         if (at < 0) continue;
         const char *name = where ? octi_fmt("%.300s: %.200s", where, t[i].name) : t[i].name;
-        return octi_fail(code, name, "not finite", "finite numbers", octi_fmt("%g at element %lld of %lld", v, (long long)at, (long long)oct_tensor_count(t[i].tensor)), hint);
+        return octi_fail(code, name, "not finite", "finite numbers",
+                         octi_fmt("%g at element %lld of %lld", v, (long long)at,
+                                  (long long)oct_tensor_count(t[i].tensor)),
+                         hint);
     }
     return OCT_OK;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * src/float_mode.h - the floating-point mode that the number law is written for: round to nearest, subnormals kept. A host
- * program may have another (fesetround, flush-to-zero of a fast-math start-up file), at any time and in any thread; each public
- * function that computes puts the law's in force for its own duration, and gives the caller's back. Costs reading one register. */
+ * src/float_mode.h - the floating-point mode that the number law is written for: round to nearest,
+ * subnormals kept. A host program may have another (fesetround, flush-to-zero of a fast-math
+ * start-up file), at any time and in any thread; each public function that computes puts the law's
+ * in force for its own duration, and gives the caller's back. Costs reading one register. */
 #ifndef OCT_SRC_FLOAT_MODE_H
 #define OCT_SRC_FLOAT_MODE_H
 
@@ -17,20 +18,26 @@ typedef struct octi_float_mode {
 } octi_float_mode;
 
 #if defined(__x86_64__)
-enum { OCTI_FLOAT_MODE_BITS = 0x8000 | 0x6000 | 0x40 }; /* MXCSR: flush to zero, rounding, denormals are zero */
+/* MXCSR: flush to zero, rounding, denormals are zero */
+enum { OCTI_FLOAT_MODE_BITS = 0x8000 | 0x6000 | 0x40 };
 static inline uint64_t octi_float_mode_read(void) { return __builtin_ia32_stmxcsr(); }
 static inline void octi_float_mode_write(uint64_t v) { __builtin_ia32_ldmxcsr((unsigned)v); }
 #elif defined(__aarch64__)
-enum { OCTI_FLOAT_MODE_BITS = 3 << 22 | 1 << 24 | 1 << 19 }; /* FPCR: rounding, flush to zero, the same for halves */
+/* FPCR: rounding, flush to zero, the same for halves */
+enum { OCTI_FLOAT_MODE_BITS = 3 << 22 | 1 << 24 | 1 << 19 };
 static inline uint64_t octi_float_mode_read(void) {
     uint64_t v;
     __asm__ volatile("mrs %0, fpcr" : "=r"(v));
     return v;
 }
-static inline void octi_float_mode_write(uint64_t v) { __asm__ volatile("msr fpcr, %0" : : "r"(v) : "memory"); }
+static inline void octi_float_mode_write(uint64_t v) {
+    __asm__ volatile("msr fpcr, %0" : : "r"(v) : "memory");
+}
 #else
 enum { OCTI_FLOAT_MODE_BITS = -1 };
-static inline uint64_t octi_float_mode_read(void) { return (uint64_t)(fegetround() ^ FE_TONEAREST); }
+static inline uint64_t octi_float_mode_read(void) {
+    return (uint64_t)(fegetround() ^ FE_TONEAREST);
+}
 static inline void octi_float_mode_write(uint64_t v) { fesetround((int)v ^ FE_TONEAREST); }
 #endif
 
@@ -48,8 +55,10 @@ static inline void octi_float_mode_leave(const octi_float_mode *m) {
     if (m->moved) octi_float_mode_write(m->before);
 }
 
-/** First line of a public function that computes: the law's mode until it returns, whichever way. */
-#define OCTI_LAW_MODE()                                                                                                \
-    const octi_float_mode float_mode_ __attribute__((cleanup(octi_float_mode_leave), unused)) = octi_float_mode_enter()
+/** First line of a public function that computes: the law's mode until it returns, whichever
+ *  way. */
+#define OCTI_LAW_MODE()                                                                            \
+    const octi_float_mode float_mode_ __attribute__((cleanup(octi_float_mode_leave), unused)) =    \
+        octi_float_mode_enter()
 
 #endif

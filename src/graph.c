@@ -11,10 +11,10 @@ static const struct op_row {
     int least, most;
     unsigned flags;
 } op_rows[OCT_OP_KIND_COUNT] = {
-#define F OCT_OPF_F
-#define Q OCT_OPF_Q
-#define G OCT_OPF_G
-#define B OCT_OPF_B
+#define F                                OCT_OPF_F
+#define Q                                OCT_OPF_Q
+#define G                                OCT_OPF_G
+#define B                                OCT_OPF_B
 #define OCT_OP(name, least, most, flags) {#name, least, most, flags},
 #include "src/op_kinds.def"
 #undef OCT_OP
@@ -24,8 +24,12 @@ static const struct op_row {
 #undef B
 };
 
-const char *oct_op_name(oct_op_kind k) { return (unsigned)k < OCT_OP_KIND_COUNT ? op_rows[k].name : "?"; }
-unsigned oct_op_flags(oct_op_kind k) { return (unsigned)k < OCT_OP_KIND_COUNT ? op_rows[k].flags : 0; }
+const char *oct_op_name(oct_op_kind k) {
+    return (unsigned)k < OCT_OP_KIND_COUNT ? op_rows[k].name : "?";
+}
+unsigned oct_op_flags(oct_op_kind k) {
+    return (unsigned)k < OCT_OP_KIND_COUNT ? op_rows[k].flags : 0;
+}
 
 bool oct_op_from_name(const char *name, oct_op_kind *kind) {
     if (!name || !kind) return false;
@@ -88,32 +92,41 @@ void octi_graph_free(oct_graph *g) {
     octi_free(g->ctx, g);
 }
 
-int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype, oct_shape shape,
-                             oct_tensor *tensor) {
+int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype,
+                             oct_shape shape, oct_tensor *tensor) {
     if (strlen(name) > OCTI_MAX_NAME)
-        return octi_fail(OCT_ELIMIT, name, "name is too long", octi_fmt("at most %d bytes", OCTI_MAX_NAME), octi_fmt("%zu", strlen(name)), NULL), -1;
-    if (octi_reserve(g->ctx, (void **)&g->values, &g->value_cap, (size_t)g->value_count + 1, sizeof *g->values) != OCT_OK) return -1;
+        return octi_fail(OCT_ELIMIT, name, "name is too long",
+                         octi_fmt("at most %d bytes", OCTI_MAX_NAME), octi_fmt("%zu", strlen(name)),
+                         NULL),
+               -1;
+    if (octi_reserve(g->ctx, (void **)&g->values, &g->value_cap, (size_t)g->value_count + 1,
+                     sizeof *g->values) != OCT_OK)
+        return -1;
     const char *copy = octi_arena_strdup(g->arena, name);
     if (!copy) return -1;
-    g->values[g->value_count] = (oct_value){copy, role, dtype, shape, oct_tensor_ref(tensor), -1, -1, false};
+    g->values[g->value_count] =
+        (oct_value){copy, role, dtype, shape, oct_tensor_ref(tensor), -1, -1, false};
     return g->value_count++;
 }
 
-int32_t octi_graph_add_node(oct_graph *g, oct_op_kind kind, const char *name, const oct_attrs *attr, const int32_t *in,
-                            int32_t nin, oct_dtype dtype, oct_shape shape) {
-    if (octi_reserve(g->ctx, (void **)&g->nodes, &g->node_cap, (size_t)g->node_count + 1, sizeof *g->nodes) != OCT_OK) return -1;
+int32_t octi_graph_add_node(oct_graph *g, oct_op_kind kind, const char *name, const oct_attrs *attr,
+                            const int32_t *in, int32_t nin, oct_dtype dtype, oct_shape shape) {
+    if (octi_reserve(g->ctx, (void **)&g->nodes, &g->node_cap, (size_t)g->node_count + 1,
+                     sizeof *g->nodes) != OCT_OK)
+        return -1;
     int32_t *list = octi_arena_calloc(g->arena, (size_t)nin, sizeof *list);
     int32_t out = list ? octi_graph_add_value(g, name, OCT_VALUE_ACT, dtype, shape, NULL) : -1;
     if (out < 0) return -1;
     memcpy(list, in, (size_t)nin * sizeof *list);
     g->values[out].producer = g->node_count;
-    g->nodes[g->node_count] = (oct_node){g->values[out].name, kind, attr ? *attr : (oct_attrs){.p = 0}, nin, list, out};
+    g->nodes[g->node_count] =
+        (oct_node){g->values[out].name, kind, attr ? *attr : (oct_attrs){.p = 0}, nin, list, out};
     return g->node_count++;
 }
 
 int32_t octi_graph_add_quantizer(oct_graph *g, const oct_quantizer *q) {
-    if (octi_reserve(g->ctx, (void **)&g->quantizers, &g->quantizer_cap, (size_t)g->quantizer_count + 1, sizeof *g->quantizers) !=
-        OCT_OK)
+    if (octi_reserve(g->ctx, (void **)&g->quantizers, &g->quantizer_cap,
+                     (size_t)g->quantizer_count + 1, sizeof *g->quantizers) != OCT_OK)
         return -1;
     oct_quantizer c = *q;
     c.name = octi_arena_strdup(g->arena, q->name);
@@ -145,7 +158,8 @@ static oct_status broken(const char *where, const char *what, const char *got) {
 oct_status octi_graph_verify(const oct_graph *g) {
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
-        if ((unsigned)n->kind >= OCT_OP_KIND_COUNT) return broken(n->name, "unknown op kind", octi_fmt("%d", (int)n->kind));
+        if ((unsigned)n->kind >= OCT_OP_KIND_COUNT)
+            return broken(n->name, "unknown op kind", octi_fmt("%d", (int)n->kind));
         const struct op_row *row = &op_rows[n->kind];
         if (n->nin < row->least || n->nin > row->most)
             return broken(n->name, octi_fmt("inputs of %s", row->name), octi_fmt("%d", n->nin));
@@ -153,17 +167,22 @@ oct_status octi_graph_verify(const oct_graph *g) {
             int32_t v = n->in[k];
             if (v < -1 || v >= g->value_count || (v < 0 && k < row->least && row->most < 8))
                 return broken(n->name, "input index out of range", octi_fmt("%d", v));
-            if (v >= 0 && g->values[v].producer >= i) return broken(n->name, "input is made later", g->values[v].name);
+            if (v >= 0 && g->values[v].producer >= i)
+                return broken(n->name, "input is made later", g->values[v].name);
         }
         if (n->out < 0 || n->out >= g->value_count || g->values[n->out].producer != i)
             return broken(n->name, "output is not its own", NULL);
     }
     for (int32_t v = 0; v < g->value_count; v++) {
         const oct_value *x = &g->values[v];
-        if (x->quantizer < -1 || x->quantizer >= g->quantizer_count) return broken(x->name, "quantizer index out of range", NULL);
-        bool holds = x->role == OCT_VALUE_PARAM || x->role == OCT_VALUE_BUFFER || x->role == OCT_VALUE_CONST;
-        if (holds != (x->tensor != NULL)) return broken(x->name, "tensor missing or unexpected", NULL);
-        if (oct_graph_find_value(g, x->name) != v) return broken(x->name, "name stands twice", NULL);
+        if (x->quantizer < -1 || x->quantizer >= g->quantizer_count)
+            return broken(x->name, "quantizer index out of range", NULL);
+        bool holds =
+            x->role == OCT_VALUE_PARAM || x->role == OCT_VALUE_BUFFER || x->role == OCT_VALUE_CONST;
+        if (holds != (x->tensor != NULL))
+            return broken(x->name, "tensor missing or unexpected", NULL);
+        if (oct_graph_find_value(g, x->name) != v)
+            return broken(x->name, "name stands twice", NULL);
     }
     if (g->input < 0 || g->output < 0 || g->input >= g->value_count || g->output >= g->value_count)
         return broken("graph", "input or output not set", NULL);

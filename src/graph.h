@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * src/graph.h - the one graph: what a tape records, passes rewrite, files hold and plans are made from.
+ * src/graph.h - the one graph: what a tape records, passes rewrite, files hold and plans are made
+ * from.
  *
- * Values and nodes are kept in arrays and named by index. Nodes stand in execution order. A node has one output. The batch
- * size is symbolic (OCT_BATCH in dim[0]) in a captured graph and concrete on a tape. */
+ * Values and nodes are kept in arrays and named by index. Nodes stand in execution order. A node
+ * has one output. The batch size is symbolic (OCT_BATCH in dim[0]) in a captured graph and concrete
+ * on a tape. */
 #ifndef OCT_SRC_GRAPH_H
 #define OCT_SRC_GRAPH_H
 
@@ -29,7 +31,7 @@ typedef enum oct_stub { OCT_STUB_NONE, OCT_STUB_QUANT, OCT_STUB_DEQUANT } oct_st
 /** Attributes of every kind in one plain record; fields that a kind does not use are zero. */
 typedef struct oct_attrs {
 #define OCT_ATTR_I32(name, count) int32_t name[count];
-#define OCT_ATTR_F32(name) float name;
+#define OCT_ATTR_F32(name)        float name;
 #include "attr_fields.def"
 #undef OCT_ATTR_I32
 #undef OCT_ATTR_F32
@@ -44,7 +46,8 @@ typedef enum oct_value_role {
 } oct_value_role;
 
 typedef struct oct_value {
-    const char *name; /* unique in the graph: "conv1.weight", or the name of the node that makes it */
+    /* unique in the graph: "conv1.weight", or the name of the node that makes it */
+    const char *name;
     oct_value_role role;
     oct_dtype dtype;
     oct_shape shape;
@@ -66,19 +69,23 @@ typedef struct oct_node {
 /** Most tensors that one observer keeps. */
 enum { OCT_OBSERVER_TENSORS = 4 };
 
-/** One set of qparams, shared by every value whose `quantizer` is its index (law 3). In G2 the observer's state goes with
- *  it; in G3 only scale and zero_point are set. All tensors are in the net's registry. */
+/** One set of qparams, shared by every value whose `quantizer` is its index (law 3). In G2 the
+ *  observer's state goes with it; in G3 only scale and zero_point are set. All tensors are in the
+ *  net's registry. */
 typedef struct oct_quantizer {
     const char *name; /* of the value that owns it */
     oct_qspec spec;
-    const char *observer;   /* "minmax", "ema", ...; "fixed": never moves; "" in G3 */
-    float averaging;        /* "ema": share of the new batch */
-    float percentile;       /* "percentile": of the values that lie inside */
-    const char *method;     /* how the scale moves in training: "" by the observer; "lsq", "lsq+", "pact" by gradients */
-    bool strict;            /* straight-through mask: strictly inside the range, by the unrounded value; else by the code */
+    const char *observer; /* "minmax", "ema", ...; "fixed": never moves; "" in G3 */
+    float averaging;      /* "ema": share of the new batch */
+    float percentile;     /* "percentile": of the values that lie inside */
+    /* how the scale moves in training: "" by the observer; "lsq", "lsq+", "pact" by gradients */
+    const char *method;
+    /* straight-through mask: strictly inside the range, by the unrounded value; else by the code */
+    bool strict;
 #define OCT_QTENSOR(name, dtype) oct_tensor *name;
 #include "quantizer_tensors.def"
-    oct_tensor *state[OCT_OBSERVER_TENSORS]; /* of an observer that keeps more than a range (qat/observer.h) */
+    /* of an observer that keeps more than a range (qat/observer.h) */
+    oct_tensor *state[OCT_OBSERVER_TENSORS];
     int32_t state_count;
     uint8_t dirty; /* observed since the range was chosen (qat/observing.h); never in a file */
 } oct_quantizer;
@@ -98,7 +105,8 @@ OCT_API const char *oct_op_name(oct_op_kind kind);
 OCT_API unsigned oct_op_flags(oct_op_kind kind);
 /** false where no kind has that name. */
 OCT_API bool oct_op_from_name(const char *name, oct_op_kind *kind);
-/** Whether a quantizer's scales differ from channel to channel: int8 nets keep one for each also where all are the same. */
+/** Whether a quantizer's scales differ from channel to channel: int8 nets keep one for each also
+ *  where all are the same. */
 OCT_API bool oct_quantizer_is_per_channel(const oct_quantizer *q);
 /** Node or value by name; -1 where absent. */
 OCT_API int32_t oct_graph_find_node(const oct_graph *g, const char *name);
@@ -106,20 +114,22 @@ OCT_API int32_t oct_graph_find_value(const oct_graph *g, const char *name);
 
 /* ---- for the library's own files ---- */
 
-/** Longest name of a value or node, so that what is made of it ("<name>.activation_post_process.zero_point") fits octi_fmt. */
+/** Longest name of a value or node, so that what is made of it
+ *  ("<name>.activation_post_process.zero_point") fits octi_fmt. */
 enum { OCTI_MAX_NAME = 511 };
 oct_graph *octi_graph_new(oct_ctx *ctx);
 /** Drops its references to tensors too. */
 void octi_graph_free(oct_graph *g);
 /** Empty it, keep the memory. */
 void octi_graph_reset(oct_graph *g);
-/** Append a value (name copied, one reference to `tensor` taken); its index, or -1 (recorded: OCT_ELIMIT for a name beyond
- *  OCTI_MAX_NAME). */
-int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype, oct_shape shape,
-                             oct_tensor *tensor);
-/** Append a node whose output is a new ACT value of the node's name; the node's index, or -1 (recorded). `in` is copied. */
-int32_t octi_graph_add_node(oct_graph *g, oct_op_kind kind, const char *name, const oct_attrs *attr, const int32_t *in,
-                            int32_t nin, oct_dtype dtype, oct_shape shape);
+/** Append a value (name copied, one reference to `tensor` taken); its index, or -1 (recorded:
+ *  OCT_ELIMIT for a name beyond OCTI_MAX_NAME). */
+int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype,
+                             oct_shape shape, oct_tensor *tensor);
+/** Append a node whose output is a new ACT value of the node's name; the node's index, or -1
+ *  (recorded). `in` is copied. */
+int32_t octi_graph_add_node(oct_graph *g, oct_op_kind kind, const char *name, const oct_attrs *attr,
+                            const int32_t *in, int32_t nin, oct_dtype dtype, oct_shape shape);
 /** Append a quantizer (strings copied, references taken); its index, or -1 (recorded). */
 int32_t octi_graph_add_quantizer(oct_graph *g, const oct_quantizer *q);
 /** Input k of a node, NULL where absent. */
@@ -128,8 +138,8 @@ static inline oct_value *octi_node_in(const oct_graph *g, const oct_node *n, int
 }
 /** Number of nodes that read a value, and one of them. */
 int32_t octi_graph_consumers(const oct_graph *g, int32_t value, int32_t *one);
-/** Structure as a pass must leave it: indices in range, order topological, names unique, counts of inputs right, shapes as
- *  ops infer them are checked in ops. OCT_EINTERNAL names the node. */
+/** Structure as a pass must leave it: indices in range, order topological, names unique, counts of
+ *  inputs right, shapes as ops infer them are checked in ops. OCT_EINTERNAL names the node. */
 oct_status octi_graph_verify(const oct_graph *g);
 
 OCT_END_DECLS

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The context and its memory. Each block carries a 64-byte header in a doubly linked list, so that oct_close can free what
- * the caller left: ownership of everything is the context's in the end. */
+ * The context and its memory. Each block carries a 64-byte header in a doubly linked list, so that
+ * oct_close can free what the caller left: ownership of everything is the context's in the end. */
 #include "src/mem.h"
 
 #include <pthread.h>
@@ -62,29 +62,36 @@ static void heap_free(void *user, void *p, size_t bytes) {
 
 octi_paths *octi_ctx_paths(oct_ctx *ctx) { return &ctx->paths; }
 
-size_t octi_ctx_declared_limit(const oct_ctx *ctx) { return ctx->opts.max_bytes ? ctx->opts.max_bytes : (size_t)1 << 30; }
+size_t octi_ctx_declared_limit(const oct_ctx *ctx) {
+    return ctx->opts.max_bytes ? ctx->opts.max_bytes : (size_t)1 << 30;
+}
 
 void *octi_alloc_raw(oct_ctx *ctx, size_t bytes) {
     size_t total, rounded;
     if (!ctx) return octi_fail_null("memory"), NULL; /* a constructor of no context */
     if (!octi_add_size(bytes, sizeof(block) + 63, &rounded)) {
-        octi_fail(OCT_ELIMIT, "memory", "allocation size overflows", NULL, octi_fmt("%zu bytes", bytes), NULL);
+        octi_fail(OCT_ELIMIT, "memory", "allocation size overflows", NULL,
+                  octi_fmt("%zu bytes", bytes), NULL);
         return NULL;
     }
     total = rounded & ~(size_t)63;
     pthread_mutex_lock(&ctx->lock);
     bool inject = ++ctx->stats.allocs == ctx->fail_at;
-    bool over = ctx->opts.max_bytes && (total > ctx->opts.max_bytes || ctx->stats.bytes > ctx->opts.max_bytes - total);
+    bool over = ctx->opts.max_bytes &&
+                (total > ctx->opts.max_bytes || ctx->stats.bytes > ctx->opts.max_bytes - total);
     size_t held = ctx->stats.bytes;
     pthread_mutex_unlock(&ctx->lock);
     if (over) {
-        octi_fail(OCT_ELIMIT, "memory", "over the context's max_bytes", octi_fmt("at most %zu bytes", ctx->opts.max_bytes),
-                  octi_fmt("%zu more on top of %zu", bytes, held), "raise .max_bytes or use a smaller batch");
+        octi_fail(OCT_ELIMIT, "memory", "over the context's max_bytes",
+                  octi_fmt("at most %zu bytes", ctx->opts.max_bytes),
+                  octi_fmt("%zu more on top of %zu", bytes, held),
+                  "raise .max_bytes or use a smaller batch");
         return NULL;
     }
     block *b = inject ? NULL : ctx->opts.alloc.alloc(ctx->opts.alloc.user, total);
     if (!b) {
-        octi_fail(OCT_ENOMEM, "memory", "allocation failed", NULL, octi_fmt("%zu bytes", bytes), NULL);
+        octi_fail(OCT_ENOMEM, "memory", "allocation failed", NULL, octi_fmt("%zu bytes", bytes),
+                  NULL);
         return NULL;
     }
     b->bytes = total;
@@ -109,7 +116,8 @@ void *octi_alloc(oct_ctx *ctx, size_t bytes) {
 void *octi_calloc(oct_ctx *ctx, size_t n, size_t size) {
     size_t bytes;
     if (!octi_mul_size(n, size, &bytes)) {
-        octi_fail(OCT_ELIMIT, "memory", "allocation size overflows", NULL, octi_fmt("%zu x %zu bytes", n, size), NULL);
+        octi_fail(OCT_ELIMIT, "memory", "allocation size overflows", NULL,
+                  octi_fmt("%zu x %zu bytes", n, size), NULL);
         return NULL;
     }
     return octi_alloc(ctx, bytes);
@@ -142,12 +150,15 @@ void *octi_realloc(oct_ctx *ctx, void *p, size_t bytes) {
     return q;
 }
 
-oct_status octi_reserve(oct_ctx *ctx, void **items, size_t *capacity, size_t need, size_t item_bytes) {
+oct_status octi_reserve(oct_ctx *ctx, void **items, size_t *capacity, size_t need,
+                        size_t item_bytes) {
     if (need <= *capacity) return OCT_OK;
     size_t cap = *capacity < 8 ? 8 : *capacity, bytes;
     while (cap < need)
-        if (!octi_mul_size(cap, 2, &cap)) return octi_fail(OCT_ELIMIT, "memory", "array too long", NULL, NULL, NULL);
-    if (!octi_mul_size(cap, item_bytes, &bytes)) return octi_fail(OCT_ELIMIT, "memory", "array too long", NULL, NULL, NULL);
+        if (!octi_mul_size(cap, 2, &cap))
+            return octi_fail(OCT_ELIMIT, "memory", "array too long", NULL, NULL, NULL);
+    if (!octi_mul_size(cap, item_bytes, &bytes))
+        return octi_fail(OCT_ELIMIT, "memory", "array too long", NULL, NULL, NULL);
     void *p = octi_realloc(ctx, *items, bytes);
     if (!p) return oct_last_error()->code;
     *items = p;
@@ -194,8 +205,9 @@ void octi_on_close_cancel(oct_ctx *ctx, void *object) {
 oct_ctx *oct_open(const oct_opts *opts) {
     oct_opts o = opts ? *opts : (oct_opts){0};
     if (o.threads < 0 || o.threads > OCTI_MAX_THREADS) {
-        octi_fail(OCT_EUSAGE, "oct_open", "threads out of range", octi_fmt("0 to %d", OCTI_MAX_THREADS),
-                  octi_fmt("%d", o.threads), "0 means one per core");
+        octi_fail(OCT_EUSAGE, "oct_open", "threads out of range",
+                  octi_fmt("0 to %d", OCTI_MAX_THREADS), octi_fmt("%d", o.threads),
+                  "0 means one per core");
         return NULL;
     }
     if (!o.alloc.alloc != !o.alloc.free) {
@@ -209,7 +221,8 @@ oct_ctx *oct_open(const oct_opts *opts) {
     if (!o.threads) o.threads = octi_cpu_count();
     oct_ctx *ctx = o.alloc.alloc(o.alloc.user, ctx_bytes());
     if (!ctx) {
-        octi_fail(OCT_ENOMEM, "oct_open", "allocation failed", NULL, octi_fmt("%zu bytes", ctx_bytes()), NULL);
+        octi_fail(OCT_ENOMEM, "oct_open", "allocation failed", NULL,
+                  octi_fmt("%zu bytes", ctx_bytes()), NULL);
         return NULL;
     }
     memset(ctx, 0, sizeof *ctx);
@@ -260,10 +273,13 @@ void octi_log(oct_ctx *ctx, oct_log_level level, const char *format, ...) {
 oct_status octi_progress(oct_ctx *ctx, const char *what, int64_t done, int64_t total) {
     const oct_opts *o = &ctx->opts;
     if (!o->progress || !o->progress(o->progress_user, what, done, total)) return OCT_OK;
-    return octi_fail(OCT_ESTOPPED, what, "stopped by the caller", NULL, octi_fmt("%lld of %lld", (long long)done, (long long)total), NULL);
+    return octi_fail(OCT_ESTOPPED, what, "stopped by the caller", NULL,
+                     octi_fmt("%lld of %lld", (long long)done, (long long)total), NULL);
 }
 
-oct_status oct_ctx_status(const oct_ctx *ctx) { return ctx ? ctx->first_failure : octi_fail_null("oct_ctx_status"); }
+oct_status oct_ctx_status(const oct_ctx *ctx) {
+    return ctx ? ctx->first_failure : octi_fail_null("oct_ctx_status");
+}
 void oct_ctx_clear(oct_ctx *ctx) {
     if (ctx) ctx->first_failure = OCT_OK;
     oct_clear_error();
@@ -271,7 +287,9 @@ void oct_ctx_clear(oct_ctx *ctx) {
 uint64_t oct_ctx_seed(const oct_ctx *ctx) { return ctx ? ctx->opts.seed : 0; }
 int oct_ctx_threads(const oct_ctx *ctx) { return ctx ? ctx->opts.threads : 0; }
 oct_mem_stats oct_ctx_memory(const oct_ctx *ctx) { return ctx ? ctx->stats : (oct_mem_stats){0}; }
-const char *oct_ctx_isa(const oct_ctx *ctx) { return ctx ? octi_cpu_word_of(octk_table_features(ctx->kernels)) : NULL; }
+const char *oct_ctx_isa(const oct_ctx *ctx) {
+    return ctx ? octi_cpu_word_of(octk_table_features(ctx->kernels)) : NULL;
+}
 const octk_table *octi_ctx_kernels(const oct_ctx *ctx) { return ctx->kernels; }
 void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn) { ctx->sgemm = fn; }
 octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx) { return ctx->sgemm; }

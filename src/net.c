@@ -35,9 +35,12 @@ oct_tensor *oct_net_tensor(const oct_net *net, const char *name) {
     return NULL;
 }
 
-oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role, oct_tensor *tensor) {
-    if (oct_net_tensor(net, name)) return octi_fail(OCT_EINTERNAL, name, "tensor name stands twice", NULL, NULL, NULL);
-    OCT_TRY(octi_reserve(net->ctx, (void **)&net->tensors, &net->tensor_cap, (size_t)net->tensor_count + 1, sizeof *net->tensors));
+oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role,
+                             oct_tensor *tensor) {
+    if (oct_net_tensor(net, name))
+        return octi_fail(OCT_EINTERNAL, name, "tensor name stands twice", NULL, NULL, NULL);
+    OCT_TRY(octi_reserve(net->ctx, (void **)&net->tensors, &net->tensor_cap,
+                         (size_t)net->tensor_count + 1, sizeof *net->tensors));
     const char *copy = octi_arena_strdup(net->graph->arena, name);
     if (!copy) return oct_last_error()->code;
     net->tensors[net->tensor_count++] = (oct_named_tensor){copy, role, oct_tensor_ref(tensor)};
@@ -48,7 +51,8 @@ void octi_net_unregister(oct_net *net, const oct_tensor *tensor) {
     for (int32_t i = 0; i < net->tensor_count; i++) {
         if (net->tensors[i].tensor != tensor) continue;
         oct_tensor_unref(net->tensors[i].tensor);
-        memmove(&net->tensors[i], &net->tensors[i + 1], (size_t)(--net->tensor_count - i) * sizeof *net->tensors);
+        memmove(&net->tensors[i], &net->tensors[i + 1],
+                (size_t)(--net->tensor_count - i) * sizeof *net->tensors);
         return;
     }
 }
@@ -63,14 +67,16 @@ static int64_t probe_room(int64_t image) {
 oct_status octi_net_keep_probe(oct_net *net, const oct_tensor *x) {
     const int64_t had = net->probe ? net->probe->shape.dim[0] : 0, n = x->shape.dim[0];
     if (had == OCTI_PROBE_IMAGES || n < 1 || x->dtype != OCT_F32) return OCT_OK;
-    const int64_t image = oct_tensor_count(x) / n, room = probe_room(image), count = had + n < room ? had + n : room;
+    const int64_t image = oct_tensor_count(x) / n, room = probe_room(image),
+                  count = had + n < room ? had + n : room;
     if (count <= had) return OCT_OK;
     if (!net->probe) {
         oct_shape shape = x->shape;
         shape.dim[0] = room;
         if (!(net->probe = oct_tensor_new(net->ctx, OCT_F32, shape))) return oct_last_error()->code;
     }
-    memcpy(oct_f32(net->probe) + had * image, x->data, (size_t)((count - had) * image) * sizeof(float));
+    memcpy(oct_f32(net->probe) + had * image, x->data,
+           (size_t)((count - had) * image) * sizeof(float));
     net->probe->shape.dim[0] = count;
     return OCT_OK;
 }
@@ -83,37 +89,51 @@ oct_status oct_net_set_probe(oct_net *net, const oct_tensor *x) {
     if (x) {
         const oct_shape *want = &net->graph->values[net->graph->input].shape;
         const oct_shape seen = octi_shape_with_batch(want, x->shape.dim[0]);
-        if (x->dtype != OCT_F32) s = octi_fail(OCT_EDTYPE, "probe", "inputs", "float32", oct_dtype_name(x->dtype), NULL);
-        else if (x->shape.rank != want->rank || x->shape.dim[0] < 1 || !oct_shape_equal(&seen, &x->shape))
-            s = octi_fail(OCT_ESHAPE, "probe", "does not fit the net", oct_shape_text(want), oct_shape_text(&x->shape), NULL);
-        else s = octi_net_keep_probe(net, x);
+        if (x->dtype != OCT_F32)
+            s = octi_fail(OCT_EDTYPE, "probe", "inputs", "float32", oct_dtype_name(x->dtype), NULL);
+        else if (x->shape.rank != want->rank || x->shape.dim[0] < 1 ||
+                 !oct_shape_equal(&seen, &x->shape))
+            s = octi_fail(OCT_ESHAPE, "probe", "does not fit the net", oct_shape_text(want),
+                          oct_shape_text(&x->shape), NULL);
+        else
+            s = octi_net_keep_probe(net, x);
     }
-    if (s == OCT_OK) oct_tensor_unref(old);
-    else net->probe = old;
+    if (s == OCT_OK)
+        oct_tensor_unref(old);
+    else
+        net->probe = old;
     return s;
 }
 
 oct_status oct_net_set_input(oct_net *net, const oct_input_desc *in) {
     if (!net || !in) return octi_fail_null("oct_net_set_input");
     if (in->channels < 1 || in->channels > 4 || in->height < 1 || in->width < 1 || !(in->div > 0))
-        return octi_fail(OCT_EUSAGE, "input", "description out of range", "1 to 4 channels, sides >= 1, div > 0",
-                         octi_fmt("C %d, H %d, W %d, div %g", in->channels, in->height, in->width, in->div), NULL);
+        return octi_fail(
+            OCT_EUSAGE, "input", "description out of range", "1 to 4 channels, sides >= 1, div > 0",
+            octi_fmt("C %d, H %d, W %d, div %g", in->channels, in->height, in->width, in->div),
+            NULL);
     for (int c = 0; c < in->channels; c++)
-        if (!(in->std[c] > 0)) return octi_fail(OCT_EUSAGE, "input", "std out of range", "> 0", octi_fmt("%g", in->std[c]), NULL);
+        if (!(in->std[c] > 0))
+            return octi_fail(OCT_EUSAGE, "input", "std out of range", "> 0",
+                             octi_fmt("%g", in->std[c]), NULL);
     net->input = *in;
     return OCT_OK;
 }
 
 oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t count) {
     if (!net || (!classes && count > 0)) return octi_fail_null("oct_net_set_classes");
-    if (count < 0) return octi_fail(OCT_EUSAGE, "classes", "number of classes", ">= 0", octi_fmt("%d", count), NULL);
+    if (count < 0)
+        return octi_fail(OCT_EUSAGE, "classes", "number of classes", ">= 0", octi_fmt("%d", count),
+                         NULL);
     for (int32_t i = 0; i < count; i++)
-        if (!classes[i].id) return octi_fail(OCT_EUSAGE, octi_fmt("class %d", i), "id is NULL", NULL, NULL, NULL);
+        if (!classes[i].id)
+            return octi_fail(OCT_EUSAGE, octi_fmt("class %d", i), "id is NULL", NULL, NULL, NULL);
     oct_class *list = octi_calloc(net->ctx, (size_t)count, sizeof *list);
     if (!list) return oct_last_error()->code;
     for (int32_t i = 0; i < count; i++) {
         list[i].id = octi_arena_strdup(net->graph->arena, classes[i].id);
-        list[i].name = octi_arena_strdup(net->graph->arena, classes[i].name ? classes[i].name : classes[i].id);
+        list[i].name =
+            octi_arena_strdup(net->graph->arena, classes[i].name ? classes[i].name : classes[i].id);
         if (!list[i].id || !list[i].name) return octi_free(net->ctx, list), oct_last_error()->code;
     }
     octi_free(net->ctx, net->classes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * src/net.h - the one model: graph + named tensors + description of the input + classes (design 2). */
+ * src/net.h - the one model: graph + named tensors + description of the input + classes (design
+ * 2). */
 #ifndef OCT_SRC_NET_H
 #define OCT_SRC_NET_H
 
@@ -8,7 +9,12 @@
 OCT_BEGIN_DECLS
 
 /** Where a net stands in its life (design 2). */
-typedef enum oct_stage { OCT_STAGE_FLOAT, OCT_STAGE_FUSED, OCT_STAGE_PREPARED, OCT_STAGE_INT8 } oct_stage;
+typedef enum oct_stage {
+    OCT_STAGE_FLOAT,
+    OCT_STAGE_FUSED,
+    OCT_STAGE_PREPARED,
+    OCT_STAGE_INT8
+} oct_stage;
 
 typedef enum oct_color { OCT_COLOR_GREY, OCT_COLOR_RGB, OCT_COLOR_BGR } oct_color;
 
@@ -23,8 +29,9 @@ typedef struct oct_input_desc {
 } oct_input_desc;
 
 typedef struct oct_class {
-    const char *id;   /* folder name or number */
-    const char *name; /* readable; the id where there is no other; "" as long as none is known (imported nets) */
+    const char *id; /* folder name or number */
+    /* readable; the id where there is no other; "" as long as none is known (imported nets) */
+    const char *name;
 } oct_class;
 
 typedef enum oct_tensor_role {
@@ -55,22 +62,29 @@ typedef struct oct_net {
     int32_t class_count;
     const char *model;  /* zoo name, or "custom" */
     const char *target; /* preset of the quantization, "" for float nets */
-    const char *qconfig; /* rules that it was prepared by, as JSON (qat/qconfig.h); "" where none set anything */
-    oct_tensor *probe; /* f32 [n, ...]: inputs that oct_convert compares simulation and plan on; NULL: none yet */
-    const struct octi_node_hooks *hooks; /* how a prepared net's nodes run (autograd/tape.h); NULL: as float ops */
+    /* rules that it was prepared by, as JSON (qat/qconfig.h); "" where none set anything */
+    const char *qconfig;
+    /* f32 [n, ...]: inputs that oct_convert compares simulation and plan on; NULL: none yet */
+    oct_tensor *probe;
+    /* how a prepared net's nodes run (autograd/tape.h); NULL: as float ops */
+    const struct octi_node_hooks *hooks;
 } oct_net;
 
 /** Drop a net. NULL is fine. */
 OCT_API void oct_net_free(oct_net *net);
-/** Registered tensor by name ("conv1.weight", "conv1.activation_post_process.scale"); borrowed, NULL where absent. */
+/** Registered tensor by name ("conv1.weight", "conv1.activation_post_process.scale"); borrowed,
+ *  NULL where absent. */
 OCT_API oct_tensor *oct_net_tensor(const oct_net *net, const char *name);
 OCT_API OCT_NODISCARD oct_status oct_net_set_input(oct_net *net, const oct_input_desc *input);
-/** Images to compare on when the net is converted: copies the first of x (f32, as the net's input; at most 64, and as many as
- *  fit 16 MiB). NULL: none. What calibration or training sees next fills the room that is left. OCT_ESHAPE, OCT_EDTYPE. */
+/** Images to compare on when the net is converted: copies the first of x (f32, as the net's input;
+ *  at most 64, and as many as fit 16 MiB). NULL: none. What calibration or training sees next fills
+ *  the room that is left. OCT_ESHAPE, OCT_EDTYPE. */
 OCT_API OCT_NODISCARD oct_status oct_net_set_probe(oct_net *net, const oct_tensor *x);
 /** Copies the strings. */
-OCT_API OCT_NODISCARD oct_status oct_net_set_classes(oct_net *net, const oct_class *classes, int32_t count);
-/** Classes that nobody has named yet: only their number is known. Those of a folder of images then count in sorted order. */
+OCT_API OCT_NODISCARD oct_status oct_net_set_classes(oct_net *net, const oct_class *classes,
+                                                     int32_t count);
+/** Classes that nobody has named yet: only their number is known. Those of a folder of images then
+ *  count in sorted order. */
 OCT_API bool oct_classes_unnamed(const oct_class *classes, int32_t count);
 
 /* ---- for the library's own files ---- */
@@ -79,21 +93,26 @@ enum { OCTI_PROBE_IMAGES = 64 };
 oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
 /** Append images of x to the probe as long as it is not full; x must fit the net. */
 oct_status octi_net_keep_probe(oct_net *net, const oct_tensor *x);
-/** Register a tensor under a name (copied, one reference taken). OCT_EINTERNAL where the name is taken. */
-oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role, oct_tensor *tensor);
+/** Register a tensor under a name (copied, one reference taken). OCT_EINTERNAL where the name is
+ *  taken. */
+oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role,
+                             oct_tensor *tensor);
 /** Take a tensor out again (its reference is dropped); nothing where it is not there. */
 void octi_net_unregister(oct_net *net, const oct_tensor *tensor);
-/** Judge a net that may come from anywhere against what its stage may hold (the table of src/stage.c): structure, kinds, roles,
- *  dtypes, quantizers, hooks. OCT_EFORMAT names the node or value. Whoever loads or plans a net calls it before the graph is
- *  walked by rules that take it for granted. */
+/** Judge a net that may come from anywhere against what its stage may hold (the table of
+ *  src/stage.c): structure, kinds, roles, dtypes, quantizers, hooks. OCT_EFORMAT names the node or
+ *  value. Whoever loads or plans a net calls it before the graph is walked by rules that take it
+ *  for granted. */
 oct_status octi_net_judge(const oct_net *net);
 /** Register copies of all tensors of `from`. */
 oct_status octi_net_copy_tensors(oct_net *to, const oct_net *from);
 /** The tensor that `to` has under the name of t in `from`; NULL where there is none. */
 oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_tensor *t);
-/** What may be saved and loaded: every float is finite, but for the ranges of quantizers that have seen nothing, and what an
- *  observer of the user's own holds as infinity. Else `code`, naming (behind `where`, NULL: nothing) the first tensor and element. */
-oct_status octi_tensors_finite(const oct_named_tensor *t, int32_t n, const char *where, oct_status code, const char *hint);
+/** What may be saved and loaded: every float is finite, but for the ranges of quantizers that have
+ *  seen nothing, and what an observer of the user's own holds as infinity. Else `code`, naming
+ *  (behind `where`, NULL: nothing) the first tensor and element. */
+oct_status octi_tensors_finite(const oct_named_tensor *t, int32_t n, const char *where,
+                               oct_status code, const char *hint);
 /** Copy input description, classes, model and target from another net. */
 oct_status octi_net_copy_meta(oct_net *net, const oct_net *from);
 

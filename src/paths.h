@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * src/paths.h - which ways a context's nets have gone: a count for every op kind, on codes and in floats, and for every branch
- * of paths.def, in training, in evaluation and in plans. For the tests of exactness, which fail where one that exists was never
- * compared. One plain increment per op call; counts may be lost between threads, a way that was taken may not. */
+ * src/paths.h - which ways a context's nets have gone: a count for every op kind, on codes and in
+ * floats, and for every branch of paths.def, in training, in evaluation and in plans. For the tests
+ * of exactness, which fail where one that exists was never compared. One plain increment per op
+ * call; counts may be lost between threads, a way that was taken may not. */
 #ifndef OCT_SRC_PATHS_H
 #define OCT_SRC_PATHS_H
 
@@ -16,7 +17,7 @@ typedef enum octi_path {
 #define OCT_PATH(name, must, never) OCTI_PATH_##name,
 #include "paths.def"
 #undef OCT_PATH
-    OCTI_PATH_CODES, /* + kind: the value is codes */
+    OCTI_PATH_CODES,                                       /* + kind: the value is codes */
     OCTI_PATH_FLOAT = OCTI_PATH_CODES + OCT_OP_KIND_COUNT, /* + kind */
     OCTI_PATH_COUNT = OCTI_PATH_FLOAT + OCT_OP_KIND_COUNT
 } octi_path;
@@ -31,7 +32,8 @@ octi_paths *octi_ctx_paths(oct_ctx *ctx);
 
 static inline void octi_path_count(octi_paths *p, octi_side side, int path) {
     _Atomic uint32_t *n = &p->taken[side][path];
-    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1u, memory_order_relaxed);
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1u,
+                          memory_order_relaxed);
 }
 /** The node that runs took this branch. */
 static inline void octi_path_take(oct_ctx *ctx, octi_path path) {

@@ -9,7 +9,9 @@
 #include "src/words.h"
 
 /* The codes of a spec that a caller may have written: two at least, within what u8 and s8 hold. */
-static bool has_codes(const oct_qspec *q) { return q->qmin < q->qmax && q->qmin >= -128 && q->qmax <= 255; }
+static bool has_codes(const oct_qspec *q) {
+    return q->qmin < q->qmax && q->qmin >= -128 && q->qmax <= 255;
+}
 
 static bool bits_known(int bits) { return bits >= 2 && bits <= 8; }
 
@@ -22,7 +24,8 @@ oct_qspec oct_qspec_activation(int bits, bool reduce_range) {
 oct_qspec oct_qspec_weight(int bits, bool per_channel) {
     if (!bits_known(bits)) return (oct_qspec){0};
     int32_t top = (1 << (bits - 1)) - 1;
-    return (oct_qspec){.bits = bits, .qmin = -top, .qmax = top, .symmetric = true, .per_channel = per_channel};
+    return (oct_qspec){
+        .bits = bits, .qmin = -top, .qmax = top, .symmetric = true, .per_channel = per_channel};
 }
 
 /* Up to a power of two, exactly: frexp gives s = f * 2^e with f in [0.5, 1). */
@@ -36,15 +39,18 @@ float oct_scale_on_grid(const oct_qspec *q, float s) {
 
 static oct_status judge(const oct_qspec *q, const char *where) {
     if (has_codes(q)) return OCT_OK;
-    return octi_fail(OCT_EQPARAMS, where, "spec without codes", "qmin < qmax, -128 to 255", octi_fmt("%d to %d", q->qmin, q->qmax), NULL);
+    return octi_fail(OCT_EQPARAMS, where, "spec without codes", "qmin < qmax, -128 to 255",
+                     octi_fmt("%d to %d", q->qmin, q->qmax), NULL);
 }
 
-oct_status oct_qparams_from_range(const oct_qspec *q, float min, float max, const char *where, float *scale, int32_t *zero_point) {
+oct_status oct_qparams_from_range(const oct_qspec *q, float min, float max, const char *where,
+                                  float *scale, int32_t *zero_point) {
     OCTI_LAW_MODE();
     if (!q || !scale || !zero_point) return octi_fail_null("oct_qparams_from_range");
     OCT_TRY(judge(q, where));
     if (!(min <= max))
-        return octi_fail(OCT_EQPARAMS, where, "no range was observed", "min <= max", octi_fmt("min %g, max %g", min, max),
+        return octi_fail(OCT_EQPARAMS, where, "no range was observed", "min <= max",
+                         octi_fmt("min %g, max %g", min, max),
                          "calibrate or train before converting");
     float lo = fminf(min, 0.0f), hi = fmaxf(max, 0.0f);
     lo = fmaxf(lo, -FLT_MAX);
@@ -62,15 +68,17 @@ oct_status oct_qparams_from_range(const oct_qspec *q, float min, float max, cons
     return OCT_OK;
 }
 
-oct_status oct_qparams_check(const oct_qspec *q, float scale, int32_t zero_point, const char *where) {
+oct_status oct_qparams_check(const oct_qspec *q, float scale, int32_t zero_point,
+                             const char *where) {
     OCTI_LAW_MODE();
     if (!q) return octi_fail_null("oct_qparams_check");
     OCT_TRY(judge(q, where));
     if (!(scale > 0.0f) || !isfinite(scale))
-        return octi_fail(OCT_EQPARAMS, where, "scale out of range", "finite and > 0", octi_fmt("%g", scale), NULL);
+        return octi_fail(OCT_EQPARAMS, where, "scale out of range", "finite and > 0",
+                         octi_fmt("%g", scale), NULL);
     if (zero_point < q->qmin || zero_point > q->qmax)
-        return octi_fail(OCT_EQPARAMS, where, "zero point outside the codes", octi_fmt("%d to %d", q->qmin, q->qmax),
-                         octi_fmt("%d", zero_point), NULL);
+        return octi_fail(OCT_EQPARAMS, where, "zero point outside the codes",
+                         octi_fmt("%d to %d", q->qmin, q->qmax), octi_fmt("%d", zero_point), NULL);
     return OCT_OK;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * src/rng.h - counter-based random numbers: Philox 4x32-10 (Salmon et al., SC'11, "Parallel random numbers: as easy as
- * 1, 2, 3"). A number depends on (seed, stream, index) alone: never on threads, order or how many were drawn before. */
+ * src/rng.h - counter-based random numbers: Philox 4x32-10 (Salmon et al., SC'11, "Parallel random
+ * numbers: as easy as
+ * 1, 2, 3"). A number depends on (seed, stream, index) alone: never on threads, order or how many
+ * were drawn before. */
 #ifndef OCT_SRC_RNG_H
 #define OCT_SRC_RNG_H
 
@@ -16,7 +18,16 @@ typedef struct octi_rng {
 } octi_rng;
 
 /** First words of streams, so that no two uses share one. */
-enum octi_rng_use { OCTI_RNG_INIT = 1, OCTI_RNG_SHUFFLE, OCTI_RNG_AUGMENT, OCTI_RNG_DROPOUT, OCTI_RNG_SYNTH, OCTI_RNG_SPLIT, OCTI_RNG_TEST, OCTI_RNG_SAMPLE };
+enum octi_rng_use {
+    OCTI_RNG_INIT = 1,
+    OCTI_RNG_SHUFFLE,
+    OCTI_RNG_AUGMENT,
+    OCTI_RNG_DROPOUT,
+    OCTI_RNG_SYNTH,
+    OCTI_RNG_SPLIT,
+    OCTI_RNG_TEST,
+    OCTI_RNG_SAMPLE
+};
 
 /** Block `index` of a stream: four words. */
 void octi_philox(uint64_t seed, const uint32_t stream[3], uint32_t index, uint32_t out[4]);

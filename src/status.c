@@ -40,13 +40,16 @@ const char *oct_status_text(oct_status s) {
     return (unsigned)s < OCT_STATUS_COUNT ? status_texts[s] : "unknown status";
 }
 
-int oct_status_exit_code(oct_status s) { return (unsigned)s < OCT_STATUS_COUNT ? exit_codes[s] : 7; }
+int oct_status_exit_code(oct_status s) {
+    return (unsigned)s < OCT_STATUS_COUNT ? exit_codes[s] : 7;
+}
 
 const oct_error *oct_last_error(void) { return &thread_record()->err; }
 
 void oct_clear_error(void) { thread_record()->err = (oct_error){OCT_OK, "", "", "", "", ""}; }
 
-/* Bytes of untrusted files end up here: control characters must not reach a terminal. UTF-8 passes. */
+/* Bytes of untrusted files end up here: control characters must not reach a terminal. UTF-8
+ * passes. */
 static const char *copy_clean(char dst[FIELD_BYTES], const char *src) {
     size_t n = 0;
     for (; src && src[n] && n < FIELD_BYTES - 1; n++) {
@@ -57,10 +60,11 @@ static const char *copy_clean(char dst[FIELD_BYTES], const char *src) {
     return dst;
 }
 
-oct_status octi_fail(oct_status code, const char *where, const char *what, const char *expected, const char *got,
-                     const char *hint) {
+oct_status octi_fail(oct_status code, const char *where, const char *what, const char *expected,
+                     const char *got, const char *hint) {
     record *r = thread_record();
-    /* An argument may point into the record itself (a frame that wraps the failure below it): copy first. */
+    /* An argument may point into the record itself (a frame that wraps the failure below it): copy
+     * first. */
     char tmp[5][FIELD_BYTES];
     const char *src[5] = {where, what ? what : oct_status_text(code), expected, got, hint};
     for (int i = 0; i < 5; i++) copy_clean(tmp[i], src[i]);
@@ -71,13 +75,17 @@ oct_status octi_fail(oct_status code, const char *where, const char *what, const
 
 oct_status octi_fail_in(oct_status code, const char *place) {
     const oct_error *e = oct_last_error();
-    return octi_fail(code, place, *e->where ? octi_fmt("%s: %s", e->where, e->what) : e->what, e->expected, e->got, e->hint);
+    return octi_fail(code, place, *e->where ? octi_fmt("%s: %s", e->where, e->what) : e->what,
+                     e->expected, e->got, e->hint);
 }
 
-void octi_error_set(const oct_error *e) { (void)octi_fail(e->code, e->where, e->what, e->expected, e->got, e->hint); }
+void octi_error_set(const oct_error *e) {
+    (void)octi_fail(e->code, e->where, e->what, e->expected, e->got, e->hint);
+}
 
 oct_status octi_fail_errno(const char *where, const char *what) {
-    return octi_fail(errno == ENOMEM ? OCT_ENOMEM : OCT_EIO, where, what, NULL, strerror(errno), NULL);
+    return octi_fail(errno == ENOMEM ? OCT_ENOMEM : OCT_EIO, where, what, NULL, strerror(errno),
+                     NULL);
 }
 
 const char *octi_fmt(const char *format, ...) {
@@ -95,8 +103,11 @@ const char *oct_error_message(void) {
     const oct_error *e = &r->err;
     if (e->code == OCT_OK) return oct_status_text(OCT_OK);
     int n = snprintf(r->message, MESSAGE_BYTES, "%s%s%s", e->where, *e->where ? ": " : "", e->what);
-    if (*e->expected) n += snprintf(r->message + n, (size_t)(MESSAGE_BYTES - n), ": expected %s", e->expected);
-    if (*e->got) n += snprintf(r->message + n, (size_t)(MESSAGE_BYTES - n), "%s got %s", *e->expected ? "," : ":", e->got);
+    if (*e->expected)
+        n += snprintf(r->message + n, (size_t)(MESSAGE_BYTES - n), ": expected %s", e->expected);
+    if (*e->got)
+        n += snprintf(r->message + n, (size_t)(MESSAGE_BYTES - n), "%s got %s",
+                      *e->expected ? "," : ":", e->got);
     if (*e->hint) snprintf(r->message + n, (size_t)(MESSAGE_BYTES - n), " (%s)", e->hint);
     return r->message;
 }

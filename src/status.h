@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * src/status.h - status codes and the thread's error record.
  *
- * Every fallible call returns oct_status; constructors and recorded ops return the object and NULL on failure.
- * On failure a record of the calling thread says what went wrong, where, what was expected, what was got and what to do. */
+ * Every fallible call returns oct_status; constructors and recorded ops return the object and NULL
+ * on failure. On failure a record of the calling thread says what went wrong, where, what was
+ * expected, what was got and what to do. */
 #ifndef OCT_SRC_STATUS_H
 #define OCT_SRC_STATUS_H
 
@@ -17,19 +18,21 @@ typedef enum oct_status {
     OCT_STATUS_COUNT
 } oct_status;
 
-/** The calling thread's last failure. Strings are never NULL ("" where absent) and stay valid until its next failure. */
+/** The calling thread's last failure. Strings are never NULL ("" where absent) and stay valid until
+ *  its next failure. */
 typedef struct oct_error {
     oct_status code;
     const char *where;    /* layer, file, option, tensor */
     const char *what;     /* what is wrong */
     const char *expected; /* "" where it does not apply */
     const char *got;
-    const char *hint;     /* what to do */
+    const char *hint; /* what to do */
 } oct_error;
 
 /** Record of the calling thread's last failure; code OCT_OK before the first. Never NULL. */
 OCT_API const oct_error *oct_last_error(void);
-/** The same in one line: "where: what: expected E, got G (hint)". Valid until the thread's next failure. */
+/** The same in one line: "where: what: expected E, got G (hint)". Valid until the thread's next
+ *  failure. */
 OCT_API const char *oct_error_message(void);
 /** Forget the calling thread's record. */
 OCT_API void oct_clear_error(void);
@@ -40,28 +43,31 @@ OCT_API int oct_status_exit_code(oct_status s);
 
 /* ---- for the library's own files ---- */
 
-/** Record a failure and return its code. Any string may be NULL. Strings are copied (cut at about 250 bytes each;
+/** Record a failure and return its code. Any string may be NULL. Strings are copied (cut at about
+ *  250 bytes each;
  *  control characters are replaced, so that bytes of a file cannot reach a terminal). */
-oct_status octi_fail(oct_status code, const char *where, const char *what, const char *expected, const char *got,
-                     const char *hint);
+oct_status octi_fail(oct_status code, const char *where, const char *what, const char *expected,
+                     const char *got, const char *hint);
 /** OCT_EIO with what errno says; OCT_ENOMEM where that is memory. */
 oct_status octi_fail_errno(const char *where, const char *what);
-/** printf into one of the thread's eight rotating buffers of 1024 bytes: for arguments of octi_fail, and for names. */
+/** printf into one of the thread's eight rotating buffers of 1024 bytes: for arguments of
+ *  octi_fail, and for names. */
 const char *octi_fmt(const char *format, ...) OCT_PRINTF(1, 2);
-/** The thread's last failure again, as `code`, with a place in front of where it was: "place: where: what". */
+/** The thread's last failure again, as `code`, with a place in front of where it was: "place:
+ *  where: what". */
 oct_status octi_fail_in(oct_status code, const char *place);
 /** Record again, in this thread, a failure that a worker copied out of its own record. */
 void octi_error_set(const oct_error *e);
 
-#define OCT_TRY(call)                                                                                                  \
-    do {                                                                                                               \
-        oct_status oct_try_s_ = (call);                                                                                \
-        if (oct_try_s_ != OCT_OK) return oct_try_s_;                                                                   \
+#define OCT_TRY(call)                                                                              \
+    do {                                                                                           \
+        oct_status oct_try_s_ = (call);                                                            \
+        if (oct_try_s_ != OCT_OK) return oct_try_s_;                                               \
     } while (0)
-#define OCT_TRY_GOTO(st, label, call)                                                                                  \
-    do {                                                                                                               \
-        (st) = (call);                                                                                                 \
-        if ((st) != OCT_OK) goto label;                                                                                \
+#define OCT_TRY_GOTO(st, label, call)                                                              \
+    do {                                                                                           \
+        (st) = (call);                                                                             \
+        if ((st) != OCT_OK) goto label;                                                            \
     } while (0)
 
 OCT_END_DECLS

@@ -26,7 +26,9 @@ static const char *const dtype_words[OCT_DTYPE_COUNT] = {
 };
 
 size_t oct_dtype_size(oct_dtype t) { return (unsigned)t < OCT_DTYPE_COUNT ? dtype_bytes[t] : 0; }
-const char *oct_dtype_name(oct_dtype t) { return (unsigned)t < OCT_DTYPE_COUNT ? dtype_words[t] : "?"; }
+const char *oct_dtype_name(oct_dtype t) {
+    return (unsigned)t < OCT_DTYPE_COUNT ? dtype_words[t] : "?";
+}
 
 int64_t oct_shape_count(const oct_shape *s) {
     if (!s || s->rank < 0 || s->rank > OCT_MAX_RANK) return 0;
@@ -46,23 +48,27 @@ const char *oct_shape_text(const oct_shape *s) {
     int n = snprintf(buf, sizeof buf, "[");
     for (int i = 0; i < s->rank && i < OCT_MAX_RANK; i++) {
         const char *sep = i ? ", " : "";
-        n += s->dim[i] == OCT_BATCH ? snprintf(buf + n, sizeof buf - (size_t)n, "%sN", sep)
-                                    : snprintf(buf + n, sizeof buf - (size_t)n, "%s%lld", sep, (long long)s->dim[i]);
+        n += s->dim[i] == OCT_BATCH
+                 ? snprintf(buf + n, sizeof buf - (size_t)n, "%sN", sep)
+                 : snprintf(buf + n, sizeof buf - (size_t)n, "%s%lld", sep, (long long)s->dim[i]);
     }
     return octi_fmt("%s]", buf);
 }
 
 oct_status octi_shape_bytes(const oct_shape *s, oct_dtype t, const char *where, size_t *bytes) {
     if (s->rank < 0 || s->rank > OCT_MAX_RANK)
-        return octi_fail(OCT_EUSAGE, where, "rank out of range", octi_fmt("0 to %d", OCT_MAX_RANK), octi_fmt("%d", s->rank), NULL);
+        return octi_fail(OCT_EUSAGE, where, "rank out of range", octi_fmt("0 to %d", OCT_MAX_RANK),
+                         octi_fmt("%d", s->rank), NULL);
     size_t n = oct_dtype_size(t);
-    if (!n) return octi_fail(OCT_EDTYPE, where, "unknown dtype", NULL, octi_fmt("%d", (int)t), NULL);
+    if (!n)
+        return octi_fail(OCT_EDTYPE, where, "unknown dtype", NULL, octi_fmt("%d", (int)t), NULL);
     for (int i = 0; i < s->rank; i++) {
         if (s->dim[i] < 0)
-            return octi_fail(OCT_EUSAGE, where, octi_fmt("dimension %d is negative", i), "at least 0",
-                             octi_fmt("%lld", (long long)s->dim[i]), NULL);
+            return octi_fail(OCT_EUSAGE, where, octi_fmt("dimension %d is negative", i),
+                             "at least 0", octi_fmt("%lld", (long long)s->dim[i]), NULL);
         if (!octi_mul_size(n, (size_t)s->dim[i], &n) || n > (size_t)INT64_MAX / 2)
-            return octi_fail(OCT_ELIMIT, where, "tensor size overflows", NULL, oct_shape_text(s), NULL);
+            return octi_fail(OCT_ELIMIT, where, "tensor size overflows", NULL, oct_shape_text(s),
+                             NULL);
     }
     *bytes = n;
     return OCT_OK;
@@ -79,7 +85,8 @@ static oct_tensor *make(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, void *bo
     const size_t head = (sizeof(oct_tensor) + sizeof(octi_storage) + 63) & ~(size_t)63;
     if (octi_shape_bytes(&shape, dtype, "tensor", &bytes) != OCT_OK) return NULL;
     if (!octi_add_size(head, borrowed ? 0 : bytes, &total)) {
-        octi_fail(OCT_ELIMIT, "tensor", "tensor size overflows", NULL, oct_shape_text(&shape), NULL);
+        octi_fail(OCT_ELIMIT, "tensor", "tensor size overflows", NULL, oct_shape_text(&shape),
+                  NULL);
         return NULL;
     }
     char *p = octi_alloc(ctx, total);
@@ -92,10 +99,13 @@ static oct_tensor *make(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, void *bo
     return t;
 }
 
-oct_tensor *oct_tensor_new(oct_ctx *ctx, oct_dtype dtype, oct_shape shape) { return make(ctx, dtype, shape, NULL); }
+oct_tensor *oct_tensor_new(oct_ctx *ctx, oct_dtype dtype, oct_shape shape) {
+    return make(ctx, dtype, shape, NULL);
+}
 
 oct_tensor *oct_tensor_borrow(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, void *data) {
-    if (!data) return octi_fail(OCT_EUSAGE, "oct_tensor_borrow", "data is NULL", NULL, NULL, NULL), NULL;
+    if (!data)
+        return octi_fail(OCT_EUSAGE, "oct_tensor_borrow", "data is NULL", NULL, NULL, NULL), NULL;
     return make(ctx, dtype, shape, data);
 }
 
@@ -112,7 +122,8 @@ oct_tensor *oct_tensor_ref(oct_tensor *t) {
 }
 
 void oct_tensor_unref(oct_tensor *t) {
-    if (t && t->storage && atomic_fetch_sub_explicit(&t->storage->refs, 1, memory_order_acq_rel) == 1) {
+    if (t && t->storage &&
+        atomic_fetch_sub_explicit(&t->storage->refs, 1, memory_order_acq_rel) == 1) {
         oct_tensor_unref(t->grad);
         octi_free(t->storage->ctx, t);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * src/tensor.h - dense tensors. Images are NHWC, axis 0 is the batch; weights are [O,R,S,C] (design 3). */
+ * src/tensor.h - dense tensors. Images are NHWC, axis 0 is the batch; weights are [O,R,S,C] (design
+ * 3). */
 #ifndef OCT_SRC_TENSOR_H
 #define OCT_SRC_TENSOR_H
 
@@ -25,18 +26,19 @@ typedef struct oct_shape {
 } oct_shape;
 
 /** Shape literal: OCT_SHAPE(1, 28, 28, 3). */
-#define OCT_SHAPE(...)                                                                                                 \
+#define OCT_SHAPE(...)                                                                             \
     ((oct_shape){(int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 
-/** A dense tensor. The fields may be read; data may be written; shape and dtype must not be changed.
- *  Long-lived tensors are reference counted; those that a tape or session hands out are borrowed and live until its next
- *  step (keep them with oct_tensor_copy). */
+/** A dense tensor. The fields may be read; data may be written; shape and dtype must not be
+ *  changed. Long-lived tensors are reference counted; those that a tape or session hands out are
+ *  borrowed and live until its next step (keep them with oct_tensor_copy). */
 typedef struct oct_tensor {
     oct_dtype dtype;
     oct_shape shape;
     void *data;
     struct octi_storage *storage; /* NULL: borrowed memory */
-    struct oct_tensor *grad;      /* parameters: accumulated gradient, made by the first backward pass; else NULL */
+    /* parameters: accumulated gradient, made by the first backward pass; else NULL */
+    struct oct_tensor *grad;
 } oct_tensor;
 
 OCT_API size_t oct_dtype_size(oct_dtype t);
@@ -45,13 +47,16 @@ OCT_API const char *oct_dtype_name(oct_dtype t);
 /** Number of elements; 1 for rank 0. Assumes a shape that was checked when its tensor was made. */
 OCT_API int64_t oct_shape_count(const oct_shape *s);
 OCT_API bool oct_shape_equal(const oct_shape *a, const oct_shape *b);
-/** "[2, 28, 28, 1]" in one of the thread's eight rotating buffers; the symbolic batch prints as N. */
+/** "[2, 28, 28, 1]" in one of the thread's eight rotating buffers; the symbolic batch prints as
+ *  N. */
 OCT_API const char *oct_shape_text(const oct_shape *s);
 
-/** A zeroed tensor with one reference; NULL on failure (OCT_EUSAGE: rank or a dimension out of range; OCT_ENOMEM/ELIMIT). */
+/** A zeroed tensor with one reference; NULL on failure (OCT_EUSAGE: rank or a dimension out of
+ *  range; OCT_ENOMEM/ELIMIT). */
 OCT_API OCT_NODISCARD oct_tensor *oct_tensor_new(oct_ctx *ctx, oct_dtype dtype, oct_shape shape);
 /** The same around the caller's memory, which must outlive it. */
-OCT_API OCT_NODISCARD oct_tensor *oct_tensor_borrow(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, void *data);
+OCT_API OCT_NODISCARD oct_tensor *oct_tensor_borrow(oct_ctx *ctx, oct_dtype dtype, oct_shape shape,
+                                                    void *data);
 /** A new long-lived tensor with the same contents. */
 OCT_API OCT_NODISCARD oct_tensor *oct_tensor_copy(oct_ctx *ctx, const oct_tensor *t);
 /** One more reference to a long-lived tensor; returns t. */
@@ -71,12 +76,14 @@ static inline int64_t *oct_s64(const oct_tensor *t) { return (int64_t *)t->data;
 
 /* ---- for the library's own files ---- */
 
-/** Check rank, each dimension (>= 0) and that count * element size fits; sizes may come from a file. */
+/** Check rank, each dimension (>= 0) and that count * element size fits; sizes may come from a
+ *  file. */
 oct_status octi_shape_bytes(const oct_shape *s, oct_dtype t, const char *where, size_t *bytes);
 /** shape with dim[0] replaced where it is the symbolic batch. */
 oct_shape octi_shape_with_batch(const oct_shape *s, int64_t n);
 struct octi_arena;
-/** A step-scoped tensor in an arena, not zeroed; NULL (recorded) on failure. Refcount calls ignore it. */
+/** A step-scoped tensor in an arena, not zeroed; NULL (recorded) on failure. Refcount calls ignore
+ *  it. */
 oct_tensor *octi_tensor_in_arena(struct octi_arena *a, oct_dtype dtype, oct_shape shape);
 /** A step-scoped header around memory that lives at least as long. */
 oct_tensor *octi_tensor_view(struct octi_arena *a, oct_dtype dtype, oct_shape shape, void *data);

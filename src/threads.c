@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A job is published under a lock and a generation number; workers take indices with an atomic counter. The caller works
- * too. A short spin before sleeping keeps the many small loops of a training step from paying a wake-up each. */
+ * A job is published under a lock and a generation number; workers take indices with an atomic
+ * counter. The caller works too. A short spin before sleeping keeps the many small loops of a
+ * training step from paying a wake-up each. */
 #include "src/threads.h"
 
 #include <pthread.h>
@@ -45,7 +46,8 @@ int octi_thread_start(pthread_t *thread, void *(*run)(void *), void *arg) {
     size_t have = 0;
     int error = pthread_attr_init(&attr);
     if (error) return error;
-    if (!pthread_attr_getstacksize(&attr, &have) && have < STACK_BYTES) error = pthread_attr_setstacksize(&attr, STACK_BYTES);
+    if (!pthread_attr_getstacksize(&attr, &have) && have < STACK_BYTES)
+        error = pthread_attr_setstacksize(&attr, STACK_BYTES);
     if (!error) error = pthread_create(thread, &attr, run, arg);
     pthread_attr_destroy(&attr);
     return error;
@@ -69,10 +71,13 @@ static void *worker(void *opaque) {
     octi_threads *p = opaque;
     unsigned seen = 0;
     for (;;) {
-        for (int i = 0; i < SPIN_ROUNDS && atomic_load_explicit(&p->generation, memory_order_acquire) == seen; i++)
+        for (int i = 0;
+             i < SPIN_ROUNDS && atomic_load_explicit(&p->generation, memory_order_acquire) == seen;
+             i++)
             cpu_relax();
         pthread_mutex_lock(&p->lock);
-        while (atomic_load(&p->generation) == seen && !p->stop) pthread_cond_wait(&p->wake, &p->lock);
+        while (atomic_load(&p->generation) == seen && !p->stop)
+            pthread_cond_wait(&p->wake, &p->lock);
         seen = atomic_load(&p->generation);
         if (p->stop) return pthread_mutex_unlock(&p->lock), NULL;
         if (!p->open) { /* the loop ended before this thread woke: nobody waits for it */
@@ -84,7 +89,8 @@ static void *worker(void *opaque) {
         void *arg = p->arg;
         int64_t n = p->n;
         pthread_mutex_unlock(&p->lock);
-        (void)octi_float_mode_enter(); /* made by a thread in whatever mode; user code may run in it */
+        /* made by a thread in whatever mode; user code may run in it */
+        (void)octi_float_mode_enter();
         work(p, fn, arg, n);
         pthread_mutex_lock(&p->lock);
         if (--p->active == 0) pthread_cond_signal(&p->done);
@@ -102,7 +108,8 @@ octi_threads *octi_threads_new(oct_ctx *ctx, int threads) {
     pthread_cond_init(&p->done, NULL);
     for (int i = 0; i < threads - 1; i++) {
         if (octi_thread_start(&p->thread[i], worker, p)) {
-            octi_fail(OCT_ELIMIT, "threads", "cannot start a thread", octi_fmt("%d threads", threads), octi_fmt("%d", i + 1),
+            octi_fail(OCT_ELIMIT, "threads", "cannot start a thread",
+                      octi_fmt("%d threads", threads), octi_fmt("%d", i + 1),
                       "ask for fewer threads");
             octi_threads_free(p);
             return NULL;
@@ -114,7 +121,8 @@ octi_threads *octi_threads_new(oct_ctx *ctx, int threads) {
 
 void octi_threads_free(octi_threads *p) {
     if (!p) return;
-    if (p->forks == octi_forks()) { /* else the threads are the parent's, and what they held stays locked */
+    /* else the threads are the parent's, and what they held stays locked */
+    if (p->forks == octi_forks()) {
         pthread_mutex_lock(&p->lock);
         p->stop = true;
         atomic_fetch_add(&p->generation, 1);
@@ -131,7 +139,8 @@ void octi_threads_free(octi_threads *p) {
 }
 
 void octi_parallel_for(octi_threads *p, int64_t n, octi_task_fn fn, void *arg) {
-    if (!p || n < 2 || p->forks != octi_forks() || atomic_exchange_explicit(&p->busy, true, memory_order_acquire)) {
+    if (!p || n < 2 || p->forks != octi_forks() ||
+        atomic_exchange_explicit(&p->busy, true, memory_order_acquire)) {
         for (int64_t i = 0; i < n; i++) fn(arg, i);
         return;
     }
@@ -176,6 +185,7 @@ static void fold_task(void *arg, int64_t i) {
 void octi_fold_f32(octi_threads *pool, float *partial, int s, int64_t count) {
     for (int stride = 1; stride < s; stride *= 2) {
         fold_job j = {partial, count, stride, count > 16384 ? 8 : 1, s / (2 * stride)};
-        octi_parallel_for(count * j.pairs < 8192 ? NULL : pool, (int64_t)j.pairs * j.chunks, fold_task, &j);
+        octi_parallel_for(count * j.pairs < 8192 ? NULL : pool, (int64_t)j.pairs * j.chunks,
+                          fold_task, &j);
     }
 }

@@ -18,7 +18,8 @@ static int edits(const char *a, int n, const char *b, int m) {
         now[0] = i;
         for (int k = 1; k <= m; k++) {
             now[k] = least(least(last[k], now[k - 1]) + 1, last[k - 1] + !same(a[i - 1], b[k - 1]));
-            if (i > 1 && k > 1 && same(a[i - 1], b[k - 2]) && same(a[i - 2], b[k - 1])) now[k] = least(now[k], before[k - 2] + 1);
+            if (i > 1 && k > 1 && same(a[i - 1], b[k - 2]) && same(a[i - 2], b[k - 1]))
+                now[k] = least(now[k], before[k - 2] + 1);
         }
         int *free_row = before;
         before = last, last = now, now = free_row;
@@ -26,8 +27,8 @@ static int edits(const char *a, int n, const char *b, int m) {
     return last[m];
 }
 
-/* Edits of `word` to a known one, or a number too large: a third of the letters may be wrong; three letters may stand for the
- * word that they begin. */
+/* Edits of `word` to a known one, or a number too large: a third of the letters may be wrong; three
+ * letters may stand for the word that they begin. */
 static int distance(const char *word, int n, const char *k, int m) {
     enum { FAR = 1000 };
     if (n < 1 || m < 1 || n > WORD_MOST || m > WORD_MOST) return FAR;
@@ -52,12 +53,15 @@ const char *oct_nearest_word(const char *word, const char *known) {
     return best ? octi_fmt("%.*s", best_size, best) : NULL;
 }
 
-oct_status octi_fail_word(oct_status code, const char *where, const char *what, const char *known, const char *got, const char *hint) {
+oct_status octi_fail_word(oct_status code, const char *where, const char *what, const char *known,
+                          const char *got, const char *hint) {
     const char *near = oct_nearest_word(got, known);
-    return octi_fail(code, where, what, known, got, near ? octi_fmt("did you mean %s?", near) : hint);
+    return octi_fail(code, where, what, known, got,
+                     near ? octi_fmt("did you mean %s?", near) : hint);
 }
 
 oct_status octi_fail_null(const char *where) {
     oct_status before = oct_last_error()->code;
-    return before != OCT_OK ? before : octi_fail(OCT_EUSAGE, where, "an argument is NULL", NULL, NULL, NULL);
+    return before != OCT_OK ? before
+                            : octi_fail(OCT_EUSAGE, where, "an argument is NULL", NULL, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tests/api_world.h - one valid object of each type of the interface, for test_api: small, but real. */
+ * tests/api_world.h - one valid object of each type of the interface, for test_api: small, but
+ * real. */
 #ifndef OCT_TESTS_API_WORLD_H
 #define OCT_TESTS_API_WORLD_H
 
@@ -39,13 +40,16 @@ static inline oct_tensor *w_tensor(oct_dtype t, const int64_t *dim, int rank) {
     oct_shape s = {.rank = rank};
     for (int i = 0; i < rank; i++) s.dim[i] = dim[i];
     oct_tensor *x = oct_tensor_new(w.ctx, t, s);
-    for (int64_t i = 0; x && t == OCT_F32 && i < oct_tensor_count(x); i++) oct_f32(x)[i] = (float)(i % 7 + 1) * 0.25f;
+    for (int64_t i = 0; x && t == OCT_F32 && i < oct_tensor_count(x); i++)
+        oct_f32(x)[i] = (float)(i % 7 + 1) * 0.25f;
     return x;
 }
-#define W_TENSOR(t, ...) w_tensor(t, (const int64_t[]){__VA_ARGS__}, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
+#define W_TENSOR(t, ...)                                                                           \
+    w_tensor(t, (const int64_t[]){__VA_ARGS__},                                                    \
+             (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
 #define f32(...) W_TENSOR(OCT_F32, __VA_ARGS__)
 #define s32(...) W_TENSOR(OCT_S32, __VA_ARGS__)
-#define u8(...) W_TENSOR(OCT_U8, __VA_ARGS__)
+#define u8(...)  W_TENSOR(OCT_U8, __VA_ARGS__)
 static inline oct_tensor *scalar(void) { return w_tensor(OCT_F32, NULL, 0); }
 
 /* Room for any output, and zeros for any input that is plain memory. */
@@ -56,14 +60,39 @@ static inline void *w_room(void) {
 }
 
 static inline oct_attrs w_attrs(void) {
-    return (oct_attrs){.kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1}, .groups = {1}, .axis = {3}, .range = {1, 3}, .eps = 1e-5f, .momentum = 0.1f, .p = 0.5f, .least = -1,
-                       .most = 1, .slope = 0.1f, .temperature = 2};
+    return (oct_attrs){.kernel = {3, 3},
+                       .stride = {1, 1},
+                       .dilation = {1, 1},
+                       .groups = {1},
+                       .axis = {3},
+                       .range = {1, 3},
+                       .eps = 1e-5f,
+                       .momentum = 0.1f,
+                       .p = 0.5f,
+                       .least = -1,
+                       .most = 1,
+                       .slope = 0.1f,
+                       .temperature = 2};
 }
 static inline oct_input_desc w_input(void) {
-    return (oct_input_desc){.channels = 4, .height = 6, .width = 6, .color = OCT_COLOR_RGB, .div = 1, .std = {1, 1, 1, 1}};
+    return (oct_input_desc){.channels = 4,
+                            .height = 6,
+                            .width = 6,
+                            .color = OCT_COLOR_RGB,
+                            .div = 1,
+                            .std = {1, 1, 1, 1}};
 }
-static inline oct_input_desc w_pixels(void) { return (oct_input_desc){.channels = 3, .height = 2, .width = 2, .color = OCT_COLOR_RGB, .div = 255, .std = {1, 1, 1, 1}}; }
-static inline oct_lstm_weights w_lstm(void) { return (oct_lstm_weights){f32(12, 4), f32(12, 3), f32(12), f32(12)}; }
+static inline oct_input_desc w_pixels(void) {
+    return (oct_input_desc){.channels = 3,
+                            .height = 2,
+                            .width = 2,
+                            .color = OCT_COLOR_RGB,
+                            .div = 255,
+                            .std = {1, 1, 1, 1}};
+}
+static inline oct_lstm_weights w_lstm(void) {
+    return (oct_lstm_weights){f32(12, 4), f32(12, 3), f32(12), f32(12)};
+}
 static inline oct_lstm_saved w_saved_of(int t) {
     w.hidden = f32(2, t, 3);
     return (oct_lstm_saved){f32(2, t, 12), f32(2, t, 3), w.hidden};
@@ -71,8 +100,12 @@ static inline oct_lstm_saved w_saved_of(int t) {
 static inline oct_lstm_saved w_saved(void) { return w_saved_of(5); }
 
 static inline void w_watch(void *user, const oct_watched *x) { (void)user, (void)x; }
-static inline oct_var *w_forward(void *self, oct_tape *t, oct_var *x) { return (void)self, (void)t, x; }
-static inline int w_option(void *user, const char *key, const char *value) { return (void)user, (void)key, (void)value, 0; }
+static inline oct_var *w_forward(void *self, oct_tape *t, oct_var *x) {
+    return (void)self, (void)t, x;
+}
+static inline int w_option(void *user, const char *key, const char *value) {
+    return (void)user, (void)key, (void)value, 0;
+}
 static inline void w_line(void *user, const char *text) { (void)user, (void)text; }
 static inline oct_status w_get(void *user, int64_t i, void *image, int32_t *label) {
     (void)user;
@@ -82,7 +115,9 @@ static inline oct_status w_get(void *user, int64_t i, void *image, int32_t *labe
 }
 /* 2 x 2 pixels, 24 bits. */
 static inline const void *w_bmp(void) {
-    static const unsigned char b[54 + 16] = {'B', 'M', 70, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 1, 0, 24, 0, 0, 0, 0, 0, 16};
+    static const unsigned char b[54 + 16] = {'B', 'M', 70, 0, 0,  0, 0, 0, 0, 0, 54, 0,
+                                             0,   0,   40, 0, 0,  0, 2, 0, 0, 0, 2,  0,
+                                             0,   0,   1,  0, 24, 0, 0, 0, 0, 0, 16};
     return b;
 }
 static inline oct_layer *w_layers(void) {
@@ -102,8 +137,10 @@ static inline oct_eval *w_eval(void) {
 }
 
 static inline oct_module *w_layers_of(void) {
-    oct_module *parts[] = {oct_conv2d_new(w.ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 3}), oct_batch_norm_new(w.ctx, &(oct_batch_norm_opts){.channels = 4}),
-                           oct_relu_new(w.ctx), oct_flatten_new(w.ctx), oct_linear_new(w.ctx, &(oct_linear_opts){.in = 64, .out = 2})};
+    oct_module *parts[] = {
+        oct_conv2d_new(w.ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 3}),
+        oct_batch_norm_new(w.ctx, &(oct_batch_norm_opts){.channels = 4}), oct_relu_new(w.ctx),
+        oct_flatten_new(w.ctx), oct_linear_new(w.ctx, &(oct_linear_opts){.in = 64, .out = 2})};
     return oct_sequential_new(w.ctx, parts, 5);
 }
 static inline oct_net *w_prepared(const oct_qconfig *c) {
@@ -121,7 +158,8 @@ static inline void w_write(const char *name, const void *bytes, size_t size) {
 static inline void w_files(void) {
     ck_ok(oct_int8_save(w.int8, "net.oct8"));
     ck_ok(oct_net_save_weights(w.net, "w.safetensors"));
-    ck_ok(oct_net_save_weights(oct_capture(oct_zoo_new(w.ctx, "lenet", NULL), OCT_SHAPE(28, 28, 1)), "lenet.safetensors"));
+    ck_ok(oct_net_save_weights(oct_capture(oct_zoo_new(w.ctx, "lenet", NULL), OCT_SHAPE(28, 28, 1)),
+                               "lenet.safetensors"));
     ck_ok(oct_npz_save(w.ctx, "x.npz", f32(2, 6, 6, 4), 0, 0));
     ck_ok(oct_run_save(w.prepared, "run", NULL, false));
     ck_ok(oct_run_save_probe(w.prepared, "run", w.data, 4));
@@ -145,7 +183,8 @@ static inline void w_make(void) {
     static const int32_t labels[] = {0, 1, 0, 1, 0, 1, 0, 1};
     static float images[8 * 144];
     memcpy(images, x, sizeof images);
-    w.data = oct_data_from_memory(w.ctx, OCT_F32, OCT_SHAPE(8, 6, 6, 4), images, labels, &(oct_array_opts){.classes = 2});
+    w.data = oct_data_from_memory(w.ctx, OCT_F32, OCT_SHAPE(8, 6, 6, 4), images, labels,
+                                  &(oct_array_opts){.classes = 2});
     w.loader = oct_loader_new(w.data, &(oct_loader_opts){.batch = 2, .no_prefetch = true});
     ck_not_null(w.loader);
     ck_ok(oct_loader_start(w.loader, 0, 0));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tests/conv_spec.h - the int8 convolution as the law has it: exact s32 sums, then requant. What conv ops are held against; no
- * kernel of the library has this form. */
+ * tests/conv_spec.h - the int8 convolution as the law has it: exact s32 sums, then requant. What
+ * conv ops are held against; no kernel of the library has this form. */
 #ifndef OCT_TESTS_CONV_SPEC_H
 #define OCT_TESTS_CONV_SPEC_H
 
@@ -10,11 +10,12 @@
 /** y = requant(x (*) w + b) by the law; one image range, all output rows. Padding reads zx. */
 typedef struct conv_u8s8 {
     octk_image x, y;
-    const int8_t *w;   /* [O,R,S,C/g] dense */
-    const int32_t *b;  /* [O] */
-    const float *m;    /* [O] */
+    const int8_t *w;  /* [O,R,S,C/g] dense */
+    const int32_t *b; /* [O] */
+    const float *m;   /* [O] */
     int32_t zx, zy, lo, hi;
-    int32_t n, h, w_in, c, p, q, o; /* images, input rows, columns, channels; output rows, columns, channels */
+    /* images, input rows, columns, channels; output rows, columns, channels */
+    int32_t n, h, w_in, c, p, q, o;
     int32_t r, s, stride_h, stride_w, pad_top, pad_left, dil_h, dil_w, groups;
 } conv_u8s8;
 
@@ -32,7 +33,8 @@ static inline void conv_u8s8_spec(const conv_u8s8 *a) {
                         for (int32_t s = 0; s < a->s; s++) {
                             int32_t w = q * a->stride_w - a->pad_left + s * a->dil_w;
                             if (w < 0 || w >= a->w_in) continue;
-                            const uint8_t *x = a->x.base + n * a->x.image + h * a->x.row + w * a->x.pixel + c0;
+                            const uint8_t *x =
+                                a->x.base + n * a->x.image + h * a->x.row + w * a->x.pixel + c0;
                             const int8_t *f = a->w + ((int64_t)(o * a->r + r) * a->s + s) * cg;
                             for (int32_t c = 0; c < cg; c++) acc += ((int32_t)x[c] - a->zx) * f[c];
                         }

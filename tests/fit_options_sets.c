@@ -6,7 +6,9 @@
 
 static double accuracy_of(const float w[2][2], const int32_t *labels) {
     int right = 0;
-    for (int i = 0; i < N; i++) right += (w[1][0] * x[i][0] + w[1][1] * x[i][1] > w[0][0] * x[i][0] + w[0][1] * x[i][1]) == labels[i];
+    for (int i = 0; i < N; i++)
+        right += (w[1][0] * x[i][0] + w[1][1] * x[i][1] > w[0][0] * x[i][0] + w[0][1] * x[i][1]) ==
+                 labels[i];
     return (double)right / N;
 }
 static void test(void) {
@@ -23,14 +25,16 @@ static void test(void) {
         ck_assert_double_eq(a->end[i].test_accuracy, accuracy_of(a->w_end[i], y));
         ck_assert_double_eq(b->end[i].test_accuracy, accuracy_of(b->w_end[i], others));
     }
-    ck_assert(a->end[29].test_accuracy > a->end[0].test_accuracy && a->end[29].test_accuracy != b->end[29].test_accuracy);
+    ck_assert(a->end[29].test_accuracy > a->end[0].test_accuracy &&
+              a->end[29].test_accuracy != b->end[29].test_accuracy);
     ck_assert(!memcmp(a->w, b->w, sizeof a->w)); /* the test part decides nothing */
     outcome q = {0};
     play_net(prepared(), data(), o, &q);
     ck_assert(q.end[0].test_accuracy == -1 && q.end[0].int8_accuracy >= 0);
 }
 
-/* What validation calls right is what training unlearns: the first epoch is the best, and its weights are kept. */
+/* What validation calls right is what training unlearns: the first epoch is the best, and its
+ * weights are kept. */
 static const float v_x[2][2] = {{1, 0}, {0, 1}};
 static const int32_t v_y[2] = {0, 1}, t_y[2] = {1, 0};
 static oct_fit_opts unlearning(void) {
@@ -81,7 +85,8 @@ static void patience(void) {
         play_net(net_of(oct_flatten_new(ctx)), data_of(v_x, t_y, 2), o, &r);
         ck_ok(r.status);
         ck_assert_int_eq(r.epochs, 4 - stop);
-        const float first = best_weight(0); /* and the best one's weights are still the first epoch's */
+        /* and the best one's weights are still the first epoch's */
+        const float first = best_weight(0);
         outcome whole = {0};
         o = unlearning();
         play_net(net_of(oct_flatten_new(ctx)), data_of(v_x, t_y, 2), o, &whole);
@@ -111,7 +116,8 @@ static void val_share(void) {
     for (int k = 1; k < 4; k++) {
         asked a = {{{false}}};
         const oct_input_desc in = {.channels = 1, .height = 1, .width = 2, .div = 1, .std = {1}};
-        oct_data *d = oct_data_from_source(ctx, &(oct_data_source){.count = N, .dtype = OCT_F32, .get = get, .user = &a}, &in, 2);
+        oct_data *d = oct_data_from_source(
+            ctx, &(oct_data_source){.count = N, .dtype = OCT_F32, .get = get, .user = &a}, &in, 2);
         oct_fit_opts o = base();
         o.val_share = 0.25f * (float)k;
         o.progress = note_end;
@@ -140,7 +146,8 @@ static void seed(void) {
     const outcome *same = play(o);
     o.seed = 77;
     const outcome *other = play(o);
-    ck_assert(!memcmp(own->w, same->w, sizeof own->w) && memcmp(own->w, other->w, sizeof own->w) != 0);
+    ck_assert(!memcmp(own->w, same->w, sizeof own->w) &&
+              memcmp(own->w, other->w, sizeof own->w) != 0);
 }
 static bool there(const char *name) { return !access(in_root(name), F_OK); }
 static void run(void) {
@@ -256,20 +263,27 @@ static void distilled(float temperature, float share, double t, double a) {
     for (int i = 0; i < N; i++) { /* T^2 * KL(teacher || student) of the softened outputs */
         double z[2][2], p[2][2];
         for (int who = 0; who < 2; who++)
-            for (int k = 0; k < 2; k++) z[who][k] = ((who ? w_teacher : w0)[k][0] * (double)x[i][0] + (who ? w_teacher : w0)[k][1] * (double)x[i][1]) / t;
+            for (int k = 0; k < 2; k++)
+                z[who][k] = ((who ? w_teacher : w0)[k][0] * (double)x[i][0] +
+                             (who ? w_teacher : w0)[k][1] * (double)x[i][1]) /
+                            t;
         for (int who = 0; who < 2; who++)
-            for (int k = 0; k < 2; k++) p[who][k] = exp(z[who][k]) / (exp(z[who][0]) + exp(z[who][1]));
+            for (int k = 0; k < 2; k++)
+                p[who][k] = exp(z[who][k]) / (exp(z[who][0]) + exp(z[who][1]));
         for (int k = 0; k < 2; k++) kl += t * t * p[1][k] * log(p[1][k] / p[0][k]) / N;
     }
     oct_fit_opts o = base();
     o.teacher = teacher;
     o.temperature = temperature;
     o.distill_weight = share;
-    ck_assert_double_eq_tol(play(o)->step[0].train_loss, a * kl + (1 - a) * by_hand(w0, x, y, N, 0, g), 1e-6);
+    ck_assert_double_eq_tol(play(o)->step[0].train_loss,
+                            a * kl + (1 - a) * by_hand(w0, x, y, N, 0, g), 1e-6);
 }
 static void teacher(void) { distilled(0, 0, 4, 0.5); }
 static void temperature(void) { distilled(1, 0, 1, 0.5), distilled(8, 0, 8, 0.5); }
-static void distill_weight(void) { distilled(0, 1, 4, 1), distilled(0, 0.25f, 4, 0.25), distilled(0, OCT_NONE, 4, 0); }
+static void distill_weight(void) {
+    distilled(0, 1, 4, 1), distilled(0, 0.25f, 4, 0.25), distilled(0, OCT_NONE, 4, 0);
+}
 
 static oct_var *squares(void *user, oct_var *out, const oct_batch *b) {
     ck_assert_ptr_eq(user, &ctx);
@@ -280,9 +294,11 @@ static oct_var *squares(void *user, oct_var *out, const oct_batch *b) {
 static void loss(void) { /* mean square of the outputs: w goes to w - lr * w * mean(x x^T) */
     double e[2][2], sum = 0, xx[2][2] = {{0}};
     for (int i = 0; i < N; i++)
-        for (int k = 0; k < 4; k++) xx[k / 2][k % 2] += (double)x[i][k / 2] * (double)x[i][k % 2] / N;
+        for (int k = 0; k < 4; k++)
+            xx[k / 2][k % 2] += (double)x[i][k / 2] * (double)x[i][k % 2] / N;
     for (int k = 0; k < 2; k++)
-        for (int c = 0; c < 2; c++) e[k][c] = w0[k][c] - 0.1 * (w0[k][0] * xx[0][c] + w0[k][1] * xx[1][c]);
+        for (int c = 0; c < 2; c++)
+            e[k][c] = w0[k][c] - 0.1 * (w0[k][0] * xx[0][c] + w0[k][1] * xx[1][c]);
     for (int i = 0; i < N; i++)
         for (int k = 0; k < 2; k++) {
             const double z = w0[k][0] * (double)x[i][0] + w0[k][1] * (double)x[i][1];
@@ -294,15 +310,32 @@ static void loss(void) { /* mean square of the outputs: w goes to w - lr * w * m
     o.test = data();
     const outcome *r = play(o);
     ck_assert_double_eq_tol(r->step[0].train_loss, sum, 1e-6);
-    ck_assert(r->end[0].test_loss < sum && r->end[0].test_accuracy >= 0); /* labels are there: it is still a classifier */
+    /* labels are there: it is still a classifier */
+    ck_assert(r->end[0].test_loss < sum && r->end[0].test_accuracy >= 0);
     steps_are(r, e, 1e-6);
 }
 
-#define ROW(field) {#field, field}
+#define ROW(field)                                                                                 \
+    { #field, field }
 static void same_row(void) {}
 
 /* in this order: resume, force and config go on with the run of run */
-const option_row fit_set_rows[] = {ROW(test), ROW(val), ROW(val_share), ROW(patience), ROW(seed), ROW(run), ROW(resume), ROW(force), ROW(config),
-                                   ROW(save_steps), ROW(save_seconds), ROW(progress), {"progress_user", same_row}, ROW(teacher), ROW(temperature),
-                                   ROW(distill_weight), ROW(loss), {"loss_user", same_row}};
+const option_row fit_set_rows[] = {ROW(test),
+                                   ROW(val),
+                                   ROW(val_share),
+                                   ROW(patience),
+                                   ROW(seed),
+                                   ROW(run),
+                                   ROW(resume),
+                                   ROW(force),
+                                   ROW(config),
+                                   ROW(save_steps),
+                                   ROW(save_seconds),
+                                   ROW(progress),
+                                   {"progress_user", same_row},
+                                   ROW(teacher),
+                                   ROW(temperature),
+                                   ROW(distill_weight),
+                                   ROW(loss),
+                                   {"loss_user", same_row}};
 const int fit_set_row_count = sizeof fit_set_rows / sizeof *fit_set_rows;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tests/fit_world.h - the smallest training: a net of four weights on eight images, whose losses and gradients are worked out by
- * hand; for the rows of test_fit_options. */
+ * tests/fit_world.h - the smallest training: a net of four weights on eight images, whose losses
+ * and gradients are worked out by hand; for the rows of test_fit_options. */
 #ifndef OCT_TESTS_FIT_WORLD_H
 #define OCT_TESTS_FIT_WORLD_H
 
@@ -12,7 +12,8 @@
 #include "octet.h"
 
 enum { N = 8, MOST = 512 };
-static const float x[N][2] = {{1, 0.5f}, {-0.5f, 1}, {0.75f, -1}, {2, 0.25f}, {-1, -1}, {0.5f, 1.5f}, {1.25f, 1}, {-2, 0.5f}};
+static const float x[N][2] = {{1, 0.5f}, {-0.5f, 1},   {0.75f, -1}, {2, 0.25f},
+                              {-1, -1},  {0.5f, 1.5f}, {1.25f, 1},  {-2, 0.5f}};
 static const int32_t y[N] = {0, 1, 1, 0, 1, 0, 0, 1};
 static const double w0[2][2] = {{0.3, -0.2}, {0.1, 0.4}};
 
@@ -45,12 +46,14 @@ static inline int record(void *user, const oct_fit_report *r) {
 extern oct_ctx *ctx;
 
 static inline oct_data *data_of(const float (*images)[2], const int32_t *labels, int n) {
-    return oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(n, 1, 2, 1), images, labels, &(oct_array_opts){.classes = 2});
+    return oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(n, 1, 2, 1), images, labels,
+                                &(oct_array_opts){.classes = 2});
 }
 static inline oct_data *data(void) { return data_of(x, y, N); }
 
 static inline oct_net *net_of(oct_module *first) {
-    oct_module *parts[] = {first, oct_linear_new(ctx, &(oct_linear_opts){.in = 2, .out = 2, .no_bias = true})};
+    oct_module *parts[] = {
+        first, oct_linear_new(ctx, &(oct_linear_opts){.in = 2, .out = 2, .no_bias = true})};
     oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(1, 2, 1));
     ck_not_null(net);
     for (int i = 0; i < 4; i++) oct_f32(weight(net))[i] = (float)w0[i / 2][i % 2];
@@ -86,12 +89,14 @@ static inline outcome *play(oct_fit_opts o) {
 /* ---- by hand ---- */
 
 /* Mean cross entropy of n images and its gradient. */
-static inline double by_hand(const double w[2][2], const float (*images)[2], const int32_t *labels, int n, double smoothing, double g[2][2]) {
+static inline double by_hand(const double w[2][2], const float (*images)[2], const int32_t *labels,
+                             int n, double smoothing, double g[2][2]) {
     double loss = 0;
     memset(g, 0, 4 * sizeof g[0][0]);
     for (int i = 0; i < n; i++) {
         double z[2], p[2];
-        for (int k = 0; k < 2; k++) z[k] = w[k][0] * (double)images[i][0] + w[k][1] * (double)images[i][1];
+        for (int k = 0; k < 2; k++)
+            z[k] = w[k][0] * (double)images[i][0] + w[k][1] * (double)images[i][1];
         for (int k = 0; k < 2; k++) p[k] = exp(z[k]) / (exp(z[0]) + exp(z[1]));
         for (int k = 0; k < 2; k++) {
             const double target = smoothing / 2 + (labels[i] == k ? 1 - smoothing : 0);
@@ -104,10 +109,16 @@ static inline double by_hand(const double w[2][2], const float (*images)[2], con
 
 static inline void steps_are(const outcome *r, const double expected[2][2], double tolerance) {
     for (int i = 0; i < 4; i++)
-        ck_assert_msg(fabs((double)r->w[i / 2][i % 2] - expected[i / 2][i % 2]) < tolerance, "weight %d: %g, by hand %g", i, (double)r->w[i / 2][i % 2], expected[i / 2][i % 2]);
+        ck_assert_msg(fabs((double)r->w[i / 2][i % 2] - expected[i / 2][i % 2]) < tolerance,
+                      "weight %d: %g, by hand %g", i, (double)r->w[i / 2][i % 2],
+                      expected[i / 2][i % 2]);
 }
 
-static const oct_fit_opts plain = {.epochs = 1, .lr = 0.1f, .momentum = OCT_NONE, .weight_decay = OCT_NONE, .schedule = "constant"};
+static const oct_fit_opts plain = {.epochs = 1,
+                                   .lr = 0.1f,
+                                   .momentum = OCT_NONE,
+                                   .weight_decay = OCT_NONE,
+                                   .schedule = "constant"};
 static inline oct_fit_opts base(void) { return plain; }
 
 /* Rows of sets, runs and losses (fit_options_sets.c). */

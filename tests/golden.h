@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tests/golden.h - reads the values that tests/golden/make_float_golden.py wrote (the form is told there). */
+ * tests/golden.h - reads the values that tests/golden/make_float_golden.py wrote (the form is told
+ * there). */
 #ifndef OCT_TESTS_GOLDEN_H
 #define OCT_TESTS_GOLDEN_H
 
@@ -29,7 +30,8 @@ static inline oct_tensor *golden(oct_ctx *ctx, const char *file, const char *nam
             s.dim[i] = side;
         }
         ck_not_null(t = oct_tensor_new(ctx, OCT_F32, s));
-        for (int64_t i = 0; i < oct_tensor_count(t); i++) ck_assert_int_eq(fscanf(f, "%f", &oct_f32(t)[i]), 1);
+        for (int64_t i = 0; i < oct_tensor_count(t); i++)
+            ck_assert_int_eq(fscanf(f, "%f", &oct_f32(t)[i]), 1);
     }
     fclose(f);
     ck_assert_msg(t != NULL, "%s has no tensor %s", file, name);

@@ -9,18 +9,12 @@
 #include "src/qround.h"
 #include "tests/oct_test.h"
 
-static uint32_t below(test_net *t, uint32_t n) {
-    return octi_rng_below(&t->rng, n);
-}
-static oct_graph *graph(test_net *t) {
-    return t->net->graph;
-}
-oct_shape test_shape(const test_net *t, int32_t v) {
-    return t->net->graph->values[v].shape;
-}
+static uint32_t below(test_net *t, uint32_t n) { return octi_rng_below(&t->rng, n); }
+static oct_graph *graph(test_net *t) { return t->net->graph; }
+oct_shape test_shape(const test_net *t, int32_t v) { return t->net->graph->values[v].shape; }
 
-static oct_tensor *reg(test_net *t, const char *name, oct_tensor_role role, oct_dtype dtype, oct_shape shape,
-                       const void *data) {
+static oct_tensor *reg(test_net *t, const char *name, oct_tensor_role role, oct_dtype dtype,
+                       oct_shape shape, const void *data) {
     oct_tensor *p = oct_tensor_new(t->net->ctx, dtype, shape);
     ck_not_null(p);
     if (oct_tensor_bytes(p)) memcpy(p->data, data, oct_tensor_bytes(p));
@@ -30,14 +24,16 @@ static oct_tensor *reg(test_net *t, const char *name, oct_tensor_role role, oct_
 }
 
 test_net test_net_new(oct_ctx *ctx, uint32_t seed, int h, int w, int c) {
-    test_net t = {octi_net_new(ctx, OCT_STAGE_INT8), octi_rng_stream(11, OCTI_RNG_TEST, seed, 1), 0};
+    test_net t = {octi_net_new(ctx, OCT_STAGE_INT8), octi_rng_stream(11, OCTI_RNG_TEST, seed, 1),
+                  0};
     ck_not_null(t.net);
     graph(&t)->input = octi_graph_add_value(graph(&t), "input", OCT_VALUE_INPUT, OCT_F32,
                                             OCT_SHAPE(OCT_BATCH, h, w, c), NULL);
     return t;
 }
 
-int32_t test_const(test_net *t, const char *name, oct_dtype dtype, oct_shape shape, const void *data) {
+int32_t test_const(test_net *t, const char *name, oct_dtype dtype, oct_shape shape,
+                   const void *data) {
     oct_tensor *p = reg(t, name, OCT_ROLE_CONST, dtype, shape, data);
     int32_t v = octi_graph_add_value(graph(t), name, OCT_VALUE_CONST, dtype, shape, p);
     ck_assert_int_ge(v, 0);
@@ -60,18 +56,17 @@ static int32_t quantizer(test_net *t, const char *name, float s, int z) {
 static float scale_at(const oct_graph *g, int32_t v) {
     return oct_f32(g->quantizers[g->values[v].quantizer].scale)[0];
 }
-static float scale_of(const test_net *t, int32_t v) {
-    return scale_at(t->net->graph, v);
-}
+static float scale_of(const test_net *t, int32_t v) { return scale_at(t->net->graph, v); }
 static int zero_of(const oct_graph *g, int32_t v) {
     return oct_s32(g->quantizers[g->values[v].quantizer].zero_point)[0];
 }
 
-static int32_t add_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const int32_t *in, int nin,
-                        oct_shape shape, bool codes) {
+static int32_t add_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const int32_t *in,
+                        int nin, oct_shape shape, bool codes) {
     char name[64];
     snprintf(name, sizeof name, "n%d.%s", (int)t->count++, oct_op_name(kind));
-    int32_t n = octi_graph_add_node(graph(t), kind, name, a, in, nin, codes ? OCT_U8 : OCT_F32, shape);
+    int32_t n =
+        octi_graph_add_node(graph(t), kind, name, a, in, nin, codes ? OCT_U8 : OCT_F32, shape);
     ck_assert_int_ge(n, 0);
     return graph(t)->nodes[n].out;
 }
@@ -86,7 +81,8 @@ int32_t test_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const int32
     return v;
 }
 
-int32_t test_grid_node(test_net *t, oct_op_kind kind, const oct_attrs *a, int32_t x, oct_shape shape) {
+int32_t test_grid_node(test_net *t, oct_op_kind kind, const oct_attrs *a, int32_t x,
+                       oct_shape shape) {
     int32_t v = add_node(t, kind, a, &x, 1, shape, graph(t)->values[x].dtype == OCT_U8);
     graph(t)->values[v].quantizer = graph(t)->values[x].quantizer;
     return v;
@@ -140,7 +136,8 @@ static void weights(test_net *t, oct_shape shape, int32_t in[4]) {
     free(m);
 }
 
-int32_t test_conv(test_net *t, int32_t x, int o, int r, int s, int stride, int pad, int dil, int groups) {
+int32_t test_conv(test_net *t, int32_t x, int o, int r, int s, int stride, int pad, int dil,
+                  int groups) {
     const oct_shape xs = test_shape(t, x);
     const int64_t *d = xs.dim;
     int64_t c = d[3], p = (d[1] + 2 * pad - dil * (r - 1) - 1) / stride + 1,
@@ -207,12 +204,15 @@ int32_t test_cat(test_net *t, const int32_t *x, int count) {
 static oct_shape pooled(const test_net *t, int32_t x, int k, int stride, int pad) {
     const oct_shape xs = test_shape(t, x);
     const int64_t *d = xs.dim;
-    return OCT_SHAPE(OCT_BATCH, (d[1] + 2 * pad - k) / stride + 1, (d[2] + 2 * pad - k) / stride + 1, d[3]);
+    return OCT_SHAPE(OCT_BATCH, (d[1] + 2 * pad - k) / stride + 1,
+                     (d[2] + 2 * pad - k) / stride + 1, d[3]);
 }
 
 int32_t test_max_pool(test_net *t, int32_t x, int k, int stride, int pad) {
-    oct_attrs a = {
-        .kernel = {k, k}, .stride = {stride, stride}, .pads = {pad, pad, pad, pad}, .dilation = {1, 1}};
+    oct_attrs a = {.kernel = {k, k},
+                   .stride = {stride, stride},
+                   .pads = {pad, pad, pad, pad},
+                   .dilation = {1, 1}};
     return test_grid_node(t, OCT_OP_max_pool2d, &a, x, pooled(t, x, k, stride, pad));
 }
 
@@ -226,11 +226,14 @@ static int32_t mean_multipliers(test_net *t, int32_t x, int most, float s) {
 }
 
 int32_t test_avg_pool(test_net *t, int32_t x, int k, int stride, int pad, bool exclude) {
-    oct_attrs a = {
-        .kernel = {k, k}, .stride = {stride, stride}, .pads = {pad, pad, pad, pad}, .exclude_pad = {exclude}};
+    oct_attrs a = {.kernel = {k, k},
+                   .stride = {stride, stride},
+                   .pads = {pad, pad, pad, pad},
+                   .exclude_pad = {exclude}};
     float s = 0.04f;
     int32_t in[2] = {x, mean_multipliers(t, x, k * k, s)};
-    return test_node(t, OCT_OP_qavg_pool2d, &a, in, 2, pooled(t, x, k, stride, pad), s, some_zero(t));
+    return test_node(t, OCT_OP_qavg_pool2d, &a, in, 2, pooled(t, x, k, stride, pad), s,
+                     some_zero(t));
 }
 
 int32_t test_adaptive(test_net *t, int32_t x, int p, int q) {
@@ -239,7 +242,8 @@ int32_t test_adaptive(test_net *t, int32_t x, int p, int q) {
     int most[2] = {0, 0}, outs[2] = {p, q};
     for (int e = 0; e < 2; e++)
         for (int i = 0; i < outs[e]; i++) {
-            int cells = (int)(((i + 1) * d[e + 1] + outs[e] - 1) / outs[e] - i * d[e + 1] / outs[e]);
+            int cells =
+                (int)(((i + 1) * d[e + 1] + outs[e] - 1) / outs[e] - i * d[e + 1] / outs[e]);
             if (cells > most[e]) most[e] = cells;
         }
     oct_attrs a = {.out_size = {p, q}};
@@ -303,7 +307,8 @@ oct_net *test_small_net(oct_ctx *ctx) {
     test_net t = test_net_new(ctx, 1, 7, 6, 3);
     uint8_t table[3 * 256];
     for (int i = 0; i < 3 * 256; i++)
-        table[i] = (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), 255, 0.4f, 0.3f), 0.02f, 70, 0, 255);
+        table[i] = (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), 255, 0.4f, 0.3f), 0.02f,
+                                          70, 0, 255);
     reg(&t, "input.table", OCT_ROLE_CONST, OCT_U8, OCT_SHAPE(3, 256), table);
     ck_ok(oct_net_set_input(t.net, &(oct_input_desc){.channels = 3,
                                                      .height = 7,
@@ -312,7 +317,8 @@ oct_net *test_small_net(oct_ctx *ctx) {
                                                      .div = 255,
                                                      .mean = {0.4f, 0.4f, 0.4f},
                                                      .std = {0.3f, 0.3f, 0.3f}}));
-    ck_ok(oct_net_set_classes(t.net, (oct_class[]){{"0", "cat"}, {"1", "\"dog\"\n"}, {"2", NULL}}, 3));
+    ck_ok(oct_net_set_classes(t.net, (oct_class[]){{"0", "cat"}, {"1", "\"dog\"\n"}, {"2", NULL}},
+                              3));
     t.net->target = "octet";
     int32_t x = test_quantize(&t, t.net->graph->input, 0.02f, 70);
     int32_t a = test_conv(&t, x, 5, 3, 3, 1, 1, 1, 1), b = test_conv(&t, x, 4, 1, 1, 1, 0, 1, 1);
@@ -330,7 +336,8 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
     int32_t live[64], count = 0;
     live[count++] = test_quantize(&t, 0, 0.02f, some_zero(&t));
     for (int i = 0; i < 14; i++) {
-        int32_t x = live[below(&t, (uint32_t)count)], y = x, other = live[below(&t, (uint32_t)count)];
+        int32_t x = live[below(&t, (uint32_t)count)], y = x,
+                other = live[below(&t, (uint32_t)count)];
         const oct_shape xs = test_shape(&t, x),
                         os = test_shape(&t, other); /* copies: the graph's array moves */
         const int64_t *d = xs.dim, *e = os.dim;
@@ -339,8 +346,8 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
         case 0:
         case 1: {
             int k = 1 + (int)below(&t, 3), s = 1 + (int)below(&t, 3), g = d[3] % 2 ? 1 : 2;
-            y = test_conv(&t, x, g * (1 + (int)below(&t, 40 / (uint32_t)g)), k, s, 1 + (int)below(&t, 2), 2,
-                          1 + (int)below(&t, 2), g);
+            y = test_conv(&t, x, g * (1 + (int)below(&t, 40 / (uint32_t)g)), k, s,
+                          1 + (int)below(&t, 2), 2, 1 + (int)below(&t, 2), g);
             break;
         }
         case 2:
@@ -371,7 +378,8 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
             y = side >= 2 ? test_avg_pool(&t, x, 3, 2, 1, below(&t, 2)) : test_clip(&t, x);
             break;
         case 10:
-            y = test_adaptive(&t, x, 1 + (int)below(&t, (uint32_t)d[1]), 1 + (int)below(&t, (uint32_t)d[2]));
+            y = test_adaptive(&t, x, 1 + (int)below(&t, (uint32_t)d[1]),
+                              1 + (int)below(&t, (uint32_t)d[2]));
             break;
         case 11:
             y = test_pad(&t, x, (int)below(&t, 2), (int)below(&t, 3), (int)below(&t, 2), 0);
@@ -383,8 +391,9 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
             y = below(&t, 2) ? test_clip(&t, test_relu(&t, x)) : test_relu(&t, test_table(&t, x));
             break;
         }
-        if (oct_shape_count(&(oct_shape){
-                3, {test_shape(&t, y).dim[1], test_shape(&t, y).dim[2], test_shape(&t, y).dim[3]}}) > 6000)
+        if (oct_shape_count(&(oct_shape){3,
+                                         {test_shape(&t, y).dim[1], test_shape(&t, y).dim[2],
+                                          test_shape(&t, y).dim[3]}}) > 6000)
             y = test_adaptive(&t, y, 2, 2);
         live[count++] = y;
     }
@@ -435,14 +444,15 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
     view x = view_of(g, n->in[0], v);
     const oct_tensor *last = g->values[n->in[n->nin - 1]].tensor;
     const float *m = last && last->dtype == OCT_F32 ? oct_f32(last) : NULL;
-    int64_t P = ys->rank == 4 ? ys->dim[1] : 1, Q = ys->rank == 4 ? ys->dim[2] : 1, O = ys->dim[ys->rank - 1];
+    int64_t P = ys->rank == 4 ? ys->dim[1] : 1, Q = ys->rank == 4 ? ys->dim[2] : 1,
+            O = ys->dim[ys->rank - 1];
     int lo = a->lo[0], hi = a->hi[0];
     for (int64_t i = 0; i < count; i++) {
         int64_t o = i % O, q = i / O % Q, p = i / O / Q % P, b = i / O / Q / P;
         switch (n->kind) {
         case OCT_OP_dequantize:
-            ((float *)v[n->out])[i] =
-                octq_dequantize(x.p[i], oct_f32(g->quantizers[g->values[n->in[0]].quantizer].scale)[0], x.z);
+            ((float *)v[n->out])[i] = octq_dequantize(
+                x.p[i], oct_f32(g->quantizers[g->values[n->in[0]].quantizer].scale)[0], x.z);
             break;
         case OCT_OP_qconv2d:
         case OCT_OP_qlinear: {
@@ -468,8 +478,9 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
             view z = view_of(g, n->in[1], v);
             int ca = at(&x, b, x.h == 1 ? 0 : p, x.w == 1 ? 0 : q, o),
                 cb = at(&z, b, z.h == 1 ? 0 : p, z.w == 1 ? 0 : q, o);
-            y[i] = (uint8_t)(n->kind == OCT_OP_qadd ? octq_add(ca, x.z, m[0], cb, z.z, m[1], zy, lo, hi)
-                                                    : octq_mul(ca, x.z, cb, z.z, m[0], zy, lo, hi));
+            y[i] = (uint8_t)(n->kind == OCT_OP_qadd
+                                 ? octq_add(ca, x.z, m[0], cb, z.z, m[1], zy, lo, hi)
+                                 : octq_mul(ca, x.z, cb, z.z, m[0], zy, lo, hi));
             break;
         }
         case OCT_OP_qcat: { /* the last axis only */
@@ -486,9 +497,11 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
         case OCT_OP_qadaptive_avg_pool2d: {
             bool adaptive = n->kind == OCT_OP_qadaptive_avg_pool2d;
             int64_t h0 = adaptive ? p * x.h / P : p * a->stride[0] - a->pads[0],
-                    h1 = adaptive ? (p + 1) * x.h / P + ((p + 1) * x.h % P != 0) : h0 + a->kernel[0];
+                    h1 =
+                        adaptive ? (p + 1) * x.h / P + ((p + 1) * x.h % P != 0) : h0 + a->kernel[0];
             int64_t w0 = adaptive ? q * x.w / Q : q * a->stride[1] - a->pads[1],
-                    w1 = adaptive ? (q + 1) * x.w / Q + ((q + 1) * x.w % Q != 0) : w0 + a->kernel[1];
+                    w1 =
+                        adaptive ? (q + 1) * x.w / Q + ((q + 1) * x.w % Q != 0) : w0 + a->kernel[1];
             int64_t sum = 0, inside = 0;
             int best = -1;
             for (int64_t h = h0; h < h1; h++)
@@ -504,8 +517,9 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
             else
                 y[i] = (uint8_t)octq_requant(
                     (int32_t)sum,
-                    m[adaptive || a->exclude_pad[0] ? inside : (int64_t)a->kernel[0] * a->kernel[1]], zy, 0,
-                    255);
+                    m[adaptive || a->exclude_pad[0] ? inside
+                                                    : (int64_t)a->kernel[0] * a->kernel[1]],
+                    zy, 0, 255);
             break;
         }
         case OCT_OP_qpad: {
@@ -535,7 +549,8 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
                 if (row + k == i) e = term;
             }
             y[i] = (uint8_t)octq_quantize((float)e / in_order, scale_at(g, n->out), zy, 0, 255);
-            if (fabs(y[i] - fmin(rint(e / sum * 256), 255)) > 1) ck_abort_msg("softmax is off by more than a code");
+            if (fabs(y[i] - fmin(rint(e / sum * 256), 255)) > 1)
+                ck_abort_msg("softmax is off by more than a code");
             break;
         }
         case OCT_OP_requantize:
@@ -555,8 +570,8 @@ void **test_interpret(const oct_net *net, const float *x, int64_t n) {
     void **v = calloc((size_t)g->value_count, sizeof *v);
     for (int32_t i = 0; i < g->value_count; i++)
         if (!g->values[i].tensor)
-            v[i] =
-                calloc((size_t)(n * per_image(&g->values[i].shape)) + 1, oct_dtype_size(g->values[i].dtype));
+            v[i] = calloc((size_t)(n * per_image(&g->values[i].shape)) + 1,
+                          oct_dtype_size(g->values[i].dtype));
     memcpy(v[g->input], x, (size_t)(n * per_image(&g->values[g->input].shape)) * sizeof *x);
     for (int32_t i = 0; i < g->node_count; i++) interpret_node(g, &g->nodes[i], v, n);
     return v;

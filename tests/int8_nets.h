@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tests/int8_nets.h - G3 nets built by hand or at random, and a tiny interpreter of them that shares nothing
- * with the plan but the law: loops over every element, sums in int64. */
+ * tests/int8_nets.h - G3 nets built by hand or at random, and a tiny interpreter of them that
+ * shares nothing with the plan but the law: loops over every element, sums in int64. */
 #ifndef OCT_TESTS_INT8_NETS_H
 #define OCT_TESTS_INT8_NETS_H
 
@@ -16,17 +16,20 @@ typedef struct test_net {
 
 test_net test_net_new(oct_ctx *ctx, uint32_t seed, int h, int w, int c);
 /** Constant in the registry and as a value. */
-int32_t test_const(test_net *t, const char *name, oct_dtype dtype, oct_shape shape, const void *data);
+int32_t test_const(test_net *t, const char *name, oct_dtype dtype, oct_shape shape,
+                   const void *data);
 /** A node whose u8 output has qparams (s, z); or f32 where s is 0. */
 int32_t test_node(test_net *t, oct_op_kind kind, const oct_attrs *a, const int32_t *in, int nin,
                   oct_shape shape, float s, int z);
 /** The same on the grid of value x. */
-int32_t test_grid_node(test_net *t, oct_op_kind kind, const oct_attrs *a, int32_t x, oct_shape shape);
+int32_t test_grid_node(test_net *t, oct_op_kind kind, const oct_attrs *a, int32_t x,
+                       oct_shape shape);
 oct_shape test_shape(const test_net *t, int32_t v);
 
 /* Layers with random weights and fitting multipliers. */
 int32_t test_quantize(test_net *t, int32_t x, float s, int z);
-int32_t test_conv(test_net *t, int32_t x, int o, int r, int s, int stride, int pad, int dil, int groups);
+int32_t test_conv(test_net *t, int32_t x, int o, int r, int s, int stride, int pad, int dil,
+                  int groups);
 int32_t test_linear(test_net *t, int32_t x, int o);
 int32_t test_add(test_net *t, int32_t a, int32_t b);
 int32_t test_mul(test_net *t, int32_t a, int32_t b);
@@ -44,12 +47,14 @@ int32_t test_flatten(test_net *t, int32_t x);
 /** dequantize, and the graph's output. */
 void test_end(test_net *t, int32_t x);
 
-/** A net with an input description, classes and a pixel table: conv, pool, branches, cat, add, linear. */
+/** A net with an input description, classes and a pixel table: conv, pool, branches, cat, add,
+ *  linear. */
 oct_net *test_small_net(oct_ctx *ctx);
 /** Random kinds, shapes, branches. */
 oct_net *test_random_net(oct_ctx *ctx, uint32_t seed);
 
-/** Interpret: value[i] of n images for every value, malloc'd (NULL for constants); free each, then the list.
+/** Interpret: value[i] of n images for every value, malloc'd (NULL for constants); free each, then
+ *  the list.
  */
 void **test_interpret(const oct_net *net, const float *x, int64_t n);
 void test_interpret_free(const oct_net *net, void **values);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * tests/io_rig.h - system calls that fail: the linker wraps them (see train_tests.cmake), and the k-th one of those that are armed
- * fails. For one file of a test program; with small nets to save and read. */
+ * tests/io_rig.h - system calls that fail: the linker wraps them (see train_tests.cmake), and the
+ * k-th one of those that are armed fails. For one file of a test program; with small nets to save
+ * and read. */
 #ifndef OCT_TESTS_IO_RIG_H
 #define OCT_TESTS_IO_RIG_H
 
@@ -14,7 +15,8 @@
 #include "qat/fit/fit.h"
 #include "tests/temp_folder.h"
 
-enum { HARD, EINTR_ONCE, SHORT, READING }; /* HARD, EINTR_ONCE: calls that write. SHORT: writes alone. READING: calls that look and read */
+/* HARD, EINTR_ONCE: calls that write. SHORT: writes alone. READING: calls that look and read */
+enum { HARD, EINTR_ONCE, SHORT, READING };
 static struct {
     long calls, fail_at;
     int fault, error;
@@ -37,8 +39,8 @@ static bool fails_reading(void) {
     return true;
 }
 
-#define WRAP(type, name, args) \
-    type __real_##name args;   \
+#define WRAP(type, name, args)                                                                     \
+    type __real_##name args;                                                                       \
     type __wrap_##name args;
 WRAP(int, open, (const char *path, int flags, ...))
 WRAP(int, openat, (int dir, const char *path, int flags, ...))
@@ -61,26 +63,33 @@ static int opened(int fd, int flags) {
     return fd;
 }
 
-#define OPEN(real)                                                    \
-    va_list ap;                                                       \
-    va_start(ap, flags);                                              \
-    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(ap, int) : 0;      \
-    va_end(ap);                                                       \
-    if (flags & O_CREAT ? fails(false) : fails_reading()) return -1;  \
+#define OPEN(real)                                                                                 \
+    va_list ap;                                                                                    \
+    va_start(ap, flags);                                                                           \
+    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(ap, int) : 0;                                   \
+    va_end(ap);                                                                                    \
+    if (flags & O_CREAT ? fails(false) : fails_reading()) return -1;                               \
     return opened(real, flags);
 
 int __wrap_open(const char *path, int flags, ...) { OPEN(__real_open(path, flags, mode)) }
-int __wrap_openat(int dir, const char *path, int flags, ...) { OPEN(__real_openat(dir, path, flags, mode)) }
+int __wrap_openat(int dir, const char *path, int flags,
+                  ...){OPEN(__real_openat(dir, path, flags, mode))}
 
 ssize_t __wrap_write(int fd, const void *p, size_t n) {
     if (!fails(true)) return __real_write(fd, p, n);
     return rig.fault == SHORT && n ? __real_write(fd, p, (n + 1) / 2) : -1;
 }
 
-ssize_t __wrap_read(int fd, void *p, size_t n) { return fails_reading() ? -1 : __real_read(fd, p, n); }
+ssize_t __wrap_read(int fd, void *p, size_t n) {
+    return fails_reading() ? -1 : __real_read(fd, p, n);
+}
 int __wrap_fstat(int fd, struct stat *st) { return fails_reading() ? -1 : __real_fstat(fd, st); }
-int __wrap_fstatat(int dir, const char *path, struct stat *st, int flags) { return fails_reading() ? -1 : __real_fstatat(dir, path, st, flags); }
-int __wrap_stat(const char *path, struct stat *st) { return fails_reading() ? -1 : __real_stat(path, st); }
+int __wrap_fstatat(int dir, const char *path, struct stat *st, int flags) {
+    return fails_reading() ? -1 : __real_fstatat(dir, path, st, flags);
+}
+int __wrap_stat(const char *path, struct stat *st) {
+    return fails_reading() ? -1 : __real_stat(path, st);
+}
 int __wrap_fsync(int fd) { return rig.fault != SHORT && fails(true) ? -1 : __real_fsync(fd); }
 int __wrap_close(int fd) {
     if (fd < 0 || fd >= 256 || !rig.ours[fd]) return __real_close(fd);
@@ -88,12 +97,20 @@ int __wrap_close(int fd) {
     int rc = __real_close(fd);
     return rig.fault != SHORT && fails(true) ? -1 : rc;
 }
-int __wrap_renameat(int a, const char *from, int b, const char *to) { return fails(false) ? -1 : __real_renameat(a, from, b, to); }
-int __wrap_linkat(int a, const char *from, int b, const char *to, int flags) { return fails(false) ? -1 : __real_linkat(a, from, b, to, flags); }
+int __wrap_renameat(int a, const char *from, int b, const char *to) {
+    return fails(false) ? -1 : __real_renameat(a, from, b, to);
+}
+int __wrap_linkat(int a, const char *from, int b, const char *to, int flags) {
+    return fails(false) ? -1 : __real_linkat(a, from, b, to, flags);
+}
 int __wrap_ftruncate(int fd, off_t n) { return fails(false) ? -1 : __real_ftruncate(fd, n); }
 int __wrap_fchmod(int fd, mode_t mode) { return fails(false) ? -1 : __real_fchmod(fd, mode); }
-int __wrap_mkdir(const char *path, mode_t mode) { return fails(false) ? -1 : __real_mkdir(path, mode); }
-int __wrap_mkdirat(int dir, const char *path, mode_t mode) { return fails(false) ? -1 : __real_mkdirat(dir, path, mode); }
+int __wrap_mkdir(const char *path, mode_t mode) {
+    return fails(false) ? -1 : __real_mkdir(path, mode);
+}
+int __wrap_mkdirat(int dir, const char *path, mode_t mode) {
+    return fails(false) ? -1 : __real_mkdirat(dir, path, mode);
+}
 
 static void arm(long k, int fault, int error) {
     rig.calls = 0;
@@ -119,7 +136,9 @@ static inline bytes slurp(const char *path) {
     return b;
 }
 
-static inline bool same(bytes a, bytes b) { return a.p && b.p && a.n == b.n && !memcmp(a.p, b.p, a.n); }
+static inline bool same(bytes a, bytes b) {
+    return a.p && b.p && a.n == b.n && !memcmp(a.p, b.p, a.n);
+}
 
 static inline bool is_file(const char *path, bytes want) {
     bytes got = slurp(path);
@@ -139,7 +158,8 @@ static inline void copy_file(const char *from, const char *to) {
 static inline void no_temporaries(const char *dir, const char *when, long k) {
     DIR *d = opendir(dir);
     ck_assert(d != NULL);
-    for (struct dirent *e; (e = readdir(d));) ck_assert_msg(!strstr(e->d_name, ".tmp-"), "%s, call %ld: %s stays", when, k, e->d_name);
+    for (struct dirent *e; (e = readdir(d));)
+        ck_assert_msg(!strstr(e->d_name, ".tmp-"), "%s, call %ld: %s stays", when, k, e->d_name);
     closedir(d);
 }
 
@@ -152,14 +172,17 @@ static int32_t labels[12];
 static inline oct_data *make_data(void) {
     for (int i = 0; i < (int)sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37 % 251);
     for (int i = 0; i < 12; i++) labels[i] = i % 3;
-    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(12, 6, 6, 1), pixels, labels, &(oct_array_opts){.classes = 3});
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(12, 6, 6, 1), pixels, labels,
+                                       &(oct_array_opts){.classes = 3});
     ck_not_null(d);
     return d;
 }
 
 static inline oct_net *make_net(int width) {
-    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = width, .kernel = 3}), oct_relu_new(ctx), oct_flatten_new(ctx),
-                           oct_linear_new(ctx, &(oct_linear_opts){.in = width * 16, .out = 3})};
+    oct_module *parts[] = {
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = width, .kernel = 3}),
+        oct_relu_new(ctx), oct_flatten_new(ctx),
+        oct_linear_new(ctx, &(oct_linear_opts){.in = width * 16, .out = 3})};
     oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 4), OCT_SHAPE(6, 6, 1));
     ck_not_null(net);
     return net;
@@ -176,7 +199,8 @@ static inline oct_net *make_int8(int width) {
     return i8;
 }
 
-static const char *const run_names[] = {"config.json", "graph.json", "state.safetensors", "model.safetensors", "metrics.jsonl", "best.safetensors"};
+static const char *const run_names[] = {"config.json",       "graph.json",    "state.safetensors",
+                                        "model.safetensors", "metrics.jsonl", "best.safetensors"};
 
 static inline void copy_run(const char *from, const char *to) {
     char a[256], b[256];
@@ -200,7 +224,8 @@ static inline void only_files(const char *dir, int n) {
     DIR *d = opendir(dir);
     int count = 0;
     ck_assert(d != NULL);
-    for (struct dirent *e; (e = readdir(d));) count += *e->d_name != '.' || !strncmp(e->d_name, ".new", 4);
+    for (struct dirent *e; (e = readdir(d));)
+        count += *e->d_name != '.' || !strncmp(e->d_name, ".new", 4);
     closedir(d);
     ck_assert_int_eq(count, n);
 }

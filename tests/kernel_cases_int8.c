@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Integer kernels against the law, byte for byte, written as loops over single elements: halo and slack around images, all
- * codes, zero points and clamps at their ends, multipliers that saturate, exact ties. */
+ * Integer kernels against the law, byte for byte, written as loops over single elements: halo and
+ * slack around images, all codes, zero points and clamps at their ends, multipliers that saturate,
+ * exact ties. */
 #include <math.h>
 
 #include "src/qround.h"
@@ -12,7 +13,8 @@ typedef struct codes { /* clamp and zero points; every fifth draw is at the ends
 
 static codes draw_codes(octi_rng *r) {
     codes c = {below(r, 256), below(r, 256), below(r, 256), 0, 255};
-    if (below(r, 5) == 0) c.zx = 255 * below(r, 2), c.zx2 = 255 * below(r, 2), c.zy = 255 * below(r, 2);
+    if (below(r, 5) == 0)
+        c.zx = 255 * below(r, 2), c.zx2 = 255 * below(r, 2), c.zy = 255 * below(r, 2);
     if (below(r, 2)) c.lo = below(r, c.zy + 1), c.hi = c.zy + below(r, 256 - c.zy);
     return c;
 }
@@ -25,7 +27,11 @@ static float draw_multiplier(octi_rng *r, float usual) {
 
 static void draw_bytes(octi_rng *r, uint8_t *x, size_t n) {
     int style = below(r, 4);
-    for (size_t i = 0; i < n; i++) x[i] = style == 0 ? 0 : style == 1 ? 255 : style == 2 ? (uint8_t)(i % 256) : (uint8_t)below(r, 256);
+    for (size_t i = 0; i < n; i++)
+        x[i] = style == 0   ? 0
+               : style == 1 ? 255
+               : style == 2 ? (uint8_t)(i % 256)
+                            : (uint8_t)below(r, 256);
 }
 
 /* An image with slack behind pixels, rows and images. */
@@ -42,17 +48,29 @@ static octk_image draw_image(octi_rng *r, int h, int w, int c, bool dense, int n
 
 typedef int one_fn(const octk_map_u8 *a, int x, int x2);
 
-static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one_fn *law, bool second, float usual) {
+static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one_fn *law,
+                      bool second, float usual) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 70, 0);
     static uint8_t table[256];
     for (int i = 0; i < 256; i++) table[i] = (uint8_t)(i * 7 + 3);
     for (int round = 0; round < 400; round++) {
-        int n = 1 + below(&r, 3), h = 1 + below(&r, 4), w = 1 + below(&r, 4), c = round < 80 ? round + 1 : 1 + below(&r, 300);
+        int n = 1 + below(&r, 3), h = 1 + below(&r, 4), w = 1 + below(&r, 4),
+            c = round < 80 ? round + 1 : 1 + below(&r, 300);
         codes k = draw_codes(&r);
         size_t bx, b2, by;
-        octk_map_u8 a = {.n = n, .h = h, .w = w, .c = c, .zx = k.zx, .zx2 = k.zx2, .zy = k.zy, .lo = k.lo, .hi = k.hi, .table = table};
+        octk_map_u8 a = {.n = n,
+                         .h = h,
+                         .w = w,
+                         .c = c,
+                         .zx = k.zx,
+                         .zx2 = k.zx2,
+                         .zy = k.zy,
+                         .lo = k.lo,
+                         .hi = k.hi,
+                         .table = table};
         a.mx = draw_multiplier(&r, usual), a.mx2 = draw_multiplier(&r, usual);
-        a.x = draw_image(&r, h, w, c, below(&r, 2), n, &bx), a.y = draw_image(&r, h, w, c, below(&r, 2), n, &by);
+        a.x = draw_image(&r, h, w, c, below(&r, 2), n, &bx),
+        a.y = draw_image(&r, h, w, c, below(&r, 2), n, &by);
         a.x2 = draw_image(&r, h, w, c, below(&r, 2), n, &b2);
         draw_bytes(&r, a.x.base, bx), draw_bytes(&r, a.x2.base, b2);
         if (second && below(&r, 3) == 0) a.x2.row = a.x2.pixel = 0; /* [N,1,1,C] */
@@ -61,9 +79,9 @@ static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one
             for (int ih = 0; ih < h; ih++)
                 for (int iw = 0; iw < w; iw++)
                     for (int ic = 0; ic < c; ic++)
-                        want[in * a.y.image + ih * a.y.row + iw * a.y.pixel + ic] =
-                            (uint8_t)law(&a, a.x.base[in * a.x.image + ih * a.x.row + iw * a.x.pixel + ic],
-                                         a.x2.base[in * a.x2.image + ih * a.x2.row + iw * a.x2.pixel + ic]);
+                        want[in * a.y.image + ih * a.y.row + iw * a.y.pixel + ic] = (uint8_t)law(
+                            &a, a.x.base[in * a.x.image + ih * a.x.row + iw * a.x.pixel + ic],
+                            a.x2.base[in * a.x2.image + ih * a.x2.row + iw * a.x2.pixel + ic]);
         kernel(&a);
         same_bytes(name, a.y.base, want, by);
         if (!second) { /* y may be x */
@@ -84,27 +102,55 @@ static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one
     }
 }
 
-static int law_add(const octk_map_u8 *a, int x, int x2) { return octq_add(x, a->zx, a->mx, x2, a->zx2, a->mx2, a->zy, a->lo, a->hi); }
-static int law_mul(const octk_map_u8 *a, int x, int x2) { return octq_mul(x, a->zx, x2, a->zx2, a->mx, a->zy, a->lo, a->hi); }
-static int law_rescale(const octk_map_u8 *a, int x, int x2) { return (void)x2, octq_rescale(x, a->zx, a->mx, a->zy, a->lo, a->hi); }
-static int law_clip(const octk_map_u8 *a, int x, int x2) { return (void)x2, x < a->lo ? a->lo : x > a->hi ? a->hi : x; }
+static int law_add(const octk_map_u8 *a, int x, int x2) {
+    return octq_add(x, a->zx, a->mx, x2, a->zx2, a->mx2, a->zy, a->lo, a->hi);
+}
+static int law_mul(const octk_map_u8 *a, int x, int x2) {
+    return octq_mul(x, a->zx, x2, a->zx2, a->mx, a->zy, a->lo, a->hi);
+}
+static int law_rescale(const octk_map_u8 *a, int x, int x2) {
+    return (void)x2, octq_rescale(x, a->zx, a->mx, a->zy, a->lo, a->hi);
+}
+static int law_clip(const octk_map_u8 *a, int x, int x2) {
+    return (void)x2, x < a->lo ? a->lo : x > a->hi ? a->hi : x;
+}
 static int law_table(const octk_map_u8 *a, int x, int x2) { return (void)x2, a->table[x]; }
 
-void check_add_u8(octk_add_u8_fn *kernel, const char *name) { check_map(kernel, name, law_add, true, 1.0f); }
-void check_mul_u8(octk_mul_u8_fn *kernel, const char *name) { check_map(kernel, name, law_mul, true, 0.01f); }
-void check_rescale_u8(octk_rescale_u8_fn *kernel, const char *name) { check_map(kernel, name, law_rescale, false, 1.0f); }
-void check_clip_u8(octk_clip_u8_fn *kernel, const char *name) { check_map(kernel, name, law_clip, false, 1.0f); }
-void check_table_u8(octk_table_u8_fn *kernel, const char *name) { check_map(kernel, name, law_table, false, 1.0f); }
+void check_add_u8(octk_add_u8_fn *kernel, const char *name) {
+    check_map(kernel, name, law_add, true, 1.0f);
+}
+void check_mul_u8(octk_mul_u8_fn *kernel, const char *name) {
+    check_map(kernel, name, law_mul, true, 0.01f);
+}
+void check_rescale_u8(octk_rescale_u8_fn *kernel, const char *name) {
+    check_map(kernel, name, law_rescale, false, 1.0f);
+}
+void check_clip_u8(octk_clip_u8_fn *kernel, const char *name) {
+    check_map(kernel, name, law_clip, false, 1.0f);
+}
+void check_table_u8(octk_table_u8_fn *kernel, const char *name) {
+    check_map(kernel, name, law_table, false, 1.0f);
+}
 
 void check_softmax_u8(octk_softmax_u8_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 71, 0);
     for (int round = 0; round < 300; round++) {
-        int n = 1 + below(&r, 2), h = 1 + below(&r, 3), w = 1 + below(&r, 3), c = round < 70 ? round + 1 : 1 + below(&r, 1000);
-        float e[256], s = round % 7 ? 0.001f + octi_rng_uniform(&r) * 0.3f : 30.0f; /* 30: all but the largest underflow */
+        int n = 1 + below(&r, 2), h = 1 + below(&r, 3), w = 1 + below(&r, 3),
+            c = round < 70 ? round + 1 : 1 + below(&r, 1000);
+        /* 30: all but the largest underflow */
+        float e[256], s = round % 7 ? 0.001f + octi_rng_uniform(&r) * 0.3f : 30.0f;
         for (int i = 0; i < 256; i++) e[i] = octq_softmax_exp(s, i);
         size_t bx, by;
-        octk_map_u8 a = {.n = n, .h = h, .w = w, .c = c, .lo = 0, .hi = round % 5 ? 255 : 200, .exp = e, .sy = 1.0f / 256};
-        a.x = draw_image(&r, h, w, c, below(&r, 2), n, &bx), a.y = draw_image(&r, h, w, c, below(&r, 2), n, &by);
+        octk_map_u8 a = {.n = n,
+                         .h = h,
+                         .w = w,
+                         .c = c,
+                         .lo = 0,
+                         .hi = round % 5 ? 255 : 200,
+                         .exp = e,
+                         .sy = 1.0f / 256};
+        a.x = draw_image(&r, h, w, c, below(&r, 2), n, &bx),
+        a.y = draw_image(&r, h, w, c, below(&r, 2), n, &by);
         draw_bytes(&r, a.x.base, bx);
         uint8_t *want = untouched(by);
         for (int in = 0; in < n; in++)
@@ -114,7 +160,8 @@ void check_softmax_u8(octk_softmax_u8_fn *kernel, const char *name) {
                 float sum = octq_softmax_sum(x, c, e, &top);
                 for (int i = 0; i < c; i++)
                     want[in * a.y.image + p / w * a.y.row + p % w * a.y.pixel + i] =
-                        (uint8_t)octq_clamp(octq_rne(octq_softmax_value(e[top - x[i]], sum, a.sy)), a.lo, a.hi, 0);
+                        (uint8_t)octq_clamp(octq_rne(octq_softmax_value(e[top - x[i]], sum, a.sy)),
+                                            a.lo, a.hi, 0);
             }
         kernel(&a);
         same_bytes(name, a.y.base, want, by);
@@ -135,21 +182,37 @@ static void check_pool(void (*kernel)(const octk_pool_u8 *), const char *name, b
     enum { MOST = 8 };
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 72, 0);
     for (int round = 0; round < 300; round++) {
-        int n = 1 + below(&r, 2), h = 1 + below(&r, MOST), w = 1 + below(&r, MOST), p = 1 + below(&r, MOST), q = 1 + below(&r, MOST),
+        int n = 1 + below(&r, 2), h = 1 + below(&r, MOST), w = 1 + below(&r, MOST),
+            p = 1 + below(&r, MOST), q = 1 + below(&r, MOST),
             c = round < 140 ? round + 1 : 1 + below(&r, 200);
         int32_t h0[MOST], h1[MOST], w0[MOST], w1[MOST];
         float m[MOST * MOST + 1];
         draw_windows(&r, h, p, h0, h1), draw_windows(&r, w, q, w0, w1);
         codes k = draw_codes(&r);
-        for (int i = 0; i <= MOST * MOST; i++) m[i] = draw_multiplier(&r, 1.0f / (float)(i ? i : 1));
+        for (int i = 0; i <= MOST * MOST; i++)
+            m[i] = draw_multiplier(&r, 1.0f / (float)(i ? i : 1));
         size_t bx, by;
-        octk_pool_u8 a = {.h0 = h0, .h1 = h1, .w0 = w0, .w1 = w1, .n = n, .c = c, .p = p, .q = q, .m = m,
-                          .cells = below(&r, 2) ? 1 + below(&r, MOST * MOST) : 0, .zx = k.zx, .zy = k.zy, .lo = k.lo, .hi = k.hi};
-        a.x = draw_image(&r, h, w, c, below(&r, 2), n, &bx), a.y = draw_image(&r, p, q, c, below(&r, 2), n, &by);
+        octk_pool_u8 a = {.h0 = h0,
+                          .h1 = h1,
+                          .w0 = w0,
+                          .w1 = w1,
+                          .n = n,
+                          .c = c,
+                          .p = p,
+                          .q = q,
+                          .m = m,
+                          .cells = below(&r, 2) ? 1 + below(&r, MOST * MOST) : 0,
+                          .zx = k.zx,
+                          .zy = k.zy,
+                          .lo = k.lo,
+                          .hi = k.hi};
+        a.x = draw_image(&r, h, w, c, below(&r, 2), n, &bx),
+        a.y = draw_image(&r, p, q, c, below(&r, 2), n, &by);
         draw_bytes(&r, a.x.base, bx);
         uint8_t *want = untouched(by);
         for (int64_t at = 0; at < (int64_t)n * p * q * c; at++) {
-            int ic = (int)(at % c), iq = (int)(at / c % q), ip = (int)(at / c / q % p), in = (int)(at / c / q / p), most = 0, sum = 0, cells = 0;
+            int ic = (int)(at % c), iq = (int)(at / c % q), ip = (int)(at / c / q % p),
+                in = (int)(at / c / q / p), most = 0, sum = 0, cells = 0;
             for (int ih = h0[ip]; ih < h1[ip]; ih++)
                 for (int iw = w0[iq]; iw < w1[iq]; iw++, cells++) {
                     int v = a.x.base[in * a.x.image + ih * a.x.row + iw * a.x.pixel + ic];
@@ -157,7 +220,9 @@ static void check_pool(void (*kernel)(const octk_pool_u8 *), const char *name, b
                     sum += v - k.zx;
                 }
             want[in * a.y.image + ip * a.y.row + iq * a.y.pixel + ic] =
-                (uint8_t)(average ? octq_requant(sum, m[a.cells ? a.cells : cells], k.zy, k.lo, k.hi) : most);
+                (uint8_t)(average
+                              ? octq_requant(sum, m[a.cells ? a.cells : cells], k.zy, k.lo, k.hi)
+                              : most);
         }
         kernel(&a);
         same_bytes(name, a.y.base, want, by);
@@ -165,18 +230,33 @@ static void check_pool(void (*kernel)(const octk_pool_u8 *), const char *name, b
     }
 }
 
-void check_max_pool_u8(octk_max_pool_u8_fn *kernel, const char *name) { check_pool(kernel, name, false); }
-void check_avg_pool_u8(octk_avg_pool_u8_fn *kernel, const char *name) { check_pool(kernel, name, true); }
+void check_max_pool_u8(octk_max_pool_u8_fn *kernel, const char *name) {
+    check_pool(kernel, name, false);
+}
+void check_avg_pool_u8(octk_avg_pool_u8_fn *kernel, const char *name) {
+    check_pool(kernel, name, true);
+}
 
 /* ---- convolution ---- */
 
 void check_patch_u8s16(octk_patch_u8s16_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 73, 0);
     for (int round = 0; round < 1500; round++) {
-        int h = 1 + below(&r, 7), w = 1 + below(&r, 7), cg = 1 + below(&r, round % 9 ? 20 : 70), c0 = round % 3 ? 0 : below(&r, 5);
-        octk_patch_u8s16 a = {.rows = 1 + below(&r, 6), .h0 = below(&r, 13) - 6, .w0 = below(&r, 13) - 6, .h = h, .w_in = w, .c0 = c0, .cg = cg,
-                              .r = 1 + below(&r, 4), .s = 1 + below(&r, 4), .stride_w = 1 + below(&r, 3), .dil_h = 1 + below(&r, 2),
-                              .dil_w = 1 + below(&r, 2), .zx = below(&r, 5) ? below(&r, 256) : 255 * below(&r, 2)};
+        int h = 1 + below(&r, 7), w = 1 + below(&r, 7), cg = 1 + below(&r, round % 9 ? 20 : 70),
+            c0 = round % 3 ? 0 : below(&r, 5);
+        octk_patch_u8s16 a = {.rows = 1 + below(&r, 6),
+                              .h0 = below(&r, 13) - 6,
+                              .w0 = below(&r, 13) - 6,
+                              .h = h,
+                              .w_in = w,
+                              .c0 = c0,
+                              .cg = cg,
+                              .r = 1 + below(&r, 4),
+                              .s = 1 + below(&r, 4),
+                              .stride_w = 1 + below(&r, 3),
+                              .dil_h = 1 + below(&r, 2),
+                              .dil_w = 1 + below(&r, 2),
+                              .zx = below(&r, 5) ? below(&r, 256) : 255 * below(&r, 2)};
         size_t bx;
         a.x = draw_image(&r, h, w, c0 + cg, below(&r, 2), 1, &bx);
         draw_bytes(&r, a.x.base, bx);
@@ -188,9 +268,11 @@ void check_patch_u8s16(octk_patch_u8s16_fn *kernel, const char *name) {
         memset(want, 0, bytes);
         for (int j = 0; j < a.rows; j++)
             for (int64_t e = 0; e < k; e++) {
-                int ih = a.h0 + (int)(e / cg / a.s) * a.dil_h, iw = a.w0 + j * a.stride_w + (int)(e / cg % a.s) * a.dil_w;
+                int ih = a.h0 + (int)(e / cg / a.s) * a.dil_h,
+                    iw = a.w0 + j * a.stride_w + (int)(e / cg % a.s) * a.dil_w;
                 if (ih >= 0 && ih < h && iw >= 0 && iw < w)
-                    want[j * a.pitch + e] = (int16_t)(a.x.base[ih * a.x.row + iw * a.x.pixel + c0 + e % cg] - a.zx);
+                    want[j * a.pitch + e] =
+                        (int16_t)(a.x.base[ih * a.x.row + iw * a.x.pixel + c0 + e % cg] - a.zx);
             }
         kernel(&a);
         same_bytes(name, a.out, want, bytes);
@@ -201,19 +283,31 @@ void check_patch_u8s16(octk_patch_u8s16_fn *kernel, const char *name) {
 void check_dot_s16u8(octk_dot_s16u8_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 74, 0);
     for (int round = 0; round < 500; round++) {
-        int rows = 1 + below(&r, 9), cols = round < 150 ? round + 1 : 1 + below(&r, 140), k = OCTK_K_STEP * (1 + below(&r, round % 4 ? 6 : 30));
+        int rows = 1 + below(&r, 9), cols = round < 150 ? round + 1 : 1 + below(&r, 140),
+            k = OCTK_K_STEP * (1 + below(&r, round % 4 ? 6 : 30));
         codes z = draw_codes(&r);
         int style = below(&r, 4); /* 0: largest sums that the proof allows in k <= 480 */
-        octk_dot_s16u8 a = {.a_pitch = k + OCTK_K_STEP * below(&r, 2), .w_pitch = k + OCTK_K_STEP * below(&r, 2), .y_pitch = cols + below(&r, 9),
-                            .rows = rows, .cols = cols, .k = k, .zy = z.zy, .lo = z.lo, .hi = z.hi};
-        int16_t *x = untouched((size_t)(rows * a.a_pitch) * 2), *w = untouched((size_t)(cols * a.w_pitch) * 2);
+        octk_dot_s16u8 a = {.a_pitch = k + OCTK_K_STEP * below(&r, 2),
+                            .w_pitch = k + OCTK_K_STEP * below(&r, 2),
+                            .y_pitch = cols + below(&r, 9),
+                            .rows = rows,
+                            .cols = cols,
+                            .k = k,
+                            .zy = z.zy,
+                            .lo = z.lo,
+                            .hi = z.hi};
+        int16_t *x = untouched((size_t)(rows * a.a_pitch) * 2),
+                *w = untouched((size_t)(cols * a.w_pitch) * 2);
         int32_t *b = untouched((size_t)cols * 4);
         float *m = untouched((size_t)cols * 4);
         for (int i = 0; i < rows; i++)
-            for (int e = 0; e < k; e++) x[i * a.a_pitch + e] = (int16_t)(style ? below(&r, 511) - 255 : i % 2 ? 255 : -255);
+            for (int e = 0; e < k; e++)
+                x[i * a.a_pitch + e] = (int16_t)(style ? below(&r, 511) - 255 : i % 2 ? 255 : -255);
         for (int j = 0; j < cols; j++) {
-            for (int e = 0; e < k; e++) w[j * a.w_pitch + e] = (int16_t)(style ? below(&r, 256) - 128 : j % 2 ? 127 : -128);
-            b[j] = style ? below(&r, 1 << 20) - (1 << 19) : (j % 2 ? 1 : -1) * (INT32_MAX - 255 * 128 * k);
+            for (int e = 0; e < k; e++)
+                w[j * a.w_pitch + e] = (int16_t)(style ? below(&r, 256) - 128 : j % 2 ? 127 : -128);
+            b[j] = style ? below(&r, 1 << 20) - (1 << 19)
+                         : (j % 2 ? 1 : -1) * (INT32_MAX - 255 * 128 * k);
             m[j] = draw_multiplier(&r, 60.0f / (4000.0f * sqrtf((float)k)));
         }
         a.a = x, a.w = w, a.b = b, a.m = m;
@@ -223,8 +317,10 @@ void check_dot_s16u8(octk_dot_s16u8_fn *kernel, const char *name) {
         for (int i = 0; i < rows; i++)
             for (int j = 0; j < cols; j++) {
                 int64_t sum = b[j];
-                for (int e = 0; e < k; e++) sum += (int64_t)x[i * a.a_pitch + e] * w[j * a.w_pitch + e];
-                want[i * a.y_pitch + j] = (uint8_t)octq_requant((int32_t)sum, m[j], z.zy, z.lo, z.hi);
+                for (int e = 0; e < k; e++)
+                    sum += (int64_t)x[i * a.a_pitch + e] * w[j * a.w_pitch + e];
+                want[i * a.y_pitch + j] =
+                    (uint8_t)octq_requant((int32_t)sum, m[j], z.zy, z.lo, z.hi);
             }
         kernel(&a);
         same_bytes(name, a.y, want, by);
@@ -235,30 +331,49 @@ void check_dot_s16u8(octk_dot_s16u8_fn *kernel, const char *name) {
 void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 75, 0);
     for (int round = 0; round < 500; round++) {
-        octk_dw_u8s16 a = {.n = 1 + below(&r, 2), .h = 1 + below(&r, 7), .w_in = 1 + below(&r, 7), .c = round < 140 ? round + 1 : 1 + below(&r, 200),
-                           .p = 1 + below(&r, 5), .q = 1 + below(&r, 5), .r = 1 + below(&r, 5), .s = 1 + below(&r, 5), .stride_h = 1 + below(&r, 3),
-                           .stride_w = 1 + below(&r, 3), .pad_top = below(&r, 4), .pad_left = below(&r, 4), .dil_h = 1 + below(&r, 2), .dil_w = 1 + below(&r, 2)};
+        octk_dw_u8s16 a = {.n = 1 + below(&r, 2),
+                           .h = 1 + below(&r, 7),
+                           .w_in = 1 + below(&r, 7),
+                           .c = round < 140 ? round + 1 : 1 + below(&r, 200),
+                           .p = 1 + below(&r, 5),
+                           .q = 1 + below(&r, 5),
+                           .r = 1 + below(&r, 5),
+                           .s = 1 + below(&r, 5),
+                           .stride_h = 1 + below(&r, 3),
+                           .stride_w = 1 + below(&r, 3),
+                           .pad_top = below(&r, 4),
+                           .pad_left = below(&r, 4),
+                           .dil_h = 1 + below(&r, 2),
+                           .dil_w = 1 + below(&r, 2)};
         codes z = draw_codes(&r);
         a.zx = z.zx, a.zy = z.zy, a.lo = z.lo, a.hi = z.hi;
         size_t bx, by, taps = (size_t)(a.r * a.s);
-        a.x = draw_image(&r, a.h, a.w_in, a.c, below(&r, 2), a.n, &bx), a.y = draw_image(&r, a.p, a.q, a.c, below(&r, 2), a.n, &by);
+        a.x = draw_image(&r, a.h, a.w_in, a.c, below(&r, 2), a.n, &bx),
+        a.y = draw_image(&r, a.p, a.q, a.c, below(&r, 2), a.n, &by);
         draw_bytes(&r, a.x.base, bx);
         int16_t *w = untouched(taps * (size_t)a.c * 2);
         int32_t *b = untouched((size_t)a.c * 4);
         float *m = untouched((size_t)a.c * 4);
-        for (size_t i = 0; i < taps * (size_t)a.c; i++) w[i] = (int16_t)(below(&r, 4) ? below(&r, 256) - 128 : -128);
-        for (int c = 0; c < a.c; c++) b[c] = below(&r, 1 << 20) - (1 << 19), m[c] = draw_multiplier(&r, 0.002f);
+        for (size_t i = 0; i < taps * (size_t)a.c; i++)
+            w[i] = (int16_t)(below(&r, 4) ? below(&r, 256) - 128 : -128);
+        for (int c = 0; c < a.c; c++)
+            b[c] = below(&r, 1 << 20) - (1 << 19), m[c] = draw_multiplier(&r, 0.002f);
         a.w = w, a.b = b, a.m = m;
         uint8_t *want = untouched(by);
         for (int64_t at = 0; at < (int64_t)a.n * a.p * a.q * a.c; at++) {
-            int c = (int)(at % a.c), q = (int)(at / a.c % a.q), p = (int)(at / a.c / a.q % a.p), n = (int)(at / a.c / a.q / a.p);
+            int c = (int)(at % a.c), q = (int)(at / a.c % a.q), p = (int)(at / a.c / a.q % a.p),
+                n = (int)(at / a.c / a.q / a.p);
             int64_t sum = b[c];
             for (int t = 0; t < (int)taps; t++) {
-                int ih = p * a.stride_h - a.pad_top + t / a.s * a.dil_h, iw = q * a.stride_w - a.pad_left + t % a.s * a.dil_w;
+                int ih = p * a.stride_h - a.pad_top + t / a.s * a.dil_h,
+                    iw = q * a.stride_w - a.pad_left + t % a.s * a.dil_w;
                 if (ih < 0 || ih >= a.h || iw < 0 || iw >= a.w_in) continue;
-                sum += (int64_t)(a.x.base[n * a.x.image + ih * a.x.row + iw * a.x.pixel + c] - a.zx) * w[t * a.c + c];
+                sum +=
+                    (int64_t)(a.x.base[n * a.x.image + ih * a.x.row + iw * a.x.pixel + c] - a.zx) *
+                    w[t * a.c + c];
             }
-            want[n * a.y.image + p * a.y.row + q * a.y.pixel + c] = (uint8_t)octq_requant((int32_t)sum, m[c], a.zy, a.lo, a.hi);
+            want[n * a.y.image + p * a.y.row + q * a.y.pixel + c] =
+                (uint8_t)octq_requant((int32_t)sum, m[c], a.zy, a.lo, a.hi);
         }
         kernel(&a);
         same_bytes(name, a.y.base, want, by);
@@ -270,15 +385,19 @@ void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {
 
 void check_quantize_f32u8(octk_quantize_f32u8_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 76, 0);
-    static const float odd[] = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 3.4e38f, -3.4e38f, 1e-45f, -1e-45f};
+    static const float odd[] = {NAN,     INFINITY, -INFINITY, 0.0f,   -0.0f,
+                                3.4e38f, -3.4e38f, 1e-45f,    -1e-45f};
     for (int round = 0; round < 400; round++) {
-        int n = round < 100 ? round : below(&r, 1000), qmin = round % 4 ? 0 : below(&r, 100), qmax = round % 4 ? 255 : 127 + below(&r, 129),
-            z = qmin + below(&r, qmax - qmin + 1);
-        float s = round % 9 ? 0.001f + octi_rng_uniform(&r) : round % 2 ? 0x1p-23f : 0.25f; /* 0.25: ties */
+        int n = round < 100 ? round : below(&r, 1000), qmin = round % 4 ? 0 : below(&r, 100),
+            qmax = round % 4 ? 255 : 127 + below(&r, 129), z = qmin + below(&r, qmax - qmin + 1);
+        /* 0.25: ties */
+        float s = round % 9 ? 0.001f + octi_rng_uniform(&r) : round % 2 ? 0x1p-23f : 0.25f;
         float *x = untouched((size_t)n * 4);
         uint8_t *y = untouched((size_t)n + 8), *want = untouched((size_t)n + 8);
         for (int i = 0; i < n; i++) {
-            x[i] = below(&r, 8) ? s * ((float)below(&r, 700) - 350.0f) * (below(&r, 3) ? 0.5f : octi_rng_uniform(&r)) : odd[below(&r, 9)];
+            x[i] = below(&r, 8) ? s * ((float)below(&r, 700) - 350.0f) *
+                                      (below(&r, 3) ? 0.5f : octi_rng_uniform(&r))
+                                : odd[below(&r, 9)];
             want[i] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
         }
         kernel(x, n, s, z, qmin, qmax, y);
@@ -290,7 +409,8 @@ void check_quantize_f32u8(octk_quantize_f32u8_fn *kernel, const char *name) {
 void check_dequantize_u8f32(octk_dequantize_u8f32_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 77, 0);
     for (int round = 0; round < 300; round++) {
-        int n = round < 100 ? round : 256 + below(&r, 100), z = round % 5 ? below(&r, 256) : 255 * (round & 1);
+        int n = round < 100 ? round : 256 + below(&r, 100),
+            z = round % 5 ? below(&r, 256) : 255 * (round & 1);
         float s = round % 9 ? octi_rng_uniform(&r) : 1.3e36f;
         uint8_t *x = untouched((size_t)n);
         float *y = untouched((size_t)n * 4 + 32), *want = untouched((size_t)n * 4 + 32);

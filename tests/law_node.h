@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tests/law_node.h - one node of an int8 net by the number law, in plain loops: what its codes must be, from the codes that
- * stand before it and the constants as they are now. */
+ * tests/law_node.h - one node of an int8 net by the number law, in plain loops: what its codes must
+ * be, from the codes that stand before it and the constants as they are now. */
 #ifndef OCT_TESTS_LAW_NODE_H
 #define OCT_TESTS_LAW_NODE_H
 
@@ -15,10 +15,13 @@ typedef struct law_operand {
     int32_t z;
 } law_operand;
 
-static inline const oct_quantizer *law_quantizer(const oct_graph *g, int32_t v) { return &g->quantizers[g->values[v].quantizer]; }
+static inline const oct_quantizer *law_quantizer(const oct_graph *g, int32_t v) {
+    return &g->quantizers[g->values[v].quantizer];
+}
 
 /* Sum of output cell (n, p, q, o); a linear layer is an image of one pixel. */
-static inline int32_t law_sum(const oct_graph *g, const oct_node *n, const law_operand *x, const int64_t *y, int64_t i) {
+static inline int32_t law_sum(const oct_graph *g, const oct_node *n, const law_operand *x,
+                              const int64_t *y, int64_t i) {
     const oct_attrs *a = &n->attr;
     const oct_tensor *w = g->values[n->in[1]].tensor;
     int32_t sum = oct_s32(g->values[n->in[2]].tensor)[i % y[3]];
@@ -28,22 +31,27 @@ static inline int32_t law_sum(const oct_graph *g, const oct_node *n, const law_o
         for (int64_t e = 0; e < k; e++) sum += (x->q[i / y[3] * k + e] - x->z) * row[e];
         return sum;
     }
-    const int64_t h = x->s->dim[1], wd = x->s->dim[2], c = x->s->dim[3], cg = w->shape.dim[3], o = i % y[3], q = i / y[3] % y[2], p = i / y[3] / y[2] % y[1],
+    const int64_t h = x->s->dim[1], wd = x->s->dim[2], c = x->s->dim[3], cg = w->shape.dim[3],
+                  o = i % y[3], q = i / y[3] % y[2], p = i / y[3] / y[2] % y[1],
                   image = i / y[3] / y[2] / y[1], first = o / (y[3] / a->groups[0]) * cg;
     for (int64_t r = 0; r < a->kernel[0]; r++)
         for (int64_t s = 0; s < a->kernel[1]; s++) {
-            const int64_t at_h = p * a->stride[0] - a->pads[0] + r * a->dilation[0], at_w = q * a->stride[1] - a->pads[1] + s * a->dilation[1];
+            const int64_t at_h = p * a->stride[0] - a->pads[0] + r * a->dilation[0],
+                          at_w = q * a->stride[1] - a->pads[1] + s * a->dilation[1];
             if (at_h < 0 || at_h >= h || at_w < 0 || at_w >= wd) continue;
             for (int64_t e = 0; e < cg; e++)
-                sum += (x->q[((image * h + at_h) * wd + at_w) * c + first + e] - x->z) * row[(r * a->kernel[1] + s) * cg + e];
+                sum += (x->q[((image * h + at_h) * wd + at_w) * c + first + e] - x->z) *
+                       row[(r * a->kernel[1] + s) * cg + e];
         }
     return sum;
 }
 
-static inline int32_t law_average(const oct_node *n, const law_operand *x, const int64_t *y, int64_t i, const float *m, int32_t zy, const oct_qspec *spec) {
+static inline int32_t law_average(const oct_node *n, const law_operand *x, const int64_t *y,
+                                  int64_t i, const float *m, int32_t zy, const oct_qspec *spec) {
     const oct_attrs *a = &n->attr;
     const bool adaptive = n->kind == OCT_OP_qadaptive_avg_pool2d;
-    const int64_t c = y[3], at[2] = {i / c / y[2] % y[1], i / c % y[2]}, image = i / c / y[2] / y[1];
+    const int64_t c = y[3], at[2] = {i / c / y[2] % y[1], i / c % y[2]},
+                  image = i / c / y[2] / y[1];
     int64_t b[2], e[2];
     for (int d = 0; d < 2; d++) {
         const int64_t size = x->s->dim[d + 1];
@@ -54,59 +62,77 @@ static inline int32_t law_average(const oct_node *n, const law_operand *x, const
     }
     int32_t sum = 0;
     for (int64_t h = b[0]; h < e[0]; h++)
-        for (int64_t w = b[1]; w < e[1]; w++) sum += x->q[((image * x->s->dim[1] + h) * x->s->dim[2] + w) * c + i % c] - x->z;
-    const int64_t cells = adaptive || a->exclude_pad[0] ? (e[0] - b[0]) * (e[1] - b[1]) : (int64_t)a->kernel[0] * a->kernel[1];
+        for (int64_t w = b[1]; w < e[1]; w++)
+            sum += x->q[((image * x->s->dim[1] + h) * x->s->dim[2] + w) * c + i % c] - x->z;
+    const int64_t cells = adaptive || a->exclude_pad[0] ? (e[0] - b[0]) * (e[1] - b[1])
+                                                        : (int64_t)a->kernel[0] * a->kernel[1];
     return octq_requant(sum, m[cells], zy, spec->qmin, spec->qmax);
 }
 
 /* Member of a cat, and element in it, of output element i. */
-static inline int law_member(const oct_node *n, const law_operand *x, int members, const oct_shape *ys, int64_t i, int64_t *at) {
+static inline int law_member(const oct_node *n, const law_operand *x, int members,
+                             const oct_shape *ys, int64_t i, int64_t *at) {
     const int axis = n->attr.axis[0];
     int64_t inner = 1, along = 0;
     for (int d = axis + 1; d < ys->rank; d++) inner *= ys->dim[d];
     const int64_t place = i / inner % ys->dim[axis], outer = i / inner / ys->dim[axis];
     for (int k = 0; k < members; k++) {
         const int64_t side = x[k].s->dim[axis];
-        if (place < along + side) return *at = (outer * side + place - along) * inner + i % inner, k;
+        if (place < along + side)
+            return *at = (outer * side + place - along) * inner + i % inner, k;
         along += side;
     }
     return -1;
 }
 
 /** Code i of a node with a multiplier, table or weights: y is the shape with its batch. */
-static inline int32_t law_code(const oct_graph *g, const oct_node *n, const law_operand *x, const oct_shape *y, int64_t i) {
+static inline int32_t law_code(const oct_graph *g, const oct_node *n, const law_operand *x,
+                               const oct_shape *y, int64_t i) {
     const oct_quantizer *q = law_quantizer(g, n->out);
     const int32_t zy = *oct_s32(q->zero_point), lo = n->attr.lo[0], hi = n->attr.hi[0];
     const int last = n->nin - 1;
-    const float *m = g->values[n->in[last]].tensor && g->values[n->in[last]].dtype == OCT_F32 ? oct_f32(g->values[n->in[last]].tensor) : NULL;
-    const int64_t dims[4] = {y->dim[0], y->rank == 4 ? y->dim[1] : 1, y->rank == 4 ? y->dim[2] : 1, y->dim[y->rank - 1]}, c = dims[3];
+    const float *m = g->values[n->in[last]].tensor && g->values[n->in[last]].dtype == OCT_F32
+                         ? oct_f32(g->values[n->in[last]].tensor)
+                         : NULL;
+    const int64_t dims[4] = {y->dim[0], y->rank == 4 ? y->dim[1] : 1, y->rank == 4 ? y->dim[2] : 1,
+                             y->dim[y->rank - 1]},
+                  c = dims[3];
     int64_t ia = i, ib = i, count = 1;
     for (int d = 0; d < y->rank; d++) count *= y->dim[d];
     switch (n->kind) {
     case OCT_OP_qconv2d:
-    case OCT_OP_qlinear: return octq_requant(law_sum(g, n, x, dims, i), m[i % c], zy, lo, hi);
+    case OCT_OP_qlinear:
+        return octq_requant(law_sum(g, n, x, dims, i), m[i % c], zy, lo, hi);
     case OCT_OP_qadd:
     case OCT_OP_qmul:
         if (oct_shape_count(x[0].s) < count) ia = i / (count / dims[0]) * c + i % c;
         if (oct_shape_count(x[1].s) < count) ib = i / (count / dims[0]) * c + i % c;
-        return n->kind == OCT_OP_qadd ? octq_add(x[0].q[ia], x[0].z, m[0], x[1].q[ib], x[1].z, m[1], zy, lo, hi)
-                                      : octq_mul(x[0].q[ia], x[0].z, x[1].q[ib], x[1].z, m[0], zy, lo, hi);
+        return n->kind == OCT_OP_qadd
+                   ? octq_add(x[0].q[ia], x[0].z, m[0], x[1].q[ib], x[1].z, m[1], zy, lo, hi)
+                   : octq_mul(x[0].q[ia], x[0].z, x[1].q[ib], x[1].z, m[0], zy, lo, hi);
     case OCT_OP_qcat: {
         const int k = law_member(n, x, last, y, i, &ia);
         const oct_quantizer *from = law_quantizer(g, n->in[k]);
-        if (from->scale && *oct_f32(from->scale) == *oct_f32(q->scale) && x[k].z == zy && m[k] == 1) return x[k].q[ia];
+        if (from->scale && *oct_f32(from->scale) == *oct_f32(q->scale) && x[k].z == zy && m[k] == 1)
+            return x[k].q[ia];
         return octq_rescale(x[k].q[ia], x[k].z, m[k], zy, q->spec.qmin, q->spec.qmax);
     }
-    case OCT_OP_requantize: return octq_rescale(x[0].q[i], x[0].z, m[0], zy, q->spec.qmin, q->spec.qmax);
+    case OCT_OP_requantize:
+        return octq_rescale(x[0].q[i], x[0].z, m[0], zy, q->spec.qmin, q->spec.qmax);
     case OCT_OP_qavg_pool2d:
-    case OCT_OP_qadaptive_avg_pool2d: return law_average(n, x, dims, i, m, zy, &q->spec);
-    case OCT_OP_qtable: return oct_u8(g->values[n->in[1]].tensor)[x[0].q[i]];
+    case OCT_OP_qadaptive_avg_pool2d:
+        return law_average(n, x, dims, i, m, zy, &q->spec);
+    case OCT_OP_qtable:
+        return oct_u8(g->values[n->in[1]].tensor)[x[0].q[i]];
     case OCT_OP_qsoftmax: {
         int32_t top;
         const float sum = octq_softmax_sum(x[0].q + i / c * c, c, m, &top);
-        return octq_clamp(octq_rne(octq_softmax_value(m[top - x[0].q[i]], sum, *oct_f32(q->scale))) + (float)zy, q->spec.qmin, q->spec.qmax, zy);
+        return octq_clamp(
+            octq_rne(octq_softmax_value(m[top - x[0].q[i]], sum, *oct_f32(q->scale))) + (float)zy,
+            q->spec.qmin, q->spec.qmax, zy);
     }
-    default: return -1;
+    default:
+        return -1;
     }
 }
 

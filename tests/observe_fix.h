@@ -19,7 +19,8 @@ typedef struct watch {
 
 static inline watch watch_new(oct_ctx *ctx, const char *observer, oct_qspec spec) {
     watch w = {.ctx = ctx, .net = octi_net_new(ctx, OCT_STAGE_PREPARED)};
-    w.q = (oct_quantizer){.name = "v", .observer = observer, .averaging = 0.25f, .percentile = 99.99f, .spec = spec};
+    w.q = (oct_quantizer){
+        .name = "v", .observer = observer, .averaging = 0.25f, .percentile = 99.99f, .spec = spec};
     w.q.scale = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
     w.q.zero_point = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(1));
     w.q.min_val = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));

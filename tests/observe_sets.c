@@ -8,13 +8,16 @@
 
 enum { SIDE = OBSERVE_SIDE, PIXELS = OBSERVE_PIXELS };
 
-observe_digits observe_digits_read(oct_ctx *ctx, const char *spec, oct_split split, int64_t limit, uint64_t seed) {
-    oct_data *from = oct_data_open(ctx, spec, &(oct_data_opts){.split = split, .limit = limit, .seed = seed});
+observe_digits observe_digits_read(oct_ctx *ctx, const char *spec, oct_split split, int64_t limit,
+                                   uint64_t seed) {
+    oct_data *from =
+        oct_data_open(ctx, spec, &(oct_data_opts){.split = split, .limit = limit, .seed = seed});
     ck_not_null(from);
     observe_digits d = {.n = oct_data_count(from)};
     d.pixel = malloc((size_t)d.n * PIXELS);
     d.label = malloc((size_t)d.n * sizeof *d.label);
-    for (int64_t i = 0; i < d.n; i++) ck_ok(oct_data_get(from, i, d.pixel + i * PIXELS, &d.label[i]));
+    for (int64_t i = 0; i < d.n; i++)
+        ck_ok(oct_data_get(from, i, d.pixel + i * PIXELS, &d.label[i]));
     oct_data_free(from);
     return d;
 }
@@ -26,7 +29,9 @@ void observe_digits_free(observe_digits *d) {
 
 /* ---- kinds ---- */
 
-static octi_rng random_of(uint64_t k, int what) { return octi_rng_stream(11, OCTI_RNG_TEST, (uint32_t)k, (uint32_t)what); }
+static octi_rng random_of(uint64_t k, int what) {
+    return octi_rng_stream(11, OCTI_RNG_TEST, (uint32_t)k, (uint32_t)what);
+}
 
 static void plain(const uint8_t *d, uint64_t k, uint8_t *to) {
     (void)k;
@@ -63,7 +68,8 @@ static void border(const uint8_t *d, uint64_t k, uint8_t *to) {
     for (int y = 0; y < SIDE; y += 2)
         for (int x = 0; x < SIDE; x += 2) {
             const uint8_t *p = d + y * SIDE + x;
-            to[(y / 2 + 7) * SIDE + x / 2 + 7] = (uint8_t)((p[0] + p[1] + p[SIDE] + p[SIDE + 1]) / 4);
+            to[(y / 2 + 7) * SIDE + x / 2 + 7] =
+                (uint8_t)((p[0] + p[1] + p[SIDE] + p[SIDE + 1]) / 4);
         }
 }
 
@@ -91,13 +97,16 @@ static void lifted(const uint8_t *d, uint64_t k, const float *mean, const float 
 }
 
 /* Values around zero, and a background far below them. */
-static void far_background(const uint8_t *d, uint64_t k, const float *mean, const float *std, float *to) {
+static void far_background(const uint8_t *d, uint64_t k, const float *mean, const float *std,
+                           float *to) {
     (void)k, (void)mean, (void)std;
     for (int i = 0; i < PIXELS; i++) to[i] = d[i] ? ((float)d[i] / 255 - 0.5f) * 2 : -6;
 }
 
-/* Each pixel by its own mean and deviation: a spike for each that is background nearly always, with rare huge values there. */
-static void standardised(const uint8_t *d, uint64_t k, const float *mean, const float *std, float *to) {
+/* Each pixel by its own mean and deviation: a spike for each that is background nearly always, with
+ * rare huge values there. */
+static void standardised(const uint8_t *d, uint64_t k, const float *mean, const float *std,
+                         float *to) {
     (void)k;
     for (int i = 0; i < PIXELS; i++) to[i] = std[i] > 0 ? ((float)d[i] - mean[i]) / std[i] : 0;
 }
@@ -143,24 +152,33 @@ static void moments_of(const observe_digits *d, float *mean, float *std) {
     }
 }
 
-observe_set observe_set_new(oct_ctx *ctx, const observe_kind *kind, const observe_digits *d, const observe_digits *by) {
-    const size_t image = (size_t)PIXELS * (size_t)kind->channels, item = kind->real ? sizeof(float) : 1;
+observe_set observe_set_new(oct_ctx *ctx, const observe_kind *kind, const observe_digits *d,
+                            const observe_digits *by) {
+    const size_t image = (size_t)PIXELS * (size_t)kind->channels,
+                 item = kind->real ? sizeof(float) : 1;
     observe_set s = {.x = malloc((size_t)d->n * image * item)};
     static float mean[PIXELS], std[PIXELS];
     if (kind->real) moments_of(by, mean, std);
     for (int64_t k = 0; k < d->n; k++) {
         const uint8_t *from = d->pixel + k * PIXELS;
         const uint64_t number = (uint64_t)k + (d == by ? 0 : 1u << 24);
-        if (kind->real) kind->values(from, number, mean, std, (float *)s.x + (size_t)k * image);
-        else kind->pixels(from, number, (uint8_t *)s.x + (size_t)k * image);
+        if (kind->real)
+            kind->values(from, number, mean, std, (float *)s.x + (size_t)k * image);
+        else
+            kind->pixels(from, number, (uint8_t *)s.x + (size_t)k * image);
     }
-    oct_input_desc in = {.channels = kind->channels, .height = SIDE, .width = SIDE, .color = kind->channels == 3 ? OCT_COLOR_RGB : OCT_COLOR_GREY, .div = 255};
+    oct_input_desc in = {.channels = kind->channels,
+                         .height = SIDE,
+                         .width = SIDE,
+                         .color = kind->channels == 3 ? OCT_COLOR_RGB : OCT_COLOR_GREY,
+                         .div = 255};
     for (int c = 0; c < kind->channels; c++) {
         in.mean[c] = kind->mean;
         in.std[c] = kind->std * (1 + 0.1f * (float)c);
     }
-    s.data = oct_data_from_memory(ctx, kind->real ? OCT_F32 : OCT_U8, OCT_SHAPE(d->n, SIDE, SIDE, kind->channels), s.x, d->label,
-                                  &(oct_array_opts){.classes = 10, .input = kind->real ? NULL : &in});
+    s.data = oct_data_from_memory(
+        ctx, kind->real ? OCT_F32 : OCT_U8, OCT_SHAPE(d->n, SIDE, SIDE, kind->channels), s.x,
+        d->label, &(oct_array_opts){.classes = 10, .input = kind->real ? NULL : &in});
     ck_not_null(s.data);
     return s;
 }
@@ -194,9 +212,13 @@ oct_net *observe_net_new(oct_ctx *ctx, observe_net *n, const char *act_name, int
     oct_module *m = oct_module_new(ctx, forward, n);
     n->act = act_name;
     const int c1 = 6, c2 = 16, f1 = 120, f2 = 84;
-    n->conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = channels, .out = c1, .kernel = 5, .pad = 2}));
-    n->conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = c1, .out = c2, .kernel = 5}));
-    n->fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = c2 * 25, .out = f1}));
+    n->conv1 = oct_module_add(
+        m, "conv1",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = channels, .out = c1, .kernel = 5, .pad = 2}));
+    n->conv2 = oct_module_add(
+        m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = c1, .out = c2, .kernel = 5}));
+    n->fc1 =
+        oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = c2 * 25, .out = f1}));
     n->fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = f1, .out = f2}));
     n->fc3 = oct_module_add(m, "fc3", oct_linear_new(ctx, &(oct_linear_opts){.in = f2, .out = 10}));
     oct_net *net = oct_capture(m, OCT_SHAPE(SIDE, SIDE, channels));

@@ -15,16 +15,18 @@
 /** The call must succeed; else its error message is the failure. */
 #define ck_ok(call) ck_assert_msg((call) == OCT_OK, "%s: %s", #call, oct_error_message())
 /** The call must fail with status `want`, and the message must contain `text`. */
-#define ck_fails(want, text, call)                                                                                     \
-    do {                                                                                                               \
-        oct_clear_error();                                                                                             \
-        ck_assert_int_eq((call), (want));                                                                              \
-        ck_assert_int_eq(oct_last_error()->code, (want));                                                              \
-        ck_assert_msg(strstr(oct_error_message(), (text)) != NULL, "message \"%s\" lacks \"%s\"", oct_error_message(), text); \
+#define ck_fails(want, text, call)                                                                 \
+    do {                                                                                           \
+        oct_clear_error();                                                                         \
+        ck_assert_int_eq((call), (want));                                                          \
+        ck_assert_int_eq(oct_last_error()->code, (want));                                          \
+        ck_assert_msg(strstr(oct_error_message(), (text)) != NULL, "message \"%s\" lacks \"%s\"",  \
+                      oct_error_message(), text);                                                  \
     } while (0)
 #define ck_not_null(p) ck_assert_msg((p) != NULL, "%s: %s", #p, oct_error_message())
 
-/** Folder of a data set in $OCTET_DATA or beside the checkout; NULL (and a printed word) where it is absent. */
+/** Folder of a data set in $OCTET_DATA or beside the checkout; NULL (and a printed word) where it
+ *  is absent. */
 static inline const char *test_data(const char *name) {
     static char path[1024];
     const char *env = getenv("OCTET_DATA");
@@ -38,23 +40,25 @@ static inline const char *test_data(const char *name) {
     return NULL;
 }
 
-/** main of a test program: runs one suite of one case made of the listed tests; setup and teardown around each, or NULL. All in
- *  one process, where sanitizers and debuggers see them, unless CK_FORK says otherwise. */
-#define OCT_TEST_MAIN_WITH(name, setup, teardown, ...)                                                                 \
-    int main(void) {                                                                                                   \
-        Suite *suite = suite_create(name);                                                                             \
-        TCase *tc = tcase_create(name);                                                                                \
-        tcase_set_timeout(tc, 0);                                                                                      \
-        tcase_add_checked_fixture(tc, setup, teardown);                                                                \
-        const TTest *const tests[] = {__VA_ARGS__};                                                                    \
-        for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(tc, tests[i]);                        \
-        suite_add_tcase(suite, tc);                                                                                    \
-        SRunner *runner = srunner_create(suite);                                                                       \
-        if (!getenv("CK_FORK")) srunner_set_fork_status(runner, CK_NOFORK); /* by hand as in ctest */                  \
-        srunner_run_all(runner, CK_NORMAL);                                                                            \
-        int failed = srunner_ntests_failed(runner);                                                                    \
-        srunner_free(runner);                                                                                          \
-        return failed ? 1 : 0;                                                                                         \
+/** main of a test program: runs one suite of one case made of the listed tests; setup and teardown
+ *  around each, or NULL. All in one process, where sanitizers and debuggers see them, unless
+ *  CK_FORK says otherwise. */
+#define OCT_TEST_MAIN_WITH(name, setup, teardown, ...)                                             \
+    int main(void) {                                                                               \
+        Suite *suite = suite_create(name);                                                         \
+        TCase *tc = tcase_create(name);                                                            \
+        tcase_set_timeout(tc, 0);                                                                  \
+        tcase_add_checked_fixture(tc, setup, teardown);                                            \
+        const TTest *const tests[] = {__VA_ARGS__};                                                \
+        for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(tc, tests[i]);    \
+        suite_add_tcase(suite, tc);                                                                \
+        SRunner *runner = srunner_create(suite);                                                   \
+        if (!getenv("CK_FORK"))                                                                    \
+            srunner_set_fork_status(runner, CK_NOFORK); /* by hand as in ctest */                  \
+        srunner_run_all(runner, CK_NORMAL);                                                        \
+        int failed = srunner_ntests_failed(runner);                                                \
+        srunner_free(runner);                                                                      \
+        return failed ? 1 : 0;                                                                     \
     }
 #define OCT_TEST_MAIN(name, ...) OCT_TEST_MAIN_WITH(name, NULL, NULL, __VA_ARGS__)
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A clock that stands still, or with ODD_CLOCK=back goes back: to be loaded before a program (test_odd_clock.sh). */
+ * A clock that stands still, or with ODD_CLOCK=back goes back: to be loaded before a program
+ * (test_odd_clock.sh). */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>

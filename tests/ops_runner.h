@@ -10,7 +10,8 @@
 #include "src/rng.h"
 
 typedef struct op_run {
-    oct_tensor *in[CASE_INPUTS], *y, *dy, *g[CASE_INPUTS]; /* g NULL where an input has no gradient */
+    /* g NULL where an input has no gradient */
+    oct_tensor *in[CASE_INPUTS], *y, *dy, *g[CASE_INPUTS];
     oct_tensor *kept[3]; /* what an LSTM's forward leaves for its gradient */
 } op_run;
 
@@ -18,7 +19,8 @@ static inline void fill_normal(octi_rng *r, oct_tensor *t, float scale) {
     for (int64_t i = 0; i < oct_tensor_count(t); i++) oct_f32(t)[i] = scale * octi_rng_normal(r);
 }
 
-/** Inputs by seed. Kinks are kept away: clamps at 0 and 6 by a gap of 0.01, maxima by distinct values. */
+/** Inputs by seed. Kinks are kept away: clamps at 0 and 6 by a gap of 0.01, maxima by distinct
+ *  values. */
 static inline void run_inputs(oct_ctx *ctx, const op_case *c, uint32_t seed, op_run *run) {
     octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, (uint32_t)c->kind, 7);
     memset(run, 0, sizeof *run);
@@ -27,7 +29,8 @@ static inline void run_inputs(oct_ctx *ctx, const op_case *c, uint32_t seed, op_
         ck_not_null(run->in[k] = oct_tensor_new(ctx, labels ? OCT_S32 : OCT_F32, c->s[k]));
         int64_t n = oct_tensor_count(run->in[k]);
         if (labels) {
-            for (int64_t i = 0; i < n; i++) oct_s32(run->in[k])[i] = (int32_t)octi_rng_below(&r, (uint32_t)c->s[0].dim[1]);
+            for (int64_t i = 0; i < n; i++)
+                oct_s32(run->in[k])[i] = (int32_t)octi_rng_below(&r, (uint32_t)c->s[0].dim[1]);
             continue;
         }
         fill_normal(&r, run->in[k], 1.0f);
@@ -72,9 +75,13 @@ static inline void run_inputs(oct_ctx *ctx, const op_case *c, uint32_t seed, op_
     for (int64_t i = 0; i < oct_tensor_count(run->y); i++) oct_f32(run->y)[i] = 1e30f; /* stale */
     bool layer = c->kind == OCT_OP_lstm;
     for (int k = 0; k < 3 && (layer || c->kind == OCT_OP_lstm_cell); k++) {
-        oct_shape wide = OCT_SHAPE(c->s[0].dim[0], layer ? c->s[0].dim[1] : 1, c->s[2].dim[1] * (k ? 1 : 4));
-        if (k == 2 && layer && !c->a.last[0]) run->kept[k] = oct_tensor_ref(run->y); /* all steps: the result itself */
-        else ck_not_null(run->kept[k] = oct_tensor_new(ctx, OCT_F32, wide));
+        oct_shape wide =
+            OCT_SHAPE(c->s[0].dim[0], layer ? c->s[0].dim[1] : 1, c->s[2].dim[1] * (k ? 1 : 4));
+        /* all steps: the result itself */
+        if (k == 2 && layer && !c->a.last[0])
+            run->kept[k] = oct_tensor_ref(run->y);
+        else
+            ck_not_null(run->kept[k] = oct_tensor_new(ctx, OCT_F32, wide));
     }
 }
 
@@ -100,7 +107,9 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
     oct_tensor **in = r->in, **g = r->g, *saved = NULL, *more = NULL;
     bool labels = c->kind == OCT_OP_cross_entropy;
     for (int k = 0; k < c->nin; k++)
-        if (!(labels && k == 1) && !(c->kind == OCT_OP_batch_norm && k > 2) && !((c->kind == OCT_OP_mse_loss || c->kind == OCT_OP_distill_loss) && k == 1)) g[k] = like(ctx, in[k]);
+        if (!(labels && k == 1) && !(c->kind == OCT_OP_batch_norm && k > 2) &&
+            !((c->kind == OCT_OP_mse_loss || c->kind == OCT_OP_distill_loss) && k == 1))
+            g[k] = like(ctx, in[k]);
     switch (c->kind) {
     case OCT_OP_conv2d:
         ck_ok(oct_conv2d_forward(ctx, &c->a, in[0], in[1], in[2], r->y));
@@ -115,10 +124,12 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
     case OCT_OP_batch_norm:
         if (c->eval) {
             ck_ok(oct_batch_norm_eval(ctx, &c->a, in[0], in[1], in[2], in[3], in[4], r->y));
-            ck_ok(oct_batch_norm_grad_eval(ctx, &c->a, in[0], r->dy, in[1], in[3], in[4], g[0], g[1], g[2]));
+            ck_ok(oct_batch_norm_grad_eval(ctx, &c->a, in[0], r->dy, in[1], in[3], in[4], g[0],
+                                           g[1], g[2]));
         } else {
             saved = like(ctx, in[1]), more = like(ctx, in[1]);
-            ck_ok(oct_batch_norm_train(ctx, &c->a, in[0], in[1], in[2], NULL, NULL, saved, more, r->y));
+            ck_ok(oct_batch_norm_train(ctx, &c->a, in[0], in[1], in[2], NULL, NULL, saved, more,
+                                       r->y));
             ck_ok(oct_batch_norm_grad(ctx, in[0], r->dy, in[1], saved, more, g[0], g[1], g[2]));
         }
         break;
@@ -153,7 +164,8 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
     case OCT_OP_add:
         ck_ok(oct_add_forward(ctx, in[0], in[1], r->y));
         for (int k = 0; k < 2; k++) {
-            if (!oct_shape_equal(&in[k]->shape, &r->y->shape)) ck_ok(oct_add_grad_broadcast(ctx, r->dy, g[k]));
+            if (!oct_shape_equal(&in[k]->shape, &r->y->shape))
+                ck_ok(oct_add_grad_broadcast(ctx, r->dy, g[k]));
             else {
                 memset(g[k]->data, 0, oct_tensor_bytes(g[k]));
                 ck_ok(oct_accumulate(ctx, g[k], r->dy));
@@ -217,7 +229,8 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
         ck_ok(oct_distill_loss_forward(ctx, &c->a, in[0], in[1], saved, r->y));
         ck_ok(oct_distill_loss_grad(ctx, &c->a, saved, r->dy, g[0]));
         break;
-    default: ck_abort_msg("no runner for %s", oct_op_name(c->kind));
+    default:
+        ck_abort_msg("no runner for %s", oct_op_name(c->kind));
     }
     oct_tensor_unref(saved);
     oct_tensor_unref(more);

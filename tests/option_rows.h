@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * tests/option_rows.h - one row per field of an option struct, each with a check that the field does what it says. The fields are
- * read from the header itself, so that one without a row fails, whoever adds it. */
+ * tests/option_rows.h - one row per field of an option struct, each with a check that the field
+ * does what it says. The fields are read from the header itself, so that one without a row fails,
+ * whoever adds it. */
 #ifndef OCT_TESTS_OPTION_ROWS_H
 #define OCT_TESTS_OPTION_ROWS_H
 
@@ -13,8 +14,10 @@ typedef struct option_row {
 
 enum { OPTION_FIELDS = 64, OPTION_NAME = 48 };
 
-/* Names of "typedef struct NAME { ... } NAME;" in the header: of each declaration the word before ';', ',' or '['. */
-static inline int option_fields(const char *header, const char *name, char fields[OPTION_FIELDS][OPTION_NAME]) {
+/* Names of "typedef struct NAME { ... } NAME;" in the header: of each declaration the word before
+ * ';', ',' or '['. */
+static inline int option_fields(const char *header, const char *name,
+                                char fields[OPTION_FIELDS][OPTION_NAME]) {
     static char text[1 << 17];
     char path[512], opening[96];
     snprintf(path, sizeof path, "%s/%s", OCT_SOURCE_DIR, header);
@@ -43,7 +46,8 @@ static inline int option_fields(const char *header, const char *name, char field
     return n;
 }
 
-static inline void check_options(const char *header, const char *name, const option_row *rows, int count) {
+static inline void check_options(const char *header, const char *name, const option_row *rows,
+                                 int count) {
     char fields[OPTION_FIELDS][OPTION_NAME];
     const int n = option_fields(header, name, fields);
     ck_assert_int_gt(n, 0);

@@ -7,7 +7,8 @@
 
 #include "qat/infer/infer.h"
 
-/** The plan that deployment runs (fused, memory shared, `cut` images at a time) gives what the plain one gives. */
+/** The plan that deployment runs (fused, memory shared, `cut` images at a time) gives what the
+ *  plain one gives. */
 static inline void plans_agree(const oct_net *i8, const oct_tensor *x, int64_t cut) {
     const int64_t n = x->shape.dim[0], image = oct_tensor_count(x) / n;
     float *y[2] = {NULL};
@@ -21,11 +22,13 @@ static inline void plans_agree(const oct_net *i8, const oct_tensor *x, int64_t c
         for (int k = 1; k < all.rank; k++) outputs *= all.dim[k];
         y[unfused] = calloc((size_t)(n * outputs), sizeof *y[0]);
         for (int64_t i = 0, step = unfused ? n : cut; i < n; i += step)
-            ck_ok(oct_session_run(s, oct_f32(x) + i * image, n - i < step ? n - i : step, y[unfused] + i * outputs));
+            ck_ok(oct_session_run(s, oct_f32(x) + i * image, n - i < step ? n - i : step,
+                                  y[unfused] + i * outputs));
         oct_session_free(s);
         oct_plan_free(plan);
     }
-    ck_assert_msg(!memcmp(y[0], y[1], (size_t)(n * outputs) * sizeof *y[0]), "the fused plan gives something else");
+    ck_assert_msg(!memcmp(y[0], y[1], (size_t)(n * outputs) * sizeof *y[0]),
+                  "the fused plan gives something else");
     free(y[0]);
     free(y[1]);
 }

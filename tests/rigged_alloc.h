@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tests/rigged_alloc.h - an allocator for oct_opts.alloc that counts what is out and fails on demand. */
+ * tests/rigged_alloc.h - an allocator for oct_opts.alloc that counts what is out and fails on
+ * demand. */
 #ifndef OCT_TESTS_RIGGED_ALLOC_H
 #define OCT_TESTS_RIGGED_ALLOC_H
 
@@ -9,12 +10,13 @@
 
 #include "src/context.h"
 
-enum { RIG_FILL = 1 << 14 }; /* bytes of a block that are spoilt: an arena's megabyte would take all the time */
+/* bytes of a block that are spoilt: an arena's megabyte would take all the time */
+enum { RIG_FILL = 1 << 14 };
 
 typedef struct rig {
     atomic_llong calls, blocks, bytes; /* made; out now */
-    long long fail_at; /* this call of alloc fails, counted from 1; 0: none */
-    bool on;           /* and all behind it */
+    long long fail_at;                 /* this call of alloc fails, counted from 1; 0: none */
+    bool on;                           /* and all behind it */
     atomic_bool hit;
 } rig;
 
@@ -27,7 +29,8 @@ static inline void *rig_alloc(void *user, size_t bytes) {
     }
     void *p = NULL;
     if (posix_memalign(&p, 64, bytes)) return NULL;
-    memset(p, 0xA5, bytes < RIG_FILL ? bytes : RIG_FILL); /* nothing may rely on fresh memory being zero */
+    /* nothing may rely on fresh memory being zero */
+    memset(p, 0xA5, bytes < RIG_FILL ? bytes : RIG_FILL);
     atomic_fetch_add(&r->blocks, 1);
     atomic_fetch_add(&r->bytes, (long long)bytes);
     return p;
@@ -35,7 +38,8 @@ static inline void *rig_alloc(void *user, size_t bytes) {
 
 static inline void rig_free(void *user, void *p, size_t bytes) {
     rig *r = user;
-    memset(p, 0x5A, bytes < RIG_FILL ? bytes : RIG_FILL); /* nor on freed memory keeping its values */
+    /* nor on freed memory keeping its values */
+    memset(p, 0x5A, bytes < RIG_FILL ? bytes : RIG_FILL);
     free(p);
     atomic_fetch_sub(&r->blocks, 1);
     atomic_fetch_sub(&r->bytes, (long long)bytes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tests/sections_fix.h - make the CRCs and lengths of a damaged container fit again, so that what lies behind
- * them is tested. */
+ * tests/sections_fix.h - make the CRCs and lengths of a damaged container fit again, so that what
+ * lies behind them is tested. */
 #ifndef OCT_TESTS_SECTIONS_FIX_H
 #define OCT_TESTS_SECTIONS_FIX_H
 
@@ -17,7 +17,8 @@ static inline void fix_put(uint8_t *p, uint64_t v, int n) {
     for (int i = 0; i < n; i++) p[i] = (uint8_t)(v >> 8 * i);
 }
 
-/** Magic, version, total length and CRCs; offsets and sizes as far as the table is there and inside the file.
+/** Magic, version, total length and CRCs; offsets and sizes as far as the table is there and inside
+ *  the file.
  */
 static inline void sections_fix(uint8_t *b, size_t size, const char *magic, uint32_t version) {
     if (size < 28) return;

@@ -35,10 +35,27 @@ static inline void save_gz(const char *name, const void *bytes, size_t n) {
 }
 static inline void make_dir(const char *name) { ck_assert_int_eq(mkdir(in_root(name), 0777), 0); }
 
-/* n images of side x side, the pixels of image i by paint(i, its pixels), its label by label(i); under both names. */
-static inline void save_idx(const char *dir, const char *part, uint32_t n, uint32_t side, void (*paint)(uint32_t i, uint8_t *px), uint8_t (*label)(uint32_t i)) {
+/* n images of side x side, the pixels of image i by paint(i, its pixels), its label by label(i);
+ * under both names. */
+static inline void save_idx(const char *dir, const char *part, uint32_t n, uint32_t side,
+                            void (*paint)(uint32_t i, uint8_t *px), uint8_t (*label)(uint32_t i)) {
     const size_t each = (size_t)side * side;
-    uint8_t *b = calloc(1, 16 + n * each), head[] = {0, 0, 8, 3, 0, 0, (uint8_t)(n >> 8), (uint8_t)n, 0, 0, 0, (uint8_t)side, 0, 0, 0, (uint8_t)side};
+    uint8_t *b = calloc(1, 16 + n * each), head[] = {0,
+                                                     0,
+                                                     8,
+                                                     3,
+                                                     0,
+                                                     0,
+                                                     (uint8_t)(n >> 8),
+                                                     (uint8_t)n,
+                                                     0,
+                                                     0,
+                                                     0,
+                                                     (uint8_t)side,
+                                                     0,
+                                                     0,
+                                                     0,
+                                                     (uint8_t)side};
     char name[90];
     memcpy(b, head, 16);
     for (uint32_t i = 0; i < n; i++) paint(i, b + 16 + i * each);

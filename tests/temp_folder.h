@@ -9,7 +9,8 @@ static char root[64]; /* "" where there is none */
 
 /** Make it: in $TMPDIR, else in memory where the machine has such a place. */
 static inline void make_root(void) {
-    const char *own = getenv("TMPDIR"); /* whoever runs many tests at once gives each its own place */
+    /* whoever runs many tests at once gives each its own place */
+    const char *own = getenv("TMPDIR");
     if (!own || strlen(own) > 40) own = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";
     snprintf(root, sizeof root, "%s/octet-test-XXXXXX", own);
     ck_assert(mkdtemp(root) != NULL);

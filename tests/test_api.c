@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Every public function answers every argument: calls that tests/api_fuzz.py made from the headers, in children. A child that dies
- * of a signal, or does not end, is named with the argument; so is a valid call that fails, since its probes would not reach far. */
+ * Every public function answers every argument: calls that tests/api_fuzz.py made from the headers,
+ * in children. A child that dies of a signal, or does not end, is named with the argument; so is a
+ * valid call that fails, since its probes would not reach far. */
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -18,9 +19,11 @@ typedef struct fuzz_row {
 static struct progress {
     int k;           /* being called */
     char wrong[400]; /* an answer that is none */
-} *seen;
+} * seen;
 
-static void wrong(const char *what) { snprintf(seen->wrong, sizeof seen->wrong, "%s: %s", what, oct_error_message()); }
+static void wrong(const char *what) {
+    snprintf(seen->wrong, sizeof seen->wrong, "%s: %s", what, oct_error_message());
+}
 
 static void answer_status(int k, oct_status s) {
     if (k == 0 && s != OCT_OK) wrong("valid arguments are refused");
@@ -62,10 +65,15 @@ static int play(const fuzz_row *r) {
         *seen->wrong = 0;
         int status = run_child(r, k);
         const char *words = r->words[seen->k < r->cases ? seen->k : r->cases - 1];
-        if (WIFSIGNALED(status)) printf("%s(%s): %s\n", r->name, words, WTERMSIG(status) == SIGALRM ? "does not end" : strsignal(WTERMSIG(status)));
-        else if (status) printf("%s(%s): a sanitizer's report\n", r->name, words);
-        else if (*seen->wrong) printf("%s(%s): %s\n", r->name, words, seen->wrong);
-        else continue;
+        if (WIFSIGNALED(status))
+            printf("%s(%s): %s\n", r->name, words,
+                   WTERMSIG(status) == SIGALRM ? "does not end" : strsignal(WTERMSIG(status)));
+        else if (status)
+            printf("%s(%s): a sanitizer's report\n", r->name, words);
+        else if (*seen->wrong)
+            printf("%s(%s): %s\n", r->name, words, seen->wrong);
+        else
+            continue;
         failures++;
     }
     return failures;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Augmentation: every offset and both flips equally often; another one in every epoch; the same for the same (seed, epoch, sample),
- * whatever the order and the batch. */
+ * Augmentation: every offset and both flips equally often; another one in every epoch; the same for
+ * the same (seed, epoch, sample), whatever the order and the batch. */
 #include "tests/oct_test.h"
 
 #include "datasets/data.h"
@@ -23,8 +23,10 @@ static oct_data *make(oct_ctx *ctx) {
             images[(i * PIXELS + p) * 2 + 1] = (uint8_t)(p % SIDE + 1);
         }
     }
-    const oct_input_desc in = {.channels = 2, .height = SIDE, .width = SIDE, .div = 1, .std = {1, 1}};
-    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(N, SIDE, SIDE, 2), images, labels, &(oct_array_opts){.input = &in});
+    const oct_input_desc in = {
+        .channels = 2, .height = SIDE, .width = SIDE, .div = 1, .std = {1, 1}};
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(N, SIDE, SIDE, 2), images, labels,
+                                       &(oct_array_opts){.input = &in});
     ck_not_null(d);
     return d;
 }
@@ -41,7 +43,8 @@ static move read_move(const float *x) {
             const int sy = y + m.dy, sx = (m.flip ? SIDE - 1 - col : col) + m.dx;
             const bool inside = sy >= 0 && sy < SIDE && sx >= 0 && sx < SIDE;
             const float *v = x + (y * SIDE + col) * 2;
-            follows = follows && v[0] == (inside ? (float)(sy + 1) : 0) && v[1] == (inside ? (float)(sx + 1) : 0);
+            follows = follows && v[0] == (inside ? (float)(sy + 1) : 0) &&
+                      v[1] == (inside ? (float)(sx + 1) : 0);
         }
     ck_assert(follows);
     return m;
@@ -68,7 +71,11 @@ static void run(oct_loader *l, int epoch, move moves[N]) {
 }
 
 START_TEST(uniform) {
-    static const struct { const char *words; int pad, flips; } kinds[] = {{"none", 0, 1}, {"crop4", 4, 1}, {"crop8", 8, 1}, {"flip", 0, 2}, {"crop4,flip", 4, 2}, {"flip,crop8", 8, 2}};
+    static const struct {
+        const char *words;
+        int pad, flips;
+    } kinds[] = {{"none", 0, 1}, {"crop4", 4, 1},      {"crop8", 8, 1},
+                 {"flip", 0, 2}, {"crop4,flip", 4, 2}, {"flip,crop8", 8, 2}};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_data *d = make(ctx);
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
@@ -76,11 +83,15 @@ START_TEST(uniform) {
         static int count[2][17][17];
         static move m[N];
         memset(count, 0, sizeof count);
-        oct_loader *l = oct_loader_new(d, &(oct_loader_opts){.batch = 50, .augment = kinds[k].words});
+        oct_loader *l =
+            oct_loader_new(d, &(oct_loader_opts){.batch = 50, .augment = kinds[k].words});
         for (int e = 0; e < EPOCHS; e++) {
             run(l, e, m);
             for (int i = 0; i < N; i++) {
-                if (abs(m[i].dy) > kinds[k].pad || abs(m[i].dx) > kinds[k].pad || m[i].flip >= kinds[k].flips) ck_abort_msg("%s: moved by %d %d, flip %d", kinds[k].words, m[i].dy, m[i].dx, m[i].flip);
+                if (abs(m[i].dy) > kinds[k].pad || abs(m[i].dx) > kinds[k].pad ||
+                    m[i].flip >= kinds[k].flips)
+                    ck_abort_msg("%s: moved by %d %d, flip %d", kinds[k].words, m[i].dy, m[i].dx,
+                                 m[i].flip);
                 count[m[i].flip][m[i].dy + 8][m[i].dx + 8]++;
             }
         }
@@ -93,8 +104,10 @@ START_TEST(uniform) {
                     const double e = count[f][y + 8][x + 8] - want;
                     chi += e * e / want;
                 }
-        const double dof = cells - 1; /* mean of chi squared; its deviation is sqrt(2 dof): five of them */
-        ck_assert_msg(dof < 1 || (chi - dof) * (chi - dof) < 25 * 2 * dof, "%s: chi squared %g of %g", kinds[k].words, chi, dof);
+        /* mean of chi squared; its deviation is sqrt(2 dof): five of them */
+        const double dof = cells - 1;
+        ck_assert_msg(dof < 1 || (chi - dof) * (chi - dof) < 25 * 2 * dof,
+                      "%s: chi squared %g of %g", kinds[k].words, chi, dof);
         oct_loader_free(l);
     }
     oct_close(ctx);
@@ -103,7 +116,8 @@ END_TEST
 
 static int differences(const move *a, const move *b) {
     int n = 0;
-    for (int i = 0; i < N; i++) n += a[i].dy != b[i].dy || a[i].dx != b[i].dx || a[i].flip != b[i].flip;
+    for (int i = 0; i < N; i++)
+        n += a[i].dy != b[i].dy || a[i].dx != b[i].dx || a[i].flip != b[i].flip;
     return n;
 }
 
@@ -111,16 +125,23 @@ START_TEST(by_seed_epoch_and_sample) {
     static move base[N], other[N];
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_data *d = make(ctx);
-    const oct_loader_opts rows[] = {{.batch = 32, .seed = 5}, {.batch = 7, .seed = 5, .even = true}, {.batch = 64, .seed = 5, .shuffle = true}, {.batch = 3, .seed = 5, .shuffle = true, .no_prefetch = true}};
+    const oct_loader_opts rows[] = {{.batch = 32, .seed = 5},
+                                    {.batch = 7, .seed = 5, .even = true},
+                                    {.batch = 64, .seed = 5, .shuffle = true},
+                                    {.batch = 3, .seed = 5, .shuffle = true, .no_prefetch = true}};
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         oct_loader_opts o = rows[k];
         o.augment = "crop4,flip";
         oct_loader *l = oct_loader_new(d, &o);
         run(l, 3, k ? other : base);
-        for (uint32_t i = 0; i < N && !k; i++) { /* the draw itself: a window of the image, then flipped */
+        /* the draw itself: a window of the image, then flipped */
+        for (uint32_t i = 0; i < N && !k; i++) {
             octi_rng r = octi_rng_stream(5, OCTI_RNG_AUGMENT, 3, i);
-            const int dy = (int)octi_rng_below(&r, 9) - 4, dx = (int)octi_rng_below(&r, 9) - 4, flip = octi_rng_u32(&r) & 1;
-            if (base[i].dy != dy || base[i].dx != dx || base[i].flip != flip) ck_abort_msg("sample %d: moved by %d %d, flip %d, drawn %d %d, %d", i, base[i].dy, base[i].dx, base[i].flip, dy, dx, flip);
+            const int dy = (int)octi_rng_below(&r, 9) - 4, dx = (int)octi_rng_below(&r, 9) - 4,
+                      flip = octi_rng_u32(&r) & 1;
+            if (base[i].dy != dy || base[i].dx != dx || base[i].flip != flip)
+                ck_abort_msg("sample %d: moved by %d %d, flip %d, drawn %d %d, %d", i, base[i].dy,
+                             base[i].dx, base[i].flip, dy, dx, flip);
         }
         if (k) ck_assert_int_eq(differences(base, other), 0); /* whatever the order and the batch */
         run(l, 4, other);
@@ -129,7 +150,8 @@ START_TEST(by_seed_epoch_and_sample) {
         ck_assert_int_eq(differences(base, other), 0); /* and back again */
         oct_loader_free(l);
     }
-    oct_loader *l = oct_loader_new(d, &(oct_loader_opts){.batch = 32, .seed = 6, .augment = "crop4,flip"});
+    oct_loader *l =
+        oct_loader_new(d, &(oct_loader_opts){.batch = 32, .seed = 6, .augment = "crop4,flip"});
     run(l, 3, other);
     ck_assert_int_gt(differences(base, other), N * 9 / 10);
     for (int i = 1; i < N; i++) base[i] = base[0]; /* samples differ from each other */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The tape: gradients of whole graphs against differences, sharing, names, capture, replay, steady memory. */
+ * The tape: gradients of whole graphs against differences, sharing, names, capture, replay, steady
+ * memory. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -7,7 +8,8 @@
 #include "octet.h"
 #include "src/rng.h"
 
-typedef struct tiny { /* conv-bn-relu with a residual, a cat, pools: branches, shared values, views */
+/* conv-bn-relu with a residual, a cat, pools: branches, shared values, views */
+typedef struct tiny {
     oct_module *conv1, *bn1, *conv2, *fc;
 } tiny;
 
@@ -17,15 +19,23 @@ static oct_var *tiny_forward(void *self, oct_tape *t, oct_var *x) {
     oct_var *a = oct_relu(oct_apply(n->bn1, oct_apply(n->conv1, x)));
     oct_var *b = oct_add(a, oct_apply(n->conv2, a)); /* a has two readers */
     oct_var *c = oct_cat((oct_var *[]){b, oct_add(a, a)}, 2, 3);
-    return oct_apply(n->fc, oct_flatten(oct_avg_pool2d(oct_relu(c), &(oct_pool_opts){.kernel = 2})));
+    return oct_apply(n->fc,
+                     oct_flatten(oct_avg_pool2d(oct_relu(c), &(oct_pool_opts){.kernel = 2})));
 }
 
 static oct_module *tiny_new(oct_ctx *ctx, tiny *n) {
     oct_module *m = oct_module_new(ctx, tiny_forward, n);
-    n->conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel = 3, .pad = 1, .no_bias = true}));
-    n->bn1 = oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 3}));
-    n->conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 3, .kernel = 3, .pad = 1}));
-    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 6 * 3 * 3, .out = 4}));
+    n->conv1 = oct_module_add(
+        m, "conv1",
+        oct_conv2d_new(
+            ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel = 3, .pad = 1, .no_bias = true}));
+    n->bn1 =
+        oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 3}));
+    n->conv2 = oct_module_add(
+        m, "conv2",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 3, .kernel = 3, .pad = 1}));
+    n->fc =
+        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 6 * 3 * 3, .out = 4}));
     return m;
 }
 
@@ -66,11 +76,13 @@ START_TEST(gradients_match_differences) {
             for (int side = 0; side < 2; side++) {
                 *w = keep + (side ? 3e-4f : -3e-4f);
                 oct_tape_begin(t, OCT_TRAIN);
-                at[side] = *oct_f32(oct_var_value(oct_cross_entropy(tiny_forward(&n, t, oct_input(t, x)), y, NULL)));
+                at[side] = *oct_f32(oct_var_value(
+                    oct_cross_entropy(tiny_forward(&n, t, oct_input(t, x)), y, NULL)));
             }
             *w = keep;
             double d = (at[1] - at[0]) / 6e-4; /* small: a larger step crosses kinks of relu */
-            ck_assert_msg(fabs(d - g) < 2e-3 + 0.03 * fabs(d), "%s[%d]: difference %g, gradient %g", p[i].name, (int)k, d, g);
+            ck_assert_msg(fabs(d - g) < 2e-3 + 0.03 * fabs(d), "%s[%d]: difference %g, gradient %g",
+                          p[i].name, (int)k, d, g);
         }
     }
     ck_assert_int_gt(checked, 30);
@@ -82,14 +94,18 @@ END_TEST
 START_TEST(members_without_gradient_keep_their_place) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tape *t = oct_tape_new(ctx);
-    oct_tensor *fixed = random_tensor(ctx, OCT_SHAPE(2, 3), 1), *a = random_tensor(ctx, OCT_SHAPE(2, 2), 2), *b = random_tensor(ctx, OCT_SHAPE(2, 1), 3);
+    oct_tensor *fixed = random_tensor(ctx, OCT_SHAPE(2, 3), 1),
+               *a = random_tensor(ctx, OCT_SHAPE(2, 2), 2),
+               *b = random_tensor(ctx, OCT_SHAPE(2, 1), 3);
     oct_tensor *target = random_tensor(ctx, OCT_SHAPE(2, 9), 4);
     oct_tape_begin(t, OCT_TRAIN);
-    oct_var *x = oct_input(t, fixed), *y = oct_cat((oct_var *[]){x, oct_param(t, a, "a"), x, oct_param(t, b, "b")}, 4, 1);
+    oct_var *x = oct_input(t, fixed),
+            *y = oct_cat((oct_var *[]){x, oct_param(t, a, "a"), x, oct_param(t, b, "b")}, 4, 1);
     ck_ok(oct_backward(oct_mse_loss(y, target)));
     for (int n = 0; n < 2; n++)
         for (int k = 0; k < 3; k++) { /* columns 3, 4 and 8; of 18 elements */
-            const float v = k < 2 ? oct_f32(a)[n * 2 + k] : oct_f32(b)[n], want = 2 * (v - oct_f32(target)[n * 9 + (k < 2 ? 3 + k : 8)]) / 18;
+            const float v = k < 2 ? oct_f32(a)[n * 2 + k] : oct_f32(b)[n],
+                        want = 2 * (v - oct_f32(target)[n * 9 + (k < 2 ? 3 + k : 8)]) / 18;
             const float got = k < 2 ? oct_f32(a->grad)[n * 2 + k] : oct_f32(b->grad)[n];
             ck_assert_float_eq_tol(got, want, 1e-6f);
         }
@@ -103,7 +119,8 @@ START_TEST(null_and_failure_flow_through) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tape *t = oct_tape_new(ctx);
     oct_tape_begin(t, OCT_TRAIN);
-    oct_tensor *a = random_tensor(ctx, OCT_SHAPE(2, 3), 1), *b = random_tensor(ctx, OCT_SHAPE(2, 4), 2);
+    oct_tensor *a = random_tensor(ctx, OCT_SHAPE(2, 3), 1),
+               *b = random_tensor(ctx, OCT_SHAPE(2, 4), 2);
     oct_var *y = oct_relu(oct_add(oct_input(t, a), oct_input(t, b)));
     ck_assert(y == NULL);
     ck_assert_int_eq(oct_tape_status(t), OCT_ESHAPE);
@@ -162,9 +179,12 @@ static oct_var *peeks_at_mode(void *self, oct_tape *t, oct_var *x) {
 static oct_var *folds_batch(void *self, oct_tape *t, oct_var *x) {
     (void)self, (void)t;
     const oct_tensor *v = oct_var_value(x);
-    return oct_reshape(x, (int[]){v && v->shape.dim[0] == 2 ? 9 : 3, v && v->shape.dim[0] == 2 ? 1 : 3}, 2);
+    return oct_reshape(
+        x, (int[]){v && v->shape.dim[0] == 2 ? 9 : 3, v && v->shape.dim[0] == 2 ? 1 : 3}, 2);
 }
-static oct_var *returns_null(void *self, oct_tape *t, oct_var *x) { return (void)self, (void)t, (void)x, NULL; }
+static oct_var *returns_null(void *self, oct_tape *t, oct_var *x) {
+    return (void)self, (void)t, (void)x, NULL;
+}
 
 START_TEST(capture_refuses_what_replay_would_change) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
@@ -192,7 +212,8 @@ START_TEST(steady_step_allocates_nothing) {
         oct_net *n = prepared ? q : net;
         int32_t count;
         const oct_named_tensor *p = oct_net_parameters(n, &count);
-        oct_optim *o = oct_optim_new(ctx, p, count, &(oct_optim_opts){.lr = 0.01f, .momentum = 0.9f});
+        oct_optim *o =
+            oct_optim_new(ctx, p, count, &(oct_optim_opts){.lr = 0.01f, .momentum = 0.9f});
         oct_tape *t = oct_tape_new(ctx);
         uint64_t before = 0;
         for (int step = 0; step < 6; step++) {
@@ -208,5 +229,6 @@ START_TEST(steady_step_allocates_nothing) {
 }
 END_TEST
 
-OCT_TEST_MAIN("autograd", gradients_match_differences, members_without_gradient_keep_their_place, null_and_failure_flow_through, replay_equals_recording_bit_for_bit,
+OCT_TEST_MAIN("autograd", gradients_match_differences, members_without_gradient_keep_their_place,
+              null_and_failure_flow_through, replay_equals_recording_bit_for_bit,
               capture_refuses_what_replay_would_change, steady_step_allocates_nothing)

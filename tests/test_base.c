@@ -63,8 +63,10 @@ START_TEST(realloc_zeroes_what_is_new) {
             memset(p, 0x77, (from + 63) / 64 * 64); /* up to the slack's end */
             p = octi_realloc(ctx, p, to);
             for (size_t i = 0; i < to; i++)
-                if (p[i] != (i < from ? 0x77 : 0)) ck_abort_msg("%zu to %zu: byte %zu is %d", from, to, i, p[i]);
-            octi_free(ctx, octi_realloc(ctx, octi_realloc(ctx, p, from), to)); /* smaller and larger again */
+                if (p[i] != (i < from ? 0x77 : 0))
+                    ck_abort_msg("%zu to %zu: byte %zu is %d", from, to, i, p[i]);
+            /* smaller and larger again */
+            octi_free(ctx, octi_realloc(ctx, octi_realloc(ctx, p, from), to));
         }
     oct_close(ctx);
 }
@@ -175,7 +177,8 @@ START_TEST(a_forked_child_closes) {
     }
     int status = -1;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "child ended with %x", (unsigned)status);
+    ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "child ended with %x",
+                  (unsigned)status);
     oct_close(ctx);
 }
 END_TEST
@@ -213,11 +216,13 @@ START_TEST(graph_verify_finds_breakage) {
     g->nodes[n].in[0] = 99;
     ck_fails(OCT_EINTERNAL, "out of range", octi_graph_verify(g));
     oct_op_kind k;
-    ck_assert(oct_op_from_name("qconv2d", &k) && k == OCT_OP_qconv2d && !oct_op_from_name("nope", &k));
+    ck_assert(oct_op_from_name("qconv2d", &k) && k == OCT_OP_qconv2d &&
+              !oct_op_from_name("nope", &k));
     oct_close(ctx);
 }
 END_TEST
 
 OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left, max_bytes_is_kept,
-              realloc_zeroes_what_is_new, context_status_can_be_cleared, arena_settles, philox_known_answer, parallel_for_runs_each_index_once, a_forked_child_closes, fold_is_the_same_for_any_threads,
-              graph_verify_finds_breakage)
+              realloc_zeroes_what_is_new, context_status_can_be_cleared, arena_settles,
+              philox_known_answer, parallel_for_runs_each_index_once, a_forked_child_closes,
+              fold_is_the_same_for_any_threads, graph_verify_finds_breakage)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What convert promises beside the codes: it compares by itself and says on what, it refuses what it cannot keep, and like
- * every evaluation it moves nothing of the net. */
+ * What convert promises beside the codes: it compares by itself and says on what, it refuses what
+ * it cannot keep, and like every evaluation it moves nothing of the net. */
 #include "tests/exact_fix.h"
 
 #include <math.h>
@@ -26,10 +26,15 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
 static oct_net *small_net(oct_ctx *ctx) {
     static parts p;
     oct_module *m = oct_module_new(ctx, forward, &p);
-    p.conv = oct_module_add(m, "conv", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 8, .kernel = 3, .pad = 1}));
+    p.conv = oct_module_add(
+        m, "conv",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 8, .kernel = 3, .pad = 1}));
     p.bn = oct_module_add(m, "bn", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8}));
-    p.conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 8, .out = 8, .kernel = 3, .pad = 1}));
-    p.fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 3 * 3 * 8, .out = 4}));
+    p.conv2 = oct_module_add(
+        m, "conv2",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 8, .out = 8, .kernel = 3, .pad = 1}));
+    p.fc =
+        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 3 * 3 * 8, .out = 4}));
     return oct_capture(m, IMAGE);
 }
 
@@ -49,7 +54,8 @@ typedef struct photo {
 
 static photo take(const oct_net *net) { /* every named tensor, none left out */
     photo p = {NULL, 0};
-    for (int32_t i = 0; i < net->tensor_count; i++) p.size += oct_tensor_bytes(net->tensors[i].tensor);
+    for (int32_t i = 0; i < net->tensor_count; i++)
+        p.size += oct_tensor_bytes(net->tensors[i].tensor);
     uint8_t *to = p.bytes = malloc(p.size);
     for (int32_t i = 0; i < net->tensor_count; i++) {
         memcpy(to, net->tensors[i].tensor->data, oct_tensor_bytes(net->tensors[i].tensor));
@@ -62,7 +68,8 @@ static void same(const oct_net *net, photo before, const char *what) {
     const uint8_t *from = before.bytes;
     for (int32_t i = 0; i < net->tensor_count; i++) {
         const oct_named_tensor *t = &net->tensors[i];
-        ck_assert_msg(!memcmp(from, t->tensor->data, oct_tensor_bytes(t->tensor)), "%s moved %s", what, t->name);
+        ck_assert_msg(!memcmp(from, t->tensor->data, oct_tensor_bytes(t->tensor)), "%s moved %s",
+                      what, t->name);
         from += oct_tensor_bytes(t->tensor);
     }
 }
@@ -96,18 +103,29 @@ static void stays(oct_net *q, oct_data *data, const char *what) {
 }
 
 START_TEST(evaluation_moves_nothing) {
-    static const char *const methods[] = {NULL, "lsq", "lsq+", "pact"}, *const observers[] = {"ema", "histogram", "entropy", "mse"};
+    static const char *const methods[] = {NULL, "lsq", "lsq+", "pact"}, *const observers[] = {
+                                                                            "ema", "histogram",
+                                                                            "entropy", "mse"};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
-    oct_tensor *x = random_images(ctx, 40, IMAGE, 4), *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(40));
+    oct_tensor *x = random_images(ctx, 40, IMAGE, 4),
+               *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(40));
     for (int i = 0; i < 40; i++) oct_s32(labels)[i] = i % 4;
     oct_data *data = oct_data_from_memory(ctx, OCT_F32, x->shape, x->data, oct_s32(labels), NULL);
     ck_assert_msg(data != NULL, "%s", oct_error_message());
     for (int i = 0; i < 8; i++) { /* each with two of the others */
         oct_tape *t = oct_tape_new(ctx);
-        oct_net *q = prepared(ctx, &(oct_qconfig){.method = methods[i % 4], .observer = observers[(i + i / 4) % 4], .wbits = 4}, t);
-        stays(q, data, octi_fmt("%s, %s, calibrated by hand", methods[i % 4] ? methods[i % 4] : "-", observers[(i + i / 4) % 4]));
+        oct_net *q = prepared(ctx,
+                              &(oct_qconfig){.method = methods[i % 4],
+                                             .observer = observers[(i + i / 4) % 4],
+                                             .wbits = 4},
+                              t);
+        stays(q, data,
+              octi_fmt("%s, %s, calibrated by hand", methods[i % 4] ? methods[i % 4] : "-",
+                       observers[(i + i / 4) % 4]));
         ck_ok(train(q, t, IMAGE, 3));
-        stays(q, data, octi_fmt("%s, %s, trained", methods[i % 4] ? methods[i % 4] : "-", observers[(i + i / 4) % 4]));
+        stays(q, data,
+              octi_fmt("%s, %s, trained", methods[i % 4] ? methods[i % 4] : "-",
+                       observers[(i + i / 4) % 4]));
         oct_tape_free(t);
     }
     oct_close(ctx);
@@ -162,8 +180,10 @@ START_TEST(convert_says_on_what_it_compared) {
     ck_not_null(oct_convert_with(q, &(oct_convert_opts){.skip_check = true}, &r));
     ck_assert_str_eq(r.probe, "skipped");
     ck_assert_int_eq(r.check.codes + r.probe_images, 0);
-    ck_fails(OCT_ESHAPE, "probe", oct_net_set_probe(q, random_images(ctx, 2, OCT_SHAPE(7, 5, 3), 1)));
-    ck_fails(OCT_EDTYPE, "probe", oct_net_set_probe(q, oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 7, 6, 3))));
+    ck_fails(OCT_ESHAPE, "probe",
+             oct_net_set_probe(q, random_images(ctx, 2, OCT_SHAPE(7, 5, 3), 1)));
+    ck_fails(OCT_EDTYPE, "probe",
+             oct_net_set_probe(q, oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 7, 6, 3))));
     oct_close(ctx);
 }
 END_TEST
@@ -171,18 +191,22 @@ END_TEST
 START_TEST(made_probes_fill_the_range) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_net *q = prepared(ctx, NULL, oct_tape_new(ctx));
-    for (int32_t i = 0; i < q->graph->quantizer_count; i++) { /* a range that was given, not observed */
+    /* a range that was given, not observed */
+    for (int32_t i = 0; i < q->graph->quantizer_count; i++) {
         *oct_f32(q->graph->quantizers[i].scale) = 0.02f;
-        if (!strcmp(q->graph->quantizers[i].name, "input.quantize")) *oct_s32(q->graph->quantizers[i].zero_point) = 40;
+        if (!strcmp(q->graph->quantizers[i].name, "input.quantize"))
+            *oct_s32(q->graph->quantizers[i].zero_point) = 40;
     }
     ck_ok(oct_net_set_probe(q, NULL));
     oct_net *i8 = oct_convert_with(q, &(oct_convert_opts){.skip_check = true}, NULL);
     ck_assert_msg(i8 != NULL, "%s", oct_error_message());
-    for (int spoilt = 0; spoilt < 256; spoilt += 51) { /* each code of the input occurs: an int8 net that loses any is found */
+    /* each code of the input occurs: an int8 net that loses any is found */
+    for (int spoilt = 0; spoilt < 256; spoilt += 51) {
         oct_convert_report r = {.probe = NULL};
         oct_tensor *b = oct_net_tensor(i8, "conv.bias");
         oct_s32(b)[2] += 1000 + spoilt;
-        ck_fails(OCT_ECHECK, "conv: the int8 net is not the one that was trained: code of element", octi_convert_check(q, i8, &r));
+        ck_fails(OCT_ECHECK, "conv: the int8 net is not the one that was trained: code of element",
+                 octi_convert_check(q, i8, &r));
         ck_assert_str_eq(r.check.node, "conv");
         ck_assert_int_eq(r.check.element % 8, 2);
         ck_assert_int_gt(r.check.mismatched, 0);
@@ -204,7 +228,9 @@ START_TEST(switched_off_layers_are_refused) {
         oct_u8(z->enabled)[1] = 0;
         ck_assert(oct_convert(q, NULL) == NULL);
         ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
-        ck_assert_msg(strstr(oct_error_message(), z->name) && strstr(oct_error_message(), "switched off"), "%s", oct_error_message());
+        ck_assert_msg(strstr(oct_error_message(), z->name) &&
+                          strstr(oct_error_message(), "switched off"),
+                      "%s", oct_error_message());
         oct_u8(z->enabled)[1] = 1;
     }
     ck_not_null(oct_convert(q, NULL));
@@ -212,14 +238,18 @@ START_TEST(switched_off_layers_are_refused) {
 }
 END_TEST
 
-static oct_status take_in(const oct_observing *o, const float *x, int64_t n) { return (void)o, (void)x, (void)n, OCT_OK; }
+static oct_status take_in(const oct_observing *o, const float *x, int64_t n) {
+    return (void)o, (void)x, (void)n, OCT_OK;
+}
 static oct_status refuse_range(const oct_observing *o, float *min, float *max) {
-    return (void)min, (void)max, octi_fail(OCT_ELIMIT, o->value, "my own refusal", NULL, NULL, NULL);
+    return (void)min, (void)max,
+           octi_fail(OCT_ELIMIT, o->value, "my own refusal", NULL, NULL, NULL);
 }
 
 START_TEST(a_range_that_cannot_be_settled_is_an_error) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    ck_ok(oct_observer_register(ctx, &(oct_observer){.name = "mine", .observe = take_in, .range = refuse_range}));
+    ck_ok(oct_observer_register(
+        ctx, &(oct_observer){.name = "mine", .observe = take_in, .range = refuse_range}));
     oct_tape *t = oct_tape_new(ctx);
     oct_net *q = prepared(ctx, &(oct_qconfig){.observer = "mine"}, t);
     ck_assert(oct_convert(q, NULL) == NULL);
@@ -229,7 +259,9 @@ START_TEST(a_range_that_cannot_be_settled_is_an_error) {
     ck_assert_int_eq(oct_tape_status(t), OCT_ELIMIT);
     q = prepared(ctx, &(oct_qconfig){.observer = "histogram"}, t);
     for (int32_t i = 0; i < q->graph->quantizer_count; i++)
-        if (q->graph->quantizers[i].state_count) memset(q->graph->quantizers[i].state[0]->data, 0xff, oct_tensor_bytes(q->graph->quantizers[i].state[0]));
+        if (q->graph->quantizers[i].state_count)
+            memset(q->graph->quantizers[i].state[0]->data, 0xff,
+                   oct_tensor_bytes(q->graph->quantizers[i].state[0]));
     ck_assert(oct_convert(q, NULL) == NULL); /* a damaged histogram */
     ck_assert_int_ne(oct_last_error()->code, OCT_OK);
     oct_close(ctx);
@@ -259,12 +291,15 @@ START_TEST(cats_of_64_members_convert) {
 }
 END_TEST
 
-static oct_var *apply_self(void *self, oct_tape *t, oct_var *x) { return (void)t, oct_relu(oct_apply(*(oct_module **)self, x)); }
+static oct_var *apply_self(void *self, oct_tape *t, oct_var *x) {
+    return (void)t, oct_relu(oct_apply(*(oct_module **)self, x));
+}
 
 /* A module path of `bytes`: it works whole, or is refused where it is made. */
 static void long_path(int bytes) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_module *inner = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 4, .kernel = 3}), *levels[8], *m = inner;
+    oct_module *inner = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 4, .kernel = 3}),
+               *levels[8], *m = inner;
     char name[128];
     int left = bytes, depth = 0;
     while (m && left > 0) {
@@ -279,7 +314,8 @@ static void long_path(int bytes) {
     if (bytes > 400) {
         ck_assert(m == NULL);
         ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
-        ck_assert_msg(strstr(oct_error_message(), "path is too long") != NULL, "%s", oct_error_message());
+        ck_assert_msg(strstr(oct_error_message(), "path is too long") != NULL, "%s",
+                      oct_error_message());
     } else {
         oct_net *q = oct_prepare(oct_capture(m, IMAGE), NULL);
         ck_assert_msg(q != NULL, "%d: %s", bytes, oct_error_message());
@@ -287,7 +323,8 @@ static void long_path(int bytes) {
         oct_net *i8 = exact(q, IMAGE, 4, 2, "long path");
         size_t longest = 0;
         for (int32_t i = 0; i < i8->graph->node_count; i++)
-            if (i8->graph->nodes[i].kind == OCT_OP_qconv2d) longest = strlen(i8->graph->nodes[i].name);
+            if (i8->graph->nodes[i].kind == OCT_OP_qconv2d)
+                longest = strlen(i8->graph->nodes[i].name);
         ck_assert_uint_ge(longest + 1, (size_t)bytes);
     }
     oct_close(ctx);
@@ -306,11 +343,16 @@ START_TEST(dilated_pools_are_refused) {
         oct_dtype dtype;
         oct_shape shape;
         ck_fails(OCT_EUNSUPPORTED, "dilated pooling",
-                 oct_infer_shape(OCT_OP_max_pool2d, &(oct_attrs){.kernel = {2, 2}, .stride = {1, 1}, .dilation = {1 + k, 2 - k}}, in, 1, "p", &dtype, &shape));
+                 oct_infer_shape(
+                     OCT_OP_max_pool2d,
+                     &(oct_attrs){.kernel = {2, 2}, .stride = {1, 1}, .dilation = {1 + k, 2 - k}},
+                     in, 1, "p", &dtype, &shape));
     }
     oct_close(ctx);
 }
 END_TEST
 
-OCT_TEST_MAIN("convert", evaluation_moves_nothing, a_look_does_not_start_learned_steps, convert_says_on_what_it_compared, made_probes_fill_the_range,
-              switched_off_layers_are_refused, a_range_that_cannot_be_settled_is_an_error, cats_of_64_members_convert, long_paths_end, dilated_pools_are_refused)
+OCT_TEST_MAIN("convert", evaluation_moves_nothing, a_look_does_not_start_learned_steps,
+              convert_says_on_what_it_compared, made_probes_fill_the_range,
+              switched_off_layers_are_refused, a_range_that_cannot_be_settled_is_an_error,
+              cats_of_64_members_convert, long_paths_end, dilated_pools_are_refused)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * CPU features and the kernels of a context: chosen once by oct_open, by sets and not by levels, each context's own. */
+ * CPU features and the kernels of a context: chosen once by oct_open, by sets and not by levels,
+ * each context's own. */
 #include <pthread.h>
 
 #include "ops/kernels/kernels.h"
@@ -27,7 +28,8 @@ START_TEST(unknown_word_is_an_error_that_lists_the_known_ones) {
     setenv("OCT_CPU", "sse9", 1);
     ck_assert(oct_open(NULL) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
-    for (int i = 0; i < octi_cpu_word_count; i++) ck_assert_ptr_nonnull(strstr(oct_error_message(), octi_cpu_words[i].word));
+    for (int i = 0; i < octi_cpu_word_count; i++)
+        ck_assert_ptr_nonnull(strstr(oct_error_message(), octi_cpu_words[i].word));
     unsetenv("OCT_CPU");
 }
 END_TEST
@@ -47,24 +49,26 @@ START_TEST(isa_names_what_kernels_need) {
 }
 END_TEST
 
-/** Of every set of features: each slot has the last row whose needs are in the set, whatever else is there. A row that needs A
- *  and one that needs B never stand in for each other. */
+/** Of every set of features: each slot has the last row whose needs are in the set, whatever else
+ *  is there. A row that needs A and one that needs B never stand in for each other. */
 START_TEST(last_row_whose_needs_are_there_wins) {
     for (octi_cpu_features set = 0; set < 1u << (OCTI_CPU_BIT_I8MM + 1); set++) {
         octk_table t, want = {0};
         octk_table_choose(&t, set);
-#define OCT_KERNEL(slot, needed, fn)                                                                                   \
-    if (((needed) & set) == (needed)) want.slot = fn;
+#define OCT_KERNEL(slot, needed, fn)                                                               \
+    if (((needed)&set) == (needed)) want.slot = fn;
 #include "ops/kernels/kernels.def"
-#define OCT_KERNEL_SLOT(slot)                                                                                          \
-    if (!t.slot || t.slot != want.slot || (t.needs.slot & ~set)) ck_abort_msg(#slot " of set %x", (unsigned)set);
+#define OCT_KERNEL_SLOT(slot)                                                                      \
+    if (!t.slot || t.slot != want.slot || (t.needs.slot & ~set))                                   \
+        ck_abort_msg(#slot " of set %x", (unsigned)set);
 #include "ops/kernels/kernels.def"
     }
 }
 END_TEST
 
 START_TEST(every_row_can_be_asked_for) {
-#define OCT_KERNEL(slot, needed, fn) ck_assert_msg(*octi_cpu_word_of(needed) != '?', "no word of OCT_CPU leaves " #fn);
+#define OCT_KERNEL(slot, needed, fn)                                                               \
+    ck_assert_msg(*octi_cpu_word_of(needed) != '?', "no word of OCT_CPU leaves " #fn);
 #include "ops/kernels/kernels.def"
 }
 END_TEST
@@ -96,7 +100,8 @@ static void *open_and_work(void *arg) {
         float a[64], c[64];
         for (int i = 0; i < 64; i++) a[i] = (float)(i % 7 - 3);
         octi_sgemm(ctx, false, false, 8, 8, 8, a, 8, a, 8, false, c, 8);
-        for (int i = 0; i < 64; i++) *sum += c[i] * (float)(i + 1) * (float)strlen(oct_ctx_isa(ctx));
+        for (int i = 0; i < 64; i++)
+            *sum += c[i] * (float)(i + 1) * (float)strlen(oct_ctx_isa(ctx));
         oct_close(ctx);
     }
     return NULL;
@@ -107,11 +112,13 @@ START_TEST(contexts_open_at_once) {
     enum { N = 6 };
     pthread_t t[N];
     float sums[N] = {0};
-    for (int i = 0; i < N; i++) ck_assert_int_eq(pthread_create(&t[i], NULL, open_and_work, &sums[i]), 0);
+    for (int i = 0; i < N; i++)
+        ck_assert_int_eq(pthread_create(&t[i], NULL, open_and_work, &sums[i]), 0);
     for (int i = 0; i < N; i++) pthread_join(t[i], NULL);
     for (int i = 1; i < N; i++) ck_assert(sums[i] == sums[0]);
 }
 END_TEST
 
-OCT_TEST_MAIN("cpu", unknown_word_is_an_error_that_lists_the_known_ones, isa_names_what_kernels_need,
-              last_row_whose_needs_are_there_wins, every_row_can_be_asked_for, contexts_do_not_move_each_other, contexts_open_at_once)
+OCT_TEST_MAIN("cpu", unknown_word_is_an_error_that_lists_the_known_ones,
+              isa_names_what_kernels_need, last_row_whose_needs_are_there_wins,
+              every_row_can_be_asked_for, contexts_do_not_move_each_other, contexts_open_at_once)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Every field of a run's other files, and of an int8 file's description, with other values and right checksums: config.json, the headers
- * of state.safetensors and model.safetensors, META. What loads must resume, run or be refused; nothing may crash, hang, or be told as a
- * fault of the library (ASan and UBSan look on). */
+ * Every field of a run's other files, and of an int8 file's description, with other values and
+ * right checksums: config.json, the headers of state.safetensors and model.safetensors, META. What
+ * loads must resume, run or be refused; nothing may crash, hang, or be told as a fault of the
+ * library (ASan and UBSan look on). */
 #include "tests/temp_folder.h"
 
 #include <zlib.h>
@@ -19,11 +20,13 @@ static int32_t labels[12];
 static oct_data *make_data(oct_ctx *ctx) {
     for (int i = 0; i < (int)sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37 % 251);
     for (int i = 0; i < 12; i++) labels[i] = i % 3;
-    return oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(12, 6, 6, 1), pixels, labels, &(oct_array_opts){.classes = 3});
+    return oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(12, 6, 6, 1), pixels, labels,
+                                &(oct_array_opts){.classes = 3});
 }
 
 static oct_net *make_net(oct_ctx *ctx) {
-    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 2, .kernel = 3}), oct_relu_new(ctx), oct_flatten_new(ctx),
+    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 2, .kernel = 3}),
+                           oct_relu_new(ctx), oct_flatten_new(ctx),
                            oct_linear_new(ctx, &(oct_linear_opts){.in = 32, .out = 3})};
     return oct_capture(oct_sequential_new(ctx, parts, 4), OCT_SHAPE(6, 6, 1));
 }
@@ -31,7 +34,14 @@ static oct_net *make_net(oct_ctx *ctx) {
 static oct_status fit(oct_ctx *ctx, int epochs, bool resume) {
     oct_net *net = make_net(ctx);
     oct_data *d = make_data(ctx);
-    return oct_fit(net, d, &(oct_fit_opts){.epochs = epochs, .batch = 4, .run = in_root("run"), .resume = resume, .optimizer = "adam", .patience = 2, .val_share = 0.3f});
+    return oct_fit(net, d,
+                   &(oct_fit_opts){.epochs = epochs,
+                                   .batch = 4,
+                                   .run = in_root("run"),
+                                   .resume = resume,
+                                   .optimizer = "adam",
+                                   .patience = 2,
+                                   .val_share = 0.3f});
 }
 
 typedef struct subject {
@@ -47,7 +57,8 @@ static void put64(uint8_t *p, uint64_t v) {
 
 /* The file with another text in it, its sizes and checksums right. */
 static uint8_t *rebuilt(const subject *n, const char *text, size_t len, size_t *size) {
-    const size_t pad = n->at == 8 ? (8 - len % 8) % 8 : 0; /* a safetensors header ends on 8 bytes */
+    /* a safetensors header ends on 8 bytes */
+    const size_t pad = n->at == 8 ? (8 - len % 8) % 8 : 0;
     *size = n->size - n->len + len + pad;
     uint8_t *p = malloc(*size + 1);
     memcpy(p, n->whole, n->at);
@@ -67,9 +78,13 @@ static uint8_t *rebuilt(const subject *n, const char *text, size_t len, size_t *
 
 static void count(subject *n, bool good) {
     const oct_status code = oct_last_error()->code;
-    if (!good) ck_assert_msg(code != OCT_OK && code != OCT_EINTERNAL && code != OCT_ENOMEM, "%s: %s", n->file ? n->file : "META", oct_error_message());
-    if (good) n->loaded++;
-    else n->refused++;
+    if (!good)
+        ck_assert_msg(code != OCT_OK && code != OCT_EINTERNAL && code != OCT_ENOMEM, "%s: %s",
+                      n->file ? n->file : "META", oct_error_message());
+    if (good)
+        n->loaded++;
+    else
+        n->refused++;
 }
 
 static void try(subject *n, const char *text, size_t len) {
@@ -107,7 +122,10 @@ static void try(subject *n, const char *text, size_t len) {
 }
 
 static void damage(subject *n, int step) {
-    static const char *const others[] = {"-1", "0", "1", "2", "3.5", "1e300", "9007199254740993", "\"\"", "\"float\"", "\"F32\"", "\"U8\"", "[]", "[0,4]", "{}", "null", "true", "[[[]]]"};
+    static const char *const others[] = {
+        "-1",   "0",         "1",       "2",      "3.5", "1e300", "9007199254740993",
+        "\"\"", "\"float\"", "\"F32\"", "\"U8\"", "[]",  "[0,4]", "{}",
+        "null", "true",      "[[[]]]"};
     const size_t size = n->len;
     char *text = malloc(size + 1), *copy = malloc(size + 128);
     memcpy(text, n->whole + n->at, size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A run whose graph.json somebody has been at, or an int8 file whose graph: every field gone, or another in its place. What
- * loads must run, calibrate, train, convert or refuse; nothing may crash (ASan and UBSan look on). */
+ * A run whose graph.json somebody has been at, or an int8 file whose graph: every field gone, or
+ * another in its place. What loads must run, calibrate, train, convert or refuse; nothing may crash
+ * (ASan and UBSan look on). */
 #include "tests/temp_folder.h"
 
 #include "octet.h"
@@ -14,15 +15,19 @@ enum { IMAGES = 4 };
 /* Every mode of a net that came from outside; failures are fine. */
 static void use(oct_net *net, oct_shape image) {
     oct_tape *t = oct_tape_new(net->ctx);
-    oct_tensor *labels = oct_tensor_new(net->ctx, OCT_S32, OCT_SHAPE(IMAGES)), *x = random_images(net->ctx, IMAGES, image, 5);
+    oct_tensor *labels = oct_tensor_new(net->ctx, OCT_S32, OCT_SHAPE(IMAGES)),
+               *x = random_images(net->ctx, IMAGES, image, 5);
     memset(labels->data, 0, oct_tensor_bytes(labels));
     const oct_mode modes[] = {OCT_EVAL, OCT_CALIBRATE, OCT_TRAIN};
     for (int i = 0; i < 3; i++) {
         oct_tape_begin(t, modes[i]);
         oct_var *y = oct_net_forward(net, oct_input(t, x));
-        if (modes[i] == OCT_TRAIN && oct_tape_status(t) == OCT_OK && oct_backward(oct_cross_entropy(y, labels, NULL)) != OCT_OK) oct_clear_error();
+        if (modes[i] == OCT_TRAIN && oct_tape_status(t) == OCT_OK &&
+            oct_backward(oct_cross_entropy(y, labels, NULL)) != OCT_OK)
+            oct_clear_error();
     }
-    oct_net *q = net->stage == OCT_STAGE_PREPARED ? net : oct_prepare(net, NULL); /* what ptq does */
+    /* what ptq does */
+    oct_net *q = net->stage == OCT_STAGE_PREPARED ? net : oct_prepare(net, NULL);
     if (q && q != net) {
         oct_tape_begin(t, OCT_CALIBRATE);
         (void)oct_net_forward(q, oct_input(t, x));
@@ -48,7 +53,9 @@ static void use_int8(const oct_net *net) {
         oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.unfused = unfused});
         oct_session *s = oct_session_new(plan, IMAGES, NULL);
         ck_not_null(s);
-        const oct_shape in = octi_shape_with_batch(&net->graph->values[net->graph->input].shape, IMAGES), out = oct_plan_output_shape(plan);
+        const oct_shape in = octi_shape_with_batch(&net->graph->values[net->graph->input].shape,
+                                                   IMAGES),
+                        out = oct_plan_output_shape(plan);
         float *x = calloc((size_t)oct_shape_count(&in) + 1, sizeof *x);
         const oct_shape all = octi_shape_with_batch(&out, IMAGES);
         y[unfused] = calloc((size_t)oct_shape_count(&all) + 1, sizeof *x);
@@ -92,32 +99,41 @@ static void try(const char *text, size_t size, subject *n) {
     oct_net *net = load(ctx, n, text, size);
     if (net) {
         const oct_shape *in = &net->graph->values[net->graph->input].shape;
-        if (n->count) use_int8(net);
-        else use(net, in->rank == 4 ? OCT_SHAPE(in->dim[1], in->dim[2], in->dim[3]) : n->image);
+        if (n->count)
+            use_int8(net);
+        else
+            use(net, in->rank == 4 ? OCT_SHAPE(in->dim[1], in->dim[2], in->dim[3]) : n->image);
         n->loaded++;
     } else {
         const oct_status code = oct_last_error()->code;
-        ck_assert_msg(code != OCT_OK && code != OCT_EINTERNAL && code != OCT_ENOMEM, "%s", oct_error_message());
+        ck_assert_msg(code != OCT_OK && code != OCT_EINTERNAL && code != OCT_ENOMEM, "%s",
+                      oct_error_message());
         n->refused++;
     }
     oct_close(ctx);
 }
 
 /* Words of the file's own vocabulary: what a key may say elsewhere it may not say here. */
-static const char *const stages[] = {"float", "fused", "prepared", "int8", NULL}, *const roles[] = {"input", "param", "buffer", "const", "act", "qparam", "observer", "step", NULL},
-                        *const dtypes[] = {"float32", "uint8", "int8", "int32", "float16", "int64", NULL}, *const kinds[] = {
+static const char *const stages[] = {"float", "fused", "prepared", "int8", NULL},
+                         *const roles[] = {"input",  "param",    "buffer", "const", "act",
+                                           "qparam", "observer", "step",   NULL},
+                         *const dtypes[] = {"float32", "uint8", "int8", "int32",
+                                            "float16", "int64", NULL},
+                         *const kinds[] = {
 #define OCT_OP(name, least, most, flags) #name,
 #include "src/op_kinds.def"
 #undef OCT_OP
-                            NULL};
+                             NULL};
 static const struct {
     const char *key;
     const char *const *words;
     int apart; /* every so many of them, each time others */
-} vocabulary[] = {{"stage", stages, 1}, {"role", roles, 2}, {"dtype", dtypes, 2}, {"kind", kinds, 11}};
+} vocabulary[] = {
+    {"stage", stages, 1}, {"role", roles, 2}, {"dtype", dtypes, 2}, {"kind", kinds, 11}};
 
 /* The copy with `word` where the value from at to end stands. */
-static void replace(const char *text, size_t size, size_t at, size_t end, const char *word, char *copy, subject *n) {
+static void replace(const char *text, size_t size, size_t at, size_t end, const char *word,
+                    char *copy, subject *n) {
     const size_t len = strlen(word);
     memcpy(copy, text, at);
     memcpy(copy + at, word, len);
@@ -125,7 +141,8 @@ static void replace(const char *text, size_t size, size_t at, size_t end, const 
     try(copy, at + len + size - end, n);
 }
 
-static void speak(const char *text, size_t size, size_t key, size_t at, size_t end, int turn, char *copy, subject *n) {
+static void speak(const char *text, size_t size, size_t key, size_t at, size_t end, int turn,
+                  char *copy, subject *n) {
     for (size_t v = 0; v < sizeof vocabulary / sizeof *vocabulary; v++) {
         const size_t len = strlen(vocabulary[v].key);
         if (strncmp(text + key + 1, vocabulary[v].key, len) || text[key + 1 + len] != '"') continue;
@@ -140,14 +157,29 @@ static void speak(const char *text, size_t size, size_t key, size_t at, size_t e
 
 /* Each "key": value, every step-th: left out, then with other values; the net's stage, always. */
 static void damage(const char *text, size_t size, int step, subject *n) {
-    static const char *const others[] = {"-1", "0", "1", "3", "255", "70000", "\"\"", "\"weight\"", "\"input.quantize\"", "\"fc.weight\"", "true", "[]", "[-1, 4]"};
+    static const char *const others[] = {"-1",
+                                         "0",
+                                         "1",
+                                         "3",
+                                         "255",
+                                         "70000",
+                                         "\"\"",
+                                         "\"weight\"",
+                                         "\"input.quantize\"",
+                                         "\"fc.weight\"",
+                                         "true",
+                                         "[]",
+                                         "[-1, 4]"};
     char *copy = malloc(size + 128);
     int key = 0;
     for (size_t i = 0; i + 3 < size; i++) {
         size_t at = i + 2 + (text[i + 2] == ' '); /* of the value */
-        if (text[i] != '"' || text[i + 1] != ':' || text[at] == '{' || !strncmp(text + at, "[\n", 2)) continue;
+        if (text[i] != '"' || text[i + 1] != ':' || text[at] == '{' ||
+            !strncmp(text + at, "[\n", 2))
+            continue;
         size_t begin = i, end = value_end(text, at);
-        while (text[--begin] != '"') {}
+        while (text[--begin] != '"') {
+        }
         if (key++ % step && strncmp(text + begin, "\"stage\"", 7)) continue;
         size_t comma = begin - 1 - (text[begin - 1] == ' ' || text[begin - 1] == '\n');
         if (begin > 2 && text[comma] == ',') { /* ", key: value" goes */
@@ -155,17 +187,20 @@ static void damage(const char *text, size_t size, int step, subject *n) {
             memcpy(copy + comma, text + end, size - end);
             try(copy, size - end + comma, n);
         }
-        for (size_t k = (size_t)(key / step) % 3; k < sizeof others / sizeof *others; k += 3) replace(text, size, at, end, others[k], copy, n);
+        for (size_t k = (size_t)(key / step) % 3; k < sizeof others / sizeof *others; k += 3)
+            replace(text, size, at, end, others[k], copy, n);
         speak(text, size, begin, at, end, key / step, copy, n);
     }
     free(copy);
 }
 
-static void check(uint64_t seed, const char *what, const char *text, size_t size, int step, subject *n) {
+static void check(uint64_t seed, const char *what, const char *text, size_t size, int step,
+                  subject *n) {
     try(text, size, n);
     ck_assert_int_eq(n->loaded, 1); /* undamaged */
     damage(text, size, step, n);
-    printf("net %d, %s: %d damaged ones refused, %d loaded and used\n", (int)seed, what, n->refused, n->loaded - 1);
+    printf("net %d, %s: %d damaged ones refused, %d loaded and used\n", (int)seed, what, n->refused,
+           n->loaded - 1);
     ck_assert_int_gt(n->refused, 50);
 }
 

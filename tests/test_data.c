@@ -11,24 +11,30 @@
 #include "src/mem.h"
 
 static oct_ctx *ctx;
-static void save(const char *name, const void *bytes, size_t n) { ck_ok(octi_file_save(ctx, in_root(name), bytes, n)); }
+static void save(const char *name, const void *bytes, size_t n) {
+    ck_ok(octi_file_save(ctx, in_root(name), bytes, n));
+}
 static void save_gz(const char *name, const void *bytes, size_t n) {
     gzFile f = gzopen(in_root(name), "wb");
     ck_assert_int_eq(gzwrite(f, bytes, (unsigned)n), (int)n);
     gzclose(f);
 }
 static void make_dir(const char *name) { ck_assert_int_eq(mkdir(in_root(name), 0777), 0); }
-static oct_data *open_set(const char *spec, oct_split split) { return oct_data_open(ctx, spec, &(oct_data_opts){.split = split, .root = root}); }
-#define opens_not(want, text, spec)                                                                                    \
-    do {                                                                                                               \
-        oct_clear_error();                                                                                             \
-        ck_assert(open_set(spec, OCT_SPLIT_TRAIN) == NULL);                                                            \
-        ck_assert_msg(oct_last_error()->code == (want) && strstr(oct_error_message(), text), "%s", oct_error_message()); \
+static oct_data *open_set(const char *spec, oct_split split) {
+    return oct_data_open(ctx, spec, &(oct_data_opts){.split = split, .root = root});
+}
+#define opens_not(want, text, spec)                                                                \
+    do {                                                                                           \
+        oct_clear_error();                                                                         \
+        ck_assert(open_set(spec, OCT_SPLIT_TRAIN) == NULL);                                        \
+        ck_assert_msg(oct_last_error()->code == (want) && strstr(oct_error_message(), text), "%s", \
+                      oct_error_message());                                                        \
     } while (0)
 
 /* ---- IDX ---- */
 
-static const uint8_t idx_images[] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 255};
+static const uint8_t idx_images[] = {0, 0, 8, 3, 0, 0, 0, 2, 0,  0,  0,  3,  0,  0,
+                                     0, 2, 1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 255};
 static const uint8_t idx_labels[] = {0, 0, 8, 1, 0, 0, 0, 2, 3, 0};
 
 START_TEST(idx_sets) {
@@ -37,8 +43,10 @@ START_TEST(idx_sets) {
     save("idx/train-images-idx3-ubyte", idx_images, sizeof idx_images);
     opens_not(OCT_EIO, "train-labels-idx1-ubyte", "idx:idx");
     save_gz("idx/train-labels-idx1-ubyte.gz", idx_labels, sizeof idx_labels);
-    ck_assert(open_set("idx:idx", OCT_SPLIT_TEST) == NULL); /* a class of one image has none to spare */
-    ck_assert_ptr_nonnull(strstr(oct_error_message(), "no test part, and no class of which one could be held out"));
+    /* a class of one image has none to spare */
+    ck_assert(open_set("idx:idx", OCT_SPLIT_TEST) == NULL);
+    ck_assert_ptr_nonnull(
+        strstr(oct_error_message(), "no test part, and no class of which one could be held out"));
     oct_data *d = open_set("idx:idx", OCT_SPLIT_ALL);
     ck_not_null(d);
     ck_assert_int_eq(oct_data_count(d), 2);
@@ -62,10 +70,15 @@ START_TEST(idx_sets) {
     ck_assert_int_eq(classes, 8);
     oct_data_free(d);
     oct_class few[2] = {{"a", "a"}, {"b", "b"}};
-    ck_assert(oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = root, .classes = few, .class_count = 2}) == NULL);
+    ck_assert(oct_data_open(ctx, "idx:idx",
+                            &(oct_data_opts){.root = root, .classes = few, .class_count = 2}) ==
+              NULL);
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "more classes than the model"));
-    const oct_class bare[8] = {{"a", NULL}, {"b", ""}, {"c", "C"}, {"d", NULL}, {"e", NULL}, {"f", NULL}, {"g", NULL}, {"h", NULL}}; /* no name: the id */
-    d = oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = root, .classes = bare, .class_count = 8});
+    /* no name: the id */
+    const oct_class bare[8] = {{"a", NULL}, {"b", ""},   {"c", "C"},  {"d", NULL},
+                               {"e", NULL}, {"f", NULL}, {"g", NULL}, {"h", NULL}};
+    d = oct_data_open(ctx, "idx:idx",
+                      &(oct_data_opts){.root = root, .classes = bare, .class_count = 8});
     ck_not_null(d);
     const oct_class *list = oct_data_classes(d, &classes);
     ck_assert_str_eq(list[0].name, "a");
@@ -73,10 +86,13 @@ START_TEST(idx_sets) {
     ck_assert_str_eq(list[2].name, "C");
     oct_data_free(d);
     oct_input_desc other = {.channels = 1, .height = 28, .width = 28};
-    ck_assert(oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = root, .input = &other}) == NULL);
+    ck_assert(oct_data_open(ctx, "idx:idx", &(oct_data_opts){.root = root, .input = &other}) ==
+              NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_ESHAPE);
     save("idx/train-labels-idx1-ubyte", idx_labels, sizeof idx_labels - 1);
-    opens_not(OCT_EFORMAT, "train-labels-idx1-ubyte: data at offset 8: expected 2 bytes by the header, got 1", "idx:idx");
+    opens_not(OCT_EFORMAT,
+              "train-labels-idx1-ubyte: data at offset 8: expected 2 bytes by the header, got 1",
+              "idx:idx");
     save("idx/train-labels-idx1-ubyte", "\0\0\x08\x01\0\0\0\x01\x05", 9);
     opens_not(OCT_EFORMAT, "number of labels", "idx:idx");
     unlink(in_root("idx/train-labels-idx1-ubyte"));
@@ -88,14 +104,16 @@ END_TEST
 START_TEST(idx_bytes) {
     octi_idx x;
     ck_ok(octi_idx_parse(idx_images, sizeof idx_images, "f", 3, &x));
-    for (size_t n = 0; n < sizeof idx_images; n++) ck_fails(OCT_EFORMAT, "f", octi_idx_parse(idx_images, n, "f", 3, &x));
+    for (size_t n = 0; n < sizeof idx_images; n++)
+        ck_fails(OCT_EFORMAT, "f", octi_idx_parse(idx_images, n, "f", 3, &x));
     const uint32_t values[] = {0, 1, 5, 0x7fffffff, 0x80000000, 0xffffffff, 0xffff, 0x10000};
     for (size_t at = 0; at < 16; at += 4)
         for (int v = 0; v < 8; v++) {
             uint8_t b[sizeof idx_images];
             memcpy(b, idx_images, sizeof b);
             for (int i = 0; i < 4; i++) b[at + (size_t)i] = (uint8_t)(values[v] >> 8 * (3 - i));
-            if (memcmp(b, idx_images, sizeof b)) ck_fails(OCT_EFORMAT, "offset", octi_idx_parse(b, sizeof b, "f", 3, &x));
+            if (memcmp(b, idx_images, sizeof b))
+                ck_fails(OCT_EFORMAT, "offset", octi_idx_parse(b, sizeof b, "f", 3, &x));
         }
 }
 END_TEST
@@ -137,17 +155,21 @@ START_TEST(cifar_sets) {
     int32_t label, classes;
     ck_ok(oct_data_get(d, 1, px, &label));
     ck_assert_int_eq(label, 9);
-    ck_assert(px[0] == rec[3074] && px[1] == rec[3074 + 1024] && px[3 * 33 + 2] == rec[3074 + 2048 + 33]);
+    ck_assert(px[0] == rec[3074] && px[1] == rec[3074 + 1024] &&
+              px[3 * 33 + 2] == rec[3074 + 2048 + 33]);
     ck_assert_str_eq(oct_data_classes(d, &classes)[4].name, "deer");
     ck_assert_str_eq(oct_data_default_augment(d), "crop4,flip");
     oct_data_free(d);
     rec[3073] = 10;
     save("c10/data_batch_1.bin", rec, 2 * 3073);
-    opens_not(OCT_EFORMAT, "data_batch_1.bin: label of record 1 at offset 3073: expected 0 to 9, got 10", "cifar10:c10");
+    opens_not(OCT_EFORMAT,
+              "data_batch_1.bin: label of record 1 at offset 3073: expected 0 to 9, got 10",
+              "cifar10:c10");
     int32_t labels[3];
     static uint8_t out[3 * 3072];
-    for (size_t n = 0; n < sizeof rec; n += n % 3073 > 3 && n % 3073 < 3070 ? 97 : 1)
-        if (n % 3073 || !n) ck_fails(OCT_EFORMAT, "record", octi_cifar_parse(rec, n, "f", 1, 0, 10, out, labels));
+    for (size_t n = 0; n<sizeof rec; n += n % 3073> 3 && n % 3073 < 3070 ? 97 : 1)
+        if (n % 3073 || !n)
+            ck_fails(OCT_EFORMAT, "record", octi_cifar_parse(rec, n, "f", 1, 0, 10, out, labels));
     make_dir("c100");
     memset(rec, 0, 3074);
     rec[1] = 99;
@@ -159,7 +181,8 @@ START_TEST(cifar_sets) {
     /* both labels of a record, three records, one of them the test part */
     static uint8_t two[3 * 3074];
     for (size_t i = 0; i < sizeof two; i++) two[i] = (uint8_t)(i * 7 >> 2);
-    for (int i = 0; i < 3; i++) two[i * 3074] = (uint8_t)(19 - i), two[i * 3074 + 1] = (uint8_t)(40 + i);
+    for (int i = 0; i < 3; i++)
+        two[i * 3074] = (uint8_t)(19 - i), two[i * 3074 + 1] = (uint8_t)(40 + i);
     save("c100/train.bin", two, 2 * 3074);
     save_gz("c100/test.bin.gz", two + 2 * 3074, 3074);
     for (int coarse = 0; coarse < 2; coarse++) {
@@ -179,7 +202,8 @@ START_TEST(cifar_sets) {
     }
     two[3074] = 20; /* a coarse label that cannot be: the fine set does not look at it */
     save("c100/train.bin", two, 2 * 3074);
-    opens_not(OCT_EFORMAT, "label of record 1 at offset 3074: expected 0 to 19, got 20", "cifar100-coarse:c100");
+    opens_not(OCT_EFORMAT, "label of record 1 at offset 3074: expected 0 to 19, got 20",
+              "cifar100-coarse:c100");
     oct_data_free(open_set("cifar100:c100", OCT_SPLIT_TRAIN));
     opens_not(OCT_EIO, "no CIFAR files", "cifar10:c100");
     save("c100/train.bin", two, 2 * 3074 - 1);
@@ -188,7 +212,8 @@ START_TEST(cifar_sets) {
 }
 END_TEST
 
-/* The same pictures once as JPEG, decoded here, once as decoded by another decoder: a level or two apart. */
+/* The same pictures once as JPEG, decoded here, once as decoded by another decoder: a level or two
+ * apart. */
 START_TEST(cifar_sample_against_jpeg) {
     const char *path = test_data("cifar10-bin-sample");
     if (!path) return;
@@ -220,7 +245,8 @@ START_TEST(cifar_sample_against_jpeg) {
         }
     }
     fclose(f);
-    printf("JPEG against the other decoder: largest difference %d, mean %.4f of %d images\n", most, sum / n / 3072, n);
+    printf("JPEG against the other decoder: largest difference %d, mean %.4f of %d images\n", most,
+           sum / n / 3072, n);
     ck_assert_int_eq(n, 1000);
     ck_assert_msg(sum / n / 3072 < 1.5, "mean difference %g", sum / n / 3072);
     oct_data_free(d);
@@ -232,7 +258,8 @@ END_TEST
 START_TEST(arrays_in_memory) {
     const uint8_t nchw[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}; /* 1 x 3 x 2 x 2 */
     const int32_t label = 2;
-    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(1, 3, 2, 2), nchw, &label, &(oct_array_opts){.nchw = true});
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(1, 3, 2, 2), nchw, &label,
+                                       &(oct_array_opts){.nchw = true});
     ck_not_null(d);
     uint8_t px[12];
     int32_t l, classes;
@@ -252,7 +279,8 @@ START_TEST(arrays_in_memory) {
     ck_assert(oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(1, 1), f, NULL, NULL) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_ESHAPE);
     ck_assert(oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(1, 1, 1, 1), NULL, NULL, NULL) == NULL);
-    ck_assert(oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(1, 1, 1, 1), f, &label, &(oct_array_opts){.classes = 2}) == NULL);
+    ck_assert(oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(1, 1, 1, 1), f, &label,
+                                   &(oct_array_opts){.classes = 2}) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_EFORMAT);
 }
 END_TEST
@@ -266,14 +294,16 @@ static oct_status count_up(void *user, int64_t i, void *image, int32_t *label) {
 START_TEST(functions) {
     int64_t broken = 7;
     oct_input_desc in = {.channels = 1, .height = 1, .width = 1, .div = 10, .std = {1}};
-    oct_data *d = oct_data_from_source(ctx, &(oct_data_source){100, OCT_U8, count_up, &broken}, &in, 5);
+    oct_data *d =
+        oct_data_from_source(ctx, &(oct_data_source){100, OCT_U8, count_up, &broken}, &in, 5);
     ck_not_null(d);
     uint8_t px;
     int32_t l;
     ck_ok(oct_data_get(d, 99, &px, &l));
     ck_assert(px == 99 && l == 4 && oct_data_input(d)->div == 10);
     ck_fails(OCT_EIO, "camera: gone", oct_data_get(d, 7, &px, &l));
-    for (int pass = 0; pass < 2; pass++) { /* the failure of the loader's thread reaches the caller, each time */
+    /* the failure of the loader's thread reaches the caller, each time */
+    for (int pass = 0; pass < 2; pass++) {
         oct_loader *loader = oct_loader_new(d, &(oct_loader_opts){.batch = 4, .no_prefetch = pass});
         oct_batch b;
         bool done;
@@ -291,7 +321,8 @@ START_TEST(functions) {
     d = oct_data_from_source(ctx, &(oct_data_source){100, OCT_U8, count_up, &broken}, &in, 3);
     ck_fails(OCT_EFORMAT, "label of sample 4", oct_data_get(d, 4, &px, &l));
     oct_data_free(d);
-    ck_assert(oct_data_from_source(ctx, &(oct_data_source){100, OCT_U8, NULL, NULL}, &in, 3) == NULL);
+    ck_assert(oct_data_from_source(ctx, &(oct_data_source){100, OCT_U8, NULL, NULL}, &in, 3) ==
+              NULL);
 }
 END_TEST
 
@@ -300,7 +331,10 @@ START_TEST(npz_sets) {
     const int64_t y[2] = {0, 3};
     const float t[2] = {5, 6};
     const uint8_t pixels[2] = {5, 6}, bad[1] = {1};
-    octi_npz_array a[] = {{"x", OCT_F32, OCT_SHAPE(2, 2, 1, 1), x}, {"y", OCT_S64, OCT_SHAPE(2), y}, {"x_test", OCT_F32, OCT_SHAPE(1, 2, 1, 1), t}, {"y_test", OCT_U8, OCT_SHAPE(1), bad}};
+    octi_npz_array a[] = {{"x", OCT_F32, OCT_SHAPE(2, 2, 1, 1), x},
+                          {"y", OCT_S64, OCT_SHAPE(2), y},
+                          {"x_test", OCT_F32, OCT_SHAPE(1, 2, 1, 1), t},
+                          {"y_test", OCT_U8, OCT_SHAPE(1), bad}};
     ck_ok(octi_npz_write(ctx, in_root("set.npz"), a, 4));
     oct_data *d = open_set("npz:set.npz", OCT_SPLIT_TRAIN);
     ck_not_null(d);
@@ -317,7 +351,9 @@ START_TEST(npz_sets) {
     a[2].dtype = OCT_U8; /* pixels to test what floats have trained */
     a[2].data = pixels;
     ck_ok(octi_npz_write(ctx, in_root("set.npz"), a, 4));
-    opens_not(OCT_ESHAPE, "set.npz:x_test: kind and size of the images: expected f [2, 2, 1, 1], as x, got u", "npz:set.npz");
+    opens_not(OCT_ESHAPE,
+              "set.npz:x_test: kind and size of the images: expected f [2, 2, 1, 1], as x, got u",
+              "npz:set.npz");
     a[2].shape = OCT_SHAPE(1, 1, 2, 1);
     a[2].dtype = OCT_F32;
     a[2].data = t;
@@ -348,7 +384,8 @@ static void bmp(const char *name, int w, int h, uint8_t level) {
 }
 
 START_TEST(folders) {
-    const char *dirs[] = {"f", "f/train", "f/train/cat", "f/train/ant", "f/val", "f/val/cat", "f/.hidden"};
+    const char *dirs[] = {"f",     "f/train",   "f/train/cat", "f/train/ant",
+                          "f/val", "f/val/cat", "f/.hidden"};
     opens_not(OCT_EIO, "No such", "folder:f");
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) make_dir(dirs[i]);
     opens_not(OCT_EFORMAT, "f/train/ant: class without an image", "folder:f");
@@ -368,7 +405,8 @@ START_TEST(folders) {
     ck_assert_int_eq(oct_data_count(d), 4); /* z.BMP, zz.jpg, a.png, b.bmp */
     const oct_input_desc *in = oct_data_input(d);
     ck_assert(in->width == 6 && in->height == 4 && in->channels == 3);
-    for (int k = 0; k < 3; k++) ck_assert(in->mean[k] == 0.2451f && in->std[k] == 0.03252f); /* of levels 70, 70, 60, 50 */
+    /* of levels 70, 70, 60, 50 */
+    for (int k = 0; k < 3; k++) ck_assert(in->mean[k] == 0.2451f && in->std[k] == 0.03252f);
     int32_t classes, l;
     const oct_class *c = oct_data_classes(d, &classes);
     ck_assert_int_eq(classes, 2);
@@ -410,7 +448,8 @@ START_TEST(folders) {
     ck_assert(oct_data_open(ctx, "folder:f", &o) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_EFORMAT);
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "f/train/ant"));
-    oct_class unnamed[3] = {{"0", ""}, {"1", ""}, {"2", ""}}; /* sorted order, as many as there are */
+    /* sorted order, as many as there are */
+    oct_class unnamed[3] = {{"0", ""}, {"1", ""}, {"2", ""}};
     o = (oct_data_opts){.root = root, .classes = unnamed, .class_count = 2};
     d = oct_data_open(ctx, "folder:f", &o);
     ck_not_null(d);
@@ -420,12 +459,15 @@ START_TEST(folders) {
     oct_data_free(d);
     o.class_count = 3;
     ck_assert(oct_data_open(ctx, "folder:f", &o) == NULL);
-    ck_assert_ptr_nonnull(strstr(oct_error_message(), "class folders for a model whose classes have no names: expected 3, got 2"));
+    ck_assert_ptr_nonnull(
+        strstr(oct_error_message(),
+               "class folders for a model whose classes have no names: expected 3, got 2"));
     make_dir("f/val/dog");
     ck_assert(open_set("folder:f", OCT_SPLIT_TEST) == NULL); /* no class of the training part */
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "f/val/dog"));
     save("f/train/cat/c.jpg", "\xff\xd8\xff\xd9", 4);
-    opens_not(OCT_EFORMAT, "train/cat/c.jpg", "folder:f"); /* its pixels are wanted for mean and std */
+    /* its pixels are wanted for mean and std */
+    opens_not(OCT_EFORMAT, "train/cat/c.jpg", "folder:f");
     const oct_input_desc told = {.std = {1}};
     d = oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = root, .input = &told});
     ck_not_null(d);
@@ -457,8 +499,10 @@ START_TEST(specs) {
     oct_data *d = oct_data_open(ctx, "idx:idx", NULL);
     ck_not_null(d);
     oct_data_free(d);
-    if (before) setenv("OCTET_DATA", before, 1);
-    else unsetenv("OCTET_DATA");
+    if (before)
+        setenv("OCTET_DATA", before, 1);
+    else
+        unsetenv("OCTET_DATA");
     free(before);
 }
 END_TEST
@@ -473,7 +517,8 @@ START_TEST(limits) {
     static uint8_t zeros[1 << 20] = {0, 0, 8, 3, 0, 0, 0, 255, 0, 0, 0, 64, 0, 0, 0, 64};
     make_dir("bomb");
     save_gz("bomb/train-images-idx3-ubyte.gz", zeros, 16 + 255 * 4096);
-    ck_assert(oct_data_open(ctx, "idx:bomb", &(oct_data_opts){.root = root, .max_decoded_bytes = 100000}) == NULL);
+    ck_assert(oct_data_open(ctx, "idx:bomb",
+                            &(oct_data_opts){.root = root, .max_decoded_bytes = 100000}) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
 }
 END_TEST
@@ -487,5 +532,6 @@ static void teardown(void) {
     oct_close(ctx);
 }
 
-OCT_TEST_MAIN_WITH("data", setup, teardown, idx_sets, idx_bytes, mnist, cifar_sets, cifar_sample_against_jpeg, arrays_in_memory, functions, npz_sets,
-                   folders, specs, limits)
+OCT_TEST_MAIN_WITH("data", setup, teardown, idx_sets, idx_bytes, mnist, cifar_sets,
+                   cifar_sample_against_jpeg, arrays_in_memory, functions, npz_sets, folders, specs,
+                   limits)

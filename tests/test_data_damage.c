@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Files of data sets that lie about their size, their name or their place, and folders that cannot be read to the end. */
+ * Files of data sets that lie about their size, their name or their place, and folders that cannot
+ * be read to the end. */
 #include "tests/set_files.h"
 
 #include <dirent.h>
@@ -15,12 +16,15 @@ struct dirent *__wrap_readdir(DIR *d) {
     return NULL;
 }
 
-static oct_data *open_set(const char *spec) { return oct_data_open(ctx, spec, &(oct_data_opts){.root = root, .split = OCT_SPLIT_ALL}); }
-#define opens_not(want, text, spec)                                                                                    \
-    do {                                                                                                               \
-        oct_clear_error();                                                                                             \
-        ck_assert(open_set(spec) == NULL);                                                                             \
-        ck_assert_msg(oct_last_error()->code == (want) && strstr(oct_error_message(), text), "%s", oct_error_message()); \
+static oct_data *open_set(const char *spec) {
+    return oct_data_open(ctx, spec, &(oct_data_opts){.root = root, .split = OCT_SPLIT_ALL});
+}
+#define opens_not(want, text, spec)                                                                \
+    do {                                                                                           \
+        oct_clear_error();                                                                         \
+        ck_assert(open_set(spec) == NULL);                                                         \
+        ck_assert_msg(oct_last_error()->code == (want) && strstr(oct_error_message(), text), "%s", \
+                      oct_error_message());                                                        \
     } while (0)
 
 /* ---- folders ---- */
@@ -42,9 +46,13 @@ START_TEST(a_folder_is_read_to_its_end_or_refused) {
         oct_data *d = open_set("folder:f");
         failed = fail_at == 0;
         fail_at = 0;
-        ck_assert_msg(!d == failed, "readdir %d failed and the set has %d images", calls + 1, d ? (int)oct_data_count(d) : 0);
-        if (failed) ck_assert(oct_last_error()->code == OCT_EIO && strstr(oct_error_message(), "cannot list the folder"));
-        else ck_assert_int_eq(oct_data_count(d), 10);
+        ck_assert_msg(!d == failed, "readdir %d failed and the set has %d images", calls + 1,
+                      d ? (int)oct_data_count(d) : 0);
+        if (failed)
+            ck_assert(oct_last_error()->code == OCT_EIO &&
+                      strstr(oct_error_message(), "cannot list the folder"));
+        else
+            ck_assert_int_eq(oct_data_count(d), 10);
     }
     ck_assert_int_gt(calls, 20); /* two folders of five and the one above */
 }
@@ -59,17 +67,24 @@ START_TEST(links_that_lead_out_are_told) {
     save("f/a/3.webp", "RIFF", 4);
     forget();
     ck_assert_int_eq(oct_data_count(open_set("folder:f")), 3);
-    ck_assert_msg(!logged("links") && logged("left out: pictures of formats that octet does not read: 1, such as") && logged("f/a/3.webp"), "%s", set_log);
+    ck_assert_msg(
+        !logged("links") &&
+            logged("left out: pictures of formats that octet does not read: 1, such as") &&
+            logged("f/a/3.webp"),
+        "%s", set_log);
     save_bmp("out.bmp", 4, 4, (uint8_t[]){1, 2, 3});
     ck_assert_int_eq(symlink(in_root("out.bmp"), in_root("f/a/3.bmp")), 0);
     ck_assert_int_eq(symlink("nowhere.bmp", in_root("f/b/2.bmp")), 0);
     ck_assert_int_eq(symlink("/usr", in_root("f/c")), 0); /* a class elsewhere */
     forget();
     ck_assert_int_eq(oct_data_count(open_set("folder:f")), 3);
-    ck_assert_msg(logged("W ") && logged("left out: links that lead out of the folder, or nowhere: 3, such as"), "%s", set_log);
+    ck_assert_msg(logged("W ") &&
+                      logged("left out: links that lead out of the folder, or nowhere: 3, such as"),
+                  "%s", set_log);
     make_dir("idx");
     save("idx/train-images-idx3-ubyte.gz", "x", 1);
-    ck_assert_int_eq(symlink("nowhere", in_root("idx/train-images-idx3-ubyte")), 0); /* there, and broken: no other is taken for it */
+    /* there, and broken: no other is taken for it */
+    ck_assert_int_eq(symlink("nowhere", in_root("idx/train-images-idx3-ubyte")), 0);
     opens_not(OCT_EIO, "idx/train-images-idx3-ubyte: cannot open: got No such file", "idx:idx");
     make_dir("c10");
     ck_assert_int_eq(symlink("nowhere", in_root("c10/data_batch_2.bin")), 0);
@@ -79,11 +94,14 @@ END_TEST
 
 /* ---- gzip ---- */
 
-static const uint8_t images[] = {0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8}, labels[] = {0, 0, 8, 1, 0, 0, 0, 4, 0, 1, 0, 1};
+static const uint8_t images[] = {0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 1,
+                                 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8},
+                     labels[] = {0, 0, 8, 1, 0, 0, 0, 4, 0, 1, 0, 1};
 
 START_TEST(gzip_is_known_by_its_content) {
     make_dir("idx");
-    save_gz("idx/train-images-idx3-ubyte", images, sizeof images); /* unpacked by name, packed by content */
+    /* unpacked by name, packed by content */
+    save_gz("idx/train-images-idx3-ubyte", images, sizeof images);
     save("idx/train-labels-idx1-ubyte.gz", labels, sizeof labels); /* and the other way */
     oct_data *d = open_set("idx:idx");
     ck_not_null(d);
@@ -108,7 +126,8 @@ static void save_bomb(const char *name, const void *head, size_t n, int mib) {
 static size_t peak_of_refusal(oct_status want, const char *text, const char *spec) {
     oct_ctx *own = oct_open(&(oct_opts){.threads = 1});
     ck_assert(oct_data_open(own, spec, &(oct_data_opts){.root = root}) == NULL);
-    ck_assert_msg(oct_last_error()->code == want && strstr(oct_error_message(), text), "%s", oct_error_message());
+    ck_assert_msg(oct_last_error()->code == want && strstr(oct_error_message(), text), "%s",
+                  oct_error_message());
     size_t peak = oct_ctx_memory(own).peak_bytes;
     oct_close(own);
     return peak;
@@ -116,9 +135,13 @@ static size_t peak_of_refusal(oct_status want, const char *text, const char *spe
 
 START_TEST(nothing_is_unpacked_beyond_what_is_declared) {
     make_dir("idx");
-    save_bomb("idx/train-images-idx3-ubyte.gz", images, sizeof images, 32); /* 140 kB of file, 24 bytes declared */
+    /* 140 kB of file, 24 bytes declared */
+    save_bomb("idx/train-images-idx3-ubyte.gz", images, sizeof images, 32);
     save("idx/train-labels-idx1-ubyte", labels, sizeof labels);
-    ck_assert_uint_lt(peak_of_refusal(OCT_EFORMAT, "unpacked size: expected 24 bytes, as declared, got more", "idx:idx"), 2 * MIB);
+    ck_assert_uint_lt(peak_of_refusal(OCT_EFORMAT,
+                                      "unpacked size: expected 24 bytes, as declared, got more",
+                                      "idx:idx"),
+                      2 * MIB);
     save_bomb("idx/train-images-idx3-ubyte.gz", "no head of IDX..", 16, 32);
     ck_assert_uint_lt(peak_of_refusal(OCT_EFORMAT, "magic number", "idx:idx"), 2 * MIB);
     save("idx/train-images-idx3-ubyte", images, sizeof images);
@@ -126,7 +149,8 @@ START_TEST(nothing_is_unpacked_beyond_what_is_declared) {
     ck_assert_uint_lt(peak_of_refusal(OCT_EFORMAT, "as declared", "idx:idx"), 2 * MIB);
     make_dir("c10"); /* declares nothing: bounded by the packed size */
     save_bomb("c10/data_batch_1.bin.gz", "", 0, 80);
-    ck_assert_uint_lt(peak_of_refusal(OCT_ELIMIT, "decompressed data too large", "cifar10:c10"), 200 * MIB);
+    ck_assert_uint_lt(peak_of_refusal(OCT_ELIMIT, "decompressed data too large", "cifar10:c10"),
+                      200 * MIB);
     oct_close(oct_open(NULL));
     uint8_t lie[64]; /* the size at the end says less than there is */
     gzFile f = gzopen(in_root("lie.gz"), "wb");
@@ -139,16 +163,19 @@ START_TEST(nothing_is_unpacked_beyond_what_is_declared) {
     ck_ok(octi_gunzip(ctx, lie, n, 0, NULL, "gz", &out, &size));
     ck_assert(size == sizeof images && !memcmp(out, images, size));
     octi_free(ctx, out);
-    ck_ok(octi_gunzip(ctx, lie, n, sizeof images, NULL, "gz", &out, &size)); /* as many as allowed */
+    /* as many as allowed */
+    ck_ok(octi_gunzip(ctx, lie, n, sizeof images, NULL, "gz", &out, &size));
     octi_free(ctx, out);
-    ck_fails(OCT_ELIMIT, "at most 23 bytes", octi_gunzip(ctx, lie, n, sizeof images - 1, NULL, "gz", &out, &size));
+    ck_fails(OCT_ELIMIT, "at most 23 bytes",
+             octi_gunzip(ctx, lie, n, sizeof images - 1, NULL, "gz", &out, &size));
     lie[n - 4] = 23;
     ck_fails(OCT_EFORMAT, "gz", octi_gunzip(ctx, lie, n, 0, NULL, "gz", &out, &size));
 }
 END_TEST
 
 /* An archive of one deflated member: `head`, then zeros up to `size` bytes. */
-static void save_npz_bomb(const char *name, const char *array, const char *head, size_t head_size, uint32_t size) {
+static void save_npz_bomb(const char *name, const char *array, const char *head, size_t head_size,
+                          uint32_t size) {
     static const uint8_t zeros[MIB];
     uint8_t *packed = malloc(4 * MIB), *zip = malloc(4 * MIB + 300);
     z_stream z = {.next_out = packed, .avail_out = 4 * MIB};
@@ -212,7 +239,12 @@ START_TEST(npz_takes_what_its_arrays_declare) {
     octi_npz_free(z);
     ck_assert_uint_lt(oct_ctx_memory(own).peak_bytes, 4 * MIB);
     oct_close(own);
-    ck_assert_uint_lt(peak_of_refusal(OCT_EFORMAT, "bomb.npz:x: NPY data at offset 128: expected 8 bytes by dtype and shape, got 33554304", "npz:bomb.npz"), 4 * MIB);
+    ck_assert_uint_lt(
+        peak_of_refusal(
+            OCT_EFORMAT,
+            "bomb.npz:x: NPY data at offset 128: expected 8 bytes by dtype and shape, got 33554304",
+            "npz:bomb.npz"),
+        4 * MIB);
 }
 END_TEST
 
@@ -225,5 +257,6 @@ static void teardown(void) {
     oct_close(ctx);
 }
 
-OCT_TEST_MAIN_WITH("data_damage", setup, teardown, a_folder_is_read_to_its_end_or_refused, links_that_lead_out_are_told, gzip_is_known_by_its_content,
+OCT_TEST_MAIN_WITH("data_damage", setup, teardown, a_folder_is_read_to_its_end_or_refused,
+                   links_that_lead_out_are_told, gzip_is_known_by_its_content,
                    nothing_is_unpacked_beyond_what_is_declared, npz_takes_what_its_arrays_declare)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Every option of data sets, arrays and loaders changes what it should: one loop over all of them. */
+ * Every option of data sets, arrays and loaders changes what it should: one loop over all of
+ * them. */
 #include "tests/set_files.h"
 
 static oct_ctx *ctx;
@@ -18,7 +19,9 @@ static result look(oct_data *d) {
     r.count = oct_data_count(d);
     r.input = *oct_data_input(d);
     const oct_class *list = oct_data_classes(d, &r.classes);
-    for (int32_t i = 0; i < r.classes; i++) r.names = (uint32_t)crc32(r.names, (const Bytef *)list[i].name, (uInt)strlen(list[i].name) + 1);
+    for (int32_t i = 0; i < r.classes; i++)
+        r.names =
+            (uint32_t)crc32(r.names, (const Bytef *)list[i].name, (uInt)strlen(list[i].name) + 1);
     const size_t bytes = octi_set_image_bytes(d);
     uint8_t *image = malloc(bytes);
     for (int64_t i = 0; i < r.count; i++) {
@@ -48,23 +51,36 @@ static const char *difference(const result *a, const result *b) {
 /* ---- a folder: two parts, two classes, pictures of 12 x 10 ---- */
 
 static void make_folder(void) {
-    const char *dirs[] = {"f", "f/train", "f/test", "f/train/ant", "f/train/bee", "f/test/ant", "f/test/bee"};
+    const char *dirs[] = {"f",           "f/train",    "f/test",    "f/train/ant",
+                          "f/train/bee", "f/test/ant", "f/test/bee"};
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) make_dir(dirs[i]);
     for (int part = 0; part < 2; part++)
         for (int k = 0; k < 2; k++)
             for (int i = 0; i < (part ? 2 : 3); i++) {
                 char name[64];
-                snprintf(name, sizeof name, "f/%s/%s/%d.bmp", part ? "test" : "train", k ? "bee" : "ant", i);
+                snprintf(name, sizeof name, "f/%s/%s/%d.bmp", part ? "test" : "train",
+                         k ? "bee" : "ant", i);
                 uint8_t b[54 + 36 * 10] = {'B', 'M'};
                 b[10] = 54, b[14] = 40, b[18] = 12, b[22] = 10, b[26] = 1, b[28] = 24;
-                for (int p = 54; p < (int)sizeof b; p++) b[p] = (uint8_t)(p * p / 7 + 31 * i + 90 * k + 50 * part);
+                for (int p = 54; p < (int)sizeof b; p++)
+                    b[p] = (uint8_t)(p * p / 7 + 31 * i + 90 * k + 50 * part);
                 save(name, b, sizeof b);
             }
 }
 
 static const oct_class swapped[2] = {{"bee", "bee"}, {"ant", "ant"}};
-static const oct_input_desc base_input = {.channels = 3, .height = 10, .width = 12, .color = OCT_COLOR_RGB, .div = 255, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
-#define INPUT(...) &(const oct_input_desc){.channels = 3, .height = 10, .width = 12, .color = OCT_COLOR_RGB, .div = 255, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}, __VA_ARGS__}
+static const oct_input_desc base_input = {.channels = 3,
+                                          .height = 10,
+                                          .width = 12,
+                                          .color = OCT_COLOR_RGB,
+                                          .div = 255,
+                                          .mean = {0.5f, 0.5f, 0.5f},
+                                          .std = {0.25f, 0.25f, 0.25f}};
+#define INPUT(...)                                                                                 \
+    &(const oct_input_desc) {                                                                      \
+        .channels = 3, .height = 10, .width = 12, .color = OCT_COLOR_RGB, .div = 255,              \
+        .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}, __VA_ARGS__                      \
+    }
 #define FIELD(name) offsetof(oct_data_opts, name), sizeof(((oct_data_opts *)0)->name)
 
 #pragma GCC diagnostic ignored "-Woverride-init"
@@ -87,19 +103,29 @@ START_TEST(every_option_of_a_set) {
         {"input.div", "i", {.root = root, .input = INPUT(.div = 128)}},
         {"input.mean", "i", {.root = root, .input = INPUT(.mean = {0.5f, 0.5f, 0.4f})}},
         {"input.std", "i", {.root = root, .input = INPUT(.std = {0.25f, 0.2f, 0.25f})}},
-        {"classes", "cl", {.root = root, .input = &base_input, .classes = swapped, .class_count = 2}},
-        {"class_count", "!", {.root = root, .input = &base_input, .classes = swapped, .class_count = 1}},
+        {"classes",
+         "cl",
+         {.root = root, .input = &base_input, .classes = swapped, .class_count = 2}},
+        {"class_count",
+         "!",
+         {.root = root, .input = &base_input, .classes = swapped, .class_count = 1}},
     };
-    const result base = look(oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = root, .input = &base_input}));
+    const result base =
+        look(oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = root, .input = &base_input}));
     ck_assert(base.opened && base.count == 6 && base.classes == 2);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const result r = look(oct_data_open(ctx, "folder:f", &rows[i].o));
-        ck_assert_msg(!strcmp(difference(&base, &r), rows[i].want), "%s changes '%s', expected '%s': %s", rows[i].name, difference(&base, &r), rows[i].want, r.opened ? "" : oct_error_message());
+        ck_assert_msg(!strcmp(difference(&base, &r), rows[i].want),
+                      "%s changes '%s', expected '%s': %s", rows[i].name, difference(&base, &r),
+                      rows[i].want, r.opened ? "" : oct_error_message());
     }
     /* those that a folder has no use for */
-    const result seed1 = look(oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 20})), seed2 = look(oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 20, .seed = 2}));
+    const result seed1 = look(oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 20})),
+                 seed2 = look(
+                     oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 20, .seed = 2}));
     ck_assert_str_eq(difference(&seed1, &seed2), "p");
-    static uint8_t px[16 + 100] = {0, 0, 8, 3, 0, 0, 0, 25, 0, 0, 0, 2, 0, 0, 0, 2}, y[8 + 25] = {0, 0, 8, 1, 0, 0, 0, 25};
+    static uint8_t px[16 + 100] = {0, 0, 8, 3, 0, 0, 0, 25, 0, 0, 0, 2, 0, 0, 0, 2},
+                           y[8 + 25] = {0, 0, 8, 1, 0, 0, 0, 25};
     make_dir("idx");
     save_gz("idx/train-images-idx3-ubyte.gz", px, sizeof px);
     save("idx/train-labels-idx1-ubyte", y, sizeof y);
@@ -108,7 +134,15 @@ START_TEST(every_option_of_a_set) {
     o.max_decoded_bytes--;
     ck_assert(oct_data_open(ctx, "idx:idx", &o) == NULL && oct_last_error()->code == OCT_ELIMIT);
     /* a new option needs its row */
-    ck_assert_uint_eq(sizeof(oct_data_opts), sizeof(struct { oct_split a; const char *b; uint64_t c; int64_t d; void *e, *f; int32_t g; size_t h; }));
+    ck_assert_uint_eq(sizeof(oct_data_opts), sizeof(struct {
+                          oct_split a;
+                          const char *b;
+                          uint64_t c;
+                          int64_t d;
+                          void *e, *f;
+                          int32_t g;
+                          size_t h;
+                      }));
     ck_assert_uint_eq(sizeof(oct_input_desc), 4 * 3 + sizeof(oct_color) + 4 * 2 + 4 + 4 * 8);
 }
 END_TEST
@@ -120,19 +154,35 @@ START_TEST(every_option_of_an_array) {
     static const int32_t y[6] = {0, 1, 2, 0, 1, 2};
     for (size_t i = 0; i < sizeof x; i++) x[i] = (uint8_t)(i * 11);
     const oct_input_desc in = {.div = 9};
-    const struct { const char *name, *want; oct_array_opts o; } rows[] = {{"nchw", "ip", {.nchw = true}}, {"classes", "c", {.classes = 5}}, {"input", "i", {.input = &in}}};
+    const struct {
+        const char *name, *want;
+        oct_array_opts o;
+    } rows[] = {{"nchw", "ip", {.nchw = true}},
+                {"classes", "c", {.classes = 5}},
+                {"input", "i", {.input = &in}}};
     const result base = look(oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(6, 2, 3, 4), x, y, NULL));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const result r = look(oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(6, 2, 3, 4), x, y, &rows[i].o));
-        ck_assert_msg(!strcmp(difference(&base, &r), rows[i].want), "%s changes '%s', expected '%s'", rows[i].name, difference(&base, &r), rows[i].want);
+        const result r =
+            look(oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(6, 2, 3, 4), x, y, &rows[i].o));
+        ck_assert_msg(!strcmp(difference(&base, &r), rows[i].want),
+                      "%s changes '%s', expected '%s'", rows[i].name, difference(&base, &r),
+                      rows[i].want);
     }
     const float targets[6] = {0}; /* with their shape, in place of labels */
     oct_shape shape;
-    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(6, 2, 3, 4), x, NULL, &(oct_array_opts){.targets = targets, .target_shape = OCT_SHAPE(6, 1)});
+    oct_data *d = oct_data_from_memory(
+        ctx, OCT_U8, OCT_SHAPE(6, 2, 3, 4), x, NULL,
+        &(oct_array_opts){.targets = targets, .target_shape = OCT_SHAPE(6, 1)});
     ck_not_null(d);
-    ck_assert(oct_data_truth(d, &shape) == OCT_TRUTH_TARGETS && shape.rank == 2 && shape.dim[1] == 1);
+    ck_assert(oct_data_truth(d, &shape) == OCT_TRUTH_TARGETS && shape.rank == 2 &&
+              shape.dim[1] == 1);
     /* a new option needs its row */
-    ck_assert_uint_eq(sizeof(oct_array_opts), sizeof(struct { bool a; int32_t b; void *c, *d; oct_shape e; }));
+    ck_assert_uint_eq(sizeof(oct_array_opts), sizeof(struct {
+                          bool a;
+                          int32_t b;
+                          void *c, *d;
+                          oct_shape e;
+                      }));
 }
 END_TEST
 
@@ -158,8 +208,14 @@ static uint32_t batches(oct_data *d, const oct_loader_opts *o, int64_t *steps) {
 
 START_TEST(every_option_of_a_loader) {
     make_folder();
-    oct_data *d = oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = root, .input = &base_input});
-    const struct { const char *name; oct_loader_opts o; int64_t steps; bool same; } rows[] = {
+    oct_data *d =
+        oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = root, .input = &base_input});
+    const struct {
+        const char *name;
+        oct_loader_opts o;
+        int64_t steps;
+        bool same;
+    } rows[] = {
         {"batch", {.batch = 3}, 2, false},
         {"shuffle", {.batch = 4, .shuffle = true}, 2, false},
         {"drop_last", {.batch = 4, .drop_last = true}, 1, false},
@@ -167,22 +223,39 @@ START_TEST(every_option_of_a_loader) {
         {"augment", {.batch = 4, .augment = "flip"}, 2, false},
         {"input", {.batch = 4, .input = INPUT(.mean = {0.5f, 0.4f, 0.5f})}, 2, false},
         {"input.color", {.batch = 4, .input = INPUT(.color = OCT_COLOR_BGR)}, 2, false},
-        {"no_prefetch", {.batch = 4, .no_prefetch = true}, 2, true}, /* the same from another thread */
-        {"seed", {.batch = 4, .seed = 9}, 2, true},                  /* nothing is drawn */
+        /* the same from another thread */
+        {"no_prefetch", {.batch = 4, .no_prefetch = true}, 2, true},
+        {"seed", {.batch = 4, .seed = 9}, 2, true}, /* nothing is drawn */
     };
     int64_t steps;
     const uint32_t base = batches(d, &(oct_loader_opts){.batch = 4}, &steps);
     ck_assert_int_eq(steps, 2);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const uint32_t crc = batches(d, &rows[i].o, &steps);
-        ck_assert_msg((crc == base) == rows[i].same && steps == rows[i].steps, "%s: %s, %d steps", rows[i].name, crc == base ? "changes nothing" : "changes batches", (int)steps);
+        ck_assert_msg((crc == base) == rows[i].same && steps == rows[i].steps, "%s: %s, %d steps",
+                      rows[i].name, crc == base ? "changes nothing" : "changes batches",
+                      (int)steps);
     }
-    const uint32_t one = batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true, .seed = 1}, &steps);
-    ck_assert_uint_ne(one, batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true, .seed = 9}, &steps));
-    const uint32_t flip = batches(d, &(oct_loader_opts){.batch = 4, .augment = "flip", .seed = 1}, &steps);
-    ck_assert_uint_ne(flip, batches(d, &(oct_loader_opts){.batch = 4, .augment = "flip", .seed = 9}, &steps));
-    ck_assert_uint_eq(one, batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true}, &steps)); /* 0: the context's */
-    ck_assert_uint_eq(sizeof(oct_loader_opts), sizeof(struct { int64_t a; bool b, c; uint64_t d; const char *e; bool f; void *g; bool h; })); /* a new option needs its row */
+    const uint32_t one =
+        batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true, .seed = 1}, &steps);
+    ck_assert_uint_ne(
+        one, batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true, .seed = 9}, &steps));
+    const uint32_t flip =
+        batches(d, &(oct_loader_opts){.batch = 4, .augment = "flip", .seed = 1}, &steps);
+    ck_assert_uint_ne(
+        flip, batches(d, &(oct_loader_opts){.batch = 4, .augment = "flip", .seed = 9}, &steps));
+    /* 0: the context's */
+    ck_assert_uint_eq(one, batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true}, &steps));
+    /* a new option needs its row */
+    ck_assert_uint_eq(sizeof(oct_loader_opts), sizeof(struct {
+                          int64_t a;
+                          bool b, c;
+                          uint64_t d;
+                          const char *e;
+                          bool f;
+                          void *g;
+                          bool h;
+                      }));
 }
 END_TEST
 
@@ -195,4 +268,5 @@ static void teardown(void) {
     oct_close(ctx);
 }
 
-OCT_TEST_MAIN_WITH("data_options", setup, teardown, every_option_of_a_set, every_option_of_an_array, every_option_of_a_loader)
+OCT_TEST_MAIN_WITH("data_options", setup, teardown, every_option_of_a_set, every_option_of_an_array,
+                   every_option_of_a_loader)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What is not a number: never saved, never loaded, and named with its cause where a training comes to it. */
+ * What is not a number: never saved, never loaded, and named with its cause where a training comes
+ * to it. */
 #include "tests/temp_folder.h"
 
 #include <float.h>
@@ -9,13 +10,17 @@
 #include "src/format/safetensors.h"
 
 static oct_module *small(oct_ctx *ctx) {
-    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 5, .stride = 4, .no_bias = true}),
-                           oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}), oct_relu_new(ctx), oct_flatten_new(ctx),
-                           oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * 6 * 6, .out = 10})};
+    oct_module *parts[] = {
+        oct_conv2d_new(
+            ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 5, .stride = 4, .no_bias = true}),
+        oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}), oct_relu_new(ctx),
+        oct_flatten_new(ctx), oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * 6 * 6, .out = 10})};
     return oct_sequential_new(ctx, parts, 5);
 }
 
-static oct_data *digits(oct_ctx *ctx) { return oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 128}); }
+static oct_data *digits(oct_ctx *ctx) {
+    return oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 128});
+}
 
 /* A run of a net that learns its steps, with everything that such a run can hold. */
 static oct_net *learned(oct_ctx *ctx, const char *dir, const char *optimizer) {
@@ -23,13 +28,21 @@ static oct_net *learned(oct_ctx *ctx, const char *dir, const char *optimizer) {
     oct_net *net = oct_capture(small(ctx), OCT_SHAPE(28, 28, 1));
     ck_not_null(net);
     ck_ok(oct_net_describe(net, d));
-    oct_net *q = oct_prepare(net, &(oct_qconfig){.wbits = 4, .abits = 4, .all_layers = true, .method = "lsq+"});
+    oct_net *q = oct_prepare(
+        net, &(oct_qconfig){.wbits = 4, .abits = 4, .all_layers = true, .method = "lsq+"});
     ck_not_null(q);
-    ck_ok(oct_fit(q, d, &(oct_fit_opts){.epochs = 1, .optimizer = optimizer, .momentum = !strcmp(optimizer, "rmsprop") ? 0.5f : 0, .oscillation = "measure", .run = dir, .force = true}));
+    ck_ok(oct_fit(q, d,
+                  &(oct_fit_opts){.epochs = 1,
+                                  .optimizer = optimizer,
+                                  .momentum = !strcmp(optimizer, "rmsprop") ? 0.5f : 0,
+                                  .oscillation = "measure",
+                                  .run = dir,
+                                  .force = true}));
     return q;
 }
 
-/* Whatever number stands in whatever tensor: what is saved loads, and what would not load is not saved. */
+/* Whatever number stands in whatever tensor: what is saved loads, and what would not load is not
+ * saved. */
 START_TEST(what_is_saved_loads) {
     fresh_root();
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
@@ -44,14 +57,17 @@ START_TEST(what_is_saved_loads) {
             oct_f32(t)[oct_tensor_count(t) - 1] = values[k];
             oct_clear_error();
             oct_status s = oct_run_save(q, in_root("s"), NULL, true);
-            const bool empty = q->tensors[i].role == OCT_ROLE_OBSERVER && isinf(values[k]); /* a range that has seen nothing */
+            /* a range that has seen nothing */
+            const bool empty = q->tensors[i].role == OCT_ROLE_OBSERVER && isinf(values[k]);
             if (!isfinite(values[k]) && !empty) {
-                ck_assert_msg(s == OCT_EDIVERGED, "%s %g: %d", q->tensors[i].name, (double)values[k], (int)s);
+                ck_assert_msg(s == OCT_EDIVERGED, "%s %g: %d", q->tensors[i].name,
+                              (double)values[k], (int)s);
                 ck_assert_ptr_nonnull(strstr(oct_error_message(), q->tensors[i].name));
             }
             if (s == OCT_OK) {
                 oct_net *again = oct_run_load(ctx, in_root("s"), NULL);
-                ck_assert_msg(again != NULL, "%s %g was saved and does not load: %s", q->tensors[i].name, (double)values[k], oct_error_message());
+                ck_assert_msg(again != NULL, "%s %g was saved and does not load: %s",
+                              q->tensors[i].name, (double)values[k], oct_error_message());
                 oct_net_free(again);
                 saved++;
             } else
@@ -80,7 +96,8 @@ START_TEST(what_is_spoiled_is_not_loaded) {
         octi_safetensors_entry *e = calloc((size_t)n, sizeof *e);
         int moments = 0;
         for (int32_t i = 0; i < n; i++) e[i] = *octi_safetensors_at(f, i);
-        const octi_safetensors_meta meta = {"generation", octi_safetensors_metadata(f, "generation")};
+        const octi_safetensors_meta meta = {"generation",
+                                            octi_safetensors_metadata(f, "generation")};
         unlink(in_root("r/model.safetensors"));
         for (int32_t i = 0; i < n; i++) {
             if (e[i].dtype != OCT_F32) continue;
@@ -94,14 +111,25 @@ START_TEST(what_is_spoiled_is_not_loaded) {
             moments += optim;
             if (!optim) {
                 ck_assert_msg(!oct_run_load(ctx, in_root("r"), NULL), "%s", e[i].name);
-                ck_assert_msg(strstr(oct_error_message(), "not finite") || oct_last_error()->code == OCT_EFORMAT || oct_last_error()->code == OCT_EQPARAMS, "%s", oct_error_message());
+                ck_assert_msg(strstr(oct_error_message(), "not finite") ||
+                                  oct_last_error()->code == OCT_EFORMAT ||
+                                  oct_last_error()->code == OCT_EQPARAMS,
+                              "%s", oct_error_message());
             }
             free(bad);
             e[i] = was;
             if (i % 5 && !optim) continue;
-            oct_net *q = oct_prepare(oct_capture(small(ctx), OCT_SHAPE(28, 28, 1)), &(oct_qconfig){.wbits = 4, .abits = 4, .all_layers = true, .method = "lsq+"});
+            oct_net *q = oct_prepare(
+                oct_capture(small(ctx), OCT_SHAPE(28, 28, 1)),
+                &(oct_qconfig){.wbits = 4, .abits = 4, .all_layers = true, .method = "lsq+"});
             ck_not_null(q);
-            oct_status s = oct_fit(q, digits(ctx), &(oct_fit_opts){.epochs = 1, .optimizer = optimizers[o], .momentum = o == 2 ? 0.5f : 0, .oscillation = "measure", .run = in_root("r"), .resume = true});
+            oct_status s = oct_fit(q, digits(ctx),
+                                   &(oct_fit_opts){.epochs = 1,
+                                                   .optimizer = optimizers[o],
+                                                   .momentum = o == 2 ? 0.5f : 0,
+                                                   .oscillation = "measure",
+                                                   .run = in_root("r"),
+                                                   .resume = true});
             ck_assert_msg(s == OCT_EFORMAT, "%s: %d %s", e[i].name, (int)s, oct_error_message());
         }
         ck_assert_int_ge(moments, 4);
@@ -122,9 +150,14 @@ static int spoil(void *user, const oct_fit_report *r) {
     return 0;
 }
 
-static oct_var *logarithm(void *user, oct_var *y, const oct_batch *b) { /* infinite where the third batch comes */
+/* infinite where the third batch comes */
+static oct_var *logarithm(void *user, oct_var *y, const oct_batch *b) {
     oct_var *l = oct_cross_entropy(y, b->labels, NULL);
-    if (++*(int *)user == 3) l = oct_mul(l, oct_mul(l, oct_input(oct_var_tape(y), &(oct_tensor){OCT_F32, {.rank = 0}, &(float){INFINITY}, NULL})));
+    if (++*(int *)user == 3)
+        l = oct_mul(
+            l,
+            oct_mul(l, oct_input(oct_var_tape(y),
+                                 &(oct_tensor){OCT_F32, {.rank = 0}, &(float){INFINITY}, NULL})));
     return l;
 }
 
@@ -137,7 +170,13 @@ START_TEST(the_cause_is_named) {
         spoiled = oct_capture(small(ctx), OCT_SHAPE(28, 28, 1));
         spoiled_name = names[k];
         spoil_at = 3;
-        ck_fails(OCT_EDIVERGED, names[k], oct_fit(spoiled, d, &(oct_fit_opts){.epochs = 2, .batch = 16, .progress = spoil, .lr = 0.25f, .schedule = "constant"}));
+        ck_fails(OCT_EDIVERGED, names[k],
+                 oct_fit(spoiled, d,
+                         &(oct_fit_opts){.epochs = 2,
+                                         .batch = 16,
+                                         .progress = spoil,
+                                         .lr = 0.25f,
+                                         .schedule = "constant"}));
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "at step 4"));
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "learning rate below 0.25"));
     }
@@ -146,11 +185,15 @@ START_TEST(the_cause_is_named) {
     oct_f32(oct_net_tensor(net, "4.weight"))[0] = FLT_MAX;
     oct_f32(oct_net_tensor(net, "4.weight"))[1] = FLT_MAX;
     oct_f32(oct_net_tensor(net, "1.bias"))[0] = 1e9f;
-    ck_fails(OCT_EDIVERGED, "4: output is not finite", oct_fit(net, d, &(oct_fit_opts){.epochs = 1}));
+    ck_fails(OCT_EDIVERGED, "4: output is not finite",
+             oct_fit(net, d, &(oct_fit_opts){.epochs = 1}));
     /* a loss of one's own */
     int calls = 0;
     net = oct_capture(small(ctx), OCT_SHAPE(28, 28, 1));
-    ck_fails(OCT_EDIVERGED, "mend the loss", oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = 16, .loss = logarithm, .loss_user = &calls}));
+    ck_fails(
+        OCT_EDIVERGED, "mend the loss",
+        oct_fit(net, d,
+                &(oct_fit_opts){.epochs = 1, .batch = 16, .loss = logarithm, .loss_user = &calls}));
     /* what diverges leaves the last saved state, and a file of weights is no way out */
     oct_f32(oct_net_tensor(net, "1.running_var"))[0] = INFINITY;
     ck_fails(OCT_EDIVERGED, "1.running_var", oct_net_save_weights(net, in_root("w.safetensors")));

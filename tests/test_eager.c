@@ -36,15 +36,20 @@ static void listen(void *user, oct_log_level level, const char *text) {
 static oct_net *build(oct_ctx *ctx, eager_net *n) {
     oct_module *m = oct_module_new(ctx, eager_forward, n);
     n->quant = oct_module_add(m, "quant", oct_quant_stub_new(ctx));
-    n->conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 4, .kernel = 3, .pad = 1}));
-    n->bn1 = oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}));
+    n->conv1 = oct_module_add(
+        m, "conv1",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 4, .kernel = 3, .pad = 1}));
+    n->bn1 =
+        oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}));
     n->relu1 = oct_module_add(m, "relu1", oct_relu_new(ctx));
-    n->conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 1}));
+    n->conv2 = oct_module_add(
+        m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 1}));
     n->add = oct_module_add(m, "skip_add", oct_float_functional_new(ctx));
     n->gate = oct_module_add(m, "gate", oct_float_functional_new(ctx));
     n->cat = oct_module_add(m, "join", oct_float_functional_new(ctx));
     n->dequant = oct_module_add(m, "dequant", oct_dequant_stub_new(ctx));
-    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 8 * 5 * 5, .out = 3}));
+    n->fc =
+        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 8 * 5 * 5, .out = 3}));
     oct_net *net = oct_capture(m, OCT_SHAPE(5, 5, 2));
     ck_assert_msg(net != NULL, "%s", oct_error_message());
     return net;
@@ -85,12 +90,16 @@ START_TEST(stubs_are_the_borders) {
     ck_assert_int_eq(kind_of(i8, "skip_add_1"), OCT_OP_qadd);
     ck_assert_int_eq(kind_of(i8, "join"), OCT_OP_qcat);
     ck_assert_int_eq(kind_of(i8, "gate"), OCT_OP_qmul);
-    int32_t a = oct_graph_find_value(q->graph, "skip_add"), b = oct_graph_find_value(q->graph, "skip_add_1");
-    ck_assert_int_ne(q->graph->values[a].quantizer, q->graph->values[b].quantizer); /* one instance, two ranges */
+    int32_t a = oct_graph_find_value(q->graph, "skip_add"),
+            b = oct_graph_find_value(q->graph, "skip_add_1");
+    /* one instance, two ranges */
+    ck_assert_int_ne(q->graph->values[a].quantizer, q->graph->values[b].quantizer);
     oct_placement *rows;
     int32_t count, reasons = 0;
     ck_ok(oct_net_placements(q, &rows, &count));
-    for (int32_t i = 0; i < count; i++) reasons += !strcmp(rows[i].name, "fc") && strstr(rows[i].reason, "outside QuantStub") != NULL;
+    for (int32_t i = 0; i < count; i++)
+        reasons +=
+            !strcmp(rows[i].name, "fc") && strstr(rows[i].reason, "outside QuantStub") != NULL;
     ck_assert_int_eq(reasons, 1);
     oct_placements_free(q, rows);
     oct_close(ctx);
@@ -103,7 +112,8 @@ START_TEST(forgotten_stubs_are_put_in_and_said) {
     eager_net n = {.no_dequant = true};
     oct_net *q = oct_prepare(build(ctx, &n), NULL);
     ck_not_null(q);
-    ck_assert_msg(strstr(said, "fc: floats are wanted behind it: a DeQuantStub was put in"), "said: %s", said);
+    ck_assert_msg(strstr(said, "fc: floats are wanted behind it: a DeQuantStub was put in"),
+                  "said: %s", said);
     ck_assert_int_eq(kind_of(through(q, OCT_SHAPE(5, 5, 2)), "fc"), OCT_OP_qlinear);
     /* no stub at all: quantized wherever it can be, and nothing to say */
     said[0] = 0;
@@ -117,7 +127,8 @@ START_TEST(forgotten_stubs_are_put_in_and_said) {
     eager_net half = {.no_quant = true, .early = true};
     q = oct_prepare(build(ctx, &half), NULL);
     ck_assert_msg(q != NULL, "%s", oct_error_message());
-    ck_assert_msg(strstr(said, "codes are wanted behind it: a QuantStub was put in"), "said: %s", said);
+    ck_assert_msg(strstr(said, "codes are wanted behind it: a QuantStub was put in"), "said: %s",
+                  said);
     oct_net *i8 = through(q, OCT_SHAPE(5, 5, 2));
     ck_assert_int_eq(kind_of(i8, "conv1"), OCT_OP_qconv2d);
     ck_assert_int_eq(kind_of(i8, "fc"), OCT_OP_linear); /* behind DeQuantStub */
@@ -133,7 +144,8 @@ START_TEST(fuse_by_names) {
     ck_assert_msg(f != NULL, "%s", oct_error_message());
     ck_assert_int_eq(oct_graph_find_node(f->graph, "bn1"), -1);
     ck_assert_int_eq(oct_graph_find_node(f->graph, "relu1"), -1);
-    ck_assert_int_ge(oct_graph_find_node(f->graph, "relu"), 0); /* the add's own relu was not named */
+    /* the add's own relu was not named */
+    ck_assert_int_ge(oct_graph_find_node(f->graph, "relu"), 0);
     f = oct_fuse_modules(net, (const char *[]){"conv1,bn1", "skip_add,relu"}, 2);
     ck_not_null(f);
     ck_assert_int_ge(oct_graph_find_node(f->graph, "relu1"), 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The promise: every code of the int8 plan is the one that the eval forward saw, at every node. Random graphs of all ops,
+ * The promise: every code of the int8 plan is the one that the eval forward saw, at every node.
+ * Random graphs of all ops,
  * 2 to 8 bits, all targets; calibrated and trained. */
 #include "tests/exact_fix.h"
 
@@ -9,7 +10,8 @@
 #include "tests/paths_fix.h"
 #include "tests/plans_agree.h"
 
-/* Layers of an int8 net whose sums may leave what fp32 holds exactly: their evaluation takes the s32 path. */
+/* Layers of an int8 net whose sums may leave what fp32 holds exactly: their evaluation takes the
+ * s32 path. */
 static int long_sums(const oct_net *i8) {
     int found = 0;
     for (int32_t i = 0; i < i8->graph->node_count; i++) {
@@ -17,7 +19,9 @@ static int long_sums(const oct_net *i8) {
         if (n->kind != OCT_OP_qconv2d && n->kind != OCT_OP_qlinear) continue;
         const oct_quantizer *x = &i8->graph->quantizers[i8->graph->values[n->in[0]].quantizer];
         const oct_tensor *w = i8->graph->values[n->in[1]].tensor;
-        const int64_t z = *oct_s32(x->zero_point), reach = z > x->spec.qmax - z ? z : x->spec.qmax - z, k = oct_tensor_count(w) / w->shape.dim[0];
+        const int64_t z = *oct_s32(x->zero_point),
+                      reach = z > x->spec.qmax - z ? z : x->spec.qmax - z,
+                      k = oct_tensor_count(w) / w->shape.dim[0];
         bool leaves = false;
         for (int64_t o = 0; o < w->shape.dim[0]; o++) {
             int64_t sum = 0;
@@ -29,8 +33,8 @@ static int long_sums(const oct_net *i8) {
     return found;
 }
 
-/* OCT_TEST_DUMP=DIR: the net, its input and what every node makes of it, for executors that share nothing with octet
- * (golden/run_int8.py). */
+/* OCT_TEST_DUMP=DIR: the net, its input and what every node makes of it, for executors that share
+ * nothing with octet (golden/run_int8.py). */
 static void dump(const oct_net *i8, const oct_tensor *x, uint64_t seed) {
     const char *dir = getenv("OCT_TEST_DUMP");
     if (!dir) return;
@@ -70,8 +74,11 @@ static int check_net(uint64_t seed) {
     oct_shape image;
     oct_net *net = random_net(ctx, seed, &image);
     ck_assert_msg(net != NULL, "net %d: %s", (int)seed, oct_error_message());
-    oct_qconfig c = {.target = targets[octi_rng_below(&r, 4)], .observer = seed % 3 ? "ema" : "minmax", .all_layers = seed % 5 == 0,
-                     .wbits = 2 + (int)octi_rng_below(&r, 7), .abits = 2 + (int)octi_rng_below(&r, 7)};
+    oct_qconfig c = {.target = targets[octi_rng_below(&r, 4)],
+                     .observer = seed % 3 ? "ema" : "minmax",
+                     .all_layers = seed % 5 == 0,
+                     .wbits = 2 + (int)octi_rng_below(&r, 7),
+                     .abits = 2 + (int)octi_rng_below(&r, 7)};
     static const char *const methods[] = {NULL, NULL, "lsq", "lsq+", "pact"};
     c.method = methods[octi_rng_below(&r, 5)];
     c.ste = octi_rng_below(&r, 4) ? NULL : "strict";
@@ -87,27 +94,34 @@ static int check_net(uint64_t seed) {
     oct_qrule islands[4]; /* layers kept float by rule: by name, now and then a whole kind */
     if (octi_rng_below(&own, 2))
         for (c.rules = islands; c.rule_count < 1 + (int)octi_rng_below(&own, 3); c.rule_count++) {
-            const oct_node *n = &fused->graph->nodes[octi_rng_below(&own, (uint32_t)fused->graph->node_count)];
-            islands[c.rule_count] = octi_rng_below(&own, 8) ? (oct_qrule){OCT_QSCOPE_NAME, n->name, {.stay_float = "yes"}}
-                                                            : (oct_qrule){OCT_QSCOPE_KIND, oct_op_name(n->kind), {.stay_float = "yes"}};
+            const oct_node *n =
+                &fused->graph->nodes[octi_rng_below(&own, (uint32_t)fused->graph->node_count)];
+            islands[c.rule_count] =
+                octi_rng_below(&own, 8)
+                    ? (oct_qrule){OCT_QSCOPE_NAME, n->name, {.stay_float = "yes"}}
+                    : (oct_qrule){OCT_QSCOPE_KIND, oct_op_name(n->kind), {.stay_float = "yes"}};
         }
     oct_net *q = oct_prepare(fused, &c);
     if (!q && oct_last_error()->code == OCT_EUNSUPPORTED) return oct_close(ctx), 0; /* all float */
     ck_assert_msg(q != NULL, "net %d: %s", (int)seed, oct_error_message());
     ck_ok(octi_prepared_check(q)); /* nets of octet's own making are never refused */
     oct_tape *t = oct_tape_new(ctx);
-    oct_status s = seed % 4 == 3 ? OCT_OK : calibrate(q, t, image, 100); /* some see their first data in training */
+    /* some see their first data in training */
+    oct_status s = seed % 4 == 3 ? OCT_OK : calibrate(q, t, image, 100);
     if (s == OCT_OK && seed % 2) s = train(q, t, image, 6);
     ck_assert_msg(s == OCT_OK, "net %d: %s", (int)seed, oct_error_message());
-    oct_net *i8 = oct_convert_with(q, &(oct_convert_opts){.skip_check = seed % 4 != 0}, NULL); /* it is made here, on other images */
+    /* it is made here, on other images */
+    oct_net *i8 = oct_convert_with(q, &(oct_convert_opts){.skip_check = seed % 4 != 0}, NULL);
     ck_assert_msg(i8 != NULL, "net %d: %s", (int)seed, oct_error_message());
     oct_mismatch m = {0};
     oct_tensor *x = random_images(ctx, 16, image, 200);
     s = oct_compare(q, i8, x, &m);
     ck_assert_msg(s == OCT_OK, "net %d: %s", (int)seed, oct_error_message());
     ck_assert_int_gt(m.codes, 0);
-    ck_assert_msg(m.mismatched == 0, "net %d: %lld of %lld codes differ, first %s[%lld]: expected %d, got %d", (int)seed,
-                  (long long)m.mismatched, (long long)m.codes, m.node, (long long)m.element, m.expected, m.got);
+    ck_assert_msg(m.mismatched == 0,
+                  "net %d: %lld of %lld codes differ, first %s[%lld]: expected %d, got %d",
+                  (int)seed, (long long)m.mismatched, (long long)m.codes, m.node,
+                  (long long)m.element, m.expected, m.got);
     plans_agree(i8, x, 1 + (int64_t)(seed % 7));
     dump(i8, x, seed);
     int found = long_sums(i8);
@@ -121,21 +135,27 @@ START_TEST(random_graphs_have_no_mismatch) {
     int count = nets ? atoi(nets) : more && *more == '1' ? 5000 : 500;
     int beyond = 0;
     for (int i = 0; i < count; i++) beyond += check_net((uint64_t)i);
-    ck_assert_msg(count < 500 || beyond > count / 20, "%d layers of %d nets have sums beyond 2^24", beyond, count);
+    ck_assert_msg(count < 500 || beyond > count / 20, "%d layers of %d nets have sums beyond 2^24",
+                  beyond, count);
     if (count >= 500) ways_cover(&taken);
     check_net(1165); /* its nodes once lost their names to messages that shape rules had prepared */
 }
 END_TEST
 
 /* K beyond the 2^24 bound: the evaluation's s32 path against the plan */
-static oct_var *wide_forward(void *self, oct_tape *t, oct_var *x) { return (void)t, oct_relu(oct_apply(self, x)); }
+static oct_var *wide_forward(void *self, oct_tape *t, oct_var *x) {
+    return (void)t, oct_relu(oct_apply(self, x));
+}
 
 START_TEST(sums_beyond_fp32_are_exact) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
-    oct_module *conv = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 160, .out = 4, .kernel = 3, .pad = 1}), *m = oct_module_new(ctx, wide_forward, conv);
+    oct_module *conv = oct_conv2d_new(
+                   ctx, &(oct_conv2d_opts){.in = 160, .out = 4, .kernel = 3, .pad = 1}),
+               *m = oct_module_new(ctx, wide_forward, conv);
     oct_module_add(m, "conv", conv);
     oct_tensor *w = oct_module_tensor(m, "conv.weight");
-    for (int64_t i = 0; i < oct_tensor_count(w); i++) oct_f32(w)[i] = (i * 2654435761u >> 7 & 15) ? 0.9f : -1.0f;
+    for (int64_t i = 0; i < oct_tensor_count(w); i++)
+        oct_f32(w)[i] = (i * 2654435761u >> 7 & 15) ? 0.9f : -1.0f;
     oct_shape image = OCT_SHAPE(5, 5, 160);
     oct_net *q = oct_prepare(oct_capture(m, image), NULL);
     oct_tape *t = oct_tape_new(ctx);
@@ -157,7 +177,8 @@ typedef struct mixed {
 static oct_var *mixed_forward(void *self, oct_tape *t, oct_var *x) {
     mixed *n = self;
     (void)t;
-    x = oct_relu(oct_apply(n->bn, oct_flatten(x))); /* batch norm of vectors and its relu: float, between codes (flatten) and a product */
+    /* batch norm of vectors and its relu: float, between codes (flatten) and a product */
+    x = oct_relu(oct_apply(n->bn, oct_flatten(x)));
     x = oct_relu(oct_apply(n->bn1, oct_apply(n->fc1, x)));
     x = oct_log_softmax(oct_apply(n->fc2, x));
     return oct_log_softmax(oct_apply(n->fc3, x));
@@ -169,7 +190,8 @@ START_TEST(float_layers_between_codes) {
     oct_module *m = oct_module_new(ctx, mixed_forward, &n);
     n.fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = 48, .out = 70}));
     n.bn = oct_module_add(m, "bn", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 48}));
-    n.bn1 = oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 70}));
+    n.bn1 =
+        oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 70}));
     n.fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 70, .out = 9}));
     n.fc3 = oct_module_add(m, "fc3", oct_linear_new(ctx, &(oct_linear_opts){.in = 9, .out = 5}));
     oct_shape image = OCT_SHAPE(4, 4, 3);
@@ -189,11 +211,13 @@ START_TEST(float_layers_between_codes) {
 }
 END_TEST
 
-/* The largest net of the zoo, on images as small as it takes and not square: 7x7 stem, padded max pool, odd sides. */
+/* The largest net of the zoo, on images as small as it takes and not square: 7x7 stem, padded max
+ * pool, odd sides. */
 START_TEST(resnet18_has_no_mismatch) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_shape image = OCT_SHAPE(32, 37, 3);
-    oct_module *m = oct_zoo_new(ctx, "resnet18", &(oct_zoo_opts){.height = 32, .width = 37, .classes = 6});
+    oct_module *m =
+        oct_zoo_new(ctx, "resnet18", &(oct_zoo_opts){.height = 32, .width = 37, .classes = 6});
     oct_net *q = oct_prepare(oct_capture(m, image), NULL);
     ck_assert_msg(q != NULL, "%s", oct_error_message());
     oct_tape *t = oct_tape_new(ctx);
@@ -212,4 +236,5 @@ START_TEST(resnet18_has_no_mismatch) {
 }
 END_TEST
 
-OCT_TEST_MAIN("exact", float_layers_between_codes, random_graphs_have_no_mismatch, resnet18_has_no_mismatch, sums_beyond_fp32_are_exact)
+OCT_TEST_MAIN("exact", float_layers_between_codes, random_graphs_have_no_mismatch,
+              resnet18_has_no_mismatch, sums_beyond_fp32_are_exact)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Allocations that fail: the n-th one for n = 1, 2, ... until a scenario gets through, failing once, or from there on. Every
- * failure is an error with a message, and when the context closes nothing is left. Then the same calls in a context that
- * stays: after each failure it holds what it held before, and the call succeeds when memory is back. */
+ * Allocations that fail: the n-th one for n = 1, 2, ... until a scenario gets through, failing
+ * once, or from there on. Every failure is an error with a message, and when the context closes
+ * nothing is left. Then the same calls in a context that stays: after each failure it holds what it
+ * held before, and the call succeeds when memory is back. */
 #include "tests/temp_folder.h"
 
 #include <malloc.h>
@@ -15,7 +16,8 @@
 #include "src/mem.h"
 #include "tests/rigged_alloc.h"
 
-/* ---- what runs: a net with a branch, batch norm, add, cat, pool, linear on 8 images of 6x6 ---- */
+/* ---- what runs: a net with a branch, batch norm, add, cat, pool, linear on 8 images of 6x6
+ * ---- */
 
 enum { SIDE = 6, IMAGES = 8, CLASSES = 3 };
 static uint8_t pixels[IMAGES * SIDE * SIDE];
@@ -39,22 +41,37 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
 static oct_net *make_net(oct_ctx *ctx) {
     static parts n;
     oct_module *m = oct_module_new(ctx, forward, &n);
-    n.conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 3, .pad = 1, .no_bias = true}));
-    n.bn1 = oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}));
-    n.conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 3, .pad = 1}));
-    n.fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 8 * 9, .out = CLASSES}));
+    n.conv1 = oct_module_add(
+        m, "conv1",
+        oct_conv2d_new(
+            ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 3, .pad = 1, .no_bias = true}));
+    n.bn1 =
+        oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}));
+    n.conv2 = oct_module_add(
+        m, "conv2",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 3, .pad = 1}));
+    n.fc = oct_module_add(m, "fc",
+                          oct_linear_new(ctx, &(oct_linear_opts){.in = 8 * 9, .out = CLASSES}));
     return oct_capture(m, OCT_SHAPE(SIDE, SIDE, 1));
 }
 
 static oct_data *make_data(oct_ctx *ctx) {
-    return oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(IMAGES, SIDE, SIDE, 1), pixels, labels, &(oct_array_opts){.classes = CLASSES});
+    return oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(IMAGES, SIDE, SIDE, 1), pixels, labels,
+                                &(oct_array_opts){.classes = CLASSES});
 }
 
 static oct_status failed(void) { return oct_last_error()->code; }
 
 static oct_status train(oct_ctx *ctx, oct_net *net, const char *run) {
     oct_data *d = net ? make_data(ctx) : NULL;
-    oct_status s = d ? oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = 4, .run = run, .force = run != NULL, .test = d, .bn_images = 8}) : failed();
+    oct_status s = d ? oct_fit(net, d,
+                               &(oct_fit_opts){.epochs = 1,
+                                               .batch = 4,
+                                               .run = run,
+                                               .force = run != NULL,
+                                               .test = d,
+                                               .bn_images = 8})
+                     : failed();
     oct_data_free(d);
     return s;
 }
@@ -86,7 +103,9 @@ static oct_status qat_with(oct_ctx *ctx, const oct_qconfig *c) {
 }
 
 static oct_status qat(oct_ctx *ctx) { return qat_with(ctx, NULL); }
-static oct_status qat_lsq(oct_ctx *ctx) { return qat_with(ctx, &(oct_qconfig){.method = "lsq+", .wbits = 3, .abits = 3}); }
+static oct_status qat_lsq(oct_ctx *ctx) {
+    return qat_with(ctx, &(oct_qconfig){.method = "lsq+", .wbits = 3, .abits = 3});
+}
 
 static oct_status classify(const oct_net *net) {
     oct_plan *plan = oct_plan_new(net, NULL);
@@ -133,7 +152,8 @@ static oct_status ptq_histogram(oct_ctx *ctx) {
 }
 
 static oct_status improve(oct_ctx *ctx) {
-    oct_net *net = load_float(ctx), *even = net ? oct_equalize(net, NULL) : NULL, *q = even ? oct_prepare(even, NULL) : NULL;
+    oct_net *net = load_float(ctx), *even = net ? oct_equalize(net, NULL) : NULL,
+            *q = even ? oct_prepare(even, NULL) : NULL;
     oct_data *d = q ? make_data(ctx) : NULL;
     oct_status s = d ? oct_calibrate(q, d, IMAGES) : failed();
     oct_tensor *x = s == OCT_OK ? oct_calibration_inputs(q, d, 4) : NULL;
@@ -150,7 +170,8 @@ static oct_status improve(oct_ctx *ctx) {
 
 static oct_status small_weights(oct_ctx *ctx) {
     oct_net *net = load_float(ctx);
-    oct_net *(*const make[])(const oct_net *, const oct_weight_opts *) = {oct_quantize_dynamic, oct_quantize_weight_only};
+    oct_net *(*const make[])(const oct_net *, const oct_weight_opts *) = {oct_quantize_dynamic,
+                                                                          oct_quantize_weight_only};
     oct_status s = net ? OCT_OK : failed();
     for (int i = 0; s == OCT_OK && i < 3; i++) {
         oct_net *small = i < 2 ? make[i](net, NULL) : oct_half(net);
@@ -184,8 +205,11 @@ static oct_status run_float(oct_ctx *ctx) { return load_and_save(ctx, "float", "
 static oct_status run_prepared(oct_ctx *ctx) { return load_and_save(ctx, "quant", "again8"); }
 
 static oct_status import(oct_ctx *ctx) {
-    oct_net *net = oct_import_torch(ctx, OCT_SOURCE_DIR "/tests/golden/torch_lenet16.safetensors", &(oct_import_opts){.model = "lenet", .height = 16, .width = 16});
-    oct_tensor *x = net ? oct_npz_images(net, OCT_SOURCE_DIR "/tests/golden/torch_lenet16.npz") : NULL;
+    oct_net *net =
+        oct_import_torch(ctx, OCT_SOURCE_DIR "/tests/golden/torch_lenet16.safetensors",
+                         &(oct_import_opts){.model = "lenet", .height = 16, .width = 16});
+    oct_tensor *x =
+        net ? oct_npz_images(net, OCT_SOURCE_DIR "/tests/golden/torch_lenet16.npz") : NULL;
     oct_runner *r = x ? oct_runner_new(net, NULL) : NULL;
     oct_status s = r && oct_runner_run(r, x) ? OCT_OK : failed();
     oct_runner_free(r);
@@ -195,9 +219,19 @@ static oct_status import(oct_ctx *ctx) {
 }
 
 static oct_status load_batches(oct_ctx *ctx, const char *spec) {
-    oct_input_desc in = {.channels = 3, .height = 5, .width = 5, .color = OCT_COLOR_RGB, .resize = 5, .crop = 5, .div = 255, .std = {1, 1, 1}};
+    oct_input_desc in = {.channels = 3,
+                         .height = 5,
+                         .width = 5,
+                         .color = OCT_COLOR_RGB,
+                         .resize = 5,
+                         .crop = 5,
+                         .div = 255,
+                         .std = {1, 1, 1}};
     oct_data *d = oct_data_open(ctx, spec, &(oct_data_opts){.input = &in});
-    oct_loader *l = d ? oct_loader_new(d, &(oct_loader_opts){.batch = 2, .shuffle = true, .augment = "crop4,flip"}) : NULL;
+    oct_loader *l =
+        d ? oct_loader_new(d,
+                           &(oct_loader_opts){.batch = 2, .shuffle = true, .augment = "crop4,flip"})
+          : NULL;
     oct_status s = l ? oct_loader_start(l, 0, 0) : failed();
     for (bool done = false; s == OCT_OK && !done;) {
         oct_batch b;
@@ -217,8 +251,9 @@ static oct_status folder(oct_ctx *ctx) {
 typedef struct scenario {
     const char *name;
     oct_status (*run)(oct_ctx *ctx);
-    bool stays; /* leaves nothing in a context that stays open: no modules in it, which live until oct_close */
-    int spare;  /* allocations that it can do without */
+    /* leaves nothing in a context that stays open: no modules in it, which live until oct_close */
+    bool stays;
+    int spare; /* allocations that it can do without */
 } scenario;
 
 static const scenario all[] = {
@@ -254,14 +289,20 @@ static long long sweep(const scenario *sc, int threads, bool on, int step) {
         oct_ctx *ctx = rig_open(&r, threads);
         oct_status s = ctx ? sc->run(ctx) : failed();
         oct_error e = *oct_last_error();
-        if (r.hit && s == OCT_OK && !on && spared < sc->spare) spared++;
+        if (r.hit && s == OCT_OK && !on && spared < sc->spare)
+            spared++;
         else if (r.hit) {
-            ck_assert_msg(s == OCT_ENOMEM, "%s: allocation %lld fails, status %d (%s)", sc->name, n, s, oct_error_message());
-            ck_assert_msg(e.code == OCT_ENOMEM && *e.what, "%s: allocation %lld fails, record %d (%s)", sc->name, n, e.code, oct_error_message());
+            ck_assert_msg(s == OCT_ENOMEM, "%s: allocation %lld fails, status %d (%s)", sc->name, n,
+                          s, oct_error_message());
+            ck_assert_msg(e.code == OCT_ENOMEM && *e.what,
+                          "%s: allocation %lld fails, record %d (%s)", sc->name, n, e.code,
+                          oct_error_message());
         } else
             ck_assert_msg(s == OCT_OK, "%s: %s", sc->name, oct_error_message());
         oct_close(ctx);
-        ck_assert_msg(r.blocks == 0 && r.bytes == 0, "%s: allocation %lld fails, %lld blocks of %lld bytes are left", sc->name, n, (long long)r.blocks, (long long)r.bytes);
+        ck_assert_msg(r.blocks == 0 && r.bytes == 0,
+                      "%s: allocation %lld fails, %lld blocks of %lld bytes are left", sc->name, n,
+                      (long long)r.blocks, (long long)r.bytes);
         if (!r.hit) return n;
     }
 }
@@ -298,11 +339,18 @@ START_TEST(a_context_that_stays_holds_what_it_held) {
         oct_status s = sc->run(ctx);
         r.fail_at = 0;
         const octi_arena_mark left = octi_arena_save(octi_ctx_scratch(ctx));
-        ck_assert_msg(left.block == base.block && left.used == base.used, "%s: allocation %lld fails: scratch is not given back (%s)", sc->name, n, oct_error_message());
-        if (r.hit && s == OCT_OK && spared < sc->spare) spared++;
-        else ck_assert_msg(s == (r.hit ? OCT_ENOMEM : OCT_OK), "%s: allocation %lld: status %d (%s)", sc->name, n, s, oct_error_message());
-        ck_assert_msg(r.bytes == held && r.blocks == blocks, "%s: allocation %lld fails: %lld blocks in place of %lld, %lld bytes in place of %lld", sc->name, n,
-                      (long long)r.blocks, blocks, (long long)r.bytes, held);
+        ck_assert_msg(left.block == base.block && left.used == base.used,
+                      "%s: allocation %lld fails: scratch is not given back (%s)", sc->name, n,
+                      oct_error_message());
+        if (r.hit && s == OCT_OK && spared < sc->spare)
+            spared++;
+        else
+            ck_assert_msg(s == (r.hit ? OCT_ENOMEM : OCT_OK), "%s: allocation %lld: status %d (%s)",
+                          sc->name, n, s, oct_error_message());
+        ck_assert_msg(
+            r.bytes == held && r.blocks == blocks,
+            "%s: allocation %lld fails: %lld blocks in place of %lld, %lld bytes in place of %lld",
+            sc->name, n, (long long)r.blocks, blocks, (long long)r.bytes, held);
         if (!r.hit) break;
     }
     ck_ok(sc->run(ctx));
@@ -318,13 +366,15 @@ static void write_bmp(const char *path, int w, int h, unsigned seed) {
     int row = (w * 3 + 3) / 4 * 4, size = 54 + row * h;
     const struct {
         int at, v;
-    } words[] = {{2, size}, {10, 54}, {14, 40}, {18, w}, {22, h}, {26, 1 | 24 << 16}, {34, row * h}};
+    } words[] = {{2, size}, {10, 54},           {14, 40},     {18, w},
+                 {22, h},   {26, 1 | 24 << 16}, {34, row * h}};
     for (int i = 0; i < 7; i++)
         for (int k = 0; k < 4; k++) head[words[i].at + k] = (unsigned char)(words[i].v >> 8 * k);
     FILE *f = fopen(path, "wb");
     ck_assert(f != NULL);
     fwrite(head, 1, 54, f);
-    for (int i = 0; i < row * h; i++) fputc((int)((seed = seed * 1103515245u + 12345u) >> 16 & 255), f);
+    for (int i = 0; i < row * h; i++)
+        fputc((int)((seed = seed * 1103515245u + 12345u) >> 16 & 255), f);
     fclose(f);
 }
 
@@ -363,7 +413,8 @@ static void remove_files(void) {
 }
 
 int main(void) {
-    mallopt(M_MMAP_THRESHOLD, 64 << 20); /* arenas come and go thousands of times: not through the kernel */
+    /* arenas come and go thousands of times: not through the kernel */
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
     enum { N = sizeof all / sizeof *all };
     Suite *suite = suite_create("faults");

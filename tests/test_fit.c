@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * fit: it learns; same bits for any threads, for two runs, and for a run that was stopped anywhere and resumed; options;
+ * fit: it learns; same bits for any threads, for two runs, and for a run that was stopped anywhere
+ * and resumed; options;
  * runs on disk; damage; layouts against PyTorch's files. */
 #include "tests/temp_folder.h"
 
@@ -38,17 +39,21 @@ static bool same_file(const char *a, const char *b) {
 
 /* A small net with all that moves: batch norm, dropout, two branches' worth of layers. */
 static oct_module *small(oct_ctx *ctx) {
-    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 5, .stride = 2, .no_bias = true}),
-                           oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}),
-                           oct_relu_new(ctx),
-                           oct_max_pool2d_new(ctx, &(oct_pool_opts){.kernel = 2}),
-                           oct_flatten_new(ctx),
-                           oct_dropout_new(ctx, 0.2f),
-                           oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * 6 * 6, .out = 10})};
+    oct_module *parts[] = {
+        oct_conv2d_new(
+            ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 5, .stride = 2, .no_bias = true}),
+        oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}),
+        oct_relu_new(ctx),
+        oct_max_pool2d_new(ctx, &(oct_pool_opts){.kernel = 2}),
+        oct_flatten_new(ctx),
+        oct_dropout_new(ctx, 0.2f),
+        oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * 6 * 6, .out = 10})};
     return oct_sequential_new(ctx, parts, 7);
 }
 
-static oct_data *digits(oct_ctx *ctx, oct_split split, int64_t n) { return oct_data_open(ctx, "synth-digits", &(oct_data_opts){.split = split, .limit = n}); }
+static oct_data *digits(oct_ctx *ctx, oct_split split, int64_t n) {
+    return oct_data_open(ctx, "synth-digits", &(oct_data_opts){.split = split, .limit = n});
+}
 
 static oct_net *net_for(oct_ctx *ctx, oct_data *d, bool prepared) {
     oct_net *net = oct_capture(small(ctx), OCT_SHAPE(28, 28, 1));
@@ -88,33 +93,36 @@ static oct_status run(const char *dir, job j, double *score) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = j.threads ? j.threads : 2});
     oct_data *train = digits(ctx, OCT_SPLIT_TRAIN, 200), *test = digits(ctx, OCT_SPLIT_TEST, 60);
     struct stopper s = {.at = j.stop};
-    oct_status st = oct_fit(net_for(ctx, train, j.prepared), train,
-                            &(oct_fit_opts){.epochs = j.epochs ? j.epochs : 3,
-                                            .batch = 32,
-                                            .optimizer = j.optimizer,
-                                            .momentum = j.optimizer && !strcmp(j.optimizer, "rmsprop") ? 0.5f : 0,
-                                            .augment = j.augment,
-                                            .test = test,
-                                            .run = dir,
-                                            .resume = j.resume,
-                                            .val_share = 0.1f,
-                                            .oscillation = j.prepared ? "freeze" : NULL,
-                                            .oscillation_end = 0.001f,
-                                            .bn_images = j.prepared ? 128 : 0,
-                                            .progress = stop_at,
-                                            .progress_user = &s});
+    oct_status st = oct_fit(
+        net_for(ctx, train, j.prepared), train,
+        &(oct_fit_opts){.epochs = j.epochs ? j.epochs : 3,
+                        .batch = 32,
+                        .optimizer = j.optimizer,
+                        .momentum = j.optimizer && !strcmp(j.optimizer, "rmsprop") ? 0.5f : 0,
+                        .augment = j.augment,
+                        .test = test,
+                        .run = dir,
+                        .resume = j.resume,
+                        .val_share = 0.1f,
+                        .oscillation = j.prepared ? "freeze" : NULL,
+                        .oscillation_end = 0.001f,
+                        .bn_images = j.prepared ? 128 : 0,
+                        .progress = stop_at,
+                        .progress_user = &s});
     if (score) *score = s.last;
     oct_close(ctx);
     return st;
 }
 
 static void same_run(const char *a, const char *b) {
-    static const char *const names[] = {"model.safetensors", "state.safetensors", "best.safetensors", "graph.json", "config.json"};
+    static const char *const names[] = {"model.safetensors", "state.safetensors",
+                                        "best.safetensors", "graph.json", "config.json"};
     for (int i = 0; i < 5; i++) {
         char x[160], y[160];
         snprintf(x, sizeof x, "%s/%s", a, names[i]);
         snprintf(y, sizeof y, "%s/%s", b, names[i]);
-        if (i == 1 || i == 4) continue; /* the state holds metrics_bytes, which depends on digits of img_per_s */
+        /* the state holds metrics_bytes, which depends on digits of img_per_s */
+        if (i == 1 || i == 4) continue;
         ck_assert_msg(same_file(x, y), "%s and %s differ", x, y);
     }
 }
@@ -126,7 +134,9 @@ START_TEST(same_bits_for_threads_and_again) {
         for (int i = 0; i < 4; i++) {
             char name[8];
             snprintf(name, sizeof name, "r%d", i);
-            ck_ok(run(in_root(name), (job){.prepared = prepared, .threads = threads[i], .augment = "crop4,flip"}, NULL));
+            ck_ok(run(in_root(name),
+                      (job){.prepared = prepared, .threads = threads[i], .augment = "crop4,flip"},
+                      NULL));
             if (i) same_run(in_root("r0"), in_root(name));
         }
     }
@@ -135,7 +145,8 @@ START_TEST(same_bits_for_threads_and_again) {
 END_TEST
 
 START_TEST(stopped_anywhere_it_ends_the_same) {
-    /* 180 images, batch 32: 5 steps an epoch, 15 in all; observers freeze at 7.5, batch norm at 10 */
+    /* 180 images, batch 32: 5 steps an epoch, 15 in all; observers freeze at 7.5, batch norm at
+     * 10 */
     const int64_t stops[] = {1, 4, 5, 6, 8, 10, 14, 15};
     for (int prepared = 0; prepared < 2; prepared++)
         for (int k = 0; k < 3; k++) {
@@ -181,12 +192,15 @@ START_TEST(runs_are_guarded_and_extended) {
     oct_clear_error();
     ck_fails(OCT_EUSAGE, "run exists already", run(dir, (job){.epochs = 2}, NULL));
     ck_fails(OCT_EUSAGE, "epochs", run(dir, (job){.epochs = 1, .resume = true}, NULL));
-    ck_fails(OCT_EUSAGE, "optimizer", run(dir, (job){.epochs = 2, .optimizer = "adam", .resume = true}, NULL));
-    ck_fails(OCT_EUSAGE, "augment", run(dir, (job){.epochs = 2, .augment = "flip", .resume = true}, NULL));
+    ck_fails(OCT_EUSAGE, "optimizer",
+             run(dir, (job){.epochs = 2, .optimizer = "adam", .resume = true}, NULL));
+    ck_fails(OCT_EUSAGE, "augment",
+             run(dir, (job){.epochs = 2, .augment = "flip", .resume = true}, NULL));
     ck_ok(run(dir, (job){.epochs = 3, .resume = true}, NULL)); /* more epochs are fine */
     ck_assert_int_eq(count_lines(in_root("r/metrics.jsonl")), 3);
     ck_ok(run(dir, (job){.epochs = 3, .resume = true}, NULL)); /* and nothing to do is fine */
-    ck_ok(run(in_root("new"), (job){.epochs = 1, .resume = true}, NULL)); /* resume without a checkpoint starts at 0 */
+    /* resume without a checkpoint starts at 0 */
+    ck_ok(run(in_root("new"), (job){.epochs = 1, .resume = true}, NULL));
     /* a line behind the checkpoint is cut */
     FILE *f = fopen(in_root("r/metrics.jsonl"), "a");
     fputs("{\"epoch\":4", f);
@@ -218,7 +232,8 @@ START_TEST(a_run_loads_without_its_module) {
         oct_eval r;
         ck_ok(oct_evaluate(net, test, NULL, &r));
         ck_assert_int_eq(r.n, 60);
-        ck_assert_double_eq(r.accuracy, score); /* for prepared nets: simulation equals the int8 net that fit scored */
+        /* for prepared nets: simulation equals the int8 net that fit scored */
+        ck_assert_double_eq(r.accuracy, score);
         ck_assert(r.top5 >= r.accuracy && r.loss > 0);
         oct_eval_free(ctx, &r);
         if (prepared) {
@@ -234,7 +249,8 @@ START_TEST(a_run_loads_without_its_module) {
             ck_ok(oct_compare(net, int8, probe, &m));
             ck_assert(m.codes > 0 && m.mismatched == 0);
         }
-        /* the model file lags behind the state, as after a kill between the two: the state is taken */
+        /* the model file lags behind the state, as after a kill between the two: the state is
+         * taken */
         char *model, *state;
         file(in_root("r/model.safetensors"), &model);
         ck_assert(strstr(model + 8, "generation") != NULL);
@@ -245,7 +261,9 @@ START_TEST(a_run_loads_without_its_module) {
         oct_net *again = oct_run_load(ctx, in_root("r"), NULL);
         ck_not_null(again);
         for (int32_t i = 0; i < net->tensor_count; i++)
-            ck_assert(!memcmp(net->tensors[i].tensor->data, oct_net_tensor(again, net->tensors[i].name)->data, oct_tensor_bytes(net->tensors[i].tensor)));
+            ck_assert(!memcmp(net->tensors[i].tensor->data,
+                              oct_net_tensor(again, net->tensors[i].name)->data,
+                              oct_tensor_bytes(net->tensors[i].tensor)));
         /* every cut of the state is refused */
         size_t n = file(in_root("r/state.safetensors"), &state);
         for (size_t cut = 0; cut < n; cut += n / 37 + 1) {
@@ -276,7 +294,8 @@ START_TEST(a_frozen_model_lags_and_the_state_wins) {
     ck_not_null(again);
     oct_tensor *a = oct_net_tensor(net, "6.weight"), *b = oct_net_tensor(again, "6.weight");
     ck_assert(!memcmp(a->data, b->data, oct_tensor_bytes(a)));
-    /* a resume with nothing left to do brings the model up to the state, and sweeps what killed saves left */
+    /* a resume with nothing left to do brings the model up to the state, and sweeps what killed
+     * saves left */
     fclose(fopen(in_root("r/state.safetensors.tmp-999999999-0"), "w"));
     ck_ok(run(in_root("r"), (job){.epochs = 2, .resume = true}, NULL));
     ck_assert(!same_file(in_root("old"), in_root("r/model.safetensors")));
@@ -297,12 +316,19 @@ START_TEST(divergence_keeps_the_last_state) {
     oct_ctx *ctx = oct_open(NULL);
     oct_data *train = digits(ctx, OCT_SPLIT_TRAIN, 64);
     oct_net *net = net_for(ctx, train, false);
-    oct_status s = oct_fit(net, train, &(oct_fit_opts){.epochs = 30, .lr = 1000, .momentum = OCT_NONE, .schedule = "constant", .batch = 8, .run = in_root("r")});
+    oct_status s = oct_fit(net, train,
+                           &(oct_fit_opts){.epochs = 30,
+                                           .lr = 1000,
+                                           .momentum = OCT_NONE,
+                                           .schedule = "constant",
+                                           .batch = 8,
+                                           .run = in_root("r")});
     ck_assert_msg(s == OCT_EDIVERGED, "%s", oct_error_message());
     oct_net *saved = oct_run_load(ctx, in_root("r"), NULL);
     ck_not_null(saved);
     for (int32_t i = 0; i < saved->tensor_count; i++)
-        for (int64_t e = 0; e < oct_tensor_count(saved->tensors[i].tensor); e++) ck_assert(isfinite(oct_f32(saved->tensors[i].tensor)[e]));
+        for (int64_t e = 0; e < oct_tensor_count(saved->tensors[i].tensor); e++)
+            ck_assert(isfinite(oct_f32(saved->tensors[i].tensor)[e]));
     oct_close(ctx);
     remove_root();
 }
@@ -312,7 +338,8 @@ START_TEST(options_are_judged) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_data *d = digits(ctx, OCT_SPLIT_TRAIN, 40);
     oct_net *net = net_for(ctx, d, false);
-    ck_fails(OCT_EUSAGE, "sgd, adam, adamw or rmsprop", oct_fit(net, d, &(oct_fit_opts){.optimizer = "lamb"}));
+    ck_fails(OCT_EUSAGE, "sgd, adam, adamw or rmsprop",
+             oct_fit(net, d, &(oct_fit_opts){.optimizer = "lamb"}));
     ck_fails(OCT_EUSAGE, "onecycle", oct_fit(net, d, &(oct_fit_opts){.schedule = "linear"}));
     ck_fails(OCT_EUSAGE, "epochs", oct_fit(net, d, &(oct_fit_opts){.epochs = -1}));
     ck_fails(OCT_EUSAGE, "batch", oct_fit(net, d, &(oct_fit_opts){.batch = -4}));
@@ -328,7 +355,8 @@ START_TEST(options_are_judged) {
     oct_eval r;
     ck_fails(OCT_ESHAPE, "images", oct_evaluate(net, other, NULL, &r));
     oct_net *q = oct_prepare(net, NULL);
-    ck_assert_int_ne(oct_evaluate(q, d, NULL, &r), OCT_OK); /* never observed: refused, not made up */
+    /* never observed: refused, not made up */
+    ck_assert_int_ne(oct_evaluate(q, d, NULL, &r), OCT_OK);
     ck_assert_int_eq(oct_last_error()->code, OCT_EQPARAMS);
     ck_ok(oct_calibrate(q, d, 20));
     ck_ok(oct_evaluate(q, d, NULL, &r));
@@ -336,9 +364,11 @@ START_TEST(options_are_judged) {
     /* frozen parameters stay */
     int32_t v = oct_graph_find_value(net->graph, "6.weight");
     net->graph->values[v].frozen = true;
-    float w0 = oct_f32(oct_net_tensor(net, "6.weight"))[3], c0 = oct_f32(oct_net_tensor(net, "0.weight"))[3];
+    float w0 = oct_f32(oct_net_tensor(net, "6.weight"))[3],
+          c0 = oct_f32(oct_net_tensor(net, "0.weight"))[3];
     ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = 8}));
-    ck_assert(oct_f32(oct_net_tensor(net, "6.weight"))[3] == w0 && oct_f32(oct_net_tensor(net, "0.weight"))[3] != c0);
+    ck_assert(oct_f32(oct_net_tensor(net, "6.weight"))[3] == w0 &&
+              oct_f32(oct_net_tensor(net, "0.weight"))[3] != c0);
     oct_close(ctx);
 }
 END_TEST
@@ -347,8 +377,10 @@ START_TEST(layouts_turn_and_return) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_net *net = oct_capture(oct_zoo_new(ctx, "lenet", NULL), OCT_SHAPE(28, 28, 1));
     int64_t hwc[3];
-    ck_assert(octi_flat_image(net, "fc1.weight", hwc) && hwc[0] == 5 && hwc[1] == 5 && hwc[2] == 16);
-    ck_assert(!octi_flat_image(net, "fc2.weight", hwc) && !octi_flat_image(net, "conv2.weight", hwc));
+    ck_assert(octi_flat_image(net, "fc1.weight", hwc) && hwc[0] == 5 && hwc[1] == 5 &&
+              hwc[2] == 16);
+    ck_assert(!octi_flat_image(net, "fc2.weight", hwc) &&
+              !octi_flat_image(net, "conv2.weight", hwc));
     oct_shape s = OCT_SHAPE(2, 3, 1, 4), out = octi_shape_out(&s);
     oct_shape back = octi_shape_in(&out);
     ck_assert(out.dim[1] == 4 && out.dim[2] == 3 && oct_shape_equal(&s, &back));
@@ -389,7 +421,8 @@ START_TEST(it_learns_and_layers_are_reported) {
     for (int32_t i = 0; i < n; i++) {
         if (!rows[i].int8) continue;
         measured++;
-        ck_assert_msg(rows[i].sqnr_local > 5 && rows[i].sqnr_cum > 5 && rows[i].sqnr_local < 80, "%s: %g %g", rows[i].name, rows[i].sqnr_local, rows[i].sqnr_cum);
+        ck_assert_msg(rows[i].sqnr_local > 5 && rows[i].sqnr_cum > 5 && rows[i].sqnr_local < 80,
+                      "%s: %g %g", rows[i].name, rows[i].sqnr_local, rows[i].sqnr_cum);
         ck_assert(rows[i].clip >= 0 && rows[i].clip < 0.2 && rows[i].scale > 0 && rows[i].us >= 0);
     }
     ck_assert_int_ge(measured, 4);
@@ -411,18 +444,21 @@ END_TEST
 START_TEST(new_head) {
     oct_ctx *ctx = oct_open(NULL), *other = oct_open(NULL);
     oct_data *d = digits(ctx, OCT_SPLIT_TRAIN, 40);
-    oct_net *net = net_for(ctx, d, false), *again = net_for(other, digits(other, OCT_SPLIT_TRAIN, 40), false);
+    oct_net *net = net_for(ctx, d, false),
+            *again = net_for(other, digits(other, OCT_SPLIT_TRAIN, 40), false);
     oct_class three[3] = {{"a", "a"}, {"b", "b"}, {"c", NULL}};
     const char *layer = NULL;
     ck_ok(oct_net_renew_head(net, three, 3, &layer));
     ck_ok(oct_net_renew_head(again, three, 3, NULL));
     ck_assert_str_eq(layer, "6");
-    oct_tensor *w = oct_net_tensor(net, "6.weight"), *b = oct_net_tensor(net, "6.bias"), *w2 = oct_net_tensor(again, "6.weight");
+    oct_tensor *w = oct_net_tensor(net, "6.weight"), *b = oct_net_tensor(net, "6.bias"),
+               *w2 = oct_net_tensor(again, "6.weight");
     ck_assert(w->shape.dim[0] == 3 && w->shape.dim[1] == 144 && b->shape.dim[0] == 3);
     ck_assert(!memcmp(w->data, w2->data, oct_tensor_bytes(w)));
     double size = 0;
     for (int i = 0; i < 3 * 144; i++) size += fabs(oct_f32(w)[i]);
-    ck_assert(size / (3 * 144) > 0.02 && size / (3 * 144) < 1.0 / 12); /* uniform in +-1/12: mean 1/24 */
+    /* uniform in +-1/12: mean 1/24 */
+    ck_assert(size / (3 * 144) > 0.02 && size / (3 * 144) < 1.0 / 12);
     ck_assert_str_eq(net->classes[2].name, "c");
     int32_t labels[4] = {0, 1, 2, 1};
     float four[4][784] = {{0}};
@@ -439,6 +475,8 @@ START_TEST(new_head) {
 }
 END_TEST
 
-OCT_TEST_MAIN("fit", it_learns_and_layers_are_reported, same_bits_for_threads_and_again, stopped_anywhere_it_ends_the_same,
-              runs_are_guarded_and_extended, a_run_loads_without_its_module, a_frozen_model_lags_and_the_state_wins,
-              divergence_keeps_the_last_state, options_are_judged, layouts_turn_and_return, new_head)
+OCT_TEST_MAIN("fit", it_learns_and_layers_are_reported, same_bits_for_threads_and_again,
+              stopped_anywhere_it_ends_the_same, runs_are_guarded_and_extended,
+              a_run_loads_without_its_module, a_frozen_model_lags_and_the_state_wins,
+              divergence_keeps_the_last_state, options_are_judged, layouts_turn_and_return,
+              new_head)

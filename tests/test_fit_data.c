@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What training does with its data: every image is seen, and what is no number is found before it does harm. */
+ * What training does with its data: every image is seen, and what is no number is found before it
+ * does harm. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -31,8 +32,10 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
 static oct_net *net_of(oct_ctx *ctx) {
     static oct_module *part[3];
     oct_module *root = oct_module_new(ctx, forward, part);
-    part[0] = oct_module_add(root, "a", oct_linear_new(ctx, &(oct_linear_opts){.in = PIXELS, .out = 4}));
-    part[1] = oct_module_add(root, "bn", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}));
+    part[0] =
+        oct_module_add(root, "a", oct_linear_new(ctx, &(oct_linear_opts){.in = PIXELS, .out = 4}));
+    part[1] =
+        oct_module_add(root, "bn", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}));
     part[2] = oct_module_add(root, "b", oct_linear_new(ctx, &(oct_linear_opts){.in = 4, .out = 3}));
     oct_net *net = oct_capture(root, OCT_SHAPE(SIDE, SIDE, 1));
     ck_not_null(net);
@@ -44,17 +47,22 @@ START_TEST(every_image_is_trained_on) {
     for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
         counted c = {counts[k], calloc((size_t)counts[k], sizeof(int))};
-        const oct_input_desc in = {.channels = 1, .height = SIDE, .width = SIDE, .div = 255, .std = {1}};
-        oct_data *d = oct_data_from_source(ctx, &(oct_data_source){c.count, OCT_U8, get, &c}, &in, 3);
+        const oct_input_desc in = {
+            .channels = 1, .height = SIDE, .width = SIDE, .div = 255, .std = {1}};
+        oct_data *d =
+            oct_data_from_source(ctx, &(oct_data_source){c.count, OCT_U8, get, &c}, &in, 3);
         ck_ok(oct_fit(net_of(ctx), d, &(oct_fit_opts){.epochs = 2, .batch = 64}));
-        for (int64_t i = 0; i < c.count; i++) ck_assert_msg(c.seen[i] == 2, "%d of %d images: %d times", (int)i, (int)c.count, c.seen[i]);
+        for (int64_t i = 0; i < c.count; i++)
+            ck_assert_msg(c.seen[i] == 2, "%d of %d images: %d times", (int)i, (int)c.count,
+                          c.seen[i]);
         oct_close(ctx);
         free(c.seen);
     }
 }
 END_TEST
 
-/* Found before the net is touched, and named by where it stands in the caller's array, whatever the order and the share. */
+/* Found before the net is touched, and named by where it stands in the caller's array, whatever the
+ * order and the share. */
 START_TEST(what_is_no_number_is_named) {
     enum { N = 40, BAD = 27 };
     static float x[N * PIXELS];
@@ -66,14 +74,18 @@ START_TEST(what_is_no_number_is_named) {
         for (int i = 0; i < N; i++) y[i] = i % 3;
         oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(N, SIDE, SIDE, 1), x, y, NULL);
         oct_net *net = net_of(ctx);
-        if (k >= 3) ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = N, .val_share = 0.2f})); /* all finite */
+        /* all finite */
+        if (k >= 3)
+            ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = N, .val_share = 0.2f}));
         x[BAD * PIXELS + 5] = bad[k % 3];
         oct_fit_opts o = {.epochs = 2, .batch = N, .val_share = k >= 3 ? 0.2f : 0};
-        ck_fails(OCT_EFORMAT, "memory: sample 27: value 5: expected a finite number, got", oct_fit(net, d, &o));
+        ck_fails(OCT_EFORMAT, "memory: sample 27: value 5: expected a finite number, got",
+                 oct_fit(net, d, &o));
         oct_eval e;
         ck_fails(OCT_EFORMAT, "sample 27", oct_evaluate(net, d, NULL, &e));
         for (int32_t i = 0; i < net->tensor_count; i++)
-            for (int64_t v = 0; v < oct_tensor_count(net->tensors[i].tensor); v++) ck_assert(isfinite(oct_f32(net->tensors[i].tensor)[v]));
+            for (int64_t v = 0; v < oct_tensor_count(net->tensors[i].tensor); v++)
+                ck_assert(isfinite(oct_f32(net->tensors[i].tensor)[v]));
         oct_close(ctx);
     }
 }

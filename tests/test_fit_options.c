@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Every field of oct_fit_opts does what it says: rows of steps, schedules and switches; the others are in fit_options_sets.c. */
+ * Every field of oct_fit_opts does what it says: rows of steps, schedules and switches; the others
+ * are in fit_options_sets.c. */
 #include "tests/fit_world.h"
 
 oct_ctx *ctx;
@@ -8,7 +9,8 @@ oct_ctx *ctx;
 static void one_step(oct_fit_opts o, double a, double b) {
     double g[2][2], e[2][2];
     by_hand(w0, x, y, N, 0, g);
-    for (int i = 0; i < 4; i++) e[i / 2][i % 2] = w0[i / 2][i % 2] + a * g[i / 2][i % 2] + b * w0[i / 2][i % 2];
+    for (int i = 0; i < 4; i++)
+        e[i / 2][i % 2] = w0[i / 2][i % 2] + a * g[i / 2][i % 2] + b * w0[i / 2][i % 2];
     steps_are(play(o), e, 1e-6);
 }
 
@@ -41,7 +43,9 @@ static void optimizer(void) {
         double e[2][2];
         for (int i = 0; i < 4; i++) {
             const double d = g[i / 2][i % 2], w = w0[i / 2][i % 2];
-            e[i / 2][i % 2] = k < 2 ? w - 0.1 * d : k == 4 ? w - 0.1 * d / (sqrt(0.01 * d * d) + 1e-8) : w - 0.1 * d / (fabs(d) + 1e-8);
+            e[i / 2][i % 2] = k < 2    ? w - 0.1 * d
+                              : k == 4 ? w - 0.1 * d / (sqrt(0.01 * d * d) + 1e-8)
+                                       : w - 0.1 * d / (fabs(d) + 1e-8);
         }
         oct_fit_opts o = base();
         o.optimizer = names[k];
@@ -77,7 +81,8 @@ static void momentum(void) { /* nesterov: the first step is 1 + momentum of the 
     o.momentum = OCT_NONE;
     const outcome *s = play(o);
     for (int i = 0; i < 2; i++)
-        ck_assert_double_eq_tol((double)(r->w_end[1][i][0] - s->w_end[1][i][0]), 0.5 * (double)(r->w_end[0][i][0] - (float)w0[i][0]), 1e-5);
+        ck_assert_double_eq_tol((double)(r->w_end[1][i][0] - s->w_end[1][i][0]),
+                                0.5 * (double)(r->w_end[0][i][0] - (float)w0[i][0]), 1e-5);
 }
 static void weight_decay(void) {
     oct_fit_opts o = base();
@@ -92,10 +97,13 @@ static void weight_decay(void) {
     o.optimizer = "adamw"; /* decoupled; 0.01 where nothing is said */
     o.weight_decay = 0;
     double e[2][2];
-    for (int i = 0; i < 4; i++) e[i / 2][i % 2] = w0[i / 2][i % 2] * (1 - 0.1 * 0.01) - 0.1 * (g[i / 2][i % 2] > 0 ? 1 : -1);
+    for (int i = 0; i < 4; i++)
+        e[i / 2][i % 2] =
+            w0[i / 2][i % 2] * (1 - 0.1 * 0.01) - 0.1 * (g[i / 2][i % 2] > 0 ? 1 : -1);
     steps_are(play(o), e, 2e-6);
 }
-static void clip_norm(void) { /* the step's length is lr * clip; a clip above the gradient's changes nothing */
+/* the step's length is lr * clip; a clip above the gradient's changes nothing */
+static void clip_norm(void) {
     double g[2][2], norm = 0;
     by_hand(w0, x, y, N, 0, g);
     for (int i = 0; i < 4; i++) norm += g[i / 2][i % 2] * g[i / 2][i % 2];
@@ -112,7 +120,8 @@ static void smoothing(void) {
         oct_fit_opts o = base();
         o.smoothing = 0.2f * (float)k;
         const outcome *r = play(o);
-        ck_assert_double_eq_tol(r->step[0].train_loss, by_hand(w0, x, y, N, (double)o.smoothing, g), 1e-6);
+        ck_assert_double_eq_tol(r->step[0].train_loss, by_hand(w0, x, y, N, (double)o.smoothing, g),
+                                1e-6);
     }
 }
 static double at(const char *kind, int step, int total, int warm) {
@@ -121,7 +130,8 @@ static double at(const char *kind, int step, int total, int warm) {
     if (!strcmp(kind, "step")) return step < total / 2 ? 1 : step < total * 3 / 4 ? 0.1 : 0.01;
     if (!strcmp(kind, "onecycle")) {
         const double up = 0.3 * total - 1, down = total - up - 1;
-        return step <= up ? 0.04 + (1 - 0.04) * (1 - cos(M_PI * step / up)) / 2 : 4e-6 + (1 - 4e-6) * (1 + cos(M_PI * (step - up) / down)) / 2;
+        return step <= up ? 0.04 + (1 - 0.04) * (1 - cos(M_PI * step / up)) / 2
+                          : 4e-6 + (1 - 4e-6) * (1 + cos(M_PI * (step - up) / down)) / 2;
     }
     return 1;
 }
@@ -131,7 +141,9 @@ static void rates(oct_fit_opts o, const char *kind, int warm) {
     const outcome *r = play(o);
     ck_assert_int_eq(r->reports, total);
     for (int i = 0; i < total; i++)
-        ck_assert_msg(fabs(r->step[i].lr - 0.1 * at(kind, i, total, warm)) < 1e-7, "%s, step %d of %d, warm-up %d: %g, by hand %g", kind, i, total, warm, r->step[i].lr, 0.1 * at(kind, i, total, warm));
+        ck_assert_msg(fabs(r->step[i].lr - 0.1 * at(kind, i, total, warm)) < 1e-7,
+                      "%s, step %d of %d, warm-up %d: %g, by hand %g", kind, i, total, warm,
+                      r->step[i].lr, 0.1 * at(kind, i, total, warm));
 }
 static void schedule(void) {
     static const char *const names[] = {"constant", "cosine", "step", "onecycle"};
@@ -165,7 +177,8 @@ static void warmup(void) { /* two steps an epoch; milestones stay where they are
         rates(o, "cosine", of_epochs[k][1]);
     }
 }
-/* One image, a rate that moves nothing: the losses of the epochs are those of the image and of its mirror image, or of dropout. */
+/* One image, a rate that moves nothing: the losses of the epochs are those of the image and of its
+ * mirror image, or of dropout. */
 static int different_losses(oct_module *first, const char *augment) {
     outcome r = {0};
     oct_fit_opts o = base();
@@ -185,9 +198,11 @@ static int different_losses(oct_module *first, const char *augment) {
 static void augment(void) {
     ck_assert_int_eq(different_losses(oct_flatten_new(ctx), NULL), 1);
     ck_assert_int_eq(different_losses(oct_flatten_new(ctx), "none"), 1);
-    ck_assert_int_eq(different_losses(oct_flatten_new(ctx), "flip"), 2); /* not the same in every epoch */
+    /* not the same in every epoch */
+    ck_assert_int_eq(different_losses(oct_flatten_new(ctx), "flip"), 2);
     oct_module *parts[] = {oct_flatten_new(ctx), oct_dropout_new(ctx, 0.5f)};
-    ck_assert_int_ge(different_losses(oct_sequential_new(ctx, parts, 2), NULL), 3); /* of 4: neither is dropout */
+    /* of 4: neither is dropout */
+    ck_assert_int_ge(different_losses(oct_sequential_new(ctx, parts, 2), NULL), 3);
 }
 
 typedef struct switches {
@@ -219,7 +234,9 @@ static void observe_until(void) {
         oct_fit_opts o = base();
         o.observe_until = until[k];
         switches s = switches_of(o);
-        for (int i = 0; i < N; i++) ck_assert_msg(s.observing[i] == (i < steps[k]), "observe_until %g, step %d", (double)until[k], i);
+        for (int i = 0; i < N; i++)
+            ck_assert_msg(s.observing[i] == (i < steps[k]), "observe_until %g, step %d",
+                          (double)until[k], i);
     }
 }
 static void batch_norm_until(void) {
@@ -229,13 +246,18 @@ static void batch_norm_until(void) {
         oct_fit_opts o = base();
         o.batch_norm_until = until[k];
         switches s = switches_of(o);
-        for (int i = 0; i < N; i++) ck_assert_msg(s.frozen[i] == (i >= steps[k]), "batch_norm_until %g, step %d", (double)until[k], i);
+        for (int i = 0; i < N; i++)
+            ck_assert_msg(s.frozen[i] == (i >= steps[k]), "batch_norm_until %g, step %d",
+                          (double)until[k], i);
     }
 }
-/* Batch norm on the input: estimated anew it has the mean of the images (all of one value); the moving average lags behind. */
+/* Batch norm on the input: estimated anew it has the mean of the images (all of one value); the
+ * moving average lags behind. */
 static float running_mean(int64_t images) {
-    static const float ones[N][2] = {{1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
-    oct_module *first[] = {oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 1}), oct_flatten_new(ctx)};
+    static const float ones[N][2] = {{1, 1}, {1, 1}, {1, 1}, {1, 1},
+                                     {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+    oct_module *first[] = {oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 1}),
+                           oct_flatten_new(ctx)};
     oct_net *net = net_of(oct_sequential_new(ctx, first, 2));
     oct_data *d = data_of(ones, y, N);
     ck_ok(oct_net_describe(net, d));
@@ -254,7 +276,8 @@ static float running_mean(int64_t images) {
 static void bn_images(void) {
     ck_assert_float_eq_tol(running_mean(0), 1, 1e-2f);
     ck_assert_float_eq_tol(running_mean(4), 1, 1e-2f);
-    ck_assert_float_eq_tol(running_mean(OCT_NONE), 1 - 0.9f * 0.9f, 1e-2f); /* two steps, momentum 0.1 */
+    /* two steps, momentum 0.1 */
+    ck_assert_float_eq_tol(running_mean(OCT_NONE), 1 - 0.9f * 0.9f, 1e-2f);
 }
 static void oscillation(void) {
     static const char *const modes[] = {NULL, "", "measure", "damp", "freeze"};
@@ -268,7 +291,8 @@ static void oscillation(void) {
         ck_ok(r[k].status);
         ck_assert(k < 2 ? r[k].end[0].oscillating == -1 : r[k].end[0].oscillating >= 0);
     }
-    ck_assert(!memcmp(r[0].w, r[1].w, sizeof r[0].w) && !memcmp(r[0].w, r[2].w, sizeof r[0].w)); /* measuring moves nothing */
+    /* measuring moves nothing */
+    ck_assert(!memcmp(r[0].w, r[1].w, sizeof r[0].w) && !memcmp(r[0].w, r[2].w, sizeof r[0].w));
     ck_assert(memcmp(r[0].w, r[3].w, sizeof r[0].w) != 0);
 }
 static void oscillation_end(void) {
@@ -285,14 +309,19 @@ static void oscillation_end(void) {
     }
     ck_assert(!memcmp(r[0].w, r[1].w, sizeof r[0].w)); /* 0: 0.1 */
     ck_assert(memcmp(r[1].w, r[2].w, sizeof r[0].w) != 0);
-    for (int i = 0; i < 4; i++) ck_assert_float_eq_tol(r[3].w[i / 2][i % 2], off.w[i / 2][i % 2], 1e-6f);
+    for (int i = 0; i < 4; i++)
+        ck_assert_float_eq_tol(r[3].w[i / 2][i % 2], off.w[i / 2][i % 2], 1e-6f);
 }
 
-#define ROW(field) {#field, field}
+#define ROW(field)                                                                                 \
+    { #field, field }
 
 START_TEST(every_option_of_fit) {
-    option_row rows[64] = {ROW(epochs), ROW(batch), ROW(optimizer), ROW(lr), ROW(momentum), ROW(weight_decay), ROW(clip_norm), ROW(smoothing), ROW(schedule),
-                           ROW(warmup), ROW(augment), ROW(observe_until), ROW(batch_norm_until), ROW(bn_images), ROW(oscillation), ROW(oscillation_end)};
+    option_row rows[64] = {
+        ROW(epochs),           ROW(batch),        ROW(optimizer),   ROW(lr),
+        ROW(momentum),         ROW(weight_decay), ROW(clip_norm),   ROW(smoothing),
+        ROW(schedule),         ROW(warmup),       ROW(augment),     ROW(observe_until),
+        ROW(batch_norm_until), ROW(bn_images),    ROW(oscillation), ROW(oscillation_end)};
     int n = 0;
     while (rows[n].field) n++;
     memcpy(rows + n, fit_set_rows, (size_t)fit_set_row_count * sizeof *rows);

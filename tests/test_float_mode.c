@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A host program's rounding mode, or its flush to zero, set at any time: every entry computes as in the law's mode, in workers
- * too, and gives the mode back. Each step runs once to nearest and once in each other mode; what it leaves must be the same bytes. */
+ * A host program's rounding mode, or its flush to zero, set at any time: every entry computes as in
+ * the law's mode, in workers too, and gives the mode back. Each step runs once to nearest and once
+ * in each other mode; what it leaves must be the same bytes. */
 #include <fenv.h>
 
 #include "octet.h"
@@ -11,10 +12,12 @@
 #include "tests/random_net.h"
 
 enum { MODES = 5, STEPS = 64, N = 24 };
-static const char *const mode_names[MODES] = {"to nearest", "upward", "downward", "toward zero", "flush to zero"};
+static const char *const mode_names[MODES] = {"to nearest", "upward", "downward", "toward zero",
+                                              "flush to zero"};
 
 static void set_mode(int mode) {
-    static const int rounding[MODES] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST};
+    static const int rounding[MODES] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO,
+                                        FE_TONEAREST};
     fesetround(rounding[mode]);
 #if defined(__x86_64__)
     const uint64_t flush = 0x8040;
@@ -39,20 +42,23 @@ static void left_net(const oct_net *net) {
 }
 
 static void done(const char *name) {
-    if (mode) ck_assert_msg(want[step].crc == crc, "%s with rounding %s: other bytes", name, mode_names[mode]);
+    if (mode)
+        ck_assert_msg(want[step].crc == crc, "%s with rounding %s: other bytes", name,
+                      mode_names[mode]);
     want[step].name = name;
     want[step++].crc = crc;
     crc = 2166136261u;
 }
 
 /* The call, in the mode at hand; the mode must still be there behind it. */
-#define IN_MODE(call)                                                                                                  \
-    do {                                                                                                               \
-        set_mode(mode);                                                                                                \
-        uint64_t before_ = octi_float_mode_read();                                                                     \
-        call;                                                                                                          \
-        ck_assert_msg(((octi_float_mode_read() ^ before_) & (unsigned)OCTI_FLOAT_MODE_BITS) == 0, "%s: the mode was not given back", #call); \
-        set_mode(0);                                                                                                   \
+#define IN_MODE(call)                                                                              \
+    do {                                                                                           \
+        set_mode(mode);                                                                            \
+        uint64_t before_ = octi_float_mode_read();                                                 \
+        call;                                                                                      \
+        ck_assert_msg(((octi_float_mode_read() ^ before_) & (unsigned)OCTI_FLOAT_MODE_BITS) == 0,  \
+                      "%s: the mode was not given back", #call);                                   \
+        set_mode(0);                                                                               \
     } while (0)
 
 static void small_functions(void) {
@@ -80,11 +86,16 @@ static void small_functions(void) {
 static void tensor_ops(oct_ctx *ctx) {
     enum { K = 200, O = 64, ROWS = 256 };
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 61, 0);
-    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(ROWS, K)), *w = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(O, K)),
-               *y = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(ROWS, O)), *p = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(ROWS, O)),
-               *dw = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(O, K)), *s = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1)),
-               *z = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(1)), *codes = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(ROWS, O));
-    for (int i = 0; i < ROWS * K; i++) oct_f32(x)[i] = octi_rng_normal(&r) * (i % 97 ? 1.0f : 0x1p-135f);
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(ROWS, K)),
+               *w = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(O, K)),
+               *y = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(ROWS, O)),
+               *p = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(ROWS, O)),
+               *dw = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(O, K)),
+               *s = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1)),
+               *z = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(1)),
+               *codes = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(ROWS, O));
+    for (int i = 0; i < ROWS * K; i++)
+        oct_f32(x)[i] = octi_rng_normal(&r) * (i % 97 ? 1.0f : 0x1p-135f);
     for (int i = 0; i < O * K; i++) oct_f32(w)[i] = octi_rng_normal(&r);
     oct_f32(s)[0] = 0.037f, oct_s32(z)[0] = 120;
     IN_MODE(ck_ok(oct_linear_forward(ctx, x, w, NULL, y)));
@@ -99,10 +110,12 @@ static void tensor_ops(oct_ctx *ctx) {
     left_tensor(p), done("oct_act_forward");
 }
 
-static void train_step(oct_net *net, oct_tape *t, oct_tensor *x, oct_tensor *labels, const char *name) {
+static void train_step(oct_net *net, oct_tape *t, oct_tensor *x, oct_tensor *labels,
+                       const char *name) {
     int32_t count;
     const oct_named_tensor *p = oct_net_parameters(net, &count);
-    oct_optim *o = oct_optim_new(net->ctx, p, count, &(oct_optim_opts){.lr = 0.01f, .momentum = 0.9f});
+    oct_optim *o =
+        oct_optim_new(net->ctx, p, count, &(oct_optim_opts){.lr = 0.01f, .momentum = 0.9f});
     oct_optim_zero_grad(o);
     oct_tape_begin(t, OCT_TRAIN);
     oct_var *y = NULL, *loss = NULL;
@@ -122,7 +135,8 @@ static void journey(void) {
     tensor_ops(ctx);
     oct_shape image;
     oct_net *net = random_net(ctx, 5, &image), *q = NULL, *int8 = NULL;
-    oct_tensor *x = random_images(ctx, N, image, 3), *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(N));
+    oct_tensor *x = random_images(ctx, N, image, 3),
+               *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(N));
     for (int i = 0; i < N; i++) oct_s32(labels)[i] = i % 3;
     oct_tape *t = oct_tape_new(ctx);
     train_step(net, t, x, labels, "a float step");

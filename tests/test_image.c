@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Image files: what is decoded, what is refused, and the resize that must be Pillow's to the byte. */
+ * Image files: what is decoded, what is refused, and the resize that must be Pillow's to the
+ * byte. */
 #include "tests/oct_test.h"
 
 #include <dirent.h>
@@ -15,7 +16,10 @@ static oct_ctx *ctx;
 
 /* ---- writers of small files ---- */
 
-typedef struct buf { uint8_t b[1 << 16]; size_t n; } buf;
+typedef struct buf {
+    uint8_t b[1 << 16];
+    size_t n;
+} buf;
 static void put(buf *f, const void *p, size_t n) { memcpy(f->b + f->n, p, n), f->n += n; }
 static void put_be(buf *f, uint32_t v) {
     uint8_t p[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
@@ -34,7 +38,9 @@ static void chunk(buf *f, const char *type, const void *data, size_t n) {
 static void ihdr(buf *f, uint32_t w, uint32_t h, int depth, int color) {
     f->n = 0;
     put(f, "\x89PNG\r\n\x1a\n", 8);
-    uint8_t p[13] = {(uint8_t)(w >> 24), (uint8_t)(w >> 16), (uint8_t)(w >> 8), (uint8_t)w, (uint8_t)(h >> 24), (uint8_t)(h >> 16), (uint8_t)(h >> 8), (uint8_t)h, (uint8_t)depth, (uint8_t)color};
+    uint8_t p[13] = {(uint8_t)(w >> 24), (uint8_t)(w >> 16), (uint8_t)(w >> 8), (uint8_t)w,
+                     (uint8_t)(h >> 24), (uint8_t)(h >> 16), (uint8_t)(h >> 8), (uint8_t)h,
+                     (uint8_t)depth,     (uint8_t)color};
     chunk(f, "IHDR", p, 13);
 }
 /* rows: filter byte and pixels, as PNG packs them */
@@ -53,7 +59,9 @@ static void png_grey_ramp(buf *f, int side) {
     chunk(f, "IEND", NULL, 0);
 }
 static void png_palette(buf *f, int colours, int top) {
-    const uint8_t plte[12] = {10, 20, 30, 40, 50, 60, 70, 80, 90, 1, 2, 3}, rows[4] = {0, 0x1b, 0, (uint8_t)(top << 6)}; /* 0 1 2 3 / top 0 0 0 */
+    /* 0 1 2 3 / top 0 0 0 */
+    const uint8_t plte[12] = {10, 20, 30, 40, 50, 60, 70, 80, 90, 1, 2, 3},
+                  rows[4] = {0, 0x1b, 0, (uint8_t)(top << 6)};
     ihdr(f, 4, 2, 2, 3);
     chunk(f, "PLTE", plte, 3 * (size_t)colours);
     chunk(f, "tRNS", "\x00", 1);
@@ -64,8 +72,10 @@ static void bmp24(buf *f, int w, int h) {
     size_t pitch = ((size_t)w * 24 + 31) / 32 * 4;
     f->n = 0;
     put(f, "BM", 2);
-    put_le(f, (uint32_t)(54 + pitch * (size_t)h), 4), put_le(f, 0, 4), put_le(f, 54, 4), put_le(f, 40, 4);
-    put_le(f, (uint32_t)w, 4), put_le(f, (uint32_t)h, 4), put_le(f, 1, 2), put_le(f, 24, 2), put_le(f, 0, 4), put_le(f, 0, 4);
+    put_le(f, (uint32_t)(54 + pitch * (size_t)h), 4), put_le(f, 0, 4), put_le(f, 54, 4),
+        put_le(f, 40, 4);
+    put_le(f, (uint32_t)w, 4), put_le(f, (uint32_t)h, 4), put_le(f, 1, 2), put_le(f, 24, 2),
+        put_le(f, 0, 4), put_le(f, 0, 4);
     put_le(f, 0, 4), put_le(f, 0, 4), put_le(f, 0, 4), put_le(f, 0, 4);
     for (size_t i = 0; i < pitch * (size_t)h; i++) f->b[f->n++] = (uint8_t)i;
 }
@@ -73,13 +83,16 @@ static void bmp8(buf *f, uint32_t colours, uint8_t index) {
     f->n = 0;
     put(f, "BM", 2);
     put_le(f, 0, 4), put_le(f, 0, 4), put_le(f, 54 + 4 * colours, 4), put_le(f, 40, 4);
-    put_le(f, 2, 4), put_le(f, 1, 4), put_le(f, 1, 2), put_le(f, 8, 2), put_le(f, 0, 4), put_le(f, 0, 4);
+    put_le(f, 2, 4), put_le(f, 1, 4), put_le(f, 1, 2), put_le(f, 8, 2), put_le(f, 0, 4),
+        put_le(f, 0, 4);
     put_le(f, 0, 4), put_le(f, 0, 4), put_le(f, 0, 4), put_le(f, 0, 4);
     for (uint32_t i = 0; i < colours; i++) put_le(f, 0x00112233 * (i + 1), 4);
     put_le(f, (uint32_t)index << 8, 4);
 }
 
-static oct_input_desc rgb(int w, int h) { return (oct_input_desc){.channels = 3, .width = w, .height = h, .color = OCT_COLOR_RGB}; }
+static oct_input_desc rgb(int w, int h) {
+    return (oct_input_desc){.channels = 3, .width = w, .height = h, .color = OCT_COLOR_RGB};
+}
 static oct_status decode(const buf *f, const oct_input_desc *in, uint8_t *pixels) {
     uint8_t *exact = malloc(f->n + 1); /* ASan sees one byte too far */
     memcpy(exact, f->b, f->n);
@@ -160,7 +173,8 @@ START_TEST(png_bomb_is_bounded) {
     s.next_out = z, s.avail_out = 1 << 16;
     for (int i = 0; i < 40; i++) {
         s.next_in = zeros, s.avail_in = sizeof zeros;
-        ck_assert_int_eq(deflate(&s, i == 39 ? Z_FINISH : Z_NO_FLUSH), i == 39 ? Z_STREAM_END : Z_OK);
+        ck_assert_int_eq(deflate(&s, i == 39 ? Z_FINISH : Z_NO_FLUSH),
+                         i == 39 ? Z_STREAM_END : Z_OK);
     }
     ihdr(&f, 16, 16, 8, 0);
     chunk(&f, "IDAT", z, s.total_out);
@@ -168,7 +182,8 @@ START_TEST(png_bomb_is_bounded) {
     deflateEnd(&s);
     free(z);
     oct_input_desc in = rgb(16, 16);
-    ck_fails(OCT_EFORMAT, "image data damaged: expected 272 bytes of rows, got more", decode(&f, &in, px));
+    ck_fails(OCT_EFORMAT, "image data damaged: expected 272 bytes of rows, got more",
+             decode(&f, &in, px));
     ck_assert_uint_lt(oct_ctx_memory(ctx).peak_bytes, 8 << 20);
 }
 END_TEST
@@ -182,7 +197,8 @@ START_TEST(bmp_kinds_and_damage) {
     cut.n--;
     ck_fails(OCT_EFORMAT, "BMP pixels", decode(&cut, &in, px));
     cut = f;
-    memcpy(cut.b + 22, "\x00\x00\x00\x80", 4); /* INT_MIN rows: not in these bytes, so no matter of memory */
+    /* INT_MIN rows: not in these bytes, so no matter of memory */
+    memcpy(cut.b + 22, "\x00\x00\x00\x80", 4);
     ck_fails(OCT_EFORMAT, "BMP pixels", decode(&cut, &in, px));
     cut = f;
     memcpy(cut.b + 18, "\xff\xff\xff\x7f", 4); /* INT_MAX columns */
@@ -237,8 +253,12 @@ static void jpeg(buf *b, bool sos, bool eoi) {
     put(b, jpeg_head, sizeof jpeg_head);
     for (int i = 0; i < 64; i++) put(b, "\x01", 1);
     put(b, "\xff\xc0\x00\x0b\x08\x00\x08\x00\x08\x01\x01\x11\x00", 13);
-    put(b, "\xff\xc4\x00\x14\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 22);
-    put(b, "\xff\xc4\x00\x14\x10\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 22);
+    put(b,
+        "\xff\xc4\x00\x14\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+        22);
+    put(b,
+        "\xff\xc4\x00\x14\x10\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+        22);
     if (sos) put(b, "\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\x3f", 11);
     if (eoi) put(b, "\xff\xd9", 2);
 }
@@ -275,19 +295,25 @@ START_TEST(jpeg_must_be_whole) {
 END_TEST
 
 START_TEST(resize_is_pillows) {
-    static const struct { int w, h, c, w2, h2; uint32_t crc; } row[] = {
+    static const struct {
+        int w, h, c, w2, h2;
+        uint32_t crc;
+    } row[] = {
 #include "tests/golden/resize_golden.h"
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        size_t n = (size_t)row[i].w * (size_t)row[i].h * (size_t)row[i].c, m = (size_t)row[i].w2 * (size_t)row[i].h2 * (size_t)row[i].c;
+        size_t n = (size_t)row[i].w * (size_t)row[i].h * (size_t)row[i].c,
+               m = (size_t)row[i].w2 * (size_t)row[i].h2 * (size_t)row[i].c;
         uint8_t *a = malloc(n), *b = malloc(m);
         for (size_t k = 0; k < n; k++) {
             uint32_t noise = ((uint32_t)k * 2654435761u + 12345u) >> 24;
-            uint32_t smooth = (uint32_t)(k / (size_t)row[i].c % (size_t)row[i].w * 255 / (size_t)row[i].w);
+            uint32_t smooth =
+                (uint32_t)(k / (size_t)row[i].c % (size_t)row[i].w * 255 / (size_t)row[i].w);
             a[k] = (uint8_t)(k / 64 % 2 == 0 ? noise : smooth);
         }
         ck_ok(octi_resize_u8(ctx, a, row[i].h, row[i].w, row[i].c, b, row[i].h2, row[i].w2));
-        ck_assert_msg((uint32_t)crc32(0, b, (uInt)m) == row[i].crc, "%dx%dx%d to %dx%d differs", row[i].w, row[i].h, row[i].c, row[i].w2, row[i].h2);
+        ck_assert_msg((uint32_t)crc32(0, b, (uInt)m) == row[i].crc, "%dx%dx%d to %dx%d differs",
+                      row[i].w, row[i].h, row[i].c, row[i].w2, row[i].h2);
         free(a);
         free(b);
     }
@@ -304,15 +330,21 @@ START_TEST(resize_then_crop) {
     in.width = in.height = 12;
     ck_ok(decode(&f, &in, px));
     ck_assert(px[0] == 0 && px[(2 * 12 + 2) * 3] == 7); /* black around */
-    static const struct { int side, crop, first; } odd[] = {{9, 6, 2}, {9, 4, 2}, {10, 7, 2}, {8, 3, 2}, {8, 7, 0}, {7, 10, -2}, {6, 9, -2}}; /* half of an odd rest: to even */
+    /* half of an odd rest: to even */
+    static const struct {
+        int side, crop, first;
+    } odd[] = {{9, 6, 2}, {9, 4, 2}, {10, 7, 2}, {8, 3, 2}, {8, 7, 0}, {7, 10, -2}, {6, 9, -2}};
     for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
         png_grey_ramp(&f, odd[k].side);
         in = rgb(odd[k].crop, odd[k].crop);
         in.crop = odd[k].crop;
         ck_ok(decode(&f, &in, px));
-        const int at = odd[k].first < 0 ? -odd[k].first : 0, from = odd[k].first < 0 ? 0 : odd[k].first; /* of the crop, of the picture */
+        /* of the crop, of the picture */
+        const int at = odd[k].first < 0 ? -odd[k].first : 0,
+                  from = odd[k].first < 0 ? 0 : odd[k].first;
         const uint8_t got = px[(at * odd[k].crop + at) * 3];
-        ck_assert_msg(got == (from + 1) * 7 + from, "%d of %d: begins with %d", odd[k].crop, odd[k].side, got);
+        ck_assert_msg(got == (from + 1) * 7 + from, "%d of %d: begins with %d", odd[k].crop,
+                      odd[k].side, got);
     }
     in = rgb(4, 4);
     in.resize = 4;
@@ -332,7 +364,8 @@ static void photo(const char *path) {
     in.resize = 256;
     in.crop = 224;
     oct_status s = oct_image_load(ctx, path, &in, out);
-    ck_assert_msg(s == OCT_OK || s == OCT_ELIMIT || s == OCT_EUNSUPPORTED, "%s", oct_error_message());
+    ck_assert_msg(s == OCT_OK || s == OCT_ELIMIT || s == OCT_EUNSUPPORTED, "%s",
+                  oct_error_message());
     if (s != OCT_OK) printf("refused: %s\n", oct_error_message());
 }
 
@@ -376,5 +409,6 @@ END_TEST
 static void setup(void) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 2})); }
 static void teardown(void) { oct_close(ctx); }
 
-OCT_TEST_MAIN_WITH("image", setup, teardown, png_kinds, png_damage_is_refused, png_bomb_is_bounded, bmp_kinds_and_damage, every_damage_of_small_files_ends_well,
-                   jpeg_must_be_whole, resize_is_pillows, resize_then_crop, photographs, memory_is_limited)
+OCT_TEST_MAIN_WITH("image", setup, teardown, png_kinds, png_damage_is_refused, png_bomb_is_bounded,
+                   bmp_kinds_and_damage, every_damage_of_small_files_ends_well, jpeg_must_be_whole,
+                   resize_is_pillows, resize_then_crop, photographs, memory_is_limited)

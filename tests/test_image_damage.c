@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Pictures that a lenient decoder would take for whole: scans that end early, tables that are not there, rows too many. */
+ * Pictures that a lenient decoder would take for whole: scans that end early, tables that are not
+ * there, rows too many. */
 #include "tests/oct_test.h"
 
 #include <zlib.h>
@@ -23,7 +24,9 @@ static oct_status decode(const uint8_t *bytes, size_t n) {
 
 /* ---- JPEG ---- */
 
-static uint8_t pixel(int x, int y, int c) { return (uint8_t)(x * 3 + y * (c + 1) + (x * y * 7) % 31); }
+static uint8_t pixel(int x, int y, int c) {
+    return (uint8_t)(x * 3 + y * (c + 1) + (x * y * 7) % 31);
+}
 
 static unsigned long make_jpeg(uint8_t **out, bool progressive, int components, bool restarts) {
     struct jpeg_compress_struct c;
@@ -43,7 +46,8 @@ static unsigned long make_jpeg(uint8_t **out, bool progressive, int components, 
     while (c.next_scanline < H) {
         uint8_t row[W * 3], *line = row;
         for (int x = 0; x < W; x++)
-            for (int k = 0; k < components; k++) row[x * components + k] = pixel(x, (int)c.next_scanline, k);
+            for (int k = 0; k < components; k++)
+                row[x * components + k] = pixel(x, (int)c.next_scanline, k);
         jpeg_write_scanlines(&c, &line, 1);
     }
     jpeg_finish_compress(&c);
@@ -64,8 +68,10 @@ START_TEST(whole_jpegs) {
         const unsigned long n = make_jpeg(&b, k & 1, k & 2 ? 1 : 3, k & 4);
         ck_ok(decode(b, n));
         double error = 0;
-        for (int i = 0; i < W * H * 3; i++) error += abs(px[i] - pixel(i / 3 % W, i / 3 / W, k & 2 ? 0 : i % 3));
-        ck_assert_msg(error / (W * H * 3) < 20, "kind %d: mean error %g", k, error / (W * H * 3)); /* lossy, noisy, and not another picture */
+        for (int i = 0; i < W * H * 3; i++)
+            error += abs(px[i] - pixel(i / 3 % W, i / 3 / W, k & 2 ? 0 : i % 3));
+        /* lossy, noisy, and not another picture */
+        ck_assert_msg(error / (W * H * 3) < 20, "kind %d: mean error %g", k, error / (W * H * 3));
         free(b);
     }
 }
@@ -85,7 +91,9 @@ START_TEST(a_scan_may_not_end_early) {
             memcpy(cut + have, b + to, n - to); /* what follows the scan stays */
             oct_clear_error();
             const oct_status s = decode(cut, have + n - to);
-            ck_assert_msg(s == OCT_EFORMAT && strstr(oct_error_message(), "image data damaged"), "kind %d, %d tenths of the scan: %s", k, tenths, s ? oct_error_message() : "passes");
+            ck_assert_msg(s == OCT_EFORMAT && strstr(oct_error_message(), "image data damaged"),
+                          "kind %d, %d tenths of the scan: %s", k, tenths,
+                          s ? oct_error_message() : "passes");
         }
         free(b);
     }
@@ -99,13 +107,16 @@ START_TEST(tables_must_be_there) {
         const size_t sof = find(b, n, 2, progressive ? 0xc2 : 0xc0), sos = find(b, n, 2, 0xda);
         const uint8_t quant = b[sof + 10], huffman = b[sos + 4], id = b[sos + 3];
         b[sof + 10] = 3; /* the first component's quantization table */
-        ck_fails(OCT_EFORMAT, "expected quantization table that the file has, got table 3", decode(b, n));
+        ck_fails(OCT_EFORMAT, "expected quantization table that the file has, got table 3",
+                 decode(b, n));
         b[sof + 10] = quant;
         b[sos + 4] = (uint8_t)(huffman | 0x30);
-        ck_fails(OCT_EFORMAT, "expected DC Huffman table that the file has, got table 3", decode(b, n));
+        ck_fails(OCT_EFORMAT, "expected DC Huffman table that the file has, got table 3",
+                 decode(b, n));
         if (!progressive) {
             b[sos + 4] = (uint8_t)(huffman | 2);
-            ck_fails(OCT_EFORMAT, "expected AC Huffman table that the file has, got table 2", decode(b, n));
+            ck_fails(OCT_EFORMAT, "expected AC Huffman table that the file has, got table 2",
+                     decode(b, n));
         }
         b[sos + 4] = huffman;
         b[sos + 3] = 77;
@@ -132,14 +143,18 @@ static void chunk(const char *type, const void *data, size_t n) {
     put(type, 4);
     if (n) put(data, n);
     const uint32_t crc = (uint32_t)crc32(0, f.b + from, (uInt)(n + 4));
-    put((uint8_t[]){(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc}, 4);
+    put((uint8_t[]){(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc},
+        4);
 }
 static void begin(int depth, int colour, bool interlaced) {
     f.n = 0;
     put("\x89PNG\r\n\x1a\n", 8);
-    chunk("IHDR", (uint8_t[]){0, 0, 0, W, 0, 0, 0, H, (uint8_t)depth, (uint8_t)colour, 0, 0, interlaced}, 13);
+    chunk("IHDR",
+          (uint8_t[]){0, 0, 0, W, 0, 0, 0, H, (uint8_t)depth, (uint8_t)colour, 0, 0, interlaced},
+          13);
 }
-/* rows in IDATs of `each` bytes, the stream's last `less` bytes left out, `more` bytes put behind it */
+/* rows in IDATs of `each` bytes, the stream's last `less` bytes left out, `more` bytes put behind
+ * it */
 static void finish(const uint8_t *rows, size_t n, size_t each, size_t less, size_t more) {
     static uint8_t z[1 << 16];
     uLongf zn = sizeof z;
@@ -152,10 +167,16 @@ static void finish(const uint8_t *rows, size_t n, size_t each, size_t less, size
 
 START_TEST(png_rows_are_as_many_as_the_size_needs) {
     static uint8_t rows[1 << 16];
-    const struct { int depth, colour; size_t row; } kinds[] = {{8, 2, 1 + 3 * W}, {8, 0, 1 + W}, {1, 0, 1 + W / 8}, {16, 6, 1 + 8 * W}, {4, 0, 1 + W / 2}};
+    const struct {
+        int depth, colour;
+        size_t row;
+    } kinds[] = {
+        {8, 2, 1 + 3 * W}, {8, 0, 1 + W}, {1, 0, 1 + W / 8}, {16, 6, 1 + 8 * W}, {4, 0, 1 + W / 2}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         const size_t n = kinds[k].row * H;
-        for (size_t i = 0; i < n; i++) rows[i] = i % kinds[k].row ? (uint8_t)(i * 37 + i / 300) : (uint8_t)(i / kinds[k].row % 5);
+        for (size_t i = 0; i < n; i++)
+            rows[i] =
+                i % kinds[k].row ? (uint8_t)(i * 37 + i / 300) : (uint8_t)(i / kinds[k].row % 5);
         for (size_t each = 1; each < 100000; each = each * 17 + 3) { /* however IDAT is cut */
             begin(kinds[k].depth, kinds[k].colour, false);
             if (each == 1 && k > 2) continue; /* too many chunks for the buffer */
@@ -185,7 +206,8 @@ END_TEST
 START_TEST(interlaced_png) {
     /* seven passes of a grey image, all of one level */
     static uint8_t rows[1 << 15];
-    const int dx[7] = {8, 8, 4, 4, 2, 2, 1}, dy[7] = {8, 8, 8, 4, 4, 2, 2}, x0[7] = {0, 4, 0, 2, 0, 1, 0}, y0[7] = {0, 0, 4, 0, 2, 0, 1};
+    const int dx[7] = {8, 8, 4, 4, 2, 2, 1}, dy[7] = {8, 8, 8, 4, 4, 2, 2},
+              x0[7] = {0, 4, 0, 2, 0, 1, 0}, y0[7] = {0, 0, 4, 0, 2, 0, 1};
     size_t n = 0;
     for (int k = 0; k < 7; k++)
         for (int y = y0[k]; y < H; y += dy[k]) {
@@ -204,16 +226,25 @@ END_TEST
 
 START_TEST(transparency_fits_its_image) {
     static uint8_t rows[(1 + W * 3) * H], trns[300];
-    const struct { int colour; size_t n; bool fits; } kinds[] = {{3, 1, true}, {3, 2, true}, {3, 3, false}, {3, 256, false}, {3, 0, false}, {0, 2, true}, {0, 1, false}, {2, 6, true}, {2, 7, false}, {6, 6, false}};
+    const struct {
+        int colour;
+        size_t n;
+        bool fits;
+    } kinds[] = {{3, 1, true}, {3, 2, true},  {3, 3, false}, {3, 256, false}, {3, 0, false},
+                 {0, 2, true}, {0, 1, false}, {2, 6, true},  {2, 7, false},   {6, 6, false}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         begin(8, kinds[k].colour, false);
         if (kinds[k].colour == 3) chunk("PLTE", (uint8_t[]){1, 2, 3, 4, 5, 6}, 6);
         chunk("tRNS", trns, kinds[k].n);
         static uint8_t wide[(1 + W * 4) * H];
-        const size_t row = kinds[k].colour == 2 ? 1 + 3 * W : kinds[k].colour == 6 ? 1 + 4 * W : 1 + W;
+        const size_t row = kinds[k].colour == 2   ? 1 + 3 * W
+                           : kinds[k].colour == 6 ? 1 + 4 * W
+                                                  : 1 + W;
         finish(kinds[k].colour == 6 ? wide : rows, row * H, 1 << 20, 0, 0);
-        if (kinds[k].fits) ck_ok(decode(f.b, f.n));
-        else ck_fails(OCT_EFORMAT, "tRNS", decode(f.b, f.n));
+        if (kinds[k].fits)
+            ck_ok(decode(f.b, f.n));
+        else
+            ck_fails(OCT_EFORMAT, "tRNS", decode(f.b, f.n));
     }
 }
 END_TEST
@@ -223,17 +254,25 @@ END_TEST
 START_TEST(pixels_become_the_input_channel_by_channel) {
     static uint8_t rows[(1 + W * 3) * H];
     for (int y = 0; y < H; y++)
-        for (int x = 0; x < W; x++) memcpy(rows + y * (1 + W * 3) + 1 + 3 * x, (uint8_t[]){51, 102, 204}, 3);
+        for (int x = 0; x < W; x++)
+            memcpy(rows + y * (1 + W * 3) + 1 + 3 * x, (uint8_t[]){51, 102, 204}, 3);
     begin(8, 2, false);
     finish(rows, sizeof rows, 1 << 20, 0, 0);
     char path[] = "/tmp/octet-test-picture-XXXXXX";
     const int fd = mkstemp(path);
     ck_assert(fd >= 0 && write(fd, f.b, f.n) == (ssize_t)f.n);
     close(fd);
-    oct_input_desc in = {.channels = 3, .width = 2, .height = 1, .color = OCT_COLOR_RGB, .div = 255, .mean = {0.1f, 0.2f, 0.4f}, .std = {0.5f, 0.25f, 0.1f}};
+    oct_input_desc in = {.channels = 3,
+                         .width = 2,
+                         .height = 1,
+                         .color = OCT_COLOR_RGB,
+                         .div = 255,
+                         .mean = {0.1f, 0.2f, 0.4f},
+                         .std = {0.5f, 0.25f, 0.1f}};
     float x[6];
     ck_ok(oct_image_input(ctx, path, &in, x));
-    const float rgb_want[3] = {0.2f, 0.8f, 4.0f}, bgr_want[3] = {(0.8f - 0.1f) / 0.5f, 0.8f, (0.2f - 0.4f) / 0.1f};
+    const float rgb_want[3] = {0.2f, 0.8f, 4.0f},
+                bgr_want[3] = {(0.8f - 0.1f) / 0.5f, 0.8f, (0.2f - 0.4f) / 0.1f};
     for (int i = 0; i < 6; i++) ck_assert_float_eq_tol(x[i], rgb_want[i % 3], 1e-6f);
     in.color = OCT_COLOR_BGR;
     ck_ok(oct_image_input(ctx, path, &in, x));
@@ -251,5 +290,6 @@ static void teardown(void) {
     oct_close(ctx);
 }
 
-OCT_TEST_MAIN_WITH("image_damage", setup, teardown, whole_jpegs, a_scan_may_not_end_early, tables_must_be_there, png_rows_are_as_many_as_the_size_needs,
-                   interlaced_png, transparency_fits_its_image, pixels_become_the_input_channel_by_channel)
+OCT_TEST_MAIN_WITH("image_damage", setup, teardown, whole_jpegs, a_scan_may_not_end_early,
+                   tables_must_be_there, png_rows_are_as_many_as_the_size_needs, interlaced_png,
+                   transparency_fits_its_image, pixels_become_the_input_channel_by_channel)

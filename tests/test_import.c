@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * PyTorch's weights: names, layouts, wrappers, types; and the one line that says everything that does not fit. */
+ * PyTorch's weights: names, layouts, wrappers, types; and the one line that says everything that
+ * does not fit. */
 #include "tests/temp_folder.h"
 
 #include <math.h>
@@ -24,7 +25,12 @@ static void teardown(void) {
 }
 
 static oct_net *zoo(const char *name, int channels, int height, int width, int classes) {
-    oct_net *net = oct_capture(oct_zoo_new(ctx, name, &(oct_zoo_opts){.channels = channels, .height = height, .width = width, .classes = classes}), OCT_SHAPE(height, width, channels));
+    oct_net *net = oct_capture(oct_zoo_new(ctx, name,
+                                           &(oct_zoo_opts){.channels = channels,
+                                                           .height = height,
+                                                           .width = width,
+                                                           .classes = classes}),
+                               OCT_SHAPE(height, width, channels));
     ck_not_null(net);
     return net;
 }
@@ -68,7 +74,9 @@ static void same_tensors(const oct_net *a, const oct_net *b) {
     ck_assert_int_eq(a->tensor_count, b->tensor_count);
     for (int32_t i = 0; i < a->tensor_count; i++) {
         const oct_tensor *t = a->tensors[i].tensor, *u = oct_net_tensor(b, a->tensors[i].name);
-        ck_assert_msg(u && oct_shape_equal(&t->shape, &u->shape) && !memcmp(t->data, u->data, oct_tensor_bytes(t)), "%s differs", a->tensors[i].name);
+        ck_assert_msg(u && oct_shape_equal(&t->shape, &u->shape) &&
+                          !memcmp(t->data, u->data, oct_tensor_bytes(t)),
+                      "%s differs", a->tensors[i].name);
     }
 }
 
@@ -78,13 +86,15 @@ START_TEST(a_zoo_net_comes_back_with_its_channels_and_classes) {
         oct_net *net = zoo(names[i], 2, 20, 16, 7);
         const char *path = in_root("w.safetensors");
         ck_ok(oct_net_save_weights(net, path));
-        oct_net *got = oct_import_torch(ctx, path, &(oct_import_opts){.model = names[i], .height = 20, .width = 16});
+        oct_net *got = oct_import_torch(
+            ctx, path, &(oct_import_opts){.model = names[i], .height = 20, .width = 16});
         ck_not_null(got);
         same_tensors(net, got);
         ck_assert_str_eq(got->model, names[i]);
         ck_assert_int_eq(got->class_count, 7);
         ck_assert_str_eq(got->classes[6].id, "6");
-        ck_assert(got->input.channels == 2 && got->input.height == 20 && got->input.width == 16 && got->input.div == 255 && got->input.std[1] == 1);
+        ck_assert(got->input.channels == 2 && got->input.height == 20 && got->input.width == 16 &&
+                  got->input.div == 255 && got->input.std[1] == 1);
         ck_ok(oct_run_save(got, in_root(names[i]), NULL, false));
         oct_net *again = oct_run_load(ctx, in_root(names[i]), NULL);
         ck_not_null(again);
@@ -95,7 +105,9 @@ END_TEST
 
 /* Half precision, bfloat16, "module." in front: against PyTorch's own output. */
 START_TEST(torch_output_is_octets) {
-    oct_net *net = oct_import_torch(ctx, OCT_SOURCE_DIR "/tests/golden/torch_lenet16.safetensors", &(oct_import_opts){.model = "lenet", .height = 16, .width = 16});
+    oct_net *net =
+        oct_import_torch(ctx, OCT_SOURCE_DIR "/tests/golden/torch_lenet16.safetensors",
+                         &(oct_import_opts){.model = "lenet", .height = 16, .width = 16});
     ck_not_null(net);
     ck_assert(net->input.channels == 3 && net->class_count == 5);
     const char *npz = OCT_SOURCE_DIR "/tests/golden/torch_lenet16.npz";
@@ -110,7 +122,9 @@ START_TEST(torch_output_is_octets) {
     float ref[20];
     ck_assert_int_eq(oct_shape_count(&want.shape), 20);
     ck_ok(octi_npy_to_f32(&want, "y", ref));
-    for (int i = 0; i < 20; i++) ck_assert_msg(fabsf(((float *)y->data)[i] - ref[i]) < 1e-5f, "logit %d: %g, PyTorch %g", i, ((float *)y->data)[i], ref[i]);
+    for (int i = 0; i < 20; i++)
+        ck_assert_msg(fabsf(((float *)y->data)[i] - ref[i]) < 1e-5f, "logit %d: %g, PyTorch %g", i,
+                      ((float *)y->data)[i], ref[i]);
     octi_npz_free(z);
     oct_runner_free(r);
     oct_tensor_unref(x);
@@ -121,17 +135,23 @@ START_TEST(wrappers_and_counters_are_taken_in_stride) {
     const char *path = in_root("r.safetensors");
     oct_net *net = zoo("resnet8", 3, 32, 32, 10);
     ck_ok(oct_net_save_weights(net, path));
-    static const char *const wraps[] = {"module.", "_orig_mod.", "_orig_mod.module.", "module.module."};
+    static const char *const wraps[] = {"module.", "_orig_mod.", "_orig_mod.module.",
+                                        "module.module."};
     for (int k = 0; k < 4; k++) {
         file f = open_file(path);
         static const int64_t count = 391;
-        f.e[f.n++] = (octi_safetensors_entry){.name = "bn1.num_batches_tracked", .dtype = OCT_S64, .shape = {.rank = 0}, .data = &count, .bytes = 8};
+        f.e[f.n++] = (octi_safetensors_entry){.name = "bn1.num_batches_tracked",
+                                              .dtype = OCT_S64,
+                                              .shape = {.rank = 0},
+                                              .data = &count,
+                                              .bytes = 8};
         static char names[80][128];
         for (int32_t i = 0; i < f.n; i++) {
             snprintf(names[i], sizeof names[i], "%s%s", wraps[k], f.e[i].name);
             f.e[i].name = names[i];
         }
-        oct_net *got = oct_import_torch(ctx, write_file(&f, "wrapped.safetensors"), &(oct_import_opts){.model = "resnet8"});
+        oct_net *got = oct_import_torch(ctx, write_file(&f, "wrapped.safetensors"),
+                                        &(oct_import_opts){.model = "resnet8"});
         ck_not_null(got);
         same_tensors(net, got);
         octi_safetensors_free(f.st);
@@ -146,7 +166,9 @@ START_TEST(doubles_are_rounded) {
     e->dtype = OCT_F64;
     e->data = v;
     e->bytes = sizeof v;
-    oct_net *net = oct_import_torch(ctx, write_file(&f, "d.safetensors"), &(oct_import_opts){.model = "lenet", .height = 20, .width = 16});
+    oct_net *net =
+        oct_import_torch(ctx, write_file(&f, "d.safetensors"),
+                         &(oct_import_opts){.model = "lenet", .height = 20, .width = 16});
     ck_not_null(net);
     const float *b = oct_net_tensor(net, "fc3.bias")->data;
     for (int i = 0; i < 7; i++) ck_assert(b[i] == (float)v[i]);
@@ -156,26 +178,38 @@ END_TEST
 
 static void refused(const char *path, const char *model, oct_status want, const char *text) {
     oct_clear_error();
-    ck_assert(oct_import_torch(ctx, path, &(oct_import_opts){.model = model, .height = 20, .width = 16}) == NULL);
+    ck_assert(oct_import_torch(ctx, path,
+                               &(oct_import_opts){.model = model, .height = 20, .width = 16}) ==
+              NULL);
     ck_assert_msg(oct_last_error()->code == want, "%s: %s", text, oct_error_message());
-    ck_assert_msg(strstr(oct_error_message(), text) != NULL, "\"%s\" lacks \"%s\"", oct_error_message(), text);
+    ck_assert_msg(strstr(oct_error_message(), text) != NULL, "\"%s\" lacks \"%s\"",
+                  oct_error_message(), text);
     ck_assert(!strchr(oct_error_message(), '\n'));
 }
 
 START_TEST(all_that_does_not_fit_is_one_line) {
     static const int64_t whole[7] = {1, 2, 3, 4, 5, 6, 7};
     file f = open_file(lenet_file());
-    entry(&f, "fc1.weight")->name = "classifier.weight";         /* missing and extra */
-    *entry(&f, "fc2.bias") = f.e[--f.n];                          /* missing, unless it was the last */
-    entry(&f, "conv2.weight")->shape = OCT_SHAPE(16, 6, 25, 1);   /* of another shape */
-    octi_safetensors_entry *e = entry(&f, "fc3.bias");            /* of another type */
+    entry(&f, "fc1.weight")->name = "classifier.weight"; /* missing and extra */
+    /* missing, unless it was the last */
+    *entry(&f, "fc2.bias") = f.e[--f.n];
+    entry(&f, "conv2.weight")->shape = OCT_SHAPE(16, 6, 25, 1); /* of another shape */
+    octi_safetensors_entry *e = entry(&f, "fc3.bias");          /* of another type */
     e->dtype = OCT_S64;
     e->data = whole;
     e->bytes = sizeof whole;
     const char *path = write_file(&f, "bad.safetensors");
-    refused(path, "lenet", OCT_EFORMAT, "not those of lenet: 2 missing, 1 extra, 2 of another shape or type");
-    static const char *const words[] = {"conv2.weight [16, 6, 5, 5]", "conv2.weight [16, 6, 25, 1]", "fc1.weight", "fc2.bias", "classifier.weight", "fc3.bias I64"};
-    for (int i = 0; i < 6; i++) ck_assert_msg(strstr(oct_error_message(), words[i]) != NULL, "\"%s\" lacks \"%s\"", oct_error_message(), words[i]);
+    refused(path, "lenet", OCT_EFORMAT,
+            "not those of lenet: 2 missing, 1 extra, 2 of another shape or type");
+    static const char *const words[] = {"conv2.weight [16, 6, 5, 5]",
+                                        "conv2.weight [16, 6, 25, 1]",
+                                        "fc1.weight",
+                                        "fc2.bias",
+                                        "classifier.weight",
+                                        "fc3.bias I64"};
+    for (int i = 0; i < 6; i++)
+        ck_assert_msg(strstr(oct_error_message(), words[i]) != NULL, "\"%s\" lacks \"%s\"",
+                      oct_error_message(), words[i]);
     /* a net of one's own: counted where asked for, and nothing is touched */
     oct_net *net = zoo("lenet", 1, 20, 16, 7);
     float before = *(float *)oct_net_tensor(net, "fc3.weight")->data;
@@ -191,9 +225,12 @@ START_TEST(all_that_does_not_fit_is_one_line) {
     entry(&f, "fc1.weight")->name = "module.fc1.weight";
     refused(write_file(&f, "half.safetensors"), "lenet", OCT_EFORMAT, "got module.fc1.weight");
     ck_ok(oct_net_load_weights(net, in_root("half.safetensors"), &missing, &unused));
-    ck_assert(missing == 1 && unused == 1 && *(float *)oct_net_tensor(net, "fc3.weight")->data == before);
-    ck_fails(OCT_EFORMAT, "fc1.weight", oct_net_load_weights(net, in_root("half.safetensors"), NULL, &unused));
-    ck_fails(OCT_EFORMAT, "module.fc1.weight", oct_net_load_weights(net, in_root("half.safetensors"), &missing, NULL));
+    ck_assert(missing == 1 && unused == 1 &&
+              *(float *)oct_net_tensor(net, "fc3.weight")->data == before);
+    ck_fails(OCT_EFORMAT, "fc1.weight",
+             oct_net_load_weights(net, in_root("half.safetensors"), NULL, &unused));
+    ck_fails(OCT_EFORMAT, "module.fc1.weight",
+             oct_net_load_weights(net, in_root("half.safetensors"), &missing, NULL));
     octi_safetensors_free(f.st);
     /* the weights of another model: the list ends in a number */
     refused(in_root("lenet.safetensors"), "resnet20", OCT_EFORMAT, " more");
@@ -224,7 +261,8 @@ START_TEST(sizes_that_are_only_claimed_are_no_sizes) {
     e->shape = OCT_SHAPE(6, 0, 5, 5);
     e->bytes = 0;
     size_t held = oct_ctx_memory(ctx).bytes;
-    refused(write_file(&f, "claims.safetensors"), "lenet", OCT_EFORMAT, "3 of another shape"); /* fc3.bias has 7, where the model keeps its 10 */
+    /* fc3.bias has 7, where the model keeps its 10 */
+    refused(write_file(&f, "claims.safetensors"), "lenet", OCT_EFORMAT, "3 of another shape");
     ck_assert_uint_lt(oct_ctx_memory(ctx).peak_bytes - held, 32 << 20);
     octi_safetensors_free(f.st);
 }
@@ -238,7 +276,9 @@ START_TEST(misuse) {
     refused(root, "lenet", OCT_EIO, root);
     ck_assert(oct_import_torch(NULL, path, &(oct_import_opts){.model = "lenet"}) == NULL);
     ck_assert(oct_import_torch(ctx, path, NULL) == NULL);
-    ck_assert(oct_import_torch(ctx, path, &(oct_import_opts){.model = "lenet", .height = 3, .width = 3}) == NULL);
+    ck_assert(oct_import_torch(ctx, path,
+                               &(oct_import_opts){.model = "lenet", .height = 3, .width = 3}) ==
+              NULL);
     file empty = {.n = 0};
     refused(write_file(&empty, "empty.safetensors"), "lenet", OCT_EFORMAT, "10 missing");
     ck_assert(oct_zoo_defaults("vgg") == NULL);
@@ -259,7 +299,11 @@ START_TEST(trained_nets_keep_their_accuracy) {
     d.mean[0] = 0.1307f;
     d.std[0] = 0.3081f;
     ck_ok(oct_net_set_input(net, &d));
-    oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .input = &net->input, .classes = net->classes, .class_count = net->class_count});
+    oct_data *test = oct_data_open(ctx, spec,
+                                   &(oct_data_opts){.split = OCT_SPLIT_TEST,
+                                                    .input = &net->input,
+                                                    .classes = net->classes,
+                                                    .class_count = net->class_count});
     ck_not_null(test);
     oct_eval r;
     ck_ok(oct_evaluate(net, test, NULL, &r));
@@ -270,5 +314,8 @@ START_TEST(trained_nets_keep_their_accuracy) {
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("import", setup, teardown, a_zoo_net_comes_back_with_its_channels_and_classes, torch_output_is_octets, wrappers_and_counters_are_taken_in_stride, doubles_are_rounded,
-                   all_that_does_not_fit_is_one_line, weights_are_finite_numbers, sizes_that_are_only_claimed_are_no_sizes, misuse, trained_nets_keep_their_accuracy)
+OCT_TEST_MAIN_WITH("import", setup, teardown, a_zoo_net_comes_back_with_its_channels_and_classes,
+                   torch_output_is_octets, wrappers_and_counters_are_taken_in_stride,
+                   doubles_are_rounded, all_that_does_not_fit_is_one_line,
+                   weights_are_finite_numbers, sizes_that_are_only_claimed_are_no_sizes, misuse,
+                   trained_nets_keep_their_accuracy)

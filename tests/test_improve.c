@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Equalization, bias correction and adaptive rounding: what they win back, and what they leave as it was. */
+ * Equalization, bias correction and adaptive rounding: what they win back, and what they leave as
+ * it was. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -24,17 +25,32 @@ static oct_var *small_forward(void *self, oct_tape *t, oct_var *x) {
 static oct_net *trained_net(oct_ctx *ctx, oct_data *train) {
     static small_net n;
     oct_module *m = oct_module_new(ctx, small_forward, &n);
-    n.conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 8, .kernel = 5, .stride = 2, .pad = 2, .no_bias = true}));
-    n.bn1 = oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8}));
-    n.dw = oct_module_add(m, "dw", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 8, .out = 8, .kernel = 3, .pad = 1, .groups = 8, .no_bias = true}));
-    n.bn2 = oct_module_add(m, "bn2", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8}));
-    n.pw = oct_module_add(m, "pw", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 8, .out = 16, .kernel = 1, .no_bias = true}));
-    n.bn3 = oct_module_add(m, "bn3", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 16}));
-    n.fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 16 * 49, .out = 10}));
+    n.conv1 = oct_module_add(
+        m, "conv1",
+        oct_conv2d_new(
+            ctx, &(oct_conv2d_opts){
+                     .in = 1, .out = 8, .kernel = 5, .stride = 2, .pad = 2, .no_bias = true}));
+    n.bn1 =
+        oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8}));
+    n.dw = oct_module_add(
+        m, "dw",
+        oct_conv2d_new(
+            ctx, &(oct_conv2d_opts){
+                     .in = 8, .out = 8, .kernel = 3, .pad = 1, .groups = 8, .no_bias = true}));
+    n.bn2 =
+        oct_module_add(m, "bn2", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8}));
+    n.pw = oct_module_add(
+        m, "pw",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 8, .out = 16, .kernel = 1, .no_bias = true}));
+    n.bn3 =
+        oct_module_add(m, "bn3", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 16}));
+    n.fc =
+        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 16 * 49, .out = 10}));
     oct_net *net = oct_capture(m, OCT_SHAPE(28, 28, 1));
     ck_not_null(net);
     ck_ok(oct_net_describe(net, train));
-    ck_ok(oct_fit(net, train, &(oct_fit_opts){.epochs = 2, .batch = 64, .optimizer = "adam", .lr = 0.005f}));
+    ck_ok(oct_fit(net, train,
+                  &(oct_fit_opts){.epochs = 2, .batch = 64, .optimizer = "adam", .lr = 0.005f}));
     return net;
 }
 
@@ -44,11 +60,13 @@ static float *tensor(oct_net *net, const char *name) {
     return oct_f32(t);
 }
 
-/* The same function with channels that differ up to 100-fold: what bn1 and bn2 scale up, their readers scale down. */
+/* The same function with channels that differ up to 100-fold: what bn1 and bn2 scale up, their
+ * readers scale down. */
 static void spread_channels(oct_net *net) {
     octi_rng r = octi_rng_stream(5, OCTI_RNG_TEST, 0, 0);
     for (int c = 0; c < 8; c++) {
-        float a = powf(10, 2 * octi_rng_uniform(&r) - 1), b = powf(10, 2 * octi_rng_uniform(&r) - 1);
+        float a = powf(10, 2 * octi_rng_uniform(&r) - 1),
+              b = powf(10, 2 * octi_rng_uniform(&r) - 1);
         tensor(net, "bn1.weight")[c] *= a;
         tensor(net, "bn1.bias")[c] *= a;
         for (int k = 0; k < 9; k++) tensor(net, "dw.weight")[c * 9 + k] /= a;
@@ -94,8 +112,10 @@ typedef struct bench {
 
 static bench bench_new(void) {
     bench b = {.ctx = oct_open(&(oct_opts){.threads = 2})};
-    b.train = oct_data_open(b.ctx, "synth-digits", &(oct_data_opts){.split = OCT_SPLIT_TRAIN, .limit = 4000});
-    b.test = oct_data_open(b.ctx, "synth-digits", &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 1000});
+    b.train = oct_data_open(b.ctx, "synth-digits",
+                            &(oct_data_opts){.split = OCT_SPLIT_TRAIN, .limit = 4000});
+    b.test = oct_data_open(b.ctx, "synth-digits",
+                           &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 1000});
     b.net = trained_net(b.ctx, b.train);
     b.x = inputs(b.ctx, b.net, b.train, 256);
     return b;
@@ -126,7 +146,8 @@ START_TEST(equalization_and_bias_correction_win_back_what_one_scale_loses) {
     ck_ok(oct_correct_bias(q, b.x, &skipped));
     ck_assert_int_eq(skipped, 0);
     double corrected = int8_accuracy(q, b.test);
-    printf("float %.4f, per tensor %.4f, equalized %.4f, and corrected %.4f\n", real, plain, equalized, corrected);
+    printf("float %.4f, per tensor %.4f, equalized %.4f, and corrected %.4f\n", real, plain,
+           equalized, corrected);
     ck_assert_double_gt(real - plain, 0.02); /* there is something to win */
     ck_assert_double_gt(corrected - plain, 0.5 * (real - plain));
     oct_mismatch m = {0};
@@ -142,11 +163,13 @@ static double output_error(bench *b, oct_net *prepared) {
     oct_net *i8 = oct_convert(prepared, NULL);
     ck_not_null(i8);
     oct_tensor *x = inputs(b->ctx, b->net, b->test, 512);
-    oct_runner *real = oct_runner_new(b->net, &(oct_runner_opts){.batch = 512}), *quant = oct_runner_new(i8, &(oct_runner_opts){.batch = 512});
+    oct_runner *real = oct_runner_new(b->net, &(oct_runner_opts){.batch = 512}),
+               *quant = oct_runner_new(i8, &(oct_runner_opts){.batch = 512});
     const oct_tensor *y = oct_runner_run(real, x), *z = oct_runner_run(quant, x);
     ck_assert_msg(y && z, "%s", oct_error_message());
     double sum = 0;
-    for (int64_t i = 0; i < oct_tensor_count(y); i++) sum += pow((double)oct_f32(y)[i] - oct_f32(z)[i], 2);
+    for (int64_t i = 0; i < oct_tensor_count(y); i++)
+        sum += pow((double)oct_f32(y)[i] - oct_f32(z)[i], 2);
     oct_runner_free(real);
     oct_runner_free(quant);
     return sum / 5120;
@@ -156,13 +179,16 @@ START_TEST(adaptive_rounding_beats_nearest) {
     bench b = bench_new();
     double real = accuracy(b.net, b.test);
     for (int bits = 2; bits <= 4; bits++) {
-        oct_net *q = calibrated(&b, b.net, &(oct_qconfig){.observer = "minmax", .wbits = bits, .all_layers = true});
+        oct_net *q = calibrated(
+            &b, b.net, &(oct_qconfig){.observer = "minmax", .wbits = bits, .all_layers = true});
         double nearest = int8_accuracy(q, b.test), error = output_error(&b, q);
         ck_ok(oct_adaround(q, b.x, NULL));
         double rounded = int8_accuracy(q, b.test), less = output_error(&b, q);
-        printf("float %.4f, %d bits: nearest %.4f (output error %.4f), adaround %.4f (%.4f)\n", real, bits, nearest, error, rounded, less);
+        printf("float %.4f, %d bits: nearest %.4f (output error %.4f), adaround %.4f (%.4f)\n",
+               real, bits, nearest, error, rounded, less);
         ck_assert_double_lt(less, 0.85 * error);
-        if (bits == 2) ck_assert_double_gt(rounded, nearest + 0.02); /* with more of them this net loses too little to count */
+        /* with more of them this net loses too little to count */
+        if (bits == 2) ck_assert_double_gt(rounded, nearest + 0.02);
         oct_mismatch m = {0};
         ck_ok(oct_compare_data(q, oct_convert(q, NULL), b.test, 64, &m));
         ck_assert_int_eq(m.mismatched, 0);
@@ -195,7 +221,8 @@ START_TEST(progress_is_told_and_stops) {
     ck_ok(oct_net_describe(net, data));
     oct_net *q = oct_prepare(net, NULL);
     ck_ok(oct_calibrate(q, data, 80)); /* batches of 32 */
-    ck_assert(!strcmp(t.what, "calibrate") && t.calls == 4 && t.last == 80 && t.total == 80 && !t.back);
+    ck_assert(!strcmp(t.what, "calibrate") && t.calls == 4 && t.last == 80 && t.total == 80 &&
+              !t.back);
     ck_ok(oct_calibrate(q, data, 1000)); /* all there are */
     ck_assert(t.last == 100 && t.total == 100);
     oct_tensor *x = oct_calibration_inputs(q, data, 8);
@@ -216,8 +243,10 @@ END_TEST
 
 START_TEST(refusals) {
     oct_ctx *ctx = oct_open(NULL);
-    oct_net *net = oct_zoo_net(ctx, "lenet", oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 100}));
-    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 28, 28, 1)), *odd = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 28, 27, 1));
+    oct_net *net = oct_zoo_net(ctx, "lenet",
+                               oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 100}));
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 28, 28, 1)),
+               *odd = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 28, 27, 1));
     ck_assert_int_eq(oct_correct_bias(net, x, NULL), OCT_EUSAGE);
     oct_net *q = oct_prepare(net, NULL);
     ck_assert_int_eq(oct_adaround(q, odd, NULL), OCT_ESHAPE);
@@ -227,4 +256,5 @@ START_TEST(refusals) {
 }
 END_TEST
 
-OCT_TEST_MAIN("improve", equalization_and_bias_correction_win_back_what_one_scale_loses, adaptive_rounding_beats_nearest, progress_is_told_and_stops, refusals)
+OCT_TEST_MAIN("improve", equalization_and_bias_correction_win_back_what_one_scale_loses,
+              adaptive_rounding_beats_nearest, progress_is_told_and_stops, refusals)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Equalization, bias correction and AdaRound by their formulas, in double: grouped and depthwise convolutions, batch norm, a flatten
- * between; the pieces of AdaRound, and its roundings against the best of all. */
+ * Equalization, bias correction and AdaRound by their formulas, in double: grouped and depthwise
+ * convolutions, batch norm, a flatten between; the pieces of AdaRound, and its roundings against
+ * the best of all. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -53,7 +54,8 @@ static oct_net *calibrated(oct_net *net, const oct_qconfig *c, const oct_tensor 
 /* Batch norm that is not trivial. */
 static void set_norm(oct_net *net, const char *name, int n) {
     for (int i = 0; i < n; i++) {
-        data(net, octi_fmt("%s.weight", name))[i] = (i % 3 == 1 ? -1 : 1) * (0.5f + 0.2f * (float)i);
+        data(net, octi_fmt("%s.weight", name))[i] =
+            (i % 3 == 1 ? -1 : 1) * (0.5f + 0.2f * (float)i);
         data(net, octi_fmt("%s.bias", name))[i] = 0.3f * (float)(i % 4) - 0.2f;
         data(net, octi_fmt("%s.running_mean", name))[i] = 0.1f * (float)i;
         data(net, octi_fmt("%s.running_var", name))[i] = 0.4f + 0.3f * (float)i;
@@ -62,41 +64,58 @@ static void set_norm(oct_net *net, const char *name, int n) {
 
 /* ---- bias correction ---- */
 
-/* bias[o] -= sum over k of (s_w code - f w) E[x of k's channel], E over images and positions of the float net. */
+/* bias[o] -= sum over k of (s_w code - f w) E[x of k's channel], E over images and positions of the
+ * float net. */
 static void correction(int in, int out, int groups, bool bn, bool bias) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     enum { SIDE = 5, N = 80 }; /* more than one batch of the pass */
-    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in, .out = out, .kernel = 3, .groups = groups, .no_bias = !bias}),
-                           bn ? oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = out}) : NULL};
-    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, bn ? 2 : 1), OCT_SHAPE(SIDE, SIDE, in));
+    oct_module *parts[] = {
+        oct_conv2d_new(ctx,
+                       &(oct_conv2d_opts){
+                           .in = in, .out = out, .kernel = 3, .groups = groups, .no_bias = !bias}),
+        bn ? oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = out}) : NULL};
+    oct_net *net =
+        oct_capture(oct_sequential_new(ctx, parts, bn ? 2 : 1), OCT_SHAPE(SIDE, SIDE, in));
     ck_not_null(net);
     if (bn) set_norm(net, "1", out);
     oct_tensor *x = drawn(ctx, OCT_SHAPE(N, SIDE, SIDE, in), 1);
-    for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] += (float)(i % in) - 0.4f; /* channels have means of their own */
+    /* channels have means of their own */
+    for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] += (float)(i % in) - 0.4f;
     oct_net *q = calibrated(net, &(oct_qconfig){.wbits = 2, .all_layers = true}, x);
     double mean[16] = {0};
-    for (int64_t i = 0; i < oct_tensor_count(x); i++) mean[i % in] += oct_f32(x)[i] / (double)(N * SIDE * SIDE);
+    for (int64_t i = 0; i < oct_tensor_count(x); i++)
+        mean[i % in] += oct_f32(x)[i] / (double)(N * SIDE * SIDE);
     const oct_node *n = node(q, "0");
     octi_arena *arena = octi_arena_new(ctx);
     octi_qweights w;
-    ck_ok(octi_quantize_weights(q, n, octi_scale(&q->graph->quantizers[q->graph->values[n->in[OCTI_X]].quantizer]), arena, &w));
-    float *b = bn ? data(q, "1.bias") : bias ? data(q, "0.bias") : NULL, before[16] = {0}, conv_before[16] = {0};
+    ck_ok(octi_quantize_weights(
+        q, n, octi_scale(&q->graph->quantizers[q->graph->values[n->in[OCTI_X]].quantizer]), arena,
+        &w));
+    float *b = bn     ? data(q, "1.bias")
+               : bias ? data(q, "0.bias")
+                      : NULL,
+          before[16] = {0}, conv_before[16] = {0};
     if (b) memcpy(before, b, (size_t)out * sizeof *b);
     if (bn && bias) memcpy(conv_before, data(q, "0.bias"), (size_t)out * sizeof *b);
     int32_t skipped = -1;
     ck_ok(oct_correct_bias(q, x, &skipped));
     ck_assert_int_eq(skipped, b == NULL);
-    if (bn && bias) ck_assert_mem_eq(conv_before, data(q, "0.bias"), (size_t)out * sizeof *b); /* beta alone */
+    /* beta alone */
+    if (bn && bias) ck_assert_mem_eq(conv_before, data(q, "0.bias"), (size_t)out * sizeof *b);
     const int each = in / groups;
     double most = 0;
     for (int o = 0; b && o < out; o++) {
         double err = 0;
         for (int k = 0; k < 9 * each; k++) {
-            const double real = (double)data(q, "0.weight")[o * 9 * each + k] * (w.factor ? w.factor[o] : 1);
-            err += ((double)w.scale[o] * w.codes[o * 9 * each + k] - real) * mean[o / (out / groups) * each + k % each];
+            const double real =
+                (double)data(q, "0.weight")[o * 9 * each + k] * (w.factor ? w.factor[o] : 1);
+            err += ((double)w.scale[o] * w.codes[o * 9 * each + k] - real) *
+                   mean[o / (out / groups) * each + k % each];
         }
         most = fmax(most, fabs(err));
-        ck_assert_msg(fabs(b[o] - (before[o] - err)) < 2e-5, "groups %d, bn %d, channel %d: %g, not %g", groups, bn, o, b[o], before[o] - err);
+        ck_assert_msg(fabs(b[o] - (before[o] - err)) < 2e-5,
+                      "groups %d, bn %d, channel %d: %g, not %g", groups, bn, o, b[o],
+                      before[o] - err);
     }
     if (b) ck_assert_double_gt(most, 0.05);
     octi_arena_free(arena);
@@ -122,7 +141,8 @@ static double range_of(const float *w, int64_t from, int64_t n, int64_t step, do
 }
 
 typedef struct plan { /* conv -> relu [-> pool, flatten] -> second */
-    int in, mid, out, groups; /* groups of the second convolution; 0: a linear layer behind pool and flatten */
+    /* groups of the second convolution; 0: a linear layer behind pool and flatten */
+    int in, mid, out, groups;
     bool bn;
 } plan;
 
@@ -131,14 +151,18 @@ static void equalize(const plan *p) {
     const bool fc = p->groups == 0;
     oct_module *parts[8];
     int n = 0, second;
-    parts[n++] = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = p->in, .out = p->mid, .kernel = 3, .no_bias = p->bn});
+    parts[n++] = oct_conv2d_new(
+        ctx, &(oct_conv2d_opts){.in = p->in, .out = p->mid, .kernel = 3, .no_bias = p->bn});
     if (p->bn) parts[n++] = oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = p->mid});
     parts[n++] = oct_relu_new(ctx);
     if (fc) parts[n++] = oct_max_pool2d_new(ctx, &(oct_pool_opts){.kernel = 2});
     if (fc) parts[n++] = oct_flatten_new(ctx);
     second = n;
-    parts[n++] = fc ? oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * p->mid, .out = p->out})
-                    : oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = p->mid, .out = p->out, .kernel = 3, .groups = p->groups});
+    parts[n++] =
+        fc ? oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * p->mid, .out = p->out})
+           : oct_conv2d_new(
+                 ctx,
+                 &(oct_conv2d_opts){.in = p->mid, .out = p->out, .kernel = 3, .groups = p->groups});
     oct_net *net = oct_capture(oct_sequential_new(ctx, parts, n), OCT_SHAPE(6, 6, p->in));
     ck_not_null(net);
     if (p->bn) set_norm(net, "1", p->mid);
@@ -154,30 +178,42 @@ static void equalize(const plan *p) {
         ck_not_null(made);
         float *a = data(made, "0.weight"), *b = data(made, name);
         for (int c = 0; c < p->mid; c++) {
-            double f = p->bn ? oct_fold_factor(data(made, "1.weight")[c], data(made, "1.running_var")[c], 1e-5f) : 1;
+            double f = p->bn ? oct_fold_factor(data(made, "1.weight")[c],
+                                               data(made, "1.running_var")[c], 1e-5f)
+                             : 1;
             double one = range_of(a, c * first, first, 1, f), two = 0;
             for (int o = 0; o < rows; o++) {
-                if (fc) two = fmax(two, range_of(b, o * width + c, 4, p->mid, 1)); /* cells come round by channels */
+                /* cells come round by channels */
+                if (fc)
+                    two = fmax(two, range_of(b, o * width + c, 4, p->mid, 1));
                 else {
                     int each = p->mid / p->groups, g = o / (p->out / p->groups);
-                    if (c / each == g) two = fmax(two, range_of(b, o * width + c % each, 9, each, 1));
+                    if (c / each == g)
+                        two = fmax(two, range_of(b, o * width + c % each, 9, each, 1));
                 }
             }
-            if (!round) r1[c] = one, r2[c] = two;
+            if (!round)
+                r1[c] = one, r2[c] = two;
             else { /* both ends meet in the middle: sqrt(r1 r2) */
-                ck_assert_msg(fabs(one / sqrt(r1[c] * r2[c]) - 1) < 2e-3, "channel %d: %g of %g and %g", c, one, r1[c], r2[c]);
-                ck_assert_msg(fabs(two / sqrt(r1[c] * r2[c]) - 1) < 2e-3, "channel %d, second: %g of %g and %g", c, two, r1[c], r2[c]);
+                ck_assert_msg(fabs(one / sqrt(r1[c] * r2[c]) - 1) < 2e-3,
+                              "channel %d: %g of %g and %g", c, one, r1[c], r2[c]);
+                ck_assert_msg(fabs(two / sqrt(r1[c] * r2[c]) - 1) < 2e-3,
+                              "channel %d, second: %g of %g and %g", c, two, r1[c], r2[c]);
             }
         }
         if (!round) continue;
-        const oct_tensor *x = drawn(ctx, OCT_SHAPE(3, 6, 6, p->in), 2), *y = run(net, x), *z = run(made, x);
-        for (int64_t i = 0; i < oct_tensor_count(y); i++) ck_assert_float_eq_tol(oct_f32(z)[i], oct_f32(y)[i], 1e-4f * (1 + fabsf(oct_f32(y)[i])));
+        const oct_tensor *x = drawn(ctx, OCT_SHAPE(3, 6, 6, p->in), 2), *y = run(net, x),
+                         *z = run(made, x);
+        for (int64_t i = 0; i < oct_tensor_count(y); i++)
+            ck_assert_float_eq_tol(oct_f32(z)[i], oct_f32(y)[i],
+                                   1e-4f * (1 + fabsf(oct_f32(y)[i])));
     }
     oct_close(ctx);
 }
 
 START_TEST(equalization_by_the_formula) {
-    static const plan plans[] = {{2, 6, 4, 1, false}, {2, 6, 4, 1, true}, {2, 6, 4, 2, false}, {2, 6, 6, 6, true}, {2, 5, 3, 0, false}, {2, 5, 3, 0, true}};
+    static const plan plans[] = {{2, 6, 4, 1, false}, {2, 6, 4, 1, true},  {2, 6, 4, 2, false},
+                                 {2, 6, 6, 6, true},  {2, 5, 3, 0, false}, {2, 5, 3, 0, true}};
     for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) equalize(&plans[i]);
 }
 END_TEST
@@ -196,7 +232,8 @@ static oct_var *forked_forward(void *self, oct_tape *t, oct_var *x) {
     return f->what == 3 ? oct_apply(f->c, oct_relu(y)) : y;
 }
 
-/* What must not be scaled through is left alone; chains settle, one pair after the other, until nothing moves. */
+/* What must not be scaled through is left alone; chains settle, one pair after the other, until
+ * nothing moves. */
 START_TEST(equalization_knows_its_pairs) {
     static const int pairs[] = {1, 0, 0, 2};
     for (int what = 0; what < 4; what++) {
@@ -214,10 +251,14 @@ START_TEST(equalization_knows_its_pairs) {
         ck_not_null(made);
         ck_assert_int_eq(got, pairs[what]);
         const oct_tensor *x = drawn(ctx, OCT_SHAPE(8, 4), 3), *y = run(net, x), *z = run(made, x);
-        for (int64_t i = 0; i < oct_tensor_count(y); i++) ck_assert_float_eq_tol(oct_f32(z)[i], oct_f32(y)[i], 1e-4f * (1 + fabsf(oct_f32(y)[i])));
+        for (int64_t i = 0; i < oct_tensor_count(y); i++)
+            ck_assert_float_eq_tol(oct_f32(z)[i], oct_f32(y)[i],
+                                   1e-4f * (1 + fabsf(oct_f32(y)[i])));
         for (int c = 0; c < 4 && what == 3; c++) { /* both pairs at rest */
-            double out_a = range_of(data(made, "a.weight"), c * 4, 4, 1, 1), in_b = range_of(data(made, "b.weight"), c, 4, 4, 1);
-            double out_b = range_of(data(made, "b.weight"), c * 4, 4, 1, 1), in_c = range_of(data(made, "c.weight"), c, 4, 4, 1);
+            double out_a = range_of(data(made, "a.weight"), c * 4, 4, 1, 1),
+                   in_b = range_of(data(made, "b.weight"), c, 4, 4, 1);
+            double out_b = range_of(data(made, "b.weight"), c * 4, 4, 1, 1),
+                   in_c = range_of(data(made, "c.weight"), c, 4, 4, 1);
             ck_assert_double_eq_tol(out_a / in_b, 1, 3e-3);
             ck_assert_double_eq_tol(out_b / in_c, 1, 3e-3);
         }
@@ -235,15 +276,19 @@ START_TEST(pieces_of_adaround) {
     ck_assert_float_eq(octi_rectified_slope(-6), 0);
     ck_assert_float_eq(octi_rectified_slope(6), 0);
     for (float v = -2; v <= 2; v += 0.25f) {
-        const double e = 1e-5, up = 1.2 / (1 + exp(-(v + e))) - 0.1, down = 1.2 / (1 + exp(-(v - e))) - 0.1;
+        const double e = 1e-5, up = 1.2 / (1 + exp(-(v + e))) - 0.1,
+                     down = 1.2 / (1 + exp(-(v - e))) - 0.1;
         ck_assert_double_eq_tol(octi_rectified(v), 1.2 / (1 + exp(-(double)v)) - 0.1, 1e-6);
         ck_assert_double_eq_tol(octi_rectified_slope(v), (up - down) / (2 * e), 1e-5);
     }
-    for (float part = 0.01f; part < 1; part += 0.07f) ck_assert_float_eq_tol(octi_rectified(octi_rectified_inverse(part)), part, 1e-6f);
+    for (float part = 0.01f; part < 1; part += 0.07f)
+        ck_assert_float_eq_tol(octi_rectified(octi_rectified_inverse(part)), part, 1e-6f);
     for (float h = 0.05f; h < 1; h += 0.15f)
         for (float beta = 2; beta <= 20; beta += 4.5f) {
-            const double e = 1e-6, up = 1 - pow(fabs(2 * (h + e) - 1), beta), down = 1 - pow(fabs(2 * (h - e) - 1), beta);
-            ck_assert_double_eq_tol(octi_rounding_push(0.3f, beta, h), 0.3 * (up - down) / (2 * e), 1e-4);
+            const double e = 1e-6, up = 1 - pow(fabs(2 * (h + e) - 1), beta),
+                         down = 1 - pow(fabs(2 * (h - e) - 1), beta);
+            ck_assert_double_eq_tol(octi_rounding_push(0.3f, beta, h), 0.3 * (up - down) / (2 * e),
+                                    1e-4);
         }
     ck_assert_float_eq(octi_rounding_beta(0), 0);
     ck_assert_float_eq(octi_rounding_beta(0.2f), 0);
@@ -255,8 +300,9 @@ END_TEST
 
 enum { K = 8, O = 6, GROUPS = 2, ROWS = 96 };
 
-/* A layer of 2 groups of 8 inputs (four cells of two channels) whose inputs hang together: nearest rounding is far from the best,
- * which is found by trying all 2^8. Squared error of a channel's weights in double, over the rows as the layer sees them. */
+/* A layer of 2 groups of 8 inputs (four cells of two channels) whose inputs hang together: nearest
+ * rounding is far from the best, which is found by trying all 2^8. Squared error of a channel's
+ * weights in double, over the rows as the layer sees them. */
 static double error_of(const double *w, const double *q, const double *rows) {
     double sum = 0;
     for (int r = 0; r < ROWS; r++) {
@@ -268,8 +314,9 @@ static double error_of(const double *w, const double *q, const double *rows) {
 }
 
 static oct_net *rounding_net(oct_ctx *ctx, bool bn, uint32_t key) {
-    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = O, .kernel = 2, .groups = GROUPS}),
-                           bn ? oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = O}) : NULL};
+    oct_module *parts[] = {
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = O, .kernel = 2, .groups = GROUPS}),
+        bn ? oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = O}) : NULL};
     oct_net *net = oct_capture(oct_sequential_new(ctx, parts, bn ? 2 : 1), OCT_SHAPE(2, 2, 4));
     ck_not_null(net);
     if (bn) set_norm(net, "1", O);
@@ -280,10 +327,14 @@ static oct_net *rounding_net(oct_ctx *ctx, bool bn, uint32_t key) {
 }
 
 static oct_tensor *hanging_together(oct_ctx *ctx, uint32_t key) {
-    oct_tensor *x = drawn(ctx, OCT_SHAPE(ROWS, 2, 2, 4), 100 * key), *base = drawn(ctx, OCT_SHAPE(ROWS, 2, 3), 100 * key + 1), *share = drawn(ctx, OCT_SHAPE(16, 3), 100 * key + 2);
+    oct_tensor *x = drawn(ctx, OCT_SHAPE(ROWS, 2, 2, 4), 100 * key),
+               *base = drawn(ctx, OCT_SHAPE(ROWS, 2, 3), 100 * key + 1),
+               *share = drawn(ctx, OCT_SHAPE(16, 3), 100 * key + 2);
     for (int64_t i = 0; i < oct_tensor_count(x); i++) {
         oct_f32(x)[i] *= 0.2f;
-        for (int k = 0; k < 3; k++) oct_f32(x)[i] += oct_f32(base)[(i / 16 * 2 + i % 4 / 2) * 3 + k] * oct_f32(share)[i % 16 * 3 + k];
+        for (int k = 0; k < 3; k++)
+            oct_f32(x)[i] +=
+                oct_f32(base)[(i / 16 * 2 + i % 4 / 2) * 3 + k] * oct_f32(share)[i % 16 * 3 + k];
     }
     return x;
 }
@@ -296,28 +347,35 @@ START_TEST(adaround_comes_near_the_best_of_all) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
         oct_net *net = rounding_net(ctx, bn, key);
         oct_tensor *x = hanging_together(ctx, key);
-        oct_net *q = calibrated(net, &(oct_qconfig){.observer = "minmax", .wbits = 3, .all_layers = true}, x);
+        oct_net *q = calibrated(
+            net, &(oct_qconfig){.observer = "minmax", .wbits = 3, .all_layers = true}, x);
         const oct_node *n = node(q, "0");
         const oct_quantizer *xq = &q->graph->quantizers[q->graph->values[n->in[OCTI_X]].quantizer];
         octi_arena *arena = octi_arena_new(ctx);
         octi_qweights w, after;
         ck_ok(octi_quantize_weights(q, n, octi_scale(xq), arena, &w));
         double rows[GROUPS][ROWS * K], before[O * K], bias[O];
-        for (int64_t i = 0; i < oct_tensor_count(x); i++) { /* [row][2 x 2 cells][4] -> a group's cells of two channels */
-            const int code = octq_quantize(oct_f32(x)[i], octi_scale(xq), octi_zero_point(xq), 0, 255);
-            rows[i % 4 / 2][i / 16 * K + i / 4 % 4 * 2 + i % 2] = octq_dequantize(code, octi_scale(xq), octi_zero_point(xq));
+        /* [row][2 x 2 cells][4] -> a group's cells of two channels */
+        for (int64_t i = 0; i < oct_tensor_count(x); i++) {
+            const int code =
+                octq_quantize(oct_f32(x)[i], octi_scale(xq), octi_zero_point(xq), 0, 255);
+            rows[i % 4 / 2][i / 16 * K + i / 4 % 4 * 2 + i % 2] =
+                octq_dequantize(code, octi_scale(xq), octi_zero_point(xq));
         }
-        for (int i = 0; i < O * K; i++) before[i] = (double)data(q, "0.weight")[i] * (bn ? w.factor[i / K] : 1);
+        for (int i = 0; i < O * K; i++)
+            before[i] = (double)data(q, "0.weight")[i] * (bn ? w.factor[i / K] : 1);
         for (int o = 0; o < O; o++) bias[o] = bn ? data(q, "1.bias")[o] : data(q, "0.bias")[o];
         ck_ok(oct_adaround(q, x, &(oct_adaround_opts){.rows = 1024}));
         ck_ok(octi_quantize_weights(q, n, octi_scale(xq), arena, &after));
         for (int o = 0; o < O; o++) {
             const double *own = rows[o / (O / GROUPS)];
             double real[K], to[K], least = INFINITY;
-            ck_assert_float_eq_tol(after.scale[o], w.scale[o], 1e-6f * w.scale[o]); /* the grid stays */
+            /* the grid stays */
+            ck_assert_float_eq_tol(after.scale[o], w.scale[o], 1e-6f * w.scale[o]);
             for (int k = 0; k < K; k++) real[k] = before[o * K + k];
             for (int bits = 0; bits < 1 << K; bits++) {
-                bool free = true; /* the largest of a channel carry the scale: they stay at nearest */
+                /* the largest of a channel carry the scale: they stay at nearest */
+                bool free = true;
                 for (int k = 0; k < K && free; k++) {
                     const double u = real[k] / w.scale[o], code = floor(u) + (bits >> k & 1);
                     free = fabs(u) <= 2.5 ? fabs(code) <= 3 : code == rint(u);
@@ -338,8 +396,11 @@ START_TEST(adaround_comes_near_the_best_of_all) {
             for (int r = 0; r < ROWS; r++)
                 for (int k = 0; k < K; k++) mean += own[r * K + k] * (to[k] - real[k]) / ROWS;
             const double change = (bn ? data(q, "1.bias")[o] : data(q, "0.bias")[o]) - bias[o];
-            if (trained < plain) ck_assert_msg(fabs(change + mean) < 0.13 * sqrt(trained / ROWS), "channel %d: bias moved by %g, not %g", o, change, -mean);
-            else ck_assert(change == 0);
+            if (trained < plain)
+                ck_assert_msg(fabs(change + mean) < 0.13 * sqrt(trained / ROWS),
+                              "channel %d: bias moved by %g, not %g", o, change, -mean);
+            else
+                ck_assert(change == 0);
             double *sum = all[o / (O / GROUPS)];
             sum[0] += plain, sum[1] += least, sum[2] += trained;
         }
@@ -347,7 +408,8 @@ START_TEST(adaround_comes_near_the_best_of_all) {
         oct_close(ctx);
     }
     for (int g = 0; g < GROUPS; g++) {
-        printf("group %d: error of nearest %.1f, the least of all roundings %.1f, adaround %.1f\n", g, all[g][0], all[g][1], all[g][2]);
+        printf("group %d: error of nearest %.1f, the least of all roundings %.1f, adaround %.1f\n",
+               g, all[g][0], all[g][1], all[g][2]);
         ck_assert_double_gt(all[g][0], 4 * all[g][1]); /* there is something to find */
         ck_assert_double_lt(all[g][2], all[g][1] + 0.4 * (all[g][0] - all[g][1]));
     }
@@ -359,7 +421,8 @@ static void rounded(const oct_adaround_opts *o, uint64_t seed, float *w) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .seed = seed});
     oct_net *net = rounding_net(ctx, false, 1);
     oct_tensor *x = hanging_together(ctx, 1);
-    oct_net *q = calibrated(net, &(oct_qconfig){.observer = "minmax", .wbits = 3, .all_layers = true}, x);
+    oct_net *q =
+        calibrated(net, &(oct_qconfig){.observer = "minmax", .wbits = 3, .all_layers = true}, x);
     ck_ok(oct_adaround(q, x, o));
     memcpy(w, data(q, "0.weight"), O * K * sizeof *w);
     memcpy(w + O * K, data(q, "0.bias"), O * sizeof *w);
@@ -377,30 +440,37 @@ START_TEST(options_of_adaround) {
     const struct {
         const char *what;
         oct_adaround_opts o;
-    } changed[] = {{"iterations", {.iterations = 3, .rows = 64, .reg = 0.01f, .seed = 5}}, {"rows", {.iterations = 200, .rows = 63, .reg = 0.01f, .seed = 5}},
-                   {"reg", {.iterations = 200, .rows = 64, .reg = 50, .seed = 5}}, {"seed", {.iterations = 200, .rows = 64, .reg = 0.01f, .seed = 6}}};
+    } changed[] = {{"iterations", {.iterations = 3, .rows = 64, .reg = 0.01f, .seed = 5}},
+                   {"rows", {.iterations = 200, .rows = 63, .reg = 0.01f, .seed = 5}},
+                   {"reg", {.iterations = 200, .rows = 64, .reg = 50, .seed = 5}},
+                   {"seed", {.iterations = 200, .rows = 64, .reg = 0.01f, .seed = 6}}};
     for (size_t i = 0; i < sizeof changed / sizeof *changed; i++) {
         rounded(&changed[i].o, 1, other);
         ck_assert_msg(memcmp(plain, other, sizeof plain) != 0, "%s has no say", changed[i].what);
     }
-    rounded(&(oct_adaround_opts){.iterations = 200, .rows = 64}, 1, plain); /* 0: the context's seed */
+    /* 0: the context's seed */
+    rounded(&(oct_adaround_opts){.iterations = 200, .rows = 64}, 1, plain);
     rounded(&(oct_adaround_opts){.iterations = 200, .rows = 64}, 2, other);
     ck_assert(memcmp(plain, other, sizeof plain) != 0);
 }
 END_TEST
 
-/* The whole training of one linear layer, in double: rows as drawn, batches in turn, Adam with its corrections. */
+/* The whole training of one linear layer, in double: rows as drawn, batches in turn, Adam with its
+ * corrections. */
 enum { TO = 5, TK = 24, TROWS = 600, TIMES = 1500, TBATCH = 256 };
 
-static void train_by_hand(const double *row, const double *real, const double *scale, double *v, double nearest, double reg) {
+static void train_by_hand(const double *row, const double *real, const double *scale, double *v,
+                          double nearest, double reg) {
     double m1[TO * TK] = {0}, m2[TO * TK] = {0};
     for (int it = 0; it < TIMES; it++) {
         const int from = it % 3 * TBATCH, n = from + TBATCH < TROWS ? TBATCH : TROWS - from;
-        const double along = ((double)it / TIMES - 0.2) / 0.8, beta = 2 + 9 * (1 + cos(along * 3.14159265358979));
+        const double along = ((double)it / TIMES - 0.2) / 0.8,
+                     beta = 2 + 9 * (1 + cos(along * 3.14159265358979));
         for (int o = 0; o < TO; o++) {
             double grad[TK] = {0}, delta[TK];
             for (int k = 0; k < TK; k++) {
-                const double u = real[o * TK + k], h = fmin(fmax(1.2 / (1 + exp(-v[o * TK + k])) - 0.1, 0), 1);
+                const double u = real[o * TK + k],
+                             h = fmin(fmax(1.2 / (1 + exp(-v[o * TK + k])) - 0.1, 0), 1);
                 delta[k] = ((fabs(u) > 2.5 ? rint(u) : floor(u) + h) - u) * scale[o];
             }
             for (int r = from; r < from + n; r++) {
@@ -411,13 +481,15 @@ static void train_by_hand(const double *row, const double *real, const double *s
             for (int k = 0; k < TK; k++) {
                 const int i = o * TK + k;
                 if (fabs(real[i]) > 2.5) continue;
-                const double s = 1 / (1 + exp(-v[i])), h = fmin(fmax(1.2 * s - 0.1, 0), 1), t = 2 * h - 1;
+                const double s = 1 / (1 + exp(-v[i])), h = fmin(fmax(1.2 * s - 0.1, 0), 1),
+                             t = 2 * h - 1;
                 double d = 0.1 * TO * TROWS / nearest / TBATCH * 2 * grad[k] * scale[o];
                 if (along > 0) d -= reg * beta * pow(fabs(t), beta - 1) * (t < 0 ? -2 : 2);
                 d *= h <= 0 || h >= 1 ? 0 : 1.2 * s * (1 - s);
                 m1[i] += 0.1 * (d - m1[i]);
                 m2[i] += 0.001 * (d * d - m2[i]);
-                v[i] -= 0.02 * (m1[i] / (1 - pow(0.9, it + 1))) / (sqrt(m2[i] / (1 - pow(0.999, it + 1))) + 1e-8);
+                v[i] -= 0.02 * (m1[i] / (1 - pow(0.9, it + 1))) /
+                        (sqrt(m2[i] / (1 - pow(0.999, it + 1))) + 1e-8);
             }
         }
     }
@@ -430,10 +502,13 @@ START_TEST(adaround_step_by_step) {
         oct_module *parts[] = {oct_linear_new(ctx, &(oct_linear_opts){.in = TK, .out = TO})};
         oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 1), OCT_SHAPE(TK));
         ck_not_null(net);
-        memcpy(data(net, "0.weight"), drawn(ctx, OCT_SHAPE(TO, TK), key)->data, TO * TK * sizeof(float));
+        memcpy(data(net, "0.weight"), drawn(ctx, OCT_SHAPE(TO, TK), key)->data,
+               TO * TK * sizeof(float));
         oct_tensor *x = drawn(ctx, OCT_SHAPE(30, TK), 50 + key);
-        for (int i = 0; i < 30 * TK; i++) oct_f32(x)[i] += 1.5f * oct_f32(x)[i / TK * TK]; /* columns hang together */
-        oct_net *q = calibrated(net, &(oct_qconfig){.observer = "minmax", .wbits = 3, .all_layers = true}, x);
+        /* columns hang together */
+        for (int i = 0; i < 30 * TK; i++) oct_f32(x)[i] += 1.5f * oct_f32(x)[i / TK * TK];
+        oct_net *q = calibrated(
+            net, &(oct_qconfig){.observer = "minmax", .wbits = 3, .all_layers = true}, x);
         const oct_node *n = node(q, "0");
         const oct_quantizer *xq = &q->graph->quantizers[q->graph->values[n->in[OCTI_X]].quantizer];
         octi_arena *arena = octi_arena_new(ctx);
@@ -445,8 +520,10 @@ START_TEST(adaround_step_by_step) {
             const uint32_t image = octi_rng_below(&rng, 30);
             (void)octi_rng_below(&rng, 1); /* the place: a linear layer has one */
             for (int k = 0; k < TK; k++) {
-                const int code = octq_quantize(oct_f32(x)[(int)image * TK + k], octi_scale(xq), octi_zero_point(xq), 0, 255);
-                row[r * TK + k] = (double)octq_dequantize(code, octi_scale(xq), octi_zero_point(xq));
+                const int code = octq_quantize(oct_f32(x)[(int)image * TK + k], octi_scale(xq),
+                                               octi_zero_point(xq), 0, 255);
+                row[r * TK + k] =
+                    (double)octq_dequantize(code, octi_scale(xq), octi_zero_point(xq));
             }
         }
         double nearest = 0;
@@ -460,12 +537,15 @@ START_TEST(adaround_step_by_step) {
             }
             for (int r = 0; r < TROWS; r++) {
                 double e = 0;
-                for (int k = 0; k < TK; k++) e += row[r * TK + k] * scale[o] * (w.codes[o * TK + k] - real[o * TK + k]);
+                for (int k = 0; k < TK; k++)
+                    e += row[r * TK + k] * scale[o] * (w.codes[o * TK + k] - real[o * TK + k]);
                 nearest += e * e;
             }
         }
         train_by_hand(row, real, scale, v, nearest, 0.002);
-        ck_ok(oct_adaround(q, x, &(oct_adaround_opts){.iterations = TIMES, .rows = TROWS, .reg = 0.002f, .seed = 7}));
+        ck_ok(oct_adaround(
+            q, x,
+            &(oct_adaround_opts){.iterations = TIMES, .rows = TROWS, .reg = 0.002f, .seed = 7}));
         ck_ok(octi_quantize_weights(q, n, octi_scale(xq), arena, &after));
         for (int i = 0; i < TO * TK; i++) {
             if (fabs(real[i]) > 2.5) continue;
@@ -478,10 +558,12 @@ START_TEST(adaround_step_by_step) {
         oct_close(ctx);
     }
     printf("of %d roundings %d as by hand, %d as nearest\n", of, same, trained);
-    ck_assert_int_ge(same, of - of / 50); /* floats: where both moments are all but nothing, Adam steps by their noise */
+    /* floats: where both moments are all but nothing, Adam steps by their noise */
+    ck_assert_int_ge(same, of - of / 50);
     ck_assert_int_lt(trained, of - of / 12); /* training is worth something here */
 }
 END_TEST
 
-OCT_TEST_MAIN("improve_by_hand", bias_correction_by_the_formula, equalization_by_the_formula, equalization_knows_its_pairs, pieces_of_adaround,
-              adaround_step_by_step, adaround_comes_near_the_best_of_all, options_of_adaround)
+OCT_TEST_MAIN("improve_by_hand", bias_correction_by_the_formula, equalization_by_the_formula,
+              equalization_knows_its_pairs, pieces_of_adaround, adaround_step_by_step,
+              adaround_comes_near_the_best_of_all, options_of_adaround)

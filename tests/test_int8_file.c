@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The int8 file: round trip, every truncation and bit flip, crafted contents behind good CRCs, random damage;
+ * The int8 file: round trip, every truncation and bit flip, crafted contents behind good CRCs,
+ * random damage;
  * the graph's JSON by itself. */
 #include <locale.h>
 #include <math.h>
@@ -57,7 +58,8 @@ START_TEST(round_trip_is_byte_equal) {
     ck_assert(n == size && !memcmp(again, file, n));
     unlink(path);
     ck_assert(!oct_int8_load(ctx, path) && oct_last_error()->code == OCT_EIO);
-    ck_assert(!oct_int8_load(NULL, path) && !oct_plan_new(NULL, NULL) && !oct_session_new(NULL, 1, NULL));
+    ck_assert(!oct_int8_load(NULL, path) && !oct_plan_new(NULL, NULL) &&
+              !oct_session_new(NULL, 1, NULL));
     net->stage = OCT_STAGE_FLOAT;
     ck_fails(OCT_EUSAGE, "int8", oct_int8_save(net, path));
     oct_close(ctx);
@@ -91,7 +93,8 @@ START_TEST(every_truncation_and_extension_is_refused) {
         if (load_status(file, n) == OCT_OK) ck_abort_msg("%zu of %zu bytes were accepted", n, size);
     uint8_t *longer = calloc(size + 9, 1);
     memcpy(longer, file, size);
-    for (size_t extra = 1; extra < 9; extra++) ck_assert_int_ne(load_status(longer, size + extra), OCT_OK);
+    for (size_t extra = 1; extra < 9; extra++)
+        ck_assert_int_ne(load_status(longer, size + extra), OCT_OK);
     free(longer);
     ck_assert_uint_eq(oct_ctx_memory(ctx).bytes, held); /* nothing leaks on the way out */
     oct_close(ctx);
@@ -103,7 +106,8 @@ START_TEST(every_bit_flip_is_refused) {
 
     for (size_t bit = 0; bit < 8 * size; bit++) {
         file[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        if (load_status(file, size) == OCT_OK) ck_abort_msg("bit %zu of %zu went unnoticed", bit, 8 * size);
+        if (load_status(file, size) == OCT_OK)
+            ck_abort_msg("bit %zu of %zu went unnoticed", bit, 8 * size);
         file[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     ck_assert_int_eq(load_status(file, size), OCT_OK);
@@ -111,8 +115,10 @@ START_TEST(every_bit_flip_is_refused) {
 }
 END_TEST
 
-/* The file with the first `from` of a section replaced by `to` (any lengths), lengths and CRCs right. */
-static oct_status craft(const char *tag, const void *from, size_t nfrom, const void *to, size_t nto) {
+/* The file with the first `from` of a section replaced by `to` (any lengths), lengths and CRCs
+ * right. */
+static oct_status craft(const char *tag, const void *from, size_t nfrom, const void *to,
+                        size_t nto) {
     octi_section s[OCTI_MAX_SECTIONS];
     int count;
     octi_text out = {ctx}, changed = {ctx};
@@ -175,15 +181,25 @@ START_TEST(crafted_graphs_are_refused) {
         {"GRPH", "\"quantizer\": 1", "\"quantizer\": 99", OCT_EFORMAT, "quantizer"},
         {"GRPH", "\"quantizer\": 1", "\"quantizer\": -1", OCT_EFORMAT, "quantizer"},
         {"GRPH", ", \"quantizer\": 1", "", OCT_EQPARAMS, "quantizer"},
-        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]", "\"dtype\": \"float32\", \"shape\": [-1, 7, 6, 3]", OCT_EQPARAMS, "quantizer"},
-        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 7, 3]", OCT_ESHAPE, "n0.quantize"},
-        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]", "\"dtype\": \"uint8\", \"shape\": [1, 7, 6, 3]", OCT_ESHAPE, "n0.quantize"},
-        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]", "\"dtype\": \"uint8\", \"shape\": [-1, -1, 6, 3]", OCT_EFORMAT, "n0.quantize"},
-        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]", "\"dtype\": \"uint8\", \"shape\": [-1, 0, 6, 3]", OCT_ESHAPE, "n0.quantize"},
-        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]", "\"dtype\": \"uint8\", \"shape\": [-1, 1000000000, 1000000000, 1000000000]", OCT_ELIMIT, "n0.quantize"},
-        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]", "\"dtype\": \"uint8\", \"shape\": [-1, 1e300, 6, 3]", OCT_EFORMAT, "n0.quantize"},
-        {"GRPH", "\"dtype\": \"int8\", \"shape\": [5, 3, 3, 3]", "\"dtype\": \"int8\", \"shape\": [3, 5, 3, 3]", OCT_EFORMAT, "n1.weight"},
-        {"GRPH", "\"tensor\": \"n1.weight\"", "\"tensor\": \"n2.weight\"", OCT_EFORMAT, "n1.weight"},
+        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]",
+         "\"dtype\": \"float32\", \"shape\": [-1, 7, 6, 3]", OCT_EQPARAMS, "quantizer"},
+        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]",
+         "\"dtype\": \"uint8\", \"shape\": [-1, 7, 7, 3]", OCT_ESHAPE, "n0.quantize"},
+        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]",
+         "\"dtype\": \"uint8\", \"shape\": [1, 7, 6, 3]", OCT_ESHAPE, "n0.quantize"},
+        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]",
+         "\"dtype\": \"uint8\", \"shape\": [-1, -1, 6, 3]", OCT_EFORMAT, "n0.quantize"},
+        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]",
+         "\"dtype\": \"uint8\", \"shape\": [-1, 0, 6, 3]", OCT_ESHAPE, "n0.quantize"},
+        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]",
+         "\"dtype\": \"uint8\", \"shape\": [-1, 1000000000, 1000000000, 1000000000]", OCT_ELIMIT,
+         "n0.quantize"},
+        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]",
+         "\"dtype\": \"uint8\", \"shape\": [-1, 1e300, 6, 3]", OCT_EFORMAT, "n0.quantize"},
+        {"GRPH", "\"dtype\": \"int8\", \"shape\": [5, 3, 3, 3]",
+         "\"dtype\": \"int8\", \"shape\": [3, 5, 3, 3]", OCT_EFORMAT, "n1.weight"},
+        {"GRPH", "\"tensor\": \"n1.weight\"",
+         "\"tensor\": \"n2.weight\"", OCT_EFORMAT, "n1.weight"},
         {"GRPH", "\"tensor\": \"n1.weight\"", "\"tensor\": \"none\"", OCT_EFORMAT, "not there"},
         {"GRPH", "\"kernel\": [3, 3]", "\"kernel\": [3]", OCT_EFORMAT, "kernel"},
         {"GRPH", "\"kernel\": [3, 3]", "\"kernel\": [3, 2]", OCT_ESHAPE, "kernel"},
@@ -205,7 +221,8 @@ START_TEST(crafted_graphs_are_refused) {
         {"GRPH", "\"output\": \"", "\"output\": \"no", OCT_EFORMAT, "output"},
         {"GRPH", "\"input\": \"input\"", "\"input\": \"n1.m\"", OCT_EFORMAT, "input"},
         {"GRPH", "\"octet_graph\": 1", "\"octet_graph\": 2", OCT_EFORMAT, "octet_graph"},
-        {"GRPH", "\"name\": \"n2.qconv2d\", \"role\"", "\"name\": \"n1.qconv2d\", \"role\"", OCT_EFORMAT, "twice"},
+        {"GRPH", "\"name\": \"n2.qconv2d\", \"role\"",
+         "\"name\": \"n1.qconv2d\", \"role\"", OCT_EFORMAT, "twice"},
         {"GRPH", "\"role\": \"act\"", "\"role\": \"const\"", OCT_EFORMAT, "n0.quantize"},
         {"GRPH", "\"role\": \"act\"", "\"role\": \"actor\"", OCT_EFORMAT, "role"},
         {"GRPH", "{\"octet_graph\"", "[{\"octet_graph\"", OCT_EFORMAT, ""},
@@ -240,11 +257,16 @@ START_TEST(crafted_tables_are_refused) {
         ck_assert_int_eq(craft_tensor("n2.exp", 7, &bad_e[i], 4), OCT_EQPARAMS);
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "exponential 7"));
     }
-    ck_assert_int_eq(craft_tensor("n2.exp", 0, &less, 4), OCT_EQPARAMS); /* a row's sum would fall below its parts */
-    ck_assert_int_eq(craft("TENS", "n2.exp\0\1\0\0\0\0\0\0", 14, "n2.exp\0\2\0\0\0\0\0\0", 14), OCT_EFORMAT);
-    ck_assert_int_eq(craft_text("GRPH", "\"tensor\": \"n2.exp\"", "\"tensor\": \"n1.table\""), OCT_EFORMAT);
-    ck_assert_int_eq(craft_text("GRPH", "\"kind\": \"qsoftmax\"", "\"kind\": \"qtable\""), OCT_EDTYPE);
-    ck_assert_int_eq(craft_text("GRPH", "\"kind\": \"qtable\"", "\"kind\": \"qsoftmax\""), OCT_EDTYPE);
+    /* a row's sum would fall below its parts */
+    ck_assert_int_eq(craft_tensor("n2.exp", 0, &less, 4), OCT_EQPARAMS);
+    ck_assert_int_eq(craft("TENS", "n2.exp\0\1\0\0\0\0\0\0", 14, "n2.exp\0\2\0\0\0\0\0\0", 14),
+                     OCT_EFORMAT);
+    ck_assert_int_eq(craft_text("GRPH", "\"tensor\": \"n2.exp\"", "\"tensor\": \"n1.table\""),
+                     OCT_EFORMAT);
+    ck_assert_int_eq(craft_text("GRPH", "\"kind\": \"qsoftmax\"", "\"kind\": \"qtable\""),
+                     OCT_EDTYPE);
+    ck_assert_int_eq(craft_text("GRPH", "\"kind\": \"qtable\"", "\"kind\": \"qsoftmax\""),
+                     OCT_EDTYPE);
     oct_close(ctx);
 }
 END_TEST
@@ -265,7 +287,8 @@ START_TEST(crafted_tensors_are_refused) {
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "n1.qconv2d"));
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "channel 3"));
     }
-    ck_assert_int_eq(craft_tensor("n1.m", 0, &big_m, 4), OCT_OK); /* 27 * 127 * 185 * 100 stays below 2^31 */
+    /* 27 * 127 * 185 * 100 stays below 2^31 */
+    ck_assert_int_eq(craft_tensor("n1.m", 0, &big_m, 4), OCT_OK);
     float far_m = 1e6f, huge_m = 3e38f;
     ck_assert_int_eq(craft_tensor("n1.m", 0, &far_m, 4), OCT_OK); /* beyond s32: clamped in float */
     ck_assert_int_eq(craft_tensor("n1.m", 0, &huge_m, 4), OCT_ELIMIT);
@@ -274,10 +297,12 @@ START_TEST(crafted_tensors_are_refused) {
                      OCT_OK); /* described, so pixels still work */
     ck_assert_int_eq(craft("TENS", "n1.weight", 9, "n2.weight", 9), OCT_EFORMAT);
     ck_assert_int_eq(craft("TENS", "n1.weight", 9, "n1\0weight", 9), OCT_EFORMAT);
-    ck_assert_int_eq(craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\0\0\0\0\x7f", 17),
-                     OCT_EFORMAT);
-    ck_assert_int_eq(craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\1\0\0\0\0", 17),
-                     OCT_EFORMAT);
+    ck_assert_int_eq(
+        craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\0\0\0\0\x7f", 17),
+        OCT_EFORMAT);
+    ck_assert_int_eq(
+        craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\1\0\0\0\0", 17),
+        OCT_EFORMAT);
     oct_close(ctx);
 }
 END_TEST
@@ -293,8 +318,9 @@ START_TEST(damage_never_crashes) {
         memcpy(copy, file, size);
         for (uint32_t k = 1 + octi_rng_below(&r, 3); k > 0; k--) {
             size_t at = octi_rng_below(&r, (uint32_t)size);
-            copy[at] = octi_rng_below(&r, 2) ? (uint8_t)octi_rng_u32(&r)
-                                             : (uint8_t) "0123456789-,[]{}\"n"[octi_rng_below(&r, 18)];
+            copy[at] = octi_rng_below(&r, 2)
+                           ? (uint8_t)octi_rng_u32(&r)
+                           : (uint8_t) "0123456789-,[]{}\"n"[octi_rng_below(&r, 18)];
         }
         sections_fix(copy, size, "OCTINT8\n", 1);
         oct_net *net = oct_int8_load_memory(ctx, copy, size, "damaged");
@@ -320,8 +346,8 @@ START_TEST(damage_never_crashes) {
 }
 END_TEST
 
-/* A float graph with every attribute at odd values: JSON and back, the same bytes, in a locale with a comma
- * too. */
+/* A float graph with every attribute at odd values: JSON and back, the same bytes, in a locale with
+ * a comma too. */
 START_TEST(graph_json_keeps_every_bit) {
     setup();
     setlocale(LC_ALL, "de_DE.UTF-8");
@@ -336,7 +362,8 @@ START_TEST(graph_json_keeps_every_bit) {
         uint32_t bits[5];
         memset(&at, 0, sizeof at);
         for (int k = 0; k < 5; k++) bits[k] = octi_rng_u32(&r) >> (octi_rng_below(&r, 3) ? 0 : 9);
-        if (i == 0) bits[0] = 0x7f800000u, bits[1] = 0xff800000u, bits[2] = 0x80000000u, bits[3] = 1;
+        if (i == 0)
+            bits[0] = 0x7f800000u, bits[1] = 0xff800000u, bits[2] = 0x80000000u, bits[3] = 1;
         for (int k = 0; k < 5; k++)
             if ((bits[k] & 0x7fffffffu) > 0x7f800000u) bits[k] = 0x7fc00000u; /* one NaN */
         memcpy(&at.eps, &bits[0], 4), memcpy(&at.momentum, &bits[1], 4), memcpy(&at.p, &bits[2], 4),
@@ -346,8 +373,8 @@ START_TEST(graph_json_keeps_every_bit) {
         at.axis[0] = INT32_MAX;
         char name[16];
         snprintf(name, sizeof name, "n%d", i);
-        int32_t n =
-            octi_graph_add_node(g, OCT_OP_relu, name, &at, &last, 1, OCT_F32, OCT_SHAPE(OCT_BATCH, 3));
+        int32_t n = octi_graph_add_node(g, OCT_OP_relu, name, &at, &last, 1, OCT_F32,
+                                        OCT_SHAPE(OCT_BATCH, 3));
         last = g->nodes[n].out;
     }
     g->output = last;
@@ -366,5 +393,5 @@ END_TEST
 
 OCT_TEST_MAIN("int8_file", round_trip_is_byte_equal, random_nets_round_trip,
               every_truncation_and_extension_is_refused, every_bit_flip_is_refused,
-              crafted_graphs_are_refused, crafted_tables_are_refused, crafted_tensors_are_refused, damage_never_crashes,
-              graph_json_keeps_every_bit)
+              crafted_graphs_are_refused, crafted_tables_are_refused, crafted_tensors_are_refused,
+              damage_never_crashes, graph_json_keeps_every_bit)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Float layers that stay between quantized ones: every kind, in fused and unfused plans, bit-equal to octet's
- * float ops on the values before them, for any batch and threads. */
+ * Float layers that stay between quantized ones: every kind, in fused and unfused plans, bit-equal
+ * to octet's float ops on the values before them, for any batch and threads. */
 #include <math.h>
 
 #include "ops/ops.h"
@@ -48,59 +48,77 @@ static int32_t conv(chain *c, int32_t x, int o, int groups, bool bn, oct_act act
                    .eps = 1e-5f};
     int32_t in[7] = {x, random_const(c, OCT_SHAPE(o, 3, 2, ch / groups), -1, 1),
                      bias ? random_const(c, OCT_SHAPE(o), -1, 1) : -1};
-    for (int k = 3; k < 7; k++) in[k] = bn ? random_const(c, OCT_SHAPE(o), k == 6 ? 0.5f : -1, 2) : -1;
+    for (int k = 3; k < 7; k++)
+        in[k] = bn ? random_const(c, OCT_SHAPE(o), k == 6 ? 0.5f : -1, 2) : -1;
     return node(c, OCT_OP_conv2d, a, in, bn ? 7 : 3);
 }
 
-/* 3x3 at stride 1: what training may take through Winograd, where channels are whole panels of 16. */
+/* 3x3 at stride 1: what training may take through Winograd, where channels are whole panels of
+ * 16. */
 static int32_t square_conv(chain *c, int32_t x, int o) {
-    oct_attrs a = {.kernel = {3, 3}, .stride = {1, 1}, .pads = {1, 1, 1, 1}, .dilation = {1, 1}, .groups = {1}};
-    return node(c, OCT_OP_conv2d, a, (int32_t[]){x, random_const(c, OCT_SHAPE(o, 3, 3, test_shape(&c->t, x).dim[3]), -0.2f, 0.2f), -1}, 3);
+    oct_attrs a = {.kernel = {3, 3},
+                   .stride = {1, 1},
+                   .pads = {1, 1, 1, 1},
+                   .dilation = {1, 1},
+                   .groups = {1}};
+    return node(
+        c, OCT_OP_conv2d, a,
+        (int32_t[]){
+            x, random_const(c, OCT_SHAPE(o, 3, 3, test_shape(&c->t, x).dim[3]), -0.2f, 0.2f), -1},
+        3);
 }
 
 /* A sequence of vectors through both forms of LSTM. */
 static int32_t recurrent(chain *c, int32_t x) {
     enum { T = 3, H = 5 };
     const int64_t each = (test_shape(&c->t, x).dim[1] - 1) / T;
-    x = node(c, OCT_OP_slice, (oct_attrs){.axis = {1}, .range = {1, (int32_t)(each * T) + 1}}, &x, 1);
+    x = node(c, OCT_OP_slice, (oct_attrs){.axis = {1}, .range = {1, (int32_t)(each * T) + 1}}, &x,
+             1);
     x = node(c, OCT_OP_reshape, (oct_attrs){.shape = {T, (int32_t)each}}, &x, 1);
-    int32_t w[5] = {x, random_const(c, OCT_SHAPE(4 * H, each), -0.1f, 0.1f), random_const(c, OCT_SHAPE(4 * H, H), -1, 1),
-                    random_const(c, OCT_SHAPE(4 * H), -1, 1), random_const(c, OCT_SHAPE(4 * H), -1, 1)};
+    int32_t w[5] = {x, random_const(c, OCT_SHAPE(4 * H, each), -0.1f, 0.1f),
+                    random_const(c, OCT_SHAPE(4 * H, H), -1, 1),
+                    random_const(c, OCT_SHAPE(4 * H), -1, 1),
+                    random_const(c, OCT_SHAPE(4 * H), -1, 1)};
     int32_t y = node(c, OCT_OP_lstm, (oct_attrs){.last = {1}}, w, 5);
-    int32_t cell[5] = {y, random_const(c, OCT_SHAPE(4 * H, H), -1, 1), random_const(c, OCT_SHAPE(4 * H, H), -1, 1), w[3], w[4]};
+    int32_t cell[5] = {y, random_const(c, OCT_SHAPE(4 * H, H), -1, 1),
+                       random_const(c, OCT_SHAPE(4 * H, H), -1, 1), w[3], w[4]};
     return node(c, OCT_OP_lstm_cell, (oct_attrs){.p = 0}, cell, 5);
 }
 
 static oct_net *float_net(chain *c, int ch) {
     c->t = test_net_new(c->ctx, 4, 9, 8, 4);
-    int32_t x =
-        test_conv(&c->t, test_quantize(&c->t, c->t.net->graph->input, 0.02f, 100), 6, 3, 3, 1, 1, 1, 1);
+    int32_t x = test_conv(&c->t, test_quantize(&c->t, c->t.net->graph->input, 0.02f, 100), 6, 3, 3,
+                          1, 1, 1, 1);
     int32_t d = node(c, OCT_OP_dequantize, (oct_attrs){.p = 0}, &x, 1);
     int32_t a = conv(c, d, ch, 1, true, OCT_ACT_RELU, true),
             b = conv(c, d, ch, 2, false, OCT_ACT_RELU6, false);
     int32_t s = node(c, OCT_OP_add, (oct_attrs){.act = {OCT_ACT_RELU}}, (int32_t[]){a, b}, 2);
     s = square_conv(c, square_conv(c, s, ch), ch);
     int32_t w = conv(c, s, ch, ch, true, OCT_ACT_NONE, true); /* depthwise */
-    static const oct_op_kind curves[] = {OCT_OP_leaky_relu, OCT_OP_hardswish, OCT_OP_tanh, OCT_OP_hardsigmoid, OCT_OP_sigmoid};
+    static const oct_op_kind curves[] = {OCT_OP_leaky_relu, OCT_OP_hardswish, OCT_OP_tanh,
+                                         OCT_OP_hardsigmoid, OCT_OP_sigmoid};
     int32_t gate = node(c, OCT_OP_adaptive_avg_pool2d, (oct_attrs){.out_size = {1, 1}}, &w, 1);
-    for (int i = 0; i < 5; i++) gate = node(c, curves[i], (oct_attrs){.slope = i ? 0 : 0.2f}, &gate, 1);
+    for (int i = 0; i < 5; i++)
+        gate = node(c, curves[i], (oct_attrs){.slope = i ? 0 : 0.2f}, &gate, 1);
     w = node(c, OCT_OP_mul, (oct_attrs){.p = 0}, (int32_t[]){w, gate}, 2); /* broadcast */
     w = node(c, OCT_OP_mul, (oct_attrs){.p = 0}, (int32_t[]){w, w}, 2);
     int32_t mean = node(c, OCT_OP_adaptive_avg_pool2d, (oct_attrs){.out_size = {1, 1}}, &w, 1);
     int32_t v = node(c, OCT_OP_add, (oct_attrs){.p = 0}, (int32_t[]){mean, w}, 2); /* broadcast */
-    v = node(c, OCT_OP_batch_norm, (oct_attrs){.eps = 1e-3f},
-             (int32_t[]){v, random_const(c, OCT_SHAPE(ch), -1, 1), random_const(c, OCT_SHAPE(ch), -1, 1),
-                         random_const(c, OCT_SHAPE(ch), -1, 1), random_const(c, OCT_SHAPE(ch), 0.1f, 1)},
-             5);
+    v = node(
+        c, OCT_OP_batch_norm, (oct_attrs){.eps = 1e-3f},
+        (int32_t[]){v, random_const(c, OCT_SHAPE(ch), -1, 1), random_const(c, OCT_SHAPE(ch), -1, 1),
+                    random_const(c, OCT_SHAPE(ch), -1, 1), random_const(c, OCT_SHAPE(ch), 0.1f, 1)},
+        5);
     int32_t cat = node(c, OCT_OP_cat, (oct_attrs){.axis = {3}}, (int32_t[]){v, w, v}, 3);
     v = node(c, OCT_OP_pad, (oct_attrs){.pads = {1, 0, 2, 1}, .value = -0.5f}, &cat, 1);
-    v = node(c, OCT_OP_max_pool2d, (oct_attrs){.kernel = {2, 2}, .stride = {1, 2}, .pads = {1, 0, 0, 1}}, &v,
-             1);
+    v = node(c, OCT_OP_max_pool2d,
+             (oct_attrs){.kernel = {2, 2}, .stride = {1, 2}, .pads = {1, 0, 0, 1}}, &v, 1);
+    v = node(
+        c, OCT_OP_avg_pool2d,
+        (oct_attrs){.kernel = {2, 2}, .stride = {1, 1}, .pads = {1, 1, 1, 1}, .exclude_pad = {1}},
+        &v, 1);
     v = node(c, OCT_OP_avg_pool2d,
-             (oct_attrs){.kernel = {2, 2}, .stride = {1, 1}, .pads = {1, 1, 1, 1}, .exclude_pad = {1}}, &v,
-             1);
-    v = node(c, OCT_OP_avg_pool2d, (oct_attrs){.kernel = {2, 2}, .stride = {2, 2}, .pads = {0, 1, 1, 0}}, &v,
-             1);
+             (oct_attrs){.kernel = {2, 2}, .stride = {2, 2}, .pads = {0, 1, 1, 0}}, &v, 1);
     v = node(c, OCT_OP_relu6, (oct_attrs){.p = 0}, &v, 1);
     v = node(c, OCT_OP_clamp, (oct_attrs){.least = 0.1f, .most = 5}, &v, 1);
     v = node(c, OCT_OP_relu, (oct_attrs){.p = 0}, &v, 1);
@@ -114,7 +132,8 @@ static oct_net *float_net(chain *c, int ch) {
              3);
     v = node(c, OCT_OP_cat, (oct_attrs){.axis = {1}}, (int32_t[]){v, side}, 2);
     int32_t soft = node(c, OCT_OP_softmax, (oct_attrs){.p = 0}, &v, 1);
-    int32_t q = test_linear(&c->t, test_quantize(&c->t, soft, 1 / 256.0f, 0), 6); /* into codes again */
+    /* into codes again */
+    int32_t q = test_linear(&c->t, test_quantize(&c->t, soft, 1 / 256.0f, 0), 6);
     v = node(c, OCT_OP_dequantize, (oct_attrs){.p = 0}, &q, 1);
     c->t.net->graph->output = node(c, OCT_OP_log_softmax, (oct_attrs){.p = 0}, &v, 1);
     ck_ok(octi_graph_verify(c->t.net->graph));
@@ -125,13 +144,17 @@ static oct_tensor *param(const oct_graph *g, const oct_node *n, int k) {
     return octi_node_in(g, n, k) ? octi_node_in(g, n, k)->tensor : NULL;
 }
 
-static void lstm_op(oct_ctx *ctx, const oct_graph *g, const oct_node *n, const oct_tensor *x, oct_tensor *y) {
+static void lstm_op(oct_ctx *ctx, const oct_graph *g, const oct_node *n, const oct_tensor *x,
+                    oct_tensor *y) {
     const oct_lstm_weights w = {param(g, n, 1), param(g, n, 2), param(g, n, 3), param(g, n, 4)};
     const bool cell = n->kind == OCT_OP_lstm_cell;
-    const int64_t images = x->shape.dim[0], t = cell ? 1 : x->shape.dim[1], h = w.w_hh->shape.dim[1];
-    const oct_lstm_saved saved = {oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(images, t, 4 * h)), oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(images, t, h)),
+    const int64_t images = x->shape.dim[0], t = cell ? 1 : x->shape.dim[1],
+                  h = w.w_hh->shape.dim[1];
+    const oct_lstm_saved saved = {oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(images, t, 4 * h)),
+                                  oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(images, t, h)),
                                   oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(images, t, h))};
-    ck_ok(cell ? oct_lstm_cell_forward(ctx, x, NULL, &w, &saved, y) : oct_lstm_forward(ctx, &n->attr, x, &w, &saved, y));
+    ck_ok(cell ? oct_lstm_cell_forward(ctx, x, NULL, &w, &saved, y)
+               : oct_lstm_forward(ctx, &n->attr, x, &w, &saved, y));
     oct_tensor_unref(saved.gates);
     oct_tensor_unref(saved.cells);
     oct_tensor_unref(saved.hidden);
@@ -148,10 +171,11 @@ static void float_op(oct_ctx *ctx, const oct_session *s, const oct_graph *g, con
     }
     switch (n->kind) {
     case OCT_OP_conv2d:
-        ck_ok(octi_conv2d_direct(ctx, &n->attr, &in[0], param(g, n, 1), param(g, n, 2), y)); /* law 12: never Winograd */
+        /* law 12: never Winograd */
+        ck_ok(octi_conv2d_direct(ctx, &n->attr, &in[0], param(g, n, 1), param(g, n, 2), y));
         if (n->attr.bn[0])
-            ck_ok(oct_batch_norm_eval(ctx, &n->attr, y, param(g, n, 3), param(g, n, 4), param(g, n, 5),
-                                      param(g, n, 6), y));
+            ck_ok(oct_batch_norm_eval(ctx, &n->attr, y, param(g, n, 3), param(g, n, 4),
+                                      param(g, n, 5), param(g, n, 6), y));
         ck_ok(oct_act_forward(ctx, (oct_act)n->attr.act[0], y, y));
         break;
     case OCT_OP_linear:
@@ -159,8 +183,8 @@ static void float_op(oct_ctx *ctx, const oct_session *s, const oct_graph *g, con
         ck_ok(oct_act_forward(ctx, (oct_act)n->attr.act[0], y, y));
         break;
     case OCT_OP_batch_norm:
-        ck_ok(oct_batch_norm_eval(ctx, &n->attr, &in[0], param(g, n, 1), param(g, n, 2), param(g, n, 3),
-                                  param(g, n, 4), y));
+        ck_ok(oct_batch_norm_eval(ctx, &n->attr, &in[0], param(g, n, 1), param(g, n, 2),
+                                  param(g, n, 3), param(g, n, 4), y));
         break;
     case OCT_OP_add:
         ck_ok(oct_add_forward(ctx, &in[0], &in[1], y));
@@ -236,7 +260,8 @@ static void equal_float_ops(int channels, bool seen[OCT_OP_KIND_COUNT]) {
             ck_ok(oct_session_value(s, n->name, &got));
             oct_tensor *want = oct_tensor_new(ctx, OCT_F32, got.shape);
             float_op(ctx, s, g, n, want);
-            ck_assert_msg(!memcmp(want->data, got.data, oct_tensor_bytes(want)), "node %s differs at %d channels", n->name, channels);
+            ck_assert_msg(!memcmp(want->data, got.data, oct_tensor_bytes(want)),
+                          "node %s differs at %d channels", n->name, channels);
             oct_tensor_unref(want);
             seen[n->kind] = true;
         }
@@ -248,7 +273,8 @@ START_TEST(float_layers_equal_float_ops) {
     static const int channels[] = {16, 20, 32, 34, 48};
     bool seen[OCT_OP_KIND_COUNT] = {false};
     for (int i = 0; i < 5; i++) equal_float_ops(channels[i], seen);
-    for (int k = 0; k < OCT_OP_KIND_COUNT; k++) { /* the dynamic kinds have no float op: test_small_weights, test_lstm */
+    /* the dynamic kinds have no float op: test_small_weights, test_lstm */
+    for (int k = 0; k < OCT_OP_KIND_COUNT; k++) {
         if (!octi_fnode_has((oct_op_kind)k) || (oct_op_flags((oct_op_kind)k) & OCT_OPF_Q)) continue;
         ck_assert_msg(seen[k], "%s was never compared", oct_op_name((oct_op_kind)k));
     }
@@ -271,12 +297,14 @@ START_TEST(float_layers_keep_their_bits) {
         for (int i = 0; i < N * IMAGE; i++) x[i] = 1.5f * octi_rng_normal(&c.t.rng);
         for (int unfused = 0; unfused < 2; unfused++)
             for (int64_t batch = 1; batch <= N; batch += 4) {
-                oct_plan *plan = oct_plan_new(unfused ? net : loaded, &(oct_plan_opts){.unfused = unfused});
+                oct_plan *plan =
+                    oct_plan_new(unfused ? net : loaded, &(oct_plan_opts){.unfused = unfused});
                 oct_session *s = oct_session_new(plan, batch, NULL);
                 ck_not_null(s);
                 uint64_t before = oct_ctx_memory(ctx).allocs;
                 for (int64_t i = 0; i < N; i += batch)
-                    ck_ok(oct_session_run(s, x + i * IMAGE, N - i < batch ? N - i : batch, got + i * K));
+                    ck_ok(oct_session_run(s, x + i * IMAGE, N - i < batch ? N - i : batch,
+                                          got + i * K));
                 ck_assert_uint_eq(oct_ctx_memory(ctx).allocs, before);
                 if (threads == 1 && !unfused && batch == 1) memcpy(want, got, sizeof want);
                 ck_assert(!memcmp(want, got, sizeof want));

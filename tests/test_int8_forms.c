@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Int8 forms of functions: which grid they stand on, what their tables hold, what passes back through them; a block of
- * MobileNetV3 and a net that ends with softmax, from training to the loaded file. */
+ * Int8 forms of functions: which grid they stand on, what their tables hold, what passes back
+ * through them; a block of MobileNetV3 and a net that ends with softmax, from training to the
+ * loaded file. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -34,68 +35,95 @@ static void same_codes(oct_net *q, const oct_net *i8, const oct_tensor *x) {
     oct_mismatch m = {0};
     ck_ok(oct_compare(q, i8, x, &m));
     ck_assert_int_gt(m.codes, 0);
-    ck_assert_msg(!m.mismatched, "%s[%lld]: expected %d, got %d", m.node, (long long)m.element, m.expected, m.got);
+    ck_assert_msg(!m.mismatched, "%s[%lld]: expected %d, got %d", m.node, (long long)m.element,
+                  m.expected, m.got);
 }
 
 /* ---- one function between two grids ---- */
 
-static const oct_op_kind functions[] = {OCT_OP_leaky_relu, OCT_OP_hardswish, OCT_OP_hardsigmoid, OCT_OP_sigmoid, OCT_OP_tanh};
+static const oct_op_kind functions[] = {OCT_OP_leaky_relu, OCT_OP_hardswish, OCT_OP_hardsigmoid,
+                                        OCT_OP_sigmoid, OCT_OP_tanh};
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
 static oct_var *apply(oct_op_kind k, oct_var *x) {
     switch (k) {
-    case OCT_OP_leaky_relu: return oct_leaky_relu(x, 0.1f);
-    case OCT_OP_hardswish: return oct_hardswish(x);
-    case OCT_OP_hardsigmoid: return oct_hardsigmoid(x);
-    case OCT_OP_sigmoid: return oct_sigmoid(x);
-    case OCT_OP_tanh: return oct_tanh(x);
-    default: return oct_softmax(x);
+    case OCT_OP_leaky_relu:
+        return oct_leaky_relu(x, 0.1f);
+    case OCT_OP_hardswish:
+        return oct_hardswish(x);
+    case OCT_OP_hardsigmoid:
+        return oct_hardsigmoid(x);
+    case OCT_OP_sigmoid:
+        return oct_sigmoid(x);
+    case OCT_OP_tanh:
+        return oct_tanh(x);
+    default:
+        return oct_softmax(x);
     }
 }
 
 static double value_of(oct_op_kind k, double x) {
     switch (k) {
-    case OCT_OP_leaky_relu: return x < 0 ? (double)0.1f * x : x;
-    case OCT_OP_hardswish: return x * fmin(fmax(x + 3, 0), 6) / 6;
-    case OCT_OP_hardsigmoid: return fmin(fmax(x / 6 + 0.5, 0), 1);
-    case OCT_OP_sigmoid: return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
-    default: return tanh(x);
+    case OCT_OP_leaky_relu:
+        return x < 0 ? (double)0.1f * x : x;
+    case OCT_OP_hardswish:
+        return x * fmin(fmax(x + 3, 0), 6) / 6;
+    case OCT_OP_hardsigmoid:
+        return fmin(fmax(x / 6 + 0.5, 0), 1);
+    case OCT_OP_sigmoid:
+        return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
+    default:
+        return tanh(x);
     }
 }
 
 static double slope_of(oct_op_kind k, double x) {
     switch (k) {
-    case OCT_OP_leaky_relu: return x > 0 ? 1 : (double)0.1f;
-    case OCT_OP_hardswish: return x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5;
-    case OCT_OP_hardsigmoid: return fabs(x) < 3 ? 1.0 / 6 : 0;
-    case OCT_OP_sigmoid: return value_of(k, x) * (1 - value_of(k, x));
-    default: return 1 - tanh(x) * tanh(x);
+    case OCT_OP_leaky_relu:
+        return x > 0 ? 1 : (double)0.1f;
+    case OCT_OP_hardswish:
+        return x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5;
+    case OCT_OP_hardsigmoid:
+        return fabs(x) < 3 ? 1.0 / 6 : 0;
+    case OCT_OP_sigmoid:
+        return value_of(k, x) * (1 - value_of(k, x));
+    default:
+        return 1 - tanh(x) * tanh(x);
     }
 }
 
-static oct_var *function_forward(void *self, oct_tape *t, oct_var *x) { return (void)t, apply(*(oct_op_kind *)self, x); }
+static oct_var *function_forward(void *self, oct_tape *t, oct_var *x) {
+    return (void)t, apply(*(oct_op_kind *)self, x);
+}
 
 static oct_net *function_net(oct_ctx *ctx, const oct_op_kind *k, int side) {
-    return oct_capture(oct_module_new(ctx, function_forward, (void *)(uintptr_t)k), OCT_SHAPE(side));
+    return oct_capture(oct_module_new(ctx, function_forward, (void *)(uintptr_t)k),
+                       OCT_SHAPE(side));
 }
 
 /* A ramp over a range, [rows, side]. */
 static oct_tensor *ramp(oct_ctx *ctx, int rows, int side, float from, float to) {
     oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(rows, side));
-    for (int i = 0; i < rows * side; i++) oct_f32(x)[i] = from + (to - from) * (float)i / (float)(rows * side - 1);
+    for (int i = 0; i < rows * side; i++)
+        oct_f32(x)[i] = from + (to - from) * (float)i / (float)(rows * side - 1);
     return x;
 }
 
 START_TEST(fixed_grids) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tape *t = oct_tape_new(ctx);
-    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"}, *const methods[] = {NULL, "lsq", "lsq+", "pact"};
-    static const oct_op_kind kinds[] = {OCT_OP_hardsigmoid, OCT_OP_sigmoid, OCT_OP_tanh, OCT_OP_softmax};
+    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"},
+                             *const methods[] = {NULL, "lsq", "lsq+", "pact"};
+    static const oct_op_kind kinds[] = {OCT_OP_hardsigmoid, OCT_OP_sigmoid, OCT_OP_tanh,
+                                        OCT_OP_softmax};
     for (int i = 0; i < 4 * 4 * 7; i++) {
         const oct_op_kind k = kinds[i % 4];
         const char *target = targets[i / 4 % 4], *name = oct_op_name(k);
         const int bits = 2 + i / 16, codes = (1 << bits) / (i / 4 % 4 == 1 ? 2 : 1);
-        oct_net *q = oct_prepare(function_net(ctx, &k, 8), &(oct_qconfig){.target = target, .abits = bits, .all_layers = true, .method = methods[i % 3]});
+        oct_net *q = oct_prepare(
+            function_net(ctx, &k, 8),
+            &(oct_qconfig){
+                .target = target, .abits = bits, .all_layers = true, .method = methods[i % 3]});
         ck_not_null(q);
         const oct_quantizer *y = quantizer(q, name);
         const float s = (k == OCT_OP_tanh ? 2.0f : 1.0f) / (float)codes;
@@ -136,10 +164,13 @@ START_TEST(tables_hold_the_function) {
         const oct_quantizer *x = quantizer(q, "input.quantize"), *y = quantizer(q, oct_op_name(k));
         const uint8_t *table = oct_u8(oct_net_tensor(i8, octi_fmt("%s.table", oct_op_name(k))));
         for (int c = 0; c < 256; c++) {
-            double v = value_of(k, (double)octi_scale(x) * (c - octi_zero_point(x))) / (double)octi_scale(y);
+            double v = value_of(k, (double)octi_scale(x) * (c - octi_zero_point(x))) /
+                       (double)octi_scale(y);
             double want = fmin(fmax(rint((double)(float)v) + octi_zero_point(y), 0), 255);
-            bool tie = fabs(fabs(v - floor(v)) - 0.5) < 1e-5; /* the formulas differ in their last bits */
-            ck_assert_msg(table[c] == want || (tie && fabs(table[c] - want) <= 1), "%s of %d: %d, not %g", oct_op_name(k), c, table[c], want);
+            /* the formulas differ in their last bits */
+            bool tie = fabs(fabs(v - floor(v)) - 0.5) < 1e-5;
+            ck_assert_msg(table[c] == want || (tie && fabs(table[c] - want) <= 1),
+                          "%s of %d: %d, not %g", oct_op_name(k), c, table[c], want);
         }
         same_codes(q, i8, ramp(ctx, 128, 32, -2 * reach, 2 * reach));
     }
@@ -147,7 +178,8 @@ START_TEST(tables_hold_the_function) {
 }
 END_TEST
 
-/* dx = dy * f'(x) where neither x nor y left its range: at the codes of x, and at what f gives, not at what it rounds to. */
+/* dx = dy * f'(x) where neither x nor y left its range: at the codes of x, and at what f gives, not
+ * at what it rounds to. */
 START_TEST(gradients_pass_straight_through) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tape *t = oct_tape_new(ctx);
@@ -156,10 +188,13 @@ START_TEST(gradients_pass_straight_through) {
         oct_net *q = oct_prepare(function_net(ctx, &k, 64), &(oct_qconfig){.observer = "minmax"});
         ck_ok(run(q, t, OCT_CALIBRATE, ramp(ctx, 4, 64, -6, 5)));
         oct_net_observe(q, false);
-        oct_tensor *x = ramp(ctx, 4, 64, -8, 8), *target = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(4, 64));
+        oct_tensor *x = ramp(ctx, 4, 64, -8, 8),
+                   *target = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(4, 64));
         memset(target->data, 0, oct_tensor_bytes(target));
-        for (int pass = 0; pass < 2; pass++) { /* on codes, and in floats: the function's own range switched off */
-            const oct_quantizer *xq = quantizer(q, "input.quantize"), *yq = quantizer(q, oct_op_name(k));
+        /* on codes, and in floats: the function's own range switched off */
+        for (int pass = 0; pass < 2; pass++) {
+            const oct_quantizer *xq = quantizer(q, "input.quantize"),
+                                *yq = quantizer(q, oct_op_name(k));
             oct_u8(yq->enabled)[1] = pass == 0;
             oct_tape_begin(t, OCT_TRAIN);
             oct_var *in = oct_param(t, x, "x"), *out = oct_net_forward(q, in);
@@ -167,14 +202,21 @@ START_TEST(gradients_pass_straight_through) {
             ck_ok(oct_backward(oct_mse_loss(out, target)));
             int open = 0;
             for (int e = 0; e < 256; e++) {
-                const int32_t xc = (int32_t)rintf(oct_f32(x)[e] / octi_scale(xq)) + octi_zero_point(xq);
+                const int32_t xc =
+                    (int32_t)rintf(oct_f32(x)[e] / octi_scale(xq)) + octi_zero_point(xq);
                 const bool xin = xc >= 0 && xc <= 255;
-                const double xr = (double)octi_scale(xq) * (fmin(fmax(xc, 0), 255) - octi_zero_point(xq)), yr = value_of(k, xr);
+                const double xr = (double)octi_scale(xq) *
+                                  (fmin(fmax(xc, 0), 255) - octi_zero_point(xq)),
+                             yr = value_of(k, xr);
                 const double yc = rint(yr / (double)octi_scale(yq)) + octi_zero_point(yq);
                 const bool yin = pass == 1 || (yc >= 0 && yc <= 255);
-                const double y = pass == 1 ? yr : (double)octi_scale(yq) * (fmin(fmax(yc, 0), 255) - octi_zero_point(yq));
-                const double want = xin && yin ? 2 * y / 256 * slope_of(k, xr) : 0, got = (double)oct_f32(x->grad)[e];
-                ck_assert_msg(fabs(got - want) < 1e-6 + 1e-4 * fabs(want), "%s, pass %d, x %g: %g, not %g", oct_op_name(k), pass, xr, got, want);
+                const double y = pass == 1 ? yr
+                                           : (double)octi_scale(yq) *
+                                                 (fmin(fmax(yc, 0), 255) - octi_zero_point(yq));
+                const double want = xin && yin ? 2 * y / 256 * slope_of(k, xr) : 0,
+                             got = (double)oct_f32(x->grad)[e];
+                ck_assert_msg(fabs(got - want) < 1e-6 + 1e-4 * fabs(want),
+                              "%s, pass %d, x %g: %g, not %g", oct_op_name(k), pass, xr, got, want);
                 open += want != 0;
             }
             ck_assert_int_gt(open, 60);
@@ -203,18 +245,22 @@ START_TEST(softmax_gradient_is_of_the_function) {
 }
 END_TEST
 
-/* The law's softmax against double, rows of several lengths and rank; ties, one dominant, all equal. */
+/* The law's softmax against double, rows of several lengths and rank; ties, one dominant, all
+ * equal. */
 START_TEST(softmax_is_near_the_function) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     octi_rng r = octi_rng_stream(9, OCTI_RNG_TEST, 9, 9);
     for (int round = 0; round < 60; round++) {
         const int c = 1 + (int)octi_rng_below(&r, 300);
         oct_shape shape = round % 2 ? OCT_SHAPE(3, c) : OCT_SHAPE(2, 2, 3, c);
-        oct_tensor *x = oct_tensor_new(ctx, OCT_U8, shape), *y = oct_tensor_new(ctx, OCT_U8, shape), *e = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(256));
+        oct_tensor *x = oct_tensor_new(ctx, OCT_U8, shape), *y = oct_tensor_new(ctx, OCT_U8, shape),
+                   *e = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(256));
         const float s = ldexpf(1, (int)octi_rng_below(&r, 14) - 10);
         for (int k = 0; k < 256; k++) oct_f32(e)[k] = octq_softmax_exp(s, k);
-        for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_u8(x)[i] = (uint8_t)(round % 3 ? octi_rng_below(&r, 256) : 7);
-        ck_ok(oct_qsoftmax_forward(ctx, &(oct_qtensor){x, s, 77}, e, &(oct_qtensor){y, 1.0f / 256, 0}));
+        for (int64_t i = 0; i < oct_tensor_count(x); i++)
+            oct_u8(x)[i] = (uint8_t)(round % 3 ? octi_rng_below(&r, 256) : 7);
+        ck_ok(oct_qsoftmax_forward(ctx, &(oct_qtensor){x, s, 77}, e,
+                                   &(oct_qtensor){y, 1.0f / 256, 0}));
         for (int64_t row = 0; row < oct_tensor_count(x); row += c) {
             double sum = 0;
             int top = 0;
@@ -222,12 +268,16 @@ START_TEST(softmax_is_near_the_function) {
             for (int i = 0; i < c; i++) sum += exp(-(double)s * (top - oct_u8(x)[row + i]));
             for (int i = 0; i < c; i++) {
                 double want = fmin(256 * exp(-(double)s * (top - oct_u8(x)[row + i])) / sum, 255);
-                if (fabs(oct_u8(y)[row + i] - want) > 0.5001) ck_abort_msg("%d, not %g", oct_u8(y)[row + i], want);
+                if (fabs(oct_u8(y)[row + i] - want) > 0.5001)
+                    ck_abort_msg("%d, not %g", oct_u8(y)[row + i], want);
             }
         }
     }
-    oct_tensor *x = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 3)), *e = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(256)), *y = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 3));
-    ck_fails(OCT_EQPARAMS, "exponential 0", oct_qsoftmax_forward(ctx, &(oct_qtensor){x, 1, 0}, e, &(oct_qtensor){y, 1, 0}));
+    oct_tensor *x = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 3)),
+               *e = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(256)),
+               *y = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 3));
+    ck_fails(OCT_EQPARAMS, "exponential 0",
+             oct_qsoftmax_forward(ctx, &(oct_qtensor){x, 1, 0}, e, &(oct_qtensor){y, 1, 0}));
     oct_close(ctx);
 }
 END_TEST
@@ -237,9 +287,13 @@ END_TEST
 static oct_var *cats_forward(void *self, oct_tape *t, oct_var *x) {
     (void)self, (void)t;
     oct_var *a = oct_sigmoid(x), *b = oct_tanh(x), *c = oct_hardsigmoid(x);
-    oct_var *alike = oct_cat((oct_var *[]){a, oct_max_pool2d(c, &(oct_pool_opts){.kernel = 3, .stride = 1, .pad = 1})}, 2, 3); /* cat */
-    oct_var *mixed = oct_cat((oct_var *[]){a, b, a}, 3, 3);       /* cat_1: two fixed grids */
-    oct_var *open = oct_cat((oct_var *[]){alike, x, mixed}, 3, 3); /* cat_2: beside the observed input */
+    /* cat */
+    oct_var *alike = oct_cat(
+        (oct_var *[]){a, oct_max_pool2d(c, &(oct_pool_opts){.kernel = 3, .stride = 1, .pad = 1})},
+        2, 3);
+    oct_var *mixed = oct_cat((oct_var *[]){a, b, a}, 3, 3); /* cat_1: two fixed grids */
+    /* cat_2: beside the observed input */
+    oct_var *open = oct_cat((oct_var *[]){alike, x, mixed}, 3, 3);
     return oct_relu(open);
 }
 
@@ -249,7 +303,8 @@ START_TEST(cats_requantize_fixed_grids) {
     oct_shape image = OCT_SHAPE(5, 4, 3);
     oct_net *net = oct_capture(oct_module_new(ctx, cats_forward, NULL), image);
     for (int bits = 8; bits >= 3; bits -= 5) {
-        oct_net *q = oct_prepare(net, &(oct_qconfig){.abits = bits, .method = bits < 8 ? "lsq" : NULL});
+        oct_net *q =
+            oct_prepare(net, &(oct_qconfig){.abits = bits, .method = bits < 8 ? "lsq" : NULL});
         ck_not_null(q);
         ck_assert_str_eq(quantizer(q, "cat")->observer, "fixed");
         ck_assert_ptr_eq(quantizer(q, "cat"), quantizer(q, "sigmoid"));
@@ -258,7 +313,8 @@ START_TEST(cats_requantize_fixed_grids) {
         ck_assert_str_eq(quantizer(q, "cat_1")->observer, "ema");
         ck_assert_ptr_eq(quantizer(q, "cat_1"), quantizer(q, "cat_1.requantize_0"));
         ck_assert_ptr_eq(quantizer(q, "cat_1"), quantizer(q, "cat_1.requantize_1"));
-        ck_assert_int_lt(oct_graph_find_node(q->graph, "cat_1.requantize_2"), 0); /* the same member again */
+        /* the same member again */
+        ck_assert_int_lt(oct_graph_find_node(q->graph, "cat_1.requantize_2"), 0);
         ck_assert_ptr_eq(quantizer(q, "cat_2"), quantizer(q, "cat_1")); /* observed members share */
         ck_assert_ptr_eq(quantizer(q, "cat_2"), quantizer(q, "input.quantize"));
         ck_assert_ptr_eq(quantizer(q, "cat_2"), quantizer(q, "cat_2.requantize_0"));
@@ -271,7 +327,8 @@ START_TEST(cats_requantize_fixed_grids) {
             oct_var *in = oct_param(t, x, "x");
             ck_ok(oct_backward(oct_mse_loss(oct_net_forward(q, in), target)));
             double sum = 0;
-            for (int64_t i = 0; i < oct_tensor_count(x); i++) sum += fabs((double)oct_f32(x->grad)[i]);
+            for (int64_t i = 0; i < oct_tensor_count(x); i++)
+                sum += fabs((double)oct_f32(x->grad)[i]);
             ck_assert(sum > 0);
         }
         oct_net *i8 = oct_convert(q, NULL);
@@ -301,20 +358,30 @@ static oct_var *block_forward(void *self, oct_tape *t, oct_var *x) {
     return oct_softmax(oct_apply(b->fc, oct_flatten(oct_adaptive_avg_pool2d(y, 1, 1))));
 }
 
-static oct_module *conv(oct_ctx *ctx, oct_module *m, const char *name, int in, int out, int k, int groups, bool bias) {
-    return oct_module_add(m, name, oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in, .out = out, .kernel = k, .pad = k / 2, .groups = groups, .no_bias = !bias}));
+static oct_module *conv(oct_ctx *ctx, oct_module *m, const char *name, int in, int out, int k,
+                        int groups, bool bias) {
+    return oct_module_add(m, name,
+                          oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in,
+                                                                 .out = out,
+                                                                 .kernel = k,
+                                                                 .pad = k / 2,
+                                                                 .groups = groups,
+                                                                 .no_bias = !bias}));
 }
 
 static oct_net *block_net(oct_ctx *ctx, block *b, oct_shape image) {
     oct_module *m = oct_module_new(ctx, block_forward, b);
     b->expand = conv(ctx, m, "expand", 8, 24, 1, 1, false);
-    b->bn1 = oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 24}));
+    b->bn1 =
+        oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 24}));
     b->dw = conv(ctx, m, "dw", 24, 24, 3, 24, false);
-    b->bn2 = oct_module_add(m, "bn2", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 24}));
+    b->bn2 =
+        oct_module_add(m, "bn2", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 24}));
     b->squeeze = conv(ctx, m, "squeeze", 24, 8, 1, 1, true);
     b->excite = conv(ctx, m, "excite", 8, 24, 1, 1, true);
     b->project = conv(ctx, m, "project", 24, 8, 1, 1, false);
-    b->bn3 = oct_module_add(m, "bn3", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8}));
+    b->bn3 =
+        oct_module_add(m, "bn3", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8}));
     b->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 8, .out = 5}));
     return oct_capture(m, image);
 }
@@ -329,7 +396,11 @@ static oct_tensor *class_images(oct_ctx *ctx, oct_shape image, uint32_t key, oct
 }
 
 START_TEST(mobile_block_with_softmax) {
-    static const oct_qconfig configs[] = {{0}, {.target = "fbgemm"}, {.target = "qnnpack"}, {.target = "pow2"}, {.wbits = 4, .abits = 4, .method = "lsq"}};
+    static const oct_qconfig configs[] = {{0},
+                                          {.target = "fbgemm"},
+                                          {.target = "qnnpack"},
+                                          {.target = "pow2"},
+                                          {.wbits = 4, .abits = 4, .method = "lsq"}};
     for (int i = 0; i < 5; i++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + i % 2});
         oct_shape image = OCT_SHAPE(6, 7, 8);
@@ -340,13 +411,15 @@ START_TEST(mobile_block_with_softmax) {
         oct_tensor *onehot = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(20, 5));
         int32_t count;
         const oct_named_tensor *p = oct_net_parameters(q, &count);
-        oct_optim *o = oct_optim_new(ctx, p, count, &(oct_optim_opts){.lr = 0.2f, .momentum = 0.9f});
+        oct_optim *o =
+            oct_optim_new(ctx, p, count, &(oct_optim_opts){.lr = 0.2f, .momentum = 0.9f});
         float first = 0, last = 0;
         for (uint32_t step = 0; step < 60; step++) {
             if (step == 45) oct_net_freeze_batch_norm(q, true);
             oct_optim_zero_grad(o);
             oct_tape_begin(t, OCT_TRAIN);
-            oct_var *loss = oct_mse_loss(oct_net_forward(q, oct_input(t, class_images(ctx, image, step, onehot))), onehot);
+            oct_var *loss = oct_mse_loss(
+                oct_net_forward(q, oct_input(t, class_images(ctx, image, step, onehot))), onehot);
             ck_ok(oct_backward(loss));
             last = *oct_f32(oct_var_value(loss));
             if (!step) first = last;
@@ -361,7 +434,8 @@ START_TEST(mobile_block_with_softmax) {
         ck_assert_int_eq(node(i8, "softmax")->kind, OCT_OP_qsoftmax);
         oct_tensor *x = class_images(ctx, image, 1000, onehot);
         same_codes(q, i8, x);
-        /* the file gives the same answers, the fused plan too, and they are the training forward's */
+        /* the file gives the same answers, the fused plan too, and they are the training
+         * forward's */
         uint8_t *bytes;
         size_t size;
         ck_ok(oct_int8_save_memory(i8, &bytes, &size));
@@ -399,7 +473,8 @@ START_TEST(steady_steps_allocate_nothing) {
     block b;
     oct_net *q = oct_prepare(block_net(ctx, &b, image), NULL);
     oct_tape *t = oct_tape_new(ctx);
-    oct_tensor *onehot = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(20, 5)), *x = class_images(ctx, image, 1, onehot);
+    oct_tensor *onehot = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(20, 5)),
+               *x = class_images(ctx, image, 1, onehot);
     for (int step = 0; step < 12; step++) {
         if (step == 6) oct_net_freeze_batch_norm(q, true);
         uint64_t before = oct_ctx_memory(ctx).allocs;
@@ -411,12 +486,16 @@ START_TEST(steady_steps_allocate_nothing) {
 }
 END_TEST
 
-/* Multipliers that take sums far beyond s32: a value that calibration saw at 0 alone, behind a large one. */
-static oct_var *dead_forward(void *self, oct_tape *t, oct_var *x) { return (void)t, oct_relu(oct_apply(self, oct_relu(oct_leaky_relu(x, 0.9f)))); }
+/* Multipliers that take sums far beyond s32: a value that calibration saw at 0 alone, behind a
+ * large one. */
+static oct_var *dead_forward(void *self, oct_tape *t, oct_var *x) {
+    return (void)t, oct_relu(oct_apply(self, oct_relu(oct_leaky_relu(x, 0.9f))));
+}
 
 START_TEST(values_that_were_always_zero) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = 64, .out = 3, .no_bias = true}), *m = oct_module_new(ctx, dead_forward, fc);
+    oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = 64, .out = 3, .no_bias = true}),
+               *m = oct_module_new(ctx, dead_forward, fc);
     oct_module_add(m, "fc", fc);
     oct_tensor *w = oct_module_tensor(m, "fc.weight");
     for (int64_t i = 0; i < oct_tensor_count(w); i++) oct_f32(w)[i] = 40;
@@ -430,5 +509,7 @@ START_TEST(values_that_were_always_zero) {
 }
 END_TEST
 
-OCT_TEST_MAIN("int8_forms", fixed_grids, tables_hold_the_function, gradients_pass_straight_through, softmax_gradient_is_of_the_function,
-              softmax_is_near_the_function, cats_requantize_fixed_grids, mobile_block_with_softmax, steady_steps_allocate_nothing, values_that_were_always_zero)
+OCT_TEST_MAIN("int8_forms", fixed_grids, tables_hold_the_function, gradients_pass_straight_through,
+              softmax_gradient_is_of_the_function, softmax_is_near_the_function,
+              cats_requantize_fixed_grids, mobile_block_with_softmax, steady_steps_allocate_nothing,
+              values_that_were_always_zero)

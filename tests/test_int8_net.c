@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The int8 model as a whole: plans (fused and unfused) against the interpreter, any batch, threads and cut;
+ * The int8 model as a whole: plans (fused and unfused) against the interpreter, any batch, threads
+ * and cut;
  * memory. */
 #include <math.h>
 #include <pthread.h>
@@ -97,7 +98,8 @@ START_TEST(batch_and_threads_change_nothing) {
                 oct_session *s = oct_session_new(plan, batch, block);
                 ck_not_null(s);
                 for (int64_t i = 0; i < N; i += batch)
-                    ck_ok(oct_session_run(s, x + i * IMAGE, N - i < batch ? N - i : batch, got + i * K));
+                    ck_ok(oct_session_run(s, x + i * IMAGE, N - i < batch ? N - i : batch,
+                                          got + i * K));
                 if (threads == 1 && !unfused && batch == 1) memcpy(want, got, sizeof want);
                 ck_assert(!memcmp(want, got, sizeof want));
                 for (int i = 0; i < 64; i++) ck_assert_int_eq(block[bytes + (size_t)i], 0x5a);
@@ -157,9 +159,11 @@ START_TEST(pixels_classes_and_limits) {
     oct_step_time time;
     ck_assert(oct_session_step_time(s, 1, &time) && time.images == 4 * N &&
               !strcmp(time.node, "n1.qconv2d") && !strcmp(time.kind, "qconv2d"));
-    ck_assert(!oct_session_step_time(s, oct_plan_steps(plan), &time) && !oct_session_step_time(u, 0, &time));
+    ck_assert(!oct_session_step_time(s, oct_plan_steps(plan), &time) &&
+              !oct_session_step_time(u, 0, &time));
     ck_assert_uint_eq(oct_plan_session_bytes(plan, 0), 0);
-    ck_assert(!oct_session_new(plan, INT64_MAX, NULL) && !oct_session_new(plan, 1, (void *)(uintptr_t)65));
+    ck_assert(!oct_session_new(plan, INT64_MAX, NULL) &&
+              !oct_session_new(plan, 1, (void *)(uintptr_t)65));
     oct_session_free(s), oct_session_free(u);
     oct_plan_free(plan), oct_plan_free(unfused);
     oct_close(ctx);
@@ -170,7 +174,8 @@ END_TEST
 START_TEST(ties_go_to_the_lowest_index) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     test_net t = test_net_new(ctx, 1, 1, 1, 4);
-    int32_t v = test_linear(&t, test_flatten(&t, test_quantize(&t, t.net->graph->input, 0.1f, 3)), 5);
+    int32_t v =
+        test_linear(&t, test_flatten(&t, test_quantize(&t, t.net->graph->input, 0.1f, 3)), 5);
     const oct_node *n = &t.net->graph->nodes[t.net->graph->values[v].producer];
     memset(t.net->graph->values[n->in[1]].tensor->data, 0, 20);
     memset(t.net->graph->values[n->in[2]].tensor->data, 0, 20);
@@ -179,13 +184,14 @@ START_TEST(ties_go_to_the_lowest_index) {
     int32_t k = -1;
     ck_ok(oct_session_classify(s, (float[]){1, 2, 3, 4}, 1, &k));
     ck_assert_int_eq(k, 0);
-    ck_fails(OCT_EUNSUPPORTED, "pixels", oct_session_classify_u8(s, (uint8_t[]){1, 2, 3, 4}, 1, &k));
+    ck_fails(OCT_EUNSUPPORTED, "pixels",
+             oct_session_classify_u8(s, (uint8_t[]){1, 2, 3, 4}, 1, &k));
     oct_close(ctx);
 }
 END_TEST
 
-/* Random live ranges: no two that meet overlap; never more than the sum; the lower bound is what is alive at
- * once. */
+/* Random live ranges: no two that meet overlap; never more than the sum; the lower bound is what is
+ * alive at once. */
 START_TEST(planner_never_overlaps) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     octi_rng r = octi_rng_stream(3, OCTI_RNG_TEST, 0, 9);
@@ -205,7 +211,8 @@ START_TEST(planner_never_overlaps) {
             if (p[i].bytes && p[i].offset + p[i].bytes > end) end = p[i].offset + p[i].bytes;
             for (int k = 0; k < i; k++)
                 if (p[i].first <= p[k].last && p[k].first <= p[i].last &&
-                    p[i].offset < p[k].offset + p[k].bytes && p[k].offset < p[i].offset + p[i].bytes)
+                    p[i].offset < p[k].offset + p[k].bytes &&
+                    p[k].offset < p[i].offset + p[i].bytes)
                     ck_abort_msg("places %d and %d overlap", i, k);
         }
         ck_assert(total == end && total <= sum);
@@ -237,7 +244,8 @@ START_TEST(fused_plans_reuse_memory) {
         oct_plan *fused = oct_plan_new(net, NULL),
                  *unfused = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
         size_t sum, all;
-        size_t used = oct_plan_activation_bytes(fused, &sum), kept = oct_plan_activation_bytes(unfused, &all);
+        size_t used = oct_plan_activation_bytes(fused, &sum),
+               kept = oct_plan_activation_bytes(unfused, &all);
         ck_assert(used <= sum && kept == all && used < kept);
         printed = 0;
         oct_plan_print(fused, count_line, NULL);
@@ -262,7 +270,8 @@ static void *race(void *arg) {
     oct_session *s = oct_session_new(r->plan, 16, NULL);
     for (int i = 0; i < 40; i++) {
         if (oct_session_run(s, r->x, 16, y) != OCT_OK || memcmp(y, r->want, sizeof y)) r->bad++;
-        if (oct_session_run(s, r->x, 17, y) != OCT_EUSAGE) r->bad++; /* errors are each thread's own */
+        /* errors are each thread's own */
+        if (oct_session_run(s, r->x, 17, y) != OCT_EUSAGE) r->bad++;
     }
     oct_session_free(s);
     return NULL;
@@ -286,5 +295,6 @@ START_TEST(two_sessions_share_a_plan) {
 END_TEST
 
 OCT_TEST_MAIN("int8_net", small_net_equals_interpreter, random_nets_equal_interpreter,
-              batch_and_threads_change_nothing, pixels_classes_and_limits, ties_go_to_the_lowest_index,
-              planner_never_overlaps, fused_plans_reuse_memory, two_sessions_share_a_plan)
+              batch_and_threads_change_nothing, pixels_classes_and_limits,
+              ties_go_to_the_lowest_index, planner_never_overlaps, fused_plans_reuse_memory,
+              two_sessions_share_a_plan)

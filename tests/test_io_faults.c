@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Disks that fail: every system call of a save is made to fail (the linker wraps them, see train_tests.cmake), the k-th one for
- * k = 1, 2, ... A failed save is OCT_EIO, the old file is as it was, no temporary file stays, and a run that met it goes on to the
- * bits of one that did not. Interrupted and short writes are no failures. */
+ * Disks that fail: every system call of a save is made to fail (the linker wraps them, see
+ * train_tests.cmake), the k-th one for k = 1, 2, ... A failed save is OCT_EIO, the old file is as
+ * it was, no temporary file stays, and a run that met it goes on to the bits of one that did not.
+ * Interrupted and short writes are no failures. */
 #include "tests/io_rig.h"
 
 #include <signal.h>
@@ -41,10 +42,12 @@ static void sweep(save_fn *save, const oct_net *first, const oct_net *second, co
             bool hit = rig.hit, end = rig.calls < k;
             arm(0, HARD, 0);
             if (hit && faults[f].fault == HARD) {
-                ck_assert_msg(s == OCT_EIO && oct_last_error()->code == OCT_EIO && strstr(oct_error_message(), strerror(faults[f].error)),
+                ck_assert_msg(s == OCT_EIO && oct_last_error()->code == OCT_EIO &&
+                                  strstr(oct_error_message(), strerror(faults[f].error)),
                               "%s, call %ld: %s", what, k, oct_error_message());
                 /* only the folder's sync comes behind the rename */
-                ck_assert_msg(is_file(path, old) || is_file(path, new), "%s, call %ld: the file is neither old nor new", what, k);
+                ck_assert_msg(is_file(path, old) || is_file(path, new),
+                              "%s, call %ld: the file is neither old nor new", what, k);
             } else {
                 ck_assert_msg(s == OCT_OK, "%s, call %ld: %s", what, k, oct_error_message());
                 ck_assert_msg(is_file(path, new), "%s, call %ld: another file", what, k);
@@ -97,10 +100,12 @@ START_TEST(paths_that_are_no_files) {
     struct stat st;
     ck_fails(OCT_EIO, "a special file", oct_net_save_weights(net, "/dev/full"));
     ck_fails(OCT_EIO, "a special file", oct_net_save_weights(net, "/dev/null"));
-    ck_assert(!stat("/dev/full", &st) && S_ISCHR(st.st_mode) && !stat("/dev/null", &st) && S_ISCHR(st.st_mode));
+    ck_assert(!stat("/dev/full", &st) && S_ISCHR(st.st_mode) && !stat("/dev/null", &st) &&
+              S_ISCHR(st.st_mode));
     ck_fails(OCT_EIO, "a directory", oct_net_save_weights(net, root));
     ck_fails(OCT_EIO, "missing/file", oct_net_save_weights(net, in_root("missing/file")));
-    ck_fails(OCT_EIO, "cannot create", oct_net_save_weights(net, "/proc/self/weights")); /* even for root */
+    /* even for root */
+    ck_fails(OCT_EIO, "cannot create", oct_net_save_weights(net, "/proc/self/weights"));
     ck_assert(oct_net_load_weights(net, "/dev/zero", NULL, NULL) == OCT_EIO);
     if (geteuid()) {
         ck_assert(!mkdir(in_root("shut"), 0555));
@@ -123,7 +128,14 @@ END_TEST
 static oct_status fit(const char *dir, int epochs, bool resume) {
     oct_net *net = make_net(2);
     oct_data *d = make_data();
-    oct_status s = oct_fit(net, d, &(oct_fit_opts){.epochs = epochs, .batch = 4, .run = dir, .resume = resume, .save_steps = 2, .val_share = 0.3f, .schedule = "constant"});
+    oct_status s = oct_fit(net, d,
+                           &(oct_fit_opts){.epochs = epochs,
+                                           .batch = 4,
+                                           .run = dir,
+                                           .resume = resume,
+                                           .save_steps = 2,
+                                           .val_share = 0.3f,
+                                           .schedule = "constant"});
     oct_data_free(d);
     oct_net_free(net);
     return s;
@@ -149,14 +161,17 @@ START_TEST(a_run_that_met_a_failure_goes_on_to_the_same_bits) {
             oct_status s = fit(in_root("run"), 3, true);
             bool hit = rig.hit, end = rig.calls < k;
             arm(0, HARD, 0);
-            ck_assert_msg(s == (hit && faults[f].fault == HARD ? OCT_EIO : OCT_OK), "call %ld: %s", k, oct_error_message());
+            ck_assert_msg(s == (hit && faults[f].fault == HARD ? OCT_EIO : OCT_OK), "call %ld: %s",
+                          k, oct_error_message());
             no_temporaries(in_root("run"), "training", k);
             oct_net *net = oct_run_load(ctx, in_root("run"), NULL);
             ck_assert_msg(net != NULL, "call %ld: %s", k, oct_error_message());
             oct_net_free(net);
             if (s != OCT_OK) ck_ok(fit(in_root("run"), 3, true));
-            ck_assert_msg(is_file(in_root("run/model.safetensors"), want), "call %ld: other bits", k);
-            ck_assert_msg(lines(in_root("run/metrics.jsonl")) == 3, "call %ld: %d lines", k, lines(in_root("run/metrics.jsonl")));
+            ck_assert_msg(is_file(in_root("run/model.safetensors"), want), "call %ld: other bits",
+                          k);
+            ck_assert_msg(lines(in_root("run/metrics.jsonl")) == 3, "call %ld: %d lines", k,
+                          lines(in_root("run/metrics.jsonl")));
             if (end) break;
         }
     }
@@ -176,7 +191,8 @@ START_TEST(a_run_is_made_or_told_broken) {
         ck_assert_int_eq(s, hit ? OCT_EIO : OCT_OK);
         oct_net *got = oct_run_load(ctx, in_root("new"), NULL);
         if (!got) {
-            ck_assert(hit && (oct_last_error()->code == OCT_EIO || oct_last_error()->code == OCT_EFORMAT));
+            ck_assert(hit &&
+                      (oct_last_error()->code == OCT_EIO || oct_last_error()->code == OCT_EFORMAT));
             ck_assert(*oct_last_error()->where);
         }
         oct_net_free(got);
@@ -186,5 +202,6 @@ START_TEST(a_run_is_made_or_told_broken) {
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("io_faults", setup, teardown, an_old_file_stays_whole, file_size_limits, paths_that_are_no_files, a_run_that_met_a_failure_goes_on_to_the_same_bits,
+OCT_TEST_MAIN_WITH("io_faults", setup, teardown, an_old_file_stays_whole, file_size_limits,
+                   paths_that_are_no_files, a_run_that_met_a_failure_goes_on_to_the_same_bits,
                    a_run_is_made_or_told_broken)

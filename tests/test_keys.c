@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Random numbers depend on (seed, epoch, sample, op), on each of them, and on nothing else; and they are spread as they say. */
+ * Random numbers depend on (seed, epoch, sample, op), on each of them, and on nothing else; and
+ * they are spread as they say. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -32,19 +33,25 @@ static dropped drop(uint64_t seed, uint32_t epoch, uint32_t sample, float p, oct
     return d;
 }
 
-static bool same(const float *a, const float *b, int64_t n) { return !memcmp(a, b, (size_t)n * sizeof *a); }
+static bool same(const float *a, const float *b, int64_t n) {
+    return !memcmp(a, b, (size_t)n * sizeof *a);
+}
 
 START_TEST(dropout_has_four_keys) {
     const dropped d = drop(5, 2, 100, 0.3f, OCT_TRAIN), again = drop(5, 2, 100, 0.3f, OCT_TRAIN);
     ck_assert(same(d.first, again.first, N * WIDE) && same(d.second, again.second, N * WIDE));
     ck_assert_msg(!same(d.first, d.second, N * WIDE), "two dropouts of a net drop alike");
-    ck_assert_msg(!same(d.first, drop(6, 2, 100, 0.3f, OCT_TRAIN).first, N * WIDE), "the seed has no say");
-    ck_assert_msg(!same(d.first, drop(5 + (1ull << 32), 2, 100, 0.3f, OCT_TRAIN).first, N * WIDE), "the upper half of the seed has no say");
-    ck_assert_msg(!same(d.first, drop(5, 3, 100, 0.3f, OCT_TRAIN).first, N * WIDE), "the epoch has no say");
+    ck_assert_msg(!same(d.first, drop(6, 2, 100, 0.3f, OCT_TRAIN).first, N * WIDE),
+                  "the seed has no say");
+    ck_assert_msg(!same(d.first, drop(5 + (1ull << 32), 2, 100, 0.3f, OCT_TRAIN).first, N * WIDE),
+                  "the upper half of the seed has no say");
+    ck_assert_msg(!same(d.first, drop(5, 3, 100, 0.3f, OCT_TRAIN).first, N * WIDE),
+                  "the epoch has no say");
     /* sample 102 drops alike wherever it stands in a batch, and like no other sample */
     const dropped moved = drop(5, 2, 102, 0.3f, OCT_TRAIN);
     ck_assert(same(d.first + 2 * WIDE, moved.first, (N - 2) * WIDE));
-    for (int i = 1; i < N; i++) ck_assert_msg(!same(d.first, d.first + i * WIDE, WIDE), "samples 0 and %d drop alike", i);
+    for (int i = 1; i < N; i++)
+        ck_assert_msg(!same(d.first, d.first + i * WIDE, WIDE), "samples 0 and %d drop alike", i);
     /* neighbours are not dropped together: pairs that agree are p^2 + (1 - p)^2 of all */
     int agree = 0, gone = 0, pairs = 0;
     for (int i = 0; i < N * WIDE; i++) {
@@ -63,7 +70,8 @@ END_TEST
 START_TEST(gradients_go_where_values_went) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tape *t = oct_tape_new(ctx);
-    oct_tensor *w = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(N, WIDE)), *zero = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(N, WIDE));
+    oct_tensor *w = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(N, WIDE)),
+               *zero = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(N, WIDE));
     for (int i = 0; i < N * WIDE; i++) oct_f32(w)[i] = 1;
     oct_tape_begin(t, OCT_TRAIN);
     oct_var *y = oct_dropout(oct_param(t, w, "w"), 0.4f);
@@ -85,8 +93,11 @@ START_TEST(streams_and_words_differ) {
         seen[i] = octi_rng_u32(&a);
         for (int k = 0; k < i; k++) ck_assert_uint_ne(seen[i], seen[k]);
     }
-    const octi_rng others[] = {octi_rng_stream(2, OCTI_RNG_TEST, 3, 4), octi_rng_stream(1 + (1ull << 40), OCTI_RNG_TEST, 3, 4), octi_rng_stream(1, OCTI_RNG_SPLIT, 3, 4),
-                               octi_rng_stream(1, OCTI_RNG_TEST, 4, 4), octi_rng_stream(1, OCTI_RNG_TEST, 3, 5)};
+    const octi_rng others[] = {octi_rng_stream(2, OCTI_RNG_TEST, 3, 4),
+                               octi_rng_stream(1 + (1ull << 40), OCTI_RNG_TEST, 3, 4),
+                               octi_rng_stream(1, OCTI_RNG_SPLIT, 3, 4),
+                               octi_rng_stream(1, OCTI_RNG_TEST, 4, 4),
+                               octi_rng_stream(1, OCTI_RNG_TEST, 3, 5)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         octi_rng b = others[i];
         ck_assert_uint_ne(octi_rng_u32(&b), seen[0]);
@@ -120,7 +131,8 @@ START_TEST(numbers_are_spread_as_they_say) {
         count[v]++;
     }
     for (int i = 0; i < 7; i++) ck_assert_int_le(abs(count[i] - 5000), 350);
-    /* 3 * 2^30: a remainder, or a product cut off without rejection, gives the lower third twice as often */
+    /* 3 * 2^30: a remainder, or a product cut off without rejection, gives the lower third twice as
+     * often */
     int low = 0;
     for (int i = 0; i < MANY; i++) low += octi_rng_below(&r, 3u << 30) < 1u << 30;
     ck_assert_double_eq_tol((double)low / MANY, 1.0 / 3, 0.01);
@@ -148,10 +160,14 @@ END_TEST
 START_TEST(a_net_starts_by_seed_and_path) {
     float w[4][6 * 25];
     for (int k = 0; k < 4; k++) {
-        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + k % 2, .seed = k < 2 ? 3 : k == 2 ? 4 : 3 + (1ull << 33)});
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + k % 2,
+                                            .seed = k < 2    ? 3
+                                                    : k == 2 ? 4
+                                                             : 3 + (1ull << 33)});
         oct_module *m = oct_zoo_new(ctx, "lenet", NULL);
         memcpy(w[k], oct_module_tensor(m, "conv1.weight")->data, sizeof w[k]);
-        const float *fc = oct_f32(oct_module_tensor(m, "fc2.weight")), *other = oct_f32(oct_module_tensor(m, "fc3.weight"));
+        const float *fc = oct_f32(oct_module_tensor(m, "fc2.weight")),
+                    *other = oct_f32(oct_module_tensor(m, "fc3.weight"));
         ck_assert(fc[0] != other[0]);
         int below = 0;
         for (int i = 0; i < 6 * 25; i++) below += w[k][i] < 0;
@@ -167,9 +183,11 @@ START_TEST(a_scheme_is_of_weights) {
     oct_ctx *ctx = oct_open(NULL);
     oct_module *m = oct_zoo_new(ctx, "lenet", NULL), *r = oct_zoo_new(ctx, "resnet8", NULL);
     float bias[120], weight[64];
-    oct_tensor *b = oct_module_tensor(m, "fc1.bias"), *w = oct_module_tensor(m, "fc1.weight"), *g = oct_module_tensor(r, "bn1.weight");
+    oct_tensor *b = oct_module_tensor(m, "fc1.bias"), *w = oct_module_tensor(m, "fc1.weight"),
+               *g = oct_module_tensor(r, "bn1.weight");
     ck_not_null(b);
-    for (int i = 0; i < 120; i++) bias[i] = oct_f32(b)[i] = 0.01f * (float)i; /* as somebody set them */
+    /* as somebody set them */
+    for (int i = 0; i < 120; i++) bias[i] = oct_f32(b)[i] = 0.01f * (float)i;
     memcpy(weight, w->data, sizeof weight);
     ck_ok(oct_module_init(m, "xavier_uniform"));
     ck_assert(same(bias, oct_f32(b), 120) && !same(weight, oct_f32(w), 64));
@@ -200,13 +218,16 @@ START_TEST(frozen_parameters_stay) {
     memcpy(moves, oct_net_tensor(net, "fc1.weight")->data, sizeof moves);
     const oct_named_tensor *p = oct_net_parameters(net, &n);
     ck_assert_int_eq(n, all - 2);
-    for (int32_t i = 0; i < n; i++) ck_assert(strcmp(p[i].name, names[0]) && strcmp(p[i].name, names[1]));
+    for (int32_t i = 0; i < n; i++)
+        ck_assert(strcmp(p[i].name, names[0]) && strcmp(p[i].name, names[1]));
     ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = 16, .weight_decay = 0.1f}));
-    for (int k = 0; k < 2; k++) ck_assert(same(before[k], oct_f32(oct_net_tensor(net, names[k])), 16));
+    for (int k = 0; k < 2; k++)
+        ck_assert(same(before[k], oct_f32(oct_net_tensor(net, names[k])), 16));
     ck_assert(!same(moves, oct_f32(oct_net_tensor(net, "fc1.weight")), 16));
     oct_close(ctx);
 }
 END_TEST
 
-OCT_TEST_MAIN("keys", dropout_has_four_keys, gradients_go_where_values_went, streams_and_words_differ, numbers_are_spread_as_they_say, permutations_are_fair,
+OCT_TEST_MAIN("keys", dropout_has_four_keys, gradients_go_where_values_went,
+              streams_and_words_differ, numbers_are_spread_as_they_say, permutations_are_fair,
               a_net_starts_by_seed_and_path, a_scheme_is_of_weights, frozen_parameters_stay)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The layer report: cosines against a count of the test's own, dead channels, one layer at a time; qparams in metrics.jsonl. */
+ * The layer report: cosines against a count of the test's own, dead channels, one layer at a time;
+ * qparams in metrics.jsonl. */
 #include "tests/temp_folder.h"
 
 #include <locale.h>
@@ -18,16 +19,22 @@ static oct_data *make_data(void) {
     octi_rng r = octi_rng_stream(5, OCTI_RNG_TEST, 1, 1);
     for (int i = 0; i < IMAGES * SIDE * SIDE; i++) pixels[i] = octi_rng_normal(&r);
     for (int i = 0; i < IMAGES; i++) labels[i] = (int32_t)octi_rng_below(&r, CLASSES);
-    oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(IMAGES, SIDE, SIDE, 1), pixels, labels, &(oct_array_opts){.classes = CLASSES});
+    oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(IMAGES, SIDE, SIDE, 1), pixels,
+                                       labels, &(oct_array_opts){.classes = CLASSES});
     ck_not_null(d);
     return d;
 }
 
 static oct_net *make_net(void) {
-    oct_module *m[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 3, .pad = 1}), oct_relu_new(ctx),
-                       oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 3, .pad = 1}), oct_relu_new(ctx),
-                       oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 3}), oct_relu_new(ctx), oct_flatten_new(ctx),
-                       oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * 36, .out = CLASSES})};
+    oct_module *m[] = {
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 3, .pad = 1}),
+        oct_relu_new(ctx),
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 3, .pad = 1}),
+        oct_relu_new(ctx),
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 4, .kernel = 3}),
+        oct_relu_new(ctx),
+        oct_flatten_new(ctx),
+        oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * 36, .out = CLASSES})};
     oct_net *net = oct_capture(oct_sequential_new(ctx, m, 8), OCT_SHAPE(SIDE, SIDE, 1));
     ck_not_null(net);
     return net;
@@ -47,7 +54,8 @@ static oct_layer *row(oct_layer *rows, int32_t n, const char *name) {
 }
 
 START_TEST(figures_are_what_they_say) {
-    oct_net *net = make_net(), *fused = oct_fuse(net), *q = oct_prepare(net, &(oct_qconfig){.abits = 4});
+    oct_net *net = make_net(), *fused = oct_fuse(net),
+            *q = oct_prepare(net, &(oct_qconfig){.abits = 4});
     oct_data *d = make_data();
     ck_ok(oct_net_describe(q, d));
     ck_ok(oct_calibrate(q, d, IMAGES));
@@ -64,7 +72,8 @@ START_TEST(figures_are_what_they_say) {
         oct_layer *r = row(rows, n, names[k]);
         float scale;
         int32_t zero;
-        const oct_tensor *a = oct_runner_value(real, names[k], NULL, NULL), *b = oct_runner_value(quant, names[k], &scale, &zero);
+        const oct_tensor *a = oct_runner_value(real, names[k], NULL, NULL),
+                         *b = oct_runner_value(quant, names[k], &scale, &zero);
         ck_assert(a && b && b->dtype == OCT_U8 && scale == r->scale && zero == r->zero_point);
         double dot = 0, aa = 0, bb = 0, noise = 0;
         for (int64_t i = 0; i < oct_tensor_count(a); i++) {
@@ -74,8 +83,10 @@ START_TEST(figures_are_what_they_say) {
             bb += v * v;
             noise += (u - v) * (u - v);
         }
-        ck_assert_msg(fabs(r->cosine_cum - dot / sqrt(aa * bb)) < 1e-5, "%s: %.9g, %.9g", names[k], r->cosine_cum, dot / sqrt(aa * bb));
-        ck_assert_msg(fabs(r->sqnr_cum - 10 * log10(aa / noise)) < 1e-3, "%s: %.9g, %.9g", names[k], r->sqnr_cum, 10 * log10(aa / noise));
+        ck_assert_msg(fabs(r->cosine_cum - dot / sqrt(aa * bb)) < 1e-5, "%s: %.9g, %.9g", names[k],
+                      r->cosine_cum, dot / sqrt(aa * bb));
+        ck_assert_msg(fabs(r->sqnr_cum - 10 * log10(aa / noise)) < 1e-3, "%s: %.9g, %.9g", names[k],
+                      r->sqnr_cum, 10 * log10(aa / noise));
         ck_assert(r->cosine_local > 0.98 && r->cosine_local <= 1 + 1e-12);
         ck_assert_int_eq(r->channels, 4);
         int dead = 0, dead_float = 0;
@@ -88,10 +99,12 @@ START_TEST(figures_are_what_they_say) {
             dead += codes;
             dead_float += codes && values;
         }
-        ck_assert_msg(r->dead == dead && r->dead_float == dead_float, "%s: %lld of %d dead", names[k], (long long)r->dead, dead);
+        ck_assert_msg(r->dead == dead && r->dead_float == dead_float, "%s: %lld of %d dead",
+                      names[k], (long long)r->dead, dead);
         ck_assert(isnan(r->sqnr_alone) && isnan(r->accuracy_alone)); /* not asked for */
     }
-    ck_assert(row(rows, n, "4")->cosine_local > row(rows, n, "4")->cosine_cum); /* errors of layers add up */
+    /* errors of layers add up */
+    ck_assert(row(rows, n, "4")->cosine_local > row(rows, n, "4")->cosine_cum);
     oct_runner_free(real);
     oct_runner_free(quant);
     oct_layers_free(ctx, rows);
@@ -105,7 +118,8 @@ END_TEST
 START_TEST(dead_channels_are_counted) {
     oct_net *net = make_net();
     oct_data *d = make_data();
-    float *w = oct_f32(oct_net_tensor(net, "2.weight")), *b = oct_f32(oct_net_tensor(net, "2.bias"));
+    float *w = oct_f32(oct_net_tensor(net, "2.weight")),
+          *b = oct_f32(oct_net_tensor(net, "2.bias"));
     for (int k = 0; k < 36; k++) {
         w[2 * 36 + k] = 0;      /* channel 2 is dead in floats */
         w[1 * 36 + k] *= 1e-5f; /* channel 1 is below half a step of the others' grid */
@@ -151,8 +165,10 @@ static double output_sqnr(oct_net *q, oct_net *net, double *accuracy) {
 
 /* A net of one layer: that layer alone is the whole. */
 START_TEST(one_layer_alone_is_the_whole_of_its_net) {
-    oct_module *m[] = {oct_flatten_new(ctx), oct_linear_new(ctx, &(oct_linear_opts){.in = SIDE * SIDE, .out = CLASSES})};
-    oct_net *net = oct_capture(oct_sequential_new(ctx, m, 2), OCT_SHAPE(SIDE, SIDE, 1)), *q = oct_prepare(net, &(oct_qconfig){.wbits = 3, .abits = 4, .all_layers = true});
+    oct_module *m[] = {oct_flatten_new(ctx),
+                       oct_linear_new(ctx, &(oct_linear_opts){.in = SIDE * SIDE, .out = CLASSES})};
+    oct_net *net = oct_capture(oct_sequential_new(ctx, m, 2), OCT_SHAPE(SIDE, SIDE, 1)),
+            *q = oct_prepare(net, &(oct_qconfig){.wbits = 3, .abits = 4, .all_layers = true});
     oct_data *d = make_data();
     ck_ok(oct_net_describe(q, d));
     ck_ok(oct_calibrate(q, d, IMAGES));
@@ -162,9 +178,11 @@ START_TEST(one_layer_alone_is_the_whole_of_its_net) {
     ck_ok(oct_layers(q, NULL, 0, &rows, &n));
     ck_ok(oct_layers_sweep(q, d, 32, rows, n, &real));
     double want = output_sqnr(q, net, &accuracy);
-    ck_assert_msg(fabs(row(rows, n, "1")->sqnr_alone - want) < 1e-3, "%g, %g", row(rows, n, "1")->sqnr_alone, want);
+    ck_assert_msg(fabs(row(rows, n, "1")->sqnr_alone - want) < 1e-3, "%g, %g",
+                  row(rows, n, "1")->sqnr_alone, want);
     ck_assert_double_eq(row(rows, n, "1")->accuracy_alone, accuracy);
-    ck_assert(row(rows, n, "input.quantize")->sqnr_alone > want && isnan(row(rows, n, "0")->sqnr_alone));
+    ck_assert(row(rows, n, "input.quantize")->sqnr_alone > want &&
+              isnan(row(rows, n, "0")->sqnr_alone));
     oct_layers_free(ctx, rows);
 }
 END_TEST
@@ -185,16 +203,19 @@ START_TEST(the_layer_with_few_bits_costs_most) {
     ck_ok(oct_layers_sweep(q, d, IMAGES, rows, n, &real));
     for (int32_t i = 0; i < q->graph->quantizer_count; i++) {
         const oct_quantizer *z = &q->graph->quantizers[i];
-        ck_assert_msg(oct_u8(z->enabled)[1] == (strcmp(z->name, "2.weight") != 0), "the switch of %s is not put back", z->name);
+        ck_assert_msg(oct_u8(z->enabled)[1] == (strcmp(z->name, "2.weight") != 0),
+                      "the switch of %s is not put back", z->name);
     }
     /* 2 and 4 have ternary weights, the first and the last layer keep 8 bits */
     double worst = fmax(row(rows, n, "2")->sqnr_alone, row(rows, n, "4")->sqnr_alone);
-    ck_assert(row(rows, n, "0")->sqnr_alone > worst + 10 && row(rows, n, "7")->sqnr_alone > worst + 10);
+    ck_assert(row(rows, n, "0")->sqnr_alone > worst + 10 &&
+              row(rows, n, "7")->sqnr_alone > worst + 10);
     oct_eval e;
     ck_ok(oct_evaluate(net, d, NULL, &e));
     ck_assert_double_eq(real, e.accuracy);
     oct_eval_free(ctx, &e);
-    ck_fails(OCT_EUSAGE, "prepared", oct_layers_sweep(net, d, 8, rows, net->graph->node_count, NULL));
+    ck_fails(OCT_EUSAGE, "prepared",
+             oct_layers_sweep(net, d, 8, rows, net->graph->node_count, NULL));
     ck_fails(OCT_EUSAGE, "rows", oct_layers_sweep(q, d, 8, rows, n - 1, NULL));
     ck_fails(OCT_EUSAGE, "NULL", oct_layers_sweep(q, d, 8, NULL, n, NULL));
     oct_layers_free(ctx, rows);
@@ -223,14 +244,17 @@ START_TEST(metrics_tell_every_scale_of_every_epoch) {
     for (int32_t i = 0; i < q->graph->quantizer_count; i++) {
         const oct_quantizer *z = &q->graph->quantizers[i];
         bool one = oct_tensor_count(z->scale) == 1;
-        snprintf(want, sizeof want, "\"%s\":{\"scale\":%s%.9g%s", z->name, one ? "" : "[", (double)oct_f32(z->scale)[0], one ? ",\"zero_point\":" : ",");
+        snprintf(want, sizeof want, "\"%s\":{\"scale\":%s%.9g%s", z->name, one ? "" : "[",
+                 (double)oct_f32(z->scale)[0], one ? ",\"zero_point\":" : ",");
         ck_assert_msg(strstr(last, want) != NULL, "the last line lacks %s: %s", want, last);
     }
-    ck_assert(strncmp(strstr(text, "\"quantizers\""), strstr(last, "\"quantizers\""), 200) != 0); /* they move */
+    /* they move */
+    ck_assert(strncmp(strstr(text, "\"quantizers\""), strstr(last, "\"quantizers\""), 200) != 0);
     free(text);
     remove_root();
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("layers", setup, teardown, figures_are_what_they_say, dead_channels_are_counted, one_layer_alone_is_the_whole_of_its_net, the_layer_with_few_bits_costs_most,
+OCT_TEST_MAIN_WITH("layers", setup, teardown, figures_are_what_they_say, dead_channels_are_counted,
+                   one_layer_alone_is_the_whole_of_its_net, the_layer_with_few_bits_costs_most,
                    metrics_tell_every_scale_of_every_epoch)

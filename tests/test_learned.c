@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Learned scales: gradients against PyTorch's and against the papers' formulas; what must hold while they train. */
+ * Learned scales: gradients against PyTorch's and against the papers' formulas; what must hold
+ * while they train. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -8,15 +9,21 @@
 #include "qat/learned.h"
 #include "tests/random_net.h"
 
-/* input -> (conv 1x1 that does nothing) is avoided: the rounding alone, through the functions that nodes call */
+/* input -> (conv 1x1 that does nothing) is avoided: the rounding alone, through the functions that
+ * nodes call */
 typedef struct rounding {
     oct_quantizer q;
     oct_tensor *x, *codes, *dy;
     octi_straight to;
 } rounding;
 
-static rounding rounding_new(oct_ctx *ctx, const char *method, bool strict, int qmax, int z, float scale, int64_t n) {
-    rounding r = {.q = {.name = "q", .observer = "ema", .method = method, .strict = strict, .spec = {.bits = 8, .qmax = qmax}}};
+static rounding rounding_new(oct_ctx *ctx, const char *method, bool strict, int qmax, int z,
+                             float scale, int64_t n) {
+    rounding r = {.q = {.name = "q",
+                        .observer = "ema",
+                        .method = method,
+                        .strict = strict,
+                        .spec = {.bits = 8, .qmax = qmax}}};
     r.q.scale = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
     r.q.zero_point = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(1));
     r.q.step = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
@@ -37,7 +44,8 @@ static float step_grad(oct_ctx *ctx, rounding *r) {
     return oct_f32(r->q.step->grad)[0];
 }
 
-/* _fake_quantize_learnable_per_tensor_affine. Its offset gradient is in units of codes; ours in the value's (LSQ+). */
+/* _fake_quantize_learnable_per_tensor_affine. Its offset gradient is in units of codes; ours in the
+ * value's (LSQ+). */
 START_TEST(gradients_equal_pytorchs) {
     oct_ctx *ctx = oct_open(NULL);
     FILE *f = fopen(OCT_SOURCE_DIR "/tests/golden/lsq.txt", "r");
@@ -68,7 +76,8 @@ START_TEST(gradients_equal_pytorchs) {
 }
 END_TEST
 
-/* 2 bits, z = 1, s = 1, N = 6: levels -1 0 1 2. u: below, at the lower edge, inside, between the edge and the next half, above */
+/* 2 bits, z = 1, s = 1, N = 6: levels -1 0 1 2. u: below, at the lower edge, inside, between the
+ * edge and the next half, above */
 START_TEST(papers_formulas) {
     static const float x[6] = {-3, -1, 0.25f, 1.75f, 2.25f, 9};
     static const struct {
@@ -77,7 +86,8 @@ START_TEST(papers_formulas) {
         float sum[2]; /* of d scale and d offset before the gradient scale, all dy 1 */
         uint8_t mask[6];
     } rows[] = {
-        /* rounded: 2.25 rounds to 2, in range: passes, rne - u = -0.25; z = 1 sums: below -1, above 2 */
+        /* rounded: 2.25 rounds to 2, in range: passes, rne - u = -0.25; z = 1 sums: below -1, above
+         * 2 */
         {"lsq", false, {-1 + 0 + -0.25f + 0.25f + -0.25f + 2, 0}, {2, 1, 1, 1, 1, 2}},
         /* strict: the edge itself and 2.25 are outside */
         {"lsq", true, {-1 + -1 + -0.25f + 0.25f + 2 + 2, 0}, {2, 2, 1, 1, 2, 2}},
@@ -95,7 +105,8 @@ START_TEST(papers_formulas) {
         for (int i = 0; i < 6; i++) ck_assert_int_eq(oct_u8(r.to.mask)[i], rows[k].mask[i]);
         float scaled = !strcmp(rows[k].method, "pact") ? 1 : 1 / sqrtf(6 * 2);
         ck_assert_float_eq_tol(step_grad(ctx, &r), rows[k].sum[0] * scaled, 1e-6f);
-        if (r.q.offset) ck_assert_float_eq_tol(oct_f32(r.q.offset->grad)[0], rows[k].sum[1] * scaled, 1e-6f);
+        if (r.q.offset)
+            ck_assert_float_eq_tol(oct_f32(r.q.offset->grad)[0], rows[k].sum[1] * scaled, 1e-6f);
     }
     oct_close(ctx);
 }
@@ -134,7 +145,8 @@ static trained start(int threads, const char *method, int64_t seed, float lr) {
     t.tape = oct_tape_new(t.ctx);
     int32_t count;
     const oct_named_tensor *p = oct_net_parameters(t.q, &count);
-    t.optim = oct_optim_new(t.ctx, p, count, &(oct_optim_opts){.lr = lr, .momentum = 0.9f, .weight_decay = 1e-4f});
+    t.optim = oct_optim_new(t.ctx, p, count,
+                            &(oct_optim_opts){.lr = lr, .momentum = 0.9f, .weight_decay = 1e-4f});
     t.labels = oct_tensor_new(t.ctx, OCT_S32, OCT_SHAPE(16));
     for (int i = 0; i < 16; i++) oct_s32(t.labels)[i] = i % 3;
     return t;
@@ -143,7 +155,8 @@ static trained start(int threads, const char *method, int64_t seed, float lr) {
 static oct_status step(trained *t, const oct_tensor *x) {
     oct_optim_zero_grad(t->optim);
     oct_tape_begin(t->tape, OCT_TRAIN);
-    OCT_TRY(oct_backward(oct_cross_entropy(oct_net_forward(t->q, oct_input(t->tape, x)), t->labels, NULL)));
+    OCT_TRY(oct_backward(
+        oct_cross_entropy(oct_net_forward(t->q, oct_input(t->tape, x)), t->labels, NULL)));
     return oct_optim_step(t->optim);
 }
 
@@ -155,15 +168,18 @@ static void finish(trained *t) {
 START_TEST(same_bits_for_any_threads) {
     static const char *const methods[] = {"lsq", "lsq+", "pact"};
     int moved = 0;
-    for (int m = 0; m < 12; m++) { /* nets of functions may leave single scales without a gradient: several nets */
+    /* nets of functions may leave single scales without a gradient: several nets */
+    for (int m = 0; m < 12; m++) {
         const int seed = 2 + m / 3;
-        trained a = start(1, methods[m % 3], seed, 0.01f), b = start(3, methods[m % 3], seed, 0.01f);
+        trained a = start(1, methods[m % 3], seed, 0.01f),
+                b = start(3, methods[m % 3], seed, 0.01f);
         for (uint32_t i = 0; i < 4; i++) {
             ck_ok(step(&a, random_images(a.ctx, 16, a.image, i)));
             ck_ok(step(&b, random_images(b.ctx, 16, b.image, i)));
         }
         for (int32_t i = 0; i < a.q->graph->quantizer_count; i++) {
-            const oct_tensor *s = a.q->graph->quantizers[i].step, *u = b.q->graph->quantizers[i].step;
+            const oct_tensor *s = a.q->graph->quantizers[i].step,
+                             *u = b.q->graph->quantizers[i].step;
             if (!s) continue;
             ck_assert_mem_eq(s->data, u->data, oct_tensor_bytes(s));
             moved += s->grad && oct_f32(s->grad)[0] != 0;
@@ -200,7 +216,8 @@ END_TEST
 START_TEST(the_input_is_observed_and_unknown_methods_are_refused) {
     oct_ctx *ctx = oct_open(NULL);
     oct_shape image;
-    oct_net *net = random_net(ctx, 2, &image), *q = oct_prepare(net, &(oct_qconfig){.method = "lsq"});
+    oct_net *net = random_net(ctx, 2, &image),
+            *q = oct_prepare(net, &(oct_qconfig){.method = "lsq"});
     ck_not_null(q);
     ck_assert_ptr_null(q->graph->quantizers[0].step);
     ck_assert_ptr_null(oct_prepare(net, &(oct_qconfig){.method = "lsg"}));
@@ -211,12 +228,15 @@ START_TEST(the_input_is_observed_and_unknown_methods_are_refused) {
 }
 END_TEST
 
-/* A channel's step belongs to the weights before the fold: statistics that move change its scale, and no code. */
+/* A channel's step belongs to the weights before the fold: statistics that move change its scale,
+ * and no code. */
 START_TEST(moving_statistics_flip_no_codes) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 8, .kernel = 3, .no_bias = true}),
-                           oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8})};
-    oct_net *q = oct_prepare(oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(5, 5, 2)), &(oct_qconfig){.method = "lsq", .wbits = 4, .all_layers = true});
+    oct_module *parts[] = {
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 8, .kernel = 3, .no_bias = true}),
+        oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8})};
+    oct_net *q = oct_prepare(oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(5, 5, 2)),
+                             &(oct_qconfig){.method = "lsq", .wbits = 4, .all_layers = true});
     ck_not_null(q);
     oct_tape *tape = oct_tape_new(ctx);
     oct_tape_begin(tape, OCT_TRAIN); /* steps are initialized from the first batch */
@@ -229,18 +249,23 @@ START_TEST(moving_statistics_flip_no_codes) {
     octi_arena *arena = octi_arena_new(ctx);
     octi_qweights a, b;
     ck_ok(octi_quantize_weights(q, n, 0.01f, arena, &a));
-    float *var = oct_f32(oct_net_tensor(q, "1.running_var")), *gamma = oct_f32(oct_net_tensor(q, "1.weight"));
+    float *var = oct_f32(oct_net_tensor(q, "1.running_var")),
+          *gamma = oct_f32(oct_net_tensor(q, "1.weight"));
     for (int c = 0; c < 8; c++) {
         var[c] *= 1.37f + (float)c;
         gamma[c] = c % 2 ? -gamma[c] : gamma[c] * 0.3f;
     }
     ck_ok(octi_quantize_weights(q, n, 0.01f, arena, &b));
-    for (int64_t k = 0; k < 8 * 18; k++) ck_assert_int_eq(a.codes[k], k / 18 % 2 ? -b.codes[k] : b.codes[k]);
-    for (int c = 0; c < 8; c++) ck_assert_float_eq_tol(b.scale[c] / fabsf(b.factor[c]), a.scale[c] / fabsf(a.factor[c]), 1e-6f * a.scale[c] / fabsf(a.factor[c]));
+    for (int64_t k = 0; k < 8 * 18; k++)
+        ck_assert_int_eq(a.codes[k], k / 18 % 2 ? -b.codes[k] : b.codes[k]);
+    for (int c = 0; c < 8; c++)
+        ck_assert_float_eq_tol(b.scale[c] / fabsf(b.factor[c]), a.scale[c] / fabsf(a.factor[c]),
+                               1e-6f * a.scale[c] / fabsf(a.factor[c]));
     octi_arena_free(arena);
     oct_close(ctx);
 }
 END_TEST
 
-OCT_TEST_MAIN("learned", moving_statistics_flip_no_codes, gradients_equal_pytorchs, papers_formulas, fused_relu_closes, same_bits_for_any_threads, steps_stay_positive,
+OCT_TEST_MAIN("learned", moving_statistics_flip_no_codes, gradients_equal_pytorchs, papers_formulas,
+              fused_relu_closes, same_bits_for_any_threads, steps_stay_positive,
               the_input_is_observed_and_unknown_methods_are_refused)

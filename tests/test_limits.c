@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What a small file may ask for: no memory for sizes that only its words claim. And --limit: evenly over a set. */
+ * What a small file may ask for: no memory for sizes that only its words claim. And --limit: evenly
+ * over a set. */
 #include "tests/temp_folder.h"
 
 #include "autograd/nn/nn.h"
@@ -10,7 +11,8 @@
 #include "src/format/npz.h"
 
 static oct_net *tiny(oct_ctx *ctx) {
-    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 2, .kernel = 3}), oct_relu_new(ctx), oct_flatten_new(ctx)};
+    oct_module *parts[] = {oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 2, .kernel = 3}),
+                           oct_relu_new(ctx), oct_flatten_new(ctx)};
     oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 3), OCT_SHAPE(6, 6, 1));
     ck_not_null(net);
     ck_ok(oct_net_set_classes(net, &(oct_class){"0", "0"}, 1));
@@ -40,7 +42,8 @@ static void refused(const char *dir, oct_status want, const char *text) {
     ck_assert(oct_run_load(ctx, dir, NULL) == NULL);
     ck_assert_int_eq(oct_last_error()->code, want);
     ck_assert_msg(strstr(oct_error_message(), text) != NULL, "%s", oct_error_message());
-    ck_assert_msg(oct_ctx_memory(ctx).peak_bytes < 4 << 20, "%zu bytes", oct_ctx_memory(ctx).peak_bytes);
+    ck_assert_msg(oct_ctx_memory(ctx).peak_bytes < 4 << 20, "%zu bytes",
+                  oct_ctx_memory(ctx).peak_bytes);
     oct_close(ctx);
 }
 
@@ -51,14 +54,17 @@ START_TEST(a_run_gets_no_memory_for_words) {
     oct_ctx *ctx = oct_open(NULL);
     ck_ok(oct_run_save(tiny(ctx), dir, NULL, false));
     ck_not_null(oct_run_load(ctx, dir, NULL));
-    edit("graph.json", "\"name\": \"1\", \"role\": \"act\", \"dtype\": \"float32\", \"shape\": [-1, 4", "\"name\": \"1\", \"role\": \"act\", \"dtype\": \"float32\", \"shape\": [8, 4");
+    edit("graph.json",
+         "\"name\": \"1\", \"role\": \"act\", \"dtype\": \"float32\", \"shape\": [-1, 4",
+         "\"name\": \"1\", \"role\": \"act\", \"dtype\": \"float32\", \"shape\": [8, 4");
     refused(dir, OCT_EFORMAT, "1: output: expected float32 [N, 4, 4, 2], got float32 [8, 4, 4, 2]");
     edit("graph.json", "[8, 4", "[-1, 4");
     edit("graph.json", "[-1, 6, 6, 1]", "[2, 6, 6, 1]");
     refused(dir, OCT_EFORMAT, "shape of the input");
     edit("graph.json", "[2, 6, 6, 1]", "[-1, 6, 6, 1]");
     ck_not_null(oct_run_load(ctx, dir, NULL));
-    edit("graph.json", "\"dtype\":\"float32\",\"shape\":[2,3,3,1]", "\"dtype\":\"float32\",\"shape\":[20000,3,3,20000]");
+    edit("graph.json", "\"dtype\":\"float32\",\"shape\":[2,3,3,1]",
+         "\"dtype\":\"float32\",\"shape\":[20000,3,3,20000]");
     refused(dir, OCT_EFORMAT, "shape of 0.weight");
     edit("graph.json", "\"shape\":[20000,3,3,20000]", "\"shape\":[1099511627776,3,3,1]");
     refused(dir, OCT_EFORMAT, "shape of 0.weight");
@@ -75,18 +81,21 @@ START_TEST(loaded_weights_are_judged) {
     oct_ctx *ctx = oct_open(NULL);
     oct_net *q = oct_prepare(tiny(ctx), NULL);
     ck_not_null(q);
-    oct_tensor *scale = oct_net_tensor(q, "0.activation_post_process.scale"), *zero = oct_net_tensor(q, "0.activation_post_process.zero_point");
+    oct_tensor *scale = oct_net_tensor(q, "0.activation_post_process.scale"),
+               *zero = oct_net_tensor(q, "0.activation_post_process.zero_point");
     ck_assert(scale && zero);
     const char *path = in_root("w.safetensors");
     ck_ok(oct_net_save_weights(q, path));
     ck_ok(oct_net_load_weights(q, path, NULL, NULL));
     oct_f32(scale)[0] = -1;
     ck_ok(oct_net_save_weights(q, path));
-    ck_fails(OCT_EQPARAMS, "w.safetensors: 0: scale out of range: expected finite and > 0, got -1", oct_net_load_weights(q, path, NULL, NULL));
+    ck_fails(OCT_EQPARAMS, "w.safetensors: 0: scale out of range: expected finite and > 0, got -1",
+             oct_net_load_weights(q, path, NULL, NULL));
     oct_f32(scale)[0] = 1;
     oct_s32(zero)[0] = -1000000000;
     ck_ok(oct_net_save_weights(q, path));
-    ck_fails(OCT_EQPARAMS, "zero point outside the codes", oct_net_load_weights(q, path, NULL, NULL));
+    ck_fails(OCT_EQPARAMS, "zero point outside the codes",
+             oct_net_load_weights(q, path, NULL, NULL));
     oct_close(ctx);
     remove_root();
 }
@@ -127,7 +136,8 @@ START_TEST(an_int8_file_gets_no_memory_for_words) {
     ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
     ck_assert_msg(strstr(oct_error_message(), "max_bytes") != NULL, "%s", oct_error_message());
     ck_assert_uint_lt(oct_ctx_memory(plain).peak_bytes, 4 << 20);
-    resize(int8, 11000); /* each value fits in 1 GiB, all that live at once do not: the plan says so */
+    /* each value fits in 1 GiB, all that live at once do not: the plan says so */
+    resize(int8, 11000);
     oct_int8_bytes_free(ctx, bytes);
     ck_ok(oct_int8_save_memory(int8, &bytes, &size));
     oct_net *net = oct_int8_load_memory(plain, bytes, size, "wide");
@@ -155,7 +165,8 @@ START_TEST(limit_is_even) {
         y[i] = i / 30;
     }
     oct_ctx *ctx = oct_open(NULL);
-    octi_npz_array arrays[] = {{"x", OCT_U8, OCT_SHAPE(N, 1, 2, 2), x}, {"y", OCT_S32, OCT_SHAPE(N), y}};
+    octi_npz_array arrays[] = {{"x", OCT_U8, OCT_SHAPE(N, 1, 2, 2), x},
+                               {"y", OCT_S32, OCT_SHAPE(N), y}};
     ck_ok(octi_npz_write(ctx, path, arrays, 2));
     oct_data *d = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_ALL, .limit = 7});
     ck_not_null(d);
@@ -170,11 +181,13 @@ START_TEST(limit_is_even) {
         ck_assert_int_eq(image[3], i * N / 7);
         ck_assert_int_eq(label, y[image[0]]);
     }
-    oct_data *all = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_ALL, .limit = 1000});
+    oct_data *all =
+        oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_ALL, .limit = 1000});
     ck_assert_int_eq(oct_data_count(all), N);
     oct_close(ctx);
     remove_root();
 }
 END_TEST
 
-OCT_TEST_MAIN("limits", a_run_gets_no_memory_for_words, loaded_weights_are_judged, an_int8_file_gets_no_memory_for_words, limit_is_even)
+OCT_TEST_MAIN("limits", a_run_gets_no_memory_for_words, loaded_weights_are_judged,
+              an_int8_file_gets_no_memory_for_words, limit_is_even)

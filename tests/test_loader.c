@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Batches: the same with and without prefetch, for any number of threads and from any step; augmentation; normalization. */
+ * Batches: the same with and without prefetch, for any number of threads and from any step;
+ * augmentation; normalization. */
 #include "tests/oct_test.h"
 
 #include <zlib.h>
@@ -15,14 +16,22 @@ static int32_t labels[N];
 static oct_data *make(oct_ctx *ctx) {
     for (int i = 0; i < N * BYTES; i++) images[i] = (uint8_t)(i * 37 + i / 11);
     for (int i = 0; i < N; i++) labels[i] = i % 4;
-    oct_input_desc in = {.channels = C, .height = H, .width = W, .color = OCT_COLOR_RGB, .div = 255, .mean = {0.1f, 0.2f, 0.3f}, .std = {0.5f, 0.25f, 2}};
-    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(N, H, W, C), images, labels, &(oct_array_opts){.input = &in});
+    oct_input_desc in = {.channels = C,
+                         .height = H,
+                         .width = W,
+                         .color = OCT_COLOR_RGB,
+                         .div = 255,
+                         .mean = {0.1f, 0.2f, 0.3f},
+                         .std = {0.5f, 0.25f, 2}};
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(N, H, W, C), images, labels,
+                                       &(oct_array_opts){.input = &in});
     ck_not_null(d);
     return d;
 }
 
 /* CRC of all batches of some epochs from a step on. */
-static uint32_t run(int threads, const oct_loader_opts *o, int epoch, int64_t step, int64_t *batches) {
+static uint32_t run(int threads, const oct_loader_opts *o, int epoch, int64_t step,
+                    int64_t *batches) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads});
     oct_data *d = make(ctx);
     oct_loader *l = oct_loader_new(d, o);
@@ -64,12 +73,14 @@ START_TEST(same_batches_whoever_makes_them) {
 }
 END_TEST
 
-/* No image is left out, and no batch is small: one image more than two batches hold makes three of a third. */
+/* No image is left out, and no batch is small: one image more than two batches hold makes three of
+ * a third. */
 START_TEST(even_batches_are_complete) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_data *d = make(ctx);
     for (int64_t batch = 1; batch <= N + 2; batch++) {
-        oct_loader *l = oct_loader_new(d, &(oct_loader_opts){.batch = batch, .even = true, .shuffle = true});
+        oct_loader *l =
+            oct_loader_new(d, &(oct_loader_opts){.batch = batch, .even = true, .shuffle = true});
         const int64_t steps = (N + batch - 1) / batch;
         ck_assert_int_eq(oct_loader_steps(l), steps);
         int seen[N] = {0};
@@ -88,11 +99,16 @@ START_TEST(even_batches_are_complete) {
             for (int64_t i = 0; i < n; i++) /* which image it is: by its first pixels */
                 for (int k = 0; k < N; k++) {
                     bool same = true;
-                    for (int p = 0; p < 9; p++) same = same && oct_f32(b.x)[i * BYTES + p] == octq_pixel(images[k * BYTES + p], 255, oct_data_input(d)->mean[p % C], oct_data_input(d)->std[p % C]);
+                    for (int p = 0; p < 9; p++)
+                        same = same && oct_f32(b.x)[i * BYTES + p] ==
+                                           octq_pixel(images[k * BYTES + p], 255,
+                                                      oct_data_input(d)->mean[p % C],
+                                                      oct_data_input(d)->std[p % C]);
                     seen[k] += same;
                 }
         }
-        for (int k = 0; k < N; k++) ck_assert_msg(seen[k] == 1, "batch %d: image %d %d times", (int)batch, k, seen[k]);
+        for (int k = 0; k < N; k++)
+            ck_assert_msg(seen[k] == 1, "batch %d: image %d %d times", (int)batch, k, seen[k]);
         ck_assert(most <= batch && most - least <= 1);
         oct_loader_free(l);
     }
@@ -139,7 +155,9 @@ START_TEST(values_follow_the_law) {
     bool done;
     ck_ok(oct_loader_next(l, &b, &done));
     const oct_input_desc *in = oct_data_input(d);
-    for (int i = 0; i < N * BYTES; i++) ck_assert(oct_f32(b.x)[i] == octq_pixel(images[i], in->div, in->mean[i % C], in->std[i % C]));
+    for (int i = 0; i < N * BYTES; i++)
+        ck_assert(oct_f32(b.x)[i] ==
+                  octq_pixel(images[i], in->div, in->mean[i % C], in->std[i % C]));
     for (int i = 0; i < N; i++) ck_assert_int_eq(oct_s32(b.labels)[i], labels[i]);
     oct_loader_free(l);
     oct_input_desc bgr = *in;
@@ -147,7 +165,8 @@ START_TEST(values_follow_the_law) {
     bgr.mean[0] = 0.7f;
     l = oct_loader_new(d, &(oct_loader_opts){.batch = N, .input = &bgr});
     ck_ok(oct_loader_next(l, &b, &done));
-    ck_assert(oct_f32(b.x)[0] == octq_pixel(images[2], 255, 0.7f, 0.5f) && oct_f32(b.x)[2] == octq_pixel(images[0], 255, 0.3f, 2));
+    ck_assert(oct_f32(b.x)[0] == octq_pixel(images[2], 255, 0.7f, 0.5f) &&
+              oct_f32(b.x)[2] == octq_pixel(images[0], 255, 0.3f, 2));
     bgr.width = 9;
     ck_assert(oct_loader_new(d, &(oct_loader_opts){.input = &bgr}) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_ESHAPE);
@@ -161,7 +180,8 @@ START_TEST(augmentation_is_crop_and_flip) {
     oct_input_desc raw = *oct_data_input(d);
     raw.div = 1;
     for (int c = 0; c < 4; c++) raw.mean[c] = 0, raw.std[c] = 1;
-    oct_loader *l = oct_loader_new(d, &(oct_loader_opts){.batch = 1, .augment = "crop4,flip", .input = &raw});
+    oct_loader *l =
+        oct_loader_new(d, &(oct_loader_opts){.batch = 1, .augment = "crop4,flip", .input = &raw});
     int moved = 0, flipped = 0;
     for (int epoch = 0; epoch < 8; epoch++) {
         ck_ok(oct_loader_start(l, epoch, 0));
@@ -169,14 +189,17 @@ START_TEST(augmentation_is_crop_and_flip) {
             oct_batch b;
             bool done, match = false;
             ck_ok(oct_loader_next(l, &b, &done));
-            for (int k = 0; k < 2 * 81 && !match; k++) { /* some window of the padded picture, mirrored or not */
+            /* some window of the padded picture, mirrored or not */
+            for (int k = 0; k < 2 * 81 && !match; k++) {
                 int dy = k / 2 / 9 - 4, dx = k / 2 % 9 - 4, flip = k & 1;
                 match = true;
                 for (int y = 0; y < H; y++)
                     for (int x = 0; x < W; x++)
                         for (int c = 0; c < C; c++) {
                             int sy = y + dy, sx = (flip ? W - 1 - x : x) + dx;
-                            int want = sy < 0 || sy >= H || sx < 0 || sx >= W ? 0 : images[i * BYTES + (sy * W + sx) * C + c];
+                            int want = sy < 0 || sy >= H || sx < 0 || sx >= W
+                                           ? 0
+                                           : images[i * BYTES + (sy * W + sx) * C + c];
                             match = match && oct_f32(b.x)[(y * W + x) * C + c] == (float)want;
                         }
                 if (match) moved += dy || dx, flipped += flip;
@@ -227,5 +250,6 @@ START_TEST(early_stops) {
 }
 END_TEST
 
-OCT_TEST_MAIN("loader", same_batches_whoever_makes_them, even_batches_are_complete, resume_at_any_step, values_follow_the_law, augmentation_is_crop_and_flip,
+OCT_TEST_MAIN("loader", same_batches_whoever_makes_them, even_batches_are_complete,
+              resume_at_any_step, values_follow_the_law, augmentation_is_crop_and_flip,
               steady_state_allocates_nothing, early_stops)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Layers that lose what explains a drop: named with a measure and an option that helps, which helps; healthy nets name none. */
+ * Layers that lose what explains a drop: named with a measure and an option that helps, which
+ * helps; healthy nets name none. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -19,19 +20,23 @@ static oct_data *make_data(float far) {
         float most = -INFINITY;
         for (int q = 0; q < CLASSES; q++) {
             float sum = 0;
-            for (int k = 0; k < K / CLASSES; k++) sum += x[i * K + q * (K / CLASSES) + k] = octi_rng_normal(&r);
+            for (int k = 0; k < K / CLASSES; k++)
+                sum += x[i * K + q * (K / CLASSES) + k] = octi_rng_normal(&r);
             if (sum > most) most = sum, label[i] = q;
         }
         if (far > 0 && i % 60 == 7) x[i * K + (int)octi_rng_below(&r, K)] = far;
     }
-    oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(N, 4, 4, 1), x, label, &(oct_array_opts){.classes = CLASSES});
+    oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(N, 4, 4, 1), x, label,
+                                       &(oct_array_opts){.classes = CLASSES});
     ck_not_null(d);
     return d;
 }
 
 static oct_net *make_net(oct_data *d) {
-    oct_module *m[] = {oct_flatten_new(ctx), oct_linear_new(ctx, &(oct_linear_opts){.in = K, .out = 32}), oct_relu_new(ctx),
-                       oct_linear_new(ctx, &(oct_linear_opts){.in = 32, .out = 32}), oct_relu_new(ctx), oct_linear_new(ctx, &(oct_linear_opts){.in = 32, .out = CLASSES})};
+    oct_module *m[] = {
+        oct_flatten_new(ctx), oct_linear_new(ctx, &(oct_linear_opts){.in = K, .out = 32}),
+        oct_relu_new(ctx),    oct_linear_new(ctx, &(oct_linear_opts){.in = 32, .out = 32}),
+        oct_relu_new(ctx),    oct_linear_new(ctx, &(oct_linear_opts){.in = 32, .out = CLASSES})};
     oct_net *net = oct_capture(oct_sequential_new(ctx, m, 6), OCT_SHAPE(4, 4, 1));
     ck_not_null(net);
     ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 20, .optimizer = "adam"}));
@@ -46,7 +51,8 @@ typedef struct told {
     int32_t count;
 } told;
 
-static told warnings(oct_net *net, oct_data *d, oct_qconfig config, const char *rules, double drop) {
+static told warnings(oct_net *net, oct_data *d, oct_qconfig config, const char *rules,
+                     double drop) {
     if (rules) ck_ok(oct_qconfig_parse(ctx, rules, &config));
     oct_net *q = oct_prepare(net, &config);
     ck_not_null(q);
@@ -63,15 +69,20 @@ static const oct_layer_warning *about(const told *t, const char *layer) {
     return NULL;
 }
 
-static void ck_healthy(const told *t) { ck_assert_msg(!t->count, "%s: %s", t->row[0].layer, t->row[0].text); }
+static void ck_healthy(const told *t) {
+    ck_assert_msg(!t->count, "%s: %s", t->row[0].layer, t->row[0].text);
+}
 
 START_TEST(healthy_nets_name_none) {
-    static const char *const observers[] = {NULL, "minmax", "histogram", "entropy", "percentile", "mse", "mae"};
+    static const char *const observers[] = {NULL,         "minmax", "histogram", "entropy",
+                                            "percentile", "mse",    "mae"};
     oct_data *d = make_data(0);
     oct_net *net = make_net(d);
     for (size_t i = 0; i < sizeof observers / sizeof *observers; i++)
         for (int s = 0; s < 2; s++) {
-            told t = warnings(net, d, (oct_qconfig){.observer = observers[i], .symmetric = s ? "yes" : "no"}, NULL, s ? 0.005 : NAN);
+            told t = warnings(
+                net, d, (oct_qconfig){.observer = observers[i], .symmetric = s ? "yes" : "no"},
+                NULL, s ? 0.005 : NAN);
             ck_healthy(&t);
         }
     told t = {NULL, 7};
@@ -84,14 +95,18 @@ END_TEST
 START_TEST(clipping_is_named_and_its_hint_helps) {
     oct_data *d = make_data(0);
     oct_net *net = make_net(d);
-    told t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, "3:observer=percentile,percentile=80", NAN);
+    told t = warnings(net, d, (oct_qconfig){.observer = "minmax"},
+                      "3:observer=percentile,percentile=80", NAN);
     const oct_layer_warning *w = about(&t, "3");
     ck_assert_int_eq(t.count, 1);
     ck_assert_str_eq(w->measure, "clip_loss");
     ck_assert(w->value > 0.02 && w->value < 1 && w->bound == 0.02);
-    ck_assert_msg(strstr(w->text, "of its values are clipped, which takes") && strstr(w->text, "(percentile)"), "%s", w->text);
+    ck_assert_msg(strstr(w->text, "of its values are clipped, which takes") &&
+                      strstr(w->text, "(percentile)"),
+                  "%s", w->text);
     ck_assert_str_eq(w->hint, "--observer minmax, or --set '3:observer=minmax'");
-    t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, "3:observer=percentile,percentile=80,3:observer=minmax", NAN);
+    t = warnings(net, d, (oct_qconfig){.observer = "minmax"},
+                 "3:observer=percentile,percentile=80,3:observer=minmax", NAN);
     ck_healthy(&t);
 }
 END_TEST
@@ -135,9 +150,13 @@ START_TEST(a_range_that_rare_values_widen_is_named_and_its_hint_helps) {
     ck_assert_str_eq(w->measure, "round_loss");
     ck_assert(w->value > 0.1 && w->bound == 0.1);
     ck_assert_msg(strstr(w->text, "its range is wide for 8 bits (minmax)"), "%s", w->text);
-    ck_assert_str_eq(w->hint, "--set 'input.quantize:observer=percentile' cuts rare large values; 'input.quantize:float'");
-    told cut = warnings(net, d, (oct_qconfig){.observer = "minmax"}, "input.quantize:observer=percentile,percentile=99", NAN);
-    for (int32_t i = 0; i < cut.count; i++) ck_assert(strcmp(cut.row[i].layer, "input.quantize") || strcmp(cut.row[i].measure, "round_loss"));
+    ck_assert_str_eq(w->hint, "--set 'input.quantize:observer=percentile' cuts rare large values; "
+                              "'input.quantize:float'");
+    told cut = warnings(net, d, (oct_qconfig){.observer = "minmax"},
+                        "input.quantize:observer=percentile,percentile=99", NAN);
+    for (int32_t i = 0; i < cut.count; i++)
+        ck_assert(strcmp(cut.row[i].layer, "input.quantize") ||
+                  strcmp(cut.row[i].measure, "round_loss"));
 }
 END_TEST
 
@@ -153,9 +172,14 @@ START_TEST(a_drop_without_a_cause_names_the_costliest) {
     ck_assert_str_eq(t.row[0].layer, "3");
     ck_assert_str_eq(t.row[0].measure, "sqnr_alone");
     ck_assert_str_eq(t.row[0].hint, "--set '3:wbits=8', or octet qat");
-    ck_assert_msg(strstr(t.row[0].text, "costs most: quantized alone it leaves"), "%s", t.row[0].text);
+    ck_assert_msg(strstr(t.row[0].text, "costs most: quantized alone it leaves"), "%s",
+                  t.row[0].text);
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("losses", setup, teardown, healthy_nets_name_none, clipping_is_named_and_its_hint_helps, learned_steps_are_named_where_accuracy_fell, too_few_calibration_images_are_named,
-                   a_range_that_rare_values_widen_is_named_and_its_hint_helps, a_drop_without_a_cause_names_the_costliest)
+OCT_TEST_MAIN_WITH("losses", setup, teardown, healthy_nets_name_none,
+                   clipping_is_named_and_its_hint_helps,
+                   learned_steps_are_named_where_accuracy_fell,
+                   too_few_calibration_images_are_named,
+                   a_range_that_rare_values_widen_is_named_and_its_hint_helps,
+                   a_drop_without_a_cause_names_the_costliest)

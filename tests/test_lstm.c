@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * LSTM: against PyTorch, layer against cells, batches, training, and every small and quantized form of it. */
+ * LSTM: against PyTorch, layer against cells, batches, training, and every small and quantized form
+ * of it. */
 #include "tests/golden.h"
 #include "tests/temp_folder.h"
 #include "tests/through_file.h"
@@ -14,10 +15,12 @@
 static void same(oct_ctx *ctx, const char *name, const oct_tensor *got, float tolerance) {
     oct_tensor *want = golden(ctx, "rnn.txt", name);
     ck_assert_msg(got != NULL, "%s is missing", name);
-    ck_assert_msg(oct_tensor_count(want) == oct_tensor_count(got), "%s: %s", name, oct_shape_text(&got->shape));
+    ck_assert_msg(oct_tensor_count(want) == oct_tensor_count(got), "%s: %s", name,
+                  oct_shape_text(&got->shape));
     for (int64_t i = 0; i < oct_tensor_count(want); i++) {
         float w = oct_f32(want)[i], g = oct_f32(got)[i];
-        ck_assert_msg(fabsf(w - g) <= tolerance * (1 + fabsf(w)), "%s[%lld]: want %.9g, got %.9g", name, (long long)i, (double)w, (double)g);
+        ck_assert_msg(fabsf(w - g) <= tolerance * (1 + fabsf(w)), "%s[%lld]: want %.9g, got %.9g",
+                      name, (long long)i, (double)w, (double)g);
     }
 }
 
@@ -25,10 +28,12 @@ static const char *key(const char *name, const char *part) { return octi_fmt("%s
 
 /* A scalar whose gradient is the golden dy: mse against y - dy * count / 2. */
 static oct_var *with_gradient(oct_ctx *ctx, oct_var *y, const char *name) {
-    oct_tensor *v = golden(ctx, "rnn.txt", key(name, "y")), *dy = golden(ctx, "rnn.txt", key(name, "dy"));
+    oct_tensor *v = golden(ctx, "rnn.txt", key(name, "y")),
+               *dy = golden(ctx, "rnn.txt", key(name, "dy"));
     oct_tensor *target = oct_tensor_new(ctx, OCT_F32, oct_var_value(y)->shape);
     float half = (float)oct_tensor_count(v) / 2;
-    for (int64_t i = 0; i < oct_tensor_count(v); i++) oct_f32(target)[i] = oct_f32(v)[i] - oct_f32(dy)[i] * half;
+    for (int64_t i = 0; i < oct_tensor_count(v); i++)
+        oct_f32(target)[i] = oct_f32(v)[i] - oct_f32(dy)[i] * half;
     return oct_mse_loss(y, target);
 }
 
@@ -37,7 +42,8 @@ static void take_golden(oct_ctx *ctx, oct_module *m, const char *name) {
     const oct_named_tensor *all = oct_module_tensors(m, &n);
     for (int32_t i = 0; i < n; i++) {
         oct_tensor *t = golden(ctx, "rnn.txt", key(name, all[i].name));
-        ck_assert_msg(oct_shape_equal(&t->shape, &all[i].tensor->shape), "%s is %s", all[i].name, oct_shape_text(&all[i].tensor->shape));
+        ck_assert_msg(oct_shape_equal(&t->shape, &all[i].tensor->shape), "%s is %s", all[i].name,
+                      oct_shape_text(&all[i].tensor->shape));
         memcpy(all[i].tensor->data, t->data, oct_tensor_bytes(t));
     }
 }
@@ -45,7 +51,8 @@ static void take_golden(oct_ctx *ctx, oct_module *m, const char *name) {
 static void check_golden_grads(oct_ctx *ctx, oct_module *m, const char *name) {
     int32_t n;
     const oct_named_tensor *all = oct_module_tensors(m, &n);
-    for (int32_t i = 0; i < n; i++) SAME(ctx, key(name, octi_fmt("d%s", all[i].name)), all[i].tensor->grad);
+    for (int32_t i = 0; i < n; i++)
+        SAME(ctx, key(name, octi_fmt("d%s", all[i].name)), all[i].tensor->grad);
 }
 
 START_TEST(layers_as_pytorch) {
@@ -53,7 +60,8 @@ START_TEST(layers_as_pytorch) {
         const char *name;
         oct_lstm_opts o;
         int tensors;
-    } rows[] = {{"lstm", {.in = 4, .hidden = 6}, 4}, {"lstm_last", {.in = 5, .hidden = 3, .last = true, .no_bias = true}, 2},
+    } rows[] = {{"lstm", {.in = 4, .hidden = 6}, 4},
+                {"lstm_last", {.in = 5, .hidden = 3, .last = true, .no_bias = true}, 2},
                 {"lstm_2", {.in = 3, .hidden = 5, .layers = 2, .last = true}, 8}};
     for (int i = 0; i < 3; i++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
@@ -80,7 +88,8 @@ START_TEST(cell_as_pytorch) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_module *m = oct_lstm_cell_new(ctx, &(oct_lstm_opts){.in = 4, .hidden = 5});
     take_golden(ctx, m, "cell");
-    oct_tensor *x = golden(ctx, "rnn.txt", "cell.x"), *h = golden(ctx, "rnn.txt", "cell.h0"), *c = golden(ctx, "rnn.txt", "cell.c0");
+    oct_tensor *x = golden(ctx, "rnn.txt", "cell.x"), *h = golden(ctx, "rnn.txt", "cell.h0"),
+               *c = golden(ctx, "rnn.txt", "cell.c0");
     oct_tape *t = oct_tape_new(ctx);
     oct_tape_begin(t, OCT_TRAIN);
     oct_var *state = oct_cat((oct_var *[]){oct_param(t, h, "h"), oct_param(t, c, "c")}, 2, 1);
@@ -122,14 +131,18 @@ static oct_var *cells_forward(void *self, oct_tape *t, oct_var *x) {
     rnn *n = self;
     oct_var *state = NULL;
     (void)t;
-    for (int i = 0; i < n->steps; i++) state = oct_lstm_cell_step(n->cell, oct_flatten(oct_slice(x, 1, i, i + 1)), state);
+    for (int i = 0; i < n->steps; i++)
+        state = oct_lstm_cell_step(n->cell, oct_flatten(oct_slice(x, 1, i, i + 1)), state);
     return oct_apply(n->fc, oct_lstm_hidden(state));
 }
 
 static oct_net *layer_net(oct_ctx *ctx, rnn *n, int layers) {
     oct_module *m = oct_module_new(ctx, layer_forward, n);
-    n->lstm = oct_module_add(m, "rnn", oct_lstm_new(ctx, &(oct_lstm_opts){.in = C, .hidden = H, .last = true, .layers = layers}));
-    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = H, .out = CLASSES}));
+    n->lstm = oct_module_add(
+        m, "rnn",
+        oct_lstm_new(ctx, &(oct_lstm_opts){.in = C, .hidden = H, .last = true, .layers = layers}));
+    n->fc =
+        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = H, .out = CLASSES}));
     oct_net *net = oct_capture(m, OCT_SHAPE(T, C));
     ck_assert_msg(net != NULL, "%s", oct_error_message());
     return net;
@@ -138,8 +151,10 @@ static oct_net *layer_net(oct_ctx *ctx, rnn *n, int layers) {
 static oct_net *cells_net(oct_ctx *ctx, rnn *n) {
     oct_module *m = oct_module_new(ctx, cells_forward, n);
     n->steps = T;
-    n->cell = oct_module_add(m, "rnn", oct_lstm_cell_new(ctx, &(oct_lstm_opts){.in = C, .hidden = H}));
-    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = H, .out = CLASSES}));
+    n->cell =
+        oct_module_add(m, "rnn", oct_lstm_cell_new(ctx, &(oct_lstm_opts){.in = C, .hidden = H}));
+    n->fc =
+        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = H, .out = CLASSES}));
     oct_net *net = oct_capture(m, OCT_SHAPE(T, C));
     ck_assert_msg(net != NULL, "%s", oct_error_message());
     return net;
@@ -173,27 +188,38 @@ START_TEST(a_layer_is_its_cells) {
     ck_not_null(oct_net_tensor(layer, "rnn.bias_hh_l0"));
     ck_assert_int_ge(oct_graph_find_node(layer->graph, "rnn"), 0);
     ck_assert_int_ge(oct_graph_find_node(cells->graph, "rnn_5"), 0);
-    static const char *const pairs[][2] = {{"rnn.weight_ih_l0", "rnn.weight_ih"}, {"rnn.weight_hh_l0", "rnn.weight_hh"}, {"rnn.bias_ih_l0", "rnn.bias_ih"},
-                                           {"rnn.bias_hh_l0", "rnn.bias_hh"},     {"fc.weight", "fc.weight"},            {"fc.bias", "fc.bias"}};
+    static const char *const pairs[][2] = {{"rnn.weight_ih_l0", "rnn.weight_ih"},
+                                           {"rnn.weight_hh_l0", "rnn.weight_hh"},
+                                           {"rnn.bias_ih_l0", "rnn.bias_ih"},
+                                           {"rnn.bias_hh_l0", "rnn.bias_hh"},
+                                           {"fc.weight", "fc.weight"},
+                                           {"fc.bias", "fc.bias"}};
     for (int i = 0; i < 6; i++) {
-        oct_tensor *from = oct_net_tensor(layer, pairs[i][0]), *to = oct_net_tensor(cells, pairs[i][1]);
+        oct_tensor *from = oct_net_tensor(layer, pairs[i][0]),
+                   *to = oct_net_tensor(cells, pairs[i][1]);
         memcpy(to->data, from->data, oct_tensor_bytes(to));
         double most = 0;
-        for (int64_t k = 0; k < oct_tensor_count(from); k++) most = fmax(most, fabs((double)oct_f32(from)[k]));
-        if (i < 4) ck_assert(most <= 1 / sqrt(H) && most > 0.5 / sqrt(H)); /* uniform in +-1/sqrt(H) */
+        for (int64_t k = 0; k < oct_tensor_count(from); k++)
+            most = fmax(most, fabs((double)oct_f32(from)[k]));
+        /* uniform in +-1/sqrt(H) */
+        if (i < 4) ck_assert(most <= 1 / sqrt(H) && most > 0.5 / sqrt(H));
     }
-    oct_tensor *x = random_tensor(ctx, OCT_SHAPE(9, T, C), 1), *y = run_net(layer, x), *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(9));
+    oct_tensor *x = random_tensor(ctx, OCT_SHAPE(9, T, C), 1), *y = run_net(layer, x),
+               *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(9));
     for (int i = 0; i < 9; i++) oct_s32(labels)[i] = i % CLASSES;
     ck_assert_mem_eq(y->data, run_net(cells, x)->data, oct_tensor_bytes(y));
     rows_stand_alone(layer, x, y);
     oct_tape *t = oct_tape_new(ctx);
     for (int k = 0; k < 2; k++) {
         oct_tape_begin(t, OCT_TRAIN);
-        ck_ok(oct_backward(oct_cross_entropy(oct_net_forward(k ? cells : layer, oct_input(t, x)), labels, NULL)));
+        ck_ok(oct_backward(
+            oct_cross_entropy(oct_net_forward(k ? cells : layer, oct_input(t, x)), labels, NULL)));
     }
     for (int i = 0; i < 6; i++) {
-        const oct_tensor *p = oct_net_tensor(layer, pairs[i][0])->grad, *q = oct_net_tensor(cells, pairs[i][1])->grad;
-        for (int64_t k = 0; k < oct_tensor_count(p); k++) ck_assert_float_eq_tol(oct_f32(p)[k], oct_f32(q)[k], 1e-6f);
+        const oct_tensor *p = oct_net_tensor(layer, pairs[i][0])->grad,
+                         *q = oct_net_tensor(cells, pairs[i][1])->grad;
+        for (int64_t k = 0; k < oct_tensor_count(p); k++)
+            ck_assert_float_eq_tol(oct_f32(p)[k], oct_f32(q)[k], 1e-6f);
     }
     oct_close(ctx);
 }
@@ -216,7 +242,8 @@ static double train(oct_net *net, int steps, int64_t *allocs) {
     int32_t n;
     const oct_named_tensor *params = oct_net_parameters(net, &n);
     oct_optim *o = oct_optim_new(ctx, params, n, &(oct_optim_opts){.kind = OCT_ADAM, .lr = 0.02f});
-    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(64, T, C)), *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(64));
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(64, T, C)),
+               *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(64));
     oct_tape *t = oct_tape_new(ctx);
     uint64_t before = 0;
     double loss = 0;
@@ -270,25 +297,32 @@ static float sigmoid(float v) { return 1.0f / (1.0f + expf(-v)); }
 
 START_TEST(dynamic_lstm_by_the_law) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
-    oct_module *m = oct_lstm_new(ctx, &(oct_lstm_opts){.in = C, .hidden = H}), *top = oct_sequential_new(ctx, &m, 1);
+    oct_module *m = oct_lstm_new(ctx, &(oct_lstm_opts){.in = C, .hidden = H}),
+               *top = oct_sequential_new(ctx, &m, 1);
     oct_net *d = through_a_file(oct_quantize_dynamic(oct_capture(top, OCT_SHAPE(T, C)), NULL));
-    const oct_tensor *ih = oct_net_tensor(d, "0.weight_ih_l0"), *hh = oct_net_tensor(d, "0.weight_hh_l0"), *si = oct_net_tensor(d, "0.weight_ih_l0.scale");
-    const oct_tensor *sh = oct_net_tensor(d, "0.weight_hh_l0.scale"), *bi = oct_net_tensor(d, "0.bias_ih_l0"), *bh = oct_net_tensor(d, "0.bias_hh_l0");
+    const oct_tensor *ih = oct_net_tensor(d, "0.weight_ih_l0"),
+                     *hh = oct_net_tensor(d, "0.weight_hh_l0"),
+                     *si = oct_net_tensor(d, "0.weight_ih_l0.scale");
+    const oct_tensor *sh = oct_net_tensor(d, "0.weight_hh_l0.scale"),
+                     *bi = oct_net_tensor(d, "0.bias_ih_l0"),
+                     *bh = oct_net_tensor(d, "0.bias_hh_l0");
     ck_assert(ih && hh && si && sh && bi && bh);
     ck_assert_int_eq(ih->dtype, OCT_S8);
     ck_assert_int_eq(oct_tensor_count(sh), 4 * H);
     oct_tensor *x = random_tensor(ctx, OCT_SHAPE(5, T, C), 2);
-    for (int i = 0; i < T * C; i++) oct_f32(x)[i] = 0;         /* a sequence of zeros */
-    oct_f32(x)[2 * T * C + 3] = 1e20f;                         /* an outlier */
+    for (int i = 0; i < T * C; i++) oct_f32(x)[i] = 0; /* a sequence of zeros */
+    oct_f32(x)[2 * T * C + 3] = 1e20f;                 /* an outlier */
     oct_tensor *y = run_net(d, x);
     for (int i = 0; i < 5; i++) {
         float h[H] = {0}, c[H] = {0}, gate[4 * H];
         for (int s = 0; s < T; s++) {
             const float *row = oct_f32(x) + (i * T + s) * C;
             for (int j = 0; j < 4 * H; j++)
-                gate[j] = product(row, C, oct_s8(ih) + j * C, oct_f32(si)[j], oct_f32(bi)[j]) + product(h, H, oct_s8(hh) + j * H, oct_f32(sh)[j], oct_f32(bh)[j]);
+                gate[j] = product(row, C, oct_s8(ih) + j * C, oct_f32(si)[j], oct_f32(bi)[j]) +
+                          product(h, H, oct_s8(hh) + j * H, oct_f32(sh)[j], oct_f32(bh)[j]);
             for (int k = 0; k < H; k++) {
-                c[k] = (s ? sigmoid(gate[H + k]) * c[k] : 0) + sigmoid(gate[k]) * tanhf(gate[2 * H + k]);
+                c[k] = (s ? sigmoid(gate[H + k]) * c[k] : 0) +
+                       sigmoid(gate[k]) * tanhf(gate[2 * H + k]);
                 h[k] = tanhf(c[k]) * sigmoid(gate[3 * H + k]);
                 ck_assert_float_eq(oct_f32(y)[(i * T + s) * H + k], h[k]);
             }
@@ -301,7 +335,9 @@ END_TEST
 
 static double relative_error(const oct_tensor *a, const oct_tensor *b) {
     double e = 0, s = 0;
-    for (int64_t i = 0; i < oct_tensor_count(a); i++) e += pow((double)oct_f32(a)[i] - (double)oct_f32(b)[i], 2), s += pow((double)oct_f32(a)[i], 2);
+    for (int64_t i = 0; i < oct_tensor_count(a); i++)
+        e += pow((double)oct_f32(a)[i] - (double)oct_f32(b)[i], 2),
+            s += pow((double)oct_f32(a)[i], 2);
     return sqrt(e / s);
 }
 
@@ -312,13 +348,15 @@ START_TEST(small_forms_of_layers_and_cells) {
         rnn n;
         oct_net *net = k ? cells_net(ctx, &n) : layer_net(ctx, &n, 3);
         oct_tensor *y = run_net(net, x);
-        const char *weight = k ? "rnn.weight_hh" : "rnn.weight_hh_l2", *bias = k ? "rnn.bias_hh" : "rnn.bias_hh_l2";
+        const char *weight = k ? "rnn.weight_hh" : "rnn.weight_hh_l2",
+                   *bias = k ? "rnn.bias_hh" : "rnn.bias_hh_l2";
         const struct {
             oct_net *small;
             oct_dtype weight, bias;
             double most;
         } forms[] = {{oct_quantize_dynamic(net, NULL), OCT_S8, OCT_F32, 0.03},
-                     {oct_quantize_dynamic(net, &(oct_weight_opts){.per_tensor = true}), OCT_S8, OCT_F32, 0.05},
+                     {oct_quantize_dynamic(net, &(oct_weight_opts){.per_tensor = true}), OCT_S8,
+                      OCT_F32, 0.05},
                      {oct_quantize_weight_only(net, NULL), OCT_S8, OCT_F32, 0.03},
                      {oct_half(net), OCT_F16, OCT_F16, 0.002}};
         for (int i = 0; i < 4; i++) {
@@ -372,20 +410,26 @@ static oct_var *mixed_forward(void *self, oct_tape *t, oct_var *x) {
     mixed *n = self;
     (void)t;
     x = oct_relu(oct_apply(n->conv, x));
-    return oct_apply(n->fc, oct_apply(n->lstm, oct_reshape(x, (int[]){6, 5 * 3}, 2))); /* rows of the image are steps */
+    /* rows of the image are steps */
+    return oct_apply(n->fc, oct_apply(n->lstm, oct_reshape(x, (int[]){6, 5 * 3}, 2)));
 }
 
 START_TEST(static_quantization_leaves_it_float) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     mixed n;
     oct_module *m = oct_module_new(ctx, mixed_forward, &n);
-    n.conv = oct_module_add(m, "conv", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel = 3, .pad = 1}));
-    n.lstm = oct_module_add(m, "lstm", oct_lstm_new(ctx, &(oct_lstm_opts){.in = 15, .hidden = 8, .last = true, .layers = 2}));
+    n.conv = oct_module_add(
+        m, "conv",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel = 3, .pad = 1}));
+    n.lstm = oct_module_add(
+        m, "lstm",
+        oct_lstm_new(ctx, &(oct_lstm_opts){.in = 15, .hidden = 8, .last = true, .layers = 2}));
     n.fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 8, .out = 3}));
     oct_net *q = oct_prepare(oct_capture(m, OCT_SHAPE(6, 5, 2)), NULL);
     ck_assert_msg(q != NULL, "%s", oct_error_message());
     oct_tape *t = oct_tape_new(ctx);
-    oct_tensor *x = random_tensor(ctx, OCT_SHAPE(16, 6, 5, 2), 5), *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(16));
+    oct_tensor *x = random_tensor(ctx, OCT_SHAPE(16, 6, 5, 2), 5),
+               *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(16));
     for (int i = 0; i < 16; i++) oct_s32(labels)[i] = i % 3;
     int32_t count;
     const oct_named_tensor *p = oct_net_parameters(q, &count);
@@ -438,7 +482,8 @@ START_TEST(runs_hold_it) {
     ck_assert_mem_eq(run_net(again, x)->data, y->data, oct_tensor_bytes(y));
     ck_ok(oct_net_save_weights(net, file));
     int32_t missing = -1, unused = -1;
-    for (int32_t i = 0; i < other->tensor_count; i++) memset(other->tensors[i].tensor->data, 0, oct_tensor_bytes(other->tensors[i].tensor));
+    for (int32_t i = 0; i < other->tensor_count; i++)
+        memset(other->tensors[i].tensor->data, 0, oct_tensor_bytes(other->tensors[i].tensor));
     ck_ok(oct_net_load_weights(other, file, &missing, &unused));
     ck_assert(missing == 0 && unused == 0);
     ck_assert_mem_eq(run_net(other, x)->data, y->data, oct_tensor_bytes(y));
@@ -447,5 +492,7 @@ START_TEST(runs_hold_it) {
 }
 END_TEST
 
-OCT_TEST_MAIN("lstm", layers_as_pytorch, cell_as_pytorch, a_layer_is_its_cells, it_learns_without_allocating, dynamic_lstm_by_the_law,
-              small_forms_of_layers_and_cells, bad_weights_and_options_are_refused, static_quantization_leaves_it_float, runs_hold_it)
+OCT_TEST_MAIN("lstm", layers_as_pytorch, cell_as_pytorch, a_layer_is_its_cells,
+              it_learns_without_allocating, dynamic_lstm_by_the_law,
+              small_forms_of_layers_and_cells, bad_weights_and_options_are_refused,
+              static_quantization_leaves_it_float, runs_hold_it)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The C heap fails too: cJSON, zlib, libjpeg, readdir and the like ask malloc, not the context. Its n-th call fails for n = 1, 2, ...;
- * each loader says memory, never damage or I/O, and loads when memory is back. (test_faults.c does the context's own memory.) */
+ * The C heap fails too: cJSON, zlib, libjpeg, readdir and the like ask malloc, not the context. Its
+ * n-th call fails for n = 1, 2, ...;
+ * each loader says memory, never damage or I/O, and loads when memory is back. (test_faults.c does
+ * the context's own memory.) */
 #include <errno.h>
 #include <stdatomic.h>
 
@@ -32,15 +34,19 @@ static oct_status done(oct_net *net) {
     return s;
 }
 static oct_status load_run(oct_ctx *ctx) { return done(oct_run_load(ctx, in_root("run"), NULL)); }
-static oct_status load_int8(oct_ctx *ctx) { return done(oct_int8_load_memory(ctx, file8, file8_size, "memory")); }
+static oct_status load_int8(oct_ctx *ctx) {
+    return done(oct_int8_load_memory(ctx, file8, file8_size, "memory"));
+}
 static oct_status save_run(oct_ctx *ctx) {
     oct_net *net = oct_run_load(ctx, in_root("run"), NULL);
-    oct_status s = net ? oct_run_save(net, in_root("again"), "{\"a\":1}", true) : oct_last_error()->code;
+    oct_status s =
+        net ? oct_run_save(net, in_root("again"), "{\"a\":1}", true) : oct_last_error()->code;
     oct_net_free(net);
     return s;
 }
 static oct_status import(oct_ctx *ctx) {
-    return done(oct_import_torch(ctx, OCT_SOURCE_DIR "/tests/golden/torch_lenet16.safetensors", &(oct_import_opts){.model = "lenet", .height = 16, .width = 16}));
+    return done(oct_import_torch(ctx, OCT_SOURCE_DIR "/tests/golden/torch_lenet16.safetensors",
+                                 &(oct_import_opts){.model = "lenet", .height = 16, .width = 16}));
 }
 static oct_status qconfig(oct_ctx *ctx) {
     oct_qconfig c = {0};
@@ -50,7 +56,11 @@ static oct_status qconfig(oct_ctx *ctx) {
 static const struct {
     const char *name;
     oct_status (*run)(oct_ctx *ctx);
-} all[] = {{"load a run", load_run}, {"save a run", save_run}, {"load int8", load_int8}, {"import", import}, {"qconfig", qconfig}};
+} all[] = {{"load a run", load_run},
+           {"save a run", save_run},
+           {"load int8", load_int8},
+           {"import", import},
+           {"qconfig", qconfig}};
 
 START_TEST(each_malloc_that_fails_is_told_as_memory) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
@@ -67,7 +77,8 @@ START_TEST(each_malloc_that_fails_is_told_as_memory) {
             ck_assert_int_eq(s, OCT_OK);
             break;
         }
-        ck_assert_msg(s == OCT_ENOMEM || s == OCT_OK, "%s: malloc %ld fails: status %d (%s)", all[_i].name, n, s, oct_error_message());
+        ck_assert_msg(s == OCT_ENOMEM || s == OCT_OK, "%s: malloc %ld fails: status %d (%s)",
+                      all[_i].name, n, s, oct_error_message());
     }
     printf("%s: %ld calls of malloc\n", all[_i].name, n - 1);
     oct_close(ctx);
@@ -79,7 +90,8 @@ static void prepare_files(void) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(8, 28, 28, 1));
     for (int i = 0; i < 8 * 28 * 28; i++) oct_f32(x)[i] = (float)(i * 37 % 251) / 125.0f - 1.0f;
-    oct_data *d = oct_data_from_memory(ctx, OCT_F32, x->shape, x->data, NULL, &(oct_array_opts){.classes = 10});
+    oct_data *d = oct_data_from_memory(ctx, OCT_F32, x->shape, x->data, NULL,
+                                       &(oct_array_opts){.classes = 10});
     oct_net *net = oct_zoo_net(ctx, "lenet", d), *q = oct_prepare(net, NULL);
     ck_not_null(q);
     ck_ok(oct_net_describe(q, d));

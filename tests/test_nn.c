@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Modules: names and shapes of the zoo as PyTorch has them, initialization, paths, misuse, forward and backward. */
+ * Modules: names and shapes of the zoo as PyTorch has them, initialization, paths, misuse, forward
+ * and backward. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -28,8 +29,13 @@ static const struct expect {
     {"fc.bias", {1, {10}}},
 };
 static const struct expect lenet[] = {
-    {"conv1.weight", {4, {6, 5, 5, 1}}}, {"conv1.bias", {1, {6}}},        {"conv2.weight", {4, {16, 5, 5, 6}}}, {"fc1.weight", {2, {120, 400}}},
-    {"fc2.weight", {2, {84, 120}}},      {"fc3.weight", {2, {10, 84}}}, {"fc3.bias", {1, {10}}},
+    {"conv1.weight", {4, {6, 5, 5, 1}}},
+    {"conv1.bias", {1, {6}}},
+    {"conv2.weight", {4, {16, 5, 5, 6}}},
+    {"fc1.weight", {2, {120, 400}}},
+    {"fc2.weight", {2, {84, 120}}},
+    {"fc3.weight", {2, {10, 84}}},
+    {"fc3.bias", {1, {10}}},
 };
 
 static const struct expect resnet18[] = {
@@ -46,7 +52,8 @@ static void has(oct_module *m, const struct expect *e, size_t n) {
     for (size_t i = 0; i < n; i++) {
         oct_tensor *t = oct_module_tensor(m, e[i].name);
         ck_assert_msg(t != NULL, "%s is missing", e[i].name);
-        ck_assert_msg(oct_shape_equal(&t->shape, &e[i].shape), "%s is %s", e[i].name, oct_shape_text(&t->shape));
+        ck_assert_msg(oct_shape_equal(&t->shape, &e[i].shape), "%s is %s", e[i].name,
+                      oct_shape_text(&t->shape));
     }
 }
 
@@ -54,7 +61,8 @@ static int64_t parameters(oct_module *m) {
     int32_t n;
     int64_t floats = 0;
     const oct_named_tensor *all = oct_module_tensors(m, &n);
-    for (int32_t i = 0; i < n; i++) floats += all[i].role == OCT_ROLE_PARAM ? oct_tensor_count(all[i].tensor) : 0;
+    for (int32_t i = 0; i < n; i++)
+        floats += all[i].role == OCT_ROLE_PARAM ? oct_tensor_count(all[i].tensor) : 0;
     return floats;
 }
 
@@ -64,14 +72,18 @@ START_TEST(zoo_counts) {
         const char *name;
         oct_zoo_opts o;
         int64_t count;
-    } rows[] = {{"lenet", {1, 28, 28, 10}, 61706},  {"lenet", {3, 32, 32, 10}, 62006},   {"lenet", {1, 32, 32, 10}, 61706},
-                {"lenet", {1, 16, 16, 10}, 21386}, {"resnet8", {3, 32, 32, 10}, 78042},
-                {"resnet20", {3, 32, 32, 10}, 272474}, {"resnet18", {3, 224, 224, 1000}, 11689512}};
+    } rows[] = {{"lenet", {1, 28, 28, 10}, 61706},          {"lenet", {3, 32, 32, 10}, 62006},
+                {"lenet", {1, 32, 32, 10}, 61706},          {"lenet", {1, 16, 16, 10}, 21386},
+                {"resnet8", {3, 32, 32, 10}, 78042},        {"resnet20", {3, 32, 32, 10}, 272474},
+                {"resnet18", {3, 224, 224, 1000}, 11689512}};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         oct_module *m = oct_zoo_new(ctx, rows[i].name, &rows[i].o);
-        ck_assert_msg(parameters(m) == rows[i].count, "%s %dx%dx%d: %lld", rows[i].name, rows[i].o.channels, rows[i].o.height, rows[i].o.width, (long long)parameters(m));
-        ck_not_null(oct_capture(m, OCT_SHAPE(rows[i].o.height, rows[i].o.width, rows[i].o.channels)));
+        ck_assert_msg(parameters(m) == rows[i].count, "%s %dx%dx%d: %lld", rows[i].name,
+                      rows[i].o.channels, rows[i].o.height, rows[i].o.width,
+                      (long long)parameters(m));
+        ck_not_null(
+            oct_capture(m, OCT_SHAPE(rows[i].o.height, rows[i].o.width, rows[i].o.channels)));
     }
     oct_close(ctx);
 }
@@ -90,7 +102,8 @@ START_TEST(zoo_has_torchvision_names) {
     has(m, lenet, sizeof lenet / sizeof *lenet);
     oct_module_tensors(m, &n);
     ck_assert_int_eq(n, 10);
-    m = oct_zoo_new(ctx, "resnet20", &(oct_zoo_opts){.channels = 1, .height = 28, .width = 28, .classes = 7});
+    m = oct_zoo_new(ctx, "resnet20",
+                    &(oct_zoo_opts){.channels = 1, .height = 28, .width = 28, .classes = 7});
     ck_not_null(oct_module_tensor(m, "layer3.2.conv2.weight"));
     ck_assert_int_eq(oct_module_tensor(m, "fc.weight")->shape.dim[0], 7);
     m = oct_zoo_new(ctx, "resnet18", NULL);
@@ -110,7 +123,9 @@ START_TEST(zoo_has_torchvision_names) {
 }
 END_TEST
 
-static oct_module *linear(oct_ctx *ctx, int in, int out) { return oct_linear_new(ctx, &(oct_linear_opts){.in = in, .out = out}); }
+static oct_module *linear(oct_ctx *ctx, int in, int out) {
+    return oct_linear_new(ctx, &(oct_linear_opts){.in = in, .out = out});
+}
 
 START_TEST(init_depends_on_seed_and_path_alone) {
     float got[4][6];
@@ -155,7 +170,10 @@ START_TEST(schemes_have_their_variance) {
     const struct {
         const char *name;
         double std;
-    } cases[] = {{"kaiming_uniform", 1 / sqrt(3 * in)}, {"kaiming_normal", sqrt(2 / out)}, {"xavier_uniform", sqrt(2 / (in + out))}, {"xavier_normal", sqrt(2 / (in + out))}};
+    } cases[] = {{"kaiming_uniform", 1 / sqrt(3 * in)},
+                 {"kaiming_normal", sqrt(2 / out)},
+                 {"xavier_uniform", sqrt(2 / (in + out))},
+                 {"xavier_normal", sqrt(2 / (in + out))}};
     for (int i = 0; i < 4; i++) {
         ck_ok(oct_module_init(c, cases[i].name));
         ck_assert_double_eq_tol(spread(w) / cases[i].std, 1.0, 0.02);
@@ -172,7 +190,8 @@ static oct_var *skip_forward(void *self, oct_tape *t, oct_var *x) {
 
 START_TEST(paths_follow_the_tree) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_module *c = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 2, .kernel = 3, .pad = 1});
+    oct_module *c =
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 2, .kernel = 3, .pad = 1});
     oct_module *inner = oct_sequential_new(ctx, &c, 1);
     oct_module *top = oct_module_new(ctx, skip_forward, c); /* applies a grandchild */
     ck_not_null(oct_module_add(top, "body", inner));
@@ -187,7 +206,8 @@ START_TEST(paths_follow_the_tree) {
     ck_assert(!oct_module_add(top, "again", c));
     ck_assert(!oct_module_add(c, "loop", top));
     ck_assert(!oct_module_add(top, "null", NULL));
-    ck_assert(!oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 4, .kernel = 3, .groups = 2}));
+    ck_assert(
+        !oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 4, .kernel = 3, .groups = 2}));
     ck_assert(!oct_conv2d_new(ctx, NULL));
     ck_assert(!oct_linear_new(ctx, &(oct_linear_opts){.in = 0, .out = 1}));
     ck_assert(!oct_dropout_new(ctx, 1.0f));
@@ -201,15 +221,18 @@ START_TEST(zoo_is_captured_and_learns) {
     for (int k = 0; k < 3; k++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
         int h = k ? 16 : 28, c = k ? 3 : 1;
-        oct_module *m = oct_zoo_new(ctx, models[k], &(oct_zoo_opts){.channels = c, .height = h, .width = h});
+        oct_module *m =
+            oct_zoo_new(ctx, models[k], &(oct_zoo_opts){.channels = c, .height = h, .width = h});
         oct_net *net = oct_capture(m, OCT_SHAPE(h, h, c));
         ck_not_null(net);
         if (k) {
             ck_assert_int_ge(oct_graph_find_node(net->graph, "layer2.0.downsample.0"), 0);
             ck_assert_int_ge(oct_graph_find_node(net->graph, "layer1.0.add"), 0);
         }
-        oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(4, h, h, c)), *y = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(4));
-        for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] = (float)((i * 37) % 101) / 101.0f;
+        oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(4, h, h, c)),
+                   *y = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(4));
+        for (int64_t i = 0; i < oct_tensor_count(x); i++)
+            oct_f32(x)[i] = (float)((i * 37) % 101) / 101.0f;
         for (int i = 0; i < 4; i++) oct_s32(y)[i] = i;
         oct_tape *t = oct_tape_new(ctx);
         double first = 0, last = 0;
@@ -236,7 +259,9 @@ START_TEST(zoo_is_captured_and_learns) {
 }
 END_TEST
 
-static oct_var *two_inputs(void *self, oct_tape *t, oct_var *x) { return oct_add(x, oct_input(t, self)); }
+static oct_var *two_inputs(void *self, oct_tape *t, oct_var *x) {
+    return oct_add(x, oct_input(t, self));
+}
 
 START_TEST(a_second_input_is_refused_by_name) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
@@ -244,7 +269,9 @@ START_TEST(a_second_input_is_refused_by_name) {
     for (int64_t i = 0; i < oct_tensor_count(other); i++) oct_f32(other)[i] = 1;
     ck_assert_ptr_null(oct_capture(oct_module_new(ctx, two_inputs, other), OCT_SHAPE(4, 4, 2)));
     ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
-    ck_assert_ptr_nonnull(strstr(oct_error_message(), "a second input: the forward function calls oct_input: expected the one x that it is given"));
+    ck_assert_ptr_nonnull(strstr(oct_error_message(),
+                                 "a second input: the forward function calls oct_input: "
+                                 "expected the one x that it is given"));
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "constants are parameters"));
     oct_tensor_unref(other);
     oct_close(ctx);
@@ -254,12 +281,15 @@ END_TEST
 START_TEST(a_module_that_could_not_be_made_is_the_error_of_capture) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_clear_error();
-    ck_assert(!oct_capture(oct_module_new(ctx, skip_forward, NULL), OCT_SHAPE(4, 4, 2))); /* nobody made one */
+    /* nobody made one */
+    ck_assert(!oct_capture(oct_module_new(ctx, skip_forward, NULL), OCT_SHAPE(4, 4, 2)));
     ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "module is NULL"));
     oct_close(ctx);
     ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_module *m = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 4, .kernel = 3, .groups = 2}); /* refused */
+    /* refused */
+    oct_module *m =
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 4, .kernel = 3, .groups = 2});
     char why[300];
     snprintf(why, sizeof why, "%s", oct_error_message());
     ck_assert(!oct_capture(oct_module_new(ctx, skip_forward, m), OCT_SHAPE(4, 4, 3)));
@@ -269,5 +299,6 @@ START_TEST(a_module_that_could_not_be_made_is_the_error_of_capture) {
 }
 END_TEST
 
-OCT_TEST_MAIN("nn", zoo_counts, zoo_has_torchvision_names, init_depends_on_seed_and_path_alone, schemes_have_their_variance, paths_follow_the_tree, a_second_input_is_refused_by_name,
+OCT_TEST_MAIN("nn", zoo_counts, zoo_has_torchvision_names, init_depends_on_seed_and_path_alone,
+              schemes_have_their_variance, paths_follow_the_tree, a_second_input_is_refused_by_name,
               a_module_that_could_not_be_made_is_the_error_of_capture, zoo_is_captured_and_learns)

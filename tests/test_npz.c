@@ -19,7 +19,8 @@ static void check_numpy(const char *name) {
     ck_ok(octi_npz_get(z, "x", 0, &a));
     ck_assert(a.kind == 'u' && a.size == 1);
     ck_assert_str_eq(oct_shape_text(&a.shape), "[2, 3, 4, 5]");
-    for (int i = 0; i < 120; i++) ck_assert_int_eq(((const uint8_t *)a.data)[i], (i * 7 & 255) % 251);
+    for (int i = 0; i < 120; i++)
+        ck_assert_int_eq(((const uint8_t *)a.data)[i], (i * 7 & 255) % 251);
     ck_ok(octi_npz_get(z, "y", 0, &a));
     ck_assert(octi_npy_int(&a, 0) == 1 && octi_npy_dtype(&a) == OCT_S64);
     ck_ok(octi_npz_get(z, "i2", 0, &a));
@@ -29,7 +30,10 @@ static void check_numpy(const char *name) {
     ck_ok(octi_npz_get(z, "s", 0, &a));
     ck_assert(a.shape.rank == 0 && octi_npy_int(&a, 0) == -7);
     float v[2];
-    const struct { const char *name; float first; } floats[] = {{"f", 1.5f}, {"h", 0.5f}, {"d", 0.1f}};
+    const struct {
+        const char *name;
+        float first;
+    } floats[] = {{"f", 1.5f}, {"h", 0.5f}, {"d", 0.1f}};
     for (int i = 0; i < 3; i++) {
         ck_ok(octi_npz_get(z, floats[i].name, 0, &a));
         ck_ok(octi_npy_to_f32(&a, "a", v));
@@ -49,7 +53,9 @@ END_TEST
 static uint8_t *sample(size_t *size) {
     static const float x[6] = {1, 2, 3, 4, 5, 6};
     static const uint8_t u[1] = {9};
-    const octi_npz_array a[] = {{"x", OCT_F32, OCT_SHAPE(2, 3), x}, {"none", OCT_S32, OCT_SHAPE(0), u}, {"codes", OCT_U8, OCT_SHAPE(1), u}};
+    const octi_npz_array a[] = {{"x", OCT_F32, OCT_SHAPE(2, 3), x},
+                                {"none", OCT_S32, OCT_SHAPE(0), u},
+                                {"codes", OCT_U8, OCT_SHAPE(1), u}};
     ck_ok(octi_npz_write(ctx, in_root("a.npz"), a, 3));
     uint8_t *bytes;
     ck_ok(octi_file_read(ctx, in_root("a.npz"), 0, &bytes, size));
@@ -101,7 +107,8 @@ START_TEST(damage) {
         passed += reads(a, n);
         a[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
-    /* dates, versions, flags and attributes of members mean nothing here; data and names are held by CRC and comparison */
+    /* dates, versions, flags and attributes of members mean nothing here; data and names are held
+     * by CRC and comparison */
     ck_assert_int_lt(passed, 1000);
     octi_free(ctx, a);
     ck_assert_uint_eq(oct_ctx_memory(ctx).bytes, held);
@@ -121,7 +128,8 @@ static oct_status npy(const char *dict, size_t data) {
     free(exact);
     return s;
 }
-#define D(descr, fortran, shape) "{'descr': " descr ", 'fortran_order': " fortran ", 'shape': " shape ", }\n"
+#define D(descr, fortran, shape)                                                                   \
+    "{'descr': " descr ", 'fortran_order': " fortran ", 'shape': " shape ", }\n"
 
 START_TEST(npy_headers) {
     ck_ok(npy(D("'<f4'", "False", "(2,)"), 8));
@@ -137,24 +145,42 @@ START_TEST(npy_headers) {
     ck_fails(OCT_EFORMAT, "overflows", npy(D("'<f4'", "False", "(4294967296, 4294967296)"), 8));
     ck_fails(OCT_EFORMAT, "fits", npy(D("'<f4'", "False", "(99999999999999999999,)"), 8));
     ck_fails(OCT_EUNSUPPORTED, "axes", npy(D("'<f4'", "False", "(1, 1, 1, 1, 1, 1, 1)"), 4));
-    const char *bad[] = {"", "{", "{}", "{'descr': '<f4'}", D("'<f4'", "false", "(2,)"), D("'<f4'", "False", "(2,"), D("'<f4'", "False", "2"),
-                         D("'<f4", "False", "(2,)"), D("'<f4'", "False", "(2,)") "x", D("'<f4'", "False", "(-2,)"),
-                         "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'x': 1}"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert_msg(npy(bad[i], 8) == OCT_EFORMAT, "accepted %s: %s", bad[i], oct_error_message());
+    const char *bad[] = {"",
+                         "{",
+                         "{}",
+                         "{'descr': '<f4'}",
+                         D("'<f4'", "false", "(2,)"),
+                         D("'<f4'", "False", "(2,"),
+                         D("'<f4'", "False", "2"),
+                         D("'<f4", "False", "(2,)"),
+                         D("'<f4'", "False", "(2,)") "x",
+                         D("'<f4'", "False", "(-2,)"),
+                         "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2,)}",
+                         "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'x': 1}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_msg(npy(bad[i], 8) == OCT_EFORMAT, "accepted %s: %s", bad[i],
+                      oct_error_message());
     octi_npy a;
-    ck_fails(OCT_EFORMAT, "at most 10000", octi_npy_parse("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12, "npy", &a));
+    ck_fails(OCT_EFORMAT, "at most 10000",
+             octi_npy_parse("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12, "npy", &a));
     ck_fails(OCT_EFORMAT, "version", octi_npy_parse("\x93NUMPY\x07\x00\x00\x00", 10, "npy", &a));
 }
 END_TEST
 
-/* Field substitution in the directory of an archive: offset from the end record and from the first entry. */
+/* Field substitution in the directory of an archive: offset from the end record and from the first
+ * entry. */
 START_TEST(zip_fields) {
     size_t n;
     uint8_t *a = sample(&n), *end = a + n - 22, *central = a + (end[16] | end[17] << 8);
-    const uint32_t values[] = {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffffffe, 0xffff, 0x10000};
-    const struct { uint8_t *at; int bytes; } field[] = {
-        {end + 8, 2}, {end + 10, 2}, {end + 12, 4}, {end + 16, 4}, {end + 20, 2}, {central + 10, 2}, {central + 16, 4}, {central + 20, 4},
-        {central + 24, 4}, {central + 28, 2}, {central + 30, 2}, {central + 32, 2}, {central + 42, 4}, {a + 26, 2}, {a + 28, 2}};
+    const uint32_t values[] = {0,          1,          0x7fffffff, 0x80000000,
+                               0xffffffff, 0xfffffffe, 0xffff,     0x10000};
+    const struct {
+        uint8_t *at;
+        int bytes;
+    } field[] = {{end + 8, 2},      {end + 10, 2},     {end + 12, 4},     {end + 16, 4},
+                 {end + 20, 2},     {central + 10, 2}, {central + 16, 4}, {central + 20, 4},
+                 {central + 24, 4}, {central + 28, 2}, {central + 30, 2}, {central + 32, 2},
+                 {central + 42, 4}, {a + 26, 2},       {a + 28, 2}};
     for (size_t k = 0; k < sizeof field / sizeof *field; k++)
         for (int v = 0; v < 8; v++) {
             uint8_t old[4];
@@ -183,4 +209,5 @@ static void teardown(void) {
     oct_close(ctx);
 }
 
-OCT_TEST_MAIN_WITH("npz", setup, teardown, numpys_files, round_trip, damage, npy_headers, zip_fields)
+OCT_TEST_MAIN_WITH("npz", setup, teardown, numpys_files, round_trip, damage, npy_headers,
+                   zip_fields)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * Every observer, affine and symmetric, at 8 bits: int8 accuracy within half a point of float's on sets that calibration is hard
- * on: backgrounds, sparse strokes, salt, borders, low contrast, values far from zero, rare huge ones.
+ * Every observer, affine and symmetric, at 8 bits: int8 accuracy within half a point of float's on
+ * sets that calibration is hard on: backgrounds, sparse strokes, salt, borders, low contrast,
+ * values far from zero, rare huge ones.
  *
- * In the suite: two of them, made of the built-in digits on black. OCT_TEST_LONG=1: all kinds of tests/observe_sets.c made of
- * MNIST (where OCTET_DATA has it), every activation, the zoo's nets on the sets themselves, seeds 1 to 3; some 20 minutes. */
+ * In the suite: two of them, made of the built-in digits on black. OCT_TEST_LONG=1: all kinds of
+ * tests/observe_sets.c made of MNIST (where OCTET_DATA has it), every activation, the zoo's nets on
+ * the sets themselves, seeds 1 to 3; some 20 minutes. */
 #include "tests/observe_sets.h"
 #include "tests/oct_test.h"
 
-static const char *const observers[] = {"minmax", "ema", "histogram", "entropy", "percentile", "mse", "mae"};
+static const char *const observers[] = {"minmax",     "ema", "histogram", "entropy",
+                                        "percentile", "mse", "mae"};
 enum { OBSERVERS = sizeof observers / sizeof *observers };
 static const double BOUND = 0.005;
 
@@ -47,7 +50,9 @@ static int judge(const char *what, oct_net *net, oct_data *calib, oct_data *test
     printf("%-36s float %.4f%s", what, real, bad ? ", too little to tell anything" : "");
     for (int s = 0; s < 2; s++)
         for (int k = 0; k < OBSERVERS; k++) {
-            const double a = quantized(net, calib, test, &(oct_qconfig){.observer = observers[k], .symmetric = s ? "yes" : "no"});
+            const double a =
+                quantized(net, calib, test,
+                          &(oct_qconfig){.observer = observers[k], .symmetric = s ? "yes" : "no"});
             printf("%s %+.2f", k ? "" : s ? " | symmetric" : " | affine", 100 * (a - real));
             if (a >= real - BOUND) continue;
             printf(" (%s)", observers[k]);
@@ -77,13 +82,15 @@ static void stage_close(stage *s) {
 }
 
 static int one_set(stage *s, const observe_kind *kind, const char *act, double least) {
-    observe_set train = observe_set_new(s->ctx, kind, &s->train, &s->train), test = observe_set_new(s->ctx, kind, &s->test, &s->train);
+    observe_set train = observe_set_new(s->ctx, kind, &s->train, &s->train),
+                test = observe_set_new(s->ctx, kind, &s->test, &s->train);
     observe_net room;
     char what[96];
     snprintf(what, sizeof what, "%s, %s, seed %d", kind->name, act, (int)oct_ctx_seed(s->ctx));
     const bool slow = kind->slow || strcmp(act, "relu");
     oct_net *net = observe_net_new(s->ctx, &room, act, kind->channels);
-    ck_ok(oct_fit(net, train.data, &(oct_fit_opts){.epochs = slow ? 4 : 2, .optimizer = slow ? "adam" : "sgd"}));
+    ck_ok(oct_fit(net, train.data,
+                  &(oct_fit_opts){.epochs = slow ? 4 : 2, .optimizer = slow ? "adam" : "sgd"}));
     const int bad = judge(what, net, train.data, test.data, least);
     oct_net_free(net);
     observe_set_free(&train);
@@ -93,7 +100,8 @@ static int one_set(stage *s, const observe_kind *kind, const char *act, double l
 
 /* The built-in digits have noise around them; MNIST's, and most scans, have none. */
 static void on_black(observe_digits *d) {
-    for (int64_t i = 0; i < d->n * OBSERVE_PIXELS; i++) d->pixel[i] = d->pixel[i] < 80 ? 0 : d->pixel[i];
+    for (int64_t i = 0; i < d->n * OBSERVE_PIXELS; i++)
+        d->pixel[i] = d->pixel[i] < 80 ? 0 : d->pixel[i];
 }
 
 START_TEST(no_observer_loses_half_a_point_to_a_background) {
@@ -111,7 +119,8 @@ END_TEST
 /* ---- OCT_TEST_LONG=1 ---- */
 
 START_TEST(all_kinds_all_activations_three_seeds) {
-    static const char *const acts[] = {"relu6", "leaky_relu", "hardswish", "sigmoid", "softmax"}, *const some[] = {"plain", "sparse", "border", "far-background"};
+    static const char *const acts[] = {"relu6", "leaky_relu", "hardswish", "sigmoid", "softmax"},
+                             *const some[] = {"plain", "sparse", "border", "far-background"};
     if (!is_long()) return;
     const char *mnist = test_data("mnist");
     char spec[1100];
@@ -119,9 +128,11 @@ START_TEST(all_kinds_all_activations_three_seeds) {
     int bad = 0;
     for (uint64_t seed = 1; seed <= 3; seed++) {
         stage s = stage_open(spec, 20000, 2500, seed);
-        for (int k = 0; k < observe_kind_count; k++) bad += one_set(&s, &observe_kinds[k], "relu", 0.6);
+        for (int k = 0; k < observe_kind_count; k++)
+            bad += one_set(&s, &observe_kinds[k], "relu", 0.6);
         for (int a = 0; a < 5; a++)
-            for (int k = 0; k < 4; k++) bad += one_set(&s, observe_kind_find(some[k]), acts[a], 0.6);
+            for (int k = 0; k < 4; k++)
+                bad += one_set(&s, observe_kind_find(some[k]), acts[a], 0.6);
         stage_close(&s);
     }
     ck_assert_msg(!bad, "%d beyond half a point", bad);
@@ -133,7 +144,8 @@ static int zoo_on(const char *spec, const char *model, int epochs, int64_t limit
     for (uint64_t seed = 1; seed <= 3; seed++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2, .seed = seed});
         oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = limit, .seed = seed});
-        oct_data *test = oct_data_open(ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 2500, .seed = seed});
+        oct_data *test = oct_data_open(
+            ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 2500, .seed = seed});
         oct_net *net = train && test ? oct_zoo_net(ctx, model, train) : NULL;
         ck_not_null(net);
         ck_ok(oct_fit(net, train, &(oct_fit_opts){.epochs = epochs, .optimizer = "adam"}));
@@ -148,7 +160,8 @@ static int zoo_on(const char *spec, const char *model, int epochs, int64_t limit
 
 START_TEST(the_sets_themselves) {
     if (!is_long()) return;
-    int bad = zoo_on("synth-digits", "lenet", 4, 10000, 0.8) + zoo_on("synth-shapes", "resnet8", 4, 4000, 0.5);
+    int bad = zoo_on("synth-digits", "lenet", 4, 10000, 0.8) +
+              zoo_on("synth-shapes", "resnet8", 4, 4000, 0.5);
     const char *dir;
     char spec[1100];
     if ((dir = test_data("optdigits"))) {
@@ -163,4 +176,5 @@ START_TEST(the_sets_themselves) {
 }
 END_TEST
 
-OCT_TEST_MAIN("observer_accuracy", no_observer_loses_half_a_point_to_a_background, all_kinds_all_activations_three_seeds, the_sets_themselves)
+OCT_TEST_MAIN("observer_accuracy", no_observer_loses_half_a_point_to_a_background,
+              all_kinds_all_activations_three_seeds, the_sets_themselves)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Observers by themselves: state that does not depend on order or cut, searches against exhaustive ones, degenerate ranges. */
+ * Observers by themselves: state that does not depend on order or cut, searches against exhaustive
+ * ones, degenerate ranges. */
 #include "tests/observe_fix.h"
 
 #include <float.h>
@@ -14,7 +15,8 @@ static const char *const searching[] = {"histogram", "mse", "mae", "entropy", "p
 static float *wild(uint32_t key, int64_t n, int kind) {
     float *x = malloc((size_t)n * sizeof *x);
     octi_rng r = octi_rng_stream(7, OCTI_RNG_TEST, key, 0);
-    static const float special[] = {0.0f, -0.0f, 1e-45f, -1e-45f, FLT_MIN, 1.0f, -1.0f, 2048.0f, 2047.0f};
+    static const float special[] = {0.0f, -0.0f, 1e-45f,  -1e-45f, FLT_MIN,
+                                    1.0f, -1.0f, 2048.0f, 2047.0f};
     for (int64_t i = 0; i < n; i++) {
         float v = octi_rng_normal(&r);
         if (kind == 1) v = fabsf(v) * (octi_rng_below(&r, 2) ? 1 : 0); /* behind a relu */
@@ -22,14 +24,18 @@ static float *wild(uint32_t key, int64_t n, int kind) {
         if (kind == 3) v = octi_rng_below(&r, 500) ? v : 70 * v;
         if (kind == 4) v = -fabsf(v) - 3;
         float s = special[octi_rng_below(&r, sizeof special / sizeof *special)];
-        x[i] = octi_rng_below(&r, 16) || kind == 4 ? v : kind == 1 ? fabsf(s) / 2048 : kind == 2 ? s : s / 1024;
+        x[i] = octi_rng_below(&r, 16) || kind == 4 ? v
+               : kind == 1                         ? fabsf(s) / 2048
+               : kind == 2                         ? s
+                                                   : s / 1024;
     }
     return x;
 }
 
 static bool same_state(const watch *a, const watch *b) {
     for (int i = 0; i < a->q.state_count; i++)
-        if (memcmp(a->q.state[i]->data, b->q.state[i]->data, oct_tensor_bytes(a->q.state[i]))) return false;
+        if (memcmp(a->q.state[i]->data, b->q.state[i]->data, oct_tensor_bytes(a->q.state[i])))
+            return false;
     return true;
 }
 
@@ -65,7 +71,8 @@ START_TEST(no_order_no_cut_no_thread_changes_a_byte) {
         int64_t want[OCTI_BINS] = {0}, zeros = 0;
         for (int64_t i = 0; i < N; i++) {
             if (!isfinite(x[i])) continue;
-            int64_t k = (int64_t)floor(ldexp((double)x[i], (int)-grid[OCTI_GRID_EXPONENT])) - grid[OCTI_GRID_FIRST];
+            int64_t k = (int64_t)floor(ldexp((double)x[i], (int)-grid[OCTI_GRID_EXPONENT])) -
+                        grid[OCTI_GRID_FIRST];
             ck_assert(k >= 0 && k < OCTI_BINS);
             want[k]++;
             zeros += x[i] == 0;
@@ -83,7 +90,10 @@ END_TEST
 /* ---- searches ---- */
 
 static oct_observing observing_of(const watch *w) {
-    return (oct_observing){.ctx = w->ctx, .value = "v", .spec = &w->q.spec, .state = {w->q.state[0], w->q.state[1], w->q.state[2]}};
+    return (oct_observing){.ctx = w->ctx,
+                           .value = "v",
+                           .spec = &w->q.spec,
+                           .state = {w->q.state[0], w->q.state[1], w->q.state[2]}};
 }
 
 static double true_error(const float *x, int64_t n, const oct_qspec *spec, float lo, float hi) {
@@ -92,7 +102,8 @@ static double true_error(const float *x, int64_t n, const oct_qspec *spec, float
     ck_ok(oct_qparams_from_range(spec, lo, hi, "t", &s, &z));
     double e = 0;
     for (int64_t i = 0; i < n; i++) {
-        double q = fmin(fmax(rint((double)x[i] / s) + z, spec->qmin), spec->qmax), d = (double)x[i] - s * (q - z);
+        double q = fmin(fmax(rint((double)x[i] / s) + z, spec->qmin), spec->qmax),
+               d = (double)x[i] - s * (q - z);
         e += d * d;
     }
     return e;
@@ -111,24 +122,30 @@ START_TEST(error_of_a_range_is_the_integral) {
         bool empty;
         oct_observing o = observing_of(&w);
         ck_ok(octi_density_of(&o, &d, &empty));
-        const oct_qspec specs[] = {oct_qspec_activation(8, false), oct_qspec_activation(3, true), {.bits = 8, .qmax = 255, .symmetric = true}};
+        const oct_qspec specs[] = {oct_qspec_activation(8, false),
+                                   oct_qspec_activation(3, true),
+                                   {.bits = 8, .qmax = 255, .symmetric = true}};
         for (int k = 0; k < 9; k++) {
             const oct_qspec *spec = &specs[k % 3];
-            float lo = fminf(d.min, 0) * (1 - 0.3f * (float)(k / 3)), hi = fmaxf(d.max, 0) * (1 - 0.2f * (float)(k / 3)), s;
+            float lo = fminf(d.min, 0) * (1 - 0.3f * (float)(k / 3)),
+                  hi = fmaxf(d.max, 0) * (1 - 0.2f * (float)(k / 3)), s;
             int32_t z;
             ck_ok(oct_qparams_from_range(spec, lo, hi, "t", &s, &z));
             double want = 0, sizes = 0;
             for (int b = 0; b < d.bins; b++)
                 for (int p = 0; d.count[b] && p < 64; p++) {
                     double v = (d.edge[b] + (d.edge[b + 1] - d.edge[b]) * (p + 0.5) / 64) * d.width;
-                    double q = fmin(fmax(rint(v / s) + z, spec->qmin), spec->qmax), e = (v - s * (q - z)) / d.width;
+                    double q = fmin(fmax(rint(v / s) + z, spec->qmin), spec->qmax),
+                           e = (v - s * (q - z)) / d.width;
                     want += (double)d.count[b] / 64 * e * e;
                     sizes += (double)d.count[b] / 64 * fabs(e);
                 }
             double got = octi_density_error(&d, spec, lo, hi);
-            ck_assert_msg(fabs(got - want) <= 0.01 * want + 1e-6, "kind %d, case %d: %g, expected %g", kind, k, got, want);
+            ck_assert_msg(fabs(got - want) <= 0.01 * want + 1e-6,
+                          "kind %d, case %d: %g, expected %g", kind, k, got, want);
             got = octi_density_absolute_error(&d, spec, lo, hi);
-            ck_assert_msg(fabs(got - sizes) <= 0.01 * sizes + 1e-6, "kind %d, case %d: size %g, expected %g", kind, k, got, sizes);
+            ck_assert_msg(fabs(got - sizes) <= 0.01 * sizes + 1e-6,
+                          "kind %d, case %d: size %g, expected %g", kind, k, got, sizes);
         }
     }
     oct_close(ctx);
@@ -143,7 +160,8 @@ START_TEST(least_error_is_the_exhaustive_one) {
         for (int bits = 2; bits <= 4; bits += 2) {
             if (kind == 2) continue;
             float *x = wild(20 + (uint32_t)kind, N, kind), lo, hi;
-            watch w = watch_new(ctx, "histogram", oct_qspec_activation(bits, false)), m = watch_new(ctx, "mse", oct_qspec_activation(bits, false));
+            watch w = watch_new(ctx, "histogram", oct_qspec_activation(bits, false)),
+                  m = watch_new(ctx, "mse", oct_qspec_activation(bits, false));
             ck_ok(watch_see(&w, x, N));
             ck_ok(watch_see(&m, x, N));
             octi_density d;
@@ -157,20 +175,29 @@ START_TEST(least_error_is_the_exhaustive_one) {
             const int step = d.min < 0 && d.max > 0 ? 4 : 1;
             for (int a = d.min < 0 ? d.first : 0; a <= 0; a += step)
                 for (int b = d.first + d.bins; b >= 0; b -= step)
-                    if (a < 0 || b > 0) least = fmin(least, octi_density_error(&d, &w.q.spec, (float)(a * d.width), (float)(b * d.width)));
+                    if (a < 0 || b > 0)
+                        least = fmin(least, octi_density_error(&d, &w.q.spec, (float)(a * d.width),
+                                                               (float)(b * d.width)));
             ck_assert(watch_range(&w, &lo, &hi));
             const double got = octi_density_error(&d, &w.q.spec, lo, hi);
-            ck_assert_msg(got <= least * 1.0000001, "kind %d, %d bits: [%g, %g] has %g, another pair %g, the whole range %g", kind, bits, lo, hi, got, least, whole);
+            ck_assert_msg(got <= least * 1.0000001,
+                          "kind %d, %d bits: [%g, %g] has %g, another pair %g, the whole range %g",
+                          kind, bits, lo, hi, got, least, whole);
             ck_assert(got <= whole);
             float mlo, mhi;
             ck_assert(watch_range(&m, &mlo, &mhi));
-            ck_assert(got <= octi_density_error(&d, &w.q.spec, mlo, mhi)); /* each end by itself: never worse */
+            /* each end by itself: never worse */
+            ck_assert(got <= octi_density_error(&d, &w.q.spec, mlo, mhi));
             ck_assert(octi_density_error(&d, &w.q.spec, mlo, mhi) <= whole);
             octi_arena_rewind(octi_ctx_scratch(ctx), mark);
-            /* on the values themselves, not on bins: better than the whole range where it matters */
+            /* on the values themselves, not on bins: better than the whole range where it
+             * matters */
             if (kind == 3) {
-                double mine = true_error(x, N, &w.q.spec, lo, hi), all = true_error(x, N, &w.q.spec, d.min, d.max);
-                ck_assert_msg(mine < (bits == 2 ? 0.9 : 1.0) * all, "%d bits: [%g, %g] has %g, the whole range %g", bits, lo, hi, mine, all);
+                double mine = true_error(x, N, &w.q.spec, lo, hi),
+                       all = true_error(x, N, &w.q.spec, d.min, d.max);
+                ck_assert_msg(mine < (bits == 2 ? 0.9 : 1.0) * all,
+                              "%d bits: [%g, %g] has %g, the whole range %g", bits, lo, hi, mine,
+                              all);
             }
             free(x);
         }
@@ -184,7 +211,8 @@ START_TEST(each_end_moves_by_itself) {
     enum { N = 40000 };
     float *x = wild(3, N, 0), lo, hi, mlo, mhi;
     for (int i = 0; i < N; i += 1000) x[i] = 120 + (float)i / N;
-    watch w = watch_new(ctx, "histogram", oct_qspec_activation(4, false)), m = watch_new(ctx, "mse", oct_qspec_activation(4, false));
+    watch w = watch_new(ctx, "histogram", oct_qspec_activation(4, false)),
+          m = watch_new(ctx, "mse", oct_qspec_activation(4, false));
     ck_ok(watch_see(&w, x, N));
     ck_ok(watch_see(&m, x, N));
     ck_assert(watch_range(&w, &lo, &hi) && watch_range(&m, &mlo, &mhi));
@@ -194,14 +222,18 @@ START_TEST(each_end_moves_by_itself) {
 }
 END_TEST
 
-/* Data in [0, 1], and one value in 10,000 far off, all of them at one place or spread: cut at the data's end, whatever lies
- * between. Least squared error keeps them: to cut costs 1e-4 * far^2, to keep (far / 255)^2 / 12, 78 times less. */
+/* Data in [0, 1], and one value in 10,000 far off, all of them at one place or spread: cut at the
+ * data's end, whatever lies between. Least squared error keeps them: to cut costs 1e-4 * far^2, to
+ * keep (far / 255)^2 / 12, 78 times less. */
 START_TEST(lonely_outliers_are_cut_by_entropy_percentile_and_mae) {
-    static const char *const cut[] = {"entropy", "percentile", "mae"}, *const keep[] = {"minmax", "mse", "histogram"};
+    static const char *const cut[] = {"entropy", "percentile", "mae"}, *const keep[] = {
+                                                                           "minmax", "mse",
+                                                                           "histogram"};
     enum { N = 200000 };
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     float *x = malloc(N * sizeof *x);
-    for (int kind = 0; kind < 8; kind++) { /* 50 or 100 times; one place or spread; one side or both */
+    /* 50 or 100 times; one place or spread; one side or both */
+    for (int kind = 0; kind < 8; kind++) {
         const float far = kind & 1 ? 100 : 50;
         octi_rng r = octi_rng_stream(70, OCTI_RNG_TEST, (uint32_t)kind, 0);
         for (int i = 0; i < N; i++) {
@@ -214,7 +246,8 @@ START_TEST(lonely_outliers_are_cut_by_entropy_percentile_and_mae) {
             watch w = watch_new(ctx, cut[k], oct_qspec_activation(8, false));
             ck_ok(watch_see(&w, x, N));
             ck_assert(watch_range(&w, &lo, &hi));
-            ck_assert_msg(hi > 0.5f && hi < 4.0f && lo > -4.0f, "kind %d: %s has [%g, %g]", kind, cut[k], lo, hi);
+            ck_assert_msg(hi > 0.5f && hi < 4.0f && lo > -4.0f, "kind %d: %s has [%g, %g]", kind,
+                          cut[k], lo, hi);
             w = watch_new(ctx, keep[k], oct_qspec_activation(8, false));
             ck_ok(watch_see(&w, x, N));
             ck_assert(watch_range(&w, &lo, &hi));
@@ -244,9 +277,12 @@ START_TEST(percentile_leaves_out_what_it_says) {
                 below += x[i] < lo;
             }
             const double cut = N * (1 - (double)percents[k] / 100);
-            ck_assert_msg((double)outside <= cut + 0.5, "kind %d, %g: %d outside", kind, (double)percents[k], (int)outside);
+            ck_assert_msg((double)outside <= cut + 0.5, "kind %d, %g: %d outside", kind,
+                          (double)percents[k], (int)outside);
             if (kind == 3) ck_assert((double)below <= cut / 2 + 0.5);
-            if (k == 2 && kind != 3) ck_assert_msg((double)outside > 0.5 * cut, "kind %d: only %d outside", kind, (int)outside);
+            if (k == 2 && kind != 3)
+                ck_assert_msg((double)outside > 0.5 * cut, "kind %d: only %d outside", kind,
+                              (int)outside);
             if (k == 3) ck_assert_int_eq(outside, 0);
             free(x);
         }
@@ -258,7 +294,8 @@ END_TEST
 
 START_TEST(degenerate_ranges_are_defined) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    static const char *const all[] = {"ema", "minmax", "histogram", "mse", "mae", "entropy", "percentile", "recording"};
+    static const char *const all[] = {"ema", "minmax",  "histogram",  "mse",
+                                      "mae", "entropy", "percentile", "recording"};
     static const struct {
         const char *what;
         float x[6];
@@ -292,16 +329,22 @@ START_TEST(degenerate_ranges_are_defined) {
                 bool range = watch_range(&w, &lo, &hi);
                 ck_assert_msg(range == cases[c].range, "%s, %s: %d", all[k], cases[c].what, range);
                 if (!range) {
-                    ck_fails(OCT_EQPARAMS, "no range was observed", oct_qparams_from_range(&spec, lo, hi, "v", &s, &z));
+                    ck_fails(OCT_EQPARAMS, "no range was observed",
+                             oct_qparams_from_range(&spec, lo, hi, "v", &s, &z));
                     continue;
                 }
                 ck_ok(oct_qparams_from_range(&spec, lo, hi, "v", &s, &z));
                 ck_ok(oct_qparams_check(&spec, s, z, "v"));
-                ck_assert_msg(lo >= fminf(cases[c].lo, 0) && hi <= fmaxf(cases[c].hi, 0), "%s, %s: [%g, %g]", all[k], cases[c].what, lo, hi);
-                if (k < 2 || !strcmp(all[k], "recording")) ck_assert_msg(lo == cases[c].lo && hi == cases[c].hi, "%s, %s: [%g, %g]", all[k], cases[c].what, lo, hi);
+                ck_assert_msg(lo >= fminf(cases[c].lo, 0) && hi <= fmaxf(cases[c].hi, 0),
+                              "%s, %s: [%g, %g]", all[k], cases[c].what, lo, hi);
+                if (k < 2 || !strcmp(all[k], "recording"))
+                    ck_assert_msg(lo == cases[c].lo && hi == cases[c].hi, "%s, %s: [%g, %g]",
+                                  all[k], cases[c].what, lo, hi);
                 /* a value by itself comes back: its own end of the range */
                 if (!strncmp(cases[c].what, "one ", 4) && !symmetric)
-                    ck_assert_msg(fminf(lo, 0) == fminf(cases[c].lo, 0) && fmaxf(hi, 0) == fmaxf(cases[c].hi, 0), "%s, %s: [%g, %g]", all[k], cases[c].what, lo, hi);
+                    ck_assert_msg(fminf(lo, 0) == fminf(cases[c].lo, 0) &&
+                                      fmaxf(hi, 0) == fmaxf(cases[c].hi, 0),
+                                  "%s, %s: [%g, %g]", all[k], cases[c].what, lo, hi);
             }
     oct_close(ctx);
 }
@@ -319,7 +362,8 @@ START_TEST(recording_keeps_a_bounded_sample) {
     ck_assert_int_eq(state[OCTI_SAMPLE_SEEN], N);
     ck_assert_int_eq(state[OCTI_SAMPLE_STRIDE], 16);
     ck_assert_int_eq(state[OCTI_SAMPLE_KEPT], (N + 15) / 16);
-    for (int i = 0; i < state[OCTI_SAMPLE_KEPT]; i++) ck_assert_float_eq(oct_f32(w.q.state[0])[i], (float)(16 * i));
+    for (int i = 0; i < state[OCTI_SAMPLE_KEPT]; i++)
+        ck_assert_float_eq(oct_f32(w.q.state[0])[i], (float)(16 * i));
     free(x);
     oct_close(ctx);
 }
@@ -336,20 +380,45 @@ START_TEST(malformed_state_is_refused) {
             int64_t *count = oct_s64(w.q.state[0]), *grid = oct_s64(w.q.state[1]);
             float *seen = oct_f32(w.q.state[2]);
             switch (harm) {
-            case 0: grid[OCTI_GRID_EXPONENT] = 1 << 20; break;
-            case 1: grid[OCTI_GRID_EXPONENT] = INT64_MIN; break;
-            case 2: grid[OCTI_GRID_FIRST] = INT64_MAX; break;
-            case 3: grid[OCTI_GRID_FIRST]++; break;
-            case 4: grid[OCTI_GRID_COUNT] = -1; break;
-            case 5: grid[OCTI_GRID_ZEROS] = 5; break;
-            case 6: count[0] = INT64_MAX; break;
-            case 7: count[2047] = 1; break;
-            case 8: count[3] = -7; break;
-            case 9: seen[0] = NAN; break;
-            case 10: seen[1] = INFINITY; break;
-            default: seen[1] = -9; break;
+            case 0:
+                grid[OCTI_GRID_EXPONENT] = 1 << 20;
+                break;
+            case 1:
+                grid[OCTI_GRID_EXPONENT] = INT64_MIN;
+                break;
+            case 2:
+                grid[OCTI_GRID_FIRST] = INT64_MAX;
+                break;
+            case 3:
+                grid[OCTI_GRID_FIRST]++;
+                break;
+            case 4:
+                grid[OCTI_GRID_COUNT] = -1;
+                break;
+            case 5:
+                grid[OCTI_GRID_ZEROS] = 5;
+                break;
+            case 6:
+                count[0] = INT64_MAX;
+                break;
+            case 7:
+                count[2047] = 1;
+                break;
+            case 8:
+                count[3] = -7;
+                break;
+            case 9:
+                seen[0] = NAN;
+                break;
+            case 10:
+                seen[1] = INFINITY;
+                break;
+            default:
+                seen[1] = -9;
+                break;
             }
-            ck_fails(OCT_EFORMAT, "v: state of its observer is malformed", octi_settle_range(ctx, &w.q));
+            ck_fails(OCT_EFORMAT, "v: state of its observer is malformed",
+                     octi_settle_range(ctx, &w.q));
             /* observing may find it too; never anything worse */
             oct_status s = watch_see(&w, x, 6);
             ck_assert(s == OCT_OK || s == OCT_EFORMAT);
@@ -367,7 +436,8 @@ START_TEST(malformed_state_is_refused) {
 }
 END_TEST
 
-OCT_TEST_MAIN("observers", no_order_no_cut_no_thread_changes_a_byte, error_of_a_range_is_the_integral, least_error_is_the_exhaustive_one,
+OCT_TEST_MAIN("observers", no_order_no_cut_no_thread_changes_a_byte,
+              error_of_a_range_is_the_integral, least_error_is_the_exhaustive_one,
               each_end_moves_by_itself, lonely_outliers_are_cut_by_entropy_percentile_and_mae,
               percentile_leaves_out_what_it_says, degenerate_ranges_are_defined,
               recording_keeps_a_bounded_sample, malformed_state_is_refused)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Every float op against a double reference (tests/ref_ops.c): forward within its bound, gradients against central
- * differences of the reference, the same bits for 1, 2 and 4 threads, no allocation once warm. Every kind of op_kinds.def
- * that is differentiated must be here. */
+ * Every float op against a double reference (tests/ref_ops.c): forward within its bound, gradients
+ * against central differences of the reference, the same bits for 1, 2 and 4 threads, no allocation
+ * once warm. Every kind of op_kinds.def that is differentiated must be here. */
 #include <math.h>
 
 #include "tests/ops_runner.h"
@@ -10,22 +10,28 @@
 static double *doubles(const oct_tensor *t) {
     int64_t n = oct_tensor_count(t);
     double *d = malloc((size_t)n * sizeof *d);
-    for (int64_t i = 0; i < n; i++) d[i] = t->dtype == OCT_S32 ? (double)oct_s32(t)[i] : (double)oct_f32(t)[i];
+    for (int64_t i = 0; i < n; i++)
+        d[i] = t->dtype == OCT_S32 ? (double)oct_s32(t)[i] : (double)oct_f32(t)[i];
     return d;
 }
 
-static const char *label(const op_case *c, int i) { return octi_fmt("case %d, %s %s", i, oct_op_name(c->kind), oct_shape_text(&c->s[0])); }
+static const char *label(const op_case *c, int i) {
+    return octi_fmt("case %d, %s %s", i, oct_op_name(c->kind), oct_shape_text(&c->s[0]));
+}
 
 static void check_forward(const op_case *c, int number, const op_run *r, const double *const *in) {
     oct_shape s = ref_shape(c->kind, &c->a, c->s, c->nin);
-    ck_assert_msg(oct_shape_equal(&s, &r->y->shape), "%s: shape %s", label(c, number), oct_shape_text(&r->y->shape));
+    ck_assert_msg(oct_shape_equal(&s, &r->y->shape), "%s: shape %s", label(c, number),
+                  oct_shape_text(&r->y->shape));
     int64_t n = oct_tensor_count(r->y);
     double *y = malloc((size_t)n * sizeof *y), *bound = malloc((size_t)n * sizeof *bound), most = 0;
     for (int64_t i = 0; i < n; i++) bound[i] = -1;
     ref_forward(c->kind, &c->a, c->s, in, c->nin, !c->eval, y, bound);
     for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(y[i]));
-    if (c->kind == OCT_OP_conv2d && c->a.kernel[0] == 3 && c->a.kernel[1] == 3 && c->a.groups[0] == 1 && c->s[0].dim[3] % 16 == 0 && c->s[1].dim[0] % 16 == 0)
-        for (int64_t image = 0, per = n / s.dim[0]; image < s.dim[0]; image++) { /* Winograd may run: the image's largest bound */
+    if (c->kind == OCT_OP_conv2d && c->a.kernel[0] == 3 && c->a.kernel[1] == 3 &&
+        c->a.groups[0] == 1 && c->s[0].dim[3] % 16 == 0 && c->s[1].dim[0] % 16 == 0)
+        /* Winograd may run: the image's largest bound */
+        for (int64_t image = 0, per = n / s.dim[0]; image < s.dim[0]; image++) {
             double largest = 0;
             for (int64_t i = 0; i < per; i++) largest = fmax(largest, bound[image * per + i]);
             for (int64_t i = 0; i < per; i++) bound[image * per + i] = largest;
@@ -33,7 +39,8 @@ static void check_forward(const op_case *c, int number, const op_run *r, const d
     for (int64_t i = 0; i < n; i++) {
         /* products: K * eps * sum |x||w| (ops.h); the rest: a few roundings of its largest value */
         double allowed = bound[i] >= 0 ? 0x1p-24 * bound[i] + 1e-30 : 4e-6 * most;
-        ck_assert_msg(fabs((double)oct_f32(r->y)[i] - y[i]) <= allowed, "%s: y[%lld] = %.9g, want %.9g +- %.2g", label(c, number), (long long)i,
+        ck_assert_msg(fabs((double)oct_f32(r->y)[i] - y[i]) <= allowed,
+                      "%s: y[%lld] = %.9g, want %.9g +- %.2g", label(c, number), (long long)i,
                       (double)oct_f32(r->y)[i], y[i], allowed);
     }
     free(y);
@@ -41,20 +48,23 @@ static void check_forward(const op_case *c, int number, const op_run *r, const d
 }
 
 /** d(sum dy * y)/dx[i] by central differences of the reference. */
-static double slope(const op_case *c, const op_run *r, double *const *in, int k, int64_t i, double *y) {
+static double slope(const op_case *c, const op_run *r, double *const *in, int k, int64_t i,
+                    double *y) {
     const double eps = 1e-6;
     double keep = in[k][i], sum[2];
     for (int half = 0; half < 2; half++) {
         in[k][i] = half ? keep + eps : keep - eps;
         ref_forward(c->kind, &c->a, c->s, (const double *const *)in, c->nin, !c->eval, y, NULL);
         sum[half] = 0;
-        for (int64_t e = 0; e < oct_tensor_count(r->y); e++) sum[half] += y[e] * (double)oct_f32(r->dy)[e];
+        for (int64_t e = 0; e < oct_tensor_count(r->y); e++)
+            sum[half] += y[e] * (double)oct_f32(r->dy)[e];
     }
     in[k][i] = keep;
     return (sum[1] - sum[0]) / (2 * eps);
 }
 
-static void check_gradient(const op_case *c, int number, const op_run *r, double *const *in, int k) {
+static void check_gradient(const op_case *c, int number, const op_run *r, double *const *in,
+                           int k) {
     enum { MOST = 48 };
     int64_t n = oct_tensor_count(r->g[k]), step = n > MOST ? n / MOST : 1;
     double *y = malloc((size_t)oct_tensor_count(r->y) * sizeof *y), most = 0;
@@ -64,8 +74,9 @@ static void check_gradient(const op_case *c, int number, const op_run *r, double
     }
     for (int64_t i = 0; i < n; i += step) {
         double want = slope(c, r, in, k, i, y), got = (double)oct_f32(r->g[k])[i];
-        ck_assert_msg(fabs(got - want) <= 1e-3 * fabs(want) + 1e-5 * most + 1e-7, "%s: gradient %d[%lld] = %.9g, want %.9g", label(c, number), k,
-                      (long long)i, got, want);
+        ck_assert_msg(fabs(got - want) <= 1e-3 * fabs(want) + 1e-5 * most + 1e-7,
+                      "%s: gradient %d[%lld] = %.9g, want %.9g", label(c, number), k, (long long)i,
+                      got, want);
     }
     free(y);
 }
@@ -99,14 +110,18 @@ START_TEST(convolution_is_exact_on_whole_numbers) {
         run_inputs(ctx, c, 23, &r);
         octi_rng g = octi_rng_stream(4, OCTI_RNG_TEST, 40, (uint32_t)i);
         for (int k = 0; k < c->nin; k++)
-            for (int64_t e = 0; e < oct_tensor_count(r.in[k]); e++) oct_f32(r.in[k])[e] = (float)octi_rng_below(&g, k ? 255 : 256) - (k ? 127.0f : 13.0f);
+            for (int64_t e = 0; e < oct_tensor_count(r.in[k]); e++)
+                oct_f32(r.in[k])[e] =
+                    (float)octi_rng_below(&g, k ? 255 : 256) - (k ? 127.0f : 13.0f);
         double *in[CASE_INPUTS] = {NULL}, *y = malloc((size_t)oct_tensor_count(r.y) * sizeof *y);
         for (int k = 0; k < c->nin; k++) in[k] = doubles(r.in[k]);
         ref_forward(c->kind, &c->a, c->s, (const double *const *)in, c->nin, true, y, NULL);
         for (int way = 0; way < 2; way++) { /* the plain call sees that the weights are whole */
-            ck_ok((way ? oct_conv2d_forward : octi_conv2d_direct)(ctx, &c->a, r.in[0], r.in[1], r.in[2], r.y));
+            ck_ok((way ? oct_conv2d_forward : octi_conv2d_direct)(ctx, &c->a, r.in[0], r.in[1],
+                                                                  r.in[2], r.y));
             for (int64_t e = 0; e < oct_tensor_count(r.y); e++)
-                ck_assert_msg((double)oct_f32(r.y)[e] == y[e], "%s: y[%lld] = %.9g, want %.9g", label(c, i), (long long)e, (double)oct_f32(r.y)[e], y[e]);
+                ck_assert_msg((double)oct_f32(r.y)[e] == y[e], "%s: y[%lld] = %.9g, want %.9g",
+                              label(c, i), (long long)e, (double)oct_f32(r.y)[e], y[e]);
         }
         for (int k = 0; k < c->nin; k++) free(in[k]);
         free(y);
@@ -116,7 +131,8 @@ START_TEST(convolution_is_exact_on_whole_numbers) {
 }
 END_TEST
 
-/** The caller's memory to the byte: canaries beside outputs, and heap blocks of exact size, where a sanitizer sees over-reads. */
+/** The caller's memory to the byte: canaries beside outputs, and heap blocks of exact size, where a
+ *  sanitizer sees over-reads. */
 static oct_tensor *exact(oct_ctx *ctx, const oct_tensor *t, bool guard, void **block) {
     size_t bytes = oct_tensor_bytes(t), beside = guard ? 64 : 0;
     char *p = *block = malloc(bytes + 2 * beside);
@@ -130,7 +146,9 @@ static oct_tensor *exact(oct_ctx *ctx, const oct_tensor *t, bool guard, void **b
 static void check_guard(const void *block, const oct_tensor *t, const char *what) {
     const unsigned char *p = block;
     size_t bytes = oct_tensor_bytes(t);
-    for (size_t i = 0; i < 64; i++) ck_assert_msg(p[i] == 0x5a && p[64 + bytes + i] == 0x5a, "%s: written beside the output", what);
+    for (size_t i = 0; i < 64; i++)
+        ck_assert_msg(p[i] == 0x5a && p[64 + bytes + i] == 0x5a, "%s: written beside the output",
+                      what);
 }
 
 START_TEST(convolution_stays_inside_its_tensors) {
@@ -142,9 +160,13 @@ START_TEST(convolution_stays_inside_its_tensors) {
         run_inputs(ctx, c, 31, &r);
         run_op(ctx, c, &r);
         void *block[8] = {NULL};
-        oct_tensor *x = exact(ctx, r.in[0], false, &block[0]), *w = exact(ctx, r.in[1], false, &block[1]), *dy = exact(ctx, r.dy, false, &block[2]);
-        oct_tensor *b = r.in[2] ? exact(ctx, r.in[2], false, &block[3]) : NULL, *db = r.g[2] ? exact(ctx, r.g[2], true, &block[4]) : NULL;
-        oct_tensor *y = exact(ctx, r.y, true, &block[5]), *dx = exact(ctx, r.g[0], true, &block[6]), *dw = exact(ctx, r.g[1], true, &block[7]);
+        oct_tensor *x = exact(ctx, r.in[0], false, &block[0]),
+                   *w = exact(ctx, r.in[1], false, &block[1]),
+                   *dy = exact(ctx, r.dy, false, &block[2]);
+        oct_tensor *b = r.in[2] ? exact(ctx, r.in[2], false, &block[3]) : NULL,
+                   *db = r.g[2] ? exact(ctx, r.g[2], true, &block[4]) : NULL;
+        oct_tensor *y = exact(ctx, r.y, true, &block[5]), *dx = exact(ctx, r.g[0], true, &block[6]),
+                   *dw = exact(ctx, r.g[1], true, &block[7]);
         oct_tensor *out[] = {y, dx, dw, db}, *want[] = {r.y, r.g[0], r.g[1], r.g[2]};
         void *guards[] = {block[5], block[6], block[7], block[4]};
         for (int k = 0; k < 4; k++)
@@ -155,7 +177,8 @@ START_TEST(convolution_stays_inside_its_tensors) {
         for (int k = 0; k < 4; k++) {
             if (!out[k]) continue;
             check_guard(guards[k], out[k], label(c, i));
-            ck_assert_msg(!memcmp(out[k]->data, want[k]->data, oct_tensor_bytes(want[k])), "%s: result %d depends on alignment", label(c, i), k);
+            ck_assert_msg(!memcmp(out[k]->data, want[k]->data, oct_tensor_bytes(want[k])),
+                          "%s: result %d depends on alignment", label(c, i), k);
         }
         for (int k = 0; k < 8; k++) free(block[k]);
         run_free(&r);
@@ -179,7 +202,8 @@ START_TEST(images_do_not_see_each_other) {
             oct_shape s = t[k]->shape;
             s.dim[0] = 1;
             ck_not_null(one[k] = oct_tensor_new(ctx, OCT_F32, s));
-            memcpy(one[k]->data, oct_f32(t[k]) + last * oct_shape_count(&s), oct_tensor_bytes(one[k]));
+            memcpy(one[k]->data, oct_f32(t[k]) + last * oct_shape_count(&s),
+                   oct_tensor_bytes(one[k]));
         }
         oct_tensor *y = like(ctx, one[1]), *dx = like(ctx, one[3]);
         if (c->kind == OCT_OP_conv2d) {
@@ -211,9 +235,12 @@ START_TEST(threads_do_not_change_a_bit) {
             run_inputs(many, c, 5, &b);
             run_op(one, c, &a);
             run_op(many, c, &b);
-            ck_assert_msg(!memcmp(a.y->data, b.y->data, oct_tensor_bytes(a.y)), "%s: y differs", label(c, i));
+            ck_assert_msg(!memcmp(a.y->data, b.y->data, oct_tensor_bytes(a.y)), "%s: y differs",
+                          label(c, i));
             for (int k = 0; k < c->nin; k++)
-                ck_assert_msg(!a.g[k] || !memcmp(a.g[k]->data, b.g[k]->data, oct_tensor_bytes(a.g[k])), "%s: gradient %d differs", label(c, i), k);
+                ck_assert_msg(!a.g[k] ||
+                                  !memcmp(a.g[k]->data, b.g[k]->data, oct_tensor_bytes(a.g[k])),
+                              "%s: gradient %d differs", label(c, i), k);
             run_free(&a);
             run_free(&b);
         }
@@ -237,7 +264,8 @@ START_TEST(warm_ops_allocate_nothing) {
             run_free(&r);
         }
         /* what is left is the runner's own tensors; the scratch arena has settled */
-        ck_assert_msg(allocs[1] == allocs[2] && allocs[2] <= (uint64_t)c->nin + 2, "%s: %llu allocations", label(c, i), (unsigned long long)allocs[2]);
+        ck_assert_msg(allocs[1] == allocs[2] && allocs[2] <= (uint64_t)c->nin + 2,
+                      "%s: %llu allocations", label(c, i), (unsigned long long)allocs[2]);
     }
     oct_close(ctx);
 }
@@ -265,10 +293,12 @@ START_TEST(every_differentiated_kind_is_covered) {
         covered[apart[i].kind] = true;
     }
     for (int k = 0; k < OCT_OP_KIND_COUNT; k++) {
-        ck_assert_msg(covered[k] == !!(oct_op_flags((oct_op_kind)k) & OCT_OPF_F), "%s: no gradient case", oct_op_name((oct_op_kind)k));
+        ck_assert_msg(covered[k] == !!(oct_op_flags((oct_op_kind)k) & OCT_OPF_F),
+                      "%s: no gradient case", oct_op_name((oct_op_kind)k));
         int cases = 0;
         for (int i = 0; i < OP_CASES; i++) cases += op_cases[i].kind == (oct_op_kind)k;
-        ck_assert_msg(cases == 0 || cases >= 5, "%s: %d cases, want 5", oct_op_name((oct_op_kind)k), cases);
+        ck_assert_msg(cases == 0 || cases >= 5, "%s: %d cases, want 5", oct_op_name((oct_op_kind)k),
+                      cases);
     }
 }
 END_TEST
@@ -279,7 +309,8 @@ START_TEST(dropout_is_its_own_gradient) {
     for (int i = 0; i < 5; i++) {
         oct_attrs a = {.p = ps[i]};
         oct_dropout_key key = {7, 3, 100, (uint32_t)i};
-        oct_tensor *ones = oct_tensor_new(ctx, OCT_F32, SH(16, 33, 37)), *mask = like(ctx, ones), *x = like(ctx, ones), *y = like(ctx, ones);
+        oct_tensor *ones = oct_tensor_new(ctx, OCT_F32, SH(16, 33, 37)), *mask = like(ctx, ones),
+                   *x = like(ctx, ones), *y = like(ctx, ones);
         int64_t n = oct_tensor_count(ones), kept = 0;
         octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 9, 0);
         fill_normal(&r, x, 1);
@@ -291,9 +322,11 @@ START_TEST(dropout_is_its_own_gradient) {
             ck_assert(oct_f32(y)[e] == oct_f32(x)[e] * oct_f32(mask)[e]);
         }
         double want = (1 - (double)ps[i]) * (double)n, sd = sqrt(want * (double)ps[i]);
-        ck_assert_msg(fabs((double)kept - want) <= 5 * sd, "p %g: kept %lld of %lld", (double)ps[i], (long long)kept, (long long)n);
+        ck_assert_msg(fabs((double)kept - want) <= 5 * sd, "p %g: kept %lld of %lld", (double)ps[i],
+                      (long long)kept, (long long)n);
         /* the cut of the batch does not matter: the second half alone, as samples 108.. */
-        oct_tensor *half = oct_tensor_borrow(ctx, OCT_F32, SH(8, 33, 37), oct_f32(x) + n / 2), *out = like(ctx, half);
+        oct_tensor *half = oct_tensor_borrow(ctx, OCT_F32, SH(8, 33, 37), oct_f32(x) + n / 2),
+                   *out = like(ctx, half);
         key.sample = 108;
         ck_ok(oct_dropout_forward(ctx, &a, &key, half, out));
         ck_assert(!memcmp(out->data, oct_f32(y) + n / 2, oct_tensor_bytes(out)));
@@ -322,14 +355,20 @@ static int64_t law(float x, float s, int32_t z, int32_t lo, int32_t hi, bool *in
 
 START_TEST(straight_through_gradient) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
-    const struct { int32_t qmin, qmax; bool per_channel; } rows[] = {{0, 255, false}, {0, 127, false}, {-127, 127, true}, {-1, 1, true}, {0, 15, false}, {-128, 127, false}};
+    const struct {
+        int32_t qmin, qmax;
+        bool per_channel;
+    } rows[] = {{0, 255, false}, {0, 127, false}, {-127, 127, true},
+                {-1, 1, true},   {0, 15, false},  {-128, 127, false}};
     octi_rng r = octi_rng_stream(2, OCTI_RNG_TEST, 4, 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int64_t inner = 1; inner < 3000; inner = inner * 3 + 4) {
             int32_t lo = rows[i].qmin, hi = rows[i].qmax;
             int64_t c = rows[i].per_channel ? 5 : 1;
-            oct_tensor *x = oct_tensor_new(ctx, OCT_F32, SH(5, inner)), *dy = like(ctx, x), *dx = like(ctx, x), *y = like(ctx, x);
-            oct_tensor *scale = oct_tensor_new(ctx, OCT_F32, SH(c)), *zero = oct_tensor_new(ctx, OCT_S32, SH(c));
+            oct_tensor *x = oct_tensor_new(ctx, OCT_F32, SH(5, inner)), *dy = like(ctx, x),
+                       *dx = like(ctx, x), *y = like(ctx, x);
+            oct_tensor *scale = oct_tensor_new(ctx, OCT_F32, SH(c)),
+                       *zero = oct_tensor_new(ctx, OCT_S32, SH(c));
             oct_tensor *codes = oct_tensor_new(ctx, lo < 0 ? OCT_S8 : OCT_U8, x->shape);
             for (int64_t k = 0; k < c; k++) {
                 oct_f32(scale)[k] = 0.01f + octi_rng_uniform(&r) * 0.1f;
@@ -345,9 +384,11 @@ START_TEST(straight_through_gradient) {
             ck_ok(oct_fake_quantize_grad(ctx, x, scale, zero, lo, hi, dy, dx));
             for (int64_t e = 0; e < oct_tensor_count(x); e++) {
                 bool inside;
-                int64_t k = c > 1 ? e / inner : 0, q = law(oct_f32(x)[e], oct_f32(scale)[k], oct_s32(zero)[k], lo, hi, &inside);
+                int64_t k = c > 1 ? e / inner : 0, q = law(oct_f32(x)[e], oct_f32(scale)[k],
+                                                           oct_s32(zero)[k], lo, hi, &inside);
                 int got = lo < 0 ? oct_s8(codes)[e] : oct_u8(codes)[e];
-                ck_assert_msg(got == q, "code of %.9g is %d, want %d", (double)oct_f32(x)[e], got, (int)q);
+                ck_assert_msg(got == q, "code of %.9g is %d, want %d", (double)oct_f32(x)[e], got,
+                              (int)q);
                 ck_assert(oct_f32(y)[e] == oct_f32(scale)[k] * (float)(q - oct_s32(zero)[k]));
                 ck_assert(oct_f32(dx)[e] == (inside ? oct_f32(dy)[e] : 0.0f));
             }
@@ -360,6 +401,8 @@ START_TEST(straight_through_gradient) {
 }
 END_TEST
 
-OCT_TEST_MAIN("ops_grad", forward_and_gradients_match_the_reference, convolution_is_exact_on_whole_numbers,
-              convolution_stays_inside_its_tensors, images_do_not_see_each_other, threads_do_not_change_a_bit, warm_ops_allocate_nothing,
-              dropout_is_its_own_gradient, straight_through_gradient, every_differentiated_kind_is_covered)
+OCT_TEST_MAIN("ops_grad", forward_and_gradients_match_the_reference,
+              convolution_is_exact_on_whole_numbers, convolution_stays_inside_its_tensors,
+              images_do_not_see_each_other, threads_do_not_change_a_bit, warm_ops_allocate_nothing,
+              dropout_is_its_own_gradient, straight_through_gradient,
+              every_differentiated_kind_is_covered)

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT
  * Rare huge outliers in an activation: what each observer makes of them, in int8 accuracy.
  *
- * The construction. A LeNet is trained on digits. Then conv1 gets a seventh channel, a detector: its one weight and its bias
- * make relu(gain * (pixel - 2.5)), and conv2 has zeros for it, so the function of the net stays what it was, while the channel is
- * silent on digits (pixels lie in [-2, 2]). Every other image carries one mark, a pixel of 3 at a seeded place: one value in
- * 2 * 28 * 28 * 7 = 10976 of conv1's is gain / 2, a chosen multiple of the largest that digits give. Calibration and test have marks.
+ * The construction. A LeNet is trained on digits. Then conv1 gets a seventh channel, a detector:
+ * its one weight and its bias make relu(gain * (pixel - 2.5)), and conv2 has zeros for it, so the
+ * function of the net stays what it was, while the channel is silent on digits (pixels lie in [-2,
+ * 2]). Every other image carries one mark, a pixel of 3 at a seeded place: one value in
+ * 2 * 28 * 28 * 7 = 10976 of conv1's is gain / 2, a chosen multiple of the largest that digits
+ * give. Calibration and test have marks.
  *
- * What least squared error can do. Outliers A, a share p of all values: cutting them costs p A^2; a step wide enough to hold them
- * costs (A / L)^2 / 12 for L steps, or all of the data's own mean square m where the step swallows it. At p = 1e-4 and 8 bits holding
- * is 78 times cheaper, whatever A: mse and histogram keep what minmax keeps. They cut where the step is dear: L = 7 (3 bits), and
- * p A^2 < m, so A up to 100 times the root mean square. Of absolute errors (mae), cutting costs p A, holding A / 4L: 8 bits and
+ * What least squared error can do. Outliers A, a share p of all values: cutting them costs p A^2; a
+ * step wide enough to hold them costs (A / L)^2 / 12 for L steps, or all of the data's own mean
+ * square m where the step swallows it. At p = 1e-4 and 8 bits holding is 78 times cheaper, whatever
+ * A: mse and histogram keep what minmax keeps. They cut where the step is dear: L = 7 (3 bits), and
+ * p A^2 < m, so A up to 100 times the root mean square. Of absolute errors (mae), cutting costs p
+ * A, holding A / 4L: 8 bits and
  * 1e-4 are ten-fold on the side of cutting.
  *
- * Figures of seeds 1, 2, 3 in one run are in docs/results.md; the test is seed 1, all with OCT_TEST_LONG=1. */
+ * Figures of seeds 1, 2, 3 in one run are in docs/results.md; the test is seed 1, all with
+ * OCT_TEST_LONG=1. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -20,7 +25,16 @@
 #include "octet.h"
 #include "src/rng.h"
 
-enum { SIDE = 28, PIXELS = SIDE * SIDE, TRAIN = 10000, TEST = 2000, CALIB = 512, KERNEL = 25, LIVE = 6, C2 = 16 };
+enum {
+    SIDE = 28,
+    PIXELS = SIDE * SIDE,
+    TRAIN = 10000,
+    TEST = 2000,
+    CALIB = 512,
+    KERNEL = 25,
+    LIVE = 6,
+    C2 = 16
+};
 
 typedef struct letter_net {
     oct_module *conv1, *conv2, *fc1, *fc2, *fc3;
@@ -37,10 +51,15 @@ static oct_var *letter_forward(void *self, oct_tape *t, oct_var *x) {
 
 static oct_net *letter_net_new(oct_ctx *ctx, letter_net *n, int first) {
     oct_module *m = oct_module_new(ctx, letter_forward, n);
-    n->conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = first, .kernel = 5, .pad = 2}));
-    n->conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = first, .out = C2, .kernel = 5}));
-    n->fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = C2 * 25, .out = 120}));
-    n->fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 120, .out = 84}));
+    n->conv1 = oct_module_add(
+        m, "conv1",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = first, .kernel = 5, .pad = 2}));
+    n->conv2 = oct_module_add(
+        m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = first, .out = C2, .kernel = 5}));
+    n->fc1 = oct_module_add(m, "fc1",
+                            oct_linear_new(ctx, &(oct_linear_opts){.in = C2 * 25, .out = 120}));
+    n->fc2 =
+        oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 120, .out = 84}));
     n->fc3 = oct_module_add(m, "fc3", oct_linear_new(ctx, &(oct_linear_opts){.in = 84, .out = 10}));
     oct_net *net = oct_capture(m, OCT_SHAPE(SIDE, SIDE, 1));
     ck_not_null(net);
@@ -55,18 +74,22 @@ typedef struct digits {
 } digits;
 
 static digits digits_new(oct_ctx *ctx, oct_split split, int64_t n, int every, uint64_t seed) {
-    digits d = {malloc((size_t)n * PIXELS * sizeof(float)), malloc((size_t)n * sizeof(int32_t)), NULL};
-    oct_data *from = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.split = split, .limit = n, .seed = seed});
+    digits d = {malloc((size_t)n * PIXELS * sizeof(float)), malloc((size_t)n * sizeof(int32_t)),
+                NULL};
+    oct_data *from = oct_data_open(ctx, "synth-digits",
+                                   &(oct_data_opts){.split = split, .limit = n, .seed = seed});
     ck_assert(d.x && d.label && from && oct_data_count(from) == n);
     octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 31, split);
     for (int64_t i = 0; i < n; i++) {
         uint8_t pixels[PIXELS];
         ck_ok(oct_data_get(from, i, pixels, &d.label[i]));
-        for (int k = 0; k < PIXELS; k++) d.x[i * PIXELS + k] = ((float)pixels[k] / 255 - 0.5f) / 0.25f;
+        for (int k = 0; k < PIXELS; k++)
+            d.x[i * PIXELS + k] = ((float)pixels[k] / 255 - 0.5f) / 0.25f;
         if (every && i % every == 0) d.x[i * PIXELS + (int)octi_rng_below(&r, PIXELS)] = 3;
     }
     oct_data_free(from);
-    d.data = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(n, SIDE, SIDE, 1), d.x, d.label, &(oct_array_opts){.classes = 10});
+    d.data = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(n, SIDE, SIDE, 1), d.x, d.label,
+                                  &(oct_array_opts){.classes = 10});
     ck_not_null(d.data);
     return d;
 }
@@ -92,9 +115,11 @@ static float *tensor(oct_net *net, const char *name) {
 }
 
 /* int8 accuracy; conv1's values have `bits`. */
-static double calibrated(oct_net *net, const char *observer, int bits, oct_data *calib, oct_data *test) {
+static double calibrated(oct_net *net, const char *observer, int bits, oct_data *calib,
+                         oct_data *test) {
     const oct_qrule rule = {OCT_QSCOPE_NAME, "conv1", {.abits = bits}};
-    oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = observer, .rules = &rule, .rule_count = 1});
+    oct_net *q =
+        oct_prepare(net, &(oct_qconfig){.observer = observer, .rules = &rule, .rule_count = 1});
     ck_not_null(q);
     ck_ok(oct_calibrate(q, calib, CALIB));
     oct_net *i8 = oct_convert(q, NULL);
@@ -129,11 +154,14 @@ static void first_values(oct_net *net, oct_data *clean, float *top, float *rms) 
 
 /* `net` with a detector of gain/2 on marks. */
 static oct_net *with_detector(oct_net *net, letter_net *room, float gain) {
-    static const char *const same[] = {"conv2.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"};
+    static const char *const same[] = {"conv2.bias", "fc1.weight", "fc1.bias", "fc2.weight",
+                                       "fc2.bias",   "fc3.weight", "fc3.bias"};
     oct_net *to = letter_net_new(net->ctx, room, LIVE + 1);
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-        memcpy(tensor(to, same[i]), tensor(net, same[i]), oct_tensor_bytes(oct_net_tensor(net, same[i])));
-    float *w1 = tensor(to, "conv1.weight"), *b1 = tensor(to, "conv1.bias"), *w2 = tensor(to, "conv2.weight");
+        memcpy(tensor(to, same[i]), tensor(net, same[i]),
+               oct_tensor_bytes(oct_net_tensor(net, same[i])));
+    float *w1 = tensor(to, "conv1.weight"), *b1 = tensor(to, "conv1.bias"),
+          *w2 = tensor(to, "conv2.weight");
     memcpy(w1, tensor(net, "conv1.weight"), LIVE * KERNEL * sizeof(float));
     memcpy(b1, tensor(net, "conv1.bias"), LIVE * sizeof(float));
     memset(w1 + LIVE * KERNEL, 0, KERNEL * sizeof(float));
@@ -173,14 +201,18 @@ static void stage_close(stage *s) {
 }
 
 static void eight_bits(stage *s, int seed) {
-    static const char *const hold[] = {"entropy", "percentile", "mae"}, *const lose[] = {"minmax", "mse", "histogram"};
+    static const char *const hold[] = {"entropy", "percentile", "mae"}, *const lose[] = {
+                                                                            "minmax", "mse",
+                                                                            "histogram"};
     oct_net *net = with_detector(s->net, &s->more, 2 * 100 * s->top);
     const double real = accuracy(net, s->test.data);
-    ck_assert_double_eq_tol(real, accuracy(s->net, s->test.data), 0.001); /* the function is the same */
+    /* the function is the same */
+    ck_assert_double_eq_tol(real, accuracy(s->net, s->test.data), 0.001);
     ck_assert_double_gt(real, 0.9);
     printf("seed %d: float %.4f", seed, real);
     for (int k = 0; k < 3; k++) {
-        const double held = calibrated(net, hold[k], 8, s->calib.data, s->test.data), lost = calibrated(net, lose[k], 8, s->calib.data, s->test.data);
+        const double held = calibrated(net, hold[k], 8, s->calib.data, s->test.data),
+                     lost = calibrated(net, lose[k], 8, s->calib.data, s->test.data);
         printf(", %s %.4f, %s %.4f", hold[k], held, lose[k], lost);
         ck_assert_msg(held >= real - 0.003, "%s: %.4f, float %.4f", hold[k], held, real);
         ck_assert_msg(lost <= real - 0.02, "%s: %.4f, float %.4f", lose[k], lost, real);
@@ -188,17 +220,22 @@ static void eight_bits(stage *s, int seed) {
     printf("\n");
 }
 
-/* A 20th of what minmax loses: at 3 bits another kernel's rounding of the float net alone moves a dozen of 2,000 images. */
+/* A 20th of what minmax loses: at 3 bits another kernel's rounding of the float net alone moves a
+ * dozen of 2,000 images. */
 static void three_bits(stage *s, int seed) {
     static const char *const hold[] = {"mse", "histogram"};
     oct_net *net = with_detector(s->net, &s->more, 2 * 50 * s->rms);
-    const double lost = calibrated(net, "minmax", 3, s->calib.data, s->test.data), whole = calibrated(net, "minmax", 3, s->clean.data, s->test.data);
+    const double lost = calibrated(net, "minmax", 3, s->calib.data, s->test.data),
+                 whole = calibrated(net, "minmax", 3, s->clean.data, s->test.data);
     printf("seed %d, conv1 at 3 bits: minmax %.4f, without outliers %.4f", seed, lost, whole);
     ck_assert_double_le(lost, whole - 0.02);
     for (int k = 0; k < 2; k++) {
-        const double held = calibrated(net, hold[k], 3, s->calib.data, s->test.data), same = calibrated(net, hold[k], 3, s->clean.data, s->test.data);
+        const double held = calibrated(net, hold[k], 3, s->calib.data, s->test.data),
+                     same = calibrated(net, hold[k], 3, s->clean.data, s->test.data);
         printf(", %s %.4f, without %.4f", hold[k], held, same);
-        ck_assert_msg(same - held <= (whole - lost) / 20, "%s: %.4f, without outliers %.4f; minmax loses %.4f", hold[k], held, same, whole - lost);
+        ck_assert_msg(same - held <= (whole - lost) / 20,
+                      "%s: %.4f, without outliers %.4f; minmax loses %.4f", hold[k], held, same,
+                      whole - lost);
     }
     printf("\n");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Patience and the best model, from what each epoch reports, worked out again: better after worse, equals, the end before the end. */
+ * Patience and the best model, from what each epoch reports, worked out again: better after worse,
+ * equals, the end before the end. */
 #include "tests/oct_test.h"
 
 #include <string.h>
@@ -28,7 +29,8 @@ static int watch(void *user, const oct_fit_report *r) {
 }
 
 static oct_net *small_net(oct_ctx *ctx, oct_data *d) {
-    oct_module *parts[] = {oct_flatten_new(ctx), oct_linear_new(ctx, &(oct_linear_opts){.in = 784, .out = 10})};
+    oct_module *parts[] = {oct_flatten_new(ctx),
+                           oct_linear_new(ctx, &(oct_linear_opts){.in = 784, .out = 10})};
     oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(28, 28, 1));
     ck_not_null(net);
     ck_ok(oct_net_describe(net, d));
@@ -46,8 +48,16 @@ START_TEST(patience_by_the_reports) {
             snprintf(run, sizeof run, "%s", in_root("r"));
             static seen s;
             s = (seen){.net = small_net(ctx, d), .stop_at = stop};
-            oct_fit_opts o = {.epochs = EPOCHS, .batch = 16, .lr = 0.3f, .schedule = "constant", .warmup = OCT_NONE, .val_share = 0.25f, .patience = PATIENCE, .run = run,
-                              .progress = watch, .progress_user = &s};
+            oct_fit_opts o = {.epochs = EPOCHS,
+                              .batch = 16,
+                              .lr = 0.3f,
+                              .schedule = "constant",
+                              .warmup = OCT_NONE,
+                              .val_share = 0.25f,
+                              .patience = PATIENCE,
+                              .run = run,
+                              .progress = watch,
+                              .progress_user = &s};
             oct_status st = oct_fit(s.net, d, &o);
             if (stop && st == OCT_ESTOPPED) {
                 s.net = small_net(ctx, d);
@@ -71,7 +81,9 @@ START_TEST(patience_by_the_reports) {
             for (int e = 0; e < s.n; e++) ck_assert(s.final[e] == (e == end - 1));
             oct_net *kept = small_net(ctx, d);
             ck_ok(oct_net_load_weights(kept, octi_fmt("%s/best.safetensors", run), NULL, NULL));
-            ck_assert_msg(!memcmp(oct_net_tensor(kept, "1.weight")->data, s.w[best_at], sizeof s.w[0]), "seed %d: best.safetensors is not of epoch %d", (int)seed, best_at + 1);
+            ck_assert_msg(
+                !memcmp(oct_net_tensor(kept, "1.weight")->data, s.w[best_at], sizeof s.w[0]),
+                "seed %d: best.safetensors is not of epoch %d", (int)seed, best_at + 1);
             if (end < EPOCHS) { /* done is done, until more epochs are asked for */
                 o.resume = true;
                 for (int more = 0; more < 4; more += 2) {
@@ -84,7 +96,8 @@ START_TEST(patience_by_the_reports) {
             oct_close(ctx);
         }
     remove_root();
-    printf("%d times better after worse, %d equal to the best, %d early ends\n", after_worse, equal, early);
+    printf("%d times better after worse, %d equal to the best, %d early ends\n", after_worse, equal,
+           early);
     ck_assert(after_worse > 1 && equal > 1 && early > 1);
 }
 END_TEST

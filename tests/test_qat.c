@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Passes: placement, sharing, bits, refusals, observers, switches. That every code equals the int8 plan's is in
- * test_exact.c. */
+ * Passes: placement, sharing, bits, refusals, observers, switches. That every code equals the int8
+ * plan's is in test_exact.c. */
 #include "tests/oct_test.h"
 
 #include <math.h>
@@ -31,17 +31,22 @@ static oct_var *branchy_forward(void *self, oct_tape *t, oct_var *x) {
 
 static oct_net *branchy_net(oct_ctx *ctx, branchy *n) {
     oct_module *m = oct_module_new(ctx, branchy_forward, n);
-    n->a = oct_module_add(m, "a", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel = 3, .pad = 1}));
-    n->b = oct_module_add(m, "b", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel = 1}));
-    n->c = oct_module_add(m, "c", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 6, .kernel = 3, .pad = 1}));
-    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 6 * 3 * 3, .out = 5}));
+    n->a = oct_module_add(
+        m, "a", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel = 3, .pad = 1}));
+    n->b = oct_module_add(m, "b",
+                          oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel = 1}));
+    n->c = oct_module_add(
+        m, "c", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 6, .kernel = 3, .pad = 1}));
+    n->fc =
+        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 6 * 3 * 3, .out = 5}));
     return oct_capture(m, OCT_SHAPE(6, 6, 2));
 }
 
 START_TEST(placement_sharing_and_bits) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     branchy n;
-    oct_net *net = branchy_net(ctx, &n), *q = oct_prepare(net, &(oct_qconfig){.wbits = 4, .abits = 3, .observer = "minmax"});
+    oct_net *net = branchy_net(ctx, &n),
+            *q = oct_prepare(net, &(oct_qconfig){.wbits = 4, .abits = 3, .observer = "minmax"});
     ck_not_null(q);
     /* cat, its members and the pool behind it: one set of qparams */
     ck_assert_ptr_eq(quantizer(q, "a"), quantizer(q, "cat"));
@@ -67,7 +72,8 @@ START_TEST(placement_sharing_and_bits) {
         ck_assert(!is_softmax || strstr(rows[i].reason, "no int8 form"));
     }
     oct_placements_free(q, rows);
-    oct_net *all = oct_prepare(net, &(oct_qconfig){.wbits = 2, .abits = 2, .all_layers = true, .target = "qnnpack"});
+    oct_net *all = oct_prepare(
+        net, &(oct_qconfig){.wbits = 2, .abits = 2, .all_layers = true, .target = "qnnpack"});
     ck_assert_int_eq(quantizer(all, "input.quantize")->spec.qmax, 3);
     ck_assert_int_eq(quantizer(all, "fc.weight")->spec.qmin, -1);
     ck_assert(!quantizer(all, "fc.weight")->spec.per_channel);
@@ -102,28 +108,36 @@ START_TEST(refusals_name_the_cure) {
 }
 END_TEST
 
-static oct_var *wide_forward(void *self, oct_tape *t, oct_var *x) { return (void)t, oct_apply(self, x); }
+static oct_var *wide_forward(void *self, oct_tape *t, oct_var *x) {
+    return (void)t, oct_apply(self, x);
+}
 
 START_TEST(accumulators_are_proven) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     enum { K = 70000 };
     for (int fits = 0; fits < 2; fits++) {
-        oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = K, .out = 2, .no_bias = true}), *m = oct_module_new(ctx, wide_forward, fc);
+        oct_module *fc =
+                       oct_linear_new(ctx, &(oct_linear_opts){.in = K, .out = 2, .no_bias = true}),
+                   *m = oct_module_new(ctx, wide_forward, fc);
         oct_module_add(m, "fc", fc);
         oct_tensor *w = oct_module_tensor(m, "fc.weight");
-        for (int64_t i = 0; i < oct_tensor_count(w); i++) oct_f32(w)[i] = i % K < (fits ? 66000 : K) ? 0.01f : 0.0f;
-        oct_net *q = oct_prepare(oct_capture(m, OCT_SHAPE(K)), &(oct_qconfig){.observer = "minmax"});
+        for (int64_t i = 0; i < oct_tensor_count(w); i++)
+            oct_f32(w)[i] = i % K < (fits ? 66000 : K) ? 0.01f : 0.0f;
+        oct_net *q =
+            oct_prepare(oct_capture(m, OCT_SHAPE(K)), &(oct_qconfig){.observer = "minmax"});
         oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, K));
         for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] = (float)(i % 7);
         oct_tape *t = oct_tape_new(ctx);
         oct_tape_begin(t, OCT_CALIBRATE);
         ck_not_null(oct_net_forward(q, oct_input(t, x)));
         oct_net *i8 = oct_convert(q, NULL);
-        if (fits) ck_not_null(i8);
+        if (fits)
+            ck_not_null(i8);
         else {
             ck_assert(i8 == NULL);
             ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
-            ck_assert_msg(strstr(oct_error_message(), "fc: accumulator of channel 0"), "%s", oct_error_message());
+            ck_assert_msg(strstr(oct_error_message(), "fc: accumulator of channel 0"), "%s",
+                          oct_error_message());
         }
     }
     oct_close(ctx);
@@ -134,14 +148,16 @@ START_TEST(observers_move_by_their_rule_and_only_when_told) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     for (int ema = 0; ema < 2; ema++) {
         branchy n;
-        oct_net *q = oct_prepare(branchy_net(ctx, &n), &(oct_qconfig){.observer = ema ? "ema" : "minmax", .ema = 0.25f});
+        oct_net *q = oct_prepare(branchy_net(ctx, &n),
+                                 &(oct_qconfig){.observer = ema ? "ema" : "minmax", .ema = 0.25f});
         oct_tape *t = oct_tape_new(ctx);
         float lo = INFINITY, hi = -INFINITY;
         const oct_quantizer *in = quantizer(q, "input.quantize");
         for (uint32_t step = 0; step < 4; step++) {
             oct_tensor *x = random_images(ctx, 3, OCT_SHAPE(6, 6, 2), step);
             float min = INFINITY, max = -INFINITY;
-            for (int64_t i = 0; i < oct_tensor_count(x); i++) min = fminf(min, oct_f32(x)[i]), max = fmaxf(max, oct_f32(x)[i]);
+            for (int64_t i = 0; i < oct_tensor_count(x); i++)
+                min = fminf(min, oct_f32(x)[i]), max = fmaxf(max, oct_f32(x)[i]);
             if (step == 3) { /* switched off, and in evaluation: nothing moves */
                 oct_net_observe(q, false);
                 oct_tape_begin(t, OCT_TRAIN);
@@ -153,7 +169,8 @@ START_TEST(observers_move_by_their_rule_and_only_when_told) {
                 float s = octi_scale(in);
                 oct_tape_begin(t, step ? OCT_TRAIN : OCT_CALIBRATE);
                 ck_not_null(oct_net_forward(q, oct_input(t, x)));
-                if (step == 0) lo = min, hi = max;
+                if (step == 0)
+                    lo = min, hi = max;
                 else {
                     /* qparams of a training step come from what earlier steps saw */
                     float want;
@@ -161,12 +178,15 @@ START_TEST(observers_move_by_their_rule_and_only_when_told) {
                     ck_ok(oct_qparams_from_range(&in->spec, lo, hi, "t", &want, &z));
                     ck_assert(octi_scale(in) == want);
                     ck_assert(step > 1 || s == want);
-                    if (ema) lo += 0.25f * (min - lo), hi += 0.25f * (max - hi);
-                    else lo = fminf(lo, min), hi = fmaxf(hi, max);
+                    if (ema)
+                        lo += 0.25f * (min - lo), hi += 0.25f * (max - hi);
+                    else
+                        lo = fminf(lo, min), hi = fmaxf(hi, max);
                 }
             }
-            ck_assert_msg(*oct_f32(in->min_val) == lo && *oct_f32(in->max_val) == hi, "step %u: [%g, %g], expected [%g, %g]", step,
-                          *oct_f32(in->min_val), *oct_f32(in->max_val), lo, hi);
+            ck_assert_msg(*oct_f32(in->min_val) == lo && *oct_f32(in->max_val) == hi,
+                          "step %u: [%g, %g], expected [%g, %g]", step, *oct_f32(in->min_val),
+                          *oct_f32(in->max_val), lo, hi);
         }
         /* members of a cat: the range of all of them */
         const oct_quantizer *c = quantizer(q, "cat");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Rules of a qconfig: levels, matching, float layers, shared grids, text and file forms, refusals, exactness under them. */
+ * Rules of a qconfig: levels, matching, float layers, shared grids, text and file forms, refusals,
+ * exactness under them. */
 #include "tests/oct_test.h"
 
 #include <zlib.h>
@@ -21,20 +22,31 @@ static oct_var *model_forward(void *self, oct_tape *t, oct_var *x) {
     model *n = self;
     (void)t;
     x = oct_relu(oct_apply(n->bn, oct_apply(n->stem, x)));
-    x = oct_max_pool2d(oct_cat((oct_var *[]){oct_relu(oct_apply(n->a, x)), oct_apply(n->b, x)}, 2, 3), NULL);
+    x = oct_max_pool2d(
+        oct_cat((oct_var *[]){oct_relu(oct_apply(n->a, x)), oct_apply(n->b, x)}, 2, 3), NULL);
     return oct_apply(n->fc, oct_flatten(oct_apply(n->c, x)));
 }
 
 /* stem (conv, bn, relu), block.a and block.b into a cat and a pool, block.c, fc */
 static oct_net *model_net(oct_ctx *ctx, model *n) {
     oct_module *m = oct_module_new(ctx, model_forward, n);
-    n->stem = oct_module_add(m, "stem", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 4, .kernel = 3, .pad = 1, .no_bias = true}));
+    n->stem = oct_module_add(
+        m, "stem",
+        oct_conv2d_new(
+            ctx, &(oct_conv2d_opts){.in = 2, .out = 4, .kernel = 3, .pad = 1, .no_bias = true}));
     n->bn = oct_module_add(m, "bn", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 4}));
-    oct_module *block = oct_module_add(m, "block", oct_module_new(ctx, model_forward, n)); /* a folder for names */
-    n->a = oct_module_add(block, "a", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 3, .kernel = 3, .pad = 1}));
-    n->b = oct_module_add(block, "b", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 3, .kernel = 1}));
-    n->c = oct_module_add(block, "c", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 6, .kernel = 3, .pad = 1}));
-    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 6 * 3 * 3, .out = 5}));
+    /* a folder for names */
+    oct_module *block = oct_module_add(m, "block", oct_module_new(ctx, model_forward, n));
+    n->a = oct_module_add(
+        block, "a",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 3, .kernel = 3, .pad = 1}));
+    n->b = oct_module_add(block, "b",
+                          oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 4, .out = 3, .kernel = 1}));
+    n->c = oct_module_add(
+        block, "c",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 6, .kernel = 3, .pad = 1}));
+    n->fc =
+        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 6 * 3 * 3, .out = 5}));
     oct_net *net = oct_capture(m, OCT_SHAPE(6, 6, 2));
     ck_not_null(net);
     return net;
@@ -66,23 +78,28 @@ START_TEST(levels_and_the_last_of_a_level) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     model n;
     oct_net *net = model_net(ctx, &n);
-    const oct_qrule rules[] = {{OCT_QSCOPE_NAME, "block.c", {.wbits = 3}},       {OCT_QSCOPE_PATTERN, "block.*", {.wbits = 4, .abits = 5}},
-                               {OCT_QSCOPE_KIND, "conv2d", {.wbits = 5, .granularity = "tensor"}}, {OCT_QSCOPE_GLOBAL, NULL, {.wbits = 6}},
+    const oct_qrule rules[] = {{OCT_QSCOPE_NAME, "block.c", {.wbits = 3}},
+                               {OCT_QSCOPE_PATTERN, "block.*", {.wbits = 4, .abits = 5}},
+                               {OCT_QSCOPE_KIND, "conv2d", {.wbits = 5, .granularity = "tensor"}},
+                               {OCT_QSCOPE_GLOBAL, NULL, {.wbits = 6}},
                                {OCT_QSCOPE_PATTERN, "*.b", {.wbits = 2}}};
-    oct_qconfig c = {.target = "fbgemm", .observer = "minmax", .wbits = 7, .rules = rules, .rule_count = 5};
+    oct_qconfig c = {
+        .target = "fbgemm", .observer = "minmax", .wbits = 7, .rules = rules, .rule_count = 5};
     oct_net *q = oct_prepare(net, &c);
     ck_not_null(q);
     ck_assert_int_eq(quantizer(q, "block.c.weight")->spec.bits, 3); /* name, though it came first */
     ck_assert_int_eq(quantizer(q, "block.a.weight")->spec.bits, 4); /* pattern */
     ck_assert_int_eq(quantizer(q, "block.b.weight")->spec.bits, 2); /* the last pattern */
-    ck_assert_int_eq(quantizer(q, "stem.weight")->spec.bits, 8);    /* kind and global leave the first layer at 8 */
+    /* kind and global leave the first layer at 8 */
+    ck_assert_int_eq(quantizer(q, "stem.weight")->spec.bits, 8);
     ck_assert_int_eq(quantizer(q, "fc.weight")->spec.bits, 8);
-    ck_assert(!quantizer(q, "stem.weight")->spec.per_channel);      /* kind, against the preset */
-    ck_assert(quantizer(q, "fc.weight")->spec.per_channel);         /* the preset */
-    ck_assert_int_eq(quantizer(q, "block.c")->spec.bits, 5);        /* in front of the last layer: 8, but a pattern says otherwise */
+    ck_assert(!quantizer(q, "stem.weight")->spec.per_channel); /* kind, against the preset */
+    ck_assert(quantizer(q, "fc.weight")->spec.per_channel);    /* the preset */
+    /* in front of the last layer: 8, but a pattern says otherwise */
+    ck_assert_int_eq(quantizer(q, "block.c")->spec.bits, 5);
     ck_assert_int_eq(quantizer(q, "fc")->spec.bits, 8);
     ck_assert_int_eq(quantizer(q, "block.a")->spec.bits, 5);
-    ck_assert_int_eq(quantizer(q, "block.a")->spec.qmax, 15);       /* u7 of the preset at 5 bits */
+    ck_assert_int_eq(quantizer(q, "block.a")->spec.qmax, 15); /* u7 of the preset at 5 bits */
     oct_placement *rows;
     int32_t count;
     ck_ok(oct_net_placements(q, &rows, &count));
@@ -90,11 +107,15 @@ START_TEST(levels_and_the_last_of_a_level) {
     ck_assert_msg(strstr(r.rule, "wbits=5 by kind conv2d, is 8"), "%s", r.rule);
     r = row_of(q, rows, count, "block.c");
     ck_assert_int_eq(r.wbits, 3);
-    ck_assert_msg(strstr(r.rule, "wbits=3 by name block.c") && strstr(r.rule, "granularity=tensor by kind conv2d"), "%s", r.rule);
+    ck_assert_msg(strstr(r.rule, "wbits=3 by name block.c") &&
+                      strstr(r.rule, "granularity=tensor by kind conv2d"),
+                  "%s", r.rule);
     ck_assert_str_eq(r.granularity, "tensor");
     r = row_of(q, rows, count, "block.b");
     ck_assert_int_eq(r.wbits, 2);
-    ck_assert_msg(strstr(r.rule, "wbits=2 by pattern *.b") && strstr(r.rule, "abits=5 by pattern block.*"), "%s", r.rule);
+    ck_assert_msg(strstr(r.rule, "wbits=2 by pattern *.b") &&
+                      strstr(r.rule, "abits=5 by pattern block.*"),
+                  "%s", r.rule);
     ck_assert_str_eq(r.grid, "block.a"); /* the first of the cat's class */
     ck_assert_str_eq(row_of(q, rows, count, "fc").granularity, "channel");
     oct_placements_free(q, rows);
@@ -105,7 +126,8 @@ END_TEST
 START_TEST(first_and_last_follow_who_names_them) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     model n;
-    oct_net *net = model_net(ctx, &n), *q = prepared(net, "stem:wbits=4,fc:wbits=2,abits=4,input:abits=6,block.c:abits=3");
+    oct_net *net = model_net(ctx, &n),
+            *q = prepared(net, "stem:wbits=4,fc:wbits=2,abits=4,input:abits=6,block.c:abits=3");
     ck_assert_int_eq(quantizer(q, "stem.weight")->spec.bits, 4);
     ck_assert_int_eq(quantizer(q, "fc.weight")->spec.bits, 2);
     ck_assert_int_eq(quantizer(q, "fc")->spec.bits, 4);
@@ -114,7 +136,11 @@ START_TEST(first_and_last_follow_who_names_them) {
     q = prepared(net, "block:wbits=4"); /* a name means what is below it */
     ck_assert_int_eq(quantizer(q, "block.a.weight")->spec.bits, 4);
     ck_assert_int_eq(quantizer(q, "stem.weight")->spec.bits, 8);
-    ck_assert_int_eq(oct_prepare(net, &(oct_qconfig){.rules = (oct_qrule[]){{OCT_QSCOPE_NAME, "bloc", {.wbits = 4}}}, .rule_count = 1}) == NULL, 1);
+    ck_assert_int_eq(
+        oct_prepare(net,
+                    &(oct_qconfig){.rules = (oct_qrule[]){{OCT_QSCOPE_NAME, "bloc", {.wbits = 4}}},
+                                   .rule_count = 1}) == NULL,
+        1);
     oct_close(ctx);
 }
 END_TEST
@@ -122,7 +148,8 @@ END_TEST
 START_TEST(a_shared_grid_takes_the_rules_of_its_first_value) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     model n;
-    oct_net *net = model_net(ctx, &n), *q = prepared(net, "block.a:abits=4,block.b:abits=2,max_pool2d:abits=3,observer=ema");
+    oct_net *net = model_net(ctx, &n),
+            *q = prepared(net, "block.a:abits=4,block.b:abits=2,max_pool2d:abits=3,observer=ema");
     const char *shared[] = {"block.a", "block.b", "cat", "max_pool2d"};
     for (int i = 0; i < 4; i++) {
         ck_assert_int_eq(quantizer(q, shared[i])->spec.bits, 4);
@@ -145,14 +172,16 @@ static uLong crc_of_ranges(const oct_net *q) {
     uLong crc = 0;
     for (int32_t i = 0; i < q->graph->quantizer_count; i++) {
         const oct_quantizer *z = &q->graph->quantizers[i];
-        const oct_tensor *t[] = {z->scale, z->zero_point, z->min_val, z->max_val, z->step, z->offset, z->state[0], z->state[1], z->state[2], z->state[3]};
+        const oct_tensor *t[] = {z->scale,  z->zero_point, z->min_val,  z->max_val,  z->step,
+                                 z->offset, z->state[0],   z->state[1], z->state[2], z->state[3]};
         for (size_t k = 0; !octi_is_weight(z) && k < sizeof t / sizeof *t; k++)
             if (t[k]) crc = crc32(crc, t[k]->data, (uInt)oct_tensor_bytes(t[k]));
     }
     return crc;
 }
 
-/* Calibrated, trained a little, converted: every code of the plan is the simulation's, and evaluation moved nothing. */
+/* Calibrated, trained a little, converted: every code of the plan is the simulation's, and
+ * evaluation moved nothing. */
 static void check_exact(oct_net *q, oct_shape image, bool trains, const char *what) {
     oct_tape *t = oct_tape_new(q->ctx);
     oct_tape_begin(t, OCT_CALIBRATE);
@@ -166,8 +195,11 @@ static void check_exact(oct_net *q, oct_shape image, bool trains, const char *wh
         if (step == 2) oct_net_freeze_batch_norm(q, true);
         oct_optim_zero_grad(o);
         oct_tape_begin(t, OCT_TRAIN);
-        oct_status s = oct_backward(oct_cross_entropy(oct_net_forward(q, oct_input(t, random_images(q->ctx, 8, image, (uint32_t)step))), labels, NULL));
-        ck_assert_msg(s == OCT_OK && oct_optim_step(o) == OCT_OK, "%s: %s", what, oct_error_message());
+        oct_status s = oct_backward(oct_cross_entropy(
+            oct_net_forward(q, oct_input(t, random_images(q->ctx, 8, image, (uint32_t)step))),
+            labels, NULL));
+        ck_assert_msg(s == OCT_OK && oct_optim_step(o) == OCT_OK, "%s: %s", what,
+                      oct_error_message());
         oct_optim_free(o);
     }
     oct_net *i8 = oct_convert(q, NULL);
@@ -175,10 +207,11 @@ static void check_exact(oct_net *q, oct_shape image, bool trains, const char *wh
     oct_mismatch m = {0};
     plans_agree(i8, random_images(q->ctx, 16, image, 2), 5);
     const uLong before = crc_of_ranges(q);
-    ck_assert_msg(oct_compare(q, i8, random_images(q->ctx, 16, image, 2), &m) == OCT_OK, "%s: %s", what, oct_error_message());
+    ck_assert_msg(oct_compare(q, i8, random_images(q->ctx, 16, image, 2), &m) == OCT_OK, "%s: %s",
+                  what, oct_error_message());
     ck_assert_int_gt(m.codes, 0);
-    ck_assert_msg(m.mismatched == 0, "%s: %lld of %lld codes differ, first %s[%lld]", what, (long long)m.mismatched, (long long)m.codes, m.node,
-                  (long long)m.element);
+    ck_assert_msg(m.mismatched == 0, "%s: %lld of %lld codes differ, first %s[%lld]", what,
+                  (long long)m.mismatched, (long long)m.codes, m.node, (long long)m.element);
     ck_assert_msg(crc_of_ranges(q) == before, "%s: evaluation moved a range", what);
 }
 
@@ -203,7 +236,9 @@ START_TEST(float_layers_have_borders_around_them) {
             oct_placement r = row_of(q, rows, count, cases[i].stays[k]);
             ck_assert_msg(!r.int8 && *r.reason, "%s: %s", cases[i].text, r.name);
             bool by_rule = strcmp(r.name, "max_pool2d") != 0; /* that one follows its input */
-            ck_assert_msg(!by_rule || (strstr(r.reason, "qconfig") && strstr(r.rule, "float=yes by ")), "%s: %s: %s, %s", cases[i].text, r.name, r.reason, r.rule);
+            ck_assert_msg(!by_rule ||
+                              (strstr(r.reason, "qconfig") && strstr(r.rule, "float=yes by ")),
+                          "%s: %s: %s, %s", cases[i].text, r.name, r.reason, r.rule);
         }
         int32_t ints = 0;
         for (int32_t k = 0; k < count; k++) ints += rows[k].int8;
@@ -220,20 +255,28 @@ END_TEST
 START_TEST(every_key_reaches_its_quantizer) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     model n;
-    oct_net *net = model_net(ctx, &n), *q = prepared(net, "block.c:observer=ema,ema=0.25,percentile=99,symmetric,reduce_range,granularity=tensor,weight_observer=mse,weight_qmin=full,method=lsq,ste=rounded");
-    const oct_quantizer *c = quantizer(q, "block.c"), *a = quantizer(q, "block.a"), *w = quantizer(q, "block.c.weight");
+    oct_net *net = model_net(ctx, &n),
+            *q = prepared(
+                net,
+                "block.c:observer=ema,ema=0.25,percentile=99,symmetric,reduce_range,granularity="
+                "tensor,weight_observer=mse,weight_qmin=full,method=lsq,ste=rounded");
+    const oct_quantizer *c = quantizer(q, "block.c"), *a = quantizer(q, "block.a"),
+                        *w = quantizer(q, "block.c.weight");
     ck_assert_str_eq(c->observer, "ema");
     ck_assert(c->averaging == 0.25f && c->percentile == 99.0f && a->averaging == 0.01f);
     ck_assert(c->spec.symmetric && !a->spec.symmetric);
     ck_assert(c->spec.qmax == 127 && a->spec.qmax == 255);
-    ck_assert(!strcmp(w->observer, "weight_mse") && w->spec.qmin == -128 && w->spec.qmax == 127 && quantizer(q, "fc.weight")->spec.qmin == -127);
+    ck_assert(!strcmp(w->observer, "weight_mse") && w->spec.qmin == -128 && w->spec.qmax == 127 &&
+              quantizer(q, "fc.weight")->spec.qmin == -127);
     ck_assert(!w->spec.per_channel && oct_tensor_count(w->scale) == 1);
-    ck_assert(!strcmp(c->method, "lsq") && !strcmp(w->method, "lsq") && !*a->method && c->step && !a->step);
+    ck_assert(!strcmp(c->method, "lsq") && !strcmp(w->method, "lsq") && !*a->method && c->step &&
+              !a->step);
     ck_assert(!c->strict);
     check_exact(q, OCT_SHAPE(6, 6, 2), true, "every key");
     ck_assert_int_eq(octi_zero_point(c), 64); /* the middle of u7 */
     q = prepared(net, "global:method=lsq+,fc:method=ema");
-    ck_assert(quantizer(q, "block.c")->offset && !quantizer(q, "fc")->step && !quantizer(q, "fc.weight")->step);
+    ck_assert(quantizer(q, "block.c")->offset && !quantizer(q, "fc")->step &&
+              !quantizer(q, "fc.weight")->step);
     oct_close(ctx);
 }
 END_TEST
@@ -254,13 +297,20 @@ START_TEST(text_file_and_kept_form_say_the_same) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     model n;
     oct_net *net = model_net(ctx, &n);
-    static const char json[] = "{\"target\": \"qnnpack\", \"abits\": 6, \"rules\": [{\"kind\": \"conv2d\", \"wbits\": 5}, {\"pattern\": \"block.*\", \"observer\": "
-                               "\"histogram\", \"ema\": 0.125}, {\"name\": \"fc\", \"float\": true}, {\"percentile\": 99.5, \"symmetric\": false}]}";
+    static const char json[] =
+        "{\"target\": \"qnnpack\", \"abits\": 6, \"rules\": [{\"kind\": \"conv2d\", \"wbits\": 5}, "
+        "{\"pattern\": \"block.*\", \"observer\": "
+        "\"histogram\", \"ema\": 0.125}, {\"name\": \"fc\", \"float\": true}, {\"percentile\": "
+        "99.5, \"symmetric\": false}]}";
     oct_qconfig file = {0}, text = {.target = "qnnpack"};
     ck_ok(load(ctx, json, strlen(json), &file));
     ck_assert_str_eq(file.target, "qnnpack");
     ck_ok(oct_qconfig_parse(ctx, "global:abits=6,kind=conv2d:wbits=5", &text));
-    ck_ok(oct_qconfig_parse(ctx, "block.*:observer=histogram,ema=0.125,name=fc:float,global:percentile=99.5,symmetric=no", &text)); /* appended */
+    /* appended */
+    ck_ok(oct_qconfig_parse(
+        ctx,
+        "block.*:observer=histogram,ema=0.125,name=fc:float,global:percentile=99.5,symmetric=no",
+        &text));
     ck_assert_int_eq(file.rule_count, 5);
     ck_ok(oct_qconfig_add(ctx, &(oct_qrule){OCT_QSCOPE_NAME, "block.a", {.wbits = 3}}, &file));
     ck_ok(oct_qconfig_parse(ctx, "block.a:wbits=3", &text));
@@ -291,35 +341,77 @@ START_TEST(refusals_name_what_is_wrong) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     model n;
     oct_net *net = model_net(ctx, &n);
-    static const char *const texts[][2] = {{"", "without a pattern"}, {"wbits=4", "without a pattern"}, {":wbits=4", "without a pattern"}, {"fc:", "unknown key"},
-        {"fc:wbits", "without a value"}, {"fc:wbits=", "bad value of wbits"}, {"fc:wbits=9", "2 to 8"}, {"fc:wbits=1", "2 to 8"}, {"fc:wbits=4.5", "bad value"},
-        {"fc:wbits=0x4", "bad value"}, {"fc:wbits= 4", "bad value"}, {"fc:ema=nan", "bad value"}, {"fc:ema=2", "ema"}, {"fc:ema=1e999", "ema"}, {"fc:percentile=0", "percentile"},
-        {"fc:bits=4", "unknown key"}, {"fc:wbits=4,,abits=4", "unknown key"}, {"fc:observer", "without a value"}, {"fc:observer=", "without a value"},
-        {"kind=:float", "without a pattern"}, {"name=:float", "without a pattern"}, {"fc:wbits=4,", "unknown key"},
-        {"fc:wbits=99999999999999999999999", "bad value"}};
+    static const char *const texts[][2] = {{"", "without a pattern"},
+                                           {"wbits=4", "without a pattern"},
+                                           {":wbits=4", "without a pattern"},
+                                           {"fc:", "unknown key"},
+                                           {"fc:wbits", "without a value"},
+                                           {"fc:wbits=", "bad value of wbits"},
+                                           {"fc:wbits=9", "2 to 8"},
+                                           {"fc:wbits=1", "2 to 8"},
+                                           {"fc:wbits=4.5", "bad value"},
+                                           {"fc:wbits=0x4", "bad value"},
+                                           {"fc:wbits= 4", "bad value"},
+                                           {"fc:ema=nan", "bad value"},
+                                           {"fc:ema=2", "ema"},
+                                           {"fc:ema=1e999", "ema"},
+                                           {"fc:percentile=0", "percentile"},
+                                           {"fc:bits=4", "unknown key"},
+                                           {"fc:wbits=4,,abits=4", "unknown key"},
+                                           {"fc:observer", "without a value"},
+                                           {"fc:observer=", "without a value"},
+                                           {"kind=:float", "without a pattern"},
+                                           {"name=:float", "without a pattern"},
+                                           {"fc:wbits=4,", "unknown key"},
+                                           {"fc:wbits=99999999999999999999999", "bad value"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         oct_qconfig c = {.wbits = 5};
         ck_fails(OCT_EUSAGE, texts[i][1], oct_qconfig_parse(ctx, texts[i][0], &c));
         ck_assert(!c.rules && !c.rule_count); /* left alone */
     }
-    static const char *const unfit[][2] = {{"conv9:wbits=4", "name conv9 matches nothing"}, {"layer*:float", "pattern layer* matches nothing"},
-        {"bn:float", "matches nothing"}, {"kind=softmax:float", "kind softmax matches nothing"}, {"kind=tanhh:float", "unknown kind"}, {"fc:observer=crystal", "entropy"},
-        {"fc:float=maybe", "yes no"}, {"fc:granularity=group", "channel tensor"}, {"fc:method=sgd", "lsq+"}, {"fc:ste=loose", "strict"}};
+    static const char *const unfit[][2] = {{"conv9:wbits=4", "name conv9 matches nothing"},
+                                           {"layer*:float", "pattern layer* matches nothing"},
+                                           {"bn:float", "matches nothing"},
+                                           {"kind=softmax:float", "kind softmax matches nothing"},
+                                           {"kind=tanhh:float", "unknown kind"},
+                                           {"fc:observer=crystal", "entropy"},
+                                           {"fc:float=maybe", "yes no"},
+                                           {"fc:granularity=group", "channel tensor"},
+                                           {"fc:method=sgd", "lsq+"},
+                                           {"fc:ste=loose", "strict"}};
     for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
         oct_qconfig c = {0};
         ck_ok(oct_qconfig_parse(ctx, unfit[i][0], &c));
         oct_clear_error();
         ck_assert_msg(oct_prepare(net, &c) == NULL, "%s", unfit[i][0]);
         ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
-        ck_assert_msg(strstr(oct_error_message(), unfit[i][1]) && !strchr(oct_error_message(), '\n'), "%s: %s", unfit[i][0], oct_error_message());
+        ck_assert_msg(strstr(oct_error_message(), unfit[i][1]) &&
+                          !strchr(oct_error_message(), '\n'),
+                      "%s: %s", unfit[i][0], oct_error_message());
     }
-    ck_assert(oct_prepare(net, &(oct_qconfig){.rules = (oct_qrule[]){{OCT_QSCOPE_NAME, NULL, {0}}}, .rule_count = 1}) == NULL);
-    ck_assert(oct_prepare(net, &(oct_qconfig){.rules = (oct_qrule[]){{(oct_qscope)7, "fc", {0}}}, .rule_count = 1}) == NULL);
+    ck_assert(oct_prepare(net, &(oct_qconfig){.rules = (oct_qrule[]){{OCT_QSCOPE_NAME, NULL, {0}}},
+                                              .rule_count = 1}) == NULL);
+    ck_assert(oct_prepare(net, &(oct_qconfig){.rules = (oct_qrule[]){{(oct_qscope)7, "fc", {0}}},
+                                              .rule_count = 1}) == NULL);
     ck_assert(oct_prepare(net, &(oct_qconfig){.rules = NULL, .rule_count = 1}) == NULL);
-    static const char *const files[][2] = {{"", ""}, {"[]", "object"}, {"{\"rules\": 3}", "rules"}, {"{\"rules\": [3]}", "rule 0"}, {"{\"wbits\": \"4\"}", "wbits"},
-        {"{\"wbits\": 1}", "wbits"}, {"{\"wbits\": 4.5}", "wbits"}, {"{\"colour\": 1}", "colour"}, {"{\"rules\": [{\"wbits\": 4}, {\"name\": \"fc\", \"kind\": \"add\"}]}", "rule 1"},
-        {"{\"rules\": [{\"name\": \"\", \"float\": true}]}", "rule 0"}, {"{\"target\": 1}", "target"}, {"{\"percentile\": 0}", "percentile"}, {"{\"observer\": \"\"}", "observer"},
-        {"{\"observer\": null}", "observer"}, {"{\"wbits\": 4, \"wbits\": 5}", "wbits"}, {"{\"float\": 1}", "float"}, {"{\"wbits\": 4} x", ""}};
+    static const char *const files[][2] = {
+        {"", ""},
+        {"[]", "object"},
+        {"{\"rules\": 3}", "rules"},
+        {"{\"rules\": [3]}", "rule 0"},
+        {"{\"wbits\": \"4\"}", "wbits"},
+        {"{\"wbits\": 1}", "wbits"},
+        {"{\"wbits\": 4.5}", "wbits"},
+        {"{\"colour\": 1}", "colour"},
+        {"{\"rules\": [{\"wbits\": 4}, {\"name\": \"fc\", \"kind\": \"add\"}]}", "rule 1"},
+        {"{\"rules\": [{\"name\": \"\", \"float\": true}]}", "rule 0"},
+        {"{\"target\": 1}", "target"},
+        {"{\"percentile\": 0}", "percentile"},
+        {"{\"observer\": \"\"}", "observer"},
+        {"{\"observer\": null}", "observer"},
+        {"{\"wbits\": 4, \"wbits\": 5}", "wbits"},
+        {"{\"float\": 1}", "float"},
+        {"{\"wbits\": 4} x", ""}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         oct_qconfig c = {0};
         ck_fails(OCT_EFORMAT, files[i][1], load(ctx, files[i][0], strlen(files[i][0]), &c));
@@ -332,10 +424,14 @@ START_TEST(refusals_name_what_is_wrong) {
 }
 END_TEST
 
-/* Whatever the bytes: parsed, or refused with one line; never a crash, a leak or a rule out of range. */
+/* Whatever the bytes: parsed, or refused with one line; never a crash, a leak or a rule out of
+ * range. */
 START_TEST(noise_is_parsed_or_refused) {
-    static const char *const seeds[] = {"layer1.*:wbits=4,observer=mse,fc3:float,kind=conv2d:wbits=4", "global:ema=0.01,method=lsq+,[ab]?:abits=3",
-                                        "{\"target\": \"octet\", \"rules\": [{\"kind\": \"conv2d\", \"wbits\": 4, \"ema\": 1e-2}, {\"name\": \"fc\", \"float\": true}]}"};
+    static const char *const seeds[] = {
+        "layer1.*:wbits=4,observer=mse,fc3:float,kind=conv2d:wbits=4",
+        "global:ema=0.01,method=lsq+,[ab]?:abits=3",
+        "{\"target\": \"octet\", \"rules\": [{\"kind\": \"conv2d\", \"wbits\": 4, \"ema\": 1e-2}, "
+        "{\"name\": \"fc\", \"float\": true}]}"};
     static const char alphabet[] = "abw:=,*?[]{}\"0123456789.-eE\\ \n\xff";
     const char *more = getenv("OCT_TEST_LONG");
     const int rounds = more && *more == '1' ? 20000 : 1500;
@@ -348,19 +444,25 @@ START_TEST(noise_is_parsed_or_refused) {
         memcpy(text, seeds[which], n + 1);
         for (int k = 0, edits = 1 + (int)octi_rng_below(&r, 4); k < edits && n > 2; k++) {
             size_t at = octi_rng_below(&r, (uint32_t)n);
-            if (octi_rng_below(&r, 3)) text[at] = alphabet[octi_rng_below(&r, sizeof alphabet - 1)];
-            else memmove(text + at, text + at + 1, n-- - at);
+            if (octi_rng_below(&r, 3))
+                text[at] = alphabet[octi_rng_below(&r, sizeof alphabet - 1)];
+            else
+                memmove(text + at, text + at + 1, n-- - at);
         }
         oct_qconfig c = {0};
         octi_qrules rules = {.count = 0};
         const char *target;
         oct_clear_error();
-        oct_status s = which == 2 ? octi_qrules_read(ctx, NULL, text, n, "noise", &rules, &target) : oct_qconfig_parse(ctx, text, &c);
-        ck_assert_msg(s == OCT_OK || s == (which == 2 ? OCT_EFORMAT : OCT_EUSAGE), "%s: %d", text, (int)s);
+        oct_status s = which == 2 ? octi_qrules_read(ctx, NULL, text, n, "noise", &rules, &target)
+                                  : oct_qconfig_parse(ctx, text, &c);
+        ck_assert_msg(s == OCT_OK || s == (which == 2 ? OCT_EFORMAT : OCT_EUSAGE), "%s: %d", text,
+                      (int)s);
         if (s != OCT_OK) ck_assert_int_eq(oct_last_error()->code, s);
         for (int32_t k = 0; s == OCT_OK && k < c.rule_count; k++) {
-            ck_assert(c.rules[k].scope <= OCT_QSCOPE_NAME && (c.rules[k].scope == OCT_QSCOPE_GLOBAL || *c.rules[k].of));
-            ck_assert(!c.rules[k].set.wbits || (c.rules[k].set.wbits >= 2 && c.rules[k].set.wbits <= 8));
+            ck_assert(c.rules[k].scope <= OCT_QSCOPE_NAME &&
+                      (c.rules[k].scope == OCT_QSCOPE_GLOBAL || *c.rules[k].of));
+            ck_assert(!c.rules[k].set.wbits ||
+                      (c.rules[k].set.wbits >= 2 && c.rules[k].set.wbits <= 8));
         }
         octi_free(ctx, rules.rule);
         oct_close(ctx);
@@ -372,11 +474,35 @@ END_TEST
 /* From WIDE on: more keys, any target, method and observer for all. */
 enum { WIDE = 10000 };
 static void check_random_rules(int i) {
-    static const char *const keys[] = {"float", "wbits=2", "wbits=4", "abits=3", "abits=5", "granularity=tensor", "granularity=channel", "symmetric", "reduce_range",
-                                       "observer=ema", "observer=mse", "method=lsq", "weight_observer=mse", "weight_qmin=full",
-                                       "method=lsq+", "method=pact", "method=ema", "ste=strict", "observer=entropy", "observer=percentile", "observer=histogram",
-                                       "observer=mae", "wbits=3", "abits=2", "float=no", "observer=recording", "ema=0.5"};
-    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"}, *const methods[] = {NULL, "lsq", "lsq+", "pact"},
+    static const char *const keys[] = {"float",
+                                       "wbits=2",
+                                       "wbits=4",
+                                       "abits=3",
+                                       "abits=5",
+                                       "granularity=tensor",
+                                       "granularity=channel",
+                                       "symmetric",
+                                       "reduce_range",
+                                       "observer=ema",
+                                       "observer=mse",
+                                       "method=lsq",
+                                       "weight_observer=mse",
+                                       "weight_qmin=full",
+                                       "method=lsq+",
+                                       "method=pact",
+                                       "method=ema",
+                                       "ste=strict",
+                                       "observer=entropy",
+                                       "observer=percentile",
+                                       "observer=histogram",
+                                       "observer=mae",
+                                       "wbits=3",
+                                       "abits=2",
+                                       "float=no",
+                                       "observer=recording",
+                                       "ema=0.5"};
+    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"},
+                             *const methods[] = {NULL, "lsq", "lsq+", "pact"},
                              *const observers[] = {"minmax", "ema", "histogram", "percentile"};
     const int known = i < WIDE ? 14 : (int)(sizeof keys / sizeof *keys);
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + i % 2});
@@ -396,8 +522,11 @@ static void check_random_rules(int i) {
     char what[400] = "";
     for (int32_t k = 0; k < fused->graph->node_count && strlen(what) < 300; k++)
         if (!octi_rng_below(&r, 3))
-            snprintf(what + strlen(what), sizeof what - strlen(what), "%s%s:%s", *what ? "," : "", fused->graph->nodes[k].name, keys[octi_rng_below(&r, (uint32_t)known)]);
-    if (*what) ck_assert_msg(oct_qconfig_parse(ctx, what, &c) == OCT_OK, "net %d, %s: %s", i, what, oct_error_message());
+            snprintf(what + strlen(what), sizeof what - strlen(what), "%s%s:%s", *what ? "," : "",
+                     fused->graph->nodes[k].name, keys[octi_rng_below(&r, (uint32_t)known)]);
+    if (*what)
+        ck_assert_msg(oct_qconfig_parse(ctx, what, &c) == OCT_OK, "net %d, %s: %s", i, what,
+                      oct_error_message());
     oct_net *q = oct_prepare(fused, &c);
     if (!q && oct_last_error()->code == OCT_EUNSUPPORTED) return oct_close(ctx); /* all float */
     ck_assert_msg(q != NULL, "net %d, %s: %s", i, what, oct_error_message());
@@ -416,6 +545,8 @@ START_TEST(codes_are_exact_under_random_rules) {
 }
 END_TEST
 
-OCT_TEST_MAIN("qconfig", levels_and_the_last_of_a_level, first_and_last_follow_who_names_them, a_shared_grid_takes_the_rules_of_its_first_value,
-              float_layers_have_borders_around_them, every_key_reaches_its_quantizer, text_file_and_kept_form_say_the_same, refusals_name_what_is_wrong,
+OCT_TEST_MAIN("qconfig", levels_and_the_last_of_a_level, first_and_last_follow_who_names_them,
+              a_shared_grid_takes_the_rules_of_its_first_value,
+              float_layers_have_borders_around_them, every_key_reaches_its_quantizer,
+              text_file_and_kept_form_say_the_same, refusals_name_what_is_wrong,
               noise_is_parsed_or_refused, codes_are_exact_under_random_rules)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * int8 kernels and tensor ops against loops over int64 and the law; adversarial codes, guard bytes, threads,
- * bounds. */
+ * int8 kernels and tensor ops against loops over int64 and the law; adversarial codes, guard bytes,
+ * threads, bounds. */
 #include "ops/qops.h"
 
 #include <float.h>
@@ -16,16 +16,14 @@
 enum { GUARD = 64 };
 
 /* Check marks every assertion; in loops over elements only failures call it. */
-#define SAME(got, want)                                                                                      \
-    do {                                                                                                     \
-        int got_ = (got), want_ = (want);                                                                    \
-        if (got_ != want_) ck_abort_msg("%s is %d, %s is %d", #got, got_, #want, want_);                     \
+#define SAME(got, want)                                                                            \
+    do {                                                                                           \
+        int got_ = (got), want_ = (want);                                                          \
+        if (got_ != want_) ck_abort_msg("%s is %d, %s is %d", #got, got_, #want, want_);           \
     } while (0)
 
 static octi_rng rng;
-static uint32_t below(uint32_t n) {
-    return octi_rng_below(&rng, n);
-}
+static uint32_t below(uint32_t n) { return octi_rng_below(&rng, n); }
 
 /* A tensor in the middle of guard bytes. */
 typedef struct guarded {
@@ -52,7 +50,10 @@ static void unguard(guarded *g) {
 
 static void fill_codes(uint8_t *x, int64_t n, int style) {
     for (int64_t i = 0; i < n; i++)
-        x[i] = (uint8_t)(style == 0 ? 0 : style == 1 ? 255 : style == 2 ? (i % 2 ? 255 : 0) : below(256));
+        x[i] = (uint8_t)(style == 0   ? 0
+                         : style == 1 ? 255
+                         : style == 2 ? (i % 2 ? 255 : 0)
+                                      : below(256));
 }
 
 static void fill_weights(int8_t *w, int64_t n, int style) {
@@ -73,8 +74,8 @@ static int out_size(int size, int p0, int p1, int k, int s, int d) {
 
 /* One convolution: op (threads 1 and 4), literal kernel, and int64 loops. */
 static void check_conv(oct_ctx *one, oct_ctx *four, conv_case k, int xs, int ws) {
-    int p = out_size(k.h, k.pt, k.pb, k.r, k.sh, k.dh), q = out_size(k.w, k.pl, k.pr, k.s, k.sw, k.dw),
-        cg = k.c / k.g;
+    int p = out_size(k.h, k.pt, k.pb, k.r, k.sh, k.dh),
+        q = out_size(k.w, k.pl, k.pr, k.s, k.sw, k.dw), cg = k.c / k.g;
     if (p < 1 || q < 1) return;
     int zx = below(3)   ? (int)below(256)
              : below(2) ? 255
@@ -84,18 +85,21 @@ static void check_conv(oct_ctx *one, oct_ctx *four, conv_case k, int xs, int ws)
                         : 0,
         taps = k.r * k.s * cg;
     guarded x = guard(one, OCT_U8, OCT_SHAPE(k.n, k.h, k.w, k.c)),
-            w = guard(one, OCT_S8, OCT_SHAPE(k.o, k.r, k.s, cg)), b = guard(one, OCT_S32, OCT_SHAPE(k.o)),
-            m = guard(one, OCT_F32, OCT_SHAPE(k.o)), y = guard(one, OCT_U8, OCT_SHAPE(k.n, p, q, k.o)),
+            w = guard(one, OCT_S8, OCT_SHAPE(k.o, k.r, k.s, cg)),
+            b = guard(one, OCT_S32, OCT_SHAPE(k.o)), m = guard(one, OCT_F32, OCT_SHAPE(k.o)),
+            y = guard(one, OCT_U8, OCT_SHAPE(k.n, p, q, k.o)),
             y4 = guard(one, OCT_U8, OCT_SHAPE(k.n, p, q, k.o));
     uint8_t *spec = malloc(y.bytes);
     fill_codes(oct_u8(x.t), (int64_t)x.bytes, xs);
     fill_weights(oct_s8(w.t), (int64_t)w.bytes, ws);
     for (int o = 0; o < k.o; o++) {
         oct_s32(b.t)[o] = (int32_t)below(1u << 20) - (1 << 19);
-        oct_f32(m.t)[o] = below(4) ? (0.2f + octi_rng_uniform(&rng)) * 60.0f / (4000.0f * sqrtf((float)taps))
-                                   : 0.5f; /* 0.5: exact ties */
+        oct_f32(m.t)[o] =
+            below(4) ? (0.2f + octi_rng_uniform(&rng)) * 60.0f / (4000.0f * sqrtf((float)taps))
+                     : 0.5f; /* 0.5: exact ties */
     }
-    int lo = below(2) ? zy : (int)below((uint32_t)zy + 1), hi = zy + (int)below((uint32_t)(256 - zy));
+    int lo = below(2) ? zy : (int)below((uint32_t)zy + 1),
+        hi = zy + (int)below((uint32_t)(256 - zy));
     oct_attrs a = {.kernel = {k.r, k.s},
                    .stride = {k.sh, k.sw},
                    .pads = {k.pt, k.pl, k.pb, k.pr},
@@ -108,30 +112,30 @@ static void check_conv(oct_ctx *one, oct_ctx *four, conv_case k, int xs, int ws)
     ck_ok(oct_qconv2d_forward(four, &a, &qx, w.t, b.t, m.t, &qy4));
     conv_u8s8_spec(
         &(conv_u8s8){.x = {oct_u8(x.t), (int64_t)k.h * k.w * k.c, (int64_t)k.w * k.c, k.c},
-                          .y = {spec, (int64_t)p * q * k.o, (int64_t)q * k.o, k.o},
-                          .w = oct_s8(w.t),
-                          .b = oct_s32(b.t),
-                          .m = oct_f32(m.t),
-                          .zx = zx,
-                          .zy = zy,
-                          .lo = lo,
-                          .hi = hi,
-                          .n = k.n,
-                          .h = k.h,
-                          .w_in = k.w,
-                          .c = k.c,
-                          .p = p,
-                          .q = q,
-                          .o = k.o,
-                          .r = k.r,
-                          .s = k.s,
-                          .stride_h = k.sh,
-                          .stride_w = k.sw,
-                          .pad_top = k.pt,
-                          .pad_left = k.pl,
-                          .dil_h = k.dh,
-                          .dil_w = k.dw,
-                          .groups = k.g});
+                     .y = {spec, (int64_t)p * q * k.o, (int64_t)q * k.o, k.o},
+                     .w = oct_s8(w.t),
+                     .b = oct_s32(b.t),
+                     .m = oct_f32(m.t),
+                     .zx = zx,
+                     .zy = zy,
+                     .lo = lo,
+                     .hi = hi,
+                     .n = k.n,
+                     .h = k.h,
+                     .w_in = k.w,
+                     .c = k.c,
+                     .p = p,
+                     .q = q,
+                     .o = k.o,
+                     .r = k.r,
+                     .s = k.s,
+                     .stride_h = k.sh,
+                     .stride_w = k.sw,
+                     .pad_top = k.pt,
+                     .pad_left = k.pl,
+                     .dil_h = k.dh,
+                     .dil_w = k.dw,
+                     .groups = k.g});
     for (int64_t i = 0; i < (int64_t)y.bytes; i++) {
         int o = (int)(i % k.o), Q = (int)(i / k.o % q), P = (int)(i / k.o / q % p),
             N = (int)(i / k.o / q / p);
@@ -139,9 +143,10 @@ static void check_conv(oct_ctx *one, oct_ctx *four, conv_case k, int xs, int ws)
         for (int t = 0; t < taps; t++) {
             int c = t % cg, h = P * k.sh - k.pt + t / cg / k.s * k.dh,
                 v = Q * k.sw - k.pl + t / cg % k.s * k.dw;
-            int code = h < 0 || v < 0 || h >= k.h || v >= k.w
-                           ? zx
-                           : oct_u8(x.t)[((N * k.h + h) * k.w + v) * k.c + o / (k.o / k.g) * cg + c];
+            int code =
+                h < 0 || v < 0 || h >= k.h || v >= k.w
+                    ? zx
+                    : oct_u8(x.t)[((N * k.h + h) * k.w + v) * k.c + o / (k.o / k.g) * cg + c];
             acc += (int64_t)(code - zx) * oct_s8(w.t)[o * taps + t];
         }
         int want = octq_requant((int32_t)acc, oct_f32(m.t)[o], zy, lo, hi);
@@ -191,8 +196,8 @@ START_TEST(linear_equals_reference) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 3});
     rng = octi_rng_stream(5, OCTI_RNG_TEST, 1, 0);
     for (int i = 0; i < 60; i++) {
-        int n = 1 + (int)below(40), k = 1 + (int)below(300), o = 1 + (int)below(150), zx = (int)below(256),
-            zy = (int)below(256);
+        int n = 1 + (int)below(40), k = 1 + (int)below(300), o = 1 + (int)below(150),
+            zx = (int)below(256), zy = (int)below(256);
         guarded x = guard(ctx, OCT_U8, OCT_SHAPE(n, k)), w = guard(ctx, OCT_S8, OCT_SHAPE(o, k)),
                 b = guard(ctx, OCT_S32, OCT_SHAPE(o)), m = guard(ctx, OCT_F32, OCT_SHAPE(o)),
                 y = guard(ctx, OCT_U8, OCT_SHAPE(n, o));
@@ -242,28 +247,34 @@ START_TEST(accumulator_bound_is_exact) {
                 ck_fails(OCT_ELIMIT, "2147483648", oct_qlinear_forward(ctx, &a, &qx, w, b, m, &qy));
             } else {
                 ck_ok(oct_qlinear_forward(ctx, &a, &qx, w, b, m, &qy));
-                SAME(oct_u8(y)[0], octq_requant((int32_t)(sign * (INT32_MAX + over)), 1e-7f, 100, 0, 255));
+                SAME(oct_u8(y)[0],
+                     octq_requant((int32_t)(sign * (INT32_MAX + over)), 1e-7f, 100, 0, 255));
             }
         }
     memset(w->data, 127, K);
     oct_s32(b)[0] = 0;
     oct_s32(b)[1] = INT32_MIN; /* |INT32_MIN| is 2^31 */
-    ck_fails(OCT_ELIMIT, "channel 1",
-             oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
+    ck_fails(
+        OCT_ELIMIT, "channel 1",
+        oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
     oct_s32(b)[1] = 0;
-    for (int step = -20; step <= 20; step += 5) { /* far beyond s32: the law clamps before it converts */
+    /* far beyond s32: the law clamps before it converts */
+    for (int step = -20; step <= 20; step += 5) {
         memset(w->data, step < 0 ? -127 : 127, K);
         oct_f32(m)[0] = ldexpf(1.3f, abs(step) * 4);
-        ck_ok(oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
+        ck_ok(oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m,
+                                  &(oct_qtensor){y, 1, 100}));
         SAME(oct_u8(y)[0], step < 0 ? 0 : 255);
     }
     oct_f32(m)[0] = 1e30f;
-    ck_fails(OCT_ELIMIT, "channel 0",
-             oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
+    ck_fails(
+        OCT_ELIMIT, "channel 0",
+        oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 0}, w, b, m, &(oct_qtensor){y, 1, 100}));
     /* the reach of the input's codes counts: z in the middle halves it */
     oct_f32(m)[0] = 1e-7f;
     oct_s32(b)[0] = INT32_MAX - (int32_t)((int64_t)K * 127 * 128);
-    ck_ok(oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 127}, w, b, m, &(oct_qtensor){y, 1, 100}));
+    ck_ok(oct_qlinear_forward(ctx, &a, &(oct_qtensor){x, 1, 127}, w, b, m,
+                              &(oct_qtensor){y, 1, 100}));
     oct_close(ctx);
 }
 END_TEST
@@ -354,7 +365,8 @@ START_TEST(borders_follow_the_law) {
 }
 END_TEST
 
-/* Kernels with pitches: bytes between pixels, rows and images are neither read as codes nor written. */
+/* Kernels with pitches: bytes between pixels, rows and images are neither read as codes nor
+ * written. */
 START_TEST(pitches_are_respected) {
     rng = octi_rng_stream(5, OCTI_RNG_TEST, 5, 0);
     enum { H = 6, W = 5, C = 70, N = 2, PIX = 77, ROW = PIX * W + 9, IMG = ROW * H + 31 };
@@ -375,51 +387,51 @@ START_TEST(pitches_are_respected) {
     memset(y, 7, N * IMG);
     octk_image xi = {x, IMG, ROW, PIX}, wi = {want, IMG, ROW, PIX}, yi = {y, IMG, ROW, PIX};
     conv_u8s8_spec(&(conv_u8s8){.x = xi,
-                                         .y = wi,
-                                         .w = w8,
-                                         .b = b,
-                                         .m = m,
-                                         .zx = 3,
-                                         .zy = 100,
-                                         .hi = 255,
-                                         .n = N,
-                                         .h = H,
-                                         .w_in = W,
-                                         .c = C,
-                                         .p = H,
-                                         .q = W,
-                                         .o = C,
-                                         .r = 3,
-                                         .s = 3,
-                                         .stride_h = 1,
-                                         .stride_w = 1,
-                                         .pad_top = 1,
-                                         .pad_left = 1,
-                                         .dil_h = 1,
-                                         .dil_w = 1,
-                                         .groups = C});
+                                .y = wi,
+                                .w = w8,
+                                .b = b,
+                                .m = m,
+                                .zx = 3,
+                                .zy = 100,
+                                .hi = 255,
+                                .n = N,
+                                .h = H,
+                                .w_in = W,
+                                .c = C,
+                                .p = H,
+                                .q = W,
+                                .o = C,
+                                .r = 3,
+                                .s = 3,
+                                .stride_h = 1,
+                                .stride_w = 1,
+                                .pad_top = 1,
+                                .pad_left = 1,
+                                .dil_h = 1,
+                                .dil_w = 1,
+                                .groups = C});
     octi_ctx_kernels(ctx)->dw_u8s16(&(octk_dw_u8s16){.x = xi,
-                                              .y = yi,
-                                              .w = w16,
-                                              .b = b,
-                                              .m = m,
-                                              .zx = 3,
-                                              .zy = 100,
-                                              .hi = 255,
-                                              .n = N,
-                                              .h = H,
-                                              .w_in = W,
-                                              .c = C,
-                                              .p = H,
-                                              .q = W,
-                                              .r = 3,
-                                              .s = 3,
-                                              .stride_h = 1,
-                                              .stride_w = 1,
-                                              .pad_top = 1,
-                                              .pad_left = 1,
-                                              .dil_h = 1,
-                                              .dil_w = 1});
+                                                     .y = yi,
+                                                     .w = w16,
+                                                     .b = b,
+                                                     .m = m,
+                                                     .zx = 3,
+                                                     .zy = 100,
+                                                     .hi = 255,
+                                                     .n = N,
+                                                     .h = H,
+                                                     .w_in = W,
+                                                     .c = C,
+                                                     .p = H,
+                                                     .q = W,
+                                                     .r = 3,
+                                                     .s = 3,
+                                                     .stride_h = 1,
+                                                     .stride_w = 1,
+                                                     .pad_top = 1,
+                                                     .pad_left = 1,
+                                                     .dil_h = 1,
+                                                     .dil_w = 1});
     ck_assert(!memcmp(y, want, N * IMG));
     memset(want, 7, N * IMG);
     memset(y, 7, N * IMG);
@@ -443,8 +455,16 @@ START_TEST(pitches_are_respected) {
     ck_assert(!memcmp(y, want, N * IMG));
     memset(want, 7, N * IMG);
     memset(y, 7, N * IMG);
-    octi_ctx_kernels(ctx)->rescale_u8(&(octk_map_u8){
-        .x = xi, .y = yi, .n = N, .h = H, .w = W, .c = C, .zx = 9, .zy = 40, .hi = 255, .mx = 0.7f});
+    octi_ctx_kernels(ctx)->rescale_u8(&(octk_map_u8){.x = xi,
+                                                     .y = yi,
+                                                     .n = N,
+                                                     .h = H,
+                                                     .w = W,
+                                                     .c = C,
+                                                     .zx = 9,
+                                                     .zy = 40,
+                                                     .hi = 255,
+                                                     .mx = 0.7f});
     for (int n = 0; n < N; n++)
         for (int i = 0; i < H * W; i++)
             for (int c = 0; c < C; c++) {
@@ -475,12 +495,12 @@ START_TEST(bad_operands_are_refused) {
                             .hi = {255}};
     oct_qtensor qx = {x, 0.1f, 3}, qy = {y, 0.1f, 3};
     ck_ok(oct_qconv2d_forward(ctx, &good, &qx, w, b, m, &qy));
-#define REFUSE(code, text, change)                                                                           \
-    do {                                                                                                     \
-        oct_attrs a = good;                                                                                  \
-        oct_qtensor X = qx, Y = qy;                                                                          \
-        change;                                                                                              \
-        ck_fails(code, text, oct_qconv2d_forward(ctx, &a, &X, w, b, m, &Y));                                 \
+#define REFUSE(code, text, change)                                                                 \
+    do {                                                                                           \
+        oct_attrs a = good;                                                                        \
+        oct_qtensor X = qx, Y = qy;                                                                \
+        change;                                                                                    \
+        ck_fails(code, text, oct_qconv2d_forward(ctx, &a, &X, w, b, m, &Y));                       \
     } while (0)
     REFUSE(OCT_EUSAGE, "groups", a.groups[0] = 3);
     REFUSE(OCT_EUSAGE, "groups", a.groups[0] = 0);
@@ -511,7 +531,8 @@ START_TEST(bad_operands_are_refused) {
                *same = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 4, 4, 4));
     oct_attrs pool = {.kernel = {2, 2}, .stride = {2, 2}};
     ck_ok(oct_qmax_pool2d_forward(ctx, &pool, &qx, &(oct_qtensor){p, 0.1f, 3}));
-    ck_fails(OCT_EQPARAMS, "grid", oct_qmax_pool2d_forward(ctx, &pool, &qx, &(oct_qtensor){p, 0.1f, 4}));
+    ck_fails(OCT_EQPARAMS, "grid",
+             oct_qmax_pool2d_forward(ctx, &pool, &qx, &(oct_qtensor){p, 0.1f, 4}));
     oct_u8(t)[200] = 128;
     ck_fails(OCT_EQPARAMS, "table entry 200",
              oct_qtable_forward(ctx, &qx, t, &(oct_qtensor){same, 0.1f, 3, 0, 127}));

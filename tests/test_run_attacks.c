@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Runs that somebody prepared: links out of the folder, positions that no training passes through, a second writer, options that no
- * reader takes, weights that are no numbers. */
+ * Runs that somebody prepared: links out of the folder, positions that no training passes through,
+ * a second writer, options that no reader takes, weights that are no numbers. */
 #include "tests/io_rig.h"
 
 #include <locale.h>
@@ -10,7 +10,9 @@
 
 #include "src/format/safetensors.h"
 
-static const char *const names[] = {"config.json", "graph.json", "state.safetensors", "model.safetensors", "metrics.jsonl", "best.safetensors", "probe.npz"};
+static const char *const names[] = {"config.json",       "graph.json",    "state.safetensors",
+                                    "model.safetensors", "metrics.jsonl", "best.safetensors",
+                                    "probe.npz"};
 enum { NAMES = sizeof names / sizeof *names };
 
 static oct_status train(oct_fit_opts o) {
@@ -24,7 +26,12 @@ static oct_status train(oct_fit_opts o) {
 }
 
 static oct_fit_opts opts(const char *run, int epochs, bool resume) {
-    return (oct_fit_opts){.run = run, .epochs = epochs, .resume = resume, .val_share = 0.3f, .patience = 5, .schedule = "constant"};
+    return (oct_fit_opts){.run = run,
+                          .epochs = epochs,
+                          .resume = resume,
+                          .val_share = 0.3f,
+                          .patience = 5,
+                          .schedule = "constant"};
 }
 
 static void probe(const char *run) {
@@ -40,7 +47,8 @@ static void probe(const char *run) {
 
 enum { SYMBOLIC, HARD_LINK };
 
-/* name of the run is a link to a file outside that holds what it held; true where that file is as it was behind `act`. */
+/* name of the run is a link to a file outside that holds what it held; true where that file is as
+ * it was behind `act`. */
 static bool outside_stays(const char *name, int kind, oct_status (*act)(void), oct_status *got) {
     char inside[256], outside[256];
     copy_run(in_root("base"), in_root("run"));
@@ -49,8 +57,11 @@ static bool outside_stays(const char *name, int kind, oct_status (*act)(void), o
     snprintf(inside, sizeof inside, "%s/%s", in_root("run"), name);
     snprintf(outside, sizeof outside, "%s", in_root("outside"));
     unlink(outside);
-    if (access(inside, F_OK)) copy_file(in_root("base/config.json"), outside); /* a file that the run does not have yet */
-    else copy_file(inside, outside);
+    /* a file that the run does not have yet */
+    if (access(inside, F_OK))
+        copy_file(in_root("base/config.json"), outside);
+    else
+        copy_file(inside, outside);
     unlink(inside);
     ck_assert_int_eq(kind == SYMBOLIC ? symlink(outside, inside) : link(outside, inside), 0);
     bytes was = slurp(outside);
@@ -87,19 +98,28 @@ START_TEST(nothing_outside_a_run_is_written_or_read) {
     probe(in_root("base"));
     for (int kind = 0; kind < 2; kind++)
         for (int i = 0; i < NAMES; i++) {
-            ck_assert_msg(outside_stays(names[i], kind, resume, &s), "resume wrote through %s", names[i]);
-            const bool read = i != 1 && i != 5; /* by resume, which has its own graph and leaves the best model alone */
-            ck_assert_msg(s == (kind == SYMBOLIC && read ? OCT_EFORMAT : OCT_OK), "%s: %s", names[i], oct_error_message());
-            if (s != OCT_OK) ck_assert_msg(strstr(oct_error_message(), "link"), "%s", oct_error_message());
-            ck_assert_msg(outside_stays(names[i], kind, force, &s) && s == OCT_OK, "force, %s: %s", names[i], oct_error_message());
-            ck_assert_msg(outside_stays(names[i], kind, write_probe, &s) && s == OCT_OK, "probe, %s: %s", names[i], oct_error_message());
-            ck_assert_msg(outside_stays(names[i], kind, load, &s), "load wrote through %s", names[i]);
+            ck_assert_msg(outside_stays(names[i], kind, resume, &s), "resume wrote through %s",
+                          names[i]);
+            /* by resume, which has its own graph and leaves the best model alone */
+            const bool read = i != 1 && i != 5;
+            ck_assert_msg(s == (kind == SYMBOLIC && read ? OCT_EFORMAT : OCT_OK), "%s: %s",
+                          names[i], oct_error_message());
+            if (s != OCT_OK)
+                ck_assert_msg(strstr(oct_error_message(), "link"), "%s", oct_error_message());
+            ck_assert_msg(outside_stays(names[i], kind, force, &s) && s == OCT_OK, "force, %s: %s",
+                          names[i], oct_error_message());
+            ck_assert_msg(outside_stays(names[i], kind, write_probe, &s) && s == OCT_OK,
+                          "probe, %s: %s", names[i], oct_error_message());
+            ck_assert_msg(outside_stays(names[i], kind, load, &s), "load wrote through %s",
+                          names[i]);
         }
     copy_run(in_root("base"), in_root("run"));
     unlink(in_root("run/model.safetensors"));
-    ck_assert_int_eq(symlink(in_root("base/model.safetensors"), in_root("run/model.safetensors")), 0);
+    ck_assert_int_eq(symlink(in_root("base/model.safetensors"), in_root("run/model.safetensors")),
+                     0);
     ck_fails(OCT_EFORMAT, "model.safetensors: a link", load());
-    ck_assert_int_eq(symlink(in_root("base"), in_root("alias")), 0); /* the path itself is the user's word */
+    /* the path itself is the user's word */
+    ck_assert_int_eq(symlink(in_root("base"), in_root("alias")), 0);
     ck_not_null(oct_run_load(ctx, in_root("alias"), NULL));
     ck_assert_int_eq(symlink(in_root("base"), in_root("run/.new")), 0);
     ck_assert(load() == OCT_EIO);
@@ -176,10 +196,17 @@ START_TEST(a_position_is_one_of_its_training) {
         const char *name;
         double v[6];
         int n;
-    } rows[] = {{"epoch", {-1, 0, 3, 1e9, 9e15, 4294967297.0}, 6}, {"step_in_epoch", {-1, 1, 2, 100, 9e15}, 5}, {"step", {-1, 0, 1, 5, 9e15}, 5},
-                {"seen", {-1, 1, 9e15}, 3},          {"correct", {-1, 5, 9e15}, 3},           {"generation", {-1, 0, 3, 9e15}, 4},
-                {"metrics_bytes", {-1, 0, 7, 1e12, 9e15}, 5}, {"stale", {-1, 3, 9e15}, 3},    {"done", {-1, 2, 9e15}, 3},
-                {"loss_sum", {(double)INFINITY, (double)NAN}, 2}, {"best_val", {(double)INFINITY, (double)NAN}, 2}};
+    } rows[] = {{"epoch", {-1, 0, 3, 1e9, 9e15, 4294967297.0}, 6},
+                {"step_in_epoch", {-1, 1, 2, 100, 9e15}, 5},
+                {"step", {-1, 0, 1, 5, 9e15}, 5},
+                {"seen", {-1, 1, 9e15}, 3},
+                {"correct", {-1, 5, 9e15}, 3},
+                {"generation", {-1, 0, 3, 9e15}, 4},
+                {"metrics_bytes", {-1, 0, 7, 1e12, 9e15}, 5},
+                {"stale", {-1, 3, 9e15}, 3},
+                {"done", {-1, 2, 9e15}, 3},
+                {"loss_sum", {(double)INFINITY, (double)NAN}, 2},
+                {"best_val", {(double)INFINITY, (double)NAN}, 2}};
     ck_ok(train(opts(in_root("base"), 2, false)));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int k = 0; k < rows[i].n; k++) {
@@ -190,12 +217,15 @@ START_TEST(a_position_is_one_of_its_training) {
             bytes was = slurp(in_root("run/metrics.jsonl"));
             oct_clear_error();
             oct_status s = train(opts(in_root("run"), 3, true));
-            ck_assert_msg(s == OCT_EFORMAT, "%s = %g: status %d, %s", name, rows[i].v[k], (int)s, oct_error_message());
-            ck_assert_msg(is_file(in_root("run/metrics.jsonl"), was), "%s = %g: metrics changed", name, rows[i].v[k]);
+            ck_assert_msg(s == OCT_EFORMAT, "%s = %g: status %d, %s", name, rows[i].v[k], (int)s,
+                          oct_error_message());
+            ck_assert_msg(is_file(in_root("run/metrics.jsonl"), was), "%s = %g: metrics changed",
+                          name, rows[i].v[k]);
             free(was.p);
             oct_run_info info;
             oct_net *net = oct_run_load(ctx, in_root("run"), &info);
-            if (net) ck_assert(!strcmp(rows[i].name, "metrics_bytes")); /* judged against the file when it is written to */
+            /* judged against the file when it is written to */
+            if (net) ck_assert(!strcmp(rows[i].name, "metrics_bytes"));
             oct_net_free(net);
         }
     copy_run(in_root("base"), in_root("run")); /* the file as long as it says, and nothing in it */
@@ -213,12 +243,27 @@ END_TEST
 /* ---- options ---- */
 
 START_TEST(what_is_written_loads) {
-    static const char *const bad[] = {"", "no json", "[1]", "1", "\"text\"", "{\"a\":1,\"a\":2}", "{\"a\":NaN}", "{\"a\":01}", "{} {}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\xff\"}"};
-    static const char *const good[] = {NULL, "{}", "{\"a\":1e-300,\"b\":[0.1,-0.0,123456789012345680],\"c\":{\"d\":null}}", "{\"text\":\"\\u00e9 \\\" \\\\ \\n\"}"};
+    static const char *const bad[] = {"",
+                                      "no json",
+                                      "[1]",
+                                      "1",
+                                      "\"text\"",
+                                      "{\"a\":1,\"a\":2}",
+                                      "{\"a\":NaN}",
+                                      "{\"a\":01}",
+                                      "{} {}",
+                                      "{\"a\":\"\\ud800\"}",
+                                      "{\"a\":\"\xff\"}"};
+    static const char *const good[] = {
+        NULL, "{}", "{\"a\":1e-300,\"b\":[0.1,-0.0,123456789012345680],\"c\":{\"d\":null}}",
+        "{\"text\":\"\\u00e9 \\\" \\\\ \\n\"}"};
     static const struct {
         uint64_t seed;
         float lr, decay, warmup;
-    } odd[] = {{1, 0.1f, 5e-4f, 0}, {(uint64_t)1 << 53, 1e-7f, 1e-9f, 0.3333333f}, {((uint64_t)1 << 53) + 1, 0.3f, 9.9999f, 1}, {UINT64_MAX, 1.17549435e-6f, OCT_NONE, 0.5f}};
+    } odd[] = {{1, 0.1f, 5e-4f, 0},
+               {(uint64_t)1 << 53, 1e-7f, 1e-9f, 0.3333333f},
+               {((uint64_t)1 << 53) + 1, 0.3f, 9.9999f, 1},
+               {UINT64_MAX, 1.17549435e-6f, OCT_NONE, 0.5f}};
     char deep[512] = "";
     for (int i = 0; i < 70; i++) strcat(deep, "{\"a\":");
     strcat(deep, "1");
@@ -236,7 +281,8 @@ START_TEST(what_is_written_loads) {
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
         for (size_t g = 0; g < sizeof good / sizeof *good; g++) {
             oct_fit_opts o = opts(in_root("run"), 1, false);
-            o.seed = odd[i].seed, o.lr = odd[i].lr, o.weight_decay = odd[i].decay, o.warmup = odd[i].warmup, o.config = good[g];
+            o.seed = odd[i].seed, o.lr = odd[i].lr, o.weight_decay = odd[i].decay,
+            o.warmup = odd[i].warmup, o.config = good[g];
             fresh_run(in_root("run"));
             setlocale(LC_ALL, locales[(i + g) % 3]);
             ck_ok(train(o));
@@ -286,5 +332,6 @@ START_TEST(weights_that_are_no_numbers_are_refused) {
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("run_attacks", setup, teardown, nothing_outside_a_run_is_written_or_read, a_run_has_one_writer_and_a_dead_one_is_none, a_position_is_one_of_its_training,
+OCT_TEST_MAIN_WITH("run_attacks", setup, teardown, nothing_outside_a_run_is_written_or_read,
+                   a_run_has_one_writer_and_a_dead_one_is_none, a_position_is_one_of_its_training,
                    what_is_written_loads, weights_that_are_no_numbers_are_refused)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Runs on disks that fail: an old run is whole until the new one is, a start that failed leaves nothing, and what cannot be read is
- * never taken for something that is not there. */
+ * Runs on disks that fail: an old run is whole until the new one is, a start that failed leaves
+ * nothing, and what cannot be read is never taken for something that is not there. */
 #include "tests/io_rig.h"
 
 #include "qat/infer/infer.h"
@@ -24,7 +24,9 @@ static bool is_run(const char *dir, const char *want) {
 static oct_status train(const char *dir, int width, bool force, bool resume) {
     oct_net *net = make_net(width);
     oct_data *d = make_data();
-    oct_status s = oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = 4, .run = dir, .force = force, .resume = resume});
+    oct_status s = oct_fit(
+        net, d,
+        &(oct_fit_opts){.epochs = 1, .batch = 4, .run = dir, .force = force, .resume = resume});
     oct_data_free(d);
     oct_net_free(net);
     return s;
@@ -41,7 +43,8 @@ START_TEST(an_old_run_is_there_until_the_new_one_is_whole) {
             fresh_run(in_root("run"));
             copy_run(in_root("old"), in_root("run"));
             arm(k, HARD, ENOSPC);
-            oct_status s = fit ? train(in_root("run"), 4, true, false) : oct_run_save(other, in_root("run"), "{\"n\":2}", true);
+            oct_status s = fit ? train(in_root("run"), 4, true, false)
+                               : oct_run_save(other, in_root("run"), "{\"n\":2}", true);
             const bool hit = rig.hit;
             end = rig.calls < k;
             arm(0, HARD, 0);
@@ -54,7 +57,8 @@ START_TEST(an_old_run_is_there_until_the_new_one_is_whole) {
             oct_net_free(got);
             was_old += old;
             was_new += !old;
-            ck_ok(oct_run_save(other, in_root("run"), "{\"n\":2}", true)); /* the next writer ends or drops what was begun */
+            /* the next writer ends or drops what was begun */
+            ck_ok(oct_run_save(other, in_root("run"), "{\"n\":2}", true));
             ck_assert(is_run(in_root("run"), in_root("new")));
             only_files(in_root("run"), 3);
         }
@@ -70,7 +74,8 @@ START_TEST(a_start_that_failed_leaves_nothing_or_a_run) {
             fresh_run(in_root("run"));
             arm(k, HARD, EIO);
             oct_net *net = make_net(2);
-            oct_status s = fit ? train(in_root("run"), 2, false, false) : oct_run_save(net, in_root("run"), NULL, false);
+            oct_status s = fit ? train(in_root("run"), 2, false, false)
+                               : oct_run_save(net, in_root("run"), NULL, false);
             oct_net_free(net);
             const bool hit = rig.hit;
             end = rig.calls < k;
@@ -93,7 +98,8 @@ END_TEST
 static uint32_t sum_of(const oct_net *net) {
     uint32_t sum = 2166136261u;
     for (int32_t i = 0; i < net->tensor_count; i++)
-        for (size_t k = 0; k < oct_tensor_bytes(net->tensors[i].tensor); k++) sum = (sum ^ oct_u8(net->tensors[i].tensor)[k]) * 16777619u;
+        for (size_t k = 0; k < oct_tensor_bytes(net->tensors[i].tensor); k++)
+            sum = (sum ^ oct_u8(net->tensors[i].tensor)[k]) * 16777619u;
     return sum;
 }
 
@@ -121,8 +127,11 @@ START_TEST(what_cannot_be_read_is_no_other_model) {
             const bool hit = rig.hit;
             end = rig.calls < k;
             arm(0, HARD, 0);
-            if (net) ck_assert_msg(sum_of(net) == want, "call %ld: another model", k);
-            else ck_assert_msg(hit && oct_last_error()->code == OCT_EIO, "call %ld: %s", k, oct_error_message());
+            if (net)
+                ck_assert_msg(sum_of(net) == want, "call %ld: another model", k);
+            else
+                ck_assert_msg(hit && oct_last_error()->code == OCT_EIO, "call %ld: %s", k,
+                              oct_error_message());
             oct_net_free(net);
             hits += hit;
         }
@@ -163,5 +172,7 @@ START_TEST(a_resume_that_cannot_read_starts_nothing_anew) {
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("run_faults", setup, teardown, an_old_run_is_there_until_the_new_one_is_whole, a_start_that_failed_leaves_nothing_or_a_run,
-                   what_cannot_be_read_is_no_other_model, a_resume_that_cannot_read_starts_nothing_anew)
+OCT_TEST_MAIN_WITH("run_faults", setup, teardown, an_old_run_is_there_until_the_new_one_is_whole,
+                   a_start_that_failed_leaves_nothing_or_a_run,
+                   what_cannot_be_read_is_no_other_model,
+                   a_resume_that_cannot_read_starts_nothing_anew)

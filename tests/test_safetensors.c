@@ -25,12 +25,12 @@ static octi_safetensors *parse_header(const char *header, size_t data_bytes) {
     return st; /* freed: only NULL or not counts */
 }
 
-#define refuses(want, text, header, bytes)                                                                             \
-    do {                                                                                                               \
-        oct_clear_error();                                                                                             \
-        ck_assert_msg(parse_header(header, bytes) == NULL, "accepted %s", header);                                     \
-        ck_assert_msg(oct_last_error()->code == (want) && strstr(oct_error_message(), text), "%s\ngave: %s", header,   \
-                      oct_error_message());                                                                            \
+#define refuses(want, text, header, bytes)                                                         \
+    do {                                                                                           \
+        oct_clear_error();                                                                         \
+        ck_assert_msg(parse_header(header, bytes) == NULL, "accepted %s", header);                 \
+        ck_assert_msg(oct_last_error()->code == (want) && strstr(oct_error_message(), text),       \
+                      "%s\ngave: %s", header, oct_error_message());                                \
     } while (0)
 
 static uint8_t *sample(size_t *size) {
@@ -38,7 +38,10 @@ static uint8_t *sample(size_t *size) {
     static const uint8_t u[3] = {7, 8, 9};
     static const int64_t steps = 12345678901;
     const octi_safetensors_entry e[] = {
-        {.name = "layer1.0.conv1.weight", .dtype = OCT_F32, .shape = OCT_SHAPE(1, 2, 3, 1), .data = w},
+        {.name = "layer1.0.conv1.weight",
+         .dtype = OCT_F32,
+         .shape = OCT_SHAPE(1, 2, 3, 1),
+         .data = w},
         {.name = "codes \"q\"\n", .dtype = OCT_U8, .shape = OCT_SHAPE(3), .data = u},
         {.name = "none", .dtype = OCT_F32, .shape = OCT_SHAPE(0, 4), .data = NULL},
         {.name = "steps", .dtype = OCT_S64, .shape = {.rank = 0}, .data = &steps}};
@@ -79,28 +82,33 @@ END_TEST
 
 START_TEST(writer_refuses_bad_names) {
     const float one = 1;
-    octi_safetensors_entry e[2] = {{.name = "a", .dtype = OCT_F32, .shape = OCT_SHAPE(1), .data = &one}};
+    octi_safetensors_entry e[2] = {
+        {.name = "a", .dtype = OCT_F32, .shape = OCT_SHAPE(1), .data = &one}};
     e[1] = e[0];
     const char *path = in_root("bad.safetensors");
     ck_fails(OCT_EUSAGE, "twice", octi_safetensors_write(ctx, path, e, 2, NULL, 0));
     e[0].name = "__metadata__";
     ck_fails(OCT_EUSAGE, "reserved", octi_safetensors_write(ctx, path, e, 1, NULL, 0));
     e[0].name = "a";
-    ck_fails(OCT_EUSAGE, "reserved", octi_safetensors_write(ctx, path, e, 1, &(octi_safetensors_meta){"crc32", "0"}, 1));
+    ck_fails(OCT_EUSAGE, "reserved",
+             octi_safetensors_write(ctx, path, e, 1, &(octi_safetensors_meta){"crc32", "0"}, 1));
     ck_assert_int_ne(access(path, F_OK), 0);
-    ck_fails(OCT_EIO, "No such", octi_safetensors_write(ctx, "/nonexistent/x.safetensors", e, 1, NULL, 0));
+    ck_fails(OCT_EIO, "No such",
+             octi_safetensors_write(ctx, "/nonexistent/x.safetensors", e, 1, NULL, 0));
 }
 END_TEST
 
 START_TEST(pytorch_files_are_read) {
-    octi_safetensors *st = octi_safetensors_read(ctx, OCT_SOURCE_DIR "/tests/golden/torch_small.safetensors");
+    octi_safetensors *st =
+        octi_safetensors_read(ctx, OCT_SOURCE_DIR "/tests/golden/torch_small.safetensors");
     ck_not_null(st);
     ck_assert_int_eq(octi_safetensors_count(st), 7);
     float v[12];
     ck_ok(octi_safetensors_to_f32(octi_safetensors_find(st, "conv1.weight"), v));
     for (int i = 0; i < 12; i++) ck_assert(v[i] == (float)i / 4 - 1);
     ck_ok(octi_safetensors_to_f32(octi_safetensors_find(st, "half"), v));
-    ck_assert(v[0] == 1.5f && v[1] == 0 && signbit(v[1]) && v[2] == 65504 && v[3] == 0x1p-24f && isinf(v[4]));
+    ck_assert(v[0] == 1.5f && v[1] == 0 && signbit(v[1]) && v[2] == 65504 && v[3] == 0x1p-24f &&
+              isinf(v[4]));
     const octi_safetensors_entry *bf = octi_safetensors_find(st, "brain");
     ck_assert_str_eq(bf->dtype_word, "BF16");
     ck_ok(octi_safetensors_to_f32(bf, v));
@@ -122,9 +130,12 @@ END_TEST
 START_TEST(half_precision_is_exact) {
     for (uint32_t h = 0; h < 65536; h++) {
         int e = h >> 10 & 31, m = h & 0x3FF;
-        float v = octi_f16_to_f32((uint16_t)h), want = ldexpf((float)(e ? m + 1024 : m), e ? e - 25 : -24);
-        if (e == 31) ck_assert(m ? isnan(v) : isinf(v));
-        else ck_assert_msg(v == (h >> 15 ? -want : want), "%04x gives %g", h, v);
+        float v = octi_f16_to_f32((uint16_t)h),
+              want = ldexpf((float)(e ? m + 1024 : m), e ? e - 25 : -24);
+        if (e == 31)
+            ck_assert(m ? isnan(v) : isinf(v));
+        else
+            ck_assert_msg(v == (h >> 15 ? -want : want), "%04x gives %g", h, v);
     }
 }
 END_TEST
@@ -135,7 +146,8 @@ START_TEST(every_truncation_and_extension_is_refused) {
     for (size_t n = 0; n < size; n++) {
         uint8_t *cut = malloc(n + 1);
         memcpy(cut, a, n);
-        ck_assert_msg(octi_safetensors_parse(ctx, cut, n, "cut") == NULL, "%zu of %zu bytes pass", n, size);
+        ck_assert_msg(octi_safetensors_parse(ctx, cut, n, "cut") == NULL, "%zu of %zu bytes pass",
+                      n, size);
         ck_assert_int_eq(oct_last_error()->code, OCT_EFORMAT);
         free(cut);
     }
@@ -155,7 +167,8 @@ START_TEST(every_flipped_bit_is_found) {
     uint8_t *a = sample(&size);
     for (size_t bit = 0; bit < 8 * size; bit++) {
         a[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        ck_assert_msg(octi_safetensors_parse(ctx, a, size, "flip") == NULL, "bit %zu of byte %zu passes", bit % 8, bit / 8);
+        ck_assert_msg(octi_safetensors_parse(ctx, a, size, "flip") == NULL,
+                      "bit %zu of byte %zu passes", bit % 8, bit / 8);
         a[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     octi_safetensors *st = octi_safetensors_parse(ctx, a, size, "whole");
@@ -166,7 +179,8 @@ START_TEST(every_flipped_bit_is_found) {
 }
 END_TEST
 
-#define T(dtype, shape, offsets) "{\"a\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+#define T(dtype, shape, offsets)                                                                   \
+    "{\"a\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 
 START_TEST(bad_fields_are_named) {
     ck_assert(parse_header(T("\"F32\"", "[2]", "[0,8]"), 8) != NULL);
@@ -188,21 +202,29 @@ START_TEST(bad_fields_are_named) {
     refuses(OCT_EFORMAT, "a.data_offsets", T("\"F32\"", "[2]", "[8,0]"), 8);
     refuses(OCT_EFORMAT, "a.data_offsets", T("\"F32\"", "[2]", "[0,8,8]"), 8);
     refuses(OCT_EFORMAT, "a.data_offsets", T("\"F32\"", "[2]", "[-8,0]"), 8);
-    static const char *const numbers[] = {"2.0", "2e0", "2E0", "20e-1", "2.00000000000000000001"}; /* the reference takes integers alone */
+    /* the reference takes integers alone */
+    static const char *const numbers[] = {"2.0", "2e0", "2E0", "20e-1", "2.00000000000000000001"};
     for (int i = 0; i < 5; i++) {
         char text[200];
-        snprintf(text, sizeof text, "{\"a\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[0,8]}}", numbers[i]);
+        snprintf(text, sizeof text,
+                 "{\"a\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[0,8]}}", numbers[i]);
         refuses(OCT_EFORMAT, "digits alone", text, 8);
-        snprintf(text, sizeof text, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,%s]}}", numbers[i]);
+        snprintf(text, sizeof text,
+                 "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,%s]}}", numbers[i]);
         refuses(OCT_EFORMAT, "digits alone", text, 2);
     }
     refuses(OCT_EFORMAT, "without a sign", T("\"F32\"", "[2]", "[-0,8]"), 8);
     refuses(OCT_EFORMAT, "hole", T("\"F32\"", "[1]", "[4,8]"), 8);
-    refuses(OCT_EFORMAT, "twice", "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-                                  "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2);
-    refuses(OCT_EFORMAT, "twice", "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"I8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1);
-    refuses(OCT_EFORMAT, "overlaps", "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-                                     "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}", 3);
+    refuses(OCT_EFORMAT, "twice",
+            "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+            "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}",
+            2);
+    refuses(OCT_EFORMAT, "twice",
+            "{\"a\":{\"dtype\":\"U8\",\"dtype\":\"I8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1);
+    refuses(OCT_EFORMAT, "overlaps",
+            "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
+            "\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]}}",
+            3);
     refuses(OCT_EFORMAT, "object", "{\"a\":[]}", 0);
     refuses(OCT_EFORMAT, "__metadata__", "{\"__metadata__\":4}", 0);
     refuses(OCT_EFORMAT, "'k'", "{\"__metadata__\":{\"k\":4}}", 0);
@@ -226,14 +248,43 @@ static oct_status json(const char *text) {
 }
 
 START_TEST(json_is_strict) {
-    const char *good[] = {"{}", " [1, -0.5e+3 ,true,null,\"\\ud83d\\ude00 \\u00e9\"] \n", "0", "\"\xf0\x9f\x98\x80\"", "{\"\":{\"\":0}}"};
-    const char *bad[] = {"", "{", "{\"a\":1,}", "[1,]", "01", "1.", "+1", ".5", "1e", "nan", "'a'", "{a:1}", "\"\t\"", "\"\\x\"",
-                         "\"\\u12\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\ude00\"", "\"\\ud800\\u0041\"", "\"\xc3\"", "\"\xc0\xaf\"",
-                         "\"\xed\xa0\x80\"", "\"\xff\"", "\"\xf5\x80\x80\x80\"", "{} {}", "[1 2]", "{\"a\" 1}", "tru", "\xef\xbb\xbf{}",
-                         "{\"a\":1,\"\\u0061\":2}", "[0,{\"b\":[],\"b\":{}}]",
+    const char *good[] = {"{}", " [1, -0.5e+3 ,true,null,\"\\ud83d\\ude00 \\u00e9\"] \n", "0",
+                          "\"\xf0\x9f\x98\x80\"", "{\"\":{\"\":0}}"};
+    const char *bad[] = {"",
+                         "{",
+                         "{\"a\":1,}",
+                         "[1,]",
+                         "01",
+                         "1.",
+                         "+1",
+                         ".5",
+                         "1e",
+                         "nan",
+                         "'a'",
+                         "{a:1}",
+                         "\"\t\"",
+                         "\"\\x\"",
+                         "\"\\u12\"",
+                         "\"\\u0000\"",
+                         "\"\\ud800\"",
+                         "\"\\ude00\"",
+                         "\"\\ud800\\u0041\"",
+                         "\"\xc3\"",
+                         "\"\xc0\xaf\"",
+                         "\"\xed\xa0\x80\"",
+                         "\"\xff\"",
+                         "\"\xf5\x80\x80\x80\"",
+                         "{} {}",
+                         "[1 2]",
+                         "{\"a\" 1}",
+                         "tru",
+                         "\xef\xbb\xbf{}",
+                         "{\"a\":1,\"\\u0061\":2}",
+                         "[0,{\"b\":[],\"b\":{}}]",
                          "1234567890123456789012345678901234567890123456789012345678901234567890"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) ck_ok(json(good[i]));
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert_msg(json(bad[i]) == OCT_EFORMAT, "accepted %s", bad[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_msg(json(bad[i]) == OCT_EFORMAT, "accepted %s", bad[i]);
     char deep[400];
     memset(deep, '[', 200);
     memset(deep + 200, ']', 199);
@@ -255,7 +306,8 @@ START_TEST(json_is_strict) {
 END_TEST
 
 START_TEST(json_getters_name_the_field) {
-    const char text[] = "{\"i\":3,\"f\":2.5,\"s\":\"x\",\"b\":true,\"a\":[1],\"o\":{},\"big\":1e300,\"inf\":1e999}";
+    const char text[] =
+        "{\"i\":3,\"f\":2.5,\"s\":\"x\",\"b\":true,\"a\":[1],\"o\":{},\"big\":1e300,\"inf\":1e999}";
     cJSON *top;
     int64_t i;
     double d;
@@ -265,7 +317,8 @@ START_TEST(json_getters_name_the_field) {
     ck_ok(octi_json_parse(ctx, text, sizeof text - 1, "cfg", &top));
     ck_ok(octi_json_int(top, "i", "cfg", 0, 3, &i));
     ck_assert_int_eq(i, 3);
-    ck_fails(OCT_EFORMAT, "cfg: field 'i': expected an integer from 0 to 2, got 3", octi_json_int(top, "i", "cfg", 0, 2, &i));
+    ck_fails(OCT_EFORMAT, "cfg: field 'i': expected an integer from 0 to 2, got 3",
+             octi_json_int(top, "i", "cfg", 0, 2, &i));
     ck_fails(OCT_EFORMAT, "got 2.5", octi_json_int(top, "f", "cfg", 0, 9, &i));
     ck_fails(OCT_EFORMAT, "got nothing", octi_json_int(top, "I", "cfg", 0, 9, &i));
     ck_fails(OCT_EFORMAT, "1e+300", octi_json_int(top, "big", "cfg", INT64_MIN, INT64_MAX, &i));
@@ -299,6 +352,7 @@ static void teardown(void) {
     oct_close(ctx);
 }
 
-OCT_TEST_MAIN_WITH("safetensors", setup, teardown, round_trip_is_exact, writer_refuses_bad_names, pytorch_files_are_read, half_precision_is_exact,
-                   every_truncation_and_extension_is_refused, every_flipped_bit_is_found, bad_fields_are_named, json_is_strict,
-                   json_getters_name_the_field)
+OCT_TEST_MAIN_WITH("safetensors", setup, teardown, round_trip_is_exact, writer_refuses_bad_names,
+                   pytorch_files_are_read, half_precision_is_exact,
+                   every_truncation_and_extension_is_refused, every_flipped_bit_is_found,
+                   bad_fields_are_named, json_is_strict, json_getters_name_the_field)

@@ -18,7 +18,8 @@ static oct_tensor *random_input(oct_ctx *ctx, oct_shape s, uint32_t key, float s
 }
 
 static oct_net *lenet(oct_ctx *ctx) {
-    oct_net *net = oct_zoo_net(ctx, "lenet", oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 64}));
+    oct_net *net = oct_zoo_net(ctx, "lenet",
+                               oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 64}));
     ck_not_null(net);
     return net;
 }
@@ -42,25 +43,29 @@ static double relative_error(const oct_tensor *a, const oct_tensor *b) {
     return sqrt(e / s);
 }
 
-static oct_var *one_linear(void *self, oct_tape *t, oct_var *x) { return (void)t, oct_relu(oct_apply(self, x)); }
+static oct_var *one_linear(void *self, oct_tape *t, oct_var *x) {
+    return (void)t, oct_relu(oct_apply(self, x));
+}
 
 /* Every output by the law, from the row alone. */
 START_TEST(dynamic_linear_by_the_law) {
     enum { K = 37, O = 11, N = 6 };
     oct_ctx *ctx = oct_open(NULL);
-    oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = K, .out = O}), *m = oct_module_new(ctx, one_linear, fc);
+    oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = K, .out = O}),
+               *m = oct_module_new(ctx, one_linear, fc);
     oct_module_add(m, "fc", fc);
     oct_net *net = oct_capture(m, OCT_SHAPE(K)), *d = oct_quantize_dynamic(net, NULL);
     ck_assert_msg(d != NULL, "%s", oct_error_message());
     d = through_a_file(d);
-    const oct_tensor *w = oct_net_tensor(d, "fc.weight"), *s = oct_net_tensor(d, "fc.weight.scale"), *b = oct_net_tensor(d, "fc.bias");
+    const oct_tensor *w = oct_net_tensor(d, "fc.weight"), *s = oct_net_tensor(d, "fc.weight.scale"),
+                     *b = oct_net_tensor(d, "fc.bias");
     ck_assert(w && s && b);
     ck_assert_int_eq(w->dtype, OCT_S8);
     ck_assert_int_eq(oct_tensor_count(s), O);
     oct_tensor *x = random_input(ctx, OCT_SHAPE(N, K), 1, 2);
-    for (int i = 0; i < K; i++) oct_f32(x)[2 * K + i] = 0;              /* a row of zeros */
+    for (int i = 0; i < K; i++) oct_f32(x)[2 * K + i] = 0; /* a row of zeros */
     for (int i = 0; i < K; i++) oct_f32(x)[3 * K + i] = fabsf(oct_f32(x)[3 * K + i]); /* one sign */
-    oct_f32(x)[4 * K + 5] = 1e30f;                                      /* an outlier */
+    oct_f32(x)[4 * K + 5] = 1e30f; /* an outlier */
     oct_tensor *y = run_net(d, x);
     oct_qspec u8 = oct_qspec_activation(8, false);
     for (int n = 0; n < N; n++) {
@@ -71,7 +76,8 @@ START_TEST(dynamic_linear_by_the_law) {
         ck_ok(oct_qparams_from_range(&u8, lo, hi, "row", &sx, &z));
         for (int o = 0; o < O; o++) {
             int64_t acc = 0;
-            for (int k = 0; k < K; k++) acc += (octq_quantize(row[k], sx, z, 0, 255) - z) * oct_s8(w)[o * K + k];
+            for (int k = 0; k < K; k++)
+                acc += (octq_quantize(row[k], sx, z, 0, 255) - z) * oct_s8(w)[o * K + k];
             float want = (float)acc * (float)((double)sx * (double)oct_f32(s)[o]) + oct_f32(b)[o];
             ck_assert_float_eq(oct_f32(y)[n * O + o], want > 0 ? want : 0);
         }
@@ -93,9 +99,11 @@ START_TEST(lenet_in_three_small_forms) {
         const char *weight, *first;
         oct_dtype dtype, first_dtype;
         double most;
-    } forms[] = {{oct_quantize_dynamic(net, NULL), "fc1.weight", "conv1.weight", OCT_S8, OCT_F32, 0.02},
-                 {oct_quantize_weight_only(net, &(oct_weight_opts){.per_tensor = true}), "fc1.weight", "conv1.weight", OCT_S8, OCT_S8, 0.02},
-                 {oct_half(net), "fc1.weight", "conv1.weight", OCT_F16, OCT_F16, 0.002}};
+    } forms[] = {
+        {oct_quantize_dynamic(net, NULL), "fc1.weight", "conv1.weight", OCT_S8, OCT_F32, 0.02},
+        {oct_quantize_weight_only(net, &(oct_weight_opts){.per_tensor = true}), "fc1.weight",
+         "conv1.weight", OCT_S8, OCT_S8, 0.02},
+        {oct_half(net), "fc1.weight", "conv1.weight", OCT_F16, OCT_F16, 0.002}};
     for (int i = 0; i < 3; i++) {
         ck_assert_msg(forms[i].small != NULL, "%s", oct_error_message());
         oct_net *again = through_a_file(forms[i].small);
@@ -117,21 +125,27 @@ START_TEST(codes_are_of_their_scale) {
     oct_net *net = lenet(ctx);
     oct_tensor *w = oct_net_tensor(net, "fc1.weight");
     const int64_t rows = w->shape.dim[0], row = oct_tensor_count(w) / rows;
-    for (int64_t i = 0; i < rows * row; i++) oct_f32(w)[i] *= (float)(1 + i / row % 5); /* channels of five sizes */
+    /* channels of five sizes */
+    for (int64_t i = 0; i < rows * row; i++) oct_f32(w)[i] *= (float)(1 + i / row % 5);
     for (int tensor = 0; tensor < 2; tensor++) {
-        oct_net *small = through_a_file(oct_quantize_weight_only(net, &(oct_weight_opts){.per_tensor = tensor}));
+        oct_net *small =
+            through_a_file(oct_quantize_weight_only(net, &(oct_weight_opts){.per_tensor = tensor}));
         const oct_graph *g = small->graph;
         const int32_t v = oct_graph_find_value(g, "fc1.weight");
         ck_assert(v >= 0 && g->values[v].quantizer >= 0);
-        const oct_tensor *scale = g->quantizers[g->values[v].quantizer].scale, *codes = oct_net_tensor(small, "fc1.weight");
+        const oct_tensor *scale = g->quantizers[g->values[v].quantizer].scale,
+                         *codes = oct_net_tensor(small, "fc1.weight");
         ck_assert_int_eq(oct_tensor_count(scale), tensor ? 1 : rows);
         bool all = true;
         for (int64_t o = 0; o < rows; o++) {
             float top = 0;
-            for (int64_t k = tensor ? 0 : o * row, to = tensor ? rows * row : (o + 1) * row; k < to; k++) top = fmaxf(top, fabsf(oct_f32(w)[k]));
+            for (int64_t k = tensor ? 0 : o * row, to = tensor ? rows * row : (o + 1) * row; k < to;
+                 k++)
+                top = fmaxf(top, fabsf(oct_f32(w)[k]));
             const float s = oct_f32(scale)[tensor ? 0 : o];
             ck_assert_float_eq_tol(s, top / 127, 1e-6f * s);
-            for (int64_t k = o * row; k < (o + 1) * row; k++) all = all && oct_s8(codes)[k] == (int)rintf(oct_f32(w)[k] / s);
+            for (int64_t k = o * row; k < (o + 1) * row; k++)
+                all = all && oct_s8(codes)[k] == (int)rintf(oct_f32(w)[k] / s);
         }
         ck_assert_msg(all, "%s: codes are not of the scale", tensor ? "tensor" : "channel");
     }
@@ -141,12 +155,15 @@ END_TEST
 
 START_TEST(batch_norm_folds_into_weight_only) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
-    oct_net *net = oct_zoo_net(ctx, "resnet8", oct_data_open(ctx, "synth-shapes", &(oct_data_opts){.limit = 64}));
+    oct_net *net = oct_zoo_net(ctx, "resnet8",
+                               oct_data_open(ctx, "synth-shapes", &(oct_data_opts){.limit = 64}));
     ck_not_null(net);
-    for (int32_t i = 0; i < net->tensor_count; i++) { /* statistics and scales that are not the identity */
+    /* statistics and scales that are not the identity */
+    for (int32_t i = 0; i < net->tensor_count; i++) {
         oct_tensor *t = net->tensors[i].tensor;
         if (t->shape.rank == 1)
-            for (int64_t k = 0; k < oct_tensor_count(t); k++) oct_f32(t)[k] += 0.1f * (float)(k % 5);
+            for (int64_t k = 0; k < oct_tensor_count(t); k++)
+                oct_f32(t)[k] += 0.1f * (float)(k % 5);
     }
     oct_tensor *x = random_input(ctx, OCT_SHAPE(2, 32, 32, 3), 4, 1);
     oct_net *small = oct_quantize_weight_only(net, NULL);
@@ -178,8 +195,10 @@ END_TEST
 START_TEST(half_precision_rounds_to_even) {
     for (uint32_t h = 0; h < 65536; h++) {
         float v = octi_f16_to_f32((uint16_t)h);
-        if (v == v) ck_assert_uint_eq(octi_f32_to_f16(v), h);
-        else ck_assert_int_eq(octi_f32_to_f16(v) & 0x7C00, 0x7C00);
+        if (v == v)
+            ck_assert_uint_eq(octi_f32_to_f16(v), h);
+        else
+            ck_assert_int_eq(octi_f32_to_f16(v) & 0x7C00, 0x7C00);
         if (h >= 0x7BFF || v != v) continue;
         float next = octi_f16_to_f32((uint16_t)(h + 1)), middle = (v + next) / 2; /* exact */
         ck_assert_uint_eq(octi_f32_to_f16(middle), h & 1 ? h + 1 : h);
@@ -192,5 +211,6 @@ START_TEST(half_precision_rounds_to_even) {
 }
 END_TEST
 
-OCT_TEST_MAIN("small_weights", dynamic_linear_by_the_law, lenet_in_three_small_forms, codes_are_of_their_scale, batch_norm_folds_into_weight_only, refusals,
+OCT_TEST_MAIN("small_weights", dynamic_linear_by_the_law, lenet_in_three_small_forms,
+              codes_are_of_their_scale, batch_norm_folds_into_weight_only, refusals,
               half_precision_rounds_to_even)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The test of the exactness tests: one constant of every kind is spoiled in every one of many int8 nets. The comparison with
- * the simulation finds it, at the node that holds it - or the law itself, in plain loops over the codes that occur there, gives
- * the same codes with the spoiled constant. Nothing in between. */
+ * The test of the exactness tests: one constant of every kind is spoiled in every one of many int8
+ * nets. The comparison with the simulation finds it, at the node that holds it - or the law itself,
+ * in plain loops over the codes that occur there, gives the same codes with the spoiled constant.
+ * Nothing in between. */
 #include "tests/exact_fix.h"
 
 #include "qat/prepared.h"
@@ -11,8 +12,22 @@
 
 enum { IMAGES = 8 };
 
-typedef enum what { WEIGHT, BIAS, MULTIPLIER, TABLE, EXP, LOW, HIGH, ZERO_POINT, PAD_CODE, PIXEL_TABLE, WHATS } what;
-static const char *const words[WHATS] = {"weight", "bias", "multiplier", "table entry", "exponential", "lower clamp", "upper clamp", "zero point", "padding code", "pixel table"};
+typedef enum what {
+    WEIGHT,
+    BIAS,
+    MULTIPLIER,
+    TABLE,
+    EXP,
+    LOW,
+    HIGH,
+    ZERO_POINT,
+    PAD_CODE,
+    PIXEL_TABLE,
+    WHATS
+} what;
+static const char *const words[WHATS] = {
+    "weight",      "bias",        "multiplier", "table entry",  "exponential",
+    "lower clamp", "upper clamp", "zero point", "padding code", "pixel table"};
 
 typedef struct lab {
     oct_net *q, *i8;
@@ -38,7 +53,9 @@ static lab open_lab(uint64_t seed) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_shape image;
     oct_net *net = random_net(ctx, seed, &image);
-    l.q = oct_prepare(net, &(oct_qconfig){.abits = seed % 3 ? 8 : 5, .wbits = seed % 4 ? 8 : 3, .observer = "minmax"});
+    l.q = oct_prepare(
+        net,
+        &(oct_qconfig){.abits = seed % 3 ? 8 : 5, .wbits = seed % 4 ? 8 : 3, .observer = "minmax"});
     ck_assert_msg(l.q != NULL, "%s", oct_error_message());
     oct_tape *t = oct_tape_new(ctx);
     ck_ok(calibrate(l.q, t, image, 1));
@@ -50,7 +67,8 @@ static lab open_lab(uint64_t seed) {
     const oct_graph *g = l.q->graph;
     l.sim = octi_calloc(ctx, (size_t)g->node_count, sizeof *l.sim);
     for (int32_t i = 0; i < g->node_count; i++)
-        if (octi_is_int8(g, &g->nodes[i])) l.sim[i] = oct_tensor_copy(ctx, oct_sim_value(sim, g->nodes[i].name));
+        if (octi_is_int8(g, &g->nodes[i]))
+            l.sim[i] = oct_tensor_copy(ctx, oct_sim_value(sim, g->nodes[i].name));
     oct_plan *plan;
     oct_session *s = session_of(l.i8, l.x, &plan);
     ck_not_null(s);
@@ -65,7 +83,8 @@ static lab open_lab(uint64_t seed) {
     return l;
 }
 
-/* The first node where the plan of the net as it is now is not the simulation; "" for a net that is refused; NULL: none. */
+/* The first node where the plan of the net as it is now is not the simulation; "" for a net that is
+ * refused; NULL: none. */
 static const char *first_difference(const lab *l) {
     oct_plan *plan;
     oct_session *s = session_of(l->i8, l->x, &plan);
@@ -83,16 +102,20 @@ static const char *first_difference(const lab *l) {
     return at;
 }
 
-static const oct_tensor *codes_before(const lab *l, int32_t value) { return &l->plan[l->i8->graph->values[value].producer]; }
+static const oct_tensor *codes_before(const lab *l, int32_t value) {
+    return &l->plan[l->i8->graph->values[value].producer];
+}
 
-/* The law at node n over everything that occurs before it: are its codes what the sound plan has? */
+/* The law at node n over everything that occurs before it: are its codes what the sound plan
+ * has? */
 static bool law_agrees(const lab *l, const oct_node *n) {
     const oct_graph *g = l->i8->graph;
     law_operand x[OCTI_MAX_INPUTS];
     for (int k = 0; k < n->nin; k++) {
         if (g->values[n->in[k]].tensor) continue;
         const oct_tensor *t = codes_before(l, n->in[k]);
-        x[k] = (law_operand){oct_u8(t), &t->shape, *oct_s32(law_quantizer(g, n->in[k])->zero_point)};
+        x[k] =
+            (law_operand){oct_u8(t), &t->shape, *oct_s32(law_quantizer(g, n->in[k])->zero_point)};
     }
     const oct_tensor *y = &l->plan[n - g->nodes];
     for (int64_t i = 0; i < oct_tensor_count(y); i++)
@@ -100,16 +123,25 @@ static bool law_agrees(const lab *l, const oct_node *n) {
     return true;
 }
 
-static bool occurs(const oct_tensor *codes, int32_t code) { return memchr(codes->data, code, (size_t)oct_tensor_count(codes)) != NULL; }
+static bool occurs(const oct_tensor *codes, int32_t code) {
+    return memchr(codes->data, code, (size_t)oct_tensor_count(codes)) != NULL;
+}
 
 /* One constant is spoiled; `changes`: by the law it changes a code of node n. */
 static void judge(lab *l, what w, const oct_node *n, bool changes, uint64_t seed) {
     const char *at = first_difference(l);
     l->tried[w]++;
     l->found[w] += at != NULL;
-    if (at && *at) ck_assert_msg(w == ZERO_POINT || !strcmp(at, n->name), "net %d: a spoiled %s of %s is found first at %s", (int)seed, words[w], n->name, at);
-    ck_assert_msg(at || !changes, "net %d: a spoiled %s of %s changes codes by the law, and none in the plan", (int)seed, words[w], n->name);
-    ck_assert_msg(!at || !*at || changes, "net %d: a spoiled %s of %s changes no code by the law, and %s in the plan", (int)seed, words[w], n->name, at);
+    if (at && *at)
+        ck_assert_msg(w == ZERO_POINT || !strcmp(at, n->name),
+                      "net %d: a spoiled %s of %s is found first at %s", (int)seed, words[w],
+                      n->name, at);
+    ck_assert_msg(at || !changes,
+                  "net %d: a spoiled %s of %s changes codes by the law, and none in the plan",
+                  (int)seed, words[w], n->name);
+    ck_assert_msg(!at || !*at || changes,
+                  "net %d: a spoiled %s of %s changes no code by the law, and %s in the plan",
+                  (int)seed, words[w], n->name, at);
 }
 
 static int32_t any(octi_rng *r, int64_t n) { return (int32_t)octi_rng_below(r, (uint32_t)n); }
@@ -144,7 +176,8 @@ static void spoil_node(lab *l, const oct_node *n, octi_rng *r, uint64_t seed) {
             oct_f32(t)[i] = keep;
         }
     }
-    const bool clamps = n->kind == OCT_OP_qconv2d || n->kind == OCT_OP_qlinear || n->kind == OCT_OP_qadd || n->kind == OCT_OP_qmul || n->kind == OCT_OP_qclip;
+    const bool clamps = n->kind == OCT_OP_qconv2d || n->kind == OCT_OP_qlinear ||
+                        n->kind == OCT_OP_qadd || n->kind == OCT_OP_qmul || n->kind == OCT_OP_qclip;
     if (clamps && node->attr.lo[0] < node->attr.hi[0]) {
         node->attr.lo[0]++;
         judge(l, LOW, n, occurs(y, node->attr.lo[0] - 1), seed);
@@ -161,31 +194,36 @@ static void spoil_node(lab *l, const oct_node *n, octi_rng *r, uint64_t seed) {
     }
 }
 
-/* A zero point belongs to every value of its quantizer; the first node that makes one shows it, unless all its codes lie at an
- * end, where the move is clamped away. */
+/* A zero point belongs to every value of its quantizer; the first node that makes one shows it,
+ * unless all its codes lie at an end, where the move is clamped away. */
 static void spoil_zero_point(lab *l, int32_t q, uint64_t seed) {
     const oct_graph *g = l->i8->graph;
     oct_quantizer *z = &g->quantizers[q];
     const oct_node *n = NULL;
     for (int32_t i = 0; i < g->node_count && !n; i++)
         if (g->values[g->nodes[i].out].quantizer == q) n = &g->nodes[i];
-    if (!n || n->kind == OCT_OP_qtable || n->kind == OCT_OP_qsoftmax) return; /* a stored table has it inside; softmax's is 0 for good */
+    /* a stored table has it inside; softmax's is 0 for good */
+    if (!n || n->kind == OCT_OP_qtable || n->kind == OCT_OP_qsoftmax) return;
     const oct_tensor *y = &l->plan[n - g->nodes];
     const int32_t step = *oct_s32(z->zero_point) ? -1 : 1;
     int64_t inside = 0;
     for (int64_t i = 0; i < oct_tensor_count(y); i++) {
         const int32_t c = oct_u8(y)[i];
-        inside += c > (n->attr.hi[0] ? n->attr.lo[0] : z->spec.qmin) && c < (n->attr.hi[0] ? n->attr.hi[0] : z->spec.qmax);
+        inside += c > (n->attr.hi[0] ? n->attr.lo[0] : z->spec.qmin) &&
+                  c < (n->attr.hi[0] ? n->attr.hi[0] : z->spec.qmax);
     }
     *oct_s32(z->zero_point) += step;
     const char *at = first_difference(l);
     l->tried[ZERO_POINT]++;
     l->found[ZERO_POINT] += at != NULL;
-    ck_assert_msg(at || !inside, "net %d: zero point of %s moved, %lld codes inside the range stayed", (int)seed, z->name, (long long)inside);
+    ck_assert_msg(at || !inside,
+                  "net %d: zero point of %s moved, %lld codes inside the range stayed", (int)seed,
+                  z->name, (long long)inside);
     *oct_s32(z->zero_point) -= step;
 }
 
-/* Pixels become codes by the table: the session for bytes against the law, with one entry spoiled. */
+/* Pixels become codes by the table: the session for bytes against the law, with one entry
+ * spoiled. */
 static void spoil_pixels(lab *l, octi_rng *r, uint64_t seed) {
     oct_tensor *t = oct_net_tensor(l->i8, "input.table");
     if (!t) return;
@@ -211,12 +249,15 @@ static void spoil_pixels(lab *l, octi_rng *r, uint64_t seed) {
         const oct_input_desc *d = &l->i8->input;
         ck_ok(oct_session_value(s, n->name, &v));
         for (int64_t i = 0; i < count; i++)
-            shown |= oct_u8(&v)[i] != octq_quantize(octq_pixel(p[i], d->div, d->mean[i % c], d->std[i % c]), *oct_f32(q->scale), *oct_s32(q->zero_point),
-                                                    q->spec.qmin, q->spec.qmax);
+            shown |= oct_u8(&v)[i] !=
+                     octq_quantize(octq_pixel(p[i], d->div, d->mean[i % c], d->std[i % c]),
+                                   *oct_f32(q->scale), *oct_s32(q->zero_point), q->spec.qmin,
+                                   q->spec.qmax);
     }
     l->tried[PIXEL_TABLE]++;
     l->found[PIXEL_TABLE] += shown;
-    ck_assert_msg(shown == there, "net %d: entry %d of the pixel table: occurs %d, shown %d", (int)seed, e, there, shown);
+    ck_assert_msg(shown == there, "net %d: entry %d of the pixel table: occurs %d, shown %d",
+                  (int)seed, e, there, shown);
     oct_u8(t)[e] = keep;
     oct_tensor_unref(y);
     oct_session_free(s);
@@ -234,17 +275,21 @@ START_TEST(every_constant_counts) {
         octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 91, 0);
         for (int32_t k = 0; k < l.i8->graph->node_count; k++) {
             const oct_node *n = &l.i8->graph->nodes[k];
-            if (l.i8->graph->values[n->out].dtype == OCT_U8 && n->kind != OCT_OP_quantize) spoil_node(&l, n, &r, seed);
+            if (l.i8->graph->values[n->out].dtype == OCT_U8 && n->kind != OCT_OP_quantize)
+                spoil_node(&l, n, &r, seed);
         }
         for (int32_t k = 0; k < l.i8->graph->quantizer_count; k++)
-            if (!l.i8->graph->quantizers[k].spec.per_channel && oct_tensor_count(l.i8->graph->quantizers[k].scale) == 1) spoil_zero_point(&l, k, seed);
+            if (!l.i8->graph->quantizers[k].spec.per_channel &&
+                oct_tensor_count(l.i8->graph->quantizers[k].scale) == 1)
+                spoil_zero_point(&l, k, seed);
         spoil_pixels(&l, &r, seed);
         ck_assert_msg(!first_difference(&l), "net %d does not come back sound", (int)seed);
         for (int w = 0; w < WHATS; w++) tried[w] += l.tried[w], found[w] += l.found[w];
         oct_close(l.q->ctx);
     }
     for (int w = 0; w < WHATS; w++) {
-        printf("%-13s %5d spoiled, %5d found, %5d without effect by the law\n", words[w], tried[w], found[w], tried[w] - found[w]);
+        printf("%-13s %5d spoiled, %5d found, %5d without effect by the law\n", words[w], tried[w],
+               found[w], tried[w] - found[w]);
         ck_assert_msg(found[w] > 0, "no spoiled %s was found: %d tried", words[w], tried[w]);
     }
 }

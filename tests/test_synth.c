@@ -23,8 +23,12 @@ static uint32_t crc_of_set(oct_data *d, int64_t n) {
 }
 
 START_TEST(synthetic_sets) {
-    /* the first 200 images of each; a change of these numbers changes every result on the built-in data */
-    const struct { const char *spec; uint32_t train, test; } row[] = {{"synth-digits", 0xcbaf2839, 0xe931392a}, {"synth-shapes", 0x8b989ec6, 0xf3adf31a}};
+    /* the first 200 images of each; a change of these numbers changes every result on the built-in
+     * data */
+    const struct {
+        const char *spec;
+        uint32_t train, test;
+    } row[] = {{"synth-digits", 0xcbaf2839, 0xe931392a}, {"synth-shapes", 0x8b989ec6, 0xf3adf31a}};
     for (int k = 0; k < 2; k++) {
         oct_data_opts o = {.limit = 200};
         oct_data *d = oct_data_open(ctx, row[k].spec, &o);
@@ -45,7 +49,8 @@ START_TEST(synthetic_sets) {
         uint32_t test = crc_of_set(d, 200);
         ck_assert_uint_ne(test, train);
         oct_data_free(d);
-        ck_assert_msg(train == row[k].train && test == row[k].test, "%s: train 0x%08x test 0x%08x", row[k].spec, train, test);
+        ck_assert_msg(train == row[k].train && test == row[k].test, "%s: train 0x%08x test 0x%08x",
+                      row[k].spec, train, test);
     }
 }
 END_TEST
@@ -62,7 +67,8 @@ START_TEST(shares) {
         for (int k = 0; k < 100; k++) found += !memcmp(px, all[k], 784);
     }
     ck_assert_int_eq(found, 100); /* each once */
-    ck_assert(oct_data_share(d, 0, 5, true) == NULL && oct_data_share(d, 1, 5, true) == NULL && oct_data_share(d, NAN, 5, true) == NULL);
+    ck_assert(oct_data_share(d, 0, 5, true) == NULL && oct_data_share(d, 1, 5, true) == NULL &&
+              oct_data_share(d, NAN, 5, true) == NULL);
     ck_assert(oct_data_share(NULL, 0.5, 5, true) == NULL);
     oct_data_free(a);
     oct_data_free(b);

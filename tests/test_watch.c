@@ -45,7 +45,8 @@ START_TEST(they_see_inputs_and_outputs) {
     oct_net *net = lenet(ctx, &x);
     oct_tape *t = oct_tape_new(ctx);
     int clock = 0;
-    seen conv = {.clock = &clock}, again = {.clock = &clock}, fc = {.clock = &clock}, any = {.calls = 0}, none = {.calls = 0};
+    seen conv = {.clock = &clock}, again = {.clock = &clock}, fc = {.clock = &clock},
+         any = {.calls = 0}, none = {.calls = 0};
     ck_ok(oct_tape_watch(t, "conv1", look, &conv));
     ck_ok(oct_tape_watch(t, "conv1", look, &again));
     ck_ok(oct_tape_watch(t, "fc3", look, &fc));
@@ -61,7 +62,8 @@ START_TEST(they_see_inputs_and_outputs) {
         ck_assert_str_eq(conv.kind, "conv2d");
         ck_assert(oct_shape_equal(&conv.out->shape, &OCT_SHAPE(3, 28, 28, 6)));
         ck_assert_mem_eq(fc.y, oct_f32(oct_var_value(y)), sizeof fc.y);
-        ck_assert(again.order == conv.order + 1 && fc.order > again.order); /* in the order of asking, and of running */
+        /* in the order of asking, and of running */
+        ck_assert(again.order == conv.order + 1 && fc.order > again.order);
         ck_assert_int_eq(any.calls, (step + 1) * net->graph->node_count);
     }
     ck_assert_int_eq(none.calls, 0);
@@ -126,4 +128,5 @@ START_TEST(they_cost_and_disturb_nothing) {
 }
 END_TEST
 
-OCT_TEST_MAIN("watch", they_see_inputs_and_outputs, prepared_nets_show_codes, they_cost_and_disturb_nothing)
+OCT_TEST_MAIN("watch", they_see_inputs_and_outputs, prepared_nets_show_codes,
+              they_cost_and_disturb_nothing)

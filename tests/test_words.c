@@ -15,20 +15,28 @@ START_TEST(nearest_words) {
     static const struct {
         const char *word, *known, *near;
     } cases[] = {
-        {"adm", "sgd, adam, adamw or rmsprop", "adam"},         {"rmsporp", "sgd, adam, adamw or rmsprop", "rmsprop"},
-        {"ids:/data", "synth-digits, idx:DIR, npz:FILE", "idx:DIR"}, {"hist", "minmax, histogram, entropy", "histogram"},
-        {"vgg", "lenet, resnet8, resnet20 or resnet18", NULL},  {"resnet9", "lenet, resnet8, resnet20 or resnet18", "resnet8"},
-        {"Histogram", "minmax, histogram", "histogram"},        {"", "a, b", NULL},
-        {"o", "sgd or adam", NULL},                             {"xyz", "abc", NULL},
-        {"convert", "conv", NULL},                              {"evla", "eval, train", "eval"},
+        {"adm", "sgd, adam, adamw or rmsprop", "adam"},
+        {"rmsporp", "sgd, adam, adamw or rmsprop", "rmsprop"},
+        {"ids:/data", "synth-digits, idx:DIR, npz:FILE", "idx:DIR"},
+        {"hist", "minmax, histogram, entropy", "histogram"},
+        {"vgg", "lenet, resnet8, resnet20 or resnet18", NULL},
+        {"resnet9", "lenet, resnet8, resnet20 or resnet18", "resnet8"},
+        {"Histogram", "minmax, histogram", "histogram"},
+        {"", "a, b", NULL},
+        {"o", "sgd or adam", NULL},
+        {"xyz", "abc", NULL},
+        {"convert", "conv", NULL},
+        {"evla", "eval, train", "eval"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *near = oct_nearest_word(cases[i].word, cases[i].known);
-        ck_assert_msg(near && cases[i].near ? !strcmp(near, cases[i].near) : near == cases[i].near, "%s of %s: %s", cases[i].word, cases[i].known, near ? near : "none");
+        ck_assert_msg(near && cases[i].near ? !strcmp(near, cases[i].near) : near == cases[i].near,
+                      "%s of %s: %s", cases[i].word, cases[i].known, near ? near : "none");
     }
     ck_assert_ptr_null(oct_nearest_word(NULL, "a"));
     (void)octi_fail_word(OCT_EUSAGE, "target", "unknown", "octet, fbgemm", "fbgem", "else this");
-    ck_assert_str_eq(oct_error_message(), "target: unknown: expected octet, fbgemm, got fbgem (did you mean fbgemm?)");
+    ck_assert_str_eq(oct_error_message(),
+                     "target: unknown: expected octet, fbgemm, got fbgem (did you mean fbgemm?)");
     (void)octi_fail_word(OCT_EUSAGE, "target", "unknown", "octet, fbgemm", "gpu", "else this");
     ck_assert_str_eq(oct_last_error()->hint, "else this");
 }
@@ -51,14 +59,17 @@ START_TEST(the_first_failure_stays) {
 END_TEST
 
 START_TEST(files_of_other_formats_are_told) {
-    static const char zip[64] = "PK\3\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0archive/data.pkl";
+    static const char zip[64] =
+        "PK\3\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0archive/data.pkl";
     static const struct {
         const char *bytes;
         size_t size;
         const char *what, *hint;
     } files[] = {
         {zip, 64, "PyTorch", "torch.load"},
-        {"\x80\x02\x8a\nl\xfc\x9c" "F\xf9 j\xa8P\x19.\x80\x02", 18, "PyTorch", "save_file"},
+        {"\x80\x02\x8a\nl\xfc\x9c"
+         "F\xf9 j\xa8P\x19.\x80\x02",
+         18, "PyTorch", "save_file"},
         {"\x89HDF\r\n\x1a\n\0\0\0\0\0\0\0\0", 16, "HDF5", "h5py"},
         {"\x08\x08\x12\x07pytorch\x1a\x05", 13, "ONNX", "safetensors"},
         {"<!DOCTYPE html><html></html>", 28, "web page", "download"},
@@ -67,7 +78,9 @@ START_TEST(files_of_other_formats_are_told) {
     oct_ctx *ctx = oct_open(NULL);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         ck_assert_ptr_null(octi_safetensors_parse(ctx, files[i].bytes, files[i].size, "w.pt"));
-        ck_assert_msg(strstr(oct_error_message(), files[i].what) && strstr(oct_error_message(), files[i].hint), "%s", oct_error_message());
+        ck_assert_msg(strstr(oct_error_message(), files[i].what) &&
+                          strstr(oct_error_message(), files[i].hint),
+                      "%s", oct_error_message());
         ck_assert_int_eq(oct_last_error()->code, OCT_EFORMAT);
         ck_assert_ptr_null(oct_int8_load_memory(ctx, files[i].bytes, files[i].size, "w.pt"));
         ck_assert_msg(strstr(oct_error_message(), files[i].what), "%s", oct_error_message());
@@ -97,7 +110,9 @@ START_TEST(a_path_is_answered_with_its_kind) {
     char spec[160];
     static const struct {
         const char *file, *kind;
-    } cases[] = {{"t10k-images-idx3-ubyte.gz", "idx"}, {"data_batch_1.bin", "cifar10"}, {"fine_label_names.txt", "cifar100"}};
+    } cases[] = {{"t10k-images-idx3-ubyte.gz", "idx"},
+                 {"data_batch_1.bin", "cifar10"},
+                 {"fine_label_names.txt", "cifar100"}};
     for (size_t i = 0; i < 3; i++) {
         fresh_root();
         ck_assert_ptr_null(oct_data_kind(root));
@@ -121,4 +136,5 @@ START_TEST(a_path_is_answered_with_its_kind) {
 }
 END_TEST
 
-OCT_TEST_MAIN("words", nearest_words, the_first_failure_stays, files_of_other_formats_are_told, a_path_is_answered_with_its_kind)
+OCT_TEST_MAIN("words", nearest_words, the_first_failure_stays, files_of_other_formats_are_told,
+              a_path_is_answered_with_its_kind)

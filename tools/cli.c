@@ -10,16 +10,21 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Bytes of names must not reach a terminal as control sequences: C0, DEL, and C1 as UTF-8 has it, become \\xNN. */
+/* Bytes of names must not reach a terminal as control sequences: C0, DEL, and C1 as UTF-8 has it,
+ * become \\xNN. */
 static void put_clean(FILE *f, const char *text) {
     for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-        if (*s < 32 || *s == 127) fprintf(f, "\\x%02x", *s);
-        else if (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0) fprintf(f, "\\x%02x", *++s);
-        else fputc(*s, f);
+        if (*s < 32 || *s == 127)
+            fprintf(f, "\\x%02x", *s);
+        else if (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
+            fprintf(f, "\\x%02x", *++s);
+        else
+            fputc(*s, f);
     }
 }
 
-/* The text of a printf without what of it could act on a terminal; newlines at the format's end stay. */
+/* The text of a printf without what of it could act on a terminal; newlines at the format's end
+ * stay. */
 static void print_clean(FILE *f, const char *format, va_list a) {
     char room[1024], shape[512], *text = room;
     size_t n = strlen(format), ends = 0;
@@ -28,7 +33,8 @@ static void print_clean(FILE *f, const char *format, va_list a) {
     va_list again;
     va_copy(again, a);
     int size = vsnprintf(room, sizeof room, shape, a);
-    if (size >= (int)sizeof room && (text = malloc((size_t)size + 1))) vsnprintf(text, (size_t)size + 1, shape, again);
+    if (size >= (int)sizeof room && (text = malloc((size_t)size + 1)))
+        vsnprintf(text, (size_t)size + 1, shape, again);
     va_end(again);
     put_clean(f, text ? text : room);
     if (text != room) free(text);
@@ -54,7 +60,8 @@ void cli_print_line(FILE *f, const char *line) {
     fputc('\n', f);
 }
 
-int cli_usage(const char *where, const char *what, const char *expected, const char *got, const char *hint) {
+int cli_usage(const char *where, const char *what, const char *expected, const char *got,
+              const char *hint) {
     fputs("octet: ", stderr);
     put_clean(stderr, where);
     fputs(": ", stderr);
@@ -97,7 +104,8 @@ void cli_note(const cli *c, const char *format, ...) {
 
 void cli_bar(long long done, long long total) {
     int width = 30, full = (int)(done * width / (total > 0 ? total : 1));
-    fprintf(stderr, "[%.*s%.*s] %lld/%lld", full, "##############################", width - full, "..............................", done, total);
+    fprintf(stderr, "[%.*s%.*s] %lld/%lld", full, "##############################", width - full,
+            "..............................", done, total);
 }
 
 int cli_progress(void *user, const char *what, int64_t done, int64_t total) {
@@ -107,19 +115,23 @@ int cli_progress(void *user, const char *what, int64_t done, int64_t total) {
         cli_bar(done, total);
         if (done == total) fprintf(stderr, "\r\x1b[K");
     }
-    if (done == total) cli_note(c, "%s: %lld of %lld done", what, (long long)done, (long long)total);
+    if (done == total)
+        cli_note(c, "%s: %lld of %lld done", what, (long long)done, (long long)total);
     return cli_signal();
 }
 
 const char *cli_word(const char *s) {
     static char room[8][600];
     static int turn;
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/:,=@%";
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/:,=@%";
     if (*s && !s[strspn(s, plain)]) return s;
     char *d = room[turn++ % 8], *p = d, *end = d + sizeof room[0] - 8;
     for (*p++ = '\''; *s && p < end; s++) {
-        if (*s == '\'') p += snprintf(p, 5, "'\\''");
-        else *p++ = *s;
+        if (*s == '\'')
+            p += snprintf(p, 5, "'\\''");
+        else
+            *p++ = *s;
     }
     memcpy(p, "'", 2);
     return d;
@@ -147,10 +159,14 @@ static void quoted(FILE *f, const char *s) {
     fputc('"', f);
     for (; *s; s++) {
         unsigned char ch = (unsigned char)*s;
-        if (ch == '"' || ch == '\\') fprintf(f, "\\%c", ch);
-        else if (ch < 32 || ch == 127) fprintf(f, "\\u%04x", ch);
-        else if (ch == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0) fprintf(f, "\\u%04x", (unsigned char)*++s);
-        else fputc(ch, f);
+        if (ch == '"' || ch == '\\')
+            fprintf(f, "\\%c", ch);
+        else if (ch < 32 || ch == 127)
+            fprintf(f, "\\u%04x", ch);
+        else if (ch == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0)
+            fprintf(f, "\\u%04x", (unsigned char)*++s);
+        else
+            fputc(ch, f);
     }
     fputc('"', f);
 }
@@ -177,8 +193,10 @@ void json_string(json *j, const char *key, const char *v) {
 }
 void json_number(json *j, const char *key, double v) {
     begin(j, key);
-    if (isfinite(v)) fprintf(j->f, "%.9g", v);
-    else fputs("null", j->f);
+    if (isfinite(v))
+        fprintf(j->f, "%.9g", v);
+    else
+        fputs("null", j->f);
 }
 void json_int(json *j, const char *key, long long v) {
     begin(j, key);
@@ -210,8 +228,10 @@ void json_item_end(json *j) {
 void json_shape(json *j, const char *key, const oct_shape *s) {
     json_array(j, key);
     for (int32_t i = 0; i < s->rank; i++) {
-        if (s->dim[i] == OCT_BATCH) json_number(j, NULL, NAN);
-        else json_int(j, NULL, s->dim[i]);
+        if (s->dim[i] == OCT_BATCH)
+            json_number(j, NULL, NAN);
+        else
+            json_int(j, NULL, s->dim[i]);
     }
     json_array_end(j);
 }

@@ -26,20 +26,23 @@ typedef struct cli {
     int index; /* of commands.def */
     char **operands;
     int operand_count;
-#define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, otherwise, help) opt_value field;
+#define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, otherwise, help)             \
+    opt_value field;
 #include "tools/options.def"
     oct_ctx *ctx; /* open while a command runs */
     bool bar;     /* a progress bar may be drawn */
     bool color;
 } cli;
 
-#define COMMAND(NAME, name, function, operands, least, most, needs, text, example) int function(cli *c);
+#define COMMAND(NAME, name, function, operands, least, most, needs, text, example)                 \
+    int function(cli *c);
 #include "tools/commands.def"
 
-/** Parse; 0, or the exit code behind a message. *run is NULL where nothing is left to do (--help, --version). */
+/** Parse; 0, or the exit code behind a message. *run is NULL where nothing is left to do (--help,
+ *  --version). */
 int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c));
-/** Behind parsing: what a run that is to be resumed was made by, for options that were not given again. 0, or the exit code
- *  behind a message. */
+/** Behind parsing: what a run that is to be resumed was made by, for options that were not given
+ *  again. 0, or the exit code behind a message. */
 int cli_resume(cli *c);
 /** Then: are operands and needed options there? 0, or the exit code behind a message. */
 int cli_complete(cli *c);
@@ -53,7 +56,8 @@ int cli_floats(const char *option, const char *text, float *out, int n);
 /* ---- errors ---- */
 
 /** "octet: where: what: expected E, got G (hint)" on stderr; returns 2. */
-int cli_usage(const char *where, const char *what, const char *expected, const char *got, const char *hint);
+int cli_usage(const char *where, const char *what, const char *expected, const char *got,
+              const char *hint);
 /** The library's last failure on stderr; returns its exit code. */
 int cli_failed(void);
 /** The same for a status: 0 for OCT_OK. */
@@ -85,57 +89,67 @@ void json_shape(json *j, const char *key, const oct_shape *s);
 
 /* ---- data and models ---- */
 
-/** The data set of --data: part `split`; `like` gives classes and sizes (a net's), may be NULL. Classes that `like` has no names
- *  for get the data's, with a note. */
+/** The data set of --data: part `split`; `like` gives classes and sizes (a net's), may be NULL.
+ *  Classes that `like` has no names for get the data's, with a note. */
 oct_data *cli_data(cli *c, oct_split split, oct_net *like);
 /** The same for a SPEC of its own; limit 0: all. */
 oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, oct_net *like);
 /** What to call a class: its name, the id where it has none. */
 const char *cli_class_name(const oct_net *net, int64_t i);
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok);
-/** A model, of a run or (run_only false) an int8 file, with what --div --mean --std --resize --crop --classes say of its input
- *  in place of its own words. NULL: *code is the exit code behind a message. */
+/** A model, of a run or (run_only false) an int8 file, with what --div --mean --std --resize --crop
+ *  --classes say of its input in place of its own words. NULL: *code is the exit code behind a
+ *  message. */
 oct_net *cli_load(cli *c, const char *path, bool run_only, int *code);
-/** --div --mean --std into a description of `channels` (0: not known yet, up to 4); 0, or the exit code behind a message. */
+/** --div --mean --std into a description of `channels` (0: not known yet, up to 4); 0, or the exit
+ *  code behind a message. */
 int cli_input(cli *c, oct_input_desc *d, int32_t channels);
-/** --div --mean --std --resize --crop into a net's description; 0, or the exit code behind a message. */
+/** --div --mean --std --resize --crop into a net's description; 0, or the exit code behind a
+ *  message. */
 int cli_describe(cli *c, oct_net *net);
 /** The same, and --classes for as many classes as the net has. */
 int cli_override(cli *c, oct_net *net);
 /** The list of --classes, in memory of the process; NULL: *code is the exit code. */
 const oct_class *cli_classes(cli *c, int32_t *count, int *code);
-/** The first operand's model and the data of --data that fits it: false behind a message, *code is the exit code. */
+/** The first operand's model and the data of --data that fits it: false behind a message, *code is
+ *  the exit code. */
 bool cli_model_and_data(cli *c, oct_net **net, oct_data **data, int *code);
 /** A word that is none of `known` ("a, b or c"): says so, with the nearest; 2. */
 int cli_unknown(const char *where, const char *what, const char *known, const char *got);
 /** The same for a layer's name. */
 int cli_no_layer(const char *option, const oct_net *net, const char *got);
-/** printf on stdout in which no control byte of a name reaches the terminal; newlines and tabs of the format itself do. */
+/** printf on stdout in which no control byte of a name reaches the terminal; newlines and tabs of
+ *  the format itself do. */
 void cli_print(const char *format, ...) OCT_PRINTF(1, 2);
 void cli_print_to(FILE *f, const char *format, ...) OCT_PRINTF(2, 3);
 /** One line, the same way. */
 void cli_print_line(FILE *f, const char *line);
 /** A word for a shell: quoted where it must be. Good for the next seven calls. */
 const char *cli_word(const char *s);
-/** The last line of a command, on stderr: where the result lies and what comes next; nothing under --quiet and --json. */
+/** The last line of a command, on stderr: where the result lies and what comes next; nothing under
+ *  --quiet and --json. */
 void cli_next(const cli *c, const char *format, ...) OCT_PRINTF(2, 3);
 double cli_seconds(void);
 
-/** cli_next for a model of any stage at a path: float: ptq or qat; prepared: convert; int8: predict. */
+/** cli_next for a model of any stage at a path: float: ptq or qat; prepared: convert; int8:
+ *  predict. */
 void cli_next_of_model(const cli *c, const oct_net *net, const char *path);
 
 /* ---- quantization ---- */
 
-/** --target --observer --wbits --abits --percentile --method --ste --set --qconfig. Weakest first: the file's rules, options,
- *  --set (inside one level; a name beats a pattern whoever gives it). 0, or the exit code behind a message. */
+/** --target --observer --wbits --abits --percentile --method --ste --set --qconfig. Weakest first:
+ *  the file's rules, options,
+ *  --set (inside one level; a name beats a pattern whoever gives it). 0, or the exit code behind a
+ *  message. */
 int cli_qconfig(cli *c, oct_qconfig *q);
 /** One of them was given. */
 bool cli_qconfig_given(const cli *c);
 /** What became of each layer, and which rule decided it, as a table. */
 int cli_placements(FILE *to, oct_net *net);
 
-/** Layers of a prepared net that lose too much on the first images of data (oct_layer_warnings), each said on stderr; nets of
- *  other stages have none. fp32, quantized: accuracies, below zero where unknown. */
+/** Layers of a prepared net that lose too much on the first images of data (oct_layer_warnings),
+ *  each said on stderr; nets of other stages have none. fp32, quantized: accuracies, below zero
+ *  where unknown. */
 typedef struct cli_warnings {
     oct_layer_warning *row;
     int32_t count;
@@ -149,7 +163,8 @@ void cli_warnings_free(const cli *c, cli_warnings *w);
 
 /** What is in a net, and how it is laid out. */
 int cli_show_net(cli *c, oct_net *net);
-/** The net at the stage of --stage, with what was fused on the way to "fused"; NULL: *code is the exit code. */
+/** The net at the stage of --stage, with what was fused on the way to "fused"; NULL: *code is the
+ *  exit code. */
 oct_net *cli_at_stage(cli *c, oct_net *net, int *code);
 /** inspect --weights NAME: a layer's weight, or any tensor of the net. */
 int cli_show_weights(const cli *c, oct_net *net, const char *name);

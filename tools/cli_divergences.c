@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * inspect --histogram LAYER: KL divergence at the entropy threshold, at its neighbours and at the whole range. */
+ * inspect --histogram LAYER: KL divergence at the entropy threshold, at its neighbours and at the
+ * whole range. */
 #include "tools/cli.h"
 
 enum { AROUND = 5 };
 
-static void put_json(const char *layer, const oct_quantizer *q, const oct_divergence *r, int32_t n) {
+static void put_json(const char *layer, const oct_quantizer *q, const oct_divergence *r,
+                     int32_t n) {
     json j = json_open();
     json_string(&j, "name", layer);
     json_string(&j, "observer", q->observer);
@@ -39,13 +41,18 @@ int cli_show_divergences(const cli *c, oct_net *net, const char *layer) {
     const oct_quantizer *q = &net->graph->quantizers[net->graph->values[node->out].quantizer];
     if (c->json.set) return put_json(layer, q, r, n), 0;
     if (!n) return cli_print("%s: nothing was observed\n", layer), 0;
-    cli_print("%s: observer %s, %d bits, range %.6g to %.6g of %.6g to %.6g\n", layer, q->observer, q->spec.bits, oct_f32(q->min_val)[0],
-           oct_f32(q->max_val)[0], r[n - 1].lo, r[n - 1].hi);
-    printf("what entropy sees:\n  %5s %12s %12s %7s %14s %10s\n", "bins", "lowest", "highest", "levels", "KL divergence", "clipped");
+    cli_print("%s: observer %s, %d bits, range %.6g to %.6g of %.6g to %.6g\n", layer, q->observer,
+              q->spec.bits, oct_f32(q->min_val)[0], oct_f32(q->max_val)[0], r[n - 1].lo,
+              r[n - 1].hi);
+    printf("what entropy sees:\n  %5s %12s %12s %7s %14s %10s\n", "bins", "lowest", "highest",
+           "levels", "KL divergence", "clipped");
     for (int32_t i = 0; i < n; i++) {
         if (i == n - 1 && n > 1 && r[i].bins > r[i - 1].bins + 1) printf("    ...\n");
-        printf("%c %5d %12.6g %12.6g %7d %14.6g %9.4f%%%s\n", r[i].chosen ? '>' : ' ', r[i].bins, r[i].lo, r[i].hi, r[i].levels, r[i].divergence,
-               100 * r[i].clipped, r[i].chosen ? i == n - 1 ? "  chosen: the whole range" : "  chosen" : r[i].gains ? "" : "  loses more than it wins");
+        printf("%c %5d %12.6g %12.6g %7d %14.6g %9.4f%%%s\n", r[i].chosen ? '>' : ' ', r[i].bins,
+               r[i].lo, r[i].hi, r[i].levels, r[i].divergence, 100 * r[i].clipped,
+               r[i].chosen  ? i == n - 1 ? "  chosen: the whole range" : "  chosen"
+               : r[i].gains ? ""
+                            : "  loses more than it wins");
     }
     return 0;
 }

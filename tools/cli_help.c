@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * --help: of octet, and of each command what is needed, every option with its default, how data lies, an example. */
+ * --help: of octet, and of each command what is needed, every option with its default, how data
+ * lies, an example. */
 #include <string.h>
 
 #include "tools/cli_tables.h"
@@ -42,9 +43,12 @@ static void wrapped(const char *text, size_t size, int column, int *at) {
 static void option(int k, int row) {
     const cli_option *o = &cli_options[row];
     size_t size;
-    int at = printf("  %c%c%c --%s %s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name, o->meta);
-    if (at >= COLUMN) at = printf("\n%*s", COLUMN, "") - 1;
-    else at += printf("%*s", COLUMN - at, "");
+    int at = printf("  %c%c%c --%s %s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+                    o->letter ? ',' : ' ', o->name, o->meta);
+    if (at >= COLUMN)
+        at = printf("\n%*s", COLUMN, "") - 1;
+    else
+        at += printf("%*s", COLUMN - at, "");
     const char *help = text_for(k, o->help, &size);
     wrapped(help, size, COLUMN, &at);
     const char *otherwise = text_for(k, o->otherwise, &size);
@@ -77,10 +81,12 @@ static void rule_keys(void) {
 #define OCT_QKEY(key, field, type, lowest, highest, words, part, what) {key, words, what},
 #include "qat/qconfig_keys.def"
     };
-    printf("\nRULE is PATTERN:KEY=VALUE,KEY=VALUE. PATTERN: a layer's name, one with * or ?, or kind=KIND; the\nlast rule wins. Keys:\n");
+    printf("\nRULE is PATTERN:KEY=VALUE,KEY=VALUE. PATTERN: a layer's name, one with * or ?, or "
+           "kind=KIND; the\nlast rule wins. Keys:\n");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char text[256];
-        snprintf(text, sizeof text, "%s%s%s", keys[i].what, keys[i].words ? ": " : "", keys[i].words ? keys[i].words : "");
+        snprintf(text, sizeof text, "%s%s%s", keys[i].what, keys[i].words ? ": " : "",
+                 keys[i].words ? keys[i].words : "");
         row_of_two(keys[i].key, text);
     }
 }
@@ -95,7 +101,8 @@ void cli_command_help(int k) {
         if (needed && !*c->needs) continue;
         printf(needed ? "\nneeded:\n" : "\noptions [default]:\n");
         for (int i = 0; i < ROWS; i++)
-            if (cli_options[i].commands & 1 << k && cli_is_needed(k, i) == (needed == 1)) option(k, i);
+            if (cli_options[i].commands & 1 << k && cli_is_needed(k, i) == (needed == 1))
+                option(k, i);
     }
     if (cli_options[ROW_data].commands & 1 << k) specs();
     if (cli_options[ROW_rules].commands & 1 << k) rule_keys();
@@ -104,10 +111,13 @@ void cli_command_help(int k) {
 
 void cli_top_help(void) {
     printf("usage: octet COMMAND [OPTIONS]\n\n");
-    for (int i = 0; i < COMMANDS; i++) printf("  %-8s %s\n", cli_commands[i].name, cli_commands[i].text);
+    for (int i = 0; i < COMMANDS; i++)
+        printf("  %-8s %s\n", cli_commands[i].name, cli_commands[i].text);
     printf("\noctet COMMAND --help has what it needs, its options and an example. To begin:\n");
     for (int i = INDEX_TRAIN; i <= INDEX_EVAL; i++)
         if (i != INDEX_PTQ) printf("  %s\n", cli_commands[i].example);
-    printf("\nExit codes: 0 ok, 1 failed check, 2 usage, 3 bad input, 4 I/O, 5 memory or limit, 6 diverged, 7 internal,\n"
-           "128+n signal. $OCTET_DATA: a second place to look data up. $OCT_CPU: cap of kernels. $NO_COLOR: no colour.\n");
+    printf("\nExit codes: 0 ok, 1 failed check, 2 usage, 3 bad input, 4 I/O, 5 memory or limit, 6 "
+           "diverged, 7 internal,\n"
+           "128+n signal. $OCTET_DATA: a second place to look data up. $OCT_CPU: cap of kernels. "
+           "$NO_COLOR: no colour.\n");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Layers that lose what may explain a drop: a line each on stderr, --quiet or not, and an array in JSON. */
+ * Layers that lose what may explain a drop: a line each on stderr, --quiet or not, and an array in
+ * JSON. */
 #include <math.h>
 
 #include "tools/cli.h"
@@ -11,8 +12,12 @@ cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, d
         fprintf(stderr, "octet: warning: layers were not looked at: %s\n", oct_error_message());
         return w;
     }
-    if (w.count && drop > 0.005) fprintf(stderr, "octet: warning: accuracy is %.2f points below float's %.4f\n", 100 * drop, fp32);
-    for (int32_t i = 0; i < w.count; i++) fprintf(stderr, "octet: warning: %s: %s: %s\n", w.row[i].layer, w.row[i].text, w.row[i].hint);
+    if (w.count && drop > 0.005)
+        fprintf(stderr, "octet: warning: accuracy is %.2f points below float's %.4f\n", 100 * drop,
+                fp32);
+    for (int32_t i = 0; i < w.count; i++)
+        fprintf(stderr, "octet: warning: %s: %s: %s\n", w.row[i].layer, w.row[i].text,
+                w.row[i].hint);
     if (w.count && !c->quiet.set) fprintf(stderr, "octet: octet layers tells more of them\n");
     return w;
 }

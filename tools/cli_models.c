@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Models and data sets of a command, and what its options say of the input in place of the model's own words. */
+ * Models and data sets of a command, and what its options say of the input in place of the model's
+ * own words. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +18,10 @@ static int read_file(const char *path, char **text) {
     bool bad = !f || !*text || ferror(f), large = n > CLASSES_FILE;
     if (f) fclose(f);
     if (bad) return cli_print_to(stderr, "octet: %s: cannot read\n", path), 4;
-    if (large || memchr(*text, 0, n)) return cli_usage("--classes", "file is no list of names", "at most 1 MiB of text", path, NULL) + 1;
+    if (large || memchr(*text, 0, n))
+        return cli_usage("--classes", "file is no list of names", "at most 1 MiB of text", path,
+                         NULL) +
+               1;
     (*text)[n] = 0;
     return 0;
 }
@@ -26,7 +30,8 @@ static int read_file(const char *path, char **text) {
 static char *behind_index(char *line, int32_t n) {
     char *end = strchr(line, '\t'), index[12];
     snprintf(index, sizeof index, "%d", n);
-    bool numbered = end && (size_t)(end - line) == strlen(index) && !strncmp(line, index, strlen(index));
+    bool numbered =
+        end && (size_t)(end - line) == strlen(index) && !strncmp(line, index, strlen(index));
     return numbered && strchr(end + 1, '\t') ? end + 1 : line;
 }
 
@@ -61,12 +66,19 @@ const oct_class *cli_classes(cli *c, int32_t *count, int *code) {
         n = again ? cut(again, ends, NULL) : 0;
         list = n ? calloc((size_t)n, sizeof *list) : NULL;
         free(again);
-        if (!list) return free(text), *code = cli_usage("--classes", "no names", "A,B,C or a file with a name a line", c->classes.s, NULL), NULL;
+        if (!list)
+            return free(text),
+                   *code = cli_usage("--classes", "no names", "A,B,C or a file with a name a line",
+                                     c->classes.s, NULL),
+                   NULL;
         cut(text, ends, list);
     }
     for (int32_t i = 0; i < n; i++)
         for (int32_t k = 0; k < i; k++)
-            if (!strcmp(list[i].id, list[k].id)) return *code = cli_usage("--classes", "name stands twice", "names that differ", list[i].id, NULL), NULL;
+            if (!strcmp(list[i].id, list[k].id))
+                return *code = cli_usage("--classes", "name stands twice", "names that differ",
+                                         list[i].id, NULL),
+                       NULL;
     *count = n;
     return list;
 }
@@ -84,7 +96,8 @@ static int take_classes(cli *c, oct_net *net) {
     char got[48], expected[48];
     snprintf(got, sizeof got, "%d", n);
     snprintf(expected, sizeof expected, "%d", net->class_count);
-    if (n != net->class_count) return cli_usage("--classes", "number of names", expected, got, "the model's classes");
+    if (n != net->class_count)
+        return cli_usage("--classes", "number of names", expected, got, "the model's classes");
     oct_class *named = calloc((size_t)n, sizeof *named);
     if (!named) return fprintf(stderr, "octet: out of memory\n"), 5;
     for (int32_t i = 0; i < n; i++) { /* a bare name leaves the id alone: folders match by both */
@@ -110,7 +123,8 @@ static int photographs(cli *c, oct_input_desc *d) {
     if (c->resize.set) d->resize = (int32_t)c->resize.i;
     d->crop = d->height;
     snprintf(got, sizeof got, "%d", d->resize);
-    if (d->resize && d->resize < d->crop) return cli_usage("--resize", "smaller than the model's input", expected, got, NULL);
+    if (d->resize && d->resize < d->crop)
+        return cli_usage("--resize", "smaller than the model's input", expected, got, NULL);
     return 0;
 }
 
@@ -125,7 +139,9 @@ int cli_input(cli *c, oct_input_desc *d, int32_t channels) {
         if (!lists[k].v->set) continue;
         int n = cli_floats(lists[k].name, lists[k].v->s, lists[k].to, channels ? channels : 4);
         if (n < 0) return 2;
-        if (channels && n != channels && n != 1) return cli_usage(lists[k].name, "count of numbers", "one, or one per channel", lists[k].v->s, NULL);
+        if (channels && n != channels && n != 1)
+            return cli_usage(lists[k].name, "count of numbers", "one, or one per channel",
+                             lists[k].v->s, NULL);
         for (int i = n; i < (channels ? channels : 4); i++) lists[k].to[i] = lists[k].to[0];
     }
     return 0;
@@ -134,7 +150,9 @@ int cli_input(cli *c, oct_input_desc *d, int32_t channels) {
 int cli_describe(cli *c, oct_net *net) {
     oct_input_desc d = net->input;
     if (!c->div.set && !c->mean.set && !c->std.set && !c->resize.set && !c->crop.set) return 0;
-    if (d.channels < 1) return cli_usage("--div --mean --std --resize --crop", "model takes no images", NULL, NULL, NULL);
+    if (d.channels < 1)
+        return cli_usage("--div --mean --std --resize --crop", "model takes no images", NULL, NULL,
+                         NULL);
     int code = cli_input(c, &d, d.channels);
     if (!code) code = photographs(c, &d);
     return code ? code : cli_status(oct_net_set_input(net, &d));
@@ -155,10 +173,14 @@ oct_net *cli_load(cli *c, const char *path, bool run_only, int *code) {
 
 void cli_next_of_model(const cli *c, const oct_net *net, const char *path) {
     const char *p = cli_word(path), *data = c->data.set ? cli_word(c->data.s) : "SPEC";
-    if (net->stage <= OCT_STAGE_FUSED) cli_next(c, "next: octet ptq %s --data %s --out %s-ptq, or octet qat", p, data, p);
-    else if (net->stage == OCT_STAGE_PREPARED) cli_next(c, "next: octet convert %s --out %s.oct8", p, p);
-    else if (!strcmp(c->command, "eval")) cli_next(c, "next: octet predict %s IMAGE", p);
-    else cli_next(c, "next: octet eval %s --data %s", p, data);
+    if (net->stage <= OCT_STAGE_FUSED)
+        cli_next(c, "next: octet ptq %s --data %s --out %s-ptq, or octet qat", p, data, p);
+    else if (net->stage == OCT_STAGE_PREPARED)
+        cli_next(c, "next: octet convert %s --out %s.oct8", p, p);
+    else if (!strcmp(c->command, "eval"))
+        cli_next(c, "next: octet predict %s IMAGE", p);
+    else
+        cli_next(c, "next: octet eval %s --data %s", p, data);
 }
 
 /* ---- data ---- */
@@ -173,12 +195,17 @@ static bool numbers_alone(const oct_class *list, int32_t n) {
     return true;
 }
 
-/* A net without names of its classes takes those of its data, where these have any: said once, since it decides what is right. */
+/* A net without names of its classes takes those of its data, where these have any: said once,
+ * since it decides what is right. */
 static oct_status take_names(cli *c, oct_net *net, const oct_data *d) {
     int32_t n;
     const oct_class *list = oct_data_classes(d, &n);
-    if (!oct_classes_unnamed(net->classes, net->class_count) || n != net->class_count || numbers_alone(list, n)) return OCT_OK;
-    cli_note(c, "octet: classes are the data's, in its order: %s, %s, ... (--classes says otherwise)", list[0].name, list[n > 1].name);
+    if (!oct_classes_unnamed(net->classes, net->class_count) || n != net->class_count ||
+        numbers_alone(list, n))
+        return OCT_OK;
+    cli_note(c,
+             "octet: classes are the data's, in its order: %s, %s, ... (--classes says otherwise)",
+             list[0].name, list[n > 1].name);
     return oct_net_set_classes(net, list, n);
 }
 
@@ -202,18 +229,22 @@ oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, 
         }
         o.input = &d;
     }
-    if (!like && c->classes.set && !(o.classes = cli_classes(c, &o.class_count, &code))) return NULL;
+    if (!like && c->classes.set && !(o.classes = cli_classes(c, &o.class_count, &code)))
+        return NULL;
     oct_data *data = oct_data_open(c->ctx, spec, &o);
     if (!data) return NULL;
     if (c->div.set || c->mean.set || c->std.set) { /* said of pixels, where there may be none */
-        if (cli_input(c, &asked, 0) || oct_data_takes(data, &asked) != OCT_OK) return oct_data_free(data), NULL;
+        if (cli_input(c, &asked, 0) || oct_data_takes(data, &asked) != OCT_OK)
+            return oct_data_free(data), NULL;
     }
     if (!like || take_names(c, like, data) == OCT_OK) return data;
     oct_data_free(data);
     return NULL;
 }
 
-oct_data *cli_data(cli *c, oct_split split, oct_net *like) { return cli_data_of(c, c->data.s, split, c->limit.set ? c->limit.i : 0, like); }
+oct_data *cli_data(cli *c, oct_split split, oct_net *like) {
+    return cli_data_of(c, c->data.s, split, c->limit.set ? c->limit.i : 0, like);
+}
 
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok) {
     *ok = true;

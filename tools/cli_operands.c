@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What a command must have been given: operands and options; a resumed run's options; words for what stands in the wrong place. */
+ * What a command must have been given: operands and options; a resumed run's options; words for
+ * what stands in the wrong place. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +22,9 @@ static int take_stored(void *user, const char *key, const char *value) {
     }
     for (int i = 0; i < ROWS; i++) {
         opt_value *v = cli_value(c, i);
-        if (strcmp(cli_options[i].name, key) || v->set || !(cli_options[i].commands & 1 << c->index)) continue;
+        if (strcmp(cli_options[i].name, key) || v->set ||
+            !(cli_options[i].commands & 1 << c->index))
+            continue;
         char *own = strdup(value);
         if (!own) return 5;
         int code = cli_take(c, i, own);
@@ -35,7 +38,8 @@ int cli_resume(cli *c) {
     int code = 0;
     if (!c->resume.set || !c->out.set || !oct_run_is(c->out.s)) return 0;
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    if (!ctx || oct_run_options(ctx, c->out.s, take_stored, c, &code) != OCT_OK) code = cli_failed();
+    if (!ctx || oct_run_options(ctx, c->out.s, take_stored, c, &code) != OCT_OK)
+        code = cli_failed();
     oct_close(ctx);
     return code;
 }
@@ -47,7 +51,9 @@ static bool is_spec(const char *word) {
     for (int i = 0; i < 100; i++) {
         const char *spec = oct_data_spec(i, NULL);
         if (!spec) return false;
-        if (strcspn(spec, ":") == n && !strncmp(spec, word, n) && (spec[n] == ':') == (word[n] == ':')) return true;
+        if (strcspn(spec, ":") == n && !strncmp(spec, word, n) &&
+            (spec[n] == ':') == (word[n] == ':'))
+            return true;
     }
     return false;
 }
@@ -59,28 +65,41 @@ static bool exists(const char *path) {
 
 /* What an operand too many was meant to be; "" where nothing is known. */
 static void meant(const cli *c, const char *extra, char *hint, size_t size) {
-    const bool has[] = {cli_options[ROW_data].commands & 1 << c->index, cli_options[ROW_model].commands & 1 << c->index, cli_options[ROW_out].commands & 1 << c->index};
-    const char *option = has[0] && (is_spec(extra) || is_spec(c->operands[0])) ? "data" : has[1] && !c->model.set ? "model" : has[2] && !c->out.set ? "out" : NULL;
+    const bool has[] = {cli_options[ROW_data].commands & 1 << c->index,
+                        cli_options[ROW_model].commands & 1 << c->index,
+                        cli_options[ROW_out].commands & 1 << c->index};
+    const char *option = has[0] && (is_spec(extra) || is_spec(c->operands[0])) ? "data"
+                         : has[1] && !c->model.set                             ? "model"
+                         : has[2] && !c->out.set                               ? "out"
+                                                                               : NULL;
     const char *first = c->operands[0];
     *hint = 0;
-    if (option && c->operand_count > 1 && !exists(first) && !is_spec(first) && exists(extra)) /* octet convert FILE RUN */
+    if (option && c->operand_count > 1 && !exists(first) && !is_spec(first) &&
+        exists(extra)) /* octet convert FILE RUN */
         snprintf(hint, size, "did you mean octet %s %s --%s %s?", c->command, extra, option, first);
-    else if (option && is_spec(first) && cli_commands[c->index].most == 1) snprintf(hint, size, "did you mean octet %s %s --data %s?", c->command, extra, first);
-    else if (option) snprintf(hint, size, "did you mean --%s %s?", option, extra);
+    else if (option && is_spec(first) && cli_commands[c->index].most == 1)
+        snprintf(hint, size, "did you mean octet %s %s --data %s?", c->command, extra, first);
+    else if (option)
+        snprintf(hint, size, "did you mean --%s %s?", option, extra);
 }
 
 static int operands(cli *c) {
     const cli_command *k = &cli_commands[c->index];
     char hint[300];
-    if (c->operand_count < k->least) return cli_usage(k->name, "operand is missing", k->operands, NULL, k->example);
-    for (int i = 0; i < c->operand_count && i < 2 && c->index != INDEX_INSPECT && c->index != INDEX_PREDICT; i++) {
+    if (c->operand_count < k->least)
+        return cli_usage(k->name, "operand is missing", k->operands, NULL, k->example);
+    for (int i = 0;
+         i < c->operand_count && i < 2 && c->index != INDEX_INSPECT && c->index != INDEX_PREDICT;
+         i++) {
         if (!is_spec(c->operands[i]) || i >= k->most || c->operand_count > k->most) continue;
         snprintf(hint, sizeof hint, "a data set is given by --data %s", c->operands[i]);
-        return cli_usage(c->operands[i], "a data set in the place of a model", k->operands, NULL, hint);
+        return cli_usage(c->operands[i], "a data set in the place of a model", k->operands, NULL,
+                         hint);
     }
     if (c->operand_count <= k->most) return 0;
     meant(c, c->operands[k->most], hint, sizeof hint);
-    return cli_usage(k->name, "unexpected operand", *k->operands ? k->operands : "none", c->operands[k->most], *hint ? hint : NULL);
+    return cli_usage(k->name, "unexpected operand", *k->operands ? k->operands : "none",
+                     c->operands[k->most], *hint ? hint : NULL);
 }
 
 int cli_complete(cli *c) {
@@ -90,7 +109,8 @@ int cli_complete(cli *c) {
         if (!cli_is_needed(c->index, i) || cli_value(c, i)->set) continue;
         snprintf(option, sizeof option, "--%s", cli_options[i].name);
         snprintf(expected, sizeof expected, "--%s %s", cli_options[i].name, cli_options[i].meta);
-        code = cli_usage(option, "option is missing", expected, NULL, cli_commands[c->index].example);
+        code =
+            cli_usage(option, "option is missing", expected, NULL, cli_commands[c->index].example);
     }
     return code;
 }
@@ -107,7 +127,8 @@ int cli_no_layer(const char *option, const oct_net *net, const char *got) {
     size_t size = 1;
     for (int32_t i = 0; i < g->node_count; i++) size += strlen(g->nodes[i].name) + 2;
     char *names = calloc(1, size), hint[300] = "octet inspect lists them";
-    for (int32_t i = 0, at = 0; names && i < g->node_count; i++) at += snprintf(names + at, size - (size_t)at, "%s, ", g->nodes[i].name);
+    for (int32_t i = 0, at = 0; names && i < g->node_count; i++)
+        at += snprintf(names + at, size - (size_t)at, "%s, ", g->nodes[i].name);
     const char *near = oct_nearest_word(got, names);
     if (near) snprintf(hint, sizeof hint, "did you mean %s?", near);
     free(names);

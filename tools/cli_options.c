@@ -9,13 +9,15 @@
 #include "tools/cli_tables.h"
 
 const cli_command cli_commands[COMMANDS] = {
-#define COMMAND(NAME, name, function, operands, least, most, needs, text, example) {name, operands, needs, text, example, function, least, most},
+#define COMMAND(NAME, name, function, operands, least, most, needs, text, example)                 \
+    {name, operands, needs, text, example, function, least, most},
 #include "tools/commands.def"
 };
 
 const cli_option cli_options[ROWS] = {
-#define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, otherwise, help) \
-    {OPT_##kind, offsetof(cli, field), name, short_, lo, hi, meta, commands, flags, otherwise, help},
+#define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, otherwise, help)             \
+    {OPT_##kind, offsetof(cli, field), name, short_, lo, hi, meta, commands, flags, otherwise,     \
+     help},
 #include "tools/options.def"
 };
 
@@ -38,7 +40,8 @@ static int parse_int(const char *where, const char *text, double lo, double hi, 
     for (const char *q = p; *q; q++) digits &= *q >= '0' && *q <= '9';
     errno = 0;
     long long v = digits ? strtoll(text, NULL, 10) : 0;
-    if (!digits || errno || (double)v < lo || (double)v > hi) return cli_usage(where, "bad value", expected, text, NULL);
+    if (!digits || errno || (double)v < lo || (double)v > hi)
+        return cli_usage(where, "bad value", expected, text, NULL);
     *out = v;
     return 0;
 }
@@ -49,7 +52,8 @@ static int parse_real(const char *where, const char *text, double lo, double hi,
     bool plain = *text != 0;
     for (const char *q = text; *q; q++) plain &= (*q >= '0' && *q <= '9') || strchr("+-.eE", *q);
     double v = plain ? strtod(text, &end) : NAN;
-    if (!plain || *end || end == text || !(v >= lo && v <= hi)) return cli_usage(where, "bad value", expected, text, NULL);
+    if (!plain || *end || end == text || !(v >= lo && v <= hi))
+        return cli_usage(where, "bad value", expected, text, NULL);
     *out = v;
     return 0;
 }
@@ -77,10 +81,14 @@ int cli_take(cli *c, int row, const char *text) {
     v->set = true;
     v->s = text;
     switch (cli_options[row].kind) {
-    case OPT_INT: return parse_int(where, text, cli_options[row].lo, cli_options[row].hi, &v->i);
-    case OPT_REAL: return parse_real(where, text, cli_options[row].lo, cli_options[row].hi, &v->d);
-    case OPT_TEXT: return *text ? 0 : cli_usage(where, "empty value", cli_options[row].meta, NULL, NULL);
-    default: return 0;
+    case OPT_INT:
+        return parse_int(where, text, cli_options[row].lo, cli_options[row].hi, &v->i);
+    case OPT_REAL:
+        return parse_real(where, text, cli_options[row].lo, cli_options[row].hi, &v->d);
+    case OPT_TEXT:
+        return *text ? 0 : cli_usage(where, "empty value", cli_options[row].meta, NULL, NULL);
+    default:
+        return 0;
     }
 }
 
@@ -97,7 +105,8 @@ static void fill(getopt_table *t, int k) {
     for (int i = 0; i < ROWS; i++) {
         if (!(cli_options[i].commands & 1 << k)) continue;
         bool arg = cli_options[i].kind != OPT_FLAG;
-        t->longs[n++] = (struct option){cli_options[i].name, arg ? required_argument : no_argument, NULL, 1000 + i};
+        t->longs[n++] = (struct option){cli_options[i].name, arg ? required_argument : no_argument,
+                                        NULL, 1000 + i};
         if (!cli_options[i].letter) continue;
         t->shorts[s++] = cli_options[i].letter;
         if (arg) t->shorts[s++] = ':';
@@ -120,19 +129,25 @@ static int unknown_option(int k, const char *given) {
     const char *name = word + (word[0] == '-') + (word[0] == '-' && word[1] == '-');
     for (int i = 0; i < ROWS; i++) {
         size_t at = strlen(known);
-        if (cli_options[i].commands & 1 << k) snprintf(known + at, sizeof known - at, "%s, ", cli_options[i].name);
+        if (cli_options[i].commands & 1 << k)
+            snprintf(known + at, sizeof known - at, "%s, ", cli_options[i].name);
     }
     char others[160] = "";
     for (int i = 0; i < ROWS; i++)
         for (int m = 0; m < COMMANDS && !strcmp(cli_options[i].name, name); m++) {
             size_t at = strlen(others);
-            if (cli_options[i].commands & 1 << m) snprintf(others + at, sizeof others - at, "%s%s", at ? ", " : "", cli_commands[m].name);
+            if (cli_options[i].commands & 1 << m)
+                snprintf(others + at, sizeof others - at, "%s%s", at ? ", " : "",
+                         cli_commands[m].name);
         }
     const char *near = oct_nearest_word(name, known);
     char hint[256];
-    if (*others) snprintf(hint, sizeof hint, "%s is an option of %s", word, others);
-    else if (near) snprintf(hint, sizeof hint, "did you mean --%s?", near);
-    else snprintf(hint, sizeof hint, "octet %s --help lists them", cli_commands[k].name);
+    if (*others)
+        snprintf(hint, sizeof hint, "%s is an option of %s", word, others);
+    else if (near)
+        snprintf(hint, sizeof hint, "did you mean --%s?", near);
+    else
+        snprintf(hint, sizeof hint, "octet %s --help lists them", cli_commands[k].name);
     snprintf(got, sizeof got, "%s", word);
     return cli_usage(got, "unknown option", NULL, NULL, hint);
 }
@@ -151,9 +166,13 @@ static int command_named(const char *word) {
 }
 
 int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c)) {
-    if (argc < 2) return cli_usage("command", "missing", "octet COMMAND; octet --help lists them", NULL, NULL);
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return cli_top_help(), 0;
-    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) return printf("octet %s\n", OCT_VERSION), 0;
+    if (argc < 2)
+        return cli_usage("command", "missing", "octet COMMAND; octet --help lists them", NULL,
+                         NULL);
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+        return cli_top_help(), 0;
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+        return printf("octet %s\n", OCT_VERSION), 0;
     int k = command_named(argv[1]);
     if (k < 0) return 2;
     c->command = cli_commands[k].name;
@@ -164,7 +183,8 @@ int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c)) {
     opterr = 0;
     optind = 1;
     for (int o; (o = getopt_long(argc - 1, argv + 1, t.shorts, t.longs, NULL)) != -1;) {
-        const char *here = argv[optind < argc ? optind : argc - 1]; /* of argv + 1: the one just read */
+        /* of argv + 1: the one just read */
+        const char *here = argv[optind < argc ? optind : argc - 1];
         if (o == ':') return cli_usage(here, "option needs a value", NULL, NULL, NULL);
         if (o == '?') {
             char letter[3] = {'-', (char)optopt, 0};
@@ -187,7 +207,8 @@ int cli_floats(const char *option, const char *text, float *out, int n) {
     char part[64];
     for (const char *p = text;; count++) {
         size_t len = strcspn(p, ",");
-        if (count == n || len >= sizeof part) return cli_usage(option, "too many numbers", "one per channel", text, NULL), -1;
+        if (count == n || len >= sizeof part)
+            return cli_usage(option, "too many numbers", "one per channel", text, NULL), -1;
         memcpy(part, p, len);
         part[len] = 0;
         double v;
@@ -201,9 +222,12 @@ int cli_floats(const char *option, const char *text, float *out, int n) {
 static void escape(char **p, const char *end, const char *s) {
     for (; *s && *p + 7 < end; s++) {
         unsigned char ch = (unsigned char)*s;
-        if (ch == '"' || ch == '\\') *p += snprintf(*p, 3, "\\%c", ch);
-        else if (ch < 32) *p += snprintf(*p, 7, "\\u%04x", ch);
-        else *(*p)++ = (char)ch;
+        if (ch == '"' || ch == '\\')
+            *p += snprintf(*p, 3, "\\%c", ch);
+        else if (ch < 32)
+            *p += snprintf(*p, 7, "\\u%04x", ch);
+        else
+            *(*p)++ = (char)ch;
     }
 }
 
@@ -220,9 +244,12 @@ const char *cli_config_json(const cli *c) {
         const opt_value *v = cli_value((cli *)c, i);
         if (!v->set || !(cli_options[i].flags & STORE)) continue;
         p += snprintf(p, 64, ",\"%s\":", cli_options[i].name);
-        if (cli_options[i].kind == OPT_INT) p += snprintf(p, 64, "%lld", v->i);
-        else if (cli_options[i].kind == OPT_REAL) p += snprintf(p, 64, "%.17g", v->d);
-        else if (cli_options[i].kind == OPT_FLAG) p += snprintf(p, 64, "true");
+        if (cli_options[i].kind == OPT_INT)
+            p += snprintf(p, 64, "%lld", v->i);
+        else if (cli_options[i].kind == OPT_REAL)
+            p += snprintf(p, 64, "%.17g", v->d);
+        else if (cli_options[i].kind == OPT_FLAG)
+            p += snprintf(p, 64, "true");
         else {
             *p++ = '"';
             escape(&p, end, v->s);

@@ -5,17 +5,25 @@
 #include "tools/cli.h"
 
 bool cli_qconfig_given(const cli *c) {
-    return c->target.set || c->observer.set || c->wbits.set || c->abits.set || c->percentile.set || c->method.set || c->rules.set || c->qconfig.set;
+    return c->target.set || c->observer.set || c->wbits.set || c->abits.set || c->percentile.set ||
+           c->method.set || c->rules.set || c->qconfig.set;
 }
 
 /* "minmax" is an observer, and a word that people use for a method: nothing is learned. */
-static const char *method_of(const cli *c) { return c->method.set && !strcmp(c->method.s, "minmax") ? "ema" : c->method.s; }
+static const char *method_of(const cli *c) {
+    return c->method.set && !strcmp(c->method.s, "minmax") ? "ema" : c->method.s;
+}
 
 int cli_qconfig(cli *c, oct_qconfig *q) {
     *q = (oct_qconfig){.target = c->target.s};
     if (c->qconfig.set && oct_qconfig_load(c->ctx, c->qconfig.s, q) != OCT_OK) return cli_failed();
-    const oct_qrule options = {.scope = OCT_QSCOPE_GLOBAL, .set = {.observer = c->observer.s, .wbits = (int)c->wbits.i, .abits = (int)c->abits.i,
-                                                                   .percentile = (float)c->percentile.d, .method = method_of(c), .ste = c->ste.s}};
+    const oct_qrule options = {.scope = OCT_QSCOPE_GLOBAL,
+                               .set = {.observer = c->observer.s,
+                                       .wbits = (int)c->wbits.i,
+                                       .abits = (int)c->abits.i,
+                                       .percentile = (float)c->percentile.d,
+                                       .method = method_of(c),
+                                       .ste = c->ste.s}};
     if (oct_qconfig_add(c->ctx, &options, q) != OCT_OK) return cli_failed();
     return c->rules.set ? cli_status(oct_qconfig_parse(c->ctx, c->rules.s, q)) : 0;
 }
@@ -24,16 +32,21 @@ int cli_placements(FILE *to, oct_net *net) {
     oct_placement *rows;
     int32_t count, width = 5;
     if (oct_net_placements(net, &rows, &count) != OCT_OK) return cli_failed();
-    for (int32_t i = 0; i < count; i++) width = (int32_t)strlen(rows[i].name) > width ? (int32_t)strlen(rows[i].name) : width;
-    cli_print_to(to, "  %-*s  %-20s  %-9s  %-6s  %-10s  %s\n", width, "layer", "kind", "weights", "values", "observer", "why");
+    for (int32_t i = 0; i < count; i++)
+        width = (int32_t)strlen(rows[i].name) > width ? (int32_t)strlen(rows[i].name) : width;
+    cli_print_to(to, "  %-*s  %-20s  %-9s  %-6s  %-10s  %s\n", width, "layer", "kind", "weights",
+                 "values", "observer", "why");
     for (int32_t i = 0; i < count; i++) {
         const oct_placement *r = &rows[i];
         char weights[32] = "", values[16] = "float";
-        if (r->wbits) snprintf(weights, sizeof weights, "%d %s%s", r->wbits, r->granularity, strcmp(r->weight_observer, "mse") ? "" : " mse");
+        if (r->wbits)
+            snprintf(weights, sizeof weights, "%d %s%s", r->wbits, r->granularity,
+                     strcmp(r->weight_observer, "mse") ? "" : " mse");
         if (r->abits) snprintf(values, sizeof values, "%d", r->abits);
         const bool shares = r->int8 && strcmp(r->grid, r->name);
         const char *parts[] = {r->reason, shares ? "grid of " : "", shares ? r->grid : "", r->rule};
-        cli_print_to(to, "  %-*s  %-20s  %-9s  %-6s  %-10s  ", width, r->name, r->kind, weights, values, r->observer);
+        cli_print_to(to, "  %-*s  %-20s  %-9s  %-6s  %-10s  ", width, r->name, r->kind, weights,
+                     values, r->observer);
         for (int k = 0, some = 0; k < 4; k++) {
             cli_print_to(to, "%s%s", some && k != 2 && *parts[k] ? "; " : "", parts[k]);
             some |= *parts[k] != 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tools/cli_tables.h - commands.def and options.def as tables: for the parser, the help and the stored options. */
+ * tools/cli_tables.h - commands.def and options.def as tables: for the parser, the help and the
+ * stored options. */
 #ifndef OCT_TOOLS_CLI_TABLES_H
 #define OCT_TOOLS_CLI_TABLES_H
 
@@ -14,7 +15,8 @@ enum {
     COMMANDS
 };
 enum {
-#define COMMAND(NAME, name, function, operands, least, most, needs, text, example) NAME = 1 << INDEX_##NAME,
+#define COMMAND(NAME, name, function, operands, least, most, needs, text, example)                 \
+    NAME = 1 << INDEX_##NAME,
 #include "tools/commands.def"
     ALL = (1 << COMMANDS) - 1
 };
@@ -43,7 +45,9 @@ typedef struct cli_option {
 } cli_option;
 extern const cli_option cli_options[ROWS];
 
-static inline opt_value *cli_value(cli *c, int row) { return (opt_value *)((char *)c + cli_options[row].offset); }
+static inline opt_value *cli_value(cli *c, int row) {
+    return (opt_value *)((char *)c + cli_options[row].offset);
+}
 /** Is a row's option one of those that command k cannot do without? */
 bool cli_is_needed(int k, int row);
 /** A row's value from text: 0, or the exit code behind a message. */

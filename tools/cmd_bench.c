@@ -33,7 +33,8 @@ static oct_status step(bench *b) {
     oct_optim_zero_grad(b->optim);
     oct_tape_begin(b->tape, OCT_TRAIN);
     oct_var *y = oct_net_forward(b->net, oct_input(b->tape, b->x));
-    oct_var *loss = b->labels->dtype == OCT_F32 ? oct_mse_loss(y, b->labels) : oct_cross_entropy(y, b->labels, NULL);
+    oct_var *loss = b->labels->dtype == OCT_F32 ? oct_mse_loss(y, b->labels)
+                                                : oct_cross_entropy(y, b->labels, NULL);
     oct_status s = oct_backward(loss);
     return s == OCT_OK ? oct_optim_step(b->optim) : s;
 }
@@ -53,17 +54,21 @@ static oct_status set_up(bench *b, oct_net *float_or_any) {
     in.dim[0] = out.dim[0] = b->batch;
     const bool classes = out.rank == 2;
     b->x = oct_tensor_new(b->ctx, OCT_F32, in);
-    b->labels = classes ? oct_tensor_new(b->ctx, OCT_S32, OCT_SHAPE(b->batch)) : oct_tensor_new(b->ctx, OCT_F32, out);
+    b->labels = classes ? oct_tensor_new(b->ctx, OCT_S32, OCT_SHAPE(b->batch))
+                        : oct_tensor_new(b->ctx, OCT_F32, out);
     if (!b->x || !b->labels) return oct_last_error()->code;
     fill(b->x);
-    for (int64_t i = 0; i < b->batch && classes; i++) oct_s32(b->labels)[i] = (int32_t)(i % out.dim[1]);
+    for (int64_t i = 0; i < b->batch && classes; i++)
+        oct_s32(b->labels)[i] = (int32_t)(i % out.dim[1]);
     bool quant = b->mode == TRAIN_QAT || b->mode == INFER_INT8;
     if (quant && b->net->stage < OCT_STAGE_PREPARED) {
         if (!(b->net = oct_prepare(b->net, NULL))) return oct_last_error()->code;
         oct_status s = calibrate_on(b);
         if (s != OCT_OK) return s;
     }
-    if (b->mode == INFER_INT8 && b->net->stage == OCT_STAGE_PREPARED && !(b->net = oct_convert(b->net, NULL))) return oct_last_error()->code;
+    if (b->mode == INFER_INT8 && b->net->stage == OCT_STAGE_PREPARED &&
+        !(b->net = oct_convert(b->net, NULL)))
+        return oct_last_error()->code;
     if (b->mode == INFER_FP32 || b->mode == INFER_INT8) {
         b->run = oct_runner_new(b->net, &(oct_runner_opts){.batch = b->batch});
         return b->run ? OCT_OK : oct_last_error()->code;
@@ -80,18 +85,24 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Of a clock that stands or goes back there is no time to divide by, nor would any number of steps be enough. */
+/* Of a clock that stands or goes back there is no time to divide by, nor would any number of steps
+ * be enough. */
 static int no_clock(double seconds) {
     char got[48];
     snprintf(got, sizeof got, "%g seconds", seconds);
-    cli_usage("bench", "the machine's clock does not go forward", "more than 0 seconds for a step", got, NULL);
+    cli_usage("bench", "the machine's clock does not go forward", "more than 0 seconds for a step",
+              got, NULL);
     return oct_status_exit_code(OCT_EUNSUPPORTED);
 }
 
 static int measure(cli *c, const char *workload, oct_net *net, int mode) {
     enum { BLOCKS = 9 };
     double seconds[BLOCKS];
-    bench b = {.ctx = c->ctx, .mode = mode, .batch = c->batch.set ? c->batch.i : mode < INFER_FP32 ? 128 : 32};
+    bench b = {.ctx = c->ctx,
+               .mode = mode,
+               .batch = c->batch.set        ? c->batch.i
+                        : mode < INFER_FP32 ? 128
+                                            : 32};
     if (set_up(&b, net) != OCT_OK) return cli_failed();
     long long steps = 1;
     double t = 0;
@@ -122,9 +133,11 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
         json_number(&j, "us_per_img", per * 1e6);
         json_close(&j);
     } else {
-        cli_print("%-10s %-11s batch %-4lld threads %-3d %12.1f img/s %10.2f us/img  (fastest block %.2f, slowest %.2f)\n", workload, modes[mode],
-               (long long)b.batch, oct_ctx_threads(c->ctx), 1 / per, per * 1e6, seconds[0] / (double)(steps * b.batch) * 1e6,
-               seconds[BLOCKS - 1] / (double)(steps * b.batch) * 1e6);
+        cli_print("%-10s %-11s batch %-4lld threads %-3d %12.1f img/s %10.2f us/img  (fastest "
+                  "block %.2f, slowest %.2f)\n",
+                  workload, modes[mode], (long long)b.batch, oct_ctx_threads(c->ctx), 1 / per,
+                  per * 1e6, seconds[0] / (double)(steps * b.batch) * 1e6,
+                  seconds[BLOCKS - 1] / (double)(steps * b.batch) * 1e6);
         fflush(stdout);
     }
     oct_runner_free(b.run);
@@ -135,15 +148,22 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
 
 int cmd_bench(cli *c) {
     static const char *const workloads[] = {"lenet", "resnet8", "resnet20", "resnet18"};
-    const oct_shape images[] = {OCT_SHAPE(28, 28, 1), OCT_SHAPE(32, 32, 3), OCT_SHAPE(32, 32, 3), OCT_SHAPE(224, 224, 3)};
+    const oct_shape images[] = {OCT_SHAPE(28, 28, 1), OCT_SHAPE(32, 32, 3), OCT_SHAPE(32, 32, 3),
+                                OCT_SHAPE(224, 224, 3)};
     int only = -1, code = 0;
     for (int m = 0; m < MODES && c->mode.set; m++)
         if (!strcmp(modes[m], c->mode.s)) only = m;
-    if (c->mode.set && only < 0) return cli_unknown("--mode", "unknown", "train-fp32, train-qat, infer-fp32 or infer-int8", c->mode.s);
+    if (c->mode.set && only < 0)
+        return cli_unknown("--mode", "unknown", "train-fp32, train-qat, infer-fp32 or infer-int8",
+                           c->mode.s);
     bool known = !c->workload.set;
     for (int w = 0; w < 4 && c->workload.set; w++) known |= !strcmp(workloads[w], c->workload.s);
-    if (!known) return cli_unknown("--workload", "unknown", "lenet, resnet8, resnet20 or resnet18", c->workload.s);
-    if (c->operand_count && c->workload.set) return cli_usage("--workload", "a file and a workload exclude each other", "one of them", NULL, NULL);
+    if (!known)
+        return cli_unknown("--workload", "unknown", "lenet, resnet8, resnet20 or resnet18",
+                           c->workload.s);
+    if (c->operand_count && c->workload.set)
+        return cli_usage("--workload", "a file and a workload exclude each other", "one of them",
+                         NULL, NULL);
     if (c->dry_run.set) return 0;
     for (int w = 0; w < 4 && !code; w++) {
         if (w == 3 && !c->workload.set) break; /* minutes: only when asked for */
@@ -152,15 +172,21 @@ int cmd_bench(cli *c) {
         for (int m = 0; m < MODES && !code; m++) {
             if (only >= 0 && m != only) continue;
             oct_net *net;
-            if (c->operand_count) net = oct_model_load(c->ctx, c->operands[0]);
+            if (c->operand_count)
+                net = oct_model_load(c->ctx, c->operands[0]);
             else {
                 oct_module *z = oct_zoo_new(c->ctx, workloads[w], NULL);
                 net = oct_capture(z, images[w]);
             }
             if (!net) return cli_failed();
-            bool fits = net->stage == OCT_STAGE_INT8 ? m == INFER_INT8 : net->stage == OCT_STAGE_PREPARED ? m == TRAIN_QAT || m == INFER_INT8 : true;
-            if (fits) code = measure(c, c->operand_count ? c->operands[0] : workloads[w], net, m);
-            else if (only >= 0) return cli_usage(c->operands[0], "mode does not fit this model", "infer-int8", c->mode.s, NULL);
+            bool fits = net->stage == OCT_STAGE_INT8       ? m == INFER_INT8
+                        : net->stage == OCT_STAGE_PREPARED ? m == TRAIN_QAT || m == INFER_INT8
+                                                           : true;
+            if (fits)
+                code = measure(c, c->operand_count ? c->operands[0] : workloads[w], net, m);
+            else if (only >= 0)
+                return cli_usage(c->operands[0], "mode does not fit this model", "infer-int8",
+                                 c->mode.s, NULL);
         }
     }
     const char *file = c->operand_count ? cli_word(c->operands[0]) : "MODEL";

@@ -34,7 +34,8 @@ static double us_of(oct_net *net) {
 
 static int64_t tensor_bytes(const oct_net *net) {
     int64_t n = 0;
-    for (int32_t i = 0; i < net->tensor_count; i++) n += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
+    for (int32_t i = 0; i < net->tensor_count; i++)
+        n += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
     return n;
 }
 
@@ -51,8 +52,10 @@ int cmd_demo(cli *c) {
     const char *model = train && oct_data_input(train)->channels == 3 ? "resnet8" : "lenet";
     oct_net *net = test ? oct_zoo_net(c->ctx, model, train) : NULL;
     if (!net) return cli_failed();
-    cli_note(c, "demo: %s on %s, %lld images, test %lld, seed %llu, %d threads, %s", model, c->data.s, (long long)oct_data_count(train),
-             (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
+    cli_note(c, "demo: %s on %s, %lld images, test %lld, seed %llu, %d threads, %s", model,
+             c->data.s, (long long)oct_data_count(train), (long long)oct_data_count(test),
+             (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx),
+             oct_ctx_isa(c->ctx));
     if (c->dry_run.set) return 0;
     fit_view v = {.c = c, .silent = true};
 
@@ -71,10 +74,12 @@ int cmd_demo(cli *c) {
     cli_note(c, "ptq  %.4f", ptq_accuracy);
 
     oct_net *dynamic = oct_quantize_dynamic(net, NULL), *half = oct_half(net);
-    double dynamic_accuracy = dynamic ? accuracy_of(dynamic, test) : -1, half_accuracy = half ? accuracy_of(half, test) : -1;
+    double dynamic_accuracy = dynamic ? accuracy_of(dynamic, test) : -1,
+           half_accuracy = half ? accuracy_of(half, test) : -1;
     if (dynamic_accuracy < 0 || half_accuracy < 0) return cli_failed();
 
-    o = (oct_fit_opts){.epochs = 1, .test = test, .run = dir, .force = c->force.set, .config = cli_config_json(c)};
+    o = (oct_fit_opts){
+        .epochs = 1, .test = test, .run = dir, .force = c->force.set, .config = cli_config_json(c)};
     v.int8 = true;
     code = cli_fit(c, ptq, train, &o, &v); /* goes on from the calibrated ranges */
     if (code) return code;
@@ -83,13 +88,17 @@ int cmd_demo(cli *c) {
     oct_net *int8 = oct_convert(ptq, &r);
     double int8_accuracy = int8 ? accuracy_of(int8, test) : -1;
     oct_mismatch m = {.codes = 0};
-    if (qat_accuracy < 0 || int8_accuracy < 0 || oct_compare_data(ptq, int8, test, 4000, &m) != OCT_OK) return cli_failed();
+    if (qat_accuracy < 0 || int8_accuracy < 0 ||
+        oct_compare_data(ptq, int8, test, 4000, &m) != OCT_OK)
+        return cli_failed();
     if (dir) {
         snprintf(path, sizeof path, "%s/model.oct8", dir);
         if (oct_int8_save(int8, path) != OCT_OK) return cli_failed();
     }
-    double fp32_us = us_of(net), int8_us = us_of(int8), ptq_us = us_of(ptq8), dynamic_us = us_of(dynamic), half_us = us_of(half);
-    if (fp32_us < 0 || int8_us < 0 || ptq_us < 0 || dynamic_us < 0 || half_us < 0) return cli_failed();
+    double fp32_us = us_of(net), int8_us = us_of(int8), ptq_us = us_of(ptq8),
+           dynamic_us = us_of(dynamic), half_us = us_of(half);
+    if (fp32_us < 0 || int8_us < 0 || ptq_us < 0 || dynamic_us < 0 || half_us < 0)
+        return cli_failed();
     if (c->json.set) {
         json j = json_open();
         json_number(&j, "fp32_accuracy", fp32);
@@ -112,14 +121,23 @@ int cmd_demo(cli *c) {
     } else {
         cli_print("%-22s %9s %9s %9s\n", "", "accuracy", "bytes", "us/image");
         cli_print("%-22s %9.4f %9lld %9.1f\n", "fp32", fp32, (long long)tensor_bytes(net), fp32_us);
-        cli_print("%-22s %9.4f %9lld %9.1f\n", "half (fp16 weights)", half_accuracy, (long long)tensor_bytes(half), half_us);
-        cli_print("%-22s %9.4f %9lld %9.1f\n", "dynamic (int8 linear)", dynamic_accuracy, (long long)tensor_bytes(dynamic), dynamic_us);
-        cli_print("%-22s %9.4f %9lld %9.1f\n", "int8 by PTQ", ptq_accuracy, (long long)ptq_report.bytes, ptq_us);
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "half (fp16 weights)", half_accuracy,
+                  (long long)tensor_bytes(half), half_us);
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "dynamic (int8 linear)", dynamic_accuracy,
+                  (long long)tensor_bytes(dynamic), dynamic_us);
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "int8 by PTQ", ptq_accuracy,
+                  (long long)ptq_report.bytes, ptq_us);
         cli_print("%-22s %9.4f %9s %9s\n", "QAT, as trained", qat_accuracy, "", "");
-        cli_print("%-22s %9.4f %9lld %9.1f\n", "int8 by QAT", int8_accuracy, (long long)r.bytes, int8_us);
-        cli_print("%lld of %lld codes differ between training's simulation and the int8 model\n", (long long)m.mismatched, (long long)m.codes);
+        cli_print("%-22s %9.4f %9lld %9.1f\n", "int8 by QAT", int8_accuracy, (long long)r.bytes,
+                  int8_us);
+        cli_print("%lld of %lld codes differ between training's simulation and the int8 model\n",
+                  (long long)m.mismatched, (long long)m.codes);
     }
-    if (dir) cli_next(c, "run in %s, int8 model in %s; next: octet inspect %s", cli_word(dir), cli_word(path), cli_word(path));
-    else cli_next(c, "nothing was kept; next: octet demo --out DIR keeps the run and the int8 model");
+    if (dir)
+        cli_next(c, "run in %s, int8 model in %s; next: octet inspect %s", cli_word(dir),
+                 cli_word(path), cli_word(path));
+    else
+        cli_next(c,
+                 "nothing was kept; next: octet demo --out DIR keeps the run and the int8 model");
     return m.mismatched ? 1 : 0;
 }

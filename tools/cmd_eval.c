@@ -6,7 +6,8 @@
 
 static void eval_json(const oct_eval *r, const cli_warnings *w) {
     json j = json_open();
-    const bool classes = r->score == OCT_SCORE_CLASSES; /* keys that say nothing of a net are not there */
+    /* keys that say nothing of a net are not there */
+    const bool classes = r->score == OCT_SCORE_CLASSES;
     if (classes) json_number(&j, "accuracy", r->accuracy);
     if (classes) json_number(&j, "top5", r->top5);
     json_number(&j, "loss", r->loss);
@@ -17,12 +18,15 @@ static void eval_json(const oct_eval *r, const cli_warnings *w) {
         return;
     }
     json_array(&j, "per_class");
-    for (int32_t i = 0; i < r->classes; i++) json_number(&j, NULL, r->class_n[i] ? (double)r->class_correct[i] / (double)r->class_n[i] : NAN);
+    for (int32_t i = 0; i < r->classes; i++)
+        json_number(&j, NULL,
+                    r->class_n[i] ? (double)r->class_correct[i] / (double)r->class_n[i] : NAN);
     json_array_end(&j);
     json_array(&j, "confusion");
     for (int32_t i = 0; i < r->classes; i++) {
         json_array(&j, NULL);
-        for (int32_t k = 0; k < r->classes; k++) json_int(&j, NULL, r->confusion[(int64_t)i * r->classes + k]);
+        for (int32_t k = 0; k < r->classes; k++)
+            json_int(&j, NULL, r->confusion[(int64_t)i * r->classes + k]);
         json_array_end(&j);
     }
     json_array_end(&j);
@@ -37,14 +41,21 @@ int cmd_eval(cli *c) {
     if (!cli_model_and_data(c, &net, &data, &code)) return code;
     if (c->dry_run.set) return 0;
     oct_eval r;
-    if (oct_evaluate(net, data, &(oct_eval_opts){.batch = c->batch.i}, &r) != OCT_OK) return cli_failed();
+    if (oct_evaluate(net, data, &(oct_eval_opts){.batch = c->batch.i}, &r) != OCT_OK)
+        return cli_failed();
     cli_warnings w = cli_warn(c, net, data, -1, -1);
-    if (c->json.set) eval_json(&r, &w);
-    else if (r.score != OCT_SCORE_CLASSES) printf("loss %.6g (mean squared error)  n %lld  (%.0f img/s)\n", r.loss, (long long)r.n, r.img_per_s);
+    if (c->json.set)
+        eval_json(&r, &w);
+    else if (r.score != OCT_SCORE_CLASSES)
+        printf("loss %.6g (mean squared error)  n %lld  (%.0f img/s)\n", r.loss, (long long)r.n,
+               r.img_per_s);
     else {
-        cli_print("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (%.0f img/s)\n", r.accuracy, r.top5, r.loss, (long long)r.n, r.img_per_s);
+        cli_print("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (%.0f img/s)\n", r.accuracy, r.top5,
+                  r.loss, (long long)r.n, r.img_per_s);
         for (int32_t i = 0; i < r.classes && i < net->class_count; i++)
-            cli_print("  %-16s %.4f of %lld\n", cli_class_name(net, i), r.class_n[i] ? (double)r.class_correct[i] / (double)r.class_n[i] : 0, (long long)r.class_n[i]);
+            cli_print("  %-16s %.4f of %lld\n", cli_class_name(net, i),
+                      r.class_n[i] ? (double)r.class_correct[i] / (double)r.class_n[i] : 0,
+                      (long long)r.class_n[i]);
     }
     cli_warnings_free(c, &w);
     oct_eval_free(c->ctx, &r);

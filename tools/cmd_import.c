@@ -12,7 +12,8 @@ static int take_size(const cli *c, oct_import_opts *o) {
     const char *s = c->size.s;
     bool plain = s[0] >= '0' && s[0] <= '9';
     for (const char *p = s; *p; p++) plain &= (*p >= '0' && *p <= '9') || *p == 'x';
-    if (!plain || sscanf(s, "%5dx%5d%n", &o->height, &o->width, &used) != 2 || s[used] || o->height < 1 || o->width < 1 || o->height > 1024 || o->width > 1024)
+    if (!plain || sscanf(s, "%5dx%5d%n", &o->height, &o->width, &used) != 2 || s[used] ||
+        o->height < 1 || o->width < 1 || o->height > 1024 || o->width > 1024)
         return cli_usage("--size", "bad value", "HxW, such as 32x32, at most 1024", s, NULL);
     return 0;
 }
@@ -25,20 +26,28 @@ int cmd_import(cli *c) {
     oct_net *net = oct_import_torch(c->ctx, c->operands[0], &o);
     if (!net) return cli_failed();
     if ((code = cli_override(c, net))) return code;
-    if (!c->dry_run.set && oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK) return cli_failed();
+    if (!c->dry_run.set && oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK)
+        return cli_failed();
     long long values = 0;
-    for (int32_t i = 0; i < net->tensor_count; i++) values += net->tensors[i].role == OCT_ROLE_PARAM ? (long long)oct_tensor_count(net->tensors[i].tensor) : 0;
+    for (int32_t i = 0; i < net->tensor_count; i++)
+        values += net->tensors[i].role == OCT_ROLE_PARAM
+                      ? (long long)oct_tensor_count(net->tensors[i].tensor)
+                      : 0;
     const oct_input_desc *d = &net->input;
     if (c->json.set) {
         json j = json_open();
         json_string(&j, "model", net->model);
-        json_shape(&j, "input", &(oct_shape){.rank = 4, .dim = {-1, d->height, d->width, d->channels}});
+        json_shape(&j, "input",
+                   &(oct_shape){.rank = 4, .dim = {-1, d->height, d->width, d->channels}});
         json_int(&j, "classes", net->class_count);
         json_int(&j, "parameters", values);
         json_int(&j, "tensors", net->tensor_count);
         json_close(&j);
     } else
-        cli_print("model %s  input %dx%dx%d  classes %d  parameters %lld  tensors %d\n", net->model, d->channels, d->height, d->width, net->class_count, values, net->tensor_count);
-    if (!c->dry_run.set) cli_next(c, "run in %s; next: octet eval %s --data SPEC", cli_word(c->out.s), cli_word(c->out.s));
+        cli_print("model %s  input %dx%dx%d  classes %d  parameters %lld  tensors %d\n", net->model,
+                  d->channels, d->height, d->width, net->class_count, values, net->tensor_count);
+    if (!c->dry_run.set)
+        cli_next(c, "run in %s; next: octet eval %s --data SPEC", cli_word(c->out.s),
+                 cli_word(c->out.s));
     return 0;
 }

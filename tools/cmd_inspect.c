@@ -35,13 +35,21 @@ static int show_file(cli *c, const char *path) {
     } else {
         cli_print("%s, %d array%s\n", f->kind, f->array_count, f->array_count == 1 ? "" : "s");
         for (int32_t i = 0; i < f->array_count; i++)
-            cli_print("  %-40s %-8s %s\n", f->arrays[i].name, f->arrays[i].dtype, oct_shape_text(&f->arrays[i].shape));
-        for (int32_t i = 0; i < f->note_count; i++) cli_print("  %s: %s\n", f->notes[i].key, f->notes[i].value);
+            cli_print("  %-40s %-8s %s\n", f->arrays[i].name, f->arrays[i].dtype,
+                      oct_shape_text(&f->arrays[i].shape));
+        for (int32_t i = 0; i < f->note_count; i++)
+            cli_print("  %s: %s\n", f->notes[i].key, f->notes[i].value);
     }
-    if (!strcmp(f->kind, "safetensors")) cli_next(c, "next: octet import %s --model M --out RUN", cli_word(path));
-    else if (!strcmp(f->kind, "image")) cli_next(c, "next: octet predict MODEL %s", cli_word(path));
-    else if (!strcmp(f->kind, "npz")) cli_next(c, "next: octet train --model M --data npz:%s --out RUN, or octet run MODEL --input %s", cli_word(path), cli_word(path));
-    else cli_next(c, "next: octet train --model M --data KIND:DIR --out RUN, DIR the folder of it");
+    if (!strcmp(f->kind, "safetensors"))
+        cli_next(c, "next: octet import %s --model M --out RUN", cli_word(path));
+    else if (!strcmp(f->kind, "image"))
+        cli_next(c, "next: octet predict MODEL %s", cli_word(path));
+    else if (!strcmp(f->kind, "npz"))
+        cli_next(
+            c, "next: octet train --model M --data npz:%s --out RUN, or octet run MODEL --input %s",
+            cli_word(path), cli_word(path));
+    else
+        cli_next(c, "next: octet train --model M --data KIND:DIR --out RUN, DIR the folder of it");
     oct_file_info_free(c->ctx, f);
     return 0;
 }
@@ -55,7 +63,9 @@ typedef struct part {
 } part;
 
 static int open_part(cli *c, const char *spec, oct_split split, const oct_data *like, part *p) {
-    p->data = oct_data_open(c->ctx, spec, &(oct_data_opts){.split = split, .input = like ? oct_data_input(like) : NULL});
+    p->data = oct_data_open(
+        c->ctx, spec,
+        &(oct_data_opts){.split = split, .input = like ? oct_data_input(like) : NULL});
     if (!p->data) return cli_failed();
     int32_t classes;
     oct_data_classes(p->data, &classes);
@@ -93,13 +103,20 @@ static int show_data(cli *c, const char *spec) {
         json_array_end(&j);
         json_close(&j);
     } else {
-        cli_print("%s: %s, %d x %d x %d (C, H, W), train %lld, test %lld, %d classes\n", spec, oct_dtype_name(oct_data_dtype(p[0].data)), d->channels, d->height,
-               d->width, (long long)oct_data_count(p[0].data), (long long)oct_data_count(p[1].data), classes);
+        cli_print("%s: %s, %d x %d x %d (C, H, W), train %lld, test %lld, %d classes\n", spec,
+                  oct_dtype_name(oct_data_dtype(p[0].data)), d->channels, d->height, d->width,
+                  (long long)oct_data_count(p[0].data), (long long)oct_data_count(p[1].data),
+                  classes);
         for (int32_t i = 0; i < classes; i++)
-            cli_print("  %-16s %-24s train %lld  test %lld\n", list[i].id, list[i].name, (long long)p[0].counts[i], (long long)p[1].counts[i]);
+            cli_print("  %-16s %-24s train %lld  test %lld\n", list[i].id, list[i].name,
+                      (long long)p[0].counts[i], (long long)p[1].counts[i]);
     }
     for (int k = 0; k < 2; k++) free(p[k].counts);
-    cli_next(c, "next: octet train --model %s --data %s --out RUN", d->channels == 1 ? "lenet" : d->height > 64 ? "resnet18" : "resnet8", cli_word(spec));
+    cli_next(c, "next: octet train --model %s --data %s --out RUN",
+             d->channels == 1 ? "lenet"
+             : d->height > 64 ? "resnet18"
+                              : "resnet8",
+             cli_word(spec));
     return 0;
 }
 
@@ -124,17 +141,22 @@ static bool is_int8(const char *path) {
 int cmd_inspect(cli *c) {
     const char *path = c->operands[0];
     struct stat st;
-    bool there = !stat(path, &st), folder = there && S_ISDIR(st.st_mode), file = there && S_ISREG(st.st_mode);
-    if (c->at.set && !c->weights.set) return cli_usage("--at", "belongs to --weights", "--weights NAME", NULL, NULL);
-    bool net = c->weights.set || c->stage.set || c->histogram.set || (folder ? oct_run_is(path) : !file || is_int8(path));
+    bool there = !stat(path, &st), folder = there && S_ISDIR(st.st_mode),
+         file = there && S_ISREG(st.st_mode);
+    if (c->at.set && !c->weights.set)
+        return cli_usage("--at", "belongs to --weights", "--weights NAME", NULL, NULL);
+    bool net = c->weights.set || c->stage.set || c->histogram.set ||
+               (folder ? oct_run_is(path) : !file || is_int8(path));
     if (!there && (strchr(path, ':') || !strncmp(path, "synth-", 6))) return show_data(c, path);
     if (!net) return folder ? show_folder(c, path) : show_file(c, path);
     int code;
     oct_net *n = cli_load(c, path, false, &code);
     if (!n) return code;
     if (c->stage.set && !(n = cli_at_stage(c, n, &code))) return code;
-    if (c->histogram.set) code = cli_show_divergences(c, n, c->histogram.s);
-    else code = c->weights.set ? cli_show_weights(c, n, c->weights.s) : cli_show_net(c, n);
+    if (c->histogram.set)
+        code = cli_show_divergences(c, n, c->histogram.s);
+    else
+        code = c->weights.set ? cli_show_weights(c, n, c->weights.s) : cli_show_net(c, n);
     if (!code && !c->stage.set) cli_next_of_model(c, n, path);
     return code;
 }

@@ -35,8 +35,10 @@ static void print_json(const cli *c, const oct_layer *rows, int32_t n, double fl
             json_number(&j, "accuracy_alone", r->accuracy_alone);
         }
         json_number(&j, "us", r->us >= 0 ? r->us : NAN);
-        if (r->kernel) json_string(&j, "kernel", r->kernel);
-        else json_number(&j, "kernel", NAN);
+        if (r->kernel)
+            json_string(&j, "kernel", r->kernel);
+        else
+            json_number(&j, "kernel", NAN);
         json_item_end(&j);
     }
     json_array_end(&j);
@@ -44,18 +46,30 @@ static void print_json(const cli *c, const oct_layer *rows, int32_t n, double fl
 }
 
 static void print_sweep(const oct_layer *rows, int32_t n, double float_accuracy) {
-    printf("\none layer quantized, the others float (accuracy of none: %.4f):\n%-28s %-14s %7s %9s\n", float_accuracy, "name", "kind", "sqnr", "accuracy");
+    printf(
+        "\none layer quantized, the others float (accuracy of none: %.4f):\n%-28s %-14s %7s %9s\n",
+        float_accuracy, "name", "kind", "sqnr", "accuracy");
     for (int32_t i = 0; i < n; i++)
-        if (!isnan(rows[i].sqnr_alone)) cli_print("%-28s %-14s %7.1f %9.4f\n", rows[i].name, rows[i].kind, rows[i].sqnr_alone, rows[i].accuracy_alone);
+        if (!isnan(rows[i].sqnr_alone))
+            cli_print("%-28s %-14s %7.1f %9.4f\n", rows[i].name, rows[i].kind, rows[i].sqnr_alone,
+                      rows[i].accuracy_alone);
 }
 
 /* The layer whose own rounding costs most is the first to try in float. */
 static void next_of_layers(const cli *c, const oct_layer *rows, int32_t n) {
     int32_t worst = -1;
     for (int32_t i = 0; i < n; i++)
-        if (rows[i].int8 && !isnan(rows[i].sqnr_local) && (worst < 0 || rows[i].sqnr_local < rows[worst].sqnr_local)) worst = i;
-    if (worst < 0) cli_next(c, "next: octet layers RUN, of the run that it was made from, compares with float");
-    else cli_next(c, "%s costs most (%.1f dB by itself); next: octet ptq RUN --set %s:float, or wbits, abits, observer of it, and layers again", rows[worst].name, rows[worst].sqnr_local, rows[worst].name);
+        if (rows[i].int8 && !isnan(rows[i].sqnr_local) &&
+            (worst < 0 || rows[i].sqnr_local < rows[worst].sqnr_local))
+            worst = i;
+    if (worst < 0)
+        cli_next(c,
+                 "next: octet layers RUN, of the run that it was made from, compares with float");
+    else
+        cli_next(c,
+                 "%s costs most (%.1f dB by itself); next: octet ptq RUN --set %s:float, or wbits, "
+                 "abits, observer of it, and layers again",
+                 rows[worst].name, rows[worst].sqnr_local, rows[worst].name);
 }
 
 int cmd_layers(cli *c) {
@@ -64,28 +78,43 @@ int cmd_layers(cli *c) {
     int code;
     if (!cli_model_and_data(c, &net, &data, &code)) return code;
     if (c->sweep.set && net->stage != OCT_STAGE_PREPARED)
-        return cli_usage("--sweep", "needs a net whose layers can be float", "a run of octet ptq or octet qat", c->operands[0], NULL);
+        return cli_usage("--sweep", "needs a net whose layers can be float",
+                         "a run of octet ptq or octet qat", c->operands[0], NULL);
     if (c->dry_run.set) return 0;
     oct_layer *rows;
     int32_t n;
     double float_accuracy = NAN;
     if (oct_layers(net, data, IMAGES, &rows, &n) != OCT_OK) return cli_failed();
-    if (c->sweep.set && oct_layers_sweep(net, data, IMAGES, rows, n, &float_accuracy) != OCT_OK) return cli_failed();
-    if (c->json.set) print_json(c, rows, n, float_accuracy);
+    if (c->sweep.set && oct_layers_sweep(net, data, IMAGES, rows, n, &float_accuracy) != OCT_OK)
+        return cli_failed();
+    if (c->json.set)
+        print_json(c, rows, n, float_accuracy);
     else {
-        cli_print("%-28s %-14s %-18s %4s %-22s %12s %4s %7s %7s %7s %8s %5s %9s %s\n", "name", "kind", "shape", "bits", "scheme", "scale", "zp", "local", "cum", "cosine", "clip", "dead", "us", "kernel");
+        cli_print("%-28s %-14s %-18s %4s %-22s %12s %4s %7s %7s %7s %8s %5s %9s %s\n", "name",
+                  "kind", "shape", "bits", "scheme", "scale", "zp", "local", "cum", "cosine",
+                  "clip", "dead", "us", "kernel");
         for (int32_t i = 0; i < n; i++) {
             const oct_layer *r = &rows[i];
-            cli_print("%-28s %-14s %-18s %4d %-22s", r->name, r->kind, oct_shape_text(&r->shape), r->bits, *r->weight_scheme ? r->weight_scheme : r->scheme);
-            if (r->int8) printf(" %12.6g %4d", r->scale, r->zero_point);
-            else cli_print(" %12s %4s", "-", "-");
+            cli_print("%-28s %-14s %-18s %4d %-22s", r->name, r->kind, oct_shape_text(&r->shape),
+                      r->bits, *r->weight_scheme ? r->weight_scheme : r->scheme);
+            if (r->int8)
+                printf(" %12.6g %4d", r->scale, r->zero_point);
+            else
+                cli_print(" %12s %4s", "-", "-");
             const struct {
                 double v;
                 int width, digits;
-            } cells[] = {{r->sqnr_local, 7, 1}, {r->sqnr_cum, 7, 1}, {r->cosine_cum, 7, 5}, {r->clip, 8, 5}, {r->dead >= 0 ? (double)r->dead : NAN, 5, 0}, {r->us >= 0 ? r->us : NAN, 9, 2}};
+            } cells[] = {{r->sqnr_local, 7, 1},
+                         {r->sqnr_cum, 7, 1},
+                         {r->cosine_cum, 7, 5},
+                         {r->clip, 8, 5},
+                         {r->dead >= 0 ? (double)r->dead : NAN, 5, 0},
+                         {r->us >= 0 ? r->us : NAN, 9, 2}};
             for (int k = 0; k < 6; k++) {
-                if (isnan(cells[k].v)) cli_print(" %*s", cells[k].width, "-");
-                else printf(" %*.*f", cells[k].width, cells[k].digits, cells[k].v);
+                if (isnan(cells[k].v))
+                    cli_print(" %*s", cells[k].width, "-");
+                else
+                    printf(" %*.*f", cells[k].width, cells[k].digits, cells[k].v);
             }
             cli_print(" %s\n", r->kernel ? r->kernel : "-");
         }

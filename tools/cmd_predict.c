@@ -16,7 +16,9 @@ static int64_t next_best(const float *z, int64_t k, double below, int64_t last) 
     return best;
 }
 
-static const char *id_of(const oct_net *net, int64_t i) { return i < net->class_count ? net->classes[i].id : "?"; }
+static const char *id_of(const oct_net *net, int64_t i) {
+    return i < net->class_count ? net->classes[i].id : "?";
+}
 
 /* Of a net that is no classifier: what it gives. */
 static void show_values(const cli *c, const char *name, const oct_tensor *y) {
@@ -28,8 +30,10 @@ static void show_values(const cli *c, const char *name, const oct_tensor *y) {
     } else
         cli_print("%s:", name);
     for (int64_t i = 0; i < oct_tensor_count(y); i++) {
-        if (c->json.set) json_number(&j, NULL, (double)oct_f32(y)[i]);
-        else printf(" %.6g", (double)oct_f32(y)[i]);
+        if (c->json.set)
+            json_number(&j, NULL, (double)oct_f32(y)[i]);
+        else
+            printf(" %.6g", (double)oct_f32(y)[i]);
     }
     if (c->json.set) {
         json_array_end(&j);
@@ -39,7 +43,8 @@ static void show_values(const cli *c, const char *name, const oct_tensor *y) {
 }
 
 /* label: of a data set; -1: not known. */
-static void show(const cli *c, const oct_net *net, const char *name, const oct_tensor *y, int64_t label) {
+static void show(const cli *c, const oct_net *net, const char *name, const oct_tensor *y,
+                 int64_t label) {
     const int64_t k = oct_tensor_count(y);
     const float *z = oct_f32(y);
     if (y->shape.rank != 2 || !net->class_count) {
@@ -58,7 +63,8 @@ static void show(const cli *c, const oct_net *net, const char *name, const oct_t
     } else
         cli_print("%s:", name);
     int64_t best = -1;
-    for (int rank = 0; rank < SHOWN && rank < k && (best = next_best(z, k, below, best)) >= 0; rank++) {
+    for (int rank = 0; rank < SHOWN && rank < k && (best = next_best(z, k, below, best)) >= 0;
+         rank++) {
         below = z[best];
         double score = exp(z[best] - top) / sum;
         if (c->json.set) {
@@ -68,7 +74,8 @@ static void show(const cli *c, const oct_net *net, const char *name, const oct_t
             json_number(&j, "score", score);
             json_item_end(&j);
         } else
-            cli_print(" %s %.4f%s", cli_class_name(net, best), score, rank + 1 < SHOWN && rank + 1 < k ? "," : "");
+            cli_print(" %s %.4f%s", cli_class_name(net, best), score,
+                      rank + 1 < SHOWN && rank + 1 < k ? "," : "");
     }
     if (c->json.set) {
         json_array_end(&j);
@@ -91,7 +98,8 @@ static int predict_files(cli *c, oct_net *net, oct_runner *run) {
     const oct_input_desc *d = &net->input;
     oct_tensor *x = oct_tensor_new(c->ctx, OCT_F32, OCT_SHAPE(1, d->height, d->width, d->channels));
     int code = x ? 0 : cli_failed();
-    for (int i = 1; i < c->operand_count && x && !c->dry_run.set; i++) { /* a bad file does not stop the rest */
+    /* a bad file does not stop the rest */
+    for (int i = 1; i < c->operand_count && x && !c->dry_run.set; i++) {
         int one = predict_file(c, net, run, c->operands[i], x);
         if (one > code) code = one;
     }
@@ -103,7 +111,8 @@ static int predict_data(cli *c, oct_net *net, oct_runner *run) {
     oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
     if (!ok) return 2;
     oct_data *data = cli_data(c, split, net);
-    oct_loader *l = data ? oct_loader_new(data, &(oct_loader_opts){.batch = 1, .input = &net->input}) : NULL;
+    oct_loader *l =
+        data ? oct_loader_new(data, &(oct_loader_opts){.batch = 1, .input = &net->input}) : NULL;
     if (!l || oct_loader_start(l, 0, 0) != OCT_OK) return cli_failed();
     int code = 0;
     for (int64_t i = 0; !code && !c->dry_run.set; i++) {
@@ -113,8 +122,10 @@ static int predict_data(cli *c, oct_net *net, oct_runner *run) {
         if (code || done) break;
         const oct_tensor *y = oct_runner_run(run, b.x);
         snprintf(name, sizeof name, "%.280s[%lld]", c->data.s, (long long)i);
-        if (y) show(c, net, name, y, b.labels ? oct_s32(b.labels)[0] : -1);
-        else code = cli_failed();
+        if (y)
+            show(c, net, name, y, b.labels ? oct_s32(b.labels)[0] : -1);
+        else
+            code = cli_failed();
     }
     oct_loader_free(l);
     return code;
@@ -122,15 +133,23 @@ static int predict_data(cli *c, oct_net *net, oct_runner *run) {
 
 int cmd_predict(cli *c) {
     int code;
-    if (c->operand_count < 2 && !c->data.set) return cli_usage("predict", "nothing to classify", "image files, or --data SPEC", NULL, NULL);
+    if (c->operand_count < 2 && !c->data.set)
+        return cli_usage("predict", "nothing to classify", "image files, or --data SPEC", NULL,
+                         NULL);
     if (c->operand_count > 1 && (c->data.set || c->split.set || c->limit.set))
-        return cli_usage(c->data.set ? "--data" : c->split.set ? "--split" : "--limit", "files and a data set exclude each other", "one of them", NULL, NULL);
+        return cli_usage(c->data.set    ? "--data"
+                         : c->split.set ? "--split"
+                                        : "--limit",
+                         "files and a data set exclude each other", "one of them", NULL, NULL);
     oct_net *net = cli_load(c, c->operands[0], false, &code);
     if (!net) return code;
-    if (net->input.channels < 1) return cli_usage(c->operands[0], "model takes no images", NULL, NULL, NULL);
+    if (net->input.channels < 1)
+        return cli_usage(c->operands[0], "model takes no images", NULL, NULL, NULL);
     oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = 1});
     if (!run) return cli_failed();
     code = c->data.set ? predict_data(c, net, run) : predict_files(c, net, run);
-    if (!code) cli_next(c, "next: octet eval %s --data %s", cli_word(c->operands[0]), c->data.set ? cli_word(c->data.s) : "SPEC");
+    if (!code)
+        cli_next(c, "next: octet eval %s --data %s", cli_word(c->operands[0]),
+                 c->data.set ? cli_word(c->data.s) : "SPEC");
     return code;
 }

@@ -42,7 +42,8 @@ int cmd_ptq(cli *c) {
     int code;
     oct_net *from = cli_load(c, c->operands[0], true, &code);
     if (!from) return code;
-    if (from->stage == OCT_STAGE_PREPARED) return cli_usage(c->operands[0], "run is prepared already", "a float run", NULL, NULL);
+    if (from->stage == OCT_STAGE_PREPARED)
+        return cli_usage(c->operands[0], "run is prepared already", "a float run", NULL, NULL);
     int better = improvements(c);
     if (better < 0) return 2;
     int32_t pairs = 0;
@@ -51,22 +52,29 @@ int cmd_ptq(cli *c) {
     oct_qconfig config;
     if ((code = cli_qconfig(c, &config))) return code;
     oct_net *net = oct_prepare(base, &config);
-    oct_data *train = net ? cli_data(c, OCT_SPLIT_TRAIN, net) : NULL, *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
+    oct_data *train = net ? cli_data(c, OCT_SPLIT_TRAIN, net) : NULL,
+             *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
     if (!train || !test) return cli_failed();
     long long n = c->calib.set ? c->calib.i : 512;
     if (n > oct_data_count(train)) n = oct_data_count(train);
     if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);
-    cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0], net->target, n, (long long)oct_data_count(train), c->data.s);
+    cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0],
+             net->target, n, (long long)oct_data_count(train), c->data.s);
     if (c->dry_run.set) return 0;
     oct_eval real, quant;
     const oct_score score = oct_score_of(from, test); /* calibration needs no labels */
-    if (oct_calibrate(net, train, n) != OCT_OK || improve(c, net, train, n, better) != OCT_OK) return cli_failed();
-    if (score != OCT_SCORE_NONE && oct_evaluate(from, test, NULL, &real) != OCT_OK) return cli_failed();
+    if (oct_calibrate(net, train, n) != OCT_OK || improve(c, net, train, n, better) != OCT_OK)
+        return cli_failed();
+    if (score != OCT_SCORE_NONE && oct_evaluate(from, test, NULL, &real) != OCT_OK)
+        return cli_failed();
     oct_net *int8 = oct_convert(net, NULL); /* the real integer path */
-    if (!int8 || (score != OCT_SCORE_NONE && oct_evaluate(int8, test, NULL, &quant) != OCT_OK)) return cli_failed();
-    if (oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK) return cli_failed();
+    if (!int8 || (score != OCT_SCORE_NONE && oct_evaluate(int8, test, NULL, &quant) != OCT_OK))
+        return cli_failed();
+    if (oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK)
+        return cli_failed();
     const bool classes = score == OCT_SCORE_CLASSES;
-    cli_warnings w = cli_warn(c, net, train, classes ? real.accuracy : -1, classes ? quant.accuracy : -1);
+    cli_warnings w =
+        cli_warn(c, net, train, classes ? real.accuracy : -1, classes ? quant.accuracy : -1);
     if (c->json.set) {
         json j = json_open();
         if (score == OCT_SCORE_CLASSES) {
@@ -85,7 +93,8 @@ int cmd_ptq(cli *c) {
     else
         printf("calibrated; the data has nothing to score this net by\n");
     cli_warnings_free(c, &w);
-    cli_next(c, "run in %s; next: octet convert %s --out %s.oct8", cli_word(c->out.s), cli_word(c->out.s), cli_word(c->out.s));
+    cli_next(c, "run in %s; next: octet convert %s --out %s.oct8", cli_word(c->out.s),
+             cli_word(c->out.s), cli_word(c->out.s));
     return 0;
 }
 
@@ -93,8 +102,11 @@ int cmd_ptq(cli *c) {
 
 static int report_mismatch(const oct_mismatch *m) {
     if (!m->mismatched) return 0;
-    cli_print_to(stderr, "octet: %s: codes differ at element %lld: expected %d, got %d (%lld of %lld codes differ)\n", m->node, (long long)m->element,
-            m->expected, m->got, (long long)m->mismatched, (long long)m->codes);
+    cli_print_to(stderr,
+                 "octet: %s: codes differ at element %lld: expected %d, got %d (%lld of %lld codes "
+                 "differ)\n",
+                 m->node, (long long)m->element, m->expected, m->got, (long long)m->mismatched,
+                 (long long)m->codes);
     return 1;
 }
 
@@ -105,21 +117,29 @@ static bool same_file(const char *a, const char *b) {
 
 static void next_of_file(const cli *c) {
     if (c->dry_run.set) return;
-    cli_next(c, "int8 model in %s; next: octet eval %s --data %s", cli_word(c->out.s), cli_word(c->out.s), c->data.set ? cli_word(c->data.s) : "SPEC");
+    cli_next(c, "int8 model in %s; next: octet eval %s --data %s", cli_word(c->out.s),
+             cli_word(c->out.s), c->data.set ? cli_word(c->data.s) : "SPEC");
 }
 
 /* A float run with small weights: no data, nothing to compare. */
 static int convert_weights(cli *c, oct_net *net) {
     const char *mode = c->mode.s;
-    if (net->stage > OCT_STAGE_FUSED) return cli_usage("--mode", "run is quantized already", "a float run", mode, NULL);
+    if (net->stage > OCT_STAGE_FUSED)
+        return cli_usage("--mode", "run is quantized already", "a float run", mode, NULL);
     oct_net *small;
-    if (!strcmp(mode, "dynamic")) small = oct_quantize_dynamic(net, NULL);
-    else if (!strcmp(mode, "weight-only")) small = oct_quantize_weight_only(net, NULL);
-    else if (!strcmp(mode, "half")) small = oct_half(net);
-    else return cli_unknown("--mode", "unknown", "dynamic, weight-only, half", mode);
-    if (!small || (!c->dry_run.set && oct_int8_save(small, c->out.s) != OCT_OK)) return cli_failed();
+    if (!strcmp(mode, "dynamic"))
+        small = oct_quantize_dynamic(net, NULL);
+    else if (!strcmp(mode, "weight-only"))
+        small = oct_quantize_weight_only(net, NULL);
+    else if (!strcmp(mode, "half"))
+        small = oct_half(net);
+    else
+        return cli_unknown("--mode", "unknown", "dynamic, weight-only, half", mode);
+    if (!small || (!c->dry_run.set && oct_int8_save(small, c->out.s) != OCT_OK))
+        return cli_failed();
     long long bytes = 0;
-    for (int32_t i = 0; i < small->tensor_count; i++) bytes += (long long)oct_tensor_bytes(small->tensors[i].tensor);
+    for (int32_t i = 0; i < small->tensor_count; i++)
+        bytes += (long long)oct_tensor_bytes(small->tensors[i].tensor);
     if (c->json.set) {
         json j = json_open();
         json_string(&j, "mode", mode);
@@ -132,7 +152,8 @@ static int convert_weights(cli *c, oct_net *net) {
 }
 
 int cmd_convert(cli *c) {
-    if (same_file(c->operands[0], c->out.s)) return cli_usage("--out", "input and output are the same", "another path", c->out.s, NULL);
+    if (same_file(c->operands[0], c->out.s))
+        return cli_usage("--out", "input and output are the same", "another path", c->out.s, NULL);
     bool ok;
     oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
     if (!ok) return 2;
@@ -141,13 +162,18 @@ int cmd_convert(cli *c) {
     if (!net) return code;
     if (c->mode.set) return convert_weights(c, net);
     if (net->stage != OCT_STAGE_PREPARED)
-        return cli_usage(c->operands[0], "run is not quantized", "the result of octet ptq or octet qat", NULL, "--mode dynamic, weight-only or half needs no calibration");
+        return cli_usage(c->operands[0], "run is not quantized",
+                         "the result of octet ptq or octet qat", NULL,
+                         "--mode dynamic, weight-only or half needs no calibration");
     oct_convert_report r;
     oct_net *int8 = oct_convert(net, &r); /* compares on the probe */
     oct_mismatch m = r.check;
     if (!int8 && !m.mismatched) return cli_failed();
     if (int8 && !strcmp(r.probe, "made"))
-        cli_note(c, "octet: the run keeps no probe: compared on %d made inputs; --data compares on real ones", r.probe_images);
+        cli_note(c,
+                 "octet: the run keeps no probe: compared on %d made inputs; --data compares on "
+                 "real ones",
+                 r.probe_images);
     if (int8 && c->data.set) {
         oct_data *d = cli_data(c, split, net);
         if (!d || oct_compare_data(net, int8, d, 0, &m) != OCT_OK) return cli_failed();
@@ -156,7 +182,8 @@ int cmd_convert(cli *c) {
     int32_t count;
     if (oct_net_placements(net, &rows, &count) == OCT_OK) {
         for (int32_t i = 0; i < count; i++)
-            if (!rows[i].int8) cli_note(c, "float: %s (%s): %s", rows[i].name, rows[i].kind, rows[i].reason);
+            if (!rows[i].int8)
+                cli_note(c, "float: %s (%s): %s", rows[i].name, rows[i].kind, rows[i].reason);
         oct_placements_free(net, rows);
     }
     code = report_mismatch(&m);
@@ -170,8 +197,9 @@ int cmd_convert(cli *c) {
         json_int(&j, "bytes", r.bytes);
         json_close(&j);
     } else
-        cli_print("mismatched_codes %lld of %lld  layers_int8 %d  layers_float %d  bytes %lld\n", (long long)m.mismatched, (long long)m.codes,
-               r.layers_int8, r.layers_float, (long long)r.bytes);
+        cli_print("mismatched_codes %lld of %lld  layers_int8 %d  layers_float %d  bytes %lld\n",
+                  (long long)m.mismatched, (long long)m.codes, r.layers_int8, r.layers_float,
+                  (long long)r.bytes);
     if (!code) next_of_file(c);
     return code;
 }

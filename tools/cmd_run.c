@@ -5,7 +5,8 @@
 #include "tools/cli.h"
 
 /* Batches of x through the runner; *y gets all rows. */
-static oct_status run_all(cli *c, oct_runner *r, const oct_tensor *x, int64_t batch, oct_tensor **y, float *scale, int32_t *zero_point) {
+static oct_status run_all(cli *c, oct_runner *r, const oct_tensor *x, int64_t batch, oct_tensor **y,
+                          float *scale, int32_t *zero_point) {
     int64_t n = x->shape.dim[0], each = oct_tensor_count(x) / (n > 0 ? n : 1);
     *y = NULL;
     for (int64_t i = 0; i < n; i += batch) {
@@ -26,19 +27,25 @@ static oct_status run_all(cli *c, oct_runner *r, const oct_tensor *x, int64_t ba
     return OCT_OK;
 }
 
-/* Rows of the last axis under the place they have, as PyTorch orders them; codes with what they stand for. */
+/* Rows of the last axis under the place they have, as PyTorch orders them; codes with what they
+ * stand for. */
 static void print_values(const oct_tensor *y, float scale, int32_t zero_point) {
     enum { ROWS = 16, COLUMNS = 10 };
     const oct_shape *s = &y->shape;
-    const int64_t row = s->rank > 0 ? s->dim[s->rank - 1] : 1, rows = row > 0 ? oct_tensor_count(y) / row : 0, shown = row < COLUMNS ? row : COLUMNS;
+    const int64_t row = s->rank > 0 ? s->dim[s->rank - 1] : 1,
+                  rows = row > 0 ? oct_tensor_count(y) / row : 0,
+                  shown = row < COLUMNS ? row : COLUMNS;
     const bool codes = y->dtype != OCT_F32;
     for (int64_t r = 0; r < rows && r < ROWS; r++) {
         char place[64] = "";
         int64_t at[OCT_MAX_RANK], rest = r;
         for (int k = s->rank - 2; k >= 0; rest /= s->dim[k--]) at[k] = rest % s->dim[k];
-        for (int k = 0; k + 1 < s->rank; k++) snprintf(place + strlen(place), sizeof place - strlen(place), "%s%lld", k ? "," : "", (long long)at[k]);
+        for (int k = 0; k + 1 < s->rank; k++)
+            snprintf(place + strlen(place), sizeof place - strlen(place), "%s%lld", k ? "," : "",
+                     (long long)at[k]);
         printf("[%s]%s", place, codes ? " codes " : "");
-        for (int64_t i = r * row; codes && i < r * row + shown; i++) printf(" %d", y->dtype == OCT_U8 ? oct_u8(y)[i] : oct_s8(y)[i]);
+        for (int64_t i = r * row; codes && i < r * row + shown; i++)
+            printf(" %d", y->dtype == OCT_U8 ? oct_u8(y)[i] : oct_s8(y)[i]);
         if (codes) printf("%s\n[%s] values", row > shown ? " ..." : "", place);
         for (int64_t i = r * row; i < r * row + shown; i++) {
             const int32_t q = !codes ? 0 : y->dtype == OCT_U8 ? oct_u8(y)[i] : oct_s8(y)[i];
@@ -46,7 +53,8 @@ static void print_values(const oct_tensor *y, float scale, int32_t zero_point) {
         }
         printf("%s\n", row > shown ? " ..." : "");
     }
-    if (rows > ROWS) printf("... %lld more rows; --output Y.npz or --json has all\n", (long long)(rows - ROWS));
+    if (rows > ROWS)
+        printf("... %lld more rows; --output Y.npz or --json has all\n", (long long)(rows - ROWS));
 }
 
 static void print_json(const cli *c, const oct_tensor *y, float scale, int32_t zero_point) {
@@ -60,45 +68,62 @@ static void print_json(const cli *c, const oct_tensor *y, float scale, int32_t z
     }
     if (!c->output.set) {
         json_array(&j, "y");
-        for (int64_t i = 0; i < oct_tensor_count(y); i++) json_number(&j, NULL, y->dtype == OCT_F32 ? (double)oct_f32(y)[i] : y->dtype == OCT_U8 ? oct_u8(y)[i] : oct_s8(y)[i]);
+        for (int64_t i = 0; i < oct_tensor_count(y); i++)
+            json_number(&j, NULL,
+                        y->dtype == OCT_F32  ? (double)oct_f32(y)[i]
+                        : y->dtype == OCT_U8 ? oct_u8(y)[i]
+                                             : oct_s8(y)[i]);
         json_array_end(&j);
     }
     json_close(&j);
 }
 
-static int report(const cli *c, const oct_net *net, const oct_tensor *y, float scale, int32_t zero_point) {
+static int report(const cli *c, const oct_net *net, const oct_tensor *y, float scale,
+                  int32_t zero_point) {
     oct_tensor *t = oct_torch_layout(net, NULL, y);
     if (!t) return cli_failed();
-    if (c->json.set) print_json(c, t, scale, zero_point);
+    if (c->json.set)
+        print_json(c, t, scale, zero_point);
     else {
-        cli_print("%s%sy %s %s", c->output.set ? c->output.s : "", c->output.set ? ": " : "", oct_dtype_name(t->dtype), oct_shape_text(&t->shape));
+        cli_print("%s%sy %s %s", c->output.set ? c->output.s : "", c->output.set ? ": " : "",
+                  oct_dtype_name(t->dtype), oct_shape_text(&t->shape));
         if (t->dtype != OCT_F32) printf("  scale %.9g  zero_point %d", (double)scale, zero_point);
         printf("\n");
         if (!c->output.set) print_values(t, scale, zero_point);
     }
     oct_tensor_unref(t);
-    if (c->output.set) cli_next(c, "array y in %s; next: octet inspect %s", cli_word(c->output.s), cli_word(c->output.s));
-    else cli_next(c, "nothing was kept; next: octet run %s --input %s --output Y.npz", cli_word(c->operands[0]), cli_word(c->input.s));
+    if (c->output.set)
+        cli_next(c, "array y in %s; next: octet inspect %s", cli_word(c->output.s),
+                 cli_word(c->output.s));
+    else
+        cli_next(c, "nothing was kept; next: octet run %s --input %s --output Y.npz",
+                 cli_word(c->operands[0]), cli_word(c->input.s));
     return 0;
 }
 
 int cmd_run(cli *c) {
     enum { BATCH = 32 };
-    if (c->output.set && !strcmp(c->input.s, c->output.s)) return cli_usage("--output", "input and output are the same", "another path", c->output.s, NULL);
+    if (c->output.set && !strcmp(c->input.s, c->output.s))
+        return cli_usage("--output", "input and output are the same", "another path", c->output.s,
+                         NULL);
     int load_code;
     oct_net *net = cli_load(c, c->operands[0], false, &load_code);
     if (!net) return load_code;
     if (c->layer.set && oct_graph_find_node(net->graph, c->layer.s) < 0)
         return cli_no_layer("--layer", net, c->layer.s);
     oct_tensor *x = oct_npz_images(net, c->input.s);
-    oct_runner *r = x ? oct_runner_new(net, &(oct_runner_opts){.batch = BATCH, .values = c->layer.set}) : NULL;
+    oct_runner *r =
+        x ? oct_runner_new(net, &(oct_runner_opts){.batch = BATCH, .values = c->layer.set}) : NULL;
     if (!r) return cli_failed();
-    if (x->shape.dim[0] < 1) return cli_print_to(stderr, "octet: %s: array x is empty\n", c->input.s), 3;
+    if (x->shape.dim[0] < 1)
+        return cli_print_to(stderr, "octet: %s: array x is empty\n", c->input.s), 3;
     if (c->dry_run.set) return 0;
     oct_tensor *y;
     float scale = 0;
     int32_t zero_point = 0;
     if (run_all(c, r, x, BATCH, &y, &scale, &zero_point) != OCT_OK) return cli_failed();
-    if (c->output.set && oct_npz_save(c->ctx, c->output.s, y, y->dtype == OCT_F32 ? 0 : scale, zero_point) != OCT_OK) return cli_failed();
+    if (c->output.set &&
+        oct_npz_save(c->ctx, c->output.s, y, y->dtype == OCT_F32 ? 0 : scale, zero_point) != OCT_OK)
+        return cli_failed();
     return report(c, net, y, scale, zero_point);
 }

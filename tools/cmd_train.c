@@ -15,10 +15,12 @@ static void print_epoch(fit_view *v, const oct_fit_report *r, const cli_warnings
         printf("epoch %d/%d  lr %.3g  train_loss %.4g", r->epoch, r->epochs, r->lr, r->train_loss);
         if (r->train_accuracy >= 0) printf("  train_accuracy %.4f", r->train_accuracy);
         if (accuracy >= 0) printf("  %s %.4f", key, accuracy);
-        if (accuracy < 0 && !isnan(r->test_loss)) printf("  %s %.4g", v->int8 ? "int8_loss" : "test_loss", r->test_loss);
+        if (accuracy < 0 && !isnan(r->test_loss))
+            printf("  %s %.4g", v->int8 ? "int8_loss" : "test_loss", r->test_loss);
         if (r->val_accuracy < 0 && !isnan(r->val_loss)) printf("  val_loss %.4g", r->val_loss);
         if (r->val_accuracy >= 0) printf("  val_accuracy %.4f", r->val_accuracy);
-        if (r->oscillating >= 0) printf("  oscillating %.4f frozen %.4f", r->oscillating, r->frozen);
+        if (r->oscillating >= 0)
+            printf("  oscillating %.4f frozen %.4f", r->oscillating, r->frozen);
         printf("  %.0f img/s\n", r->img_per_s);
         fflush(stdout);
         return;
@@ -45,9 +47,11 @@ int cli_fit_progress(void *view, const oct_fit_report *r) {
     fit_view *v = view;
     v->last = *r;
     double now = cli_seconds();
-    if (r->resumed) cli_note(v->c, "resumed at step %lld", (long long)r->step - (r->epoch_end ? 0 : 1));
+    if (r->resumed)
+        cli_note(v->c, "resumed at step %lld", (long long)r->step - (r->epoch_end ? 0 : 1));
     if (v->c->bar && !r->epoch_end && now - v->last_drawn > 0.1) {
-        fprintf(stderr, "\r%sepoch %d/%d%s ", v->c->color ? "\x1b[1m" : "", r->epoch, r->epochs, v->c->color ? "\x1b[0m" : "");
+        fprintf(stderr, "\r%sepoch %d/%d%s ", v->c->color ? "\x1b[1m" : "", r->epoch, r->epochs,
+                v->c->color ? "\x1b[0m" : "");
         cli_bar(r->step_in_epoch, r->steps_per_epoch);
         fprintf(stderr, " loss %.4f %.0f img/s ", r->train_loss, r->img_per_s);
         v->last_drawn = now;
@@ -65,31 +69,37 @@ void cli_fit_final(fit_view *v, const cli_warnings *w) {
 
 bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *code) {
     *val = NULL;
-    *o = (oct_fit_opts){.epochs = (int)c->epochs.i,
-                        .batch = c->batch.i,
-                        .optimizer = c->optimizer.s,
-                        .lr = (float)c->lr.d,
-                        .momentum = c->momentum.set && c->momentum.d == 0 ? OCT_NONE : (float)c->momentum.d,
-                        .weight_decay = c->weight_decay.set && c->weight_decay.d == 0 ? OCT_NONE : (float)c->weight_decay.d,
-                        .clip_norm = (float)c->clip.d,
-                        .smoothing = (float)c->smoothing.d,
-                        .schedule = c->schedule.s,
-                        .warmup = c->warmup.set && c->warmup.d == 0 ? OCT_NONE : (float)c->warmup.d,
-                        .augment = c->augment.s,
-                        .observe_until = c->observe_until.set && c->observe_until.d == 0 ? OCT_NONE : (float)c->observe_until.d,
-                        .batch_norm_until = c->bn_until.set && c->bn_until.d == 0 ? OCT_NONE : (float)c->bn_until.d,
-                        .bn_images = c->bn_images.set && c->bn_images.i == 0 ? OCT_NONE : c->bn_images.i,
-                        .oscillation = c->oscillation.s,
-                        .oscillation_end = (float)c->oscillation_end.d,
-                        .patience = (int)c->patience.i,
-                        .run = c->out.s,
-                        .resume = c->resume.set,
-                        .force = c->force.set,
-                        .save_steps = c->save_steps.i,
-                        .config = cli_config_json(c),
-                        .temperature = (float)c->temperature.d,
-                        .distill_weight = c->distill_weight.set && c->distill_weight.d == 0 ? OCT_NONE : (float)c->distill_weight.d};
-    if (c->teacher.set && !(o->teacher = oct_model_load(c->ctx, c->teacher.s))) return *code = cli_failed(), false;
+    *o = (oct_fit_opts){
+        .epochs = (int)c->epochs.i,
+        .batch = c->batch.i,
+        .optimizer = c->optimizer.s,
+        .lr = (float)c->lr.d,
+        .momentum = c->momentum.set && c->momentum.d == 0 ? OCT_NONE : (float)c->momentum.d,
+        .weight_decay =
+            c->weight_decay.set && c->weight_decay.d == 0 ? OCT_NONE : (float)c->weight_decay.d,
+        .clip_norm = (float)c->clip.d,
+        .smoothing = (float)c->smoothing.d,
+        .schedule = c->schedule.s,
+        .warmup = c->warmup.set && c->warmup.d == 0 ? OCT_NONE : (float)c->warmup.d,
+        .augment = c->augment.s,
+        .observe_until =
+            c->observe_until.set && c->observe_until.d == 0 ? OCT_NONE : (float)c->observe_until.d,
+        .batch_norm_until = c->bn_until.set && c->bn_until.d == 0 ? OCT_NONE : (float)c->bn_until.d,
+        .bn_images = c->bn_images.set && c->bn_images.i == 0 ? OCT_NONE : c->bn_images.i,
+        .oscillation = c->oscillation.s,
+        .oscillation_end = (float)c->oscillation_end.d,
+        .patience = (int)c->patience.i,
+        .run = c->out.s,
+        .resume = c->resume.set,
+        .force = c->force.set,
+        .save_steps = c->save_steps.i,
+        .config = cli_config_json(c),
+        .temperature = (float)c->temperature.d,
+        .distill_weight = c->distill_weight.set && c->distill_weight.d == 0
+                              ? OCT_NONE
+                              : (float)c->distill_weight.d};
+    if (c->teacher.set && !(o->teacher = oct_model_load(c->ctx, c->teacher.s)))
+        return *code = cli_failed(), false;
     *code = 2;
     if (!c->val.set) return true;
     char *end;
@@ -98,7 +108,10 @@ bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *co
         o->val_share = (float)share;
         return true;
     }
-    if (!*end) return cli_usage("--val", "share out of range", "above 0, below 0.9, or a SPEC", c->val.s, NULL), false;
+    if (!*end)
+        return cli_usage("--val", "share out of range", "above 0, below 0.9, or a SPEC", c->val.s,
+                         NULL),
+               false;
     *val = cli_data_of(c, c->val.s, OCT_SPLIT_TRAIN, 0, net);
     o->val = *val;
     return *val || (*code = cli_failed(), false);
@@ -111,7 +124,8 @@ int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v)
     oct_status s = oct_fit(net, train, o);
     if (c->bar && s != OCT_OK) fprintf(stderr, "\n");
     if (s == OCT_ESTOPPED) {
-        cli_note(c, "octet: stopped by signal %d, saved in %s (--resume goes on)", cli_signal(), o->run ? o->run : "nothing");
+        cli_note(c, "octet: stopped by signal %d, saved in %s (--resume goes on)", cli_signal(),
+                 o->run ? o->run : "nothing");
         return 128 + cli_signal();
     }
     return cli_status(s);
@@ -131,13 +145,16 @@ static int freeze(cli *c, oct_net *net) {
             v->frozen = true;
             hits++;
         }
-        if (!hits) return cli_usage("--freeze", "pattern matches no parameter", "such as 'layer1.*'", p, "octet inspect RUN lists them");
+        if (!hits)
+            return cli_usage("--freeze", "pattern matches no parameter", "such as 'layer1.*'", p,
+                             "octet inspect RUN lists them");
         cli_note(c, "freeze %s: %d parameters", p, hits);
     }
     return 0;
 }
 
-/* A net that knows every class of the data under its id or name, and no more of them; without names their number decides. */
+/* A net that knows every class of the data under its id or name, and no more of them; without names
+ * their number decides. */
 static bool same_classes(const oct_net *net, const oct_data *d) {
     int32_t n;
     const oct_class *list = oct_data_classes(d, &n);
@@ -145,7 +162,9 @@ static bool same_classes(const oct_net *net, const oct_data *d) {
     if (oct_classes_unnamed(net->classes, net->class_count)) return same;
     for (int32_t i = 0; i < n && same; i++) {
         int32_t k = 0;
-        while (k < n && strcmp(list[i].id, net->classes[k].id) && strcmp(list[i].id, net->classes[k].name)) k++;
+        while (k < n && strcmp(list[i].id, net->classes[k].id) &&
+               strcmp(list[i].id, net->classes[k].name))
+            k++;
         same = k < n;
     }
     return same;
@@ -158,16 +177,22 @@ static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
     if (!stat(m, &st) && S_ISREG(st.st_mode)) {
         size_t n = strlen(m), k = strlen(".safetensors");
         bool weights = n > k && !strcmp(m + n - k, ".safetensors");
-        return cli_usage(m, weights ? "weights without a net" : "an int8 file cannot be trained", "a float run", NULL,
-                         weights ? "octet import makes a run of them" : "train or qat the run that it was made from");
+        return cli_usage(m, weights ? "weights without a net" : "an int8 file cannot be trained",
+                         "a float run", NULL,
+                         weights ? "octet import makes a run of them"
+                                 : "train or qat the run that it was made from");
     }
     *net = oct_run_load(c->ctx, m, NULL);
     if (!*net) return cli_failed();
-    if ((*net)->stage != OCT_STAGE_FLOAT) return cli_usage(m, "run is quantized already", "a float run", NULL, "octet qat trains it on");
+    if ((*net)->stage != OCT_STAGE_FLOAT)
+        return cli_usage(m, "run is quantized already", "a float run", NULL,
+                         "octet qat trains it on");
     int code = cli_describe(c, *net);
     if (code) return code;
     oct_net like = {.input = (*net)->input};
-    if (c->classes.set && !(like.classes = (oct_class *)(uintptr_t)cli_classes(c, &like.class_count, &code))) return code;
+    if (c->classes.set &&
+        !(like.classes = (oct_class *)(uintptr_t)cli_classes(c, &like.class_count, &code)))
+        return code;
     if (!(*train = cli_data(c, OCT_SPLIT_TRAIN, &like))) return cli_failed();
     if (oct_data_truth(*train, NULL) == OCT_TRUTH_LABELS && !same_classes(*net, *train)) {
         const char *layer;
@@ -176,7 +201,9 @@ static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
         if (oct_net_renew_head(*net, list, n, &layer) != OCT_OK) return cli_failed();
         cli_note(c, "octet: %s: %d classes in place of %d: %s starts anew", m, n, old, layer);
     } else { /* labels are the net's */
-        if (c->classes.set && oct_classes_unnamed((*net)->classes, (*net)->class_count) && (code = cli_override(c, *net))) return code;
+        if (c->classes.set && oct_classes_unnamed((*net)->classes, (*net)->class_count) &&
+            (code = cli_override(c, *net)))
+            return code;
         oct_data_free(*train);
         if (!(*train = cli_data(c, OCT_SPLIT_TRAIN, *net))) return cli_failed();
     }
@@ -192,7 +219,8 @@ static int from_zoo(cli *c, oct_net **net, oct_data **train, oct_data **test) {
     if ((code = cli_input(c, &said, 0))) return code;
     *train = cli_data(c, OCT_SPLIT_TRAIN, NULL);
     if (!*train) return cli_failed();
-    oct_net like = {.input = *oct_data_input(*train)}; /* the test part is described as the training part is */
+    /* the test part is described as the training part is */
+    oct_net like = {.input = *oct_data_input(*train)};
     like.classes = (oct_class *)(uintptr_t)oct_data_classes(*train, &like.class_count);
     *test = cli_data(c, OCT_SPLIT_TEST, &like);
     *net = *test ? oct_zoo_net(c->ctx, c->model.s, *train) : NULL;
@@ -206,20 +234,27 @@ int cmd_train(cli *c) {
     oct_net *net;
     const bool zoo = oct_zoo_defaults(c->model.s) != NULL, folder = oct_run_is(c->model.s);
     oct_clear_error();
-    if (zoo && folder) cli_note(c, "octet: --model %s: the zoo's net; the run of that name here is ./%s", c->model.s, c->model.s);
+    if (zoo && folder)
+        cli_note(c, "octet: --model %s: the zoo's net; the run of that name here is ./%s",
+                 c->model.s, c->model.s);
     bool run = !zoo && (strchr(c->model.s, '/') || strchr(c->model.s, '.') || folder);
     int code = (run ? from_run : from_zoo)(c, &net, &train, &test);
     if (!code && c->freeze.set) code = freeze(c, net);
     if (code || !cli_fit_opts(c, net, &o, &val, &code)) return code;
     o.test = test;
     if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
-    cli_note(c, "train %s on %s: %lld images, test %lld, seed %llu, %d threads, %s", c->model.s, c->data.s, (long long)oct_data_count(train),
-             (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
+    cli_note(c, "train %s on %s: %lld images, test %lld, seed %llu, %d threads, %s", c->model.s,
+             c->data.s, (long long)oct_data_count(train), (long long)oct_data_count(test),
+             (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx),
+             oct_ctx_isa(c->ctx));
     if (c->dry_run.set) return 0;
     fit_view v = {.c = c};
     if ((code = cli_fit(c, net, train, &o, &v))) return code;
     const char *to = cli_word(c->out.s), *set = cli_word(c->data.s);
-    cli_next(c, "run in %s; next: octet ptq %s --data %s --out %s-ptq, or octet qat %s --data %s --out %s-qat", to, to, set, to, to, set, to);
+    cli_next(c,
+             "run in %s; next: octet ptq %s --data %s --out %s-ptq, or octet qat %s --data %s "
+             "--out %s-qat",
+             to, to, set, to, to, set, to);
     return 0;
 }
 
@@ -231,32 +266,40 @@ int cmd_qat(cli *c) {
     oct_net *from = cli_load(c, c->operands[0], true, &code);
     if (!from) return code;
     if (from->stage == OCT_STAGE_PREPARED && cli_qconfig_given(c))
-        return cli_usage(c->operands[0], "run is prepared already", "no --target, --observer, --method, --wbits, --abits, --set, --qconfig", NULL,
-                         "start from the float run to change them");
+        return cli_usage(c->operands[0], "run is prepared already",
+                         "no --target, --observer, --method, --wbits, --abits, --set, --qconfig",
+                         NULL, "start from the float run to change them");
     oct_qconfig config;
     if ((code = cli_qconfig(c, &config))) return code;
     oct_net *net = from->stage == OCT_STAGE_PREPARED ? from : oct_prepare(from, &config);
     if (!net) return cli_failed();
-    if (net == from && oct_net_searches_ranges(net)) { /* what calibration found is the start; training moves it on */
+    /* what calibration found is the start; training moves it on */
+    if (net == from && oct_net_searches_ranges(net)) {
         if (oct_net_set_observer(net, "ema") != OCT_OK) return cli_failed();
-        cli_note(c, "%s: ranges start as calibration chose them, and go on with observer ema", c->operands[0]);
+        cli_note(c, "%s: ranges start as calibration chose them, and go on with observer ema",
+                 c->operands[0]);
     }
     oct_fit_opts o;
     oct_data *val;
-    oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, net), *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
+    oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, net),
+             *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
     if (!train || !test) return cli_failed();
     if (!cli_fit_opts(c, net, &o, &val, &code)) return code;
     o.test = test;
     if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
     if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);
-    cli_note(c, "qat %s on %s: target %s, %lld images, test %lld, seed %llu, %d threads, %s", c->operands[0], c->data.s, net->target,
-             (long long)oct_data_count(train), (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
+    cli_note(c, "qat %s on %s: target %s, %lld images, test %lld, seed %llu, %d threads, %s",
+             c->operands[0], c->data.s, net->target, (long long)oct_data_count(train),
+             (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx),
+             oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
     if (c->dry_run.set) return 0;
     fit_view v = {.c = c, .int8 = true, .hold = true};
     code = cli_fit(c, net, train, &o, &v);
     double real = -1;
     oct_eval r;
-    if (!code && from != net && v.last.int8_accuracy >= 0 && oct_score_of(from, test) == OCT_SCORE_CLASSES && oct_evaluate(from, test, NULL, &r) == OCT_OK) {
+    if (!code && from != net && v.last.int8_accuracy >= 0 &&
+        oct_score_of(from, test) == OCT_SCORE_CLASSES &&
+        oct_evaluate(from, test, NULL, &r) == OCT_OK) {
         real = r.accuracy;
         oct_eval_free(c->ctx, &r);
     }
@@ -264,6 +307,8 @@ int cmd_qat(cli *c) {
     if (!code) w = cli_warn(c, net, train, real, v.last.int8_accuracy);
     cli_fit_final(&v, &w);
     cli_warnings_free(c, &w);
-    if (!code) cli_next(c, "run in %s; next: octet convert %s --out %s.oct8", cli_word(c->out.s), cli_word(c->out.s), cli_word(c->out.s));
+    if (!code)
+        cli_next(c, "run in %s; next: octet convert %s --out %s.oct8", cli_word(c->out.s),
+                 cli_word(c->out.s), cli_word(c->out.s));
     return code;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * octet inspect --weights: what quantization made of a tensor, in PyTorch's order, so that it can be checked by hand:
- * value = scale * (code - zero_point), in float. */
+ * octet inspect --weights: what quantization made of a tensor, in PyTorch's order, so that it can
+ * be checked by hand: value = scale * (code - zero_point), in float. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,23 +16,31 @@ typedef struct spread { /* of a set of numbers */
 
 typedef struct weights {
     const char *name;
-    oct_dtype stored;  /* dtype in the net */
-    oct_tensor *t;     /* floats of the net, NULL where it has none; as PyTorch lays them out, like code */
-    oct_tensor *code;  /* s8 or u8; NULL: not quantized */
-    const oct_quantizer *q; /* of the codes */
+    oct_dtype stored; /* dtype in the net */
+    /* floats of the net, NULL where it has none; as PyTorch lays them out, like code */
+    oct_tensor *t;
+    oct_tensor *code;        /* s8 or u8; NULL: not quantized */
+    const oct_quantizer *q;  /* of the codes */
     int64_t at[4], from, to; /* --at: the elements that are shown */
     int depth;
 } weights;
 
 static double element(const oct_tensor *t, int64_t i) {
     switch (t->dtype) {
-    case OCT_F32: return (double)oct_f32(t)[i];
-    case OCT_U8: return oct_u8(t)[i];
-    case OCT_S8: return oct_s8(t)[i];
-    case OCT_S32: return oct_s32(t)[i];
-    case OCT_S64: return (double)((const int64_t *)t->data)[i];
-    case OCT_F64: return ((const double *)t->data)[i];
-    default: return NAN;
+    case OCT_F32:
+        return (double)oct_f32(t)[i];
+    case OCT_U8:
+        return oct_u8(t)[i];
+    case OCT_S8:
+        return oct_s8(t)[i];
+    case OCT_S32:
+        return oct_s32(t)[i];
+    case OCT_S64:
+        return (double)((const int64_t *)t->data)[i];
+    case OCT_F64:
+        return ((const double *)t->data)[i];
+    default:
+        return NAN;
     }
 }
 
@@ -49,7 +57,8 @@ static double float_of(const weights *w, int64_t i) { return element(w->t, i); }
 /* By the law (src/qround.h), in float. */
 static double value_of(const weights *w, int64_t i) {
     const int64_t c = channel_of(w, i);
-    return (double)(oct_f32(w->q->scale)[c] * (float)((int32_t)code_of(w, i) - oct_s32(w->q->zero_point)[c]));
+    return (double)(oct_f32(w->q->scale)[c] *
+                    (float)((int32_t)code_of(w, i) - oct_s32(w->q->zero_point)[c]));
 }
 
 static int by_value(const void *a, const void *b) {
@@ -57,8 +66,10 @@ static int by_value(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* Bins from lo to hi of the numbers themselves where `like` is NULL, else those of another spread. */
-static int measure(const weights *w, double (*get)(const weights *, int64_t), const spread *like, spread *s) {
+/* Bins from lo to hi of the numbers themselves where `like` is NULL, else those of another
+ * spread. */
+static int measure(const weights *w, double (*get)(const weights *, int64_t), const spread *like,
+                   spread *s) {
     int64_t n = oct_tensor_count(any_of(w));
     double *sorted = malloc(((size_t)n + 1) * sizeof *sorted);
     if (!sorted) return cli_print_to(stderr, "octet: out of memory\n"), 5;
@@ -81,7 +92,9 @@ static bool take_codes(weights *w, const oct_net *int8, const char *name) {
     if (v < 0) return true;
     const oct_value *x = &int8->graph->values[v];
     const oct_quantizer *q = x->quantizer >= 0 ? &int8->graph->quantizers[x->quantizer] : NULL;
-    if (!x->tensor || !q || !q->scale || !q->zero_point || (x->tensor->dtype != OCT_S8 && x->tensor->dtype != OCT_U8)) return true;
+    if (!x->tensor || !q || !q->scale || !q->zero_point ||
+        (x->tensor->dtype != OCT_S8 && x->tensor->dtype != OCT_U8))
+        return true;
     w->q = q;
     return (w->code = oct_torch_layout(int8, name, x->tensor)) != NULL;
 }
@@ -96,8 +109,10 @@ static int take_at(const cli *c, weights *w) {
     for (;; p++) {
         char *end;
         long long v = strtoll(p, &end, 10);
-        if (w->depth >= s->rank || end == p || v < 0 || v >= s->dim[w->depth] || (*end && *end != ','))
-            return cli_usage("--at", "no such index", oct_shape_text(s), c->at.s, "such as 0,0,0: the first places of an index, counted from 0");
+        if (w->depth >= s->rank || end == p || v < 0 || v >= s->dim[w->depth] ||
+            (*end && *end != ','))
+            return cli_usage("--at", "no such index", oct_shape_text(s), c->at.s,
+                             "such as 0,0,0: the first places of an index, counted from 0");
         each /= s->dim[w->depth];
         w->from += v * each;
         w->at[w->depth++] = v;
@@ -111,11 +126,13 @@ static void put_index(const oct_shape *s, int64_t i, char *text, size_t size) {
     int64_t place[OCT_MAX_RANK];
     for (int k = s->rank - 1; k >= 0; i /= s->dim[k--]) place[k] = i % s->dim[k];
     size_t at = (size_t)snprintf(text, size, "[");
-    for (int k = 0; k < s->rank; k++) at += (size_t)snprintf(text + at, size - at, "%s%lld", k ? "," : "", (long long)place[k]);
+    for (int k = 0; k < s->rank; k++)
+        at += (size_t)snprintf(text + at, size - at, "%s%lld", k ? "," : "", (long long)place[k]);
     snprintf(text + at, size - at, "]");
 }
 
-static void put_list(json *j, const char *key, const weights *w, double (*get)(const weights *, int64_t)) {
+static void put_list(json *j, const char *key, const weights *w,
+                     double (*get)(const weights *, int64_t)) {
     json_array(j, key);
     for (int64_t i = w->from; i < w->to; i++) json_number(j, NULL, get(w, i));
     json_array_end(j);
@@ -171,12 +188,15 @@ static void print_elements(const weights *w) {
         printf("%-16s", index);
         if (w->code) {
             const int64_t c = channel_of(w, i);
-            printf(" %6d %15.9g %10d %17.9g", (int)code_of(w, i), (double)oct_f32(w->q->scale)[c], oct_s32(w->q->zero_point)[c], value_of(w, i));
+            printf(" %6d %15.9g %10d %17.9g", (int)code_of(w, i), (double)oct_f32(w->q->scale)[c],
+                   oct_s32(w->q->zero_point)[c], value_of(w, i));
         }
         if (w->t) printf(" %17.9g", float_of(w, i));
         printf("\n");
     }
-    if (w->to > most) printf("... %lld more; --at A,B,.. shows those whose index begins so, --json all\n", (long long)(w->to - most));
+    if (w->to > most)
+        printf("... %lld more; --at A,B,.. shows those whose index begins so, --json all\n",
+               (long long)(w->to - most));
 }
 
 static int print_text(const weights *w, const spread *s) {
@@ -184,9 +204,14 @@ static int print_text(const weights *w, const spread *s) {
     const oct_tensor *t = any_of(w);
     spread value, real;
     int code = 0;
-    cli_print("%s %s %s%s", w->name, oct_dtype_name(w->stored), oct_shape_text(&t->shape), t->shape.rank <= 4 ? axes[t->shape.rank] : "");
-    printf("  min %.9g  max %.9g  %lld distinct %s\n", s->lo, s->hi, (long long)s->distinct, w->code ? "codes" : "values");
-    if (w->code) printf("qscheme %s, value = scale * (code - zero_point)\n", oct_quantizer_is_per_channel(w->q) ? "per_channel_affine, axis 0" : "per_tensor_affine");
+    cli_print("%s %s %s%s", w->name, oct_dtype_name(w->stored), oct_shape_text(&t->shape),
+              t->shape.rank <= 4 ? axes[t->shape.rank] : "");
+    printf("  min %.9g  max %.9g  %lld distinct %s\n", s->lo, s->hi, (long long)s->distinct,
+           w->code ? "codes" : "values");
+    if (w->code)
+        printf("qscheme %s, value = scale * (code - zero_point)\n",
+               oct_quantizer_is_per_channel(w->q) ? "per_channel_affine, axis 0"
+                                                  : "per_tensor_affine");
     print_elements(w);
     if (w->code && (code = measure(w, value_of, NULL, &value))) return code;
     if (w->t && (code = measure(w, float_of, NULL, &real))) return code;
@@ -209,8 +234,10 @@ static int show(const cli *c, weights *w) {
     spread s;
     int code = take_at(c, w);
     if (!code) code = measure(w, w->code ? code_of : float_of, NULL, &s);
-    if (!code && c->json.set) print_json(w, &s);
-    else if (!code) code = print_text(w, &s);
+    if (!code && c->json.set)
+        print_json(w, &s);
+    else if (!code)
+        code = print_text(w, &s);
     return code;
 }
 
@@ -223,7 +250,8 @@ int cli_show_weights(const cli *c, oct_net *net, const char *name) {
     if (!t) return cli_no_layer("--weights", net, name);
     w.stored = t->dtype;
     oct_net *int8 = net->stage == OCT_STAGE_INT8 ? net : NULL;
-    if (net->stage == OCT_STAGE_PREPARED && !(int8 = oct_convert(net, NULL))) /* the codes that convert would store */
+    if (net->stage == OCT_STAGE_PREPARED &&
+        !(int8 = oct_convert(net, NULL))) /* the codes that convert would store */
         cli_note(c, "octet: no codes yet: %s", oct_error_message());
     if (int8 && !take_codes(&w, int8, w.name)) return cli_failed();
     if (!(w.code && int8 == net) && !(w.t = oct_torch_layout(net, w.name, t))) return cli_failed();

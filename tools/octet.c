@@ -46,7 +46,12 @@ int main(int argc, char **argv) {
     c.bar = !c.quiet.set && isatty(2);
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     c.color = c.bar && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
-    c.ctx = oct_open(&(oct_opts){.seed = c.seed.set ? (uint64_t)c.seed.i : 0, .threads = c.threads.set ? (int)c.threads.i : 0, .log = log_line, .log_user = &c, .progress = cli_progress, .progress_user = &c});
+    c.ctx = oct_open(&(oct_opts){.seed = c.seed.set ? (uint64_t)c.seed.i : 0,
+                                 .threads = c.threads.set ? (int)c.threads.i : 0,
+                                 .log = log_line,
+                                 .log_user = &c,
+                                 .progress = cli_progress,
+                                 .progress_user = &c});
     if (!c.ctx) {
         cli_release(&c);
         return cli_failed();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * octet inspect of a net: modules, layers with shapes, parameters and ranges, tensors; a run as it will be at a later stage. */
+ * octet inspect of a net: modules, layers with shapes, parameters and ranges, tensors; a run as it
+ * will be at a later stage. */
 #include <math.h>
 #include <string.h>
 
@@ -8,7 +9,9 @@
 static const char *const stages[] = {"float", "fused", "prepared", "int8"};
 
 /* N,C,H,W of N,H,W,C, and O,I,H,W of octet's weights. */
-static oct_shape as_torch(const oct_shape *s) { return s->rank == 4 ? OCT_SHAPE(s->dim[0], s->dim[3], s->dim[1], s->dim[2]) : *s; }
+static oct_shape as_torch(const oct_shape *s) {
+    return s->rank == 4 ? OCT_SHAPE(s->dim[0], s->dim[3], s->dim[1], s->dim[2]) : *s;
+}
 
 static bool ends(const char *name, const char *what) {
     const char *dot = strrchr(name, '.');
@@ -23,12 +26,15 @@ static int64_t parameters(const oct_net *net, const char *layer) {
     for (int32_t k = 0; at >= 0 && k < g->nodes[at].nin; k++) {
         const oct_value *v = g->nodes[at].in[k] >= 0 ? &g->values[g->nodes[at].in[k]] : NULL;
         if (!v || !v->tensor) continue;
-        if (v->role == OCT_VALUE_PARAM || (v->role == OCT_VALUE_CONST && (ends(v->name, "weight") || ends(v->name, "bias")))) n += oct_tensor_count(v->tensor);
+        if (v->role == OCT_VALUE_PARAM ||
+            (v->role == OCT_VALUE_CONST && (ends(v->name, "weight") || ends(v->name, "bias"))))
+            n += oct_tensor_count(v->tensor);
     }
     return n;
 }
 
-static void net_json(const oct_net *net, const oct_layer *rows, int32_t n, const oct_placement *places, int32_t placed, int64_t bytes) {
+static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
+                     const oct_placement *places, int32_t placed, int64_t bytes) {
     const oct_input_desc *d = &net->input;
     json j = json_open();
     json_string(&j, "stage", stages[net->stage]);
@@ -91,10 +97,12 @@ static void put_line(void *user, const char *line) { cli_print_line(user, line);
 /* What the codes of a layer can say: from the lowest to the highest. */
 static void put_range(const oct_net *net, const oct_layer *r) {
     const oct_graph *g = net->graph;
-    int32_t at = oct_graph_find_node(g, r->name), q = at >= 0 ? g->values[g->nodes[at].out].quantizer : -1;
+    int32_t at = oct_graph_find_node(g, r->name),
+            q = at >= 0 ? g->values[g->nodes[at].out].quantizer : -1;
     if (!r->int8 || q < 0) return;
     const oct_qspec *s = &g->quantizers[q].spec;
-    printf("  %12.6g  %10d  %.6g to %.6g", (double)r->scale, r->zero_point, (double)(r->scale * (float)(s->qmin - r->zero_point)),
+    printf("  %12.6g  %10d  %.6g to %.6g", (double)r->scale, r->zero_point,
+           (double)(r->scale * (float)(s->qmin - r->zero_point)),
            (double)(r->scale * (float)(s->qmax - r->zero_point)));
 }
 
@@ -106,29 +114,34 @@ static void layer_table(const oct_net *net, const oct_layer *rows, int32_t n) {
         width = (int32_t)strlen(rows[i].name) > width ? (int32_t)strlen(rows[i].name) : width;
         codes |= rows[i].int8;
     }
-    cli_print("  %-*s  %-20s  %-22s  %10s%s\n", width, "layer", "kind", "output (N, C, H, W)", "parameters", codes ? "         scale  zero_point  range" : "");
+    cli_print("  %-*s  %-20s  %-22s  %10s%s\n", width, "layer", "kind", "output (N, C, H, W)",
+              "parameters", codes ? "         scale  zero_point  range" : "");
     for (int32_t i = 0; i < n; i++) {
         const oct_shape shape = as_torch(&rows[i].shape);
         const int64_t p = parameters(net, rows[i].name);
         total += p;
-        cli_print("  %-*s  %-20s  %-22s  %10lld", width, rows[i].name, rows[i].kind, oct_shape_text(&shape), (long long)p);
+        cli_print("  %-*s  %-20s  %-22s  %10lld", width, rows[i].name, rows[i].kind,
+                  oct_shape_text(&shape), (long long)p);
         put_range(net, &rows[i]);
         printf("\n");
     }
     printf("  %lld parameters\n", (long long)total);
 }
 
-/* State of observers and quantizers is left to --json: it fills pages, and the modules above say it. */
+/* State of observers and quantizers is left to --json: it fills pages, and the modules above say
+ * it. */
 static void tensor_table(const oct_net *net) {
     int32_t hidden = 0;
     for (int32_t i = 0; i < net->tensor_count; i++) {
         const oct_named_tensor *t = &net->tensors[i];
-        if (t->role == OCT_ROLE_QPARAM || t->role == OCT_ROLE_OBSERVER || t->role == OCT_ROLE_STEP) {
+        if (t->role == OCT_ROLE_QPARAM || t->role == OCT_ROLE_OBSERVER ||
+            t->role == OCT_ROLE_STEP) {
             hidden++;
             continue;
         }
         const oct_shape shape = as_torch(&t->tensor->shape);
-        cli_print("  %-40s %-8s %s\n", t->name, oct_dtype_name(t->tensor->dtype), oct_shape_text(&shape));
+        cli_print("  %-40s %-8s %s\n", t->name, oct_dtype_name(t->tensor->dtype),
+                  oct_shape_text(&shape));
     }
     if (hidden) printf("  and %d of observers and scales (--json lists them)\n", hidden);
 }
@@ -140,20 +153,26 @@ int cli_show_net(cli *c, oct_net *net) {
     const oct_input_desc *d = &net->input;
     int64_t bytes = 0;
     int code = 0;
-    for (int32_t i = 0; i < net->tensor_count; i++) bytes += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
+    for (int32_t i = 0; i < net->tensor_count; i++)
+        bytes += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
     if (c->json.set) {
         oct_placement *places = NULL;
         int32_t placed = 0;
-        if (net->stage == OCT_STAGE_PREPARED && oct_net_placements(net, &places, &placed) != OCT_OK) return cli_failed();
+        if (net->stage == OCT_STAGE_PREPARED && oct_net_placements(net, &places, &placed) != OCT_OK)
+            return cli_failed();
         net_json(net, rows, n, places, placed, bytes);
         oct_placements_free(net, places);
     } else {
-        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", stages[net->stage], net->model, *net->target ? ", target " : "", net->target,
-                  (long long)bytes, net->tensor_count);
-        printf("input %d x %d x %d (C, H, W), div %g, mean", d->channels, d->height, d->width, (double)d->div);
-        for (int32_t k = 0; k < d->channels && k < 4; k++) printf("%s%g", k ? "," : " ", (double)d->mean[k]);
+        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", stages[net->stage],
+                  net->model, *net->target ? ", target " : "", net->target, (long long)bytes,
+                  net->tensor_count);
+        printf("input %d x %d x %d (C, H, W), div %g, mean", d->channels, d->height, d->width,
+               (double)d->div);
+        for (int32_t k = 0; k < d->channels && k < 4; k++)
+            printf("%s%g", k ? "," : " ", (double)d->mean[k]);
         printf(", std");
-        for (int32_t k = 0; k < d->channels && k < 4; k++) printf("%s%g", k ? "," : " ", (double)d->std[k]);
+        for (int32_t k = 0; k < d->channels && k < 4; k++)
+            printf("%s%g", k ? "," : " ", (double)d->std[k]);
         printf("; %d classes\n", net->class_count);
         oct_net_print(net, put_line, stdout);
         layer_table(net, rows, n);
@@ -168,7 +187,8 @@ int cli_show_net(cli *c, oct_net *net) {
 
 /* The node of the fused net that a node of the float net became a part of. */
 static int32_t root_of(const oct_graph *g, const oct_graph *fused, int32_t node) {
-    for (int32_t k = 0; k < g->node_count && oct_graph_find_node(fused, g->nodes[node].name) < 0; k++) {
+    for (int32_t k = 0; k < g->node_count && oct_graph_find_node(fused, g->nodes[node].name) < 0;
+         k++) {
         const int32_t in = g->nodes[node].nin > 0 ? g->nodes[node].in[0] : -1;
         if (in < 0 || g->values[in].producer < 0) break;
         node = g->values[in].producer;
@@ -182,7 +202,8 @@ static void print_fusions(const cli *c, const oct_graph *g, const oct_graph *fus
     for (int32_t i = 0; i < g->node_count; i++) {
         bool any = false;
         for (int32_t k = i + 1; k < g->node_count; k++) {
-            if (oct_graph_find_node(fused, g->nodes[k].name) >= 0 || root_of(g, fused, k) != i) continue;
+            if (oct_graph_find_node(fused, g->nodes[k].name) >= 0 || root_of(g, fused, k) != i)
+                continue;
             if (!any) cli_print("fused: %s", g->nodes[i].name);
             any = true;
             cli_print(" + %s", g->nodes[k].name);
@@ -198,13 +219,17 @@ oct_net *cli_at_stage(cli *c, oct_net *net, int *code) {
         if (!strcmp(c->stage.s, stages[i])) want = i;
     if (!want) return *code = cli_unknown("--stage", "unknown", known, c->stage.s), NULL;
     if ((oct_stage)want <= net->stage) {
-        *code = cli_usage("--stage", "model is there already, or beyond", net->stage == OCT_STAGE_INT8 ? "none of an int8 file" : known, stages[net->stage], NULL);
+        *code = cli_usage("--stage", "model is there already, or beyond",
+                          net->stage == OCT_STAGE_INT8 ? "none of an int8 file" : known,
+                          stages[net->stage], NULL);
         return NULL;
     }
     oct_net *to = net;
-    if (to->stage == OCT_STAGE_FLOAT && (to = oct_fuse(net)) && want == OCT_STAGE_FUSED) print_fusions(c, net->graph, to->graph);
+    if (to->stage == OCT_STAGE_FLOAT && (to = oct_fuse(net)) && want == OCT_STAGE_FUSED)
+        print_fusions(c, net->graph, to->graph);
     if (to && to->stage == OCT_STAGE_FUSED && want > OCT_STAGE_FUSED) to = oct_prepare(to, NULL);
-    if (to && to->stage == OCT_STAGE_PREPARED && want > OCT_STAGE_PREPARED) to = oct_convert(to, NULL);
+    if (to && to->stage == OCT_STAGE_PREPARED && want > OCT_STAGE_PREPARED)
+        to = oct_convert(to, NULL);
     if (!to) *code = cli_failed();
     return to;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * QuantStub, DeQuantStub and FloatFunctional: what PyTorch's eager mode has instead of reading a graph. */
+ * QuantStub, DeQuantStub and FloatFunctional: what PyTorch's eager mode has instead of reading a
+ * graph. */
 #include "autograd/nn/module.h"
 
 static oct_var *stub_forward(void *self, oct_tape *t, oct_var *x) {
@@ -28,7 +29,8 @@ typedef struct octi_functional {
 static oct_var *functional_forward(void *self, oct_tape *t, oct_var *x) {
     const octi_functional *f = ((const oct_module *)self)->functional;
     if (!f) {
-        octi_fail(OCT_EUSAGE, "FloatFunctional", "applied like a module", "oct_functional_add, _add_relu, _mul or _cat", NULL, NULL);
+        octi_fail(OCT_EUSAGE, "FloatFunctional", "applied like a module",
+                  "oct_functional_add, _add_relu, _mul or _cat", NULL, NULL);
         return octi_tape_failed(t);
     }
     (void)x;
@@ -36,7 +38,9 @@ static oct_var *functional_forward(void *self, oct_tape *t, oct_var *x) {
     return octi_record(t, f->kind, &f->attr, f->in, f->count, name && *name ? name : NULL);
 }
 
-oct_module *oct_float_functional_new(oct_ctx *ctx) { return octi_layer_new(ctx, functional_forward); }
+oct_module *oct_float_functional_new(oct_ctx *ctx) {
+    return octi_layer_new(ctx, functional_forward);
+}
 
 static oct_var *call(oct_module *m, const octi_functional *f) {
     if (!m) return NULL;
@@ -52,13 +56,21 @@ static oct_var *pair(oct_module *m, oct_op_kind kind, oct_var *a, oct_var *b) {
     return call(m, &(octi_functional){.kind = kind, .in = (oct_var *[]){a, b}, .count = 2});
 }
 
-oct_var *oct_functional_add(oct_module *m, oct_var *a, oct_var *b) { return pair(m, OCT_OP_add, a, b); }
-oct_var *oct_functional_mul(oct_module *m, oct_var *a, oct_var *b) { return pair(m, OCT_OP_mul, a, b); }
+oct_var *oct_functional_add(oct_module *m, oct_var *a, oct_var *b) {
+    return pair(m, OCT_OP_add, a, b);
+}
+oct_var *oct_functional_mul(oct_module *m, oct_var *a, oct_var *b) {
+    return pair(m, OCT_OP_mul, a, b);
+}
 
-oct_var *oct_functional_add_relu(oct_module *m, oct_var *a, oct_var *b) { return oct_relu(oct_functional_add(m, a, b)); }
+oct_var *oct_functional_add_relu(oct_module *m, oct_var *a, oct_var *b) {
+    return oct_relu(oct_functional_add(m, a, b));
+}
 
 oct_var *oct_functional_cat(oct_module *m, oct_var *const *x, int count, int axis) {
     if (!x) return NULL;
-    if (count < 1 || count > 64) return m ? oct_cat(x, count, axis) : NULL; /* the one message for it */
-    return call(m, &(octi_functional){.kind = OCT_OP_cat, .attr = {.axis = {axis}}, .in = x, .count = count});
+    /* the one message for it */
+    if (count < 1 || count > 64) return m ? oct_cat(x, count, axis) : NULL;
+    return call(m, &(octi_functional){
+                       .kind = OCT_OP_cat, .attr = {.axis = {axis}}, .in = x, .count = count});
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * First values of parameters. He et al. 2015 (kaiming), Glorot and Bengio 2010 (xavier). The default is PyTorch's:
- * kaiming_uniform with a = sqrt 5, that is uniform in +-1/sqrt(fan_in), for weights and biases alike. */
+ * First values of parameters. He et al. 2015 (kaiming), Glorot and Bengio 2010 (xavier). The
+ * default is PyTorch's: kaiming_uniform with a = sqrt 5, that is uniform in +-1/sqrt(fan_in), for
+ * weights and biases alike. */
 #include <math.h>
 #include <string.h>
 
@@ -18,13 +19,22 @@ static uint64_t path_hash(const char *s) {
 struct scheme {
     const char *name;
     bool normal;
-    double (*spread)(double fan_in, double fan_out); /* half width of the uniform, or deviation of the normal */
+    /* half width of the uniform, or deviation of the normal */
+    double (*spread)(double fan_in, double fan_out);
 };
 
-static double kaiming_uniform(double fan_in, double fan_out) { return (void)fan_out, 1.0 / sqrt(fan_in); }
-static double kaiming_normal(double fan_in, double fan_out) { return (void)fan_in, sqrt(2.0 / fan_out); }
-static double xavier_uniform(double fan_in, double fan_out) { return sqrt(6.0 / (fan_in + fan_out)); }
-static double xavier_normal(double fan_in, double fan_out) { return sqrt(2.0 / (fan_in + fan_out)); }
+static double kaiming_uniform(double fan_in, double fan_out) {
+    return (void)fan_out, 1.0 / sqrt(fan_in);
+}
+static double kaiming_normal(double fan_in, double fan_out) {
+    return (void)fan_in, sqrt(2.0 / fan_out);
+}
+static double xavier_uniform(double fan_in, double fan_out) {
+    return sqrt(6.0 / (fan_in + fan_out));
+}
+static double xavier_normal(double fan_in, double fan_out) {
+    return sqrt(2.0 / (fan_in + fan_out));
+}
 
 static const struct scheme schemes[4] = {
     {"kaiming_uniform", false, kaiming_uniform},
@@ -42,10 +52,13 @@ static const struct scheme *find_scheme(const char *name) {
 
 oct_status octi_init_check(const char *scheme) {
     if (find_scheme(scheme)) return OCT_OK;
-    return octi_fail_word(OCT_EUSAGE, "init", "unknown scheme", "kaiming_uniform, kaiming_normal, xavier_uniform or xavier_normal", scheme, NULL);
+    return octi_fail_word(OCT_EUSAGE, "init", "unknown scheme",
+                          "kaiming_uniform, kaiming_normal, xavier_uniform or xavier_normal",
+                          scheme, NULL);
 }
 
-oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path, const char *scheme) {
+oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path,
+                            const char *scheme) {
     float *v = oct_f32(s->tensor);
     int64_t n = oct_tensor_count(s->tensor);
     if (s->init == OCTI_INIT_ZERO || s->init == OCTI_INIT_ONE) {
@@ -55,10 +68,15 @@ oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path, 
     const struct scheme *by = s->init == OCTI_INIT_BIAS ? &schemes[0] : find_scheme(scheme);
     if (!by) return octi_init_check(scheme);
     double fan_out = (double)s->tensor->shape.dim[0];
-    for (int32_t d = 1; d + 1 < s->tensor->shape.rank; d++) fan_out *= (double)s->tensor->shape.dim[d]; /* O * R * S */
+    /* O * R * S */
+    for (int32_t d = 1; d + 1 < s->tensor->shape.rank; d++)
+        fan_out *= (double)s->tensor->shape.dim[d];
     float spread = (float)by->spread((double)s->fan_in, fan_out);
     uint64_t h = path_hash(path);
-    octi_rng r = octi_rng_stream(oct_ctx_seed(ctx), OCTI_RNG_INIT, (uint32_t)h, (uint32_t)(h >> 32));
-    for (int64_t i = 0; i < n; i++) v[i] = by->normal ? octi_rng_normal(&r) * spread : (2.0f * octi_rng_uniform(&r) - 1.0f) * spread;
+    octi_rng r =
+        octi_rng_stream(oct_ctx_seed(ctx), OCTI_RNG_INIT, (uint32_t)h, (uint32_t)(h >> 32));
+    for (int64_t i = 0; i < n; i++)
+        v[i] = by->normal ? octi_rng_normal(&r) * spread
+                          : (2.0f * octi_rng_uniform(&r) - 1.0f) * spread;
     return OCT_OK;
 }

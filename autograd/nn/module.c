@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The module tree. A tensor's first values are keyed by its path from the root, and a path is complete only when the tree
- * is: so tensors are drawn lazily, all at once, when somebody first looks (oct_apply, oct_module_tensors, oct_module_init). */
+ * The module tree. A tensor's first values are keyed by its path from the root, and a path is
+ * complete only when the tree is: so tensors are drawn lazily, all at once, when somebody first
+ * looks (oct_apply, oct_module_tensors, oct_module_init). */
 #include "autograd/nn/module.h"
 
 #include <stdio.h>
@@ -9,7 +10,8 @@
 #include "src/float_mode.h"
 #include "src/mem.h"
 
-enum { MAX_PATH = 401, MAX_DEPTH = 64 }; /* names of tensors and ops behind a path stay below OCTI_MAX_NAME */
+/* names of tensors and ops behind a path stay below OCTI_MAX_NAME */
+enum { MAX_PATH = 401, MAX_DEPTH = 64 };
 
 oct_module *oct_module_new(oct_ctx *ctx, oct_forward_fn forward, void *self) {
     if (!ctx) return NULL;
@@ -31,7 +33,8 @@ oct_module *octi_layer_new(oct_ctx *ctx, oct_forward_fn forward) {
     return m;
 }
 
-oct_module *octi_layer_tensor(oct_module *m, const char *name, oct_tensor_role role, octi_init init, int64_t fan_in, oct_shape shape) {
+oct_module *octi_layer_tensor(oct_module *m, const char *name, oct_tensor_role role, octi_init init,
+                              int64_t fan_in, oct_shape shape) {
     if (!m) return NULL;
     oct_tensor *t = oct_tensor_new(m->ctx, OCT_F32, shape);
     if (!t) return octi_ctx_failed(m->ctx), NULL;
@@ -42,11 +45,14 @@ oct_module *octi_layer_tensor(oct_module *m, const char *name, oct_tensor_role r
 oct_var *octi_layer_var(oct_module *m, oct_tape *t, const char *name) {
     for (int i = 0; i < m->slot_count; i++)
         if (!strcmp(m->slots[i].name, name))
-            return octi_leaf(t, m->slots[i].tensor, m->slots[i].role == OCT_ROLE_PARAM ? OCT_VALUE_PARAM : OCT_VALUE_BUFFER, name);
+            return octi_leaf(
+                t, m->slots[i].tensor,
+                m->slots[i].role == OCT_ROLE_PARAM ? OCT_VALUE_PARAM : OCT_VALUE_BUFFER, name);
     return NULL;
 }
 
-static oct_module *refuse(oct_module *parent, const char *name, const char *what, const char *expected) {
+static oct_module *refuse(oct_module *parent, const char *name, const char *what,
+                          const char *expected) {
     octi_fail(OCT_EUSAGE, name ? name : "module", what, expected, NULL, NULL);
     octi_ctx_failed(parent->ctx);
     return NULL;
@@ -64,23 +70,31 @@ static size_t longest_path(const oct_module *m, int depth) {
 
 oct_module *oct_module_add(oct_module *parent, const char *name, oct_module *child) {
     if (!parent || !child) return NULL;
-    if (!name || !*name || strchr(name, '.')) return refuse(parent, name, "bad name of a module", "a word without dots");
+    if (!name || !*name || strchr(name, '.'))
+        return refuse(parent, name, "bad name of a module", "a word without dots");
     if (strlen(name) >= 128) return refuse(parent, "module", "name too long", "at most 127 bytes");
-    if (child->parent) return refuse(parent, name, "module has a parent already", "one parent; apply it twice to share it");
+    if (child->parent)
+        return refuse(parent, name, "module has a parent already",
+                      "one parent; apply it twice to share it");
     for (const oct_module *up = parent; up; up = up->parent)
         if (up == child) return refuse(parent, name, "module would contain itself", NULL);
     size_t path = strlen(name) + longest_path(child, MAX_DEPTH);
-    for (const oct_module *up = parent; up && up->name; up = up->parent) path += strlen(up->name) + 1;
+    for (const oct_module *up = parent; up && up->name; up = up->parent)
+        path += strlen(up->name) + 1;
     if (path >= MAX_PATH) {
-        octi_fail(OCT_ELIMIT, name, "module path is too long", octi_fmt("at most %d bytes", MAX_PATH - 1), octi_fmt("%zu", path), "shorter names");
+        octi_fail(OCT_ELIMIT, name, "module path is too long",
+                  octi_fmt("at most %d bytes", MAX_PATH - 1), octi_fmt("%zu", path),
+                  "shorter names");
         return octi_ctx_failed(parent->ctx), NULL;
     }
     for (int32_t i = 0; i < parent->child_count; i++)
-        if (!strcmp(parent->children[i]->name, name)) return refuse(parent, name, "name stands twice in its parent", NULL);
+        if (!strcmp(parent->children[i]->name, name))
+            return refuse(parent, name, "name stands twice in its parent", NULL);
     for (int i = 0; i < parent->slot_count; i++)
-        if (!strcmp(parent->slots[i].name, name)) return refuse(parent, name, "name stands twice in its parent", NULL);
-    if (octi_reserve(parent->ctx, (void **)&parent->children, &parent->child_cap, (size_t)parent->child_count + 1,
-                     sizeof *parent->children) != OCT_OK)
+        if (!strcmp(parent->slots[i].name, name))
+            return refuse(parent, name, "name stands twice in its parent", NULL);
+    if (octi_reserve(parent->ctx, (void **)&parent->children, &parent->child_cap,
+                     (size_t)parent->child_count + 1, sizeof *parent->children) != OCT_OK)
         return octi_ctx_failed(parent->ctx), NULL;
     child->name = octi_strdup(parent->ctx, name);
     if (!child->name) return octi_ctx_failed(parent->ctx), NULL;
@@ -95,14 +109,18 @@ oct_status octi_module_path(const oct_module *m, char *buf, size_t size) {
     const oct_module *up[MAX_DEPTH];
     int depth = 0;
     for (; m && m->name; m = m->parent) {
-        if (depth == MAX_DEPTH) return octi_fail(OCT_ELIMIT, m->name, "modules are nested too deeply", "at most 64 levels", NULL, NULL);
+        if (depth == MAX_DEPTH)
+            return octi_fail(OCT_ELIMIT, m->name, "modules are nested too deeply",
+                             "at most 64 levels", NULL, NULL);
         up[depth++] = m;
     }
     size_t used = 0;
     buf[0] = 0;
     while (depth--) {
         int n = snprintf(buf + used, size - used, "%s%s", used ? "." : "", up[depth]->name);
-        if (n < 0 || (size_t)n >= size - used) return octi_fail(OCT_ELIMIT, up[depth]->name, "module path too long", "at most 400 bytes", NULL, NULL);
+        if (n < 0 || (size_t)n >= size - used)
+            return octi_fail(OCT_ELIMIT, up[depth]->name, "module path too long",
+                             "at most 400 bytes", NULL, NULL);
         used += (size_t)n;
     }
     return OCT_OK;
@@ -127,11 +145,14 @@ static oct_status draw_one(oct_module *m, const char *scheme, bool weights_only)
 
 static oct_status draw_below(oct_module *m, bool again, const char *scheme, bool weights_only) {
     if (again || !m->drawn) OCT_TRY(draw_one(m, scheme, weights_only));
-    for (int32_t i = 0; i < m->child_count; i++) OCT_TRY(draw_below(m->children[i], again, scheme, weights_only));
+    for (int32_t i = 0; i < m->child_count; i++)
+        OCT_TRY(draw_below(m->children[i], again, scheme, weights_only));
     return OCT_OK;
 }
 
-oct_status octi_module_draw(oct_module *any) { return draw_below((oct_module *)root_of(any), false, NULL, false); }
+oct_status octi_module_draw(oct_module *any) {
+    return draw_below((oct_module *)root_of(any), false, NULL, false);
+}
 
 oct_status oct_module_init(oct_module *m, const char *scheme) {
     OCTI_LAW_MODE();
@@ -145,7 +166,8 @@ oct_status oct_module_init(oct_module *m, const char *scheme) {
 static oct_var *no_module(oct_tape *t) {
     oct_status first = oct_ctx_status(octi_tape_ctx(t));
     if (first == OCT_OK || oct_last_error()->code != first)
-        octi_fail(first == OCT_OK ? OCT_EUSAGE : first, "oct_apply", "module is NULL", NULL, NULL, first == OCT_OK ? NULL : "its constructor failed");
+        octi_fail(first == OCT_OK ? OCT_EUSAGE : first, "oct_apply", "module is NULL", NULL, NULL,
+                  first == OCT_OK ? NULL : "its constructor failed");
     return octi_tape_failed(t);
 }
 
@@ -154,12 +176,14 @@ oct_var *oct_apply(oct_module *m, oct_var *x) {
     oct_tape *t = oct_var_tape(x);
     if (!m) return no_module(t);
     if (!m->drawn && octi_module_draw(m) != OCT_OK) return octi_tape_failed(t);
-    /* Names come from the tree, not from the calls: a forward function that applies a grandchild still gets its full path. */
+    /* Names come from the tree, not from the calls: a forward function that applies a grandchild
+     * still gets its full path. */
     const oct_module *up[MAX_DEPTH];
     int depth = 0;
     for (const oct_module *a = m; a->name && !(a != m && a->active); a = a->parent) {
         if (depth == MAX_DEPTH) {
-            octi_fail(OCT_ELIMIT, a->name, "modules are nested too deeply", "at most 64 levels", NULL, NULL);
+            octi_fail(OCT_ELIMIT, a->name, "modules are nested too deeply", "at most 64 levels",
+                      NULL, NULL);
             return octi_tape_failed(t);
         }
         up[depth++] = a;
@@ -185,7 +209,8 @@ static oct_status list_below(oct_module *top, const oct_module *m, size_t skip) 
     for (int i = 0; i < m->slot_count; i++) {
         char *name = octi_asprintf(m->ctx, "%s%s%s", rel, *rel ? "." : "", m->slots[i].name);
         if (!name) return oct_last_error()->code;
-        top->list[top->list_count++] = (oct_named_tensor){name, m->slots[i].role, m->slots[i].tensor};
+        top->list[top->list_count++] =
+            (oct_named_tensor){name, m->slots[i].role, m->slots[i].tensor};
     }
     for (int32_t i = 0; i < m->child_count; i++) OCT_TRY(list_below(top, m->children[i], skip));
     return OCT_OK;
@@ -196,12 +221,14 @@ const oct_named_tensor *oct_module_tensors(oct_module *m, int32_t *count) {
     if (!m) return NULL;
     if (octi_module_draw(m) != OCT_OK) return octi_ctx_failed(m->ctx), NULL;
     int32_t n = count_tensors(m);
-    if (!m->list || m->list_count != n) { /* grown since; names of the old list stay with the context */
+    /* grown since; names of the old list stay with the context */
+    if (!m->list || m->list_count != n) {
         octi_free(m->ctx, m->list);
         m->list_count = 0;
         m->list = octi_calloc(m->ctx, (size_t)n + 1, sizeof *m->list);
         char path[MAX_PATH];
-        if (!m->list || octi_module_path(m, path, sizeof path) != OCT_OK || list_below(m, m, *path ? strlen(path) + 1 : 0) != OCT_OK) {
+        if (!m->list || octi_module_path(m, path, sizeof path) != OCT_OK ||
+            list_below(m, m, *path ? strlen(path) + 1 : 0) != OCT_OK) {
             octi_free(m->ctx, m->list);
             m->list = NULL;
             m->list_count = 0;

@@ -6,8 +6,14 @@
 #include "autograd/nn/nn.h"
 #include "autograd/tape.h"
 
-/** How a tensor gets its first values. Weights are drawn by octi_init_weight, keyed by (seed, path). */
-typedef enum octi_init { OCTI_INIT_ZERO, OCTI_INIT_ONE, OCTI_INIT_WEIGHT, OCTI_INIT_BIAS } octi_init;
+/** How a tensor gets its first values. Weights are drawn by octi_init_weight, keyed by (seed,
+ *  path). */
+typedef enum octi_init {
+    OCTI_INIT_ZERO,
+    OCTI_INIT_ONE,
+    OCTI_INIT_WEIGHT,
+    OCTI_INIT_BIAS
+} octi_init;
 
 typedef struct octi_slot {
     const char *name; /* "weight" */
@@ -30,27 +36,31 @@ struct oct_module {
     size_t child_cap;
     octi_slot slots[OCTI_MODULE_SLOTS];
     int slot_count;
-    int active;       /* number of oct_apply calls that are inside it now */
-    bool drawn;       /* its own tensors have their first values */
-    oct_attrs attr;   /* of layers */
+    int active;                               /* number of oct_apply calls that are inside it now */
+    bool drawn;                               /* its own tensors have their first values */
+    oct_attrs attr;                           /* of layers */
     const struct octi_functional *functional; /* a FloatFunctional that runs now (eager.c) */
-    oct_var *state; /* of an LSTM cell that runs now (recurrent.c) */
-    oct_named_tensor *list; /* what oct_module_tensors handed out */
+    oct_var *state;                           /* of an LSTM cell that runs now (recurrent.c) */
+    oct_named_tensor *list;                   /* what oct_module_tensors handed out */
     int32_t list_count;
 };
 
 /** A layer: a module whose self is itself. */
 oct_module *octi_layer_new(oct_ctx *ctx, oct_forward_fn forward);
 /** Give a layer a tensor; NULL (the layer is then unusable) on failure. */
-oct_module *octi_layer_tensor(oct_module *m, const char *name, oct_tensor_role role, octi_init init, int64_t fan_in, oct_shape shape);
-/** The layer's tensor of that name as a variable under the current scope; NULL where the layer has none. */
+oct_module *octi_layer_tensor(oct_module *m, const char *name, oct_tensor_role role, octi_init init,
+                              int64_t fan_in, oct_shape shape);
+/** The layer's tensor of that name as a variable under the current scope; NULL where the layer has
+ *  none. */
 oct_var *octi_layer_var(oct_module *m, oct_tape *t, const char *name);
-/** Path of a module from its root ("layer1.0"), "" for a root, in `buf`. OCT_ELIMIT where it does not fit. */
+/** Path of a module from its root ("layer1.0"), "" for a root, in `buf`. OCT_ELIMIT where it does
+ *  not fit. */
 oct_status octi_module_path(const oct_module *m, char *buf, size_t size);
 /** First values for every tensor of the whole tree that has none yet. */
 oct_status octi_module_draw(oct_module *any);
 
-/** Draw a weight [O,...] or bias, keyed by (seed, path of the tensor). scheme NULL: the default of layers. */
+/** Draw a weight [O,...] or bias, keyed by (seed, path of the tensor). scheme NULL: the default of
+ *  layers. */
 oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path, const char *scheme);
 /** OCT_EUSAGE listing the known schemes. */
 oct_status octi_init_check(const char *scheme);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The zoo. lenet: LeCun et al. 1998 with ReLU and max pooling, images below 32x32 padded by 2. resnet8, resnet20: He et al. 2015 for small images, widths
- * 16, 32, 64, projection shortcuts (1x1 conv + bn). resnet18: He et al. 2015 for photographs: 7x7 stem with stride 2, max pool,
- * widths 64 to 512. Names are torchvision's. */
+ * The zoo. lenet: LeCun et al. 1998 with ReLU and max pooling, images below 32x32 padded by 2.
+ * resnet8, resnet20: He et al. 2015 for small images, widths
+ * 16, 32, 64, projection shortcuts (1x1 conv + bn). resnet18: He et al. 2015 for photographs: 7x7
+ * stem with stride 2, max pool, widths 64 to 512. Names are torchvision's. */
 #include <string.h>
 
 #include "autograd/nn/nn.h"
@@ -30,22 +31,30 @@ static oct_var *lenet_forward(void *self, oct_tape *t, oct_var *x) {
 
 static oct_module *lenet_new(oct_ctx *ctx, const oct_zoo_opts *o, const struct plan *plan) {
     (void)plan;
-    /* LeNet-5 was made for 32x32, where MNIST's 28x28 is padded: 400 features either way. conv1 and conv2 take 4 off each, a
-     * pool halves. */
+    /* LeNet-5 was made for 32x32, where MNIST's 28x28 is padded: 400 features either way. conv1 and
+     * conv2 take 4 off each, a pool halves. */
     const int pad = o->height >= 32 && o->width >= 32 ? 0 : 2;
     int h = ((o->height + 2 * pad - 4) / 2 - 4) / 2, w = ((o->width + 2 * pad - 4) / 2 - 4) / 2;
     if (h < 1 || w < 1) {
-        octi_fail(OCT_EUSAGE, "lenet", "image too small", "at least 12x12", octi_fmt("%dx%d", o->height, o->width), NULL);
+        octi_fail(OCT_EUSAGE, "lenet", "image too small", "at least 12x12",
+                  octi_fmt("%dx%d", o->height, o->width), NULL);
         return octi_ctx_failed(ctx), NULL;
     }
     struct lenet *n = octi_alloc(ctx, sizeof *n);
     if (!n) return octi_ctx_failed(ctx), NULL;
     oct_module *m = oct_module_new(ctx, lenet_forward, n);
-    n->conv1 = oct_module_add(m, "conv1", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = o->channels, .out = 6, .kernel = 5, .pad = pad}));
-    n->conv2 = oct_module_add(m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 16, .kernel = 5}));
-    n->fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = 16 * h * w, .out = 120}));
-    n->fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 120, .out = 84}));
-    n->fc3 = oct_module_add(m, "fc3", oct_linear_new(ctx, &(oct_linear_opts){.in = 84, .out = o->classes}));
+    n->conv1 = oct_module_add(
+        m, "conv1",
+        oct_conv2d_new(ctx,
+                       &(oct_conv2d_opts){.in = o->channels, .out = 6, .kernel = 5, .pad = pad}));
+    n->conv2 = oct_module_add(
+        m, "conv2", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 6, .out = 16, .kernel = 5}));
+    n->fc1 = oct_module_add(m, "fc1",
+                            oct_linear_new(ctx, &(oct_linear_opts){.in = 16 * h * w, .out = 120}));
+    n->fc2 =
+        oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 120, .out = 84}));
+    n->fc3 = oct_module_add(m, "fc3",
+                            oct_linear_new(ctx, &(oct_linear_opts){.in = 84, .out = o->classes}));
     return n->conv1 && n->conv2 && n->fc1 && n->fc2 && n->fc3 ? m : NULL;
 }
 
@@ -64,10 +73,17 @@ static oct_var *block_forward(void *self, oct_tape *t, oct_var *x) {
 }
 
 static oct_module *conv(oct_ctx *ctx, int in, int out, int kernel, int stride) {
-    return oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in, .out = out, .kernel = kernel, .stride = stride, .pad = kernel / 2, .no_bias = true});
+    return oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in,
+                                                  .out = out,
+                                                  .kernel = kernel,
+                                                  .stride = stride,
+                                                  .pad = kernel / 2,
+                                                  .no_bias = true});
 }
 
-static oct_module *norm(oct_ctx *ctx, int channels) { return oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = channels}); }
+static oct_module *norm(oct_ctx *ctx, int channels) {
+    return oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = channels});
+}
 
 static oct_module *block_new(oct_ctx *ctx, int in, int out, int stride) {
     struct block *b = octi_alloc(ctx, sizeof *b);
@@ -86,13 +102,15 @@ static oct_module *block_new(oct_ctx *ctx, int in, int out, int stride) {
 }
 
 struct plan {
-    int width;            /* of the first stage; doubles at each */
-    int stages, blocks;   /* blocks of each stage */
-    int stem, stride;     /* kernel and stride of conv1 */
-    bool pool;            /* max pool behind it: kernel 3, stride 2 */
-    int least;            /* smallest side of an image */
+    int width;          /* of the first stage; doubles at each */
+    int stages, blocks; /* blocks of each stage */
+    int stem, stride;   /* kernel and stride of conv1 */
+    bool pool;          /* max pool behind it: kernel 3, stride 2 */
+    int least;          /* smallest side of an image */
 };
-static const struct plan small3x1 = {16, 3, 1, 3, 1, false, 1}, small3x3 = {16, 3, 3, 3, 1, false, 1}, photo4x2 = {64, 4, 2, 7, 2, true, 32};
+static const struct plan small3x1 = {16, 3, 1, 3, 1, false, 1},
+                         small3x3 = {16, 3, 3, 3, 1, false, 1},
+                         photo4x2 = {64, 4, 2, 7, 2, true, 32};
 
 struct resnet {
     oct_module *conv1, *bn1, *layer[4], *fc;
@@ -110,14 +128,17 @@ static oct_var *resnet_forward(void *self, oct_tape *t, oct_var *x) {
 
 static oct_module *resnet_new(oct_ctx *ctx, const oct_zoo_opts *o, const struct plan *plan) {
     if (o->height < plan->least || o->width < plan->least) {
-        octi_fail(OCT_EUSAGE, "resnet", "image too small", octi_fmt("at least %dx%d", plan->least, plan->least), octi_fmt("%dx%d", o->height, o->width), NULL);
+        octi_fail(OCT_EUSAGE, "resnet", "image too small",
+                  octi_fmt("at least %dx%d", plan->least, plan->least),
+                  octi_fmt("%dx%d", o->height, o->width), NULL);
         return octi_ctx_failed(ctx), NULL;
     }
     struct resnet *n = octi_alloc(ctx, sizeof *n);
     if (!n) return octi_ctx_failed(ctx), NULL;
     n->plan = plan;
     oct_module *m = oct_module_new(ctx, resnet_forward, n);
-    n->conv1 = oct_module_add(m, "conv1", conv(ctx, o->channels, plan->width, plan->stem, plan->stride));
+    n->conv1 =
+        oct_module_add(m, "conv1", conv(ctx, o->channels, plan->width, plan->stem, plan->stride));
     n->bn1 = oct_module_add(m, "bn1", norm(ctx, plan->width));
     for (int i = 0, in = plan->width; i < plan->stages; i++) {
         int width = plan->width << i;
@@ -126,10 +147,14 @@ static oct_module *resnet_new(oct_ctx *ctx, const oct_zoo_opts *o, const struct 
             parts[b] = block_new(ctx, in, width, b == 0 && i > 0 ? 2 : 1);
             in = width;
         }
-        n->layer[i] = oct_module_add(m, octi_fmt("layer%d", i + 1), oct_sequential_new(ctx, parts, plan->blocks));
+        n->layer[i] = oct_module_add(m, octi_fmt("layer%d", i + 1),
+                                     oct_sequential_new(ctx, parts, plan->blocks));
         if (!n->layer[i]) return NULL;
     }
-    n->fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = plan->width << (plan->stages - 1), .out = o->classes}));
+    n->fc = oct_module_add(
+        m, "fc",
+        oct_linear_new(
+            ctx, &(oct_linear_opts){.in = plan->width << (plan->stages - 1), .out = o->classes}));
     return n->conv1 && n->bn1 && n->fc ? m : NULL;
 }
 
@@ -148,7 +173,8 @@ static const struct zoo_row {
 static const struct zoo_row *find(const char *name) {
     for (size_t i = 0; name && i < sizeof zoo / sizeof *zoo; i++)
         if (!strcmp(zoo[i].name, name)) return &zoo[i];
-    octi_fail_word(OCT_EUSAGE, "model", "unknown zoo model", "lenet, resnet8, resnet20 or resnet18", name ? name : "NULL", NULL);
+    octi_fail_word(OCT_EUSAGE, "model", "unknown zoo model", "lenet, resnet8, resnet20 or resnet18",
+                   name ? name : "NULL", NULL);
     return NULL;
 }
 
@@ -170,8 +196,10 @@ oct_module *oct_zoo_new(oct_ctx *ctx, const char *name, const oct_zoo_opts *opts
         if (opts->classes) o.classes = opts->classes;
     }
     enum { WIDEST = 1 << 24, LARGEST = 16384 }; /* channels, as of modules; sides, as of images */
-    if (o.channels < 1 || o.height < 1 || o.width < 1 || o.classes < 1 || o.channels > WIDEST || o.height > LARGEST || o.width > LARGEST || o.classes > WIDEST) {
-        octi_fail(OCT_EUSAGE, name, "shape out of range", "channels, classes 1 to 2^24, height, width 1 to 16384",
+    if (o.channels < 1 || o.height < 1 || o.width < 1 || o.classes < 1 || o.channels > WIDEST ||
+        o.height > LARGEST || o.width > LARGEST || o.classes > WIDEST) {
+        octi_fail(OCT_EUSAGE, name, "shape out of range",
+                  "channels, classes 1 to 2^24, height, width 1 to 16384",
                   octi_fmt("%d, %d, %d, %d", o.channels, o.height, o.width, o.classes), NULL);
         return octi_ctx_failed(ctx), NULL;
     }

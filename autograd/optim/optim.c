@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * SGD, Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019) and RMSprop (Tieleman and Hinton 2012; centered: Graves 2013) with PyTorch's formulas, in fp32 without FMA;
- * scalars of a step (bias corrections) in double, as there. Work is cut into fixed chunks, so threads do not change bits. */
+ * SGD, Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019) and RMSprop (Tieleman and
+ * Hinton 2012; centered: Graves 2013) with PyTorch's formulas, in fp32 without FMA;
+ * scalars of a step (bias corrections) in double, as there. Work is cut into fixed chunks, so
+ * threads do not change bits. */
 #include "autograd/optim/optim.h"
 
 #include <math.h>
@@ -23,7 +25,8 @@ struct param {
     oct_tensor *tensor;
     const char *name;
     bool decays; /* weight decay applies: not to learned step sizes */
-    oct_tensor *m, *v, *mean; /* first (or momentum) and second moment, mean gradient; NULL where the kind has none */
+    /* first (or momentum) and second moment, mean gradient; NULL where the kind has none */
+    oct_tensor *m, *v, *mean;
 };
 
 struct oct_optim {
@@ -41,7 +44,9 @@ struct oct_optim {
 };
 
 static oct_status check(oct_optim_opts *o) {
-    if ((unsigned)o->kind > OCT_RMSPROP) return octi_fail(OCT_EUSAGE, "optimizer", "unknown kind", NULL, octi_fmt("%d", (int)o->kind), NULL);
+    if ((unsigned)o->kind > OCT_RMSPROP)
+        return octi_fail(OCT_EUSAGE, "optimizer", "unknown kind", NULL,
+                         octi_fmt("%d", (int)o->kind), NULL);
     if (o->lr == 0) o->lr = o->kind == OCT_SGD || o->kind == OCT_RMSPROP ? 0.01f : 0.001f;
     if (o->kind == OCT_ADAMW && o->weight_decay == 0) o->weight_decay = 0.01f;
     if (o->weight_decay == OCT_NONE) o->weight_decay = 0;
@@ -52,19 +57,27 @@ static oct_status check(oct_optim_opts *o) {
     const struct {
         const char *name;
         float v, hi;
-    } range[] = {{"lr", o->lr, 1e30f},         {"momentum", o->momentum, 1},       {"beta1", o->beta1, 1},
-                 {"beta2", o->beta2, 1},       {"weight_decay", o->weight_decay, 1e30f}, {"eps", o->eps, 1e30f},
-                 {"clip_norm", o->clip_norm, 1e30f},     {"alpha", o->alpha, 1}};
+    } range[] = {{"lr", o->lr, 1e30f},
+                 {"momentum", o->momentum, 1},
+                 {"beta1", o->beta1, 1},
+                 {"beta2", o->beta2, 1},
+                 {"weight_decay", o->weight_decay, 1e30f},
+                 {"eps", o->eps, 1e30f},
+                 {"clip_norm", o->clip_norm, 1e30f},
+                 {"alpha", o->alpha, 1}};
     for (size_t i = 0; i < sizeof range / sizeof *range; i++)
         if (!(range[i].v >= 0 && range[i].v < range[i].hi))
-            return octi_fail(OCT_EUSAGE, range[i].name, "out of range", octi_fmt("0 <= %s < %g", range[i].name, range[i].hi),
+            return octi_fail(OCT_EUSAGE, range[i].name, "out of range",
+                             octi_fmt("0 <= %s < %g", range[i].name, range[i].hi),
                              octi_fmt("%g", range[i].v), NULL);
     return OCT_OK;
 }
 
-static oct_status add_state(oct_optim *o, const char *param, const char *what, oct_dtype dtype, oct_shape shape, oct_tensor **to) {
+static oct_status add_state(oct_optim *o, const char *param, const char *what, oct_dtype dtype,
+                            oct_shape shape, oct_tensor **to) {
     *to = oct_tensor_new(o->ctx, dtype, shape);
-    const char *name = param ? octi_asprintf(o->ctx, "%s.%s", param, what) : octi_strdup(o->ctx, what);
+    const char *name =
+        param ? octi_asprintf(o->ctx, "%s.%s", param, what) : octi_strdup(o->ctx, what);
     if (!*to || !name) {
         octi_free(o->ctx, (void *)name);
         oct_tensor_unref(*to);
@@ -84,7 +97,8 @@ static oct_status fill(oct_optim *o, const oct_named_tensor *list, int32_t count
     for (int32_t i = 0; i < count; i++) {
         if (list[i].role != OCT_ROLE_PARAM && list[i].role != OCT_ROLE_STEP) continue;
         if (list[i].tensor->dtype != OCT_F32)
-            return octi_fail(OCT_EDTYPE, list[i].name, "parameter is not float32", "float32", oct_dtype_name(list[i].tensor->dtype), NULL);
+            return octi_fail(OCT_EDTYPE, list[i].name, "parameter is not float32", "float32",
+                             oct_dtype_name(list[i].tensor->dtype), NULL);
         struct param *p = &o->params[o->param_count++];
         p->tensor = oct_tensor_ref(list[i].tensor);
         p->decays = list[i].role == OCT_ROLE_PARAM;
@@ -107,12 +121,15 @@ static oct_status fill(oct_optim *o, const oct_named_tensor *list, int32_t count
     if (!o->chunks) return oct_last_error()->code;
     for (int32_t i = 0; i < o->param_count; i++) {
         int64_t n = oct_tensor_count(o->params[i].tensor);
-        for (int64_t b = 0; b < n; b += CHUNK) o->chunks[o->chunk_count++] = (struct chunk){i, b, b + CHUNK < n ? b + CHUNK : n, 0, false};
+        for (int64_t b = 0; b < n; b += CHUNK)
+            o->chunks[o->chunk_count++] =
+                (struct chunk){i, b, b + CHUNK < n ? b + CHUNK : n, 0, false};
     }
     return OCT_OK;
 }
 
-oct_optim *oct_optim_new(oct_ctx *ctx, const oct_named_tensor *params, int32_t count, const oct_optim_opts *opts) {
+oct_optim *oct_optim_new(oct_ctx *ctx, const oct_named_tensor *params, int32_t count,
+                         const oct_optim_opts *opts) {
     OCTI_LAW_MODE();
     bool whole = (params || count <= 0) && count >= 0;
     for (int32_t i = 0; whole && i < count; i++) whole = params[i].name && params[i].tensor;
@@ -187,7 +204,8 @@ static void judge_chunk(void *arg, int64_t i) {
 static void sgd_chunk(const oct_optim *o, const struct param *p, const struct chunk *c) {
     float *w = oct_f32(p->tensor), *m = p->m ? oct_f32(p->m) : NULL;
     const float *grad = oct_f32(p->tensor->grad);
-    float decay = p->decays ? o->o.weight_decay : 0, mu = o->o.momentum, lr = o->o.lr, scale = o->scale;
+    float decay = p->decays ? o->o.weight_decay : 0, mu = o->o.momentum, lr = o->o.lr,
+          scale = o->scale;
     bool nesterov = o->o.nesterov;
     for (int64_t k = c->begin; k < c->end; k++) {
         float g = grad[k] * scale;
@@ -204,7 +222,8 @@ static void adam_chunk(const oct_optim *o, const struct param *p, const struct c
     float *w = oct_f32(p->tensor), *m = oct_f32(p->m), *v = oct_f32(p->v);
     const float *grad = oct_f32(p->tensor->grad);
     bool decoupled = o->o.kind == OCT_ADAMW;
-    float decay = decoupled || !p->decays ? 0 : o->o.weight_decay, one_minus_b1 = o->one_minus_b1, b2 = o->o.beta2;
+    float decay = decoupled || !p->decays ? 0 : o->o.weight_decay, one_minus_b1 = o->one_minus_b1,
+          b2 = o->o.beta2;
     float one_minus_b2 = o->one_minus_b2, eps = o->o.eps, scale = o->scale;
     for (int64_t k = c->begin; k < c->end; k++) {
         float g = grad[k] * scale, x = w[k];
@@ -218,9 +237,11 @@ static void adam_chunk(const oct_optim *o, const struct param *p, const struct c
 }
 
 static void rmsprop_chunk(const oct_optim *o, const struct param *p, const struct chunk *c) {
-    float *w = oct_f32(p->tensor), *v = oct_f32(p->v), *m = p->m ? oct_f32(p->m) : NULL, *mean = p->mean ? oct_f32(p->mean) : NULL;
+    float *w = oct_f32(p->tensor), *v = oct_f32(p->v), *m = p->m ? oct_f32(p->m) : NULL,
+          *mean = p->mean ? oct_f32(p->mean) : NULL;
     const float *grad = oct_f32(p->tensor->grad);
-    float decay = p->decays ? o->o.weight_decay : 0, mu = o->o.momentum, lr = o->o.lr, eps = o->o.eps, scale = o->scale;
+    float decay = p->decays ? o->o.weight_decay : 0, mu = o->o.momentum, lr = o->o.lr,
+          eps = o->o.eps, scale = o->scale;
     float alpha = o->o.alpha, one_minus_alpha = o->one_minus_alpha;
     for (int64_t k = c->begin; k < c->end; k++) {
         float g = grad[k] * scale;
@@ -230,7 +251,8 @@ static void rmsprop_chunk(const oct_optim *o, const struct param *p, const struc
         if (mean) {
             mean[k] = mean[k] + one_minus_alpha * (g - mean[k]);
             spread = v[k] - mean[k] * mean[k];
-            spread = spread > 0 ? spread : 0; /* a constant gradient: rounding alone could make it negative, and its root NaN */
+            /* a constant gradient: rounding alone could make it negative, and its root NaN */
+            spread = spread > 0 ? spread : 0;
         }
         float d = g / (sqrtf(spread) + eps);
         if (m) d = m[k] = mu * m[k] + d;
@@ -241,10 +263,14 @@ static void rmsprop_chunk(const oct_optim *o, const struct param *p, const struc
 static void step_chunk(void *arg, int64_t i) {
     const oct_optim *o = arg;
     const struct param *p = &o->params[o->chunks[i].param];
-    if (!p->tensor->grad) return; /* no gradient flowed: as elsewhere, the parameter is left alone */
-    if (o->o.kind == OCT_SGD) sgd_chunk(o, p, &o->chunks[i]);
-    else if (o->o.kind == OCT_RMSPROP) rmsprop_chunk(o, p, &o->chunks[i]);
-    else adam_chunk(o, p, &o->chunks[i]);
+    /* no gradient flowed: as elsewhere, the parameter is left alone */
+    if (!p->tensor->grad) return;
+    if (o->o.kind == OCT_SGD)
+        sgd_chunk(o, p, &o->chunks[i]);
+    else if (o->o.kind == OCT_RMSPROP)
+        rmsprop_chunk(o, p, &o->chunks[i]);
+    else
+        adam_chunk(o, p, &o->chunks[i]);
 }
 
 /* 0.999f is not 0.999, and 1 - beta would show it: take the decimal that was meant, as a double. */
@@ -254,12 +280,15 @@ oct_status oct_optim_step(oct_optim *o) {
     OCTI_LAW_MODE();
     if (!o) return octi_fail(OCT_EUSAGE, "optimizer", "no optimizer", NULL, "NULL", NULL);
     struct octi_threads *pool = octi_ctx_pool(o->ctx);
-    if (!isfinite(o->o.lr)) return octi_fail(OCT_EDIVERGED, "lr", "not finite", "a finite learning rate", octi_fmt("%g", o->o.lr), NULL);
+    if (!isfinite(o->o.lr))
+        return octi_fail(OCT_EDIVERGED, "lr", "not finite", "a finite learning rate",
+                         octi_fmt("%g", o->o.lr), NULL);
     octi_parallel_for(pool, o->chunk_count, judge_chunk, o);
     double norm2 = 0;
     for (int64_t i = 0; i < o->chunk_count; i++) {
         if (o->chunks[i].bad)
-            return octi_fail(OCT_EDIVERGED, o->params[o->chunks[i].param].name, "gradient is not finite", "finite numbers", "NaN or infinity",
+            return octi_fail(OCT_EDIVERGED, o->params[o->chunks[i].param].name,
+                             "gradient is not finite", "finite numbers", "NaN or infinity",
                              "lower the learning rate");
         norm2 += o->chunks[i].norm2;
     }

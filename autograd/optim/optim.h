@@ -13,10 +13,12 @@ typedef enum oct_optim_kind { OCT_SGD, OCT_ADAM, OCT_ADAMW, OCT_RMSPROP } oct_op
 
 typedef struct oct_optim_opts {
     oct_optim_kind kind;
-    float lr;           /* 0: 0.01 for SGD and RMSprop, 0.001 for Adam and AdamW */
-    float momentum;     /* SGD, RMSprop */
-    bool nesterov;      /* SGD */
-    float weight_decay; /* SGD, Adam, RMSprop: added to the gradient; AdamW: decoupled; 0: none (AdamW: 0.01, OCT_NONE: none) */
+    float lr;       /* 0: 0.01 for SGD and RMSprop, 0.001 for Adam and AdamW */
+    float momentum; /* SGD, RMSprop */
+    bool nesterov;  /* SGD */
+    /* SGD, Adam, RMSprop: added to the gradient; AdamW: decoupled; 0: none (AdamW: 0.01, OCT_NONE:
+     * none) */
+    float weight_decay;
     float beta1, beta2; /* 0: 0.9, 0.999 */
     float eps;          /* 0: 1e-8 */
     float clip_norm;    /* 0: none; else the gradient's total 2-norm is scaled down to this */
@@ -24,31 +26,40 @@ typedef struct oct_optim_opts {
     bool centered;      /* RMSprop: by the gradient's variance in place of its mean square */
 } oct_optim_opts;
 
-/** An optimizer over parameters (oct_net_parameters, oct_module_tensors: entries of role OCT_ROLE_PARAM, and
- *  OCT_ROLE_STEP without weight decay, count). Its moments
- *  and step count are named tensors ("conv1.weight.momentum", "step"), listed by oct_optim_state, so that a run can save them.
- *  Formulas as PyTorch's SGD, Adam, AdamW and RMSprop, fp32. */
-OCT_API OCT_NODISCARD oct_optim *oct_optim_new(oct_ctx *ctx, const oct_named_tensor *params, int32_t count, const oct_optim_opts *opts);
+/** An optimizer over parameters (oct_net_parameters, oct_module_tensors: entries of role
+ *  OCT_ROLE_PARAM, and OCT_ROLE_STEP without weight decay, count). Its moments
+ *  and step count are named tensors ("conv1.weight.momentum", "step"), listed by oct_optim_state,
+ *  so that a run can save them. Formulas as PyTorch's SGD, Adam, AdamW and RMSprop, fp32. */
+OCT_API OCT_NODISCARD oct_optim *oct_optim_new(oct_ctx *ctx, const oct_named_tensor *params,
+                                               int32_t count, const oct_optim_opts *opts);
 OCT_API void oct_optim_free(oct_optim *o);
 OCT_API void oct_optim_zero_grad(oct_optim *o);
 OCT_API void oct_optim_set_lr(oct_optim *o, float lr);
-/** OCT_EDIVERGED naming the parameter where a gradient is NaN or infinite: then nothing was changed. */
+/** OCT_EDIVERGED naming the parameter where a gradient is NaN or infinite: then nothing was
+ *  changed. */
 OCT_API OCT_NODISCARD oct_status oct_optim_step(oct_optim *o);
 OCT_API const oct_named_tensor *oct_optim_state(oct_optim *o, int32_t *count);
 
-typedef enum oct_schedule_kind { OCT_CONSTANT, OCT_STEP, OCT_MULTI_STEP, OCT_COSINE, OCT_ONE_CYCLE } oct_schedule_kind;
+typedef enum oct_schedule_kind {
+    OCT_CONSTANT,
+    OCT_STEP,
+    OCT_MULTI_STEP,
+    OCT_COSINE,
+    OCT_ONE_CYCLE
+} oct_schedule_kind;
 
 /** A pure function of the step: nothing to save. */
 typedef struct oct_schedule {
     oct_schedule_kind kind;
-    float lr;             /* base; the peak of one-cycle */
-    int64_t total;        /* steps of the whole training */
-    int64_t warmup;       /* linear from 0 over so many steps, before any kind but one-cycle */
-    float gamma;          /* step, multi-step: factor, 0: 0.1 */
-    int64_t every;        /* step: after so many steps */
+    float lr;              /* base; the peak of one-cycle */
+    int64_t total;         /* steps of the whole training */
+    int64_t warmup;        /* linear from 0 over so many steps, before any kind but one-cycle */
+    float gamma;           /* step, multi-step: factor, 0: 0.1 */
+    int64_t every;         /* step: after so many steps */
     int64_t milestones[8]; /* multi-step, ascending, 0 ends */
-    float final_lr;       /* cosine: at the end */
-    float pct_start, div, final_div; /* one-cycle, 0: 0.3, 25, 1e4; cosine annealing, as PyTorch's OneCycleLR */
+    float final_lr;        /* cosine: at the end */
+    /* one-cycle, 0: 0.3, 25, 1e4; cosine annealing, as PyTorch's OneCycleLR */
+    float pct_start, div, final_div;
 } oct_schedule;
 /** Steps and warm-up below 0 count as 0. 0 for NULL. */
 OCT_API float oct_schedule_lr(const oct_schedule *s, int64_t step);

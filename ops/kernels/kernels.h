@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * ops/kernels/kernels.h - kernel types and parameter structs, and the table of those that a context runs.
+ * ops/kernels/kernels.h - kernel types and parameter structs, and the table of those that a context
+ * runs.
  *
- * A kernel is serial and never allocates, checks shapes, logs, reads the environment or starts threads. Pitches are in
- * bytes and a dense tensor is the special case, so that a planner may give a value halo rows, padded channels and slack.
- * Kernels are named octk_<kind>_<types>_<isa>. A kernel file includes this header, the law, C headers and intrinsics. */
+ * A kernel is serial and never allocates, checks shapes, logs, reads the environment or starts
+ * threads. Pitches are in bytes and a dense tensor is the special case, so that a planner may give
+ * a value halo rows, padded channels and slack. Kernels are named octk_<kind>_<types>_<isa>. A
+ * kernel file includes this header, the law, C headers and intrinsics. */
 #ifndef OCT_OPS_KERNELS_KERNELS_H
 #define OCT_OPS_KERNELS_KERNELS_H
 
@@ -13,25 +15,30 @@
 
 /* ---- f32 ---- */
 
-/** Row-major C[m,n] = op(A)[m,k] op(B)[k,n] (+ C where accumulate); leading dimensions in elements. */
-typedef void octk_gemm_f32_fn(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
-                              int64_t ldb, bool accumulate, float *c, int64_t ldc);
+/** Row-major C[m,n] = op(A)[m,k] op(B)[k,n] (+ C where accumulate); leading dimensions in
+ *  elements. */
+typedef void octk_gemm_f32_fn(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
+                              int64_t lda, const float *b, int64_t ldb, bool accumulate, float *c,
+                              int64_t ldc);
 
-/** One image of a convolution without im2col. Output pixel i gathers K = runs * len floats: `runs` contiguous runs, run r
- *  at x + pix[i] + run[r]; w is packed [(o + 15) / 16][K][16] with zeros behind the last column.
- *  y[out[i] + j] = sum_k gathered[k] * w[..][k][j] (+ bias[j] where not NULL), j < o. bias is padded to whole panels. */
+/** One image of a convolution without im2col. Output pixel i gathers K = runs * len floats: `runs`
+ *  contiguous runs, run r at x + pix[i] + run[r]; w is packed [(o + 15) / 16][K][16] with zeros
+ *  behind the last column. y[out[i] + j] = sum_k gathered[k] * w[..][k][j] (+ bias[j] where not
+ *  NULL), j < o. bias is padded to whole panels. */
 typedef struct octk_conv_f32 {
     const float *x, *w, *bias;
     const int32_t *pix, *run, *out;
     float *y;
     int32_t np, runs, len, o;
-    bool dense; /* out[i + 1] == out[i] + o: a pixel may be stored too wide, the next one repairs it */
+    /* out[i + 1] == out[i] + o: a pixel may be stored too wide, the next one repairs it */
+    bool dense;
 } octk_conv_f32;
 typedef void octk_conv_f32_fn(const octk_conv_f32 *a);
 
-/** One image of its weight gradient: dw[k * o + j] = sum over p, q of x[p * x_row + q * x_pixel + run + ..] * dy[p * dy_row +
- *  q * dy_pixel + j] (+ dw where add), k = run-major as above, pitches in floats, o a multiple of 16: each pixel of dy must be
- *  readable that far, whatever stands there. db[j] = sum of dy (+ db where add); may be NULL. */
+/** One image of its weight gradient: dw[k * o + j] = sum over p, q of x[p * x_row + q * x_pixel +
+ *  run + ..] * dy[p * dy_row + q * dy_pixel + j] (+ dw where add), k = run-major as above, pitches
+ *  in floats, o a multiple of 16: each pixel of dy must be readable that far, whatever stands
+ *  there. db[j] = sum of dy (+ db where add); may be NULL. */
 typedef struct octk_conv_grad_w_f32 {
     const float *x, *dy;
     const int32_t *run;
@@ -42,32 +49,40 @@ typedef struct octk_conv_grad_w_f32 {
 } octk_conv_grad_w_f32;
 typedef void octk_conv_grad_w_f32_fn(const octk_conv_grad_w_f32 *a);
 
-/* Winograd F(4x4,3x3), channels a multiple of 8; `row`: floats between rows of pixels, `plane`: between the 36 values of a
- * tile (i * 6 + k). A tile's pixels are c (or o) floats apart. */
+/* Winograd F(4x4,3x3), channels a multiple of 8; `row`: floats between rows of pixels, `plane`:
+ * between the 36 values of a tile (i * 6 + k). A tile's pixels are c (or o) floats apart. */
 /** v = B^T d B of a 6x6 tile. */
 typedef void octk_wino_in_f32_fn(const float *x, int64_t row, int64_t c, float *v, int64_t plane);
 /** y = A^T m A (+ bias where not NULL): a 4x4 tile. */
-typedef void octk_wino_out_f32_fn(const float *m, int64_t plane, int64_t o, const float *bias, float *y, int64_t row);
+typedef void octk_wino_out_f32_fn(const float *m, int64_t plane, int64_t o, const float *bias,
+                                  float *y, int64_t row);
 /** v = A dy A^T of a 4x4 tile: the adjoint of wino_out. */
 typedef void octk_wino_dy_f32_fn(const float *dy, int64_t row, int64_t o, float *v, int64_t plane);
 
-/* Batch norm over [rows, c]: sums over rows, in float; rows are few enough for that. Every level adds rows in order. */
+/* Batch norm over [rows, c]: sums over rows, in float; rows are few enough for that. Every level
+ * adds rows in order. */
 typedef void octk_column_sums_f32_fn(int64_t rows, int64_t c, const float *x, float *sum);
 /** s[c] = sum of x - mid, q[c] = sum of (x - mid)^2. */
-typedef void octk_column_moments_f32_fn(int64_t rows, int64_t c, const float *x, const float *mid, float *s, float *q);
+typedef void octk_column_moments_f32_fn(int64_t rows, int64_t c, const float *x, const float *mid,
+                                        float *s, float *q);
 /** y = (x - mean) * a + b. y may be x. */
-typedef void octk_normalize_f32_fn(int64_t rows, int64_t c, const float *x, const float *mean, const float *a, const float *b, float *y);
+typedef void octk_normalize_f32_fn(int64_t rows, int64_t c, const float *x, const float *mean,
+                                   const float *a, const float *b, float *y);
 /** s0[c] = sum of dy, s1[c] = sum of dy * (x - mean). */
-typedef void octk_bn_grad_sums_f32_fn(int64_t rows, int64_t c, const float *x, const float *dy, const float *mean, float *s0, float *s1);
+typedef void octk_bn_grad_sums_f32_fn(int64_t rows, int64_t c, const float *x, const float *dy,
+                                      const float *mean, float *s0, float *s1);
 /** dx = a * ((dy - b) - (x - mean) * k). dx may be dy. */
-typedef void octk_bn_grad_x_f32_fn(int64_t rows, int64_t c, const float *x, const float *dy, const float *mean, const float *a,
-                                   const float *b, const float *k, float *dx);
+typedef void octk_bn_grad_x_f32_fn(int64_t rows, int64_t c, const float *x, const float *dy,
+                                   const float *mean, const float *a, const float *b,
+                                   const float *k, float *dx);
 
-/** The law on n elements with one scale: y = s * (q - z), codes = q as a byte; either may be NULL. y may be x. */
-typedef void octk_fake_quant_f32_fn(int64_t n, const float *x, float s, int32_t z, int32_t qmin, int32_t qmax, float *y, uint8_t *codes);
+/** The law on n elements with one scale: y = s * (q - z), codes = q as a byte; either may be NULL.
+ *  y may be x. */
+typedef void octk_fake_quant_f32_fn(int64_t n, const float *x, float s, int32_t z, int32_t qmin,
+                                    int32_t qmax, float *y, uint8_t *codes);
 /** dx = dy where the rounded code lies in qmin..qmax before the clamp, else 0. dx may be dy. */
-typedef void octk_straight_through_f32_fn(int64_t n, const float *x, float s, int32_t z, int32_t qmin, int32_t qmax, const float *dy,
-                                          float *dx);
+typedef void octk_straight_through_f32_fn(int64_t n, const float *x, float s, int32_t z,
+                                          int32_t qmin, int32_t qmax, const float *dy, float *dx);
 
 /* ---- int8 ---- */
 
@@ -77,22 +92,24 @@ typedef struct octk_image {
     int64_t image, row, pixel; /* from one image, row, pixel to the next */
 } octk_image;
 
-/** Patches of a convolution as rows of s16: out[j][(r * S + s) * cg + c] = x - zx at input row h0 + r * dil_h, column
- *  w0 + j * stride_w + s * dil_w, channels c0 .. c0 + cg; outside the image 0 (padding reads zx). Rows are `pitch`
- *  elements apart (>= R * S * cg), the rest of each is zeroed. x points at the image. |x - zx| <= 255. */
+/** Patches of a convolution as rows of s16: out[j][(r * S + s) * cg + c] = x - zx at input row h0 +
+ *  r * dil_h, column w0 + j * stride_w + s * dil_w, channels c0 .. c0 + cg; outside the image 0
+ *  (padding reads zx). Rows are `pitch` elements apart (>= R * S * cg), the rest of each is zeroed.
+ *  x points at the image. |x - zx| <= 255. */
 typedef struct octk_patch_u8s16 {
     octk_image x;
     int16_t *out;
     int64_t pitch;
-    int32_t rows;    /* patches */
-    int32_t h0, w0;  /* of the first patch's first tap; may lie outside */
+    int32_t rows;   /* patches */
+    int32_t h0, w0; /* of the first patch's first tap; may lie outside */
     int32_t h, w_in, c0, cg;
     int32_t r, s, stride_w, dil_h, dil_w, zx;
 } octk_patch_u8s16;
 typedef void octk_patch_u8s16_fn(const octk_patch_u8s16 *a);
 
-/** y[i][j] = requant(b[j] + sum_k a[i][k] * w[j][k], m[j]) by the law, u8. k is a multiple of OCTK_K_STEP, both operands
- *  zero behind their end. The caller has proven |b| + sum |a||w| <= 2^31 - 1, so sums may be taken in any order. */
+/** y[i][j] = requant(b[j] + sum_k a[i][k] * w[j][k], m[j]) by the law, u8. k is a multiple of
+ *  OCTK_K_STEP, both operands zero behind their end. The caller has proven |b| + sum |a||w| <= 2^31
+ *  - 1, so sums may be taken in any order. */
 enum { OCTK_K_STEP = 16 };
 typedef struct octk_dot_s16u8 {
     const int16_t *a, *w;
@@ -106,8 +123,8 @@ typedef struct octk_dot_s16u8 {
 } octk_dot_s16u8;
 typedef void octk_dot_s16u8_fn(const octk_dot_s16u8 *a);
 
-/** Depthwise convolution (groups = C = O): y = requant(x (*) w + b) by the law; one image range, all output rows; padding reads
- *  zx. Weights are s16, tap by tap: w[(r * S + s) * C + c]. */
+/** Depthwise convolution (groups = C = O): y = requant(x (*) w + b) by the law; one image range,
+ *  all output rows; padding reads zx. Weights are s16, tap by tap: w[(r * S + s) * C + c]. */
 typedef struct octk_dw_u8s16 {
     octk_image x, y;
     const int16_t *w;
@@ -119,9 +136,11 @@ typedef struct octk_dw_u8s16 {
 } octk_dw_u8s16;
 typedef void octk_dw_u8s16_fn(const octk_dw_u8s16 *a);
 
-/** Element by element over n images of h rows of w pixels of c codes; a dense tensor is one run (n = h = w = 1). */
+/** Element by element over n images of h rows of w pixels of c codes; a dense tensor is one run (n
+ *  = h = w = 1). */
 typedef struct octk_map_u8 {
-    octk_image x, x2, y; /* x2: second operand of add and mul; its pitches are 0 where it is broadcast */
+    /* x2: second operand of add and mul; its pitches are 0 where it is broadcast */
+    octk_image x, x2, y;
     int32_t n, h, w, c;
     int32_t zx, zx2, zy, lo, hi;
     float mx, mx2;        /* multipliers; mul uses mx alone */
@@ -136,12 +155,14 @@ typedef void octk_clip_u8_fn(const octk_map_u8 *a);    /* min(max(x, lo), hi) */
 typedef void octk_table_u8_fn(const octk_map_u8 *a);
 typedef void octk_softmax_u8_fn(const octk_map_u8 *a); /* octq_softmax_*; y is not x */
 
-/** Pooling windows given per output row and column as [begin, end) of input rows and columns inside the image. */
+/** Pooling windows given per output row and column as [begin, end) of input rows and columns inside
+ *  the image. */
 typedef struct octk_pool_u8 {
     octk_image x, y;
     const int32_t *h0, *h1, *w0, *w1; /* [p], [p], [q], [q] */
     int32_t n, c, p, q;
-    /* average: m[count] where count = cells of the window, or `cells` where that is not 0 (padding counts as zero) */
+    /* average: m[count] where count = cells of the window, or `cells` where that is not 0 (padding
+     * counts as zero) */
     const float *m;
     int32_t cells;
     int32_t zx, zy, lo, hi;
@@ -150,13 +171,14 @@ typedef void octk_max_pool_u8_fn(const octk_pool_u8 *a);
 typedef void octk_avg_pool_u8_fn(const octk_pool_u8 *a);
 
 /** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back. */
-typedef void octk_quantize_f32u8_fn(const float *x, int64_t n, float s, int32_t z, int32_t qmin, int32_t qmax, uint8_t *y);
+typedef void octk_quantize_f32u8_fn(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
+                                    int32_t qmax, uint8_t *y);
 typedef void octk_dequantize_u8f32_fn(const uint8_t *x, int64_t n, float s, int32_t z, float *y);
 
 /* ---- choice ---- */
 
-/** What one context runs, chosen by oct_open (octi_ctx_kernels) and never moved: of each slot the function, its name
- *  ("octk_dot_s16u8_ref") and the CPU features that it needs. */
+/** What one context runs, chosen by oct_open (octi_ctx_kernels) and never moved: of each slot the
+ *  function, its name ("octk_dot_s16u8_ref") and the CPU features that it needs. */
 typedef struct octk_table {
 #define OCT_KERNEL_SLOT(slot) octk_##slot##_fn *slot;
 #include "ops/kernels/kernels.def"

@@ -29,7 +29,8 @@ void oct_eval_free(oct_ctx *ctx, oct_eval *r) {
 static oct_status score(oct_eval *r, const float *z, int32_t label, double *loss, int64_t *top5) {
     int32_t k = r->classes, above = 0;
     if (label < 0 || label >= k)
-        return octi_fail(OCT_EFORMAT, "label", "out of range", octi_fmt("0 to %d", k - 1), octi_fmt("%d", label), NULL);
+        return octi_fail(OCT_EFORMAT, "label", "out of range", octi_fmt("0 to %d", k - 1),
+                         octi_fmt("%d", label), NULL);
     const int32_t best = octi_argmax(z, k);
     for (int32_t i = 0; i < k; i++) above += z[i] > z[label] || (z[i] == z[label] && i < label);
     double sum = 0;
@@ -44,7 +45,10 @@ static oct_status score(oct_eval *r, const float *z, int32_t label, double *loss
 }
 
 static oct_status make_tables(oct_ctx *ctx, oct_eval *r, int64_t k) {
-    if (k > OCT_CLASSES_MAX) return octi_fail(OCT_ELIMIT, "evaluate", "too many classes", octi_fmt("at most %d", OCT_CLASSES_MAX), octi_fmt("%lld", (long long)k), NULL);
+    if (k > OCT_CLASSES_MAX)
+        return octi_fail(OCT_ELIMIT, "evaluate", "too many classes",
+                         octi_fmt("at most %d", OCT_CLASSES_MAX), octi_fmt("%lld", (long long)k),
+                         NULL);
     r->classes = (int32_t)k;
     r->class_n = octi_calloc(ctx, (size_t)k, sizeof *r->class_n);
     r->class_correct = octi_calloc(ctx, (size_t)k, sizeof *r->class_correct);
@@ -53,12 +57,14 @@ static oct_status make_tables(oct_ctx *ctx, oct_eval *r, int64_t k) {
 }
 
 /* A loss of the caller's own, of values that are there. */
-static oct_status own_loss(oct_tape *tape, const oct_eval_opts *o, const oct_tensor *y, const oct_batch *b, double *sum) {
+static oct_status own_loss(oct_tape *tape, const oct_eval_opts *o, const oct_tensor *y,
+                           const oct_batch *b, double *sum) {
     oct_tape_begin(tape, OCT_EVAL);
     const oct_tensor *v = oct_var_value(o->loss(o->loss_user, oct_input(tape, y), b));
     if (!v || oct_tensor_count(v) != 1 || v->dtype != OCT_F32) {
         if (oct_tape_status(tape) != OCT_OK) return oct_tape_status(tape);
-        return octi_fail(OCT_EUSAGE, "loss", "of the caller's own", "a float scalar", v ? oct_shape_text(&v->shape) : "NULL", NULL);
+        return octi_fail(OCT_EUSAGE, "loss", "of the caller's own", "a float scalar",
+                         v ? oct_shape_text(&v->shape) : "NULL", NULL);
     }
     *sum += (double)oct_f32(v)[0] * (double)y->shape.dim[0];
     return OCT_OK;
@@ -74,7 +80,8 @@ static void cut(oct_batch *b, int64_t n, oct_tensor cut[3]) {
     }
 }
 
-static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx, const oct_eval_opts *o, oct_tape *tape, oct_eval *r) {
+static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx,
+                           const oct_eval_opts *o, oct_tape *tape, oct_eval *r) {
     double loss = 0, rule_loss = 0, time = 0;
     int64_t top5 = 0;
     const int64_t limit = o->limit;
@@ -93,12 +100,14 @@ static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx, co
         const int64_t n = b.x->shape.dim[0], k = oct_tensor_count(y) / y->shape.dim[0];
         if (tape) OCT_TRY(own_loss(tape, o, y, &b, &loss));
         if (r->score != OCT_SCORE_CLASSES) {
-            if (r->score == OCT_SCORE_VALUES) rule_loss += octi_squared_errors(oct_f32(y), oct_f32(b.targets), n, k);
+            if (r->score == OCT_SCORE_VALUES)
+                rule_loss += octi_squared_errors(oct_f32(y), oct_f32(b.targets), n, k);
             r->n += n;
             continue;
         }
         if (!r->confusion) OCT_TRY(make_tables(ctx, r, k));
-        for (int64_t i = 0; i < n; i++) OCT_TRY(score(r, oct_f32(y) + i * k, oct_s32(b.labels)[i], &rule_loss, &top5));
+        for (int64_t i = 0; i < n; i++)
+            OCT_TRY(score(r, oct_f32(y) + i * k, oct_s32(b.labels)[i], &rule_loss, &top5));
     }
     if (!r->n) return octi_fail(OCT_EFORMAT, "data", "no images", "at least one", "0", NULL);
     int64_t right = 0;
@@ -120,9 +129,12 @@ oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts,
     result->score = octi_score_of(net, data, &s);
     if (s != OCT_OK && !o.loss) return s;
     oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = batch});
-    oct_loader *loader = run ? oct_loader_new(data, &(oct_loader_opts){.batch = batch, .input = octi_net_input(net)}) : NULL;
+    oct_loader *loader =
+        run ? oct_loader_new(data, &(oct_loader_opts){.batch = batch, .input = octi_net_input(net)})
+            : NULL;
     oct_tape *tape = loader && o.loss ? oct_tape_new(net->ctx) : NULL;
-    s = loader && (tape || !o.loss) ? evaluate(run, loader, net->ctx, &o, tape, result) : oct_last_error()->code;
+    s = loader && (tape || !o.loss) ? evaluate(run, loader, net->ctx, &o, tape, result)
+                                    : oct_last_error()->code;
     oct_tape_free(tape);
     oct_loader_free(loader);
     oct_runner_free(run);
@@ -130,7 +142,8 @@ oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts,
     return s;
 }
 
-static oct_status calibrate(oct_tape *tape, oct_loader *loader, oct_net *net, int64_t n) { /* n: at most the set's */
+/* n: at most the set's */
+static oct_status calibrate(oct_tape *tape, oct_loader *loader, oct_net *net, int64_t n) {
     OCT_TRY(oct_loader_start(loader, 0, 0));
     for (int64_t seen = 0; seen < n;) {
         oct_batch b;
@@ -151,23 +164,33 @@ oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
     OCTI_LAW_MODE();
     if (!net || !data) return octi_fail_null("oct_calibrate");
     if (net->stage != OCT_STAGE_PREPARED)
-        return octi_fail(OCT_EUSAGE, "oct_calibrate", "net is not prepared", "the result of oct_prepare", NULL, NULL);
-    if (n < 1) return octi_fail(OCT_EUSAGE, "oct_calibrate", "number of images", ">= 1", octi_fmt("%lld", (long long)n), NULL);
+        return octi_fail(OCT_EUSAGE, "oct_calibrate", "net is not prepared",
+                         "the result of oct_prepare", NULL, NULL);
+    if (n < 1)
+        return octi_fail(OCT_EUSAGE, "oct_calibrate", "number of images", ">= 1",
+                         octi_fmt("%lld", (long long)n), NULL);
     if (n > oct_data_count(data)) n = oct_data_count(data);
     oct_tape *tape = oct_tape_new(net->ctx);
-    oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .shuffle = true, .input = octi_net_input(net)}) : NULL;
+    oct_loader *loader =
+        tape ? oct_loader_new(
+                   data,
+                   &(oct_loader_opts){.batch = 32, .shuffle = true, .input = octi_net_input(net)})
+             : NULL;
     oct_status s = loader ? calibrate(tape, loader, net, n) : oct_last_error()->code;
     oct_loader_free(loader);
     oct_tape_free(tape);
     return s == OCT_OK ? oct_net_settle(net) : s;
 }
 
-oct_status oct_compare_data(oct_net *prepared, const oct_net *int8, oct_data *data, int64_t limit, oct_mismatch *m) {
+oct_status oct_compare_data(oct_net *prepared, const oct_net *int8, oct_data *data, int64_t limit,
+                            oct_mismatch *m) {
     OCTI_LAW_MODE();
     if (!prepared || !int8 || !data || !m) return octi_fail_null("oct_compare_data");
     enum { BATCH = 32 };
     octi_comparison *c = octi_comparison_new(prepared, int8, BATCH);
-    oct_loader *l = c ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .input = octi_net_input(prepared)}) : NULL;
+    oct_loader *l = c ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH,
+                                                                .input = octi_net_input(prepared)})
+                      : NULL;
     oct_status s = l ? oct_loader_start(l, 0, 0) : oct_last_error()->code;
     for (int64_t seen = 0; s == OCT_OK && (limit <= 0 || seen < limit);) {
         oct_batch b;

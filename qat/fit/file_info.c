@@ -33,13 +33,15 @@ static oct_status room(holder *h, int32_t arrays, int32_t notes) {
 
 static oct_status array(holder *h, const char *name, const char *dtype, oct_shape shape) {
     oct_file_array *a = &h->info.arrays[h->info.array_count++];
-    *a = (oct_file_array){octi_arena_strdup(h->arena, name), octi_arena_strdup(h->arena, dtype), shape};
+    *a = (oct_file_array){octi_arena_strdup(h->arena, name), octi_arena_strdup(h->arena, dtype),
+                          shape};
     return a->name && a->dtype ? OCT_OK : oct_last_error()->code;
 }
 
 static oct_status note(holder *h, const char *key, const char *value) {
     struct oct_file_note *n = &h->info.notes[h->info.note_count++];
-    *n = (struct oct_file_note){octi_arena_strdup(h->arena, key), octi_arena_strdup(h->arena, value)};
+    *n = (struct oct_file_note){octi_arena_strdup(h->arena, key),
+                                octi_arena_strdup(h->arena, value)};
     return n->key && n->value ? OCT_OK : oct_last_error()->code;
 }
 
@@ -60,7 +62,9 @@ static oct_status look_safetensors(holder *h, const source *f) {
     return s;
 }
 
-static oct_status npy_array(holder *h, const char *name, const octi_npy *a) { return array(h, name, octi_fmt("%c%d", a->kind, a->size), a->shape); }
+static oct_status npy_array(holder *h, const char *name, const octi_npy *a) {
+    return array(h, name, octi_fmt("%c%d", a->kind, a->size), a->shape);
+}
 
 static oct_status look_npy(holder *h, const source *f) {
     octi_npy a;
@@ -92,7 +96,8 @@ static oct_status look_idx(holder *h, const source *f) {
 }
 
 static oct_status look_image(holder *h, const source *f) {
-    static const char *const words[] = {[OCTI_IMAGE_JPEG] = "JPEG", [OCTI_IMAGE_PNG] = "PNG", [OCTI_IMAGE_BMP] = "BMP"};
+    static const char *const words[] = {
+        [OCTI_IMAGE_JPEG] = "JPEG", [OCTI_IMAGE_PNG] = "PNG", [OCTI_IMAGE_BMP] = "BMP"};
     octi_image_info i;
     OCT_TRY(octi_image_check(f->bytes, f->size, f->path, &i));
     OCT_TRY(room(h, 1, 1));
@@ -112,11 +117,17 @@ static oct_status look_cifar100(holder *h, const source *f) { return look_cifar(
 
 /* ---- kinds, by content ---- */
 
-static bool starts(const source *f, const char *magic, size_t n) { return f->size >= n && !memcmp(f->bytes, magic, n); }
+static bool starts(const source *f, const char *magic, size_t n) {
+    return f->size >= n && !memcmp(f->bytes, magic, n);
+}
 static bool is_npy(const source *f) { return starts(f, "\x93NUMPY", 6); }
 static bool is_npz(const source *f) { return starts(f, "PK\3\4", 4) || starts(f, "PK\5\6", 4); }
-static bool is_idx(const source *f) { return f->size >= 8 && starts(f, "\0\0\10", 3) && (f->bytes[3] == 1 || f->bytes[3] == 3); }
-static bool is_image(const source *f) { return starts(f, "\xff\xd8\xff", 3) || starts(f, "\x89PNG", 4) || starts(f, "BM", 2); }
+static bool is_idx(const source *f) {
+    return f->size >= 8 && starts(f, "\0\0\10", 3) && (f->bytes[3] == 1 || f->bytes[3] == 3);
+}
+static bool is_image(const source *f) {
+    return starts(f, "\xff\xd8\xff", 3) || starts(f, "\x89PNG", 4) || starts(f, "BM", 2);
+}
 
 static bool is_safetensors(const source *f) { /* u64 size of a JSON object that lies in the file */
     uint64_t n = 0;
@@ -127,7 +138,8 @@ static bool is_safetensors(const source *f) { /* u64 size of a JSON object that 
 static bool records(const source *f, size_t skip, unsigned classes) {
     size_t record = skip + 1 + OCTI_CIFAR_PIXELS;
     bool fits = f->size && f->size % record == 0;
-    for (size_t i = 0; fits && i < f->size; i += record) fits = f->bytes[i + skip] < classes && (!skip || f->bytes[i] < 20);
+    for (size_t i = 0; fits && i < f->size; i += record)
+        fits = f->bytes[i + skip] < classes && (!skip || f->bytes[i] < 20);
     return fits;
 }
 static bool is_cifar10(const source *f) { return records(f, 0, 10); }
@@ -138,9 +150,12 @@ static const struct kind {
     bool (*is)(const source *f);
     oct_status (*look)(holder *h, const source *f);
 } kinds[] = {
-    {"npy", is_npy, look_npy},       {"npz", is_npz, look_npz},
-    {"idx", is_idx, look_idx},       {"image", is_image, look_image},
-    {"safetensors", is_safetensors, look_safetensors}, {"cifar10", is_cifar10, look_cifar10},
+    {"npy", is_npy, look_npy},
+    {"npz", is_npz, look_npz},
+    {"idx", is_idx, look_idx},
+    {"image", is_image, look_image},
+    {"safetensors", is_safetensors, look_safetensors},
+    {"cifar10", is_cifar10, look_cifar10},
     {"cifar100", is_cifar100, look_cifar100},
 };
 
@@ -150,8 +165,11 @@ static oct_status look(holder *h, const source *f) {
         h->info.kind = kinds[i].name;
         return kinds[i].look(h, f);
     }
-    static const char wanted[] = "a run, an int8 file, .safetensors, .npz, .npy, IDX, CIFAR records, JPEG, PNG or BMP";
-    return octi_foreign(f->bytes, f->size, f->path, wanted) ? OCT_EFORMAT : octi_fail(OCT_EFORMAT, f->path, "unknown kind of file", wanted, NULL, NULL);
+    static const char wanted[] =
+        "a run, an int8 file, .safetensors, .npz, .npy, IDX, CIFAR records, JPEG, PNG or BMP";
+    return octi_foreign(f->bytes, f->size, f->path, wanted)
+               ? OCT_EFORMAT
+               : octi_fail(OCT_EFORMAT, f->path, "unknown kind of file", wanted, NULL, NULL);
 }
 
 static const size_t MOST = (size_t)2 << 30;
@@ -163,7 +181,8 @@ oct_file_info *oct_file_inspect(oct_ctx *ctx, const char *path) {
     size_t size;
     holder *h = octi_alloc(ctx, sizeof *h);
     if (h) h->arena = octi_arena_new(ctx);
-    oct_status s = h && h->arena ? octi_file_read(ctx, path, MOST, &bytes, &size) : oct_last_error()->code;
+    oct_status s =
+        h && h->arena ? octi_file_read(ctx, path, MOST, &bytes, &size) : oct_last_error()->code;
     if (s == OCT_OK && size > 2 && bytes[0] == 0x1f && bytes[1] == 0x8b) {
         s = octi_gunzip(ctx, bytes, size, 0, NULL, path, &plain, &size);
         octi_free(ctx, bytes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The training loop. A step is a pure function of (options, seed, saved moment), so an interrupted run that goes on from a
- * moment ends with the bits of one that was never interrupted. */
+ * The training loop. A step is a pure function of (options, seed, saved moment), so an interrupted
+ * run that goes on from a moment ends with the bits of one that was never interrupted. */
 #include "qat/fit/fit.h"
 
 #include <float.h>
@@ -33,13 +33,13 @@ typedef struct training {
     oct_optim *optim;
     oct_loader *loader;
     oct_runner *teacher; /* NULL: none */
-    octi_run *run; /* open and locked; NULL: none */
+    octi_run *run;       /* open and locked; NULL: none */
     octi_position at;
     int64_t per_epoch;
     double last_save, epoch_time; /* seconds */
     int64_t epoch_images;         /* timed in this process */
     oct_score score;
-    int64_t probe_saved;          /* images of the net's probe that the run has */
+    int64_t probe_saved; /* images of the net's probe that the run has */
     bool resumed, stop;
 } training;
 
@@ -51,12 +51,15 @@ static double seconds(void) {
 
 /* ---- saving ---- */
 
-static float lr_of(const training *t, int64_t step) { return oct_schedule_lr(&t->schedule, step > 0 ? step - 1 : 0); }
+static float lr_of(const training *t, int64_t step) {
+    return oct_schedule_lr(&t->schedule, step > 0 ? step - 1 : 0);
+}
 
 static oct_status save(training *t) {
     int32_t n;
     const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
-    /* a loss can stay finite while a weight does not (max(NaN, 0) is 0): such a moment must not replace a good one */
+    /* a loss can stay finite while a weight does not (max(NaN, 0) is 0): such a moment must not
+     * replace a good one */
     OCT_TRY(octi_diverged_settle(t->net, optim, n, t->at.step, lr_of(t, t->at.step)));
     if (!t->run) return OCT_OK;
     const int64_t images = t->net->probe ? t->net->probe->shape.dim[0] : 0;
@@ -66,7 +69,8 @@ static oct_status save(training *t) {
     return octi_run_commit(t->net, octi_run_folder(t->run), optim, n, &t->at);
 }
 
-/* "quantizers":{"conv1":{"scale":0.01,"zero_point":3},"conv1.weight":{"scale":[...],"zero_point":0}}: a number where all are one. */
+/* "quantizers":{"conv1":{"scale":0.01,"zero_point":3},"fc.weight":{"scale":[...],"zero_point":0}}:
+ * a number where all are one. */
 static void put_qparams(const oct_net *net, octi_text *x) {
     octi_text_printf(x, ",\"quantizers\":{");
     for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
@@ -85,7 +89,8 @@ static void put_qparams(const oct_net *net, octi_text *x) {
             octi_json_put_f32(x, oct_f32(q->scale)[c]);
         }
         octi_text_printf(x, "%s,\"zero_point\":%s", same_scale ? "" : "]", same_zero ? "" : "[");
-        for (int64_t c = 0; c < (same_zero ? 1 : n); c++) octi_text_printf(x, "%s%d", c ? "," : "", oct_s32(q->zero_point)[c]);
+        for (int64_t c = 0; c < (same_zero ? 1 : n); c++)
+            octi_text_printf(x, "%s%d", c ? "," : "", oct_s32(q->zero_point)[c]);
         octi_text_printf(x, "%s}", same_zero ? "" : "]");
     }
     octi_text_printf(x, "}");
@@ -110,14 +115,18 @@ static oct_status append_metrics(training *t, const oct_fit_report *r) {
                 {"test_loss", r->test_loss},
                 {"val_loss", r->val_loss}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const bool loss = strstr(rows[i].key, "loss") != NULL; /* the caller's own may be negative */
+        /* the caller's own may be negative */
+        const bool loss = strstr(rows[i].key, "loss") != NULL;
         if (loss ? isnan(rows[i].v) : rows[i].v < 0) continue; /* not measured */
         octi_text_printf(&x, ",\"%s\":", rows[i].key);
         octi_json_put_number(&x, rows[i].v);
     }
     if (t->net->stage == OCT_STAGE_PREPARED) put_qparams(t->net, &x);
     octi_text_printf(&x, "}\n");
-    oct_status s = x.status == OCT_OK ? octi_file_append_in(octi_run_folder(t->run), "metrics.jsonl", t->at.metrics_bytes, x.data, x.size) : x.status;
+    oct_status s = x.status == OCT_OK
+                       ? octi_file_append_in(octi_run_folder(t->run), "metrics.jsonl",
+                                             t->at.metrics_bytes, x.data, x.size)
+                       : x.status;
     if (s == OCT_OK) t->at.metrics_bytes += (int64_t)x.size;
     octi_text_free(&x);
     return s;
@@ -135,7 +144,8 @@ static oct_status go_on(training *t, const char *config) {
     if (s == OCT_OK && old) s = octi_fit_config_check(t->ctx, old, config, t->o.run, &grown);
     if (s == OCT_OK && old) s = octi_fit_extent_read(t->ctx, config, "config.json", &extent);
     if (s == OCT_OK && old) s = octi_run_restore(t->net, f, &extent, optim, n, &t->at, &t->resumed);
-    if (s == OCT_OK && !t->resumed) octi_log(t->ctx, OCT_LOG_WARN, "%s: no checkpoint to resume from: starting at 0", t->o.run);
+    if (s == OCT_OK && !t->resumed)
+        octi_log(t->ctx, OCT_LOG_WARN, "%s: no checkpoint to resume from: starting at 0", t->o.run);
     if (s == OCT_OK && t->resumed && grown) {
         t->at.done = 0;
         s = octi_run_write_config(f, config);
@@ -155,7 +165,8 @@ static oct_status begin_anew(training *t, const char *config) {
 static oct_status start_run(training *t) {
     octi_text config = {.ctx = t->ctx};
     oct_status s = octi_fit_config(t->net, &t->o, t->train, &config);
-    if (s == OCT_OK && !(t->run = octi_run_write(t->ctx, t->o.run, t->o.resume, t->o.force))) s = oct_last_error()->code;
+    if (s == OCT_OK && !(t->run = octi_run_write(t->ctx, t->o.run, t->o.resume, t->o.force)))
+        s = oct_last_error()->code;
     if (s == OCT_OK && t->o.resume) s = go_on(t, config.data);
     if (s == OCT_OK && !t->resumed) s = begin_anew(t, config.data);
     octi_text_free(&config);
@@ -164,10 +175,15 @@ static oct_status start_run(training *t) {
 
 /* ---- scores ---- */
 
-static oct_status evaluate(training *t, oct_net *net, oct_data *data, double *accuracy, double *loss) {
+static oct_status evaluate(training *t, oct_net *net, oct_data *data, double *accuracy,
+                           double *loss) {
     if (!data) return OCT_OK;
     oct_eval e;
-    OCT_TRY(oct_evaluate(net, data, &(oct_eval_opts){.batch = t->o.batch < 256 ? t->o.batch : 256, .loss = t->o.loss, .loss_user = t->o.loss_user}, &e));
+    OCT_TRY(oct_evaluate(net, data,
+                         &(oct_eval_opts){.batch = t->o.batch < 256 ? t->o.batch : 256,
+                                          .loss = t->o.loss,
+                                          .loss_user = t->o.loss_user},
+                         &e));
     *accuracy = e.accuracy;
     *loss = e.loss;
     oct_eval_free(t->ctx, &e);
@@ -176,10 +192,14 @@ static oct_status evaluate(training *t, oct_net *net, oct_data *data, double *ac
 
 static oct_status scores(training *t, oct_fit_report *r) {
     const bool prepared = t->net->stage == OCT_STAGE_PREPARED;
-    if (prepared) OCT_TRY(oct_net_settle(t->net)); /* what is told of ranges and scales is what is scored */
-    oct_net *net = prepared ? oct_convert_with(t->net, &(oct_convert_opts){.skip_check = true}, NULL) : t->net; /* the real integer path */
+    /* what is told of ranges and scales is what is scored */
+    if (prepared) OCT_TRY(oct_net_settle(t->net));
+    /* the real integer path */
+    oct_net *net =
+        prepared ? oct_convert_with(t->net, &(oct_convert_opts){.skip_check = true}, NULL) : t->net;
     if (!net) return oct_last_error()->code;
-    oct_status s = evaluate(t, net, t->test, prepared ? &r->int8_accuracy : &r->test_accuracy, &r->test_loss);
+    oct_status s =
+        evaluate(t, net, t->test, prepared ? &r->int8_accuracy : &r->test_accuracy, &r->test_loss);
     if (s == OCT_OK) s = evaluate(t, net, t->val, &r->val_accuracy, &r->val_loss);
     if (prepared) oct_net_free(net);
     return s;
@@ -195,23 +215,30 @@ static oct_status check_final(training *t) {
 
 /* ---- steps ---- */
 
-static double share_done(const training *t) { return (double)t->at.step / (double)(t->per_epoch * t->o.epochs); }
+static double share_done(const training *t) {
+    return (double)t->at.step / (double)(t->per_epoch * t->o.epochs);
+}
 
 /* Switches of a prepared net, as a function of the step alone. */
 static oct_status set_switches(training *t) {
     if (t->net->stage != OCT_STAGE_PREPARED) return OCT_OK;
     const double share = share_done(t);
     oct_net_observe(t->net, t->o.observe_until >= 1 || share < (double)t->o.observe_until);
-    const bool freeze = t->o.batch_norm_until < 1 && share >= (double)t->o.batch_norm_until, frozen = oct_net_batch_norm_frozen(t->net);
-    if (freeze && !frozen && t->at.step && t->o.bn_images > 0) OCT_TRY(octi_reestimate_batch_norm(t->net, t->train, t->o.bn_images, t->o.augment));
+    const bool freeze = t->o.batch_norm_until < 1 && share >= (double)t->o.batch_norm_until,
+               frozen = oct_net_batch_norm_frozen(t->net);
+    if (freeze && !frozen && t->at.step && t->o.bn_images > 0)
+        OCT_TRY(octi_reestimate_batch_norm(t->net, t->train, t->o.bn_images, t->o.augment));
     oct_net_freeze_batch_norm(t->net, freeze);
     return OCT_OK;
 }
 
 /* 1 at the first step, falling to 0 along half a cosine. */
-static float still(const training *t) { return 0.5f * (1 + (float)cos(share_done(t) * 3.14159265358979323846)); }
+static float still(const training *t) {
+    return 0.5f * (1 + (float)cos(share_done(t) * 3.14159265358979323846));
+}
 
-/* Between backward and step, and behind the step: what keeps weights from swinging, as a function of the step. */
+/* Between backward and step, and behind the step: what keeps weights from swinging, as a function
+ * of the step. */
 static oct_status damp(training *t) {
     if (t->o.oscillation != octi_oscillation_modes[OCTI_OSC_DAMP]) return OCT_OK;
     return oct_oscillation_damp(t->net, t->o.oscillation_end * (1 - still(t)));
@@ -238,12 +265,17 @@ static oct_status run_step(training *t, const oct_batch *b) {
     oct_tape_key(t->tape, (uint32_t)t->at.epoch, (uint32_t)b->first);
     oct_var *logits = oct_net_forward(t->net, oct_input(t->tape, b->x));
     oct_var *loss = loss_of(t, logits, b);
-    if (t->teacher) loss = octi_teacher_loss(t->teacher, b->x, logits, loss, t->o.temperature, t->o.distill_weight);
+    if (t->teacher)
+        loss = octi_teacher_loss(t->teacher, b->x, logits, loss, t->o.temperature,
+                                 t->o.distill_weight);
     if (!loss && oct_tape_status(t->tape) != OCT_OK) return oct_tape_status(t->tape);
     if (!loss || oct_tensor_count(oct_var_value(loss)) != 1)
-        return octi_fail(OCT_EUSAGE, "loss", "of the caller's own", "a scalar", loss ? oct_shape_text(&oct_var_value(loss)->shape) : "NULL", NULL);
+        return octi_fail(OCT_EUSAGE, "loss", "of the caller's own", "a scalar",
+                         loss ? oct_shape_text(&oct_var_value(loss)->shape) : "NULL", NULL);
     double value = oct_f32(oct_var_value(loss))[0];
-    if (!isfinite(value)) return octi_diverged_loss(t->net, t->tape, t->at.step + 1, lr_of(t, t->at.step + 1), t->o.loss != NULL);
+    if (!isfinite(value))
+        return octi_diverged_loss(t->net, t->tape, t->at.step + 1, lr_of(t, t->at.step + 1),
+                                  t->o.loss != NULL);
     OCT_TRY(oct_backward(loss));
     OCT_TRY(damp(t));
     OCT_TRY(octi_diverged_step(oct_optim_step(t->optim), t->at.step + 1, lr_of(t, t->at.step + 1)));
@@ -251,7 +283,8 @@ static oct_status run_step(training *t, const oct_batch *b) {
     int64_t n = b->x->shape.dim[0];
     t->at.loss_sum += value * (double)n;
     if (t->score == OCT_SCORE_CLASSES)
-        t->at.correct += octi_count_right(oct_f32(oct_var_value(logits)), oct_s32(b->labels), n, oct_var_value(logits)->shape.dim[1]);
+        t->at.correct += octi_count_right(oct_f32(oct_var_value(logits)), oct_s32(b->labels), n,
+                                          oct_var_value(logits)->shape.dim[1]);
     t->at.seen += n;
     t->at.step++;
     t->at.step_in_epoch++;
@@ -260,25 +293,26 @@ static oct_status run_step(training *t, const oct_batch *b) {
 
 static oct_fit_report report(const training *t) {
     double n = t->at.seen > 0 ? (double)t->at.seen : 1;
-    return (oct_fit_report){.epoch = (int32_t)t->at.epoch + 1,
-                            .epochs = t->o.epochs,
-                            .step = t->at.step,
-                            .steps = t->per_epoch * t->o.epochs,
-                            .step_in_epoch = t->at.step_in_epoch,
-                            .steps_per_epoch = t->per_epoch,
-                            .lr = lr_of(t, t->at.step),
-                            .train_loss = t->at.loss_sum / n,
-                            .train_accuracy = t->score == OCT_SCORE_CLASSES ? (double)t->at.correct / n : -1,
-                            .test_accuracy = -1,
-                            .int8_accuracy = -1,
-                            .val_accuracy = -1,
-                            .oscillating = -1,
-                            .frozen = -1,
-                            .test_loss = NAN,
-                            .val_loss = NAN,
-                            .score = t->score,
-                            .img_per_s = t->epoch_time > 0 ? (double)t->epoch_images / t->epoch_time : 0,
-                            .resumed = t->resumed};
+    return (oct_fit_report){
+        .epoch = (int32_t)t->at.epoch + 1,
+        .epochs = t->o.epochs,
+        .step = t->at.step,
+        .steps = t->per_epoch * t->o.epochs,
+        .step_in_epoch = t->at.step_in_epoch,
+        .steps_per_epoch = t->per_epoch,
+        .lr = lr_of(t, t->at.step),
+        .train_loss = t->at.loss_sum / n,
+        .train_accuracy = t->score == OCT_SCORE_CLASSES ? (double)t->at.correct / n : -1,
+        .test_accuracy = -1,
+        .int8_accuracy = -1,
+        .val_accuracy = -1,
+        .oscillating = -1,
+        .frozen = -1,
+        .test_loss = NAN,
+        .val_loss = NAN,
+        .score = t->score,
+        .img_per_s = t->epoch_time > 0 ? (double)t->epoch_images / t->epoch_time : 0,
+        .resumed = t->resumed};
 }
 
 static void tell(training *t, const oct_fit_report *r) {
@@ -290,10 +324,13 @@ static oct_status end_epoch(training *t) {
     oct_fit_report r = report(t);
     r.epoch_end = true;
     t->at.epoch++;
-    const bool never_frozen = t->net->stage == OCT_STAGE_PREPARED && !oct_net_batch_norm_frozen(t->net);
-    if (t->at.epoch == t->o.epochs && never_frozen && t->o.bn_images > 0) OCT_TRY(octi_reestimate_batch_norm(t->net, t->train, t->o.bn_images, t->o.augment));
+    const bool never_frozen =
+        t->net->stage == OCT_STAGE_PREPARED && !oct_net_batch_norm_frozen(t->net);
+    if (t->at.epoch == t->o.epochs && never_frozen && t->o.bn_images > 0)
+        OCT_TRY(octi_reestimate_batch_norm(t->net, t->train, t->o.bn_images, t->o.augment));
     OCT_TRY(scores(t, &r));
-    const oct_oscillation swing = *t->o.oscillation ? oct_oscillation_count(t->net) : (oct_oscillation){0};
+    const oct_oscillation swing =
+        *t->o.oscillation ? oct_oscillation_count(t->net) : (oct_oscillation){0};
     if (swing.weights) {
         r.oscillating = (double)swing.oscillating / (double)swing.weights;
         r.frozen = (double)swing.frozen / (double)swing.weights;
@@ -303,7 +340,9 @@ static oct_status end_epoch(training *t) {
         bool better = reached > t->at.best_val;
         t->at.stale = better ? 0 : t->at.stale + 1;
         if (better) t->at.best_val = reached;
-        if (better && t->run) OCT_TRY(octi_run_write_model(t->net, octi_run_folder(t->run), "best.safetensors", t->at.epoch));
+        if (better && t->run)
+            OCT_TRY(octi_run_write_model(t->net, octi_run_folder(t->run), "best.safetensors",
+                                         t->at.epoch));
         if (t->o.patience && t->at.stale >= t->o.patience) t->at.done = 1;
     }
     r.final = t->at.epoch == t->o.epochs || t->at.done;
@@ -332,7 +371,8 @@ static oct_status run_epoch(training *t) {
         t->epoch_time = now - t0;
         oct_fit_report r = report(t);
         tell(t, &r);
-        bool due = (t->o.save_steps && t->at.step % t->o.save_steps == 0) || (t->o.save_seconds > 0 && now - t->last_save > t->o.save_seconds);
+        bool due = (t->o.save_steps && t->at.step % t->o.save_steps == 0) ||
+                   (t->o.save_seconds > 0 && now - t->last_save > t->o.save_seconds);
         /* at an epoch's end the scores come first: that save holds them too */
         if (due && !t->stop && t->at.step_in_epoch < t->per_epoch) OCT_TRY(save(t));
     }
@@ -347,15 +387,23 @@ static oct_status check_fit(training *t) {
     t->score = octi_score_of(t->net, t->train, &why);
     if (why != OCT_OK && !t->o.loss) return why;
     const bool cross_entropy = t->score == OCT_SCORE_CLASSES && !t->o.loss;
-    if (t->o.smoothing > 0 && !cross_entropy) return octi_fail(OCT_EUSAGE, "smoothing", "of labels that the loss does not look at", "cross entropy", NULL, NULL);
-    if (t->o.teacher && out.rank != 2) return octi_fail(OCT_EUSAGE, "teacher", "a net without classes has no logits to learn", "[N, classes]", oct_shape_text(&out), NULL);
-    if (in.rank == 4 && (in.dim[1] != d->height || in.dim[2] != d->width || in.dim[3] != d->channels))
+    if (t->o.smoothing > 0 && !cross_entropy)
+        return octi_fail(OCT_EUSAGE, "smoothing", "of labels that the loss does not look at",
+                         "cross entropy", NULL, NULL);
+    if (t->o.teacher && out.rank != 2)
+        return octi_fail(OCT_EUSAGE, "teacher", "a net without classes has no logits to learn",
+                         "[N, classes]", oct_shape_text(&out), NULL);
+    if (in.rank == 4 &&
+        (in.dim[1] != d->height || in.dim[2] != d->width || in.dim[3] != d->channels))
         return octi_fail(OCT_ESHAPE, "input", "data does not fit the net", oct_shape_text(&in),
-                         octi_fmt("%d x %d x %d (H, W, C)", d->height, d->width, d->channels), NULL);
+                         octi_fmt("%d x %d x %d (H, W, C)", d->height, d->width, d->channels),
+                         NULL);
     int32_t classes;
     oct_data_classes(t->train, &classes);
     if (t->score == OCT_SCORE_CLASSES && classes > out.dim[1])
-        return octi_fail(OCT_ESHAPE, "classes", "data has more than the net", octi_fmt("at most %lld", (long long)out.dim[1]), octi_fmt("%d", classes), NULL);
+        return octi_fail(OCT_ESHAPE, "classes", "data has more than the net",
+                         octi_fmt("at most %lld", (long long)out.dim[1]), octi_fmt("%d", classes),
+                         NULL);
     return OCT_OK;
 }
 
@@ -377,8 +425,11 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
     const oct_named_tensor *params = oct_net_parameters(t->net, &n);
     t->optim = oct_optim_new(t->ctx, params, n, &optim);
     t->tape = oct_tape_new(t->ctx);
-    if (t->o.teacher && !(t->teacher = oct_runner_new(t->o.teacher, &(oct_runner_opts){.batch = t->o.batch}))) return oct_last_error()->code;
-    /* every image in every epoch; no small last batch, which would weigh its few images more and starve batch norm */
+    if (t->o.teacher &&
+        !(t->teacher = oct_runner_new(t->o.teacher, &(oct_runner_opts){.batch = t->o.batch})))
+        return oct_last_error()->code;
+    /* every image in every epoch; no small last batch, which would weigh its few images more and
+     * starve batch norm */
     t->loader = oct_loader_new(t->train, &(oct_loader_opts){.batch = t->o.batch,
                                                             .shuffle = true,
                                                             .even = true,
@@ -387,7 +438,8 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
                                                             .input = octi_net_input(t->net)});
     if (!t->optim || !t->tape || !t->loader) return oct_last_error()->code;
     t->per_epoch = oct_loader_steps(t->loader);
-    if (t->per_epoch < 1) return octi_fail(OCT_EFORMAT, "data", "no images to train on", "at least one", "0", NULL);
+    if (t->per_epoch < 1)
+        return octi_fail(OCT_EFORMAT, "data", "no images to train on", "at least one", "0", NULL);
     t->schedule = octi_fit_schedule(&t->o, t->per_epoch);
     t->at.best_val = t->score == OCT_SCORE_CLASSES ? -1 : -DBL_MAX;
     return OCT_OK;
@@ -433,14 +485,17 @@ oct_status oct_fit_check(oct_net *net, oct_data *train, const oct_fit_opts *opts
 oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     OCTI_LAW_MODE();
     if (!net || !train) return octi_fail_null("oct_fit");
-    const bool labels = oct_data_truth(train, NULL) == OCT_TRUTH_LABELS; /* a net of the caller's own: training fills it in */
+    /* a net of the caller's own: training fills it in */
+    const bool labels = oct_data_truth(train, NULL) == OCT_TRUTH_LABELS;
     if (labels ? !net->class_count : !net->input.channels) OCT_TRY(oct_net_describe(net, train));
     training t = {.ctx = net->ctx, .net = net, .train = train, .last_save = seconds()};
     oct_status s = prepare(&t, opts);
     if (s == OCT_OK && t.o.run) s = start_run(&t);
     while (s == OCT_OK && !t.stop && t.at.epoch < t.o.epochs && !t.at.done) s = run_epoch(&t);
     if (s == OCT_OK && t.stop && t.at.epoch < t.o.epochs && !t.at.done)
-        s = octi_fail(OCT_ESTOPPED, "training", "stopped by the caller", NULL, octi_fmt("step %lld", (long long)t.at.step), t.o.run ? "--resume goes on" : NULL);
+        s = octi_fail(OCT_ESTOPPED, "training", "stopped by the caller", NULL,
+                      octi_fmt("step %lld", (long long)t.at.step),
+                      t.o.run ? "--resume goes on" : NULL);
     release(&t);
     return s;
 }

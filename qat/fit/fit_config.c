@@ -11,8 +11,10 @@
 #include "src/mem.h"
 #include "src/words.h"
 
-static const char *const optimizers[] = {"sgd", "adam", "adamw", "rmsprop"};                      /* oct_optim_kind */
-static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "onecycle"}; /* oct_schedule_kind */
+/* oct_optim_kind */
+static const char *const optimizers[] = {"sgd", "adam", "adamw", "rmsprop"};
+/* oct_schedule_kind */
+static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "onecycle"};
 
 const char *const octi_oscillation_modes[] = {"", "measure", "damp", "freeze"};
 
@@ -24,19 +26,24 @@ static int find(const char *const *list, int n, const char *word) {
 
 static oct_status range(const char *name, double v, double lo, double hi) {
     if (v >= lo && v <= hi) return OCT_OK;
-    return octi_fail(OCT_EUSAGE, name, "out of range", octi_fmt("%g to %g", lo, hi), octi_fmt("%g", v), NULL);
+    return octi_fail(OCT_EUSAGE, name, "out of range", octi_fmt("%g to %g", lo, hi),
+                     octi_fmt("%g", v), NULL);
 }
 
 /* v is 0: the default; OCT_NONE: a real 0. */
 static float pick(float v, float otherwise) { return v == 0 ? otherwise : v == OCT_NONE ? 0 : v; }
 
-/* A net from scratch starts badly at its full rate; three tenths are one-cycle's, one epoch is enough for long trainings. */
+/* A net from scratch starts badly at its full rate; three tenths are one-cycle's, one epoch is
+ * enough for long trainings. */
 static float default_warmup(int epochs) { return epochs < 4 ? 0.3f * (float)epochs : 1.0f; }
 
-oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *in, oct_fit_opts *o, oct_optim_opts *optim) {
+oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *in, oct_fit_opts *o,
+                             oct_optim_opts *optim) {
     *o = in ? *in : (oct_fit_opts){.epochs = 0};
     bool prepared = net->stage == OCT_STAGE_PREPARED;
-    if (net->stage == OCT_STAGE_INT8) return octi_fail(OCT_EUSAGE, "oct_fit", "an int8 net cannot be trained", "a float or prepared net", NULL, NULL);
+    if (net->stage == OCT_STAGE_INT8)
+        return octi_fail(OCT_EUSAGE, "oct_fit", "an int8 net cannot be trained",
+                         "a float or prepared net", NULL, NULL);
     if (!o->optimizer) o->optimizer = optimizers[0];
     if (!o->schedule) o->schedule = "cosine";
     if (!o->augment) o->augment = oct_data_default_augment(train);
@@ -44,20 +51,34 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     if (!o->batch) o->batch = 64;
     if (!o->seed) o->seed = oct_ctx_seed(net->ctx);
     int kind = find(optimizers, 4, o->optimizer);
-    if (kind < 0) return octi_fail_word(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam, adamw or rmsprop", o->optimizer, NULL);
+    if (kind < 0)
+        return octi_fail_word(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam, adamw or rmsprop",
+                              o->optimizer, NULL);
     int shape = find(schedules, 5, o->schedule);
-    if (shape < 0 || shape == OCT_MULTI_STEP) return octi_fail_word(OCT_EUSAGE, "schedule", "unknown", "constant, step, cosine or onecycle", o->schedule, NULL);
+    if (shape < 0 || shape == OCT_MULTI_STEP)
+        return octi_fail_word(OCT_EUSAGE, "schedule", "unknown",
+                              "constant, step, cosine or onecycle", o->schedule, NULL);
     if (o->lr == 0) o->lr = (kind == OCT_SGD ? 0.05f : 0.001f) * (prepared ? 0.1f : 1.0f);
-    o->warmup = pick(o->warmup, !prepared && (shape == OCT_COSINE || shape == OCT_STEP) ? default_warmup(o->epochs) : 0);
-    o->momentum = kind == OCT_SGD ? pick(o->momentum, 0.9f) : kind == OCT_RMSPROP ? pick(o->momentum, 0) : 0;
-    o->weight_decay = pick(o->weight_decay, kind == OCT_SGD ? 5e-4f : kind == OCT_ADAMW ? 0.01f : 0);
+    o->warmup = pick(o->warmup, !prepared && (shape == OCT_COSINE || shape == OCT_STEP)
+                                    ? default_warmup(o->epochs)
+                                    : 0);
+    o->momentum = kind == OCT_SGD       ? pick(o->momentum, 0.9f)
+                  : kind == OCT_RMSPROP ? pick(o->momentum, 0)
+                                        : 0;
+    o->weight_decay = pick(o->weight_decay, kind == OCT_SGD     ? 5e-4f
+                                            : kind == OCT_ADAMW ? 0.01f
+                                                                : 0);
     o->observe_until = pick(o->observe_until, 0.5f);
     o->batch_norm_until = pick(o->batch_norm_until, 2.0f / 3.0f);
     o->bn_images = o->bn_images == 0 ? 2048 : o->bn_images == OCT_NONE ? 0 : o->bn_images;
     if (!o->oscillation) o->oscillation = "";
     int swing = find(octi_oscillation_modes, OCTI_OSC_MODES, o->oscillation);
-    if (swing < 0) return octi_fail_word(OCT_EUSAGE, "oscillation", "unknown", "measure, damp or freeze", o->oscillation, NULL);
-    if (swing && !prepared) return octi_fail(OCT_EUSAGE, "oscillation", "a float net has no codes", "a prepared net", NULL, NULL);
+    if (swing < 0)
+        return octi_fail_word(OCT_EUSAGE, "oscillation", "unknown", "measure, damp or freeze",
+                              o->oscillation, NULL);
+    if (swing && !prepared)
+        return octi_fail(OCT_EUSAGE, "oscillation", "a float net has no codes", "a prepared net",
+                         NULL, NULL);
     o->oscillation = octi_oscillation_modes[swing];
     if (o->oscillation_end == 0) o->oscillation_end = swing == OCTI_OSC_DAMP ? 0.1f : 0.01f;
     OCT_TRY(range("epochs", o->epochs, 1, 1e6));
@@ -79,14 +100,18 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
         OCT_TRY(range("distill_weight", o->distill_weight, 0, 1));
         OCT_TRY(octi_teacher_check(net, o->teacher));
     } else if (o->temperature != 0 || o->distill_weight != 0)
-        return octi_fail(OCT_EUSAGE, o->temperature != 0 ? "temperature" : "distill_weight", "nobody to learn from", "a teacher", "none", NULL);
+        return octi_fail(OCT_EUSAGE, o->temperature != 0 ? "temperature" : "distill_weight",
+                         "nobody to learn from", "a teacher", "none", NULL);
     OCT_TRY(range("val_share", o->val_share, 0, 0.9));
     OCT_TRY(range("patience", o->patience, 0, 1e6));
     OCT_TRY(range("save_steps", (double)o->save_steps, 0, 1e15));
     OCT_TRY(range("save_seconds", o->save_seconds, 0, 1e9));
-    if (o->val && o->val_share > 0) return octi_fail(OCT_EUSAGE, "val", "a set and a share exclude each other", "one of them", NULL, NULL);
+    if (o->val && o->val_share > 0)
+        return octi_fail(OCT_EUSAGE, "val", "a set and a share exclude each other", "one of them",
+                         NULL, NULL);
     if (o->patience && !o->val && !(o->val_share > 0))
-        return octi_fail(OCT_EUSAGE, "patience", "needs a validation set", "val or val_share", NULL, "the test part never chooses");
+        return octi_fail(OCT_EUSAGE, "patience", "needs a validation set", "val or val_share", NULL,
+                         "the test part never chooses");
     *optim = (oct_optim_opts){.kind = (oct_optim_kind)kind,
                               .lr = o->lr,
                               .momentum = o->momentum,
@@ -124,7 +149,8 @@ static void put_word(octi_text *t, const char *key, const char *v) {
     octi_json_put_string(t, v);
 }
 
-/* What is written must be readable: numbers are doubles there, so that a greater seed is kept as text. */
+/* What is written must be readable: numbers are doubles there, so that a greater seed is kept as
+ * text. */
 enum { CONFIG_BYTES = 1 << 20 };
 static const uint64_t WHOLE = (uint64_t)1 << 53;
 
@@ -139,12 +165,16 @@ oct_status octi_config_seed(const cJSON *root, const char *where, uint64_t *seed
     const char *s = item->valuestring;
     const size_t n = strlen(s);
     *seed = strtoull(s, NULL, 10);
-    if (n && n <= 20 && strspn(s, "0123456789") == n && !strcmp(octi_fmt("%llu", (unsigned long long)*seed), s)) return OCT_OK;
+    if (n && n <= 20 && strspn(s, "0123456789") == n &&
+        !strcmp(octi_fmt("%llu", (unsigned long long)*seed), s))
+        return OCT_OK;
     return octi_fail(OCT_EFORMAT, where, "field 'seed'", "a whole number", s, NULL);
 }
 
 /* What a reader would call a damaged file is the caller's mistake here. */
-static oct_status as_option(oct_status s) { return s == OCT_OK ? s : octi_fail_in(s == OCT_ENOMEM ? s : OCT_EUSAGE, "config"); }
+static oct_status as_option(oct_status s) {
+    return s == OCT_OK ? s : octi_fail_in(s == OCT_ENOMEM ? s : OCT_EUSAGE, "config");
+}
 
 /* The caller's part is text of anybody's: it is an object, and the file that holds it loads. */
 static oct_status check_own(oct_ctx *ctx, const char *config) {
@@ -153,13 +183,18 @@ static oct_status check_own(oct_ctx *ctx, const char *config) {
     OCT_TRY(as_option(octi_json_parse(ctx, config, strlen(config), "options", &root)));
     const bool object = cJSON_IsObject(root);
     octi_json_free(root);
-    return object ? OCT_OK : octi_fail(OCT_EUSAGE, "config", "options of the caller", "a JSON object", config, NULL);
+    return object ? OCT_OK
+                  : octi_fail(OCT_EUSAGE, "config", "options of the caller", "a JSON object",
+                              config, NULL);
 }
 
 static oct_status check_whole(const octi_text *t) {
     cJSON *root = NULL;
     OCT_TRY(t->status);
-    if (t->size > CONFIG_BYTES) return octi_fail(OCT_EUSAGE, "config", "options are too long", octi_fmt("at most %d bytes", CONFIG_BYTES), octi_fmt("%zu", t->size), NULL);
+    if (t->size > CONFIG_BYTES)
+        return octi_fail(OCT_EUSAGE, "config", "options are too long",
+                         octi_fmt("at most %d bytes", CONFIG_BYTES), octi_fmt("%zu", t->size),
+                         NULL);
     OCT_TRY(as_option(octi_json_parse(t->ctx, t->data, t->size, "options", &root)));
     octi_json_free(root);
     return OCT_OK;
@@ -169,7 +204,8 @@ static oct_status put_config(const oct_net *net, uint64_t seed, const char *conf
     OCT_TRY(check_own(net->ctx, config));
     octi_text_printf(t, "{\"octet\":\"%s\"", OCT_VERSION);
     put_word(t, "isa", oct_ctx_isa(net->ctx));
-    octi_text_printf(t, seed > WHOLE ? ",\"seed\":\"%llu\"" : ",\"seed\":%llu", (unsigned long long)seed);
+    octi_text_printf(t, seed > WHOLE ? ",\"seed\":\"%llu\"" : ",\"seed\":%llu",
+                     (unsigned long long)seed);
     octi_text_printf(t, ",\n\"command\":%s", config ? config : "{}");
     octi_text_printf(t, "}\n");
     return t->status;
@@ -180,11 +216,13 @@ oct_status octi_plain_config(const oct_net *net, uint64_t seed, const char *conf
     return check_whole(t);
 }
 
-oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *train, octi_text *t) {
+oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *train,
+                           octi_text *t) {
     OCT_TRY(put_config(net, o->seed, o->config, t));
     t->size -= 2; /* reopen the object */
     octi_text_printf(t, ",\n\"fit\":{\"epochs\":%d", o->epochs);
-    octi_text_printf(t, ",\"batch\":%lld,\"images\":%lld", (long long)o->batch, (long long)oct_data_count(train));
+    octi_text_printf(t, ",\"batch\":%lld,\"images\":%lld", (long long)o->batch,
+                     (long long)oct_data_count(train));
     put_word(t, "optimizer", o->optimizer);
     put_word(t, "schedule", o->schedule);
     put_word(t, "augment", o->augment);
@@ -224,7 +262,8 @@ static const char *text_of(const cJSON *item) {
 }
 
 static oct_status differs(const char *dir, const char *key, const cJSON *was, const cJSON *is) {
-    return octi_fail(OCT_EUSAGE, octi_fmt("%s: %s", dir, key), "option differs from the run's", text_of(was), text_of(is),
+    return octi_fail(OCT_EUSAGE, octi_fmt("%s: %s", dir, key), "option differs from the run's",
+                     text_of(was), text_of(is),
                      "a resumed run keeps its options; only epochs may grow");
 }
 
@@ -232,8 +271,11 @@ static oct_status differs(const char *dir, const char *key, const cJSON *was, co
 static bool default_warmups(const cJSON *was, const cJSON *is) {
     const cJSON *const of[2] = {was, is};
     for (int i = 0; i < 2; i++) {
-        const cJSON *epochs = octi_json_get(of[i], "epochs"), *warmup = octi_json_get(of[i], "warmup");
-        if (!cJSON_IsNumber(epochs) || !cJSON_IsNumber(warmup) || (float)warmup->valuedouble != default_warmup(epochs->valueint)) return false;
+        const cJSON *epochs = octi_json_get(of[i], "epochs"),
+                    *warmup = octi_json_get(of[i], "warmup");
+        if (!cJSON_IsNumber(epochs) || !cJSON_IsNumber(warmup) ||
+            (float)warmup->valuedouble != default_warmup(epochs->valueint))
+            return false;
     }
     return true;
 }
@@ -242,7 +284,8 @@ static oct_status same_object(const cJSON *was, const cJSON *is, const char *dir
     const cJSON *item;
     cJSON_ArrayForEach(item, is) {
         const cJSON *other = octi_json_get(was, item->string);
-        if (other && !strcmp(item->string, "epochs") && cJSON_IsNumber(item) && cJSON_IsNumber(other)) {
+        if (other && !strcmp(item->string, "epochs") && cJSON_IsNumber(item) &&
+            cJSON_IsNumber(other)) {
             if (item->valuedouble < other->valuedouble) return differs(dir, "epochs", other, item);
             *grown |= item->valuedouble > other->valuedouble;
         } else if (!strcmp(item->string, "warmup") && default_warmups(was, is))
@@ -250,11 +293,13 @@ static oct_status same_object(const cJSON *was, const cJSON *is, const char *dir
         else if (!other || !cJSON_Compare(item, other, 1))
             return differs(dir, item->string, other, item);
     }
-    cJSON_ArrayForEach(item, was) if (!octi_json_get(is, item->string)) return differs(dir, item->string, item, NULL);
+    cJSON_ArrayForEach(item, was) if (!octi_json_get(is, item->string)) return differs(
+        dir, item->string, item, NULL);
     return OCT_OK;
 }
 
-static oct_status compare(oct_ctx *ctx, const cJSON *was, const cJSON *is, const char *dir, bool *grown) {
+static oct_status compare(oct_ctx *ctx, const cJSON *was, const cJSON *is, const char *dir,
+                          bool *grown) {
     uint64_t x, y; /* cJSON holds neighbours for the same */
     OCT_TRY(octi_config_seed(was, dir, &x));
     OCT_TRY(octi_config_seed(is, dir, &y));
@@ -262,17 +307,22 @@ static oct_status compare(oct_ctx *ctx, const cJSON *was, const cJSON *is, const
     if (x != y) return differs(dir, "seed", a, b);
     a = octi_json_get(was, "isa"), b = octi_json_get(is, "isa");
     if (!a || !b || !cJSON_Compare(a, b, 1))
-        octi_log(ctx, OCT_LOG_WARN, "%s: made with instruction set %s, resumed with %s: float results may differ in last bits", dir, text_of(a), text_of(b));
+        octi_log(ctx, OCT_LOG_WARN,
+                 "%s: made with instruction set %s, resumed with %s: float results may differ in "
+                 "last bits",
+                 dir, text_of(a), text_of(b));
     static const char *const objects[] = {"fit", "command"};
     for (int i = 0; i < 2; i++) {
         a = octi_json_get(was, objects[i]), b = octi_json_get(is, objects[i]);
-        if (!a || !b) return octi_fail(OCT_EUSAGE, dir, "not a run of training", objects[i], "nothing", NULL);
+        if (!a || !b)
+            return octi_fail(OCT_EUSAGE, dir, "not a run of training", objects[i], "nothing", NULL);
         OCT_TRY(same_object(a, b, dir, grown));
     }
     return OCT_OK;
 }
 
-oct_status octi_fit_config_check(oct_ctx *ctx, const char *old_text, const char *new_text, const char *dir, bool *grown) {
+oct_status octi_fit_config_check(oct_ctx *ctx, const char *old_text, const char *new_text,
+                                 const char *dir, bool *grown) {
     cJSON *was = NULL, *is = NULL;
     *grown = false;
     oct_status s = octi_json_parse(ctx, old_text, strlen(old_text), "config.json", &was);

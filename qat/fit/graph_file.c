@@ -20,8 +20,10 @@ enum { ROLES = sizeof role_names / sizeof *role_names };
 static void put_tensor(octi_text *t, const oct_named_tensor *n) {
     octi_text_printf(t, "{\"name\":");
     octi_json_put_string(t, n->name);
-    octi_text_printf(t, ",\"role\":\"%s\",\"dtype\":\"%s\",\"shape\":[", role_names[n->role], oct_dtype_name(n->tensor->dtype));
-    for (int32_t d = 0; d < n->tensor->shape.rank; d++) octi_text_printf(t, "%s%lld", d ? "," : "", (long long)n->tensor->shape.dim[d]);
+    octi_text_printf(t, ",\"role\":\"%s\",\"dtype\":\"%s\",\"shape\":[", role_names[n->role],
+                     oct_dtype_name(n->tensor->dtype));
+    for (int32_t d = 0; d < n->tensor->shape.rank; d++)
+        octi_text_printf(t, "%s%lld", d ? "," : "", (long long)n->tensor->shape.dim[d]);
     octi_text_printf(t, "]}");
 }
 
@@ -59,21 +61,33 @@ static oct_status take_tensor(oct_net *net, const cJSON *item, const backing *b)
     oct_shape shape = {.rank = 0};
     const cJSON *d;
     cJSON_ArrayForEach(d, dims) {
-        if (shape.rank == OCT_MAX_RANK) return octi_fail(OCT_EFORMAT, where, "rank of a tensor", "at most 6", name, NULL);
-        OCT_TRY(octi_json_item_int(d, "shape", where, 0, (int64_t)1 << 40, &shape.dim[shape.rank++]));
+        if (shape.rank == OCT_MAX_RANK)
+            return octi_fail(OCT_EFORMAT, where, "rank of a tensor", "at most 6", name, NULL);
+        OCT_TRY(
+            octi_json_item_int(d, "shape", where, 0, (int64_t)1 << 40, &shape.dim[shape.rank++]));
     }
     int r = 0, t = 0;
     while (r < ROLES && strcmp(role_names[r], role)) r++;
     while (t < OCT_DTYPE_COUNT && strcmp(oct_dtype_name((oct_dtype)t), dtype)) t++;
-    if (r == ROLES || t == OCT_DTYPE_COUNT) return octi_fail(OCT_EFORMAT, where, octi_fmt("role or dtype of %s", name), "a known word", r == ROLES ? role : dtype, NULL);
-    bool moved = r == OCT_ROLE_PARAM || r == OCT_ROLE_BUFFER || r == OCT_ROLE_STEP; /* by training, which is in floats */
-    if (moved && t != OCT_F32) return octi_fail(OCT_EFORMAT, where, octi_fmt("dtype of %.200s, a %s", name, role), oct_dtype_name(OCT_F32), dtype, NULL);
-    if (oct_net_tensor(net, name)) return octi_fail(OCT_EFORMAT, where, "tensor stands twice", NULL, name, NULL);
-    const octi_safetensors_entry *e = octi_safetensors_find(b->weights, octi_fmt("%s%s", b->prefix, name));
-    if (!e) return octi_fail(OCT_EFORMAT, where, "tensor has no weights in the run", name, NULL, NULL);
+    if (r == ROLES || t == OCT_DTYPE_COUNT)
+        return octi_fail(OCT_EFORMAT, where, octi_fmt("role or dtype of %s", name), "a known word",
+                         r == ROLES ? role : dtype, NULL);
+    /* by training, which is in floats */
+    bool moved = r == OCT_ROLE_PARAM || r == OCT_ROLE_BUFFER || r == OCT_ROLE_STEP;
+    if (moved && t != OCT_F32)
+        return octi_fail(OCT_EFORMAT, where, octi_fmt("dtype of %.200s, a %s", name, role),
+                         oct_dtype_name(OCT_F32), dtype, NULL);
+    if (oct_net_tensor(net, name))
+        return octi_fail(OCT_EFORMAT, where, "tensor stands twice", NULL, name, NULL);
+    const octi_safetensors_entry *e =
+        octi_safetensors_find(b->weights, octi_fmt("%s%s", b->prefix, name));
+    if (!e)
+        return octi_fail(OCT_EFORMAT, where, "tensor has no weights in the run", name, NULL, NULL);
     oct_shape stored = octi_shape_out(&shape);
     if (!oct_shape_equal(&stored, &e->shape))
-        return octi_fail(OCT_EFORMAT, where, octi_fmt("shape of %.200s", name), octi_fmt("%s, as the weights", oct_shape_text(&e->shape)), oct_shape_text(&stored), NULL);
+        return octi_fail(OCT_EFORMAT, where, octi_fmt("shape of %.200s", name),
+                         octi_fmt("%s, as the weights", oct_shape_text(&e->shape)),
+                         oct_shape_text(&stored), NULL);
     oct_tensor *x = oct_tensor_new(net->ctx, (oct_dtype)t, shape);
     if (!x) return oct_last_error()->code;
     oct_status s = octi_net_register(net, name, (oct_tensor_role)r, x);
@@ -83,7 +97,8 @@ static oct_status take_tensor(oct_net *net, const cJSON *item, const backing *b)
 
 /* The part as text again: the graph's own reader takes text. */
 static oct_status part(oct_net *net, const cJSON *root, const char *key, const char *where,
-                       oct_status (*take)(oct_net *net, const char *text, size_t size, const char *where)) {
+                       oct_status (*take)(oct_net *net, const char *text, size_t size,
+                                          const char *where)) {
     const cJSON *object = octi_json_get(root, key);
     if (!object) return octi_fail(OCT_EFORMAT, where, "part is missing", key, NULL, NULL);
     char *text = cJSON_PrintUnformatted(object);
@@ -94,19 +109,24 @@ static oct_status part(oct_net *net, const cJSON *root, const char *key, const c
 }
 
 /* A border of a net in training is still float on both sides. */
-static oct_status shape_of(const oct_graph *g, const oct_node *n, oct_dtype *dtype, oct_shape *shape) {
+static oct_status shape_of(const oct_graph *g, const oct_node *n, oct_dtype *dtype,
+                           oct_shape *shape) {
     const oct_value *in[OCTI_MAX_INPUTS] = {NULL};
     for (int32_t k = 0; k < n->nin; k++) in[k] = n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
     bool border = n->kind == OCT_OP_quantize || n->kind == OCT_OP_dequantize;
-    return oct_infer_shape(border ? OCT_OP_identity : n->kind, &n->attr, in, n->nin, n->name, dtype, shape);
+    return oct_infer_shape(border ? OCT_OP_identity : n->kind, &n->attr, in, n->nin, n->name, dtype,
+                           shape);
 }
 
-/* What the graph says of its values must be what the rules give: later rooms rely on it. An int8 net's own room judges those. */
+/* What the graph says of its values must be what the rules give: later rooms rely on it. An int8
+ * net's own room judges those. */
 static oct_status check_shapes(const oct_net *net, const char *where) {
     const oct_graph *g = net->graph;
     const oct_shape *x = &g->values[g->input].shape;
     if (x->rank < 1 || x->dim[0] != OCT_BATCH)
-        return octi_fail(OCT_EFORMAT, where, octi_fmt("%.200s: shape of the input", g->values[g->input].name), "-1 (the batch) in front", oct_shape_text(x), NULL);
+        return octi_fail(OCT_EFORMAT, where,
+                         octi_fmt("%.200s: shape of the input", g->values[g->input].name),
+                         "-1 (the batch) in front", oct_shape_text(x), NULL);
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         const oct_value *out = &g->values[n->out];
@@ -114,8 +134,10 @@ static oct_status check_shapes(const oct_net *net, const char *where) {
         oct_shape shape;
         if (shape_of(g, n, &dtype, &shape) != OCT_OK) return octi_fail_in(OCT_EFORMAT, where);
         if (dtype != out->dtype || !oct_shape_equal(&shape, &out->shape))
-            return octi_fail(OCT_EFORMAT, where, octi_fmt("%.200s: output", n->name), octi_fmt("%s %s", oct_dtype_name(dtype), oct_shape_text(&shape)),
-                             octi_fmt("%s %s", oct_dtype_name(out->dtype), oct_shape_text(&out->shape)), NULL);
+            return octi_fail(
+                OCT_EFORMAT, where, octi_fmt("%.200s: output", n->name),
+                octi_fmt("%s %s", oct_dtype_name(dtype), oct_shape_text(&shape)),
+                octi_fmt("%s %s", oct_dtype_name(out->dtype), oct_shape_text(&out->shape)), NULL);
     }
     return OCT_OK;
 }
@@ -134,7 +156,8 @@ static oct_status take_all(oct_net *net, const cJSON *root, const backing *b) {
     return net->stage == OCT_STAGE_INT8 ? OCT_OK : check_shapes(net, path);
 }
 
-oct_net *octi_graph_file_read(oct_ctx *ctx, const octi_folder *f, const octi_safetensors *weights, const char *prefix) {
+oct_net *octi_graph_file_read(oct_ctx *ctx, const octi_folder *f, const octi_safetensors *weights,
+                              const char *prefix) {
     char path[512]; /* for messages */
     snprintf(path, sizeof path, "%s/graph.json", octi_folder_path(f));
     uint8_t *bytes = NULL;

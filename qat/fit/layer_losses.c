@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Layers that clip or lose what may explain a drop, each with what helps. Sizes are summed as they are, not squared: a range that
- * rare huge values widen has a fine SQNR, theirs, while all others are rounded away. */
+ * Layers that clip or lose what may explain a drop, each with what helps. Sizes are summed as they
+ * are, not squared: a range that rare huge values widen has a fine SQNR, theirs, while all others
+ * are rounded away. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,8 @@ typedef struct list {
     int32_t count;
 } list;
 
-static oct_layer_warning *add(list *l, const char *layer, const char *measure, double value, double bound) {
+static oct_layer_warning *add(list *l, const char *layer, const char *measure, double value,
+                              double bound) {
     oct_layer_warning *w = &l->row[l->count++];
     *w = (oct_layer_warning){.layer = layer, .measure = measure, .value = value, .bound = bound};
     return w;
@@ -30,32 +32,53 @@ static const char *by_of(const oct_quantizer *q) { return *q->method ? q->method
 
 static void clipped(list *l, const oct_layer *r, const oct_quantizer *q, double bound) {
     oct_layer_warning *w = add(l, r->name, "clip_loss", r->clip_loss, bound);
-    snprintf(w->text, sizeof w->text, "%.3g %% of its values are clipped, which takes %.3g %% of their sum (%s)", 100 * r->clip, 100 * r->clip_loss, by_of(q));
-    if (*q->method && q->spec.bits < 8) snprintf(w->hint, sizeof w->hint, "more epochs for its step, or --set '%s:abits=8'", r->name);
-    else if (*q->method) snprintf(w->hint, sizeof w->hint, "more epochs for its step, or --set '%s:method=ema'", r->name);
-    else if (octi_is_fixed(q)) snprintf(w->hint, sizeof w->hint, "its grid is fixed: --set '%s:float'", r->name);
-    else if (!strcmp(q->observer, "minmax")) snprintf(w->hint, sizeof w->hint, "--calib with more images: these have values that calibration did not see");
-    else snprintf(w->hint, sizeof w->hint, "--observer minmax, or --set '%s:observer=minmax'", r->name);
+    snprintf(w->text, sizeof w->text,
+             "%.3g %% of its values are clipped, which takes %.3g %% of their sum (%s)",
+             100 * r->clip, 100 * r->clip_loss, by_of(q));
+    if (*q->method && q->spec.bits < 8)
+        snprintf(w->hint, sizeof w->hint, "more epochs for its step, or --set '%s:abits=8'",
+                 r->name);
+    else if (*q->method)
+        snprintf(w->hint, sizeof w->hint, "more epochs for its step, or --set '%s:method=ema'",
+                 r->name);
+    else if (octi_is_fixed(q))
+        snprintf(w->hint, sizeof w->hint, "its grid is fixed: --set '%s:float'", r->name);
+    else if (!strcmp(q->observer, "minmax"))
+        snprintf(w->hint, sizeof w->hint,
+                 "--calib with more images: these have values that calibration did not see");
+    else
+        snprintf(w->hint, sizeof w->hint, "--observer minmax, or --set '%s:observer=minmax'",
+                 r->name);
 }
 
 static void rounded(list *l, const oct_layer *r, const oct_quantizer *q, double bound) {
     oct_layer_warning *w = add(l, r->name, "round_loss", r->round_loss, bound);
-    snprintf(w->text, sizeof w->text, "rounding takes %.3g %% of the sum of its values: its range is wide for %d bits (%s)", 100 * r->round_loss, q->spec.bits, by_of(q));
-    if (q->spec.bits < 8) snprintf(w->hint, sizeof w->hint, "--set '%s:abits=8'", r->name);
-    else if (!strcmp(q->observer, "percentile")) snprintf(w->hint, sizeof w->hint, "--set '%s:observer=mae', or '%s:float'", r->name, r->name);
-    else snprintf(w->hint, sizeof w->hint, "--set '%s:observer=percentile' cuts rare large values; '%s:float'", r->name, r->name);
+    snprintf(w->text, sizeof w->text,
+             "rounding takes %.3g %% of the sum of its values: its range is wide for %d bits (%s)",
+             100 * r->round_loss, q->spec.bits, by_of(q));
+    if (q->spec.bits < 8)
+        snprintf(w->hint, sizeof w->hint, "--set '%s:abits=8'", r->name);
+    else if (!strcmp(q->observer, "percentile"))
+        snprintf(w->hint, sizeof w->hint, "--set '%s:observer=mae', or '%s:float'", r->name,
+                 r->name);
+    else
+        snprintf(w->hint, sizeof w->hint,
+                 "--set '%s:observer=percentile' cuts rare large values; '%s:float'", r->name,
+                 r->name);
 }
 
 /* What a learned step clips was trained with: no reason for a word unless accuracy fell. */
 static void judge(list *l, const oct_layer *r, const oct_quantizer *q, bool fell) {
     if (*q->method && !fell) return;
-    const int finer = 1 << (8 - q->spec.bits); /* steps of 8 bits in one of these: the best range trades one loss for the other */
+    /* steps of 8 bits in one of these: the best range trades one loss for the other */
+    const int finer = 1 << (8 - q->spec.bits);
     const double clip = fmin(CLIP * finer, CLIP_MOST), round = fmin(ROUND * finer, ROUND_MOST);
     if (r->clip_loss > clip) clipped(l, r, q, clip);
     if (r->round_loss > round) rounded(l, r, q, round);
 }
 
-/* Nothing is beyond a bound, and accuracy fell: the layer that costs most by itself, weights and all. */
+/* Nothing is beyond a bound, and accuracy fell: the layer that costs most by itself, weights and
+ * all. */
 static oct_status costliest(list *l, oct_net *net, oct_data *data, int64_t n, oct_layer *rows) {
     OCT_TRY(oct_layers_sweep(net, data, n, rows, net->graph->node_count, NULL));
     const oct_layer *worst = NULL;
@@ -63,24 +86,33 @@ static oct_status costliest(list *l, oct_net *net, oct_data *data, int64_t n, oc
         if (rows[i].sqnr_alone < (worst ? worst->sqnr_alone : INFINITY)) worst = &rows[i];
     if (!worst) return OCT_OK;
     oct_layer_warning *w = add(l, worst->name, "sqnr_alone", worst->sqnr_alone, INFINITY);
-    snprintf(w->text, sizeof w->text, "costs most: quantized alone it leaves %.1f dB at the output", worst->sqnr_alone);
-    if (worst->weight_bits && worst->weight_bits < 8) snprintf(w->hint, sizeof w->hint, "--set '%s:wbits=8', or octet qat", worst->name);
-    else if (!strncmp(worst->weight_scheme, "per_tensor", 10)) snprintf(w->hint, sizeof w->hint, "--set '%s:granularity=channel', or octet qat", worst->name);
-    else if (worst->bits < 8) snprintf(w->hint, sizeof w->hint, "--set '%s:abits=8', or octet qat", worst->name);
-    else snprintf(w->hint, sizeof w->hint, "--set '%s:float', or octet qat", worst->name);
+    snprintf(w->text, sizeof w->text, "costs most: quantized alone it leaves %.1f dB at the output",
+             worst->sqnr_alone);
+    if (worst->weight_bits && worst->weight_bits < 8)
+        snprintf(w->hint, sizeof w->hint, "--set '%s:wbits=8', or octet qat", worst->name);
+    else if (!strncmp(worst->weight_scheme, "per_tensor", 10))
+        snprintf(w->hint, sizeof w->hint, "--set '%s:granularity=channel', or octet qat",
+                 worst->name);
+    else if (worst->bits < 8)
+        snprintf(w->hint, sizeof w->hint, "--set '%s:abits=8', or octet qat", worst->name);
+    else
+        snprintf(w->hint, sizeof w->hint, "--set '%s:float', or octet qat", worst->name);
     return OCT_OK;
 }
 
-static oct_status look(list *l, oct_net *net, oct_data *data, int64_t n, double drop, oct_layer *rows) {
+static oct_status look(list *l, oct_net *net, oct_data *data, int64_t n, double drop,
+                       oct_layer *rows) {
     const oct_graph *g = net->graph;
     OCT_TRY(oct_net_settle(net));
     OCT_TRY(octi_layers_noise(net, data, n, true, rows));
     for (int32_t i = 0; i < g->node_count; i++)
-        if (octi_is_source(g, &g->nodes[i])) judge(l, &rows[i], &g->quantizers[g->values[g->nodes[i].out].quantizer], drop > DROP);
+        if (octi_is_source(g, &g->nodes[i]))
+            judge(l, &rows[i], &g->quantizers[g->values[g->nodes[i].out].quantizer], drop > DROP);
     return l->count || !(drop > DROP) ? OCT_OK : costliest(l, net, data, n, rows);
 }
 
-oct_status oct_layer_warnings(oct_net *net, oct_data *data, int64_t n, double drop, oct_layer_warning **rows, int32_t *count) {
+oct_status oct_layer_warnings(oct_net *net, oct_data *data, int64_t n, double drop,
+                              oct_layer_warning **rows, int32_t *count) {
     if (!net || !data || !rows || !count) return octi_fail_null("oct_layer_warnings");
     *rows = NULL;
     *count = 0;
@@ -88,9 +120,11 @@ oct_status oct_layer_warnings(oct_net *net, oct_data *data, int64_t n, double dr
     const size_t nodes = (size_t)net->graph->node_count;
     list l = {.row = octi_calloc(net->ctx, 2 * nodes + 1, sizeof *l.row)};
     oct_layer *layers = octi_calloc(net->ctx, nodes + 1, sizeof *layers);
-    oct_status s = l.row && layers ? look(&l, net, data, n > 0 ? n : IMAGES, drop, layers) : oct_last_error()->code;
+    oct_status s = l.row && layers ? look(&l, net, data, n > 0 ? n : IMAGES, drop, layers)
+                                   : oct_last_error()->code;
     octi_free(net->ctx, layers);
-    if (s != OCT_OK || !l.count) octi_free(net->ctx, l.row);
+    if (s != OCT_OK || !l.count)
+        octi_free(net->ctx, l.row);
     else {
         *rows = l.row;
         *count = l.count;

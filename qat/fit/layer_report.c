@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What quantization costs, layer by layer: the float net, the codes of the quantized one, and the time of the int8 plan. */
+ * What quantization costs, layer by layer: the float net, the codes of the quantized one, and the
+ * time of the int8 plan. */
 #include <math.h>
 #include <string.h>
 
@@ -19,22 +20,38 @@ typedef struct sums { /* over all images */
     struct channel { /* what each has had so far */
         float least, most;
         uint8_t lowest, highest;
-    } *channel; /* NULL: nothing seen */
+    } * channel; /* NULL: nothing seen */
 } sums;
 
 static const char *scheme_of(const oct_quantizer *q) {
     const oct_qspec *s = &q->spec;
-    if (oct_quantizer_is_per_channel(q)) return s->symmetric ? "per_channel_symmetric" : "per_channel_affine";
+    if (oct_quantizer_is_per_channel(q))
+        return s->symmetric ? "per_channel_symmetric" : "per_channel_affine";
     return s->symmetric ? "per_tensor_symmetric" : "per_tensor_affine";
 }
 
 static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
     const oct_graph *g = net->graph;
     const oct_value *out = &g->values[n->out];
-    *r = (oct_layer){.name = n->name, .kind = oct_op_name(n->kind), .shape = out->shape, .bits = 32, .scheme = "float", .weight_scheme = "",
-                     .sqnr_local = NAN, .sqnr_cum = NAN, .clip = NAN, .us = -1, .cosine_local = NAN, .cosine_cum = NAN,
-                     .channels = out->shape.rank > 1 ? out->shape.dim[out->shape.rank - 1] : 1, .dead = -1, .dead_float = -1, .sqnr_alone = NAN, .accuracy_alone = NAN,
-                     .clip_loss = NAN, .round_loss = NAN};
+    *r = (oct_layer){.name = n->name,
+                     .kind = oct_op_name(n->kind),
+                     .shape = out->shape,
+                     .bits = 32,
+                     .scheme = "float",
+                     .weight_scheme = "",
+                     .sqnr_local = NAN,
+                     .sqnr_cum = NAN,
+                     .clip = NAN,
+                     .us = -1,
+                     .cosine_local = NAN,
+                     .cosine_cum = NAN,
+                     .channels = out->shape.rank > 1 ? out->shape.dim[out->shape.rank - 1] : 1,
+                     .dead = -1,
+                     .dead_float = -1,
+                     .sqnr_alone = NAN,
+                     .accuracy_alone = NAN,
+                     .clip_loss = NAN,
+                     .round_loss = NAN};
     if (out->quantizer >= 0) {
         const oct_quantizer *q = &g->quantizers[out->quantizer];
         r->int8 = true;
@@ -44,19 +61,22 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
         r->zero_point = q->zero_point ? oct_s32(q->zero_point)[0] : 0;
     }
     const oct_value *w = octi_node_in(g, n, 1);
-    if (w && w->role == OCT_VALUE_PARAM && w->shape.rank >= 2 && w->quantizer >= 0) { /* not the other side of an add */
+    /* not the other side of an add */
+    if (w && w->role == OCT_VALUE_PARAM && w->shape.rank >= 2 && w->quantizer >= 0) {
         r->weight_bits = g->quantizers[w->quantizer].spec.bits;
         r->weight_scheme = scheme_of(&g->quantizers[w->quantizer]);
     }
 }
 
-static void measure(const oct_tensor *real, const oct_tensor *codes, const oct_layer *r, const oct_qspec *spec, sums *s) {
+static void measure(const oct_tensor *real, const oct_tensor *codes, const oct_layer *r,
+                    const oct_qspec *spec, sums *s) {
     int64_t n = oct_tensor_count(real);
     const float *x = oct_f32(real);
     for (int64_t i = 0; i < n; i++) {
         float v = octq_rne(x[i] / r->scale) + (float)r->zero_point;
         int32_t q = octq_quantize(x[i], r->scale, r->zero_point, spec->qmin, spec->qmax);
-        double near = octq_dequantize(q, r->scale, r->zero_point), got = octq_dequantize(oct_u8(codes)[i], r->scale, r->zero_point);
+        double near = octq_dequantize(q, r->scale, r->zero_point),
+               got = octq_dequantize(oct_u8(codes)[i], r->scale, r->zero_point);
         double local = (double)x[i] - near, cum = (double)x[i] - got;
         s->signal += (double)x[i] * x[i];
         s->local += local * local;
@@ -73,12 +93,15 @@ static void measure(const oct_tensor *real, const oct_tensor *codes, const oct_l
     s->n += n;
 }
 
-static oct_status measure_channels(oct_ctx *ctx, const oct_tensor *real, const oct_tensor *codes, int64_t channels, sums *s) {
+static oct_status measure_channels(oct_ctx *ctx, const oct_tensor *real, const oct_tensor *codes,
+                                   int64_t channels, sums *s) {
     const bool first = !s->channel;
     const float *x = oct_f32(real);
     const uint8_t *q = oct_u8(codes);
-    if (first && !(s->channel = octi_calloc(ctx, (size_t)channels, sizeof *s->channel))) return oct_last_error()->code;
-    for (int64_t c = 0; first && c < channels; c++) s->channel[c] = (struct channel){x[c], x[c], q[c], q[c]};
+    if (first && !(s->channel = octi_calloc(ctx, (size_t)channels, sizeof *s->channel)))
+        return oct_last_error()->code;
+    for (int64_t c = 0; first && c < channels; c++)
+        s->channel[c] = (struct channel){x[c], x[c], q[c], q[c]};
     for (int64_t i = 0, n = oct_tensor_count(real); i < n; i += channels)
         for (int64_t c = 0; c < channels; c++) {
             struct channel *h = &s->channel[c];
@@ -102,12 +125,17 @@ static void count_dead(const sums *s, oct_layer *r) {
 }
 
 /* Two values that are nothing but zeros point the same way; one alone has no direction. */
-static double cosine(double dot, double a, double b) { return a > 0 && b > 0 ? dot / sqrt(a * b) : a == b ? 1 : NAN; }
+static double cosine(double dot, double a, double b) {
+    return a > 0 && b > 0 ? dot / sqrt(a * b) : a == b ? 1 : NAN;
+}
 
-static double decibel(double signal, double noise) { return noise > 0 && signal > 0 ? 10 * log10(signal / noise) : NAN; }
+static double decibel(double signal, double noise) {
+    return noise > 0 && signal > 0 ? 10 * log10(signal / noise) : NAN;
+}
 
 /* One batch: floats with fake quantization off, codes of the simulation. */
-static oct_status one_batch(oct_net *net, oct_tape *tape, oct_sim *sim, const oct_tensor *x, oct_layer *rows, sums *s) {
+static oct_status one_batch(oct_net *net, oct_tape *tape, oct_sim *sim, const oct_tensor *x,
+                            oct_layer *rows, sums *s) {
     const oct_graph *g = net->graph;
     if (!oct_sim_run(sim, x)) return oct_last_error()->code;
     oct_net_fake_quantize(net, false);
@@ -116,15 +144,20 @@ static oct_status one_batch(oct_net *net, oct_tape *tape, oct_sim *sim, const oc
     oct_net_fake_quantize(net, true);
     if (!y) return oct_last_error()->code;
     for (int32_t i = 0; i < g->node_count; i++) {
-        const oct_tensor *real = oct_var_value(octi_tape_find(tape, rows[i].name)), *codes = oct_sim_value(sim, rows[i].name);
-        if (!rows[i].int8 || !real || !codes || codes->dtype != OCT_U8 || real->dtype != OCT_F32 || !(rows[i].scale > 0)) continue;
-        measure(real, codes, &rows[i], &g->quantizers[g->values[g->nodes[i].out].quantizer].spec, &s[i]);
+        const oct_tensor *real = oct_var_value(octi_tape_find(tape, rows[i].name)),
+                         *codes = oct_sim_value(sim, rows[i].name);
+        if (!rows[i].int8 || !real || !codes || codes->dtype != OCT_U8 || real->dtype != OCT_F32 ||
+            !(rows[i].scale > 0))
+            continue;
+        measure(real, codes, &rows[i], &g->quantizers[g->values[g->nodes[i].out].quantizer].spec,
+                &s[i]);
         OCT_TRY(measure_channels(net->ctx, real, codes, rows[i].channels, &s[i]));
     }
     return OCT_OK;
 }
 
-static oct_status noise_of(oct_net *net, oct_loader *loader, int32_t epoch, int64_t n, oct_layer *rows, sums *s) {
+static oct_status noise_of(oct_net *net, oct_loader *loader, int32_t epoch, int64_t n,
+                           oct_layer *rows, sums *s) {
     oct_tape *tape = oct_tape_new(net->ctx);
     oct_sim *sim = oct_sim_new(net);
     oct_status st = tape && sim ? oct_loader_start(loader, epoch, 0) : oct_last_error()->code;
@@ -157,16 +190,19 @@ static oct_status noise_of(oct_net *net, oct_loader *loader, int32_t epoch, int6
 oct_status octi_layers_noise(oct_net *net, oct_data *data, int64_t n, bool mixed, oct_layer *rows) {
     const int32_t count = net->graph->node_count;
     for (int32_t i = 0; i < count; i++) describe(net, &net->graph->nodes[i], &rows[i]);
-    oct_loader *loader = oct_loader_new(data, &(oct_loader_opts){.batch = 32, .shuffle = mixed, .input = octi_net_input(net)});
+    oct_loader *loader = oct_loader_new(
+        data, &(oct_loader_opts){.batch = 32, .shuffle = mixed, .input = octi_net_input(net)});
     sums *s = octi_calloc(net->ctx, (size_t)count + 1, sizeof *s);
-    oct_status st = loader && s ? noise_of(net, loader, mixed ? 1 : 0, n, rows, s) : oct_last_error()->code;
+    oct_status st =
+        loader && s ? noise_of(net, loader, mixed ? 1 : 0, n, rows, s) : oct_last_error()->code;
     for (int32_t i = 0; s && i < count; i++) octi_free(net->ctx, s[i].channel);
     octi_free(net->ctx, s);
     oct_loader_free(loader);
     return st;
 }
 
-static oct_status times(oct_net *int8, oct_loader *loader, int64_t n, oct_layer *rows, int32_t count) {
+static oct_status times(oct_net *int8, oct_loader *loader, int64_t n, oct_layer *rows,
+                        int32_t count) {
     oct_runner *r = oct_runner_new(int8, &(oct_runner_opts){.batch = 32, .profile = true});
     oct_status st = r ? oct_loader_start(loader, 0, 0) : oct_last_error()->code;
     for (int64_t seen = 0; st == OCT_OK && seen < n;) {
@@ -191,9 +227,12 @@ static oct_status fill(oct_net *net, oct_data *data, int64_t n, oct_layer *rows)
     for (int32_t i = 0; i < count; i++) describe(net, &net->graph->nodes[i], &rows[i]);
     if (!data || net->stage < OCT_STAGE_PREPARED) return OCT_OK;
     oct_net *int8 = net->stage == OCT_STAGE_INT8 ? net : oct_convert(net, NULL);
-    oct_loader *loader = int8 ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = octi_net_input(net)}) : NULL;
+    oct_loader *loader =
+        int8 ? oct_loader_new(data, &(oct_loader_opts){.batch = 32, .input = octi_net_input(net)})
+             : NULL;
     oct_status st = loader ? OCT_OK : oct_last_error()->code;
-    if (st == OCT_OK && net->stage == OCT_STAGE_PREPARED) st = octi_layers_noise(net, data, n, false, rows);
+    if (st == OCT_OK && net->stage == OCT_STAGE_PREPARED)
+        st = octi_layers_noise(net, data, n, false, rows);
     if (st == OCT_OK) st = times(int8, loader, n, rows, count);
     if (int8 != net) oct_net_free(int8);
     oct_loader_free(loader);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * One layer at a time quantized, the others float: which layer costs how much at the net's output. */
+ * One layer at a time quantized, the others float: which layer costs how much at the net's
+ * output. */
 #include <math.h>
 #include <string.h>
 
@@ -16,8 +17,8 @@ enum { BATCH = 32 };
 typedef struct sweep {
     oct_net *net; /* a view: switches are turned, nothing of the net moves */
     oct_tape *tape;
-    float *real;  /* the float net's output of the batch */
-    double *noise; /* [nodes] */
+    float *real;    /* the float net's output of the batch */
+    double *noise;  /* [nodes] */
     int64_t *right; /* [nodes] */
     double signal;
     int64_t real_right, n;
@@ -56,9 +57,12 @@ static oct_status one_batch(sweep *s, const oct_batch *b, int64_t n) {
     all_off(g);
     const oct_tensor *y = forward(s, &x);
     if (!y) return oct_last_error()->code;
-    if (y->dtype != OCT_F32) return octi_fail(OCT_EUNSUPPORTED, "output", "is not float", "float32", oct_dtype_name(y->dtype), NULL);
+    if (y->dtype != OCT_F32)
+        return octi_fail(OCT_EUNSUPPORTED, "output", "is not float", "float32",
+                         oct_dtype_name(y->dtype), NULL);
     const int64_t count = oct_tensor_count(y), k = count / n;
-    if (!s->real && !(s->real = octi_alloc_raw(s->net->ctx, (size_t)k * BATCH * sizeof *s->real))) return oct_last_error()->code;
+    if (!s->real && !(s->real = octi_alloc_raw(s->net->ctx, (size_t)k * BATCH * sizeof *s->real)))
+        return oct_last_error()->code;
     memcpy(s->real, y->data, (size_t)count * sizeof *s->real);
     for (int64_t i = 0; i < count; i++) s->signal += (double)s->real[i] * s->real[i];
     s->real_right += count_right(s, s->real, k, &labels);
@@ -78,7 +82,8 @@ static oct_status one_batch(sweep *s, const oct_batch *b, int64_t n) {
 }
 
 static oct_status run(sweep *s, oct_data *data, int64_t limit) {
-    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .input = octi_net_input(s->net)});
+    oct_loader *l =
+        oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .input = octi_net_input(s->net)});
     oct_status st = l ? oct_loader_start(l, 0, 0) : oct_last_error()->code;
     while (st == OCT_OK && s->n < limit) {
         oct_batch b;
@@ -96,23 +101,32 @@ static void fill(const sweep *s, oct_layer *rows, double *float_accuracy) {
     const oct_graph *g = s->net->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
         if (!octi_is_source(g, &g->nodes[i])) continue;
-        rows[i].sqnr_alone = s->noise[i] > 0 && s->signal > 0 ? 10 * log10(s->signal / s->noise[i]) : NAN;
+        rows[i].sqnr_alone =
+            s->noise[i] > 0 && s->signal > 0 ? 10 * log10(s->signal / s->noise[i]) : NAN;
         rows[i].accuracy_alone = s->labels && s->n ? (double)s->right[i] / (double)s->n : NAN;
     }
-    if (float_accuracy) *float_accuracy = s->labels && s->n ? (double)s->real_right / (double)s->n : NAN;
+    if (float_accuracy)
+        *float_accuracy = s->labels && s->n ? (double)s->real_right / (double)s->n : NAN;
 }
 
-oct_status oct_layers_sweep(oct_net *net, oct_data *data, int64_t n, oct_layer *rows, int32_t count, double *float_accuracy) {
+oct_status oct_layers_sweep(oct_net *net, oct_data *data, int64_t n, oct_layer *rows, int32_t count,
+                            double *float_accuracy) {
     OCTI_LAW_MODE();
     if (!net || !data || !rows) return octi_fail_null("oct_layers_sweep");
     if (net->stage != OCT_STAGE_PREPARED || count != net->graph->node_count)
-        return octi_fail(OCT_EUSAGE, "oct_layers_sweep", "net is not prepared, or rows are of another", "a prepared net and its rows", NULL, NULL);
+        return octi_fail(OCT_EUSAGE, "oct_layers_sweep",
+                         "net is not prepared, or rows are of another",
+                         "a prepared net and its rows", NULL, NULL);
     octi_arena *arena = octi_arena_new(net->ctx);
-    oct_net *seen = arena ? octi_settled_view(net, arena) : NULL; /* its switches are not the net's */
-    sweep s = {.net = seen, .tape = seen ? oct_tape_new(net->ctx) : NULL, .labels = oct_score_of(net, data) == OCT_SCORE_CLASSES};
+    /* its switches are not the net's */
+    oct_net *seen = arena ? octi_settled_view(net, arena) : NULL;
+    sweep s = {.net = seen,
+               .tape = seen ? oct_tape_new(net->ctx) : NULL,
+               .labels = oct_score_of(net, data) == OCT_SCORE_CLASSES};
     s.noise = octi_calloc(net->ctx, (size_t)count, sizeof *s.noise);
     s.right = octi_calloc(net->ctx, (size_t)count, sizeof *s.right);
-    oct_status st = s.tape && s.noise && s.right ? run(&s, data, n > 0 ? n : 64) : oct_last_error()->code;
+    oct_status st =
+        s.tape && s.noise && s.right ? run(&s, data, n > 0 ? n : 64) : oct_last_error()->code;
     if (st == OCT_OK) fill(&s, rows, float_accuracy);
     oct_tape_free(s.tape);
     octi_free(net->ctx, s.noise);

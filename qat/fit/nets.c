@@ -25,8 +25,13 @@ oct_net *oct_zoo_net(oct_ctx *ctx, const char *name, oct_data *data) {
     int32_t classes;
     oct_data_classes(data, &classes);
     oct_shape target;
-    if (oct_data_truth(data, &target) == OCT_TRUTH_TARGETS) classes = target.rank == 2 ? (int32_t)target.dim[1] : 0; /* else fit says what does not fit */
-    oct_module *m = oct_zoo_new(ctx, name, &(oct_zoo_opts){.channels = d->channels, .height = d->height, .width = d->width, .classes = classes});
+    /* else fit says what does not fit */
+    if (oct_data_truth(data, &target) == OCT_TRUTH_TARGETS)
+        classes = target.rank == 2 ? (int32_t)target.dim[1] : 0;
+    oct_module *m = oct_zoo_new(
+        ctx, name,
+        &(oct_zoo_opts){
+            .channels = d->channels, .height = d->height, .width = d->width, .classes = classes});
     oct_net *net = oct_capture(m, OCT_SHAPE(d->height, d->width, d->channels));
     if (!net) return NULL;
     net->model = octi_arena_strdup(net->graph->arena, name);
@@ -40,5 +45,6 @@ oct_net *oct_model_load(oct_ctx *ctx, const char *path) {
     OCTI_LAW_MODE();
     struct stat st;
     if (!ctx || !path) return NULL;
-    return !stat(path, &st) && S_ISDIR(st.st_mode) ? oct_run_load(ctx, path, NULL) : oct_int8_load(ctx, path);
+    return !stat(path, &st) && S_ISDIR(st.st_mode) ? oct_run_load(ctx, path, NULL)
+                                                   : oct_int8_load(ctx, path);
 }

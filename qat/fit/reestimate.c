@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Batch norm's statistics estimated anew: each batch's own statistics (momentum 1), from the same start, averaged in double. */
+ * Batch norm's statistics estimated anew: each batch's own statistics (momentum 1), from the same
+ * start, averaged in double. */
 #include <string.h>
 
 #include "qat/fit/reestimate.h"
@@ -10,7 +11,8 @@
 
 enum { BATCH = 64 };
 
-/* The two statistics of a node with batch norm: alone, or folded into a product; they are its last inputs. */
+/* The two statistics of a node with batch norm: alone, or folded into a product; they are its last
+ * inputs. */
 static bool statistics(const oct_graph *g, const oct_node *n, oct_tensor *of[2]) {
     if (n->kind != OCT_OP_batch_norm && !n->attr.bn[0]) return false;
     for (int k = 0; k < 2; k++) of[k] = g->values[n->in[n->nin - 2 + k]].tensor;
@@ -19,15 +21,16 @@ static bool statistics(const oct_graph *g, const oct_node *n, oct_tensor *of[2])
 
 typedef struct estimate {
     oct_net *net;
-    int64_t count;   /* statistics of all nodes */
-    float *start;    /* [count] as they were */
-    double *sum;     /* [count] */
-    float *momentum; /* [nodes] as it was */
+    int64_t count;    /* statistics of all nodes */
+    float *start;     /* [count] as they were */
+    double *sum;      /* [count] */
+    float *momentum;  /* [nodes] as it was */
     uint8_t *observe; /* [quantizers] as it was */
 } estimate;
 
 /* One walk over all statistics: step(its values, their place in the list). */
-static void each(const estimate *e, void (*step)(const estimate *e, float *v, int64_t at, int64_t n)) {
+static void each(const estimate *e,
+                 void (*step)(const estimate *e, float *v, int64_t at, int64_t n)) {
     const oct_graph *g = e->net->graph;
     int64_t at = 0;
     for (int32_t i = 0; i < g->node_count; i++) {
@@ -41,8 +44,12 @@ static void each(const estimate *e, void (*step)(const estimate *e, float *v, in
     }
 }
 
-static void keep(const estimate *e, float *v, int64_t at, int64_t n) { memcpy(e->start + at, v, (size_t)n * sizeof *v); }
-static void restore(const estimate *e, float *v, int64_t at, int64_t n) { memcpy(v, e->start + at, (size_t)n * sizeof *v); }
+static void keep(const estimate *e, float *v, int64_t at, int64_t n) {
+    memcpy(e->start + at, v, (size_t)n * sizeof *v);
+}
+static void restore(const estimate *e, float *v, int64_t at, int64_t n) {
+    memcpy(v, e->start + at, (size_t)n * sizeof *v);
+}
 static void add(const estimate *e, float *v, int64_t at, int64_t n) {
     for (int64_t k = 0; k < n; k++) e->sum[at + k] += (double)v[k];
     restore(e, v, at, n);
@@ -61,11 +68,13 @@ static oct_status run(estimate *e, oct_tape *tape, oct_loader *loader, int64_t n
         if (done) break;
         oct_tensor x = *b.x;
         if (seen + x.shape.dim[0] > n) x.shape.dim[0] = n - seen;
-        if (batches && x.shape.dim[0] < BATCH / 2) break; /* a rest would weigh its few images more */
+        /* a rest would weigh its few images more */
+        if (batches && x.shape.dim[0] < BATCH / 2) break;
         seen += x.shape.dim[0];
         oct_tape_begin(tape, OCT_TRAIN);
         oct_tape_key(tape, 0, (uint32_t)batches);
-        if (!oct_net_forward(e->net, oct_input(tape, &x))) return oct_tape_status(tape) != OCT_OK ? oct_tape_status(tape) : oct_last_error()->code;
+        if (!oct_net_forward(e->net, oct_input(tape, &x)))
+            return oct_tape_status(tape) != OCT_OK ? oct_tape_status(tape) : oct_last_error()->code;
         each(e, add);
     }
     for (int64_t k = 0; k < e->count; k++) e->sum[k] /= (double)(batches ? batches : 1);
@@ -85,7 +94,8 @@ static void switches(estimate *e, bool begin) {
     for (int32_t i = 0; i < g->node_count; i++) {
         if (begin) e->momentum[i] = g->nodes[i].attr.momentum;
         oct_tensor *t[2];
-        if (statistics(g, &g->nodes[i], t)) g->nodes[i].attr.momentum = begin ? 1.0f : e->momentum[i];
+        if (statistics(g, &g->nodes[i], t))
+            g->nodes[i].attr.momentum = begin ? 1.0f : e->momentum[i];
     }
 }
 
@@ -94,15 +104,21 @@ oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n) {
     return octi_reestimate_batch_norm(net, data, n, NULL);
 }
 
-oct_status octi_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n, const char *augment) {
+oct_status octi_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n,
+                                      const char *augment) {
     if (!net || !data) return octi_fail_null("oct_reestimate_batch_norm");
-    if (net->stage == OCT_STAGE_INT8) return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "an int8 net has no batch norm", "a float or prepared net", NULL, NULL);
-    if (n < 2) return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "number of images", ">= 2", octi_fmt("%lld", (long long)n), NULL);
+    if (net->stage == OCT_STAGE_INT8)
+        return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "an int8 net has no batch norm",
+                         "a float or prepared net", NULL, NULL);
+    if (n < 2)
+        return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "number of images", ">= 2",
+                         octi_fmt("%lld", (long long)n), NULL);
     oct_graph *g = net->graph;
     estimate e = {.net = net};
     for (int32_t i = 0; i < g->node_count; i++) {
         oct_tensor *t[2];
-        if (statistics(g, &g->nodes[i], t)) e.count += oct_tensor_count(t[0]) + oct_tensor_count(t[1]);
+        if (statistics(g, &g->nodes[i], t))
+            e.count += oct_tensor_count(t[0]) + oct_tensor_count(t[1]);
     }
     if (!e.count) return OCT_OK;
     e.start = octi_calloc(net->ctx, (size_t)e.count, sizeof *e.start);
@@ -110,7 +126,13 @@ oct_status octi_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n, c
     e.momentum = octi_calloc(net->ctx, (size_t)g->node_count, sizeof *e.momentum);
     e.observe = octi_calloc(net->ctx, (size_t)g->quantizer_count + 1, sizeof *e.observe);
     oct_tape *tape = e.start && e.sum && e.momentum && e.observe ? oct_tape_new(net->ctx) : NULL;
-    oct_loader *loader = tape ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH, .shuffle = true, .even = n >= oct_data_count(data), .augment = augment, .input = octi_net_input(net)}) : NULL;
+    oct_loader *loader =
+        tape ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH,
+                                                       .shuffle = true,
+                                                       .even = n >= oct_data_count(data),
+                                                       .augment = augment,
+                                                       .input = octi_net_input(net)})
+             : NULL;
     oct_status s = loader ? OCT_OK : oct_last_error()->code;
     if (s == OCT_OK) {
         const bool frozen = oct_net_batch_norm_frozen(net);

@@ -9,8 +9,11 @@
 
 #include "src/mem.h"
 
-/* Files of a run, in the order in which they are replaced: state first, without it the rest cannot be taken for a moment of training */
-static const char *const run_names[] = {"state.safetensors", "model.safetensors", "best.safetensors", "metrics.jsonl", "probe.npz", "graph.json", "config.json"};
+/* Files of a run, in the order in which they are replaced: state first, without it the rest cannot
+ * be taken for a moment of training */
+static const char *const run_names[] = {
+    "state.safetensors", "model.safetensors", "best.safetensors", "metrics.jsonl",
+    "probe.npz",         "graph.json",        "config.json"};
 enum { RUN_NAMES = sizeof run_names / sizeof *run_names };
 
 #define NEW  ".new"
@@ -44,7 +47,8 @@ static enum entry entry_of(const char *name) {
 static oct_status check_parent(const char *dir) {
     struct stat st;
     char parent[4096];
-    if (snprintf(parent, sizeof parent, "%s", dir) >= (int)sizeof parent) return octi_fail(OCT_EUSAGE, "run", "path too long", "at most 4095 bytes", NULL, NULL);
+    if (snprintf(parent, sizeof parent, "%s", dir) >= (int)sizeof parent)
+        return octi_fail(OCT_EUSAGE, "run", "path too long", "at most 4095 bytes", NULL, NULL);
     for (size_t n = strlen(parent); n > 1 && parent[n - 1] == '/'; n--) parent[n - 1] = 0;
     char *slash = strrchr(parent, '/');
     if (slash) *(slash == parent ? slash + 1 : slash) = 0;
@@ -64,8 +68,12 @@ static oct_status check_entries(oct_ctx *ctx, const octi_folder *f, bool resume,
     }
     octi_free(ctx, names);
     const char *dir = octi_folder_path(f);
-    if (!resume && foreign && !run) return octi_fail(OCT_EUSAGE, dir, "folder is not empty and not a run", "a run or a new path", NULL, NULL);
-    if (!resume && run && !force) return octi_fail(OCT_EUSAGE, dir, "run exists already", "a new path", NULL, "--resume goes on, --force replaces it");
+    if (!resume && foreign && !run)
+        return octi_fail(OCT_EUSAGE, dir, "folder is not empty and not a run",
+                         "a run or a new path", NULL, NULL);
+    if (!resume && run && !force)
+        return octi_fail(OCT_EUSAGE, dir, "run exists already", "a new path", NULL,
+                         "--resume goes on, --force replaces it");
     return OCT_OK;
 }
 
@@ -73,9 +81,14 @@ static oct_status check_path(const char *dir, bool resume, bool force, bool *the
     struct stat st;
     *there = false;
     if (!dir || !*dir) return octi_fail(OCT_EUSAGE, "run", "no folder", "a path", NULL, NULL);
-    if (resume && force) return octi_fail(OCT_EUSAGE, dir, "resume and force exclude each other", "one of them", NULL, NULL);
-    if (stat(dir, &st)) return errno == ENOENT ? check_parent(dir) : io(dir, "cannot look at the run");
-    if (!S_ISDIR(st.st_mode)) return octi_fail(OCT_EUSAGE, dir, "exists and is not a folder", "a run or a new path", NULL, NULL);
+    if (resume && force)
+        return octi_fail(OCT_EUSAGE, dir, "resume and force exclude each other", "one of them",
+                         NULL, NULL);
+    if (stat(dir, &st))
+        return errno == ENOENT ? check_parent(dir) : io(dir, "cannot look at the run");
+    if (!S_ISDIR(st.st_mode))
+        return octi_fail(OCT_EUSAGE, dir, "exists and is not a folder", "a run or a new path", NULL,
+                         NULL);
     *there = true;
     return access(dir, W_OK) ? io(dir, "cannot write") : OCT_OK;
 }
@@ -95,7 +108,8 @@ bool oct_run_is(const char *path) {
     char at[4096];
     static const char *const marks[] = {"graph.json", NEW "/graph.json"};
     for (int i = 0; path && i < 2; i++)
-        if (snprintf(at, sizeof at, "%s/%s", path, marks[i]) < (int)sizeof at && !access(at, F_OK)) return true;
+        if (snprintf(at, sizeof at, "%s/%s", path, marks[i]) < (int)sizeof at && !access(at, F_OK))
+            return true;
     return false;
 }
 
@@ -116,9 +130,12 @@ octi_run *octi_run_open(oct_ctx *ctx, const char *dir) {
     octi_run *r = new_run(ctx, dir);
     if (!r) return NULL;
     struct stat st;
-    if (stat(dir, &st)) octi_fail(OCT_EIO, dir, "no such run", "a folder with graph.json", strerror(errno), NULL);
-    else if (!oct_run_is(dir)) octi_fail(OCT_EFORMAT, dir, "not a run", "a folder with graph.json", NULL, NULL);
-    else r->folder = octi_folder_open(ctx, dir);
+    if (stat(dir, &st))
+        octi_fail(OCT_EIO, dir, "no such run", "a folder with graph.json", strerror(errno), NULL);
+    else if (!oct_run_is(dir))
+        octi_fail(OCT_EFORMAT, dir, "not a run", "a folder with graph.json", NULL, NULL);
+    else
+        r->folder = octi_folder_open(ctx, dir);
     bool begun = false;
     const bool known = r->folder && octi_folder_has(r->folder, NEW, &begun) == OCT_OK;
     if (begun) { /* its writer was killed, or is about to end */
@@ -140,7 +157,8 @@ static oct_status settle(const octi_folder *f, const char *temp) {
     if (!sub) return oct_last_error()->code;
     for (int i = 0; i < RUN_NAMES && s == OCT_OK; i++) {
         s = octi_folder_has(sub, run_names[i], &has);
-        if (s == OCT_OK) s = has ? octi_folder_take(f, sub, run_names[i]) : octi_folder_remove(f, run_names[i]);
+        if (s == OCT_OK)
+            s = has ? octi_folder_take(f, sub, run_names[i]) : octi_folder_remove(f, run_names[i]);
     }
     octi_folder_close(sub);
     if (s == OCT_OK) s = octi_folder_sync(f);
@@ -170,7 +188,8 @@ static oct_status open_to_write(octi_run *r, bool resume, bool force) {
     r->folder = octi_folder_open(r->ctx, r->path);
     if (!r->folder) return oct_last_error()->code;
     OCT_TRY(octi_folder_lock(r->folder));
-    OCT_TRY(check_entries(r->ctx, r->folder, resume, force)); /* behind the lock: what another writer made counts */
+    /* behind the lock: what another writer made counts */
+    OCT_TRY(check_entries(r->ctx, r->folder, resume, force));
     OCT_TRY(settle(r->folder, r->temp));
     return sweep(r->ctx, r->folder);
 }

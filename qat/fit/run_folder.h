@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * qat/fit/run_folder.h - a run's folder as its readers and its one writer have it open.
  *
- * A run that begins anew (its first save, and --force) is written whole into ".new.tmp-PID" inside the folder, which then gets the
- * name ".new": from that moment it is the run, whatever else lies there. Its files are linked over the old ones, those that it does
- * not have are removed, and ".new" goes. Whoever finds ".new" reads the run there; the next writer ends what a killed one began.
- * So an old run is there until the new one is whole, and no moment shows a mixture. */
+ * A run that begins anew (its first save, and --force) is written whole into ".new.tmp-PID" inside
+ * the folder, which then gets the name ".new": from that moment it is the run, whatever else lies
+ * there. Its files are linked over the old ones, those that it does not have are removed, and
+ * ".new" goes. Whoever finds ".new" reads the run there; the next writer ends what a killed one
+ * began. So an old run is there until the new one is whole, and no moment shows a mixture. */
 #ifndef OCT_QAT_FIT_RUN_FOLDER_H
 #define OCT_QAT_FIT_RUN_FOLDER_H
 
@@ -13,10 +14,11 @@
 
 typedef struct octi_run octi_run;
 
-/** Open a run to read it: needs no lock and writes nothing. NULL on failure: OCT_EIO (no such folder), OCT_EFORMAT (not a run). */
+/** Open a run to read it: needs no lock and writes nothing. NULL on failure: OCT_EIO (no such
+ *  folder), OCT_EFORMAT (not a run). */
 octi_run *octi_run_open(oct_ctx *ctx, const char *dir);
-/** Open a folder to write a run: made where absent, judged as by oct_run_check, locked (OCT_EBUSY), and freed of what killed writers
- *  left. NULL on failure. */
+/** Open a folder to write a run: made where absent, judged as by oct_run_check, locked (OCT_EBUSY),
+ *  and freed of what killed writers left. NULL on failure. */
 octi_run *octi_run_write(oct_ctx *ctx, const char *dir, bool resume, bool force);
 /** Where files are read and written now. */
 const octi_folder *octi_run_folder(const octi_run *r);

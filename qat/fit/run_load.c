@@ -24,7 +24,8 @@ static oct_status read_config(cJSON *root, const char *where, oct_run_info *info
     return octi_json_get(root, "seed") ? octi_config_seed(root, where, &info->seed) : OCT_OK;
 }
 
-static oct_status read_info(oct_ctx *ctx, const octi_folder *f, const octi_safetensors *state, oct_run_info *info) {
+static oct_status read_info(oct_ctx *ctx, const octi_folder *f, const octi_safetensors *state,
+                            oct_run_info *info) {
     const char *where = octi_fmt("%s/config.json", octi_folder_path(f));
     char *text = NULL;
     cJSON *root = NULL;
@@ -37,7 +38,8 @@ static oct_status read_info(oct_ctx *ctx, const octi_folder *f, const octi_safet
     octi_free(ctx, text);
     if (s != OCT_OK || !state) return s;
     octi_position p;
-    OCT_TRY(octi_position_read(state, &e, octi_fmt("%s/state.safetensors", octi_folder_path(f)), &p));
+    OCT_TRY(
+        octi_position_read(state, &e, octi_fmt("%s/state.safetensors", octi_folder_path(f)), &p));
     info->epoch = (int32_t)p.epoch;
     info->step = p.step;
     info->has_state = true;
@@ -46,7 +48,9 @@ static oct_status read_info(oct_ctx *ctx, const octi_folder *f, const octi_safet
 
 /* What the values of tensors must be, behind what the graph says. */
 static oct_status check_contents(const oct_net *net) {
-    return net->stage == OCT_STAGE_PREPARED ? octi_prepared_check(net) : net->stage == OCT_STAGE_INT8 ? octi_int8_check(net) : OCT_OK;
+    return net->stage == OCT_STAGE_PREPARED ? octi_prepared_check(net)
+           : net->stage == OCT_STAGE_INT8   ? octi_int8_check(net)
+                                            : OCT_OK;
 }
 
 static oct_net *load(oct_ctx *ctx, const octi_folder *f, oct_run_info *info) {
@@ -54,15 +58,24 @@ static oct_net *load(oct_ctx *ctx, const octi_folder *f, oct_run_info *info) {
     oct_net *net = NULL;
     oct_run_info i = {.epoch = 0};
     oct_status s = OCT_OK;
-    octi_safetensors *state = octi_run_read_if(ctx, f, "state.safetensors", &s), *model = octi_run_read_if(ctx, f, "model.safetensors", &s);
-    if (s == OCT_OK && !state && !model) s = octi_fail(OCT_EFORMAT, dir, "run has no weights", "model.safetensors", NULL, "it was stopped before its first save");
+    octi_safetensors *state = octi_run_read_if(ctx, f, "state.safetensors", &s),
+                     *model = octi_run_read_if(ctx, f, "model.safetensors", &s);
+    if (s == OCT_OK && !state && !model)
+        s = octi_fail(OCT_EFORMAT, dir, "run has no weights", "model.safetensors", NULL,
+                      "it was stopped before its first save");
     /* a model without a generation was put there by somebody else, on purpose */
-    bool newer = state && (!model || (octi_run_generation(model) >= 0 && octi_run_generation(model) < octi_run_generation(state)));
+    bool newer = state && (!model || (octi_run_generation(model) >= 0 &&
+                                      octi_run_generation(model) < octi_run_generation(state)));
     const octi_safetensors *weights = newer ? state : model;
     const char *prefix = newer ? "model." : "";
-    if (s == OCT_OK && !(net = octi_graph_file_read(ctx, f, weights, prefix))) s = oct_last_error()->code;
-    if (s == OCT_OK) s = octi_tensors_read(weights, net, prefix, net->tensors, net->tensor_count, octi_fmt("%s/%s", dir, newer ? "state.safetensors" : "model.safetensors"), NULL);
-    if (s == OCT_OK && check_contents(net) != OCT_OK) s = octi_fail_in(octi_file_fault(oct_last_error()->code), octi_fmt("%s/graph.json", dir));
+    if (s == OCT_OK && !(net = octi_graph_file_read(ctx, f, weights, prefix)))
+        s = oct_last_error()->code;
+    if (s == OCT_OK)
+        s = octi_tensors_read(
+            weights, net, prefix, net->tensors, net->tensor_count,
+            octi_fmt("%s/%s", dir, newer ? "state.safetensors" : "model.safetensors"), NULL);
+    if (s == OCT_OK && check_contents(net) != OCT_OK)
+        s = octi_fail_in(octi_file_fault(oct_last_error()->code), octi_fmt("%s/graph.json", dir));
     if (s == OCT_OK && net->stage == OCT_STAGE_PREPARED) s = octi_run_read_probe(net, f);
     if (s == OCT_OK) s = read_info(ctx, f, state, &i);
     octi_safetensors_free(state);

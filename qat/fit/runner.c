@@ -13,9 +13,9 @@ struct oct_runner {
     oct_ctx *ctx;
     oct_net *net;
     int64_t batch;
-    oct_tape *tape;       /* float */
-    oct_sim *sim;         /* prepared */
-    oct_plan *plan;       /* int8 */
+    oct_tape *tape; /* float */
+    oct_sim *sim;   /* prepared */
+    oct_plan *plan; /* int8 */
     oct_session *session;
     oct_tensor *y; /* int8: [batch, ...] */
     oct_tensor view;
@@ -25,12 +25,18 @@ struct oct_runner {
 static oct_status open_stage(oct_runner *r, const oct_runner_opts *o) {
     switch (r->net->stage) {
     case OCT_STAGE_FLOAT:
-    case OCT_STAGE_FUSED: return (r->tape = oct_tape_new(r->ctx)) ? OCT_OK : oct_last_error()->code;
-    case OCT_STAGE_PREPARED: return (r->sim = oct_sim_new(r->net)) ? OCT_OK : oct_last_error()->code;
+    case OCT_STAGE_FUSED:
+        return (r->tape = oct_tape_new(r->ctx)) ? OCT_OK : oct_last_error()->code;
+    case OCT_STAGE_PREPARED:
+        return (r->sim = oct_sim_new(r->net)) ? OCT_OK : oct_last_error()->code;
     case OCT_STAGE_INT8: {
-        if (!(r->plan = oct_plan_new(r->net, &(oct_plan_opts){.unfused = o->values, .profile = o->profile}))) return oct_last_error()->code;
+        if (!(r->plan = oct_plan_new(
+                  r->net, &(oct_plan_opts){.unfused = o->values, .profile = o->profile})))
+            return oct_last_error()->code;
         if (!(r->session = oct_session_new(r->plan, r->batch, NULL))) return oct_last_error()->code;
-        if (!(r->values = octi_calloc(r->ctx, (size_t)r->net->graph->node_count + 1, sizeof *r->values))) return oct_last_error()->code;
+        if (!(r->values =
+                  octi_calloc(r->ctx, (size_t)r->net->graph->node_count + 1, sizeof *r->values)))
+            return oct_last_error()->code;
         oct_shape s = oct_plan_output_shape(r->plan);
         r->y = oct_tensor_new(r->ctx, OCT_F32, octi_shape_with_batch(&s, r->batch));
         return r->y ? OCT_OK : oct_last_error()->code;
@@ -67,11 +73,15 @@ void oct_runner_free(oct_runner *r) {
 static oct_status check_input(const oct_runner *r, const oct_tensor *x) {
     const oct_graph *g = r->net->graph;
     oct_shape want = g->values[g->input].shape;
-    bool fits = x->dtype == OCT_F32 && x->shape.rank == want.rank && x->shape.rank > 0 && x->shape.dim[0] >= 1;
+    bool fits = x->dtype == OCT_F32 && x->shape.rank == want.rank && x->shape.rank > 0 &&
+                x->shape.dim[0] >= 1;
     for (int32_t i = 1; fits && i < want.rank; i++) fits = want.dim[i] == x->shape.dim[i];
-    if (!fits) return octi_fail(OCT_ESHAPE, "input", "does not fit the net", oct_shape_text(&want), oct_shape_text(&x->shape), NULL);
+    if (!fits)
+        return octi_fail(OCT_ESHAPE, "input", "does not fit the net", oct_shape_text(&want),
+                         oct_shape_text(&x->shape), NULL);
     if (x->shape.dim[0] > r->batch)
-        return octi_fail(OCT_EUSAGE, "input", "more images than the runner's batch", octi_fmt("at most %lld", (long long)r->batch),
+        return octi_fail(OCT_EUSAGE, "input", "more images than the runner's batch",
+                         octi_fmt("at most %lld", (long long)r->batch),
                          octi_fmt("%lld", (long long)x->shape.dim[0]), NULL);
     return OCT_OK;
 }
@@ -84,13 +94,15 @@ const oct_tensor *oct_runner_run(oct_runner *r, const oct_tensor *x) {
         oct_tape_begin(r->tape, OCT_EVAL);
         return oct_var_value(oct_net_forward(r->net, oct_input(r->tape, x)));
     }
-    if (oct_session_run(r->session, oct_f32(x), x->shape.dim[0], oct_f32(r->y)) != OCT_OK) return NULL;
+    if (oct_session_run(r->session, oct_f32(x), x->shape.dim[0], oct_f32(r->y)) != OCT_OK)
+        return NULL;
     r->view = *r->y;
     r->view.shape.dim[0] = x->shape.dim[0];
     return &r->view;
 }
 
-const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale, int32_t *zero_point) {
+const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale,
+                                   int32_t *zero_point) {
     if (scale) *scale = 0;
     if (zero_point) *zero_point = 0;
     if (!r || !node) return octi_fail_null("oct_runner_value"), NULL;
@@ -98,14 +110,17 @@ const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale
     int32_t i = oct_graph_find_node(g, node);
     const oct_tensor *t = NULL;
     if (i >= 0 && r->sim) t = oct_sim_value(r->sim, node);
-    if (i >= 0 && r->session) t = oct_session_value(r->session, node, &r->values[i]) == OCT_OK ? &r->values[i] : NULL;
+    if (i >= 0 && r->session)
+        t = oct_session_value(r->session, node, &r->values[i]) == OCT_OK ? &r->values[i] : NULL;
     if (i >= 0 && r->tape) {
         /* a replayed net records its nodes under their own names; the tape holds one net */
         oct_var *v = octi_tape_find(r->tape, node);
         t = oct_var_value(v);
     }
     if (!t) {
-        if (i < 0) octi_fail(OCT_EUSAGE, node, "no such layer", "a node of the net", node, "octet layers lists them");
+        if (i < 0)
+            octi_fail(OCT_EUSAGE, node, "no such layer", "a node of the net", node,
+                      "octet layers lists them");
         return NULL;
     }
     int32_t q = g->values[g->nodes[i].out].quantizer;
@@ -117,7 +132,9 @@ const oct_tensor *oct_runner_value(oct_runner *r, const char *node, float *scale
 }
 
 static bool step_of(const oct_runner *r, const char *node, oct_step_time *t) {
-    for (int32_t i = 0; r && node && r->session && i < oct_plan_steps(r->plan) && oct_session_step_time(r->session, i, t); i++)
+    for (int32_t i = 0; r && node && r->session && i < oct_plan_steps(r->plan) &&
+                        oct_session_step_time(r->session, i, t);
+         i++)
         if (!strcmp(t->node, node)) return true;
     return false;
 }

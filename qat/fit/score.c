@@ -17,11 +17,14 @@ int64_t octi_count_right(const float *logits, const int32_t *labels, int64_t n, 
 
 double octi_squared_errors(const float *y, const float *target, int64_t n, int64_t k) {
     double sum = 0;
-    for (int64_t i = 0; i < n * k; i++) sum += ((double)y[i] - (double)target[i]) * ((double)y[i] - (double)target[i]);
+    for (int64_t i = 0; i < n * k; i++)
+        sum += ((double)y[i] - (double)target[i]) * ((double)y[i] - (double)target[i]);
     return k ? sum / (double)k : 0;
 }
 
-const oct_input_desc *octi_net_input(const oct_net *net) { return net->input.channels ? &net->input : NULL; }
+const oct_input_desc *octi_net_input(const oct_net *net) {
+    return net->input.channels ? &net->input : NULL;
+}
 
 static bool same_values(const oct_shape *a, const oct_shape *b) {
     bool same = a->rank == b->rank;
@@ -38,15 +41,19 @@ oct_score octi_score_of(const oct_net *net, const oct_data *data, oct_status *wh
     switch (oct_data_truth(data, &target)) {
     case OCT_TRUTH_TARGETS:
         if (same_values(out, &target)) return OCT_SCORE_VALUES;
-        *why = octi_fail(OCT_ESHAPE, "targets", "do not fit the net's output", oct_shape_text(out), oct_shape_text(&target), NULL);
+        *why = octi_fail(OCT_ESHAPE, "targets", "do not fit the net's output", oct_shape_text(out),
+                         oct_shape_text(&target), NULL);
         return OCT_SCORE_NONE;
     case OCT_TRUTH_LABELS:
         if (out->rank == 2) return OCT_SCORE_CLASSES;
-        *why = octi_fail(OCT_ESHAPE, "output", "nothing to score: labels need logits", "[N, classes]", oct_shape_text(out),
-                         "float targets y of the output's shape make it a regression; oct_loss_fn is a loss of one's own");
+        *why = octi_fail(OCT_ESHAPE, "output", "nothing to score: labels need logits",
+                         "[N, classes]", oct_shape_text(out),
+                         "float targets y of the output's shape make it a regression; oct_loss_fn "
+                         "is a loss of one's own");
         return OCT_SCORE_NONE;
     default:
-        *why = octi_fail(OCT_ESHAPE, "data", "nothing to score: it has neither labels nor targets", "y beside x", "x alone", NULL);
+        *why = octi_fail(OCT_ESHAPE, "data", "nothing to score: it has neither labels nor targets",
+                         "y beside x", "x alone", NULL);
         return OCT_SCORE_NONE;
     }
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The int8 file: sections GRPH (the graph's own form), TENS (the registry), META (input, classes, model,
- * target).
+ * The int8 file: sections GRPH (the graph's own form), TENS (the registry), META (input, classes,
+ * model, target).
  *
- *   TENS: count u32, then per tensor: role u8, dtype u8, rank u8, name length u16, name, dims u64 x rank,
- * data. All little-endian. Tensors stand in the registry's order, so that the same net gives the same bytes.
+ *   TENS: count u32, then per tensor: role u8, dtype u8, rank u8, name length u16, name, dims u64 x
+ *   rank,
+ * data. All little-endian. Tensors stand in the registry's order, so that the same net gives the
+ * same bytes.
  */
 #include <string.h>
 
@@ -16,7 +18,8 @@
 #include "src/mem.h"
 #include "src/words.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are written as they lie in memory");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "tensors are written as they lie in memory");
 
 enum { FILE_VERSION = 1, MAX_TENSORS = 8192, MAX_NAME = 1024 };
 static const char file_magic[] = "OCTINT8\n";
@@ -38,14 +41,15 @@ static oct_status write_tensors(const oct_net *net, octi_text *out) {
         const oct_named_tensor *e = &net->tensors[i];
         size_t n = strlen(e->name);
         if (n > MAX_NAME)
-            return octi_fail(OCT_ELIMIT, e->name, "name too long", octi_fmt("at most %d bytes", MAX_NAME),
-                             octi_fmt("%zu", n), NULL);
+            return octi_fail(OCT_ELIMIT, e->name, "name too long",
+                             octi_fmt("at most %d bytes", MAX_NAME), octi_fmt("%zu", n), NULL);
         put(out, (uint64_t)e->role, 1);
         put(out, (uint64_t)e->tensor->dtype, 1);
         put(out, (uint64_t)e->tensor->shape.rank, 1);
         put(out, n, 2);
         octi_text_bytes(out, e->name, n);
-        for (int k = 0; k < e->tensor->shape.rank; k++) put(out, (uint64_t)e->tensor->shape.dim[k], 8);
+        for (int k = 0; k < e->tensor->shape.rank; k++)
+            put(out, (uint64_t)e->tensor->shape.dim[k], 8);
         octi_text_bytes(out, e->tensor->data, oct_tensor_bytes(e->tensor));
     }
     return out->status;
@@ -54,7 +58,8 @@ static oct_status write_tensors(const oct_net *net, octi_text *out) {
 static oct_status write_file(const oct_net *net, octi_text *out) {
     octi_text graph = {net->ctx}, tensors = {net->ctx}, meta = {net->ctx};
     oct_status s = octi_int8_check(net);
-    if (s == OCT_OK) s = octi_tensors_finite(net->tensors, net->tensor_count, "int8 file", OCT_EDIVERGED, NULL);
+    if (s == OCT_OK)
+        s = octi_tensors_finite(net->tensors, net->tensor_count, "int8 file", OCT_EDIVERGED, NULL);
     if (s == OCT_OK) s = octi_graph_to_json(net, &graph);
     if (s == OCT_OK) s = write_tensors(net, &tensors);
     if (s == OCT_OK) s = octi_meta_to_json(net, &meta);
@@ -82,9 +87,7 @@ oct_status oct_int8_save_memory(const oct_net *net, uint8_t **bytes, size_t *siz
     return OCT_OK;
 }
 
-void oct_int8_bytes_free(oct_ctx *ctx, uint8_t *bytes) {
-    octi_free(ctx, bytes);
-}
+void oct_int8_bytes_free(oct_ctx *ctx, uint8_t *bytes) { octi_free(ctx, bytes); }
 
 oct_status oct_int8_save(const oct_net *net, const char *path) {
     OCTI_LAW_MODE();
@@ -109,12 +112,15 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
     OCT_TRY(octi_read_u8(r, &dtype, "tensor dtype"));
     OCT_TRY(octi_read_u8(r, &rank, "tensor rank"));
     OCT_TRY(octi_read_u16le(r, &n, "length of a tensor's name"));
-    if (role > OCT_ROLE_CONST || dtype >= OCT_DTYPE_COUNT || rank > OCT_MAX_RANK || n < 1 || n > MAX_NAME)
-        return octi_bad_bytes(r, at, "tensor header out of range", NULL,
-                              octi_fmt("role %d, dtype %d, rank %d, name of %d bytes", role, dtype, rank, n));
+    if (role > OCT_ROLE_CONST || dtype >= OCT_DTYPE_COUNT || rank > OCT_MAX_RANK || n < 1 ||
+        n > MAX_NAME)
+        return octi_bad_bytes(
+            r, at, "tensor header out of range", NULL,
+            octi_fmt("role %d, dtype %d, rank %d, name of %d bytes", role, dtype, rank, n));
     const uint8_t *text = octi_take(r, n, "name of a tensor");
     if (!text) return OCT_EFORMAT;
-    if (memchr(text, 0, n)) return octi_bad_bytes(r, at, "name of a tensor holds a zero byte", NULL, NULL);
+    if (memchr(text, 0, n))
+        return octi_bad_bytes(r, at, "name of a tensor holds a zero byte", NULL, NULL);
     memcpy(name, text, n);
     name[n] = 0;
     shape.rank = rank;
@@ -128,9 +134,11 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
     }
     OCT_TRY(octi_shape_bytes(&shape, (oct_dtype)dtype, name, &bytes));
     const uint8_t *data =
-        octi_take(r, bytes, octi_fmt("data of %s", name)); /* there, before anything is allocated for it */
+        /* there, before anything is allocated for it */
+        octi_take(r, bytes, octi_fmt("data of %s", name));
     if (!data) return OCT_EFORMAT;
-    if (oct_net_tensor(net, name)) return octi_bad_bytes(r, at, "tensor name stands twice", NULL, name);
+    if (oct_net_tensor(net, name))
+        return octi_bad_bytes(r, at, "tensor name stands twice", NULL, name);
     oct_tensor *t = oct_tensor_new(net->ctx, (oct_dtype)dtype, shape);
     if (!t) return oct_last_error()->code;
     if (bytes) memcpy(t->data, data, bytes);
@@ -143,7 +151,8 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
 static oct_status check_kind(const uint8_t *bytes, size_t size, const char *where) {
     static const char wanted[] = "an int8 file";
     if (size > 8 && bytes[8] == '{' && memcmp(bytes, file_magic, 8))
-        return octi_fail(OCT_EFORMAT, where, "this is a .safetensors file: weights without a net", wanted, NULL, "octet import FILE --model M --out RUN makes a run of it");
+        return octi_fail(OCT_EFORMAT, where, "this is a .safetensors file: weights without a net",
+                         wanted, NULL, "octet import FILE --model M --out RUN makes a run of it");
     return octi_foreign(bytes, size, where, wanted) ? OCT_EFORMAT : OCT_OK;
 }
 
@@ -157,14 +166,14 @@ static oct_status read_file(oct_net *net, const uint8_t *bytes, size_t size, con
                        *meta = octi_section_find(sections, count, "META", where);
     if (!graph || !tensors || !meta) return OCT_EFORMAT;
     if (count != 3)
-        return octi_fail(OCT_EFORMAT, where, "sections", "GRPH, TENS, META", octi_fmt("%d of them", count),
-                         NULL);
+        return octi_fail(OCT_EFORMAT, where, "sections", "GRPH, TENS, META",
+                         octi_fmt("%d of them", count), NULL);
     octi_reader r = {tensors->bytes, tensors->size, 0, where};
     uint32_t n;
     OCT_TRY(octi_read_u32le(&r, &n, "tensor count"));
     if (n > MAX_TENSORS)
-        return octi_fail(OCT_ELIMIT, where, "tensors", octi_fmt("at most %d", MAX_TENSORS), octi_fmt("%u", n),
-                         NULL);
+        return octi_fail(OCT_ELIMIT, where, "tensors", octi_fmt("at most %d", MAX_TENSORS),
+                         octi_fmt("%u", n), NULL);
     for (uint32_t i = 0; i < n; i++) OCT_TRY(read_tensor(net, &r));
     if (octi_left(&r))
         return octi_bad_bytes(&r, r.pos, "bytes behind the last tensor", "none",
@@ -173,7 +182,8 @@ static oct_status read_file(oct_net *net, const uint8_t *bytes, size_t size, con
     OCT_TRY(octi_meta_from_json(net, (const char *)meta->bytes, meta->size, where));
     if (net->stage != OCT_STAGE_INT8)
         return octi_fail(OCT_EFORMAT, where, "stage of the net", "int8", "another", NULL);
-    if (octi_int8_check(net) != OCT_OK) return octi_fail_in(octi_file_fault(oct_last_error()->code), where);
+    if (octi_int8_check(net) != OCT_OK)
+        return octi_fail_in(octi_file_fault(oct_last_error()->code), where);
     return octi_tensors_finite(net->tensors, net->tensor_count, where, OCT_EFORMAT, NULL);
 }
 

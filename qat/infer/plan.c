@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A plan: modules in execution order, a place for every value. Fused plans share memory (views cost nothing,
- * element-wise steps work in place, dead values give theirs back); unfused ones keep every value, so that it
- * can be looked at. */
+ * A plan: modules in execution order, a place for every value. Fused plans share memory (views cost
+ * nothing, element-wise steps work in place, dead values give theirs back); unfused ones keep every
+ * value, so that it can be looked at. */
 #include "qat/infer/plan.h"
 
 #include <stdio.h>
@@ -12,9 +12,7 @@
 #include "src/mem.h"
 #include "src/qround.h"
 
-static size_t round64(size_t n) {
-    return (n + 63) & ~(size_t)63;
-}
+static size_t round64(size_t n) { return (n + 63) & ~(size_t)63; }
 
 static oct_status hold(oct_plan *p, const oct_net *net) {
     const oct_graph *g = net->graph;
@@ -65,15 +63,17 @@ static oct_status make_values(oct_plan *p, const oct_graph *g) {
     return OCT_OK;
 }
 
-/* A step takes over the memory of its first input where that dies with it and nothing of it is the caller's.
+/* A step takes over the memory of its first input where that dies with it and nothing of it is the
+ * caller's.
  */
 static void share_memory(oct_plan *p) {
     for (int32_t i = 0; i < p->step_count; i++) {
         const octi_qmodule *m = &p->steps[i];
         if (!m->elementwise) continue;
-        octi_plan_value *in = &p->values[m->in[0]], *out = &p->values[m->out], *root = &p->values[in->root];
-        if (root->home == OCTI_HOME_BLOCK && out->home == OCTI_HOME_BLOCK && in->image == out->image &&
-            root->last == i) {
+        octi_plan_value *in = &p->values[m->in[0]], *out = &p->values[m->out],
+                        *root = &p->values[in->root];
+        if (root->home == OCTI_HOME_BLOCK && out->home == OCTI_HOME_BLOCK &&
+            in->image == out->image && root->last == i) {
             out->root = in->root;
             root->last = out->last;
         }
@@ -87,16 +87,19 @@ static oct_status place(oct_plan *p) {
         const octi_plan_value *v = &p->values[i];
         if (v->home != OCTI_HOME_BLOCK) continue;
         if (v->root == i)
-            places[i] = (octi_place){.bytes = round64(v->image), .first = v->first, .last = v->last};
+            places[i] =
+                (octi_place){.bytes = round64(v->image), .first = v->first, .last = v->last};
         if (p->unfused) places[i].first = 0, places[i].last = p->step_count;
         p->sum += round64(v->image);
     }
     oct_status s = octi_plan_places(p->ctx, places, p->value_count, &p->activations);
-    for (int32_t i = 0; i < p->value_count; i++) p->values[i].offset = places[p->values[i].root].offset;
+    for (int32_t i = 0; i < p->value_count; i++)
+        p->values[i].offset = places[p->values[i].root].offset;
     octi_free(p->ctx, places);
     size_t most = octi_ctx_declared_limit(p->ctx);
     if (s == OCT_OK && p->activations > most)
-        s = octi_fail(OCT_ELIMIT, "plan", "activations of one image are too large", octi_fmt("at most %zu bytes", most), octi_fmt("%zu", p->activations),
+        s = octi_fail(OCT_ELIMIT, "plan", "activations of one image are too large",
+                      octi_fmt("at most %zu bytes", most), octi_fmt("%zu", p->activations),
                       "raise max_bytes of the context");
     return s;
 }
@@ -107,21 +110,23 @@ static oct_status pixels(oct_plan *p, const oct_net *net) {
     const oct_shape *x = &g->values[g->input].shape;
     int64_t c = x->dim[x->rank - 1];
     const oct_tensor *stored = octi_int8_table(net);
-    bool described = net->input.channels == c && c <= 4 && net->input.div > 0; /* mean and std are [4] */
+    /* mean and std are [4] */
+    bool described = net->input.channels == c && c <= 4 && net->input.div > 0;
     int32_t reader = -1;
     p->desc = net->input;
     p->table_step = -1;
-    if (octi_graph_consumers(g, g->input, &reader) == 1 && g->nodes[reader].kind == OCT_OP_quantize &&
-        (stored || described)) {
+    if (octi_graph_consumers(g, g->input, &reader) == 1 &&
+        g->nodes[reader].kind == OCT_OP_quantize && (stored || described)) {
         uint8_t *t = octi_arena_calloc(p->arena, (size_t)c, 256);
         const octi_qlin *q = &p->steps[reader].u.q.u.lin;
         if (!t) return oct_last_error()->code;
         for (int64_t i = 0; i < c * 256; i++) {
             int32_t k = (int32_t)(i / 256);
-            t[i] = stored ? oct_u8(stored)[i]
-                          : (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), net->input.div,
-                                                              net->input.mean[k], net->input.std[k]),
-                                                   q->scale, q->zero_point, q->qmin, q->qmax);
+            t[i] = stored
+                       ? oct_u8(stored)[i]
+                       : (uint8_t)octq_quantize(octq_pixel((uint8_t)(i % 256), net->input.div,
+                                                           net->input.mean[k], net->input.std[k]),
+                                                q->scale, q->zero_point, q->qmin, q->qmax);
         }
         p->table = t;
         p->table_step = reader;
@@ -168,12 +173,8 @@ oct_shape oct_plan_input_shape(const oct_plan *p) {
 oct_shape oct_plan_output_shape(const oct_plan *p) {
     return p ? p->values[p->output].shape : (oct_shape){0};
 }
-bool oct_plan_takes_u8(const oct_plan *p) {
-    return p && p->takes_u8;
-}
-int32_t oct_plan_steps(const oct_plan *p) {
-    return p ? p->step_count : 0;
-}
+bool oct_plan_takes_u8(const oct_plan *p) { return p && p->takes_u8; }
+int32_t oct_plan_steps(const oct_plan *p) { return p ? p->step_count : 0; }
 
 size_t oct_plan_activation_bytes(const oct_plan *p, size_t *without_reuse) {
     if (without_reuse) *without_reuse = p ? p->sum : 0;
@@ -184,15 +185,17 @@ void oct_plan_print(const oct_plan *p, void (*line)(void *, const char *), void 
     if (!p || !line) return;
     static const char *const homes[] = {"constant", "caller's x", "caller's y", "block"};
     char text[512];
-    snprintf(text, sizeof text,
-             "plan: %d steps, %zu bytes of activations per image (%zu without reuse), %zu of scratch%s",
-             (int)p->step_count, p->activations, p->sum, p->scratch, p->unfused ? ", unfused" : "");
+    snprintf(
+        text, sizeof text,
+        "plan: %d steps, %zu bytes of activations per image (%zu without reuse), %zu of scratch%s",
+        (int)p->step_count, p->activations, p->sum, p->scratch, p->unfused ? ", unfused" : "");
     line(user, text);
     for (int32_t i = 0; i < p->step_count; i++) {
         const octi_qmodule *m = &p->steps[i];
         const octi_plan_value *v = &p->values[m->out], *root = &p->values[v->root];
-        snprintf(text, sizeof text, "%4d %-24s %-20s %-7s %-18s %9zu bytes at %9zu, steps %d to %d, %s%s%s",
-                 (int)i, m->name, oct_op_name(m->kind), oct_dtype_name(v->dtype), oct_shape_text(&v->shape),
+        snprintf(text, sizeof text,
+                 "%4d %-24s %-20s %-7s %-18s %9zu bytes at %9zu, steps %d to %d, %s%s%s", (int)i,
+                 m->name, oct_op_name(m->kind), oct_dtype_name(v->dtype), oct_shape_text(&v->shape),
                  v->image, v->offset, (int)v->first, (int)v->last, homes[v->home],
                  root != v ? ", in place of " : "", root != v ? root->name : "");
         line(user, text);

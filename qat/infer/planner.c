@@ -21,9 +21,10 @@ static bool meet(const octi_place *a, const octi_place *b) {
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* `placed` lists what has a place already, by offset. The smallest gap between neighbours that are alive
- * together with p; behind the last of them where none fits. */
-static size_t best_gap(const octi_place *all, const int32_t *placed, int32_t count, const octi_place *p) {
+/* `placed` lists what has a place already, by offset. The smallest gap between neighbours that are
+ * alive together with p; behind the last of them where none fits. */
+static size_t best_gap(const octi_place *all, const int32_t *placed, int32_t count,
+                       const octi_place *p) {
     size_t end = 0, best = SIZE_MAX, best_size = SIZE_MAX;
     for (int32_t i = 0; i < count; i++) {
         const octi_place *q = &all[placed[i]];
@@ -54,7 +55,8 @@ oct_status octi_plan_places(oct_ctx *ctx, octi_place *places, int32_t count, siz
         p->offset = best_gap(places, placed, done, p);
         if (p->offset + p->bytes > *total) *total = p->offset + p->bytes;
         int32_t at = done++;
-        while (at > 0 && places[placed[at - 1]].offset > p->offset) placed[at] = placed[at - 1], at--;
+        while (at > 0 && places[placed[at - 1]].offset > p->offset)
+            placed[at] = placed[at - 1], at--;
         placed[at] = order[i].index;
     }
     octi_free(ctx, order);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * A session is one block:
- *   header | pointers [slots][values] | times [slots][steps] | logits [batch] | values (unfused) | work
- * [slots] A run cuts its images into slots; each takes its images through the whole plan, a few at a time, in
- * memory of its own. Images never meet, so the codes do not depend on the cut. */
+ *   header | pointers [slots][values] | times [slots][steps] | logits [batch] | values (unfused) |
+ *   work
+ * [slots] A run cuts its images into slots; each takes its images through the whole plan, a few at
+ * a time, in memory of its own. Images never meet, so the codes do not depend on the cut. */
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +16,8 @@
 #include "src/threads.h"
 #include "src/words.h"
 
-enum { CHUNK = 8 }; /* images that go through a step together: weights are read once for all of them */
+/* images that go through a step together: weights are read once for all of them */
+enum { CHUNK = 8 };
 
 struct oct_session {
     const oct_plan *plan;
@@ -55,13 +57,13 @@ static bool lay_out(const oct_plan *p, int64_t batch, layout *l) {
         !octi_add_size(chunk_bytes, l->pixel_bytes, &l->work_bytes) ||
         !octi_add_size(l->work_bytes, p->scratch, &l->work_bytes))
         return false;
-    bool ok =
-        add(&at, &header, 1, sizeof(oct_session)) &&
-        add(&at, &l->pointers, (size_t)l->slots * (size_t)p->value_count, sizeof(void *)) &&
-        add(&at, &l->ns, p->profile ? 2 * (size_t)l->slots * (size_t)p->step_count : 0, sizeof(uint64_t)) &&
-        add(&at, &l->logits, (size_t)batch, p->values[p->output].image) &&
-        add(&at, &l->values, p->unfused ? (size_t)batch : 0, p->activations) &&
-        add(&at, &l->work, (size_t)l->slots, l->work_bytes);
+    bool ok = add(&at, &header, 1, sizeof(oct_session)) &&
+              add(&at, &l->pointers, (size_t)l->slots * (size_t)p->value_count, sizeof(void *)) &&
+              add(&at, &l->ns, p->profile ? 2 * (size_t)l->slots * (size_t)p->step_count : 0,
+                  sizeof(uint64_t)) &&
+              add(&at, &l->logits, (size_t)batch, p->values[p->output].image) &&
+              add(&at, &l->values, p->unfused ? (size_t)batch : 0, p->activations) &&
+              add(&at, &l->work, (size_t)l->slots, l->work_bytes);
     l->total = at;
     return ok && at <= (size_t)INT64_MAX / 2;
 }
@@ -131,7 +133,8 @@ static uint64_t now(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void codes_of_pixels(const uint8_t *p, int64_t pixels, int64_t c, const uint8_t *table, uint8_t *y) {
+static void codes_of_pixels(const uint8_t *p, int64_t pixels, int64_t c, const uint8_t *table,
+                            uint8_t *y) {
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t k = 0; k < c; k++, p++, y++) *y = table[k * 256 + *p];
 }
@@ -199,17 +202,20 @@ static void run_slot(void *arg, int64_t i) {
 static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int64_t n, float *y) {
     if (!s) return octi_fail_null("session");
     if (n < 0 || n > s->batch)
-        return octi_fail(OCT_EUSAGE, "session", "images per run", octi_fmt("0 to %lld", (long long)s->batch),
-                         octi_fmt("%lld", (long long)n), NULL);
+        return octi_fail(OCT_EUSAGE, "session", "images per run",
+                         octi_fmt("0 to %lld", (long long)s->batch), octi_fmt("%lld", (long long)n),
+                         NULL);
     if (n && (!y || (!x && !pixels)))
         return octi_fail(OCT_EUSAGE, "session", "input or output is NULL", NULL, NULL, NULL);
     if (pixels && !s->plan->takes_u8)
-        return octi_fail(OCT_EUNSUPPORTED, "session", "the model does not say how pixels become its input",
-                         NULL, NULL, "give floats, or convert with an input description");
+        return octi_fail(OCT_EUNSUPPORTED, "session",
+                         "the model does not say how pixels become its input", NULL, NULL,
+                         "give floats, or convert with an input description");
     octi_paths *paths = octi_ctx_paths(s->plan->ctx);
     for (int32_t k = 0; k < s->plan->step_count; k++) {
         const octi_qmodule *m = &s->plan->steps[k];
-        octi_path_count(paths, OCTI_SIDE_PLAN, (m->is_float ? OCTI_PATH_FLOAT : OCTI_PATH_CODES) + (int)m->kind);
+        octi_path_count(paths, OCTI_SIDE_PLAN,
+                        (m->is_float ? OCTI_PATH_FLOAT : OCTI_PATH_CODES) + (int)m->kind);
         octi_path_count(paths, OCTI_SIDE_PLAN, m->is_float ? m->u.f.path : m->u.q.path);
     }
     run_job j = {s, x, pixels, y, n, s->slots < n ? s->slots : n};
@@ -227,12 +233,14 @@ oct_status oct_session_run_u8(oct_session *s, const uint8_t *pixels, int64_t n, 
     return run(s, NULL, pixels, n, y);
 }
 
-static oct_status classify(oct_session *s, const float *x, const uint8_t *pixels, int64_t n, int32_t *index) {
+static oct_status classify(oct_session *s, const float *x, const uint8_t *pixels, int64_t n,
+                           int32_t *index) {
     if (s && !index) return octi_fail_null("session");
     if (!s) return octi_fail_null("session");
     const oct_shape *y = &s->plan->values[s->plan->output].shape;
     if (y->rank != 2)
-        return octi_fail(OCT_ESHAPE, "session", "output of a classifier", "[N,K]", oct_shape_text(y), NULL);
+        return octi_fail(OCT_ESHAPE, "session", "output of a classifier", "[N,K]",
+                         oct_shape_text(y), NULL);
     OCT_TRY(run(s, x, pixels, n, s->logits));
     for (int64_t i = 0; i < n; i++) {
         const float *v = s->logits + i * y->dim[1];
@@ -248,7 +256,8 @@ oct_status oct_session_classify(oct_session *s, const float *x, int64_t n, int32
     OCTI_LAW_MODE();
     return classify(s, x, NULL, n, index);
 }
-oct_status oct_session_classify_u8(oct_session *s, const uint8_t *pixels, int64_t n, int32_t *index) {
+oct_status oct_session_classify_u8(oct_session *s, const uint8_t *pixels, int64_t n,
+                                   int32_t *index) {
     OCTI_LAW_MODE();
     return classify(s, NULL, pixels, n, index);
 }
@@ -256,9 +265,10 @@ oct_status oct_session_classify_u8(oct_session *s, const uint8_t *pixels, int64_
 oct_status oct_session_value(const oct_session *s, const char *node, oct_tensor *value) {
     if (s && (!node || !value)) return octi_fail_null("oct_session_value");
     if (!s || !s->plan->unfused)
-        return octi_fail(OCT_EUSAGE, "session", "values are kept by unfused plans only", ".unfused = true",
-                         NULL, NULL);
-    if (s->last < 0) return octi_fail(OCT_EUSAGE, "session", "nothing was run yet", NULL, NULL, NULL);
+        return octi_fail(OCT_EUSAGE, "session", "values are kept by unfused plans only",
+                         ".unfused = true", NULL, NULL);
+    if (s->last < 0)
+        return octi_fail(OCT_EUSAGE, "session", "nothing was run yet", NULL, NULL, NULL);
     const oct_plan *p = s->plan;
     for (int32_t i = 0; i < p->step_count; i++) {
         if (strcmp(p->steps[i].name, node)) continue;
@@ -274,7 +284,9 @@ oct_status oct_session_value(const oct_session *s, const char *node, oct_tensor 
 bool oct_session_step_time(const oct_session *s, int32_t i, oct_step_time *t) {
     if (!s || !t || !s->ns || i < 0 || i >= s->plan->step_count) return false;
     const octi_qmodule *m = &s->plan->steps[i];
-    *t = (oct_step_time){.node = m->name, .kind = oct_op_name(m->kind), .kernel = m->is_float ? "float" : m->u.q.kernel};
+    *t = (oct_step_time){.node = m->name,
+                         .kind = oct_op_name(m->kind),
+                         .kernel = m->is_float ? "float" : m->u.q.kernel};
     for (int64_t k = 0; k < s->slots; k++) {
         t->ns += s->ns[k * s->plan->step_count + i];
         t->images += s->images[k * s->plan->step_count + i];

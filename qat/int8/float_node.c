@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Float layers that convert kept between quantized ones: one image at a time, in the order of sums that the
- * float ops of octet's own have (taps ascending, bias last), so that codes behind them are those of the
- * simulation on the same machine. Shapes were judged by oct_infer_shape before. */
+ * Float layers that convert kept between quantized ones: one image at a time, in the order of sums
+ * that the float ops of octet's own have (taps ascending, bias last), so that codes behind them are
+ * those of the simulation on the same machine. Shapes were judged by oct_infer_shape before. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,8 @@ static float activate(float v, int32_t act) {
 /* What stands behind a product: a batch norm in evaluation form, then the activation. */
 static void finish(const octi_fnode *f, float *y) {
     int64_t c = f->y.dim[f->y.rank - 1];
-    if (f->factor) f->kernels->normalize_f32(f->image_out / c, c, y, f->mean, f->factor, f->shift, y);
+    if (f->factor)
+        f->kernels->normalize_f32(f->image_out / c, c, y, f->mean, f->factor, f->shift, y);
     for (int64_t i = 0; f->a.act[0] && i < f->image_out; i++) y[i] = activate(y[i], f->a.act[0]);
 }
 
@@ -78,7 +79,8 @@ static void run_dynamic(const octi_fnode *f, const float *const *in, float *y, v
     int16_t *q = scratch;
     float s = octi_dynamic_row(in[0], k, q);
     for (int64_t o = 0; o < f->y.dim[1]; o++)
-        y[o] = octq_dynamic(octi_dynamic_sum(q, oct_s8(f->codes) + o * k, k), s, f->scale[o], f->b ? f->b[o] : 0.0f);
+        y[o] = octq_dynamic(octi_dynamic_sum(q, oct_s8(f->codes) + o * k, k), s, f->scale[o],
+                            f->b ? f->b[o] : 0.0f);
     finish(f, y);
 }
 
@@ -92,7 +94,8 @@ static void run_add(const octi_fnode *f, const float *const *in, float *y, void 
     int64_t c = f->y.dim[f->y.rank - 1];
     bool small_a = f->image_in[0] < f->image_out, small_b = f->image_in[1] < f->image_out;
     (void)scratch;
-    for (int64_t i = 0; i < f->image_out; i++) y[i] = in[0][small_a ? i % c : i] + in[1][small_b ? i % c : i];
+    for (int64_t i = 0; i < f->image_out; i++)
+        y[i] = in[0][small_a ? i % c : i] + in[1][small_b ? i % c : i];
     finish(f, y);
 }
 
@@ -100,7 +103,8 @@ static void run_mul(const octi_fnode *f, const float *const *in, float *y, void 
     int64_t c = f->y.dim[f->y.rank - 1];
     bool small_a = f->image_in[0] < f->image_out, small_b = f->image_in[1] < f->image_out;
     (void)scratch;
-    for (int64_t i = 0; i < f->image_out; i++) y[i] = in[0][small_a ? i % c : i] * in[1][small_b ? i % c : i];
+    for (int64_t i = 0; i < f->image_out; i++)
+        y[i] = in[0][small_a ? i % c : i] * in[1][small_b ? i % c : i];
 }
 
 static void run_unary(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -149,7 +153,8 @@ static void run_softmax(const octi_fnode *f, const float *const *in, float *y, v
         for (int64_t i = 1; i < k; i++) max = x[i] > max ? x[i] : max;
         for (int64_t i = 0; i < k; i++) sum += expf(x[i] - max);
         float scale = (float)(1.0 / sum), shift = (float)log(sum);
-        for (int64_t i = 0; i < k; i++) y[r + i] = log_form ? (x[i] - max) - shift : expf(x[i] - max) * scale;
+        for (int64_t i = 0; i < k; i++)
+            y[r + i] = log_form ? (x[i] - max) - shift : expf(x[i] - max) * scale;
     }
 }
 
@@ -163,13 +168,15 @@ static void run_pool(const octi_fnode *f, const float *const *in, float *y, void
         for (int64_t q = 0; q < o[2]; q++, y += o[3]) {
             int64_t from[2], to[2], at[2] = {p, q};
             for (int e = 0; e < 2; e++) {
-                from[e] = adaptive ? at[e] * x[e + 1] / o[e + 1] : at[e] * a->stride[e] - a->pads[e];
-                to[e] =
-                    adaptive ? ((at[e] + 1) * x[e + 1] + o[e + 1] - 1) / o[e + 1] : from[e] + a->kernel[e];
+                from[e] =
+                    adaptive ? at[e] * x[e + 1] / o[e + 1] : at[e] * a->stride[e] - a->pads[e];
+                to[e] = adaptive ? ((at[e] + 1) * x[e + 1] + o[e + 1] - 1) / o[e + 1]
+                                 : from[e] + a->kernel[e];
                 if (from[e] < 0) from[e] = 0;
                 if (to[e] > x[e + 1]) to[e] = x[e + 1];
             }
-            for (int64_t c = 0; c < o[3]; c++) y[c] = max ? in[0][(from[0] * x[2] + from[1]) * x[3] + c] : 0;
+            for (int64_t c = 0; c < o[3]; c++)
+                y[c] = max ? in[0][(from[0] * x[2] + from[1]) * x[3] + c] : 0;
             for (int64_t h = from[0]; h < to[0]; h++)
                 for (int64_t w = from[1]; w < to[1]; w++) {
                     const float *v = in[0] + (h * x[2] + w) * x[3];
@@ -180,18 +187,22 @@ static void run_pool(const octi_fnode *f, const float *const *in, float *y, void
                 }
             int64_t inside = (to[0] - from[0]) * (to[1] - from[1]);
             float cells =
-                (float)(adaptive || a->exclude_pad[0] ? inside : (int64_t)a->kernel[0] * a->kernel[1]);
+                (float)(adaptive || a->exclude_pad[0] ? inside
+                                                      : (int64_t)a->kernel[0] * a->kernel[1]);
             for (int64_t c = 0; !max && c < o[3]; c++) y[c] /= cells;
         }
 }
 
 /* ---- preparing ---- */
 
-/* Scales of weights that are stored as codes: one, or one per output. NULL where they do not fit. */
+/* Scales of weights that are stored as codes: one, or one per output. NULL where they do not
+ * fit. */
 static const oct_tensor *weight_scales(const octi_finit *i, const oct_value *v) {
     const oct_tensor *s = v->quantizer >= 0 ? i->g->quantizers[v->quantizer].scale : NULL;
-    bool fits = s && s->dtype == OCT_F32 && v->shape.rank > 0 && (oct_tensor_count(s) == 1 || oct_tensor_count(s) == v->shape.dim[0]);
-    for (int64_t k = 0; fits && k < oct_tensor_count(s); k++) fits = oct_f32(s)[k] > 0 && isfinite(oct_f32(s)[k]);
+    bool fits = s && s->dtype == OCT_F32 && v->shape.rank > 0 &&
+                (oct_tensor_count(s) == 1 || oct_tensor_count(s) == v->shape.dim[0]);
+    for (int64_t k = 0; fits && k < oct_tensor_count(s); k++)
+        fits = oct_f32(s)[k] > 0 && isfinite(oct_f32(s)[k]);
     return fits ? s : NULL;
 }
 
@@ -208,7 +219,8 @@ const float *octi_fnode_parameter(const octi_finit *i, int k) {
     else {
         int64_t row = n / t->shape.dim[0];
         bool one = oct_tensor_count(s) == 1;
-        for (int64_t j = 0; j < n; j++) wide[j] = octq_dequantize(oct_s8(t)[j], oct_f32(s)[one ? 0 : j / row], 0);
+        for (int64_t j = 0; j < n; j++)
+            wide[j] = octq_dequantize(oct_s8(t)[j], oct_f32(s)[one ? 0 : j / row], 0);
     }
     return wide;
 }
@@ -217,10 +229,11 @@ const float *octi_fnode_parameter(const octi_finit *i, int k) {
 static oct_status init_bn(const octi_finit *i, int k) {
     octi_fnode *f = i->f;
     int64_t c = f->y.dim[f->y.rank - 1];
-    const float *gamma = octi_fnode_parameter(i, k), *beta = octi_fnode_parameter(i, k + 1), *mean = octi_fnode_parameter(i, k + 2),
-                *var = octi_fnode_parameter(i, k + 3);
+    const float *gamma = octi_fnode_parameter(i, k), *beta = octi_fnode_parameter(i, k + 1),
+                *mean = octi_fnode_parameter(i, k + 2), *var = octi_fnode_parameter(i, k + 3);
     if (!gamma || !beta || !mean || !var)
-        return octi_fail(OCT_EFORMAT, i->n->name, "gamma, beta, mean, var", "constants", NULL, NULL);
+        return octi_fail(OCT_EFORMAT, i->n->name, "gamma, beta, mean, var", "constants", NULL,
+                         NULL);
     float *factor = octi_arena_calloc(i->arena, (size_t)c, sizeof *factor);
     if (!factor) return oct_last_error()->code;
     for (int64_t j = 0; j < c; j++)
@@ -244,14 +257,16 @@ static oct_status init_depthwise(const octi_finit *i, const float *w) {
     return OCT_OK;
 }
 
-/* The form of octk_conv_f32: a zero-bordered frame, runs of floats per output pixel, weights in panels of 16.
+/* The form of octk_conv_f32: a zero-bordered frame, runs of floats per output pixel, weights in
+ * panels of 16.
  */
 static oct_status init_conv(const octi_finit *i, const float *w) {
     enum { PANEL = 16 };
     octi_fnode *f = i->f;
     const oct_attrs *a = &f->a;
     const int64_t *x = f->x.dim, *o = f->y.dim;
-    int64_t groups = a->groups[0], cg = x[3] / groups, og = o[3] / groups, r = a->kernel[0], s = a->kernel[1];
+    int64_t groups = a->groups[0], cg = x[3] / groups, og = o[3] / groups, r = a->kernel[0],
+            s = a->kernel[1];
     int64_t rows = (o[1] - 1) * a->stride[0] + (r - 1) * a->dilation[0] + 1,
             cols = (o[2] - 1) * a->stride[1] + (s - 1) * a->dilation[1] + 1;
     if (rows < x[1] + a->pads[0]) rows = x[1] + a->pads[0];
@@ -268,7 +283,8 @@ static oct_status init_conv(const octi_finit *i, const float *w) {
     int32_t *run = octi_arena_calloc(i->arena, (size_t)runs, sizeof *run);
     float *packed =
         octi_arena_calloc(i->arena, (size_t)(groups * panels * PANEL), (size_t)k * sizeof *packed);
-    float *bias = f->b ? octi_arena_calloc(i->arena, (size_t)(groups * panels), PANEL * sizeof *bias) : NULL;
+    float *bias =
+        f->b ? octi_arena_calloc(i->arena, (size_t)(groups * panels), PANEL * sizeof *bias) : NULL;
     if (!c || !pix || !out || !run || !packed || (f->b && !bias)) return oct_last_error()->code;
     for (int64_t j = 0; j < np; j++) {
         pix[j] = (int32_t)((j / o[2] * a->stride[0] * cols + j % o[2] * a->stride[1]) * x[3]);
@@ -303,15 +319,21 @@ static oct_status init_conv(const octi_finit *i, const float *w) {
                       .frame_bytes = (size_t)(rows * cols * x[3]) * sizeof(float)};
     f->conv = c;
     f->scratch = c->frame_bytes;
-    f->path = groups > 1 ? OCTI_PATH_float_conv_grouped : whole_rows ? OCTI_PATH_float_conv_rows : OCTI_PATH_float_conv_taps;
+    f->path = groups > 1   ? OCTI_PATH_float_conv_grouped
+              : whole_rows ? OCTI_PATH_float_conv_rows
+                           : OCTI_PATH_float_conv_taps;
     f->run = run_conv;
     return OCT_OK;
 }
 
 const float *octi_fnode_codes(const octi_finit *i, int k) {
     const oct_value *w = octi_node_in(i->g, i->n, k);
-    const oct_tensor *s = w && w->tensor && w->dtype == OCT_S8 && w->shape.rank == 2 ? weight_scales(i, w) : NULL;
-    if (!s) return octi_fail(OCT_EFORMAT, i->n->name, octi_fmt("input %d: weight codes with scales", k), "constants, scales finite and > 0", NULL, NULL), NULL;
+    const oct_tensor *s =
+        w && w->tensor && w->dtype == OCT_S8 && w->shape.rank == 2 ? weight_scales(i, w) : NULL;
+    if (!s)
+        return octi_fail(OCT_EFORMAT, i->n->name, octi_fmt("input %d: weight codes with scales", k),
+                         "constants, scales finite and > 0", NULL, NULL),
+               NULL;
     int64_t o = w->shape.dim[0], row = w->shape.dim[1];
     float *scale = octi_arena_calloc(i->arena, (size_t)o, sizeof *scale);
     for (int64_t j = 0; scale && j < o; j++) {
@@ -319,8 +341,10 @@ const float *octi_fnode_codes(const octi_finit *i, int k) {
         scale[j] = oct_f32(s)[oct_tensor_count(s) == 1 ? 0 : j];
         for (int64_t e = 0; e < row; e++) sum += abs(oct_s8(w->tensor)[j * row + e]);
         if (sum * 255 > INT32_MAX)
-            return octi_fail(OCT_ELIMIT, i->n->name, octi_fmt("accumulator of channel %lld may overflow", (long long)j), "255 * sum|w| < 2^31",
-                             octi_fmt("%lld", (long long)(sum * 255)), NULL), NULL;
+            return octi_fail(OCT_ELIMIT, i->n->name,
+                             octi_fmt("accumulator of channel %lld may overflow", (long long)j),
+                             "255 * sum|w| < 2^31", octi_fmt("%lld", (long long)(sum * 255)), NULL),
+                   NULL;
     }
     return scale;
 }
@@ -329,7 +353,9 @@ static oct_status init_dynamic(const octi_finit *i) {
     octi_fnode *f = i->f;
     if (!(f->scale = octi_fnode_codes(i, 1))) return oct_last_error()->code;
     f->b = octi_fnode_parameter(i, 2);
-    if (octi_node_in(i->g, i->n, 2) && !f->b) return octi_fail(OCT_EFORMAT, i->n->name, "bias", "a constant: float32 or float16", NULL, NULL);
+    if (octi_node_in(i->g, i->n, 2) && !f->b)
+        return octi_fail(OCT_EFORMAT, i->n->name, "bias", "a constant: float32 or float16", NULL,
+                         NULL);
     f->codes = octi_node_in(i->g, i->n, 1)->tensor;
     f->scratch = (size_t)f->x.dim[1] * sizeof(int16_t);
     return OCT_OK;
@@ -340,7 +366,8 @@ static oct_status init_weighted(const octi_finit *i) {
     f->w = octi_fnode_parameter(i, 1);
     f->b = octi_fnode_parameter(i, 2);
     if (!f->w || (octi_node_in(i->g, i->n, 2) && !f->b))
-        return octi_fail(OCT_EFORMAT, i->n->name, "weight and bias", "constants: float32, float16, or int8 with scales", NULL, NULL);
+        return octi_fail(OCT_EFORMAT, i->n->name, "weight and bias",
+                         "constants: float32, float16, or int8 with scales", NULL, NULL);
     if (f->a.bn[0]) OCT_TRY(init_bn(i, 3));
     if (f->kind == OCT_OP_linear) return f->run = run_linear, OCT_OK;
     return f->a.groups[0] == f->x.dim[3] && f->x.dim[3] == f->y.dim[3] && f->x.dim[3] > 1
@@ -386,20 +413,23 @@ static const struct frow {
 
 bool octi_fnode_has(oct_op_kind kind) { return rows_of[kind].run != NULL; }
 
-void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n, void *scratch) {
+void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n,
+                    void *scratch) {
     const float *x[OCTI_MAX_INPUTS];
     for (int64_t i = 0; i < n; i++) {
-        for (int32_t k = 0; k < f->nin; k++) x[k] = in[k] ? (const float *)in[k] + i * f->image_in[k] : NULL;
+        for (int32_t k = 0; k < f->nin; k++)
+            x[k] = in[k] ? (const float *)in[k] + i * f->image_in[k] : NULL;
         f->run(f, x, (float *)out + i * f->image_out, scratch);
     }
 }
 
-oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n) {
+oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
+                           const oct_node *n) {
     const struct frow *row = &rows_of[n->kind];
     octi_finit i = {f, arena, g, n};
     if (!row->run)
-        return octi_fail(OCT_EUNSUPPORTED, n->name, "a float layer of an int8 net", "a forward kind",
-                         oct_op_name(n->kind), NULL);
+        return octi_fail(OCT_EUNSUPPORTED, n->name, "a float layer of an int8 net",
+                         "a forward kind", oct_op_name(n->kind), NULL);
     *f = (octi_fnode){.run = row->run,
                       .kernels = octi_ctx_kernels(octi_arena_ctx(arena)),
                       .elementwise = row->elementwise,
@@ -409,7 +439,8 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
                       .y = g->values[n->out].shape,
                       .nin = n->nin};
     f->image_out = octi_image_count(&f->y);
-    bool weighted = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_dynamic_linear;
+    bool weighted =
+        n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_dynamic_linear;
     bool lstm = row->run == octi_fnode_run_lstm;
     for (int32_t k = 0; k < n->nin; k++) {
         const oct_value *v = octi_node_in(g, n, k);
@@ -417,8 +448,8 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
         if (lstm && k == 5 && !v) continue;
         if (!parameters && (!v || v->tensor || v->dtype != OCT_F32))
             return octi_fail(OCT_EFORMAT, n->name, octi_fmt("input %d", (int)k),
-                             "a float32 value that a node makes", v ? oct_dtype_name(v->dtype) : "nothing",
-                             NULL);
+                             "a float32 value that a node makes",
+                             v ? oct_dtype_name(v->dtype) : "nothing", NULL);
         f->image_in[k] = v && !v->tensor ? octi_image_count(&v->shape) : 0;
     }
     if (n->kind == OCT_OP_relu) f->a.act[0] = OCT_ACT_RELU;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * qat/int8/float_node.h - what the files of float layers share: parameters however they are stored, rows made into codes. */
+ * qat/int8/float_node.h - what the files of float layers share: parameters however they are stored,
+ * rows made into codes. */
 #ifndef OCT_QAT_INT8_FLOAT_NODE_H
 #define OCT_QAT_INT8_FLOAT_NODE_H
 
@@ -14,18 +15,19 @@ typedef struct octi_finit {
     const oct_node *n;
 } octi_finit;
 
-/** Input k as floats: as it lies there, or widened from half precision or from codes. NULL where there is none, or where it
- *  cannot be (the caller says what it wants). */
+/** Input k as floats: as it lies there, or widened from half precision or from codes. NULL where
+ *  there is none, or where it cannot be (the caller says what it wants). */
 const float *octi_fnode_parameter(const octi_finit *i, int k);
-/** Input k as s8 codes [O,K]: their scales, one per row, and the proof that no sum of a row of u8 codes can overflow. NULL
- *  (recorded) where it is not so. */
+/** Input k as s8 codes [O,K]: their scales, one per row, and the proof that no sum of a row of u8
+ *  codes can overflow. NULL (recorded) where it is not so. */
 const float *octi_fnode_codes(const octi_finit *i, int k);
 
 /** recurrent_node.c: lstm, lstm_cell and their dynamic forms. */
 oct_status octi_fnode_init_lstm(const octi_finit *i);
 octi_fnode_fn octi_fnode_run_lstm;
 
-/** A row as codes less zero point, by its own range; its scale. A NaN is no bound; its code is the zero point. */
+/** A row as codes less zero point, by its own range; its scale. A NaN is no bound; its code is the
+ *  zero point. */
 static inline float octi_dynamic_row(const float *x, int64_t k, int16_t *q) {
     static const oct_qspec u8 = {.bits = 8, .qmax = 255};
     float lo = 0, hi = 0, s = 1;
@@ -34,7 +36,8 @@ static inline float octi_dynamic_row(const float *x, int64_t k, int16_t *q) {
         lo = x[i] < lo ? x[i] : lo;
         hi = x[i] > hi ? x[i] : hi;
     }
-    if (oct_qparams_from_range(&u8, lo, hi, "row", &s, &z) != OCT_OK) return 1; /* cannot be: lo <= 0 <= hi */
+    /* cannot be: lo <= 0 <= hi */
+    if (oct_qparams_from_range(&u8, lo, hi, "row", &s, &z) != OCT_OK) return 1;
     for (int64_t i = 0; i < k; i++) q[i] = (int16_t)(octq_quantize(x[i], s, z, 0, 255) - z);
     return s;
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT
- * qat/int8/int8.h - int8 modules: a node of G3 made ready to run. One table row per kind; integer kinds are
- * ops/qrun.h's, float kinds that stay between quantized ones are float_node.c's. */
+ * qat/int8/int8.h - int8 modules: a node of G3 made ready to run. One table row per kind; integer
+ * kinds are ops/qrun.h's, float kinds that stay between quantized ones are float_node.c's. */
 #ifndef OCT_QAT_INT8_INT8_H
 #define OCT_QAT_INT8_INT8_H
 
 #include "ops/qrun.h"
 #include "src/net.h"
 
-enum { OCTI_MAX_INPUTS = 65 }; /* 64 members of a cat and their multipliers */
+enum { OCTI_MAX_INPUTS = 65 };    /* 64 members of a cat and their multipliers */
 enum { OCTI_MAX_PARAMETERS = 8 }; /* inputs of a float kind that may be parameters */
 
-/** A float convolution in the form of octk_conv_f32: a zero-bordered frame in scratch, weights packed. */
+/** A float convolution in the form of octk_conv_f32: a zero-bordered frame in scratch, weights
+ *  packed. */
 typedef struct octi_fconv {
     octk_conv_f32 kernel;
     int64_t top, left, cols, cg, group_w, group_bias;
@@ -18,12 +19,12 @@ typedef struct octi_fconv {
     size_t frame_bytes;
 } octi_fconv;
 
-/** A float layer that was kept (law 12): octet's own f32 kernels, image by image, in one order, never
- * BLAS. */
+/** A float layer that was kept (law 12): octet's own f32 kernels, image by image, in one order,
+ * never BLAS. */
 typedef struct octi_fnode octi_fnode;
 typedef void octi_fnode_fn(const octi_fnode *f, const float *const *in, float *out, void *scratch);
 struct octi_fnode {
-    octi_fnode_fn *run; /* one image */
+    octi_fnode_fn *run;        /* one image */
     const octk_table *kernels; /* of the context that the node was made in */
     oct_op_kind kind;
     oct_attrs a;
@@ -57,23 +58,27 @@ typedef struct octi_qmodule {
     } u;
 } octi_qmodule;
 
-/** Prepare node `node` in `arena`; pointers into the graph's tensors are kept. Checks everything that running
- * relies on: see oct_int8_load for the errors. */
+/** Prepare node `node` in `arena`; pointers into the graph's tensors are kept. Checks everything
+ * that running relies on: see oct_int8_load for the errors. */
 oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node);
 /** n images; in[k] as m->in (NULL for constants). Allocates nothing, cannot fail. */
-void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, int64_t n, void *scratch);
+void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, int64_t n,
+                      void *scratch);
 
-/** Check a G3 net whole: stage, graph, shapes of values, one input and an f32 output, the pixel table, and
- * every node by preparing it (memory of that is given back). */
+/** Check a G3 net whole: stage, graph, shapes of values, one input and an f32 output, the pixel
+ * table, and every node by preparing it (memory of that is given back). */
 oct_status octi_int8_check(const oct_net *net);
 /** The pixel table ("input.table", u8 [C,256]) of a net, NULL where it has none. */
 const oct_tensor *octi_int8_table(const oct_net *net);
 
-/** float_node.c. Whoever runs a layer that stayed float - the plan, and the evaluation that it is held against - runs this. */
+/** float_node.c. Whoever runs a layer that stayed float - the plan, and the evaluation that it is
+ *  held against - runs this. */
 oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n);
 /** A kind that can stay float between quantized layers. */
 bool octi_fnode_has(oct_op_kind kind);
-/** n images in order; in[k] NULL for constants; f->scratch bytes of scratch. Allocates nothing, cannot fail. */
-void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n, void *scratch);
+/** n images in order; in[k] NULL for constants; f->scratch bytes of scratch. Allocates nothing,
+ *  cannot fail. */
+void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n,
+                    void *scratch);
 
 #endif

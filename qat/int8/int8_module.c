@@ -7,19 +7,22 @@
 #include "src/mem.h"
 
 /* A value as an operand: constants by tensor, codes with their quantizer's scale and zero point. */
-static oct_status describe(const oct_graph *g, const oct_value *v, const char *where, octi_qdesc *d) {
+static oct_status describe(const oct_graph *g, const oct_value *v, const char *where,
+                           octi_qdesc *d) {
     *d = (octi_qdesc){.dtype = v->dtype, .shape = v->shape, .tensor = v->tensor};
     if (v->quantizer < 0 || v->tensor) return OCT_OK;
     const oct_quantizer *q = &g->quantizers[v->quantizer];
-    if (!q->scale || !q->zero_point || q->scale->dtype != OCT_F32 || q->zero_point->dtype != OCT_S32 ||
-        oct_tensor_count(q->scale) != 1 || oct_tensor_count(q->zero_point) != 1)
+    if (!q->scale || !q->zero_point || q->scale->dtype != OCT_F32 ||
+        q->zero_point->dtype != OCT_S32 || oct_tensor_count(q->scale) != 1 ||
+        oct_tensor_count(q->zero_point) != 1)
         return octi_fail(OCT_EQPARAMS, where, octi_fmt("quantizer of %s", v->name),
                          "one scale and one zero point", NULL, NULL);
     d->quantized = true;
     d->scale = oct_f32(q->scale)[0];
     d->zero_point = oct_s32(q->zero_point)[0];
     d->qmin = q->spec.qmin;
-    d->qmax = q->spec.qmin || q->spec.qmax ? q->spec.qmax : 255; /* a spec that was left empty: all codes */
+    /* a spec that was left empty: all codes */
+    d->qmax = q->spec.qmin || q->spec.qmax ? q->spec.qmax : 255;
     return OCT_OK;
 }
 
@@ -31,18 +34,22 @@ static oct_status check_value(const oct_value *v, const char *where) {
         sound = v->shape.dim[i] >= 1 && !__builtin_mul_overflow(count, v->shape.dim[i], &count) &&
                 count <= INT32_MAX;
     if (!sound)
-        return octi_fail(OCT_ESHAPE, where, octi_fmt("shape of %s", v->name), "[N, ...] with dimensions >= 1",
-                         oct_shape_text(&v->shape), NULL);
+        return octi_fail(OCT_ESHAPE, where, octi_fmt("shape of %s", v->name),
+                         "[N, ...] with dimensions >= 1", oct_shape_text(&v->shape), NULL);
     if (v->dtype != OCT_F32 && v->dtype != OCT_U8)
-        return octi_fail(OCT_EDTYPE, where, v->name, "float32 or uint8", oct_dtype_name(v->dtype), NULL);
+        return octi_fail(OCT_EDTYPE, where, v->name, "float32 or uint8", oct_dtype_name(v->dtype),
+                         NULL);
     if ((v->dtype == OCT_U8) != (v->quantizer >= 0))
-        return octi_fail(OCT_EQPARAMS, where, octi_fmt("%s: codes have a quantizer, floats none", v->name),
-                         NULL, oct_dtype_name(v->dtype), NULL);
+        return octi_fail(OCT_EQPARAMS, where,
+                         octi_fmt("%s: codes have a quantizer, floats none", v->name), NULL,
+                         oct_dtype_name(v->dtype), NULL);
     return OCT_OK;
 }
 
 /* Kinds whose weights are codes in their own right: no float form stands behind them. */
-static bool is_dynamic(oct_op_kind k) { return k == OCT_OP_dynamic_linear || k == OCT_OP_dynamic_lstm || k == OCT_OP_dynamic_lstm_cell; }
+static bool is_dynamic(oct_op_kind k) {
+    return k == OCT_OP_dynamic_linear || k == OCT_OP_dynamic_lstm || k == OCT_OP_dynamic_lstm_cell;
+}
 
 /* Attributes and shapes as every room judges them; what is stored must be what they give. */
 static oct_status check_shape(const oct_graph *g, const oct_node *n) {
@@ -52,8 +59,11 @@ static oct_status check_shape(const oct_graph *g, const oct_node *n) {
     oct_shape shape;
     for (int32_t k = 0; k < n->nin; k++) {
         in[k] = n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
-        if (!in[k] || !in[k]->tensor || out->dtype != OCT_F32 || k >= OCTI_MAX_PARAMETERS || (in[k]->dtype == OCT_S8 && is_dynamic(n->kind))) continue;
-        wide[k] = *in[k]; /* parameters of float layers may be stored small: they count as what they become */
+        if (!in[k] || !in[k]->tensor || out->dtype != OCT_F32 || k >= OCTI_MAX_PARAMETERS ||
+            (in[k]->dtype == OCT_S8 && is_dynamic(n->kind)))
+            continue;
+        /* parameters of float layers may be stored small: they count as what they become */
+        wide[k] = *in[k];
         wide[k].dtype = OCT_F32;
         in[k] = &wide[k];
     }
@@ -61,11 +71,13 @@ static oct_status check_shape(const oct_graph *g, const oct_node *n) {
     if (dtype == out->dtype && oct_shape_equal(&shape, &out->shape)) return OCT_OK;
     return octi_fail(OCT_ESHAPE, n->name, "output",
                      octi_fmt("%s %s", oct_dtype_name(dtype), oct_shape_text(&shape)),
-                     octi_fmt("%s %s", oct_dtype_name(out->dtype), oct_shape_text(&out->shape)), NULL);
+                     octi_fmt("%s %s", oct_dtype_name(out->dtype), oct_shape_text(&out->shape)),
+                     NULL);
 }
 
 static bool is_view(oct_op_kind k) {
-    return k == OCT_OP_flatten || k == OCT_OP_reshape || k == OCT_OP_identity || k == OCT_OP_dropout;
+    return k == OCT_OP_flatten || k == OCT_OP_reshape || k == OCT_OP_identity ||
+           k == OCT_OP_dropout;
 }
 
 oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node) {
@@ -84,7 +96,8 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
         OCT_TRY(check_value(&g->values[n->in[k]], n->name));
         OCT_TRY(describe(g, &g->values[n->in[k]], n->name, &in[k]));
     }
-    if (list[0] < 0) return octi_fail(OCT_EFORMAT, n->name, "input 0", "an activation", "a constant", NULL);
+    if (list[0] < 0)
+        return octi_fail(OCT_EFORMAT, n->name, "input 0", "an activation", "a constant", NULL);
     OCT_TRY(check_value(&g->values[n->out], n->name));
     OCT_TRY(check_shape(g, n));
     OCT_TRY(describe(g, &g->values[n->out], n->name, &out));
@@ -107,34 +120,39 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
     return OCT_OK;
 }
 
-void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, int64_t n, void *scratch) {
-    if (m->is_float) octi_fnode_run(&m->u.f, in, out, n, scratch);
-    else m->u.q.run(&m->u.q, in, out, n, scratch);
+void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, int64_t n,
+                      void *scratch) {
+    if (m->is_float)
+        octi_fnode_run(&m->u.f, in, out, n, scratch);
+    else
+        m->u.q.run(&m->u.q, in, out, n, scratch);
 }
 
-const oct_tensor *octi_int8_table(const oct_net *net) {
-    return oct_net_tensor(net, "input.table");
-}
+const oct_tensor *octi_int8_table(const oct_net *net) { return oct_net_tensor(net, "input.table"); }
 
 static oct_status check_ends(const oct_net *net) {
     const oct_graph *g = net->graph;
     const oct_value *in = &g->values[g->input], *out = &g->values[g->output];
     for (int32_t i = 0; i < g->value_count; i++)
         if (g->values[i].role == OCT_VALUE_INPUT && i != g->input)
-            return octi_fail(OCT_EFORMAT, g->values[i].name, "second input of the graph", NULL, NULL, NULL);
+            return octi_fail(OCT_EFORMAT, g->values[i].name, "second input of the graph", NULL,
+                             NULL, NULL);
     if (in->role != OCT_VALUE_INPUT)
-        return octi_fail(OCT_EFORMAT, in->name, "input of the graph", "an input value", "another", NULL);
+        return octi_fail(OCT_EFORMAT, in->name, "input of the graph", "an input value", "another",
+                         NULL);
     OCT_TRY(check_value(in, "input"));
     if (in->dtype != OCT_F32)
-        return octi_fail(OCT_EDTYPE, in->name, "input of the graph", "float32", oct_dtype_name(in->dtype),
-                         NULL);
+        return octi_fail(OCT_EDTYPE, in->name, "input of the graph", "float32",
+                         oct_dtype_name(in->dtype), NULL);
     if (out->role != OCT_VALUE_ACT || out->dtype != OCT_F32)
-        return octi_fail(OCT_EDTYPE, out->name, "output of the graph", "a float32 value that a node makes",
-                         oct_dtype_name(out->dtype), "end with dequantize");
+        return octi_fail(OCT_EDTYPE, out->name, "output of the graph",
+                         "a float32 value that a node makes", oct_dtype_name(out->dtype),
+                         "end with dequantize");
     return OCT_OK;
 }
 
-/* The pixel table fits the input's channels, and its codes those of the quantize nodes that read the input.
+/* The pixel table fits the input's channels, and its codes those of the quantize nodes that read
+ * the input.
  */
 static oct_status check_table(const oct_net *net) {
     const oct_graph *g = net->graph;
@@ -143,9 +161,9 @@ static oct_status check_table(const oct_net *net) {
     if (!t) return OCT_OK;
     oct_shape want = OCT_SHAPE(in->shape.dim[in->shape.rank - 1], 256);
     if (t->dtype != OCT_U8 || !oct_shape_equal(&t->shape, &want))
-        return octi_fail(OCT_ESHAPE, "input.table", "pixel table",
-                         octi_fmt("uint8 %s", oct_shape_text(&want)),
-                         octi_fmt("%s %s", oct_dtype_name(t->dtype), oct_shape_text(&t->shape)), NULL);
+        return octi_fail(
+            OCT_ESHAPE, "input.table", "pixel table", octi_fmt("uint8 %s", oct_shape_text(&want)),
+            octi_fmt("%s %s", oct_dtype_name(t->dtype), oct_shape_text(&t->shape)), NULL);
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
         octi_qdesc d;
@@ -154,12 +172,14 @@ static oct_status check_table(const oct_net *net) {
         for (int64_t k = 0; d.quantized && k < oct_tensor_count(t); k++)
             if (oct_u8(t)[k] < d.qmin || oct_u8(t)[k] > d.qmax)
                 return octi_fail(OCT_EQPARAMS, "input.table", octi_fmt("code %lld", (long long)k),
-                                 octi_fmt("%d to %d", d.qmin, d.qmax), octi_fmt("%d", oct_u8(t)[k]), NULL);
+                                 octi_fmt("%d to %d", d.qmin, d.qmax), octi_fmt("%d", oct_u8(t)[k]),
+                                 NULL);
     }
     return OCT_OK;
 }
 
-/* A small file may declare an image of any size. Judged before anything is made whose size follows from it. */
+/* A small file may declare an image of any size. Judged before anything is made whose size follows
+ * from it. */
 static oct_status check_sizes(const oct_net *net) {
     const oct_graph *g = net->graph;
     size_t most = octi_ctx_declared_limit(net->ctx);
@@ -167,9 +187,12 @@ static oct_status check_sizes(const oct_net *net) {
         const oct_value *v = &g->values[i];
         size_t bytes = oct_dtype_size(v->dtype);
         bool fits = true;
-        for (int32_t d = 1; d < v->shape.rank; d++) fits = fits && v->shape.dim[d] >= 0 && octi_mul_size(bytes, (size_t)v->shape.dim[d], &bytes);
+        for (int32_t d = 1; d < v->shape.rank; d++)
+            fits = fits && v->shape.dim[d] >= 0 &&
+                   octi_mul_size(bytes, (size_t)v->shape.dim[d], &bytes);
         if (!v->tensor && (!fits || bytes > most))
-            return octi_fail(OCT_ELIMIT, v->name, "activation of one image is too large", octi_fmt("at most %zu bytes", most), oct_shape_text(&v->shape),
+            return octi_fail(OCT_ELIMIT, v->name, "activation of one image is too large",
+                             octi_fmt("at most %zu bytes", most), oct_shape_text(&v->shape),
                              "raise max_bytes of the context");
     }
     return OCT_OK;
@@ -178,7 +201,8 @@ static oct_status check_sizes(const oct_net *net) {
 oct_status octi_int8_check(const oct_net *net) {
     const oct_graph *g = net->graph;
     if (net->stage != OCT_STAGE_INT8)
-        return octi_fail(OCT_EUSAGE, "int8", "the net is not int8", "stage int8 (oct_convert)", NULL, NULL);
+        return octi_fail(OCT_EUSAGE, "int8", "the net is not int8", "stage int8 (oct_convert)",
+                         NULL, NULL);
     OCT_TRY(octi_net_judge(net));
     OCT_TRY(check_ends(net));
     OCT_TRY(check_sizes(net));

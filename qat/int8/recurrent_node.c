@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * LSTM layers of an int8 net, one image at a time. Float: octi_lstm_run, the order of sums that training has. Dynamic: x_t and
- * h_t become codes by their own range at each step, sums are exact, and gates are octq_dynamic(x) + octq_dynamic(h). */
+ * LSTM layers of an int8 net, one image at a time. Float: octi_lstm_run, the order of sums that
+ * training has. Dynamic: x_t and h_t become codes by their own range at each step, sums are exact,
+ * and gates are octq_dynamic(x) + octq_dynamic(h). */
 #include <string.h>
 
 #include "ops/lstm.h"
@@ -18,13 +19,18 @@ struct octi_flstm {
 static void run_dynamic(const struct octi_flstm *p, const octi_lstm *l, int16_t *q) {
     int64_t h = l->h;
     for (int64_t s = 0; s < l->t; s++) {
-        const float *before = s ? l->hidden + (s - 1) * h : l->state, *cell = s ? l->cells + (s - 1) * h : l->state ? l->state + h : NULL;
+        const float *before = s ? l->hidden + (s - 1) * h : l->state,
+                    *cell = s          ? l->cells + (s - 1) * h
+                            : l->state ? l->state + h
+                                       : NULL;
         float scale = octi_dynamic_row(l->x + s * l->c, l->c, q);
         for (int64_t j = 0; j < 4 * h; j++)
-            l->gates[j] = octq_dynamic(octi_dynamic_sum(q, p->q_ih + j * l->c, l->c), scale, p->s_ih[j], l->b_ih ? l->b_ih[j] : 0.0f);
+            l->gates[j] = octq_dynamic(octi_dynamic_sum(q, p->q_ih + j * l->c, l->c), scale,
+                                       p->s_ih[j], l->b_ih ? l->b_ih[j] : 0.0f);
         scale = before ? octi_dynamic_row(before, h, q) : 1.0f; /* zeros add their bias alone */
         for (int64_t j = 0; j < 4 * h; j++)
-            l->gates[j] += octq_dynamic(before ? octi_dynamic_sum(q, p->q_hh + j * h, h) : 0, scale, p->s_hh[j], l->b_hh ? l->b_hh[j] : 0.0f);
+            l->gates[j] += octq_dynamic(before ? octi_dynamic_sum(q, p->q_hh + j * h, h) : 0, scale,
+                                        p->s_hh[j], l->b_hh ? l->b_hh[j] : 0.0f);
         octi_lstm_gates(l->gates, cell, l->cells + s * h, l->hidden + s * h, h);
     }
 }
@@ -39,8 +45,10 @@ void octi_fnode_run_lstm(const octi_fnode *f, const float *const *in, float *y, 
     l.gates = scratch;
     l.cells = l.gates + (p->q_ih ? 1 : l.t) * 4 * l.h;
     l.hidden = copy ? l.cells + l.t * l.h : y;
-    if (p->q_ih) run_dynamic(p, &l, (int16_t *)(l.cells + 2 * l.t * l.h));
-    else octi_lstm_run(&l, 0, 1);
+    if (p->q_ih)
+        run_dynamic(p, &l, (int16_t *)(l.cells + 2 * l.t * l.h));
+    else
+        octi_lstm_run(&l, 0, 1);
     if (copy) memcpy(y, l.hidden + (l.t - 1) * l.h, row);
     if (p->cell) memcpy(y + l.h, l.cells, row);
 }
@@ -53,12 +61,16 @@ oct_status octi_fnode_init_lstm(const octi_finit *i) {
     if (!p) return oct_last_error()->code;
     p->cell = f->kind == OCT_OP_lstm_cell || f->kind == OCT_OP_dynamic_lstm_cell;
     p->last = !p->cell && f->a.last[0];
-    p->l = (octi_lstm){.kernels = f->kernels, .t = p->cell ? 1 : f->x.dim[1], .c = f->x.dim[f->x.rank - 1], .h = hh->shape.dim[1]};
+    p->l = (octi_lstm){.kernels = f->kernels,
+                       .t = p->cell ? 1 : f->x.dim[1],
+                       .c = f->x.dim[f->x.rank - 1],
+                       .h = hh->shape.dim[1]};
     p->l.b_ih = octi_fnode_parameter(i, 3);
     p->l.b_hh = octi_fnode_parameter(i, 4);
     for (int k = 3; k < 5; k++)
         if (octi_node_in(i->g, i->n, k) && !(k == 3 ? p->l.b_ih : p->l.b_hh))
-            return octi_fail(OCT_EFORMAT, i->n->name, "biases", "constants: float32 or float16", NULL, NULL);
+            return octi_fail(OCT_EFORMAT, i->n->name, "biases", "constants: float32 or float16",
+                             NULL, NULL);
     if (dynamic) {
         p->s_ih = octi_fnode_codes(i, 1);
         p->s_hh = p->s_ih ? octi_fnode_codes(i, 2) : NULL;
@@ -68,17 +80,20 @@ oct_status octi_fnode_init_lstm(const octi_finit *i) {
         p->l.w_ih = octi_fnode_parameter(i, 1);
         p->l.w_hh = octi_fnode_parameter(i, 2);
         if (!p->l.w_ih || !p->l.w_hh)
-            return octi_fail(OCT_EFORMAT, i->n->name, "w_ih and w_hh", "constants: float32, float16, or int8 with scales", NULL, NULL);
+            return octi_fail(OCT_EFORMAT, i->n->name, "w_ih and w_hh",
+                             "constants: float32, float16, or int8 with scales", NULL, NULL);
     }
     p->wide = p->l.c > p->l.h ? p->l.c : p->l.h;
     /* gates, cells, hidden, and of the dynamic form one row of codes */
     size_t gates, cells, codes, total;
-    bool fits = octi_mul_size((size_t)(dynamic ? 1 : p->l.t) * 4 * sizeof(float), (size_t)p->l.h, &gates) &&
-                octi_mul_size((size_t)p->l.t * 2 * sizeof(float), (size_t)p->l.h, &cells) &&
-                octi_mul_size(dynamic ? sizeof(int16_t) : 0, (size_t)p->wide, &codes) && octi_add_size(gates, cells, &total) &&
-                octi_add_size(total, codes, &total);
+    bool fits =
+        octi_mul_size((size_t)(dynamic ? 1 : p->l.t) * 4 * sizeof(float), (size_t)p->l.h, &gates) &&
+        octi_mul_size((size_t)p->l.t * 2 * sizeof(float), (size_t)p->l.h, &cells) &&
+        octi_mul_size(dynamic ? sizeof(int16_t) : 0, (size_t)p->wide, &codes) &&
+        octi_add_size(gates, cells, &total) && octi_add_size(total, codes, &total);
     if (!fits || total > octi_ctx_declared_limit(i->g->ctx))
-        return octi_fail(OCT_ELIMIT, i->n->name, "gates of one sequence are too large", octi_fmt("at most %zu bytes", octi_ctx_declared_limit(i->g->ctx)),
+        return octi_fail(OCT_ELIMIT, i->n->name, "gates of one sequence are too large",
+                         octi_fmt("at most %zu bytes", octi_ctx_declared_limit(i->g->ctx)),
                          oct_shape_text(&f->x), "raise max_bytes of the context");
     f->scratch = total;
     f->lstm = p;

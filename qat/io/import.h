@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * qat/io/import.h - weights of other programs: .safetensors with PyTorch's names and layouts (OIHW; columns behind a
- * flatten in C,H,W order).
+ * qat/io/import.h - weights of other programs: .safetensors with PyTorch's names and layouts (OIHW;
+ * columns behind a flatten in C,H,W order).
  *
- *     oct_net *net = oct_import_torch(ctx, "resnet8.safetensors", &(oct_import_opts){.model = "resnet8"});
+ *     oct_net *net = oct_import_torch(ctx, "resnet8.safetensors", &(oct_import_opts){.model =
+ *     "resnet8"});
  *
- * What is taken in stride: F16, BF16 and F64 (widened or rounded to f32), `num_batches_tracked`, and "module." or
+ * What is taken in stride: F16, BF16 and F64 (widened or rounded to f32), `num_batches_tracked`,
+ * and "module." or
  * "_orig_mod." in front of all names (DistributedDataParallel, torch.compile). */
 #ifndef OCT_QAT_IO_IMPORT_H
 #define OCT_QAT_IO_IMPORT_H
@@ -19,21 +21,26 @@ typedef struct oct_import_opts {
     int height, width; /* of the input; 0: the model's own */
 } oct_import_opts;
 
-/** A zoo model with the weights of a file: a float net. Channels and classes come from the shapes of the first convolution and
- *  of the last linear layer. Classes have numbers and no names (oct_classes_unnamed); the input is pixels / 255: oct_net_set_classes
- *  and oct_net_set_input say otherwise. NULL on failure: OCT_EUSAGE (unknown model), OCT_EIO, OCT_EFORMAT: all names that are missing, extra, or of
- *  another shape, in one line, and weights that are not finite numbers. */
-OCT_API OCT_NODISCARD oct_net *oct_import_torch(oct_ctx *ctx, const char *path, const oct_import_opts *opts);
+/** A zoo model with the weights of a file: a float net. Channels and classes come from the shapes
+ *  of the first convolution and of the last linear layer. Classes have numbers and no names
+ *  (oct_classes_unnamed); the input is pixels / 255: oct_net_set_classes and oct_net_set_input say
+ *  otherwise. NULL on failure: OCT_EUSAGE (unknown model), OCT_EIO, OCT_EFORMAT: all names that are
+ *  missing, extra, or of another shape, in one line, and weights that are not finite numbers. */
+OCT_API OCT_NODISCARD oct_net *oct_import_torch(oct_ctx *ctx, const char *path,
+                                                const oct_import_opts *opts);
 
-/** Copy a file's weights into a net of any stage, by name. *missing and *unused get the number of tensors that the file lacks,
- *  and that the net lacks; where a pointer is NULL, any is OCT_EFORMAT. Another shape always is: one line lists them all, and
- *  nothing was copied. OCT_EFORMAT too for a parameter that is not a finite number, OCT_EQPARAMS for a scale or
- *  zero point that no range gives (the net's values are then undefined). */
-OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path, int32_t *missing, int32_t *unused);
-/** A copy of a net's tensor or of a layer's value as PyTorch lays it out: weights O,I,H,W, images N,C,H,W; where `name` is the
- *  weight of a linear layer behind a flatten, columns in C,H,W order (NULL: no weight). float16 becomes float32. Owned by the
- *  caller; NULL on failure. */
-OCT_API OCT_NODISCARD oct_tensor *oct_torch_layout(const oct_net *net, const char *name, const oct_tensor *t);
+/** Copy a file's weights into a net of any stage, by name. *missing and *unused get the number of
+ *  tensors that the file lacks, and that the net lacks; where a pointer is NULL, any is
+ *  OCT_EFORMAT. Another shape always is: one line lists them all, and nothing was copied.
+ *  OCT_EFORMAT too for a parameter that is not a finite number, OCT_EQPARAMS for a scale or zero
+ *  point that no range gives (the net's values are then undefined). */
+OCT_API OCT_NODISCARD oct_status oct_net_load_weights(oct_net *net, const char *path,
+                                                      int32_t *missing, int32_t *unused);
+/** A copy of a net's tensor or of a layer's value as PyTorch lays it out: weights O,I,H,W, images
+ *  N,C,H,W; where `name` is the weight of a linear layer behind a flatten, columns in C,H,W order
+ *  (NULL: no weight). float16 becomes float32. Owned by the caller; NULL on failure. */
+OCT_API OCT_NODISCARD oct_tensor *oct_torch_layout(const oct_net *net, const char *name,
+                                                   const oct_tensor *t);
 /** The reverse: every registered tensor. */
 OCT_API OCT_NODISCARD oct_status oct_net_save_weights(const oct_net *net, const char *path);
 

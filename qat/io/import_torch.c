@@ -44,7 +44,8 @@ static void find_prefix(const octi_safetensors *file, char prefix[64]) {
 }
 
 static bool is_tracked(const char *name) {
-    static const char tail[] = "num_batches_tracked"; /* PyTorch's count of steps, which nothing reads */
+    /* PyTorch's count of steps, which nothing reads */
+    static const char tail[] = "num_batches_tracked";
     size_t n = strlen(name), k = sizeof tail - 1;
     return n > k && name[n - k - 1] == '.' && !strcmp(name + n - k, tail);
 }
@@ -59,12 +60,16 @@ typedef struct words {
 
 static void add_word(words *w, const char *word) {
     size_t used = strlen(w->text);
-    if (w->left_out || used + strlen(word) + 3 > sizeof w->text) w->left_out++;
-    else snprintf(w->text + used, sizeof w->text - used, "%s%s", used ? ", " : "", word);
+    if (w->left_out || used + strlen(word) + 3 > sizeof w->text)
+        w->left_out++;
+    else
+        snprintf(w->text + used, sizeof w->text - used, "%s%s", used ? ", " : "", word);
 }
 
 static const char *words_text(const words *w) {
-    return w->left_out ? octi_fmt("%s and %d more", w->text, w->left_out) : *w->text ? w->text : NULL;
+    return w->left_out ? octi_fmt("%s and %d more", w->text, w->left_out)
+           : *w->text  ? w->text
+                       : NULL;
 }
 
 typedef struct verdict {
@@ -73,11 +78,14 @@ typedef struct verdict {
 } verdict;
 
 static bool dtype_fits(const octi_safetensors_entry *e, oct_dtype to) {
-    return e->dtype == to || (to == OCT_F32 && (e->dtype == OCT_F16 || e->dtype == OCT_F64 || !strcmp(e->dtype_word, "BF16")));
+    return e->dtype == to || (to == OCT_F32 && (e->dtype == OCT_F16 || e->dtype == OCT_F64 ||
+                                                !strcmp(e->dtype_word, "BF16")));
 }
 
-static void judge_tensor(verdict *v, const octi_safetensors *file, const char *prefix, const oct_named_tensor *t, bool list_missing) {
-    const octi_safetensors_entry *e = octi_safetensors_find(file, octi_fmt("%s%s", prefix, t->name));
+static void judge_tensor(verdict *v, const octi_safetensors *file, const char *prefix,
+                         const oct_named_tensor *t, bool list_missing) {
+    const octi_safetensors_entry *e =
+        octi_safetensors_find(file, octi_fmt("%s%s", prefix, t->name));
     oct_shape shape = octi_shape_out(&t->tensor->shape);
     if (!e) {
         v->missing++;
@@ -93,9 +101,11 @@ static void judge_tensor(verdict *v, const octi_safetensors *file, const char *p
     }
 }
 
-static oct_status judge(const oct_net *net, const octi_safetensors *file, const char *path, const char *prefix, int32_t *missing, int32_t *unused) {
+static oct_status judge(const oct_net *net, const octi_safetensors *file, const char *path,
+                        const char *prefix, int32_t *missing, int32_t *unused) {
     verdict v = {.missing = 0};
-    for (int32_t i = 0; i < net->tensor_count; i++) judge_tensor(&v, file, prefix, &net->tensors[i], !missing);
+    for (int32_t i = 0; i < net->tensor_count; i++)
+        judge_tensor(&v, file, prefix, &net->tensors[i], !missing);
     for (int32_t i = 0; i < octi_safetensors_count(file); i++) {
         const char *name = octi_safetensors_at(file, i)->name + strlen(prefix);
         if (is_tracked(name) || oct_net_tensor(net, name)) continue;
@@ -105,19 +115,24 @@ static oct_status judge(const oct_net *net, const octi_safetensors *file, const 
     if (missing) *missing = v.missing;
     if (unused) *unused = v.unused;
     if (!v.misfits && (missing || !v.missing) && (unused || !v.unused)) return OCT_OK;
-    const char *what = octi_fmt("weights are not those of %.60s: %d missing, %d extra, %d of another shape or type", net->model, v.missing, v.unused, v.misfits);
-    return octi_fail(OCT_EFORMAT, path, what, words_text(&v.wanted), words_text(&v.found), "octet inspect lists the file's tensors");
+    const char *what = octi_fmt(
+        "weights are not those of %.60s: %d missing, %d extra, %d of another shape or type",
+        net->model, v.missing, v.unused, v.misfits);
+    return octi_fail(OCT_EFORMAT, path, what, words_text(&v.wanted), words_text(&v.found),
+                     "octet inspect lists the file's tensors");
 }
 
 /* ---- loading ---- */
 
-static oct_status load(oct_net *net, const octi_safetensors *file, const char *path, int32_t *missing, int32_t *unused) {
+static oct_status load(oct_net *net, const octi_safetensors *file, const char *path,
+                       int32_t *missing, int32_t *unused) {
     char prefix[64];
     int32_t lack = 0;
     find_prefix(file, prefix);
     OCT_TRY(judge(net, file, path, prefix, missing, unused));
     OCT_TRY(octi_tensors_read(file, net, prefix, net->tensors, net->tensor_count, path, &lack));
-    if (!net->hooks || net->hooks->check(net) == OCT_OK) return OCT_OK; /* scales and zero points came along */
+    /* scales and zero points came along */
+    if (!net->hooks || net->hooks->check(net) == OCT_OK) return OCT_OK;
     return octi_fail_in(oct_last_error()->code, path);
 }
 
@@ -143,20 +158,26 @@ oct_status oct_net_save_weights(const oct_net *net, const char *path) {
 
 /* ---- a net for a file ---- */
 
-/* Dimension `free` of the file's weight `name`, where it is the model's in all others: whatever else is wrong is told by judge,
- * and no file makes a layer larger than itself. 0: the model's own. */
-static int64_t free_dim(const octi_safetensors *file, const char *prefix, const oct_named_tensor *t, int dim, int64_t most) {
-    const octi_safetensors_entry *e = t ? octi_safetensors_find(file, octi_fmt("%s%s", prefix, t->name)) : NULL;
+/* Dimension `free` of the file's weight `name`, where it is the model's in all others: whatever
+ * else is wrong is told by judge, and no file makes a layer larger than itself. 0: the model's
+ * own. */
+static int64_t free_dim(const octi_safetensors *file, const char *prefix, const oct_named_tensor *t,
+                        int dim, int64_t most) {
+    const octi_safetensors_entry *e =
+        t ? octi_safetensors_find(file, octi_fmt("%s%s", prefix, t->name)) : NULL;
     if (!e) return 0;
     oct_shape want = octi_shape_out(&t->tensor->shape);
     if (e->shape.rank != want.rank) return 0;
     want.dim[dim] = e->shape.dim[dim];
-    return oct_shape_equal(&want, &e->shape) && want.dim[dim] >= 1 && want.dim[dim] <= most ? want.dim[dim] : 0;
+    return oct_shape_equal(&want, &e->shape) && want.dim[dim] >= 1 && want.dim[dim] <= most
+               ? want.dim[dim]
+               : 0;
 }
 
-/* Channels of the first convolution and outputs of the last linear layer as the file has them: the model, made anew where they
- * are not its own. */
-static oct_module *fit_model(oct_module *m, const octi_safetensors *file, const char *model, oct_zoo_opts *o) {
+/* Channels of the first convolution and outputs of the last linear layer as the file has them: the
+ * model, made anew where they are not its own. */
+static oct_module *fit_model(oct_module *m, const octi_safetensors *file, const char *model,
+                             oct_zoo_opts *o) {
     char prefix[64];
     int32_t n;
     const oct_named_tensor *t = oct_module_tensors(m, &n), *first = NULL, *last = NULL;
@@ -166,7 +187,8 @@ static oct_module *fit_model(oct_module *m, const octi_safetensors *file, const 
         if (t[i].tensor->shape.rank == 4 && !first) first = &t[i];
         if (t[i].tensor->shape.rank == 2) last = &t[i];
     }
-    int channels = (int)free_dim(file, prefix, first, 1, 4), classes = (int)free_dim(file, prefix, last, 0, INT32_MAX);
+    int channels = (int)free_dim(file, prefix, first, 1, 4),
+        classes = (int)free_dim(file, prefix, last, 0, INT32_MAX);
     bool other = (channels && channels != o->channels) || (classes && classes != o->classes);
     if (channels) o->channels = channels;
     if (classes) o->classes = classes;
@@ -190,14 +212,19 @@ static oct_status number_classes(oct_net *net, int32_t n) {
 static oct_status describe(oct_net *net, const char *model) {
     const oct_graph *g = net->graph;
     const oct_shape *in = &g->values[g->input].shape, *out = &g->values[g->output].shape;
-    oct_input_desc d = {.height = (int32_t)in->dim[1], .width = (int32_t)in->dim[2], .channels = (int32_t)in->dim[3], .div = 255, .std = {1, 1, 1, 1}};
+    oct_input_desc d = {.height = (int32_t)in->dim[1],
+                        .width = (int32_t)in->dim[2],
+                        .channels = (int32_t)in->dim[3],
+                        .div = 255,
+                        .std = {1, 1, 1, 1}};
     d.color = d.channels == 3 ? OCT_COLOR_RGB : OCT_COLOR_GREY;
     if (!(net->model = octi_arena_strdup(g->arena, model))) return oct_last_error()->code;
     OCT_TRY(oct_net_set_input(net, &d));
     return number_classes(net, (int32_t)out->dim[out->rank - 1]);
 }
 
-static oct_net *import(oct_ctx *ctx, const octi_safetensors *file, const char *path, const oct_import_opts *o) {
+static oct_net *import(oct_ctx *ctx, const octi_safetensors *file, const char *path,
+                       const oct_import_opts *o) {
     const oct_zoo_opts *own = oct_zoo_defaults(o->model);
     if (!own) return NULL;
     oct_zoo_opts size = *own;
@@ -205,7 +232,8 @@ static oct_net *import(oct_ctx *ctx, const octi_safetensors *file, const char *p
     if (o->width) size.width = o->width;
     oct_module *m = fit_model(oct_zoo_new(ctx, o->model, &size), file, o->model, &size);
     oct_net *net = oct_capture(m, OCT_SHAPE(size.height, size.width, size.channels));
-    if (net && describe(net, o->model) == OCT_OK && load(net, file, path, NULL, NULL) == OCT_OK) return net;
+    if (net && describe(net, o->model) == OCT_OK && load(net, file, path, NULL, NULL) == OCT_OK)
+        return net;
     oct_net_free(net);
     return NULL;
 }
@@ -214,7 +242,9 @@ oct_net *oct_import_torch(oct_ctx *ctx, const char *path, const oct_import_opts 
     OCTI_LAW_MODE();
     if (!ctx) return NULL;
     oct_net *net = NULL;
-    if (!path || !opts || !opts->model) octi_fail(OCT_EUSAGE, "oct_import_torch", "path or model is missing", "a .safetensors file and a zoo name", NULL, NULL);
+    if (!path || !opts || !opts->model)
+        octi_fail(OCT_EUSAGE, "oct_import_torch", "path or model is missing",
+                  "a .safetensors file and a zoo name", NULL, NULL);
     else {
         octi_safetensors *file = octi_safetensors_read(ctx, path);
         net = file ? import(ctx, file, path, opts) : NULL;

@@ -15,7 +15,8 @@ oct_tensor *oct_torch_layout(const oct_net *net, const char *name, const oct_ten
     octi_layout_out(&t->shape, flat ? hwc : NULL, oct_dtype_size(t->dtype), t->data, same->data);
     if (dtype == t->dtype) return same;
     if ((wide = oct_tensor_new(net->ctx, dtype, same->shape)))
-        for (int64_t i = 0; i < oct_tensor_count(same); i++) oct_f32(wide)[i] = octi_f16_to_f32(((const uint16_t *)same->data)[i]);
+        for (int64_t i = 0; i < oct_tensor_count(same); i++)
+            oct_f32(wide)[i] = octi_f16_to_f32(((const uint16_t *)same->data)[i]);
     oct_tensor_unref(same);
     return wide;
 }

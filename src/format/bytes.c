@@ -7,14 +7,18 @@
 
 #include "src/mem.h"
 
-oct_status octi_bad_bytes(const octi_reader *r, size_t offset, const char *what, const char *expected, const char *got) {
-    return octi_fail(OCT_EFORMAT, r->where, octi_fmt("%s at offset %zu", what, offset), expected, got, NULL);
+oct_status octi_bad_bytes(const octi_reader *r, size_t offset, const char *what,
+                          const char *expected, const char *got) {
+    return octi_fail(OCT_EFORMAT, r->where, octi_fmt("%s at offset %zu", what, offset), expected,
+                     got, NULL);
 }
 
 const uint8_t *octi_take(octi_reader *r, size_t n, const char *field) {
     if (n > octi_left(r)) {
-        octi_fail(OCT_EFORMAT, r->where, octi_fmt("file ends inside %s at offset %zu", field, r->pos),
-                  octi_fmt("%zu bytes", n), octi_fmt("%zu", octi_left(r)), "the file is cut short or damaged");
+        octi_fail(OCT_EFORMAT, r->where,
+                  octi_fmt("file ends inside %s at offset %zu", field, r->pos),
+                  octi_fmt("%zu bytes", n), octi_fmt("%zu", octi_left(r)),
+                  "the file is cut short or damaged");
         return NULL;
     }
     const uint8_t *p = r->base + r->pos;
@@ -30,12 +34,12 @@ static oct_status take_int(octi_reader *r, int bytes, bool big, uint64_t *v, con
     return OCT_OK;
 }
 
-#define READ_INT(name, type, bytes, big)                                                                               \
-    oct_status name(octi_reader *r, type *v, const char *field) {                                                      \
-        uint64_t w = 0;                                                                                                \
-        OCT_TRY(take_int(r, bytes, big, &w, field));                                                                   \
-        *v = (type)w;                                                                                                  \
-        return OCT_OK;                                                                                                 \
+#define READ_INT(name, type, bytes, big)                                                           \
+    oct_status name(octi_reader *r, type *v, const char *field) {                                  \
+        uint64_t w = 0;                                                                            \
+        OCT_TRY(take_int(r, bytes, big, &w, field));                                               \
+        *v = (type)w;                                                                              \
+        return OCT_OK;                                                                             \
     }
 READ_INT(octi_read_u8, uint8_t, 1, false)
 READ_INT(octi_read_u16le, uint16_t, 2, false)
@@ -64,7 +68,8 @@ void octi_text_printf(octi_text *t, const char *format, ...) {
     va_copy(again, ap);
     int n = vsnprintf(small, sizeof small, format, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof small) octi_text_bytes(t, small, (size_t)n);
+    if (n >= 0 && (size_t)n < sizeof small)
+        octi_text_bytes(t, small, (size_t)n);
     else if (n >= 0) {
         char *big = octi_alloc_raw(t->ctx, (size_t)n + 1);
         if (big) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * src/format/bytes.h - bounded reading of untrusted bytes.
  *
- * Every parser reads through octi_reader: one bound check, one place. Sizes are checked against the bytes that are really
- * there before anything is allocated for them. */
+ * Every parser reads through octi_reader: one bound check, one place. Sizes are checked against the
+ * bytes that are really there before anything is allocated for them. */
 #ifndef OCT_SRC_FORMAT_BYTES_H
 #define OCT_SRC_FORMAT_BYTES_H
 
@@ -18,7 +18,8 @@ typedef struct octi_reader {
 } octi_reader;
 
 static inline size_t octi_left(const octi_reader *r) { return r->size - r->pos; }
-/** Take n bytes; NULL (recorded: OCT_EFORMAT naming `field` and the offset) where fewer are left. */
+/** Take n bytes; NULL (recorded: OCT_EFORMAT naming `field` and the offset) where fewer are
+ *  left. */
 const uint8_t *octi_take(octi_reader *r, size_t n, const char *field);
 oct_status octi_read_u8(octi_reader *r, uint8_t *v, const char *field);
 oct_status octi_read_u16le(octi_reader *r, uint16_t *v, const char *field);
@@ -26,22 +27,30 @@ oct_status octi_read_u32le(octi_reader *r, uint32_t *v, const char *field);
 oct_status octi_read_u32be(octi_reader *r, uint32_t *v, const char *field);
 oct_status octi_read_u64le(octi_reader *r, uint64_t *v, const char *field);
 /** OCT_EFORMAT at a byte offset: "file: what at offset N: expected E, got G (hint)". */
-oct_status octi_bad_bytes(const octi_reader *r, size_t offset, const char *what, const char *expected, const char *got);
+oct_status octi_bad_bytes(const octi_reader *r, size_t offset, const char *what,
+                          const char *expected, const char *got);
 
-/** The code for a fault of a file's contents that a rule for callers found: what would be the caller's mistake (OCT_EUSAGE) or the
- *  library's own (OCT_EINTERNAL) is malformed data; all others stay. For octi_fail_in(code, file). */
-static inline oct_status octi_file_fault(oct_status code) { return code == OCT_EUSAGE || code == OCT_EINTERNAL ? OCT_EFORMAT : code; }
+/** The code for a fault of a file's contents that a rule for callers found: what would be the
+ *  caller's mistake (OCT_EUSAGE) or the library's own (OCT_EINTERNAL) is malformed data; all others
+ *  stay. For octi_fail_in(code, file). */
+static inline oct_status octi_file_fault(oct_status code) {
+    return code == OCT_EUSAGE || code == OCT_EINTERNAL ? OCT_EFORMAT : code;
+}
 
-/** What the first bytes of a file (at least 16, or all there are) say of its whole size; 0: they are no such header. */
+/** What the first bytes of a file (at least 16, or all there are) say of its whole size; 0: they
+ *  are no such header. */
 typedef size_t octi_declared_fn(const uint8_t *head, size_t n);
-/** gzip-compressed bytes to plain ones. Nothing is unpacked beyond what is declared, by the head of the plain bytes (`declared`,
- *  may be NULL) or by the stream's own end: OCT_EFORMAT behind one byte more. A head that declares nothing ends the unpacking: its
- *  parser will refuse it. OCT_ELIMIT above max_bytes (0: 4 GiB; where nothing is declared 64 times the packed bytes, or 64 MiB),
- *  OCT_EFORMAT for damage. Grows as data comes. */
-oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes, octi_declared_fn *declared, const char *where,
-                       uint8_t **out, size_t *out_size);
+/** gzip-compressed bytes to plain ones. Nothing is unpacked beyond what is declared, by the head of
+ *  the plain bytes (`declared`, may be NULL) or by the stream's own end: OCT_EFORMAT behind one
+ *  byte more. A head that declares nothing ends the unpacking: its parser will refuse it.
+ *  OCT_ELIMIT above max_bytes (0: 4 GiB; where nothing is declared 64 times the packed bytes, or 64
+ *  MiB), OCT_EFORMAT for damage. Grows as data comes. */
+oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes,
+                       octi_declared_fn *declared, const char *where, uint8_t **out,
+                       size_t *out_size);
 
-/** Growing text or bytes in memory of the context. A failed append is remembered and reported by octi_text_status. */
+/** Growing text or bytes in memory of the context. A failed append is remembered and reported by
+ *  octi_text_status. */
 typedef struct octi_text {
     oct_ctx *ctx;
     char *data; /* NUL-terminated once anything was appended */

@@ -18,10 +18,13 @@
 oct_status octi_io_error(const char *path, const char *what) { return octi_fail_errno(path, what); }
 
 oct_status octi_fail_link(const char *path) {
-    return octi_fail(OCT_EFORMAT, path, "a link in the place of a file", "a file of this folder", NULL, "links inside a run are not followed: copy the file");
+    return octi_fail(OCT_EFORMAT, path, "a link in the place of a file", "a file of this folder",
+                     NULL, "links inside a run are not followed: copy the file");
 }
 
-const char *octi_folder_at(const octi_folder *f, const char *name) { return octi_fmt("%s/%s", f->path, name); }
+const char *octi_folder_at(const octi_folder *f, const char *name) {
+    return octi_fmt("%s/%s", f->path, name);
+}
 
 /* fd and path are taken over. */
 static octi_folder *folder(oct_ctx *ctx, int fd, char *path) {
@@ -49,7 +52,8 @@ octi_folder *octi_folder_sub(const octi_folder *f, const char *name) {
 
 octi_folder *octi_folder_make(const octi_folder *f, const char *name) {
     octi_folder_clear(f, name); /* what a killed process left */
-    if (mkdirat(f->fd, name, 0777)) return octi_io_error(octi_folder_at(f, name), "cannot make the folder"), NULL;
+    if (mkdirat(f->fd, name, 0777))
+        return octi_io_error(octi_folder_at(f, name), "cannot make the folder"), NULL;
     octi_folder *sub = octi_folder_sub(f, name);
     if (!sub) octi_folder_clear(f, name);
     return sub;
@@ -66,17 +70,23 @@ const char *octi_folder_path(const octi_folder *f) { return f->path; }
 
 oct_status octi_folder_lock(octi_folder *f) {
     int rc;
-    while ((rc = flock(f->fd, LOCK_EX | LOCK_NB)) && errno == EINTR) {}
+    while ((rc = flock(f->fd, LOCK_EX | LOCK_NB)) && errno == EINTR) {
+    }
     if (rc && errno == EWOULDBLOCK)
-        return octi_fail(OCT_EBUSY, f->path, "another process is writing it", "one writer at a time", NULL, "wait for it, or stop it");
-    if (rc) octi_log(f->ctx, OCT_LOG_WARN, "%s: the file system has no locks (%s): nothing stops a second writer", f->path, strerror(errno));
+        return octi_fail(OCT_EBUSY, f->path, "another process is writing it",
+                         "one writer at a time", NULL, "wait for it, or stop it");
+    if (rc)
+        octi_log(f->ctx, OCT_LOG_WARN,
+                 "%s: the file system has no locks (%s): nothing stops a second writer", f->path,
+                 strerror(errno));
     return OCT_OK;
 }
 
 oct_status octi_folder_has(const octi_folder *f, const char *name, bool *there) {
     struct stat st;
     *there = !fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW);
-    return *there || errno == ENOENT ? OCT_OK : octi_io_error(octi_folder_at(f, name), "cannot look at it");
+    return *there || errno == ENOENT ? OCT_OK
+                                     : octi_io_error(octi_folder_at(f, name), "cannot look at it");
 }
 
 /* A stream of its own: the handle's place is not moved. */
@@ -93,36 +103,47 @@ oct_status octi_folder_names(const octi_folder *f, char **names) {
     if (!d) return octi_io_error(f->path, "cannot list the folder");
     errno = 0;
     for (struct dirent *e; (e = readdir(d)); errno = 0)
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) octi_text_bytes(&t, e->d_name, strlen(e->d_name) + 1);
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+            octi_text_bytes(&t, e->d_name, strlen(e->d_name) + 1);
     const int error = errno;
     closedir(d);
     octi_text_bytes(&t, "", 1);
-    oct_status s = error ? (errno = error, octi_io_error(f->path, "cannot list the folder")) : t.status;
-    if (s == OCT_OK) *names = t.data;
-    else octi_text_free(&t);
+    oct_status s =
+        error ? (errno = error, octi_io_error(f->path, "cannot list the folder")) : t.status;
+    if (s == OCT_OK)
+        *names = t.data;
+    else
+        octi_text_free(&t);
     return s;
 }
 
 oct_status octi_folder_remove(const octi_folder *f, const char *name) {
-    return unlinkat(f->fd, name, 0) && errno != ENOENT ? octi_io_error(octi_folder_at(f, name), "cannot remove") : OCT_OK;
+    return unlinkat(f->fd, name, 0) && errno != ENOENT
+               ? octi_io_error(octi_folder_at(f, name), "cannot remove")
+               : OCT_OK;
 }
 
 void octi_folder_clear(const octi_folder *f, const char *name) {
     int fd = openat(f->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
     for (struct dirent *e; d && (e = readdir(d));) (void)unlinkat(dirfd(d), e->d_name, 0);
-    if (d) closedir(d);
-    else if (fd >= 0) close(fd);
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
     if (unlinkat(f->fd, name, AT_REMOVEDIR) && errno == ENOTDIR) (void)unlinkat(f->fd, name, 0);
 }
 
 oct_status octi_folder_rename(const octi_folder *f, const char *from, const char *to) {
-    return renameat(f->fd, from, f->fd, to) ? octi_io_error(octi_folder_at(f, to), "cannot rename into place") : OCT_OK;
+    return renameat(f->fd, from, f->fd, to)
+               ? octi_io_error(octi_folder_at(f, to), "cannot rename into place")
+               : OCT_OK;
 }
 
 oct_status octi_folder_sync(const octi_folder *f) {
     int rc;
-    while ((rc = fsync(f->fd)) && errno == EINTR) {}
+    while ((rc = fsync(f->fd)) && errno == EINTR) {
+    }
     return rc && errno != EINVAL ? octi_io_error(f->path, "cannot sync the folder") : OCT_OK;
 }
 
@@ -139,10 +160,13 @@ oct_status octi_folder_take(const octi_folder *f, const octi_folder *from, const
     const char *temp = octi_fmt("%s.tmp-%ld-take", name, (long)getpid());
     OCT_TRY(octi_folder_remove(f, temp));
     if (linkat(from->fd, name, f->fd, temp, 0)) {
-        const bool no_links = errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK || errno == EXDEV;
-        return no_links ? copy(f, from, name) : octi_io_error(octi_folder_at(f, name), "cannot link");
+        const bool no_links = errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS ||
+                              errno == EMLINK || errno == EXDEV;
+        return no_links ? copy(f, from, name)
+                        : octi_io_error(octi_folder_at(f, name), "cannot link");
     }
-    if (!renameat(f->fd, temp, f->fd, name)) return octi_folder_remove(f, temp); /* two names of one file: rename does nothing */
+    /* two names of one file: rename does nothing */
+    if (!renameat(f->fd, temp, f->fd, name)) return octi_folder_remove(f, temp);
     oct_status s = octi_io_error(octi_folder_at(f, name), "cannot rename into place");
     (void)unlinkat(f->fd, temp, 0);
     return s;
@@ -160,9 +184,11 @@ void octi_folder_sweep(const octi_folder *f, const char *name) {
     DIR *d = stream(f);
     for (struct dirent *e; d && (e = readdir(d));) {
         if (!is_temp(e->d_name, name)) continue;
-        int fd = openat(f->fd, e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        int fd =
+            openat(f->fd, e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (fd < 0) continue;
-        if (!flock(fd, LOCK_EX | LOCK_NB)) (void)unlinkat(f->fd, e->d_name, 0); /* its process is gone */
+        /* its process is gone */
+        if (!flock(fd, LOCK_EX | LOCK_NB)) (void)unlinkat(f->fd, e->d_name, 0);
         close(fd);
     }
     if (d) closedir(d);

@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-#define OCTI_FROM_TORCH                                                                                                            \
-    "in Python: d = torch.load(F, map_location='cpu'); safetensors.torch.save_file(d.get('state_dict', d), 'w.safetensors'); then " \
+#define OCTI_FROM_TORCH                                                                            \
+    "in Python: d = torch.load(F, map_location='cpu'); "                                           \
+    "safetensors.torch.save_file(d.get('state_dict', d), 'w.safetensors'); then "                  \
     "octet import w.safetensors"
 
 static const struct foreign {
@@ -13,7 +14,8 @@ static const struct foreign {
     size_t length;
     const char *reader, *what, *hint;
 } formats[] = {
-#define FOREIGN(offset, bytes, length, reader, what, hint) {offset, bytes, length, reader, what, hint},
+#define FOREIGN(offset, bytes, length, reader, what, hint)                                         \
+    {offset, bytes, length, reader, what, hint},
 #include "src/format/foreign.def"
 };
 
@@ -25,17 +27,26 @@ static bool torch_zip(const unsigned char *b, size_t size) {
     return n >= tail && 30 + n <= size && !memcmp(b + 30 + n - tail, member, tail);
 }
 
-/* Protobuf has no magic: field 1 (the version of the form), then field 2 (who wrote it), as every exporter begins. */
-static bool onnx(const unsigned char *b, size_t size) { return size > 3 && b[0] == 8 && b[1] >= 3 && b[1] <= 20 && b[2] == 0x12; }
+/* Protobuf has no magic: field 1 (the version of the form), then field 2 (who wrote it), as every
+ * exporter begins. */
+static bool onnx(const unsigned char *b, size_t size) {
+    return size > 3 && b[0] == 8 && b[1] >= 3 && b[1] <= 20 && b[2] == 0x12;
+}
 
 bool octi_foreign(const void *bytes, size_t size, const char *path, const char *wanted) {
     const char *what = NULL, *hint = NULL;
     if (!bytes) return false;
-    if (torch_zip(bytes, size)) what = "a checkpoint of PyTorch (torch.save)", hint = OCTI_FROM_TORCH;
-    else if (onnx(bytes, size)) what = "an ONNX model", hint = "octet reads no ONNX yet; weights come by octet import W.safetensors";
+    if (torch_zip(bytes, size))
+        what = "a checkpoint of PyTorch (torch.save)", hint = OCTI_FROM_TORCH;
+    else if (onnx(bytes, size))
+        what = "an ONNX model",
+        hint = "octet reads no ONNX yet; weights come by octet import W.safetensors";
     for (size_t i = 0; !what && i < sizeof formats / sizeof *formats; i++) {
         const struct foreign *f = &formats[i];
-        if (size < f->offset + f->length || memcmp((const char *)bytes + f->offset, f->magic, f->length) || !strcmp(f->reader, wanted)) continue;
+        if (size < f->offset + f->length ||
+            memcmp((const char *)bytes + f->offset, f->magic, f->length) ||
+            !strcmp(f->reader, wanted))
+            continue;
         what = f->what, hint = f->hint;
     }
     if (what) (void)octi_fail(OCT_EFORMAT, path, octi_fmt("this is %s", what), wanted, NULL, hint);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * src/format/foreign.h - files of other formats, told by their first bytes: what they are and how to turn them into ours. */
+ * src/format/foreign.h - files of other formats, told by their first bytes: what they are and how
+ * to turn them into ours. */
 #ifndef OCT_SRC_FORMAT_FOREIGN_H
 #define OCT_SRC_FORMAT_FOREIGN_H
 
 #include "src/status.h"
 
-/** True, behind OCT_EFORMAT that says what the file is and what to do, where the bytes are one of foreign.def's formats or a
- *  PyTorch checkpoint. `wanted`: what the reader takes. */
+/** True, behind OCT_EFORMAT that says what the file is and what to do, where the bytes are one of
+ *  foreign.def's formats or a PyTorch checkpoint. `wanted`: what the reader takes. */
 bool octi_foreign(const void *bytes, size_t size, const char *path, const char *wanted);
 
 #endif

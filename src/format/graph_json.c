@@ -36,13 +36,13 @@ static const char *tensor_name(const oct_net *net, const oct_tensor *t) {
     return NULL;
 }
 
-static oct_status write_tensor(const oct_net *net, octi_text *out, const char *key, const oct_tensor *t,
-                               const char *owner) {
+static oct_status write_tensor(const oct_net *net, octi_text *out, const char *key,
+                               const oct_tensor *t, const char *owner) {
     if (!t) return OCT_OK;
     const char *name = tensor_name(net, t);
     if (!name)
-        return octi_fail(OCT_EINTERNAL, owner, octi_fmt("its %s is not in the registry", key), NULL, NULL,
-                         NULL);
+        return octi_fail(OCT_EINTERNAL, owner, octi_fmt("its %s is not in the registry", key), NULL,
+                         NULL, NULL);
     octi_text_printf(out, ", \"%s\": ", key);
     octi_json_put_string(out, name);
     return OCT_OK;
@@ -73,7 +73,8 @@ static void write_attrs(octi_text *out, const oct_attrs *a) {
     if (written) octi_text_printf(out, "}");
 }
 
-static const char *const state_keys[OCT_OBSERVER_TENSORS] = {"state0", "state1", "state2", "state3"};
+static const char *const state_keys[OCT_OBSERVER_TENSORS] = {"state0", "state1", "state2",
+                                                             "state3"};
 
 /* A setting of an observer; 0 is none. */
 static oct_status write_number(octi_text *out, const char *key, float v) {
@@ -87,11 +88,11 @@ static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_
     const char *owner = q->name;
     octi_text_printf(out, "{\"name\": ");
     octi_json_put_string(out, q->name);
-    octi_text_printf(
-        out,
-        ", \"bits\": %d, \"qmin\": %d, \"qmax\": %d, \"symmetric\": %s, \"per_channel\": %s, \"observer\": ",
-        (int)q->spec.bits, (int)q->spec.qmin, (int)q->spec.qmax, q->spec.symmetric ? "true" : "false",
-        q->spec.per_channel ? "true" : "false");
+    octi_text_printf(out,
+                     ", \"bits\": %d, \"qmin\": %d, \"qmax\": %d, \"symmetric\": %s, "
+                     "\"per_channel\": %s, \"observer\": ",
+                     (int)q->spec.bits, (int)q->spec.qmin, (int)q->spec.qmax,
+                     q->spec.symmetric ? "true" : "false", q->spec.per_channel ? "true" : "false");
     octi_json_put_string(out, q->observer);
     if (*q->method) {
         octi_text_printf(out, ", \"method\": ");
@@ -103,7 +104,8 @@ static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_
     OCT_TRY(write_number(out, "percentile", q->percentile));
 #define OCT_QTENSOR(name, dtype) OCT_TRY(write_tensor(net, out, #name, q->name, owner));
 #include "src/quantizer_tensors.def"
-    for (int32_t k = 0; k < q->state_count; k++) OCT_TRY(write_tensor(net, out, state_keys[k], q->state[k], owner));
+    for (int32_t k = 0; k < q->state_count; k++)
+        OCT_TRY(write_tensor(net, out, state_keys[k], q->state[k], owner));
     octi_text_printf(out, "}");
     return OCT_OK;
 }
@@ -111,8 +113,8 @@ static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_
 static oct_status write_value(const oct_net *net, octi_text *out, const oct_value *v) {
     octi_text_printf(out, "{\"name\": ");
     octi_json_put_string(out, v->name);
-    octi_text_printf(out, ", \"role\": \"%s\", \"dtype\": \"%s\", \"shape\": [", role_words[v->role],
-                     oct_dtype_name(v->dtype));
+    octi_text_printf(out, ", \"role\": \"%s\", \"dtype\": \"%s\", \"shape\": [",
+                     role_words[v->role], oct_dtype_name(v->dtype));
     for (int i = 0; i < v->shape.rank; i++)
         octi_text_printf(out, "%s%lld", i ? ", " : "", (long long)v->shape.dim[i]);
     octi_text_printf(out, "]");
@@ -189,33 +191,39 @@ static oct_status bad(const reading *r, const char *owner, const char *what, con
     return octi_fail(OCT_EFORMAT, r->where, octi_fmt("%s: %s", owner, what), expected, got, NULL);
 }
 
-static oct_status read_tensor(const reading *r, const cJSON *obj, const char *key, const char *owner,
-                              oct_tensor **t) {
+static oct_status read_tensor(const reading *r, const cJSON *obj, const char *key,
+                              const char *owner, oct_tensor **t) {
     *t = NULL;
     if (!octi_json_get(obj, key)) return OCT_OK;
     const char *name;
     OCT_TRY(octi_json_string(obj, key, octi_json_at(r->where, owner), &name));
     int32_t i = lookup(r->tensors, r->net->tensor_count, name);
-    if (i < 0) return bad(r, owner, octi_fmt("its %s is not there", key), "a tensor of the file", name);
+    if (i < 0)
+        return bad(r, owner, octi_fmt("its %s is not there", key), "a tensor of the file", name);
     *t = r->net->tensors[i].tensor;
     return OCT_OK;
 }
 
-static oct_status read_qtensor(const reading *r, const cJSON *obj, const char *key, const char *owner, oct_dtype dtype, oct_tensor **to) {
+static oct_status read_qtensor(const reading *r, const cJSON *obj, const char *key,
+                               const char *owner, oct_dtype dtype, oct_tensor **to) {
     OCT_TRY(read_tensor(r, obj, key, owner, to));
     if (*to && (*to)->dtype != dtype)
-        return bad(r, owner, "tensor of a quantizer has the wrong dtype", oct_dtype_name(dtype), oct_dtype_name((*to)->dtype));
+        return bad(r, owner, "tensor of a quantizer has the wrong dtype", oct_dtype_name(dtype),
+                   oct_dtype_name((*to)->dtype));
     return OCT_OK;
 }
 
-static oct_status read_number(const reading *r, const cJSON *obj, const char *key, const char *owner, float *to) {
+static oct_status read_number(const reading *r, const cJSON *obj, const char *key,
+                              const char *owner, float *to) {
     const cJSON *e = octi_json_get(obj, key);
     return e ? octi_json_item_f32(e, key, octi_json_at(r->where, owner), to) : OCT_OK;
 }
 
 static oct_status read_quantizer(const reading *r, const cJSON *obj) {
-    static const char *const keys[] = {"name", "bits", "qmin", "qmax", "symmetric", "per_channel", "observer", "method", "strict",
-                                       "pow2", "averaging", "percentile", "state0", "state1", "state2", "state3",
+    static const char *const keys[] = {"name",      "bits",        "qmin",      "qmax",
+                                       "symmetric", "per_channel", "observer",  "method",
+                                       "strict",    "pow2",        "averaging", "percentile",
+                                       "state0",    "state1",      "state2",    "state3",
 #define OCT_QTENSOR(name, dtype) #name,
 #include "src/quantizer_tensors.def"
                                        NULL};
@@ -227,17 +235,22 @@ static oct_status read_quantizer(const reading *r, const cJSON *obj) {
     OCT_TRY(octi_json_int(obj, "qmin", octi_json_at(r->where, q.name), -(1 << 24), 1 << 24, &qmin));
     OCT_TRY(octi_json_int(obj, "qmax", octi_json_at(r->where, q.name), -(1 << 24), 1 << 24, &qmax));
     OCT_TRY(octi_json_bool(obj, "symmetric", octi_json_at(r->where, q.name), &q.spec.symmetric));
-    OCT_TRY(octi_json_bool(obj, "per_channel", octi_json_at(r->where, q.name), &q.spec.per_channel));
+    OCT_TRY(
+        octi_json_bool(obj, "per_channel", octi_json_at(r->where, q.name), &q.spec.per_channel));
     OCT_TRY(octi_json_string(obj, "observer", octi_json_at(r->where, q.name), &q.observer));
     q.spec.bits = (int32_t)bits;
     q.spec.qmin = (int32_t)qmin;
     q.spec.qmax = (int32_t)qmax;
-    if (octi_json_get(obj, "method")) OCT_TRY(octi_json_string(obj, "method", octi_json_at(r->where, q.name), &q.method));
-    if (octi_json_get(obj, "strict")) OCT_TRY(octi_json_bool(obj, "strict", octi_json_at(r->where, q.name), &q.strict));
-    if (octi_json_get(obj, "pow2")) OCT_TRY(octi_json_bool(obj, "pow2", octi_json_at(r->where, q.name), &q.spec.pow2));
+    if (octi_json_get(obj, "method"))
+        OCT_TRY(octi_json_string(obj, "method", octi_json_at(r->where, q.name), &q.method));
+    if (octi_json_get(obj, "strict"))
+        OCT_TRY(octi_json_bool(obj, "strict", octi_json_at(r->where, q.name), &q.strict));
+    if (octi_json_get(obj, "pow2"))
+        OCT_TRY(octi_json_bool(obj, "pow2", octi_json_at(r->where, q.name), &q.spec.pow2));
     OCT_TRY(read_number(r, obj, "averaging", q.name, &q.averaging));
     OCT_TRY(read_number(r, obj, "percentile", q.name, &q.percentile));
-    for (; q.state_count < OCT_OBSERVER_TENSORS && octi_json_get(obj, state_keys[q.state_count]); q.state_count++)
+    for (; q.state_count < OCT_OBSERVER_TENSORS && octi_json_get(obj, state_keys[q.state_count]);
+         q.state_count++)
         OCT_TRY(read_tensor(r, obj, state_keys[q.state_count], q.name, &q.state[q.state_count]));
     const char *owner = q.name;
 #define OCT_QTENSOR(name, dtype) OCT_TRY(read_qtensor(r, obj, #name, owner, OCT_##dtype, &q.name));
@@ -264,12 +277,12 @@ static oct_status read_value(const reading *r, const cJSON *obj) {
     oct_shape shape = {0};
     cJSON_ArrayForEach(d, dims) {
         int64_t v;
-        OCT_TRY(octi_json_item_int(d, "dimension", octi_json_at(r->where, name), OCT_BATCH, (int64_t)1 << 40,
-                                   &v));
+        OCT_TRY(octi_json_item_int(d, "dimension", octi_json_at(r->where, name), OCT_BATCH,
+                                   (int64_t)1 << 40, &v));
         if (v == OCT_BATCH && (shape.rank || role <= OCT_VALUE_CONST)) {
             if (shape.rank || role != OCT_VALUE_INPUT)
-                return bad(r, name, "symbolic batch in the wrong place", "dimension 0 of an activation",
-                           NULL);
+                return bad(r, name, "symbolic batch in the wrong place",
+                           "dimension 0 of an activation", NULL);
         }
         shape.dim[shape.rank++] = v;
     }
@@ -280,7 +293,8 @@ static oct_status read_value(const reading *r, const cJSON *obj) {
     OCT_TRY(read_tensor(r, obj, "tensor", name, &t));
     bool holds = role == OCT_VALUE_PARAM || role == OCT_VALUE_BUFFER || role == OCT_VALUE_CONST;
     if (holds != (t != NULL))
-        return bad(r, name, holds ? "its tensor is missing" : "an activation has no tensor", NULL, NULL);
+        return bad(r, name, holds ? "its tensor is missing" : "an activation has no tensor", NULL,
+                   NULL);
     if (t && (t->dtype != (oct_dtype)dtype || !oct_shape_equal(&t->shape, &shape)))
         return bad(r, name, "its tensor differs",
                    octi_fmt("%s %s", oct_dtype_name((oct_dtype)dtype), oct_shape_text(&shape)),
@@ -288,8 +302,8 @@ static oct_status read_value(const reading *r, const cJSON *obj) {
     int64_t quantizer = -1;
     bool frozen = false;
     if (octi_json_get(obj, "quantizer"))
-        OCT_TRY(octi_json_int(obj, "quantizer", octi_json_at(r->where, name), 0, g->quantizer_count - 1,
-                              &quantizer));
+        OCT_TRY(octi_json_int(obj, "quantizer", octi_json_at(r->where, name), 0,
+                              g->quantizer_count - 1, &quantizer));
     if (octi_json_get(obj, "frozen"))
         OCT_TRY(octi_json_bool(obj, "frozen", octi_json_at(r->where, name), &frozen));
     int32_t v = octi_graph_add_value(g, name, (oct_value_role)role, (oct_dtype)dtype, shape, t);
@@ -314,8 +328,8 @@ static oct_status read_attrs(const reading *r, const cJSON *obj, const char *own
         char *at = (char *)a + row->offset;
         int k = 0;
         if (row->count > 1 && (!cJSON_IsArray(f) || cJSON_GetArraySize(f) != row->count))
-            return bad(r, owner, octi_fmt("attribute %s", row->name), octi_fmt("%d numbers", row->count),
-                       NULL);
+            return bad(r, owner, octi_fmt("attribute %s", row->name),
+                       octi_fmt("%d numbers", row->count), NULL);
         for (e = row->count > 1 ? f->child : f; k < row->count; k++, e = e->next) {
             if (row->is_float) {
                 float v;
@@ -323,8 +337,8 @@ static oct_status read_attrs(const reading *r, const cJSON *obj, const char *own
                 memcpy(at + 4 * k, &v, 4);
             } else {
                 int64_t v;
-                OCT_TRY(octi_json_item_int(e, row->name, octi_json_at(r->where, owner), INT32_MIN, INT32_MAX,
-                                           &v));
+                OCT_TRY(octi_json_item_int(e, row->name, octi_json_at(r->where, owner), INT32_MIN,
+                                           INT32_MAX, &v));
                 int32_t v32 = (int32_t)v;
                 memcpy(at + 4 * k, &v32, 4);
             }
@@ -360,8 +374,8 @@ static oct_status read_node(const reading *r, const cJSON *obj) {
                 return bad(r, name, octi_fmt("input %d", (int)k), "a value's name or null", NULL);
             n.in[k] = lookup(r->values, g->value_count, e->valuestring);
             if (n.in[k] < 0)
-                return bad(r, name, octi_fmt("input %d is not there", (int)k), "a value of the graph",
-                           e->valuestring);
+                return bad(r, name, octi_fmt("input %d is not there", (int)k),
+                           "a value of the graph", e->valuestring);
             const oct_value *v = &g->values[n.in[k]];
             if (v->role == OCT_VALUE_ACT && v->producer < 0)
                 return bad(r, name, octi_fmt("input %d is made later", (int)k), NULL, v->name);
@@ -391,12 +405,15 @@ static oct_status read_lists(reading *r, const cJSON *root) {
     if (!cJSON_IsObject(root))
         return octi_fail(OCT_EFORMAT, r->where, "the graph is not a JSON object", NULL, NULL, NULL);
     OCT_TRY(octi_json_only_keys(root, keys, octi_json_at(r->where, "graph")));
-    OCT_TRY(octi_json_int(root, "octet_graph", octi_json_at(r->where, "graph"), 1, FORM_VERSION, &version));
+    OCT_TRY(octi_json_int(root, "octet_graph", octi_json_at(r->where, "graph"), 1, FORM_VERSION,
+                          &version));
+    OCT_TRY(octi_json_array_of(root, "quantizers", MAX_QUANTIZERS, octi_json_at(r->where, "graph"),
+                               &quantizers));
     OCT_TRY(
-        octi_json_array_of(root, "quantizers", MAX_QUANTIZERS, octi_json_at(r->where, "graph"), &quantizers));
-    OCT_TRY(octi_json_array_of(root, "values", MAX_VALUES, octi_json_at(r->where, "graph"), &values));
+        octi_json_array_of(root, "values", MAX_VALUES, octi_json_at(r->where, "graph"), &values));
     OCT_TRY(octi_json_array_of(root, "nodes", MAX_VALUES, octi_json_at(r->where, "graph"), &nodes));
-    for (int32_t i = 0; i < r->net->tensor_count; i++) r->tensors[i] = (named){r->net->tensors[i].name, i};
+    for (int32_t i = 0; i < r->net->tensor_count; i++)
+        r->tensors[i] = (named){r->net->tensors[i].name, i};
     OCT_TRY(index_names(r, r->tensors, r->net->tensor_count, "tensor"));
     cJSON_ArrayForEach(e, quantizers) OCT_TRY(read_quantizer(r, e));
     cJSON_ArrayForEach(e, values) OCT_TRY(read_value(r, e));
@@ -404,8 +421,8 @@ static oct_status read_lists(reading *r, const cJSON *root) {
     if (!r->values) return oct_last_error()->code;
     for (int32_t i = 0; i < g->value_count; i++) r->values[i] = (named){g->values[i].name, i};
     OCT_TRY(index_names(r, r->values, g->value_count, "value"));
-    OCT_TRY(octi_reserve(g->ctx, (void **)&g->nodes, &g->node_cap, (size_t)cJSON_GetArraySize(nodes),
-                         sizeof *g->nodes));
+    OCT_TRY(octi_reserve(g->ctx, (void **)&g->nodes, &g->node_cap,
+                         (size_t)cJSON_GetArraySize(nodes), sizeof *g->nodes));
     cJSON_ArrayForEach(e, nodes) OCT_TRY(read_node(r, e));
     for (int32_t i = 0; i < g->value_count; i++)
         if (g->values[i].role == OCT_VALUE_ACT && g->values[i].producer < 0)
@@ -426,12 +443,14 @@ static oct_status read_lists(reading *r, const cJSON *root) {
 oct_status octi_graph_from_json(oct_net *net, const char *text, size_t size, const char *where) {
     cJSON *root = NULL;
     OCT_TRY(octi_json_parse(net->ctx, text, size, where, &root));
-    reading r = {net, where, octi_calloc(net->ctx, (size_t)net->tensor_count + 1, sizeof *r.tensors), NULL};
+    reading r = {net, where,
+                 octi_calloc(net->ctx, (size_t)net->tensor_count + 1, sizeof *r.tensors), NULL};
     oct_status s = r.tensors ? read_lists(&r, root) : oct_last_error()->code;
     octi_json_free(root);
     octi_free(net->ctx, r.tensors);
     octi_free(net->ctx, r.values);
     /* what the reader lets through must satisfy every pass; counts of inputs are judged there */
-    if (s == OCT_OK && octi_graph_verify(net->graph) != OCT_OK) s = octi_fail_in(OCT_EFORMAT, where);
+    if (s == OCT_OK && octi_graph_verify(net->graph) != OCT_OK)
+        s = octi_fail_in(OCT_EFORMAT, where);
     return s;
 }

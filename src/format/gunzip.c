@@ -14,14 +14,18 @@ typedef struct unpacking {
     size_t size, fed;
     uint8_t *out;
     size_t used, cap;
-    size_t limit, most; /* the caller's, and what is declared: neither is passed by more than a byte */
+    /* the caller's, and what is declared: neither is passed by more than a byte */
+    size_t limit, most;
     z_stream z;
 } unpacking;
 
 static oct_status too_much(const unpacking *u) {
     if (u->most < u->limit)
-        return octi_fail(OCT_EFORMAT, u->where, "unpacked size", octi_fmt("%zu bytes, as declared", u->most), "more", "the file is damaged, or made to take memory");
-    return octi_fail(OCT_ELIMIT, u->where, "decompressed data too large", octi_fmt("at most %zu bytes", u->limit), NULL,
+        return octi_fail(OCT_EFORMAT, u->where, "unpacked size",
+                         octi_fmt("%zu bytes, as declared", u->most), "more",
+                         "the file is damaged, or made to take memory");
+    return octi_fail(OCT_ELIMIT, u->where, "decompressed data too large",
+                     octi_fmt("at most %zu bytes", u->limit), NULL,
                      "raise max_decoded_bytes if the file is trusted");
 }
 
@@ -56,10 +60,12 @@ static oct_status step(unpacking *u, bool *end) {
     *end = rc == Z_STREAM_END;
     if (rc == Z_MEM_ERROR) return octi_fail(OCT_ENOMEM, u->where, "inflate", NULL, NULL, NULL);
     if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
-        return octi_fail(OCT_EFORMAT, u->where, octi_fmt("gzip data damaged near offset %zu", u->fed - u->z.avail_in), NULL,
-                         u->z.msg ? u->z.msg : "inflate error", NULL);
+        return octi_fail(OCT_EFORMAT, u->where,
+                         octi_fmt("gzip data damaged near offset %zu", u->fed - u->z.avail_in),
+                         NULL, u->z.msg ? u->z.msg : "inflate error", NULL);
     if (rc == Z_BUF_ERROR || (rc == Z_OK && !u->z.avail_in && u->fed == u->size && u->z.avail_out))
-        return octi_fail(OCT_EFORMAT, u->where, "gzip data ends early", NULL, octi_fmt("%zu bytes in", u->size), "the file is cut short");
+        return octi_fail(OCT_EFORMAT, u->where, "gzip data ends early", NULL,
+                         octi_fmt("%zu bytes in", u->size), "the file is cut short");
     return OCT_OK;
 }
 
@@ -76,12 +82,19 @@ static oct_status run(unpacking *u, octi_declared_fn *declared) {
         if (u->used > u->most) return too_much(u);
     }
     if (u->fed - u->z.avail_in == u->size) return OCT_OK;
-    return octi_fail(OCT_EFORMAT, u->where, "bytes behind the gzip stream", "none", octi_fmt("%zu", u->size - (u->fed - u->z.avail_in)), NULL);
+    return octi_fail(OCT_EFORMAT, u->where, "bytes behind the gzip stream", "none",
+                     octi_fmt("%zu", u->size - (u->fed - u->z.avail_in)), NULL);
 }
 
-oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes, octi_declared_fn *declared, const char *where,
-                       uint8_t **out, size_t *out_size) {
-    unpacking u = {.ctx = ctx, .where = where, .in = in, .size = size, .limit = max_bytes ? max_bytes : (size_t)4 << 30, .cap = FIRST};
+oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_bytes,
+                       octi_declared_fn *declared, const char *where, uint8_t **out,
+                       size_t *out_size) {
+    unpacking u = {.ctx = ctx,
+                   .where = where,
+                   .in = in,
+                   .size = size,
+                   .limit = max_bytes ? max_bytes : (size_t)4 << 30,
+                   .cap = FIRST};
     if (!declared && !max_bytes) u.limit = size < FLOOR / RATIO ? FLOOR : size * RATIO;
     u.most = u.limit;
     if (size >= 18 && u.limit <= (size_t)4 << 30) { /* the size modulo 2^32 stands at the end */
@@ -90,7 +103,8 @@ oct_status octi_gunzip(oct_ctx *ctx, const uint8_t *in, size_t size, size_t max_
     }
     if (!(u.out = octi_alloc_raw(ctx, u.cap))) return oct_last_error()->code;
     oct_status s = OCT_OK;
-    if (inflateInit2(&u.z, 16 + MAX_WBITS) != Z_OK) s = octi_fail(OCT_ENOMEM, where, "inflate", NULL, NULL, NULL);
+    if (inflateInit2(&u.z, 16 + MAX_WBITS) != Z_OK)
+        s = octi_fail(OCT_ENOMEM, where, "inflate", NULL, NULL, NULL);
     else {
         s = run(&u, declared);
         inflateEnd(&u.z);

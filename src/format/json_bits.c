@@ -10,12 +10,13 @@ oct_status octi_json_array_of(const cJSON *obj, const char *key, int max, const 
     OCT_TRY(octi_json_array(obj, key, where, v));
     int n = cJSON_GetArraySize(*v);
     if (n <= max) return OCT_OK;
-    return octi_fail(OCT_ELIMIT, where, octi_fmt("array '%s' is too long", key), octi_fmt("at most %d", max),
-                     octi_fmt("%d", n), NULL);
+    return octi_fail(OCT_ELIMIT, where, octi_fmt("array '%s' is too long", key),
+                     octi_fmt("at most %d", max), octi_fmt("%d", n), NULL);
 }
 
 oct_status octi_json_only_keys(const cJSON *obj, const char *const *keys, const char *where) {
-    if (!cJSON_IsObject(obj)) return octi_fail(OCT_EFORMAT, where, "not a JSON object", NULL, NULL, NULL);
+    if (!cJSON_IsObject(obj))
+        return octi_fail(OCT_EFORMAT, where, "not a JSON object", NULL, NULL, NULL);
     for (const cJSON *e = obj->child; e; e = e->next) {
         int i = 0;
         while (keys[i] && strcmp(keys[i], e->string)) i++;
@@ -35,7 +36,8 @@ oct_status octi_json_item_f32(const cJSON *e, const char *field, const char *whe
         if (!strcmp(e->valuestring, words[i].word)) return *v = words[i].v, OCT_OK;
     OCT_TRY(octi_json_item_number(e, field, where, &d));
     if (!isfinite((float)d))
-        return octi_fail(OCT_EFORMAT, where, field, "a number that fits a float", octi_fmt("%g", d), NULL);
+        return octi_fail(OCT_EFORMAT, where, field, "a number that fits a float", octi_fmt("%g", d),
+                         NULL);
     *v = (float)d;
     return OCT_OK;
 }
@@ -43,7 +45,8 @@ oct_status octi_json_item_f32(const cJSON *e, const char *field, const char *whe
 oct_status octi_json_f32(const cJSON *obj, const char *key, const char *where, float *v) {
     const cJSON *e = octi_json_get(obj, key);
     return e ? octi_json_item_f32(e, key, where, v)
-             : octi_fail(OCT_EFORMAT, where, octi_fmt("field '%s' is missing", key), NULL, NULL, NULL);
+             : octi_fail(OCT_EFORMAT, where, octi_fmt("field '%s' is missing", key), NULL, NULL,
+                         NULL);
 }
 
 void octi_json_put_f32(octi_text *out, float v) {

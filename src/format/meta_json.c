@@ -24,11 +24,12 @@ oct_status octi_meta_to_json(const oct_net *net, octi_text *out) {
         octi_json_put_string(out, net->qconfig);
     }
     if (in->channels > 0) {
-        octi_text_printf(out,
-                         ",\n\"input\": {\"channels\": %d, \"height\": %d, \"width\": %d, \"color\": \"%s\", "
-                         "\"resize\": %d, \"crop\": %d, \"div\": ",
-                         (int)in->channels, (int)in->height, (int)in->width, color_words[in->color],
-                         (int)in->resize, (int)in->crop);
+        octi_text_printf(
+            out,
+            ",\n\"input\": {\"channels\": %d, \"height\": %d, \"width\": %d, \"color\": \"%s\", "
+            "\"resize\": %d, \"crop\": %d, \"div\": ",
+            (int)in->channels, (int)in->height, (int)in->width, color_words[in->color],
+            (int)in->resize, (int)in->crop);
         octi_json_put_f32(out, in->div);
         for (int k = 0; k < 2; k++) {
             octi_text_printf(out, k ? ", \"std\": [" : ", \"mean\": [");
@@ -77,8 +78,8 @@ static oct_status read_input(oct_net *net, const cJSON *obj, const char *where) 
     OCT_TRY(octi_json_only_keys(obj, keys, octi_json_at(where, owner)));
     for (int i = 0; i < 5; i++) {
         int64_t v;
-        OCT_TRY(
-            octi_json_int(obj, whole[i].key, octi_json_at(where, owner), whole[i].least, whole[i].most, &v));
+        OCT_TRY(octi_json_int(obj, whole[i].key, octi_json_at(where, owner), whole[i].least,
+                              whole[i].most, &v));
         *whole[i].v = (int32_t)v;
     }
     OCT_TRY(octi_json_string(obj, "color", octi_json_at(where, owner), &word));
@@ -94,21 +95,23 @@ static oct_status read_input(oct_net *net, const cJSON *obj, const char *where) 
                              octi_fmt("%d numbers", (int)in.channels),
                              octi_fmt("%d", cJSON_GetArraySize(list)), NULL);
         int c = 0;
-        cJSON_ArrayForEach(e, list)
-            OCT_TRY(octi_json_item_f32(e, key, octi_json_at(where, owner), k ? &in.std[c++] : &in.mean[c++]));
+        cJSON_ArrayForEach(e, list) OCT_TRY(octi_json_item_f32(e, key, octi_json_at(where, owner),
+                                                               k ? &in.std[c++] : &in.mean[c++]));
     }
     if (oct_net_set_input(net, &in) == OCT_OK) return OCT_OK;
     return octi_fail_in(OCT_EFORMAT, where);
 }
 
 static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) {
-    static const char *const keys[] = {"octet_meta", "stage", "model", "target", "qconfig", "input", "classes", NULL};
+    static const char *const keys[] = {"octet_meta", "stage", "model",   "target",
+                                       "qconfig",    "input", "classes", NULL};
     static const char *const class_keys[] = {"id", "name", NULL};
     const char *word, *model, *target, *qconfig = "";
     int64_t version;
     int stage;
     OCT_TRY(octi_json_only_keys(root, keys, octi_json_at(where, "meta")));
-    OCT_TRY(octi_json_int(root, "octet_meta", octi_json_at(where, "meta"), 1, FORM_VERSION, &version));
+    OCT_TRY(
+        octi_json_int(root, "octet_meta", octi_json_at(where, "meta"), 1, FORM_VERSION, &version));
     OCT_TRY(octi_json_string(root, "stage", octi_json_at(where, "meta"), &word));
     OCT_TRY(word_of(stage_words, 4, word, where, "stage", &stage));
     OCT_TRY(octi_json_string(root, "model", octi_json_at(where, "meta"), &model));
@@ -116,7 +119,8 @@ static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) 
     net->stage = (oct_stage)stage;
     net->model = octi_arena_strdup(net->graph->arena, model);
     net->target = octi_arena_strdup(net->graph->arena, target);
-    if (octi_json_get(root, "qconfig")) OCT_TRY(octi_json_string(root, "qconfig", octi_json_at(where, "meta"), &qconfig));
+    if (octi_json_get(root, "qconfig"))
+        OCT_TRY(octi_json_string(root, "qconfig", octi_json_at(where, "meta"), &qconfig));
     net->qconfig = octi_arena_strdup(net->graph->arena, qconfig);
     if (!net->model || !net->target || !net->qconfig) return oct_last_error()->code;
     const cJSON *input = octi_json_get(root, "input"), *list, *e;
@@ -128,9 +132,11 @@ static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) 
     oct_status s = OCT_OK;
     cJSON_ArrayForEach(e, list) {
         if (s == OCT_OK)
-            s = octi_json_only_keys(e, class_keys, octi_json_at(where, octi_fmt("class %d", (int)i)));
+            s = octi_json_only_keys(e, class_keys,
+                                    octi_json_at(where, octi_fmt("class %d", (int)i)));
         if (s == OCT_OK)
-            s = octi_json_string(e, "id", octi_json_at(where, octi_fmt("class %d", (int)i)), &classes[i].id);
+            s = octi_json_string(e, "id", octi_json_at(where, octi_fmt("class %d", (int)i)),
+                                 &classes[i].id);
         if (s == OCT_OK)
             s = octi_json_string(e, "name", octi_json_at(where, octi_fmt("class %d", (int)i)),
                                  &classes[i].name);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The header of .npy is a Python dict literal: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }. */
+ * The header of .npy is a Python dict literal: {'descr': '<f4', 'fortran_order': False, 'shape':
+ * (3, 4), }. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@ typedef struct dict {
 } dict;
 
 static oct_status bad(const dict *d, const char *expected) {
-    return octi_bad_bytes(d->r, d->base + d->i, "NPY header", expected, d->i < d->n ? octi_fmt("'%c'", d->s[d->i]) : "its end");
+    return octi_bad_bytes(d->r, d->base + d->i, "NPY header", expected,
+                          d->i < d->n ? octi_fmt("'%c'", d->s[d->i]) : "its end");
 }
 
 static void blanks(dict *d) {
@@ -35,7 +37,8 @@ static oct_status word(dict *d, char *out, size_t most) {
     char q = d->i < d->n ? d->s[d->i] : 0;
     if (q != '\'' && q != '"') return bad(d, "a quoted word");
     const char *from = d->s + ++d->i, *end = memchr(from, q, d->n - d->i);
-    if (!end || (size_t)(end - from) >= most || memchr(from, '\\', (size_t)(end - from))) return bad(d, "a short quoted word");
+    if (!end || (size_t)(end - from) >= most || memchr(from, '\\', (size_t)(end - from)))
+        return bad(d, "a short quoted word");
     memcpy(out, from, (size_t)(end - from));
     out[end - from] = 0;
     d->i += (size_t)(end - from) + 1;
@@ -62,10 +65,13 @@ static oct_status tuple(dict *d, oct_shape *shape) {
         int64_t v = 0;
         size_t from = d->i;
         for (; d->i < d->n && d->s[d->i] >= '0' && d->s[d->i] <= '9'; d->i++)
-            if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, d->s[d->i] - '0', &v)) return bad(d, "a size that fits");
+            if (__builtin_mul_overflow(v, 10, &v) ||
+                __builtin_add_overflow(v, d->s[d->i] - '0', &v))
+                return bad(d, "a size that fits");
         if (d->i == from) return bad(d, "a size");
         if (shape->rank == OCT_MAX_RANK)
-            return octi_fail(OCT_EUNSUPPORTED, d->r->where, "NPY shape", octi_fmt("at most %d axes", OCT_MAX_RANK), "more", NULL);
+            return octi_fail(OCT_EUNSUPPORTED, d->r->where, "NPY shape",
+                             octi_fmt("at most %d axes", OCT_MAX_RANK), "more", NULL);
         shape->dim[shape->rank++] = v;
         if (!eat(d, ',')) {
             if (!eat(d, ')')) return bad(d, "',' or ')'");
@@ -80,10 +86,13 @@ static oct_status read_type(const dict *d, const char *t, octi_npy *out) {
     out->kind = t[0] ? t[1] : 0;
     out->size = out->kind && t[2] && !t[3] ? t[2] - '0' : 0;
     int n = out->size;
-    bool known = (out->kind == 'f' && (n == 2 || n == 4 || n == 8)) || ((out->kind == 'i' || out->kind == 'u') && (n == 1 || n == 2 || n == 4 || n == 8)) ||
-                 (out->kind == 'b' && n == 1);
+    bool known =
+        (out->kind == 'f' && (n == 2 || n == 4 || n == 8)) ||
+        ((out->kind == 'i' || out->kind == 'u') && (n == 1 || n == 2 || n == 4 || n == 8)) ||
+        (out->kind == 'b' && n == 1);
     if (!order || !known || (t[0] == '|' && n > 1))
-        return octi_fail(OCT_EUNSUPPORTED, d->r->where, "NPY dtype 'descr'", "little-endian f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1", t,
+        return octi_fail(OCT_EUNSUPPORTED, d->r->where, "NPY dtype 'descr'",
+                         "little-endian f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1", t,
                          "save it with .astype('<f4') or an integer type");
     return OCT_OK;
 }
@@ -101,50 +110,70 @@ static oct_status read_dict(dict *d, octi_npy *out) {
         if (k == 3 || have[k]) return bad(d, "descr, fortran_order and shape, once each");
         have[k] = true;
         if (!eat(d, ':')) return bad(d, "':'");
-        OCT_TRY(k == 0 ? word(d, type, sizeof type) : k == 1 ? boolean(d, &fortran) : tuple(d, &out->shape));
-        if (!eat(d, ',') && !eat(d, '}')) return bad(d, "',' or '}'");
-        else if (d->s[d->i - 1] == '}') break;
+        OCT_TRY(k == 0   ? word(d, type, sizeof type)
+                : k == 1 ? boolean(d, &fortran)
+                         : tuple(d, &out->shape));
+        if (!eat(d, ',') && !eat(d, '}'))
+            return bad(d, "',' or '}'");
+        else if (d->s[d->i - 1] == '}')
+            break;
     }
     blanks(d);
     if (d->i != d->n) return bad(d, "nothing behind the dict");
     if (!have[0] || !have[1] || !have[2]) return bad(d, "descr, fortran_order and shape");
     OCT_TRY(read_type(d, type, out));
     if (fortran)
-        return octi_fail(OCT_EUNSUPPORTED, d->r->where, "NPY array in Fortran order", "C order", NULL, "save numpy.ascontiguousarray(a)");
+        return octi_fail(OCT_EUNSUPPORTED, d->r->where, "NPY array in Fortran order", "C order",
+                         NULL, "save numpy.ascontiguousarray(a)");
     return OCT_OK;
 }
 
-oct_status octi_npy_parse(const void *bytes, size_t size, const char *where, octi_npy *out) { return octi_npy_parse_head(bytes, size, size, where, out); }
+oct_status octi_npy_parse(const void *bytes, size_t size, const char *where, octi_npy *out) {
+    return octi_npy_parse_head(bytes, size, size, where, out);
+}
 
-oct_status octi_npy_parse_head(const void *bytes, size_t have, size_t size, const char *where, octi_npy *out) {
+oct_status octi_npy_parse_head(const void *bytes, size_t have, size_t size, const char *where,
+                               octi_npy *out) {
     octi_reader r = {bytes, have, 0, where};
     *out = (octi_npy){0};
     const uint8_t *p = octi_take(&r, 8, "the NPY magic");
     if (!p) return OCT_EFORMAT;
     if (memcmp(p, "\x93NUMPY", 6)) return octi_bad_bytes(&r, 0, "magic of NPY", "\\x93NUMPY", NULL);
-    if (p[6] < 1 || p[6] > 3 || p[7]) return octi_bad_bytes(&r, 6, "NPY version", "1.0, 2.0 or 3.0", octi_fmt("%d.%d", p[6], p[7]));
+    if (p[6] < 1 || p[6] > 3 || p[7])
+        return octi_bad_bytes(&r, 6, "NPY version", "1.0, 2.0 or 3.0",
+                              octi_fmt("%d.%d", p[6], p[7]));
     uint32_t n = 0;
     uint16_t n16 = 0;
-    OCT_TRY(p[6] == 1 ? octi_read_u16le(&r, &n16, "the NPY header's size") : octi_read_u32le(&r, &n, "the NPY header's size"));
+    OCT_TRY(p[6] == 1 ? octi_read_u16le(&r, &n16, "the NPY header's size")
+                      : octi_read_u32le(&r, &n, "the NPY header's size"));
     if (p[6] == 1) n = n16;
-    if (n > HEADER_MAX) return octi_bad_bytes(&r, 8, "size of the NPY header", octi_fmt("at most %d", HEADER_MAX), octi_fmt("%u", n));
+    if (n > HEADER_MAX)
+        return octi_bad_bytes(&r, 8, "size of the NPY header", octi_fmt("at most %d", HEADER_MAX),
+                              octi_fmt("%u", n));
     dict d = {.base = r.pos, .n = n, .r = &r};
     d.s = (const char *)octi_take(&r, n, "the NPY header");
     if (!d.s) return OCT_EFORMAT;
     OCT_TRY(read_dict(&d, out));
     size_t need = (size_t)out->size;
     for (int i = 0; i < out->shape.rank; i++)
-        if (__builtin_mul_overflow(need, (size_t)out->shape.dim[i], &need) || need > (size_t)INT64_MAX / 2)
-            return octi_fail(OCT_EFORMAT, where, "NPY shape overflows", NULL, oct_shape_text(&out->shape), NULL);
+        if (__builtin_mul_overflow(need, (size_t)out->shape.dim[i], &need) ||
+            need > (size_t)INT64_MAX / 2)
+            return octi_fail(OCT_EFORMAT, where, "NPY shape overflows", NULL,
+                             oct_shape_text(&out->shape), NULL);
     if (size - r.pos != need)
-        return octi_bad_bytes(&r, r.pos, "NPY data", octi_fmt("%zu bytes by dtype and shape", need), octi_fmt("%zu", size - r.pos));
+        return octi_bad_bytes(&r, r.pos, "NPY data", octi_fmt("%zu bytes by dtype and shape", need),
+                              octi_fmt("%zu", size - r.pos));
     out->data = bytes && have == size ? r.base + r.pos : NULL;
     out->bytes = need;
     return OCT_OK;
 }
 
 oct_dtype octi_npy_dtype(const octi_npy *a) {
-    static const struct { char kind; int size; oct_dtype t; } rows[] = {
+    static const struct {
+        char kind;
+        int size;
+        oct_dtype t;
+    } rows[] = {
 #define OCT_DTYPE(name, bytes, wd, st, npy) {npy[1], bytes, OCT_##name},
 #include "src/dtype.def"
 #undef OCT_DTYPE
@@ -163,7 +192,13 @@ int64_t octi_npy_int(const octi_npy *a, size_t i) {
 }
 
 oct_status octi_npy_to_f32(const octi_npy *a, const char *where, float *out) {
-    if (a->kind != 'f') return octi_fail(OCT_EDTYPE, where, "dtype", "a float type", octi_fmt("%c%d", a->kind, a->size), NULL);
-    octi_safetensors_entry e = {.name = where, .dtype_word = "float", .dtype = octi_npy_dtype(a), .shape = a->shape, .data = a->data};
+    if (a->kind != 'f')
+        return octi_fail(OCT_EDTYPE, where, "dtype", "a float type",
+                         octi_fmt("%c%d", a->kind, a->size), NULL);
+    octi_safetensors_entry e = {.name = where,
+                                .dtype_word = "float",
+                                .dtype = octi_npy_dtype(a),
+                                .shape = a->shape,
+                                .data = a->data};
     return octi_safetensors_to_f32(&e, out);
 }

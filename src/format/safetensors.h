@@ -2,11 +2,13 @@
  * src/format/safetensors.h - named tensors in a file: u64 header size, JSON header, data
  * (github.com/huggingface/safetensors). PyTorch's names and layouts are the caller's business.
  *
- * Reading keeps the reference's rules (header at most 100,000,000 bytes; each tensor's bytes = shape x dtype; tensors cover
- * the data exactly: no overlap, hole or trailing byte) and also refuses duplicate keys. Rank 0 is one element; a dimension
- * of 0 makes an empty tensor; both are fine.
- * Files that octet writes carry "crc32" in __metadata__: CRC-32 of the whole file with its own eight digits as zeros, and
- * "octet". The reader verifies it wherever it is present and insists on it where "octet" is: no single flipped bit passes. */
+ * Reading keeps the reference's rules (header at most 100,000,000 bytes; each tensor's bytes =
+ * shape x dtype; tensors cover the data exactly: no overlap, hole or trailing byte) and also
+ * refuses duplicate keys. Rank 0 is one element; a dimension of 0 makes an empty tensor; both are
+ * fine. Files that octet writes carry "crc32" in __metadata__: CRC-32 of the whole file with its
+ * own eight digits as zeros, and
+ * "octet". The reader verifies it wherever it is present and insists on it where "octet" is: no
+ * single flipped bit passes. */
 #ifndef OCT_SRC_FORMAT_SAFETENSORS_H
 #define OCT_SRC_FORMAT_SAFETENSORS_H
 
@@ -29,12 +31,13 @@ typedef struct octi_safetensors_meta {
     const char *key, *value;
 } octi_safetensors_meta;
 
-/** Read a file whole, or bytes that the caller keeps until octi_safetensors_free. `where` names the bytes in errors.
- *  NULL on failure: OCT_EIO, OCT_EFORMAT (file, offset or tensor, expected, got), OCT_EUNSUPPORTED (a dtype or rank that
- *  octet lacks), OCT_ELIMIT, OCT_ENOMEM. */
+/** Read a file whole, or bytes that the caller keeps until octi_safetensors_free. `where` names the
+ *  bytes in errors. NULL on failure: OCT_EIO, OCT_EFORMAT (file, offset or tensor, expected, got),
+ *  OCT_EUNSUPPORTED (a dtype or rank that octet lacks), OCT_ELIMIT, OCT_ENOMEM. */
 octi_safetensors *octi_safetensors_read(oct_ctx *ctx, const char *path);
 octi_safetensors *octi_safetensors_read_in(oct_ctx *ctx, const octi_folder *f, const char *name);
-octi_safetensors *octi_safetensors_parse(oct_ctx *ctx, const void *bytes, size_t size, const char *where);
+octi_safetensors *octi_safetensors_parse(oct_ctx *ctx, const void *bytes, size_t size,
+                                         const char *where);
 /** NULL is fine. */
 void octi_safetensors_free(octi_safetensors *st);
 
@@ -50,8 +53,9 @@ const char *octi_safetensors_metadata(const octi_safetensors *st, const char *ke
 int32_t octi_safetensors_metadata_count(const octi_safetensors *st);
 octi_safetensors_meta octi_safetensors_metadata_at(const octi_safetensors *st, int32_t i);
 
-/** A new tensor with the entry's contents: in its own dtype, or, where as_f32, F16, BF16 and F64 widened or rounded to F32.
- *  NULL (recorded): OCT_EDTYPE for BF16 without as_f32, and for integers with it. */
+/** A new tensor with the entry's contents: in its own dtype, or, where as_f32, F16, BF16 and F64
+ *  widened or rounded to F32. NULL (recorded): OCT_EDTYPE for BF16 without as_f32, and for integers
+ *  with it. */
 oct_tensor *octi_safetensors_tensor(oct_ctx *ctx, const octi_safetensors_entry *e, bool as_f32);
 /** The same into memory of oct_shape_count(&e->shape) floats. */
 oct_status octi_safetensors_to_f32(const octi_safetensors_entry *e, float *out);
@@ -60,14 +64,16 @@ float octi_f16_to_f32(uint16_t h);
 /** Single to half, half to even; too large becomes infinity, NaN stays NaN. */
 uint16_t octi_f32_to_f16(float v);
 
-/** What the writer takes: entries (name, dtype, shape, data; the rest is ignored) in the order of header and data, and
- *  metadata pairs. Same input, same bytes. The file appears whole or not at all. OCT_EUSAGE: name or key twice, or the
- *  reserved "__metadata__", "crc32", "octet". */
-oct_status octi_safetensors_write(oct_ctx *ctx, const char *path, const octi_safetensors_entry *entries, int32_t count,
+/** What the writer takes: entries (name, dtype, shape, data; the rest is ignored) in the order of
+ *  header and data, and metadata pairs. Same input, same bytes. The file appears whole or not at
+ *  all. OCT_EUSAGE: name or key twice, or the reserved "__metadata__", "crc32", "octet". */
+oct_status octi_safetensors_write(oct_ctx *ctx, const char *path,
+                                  const octi_safetensors_entry *entries, int32_t count,
                                   const octi_safetensors_meta *meta, int32_t meta_count);
 /** The same inside a folder (NULL: by path). */
-oct_status octi_safetensors_write_in(oct_ctx *ctx, const octi_folder *in, const char *path, const octi_safetensors_entry *entries,
-                                     int32_t count, const octi_safetensors_meta *meta, int32_t meta_count);
+oct_status octi_safetensors_write_in(oct_ctx *ctx, const octi_folder *in, const char *path,
+                                     const octi_safetensors_entry *entries, int32_t count,
+                                     const octi_safetensors_meta *meta, int32_t meta_count);
 
 OCT_END_DECLS
 #endif

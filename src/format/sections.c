@@ -23,8 +23,8 @@ static uint32_t crc_of(const uint8_t *p, size_t n) {
     return (uint32_t)c;
 }
 
-void octi_sections_write(octi_text *out, const char *magic, uint32_t version, const octi_section *sections,
-                         int count) {
+void octi_sections_write(octi_text *out, const char *magic, uint32_t version,
+                         const octi_section *sections, int count) {
     uint8_t head[HEADER + ENTRY * OCTI_MAX_SECTIONS + 4];
     size_t table = HEADER + ENTRY * (size_t)count, at = table + 4;
     for (int i = 0; i < count; i++) {
@@ -44,8 +44,8 @@ void octi_sections_write(octi_text *out, const char *magic, uint32_t version, co
     for (int i = 0; i < count; i++) octi_text_bytes(out, sections[i].bytes, sections[i].size);
 }
 
-static oct_status read_table(octi_reader *r, const char *magic, uint32_t version, octi_section *sections,
-                             uint32_t *crc, int *count) {
+static oct_status read_table(octi_reader *r, const char *magic, uint32_t version,
+                             octi_section *sections, uint32_t *crc, int *count) {
     uint32_t v, n, want;
     uint64_t total, at;
     const uint8_t *m = octi_take(r, 8, "magic");
@@ -56,8 +56,8 @@ static oct_status read_table(octi_reader *r, const char *magic, uint32_t version
     OCT_TRY(octi_read_u32le(r, &n, "section count"));
     OCT_TRY(octi_read_u64le(r, &total, "total length"));
     if (n < 1 || n > OCTI_MAX_SECTIONS)
-        return octi_bad_bytes(r, 12, "section count out of range", octi_fmt("1 to %d", OCTI_MAX_SECTIONS),
-                              octi_fmt("%u", n));
+        return octi_bad_bytes(r, 12, "section count out of range",
+                              octi_fmt("1 to %d", OCTI_MAX_SECTIONS), octi_fmt("%u", n));
     if (!octi_take(r, ENTRY * (size_t)n, "section table")) return OCT_EFORMAT;
     size_t table = r->pos;
     OCT_TRY(octi_read_u32le(r, &want, "table CRC"));
@@ -68,7 +68,8 @@ static oct_status read_table(octi_reader *r, const char *magic, uint32_t version
         return octi_fail(OCT_EUNSUPPORTED, r->where, "file version", octi_fmt("1 to %u", version),
                          octi_fmt("%u", v), "written by a newer octet");
     if (total != r->size)
-        return octi_bad_bytes(r, 16, "file length differs", octi_fmt("%llu", (unsigned long long)total),
+        return octi_bad_bytes(r, 16, "file length differs",
+                              octi_fmt("%llu", (unsigned long long)total),
                               octi_fmt("%zu", r->size));
     octi_reader t = {r->base, table, HEADER, r->where};
     at = table + 4;
@@ -81,11 +82,12 @@ static oct_status read_table(octi_reader *r, const char *magic, uint32_t version
         OCT_TRY(octi_read_u64le(&t, &offset, "section offset"));
         OCT_TRY(octi_read_u64le(&t, &size, "section size"));
         if (offset != at || size > r->size - at)
-            return octi_bad_bytes(
-                r, entry, "section outside the file",
-                octi_fmt("offset %llu, at most %llu bytes", (unsigned long long)at,
-                         (unsigned long long)(r->size - at)),
-                octi_fmt("offset %llu, %llu bytes", (unsigned long long)offset, (unsigned long long)size));
+            return octi_bad_bytes(r, entry, "section outside the file",
+                                  octi_fmt("offset %llu, at most %llu bytes",
+                                           (unsigned long long)at,
+                                           (unsigned long long)(r->size - at)),
+                                  octi_fmt("offset %llu, %llu bytes", (unsigned long long)offset,
+                                           (unsigned long long)size));
         sections[i] = (octi_section){.bytes = r->base + offset, .size = (size_t)size};
         memcpy(sections[i].tag, tag, 4);
         for (uint32_t k = 0; k < i; k++)
@@ -100,8 +102,9 @@ static oct_status read_table(octi_reader *r, const char *magic, uint32_t version
     return OCT_OK;
 }
 
-oct_status octi_sections_read(const uint8_t *bytes, size_t size, const char *where, const char *magic,
-                              uint32_t version, octi_section sections[OCTI_MAX_SECTIONS], int *count) {
+oct_status octi_sections_read(const uint8_t *bytes, size_t size, const char *where,
+                              const char *magic, uint32_t version,
+                              octi_section sections[OCTI_MAX_SECTIONS], int *count) {
     octi_reader r = {bytes, size, 0, where};
     uint32_t crc[OCTI_MAX_SECTIONS];
     OCT_TRY(read_table(&r, magic, version, sections, crc, count));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * tests/fuzz/fuzz.h - what every fuzz target shares: one context with a memory limit, and the demand that an input leaves
- * nothing behind. */
+ * tests/fuzz/fuzz.h - what every fuzz target shares: one context with a memory limit, and the
+ * demand that an input leaves nothing behind. */
 #ifndef OCT_TESTS_FUZZ_FUZZ_H
 #define OCT_TESTS_FUZZ_FUZZ_H
 
@@ -21,17 +21,18 @@ static inline oct_ctx *fuzz_context(void) {
 }
 
 /** What must hold: stops the program, so that the fuzzer keeps the input. */
-#define fuzz_check(condition)                                                                                          \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                            \
-            abort();                                                                                                   \
-        }                                                                                                              \
+#define fuzz_check(condition)                                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
+            abort();                                                                               \
+        }                                                                                          \
     } while (0)
 
 /** A failed call must say why: a code that fits and a place. */
 static inline void fuzz_failed(oct_status s) {
-    fuzz_check(s != OCT_OK && s != OCT_EINTERNAL && oct_last_error()->code == s && *oct_last_error()->where);
+    fuzz_check(s != OCT_OK && s != OCT_EINTERNAL && oct_last_error()->code == s &&
+               *oct_last_error()->where);
     oct_clear_error();
 }
 

@@ -28,8 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (s == OCT_OK) {
             parse(plain, n);
             octi_free(ctx, plain);
-        } else fuzz_failed(s);
-    } else parse(data, size);
+        } else
+            fuzz_failed(s);
+    } else
+        parse(data, size);
     fuzz_check(oct_ctx_memory(ctx).bytes == held);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Image files of at most 64 Ki pixels, decoded twice: what passes must be a function of the bytes alone. */
+ * Image files of at most 64 Ki pixels, decoded twice: what passes must be a function of the bytes
+ * alone. */
 #include "datasets/data.h"
 #include "datasets/image_check.h"
 #include "tests/fuzz/fuzz.h"
@@ -15,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     oct_input_desc in = {.channels = 3, .height = 24, .width = 24, .color = OCT_COLOR_RGB};
     memset(first, 1, sizeof first);
     s = oct_image_decode(ctx, data, size, "image", &in, first);
-    if (s != OCT_OK) fuzz_failed(s);
+    if (s != OCT_OK)
+        fuzz_failed(s);
     else {
         fuzz_check(oct_image_decode(ctx, data, size, "image", &in, again) == OCT_OK);
         fuzz_check(!memcmp(first, again, sizeof first));

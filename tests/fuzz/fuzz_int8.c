@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The int8 file: CRCs are made right, so that what lies behind them is reached; what is accepted is saved
- * again (the bytes must load), planned both ways and run on two images, whose outputs must agree. */
+ * The int8 file: CRCs are made right, so that what lies behind them is reached; what is accepted is
+ * saved again (the bytes must load), planned both ways and run on two images, whose outputs must
+ * agree. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ static int is_small(const oct_net *net) {
 static void run(const oct_net *net, bool unfused, const float *x, float *y) {
     oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.unfused = unfused});
     oct_session *s = oct_session_new(plan, IMAGES, NULL);
-    if (!s || oct_session_run(s, x, IMAGES, y) != OCT_OK) fputs(oct_error_message(), stderr), abort();
+    if (!s || oct_session_run(s, x, IMAGES, y) != OCT_OK)
+        fputs(oct_error_message(), stderr), abort();
     oct_session_free(s);
     oct_plan_free(plan);
 }
@@ -42,7 +44,8 @@ static void run(const oct_net *net, bool unfused, const float *x, float *y) {
 static void try_net(const oct_net *net) {
     oct_shape in = net->graph->values[net->graph->input].shape,
               out = net->graph->values[net->graph->output].shape;
-    size_t nx = (size_t)octi_image_count(&in) * IMAGES, ny = (size_t)octi_image_count(&out) * IMAGES;
+    size_t nx = (size_t)octi_image_count(&in) * IMAGES,
+           ny = (size_t)octi_image_count(&out) * IMAGES;
     float *x = calloc(nx, sizeof *x), *y = calloc(ny, sizeof *y), *z = calloc(ny, sizeof *z);
     if (x && y && z) {
         for (size_t i = 0; i < nx; i++) x[i] = (float)(i % 37) * 0.17f - 3.0f;

@@ -12,7 +12,8 @@ static void touch(const octi_npy *a) {
         float *v = malloc((n + 1) * sizeof *v);
         fuzz_check(v && octi_npy_to_f32(a, "npy", v) == OCT_OK);
         free(v);
-    } else if (n) (void)octi_npy_int(a, n - 1);
+    } else if (n)
+        (void)octi_npy_int(a, n - 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -21,16 +22,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     octi_npy a;
     if (size && data[0] == 0x93) {
         oct_status s = octi_npy_parse(data, size, "npy", &a);
-        if (s == OCT_OK) touch(&a);
-        else fuzz_failed(s);
+        if (s == OCT_OK)
+            touch(&a);
+        else
+            fuzz_failed(s);
         return 0;
     }
     octi_npz *z = octi_npz_parse(ctx, data, size, "npz");
     if (!z) fuzz_failed(oct_last_error()->code);
     for (int32_t i = 0; z && i < octi_npz_count(z); i++) {
         oct_status s = octi_npz_get(z, octi_npz_name(z, i), 1 << 20, &a);
-        if (s == OCT_OK) touch(&a);
-        else fuzz_failed(s);
+        if (s == OCT_OK)
+            touch(&a);
+        else
+            fuzz_failed(s);
     }
     octi_npz_free(z);
     fuzz_check(oct_ctx_memory(ctx).bytes == held);

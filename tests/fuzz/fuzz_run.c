@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A run: u32 (little-endian) size of graph.json, graph.json, model.safetensors. What loads is run on two images and converted
- * where it is prepared (either may refuse), saved, and loaded again to the same tensors. */
+ * A run: u32 (little-endian) size of graph.json, graph.json, model.safetensors. What loads is run
+ * on two images and converted where it is prepared (either may refuse), saved, and loaded again to
+ * the same tensors. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,7 +15,8 @@ enum { MOST = 1 << 15, IMAGES = 2 }; /* elements of a value that are worth runni
 static const char *folder(void) {
     static char dir[64];
     if (!*dir) {
-        snprintf(dir, sizeof dir, "%s/octet-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+        snprintf(dir, sizeof dir, "%s/octet-fuzz-XXXXXX",
+                 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
         if (!mkdtemp(dir)) abort();
     }
     return dir;
@@ -28,7 +30,8 @@ static const char *in_folder(const char *name) {
 }
 
 static void clean(void) {
-    static const char *const names[] = {"in/graph.json", "in/model.safetensors", "out/config.json", "out/graph.json", "out/model.safetensors"};
+    static const char *const names[] = {"in/graph.json", "in/model.safetensors", "out/config.json",
+                                        "out/graph.json", "out/model.safetensors"};
     for (int i = 0; i < 5; i++) unlink(in_folder(names[i]));
     rmdir(in_folder("in"));
     rmdir(in_folder("out"));
@@ -57,15 +60,18 @@ static void run(oct_net *net) {
     in.dim[0] = IMAGES;
     oct_tensor *x = oct_tensor_new(net->ctx, OCT_F32, in);
     if (!x) return fuzz_failed(oct_last_error()->code);
-    for (int64_t i = 0; i < oct_tensor_count(x); i++) ((float *)x->data)[i] = (float)(i % 37) * 0.17f - 3.0f;
+    for (int64_t i = 0; i < oct_tensor_count(x); i++)
+        ((float *)x->data)[i] = (float)(i % 37) * 0.17f - 3.0f;
     oct_runner *r = oct_runner_new(net, &(oct_runner_opts){.batch = IMAGES});
     if (!r || !oct_runner_run(r, x)) fuzz_failed(oct_last_error()->code);
     oct_runner_free(r);
     if (net->stage == OCT_STAGE_PREPARED) {
         oct_mismatch m = {.codes = 0};
         oct_net *i8 = oct_convert(net, NULL);
-        if (!i8) fuzz_failed(oct_last_error()->code);
-        else if (oct_compare(net, i8, x, &m) != OCT_OK) fuzz_failed(oct_last_error()->code);
+        if (!i8)
+            fuzz_failed(oct_last_error()->code);
+        else if (oct_compare(net, i8, x, &m) != OCT_OK)
+            fuzz_failed(oct_last_error()->code);
         fuzz_check(m.mismatched == 0);
         oct_net_free(i8);
     }
@@ -73,24 +79,32 @@ static void run(oct_net *net) {
 }
 
 static void again(oct_ctx *ctx, oct_net *net) {
-    if (oct_run_save(net, in_folder("out"), NULL, true) != OCT_OK) return fuzz_failed(oct_last_error()->code);
+    if (oct_run_save(net, in_folder("out"), NULL, true) != OCT_OK)
+        return fuzz_failed(oct_last_error()->code);
     oct_net *back = oct_run_load(ctx, in_folder("out"), NULL);
-    fuzz_check(back && back->tensor_count == net->tensor_count && back->graph->node_count == net->graph->node_count);
+    fuzz_check(back && back->tensor_count == net->tensor_count &&
+               back->graph->node_count == net->graph->node_count);
     for (int32_t i = 0; i < net->tensor_count; i++) {
-        const oct_tensor *a = net->tensors[i].tensor, *b = oct_net_tensor(back, net->tensors[i].name);
-        fuzz_check(b && oct_shape_equal(&a->shape, &b->shape) && !memcmp(a->data, b->data, oct_tensor_bytes(a)));
+        const oct_tensor *a = net->tensors[i].tensor,
+                         *b = oct_net_tensor(back, net->tensors[i].name);
+        fuzz_check(b && oct_shape_equal(&a->shape, &b->shape) &&
+                   !memcmp(a->data, b->data, oct_tensor_bytes(a)));
     }
     oct_net_free(back);
 }
 
-/* ---- mutations that stay JSON: a number or a word in place of another; else libFuzzer's own ---- */
+/* ---- mutations that stay JSON: a number or a word in place of another; else libFuzzer's own
+ * ---- */
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max) __attribute__((weak));
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 
-static bool in_number(uint8_t c) { return (c >= '0' && c <= '9') || c == '-' || c == '.' || c == 'e'; }
+static bool in_number(uint8_t c) {
+    return (c >= '0' && c <= '9') || c == '-' || c == '.' || c == 'e';
+}
 
-/* The token at or behind `from`: a number, or a string with its quotes; false where there is none before `end`. */
+/* The token at or behind `from`: a number, or a string with its quotes; false where there is none
+ * before `end`. */
 static bool token(const uint8_t *p, size_t from, size_t end, size_t *at, size_t *len) {
     for (size_t i = from; i < end; i++) {
         if (p[i] != '"' && !in_number(p[i])) continue;
@@ -104,17 +118,28 @@ static bool token(const uint8_t *p, size_t from, size_t end, size_t *at, size_t 
 }
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed) {
-    static const char *const values[] = {"0", "1", "-1", "2", "3", "8", "255", "65536", "2147483647", "9223372036854775807", "1e300", "0.5", "\"\"", "null", "[]"};
+    static const char *const values[] = {
+        "0",     "1",   "-1",    "2",          "3",
+        "8",     "255", "65536", "2147483647", "9223372036854775807",
+        "1e300", "0.5", "\"\"",  "null",       "[]"};
     static uint8_t whole[1 << 20];
     if (!LLVMFuzzerMutate) return size;
-    size_t n = size >= 4 ? data[0] | (size_t)data[1] << 8 | (size_t)data[2] << 16 | (size_t)data[3] << 24 : 0, at, len, at2, len2;
-    if (seed % 4 == 0 || n < 8 || n > size - 4 || !token(data, 4 + (seed >> 2) % n, 4 + n, &at, &len)) return LLVMFuzzerMutate(data, size, max);
+    size_t n = size >= 4
+                   ? data[0] | (size_t)data[1] << 8 | (size_t)data[2] << 16 | (size_t)data[3] << 24
+                   : 0,
+           at, len, at2, len2;
+    if (seed % 4 == 0 || n < 8 || n > size - 4 ||
+        !token(data, 4 + (seed >> 2) % n, 4 + n, &at, &len))
+        return LLVMFuzzerMutate(data, size, max);
     const char *v = values[(seed >> 4) % 15];
     const uint8_t *put_in = (const uint8_t *)v;
     len2 = strlen(v);
-    if (seed % 4 < 3 && token(data, 4 + (size_t)(seed * 2654435761u) % n, 4 + n, &at2, &len2)) put_in = data + at2;
-    else len2 = strlen(v);
-    if (size - len + len2 > max || size + len2 > sizeof whole) return LLVMFuzzerMutate(data, size, max);
+    if (seed % 4 < 3 && token(data, 4 + (size_t)(seed * 2654435761u) % n, 4 + n, &at2, &len2))
+        put_in = data + at2;
+    else
+        len2 = strlen(v);
+    if (size - len + len2 > max || size + len2 > sizeof whole)
+        return LLVMFuzzerMutate(data, size, max);
     memcpy(whole, data, at);
     memcpy(whole + at, put_in, len2);
     memcpy(whole + at + len2, data + at + len, size - at - len);

@@ -10,8 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size && data[0] == ' ') {
         cJSON *root;
         oct_status s = octi_json_parse(ctx, data, size, "json", &root);
-        if (s == OCT_OK) octi_json_free(root);
-        else fuzz_failed(s);
+        if (s == OCT_OK)
+            octi_json_free(root);
+        else
+            fuzz_failed(s);
         return 0;
     }
     octi_safetensors *st = octi_safetensors_parse(ctx, data, size, "st");
@@ -20,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int32_t i = 0; st && i < octi_safetensors_count(st); i++) {
         const octi_safetensors_entry *e = octi_safetensors_at(st, i);
         fuzz_check(octi_safetensors_find(st, e->name) == e);
-        fuzz_check(!e->bytes || ((const uint8_t *)e->data >= data && (const uint8_t *)e->data + e->bytes <= data + size));
+        fuzz_check(!e->bytes || ((const uint8_t *)e->data >= data &&
+                                 (const uint8_t *)e->data + e->bytes <= data + size));
         sum += e->bytes;
         oct_tensor *t = octi_safetensors_tensor(ctx, e, e->dtype == OCT_DTYPE_COUNT);
         if (!t) fuzz_failed(oct_last_error()->code);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Writes seeds of corpus/fuzz_run: small nets, float, prepared and with learned scales, and broken ones. Weights carry no CRC,
- * which no mutation would pass. Usage: make_runs CORPUS. Findings of the fuzzer are added by hand (names begin with "found-"). */
+ * Writes seeds of corpus/fuzz_run: small nets, float, prepared and with learned scales, and broken
+ * ones. Weights carry no CRC, which no mutation would pass. Usage: make_runs CORPUS. Findings of
+ * the fuzzer are added by hand (names begin with "found-"). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,10 @@ static void bare(const octi_safetensors *st, octi_text *out) {
     octi_text_printf(&head, "{");
     for (int32_t i = 0; i < octi_safetensors_count(st); i++) {
         const octi_safetensors_entry *e = octi_safetensors_at(st, i);
-        octi_text_printf(&head, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", i ? "," : "", e->name, e->dtype_word);
-        for (int32_t d = 0; d < e->shape.rank; d++) octi_text_printf(&head, "%s%lld", d ? "," : "", (long long)e->shape.dim[d]);
+        octi_text_printf(&head, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", i ? "," : "", e->name,
+                         e->dtype_word);
+        for (int32_t d = 0; d < e->shape.rank; d++)
+            octi_text_printf(&head, "%s%lld", d ? "," : "", (long long)e->shape.dim[d]);
         octi_text_printf(&head, "],\"data_offsets\":[%zu,%zu]}", data.size, data.size + e->bytes);
         octi_text_bytes(&data, e->data, e->bytes);
     }
@@ -40,7 +43,8 @@ static void bare(const octi_safetensors *st, octi_text *out) {
     octi_text_free(&data);
 }
 
-static void emit(oct_net *net, const char *corpus, const char *name, const char *from, const char *to) {
+static void emit(oct_net *net, const char *corpus, const char *name, const char *from,
+                 const char *to) {
     char path[512];
     uint8_t *json;
     size_t size;
@@ -52,7 +56,8 @@ static void emit(oct_net *net, const char *corpus, const char *name, const char 
     char *at = from ? strstr(text.data, from) : NULL;
     octi_text edited = {.ctx = ctx};
     if (from) check(at != NULL, from);
-    octi_text_printf(&edited, "%.*s%s%s", at ? (int)(at - text.data) : (int)text.size, text.data, at ? to : "", at ? at + strlen(from) : "");
+    octi_text_printf(&edited, "%.*s%s%s", at ? (int)(at - text.data) : (int)text.size, text.data,
+                     at ? to : "", at ? at + strlen(from) : "");
     uint32_t n = (uint32_t)edited.size;
     octi_text_bytes(&all, &n, 4);
     octi_text_bytes(&all, edited.data, edited.size);
@@ -78,7 +83,9 @@ int main(int argc, char **argv) {
         snprintf(name, sizeof name, "float%d", (int)seed);
         if (made % 2 == 0) emit(net, argv[1], name, NULL, NULL);
         static const char *const observers[] = {"minmax", "ema", "histogram"};
-        oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = made < 3 ? observers[made] : NULL, .method = made == 3 ? "lsq+" : NULL, .wbits = made == 4 ? 4 : 0});
+        oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = made < 3 ? observers[made] : NULL,
+                                                     .method = made == 3 ? "lsq+" : NULL,
+                                                     .wbits = made == 4 ? 4 : 0});
         check(q != NULL, "prepare");
         oct_tape *t = oct_tape_new(ctx);
         oct_tape_begin(t, OCT_CALIBRATE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Runs a fuzz target over files, or all files of folders, without a fuzzer: the corpus as a test. */
+ * Runs a fuzz target over files, or all files of folders, without a fuzzer: the corpus as a
+ * test. */
 #include <dirent.h>
 
 #include "tests/fuzz/fuzz.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A program that links octet_infer, octet_ops and octet_base alone: loads a file from memory, plans, runs,
- * saves. That it links proves that the trio needs no autograd and no BLAS. */
+ * A program that links octet_infer, octet_ops and octet_base alone: loads a file from memory,
+ * plans, runs, saves. That it links proves that the trio needs no autograd and no BLAS. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,8 @@ int main(int argc, char **argv) {
     if (argc != 2) return fprintf(stderr, "usage: infer_only MODEL\n"), 2;
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_net *net = oct_int8_load(ctx, argv[1]);
-    oct_plan *plan = oct_plan_new(net, NULL), *unfused = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
+    oct_plan *plan = oct_plan_new(net, NULL),
+             *unfused = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
     enum { N = 5 };
     oct_session *a = oct_session_new(plan, N, NULL), *b = oct_session_new(unfused, N, NULL);
     if (!a || !b) return fail("session");

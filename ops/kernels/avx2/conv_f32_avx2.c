@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Direct convolution: tiles of 6 pixels x 16 channels (8 x 8 where 8 channels are enough) over runs of the image itself; the
- * weight gradient is an outer product of up to 6 window floats x 16 channels over all pixels. */
+ * Direct convolution: tiles of 6 pixels x 16 channels (8 x 8 where 8 channels are enough) over runs
+ * of the image itself; the weight gradient is an outer product of up to 6 window floats x 16
+ * channels over all pixels. */
 #include <string.h>
 
 #include "ops/kernels/avx2/tile_f32_avx2.h"
@@ -10,31 +11,31 @@ enum { L1_FLOATS = 6144 }; /* weights that stay in the first-level cache beside 
 
 #define TILE_C(i) c[i]
 #define TILE_A(i) (p##i + k)
-#define PTR(i) const float *p##i = a[i] + run[0];
-#define NEXT(i) p##i = a[i] + run[0];
+#define PTR(i)    const float *p##i = a[i] + run[0];
+#define NEXT(i)   p##i = a[i] + run[0];
 
-#define BIAS(i)                                                                                                                   \
-    s##i = _mm256_add_ps(s##i, b0);                                                                                               \
+#define BIAS(i)                                                                                    \
+    s##i = _mm256_add_ps(s##i, b0);                                                                \
     r##i = _mm256_add_ps(r##i, b1);
 
 /** c[i][0..16) = sum over runs (+ c where add) (+ bias where not NULL), rows stored in order. */
-static __attribute__((noinline)) void pixels6(const float *const *a, const int32_t *run, int32_t runs, int64_t len, const float *b,
+static __attribute__((noinline)) void pixels6(const float *const *a, const int32_t *run,
+                                              int32_t runs, int64_t len, const float *b,
                                               float *const *c, bool add, const float *bias) {
     TILE_REP6(TILE_DECL) TILE_REP6(PTR) int64_t k = 0;
     {
-        TILE_B(b) TILE_REP6(TILE_MUL)
-        b += 16;
+        TILE_B(b) TILE_REP6(TILE_MUL) b += 16;
         k = 1;
     }
     for (;;) {
-        TILE_UNROLL for (; k < len; k++, b += 16) {
-            TILE_B(b) TILE_REP6(TILE_MAC)
-        }
+        TILE_UNROLL for (; k < len; k++, b += 16) { TILE_B(b) TILE_REP6(TILE_MAC) }
         if (--runs == 0) break;
         run++;
         TILE_REP6(NEXT) k = 0;
     }
-    if (add) { TILE_REP6(TILE_OLD) }
+    if (add) {
+        TILE_REP6(TILE_OLD)
+    }
     if (bias) {
         TILE_B(bias) TILE_REP6(BIAS)
     }
@@ -42,12 +43,13 @@ static __attribute__((noinline)) void pixels6(const float *const *a, const int32
 }
 
 #define HALF_DECL(i) __m256 s##i;
-#define HALF_MUL(i) s##i = _mm256_mul_ps(_mm256_broadcast_ss(TILE_A(i)), b0);
-#define HALF_MAC(i) s##i = _mm256_fmadd_ps(_mm256_broadcast_ss(TILE_A(i)), b0, s##i);
-#define HALF_OLD(i) s##i = _mm256_add_ps(s##i, _mm256_loadu_ps(c[i]));
+#define HALF_MUL(i)  s##i = _mm256_mul_ps(_mm256_broadcast_ss(TILE_A(i)), b0);
+#define HALF_MAC(i)  s##i = _mm256_fmadd_ps(_mm256_broadcast_ss(TILE_A(i)), b0, s##i);
+#define HALF_OLD(i)  s##i = _mm256_add_ps(s##i, _mm256_loadu_ps(c[i]));
 #define HALF_BIAS(i) s##i = _mm256_add_ps(s##i, b0);
-#define HALF_PUT(i) _mm256_storeu_ps(c[i], s##i);
-static __attribute__((noinline)) void pixels8(const float *const *a, const int32_t *run, int32_t runs, int64_t len, const float *b,
+#define HALF_PUT(i)  _mm256_storeu_ps(c[i], s##i);
+static __attribute__((noinline)) void pixels8(const float *const *a, const int32_t *run,
+                                              int32_t runs, int64_t len, const float *b,
                                               float *const *c, bool add, const float *bias) {
     TILE_REP8(HALF_DECL) TILE_REP8(PTR) int64_t k = 0;
     {
@@ -64,7 +66,9 @@ static __attribute__((noinline)) void pixels8(const float *const *a, const int32
         run++;
         TILE_REP8(NEXT) k = 0;
     }
-    if (add) { TILE_REP8(HALF_OLD) }
+    if (add) {
+        TILE_REP8(HALF_OLD)
+    }
     if (bias) {
         __m256 b0 = _mm256_loadu_ps(bias);
         TILE_REP8(HALF_BIAS)
@@ -78,10 +82,13 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
     const int64_t k = (int64_t)a->runs * a->len;
     const bool half = a->o <= 8;
     const int32_t rows = half ? 8 : 6, width = half ? 8 : 16;
-    /* Large panels go through the pixels a few runs at a time, so that they stay in the first-level cache. */
-    int32_t step = k * width > L1_FLOATS ? (int32_t)(L1_FLOATS / ((int64_t)a->len * width)) : a->runs;
+    /* Large panels go through the pixels a few runs at a time, so that they stay in the first-level
+     * cache. */
+    int32_t step =
+        k * width > L1_FLOATS ? (int32_t)(L1_FLOATS / ((int64_t)a->len * width)) : a->runs;
     if (step < 1) step = 1;
-    /* One narrow panel over dense pixels: full vectors are stored, and what spills over is repaired by the next pixels. */
+    /* One narrow panel over dense pixels: full vectors are stored, and what spills over is repaired
+     * by the next pixels. */
     const bool spill = a->dense && a->o <= width && step >= a->runs;
     float tile[96] = {0};
     for (int32_t j0 = 0; j0 < a->o; j0 += 16) {
@@ -94,15 +101,21 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
                 const float *src[8];
                 float *dst[8];
                 const int32_t n = a->np - i0 < rows ? a->np - i0 : rows;
-                const bool whole = n == rows && (cols == width || (spill && (int64_t)(a->np - i0 - rows) * a->o >= width - cols));
+                const bool whole =
+                    n == rows && (cols == width ||
+                                  (spill && (int64_t)(a->np - i0 - rows) * a->o >= width - cols));
                 for (int32_t i = 0; i < rows; i++) {
-                    int32_t p = i0 + (i < n ? i : n - 1); /* missing rows repeat the last; their results are dropped */
+                    /* missing rows repeat the last; their results are dropped */
+                    int32_t p = i0 + (i < n ? i : n - 1);
                     src[i] = a->x + a->pix[p];
                     dst[i] = whole ? a->y + a->out[p] + j0 : tile + i * width;
                 }
-                for (int32_t i = 0; !whole && r0 > 0 && i < n; i++) memcpy(dst[i], a->y + a->out[i0 + i] + j0, (size_t)cols * sizeof(float));
-                (half ? pixels8 : pixels6)(src, a->run + r0, runs, a->len, panel + (int64_t)r0 * a->len * 16, dst, r0 > 0, bias);
-                for (int32_t i = 0; !whole && i < n; i++) memcpy(a->y + a->out[i0 + i] + j0, dst[i], (size_t)cols * sizeof(float));
+                for (int32_t i = 0; !whole && r0 > 0 && i < n; i++)
+                    memcpy(dst[i], a->y + a->out[i0 + i] + j0, (size_t)cols * sizeof(float));
+                (half ? pixels8 : pixels6)(src, a->run + r0, runs, a->len,
+                                           panel + (int64_t)r0 * a->len * 16, dst, r0 > 0, bias);
+                for (int32_t i = 0; !whole && i < n; i++)
+                    memcpy(a->y + a->out[i0 + i] + j0, dst[i], (size_t)cols * sizeof(float));
             }
         }
     }
@@ -110,37 +123,41 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
 
 /* ---- weight gradient ---- */
 
-#define TILE_C(i) (c + (i) * ldc)
+#define TILE_C(i) (c + (i)*ldc)
 #define TILE_A(i) (x + (i))
-#define OUTER_TILE(mr)                                                                                                            \
-    static __attribute__((noinline)) void outer##mr(const octk_conv_grad_w_f32 *a, const float *row, const float *dy, float *c) {  \
-        const int64_t ldc = a->o, xp = a->x_pixel, dp = a->dy_pixel;                                                              \
-        TILE_REP##mr(TILE_DECL) const float *x = row, *d = dy;                                                                    \
-        {                                                                                                                         \
-            TILE_B(d) TILE_REP##mr(TILE_MUL)                                                                                      \
-        }                                                                                                                         \
-        for (int32_t p = 0, q = 1;;) {                                                                                            \
-            TILE_UNROLL for (; q < a->q; q++) {                                                                                   \
-                x += xp;                                                                                                          \
-                d += dp;                                                                                                          \
-                TILE_B(d) TILE_REP##mr(TILE_MAC)                                                                                  \
-            }                                                                                                                     \
-            if (++p == a->p) break;                                                                                               \
-            x = row += a->x_row;                                                                                                  \
-            d = dy += a->dy_row;                                                                                                  \
-            {                                                                                                                     \
-                TILE_B(d) TILE_REP##mr(TILE_MAC)                                                                                  \
-            }                                                                                                                     \
-            q = 1;                                                                                                                \
-        }                                                                                                                         \
-        if (a->add) { TILE_REP##mr(TILE_OLD) }                                                                                    \
-        TILE_REP##mr(TILE_PUT)                                                                                                    \
+#define OUTER_TILE(mr)                                                                             \
+    static __attribute__((noinline)) void outer##mr(const octk_conv_grad_w_f32 *a,                 \
+                                                    const float *row, const float *dy, float *c) { \
+        const int64_t ldc = a->o, xp = a->x_pixel, dp = a->dy_pixel;                               \
+        TILE_REP##mr(TILE_DECL) const float *x = row, *d = dy;                                     \
+        { TILE_B(d) TILE_REP##mr(TILE_MUL) }                                                       \
+        for (int32_t p = 0, q = 1;;) {                                                             \
+            TILE_UNROLL for (; q < a->q; q++) {                                                    \
+                x += xp;                                                                           \
+                d += dp;                                                                           \
+                TILE_B(d) TILE_REP##mr(TILE_MAC)                                                   \
+            }                                                                                      \
+            if (++p == a->p) break;                                                                \
+            x = row += a->x_row;                                                                   \
+            d = dy += a->dy_row;                                                                   \
+            {TILE_B(d) TILE_REP##mr(TILE_MAC)} q = 1;                                              \
+        }                                                                                          \
+        if (a->add) {                                                                              \
+            TILE_REP##mr(TILE_OLD)                                                                 \
+        }                                                                                          \
+        TILE_REP##mr(TILE_PUT)                                                                     \
     }
-OUTER_TILE(1) OUTER_TILE(2) OUTER_TILE(3) OUTER_TILE(4) OUTER_TILE(5) OUTER_TILE(6)
+OUTER_TILE(1)
+OUTER_TILE(2)
+OUTER_TILE(3)
+OUTER_TILE(4)
+OUTER_TILE(5)
+OUTER_TILE(6)
 
 /** Sums of 16 channels over pixels, in four chains. */
 static void bias_grad(const octk_conv_grad_w_f32 *a, int32_t j) {
-    __m256 s[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 s[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                   _mm256_setzero_ps()};
     for (int32_t p = 0; p < a->p; p++) {
         const float *d = a->dy + p * a->dy_row + j;
         for (int32_t q = 0; q < a->q; q++, d += a->dy_pixel) {
@@ -162,13 +179,16 @@ static void bias_grad(const octk_conv_grad_w_f32 *a, int32_t j) {
 void octk_conv_grad_w_f32_avx2(const octk_conv_grad_w_f32 *a) {
     typedef void outer_fn(const octk_conv_grad_w_f32 *, const float *, const float *, float *);
     static outer_fn *const outer[7] = {NULL, outer1, outer2, outer3, outer4, outer5, outer6};
-    const int32_t tiles = (a->len + 5) / 6; /* of even height: 16 = 6 + 5 + 5 keeps 10 accumulators busy */
+    /* of even height: 16 = 6 + 5 + 5 keeps 10 accumulators busy */
+    const int32_t tiles = (a->len + 5) / 6;
     for (int32_t j = 0; j < a->o; j += 16) {
         if (a->db) bias_grad(a, j);
         for (int32_t r = 0; r < a->runs; r++)
             for (int32_t t = 0; t < tiles; t++) {
-                int32_t from = (int32_t)((int64_t)a->len * t / tiles), to = (int32_t)((int64_t)a->len * (t + 1) / tiles);
-                outer[to - from](a, a->x + a->run[r] + from, a->dy + j, a->dw + ((int64_t)r * a->len + from) * a->o + j);
+                int32_t from = (int32_t)((int64_t)a->len * t / tiles),
+                        to = (int32_t)((int64_t)a->len * (t + 1) / tiles);
+                outer[to - from](a, a->x + a->run[r] + from, a->dy + j,
+                                 a->dw + ((int64_t)r * a->len + from) * a->o + j);
             }
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Fake quantization, 8 elements at a time; equal to the law bit for bit: a true division, round half to even, z added after
- * rounding, clamp in float, NaN to z. Codes are whole numbers in float until they are stored. */
+ * Fake quantization, 8 elements at a time; equal to the law bit for bit: a true division, round
+ * half to even, z added after rounding, clamp in float, NaN to z. Codes are whole numbers in float
+ * until they are stored. */
 #include <immintrin.h>
 
 #include "ops/kernels/kernels.h"
@@ -12,8 +13,10 @@ static inline __m256 rounded(const float *x, __m256 s, __m256 z) {
     return _mm256_add_ps(_mm256_round_ps(_mm256_div_ps(_mm256_loadu_ps(x), s), TO_EVEN), z);
 }
 
-void octk_fake_quant_f32_avx2(int64_t n, const float *x, float s, int32_t z, int32_t qmin, int32_t qmax, float *y, uint8_t *codes) {
-    const __m256 vs = _mm256_set1_ps(s), vz = _mm256_set1_ps((float)z), lo = _mm256_set1_ps((float)qmin), hi = _mm256_set1_ps((float)qmax);
+void octk_fake_quant_f32_avx2(int64_t n, const float *x, float s, int32_t z, int32_t qmin,
+                              int32_t qmax, float *y, uint8_t *codes) {
+    const __m256 vs = _mm256_set1_ps(s), vz = _mm256_set1_ps((float)z),
+                 lo = _mm256_set1_ps((float)qmin), hi = _mm256_set1_ps((float)qmax);
     int64_t i = 0;
     for (; i + 8 <= n; i += 8) {
         __m256 v = rounded(x + i, vs, vz);
@@ -33,12 +36,15 @@ void octk_fake_quant_f32_avx2(int64_t n, const float *x, float s, int32_t z, int
     }
 }
 
-void octk_straight_through_f32_avx2(int64_t n, const float *x, float s, int32_t z, int32_t qmin, int32_t qmax, const float *dy, float *dx) {
-    const __m256 vs = _mm256_set1_ps(s), vz = _mm256_set1_ps((float)z), lo = _mm256_set1_ps((float)qmin), hi = _mm256_set1_ps((float)qmax);
+void octk_straight_through_f32_avx2(int64_t n, const float *x, float s, int32_t z, int32_t qmin,
+                                    int32_t qmax, const float *dy, float *dx) {
+    const __m256 vs = _mm256_set1_ps(s), vz = _mm256_set1_ps((float)z),
+                 lo = _mm256_set1_ps((float)qmin), hi = _mm256_set1_ps((float)qmax);
     int64_t i = 0;
     for (; i + 8 <= n; i += 8) {
         __m256 v = rounded(x + i, vs, vz);
-        __m256 in = _mm256_and_ps(_mm256_cmp_ps(v, lo, _CMP_GE_OQ), _mm256_cmp_ps(v, hi, _CMP_LE_OQ));
+        __m256 in =
+            _mm256_and_ps(_mm256_cmp_ps(v, lo, _CMP_GE_OQ), _mm256_cmp_ps(v, hi, _CMP_LE_OQ));
         _mm256_storeu_ps(dx + i, _mm256_and_ps(in, _mm256_loadu_ps(dy + i)));
     }
     for (; i < n; i++) {

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT
- * Winograd F(4x4,3x3) transforms, 8 channels at a time. 36 values do not fit 16 registers, and one store a cycle bounds a
- * transform: so there are no temporaries in memory. The tile is taken in groups of columns that share their inputs, which are
- * read again for each group (two loads a cycle are cheap), and each result is stored once. */
+ * Winograd F(4x4,3x3) transforms, 8 channels at a time. 36 values do not fit 16 registers, and one
+ * store a cycle bounds a transform: so there are no temporaries in memory. The tile is taken in
+ * groups of columns that share their inputs, which are read again for each group (two loads a cycle
+ * are cheap), and each result is stored once. */
 #include <immintrin.h>
 
 #include "ops/kernels/kernels.h"
 
 typedef __m256 v8;
-#define LOAD(p) _mm256_loadu_ps(p)
-#define STORE(p, v) _mm256_storeu_ps(p, v)
-#define ADD(a, b) _mm256_add_ps(a, b)
-#define SUB(a, b) _mm256_sub_ps(a, b)
-#define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)   /* c + a * b */
+#define LOAD(p)       _mm256_loadu_ps(p)
+#define STORE(p, v)   _mm256_storeu_ps(p, v)
+#define ADD(a, b)     _mm256_add_ps(a, b)
+#define SUB(a, b)     _mm256_sub_ps(a, b)
+#define FMA(a, b, c)  _mm256_fmadd_ps(a, b, c)  /* c + a * b */
 #define FNMA(a, b, c) _mm256_fnmadd_ps(a, b, c) /* c - a * b */
-#define FENCE __asm__ volatile("" ::: "memory") /* the next group reads its inputs again instead of having them spilled */
+#define FENCE                                                                                      \
+    __asm__ volatile(                                                                              \
+        "" ::                                                                                      \
+            : "memory") /* the next group reads its inputs again instead of having them spilled */
 
 /** B^T of six values, results `step` floats apart. */
 static inline __attribute__((always_inline)) void input6(const v8 d[6], float *p, int64_t step) {
@@ -30,13 +34,14 @@ static inline __attribute__((always_inline)) void input6(const v8 d[6], float *p
 void octk_wino_in_f32_avx2(const float *x, int64_t row, int64_t c, float *v, int64_t plane) {
     const v8 k2 = _mm256_set1_ps(2), k4 = _mm256_set1_ps(4), k5 = _mm256_set1_ps(5);
     for (int64_t ch = 0; ch < c; ch += 8) {
-        const float *q0 = x + ch, *q1 = q0 + row, *q2 = q1 + row, *q3 = q2 + row, *q4 = q3 + row, *q5 = q4 + row;
+        const float *q0 = x + ch, *q1 = q0 + row, *q2 = q1 + row, *q3 = q2 + row, *q4 = q3 + row,
+                    *q5 = q4 + row;
         /* opaque, else the compiler keeps 36 pointers */
         __asm__("" : "+r"(q0), "+r"(q1), "+r"(q2), "+r"(q3), "+r"(q4), "+r"(q5));
         const float *const q[6] = {q0, q1, q2, q3, q4, q5};
         float *p = v + ch;
         v8 a[6], b[6];
-#define D(r, k) LOAD(q[r] + (k) * c)
+#define D(r, k) LOAD(q[r] + (k)*c)
         for (int r = 0; r < 6; r++) a[r] = FNMA(k5, D(r, 2), FMA(k4, D(r, 0), D(r, 4)));
         input6(a, p, 6 * plane);
         FENCE;
@@ -63,7 +68,8 @@ void octk_wino_in_f32_avx2(const float *x, int64_t row, int64_t c, float *v, int
 }
 
 /** A^T of six values and the bias. */
-static inline __attribute__((always_inline)) void output4(const v8 t[6], v8 bias, float *p, int64_t step) {
+static inline __attribute__((always_inline)) void output4(const v8 t[6], v8 bias, float *p,
+                                                          int64_t step) {
     const v8 k2 = _mm256_set1_ps(2), k4 = _mm256_set1_ps(4), k8 = _mm256_set1_ps(8);
     v8 s = ADD(t[1], t[2]), d = SUB(t[1], t[2]), u = ADD(t[3], t[4]), w = SUB(t[3], t[4]);
     STORE(p, ADD(ADD(ADD(t[0], s), u), bias));
@@ -72,7 +78,8 @@ static inline __attribute__((always_inline)) void output4(const v8 t[6], v8 bias
     STORE(p + 3 * step, ADD(ADD(FMA(k8, w, d), t[5]), bias));
 }
 
-void octk_wino_out_f32_avx2(const float *m, int64_t plane, int64_t o, const float *bias, float *y, int64_t row) {
+void octk_wino_out_f32_avx2(const float *m, int64_t plane, int64_t o, const float *bias, float *y,
+                            int64_t row) {
     const v8 k2 = _mm256_set1_ps(2), k4 = _mm256_set1_ps(4), k8 = _mm256_set1_ps(8);
     for (int64_t ch = 0; ch < o; ch += 8) {
         const float *p = m + ch;
@@ -116,7 +123,7 @@ void octk_wino_dy_f32_avx2(const float *dy, int64_t row, int64_t o, float *v, in
         const float *p = dy + ch;
         float *out = v + ch;
         v8 a[4], b[4];
-#define Y(r, k) LOAD(p + (r) * row + (k) * o)
+#define Y(r, k) LOAD(p + (r)*row + (k)*o)
         for (int k = 0; k < 4; k++) {
             a[k] = Y(0, k);
             b[k] = Y(3, k);

@@ -8,7 +8,8 @@ void octk_column_sums_f32_ref(int64_t rows, int64_t c, const float *x, float *su
         for (int64_t i = 0; i < c; i++) sum[i] += x[i];
 }
 
-void octk_column_moments_f32_ref(int64_t rows, int64_t c, const float *x, const float *mid, float *s, float *q) {
+void octk_column_moments_f32_ref(int64_t rows, int64_t c, const float *x, const float *mid,
+                                 float *s, float *q) {
     for (int64_t i = 0; i < c; i++) s[i] = q[i] = 0;
     for (int64_t r = 0; r < rows; r++, x += c)
         for (int64_t i = 0; i < c; i++) {
@@ -18,12 +19,14 @@ void octk_column_moments_f32_ref(int64_t rows, int64_t c, const float *x, const 
         }
 }
 
-void octk_normalize_f32_ref(int64_t rows, int64_t c, const float *x, const float *mean, const float *a, const float *b, float *y) {
+void octk_normalize_f32_ref(int64_t rows, int64_t c, const float *x, const float *mean,
+                            const float *a, const float *b, float *y) {
     for (int64_t r = 0; r < rows; r++, x += c, y += c)
         for (int64_t i = 0; i < c; i++) y[i] = (x[i] - mean[i]) * a[i] + b[i];
 }
 
-void octk_bn_grad_sums_f32_ref(int64_t rows, int64_t c, const float *x, const float *dy, const float *mean, float *s0, float *s1) {
+void octk_bn_grad_sums_f32_ref(int64_t rows, int64_t c, const float *x, const float *dy,
+                               const float *mean, float *s0, float *s1) {
     for (int64_t i = 0; i < c; i++) s0[i] = s1[i] = 0;
     for (int64_t r = 0; r < rows; r++, x += c, dy += c)
         for (int64_t i = 0; i < c; i++) {
@@ -32,8 +35,9 @@ void octk_bn_grad_sums_f32_ref(int64_t rows, int64_t c, const float *x, const fl
         }
 }
 
-void octk_bn_grad_x_f32_ref(int64_t rows, int64_t c, const float *x, const float *dy, const float *mean, const float *a,
-                            const float *b, const float *k, float *dx) {
+void octk_bn_grad_x_f32_ref(int64_t rows, int64_t c, const float *x, const float *dy,
+                            const float *mean, const float *a, const float *b, const float *k,
+                            float *dx) {
     for (int64_t r = 0; r < rows; r++, x += c, dy += c, dx += c)
         for (int64_t i = 0; i < c; i++) dx[i] = a[i] * ((dy[i] - b[i]) - (x[i] - mean[i]) * k[i]);
 }

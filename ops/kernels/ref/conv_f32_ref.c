@@ -31,7 +31,8 @@ void octk_conv_grad_w_f32_ref(const octk_conv_grad_w_f32 *a) {
                 float sum = 0;
                 for (int32_t p = 0; p < a->p; p++)
                     for (int32_t q = 0; q < a->q; q++)
-                        sum += x[p * a->x_row + q * a->x_pixel] * a->dy[p * a->dy_row + q * a->dy_pixel + j];
+                        sum += x[p * a->x_row + q * a->x_pixel] *
+                               a->dy[p * a->dy_row + q * a->dy_pixel + j];
                 dw[j] = a->add ? sum + dw[j] : sum;
             }
         }

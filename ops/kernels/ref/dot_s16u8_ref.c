@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * Products of s16 rows in plain C. Two rows by four columns share their loads, and the inner loop is the
- * shape that compilers turn into multiply-add of s16 pairs; sums are exact, so any order is right. */
+ * Products of s16 rows in plain C. Two rows by four columns share their loads, and the inner loop
+ * is the shape that compilers turn into multiply-add of s16 pairs; sums are exact, so any order is
+ * right. */
 #include "ops/kernels/kernels.h"
 #include "src/qround.h"
 
 enum { BLOCK = 64 }; /* columns whose sums wait for the epilogue */
 
-static void requant(const int32_t *acc, const octk_dot_s16u8 *a, int32_t j0, int32_t cols, uint8_t *y) {
+static void requant(const int32_t *acc, const octk_dot_s16u8 *a, int32_t j0, int32_t cols,
+                    uint8_t *y) {
     for (int32_t j = 0; j < cols; j++)
-        y[j] = (uint8_t)octq_round_code((float)(acc[j] + a->b[j0 + j]) * a->m[j0 + j], a->zy, a->lo, a->hi);
+        y[j] = (uint8_t)octq_round_code((float)(acc[j] + a->b[j0 + j]) * a->m[j0 + j], a->zy, a->lo,
+                                        a->hi);
 }
 
-static void dot_2x4(const int16_t *restrict a0, const int16_t *restrict a1, const int16_t *restrict w,
-                    int64_t pitch, int32_t k, int32_t *restrict s0, int32_t *restrict s1) {
+static void dot_2x4(const int16_t *restrict a0, const int16_t *restrict a1,
+                    const int16_t *restrict w, int64_t pitch, int32_t k, int32_t *restrict s0,
+                    int32_t *restrict s1) {
     const int16_t *w0 = w, *w1 = w + pitch, *w2 = w + 2 * pitch, *w3 = w + 3 * pitch;
     int32_t s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
     for (int32_t i = 0; i < k; i++) {

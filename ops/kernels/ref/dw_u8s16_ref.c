@@ -27,11 +27,13 @@ void octk_dw_u8s16_ref(const octk_dw_u8s16 *a) {
                             int32_t w = q * a->stride_w - a->pad_left + s * a->dil_w;
                             if (w < 0 || w >= a->w_in) continue;
                             tap(a->x.base + n * a->x.image + h * a->x.row + w * a->x.pixel + c0,
-                                a->w + (int64_t)(r * a->s + s) * a->c + c0, (int16_t)a->zx, cols, acc);
+                                a->w + (int64_t)(r * a->s + s) * a->c + c0, (int16_t)a->zx, cols,
+                                acc);
                         }
                     }
                     uint8_t *y = a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel + c0;
                     for (int32_t c = 0; c < cols; c++)
-                        y[c] = (uint8_t)octq_round_code((float)acc[c] * a->m[c0 + c], a->zy, a->lo, a->hi);
+                        y[c] = (uint8_t)octq_round_code((float)acc[c] * a->m[c0 + c], a->zy, a->lo,
+                                                        a->hi);
                 }
 }

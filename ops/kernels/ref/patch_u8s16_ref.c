@@ -11,7 +11,8 @@ static void widen(const uint8_t *restrict x, int32_t z, int64_t n, int16_t *rest
 
 void octk_patch_u8s16_ref(const octk_patch_u8s16 *a) {
     int64_t k = (int64_t)a->r * a->s * a->cg;
-    bool runs = a->dil_w == 1 && a->x.pixel == a->cg; /* all channels, dense: a kernel row is one run */
+    /* all channels, dense: a kernel row is one run */
+    bool runs = a->dil_w == 1 && a->x.pixel == a->cg;
     for (int32_t j = 0; j < a->rows; j++) {
         int16_t *out = a->out + j * a->pitch;
         int32_t w0 = a->w0 + j * a->stride_w;

@@ -15,7 +15,8 @@ static void sum_row(const uint8_t *restrict x, int32_t n, int32_t *restrict sum)
     for (int32_t c = 0; c < n; c++) sum[c] += x[c];
 }
 
-/* Windows hold at least one cell; shapes are judged before. Padding never wins: it is outside every window.
+/* Windows hold at least one cell; shapes are judged before. Padding never wins: it is outside every
+ * window.
  */
 void octk_max_pool_u8_ref(const octk_pool_u8 *a) {
     uint8_t best[BLOCK];
@@ -27,8 +28,8 @@ void octk_max_pool_u8_ref(const octk_pool_u8 *a) {
                     memset(best, 0, sizeof best);
                     for (int32_t h = a->h0[p]; h < a->h1[p]; h++)
                         for (int32_t w = a->w0[q]; w < a->w1[q]; w++)
-                            max_row(a->x.base + n * a->x.image + h * a->x.row + w * a->x.pixel + c0, cols,
-                                    best);
+                            max_row(a->x.base + n * a->x.image + h * a->x.row + w * a->x.pixel + c0,
+                                    cols, best);
                     memcpy(a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel + c0, best,
                            (size_t)cols);
                 }
@@ -47,11 +48,12 @@ void octk_avg_pool_u8_ref(const octk_pool_u8 *a) {
                     memset(sum, 0, sizeof sum);
                     for (int32_t h = a->h0[p]; h < a->h1[p]; h++)
                         for (int32_t w = a->w0[q]; w < a->w1[q]; w++)
-                            sum_row(a->x.base + n * a->x.image + h * a->x.row + w * a->x.pixel + c0, cols,
-                                    sum);
+                            sum_row(a->x.base + n * a->x.image + h * a->x.row + w * a->x.pixel + c0,
+                                    cols, sum);
                     uint8_t *y = a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel + c0;
                     for (int32_t c = 0; c < cols; c++)
-                        y[c] = (uint8_t)octq_round_code((float)(sum[c] - z) * m, a->zy, a->lo, a->hi);
+                        y[c] =
+                            (uint8_t)octq_round_code((float)(sum[c] - z) * m, a->zy, a->lo, a->hi);
                 }
             }
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * The specification of the Winograd F(4x4,3x3) transforms: two small matrix products each, points 0, 1, -1, 2, -2, infinity. */
+ * The specification of the Winograd F(4x4,3x3) transforms: two small matrix products each, points
+ * 0, 1, -1, 2, -2, infinity. */
 #include "ops/kernels/kernels.h"
 
-static const float BT[6][6] = {{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-static const float AT[4][6] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}};
+static const float BT[6][6] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
+                               {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
+static const float AT[4][6] = {
+    {1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}};
 
 void octk_wino_in_f32_ref(const float *x, int64_t row, int64_t c, float *v, int64_t plane) {
     for (int64_t ch = 0; ch < c; ch++) {
@@ -22,7 +25,8 @@ void octk_wino_in_f32_ref(const float *x, int64_t row, int64_t c, float *v, int6
     }
 }
 
-void octk_wino_out_f32_ref(const float *m, int64_t plane, int64_t o, const float *bias, float *y, int64_t row) {
+void octk_wino_out_f32_ref(const float *m, int64_t plane, int64_t o, const float *bias, float *y,
+                           int64_t row) {
     for (int64_t ch = 0; ch < o; ch++) {
         float t[4][6];
         for (int i = 0; i < 4; i++)
