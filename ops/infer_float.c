@@ -120,6 +120,10 @@ oct_status octi_infer_conv2d(octi_infer *j) {
 oct_status octi_infer_linear_shape(octi_infer *j, oct_dtype xt, oct_dtype wt) {
     OCT_TRY(octi_want_dtype(j, 0, "x", xt));
     OCT_TRY(octi_want_dtype(j, 1, "w", wt));
+    if (j->in[0]->shape.rank > 2)
+        return octi_fail(OCT_ESHAPE, j->where, "rank of x", "2: [N, K]",
+                         oct_shape_text(&j->in[0]->shape),
+                         "oct_flatten, or an average over the image, in front of a linear layer");
     OCT_TRY(octi_want_rank(j, 0, "x", 2, 2));
     OCT_TRY(octi_want_rank(j, 1, "w", 2, 2));
     const int64_t *x = j->in[0]->shape.dim, *w = j->in[1]->shape.dim;

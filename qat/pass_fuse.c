@@ -7,6 +7,7 @@
 #include "qat/rewrite.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 /* The one node that reads v, or -1. */
 static int32_t only_reader(const oct_graph *g, int32_t v) {
@@ -53,6 +54,22 @@ static bool goes_on(chain *c, const char *name) {
     return true;
 }
 
+/* A link of a list that the node's chain does not have. */
+static oct_status not_behind(const oct_graph *g, const oct_node *n, int32_t next,
+                             const char *link) {
+    const char *name = octi_fmt("%.*s", (int)strcspn(link, ","), link), *hint = NULL;
+    if (oct_graph_find_node(g, name) < 0)
+        hint = octi_graph_meant(g, name, "octet inspect lists the names");
+    else if (n->attr.act[0])
+        hint = octi_fmt("%s has its ReLU already, as add_relu does", n->name);
+    return octi_fail(OCT_EUSAGE, name, octi_fmt("cannot be fused behind %s", n->name),
+                     "conv or linear, bn, relu; bn, relu; add, relu: each read by the next alone",
+                     oct_graph_find_node(g, name) < 0 ? "no module of the net"
+                     : next < 0                       ? "a value that others read"
+                                                      : oct_op_name(g->nodes[next].kind),
+                     hint);
+}
+
 /* Rewrite node i with what follows it; marks absorbed nodes and maps the chain's last value. */
 static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed, chain c) {
     const oct_graph *g = r->from->graph;
@@ -81,11 +98,7 @@ static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed, chain c
         absorbed[next] = true;
         last = g->nodes[next].out;
     }
-    if (c.rest && *c.rest)
-        return octi_fail(
-            OCT_EUSAGE, c.rest + 1, octi_fmt("cannot be fused behind %s", n->name),
-            "conv or linear, bn, relu; bn, relu; add, relu: each read by the next alone",
-            next < 0 ? "a value that others read" : oct_op_name(g->nodes[next].kind), NULL);
+    if (c.rest && *c.rest) return not_behind(g, n, next, c.rest + 1);
     const oct_value *out = &g->values[last];
     int32_t made =
         octi_graph_add_node(r->to->graph, n->kind, n->name, &attr, in, nin, out->dtype, out->shape);
@@ -100,10 +113,12 @@ static oct_status check_lists(const oct_graph *g, const char *const *lists, int3
         bool found = false;
         for (int32_t k = 0; lists[i] && k < g->node_count; k++)
             found |= chain_of(&lists[i], 1, g->nodes[k].name).rest != NULL;
-        if (!found)
-            return octi_fail(OCT_EUSAGE, "oct_fuse_modules",
-                             "list begins with no module of the net",
-                             "names such as conv1,bn1,relu", lists[i], NULL);
+        if (found) continue;
+        if (!lists[i]) return octi_fail_null("oct_fuse_modules");
+        const char *name = octi_fmt("%.*s", (int)strcspn(lists[i], ","), lists[i]);
+        return octi_fail(OCT_EUSAGE, "oct_fuse_modules", "list begins with no module of the net",
+                         "names such as conv1,bn1,relu", lists[i],
+                         octi_graph_meant(g, name, "octet inspect lists the names"));
     }
     return OCT_OK;
 }

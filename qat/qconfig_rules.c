@@ -4,6 +4,7 @@
 
 #include <fnmatch.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "qat/observing.h"
@@ -93,6 +94,18 @@ static oct_status check_value(oct_ctx *ctx, const oct_qrule *r, int key) {
                      got, NULL);
 }
 
+/* PyTorch's class names are near: Linear, Conv2d, MaxPool2d. */
+static const char *meant_kind(const char *word) {
+    char known[1024] = "";
+    for (int k = 0; k < OCT_OP_KIND_COUNT; k++) {
+        const size_t at = strlen(known);
+        if (oct_op_flags((oct_op_kind)k) & OCT_OPF_F)
+            snprintf(known + at, sizeof known - at, "%s, ", oct_op_name((oct_op_kind)k));
+    }
+    const char *near = oct_nearest_word(word, known);
+    return near ? octi_fmt("did you mean kind=%s?", near) : NULL;
+}
+
 static oct_status check_rule(oct_ctx *ctx, const oct_qrule *r) {
     oct_op_kind kind;
     if ((unsigned)r->scope > OCT_QSCOPE_NAME)
@@ -103,7 +116,7 @@ static oct_status check_rule(oct_ctx *ctx, const oct_qrule *r) {
                          "a kind, pattern or name", NULL, NULL);
     if (r->scope == OCT_QSCOPE_KIND && !oct_op_from_name(r->of, &kind))
         return octi_fail(OCT_EUSAGE, "qconfig", "unknown kind", "one such as conv2d, linear, add",
-                         r->of, NULL);
+                         r->of, meant_kind(r->of));
     for (int k = 0; k < OCTI_QKEYS; k++) OCT_TRY(check_value(ctx, r, k));
     return OCT_OK;
 }
@@ -177,15 +190,11 @@ static bool matches(const oct_qrule *r, const char *name, oct_op_kind kind) {
 }
 
 static oct_status matches_nothing(const oct_qrule *r, const oct_graph *g) {
-    octi_text names = {.ctx = g->ctx};
-    for (int32_t k = 0; k < g->node_count; k++) octi_text_printf(&names, "%s, ", g->nodes[k].name);
-    const char *near = names.data && r->of ? oct_nearest_word(r->of, names.data) : NULL;
-    (void)octi_fail(OCT_EUSAGE, "qconfig", octi_fmt("%s matches nothing", rule_text(r)),
-                    "a layer of the net", NULL,
-                    near ? octi_fmt("did you mean %s?", near)
-                         : "octet inspect lists them; a fused layer has its first one's name");
-    octi_text_free(&names);
-    return OCT_EUSAGE;
+    return octi_fail(
+        OCT_EUSAGE, "qconfig", octi_fmt("%s matches nothing", rule_text(r)), "a layer of the net",
+        NULL,
+        octi_graph_meant(g, r->of ? r->of : "",
+                         "octet inspect lists them; a fused layer has its first one's name"));
 }
 
 oct_status octi_qrules_hit(const octi_qrules *rules, const oct_graph *g) {

@@ -5,6 +5,7 @@
 
 #include "src/arena.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 static const struct op_row {
     const char *name;
@@ -51,6 +52,16 @@ int32_t oct_graph_find_node(const oct_graph *g, const char *name) {
     for (int32_t i = 0; i < g->node_count; i++)
         if (!strcmp(g->nodes[i].name, name)) return i;
     return -1;
+}
+
+const char *octi_graph_meant(const oct_graph *g, const char *name, const char *otherwise) {
+    const char *near = NULL;
+    int least = OCTI_FAR;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const int d = octi_word_distance(name, g->nodes[i].name);
+        if (d < least) least = d, near = g->nodes[i].name;
+    }
+    return near ? octi_fmt("did you mean %s?", near) : otherwise;
 }
 
 int32_t oct_graph_find_value(const oct_graph *g, const char *name) {

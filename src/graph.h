@@ -114,6 +114,8 @@ OCT_API int32_t oct_graph_find_value(const oct_graph *g, const char *name);
 
 /* ---- for the library's own files ---- */
 
+/** Hint for a name that no node has: "did you mean conv1?", or `otherwise` where none is near. */
+const char *octi_graph_meant(const oct_graph *g, const char *name, const char *otherwise);
 /** Longest name of a value or node, so that what is made of it
  *  ("<name>.activation_post_process.zero_point") fits octi_fmt. */
 enum { OCTI_MAX_NAME = 511 };

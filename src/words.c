@@ -30,11 +30,14 @@ static int edits(const char *a, int n, const char *b, int m) {
 /* Edits of `word` to a known one, or a number too large: a third of the letters may be wrong; three
  * letters may stand for the word that they begin. */
 static int distance(const char *word, int n, const char *k, int m) {
-    enum { FAR = 1000 };
-    if (n < 1 || m < 1 || n > WORD_MOST || m > WORD_MOST) return FAR;
+    if (n < 1 || m < 1 || n > WORD_MOST || m > WORD_MOST) return OCTI_FAR + 1;
     int d = edits(word, n, k, m), most = least(n, m) < 3 ? 1 : (n > m ? n : m) / 3;
     if (d <= most && d < n) return d;
-    return n >= 3 && n < m && edits(word, n, k, n) == 0 ? WORD_MOST : FAR;
+    return n >= 3 && n < m && edits(word, n, k, n) == 0 ? WORD_MOST : OCTI_FAR + 1;
+}
+
+int octi_word_distance(const char *word, const char *known) {
+    return distance(word, (int)strlen(word), known, (int)strlen(known));
 }
 
 const char *oct_nearest_word(const char *word, const char *known) {

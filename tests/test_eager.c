@@ -144,17 +144,31 @@ START_TEST(fuse_by_names) {
     ck_assert_msg(f != NULL, "%s", oct_error_message());
     ck_assert_int_eq(oct_graph_find_node(f->graph, "bn1"), -1);
     ck_assert_int_eq(oct_graph_find_node(f->graph, "relu1"), -1);
-    /* the add's own relu was not named */
-    ck_assert_int_ge(oct_graph_find_node(f->graph, "relu"), 0);
-    f = oct_fuse_modules(net, (const char *[]){"conv1,bn1", "skip_add,relu"}, 2);
+    /* add_relu is one operation, named or not: one observer, behind the ReLU */
+    int32_t add = oct_graph_find_node(f->graph, "skip_add");
+    ck_assert_int_eq(f->graph->nodes[add].attr.act[0], OCT_ACT_RELU);
+    ck_assert_int_eq(f->graph->nodes[oct_graph_find_node(f->graph, "skip_add_1")].attr.act[0],
+                     OCT_ACT_NONE);
+    oct_net *q = oct_prepare(f, NULL);
+    (void)through(q, OCT_SHAPE(5, 5, 2));
+    for (int32_t i = 0; i < q->graph->node_count; i++)
+        ck_assert_msg(q->graph->nodes[i].kind != OCT_OP_relu, "%s", q->graph->nodes[i].name);
+    const oct_quantizer *y =
+        &q->graph
+             ->quantizers[q->graph->values[oct_graph_find_value(q->graph, "skip_add")].quantizer];
+    ck_assert_float_eq(*oct_f32(y->min_val), 0);
+    f = oct_fuse_modules(net, (const char *[]){"conv1,bn1"}, 1);
     ck_not_null(f);
     ck_assert_int_ge(oct_graph_find_node(f->graph, "relu1"), 0);
-    ck_assert_int_eq(oct_graph_find_node(f->graph, "relu"), -1);
     (void)through(oct_prepare(f, NULL), OCT_SHAPE(5, 5, 2));
     ck_assert_ptr_null(oct_fuse_modules(net, (const char *[]){"conv1,relu1"}, 1));
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "relu1"));
     ck_assert_ptr_null(oct_fuse_modules(net, (const char *[]){"conv9,relu1"}, 1));
-    ck_assert_ptr_nonnull(strstr(oct_error_message(), "conv9"));
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "(did you mean conv1?)"));
+    ck_assert_ptr_null(oct_fuse_modules(net, (const char *[]){"conv1,bm1,relu1"}, 1));
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "no module of the net (did you mean bn1?)"));
+    ck_assert_ptr_null(oct_fuse_modules(net, (const char *[]){"skip_add,relu1"}, 1));
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "skip_add has its ReLU already"));
     oct_close(ctx);
 }
 END_TEST

@@ -88,7 +88,7 @@ START_TEST(healthy_nets_name_none) {
     told t = {NULL, 7};
     ck_ok(oct_layer_warnings(net, d, 0, 1, &t.row, &t.count)); /* a float net has none */
     ck_assert(!t.row && !t.count);
-    ck_fails(OCT_EUSAGE, "NULL", oct_layer_warnings(net, NULL, 0, 1, &t.row, &t.count));
+    ck_fails(OCT_EUSAGE, "NULL", oct_layer_warnings(net, d, 0, 1, NULL, &t.count));
 }
 END_TEST
 
@@ -177,9 +177,42 @@ START_TEST(a_drop_without_a_cause_names_the_costliest) {
 }
 END_TEST
 
+/* The layer in front of those that die with it is named; without data by weights and range. */
+START_TEST(a_dead_layer_is_named) {
+    oct_data *d = make_data(0);
+    oct_net *net = make_net(d);
+    oct_tensor *w = oct_net_tensor(net, "3.weight"), *b = oct_net_tensor(net, "1.bias");
+    told t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, NULL, NAN);
+    ck_healthy(&t);
+    oct_net *q = oct_prepare(net, NULL);
+    ck_not_null(q);
+    ck_ok(oct_calibrate(q, d, N));
+    ck_ok(oct_layer_warnings(q, d, 1, NAN, &t.row, &t.count)); /* one image moves nothing */
+    ck_healthy(&t);
+    memset(w->data, 0, oct_tensor_bytes(w));
+    t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, NULL, NAN);
+    ck_assert_int_eq(t.count, 1);
+    ck_assert_str_eq(about(&t, "3")->measure, "dead");
+    ck_assert_str_eq(t.row[0].text, "dead: its weights are all 0");
+    ck_assert_msg(strstr(t.row[0].hint, "train the float net again"), "%s", t.row[0].hint);
+    oct_f32(w)[5] = 1e-9f; /* one is enough to have weights: its bias alone is seen */
+    t = warnings(net, d, (oct_qconfig){.observer = "minmax"}, NULL, NAN);
+    ck_assert_int_eq(t.count, 1);
+    ck_assert_str_eq(about(&t, "3")->text,
+                     "dead: each of its 32 channels has one value, whatever the image");
+    for (int i = 0; i < 32; i++) oct_f32(b)[i] = -1e6f; /* behind a ReLU */
+    q = oct_prepare(net, NULL);
+    ck_ok(oct_calibrate(q, d, N));
+    ck_ok(oct_layer_warnings(q, NULL, 0, NAN, &t.row, &t.count));
+    ck_assert_int_eq(t.count, 1);
+    ck_assert_str_eq(about(&t, "1")->text,
+                     "dead: all of its values were 0 when its range was observed");
+}
+END_TEST
+
 OCT_TEST_MAIN_WITH("losses", setup, teardown, healthy_nets_name_none,
                    clipping_is_named_and_its_hint_helps,
                    learned_steps_are_named_where_accuracy_fell,
                    too_few_calibration_images_are_named,
                    a_range_that_rare_values_widen_is_named_and_its_hint_helps,
-                   a_drop_without_a_cause_names_the_costliest)
+                   a_drop_without_a_cause_names_the_costliest, a_dead_layer_is_named)

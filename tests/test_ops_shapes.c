@@ -86,6 +86,7 @@ static const refusal refusals[] = {
      {OCT_OP_linear, {.eps = 0}, 2, {SH(3, 6), SH(5, 7)}},
      {0}},
     {OCT_ESHAPE, "rank of x", {OCT_OP_linear, {.eps = 0}, 2, {SH(3, 1, 6), SH(5, 6)}}, {0}},
+    {OCT_ESHAPE, "oct_flatten", {OCT_OP_linear, {.eps = 0}, 2, {SH(3, 1, 1, 6), SH(5, 6)}}, {0}},
     {OCT_EUSAGE, "attribute act", {OCT_OP_linear, {.act = {9}}, 2, {SH(3, 6), SH(5, 6)}}, {0}},
     {OCT_EUSAGE,
      "less than the kernel, 2",

@@ -374,6 +374,8 @@ START_TEST(refusals_name_what_is_wrong) {
                                            {"bn:float", "matches nothing"},
                                            {"kind=softmax:float", "kind softmax matches nothing"},
                                            {"kind=tanhh:float", "unknown kind"},
+                                           {"kind=Linear:float", "did you mean kind=linear?"},
+                                           {"kind=MaxPool2d:float", "mean kind=max_pool2d?"},
                                            {"fc:observer=crystal", "entropy"},
                                            {"fc:float=maybe", "yes no"},
                                            {"fc:granularity=group", "channel tensor"},

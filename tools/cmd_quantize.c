@@ -174,10 +174,10 @@ int cmd_convert(cli *c) {
                  "octet: the run keeps no probe: compared on %d made inputs; --data compares on "
                  "real ones",
                  r.probe_images);
-    if (int8 && c->data.set) {
-        oct_data *d = cli_data(c, split, net);
-        if (!d || oct_compare_data(net, int8, d, 0, &m) != OCT_OK) return cli_failed();
-    }
+    oct_data *data = NULL;
+    if (int8 && c->data.set &&
+        (!(data = cli_data(c, split, net)) || oct_compare_data(net, int8, data, 0, &m) != OCT_OK))
+        return cli_failed();
     oct_placement *rows;
     int32_t count;
     if (oct_net_placements(net, &rows, &count) == OCT_OK) {
@@ -186,6 +186,7 @@ int cmd_convert(cli *c) {
                 cli_note(c, "float: %s (%s): %s", rows[i].name, rows[i].kind, rows[i].reason);
         oct_placements_free(net, rows);
     }
+    cli_warnings w = cli_warn(c, net, data, -1, -1);
     code = report_mismatch(&m);
     if (!code && !c->dry_run.set) code = cli_status(oct_int8_save(int8, c->out.s));
     if (code > 1) return code;
@@ -195,11 +196,13 @@ int cmd_convert(cli *c) {
         json_int(&j, "layers_int8", r.layers_int8);
         json_int(&j, "layers_float", r.layers_float);
         json_int(&j, "bytes", r.bytes);
+        cli_warnings_json(&j, &w);
         json_close(&j);
     } else
         cli_print("mismatched_codes %lld of %lld  layers_int8 %d  layers_float %d  bytes %lld\n",
                   (long long)m.mismatched, (long long)m.codes, r.layers_int8, r.layers_float,
                   (long long)r.bytes);
+    cli_warnings_free(c, &w);
     if (!code) next_of_file(c);
     return code;
 }

@@ -52,19 +52,22 @@ static oct_var *call(oct_module *m, const octi_functional *f) {
     return y;
 }
 
-static oct_var *pair(oct_module *m, oct_op_kind kind, oct_var *a, oct_var *b) {
-    return call(m, &(octi_functional){.kind = kind, .in = (oct_var *[]){a, b}, .count = 2});
+static oct_var *pair(oct_module *m, oct_op_kind kind, oct_act act, oct_var *a, oct_var *b) {
+    return call(m,
+                &(octi_functional){
+                    .kind = kind, .attr = {.act = {act}}, .in = (oct_var *[]){a, b}, .count = 2});
 }
 
 oct_var *oct_functional_add(oct_module *m, oct_var *a, oct_var *b) {
-    return pair(m, OCT_OP_add, a, b);
+    return pair(m, OCT_OP_add, OCT_ACT_NONE, a, b);
 }
 oct_var *oct_functional_mul(oct_module *m, oct_var *a, oct_var *b) {
-    return pair(m, OCT_OP_mul, a, b);
+    return pair(m, OCT_OP_mul, OCT_ACT_NONE, a, b);
 }
 
+/* One operation, whether anything is fused or not: what it adds is never seen. */
 oct_var *oct_functional_add_relu(oct_module *m, oct_var *a, oct_var *b) {
-    return oct_relu(oct_functional_add(m, a, b));
+    return pair(m, OCT_OP_add, OCT_ACT_RELU, a, b);
 }
 
 oct_var *oct_functional_cat(oct_module *m, oct_var *const *x, int count, int axis) {

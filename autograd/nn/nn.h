@@ -81,6 +81,7 @@ OCT_API OCT_NODISCARD oct_module *oct_dequant_stub_new(oct_ctx *ctx);
  *  of one instance is a node of its own ("skip_add_1") with qparams of its own. */
 OCT_API OCT_NODISCARD oct_module *oct_float_functional_new(oct_ctx *ctx);
 OCT_API oct_var *oct_functional_add(oct_module *functional, oct_var *a, oct_var *b);
+/** One node: its range is observed behind the ReLU, also where modules are fused by names. */
 OCT_API oct_var *oct_functional_add_relu(oct_module *functional, oct_var *a, oct_var *b);
 OCT_API oct_var *oct_functional_mul(oct_module *functional, oct_var *a, oct_var *b);
 OCT_API oct_var *oct_functional_cat(oct_module *functional, oct_var *const *x, int count, int axis);

@@ -252,12 +252,15 @@ OCT_API void oct_layers_free(oct_ctx *ctx, oct_layer *rows);
 
 /** What a layer loses that may explain a drop, and what helps. */
 typedef struct oct_layer_warning {
-    const char *layer;   /* as rules name it; borrowed from the net */
-    const char *measure; /* a field of oct_layer: "clip_loss", "round_loss", "sqnr_alone" */
+    const char *layer; /* as rules name it; borrowed from the net */
+    /* a field of oct_layer ("clip_loss", "round_loss", "sqnr_alone"), or "dead": the first layer
+     * that says the same whatever the image; those behind it are dead by it */
+    const char *measure;
     double value, bound; /* beyond it the layer is named */
     char text[160], hint[160];
 } oct_layer_warning;
-/** Look at n images (0: 128) of data for layers of a prepared net that lose too much: by clipping
+/** Look at n images (0: 128) of data for a layer of a prepared net that is dead (data NULL: by its
+ *  weights and range alone, and nothing else), and for layers that lose too much: by clipping
  *  more than 2 % of the sum of sizes, by rounding more than 10 % (8 bits; twice as much for each
  *  bit less, 25 % and 50 % at most;
  *  learned steps only where accuracy fell). drop: float accuracy less the

@@ -67,6 +67,46 @@ static void rounded(list *l, const oct_layer *r, const oct_quantizer *q, double 
                  r->name);
 }
 
+static bool all_zero(const oct_tensor *t) {
+    for (int64_t i = 0; i < oct_tensor_count(t); i++)
+        if (oct_f32(t)[i] != 0) return false;
+    return true;
+}
+
+/* A layer that says nothing: none of its weights, or nothing but 0 in calibration, or (where images
+ * were looked at) one and the same value for each of them. */
+static const char *dead_by(const oct_graph *g, const oct_node *n, const oct_layer *r,
+                           bool several) {
+    const oct_value *w = octi_node_in(g, n, 1);
+    const oct_quantizer *q = &g->quantizers[g->values[n->out].quantizer];
+    if (w && w->role == OCT_VALUE_PARAM && w->shape.rank >= 2 && all_zero(w->tensor))
+        return "its weights are all 0";
+    if (several && r->dead_float == r->channels)
+        return octi_fmt("each of its %lld channels has one value, whatever the image",
+                        (long long)r->channels);
+    if (q->min_val && oct_f32(q->min_val)[0] == 0 && oct_f32(q->max_val)[0] == 0)
+        return "all of its values were 0 when its range was observed";
+    return NULL;
+}
+
+/* The first of a row of them: what stands behind a dead layer is dead by it. */
+static void dead(list *l, const oct_net *net, const oct_layer *rows, bool several) {
+    const oct_graph *g = net->graph;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        if (!octi_is_source(g, &g->nodes[i])) continue;
+        const char *by = dead_by(g, &g->nodes[i], &rows[i], several);
+        if (!by) continue;
+        oct_layer_warning *w = add(l, rows[i].name, "dead", 1, 0);
+        snprintf(w->text, sizeof w->text, "dead: %s", by);
+        if (g->nodes[i].in[0] == g->input && g->nodes[i].kind == OCT_OP_quantize)
+            snprintf(w->hint, sizeof w->hint, "all images are the same: octet inspect SPEC");
+        else
+            snprintf(w->hint, sizeof w->hint,
+                     "train the float net again, by a lower --lr or another --seed");
+        return;
+    }
+}
+
 /* What a learned step clips was trained with: no reason for a word unless accuracy fell. */
 static void judge(list *l, const oct_layer *r, const oct_quantizer *q, bool fell) {
     if (*q->method && !fell) return;
@@ -105,6 +145,8 @@ static oct_status look(list *l, oct_net *net, oct_data *data, int64_t n, double 
     const oct_graph *g = net->graph;
     OCT_TRY(oct_net_settle(net));
     OCT_TRY(octi_layers_noise(net, data, n, true, rows));
+    dead(l, net, rows, data && n > 1 && oct_data_count(data) > 1);
+    if (!data) return OCT_OK;
     for (int32_t i = 0; i < g->node_count; i++)
         if (octi_is_source(g, &g->nodes[i]))
             judge(l, &rows[i], &g->quantizers[g->values[g->nodes[i].out].quantizer], drop > DROP);
@@ -113,12 +155,12 @@ static oct_status look(list *l, oct_net *net, oct_data *data, int64_t n, double 
 
 oct_status oct_layer_warnings(oct_net *net, oct_data *data, int64_t n, double drop,
                               oct_layer_warning **rows, int32_t *count) {
-    if (!net || !data || !rows || !count) return octi_fail_null("oct_layer_warnings");
+    if (!net || !rows || !count) return octi_fail_null("oct_layer_warnings");
     *rows = NULL;
     *count = 0;
     if (net->stage != OCT_STAGE_PREPARED) return OCT_OK;
     const size_t nodes = (size_t)net->graph->node_count;
-    list l = {.row = octi_calloc(net->ctx, 2 * nodes + 1, sizeof *l.row)};
+    list l = {.row = octi_calloc(net->ctx, 2 * nodes + 2, sizeof *l.row)};
     oct_layer *layers = octi_calloc(net->ctx, nodes + 1, sizeof *layers);
     oct_status s = l.row && layers ? look(&l, net, data, n > 0 ? n : IMAGES, drop, layers)
                                    : oct_last_error()->code;

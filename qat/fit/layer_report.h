@@ -6,8 +6,8 @@
 #include "qat/fit/fit.h"
 
 /** Fill all that oct_layers measures but us and kernel: rows[node_count] of a prepared net whose
- *  ranges are settled. mixed: images from all over the set, in another order than oct_calibrate's;
- *  else the first ones. */
+ *  ranges are settled. data NULL: structure only. mixed: images from all over the set, in another
+ *  order than oct_calibrate's; else the first ones. */
 oct_status octi_layers_noise(oct_net *net, oct_data *data, int64_t n, bool mixed, oct_layer *rows);
 
 #endif
