@@ -16,10 +16,7 @@
 #include "autograd/nn/nn.h"
 #include "autograd/optim/optim.h"
 #include "qat/infer/infer.h"
-#include "qat/observer.h"
 #include "qat/qat.h"
-#include "qat/improve.h"
-#include "qat/oscillation.h"
 #include "qat/io/import.h"
 #include "qat/fit/fit.h"
 

@@ -52,9 +52,6 @@ typedef struct octi_node_hooks {
      *  tape's arena; NULL (recorded) on failure. */
     void *(*begin)(oct_net *net, oct_tape *tape);
     octi_diff_fn *forward, *backward;
-    /** Asked where a net's tensors came from a file: does it hold what the other hooks take for
-     *  granted? */
-    oct_status (*check)(const oct_net *net);
 } octi_node_hooks;
 
 /** Allocate c->out with the shape that was inferred for the node. */

@@ -5,7 +5,9 @@ include(CMakePackageConfigHelpers)
 
 set(OCT_PUBLIC_HEADERS
   src/api.h src/status.h src/words.h src/status.def src/context.h src/tensor.h src/dtype.def src/qparams.h src/graph.h src/op_kinds.def
-  src/attr_fields.def src/quantizer_tensors.def src/net.h ops/ops.h datasets/data.h autograd/autograd.h autograd/nn/nn.h autograd/optim/optim.h qat/observer.h qat/qconfig.h qat/qconfig_keys.def qat/qat.h qat/improve.h qat/oscillation.h
+  src/attr_fields.def src/quantizer_tensors.def src/net.h ops/ops.h datasets/data.h autograd/autograd.h autograd/nn/nn.h autograd/optim/optim.h qat/qat.h
+  qat/net/switches.h qat/observe/observer.h qat/rules/qconfig.h qat/rules/qconfig_keys.def qat/rules/placements.h qat/step/settle.h
+  qat/step/sim.h qat/passes/passes.h qat/improve/improve.h qat/improve/oscillation.h
   qat/infer/infer.h qat/io/import.h qat/fit/fit.h)
 foreach(header IN LISTS OCT_PUBLIC_HEADERS)
   get_filename_component(dir ${header} DIRECTORY)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "qat/infer/infer.h"
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"

@@ -2,7 +2,7 @@
 #include "qat/convert_check.h"
 
 #include "qat/compare.h"
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/rng.h"

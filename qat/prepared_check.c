@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * What every file of this room takes for granted of a prepared net, checked once where a net comes
- * from outside. Shapes and dtypes of values were judged by their rules before. */
+ * What every room of qat takes for granted of a prepared net, checked once where a net comes from
+ * outside. Shapes and dtypes of values were judged by their rules before. */
+#include "qat/prepared_check.h"
+
 #include <string.h>
 
-#include "qat/observing.h"
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
 
 static oct_status bad(const char *owner, const char *what, const char *expected, const char *got) {
     return octi_fail(OCT_EFORMAT, owner, what, expected, got, "prepare the float net again");

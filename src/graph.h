@@ -84,10 +84,10 @@ typedef struct oct_quantizer {
     bool strict;
 #define OCT_QTENSOR(name, dtype) oct_tensor *name;
 #include "quantizer_tensors.def"
-    /* of an observer that keeps more than a range (qat/observer.h) */
+    /* of an observer that keeps more than a range (qat/observe/observer.h) */
     oct_tensor *state[OCT_OBSERVER_TENSORS];
     int32_t state_count;
-    uint8_t dirty; /* observed since the range was chosen (qat/observing.h); never in a file */
+    uint8_t dirty; /* observed since the range was chosen (enum octi_dirty); never in a file */
 } oct_quantizer;
 
 typedef struct oct_graph {

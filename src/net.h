@@ -62,7 +62,7 @@ typedef struct oct_net {
     int32_t class_count;
     const char *model;  /* zoo name, or "custom" */
     const char *target; /* preset of the quantization, "" for float nets */
-    /* rules that it was prepared by, as JSON (qat/qconfig.h); "" where none set anything */
+    /* rules that it was prepared by, as JSON (qat/rules/qconfig.h); "" where none set anything */
     const char *qconfig;
     /* f32 [n, ...]: inputs that oct_convert compares simulation and plan on; NULL: none yet */
     oct_tensor *probe;

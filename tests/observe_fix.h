@@ -7,8 +7,11 @@
 
 #include <math.h>
 
-#include "qat/histogram.h"
-#include "qat/observing.h"
+#include "qat/net/prepared.h"
+#include "qat/observe/histogram.h"
+#include "qat/observe/observing.h"
+#include "qat/step/observe.h"
+#include "qat/step/settled_view.h"
 #include "src/rng.h"
 
 typedef struct watch {

@@ -4,7 +4,7 @@
 #ifndef OCT_TESTS_PATHS_FIX_H
 #define OCT_TESTS_PATHS_FIX_H
 
-#include "qat/backend.h"
+#include "qat/net/backend.h"
 #include "qat/int8/int8.h"
 #include "src/paths.h"
 #include "tests/oct_test.h"

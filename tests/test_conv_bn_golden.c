@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "autograd/tape.h"
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
 #include "src/qround.h"
 #include "octet.h"
 #include "tests/golden.h"

@@ -7,7 +7,7 @@
 
 #include "ops/qops.h"
 #include "qat/convert_check.h"
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
 #include "src/rng.h"
 
 static const oct_shape IMAGE = {3, {7, 6, 3}};

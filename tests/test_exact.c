@@ -4,7 +4,8 @@
  * 2 to 8 bits, all targets; calibrated and trained. */
 #include "tests/exact_fix.h"
 
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
+#include "qat/prepared_check.h"
 #include "src/format/npz.h"
 #include "src/rng.h"
 #include "tests/paths_fix.h"

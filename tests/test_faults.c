@@ -9,7 +9,7 @@
 
 #include "autograd/nn/nn.h"
 #include "qat/fit/fit.h"
-#include "qat/improve.h"
+#include "qat/improve/improve.h"
 #include "qat/infer/infer.h"
 #include "qat/io/import.h"
 #include "src/arena.h"

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "autograd/tape.h"
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
 #include "src/rng.h"
 #include "tests/random_net.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "octet.h"
-#include "qat/improve_internal.h"
+#include "qat/improve/improve_internal.h"
 #include "src/qround.h"
 #include "src/rng.h"
 

@@ -6,8 +6,8 @@
 
 #include <math.h>
 
-#include "qat/observing.h"
-#include "qat/prepared.h"
+#include "qat/observe/observing.h"
+#include "qat/net/prepared.h"
 #include "src/qround.h"
 #include "src/rng.h"
 #include "ops/qops.h"

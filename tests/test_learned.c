@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "qat/learned.h"
+#include "qat/step/learned.h"
 #include "tests/random_net.h"
 
 /* input -> (conv 1x1 that does nothing) is avoided: the rounding alone, through the functions that

@@ -9,7 +9,7 @@
 
 #include "autograd/tape.h"
 #include "octet.h"
-#include "qat/learned.h"
+#include "qat/step/learned.h"
 #include "src/qround.h"
 #include "src/rng.h"
 

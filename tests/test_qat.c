@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
 #include "src/qround.h"
 #include "tests/random_net.h"
 

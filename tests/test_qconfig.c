@@ -5,9 +5,9 @@
 
 #include <zlib.h>
 
-#include "qat/observing.h"
-#include "qat/qconfig_rules.h"
-#include "qat/prepared.h"
+#include "qat/observe/observing.h"
+#include "qat/rules/qconfig_rules.h"
+#include "qat/net/prepared.h"
 #include "src/format/graph_json.h"
 #include "src/mem.h"
 #include "src/rng.h"

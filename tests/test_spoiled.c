@@ -5,7 +5,7 @@
  * Nothing in between. */
 #include "tests/exact_fix.h"
 
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
 #include "src/rng.h"
 #include "src/mem.h"
 #include "tests/law_node.h"

@@ -6,7 +6,8 @@
 #include <math.h>
 
 #include "octet.h"
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
+#include "qat/step/weight_range.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/rng.h"

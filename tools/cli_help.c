@@ -79,7 +79,7 @@ static void rule_keys(void) {
         const char *key, *words, *what;
     } keys[] = {
 #define OCT_QKEY(key, field, type, lowest, highest, words, part, what) {key, words, what},
-#include "qat/qconfig_keys.def"
+#include "qat/rules/qconfig_keys.def"
     };
     printf("\nRULE is PATTERN:KEY=VALUE,KEY=VALUE. PATTERN: a layer's name, one with * or ?, or "
            "kind=KIND; the\nlast rule wins. Keys:\n");

@@ -3,8 +3,9 @@
  * layer of the forward. */
 #include "qat/fit/diverged.h"
 
-#include "qat/observer.h"
-#include "qat/prepared.h"
+#include "qat/net/prepared.h"
+#include "qat/prepared_check.h"
+#include "qat/step/settle.h"
 
 static const char *slower(float lr) {
     return octi_fmt("a learning rate below %g, or clip_norm; the last saved state stays",

@@ -16,7 +16,7 @@
 #include "qat/fit/run_files.h"
 #include "qat/fit/score.h"
 #include "qat/fit/teacher.h"
-#include "qat/oscillation.h"
+#include "qat/improve/oscillation.h"
 #include "src/float_mode.h"
 #include "src/format/json_bits.h"
 #include "src/mem.h"

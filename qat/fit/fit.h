@@ -146,7 +146,8 @@ typedef struct oct_fit_opts {
     /* prepared: images, augmented as in training, from which its statistics are estimated anew
      * where it is frozen (never: at the end); 0: 2048; OCT_NONE: the moving averages stay */
     int64_t bn_images;
-    /* prepared, below 8 bits (qat/oscillation.h): "measure", "damp", "freeze"; NULL or "": off */
+    /* prepared, below 8 bits (qat/improve/oscillation.h): "measure", "damp", "freeze"; NULL or
+     * "": off */
     const char *oscillation;
     /* damp: strength at the end, from 0 (0: 0.1); freeze: rate at the end, from 0.1 (0: 0.01) */
     float oscillation_end;

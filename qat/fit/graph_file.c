@@ -9,7 +9,7 @@
 #include "qat/fit/fit.h"
 #include "qat/int8/int8.h"
 #include "qat/io/weight_layout.h"
-#include "qat/prepared.h"
+#include "qat/step/hooks.h"
 #include "src/format/graph_json.h"
 #include "src/format/json.h"
 #include "src/mem.h"

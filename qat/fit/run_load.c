@@ -9,11 +9,12 @@
 #include "qat/fit/run_files.h"
 #include "qat/int8/int8.h"
 #include "qat/io/tensor_files.h"
-#include "qat/prepared.h"
-#include "src/words.h"
+#include "qat/net/prepared.h"
+#include "qat/prepared_check.h"
 #include "src/float_mode.h"
 #include "src/format/json.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 static oct_status read_config(cJSON *root, const char *where, oct_run_info *info) {
     const char *isa = NULL;

@@ -10,6 +10,7 @@
 #include "autograd/tape.h"
 #include "qat/io/tensor_files.h"
 #include "qat/io/weight_layout.h"
+#include "qat/prepared_check.h"
 #include "src/arena.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
@@ -132,7 +133,7 @@ static oct_status load(oct_net *net, const octi_safetensors *file, const char *p
     OCT_TRY(judge(net, file, path, prefix, missing, unused));
     OCT_TRY(octi_tensors_read(file, net, prefix, net->tensors, net->tensor_count, path, &lack));
     /* scales and zero points came along */
-    if (!net->hooks || net->hooks->check(net) == OCT_OK) return OCT_OK;
+    if (net->stage != OCT_STAGE_PREPARED || octi_prepared_check(net) == OCT_OK) return OCT_OK;
     return octi_fail_in(oct_last_error()->code, path);
 }
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "qat/net/backend.h"
+#include "src/words.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const octi_backend_op ops[OCT_OP_KIND_COUNT] = {
+#define OCT_INT8_OP(kind, grid, int8) [OCT_OP_##kind] = {OCTI_GRID_##grid, OCT_OP_##int8},
+#include "qat/net/backend.def"
+#undef OCT_INT8_OP
+};
+
+const octi_backend_op *octi_backend(oct_op_kind kind) { return &ops[kind]; }
+
+void octi_grid_qparams(octi_grid g, const oct_qspec *spec, float *scale, int32_t *zero_point) {
+    const int32_t codes = spec->qmax - spec->qmin + 1;
+    const bool is_signed = g == OCTI_GRID_SIGNED;
+    *scale = (is_signed ? 2.0f : 1.0f) / (float)codes;
+    *zero_point = spec->qmin + (is_signed ? codes / 2 : 0);
+}
+
+static const octi_target targets[] = {
+#define OCT_TARGET(name, reduce_range, per_channel, pow2, text)                                    \
+    {name, reduce_range, per_channel, pow2, text},
+#include "qat/net/targets.def"
+#undef OCT_TARGET
+};
+
+const octi_target *octi_target_find(const char *name) {
+    const size_t n = sizeof targets / sizeof *targets;
+    for (size_t i = 0; i < n; i++)
+        if (!name || !strcmp(name, targets[i].name)) return &targets[i];
+    char known[200] = "";
+    for (size_t i = 0; i < n; i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "",
+                 targets[i].name);
+    octi_fail_word(OCT_EUSAGE, "target", "unknown target", known, name, NULL);
+    return NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ * qat/net/backend.h - the tables of backend.def and targets.def. */
+#ifndef OCT_QAT_NET_BACKEND_H
+#define OCT_QAT_NET_BACKEND_H
+
+#include "src/graph.h"
+
+typedef enum octi_grid {
+    OCTI_GRID_NONE,
+    OCTI_GRID_OWN,
+    OCTI_GRID_SHARE,
+    OCTI_GRID_UNIT,
+    OCTI_GRID_SIGNED
+} octi_grid;
+static inline bool octi_grid_is_fixed(octi_grid g) {
+    return g == OCTI_GRID_UNIT || g == OCTI_GRID_SIGNED;
+}
+/** Scale and zero point of a fixed grid with these codes: powers of two, so every target has
+ *  them. */
+void octi_grid_qparams(octi_grid g, const oct_qspec *spec, float *scale, int32_t *zero_point);
+
+typedef struct octi_backend_op {
+    octi_grid grid; /* NONE: stays float */
+    oct_op_kind int8;
+} octi_backend_op;
+const octi_backend_op *octi_backend(oct_op_kind kind);
+
+typedef struct octi_target {
+    const char *name;
+    bool reduce_range, per_channel, pow2;
+    const char *text;
+} octi_target;
+/** NULL (recorded, lists the known ones) for an unknown name; NULL name: the default. */
+const octi_target *octi_target_find(const char *name);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT
+ * G2 -> G3: float nodes as they are, int8 nodes by their integer kind with codes, biases and
+ * multipliers stored. Weights come from the function that training and eval use, activations'
+ * qparams are copied byte for byte. */
+#include "qat/passes/pass_convert.h"
+
+#include <string.h>
+
+#include "qat/int8/int8.h"
+#include "qat/passes/rewrite.h"
+#include "qat/step/codes.h"
+#include "src/float_mode.h"
+#include "src/mem.h"
+#include "src/qround.h"
+
+typedef struct convert_state {
+    octi_rewrite r;
+    octi_arena *arena;
+    oct_net *from;
+    int32_t *quantizer; /* [from quantizers]: index in the new graph, -1 */
+    octi_converted count;
+} convert_state;
+
+/* The new index of an activation's quantizer, refused where it was never observed. */
+static int32_t activation_quantizer(convert_state *c, int32_t i) {
+    if (c->quantizer[i] >= 0) return c->quantizer[i];
+    const oct_quantizer *q = &c->from->graph->quantizers[i];
+    if (!octi_quantizer_ready(q)) return (void)octi_not_observed(q), -1;
+    if (oct_qparams_check(&q->spec, octi_scale(q), octi_zero_point(q), q->name) != OCT_OK)
+        return -1;
+    return c->quantizer[i] = octi_rewrite_qparams(&c->r, q->name, q->spec, OCT_SHAPE(1),
+                                                  oct_f32(q->scale), oct_s32(q->zero_point));
+}
+
+/* ---- nodes ---- */
+
+typedef struct new_node {
+    oct_op_kind kind;
+    oct_attrs attr;
+    int32_t in[OCTI_MAX_INPUTS], nin;
+} new_node;
+
+static const oct_quantizer *quantizer_of(const convert_state *c, int32_t value) {
+    return &c->from->graph->quantizers[c->from->graph->values[value].quantizer];
+}
+
+static oct_status weighted(convert_state *c, const oct_node *n, new_node *out) {
+    oct_graph *g = c->from->graph;
+    const oct_quantizer *x = quantizer_of(c, n->in[OCTI_X]), *y = quantizer_of(c, n->out);
+    octi_qweights w;
+    bool fits24;
+    octi_arena_reset(c->arena);
+    OCT_TRY(octi_quantize_weights(c->from, n, octi_scale(x), c->arena, &w));
+    OCT_TRY(octi_check_accumulators(x, n, &w, &fits24));
+    float *m = octi_arena_calloc(c->arena, (size_t)w.o, sizeof *m);
+    int32_t *zeros = octi_arena_calloc(c->arena, (size_t)w.o, sizeof *zeros);
+    if (!m || !zeros) return oct_last_error()->code;
+    for (int32_t o = 0; o < w.o; o++)
+        m[o] = octq_multiplier(octi_scale(x), w.scale[o], octi_scale(y));
+    oct_shape shape = g->values[n->in[OCTI_W]].shape;
+    if (n->kind == OCT_OP_batch_norm) {
+        shape = OCT_SHAPE(w.o, 1, 1, 1);
+        out->attr =
+            (oct_attrs){.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .groups = {w.o}};
+    }
+    out->in[1] = octi_rewrite_const(&c->r, n->name, "weight", OCT_S8, shape, w.codes);
+    out->in[2] = octi_rewrite_const(&c->r, n->name, "bias", OCT_S32, OCT_SHAPE(w.o), w.bias_code);
+    out->in[3] = octi_rewrite_const(&c->r, n->name, "multiplier", OCT_F32, OCT_SHAPE(w.o), m);
+    out->nin = 4;
+    oct_qspec spec = octi_weight_quantizer(g, n)->spec;
+    spec.per_channel = true; /* stored one per channel, also where all are equal */
+    int32_t q = out->in[1] < 0 ? -1
+                               : octi_rewrite_qparams(&c->r, octi_fmt("%s.weight", n->name), spec,
+                                                      OCT_SHAPE(w.o), w.scale, zeros);
+    if (q < 0 || out->in[2] < 0 || out->in[3] < 0) return oct_last_error()->code;
+    c->r.to->graph->values[out->in[1]].quantizer = q;
+    out->attr.act[0] = out->attr.bn[0] = 0;
+    out->attr.eps = out->attr.momentum = 0;
+    return OCT_OK;
+}
+
+static oct_status add_multipliers(convert_state *c, const oct_node *n, new_node *out,
+                                  const float *m, int32_t count) {
+    int32_t v = octi_rewrite_const(&c->r, n->name, "multiplier", OCT_F32, OCT_SHAPE(count), m);
+    if (v < 0) return oct_last_error()->code;
+    out->in[out->nin++] = v;
+    return OCT_OK;
+}
+
+/* add, cat, requantize */
+static oct_status join(convert_state *c, const oct_node *n, new_node *out) {
+    float m[OCTI_MAX_INPUTS];
+    for (int32_t k = 0; k < n->nin; k++)
+        m[k] =
+            octq_ratio(octi_scale(quantizer_of(c, n->in[k])), octi_scale(quantizer_of(c, n->out)));
+    out->attr.act[0] = 0;
+    return add_multipliers(c, n, out, m, n->nin);
+}
+
+/* Most cells that a window can hold. */
+static int64_t most_cells(const convert_state *c, const oct_node *n) {
+    const oct_graph *g = c->from->graph;
+    const int64_t *x = g->values[n->in[0]].shape.dim, *y = g->values[n->out].shape.dim;
+    if (n->kind == OCT_OP_avg_pool2d) return (int64_t)n->attr.kernel[0] * n->attr.kernel[1];
+    int64_t side[2] = {1, 1};
+    for (int d = 0; d < 2; d++)
+        for (int64_t i = 0; i < y[d + 1]; i++) {
+            int64_t cells =
+                ((i + 1) * x[d + 1] + y[d + 1] - 1) / y[d + 1] - i * x[d + 1] / y[d + 1];
+            side[d] = cells > side[d] ? cells : side[d];
+        }
+    return side[0] * side[1];
+}
+
+static oct_status average(convert_state *c, const oct_node *n, new_node *out) {
+    int64_t cells = most_cells(c, n);
+    octi_arena_reset(c->arena);
+    float *m = octi_arena_calloc(c->arena, (size_t)cells + 1, sizeof *m);
+    if (!m) return oct_last_error()->code;
+    float sx = octi_scale(quantizer_of(c, n->in[0])), sy = octi_scale(quantizer_of(c, n->out));
+    for (int64_t i = 1; i <= cells; i++) m[i] = octq_mean_multiplier(sx, sy, i);
+    m[0] = m[1]; /* a window is never empty; the table stays positive throughout */
+    return add_multipliers(c, n, out, m, (int32_t)cells + 1);
+}
+
+static oct_status table(convert_state *c, const oct_node *n, new_node *out) {
+    const oct_quantizer *x = quantizer_of(c, n->in[0]), *y = quantizer_of(c, n->out);
+    float values[256];
+    uint8_t codes[256];
+    octi_function_values(n, x, y, values);
+    for (int k = 0; k < 256; k++)
+        codes[k] =
+            (uint8_t)octq_table_code(values[k], octi_zero_point(y), y->spec.qmin, y->spec.qmax);
+    out->attr.slope = 0;
+    out->in[out->nin++] =
+        octi_rewrite_const(&c->r, n->name, "table", OCT_U8, OCT_SHAPE(256), codes);
+    return out->in[1] < 0 ? oct_last_error()->code : OCT_OK;
+}
+
+static oct_status softmax(convert_state *c, const oct_node *n, new_node *out) {
+    float e[256];
+    octi_softmax_exps(quantizer_of(c, n->in[0]), e);
+    out->in[out->nin++] = octi_rewrite_const(&c->r, n->name, "exp", OCT_F32, OCT_SHAPE(256), e);
+    return out->in[1] < 0 ? oct_last_error()->code : OCT_OK;
+}
+
+static oct_status product(convert_state *c, const oct_node *n, new_node *out) {
+    float m =
+        octq_multiplier(octi_scale(quantizer_of(c, n->in[0])),
+                        octi_scale(quantizer_of(c, n->in[1])), octi_scale(quantizer_of(c, n->out)));
+    return add_multipliers(c, n, out, &m, 1);
+}
+
+static oct_status int8_node(convert_state *c, const oct_node *n, new_node *out) {
+    const oct_quantizer *q = quantizer_of(c, n->out);
+    out->kind =
+        octi_is_requantize(c->from->graph, n) ? OCT_OP_requantize : octi_backend(n->kind)->int8;
+    switch (out->kind) {
+    case OCT_OP_qconv2d:
+    case OCT_OP_qlinear:
+        OCT_TRY(weighted(c, n, out));
+        break;
+    case OCT_OP_qadd:
+    case OCT_OP_qcat:
+        OCT_TRY(join(c, n, out));
+        break;
+    case OCT_OP_qavg_pool2d:
+    case OCT_OP_qadaptive_avg_pool2d:
+        OCT_TRY(average(c, n, out));
+        break;
+    case OCT_OP_qmul:
+        OCT_TRY(product(c, n, out));
+        break;
+    case OCT_OP_qtable:
+        return table(c, n, out);
+    case OCT_OP_qsoftmax:
+        return softmax(c, n, out);
+    case OCT_OP_requantize:
+        return join(c, n, out);
+    case OCT_OP_qpad:
+        out->attr.lo[0] = octq_quantize(n->attr.value, octi_scale(q), octi_zero_point(q),
+                                        q->spec.qmin, q->spec.qmax);
+        out->attr.value = 0;
+        return OCT_OK;
+    case OCT_OP_qclip:
+        out->attr.least = out->attr.most = 0;
+        break;
+    default:
+        out->attr.p = 0;
+        return OCT_OK; /* grid kinds and dropout: nothing to add */
+    }
+    octi_node_clamp(q, n, &out->attr.lo[0], &out->attr.hi[0]);
+    return OCT_OK;
+}
+
+static oct_status convert_node(convert_state *c, const oct_node *n) {
+    const oct_graph *g = c->from->graph;
+    bool int8 = octi_is_int8(g, n),
+         is_border = n->kind == OCT_OP_dequantize ||
+                     (n->kind == OCT_OP_quantize && !octi_is_requantize(g, n));
+    new_node out = {.kind = n->kind, .attr = n->attr, .nin = int8 ? 0 : n->nin};
+    for (int32_t k = 0; k < n->nin; k++) {
+        bool act = n->in[k] >= 0 && !g->values[n->in[k]].tensor;
+        if (int8 && !act) continue;
+        if ((out.in[k] = octi_rewrite_value(&c->r, n->in[k])) == -2) return oct_last_error()->code;
+        if (int8) out.nin = k + 1;
+    }
+    if (int8 && !is_border) OCT_TRY(int8_node(c, n, &out));
+    if (!is_border) int8 ? c->count.layers_int8++ : c->count.layers_float++;
+    int32_t q = -1;
+    if (int8 && (q = activation_quantizer(c, g->values[n->out].quantizer)) < 0)
+        return oct_last_error()->code;
+    int32_t at = octi_graph_add_node(c->r.to->graph, out.kind, n->name, &out.attr, out.in, out.nin,
+                                     int8 ? OCT_U8 : OCT_F32, g->values[n->out].shape);
+    if (at < 0) return oct_last_error()->code;
+    int32_t v = c->r.to->graph->nodes[at].out;
+    c->r.to->graph->values[v].quantizer = q;
+    c->r.map[n->out] = v;
+    return OCT_OK;
+}
+
+/* Law 13: the code of every pixel value, per channel, where the input goes straight into codes. */
+static oct_status input_table(convert_state *c) {
+    const oct_graph *g = c->from->graph;
+    const oct_input_desc *in = &c->from->input;
+    if (g->values[g->input].shape.rank != 4 || in->channels < 1 || in->channels > 4) return OCT_OK;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if (n->kind != OCT_OP_quantize || n->in[0] != g->input) continue;
+        const oct_quantizer *q = quantizer_of(c, n->out);
+        uint8_t table[4][256];
+        for (int ch = 0; ch < in->channels; ch++)
+            for (int p = 0; p < 256; p++)
+                table[ch][p] = (uint8_t)octq_quantize(
+                    octq_pixel((uint8_t)p, in->div, in->mean[ch], in->std[ch]), octi_scale(q),
+                    octi_zero_point(q), q->spec.qmin, q->spec.qmax);
+        return octi_rewrite_tensor(&c->r, "input.table", OCT_U8, OCT_SHAPE(in->channels, 256),
+                                   table)
+                   ? OCT_OK
+                   : oct_last_error()->code;
+    }
+    return OCT_OK;
+}
+
+/* Constants of float layers: what octi_rewrite_value looks up by name. */
+static oct_status float_tensors(convert_state *c) {
+    const oct_graph *g = c->from->graph;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if (octi_is_int8(g, n)) continue;
+        for (int32_t k = 0; k < n->nin; k++) {
+            const oct_value *v = n->in[k] < 0 ? NULL : &g->values[n->in[k]];
+            if (v && v->tensor && !oct_net_tensor(c->r.to, v->name) &&
+                !octi_rewrite_tensor(&c->r, v->name, v->dtype, v->shape, v->tensor->data))
+                return oct_last_error()->code;
+        }
+    }
+    return OCT_OK;
+}
+
+/* Evaluation honours a switch; an int8 net has none. */
+static oct_status check_switches(const oct_graph *g) {
+    for (int32_t i = 0; i < g->quantizer_count; i++) {
+        const oct_quantizer *q = &g->quantizers[i];
+        if (q->enabled && !oct_u8(q->enabled)[1])
+            return octi_fail(OCT_EUSAGE, q->name, "its fake quantization is switched off",
+                             "on in every layer", "off",
+                             "oct_net_fake_quantize(net, true), or prepare with a rule that keeps "
+                             "the layer float");
+    }
+    return OCT_OK;
+}
+
+static oct_status convert(convert_state *c) {
+    oct_graph *g = c->from->graph;
+    OCT_TRY(check_switches(g));
+    c->r.to->hooks = NULL;
+    c->quantizer = octi_calloc(c->from->ctx, (size_t)g->quantizer_count + 1, sizeof *c->quantizer);
+    if (!c->quantizer) return oct_last_error()->code;
+    for (int32_t i = 0; i < g->quantizer_count; i++) c->quantizer[i] = -1;
+    OCT_TRY(float_tensors(c));
+    if (octi_rewrite_value(&c->r, g->input) < 0) return oct_last_error()->code;
+    for (int32_t i = 0; i < g->node_count; i++) OCT_TRY(convert_node(c, &g->nodes[i]));
+    for (int32_t v = 0; v < c->r.to->graph->value_count; v++)
+        if (c->r.to->graph->values[v].tensor) c->r.to->graph->values[v].role = OCT_VALUE_CONST;
+    OCT_TRY(input_table(c));
+    c->count.bytes = c->r.bytes;
+    return OCT_OK;
+}
+
+oct_net *octi_convert_pass(oct_net *settled, octi_converted *count) {
+    convert_state c = {.from = settled, .arena = octi_arena_new(settled->ctx)};
+    if (!c.arena) return octi_ctx_failed(settled->ctx), NULL;
+    oct_status s = octi_rewrite_begin(&c.r, settled, OCT_STAGE_INT8, false);
+    if (s == OCT_OK) s = convert(&c);
+    oct_net *made = octi_rewrite_end(&c.r, s, s == OCT_OK ? c.r.map[settled->graph->output] : -1);
+    octi_free(settled->ctx, c.quantizer);
+    octi_arena_free(c.arena);
+    *count = c.count;
+    return made;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ * qat/step/codes.h - the arithmetic of the eval forward: exact sums over whole numbers, then the
+ * law. It shares src/qround.h and the fold with the int8 plan, and nothing else, so that
+ * comparing the two can fail. */
+#ifndef OCT_QAT_STEP_CODES_H
+#define OCT_QAT_STEP_CODES_H
+
+#include "autograd/tape.h"
+#include "qat/step/weights.h"
+
+/** One weighted node in one step. */
+typedef struct octi_qnode {
+    octi_qweights w;
+    bool complete; /* the input's scale was known at the step's start: biases are coded */
+    bool fits24;   /* every sum is exact in fp32 in any order */
+} octi_qnode;
+
+/** Range of one quantizer, gathered over the sources of its class. */
+typedef struct octi_pending {
+    int32_t sources; /* of the class */
+    int32_t left;    /* not yet seen in this step */
+    float min, max;
+    const struct oct_observer *by; /* NULL: never moves */
+    bool own_step; /* never observed before: qparams come from this step's own data */
+} octi_pending;
+
+/** A step of a prepared net; octi_call.hook_state. */
+typedef struct octi_qstep {
+    octi_qnode *nodes;     /* [net nodes], set for weighted ones */
+    octi_pending *pending; /* [quantizers] */
+    bool frozen;           /* batch norm uses running statistics */
+} octi_qstep;
+
+/** OCT_EQPARAMS naming the value: it was never observed. */
+oct_status octi_not_observed(const oct_quantizer *q);
+
+/** What the gradient needs to know of a rounding, per element; NULL where it is not wanted. */
+typedef struct octi_straight {
+    /* u8: OCTI_PASSES where the gradient of the value passes, OCTI_OUTSIDE where the range
+     * clipped */
+    oct_tensor *mask;
+    /* f32: d(value) / d(scale): rne(x/s) - x/s inside, qmin - z or qmax - z outside; learned scales
+     * alone */
+    oct_tensor *term;
+} octi_straight;
+enum { OCTI_PASSES = 1, OCTI_OUTSIDE = 2 };
+
+/** x f32 becomes s * (q - z) in place; codes u8. */
+void octi_quantize_tensor(oct_ctx *ctx, oct_tensor *x, const oct_quantizer *q, oct_act act,
+                          oct_tensor *codes, octi_straight to);
+
+/** Sums of products: whole numbers, as fp32 where they are exact there, else s32, in y's memory. */
+typedef struct octi_accumulators {
+    void *data;
+    bool is_float;
+    int64_t pixels;
+    int32_t o;
+} octi_accumulators;
+/** Sums of (q - z) * w for a conv2d, linear or batch_norm node; y has the output's shape and lends
+ *  its memory. */
+oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node *n,
+                                 const oct_shape *w_shape, const oct_quantizer *xq,
+                                 const oct_tensor *x_codes, const octi_qweights *w, bool fits24,
+                                 octi_accumulators *acc, oct_tensor *y);
+/** Range of the real values behind bias and activation. */
+oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc,
+                                  const octi_qweights *w, float s_x, oct_act act, float *min,
+                                  float *max);
+/** The real values themselves, y [pixels, o]: for observers that want more than their range. */
+oct_status octi_accumulator_values(oct_ctx *ctx, const octi_accumulators *acc,
+                                   const octi_qweights *w, float s_x, oct_act act, float *y);
+/** Bias and requant by the law: codes, and values s * (q - z) in y (the accumulators' memory). */
+oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w,
+                               float s_x, const oct_quantizer *q, oct_act act, oct_tensor *y,
+                               oct_tensor *codes, octi_straight to);
+
+/** A node on its inputs' grid: the float op, and codes where the inputs have them. */
+oct_status octi_share_on_codes(octi_call *c, const oct_quantizer *q, bool codes);
+/** Values of a function of one input (requantize: of quantize on codes), for every code of x, in
+ *  units of y's scale. Rounding them by the law gives the stored table. */
+void octi_function_values(const oct_node *n, const oct_quantizer *x, const oct_quantizer *y,
+                          float u[256]);
+/** Softmax's stored table: exp(-s_x * k). */
+void octi_softmax_exps(const oct_quantizer *x, float e[256]);
+/** A node with a grid of its own and no weights, from codes to codes; fills out, out_codes
+ *  (allocated) and `to`. */
+oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ * Nodes that make a grid of their own from codes and have no weights: add, mul, averages, functions
+ * of one value, softmax, requantize. Each is its line of the law (src/qround.h) up to the rounding;
+ * octi_round_block does that. */
+#include <math.h>
+
+#include "autograd/diff.h"
+#include "qat/step/rounding.h"
+#include "src/mem.h"
+#include "src/paths.h"
+#include "src/qround.h"
+#include "src/threads.h"
+
+enum { CHUNKS = 64, BLOCK = OCTI_ROUND_BLOCK };
+
+static const oct_quantizer *in_quantizer(const octi_call *c, int k) {
+    const oct_graph *g = c->net->graph;
+    return &g->quantizers[g->values[c->net_node->in[k]].quantizer];
+}
+
+typedef struct own_job {
+    const octi_call *c;
+    octi_rounding to;
+    const oct_quantizer *a, *b; /* of the inputs */
+    const float *table;         /* [256]: functions' values, or softmax's exponentials */
+} own_job;
+
+/* ---- add, mul ---- */
+
+/* One run of elements that stand side by side in a, b and y. */
+static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b,
+                    int64_t at, int64_t count) {
+    const float ma = octq_ratio(octi_scale(j->a), j->to.s),
+                mb = octq_ratio(octi_scale(j->b), j->to.s);
+    const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
+    for (int64_t i = 0; i < count; i += BLOCK) {
+        float u[BLOCK];
+        int32_t n = count - i < BLOCK ? (int32_t)(count - i) : BLOCK;
+        for (int32_t k = 0; k < n; k++) u[k] = octq_add_value(a[i + k], za, ma, b[i + k], zb, mb);
+        octi_round_block(&j->to, at + i, u, n);
+    }
+}
+
+static void mul_run(const own_job *j, const uint8_t *restrict a, const uint8_t *restrict b,
+                    int64_t at, int64_t count) {
+    const float m = octq_multiplier(octi_scale(j->a), octi_scale(j->b), j->to.s);
+    const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
+    for (int64_t i = 0; i < count; i += BLOCK) {
+        float u[BLOCK];
+        int32_t n = count - i < BLOCK ? (int32_t)(count - i) : BLOCK;
+        for (int32_t k = 0; k < n; k++) u[k] = octq_mul_value(a[i + k], za, b[i + k], zb, m);
+        octi_round_block(&j->to, at + i, u, n);
+    }
+}
+
+static void pair_task(void *arg, int64_t n) {
+    const own_job *j = arg;
+    const octi_call *c = j->c;
+    int64_t chans = c->out->shape.dim[c->out->shape.rank - 1],
+            each = oct_tensor_count(c->out) / c->out->shape.dim[0];
+    bool ba = !oct_shape_equal(&c->in[0]->shape, &c->out->shape),
+         bb = !oct_shape_equal(&c->in[1]->shape, &c->out->shape);
+    const uint8_t *a = oct_u8(c->in_codes[0]), *b = oct_u8(c->in_codes[1]);
+    int64_t run = ba || bb ? chans : each; /* a broadcast side begins again at every pixel */
+    for (int64_t at = n * each; at < (n + 1) * each; at += run) {
+        const uint8_t *pa = ba ? a + n * chans : a + at, *pb = bb ? b + n * chans : b + at;
+        if (c->node->kind == OCT_OP_mul)
+            mul_run(j, pa, pb, at, run);
+        else
+            add_run(j, pa, pb, at, run);
+    }
+}
+
+/* ---- averages ---- */
+
+/* Window of output row or column i. */
+static void window(const octi_call *c, int axis, int64_t i, int64_t in, int64_t out, int64_t *from,
+                   int64_t *to) {
+    const oct_attrs *a = &c->node->attr;
+    if (c->node->kind == OCT_OP_adaptive_avg_pool2d) {
+        *from = i * in / out;
+        *to = ((i + 1) * in + out - 1) / out;
+        return;
+    }
+    int64_t start = i * a->stride[axis] - a->pads[axis];
+    *from = start < 0 ? 0 : start;
+    *to = start + a->kernel[axis] > in ? in : start + a->kernel[axis];
+}
+
+static void average_task(void *arg, int64_t n) {
+    const own_job *j = arg;
+    const octi_call *c = j->c;
+    const oct_attrs *a = &c->node->attr;
+    const int64_t *x = c->in[0]->shape.dim, *y = c->out->shape.dim;
+    const uint8_t *image = oct_u8(c->in_codes[0]) + n * x[1] * x[2] * x[3];
+    int32_t z = octi_zero_point(j->a);
+    bool fixed = c->node->kind == OCT_OP_avg_pool2d && !a->exclude_pad[0];
+    for (int64_t p = 0; p < y[1]; p++)
+        for (int64_t q = 0; q < y[2]; q++) {
+            int64_t h0, h1, w0, w1;
+            window(c, 0, p, x[1], y[1], &h0, &h1);
+            window(c, 1, q, x[2], y[2], &w0, &w1);
+            int64_t cells = fixed ? (int64_t)a->kernel[0] * a->kernel[1] : (h1 - h0) * (w1 - w0);
+            float m = octq_mean_multiplier(octi_scale(j->a), j->to.s, cells);
+            for (int64_t k0 = 0; k0 < y[3]; k0 += BLOCK) {
+                int32_t sum[BLOCK] = {0}, count = y[3] - k0 < BLOCK ? (int32_t)(y[3] - k0) : BLOCK;
+                float u[BLOCK];
+                for (int64_t h = h0; h < h1; h++)
+                    for (int64_t w = w0; w < w1; w++) {
+                        const uint8_t *restrict cell = image + (h * x[2] + w) * x[3] + k0;
+                        for (int32_t k = 0; k < count; k++) sum[k] += (int32_t)cell[k] - z;
+                    }
+                for (int32_t k = 0; k < count; k++) u[k] = (float)sum[k] * m;
+                octi_round_block(&j->to, ((n * y[1] + p) * y[2] + q) * y[3] + k0, u, count);
+            }
+        }
+}
+
+/* ---- functions of one value, requantize ---- */
+
+void octi_function_values(const oct_node *n, const oct_quantizer *x, const oct_quantizer *y,
+                          float u[256]) {
+    const double s = (double)octi_scale(x);
+    const float m = octq_ratio(octi_scale(x), octi_scale(y));
+    for (int32_t q = 0; q < 256; q++) {
+        const int32_t step = q - octi_zero_point(x);
+        u[q] = octi_is_unary(n->kind)
+                   ? octq_table_value(octi_unary_f64(n->kind, &n->attr, s * step), octi_scale(y))
+                   : octq_rescale_value(q, octi_zero_point(x), m);
+    }
+}
+
+static void map_task(void *arg, int64_t i) {
+    const own_job *j = arg;
+    const uint8_t *restrict x = oct_u8(j->c->in_codes[0]);
+    const int64_t count = oct_tensor_count(j->c->out), end = count * (i + 1) / CHUNKS;
+    for (int64_t at = count * i / CHUNKS; at < end; at += BLOCK) {
+        float u[BLOCK];
+        int32_t n = end - at < BLOCK ? (int32_t)(end - at) : BLOCK;
+        for (int32_t k = 0; k < n; k++) u[k] = j->table[x[at + k]];
+        octi_round_block(&j->to, at, u, n);
+    }
+}
+
+/* ---- softmax ---- */
+
+void octi_softmax_exps(const oct_quantizer *x, float e[256]) {
+    for (int32_t k = 0; k < 256; k++) e[k] = octq_softmax_exp(octi_scale(x), k);
+}
+
+static void softmax_task(void *arg, int64_t i) {
+    const own_job *j = arg;
+    const int64_t chans = j->c->out->shape.dim[j->c->out->shape.rank - 1],
+                  rows = oct_tensor_count(j->c->out) / chans;
+    for (int64_t r = rows * i / CHUNKS, end = rows * (i + 1) / CHUNKS; r < end; r++) {
+        const uint8_t *x = oct_u8(j->c->in_codes[0]) + r * chans;
+        int32_t top;
+        const float sum = octq_softmax_sum(x, chans, j->table, &top);
+        for (int64_t at = 0; at < chans; at += BLOCK) {
+            float u[BLOCK];
+            int32_t n = chans - at < BLOCK ? (int32_t)(chans - at) : BLOCK;
+            for (int32_t k = 0; k < n; k++)
+                u[k] = octq_softmax_value(j->table[top - x[at + k]], sum, j->to.s);
+            octi_round_block(&j->to, r * chans + at, u, n);
+        }
+    }
+}
+
+/* ---- the table of kinds ---- */
+
+oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to) {
+    const oct_op_kind kind = c->node->kind;
+    const bool pair = kind == OCT_OP_add || kind == OCT_OP_mul;
+    octi_threads *pool = octi_ctx_pool(c->ctx);
+    const int64_t images = c->out->shape.dim[0];
+    float table[256];
+    own_job j = {
+        c, octi_rounding_to(q, (oct_act)c->node->attr.act[0], oct_f32(c->out), c->out_codes, to),
+        in_quantizer(c, 0), pair ? in_quantizer(c, 1) : NULL, table};
+    switch (kind) {
+    case OCT_OP_add:
+    case OCT_OP_mul:
+        if (!oct_shape_equal(&c->in[0]->shape, &c->in[1]->shape))
+            octi_path_take(c->ctx, OCTI_PATH_broadcast_pair);
+        octi_parallel_for(pool, images, pair_task, &j);
+        break;
+    case OCT_OP_avg_pool2d:
+    case OCT_OP_adaptive_avg_pool2d:
+        octi_parallel_for(pool, images, average_task, &j);
+        break;
+    case OCT_OP_softmax:
+        octi_softmax_exps(j.a, table);
+        octi_parallel_for(pool, CHUNKS, softmax_task, &j);
+        break;
+    default: /* functions of one value; quantize, of codes */
+        octi_function_values(c->node, j.a, q, table);
+        octi_parallel_for(pool, CHUNKS, map_task, &j);
+    }
+    return OCT_OK;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ * qat/step/learned.h - scales that gradients move: LSQ (Esser et al. 2020, arXiv 1902.08153), LSQ+
+ * (Bhalgat et al. 2020, arXiv
+ * 2004.09576) and PACT (Choi et al. 2018, arXiv 1805.06085). A quantizer with a method keeps its
+ * step size (PACT: alpha, the upper end) as a trained tensor; scale and zero point are made from it
+ * at the start of a step.
+ *
+ *   method   trained           scale           zero point          d scale, per element (u = x / s)
+ *   lsq      step              step            of the first range  rne(u) - u inside, qmin - z
+ *   below, qmax - z above
+ *   lsq+     step, offset      step            rne(-offset / s)    the same inside, qmin below,
+ *   qmax above; d offset: 1 outside
+ *   pact     alpha             alpha/(qmax-z)  of the first range  d alpha: 1 above, 0 inside
+ *
+ * The gradients of lsq and lsq+ are scaled by 1 / sqrt(N * (qmax - z)), N = features of one image,
+ * or weights behind one step: the batch is not counted, so its size does not change how fast steps
+ * move. A step stays above a 64th of what the range alone gives: it never crosses zero. A weight
+ * channel's step is in units of the weights before batch norm is folded in (its scale is step *
+ * |factor|), so that moving statistics flip no codes; one step for a whole layer is in units of the
+ * folded weights. PACT learns activations; its weights are observed. */
+#ifndef OCT_QAT_STEP_LEARNED_H
+#define OCT_QAT_STEP_LEARNED_H
+
+#include "qat/step/codes.h"
+
+/** Learned, and not initialized yet: the first training step does it from its own data. */
+static inline bool octi_learned_waits(const oct_quantizer *q) {
+    return octi_is_learned(q) && oct_f32(q->step)[0] == 0;
+}
+
+/** Initialize an activation's step from a first batch (its range was observed just now). x NULL:
+ *  from the range alone. */
+void octi_learned_start(oct_quantizer *q, const oct_tensor *x);
+/** Scale and zero point of an activation from its trained tensors; nothing where it waits: the
+ *  range's stand. */
+void octi_learned_settle(oct_quantizer *q);
+/** Step of one channel of weights (o of q->step), initialized from x [n] where it waits; amax:
+ *  their largest size. */
+float octi_learned_weight_step(oct_quantizer *q, int64_t o, float amax, const float *x, int64_t n);
+
+/** Gradient of the step (and offset) of the call's output from dout, before the mask is applied.
+ *  Added to the tensors' grad. */
+oct_status octi_learned_grad(octi_call *c, oct_quantizer *q, const octi_straight *to);
+/** Gradient of weight steps; dw [O,K] is the gradient of the folded, quantized weights and is
+ *  masked here where the range clips. w: the float weights [O,K]. */
+oct_status octi_learned_weight_grad(oct_ctx *ctx, oct_quantizer *q, const octi_qweights *qw,
+                                    const float *w, float s_x, float *dw);
+
+#endif
