@@ -44,6 +44,9 @@ OCT_API oct_var *oct_input(oct_tape *t, const oct_tensor *x);
 OCT_API oct_var *oct_param(oct_tape *t, oct_tensor *p, const char *name);
 /** Value of a variable; borrowed until the next oct_tape_begin. NULL for NULL. */
 OCT_API const oct_tensor *oct_var_value(const oct_var *v);
+/** Its shape, for forward functions that go by it; borrowed until the next op is recorded. NULL for
+ *  NULL. */
+OCT_API const oct_shape *oct_var_shape(const oct_var *v);
 /** Gradient after oct_backward; NULL where none flowed. */
 OCT_API const oct_tensor *oct_var_grad(const oct_var *v);
 OCT_API oct_tape *oct_var_tape(const oct_var *v);
@@ -172,12 +175,18 @@ typedef struct oct_module oct_module; /* autograd/nn/nn.h */
 
 /** Capture a module as a net: its forward function runs in training and in evaluation mode and at
  *  two batch sizes, and is refused (OCT_EUSAGE, naming the first differing node) where more than
- *  dropout and batch norm differs. image: [H,W,C] or [K]. The net shares the module's tensors:
- *  training one trains the other. */
+ *  dropout and batch norm differs. No data is there: a function that asks for values
+ *  (oct_var_value) runs again with several made-up ones, is refused where the graph goes by them,
+ *  and is warned of where it does not. A module that was added and never applied, or whose result
+ *  goes nowhere, is warned of (oct_ctx_warning). image: [H,W,C] or [K]. The net shares the module's
+ *  tensors: training one trains the other. */
 OCT_API OCT_NODISCARD oct_net *oct_capture(oct_module *m, oct_shape image);
-/** Run a net (float or prepared) on a tape: records its nodes and returns its output. */
+/** Run a net (float or prepared; of other stages: oct_runner_new) on a tape: records its nodes and
+ *  returns its output. */
 OCT_API oct_var *oct_net_forward(oct_net *net, oct_var *x);
-/** Parameters of a net that training moves, borrowed; *count gets their number. */
+/** Parameters of a net that training moves, borrowed; *count gets their number. An int8, dynamic,
+ *  weight-only or half net has none (NULL, OCT_EUSAGE recorded): net->tensors lists what it holds,
+ *  oct_runner_new (qat/fit/fit.h) runs it. */
 OCT_API const oct_named_tensor *oct_net_parameters(oct_net *net, int32_t *count);
 
 OCT_END_DECLS

@@ -2,9 +2,10 @@
  * Capture: record the forward function dry, in training and in evaluation mode and at two batch
  * sizes, and keep the graph where all four agree but for the batch. What differs would make a
  * replayed net another net than the function. */
+#include <stdio.h>
 #include <string.h>
 
-#include "autograd/nn/nn.h"
+#include "autograd/nn/module.h"
 #include "autograd/tape.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
@@ -25,14 +26,15 @@ static oct_status one_input(const oct_graph *g) {
 }
 
 static oct_status record_once(oct_tape *t, oct_module *m, oct_shape image, int64_t batch,
-                              oct_mode mode, int32_t *output) {
+                              oct_mode mode, octi_made made, int32_t *output) {
     oct_shape s = {.rank = image.rank + 1};
     s.dim[0] = batch;
     memcpy(s.dim + 1, image.dim, sizeof image.dim[0] * (size_t)image.rank);
     oct_tensor *x = oct_tensor_new(octi_tape_ctx(t), OCT_F32, s);
     if (!x) return oct_last_error()->code;
+    octi_make_values(x, made);
     oct_tape_begin(t, mode);
-    octi_tape_dry(t);
+    octi_tape_dry(t, made);
     oct_var *y = oct_apply(m, oct_input(t, x));
     oct_status st = one_input(octi_tape_graph(t));
     if (st == OCT_OK) st = oct_tape_status(t);
@@ -44,11 +46,27 @@ static oct_status record_once(oct_tape *t, oct_module *m, oct_shape image, int64
     return st;
 }
 
-static oct_status differs(const char *node, const char *what, const char *how) {
-    return octi_fail(
-        OCT_EUSAGE, node, octi_fmt("%s differs between %s", what, how),
-        "the same graph for every mode and batch size", NULL,
-        "a net is captured once: keep what depends on mode or batch out of the forward function");
+/* Between which two runs of a forward function a graph differs, and what that means. */
+typedef struct ways {
+    const char *between, *expected, *hint;
+} ways;
+
+static ways by_mode(const char *between) {
+    return (ways){between, "the same graph for every mode and batch size",
+                  "a net is captured once: keep what depends on mode or batch out of the forward "
+                  "function"};
+}
+
+static ways by_value(const char *name) {
+    return (ways){octi_fmt("values of %s, which the forward function looks at", name),
+                  "the same graph for all data",
+                  "a net is captured once, and a branch on values would keep one side: compute "
+                  "both and weigh them by oct_mul, or train by a loop of your own, on a tape"};
+}
+
+static oct_status differs(const char *node, const char *what, const ways *w) {
+    return octi_fail(OCT_EUSAGE, node, octi_fmt("%s differs between %s", what, w->between),
+                     w->expected, NULL, w->hint);
 }
 
 /* Same shape but for the batch, which may stand in dim[0] alone. */
@@ -67,7 +85,7 @@ static bool same_but_batch(const oct_value *a, int64_t na, const oct_value *b, i
 }
 
 static oct_status compare(const oct_graph *a, int64_t na, int32_t out_a, const oct_graph *b,
-                          int64_t nb, int32_t out_b, const char *how) {
+                          int64_t nb, int32_t out_b, const ways *how) {
     int32_t n = a->node_count < b->node_count ? a->node_count : b->node_count;
     for (int32_t i = 0; i < n; i++) {
         const oct_node *p = &a->nodes[i], *q = &b->nodes[i];
@@ -130,9 +148,36 @@ static oct_status keep_live(oct_net *net, const oct_graph *g, int32_t output, in
     return octi_graph_verify(to);
 }
 
+enum { N1 = 2, N2 = 5 }; /* batches */
+static const octi_made zeros = {0, 0};
+
+static void look_of(const oct_tape *t, char name[OCTI_MAX_NAME + 1]) {
+    const char *at = octi_tape_looked_at(t);
+    if (at && !*name) snprintf(name, OCTI_MAX_NAME + 1, "%s", at);
+}
+
+/* A forward function that asked for values runs with others too: a branch on them shows, where
+ * these lie on both its sides. */
+static oct_status try_values(const oct_tape *first, oct_tape *other, oct_module *m, oct_shape image,
+                             int32_t output, const char *name) {
+    static const octi_made made[] = {{1, 0}, {-1, 0}, {1000, 0}, {-1000, 0}, {-32, 1}, {32, -1}};
+    if (!*name) return OCT_OK;
+    int32_t output2 = -1;
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        const ways how = by_value(name);
+        OCT_TRY(record_once(other, m, image, N1, OCT_TRAIN, made[i], &output2));
+        OCT_TRY(
+            compare(octi_tape_graph(first), N1, output, octi_tape_graph(other), N1, output2, &how));
+    }
+    octi_log(octi_tape_ctx(first), OCT_LOG_WARN,
+             "%s: the forward function looks at its values, and a net is captured without data: "
+             "what goes by them keeps one side (oct_var_shape tells shapes)",
+             name);
+    return OCT_OK;
+}
+
 static oct_status capture(oct_net *net, oct_tape *first, oct_tape *other, oct_module *m,
                           oct_shape image) {
-    enum { N1 = 2, N2 = 5 };
     static const struct {
         int64_t batch;
         oct_mode mode;
@@ -141,12 +186,18 @@ static oct_status capture(oct_net *net, oct_tape *first, oct_tape *other, oct_mo
                  {N2, OCT_TRAIN, "batch sizes"},
                  {N2, OCT_EVAL, "modes and batch sizes"}};
     int32_t output, output2 = -1;
-    OCT_TRY(record_once(first, m, image, N1, OCT_TRAIN, &output));
+    char looked[OCTI_MAX_NAME + 1] = "";
+    octi_modules_begin(m);
+    OCT_TRY(record_once(first, m, image, N1, OCT_TRAIN, zeros, &output));
+    look_of(first, looked);
     for (int i = 0; i < 3; i++) {
-        OCT_TRY(record_once(other, m, image, again[i].batch, again[i].mode, &output2));
+        const ways how = by_mode(again[i].how);
+        OCT_TRY(record_once(other, m, image, again[i].batch, again[i].mode, zeros, &output2));
         OCT_TRY(compare(octi_tape_graph(first), N1, output, octi_tape_graph(other), again[i].batch,
-                        output2, again[i].how));
+                        output2, &how));
+        look_of(other, looked);
     }
+    OCT_TRY(try_values(first, other, m, image, output, looked));
     const oct_graph *g = octi_tape_graph(first);
     if (g->node_count == 0 || output < 0 || g->values[output].producer < 0)
         return octi_fail(OCT_EUSAGE, "capture", "the forward function records no op", NULL, NULL,
@@ -181,7 +232,7 @@ oct_net *oct_capture(oct_module *m, oct_shape image) {
     bool ok = net && a && b && capture(net, a, b, m, image) == OCT_OK;
     oct_tape_free(a);
     oct_tape_free(b);
-    if (ok) return net;
+    if (ok) return octi_modules_warn(m, net), net;
     octi_ctx_failed(ctx);
     oct_net_free(net);
     return NULL;
@@ -195,7 +246,9 @@ static bool trained(const oct_net *net, const oct_named_tensor *t) {
 }
 
 const oct_named_tensor *oct_net_parameters(oct_net *net, int32_t *count) {
-    if (!net) return count ? (*count = 0, NULL) : NULL;
+    if (count) *count = 0;
+    if (!net) return NULL;
+    if (net->stage == OCT_STAGE_INT8) return (void)octi_runs_alone("oct_net_parameters"), NULL;
     /* stable partition: parameters that training moves to the front of the registry */
     int32_t n = 0;
     for (int32_t i = 0; i < net->tensor_count; i++)

@@ -71,9 +71,8 @@ oct_attrs octi_batch_norm_attrs(const oct_batch_norm_opts *o) {
 
 oct_var *oct_conv2d(oct_var *x, oct_var *w, oct_var *b, const oct_conv2d_opts *opts) {
     oct_attrs a = octi_conv2d_attrs(opts);
-    const oct_tensor *wt = oct_var_value(w); /* the weight says what the kernel is */
-    if (wt && wt->shape.rank == 4)
-        a.kernel[0] = (int32_t)wt->shape.dim[1], a.kernel[1] = (int32_t)wt->shape.dim[2];
+    const oct_shape *ws = oct_var_shape(w); /* the weight says what the kernel is */
+    if (ws && ws->rank == 4) a.kernel[0] = (int32_t)ws->dim[1], a.kernel[1] = (int32_t)ws->dim[2];
     oct_var *in[3] = {x, w, b};
     return record(OCT_OP_conv2d, &a, in, b ? 3 : 2, 2);
 }
@@ -172,9 +171,9 @@ oct_var *oct_lstm_cell(oct_var *x, oct_var *state, oct_var *w_ih, oct_var *w_hh,
 }
 
 oct_var *oct_lstm_hidden(oct_var *state) {
-    const oct_tensor *s = oct_var_value(state);
-    return s && s->shape.rank == 2 ? oct_slice(state, 1, 0, (int)(s->shape.dim[1] / 2))
-                                   : unary(OCT_OP_slice, NULL, state);
+    const oct_shape *s = oct_var_shape(state);
+    return s && s->rank == 2 ? oct_slice(state, 1, 0, (int)(s->dim[1] / 2))
+                             : unary(OCT_OP_slice, NULL, state);
 }
 
 oct_var *oct_dropout(oct_var *x, float p) { return unary(OCT_OP_dropout, &(oct_attrs){.p = p}, x); }
@@ -211,7 +210,7 @@ oct_var *oct_distill_loss(oct_var *logits, const oct_tensor *teacher, float temp
 
 static oct_var *times(oct_var *x, float factor) {
     oct_tape *t = oct_var_tape(x);
-    oct_tensor *f = octi_tensor_in_arena(octi_tape_arena(t), OCT_F32, oct_var_value(x)->shape);
+    oct_tensor *f = octi_tensor_in_arena(octi_tape_arena(t), OCT_F32, *oct_var_shape(x));
     if (!f) return octi_tape_failed(t);
     *oct_f32(f) = factor;
     return oct_mul(x, oct_input(t, f));
@@ -219,8 +218,7 @@ static oct_var *times(oct_var *x, float factor) {
 
 oct_var *oct_mix(oct_var *a, oct_var *b, float share) {
     if (!a || !b) return NULL;
-    bool scalars =
-        oct_tensor_count(oct_var_value(a)) == 1 && oct_tensor_count(oct_var_value(b)) == 1;
+    bool scalars = oct_shape_count(oct_var_shape(a)) == 1 && oct_shape_count(oct_var_shape(b)) == 1;
     if (!scalars || !(share >= 0 && share <= 1)) {
         octi_fail(OCT_EUSAGE, "oct_mix", scalars ? "share out of range" : "not a scalar",
                   scalars ? "0 to 1" : "two losses", scalars ? octi_fmt("%g", (double)share) : NULL,

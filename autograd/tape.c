@@ -33,9 +33,11 @@ struct oct_tape {
     oct_mode mode;
     uint32_t epoch, first_sample;
     oct_status status;
-    bool swept;   /* oct_backward was called */
-    bool dry;     /* capture: shapes only, nothing runs and no buffer moves */
-    oct_net *net; /* being replayed */
+    bool swept;        /* oct_backward was called */
+    bool dry;          /* capture: shapes only, nothing runs and no buffer moves */
+    octi_made made;    /* what values are there then */
+    int32_t looked_at; /* the first value that the caller asked for then; -1: none */
+    oct_net *net;      /* being replayed */
     const octi_node_hooks *hooks;
     void *hook_state;   /* of the replay at hand, in the arena */
     value_run **values; /* [graph->value_count], in the arena: variables keep their addresses */
@@ -76,6 +78,7 @@ void oct_tape_begin(oct_tape *t, oct_mode mode) {
     t->epoch = t->first_sample = 0;
     t->scope[0] = 0;
     t->dry = false;
+    t->looked_at = -1;
 }
 
 oct_status oct_tape_watch(oct_tape *t, const char *node, oct_watch_fn fn, void *user) {
@@ -87,7 +90,20 @@ void oct_tape_unwatch(oct_tape *t, const char *node) {
     if (t) octi_watch_remove(t->ctx, &t->watchers, node);
 }
 
-void octi_tape_dry(oct_tape *t) { t->dry = true; }
+void octi_tape_dry(oct_tape *t, octi_made made) {
+    t->dry = true;
+    t->made = made;
+}
+
+void octi_make_values(oct_tensor *x, octi_made made) {
+    memset(x->data, 0, oct_tensor_bytes(x));
+    for (int64_t i = 0; x->dtype == OCT_F32 && i < oct_tensor_count(x); i++)
+        oct_f32(x)[i] = made.first + made.step * (float)(i % 64);
+}
+
+const char *octi_tape_looked_at(const oct_tape *t) {
+    return t->looked_at < 0 ? NULL : t->graph->values[t->looked_at].name;
+}
 
 void oct_tape_key(oct_tape *t, uint32_t epoch, uint32_t first_sample) {
     if (!t) return;
@@ -118,8 +134,21 @@ oct_var *octi_tape_failed(oct_tape *t) {
     return NULL;
 }
 
+/* Weights are there while a net is captured; what the layers make of data is not. */
+static void note_look(oct_tape *t, int32_t value) {
+    const oct_value_role role = t->graph->values[value].role;
+    if (t->dry && t->looked_at < 0 && (role == OCT_VALUE_ACT || role == OCT_VALUE_INPUT))
+        t->looked_at = value;
+}
+
 const oct_tensor *oct_var_value(const oct_var *v) {
-    return v ? v->tape->values[v->value]->data : NULL;
+    if (!v) return NULL;
+    note_look(v->tape, v->value);
+    return v->tape->values[v->value]->data;
+}
+
+const oct_shape *oct_var_shape(const oct_var *v) {
+    return v ? &v->tape->graph->values[v->value].shape : NULL;
 }
 
 const oct_tensor *oct_var_grad(const oct_var *v) {
@@ -258,8 +287,7 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
     t->calls[n] = c;
     if (t->dry) {
         if (octi_call_output(c) != OCT_OK) return octi_tape_failed(t);
-        /* a forward function may look at values */
-        memset(c->out->data, 0, oct_tensor_bytes(c->out));
+        octi_make_values(c->out, t->made); /* a forward function may look at them */
         return attach(t, t->graph->nodes[n].out, c->out, any);
     }
     octi_diff_fn *forward = t->hooks ? t->hooks->forward : octi_diff_of(kind)->forward;
@@ -303,6 +331,13 @@ oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var 
 
 /* ---- a captured net ---- */
 
+oct_status octi_runs_alone(const char *where) {
+    return octi_fail(OCT_EUSAGE, where, "the net is made to run, not to be trained",
+                     "a float, fused or prepared net", "an int8, dynamic, weight-only or half net",
+                     "oct_runner_new runs it, oct_evaluate scores it, its tensors lists what it "
+                     "holds");
+}
+
 /* What a net that is being quantized sees first is what convert will compare on. */
 static oct_net *with_probe(const oct_tape *t, oct_net *net, const oct_var *x) {
     return t->dry || octi_net_keep_probe(net, t->values[x->value]->data) == OCT_OK ? net : NULL;
@@ -314,6 +349,8 @@ oct_var *oct_net_forward(oct_net *net, oct_var *x) {
     oct_tape *t = x->tape;
     const oct_graph *g = net->graph;
     if (t->status != OCT_OK) return NULL;
+    if (net->stage == OCT_STAGE_INT8)
+        return octi_runs_alone("oct_net_forward"), octi_tape_failed(t);
     const oct_shape *want = &g->values[g->input].shape, *got = &t->graph->values[x->value].shape;
     oct_shape as_batch = *got;
     if (as_batch.rank > 0 && want->dim[0] == OCT_BATCH) as_batch.dim[0] = OCT_BATCH;

@@ -80,8 +80,18 @@ void octi_scope_push(oct_tape *t, const char *name);
 void octi_scope_pop(oct_tape *t);
 const char *octi_scope(const oct_tape *t);
 oct_mode octi_tape_mode(const oct_tape *t);
-/** Until the next oct_tape_begin: infer shapes, run nothing, move no buffer (capture). */
-void octi_tape_dry(oct_tape *t);
+/** Values in place of those that nobody computed: first + step * (i % 64). */
+typedef struct octi_made {
+    float first, step;
+} octi_made;
+void octi_make_values(oct_tensor *x, octi_made made);
+/** Until the next oct_tape_begin: infer shapes, run nothing, move no buffer (capture); all that
+ *  nodes would compute is made up. */
+void octi_tape_dry(oct_tape *t, octi_made made);
+/** Name of the first such value that oct_var_value handed out; NULL: none. */
+const char *octi_tape_looked_at(const oct_tape *t);
+/** OCT_EUSAGE of a net that has no gradients: which calls are for it. */
+oct_status octi_runs_alone(const char *where);
 oct_ctx *octi_tape_ctx(const oct_tape *t);
 octi_arena *octi_tape_arena(const oct_tape *t);
 const oct_graph *octi_tape_graph(const oct_tape *t);

@@ -35,7 +35,7 @@ typedef struct oct_allocator {
 typedef struct oct_opts {
     uint64_t seed;  /* 0: the fixed default, 1 */
     int threads;    /* 0: one per available core; 1: serial */
-    oct_log_fn log; /* NULL: silent */
+    oct_log_fn log; /* NULL: silent; oct_ctx_warning keeps warnings either way */
     void *log_user;
     oct_allocator alloc; /* zero: aligned C heap */
     /* 0: no limit; beyond it allocations fail with OCT_ELIMIT. It also bounds what an int8 file may
@@ -56,9 +56,18 @@ OCT_API void oct_close(oct_ctx *ctx);
 /** OCT_OK, or the first failure of a constructor in this context since it was opened or cleared:
  *  expressions may nest and be checked once at the end. */
 OCT_API oct_status oct_ctx_status(const oct_ctx *ctx);
-/** Forget that failure, and the thread's error record: what was made before stays good. A loop over
- *  jobs in one context calls it before each; a tape forgets its own in oct_tape_begin. */
+/** Forget that failure, the warnings, and the thread's error record: what was made before stays
+ *  good. A loop over jobs in one context calls it before each; a tape forgets its own in
+ *  oct_tape_begin. */
 OCT_API void oct_ctx_clear(oct_ctx *ctx);
+/** Warning i, from 0 on, since the context was opened or cleared: what a call that succeeded wants
+ *  to be known (a module that no forward function applies, a set without a test part, ...), log or
+ *  no log. The first 16 are kept, 255 bytes of each; NULL behind the last. Borrowed until
+ *  oct_ctx_clear:
+ *      for (int i = 0; oct_ctx_warning(ctx, i); i++) puts(oct_ctx_warning(ctx, i)); */
+OCT_API const char *oct_ctx_warning(const oct_ctx *ctx, int i);
+/** How many there were, kept or not. */
+OCT_API int64_t oct_ctx_warning_count(const oct_ctx *ctx);
 OCT_API uint64_t oct_ctx_seed(const oct_ctx *ctx);
 OCT_API int oct_ctx_threads(const oct_ctx *ctx);
 /** Name of the instruction set that this context's kernels use: "ref", "avx2", ... Chosen by

@@ -24,6 +24,8 @@ typedef struct block {
 
 _Static_assert(sizeof(block) == 64, "the header keeps the payload 64-byte aligned");
 
+enum { WARNINGS = 16, WARNING_BYTES = 256 };
+
 typedef struct closer {
     struct closer *next;
     void (*destroy)(void *);
@@ -44,6 +46,8 @@ struct oct_ctx {
     octi_arena *scratch;
     void *observers;
     octi_paths paths;
+    char warning[WARNINGS][WARNING_BYTES]; /* under the lock: pool threads warn too */
+    int64_t warning_count;
     octk_table *kernels; /* behind the context, in one block with it */
 };
 
@@ -260,15 +264,30 @@ void octi_ctx_failed(oct_ctx *ctx) {
     if (ctx && ctx->first_failure == OCT_OK) ctx->first_failure = s;
 }
 
+static void keep_warning(oct_ctx *ctx, const char *line) {
+    pthread_mutex_lock(&ctx->lock);
+    if (ctx->warning_count < WARNINGS)
+        snprintf(ctx->warning[ctx->warning_count], WARNING_BYTES, "%.*s", WARNING_BYTES - 1, line);
+    ctx->warning_count++;
+    pthread_mutex_unlock(&ctx->lock);
+}
+
 void octi_log(oct_ctx *ctx, oct_log_level level, const char *format, ...) {
-    if (!ctx->opts.log) return;
+    if (!ctx->opts.log && level > OCT_LOG_WARN) return;
     char line[1024];
     va_list ap;
     va_start(ap, format);
     vsnprintf(line, sizeof line, format, ap);
     va_end(ap);
-    ctx->opts.log(ctx->opts.log_user, level, line);
+    if (level <= OCT_LOG_WARN) keep_warning(ctx, line);
+    if (ctx->opts.log) ctx->opts.log(ctx->opts.log_user, level, line);
 }
+
+const char *oct_ctx_warning(const oct_ctx *ctx, int i) {
+    const bool kept = ctx && i >= 0 && i < WARNINGS && i < ctx->warning_count;
+    return kept ? ctx->warning[i] : NULL;
+}
+int64_t oct_ctx_warning_count(const oct_ctx *ctx) { return ctx ? ctx->warning_count : 0; }
 
 oct_status octi_progress(oct_ctx *ctx, const char *what, int64_t done, int64_t total) {
     const oct_opts *o = &ctx->opts;
@@ -281,7 +300,7 @@ oct_status oct_ctx_status(const oct_ctx *ctx) {
     return ctx ? ctx->first_failure : octi_fail_null("oct_ctx_status");
 }
 void oct_ctx_clear(oct_ctx *ctx) {
-    if (ctx) ctx->first_failure = OCT_OK;
+    if (ctx) ctx->first_failure = OCT_OK, ctx->warning_count = 0;
     oct_clear_error();
 }
 uint64_t oct_ctx_seed(const oct_ctx *ctx) { return ctx ? ctx->opts.seed : 0; }

@@ -190,6 +190,7 @@ oct_var *oct_apply(oct_module *m, oct_var *x) {
     }
     for (int i = depth; i-- > 0;) octi_scope_push(t, up[i]->name);
     m->active++;
+    m->applied = true;
     oct_var *y = m->forward(m->self, t, x);
     m->active--;
     for (int i = 0; i < depth; i++) octi_scope_pop(t);

@@ -37,6 +37,7 @@ struct oct_module {
     octi_slot slots[OCTI_MODULE_SLOTS];
     int slot_count;
     int active;                               /* number of oct_apply calls that are inside it now */
+    bool applied;                             /* since oct_capture began */
     bool drawn;                               /* its own tensors have their first values */
     oct_attrs attr;                           /* of layers */
     const struct octi_functional *functional; /* a FloatFunctional that runs now (eager.c) */
@@ -58,6 +59,12 @@ oct_var *octi_layer_var(oct_module *m, oct_tape *t, const char *name);
 oct_status octi_module_path(const oct_module *m, char *buf, size_t size);
 /** First values for every tensor of the whole tree that has none yet. */
 oct_status octi_module_draw(oct_module *any);
+
+/** Capture: forget which modules below m were applied. */
+void octi_modules_begin(oct_module *m);
+/** Warn of the modules below m that were not applied since, and of those whose tensors are not in
+ *  the net that was captured. */
+void octi_modules_warn(const oct_module *m, const oct_net *net);
 
 /** Draw a weight [O,...] or bias, keyed by (seed, path of the tensor). scheme NULL: the default of
  *  layers. */
