@@ -1,71 +1,32 @@
 /* SPDX-License-Identifier: MIT
- * int8 convolution and linear: patches of s16 (x - zx), weights of s16 packed row by row, exact s32
- * sums, the law. A linear layer is a convolution of images of one pixel. Depthwise layers have a
- * kernel of their own.
- */
+ * int8 convolution and linear: judge the operands, prove the bounds, choose the candidate. */
+#include "ops/qconv.h"
+
+#include <stdio.h>
 #include <string.h>
 
-#include "ops/qrun.h"
 #include "src/mem.h"
 
-enum {
-    PATCHES = 32
-}; /* rows per call of the product: enough to reuse weights from cache, few enough to stay in it */
+const octi_candidate *const octi_candidates[] = {
+#define OCT_CANDIDATE(name, needs) &octi_qconv_##name,
+#include "ops/qconv.def"
+};
+const int octi_candidate_count = sizeof octi_candidates / sizeof *octi_candidates;
 
-static int64_t pitch_of(int64_t k) { return (k + OCTK_K_STEP - 1) / OCTK_K_STEP * OCTK_K_STEP; }
-
-static void run_conv(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                     void *scratch) {
-    const octi_qconv *c = &r->u.conv;
-    octk_patch_u8s16 patch = c->patch;
-    octk_dot_s16u8 dot = c->dot;
-    const octk_table *k = r->kernels;
-    int64_t per_image = (int64_t)c->p * c->q, all = n * per_image,
-            image = (int64_t)patch.h * patch.x.row;
-    int64_t group_w = (int64_t)dot.cols * dot.w_pitch;
-    dot.a = scratch;
-    for (int64_t t = 0; t < all; t += PATCHES) {
-        int32_t rows = (int32_t)(all - t < PATCHES ? all - t : PATCHES);
-        for (int32_t g = 0; g < c->groups; g++) {
-            patch.c0 = g * patch.cg;
-            for (int32_t j = 0; j < rows; j += patch.rows) { /* pieces of output rows */
-                int64_t at = t + j, cell = at % per_image;
-                int32_t p = (int32_t)(cell / c->q), q = (int32_t)(cell % c->q);
-                patch.rows = c->q - q < rows - j ? c->q - q : rows - j;
-                patch.x.base = (uint8_t *)(uintptr_t)in[0] + at / per_image * image;
-                patch.h0 = p * c->stride_h - c->pad_top;
-                patch.w0 = q * patch.stride_w - c->pad_left;
-                patch.out = (int16_t *)scratch + j * patch.pitch;
-                k->patch_u8s16(&patch);
-            }
-            dot.rows = rows;
-            dot.w = c->dot.w + g * group_w;
-            dot.b = c->dot.b + (int64_t)g * dot.cols;
-            dot.m = c->dot.m + (int64_t)g * dot.cols;
-            dot.y = (uint8_t *)out + t * c->o + (int64_t)g * dot.cols;
-            k->dot_s16u8(&dot);
-        }
-    }
-}
-
-static void run_depthwise(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                          void *scratch) {
-    octk_dw_u8s16 d = r->u.conv.dw;
-    (void)scratch;
-    d.x.base = (uint8_t *)(uintptr_t)in[0];
-    d.y.base = out;
-    d.n = (int32_t)n;
-    r->kernels->dw_u8s16(&d);
-}
+const octi_qconv *octi_qconv_of(const octi_qargs *q) { return q->r->u.conv; }
+octi_halo octi_no_halo(const octi_qconv *c) { return (void)c, (octi_halo){0}; }
+int32_t octi_row_units(const octi_qconv *c) { return c->p; }
 
 /* |b| + sum|w| * max|q - z| <= 2^31 - 1 for every output channel, and its multiplier is sound. */
-static oct_status prove(const octi_qargs *q, int64_t o, int64_t k) {
-    const int8_t *w = oct_s8(q->in[1].tensor);
-    const int32_t *b = oct_s32(q->in[2].tensor);
-    for (int64_t j = 0; j < o; j++) {
+static oct_status prove(const octi_qargs *q, octi_qconv *c) {
+    const int64_t k = (int64_t)c->r * c->s * (c->c / c->groups), reach = octi_reach(&q->in[0]);
+    for (int64_t j = 0; j < c->o; j++) {
         int64_t sum = 0, bound;
-        for (int64_t i = 0; i < k; i++) sum += w[j * k + i] < 0 ? -w[j * k + i] : w[j * k + i];
-        bound = sum * octi_reach(&q->in[0]) + (b[j] < 0 ? -(int64_t)b[j] : b[j]);
+        for (int64_t i = 0; i < k; i++) {
+            const int w = c->weight[j * k + i];
+            sum += w < 0 ? -w : w;
+        }
+        bound = (c->bias[j] < 0 ? -(int64_t)c->bias[j] : c->bias[j]) + sum * reach;
         if (bound > INT32_MAX)
             return octi_fail(OCT_ELIMIT, q->where,
                              octi_fmt("the accumulator of channel %lld may overflow", (long long)j),
@@ -73,112 +34,50 @@ static oct_status prove(const octi_qargs *q, int64_t o, int64_t k) {
                              octi_fmt("%lld", (long long)bound),
                              "give the layer more scale, or keep it float");
         OCT_TRY(octi_need_multiplier(q, 3, j, bound));
+        const double value = (double)bound * (double)c->m[j];
+        if (bound > c->largest_sum) c->largest_sum = bound;
+        if (sum > c->largest_weight) c->largest_weight = sum;
+        if (value > c->largest_value) c->largest_value = value;
+        if (c->m[j] < c->least_m || j == 0) c->least_m = c->m[j];
     }
     return OCT_OK;
 }
 
-static int16_t *pack_rows(const octi_qargs *q, int64_t o, int64_t k) {
-    const int8_t *w = oct_s8(q->in[1].tensor);
-    size_t count;
-    int16_t *packed = octi_mul_size((size_t)o, (size_t)pitch_of(k), &count)
-                          ? octi_arena_calloc(q->arena, count, sizeof *packed)
-                          : NULL;
-    if (packed)
-        for (int64_t j = 0; j < o; j++)
-            for (int64_t i = 0; i < k; i++) packed[j * pitch_of(k) + i] = w[j * k + i];
-    return packed;
-}
-
-static int16_t *pack_taps(const octi_qargs *q, int64_t c, int64_t taps) {
-    const int8_t *w = oct_s8(q->in[1].tensor);
-    int16_t *packed = octi_arena_calloc(q->arena, (size_t)(c * taps), sizeof *packed);
-    if (packed)
-        for (int64_t j = 0; j < c; j++)
-            for (int64_t i = 0; i < taps; i++) packed[i * c + j] = w[j * taps + i];
-    return packed;
-}
-
-typedef struct geometry {
-    int32_t h, w, c, p, q, o, r, s, groups;
-    int32_t stride[2], pads[4], dilation[2];
-} geometry;
-
-static oct_status prepare(const octi_qargs *q, const geometry *g) {
+/* The cheapest of those that can; what the others would have cost is the reason. */
+static oct_status choose(const octi_qargs *q, const octi_qconv *c) {
     octi_qrun *r = q->r;
-    octi_qconv *c = &r->u.conv;
-    const octi_qdesc *x = &q->in[0], *y = q->out;
-    int64_t cg = g->c / g->groups, k = (int64_t)g->r * g->s * cg;
-    OCT_TRY(octi_need_clamp(q));
-    OCT_TRY(prove(q, g->o, k));
-    const int32_t *b = oct_s32(q->in[2].tensor);
-    const float *m = oct_f32(q->in[3].tensor);
-    *c = (octi_qconv){.depthwise = g->groups > 1 && cg == 1 && g->o == g->c,
-                      .p = g->p,
-                      .q = g->q,
-                      .o = g->o,
-                      .groups = g->groups,
-                      .stride_h = g->stride[0],
-                      .pad_top = g->pads[0],
-                      .pad_left = g->pads[1]};
-    octk_image xi = {NULL, (int64_t)g->h * g->w * g->c, (int64_t)g->w * g->c, g->c};
-    octk_image yi = {NULL, (int64_t)g->p * g->q * g->o, (int64_t)g->q * g->o, g->o};
-    int16_t *packed = c->depthwise ? pack_taps(q, g->c, k) : pack_rows(q, g->o, k);
-    if (!packed) return oct_last_error()->code;
-    if (c->depthwise) {
-        c->dw = (octk_dw_u8s16){.x = xi,
-                                .y = yi,
-                                .w = packed,
-                                .b = b,
-                                .m = m,
-                                .zx = x->zero_point,
-                                .zy = y->zero_point,
-                                .lo = q->a->lo[0],
-                                .hi = q->a->hi[0],
-                                .h = g->h,
-                                .w_in = g->w,
-                                .c = g->c,
-                                .p = g->p,
-                                .q = g->q,
-                                .r = g->r,
-                                .s = g->s,
-                                .stride_h = g->stride[0],
-                                .stride_w = g->stride[1],
-                                .pad_top = g->pads[0],
-                                .pad_left = g->pads[1],
-                                .dil_h = g->dilation[0],
-                                .dil_w = g->dilation[1]};
-        r->path = OCTI_PATH_qconv_depthwise;
-        r->run = run_depthwise;
-        r->kernel = r->kernels->name.dw_u8s16;
-        return OCT_OK;
+    oct_ctx *ctx = octi_arena_ctx(q->arena);
+    const octi_cpu_features have = octi_ctx_features(ctx);
+    const char *only = octi_ctx_only_candidate(ctx);
+    const octi_candidate *best = NULL;
+    char why[200] = "";
+    size_t used = 0;
+    bool fixed = false;
+    for (int i = 0; i < octi_candidate_count; i++) {
+        const octi_candidate *k = octi_candidates[i];
+        const char *unfit = k->needs & ~have ? "this CPU" : k->unfit(c);
+        if (unfit) continue;
+        const double cycles = k->cycles(c);
+        const bool asked_for = only && !strcmp(only, k->name);
+        if (!best || asked_for || (!fixed && cycles < r->cycles)) {
+            best = k;
+            r->cycles = cycles;
+            fixed = asked_for;
+        }
+        const int n = snprintf(why + used, sizeof why - used, "%s%s %.3g k cycles",
+                               used ? ", " : "", k->name, cycles / 1000);
+        used = n > 0 && used + (size_t)n < sizeof why ? used + (size_t)n : used;
     }
-    c->patch = (octk_patch_u8s16){.x = xi,
-                                  .pitch = pitch_of(k),
-                                  .h = g->h,
-                                  .w_in = g->w,
-                                  .cg = (int32_t)cg,
-                                  .r = g->r,
-                                  .s = g->s,
-                                  .stride_w = g->stride[1],
-                                  .dil_h = g->dilation[0],
-                                  .dil_w = g->dilation[1],
-                                  .zx = x->zero_point};
-    c->dot = (octk_dot_s16u8){.w = packed,
-                              .a_pitch = pitch_of(k),
-                              .w_pitch = pitch_of(k),
-                              .b = b,
-                              .m = m,
-                              .y_pitch = g->o,
-                              .cols = g->o / g->groups,
-                              .k = (int32_t)pitch_of(k),
-                              .zy = y->zero_point,
-                              .lo = q->a->lo[0],
-                              .hi = q->a->hi[0]};
-    r->scratch = (size_t)pitch_of(k) * PATCHES * sizeof(int16_t);
-    r->path = g->groups > 1 ? OCTI_PATH_qconv_grouped : OCTI_PATH_qconv_whole;
-    r->run = run_conv;
-    r->kernel = r->kernels->name.dot_s16u8;
-    return OCT_OK;
+    r->kernel = best->name;
+    r->why = octi_arena_strdup(q->arena, why);
+    r->bind = best->bind;
+    r->halo = best->halo(c);
+    r->units = best->units(c);
+    r->pitched = true;
+    r->path = c->groups == 1                      ? OCTI_PATH_qconv_whole
+              : c->groups == c->c && c->o == c->c ? OCTI_PATH_qconv_depthwise
+                                                  : OCTI_PATH_qconv_grouped;
+    return r->why ? OCT_OK : oct_last_error()->code;
 }
 
 static oct_status check_operands(const octi_qargs *q, oct_shape w, int64_t o) {
@@ -190,6 +89,24 @@ static oct_status check_operands(const octi_qargs *q, oct_shape w, int64_t o) {
     OCT_TRY(octi_need_const(q, 1, "weight", OCT_S8, w));
     OCT_TRY(octi_need_const(q, 2, "bias", OCT_S32, OCT_SHAPE(o)));
     return octi_need_const(q, 3, "multiplier", OCT_F32, OCT_SHAPE(o));
+}
+
+/* What is not geometry; then bounds and choice. */
+static oct_status take(const octi_qargs *q, const octi_qconv *geometry) {
+    OCT_TRY(octi_need_clamp(q));
+    octi_qconv *c = octi_arena_alloc(q->arena, sizeof *c);
+    if (!c) return oct_last_error()->code;
+    *c = *geometry;
+    c->zx = q->in[0].zero_point;
+    c->zy = q->out->zero_point;
+    c->lo = q->a->lo[0];
+    c->hi = q->a->hi[0];
+    c->weight = oct_s8(q->in[1].tensor);
+    c->bias = oct_s32(q->in[2].tensor);
+    c->m = oct_f32(q->in[3].tensor);
+    q->r->u.conv = c;
+    OCT_TRY(prove(q, c));
+    return choose(q, c);
 }
 
 oct_status octi_qinit_conv2d(const octi_qargs *q) {
@@ -212,19 +129,19 @@ oct_status octi_qinit_conv2d(const octi_qargs *q) {
     OCT_TRY(check_operands(
         q, OCT_SHAPE(w->dim[0], a->kernel[0], a->kernel[1], x->dim[3] / a->groups[0]), w->dim[0]));
     OCT_TRY(octi_need_shape(q, q->out, "output", OCT_SHAPE(OCT_BATCH, p, s, w->dim[0])));
-    geometry g = {(int32_t)x->dim[1],
-                  (int32_t)x->dim[2],
-                  (int32_t)x->dim[3],
-                  (int32_t)p,
-                  (int32_t)s,
-                  (int32_t)w->dim[0],
-                  a->kernel[0],
-                  a->kernel[1],
-                  a->groups[0],
-                  {a->stride[0], a->stride[1]},
-                  {a->pads[0], a->pads[1], a->pads[2], a->pads[3]},
-                  {a->dilation[0], a->dilation[1]}};
-    return prepare(q, &g);
+    octi_qconv g = {.h = (int32_t)x->dim[1],
+                    .w = (int32_t)x->dim[2],
+                    .c = (int32_t)x->dim[3],
+                    .p = (int32_t)p,
+                    .q = (int32_t)s,
+                    .o = (int32_t)w->dim[0],
+                    .r = a->kernel[0],
+                    .s = a->kernel[1],
+                    .groups = a->groups[0]};
+    memcpy(g.stride, a->stride, sizeof g.stride);
+    memcpy(g.pads, a->pads, sizeof g.pads);
+    memcpy(g.dilation, a->dilation, sizeof g.dilation);
+    return take(q, &g);
 }
 
 oct_status octi_qinit_linear(const octi_qargs *q) {
@@ -235,7 +152,60 @@ oct_status octi_qinit_linear(const octi_qargs *q) {
                          octi_fmt("%s and %s", oct_shape_text(x), oct_shape_text(w)), NULL);
     OCT_TRY(check_operands(q, OCT_SHAPE(w->dim[0], x->dim[1]), w->dim[0]));
     OCT_TRY(octi_need_shape(q, q->out, "output", OCT_SHAPE(OCT_BATCH, w->dim[0])));
-    geometry g = {1, 1,      (int32_t)x->dim[1], 1,     1, (int32_t)w->dim[0], 1, 1,
-                  1, {1, 1}, {0, 0, 0, 0},       {1, 1}};
-    return prepare(q, &g);
+    const octi_qconv g = {.h = 1,
+                          .w = 1,
+                          .c = (int32_t)x->dim[1],
+                          .p = 1,
+                          .q = 1,
+                          .o = (int32_t)w->dim[0],
+                          .r = 1,
+                          .s = 1,
+                          .groups = 1,
+                          .stride = {1, 1},
+                          .dilation = {1, 1}};
+    return take(q, &g);
+}
+
+/* ---- what candidates share ---- */
+
+oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t *bias,
+                           int32_t factor, float over, const int32_t **b, const float **m) {
+    const int32_t each = c->o / c->groups, lanes = octk_lanes(each);
+    /* whole vectors are read: 16 lanes from the last panel's first one on */
+    const size_t count = (size_t)octi_lane_begin(c, c->groups) + 16;
+    int32_t *bb = octi_arena_calloc(q->arena, count, sizeof *bb);
+    float *mm = octi_arena_calloc(q->arena, count, sizeof *mm);
+    if (!bb || !mm) return oct_last_error()->code;
+    for (int32_t g = 0; g < c->groups; g++)
+        for (int32_t l = 0; l < lanes; l++) {
+            const int32_t j = octk_lane_channel(lanes, l);
+            if (j >= each) continue;
+            bb[octi_lane_begin(c, g) + l] =
+                (int32_t)((uint32_t)factor * (uint32_t)bias[g * each + j]);
+            mm[octi_lane_begin(c, g) + l] = c->m[g * each + j] / over;
+        }
+    *b = bb;
+    *m = mm;
+    return OCT_OK;
+}
+
+static octi_layout frame_layout(const octi_qconv *c, const octi_halo *need) {
+    return octi_layout_of(&OCT_SHAPE(1, c->h, c->w, c->c), 1, *need);
+}
+
+size_t octi_frame_bytes(const octi_qconv *c, const octi_layout *in, const octi_halo *need) {
+    if (octi_halo_covers(&in->halo, need) && in->slack) return 0;
+    return ((size_t)frame_layout(c, need).image + OCTI_SLACK + 63) & ~(size_t)63;
+}
+
+octk_image octi_framed(const octi_qconv *c, const octi_layout *in, const octi_halo *need,
+                       const void *x, void *frame) {
+    if (!octi_frame_bytes(c, in, need))
+        return (octk_image){(uint8_t *)(uintptr_t)x, in->image, in->row, in->pixel};
+    const octi_layout l = frame_layout(c, need);
+    uint8_t *at = (uint8_t *)frame + l.origin;
+    octi_halo_fill(&l, &OCT_SHAPE(1, c->h, c->w, c->c), at, 1, (uint8_t)c->zx);
+    for (int32_t i = 0; i < c->h; i++)
+        memcpy(at + i * l.row, (const uint8_t *)x + i * in->row, (size_t)(c->w * l.pixel));
+    return (octk_image){at, l.image, l.row, l.pixel};
 }

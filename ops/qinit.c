@@ -2,6 +2,7 @@
  * The table kind -> how to prepare it, and the checks that several kinds share. */
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "ops/qrun.h"
 #include "src/mem.h"
@@ -34,10 +35,35 @@ oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const o
     if (!init)
         return octi_fail(OCT_EUNSUPPORTED, where, "no integer op of this kind", NULL,
                          oct_op_name(kind), NULL);
-    octi_qargs q = {r, arena, a, in, nin, out, where};
-    *r = (octi_qrun){.image = octi_image_count(&out->shape),
+    /* binding comes later: everything that it needs is kept */
+    octi_qargs *q = octi_arena_alloc(arena, sizeof *q);
+    octi_qdesc *operands = octi_arena_alloc(arena, ((size_t)nin + 1) * sizeof *operands);
+    oct_attrs *attrs = octi_arena_alloc(arena, sizeof *attrs);
+    if (!q || !operands || !attrs) return oct_last_error()->code;
+    memcpy(operands, in, (size_t)nin * sizeof *in);
+    operands[nin] = *out;
+    *attrs = *a;
+    *q = (octi_qargs){.r = r,
+                      .arena = arena,
+                      .a = attrs,
+                      .in = operands,
+                      .nin = nin,
+                      .out = operands + nin,
+                      .where = where};
+    *r = (octi_qrun){.args = q,
+                     .image = octi_image_count(&out->shape),
+                     .units = 1,
+                     .why = "",
                      .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};
-    return init(&q);
+    return init(q);
+}
+
+oct_status octi_qbind(octi_qrun *r, const octi_layout *in, const octi_layout *out) {
+    octi_qargs q = *r->args;
+    q.r = r; /* it may have moved */
+    q.in_at = in;
+    q.out_at = out;
+    return r->bind(&q);
 }
 
 int64_t octi_image_count(const oct_shape *s) {

@@ -3,62 +3,102 @@
  * and softmax, row by row. */
 #include "ops/qrun.h"
 
-/* Laid out per image; a run sets the bases and the number of images. Without broadcasting all codes
- * are one run. */
-static void place(octk_map_u8 *m, const octk_map_u8 *from, const void *x, const void *x2, void *y,
-                  int64_t n) {
-    *m = *from;
-    m->x.base = (uint8_t *)(uintptr_t)x;
-    m->x2.base = (uint8_t *)(uintptr_t)x2;
-    m->y.base = y;
-    m->n = (int32_t)n;
+/* Images, rows and pixels as the layouts have them: all codes of an image at once where every value
+ * is dense and the whole image is asked for, else row by row. */
+static void run_map(const octi_qrun *r, const octi_qcall *call) {
+    const octi_qmap *own = &r->u.map;
+    const bool whole = own->dense.c && call->from == 0 && call->to == r->units;
+    octk_map_u8 m = whole ? own->dense : own->cut;
+    m.n = (int32_t)call->n;
+    if (!whole) m.h = call->to - call->from;
+    const int64_t from = whole ? 0 : call->from;
+    m.x.base = (uint8_t *)(uintptr_t)call->in[0] + from * m.x.row;
+    if (r->args->nin > 1 && call->in[1])
+        m.x2.base = (uint8_t *)(uintptr_t)call->in[1] + from * m.x2.row;
+    m.y.base = (uint8_t *)call->out + from * m.y.row;
+    own->fn(&m);
 }
 
-#define RUN_MAP(name, slot, second)                                                                \
-    static void name(const octi_qrun *r, const void *const *in, void *out, int64_t n,              \
-                     void *scratch) {                                                              \
-        octk_map_u8 m;                                                                             \
-        (void)scratch;                                                                             \
-        place(&m, &r->u.map, in[0], second, out, n);                                               \
-        r->kernels->slot(&m);                                                                      \
+static bool is_dense(const octi_layout *l) { return octi_halo_none(&l->halo); }
+
+/* Rows of W * C codes; broadcast operands have pitches of 0 within an image, and then, as for
+ * softmax, every pixel is a run. */
+static oct_status bind_map(const octi_qargs *q) {
+    octi_qmap *own = &q->r->u.map;
+    octk_map_u8 *m = &own->cut;
+    const octi_layout *x = &q->in_at[0], *y = q->out_at;
+    const octi_layout *x2 = q->nin > 1 && !q->in[1].tensor ? &q->in_at[1] : x;
+    const oct_shape *s = &q->out->shape;
+    const bool image = s->rank == 4;
+    own->dense.c = 0;
+    m->x = (octk_image){NULL, x->image, x->row, 0};
+    m->x2 = (octk_image){NULL, x2->image, x2->row, 0};
+    m->y = (octk_image){NULL, y->image, y->row, 0};
+    m->h = image ? (int32_t)s->dim[1] : 1;
+    m->c = own->by_pixel ? (int32_t)s->dim[s->rank - 1] : (int32_t)(q->r->image / m->h);
+    m->w = (int32_t)(q->r->image / m->h / m->c);
+    m->x.pixel = m->x2.pixel = m->y.pixel = m->c;
+    const bool small_x = octi_image_count(&q->in[0].shape) != q->r->image,
+               small_x2 = x2 != x && octi_image_count(&q->in[1].shape) != q->r->image;
+    if (small_x) m->x.row = m->x.pixel = 0;
+    if (small_x2) m->x2.row = m->x2.pixel = 0;
+    if (!own->by_pixel && is_dense(x) && is_dense(x2) && is_dense(y)) {
+        own->dense = *m;
+        own->dense.h = 1;
+        own->dense.c = (int32_t)q->r->image;
     }
-RUN_MAP(run_add, add_u8, in[1])
-RUN_MAP(run_mul, mul_u8, in[1])
-RUN_MAP(run_rescale, rescale_u8, NULL)
-RUN_MAP(run_clip, clip_u8, NULL)
-RUN_MAP(run_table, table_u8, NULL)
-RUN_MAP(run_softmax, softmax_u8, NULL)
+    q->r->run = run_map;
+    return OCT_OK;
+}
 
-static void run_quantize(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                         void *scratch) {
+static void run_quantize(const octi_qrun *r, const octi_qcall *call) {
     const octi_qlin *q = &r->u.lin;
-    (void)scratch;
-    r->kernels->quantize_f32u8(in[0], n * r->image, q->scale, q->zero_point, q->qmin, q->qmax, out);
+    const float *x = call->in[0];
+    for (int64_t i = 0; i < call->n; i++)
+        for (int32_t h = call->from; h < call->to; h++)
+            q->to_codes(x + i * r->image + h * q->row, q->row, q->scale, q->zero_point, q->qmin,
+                        q->qmax, (uint8_t *)call->out + i * q->image_pitch + h * q->row_pitch);
 }
 
-static void run_dequantize(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                           void *scratch) {
-    (void)scratch;
-    r->kernels->dequantize_u8f32(in[0], n * r->image, r->u.lin.scale, r->u.lin.zero_point, out);
+static void run_dequantize(const octi_qrun *r, const octi_qcall *call) {
+    const octi_qlin *q = &r->u.lin;
+    float *y = call->out;
+    for (int64_t i = 0; i < call->n; i++)
+        for (int32_t h = call->from; h < call->to; h++)
+            q->to_floats((const uint8_t *)call->in[0] + i * q->image_pitch + h * q->row_pitch,
+                         q->row, q->scale, q->zero_point, y + i * r->image + h * q->row);
 }
 
-/* The whole image is one run of codes. */
-static oct_status dense(const octi_qargs *q, octi_qrun_fn *run, const char *kernel) {
-    octk_map_u8 *m = &q->r->u.map;
-    int64_t count = q->r->image;
-    if (count > INT32_MAX)
+/* Floats are dense; codes may have any layout. */
+static oct_status bind_border(const octi_qargs *q) {
+    octi_qlin *l = &q->r->u.lin;
+    const bool codes_out = q->out->dtype == OCT_U8;
+    const octi_layout *at = codes_out ? q->out_at : &q->in_at[0];
+    l->row = q->r->image / q->r->units;
+    l->row_pitch = at->row;
+    l->image_pitch = at->image;
+    q->r->run = codes_out ? run_quantize : run_dequantize;
+    return OCT_OK;
+}
+
+/* What a walk over an image takes, whatever its layout. */
+static oct_status walk(const octi_qargs *q, octk_map_u8_fn *fn, const char *kernel) {
+    octk_map_u8 *m = &q->r->u.map.cut;
+    const oct_shape *s = &q->out->shape;
+    if (q->r->image > INT32_MAX)
         return octi_fail(OCT_ELIMIT, q->where, "image too large", "2^31 - 1 codes",
-                         oct_shape_text(&q->out->shape), NULL);
-    m->h = m->w = 1;
-    m->c = (int32_t)count;
-    m->x.image = m->x2.image = m->y.image = count;
+                         oct_shape_text(s), NULL);
+    q->r->u.map.fn = fn;
     m->zx = q->in[0].zero_point;
     m->zy = q->out->zero_point;
     m->lo = q->out->qmin;
     m->hi = q->out->qmax;
-    q->r->run = run;
+    q->r->bind = bind_map;
     q->r->kernel = kernel;
     q->r->elementwise = true;
+    q->r->pitched = s->rank == 4;
+    q->r->units = s->rank == 4 ? (int32_t)s->dim[1] : 1;
+    q->r->cycles = (double)q->r->image * 0.7;
     return OCT_OK;
 }
 
@@ -74,7 +114,7 @@ static bool broadcasts(const oct_shape *small, const oct_shape *big) {
            small->dim[3] == big->dim[3];
 }
 
-static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, const char *kernel,
+static oct_status two_inputs(const octi_qargs *q, octk_map_u8_fn *fn, const char *kernel,
                              int64_t multipliers) {
     if (q->nin != 3)
         return octi_fail(OCT_EUSAGE, q->where, "inputs", "a, b, m", octi_fmt("%d", q->nin), NULL);
@@ -92,35 +132,29 @@ static oct_status two_inputs(const octi_qargs *q, octi_qrun_fn *run, const char 
             OCT_ESHAPE, q->where, "shapes", "equal, or one side [N,1,1,C]",
             octi_fmt("%s, %s -> %s", oct_shape_text(a), oct_shape_text(b), oct_shape_text(y)),
             NULL);
-    OCT_TRY(dense(q, run, kernel));
-    octk_map_u8 *m = &q->r->u.map;
+    OCT_TRY(walk(q, fn, kernel));
+    octk_map_u8 *m = &q->r->u.map.cut;
     const float *f = oct_f32(q->in[2].tensor);
     m->zx2 = q->in[1].zero_point;
     m->mx = f[0];
     m->mx2 = multipliers > 1 ? f[1] : 0;
     m->lo = q->a->lo[0];
     m->hi = q->a->hi[0];
-    if (small_a || small_b) { /* pixel by pixel; the small side does not move */
-        int64_t c = y->dim[3];
-        m->w = (int32_t)(y->dim[1] * y->dim[2]);
-        m->c = (int32_t)c;
-        octk_image big_side = {NULL, q->r->image, q->r->image, c}, small_side = {NULL, c, 0, 0};
-        m->x = small_a ? small_side : big_side;
-        m->x2 = small_b ? small_side : big_side;
-        m->y = big_side;
+    if (small_a || small_b) {
+        q->r->u.map.by_pixel = true;
         q->r->elementwise = small_b;
     }
     return OCT_OK;
 }
 
 oct_status octi_qinit_add(const octi_qargs *q) {
-    OCT_TRY(two_inputs(q, run_add, q->r->kernels->name.add_u8, 2));
+    OCT_TRY(two_inputs(q, q->r->kernels->add_u8, q->r->kernels->name.add_u8, 2));
     OCT_TRY(octi_need_multiplier(q, 2, 0, octi_reach(&q->in[0])));
     return octi_need_multiplier(q, 2, 1, octi_reach(&q->in[1]));
 }
 
 oct_status octi_qinit_mul(const octi_qargs *q) {
-    OCT_TRY(two_inputs(q, run_mul, q->r->kernels->name.mul_u8, 1));
+    OCT_TRY(two_inputs(q, q->r->kernels->mul_u8, q->r->kernels->name.mul_u8, 1));
     return octi_need_multiplier(q, 2, 0, (int64_t)octi_reach(&q->in[0]) * octi_reach(&q->in[1]));
 }
 
@@ -134,8 +168,8 @@ oct_status octi_qinit_requantize(const octi_qargs *q) {
     OCT_TRY(one_input(q));
     OCT_TRY(octi_need_const(q, 1, "multiplier", OCT_F32, OCT_SHAPE(1)));
     OCT_TRY(octi_need_multiplier(q, 1, 0, octi_reach(&q->in[0])));
-    OCT_TRY(dense(q, run_rescale, q->r->kernels->name.rescale_u8));
-    q->r->u.map.mx = oct_f32(q->in[1].tensor)[0];
+    OCT_TRY(walk(q, q->r->kernels->rescale_u8, q->r->kernels->name.rescale_u8));
+    q->r->u.map.cut.mx = oct_f32(q->in[1].tensor)[0];
     return OCT_OK;
 }
 
@@ -143,31 +177,31 @@ oct_status octi_qinit_clip(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
     OCT_TRY(octi_need_shape(q, q->out, "output", q->in[0].shape));
     OCT_TRY(octi_need_clamp(q));
-    OCT_TRY(dense(q, run_clip, q->r->kernels->name.clip_u8));
-    q->r->u.map.lo = q->a->lo[0];
-    q->r->u.map.hi = q->a->hi[0];
+    OCT_TRY(walk(q, q->r->kernels->clip_u8, q->r->kernels->name.clip_u8));
+    q->r->u.map.cut.lo = q->a->lo[0];
+    q->r->u.map.cut.hi = q->a->hi[0];
     return OCT_OK;
 }
 
 oct_status octi_qinit_relu(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
     OCT_TRY(octi_need_shape(q, q->out, "output", q->in[0].shape));
-    OCT_TRY(dense(q, run_clip, q->r->kernels->name.clip_u8));
-    q->r->u.map.lo = q->out->zero_point;
+    OCT_TRY(walk(q, q->r->kernels->clip_u8, q->r->kernels->name.clip_u8));
+    q->r->u.map.cut.lo = q->out->zero_point;
     return OCT_OK;
 }
 
 oct_status octi_qinit_table(const octi_qargs *q) {
     OCT_TRY(one_input(q));
     OCT_TRY(octi_need_const(q, 1, "table", OCT_U8, OCT_SHAPE(256)));
-    OCT_TRY(dense(q, run_table, q->r->kernels->name.table_u8));
+    OCT_TRY(walk(q, q->r->kernels->table_u8, q->r->kernels->name.table_u8));
     const uint8_t *t = oct_u8(q->in[1].tensor);
     for (int i = q->in[0].qmin; i <= q->in[0].qmax; i++)
         if (t[i] < q->out->qmin || t[i] > q->out->qmax)
             return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("table entry %d", i),
                              octi_fmt("%d to %d", q->out->qmin, q->out->qmax), octi_fmt("%d", t[i]),
                              NULL);
-    q->r->u.map.table = t;
+    q->r->u.map.cut.table = t;
     return OCT_OK;
 }
 
@@ -182,13 +216,9 @@ oct_status octi_qinit_softmax(const octi_qargs *q) {
             return octi_fail(OCT_EQPARAMS, q->where, octi_fmt("exponential %d", k),
                              k ? "0 to the one before it" : "1", octi_fmt("%g", (double)e[k]),
                              NULL);
-    OCT_TRY(dense(q, run_softmax, q->r->kernels->name.softmax_u8));
-    octk_map_u8 *m = &q->r->u.map;
-    const oct_shape *y = &q->out->shape;
-    int64_t c = y->dim[y->rank - 1];
-    m->w = (int32_t)(q->r->image / c);
-    m->c = (int32_t)c;
-    m->x.pixel = m->y.pixel = c;
+    OCT_TRY(walk(q, q->r->kernels->softmax_u8, q->r->kernels->name.softmax_u8));
+    octk_map_u8 *m = &q->r->u.map.cut;
+    q->r->u.map.by_pixel = true;
     m->exp = e;
     m->sy = q->out->scale;
     q->r->elementwise = false; /* a row is read twice */
@@ -196,21 +226,29 @@ oct_status octi_qinit_softmax(const octi_qargs *q) {
 }
 
 static oct_status border(const octi_qargs *q, const octi_qdesc *codes, const octi_qdesc *floats,
-                         octi_qrun_fn *run, const char *kernel) {
+                         const char *kernel) {
     if (floats->dtype != OCT_F32 || floats->quantized)
         return octi_fail(OCT_EDTYPE, q->where, "float side of a border", "float32 without qparams",
                          oct_dtype_name(floats->dtype), NULL);
     OCT_TRY(octi_need_codes(q, codes, "quantized side"));
     OCT_TRY(octi_need_shape(q, q->out, "output", q->in[0].shape));
-    q->r->u.lin = (octi_qlin){codes->scale, codes->zero_point, codes->qmin, codes->qmax};
-    q->r->run = run;
+    q->r->u.lin = (octi_qlin){.scale = codes->scale,
+                              .zero_point = codes->zero_point,
+                              .qmin = codes->qmin,
+                              .qmax = codes->qmax,
+                              .to_codes = q->r->kernels->quantize_f32u8,
+                              .to_floats = q->r->kernels->dequantize_u8f32};
+    q->r->bind = bind_border;
     q->r->kernel = kernel;
+    q->r->pitched = q->out->shape.rank == 4;
+    q->r->units = q->r->pitched ? (int32_t)q->out->shape.dim[1] : 1;
+    q->r->cycles = (double)q->r->image;
     return OCT_OK;
 }
 
 oct_status octi_qinit_quantize(const octi_qargs *q) {
-    return border(q, q->out, &q->in[0], run_quantize, q->r->kernels->name.quantize_f32u8);
+    return border(q, q->out, &q->in[0], q->r->kernels->name.quantize_f32u8);
 }
 oct_status octi_qinit_dequantize(const octi_qargs *q) {
-    return border(q, &q->in[0], q->out, run_dequantize, q->r->kernels->name.dequantize_u8f32);
+    return border(q, &q->in[0], q->out, q->r->kernels->name.dequantize_u8f32);
 }

@@ -6,11 +6,12 @@
 
 #include "ops/qrun.h"
 
-static void run_view(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                     void *scratch) {
-    (void)scratch;
-    memmove(out, in[0], (size_t)(n * r->image));
+static void run_view(const octi_qrun *r, const octi_qcall *call) {
+    memmove(call->out, call->in[0], (size_t)(call->n * r->image));
 }
+
+/* These take dense values alone: nothing depends on a layout. */
+static oct_status bound(const octi_qargs *q) { return (void)q, OCT_OK; }
 
 oct_status octi_qinit_view(const octi_qargs *q) {
     OCT_TRY(octi_need_same_grid(q));
@@ -18,20 +19,19 @@ oct_status octi_qinit_view(const octi_qargs *q) {
         return octi_fail(OCT_ESHAPE, q->where, "elements per image",
                          oct_shape_text(&q->in[0].shape), oct_shape_text(&q->out->shape), NULL);
     q->r->run = run_view;
+    q->r->bind = bound;
     q->r->kernel = "copy";
     q->r->elementwise = true;
     return OCT_OK;
 }
 
-static void run_cat(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                    void *scratch) {
+static void run_cat(const octi_qrun *r, const octi_qcall *call) {
     const octi_qcat *c = &r->u.cat;
-    uint8_t *y = out;
-    (void)scratch;
+    uint8_t *y = call->out;
     for (int32_t k = 0; k < c->count; k++) {
         octk_map_u8 m = c->map[k];
-        m.n = (int32_t)n;
-        m.x.base = (uint8_t *)(uintptr_t)in[k];
+        m.n = (int32_t)call->n;
+        m.x.base = (uint8_t *)(uintptr_t)call->in[k];
         m.y.base = y;
         r->kernels->rescale_u8(&m);
         y += c->inner[k];
@@ -55,9 +55,10 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
     int64_t *sizes = octi_arena_calloc(q->arena, (size_t)count, sizeof *sizes);
     octk_map_u8 *map = octi_arena_calloc(q->arena, (size_t)count, sizeof *map);
     if (!sizes || !map) return oct_last_error()->code;
-    *c = (octi_qcat){.count = count, .outer = 1, .inner = sizes, .map = map};
-    for (int i = 1; i < axis; i++) c->outer *= y->dim[i];
-    c->total = y->dim[axis] * inner;
+    *c = (octi_qcat){.count = count, .inner = sizes, .map = map};
+    int64_t outer = 1;
+    for (int i = 1; i < axis; i++) outer *= y->dim[i];
+    const int64_t total = y->dim[axis] * inner;
     for (int32_t k = 0; k < count; k++) {
         const octi_qdesc *x = &q->in[k];
         OCT_TRY(octi_need_codes(q, x, octi_fmt("member %d", (int)k)));
@@ -67,12 +68,12 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
         OCT_TRY(octi_need_multiplier(q, count, k, octi_reach(x)));
         along += x->shape.dim[axis];
         sizes[k] = x->shape.dim[axis] * inner;
-        if (along > y->dim[axis] || sizes[k] > INT32_MAX || c->outer > INT32_MAX)
+        if (along > y->dim[axis] || sizes[k] > INT32_MAX || outer > INT32_MAX)
             return octi_fail(OCT_ESHAPE, q->where, "members are longer than the output",
                              oct_shape_text(y), oct_shape_text(&x->shape), NULL);
-        map[k] = (octk_map_u8){.x = {NULL, c->outer * sizes[k], sizes[k], 0},
-                               .y = {NULL, c->outer * c->total, c->total, 0},
-                               .h = (int32_t)c->outer,
+        map[k] = (octk_map_u8){.x = {NULL, outer * sizes[k], sizes[k], 0},
+                               .y = {NULL, outer * total, total, 0},
+                               .h = (int32_t)outer,
                                .w = 1,
                                .c = (int32_t)sizes[k],
                                .zx = x->zero_point,
@@ -86,21 +87,21 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
                          octi_fmt("%lld", (long long)y->dim[axis]),
                          octi_fmt("%lld", (long long)along), NULL);
     q->r->run = run_cat;
+    q->r->bind = bound;
+    q->r->cycles = (double)q->r->image * 0.7;
     q->r->kernel = q->r->kernels->name.rescale_u8;
     return OCT_OK;
 }
 
-static void run_pad(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                    void *scratch) {
+static void run_pad(const octi_qrun *r, const octi_qcall *call) {
     const octi_qpad *d = &r->u.pad;
     size_t row = (size_t)d->w * (size_t)d->c;
-    const uint8_t *x = in[0];
-    (void)scratch;
-    memset(out, d->code, (size_t)(n * r->image));
-    for (int64_t i = 0; i < n; i++)
+    const uint8_t *x = call->in[0];
+    uint8_t *out = call->out;
+    memset(out, d->code, (size_t)(call->n * r->image));
+    for (int64_t i = 0; i < call->n; i++)
         for (int32_t h = 0; h < d->h; h++, x += row)
-            memcpy((uint8_t *)out + i * r->image + (((int64_t)h + d->top) * d->q + d->left) * d->c,
-                   x, row);
+            memcpy(out + i * r->image + (((int64_t)h + d->top) * d->q + d->left) * d->c, x, row);
 }
 
 oct_status octi_qinit_pad(const octi_qargs *q) {
@@ -121,6 +122,7 @@ oct_status octi_qinit_pad(const octi_qargs *q) {
         (octi_qpad){(int32_t)x->dim[1], (int32_t)x->dim[2], (int32_t)x->dim[3],  pads[0], pads[1],
                     (int32_t)p,         (int32_t)s,         (uint8_t)q->a->lo[0]};
     q->r->run = run_pad;
+    q->r->bind = bound;
     q->r->kernel = "copy";
     return OCT_OK;
 }

@@ -66,9 +66,12 @@ static void run_range(void *arg, int64_t i) {
         in[k] = j->c->x[k]
                     ? (const uint8_t *)j->c->x[k]->data + (size_t)from * image_bytes(j->c->x[k])
                     : NULL;
-    if (to > from)
-        j->r->run(j->r, in, (uint8_t *)j->c->y->data + (size_t)from * image_bytes(j->c->y),
-                  to - from, j->scratch + (size_t)i * j->r->scratch);
+    const octi_qcall part = {.in = in,
+                             .out = (uint8_t *)j->c->y->data + (size_t)from * image_bytes(j->c->y),
+                             .n = to - from,
+                             .to = j->r->units,
+                             .scratch = j->scratch + (size_t)i * j->r->scratch};
+    if (to > from) j->r->run(j->r, &part);
 }
 
 static oct_status run_with(oct_ctx *ctx, octi_arena *arena, const oct_attrs *a, const call *c) {
@@ -81,6 +84,12 @@ static oct_status run_with(oct_ctx *ctx, octi_arena *arena, const oct_attrs *a, 
             return octi_fail(OCT_ESHAPE, where, octi_fmt("batch of input %d", k),
                              octi_fmt("%lld", (long long)n), oct_shape_text(&c->x[k]->shape), NULL);
     OCT_TRY(octi_qinit(&r, arena, c->kind, a ? a : &none, c->in, c->nin, &c->out, where));
+    octi_layout *at = octi_arena_alloc(arena, ((size_t)c->nin + 1) * sizeof *at);
+    if (!at) return oct_last_error()->code;
+    for (int k = 0; k < c->nin; k++)
+        at[k] = octi_layout_dense(&c->in[k].shape, oct_dtype_size(c->in[k].dtype));
+    at[c->nin] = octi_layout_dense(&c->y->shape, oct_dtype_size(c->y->dtype));
+    OCT_TRY(octi_qbind(&r, at, &at[c->nin]));
     int64_t tasks = octi_slots(n);
     range_job j = {&r, c, octi_arena_calloc(arena, (size_t)tasks, r.scratch), n, tasks};
     if (!j.scratch) return oct_last_error()->code;

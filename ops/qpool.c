@@ -5,24 +5,24 @@
 
 #include "ops/qrun.h"
 
-static void run_max(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                    void *scratch) {
-    octk_pool_u8 p = r->u.pool;
-    (void)scratch;
-    p.x.base = (uint8_t *)(uintptr_t)in[0];
-    p.y.base = out;
-    p.n = (int32_t)n;
-    r->kernels->max_pool_u8(&p);
+static void run(const octi_qrun *r, const octi_qcall *call) {
+    octk_pool_u8 p = r->u.pool.pool;
+    p.x.base = (uint8_t *)(uintptr_t)call->in[0];
+    p.y.base = (uint8_t *)call->out + call->from * p.y.row;
+    p.h0 += call->from;
+    p.h1 += call->from;
+    p.p = call->to - call->from;
+    p.n = (int32_t)call->n;
+    r->u.pool.fn(&p);
 }
 
-static void run_avg(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                    void *scratch) {
-    octk_pool_u8 p = r->u.pool;
-    (void)scratch;
-    p.x.base = (uint8_t *)(uintptr_t)in[0];
-    p.y.base = out;
-    p.n = (int32_t)n;
-    r->kernels->avg_pool_u8(&p);
+static oct_status bind(const octi_qargs *q) {
+    octk_pool_u8 *k = &q->r->u.pool.pool;
+    const octi_layout *x = &q->in_at[0], *y = q->out_at;
+    k->x = (octk_image){NULL, x->image, x->row, x->pixel};
+    k->y = (octk_image){NULL, y->image, y->row, y->pixel};
+    q->r->run = run;
+    return OCT_OK;
 }
 
 /* Window bounds of every output position along one axis; *largest = most cells of a window. */
@@ -58,7 +58,7 @@ static oct_status bounds(const octi_qargs *q, const char *axis, int64_t size, in
 static oct_status pool(const octi_qargs *q, bool adaptive, int64_t *cells) {
     const oct_attrs *a = q->a;
     const oct_shape *x = &q->in[0].shape;
-    octk_pool_u8 *k = &q->r->u.pool;
+    octk_pool_u8 *k = &q->r->u.pool.pool;
     int64_t p = a->out_size[0], s = a->out_size[1], most_h = 0, most_w = 0;
     if (x->rank != 4 || x->dim[1] < 1 || x->dim[2] < 1 || x->dim[3] < 1 || x->dim[1] > 1 << 20 ||
         x->dim[2] > 1 << 20 || x->dim[3] > 1 << 24)
@@ -83,8 +83,6 @@ static oct_status pool(const octi_qargs *q, bool adaptive, int64_t *cells) {
     OCT_TRY(bounds(q, "W", x->dim[2], s, a->kernel[1], a->stride[1], a->pads[1], dil[1], adaptive,
                    &k->w0, &k->w1, &most_w));
     *cells = most_h * most_w;
-    k->x = (octk_image){NULL, x->dim[1] * x->dim[2] * x->dim[3], x->dim[2] * x->dim[3], x->dim[3]};
-    k->y = (octk_image){NULL, p * s * x->dim[3], s * x->dim[3], x->dim[3]};
     k->c = (int32_t)x->dim[3];
     k->p = (int32_t)p;
     k->q = (int32_t)s;
@@ -92,6 +90,10 @@ static oct_status pool(const octi_qargs *q, bool adaptive, int64_t *cells) {
     k->zy = q->out->zero_point;
     k->lo = q->out->qmin;
     k->hi = q->out->qmax;
+    q->r->bind = bind;
+    q->r->pitched = true;
+    q->r->units = k->p;
+    q->r->cycles = (double)q->r->image * 0.2 * (double)*cells;
     return OCT_OK;
 }
 
@@ -99,7 +101,7 @@ oct_status octi_qinit_max_pool2d(const octi_qargs *q) {
     int64_t cells;
     OCT_TRY(octi_need_same_grid(q));
     OCT_TRY(pool(q, false, &cells));
-    q->r->run = run_max;
+    q->r->u.pool.fn = q->r->kernels->max_pool_u8;
     q->r->kernel = q->r->kernels->name.max_pool_u8;
     return OCT_OK;
 }
@@ -107,7 +109,7 @@ oct_status octi_qinit_max_pool2d(const octi_qargs *q) {
 static oct_status average(const octi_qargs *q, bool adaptive) {
     int64_t most = 0;
     OCT_TRY(pool(q, adaptive, &most));
-    octk_pool_u8 *k = &q->r->u.pool;
+    octk_pool_u8 *k = &q->r->u.pool.pool;
     int64_t fixed =
         adaptive || q->a->exclude_pad[0] ? 0 : (int64_t)q->a->kernel[0] * q->a->kernel[1];
     int64_t reach = octi_reach(&q->in[0]),
@@ -131,7 +133,7 @@ static oct_status average(const octi_qargs *q, bool adaptive) {
             }
     k->m = oct_f32(m);
     k->cells = (int32_t)fixed;
-    q->r->run = run_avg;
+    q->r->u.pool.fn = q->r->kernels->avg_pool_u8;
     q->r->kernel = q->r->kernels->name.avg_pool_u8;
     return OCT_OK;
 }

@@ -2,13 +2,16 @@
  * ops/qrun.h - a prepared integer op: what tensor ops (qops.h) and int8 modules (qat/int8) both
  * run.
  *
- * octi_qinit judges shapes, attributes, dtypes, clamps and multipliers, packs weights, and proves
- * that no accumulator can overflow; running is then serial, allocates nothing and cannot fail.
- * Operands may come from a file. */
+ * Two steps make one ready. octi_qinit judges shapes, attributes, dtypes, clamps and multipliers,
+ * proves that no accumulator can overflow, and chooses how it runs: of a convolution's candidates
+ * (qconv.def) the cheapest of those that the context's CPU features and the proven bounds allow.
+ * octi_qbind packs for the layouts that its values have. Running then is serial, allocates nothing
+ * and cannot fail. Operands may come from a file. */
 #ifndef OCT_OPS_QRUN_H
 #define OCT_OPS_QRUN_H
 
 #include "ops/kernels/kernels.h"
+#include "ops/layout.h"
 #include "src/arena.h"
 #include "src/graph.h"
 #include "src/paths.h"
@@ -24,20 +27,12 @@ typedef struct octi_qdesc {
     int32_t zero_point, qmin, qmax;
 } octi_qdesc;
 
-typedef struct octi_qconv {
-    octk_patch_u8s16 patch; /* base and out filled per call */
-    octk_dot_s16u8 dot;
-    octk_dw_u8s16 dw;
-    bool depthwise;
-    int32_t p, q, o, groups, stride_h, pad_top, pad_left;
-} octi_qconv;
+typedef struct octi_qconv octi_qconv; /* ops/qconv.h */
 
 typedef struct octi_qcat {
     int32_t count;
-    int64_t outer;          /* runs per image */
     const int64_t *inner;   /* [count] codes of a run */
     const octk_map_u8 *map; /* [count] */
-    int64_t total;
 } octi_qcat;
 
 typedef struct octi_qpad {
@@ -48,39 +43,74 @@ typedef struct octi_qpad {
 typedef struct octi_qlin { /* quantize and dequantize */
     float scale;
     int32_t zero_point, qmin, qmax;
+    octk_quantize_f32u8_fn *to_codes;
+    octk_dequantize_u8f32_fn *to_floats;
+    int64_t row, row_pitch, image_pitch; /* elements of a unit; bytes of codes */
 } octi_qlin;
 
+typedef struct octi_qmap {
+    octk_map_u8_fn *fn;
+    octk_map_u8 dense, cut; /* all codes of an image at once (c > 0 where it may be); row by row */
+    bool by_pixel;          /* a pixel is a run: an operand is broadcast, or softmax */
+} octi_qmap;
+
+typedef struct octi_qpool {
+    octk_pool_u8_fn *fn;
+    octk_pool_u8 pool;
+} octi_qpool;
+
+/** What a run works on. `in` and `out` point at pixel (0, 0) of the first image, NULL for
+ *  constants; the layouts are those that the op was bound to. */
+typedef struct octi_qcall {
+    const void *const *in; /* [nin] */
+    void *out;
+    int64_t n;        /* images */
+    int32_t from, to; /* of the op's units */
+    void *scratch;    /* octi_qrun.scratch bytes, 64-byte aligned */
+} octi_qcall;
+
 typedef struct octi_qrun octi_qrun;
-typedef void octi_qrun_fn(const octi_qrun *r, const void *const *in, void *out, int64_t n,
-                          void *scratch);
+typedef struct octi_qargs octi_qargs;
+typedef void octi_qrun_fn(const octi_qrun *r, const octi_qcall *c);
+typedef oct_status octi_qbind_fn(const octi_qargs *q);
 struct octi_qrun {
     octi_qrun_fn *run;
+    octi_qbind_fn *bind;
+    const octi_qargs *args;    /* what it was judged by; in its arena */
     const octk_table *kernels; /* of the context that the op was made in */
     octi_path path;            /* the branch of its kind, for the session's counts */
     const char *kernel;        /* that does the work: a row of kernels.def, or "copy" */
-    size_t scratch;            /* bytes, 64-byte aligned, that a run needs */
+    const char *why;           /* the choice, in words: "rows_s16, 12 k cycles; patches, 90 k" */
+    size_t scratch;            /* bytes that a run needs, whatever its units */
     int64_t image;             /* elements of the output per image */
-    bool elementwise;          /* the output may take the first input's place in memory */
+    double cycles;             /* of an image, by the model that the choice was made with */
+    int32_t units;             /* pieces, along the output's rows, that an image may be cut into */
+    octi_halo halo;   /* around input 0, that this way would like to find; it works without */
+    bool pitched;     /* values may have any layout; else dense ones alone */
+    bool elementwise; /* the output may take the first input's place in memory */
+    const void *own;  /* what the candidate of a convolution packed */
     union {
-        octi_qconv conv;
-        octk_map_u8 map;
-        octk_pool_u8 pool;
+        const octi_qconv *conv;
+        octi_qmap map;
+        octi_qpool pool;
         octi_qcat cat;
         octi_qpad pad;
         octi_qlin lin;
     } u;
 };
 
-/** Prepare the op of `kind` in `arena` (which must outlive r); in[nin] and out as op_kinds.def
- * lists them. Kinds: all with flag Q, quantize, dequantize, and those with flag G on codes.
- * OCT_EUNSUPPORTED for another kind; OCT_ESHAPE, OCT_EDTYPE, OCT_EQPARAMS, OCT_EUSAGE (attributes),
- * OCT_ELIMIT (an accumulator may overflow: names the channel). */
+/** Judge the op of `kind` and choose how it runs; in[nin] and out as op_kinds.def lists them are
+ * copied to `arena`, which must outlive r. Kinds: all with flag Q, quantize, dequantize, and those
+ * with flag G on codes. OCT_EUNSUPPORTED for another kind; OCT_ESHAPE, OCT_EDTYPE, OCT_EQPARAMS,
+ * OCT_EUSAGE (attributes), OCT_ELIMIT (an accumulator may overflow: names the channel). */
 oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const oct_attrs *a,
                       const octi_qdesc *in, int nin, const octi_qdesc *out, const char *where);
+/** Pack for these layouts (of constants they are ignored). OCT_ENOMEM. */
+oct_status octi_qbind(octi_qrun *r, const octi_layout *in, const octi_layout *out);
 
 /* ---- for the files behind it ---- */
 
-typedef struct octi_qargs {
+struct octi_qargs {
     octi_qrun *r;
     octi_arena *arena;
     const oct_attrs *a;
@@ -88,7 +118,8 @@ typedef struct octi_qargs {
     int nin;
     const octi_qdesc *out;
     const char *where;
-} octi_qargs;
+    const octi_layout *in_at, *out_at; /* while binding */
+};
 typedef oct_status octi_qinit_fn(const octi_qargs *q);
 octi_qinit_fn octi_qinit_conv2d, octi_qinit_linear, octi_qinit_add, octi_qinit_mul, octi_qinit_cat,
     octi_qinit_max_pool2d, octi_qinit_avg_pool2d, octi_qinit_adaptive_avg_pool2d, octi_qinit_pad,

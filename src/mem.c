@@ -48,6 +48,8 @@ struct oct_ctx {
     octi_paths paths;
     char warning[WARNINGS][WARNING_BYTES]; /* under the lock: pool threads warn too */
     int64_t warning_count;
+    octi_cpu_features features;
+    const char *only;    /* candidate, for tests */
     octk_table *kernels; /* behind the context, in one block with it */
 };
 
@@ -232,6 +234,7 @@ oct_ctx *oct_open(const oct_opts *opts) {
     memset(ctx, 0, sizeof *ctx);
     ctx->opts = o;
     ctx->kernels = (octk_table *)(ctx + 1);
+    ctx->features = have;
     octk_table_choose(ctx->kernels, have);
     ctx->blocks.prev = ctx->blocks.next = &ctx->blocks;
     pthread_mutex_init(&ctx->lock, NULL);
@@ -310,6 +313,9 @@ const char *oct_ctx_isa(const oct_ctx *ctx) {
     return ctx ? octi_cpu_word_of(octk_table_features(ctx->kernels)) : NULL;
 }
 const octk_table *octi_ctx_kernels(const oct_ctx *ctx) { return ctx->kernels; }
+uint32_t octi_ctx_features(const oct_ctx *ctx) { return ctx->features; }
+void octi_ctx_only(oct_ctx *ctx, const char *candidate) { ctx->only = candidate; }
+const char *octi_ctx_only_candidate(const oct_ctx *ctx) { return ctx->only; }
 void octi_ctx_set_sgemm(oct_ctx *ctx, octi_sgemm_fn fn) { ctx->sgemm = fn; }
 octi_sgemm_fn octi_ctx_sgemm(const oct_ctx *ctx) { return ctx->sgemm; }
 void octi_ctx_set_sgemm_install(oct_ctx *ctx, octi_sgemm_install_fn fn) { ctx->sgemm_install = fn; }

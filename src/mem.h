@@ -71,6 +71,12 @@ octi_sgemm_install_fn octi_ctx_sgemm_install(const oct_ctx *ctx);
 void octi_ctx_set_observers(oct_ctx *ctx, void *list);
 void *octi_ctx_observers(const oct_ctx *ctx);
 
+/** What the machine has for this context: fixed by oct_open. */
+uint32_t octi_ctx_features(const oct_ctx *ctx);
+/** For tests and benchmarks: integer convolutions take this candidate (ops/qconv.def) wherever it
+ *  fits; NULL: the cheapest. The string is borrowed. */
+void octi_ctx_only(oct_ctx *ctx, const char *candidate);
+const char *octi_ctx_only_candidate(const oct_ctx *ctx);
 /** The kernels that this context runs (ops/kernels/kernels.h), chosen by oct_open. */
 const struct octk_table *octi_ctx_kernels(const oct_ctx *ctx);
 

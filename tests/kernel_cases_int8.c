@@ -328,59 +328,6 @@ void check_dot_s16u8(octk_dot_s16u8_fn *kernel, const char *name) {
     }
 }
 
-void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {
-    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 75, 0);
-    for (int round = 0; round < 500; round++) {
-        octk_dw_u8s16 a = {.n = 1 + below(&r, 2),
-                           .h = 1 + below(&r, 7),
-                           .w_in = 1 + below(&r, 7),
-                           .c = round < 140 ? round + 1 : 1 + below(&r, 200),
-                           .p = 1 + below(&r, 5),
-                           .q = 1 + below(&r, 5),
-                           .r = 1 + below(&r, 5),
-                           .s = 1 + below(&r, 5),
-                           .stride_h = 1 + below(&r, 3),
-                           .stride_w = 1 + below(&r, 3),
-                           .pad_top = below(&r, 4),
-                           .pad_left = below(&r, 4),
-                           .dil_h = 1 + below(&r, 2),
-                           .dil_w = 1 + below(&r, 2)};
-        codes z = draw_codes(&r);
-        a.zx = z.zx, a.zy = z.zy, a.lo = z.lo, a.hi = z.hi;
-        size_t bx, by, taps = (size_t)(a.r * a.s);
-        a.x = draw_image(&r, a.h, a.w_in, a.c, below(&r, 2), a.n, &bx),
-        a.y = draw_image(&r, a.p, a.q, a.c, below(&r, 2), a.n, &by);
-        draw_bytes(&r, a.x.base, bx);
-        int16_t *w = untouched(taps * (size_t)a.c * 2);
-        int32_t *b = untouched((size_t)a.c * 4);
-        float *m = untouched((size_t)a.c * 4);
-        for (size_t i = 0; i < taps * (size_t)a.c; i++)
-            w[i] = (int16_t)(below(&r, 4) ? below(&r, 256) - 128 : -128);
-        for (int c = 0; c < a.c; c++)
-            b[c] = below(&r, 1 << 20) - (1 << 19), m[c] = draw_multiplier(&r, 0.002f);
-        a.w = w, a.b = b, a.m = m;
-        uint8_t *want = untouched(by);
-        for (int64_t at = 0; at < (int64_t)a.n * a.p * a.q * a.c; at++) {
-            int c = (int)(at % a.c), q = (int)(at / a.c % a.q), p = (int)(at / a.c / a.q % a.p),
-                n = (int)(at / a.c / a.q / a.p);
-            int64_t sum = b[c];
-            for (int t = 0; t < (int)taps; t++) {
-                int ih = p * a.stride_h - a.pad_top + t / a.s * a.dil_h,
-                    iw = q * a.stride_w - a.pad_left + t % a.s * a.dil_w;
-                if (ih < 0 || ih >= a.h || iw < 0 || iw >= a.w_in) continue;
-                sum +=
-                    (int64_t)(a.x.base[n * a.x.image + ih * a.x.row + iw * a.x.pixel + c] - a.zx) *
-                    w[t * a.c + c];
-            }
-            want[n * a.y.image + p * a.y.row + q * a.y.pixel + c] =
-                (uint8_t)octq_requant((int32_t)sum, m[c], a.zy, a.lo, a.hi);
-        }
-        kernel(&a);
-        same_bytes(name, a.y.base, want, by);
-        free(a.x.base), free(a.y.base), free(w), free(b), free(m), free(want);
-    }
-}
-
 /* ---- borders ---- */
 
 void check_quantize_f32u8(octk_quantize_f32u8_fn *kernel, const char *name) {

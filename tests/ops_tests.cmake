@@ -3,7 +3,7 @@ octet_test(test_ops_golden)
 octet_test(test_ops_shapes)
 octet_test(test_blas)
 octet_test(test_kernels)
-target_sources(test_kernels PRIVATE kernel_cases_f32.c kernel_cases_int8.c)
+target_sources(test_kernels PRIVATE kernel_cases_f32.c kernel_cases_int8.c kernel_cases_conv.c)
 octet_test(test_ops_grad)
 target_sources(test_ops_grad PRIVATE ref_ops.c)
 add_executable(bench_ops bench_ops.c) # a benchmark: built, not run by ctest

@@ -123,16 +123,84 @@ typedef struct octk_dot_s16u8 {
 } octk_dot_s16u8;
 typedef void octk_dot_s16u8_fn(const octk_dot_s16u8 *a);
 
-/** Depthwise convolution (groups = C = O): y = requant(x (*) w + b) by the law; one image range,
- *  all output rows; padding reads zx. Weights are s16, tap by tap: w[(r * S + s) * C + c]. */
+/* Packed weights stand in panels of 16 output channels; the last one has 8 lanes where at most 8
+ * channels are left. Lanes beyond the last channel have weights of 0. A panel of 16 has its
+ * channels in the order in which two accumulators of 8 lanes pack to bytes. */
+static inline int32_t octk_lanes(int32_t o) { return (o + 7) / 8 * 8; }
+static inline int32_t octk_panel_lanes(int32_t lanes, int32_t first) {
+    return lanes - first < 16 ? 8 : 16;
+}
+/** Channel of lane l of `lanes`. */
+static inline int32_t octk_lane_channel(int32_t lanes, int32_t l) {
+    const int32_t first = l / 16 * 16, i = l % 16;
+    if (octk_panel_lanes(lanes, first) < 16) return l;
+    return first + i % 4 + (i / 4 == 1 ? 8 : i / 4 == 2 ? 4 : i / 4 == 3 ? 12 : 0);
+}
+
+/** Codes as s16: y[i] = x[i] - z. */
+typedef void octk_widen_u8s16_fn(const uint8_t *x, int64_t n, int32_t z, int16_t *y);
+
+/** Convolution over rows of s16. Output pixel i gathers `runs` runs of `pairs` pairs: run r begins
+ *  pix[i] + run[r] bytes behind x. w: a panel after the other, [runs * pairs][lanes of it][2]; b
+ *  and m by lanes. y[out[i] + channel] = requant by the law, channel < o. The caller has proven |b|
+ *  + sum |a||w| <= 2^31 - 1 and that no sum times its multiplier reaches 2^31. */
+typedef struct octk_conv_s16u8 {
+    const int16_t *x, *w;
+    const int64_t *pix, *out; /* [np], bytes */
+    const int64_t *run;       /* [runs], bytes */
+    const int32_t *b;
+    const float *m;
+    uint8_t *y;
+    int32_t np, runs, pairs, o;
+    int32_t zy, lo, hi;
+} octk_conv_s16u8;
+typedef void octk_conv_s16u8_fn(const octk_conv_s16u8 *a);
+
+/* Exact integer Winograd F(4x4,3x3) (arXiv:1509.09308, in a ring): products of s16, every sum
+ * modulo 2^32. The rows of B^T are the usual ones; the weights' transform has rows 6, -4, -4, 1, 1,
+ * 3 times the usual ones of G over 24 (largest |u| 144 * 127 = 18288, largest |v| 17340), so that
+ * A^T m A is
+ * 576 times the convolution; times the inverse of 9 modulo 2^32 it is 64 times it, exactly, while
+ * the convolution stays inside +-2^25. A group is OCTK_WINO_GROUP tiles; v is
+ * [36][C/16][group][16], m is [36][group][16], u a panel [36][C/2][16][2]. */
+enum { OCTK_WINO_GROUP = 6 };
+/** v = B^T d B of `count` tiles side by side, 16 channels: x at the first tile's corner, pitches in
+ *  bytes, t its place in its group; v of group g at v + g * group, of position i at + i * place
+ *  (elements). */
+typedef struct octk_wino_in_u8s16 {
+    const uint8_t *x;
+    int64_t row, pixel, group, place;
+    int16_t *v;
+    int32_t count, t;
+} octk_wino_in_u8s16;
+typedef void octk_wino_in_u8s16_fn(const octk_wino_in_u8s16 *a);
+/** m = v u of one group, `count` tiles of it: 36 products over `blocks` blocks of 16 channels. */
+typedef void octk_wino_mul_s16_fn(int32_t count, int32_t blocks, const int16_t *v, const int16_t *u,
+                                  int32_t *m);
+/** y = requant of A^T m A of one tile: m at the tile's place, 4x4 pixels of 16 channels, pitches in
+ *  bytes. b: 576 times the bias, modulo 2^32; scale: the multiplier over 64. By lanes. */
+typedef struct octk_wino_out_s32u8 {
+    const int32_t *m, *b;
+    const float *scale;
+    uint8_t *y;
+    int64_t row, pixel;
+    int32_t zy, lo, hi;
+} octk_wino_out_s32u8;
+typedef void octk_wino_out_s32u8_fn(const octk_wino_out_s32u8 *a);
+
+/** Depthwise convolution (groups = C = O): y = requant(x (*) w + b) by the law, p output rows of q
+ *  pixels of n images. x.base is what the first output pixel's first tap reads; windows lie inside
+ *  what x has, borders included. Taps stand in pairs: w[pair][C][2], the second of an odd last one
+ *  is 0, and `tap` names a pixel that may be read for it. Sums are of x, not x - zx: b is the bias
+ *  less zx times the channel's weights. */
 typedef struct octk_dw_u8s16 {
     octk_image x, y;
     const int16_t *w;
+    const int64_t *tap; /* [2 * pairs] bytes from x */
     const int32_t *b;
     const float *m;
-    int32_t zx, zy, lo, hi;
-    int32_t n, h, w_in, c, p, q;
-    int32_t r, s, stride_h, stride_w, pad_top, pad_left, dil_h, dil_w;
+    int32_t zy, lo, hi;
+    int32_t n, c, p, q, pairs, stride_h, stride_w;
 } octk_dw_u8s16;
 typedef void octk_dw_u8s16_fn(const octk_dw_u8s16 *a);
 
@@ -148,12 +216,13 @@ typedef struct octk_map_u8 {
     const float *exp;     /* softmax, over the c codes of a pixel: [256] */
     float sy;             /* softmax: the output's scale */
 } octk_map_u8;
-typedef void octk_add_u8_fn(const octk_map_u8 *a);     /* octq_add */
-typedef void octk_mul_u8_fn(const octk_map_u8 *a);     /* octq_mul */
-typedef void octk_rescale_u8_fn(const octk_map_u8 *a); /* octq_rescale */
-typedef void octk_clip_u8_fn(const octk_map_u8 *a);    /* min(max(x, lo), hi) */
-typedef void octk_table_u8_fn(const octk_map_u8 *a);
-typedef void octk_softmax_u8_fn(const octk_map_u8 *a); /* octq_softmax_*; y is not x */
+typedef void octk_map_u8_fn(const octk_map_u8 *a);
+typedef octk_map_u8_fn octk_add_u8_fn;     /* octq_add */
+typedef octk_map_u8_fn octk_mul_u8_fn;     /* octq_mul */
+typedef octk_map_u8_fn octk_rescale_u8_fn; /* octq_rescale */
+typedef octk_map_u8_fn octk_clip_u8_fn;    /* min(max(x, lo), hi) */
+typedef octk_map_u8_fn octk_table_u8_fn;
+typedef octk_map_u8_fn octk_softmax_u8_fn; /* octq_softmax_*; y is not x */
 
 /** Pooling windows given per output row and column as [begin, end) of input rows and columns inside
  *  the image. */
@@ -167,8 +236,9 @@ typedef struct octk_pool_u8 {
     int32_t cells;
     int32_t zx, zy, lo, hi;
 } octk_pool_u8;
-typedef void octk_max_pool_u8_fn(const octk_pool_u8 *a);
-typedef void octk_avg_pool_u8_fn(const octk_pool_u8 *a);
+typedef void octk_pool_u8_fn(const octk_pool_u8 *a);
+typedef octk_pool_u8_fn octk_max_pool_u8_fn;
+typedef octk_pool_u8_fn octk_avg_pool_u8_fn;
 
 /** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back. */
 typedef void octk_quantize_f32u8_fn(const float *x, int64_t n, float s, int32_t z, int32_t qmin,

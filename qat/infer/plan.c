@@ -28,9 +28,48 @@ static oct_status make_steps(oct_plan *p, const oct_graph *g) {
     if (!p->steps) return oct_last_error()->code;
     for (int32_t i = 0; i < g->node_count; i++) {
         OCT_TRY(octi_qmodule_init(&p->steps[i], p->arena, g, i));
-        if (p->steps[i].scratch > p->scratch) p->scratch = p->steps[i].scratch;
+        if (!p->steps[i].is_float) p->cycles += p->steps[i].u.q.cycles;
     }
     p->step_count = g->node_count;
+    return OCT_OK;
+}
+
+/* The value's makers and readers take any layout. */
+static bool all_pitched(const oct_plan *p, int32_t value) {
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const octi_qmodule *m = &p->steps[i];
+        bool touches = m->out == value;
+        for (int32_t k = 0; k < m->nin; k++) touches |= m->in[k] == value;
+        if (touches && (m->is_float || !m->u.q.pitched)) return false;
+    }
+    return true;
+}
+
+/* A value has the halo that its readers would like, where everyone who touches it can work so.
+ * Unfused plans hand values out: they stay dense. */
+static void lay_out(oct_plan *p) {
+    for (int32_t v = 0; v < p->value_count; v++) {
+        octi_plan_value *w = &p->values[v];
+        octi_halo halo = {0};
+        const bool may = w->home == OCTI_HOME_BLOCK && !p->unfused && w->dtype == OCT_U8 &&
+                         w->shape.rank == 4 && all_pitched(p, v);
+        for (int32_t i = 0; may && i < p->step_count; i++)
+            if (p->steps[i].in[0] == v) halo = octi_halo_join(halo, p->steps[i].u.q.halo);
+        w->at = octi_layout_of(&w->shape, oct_dtype_size(w->dtype), halo);
+        w->at.slack = w->home == OCTI_HOME_BLOCK;
+    }
+}
+
+static oct_status bind(oct_plan *p) {
+    for (int32_t i = 0; i < p->step_count; i++) {
+        octi_qmodule *m = &p->steps[i];
+        octi_layout in[OCTI_MAX_INPUTS];
+        for (int32_t k = 0; k < m->nin; k++)
+            in[k] = m->in[k] >= 0 ? p->values[m->in[k]].at : (octi_layout){0};
+        OCT_TRY(octi_qmodule_bind(m, in, &p->values[m->out].at));
+        if (!m->is_float) p->values[m->out].halo_code = (uint8_t)m->u.q.args->out->zero_point;
+        if (m->scratch > p->scratch) p->scratch = m->scratch;
+    }
     p->scratch = round64(p->scratch);
     return OCT_OK;
 }
@@ -73,7 +112,8 @@ static void share_memory(oct_plan *p) {
         octi_plan_value *in = &p->values[m->in[0]], *out = &p->values[m->out],
                         *root = &p->values[in->root];
         if (root->home == OCTI_HOME_BLOCK && out->home == OCTI_HOME_BLOCK &&
-            in->image == out->image && root->last == i) {
+            in->at.image == out->at.image && in->at.origin == out->at.origin &&
+            in->at.row == out->at.row && root->last == i) {
             out->root = in->root;
             root->last = out->last;
         }
@@ -86,11 +126,11 @@ static oct_status place(oct_plan *p) {
     for (int32_t i = 0; i < p->value_count; i++) {
         const octi_plan_value *v = &p->values[i];
         if (v->home != OCTI_HOME_BLOCK) continue;
+        const size_t bytes = round64((size_t)v->at.image + OCTI_SLACK);
         if (v->root == i)
-            places[i] =
-                (octi_place){.bytes = round64(v->image), .first = v->first, .last = v->last};
+            places[i] = (octi_place){.bytes = bytes, .first = v->first, .last = v->last};
         if (p->unfused) places[i].first = 0, places[i].last = p->step_count;
-        p->sum += round64(v->image);
+        p->sum += bytes;
     }
     oct_status s = octi_plan_places(p->ctx, places, p->value_count, &p->activations);
     for (int32_t i = 0; i < p->value_count; i++)
@@ -136,10 +176,12 @@ static oct_status pixels(oct_plan *p, const oct_net *net) {
 }
 
 static oct_status build(oct_plan *p, const oct_net *net) {
-    OCT_TRY(octi_int8_check(net));
+    OCT_TRY(octi_int8_check_net(net));
     OCT_TRY(hold(p, net));
     OCT_TRY(make_steps(p, net->graph));
     OCT_TRY(make_values(p, net->graph));
+    lay_out(p);
+    OCT_TRY(bind(p));
     if (!p->unfused) share_memory(p);
     OCT_TRY(place(p));
     return pixels(p, net);
@@ -196,7 +238,7 @@ void oct_plan_print(const oct_plan *p, void (*line)(void *, const char *), void 
         snprintf(text, sizeof text,
                  "%4d %-24s %-20s %-7s %-18s %9zu bytes at %9zu, steps %d to %d, %s%s%s", (int)i,
                  m->name, oct_op_name(m->kind), oct_dtype_name(v->dtype), oct_shape_text(&v->shape),
-                 v->image, v->offset, (int)v->first, (int)v->last, homes[v->home],
+                 (size_t)v->at.image, v->offset, (int)v->first, (int)v->last, homes[v->home],
                  root != v ? ", in place of " : "", root != v ? root->name : "");
         line(user, text);
     }

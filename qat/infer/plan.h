@@ -18,7 +18,9 @@ typedef struct octi_plan_value {
     const char *name;
     oct_dtype dtype;
     oct_shape shape;
-    size_t image; /* bytes of one image */
+    size_t image; /* bytes of one image, dense */
+    octi_layout at;
+    uint8_t halo_code; /* what stands in its halo */
     octi_home home;
     size_t offset;
     int32_t first, last; /* steps of its own life */
@@ -35,6 +37,7 @@ struct oct_plan {
     oct_tensor **held; /* references that keep weights alive */
     int32_t held_count;
     size_t activations, sum, scratch; /* bytes per image; per task */
+    double cycles;                    /* of an image, by the models of its steps */
     /* pixels */
     bool takes_u8;
     const uint8_t *table; /* [C,256] of step `table_step`; NULL: pixels become floats first */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * A session is one block:
- *   header | pointers [slots][values] | times [slots][steps] | logits [batch] | values (unfused) |
- *   work
- * [slots] A run cuts its images into slots; each takes its images through the whole plan, a few at
- * a time, in memory of its own. Images never meet, so the codes do not depend on the cut. */
+ *   header | pointers [slots][values] | times [slots][steps] | logits [batch] | values (unfused)
+ *   | work [slots] | scratch [threads]
+ * A run cuts its images into slots; each takes its images through the whole plan, a few at a time,
+ * in memory of its own. Where there are fewer images than threads and an image is worth it, the
+ * rows of each step are cut instead. Images never meet and rows are computed alike, so the codes
+ * depend on no cut. */
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -18,6 +20,8 @@
 
 /* images that go through a step together: weights are read once for all of them */
 enum { CHUNK = 8 };
+/* cycles of an image, of a step of it, from which on several threads share it: some 40 and 10 us */
+enum { WORTH_CUTTING = 120000, WORTH_A_STEP = 30000 };
 
 struct oct_session {
     const oct_plan *plan;
@@ -27,14 +31,17 @@ struct oct_session {
     void **pointers;
     uint64_t *ns, *images;
     float *logits;
-    uint8_t *values; /* unfused: one array per value, at offset * batch */
-    uint8_t *work;   /* per slot: values of a chunk (fused), pixels as floats, scratch */
+    uint8_t *values;  /* unfused: one array per value, at offset * batch */
+    uint8_t *work;    /* per slot: values of a chunk (fused), pixels as floats */
+    uint8_t *scratch; /* per thread that may work on one image, or slot */
     size_t work_bytes, pixel_bytes;
+    int64_t threads;
 };
 
 typedef struct layout {
     int64_t slots, chunk;
-    size_t pointers, ns, logits, values, work, work_bytes, pixel_bytes, total;
+    int64_t threads;
+    size_t pointers, ns, logits, values, work, scratch, work_bytes, pixel_bytes, total;
 } layout;
 
 static bool add(size_t *at, size_t *where, size_t n, size_t each) {
@@ -54,16 +61,18 @@ static bool lay_out(const oct_plan *p, int64_t batch, layout *l) {
     l->pixel_bytes = (l->pixel_bytes + 63) & ~(size_t)63;
     chunked = p->unfused ? 0 : p->activations;
     if (!octi_mul_size(chunked, (size_t)l->chunk, &chunk_bytes) ||
-        !octi_add_size(chunk_bytes, l->pixel_bytes, &l->work_bytes) ||
-        !octi_add_size(l->work_bytes, p->scratch, &l->work_bytes))
+        !octi_add_size(chunk_bytes, l->pixel_bytes, &l->work_bytes))
         return false;
+    /* below that an image is not worth cutting */
+    l->threads = p->cycles < WORTH_CUTTING || threads < l->slots ? l->slots : threads;
     bool ok = add(&at, &header, 1, sizeof(oct_session)) &&
               add(&at, &l->pointers, (size_t)l->slots * (size_t)p->value_count, sizeof(void *)) &&
               add(&at, &l->ns, p->profile ? 2 * (size_t)l->slots * (size_t)p->step_count : 0,
                   sizeof(uint64_t)) &&
               add(&at, &l->logits, (size_t)batch, p->values[p->output].image) &&
               add(&at, &l->values, p->unfused ? (size_t)batch : 0, p->activations) &&
-              add(&at, &l->work, (size_t)l->slots, l->work_bytes);
+              add(&at, &l->work, (size_t)l->slots, l->work_bytes) &&
+              add(&at, &l->scratch, (size_t)l->threads, p->scratch);
     l->total = at;
     return ok && at <= (size_t)INT64_MAX / 2;
 }
@@ -106,6 +115,8 @@ oct_session *oct_session_new(const oct_plan *plan, int64_t batch, void *block) {
                        .logits = (float *)(b + l.logits),
                        .values = b + l.values,
                        .work = b + l.work,
+                       .scratch = b + l.scratch,
+                       .threads = l.threads,
                        .work_bytes = l.work_bytes,
                        .pixel_bytes = l.pixel_bytes};
     if (plan->profile) {
@@ -133,10 +144,18 @@ static uint64_t now(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void codes_of_pixels(const uint8_t *p, int64_t pixels, int64_t c, const uint8_t *table,
-                            uint8_t *y) {
-    for (int64_t i = 0; i < pixels; i++)
-        for (int64_t k = 0; k < c; k++, p++, y++) *y = table[k * 256 + *p];
+/* Rows of the layout that the codes have. */
+static void codes_of_pixels(const uint8_t *p, int64_t n, const octi_plan_value *v,
+                            const uint8_t *table, uint8_t *at) {
+    const oct_shape *s = &v->shape;
+    const int64_t c = s->dim[s->rank - 1], rows = s->rank == 4 ? s->dim[1] : 1,
+                  pixels = octi_image_count(s) / c / rows;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t h = 0; h < rows; h++) {
+            uint8_t *y = at + i * v->at.image + h * v->at.row;
+            for (int64_t w = 0; w < pixels; w++)
+                for (int64_t k = 0; k < c; k++) *y++ = table[k * 256 + *p++];
+        }
 }
 
 static void floats_of_pixels(const uint8_t *p, int64_t pixels, const oct_input_desc *d, float *y) {
@@ -157,16 +176,45 @@ static void locate(const run_job *j, int64_t i, int64_t from, void **at) {
         if (w->home == OCTI_HOME_OUTPUT) at[v] = (uint8_t *)j->y + skip;
         if (w->home == OCTI_HOME_BLOCK)
             at[v] = p->unfused ? s->values + w->offset * (size_t)s->batch + skip
-                               : work + w->offset * (size_t)s->chunk;
+                               : work + w->offset * (size_t)s->chunk + w->at.origin;
     }
 }
 
-static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n) {
+/* A step on several threads, by its units. */
+typedef struct cut {
+    const oct_session *s;
+    const octi_qmodule *m;
+    octi_qcall call;
+    int64_t tasks;
+} cut;
+
+static void run_part(void *arg, int64_t i) {
+    const cut *c = arg;
+    octi_qcall call = c->call;
+    const int64_t units = octi_qmodule_units(c->m);
+    call.from = (int32_t)(units * i / c->tasks);
+    call.to = (int32_t)(units * (i + 1) / c->tasks);
+    call.scratch = c->s->scratch + (size_t)i * c->s->plan->scratch;
+    octi_qmodule_run(c->m, &call);
+}
+
+static void run_step(const oct_session *s, const octi_qmodule *m, octi_qcall *call, int64_t tasks) {
+    call->to = octi_qmodule_units(m);
+    if (tasks > call->to) tasks = call->to;
+    if (tasks < 2 || m->u.q.cycles * (double)call->n < WORTH_A_STEP) {
+        octi_qmodule_run(m, call);
+        return;
+    }
+    cut c = {s, m, *call, tasks};
+    octi_parallel_for(octi_ctx_pool(s->plan->ctx), tasks, run_part, &c);
+}
+
+/* Images [from, from + n) through the plan, in slot i; `tasks` threads share each step. */
+static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n, int64_t tasks) {
     oct_session *s = j->s;
     const oct_plan *p = s->plan;
     void **at = s->pointers + i * p->value_count;
-    uint8_t *scratch = s->work + (size_t)(i + 1) * s->work_bytes - p->scratch,
-            *floats = scratch - s->pixel_bytes;
+    uint8_t *floats = s->work + (size_t)(i + 1) * s->work_bytes - s->pixel_bytes;
     const oct_shape *x = &p->values[p->input].shape;
     int64_t image = octi_image_count(x), c = x->dim[x->rank - 1];
     locate(j, i, from, at);
@@ -176,13 +224,18 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n) {
     }
     for (int32_t k = 0; k < p->step_count; k++) {
         const octi_qmodule *m = &p->steps[k];
+        const octi_plan_value *out = &p->values[m->out];
         const void *in[OCTI_MAX_INPUTS];
+        octi_qcall call = {
+            .in = in, .out = at[m->out], .n = n, .scratch = s->scratch + (size_t)i * p->scratch};
         uint64_t begin = s->ns ? now() : 0;
         for (int32_t e = 0; e < m->nin; e++) in[e] = m->in[e] >= 0 ? at[m->in[e]] : NULL;
+        if (!octi_halo_none(&out->at.halo))
+            octi_halo_fill(&out->at, &out->shape, call.out, n, out->halo_code);
         if (j->pixels && k == p->table_step)
-            codes_of_pixels(j->pixels + from * image, n * image / c, c, p->table, at[m->out]);
-        else if (!(m->view && at[m->out] == in[0]))
-            octi_qmodule_run(m, in, at[m->out], n, scratch);
+            codes_of_pixels(j->pixels + from * image, n, out, p->table, call.out);
+        else if (!(m->view && call.out == in[0]))
+            run_step(s, m, &call, tasks);
         if (s->ns) {
             s->ns[i * p->step_count + k] += now() - begin;
             s->images[i * p->step_count + k] += (uint64_t)n;
@@ -196,7 +249,7 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n) {
 static void run_slot(void *arg, int64_t i) {
     const run_job *j = arg;
     int64_t from = j->n * i / j->slots, to = j->n * (i + 1) / j->slots, most = j->s->chunk;
-    for (; from < to; from += most) run_chunk(j, i, from, to - from < most ? to - from : most);
+    for (; from < to; from += most) run_chunk(j, i, from, to - from < most ? to - from : most, 1);
 }
 
 static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int64_t n, float *y) {
@@ -219,7 +272,11 @@ static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int
         octi_path_count(paths, OCTI_SIDE_PLAN, m->is_float ? m->u.f.path : m->u.q.path);
     }
     run_job j = {s, x, pixels, y, n, s->slots < n ? s->slots : n};
-    octi_parallel_for(octi_ctx_pool(s->plan->ctx), j.slots, run_slot, &j);
+    if (n < s->threads && n) /* fewer images than threads: these share each step */
+        for (int64_t i = 0; i < n; i += s->chunk)
+            run_chunk(&j, 0, i, n - i < s->chunk ? n - i : s->chunk, s->threads);
+    else
+        octi_parallel_for(octi_ctx_pool(s->plan->ctx), j.slots, run_slot, &j);
     s->last = n;
     return OCT_OK;
 }

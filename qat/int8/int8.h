@@ -58,16 +58,23 @@ typedef struct octi_qmodule {
     } u;
 } octi_qmodule;
 
-/** Prepare node `node` in `arena`; pointers into the graph's tensors are kept. Checks everything
- * that running relies on: see oct_int8_load for the errors. */
+/** Judge node `node`, in `arena`; pointers into the graph's tensors are kept. Checks everything
+ *  that running relies on: see oct_int8_load for the errors. Nothing is packed yet:
+ *  octi_qmodule_bind. */
 oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node);
-/** n images; in[k] as m->in (NULL for constants). Allocates nothing, cannot fail. */
-void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, int64_t n,
-                      void *scratch);
+/** Pack for the layouts of its inputs (of constants ignored) and its output. */
+oct_status octi_qmodule_bind(octi_qmodule *m, const octi_layout *in, const octi_layout *out);
+/** call->in[k] as m->in (NULL for constants); a float layer takes whole images. Allocates nothing,
+ *  cannot fail. */
+void octi_qmodule_run(const octi_qmodule *m, const octi_qcall *call);
+/** Pieces that an image may be cut into. */
+int32_t octi_qmodule_units(const octi_qmodule *m);
 
 /** Check a G3 net whole: stage, graph, shapes of values, one input and an f32 output, the pixel
- * table, and every node by preparing it (memory of that is given back). */
+ * table, and every node by judging it (memory of that is given back). */
 oct_status octi_int8_check(const oct_net *net);
+/** The same but for the nodes: for who judges them himself. */
+oct_status octi_int8_check_net(const oct_net *net);
 /** The pixel table ("input.table", u8 [C,256]) of a net, NULL where it has none. */
 const oct_tensor *octi_int8_table(const oct_net *net);
 

@@ -115,17 +115,24 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
         return OCT_OK;
     }
     OCT_TRY(octi_qinit(&m->u.q, arena, n->kind, &n->attr, in, n->nin, &out, n->name));
-    m->scratch = m->u.q.scratch;
     m->elementwise = m->u.q.elementwise;
     return OCT_OK;
 }
 
-void octi_qmodule_run(const octi_qmodule *m, const void *const *in, void *out, int64_t n,
-                      void *scratch) {
+oct_status octi_qmodule_bind(octi_qmodule *m, const octi_layout *in, const octi_layout *out) {
+    if (m->is_float) return OCT_OK;
+    OCT_TRY(octi_qbind(&m->u.q, in, out));
+    m->scratch = m->u.q.scratch;
+    return OCT_OK;
+}
+
+int32_t octi_qmodule_units(const octi_qmodule *m) { return m->is_float ? 1 : m->u.q.units; }
+
+void octi_qmodule_run(const octi_qmodule *m, const octi_qcall *call) {
     if (m->is_float)
-        octi_fnode_run(&m->u.f, in, out, n, scratch);
+        octi_fnode_run(&m->u.f, call->in, call->out, call->n, call->scratch);
     else
-        m->u.q.run(&m->u.q, in, out, n, scratch);
+        m->u.q.run(&m->u.q, call);
 }
 
 const oct_tensor *octi_int8_table(const oct_net *net) { return oct_net_tensor(net, "input.table"); }
@@ -198,15 +205,19 @@ static oct_status check_sizes(const oct_net *net) {
     return OCT_OK;
 }
 
-oct_status octi_int8_check(const oct_net *net) {
-    const oct_graph *g = net->graph;
+oct_status octi_int8_check_net(const oct_net *net) {
     if (net->stage != OCT_STAGE_INT8)
         return octi_fail(OCT_EUSAGE, "int8", "the net is not int8", "stage int8 (oct_convert)",
                          NULL, NULL);
     OCT_TRY(octi_net_judge(net));
     OCT_TRY(check_ends(net));
     OCT_TRY(check_sizes(net));
-    OCT_TRY(check_table(net));
+    return check_table(net);
+}
+
+oct_status octi_int8_check(const oct_net *net) {
+    OCT_TRY(octi_int8_check_net(net));
+    const oct_graph *g = net->graph;
     octi_arena *arena = octi_arena_new(net->ctx);
     if (!arena) return oct_last_error()->code;
     oct_status s = OCT_OK;

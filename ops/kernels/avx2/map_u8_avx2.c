@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * Element by element on codes, 16 at a time, and the borders. Multipliers here may drive a value
+ * beyond s32, so values are clamped as floats before they become integers. */
+#include "ops/kernels/avx2/requant_avx2.h"
+#include "ops/kernels/kernels.h"
+#include "src/qround.h"
+
+typedef struct law { /* of one call */
+    __m256i zx, zx2, zy;
+    __m256 mx, mx2, least, most;
+} law;
+
+static law law_of(const octk_map_u8 *a) {
+    return (law){.zx = _mm256_set1_epi32(a->zx),
+                 .zx2 = _mm256_set1_epi32(a->zx2),
+                 .zy = _mm256_set1_epi16((short)a->zy),
+                 .mx = _mm256_set1_ps(a->mx),
+                 .mx2 = _mm256_set1_ps(a->mx2),
+                 .least = _mm256_set1_ps((float)(a->lo - a->zy)),
+                 .most = _mm256_set1_ps((float)(a->hi - a->zy))};
+}
+
+/* eight codes less their zero point */
+static inline __m256i centred(const uint8_t *x, __m256i z) {
+    return _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)x)), z);
+}
+static inline __m256i rounded(__m256 v, const law *l) {
+    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(v, l->least), l->most));
+}
+/* sixteen codes from two vectors of rounded ones */
+static inline __m128i bytes(__m256i a, __m256i b, const law *l) {
+    const __m256i p =
+        _mm256_permute4x64_epi64(_mm256_add_epi16(_mm256_packs_epi32(a, b), l->zy), 0xd8);
+    return _mm_packus_epi16(_mm256_castsi256_si128(p), _mm256_extracti128_si256(p, 1));
+}
+
+static inline __m256i add8(const uint8_t *x, const uint8_t *x2, const law *l) {
+    const __m256 p = _mm256_mul_ps(_mm256_cvtepi32_ps(centred(x, l->zx)), l->mx),
+                 q = _mm256_mul_ps(_mm256_cvtepi32_ps(centred(x2, l->zx2)), l->mx2);
+    return rounded(_mm256_add_ps(p, q), l);
+}
+static inline __m256i mul8(const uint8_t *x, const uint8_t *x2, const law *l) {
+    const __m256i p = _mm256_mullo_epi32(centred(x, l->zx), centred(x2, l->zx2));
+    return rounded(_mm256_mul_ps(_mm256_cvtepi32_ps(p), l->mx), l);
+}
+static inline __m256i rescale8(const uint8_t *x, const uint8_t *x2, const law *l) {
+    (void)x2;
+    return rounded(_mm256_mul_ps(_mm256_cvtepi32_ps(centred(x, l->zx)), l->mx), l);
+}
+
+/* A run of c codes; what is left of it goes through a block, so that nothing beside it is read. */
+#define RUN(name, eight)                                                                           \
+    static inline void name(const uint8_t *x, const uint8_t *x2, uint8_t *y, int32_t c,            \
+                            const law *l) {                                                        \
+        int32_t i = 0;                                                                             \
+        for (; i + 16 <= c; i += 16)                                                               \
+            _mm_storeu_si128((__m128i *)(y + i),                                                   \
+                             bytes(eight(x + i, x2 + i, l), eight(x + i + 8, x2 + i + 8, l), l));  \
+        if (i == c) return;                                                                        \
+        uint8_t rest[16] = {0}, rest2[16] = {0};                                                   \
+        memcpy(rest, x + i, (size_t)(c - i));                                                      \
+        memcpy(rest2, x2 + i, (size_t)(c - i));                                                    \
+        octk_store_bytes(y + i, bytes(eight(rest, rest2, l), eight(rest + 8, rest2 + 8, l), l),    \
+                         c - i);                                                                   \
+    }
+RUN(add_run, add8)
+RUN(mul_run, mul8)
+RUN(rescale_run, rescale8)
+
+static void clip_run(const uint8_t *x, uint8_t *y, int32_t c, uint8_t least, uint8_t most) {
+    const __m256i lo = _mm256_set1_epi8((char)least), hi = _mm256_set1_epi8((char)most);
+    int32_t i = 0;
+    for (; i + 32 <= c; i += 32) {
+        const __m256i v = _mm256_loadu_si256((const __m256i *)(x + i));
+        _mm256_storeu_si256((__m256i *)(y + i), _mm256_min_epu8(_mm256_max_epu8(v, lo), hi));
+    }
+    for (; i < c; i++) {
+        const uint8_t v = x[i] > least ? x[i] : least;
+        y[i] = v < most ? v : most;
+    }
+}
+
+/* The walk over images, rows and pixels. */
+#define EACH_RUN(a, call)                                                                          \
+    for (int32_t n = 0; n < (a)->n; n++)                                                           \
+        for (int32_t h = 0; h < (a)->h; h++)                                                       \
+            for (int32_t w = 0; w < (a)->w; w++) {                                                 \
+                const uint8_t *x =                                                                 \
+                    (a)->x.base + n * (a)->x.image + h * (a)->x.row + w * (a)->x.pixel;            \
+                uint8_t *y = (a)->y.base + n * (a)->y.image + h * (a)->y.row + w * (a)->y.pixel;   \
+                call;                                                                              \
+            }
+#define SECOND(a) ((a)->x2.base + n * (a)->x2.image + h * (a)->x2.row + w * (a)->x2.pixel)
+
+void octk_add_u8_avx2(const octk_map_u8 *a) {
+    const law l = law_of(a);
+    EACH_RUN(a, add_run(x, SECOND(a), y, a->c, &l))
+}
+void octk_mul_u8_avx2(const octk_map_u8 *a) {
+    const law l = law_of(a);
+    EACH_RUN(a, mul_run(x, SECOND(a), y, a->c, &l))
+}
+void octk_rescale_u8_avx2(const octk_map_u8 *a) {
+    const law l = law_of(a);
+    EACH_RUN(a, rescale_run(x, x, y, a->c, &l))
+}
+void octk_clip_u8_avx2(const octk_map_u8 *a) {
+    EACH_RUN(a, clip_run(x, y, a->c, (uint8_t)a->lo, (uint8_t)a->hi))
+}
+
+void octk_quantize_f32u8_avx2(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
+                              int32_t qmax, uint8_t *y) {
+    const law l = law_of(&(octk_map_u8){.zy = z, .lo = qmin, .hi = qmax});
+    const __m256 scale = _mm256_set1_ps(s);
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m256i q[2];
+        for (int k = 0; k < 2; k++) {
+            const __m256 v = _mm256_div_ps(_mm256_loadu_ps(x + i + 8 * k), scale);
+            /* NaN -> z */
+            q[k] = rounded(_mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q)), &l);
+        }
+        _mm_storeu_si128((__m128i *)(y + i), bytes(q[0], q[1], &l));
+    }
+    for (; i < n; i++) y[i] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
+}
+
+void octk_dequantize_u8f32_avx2(const uint8_t *x, int64_t n, float s, int32_t z, float *y) {
+    const __m256i zero = _mm256_set1_epi32(z);
+    const __m256 scale = _mm256_set1_ps(s);
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(y + i, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(centred(x + i, zero))));
+    for (; i < n; i++) y[i] = octq_dequantize(x[i], s, z);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ * Pooling on codes: 32 channels at a time for the largest, 16 for means; what is left of the
+ * channels by single ones. */
+#include "ops/kernels/avx2/requant_avx2.h"
+#include "ops/kernels/kernels.h"
+#include "src/qround.h"
+
+typedef struct window { /* of one output pixel */
+    const uint8_t *x;
+    int64_t row, pixel;
+    int32_t h, w;
+} window;
+
+static window window_of(const octk_pool_u8 *a, int32_t n, int32_t p, int32_t q) {
+    return (window){a->x.base + n * a->x.image + a->h0[p] * a->x.row + a->w0[q] * a->x.pixel,
+                    a->x.row, a->x.pixel, a->h1[p] - a->h0[p], a->w1[q] - a->w0[q]};
+}
+#define EACH_CELL(win, call)                                                                       \
+    for (int32_t h = 0; h < (win)->h; h++)                                                         \
+        for (int32_t w = 0; w < (win)->w; w++) {                                                   \
+            const uint8_t *cell = (win)->x + h * (win)->row + w * (win)->pixel;                    \
+            call;                                                                                  \
+        }
+
+static void largest(const window *k, int32_t channels, uint8_t *y) {
+    int32_t c = 0;
+    for (; c + 32 <= channels; c += 32) {
+        __m256i best = _mm256_setzero_si256();
+        EACH_CELL(k, best = _mm256_max_epu8(best, _mm256_loadu_si256((const __m256i *)(cell + c))))
+        _mm256_storeu_si256((__m256i *)(y + c), best);
+    }
+    for (; c + 16 <= channels; c += 16) {
+        __m128i best = _mm_setzero_si128();
+        EACH_CELL(k, best = _mm_max_epu8(best, _mm_loadu_si128((const __m128i *)(cell + c))))
+        _mm_storeu_si128((__m128i *)(y + c), best);
+    }
+    for (; c + 4 <= channels; c += 4) {
+        __m128i best = _mm_setzero_si128();
+        EACH_CELL(k, int32_t four; memcpy(&four, cell + c, 4);
+                  best = _mm_max_epu8(best, _mm_cvtsi32_si128(four)))
+        octk_store_bytes(y + c, best, 4);
+    }
+    for (; c < channels; c++) {
+        uint8_t best = 0;
+        EACH_CELL(k, best = cell[c] > best ? cell[c] : best)
+        y[c] = best;
+    }
+}
+
+void octk_max_pool_u8_avx2(const octk_pool_u8 *a) {
+    for (int32_t n = 0; n < a->n; n++)
+        for (int32_t p = 0; p < a->p; p++)
+            for (int32_t q = 0; q < a->q; q++) {
+                const window k = window_of(a, n, p, q);
+                largest(&k, a->c, a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel);
+            }
+}
+
+/* Sums of 16 channels; s16 holds 128 cells, s32 the rest. */
+static void sums16(const window *k, int32_t c, int32_t *sum) {
+    __m256i low = _mm256_setzero_si256(), high = low, part = low;
+    int32_t cells = 0;
+#define FLUSH                                                                                      \
+    low = _mm256_add_epi32(low, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(part)));              \
+    high = _mm256_add_epi32(high, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(part, 1)));       \
+    part = _mm256_setzero_si256();                                                                 \
+    cells = 0;
+    EACH_CELL(k, part = _mm256_add_epi16(
+                     part, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(cell + c))));
+              if (++cells == 128){FLUSH})
+    FLUSH
+#undef FLUSH
+    _mm256_storeu_si256((__m256i *)sum, low);
+    _mm256_storeu_si256((__m256i *)(sum + 8), high);
+}
+
+void octk_avg_pool_u8_avx2(const octk_pool_u8 *a) {
+    int32_t sum[16];
+    for (int32_t n = 0; n < a->n; n++)
+        for (int32_t p = 0; p < a->p; p++)
+            for (int32_t q = 0; q < a->q; q++) {
+                const window k = window_of(a, n, p, q);
+                const int32_t inside = k.h * k.w, z = inside * a->zx;
+                const float m = a->m[a->cells ? a->cells : inside];
+                uint8_t *y = a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel;
+                for (int32_t c = 0, take; c < a->c; c += take) {
+                    take = a->c - c >= 16 ? 16 : 1;
+                    if (take == 16) {
+                        sums16(&k, c, sum);
+                    } else {
+                        sum[0] = 0;
+                        EACH_CELL(&k, sum[0] += cell[c])
+                    }
+                    for (int32_t i = 0; i < take; i++)
+                        y[c + i] =
+                            (uint8_t)octq_round_code((float)(sum[i] - z) * m, a->zy, a->lo, a->hi);
+                }
+            }
+}

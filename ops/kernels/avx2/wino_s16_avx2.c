@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ * Exact integer Winograd F(4x4,3x3) with VPMADDWD: see kernels.h for the matrices, the bounds and
+ * the layouts. */
+#include <immintrin.h>
+
+#include "ops/kernels/avx2/requant_avx2.h"
+#include "ops/kernels/kernels.h"
+
+enum { G = OCTK_WINO_GROUP };
+
+typedef __m256i v8; /* of s32, or 16 of s16 */
+static inline v8 load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline void store(void *p, v8 v) { _mm256_storeu_si256((__m256i *)p, v); }
+
+/* ---- input: 1-D transforms of 16 channels in 17 operations ---- */
+
+static inline void line_in(v8 d0, v8 d1, v8 d2, v8 d3, v8 d4, v8 d5, int16_t *y, int64_t step) {
+    const v8 a = _mm256_sub_epi16(d4, _mm256_slli_epi16(d2, 2)),
+             b = _mm256_sub_epi16(d3, _mm256_slli_epi16(d1, 2)), c = _mm256_sub_epi16(d4, d2),
+             f = _mm256_sub_epi16(d3, d1), e = _mm256_add_epi16(f, f);
+    store(y + step, _mm256_add_epi16(a, b));
+    store(y + 2 * step, _mm256_sub_epi16(a, b));
+    store(y + 3 * step, _mm256_add_epi16(c, e));
+    store(y + 4 * step, _mm256_sub_epi16(c, e));
+    store(y, _mm256_add_epi16(_mm256_slli_epi16(_mm256_sub_epi16(d0, d2), 2), c));
+    store(y + 5 * step, _mm256_sub_epi16(_mm256_sub_epi16(d5, d3), _mm256_add_epi16(e, e)));
+}
+
+static inline v8 codes(const uint8_t *x) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)x));
+}
+
+void octk_wino_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
+    enum { RUN = 8 }; /* tiles whose columns wait: neighbours share two of their six */
+    int16_t column[(4 * RUN + 2) * 96];
+    for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
+        const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
+        const uint8_t *x = a->x + t0 * 4 * a->pixel;
+        for (int32_t i = 0; i < 4 * count + 2; i++, x += a->pixel)
+            line_in(codes(x), codes(x + a->row), codes(x + 2 * a->row), codes(x + 3 * a->row),
+                    codes(x + 4 * a->row), codes(x + 5 * a->row), column + i * 96, 16);
+        for (int32_t i = 0; i < count; i++) {
+            const int32_t t = a->t + t0 + i;
+            int16_t *v = a->v + t / G * a->group + t % G * 16;
+            const int16_t *c = column + i * 4 * 96;
+            for (int32_t r = 0; r < 6; r++, c += 16, v += 6 * a->place)
+                line_in(load(c), load(c + 96), load(c + 192), load(c + 288), load(c + 384),
+                        load(c + 480), v, a->place);
+        }
+    }
+}
+
+/* ---- products: c += two broadcast channels x 2x16 weights. Assembly, since gcc 12 reassociates
+ * across steps and then spills accumulators. ---- */
+
+#define STEP(c0, c1, a, b0, b1)                                                                    \
+    {                                                                                              \
+        v8 x_, y_;                                                                                 \
+        __asm__("vpbroadcastd %4,%2\n\tvpmaddwd %5,%2,%3\n\tvpmaddwd %6,%2,%2\n\t"                 \
+                "vpaddd %3,%0,%0\n\tvpaddd %2,%1,%1"                                               \
+                : "+x"(c0), "+x"(c1), "=&x"(x_), "=&x"(y_)                                         \
+                : "m"(*(const int32_t *)(const void *)(a)), "x"(b0), "x"(b1));                     \
+    }
+/* the first step of a sum */
+#define FIRST(c0, c1, a, b0, b1)                                                                   \
+    __asm__("vpbroadcastd %2,%1\n\tvpmaddwd %3,%1,%0\n\tvpmaddwd %4,%1,%1"                         \
+            : "=&x"(c0), "=&x"(c1)                                                                 \
+            : "m"(*(const int32_t *)(const void *)(a)), "x"(b0), "x"(b1));
+#define DECLARE(i) v8 c##i##0, c##i##1;
+#define BEGIN(i)   FIRST(c##i##0, c##i##1, v + i * 16, b0, b1)
+#define ADD(i)     STEP(c##i##0, c##i##1, v + i * 16 + 2 * k, b0, b1)
+#define SAVE(i)                                                                                    \
+    store(m + i * 16, c##i##0);                                                                    \
+    store(m + i * 16 + 8, c##i##1);
+#define PAIR(ROWS, at)                                                                             \
+    {                                                                                              \
+        enum { k = at };                                                                           \
+        const v8 b0 = load(u + k * 32), b1 = load(u + k * 32 + 16);                                \
+        ROWS(ADD)                                                                                  \
+    }
+#define SEVEN(ROWS)                                                                                \
+    PAIR(ROWS, 1)                                                                                  \
+    PAIR(ROWS, 2)                                                                                  \
+    PAIR(ROWS, 3) PAIR(ROWS, 4) PAIR(ROWS, 5) PAIR(ROWS, 6) PAIR(ROWS, 7) u += 256;                \
+    v += G * 16;
+#define PRODUCT(name, ROWS)                                                                        \
+    static void name(int32_t blocks, const int16_t *v, const int16_t *u, int32_t *m) {             \
+        for (int32_t p = 0; p < 36; p++, m += G * 16) {                                            \
+            ROWS(DECLARE) {                                                                        \
+                const v8 b0 = load(u), b1 = load(u + 16);                                          \
+                ROWS(BEGIN)                                                                        \
+            }                                                                                      \
+            SEVEN(ROWS)                                                                            \
+            for (int32_t c = 1; c < blocks; c++) {                                                 \
+                PAIR(ROWS, 0)                                                                      \
+                SEVEN(ROWS)                                                                        \
+            }                                                                                      \
+            ROWS(SAVE)                                                                             \
+        }                                                                                          \
+    }
+#define ROWS1(X) X(0)
+#define ROWS2(X) ROWS1(X) X(1)
+#define ROWS3(X) ROWS2(X) X(2)
+#define ROWS4(X) ROWS3(X) X(3)
+#define ROWS5(X) ROWS4(X) X(4)
+#define ROWS6(X) ROWS5(X) X(5)
+PRODUCT(product1, ROWS1)
+PRODUCT(product2, ROWS2)
+PRODUCT(product3, ROWS3)
+PRODUCT(product4, ROWS4)
+PRODUCT(product5, ROWS5)
+PRODUCT(product6, ROWS6)
+
+void octk_wino_mul_s16_avx2(int32_t count, int32_t blocks, const int16_t *v, const int16_t *u,
+                            int32_t *m) {
+    static void (*const of[])(int32_t, const int16_t *, const int16_t *, int32_t *) = {
+        NULL, product1, product2, product3, product4, product5, product6};
+    of[count](blocks, v, u, m);
+}
+
+/* ---- output: 6x6 s32 to 4x4 pixels x 16 channels. Output rows 0 and 2 need m0, m1 + m2, m3 + m4
+ * alone, rows 1 and 3 m1 - m2, m3 - m4, m5: so two rows of 8 channels fit in registers, without a
+ * buffer between the two passes. ---- */
+
+#define M(i, j) load(m + ((i)*6 + (j)) * G * 16)
+#define ADD32   _mm256_add_epi32
+#define SUB32   _mm256_sub_epi32
+#define SHL32   _mm256_slli_epi32
+/* column j of rows 0 and 2; the bias enters at position (1,1), whose coefficients are all 1 */
+#define EVEN(j, A, B)                                                                              \
+    v8 A, B;                                                                                       \
+    {                                                                                              \
+        v8 p = ADD32(M(1, j), M(2, j));                                                            \
+        const v8 r = ADD32(M(3, j), M(4, j));                                                      \
+        if (j == 1) p = ADD32(p, bias);                                                            \
+        A = ADD32(ADD32(p, r), M(0, j));                                                           \
+        B = ADD32(p, SHL32(r, 2));                                                                 \
+    }
+/* column j of rows 1 and 3 */
+#define ODD(j, A, B)                                                                               \
+    v8 A, B;                                                                                       \
+    {                                                                                              \
+        v8 p = SUB32(M(1, j), M(2, j));                                                            \
+        const v8 r = SUB32(M(3, j), M(4, j));                                                      \
+        if (j == 1) p = ADD32(p, bias);                                                            \
+        A = ADD32(p, ADD32(r, r));                                                                 \
+        B = ADD32(p, SHL32(ADD32(r, M(5, j)), 3));                                                 \
+    }
+/* X, Y = X + Y, X - Y */
+#define BUTTERFLY(X, Y)                                                                            \
+    {                                                                                              \
+        const v8 d = SUB32(X, Y);                                                                  \
+        X = ADD32(X, Y);                                                                           \
+        Y = d;                                                                                     \
+    }
+/* x1 to x4 hold sums and differences */
+#define LINE_OUT(y, x0, x1, x2, x3, x4, x5)                                                        \
+    {                                                                                              \
+        (y)[0] = ADD32(ADD32(x0, x1), x3);                                                         \
+        (y)[1] = ADD32(x2, ADD32(x4, x4));                                                         \
+        (y)[2] = ADD32(x1, SHL32(x3, 2));                                                          \
+        (y)[3] = ADD32(x2, SHL32(ADD32(x4, x5), 3));                                               \
+    }
+#define TWO_ROWS(COLUMN, y)                                                                        \
+    {                                                                                              \
+        COLUMN(1, a1, b1)                                                                          \
+        COLUMN(2, a2, b2)                                                                          \
+        BUTTERFLY(a1, a2)                                                                          \
+        BUTTERFLY(b1, b2)                                                                          \
+        COLUMN(3, a3, b3)                                                                          \
+        COLUMN(4, a4, b4)                                                                          \
+        BUTTERFLY(a3, a4)                                                                          \
+        BUTTERFLY(b3, b4)                                                                          \
+        COLUMN(0, a0, b0)                                                                          \
+        COLUMN(5, a5, b5)                                                                          \
+        LINE_OUT(y, a0, a1, a2, a3, a4, a5)                                                        \
+        LINE_OUT(y + 4, b0, b1, b2, b3, b4, b5)                                                    \
+    }
+#define EACH8 _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
+/* one stage for eight vectors at a time */
+#define FINISH(y)                                                                                  \
+    {                                                                                              \
+        EACH8 y[i] = _mm256_mullo_epi32(y[i], inverse_of_9);                                       \
+        EACH8 y[i] = octk_scaled(y[i], scale);                                                     \
+    }
+
+/* 16 channels of two pixels: halves 0 and 1 of each */
+static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_ends e) {
+    const v8 both = octk_codes(p0, p1, q0, q1, e);
+    const __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
+    _mm_storel_epi64((__m128i *)p, low);
+    octk_store_high(q, low);
+    _mm_storel_epi64((__m128i *)(p + 8), high);
+    octk_store_high(q + 8, high);
+}
+#define PUT_ROWS(first)                                                                            \
+    _Pragma("GCC unroll 4") for (int i = 0; i < 8; i += 2) {                                       \
+        uint8_t *to = a->y + (i / 4 * 2 + first) * a->row + i % 4 * a->pixel;                      \
+        put(to, to + a->pixel, y[i], high[i + 8 * first], y[i + 1], high[i + 1 + 8 * first], e);   \
+    }
+
+void octk_wino_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
+    const v8 inverse_of_9 = _mm256_set1_epi32(954437177);
+    const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
+    v8 high[16], y[8];
+    {
+        const int32_t *m = a->m + 8;
+        const v8 bias = load(a->b + 8);
+        const __m256 scale = _mm256_loadu_ps(a->scale + 8);
+        TWO_ROWS(EVEN, y)
+        FINISH(y)
+        EACH8 high[i] = y[i];
+        TWO_ROWS(ODD, y)
+        FINISH(y)
+        EACH8 high[i + 8] = y[i];
+    }
+    const int32_t *m = a->m;
+    const v8 bias = load(a->b);
+    const __m256 scale = _mm256_loadu_ps(a->scale);
+    TWO_ROWS(EVEN, y)
+    FINISH(y)
+    PUT_ROWS(0)
+    TWO_ROWS(ODD, y)
+    FINISH(y)
+    PUT_ROWS(1)
+}

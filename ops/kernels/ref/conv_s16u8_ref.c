@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * Convolution over rows of s16 in packed panels, and the widening of codes: plain loops. */
+#include "ops/kernels/kernels.h"
+#include "src/qround.h"
+
+void octk_widen_u8s16_ref(const uint8_t *x, int64_t n, int32_t z, int16_t *y) {
+    for (int64_t i = 0; i < n; i++) y[i] = (int16_t)(x[i] - z);
+}
+
+/* One panel of one pixel. */
+static void gather(const octk_conv_s16u8 *a, int64_t pix, const int16_t *w, int32_t width,
+                   int32_t *acc) {
+    for (int32_t r = 0; r < a->runs; r++) {
+        const int16_t *x = (const int16_t *)((const uint8_t *)a->x + pix + a->run[r]);
+        for (int32_t k = 0; k < a->pairs; k++, w += 2 * width)
+            for (int32_t l = 0; l < width; l++)
+                acc[l] += x[2 * k] * w[2 * l] + x[2 * k + 1] * w[2 * l + 1];
+    }
+}
+
+void octk_conv_s16u8_ref(const octk_conv_s16u8 *a) {
+    const int32_t lanes = octk_lanes(a->o);
+    const int16_t *w = a->w;
+    int32_t acc[16];
+    for (int32_t first = 0; first < lanes; first += 16) {
+        const int32_t width = octk_panel_lanes(lanes, first);
+        for (int32_t i = 0; i < a->np; i++) {
+            for (int32_t l = 0; l < width; l++) acc[l] = a->b[first + l];
+            gather(a, a->pix[i], w, width, acc);
+            for (int32_t l = 0; l < width; l++) {
+                const int32_t o = octk_lane_channel(lanes, first + l);
+                if (o < a->o)
+                    a->y[a->out[i] + o] = (uint8_t)octq_round_code((float)acc[l] * a->m[first + l],
+                                                                   a->zy, a->lo, a->hi);
+            }
+        }
+        w += (int64_t)a->runs * a->pairs * width * 2;
+    }
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ * ops/qconv.h - int8 convolution and linear: geometry, proven bounds, and the candidates that may
+ * run it. A linear layer is a convolution of images of one pixel. */
+#ifndef OCT_OPS_QCONV_H
+#define OCT_OPS_QCONV_H
+
+#include "ops/qrun.h"
+#include "src/cpu.h"
+
+/** A layer, judged. H W C P Q O R S g as in ops.h. */
+struct octi_qconv {
+    int32_t h, w, c, p, q, o, r, s, groups;
+    int32_t stride[2], pads[4], dilation[2];
+    int32_t zx, zy, lo, hi;
+    const int8_t *weight;   /* [O,R,S,C/g] */
+    const int32_t *bias;    /* [O] */
+    const float *m;         /* [O] */
+    int64_t largest_sum;    /* over channels: |b| + sum|w| * max|q - z| */
+    int64_t largest_weight; /* over channels: sum|w| */
+    double largest_value;   /* over channels: the same bound times the multiplier */
+    float least_m;          /* smallest multiplier */
+};
+
+/** One way to run it. */
+typedef struct octi_candidate {
+    const char *name;
+    octi_cpu_features needs;
+    /** NULL where it can run this layer; else why not. */
+    const char *(*unfit)(const octi_qconv *c);
+    /** Cycles of an image, by a model with measured constants. */
+    double (*cycles)(const octi_qconv *c);
+    /** Cells around the input that it would like to find. */
+    octi_halo (*halo)(const octi_qconv *c);
+    int32_t (*units)(const octi_qconv *c);
+    octi_qbind_fn *bind;
+} octi_candidate;
+
+#define OCT_CANDIDATE(name, needs) extern const octi_candidate octi_qconv_##name;
+#include "ops/qconv.def"
+extern const octi_candidate *const octi_candidates[];
+extern const int octi_candidate_count;
+
+/* ---- for the candidates ---- */
+
+/** The layer that q binds. */
+const octi_qconv *octi_qconv_of(const octi_qargs *q);
+octi_halo octi_no_halo(const octi_qconv *c);
+/** Output rows. */
+int32_t octi_row_units(const octi_qconv *c);
+/** Biases and multipliers by lanes (octk_lanes), `factor` times the bias modulo 2^32 and the
+ *  multiplier over `over`; of `groups` groups one behind the other. */
+oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t *bias,
+                           int32_t factor, float over, const int32_t **b, const float **m);
+/** Lanes of all groups before group g. */
+static inline int64_t octi_lane_begin(const octi_qconv *c, int32_t g) {
+    return (int64_t)g * octk_lanes(c->o / c->groups);
+}
+/** Where an image of the input may be read with `need` around it: in place where its layout has
+ *  that, else copied into `frame` (octi_frame_bytes), whose cells beyond the image hold zx. */
+size_t octi_frame_bytes(const octi_qconv *c, const octi_layout *in, const octi_halo *need);
+octk_image octi_framed(const octi_qconv *c, const octi_layout *in, const octi_halo *need,
+                       const void *x, void *frame);
+
+#endif

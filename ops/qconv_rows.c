@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ * Candidate `rows`: a band of input rows widened to s16 (x - zx, zeros for padding), over which the
+ * windows of all kernel rows are contiguous runs. Serves every shape: any stride, dilation, groups,
+ * stems of one or three channels, and linear layers, whose images are the pixels. */
+#include "ops/qconv.h"
+
+#include <string.h>
+
+#include "src/mem.h"
+
+enum {
+    BAND_BYTES = 24 << 10, /* of widened rows: they stay in the first-level cache */
+    FEW = 48,              /* an image of fewer pixels shares its block with others */
+    MOST_IMAGES = 16
+};
+
+typedef struct rows {
+    octk_conv_s16u8 kernel; /* x, w, b, m, y, np filled per call */
+    octi_layout in, out;
+    int32_t images, band;       /* of a block: images, or output rows of one */
+    int32_t frame_w;            /* pixels of a widened row */
+    int64_t group_w, per_image; /* elements */
+} rows;
+
+/* Input rows that `count` output rows read. */
+static int64_t frame_rows(const octi_qconv *c, int64_t count) {
+    return (count - 1) * c->stride[0] + (int64_t)(c->r - 1) * c->dilation[0] + 1;
+}
+static int64_t frame_width(const octi_qconv *c) {
+    return (int64_t)(c->q - 1) * c->stride[1] + (int64_t)(c->s - 1) * c->dilation[1] + 1;
+}
+
+/* Input rows from h0 on, widened. */
+static void widen(const octi_qrun *r, const rows *own, const uint8_t *x, int64_t h0, int64_t count,
+                  int16_t *y) {
+    const octi_qconv *c = r->u.conv;
+    const int64_t row = (int64_t)own->frame_w * c->c,
+                  left = c->pads[1] < own->frame_w ? c->pads[1] : own->frame_w,
+                  inside = own->frame_w - left < c->w ? own->frame_w - left : c->w,
+                  right = own->frame_w - left - inside;
+    for (int64_t i = 0; i < count; i++, y += row) {
+        if (h0 + i < 0 || h0 + i >= c->h) {
+            memset(y, 0, (size_t)row * sizeof *y);
+            continue;
+        }
+        memset(y, 0, (size_t)(left * c->c) * sizeof *y);
+        r->kernels->widen_u8s16(x + (h0 + i) * own->in.row, inside * c->c, c->zx, y + left * c->c);
+        memset(y + (left + inside) * c->c, 0, (size_t)(right * c->c) * sizeof *y);
+    }
+}
+
+static void run(const octi_qrun *r, const octi_qcall *call) {
+    const octi_qconv *c = r->u.conv;
+    const rows *own = r->own;
+    octk_conv_s16u8 k = own->kernel;
+    int16_t *frame = call->scratch;
+    const bool whole = call->from == 0 && call->to == c->p;
+    const int32_t images = whole ? own->images : 1;
+    const int32_t each = c->o / c->groups, cg = c->c / c->groups;
+    for (int64_t i = 0; i < call->n; i += images)
+        for (int32_t p = call->from; p < call->to; p += own->band) {
+            const int32_t now = call->n - i < images ? (int32_t)(call->n - i) : images,
+                          count = call->to - p < own->band ? call->to - p : own->band;
+            for (int32_t e = 0; e < now; e++)
+                widen(r, own, (const uint8_t *)call->in[0] + (i + e) * own->in.image,
+                      (int64_t)p * c->stride[0] - c->pads[0], frame_rows(c, count),
+                      frame + e * own->per_image);
+            k.np = now * count * c->q;
+            for (int32_t g = 0; g < c->groups; g++) {
+                k.x = frame + (int64_t)g * cg;
+                k.w = own->kernel.w + g * own->group_w;
+                k.b = own->kernel.b + octi_lane_begin(c, g);
+                k.m = own->kernel.m + octi_lane_begin(c, g);
+                k.y = (uint8_t *)call->out + i * own->out.image + p * own->out.row +
+                      (int64_t)g * each;
+                r->kernels->conv_s16u8(&k);
+            }
+        }
+}
+
+/* Runs of a window: whole kernel rows where pixels follow each other, else taps. */
+static bool whole_rows(const octi_qconv *c) { return c->groups == 1 && c->dilation[1] == 1; }
+
+static oct_status make_runs(const octi_qargs *q, const octi_qconv *c, rows *own) {
+    const int32_t taps = whole_rows(c) ? 1 : c->s, len = c->c / c->groups * (c->s / taps);
+    int64_t *run_at = octi_arena_alloc(q->arena, (size_t)c->r * (size_t)taps * sizeof *run_at);
+    if (!run_at) return oct_last_error()->code;
+    for (int32_t i = 0; i < c->r * taps; i++)
+        run_at[i] = ((int64_t)(i / taps) * c->dilation[0] * own->frame_w +
+                     (int64_t)(i % taps) * c->dilation[1]) *
+                    c->c * (int64_t)sizeof(int16_t);
+    own->kernel.run = run_at;
+    own->kernel.runs = c->r * taps;
+    own->kernel.pairs = (len + 1) / 2;
+    return OCT_OK;
+}
+
+static oct_status make_pixels(const octi_qargs *q, const octi_qconv *c, rows *own) {
+    const int64_t count = (int64_t)own->images * own->band * c->q;
+    int64_t *pix = octi_arena_alloc(q->arena, (size_t)count * 2 * sizeof *pix), *out = pix + count;
+    if (!pix) return oct_last_error()->code;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t image = i / c->q / own->band, p = i / c->q % own->band, at = i % c->q;
+        pix[i] = (image * own->per_image +
+                  (p * c->stride[0] * own->frame_w + at * c->stride[1]) * (int64_t)c->c) *
+                 (int64_t)sizeof(int16_t);
+        out[i] = image * own->out.image + p * own->out.row + at * own->out.pixel;
+    }
+    own->kernel.pix = pix;
+    own->kernel.out = out;
+    return OCT_OK;
+}
+
+/* [group][panel][run][pair][lane][2] */
+static oct_status pack(const octi_qargs *q, const octi_qconv *c, rows *own) {
+    const int32_t each = c->o / c->groups, lanes = octk_lanes(each),
+                  len = c->c / c->groups * (whole_rows(c) ? c->s : 1);
+    const int64_t k_all = (int64_t)own->kernel.runs * own->kernel.pairs;
+    own->group_w = k_all * lanes * 2;
+    int16_t *w = octi_arena_calloc(q->arena, (size_t)(own->group_w * c->groups), sizeof *w);
+    if (!w) return oct_last_error()->code;
+    own->kernel.w = w;
+    for (int32_t j = 0; j < c->groups; j++)
+        for (int32_t l = 0; l < lanes; l++) {
+            const int32_t first = l / 16 * 16, width = octk_panel_lanes(lanes, first),
+                          o = octk_lane_channel(lanes, l);
+            if (o >= each) continue;
+            const int8_t *from = c->weight + ((int64_t)j * each + o) * own->kernel.runs * len;
+            int16_t *to = w + j * own->group_w + first * k_all * 2 + (l - first) * 2;
+            for (int32_t n = 0; n < own->kernel.runs; n++)
+                for (int32_t i = 0; i < len; i++)
+                    to[((int64_t)n * own->kernel.pairs + i / 2) * width * 2 + i % 2] =
+                        from[(int64_t)n * len + i];
+        }
+    return octi_pack_lanes(q, c, c->bias, 1, 1, &own->kernel.b, &own->kernel.m);
+}
+
+static oct_status bind(const octi_qargs *q) {
+    const octi_qconv *c = octi_qconv_of(q);
+    octi_qrun *r = q->r;
+    rows *own = octi_arena_calloc(q->arena, 1, sizeof *own);
+    if (!own) return oct_last_error()->code;
+    own->in = q->in_at[0];
+    own->out = *q->out_at;
+    own->frame_w = (int32_t)frame_width(c);
+    const int64_t row = (int64_t)own->frame_w * c->c * (int64_t)sizeof(int16_t);
+    own->images = 1;
+    own->band = c->p;
+    if (c->p * (int64_t)c->q < FEW) {
+        own->images = FEW / (c->p * c->q);
+        if (own->images > MOST_IMAGES) own->images = MOST_IMAGES;
+    } else {
+        while (own->band > 1 && frame_rows(c, own->band) * row > BAND_BYTES)
+            own->band = (own->band + 1) / 2;
+    }
+    own->per_image = frame_rows(c, own->band) * own->frame_w * c->c;
+    own->kernel = (octk_conv_s16u8){.o = c->o / c->groups, .zy = c->zy, .lo = c->lo, .hi = c->hi};
+    OCT_TRY(make_runs(q, c, own));
+    OCT_TRY(make_pixels(q, c, own));
+    OCT_TRY(pack(q, c, own));
+    /* the second of an odd last pair is read too */
+    r->scratch = ((size_t)(own->images * own->per_image + 2) * sizeof(int16_t) + 63) & ~(size_t)63;
+    r->own = own;
+    r->run = run;
+    r->kernel = r->kernels->name.conv_s16u8;
+    return OCT_OK;
+}
+
+static const char *unfit(const octi_qconv *c) {
+    if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
+    if (frame_rows(c, 1) * frame_width(c) > (1 << 28) / c->c) return "rows too long to widen";
+    return NULL;
+}
+
+/* Tiles of 6 pixels by 16 channels: a pair costs 7.2 cycles (3.6 for 8 channels), a tile 60. */
+static double cycles(const octi_qconv *c) {
+    const double pixels = (double)c->p * c->q, tiles = pixels / 6;
+    const int32_t each = c->o / c->groups, lanes = octk_lanes(each);
+    const double panels = lanes / 16.0;
+    const double pairs = whole_rows(c) ? c->r * ((c->s * (double)c->c + 1) / 2)
+                                       : (double)c->r * c->s * ((c->c / (double)c->groups + 1) / 2);
+    const double widened = (double)frame_rows(c, c->p) * (double)frame_width(c) * c->c;
+    return c->groups * tiles * panels * (pairs * 7.2 + 60) + widened / 8;
+}
+
+const octi_candidate octi_qconv_rows = {
+    .name = "rows",
+    .needs = OCTI_CPU_AVX2 | OCTI_CPU_FMA,
+    .unfit = unfit,
+    .cycles = cycles,
+    .halo = octi_no_halo,
+    .units = octi_row_units,
+    .bind = bind,
+};

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ * Kernels of convolutions against sums in int64 and the law: packed panels with lanes left over,
+ * largest sums, transforms against their matrices. */
+#include <math.h>
+
+#include "src/qround.h"
+#include "tests/kernel_cases.h"
+
+typedef struct ends {
+    int zy, lo, hi;
+} ends;
+
+static ends draw_ends(octi_rng *r) {
+    ends e = {below(r, 256), 0, 255};
+    if (below(r, 5) == 0) e.zy = 255 * below(r, 2);
+    if (below(r, 2)) e.lo = below(r, e.zy + 1), e.hi = e.zy + below(r, 256 - e.zy);
+    return e;
+}
+
+/* Usual multipliers, exact ties, and as large as is allowed: |sum| * m < 2^31. */
+static float draw_m(octi_rng *r, double largest_sum) {
+    switch (below(r, 6)) {
+    case 0:
+        return 0.5f;
+    case 1:
+        return (float)(0x1p31 / largest_sum * 0.99);
+    case 2:
+        return 0x1p-90f;
+    default:
+        return (float)(300.0 / largest_sum) * (0.1f + octi_rng_uniform(r));
+    }
+}
+
+void check_widen_u8s16(octk_widen_u8s16_fn *kernel, const char *name) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 170, 0);
+    for (int n = 0; n < 300; n++) {
+        uint8_t *x = untouched((size_t)n);
+        int16_t *y = untouched((size_t)n * 2 + 32), *want = untouched((size_t)n * 2 + 32);
+        const int z = n % 3 ? below(&r, 256) : n % 2 * 255;
+        for (int i = 0; i < n; i++) x[i] = (uint8_t)below(&r, 256), want[i] = (int16_t)(x[i] - z);
+        kernel(x, n, z, y);
+        same_bytes(name, y, want, (size_t)n * 2 + 32);
+        free(x), free(y), free(want);
+    }
+}
+
+void check_conv_s16u8(octk_conv_s16u8_fn *kernel, const char *name) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 171, 0);
+    for (int round = 0; round < 1500; round++) {
+        const int o = round < 70 ? round + 1 : 1 + below(&r, 70), runs = 1 + below(&r, 5),
+                  pairs = 1 + below(&r, round % 5 ? 6 : 40), np = 1 + below(&r, 20),
+                  lanes = octk_lanes(o), k = runs * pairs * 2,
+                  room = 4 * k + 64; /* elements that pixels and runs lie in */
+        const ends e = draw_ends(&r);
+        const int style = below(&r, 4);
+        int16_t *x = untouched((size_t)room * 2), *w = untouched((size_t)(lanes * k) * 2);
+        int32_t *b = untouched((size_t)(lanes + 16) * 4);
+        float *m = untouched((size_t)(lanes + 16) * 4);
+        int64_t *pix = untouched((size_t)np * 8), *out = untouched((size_t)np * 8),
+                *run = untouched((size_t)runs * 8);
+        for (int i = 0; i < room; i++)
+            x[i] = (int16_t)(style ? below(&r, 511) - 255 : i % 2 ? 255 : -255);
+        for (int i = 0; i < lanes * k; i++)
+            w[i] = (int16_t)(style ? below(&r, 256) - 128 : i % 3 ? 127 : -128);
+        for (int l = 0; l < lanes + 16; l++)
+            b[l] = style ? below(&r, 1 << 20) - (1 << 19)
+                         : (l % 2 ? 1 : -1) * (INT32_MAX - 255 * 128 * k),
+            m[l] = draw_m(&r, style ? 255.0 * 128 * k + (1 << 20) : INT32_MAX);
+        for (int i = 0; i < runs; i++) run[i] = 2 * below(&r, k + 1);
+        const int64_t pitch = o + below(&r, 7);
+        for (int i = 0; i < np; i++)
+            pix[i] = 2 * below(&r, room - 2 * k - 1), out[i] = (np - 1 - i) * pitch;
+        const size_t bytes = (size_t)(np * pitch);
+        uint8_t *want = untouched(bytes);
+        octk_conv_s16u8 a = {.x = x,
+                             .w = w,
+                             .pix = pix,
+                             .out = out,
+                             .run = run,
+                             .b = b,
+                             .m = m,
+                             .y = untouched(bytes),
+                             .np = np,
+                             .runs = runs,
+                             .pairs = pairs,
+                             .o = o,
+                             .zy = e.zy,
+                             .lo = e.lo,
+                             .hi = e.hi};
+        for (int i = 0; i < np; i++)
+            for (int l = 0; l < lanes; l++) {
+                const int first = l / 16 * 16, width = octk_panel_lanes(lanes, first),
+                          channel = octk_lane_channel(lanes, l);
+                if (channel >= o) continue;
+                int64_t sum = b[l];
+                for (int j = 0; j < k; j++)
+                    sum += (int64_t)x[(pix[i] + run[j / (2 * pairs)]) / 2 + j % (2 * pairs)] *
+                           w[first * k + j / 2 * width * 2 + (l - first) * 2 + j % 2];
+                want[out[i] + channel] =
+                    (uint8_t)octq_requant((int32_t)sum, m[l], e.zy, e.lo, e.hi);
+            }
+        kernel(&a);
+        same_bytes(name, a.y, want, bytes);
+        free(x), free(w), free(b), free(m), free(pix), free(out), free(run), free(want), free(a.y);
+    }
+}
+
+/* ---- Winograd: every matrix spelled by its definition, in int64, reduced at the end ---- */
+
+static const int BT[6][6] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
+                             {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
+static const int AT[4][6] = {
+    {1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 8}};
+
+void check_wino_in_u8s16(octk_wino_in_u8s16_fn *kernel, const char *name) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 172, 0);
+    int largest = 0;
+    for (int round = 0; round < 300; round++) {
+        const int count = 1 + below(&r, 11), t = below(&r, 8), blocks = 1 + below(&r, 3),
+                  groups = (t + count + OCTK_WINO_GROUP - 1) / OCTK_WINO_GROUP,
+                  style = below(&r, 3);
+        const int64_t pixel = 16 + below(&r, 20), row = (4 * count + 2) * pixel + below(&r, 9),
+                      place = blocks * OCTK_WINO_GROUP * 16, group = 36 * place;
+        uint8_t *x = untouched((size_t)(6 * row + 16));
+        for (int64_t i = 0; i < 6 * row; i++) {
+            const int h = (int)(i / row), w = (int)(i % row / pixel);
+            /* 2: aligned with the signs of a row of B^T, where |v| is largest */
+            x[i] = (uint8_t)(style == 0 ? below(&r, 256)
+                             : style == 1
+                                 ? 255 * below(&r, 2)
+                                 : 255 * ((BT[1][h] < 0) == (BT[1][w % 4 + (w % 4 == 0) * 4] < 0)));
+        }
+        const size_t bytes = (size_t)(groups * group) * 2;
+        int16_t *v = untouched(bytes), *want = untouched(bytes);
+        for (int i = 0; i < count; i++)
+            for (int p = 0; p < 36; p++)
+                for (int c = 0; c < 16; c++) {
+                    int64_t sum = 0;
+                    for (int h = 0; h < 6; h++)
+                        for (int w = 0; w < 6; w++)
+                            sum +=
+                                BT[p / 6][h] * BT[p % 6][w] * x[h * row + (4 * i + w) * pixel + c];
+                    ck_assert_msg(sum >= -32768 && sum <= 32767, "v leaves s16");
+                    if (abs((int)sum) > largest) largest = abs((int)sum);
+                    want[(t + i) / OCTK_WINO_GROUP * group + p * place +
+                         (t + i) % OCTK_WINO_GROUP * 16 + c] = (int16_t)sum;
+                }
+        kernel(&(octk_wino_in_u8s16){.x = x,
+                                     .row = row,
+                                     .pixel = pixel,
+                                     .group = group,
+                                     .place = place,
+                                     .v = v,
+                                     .count = count,
+                                     .t = t});
+        same_bytes(name, v, want, bytes);
+        free(x), free(v), free(want);
+    }
+    ck_assert_int_ge(largest, 12000); /* near the bound, 17340: not only easy inputs */
+}
+
+void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 173, 0);
+    enum { G = OCTK_WINO_GROUP };
+    for (int round = 0; round < 60; round++) {
+        const int blocks = 1 + below(&r, 4), count = 1 + below(&r, G), style = below(&r, 3);
+        const size_t vs = (size_t)36 * (size_t)blocks * G * 16,
+                     us = (size_t)36 * (size_t)blocks * 256, ms = (size_t)36 * G * 16;
+        int16_t *v = untouched(vs * 2), *u = untouched(us * 2);
+        int32_t *m = untouched(ms * 4), *want = untouched(ms * 4);
+        for (size_t i = 0; i < vs; i++)
+            v[i] = (int16_t)(style ? below(&r, 2 * 17340 + 1) - 17340 : 17340);
+        for (size_t i = 0; i < us; i++)
+            u[i] = (int16_t)(style == 1 ? below(&r, 2 * 18288 + 1) - 18288 : 18288);
+        for (int p = 0; p < 36; p++)
+            for (int t = 0; t < count; t++)
+                for (int l = 0; l < 16; l++) {
+                    int64_t sum = 0;
+                    for (int c = 0; c < blocks * 16; c++)
+                        sum += (int64_t)v[((p * blocks + c / 16) * G + t) * 16 + c % 16] *
+                               u[((p * blocks * 8 + c / 2) * 16 + l) * 2 + c % 2];
+                    want[(p * G + t) * 16 + l] = (int32_t)(uint32_t)(uint64_t)sum;
+                }
+        /* tiles beyond `count` are nobody's: whatever the kernel leaves there */
+        kernel(count, blocks, v, u, m);
+        for (int p = 0; p < 36; p++)
+            same_bytes(name, m + p * G * 16, want + p * G * 16, (size_t)count * 64);
+        free(v), free(u), free(m), free(want);
+    }
+}
+
+void check_wino_out_s32u8(octk_wino_out_s32u8_fn *kernel, const char *name) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 174, 0);
+    enum { G = OCTK_WINO_GROUP, MS = 36 * G * 16 };
+    static int32_t m[MS];
+    for (int round = 0; round < 400; round++) {
+        int32_t b[16];
+        float scale[16];
+        const ends e = draw_ends(&r);
+        const int64_t pixel = 16 + below(&r, 20), row = 4 * pixel + below(&r, 40);
+        const size_t bytes = (size_t)(3 * row + 4 * pixel);
+        uint8_t *y = untouched(bytes), *want = untouched(bytes);
+        for (int i = 0; i < MS; i++) m[i] = (int32_t)octi_rng_u32(&r);
+        for (int l = 0; l < 16; l++) {
+            b[l] = (int32_t)octi_rng_u32(&r);
+            scale[l] = below(&r, 3) ? 100.0f / 0x1p31f * (0.1f + octi_rng_uniform(&r)) : 0x1p-40f;
+        }
+        for (int i = 0; i < 16; i++)
+            for (int l = 0; l < 16; l++) {
+                uint64_t sum = (uint64_t)(int64_t)b[l];
+                for (int p = 0; p < 36; p++)
+                    sum += (uint64_t)((int64_t)(AT[i / 4][p / 6] * AT[i % 4][p % 6]) *
+                                      m[p * G * 16 + l]);
+                /* a ninth modulo 2^32: found, not written down */
+                const uint32_t ninth = (uint32_t)((2 * (UINT64_C(1) << 32) + 1) / 9);
+                ck_assert_uint_eq(ninth * 9u, 1);
+                const int32_t c64 = (int32_t)((uint32_t)sum * ninth);
+                want[i / 4 * row + i % 4 * pixel + octk_lane_channel(16, l)] =
+                    (uint8_t)octq_requant(c64, scale[l], e.zy, e.lo, e.hi);
+            }
+        kernel(&(octk_wino_out_s32u8){.m = m,
+                                      .b = b,
+                                      .scale = scale,
+                                      .y = y,
+                                      .row = row,
+                                      .pixel = pixel,
+                                      .zy = e.zy,
+                                      .lo = e.lo,
+                                      .hi = e.hi});
+        same_bytes(name, y, want, bytes);
+        free(y), free(want);
+    }
+}
+
+void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 75, 0);
+    for (int round = 0; round < 500; round++) {
+        const int taps = 1 + below(&r, 10), pairs = (taps + 1) / 2;
+        octk_dw_u8s16 a = {.n = 1 + below(&r, 2),
+                           .c = round < 140 ? round + 1 : 1 + below(&r, 200),
+                           .p = 1 + below(&r, 4),
+                           .q = 1 + below(&r, 4),
+                           .pairs = pairs,
+                           .stride_h = 1 + below(&r, 3),
+                           .stride_w = 1 + below(&r, 3)};
+        const ends e = draw_ends(&r);
+        a.zy = e.zy, a.lo = e.lo, a.hi = e.hi;
+        const int reach = 3; /* taps lie up to so many rows and pixels from a window's corner */
+        const int h = (a.p - 1) * a.stride_h + reach + 1, w_in = (a.q - 1) * a.stride_w + reach + 1;
+        const int64_t xp = a.c + below(&r, 5), xr = w_in * xp + below(&r, 9),
+                      xi = h * xr + below(&r, 17), yp = a.c + below(&r, 5),
+                      yr = a.q * yp + below(&r, 9), yi = a.p * yr + below(&r, 17);
+        const size_t bx = (size_t)(a.n * xi), by = (size_t)(a.n * yi);
+        a.x = (octk_image){untouched(bx), xi, xr, xp};
+        a.y = (octk_image){untouched(by), yi, yr, yp};
+        for (size_t i = 0; i < bx; i++) a.x.base[i] = (uint8_t)below(&r, 256);
+        int16_t *w = untouched((size_t)(pairs * a.c) * 4);
+        int32_t *b = untouched((size_t)a.c * 4);
+        float *m = untouched((size_t)a.c * 4);
+        int64_t *tap = untouched((size_t)pairs * 16);
+        for (int t = 0; t < 2 * pairs; t++)
+            tap[t] = below(&r, reach + 1) * xr + below(&r, reach + 1) * xp;
+        for (int c = 0; c < a.c; c++) {
+            for (int t = 0; t < 2 * pairs; t++)
+                w[(t / 2 * a.c + c) * 2 + t % 2] = (int16_t)(t >= taps      ? 0
+                                                             : below(&r, 4) ? below(&r, 256) - 128
+                                                                            : -128);
+            b[c] = below(&r, 1 << 20) - (1 << 19);
+            m[c] = draw_m(&r, 255.0 * 128 * taps + (1 << 20));
+        }
+        a.w = w, a.b = b, a.m = m, a.tap = tap;
+        uint8_t *want = untouched(by);
+        for (int64_t at = 0; at < (int64_t)a.n * a.p * a.q * a.c; at++) {
+            const int c = (int)(at % a.c), q = (int)(at / a.c % a.q),
+                      p = (int)(at / a.c / a.q % a.p), n = (int)(at / a.c / a.q / a.p);
+            int64_t sum = b[c];
+            for (int t = 0; t < taps; t++)
+                sum +=
+                    (int64_t)
+                        a.x.base[n * xi + p * a.stride_h * xr + q * a.stride_w * xp + tap[t] + c] *
+                    w[(t / 2 * a.c + c) * 2 + t % 2];
+            want[n * yi + p * yr + q * yp + c] =
+                (uint8_t)octq_requant((int32_t)sum, m[c], a.zy, a.lo, a.hi);
+        }
+        kernel(&a);
+        same_bytes(name, a.y.base, want, by);
+        free(a.x.base), free(a.y.base), free(w), free(b), free(m), free(tap), free(want);
+    }
+}

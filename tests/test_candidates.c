@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ * Every candidate of an integer convolution (ops/qconv.def) that this machine can run, wherever it
+ * fits, against loops over int64 and the law: sizes, strides, pads, dilations, groups, zero points,
+ * largest weights; with and without the halo that it would like, with pitches around the output,
+ * whole and cut into ranges of units, one image and several. What was reached is counted.
+ * OCT_TEST_NETS layers (24,000: some 50,000 runs), each as often as candidates fit;
+ * OCT_TEST_LONG: 1,000,000. */
+#include <math.h>
+
+#include "ops/qconv.h"
+#include "src/mem.h"
+#include "src/qround.h"
+#include "src/rng.h"
+#include "tests/oct_test.h"
+
+static octi_rng rng;
+static int below(int n) { return (int)octi_rng_below(&rng, (uint32_t)n); }
+static int within(int least, int most) { return least + below(most - least + 1); }
+
+typedef struct layer {
+    int n, h, w, c, o, r, s, sh, sw, pads[4], dh, dw, g, p, q;
+    int zx, zy, lo, hi, qmin, qmax;
+    int8_t *weight;
+    int32_t *bias;
+    float *m;
+    uint8_t *x, *y; /* dense [N,H,W,C]; what is right, [N,P,Q,O] */
+} layer;
+
+static int out_size(int size, int p0, int p1, int k, int s, int d) {
+    const int room = size + p0 + p1 - d * (k - 1) - 1;
+    return room < 0 ? 0 : room / s + 1;
+}
+
+/* Shapes as nets have them, and odd ones. */
+static bool draw_shape(layer *l) {
+    static const int kernels[] = {1, 3, 3, 3, 5, 7, 2, 4};
+    *l = (layer){.n = within(1, 3), .g = 1, .dh = 1, .dw = 1, .sh = 1, .sw = 1};
+    l->h = below(12) ? within(1, 10) : within(11, 34);
+    l->w = below(3) ? within(1, 10) : l->h;
+    l->r = kernels[below(8)];
+    l->s = below(6) ? l->r : kernels[below(8)];
+    l->c = below(6) ? within(1, 20) : within(21, 50);
+    l->o = below(6) ? within(1, 20) : within(21, 50);
+    if (below(3) == 0) l->sh = within(1, 3), l->sw = below(3) ? l->sh : within(1, 3);
+    if (below(6) == 0) l->dh = within(1, 3), l->dw = within(1, 3);
+    for (int i = 0; i < 4; i++) l->pads[i] = below(3) ? l->r / 2 : below(4);
+    if (below(5) == 0) l->g = l->c = l->o = within(2, 40); /* depthwise */
+    if (below(8) == 0) l->g = within(2, 5), l->c = l->g * within(1, 9), l->o = l->g * within(1, 20);
+    if (below(9) == 0)
+        l->h = l->w = l->r = l->s = 1, l->pads[0] = l->pads[1] = l->pads[2] = l->pads[3] = 0;
+    l->p = out_size(l->h, l->pads[0], l->pads[2], l->r, l->sh, l->dh);
+    l->q = out_size(l->w, l->pads[1], l->pads[3], l->s, l->sw, l->dw);
+    return l->p > 0 && l->q > 0;
+}
+
+static int64_t elements(const layer *l, bool out) {
+    return out ? (int64_t)l->n * l->p * l->q * l->o : (int64_t)l->n * l->h * l->w * l->c;
+}
+
+/* Codes in qmin..qmax; weights up to -128; multipliers of every size that is sound. */
+static void draw_numbers(layer *l) {
+    const int k = l->r * l->s * (l->c / l->g), style = below(5), few = below(4) == 0;
+    l->qmin = few ? below(100) : 0;
+    l->qmax = few ? within(l->qmin + 1, 255) : 255;
+    l->zx = below(3) ? within(l->qmin, l->qmax) : below(2) ? l->qmin : l->qmax;
+    l->zy = below(3) ? below(256) : 255 * below(2);
+    l->lo = below(2) ? l->zy : below(l->zy + 1);
+    l->hi = within(l->zy, 255);
+    if (l->hi == l->lo && l->lo > 0) l->lo--;
+    l->x = malloc((size_t)elements(l, false));
+    l->y = malloc((size_t)elements(l, true));
+    l->weight = malloc((size_t)(l->o * k));
+    l->bias = malloc((size_t)l->o * 4);
+    l->m = malloc((size_t)l->o * 4);
+    for (int64_t i = 0; i < elements(l, false); i++)
+        l->x[i] = (uint8_t)(style == 0   ? l->qmax
+                            : style == 1 ? (below(2) ? l->qmin : l->qmax)
+                                         : within(l->qmin, l->qmax));
+    for (int i = 0; i < l->o * k; i++)
+        l->weight[i] = (int8_t)(style == 0   ? 127
+                                : style == 1 ? (below(2) ? 127 : -128)
+                                : style == 2 ? within(-3, 3)
+                                             : within(-128, 127));
+    for (int j = 0; j < l->o; j++) {
+        l->bias[j] = within(-(1 << 19), 1 << 19);
+        const double usual = 60.0 / (4000.0 * sqrt(k));
+        l->m[j] = (float)(below(5)    ? usual * (0.2 + octi_rng_uniform(&rng))
+                          : below(3)  ? 0.5 /* ties */
+                          : below(30) ? usual
+                          : below(2)  ? 0x1p-110
+                                      : 1e4);
+    }
+}
+
+static void free_layer(layer *l) {
+    free(l->x), free(l->y), free(l->weight), free(l->bias), free(l->m);
+}
+
+static void reference(const layer *l) {
+    const int cg = l->c / l->g, og = l->o / l->g;
+    for (int64_t at = 0; at < elements(l, true); at++) {
+        const int o = (int)(at % l->o), q = (int)(at / l->o % l->q),
+                  p = (int)(at / l->o / l->q % l->p), n = (int)(at / l->o / l->q / l->p);
+        int64_t sum = l->bias[o];
+        for (int t = 0; t < l->r * l->s; t++) {
+            const int h = p * l->sh - l->pads[0] + t / l->s * l->dh,
+                      w = q * l->sw - l->pads[1] + t % l->s * l->dw;
+            if (h < 0 || w < 0 || h >= l->h || w >= l->w) continue;
+            const uint8_t *x = l->x + ((int64_t)(n * l->h + h) * l->w + w) * l->c + o / og * cg;
+            const int8_t *g = l->weight + ((int64_t)o * l->r * l->s + t) * cg;
+            for (int c = 0; c < cg; c++) sum += (x[c] - l->zx) * g[c];
+        }
+        l->y[at] = (uint8_t)octq_requant((int32_t)sum, l->m[o], l->zy, l->lo, l->hi);
+    }
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+enum { ROUNDS = 1500 };
+#else
+enum { ROUNDS = 24000 };
+#endif
+
+typedef struct reach { /* runs, by candidate */
+    int64_t taken, granted, framed, pitched, cut, several;
+} reach;
+
+typedef struct place { /* of a value: memory, layout, first pixel */
+    uint8_t *memory;
+    size_t bytes;
+    octi_layout at;
+    uint8_t *first;
+} place;
+
+static place place_of(oct_shape shape, octi_halo halo, int n, bool slack) {
+    place v = {.at = octi_layout_of(&shape, 1, halo)};
+    v.at.slack = slack;
+    v.bytes = (size_t)(n * v.at.image) + (slack ? OCTI_SLACK : 0);
+    v.memory = malloc(v.bytes);
+    memset(v.memory, 0xa5, v.bytes);
+    v.first = v.memory + v.at.origin;
+    return v;
+}
+
+static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *seen) {
+    octi_arena *arena = octi_arena_new(ctx);
+    const int cg = l->c / l->g;
+    const oct_attrs a = {.kernel = {l->r, l->s},
+                         .stride = {l->sh, l->sw},
+                         .pads = {l->pads[0], l->pads[1], l->pads[2], l->pads[3]},
+                         .dilation = {l->dh, l->dw},
+                         .groups = {l->g},
+                         .lo = {l->lo},
+                         .hi = {l->hi}};
+    oct_tensor w = {.dtype = OCT_S8, .shape = OCT_SHAPE(l->o, l->r, l->s, cg), .data = l->weight},
+               b = {.dtype = OCT_S32, .shape = OCT_SHAPE(l->o), .data = l->bias},
+               m = {.dtype = OCT_F32, .shape = OCT_SHAPE(l->o), .data = l->m};
+    const octi_qdesc in[4] = {{.dtype = OCT_U8,
+                               .shape = OCT_SHAPE(OCT_BATCH, l->h, l->w, l->c),
+                               .quantized = true,
+                               .scale = 0.1f,
+                               .zero_point = l->zx,
+                               .qmin = l->qmin,
+                               .qmax = l->qmax},
+                              {.dtype = OCT_S8, .shape = w.shape, .tensor = &w},
+                              {.dtype = OCT_S32, .shape = b.shape, .tensor = &b},
+                              {.dtype = OCT_F32, .shape = m.shape, .tensor = &m}};
+    const octi_qdesc out = {.dtype = OCT_U8,
+                            .shape = OCT_SHAPE(OCT_BATCH, l->p, l->q, l->o),
+                            .quantized = true,
+                            .scale = 0.2f,
+                            .zero_point = l->zy,
+                            .qmin = 0,
+                            .qmax = 255};
+    octi_qrun r;
+    octi_ctx_only(ctx, candidate);
+    ck_ok(octi_qinit(&r, arena, OCT_OP_qconv2d, &a, in, 4, &out, "case"));
+    if (strcmp(r.kernel, candidate)) { /* it does not fit */
+        octi_arena_free(arena);
+        return;
+    }
+    const bool grant = below(2), pitched = below(2);
+    octi_halo more = r.halo;
+    if (grant && below(3) == 0) more = octi_halo_join(more, (octi_halo){3, 2, 1, 3});
+    place x = place_of(in[0].shape, grant ? more : (octi_halo){0}, l->n, grant),
+          y = place_of(out.shape, pitched ? (octi_halo){1, 2, 0, 3} : (octi_halo){0}, l->n, false);
+    if (grant) octi_halo_fill(&x.at, &in[0].shape, x.first, l->n, (uint8_t)l->zx);
+    for (int i = 0; i < l->n * l->h; i++)
+        memcpy(x.first + i / l->h * x.at.image + i % l->h * x.at.row,
+               l->x + (int64_t)i * l->w * l->c, (size_t)(l->w * l->c));
+    const octi_layout at[4] = {x.at};
+    ck_ok(octi_qbind(&r, at, &y.at));
+    void *scratch = octi_arena_alloc(arena, r.scratch);
+    memset(scratch, 0xa5, r.scratch);
+    const void *const inputs[4] = {x.first};
+    const int cut = below(2) && r.units > 1 ? 1 + below(r.units - 1) : r.units;
+    const bool apart = below(3) == 0; /* image by image */
+    for (int i = 0; i < (apart ? l->n : 1); i++) {
+        const void *const moved[4] = {x.first + i * x.at.image};
+        octi_qcall call = {.in = apart ? moved : inputs,
+                           .out = y.first + i * y.at.image,
+                           .n = apart ? 1 : l->n,
+                           .to = cut,
+                           .scratch = scratch};
+        r.run(&r, &call);
+        call.from = cut;
+        call.to = r.units;
+        if (cut < r.units) r.run(&r, &call);
+    }
+    /* every code, and nothing beside them */
+    uint8_t *want = malloc(y.bytes);
+    memset(want, 0xa5, y.bytes);
+    for (int i = 0; i < l->n * l->p; i++)
+        memcpy(want + (y.first - y.memory) + i / l->p * y.at.image + i % l->p * y.at.row,
+               l->y + (int64_t)i * l->q * l->o, (size_t)(l->q * l->o));
+    if (memcmp(want, y.memory, y.bytes))
+        ck_abort_msg(
+            "%s: %d x %dx%dx%d -> %d, kernel %dx%d, stride %d %d, pads %d %d %d %d, dilation "
+            "%d %d, groups %d%s%s: not the law's codes",
+            candidate, l->n, l->h, l->w, l->c, l->o, l->r, l->s, l->sh, l->sw, l->pads[0],
+            l->pads[1], l->pads[2], l->pads[3], l->dh, l->dw, l->g, grant ? ", halo" : "",
+            cut < r.units ? ", cut" : "");
+    seen->taken++;
+    seen->granted += grant && !octi_halo_none(&r.halo);
+    seen->framed += !grant && !octi_halo_none(&r.halo);
+    seen->pitched += pitched;
+    seen->cut += cut < r.units;
+    seen->several += l->n > 1 && !apart;
+    free(want), free(x.memory), free(y.memory);
+    octi_arena_free(arena);
+}
+
+START_TEST(every_candidate_gives_the_laws_codes) {
+    const char *asked = getenv("OCT_TEST_NETS"), *is_long = getenv("OCT_TEST_LONG");
+    const int64_t rounds = asked                              ? atoll(asked)
+                           : is_long && !strcmp(is_long, "1") ? 1000000
+                                                              : ROUNDS;
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    reach seen[16] = {{0}};
+    rng = octi_rng_stream(11, OCTI_RNG_TEST, 0, 0);
+    for (int64_t i = 0; i < rounds; i++) {
+        layer l;
+        if (!draw_shape(&l)) continue;
+        draw_numbers(&l);
+        reference(&l);
+        for (int k = 0; k < octi_candidate_count; k++)
+            check(ctx, &l, octi_candidates[k]->name, &seen[k]);
+        free_layer(&l);
+    }
+    for (int k = 0; k < octi_candidate_count; k++) {
+        const octi_candidate *c = octi_candidates[k];
+        const reach *s = &seen[k];
+        if (c->needs & ~octi_ctx_features(ctx)) {
+            printf("%s: not run, this machine lacks what it needs\n", c->name);
+            continue;
+        }
+        printf(
+            "%s: %lld runs, halo granted %lld, made %lld; output pitched %lld; cut %lld; several "
+            "images %lld\n",
+            c->name, (long long)s->taken, (long long)s->granted, (long long)s->framed,
+            (long long)s->pitched, (long long)s->cut, (long long)s->several);
+        ck_assert_int_ge(s->taken, rounds / 40);
+        ck_assert(s->pitched && s->cut && s->several);
+        const octi_qconv wishes = {.p = 4,
+                                   .q = 4,
+                                   .h = 4,
+                                   .w = 4,
+                                   .r = 3,
+                                   .s = 3,
+                                   .stride = {1, 1},
+                                   .dilation = {1, 1},
+                                   .pads = {1, 1, 1, 1}};
+        const octi_halo halo = c->halo(&wishes);
+        ck_assert(octi_halo_none(&halo) || (s->granted && s->framed));
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("candidates", every_candidate_gives_the_laws_codes)
