@@ -85,6 +85,26 @@ static inline int law_member(const oct_node *n, const law_operand *x, int member
     return -1;
 }
 
+/** Whether the law has a say in a node's codes: the others move codes about. */
+static inline bool law_has(const oct_node *n) {
+    switch (n->kind) {
+    case OCT_OP_qconv2d:
+    case OCT_OP_qlinear:
+    case OCT_OP_qadd:
+    case OCT_OP_qmul:
+    case OCT_OP_qcat:
+    case OCT_OP_requantize:
+    case OCT_OP_qavg_pool2d:
+    case OCT_OP_qadaptive_avg_pool2d:
+    case OCT_OP_qtable:
+    case OCT_OP_qsoftmax:
+    case OCT_OP_relu:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /** Code i of a node with a multiplier, table or weights: y is the shape with its batch. */
 static inline int32_t law_code(const oct_graph *g, const oct_node *n, const law_operand *x,
                                const oct_shape *y, int64_t i) {
@@ -124,6 +144,8 @@ static inline int32_t law_code(const oct_graph *g, const oct_node *n, const law_
         return law_average(n, x, dims, i, m, zy, &q->spec);
     case OCT_OP_qtable:
         return oct_u8(g->values[n->in[1]].tensor)[x[0].q[i]];
+    case OCT_OP_relu:
+        return x[0].q[i] < x[0].z ? x[0].z : x[0].q[i];
     case OCT_OP_qsoftmax: {
         int32_t top;
         const float sum = octq_softmax_sum(x[0].q + i / c * c, c, m, &top);

@@ -68,6 +68,11 @@ forced() {
     "$octet" $c $args --out r --force >/dev/null 2>.err || say "$row: $(cat .err)"
 }
 elsewhere() { "$octet" $c $args --out "elsewhere_$c" --quiet >/dev/null; [ -s "elsewhere_$c/model.safetensors" ] || say "$row: nothing there"; }
+unobserved() { # 0 is no default: a calibrated run's ranges stay
+    for o in "" "--observe-until 0"; do rm -rf with; mv r with 2>/dev/null; go qat q8 $data --epochs 1 --batch 8 $o; done
+    config '"observe_until":0'
+    cmp -s r/model.safetensors with/model.safetensors && say "$row: 0 is taken as the default"
+}
 patient() { go $c $args --epochs 9 --lr 1e-9 --val 0.25 --patience 2 --json; lines 3; }
 steps() { go $c $args --batch 10; text r/metrics.jsonl '"step":10,'; } # 96 images
 saves() { # the state moves while the first epoch is under way
@@ -168,6 +173,8 @@ train|smoothing|0.2|model|"smoothing":0.2
 train|warmup|0.9|model|"warmup":0.9
 train|momentum|0|model|"momentum":0
 train|weight-decay|0|model|"weight-decay":0
+train|warmup|0+--batch 8|model|"warmup":0,
+train|distill-weight|0+--teacher other|model|"distill_weight":0
 train|val|0.25|out|val_accuracy
 train|patience||patient|
 train|save-steps||saves|
@@ -250,6 +257,7 @@ qat|ste|strict|model|"ste":"strict"
 qat|wbits|4|model|"wbits":4
 qat|abits|5|model|"abits":5
 qat|observe-until|0.1+--batch 8|model|"observe_until":0.1
+qat|observe-until||unobserved|
 qat|bn-until|0.1+--batch 8|same|"batch_norm_until":0.1
 qat|bn-until|0+--batch 8|same|"batch_norm_until":0
 qat|bn-images|100|same|"bn_images":100

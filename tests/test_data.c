@@ -146,7 +146,7 @@ START_TEST(cifar_sets) {
     opens_not(OCT_EIO, "no CIFAR files", "cifar10:c10");
     save("c10/data_batch_1.bin", rec, 2 * 3073);
     save_gz("c10/data_batch_3.bin.gz", rec + 2 * 3073, 3073);
-    const char names[] = "plane\ncar\nbird\ncat\ndeer\r\ndog\nfrog\nhorse\nship\ntruck\n\n";
+    const char names[] = "plane\n\ncar\nbird\ncat\ndeer\r\ndog\nfrog\nhorse\nship\ntruck\n\n";
     save("c10/batches.meta.txt", names, sizeof names - 1);
     oct_data *d = open_set("cifar10:c10", OCT_SPLIT_TRAIN);
     ck_not_null(d);
@@ -157,7 +157,8 @@ START_TEST(cifar_sets) {
     ck_assert_int_eq(label, 9);
     ck_assert(px[0] == rec[3074] && px[1] == rec[3074 + 1024] &&
               px[3 * 33 + 2] == rec[3074 + 2048 + 33]);
-    ck_assert_str_eq(oct_data_classes(d, &classes)[4].name, "deer");
+    ck_assert_str_eq(oct_data_classes(d, &classes)[4].name, "deer"); /* a blank line is none */
+    ck_assert_str_eq(oct_data_classes(d, &classes)[9].name, "truck");
     ck_assert_str_eq(oct_data_default_augment(d), "crop4,flip");
     oct_data_free(d);
     rec[3073] = 10;
@@ -267,6 +268,11 @@ START_TEST(arrays_in_memory) {
     ck_assert(px[0] == 1 && px[1] == 5 && px[2] == 9 && px[11] == 12 && l == 2);
     oct_data_classes(d, &classes);
     ck_assert_int_eq(classes, 3);
+    oct_data_free(d);
+    d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(1, 1, 3, 4), nchw, NULL,
+                             &(oct_array_opts){.nchw = true});
+    ck_not_null(d); /* sides of their own */
+    ck_assert(oct_data_input(d)->height == 3 && oct_data_input(d)->width == 4);
     oct_data_free(d);
     const float f[2] = {0.5f, -1};
     d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(2, 1, 1, 1), f, NULL, NULL);

@@ -119,6 +119,13 @@ START_TEST(every_option_of_a_set) {
                       "%s changes '%s', expected '%s': %s", rows[i].name, difference(&base, &r),
                       rows[i].want, r.opened ? "" : oct_error_message());
     }
+    /* one mean and one deviation serve all channels */
+    oct_data *one = oct_data_open(
+        ctx, "folder:f",
+        &(oct_data_opts){.root = root, .input = INPUT(.mean = {0.3f}, .std = {0.6f})});
+    ck_not_null(one);
+    for (int c = 0; c < 3; c++)
+        ck_assert(oct_data_input(one)->mean[c] == 0.3f && oct_data_input(one)->std[c] == 0.6f);
     /* those that a folder has no use for */
     const result seed1 = look(oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 20})),
                  seed2 = look(

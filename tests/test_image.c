@@ -320,6 +320,29 @@ START_TEST(resize_is_pillows) {
 }
 END_TEST
 
+/* The shorter side becomes what is asked for, the longer one follows, cut to whole pixels as
+ * torchvision cuts it. */
+START_TEST(the_longer_side_is_cut) {
+    static const struct {
+        int w, h, resize, w2, h2;
+    } rows[] = {
+        {3, 5, 4, 4, 6}, {5, 3, 4, 6, 4}, {7, 4, 3, 5, 3}, {4, 7, 3, 3, 5}, {3, 4, 5, 5, 6}};
+    static uint8_t plain[7 * 7 * 3], want[8 * 8 * 3];
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        oct_input_desc in = rgb(rows[k].w, rows[k].h);
+        bmp24(&f, rows[k].w, rows[k].h);
+        ck_ok(decode(&f, &in, plain));
+        ck_ok(octi_resize_u8(ctx, plain, rows[k].h, rows[k].w, 3, want, rows[k].h2, rows[k].w2));
+        in = rgb(rows[k].w2, rows[k].h2);
+        in.resize = rows[k].resize;
+        ck_ok(decode(&f, &in, px));
+        ck_assert_msg(!memcmp(px, want, 3 * (size_t)(rows[k].w2 * rows[k].h2)),
+                      "%d x %d to %d is not %d x %d", rows[k].w, rows[k].h, rows[k].resize,
+                      rows[k].w2, rows[k].h2);
+    }
+}
+END_TEST
+
 START_TEST(resize_then_crop) {
     oct_input_desc in = rgb(4, 4);
     png_grey_ramp(&f, 8);
@@ -411,4 +434,5 @@ static void teardown(void) { oct_close(ctx); }
 
 OCT_TEST_MAIN_WITH("image", setup, teardown, png_kinds, png_damage_is_refused, png_bomb_is_bounded,
                    bmp_kinds_and_damage, every_damage_of_small_files_ends_well, jpeg_must_be_whole,
-                   resize_is_pillows, resize_then_crop, photographs, memory_is_limited)
+                   resize_is_pillows, the_longer_side_is_cut, resize_then_crop, photographs,
+                   memory_is_limited)

@@ -252,9 +252,21 @@ END_TEST
 
 /* ---- whole steps ---- */
 
+/* Gradients of gamma and beta of channel o, by dy and the normalized values. */
+static void bn_gradients(const oct_net *q, int o, const double *dy, const double *normal,
+                         const char *what) {
+    double want[2] = {0, 0};
+    for (int i = 0; i < BATCH; i++) want[0] += dy[i] * normal[i], want[1] += dy[i];
+    for (int k = 0; k < 2; k++) {
+        const float got = oct_f32(oct_net_tensor(q, k ? "1.bias" : "1.weight")->grad)[o];
+        ck_assert_msg(fabs(got - want[k]) < 2e-5 * (1 + fabs(want[k])), "%s, %s of %d: %g, not %g",
+                      what, k ? "beta" : "gamma", o, got, want[k]);
+    }
+}
+
 /* One step of a layer: gradients of weights and steps from dy and the input as quantized, with
- * batch norm folded and frozen, and around batch statistics. dy of an mse loss is 2 (y - target) /
- * n, closed where the output's own quantization clips. */
+ * batch norm folded and frozen, and around batch statistics; of batch norm's own too. dy of an mse
+ * loss is 2 (y - target) / n, closed where the output's own quantization clips. */
 START_TEST(a_step_of_a_net_by_the_formula) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_tape *t = oct_tape_new(ctx);
@@ -262,6 +274,11 @@ START_TEST(a_step_of_a_net_by_the_formula) {
         oct_net *q =
             layer(ctx, k > 0, &(oct_qconfig){.method = "lsq", .wbits = 3, .all_layers = true});
         oct_net_freeze_batch_norm(q, k == 1);
+        for (int o = 0; k && o < OUT; o++) {
+            oct_f32(oct_net_tensor(q, "1.bias"))[o] = 0.2f * (float)(o - 1);
+            oct_f32(oct_net_tensor(q, "1.running_mean"))[o] = 0.1f * (float)o;
+            if (o == 1) oct_f32(oct_net_tensor(q, "1.running_var"))[o] = 1e-3f; /* eps counts */
+        }
         const oct_tensor *x = drawn(ctx, OCT_SHAPE(BATCH, IN), 4),
                          *target = drawn(ctx, OCT_SHAPE(BATCH, OUT), 5);
         const oct_graph *g = q->graph;
@@ -286,6 +303,13 @@ START_TEST(a_step_of_a_net_by_the_formula) {
                 dy[i] = 2.0 *
                         (oct_f32(oct_var_value(y))[i * OUT + o] - oct_f32(target)[i * OUT + o]) /
                         (BATCH * OUT);
+            if (k == 1) { /* the normalized value is (y - beta) / gamma */
+                const float gamma = oct_f32(oct_net_tensor(q, "1.weight"))[o],
+                            beta = oct_f32(oct_net_tensor(q, "1.bias"))[o];
+                for (int i = 0; i < BATCH; i++)
+                    raw[i] = ((double)oct_f32(oct_var_value(y))[i * OUT + o] - beta) / gamma;
+                bn_gradients(q, o, dy, raw, "frozen");
+            }
             if (k == 2) { /* through batch norm: y = gamma (c - m) inv + beta */
                 const double gamma = oct_f32(oct_net_tensor(q, "1.weight"))[o];
                 for (int i = 0; i < BATCH; i++) {
@@ -302,6 +326,9 @@ START_TEST(a_step_of_a_net_by_the_formula) {
                 inv = 1 / sqrt(v + 1e-5);
                 for (int i = 0; i < BATCH; i++)
                     dmean += dy[i] / BATCH, dvar += dy[i] * (raw[i] - m) * inv / BATCH;
+                double normal[BATCH];
+                for (int i = 0; i < BATCH; i++) normal[i] = (raw[i] - m) * inv;
+                bn_gradients(q, o, dy, normal, "batch statistics");
                 for (int i = 0; i < BATCH; i++)
                     dy[i] = gamma * inv * (dy[i] - dmean - (raw[i] - m) * inv * dvar);
             }

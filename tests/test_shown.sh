@@ -133,5 +133,10 @@ done
 "$octet" train --model resnet8 --data synth-shapes --limit 32 --batch 32 --epochs 1 --out s --quiet >/dev/null
 v 3 f s
 shows .err 'octet: s: models take inputs of other shapes: expected \[N, 1, 28, 28\], got \[N, 3, 32, 32\]'
+o import s/model.safetensors --model resnet8 --size 28x28 --mean 0.4 --std 0.3 --out s28 >/dev/null # other channels alone
+"$octet" inspect s28 >.t 2>&1
+shows .t 'div 255, mean 0.4,0.4,0.4, std 0.3,0.3,0.3;' # one number serves them all
+v 3 f s28
+shows .err 'octet: s28: models take inputs of other shapes: expected \[N, 1, 28, 28\], got \[N, 3, 28, 28\]'
 [ $fails = 0 ] && echo "test_shown: all held" || echo "test_shown: $fails failed"
 exit $((fails > 0))

@@ -5,6 +5,8 @@
  * Nothing in between. */
 #include "tests/exact_fix.h"
 
+#include <math.h>
+
 #include "qat/net/prepared.h"
 #include "src/rng.h"
 #include "src/mem.h"
@@ -48,14 +50,31 @@ static oct_session *session_of(const oct_net *i8, const oct_tensor *x, oct_plan 
     return s;
 }
 
-static lab open_lab(uint64_t seed) {
+/* The net's layers with weights, as they are called when fused; *count of them. */
+static const char *layer_with_weights(const oct_net *fused, uint64_t which) {
+    const oct_graph *g = fused->graph;
+    const char *names[64];
+    uint64_t count = 0;
+    for (int32_t i = 0; i < g->node_count && count < 64; i++)
+        if (g->nodes[i].kind == OCT_OP_conv2d || g->nodes[i].kind == OCT_OP_linear)
+            names[count++] = g->nodes[i].name;
+    return count ? names[which % count] : NULL;
+}
+
+/* A random net, calibrated and converted; with one layer kept float where `island`. */
+static lab open_lab(uint64_t seed, bool island) {
     lab l = {.q = NULL};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_shape image;
-    oct_net *net = random_net(ctx, seed, &image);
-    l.q = oct_prepare(
-        net,
-        &(oct_qconfig){.abits = seed % 3 ? 8 : 5, .wbits = seed % 4 ? 8 : 3, .observer = "minmax"});
+    oct_net *net = oct_fuse(random_net(ctx, seed, &image));
+    ck_not_null(net);
+    const oct_qrule rule = {
+        OCT_QSCOPE_NAME, island ? layer_with_weights(net, seed) : NULL, {.stay_float = "yes"}};
+    l.q = oct_prepare(net, &(oct_qconfig){.abits = seed % 3 ? 8 : 5,
+                                          .wbits = seed % 4 ? 8 : 3,
+                                          .observer = "minmax",
+                                          .rules = &rule,
+                                          .rule_count = rule.of != NULL});
     ck_assert_msg(l.q != NULL, "%s", oct_error_message());
     oct_tape *t = oct_tape_new(ctx);
     ck_ok(calibrate(l.q, t, image, 1));
@@ -133,9 +152,8 @@ static void judge(lab *l, what w, const oct_node *n, bool changes, uint64_t seed
     l->tried[w]++;
     l->found[w] += at != NULL;
     if (at && *at)
-        ck_assert_msg(w == ZERO_POINT || !strcmp(at, n->name),
-                      "net %d: a spoiled %s of %s is found first at %s", (int)seed, words[w],
-                      n->name, at);
+        ck_assert_msg(!strcmp(at, n->name), "net %d: a spoiled %s of %s is found first at %s",
+                      (int)seed, words[w], n->name, at);
     ck_assert_msg(at || !changes,
                   "net %d: a spoiled %s of %s changes codes by the law, and none in the plan",
                   (int)seed, words[w], n->name);
@@ -194,31 +212,49 @@ static void spoil_node(lab *l, const oct_node *n, octi_rng *r, uint64_t seed) {
     }
 }
 
-/* A zero point belongs to every value of its quantizer; the first node that makes one shows it,
- * unless all its codes lie at an end, where the move is clamped away. */
+/* Whether node n keeps all its codes by the law, where codes before it are the sound plan's. */
+static bool law_keeps(const lab *l, const oct_node *n) {
+    const oct_graph *g = l->i8->graph;
+    const oct_tensor *y = &l->plan[n - g->nodes];
+    if (n->kind != OCT_OP_quantize) return !law_has(n) || law_agrees(l, n);
+    const oct_tensor *x = n->in[0] == g->input ? l->x : codes_before(l, n->in[0]);
+    const oct_quantizer *q = law_quantizer(g, n->out);
+    for (int64_t i = 0; i < oct_tensor_count(y); i++)
+        if (octq_quantize(oct_f32(x)[i], *oct_f32(q->scale), *oct_s32(q->zero_point), q->spec.qmin,
+                          q->spec.qmax) != oct_u8(y)[i])
+            return false;
+    return true;
+}
+
+/* A zero point belongs to every value of its quantizer: the first node whose codes change by the
+ * law, as one that makes such a value or as one that reads it, is the first where the plan differs;
+ * where none changes, nothing does. */
 static void spoil_zero_point(lab *l, int32_t q, uint64_t seed) {
     const oct_graph *g = l->i8->graph;
     oct_quantizer *z = &g->quantizers[q];
-    const oct_node *n = NULL;
-    for (int32_t i = 0; i < g->node_count && !n; i++)
-        if (g->values[g->nodes[i].out].quantizer == q) n = &g->nodes[i];
-    /* a stored table has it inside; softmax's is 0 for good */
-    if (!n || n->kind == OCT_OP_qtable || n->kind == OCT_OP_qsoftmax) return;
-    const oct_tensor *y = &l->plan[n - g->nodes];
     const int32_t step = *oct_s32(z->zero_point) ? -1 : 1;
-    int64_t inside = 0;
-    for (int64_t i = 0; i < oct_tensor_count(y); i++) {
-        const int32_t c = oct_u8(y)[i];
-        inside += c > (n->attr.hi[0] ? n->attr.lo[0] : z->spec.qmin) &&
-                  c < (n->attr.hi[0] ? n->attr.hi[0] : z->spec.qmax);
-    }
+    const oct_node *first = NULL;
+    bool floats = false;
     *oct_s32(z->zero_point) += step;
+    for (int32_t i = 0; i < g->node_count && !first && !floats; i++) {
+        const oct_node *n = &g->nodes[i];
+        bool touched = g->values[n->out].quantizer == q;
+        for (int32_t k = 0; k < n->nin; k++)
+            touched = touched || (n->in[k] >= 0 && g->values[n->in[k]].quantizer == q);
+        if (!touched) continue;
+        floats = g->values[n->out].dtype != OCT_U8; /* codes behind floats are not the law's */
+        if (!floats && !law_keeps(l, n)) first = n;
+    }
     const char *at = first_difference(l);
     l->tried[ZERO_POINT]++;
     l->found[ZERO_POINT] += at != NULL;
-    ck_assert_msg(at || !inside,
-                  "net %d: zero point of %s moved, %lld codes inside the range stayed", (int)seed,
-                  z->name, (long long)inside);
+    ck_assert_msg(!first || at, "net %d: zero point of %s moved, codes of %s by the law, and none",
+                  (int)seed, z->name, first ? first->name : "");
+    ck_assert_msg(first || floats || !at, "net %d: zero point of %s moves no code by the law: %s",
+                  (int)seed, z->name, at);
+    ck_assert_msg(!first || !*at || !strcmp(at, first->name),
+                  "net %d: zero point of %s moves %s by the law, is found first at %s", (int)seed,
+                  z->name, first ? first->name : "", at);
     *oct_s32(z->zero_point) -= step;
 }
 
@@ -271,7 +307,7 @@ START_TEST(every_constant_counts) {
     int tried[WHATS] = {0}, found[WHATS] = {0};
     for (int i = 0; i < nets; i++) {
         const uint64_t seed = 3000 + (uint64_t)i;
-        lab l = open_lab(seed);
+        lab l = open_lab(seed, false);
         octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 91, 0);
         for (int32_t k = 0; k < l.i8->graph->node_count; k++) {
             const oct_node *n = &l.i8->graph->nodes[k];
@@ -295,4 +331,118 @@ START_TEST(every_constant_counts) {
 }
 END_TEST
 
-OCT_TEST_MAIN("spoiled", every_constant_counts)
+/* ---- a layer kept float ---- */
+
+/* Product, batch norm and activation of a float layer for output element i, in double; *size: the
+ * sum of the terms' sizes, which bounds what float rounding can do. */
+static double float_value(const lab *l, const oct_node *n, int64_t i, double *size) {
+    const oct_graph *g = l->i8->graph;
+    const oct_tensor *x = n->in[0] == g->input ? l->x : codes_before(l, n->in[0]),
+                     *y = &l->plan[n - g->nodes], *w = g->values[n->in[1]].tensor, *p[7] = {NULL};
+    for (int k = 2; k < n->nin; k++)
+        if (n->in[k] >= 0) p[k] = g->values[n->in[k]].tensor;
+    const oct_attrs *a = &n->attr;
+    const int64_t outs = y->shape.dim[y->shape.rank - 1], o = i % outs,
+                  per = oct_tensor_count(w) / outs;
+    double sum = p[2] ? oct_f32(p[2])[o] : 0;
+    *size = fabs(sum);
+    for (int64_t e = 0; e < per; e++) {
+        int64_t at = i / outs * per + e; /* of a linear layer */
+        if (n->kind == OCT_OP_conv2d) {
+            const int64_t *xd = x->shape.dim, *yd = y->shape.dim, cg = w->shape.dim[3],
+                          tap = e / cg,
+                          h = i / outs / yd[2] % yd[1] * a->stride[0] - a->pads[0] +
+                              tap / a->kernel[1] * a->dilation[0],
+                          v = i / outs % yd[2] * a->stride[1] - a->pads[1] +
+                              tap % a->kernel[1] * a->dilation[1];
+            if (h < 0 || h >= xd[1] || v < 0 || v >= xd[2]) continue;
+            at = ((i / outs / yd[2] / yd[1] * xd[1] + h) * xd[2] + v) * xd[3] +
+                 o / (outs / a->groups[0]) * cg + e % cg;
+        }
+        const double term = (double)oct_f32(x)[at] * oct_f32(w)[o * per + e];
+        sum += term;
+        *size += fabs(term);
+    }
+    if (a->bn[0]) {
+        const double f = oct_f32(p[3])[o] / sqrt((double)oct_f32(p[6])[o] + a->eps);
+        sum = (sum - oct_f32(p[5])[o]) * f + oct_f32(p[4])[o];
+        *size = (*size + fabsf(oct_f32(p[5])[o])) * fabs(f) + fabsf(oct_f32(p[4])[o]);
+    }
+    if (a->act[0] && sum < 0) sum = 0;
+    return a->act[0] == OCT_ACT_RELU6 && sum > 6 ? 6 : sum;
+}
+
+enum { KEPT, DOUBTFUL, CHANGED };
+
+/* What node b, which quantizes float layer n, does by the law: whether a code is another for sure,
+ * or all are the same for sure; in double, with what float rounding can do left open. */
+static int codes_behind(const lab *l, const oct_node *n, const oct_node *b) {
+    const oct_quantizer *q = law_quantizer(l->i8->graph, b->out);
+    const uint8_t *codes = oct_u8(&l->plan[b - l->i8->graph->nodes]);
+    int got = KEPT;
+    for (int64_t i = 0; i < oct_tensor_count(&l->plan[n - l->i8->graph->nodes]); i++) {
+        double size, v = float_value(l, n, i, &size), s = *oct_f32(q->scale);
+        int end[2];
+        for (int k = 0; k < 2; k++) {
+            const double u = rint((v + (k ? 1 : -1) * 1e-5 * size) / s) + *oct_s32(q->zero_point);
+            end[k] = (int)fmin(fmax(u, q->spec.qmin), q->spec.qmax);
+        }
+        if (end[0] == end[1] && end[0] != codes[i]) return CHANGED;
+        if (end[0] != codes[i] || end[1] != codes[i]) got = DOUBTFUL;
+    }
+    return got;
+}
+
+/* Weight, bias and batch norm of a layer that stays float: one element is spoiled, and the codes
+ * behind it tell, or do not change by the law. */
+START_TEST(every_constant_of_a_float_layer_counts) {
+    static const char *const names[] = {"", "weight", "bias", "gamma", "beta", "mean", "var"};
+    int tried[7] = {0}, found[7] = {0}, doubtful = 0;
+    for (uint64_t seed = 5000; seed < 5200; seed++) {
+        lab l = open_lab(seed, true);
+        octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 92, 0);
+        oct_graph *g = l.i8->graph;
+        for (int32_t i = 0; i < g->node_count; i++) {
+            const oct_node *n = &g->nodes[i], *b = NULL;
+            if (n->kind != OCT_OP_conv2d && n->kind != OCT_OP_linear) continue;
+            for (int32_t k = i + 1; k < g->node_count && !b; k++)
+                if (g->nodes[k].kind == OCT_OP_quantize && g->nodes[k].in[0] == n->out)
+                    b = &g->nodes[k];
+            if (!b) continue;
+            ck_assert_msg(codes_behind(&l, n, b) != CHANGED, "net %d: %s is not what it should be",
+                          (int)seed, n->name);
+            for (int k = 1; k < n->nin; k++) {
+                oct_tensor *t = n->in[k] >= 0 ? g->values[n->in[k]].tensor : NULL;
+                if (!t) continue;
+                float *v = &oct_f32(t)[any(&r, oct_tensor_count(t))];
+                const float keep = *v;
+                *v = k == 6 ? 4 * keep + 0.1f : keep > 0 ? keep - 2 : keep + 2;
+                const int by_law = codes_behind(&l, n, b);
+                const char *at = first_difference(&l);
+                tried[k]++;
+                found[k] += at != NULL;
+                doubtful += by_law == DOUBTFUL;
+                ck_assert_msg(by_law != CHANGED || at,
+                              "net %d: a spoiled %s of %s changes codes by the law, and none",
+                              (int)seed, names[k], n->name);
+                ck_assert_msg(by_law != KEPT || !at,
+                              "net %d: a spoiled %s of %s changes no code by the law, and %s",
+                              (int)seed, names[k], n->name, at);
+                ck_assert_msg(!at || !strcmp(at, b->name),
+                              "net %d: a spoiled %s of %s is found first at %s, not at %s",
+                              (int)seed, names[k], n->name, at, b->name);
+                *v = keep;
+            }
+        }
+        ck_assert_msg(!first_difference(&l), "net %d does not come back sound", (int)seed);
+        oct_close(l.q->ctx);
+    }
+    for (int k = 1; k < 7; k++) {
+        printf("float %-7s %5d spoiled, %5d found\n", names[k], tried[k], found[k]);
+        ck_assert_msg(found[k] > 0, "no spoiled %s of a float layer was found", names[k]);
+    }
+    printf("%d of them within float rounding of a boundary\n", doubtful);
+}
+END_TEST
+
+OCT_TEST_MAIN("spoiled", every_constant_counts, every_constant_of_a_float_layer_counts)

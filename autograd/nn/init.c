@@ -65,7 +65,7 @@ oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path,
         for (int64_t i = 0; i < n; i++) v[i] = s->init == OCTI_INIT_ONE;
         return OCT_OK;
     }
-    const struct scheme *by = s->init == OCTI_INIT_BIAS ? &schemes[0] : find_scheme(scheme);
+    const struct scheme *by = find_scheme(scheme);
     if (!by) return octi_init_check(scheme);
     double fan_out = (double)s->tensor->shape.dim[0];
     /* O * R * S */
