@@ -9,14 +9,20 @@
 #include "qat/net/backend.h"
 #include "src/net.h"
 
-struct octi_node_hooks;
-extern const struct octi_node_hooks octi_qat_hooks; /* qat/step/qat_hooks.c */
-
 /** Registry name of the switch that freezes batch-norm statistics: u8 [1]. */
 #define OCTI_BN_FROZEN "batch_norm_frozen"
 
 /** Inputs of a node with weights. */
-enum octi_weighted_in { OCTI_X, OCTI_W, OCTI_B, OCTI_GAMMA, OCTI_BETA, OCTI_MEAN, OCTI_VAR };
+enum octi_weighted_in {
+    OCTI_X,
+    OCTI_W,
+    OCTI_B,
+    OCTI_GAMMA,
+    OCTI_BETA,
+    OCTI_MEAN,
+    OCTI_VAR,
+    OCTI_WEIGHTED_INPUTS
+};
 
 /** An int8 node: its output has a quantizer. */
 static inline bool octi_is_int8(const oct_graph *g, const oct_node *n) {

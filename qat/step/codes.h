@@ -8,29 +8,6 @@
 #include "autograd/tape.h"
 #include "qat/step/weights.h"
 
-/** One weighted node in one step. */
-typedef struct octi_qnode {
-    octi_qweights w;
-    bool complete; /* the input's scale was known at the step's start: biases are coded */
-    bool fits24;   /* every sum is exact in fp32 in any order */
-} octi_qnode;
-
-/** Range of one quantizer, gathered over the sources of its class. */
-typedef struct octi_pending {
-    int32_t sources; /* of the class */
-    int32_t left;    /* not yet seen in this step */
-    float min, max;
-    const struct oct_observer *by; /* NULL: never moves */
-    bool own_step; /* never observed before: qparams come from this step's own data */
-} octi_pending;
-
-/** A step of a prepared net; octi_call.hook_state. */
-typedef struct octi_qstep {
-    octi_qnode *nodes;     /* [net nodes], set for weighted ones */
-    octi_pending *pending; /* [quantizers] */
-    bool frozen;           /* batch norm uses running statistics */
-} octi_qstep;
-
 /** OCT_EQPARAMS naming the value: it was never observed. */
 oct_status octi_not_observed(const oct_quantizer *q);
 
@@ -74,8 +51,9 @@ oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const
                                float s_x, const oct_quantizer *q, oct_act act, oct_tensor *y,
                                oct_tensor *codes, octi_straight to);
 
-/** A node on its inputs' grid: the float op, and codes where the inputs have them. */
-oct_status octi_share_on_codes(octi_call *c, const oct_quantizer *q, bool codes);
+/** Codes of the call's output, whose values are on its inputs' grid already, between its own
+ *  clamps; out_codes is there. */
+void octi_codes_on_grid(octi_call *c, const oct_quantizer *q);
 /** Values of a function of one input (requantize: of quantize on codes), for every code of x, in
  *  units of y's scale. Rounding them by the law gives the stored table. */
 void octi_function_values(const oct_node *n, const oct_quantizer *x, const oct_quantizer *y,

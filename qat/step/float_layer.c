@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Float layers in evaluation. Codes behind them are promised to be the plan's, so there is one
- * implementation: the node that the plan runs, made ready anew for each step, as weights may have
- * moved. */
+ * implementation: the node that the plan runs, made ready with the step. */
 #include "qat/step/float_layer.h"
 
 #include "autograd/diff.h"
 #include "qat/int8/int8.h"
+#include "qat/step/step.h"
 #include "src/mem.h"
 #include "src/paths.h"
 #include "src/threads.h"
@@ -38,14 +38,20 @@ static bool as_recorded(oct_op_kind k) {
            k == OCT_OP_dropout || !octi_fnode_has(k);
 }
 
+oct_status octi_float_layer_begin(const oct_graph *g, const oct_node *n, octi_arena *arena,
+                                  octi_fnode **plan) {
+    *plan = NULL;
+    if (as_recorded(n->kind)) return OCT_OK;
+    if (!(*plan = octi_arena_alloc(arena, sizeof **plan))) return oct_last_error()->code;
+    return octi_fnode_init(*plan, arena, g, n);
+}
+
 oct_status octi_float_layer(octi_call *c) {
-    if (as_recorded(c->node->kind)) return octi_diff_of(c->node->kind)->forward(c);
+    const octi_fnode *f = octi_step_node_of(c)->plan;
+    if (!f) return octi_diff_of(c->node->kind)->forward(c);
     OCT_TRY(octi_call_output(c));
-    const octi_arena_mark mark = octi_arena_save(c->arena);
-    octi_fnode *f = octi_arena_alloc(c->arena, sizeof *f);
-    if (!f) return oct_last_error()->code;
-    OCT_TRY(octi_fnode_init(f, c->arena, c->net->graph, c->net_node));
     octi_path_take(c->ctx, f->path);
+    const octi_arena_mark mark = octi_arena_save(c->arena);
     layer_job j = {.f = f, .out = oct_f32(c->out), .images = c->out->shape.dim[0]};
     j.slots = octi_slots(j.images);
     j.pitch = (f->scratch + 63) & ~(size_t)63;

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT
- * What observers are fed with: the finite range of a tensor. */
+ * Observing in a step: values, or the range of sums, go to the observer of the class that the
+ * call's output belongs to. Members of one class are observed together: the range moves when the
+ * last of them was seen. */
 #include "qat/step/observe.h"
 
 #include <float.h>
 #include <math.h>
 
 #include "ops/ops.h"
+#include "qat/step/settled_view.h"
+#include "qat/step/step.h"
+#include "src/mem.h"
+#include "src/paths.h"
 
 oct_status octi_finite_range(oct_ctx *ctx, const oct_tensor *x, float *min, float *max) {
     oct_tensor lo = {.dtype = OCT_F32, .shape = {1, {1}}, .data = min},
@@ -23,5 +29,72 @@ oct_status octi_finite_range(oct_ctx *ctx, const oct_tensor *x, float *min, floa
         *min = fminf(*min, v);
         *max = fmaxf(*max, v);
     }
+    return OCT_OK;
+}
+
+static enum octi_dirty after(enum octi_dirty before, bool qparams_too) {
+    if (qparams_too) return OCTI_DIRTY_QPARAMS;
+    return before == OCTI_CLEAN ? OCTI_DIRTY_RANGE : before;
+}
+
+/* One member of the class was seen; behind the last of them its range moves. */
+static oct_status member_seen(octi_call *c, oct_quantizer *q) {
+    octi_pending *p = octi_pending_of(c);
+    if (--p->left > 0) return OCT_OK;
+    const bool first = !octi_quantizer_ready(q); /* the first step: its own data */
+    /* qparams of a training step stay as they began */
+    const bool qparams_too = c->mode == OCT_CALIBRATE || first;
+    if (p->by->observe) {
+        q->dirty = (uint8_t)after((enum octi_dirty)q->dirty, qparams_too);
+        /* searched when the range is wanted */
+        return c->mode != OCT_CALIBRATE && first ? octi_settle_range(c->ctx, q) : OCT_OK;
+    }
+    if (!(p->min <= p->max)) return OCT_OK; /* nothing finite */
+    OCT_TRY(octi_observe_range(c->ctx, q, p->by, p->min, p->max));
+    if (first) octi_path_take(c->ctx, OCTI_PATH_first_step);
+    if (!qparams_too) return OCT_OK;
+    return oct_qparams_from_range(&q->spec, *oct_f32(q->min_val), *oct_f32(q->max_val), q->name,
+                                  oct_f32(q->scale), oct_s32(q->zero_point));
+}
+
+static oct_status see_range(octi_call *c, oct_quantizer *q, float min, float max) {
+    octi_pending *p = octi_pending_of(c);
+    p->min = fminf(p->min, min);
+    p->max = fmaxf(p->max, max);
+    return member_seen(c, q);
+}
+
+static oct_status see_values(octi_call *c, oct_quantizer *q, const float *x, int64_t n) {
+    OCT_TRY(octi_observe_values(c->ctx, q, octi_pending_of(c)->by, x, n));
+    return member_seen(c, q);
+}
+
+oct_status octi_observe_tensor(octi_call *c, const oct_tensor *x) {
+    const oct_observer *by = octi_pending_of(c)->by;
+    oct_quantizer *q = octi_out_quantizer(c);
+    if (!by) return OCT_OK;
+    if (by->observe) return see_values(c, q, oct_f32(x), oct_tensor_count(x));
+    float lo, hi;
+    OCT_TRY(octi_finite_range(c->ctx, x, &lo, &hi));
+    return see_range(c, q, lo, hi);
+}
+
+oct_status octi_observe_sums(octi_call *c, const octi_accumulators *acc, const octi_qweights *w,
+                             float s_x, oct_act act) {
+    const oct_observer *by = octi_pending_of(c)->by;
+    oct_quantizer *q = octi_out_quantizer(c);
+    if (!by) return OCT_OK;
+    if (by->observe_range) { /* their range is enough */
+        float lo, hi;
+        OCT_TRY(octi_accumulator_range(c->ctx, acc, w, s_x, act, &lo, &hi));
+        return see_range(c, q, lo, hi);
+    }
+    octi_arena_mark mark = octi_arena_save(c->arena);
+    const int64_t n = acc->pixels * acc->o;
+    float *y = octi_arena_alloc(c->arena, (size_t)n * sizeof *y);
+    if (!y) return oct_last_error()->code;
+    OCT_TRY(octi_accumulator_values(c->ctx, acc, w, s_x, act, y));
+    OCT_TRY(see_values(c, q, y, n));
+    octi_arena_rewind(c->arena, mark);
     return OCT_OK;
 }
