@@ -45,6 +45,10 @@ struct oct_tape {
     size_t value_cap, call_cap;
     char scope[512];
     octi_watcher *watchers;
+    octi_arena *held; /* octi_tape_hold: what evaluations of held_net share; NULL: nothing is */
+    const oct_net *held_net;
+    oct_net *held_view;
+    void *held_state;
 };
 
 oct_tape *oct_tape_new(oct_ctx *ctx) {
@@ -62,6 +66,7 @@ void oct_tape_free(oct_tape *t) {
     if (!t) return;
     octi_graph_free(t->graph);
     octi_arena_free(t->arena);
+    octi_arena_free(t->held);
     octi_free(t->ctx, t->values);
     octi_free(t->ctx, t->calls);
     octi_watch_remove(t->ctx, &t->watchers, NULL);
@@ -103,6 +108,11 @@ void octi_make_values(oct_tensor *x, octi_made made) {
 
 const char *octi_tape_looked_at(const oct_tape *t) {
     return t->looked_at < 0 ? NULL : t->graph->values[t->looked_at].name;
+}
+
+oct_status octi_tape_hold(oct_tape *t) {
+    if (!t->held) t->held = octi_arena_new(t->ctx);
+    return t->held ? OCT_OK : oct_last_error()->code;
 }
 
 void oct_tape_key(oct_tape *t, uint32_t epoch, uint32_t first_sample) {
@@ -343,6 +353,27 @@ static oct_net *with_probe(const oct_tape *t, oct_net *net, const oct_var *x) {
     return t->dry || octi_net_keep_probe(net, t->values[x->value]->data) == OCT_OK ? net : NULL;
 }
 
+/* What the nodes of a prepared net run by: t->net and t->hook_state. */
+static oct_status begin_prepared(oct_tape *t, oct_net *net, const oct_var *x) {
+    const bool eval = t->mode == OCT_EVAL, held = eval && t->held;
+    if (held && t->held_net == net) {
+        t->net = t->held_view;
+        t->hook_state = t->held_state;
+        return OCT_OK;
+    }
+    octi_arena *arena = held ? t->held : t->arena;
+    if (held) octi_arena_reset(arena);
+    t->held_net = NULL;
+    t->net = eval ? net->hooks->view(net, arena) : with_probe(t, net, x);
+    t->hook_state = t->net ? net->hooks->begin(t->net, t->mode, arena) : NULL;
+    if (!t->hook_state) return oct_last_error()->code;
+    if (!held) return OCT_OK;
+    t->held_net = net;
+    t->held_view = t->net;
+    t->held_state = t->hook_state;
+    return OCT_OK;
+}
+
 oct_var *oct_net_forward(oct_net *net, oct_var *x) {
     OCTI_LAW_MODE();
     if (!net || !x) return NULL;
@@ -363,12 +394,9 @@ oct_var *oct_net_forward(oct_net *net, oct_var *x) {
     oct_var **var = octi_arena_calloc(t->arena, (size_t)g->value_count, sizeof *var);
     if (!var) return octi_tape_failed(t);
     t->hooks = net->hooks;
-    if (t->hooks &&
-        !(net = t->mode == OCT_EVAL ? t->hooks->view(net, t->arena) : with_probe(t, net, x)))
-        return t->hooks = NULL, octi_tape_failed(t);
     t->net = net;
     var[g->input] = x;
-    if (t->hooks && !(t->hook_state = t->hooks->begin(net, t))) octi_tape_failed(t);
+    if (t->hooks && begin_prepared(t, net, x) != OCT_OK) octi_tape_failed(t);
     for (int32_t i = 0; i < g->value_count && t->status == OCT_OK; i++)
         if (g->values[i].tensor)
             var[i] = leaf(t, g->values[i].tensor, g->values[i].role, g->values[i].name,

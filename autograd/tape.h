@@ -6,6 +6,7 @@
 #include "autograd/autograd.h"
 #include "ops/ops.h"
 #include "src/arena.h"
+#include "src/paths.h"
 
 enum { OCTI_MAX_SAVED = 6 };
 
@@ -22,7 +23,7 @@ typedef struct octi_call {
     const oct_node *node;
     oct_net *net;             /* net that is being replayed, or NULL */
     const oct_node *net_node; /* its node; indexes net->graph */
-    void *hook_state;         /* what hooks->begin returned */
+    void *hook_state;         /* what hooks->begin returned; lives as long as the call */
     oct_tensor **in;          /* [nin], NULL where absent */
     bool *in_needs;           /* [nin]: a gradient is wanted */
     oct_tensor **in_codes; /* [nin]: u8 codes behind in[k], NULL where it is no quantized value */
@@ -34,6 +35,12 @@ typedef struct octi_call {
      * octi_call_din or octi_call_pass gives some; an input left without memory got no gradient */
     oct_tensor **din;
 } octi_call;
+
+/** The call went this way (src/paths.h). */
+static inline void octi_call_took(const octi_call *c, int path) {
+    octi_path_count(octi_ctx_paths(c->ctx), c->mode == OCT_EVAL ? OCTI_SIDE_EVAL : OCTI_SIDE_TRAIN,
+                    path);
+}
 
 typedef oct_status octi_diff_fn(octi_call *c);
 
@@ -48,9 +55,9 @@ typedef struct octi_node_hooks {
     /** The net as evaluation sees it: qparams settled, in tensors of its own in the arena, so that
      *  nothing of the net moves. Nodes and parameters are the net's. NULL (recorded) on failure. */
     oct_net *(*view)(oct_net *net, octi_arena *arena);
-    /** Once per step, before the first node: qparams of the step. Returns the step's state in the
-     *  tape's arena; NULL (recorded) on failure. */
-    void *(*begin)(oct_net *net, oct_tape *tape);
+    /** Once per step (or evaluation: octi_tape_hold), before the first node: what the step knows
+     *  from its start. Returns its state in the arena; NULL (recorded) on failure. */
+    void *(*begin)(oct_net *net, oct_mode mode, octi_arena *arena);
     octi_diff_fn *forward, *backward;
 } octi_node_hooks;
 
@@ -95,6 +102,10 @@ oct_status octi_runs_alone(const char *where);
 oct_ctx *octi_tape_ctx(const oct_tape *t);
 octi_arena *octi_tape_arena(const oct_tape *t);
 const oct_graph *octi_tape_graph(const oct_tape *t);
+/** From here on, evaluations of one prepared net on this tape share one beginning (the settled
+ *  view, the weights' codes, packed float layers), made by the first of them: for the batches of
+ *  one evaluation, between which nothing of the net moves. */
+oct_status octi_tape_hold(oct_tape *t);
 /** Codes that a variable of a prepared net stands for; NULL where it is float. */
 const oct_tensor *octi_var_codes(const oct_var *v);
 int32_t octi_var_index(const oct_var *v);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Convolution: checks, then the algorithm that the shape asks for. */
-#include <math.h>
-
 #include "ops/conv_internal.h"
 #include "ops/ops.h"
+#include "ops/product_paths.h"
 #include "src/float_mode.h"
-#include "src/paths.h"
 #include "src/words.h"
 
 static octi_conv geometry(const oct_attrs *a, const oct_tensor *x, const oct_tensor *w,
@@ -58,33 +56,29 @@ static const algorithm depthwise = {octi_conv_depthwise_forward, octi_conv_depth
 static const algorithm winograd = {octi_conv_winograd_forward, octi_conv_winograd_grad_x,
                                    octi_conv_winograd_grad_w};
 
-/** Codes in the clothes of floats (law 10). Ordinary weights say no at the first element. */
-static bool whole_numbers(const oct_tensor *w) {
-    const float *p = oct_f32(w);
-    for (int64_t i = 0, n = oct_tensor_count(w); i < n; i++)
-        if (p[i] != rintf(p[i])) return false;
-    return true;
+/** By shape alone. `exact`: sums of whole numbers must stay exact, so no transforms. */
+static const algorithm *choose(const octi_conv *g, bool exact) {
+    if (g->groups == g->c && g->c == g->o && g->c > 1) return &depthwise;
+    return !exact && octi_conv_winograd_fits(g) ? &winograd : &direct;
 }
 
-/** By shape alone. `whole`: sums of whole numbers must stay exact, so no transforms. */
-static const algorithm *choose(const octi_conv *g, bool whole) {
-    if (g->groups == g->c && g->c == g->o && g->c > 1) return &depthwise;
-    return !whole && octi_conv_winograd_fits(g) ? &winograd : &direct;
+octi_path octi_conv2d_path(const oct_attrs *a, const oct_tensor *x, const oct_tensor *w,
+                           const oct_tensor *y, bool exact) {
+    const octi_conv g = geometry(a, x, w, y);
+    const algorithm *by = choose(&g, exact);
+    if (by == &winograd) return OCTI_PATH_conv_winograd;
+    return by == &depthwise ? OCTI_PATH_conv_depthwise : OCTI_PATH_conv_direct;
 }
 
 static oct_status forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
-                          const oct_tensor *w, const oct_tensor *b, oct_tensor *y, bool whole) {
+                          const oct_tensor *w, const oct_tensor *b, oct_tensor *y, bool exact) {
     OCT_TRY(check(a, x, w, b, y, "y"));
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
     octi_conv g = geometry(a, x, w, y);
-    const algorithm *by = choose(&g, whole || whole_numbers(w));
-    octi_path_take(ctx, by == &winograd    ? OCTI_PATH_conv_winograd
-                        : by == &depthwise ? OCTI_PATH_conv_depthwise
-                                           : OCTI_PATH_conv_direct);
-    oct_status st =
-        by->forward(ctx, scratch, &g, oct_f32(x), oct_f32(w), b ? oct_f32(b) : NULL, oct_f32(y));
+    oct_status st = choose(&g, exact)->forward(ctx, scratch, &g, oct_f32(x), oct_f32(w),
+                                               b ? oct_f32(b) : NULL, oct_f32(y));
     octi_arena_rewind(scratch, mark);
     return st;
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The one place that chooses between a BLAS that a higher room installed and octet's own kernel. */
 #include "ops/kernels/kernels.h"
-#include "ops/ops.h"
+#include "ops/product_paths.h"
 #include "src/mem.h"
-#include "src/paths.h"
 
 /** By shape alone, so that the choice never depends on threads. Measured against OpenBLAS 0.3.21 on
  *  one Zen 3 core: octet's AVX2 kernel gives 1.1 to 2.2 times its speed where a side or the depth
@@ -20,13 +19,16 @@ oct_status octi_sgemm_ready(oct_ctx *ctx, int64_t m, int64_t n, int64_t k) {
                                                                              : OCT_OK;
 }
 
+octi_path octi_sgemm_path(oct_ctx *ctx, bool tb, int64_t m, int64_t n, int64_t k) {
+    return octi_ctx_sgemm(ctx) && blas_is_faster(tb, m, n, k) ? OCTI_PATH_gemm_blas
+                                                              : OCTI_PATH_gemm_own;
+}
+
 void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
                 int64_t lda, const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc) {
-    octi_sgemm_fn blas = octi_ctx_sgemm(ctx);
-    const bool by_blas = blas && blas_is_faster(tb, m, n, k);
-    octi_path_take(ctx, by_blas ? OCTI_PATH_gemm_blas : OCTI_PATH_gemm_own);
-    if (by_blas)
-        blas(ta, tb, m, n, k, 1.0f, a, lda, b, ldb, accumulate ? 1.0f : 0.0f, c, ldc);
+    if (octi_sgemm_path(ctx, tb, m, n, k) == OCTI_PATH_gemm_blas)
+        octi_ctx_sgemm(ctx)(ta, tb, m, n, k, 1.0f, a, lda, b, ldb, accumulate ? 1.0f : 0.0f, c,
+                            ldc);
     else
         octi_ctx_kernels(ctx)->gemm_f32(ta, tb, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
 }

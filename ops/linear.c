@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ops/checks.h"
-#include "ops/ops.h"
+#include "ops/product_paths.h"
 #include "src/float_mode.h"
 #include "src/words.h"
 
@@ -32,6 +32,12 @@ static void forward_slot(void *arg, int64_t slot) {
                j->o);
     for (int64_t r = 0; j->b && r < m; r++)
         for (int64_t i = 0; i < j->o; i++) y[r * j->o + i] += j->b[i];
+}
+
+octi_path octi_linear_path(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w) {
+    linear_job j = {.n = x->shape.dim[0], .k = x->shape.dim[1], .o = w->shape.dim[0]};
+    j.slots = pieces(&j);
+    return octi_sgemm_path(ctx, true, most_rows(&j), j.o, j.k);
 }
 
 oct_status oct_linear_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w,

@@ -48,9 +48,8 @@ OCT_NODISCARD oct_status octi_sgemm_ready(oct_ctx *ctx, int64_t m, int64_t n, in
 OCT_API OCT_NODISCARD oct_status oct_conv2d_forward(oct_ctx *ctx, const oct_attrs *a,
                                                     const oct_tensor *x, const oct_tensor *w,
                                                     const oct_tensor *b, oct_tensor *y);
-/** The same without transforms (oct_conv2d_forward may use Winograd, unless all weights are whole
- *  numbers): each output is one chain of multiply-adds, so sums of whole numbers are exact while
- *  sum |x||w| <= 2^24 (law 10). */
+/** The same without transforms (oct_conv2d_forward may use Winograd): each output is one chain of
+ *  multiply-adds, so sums of whole numbers are exact while sum |x||w| <= 2^24 (law 10). */
 OCT_NODISCARD oct_status octi_conv2d_direct(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
                                             const oct_tensor *w, const oct_tensor *b,
                                             oct_tensor *y);

@@ -7,6 +7,7 @@
 
 #include "qat/infer/infer.h"
 #include "qat/net/prepared.h"
+#include "qat/step/hooks.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
@@ -49,7 +50,7 @@ octi_comparison *octi_comparison_new(oct_net *prepared, const oct_net *int8, int
     oct_shape out = c->plan ? oct_plan_output_shape(c->plan) : (oct_shape){0};
     out.dim[0] = batch;
     c->y = c->plan ? oct_tensor_new(prepared->ctx, OCT_F32, out) : NULL;
-    if (c->session && c->sim && c->y) return c;
+    if (c->session && c->sim && c->y && octi_sim_hold(c->sim) == OCT_OK) return c;
     octi_comparison_free(c);
     return NULL;
 }

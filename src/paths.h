@@ -24,7 +24,6 @@ typedef enum octi_path {
 
 typedef struct octi_paths {
     _Atomic uint32_t taken[OCTI_SIDES][OCTI_PATH_COUNT];
-    octi_side side; /* of the node that runs: training's or evaluation's */
 } octi_paths;
 
 /** Of a context, as long as it lives. */
@@ -35,10 +34,4 @@ static inline void octi_path_count(octi_paths *p, octi_side side, int path) {
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1u,
                           memory_order_relaxed);
 }
-/** The node that runs took this branch. */
-static inline void octi_path_take(oct_ctx *ctx, octi_path path) {
-    octi_paths *p = octi_ctx_paths(ctx);
-    octi_path_count(p, p->side, path);
-}
-
 #endif

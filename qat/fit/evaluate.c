@@ -4,8 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "qat/fit/fit.h"
 #include "qat/compare.h"
+#include "qat/fit/fit.h"
+#include "qat/fit/runner.h"
 #include "qat/fit/score.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
@@ -86,6 +87,7 @@ static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx,
     int64_t top5 = 0;
     const int64_t limit = o->limit;
     OCT_TRY(oct_loader_start(loader, 0, 0));
+    OCT_TRY(octi_runner_hold(run));
     for (;;) {
         oct_batch b;
         bool done = false;

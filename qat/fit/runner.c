@@ -4,7 +4,9 @@
 
 #include "autograd/tape.h"
 #include "qat/fit/fit.h"
+#include "qat/fit/runner.h"
 #include "qat/infer/infer.h"
+#include "qat/step/hooks.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
@@ -85,6 +87,8 @@ static oct_status check_input(const oct_runner *r, const oct_tensor *x) {
                          octi_fmt("%lld", (long long)x->shape.dim[0]), NULL);
     return OCT_OK;
 }
+
+oct_status octi_runner_hold(oct_runner *r) { return r->sim ? octi_sim_hold(r->sim) : OCT_OK; }
 
 const oct_tensor *oct_runner_run(oct_runner *r, const oct_tensor *x) {
     OCTI_LAW_MODE();

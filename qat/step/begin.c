@@ -120,7 +120,8 @@ static bool rounds(const beginning *b, const oct_node *n) {
     if (b->mode == OCT_CALIBRATE || !oct_u8(quantizer_of(b, n->out)->enabled)[1]) return false;
     const octi_pending *p = &b->step->pending[b->g->values[n->out].quantizer];
     if (p->sources < 2 || !first_step(b, n)) return true;
-    return octi_path_take(b->net->ctx, OCTI_PATH_shared_first_step), false;
+    octi_path_count(octi_ctx_paths(b->net->ctx), OCTI_SIDE_TRAIN, OCTI_PATH_shared_first_step);
+    return false;
 }
 
 static bool gives_codes(const octi_step_node *s) {
@@ -151,9 +152,8 @@ static oct_status begin_node(const beginning *b, int32_t i) {
     return OCT_OK;
 }
 
-void *octi_step_begin(oct_net *net, oct_tape *tape) {
-    beginning b = {
-        .net = net, .g = net->graph, .arena = octi_tape_arena(tape), .mode = octi_tape_mode(tape)};
+void *octi_step_begin(oct_net *net, oct_mode mode, octi_arena *arena) {
+    beginning b = {.net = net, .g = net->graph, .arena = arena, .mode = mode};
     octi_step *step = b.step = octi_arena_calloc(b.arena, 1, sizeof *step);
     if (!step) return NULL;
     step->nodes = octi_arena_calloc(b.arena, (size_t)b.g->node_count, sizeof *step->nodes);

@@ -33,12 +33,10 @@ typedef struct octi_accumulators {
     int64_t pixels;
     int32_t o;
 } octi_accumulators;
-/** Sums of (q - z) * w for a conv2d, linear or batch_norm node; y has the output's shape and lends
- *  its memory. */
-oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node *n,
-                                 const oct_shape *w_shape, const oct_quantizer *xq,
-                                 const oct_tensor *x_codes, const octi_qweights *w, bool fits24,
-                                 octi_accumulators *acc, oct_tensor *y);
+/** Sums of (q - z) * w for a conv2d, linear or batch_norm node, in the memory of the call's
+ *  output; xq: of its input. */
+oct_status octi_accumulate_codes(octi_call *c, const oct_quantizer *xq, const octi_qweights *w,
+                                 bool fits24, octi_accumulators *acc);
 /** Range of the real values behind bias and activation. */
 oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc,
                                   const octi_qweights *w, float s_x, oct_act act, float *min,

@@ -7,7 +7,6 @@
 #include "autograd/diff.h"
 #include "qat/step/rounding.h"
 #include "src/mem.h"
-#include "src/paths.h"
 #include "src/qround.h"
 #include "src/threads.h"
 
@@ -181,7 +180,7 @@ oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight
     case OCT_OP_add:
     case OCT_OP_mul:
         if (!oct_shape_equal(&c->in[0]->shape, &c->in[1]->shape))
-            octi_path_take(c->ctx, OCTI_PATH_broadcast_pair);
+            octi_call_took(c, OCTI_PATH_broadcast_pair);
         octi_parallel_for(pool, images, pair_task, &j);
         break;
     case OCT_OP_avg_pool2d:

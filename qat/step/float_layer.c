@@ -7,7 +7,6 @@
 #include "qat/int8/int8.h"
 #include "qat/step/step.h"
 #include "src/mem.h"
-#include "src/paths.h"
 #include "src/threads.h"
 
 typedef struct layer_job {
@@ -50,7 +49,7 @@ oct_status octi_float_layer(octi_call *c) {
     const octi_fnode *f = octi_step_node_of(c)->plan;
     if (!f) return octi_diff_of(c->node->kind)->forward(c);
     OCT_TRY(octi_call_output(c));
-    octi_path_take(c->ctx, f->path);
+    octi_call_took(c, f->path);
     const octi_arena_mark mark = octi_arena_save(c->arena);
     layer_job j = {.f = f, .out = oct_f32(c->out), .images = c->out->shape.dim[0]};
     j.slots = octi_slots(j.images);

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "autograd/diff.h"
+#include "ops/product_paths.h"
 #include "qat/step/float_layer.h"
 #include "qat/step/learned.h"
 #include "qat/step/step.h"
-#include "src/paths.h"
 #include "src/qround.h"
 
 /* ---- a float output becomes codes ---- */
@@ -77,7 +77,7 @@ oct_tensor *octi_float_weights(octi_call *c, bool unfold) {
 }
 
 static oct_status product_on_codes(octi_call *c) {
-    octi_path_take(c->ctx, OCTI_PATH_product_on_codes);
+    octi_call_took(c, OCTI_PATH_product_on_codes);
     const oct_graph *g = c->net->graph;
     const oct_node *n = c->net_node;
     const octi_step_node *s = octi_step_node_of(c);
@@ -86,8 +86,7 @@ static oct_status product_on_codes(octi_call *c) {
     const oct_act act = (oct_act)n->attr.act[0];
     octi_accumulators acc;
     OCT_TRY(octi_call_output(c));
-    OCT_TRY(octi_accumulate_codes(c->ctx, c->arena, n, &g->values[n->in[OCTI_W]].shape, x,
-                                  c->in_codes[OCTI_X], &s->w, s->fits24, &acc, c->out));
+    OCT_TRY(octi_accumulate_codes(c, x, &s->w, s->fits24, &acc));
     OCT_TRY(octi_observe_sums(c, &acc, &s->w, octi_scale(x), act));
     OCT_TRY(new_codes(c, q));
     return octi_requant_tensor(c->ctx, &acc, &s->w, octi_scale(x), q, act, c->out, c->out_codes,
@@ -97,7 +96,7 @@ static oct_status product_on_codes(octi_call *c) {
 /* Batch statistics: the float op itself around fake-quantized weights, W = fq(w * factor) / factor
  * (law 5). */
 static oct_status product_with_statistics(octi_call *c) {
-    octi_path_take(c->ctx, OCTI_PATH_batch_statistics);
+    octi_call_took(c, OCTI_PATH_batch_statistics);
     if (c->node->kind == OCT_OP_batch_norm) { /* it has no weights but ones */
         OCT_TRY(octi_diff_of(c->node->kind)->forward(c));
         return round_output(c);
@@ -116,7 +115,7 @@ static oct_status product_with_statistics(octi_call *c) {
 
 /* The folded product in floats: where an input has no codes (behind dropout, or a first step). */
 static oct_status product_in_floats(octi_call *c) {
-    octi_path_take(c->ctx, OCTI_PATH_product_in_floats);
+    octi_call_took(c, OCTI_PATH_product_in_floats);
     const oct_node *n = c->net_node;
     const oct_act act = (oct_act)n->attr.act[0];
     OCT_TRY(octi_call_output(c));
@@ -130,6 +129,9 @@ static oct_status product_in_floats(octi_call *c) {
     oct_tensor *w = octi_float_weights(c, false),
                *b = octi_tensor_view(c->arena, OCT_F32, OCT_SHAPE(q->o), q->bias);
     if (!w || !b) return oct_last_error()->code;
+    octi_call_took(c, n->kind == OCT_OP_conv2d
+                          ? octi_conv2d_path(&n->attr, c->in[OCTI_X], w, c->out, false)
+                          : octi_linear_path(c->ctx, c->in[OCTI_X], w));
     OCT_TRY(n->kind == OCT_OP_conv2d
                 ? oct_conv2d_forward(c->ctx, &n->attr, c->in[OCTI_X], w, b, c->out)
                 : oct_linear_forward(c->ctx, c->in[OCTI_X], w, b, c->out));
@@ -176,11 +178,8 @@ static oct_status share_on_codes(octi_call *c) {
 }
 
 oct_status octi_step_forward(octi_call *c) {
-    octi_paths *paths = octi_ctx_paths(c->ctx);
-    paths->side = c->mode == OCT_EVAL ? OCTI_SIDE_EVAL : OCTI_SIDE_TRAIN;
-    octi_path_count(paths, paths->side,
-                    (octi_is_int8(c->net->graph, c->net_node) ? OCTI_PATH_CODES : OCTI_PATH_FLOAT) +
-                        (int)c->net_node->kind);
+    const bool int8 = octi_is_int8(c->net->graph, c->net_node);
+    octi_call_took(c, (int8 ? OCTI_PATH_CODES : OCTI_PATH_FLOAT) + (int)c->net_node->kind);
     switch (octi_step_node_of(c)->kind) {
     case OCTI_STEP_PLAN_FLOAT:
         return octi_float_layer(c);

@@ -8,4 +8,9 @@
 
 extern const octi_node_hooks octi_qat_hooks;
 
+struct oct_sim;
+/** The runs of a simulation from here on are one evaluation (octi_tape_hold): nothing of its net
+ *  moves between them. */
+oct_status octi_sim_hold(struct oct_sim *sim);
+
 #endif

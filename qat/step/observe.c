@@ -11,7 +11,6 @@
 #include "qat/step/settled_view.h"
 #include "qat/step/step.h"
 #include "src/mem.h"
-#include "src/paths.h"
 
 oct_status octi_finite_range(oct_ctx *ctx, const oct_tensor *x, float *min, float *max) {
     oct_tensor lo = {.dtype = OCT_F32, .shape = {1, {1}}, .data = min},
@@ -51,7 +50,7 @@ static oct_status member_seen(octi_call *c, oct_quantizer *q) {
     }
     if (!(p->min <= p->max)) return OCT_OK; /* nothing finite */
     OCT_TRY(octi_observe_range(c->ctx, q, p->by, p->min, p->max));
-    if (first) octi_path_take(c->ctx, OCTI_PATH_first_step);
+    if (first) octi_call_took(c, OCTI_PATH_first_step);
     if (!qparams_too) return OCT_OK;
     return oct_qparams_from_range(&q->spec, *oct_f32(q->min_val), *oct_f32(q->max_val), q->name,
                                   oct_f32(q->scale), oct_s32(q->zero_point));

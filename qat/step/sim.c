@@ -3,6 +3,7 @@
  * name. */
 #include "autograd/tape.h"
 #include "qat/net/prepared.h"
+#include "qat/step/hooks.h"
 #include "qat/step/sim.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
@@ -26,6 +27,8 @@ oct_sim *oct_sim_new(oct_net *net) {
     s->net = net;
     return s;
 }
+
+oct_status octi_sim_hold(oct_sim *s) { return octi_tape_hold(s->tape); }
 
 void oct_sim_free(oct_sim *s) {
     if (!s) return;

@@ -62,7 +62,7 @@ static inline octi_straight octi_straight_of(const octi_call *c) {
 }
 
 /** The hooks (autograd/tape.h), a file each. */
-void *octi_step_begin(oct_net *net, oct_tape *tape);
+void *octi_step_begin(oct_net *net, oct_mode mode, octi_arena *arena);
 octi_diff_fn octi_step_forward, octi_step_backward;
 
 /** Weights as the float arithmetic sees them: s_w * code; `unfold` takes them back through the fold

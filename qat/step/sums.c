@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Exact sums of products of codes (law 10): sum (q - z) * w, as fp32 over whole numbers where every
  * order is exact, else in s32. */
+#include "ops/product_paths.h"
 #include "qat/step/codes.h"
 #include "src/mem.h"
-#include "src/paths.h"
 #include "src/threads.h"
 
 enum { CHUNKS = 64 };
@@ -52,56 +52,60 @@ static void direct_task(void *arg, int64_t img) {
             }
 }
 
-static oct_status accumulate_s32(oct_ctx *ctx, const oct_node *n, const oct_shape *ws, int32_t z,
-                                 const oct_tensor *x, const octi_qweights *w, oct_tensor *y) {
+static void accumulate_s32(octi_call *c, int32_t z, const octi_qweights *w) {
     static const oct_attrs plain = {.stride = {1, 1}, .dilation = {1, 1}, .groups = {1}};
-    const int64_t *xd = x->shape.dim, *yd = y->shape.dim;
-    direct_job j = {.x = oct_u8(x), .w = w->codes, .y = y->data, .z = z, .o = w->o};
-    if (n->kind == OCT_OP_conv2d) {
-        j.a = &n->attr;
+    const oct_tensor *x = c->in_codes[OCTI_X];
+    const int64_t *xd = x->shape.dim, *yd = c->out->shape.dim;
+    direct_job j = {.x = oct_u8(x), .w = w->codes, .y = c->out->data, .z = z, .o = w->o};
+    if (c->net_node->kind == OCT_OP_conv2d) {
+        const int64_t *wd = c->in[OCTI_W]->shape.dim;
+        j.a = &c->net_node->attr;
         j.h = xd[1], j.wd = xd[2], j.c = xd[3];
         j.p = yd[1], j.q = yd[2];
-        j.r = ws->dim[1], j.s = ws->dim[2];
+        j.r = wd[1], j.s = wd[2];
     } else {
         j.a = &plain;
         j.c = xd[x->shape.rank - 1];
         j.h = j.wd = j.p = j.q = j.r = j.s = 1;
     }
-    octi_parallel_for(octi_ctx_pool(ctx), x->shape.dim[0], direct_task, &j);
-    return OCT_OK;
+    octi_parallel_for(octi_ctx_pool(c->ctx), xd[0], direct_task, &j);
 }
 
-static oct_status accumulate_f32(oct_ctx *ctx, octi_arena *arena, const oct_node *n,
-                                 const oct_shape *ws, int32_t z, const oct_tensor *x,
-                                 const octi_qweights *w, oct_tensor *y) {
-    octi_arena_mark mark = octi_arena_save(arena);
-    oct_tensor *xi = octi_tensor_in_arena(arena, OCT_F32, x->shape),
-               *wi = octi_tensor_in_arena(arena, OCT_F32, *ws);
-    if (!xi || !wi) return octi_arena_rewind(arena, mark), oct_last_error()->code;
+static oct_status accumulate_f32(octi_call *c, int32_t z, const octi_qweights *w) {
+    const oct_tensor *x = c->in_codes[OCTI_X];
+    const oct_attrs *a = &c->net_node->attr;
+    octi_arena_mark mark = octi_arena_save(c->arena);
+    oct_tensor *xi = octi_tensor_in_arena(c->arena, OCT_F32, x->shape),
+               *wi = octi_tensor_in_arena(c->arena, OCT_F32, c->in[OCTI_W]->shape);
+    if (!xi || !wi) return octi_arena_rewind(c->arena, mark), oct_last_error()->code;
     whole_job j = {oct_u8(x), oct_f32(xi), z, oct_tensor_count(x)};
-    octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, whole_task, &j);
+    octi_parallel_for(octi_ctx_pool(c->ctx), CHUNKS, whole_task, &j);
     for (int64_t i = 0, count = w->o * w->k; i < count; i++) oct_f32(wi)[i] = (float)w->codes[i];
-    oct_status s = n->kind == OCT_OP_conv2d ? octi_conv2d_direct(ctx, &n->attr, xi, wi, NULL, y)
-                                            : oct_linear_forward(ctx, xi, wi, NULL, y);
-    octi_arena_rewind(arena, mark);
+    const bool conv = c->net_node->kind == OCT_OP_conv2d;
+    octi_call_took(c, conv ? octi_conv2d_path(a, xi, wi, c->out, true)
+                           : octi_linear_path(c->ctx, xi, wi));
+    oct_status s = conv ? octi_conv2d_direct(c->ctx, a, xi, wi, NULL, c->out)
+                        : oct_linear_forward(c->ctx, xi, wi, NULL, c->out);
+    octi_arena_rewind(c->arena, mark);
     return s;
 }
 
-oct_status octi_accumulate_codes(oct_ctx *ctx, octi_arena *arena, const oct_node *n,
-                                 const oct_shape *ws, const oct_quantizer *xq, const oct_tensor *x,
-                                 const octi_qweights *w, bool fits24, octi_accumulators *acc,
-                                 oct_tensor *y) {
-    int64_t count = oct_tensor_count(y);
-    *acc = (octi_accumulators){y->data, fits24, count / w->o, w->o};
-    int32_t z = octi_zero_point(xq);
-    if (n->kind == OCT_OP_batch_norm) {
+oct_status octi_accumulate_codes(octi_call *c, const oct_quantizer *xq, const octi_qweights *w,
+                                 bool fits24, octi_accumulators *acc) {
+    const int64_t count = oct_tensor_count(c->out);
+    const int32_t z = octi_zero_point(xq);
+    *acc = (octi_accumulators){
+        .data = c->out->data, .is_float = fits24, .pixels = count / w->o, .o = w->o};
+    if (c->net_node->kind == OCT_OP_batch_norm) {
+        const uint8_t *x = oct_u8(c->in_codes[OCTI_X]);
+        int32_t *sum = c->out->data;
         acc->is_float = false;
-        octi_path_take(ctx, OCTI_PATH_sums_norm);
-        for (int64_t i = 0; i < count; i++)
-            ((int32_t *)y->data)[i] = ((int32_t)oct_u8(x)[i] - z) * w->codes[i % w->o];
+        octi_call_took(c, OCTI_PATH_sums_norm);
+        for (int64_t i = 0; i < count; i++) sum[i] = ((int32_t)x[i] - z) * w->codes[i % w->o];
         return OCT_OK;
     }
-    octi_path_take(ctx, fits24 ? OCTI_PATH_sums_f32 : OCTI_PATH_sums_s32);
-    return fits24 ? accumulate_f32(ctx, arena, n, ws, z, x, w, y)
-                  : accumulate_s32(ctx, n, ws, z, x, w, y);
+    octi_call_took(c, fits24 ? OCTI_PATH_sums_f32 : OCTI_PATH_sums_s32);
+    if (fits24) return accumulate_f32(c, z, w);
+    accumulate_s32(c, z, w);
+    return OCT_OK;
 }
