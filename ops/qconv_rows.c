@@ -43,9 +43,9 @@ static void widen(const octi_qrun *r, const rows *own, const uint8_t *x, int64_t
             memset(y, 0, (size_t)row * sizeof *y);
             continue;
         }
-        memset(y, 0, (size_t)(left * c->c) * sizeof *y);
+        if (left) memset(y, 0, (size_t)(left * c->c) * sizeof *y);
         r->kernels->widen_u8s16(x + (h0 + i) * own->in.row, inside * c->c, c->zx, y + left * c->c);
-        memset(y + (left + inside) * c->c, 0, (size_t)(right * c->c) * sizeof *y);
+        if (right) memset(y + (left + inside) * c->c, 0, (size_t)(right * c->c) * sizeof *y);
     }
 }
 

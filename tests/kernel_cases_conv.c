@@ -107,39 +107,59 @@ void check_conv_s16u8(octk_conv_s16u8_fn *kernel, const char *name) {
 
 /* ---- Winograd: every matrix spelled by its definition, in int64, reduced at the end ---- */
 
-static const int BT[6][6] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
-                             {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-static const int AT[4][6] = {
-    {1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 8}};
+typedef struct form {
+    int tile, edge, bt[6][6], at[4][6];
+    int odd;     /* factor to undo, modulo 2^32 */
+    int largest; /* |v| that must be seen: near its bound */
+} form;
+static const form f4 = {
+    4,
+    6,
+    {{4, 0, -5, 0, 1, 0},
+     {0, -4, -4, 1, 1, 0},
+     {0, 4, -4, -1, 1, 0},
+     {0, -2, -1, 2, 1, 0},
+     {0, 2, -1, -2, 1, 0},
+     {0, 4, 0, -5, 0, 1}},
+    {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 8}},
 
-void check_wino_in_u8s16(octk_wino_in_u8s16_fn *kernel, const char *name) {
+    9,
+    17340};
+static const form f2 = {2,
+                        4,
+                        {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, -1, 0, 1}},
+                        {{1, 1, 1, 0}, {0, 1, -1, 1}},
+                        1,
+                        1020};
+
+static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 172, 0);
     int largest = 0;
     for (int round = 0; round < 300; round++) {
-        const int count = 1 + below(&r, 11), t = below(&r, 8), blocks = 1 + below(&r, 3),
+        const int count = 1 + below(&r, 19), t = below(&r, 8), blocks = 1 + below(&r, 3),
                   groups = (t + count + OCTK_WINO_GROUP - 1) / OCTK_WINO_GROUP,
-                  style = below(&r, 3);
-        const int64_t pixel = 16 + below(&r, 20), row = (4 * count + 2) * pixel + below(&r, 9),
-                      place = blocks * OCTK_WINO_GROUP * 16, group = 36 * place;
-        uint8_t *x = untouched((size_t)(6 * row + 16));
-        for (int64_t i = 0; i < 6 * row; i++) {
+                  style = below(&r, 3), e = f->edge, line = below(&r, e);
+        const int64_t pixel = 16 + below(&r, 20),
+                      row = (f->tile * count + 2) * pixel + below(&r, 9),
+                      place = blocks * OCTK_WINO_GROUP * 16, group = e * e * place;
+        uint8_t *x = untouched((size_t)(e * row + 16));
+        for (int64_t i = 0; i < e * row; i++) {
             const int h = (int)(i / row), w = (int)(i % row / pixel);
-            /* 2: aligned with the signs of a row of B^T, where |v| is largest */
-            x[i] = (uint8_t)(style == 0 ? below(&r, 256)
-                             : style == 1
-                                 ? 255 * below(&r, 2)
-                                 : 255 * ((BT[1][h] < 0) == (BT[1][w % 4 + (w % 4 == 0) * 4] < 0)));
+            /* 2: the signs of a row of B^T, in the first tile: there |v| reaches its bound */
+            const bool same = w < e && (f->bt[line][h] < 0) == (f->bt[line][w] < 0);
+            const int bit = style == 1 ? below(&r, 2) : same;
+            x[i] = (uint8_t)(style ? 255 * bit : below(&r, 256));
         }
         const size_t bytes = (size_t)(groups * group) * 2;
         int16_t *v = untouched(bytes), *want = untouched(bytes);
         for (int i = 0; i < count; i++)
-            for (int p = 0; p < 36; p++)
+            for (int p = 0; p < e * e; p++)
                 for (int c = 0; c < 16; c++) {
                     int64_t sum = 0;
-                    for (int h = 0; h < 6; h++)
-                        for (int w = 0; w < 6; w++)
-                            sum +=
-                                BT[p / 6][h] * BT[p % 6][w] * x[h * row + (4 * i + w) * pixel + c];
+                    for (int h = 0; h < e; h++)
+                        for (int w = 0; w < e; w++)
+                            sum += f->bt[p / e][h] * f->bt[p % e][w] *
+                                   x[h * row + (f->tile * i + w) * pixel + c];
                     ck_assert_msg(sum >= -32768 && sum <= 32767, "v leaves s16");
                     if (abs((int)sum) > largest) largest = abs((int)sum);
                     want[(t + i) / OCTK_WINO_GROUP * group + p * place +
@@ -156,23 +176,30 @@ void check_wino_in_u8s16(octk_wino_in_u8s16_fn *kernel, const char *name) {
         same_bytes(name, v, want, bytes);
         free(x), free(v), free(want);
     }
-    ck_assert_int_ge(largest, 12000); /* near the bound, 17340: not only easy inputs */
+    ck_assert_int_eq(largest, f->largest);
+}
+void check_wino4_in_u8s16(octk_wino_in_fn *kernel, const char *name) {
+    check_in(kernel, name, &f4);
+}
+void check_wino2_in_u8s16(octk_wino_in_fn *kernel, const char *name) {
+    check_in(kernel, name, &f2);
 }
 
 void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 173, 0);
     enum { G = OCTK_WINO_GROUP };
     for (int round = 0; round < 60; round++) {
-        const int blocks = 1 + below(&r, 4), count = 1 + below(&r, G), style = below(&r, 3);
-        const size_t vs = (size_t)36 * (size_t)blocks * G * 16,
-                     us = (size_t)36 * (size_t)blocks * 256, ms = (size_t)36 * G * 16;
+        const int blocks = 1 + below(&r, 4), count = 1 + below(&r, G), style = below(&r, 3),
+                  positions = round % 3 ? 36 : 16;
+        const size_t vs = (size_t)positions * (size_t)blocks * G * 16,
+                     us = (size_t)positions * (size_t)blocks * 256, ms = (size_t)positions * G * 16;
         int16_t *v = untouched(vs * 2), *u = untouched(us * 2);
         int32_t *m = untouched(ms * 4), *want = untouched(ms * 4);
         for (size_t i = 0; i < vs; i++)
             v[i] = (int16_t)(style ? below(&r, 2 * 17340 + 1) - 17340 : 17340);
         for (size_t i = 0; i < us; i++)
             u[i] = (int16_t)(style == 1 ? below(&r, 2 * 18288 + 1) - 18288 : 18288);
-        for (int p = 0; p < 36; p++)
+        for (int p = 0; p < positions; p++)
             for (int t = 0; t < count; t++)
                 for (int l = 0; l < 16; l++) {
                     int64_t sum = 0;
@@ -182,41 +209,43 @@ void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
                     want[(p * G + t) * 16 + l] = (int32_t)(uint32_t)(uint64_t)sum;
                 }
         /* tiles beyond `count` are nobody's: whatever the kernel leaves there */
-        kernel(count, blocks, v, u, m);
-        for (int p = 0; p < 36; p++)
+        kernel(count, positions, blocks, v, u, m);
+        for (int p = 0; p < positions; p++)
             same_bytes(name, m + p * G * 16, want + p * G * 16, (size_t)count * 64);
         free(v), free(u), free(m), free(want);
     }
 }
 
-void check_wino_out_s32u8(octk_wino_out_s32u8_fn *kernel, const char *name) {
+static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 174, 0);
     enum { G = OCTK_WINO_GROUP, MS = 36 * G * 16 };
     static int32_t m[MS];
+    const int tile = f->tile, e = f->edge;
+    /* what undoes the odd factor modulo 2^32: found, not written down */
+    uint32_t inverse = 1;
+    for (int i = 0; i < 5; i++) inverse *= 2 - (uint32_t)f->odd * inverse;
+    ck_assert_uint_eq(inverse * (uint32_t)f->odd, 1);
     for (int round = 0; round < 400; round++) {
         int32_t b[16];
         float scale[16];
-        const ends e = draw_ends(&r);
-        const int64_t pixel = 16 + below(&r, 20), row = 4 * pixel + below(&r, 40);
-        const size_t bytes = (size_t)(3 * row + 4 * pixel);
+        const ends z = draw_ends(&r);
+        const int64_t pixel = 16 + below(&r, 20), row = tile * pixel + below(&r, 40);
+        const size_t bytes = (size_t)((tile - 1) * row + tile * pixel);
         uint8_t *y = untouched(bytes), *want = untouched(bytes);
         for (int i = 0; i < MS; i++) m[i] = (int32_t)octi_rng_u32(&r);
         for (int l = 0; l < 16; l++) {
             b[l] = (int32_t)octi_rng_u32(&r);
             scale[l] = below(&r, 3) ? 100.0f / 0x1p31f * (0.1f + octi_rng_uniform(&r)) : 0x1p-40f;
         }
-        for (int i = 0; i < 16; i++)
+        for (int i = 0; i < tile * tile; i++)
             for (int l = 0; l < 16; l++) {
                 uint64_t sum = (uint64_t)(int64_t)b[l];
-                for (int p = 0; p < 36; p++)
-                    sum += (uint64_t)((int64_t)(AT[i / 4][p / 6] * AT[i % 4][p % 6]) *
+                for (int p = 0; p < e * e; p++)
+                    sum += (uint64_t)((int64_t)(f->at[i / tile][p / e] * f->at[i % tile][p % e]) *
                                       m[p * G * 16 + l]);
-                /* a ninth modulo 2^32: found, not written down */
-                const uint32_t ninth = (uint32_t)((2 * (UINT64_C(1) << 32) + 1) / 9);
-                ck_assert_uint_eq(ninth * 9u, 1);
-                const int32_t c64 = (int32_t)((uint32_t)sum * ninth);
-                want[i / 4 * row + i % 4 * pixel + octk_lane_channel(16, l)] =
-                    (uint8_t)octq_requant(c64, scale[l], e.zy, e.lo, e.hi);
+                want[i / tile * row + i % tile * pixel + octk_lane_channel(16, l)] =
+                    (uint8_t)octq_requant((int32_t)((uint32_t)sum * inverse), scale[l], z.zy, z.lo,
+                                          z.hi);
             }
         kernel(&(octk_wino_out_s32u8){.m = m,
                                       .b = b,
@@ -224,12 +253,18 @@ void check_wino_out_s32u8(octk_wino_out_s32u8_fn *kernel, const char *name) {
                                       .y = y,
                                       .row = row,
                                       .pixel = pixel,
-                                      .zy = e.zy,
-                                      .lo = e.lo,
-                                      .hi = e.hi});
+                                      .zy = z.zy,
+                                      .lo = z.lo,
+                                      .hi = z.hi});
         same_bytes(name, y, want, bytes);
         free(y), free(want);
     }
+}
+void check_wino4_out_s32u8(octk_wino_out_fn *kernel, const char *name) {
+    check_out(kernel, name, &f4);
+}
+void check_wino2_out_s32u8(octk_wino_out_fn *kernel, const char *name) {
+    check_out(kernel, name, &f2);
 }
 
 void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {

@@ -8,3 +8,5 @@ octet_test(test_ops_grad)
 target_sources(test_ops_grad PRIVATE ref_ops.c)
 add_executable(bench_ops bench_ops.c) # a benchmark: built, not run by ctest
 target_link_libraries(bench_ops PRIVATE octet_static)
+add_executable(bench_candidates bench_candidates.c) # another
+target_link_libraries(bench_candidates PRIVATE octet_static)

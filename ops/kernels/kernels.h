@@ -156,13 +156,13 @@ typedef struct octk_conv_s16u8 {
 } octk_conv_s16u8;
 typedef void octk_conv_s16u8_fn(const octk_conv_s16u8 *a);
 
-/* Exact integer Winograd F(4x4,3x3) (arXiv:1509.09308, in a ring): products of s16, every sum
- * modulo 2^32. The rows of B^T are the usual ones; the weights' transform has rows 6, -4, -4, 1, 1,
- * 3 times the usual ones of G over 24 (largest |u| 144 * 127 = 18288, largest |v| 17340), so that
- * A^T m A is
- * 576 times the convolution; times the inverse of 9 modulo 2^32 it is 64 times it, exactly, while
- * the convolution stays inside +-2^25. A group is OCTK_WINO_GROUP tiles; v is
- * [36][C/16][group][16], m is [36][group][16], u a panel [36][C/2][16][2]. */
+/* Exact integer Winograd (arXiv:1509.09308, in a ring): products of s16, every sum modulo 2^32.
+ *   F(4x4,3x3): the usual rows of B^T; the weights' transform V has the rows of 24 G times 1/4, so
+ *   that |u| <= 144 * 128 and |v| <= 17340 fit s16, and A^T m A is 576 times the convolution; times
+ *   the inverse of 9 modulo 2^32 it is 64 times it, exactly, while that stays inside +-2^25.
+ *   F(2x2,3x3): V has the rows of 2 G; A^T m A is 4 times the convolution, inside +-2^29.
+ * A tile has P = 36 (or 16) positions; a group is OCTK_WINO_GROUP tiles. v is [P][C/16][group][16],
+ * m is [P][group][16], u a panel [P][C/2][16][2] of 16 outputs by lanes. */
 enum { OCTK_WINO_GROUP = 6 };
 /** v = B^T d B of `count` tiles side by side, 16 channels: x at the first tile's corner, pitches in
  *  bytes, t its place in its group; v of group g at v + g * group, of position i at + i * place
@@ -173,12 +173,16 @@ typedef struct octk_wino_in_u8s16 {
     int16_t *v;
     int32_t count, t;
 } octk_wino_in_u8s16;
-typedef void octk_wino_in_u8s16_fn(const octk_wino_in_u8s16 *a);
-/** m = v u of one group, `count` tiles of it: 36 products over `blocks` blocks of 16 channels. */
-typedef void octk_wino_mul_s16_fn(int32_t count, int32_t blocks, const int16_t *v, const int16_t *u,
-                                  int32_t *m);
-/** y = requant of A^T m A of one tile: m at the tile's place, 4x4 pixels of 16 channels, pitches in
- *  bytes. b: 576 times the bias, modulo 2^32; scale: the multiplier over 64. By lanes. */
+typedef void octk_wino_in_fn(const octk_wino_in_u8s16 *a);
+typedef octk_wino_in_fn octk_wino4_in_u8s16_fn;
+typedef octk_wino_in_fn octk_wino2_in_u8s16_fn;
+/** m = v u of one group, `count` tiles of it: `positions` products over `blocks` blocks of 16
+ *  channels. */
+typedef void octk_wino_mul_s16_fn(int32_t count, int32_t positions, int32_t blocks,
+                                  const int16_t *v, const int16_t *u, int32_t *m);
+/** y = requant of A^T m A of one tile: m at the tile's place, 4x4 (2x2) pixels of 16 channels,
+ *  pitches in bytes. b: 576 (4) times the bias, modulo 2^32; scale: the multiplier over 64 (4). By
+ *  lanes. */
 typedef struct octk_wino_out_s32u8 {
     const int32_t *m, *b;
     const float *scale;
@@ -186,7 +190,9 @@ typedef struct octk_wino_out_s32u8 {
     int64_t row, pixel;
     int32_t zy, lo, hi;
 } octk_wino_out_s32u8;
-typedef void octk_wino_out_s32u8_fn(const octk_wino_out_s32u8 *a);
+typedef void octk_wino_out_fn(const octk_wino_out_s32u8 *a);
+typedef octk_wino_out_fn octk_wino4_out_s32u8_fn;
+typedef octk_wino_out_fn octk_wino2_out_s32u8_fn;
 
 /** Depthwise convolution (groups = C = O): y = requant(x (*) w + b) by the law, p output rows of q
  *  pixels of n images. x.base is what the first output pixel's first tap reads; windows lie inside

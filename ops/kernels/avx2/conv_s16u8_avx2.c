@@ -14,6 +14,11 @@ void octk_widen_u8s16_avx2(const uint8_t *x, int64_t n, int32_t z, int16_t *y) {
         __m256i v = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(x + i)));
         _mm256_storeu_si256((__m256i *)(y + i), _mm256_sub_epi16(v, zero));
     }
+    if (i < n && n >= 16) { /* the last sixteen once more, overlapping */
+        const __m256i v = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(x + n - 16)));
+        _mm256_storeu_si256((__m256i *)(y + n - 16), _mm256_sub_epi16(v, zero));
+        return;
+    }
     for (; i < n; i++) y[i] = (int16_t)(x[i] - z);
 }
 
@@ -50,8 +55,8 @@ void octk_widen_u8s16_avx2(const uint8_t *x, int64_t n, int32_t z, int16_t *y) {
 
 /* tile: sums of MR pixels into s[MR][16 or 8]; rows of it are read back by the epilogue */
 #define TILE(name, vectors, outputs, pixels, body)                                                 \
-    static void name(const octk_conv_s16u8 *a, const int16_t *weights, const int32_t *b,           \
-                     const uint8_t *const *p, __m256i *s) {                                        \
+    static inline void name(const octk_conv_s16u8 *a, const int16_t *weights, const int32_t *b,    \
+                            const uint8_t *const *p, __m256i *s) {                                 \
         HEAD vectors __asm__ volatile(body : outputs, INOUT : pixels, IN : LOST);                  \
         SAVE_##name                                                                                \
     }
@@ -106,24 +111,25 @@ TILE(slim4, ACC_4, OUT_4, PIX_4, LOOP(BEGIN_SLIM SAME_4, LOAD_SLIM, THIN_4, 32))
 TILE(slim2, ACC_2, OUT_2, PIX_2, LOOP(BEGIN_SLIM SAME_2, LOAD_SLIM, THIN_2, 32))
 TILE(slim1, ACC(0), OUT(0), PIX(0), LOOP(BEGIN_SLIM, LOAD_SLIM, THIN_1, 32))
 
-typedef void tile_fn(const octk_conv_s16u8 *a, const int16_t *weights, const int32_t *b,
-                     const uint8_t *const *p, __m256i *s);
-
-/* Pixels of a tile by how many are left: 6, 4, 2, 1. */
-static const int32_t size_of[7] = {0, 1, 2, 2, 4, 4, 6};
-static tile_fn *const wide_of[7] = {NULL, wide1, wide2, wide2, wide4, wide4, wide6};
-static tile_fn *const slim_of[7] = {NULL, slim1, slim2, slim2, slim4, slim4, slim6};
-
 /* 16 channels (the first `valid` of them) of two pixels; the second may be the first. */
-static inline void put_wide(const octk_conv_s16u8 *a, const __m256i *s, const __m256i *t, __m256 m0,
-                            __m256 m1, octk_ends e, uint8_t *y0, uint8_t *y1, int32_t valid) {
+static inline void put_wide(const __m256i *s, const __m256i *t, __m256 m0, __m256 m1, octk_ends e,
+                            uint8_t *y0, uint8_t *y1, int32_t valid) {
     const __m256i q = octk_codes(octk_scaled(s[0], m0), octk_scaled(s[1], m1),
                                  octk_scaled(t[0], m0), octk_scaled(t[1], m1), e);
     const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
-    (void)a;
     octk_store_bytes(y0, _mm_unpacklo_epi64(low, high), valid);
     octk_store_bytes(y1, _mm_unpackhi_epi64(low, high), valid);
 }
+
+/* Tiles of one size, as long as that many pixels are left. */
+#define TILES_WIDE(size)                                                                           \
+    for (; i + size <= a->np; i += size) {                                                         \
+        _Pragma("GCC unroll 6") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
+        wide##size(a, w, a->b + first, p, s);                                                      \
+        _Pragma("GCC unroll 3") for (int32_t j = 0; j < size; j += 2)                              \
+            put_wide(s + 2 * j, s + 2 * (j + (size > 1)), m0, m1, e, y + a->out[i + j],            \
+                     y + a->out[i + j + (size > 1)], valid);                                       \
+    }
 
 static void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
@@ -132,45 +138,58 @@ static void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first
     uint8_t *y = a->y + first;
     const uint8_t *x = (const uint8_t *)a->x, *p[6];
     __m256i s[12];
-    for (int32_t i = 0, n; i < a->np; i += n) {
-        const int32_t left = a->np - i < 6 ? a->np - i : 6;
-        n = size_of[left];
-        for (int32_t j = 0; j < n; j++) p[j] = x + a->pix[i + j];
-        wide_of[left](a, w, a->b + first, p, s);
-        for (int32_t j = 0; j + 2 <= n; j += 2)
-            put_wide(a, s + 2 * j, s + 2 * j + 2, m0, m1, e, y + a->out[i + j],
-                     y + a->out[i + j + 1], valid);
-        if (n == 1) put_wide(a, s, s, m0, m1, e, y + a->out[i], y + a->out[i], valid);
-    }
+    int32_t i = 0;
+    TILES_WIDE(6)
+    TILES_WIDE(4)
+    TILES_WIDE(2)
+    TILES_WIDE(1)
 }
+
+/* Eight channels, or the first `valid`, of pixel i. Where the next pixel follows at once, a store
+ * may run into it, not beyond it: its own store comes later. */
+static inline void put_slim(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, __m128i v,
+                            int32_t valid) {
+    if (valid >= 4 && i + 1 < a->np && a->out[i + 1] == a->out[i] + valid)
+        _mm_storel_epi64((__m128i *)(void *)(y + a->out[i]), v);
+    else
+        octk_store_bytes(y + a->out[i], v, valid);
+}
+
+/* Four pixels from four sums of eight. */
+static inline void put_four(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, int32_t count,
+                            const __m256i *s, __m256 m, octk_ends e, int32_t valid) {
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i t0 = octk_scaled(s[0], m), t1 = count > 1 ? octk_scaled(s[1], m) : t0,
+                  t2 = count > 2 ? octk_scaled(s[2], m) : t0,
+                  t3 = count > 2 ? octk_scaled(s[3], m) : t1;
+    const __m256i q = _mm256_permutevar8x32_epi32(octk_codes(t0, t1, t2, t3, e), order);
+    const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+    put_slim(a, y, i, low, valid);
+    if (count > 1) put_slim(a, y, i + 1, _mm_unpackhi_epi64(low, low), valid);
+    if (count > 2) put_slim(a, y, i + 2, high, valid);
+    if (count > 2) put_slim(a, y, i + 3, _mm_unpackhi_epi64(high, high), valid);
+}
+
+#define TILES_SLIM(size)                                                                           \
+    for (; i + size <= a->np; i += size) {                                                         \
+        _Pragma("GCC unroll 6") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
+        slim##size(a, w, a->b + first, p, s);                                                      \
+        put_four(a, y, i, size < 4 ? size : 4, s, m, e, valid);                                    \
+        if (size > 4) put_four(a, y, i + 4, 2, s + 4, m, e, valid);                                \
+    }
 
 static void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
     const __m256 m = _mm256_loadu_ps(a->m + first);
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     const int32_t valid = a->o - first;
     uint8_t *y = a->y + first;
     const uint8_t *x = (const uint8_t *)a->x, *p[6];
-    __m256i s[8];
-    for (int32_t i = 0, n; i < a->np; i += n) {
-        const int32_t left = a->np - i < 6 ? a->np - i : 6;
-        n = size_of[left];
-        for (int32_t j = 0; j < n; j++) p[j] = x + a->pix[i + j];
-        slim_of[left](a, w, a->b + first, p, s);
-        for (int32_t j = n; j < 8; j++) s[j] = s[0];
-        for (int32_t j = 0; j < n; j += 4) {
-            __m256i q = octk_codes(octk_scaled(s[j], m), octk_scaled(s[j + 1], m),
-                                   octk_scaled(s[j + 2], m), octk_scaled(s[j + 3], m), e);
-            q = _mm256_permutevar8x32_epi32(q, order); /* eight codes a pixel */
-            const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
-            octk_store_bytes(y + a->out[i + j], low, valid);
-            if (j + 1 < n)
-                octk_store_bytes(y + a->out[i + j + 1], _mm_unpackhi_epi64(low, low), valid);
-            if (j + 2 < n) octk_store_bytes(y + a->out[i + j + 2], high, valid);
-            if (j + 3 < n)
-                octk_store_bytes(y + a->out[i + j + 3], _mm_unpackhi_epi64(high, high), valid);
-        }
-    }
+    __m256i s[6];
+    int32_t i = 0;
+    TILES_SLIM(6)
+    TILES_SLIM(4)
+    TILES_SLIM(2)
+    TILES_SLIM(1)
 }
 
 void octk_conv_s16u8_avx2(const octk_conv_s16u8 *a) {

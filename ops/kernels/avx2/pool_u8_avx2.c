@@ -47,7 +47,47 @@ static void largest(const window *k, int32_t channels, uint8_t *y) {
     }
 }
 
+enum { ROW = 8192 }; /* bytes of a row of few channels */
+
+/* Few channels whose pixels follow each other: the largest down the window's rows for the first
+ * `bytes` of a whole row, then across. */
+static void largest_row(const octk_pool_u8 *a, int32_t n, int32_t p, int32_t bytes) {
+    uint8_t row[ROW + 32], part[32] = {0};
+    const uint8_t *x = a->x.base + n * a->x.image;
+    for (int32_t i = 0; i < bytes; i += 32) {
+        __m256i best = _mm256_setzero_si256();
+        for (int32_t h = a->h0[p]; h < a->h1[p]; h++) {
+            const uint8_t *at = x + h * a->x.row + i;
+            if (i + 32 > bytes) at = memcpy(part, at, (size_t)(bytes - i));
+            best = _mm256_max_epu8(best, _mm256_loadu_si256((const __m256i *)(const void *)at));
+        }
+        _mm256_storeu_si256((__m256i *)(void *)(row + i), best);
+    }
+    for (int32_t q = 0; q < a->q; q++) {
+        __m128i best = _mm_setzero_si128();
+        for (int32_t w = a->w0[q]; w < a->w1[q]; w++) {
+            const void *at = row + w * a->c;
+            best = _mm_max_epu8(best, _mm_loadu_si128((const __m128i *)at));
+        }
+        octk_store_bytes(a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel, best, a->c);
+    }
+}
+
+/* Bytes of a row that windows reach; 0 where a row is not the way. */
+static int32_t row_bytes(const octk_pool_u8 *a) {
+    int32_t columns = 0;
+    if (a->c >= 16 || a->x.pixel != a->c) return 0;
+    for (int32_t q = 0; q < a->q; q++) columns = a->w1[q] > columns ? a->w1[q] : columns;
+    return (int64_t)columns * a->c <= ROW ? columns * a->c : 0;
+}
+
 void octk_max_pool_u8_avx2(const octk_pool_u8 *a) {
+    const int32_t bytes = row_bytes(a);
+    if (bytes) {
+        for (int32_t n = 0; n < a->n; n++)
+            for (int32_t p = 0; p < a->p; p++) largest_row(a, n, p, bytes);
+        return;
+    }
     for (int32_t n = 0; n < a->n; n++)
         for (int32_t p = 0; p < a->p; p++)
             for (int32_t q = 0; q < a->q; q++) {

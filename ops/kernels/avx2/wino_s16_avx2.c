@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Exact integer Winograd F(4x4,3x3) with VPMADDWD: see kernels.h for the matrices, the bounds and
+ * Exact integer Winograd with VPMADDWD: see kernels.h for the matrices, the bounds and
  * the layouts. */
 #include <immintrin.h>
 
@@ -30,7 +30,7 @@ static inline v8 codes(const uint8_t *x) {
     return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)x));
 }
 
-void octk_wino_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
+void octk_wino4_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
     enum { RUN = 8 }; /* tiles whose columns wait: neighbours share two of their six */
     int16_t column[(4 * RUN + 2) * 96];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
@@ -46,6 +46,32 @@ void octk_wino_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
             for (int32_t r = 0; r < 6; r++, c += 16, v += 6 * a->place)
                 line_in(load(c), load(c + 96), load(c + 192), load(c + 288), load(c + 384),
                         load(c + 480), v, a->place);
+        }
+    }
+}
+
+static inline void line_in2(v8 d0, v8 d1, v8 d2, v8 d3, int16_t *y, int64_t step) {
+    store(y, _mm256_sub_epi16(d0, d2));
+    store(y + step, _mm256_add_epi16(d1, d2));
+    store(y + 2 * step, _mm256_sub_epi16(d2, d1));
+    store(y + 3 * step, _mm256_sub_epi16(d3, d1));
+}
+
+void octk_wino2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
+    enum { RUN = 16 };
+    int16_t column[(2 * RUN + 2) * 64];
+    for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
+        const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
+        const uint8_t *x = a->x + t0 * 2 * a->pixel;
+        for (int32_t i = 0; i < 2 * count + 2; i++, x += a->pixel)
+            line_in2(codes(x), codes(x + a->row), codes(x + 2 * a->row), codes(x + 3 * a->row),
+                     column + i * 64, 16);
+        for (int32_t i = 0; i < count; i++) {
+            const int32_t t = a->t + t0 + i;
+            int16_t *v = a->v + t / G * a->group + t % G * 16;
+            const int16_t *c = column + i * 2 * 64;
+            for (int32_t r = 0; r < 4; r++, c += 16, v += 4 * a->place)
+                line_in2(load(c), load(c + 64), load(c + 128), load(c + 192), v, a->place);
         }
     }
 }
@@ -84,8 +110,9 @@ void octk_wino_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
     PAIR(ROWS, 3) PAIR(ROWS, 4) PAIR(ROWS, 5) PAIR(ROWS, 6) PAIR(ROWS, 7) u += 256;                \
     v += G * 16;
 #define PRODUCT(name, ROWS)                                                                        \
-    static void name(int32_t blocks, const int16_t *v, const int16_t *u, int32_t *m) {             \
-        for (int32_t p = 0; p < 36; p++, m += G * 16) {                                            \
+    static void name(int32_t positions, int32_t blocks, const int16_t *v, const int16_t *u,        \
+                     int32_t *m) {                                                                 \
+        for (int32_t p = 0; p < positions; p++, m += G * 16) {                                     \
             ROWS(DECLARE) {                                                                        \
                 const v8 b0 = load(u), b1 = load(u + 16);                                          \
                 ROWS(BEGIN)                                                                        \
@@ -111,11 +138,11 @@ PRODUCT(product4, ROWS4)
 PRODUCT(product5, ROWS5)
 PRODUCT(product6, ROWS6)
 
-void octk_wino_mul_s16_avx2(int32_t count, int32_t blocks, const int16_t *v, const int16_t *u,
-                            int32_t *m) {
-    static void (*const of[])(int32_t, const int16_t *, const int16_t *, int32_t *) = {
+void octk_wino_mul_s16_avx2(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
+                            const int16_t *u, int32_t *m) {
+    static void (*const of[])(int32_t, int32_t, const int16_t *, const int16_t *, int32_t *) = {
         NULL, product1, product2, product3, product4, product5, product6};
-    of[count](blocks, v, u, m);
+    of[count](positions, blocks, v, u, m);
 }
 
 /* ---- output: 6x6 s32 to 4x4 pixels x 16 channels. Output rows 0 and 2 need m0, m1 + m2, m3 + m4
@@ -199,7 +226,7 @@ static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_
         put(to, to + a->pixel, y[i], high[i + 8 * first], y[i + 1], high[i + 1 + 8 * first], e);   \
     }
 
-void octk_wino_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
+void octk_wino4_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
     const v8 inverse_of_9 = _mm256_set1_epi32(954437177);
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
     v8 high[16], y[8];
@@ -223,4 +250,32 @@ void octk_wino_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
     TWO_ROWS(ODD, y)
     FINISH(y)
     PUT_ROWS(1)
+}
+
+/* 4x4 s32 to 2x2 pixels: the columns of two output rows, then their lines. */
+static inline void square(const int32_t *m, const int32_t *b, const float *scale, v8 y[4]) {
+    const __m256 s = _mm256_loadu_ps(scale);
+    v8 top[4], bottom[4];
+    for (int j = 0; j < 4; j++) {
+        const v8 m0 = load(m + j * G * 16), m2 = load(m + (8 + j) * G * 16),
+                 m3 = load(m + (12 + j) * G * 16);
+        v8 m1 = load(m + (4 + j) * G * 16);
+        if (j == 1) m1 = ADD32(m1, load(b)); /* its coefficients are all 1 */
+        top[j] = ADD32(m0, ADD32(m1, m2));
+        bottom[j] = ADD32(SUB32(m1, m2), m3);
+    }
+    y[0] = octk_scaled(ADD32(top[0], ADD32(top[1], top[2])), s);
+    y[1] = octk_scaled(ADD32(SUB32(top[1], top[2]), top[3]), s);
+    y[2] = octk_scaled(ADD32(bottom[0], ADD32(bottom[1], bottom[2])), s);
+    y[3] = octk_scaled(ADD32(SUB32(bottom[1], bottom[2]), bottom[3]), s);
+}
+
+void octk_wino2_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
+    const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
+    v8 y[4], half[4];
+    square(a->m, a->b, a->scale, y);
+    square(a->m + 8, a->b + 8, a->scale + 8, half);
+    for (int i = 0; i < 2; i++)
+        put(a->y + i * a->row, a->y + i * a->row + a->pixel, y[2 * i], half[2 * i], y[2 * i + 1],
+            half[2 * i + 1], e);
 }

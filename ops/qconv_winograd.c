@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT
+ * Candidates `winograd4` and `winograd2`: exact integer Winograd F(4x4,3x3) and F(2x2,3x3) for 3x3
+ * kernels of stride 1: a quarter, or four ninths, of the products (ops/kernels/kernels.h has
+ * matrices and bounds). The second one's weights are less than half as large: it wins where few
+ * tiles share many of them. Tiles are taken from raw codes; the zero point goes into the bias, so
+ * the padding is the zero point's code. */
+#include "ops/qconv.h"
+
+#include <string.h>
+
+#include "src/mem.h"
+
+enum { G = OCTK_WINO_GROUP };
+
+typedef struct form { /* F(tile x tile, 3x3) */
+    int32_t tile, edge;
+    int32_t v[6][3]; /* the transform of the weights */
+    int32_t factor;  /* A^T m A is so many times the convolution */
+    float over;      /* and, times an inverse modulo 2^32, so many */
+    int64_t most;    /* while that stays below */
+    double in, out;  /* cycles of a tile's transforms, of 16 channels */
+} form;
+static const form F4 = {
+    .tile = 4,
+    .edge = 6,
+    .v = {{6, 0, 0}, {-4, -4, -4}, {-4, 4, -4}, {1, 2, 4}, {1, -2, 4}, {0, 0, 3}},
+    .factor = 576,
+    .over = 64,
+    .most = 1 << 25,
+    .in = 83,
+    .out = 175};
+static const form F2 = {.tile = 2,
+                        .edge = 4,
+                        .v = {{2, 0, 0}, {1, 1, 1}, {1, -1, 1}, {0, 0, 2}},
+                        .factor = 4,
+                        .over = 4,
+                        .most = 1 << 29,
+                        .in = 32,
+                        .out = 60};
+
+typedef struct winograd {
+    const form *f;
+    const int16_t *u; /* a panel of 16 outputs after the other: [positions][C/2][16][2] */
+    const int32_t *b;
+    const float *scale;
+    octk_wino_in_fn *in;
+    octk_wino_out_fn *out;
+    octi_layout x_at, y_at;
+    octi_halo need;
+    int32_t positions, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
+    size_t frame, v, m;                                 /* bytes of scratch */
+} winograd;
+
+static int32_t tiles_of(const form *f, int32_t size) { return (size + f->tile - 1) / f->tile; }
+
+/* Whole tiles: `edge` cells each, `tile` apart. */
+static octi_halo halo(const form *f, const octi_qconv *c) {
+    const int32_t h = tiles_of(f, c->p) * f->tile + 2 - c->pads[0] - c->h,
+                  w = tiles_of(f, c->q) * f->tile + 2 - c->pads[1] - c->w;
+    return (octi_halo){c->pads[0], c->pads[1], h > 0 ? h : 0, w > 0 ? w : 0};
+}
+
+/* A tile of the rows of tiles that a call asks for, image after image. */
+typedef struct cursor {
+    int64_t image;
+    int32_t row, column;
+} cursor;
+
+typedef struct job { /* of one call */
+    const octi_qrun *r;
+    const winograd *own;
+    const octi_qcall *call;
+    octk_image x; /* at the first tile's corner of the first image */
+    uint8_t *y;
+} job;
+
+static cursor cursor_at(const job *j, int64_t t) {
+    const int64_t rows = j->call->to - j->call->from, row = t / j->own->tiles_w;
+    return (cursor){row / rows, j->call->from + (int32_t)(row % rows),
+                    (int32_t)(t % j->own->tiles_w)};
+}
+static void next_row(const job *j, cursor *at) {
+    at->column = 0;
+    if (++at->row < j->call->to) return;
+    at->row = j->call->from;
+    at->image++;
+}
+
+static void transform(const job *j, cursor at, int32_t count, int16_t *v) {
+    const winograd *own = j->own;
+    const int64_t step = own->f->tile;
+    octk_wino_in_u8s16 k = {.row = j->x.row,
+                            .pixel = j->x.pixel,
+                            .place = (int64_t)own->blocks * G * 16,
+                            .group = (int64_t)own->positions * own->blocks * G * 16};
+    for (int32_t t = 0; t < count; t += k.count, next_row(j, &at)) {
+        k.count = own->tiles_w - at.column < count - t ? own->tiles_w - at.column : count - t;
+        k.t = t;
+        for (int32_t b = 0; b < own->blocks; b++) {
+            k.x = j->x.base + at.image * j->x.image + at.row * step * j->x.row +
+                  at.column * step * j->x.pixel + b * 16;
+            k.v = v + b * G * 16;
+            own->in(&k);
+        }
+    }
+}
+
+/* A tile that reaches beyond the image, or fewer than 16 channels: by way of a block. */
+static void put_part(const winograd *own, octk_wino_out_s32u8 *k, int32_t rows, int32_t columns,
+                     int32_t channels) {
+    uint8_t block[16 * 16], *y = k->y;
+    const int64_t row = k->row, pixel = k->pixel;
+    k->y = block;
+    k->row = 64;
+    k->pixel = 16;
+    own->out(k);
+    for (int32_t i = 0; i < rows; i++)
+        for (int32_t j = 0; j < columns; j++)
+            memcpy(y + i * row + j * pixel, block + i * 64 + j * 16, (size_t)channels);
+    k->row = row;
+    k->pixel = pixel;
+}
+
+static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_t panel) {
+    const octi_qconv *c = j->r->u.conv;
+    const winograd *own = j->own;
+    const int32_t step = own->f->tile, channels = c->o - panel * 16 < 16 ? c->o - panel * 16 : 16;
+    octk_wino_out_s32u8 k = {.b = own->b + panel * 16,
+                             .scale = own->scale + panel * 16,
+                             .row = own->y_at.row,
+                             .pixel = own->y_at.pixel,
+                             .zy = c->zy,
+                             .lo = c->lo,
+                             .hi = c->hi};
+    for (int32_t t = 0; t < count; t++) {
+        const int32_t rows = c->p - at.row * step < step ? c->p - at.row * step : step,
+                      columns = c->q - at.column * step < step ? c->q - at.column * step : step;
+        k.m = m + (int64_t)(t / G) * own->positions * G * 16 + t % G * 16;
+        k.y = j->y + at.image * own->y_at.image + (int64_t)at.row * step * k.row +
+              (int64_t)at.column * step * k.pixel + panel * 16;
+        if (rows == step && columns == step && channels == 16)
+            own->out(&k);
+        else
+            put_part(own, &k, rows, columns, channels);
+        if (++at.column == own->tiles_w) next_row(j, &at);
+    }
+}
+
+/* All tiles of `images` images, a block of groups at a time: weights are read once for a block. */
+static void run_images(const job *j, int64_t images) {
+    const winograd *own = j->own;
+    int16_t *v = (int16_t *)(void *)((uint8_t *)j->call->scratch + own->frame);
+    int32_t *m = (int32_t *)(void *)((uint8_t *)j->call->scratch + own->frame + own->v);
+    const int64_t all = images * (j->call->to - j->call->from) * own->tiles_w,
+                  step = (int64_t)own->groups * G,
+                  panel_u = (int64_t)own->positions * own->blocks * 16 * 16,
+                  group_v = (int64_t)own->positions * own->blocks * G * 16;
+    for (int64_t t = 0; t < all; t += step) {
+        const int32_t count = (int32_t)(all - t < step ? all - t : step);
+        const cursor at = cursor_at(j, t);
+        transform(j, at, count, v);
+        for (int32_t panel = 0; panel < own->panels; panel++) {
+            for (int32_t g = 0; g * G < count; g++)
+                j->r->kernels->wino_mul_s16(count - g * G < G ? count - g * G : G, own->positions,
+                                            own->blocks, v + g * group_v, own->u + panel * panel_u,
+                                            m + (int64_t)g * own->positions * G * 16);
+            put(j, m, at, count, panel);
+        }
+    }
+}
+
+static void run(const octi_qrun *r, const octi_qcall *call) {
+    const octi_qconv *c = r->u.conv;
+    const winograd *own = r->own;
+    /* a frame holds one image */
+    const int64_t together = own->frame ? 1 : call->n;
+    for (int64_t i = 0; i < call->n; i += together) {
+        job j = {r, own, call, .y = (uint8_t *)call->out + i * own->y_at.image};
+        j.x = octi_framed(c, &own->x_at, &own->need,
+                          (const uint8_t *)call->in[0] + i * own->x_at.image, call->scratch);
+        j.x.base -= c->pads[0] * j.x.row + c->pads[1] * j.x.pixel;
+        run_images(&j, together);
+    }
+}
+
+/* u = V g V^T. */
+static oct_status pack(const octi_qargs *q, const octi_qconv *c, winograd *own) {
+    const form *f = own->f;
+    const int32_t lanes = own->panels * 16;
+    int16_t *u = octi_arena_calloc(
+        q->arena, (size_t)own->positions * (size_t)own->blocks * 16 * (size_t)lanes, sizeof *u);
+    int32_t *b = octi_arena_calloc(q->arena, (size_t)lanes, sizeof *b);
+    float *scale = octi_arena_calloc(q->arena, (size_t)lanes, sizeof *scale);
+    if (!u || !b || !scale) return oct_last_error()->code;
+    for (int32_t l = 0; l < lanes; l++) {
+        const int32_t o = octk_lane_channel(lanes, l);
+        if (o >= c->o) continue;
+        int16_t *panel = u + (int64_t)(l / 16) * own->positions * own->blocks * 16 * 16;
+        int32_t sum = 0;
+        for (int32_t i = 0; i < c->c; i++) {
+            const int8_t *g = c->weight + (int64_t)o * 9 * c->c + i;
+            for (int32_t p = 0; p < own->positions; p++) {
+                const int32_t *down = f->v[p / f->edge], *across = f->v[p % f->edge];
+                int32_t a = 0;
+                for (int32_t k = 0; k < 9; k++)
+                    a += down[k / 3] * across[k % 3] * g[(int64_t)k * c->c];
+                panel[(((int64_t)p * own->blocks * 8 + i / 2) * 16 + l % 16) * 2 + i % 2] =
+                    (int16_t)a;
+            }
+            for (int32_t k = 0; k < 9; k++) sum += g[(int64_t)k * c->c];
+        }
+        /* of raw codes; everything is modulo 2^32 until the last step */
+        b[l] = (int32_t)((uint32_t)f->factor *
+                         ((uint32_t)c->bias[o] - (uint32_t)c->zx * (uint32_t)sum));
+        scale[l] = c->m[o] / f->over;
+    }
+    own->u = u;
+    own->b = b;
+    own->scale = scale;
+    return OCT_OK;
+}
+
+static int64_t weight_bytes(const form *f, const octi_qconv *c) {
+    return (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * ((c->o + 15) / 16) * 512;
+}
+
+enum { L2_SHARE = 256 << 10 }; /* of the second-level cache */
+
+/* Groups of tiles at a time: two where the weights stay in cache, else as many as do. */
+static int32_t groups_of(const form *f, const octi_qconv *c) {
+    const int64_t group = (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * G * 32;
+    if (weight_bytes(f, c) <= L2_SHARE) return 2;
+    return group * 2 > L2_SHARE ? 1 : (int32_t)(L2_SHARE / group);
+}
+
+static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
+                       octk_wino_out_fn *out) {
+    const octi_qconv *c = octi_qconv_of(q);
+    octi_qrun *r = q->r;
+    winograd *own = octi_arena_calloc(q->arena, 1, sizeof *own);
+    if (!own) return oct_last_error()->code;
+    *own = (winograd){.f = f,
+                      .in = in,
+                      .out = out,
+                      .x_at = q->in_at[0],
+                      .y_at = *q->out_at,
+                      .need = halo(f, c),
+                      .positions = f->edge * f->edge,
+                      .blocks = (c->c + 15) / 16,
+                      .panels = (c->o + 15) / 16,
+                      .tiles_w = tiles_of(f, c->q),
+                      .groups = groups_of(f, c)};
+    OCT_TRY(pack(q, c, own));
+    const size_t tiles = (size_t)own->groups * (size_t)own->positions * G * 16;
+    own->frame = octi_frame_bytes(c, &own->x_at, &own->need);
+    own->v = tiles * (size_t)own->blocks * sizeof(int16_t);
+    own->m = tiles * sizeof(int32_t);
+    r->scratch = own->frame + own->v + own->m;
+    r->own = own;
+    r->run = run;
+    r->kernel = r->kernels->name.wino_mul_s16;
+    return OCT_OK;
+}
+
+static const char *unfit(const form *f, const octi_qconv *c) {
+    if (c->r != 3 || c->s != 3 || c->stride[0] != 1 || c->stride[1] != 1 || c->dilation[0] != 1 ||
+        c->dilation[1] != 1 || c->groups != 1)
+        return "not 3x3 of stride 1";
+    if (c->pads[0] > 2 || c->pads[1] > 2 || c->pads[2] > 2 || c->pads[3] > 2) return "pads over 2";
+    if (c->largest_sum >= f->most) return "sums too large";
+    if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
+    if (c->least_m < 0x1p-100f) return "a multiplier too small to divide";
+    if ((int64_t)c->c * c->o > 1 << 22) return "weights too large to transform";
+    return NULL;
+}
+
+/* A tile's transforms; products at 25 a cycle; weights that do not stay in cache come at 4 bytes a
+ * cycle, once for a block of tiles. */
+static double cycles(const form *f, const octi_qconv *c) {
+    const double tiles = (double)tiles_of(f, c->p) * tiles_of(f, c->q), blocks = (c->c + 15) / 16,
+                 panels = (c->o + 15) / 16, positions = f->edge * f->edge,
+                 passes = tiles / (groups_of(f, c) * G);
+    const double streamed = weight_bytes(f, c) <= 2 * L2_SHARE
+                                ? 0
+                                : (double)weight_bytes(f, c) / 4 * (passes < 1 ? 1 : passes);
+    const double products = tiles * blocks * panels * positions * 256 / 25;
+    return tiles * (blocks * f->in + panels * f->out) + (products > streamed ? products : streamed);
+}
+
+#define CANDIDATE(n)                                                                               \
+    static const char *unfit##n(const octi_qconv *c) { return unfit(&F##n, c); }                   \
+    static double cycles##n(const octi_qconv *c) { return cycles(&F##n, c); }                      \
+    static octi_halo halo##n(const octi_qconv *c) { return halo(&F##n, c); }                       \
+    static int32_t units##n(const octi_qconv *c) { return tiles_of(&F##n, c->p); }                 \
+    static oct_status bind##n(const octi_qargs *q) {                                               \
+        return bind(q, &F##n, q->r->kernels->wino##n##_in_u8s16,                                   \
+                    q->r->kernels->wino##n##_out_s32u8);                                           \
+    }                                                                                              \
+    const octi_candidate octi_qconv_winograd##n = {.name = "winograd" #n,                          \
+                                                   .needs = OCTI_CPU_AVX2 | OCTI_CPU_FMA,          \
+                                                   .unfit = unfit##n,                              \
+                                                   .cycles = cycles##n,                            \
+                                                   .halo = halo##n,                                \
+                                                   .units = units##n,                              \
+                                                   .bind = bind##n};
+CANDIDATE(4)
+CANDIDATE(2)

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ * Times every candidate (ops/qconv.def) on the integer layers of the zoo's nets and of depthwise
+ * and other shapes, in turn, and holds the choice against the fastest: a row says what the model
+ * thought, what was measured, and by how much the choice is slower than the best. Not a test.
+ * Usage: bench_candidates [milliseconds per layer, 200] [images, 1]. Ends with 1 where a choice is
+ * more than a tenth off. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ops/qconv.h"
+#include "src/mem.h"
+
+typedef struct shape {
+    const char *name;
+    int h, c, o, k, stride, pad, groups;
+} shape;
+static const shape shapes[] = {
+    {"lenet conv1", 28, 1, 6, 5, 1, 2, 1},
+    {"lenet conv2", 14, 6, 16, 5, 1, 0, 1},
+    {"lenet fc1", 1, 400, 120, 1, 1, 0, 1},
+    {"lenet fc2", 1, 120, 84, 1, 1, 0, 1},
+    {"lenet fc3", 1, 84, 10, 1, 1, 0, 1},
+    {"cifar stem", 32, 3, 16, 3, 1, 1, 1},
+    {"16 at 32", 32, 16, 16, 3, 1, 1, 1},
+    {"16 to 32, /2", 32, 16, 32, 3, 2, 1, 1},
+    {"16 to 32, 1x1 /2", 32, 16, 32, 1, 2, 0, 1},
+    {"32 at 16", 16, 32, 32, 3, 1, 1, 1},
+    {"32 to 64, /2", 16, 32, 64, 3, 2, 1, 1},
+    {"32 to 64, 1x1 /2", 16, 32, 64, 1, 2, 0, 1},
+    {"64 at 8", 8, 64, 64, 3, 1, 1, 1},
+    {"cifar fc", 1, 64, 10, 1, 1, 0, 1},
+    {"imagenet stem", 224, 3, 64, 7, 2, 3, 1},
+    {"64 at 56", 56, 64, 64, 3, 1, 1, 1},
+    {"64 to 128, /2", 56, 64, 128, 3, 2, 1, 1},
+    {"64 to 128, 1x1 /2", 56, 64, 128, 1, 2, 0, 1},
+    {"128 at 28", 28, 128, 128, 3, 1, 1, 1},
+    {"128 to 256, /2", 28, 128, 256, 3, 2, 1, 1},
+    {"256 at 14", 14, 256, 256, 3, 1, 1, 1},
+    {"256 to 512, /2", 14, 256, 512, 3, 2, 1, 1},
+    {"512 at 7", 7, 512, 512, 3, 1, 1, 1},
+    {"imagenet fc", 1, 512, 1000, 1, 1, 0, 1},
+    {"8 at 32", 32, 8, 8, 3, 1, 1, 1},
+    {"24 at 20", 20, 24, 24, 3, 1, 1, 1},
+    {"48 at 7", 7, 48, 40, 3, 1, 1, 1},
+    {"1x1 96 to 24", 56, 96, 24, 1, 1, 0, 1},
+    {"depthwise 32", 112, 32, 32, 3, 1, 1, 32},
+    {"depthwise 96 /2", 112, 96, 96, 3, 2, 1, 96},
+    {"depthwise 5x5", 14, 240, 240, 5, 1, 2, 240},
+    {"4 groups", 28, 64, 64, 3, 1, 1, 4},
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+typedef struct ready { /* a candidate, bound */
+    const char *name;
+    octi_qrun r;
+    double cycles, best;
+} ready;
+
+typedef struct layer { /* what all candidates of one layer share */
+    octi_arena *arena;
+    octi_qdesc in[4], out;
+    oct_attrs a;
+    oct_tensor w, b, m;
+    octi_layout at[4], y_at;
+    uint8_t *x, *y;
+} layer;
+
+static void *arena_of(octi_arena *a, int64_t bytes) {
+    uint8_t *p = octi_arena_alloc(a, (size_t)bytes);
+    if (!p) exit((fprintf(stderr, "%s\n", oct_error_message()), 1));
+    for (int64_t i = 0; i < bytes; i++) p[i] = (uint8_t)(i * 37 % 61);
+    return p;
+}
+
+static void make(layer *l, oct_ctx *ctx, const shape *s, int n) {
+    const int p = (s->h + 2 * s->pad - s->k) / s->stride + 1, cg = s->c / s->groups;
+    *l = (layer){.arena = octi_arena_new(ctx)};
+    l->a = (oct_attrs){.kernel = {s->k, s->k},
+                       .stride = {s->stride, s->stride},
+                       .pads = {s->pad, s->pad, s->pad, s->pad},
+                       .dilation = {1, 1},
+                       .groups = {s->groups},
+                       .lo = {3},
+                       .hi = {255}};
+    l->w = (oct_tensor){.dtype = OCT_S8, .shape = OCT_SHAPE(s->o, s->k, s->k, cg)};
+    l->b = (oct_tensor){.dtype = OCT_S32, .shape = OCT_SHAPE(s->o)};
+    l->m = (oct_tensor){.dtype = OCT_F32, .shape = OCT_SHAPE(s->o)};
+    l->w.data = arena_of(l->arena, (int64_t)s->o * s->k * s->k * cg);
+    l->b.data = arena_of(l->arena, (int64_t)s->o * 4);
+    l->m.data = arena_of(l->arena, (int64_t)s->o * 4);
+    for (int i = 0; i < s->o; i++) ((int32_t *)l->b.data)[i] = i, ((float *)l->m.data)[i] = 1e-4f;
+    for (int64_t i = 0; i < (int64_t)s->o * s->k * s->k * cg; i++)
+        ((int8_t *)l->w.data)[i] = (int8_t)(i * 53 % 61 - 30);
+    const octi_qdesc codes = {
+        .dtype = OCT_U8, .quantized = true, .scale = 0.1f, .zero_point = 3, .qmax = 255};
+    l->in[0] = l->out = codes;
+    l->in[0].shape = OCT_SHAPE(OCT_BATCH, s->h, s->h, s->c);
+    l->out.shape = OCT_SHAPE(OCT_BATCH, p, p, s->o);
+    const oct_tensor *constants[] = {&l->w, &l->b, &l->m};
+    for (int k = 0; k < 3; k++)
+        l->in[k + 1] = (octi_qdesc){
+            .dtype = constants[k]->dtype, .shape = constants[k]->shape, .tensor = constants[k]};
+    /* a halo as a plan would give it: the widest wish */
+    l->at[0] = octi_layout_of(&l->in[0].shape, 1, (octi_halo){4, 4, 8, 8});
+    l->at[0].slack = true;
+    l->y_at = octi_layout_of(&l->out.shape, 1, (octi_halo){1, 1, 3, 3});
+    l->x = (uint8_t *)arena_of(l->arena, n * l->at[0].image + OCTI_SLACK) + l->at[0].origin;
+    l->y = (uint8_t *)arena_of(l->arena, n * l->y_at.image + OCTI_SLACK) + l->y_at.origin;
+}
+
+/* The candidates that fit, bound; how many. *chosen: the one that a plan would take. */
+static int candidates(oct_ctx *ctx, layer *l, ready *all, int *chosen) {
+    int count = 0;
+    octi_qrun free_choice;
+    octi_ctx_only(ctx, NULL);
+    if (octi_qinit(&free_choice, l->arena, OCT_OP_qconv2d, &l->a, l->in, 4, &l->out, "bench"))
+        exit((fprintf(stderr, "%s\n", oct_error_message()), 1));
+    for (int k = 0; k < octi_candidate_count; k++) {
+        ready *c = &all[count];
+        c->name = octi_candidates[k]->name;
+        octi_ctx_only(ctx, c->name);
+        if (octi_qinit(&c->r, l->arena, OCT_OP_qconv2d, &l->a, l->in, 4, &l->out, "bench") ||
+            strcmp(c->r.kernel, c->name) || octi_qbind(&c->r, l->at, &l->y_at))
+            continue;
+        if (!strcmp(free_choice.kernel, c->name)) *chosen = count;
+        c->cycles = c->r.cycles;
+        c->best = 1e30;
+        count++;
+    }
+    return count;
+}
+
+int main(int argc, char **argv) {
+    const double budget = argc > 1 ? atof(argv[1]) * 1000 : 200000;
+    const int n = argc > 2 ? atoi(argv[2]) : 1;
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    if (!ctx) return fprintf(stderr, "%s\n", oct_error_message()), 1;
+    int off = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        layer l;
+        ready all[16];
+        int chosen = 0, best = 0;
+        make(&l, ctx, &shapes[i], n);
+        const int count = candidates(ctx, &l, all, &chosen);
+        const void *const in[4] = {l.x};
+        const double end = now() + budget;
+        for (int round = 0; round < 5 || now() < end; round++)
+            for (int k = 0; k < count; k++) {
+                ready *c = &all[k];
+                if (round > 2 && c->best > 4 * all[chosen].best) continue; /* hopeless */
+                octi_arena_mark mark = octi_arena_save(l.arena);
+                octi_qcall call = {.in = in,
+                                   .out = l.y,
+                                   .n = n,
+                                   .to = c->r.units,
+                                   .scratch = octi_arena_alloc(l.arena, c->r.scratch)};
+                c->r.run(&c->r, &call);
+                const double begin = now();
+                c->r.run(&c->r, &call);
+                const double t = (now() - begin) / n;
+                if (t < c->best) c->best = t;
+                octi_arena_rewind(l.arena, mark);
+            }
+        for (int k = 0; k < count; k++)
+            if (all[k].best < all[best].best) best = k;
+        const double loss = all[chosen].best / all[best].best - 1;
+        printf("%-18s", shapes[i].name);
+        for (int k = 0; k < count; k++)
+            printf("  %s%s %.1f us (%.0f cycles a us)", all[k].name, k == chosen ? "*" : "",
+                   all[k].best, all[k].cycles / all[k].best);
+        printf("%s\n", loss > 0.1 ? "  THE CHOICE IS SLOWER" : "");
+        if (loss > 0.1) printf("%-18s  by %.0f %%\n", "", loss * 100), off++;
+        octi_arena_free(l.arena);
+    }
+    oct_close(ctx);
+    return off > 0;
+}
