@@ -2,11 +2,8 @@ octet_test(test_qops)
 octet_test(test_candidates)
 octet_test(test_qops_golden)
 octet_test(test_int8_net)
-target_sources(test_int8_net PRIVATE int8_nets.c)
 octet_test(test_int8_float)
-target_sources(test_int8_float PRIVATE int8_nets.c)
 octet_test(test_int8_file)
-target_sources(test_int8_file PRIVATE int8_nets.c)
 
 # The deployable trio by itself: links, runs, names neither BLAS nor autograd.
 add_executable(infer_only link/infer_only.c)

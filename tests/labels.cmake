@@ -8,7 +8,9 @@ set(OCT_EXACT test_exact test_exact_zoo test_convert test_spoiled test_journeys 
 # threads: what runs on several, under TSan
 set(OCT_THREADED test_base test_cpu test_float_mode test_blas test_loader test_autograd test_int8_net test_fit_data test_learned
   test_lstm)
-foreach(pair slow:OCT_SLOW exact:OCT_EXACT threads:OCT_THREADED)
+# tree: of the sources, not of what was built: once is enough
+set(OCT_TREE format layers)
+foreach(pair slow:OCT_SLOW exact:OCT_EXACT threads:OCT_THREADED tree:OCT_TREE)
   string(REPLACE ":" ";" pair ${pair})
   list(GET pair 0 label)
   list(GET pair 1 tests)
@@ -19,4 +21,15 @@ foreach(pair slow:OCT_SLOW exact:OCT_EXACT threads:OCT_THREADED)
       message(FATAL_ERROR "tests/labels.cmake: no test is called ${test}")
     endif()
   endforeach()
+endforeach()
+# The longest begin first, so that all cores are busy to the end.
+set(OCT_LONGEST examples test_texts test_cli_options test_exact test_cli test_faults test_qconfig test_spoiled test_small_memory
+  command_numbers test_observer_accuracy test_cli_defaults test_cli_options_look test_journeys test_observers test_damaged_run
+  test_schedules test_kill test_exact_zoo test_api test_fit test_io_faults test_shown test_starved)
+set(cost 1000)
+foreach(test ${OCT_LONGEST})
+  if(TEST ${test})
+    set_tests_properties(${test} PROPERTIES COST ${cost})
+  endif()
+  math(EXPR cost "${cost} - 10")
 endforeach()

@@ -32,6 +32,7 @@ echo '{"abits": 6}' >six.json
 "$octet" train --model lenet --data folder:pics --resize 32 --crop 32 --epochs 1 --out pix --quiet >/dev/null || say "cannot train on photographs"
 "$octet" ptq f32 $data --calib 64 --out q8 --quiet >/dev/null || say "cannot calibrate"
 "$octet" ptq f32 $data --calib 64 --wbits 3 --out q3 --quiet >/dev/null || say "cannot calibrate at 3 bits"
+"$octet" ptq f32 $data --calib 64 --wbits 3 --set 'fc*:float' --out q3conv --quiet >/dev/null || say "cannot calibrate some layers at 3 bits"
 
 # what each command is without the option, and what it stands on
 base_train="train --model lenet $data --epochs 1"
@@ -96,17 +97,23 @@ frozen() {
 }
 quiet() { go $c $args --quiet; [ -s .err ] && say "$row: something on stderr"; [ $c = bench ] || { go $c $args; [ $c = eval ] || [ -s .err ] || say "$row: nothing on stderr without it"; }; }
 threads() { # the same bits, and said where the command says what it does
-    go $c $args --threads 1
+    [ $c = bench ] || go $c $args --threads 1
     case $c in train | qat) text .err ' 1 threads' && cmp -s r/model.safetensors base_$c/model.safetensors || say "$row: other bits" ;; esac
     case $c in bench) go $c $args --threads 1 --json; text .out '"threads":1,' ;; esac
 }
-dry() { "$octet" $c $args ${c#bench} >/dev/null 2>&1; rm -rf r; case $c in train | ptq | qat) o="--out r" ;; *) o= ;; esac; "$octet" $c $args $o --dry-run >.out 2>.err || say "$row: $(cat .err)"; [ ! -e r ] && [ ! -s .out ] || say "$row: something was done"; }
+dry() { rm -rf r; case $c in train | ptq | qat) o="--out r" ;; *) o= ;; esac; "$octet" $c $args $o --dry-run >.out 2>.err || say "$row: $(cat .err)"; [ ! -e r ] && [ ! -s .out ] || say "$row: something was done"; }
 help() { "$octet" $c --help >.out 2>.err; text .out "usage: octet $c" && [ ! -s .err ] || say "$row: on stderr"; }
 version() { "$octet" $c --version >.out; text .out '^octet [0-9]'; }
 same_score() { go eval $args --batch 7 --json; [ "$(cut -d, -f1-4 .out)" = "$(cut -d, -f1-4 base_eval.out)" ] || say "$row: the batch changes the score"; }
 other_score() { go eval $args "$@" --json; [ "$(cat .out)" != "$(cat base_eval.out)" ] || say "$row: nothing changed"; }
 seeded() { go $c $args --seed 5 --json; case $c in train | ptq | qat) config '"seed":5' ;; esac; case $c in train | qat) cmp -s r/model.safetensors base_$c/model.safetensors && say "$row: the same weights" ;; esac; }
-better() { go ptq f32 $data --calib 64 --wbits 3 --improve "$1"; cmp -s r/model.safetensors q3/model.safetensors && say "$row: nothing moved"; config "\"improve\":\"$1\""; }
+better() { # [NAME=q3 MORE...]: the run that it is held against, and what that was made with
+    how=$1 than=${2:-q3}
+    shift $(($# > 1 ? 2 : 1))
+    go ptq f32 $data --calib 64 --wbits 3 "$@" --improve $how
+    cmp -s r/model.safetensors $than/model.safetensors && say "$row: nothing moved"
+    config "\"improve\":\"$how\""
+}
 # photographs: 40x40, a net of 32x32
 photo() {
     case $c in eval) o= ;; *) o="--calib 4" ;; esac
@@ -209,7 +216,7 @@ ptq|abits|5|model|"abits":5
 ptq|calib|8|model|"calib":8
 ptq|improve||better|cle
 ptq|improve||better|bias
-ptq|improve||better|adaround
+ptq|improve||better|adaround q3conv --set fc*:float
 ptq|limit|32|err|of 32 images
 ptq|div|127|model|"div":127
 ptq|mean|0.3|model|"mean":"0.3"

@@ -375,7 +375,7 @@ START_TEST(norms_of_folders) {
             for (int i = 0; i < 2; i++) {
                 snprintf(name, sizeof name, "k%d/%s", known, known == 2 ? ids[k] : cifar[k]);
                 if (!i) make_dir(name);
-                snprintf(name + strlen(name), 8, "/%d.bmp", i);
+                snprintf(name + strlen(name), 18, "/%d.bmp", i);
                 save_bmp(name, side, side, (uint8_t[]){9, (uint8_t)i, 8});
             }
         forget();

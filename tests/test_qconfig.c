@@ -432,8 +432,8 @@ START_TEST(noise_is_parsed_or_refused) {
     static const char *const seeds[] = {
         "layer1.*:wbits=4,observer=mse,fc3:float,kind=conv2d:wbits=4",
         "global:ema=0.01,method=lsq+,[ab]?:abits=3",
-        "{\"target\": \"octet\", \"rules\": [{\"kind\": \"conv2d\", \"wbits\": 4, \"ema\": 1e-2}, "
-        "{\"name\": \"fc\", \"float\": true}]}"};
+        ("{\"target\": \"octet\", \"rules\": [{\"kind\": \"conv2d\", \"wbits\": 4, \"ema\": 1e-2}, "
+         "{\"name\": \"fc\", \"float\": true}]}")};
     static const char alphabet[] = "abw:=,*?[]{}\"0123456789.-eE\\ \n\xff";
     const char *more = getenv("OCT_TEST_LONG");
     const int rounds = more && *more == '1' ? 20000 : 1500;

@@ -87,7 +87,7 @@ fi
 o run f --input p/probe.npz --json | grep -q '"dtype":"float32","shape":\[64,10\],"y":\[-*[0-9]' || say "run --json without --output has no values"
 
 # how far calibration is: a line, a bar on a terminal, nothing under --quiet
-"$octet" ptq f $d --calib 64 --out c --improve adaround >/dev/null 2>.err
+"$octet" ptq f $d --calib 64 --set 'fc*:float' --out c --improve adaround >/dev/null 2>.err
 shows .err '^calibrate: 64 of 64 done$' '^adaround: [0-9]* of [0-9]* done$'
 grep -q "$(printf '\r')" .err && say "a bar where no terminal is"
 o ptq f $d --calib 64 --out c --force 2>&1 >/dev/null | grep -q . && say "--quiet draws"
