@@ -145,7 +145,7 @@ while IFS='|' read -r c option value where what; do
         go $c $base $extra $flags --quiet
         against=base_$c
         if [ -n "$extra" ]; then
-            mv r with
+            rm -rf with && mv r with
             go $c $base $extra --quiet
             rm -rf against && mv r against && mv with r && against=against
         fi
