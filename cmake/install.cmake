@@ -1,25 +1,32 @@
 # SPDX-License-Identifier: MIT
-# Installed: #include <octet.h>, rooms below octet/; liboctet and liboctet_infer; pkg-config files; CMake package octet with
-# octet::octet (training) and octet::infer (deployment).
+# Installed: <octet.h> and <octet_infer.h>, rooms below octet/; liboctet and liboctet_infer, shared and static; pkg-config
+# files; CMake package octet with octet::octet (training) and octet::infer (deployment), and octet::octet_static,
+# octet::infer_static.
 include(CMakePackageConfigHelpers)
 
-set(OCT_PUBLIC_HEADERS
-  src/api.h src/status.h src/words.h src/status.def src/context.h src/tensor.h src/dtype.def src/qparams.h src/graph.h src/op_kinds.def
-  src/attr_fields.def src/quantizer_tensors.def src/net.h ops/ops.h datasets/data.h autograd/autograd.h autograd/nn/nn.h autograd/optim/optim.h qat/qat.h
-  qat/net/switches.h qat/observe/observer.h qat/rules/qconfig.h qat/rules/qconfig_keys.def qat/rules/placements.h qat/step/settle.h
-  qat/step/sim.h qat/passes/passes.h qat/improve/improve.h qat/improve/oscillation.h
-  qat/infer/infer.h qat/io/import.h qat/fit/fit.h)
+set(OCT_LIBS octet_infer)
+if(NOT OCT_INFER_ONLY)
+  list(APPEND OCT_LIBS octet)
+endif()
+set(OCT_PUBLIC_HEADERS)
+set(targets)
+foreach(lib IN LISTS OCT_LIBS)
+  oct_reach(${lib}.h OCT_PUBLIC_HEADERS)
+  list(APPEND targets ${lib} ${lib}_static)
+  # lib.h includes by path from its own folder: installed inside octet/, with a one-line <lib.h> above it
+  file(WRITE ${PROJECT_BINARY_DIR}/install/${lib}.h "#include \"octet/${lib}.h\"\n")
+  install(FILES ${PROJECT_BINARY_DIR}/install/${lib}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+endforeach()
+# and the tables that they read
 foreach(header IN LISTS OCT_PUBLIC_HEADERS)
   get_filename_component(dir ${header} DIRECTORY)
-  install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/octet/${dir})
+  file(STRINGS ${PROJECT_SOURCE_DIR}/${header} tables REGEX "^#include \"[^\"]+[.]def\"")
+  list(TRANSFORM tables REPLACE "^#include \"([^\"]+)\".*" "\\1")
+  list(TRANSFORM tables PREPEND ${dir}/)
+  install(FILES ${header} ${tables} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/octet/${dir})
 endforeach()
-# octet.h includes by path from its own folder: installed inside octet/, with a one-line <octet.h> above it.
-install(FILES octet.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/octet)
-file(WRITE ${PROJECT_BINARY_DIR}/install/octet.h "#include \"octet/octet.h\"\n")
-install(FILES ${PROJECT_BINARY_DIR}/install/octet.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
-set_target_properties(octet_infer_shared PROPERTIES EXPORT_NAME infer)
-install(TARGETS octet octet_infer_shared EXPORT octet-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS ${targets} EXPORT octet-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT octet-targets NAMESPACE octet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/octet)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/install/octet-config-version.cmake COMPATIBILITY SameMinorVersion)
 file(WRITE ${PROJECT_BINARY_DIR}/install/octet-config.cmake "include(\"\${CMAKE_CURRENT_LIST_DIR}/octet-targets.cmake\")\n")
@@ -28,7 +35,7 @@ install(FILES ${PROJECT_BINARY_DIR}/install/octet-config.cmake ${PROJECT_BINARY_
 
 # relocatable: the prefix is found from the .pc file
 file(RELATIVE_PATH OCT_PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
-foreach(lib octet octet_infer)
+foreach(lib IN LISTS OCT_LIBS)
   configure_file(cmake/${lib}.pc.in ${PROJECT_BINARY_DIR}/install/${lib}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/install/${lib}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <octet/qat/infer/infer.h>
+#include <octet_infer.h>
 
 int main(int argc, char **argv) {
     if (argc != 3) return fprintf(stderr, "usage: classify_int8 MODEL PIXELS\n"), 2;

@@ -36,70 +36,64 @@ typedef struct oct_qtensor {
  * y.zero_point in it x   u8 [N,H,W,C]; padding reads its zero point w   s8 [O,R,S,C/g];  b s32 [O];
  * m f32
  * [O], octq_multiplier(s_x, s_w[o], s_y) Source: arXiv:1712.05877 section 2 (scheme). */
-OCT_API OCT_NODISCARD oct_status oct_qconv2d_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                     const oct_qtensor *x, const oct_tensor *w,
-                                                     const oct_tensor *b, const oct_tensor *m,
-                                                     const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qconv2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                                             const oct_tensor *w, const oct_tensor *b,
+                                             const oct_tensor *m, const oct_qtensor *y);
 /** y[N,O] = clamp(requant(x[N,K] w[O,K]^T + b[O])), lo..hi. */
-OCT_API OCT_NODISCARD oct_status oct_qlinear_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                     const oct_qtensor *x, const oct_tensor *w,
-                                                     const oct_tensor *b, const oct_tensor *m,
-                                                     const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qlinear_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                                             const oct_tensor *w, const oct_tensor *b,
+                                             const oct_tensor *m, const oct_qtensor *y);
 /** y = clamp(rne((x1-z1) * m[0] + (x2-z2) * m[1]) + z_y), lo..hi; m f32 [2]; one side may be
  *  [N,1,1,C]. */
-OCT_API OCT_NODISCARD oct_status oct_qadd_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                  const oct_qtensor *x1, const oct_qtensor *x2,
-                                                  const oct_tensor *m, const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qadd_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1,
+                                          const oct_qtensor *x2, const oct_tensor *m,
+                                          const oct_qtensor *y);
 /** y = clamp(rne((x1-z1)(x2-z2) * m[0]) + z_y), lo..hi; m f32 [1]; one side may be [N,1,1,C]. */
-OCT_API OCT_NODISCARD oct_status oct_qmul_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                  const oct_qtensor *x1, const oct_qtensor *x2,
-                                                  const oct_tensor *m, const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qmul_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x1,
+                                          const oct_qtensor *x2, const oct_tensor *m,
+                                          const oct_qtensor *y);
 /** Concatenation along attr.axis (1 .. rank-1), each member rescaled by m[k]; m f32 [count], count
  *  <= 64. */
-OCT_API OCT_NODISCARD oct_status oct_qcat_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                  const oct_qtensor *x, int count,
-                                                  const oct_tensor *m, const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qcat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                                          int count, const oct_tensor *m, const oct_qtensor *y);
 /** Largest code of each window; padding never wins. y on x's grid. */
-OCT_API OCT_NODISCARD oct_status oct_qmax_pool2d_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                         const oct_qtensor *x,
-                                                         const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qmax_pool2d_forward(oct_ctx *ctx, const oct_attrs *a,
+                                                 const oct_qtensor *x, const oct_qtensor *y);
 /** Mean: requant(sum(x - z_x), m[n]); n = R*S, or the cells inside the image where
  * attr.exclude_pad. m f32
  * [R*S + 1]. */
-OCT_API OCT_NODISCARD oct_status oct_qavg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                         const oct_qtensor *x, const oct_tensor *m,
-                                                         const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qavg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a,
+                                                 const oct_qtensor *x, const oct_tensor *m,
+                                                 const oct_qtensor *y);
 /** Mean over window i of P: [floor(i*H/P), ceil((i+1)*H/P)); attr.out_size; m f32 [largest count +
  *  1]. */
-OCT_API OCT_NODISCARD oct_status oct_qadaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                                  const oct_qtensor *x,
-                                                                  const oct_tensor *m,
-                                                                  const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qadaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a,
+                                                          const oct_qtensor *x, const oct_tensor *m,
+                                                          const oct_qtensor *y);
 /** Spatial padding by attr.pads with the code attr.lo. y on x's grid. */
-OCT_API OCT_NODISCARD oct_status oct_qpad_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                  const oct_qtensor *x, const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qpad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                                          const oct_qtensor *y);
 /** Clamp to attr.lo..attr.hi (quantize(lo), quantize(hi) of a float clip). y on x's grid. */
-OCT_API OCT_NODISCARD oct_status oct_qclip_forward(oct_ctx *ctx, const oct_attrs *a,
-                                                   const oct_qtensor *x, const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qclip_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                                           const oct_qtensor *y);
 /** y = max(x, z): ReLU on codes. y on x's grid. */
-OCT_API OCT_NODISCARD oct_status oct_qrelu_forward(oct_ctx *ctx, const oct_qtensor *x,
-                                                   const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qrelu_forward(oct_ctx *ctx, const oct_qtensor *x,
+                                           const oct_qtensor *y);
 /** y = table[x]; table u8 [256]. */
-OCT_API OCT_NODISCARD oct_status oct_qtable_forward(oct_ctx *ctx, const oct_qtensor *x,
-                                                    const oct_tensor *table, const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qtable_forward(oct_ctx *ctx, const oct_qtensor *x,
+                                            const oct_tensor *table, const oct_qtensor *y);
 /** y = quantize(softmax(x)) over the last axis: e f32 [256] holds exp(-s_x * k), octq_softmax_exp;
  *  sums in fp32, in channel order. */
-OCT_API OCT_NODISCARD oct_status oct_qsoftmax_forward(oct_ctx *ctx, const oct_qtensor *x,
-                                                      const oct_tensor *e, const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_qsoftmax_forward(oct_ctx *ctx, const oct_qtensor *x,
+                                              const oct_tensor *e, const oct_qtensor *y);
 /** To other qparams: rescale by m f32 [1], octq_ratio(s_x, s_y). */
-OCT_API OCT_NODISCARD oct_status oct_requantize_forward(oct_ctx *ctx, const oct_qtensor *x,
-                                                        const oct_tensor *m, const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_requantize_forward(oct_ctx *ctx, const oct_qtensor *x,
+                                                const oct_tensor *m, const oct_qtensor *y);
 /** f32 to codes of y's qparams: true division, half to even; NaN gives the zero point. */
-OCT_API OCT_NODISCARD oct_status oct_quantize_forward(oct_ctx *ctx, const oct_tensor *x,
-                                                      const oct_qtensor *y);
+OCT_NODISCARD oct_status oct_quantize_forward(oct_ctx *ctx, const oct_tensor *x,
+                                              const oct_qtensor *y);
 /** Codes to f32: scale * (code - zero_point). */
-OCT_API OCT_NODISCARD oct_status oct_dequantize_forward(oct_ctx *ctx, const oct_qtensor *x,
-                                                        oct_tensor *y);
+OCT_NODISCARD oct_status oct_dequantize_forward(oct_ctx *ctx, const oct_qtensor *x, oct_tensor *y);
 
 OCT_END_DECLS
 #endif

@@ -28,9 +28,20 @@
 /** For option fields whose default is not 0: OCT_NONE asks for a real 0 (design 3). */
 #define OCT_NONE (-1)
 
+/* The one place of the version: CMake reads it here. The soname is MAJOR.MINOR as long as MAJOR
+ * is 0. */
 #define OCT_VERSION_MAJOR 0
 #define OCT_VERSION_MINOR 1
 #define OCT_VERSION_PATCH 0
 #define OCT_VERSION       "0.1.0"
+/** One number to compare: 0.2.1 is 201. */
+#define OCT_VERSION_NUMBER (OCT_VERSION_MAJOR * 10000 + OCT_VERSION_MINOR * 100 + OCT_VERSION_PATCH)
+
+OCT_BEGIN_DECLS
+/** Version of the library that runs, OCT_VERSION being that of the headers: "0.1.0". */
+OCT_API const char *oct_version(void);
+/** The same as OCT_VERSION_NUMBER has it. */
+OCT_API int oct_version_number(void);
+OCT_END_DECLS
 
 #endif

@@ -10,25 +10,34 @@ cmake --install "$build" --prefix "$tmp/p" >/dev/null
 PKG_CONFIG_PATH=$(dirname "$(find "$tmp/p" -name octet.pc)")
 export PKG_CONFIG_PATH
 libdir=$(pkg-config --variable=libdir octet)
-cat >"$tmp/t.c" <<'C'
-#include <octet.h>
-int main(void) {
-    oct_ctx *ctx = oct_open(0);
-    if (!ctx) return 1;
+extra=$(sed -n 's/^OCT_SANITIZE:STRING=\(..*\)/-fsanitize=\1/p' "$build/CMakeCache.txt")
+model=$(dirname "$0")/fuzz/corpus/fuzz_int8/net0
+for lib in octet octet_infer; do
+    # the header of this library, the library of this header
+    cat >"$tmp/$lib.c" <<C
+#include <stdio.h>
+#include <string.h>
+#include <$lib.h>
+int main(int argc, char **argv) {
+    oct_ctx *ctx = oct_open(NULL);
+    oct_session *s = oct_session_new(oct_plan_new(oct_int8_load(ctx, argv[argc - 1]), NULL), 1, NULL);
+    if (!s) return fprintf(stderr, "%s\n", oct_error_message()), 1;
     oct_close(ctx);
-    return 0;
+    return oct_version_number() != OCT_VERSION_NUMBER || strcmp(oct_version(), OCT_VERSION) != 0;
 }
 C
-cp "$tmp/t.c" "$tmp/t.cc"
-extra=$(sed -n 's/^OCT_SANITIZE:STRING=\(..*\)/-fsanitize=\1/p' "$build/CMakeCache.txt")
-for lib in octet octet_infer; do
-    # shellcheck disable=SC2046
-    cc -std=c11 -Wall -Werror "$tmp/t.c" -o "$tmp/t" $(pkg-config --cflags --libs $lib) $extra
-    LD_LIBRARY_PATH=$libdir "$tmp/t"
+    cp "$tmp/$lib.c" "$tmp/$lib.cc"
+    for compile in "cc -std=c11 $tmp/$lib.c" "c++ $tmp/$lib.cc"; do
+        # shellcheck disable=SC2046
+        $compile -Wall -Werror -o "$tmp/t" $(pkg-config --cflags --libs $lib) $extra
+        readelf -d "$tmp/t" | grep -q "NEEDED.*lib$lib\.so\.0\.1\]" || { echo "does not need lib$lib.so.0.1"; exit 1; }
+        LD_LIBRARY_PATH=$libdir "$tmp/t" "$model"
+        # shellcheck disable=SC2046
+        $compile -Wall -Werror -o "$tmp/t" $(pkg-config --static --cflags --libs $lib | sed "s/-l$lib /-l:lib$lib.a /") $extra
+        if readelf -d "$tmp/t" | grep -q 'NEEDED.*liboctet'; then echo "a static program needs a shared liboctet"; exit 1; fi
+        "$tmp/t" "$model"
+    done
 done
-# shellcheck disable=SC2046
-c++ -Wall -Werror "$tmp/t.cc" -o "$tmp/tpp" $(pkg-config --cflags --libs octet) $extra
-LD_LIBRARY_PATH=$libdir "$tmp/tpp"
 # examples as they are, deployment by its own library; a run needs no environment where the rpath is given
 for e in "$(dirname "$0")"/../examples/*.c; do
     lib=octet
@@ -43,7 +52,7 @@ sed -n '/^```c$/,/^```$/p' "$(dirname "$0")/../README.md" | sed '1d;$d' | sed 's
 cc -std=gnu11 -Wall "$tmp/readme.c" -o "$tmp/readme" $(pkg-config --cflags --libs octet) -Wl,-rpath,"$libdir" $extra
 (cd "$tmp" && ./readme && "$tmp/p/bin/octet" inspect mine --quiet | grep -q 'in_features=1352') || { echo "the README's program leaves no run that the command knows"; exit 1; }
 # every public header alone, as C11 and C++
-for h in $(cd "$tmp/p/include" && find octet octet.h -name '*.h'); do
+for h in $(cd "$tmp/p/include" && find octet octet*.h -name '*.h'); do
     printf '#include <%s>\n' "$h" >"$tmp/h.c"
     cc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I"$tmp/p/include" "$tmp/h.c" || { echo "as C11: $h"; exit 1; }
     c++ -x c++ -std=c++11 -Wall -Werror -fsyntax-only -I"$tmp/p/include" "$tmp/h.c" || { echo "as C++: $h"; exit 1; }
@@ -51,21 +60,25 @@ done
 mkdir "$tmp/c"
 cat >"$tmp/c/CMakeLists.txt" <<'C'
 cmake_minimum_required(VERSION 3.19)
-project(user C)
-find_package(octet REQUIRED)
-add_executable(train ../t.c)
-target_link_libraries(train octet::octet)
-add_executable(deploy ../t.c)
-target_link_libraries(deploy octet::infer)
+project(user C CXX)
+find_package(octet 0.1 REQUIRED)
+foreach(lang c cc)
+  foreach(lib octet octet_static)
+    add_executable(${lang}_${lib} ../octet.${lang})
+    target_link_libraries(${lang}_${lib} octet::${lib})
+  endforeach()
+  foreach(lib infer infer_static)
+    add_executable(${lang}_${lib} ../octet_infer.${lang})
+    target_link_libraries(${lang}_${lib} octet::${lib})
+  endforeach()
+endforeach()
 C
-cmake -G Ninja -S "$tmp/c" -B "$tmp/c/b" -DCMAKE_PREFIX_PATH="$tmp/p" -DCMAKE_C_FLAGS="$extra" >/dev/null
+cmake -G Ninja -S "$tmp/c" -B "$tmp/c/b" -DCMAKE_PREFIX_PATH="$tmp/p" -DCMAKE_C_FLAGS="$extra" -DCMAKE_CXX_FLAGS="$extra" >/dev/null
 cmake --build "$tmp/c/b" >/dev/null
-"$tmp/c/b/train" && "$tmp/c/b/deploy"
-# shared libraries export oct_ alone; the deployment library needs no BLAS
-for so in "$libdir"/liboctet.so "$libdir"/liboctet_infer.so; do
-    alien=$(nm -D --defined-only "$so" | awk '{print $3}' | grep -v '^oct_' | grep -vE '^(_init|_fini|__asan|__odr|__ubsan|_edata|_end|__bss_start)' || true)
-    [ -z "$alien" ] || { echo "$so exports $alien"; exit 1; }
+for lang in c cc; do
+    for lib in octet octet_static infer infer_static; do
+        "$tmp/c/b/${lang}_$lib" "$model" || { echo "by find_package: ${lang}_$lib"; exit 1; }
+    done
 done
 if nm -D --undefined-only "$libdir/liboctet_infer.so" | grep -qi blas; then echo "liboctet_infer needs BLAS"; exit 1; fi
-readelf -d "$libdir/liboctet.so" | grep -q 'soname.*liboctet\.so\.0' || { echo "no soname"; exit 1; }
-echo "install: usable by pkg-config and CMake, C and C++; symbols clean"
+echo "install: usable by pkg-config and CMake, C and C++, static and shared"

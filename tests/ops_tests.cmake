@@ -10,6 +10,6 @@ target_sources(test_ops_grad PRIVATE ref_ops.c)
 target_compile_options(test_ops_grad PRIVATE -O2)
 set_source_files_properties(ref_ops.c PROPERTIES COMPILE_OPTIONS "$<$<BOOL:${OCT_SANITIZE}>:-fno-sanitize=all>")
 add_executable(bench_ops bench_ops.c) # a benchmark: built, not run by ctest
-target_link_libraries(bench_ops PRIVATE octet_static)
+target_link_libraries(bench_ops PRIVATE oct_flags octet_static)
 add_executable(bench_candidates bench_candidates.c) # another
-target_link_libraries(bench_candidates PRIVATE octet_static)
+target_link_libraries(bench_candidates PRIVATE oct_flags octet_static)

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * A program that links octet_infer, octet_ops and octet_base alone: loads a file from memory,
- * plans, runs, saves. That it links proves that the trio needs no autograd and no BLAS. */
+ * A program that links liboctet_infer alone: loads a file from memory,
+ * plans, runs, saves. That it links proves that the library needs no autograd and no BLAS. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/ops.h"
-#include "ops/qops.h"
-#include "qat/infer/infer.h"
+#include "octet_infer.h"
 
 static int fail(const char *what) {
     return fprintf(stderr, "%s: %s\n", what, oct_error_message()), 1;
