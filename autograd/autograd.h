@@ -118,6 +118,8 @@ OCT_API oct_var *oct_relu6(oct_var *x);
 OCT_API oct_var *oct_clamp(oct_var *x, float least, float most);
 /** slope 0 to 1, of values below zero. */
 OCT_API oct_var *oct_leaky_relu(oct_var *x, float slope);
+/** alpha above 0 (PyTorch's default: 1): alpha * (e^x - 1) of values below zero. */
+OCT_API oct_var *oct_elu(oct_var *x, float alpha);
 OCT_API oct_var *oct_hardswish(oct_var *x);
 OCT_API oct_var *oct_hardsigmoid(oct_var *x);
 OCT_API oct_var *oct_sigmoid(oct_var *x);

@@ -44,15 +44,13 @@ static oct_status unary_bwd(octi_call *c) {
     return oct_unary_grad(c->ctx, c->node->kind, &c->node->attr, c->in[0], c->out, c->dout,
                           c->din[0]);
 }
-#define UNARY(kind)                                                                                \
-    oct_status octi_fwd_##kind(octi_call *c) { return unary_fwd(c); }                              \
-    oct_status octi_bwd_##kind(octi_call *c) { return unary_bwd(c); }
-UNARY(clamp)
-UNARY(leaky_relu)
-UNARY(hardswish)
-UNARY(hardsigmoid)
-UNARY(sigmoid)
-UNARY(tanh)
+#define OCT_OP(name, least, most, flags)
+#define OCT_OP_INT8(name, least, most, flags)
+#define OCT_OP_UNARY(name)                                                                         \
+    oct_status octi_fwd_##name(octi_call *c) { return unary_fwd(c); }                              \
+    oct_status octi_bwd_##name(octi_call *c) { return unary_bwd(c); }
+#include "src/op_kinds.def"
+#undef OCT_OP
 
 oct_status octi_fwd_softmax(octi_call *c) {
     OCT_TRY(octi_call_output(c));

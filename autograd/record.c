@@ -93,6 +93,9 @@ oct_var *oct_clamp(oct_var *x, float least, float most) {
 oct_var *oct_leaky_relu(oct_var *x, float slope) {
     return unary(OCT_OP_leaky_relu, &(oct_attrs){.slope = slope}, x);
 }
+oct_var *oct_elu(oct_var *x, float alpha) {
+    return unary(OCT_OP_elu, &(oct_attrs){.slope = alpha}, x);
+}
 oct_var *oct_hardswish(oct_var *x) { return unary(OCT_OP_hardswish, NULL, x); }
 oct_var *oct_hardsigmoid(oct_var *x) { return unary(OCT_OP_hardsigmoid, NULL, x); }
 oct_var *oct_sigmoid(oct_var *x) { return unary(OCT_OP_sigmoid, NULL, x); }

@@ -172,25 +172,6 @@ oct_status octi_infer_softmax(octi_infer *j) {
     return same_f32(j);
 }
 
-oct_status octi_infer_clamp(octi_infer *j) {
-    const float lo = j->a->least, hi = j->a->most;
-    if (!(lo >= -FLT_MAX && lo <= hi && hi <= FLT_MAX))
-        return octi_bad_attr(j, "attributes least, most", "finite, least <= most",
-                             octi_fmt("%g, %g", (double)lo, (double)hi));
-    return same_f32(j);
-}
-
-oct_status octi_infer_leaky_relu(octi_infer *j) {
-    if (!(j->a->slope >= 0 && j->a->slope <= 1))
-        return octi_bad_attr(j, "attribute slope", "0 to 1", octi_fmt("%g", (double)j->a->slope));
-    return same_f32(j);
-}
-
-oct_status octi_infer_hardswish(octi_infer *j) { return same_f32(j); }
-oct_status octi_infer_hardsigmoid(octi_infer *j) { return same_f32(j); }
-oct_status octi_infer_sigmoid(octi_infer *j) { return same_f32(j); }
-oct_status octi_infer_tanh(octi_infer *j) { return same_f32(j); }
-
 oct_status octi_infer_log_softmax(octi_infer *j) { return octi_infer_softmax(j); }
 
 /** Padding stays below the kernel's side, so that every window holds a cell of the image. */

@@ -141,15 +141,16 @@ OCT_API OCT_NODISCARD oct_status oct_dropout_forward(oct_ctx *ctx, const oct_att
 
 /* ---- functions of one value: ops/unary.c ---- */
 
-static inline bool octi_is_unary(oct_op_kind k) { return k >= OCT_OP_clamp && k <= OCT_OP_tanh; }
+bool octi_is_unary(oct_op_kind kind);
 /** y = f(x) by kind, as PyTorch defines them: clamp to attr.least..attr.most, leaky_relu (x, or
- *  attr.slope * x for x <= 0), hardswish x * relu6(x + 3) / 6, hardsigmoid relu6(x + 3) / 6,
- *  sigmoid, tanh. Any shape; y may be x. Within 4 ulp of the largest value. */
+ *  attr.slope * x for x <= 0), elu (x, or attr.slope * (e^x - 1) for x <= 0), hardswish x * relu6(x
+ *  + 3) / 6, hardsigmoid relu6(x + 3) / 6, sigmoid, tanh. Any shape; y may be x. Within 4 ulp of
+ *  the largest value. */
 OCT_API OCT_NODISCARD oct_status oct_unary_forward(oct_ctx *ctx, oct_op_kind kind,
                                                    const oct_attrs *a, const oct_tensor *x,
                                                    oct_tensor *y);
 /** dx = dy * f'(x) from x and y = f(x). At the corners: hardswish 0 at -3 and 1 at 3, hardsigmoid 0
- *  at both, leaky_relu the slope at 0, clamp 1 at both ends. dx may be dy. */
+ *  at both, leaky_relu and elu attr.slope at 0, clamp 1 at both ends. dx may be dy. */
 OCT_API OCT_NODISCARD oct_status oct_unary_grad(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a,
                                                 const oct_tensor *x, const oct_tensor *y,
                                                 const oct_tensor *dy, oct_tensor *dx);

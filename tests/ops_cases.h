@@ -222,6 +222,8 @@ static const op_case op_cases[] = {
     CURVE(OCT_OP_leaky_relu, 0.1f),
     CURVE(OCT_OP_leaky_relu, 0.0f),
     CURVE(OCT_OP_leaky_relu, 1.0f),
+    CURVE(OCT_OP_elu, 1.0f),
+    CURVE(OCT_OP_elu, 0.3f),
     CURVE(OCT_OP_hardswish, 0),
     CURVE(OCT_OP_hardsigmoid, 0),
     CURVE(OCT_OP_sigmoid, 0),

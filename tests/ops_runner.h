@@ -178,6 +178,7 @@ static inline void run_op(oct_ctx *ctx, const op_case *c, op_run *r) {
         break;
     case OCT_OP_clamp:
     case OCT_OP_leaky_relu:
+    case OCT_OP_elu:
     case OCT_OP_hardswish:
     case OCT_OP_hardsigmoid:
     case OCT_OP_sigmoid:

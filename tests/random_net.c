@@ -110,7 +110,8 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
             y = oct_dropout(a, 0.2f);
             break;
         case LEAKY:
-            y = oct_leaky_relu(a, 0.03f * (float)(s->value + 1));
+            y = s->value < 2 ? oct_leaky_relu(a, 0.03f * (float)(s->value + 1))
+                             : oct_elu(a, 0.4f * (float)s->value);
             break;
         case HARDSWISH:
             y = oct_hardswish(a);

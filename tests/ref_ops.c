@@ -284,6 +284,10 @@ void ref_forward(oct_op_kind kind, const oct_attrs *a, const oct_shape *shape,
     case OCT_OP_leaky_relu:
         for (int64_t i = 0; i < count; i++) y[i] = fmax(x[i], 0) + (double)a->slope * fmin(x[i], 0);
         return;
+    case OCT_OP_elu:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = fmax(x[i], 0) + (double)a->slope * (exp(fmin(x[i], 0)) - 1);
+        return;
     case OCT_OP_hardswish:
         for (int64_t i = 0; i < count; i++) y[i] = x[i] * fmin(fmax(x[i] + 3, 0), 6) / 6;
         return;

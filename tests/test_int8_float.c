@@ -95,11 +95,11 @@ static oct_net *float_net(chain *c, int ch) {
     int32_t s = node(c, OCT_OP_add, (oct_attrs){.act = {OCT_ACT_RELU}}, (int32_t[]){a, b}, 2);
     s = square_conv(c, square_conv(c, s, ch), ch);
     int32_t w = conv(c, s, ch, ch, true, OCT_ACT_NONE, true); /* depthwise */
-    static const oct_op_kind curves[] = {OCT_OP_leaky_relu, OCT_OP_hardswish, OCT_OP_tanh,
-                                         OCT_OP_hardsigmoid, OCT_OP_sigmoid};
+    static const oct_op_kind curves[] = {OCT_OP_leaky_relu, OCT_OP_elu,         OCT_OP_hardswish,
+                                         OCT_OP_tanh,       OCT_OP_hardsigmoid, OCT_OP_sigmoid};
     int32_t gate = node(c, OCT_OP_adaptive_avg_pool2d, (oct_attrs){.out_size = {1, 1}}, &w, 1);
-    for (int i = 0; i < 5; i++)
-        gate = node(c, curves[i], (oct_attrs){.slope = i ? 0 : 0.2f}, &gate, 1);
+    for (int i = 0; i < 6; i++)
+        gate = node(c, curves[i], (oct_attrs){.slope = i < 2 ? 0.2f : 0}, &gate, 1);
     w = node(c, OCT_OP_mul, (oct_attrs){.p = 0}, (int32_t[]){w, gate}, 2); /* broadcast */
     w = node(c, OCT_OP_mul, (oct_attrs){.p = 0}, (int32_t[]){w, w}, 2);
     int32_t mean = node(c, OCT_OP_adaptive_avg_pool2d, (oct_attrs){.out_size = {1, 1}}, &w, 1);
@@ -195,6 +195,7 @@ static void float_op(oct_ctx *ctx, const oct_session *s, const oct_graph *g, con
         break;
     case OCT_OP_clamp:
     case OCT_OP_leaky_relu:
+    case OCT_OP_elu:
     case OCT_OP_hardswish:
     case OCT_OP_hardsigmoid:
     case OCT_OP_sigmoid:

@@ -41,14 +41,16 @@ static void same_codes(oct_net *q, const oct_net *i8, const oct_tensor *x) {
 
 /* ---- one function between two grids ---- */
 
-static const oct_op_kind functions[] = {OCT_OP_leaky_relu, OCT_OP_hardswish, OCT_OP_hardsigmoid,
-                                        OCT_OP_sigmoid, OCT_OP_tanh};
+static const oct_op_kind functions[] = {OCT_OP_leaky_relu,  OCT_OP_elu,     OCT_OP_hardswish,
+                                        OCT_OP_hardsigmoid, OCT_OP_sigmoid, OCT_OP_tanh};
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
 static oct_var *apply(oct_op_kind k, oct_var *x) {
     switch (k) {
     case OCT_OP_leaky_relu:
         return oct_leaky_relu(x, 0.1f);
+    case OCT_OP_elu:
+        return oct_elu(x, 0.7f);
     case OCT_OP_hardswish:
         return oct_hardswish(x);
     case OCT_OP_hardsigmoid:
@@ -66,6 +68,8 @@ static double value_of(oct_op_kind k, double x) {
     switch (k) {
     case OCT_OP_leaky_relu:
         return x < 0 ? (double)0.1f * x : x;
+    case OCT_OP_elu:
+        return x < 0 ? (double)0.7f * (exp(x) - 1) : x;
     case OCT_OP_hardswish:
         return x * fmin(fmax(x + 3, 0), 6) / 6;
     case OCT_OP_hardsigmoid:
@@ -81,6 +85,8 @@ static double slope_of(oct_op_kind k, double x) {
     switch (k) {
     case OCT_OP_leaky_relu:
         return x > 0 ? 1 : (double)0.1f;
+    case OCT_OP_elu:
+        return x > 0 ? 1 : (double)0.7f * exp(x);
     case OCT_OP_hardswish:
         return x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5;
     case OCT_OP_hardsigmoid:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The layers: each records one node under its module's path. */
+#include <float.h>
 #include <string.h>
 
 #include "autograd/nn/module.h"
@@ -109,6 +110,7 @@ PLAIN(relu)
 PLAIN(max_pool2d)
 PLAIN(flatten)
 PLAIN(leaky_relu)
+PLAIN(elu)
 PLAIN(hardswish)
 PLAIN(hardsigmoid)
 PLAIN(sigmoid)
@@ -144,6 +146,14 @@ oct_module *oct_leaky_relu_new(oct_ctx *ctx, float slope) {
         return bad(ctx, "leaky_relu", "slope", "0 to 1", octi_fmt("%g", slope));
     oct_module *m = octi_layer_new(ctx, leaky_relu_forward);
     if (m) m->attr.slope = slope;
+    return m;
+}
+oct_module *oct_elu_new(oct_ctx *ctx, float alpha) {
+    if (!ctx) return NULL;
+    if (!(alpha > 0 && alpha <= FLT_MAX))
+        return bad(ctx, "elu", "alpha", "above 0", octi_fmt("%g", alpha));
+    oct_module *m = octi_layer_new(ctx, elu_forward);
+    if (m) m->attr.slope = alpha;
     return m;
 }
 oct_module *oct_flatten_new(oct_ctx *ctx) {

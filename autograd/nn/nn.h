@@ -59,6 +59,7 @@ OCT_API OCT_NODISCARD oct_module *oct_batch_norm_new(oct_ctx *ctx, const oct_bat
 OCT_API OCT_NODISCARD oct_module *oct_dropout_new(oct_ctx *ctx, float p);
 OCT_API OCT_NODISCARD oct_module *oct_relu_new(oct_ctx *ctx);
 OCT_API OCT_NODISCARD oct_module *oct_leaky_relu_new(oct_ctx *ctx, float slope);
+OCT_API OCT_NODISCARD oct_module *oct_elu_new(oct_ctx *ctx, float alpha);
 OCT_API OCT_NODISCARD oct_module *oct_hardswish_new(oct_ctx *ctx);
 OCT_API OCT_NODISCARD oct_module *oct_hardsigmoid_new(oct_ctx *ctx);
 OCT_API OCT_NODISCARD oct_module *oct_sigmoid_new(oct_ctx *ctx);

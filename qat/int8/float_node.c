@@ -385,12 +385,6 @@ static const struct frow {
     [OCT_OP_batch_norm] = {run_copy, true},
     [OCT_OP_relu] = {run_copy, true},
     [OCT_OP_relu6] = {run_copy, true},
-    [OCT_OP_clamp] = {run_unary, true},
-    [OCT_OP_leaky_relu] = {run_unary, true},
-    [OCT_OP_hardswish] = {run_unary, true},
-    [OCT_OP_hardsigmoid] = {run_unary, true},
-    [OCT_OP_sigmoid] = {run_unary, true},
-    [OCT_OP_tanh] = {run_unary, true},
     [OCT_OP_mul] = {run_mul, false},
     [OCT_OP_softmax] = {run_softmax, false},
     [OCT_OP_log_softmax] = {run_softmax, false},
@@ -409,6 +403,11 @@ static const struct frow {
     [OCT_OP_lstm_cell] = {octi_fnode_run_lstm, false},
     [OCT_OP_dynamic_lstm] = {octi_fnode_run_lstm, false},
     [OCT_OP_dynamic_lstm_cell] = {octi_fnode_run_lstm, false},
+#define OCT_OP(name, least, most, flags)
+#define OCT_OP_INT8(name, least, most, flags)
+#define OCT_OP_UNARY(name) [OCT_OP_##name] = {run_unary, true},
+#include "src/op_kinds.def"
+#undef OCT_OP
 };
 
 bool octi_fnode_has(oct_op_kind kind) { return rows_of[kind].run != NULL; }
