@@ -101,6 +101,17 @@ OCT_API const oct_input_desc *oct_data_input(const oct_data *d);
 /** Can div, mean and std of `input` (0: not said) be asked of the set? OCT_EUSAGE where it holds
  *  floats. */
 OCT_API OCT_NODISCARD oct_status oct_data_takes(const oct_data *d, const oct_input_desc *input);
+/** Classes out of text, a line each: NAME, ID<tab>NAME or INDEX<tab>ID<tab>NAME; of lines whose id
+ *  is one of `known` (may be NULL, 0) also "ID NAME" and "INDEX ID NAME". *count gets their number.
+ *  OCT_EFORMAT for bytes that are no text. Free with oct_classes_free; NULL on failure. */
+OCT_API OCT_NODISCARD oct_class *oct_classes_parse(oct_ctx *ctx, const char *text, size_t size,
+                                                   const oct_class *known, int32_t known_count,
+                                                   int32_t *count);
+/** The same of a file. */
+OCT_API OCT_NODISCARD oct_class *oct_classes_read(oct_ctx *ctx, const char *path,
+                                                  const oct_class *known, int32_t known_count,
+                                                  int32_t *count);
+OCT_API void oct_classes_free(oct_ctx *ctx, oct_class *list);
 /** Borrowed; *count gets their number. */
 OCT_API const oct_class *oct_data_classes(const oct_data *d, int32_t *count);
 /** Samples of each class, without decoding an image where the set can tell: counts[classes]. */

@@ -98,32 +98,26 @@ oct_status octi_folder_dirs(oct_data *d, const char *path, octi_names *out) {
 
 /* ---- classes ---- */
 
-/* "id name", "index id name"; fields end at a tab where the line has one, else at a blank. */
-static const char *name_in_line(char *line, const char *id) {
-    const char *sep = strchr(line, '\t') ? "\t" : " ";
-    for (int field = 0; field < 2 && *line; field++) {
-        size_t n = strcspn(line, sep);
-        char *rest = line + n + strspn(line + n, sep);
-        if (strlen(id) == n && !memcmp(line, id, n) && *rest) return rest;
-        line = rest;
-    }
-    return NULL;
-}
-
 static oct_status read_class_names(oct_data *d, const char *root) {
     const char *path;
     uint8_t *bytes = NULL;
     size_t size;
     bool found;
     OCT_TRY(octi_set_read(d, root, "classes.txt", 1 << 22, NULL, &path, &bytes, &size, &found));
-    size_t at = 0;
-    for (const char *line; found && (line = octi_set_line(d, bytes, size, &at));)
-        for (int32_t i = 0; i < d->class_count; i++) {
-            const char *name = name_in_line((char *)(uintptr_t)line, d->classes[i].id);
-            if (name) d->classes[i].name = name;
-        }
+    if (!found) return OCT_OK;
+    int32_t n;
+    oct_class *list =
+        oct_classes_parse(d->ctx, (const char *)bytes, size, d->classes, d->class_count, &n);
     octi_free(d->ctx, bytes);
-    return OCT_OK;
+    if (!list) return octi_fail_in(oct_last_error()->code, path);
+    oct_status s = OCT_OK;
+    for (int32_t k = 0; k < n && s == OCT_OK; k++)
+        for (int32_t i = 0; i < d->class_count && s == OCT_OK; i++)
+            if (!strcmp(d->classes[i].id, list[k].id) &&
+                !(d->classes[i].name = octi_arena_strdup(d->arena, list[k].name)))
+                s = oct_last_error()->code;
+    oct_classes_free(d->ctx, list);
+    return s;
 }
 
 oct_status octi_folder_classes(oct_data *d, const octi_names *dirs, const oct_data_opts *opts,
@@ -154,6 +148,18 @@ static int32_t find_class(const oct_data *d, const char *dir) {
 
 /* ---- files ---- */
 
+/* A folder of folders is most likely the set itself. */
+static oct_status no_image(oct_data *d, const char *dir) {
+    octi_names inside = {0};
+    const oct_status s = list(d, dir, true, &inside);
+    octi_free(d->ctx, inside.name);
+    OCT_TRY(s);
+    return octi_fail(OCT_EFORMAT, dir, "class without an image", "*.jpg, .jpeg, .png or .bmp",
+                     inside.count ? "folders alone" : "none",
+                     inside.count ? octi_fmt("did you mean folder:%s?", dir)
+                                  : octi_fmt("remove %s, if it is no class", dir));
+}
+
 static oct_status add_class(oct_data *d, const char *part, const char *name, bool train,
                             octi_files *to) {
     const char *dir = octi_set_path(d, part, name);
@@ -176,9 +182,7 @@ static oct_status add_class(oct_data *d, const char *part, const char *name, boo
         else
             to->list[to->count++] = (octi_file_of_class){path, label};
     }
-    if (s == OCT_OK && !found.count && train)
-        s = octi_fail(OCT_EFORMAT, dir, "class without an image", "*.jpg, .jpeg, .png or .bmp",
-                      "none", "remove the folder, if it is no class");
+    if (s == OCT_OK && !found.count && train) s = no_image(d, dir);
     octi_free(d->ctx, found.name);
     return s;
 }

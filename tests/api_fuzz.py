@@ -51,7 +51,7 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_qconfig_load.path': '"rules.json"', 'oct_run_save.dir': '"new_run"', 'oct_run_check.dir': '"new_run"', 'oct_data_kind.path': '"x.npz"', 'oct_run_is.path': '"run"',
     'oct_torch_layout.t': 'oct_net_tensor(w.net, "0.weight")', 'oct_torch_layout.name': '"0.weight"', 'oct_torch_layout.net': 'w.net',
     'oct_int8_bytes_free.bytes': 'w.bytes', 'oct_session_new.block': 'NULL', 'oct_observer_register.observer': '{.name = "own"}',
-    'oct_layers_free.rows': 'w_layers()', 'oct_layer_warnings_free.rows': 'NULL', 'oct_placements_free.rows': 'w_placements()', 'oct_eval_free.result': 'w_eval()',
+    'oct_layers_free.rows': 'w_layers()', 'oct_classes_free.list': 'oct_classes_parse(w.ctx, "a", 1, NULL, 0, &w.count)', 'oct_classes_read.path': '"rules.json"', 'oct_layer_warnings_free.rows': 'NULL', 'oct_placements_free.rows': 'w_placements()', 'oct_eval_free.result': 'w_eval()',
     'oct_layers_sweep.rows': 'w_layers()', 'oct_layers_sweep.count': 'w.count', 'oct_lstm_cell_step.cell': 'w.cell', 'oct_lstm_cell_step.x': 'oct_input(w.tape, f32(2, 4))',
     'oct_lstm_cell_step.state': 'NULL', 'oct_functional_add.functional': 'oct_float_functional_new(w.ctx)', 'oct_functional_add_relu.functional': 'oct_float_functional_new(w.ctx)',
     'oct_functional_mul.functional': 'oct_float_functional_new(w.ctx)', 'oct_functional_cat.functional': 'oct_float_functional_new(w.ctx)',
@@ -97,7 +97,7 @@ OWN.update({'oct_lstm_forward.y': 'w.hidden', 'oct_fake_quantize_forward.qmax': 
             'oct_cat.axis': '3', 'oct_functional_cat.axis': '3', 'oct_slice.axis': '3', 'oct_sequential_new.count': '2', 'oct_distill_loss.temperature': '2', 'oct_fuse_modules.count': '1', 'oct_cat_grad.offset': '0'})
 
 # Numbers that say how much memory another argument has, which no function can see; or how long to work. 0 and -1 alone.
-SAID = {'count', 'nin', 'size', 'around', 'class_count', 'rule_count', 'epochs', 'iterations', 'save_seconds', 'save_steps'}
+SAID = {'count', 'known_count', 'nin', 'size', 'around', 'class_count', 'rule_count', 'epochs', 'iterations', 'save_seconds', 'save_steps'}
 SAID_OF = {'oct_data_from_memory.shape', 'oct_array_opts.target_shape', 'oct_data_from_source.source.count'}
 # Valid calls that have no success to show: a NULL or a failure is their answer here.
 FAILS = {'oct_var_grad', 'oct_runner_node_kernel', 'oct_ctx_warning'}
@@ -216,7 +216,7 @@ class Headers:
                 cases += [('%s = %s;' % (var, s), '%s = %s' % (name, s[2:])) for s in STAGES]
             if kind in ('oct_var **', 'oct_module **', 'oct_tensor **', 'oct_value **', 'char **'):
                 cases.append(('%s = (void *)w.nothing;' % var, name + ' = {NULL, NULL}'))
-            if kind in ('oct_class *', 'oct_named_tensor *'):
+            if kind in ('oct_class *', 'oct_named_tensor *') and not function.endswith('_free'):
                 cases.append(('%s = (void *)w.nothing;' % var, name + ' = {{0}}'))
             if kind == 'oct_tensor *':
                 cases += [('%s = %s;' % (var, t), '%s = %s' % (name, t)) for t in ('scalar()', 'f32(3)', 's32(2, 6, 6, 4)', 'f32(0, 6, 6, 4)')]

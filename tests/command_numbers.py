@@ -55,7 +55,7 @@ def safetensors(path):
     with open(path, "rb") as f:
         head = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
         data = f.read()
-    kinds = {"F32": "<f4", "I32": "<i4", "U8": "u1", "I8": "i1"}
+    kinds = {"F32": "<f4", "I32": "<i4", "I64": "<i8", "U8": "u1", "I8": "i1"}
     return {n: np.frombuffer(data[e["data_offsets"][0]:e["data_offsets"][1]], kinds[e["dtype"]]).reshape(e["shape"])
             for n, e in head.items() if n != "__metadata__"}
 
@@ -240,8 +240,48 @@ def try_weights(floating, run, int8):
               f"weights of {model}: histogram {w['histogram']}")
         check(sum(w["histogram"]) == inner.size, f"weights of {model}: histogram holds {sum(w['histogram'])} of {inner.size}")
         line = octet("inspect", model, "--weights", "conv2").splitlines()[0]
-        check(f"{w['distinct']} distinct {'values' if model == floating else 'codes'}" in line and np.allclose([float(v) for v in re.findall(r"m(?:in|ax) (\S+)", line)], [w["min"], w["max"]], rtol=1e-5),
-              f"weights of {model} in words: {line}")
+        if model == floating:
+            said_ends = re.search(r"min (\S+)  max (\S+)  (\d+) distinct values$", line)
+        else:
+            said_ends = re.search(r"codes (\S+) to (\S+), (\d+) distinct, values (\S+) to (\S+)$", line)
+            if said_ends: close([float(v) for v in said_ends.groups()[3:]], [min(w["dequantized"]), max(w["dequantized"])], f"weights of {model}: values' ends", 1e-6)
+        check(said_ends and np.allclose([float(v) for v in said_ends.groups()[:3]], [w["min"], w["max"], w["distinct"]], rtol=1e-5), f"weights of {model} in words: {line}")
+
+
+def try_folded(run):
+    """A layer with batch norm in it: code = rne(folded / scale), folded = value * gamma / sqrt(var + eps), each of them shown."""
+    t = safetensors(f"{run}/model.safetensors")
+    w = said("inspect", run, "--weights", "conv1")
+    factor = t["bn1.weight"].astype(float) / np.sqrt(t["bn1.running_var"].astype(float) + 1e-5)
+    want = t["conv1.weight"] * factor[:, None, None, None]
+    close(w["values"], t["conv1.weight"].ravel(), "folded: values", 1e-6)
+    close(w["folded"], want.ravel(), "folded: float * gamma / sqrt(var + eps)", 1e-5)
+    codes, scale = np.array(w["int_repr"]), np.repeat(w["q_scale"], want[0].size)
+    check(np.abs(np.array(w["folded"]) / scale - codes).max() < 0.501 and np.abs(np.array(w["values"]) / scale - codes).max() > 0.6, "folded: codes are not of it")
+    lines = octet("inspect", run, "--weights", "conv1", "--at", "3,1").splitlines()
+    head = next(k for k, line in enumerate(lines) if line.startswith("index"))
+    check(lines[head].split() == ["index", "code", "scale", "zero_point", "value", "folded", "float"], f"folded: {lines[head]}")
+    at = np.ravel_multi_index((3, 1, 0, 0), want.shape)
+    for k in range(9):
+        row = lines[head + 1 + k].split()
+        close([float(v) for v in row[1:]], [codes[at + k], scale[at + k], 0, w["dequantized"][at + k], w["folded"][at + k], w["values"][at + k]], f"folded: {row}", 1e-6)
+
+
+def try_dead(run):
+    """A layer without weights is told of by ptq and by convert, with a cure; a net in health is not."""
+    t = dict(safetensors(f"{run}/model.safetensors"))
+    t["conv2.weight"] = np.zeros_like(t["conv2.weight"])
+    head, data = {}, b""
+    for name, v in t.items():
+        head[name] = {"dtype": "F32", "shape": list(v.shape), "data_offsets": [len(data), len(data) + v.nbytes]}
+        data += v.tobytes()
+    text = json.dumps(head).encode()
+    with open("z.safetensors", "wb") as f: f.write(struct.pack("<Q", len(text)) + text + data)
+    octet("import", "z.safetensors", "--model", "lenet", "--out", "z", "--quiet")
+    for got in (said("ptq", "z", "--data", "npz:d.npz", "--out", "zp"), said("convert", "zp", "--out", "z.oct8")):
+        warned = [(w["layer"], w["measure"]) for w in got["warnings"]]
+        check(warned[:1] == [("conv2", "dead")] and "train the float net again" in got["warnings"][0]["hint"], f"dead layer: {got}")
+    check(said("convert", "p", "--out", "p0.oct8")["warnings"] == [], "a warning of a net in health")
 
 
 # ---- verify ----
@@ -380,12 +420,29 @@ def try_demo():
     octet("qat", "d2", "--data", "npz:d.npz", "--epochs", "1", "--out", "d3", "--quiet")
     close([got["fp32_accuracy"], got["ptq_accuracy"], got["qat_accuracy"]],
           [ptq["fp32_accuracy"], ptq["accuracy"], said("eval", "d3", "--data", "npz:d.npz")["accuracy"]], "demo, step by step")
-    for mode in ("dynamic", "half"):
-        small = said("convert", "d1", "--mode", mode, "--out", f"d-{mode}.oct8")
-        close([got[f"{mode}_accuracy"], got[f"{mode}_bytes"]], [said("eval", f"d-{mode}.oct8", "--data", "npz:d.npz")["accuracy"], small["bytes"]], f"demo: {mode}")
+    table = said("compare", "d1", "d2", "d3", "--data", "npz:d.npz")["models"]
+    rows = {(r["model"], r["kind"], r.get("how", "")): r for r in table}
+    check(list(rows) == [("d1", k, h) for k, h in (("fp32", ""), ("half", ""), ("dynamic", ""), ("weight-only", ""), ("int8", "by PTQ"))] +
+          [("d2", "int8", "by PTQ"), ("d3", "int8", "by QAT")], f"compare: {list(rows)}")
+    for mode in ("dynamic", "half", "weight-only"):
+        small, word = said("convert", "d1", "--mode", mode, "--out", f"d-{mode}.oct8"), mode.replace("-", "_")
+        score = said("eval", f"d-{mode}.oct8", "--data", "npz:d.npz")
+        close([got[f"{word}_accuracy"], got[f"{word}_bytes"]], [score["accuracy"], small["bytes"]], f"demo: {mode}")
+        row = rows["d1", mode, ""]
+        close([row["accuracy"], row["loss"], row["bytes"]], [score["accuracy"], score["loss"], small["bytes"]], f"compare: {mode}")
+        alone = said("compare", f"d-{mode}.oct8", "--data", "npz:d.npz")["models"]
+        check(len(alone) == 1 and alone[0]["kind"] == mode, f"compare: {alone}")
+        close([alone[0]["accuracy"], alone[0]["bytes"]], [score["accuracy"], small["bytes"]], f"compare of a file: {mode}")
+    for key, run in ((("d2", "int8", "by PTQ"), "d2"), (("d3", "int8", "by QAT"), "d3")):
+        bytes_ = said("convert", run, "--out", f"{run}.oct8")["bytes"]
+        close([rows[key]["accuracy"], rows[key]["bytes"]], [said("eval", f"{run}.oct8", "--data", "npz:d.npz")["accuracy"], bytes_], f"compare: {run}")
+    close(rows["d1", "int8", "by PTQ"]["accuracy"], ptq["accuracy"], "compare: PTQ by its defaults")
+    close([rows["d1", "fp32", ""]["accuracy"], rows["d1", "fp32", ""]["bytes"]], [ptq["fp32_accuracy"], 4 * 61706], "compare: fp32")
     for mode in ("fp32", "int8"):
         us = said("bench", "--workload", "lenet", "--mode", f"infer-{mode}", "--batch", "1")["us_per_img"]
         check(us / 30 < got[f"{mode}_us"] < us * 30, f"demo: {got[f'{mode}_us']} us per image, bench: {us}")
+    us = said("bench", "--workload", "lenet", "--mode", "infer-fp32", "--batch", "1")["us_per_img"]
+    check(all(us / 30 < r["us"] < us * 100 for r in table), f"compare: {table}, bench: {us}")
     info = said("inspect", "demo/model.oct8")
     check(got["int8_bytes"] == info["bytes"] and got["fp32_bytes"] == 4 * 61706, f"demo: bytes {got}, {info['bytes']}")
 
@@ -430,6 +487,8 @@ def main():
     names = [(f"n{k}", f"name of {k}") for k in range(7)]
     try_predict("c.oct8", names)
     try_import("r")
+    try_folded("cp")
+    try_dead("r")
     print(f"{failures} failures")
     return failures > 0
 

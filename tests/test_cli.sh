@@ -76,8 +76,8 @@ bad 4 train --model lenet --data idx:missing --out new
 bad 4 train --model lenet --data npz:missing.npz --out new
 bad 3 train --model lenet --data npz:page.html --out new
 bad 4 train --model ./missing $data --out new
-bad 2 train --model ./good.oct8 $data --out new
-bad 2 train --model empty.safetensors $data --out new
+bad 3 train --model ./good.oct8 $data --out new
+bad 3 train --model empty.safetensors $data --out new
 bad 2 train --model quant/ $data --out new
 bad 2 eval good $data --classes a,b
 bad 2 eval good $data --classes 0,1,2,3,4,5,6,7,8,8

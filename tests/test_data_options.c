@@ -266,6 +266,74 @@ START_TEST(every_option_of_a_loader) {
 }
 END_TEST
 
+/* One reader for a folder's classes.txt and for lists that name a model's classes. */
+START_TEST(lists_of_classes) {
+    static const oct_class known[] = {{"n01", "n01"}, {"n02", "n02"}, {"2", "2"}};
+    static const struct {
+        const char *text;
+        int32_t known, count;
+        oct_class is[3];
+    } lists[] = {
+        {"tench\r\ngolf ball\n", 0, 2, {{"tench", "tench"}, {"golf ball", "golf ball"}}},
+        {"n01\ttench\n\n  \nn02\tgolf ball  ", 0, 2, {{"n01", "tench"}, {"n02", "golf ball"}}},
+        {"0\tn01\ttench\n1\tn02\tgolf ball\n", 0, 2, {{"n01", "tench"}, {"n02", "golf ball"}}},
+        {"5\tn01\ttench\n", 0, 1, {{"5", "n01\ttench"}}}, /* not its own number */
+        {"0\tnought\n1\tone\n", 0, 2, {{"0", "nought"}, {"1", "one"}}},
+        {"n01 tench\n1 n02 golf ball\nx y",
+         2,
+         3,
+         {{"n01", "tench"}, {"n02", "golf ball"}, {"x y", "x y"}}},
+        {"n01 tench\nn012 x", 0, 2, {{"n01 tench", "n01 tench"}, {"n012 x", "n012 x"}}},
+        {"7\tn02\tgolf ball\nn012 shark",
+         2,
+         2,
+         {{"n02", "golf ball"}, {"n012 shark", "n012 shark"}}},
+        {"2\tn01\ttench", 3, 1, {{"2", "n01\ttench"}}},
+        {"", 0, 0, {{NULL, NULL}}},
+        {"\n \n", 0, 0, {{NULL, NULL}}}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        for (int file = 0; file < 2; file++) {
+            int32_t n = -1;
+            const size_t size = strlen(lists[i].text);
+            save("names.txt", lists[i].text, size);
+            oct_class *list =
+                file ? oct_classes_read(ctx, in_root("names.txt"), known, lists[i].known, &n)
+                     : oct_classes_parse(ctx, lists[i].text, size, known, lists[i].known, &n);
+            ck_not_null(list);
+            ck_assert_int_eq(n, lists[i].count);
+            for (int32_t k = 0; k < n; k++) {
+                ck_assert_str_eq(list[k].id, lists[i].is[k].id);
+                ck_assert_str_eq(list[k].name, lists[i].is[k].name);
+            }
+            oct_classes_free(ctx, list);
+        }
+    int32_t n;
+    ck_assert_ptr_null(oct_classes_parse(ctx, "a\0b", 3, NULL, 0, &n));
+    save("names.txt", "a\0b", 3);
+    ck_assert_ptr_null(oct_classes_read(ctx, in_root("names.txt"), NULL, 0, &n));
+    ck_assert_msg(strstr(oct_error_message(), "names.txt"), "%s", oct_error_message());
+    ck_assert_ptr_null(oct_classes_read(ctx, in_root("nowhere"), NULL, 0, &n));
+    ck_assert_int_eq(oct_last_error()->code, OCT_EIO);
+}
+END_TEST
+
+/* A folder too high, with no file of the set itself in it. */
+START_TEST(a_folder_of_folders_is_answered_with_the_one_inside) {
+    make_folder();
+    const char *dirs[] = {"up", "up/in", "up/in/train", "up/in/train/ant", "up2", "up2/ant"};
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) make_dir(dirs[i]);
+    char spec[600], want[700];
+    snprintf(spec, sizeof spec, "folder:%s", in_root("up"));
+    ck_assert_ptr_null(oct_data_open(ctx, spec, NULL));
+    snprintf(want, sizeof want, "did you mean %s/in?", spec);
+    ck_assert_msg(strstr(oct_error_message(), want), "%s", oct_error_message());
+    snprintf(spec, sizeof spec, "folder:%s", in_root("up2"));
+    ck_assert_ptr_null(oct_data_open(ctx, spec, NULL));
+    snprintf(want, sizeof want, "remove %s/ant, if it is no class", in_root("up2"));
+    ck_assert_msg(strstr(oct_error_message(), want), "%s", oct_error_message());
+}
+END_TEST
+
 static void setup(void) {
     ck_not_null(ctx = oct_open(&(oct_opts){.threads = 2}));
     make_root();
@@ -276,4 +344,5 @@ static void teardown(void) {
 }
 
 OCT_TEST_MAIN_WITH("data_options", setup, teardown, every_option_of_a_set, every_option_of_an_array,
-                   every_option_of_a_loader)
+                   every_option_of_a_loader, lists_of_classes,
+                   a_folder_of_folders_is_answered_with_the_one_inside)

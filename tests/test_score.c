@@ -449,6 +449,15 @@ START_TEST(the_command_says_the_same) {
     says(octet("convert qq -o r.oct8 --data npz:halves.npz --json", 0), "\"mismatched_codes\":0");
     hides(octet("eval r.oct8 --data npz:halves.npz --json", 0), "accuracy");
     hides(octet("bench reg --mode train-fp32 --batch 2 --json", 0), "accuracy");
+    out = octet("compare reg q r.oct8 --data npz:halves.npz --json", 0);
+    hides(out, "accuracy");
+    says(out, "\"kind\":\"weight-only\",\"loss\":");
+    says(octet("compare reg --data npz:halves.npz", 0), "     loss ");
+    octet("compare reg mirror --data npz:halves.npz", 3);
+    /* an input that is no image has a shape, and no description */
+    net = oct_capture(oct_linear_new(ctx, &(oct_linear_opts){.in = 9, .out = 2}), OCT_SHAPE(9));
+    ck_ok(oct_run_save(net, in_root("row"), NULL, false));
+    says(octet("inspect row", 0), "input [N, 9], taken as it is; 0 classes");
     /* images of no class: values */
     FILE *f = fopen(in_root("x.bmp"), "wb");
     static const uint8_t head[54] = {

@@ -29,7 +29,7 @@ next() {
 
 # ---- help ----
 octet --help >.help
-for c in demo train ptq qat convert eval run predict inspect layers verify import bench; do
+for c in demo train ptq qat convert eval run predict inspect layers compare verify import bench; do
     grep -q "^  $c " .help || say "octet --help lacks $c"
     octet $c --help >.h
     awk 'length > 100' .h | grep -q . && say "$c --help: a line is longer than 100: $(awk 'length > 100' .h | head -1)"
@@ -46,6 +46,8 @@ done
 octet run --help | grep -q 'SPEC' && say "run --help tells of data sets"
 octet eval --help | grep -qE 'lr|optimizer|observer' && say "eval --help has options of train or ptq"
 octet ptq --help | grep -q '^  granularity' || say "ptq --help has no keys of rules"
+for w in local cum cosine clip dead us; do octet layers --help | sed -n '/^columns:/,/^$/p' | grep -q "^  .*$w" || say "layers --help does not say what $w is"; done
+octet ptq --help | tr -s ' \n' ' ' | grep -q "leave the net's input whole" || say "ptq --help: --observer and the input"
 octet train --help | grep -q -- '--epochs N  *passes over the training part \[10\]' || say "train --help: epochs"
 octet qat --help | grep -q -- '--epochs N  *passes over the training part \[3\]' || say "qat --help: epochs"
 # the examples, in the order of commands.def, in one empty folder; each ends with what comes next
@@ -69,6 +71,31 @@ next "int8 model in b.oct8; next: octet eval b.oct8 --data SPEC" octet convert b
 next "next: octet predict b.oct8 IMAGE" octet eval b.oct8 $d
 next "next: octet predict b.oct8 IMAGE" octet verify b b.oct8 $d
 next "costs most" octet layers b $d
+next "next: octet ptq a --data synth-digits --set " octet layers b $d
+next "next: octet ptq a --data synth-digits --out a-ptq, and layers of that" octet layers a $d
+next "next: octet run b.oct8 --input b/probe.npz --layer conv1 --output Y.npz" octet run b.oct8 --input b/probe.npz --layer conv1
+next "next: octet layers RUN --data synth-digits" octet compare a b $d
+for m in half dynamic weight-only; do
+    next "$m model in $m.oct8; next: octet eval $m.oct8" octet convert a --mode $m --out $m.oct8
+    octet inspect $m.oct8 --quiet | head -1 | grep -q "^$m net," || say "inspect does not say $m"
+done
+octet qat b $d --epochs 1 --out bq --quiet >/dev/null
+next "next: octet ptq a --data synth-digits --set " octet layers bq $d
+octet compare bq b b.oct8 $d --quiet >.out
+grep -q '^bq: int8 by QAT  *0' .out && grep -q '^b: int8 by PTQ  *0' .out && grep -q '^b.oct8: int8  *0' .out || say "compare: $(cat .out)"
+told() { # TEXT COMMAND...: it works, and says TEXT on stderr; without it behind !
+    text=$1
+    shift
+    "$@" >.out 2>.err || say "$*: $(cat .err)"
+    case $text in '!'*) ! grep -qF -- "${text#!}" .err ;; *) grep -qF -- "$text" .err ;; esac || say "$*: $text: $(cat .err)"
+}
+told 'observer minmax, not histogram: the range of an input is known' octet ptq a $d --calib 64 --observer histogram --out n1
+told '!stays whole' octet ptq a $d --calib 64 --observer minmax --out n2
+told '!stays whole' octet ptq a $d --calib 64 --observer histogram --set input:observer=histogram --out n3
+octet inspect n1 --quiet | grep -q '^  input.quantize  *quantize  *8  *minmax  *observer=histogram by global, is minmax$' || say "inspect does not show the input's observer"
+told '--mean and --std not given: pixels become (pixel / 255 - mean 0) / std 1' octet import a/model.safetensors --model lenet --out n4
+told '--std not given: pixels become (pixel / 255 - mean 0.5) / std 1' octet import a/model.safetensors --model lenet --mean 0.5 --out n5
+told '!not given' octet import a/model.safetensors --model lenet --mean 0.5 --std 0.25 --out n6
 next "next: octet convert b" octet inspect b
 next "next: octet train --model lenet --data synth-digits" octet inspect synth-digits
 next "next: octet import a/model.safetensors" octet inspect a/model.safetensors
@@ -110,6 +137,14 @@ says "did you mean folder:photos?" octet train --model lenet --data photos --out
 says "did you mean idx:.?" octet train --model lenet --data . --out new
 printf 'PK\003\004%022d\020\000\000\000archive/data.pkl%040d' 0 0 >w.pt
 says 'PyTorch' octet import w.pt --model lenet --out new
+printf '\010\007\022\007pytorch\032\0052.1.0:\232\001' >m.onnx
+for c in "convert m.onnx --out new" "ptq m.onnx $d --out new" "eval m.onnx $d" "inspect m.onnx" "train --model m.onnx $d --out new" "import m.onnx --model lenet --out new"; do says 'this is an ONNX model' octet $c; done
+says 'take the run that it was made from' octet ptq b.oct8 $d --out new
+says 'octet import makes a run of PyTorch' octet convert a/model.safetensors --out new
+says 'octet import makes a run of PyTorch' octet train --model a/model.safetensors $d --out new
+says 'did you mean kind=linear?' octet ptq a $d --out new --set kind=Linear:float
+mkdir -p outer/photos/cat outer/photos/dog
+says 'did you mean folder:outer/photos?' octet train --model lenet --data folder:outer --out new
 says 'save_file' octet import w.pt --model lenet --out new
 says 'PyTorch' octet eval w.pt $d
 printf '\211HDF\r\n\032\n%040d' 0 >w.h5

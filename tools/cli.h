@@ -131,6 +131,13 @@ const char *cli_word(const char *s);
 void cli_next(const cli *c, const char *format, ...) OCT_PRINTF(2, 3);
 double cli_seconds(void);
 
+/** What made a run: the command ("ptq"), and the run that it began with; "" where unknown. */
+typedef struct cli_origin {
+    char by[16], from[1000];
+} cli_origin;
+cli_origin cli_origin_of(const cli *c, const char *run);
+/** The float run that a quantized one goes back to; `otherwise` where it is not there. */
+const char *cli_float_run(const cli *c, const char *run, const char *otherwise);
 /** cli_next for a model of any stage at a path: float: ptq or qat; prepared: convert; int8:
  *  predict. */
 void cli_next_of_model(const cli *c, const oct_net *net, const char *path);
@@ -144,6 +151,9 @@ void cli_next_of_model(const cli *c, const oct_net *net, const char *path);
 int cli_qconfig(cli *c, oct_qconfig *q);
 /** One of them was given. */
 bool cli_qconfig_given(const cli *c);
+/** Where the input has another observer than --observer says: a note. 0, or the exit code behind a
+ *  message. */
+int cli_note_input(const cli *c, const oct_net *net);
 /** What became of each layer, and which rule decided it, as a table. */
 int cli_placements(FILE *to, oct_net *net);
 

@@ -91,6 +91,23 @@ static void rule_keys(void) {
     }
 }
 
+static void columns(void) {
+    static const char *const rows[][2] = {
+        {"bits, scheme", "of the output's codes; the scheme is the weights' where there are any"},
+        {"scale, zp", "value = scale * (code - zp)"},
+        {"local", "signal to noise in dB of this layer's own rounding and clipping: 20 dB are a "
+                  "tenth of noise, 40 dB a hundredth"},
+        {"cum", "the same of all rounding up to here: codes of the quantized net against the "
+                "float net"},
+        {"cosine", "of the angle between those two: 1 is the same direction"},
+        {"clip", "share of the float values that lie outside the codes' range"},
+        {"dead", "channels whose code is the same for all images"},
+        {"us, kernel", "microseconds per image in the int8 plan, and what runs it"},
+        {"sqnr, accuracy", "with --sweep: of the net's output with this layer quantized alone"}};
+    printf("\ncolumns:\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) row_of_two(rows[i][0], rows[i][1]);
+}
+
 void cli_command_help(int k) {
     const cli_command *c = &cli_commands[k];
     printf("usage: octet %s%s%s", c->name, *c->operands ? " " : "", c->operands);
@@ -104,6 +121,7 @@ void cli_command_help(int k) {
             if (cli_options[i].commands & 1 << k && cli_is_needed(k, i) == (needed == 1))
                 option(k, i);
     }
+    if (k == INDEX_LAYERS) columns();
     if (cli_options[ROW_data].commands & 1 << k) specs();
     if (cli_options[ROW_rules].commands & 1 << k) rule_keys();
     printf("\nexample:\n  %s\n", c->example);

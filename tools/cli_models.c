@@ -9,70 +9,25 @@
 
 /* ---- classes ---- */
 
-enum { CLASSES_FILE = 1 << 20 };
-
-static int read_file(const char *path, char **text) {
-    FILE *f = fopen(path, "rb");
-    *text = malloc(CLASSES_FILE + 1);
-    size_t n = f && *text ? fread(*text, 1, CLASSES_FILE + 1, f) : 0;
-    bool bad = !f || !*text || ferror(f), large = n > CLASSES_FILE;
-    if (f) fclose(f);
-    if (bad) return cli_print_to(stderr, "octet: %s: cannot read\n", path), 4;
-    if (large || memchr(*text, 0, n))
-        return cli_usage("--classes", "file is no list of names", "at most 1 MiB of text", path,
-                         NULL) +
-               1;
-    (*text)[n] = 0;
-    return 0;
-}
-
-/* A line that starts with its own number, as lists of class indices do, goes on behind it. */
-static char *behind_index(char *line, int32_t n) {
-    char *end = strchr(line, '\t'), index[12];
-    snprintf(index, sizeof index, "%d", n);
-    bool numbered =
-        end && (size_t)(end - line) == strlen(index) && !strncmp(line, index, strlen(index));
-    return numbered && strchr(end + 1, '\t') ? end + 1 : line;
-}
-
-/* Cut at ends, in place: "name"; in a file also "id<tab>name" or "index<tab>id<tab>name". */
-static int32_t cut(char *text, const char *ends, oct_class *list) {
-    int32_t n = 0;
-    char *rest = NULL;
-    for (char *p = strtok_r(text, ends, &rest); p; p = strtok_r(NULL, ends, &rest)) {
-        p = behind_index(p, n);
-        char *tab = strchr(p, '\t');
-        if (list) {
-            if (tab) *tab = 0;
-            list[n] = (oct_class){p, tab ? tab + 1 : p};
-        }
-        n++;
-    }
-    return n;
-}
-
 const oct_class *cli_classes(cli *c, int32_t *count, int *code) {
     static oct_class *list; /* one --classes in a process */
     static int32_t n;
     *code = 0;
-    if (!list) {
-        struct stat st;
-        char *text = NULL, *again = NULL;
-        bool file = !stat(c->classes.s, &st) && S_ISREG(st.st_mode);
-        if (file && (*code = read_file(c->classes.s, &text))) return free(text), NULL;
-        if (!file) text = strdup(c->classes.s);
-        again = text ? strdup(text) : NULL;
-        const char *ends = file ? "\r\n" : ",";
-        n = again ? cut(again, ends, NULL) : 0;
-        list = n ? calloc((size_t)n, sizeof *list) : NULL;
-        free(again);
-        if (!list)
-            return free(text),
-                   *code = cli_usage("--classes", "no names", "A,B,C or a file with a name a line",
-                                     c->classes.s, NULL),
-                   NULL;
-        cut(text, ends, list);
+    struct stat st;
+    if (!list && !stat(c->classes.s, &st) && S_ISREG(st.st_mode))
+        list = oct_classes_read(c->ctx, c->classes.s, NULL, 0, &n);
+    else if (!list) {
+        char *lines = strdup(c->classes.s);
+        for (char *p = lines; p && *p; p++)
+            if (*p == ',') *p = '\n';
+        list = lines ? oct_classes_parse(c->ctx, lines, strlen(lines), NULL, 0, &n) : NULL;
+        free(lines);
     }
+    if (!list) return *code = cli_failed(), NULL;
+    if (!n)
+        return *code = cli_usage("--classes", "no names", "A,B,C or a file with a name a line",
+                                 c->classes.s, NULL),
+               NULL;
     for (int32_t i = 0; i < n; i++)
         for (int32_t k = 0; k < i; k++)
             if (!strcmp(list[i].id, list[k].id))
@@ -169,6 +124,33 @@ oct_net *cli_load(cli *c, const char *path, bool run_only, int *code) {
     oct_net *net = run_only ? oct_run_load(c->ctx, path, NULL) : oct_model_load(c->ctx, path);
     *code = net ? cli_override(c, net) : cli_failed();
     return *code ? NULL : net;
+}
+
+static int take_origin(void *user, const char *key, const char *value) {
+    cli_origin *o = user;
+    if (!strcmp(key, "name")) snprintf(o->by, sizeof o->by, "%s", value);
+    if (!strcmp(key, "operand0") && strlen(value) < sizeof o->from)
+        snprintf(o->from, sizeof o->from, "%s", value);
+    return 0;
+}
+
+cli_origin cli_origin_of(const cli *c, const char *run) {
+    cli_origin o = {.by = ""};
+    if (!oct_run_is(run) || oct_run_options(c->ctx, run, take_origin, &o, NULL) != OCT_OK)
+        oct_clear_error();
+    return o;
+}
+
+const char *cli_float_run(const cli *c, const char *run, const char *otherwise) {
+    static char path[sizeof((cli_origin *)0)->from];
+    snprintf(path, sizeof path, "%s", run);
+    for (int step = 0; step < 8; step++) { /* train, ptq, qat, and links made by hand */
+        const cli_origin o = cli_origin_of(c, path);
+        if (*o.by && strcmp(o.by, "ptq") && strcmp(o.by, "qat")) return path;
+        if (!*o.from) break;
+        snprintf(path, sizeof path, "%s", o.from);
+    }
+    return otherwise;
 }
 
 void cli_next_of_model(const cli *c, const oct_net *net, const char *path) {

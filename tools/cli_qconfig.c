@@ -28,6 +28,23 @@ int cli_qconfig(cli *c, oct_qconfig *q) {
     return c->rules.set ? cli_status(oct_qconfig_parse(c->ctx, c->rules.s, q)) : 0;
 }
 
+/* A searching observer leaves the input whole. */
+int cli_note_input(const cli *c, const oct_net *net) {
+    oct_placement *rows;
+    int32_t count;
+    if (!c->observer.set) return 0;
+    if (oct_net_placements(net, &rows, &count) != OCT_OK) return cli_failed();
+    for (int32_t i = 0; i < count; i++)
+        if (!strcmp(rows[i].kind, "quantize") && strcmp(rows[i].observer, c->observer.s) &&
+            !strstr(rows[i].rule, "by name"))
+            cli_note(c,
+                     "octet: %s: observer %s, not %s: the range of an input is known and stays "
+                     "whole (--set '%s:observer=%s' for the other)",
+                     rows[i].name, rows[i].observer, c->observer.s, rows[i].name, c->observer.s);
+    oct_placements_free((oct_net *)(uintptr_t)net, rows);
+    return 0;
+}
+
 int cli_placements(FILE *to, oct_net *net) {
     oct_placement *rows;
     int32_t count, width = 5;

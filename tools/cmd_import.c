@@ -46,6 +46,12 @@ int cmd_import(cli *c) {
     } else
         cli_print("model %s  input %dx%dx%d  classes %d  parameters %lld  tensors %d\n", net->model,
                   d->channels, d->height, d->width, net->class_count, values, net->tensor_count);
+    if ((!c->mean.set || !c->std.set) && d->channels)
+        cli_note(c,
+                 "octet: %s%s%s not given: pixels become (pixel / %g - mean %g) / std %g; the "
+                 "numbers of transforms.Normalize that the weights were trained with belong there",
+                 c->mean.set ? "" : "--mean", c->mean.set || c->std.set ? "" : " and ",
+                 c->std.set ? "" : "--std", (double)d->div, (double)d->mean[0], (double)d->std[0]);
     if (!c->dry_run.set)
         cli_next(c, "run in %s; next: octet eval %s --data SPEC", cli_word(c->out.s),
                  cli_word(c->out.s));

@@ -56,20 +56,27 @@ static void print_sweep(const oct_layer *rows, int32_t n, double float_accuracy)
 }
 
 /* The layer whose own rounding costs most is the first to try in float. */
-static void next_of_layers(const cli *c, const oct_layer *rows, int32_t n) {
+static void next_of_layers(const cli *c, const oct_net *net, const oct_layer *rows, int32_t n) {
+    const char *run = c->operands[0], *data = cli_word(c->data.s);
     int32_t worst = -1;
     for (int32_t i = 0; i < n; i++)
         if (rows[i].int8 && !isnan(rows[i].sqnr_local) &&
             (worst < 0 || rows[i].sqnr_local < rows[worst].sqnr_local))
             worst = i;
-    if (worst < 0)
+    if (worst >= 0)
         cli_next(c,
-                 "next: octet layers RUN, of the run that it was made from, compares with float");
+                 "%s costs most (%.1f dB by itself); next: octet ptq %s --data %s --set %s:float "
+                 "--out RUN, or wbits, abits, observer of it, and layers again",
+                 rows[worst].name, rows[worst].sqnr_local,
+                 cli_word(cli_float_run(c, run, "FLOAT_RUN")), data, rows[worst].name);
+    else if (net->stage < OCT_STAGE_PREPARED)
+        cli_next(c,
+                 "a float net costs nothing; next: octet ptq %s --data %s --out %s-ptq, and "
+                 "layers of that",
+                 cli_word(run), data, cli_word(run));
     else
         cli_next(c,
-                 "%s costs most (%.1f dB by itself); next: octet ptq RUN --set %s:float, or wbits, "
-                 "abits, observer of it, and layers again",
-                 rows[worst].name, rows[worst].sqnr_local, rows[worst].name);
+                 "next: octet layers RUN, of the run that it was made from, compares with float");
 }
 
 int cmd_layers(cli *c) {
@@ -119,7 +126,7 @@ int cmd_layers(cli *c) {
             cli_print(" %s\n", r->kernel ? r->kernel : "-");
         }
         if (c->sweep.set) print_sweep(rows, n, float_accuracy);
-        next_of_layers(c, rows, n);
+        next_of_layers(c, net, rows, n);
     }
     oct_layers_free(c->ctx, rows);
     return 0;

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "tools/cli.h"
+#include "tools/cli_compared.h"
 
 enum { CLE = 1, BIAS = 2, ADAROUND = 4 };
 
@@ -60,7 +60,7 @@ int cmd_ptq(cli *c) {
     if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);
     cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0],
              net->target, n, (long long)oct_data_count(train), c->data.s);
-    if (c->dry_run.set) return 0;
+    if ((code = cli_note_input(c, net)) || c->dry_run.set) return code;
     oct_eval real, quant;
     const oct_score score = oct_score_of(from, test); /* calibration needs no labels */
     if (oct_calibrate(net, train, n) != OCT_OK || improve(c, net, train, n, better) != OCT_OK)
@@ -115,10 +115,10 @@ static bool same_file(const char *a, const char *b) {
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static void next_of_file(const cli *c) {
+static void next_of_file(const cli *c, const oct_net *made) {
     if (c->dry_run.set) return;
-    cli_next(c, "int8 model in %s; next: octet eval %s --data %s", cli_word(c->out.s),
-             cli_word(c->out.s), c->data.set ? cli_word(c->data.s) : "SPEC");
+    cli_next(c, "%s model in %s; next: octet eval %s --data %s", cli_net_word(made),
+             cli_word(c->out.s), cli_word(c->out.s), c->data.set ? cli_word(c->data.s) : "SPEC");
 }
 
 /* A float run with small weights: no data, nothing to compare. */
@@ -137,9 +137,7 @@ static int convert_weights(cli *c, oct_net *net) {
         return cli_unknown("--mode", "unknown", "dynamic, weight-only, half", mode);
     if (!small || (!c->dry_run.set && oct_int8_save(small, c->out.s) != OCT_OK))
         return cli_failed();
-    long long bytes = 0;
-    for (int32_t i = 0; i < small->tensor_count; i++)
-        bytes += (long long)oct_tensor_bytes(small->tensors[i].tensor);
+    const long long bytes = cli_net_bytes(small);
     if (c->json.set) {
         json j = json_open();
         json_string(&j, "mode", mode);
@@ -147,7 +145,7 @@ static int convert_weights(cli *c, oct_net *net) {
         json_close(&j);
     } else
         cli_print("mode %s  bytes %lld\n", mode, bytes);
-    next_of_file(c);
+    next_of_file(c, small);
     return 0;
 }
 
@@ -203,6 +201,6 @@ int cmd_convert(cli *c) {
                   (long long)m.mismatched, (long long)m.codes, r.layers_int8, r.layers_float,
                   (long long)r.bytes);
     cli_warnings_free(c, &w);
-    if (!code) next_of_file(c);
+    if (!code) next_of_file(c, int8);
     return code;
 }

@@ -96,8 +96,9 @@ static int report(const cli *c, const oct_net *net, const oct_tensor *y, float s
         cli_next(c, "array y in %s; next: octet inspect %s", cli_word(c->output.s),
                  cli_word(c->output.s));
     else
-        cli_next(c, "nothing was kept; next: octet run %s --input %s --output Y.npz",
-                 cli_word(c->operands[0]), cli_word(c->input.s));
+        cli_next(c, "nothing was kept; next: octet run %s --input %s%s%s --output Y.npz",
+                 cli_word(c->operands[0]), cli_word(c->input.s), c->layer.set ? " --layer " : "",
+                 c->layer.set ? cli_word(c->layer.s) : "");
     return 0;
 }
 

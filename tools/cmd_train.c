@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "tools/cli.h"
 
@@ -172,16 +171,7 @@ static bool same_classes(const oct_net *net, const oct_data *d) {
 
 /* Fine-tuning: the run's net, with a new last layer where the data has other classes. */
 static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
-    struct stat st;
     const char *m = c->model.s;
-    if (!stat(m, &st) && S_ISREG(st.st_mode)) {
-        size_t n = strlen(m), k = strlen(".safetensors");
-        bool weights = n > k && !strcmp(m + n - k, ".safetensors");
-        return cli_usage(m, weights ? "weights without a net" : "an int8 file cannot be trained",
-                         "a float run", NULL,
-                         weights ? "octet import makes a run of them"
-                                 : "train or qat the run that it was made from");
-    }
     *net = oct_run_load(c->ctx, m, NULL);
     if (!*net) return cli_failed();
     if ((*net)->stage != OCT_STAGE_FLOAT)
@@ -292,7 +282,7 @@ int cmd_qat(cli *c) {
              c->operands[0], c->data.s, net->target, (long long)oct_data_count(train),
              (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx),
              oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
-    if (c->dry_run.set) return 0;
+    if ((code = cli_note_input(c, net)) || c->dry_run.set) return code;
     fit_view v = {.c = c, .int8 = true, .hold = true};
     code = cli_fit(c, net, train, &o, &v);
     double real = -1;

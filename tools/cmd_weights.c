@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * octet inspect --weights: what quantization made of a tensor, in PyTorch's order, so that it can
- * be checked by hand: value = scale * (code - zero_point), in float. */
+ * be checked by hand: value = scale * (code - zero_point), in float. The codes of a layer that took
+ * batch norm in stand for its folded weights, so these are shown beside its own. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,10 @@ typedef struct weights {
     oct_dtype stored; /* dtype in the net */
     /* floats of the net, NULL where it has none; as PyTorch lays them out, like code */
     oct_tensor *t;
+    float *factor;           /* [channels]: of the fold; NULL: nothing is folded in */
     oct_tensor *code;        /* s8 or u8; NULL: not quantized */
     const oct_quantizer *q;  /* of the codes */
+    bool whole_fold;         /* a batch norm of its own: its codes stand for the factor itself */
     int64_t at[4], from, to; /* --at: the elements that are shown */
     int depth;
 } weights;
@@ -53,6 +56,11 @@ static int64_t channel_of(const weights *w, int64_t i) {
 
 static double code_of(const weights *w, int64_t i) { return element(w->code, i); }
 static double float_of(const weights *w, int64_t i) { return element(w->t, i); }
+
+static double folded_of(const weights *w, int64_t i) {
+    const int64_t o = i / (oct_tensor_count(w->t) / w->t->shape.dim[0]);
+    return (double)(w->whole_fold ? w->factor[o] : oct_f32(w->t)[i] * w->factor[o]);
+}
 
 /* By the law (src/qround.h), in float. */
 static double value_of(const weights *w, int64_t i) {
@@ -97,6 +105,28 @@ static bool take_codes(weights *w, const oct_net *int8, const char *name) {
         return true;
     w->q = q;
     return (w->code = oct_torch_layout(int8, name, x->tensor)) != NULL;
+}
+
+/* The factors of the batch norm that the layer of a prepared net has taken in, or is. */
+static int take_fold(weights *w, const oct_net *net) {
+    const oct_graph *g = net->graph;
+    const int32_t v = oct_graph_find_value(g, w->name);
+    for (int32_t i = 0; v >= 0 && w->code && w->t && i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        const bool own = n->kind == OCT_OP_batch_norm;
+        const int gamma = own ? 1 : 3; /* x, gamma, beta, mean, var; x, w, b, gamma, ... */
+        if (n->nin < 2 || n->in[1] != v || (!own && !n->attr.bn[0])) continue;
+        const oct_tensor *scale = g->values[n->in[gamma]].tensor,
+                         *var = g->values[n->in[gamma + 3]].tensor;
+        const int64_t channels = oct_tensor_count(scale);
+        if (!(w->factor = malloc((size_t)channels * sizeof *w->factor)))
+            return fprintf(stderr, "octet: out of memory\n"), 5;
+        for (int64_t o = 0; o < channels; o++)
+            w->factor[o] = oct_fold_factor(oct_f32(scale)[o], oct_f32(var)[o], n->attr.eps);
+        w->whole_fold = own;
+        break;
+    }
+    return 0;
 }
 
 /* --at A,B,C: the elements whose index begins so. */
@@ -169,6 +199,7 @@ static void print_json(const weights *w, const spread *s) {
         put_list(&j, "dequantized", w, value_of);
     }
     if (w->t) put_list(&j, "values", w, float_of);
+    if (w->factor) put_list(&j, "folded", w, folded_of);
     json_array(&j, "histogram");
     for (int i = 0; i < BINS; i++) json_int(&j, NULL, s->bins[i]);
     json_array_end(&j);
@@ -181,6 +212,7 @@ static void print_elements(const weights *w) {
     char index[96];
     printf("%-16s", "index");
     if (w->code) printf(" %6s %15s %10s %17s", "code", "scale", "zero_point", "value");
+    if (w->factor) printf(" %17s", "folded");
     if (w->t) printf(" %17s", w->code ? "float" : "value");
     printf("\n");
     for (int64_t i = w->from; i < w->to && i < most; i++) {
@@ -191,6 +223,7 @@ static void print_elements(const weights *w) {
             printf(" %6d %15.9g %10d %17.9g", (int)code_of(w, i), (double)oct_f32(w->q->scale)[c],
                    oct_s32(w->q->zero_point)[c], value_of(w, i));
         }
+        if (w->factor) printf(" %17.9g", folded_of(w, i));
         if (w->t) printf(" %17.9g", float_of(w, i));
         printf("\n");
     }
@@ -204,23 +237,36 @@ static int print_text(const weights *w, const spread *s) {
     const oct_tensor *t = any_of(w);
     spread value, real;
     int code = 0;
+    if (w->code && (code = measure(w, value_of, NULL, &value))) return code;
     cli_print("%s %s %s%s", w->name, oct_dtype_name(w->stored), oct_shape_text(&t->shape),
               t->shape.rank <= 4 ? axes[t->shape.rank] : "");
-    printf("  min %.9g  max %.9g  %lld distinct %s\n", s->lo, s->hi, (long long)s->distinct,
-           w->code ? "codes" : "values");
+    if (w->code)
+        printf("  codes %.0f to %.0f, %lld distinct, values %.9g to %.9g\n", s->lo, s->hi,
+               (long long)s->distinct, value.lo, value.hi);
+    else
+        printf("  min %.9g  max %.9g  %lld distinct values\n", s->lo, s->hi,
+               (long long)s->distinct);
     if (w->code)
         printf("qscheme %s, value = scale * (code - zero_point)\n",
                oct_quantizer_is_per_channel(w->q) ? "per_channel_affine, axis 0"
                                                   : "per_tensor_affine");
+    if (w->factor)
+        printf("folded = %sgamma / sqrt(running_var + eps) of the batch norm: what the codes are "
+               "made from\n",
+               w->whole_fold ? "" : "float * ");
     print_elements(w);
-    if (w->code && (code = measure(w, value_of, NULL, &value))) return code;
-    if (w->t && (code = measure(w, float_of, NULL, &real))) return code;
+    if (w->t && (code = measure(w, w->factor ? folded_of : float_of, NULL, &real))) return code;
     if (w->code && w->t && (code = measure(w, value_of, &real, &value))) return code;
     const spread *bins = w->t ? &real : &value;
     printf("%lld elements", (long long)oct_tensor_count(t));
-    if (w->t) printf(", %lld distinct as float", (long long)real.distinct);
+    if (w->t)
+        printf(", %lld distinct as %s", (long long)real.distinct, w->factor ? "folded" : "float");
     if (w->code) printf(", %lld distinct dequantized", (long long)value.distinct);
-    printf("\n%14s%s%s\n", "about", w->t ? "    float" : "", w->code ? "  dequantized" : "");
+    printf("\n%14s%s%s\n", "about",
+           !w->t       ? ""
+           : w->factor ? "   folded"
+                       : "    float",
+           w->code ? "  dequantized" : "");
     for (int i = 0; i < BINS; i++) {
         printf("%14.6g", bins->lo + (bins->hi - bins->lo) * (i + 0.5) / BINS);
         if (w->t) printf(" %8lld", (long long)real.bins[i]);
@@ -255,7 +301,9 @@ int cli_show_weights(const cli *c, oct_net *net, const char *name) {
         cli_note(c, "octet: no codes yet: %s", oct_error_message());
     if (int8 && !take_codes(&w, int8, w.name)) return cli_failed();
     if (!(w.code && int8 == net) && !(w.t = oct_torch_layout(net, w.name, t))) return cli_failed();
-    int code = show(c, &w);
+    int code = take_fold(&w, net);
+    if (!code) code = show(c, &w);
+    free(w.factor);
     oct_tensor_unref(w.t);
     oct_tensor_unref(w.code);
     return code;

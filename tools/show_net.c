@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tools/cli.h"
+#include "tools/cli_compared.h"
 
 static const char *const stages[] = {"float", "fused", "prepared", "int8"};
 
@@ -38,6 +38,7 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
     const oct_input_desc *d = &net->input;
     json j = json_open();
     json_string(&j, "stage", stages[net->stage]);
+    json_string(&j, "kind", cli_net_word(net));
     json_string(&j, "model", net->model);
     json_string(&j, "target", net->target);
     json_int(&j, "bytes", bytes);
@@ -146,15 +147,30 @@ static void tensor_table(const oct_net *net) {
     if (hidden) printf("  and %d of observers and scales (--json lists them)\n", hidden);
 }
 
+/* Images have a description; anything else has a shape. */
+static void print_input(const oct_net *net) {
+    const oct_input_desc *d = &net->input;
+    const oct_shape *s = &net->graph->values[net->graph->input].shape;
+    if (d->channels < 1) {
+        printf("input %s, taken as it is; %d classes\n", oct_shape_text(s), net->class_count);
+        return;
+    }
+    printf("input %d x %d x %d (C, H, W), div %g, mean", d->channels, d->height, d->width,
+           (double)d->div);
+    for (int32_t k = 0; k < d->channels && k < 4; k++)
+        printf("%s%g", k ? "," : " ", (double)d->mean[k]);
+    printf(", std");
+    for (int32_t k = 0; k < d->channels && k < 4; k++)
+        printf("%s%g", k ? "," : " ", (double)d->std[k]);
+    printf("; %d classes\n", net->class_count);
+}
+
 int cli_show_net(cli *c, oct_net *net) {
     oct_layer *rows;
     int32_t n;
     if (oct_layers(net, NULL, 0, &rows, &n) != OCT_OK) return cli_failed();
-    const oct_input_desc *d = &net->input;
-    int64_t bytes = 0;
+    const int64_t bytes = cli_net_bytes(net);
     int code = 0;
-    for (int32_t i = 0; i < net->tensor_count; i++)
-        bytes += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
     if (c->json.set) {
         oct_placement *places = NULL;
         int32_t placed = 0;
@@ -163,17 +179,10 @@ int cli_show_net(cli *c, oct_net *net) {
         net_json(net, rows, n, places, placed, bytes);
         oct_placements_free(net, places);
     } else {
-        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", stages[net->stage],
-                  net->model, *net->target ? ", target " : "", net->target, (long long)bytes,
+        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", cli_net_word(net), net->model,
+                  *net->target ? ", target " : "", net->target, (long long)bytes,
                   net->tensor_count);
-        printf("input %d x %d x %d (C, H, W), div %g, mean", d->channels, d->height, d->width,
-               (double)d->div);
-        for (int32_t k = 0; k < d->channels && k < 4; k++)
-            printf("%s%g", k ? "," : " ", (double)d->mean[k]);
-        printf(", std");
-        for (int32_t k = 0; k < d->channels && k < 4; k++)
-            printf("%s%g", k ? "," : " ", (double)d->std[k]);
-        printf("; %d classes\n", net->class_count);
+        print_input(net);
         oct_net_print(net, put_line, stdout);
         layer_table(net, rows, n);
         if (net->stage == OCT_STAGE_PREPARED) code = cli_placements(stdout, net);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "src/format/foreign.h"
 #include "src/mem.h"
 
 /* Files of a run, in the order in which they are replaced: state first, without it the rest cannot
@@ -126,6 +127,18 @@ static octi_run *new_run(oct_ctx *ctx, const char *dir) {
     return NULL;
 }
 
+/* A file in the place of a run: what it is, by its first bytes. */
+static void not_a_run(const char *path, bool file) {
+    uint8_t first[512];
+    FILE *f = file ? fopen(path, "rb") : NULL;
+    const size_t n = f ? fread(first, 1, sizeof first, f) : 0;
+    if (f) fclose(f);
+    if (!octi_foreign(first, n, path, "a run: a folder with graph.json"))
+        octi_fail(OCT_EFORMAT, path, "not a run", "a folder with graph.json", NULL,
+                  n > 8 && first[8] == '{' ? "octet import makes a run of PyTorch's weights"
+                                           : NULL);
+}
+
 octi_run *octi_run_open(oct_ctx *ctx, const char *dir) {
     octi_run *r = new_run(ctx, dir);
     if (!r) return NULL;
@@ -133,7 +146,7 @@ octi_run *octi_run_open(oct_ctx *ctx, const char *dir) {
     if (stat(dir, &st))
         octi_fail(OCT_EIO, dir, "no such run", "a folder with graph.json", strerror(errno), NULL);
     else if (!oct_run_is(dir))
-        octi_fail(OCT_EFORMAT, dir, "not a run", "a folder with graph.json", NULL, NULL);
+        not_a_run(dir, S_ISREG(st.st_mode));
     else
         r->folder = octi_folder_open(ctx, dir);
     bool begun = false;

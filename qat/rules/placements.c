@@ -134,8 +134,9 @@ static oct_status list(listing *l, oct_placement **rows, int32_t *count) {
     int32_t n = 0;
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *node = &g->nodes[i];
-        if (node->kind != OCT_OP_quantize && node->kind != OCT_OP_dequantize)
-            OCT_TRY(fill(l, node, &out[n++]));
+        const bool border = node->kind == OCT_OP_dequantize || octi_is_requantize(g, node) ||
+                            (node->kind == OCT_OP_quantize && !octi_is_int8(g, node));
+        if (!border) OCT_TRY(fill(l, node, &out[n++]));
     }
     *rows = out;
     *count = n;
