@@ -131,7 +131,8 @@ int32_t octi_graph_add_node(oct_graph *g, oct_op_kind kind, const char *name, co
     memcpy(list, in, (size_t)nin * sizeof *list);
     g->values[out].producer = g->node_count;
     g->nodes[g->node_count] =
-        (oct_node){g->values[out].name, kind, attr ? *attr : (oct_attrs){.p = 0}, nin, list, out};
+        (oct_node){.name = g->values[out].name, .kind = kind, .nin = nin, .in = list, .out = out};
+    if (attr) g->nodes[g->node_count].attr = *attr;
     return g->node_count++;
 }
 

@@ -57,6 +57,14 @@ typedef struct oct_value {
     bool frozen;        /* PARAM that training leaves alone */
 } oct_value;
 
+/** Why a node computes in floats (float_reasons.def); none: it is int8, or nobody decided yet. */
+typedef enum oct_float_reason {
+    OCT_FLOAT_none,
+#define OCT_FLOAT_REASON(name, word, text) OCT_FLOAT_##name,
+#include "float_reasons.def"
+    OCT_FLOAT_REASONS
+} oct_float_reason;
+
 typedef struct oct_node {
     const char *name; /* PyTorch's module path; nameless ops "<scope>.add", "<scope>.add_1" */
     oct_op_kind kind;
@@ -64,10 +72,17 @@ typedef struct oct_node {
     int32_t nin;
     int32_t *in; /* value indices, -1 where absent */
     int32_t out;
+    oct_float_reason reason; /* of nodes of prepared and int8 nets */
 } oct_node;
 
 /** Most tensors that one observer keeps. */
 enum { OCT_OBSERVER_TENSORS = 4 };
+
+typedef enum oct_quantizer_role {
+    OCT_QUANTIZER_VALUES, /* of values that nodes make: observed or learned */
+    OCT_QUANTIZER_WEIGHT, /* of one weight: its range is taken from it at each step */
+    OCT_QUANTIZER_FIXED   /* of values on a grid that was given: never moves */
+} oct_quantizer_role;
 
 /** One set of qparams, shared by every value whose `quantizer` is its index (law 3). In G2 the
  *  observer's state goes with it; in G3 only scale and zero_point are set. All tensors are in the
@@ -75,9 +90,11 @@ enum { OCT_OBSERVER_TENSORS = 4 };
 typedef struct oct_quantizer {
     const char *name; /* of the value that owns it */
     oct_qspec spec;
-    const char *observer; /* "minmax", "ema", ...; "fixed": never moves; "" in G3 */
-    float averaging;      /* "ema": share of the new batch */
-    float percentile;     /* "percentile": of the values that lie inside */
+    /* what chooses the range: of values "minmax", "ema", ...; of a weight "minmax", "mse"; "fixed";
+     * "" in G3 */
+    const char *observer;
+    float averaging;  /* "ema": share of the new batch */
+    float percentile; /* "percentile": of the values that lie inside */
     /* how the scale moves in training: "" by the observer; "lsq", "lsq+", "pact" by gradients */
     const char *method;
     /* straight-through mask: strictly inside the range, by the unrounded value; else by the code */
@@ -88,6 +105,7 @@ typedef struct oct_quantizer {
     oct_tensor *state[OCT_OBSERVER_TENSORS];
     int32_t state_count;
     uint8_t dirty; /* observed since the range was chosen (enum octi_dirty); never in a file */
+    oct_quantizer_role role;
 } oct_quantizer;
 
 typedef struct oct_graph {

@@ -220,7 +220,7 @@ START_TEST(crafted_graphs_are_refused) {
         {"GRPH", "\"qmax\": 255", "\"qmax\": 155", OCT_EQPARAMS, "input.table"},
         {"GRPH", "\"output\": \"", "\"output\": \"no", OCT_EFORMAT, "output"},
         {"GRPH", "\"input\": \"input\"", "\"input\": \"n1.m\"", OCT_EFORMAT, "input"},
-        {"GRPH", "\"octet_graph\": 1", "\"octet_graph\": 2", OCT_EFORMAT, "octet_graph"},
+        {"GRPH", "\"octet_graph\": 2", "\"octet_graph\": 3", OCT_EFORMAT, "octet_graph"},
         {"GRPH", "\"name\": \"n2.qconv2d\", \"role\"",
          "\"name\": \"n1.qconv2d\", \"role\"", OCT_EFORMAT, "twice"},
         {"GRPH", "\"role\": \"act\"", "\"role\": \"const\"", OCT_EFORMAT, "n0.quantize"},

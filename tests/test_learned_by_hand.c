@@ -204,7 +204,8 @@ START_TEST(weight_gradients_by_the_formula) {
         const bool channel = k & 1, bn = k & 2, strict = k & 4;
         oct_quantizer q = {
             .name = "w",
-            .observer = "weight",
+            .observer = "minmax",
+            .role = OCT_QUANTIZER_WEIGHT,
             .method = "lsq",
             .strict = strict,
             .spec = {.bits = 3, .qmin = -3, .qmax = 3, .symmetric = true, .per_channel = channel}};

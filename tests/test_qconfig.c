@@ -266,7 +266,7 @@ START_TEST(every_key_reaches_its_quantizer) {
     ck_assert(c->averaging == 0.25f && c->percentile == 99.0f && a->averaging == 0.01f);
     ck_assert(c->spec.symmetric && !a->spec.symmetric);
     ck_assert(c->spec.qmax == 127 && a->spec.qmax == 255);
-    ck_assert(!strcmp(w->observer, "weight_mse") && w->spec.qmin == -128 && w->spec.qmax == 127 &&
+    ck_assert(octi_is_searched_weight(w) && w->spec.qmin == -128 && w->spec.qmax == 127 &&
               quantizer(q, "fc.weight")->spec.qmin == -127);
     ck_assert(!w->spec.per_channel && oct_tensor_count(w->scale) == 1);
     ck_assert(!strcmp(c->method, "lsq") && !strcmp(w->method, "lsq") && !*a->method && c->step &&

@@ -26,7 +26,7 @@ oct_status octi_improve_check(oct_net *net, const oct_tensor *x, const char *whe
     OCT_TRY(oct_net_settle(net));
     for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
         const oct_quantizer *q = &net->graph->quantizers[i];
-        if (q->enabled && q->observer[0] != 'w' && !octi_quantizer_ready(q))
+        if (q->enabled && !octi_is_weight(q) && !octi_quantizer_ready(q))
             return octi_not_observed(q);
     }
     return OCT_OK;

@@ -49,16 +49,14 @@ static inline bool octi_is_requantize(const oct_graph *g, const oct_node *n) {
  *  both. */
 enum octi_dirty { OCTI_CLEAN, OCTI_DIRTY_RANGE, OCTI_DIRTY_QPARAMS };
 
-/** Weights have no observer of the others' kind: "weight" takes their range each step, "weight_mse"
- *  searches it. */
 static inline bool octi_is_weight(const oct_quantizer *q) {
-    return !strncmp(q->observer, "weight", 6);
+    return q->role == OCT_QUANTIZER_WEIGHT;
 }
+static inline bool octi_is_fixed(const oct_quantizer *q) { return q->role == OCT_QUANTIZER_FIXED; }
+/** A weight whose scale is searched, in place of the whole range's. */
 static inline bool octi_is_searched_weight(const oct_quantizer *q) {
-    return !strcmp(q->observer, "weight_mse");
+    return octi_is_weight(q) && !strcmp(q->observer, "mse");
 }
-/** Never moves: "fixed". */
-static inline bool octi_is_fixed(const oct_quantizer *q) { return !strcmp(q->observer, "fixed"); }
 /** Its scale is moved by gradients (qat/step/learned.h). */
 static inline bool octi_is_learned(const oct_quantizer *q) { return q->step != NULL; }
 static inline float octi_scale(const oct_quantizer *q) { return *oct_f32(q->scale); }

@@ -10,6 +10,11 @@
  *  otherwise. */
 const oct_observer *octi_observer_find(oct_ctx *ctx, const char *name);
 
+/** Of a quantizer of values with this observer: "fixed" never moves. */
+static inline oct_quantizer_role octi_role_under(const char *observer) {
+    return __builtin_strcmp(observer, "fixed") ? OCT_QUANTIZER_VALUES : OCT_QUANTIZER_FIXED;
+}
+
 /** What observes a net's input where no rule names it: "minmax" in place of a search, whose range
  *  is known; else the same. */
 const char *octi_observer_of_input(const char *observer);

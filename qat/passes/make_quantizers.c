@@ -22,13 +22,25 @@ static oct_tensor *registered(oct_net *net, const char *owner, const char *suffi
     return t;
 }
 
-static int32_t add_quantizer(const octi_quantizer_plan *p, const char *owner, const char *name,
-                             oct_qspec spec, const char *observer, const oct_qsettings *set,
-                             bool learnable, int64_t n) {
-    oct_net *net = p->net;
-    oct_quantizer q = {.name = name,
-                       .spec = spec,
-                       .observer = observer,
+/* What a quantizer is made of. */
+typedef struct recipe {
+    const char *owner, *name; /* of its tensors; of the value */
+    oct_quantizer_role role;
+    const char *observer;
+    oct_qspec spec;
+    const oct_qsettings *set;
+    bool learnable;
+    int64_t scales;
+} recipe;
+
+static int32_t add_quantizer(oct_net *net, const recipe *r) {
+    const char *owner = r->owner;
+    const oct_qsettings *set = r->set;
+    const int64_t n = r->scales;
+    oct_quantizer q = {.name = r->name,
+                       .spec = r->spec,
+                       .role = r->role,
+                       .observer = r->observer,
                        .averaging = set->ema > 0 ? set->ema : 0.01f,
                        .percentile = set->percentile > 0 ? set->percentile : 99.99f};
     q.scale = registered(net, owner, "scale", OCT_ROLE_QPARAM, OCT_F32, n);
@@ -40,7 +52,7 @@ static int32_t add_quantizer(const octi_quantizer_plan *p, const char *owner, co
     const char *method = set->method && strcmp(set->method, "ema") ? set->method : "",
                *ste = set->ste;
     const bool weight = octi_is_weight(&q),
-               learned = *method && learnable && !(weight && !strcmp(method, "pact"));
+               learned = *method && r->learnable && !(weight && !strcmp(method, "pact"));
     q.strict = ste ? !strcmp(ste, "strict") : learned;
     if (learned) {
         bool alpha = !strcmp(method, "pact"); /* decays, as in the paper */
@@ -144,9 +156,16 @@ static oct_status add_activation(const octi_quantizer_plan *p, const ends *e, in
     const octi_grid fixed = fixed_grid(p, v);
     const bool moves = fixed == OCTI_GRID_OWN;
     if (!moves) spec.symmetric = false;
-    g->values[v].quantizer =
-        add_quantizer(p, owner, g->values[v].name, spec, moves ? observer_of(p, &r, v) : "fixed",
-                      set, moves && !holds_input(p, v), 1);
+    const char *observer = moves ? observer_of(p, &r, v) : "fixed";
+    const recipe values = {.owner = owner,
+                           .name = g->values[v].name,
+                           .role = octi_role_under(observer),
+                           .observer = observer,
+                           .spec = spec,
+                           .set = set,
+                           .learnable = moves && !holds_input(p, v),
+                           .scales = 1};
+    g->values[v].quantizer = add_quantizer(p->net, &values);
     if (g->values[v].quantizer < 0) return oct_last_error()->code;
     if (!moves) set_fixed(fixed, &g->quantizers[g->values[v].quantizer]);
     return OCT_OK;
@@ -166,8 +185,15 @@ static oct_status add_weight(const octi_quantizer_plan *p, const oct_node *n, bo
     const bool searched = !bn && r.set.weight_observer && !strcmp(r.set.weight_observer, "mse");
     char owner[OWNER];
     snprintf(owner, sizeof owner, "%s.weight_fake_quant", n->name);
-    w->quantizer = add_quantizer(p, owner, w->name, spec, searched ? "weight_mse" : "weight",
-                                 &r.set, !bn, spec.per_channel ? w->shape.dim[0] : 1);
+    const recipe weight = {.owner = owner,
+                           .name = w->name,
+                           .role = OCT_QUANTIZER_WEIGHT,
+                           .observer = searched ? "mse" : "minmax",
+                           .spec = spec,
+                           .set = &r.set,
+                           .learnable = !bn,
+                           .scales = spec.per_channel ? w->shape.dim[0] : 1};
+    w->quantizer = add_quantizer(p->net, &weight);
     return w->quantizer < 0 ? oct_last_error()->code : OCT_OK;
 }
 

@@ -213,6 +213,7 @@ static oct_status convert_node(convert_state *c, const oct_node *n) {
     int32_t at = octi_graph_add_node(c->r.to->graph, out.kind, n->name, &out.attr, out.in, out.nin,
                                      int8 ? OCT_U8 : OCT_F32, g->values[n->out].shape);
     if (at < 0) return oct_last_error()->code;
+    c->r.to->graph->nodes[at].reason = n->reason;
     int32_t v = c->r.to->graph->nodes[at].out;
     c->r.to->graph->values[v].quantizer = q;
     c->r.map[n->out] = v;

@@ -8,15 +8,16 @@
 #include "qat/passes/make_quantizers.h"
 #include "qat/passes/passes.h"
 #include "qat/passes/rewrite.h"
-#include "qat/rules/qconfig_rules.h"
+#include "qat/rules/reasons.h"
 #include "qat/step/hooks.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 
 typedef struct prepare_state {
-    octi_rewrite r; /* map: the float form of a value */
-    int32_t *codes; /* [from values]: its quantized form in `to`, -1 */
-    bool *int8;     /* [from nodes] */
+    octi_rewrite r;          /* map: the float form of a value */
+    int32_t *codes;          /* [from values]: its quantized form in `to`, -1 */
+    bool *int8;              /* [from nodes] */
+    oct_float_reason reason; /* of the node at hand */
     /* the first of the net's marks: what is not between them stays float; NULL: none */
     const char *stubs;
     bool *between;   /* [from values]: behind a QuantStub */
@@ -49,22 +50,6 @@ static oct_status find_stubs(prepare_state *p, const oct_graph *g) {
         p->between[n->out] = inside && n->attr.stub[0] != OCT_STUB_DEQUANT;
     }
     return OCT_OK;
-}
-
-/* Sharing kinds go with their inputs: int8 where any comes from codes or from outside. */
-static bool becomes_int8(const prepare_state *p, const oct_graph *g, int32_t i) {
-    const oct_node *n = &g->nodes[i];
-    octi_grid grid = octi_backend(n->kind)->grid;
-    if (grid == OCTI_GRID_NONE || n->attr.stub[0]) return false;
-    if (p->stubs && !p->between[n->out]) return false;
-    if (octi_yes(octi_qrules_resolve(&p->rules, n->name, n->kind).set.stay_float)) return false;
-    if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4) return false;
-    if (grid != OCTI_GRID_SHARE) return true;
-    for (int32_t k = 0; k < n->nin; k++) {
-        const oct_value *v = &g->values[n->in[k]];
-        if (v->role == OCT_VALUE_INPUT || (v->producer >= 0 && p->int8[v->producer])) return true;
-    }
-    return false;
 }
 
 /* ---- the graph with borders ---- */
@@ -201,6 +186,7 @@ static oct_status place(prepare_state *p, int32_t i) {
     int32_t at = octi_graph_add_node(p->r.to->graph, n->kind, n->name, &n->attr, in, n->nin,
                                      OCT_F32, out->shape);
     if (at < 0) return oct_last_error()->code;
+    p->r.to->graph->nodes[at].reason = p->reason;
     int32_t v = p->r.to->graph->nodes[at].out;
     if (!p->int8[i]) return p->r.map[n->out] = v, OCT_OK;
     p->codes[n->out] = v;
@@ -232,9 +218,12 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
     for (int32_t v = 0; v < g->value_count; v++) p->codes[v] = -1;
     OCT_TRY(find_stubs(p, g));
     if (octi_rewrite_value(&p->r, g->input) < 0) return oct_last_error()->code;
+    const octi_deciding deciding = {
+        .g = g, .rules = &p->rules, .int8 = p->int8, .between = p->stubs ? p->between : NULL};
     bool any = false;
     for (int32_t i = 0; i < g->node_count; i++) {
-        any |= p->int8[i] = becomes_int8(p, g, i);
+        p->reason = octi_float_reason_of(&deciding, i);
+        any |= p->int8[i] = p->reason == OCT_FLOAT_none;
         OCT_TRY(place(p, i));
     }
     if (!any)

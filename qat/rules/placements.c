@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "qat/net/prepared.h"
-#include "qat/rules/qconfig_rules.h"
+#include "qat/rules/reasons.h"
 #include "src/arena.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
@@ -73,28 +73,13 @@ static const oct_node *leader_of(const oct_graph *g, const oct_quantizer *q) {
     return v >= 0 && g->values[v].producer >= 0 ? &g->nodes[g->values[v].producer] : NULL;
 }
 
-/* Why a node of a prepared graph stays float, where no rule says so. */
-static const char *kind_reason(const oct_graph *g, const oct_node *n) {
-    if (octi_backend(n->kind)->grid == OCTI_GRID_NONE)
-        return octi_fmt("%s has no int8 form", oct_op_name(n->kind));
-    if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4)
-        return "batch norm of vectors has no int8 form";
-    return octi_backend(n->kind)->grid != OCTI_GRID_SHARE ? "outside QuantStub and DeQuantStub"
-                                                          : "its input is float";
-}
-
-static const char *float_reason(const listing *l, const oct_node *n) {
-    const octi_resolved own = octi_qrules_resolve(&l->rules, n->name, n->kind);
-    return octi_yes(own.set.stay_float) ? "its qconfig keeps it float"
-                                        : kind_reason(l->net->graph, n);
-}
-
 static oct_status fill(const listing *l, const oct_node *n, oct_placement *row) {
     const oct_graph *g = l->net->graph;
     const bool prepared = l->net->stage == OCT_STAGE_PREPARED;
     *row = (oct_placement){.name = n->name,
                            .kind = oct_op_name(n->kind),
                            .int8 = octi_is_int8(g, n),
+                           .why = n->reason,
                            .reason = "",
                            .granularity = "",
                            .observer = "",
@@ -103,7 +88,7 @@ static oct_status fill(const listing *l, const oct_node *n, oct_placement *row) 
                            .rule = ""};
     const oct_quantizer *q = row->int8 ? &g->quantizers[g->values[n->out].quantizer] : NULL;
     if (!q)
-        row->reason = keep(l, float_reason(l, n));
+        row->reason = keep(l, octi_float_reason_text(n));
     else {
         row->abits = q->spec.bits;
         row->observer = q->observer;
@@ -112,9 +97,7 @@ static oct_status fill(const listing *l, const oct_node *n, oct_placement *row) 
     const oct_value *w = n->nin > OCTI_W && n->in[OCTI_W] >= 0 ? &g->values[n->in[OCTI_W]] : NULL;
     if (q && w && w->tensor && w->quantizer >= 0) {
         row->wbits = g->quantizers[w->quantizer].spec.bits;
-        row->weight_observer = !prepared                                               ? ""
-                               : octi_is_searched_weight(&g->quantizers[w->quantizer]) ? "mse"
-                                                                                       : "minmax";
+        row->weight_observer = g->quantizers[w->quantizer].observer; /* "" in int8 nets */
         row->granularity = g->quantizers[w->quantizer].spec.per_channel ? "channel" : "tensor";
     }
     return prepared ? rule_of(l, n, q ? leader_of(g, q) : NULL, row) : OCT_OK;

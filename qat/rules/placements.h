@@ -23,6 +23,7 @@ typedef struct oct_placement {
     /* what rules of the qconfig decided: "wbits=4 by pattern layer1.*; abits=4 by global"; "" : the
      * target alone */
     const char *rule;
+    oct_float_reason why; /* what `reason` says in words */
 } oct_placement;
 /** One row per node of a prepared or int8 net; free with oct_placements_free. */
 OCT_API OCT_NODISCARD oct_status oct_net_placements(const oct_net *net, oct_placement **rows,

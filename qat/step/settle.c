@@ -98,6 +98,7 @@ static oct_status switch_observer(oct_net *net, oct_quantizer *q, const char *ob
     }
     q->state_count = 0;
     q->observer = name;
+    q->role = octi_role_under(name);
     oct_status s = octi_observer_start(net, q, owner);
     for (int32_t i = 0; i < q->state_count; i++) oct_tensor_ref(q->state[i]); /* the graph's */
     return s;

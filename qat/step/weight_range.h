@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * qat/step/weight_range.h - weights that are cut: by a searched scale ("weight_mse"), or by
- * codes that reach further down than up. */
+ * qat/step/weight_range.h - weights that are cut: by a searched scale (weight_observer "mse"),
+ * or by codes that reach further down than up. */
 #ifndef OCT_QAT_STEP_WEIGHT_RANGE_H
 #define OCT_QAT_STEP_WEIGHT_RANGE_H
 

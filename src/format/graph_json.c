@@ -10,7 +10,7 @@
 #include "src/format/json_bits.h"
 #include "src/mem.h"
 
-enum { MAX_VALUES = 8192, MAX_QUANTIZERS = 8192, FORM_VERSION = 1 };
+enum { MAX_VALUES = 8192, MAX_QUANTIZERS = 8192, FORM_VERSION = 2 };
 
 static const struct attr_row {
     const char *name;
@@ -27,6 +27,19 @@ static const struct attr_row {
 enum { ATTR_COUNT = sizeof attr_rows / sizeof *attr_rows };
 
 static const char *const role_words[] = {"input", "param", "buffer", "const", "act"};
+static const char *const quantizer_roles[] = {"values", "weight", "fixed"};
+static const char *const reason_words[OCT_FLOAT_REASONS] = {
+    "",
+#define OCT_FLOAT_REASON(name, word, text) word,
+#include "src/float_reasons.def"
+};
+
+/* Index of a word in a list, `count` where it is not there. */
+static int index_of(const char *const *words, int count, const char *word) {
+    int i = 0;
+    while (i < count && strcmp(words[i], word)) i++;
+    return i;
+}
 
 /* ---- writing ---- */
 
@@ -94,6 +107,7 @@ static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_
                      (int)q->spec.bits, (int)q->spec.qmin, (int)q->spec.qmax,
                      q->spec.symmetric ? "true" : "false", q->spec.per_channel ? "true" : "false");
     octi_json_put_string(out, q->observer);
+    if (q->role) octi_text_printf(out, ", \"role\": \"%s\"", quantizer_roles[q->role]);
     if (*q->method) {
         octi_text_printf(out, ", \"method\": ");
         octi_json_put_string(out, q->method);
@@ -153,6 +167,7 @@ oct_status octi_graph_to_json(const oct_net *net, octi_text *out) {
         }
         octi_text_printf(out, "]");
         write_attrs(out, &n->attr);
+        if (n->reason) octi_text_printf(out, ", \"reason\": \"%s\"", reason_words[n->reason]);
         octi_text_printf(out, "}");
     }
     octi_text_printf(out, "],\n\"input\": ");
@@ -184,6 +199,7 @@ typedef struct reading {
     oct_net *net;
     const char *where;
     named *tensors, *values;
+    int64_t version; /* of the form */
 } reading;
 
 static oct_status bad(const reading *r, const char *owner, const char *what, const char *expected,
@@ -219,11 +235,30 @@ static oct_status read_number(const reading *r, const cJSON *obj, const char *ke
     return e ? octi_json_item_f32(e, key, octi_json_at(r->where, owner), to) : OCT_OK;
 }
 
+/* Forms 1 named roles by the observer: "weight", "weight_mse" (a search), "fixed". */
+static void role_of_name(oct_quantizer *q) {
+    if (!strcmp(q->observer, "fixed")) q->role = OCT_QUANTIZER_FIXED;
+    if (strncmp(q->observer, "weight", 6)) return;
+    q->role = OCT_QUANTIZER_WEIGHT;
+    q->observer = strcmp(q->observer, "weight_mse") ? "minmax" : "mse";
+}
+
+static oct_status read_role(const reading *r, const cJSON *obj, oct_quantizer *q) {
+    const char *word;
+    if (r->version == 1) return role_of_name(q), OCT_OK;
+    if (!octi_json_get(obj, "role")) return OCT_OK;
+    OCT_TRY(octi_json_string(obj, "role", octi_json_at(r->where, q->name), &word));
+    const int role = index_of(quantizer_roles, 3, word);
+    if (role == 3) return bad(r, q->name, "unknown role", "values, weight or fixed", word);
+    q->role = (oct_quantizer_role)role;
+    return OCT_OK;
+}
+
 static oct_status read_quantizer(const reading *r, const cJSON *obj) {
-    static const char *const keys[] = {"name",      "bits",        "qmin",      "qmax",
-                                       "symmetric", "per_channel", "observer",  "method",
-                                       "strict",    "pow2",        "averaging", "percentile",
-                                       "state0",    "state1",      "state2",    "state3",
+    static const char *const keys[] = {"name",        "bits",       "qmin",   "qmax",   "symmetric",
+                                       "per_channel", "observer",   "method", "strict", "pow2",
+                                       "averaging",   "percentile", "state0", "state1", "state2",
+                                       "state3",      "role",
 #define OCT_QTENSOR(name, dtype) #name,
 #include "src/quantizer_tensors.def"
                                        NULL};
@@ -238,6 +273,7 @@ static oct_status read_quantizer(const reading *r, const cJSON *obj) {
     OCT_TRY(
         octi_json_bool(obj, "per_channel", octi_json_at(r->where, q.name), &q.spec.per_channel));
     OCT_TRY(octi_json_string(obj, "observer", octi_json_at(r->where, q.name), &q.observer));
+    OCT_TRY(read_role(r, obj, &q));
     q.spec.bits = (int32_t)bits;
     q.spec.qmin = (int32_t)qmin;
     q.spec.qmax = (int32_t)qmax;
@@ -267,7 +303,7 @@ static oct_status read_value(const reading *r, const cJSON *obj) {
     OCT_TRY(octi_json_string(obj, "name", octi_json_at(r->where, "value"), &name));
     OCT_TRY(octi_json_only_keys(obj, keys, octi_json_at(r->where, name)));
     OCT_TRY(octi_json_string(obj, "role", octi_json_at(r->where, name), &word));
-    while (role < 5 && strcmp(role_words[role], word)) role++;
+    role = index_of(role_words, 5, word);
     if (role == 5) return bad(r, name, "unknown role", "input, param, buffer, const or act", word);
     OCT_TRY(octi_json_string(obj, "dtype", octi_json_at(r->where, name), &word));
     while (dtype < OCT_DTYPE_COUNT && strcmp(oct_dtype_name((oct_dtype)dtype), word)) dtype++;
@@ -347,8 +383,19 @@ static oct_status read_attrs(const reading *r, const cJSON *obj, const char *own
     return OCT_OK;
 }
 
+static oct_status read_reason(const reading *r, const cJSON *obj, const char *owner,
+                              oct_float_reason *reason) {
+    const char *word;
+    if (!octi_json_get(obj, "reason")) return OCT_OK;
+    OCT_TRY(octi_json_string(obj, "reason", octi_json_at(r->where, owner), &word));
+    const int i = index_of(reason_words, OCT_FLOAT_REASONS, word);
+    if (i == OCT_FLOAT_REASONS) return bad(r, owner, "unknown reason", NULL, word);
+    *reason = (oct_float_reason)i;
+    return OCT_OK;
+}
+
 static oct_status read_node(const reading *r, const cJSON *obj) {
-    static const char *const keys[] = {"name", "kind", "in", "attr", NULL};
+    static const char *const keys[] = {"name", "kind", "in", "attr", "reason", NULL};
     oct_graph *g = r->net->graph;
     const char *name, *word;
     oct_node n = {0};
@@ -357,6 +404,7 @@ static oct_status read_node(const reading *r, const cJSON *obj) {
     OCT_TRY(octi_json_string(obj, "kind", octi_json_at(r->where, name), &word));
     if (!oct_op_from_name(word, &n.kind)) return bad(r, name, "unknown op kind", NULL, word);
     OCT_TRY(read_attrs(r, octi_json_get(obj, "attr"), name, &n.attr));
+    OCT_TRY(read_reason(r, obj, name, &n.reason));
     n.out = lookup(r->values, g->value_count, name);
     if (n.out < 0 || g->values[n.out].role != OCT_VALUE_ACT)
         return bad(r, name, "node has no value of its name", "an act value", NULL);
@@ -401,12 +449,11 @@ static oct_status read_lists(reading *r, const cJSON *root) {
                                        "input",       "output",     NULL};
     oct_graph *g = r->net->graph;
     const cJSON *quantizers, *values, *nodes, *e;
-    int64_t version;
     if (!cJSON_IsObject(root))
         return octi_fail(OCT_EFORMAT, r->where, "the graph is not a JSON object", NULL, NULL, NULL);
     OCT_TRY(octi_json_only_keys(root, keys, octi_json_at(r->where, "graph")));
     OCT_TRY(octi_json_int(root, "octet_graph", octi_json_at(r->where, "graph"), 1, FORM_VERSION,
-                          &version));
+                          &r->version));
     OCT_TRY(octi_json_array_of(root, "quantizers", MAX_QUANTIZERS, octi_json_at(r->where, "graph"),
                                &quantizers));
     OCT_TRY(
@@ -443,8 +490,8 @@ static oct_status read_lists(reading *r, const cJSON *root) {
 oct_status octi_graph_from_json(oct_net *net, const char *text, size_t size, const char *where) {
     cJSON *root = NULL;
     OCT_TRY(octi_json_parse(net->ctx, text, size, where, &root));
-    reading r = {net, where,
-                 octi_calloc(net->ctx, (size_t)net->tensor_count + 1, sizeof *r.tensors), NULL};
+    reading r = {.net = net, .where = where};
+    r.tensors = octi_calloc(net->ctx, (size_t)net->tensor_count + 1, sizeof *r.tensors);
     oct_status s = r.tensors ? read_lists(&r, root) : oct_last_error()->code;
     octi_json_free(root);
     octi_free(net->ctx, r.tensors);

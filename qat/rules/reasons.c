@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ * Who becomes int8, and why not. */
+#include "qat/rules/reasons.h"
+
+#include "qat/net/backend.h"
+
+oct_float_reason octi_float_reason_of(const octi_deciding *d, int32_t i) {
+    const oct_graph *g = d->g;
+    const oct_node *n = &g->nodes[i];
+    const octi_grid grid = octi_backend(n->kind)->grid;
+    if (octi_yes(octi_qrules_resolve(d->rules, n->name, n->kind).set.stay_float))
+        return OCT_FLOAT_rule;
+    if (grid == OCTI_GRID_NONE) return OCT_FLOAT_kind;
+    if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4)
+        return OCT_FLOAT_vectors;
+    if (n->attr.stub[0] || (d->between && !d->between[n->out])) return OCT_FLOAT_stubs;
+    if (grid != OCTI_GRID_SHARE) return OCT_FLOAT_none;
+    /* sharing kinds go with their inputs: int8 where any comes from codes or from outside */
+    for (int32_t k = 0; k < n->nin; k++) {
+        const oct_value *v = &g->values[n->in[k]];
+        if (v->role == OCT_VALUE_INPUT || (v->producer >= 0 && d->int8[v->producer]))
+            return OCT_FLOAT_none;
+    }
+    return OCT_FLOAT_input;
+}
+
+const char *octi_float_reason_text(const oct_node *n) {
+    static const char *const texts[OCT_FLOAT_REASONS] = {
+        "prepared by an older octet, which kept no reason",
+#define OCT_FLOAT_REASON(name, word, text) text,
+#include "src/float_reasons.def"
+    };
+    return n->reason == OCT_FLOAT_kind
+               ? octi_fmt("%s %s", oct_op_name(n->kind), texts[OCT_FLOAT_kind])
+               : texts[n->reason];
+}
