@@ -35,7 +35,8 @@ static oct_status open_stage(oct_runner *r, const oct_runner_opts *o) {
         if (!(r->plan = oct_plan_new(
                   r->net, &(oct_plan_opts){.unfused = o->values, .profile = o->profile})))
             return oct_last_error()->code;
-        if (!(r->session = oct_session_new(r->plan, r->batch, NULL))) return oct_last_error()->code;
+        if (!(r->session = oct_session_new(r->plan, r->batch, NULL, 0)))
+            return oct_last_error()->code;
         if (!(r->values =
                   octi_calloc(r->ctx, (size_t)r->net->graph->node_count + 1, sizeof *r->values)))
             return oct_last_error()->code;
