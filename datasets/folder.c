@@ -81,8 +81,9 @@ static oct_status list_parts(oct_data *d, const char *root, const oct_data_opts 
     static const char *const train_words[] = {"train", NULL}, *const test_words[] = {"test", "val",
                                                                                      NULL};
     octi_folder *f = d->self;
-    const char *train = octi_folder_part(d, root, train_words),
-               *test = octi_folder_part(d, root, test_words);
+    const char *train, *test;
+    OCT_TRY(octi_folder_part(d, root, train_words, &train));
+    OCT_TRY(octi_folder_part(d, root, test_words, &test));
     d->only = !test;
     if (!train && test && opts->split == OCT_SPLIT_TRAIN) octi_set_test_alone(d);
     if (!train) train = test ? test : root;

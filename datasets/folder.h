@@ -44,8 +44,9 @@ oct_status octi_folder_classes(oct_data *d, const octi_names *dirs, const oct_da
  *  image is OCT_EFORMAT. */
 oct_status octi_folder_add(oct_data *d, const char *part, const octi_names *dirs, bool train,
                            octi_files *to);
-/** root/WORD for the first of the words that is a directory; NULL: none is. */
-const char *octi_folder_part(oct_data *d, const char *root, const char *const *words);
+/** root/WORD for the first of the words that is a directory; *part is NULL where none is. */
+oct_status octi_folder_part(oct_data *d, const char *root, const char *const *words,
+                            const char **part);
 /** What was left out, as warnings. */
 void octi_folder_tell(const oct_data *d);
 /** d->input from the training part's files and opts; then the part and the limit. */

@@ -28,17 +28,23 @@ static const char *const other_ends[] = {".gif", ".webp", ".tif", ".tiff", ".hei
 
 /* Is this a directory (or a regular file)? Links count as what they lead to, inside the root
  * only. */
-typedef enum verdict { OTHER, WANTED, LEADS_OUT } verdict;
+typedef enum verdict { OTHER, WANTED, LEADS_OUT, UNKNOWN } verdict; /* UNKNOWN: errno says why */
+
+/* What cannot be looked at: a link to nothing leads out, a disk's error is one. */
+static verdict unseen(verdict of_nothing) {
+    const bool nothing = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES;
+    return nothing ? of_nothing : UNKNOWN;
+}
 
 static verdict judge(const octi_folder *f, const char *path, unsigned char type, bool directory) {
     if (type == DT_DIR || type == DT_REG) return (type == DT_DIR) == directory ? WANTED : OTHER;
     struct stat st;
     char real[PATH_MAX];
     const size_t n = strlen(f->root);
-    if (lstat(path, &st)) return OTHER;
+    if (lstat(path, &st)) return unseen(OTHER);
     if (S_ISLNK(st.st_mode)) {
-        if (stat(path, &st)) return LEADS_OUT; /* to nothing */
-        if (!realpath(path, real) || strncmp(real, f->root, n) || (n > 1 && real[n] != '/'))
+        if (stat(path, &st) || !realpath(path, real)) return unseen(LEADS_OUT);
+        if (strncmp(real, f->root, n) || (n > 1 && real[n] != '/'))
             return (directory ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)) ? LEADS_OUT : OTHER;
     }
     return (directory ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)) ? WANTED : OTHER;
@@ -63,6 +69,7 @@ static oct_status add_entry(oct_data *d, const char *path, const struct dirent *
     const char *full = plain ? path : octi_set_path(d, path, e->d_name);
     if (!full) return oct_last_error()->code;
     const verdict v = judge(f, full, e->d_type, directories);
+    if (v == UNKNOWN) return octi_fail_errno(full, "cannot look");
     if (v == LEADS_OUT) return left_out(d, &f->links, &f->first_link, path, e->d_name);
     if (v == OTHER) return OCT_OK;
     char *name = octi_arena_strdup(d->arena, e->d_name);
@@ -195,15 +202,18 @@ oct_status octi_folder_add(oct_data *d, const char *part, const octi_names *dirs
                      NULL);
 }
 
-const char *octi_folder_part(oct_data *d, const char *root, const char *const *words) {
+oct_status octi_folder_part(oct_data *d, const char *root, const char *const *words,
+                            const char **part) {
     octi_folder *f = d->self;
-    for (; *words; words++) {
+    for (*part = NULL; *words && !*part; words++) {
         const char *p = octi_set_path(d, root, *words);
-        const verdict v = p ? judge(f, p, DT_UNKNOWN, true) : OTHER;
-        if (v == WANTED) return p;
-        if (v == LEADS_OUT) (void)left_out(d, &f->links, &f->first_link, root, *words);
+        if (!p) return oct_last_error()->code;
+        const verdict v = judge(f, p, DT_UNKNOWN, true);
+        if (v == UNKNOWN) return octi_fail_errno(p, "cannot look");
+        if (v == WANTED) *part = p;
+        if (v == LEADS_OUT) OCT_TRY(left_out(d, &f->links, &f->first_link, root, *words));
     }
-    return NULL;
+    return OCT_OK;
 }
 
 void octi_folder_tell(const oct_data *d) {

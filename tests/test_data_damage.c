@@ -16,6 +16,15 @@ struct dirent *__wrap_readdir(DIR *d) {
     return NULL;
 }
 
+static int look_fails_at; /* the lstat of that number fails; 0: none */
+int __real_lstat(const char *path, struct stat *st);
+int __wrap_lstat(const char *path, struct stat *st);
+int __wrap_lstat(const char *path, struct stat *st) {
+    if (!look_fails_at || --look_fails_at) return __real_lstat(path, st);
+    errno = EIO;
+    return -1;
+}
+
 static oct_data *open_set(const char *spec) {
     return oct_data_open(ctx, spec, &(oct_data_opts){.root = root, .split = OCT_SPLIT_ALL});
 }
@@ -55,6 +64,35 @@ START_TEST(a_folder_is_read_to_its_end_or_refused) {
             ck_assert_int_eq(oct_data_count(d), 10);
     }
     ck_assert_int_gt(calls, 20); /* two folders of five and the one above */
+}
+END_TEST
+
+/* train/, val/ and links are looked at: what cannot be is no part that is not there */
+START_TEST(a_folder_that_cannot_be_looked_at_is_refused) {
+    static const char *const dirs[] = {"f",     "f/train", "f/train/a", "f/train/b",
+                                       "f/val", "f/val/a", "f/val/b",   NULL};
+    for (int i = 0; dirs[i]; i++) make_dir(dirs[i]);
+    for (int i = 2; dirs[i]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s/1.bmp", dirs[i]);
+        if (i != 4) save_bmp(name, 4, 4, (uint8_t[]){1, 2, 3});
+    }
+    ck_assert_int_eq(symlink("1.bmp", in_root("f/train/a/2.bmp")), 0);
+    int k = 1;
+    for (bool failed = true; failed; k++) {
+        oct_clear_error();
+        look_fails_at = k;
+        oct_data *d = oct_data_open(ctx, "folder:f", &(oct_data_opts){.root = root});
+        failed = look_fails_at == 0;
+        look_fails_at = 0;
+        ck_assert_msg(!d == failed, "lstat %d failed and the set has %d images", k,
+                      d ? (int)oct_data_count(d) : 0);
+        if (failed)
+            ck_assert_msg(oct_last_error()->code == OCT_EIO &&
+                              strstr(oct_error_message(), "cannot look"),
+                          "%s", oct_error_message());
+    }
+    ck_assert_int_gt(k, 4);
 }
 END_TEST
 
@@ -258,5 +296,6 @@ static void teardown(void) {
 }
 
 OCT_TEST_MAIN_WITH("data_damage", setup, teardown, a_folder_is_read_to_its_end_or_refused,
-                   links_that_lead_out_are_told, gzip_is_known_by_its_content,
-                   nothing_is_unpacked_beyond_what_is_declared, npz_takes_what_its_arrays_declare)
+                   a_folder_that_cannot_be_looked_at_is_refused, links_that_lead_out_are_told,
+                   gzip_is_known_by_its_content, nothing_is_unpacked_beyond_what_is_declared,
+                   npz_takes_what_its_arrays_declare)

@@ -125,8 +125,11 @@ END_TEST
 
 /* ---- runs ---- */
 
+static bool quantized;
+
 static oct_status fit(const char *dir, int epochs, bool resume) {
     oct_net *net = make_net(2);
+    if (quantized) net = oct_prepare(net, NULL);
     oct_data *d = make_data();
     oct_status s = oct_fit(net, d,
                            &(oct_fit_opts){.epochs = epochs,
@@ -179,6 +182,34 @@ START_TEST(a_run_that_met_a_failure_goes_on_to_the_same_bits) {
 }
 END_TEST
 
+/* The probe grows in the first steps: what belongs to steps that are made again is in it once. */
+START_TEST(a_quantized_run_that_met_a_failure_has_the_same_probe) {
+    quantized = true;
+    ck_ok(fit(in_root("whole8"), 2, false));
+    bytes model = slurp(in_root("whole8/model.safetensors")),
+          probe = slurp(in_root("whole8/probe.npz"));
+    int hits = 0;
+    for (long k = 1, end = 0; !end; k++) {
+        char dir[300], remove[320];
+        snprintf(dir, sizeof dir, "%s", in_root("run8"));
+        snprintf(remove, sizeof remove, "rm -rf %s", dir);
+        ck_assert_int_eq(system(remove), 0);
+        arm(k, HARD, EIO);
+        oct_status s = fit(dir, 2, false);
+        end = rig.calls < k;
+        hits += rig.hit;
+        arm(0, HARD, 0);
+        if (s != OCT_OK) ck_ok(fit(dir, 2, oct_run_is(dir)));
+        ck_assert_msg(is_file(in_root("run8/model.safetensors"), model), "call %ld: model", k);
+        ck_assert_msg(is_file(in_root("run8/probe.npz"), probe), "call %ld: probe", k);
+    }
+    ck_assert_int_ge(hits, 20);
+    free(model.p);
+    free(probe.p);
+    quantized = false;
+}
+END_TEST
+
 /* A run that is made: what a failure leaves is no run, or a whole one; --force makes it anew. */
 START_TEST(a_run_is_made_or_told_broken) {
     oct_net *net = make_net(2);
@@ -204,4 +235,5 @@ END_TEST
 
 OCT_TEST_MAIN_WITH("io_faults", setup, teardown, an_old_file_stays_whole, file_size_limits,
                    paths_that_are_no_files, a_run_that_met_a_failure_goes_on_to_the_same_bits,
+                   a_quantized_run_that_met_a_failure_has_the_same_probe,
                    a_run_is_made_or_told_broken)

@@ -64,7 +64,7 @@ static oct_status save(training *t) {
     if (!t->run) return OCT_OK;
     const int64_t images = t->net->probe ? t->net->probe->shape.dim[0] : 0;
     if (images != t->probe_saved) OCT_TRY(octi_run_write_probe(t->net, octi_run_folder(t->run)));
-    t->probe_saved = images;
+    t->probe_saved = t->at.probe_images = images;
     t->last_save = seconds();
     return octi_run_commit(t->net, octi_run_folder(t->run), optim, n, &t->at);
 }

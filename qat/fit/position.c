@@ -53,6 +53,7 @@ oct_status octi_position_check(const octi_position *p, const octi_fit_extent *e,
                 {"correct", p->correct, 0, seen},
                 {"metrics_bytes", p->metrics_bytes, 0, p->epoch ? (int64_t)1 << 40 : 0},
                 {"stale", p->stale, 0, p->epoch},
+                {"probe_images", p->probe_images, -1, 64},
                 {"done", p->done, 0, p->epoch && e->patience ? 1 : 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].v < rows[i].lo || rows[i].v > rows[i].hi)
@@ -75,6 +76,9 @@ oct_status octi_position_read(const octi_safetensors *state, const octi_fit_exte
     *p = (octi_position){0};
 #define OCT_FIT_S64(name) OCT_TRY(octi_number_read(state, "fit.", #name, OCT_S64, where, &p->name));
 #define OCT_FIT_F64(name) OCT_TRY(octi_number_read(state, "fit.", #name, OCT_F64, where, &p->name));
+#define OCT_FIT_MAYBE(name)                                                                        \
+    p->name = -1;                                                                                  \
+    if (octi_safetensors_find(state, "fit." #name)) OCT_FIT_S64(name)
 #include "qat/fit/position.def"
     return octi_position_check(p, e, where);
 }

@@ -67,6 +67,7 @@ static oct_status fill_state(octi_tensor_list *l, const oct_net *net, const oct_
     OCT_TRY(octi_tensor_list_add(l, net, "optim.", optim, n));
 #define OCT_FIT_S64(name) OCT_TRY(octi_tensor_list_number(l, "fit.", #name, OCT_S64, &p->name));
 #define OCT_FIT_F64(name) OCT_TRY(octi_tensor_list_number(l, "fit.", #name, OCT_F64, &p->name));
+#define OCT_FIT_MAYBE     OCT_FIT_S64
 #include "qat/fit/position.def"
     return OCT_OK;
 }
@@ -122,6 +123,13 @@ static oct_status cut_metrics(oct_ctx *ctx, const octi_folder *f, const octi_pos
     return s;
 }
 
+/* Killed between probe and state: the images of steps that are made again come again. */
+static oct_status cut_probe(oct_net *net, int64_t images) {
+    if (!images) return oct_net_set_probe(net, NULL);
+    net->probe->shape.dim[0] = images;
+    return OCT_OK;
+}
+
 oct_status octi_run_restore(oct_net *net, const octi_folder *f, const octi_fit_extent *e,
                             const oct_named_tensor *optim, int32_t n, octi_position *p,
                             bool *found) {
@@ -134,6 +142,9 @@ oct_status octi_run_restore(oct_net *net, const octi_folder *f, const octi_fit_e
     octi_safetensors_free(state);
     if (s == OCT_OK) s = cut_metrics(net->ctx, f, p);
     if (s == OCT_OK) s = octi_run_read_probe(net, f);
+    if (s == OCT_OK && net->probe && p->probe_images >= 0 &&
+        p->probe_images < net->probe->shape.dim[0])
+        s = cut_probe(net, p->probe_images);
     /* killed between the two files: the model lags. A run that has nothing left to do would never
      * write it again. */
     octi_safetensors *model = octi_run_read_if(net->ctx, f, "model.safetensors", &s);

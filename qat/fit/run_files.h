@@ -17,6 +17,7 @@
 typedef struct octi_position {
 #define OCT_FIT_S64(name) int64_t name;
 #define OCT_FIT_F64(name) double name;
+#define OCT_FIT_MAYBE     OCT_FIT_S64
 #include "qat/fit/position.def"
 } octi_position;
 
