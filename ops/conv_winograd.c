@@ -9,8 +9,7 @@
  * element's bits depend neither on the batch nor on its cut. */
 #include <string.h>
 
-#include "ops/conv_internal.h"
-#include "ops/kernels/kernels.h"
+#include "ops/conv_winograd.h"
 
 enum { PLANES = 36, PANEL = 16, TILES = 24 };
 
@@ -155,6 +154,15 @@ static oct_status take(octi_arena *scratch, wino_job *j) {
     return j->frames && j->v && j->m ? OCT_OK : oct_last_error()->code;
 }
 
+static void pack(int64_t c, int64_t o, const float *w, int64_t tap, int64_t out_step,
+                 int64_t in_step, bool turned, float *u) {
+    for (int64_t b = 0; b < o; b += PANEL)
+        for (int64_t i = 0; i < c; i++)
+            for (int64_t k = b; k < b + PANEL; k++)
+                filter_in(w + k * out_step + i * in_step, tap, turned,
+                          u + (b * c + i * PANEL) + k - b, c * o);
+}
+
 /** w: the filter of output channel k and input channel i begins at w + k * out_step + i *
  *  in_step. */
 static oct_status run(oct_ctx *ctx, octi_arena *scratch, wino_job *j, const float *w, int64_t tap,
@@ -165,14 +173,57 @@ static oct_status run(oct_ctx *ctx, octi_arena *scratch, wino_job *j, const floa
     OCT_TRY(take(scratch, j));
     float *u = octi_arena_alloc(scratch, (size_t)(PLANES * c * o) * sizeof *u);
     if (!u) return oct_last_error()->code;
-    for (int64_t b = 0; b < o; b += PANEL)
-        for (int64_t i = 0; i < c; i++)
-            for (int64_t k = b; k < b + PANEL; k++)
-                filter_in(w + k * out_step + i * in_step, tap, turned,
-                          u + (b * c + i * PANEL) + k - b, c * o);
+    pack(c, o, w, tap, out_step, in_step, turned, u);
     j->u = u;
     octi_parallel_for(octi_ctx_pool(ctx), j->slots, forward_slot, j);
     return OCT_OK;
+}
+
+/* ---- weights that do not move ---- */
+
+static wino_job job_of(const octi_conv *g) {
+    wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2),
+                  .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
+                  .n = g->n,
+                  .slots = 1};
+    j.per_block = block_images(&j.in, j.n);
+    return j;
+}
+
+size_t octi_winograd_floats(const octi_conv *g) { return (size_t)(PLANES * g->c * g->o); }
+void octi_winograd_pack(const octi_conv *g, const float *w, float *u) {
+    pack(g->c, g->o, w, g->c, 9 * g->c, 1, false, u);
+}
+
+static size_t lines(int64_t floats) { return ((size_t)floats * sizeof(float) + 63) & ~(size_t)63; }
+static size_t frame_bytes(const wino_job *j) { return lines(j->per_block * grid_floats(&j->in)); }
+static size_t out_bytes(const wino_job *j) {
+    return grid_is_image(&j->out) ? 0 : lines(j->per_block * grid_floats(&j->out));
+}
+
+size_t octi_winograd_scratch(const octi_conv *g) {
+    const wino_job j = job_of(g);
+    return frame_bytes(&j) + out_bytes(&j) + lines(PLANES * plane_floats(g->c)) +
+           lines(PLANES * plane_floats(g->o));
+}
+
+void octi_winograd_run(const octi_conv *g, const octk_table *kernels, const float *x,
+                       const float *u, const float *bias, float *y, void *scratch) {
+    wino_job j = job_of(g);
+    uint8_t *at = scratch;
+    j.kernels = kernels;
+    j.x = x;
+    j.u = u;
+    j.bias = bias;
+    j.y = y;
+    j.frames = (float *)(void *)at;
+    memset(j.frames, 0, frame_bytes(&j)); /* the borders */
+    at += frame_bytes(&j);
+    if (out_bytes(&j)) j.out_frames = (float *)(void *)at;
+    at += out_bytes(&j);
+    j.v = (float *)(void *)at;
+    j.m = (float *)(void *)(at + lines(PLANES * plane_floats(g->c)));
+    forward_slot(&j, 0);
 }
 
 oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,

@@ -70,7 +70,7 @@ static oct_status set_up(bench *b, oct_net *float_or_any) {
         !(b->net = oct_convert(b->net, NULL)))
         return oct_last_error()->code;
     if (b->mode == INFER_FP32 || b->mode == INFER_INT8) {
-        b->run = oct_runner_new(b->net, &(oct_runner_opts){.batch = b->batch});
+        b->run = oct_runner_new(b->net, &(oct_runner_opts){.batch = b->batch, .fixed = true});
         return b->run ? OCT_OK : oct_last_error()->code;
     }
     int32_t n;

@@ -145,7 +145,7 @@ int cmd_predict(cli *c) {
     if (!net) return code;
     if (net->input.channels < 1)
         return cli_usage(c->operands[0], "model takes no images", NULL, NULL, NULL);
-    oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = 1});
+    oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = 1, .fixed = true});
     if (!run) return cli_failed();
     code = c->data.set ? predict_data(c, net, run) : predict_files(c, net, run);
     if (!code)

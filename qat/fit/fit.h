@@ -17,13 +17,16 @@ OCT_BEGIN_DECLS
 
 /* ---- running any net ---- */
 
-/** One forward function for nets of every stage: float (a tape in OCT_EVAL), prepared (oct_sim: the
- *  codes), int8 (a plan's session). One user at a time. The net must outlive it. */
+/** One forward function for nets of every stage: float (a tape in OCT_EVAL, or a plan), prepared
+ *  (oct_sim: the codes), int8 (a plan's session). One user at a time. The net must outlive it. */
 typedef struct oct_runner oct_runner;
 typedef struct oct_runner_opts {
     int64_t batch; /* most images per run; 0: 64 */
     bool values;   /* keep every node's value (the unfused plan of an int8 net) */
     bool profile;  /* int8: count the time of each node */
+    /* a float net does not change while the runner lives: batch norm is folded and weights are
+     * transformed once (oct_fold), so that one image is as fast as one of many */
+    bool fixed;
 } oct_runner_opts;
 OCT_API OCT_NODISCARD oct_runner *oct_runner_new(oct_net *net, const oct_runner_opts *opts);
 OCT_API void oct_runner_free(oct_runner *r);

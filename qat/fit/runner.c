@@ -6,6 +6,8 @@
 #include "qat/fit/fit.h"
 #include "qat/fit/runner.h"
 #include "qat/infer/infer.h"
+#include "qat/int8/int8.h"
+#include "qat/passes/passes.h"
 #include "qat/step/hooks.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
@@ -15,35 +17,46 @@ struct oct_runner {
     oct_ctx *ctx;
     oct_net *net;
     int64_t batch;
-    oct_tape *tape; /* float */
-    oct_sim *sim;   /* prepared */
-    oct_plan *plan; /* int8 */
+    oct_tape *tape;  /* float */
+    oct_sim *sim;    /* prepared */
+    oct_net *folded; /* float and fixed */
+    oct_plan *plan;  /* int8, or of what was folded */
     oct_session *session;
     oct_tensor *y; /* int8: [batch, ...] */
     oct_tensor view;
     oct_tensor *values; /* int8: a header per node, so that several can be looked at side by side */
 };
 
+static oct_status open_plan(oct_runner *r, const oct_net *net, const oct_runner_opts *o) {
+    const oct_plan_opts opts = {.unfused = o->values, .profile = o->profile};
+    if (!(r->plan = oct_plan_new(net, &opts)) ||
+        !(r->session = oct_session_new(r->plan, r->batch, NULL)) ||
+        !(r->values =
+              octi_calloc(r->ctx, (size_t)r->net->graph->node_count + 1, sizeof *r->values)))
+        return oct_last_error()->code;
+    oct_shape s = oct_plan_output_shape(r->plan);
+    r->y = oct_tensor_new(r->ctx, OCT_F32, octi_shape_with_batch(&s, r->batch));
+    return r->y ? OCT_OK : oct_last_error()->code;
+}
+
+/* Every node has a form that a plan runs; an op of the user's own has none. */
+static bool can_fold(const oct_net *net) {
+    for (int32_t i = 0; i < net->graph->node_count; i++)
+        if (!octi_fnode_has(net->graph->nodes[i].kind)) return false;
+    return net->graph->node_count > 0;
+}
+
 static oct_status open_stage(oct_runner *r, const oct_runner_opts *o) {
+    if (o->fixed && !o->values && r->net->stage <= OCT_STAGE_FUSED && can_fold(r->net))
+        return (r->folded = oct_fold(r->net)) ? open_plan(r, r->folded, o) : oct_last_error()->code;
     switch (r->net->stage) {
     case OCT_STAGE_FLOAT:
     case OCT_STAGE_FUSED:
         return (r->tape = oct_tape_new(r->ctx)) ? OCT_OK : oct_last_error()->code;
     case OCT_STAGE_PREPARED:
         return (r->sim = oct_sim_new(r->net)) ? OCT_OK : oct_last_error()->code;
-    case OCT_STAGE_INT8: {
-        if (!(r->plan = oct_plan_new(
-                  r->net, &(oct_plan_opts){.unfused = o->values, .profile = o->profile})))
-            return oct_last_error()->code;
-        if (!(r->session = oct_session_new(r->plan, r->batch, NULL, 0)))
-            return oct_last_error()->code;
-        if (!(r->values =
-                  octi_calloc(r->ctx, (size_t)r->net->graph->node_count + 1, sizeof *r->values)))
-            return oct_last_error()->code;
-        oct_shape s = oct_plan_output_shape(r->plan);
-        r->y = oct_tensor_new(r->ctx, OCT_F32, octi_shape_with_batch(&s, r->batch));
-        return r->y ? OCT_OK : oct_last_error()->code;
-    }
+    case OCT_STAGE_INT8:
+        return open_plan(r, r->net, o);
     }
     return octi_fail(OCT_EINTERNAL, "runner", "unknown stage of a net", NULL, NULL, NULL);
 }
@@ -68,6 +81,7 @@ void oct_runner_free(oct_runner *r) {
     oct_sim_free(r->sim);
     oct_session_free(r->session);
     oct_plan_free(r->plan);
+    oct_net_free(r->folded);
     oct_tensor_unref(r->y);
     octi_free(r->ctx, r->values);
     octi_free(r->ctx, r);

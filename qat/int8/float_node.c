@@ -18,7 +18,7 @@ static float activate(float v, int32_t act) {
 }
 
 /* What stands behind a product: a batch norm in evaluation form, then the activation. */
-static void finish(const octi_fnode *f, float *y) {
+void octi_fnode_finish(const octi_fnode *f, float *y) {
     int64_t c = f->y.dim[f->y.rank - 1];
     if (f->factor)
         f->kernels->normalize_f32(f->image_out / c, c, y, f->mean, f->factor, f->shift, y);
@@ -42,7 +42,7 @@ static void run_conv(const octi_fnode *f, const float *const *in, float *y, void
         k.y = y + g * k.o;
         f->kernels->conv_f32(&k);
     }
-    finish(f, y);
+    octi_fnode_finish(f, y);
 }
 
 static void run_depthwise(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -62,7 +62,7 @@ static void run_depthwise(const octi_fnode *f, const float *const *in, float *y,
             }
             for (int64_t c = 0; f->b && c < x[3]; c++) to[c] += f->b[c];
         }
-    finish(f, y);
+    octi_fnode_finish(f, y);
 }
 
 static void run_linear(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -70,7 +70,7 @@ static void run_linear(const octi_fnode *f, const float *const *in, float *y, vo
     (void)scratch;
     f->kernels->gemm_f32(false, true, 1, o, k, in[0], k, f->w, k, false, y, o);
     for (int64_t i = 0; f->b && i < o; i++) y[i] += f->b[i];
-    finish(f, y);
+    octi_fnode_finish(f, y);
 }
 
 /* Dynamic quantization, a row at a time: codes of the row, exact sums, floats. */
@@ -81,22 +81,25 @@ static void run_dynamic(const octi_fnode *f, const float *const *in, float *y, v
     for (int64_t o = 0; o < f->y.dim[1]; o++)
         y[o] = octq_dynamic(octi_dynamic_sum(q, oct_s8(f->codes) + o * k, k), s, f->scale[o],
                             f->b ? f->b[o] : 0.0f);
-    finish(f, y);
+    octi_fnode_finish(f, y);
 }
 
 static void run_copy(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
     (void)scratch;
     memmove(y, in[0], (size_t)f->image_out * sizeof *y);
-    finish(f, y);
+    octi_fnode_finish(f, y);
 }
 
 static void run_add(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
     int64_t c = f->y.dim[f->y.rank - 1];
     bool small_a = f->image_in[0] < f->image_out, small_b = f->image_in[1] < f->image_out;
     (void)scratch;
-    for (int64_t i = 0; i < f->image_out; i++)
-        y[i] = in[0][small_a ? i % c : i] + in[1][small_b ? i % c : i];
-    finish(f, y);
+    if (!small_a && !small_b)
+        for (int64_t i = 0; i < f->image_out; i++) y[i] = in[0][i] + in[1][i];
+    else
+        for (int64_t i = 0; i < f->image_out; i++)
+            y[i] = in[0][small_a ? i % c : i] + in[1][small_b ? i % c : i];
+    octi_fnode_finish(f, y);
 }
 
 static void run_mul(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -158,38 +161,57 @@ static void run_softmax(const octi_fnode *f, const float *const *in, float *y, v
     }
 }
 
-/* The three kinds of pooling: a window per output cell, clipped to the image. */
-static void run_pool(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+/* NaN is larger than any number. */
+static inline float larger(float a, float b) { return b > a || (b != b && a == a) ? b : a; }
+
+/* Where output cell `at` along axis 0 or 1 reads, clipped to the image. */
+static void window(const octi_fnode *f, int axis, int64_t at, int64_t *from, int64_t *to) {
     const oct_attrs *a = &f->a;
-    const int64_t *x = f->x.dim, *o = f->y.dim;
-    bool max = f->kind == OCT_OP_max_pool2d, adaptive = f->kind == OCT_OP_adaptive_avg_pool2d;
+    const int64_t size = f->x.dim[axis + 1], cells = f->y.dim[axis + 1];
+    const bool adaptive = f->kind == OCT_OP_adaptive_avg_pool2d;
+    *from = adaptive ? at * size / cells : at * a->stride[axis] - a->pads[axis];
+    *to = adaptive ? ((at + 1) * size + cells - 1) / cells : *from + a->kernel[axis];
+    if (*from < 0) *from = 0;
+    if (*to > size) *to = size;
+}
+
+/* The largest down the rows of a window, for a whole row of the image, then across. */
+static void run_max_pool(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    const int64_t *o = f->y.dim, c = f->x.dim[3], row = f->x.dim[2] * c;
+    float *largest = scratch;
+    for (int64_t p = 0; p < o[1]; p++) {
+        int64_t h0, h1, w0, w1;
+        window(f, 0, p, &h0, &h1);
+        memcpy(largest, in[0] + h0 * row, (size_t)row * sizeof *largest);
+        for (int64_t h = h0 + 1; h < h1; h++)
+            for (int64_t i = 0; i < row; i++) largest[i] = larger(largest[i], in[0][h * row + i]);
+        for (int64_t q = 0; q < o[2]; q++, y += c) {
+            window(f, 1, q, &w0, &w1);
+            memcpy(y, largest + w0 * c, (size_t)c * sizeof *y);
+            for (int64_t w = w0 + 1; w < w1; w++)
+                for (int64_t k = 0; k < c; k++) y[k] = larger(y[k], largest[w * c + k]);
+        }
+    }
+}
+
+/* The two kinds of averages: a window per output cell. */
+static void run_mean_pool(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    const oct_attrs *a = &f->a;
+    const int64_t *o = f->y.dim, c = f->x.dim[3], row = f->x.dim[2] * c;
+    const bool inside = f->kind == OCT_OP_adaptive_avg_pool2d || a->exclude_pad[0];
     (void)scratch;
     for (int64_t p = 0; p < o[1]; p++)
-        for (int64_t q = 0; q < o[2]; q++, y += o[3]) {
-            int64_t from[2], to[2], at[2] = {p, q};
-            for (int e = 0; e < 2; e++) {
-                from[e] =
-                    adaptive ? at[e] * x[e + 1] / o[e + 1] : at[e] * a->stride[e] - a->pads[e];
-                to[e] = adaptive ? ((at[e] + 1) * x[e + 1] + o[e + 1] - 1) / o[e + 1]
-                                 : from[e] + a->kernel[e];
-                if (from[e] < 0) from[e] = 0;
-                if (to[e] > x[e + 1]) to[e] = x[e + 1];
-            }
-            for (int64_t c = 0; c < o[3]; c++)
-                y[c] = max ? in[0][(from[0] * x[2] + from[1]) * x[3] + c] : 0;
-            for (int64_t h = from[0]; h < to[0]; h++)
-                for (int64_t w = from[1]; w < to[1]; w++) {
-                    const float *v = in[0] + (h * x[2] + w) * x[3];
-                    for (int64_t c = 0; c < o[3]; c++)
-                        y[c] = !max                                            ? y[c] + v[c]
-                               : v[c] > y[c] || (v[c] != v[c] && y[c] == y[c]) ? v[c]
-                                                                               : y[c];
-                }
-            int64_t inside = (to[0] - from[0]) * (to[1] - from[1]);
-            float cells =
-                (float)(adaptive || a->exclude_pad[0] ? inside
-                                                      : (int64_t)a->kernel[0] * a->kernel[1]);
-            for (int64_t c = 0; !max && c < o[3]; c++) y[c] /= cells;
+        for (int64_t q = 0; q < o[2]; q++, y += c) {
+            int64_t h0, h1, w0, w1;
+            window(f, 0, p, &h0, &h1);
+            window(f, 1, q, &w0, &w1);
+            for (int64_t k = 0; k < c; k++) y[k] = 0;
+            for (int64_t h = h0; h < h1; h++)
+                for (int64_t w = w0; w < w1; w++)
+                    for (int64_t k = 0; k < c; k++) y[k] += in[0][h * row + w * c + k];
+            const float cells =
+                (float)(inside ? (h1 - h0) * (w1 - w0) : (int64_t)a->kernel[0] * a->kernel[1]);
+            for (int64_t k = 0; k < c; k++) y[k] /= cells;
         }
 }
 
@@ -206,19 +228,14 @@ static const oct_tensor *weight_scales(const octi_finit *i, const oct_value *v) 
     return fits ? s : NULL;
 }
 
-oct_status octi_fnode_parameter(const octi_finit *i, int k, const char *what, bool must,
-                                const float **p) {
+const float *octi_fnode_parameter(const octi_finit *i, int k) {
     const oct_value *v = octi_node_in(i->g, i->n, k);
     const oct_tensor *t = v ? v->tensor : NULL, *s = NULL;
-    *p = NULL;
-    if (!v && !must) return OCT_OK;
-    if (t && t->dtype == OCT_F32) return *p = oct_f32(t), OCT_OK;
-    if (!t || (t->dtype != OCT_F16 && !(t->dtype == OCT_S8 && (s = weight_scales(i, v)))))
-        return octi_fail(OCT_EFORMAT, i->n->name, what,
-                         "a constant: float32, float16, or int8 with scales", NULL, NULL);
+    if (!t || t->dtype == OCT_F32) return t ? oct_f32(t) : NULL;
+    if (t->dtype != OCT_F16 && !(t->dtype == OCT_S8 && (s = weight_scales(i, v)))) return NULL;
     int64_t n = oct_tensor_count(t);
     float *wide = octi_arena_calloc(i->arena, (size_t)n, sizeof *wide);
-    if (!wide) return oct_last_error()->code;
+    if (!wide) return NULL;
     if (!s)
         for (int64_t j = 0; j < n; j++) wide[j] = octi_f16_to_f32(((const uint16_t *)t->data)[j]);
     else {
@@ -227,19 +244,18 @@ oct_status octi_fnode_parameter(const octi_finit *i, int k, const char *what, bo
         for (int64_t j = 0; j < n; j++)
             wide[j] = octq_dequantize(oct_s8(t)[j], oct_f32(s)[one ? 0 : j / row], 0);
     }
-    *p = wide;
-    return OCT_OK;
+    return wide;
 }
 
 /* gamma, beta, mean, var at inputs k..k+3; the factor as oct_batch_norm_eval has it. */
 static oct_status init_bn(const octi_finit *i, int k) {
     octi_fnode *f = i->f;
     int64_t c = f->y.dim[f->y.rank - 1];
-    const float *gamma, *beta, *mean, *var;
-    OCT_TRY(octi_fnode_parameter(i, k, "gamma", true, &gamma));
-    OCT_TRY(octi_fnode_parameter(i, k + 1, "beta", true, &beta));
-    OCT_TRY(octi_fnode_parameter(i, k + 2, "mean", true, &mean));
-    OCT_TRY(octi_fnode_parameter(i, k + 3, "var", true, &var));
+    const float *gamma = octi_fnode_parameter(i, k), *beta = octi_fnode_parameter(i, k + 1),
+                *mean = octi_fnode_parameter(i, k + 2), *var = octi_fnode_parameter(i, k + 3);
+    if (!gamma || !beta || !mean || !var)
+        return octi_fail(OCT_EFORMAT, i->n->name, "gamma, beta, mean, var", "constants", NULL,
+                         NULL);
     float *factor = octi_arena_calloc(i->arena, (size_t)c, sizeof *factor);
     if (!factor) return oct_last_error()->code;
     for (int64_t j = 0; j < c; j++)
@@ -314,7 +330,8 @@ static oct_status init_conv(const octi_finit *i, const float *w) {
                                  .np = (int32_t)np,
                                  .runs = (int32_t)runs,
                                  .len = (int32_t)len,
-                                 .o = (int32_t)og},
+                                 .o = (int32_t)og,
+                                 .dense = groups == 1},
                       .top = a->pads[0],
                       .left = a->pads[1],
                       .cols = cols,
@@ -358,7 +375,10 @@ const float *octi_fnode_codes(const octi_finit *i, int k) {
 static oct_status init_dynamic(const octi_finit *i) {
     octi_fnode *f = i->f;
     if (!(f->scale = octi_fnode_codes(i, 1))) return oct_last_error()->code;
-    OCT_TRY(octi_fnode_parameter(i, 2, "bias", false, &f->b));
+    f->b = octi_fnode_parameter(i, 2);
+    if (octi_node_in(i->g, i->n, 2) && !f->b)
+        return octi_fail(OCT_EFORMAT, i->n->name, "bias", "a constant: float32 or float16", NULL,
+                         NULL);
     f->codes = octi_node_in(i->g, i->n, 1)->tensor;
     f->scratch = (size_t)f->x.dim[1] * sizeof(int16_t);
     return OCT_OK;
@@ -366,9 +386,15 @@ static oct_status init_dynamic(const octi_finit *i) {
 
 static oct_status init_weighted(const octi_finit *i) {
     octi_fnode *f = i->f;
-    OCT_TRY(octi_fnode_parameter(i, 1, "weight", true, &f->w));
-    OCT_TRY(octi_fnode_parameter(i, 2, "bias", false, &f->b));
+    f->w = octi_fnode_parameter(i, 1);
+    f->b = octi_fnode_parameter(i, 2);
+    if (!f->w || (octi_node_in(i->g, i->n, 2) && !f->b))
+        return octi_fail(OCT_EFORMAT, i->n->name, "weight and bias",
+                         "constants: float32, float16, or int8 with scales", NULL, NULL);
     if (f->a.bn[0]) OCT_TRY(init_bn(i, 3));
+    bool taken = false;
+    if (i->free) OCT_TRY(octi_fnode_init_free(i, &taken));
+    if (taken) return OCT_OK;
     if (f->kind == OCT_OP_linear) return f->run = run_linear, OCT_OK;
     return f->a.groups[0] == f->x.dim[3] && f->x.dim[3] == f->y.dim[3] && f->x.dim[3] > 1
                ? init_depthwise(i, f->w)
@@ -388,9 +414,9 @@ static const struct frow {
     [OCT_OP_mul] = {run_mul, false},
     [OCT_OP_softmax] = {run_softmax, false},
     [OCT_OP_log_softmax] = {run_softmax, false},
-    [OCT_OP_max_pool2d] = {run_pool, false},
-    [OCT_OP_avg_pool2d] = {run_pool, false},
-    [OCT_OP_adaptive_avg_pool2d] = {run_pool, false},
+    [OCT_OP_max_pool2d] = {run_max_pool, false},
+    [OCT_OP_avg_pool2d] = {run_mean_pool, false},
+    [OCT_OP_adaptive_avg_pool2d] = {run_mean_pool, false},
     [OCT_OP_flatten] = {run_copy, true},
     [OCT_OP_reshape] = {run_copy, true},
     [OCT_OP_identity] = {run_copy, true},
@@ -415,6 +441,10 @@ bool octi_fnode_has(oct_op_kind kind) { return rows_of[kind].run != NULL; }
 void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n,
                     void *scratch) {
     const float *x[OCTI_MAX_INPUTS];
+    if (f->all) {
+        f->all(f, (const float *const *)in, out, n);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         for (int32_t k = 0; k < f->nin; k++)
             x[k] = in[k] ? (const float *)in[k] + i * f->image_in[k] : NULL;
@@ -422,10 +452,10 @@ void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64
     }
 }
 
-oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
-                           const oct_node *n) {
+oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n,
+                           bool free) {
     const struct frow *row = &rows_of[n->kind];
-    octi_finit i = {f, arena, g, n};
+    octi_finit i = {f, arena, g, n, free};
     if (!row->run)
         return octi_fail(OCT_EUNSUPPORTED, n->name, "a float layer of an int8 net",
                          "a forward kind", oct_op_name(n->kind), NULL);
@@ -451,6 +481,8 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
                              v ? oct_dtype_name(v->dtype) : "nothing", NULL);
         f->image_in[k] = v && !v->tensor ? octi_image_count(&v->shape) : 0;
     }
+    if (n->kind == OCT_OP_max_pool2d)
+        f->scratch = (size_t)(f->x.dim[2] * f->x.dim[3]) * sizeof(float);
     if (n->kind == OCT_OP_relu) f->a.act[0] = OCT_ACT_RELU;
     if (n->kind == OCT_OP_relu6) f->a.act[0] = OCT_ACT_RELU6;
     if (lstm) return octi_fnode_init_lstm(&i);

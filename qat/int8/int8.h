@@ -23,6 +23,8 @@ typedef struct octi_fconv {
  * never BLAS. */
 typedef struct octi_fnode octi_fnode;
 typedef void octi_fnode_fn(const octi_fnode *f, const float *const *in, float *out, void *scratch);
+/** n images; in and out as run has them. */
+typedef void octi_fnode_all_fn(const octi_fnode *f, const float *const *in, float *out, int64_t n);
 struct octi_fnode {
     octi_fnode_fn *run;        /* one image */
     const octk_table *kernels; /* of the context that the node was made in */
@@ -33,8 +35,10 @@ struct octi_fnode {
     const oct_tensor *codes; /* dynamic_linear: s8 [O,K], and a scale per output */
     const float *scale;
     const octi_fconv *conv;
-    const struct octi_flstm *lstm;                /* recurrent_node.c */
-    const float *mean, *factor, *shift;           /* a batch norm: (v - mean) * factor + shift */
+    const void *own;                    /* float_free.c */
+    octi_fnode_all_fn *all;             /* all images of a call at once; NULL: run, one by one */
+    const struct octi_flstm *lstm;      /* recurrent_node.c */
+    const float *mean, *factor, *shift; /* a batch norm: (v - mean) * factor + shift */
     int64_t image_in[OCTI_MAX_INPUTS], image_out; /* elements per image */
     int32_t nin;
     size_t scratch;
@@ -62,6 +66,8 @@ typedef struct octi_qmodule {
  *  that running relies on: see oct_int8_load for the errors. Nothing is packed yet:
  *  octi_qmodule_bind. */
 oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node);
+/** No value and no constant of the graph is codes or half precision. */
+bool octi_is_float_whole(const oct_graph *g);
 /** Pack for the layouts of its inputs (of constants ignored) and its output. */
 oct_status octi_qmodule_bind(octi_qmodule *m, const octi_layout *in, const octi_layout *out);
 /** call->in[k] as m->in (NULL for constants); a float layer takes whole images. Allocates nothing,
@@ -80,7 +86,10 @@ const oct_tensor *octi_int8_table(const oct_net *net);
 
 /** float_node.c. Whoever runs a layer that stayed float - the plan, and the evaluation that it is
  *  held against - runs this. */
-oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n);
+/** `free`: of a net that is float whole, which may take Winograd; else law 12's one order of
+ *  sums. */
+oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n,
+                           bool free);
 /** A kind that can stay float between quantized layers. */
 bool octi_fnode_has(oct_op_kind kind);
 /** n images in order; in[k] NULL for constants; f->scratch bytes of scratch. Allocates nothing,

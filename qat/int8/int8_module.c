@@ -80,6 +80,12 @@ static bool is_view(oct_op_kind k) {
            k == OCT_OP_dropout;
 }
 
+bool octi_is_float_whole(const oct_graph *g) {
+    for (int32_t i = 0; i < g->value_count; i++)
+        if (g->values[i].dtype != OCT_F32) return false;
+    return true;
+}
+
 oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node) {
     const oct_node *n = &g->nodes[node];
     octi_qdesc in[OCTI_MAX_INPUTS] = {0}, out;
@@ -109,7 +115,7 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
                         .is_float = floats,
                         .view = is_view(n->kind)};
     if (floats) {
-        OCT_TRY(octi_fnode_init(&m->u.f, arena, g, n));
+        OCT_TRY(octi_fnode_init(&m->u.f, arena, g, n, octi_is_float_whole(g)));
         m->scratch = m->u.f.scratch;
         m->elementwise = m->u.f.elementwise;
         return OCT_OK;
@@ -218,7 +224,7 @@ oct_status octi_int8_check_net(const oct_net *net) {
 oct_status octi_int8_check(const oct_net *net) {
     OCT_TRY(octi_int8_check_net(net));
     const oct_graph *g = net->graph;
-    octi_arena *arena = octi_arena_new_kept(net->ctx);
+    octi_arena *arena = octi_arena_new(net->ctx);
     if (!arena) return oct_last_error()->code;
     oct_status s = OCT_OK;
     for (int32_t i = 0; i < g->node_count && s == OCT_OK; i++) {

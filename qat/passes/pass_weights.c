@@ -14,7 +14,7 @@
 #include "src/mem.h"
 #include "src/qround.h"
 
-typedef enum mode { DYNAMIC, WEIGHT_ONLY, HALF } mode;
+typedef enum mode { DYNAMIC, WEIGHT_ONLY, HALF, FOLD } mode;
 
 typedef struct weights_pass {
     octi_rewrite r;
@@ -54,8 +54,8 @@ static oct_status row_codes(const weights_pass *p, const char *where, const oct_
     return OCT_OK;
 }
 
-/* Weights behind the fold, and their codes; the node gets weight and bias as constants, and no
- * batch norm. */
+/* Weights behind the fold, and their codes (FOLD: as they are); the node gets weight and bias as
+ * constants, and no batch norm. */
 static oct_status codes(weights_pass *p, const oct_node *n, oct_attrs *attr, int32_t *in,
                         int32_t *nin) {
     const oct_graph *g = p->r.from->graph;
@@ -78,15 +78,20 @@ static oct_status codes(weights_pass *p, const oct_node *n, oct_attrs *attr, int
         bias[c] = folded ? oct_fold_bias(first, oct_f32(bn[2])[c], f, oct_f32(bn[1])[c]) : first;
         for (int64_t k = c * row; k < (c + 1) * row; k++) x[k] = oct_f32(w)[k] * f;
     }
-    OCT_TRY(row_codes(p, n->name, &spec, x, o, row, q, scale));
-    in[OCTI_W] = octi_rewrite_const(&p->r, n->name, "weight", OCT_S8, w->shape, q);
+    const bool floats = p->mode == FOLD;
+    if (!floats) OCT_TRY(row_codes(p, n->name, &spec, x, o, row, q, scale));
+    in[OCTI_W] = octi_rewrite_const(&p->r, n->name, "weight", floats ? OCT_F32 : OCT_S8, w->shape,
+                                    floats ? (const void *)x : q);
     in[OCTI_B] =
         b || folded ? octi_rewrite_const(&p->r, n->name, "bias", OCT_F32, OCT_SHAPE(o), bias) : -1;
     if (in[OCTI_W] < 0 || ((b || folded) && in[OCTI_B] < 0)) return oct_last_error()->code;
     *nin = in[OCTI_B] >= 0 ? 3 : 2;
-    int32_t made = octi_rewrite_qparams(&p->r, octi_fmt("%s.weight", n->name), spec,
-                                        OCT_SHAPE(p->per_tensor ? 1 : o), scale, zeros);
-    if (made < 0) return oct_last_error()->code;
+    int32_t made = -1;
+    if (!floats) {
+        made = octi_rewrite_qparams(&p->r, octi_fmt("%s.weight", n->name), spec,
+                                    OCT_SHAPE(p->per_tensor ? 1 : o), scale, zeros);
+        if (made < 0) return oct_last_error()->code;
+    }
     p->r.to->graph->values[in[OCTI_W]].quantizer = made;
     attr->bn[0] = 0;
     attr->eps = attr->momentum = 0;
@@ -159,13 +164,14 @@ static oct_status place(weights_pass *p, const oct_node *n) {
     oct_op_kind kind = n->kind;
     bool lstm = is_lstm(kind), linear = kind == OCT_OP_linear,
          small = p->mode == DYNAMIC ? linear
-                                    : p->mode == WEIGHT_ONLY && (linear || kind == OCT_OP_conv2d);
+                                    : (p->mode == WEIGHT_ONLY || p->mode == FOLD) &&
+                                          (linear || kind == OCT_OP_conv2d);
     for (int32_t k = 0; k < n->nin; k++) {
         in[k] = -1;
         if (n->in[k] < 0) continue;
         if (!g->values[n->in[k]].tensor)
             in[k] = octi_rewrite_value(&p->r, n->in[k]);
-        else if (lstm && p->mode != HALF && (k == 1 || k == 2))
+        else if (lstm && p->mode != HALF && p->mode != FOLD && (k == 1 || k == 2))
             in[k] = matrix(p, n->in[k]);
         else if (!small)
             in[k] = parameter(p, n->in[k]);
@@ -199,7 +205,7 @@ static oct_net *run(const oct_net *net, weights_pass *p, const char *where) {
         s = oct_last_error()->code;
     for (int32_t i = 0; s == OCT_OK && i < from->graph->node_count; i++)
         s = place(p, &from->graph->nodes[i]);
-    if (s == OCT_OK && !p->changed)
+    if (s == OCT_OK && !p->changed && p->mode != FOLD)
         s = octi_fail(OCT_EUNSUPPORTED, where, "no layer has weights to make small", NULL, NULL,
                       NULL);
     int32_t output = s == OCT_OK ? p->r.map[from->graph->output] : -1;
@@ -238,4 +244,10 @@ oct_net *oct_half(const oct_net *net) {
     OCTI_LAW_MODE();
     weights_pass p = {.mode = HALF};
     return run(net, &p, "oct_half");
+}
+
+oct_net *oct_fold(const oct_net *net) {
+    OCTI_LAW_MODE();
+    weights_pass p = {.mode = FOLD, .bits = 8};
+    return run(net, &p, "oct_fold");
 }

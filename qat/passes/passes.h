@@ -23,6 +23,11 @@ OCT_API OCT_NODISCARD oct_net *oct_fuse_modules(const oct_net *net, const char *
  *  new net (G2). OCT_EUSAGE for an unknown target or observer or bits out of range. */
 OCT_API OCT_NODISCARD oct_net *oct_prepare(const oct_net *net, const oct_qconfig *qconfig);
 
+/** A float net made to run: fused, batch norm folded into the weights, every parameter a constant
+ *  of its own. A plan runs it (oct_runner_new does so for the net itself where opts.fixed is set);
+ *  it is saved and loaded like an int8 net. Values differ from the net's by rounding. */
+OCT_API OCT_NODISCARD oct_net *oct_fold(const oct_net *net);
+
 /* ---- small weights without calibration ---- */
 
 typedef struct oct_weight_opts {

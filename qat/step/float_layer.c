@@ -42,7 +42,7 @@ oct_status octi_float_layer_begin(const oct_graph *g, const oct_node *n, octi_ar
     *plan = NULL;
     if (as_recorded(n->kind)) return OCT_OK;
     if (!(*plan = octi_arena_alloc(arena, sizeof **plan))) return oct_last_error()->code;
-    return octi_fnode_init(*plan, arena, g, n);
+    return octi_fnode_init(*plan, arena, g, n, false);
 }
 
 oct_status octi_float_layer(octi_call *c) {
