@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A tape's watchers: kept in a list, called behind each node's forward with its values. */
 #include "autograd/watch.h"
 
 #include <string.h>

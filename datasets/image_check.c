@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Judges an image's bytes before a decoder sees them: kind by its first bytes, sides, the
+ * structure from first marker to last. */
 #include "datasets/image_check.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Pillow's BILINEAR in its own fixed point: coefficients of each output cell, one pass over
+ * columns, one over rows. */
 #include "datasets/resize.h"
 
 #include <math.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * What every kind of data set shares: opening and closing, the description, classes and their
+ * names, targets, reading files, judging labels. */
 #include "datasets/set.h"
 
 #include <errno.h>

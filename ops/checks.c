@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Before an op's first write: shapes, dtypes and overlaps judged; and loops cut into ranges for
+ * the pool. */
 #include "ops/checks.h"
 
 #include <string.h>

@@ -4,6 +4,7 @@
 
 #include "ops/checks.h"
 #include "ops/ops.h"
+#include "ops/windows.h"
 #include "src/float_mode.h"
 #include "src/words.h"
 
@@ -15,14 +16,6 @@ typedef struct pool_job {
     int64_t r, s, stride_h, stride_w, top, left; /* r 0: adaptive, windows follow from the sizes */
     bool exclude_pad;
 } pool_job;
-
-/** Rows (or columns) of window i that lie inside the image: [from, to). */
-static void inside(int64_t i, int64_t stride, int64_t pad, int64_t kernel, int64_t size,
-                   int64_t *from, int64_t *to) {
-    int64_t a = i * stride - pad, b = a + kernel;
-    *from = a < 0 ? 0 : a;
-    *to = b > size ? size : b;
-}
 
 static int64_t grain(const pool_job *j) { return 1 + 16384 / (j->h * j->w * j->c); }
 
@@ -64,9 +57,10 @@ static void max_images(void *arg, int64_t from, int64_t to) {
         const float *x = j->x + n * j->h * j->w * j->c;
         for (int64_t p = 0; p < j->p; p++)
             for (int64_t q = 0; q < j->q; q++) {
-                int64_t out = ((n * j->p + p) * j->q + q) * j->c, h0, h1, w0, w1;
-                inside(p, j->stride_h, j->top, j->r, j->h, &h0, &h1);
-                inside(q, j->stride_w, j->left, j->s, j->w, &w0, &w1);
+                const octi_cells rows = octi_cells_inside(p, j->stride_h, j->top, j->r, j->h),
+                                 columns = octi_cells_inside(q, j->stride_w, j->left, j->s, j->w);
+                const int64_t out = ((n * j->p + p) * j->q + q) * j->c, h0 = rows.from,
+                              h1 = rows.to, w0 = columns.from, w1 = columns.to;
                 float *y = j->y + out;
                 int32_t *index = j->index ? j->index + out : NULL;
                 memcpy(y, x + (h0 * j->w + w0) * j->c, (size_t)j->c * sizeof *y);
@@ -144,28 +138,23 @@ oct_status oct_max_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_ten
     return OCT_OK;
 }
 
-/** Window i of `out` over `size`: floor(i * size / out) to ceil((i + 1) * size / out). */
-static void adaptive(int64_t i, int64_t out, int64_t size, int64_t *from, int64_t *to) {
-    *from = i * size / out;
-    *to = ((i + 1) * size + out - 1) / out;
-}
-
 typedef struct window {
-    int64_t h0, h1, w0, w1;
+    octi_cells rows, columns;
     float cells; /* what the average divides by */
 } window;
 
 static window average_window(const pool_job *j, int64_t p, int64_t q) {
     window v;
     if (j->r == 0) {
-        adaptive(p, j->p, j->h, &v.h0, &v.h1);
-        adaptive(q, j->q, j->w, &v.w0, &v.w1);
+        v.rows = octi_cells_adaptive(p, j->p, j->h);
+        v.columns = octi_cells_adaptive(q, j->q, j->w);
     } else {
-        inside(p, j->stride_h, j->top, j->r, j->h, &v.h0, &v.h1);
-        inside(q, j->stride_w, j->left, j->s, j->w, &v.w0, &v.w1);
+        v.rows = octi_cells_inside(p, j->stride_h, j->top, j->r, j->h);
+        v.columns = octi_cells_inside(q, j->stride_w, j->left, j->s, j->w);
     }
     bool count = j->r == 0 || j->exclude_pad;
-    v.cells = (float)(count ? (v.h1 - v.h0) * (v.w1 - v.w0) : j->r * j->s);
+    v.cells =
+        (float)(count ? (v.rows.to - v.rows.from) * (v.columns.to - v.columns.from) : j->r * j->s);
     return v;
 }
 
@@ -177,8 +166,8 @@ static void avg_images(void *arg, int64_t from, int64_t to) {
                 float *y = j->y + ((n * j->p + p) * j->q + q) * j->c;
                 window v = average_window(j, p, q);
                 memset(y, 0, (size_t)j->c * sizeof *y);
-                for (int64_t h = v.h0; h < v.h1; h++)
-                    for (int64_t w = v.w0; w < v.w1; w++) {
+                for (int64_t h = v.rows.from; h < v.rows.to; h++)
+                    for (int64_t w = v.columns.from; w < v.columns.to; w++) {
                         const float *x = j->x + ((n * j->h + h) * j->w + w) * j->c;
                         for (int64_t c = 0; c < j->c; c++) y[c] += x[c];
                     }
@@ -194,8 +183,8 @@ static void avg_grad_images(void *arg, int64_t from, int64_t to) {
             for (int64_t q = 0; q < j->q; q++) {
                 const float *dy = j->x + ((n * j->p + p) * j->q + q) * j->c;
                 window v = average_window(j, p, q);
-                for (int64_t h = v.h0; h < v.h1; h++)
-                    for (int64_t w = v.w0; w < v.w1; w++) {
+                for (int64_t h = v.rows.from; h < v.rows.to; h++)
+                    for (int64_t w = v.columns.from; w < v.columns.to; w++) {
                         float *dx = j->y + ((n * j->h + h) * j->w + w) * j->c;
                         for (int64_t c = 0; c < j->c; c++) dx[c] += dy[c] / v.cells;
                     }

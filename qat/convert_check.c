@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Holds what convert made against what training saw, on the net's probe or on one made over its
+ * input's range; the first code that differs is told. */
 #include "qat/convert_check.h"
 
 #include "qat/compare.h"

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Asks the CPU for its features, once, and reads the cap that OCT_CPU sets. */
 #define _GNU_SOURCE
 #include "src/cpu.h"
 

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Builds, searches and verifies a graph. What each kind's shapes must be is the ops' business. */
 #include "src/graph.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The registry of named tensors, a net's description, copies of a net. */
 #include "src/net.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Scale and zero point from a range, the fold of batch norm into weights, and their checks: each
+ * once (laws 4, 5). */
 #include "src/qparams.h"
 
 #include <float.h>
@@ -82,6 +84,10 @@ oct_status oct_qparams_check(const oct_qspec *q, float scale, int32_t zero_point
     return OCT_OK;
 }
 
+/* Batch norm behind a product, y = gamma * (conv(x) + b - mean) / sqrt(var + eps) + beta, is that
+ * product with weights W * f and bias (b - mean) * f + beta, f = gamma / sqrt(var + eps) (Jacob et
+ * al. 2018, arXiv 1712.05877, eq. 14; the bias as in Krishnamoorthi 2018, arXiv 1806.08342,
+ * 3.2.2). */
 float oct_fold_factor(float gamma, float var, float eps) {
     OCTI_LAW_MODE();
     double f = (double)gamma / sqrt((double)var + (double)eps);

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Philox 4x32-10, and the draws made of it: uniform, normal, below n. */
 #include "src/rng.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The thread's record of the last failure, and how it is told in words. */
 #include "src/status.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Shapes and tensors: made, counted, copied, viewed, in the context or in an arena. */
 #include "src/tensor.h"
 
 #include <stdatomic.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The nearest known word: edit distance, and the message that names it. */
 #include "src/words.h"
 
 #include <ctype.h>

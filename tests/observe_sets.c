@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Image sets that calibration is hard on, made from digits: spikes, outliers, tails. */
 #include "tests/observe_sets.h"
 
 #include <math.h>

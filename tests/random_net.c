@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Builds a random net from a seed: every quantizable op, in shapes that nobody would choose. */
 #include "tests/random_net.h"
 
 #include <math.h>

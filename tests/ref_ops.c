@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Forward passes of all ops in double, by their definition, written apart from the library. */
 #include "tests/ref_ops.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Runs the nets that octet compare holds against each other, and prints them side by side. */
 #include "tools/cli_compared.h"
 
 #include <math.h>

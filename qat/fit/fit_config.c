@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A training's options: defaults filled in, written to config.json, read back and compared on
+ * resume, one table for all four. */
 #include "qat/fit/fit_config.h"
 
 #include <math.h>

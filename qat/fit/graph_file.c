@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Writes and reads graph.json: what a run's net is, without the data of its tensors. */
 #include "qat/fit/graph_file.h"
 
 #include <stdio.h>

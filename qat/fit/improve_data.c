@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Calibration inputs of a data set as one tensor, for what improves a net without training. */
 #include <string.h>
 
 #include "qat/fit/score.h"

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Saves a run in an order that survives a kill at any moment, and reads the pieces of its state. */
 #include "qat/fit/run_files.h"
 
 #include <stdio.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Opens a run's folder for readers or for its one writer: locks it, replaces what it held, and
+ * finishes or drops what a killed writer left. */
 #include "qat/fit/run_folder.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Runs the teacher on each batch of a training, and mixes what it says into the loss. */
 #include "qat/fit/teacher.h"
 
 #include <string.h>

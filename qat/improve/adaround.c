@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * AdaRound: each layer's weights rounded up or down so that its output changes least, by Adam on
+ * a rectified sigmoid per weight (formulas in improve_internal.h), layer after layer behind what
+ * is quantized so far. */
 #include <math.h>
 #include <string.h>
 

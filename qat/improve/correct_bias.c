@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Bias correction: the mean error that rounding weights makes per output channel, E[W_q x] - E[W
+ * x], is taken out of the bias. Means of inputs come from the float net. */
 #include <math.h>
 
 #include "autograd/tape.h"

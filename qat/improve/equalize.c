@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Cross-layer equalization: between two layers with only scale-free ops between them, a
+ * channel's scale moves from one to the other until both have the same range there. */
 #include <math.h>
 
 #include "qat/improve/improve.h"

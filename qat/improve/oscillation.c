@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Tracks, damps and freezes weights that swing between two codes; state is tensors of the net. */
 #include "qat/improve/oscillation.h"
 
 #include <math.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Named tensors of a net to a .safetensors file and back, each turned to PyTorch's layout on the
+ * way. */
 #include "qat/io/tensor_files.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Permutes weights between octet's layouts and PyTorch's; which tensor needs it is read from the
+ * graph. */
 #include "qat/io/weight_layout.h"
 
 #include <string.h>

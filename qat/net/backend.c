@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Looks into the tables of backend.def and targets.def; scale and zero point of fixed grids. */
 #include "qat/net/backend.h"
 #include "src/words.h"
 

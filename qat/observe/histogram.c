@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The histogram that five observers keep: counting into aligned bins 2^e wide, merging
+ * neighbours when the range outgrows them, and the sums below each edge that searches read. */
 #include "qat/observe/histogram.h"
 
 #include <float.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The list of observers, built in and the user's own; their state on a quantizer, and feeding
+ * it. */
 #include "qat/observe/observer.h"
 
 #include <float.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The last step of prepare: one quantizer for each class of values that share a grid, one for
+ * each weight, by the rules that hold for it. */
 #include "qat/passes/make_quantizers.h"
 
 #include <math.h>

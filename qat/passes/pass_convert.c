@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "ops/windows.h"
 #include "qat/int8/int8.h"
 #include "qat/passes/rewrite.h"
 #include "qat/step/codes.h"
@@ -103,11 +104,10 @@ static int64_t most_cells(const convert_state *c, const oct_node *n) {
     const int64_t *x = g->values[n->in[0]].shape.dim, *y = g->values[n->out].shape.dim;
     if (n->kind == OCT_OP_avg_pool2d) return (int64_t)n->attr.kernel[0] * n->attr.kernel[1];
     int64_t side[2] = {1, 1};
-    for (int d = 0; d < 2; d++)
-        for (int64_t i = 0; i < y[d + 1]; i++) {
-            int64_t cells =
-                ((i + 1) * x[d + 1] + y[d + 1] - 1) / y[d + 1] - i * x[d + 1] / y[d + 1];
-            side[d] = cells > side[d] ? cells : side[d];
+    for (int axis = 0; axis < 2; axis++)
+        for (int64_t i = 0; i < y[axis + 1]; i++) {
+            const octi_cells along = octi_cells_of(n, axis, i, x[axis + 1], y[axis + 1]);
+            if (along.to - along.from > side[axis]) side[axis] = along.to - along.from;
         }
     return side[0] * side[1];
 }
@@ -206,7 +206,7 @@ static oct_status convert_node(convert_state *c, const oct_node *n) {
         if (int8) out.nin = k + 1;
     }
     if (int8 && !is_border) OCT_TRY(int8_node(c, n, &out));
-    if (!is_border) int8 ? c->count.layers_int8++ : c->count.layers_float++;
+    if (!is_border) c->count.layers_int8 += int8, c->count.layers_float += !int8;
     int32_t q = -1;
     if (int8 && (q = activation_quantizer(c, g->values[n->out].quantizer)) < 0)
         return oct_last_error()->code;

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A new net made from an old one value by value; constants and qparams registered as they are
+ * made. */
 #include "qat/passes/rewrite.h"
 
 #include <stdio.h>

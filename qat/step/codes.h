@@ -20,6 +20,8 @@ typedef struct octi_straight {
      * alone */
     oct_tensor *term;
 } octi_straight;
+/* A mask's byte: 1 the gradient passes; 2 the range clipped (term holds the step's share of it); 0
+ * the fused activation closed, which neither passes nor moves a step. Never both. */
 enum { OCTI_PASSES = 1, OCTI_OUTSIDE = 2 };
 
 /** x f32 becomes s * (q - z) in place; codes u8. */

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "autograd/diff.h"
+#include "ops/windows.h"
 #include "qat/step/rounding.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -72,20 +73,6 @@ static void pair_task(void *arg, int64_t n) {
 
 /* ---- averages ---- */
 
-/* Window of output row or column i. */
-static void window(const octi_call *c, int axis, int64_t i, int64_t in, int64_t out, int64_t *from,
-                   int64_t *to) {
-    const oct_attrs *a = &c->node->attr;
-    if (c->node->kind == OCT_OP_adaptive_avg_pool2d) {
-        *from = i * in / out;
-        *to = ((i + 1) * in + out - 1) / out;
-        return;
-    }
-    int64_t start = i * a->stride[axis] - a->pads[axis];
-    *from = start < 0 ? 0 : start;
-    *to = start + a->kernel[axis] > in ? in : start + a->kernel[axis];
-}
-
 static void average_task(void *arg, int64_t n) {
     const own_job *j = arg;
     const octi_call *c = j->c;
@@ -96,16 +83,16 @@ static void average_task(void *arg, int64_t n) {
     bool fixed = c->node->kind == OCT_OP_avg_pool2d && !a->exclude_pad[0];
     for (int64_t p = 0; p < y[1]; p++)
         for (int64_t q = 0; q < y[2]; q++) {
-            int64_t h0, h1, w0, w1;
-            window(c, 0, p, x[1], y[1], &h0, &h1);
-            window(c, 1, q, x[2], y[2], &w0, &w1);
-            int64_t cells = fixed ? (int64_t)a->kernel[0] * a->kernel[1] : (h1 - h0) * (w1 - w0);
+            const octi_cells rows = octi_cells_of(c->node, 0, p, x[1], y[1]),
+                             columns = octi_cells_of(c->node, 1, q, x[2], y[2]);
+            int64_t cells = fixed ? (int64_t)a->kernel[0] * a->kernel[1]
+                                  : (rows.to - rows.from) * (columns.to - columns.from);
             float m = octq_mean_multiplier(octi_scale(j->a), j->to.s, cells);
             for (int64_t k0 = 0; k0 < y[3]; k0 += BLOCK) {
                 int32_t sum[BLOCK] = {0}, count = y[3] - k0 < BLOCK ? (int32_t)(y[3] - k0) : BLOCK;
                 float u[BLOCK];
-                for (int64_t h = h0; h < h1; h++)
-                    for (int64_t w = w0; w < w1; w++) {
+                for (int64_t h = rows.from; h < rows.to; h++)
+                    for (int64_t w = columns.from; w < columns.to; w++) {
                         const uint8_t *restrict cell = image + (h * x[2] + w) * x[3] + k0;
                         for (int32_t k = 0; k < count; k++) sum[k] += (int32_t)cell[k] - z;
                     }

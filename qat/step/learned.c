@@ -1,9 +1,28 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Learned scales: how they begin, what they become at a step's start, their gradients.
+ *
+ * Values of codes are y = s * (clamp(rne(u) + z, qmin, qmax) - z), u = x / s. Straight through rne,
+ * d rne(u) = du, and with N features of one image (of a weight: weights behind one step):
+ *
+ *   LSQ, eq. 3 and section 2.2
+ *       dy/ds = rne(u) - u                inside
+ *               qmin - z, qmax - z        below, above
+ *       d step = g * sum dL/dy * dy/ds,   g = 1 / sqrt(N * (qmax - z))
+ *       first step = 2 * mean|x| / sqrt(qmax - z)
+ *   LSQ+, eq. 5 to 7: with an offset b, z = rne(-b / s), and y = s * q + b for code q
+ *       dy/ds = rne(u) - u inside; qmin below, qmax above      (LSQ's, plus z outside)
+ *       dy/db = 0 inside; 1 outside                            both times g
+ *       first step: least squared error (values), max |mean +- 3 sd| / qmax (weights)
+ *   PACT, eq. 3: y = clip(x, 0, alpha) on s = alpha / (qmax - z)
+ *       dy/d alpha = 1 above, 0 else      the term qmax - z of what is above, over qmax - z
+ *
+ * The term dy/ds and the mask come from the forward pass (rounding.h). */
 #include "qat/step/learned.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "ops/checks.h"
 #include "qat/step/weight_range.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -119,10 +138,8 @@ oct_status octi_learned_grad(octi_call *c, oct_quantizer *q, const octi_straight
     j.each = oct_shape_count(s) / j.images;
     j.slots = octi_slots(j.images);
     octi_parallel_for(octi_ctx_pool(c->ctx), j.slots, sum_task, &j);
-    for (int stride = 1; stride < j.slots; stride *= 2)
-        for (int i = 0; i + stride < j.slots; i += 2 * stride)
-            for (int k = 0; k < 3; k++) j.sums[i][k] += j.sums[i + stride][k];
-    const double *sum = j.sums[0];
+    octi_fold_f64(j.sums[0], j.slots, 3);
+    const double *sum = j.sums[0]; /* dy * term inside, dy * term outside, dy outside */
     double g = 1 / sqrt((double)j.each * levels_above(q));
     if (!strcmp(q->method, "pact")) return add_grad(c->ctx, q->step, 0, sum[1] / levels_above(q));
     if (!q->offset) return add_grad(c->ctx, q->step, 0, g * (sum[0] + sum[1]));
@@ -151,6 +168,9 @@ float octi_learned_weight_step(oct_quantizer *q, int64_t o, float amax, const fl
     return step[o] = kept(step[o], amax / (float)q->spec.qmax);
 }
 
+/* W' = s * clamp(rne(u), qmin, qmax), u = w * factor / s: LSQ as above with z = 0. A channel's step
+ * is in units of the weights before the fold, s = step * |factor|, hence d step = d s *
+ * |factor|. */
 oct_status octi_learned_weight_grad(oct_ctx *ctx, oct_quantizer *q, const octi_qweights *qw,
                                     const float *w, float s_x, float *dw) {
     const float lo = (float)q->spec.qmin, hi = (float)q->spec.qmax;

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * qat/step/learned.h - scales that gradients move: LSQ (Esser et al. 2020, arXiv 1902.08153), LSQ+
- * (Bhalgat et al. 2020, arXiv
- * 2004.09576) and PACT (Choi et al. 2018, arXiv 1805.06085). A quantizer with a method keeps its
- * step size (PACT: alpha, the upper end) as a trained tensor; scale and zero point are made from it
- * at the start of a step.
+ * (Bhalgat et al. 2020, arXiv 2004.09576) and PACT (Choi et al. 2018, arXiv 1805.06085). A
+ * quantizer with a method keeps its step size (PACT: alpha, the upper end) as a trained tensor;
+ * scale and zero point are made from it at the start of a step. learned.c has the gradients.
  *
- *   method   trained           scale           zero point          d scale, per element (u = x / s)
- *   lsq      step              step            of the first range  rne(u) - u inside, qmin - z
- *   below, qmax - z above
- *   lsq+     step, offset      step            rne(-offset / s)    the same inside, qmin below,
- *   qmax above; d offset: 1 outside
- *   pact     alpha             alpha/(qmax-z)  of the first range  d alpha: 1 above, 0 inside
+ *   method   trained          scale            zero point
+ *   lsq      step             step             of the first range
+ *   lsq+     step, offset     step             rne(-offset / s)
+ *   pact     alpha            alpha/(qmax-z)   of the first range
  *
  * The gradients of lsq and lsq+ are scaled by 1 / sqrt(N * (qmax - z)), N = features of one image,
  * or weights behind one step: the batch is not counted, so its size does not change how fast steps

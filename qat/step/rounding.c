@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Where every rounding of an activation ends: a block of values to codes, and what the
+ * straight-through gradient needs to know of it. */
 #include "qat/step/rounding.h"
 
 #include <math.h>

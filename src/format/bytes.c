@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The bounded reader of untrusted bytes, and text that grows. */
 #include "src/format/bytes.h"
 
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Reads a file whole; writes one under another name and renames it when it is whole. */
 #define _DEFAULT_SOURCE /* realpath, flock */
 #include "src/format/files.h"
 

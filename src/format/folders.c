@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Files inside an open folder, by its handle: opening, listing, renaming, removing, syncing. */
 #define _DEFAULT_SOURCE /* flock */
 #include "src/format/folders.h"
 

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Tells files of other formats by their first bytes, so that messages can say what they are. */
 #include "src/format/foreign.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A strict check of JSON text before cJSON builds its tree, and getters that say what is wrong. */
 #include "src/format/json.h"
 
 #include <math.h>

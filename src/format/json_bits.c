@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Small pieces that whole forms share: strings and numbers written, keys judged, numbers read. */
 #include "src/format/json_bits.h"
 
 #include <math.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The zip around NumPy's arrays: written stored, read by its central directory, every member
+ * checked. */
 #include "src/format/npz.h"
 
 #include <stdio.h>

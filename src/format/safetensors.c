@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Reads and writes .safetensors by the rules of its reference implementation. */
 #include "src/format/safetensors.h"
 
 #include <stdio.h>

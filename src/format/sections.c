@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The container of int8 files: a table of named sections, each under its own CRC. */
 #include "src/format/sections.h"
 
 #include <string.h>
