@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "qat/net/fold.h"
 #include "qat/net/prepared.h"
 #include "qat/passes/passes.h"
 #include "qat/passes/rewrite.h"
@@ -24,11 +25,6 @@ typedef struct weights_pass {
     bool per_tensor;
     int32_t changed; /* layers */
 } weights_pass;
-
-static const oct_tensor *tensor_of(const oct_graph *g, const oct_node *n, int k) {
-    const oct_value *v = octi_node_in(g, n, k);
-    return v ? v->tensor : NULL;
-}
 
 /* Codes of o rows x, and a scale for each (all the same where the layer has one): the one rule of
  * every small form. */
@@ -59,11 +55,10 @@ static oct_status row_codes(const weights_pass *p, const char *where, const oct_
 static oct_status codes(weights_pass *p, const oct_node *n, oct_attrs *attr, int32_t *in,
                         int32_t *nin) {
     const oct_graph *g = p->r.from->graph;
-    const oct_tensor *w = tensor_of(g, n, OCTI_W), *b = tensor_of(g, n, OCTI_B), *bn[4];
-    const bool folded = n->attr.bn[0];
-    for (int k = 0; k < 4; k++) bn[k] = folded ? tensor_of(g, n, OCTI_GAMMA + k) : NULL;
-    int32_t o = (int32_t)w->shape.dim[0];
-    int64_t row = oct_tensor_count(w) / o;
+    const octi_folding fold = octi_folding_of(g, n);
+    const int32_t o = fold.o;
+    const int64_t row = fold.k;
+    const bool has_bias = fold.b || fold.bn;
     oct_qspec spec = oct_qspec_weight(p->bits, !p->per_tensor);
     octi_arena_reset(p->arena);
     int8_t *q = octi_arena_alloc(p->arena, (size_t)(o * row));
@@ -73,18 +68,17 @@ static oct_status codes(weights_pass *p, const oct_node *n, oct_attrs *attr, int
     int32_t *zeros = octi_arena_calloc(p->arena, (size_t)o, sizeof *zeros);
     if (!q || !x || !scale || !bias || !zeros) return oct_last_error()->code;
     for (int32_t c = 0; c < o; c++) {
-        float f = folded ? oct_fold_factor(oct_f32(bn[0])[c], oct_f32(bn[3])[c], attr->eps) : 1.0f,
-              first = b ? oct_f32(b)[c] : 0;
-        bias[c] = folded ? oct_fold_bias(first, oct_f32(bn[2])[c], f, oct_f32(bn[1])[c]) : first;
-        for (int64_t k = c * row; k < (c + 1) * row; k++) x[k] = oct_f32(w)[k] * f;
+        float f;
+        octi_fold_channel(&fold, c, &f, &bias[c]);
+        for (int64_t k = c * row; k < (c + 1) * row; k++) x[k] = fold.w[k] * f;
     }
     const bool floats = p->mode == FOLD;
     if (!floats) OCT_TRY(row_codes(p, n->name, &spec, x, o, row, q, scale));
-    in[OCTI_W] = octi_rewrite_const(&p->r, n->name, "weight", floats ? OCT_F32 : OCT_S8, w->shape,
-                                    floats ? (const void *)x : q);
+    in[OCTI_W] = octi_rewrite_const(&p->r, n->name, "weight", floats ? OCT_F32 : OCT_S8,
+                                    g->values[n->in[OCTI_W]].shape, floats ? (const void *)x : q);
     in[OCTI_B] =
-        b || folded ? octi_rewrite_const(&p->r, n->name, "bias", OCT_F32, OCT_SHAPE(o), bias) : -1;
-    if (in[OCTI_W] < 0 || ((b || folded) && in[OCTI_B] < 0)) return oct_last_error()->code;
+        has_bias ? octi_rewrite_const(&p->r, n->name, "bias", OCT_F32, OCT_SHAPE(o), bias) : -1;
+    if (in[OCTI_W] < 0 || (has_bias && in[OCTI_B] < 0)) return oct_last_error()->code;
     *nin = in[OCTI_B] >= 0 ? 3 : 2;
     int32_t made = -1;
     if (!floats) {

@@ -6,53 +6,20 @@
 #include <math.h>
 #include <string.h>
 
+#include "qat/net/fold.h"
 #include "qat/step/learned.h"
 #include "qat/step/weight_range.h"
 #include "src/mem.h"
 #include "src/qround.h"
 
-static const float *data_of(const oct_graph *g, const oct_node *n, int k) {
-    const oct_value *v = octi_node_in(g, n, k);
-    return v ? oct_f32(v->tensor) : NULL;
-}
-
-/* A batch_norm node is a depthwise 1x1 convolution of weight 1 behind the fold; its inputs are x,
- * gamma, beta, mean, var. */
-typedef struct weight_view {
-    const float *w, *b, *gamma, *beta, *mean, *var;
-    bool bn;
-    int32_t o;
-    int64_t k;
-} weight_view;
-
-static weight_view view(const oct_graph *g, const oct_node *n) {
-    weight_view v = {.bn = n->kind == OCT_OP_batch_norm || n->attr.bn[0]};
-    int first = n->kind == OCT_OP_batch_norm ? 1 : OCTI_GAMMA;
-    if (v.bn) {
-        v.gamma = data_of(g, n, first);
-        v.beta = data_of(g, n, first + 1);
-        v.mean = data_of(g, n, first + 2);
-        v.var = data_of(g, n, first + 3);
-    }
-    const oct_shape *s = &g->values[n->in[OCTI_W]].shape; /* of gamma for a batch_norm node */
-    v.o = (int32_t)s->dim[0];
-    v.k = v.o ? oct_shape_count(s) / v.o : 0;
-    if (n->kind != OCT_OP_batch_norm) {
-        v.w = data_of(g, n, OCTI_W);
-        v.b = data_of(g, n, OCTI_B);
-    }
-    return v;
-}
-
-static oct_status fold_channels(const weight_view *v, const oct_node *n, float *factor, float *bias,
-                                float *amax) {
+static oct_status fold_channels(const octi_folding *v, const oct_node *n, float *factor,
+                                float *bias, float *amax) {
     for (int32_t o = 0; o < v->o; o++) {
-        float f = v->bn ? oct_fold_factor(v->gamma[o], v->var[o], n->attr.eps) : 1.0f;
-        float b = v->b ? v->b[o] : 0.0f;
+        float f;
+        octi_fold_channel(v, o, &f, &bias[o]);
         /* bits of |w|: they order as the floats do, and NaN and infinity come last */
         int32_t top = 0;
         if (factor) factor[o] = f;
-        bias[o] = v->bn ? oct_fold_bias(b, v->mean[o], f, v->beta[o]) : b;
         for (int64_t k = 0; k < v->k; k++) {
             float w = v->w ? v->w[o * v->k + k] * f : f;
             int32_t bits;
@@ -73,7 +40,7 @@ static oct_status fold_channels(const weight_view *v, const oct_node *n, float *
  * A channel's own step is that of the weights before the fold, as in the papers: the running
  * variance moves the channel's scale, never its codes. One step for the layer must be that of the
  * folded weights. */
-static oct_status learned_amax(oct_quantizer *q, const weight_view *v, const float *factor,
+static oct_status learned_amax(oct_quantizer *q, const octi_folding *v, const float *factor,
                                octi_arena *arena, float *amax) {
     const float half = (float)(q->spec.qmax - q->spec.qmin) / 2.0f;
     const bool waits = octi_learned_waits(q);
@@ -99,7 +66,7 @@ static oct_status learned_amax(oct_quantizer *q, const weight_view *v, const flo
 
 /* Codes of channel o; the sum of their sizes. Plain loops over short arrays, so that they
  * vectorize. */
-static int64_t quantize_row(const weight_view *v, int32_t o, float factor, float scale,
+static int64_t quantize_row(const octi_folding *v, int32_t o, float factor, float scale,
                             const oct_qspec *spec, int8_t *restrict codes) {
     enum { BLOCK = 256 };
     int64_t sum = 0;
@@ -121,7 +88,7 @@ static int64_t quantize_row(const weight_view *v, int32_t o, float factor, float
 oct_status octi_quantize_weights(oct_net *net, const oct_node *n, float s_x, octi_arena *arena,
                                  octi_qweights *out) {
     const oct_graph *g = net->graph;
-    weight_view v = view(g, n);
+    const octi_folding v = octi_folding_of(g, n);
     oct_quantizer *q = octi_weight_quantizer(g, n);
     const oct_qspec *spec = &q->spec;
     octi_qweights w = {.o = v.o, .k = v.k};
