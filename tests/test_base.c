@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * status, memory, arena, tensor, rng, threads, graph. */
-#include "tests/oct_test.h"
+#include "tests/temp_folder.h"
 
 #include <stdatomic.h>
 #include <sys/wait.h>
 
 #include "src/arena.h"
+#include "src/format/files.h"
 #include "src/mem.h"
 #include "src/net.h"
 #include "src/rng.h"
@@ -35,6 +36,40 @@ START_TEST(context_frees_what_was_left) {
     oct_close(ctx); /* LeakSanitizer is the judge */
     ck_assert(oct_open(&(oct_opts){.threads = -1}) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
+}
+END_TEST
+
+static int ended[3], ends;
+static void end(void *object) { ended[ends++] = *(int *)object; }
+
+START_TEST(objects_end_with_their_context) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    int objects[3] = {1, 2, 3};
+    for (int i = 0; i < 3; i++) ck_ok(octi_on_close(ctx, end, &objects[i]));
+    oct_close(ctx); /* the last that was made first */
+    ck_assert(ends == 3 && ended[0] == 3 && ended[1] == 2 && ended[2] == 1);
+}
+END_TEST
+
+/* A limit is of bytes, and the file's own size is inside it; a log goes on where its owner says,
+ * whatever somebody put behind it, and nowhere where it is shorter. */
+START_TEST(files_are_of_their_size) {
+    make_root();
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    octi_folder *f = octi_folder_open(ctx, root);
+    uint8_t *bytes;
+    size_t size;
+    ck_not_null(f);
+    ck_ok(octi_file_append_in(f, "log", 0, "abcdefgh", 8));
+    ck_fails(OCT_ELIMIT, "too large", octi_file_read(ctx, in_root("log"), 7, &bytes, &size));
+    ck_ok(octi_file_append_in(f, "log", 3, "xy", 2));
+    ck_ok(octi_file_read(ctx, in_root("log"), 5, &bytes, &size));
+    ck_assert(size == 5 && !memcmp(bytes, "abcxy", 6));
+    ck_fails(OCT_EIO, "shorter than it was", octi_file_append_in(f, "log", 6, "z", 1));
+    ck_ok(octi_file_read(ctx, in_root("log"), 5, &bytes, &size));
+    octi_folder_close(f);
+    oct_close(ctx);
+    remove_root();
 }
 END_TEST
 
@@ -215,6 +250,12 @@ START_TEST(graph_verify_finds_breakage) {
     ck_fails(OCT_EINTERNAL, "made later", octi_graph_verify(g));
     g->nodes[n].in[0] = 99;
     ck_fails(OCT_EINTERNAL, "out of range", octi_graph_verify(g));
+    g->nodes[n].in[0] = x;
+    const int32_t y = g->nodes[n].out, twice[2] = {y, y};
+    int32_t one = -1, sum = octi_graph_add_node(g, OCT_OP_add, "sum", NULL, twice, 2, OCT_F32, s);
+    ck_assert_int_ge(sum, 0); /* a value that a node reads twice is read twice */
+    ck_assert(octi_graph_consumers(g, x, &one) == 1 && one == n);
+    ck_assert_int_eq(octi_graph_consumers(g, y, &one), 2);
     oct_op_kind k;
     ck_assert(oct_op_from_name("qconv2d", &k) && k == OCT_OP_qconv2d &&
               !oct_op_from_name("nope", &k));
@@ -222,7 +263,8 @@ START_TEST(graph_verify_finds_breakage) {
 }
 END_TEST
 
-OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left, max_bytes_is_kept,
+OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left,
+              objects_end_with_their_context, files_are_of_their_size, max_bytes_is_kept,
               realloc_zeroes_what_is_new, context_status_can_be_cleared, arena_settles,
               philox_known_answer, parallel_for_runs_each_index_once, a_forked_child_closes,
               fold_is_the_same_for_any_threads, graph_verify_finds_breakage)

@@ -341,6 +341,27 @@ START_TEST(norms_are_the_training_parts_own) {
 }
 END_TEST
 
+/* What is published of the known sets, channel by channel; a grey net has the average. */
+START_TEST(known_sets_have_their_numbers) {
+    static const struct {
+        octi_norm norm;
+        float mean[3], std[3];
+    } rows[] = {{OCTI_NORM_MNIST, {0.1307f, 0.1307f, 0.1307f}, {0.3081f, 0.3081f, 0.3081f}},
+                {OCTI_NORM_FASHION, {0.2860f, 0.2860f, 0.2860f}, {0.3530f, 0.3530f, 0.3530f}},
+                {OCTI_NORM_CIFAR10, {0.4914f, 0.4822f, 0.4465f}, {0.2470f, 0.2435f, 0.2616f}},
+                {OCTI_NORM_CIFAR100, {0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f}},
+                {OCTI_NORM_IMAGENET, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        const oct_input_desc rgb = octi_input_desc(rows[k].norm, 3, 32, 32),
+                             grey = octi_input_desc(rows[k].norm, 1, 32, 32);
+        const float *m = rows[k].mean, *s = rows[k].std;
+        for (int c = 0; c < 3; c++) ck_assert(rgb.mean[c] == m[c] && rgb.std[c] == s[c]);
+        ck_assert_float_eq_tol(grey.mean[0], (m[0] + m[1] + m[2]) / 3, 1e-6f);
+        ck_assert_float_eq_tol(grey.std[0], (s[0] + s[1] + s[2]) / 3, 1e-6f);
+    }
+}
+END_TEST
+
 START_TEST(norms_of_folders) {
     static const char *const cifar[] = {"airplane", "automobile", "bird",  "cat",  "deer",
                                         "dog",      "frog",       "horse", "ship", "truck"};
@@ -462,5 +483,6 @@ static void teardown(void) {
 
 OCT_TEST_MAIN_WITH("data_parts", setup, teardown, a_tenth_is_held_out, the_line_is_by_content,
                    no_class_is_held_out_whole_or_spared, targets_go_along, two_parts_and_one,
-                   validation_never_leaks, norms_are_the_training_parts_own, norms_of_folders,
-                   floats_are_as_they_are, what_is_missing_is_said)
+                   validation_never_leaks, norms_are_the_training_parts_own,
+                   known_sets_have_their_numbers, norms_of_folders, floats_are_as_they_are,
+                   what_is_missing_is_said)

@@ -77,6 +77,13 @@ START_TEST(random_nets_round_trip) {
         ck_not_null(back);
         ck_ok(oct_int8_save_memory(back, &b, &nb));
         ck_assert(na == nb && !memcmp(a, b, na));
+        ck_assert_int_eq(net->tensor_count, back->tensor_count);
+        for (int32_t i = 0; i < net->tensor_count; i++) {
+            const oct_named_tensor *t = &net->tensors[i], *r = &back->tensors[i];
+            ck_assert_str_eq(t->name, r->name);
+            ck_assert(t->role == r->role && t->tensor->dtype == r->tensor->dtype &&
+                      oct_shape_equal(&t->tensor->shape, &r->tensor->shape));
+        }
         oct_int8_bytes_free(ctx, a);
         oct_int8_bytes_free(ctx, b);
         oct_net_free(net);

@@ -127,6 +127,76 @@ static oct_module *linear(oct_ctx *ctx, int in, int out) {
     return oct_linear_new(ctx, &(oct_linear_opts){.in = in, .out = out});
 }
 
+/* ---- how the zoo's layers hang together ---- */
+
+typedef struct wiring {
+    const oct_graph *g;
+    int32_t at, stride[64], strides; /* the next node; strides of the convolutions so far */
+} wiring;
+
+/* The next node is of this kind and reads these values; its own value. Layers of weights are asked
+ * for by name. */
+static int32_t next_node(wiring *w, oct_op_kind kind, const char *weight, int32_t a, int32_t b) {
+    ck_assert_int_lt(w->at, w->g->node_count);
+    const oct_node *n = &w->g->nodes[w->at++];
+    ck_assert_msg(n->kind == kind && n->in[0] == a, "node %d, %s, is not %s", w->at - 1, n->name,
+                  weight ? weight : oct_op_name(kind));
+    if (weight) ck_assert_str_eq(w->g->values[n->in[1]].name, weight);
+    if (kind == OCT_OP_add) ck_assert_int_eq(n->in[1], b);
+    if (kind == OCT_OP_conv2d) w->stride[w->strides++] = n->attr.stride[0];
+    return n->out;
+}
+
+/* conv, batch norm, and ReLU where asked for, of names that begin so. */
+static int32_t conv_bn(wiring *w, int32_t x, const char *where, const char *conv, const char *bn,
+                       bool relu) {
+    char name[96];
+    snprintf(name, sizeof name, "%s%s.weight", where, conv);
+    x = next_node(w, OCT_OP_conv2d, name, x, -1);
+    snprintf(name, sizeof name, "%s%s.weight", where, bn);
+    x = next_node(w, OCT_OP_batch_norm, name, x, -1);
+    return relu ? next_node(w, OCT_OP_relu, NULL, x, -1) : x;
+}
+
+/* He et al. 2015, as torchvision has it: the shortcut joins behind the second batch norm, in front
+ * of the ReLU; each stage but the first halves the image in its first block. */
+START_TEST(resnets_are_wired_as_published) {
+    static const struct {
+        const char *name;
+        int stages, blocks, stem; /* stride of conv1 */
+    } rows[] = {{"resnet8", 3, 1, 1}, {"resnet20", 3, 3, 1}, {"resnet18", 4, 2, 2}};
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        oct_module *m = oct_zoo_new(ctx, rows[k].name, &(oct_zoo_opts){.height = 32, .width = 32});
+        wiring w = {.g = oct_capture(m, OCT_SHAPE(32, 32, 3))->graph};
+        int32_t x = conv_bn(&w, w.g->input, "", "conv1", "bn1", true);
+        ck_assert_int_eq(w.stride[0], rows[k].stem);
+        if (rows[k].stem == 2) x = next_node(&w, OCT_OP_max_pool2d, NULL, x, -1);
+        for (int s = 1; s <= rows[k].stages; s++)
+            for (int b = 0; b < rows[k].blocks; b++) {
+                char where[32];
+                snprintf(where, sizeof where, "layer%d.%d.", s, b);
+                const int first = w.strides;
+                int32_t y = conv_bn(&w, x, where, "conv1", "bn1", true);
+                y = conv_bn(&w, y, where, "conv2", "bn2", false);
+                ck_assert_int_eq(w.stride[first], s > 1 && !b ? 2 : 1);
+                ck_assert_int_eq(w.stride[first + 1], 1);
+                if (s > 1 && !b) {
+                    x = conv_bn(&w, x, where, "downsample.0", "downsample.1", false);
+                    ck_assert_int_eq(w.stride[first + 2], 2);
+                }
+                x = next_node(&w, OCT_OP_add, NULL, y, x);
+                x = next_node(&w, OCT_OP_relu, NULL, x, -1);
+            }
+        x = next_node(&w, OCT_OP_adaptive_avg_pool2d, NULL, x, -1);
+        x = next_node(&w, OCT_OP_flatten, NULL, x, -1);
+        x = next_node(&w, OCT_OP_linear, "fc.weight", x, -1);
+        ck_assert(x == w.g->output && w.at == w.g->node_count);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(init_depends_on_seed_and_path_alone) {
     float got[4][6];
     for (int k = 0; k < 4; k++) {
@@ -299,6 +369,7 @@ START_TEST(a_module_that_could_not_be_made_is_the_error_of_capture) {
 }
 END_TEST
 
-OCT_TEST_MAIN("nn", zoo_counts, zoo_has_torchvision_names, init_depends_on_seed_and_path_alone,
-              schemes_have_their_variance, paths_follow_the_tree, a_second_input_is_refused_by_name,
+OCT_TEST_MAIN("nn", zoo_counts, zoo_has_torchvision_names, resnets_are_wired_as_published,
+              init_depends_on_seed_and_path_alone, schemes_have_their_variance,
+              paths_follow_the_tree, a_second_input_is_refused_by_name,
               a_module_that_could_not_be_made_is_the_error_of_capture, zoo_is_captured_and_learns)
