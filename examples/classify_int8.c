@@ -12,7 +12,7 @@ int main(int argc, char **argv) {
     if (argc != 3) return fprintf(stderr, "usage: classify_int8 MODEL PIXELS\n"), 2;
     oct_ctx *ctx = oct_open(NULL);
     oct_net *net = oct_int8_load(ctx, argv[1]);
-    oct_session *session = oct_session_new(oct_plan_new(net, NULL), 1, NULL);
+    oct_session *session = oct_session_new(oct_plan_new(net, NULL), 1, NULL, 0);
     FILE *file = fopen(argv[2], "rb");
     if (!session || !file)
         return fprintf(stderr, "%s\n", file ? oct_error_message() : "cannot open the pixels"), 3;

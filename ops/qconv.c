@@ -105,6 +105,7 @@ static oct_status take(const octi_qargs *q, const octi_qconv *geometry) {
     c->bias = oct_s32(q->in[2].tensor);
     c->m = oct_f32(q->in[3].tensor);
     q->r->u.conv = c;
+    q->r->packed = 1;
     OCT_TRY(prove(q, c));
     return choose(q, c);
 }

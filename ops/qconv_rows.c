@@ -10,6 +10,7 @@
 
 enum {
     BAND_BYTES = 24 << 10, /* of widened rows: they stay in the first-level cache */
+    BAND_PIXELS = 400,     /* each has an entry in the table of places */
     FEW = 48,              /* an image of fewer pixels shares its block with others */
     MOST_IMAGES = 16
 };
@@ -150,7 +151,8 @@ static oct_status bind(const octi_qargs *q) {
         own->images = FEW / (c->p * c->q);
         if (own->images > MOST_IMAGES) own->images = MOST_IMAGES;
     } else {
-        while (own->band > 1 && frame_rows(c, own->band) * row > BAND_BYTES)
+        while (own->band > 1 && (frame_rows(c, own->band) * row > BAND_BYTES ||
+                                 (int64_t)own->band * c->q > BAND_PIXELS))
             own->band = (own->band + 1) / 2;
     }
     own->per_image = frame_rows(c, own->band) * own->frame_w * c->c;

@@ -88,6 +88,7 @@ struct octi_qrun {
     octi_halo halo;   /* around input 0, that this way would like to find; it works without */
     bool pitched;     /* values may have any layout; else dense ones alone */
     bool elementwise; /* the output may take the first input's place in memory */
+    int32_t packed;   /* the input whose data binding packs and running reads no more; 0: none */
     const void *own;  /* what the candidate of a convolution packed */
     union {
         const octi_qconv *conv;

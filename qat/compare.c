@@ -45,7 +45,7 @@ octi_comparison *octi_comparison_new(oct_net *prepared, const oct_net *int8, int
     c->prepared = prepared;
     c->batch = batch;
     c->plan = oct_plan_new(int8, &(oct_plan_opts){.unfused = true});
-    c->session = oct_session_new(c->plan, batch, NULL);
+    c->session = oct_session_new(c->plan, batch, NULL, 0);
     c->sim = oct_sim_new(prepared);
     oct_shape out = c->plan ? oct_plan_output_shape(c->plan) : (oct_shape){0};
     out.dim[0] = batch;

@@ -15,13 +15,21 @@ typedef struct arena_block {
 struct octi_arena {
     oct_ctx *ctx;
     arena_block *first, *current;
+    bool kept;
 };
 
-enum { HEADER = 64, MIN_BLOCK = 1 << 20 };
+/* A page is what octi_alloc makes of PAGE: its header and the block's come on top. */
+enum { HEADER = 64, MIN_BLOCK = 1 << 20, PAGE = 4096 - 2 * HEADER };
 
 octi_arena *octi_arena_new(oct_ctx *ctx) {
     octi_arena *a = octi_alloc(ctx, sizeof *a);
     if (a) a->ctx = ctx;
+    return a;
+}
+
+octi_arena *octi_arena_new_kept(oct_ctx *ctx) {
+    octi_arena *a = octi_arena_new(ctx);
+    if (a) a->kept = true;
     return a;
 }
 
@@ -49,6 +57,7 @@ void *octi_arena_alloc(octi_arena *a, size_t bytes) {
     if (!b) {
         /* Blocks double in size, so a step of any size settles after a few blocks. */
         size_t size = a->current ? 2 * a->current->size : MIN_BLOCK;
+        if (a->kept) size = PAGE;
         if (size < need) size = need;
         b = octi_alloc_raw(a->ctx, HEADER + size);
         if (!b) return NULL;

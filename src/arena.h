@@ -15,6 +15,9 @@ typedef struct octi_arena_mark { /* a place to come back to */
 } octi_arena_mark;
 
 octi_arena *octi_arena_new(oct_ctx *ctx);
+/** For what is kept (a graph's names, a plan): blocks of a page, or as large as what is asked for,
+ *  and none in advance. */
+octi_arena *octi_arena_new_kept(oct_ctx *ctx);
 void octi_arena_free(octi_arena *a);
 /** The context that it lives in. */
 oct_ctx *octi_arena_ctx(const octi_arena *a);

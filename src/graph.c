@@ -77,7 +77,7 @@ oct_graph *octi_graph_new(oct_ctx *ctx) {
     if (!g) return NULL;
     g->ctx = ctx;
     g->input = g->output = -1;
-    g->arena = octi_arena_new(ctx);
+    g->arena = octi_arena_new_kept(ctx);
     return g->arena ? g : (octi_free(ctx, g), NULL);
 }
 

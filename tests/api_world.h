@@ -215,7 +215,7 @@ static inline void w_make(void) {
     w.count = n;
     w.optim = oct_optim_new(w.ctx, p, n, &(oct_optim_opts){.lr = 0.1f});
     w.plan = oct_plan_new(w.int8, &(oct_plan_opts){.unfused = true, .profile = true});
-    w.session = oct_session_new(w.plan, 4, NULL);
+    w.session = oct_session_new(w.plan, 4, NULL, 0);
     ck_not_null(w.session);
     ck_ok(oct_session_run(w.session, images, 4, w_room()));
     w.sim = oct_sim_new(w.prepared);

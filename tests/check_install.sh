@@ -20,7 +20,7 @@ for lib in octet octet_infer; do
 #include <$lib.h>
 int main(int argc, char **argv) {
     oct_ctx *ctx = oct_open(NULL);
-    oct_session *s = oct_session_new(oct_plan_new(oct_int8_load(ctx, argv[argc - 1]), NULL), 1, NULL);
+    oct_session *s = oct_session_new(oct_plan_new(oct_int8_load(ctx, argv[argc - 1]), NULL), 1, NULL, 0);
     if (!s) return fprintf(stderr, "%s\n", oct_error_message()), 1;
     oct_close(ctx);
     return oct_version_number() != OCT_VERSION_NUMBER || strcmp(oct_version(), OCT_VERSION) != 0;

@@ -15,7 +15,7 @@ static inline void plans_agree(const oct_net *i8, const oct_tensor *x, int64_t c
     int64_t outputs = 0;
     for (int unfused = 0; unfused < 2; unfused++) {
         oct_plan *plan = oct_plan_new(i8, &(oct_plan_opts){.unfused = unfused});
-        oct_session *s = oct_session_new(plan, unfused ? n : cut, NULL);
+        oct_session *s = oct_session_new(plan, unfused ? n : cut, NULL, 0);
         ck_not_null(s);
         const oct_shape all = oct_plan_output_shape(plan);
         outputs = 1;

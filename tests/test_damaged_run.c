@@ -51,7 +51,7 @@ static void use_int8(const oct_net *net) {
     float *y[2] = {NULL};
     for (int unfused = 0; unfused < 2; unfused++) {
         oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.unfused = unfused});
-        oct_session *s = oct_session_new(plan, IMAGES, NULL);
+        oct_session *s = oct_session_new(plan, IMAGES, NULL, 0);
         ck_not_null(s);
         const oct_shape in = octi_shape_with_batch(&net->graph->values[net->graph->input].shape,
                                                    IMAGES),

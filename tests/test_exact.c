@@ -42,7 +42,7 @@ static void dump(const oct_net *i8, const oct_tensor *x, uint64_t seed) {
     char path[512], (*names)[16] = calloc((size_t)i8->graph->node_count, sizeof *names);
     octi_npz_array *a = calloc((size_t)i8->graph->node_count + 1, sizeof *a);
     oct_plan *plan = oct_plan_new(i8, &(oct_plan_opts){.unfused = true});
-    oct_session *s = oct_session_new(plan, x->shape.dim[0], NULL);
+    oct_session *s = oct_session_new(plan, x->shape.dim[0], NULL, 0);
     oct_shape out = oct_plan_output_shape(plan);
     out.dim[0] = x->shape.dim[0];
     oct_tensor *y = oct_tensor_new(i8->ctx, OCT_F32, out);

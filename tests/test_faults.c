@@ -109,7 +109,7 @@ static oct_status qat_lsq(oct_ctx *ctx) {
 
 static oct_status classify(const oct_net *net) {
     oct_plan *plan = oct_plan_new(net, NULL);
-    oct_session *s = plan ? oct_session_new(plan, 2, NULL) : NULL;
+    oct_session *s = plan ? oct_session_new(plan, 2, NULL, 0) : NULL;
     int32_t index[2];
     oct_status st = s ? oct_session_classify_u8(s, pixels, 2, index) : failed();
     oct_session_free(s);

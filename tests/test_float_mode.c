@@ -161,7 +161,7 @@ static void journey(void) {
     ck_assert_int_eq(m.mismatched, 0);
     oct_plan *plan = NULL;
     IN_MODE(plan = oct_plan_new(int8, NULL));
-    oct_session *s = oct_session_new(plan, N, NULL);
+    oct_session *s = oct_session_new(plan, N, NULL, 0);
     ck_not_null(s);
     oct_shape out = oct_plan_output_shape(plan);
     out.dim[0] = N;

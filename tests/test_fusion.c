@@ -237,7 +237,7 @@ START_TEST(chains_by_name_and_small_weights) {
         oct_net *small = k ? oct_quantize_weight_only(net, NULL) : oct_quantize_dynamic(net, NULL);
         ck_not_null(small);
         oct_plan *plan = oct_plan_new(small, NULL);
-        oct_session *s = oct_session_new(plan, 16, NULL);
+        oct_session *s = oct_session_new(plan, 16, NULL, 0);
         float y[64];
         ck_ok(oct_session_run(s, oct_f32(x), 16, y));
         double error = 0, size = 0;

@@ -95,7 +95,7 @@ END_TEST
 
 static void same_outputs(const oct_net *net, const char *what) {
     oct_plan *plan = oct_plan_new(net, NULL);
-    oct_session *s = oct_session_new(plan, N, NULL);
+    oct_session *s = oct_session_new(plan, N, NULL, 0);
     ck_not_null(s);
     float x[N * IMAGE], first[N * IMAGE], from_pixels[N * CLASSES], from_floats[N * CLASSES],
         wrong[N * CLASSES];

@@ -59,7 +59,7 @@ START_TEST(round_trip_is_byte_equal) {
     unlink(path);
     ck_assert(!oct_int8_load(ctx, path) && oct_last_error()->code == OCT_EIO);
     ck_assert(!oct_int8_load(NULL, path) && !oct_plan_new(NULL, NULL) &&
-              !oct_session_new(NULL, 1, NULL));
+              !oct_session_new(NULL, 1, NULL, 0));
     net->stage = OCT_STAGE_FLOAT;
     ck_fails(OCT_EUSAGE, "int8", oct_int8_save(net, path));
     oct_close(ctx);
@@ -337,7 +337,7 @@ START_TEST(damage_never_crashes) {
         oct_shape in = oct_plan_input_shape(plan), out = oct_plan_output_shape(plan);
         in.dim[0] = out.dim[0] = 1;
         if (oct_shape_count(&in) <= 7 * 6 * 3 && oct_shape_count(&out) <= 16) {
-            oct_session *s = oct_session_new(plan, 1, NULL);
+            oct_session *s = oct_session_new(plan, 1, NULL, 0);
             ck_not_null(s);
             ck_ok(oct_session_run(s, x, 1, y));
             oct_session_free(s);

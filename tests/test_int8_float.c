@@ -249,7 +249,7 @@ static void equal_float_ops(int channels, bool seen[OCT_OP_KIND_COUNT]) {
     const oct_graph *g = net->graph;
     oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
     ck_not_null(plan);
-    oct_session *s = oct_session_new(plan, 1, NULL);
+    oct_session *s = oct_session_new(plan, 1, NULL, 0);
     float x[9 * 8 * 4], y[6];
     for (int round = 0; round < 5; round++) {
         for (int i = 0; i < 9 * 8 * 4; i++) x[i] = 1.5f * octi_rng_normal(&c.t.rng);
@@ -300,7 +300,7 @@ START_TEST(float_layers_keep_their_bits) {
             for (int64_t batch = 1; batch <= N; batch += 4) {
                 oct_plan *plan =
                     oct_plan_new(unfused ? net : loaded, &(oct_plan_opts){.unfused = unfused});
-                oct_session *s = oct_session_new(plan, batch, NULL);
+                oct_session *s = oct_session_new(plan, batch, NULL, 0);
                 ck_not_null(s);
                 uint64_t before = oct_ctx_memory(ctx).allocs;
                 for (int64_t i = 0; i < N; i += batch)

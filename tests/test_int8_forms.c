@@ -448,7 +448,7 @@ START_TEST(mobile_block_with_softmax) {
         oct_net *back = oct_int8_load_memory(ctx, bytes, size, "block");
         ck_not_null(back);
         oct_plan *plan = oct_plan_new(back, NULL);
-        oct_session *session = oct_session_new(plan, 20, NULL);
+        oct_session *session = oct_session_new(plan, 20, NULL, 0);
         float y[100];
         ck_ok(oct_session_run(session, oct_f32(x), 20, y));
         oct_sim *sim = oct_sim_new(q);

@@ -35,7 +35,7 @@ static void check_net(oct_ctx *ctx, const oct_net *net, int64_t n, uint32_t seed
     for (int unfused = 0; unfused < 2; unfused++) {
         oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.unfused = unfused});
         ck_not_null(plan);
-        oct_session *s = oct_session_new(plan, n, NULL);
+        oct_session *s = oct_session_new(plan, n, NULL, 0);
         ck_not_null(s);
         float *y = malloc((size_t)(n * k) * sizeof *y);
         uint64_t before = oct_ctx_memory(ctx).allocs;
@@ -95,7 +95,7 @@ START_TEST(batch_and_threads_change_nothing) {
                 size_t bytes = oct_plan_session_bytes(plan, batch);
                 uint8_t *block = aligned_alloc(64, bytes + 64);
                 memset(block + bytes, 0x5a, 64);
-                oct_session *s = oct_session_new(plan, batch, block);
+                oct_session *s = oct_session_new(plan, batch, block, bytes);
                 ck_not_null(s);
                 for (int64_t i = 0; i < N; i += batch)
                     ck_ok(oct_session_run(s, x + i * IMAGE, N - i < batch ? N - i : batch,
@@ -129,7 +129,7 @@ START_TEST(pixels_classes_and_limits) {
     oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.profile = true}),
              *unfused = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
     oct_net_free(net); /* the plan holds what it needs */
-    oct_session *s = oct_session_new(plan, N, NULL), *u = oct_session_new(unfused, N, NULL);
+    oct_session *s = oct_session_new(plan, N, NULL, 0), *u = oct_session_new(unfused, N, NULL, 0);
     ck_not_null(s);
     ck_not_null(u);
     oct_tensor t;
@@ -162,8 +162,16 @@ START_TEST(pixels_classes_and_limits) {
     ck_assert(!oct_session_step_time(s, oct_plan_steps(plan), &time) &&
               !oct_session_step_time(u, 0, &time));
     ck_assert_uint_eq(oct_plan_session_bytes(plan, 0), 0);
-    ck_assert(!oct_session_new(plan, INT64_MAX, NULL) &&
-              !oct_session_new(plan, 1, (void *)(uintptr_t)65));
+    ck_assert(!oct_session_new(plan, INT64_MAX, NULL, 0) &&
+              !oct_session_new(plan, 1, (void *)(uintptr_t)65, 1 << 20));
+    const size_t bytes = oct_plan_session_bytes(plan, 3);
+    uint8_t *block = aligned_alloc(64, bytes);
+    ck_assert(!oct_session_new(plan, 3, block, bytes - 1) &&
+              strstr(oct_error_message(), "block is too small"));
+    oct_session *exact = oct_session_new(plan, 3, block, bytes);
+    ck_not_null(exact);
+    oct_session_free(exact);
+    free(block);
     oct_session_free(s), oct_session_free(u);
     oct_plan_free(plan), oct_plan_free(unfused);
     oct_close(ctx);
@@ -180,7 +188,7 @@ START_TEST(ties_go_to_the_lowest_index) {
     memset(t.net->graph->values[n->in[1]].tensor->data, 0, 20);
     memset(t.net->graph->values[n->in[2]].tensor->data, 0, 20);
     test_end(&t, v);
-    oct_session *s = oct_session_new(oct_plan_new(t.net, NULL), 1, NULL);
+    oct_session *s = oct_session_new(oct_plan_new(t.net, NULL), 1, NULL, 0);
     int32_t k = -1;
     ck_ok(oct_session_classify(s, (float[]){1, 2, 3, 4}, 1, &k));
     ck_assert_int_eq(k, 0);
@@ -267,7 +275,7 @@ typedef struct racer {
 static void *race(void *arg) {
     racer *r = arg;
     float y[16 * 3];
-    oct_session *s = oct_session_new(r->plan, 16, NULL);
+    oct_session *s = oct_session_new(r->plan, 16, NULL, 0);
     for (int i = 0; i < 40; i++) {
         if (oct_session_run(s, r->x, 16, y) != OCT_OK || memcmp(y, r->want, sizeof y)) r->bad++;
         /* errors are each thread's own */
@@ -281,7 +289,7 @@ START_TEST(two_sessions_share_a_plan) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 3});
     oct_net *net = test_small_net(ctx);
     oct_plan *plan = oct_plan_new(net, NULL);
-    oct_session *s = oct_session_new(plan, 16, NULL);
+    oct_session *s = oct_session_new(plan, 16, NULL, 0);
     float *x = some_input(net, 16, 1), want[16 * 3];
     ck_ok(oct_session_run(s, x, 16, want));
     racer r[2] = {{plan, x, want, 0}, {plan, x, want, 0}};

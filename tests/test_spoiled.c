@@ -41,7 +41,7 @@ typedef struct lab {
 static oct_session *session_of(const oct_net *i8, const oct_tensor *x, oct_plan **plan) {
     *plan = oct_plan_new(i8, &(oct_plan_opts){.unfused = true});
     if (!*plan) return NULL;
-    oct_session *s = oct_session_new(*plan, IMAGES, NULL);
+    oct_session *s = oct_session_new(*plan, IMAGES, NULL, 0);
     oct_shape out = oct_plan_output_shape(*plan);
     out.dim[0] = IMAGES;
     oct_tensor *y = oct_tensor_new(i8->ctx, OCT_F32, out);
@@ -272,7 +272,7 @@ static void spoil_pixels(lab *l, octi_rng *r, uint64_t seed) {
     bool there = false, shown = false;
     for (int64_t i = 0; i < count; i++) there |= i % c == e / 256 && p[i] == e % 256;
     oct_plan *plan = oct_plan_new(l->i8, &(oct_plan_opts){.unfused = true});
-    oct_session *s = oct_session_new(plan, IMAGES, NULL);
+    oct_session *s = oct_session_new(plan, IMAGES, NULL, 0);
     oct_shape out = oct_plan_output_shape(plan);
     out.dim[0] = IMAGES;
     oct_tensor *y = oct_tensor_new(l->i8->ctx, OCT_F32, out), v;

@@ -30,7 +30,7 @@ struct oct_runner {
 static oct_status open_plan(oct_runner *r, const oct_net *net, const oct_runner_opts *o) {
     const oct_plan_opts opts = {.unfused = o->values, .profile = o->profile};
     if (!(r->plan = oct_plan_new(net, &opts)) ||
-        !(r->session = oct_session_new(r->plan, r->batch, NULL)) ||
+        !(r->session = oct_session_new(r->plan, r->batch, NULL, 0)) ||
         !(r->values =
               octi_calloc(r->ctx, (size_t)r->net->graph->node_count + 1, sizeof *r->values)))
         return oct_last_error()->code;

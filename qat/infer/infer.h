@@ -4,7 +4,7 @@
  *
  *     oct_net *net = oct_int8_load(ctx, "model.oct8");    // G3, checked whole
  *     oct_plan *plan = oct_plan_new(net, NULL);           // immutable, shared by threads
- *     oct_session *s = oct_session_new(plan, 1, NULL);    // one block, one user at a time
+ *     oct_session *s = oct_session_new(plan, 1, NULL, 0); // one block, one user at a time
  *     oct_session_classify_u8(s, pixels, 1, &index);      // or oct_session_run for logits
  *
  * NULL in gives NULL out, so the calls nest and are checked once. Codes are bit-equal for every
@@ -47,9 +47,10 @@ typedef struct oct_plan_opts {
 
 typedef struct oct_plan oct_plan;
 
-/** Make a plan: check the net, pack weights, give each value its place. Holds references to what it
- * needs: the net may be freed. opts may be NULL. NULL on failure (as oct_int8_load;
- * OCT_EUNSUPPORTED names a node that no int8 module runs). */
+/** Make a plan: check the net, pack weights, place values. Holds references to what its
+ * steps read, not to the weights that it packed: free the net where memory is short. opts may be
+ * NULL. NULL on failure (as oct_int8_load; OCT_EUNSUPPORTED names a node that no int8 module
+ * runs). */
 OCT_API OCT_NODISCARD oct_plan *oct_plan_new(const oct_net *net, const oct_plan_opts *opts);
 /** Sessions must be gone. NULL is fine. */
 OCT_API void oct_plan_free(oct_plan *plan);
@@ -73,10 +74,11 @@ typedef struct oct_session oct_session;
 /** Size of the one block of a session for up to `batch` images per run; 0 on failure (OCT_EUSAGE,
  * OCT_ELIMIT). It depends on the context's number of threads. */
 OCT_API size_t oct_plan_session_bytes(const oct_plan *plan, int64_t batch);
-/** Make a session. block: NULL to have it allocated, or oct_plan_session_bytes() bytes aligned to
- * 64, the caller's until the session is freed. The plan must outlive it. */
-OCT_API OCT_NODISCARD oct_session *oct_session_new(const oct_plan *plan, int64_t batch,
-                                                   void *block);
+/** Make a session. block: NULL to have it allocated (bytes is ignored), or `bytes` bytes of the
+ * caller's, aligned to 64, at least oct_plan_session_bytes(), until the session is freed. The plan
+ * must outlive it. OCT_EUSAGE for a block that is too small or not aligned. */
+OCT_API OCT_NODISCARD oct_session *oct_session_new(const oct_plan *plan, int64_t batch, void *block,
+                                                   size_t bytes);
 OCT_API void oct_session_free(oct_session *session);
 
 /** y[n, outputs] f32 from x f32 [n,H,W,C], both dense, n <= batch. Never allocates. Images are

@@ -14,12 +14,20 @@
 
 static size_t round64(size_t n) { return (n + 63) & ~(size_t)63; }
 
-static oct_status hold(oct_plan *p, const oct_net *net) {
-    const oct_graph *g = net->graph;
-    p->held = octi_arena_calloc(p->arena, (size_t)g->value_count + 1, sizeof *p->held);
+/* Constants that steps read while they run; packed ones go with the net. */
+static oct_status hold(oct_plan *p, const oct_graph *g) {
+    size_t most = 0;
+    for (int32_t i = 0; i < g->node_count; i++) most += (size_t)g->nodes[i].nin;
+    p->held = octi_arena_calloc(p->arena, most + 1, sizeof *p->held);
     if (!p->held) return oct_last_error()->code;
-    for (int32_t i = 0; i < g->value_count; i++)
-        if (g->values[i].tensor) p->held[p->held_count++] = oct_tensor_ref(g->values[i].tensor);
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const octi_qmodule *m = &p->steps[i];
+        for (int32_t k = 0; k < g->nodes[i].nin; k++) {
+            const oct_value *v = octi_node_in(g, &g->nodes[i], k);
+            if (!v || !v->tensor || (!m->is_float && m->u.q.packed && m->u.q.packed == k)) continue;
+            p->held[p->held_count++] = oct_tensor_ref(v->tensor);
+        }
+    }
     return OCT_OK;
 }
 
@@ -177,11 +185,11 @@ static oct_status pixels(oct_plan *p, const oct_net *net) {
 
 static oct_status build(oct_plan *p, const oct_net *net) {
     OCT_TRY(octi_int8_check_net(net));
-    OCT_TRY(hold(p, net));
     OCT_TRY(make_steps(p, net->graph));
     OCT_TRY(make_values(p, net->graph));
     lay_out(p);
     OCT_TRY(bind(p));
+    OCT_TRY(hold(p, net->graph));
     if (!p->unfused) share_memory(p);
     OCT_TRY(place(p));
     return pixels(p, net);
@@ -195,7 +203,7 @@ oct_plan *oct_plan_new(const oct_net *net, const oct_plan_opts *opts) {
     p->ctx = net->ctx;
     p->unfused = opts && opts->unfused;
     p->profile = opts && opts->profile;
-    p->arena = octi_arena_new(net->ctx);
+    p->arena = octi_arena_new_kept(net->ctx);
     if (p->arena && build(p, net) == OCT_OK) return p;
     octi_ctx_failed(net->ctx);
     oct_plan_free(p);

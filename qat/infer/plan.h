@@ -34,7 +34,7 @@ struct oct_plan {
     octi_qmodule *steps;
     int32_t step_count, value_count, input, output;
     octi_plan_value *values;
-    oct_tensor **held; /* references that keep weights alive */
+    oct_tensor **held; /* references to the constants that steps read */
     int32_t held_count;
     size_t activations, sum, scratch; /* bytes per image; per task */
     double cycles;                    /* of an image, by the models of its steps */

@@ -92,11 +92,16 @@ size_t oct_plan_session_bytes(const oct_plan *plan, int64_t batch) {
     return plan && measure(plan, batch, &l) == OCT_OK ? l.total : 0;
 }
 
-oct_session *oct_session_new(const oct_plan *plan, int64_t batch, void *block) {
+oct_session *oct_session_new(const oct_plan *plan, int64_t batch, void *block, size_t bytes) {
     OCTI_LAW_MODE();
     layout l = {0};
     if (!plan) return NULL;
     if (measure(plan, batch, &l) != OCT_OK) return octi_ctx_failed(plan->ctx), NULL;
+    if (block && bytes < l.total) {
+        octi_fail(OCT_EUSAGE, "session", "block is too small", octi_fmt("%zu bytes", l.total),
+                  octi_fmt("%zu", bytes), "oct_plan_session_bytes says how many");
+        return octi_ctx_failed(plan->ctx), NULL;
+    }
     if ((uintptr_t)block % 64) {
         octi_fail(OCT_EUSAGE, "session", "block is not aligned", "64 bytes", NULL, NULL);
         return octi_ctx_failed(plan->ctx), NULL;

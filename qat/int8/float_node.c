@@ -228,14 +228,19 @@ static const oct_tensor *weight_scales(const octi_finit *i, const oct_value *v) 
     return fits ? s : NULL;
 }
 
-const float *octi_fnode_parameter(const octi_finit *i, int k) {
+oct_status octi_fnode_parameter(const octi_finit *i, int k, const char *what, bool must,
+                                const float **p) {
     const oct_value *v = octi_node_in(i->g, i->n, k);
     const oct_tensor *t = v ? v->tensor : NULL, *s = NULL;
-    if (!t || t->dtype == OCT_F32) return t ? oct_f32(t) : NULL;
-    if (t->dtype != OCT_F16 && !(t->dtype == OCT_S8 && (s = weight_scales(i, v)))) return NULL;
+    *p = NULL;
+    if (!v && !must) return OCT_OK;
+    if (t && t->dtype == OCT_F32) return *p = oct_f32(t), OCT_OK;
+    if (!t || (t->dtype != OCT_F16 && !(t->dtype == OCT_S8 && (s = weight_scales(i, v)))))
+        return octi_fail(OCT_EFORMAT, i->n->name, what,
+                         "a constant: float32, float16, or int8 with scales", NULL, NULL);
     int64_t n = oct_tensor_count(t);
     float *wide = octi_arena_calloc(i->arena, (size_t)n, sizeof *wide);
-    if (!wide) return NULL;
+    if (!wide) return oct_last_error()->code;
     if (!s)
         for (int64_t j = 0; j < n; j++) wide[j] = octi_f16_to_f32(((const uint16_t *)t->data)[j]);
     else {
@@ -244,18 +249,19 @@ const float *octi_fnode_parameter(const octi_finit *i, int k) {
         for (int64_t j = 0; j < n; j++)
             wide[j] = octq_dequantize(oct_s8(t)[j], oct_f32(s)[one ? 0 : j / row], 0);
     }
-    return wide;
+    *p = wide;
+    return OCT_OK;
 }
 
 /* gamma, beta, mean, var at inputs k..k+3; the factor as oct_batch_norm_eval has it. */
 static oct_status init_bn(const octi_finit *i, int k) {
     octi_fnode *f = i->f;
     int64_t c = f->y.dim[f->y.rank - 1];
-    const float *gamma = octi_fnode_parameter(i, k), *beta = octi_fnode_parameter(i, k + 1),
-                *mean = octi_fnode_parameter(i, k + 2), *var = octi_fnode_parameter(i, k + 3);
-    if (!gamma || !beta || !mean || !var)
-        return octi_fail(OCT_EFORMAT, i->n->name, "gamma, beta, mean, var", "constants", NULL,
-                         NULL);
+    const float *gamma, *beta, *mean, *var;
+    OCT_TRY(octi_fnode_parameter(i, k, "gamma", true, &gamma));
+    OCT_TRY(octi_fnode_parameter(i, k + 1, "beta", true, &beta));
+    OCT_TRY(octi_fnode_parameter(i, k + 2, "mean", true, &mean));
+    OCT_TRY(octi_fnode_parameter(i, k + 3, "var", true, &var));
     float *factor = octi_arena_calloc(i->arena, (size_t)c, sizeof *factor);
     if (!factor) return oct_last_error()->code;
     for (int64_t j = 0; j < c; j++)
@@ -375,10 +381,7 @@ const float *octi_fnode_codes(const octi_finit *i, int k) {
 static oct_status init_dynamic(const octi_finit *i) {
     octi_fnode *f = i->f;
     if (!(f->scale = octi_fnode_codes(i, 1))) return oct_last_error()->code;
-    f->b = octi_fnode_parameter(i, 2);
-    if (octi_node_in(i->g, i->n, 2) && !f->b)
-        return octi_fail(OCT_EFORMAT, i->n->name, "bias", "a constant: float32 or float16", NULL,
-                         NULL);
+    OCT_TRY(octi_fnode_parameter(i, 2, "bias", false, &f->b));
     f->codes = octi_node_in(i->g, i->n, 1)->tensor;
     f->scratch = (size_t)f->x.dim[1] * sizeof(int16_t);
     return OCT_OK;
@@ -386,11 +389,8 @@ static oct_status init_dynamic(const octi_finit *i) {
 
 static oct_status init_weighted(const octi_finit *i) {
     octi_fnode *f = i->f;
-    f->w = octi_fnode_parameter(i, 1);
-    f->b = octi_fnode_parameter(i, 2);
-    if (!f->w || (octi_node_in(i->g, i->n, 2) && !f->b))
-        return octi_fail(OCT_EFORMAT, i->n->name, "weight and bias",
-                         "constants: float32, float16, or int8 with scales", NULL, NULL);
+    OCT_TRY(octi_fnode_parameter(i, 1, "weight", true, &f->w));
+    OCT_TRY(octi_fnode_parameter(i, 2, "bias", false, &f->b));
     if (f->a.bn[0]) OCT_TRY(init_bn(i, 3));
     bool taken = false;
     if (i->free) OCT_TRY(octi_fnode_init_free(i, &taken));

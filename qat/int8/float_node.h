@@ -16,9 +16,11 @@ typedef struct octi_finit {
     bool free; /* sums in any order: the net is float whole */
 } octi_finit;
 
-/** Input k as floats: as it lies there, or widened from half precision or from codes. NULL where
- *  there is none, or where it cannot be (the caller says what it wants). */
-const float *octi_fnode_parameter(const octi_finit *i, int k);
+/** Input k as floats: as it lies there, or widened from half precision or from codes. *p is NULL
+ *  where there is no such input (OCT_EFORMAT where it `must` be there). OCT_EFORMAT, naming `what`,
+ *  for one that is no constant of such a kind; OCT_ENOMEM. */
+oct_status octi_fnode_parameter(const octi_finit *i, int k, const char *what, bool must,
+                                const float **p);
 /** Input k as s8 codes [O,K]: their scales, one per row, and the proof that no sum of a row of u8
  *  codes can overflow. NULL (recorded) where it is not so. */
 const float *octi_fnode_codes(const octi_finit *i, int k);

@@ -224,7 +224,7 @@ oct_status octi_int8_check_net(const oct_net *net) {
 oct_status octi_int8_check(const oct_net *net) {
     OCT_TRY(octi_int8_check_net(net));
     const oct_graph *g = net->graph;
-    octi_arena *arena = octi_arena_new(net->ctx);
+    octi_arena *arena = octi_arena_new_kept(net->ctx);
     if (!arena) return oct_last_error()->code;
     oct_status s = OCT_OK;
     for (int32_t i = 0; i < g->node_count && s == OCT_OK; i++) {

@@ -65,23 +65,16 @@ oct_status octi_fnode_init_lstm(const octi_finit *i) {
                        .t = p->cell ? 1 : f->x.dim[1],
                        .c = f->x.dim[f->x.rank - 1],
                        .h = hh->shape.dim[1]};
-    p->l.b_ih = octi_fnode_parameter(i, 3);
-    p->l.b_hh = octi_fnode_parameter(i, 4);
-    for (int k = 3; k < 5; k++)
-        if (octi_node_in(i->g, i->n, k) && !(k == 3 ? p->l.b_ih : p->l.b_hh))
-            return octi_fail(OCT_EFORMAT, i->n->name, "biases", "constants: float32 or float16",
-                             NULL, NULL);
+    OCT_TRY(octi_fnode_parameter(i, 3, "b_ih", false, &p->l.b_ih));
+    OCT_TRY(octi_fnode_parameter(i, 4, "b_hh", false, &p->l.b_hh));
     if (dynamic) {
         p->s_ih = octi_fnode_codes(i, 1);
         p->s_hh = p->s_ih ? octi_fnode_codes(i, 2) : NULL;
         if (!p->s_hh) return oct_last_error()->code;
         p->q_ih = oct_s8(ih->tensor), p->q_hh = oct_s8(hh->tensor);
     } else {
-        p->l.w_ih = octi_fnode_parameter(i, 1);
-        p->l.w_hh = octi_fnode_parameter(i, 2);
-        if (!p->l.w_ih || !p->l.w_hh)
-            return octi_fail(OCT_EFORMAT, i->n->name, "w_ih and w_hh",
-                             "constants: float32, float16, or int8 with scales", NULL, NULL);
+        OCT_TRY(octi_fnode_parameter(i, 1, "w_ih", true, &p->l.w_ih));
+        OCT_TRY(octi_fnode_parameter(i, 2, "w_hh", true, &p->l.w_hh));
     }
     p->wide = p->l.c > p->l.h ? p->l.c : p->l.h;
     /* gates, cells, hidden, and of the dynamic form one row of codes */

@@ -34,7 +34,7 @@ static int is_small(const oct_net *net) {
 
 static void run(const oct_net *net, bool unfused, const float *x, float *y) {
     oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.unfused = unfused});
-    oct_session *s = oct_session_new(plan, IMAGES, NULL);
+    oct_session *s = oct_session_new(plan, IMAGES, NULL, 0);
     if (!s || oct_session_run(s, x, IMAGES, y) != OCT_OK)
         fputs(oct_error_message(), stderr), abort();
     oct_session_free(s);

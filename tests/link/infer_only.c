@@ -18,7 +18,7 @@ int main(int argc, char **argv) {
     oct_plan *plan = oct_plan_new(net, NULL),
              *unfused = oct_plan_new(net, &(oct_plan_opts){.unfused = true});
     enum { N = 5 };
-    oct_session *a = oct_session_new(plan, N, NULL), *b = oct_session_new(unfused, N, NULL);
+    oct_session *a = oct_session_new(plan, N, NULL, 0), *b = oct_session_new(unfused, N, NULL, 0);
     if (!a || !b) return fail("session");
     oct_shape in = oct_plan_input_shape(plan), out = oct_plan_output_shape(plan);
     in.dim[0] = out.dim[0] = N;
