@@ -8,7 +8,9 @@ octet_test(test_ops_grad)
 target_sources(test_ops_grad PRIVATE ref_ops.c)
 # the references, sums in double without end, are what takes its time: fast, and not what sanitizers are for
 target_compile_options(test_ops_grad PRIVATE -O2)
-set_source_files_properties(ref_ops.c PROPERTIES COMPILE_OPTIONS "$<$<BOOL:${OCT_SANITIZE}>:-fno-sanitize=all>")
+if(OCT_SANITIZE)
+  set_source_files_properties(ref_ops.c PROPERTIES COMPILE_OPTIONS -fno-sanitize=all)
+endif()
 add_executable(bench_ops bench_ops.c) # a benchmark: built, not run by ctest
 target_link_libraries(bench_ops PRIVATE oct_flags octet_static)
 add_executable(bench_candidates bench_candidates.c) # another

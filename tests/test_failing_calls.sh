@@ -14,7 +14,7 @@ cd "$dir" || exit 1
 fails=0
 say() { echo "test_failing_calls: $*"; fails=$((fails + 1)); }
 step=${STEP:-41} errors="EIO:5"
-[ "${OCT_TEST_LONG:-0}" = 1 ] && step=1 errors="EIO:5 ENOSPC:28 EINTR:4 EMFILE:24"
+[ "${OCT_TEST_LONG:-0}" = 1 ] && step=${STEP:-1} errors="EIO:5 ENOSPC:28 EINTR:4 EMFILE:24"
 
 bmp() { printf 'BM\0\0\0\0\0\0\0\0\066\0\0\0\050\0\0\0\050\0\0\0\050\0\0\0\001\0\030\0'; head -c 24 /dev/zero; head -c 4800 "$1"; } # 40x40
 for k in ant bee; do
@@ -33,7 +33,7 @@ names='pics|one.bmp|\bf\b|\bf/|\bp\b|\bp/|p.oct8|other|w.safetensors|probe.npz|n
 
 # what a run or a file is: metrics hold times, the state their length
 made() { [ "$1" = - ] || find "$1" -type f ! -name metrics.jsonl ! -name state.safetensors ! -name '*.tmp-*' ! -path '*/.new*' 2>/dev/null | sort | xargs cat 2>/dev/null | cksum; }
-said() { sed 's/"[a-z_]*us"[^,}]*//g; s/"img_per_s"[^,}]*//g; s/ [0-9.]* img.s$//' .out; }
+said() { sed 's/"[a-z0-9_]*us"[^,}]*//g; s/"img_per_s"[^,}]*//g; s/ [0-9.]* img.s$//' .out; }
 # what a run gives, whatever of its files has its last name yet
 gives() { if [ -d "$1" ]; then "$octet" run "$1" --input p/probe.npz --json --quiet 2>&1; else made "$1"; fi; }
 injected=0

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What is killed again and again ends with the files of what was not, whatever command it is, and leaves nothing behind.
-# Usage: test_kill.sh PATH-OF-octet [KILLS]; OCT_TEST_LONG=1: a thousand.
+# Usage: test_kill.sh PATH-OF-octet [KILLS]; OCT_TEST_LONG=1: a thousand; OCT_KILL_SEED: other moments.
 set -u
 octet=$(realpath "$1")
 kills=${2:-12}
@@ -17,7 +17,7 @@ start=$(date +%s%N)
 ms=$((($(date +%s%N) - start) / 1000000))
 cp -r whole keep
 
-n=0 seed=7
+n=0 seed=${OCT_KILL_SEED:-7}
 while [ $n -lt "$kills" ]; do
     seed=$(((seed * 1103515245 + 12345) % 2147483648))
     wait=$((seed / 65536 % (ms + 1)))

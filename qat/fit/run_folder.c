@@ -107,11 +107,17 @@ oct_status oct_run_check(oct_ctx *ctx, const char *dir, bool resume, bool force)
     return s;
 }
 
+/* What a disk's error keeps from being seen counts as there: reading it says so. */
+static bool may_be_there(const char *path) {
+    if (!access(path, F_OK)) return true;
+    return errno == EIO || errno == EINTR || errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+}
+
 bool oct_run_is(const char *path) {
     char at[4096];
     static const char *const marks[] = {"graph.json", NEW "/graph.json"};
     for (int i = 0; path && i < 2; i++)
-        if (snprintf(at, sizeof at, "%s/%s", path, marks[i]) < (int)sizeof at && !access(at, F_OK))
+        if (snprintf(at, sizeof at, "%s/%s", path, marks[i]) < (int)sizeof at && may_be_there(at))
             return true;
     return false;
 }
