@@ -112,6 +112,9 @@ int main(int argc, char **argv) {
                i.accuracy);
     else
         fprintf(stderr, "%s\n", oct_error_message());
+    /* what succeeded and still wants to be known; .log of oct_opts gets it as it happens */
+    for (int k = 0; oct_ctx_warning(ctx, k); k++)
+        fprintf(stderr, "warning: %s\n", oct_ctx_warning(ctx, k));
     oct_close(ctx);
     return i.n ? 0 : 1;
 }

@@ -6,6 +6,10 @@
 
 #include "context.h"
 
+#ifdef __cplusplus
+#include <initializer_list>
+#endif
+
 OCT_BEGIN_DECLS
 
 typedef enum oct_dtype {
@@ -25,9 +29,19 @@ typedef struct oct_shape {
     int64_t dim[OCT_MAX_RANK];
 } oct_shape;
 
-/** Shape literal: OCT_SHAPE(1, 28, 28, 3). */
+/** Shape literal: OCT_SHAPE(1, 28, 28, 3); C++ has no literals of structs. */
+#ifdef __cplusplus
+static inline oct_shape oct_shape_of(std::initializer_list<int64_t> dims) {
+    oct_shape s = oct_shape();
+    for (const int64_t dim : dims)
+        if (s.rank < OCT_MAX_RANK) s.dim[s.rank++] = dim;
+    return s;
+}
+#define OCT_SHAPE(...) (oct_shape_of({__VA_ARGS__}))
+#else
 #define OCT_SHAPE(...)                                                                             \
     ((oct_shape){(int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+#endif
 
 /** A dense tensor. The fields may be read; data may be written; shape and dtype must not be
  *  changed. Long-lived tensors are reference counted; those that a tape or session hands out are

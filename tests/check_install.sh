@@ -55,8 +55,18 @@ cc -std=gnu11 -Wall "$tmp/readme.c" -o "$tmp/readme" $(pkg-config --cflags --lib
 for h in $(cd "$tmp/p/include" && find octet octet*.h -name '*.h'); do
     printf '#include <%s>\n' "$h" >"$tmp/h.c"
     cc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I"$tmp/p/include" "$tmp/h.c" || { echo "as C11: $h"; exit 1; }
-    c++ -x c++ -std=c++11 -Wall -Werror -fsyntax-only -I"$tmp/p/include" "$tmp/h.c" || { echo "as C++: $h"; exit 1; }
+    c++ -x c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I"$tmp/p/include" "$tmp/h.c" || { echo "as C++: $h"; exit 1; }
 done
+# and what macros of theirs expand to
+cat >"$tmp/m.cc" <<'CC'
+#include <octet.h>
+int main() {
+    long long width = 5;
+    const oct_shape s = OCT_SHAPE(3, 4, width);
+    return s.rank == 3 && s.dim[0] == 3 && s.dim[2] == 5 && s.dim[3] == 0 ? 0 : 1;
+}
+CC
+c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -I"$tmp/p/include" "$tmp/m.cc" -o "$tmp/m" && "$tmp/m" || { echo "OCT_SHAPE in C++"; exit 1; }
 mkdir "$tmp/c"
 cat >"$tmp/c/CMakeLists.txt" <<'C'
 cmake_minimum_required(VERSION 3.19)
