@@ -108,17 +108,22 @@ END_TEST
 
 START_TEST(forgotten_stubs_are_put_in_and_said) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .log = listen});
-    said[0] = 0;
     eager_net n = {.no_dequant = true};
-    oct_net *q = oct_prepare(build(ctx, &n), NULL);
+    oct_net *net = build(ctx, &n);
+    /* capture warns of a module that forward leaves out; here it is what prepare says */
+    ck_assert_msg(strstr(said, "dequant: a module that the forward function never applies"),
+                  "said: %s", said);
+    said[0] = 0;
+    oct_net *q = oct_prepare(net, NULL);
     ck_not_null(q);
     ck_assert_msg(strstr(said, "fc: floats are wanted behind it: a DeQuantStub was put in"),
                   "said: %s", said);
     ck_assert_int_eq(kind_of(through(q, OCT_SHAPE(5, 5, 2)), "fc"), OCT_OP_qlinear);
     /* no stub at all: quantized wherever it can be, and nothing to say */
-    said[0] = 0;
     eager_net none = {.no_quant = true, .no_dequant = true};
-    q = oct_prepare(build(ctx, &none), NULL);
+    net = build(ctx, &none);
+    said[0] = 0;
+    q = oct_prepare(net, NULL);
     ck_not_null(q);
     ck_assert_str_eq(said, "");
     ck_assert_int_eq(kind_of(through(q, OCT_SHAPE(5, 5, 2)), "conv1"), OCT_OP_qconv2d);
