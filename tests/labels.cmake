@@ -4,7 +4,7 @@ set(OCT_SLOW examples test_texts test_cli_options command_numbers int8_by_hand t
   test_exact_zoo test_small_memory test_improve test_api test_cli_options_look test_cli_defaults)
 # exact: the promise and what it stands on, once more on the reference kernels (OCT_CPU=ref)
 set(OCT_EXACT test_exact test_exact_zoo test_convert test_spoiled test_journeys test_fusion test_learned test_weight_range
-  test_qops test_qops_golden test_int8_net test_int8_float test_int8_forms test_int8_file test_lstm test_kernels)
+  test_qops test_qops_golden test_int8_net test_int8_float test_int8_forms test_int8_blocks test_int8_file test_lstm test_kernels)
 # threads: what runs on several, under TSan
 set(OCT_THREADED test_base test_cpu test_float_mode test_blas test_loader test_autograd test_int8_net test_fit_data test_learned
   test_lstm)
@@ -23,7 +23,7 @@ foreach(pair slow:OCT_SLOW exact:OCT_EXACT threads:OCT_THREADED tree:OCT_TREE)
   endforeach()
 endforeach()
 # The longest begin first, so that all cores are busy to the end.
-set(OCT_LONGEST examples test_texts test_cli_options test_exact test_cli test_faults test_qconfig test_spoiled test_small_memory
+set(OCT_LONGEST examples test_texts test_cli_options test_exact test_cli test_faults test_qconfig_random test_qconfig test_spoiled test_small_memory
   command_numbers test_observer_accuracy test_cli_defaults test_cli_options_look test_journeys test_observers test_damaged_run
   test_schedules test_kill test_exact_zoo test_api test_fit test_io_faults test_shown test_starved)
 set(cost 1000)

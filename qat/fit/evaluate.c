@@ -2,21 +2,15 @@
  * Scores and calibration. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "qat/compare.h"
+#include "qat/fit/clock.h"
 #include "qat/fit/fit.h"
 #include "qat/fit/runner.h"
 #include "qat/fit/score.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
-
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void oct_eval_free(oct_ctx *ctx, oct_eval *r) {
     if (!r) return;
@@ -95,9 +89,9 @@ static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx,
         if (done || (limit > 0 && r->n >= limit)) break;
         oct_tensor short_batch[3];
         if (limit > 0 && r->n + b.x->shape.dim[0] > limit) cut(&b, limit - r->n, short_batch);
-        double t0 = seconds();
+        double t0 = octi_seconds();
         const oct_tensor *y = oct_runner_run(run, b.x);
-        time += seconds() - t0;
+        time += octi_seconds() - t0;
         if (!y) return oct_last_error()->code;
         const int64_t n = b.x->shape.dim[0], k = oct_tensor_count(y) / y->shape.dim[0];
         if (tape) OCT_TRY(own_loss(tape, o, y, &b, &loss));

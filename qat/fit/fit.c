@@ -7,9 +7,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "autograd/optim/optim.h"
+#include "qat/fit/clock.h"
 #include "qat/fit/diverged.h"
 #include "qat/fit/fit_config.h"
 #include "qat/fit/reestimate.h"
@@ -43,12 +43,6 @@ typedef struct training {
     bool resumed, stop;
 } training;
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- saving ---- */
 
 static float lr_of(const training *t, int64_t step) {
@@ -65,7 +59,7 @@ static oct_status save(training *t) {
     const int64_t images = t->net->probe ? t->net->probe->shape.dim[0] : 0;
     if (images != t->probe_saved) OCT_TRY(octi_run_write_probe(t->net, octi_run_folder(t->run)));
     t->probe_saved = t->at.probe_images = images;
-    t->last_save = seconds();
+    t->last_save = octi_seconds();
     return octi_run_commit(t->net, octi_run_folder(t->run), optim, n, &t->at);
 }
 
@@ -359,14 +353,14 @@ static oct_status run_epoch(training *t) {
     OCT_TRY(oct_loader_start(t->loader, (int32_t)t->at.epoch, t->at.step_in_epoch));
     t->epoch_time = 0;
     t->epoch_images = 0;
-    double t0 = seconds();
+    double t0 = octi_seconds();
     while (!t->stop) {
         oct_batch b;
         bool done = false;
         OCT_TRY(oct_loader_next(t->loader, &b, &done));
         if (done) return end_epoch(t);
         OCT_TRY(run_step(t, &b));
-        double now = seconds();
+        double now = octi_seconds();
         t->epoch_images += b.x->shape.dim[0];
         t->epoch_time = now - t0;
         oct_fit_report r = report(t);
@@ -488,7 +482,7 @@ oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     /* a net of the caller's own: training fills it in */
     const bool labels = oct_data_truth(train, NULL) == OCT_TRUTH_LABELS;
     if (labels ? !net->class_count : !net->input.channels) OCT_TRY(oct_net_describe(net, train));
-    training t = {.ctx = net->ctx, .net = net, .train = train, .last_save = seconds()};
+    training t = {.ctx = net->ctx, .net = net, .train = train, .last_save = octi_seconds()};
     oct_status s = prepare(&t, opts);
     if (s == OCT_OK && t.o.run) s = start_run(&t);
     while (s == OCT_OK && !t.stop && t.at.epoch < t.o.epochs && !t.at.done) s = run_epoch(&t);

@@ -179,7 +179,7 @@ static oct_status place(weights_pass *p, const oct_node *n) {
     int32_t made = octi_graph_add_node(p->r.to->graph, kind, n->name, &attr, in, nin, OCT_F32,
                                        g->values[n->out].shape);
     if (made < 0) return oct_last_error()->code;
-    p->r.to->graph->nodes[made].reason = OCT_FLOAT_weights;
+    if (p->mode != FOLD) p->r.to->graph->nodes[made].reason = OCT_FLOAT_weights;
     p->r.map[n->out] = p->r.to->graph->nodes[made].out;
     return OCT_OK;
 }
