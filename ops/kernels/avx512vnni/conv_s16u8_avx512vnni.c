@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ * Convolution over rows of s16 with VPDPWSSD: tiles of up to 8 pixels by 16 channels in one vector
+ * each (8 channels in half of one). */
+#include <immintrin.h>
+
+#include "ops/kernels/avx2/requant_avx2.h"
+#include "ops/kernels/kernels.h"
+
+enum { TILE = 8 };
+
+/* s += a pixel's pair, for every lane, times weights. Assembly: of the intrinsic gcc 12 makes a
+ * broadcast of its own and copies of every sum. */
+#define DOT(s, pixel, weights, lanes)                                                              \
+    __asm__("vpdpwssd %2%{1to" #lanes "%},%1,%0"                                                   \
+            : "+v"(s)                                                                              \
+            : "v"(weights), "m"(*(const int32_t *)(const void *)(pixel)))
+
+/* Sums of `size` pixels; unrolled for each size, so that sums stay in registers. */
+#define SUMS(size, vec, load, lanes)                                                               \
+    vec s[size];                                                                                   \
+    _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) s[j] = bias;                        \
+    const int16_t *at = w;                                                                         \
+    for (int32_t r = 0; r < a->runs; r++) {                                                        \
+        const int64_t run = a->run[r];                                                             \
+        for (int32_t k = 0; k < a->pairs; k++, at += 2 * lanes) {                                  \
+            const vec weights = load((const void *)at);                                            \
+            _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++)                             \
+                DOT(s[j], p[j] + run + 4 * k, weights, lanes);                                     \
+        }                                                                                          \
+    }
+
+/* 16 channels (the first `valid` of them) of two pixels; the second may be the first. */
+static inline void put_wide(__m512i s, __m512i t, __m256 m0, __m256 m1, octk_ends e, uint8_t *y0,
+                            uint8_t *y1, int32_t valid) {
+    const __m256i q = octk_codes(octk_scaled(_mm512_castsi512_si256(s), m0),
+                                 octk_scaled(_mm512_extracti64x4_epi64(s, 1), m1),
+                                 octk_scaled(_mm512_castsi512_si256(t), m0),
+                                 octk_scaled(_mm512_extracti64x4_epi64(t, 1), m1), e);
+    const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+    octk_store_bytes(y0, _mm_unpacklo_epi64(low, high), valid);
+    octk_store_bytes(y1, _mm_unpackhi_epi64(low, high), valid);
+}
+
+#define TILES_WIDE(size)                                                                           \
+    for (; i + size <= a->np; i += size) {                                                         \
+        _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
+        SUMS(size, __m512i, _mm512_loadu_si512, 16)                                                \
+        _Pragma("GCC unroll 4") for (int32_t j = 0; j < size; j += 2)                              \
+            put_wide(s[j], s[j + (size > 1)], m0, m1, e, y + a->out[i + j],                        \
+                     y + a->out[i + j + (size > 1)], valid);                                       \
+    }
+
+static void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {
+    const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
+    const __m256 m0 = _mm256_loadu_ps(a->m + first), m1 = _mm256_loadu_ps(a->m + first + 8);
+    const __m512i bias = _mm512_loadu_si512((const void *)(a->b + first));
+    const int32_t valid = a->o - first < 16 ? a->o - first : 16;
+    uint8_t *y = a->y + first;
+    const uint8_t *x = (const uint8_t *)a->x, *p[TILE];
+    int32_t i = 0;
+    TILES_WIDE(8)
+    TILES_WIDE(4)
+    TILES_WIDE(2)
+    TILES_WIDE(1)
+}
+
+/* Eight channels, or the first `valid`, of pixel i. Where the next pixel follows at once, a store
+ * may run into it, not beyond it: its own store comes later. */
+static inline void put_slim(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, __m128i v,
+                            int32_t valid) {
+    if (valid >= 4 && i + 1 < a->np && a->out[i + 1] == a->out[i] + valid)
+        _mm_storel_epi64((__m128i *)(void *)(y + a->out[i]), v);
+    else
+        octk_store_bytes(y + a->out[i], v, valid);
+}
+
+#define LOAD256(at) _mm256_loadu_si256((const __m256i *)(at))
+#define TILES_SLIM(size)                                                                           \
+    for (; i + size <= a->np; i += size) {                                                         \
+        _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
+        SUMS(size, __m256i, LOAD256, 8)                                                            \
+        _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) {                               \
+            const __m256i v = octk_scaled(s[j], m),                                                \
+                          q = _mm256_permutevar8x32_epi32(octk_codes(v, v, v, v, e), order);       \
+            put_slim(a, y, i + j, _mm256_castsi256_si128(q), valid);                               \
+        }                                                                                          \
+    }
+
+static void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {
+    const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
+    const __m256 m = _mm256_loadu_ps(a->m + first);
+    const __m256i bias = LOAD256(a->b + first), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const int32_t valid = a->o - first;
+    uint8_t *y = a->y + first;
+    const uint8_t *x = (const uint8_t *)a->x, *p[TILE];
+    int32_t i = 0;
+    TILES_SLIM(8)
+    TILES_SLIM(4)
+    TILES_SLIM(2)
+    TILES_SLIM(1)
+}
+
+void octk_conv_s16u8_avx512vnni(const octk_conv_s16u8 *a) {
+    const int32_t lanes = octk_lanes(a->o);
+    const int16_t *w = a->w;
+    for (int32_t first = 0; first < lanes; first += 16) {
+        const int32_t width = octk_panel_lanes(lanes, first);
+        if (width == 16)
+            panel_wide(a, w, first);
+        else
+            panel_slim(a, w, first);
+        w += (int64_t)a->runs * a->pairs * width * 2;
+    }
+}
