@@ -46,27 +46,25 @@ static oct_status record_once(oct_tape *t, oct_module *m, oct_shape image, int64
     return st;
 }
 
-/* Between which two runs of a forward function a graph differs, and what that means. */
+/* Between which two runs of a forward function a graph differs: modes and batches, or values of
+ * what it looked at. */
 typedef struct ways {
-    const char *between, *expected, *hint;
+    const char *modes, *looked;
 } ways;
 
-static ways by_mode(const char *between) {
-    return (ways){between, "the same graph for every mode and batch size",
-                  "a net is captured once: keep what depends on mode or batch out of the forward "
-                  "function"};
-}
-
-static ways by_value(const char *name) {
-    return (ways){octi_fmt("values of %s, which the forward function looks at", name),
-                  "the same graph for all data",
-                  "a net is captured once, and a branch on values would keep one side: compute "
-                  "both and weigh them by oct_mul, or train by a loop of your own, on a tape"};
-}
-
 static oct_status differs(const char *node, const char *what, const ways *w) {
-    return octi_fail(OCT_EUSAGE, node, octi_fmt("%s differs between %s", what, w->between),
-                     w->expected, NULL, w->hint);
+    if (!w->looked)
+        return octi_fail(OCT_EUSAGE, node, octi_fmt("%s differs between %s", what, w->modes),
+                         "the same graph for every mode and batch size", NULL,
+                         "a net is captured once: keep what depends on mode or batch out of the "
+                         "forward function");
+    return octi_fail(OCT_EUSAGE, node,
+                     octi_fmt("%s differs between values of %s, which the forward function looks "
+                              "at",
+                              what, w->looked),
+                     "the same graph for all data", NULL,
+                     "a net is captured once, and a branch on values would keep one side: compute "
+                     "both and weigh them by oct_mul, or train by a loop of your own, on a tape");
 }
 
 /* Same shape but for the batch, which may stand in dim[0] alone. */
@@ -162,9 +160,9 @@ static oct_status try_values(const oct_tape *first, oct_tape *other, oct_module 
                              int32_t output, const char *name) {
     static const octi_made made[] = {{1, 0}, {-1, 0}, {1000, 0}, {-1000, 0}, {-32, 1}, {32, -1}};
     if (!*name) return OCT_OK;
+    const ways how = {.looked = name};
     int32_t output2 = -1;
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-        const ways how = by_value(name);
         OCT_TRY(record_once(other, m, image, N1, OCT_TRAIN, made[i], &output2));
         OCT_TRY(
             compare(octi_tape_graph(first), N1, output, octi_tape_graph(other), N1, output2, &how));
@@ -191,7 +189,7 @@ static oct_status capture(oct_net *net, oct_tape *first, oct_tape *other, oct_mo
     OCT_TRY(record_once(first, m, image, N1, OCT_TRAIN, zeros, &output));
     look_of(first, looked);
     for (int i = 0; i < 3; i++) {
-        const ways how = by_mode(again[i].how);
+        const ways how = {.modes = again[i].how};
         OCT_TRY(record_once(other, m, image, again[i].batch, again[i].mode, zeros, &output2));
         OCT_TRY(compare(octi_tape_graph(first), N1, output, octi_tape_graph(other), again[i].batch,
                         output2, &how));

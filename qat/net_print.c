@@ -231,8 +231,19 @@ static void print_quantize(printer *p, const oct_node *n) {
 
 static void print_functional(printer *p, const oct_node *n) {
     put(p, p->net->stage == OCT_STAGE_INT8 ? "QFunctional(" : "FloatFunctional(");
+    if (!in_codes(p, n) && n->attr.act[0])
+        put(p, n->attr.act[0] == OCT_ACT_RELU ? "add_relu" : "add_relu6");
     put_qparams(p, n);
     put(p, ")");
+}
+
+static void print_identity(printer *p, const oct_node *n) {
+    static const char *const words[] = {
+        [OCT_STUB_NONE] = "Identity()",
+        [OCT_STUB_QUANT] = "QuantStub()",
+        [OCT_STUB_DEQUANT] = "DeQuantStub()",
+    };
+    put(p, "%s", words[n->attr.stub[0]]);
 }
 
 /* "batch_norm" -> "BatchNorm": kinds that have no counterpart there. */
@@ -283,6 +294,7 @@ static const struct row {
     {OCT_OP_qadd, print_functional},
     {OCT_OP_qmul, print_functional},
     {OCT_OP_qcat, print_functional},
+    {OCT_OP_identity, print_identity},
     {OCT_OP_relu, print_relu},
     {OCT_OP_relu6, print_relu},
     {OCT_OP_lstm, print_lstm},

@@ -19,7 +19,9 @@ static oct_var *looks(void *self, oct_tape *t, oct_var *x) {
     const float *at = self;
     (void)t;
     oct_var *y = oct_relu(x);
-    return oct_f32(oct_var_value(y))[4] > at[0] ? oct_tanh(y) : oct_sigmoid(y);
+    const bool above = oct_f32(oct_var_value(y))[4] > at[0];
+    for (int i = 0; i < 12; i++) y = oct_relu(oct_add(y, x)); /* names take turns in few buffers */
+    return above ? oct_tanh(y) : oct_sigmoid(y);
 }
 static oct_var *goes_by_shape(void *self, oct_tape *t, oct_var *x) {
     (void)self, (void)t;

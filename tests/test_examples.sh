@@ -27,9 +27,9 @@ has() { # FILE PATTERN...: lines that must be there
 for e in ptq_between_stubs residual_eager lenet5_modes conv_by_hand weight_histogram kl_threshold own_observer distill_qat lstm_rows resnet18_histogram; do
     "$bin/$e" >$e.out 2>$e.err || say "$e: $(tail -1 $e.err)"
 done
-has ptq_between_stubs.out '(quant): Identity' '(conv): ConvReLU2d(1, 3, kernel_size=(1, 1)' 'without calibration: quant: no range was observed' \
+has ptq_between_stubs.out '(quant): QuantStub()' '(dequant): DeQuantStub()' '(conv): ConvReLU2d(1, 3, kernel_size=(1, 1)' 'without calibration: quant: no range was observed' \
     '(conv): QuantizedConvReLU2d(1, 3, kernel_size=(1, 1), stride=(1, 1), scale=0' '(dequant): DeQuantize()' '^float 0'
-has residual_eager.out '(skip_add): QFunctional(scale=0' '(conv1): QuantizedConvReLU2d(16, 16' '(quant): Quantize(scale=' '^run in residual: octet inspect residual'
+has residual_eager.out '(skip_add): QFunctional(scale=0' '(skip_add): FloatFunctional(add_relu)' '(conv1): QuantizedConvReLU2d(16, 16' '(quant): Quantize(scale=' '^run in residual: octet inspect residual'
 awk '/^float .* int8/ { if ($6 != $8 || $8 < 0.7) exit 1; n++ } END { exit n != 1 }' residual_eager.out || say "residual_eager: $(grep '^float' residual_eager.out)"
 [ -s residual/model.safetensors ] || say "residual_eager leaves no run"
 has lenet5_modes.out 'conv1.weight *float32' 'conv1.weight *float16' '(fc1): DynamicQuantizedLinearReLU(in_features=400, out_features=120' \

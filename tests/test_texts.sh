@@ -81,6 +81,9 @@ for m in half dynamic weight-only; do
 done
 octet qat b $d --epochs 1 --out bq --quiet >/dev/null
 next "next: octet ptq a --data synth-digits --set " octet layers bq $d
+cp -r a made_in_c && sed -i 's/"name":"train",//' made_in_c/config.json
+octet ptq made_in_c $d --calib 64 --out made_q --quiet >/dev/null || say "a run without a name"
+next "next: octet ptq made_in_c --data synth-digits --set " octet layers made_q $d
 octet compare bq b b.oct8 $d --quiet >.out
 grep -q '^bq: int8 by QAT  *0' .out && grep -q '^b: int8 by PTQ  *0' .out && grep -q '^b.oct8: int8  *0' .out || say "compare: $(cat .out)"
 told() { # TEXT COMMAND...: it works, and says TEXT on stderr; without it behind !

@@ -144,12 +144,16 @@ cli_origin cli_origin_of(const cli *c, const char *run) {
 const char *cli_float_run(const cli *c, const char *run, const char *otherwise) {
     static char path[sizeof((cli_origin *)0)->from];
     snprintf(path, sizeof path, "%s", run);
-    for (int step = 0; step < 8; step++) { /* train, ptq, qat, and links made by hand */
+    for (int step = 0; step < 8; step++) {
         const cli_origin o = cli_origin_of(c, path);
-        if (*o.by && strcmp(o.by, "ptq") && strcmp(o.by, "qat")) return path;
-        if (!*o.from) break;
+        oct_net *net = oct_run_is(path) ? oct_run_load(c->ctx, path, NULL) : NULL;
+        const bool real = net && net->stage < OCT_STAGE_PREPARED;
+        oct_net_free(net);
+        if (real) return path;
+        if (!net || !*o.from) break;
         snprintf(path, sizeof path, "%s", o.from);
     }
+    oct_clear_error();
     return otherwise;
 }
 
