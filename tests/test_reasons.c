@@ -5,6 +5,8 @@
 
 #include "octet.h"
 #include "qat/net/prepared.h"
+#include "qat/passes/pass_convert.h"
+#include "qat/step/codes.h"
 #include "src/format/bytes.h"
 #include "src/format/files.h"
 #include "tests/oct_test.h"
@@ -142,4 +144,26 @@ START_TEST(reasons_and_roles_are_kept) {
 }
 END_TEST
 
-OCT_TEST_MAIN("reasons", reasons_and_roles_are_kept)
+/* A row of backend.def has its place in every room of quantization that does something by kind. */
+START_TEST(every_int8_kind_has_its_rows) {
+    int missing = 0;
+    for (int k = 0; k < OCT_OP_KIND_COUNT; k++) {
+        const oct_op_kind kind = (oct_op_kind)k;
+        const octi_backend_op *b = octi_backend(kind);
+        if (b->grid == OCTI_GRID_NONE) continue;
+        if (!octi_convert_has(b->int8)) {
+            printf("qat/passes/pass_convert.c has no row for %s\n", oct_op_name(b->int8));
+            missing++;
+        }
+        const bool weighted =
+            kind == OCT_OP_conv2d || kind == OCT_OP_linear || kind == OCT_OP_batch_norm;
+        if (b->grid == OCTI_GRID_SHARE || weighted || octi_own_has(kind)) continue;
+        printf("qat/step/codes_own.c has no row for %s\n", oct_op_name(kind));
+        missing++;
+    }
+    ck_assert_int_eq(missing, 0);
+    ck_assert(octi_convert_has(OCT_OP_requantize) && octi_own_has(OCT_OP_quantize));
+}
+END_TEST
+
+OCT_TEST_MAIN("reasons", reasons_and_roles_are_kept, every_int8_kind_has_its_rows)

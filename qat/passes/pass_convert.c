@@ -151,45 +151,62 @@ static oct_status product(convert_state *c, const oct_node *n, new_node *out) {
     return add_multipliers(c, n, out, &m, 1);
 }
 
+static oct_status pad_code(convert_state *c, const oct_node *n, new_node *out) {
+    const oct_quantizer *q = quantizer_of(c, n->out);
+    out->attr.lo[0] =
+        octq_quantize(n->attr.value, octi_scale(q), octi_zero_point(q), q->spec.qmin, q->spec.qmax);
+    out->attr.value = 0;
+    return OCT_OK;
+}
+
+static oct_status clip(convert_state *c, const oct_node *n, new_node *out) {
+    (void)c, (void)n;
+    out->attr.least = out->attr.most = 0; /* its clamps are codes */
+    return OCT_OK;
+}
+
+/* Codes go through as they are; dropout's rate means nothing here. */
+static oct_status same_codes(convert_state *c, const oct_node *n, new_node *out) {
+    (void)c, (void)n;
+    out->attr.p = 0;
+    return OCT_OK;
+}
+
+/* The table of kinds: what an integer node holds; whether it clamps its codes. */
+static const struct {
+    oct_status (*make)(convert_state *c, const oct_node *n, new_node *out);
+    bool clamps;
+} makers[OCT_OP_KIND_COUNT] = {
+    [OCT_OP_qconv2d] = {weighted, true},
+    [OCT_OP_qlinear] = {weighted, true},
+    [OCT_OP_qadd] = {join, true},
+    [OCT_OP_qcat] = {join, true},
+    [OCT_OP_requantize] = {join, false},
+    [OCT_OP_qavg_pool2d] = {average, true},
+    [OCT_OP_qadaptive_avg_pool2d] = {average, true},
+    [OCT_OP_qmul] = {product, true},
+    [OCT_OP_qtable] = {table, false},
+    [OCT_OP_qsoftmax] = {softmax, false},
+    [OCT_OP_qpad] = {pad_code, false},
+    [OCT_OP_qclip] = {clip, true},
+    [OCT_OP_max_pool2d] = {same_codes, false},
+    [OCT_OP_relu] = {same_codes, false},
+    [OCT_OP_flatten] = {same_codes, false},
+    [OCT_OP_reshape] = {same_codes, false},
+    [OCT_OP_identity] = {same_codes, false},
+};
+
+bool octi_convert_has(oct_op_kind int8) { return makers[int8].make != NULL; }
+
 static oct_status int8_node(convert_state *c, const oct_node *n, new_node *out) {
     const oct_quantizer *q = quantizer_of(c, n->out);
     out->kind =
         octi_is_requantize(c->from->graph, n) ? OCT_OP_requantize : octi_backend(n->kind)->int8;
-    switch (out->kind) {
-    case OCT_OP_qconv2d:
-    case OCT_OP_qlinear:
-        OCT_TRY(weighted(c, n, out));
-        break;
-    case OCT_OP_qadd:
-    case OCT_OP_qcat:
-        OCT_TRY(join(c, n, out));
-        break;
-    case OCT_OP_qavg_pool2d:
-    case OCT_OP_qadaptive_avg_pool2d:
-        OCT_TRY(average(c, n, out));
-        break;
-    case OCT_OP_qmul:
-        OCT_TRY(product(c, n, out));
-        break;
-    case OCT_OP_qtable:
-        return table(c, n, out);
-    case OCT_OP_qsoftmax:
-        return softmax(c, n, out);
-    case OCT_OP_requantize:
-        return join(c, n, out);
-    case OCT_OP_qpad:
-        out->attr.lo[0] = octq_quantize(n->attr.value, octi_scale(q), octi_zero_point(q),
-                                        q->spec.qmin, q->spec.qmax);
-        out->attr.value = 0;
-        return OCT_OK;
-    case OCT_OP_qclip:
-        out->attr.least = out->attr.most = 0;
-        break;
-    default:
-        out->attr.p = 0;
-        return OCT_OK; /* grid kinds and dropout: nothing to add */
-    }
-    octi_node_clamp(q, n, &out->attr.lo[0], &out->attr.hi[0]);
+    if (!octi_convert_has(out->kind))
+        return octi_fail(OCT_EINTERNAL, n->name, "no row in convert's table", NULL,
+                         oct_op_name(out->kind), NULL);
+    OCT_TRY(makers[out->kind].make(c, n, out));
+    if (makers[out->kind].clamps) octi_node_clamp(q, n, &out->attr.lo[0], &out->attr.hi[0]);
     return OCT_OK;
 }
 

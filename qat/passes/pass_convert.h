@@ -12,5 +12,7 @@ typedef struct octi_converted {
 } octi_converted;
 /** G3 of a settled view (qat/step/settled_view.h). NULL (recorded) on failure. */
 oct_net *octi_convert_pass(oct_net *settled, octi_converted *count);
+/** It has a row for this integer kind (of qat/net/backend.def). */
+bool octi_convert_has(oct_op_kind int8);
 
 #endif

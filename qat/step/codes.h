@@ -63,5 +63,7 @@ void octi_softmax_exps(const oct_quantizer *x, float e[256]);
 /** A node with a grid of its own and no weights, from codes to codes; fills out, out_codes
  *  (allocated) and `to`. */
 oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to);
+/** It has arithmetic for this kind. */
+bool octi_own_has(oct_op_kind kind);
 
 #endif

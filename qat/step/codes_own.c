@@ -154,33 +154,47 @@ static void softmax_task(void *arg, int64_t i) {
 
 /* ---- the table of kinds ---- */
 
-oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to) {
-    const oct_op_kind kind = c->node->kind;
-    const bool pair = kind == OCT_OP_add || kind == OCT_OP_mul;
-    octi_threads *pool = octi_ctx_pool(c->ctx);
-    const int64_t images = c->out->shape.dim[0];
-    float table[256];
-    own_job j = {
-        c, octi_rounding_to(q, (oct_act)c->node->attr.act[0], oct_f32(c->out), c->out_codes, to),
-        in_quantizer(c, 0), pair ? in_quantizer(c, 1) : NULL, table};
+typedef struct own_row {
+    void (*task)(void *arg, int64_t i);
+    bool by_image; /* a task an image; else CHUNKS of elements or rows */
+    bool pair;     /* two inputs */
+} own_row;
+
+static own_row row_of(oct_op_kind kind) {
     switch (kind) {
     case OCT_OP_add:
     case OCT_OP_mul:
-        if (!oct_shape_equal(&c->in[0]->shape, &c->in[1]->shape))
-            octi_call_took(c, OCTI_PATH_broadcast_pair);
-        octi_parallel_for(pool, images, pair_task, &j);
-        break;
+        return (own_row){pair_task, true, true};
     case OCT_OP_avg_pool2d:
     case OCT_OP_adaptive_avg_pool2d:
-        octi_parallel_for(pool, images, average_task, &j);
-        break;
+        return (own_row){average_task, true, false};
     case OCT_OP_softmax:
-        octi_softmax_exps(j.a, table);
-        octi_parallel_for(pool, CHUNKS, softmax_task, &j);
-        break;
-    default: /* functions of one value; quantize, of codes */
-        octi_function_values(c->node, j.a, q, table);
-        octi_parallel_for(pool, CHUNKS, map_task, &j);
+        return (own_row){softmax_task, false, false};
+    case OCT_OP_quantize: /* of codes: requantize */
+        return (own_row){map_task, false, false};
+    default:
+        return (own_row){octi_is_unary(kind) ? map_task : NULL, false, false};
     }
+}
+
+bool octi_own_has(oct_op_kind kind) { return row_of(kind).task != NULL; }
+
+oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to) {
+    const own_row row = row_of(c->node->kind);
+    float table[256];
+    own_job j = {.c = c, .a = in_quantizer(c, 0), .table = table};
+    if (!row.task)
+        return octi_fail(OCT_EINTERNAL, c->node->name, "no arithmetic on codes", NULL,
+                         oct_op_name(c->node->kind), NULL);
+    j.to = octi_rounding_to(q, (oct_act)c->node->attr.act[0], oct_f32(c->out), c->out_codes, to);
+    if (row.pair) {
+        j.b = in_quantizer(c, 1);
+        if (!oct_shape_equal(&c->in[0]->shape, &c->in[1]->shape))
+            octi_call_took(c, OCTI_PATH_broadcast_pair);
+    }
+    if (row.task == softmax_task) octi_softmax_exps(j.a, table);
+    if (row.task == map_task) octi_function_values(c->node, j.a, q, table);
+    octi_parallel_for(octi_ctx_pool(c->ctx), row.by_image ? c->out->shape.dim[0] : CHUNKS, row.task,
+                      &j);
     return OCT_OK;
 }

@@ -249,13 +249,13 @@ void octi_json_free(cJSON *root) { cJSON_Delete(root); }
 /* ---- getters ---- */
 
 static const char *type_text(const cJSON *v) {
-    return !v                  ? "nothing"
-           : cJSON_IsString(v) ? octi_fmt("\"%.100s\"", v->valuestring)
-           : cJSON_IsNumber(v) ? octi_fmt("%.17g", v->valuedouble)
-           : cJSON_IsArray(v)  ? "an array"
-           : cJSON_IsObject(v) ? "an object"
-           : cJSON_IsNull(v)   ? "null"
-                               : (cJSON_IsTrue(v) ? "true" : "false");
+    if (!v) return "nothing";
+    if (cJSON_IsString(v)) return octi_fmt("\"%.100s\"", v->valuestring);
+    if (cJSON_IsNumber(v)) return octi_fmt("%.17g", v->valuedouble);
+    if (cJSON_IsArray(v)) return "an array";
+    if (cJSON_IsObject(v)) return "an object";
+    if (cJSON_IsNull(v)) return "null";
+    return cJSON_IsTrue(v) ? "true" : "false";
 }
 
 static oct_status mistyped(const cJSON *v, const char *field, const char *where,
