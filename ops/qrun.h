@@ -80,7 +80,7 @@ struct octi_qrun {
     const octk_table *kernels; /* of the context that the op was made in */
     octi_path path;            /* the branch of its kind, for the session's counts */
     const char *kernel;        /* that does the work: a row of kernels.def, or "copy" */
-    const char *why;           /* the choice, in words: "rows_s16, 12 k cycles; patches, 90 k" */
+    const char *why;           /* the choice, in words: "rows 12.1 thousand cycles; patches 90.3" */
     size_t scratch;            /* bytes that a run needs, whatever its units */
     int64_t image;             /* elements of the output per image */
     double cycles;             /* of an image, by the model that the choice was made with */

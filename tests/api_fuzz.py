@@ -100,7 +100,7 @@ OWN.update({'oct_lstm_forward.y': 'w.hidden', 'oct_fake_quantize_forward.qmax': 
 SAID = {'count', 'known_count', 'nin', 'size', 'around', 'class_count', 'rule_count', 'epochs', 'iterations', 'save_seconds', 'save_steps'}
 SAID_OF = {'oct_data_from_memory.shape', 'oct_array_opts.target_shape', 'oct_data_from_source.source.count'}
 # Valid calls that have no success to show: a NULL or a failure is their answer here.
-FAILS = {'oct_var_grad', 'oct_runner_node_kernel', 'oct_ctx_warning'}
+FAILS = {'oct_var_grad', 'oct_runner_node_kernel', 'oct_runner_node_why', 'oct_ctx_warning'}
 # These take an argument apart: a new world for each case.
 ENDS = re.compile(r'_free$|_close$|_unref$')
 

@@ -253,7 +253,7 @@ has mismatched_codes .verify
 "$octet" verify m.oct8 good.oct8 $data --json --quiet >.verify 2>/dev/null
 [ $? = 1 ] || say "verify of different models does not exit 1"
 "$octet" layers j4 $data --json --quiet >.layers || say "layers"
-has "layers name kind shape bits scheme scale zero_point sqnr_local sqnr_cum clip us kernel cosine_local cosine_cum channels dead dead_float" .layers
+has "layers name kind shape bits scheme scale zero_point sqnr_local sqnr_cum clip us kernel why cosine_local cosine_cum channels dead dead_float" .layers
 "$octet" layers j4 $data --sweep --json --quiet >.layers || say "layers --sweep"
 has "fp32_accuracy sqnr_alone accuracy_alone" .layers
 "$octet" layers j4 $data --sweep --quiet | grep -q '^conv1  *conv2d  *[0-9.]*  *[01]\.[0-9]*$' || say "layers --sweep in words"
@@ -287,7 +287,7 @@ has "scale zero_point" .run
 "$octet" run m.oct8 --input j4/probe.npz --quiet >.run || say "run without --output"
 head -1 .run | grep -q '^y float32 \[64, 10\]$' && grep -q '^\[0\] -*[0-9]' .run || say "run does not print its values: $(head -3 .run)"
 "$octet" bench --workload lenet --mode infer-int8 --batch 2 --json >.bench || say "bench"
-has "workload mode batch threads img_per_s us_per_img" .bench
+has "workload mode batch threads img_per_s us_per_img layers name us kernel why" .bench
 "$octet" demo --limit 200 --out d --json --quiet >.demo || say "demo"
 has "fp32_accuracy ptq_accuracy qat_accuracy int8_accuracy mismatched_codes fp32_bytes int8_bytes fp32_us int8_us dynamic_accuracy dynamic_bytes dynamic_us half_accuracy half_bytes half_us" .demo
 # a run's weights are a file with PyTorch's names: imported, they are the same net

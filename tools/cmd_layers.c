@@ -39,6 +39,10 @@ static void print_json(const cli *c, const oct_layer *rows, int32_t n, double fl
             json_string(&j, "kernel", r->kernel);
         else
             json_number(&j, "kernel", NAN);
+        if (r->why[0])
+            json_string(&j, "why", r->why);
+        else
+            json_number(&j, "why", NAN);
         json_item_end(&j);
     }
     json_array_end(&j);

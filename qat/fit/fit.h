@@ -43,6 +43,8 @@ OCT_API double oct_runner_node_ns(const oct_runner *r, const char *node);
 /** Name of the kernel that runs a node of an int8 net (oct_step_time); NULL where the runner does
  *  not profile one. */
 OCT_API const char *oct_runner_node_kernel(const oct_runner *r, const char *node);
+/** Why that kernel (oct_step_time); the runner's. NULL where the runner does not profile. */
+OCT_API const char *oct_runner_node_why(const oct_runner *r, const char *node);
 
 /* ---- evaluation ---- */
 
@@ -239,6 +241,7 @@ typedef struct oct_layer {
     /* sum of what clipping takes from each value's size, over the sum of sizes */
     double clip_loss;
     double round_loss; /* the same of rounding */
+    char why[96];      /* why that kernel (oct_step_time); "" where there was no choice */
 } oct_layer;
 /** Rows of a prepared net on n images of data (NULL: structure only), or of an int8 net (no float
  *  to compare with).

@@ -2,6 +2,7 @@
  * What quantization costs, layer by layer: the float net, the codes of the quantized one, and the
  * time of the int8 plan. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "autograd/tape.h"
@@ -218,6 +219,8 @@ static oct_status times(oct_net *int8, oct_loader *loader, int64_t n, oct_layer 
         double ns = oct_runner_node_ns(r, rows[i].name);
         if (ns >= 0) rows[i].us = ns / 1000;
         rows[i].kernel = oct_runner_node_kernel(r, rows[i].name);
+        const char *why = oct_runner_node_why(r, rows[i].name);
+        snprintf(rows[i].why, sizeof rows[i].why, "%s", why ? why : "");
     }
     oct_runner_free(r);
     return st;

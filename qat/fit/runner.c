@@ -163,6 +163,11 @@ const char *oct_runner_node_kernel(const oct_runner *r, const char *node) {
     return step_of(r, node, &t) ? t.kernel : NULL;
 }
 
+const char *oct_runner_node_why(const oct_runner *r, const char *node) {
+    oct_step_time t;
+    return step_of(r, node, &t) ? t.why : NULL;
+}
+
 double oct_runner_node_ns(const oct_runner *r, const char *node) {
     oct_step_time t;
     return step_of(r, node, &t) && t.images ? (double)t.ns / (double)t.images : -1;

@@ -112,6 +112,9 @@ typedef struct oct_step_time {
     uint64_t images;
     /* a row of ops/kernels/kernels.def, "copy", or "float" for a layer kept float */
     const char *kernel;
+    /* why: the candidates of a convolution or linear layer and what each would cost by its own
+     * model, the chosen one first; "" where there is no choice. The plan's */
+    const char *why;
 } oct_step_time;
 OCT_API bool oct_session_step_time(const oct_session *session, int32_t i, oct_step_time *t);
 OCT_API int32_t oct_plan_steps(const oct_plan *plan);
