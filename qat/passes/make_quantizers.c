@@ -79,12 +79,12 @@ typedef struct ends { /* first and last weighted int8 node of the new graph, -1 
     int32_t first, last;
 } ends;
 
-static bool has_weights(const octi_quantizer_plan *p, const oct_node *n) {
+static bool has_weights(const octi_value_classes *p, const oct_node *n) {
     return (n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear) && p->parent[n->out] >= 0;
 }
 
 /* No gradient reaches the net's input: its scale is observed, whatever the method. */
-static bool holds_input(const octi_quantizer_plan *p, int32_t class) {
+static bool holds_input(const octi_value_classes *p, int32_t class) {
     const oct_graph *g = p->net->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
@@ -97,7 +97,7 @@ static bool holds_input(const octi_quantizer_plan *p, int32_t class) {
 
 /* A class that begins with a fixed grid has it for good: ready from the start, never observed or
  * learned. */
-static octi_grid fixed_grid(const octi_quantizer_plan *p, int32_t class) {
+static octi_grid fixed_grid(const octi_value_classes *p, int32_t class) {
     const oct_graph *g = p->net->graph;
     const octi_grid grid = octi_backend(g->nodes[g->values[class].producer].kind)->grid;
     return octi_grid_is_fixed(grid) ? grid : OCTI_GRID_OWN;
@@ -110,7 +110,7 @@ static void set_fixed(octi_grid grid, oct_quantizer *q) {
 }
 
 /* With fewer bits, values at the net's borders and around the last layer keep 8 (law 2). */
-static bool keeps_8(const octi_quantizer_plan *p, const ends *e, int32_t class) {
+static bool keeps_8(const octi_value_classes *p, const ends *e, int32_t class) {
     const oct_graph *g = p->net->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
@@ -127,7 +127,7 @@ static bool keeps_8(const octi_quantizer_plan *p, const ends *e, int32_t class) 
 }
 
 /* Bits that rules ask for; the net's ends keep 8 where no rule names them (law 2). */
-static int bits_of(const octi_quantizer_plan *p, const octi_resolved *r, int key, int asked,
+static int bits_of(const octi_value_classes *p, const octi_resolved *r, int key, int asked,
                    bool at_end) {
     if (!asked) return 8;
     return at_end && !p->config->all_layers && !octi_qrules_named(p->rules, r, key) ? 8 : asked;
@@ -136,14 +136,14 @@ static int bits_of(const octi_quantizer_plan *p, const octi_resolved *r, int key
 /* The input's range is known, so it is taken whole where the others' are searched, unless a rule
  * names the input: a background is most of an image and no reason to cut what stands out from
  * it. */
-static const char *observer_of(const octi_quantizer_plan *p, const octi_resolved *r, int32_t v) {
+static const char *observer_of(const octi_value_classes *p, const octi_resolved *r, int32_t v) {
     const char *asked = r->set.observer ? r->set.observer : "ema";
     return holds_input(p, v) && !octi_qrules_named(p->rules, r, OCTI_QKEY_observer)
                ? octi_observer_of_input(asked)
                : asked;
 }
 
-static oct_status add_activation(const octi_quantizer_plan *p, const ends *e, int32_t v) {
+static oct_status add_activation(const octi_value_classes *p, const ends *e, int32_t v) {
     oct_graph *g = p->net->graph;
     const oct_node *n = &g->nodes[g->values[v].producer];
     const octi_resolved r = octi_qrules_resolve(p->rules, n->name, n->kind);
@@ -173,7 +173,7 @@ static oct_status add_activation(const octi_quantizer_plan *p, const ends *e, in
     return OCT_OK;
 }
 
-static oct_status add_weight(const octi_quantizer_plan *p, const oct_node *n, bool at_end) {
+static oct_status add_weight(const octi_value_classes *p, const oct_node *n, bool at_end) {
     oct_graph *g = p->net->graph;
     oct_value *w = &g->values[n->in[OCTI_W]];
     const bool bn = n->kind == OCT_OP_batch_norm; /* one weight a channel */
@@ -199,7 +199,7 @@ static oct_status add_weight(const octi_quantizer_plan *p, const oct_node *n, bo
     return w->quantizer < 0 ? oct_last_error()->code : OCT_OK;
 }
 
-oct_status octi_make_quantizers(const octi_quantizer_plan *p) {
+oct_status octi_make_quantizers(const octi_value_classes *p) {
     oct_graph *g = p->net->graph;
     ends e = {-1, -1};
     for (int32_t i = 0; i < g->node_count; i++)

@@ -7,8 +7,8 @@
 #include "qat/net/prepared.h"
 #include "qat/rules/qconfig_rules.h"
 
-/** What the pass found. */
-typedef struct octi_quantizer_plan {
+/** What the pass found: values in classes, and what decides for each. */
+typedef struct octi_value_classes {
     oct_net *net;
     /* [values]: union-find over quantized values, the oldest leads; -1: a float value */
     int32_t *parent;
@@ -16,7 +16,7 @@ typedef struct octi_quantizer_plan {
     const octi_target *target;
     const oct_qconfig *config;
     const octi_qrules *rules;
-} octi_quantizer_plan;
+} octi_value_classes;
 
 /** The value that leads v's class. */
 static inline int32_t octi_class_of(int32_t *parent, int32_t v) {
@@ -24,6 +24,6 @@ static inline int32_t octi_class_of(int32_t *parent, int32_t v) {
     return v;
 }
 
-oct_status octi_make_quantizers(const octi_quantizer_plan *p);
+oct_status octi_make_quantizers(const octi_value_classes *p);
 
 #endif

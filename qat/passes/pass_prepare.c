@@ -239,14 +239,14 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
     p->r.to->graph->output = out;
     OCT_TRY(set_quantized(p, 0)); /* room for every value; value 0 is the input: float */
     p->parent[0] = -1;
-    const octi_quantizer_plan plan = {.net = p->r.to,
-                                      .parent = p->parent,
-                                      .values = p->r.to->graph->value_count,
-                                      .target = p->target,
-                                      .config = p->config,
-                                      .rules = &p->rules};
+    const octi_value_classes classes = {.net = p->r.to,
+                                        .parent = p->parent,
+                                        .values = p->r.to->graph->value_count,
+                                        .target = p->target,
+                                        .config = p->config,
+                                        .rules = &p->rules};
     OCT_TRY(octi_qrules_hit(&p->rules, p->r.to->graph));
-    OCT_TRY(octi_make_quantizers(&plan));
+    OCT_TRY(octi_make_quantizers(&classes));
     OCT_TRY(note_rules(p));
     oct_tensor *frozen = oct_tensor_new(net->ctx, OCT_U8, OCT_SHAPE(1));
     oct_status s = frozen ? octi_net_register(p->r.to, OCTI_BN_FROZEN, OCT_ROLE_OBSERVER, frozen)

@@ -23,7 +23,7 @@ typedef struct rows_head {
 } rows_head;
 enum { HEAD = 64 };
 
-static const char *keep(const listing *l, const char *s) {
+static const char *owned(const listing *l, const char *s) {
     const char *copy = octi_arena_strdup(l->arena, s);
     return copy ? copy : "";
 }
@@ -62,7 +62,7 @@ static oct_status rule_of(const listing *l, const oct_node *n, const oct_node *l
         const octi_resolved first = octi_qrules_resolve(&l->rules, leader->name, leader->kind);
         say_keys(l, &first, OCTI_QPART_A, row, &out);
     }
-    row->rule = keep(l, out.data ? out.data : "");
+    row->rule = owned(l, out.data ? out.data : "");
     oct_status s = out.status;
     octi_text_free(&out);
     return s;
@@ -88,7 +88,7 @@ static oct_status fill(const listing *l, const oct_node *n, oct_placement *row) 
                            .rule = ""};
     const oct_quantizer *q = row->int8 ? &g->quantizers[g->values[n->out].quantizer] : NULL;
     if (!q)
-        row->reason = keep(l, octi_float_reason_text(n));
+        row->reason = owned(l, octi_float_reason_text(n));
     else {
         row->abits = q->spec.bits;
         row->observer = q->observer;

@@ -147,7 +147,7 @@ static oct_status begin_node(const beginning *b, int32_t i) {
         s->kind == OCTI_STEP_STATISTICS)
         s->rounds = rounds(b, n);
     if (s->kind == OCTI_STEP_PLAN_FLOAT)
-        OCT_TRY(octi_float_layer_begin(b->g, n, b->arena, &s->plan));
+        OCT_TRY(octi_float_layer_begin(b->g, n, b->arena, &s->plan_node));
     b->codes[n->out] = gives_codes(s);
     return OCT_OK;
 }

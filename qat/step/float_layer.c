@@ -46,7 +46,7 @@ oct_status octi_float_layer_begin(const oct_graph *g, const oct_node *n, octi_ar
 }
 
 oct_status octi_float_layer(octi_call *c) {
-    const octi_fnode *f = octi_step_node_of(c)->plan;
+    const octi_fnode *f = octi_step_node_of(c)->plan_node;
     if (!f) return octi_diff_of(c->node->kind)->forward(c);
     OCT_TRY(octi_call_output(c));
     octi_call_took(c, f->path);

@@ -35,7 +35,7 @@ static float levels_above(const oct_quantizer *q) {
 
 /* A step never gets below a 64th of what the range alone would give: it cannot cross zero, nor die
  * near it. A pure function of what is stored, so that asking twice changes nothing. */
-static float kept(float step, float of_range) {
+static float at_least(float step, float of_range) {
     float least = fmaxf(of_range / 64, OCT_SCALE_MIN);
     return step > least ? step : least; /* a NaN was refused by the optimizer */
 }
@@ -89,7 +89,7 @@ void octi_learned_settle(oct_quantizer *q) {
     if (octi_learned_waits(q)) return; /* the range's qparams stand */
     float *step = oct_f32(q->step), unit = !strcmp(q->method, "pact") ? levels_above(q) : 1.0f;
     float range = fmaxf(*oct_f32(q->max_val), 0) - fminf(*oct_f32(q->min_val), 0);
-    step[0] = kept(step[0], range / (float)(q->spec.qmax - q->spec.qmin) * unit);
+    step[0] = at_least(step[0], range / (float)(q->spec.qmax - q->spec.qmin) * unit);
     oct_f32(q->scale)[0] = oct_scale_on_grid(&q->spec, step[0] / unit);
     if (q->offset)
         oct_s32(q->zero_point)[0] = octq_clamp(octq_rne(-oct_f32(q->offset)[0] / octi_scale(q)),
@@ -165,7 +165,7 @@ float octi_learned_weight_step(oct_quantizer *q, int64_t o, float amax, const fl
     float *step = oct_f32(q->step);
     /* later a zero is a step that shrank: it is lifted */
     if (x && step[o] == 0) step[o] = weight_start(q, x, n);
-    return step[o] = kept(step[o], amax / (float)q->spec.qmax);
+    return step[o] = at_least(step[o], amax / (float)q->spec.qmax);
 }
 
 /* W' = s * clamp(rne(u), qmin, qmax), u = w * factor / s: LSQ as above with z = 0. A channel's step

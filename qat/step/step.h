@@ -25,7 +25,7 @@ typedef struct octi_step_node {
     bool rounds;     /* ROUND, FOLDED, STATISTICS: the output becomes codes; else it is observed */
     bool fits24;     /* PRODUCT: every sum is exact in fp32 in any order */
     octi_qweights w; /* of weighted nodes, but in calibration */
-    struct octi_fnode *plan; /* PLAN_FLOAT: the plan's node; NULL: moves nothing */
+    struct octi_fnode *plan_node; /* PLAN_FLOAT: the plan's node; NULL: moves nothing */
 } octi_step_node;
 
 /** Range of one quantizer, gathered over the sources of its class. */

@@ -47,15 +47,15 @@ static oct_status learned_amax(oct_quantizer *q, const octi_folding *v, const fl
     octi_arena_mark mark = octi_arena_save(arena);
     float *x = waits ? octi_arena_calloc(arena, (size_t)(v->o * v->k), sizeof *x) : NULL;
     if (waits && !x) return octi_arena_rewind(arena, mark), oct_last_error()->code;
-    const bool shared = !q->spec.per_channel;
+    const bool one_step = !q->spec.per_channel;
     for (int64_t i = 0; x && i < v->o * v->k; i++)
-        x[i] = v->w[i] * (factor && shared ? factor[i / v->k] : 1.0f);
-    for (int32_t o = 1; shared && o < v->o; o++) amax[0] = fmaxf(amax[0], amax[o]);
+        x[i] = v->w[i] * (factor && one_step ? factor[i / v->k] : 1.0f);
+    for (int32_t o = 1; one_step && o < v->o; o++) amax[0] = fmaxf(amax[0], amax[o]);
     for (int32_t o = 0; o < v->o; o++) {
-        const float unit = factor && !shared ? fabsf(factor[o]) : 1.0f;
-        if (o == 0 || !shared)
+        const float unit = factor && !one_step ? fabsf(factor[o]) : 1.0f;
+        if (o == 0 || !one_step)
             amax[o] = octi_learned_weight_step(q, o, amax[o] / unit, x ? x + o * v->k : NULL,
-                                               shared ? v->o * v->k : v->k) *
+                                               one_step ? v->o * v->k : v->k) *
                       half * unit;
         else
             amax[o] = amax[0];
