@@ -55,6 +55,11 @@ OCT_API oct_tape *oct_var_tape(const oct_var *v);
  *  OCT_EUSAGE for a non-scalar, in OCT_EVAL or OCT_CALIBRATE mode, or a second call. */
 OCT_API OCT_NODISCARD oct_status oct_backward(oct_var *loss);
 
+/** The same from a value of any shape: dy (f32, the shape of y, borrowed for the call and left as
+ *  it is) is the gradient with respect to y of what the caller computes from it; what flows is that
+ *  of sum(y * dy). OCT_ESHAPE, OCT_EDTYPE; else as oct_backward, and one of the two a step. */
+OCT_API OCT_NODISCARD oct_status oct_backward_from(oct_var *y, const oct_tensor *dy);
+
 /* ---- looking at layers ---- */
 
 /** A node that has just run forward. Everything is borrowed for the length of the call. */
@@ -93,6 +98,8 @@ typedef struct oct_conv2d_opts {
     int dilation;       /* 0: 1 */
     int groups;         /* 0: 1; equal to in: depthwise */
     bool no_bias;
+    int strides[2];   /* down, across; each overrides stride where it is not 0 */
+    int dilations[2]; /* the same of dilation */
 } oct_conv2d_opts;
 
 typedef struct oct_pool_opts {
@@ -100,7 +107,9 @@ typedef struct oct_pool_opts {
     int stride; /* 0: kernel */
     int pad;
     int pads[4];
-    bool exclude_pad; /* average: divide by the cells inside the image */
+    bool exclude_pad;   /* average: divide by the cells inside the image */
+    int kernel_size[2]; /* R, S where not square */
+    int strides[2];     /* down, across; 0: stride, or where that is 0 the kernel's side */
 } oct_pool_opts;
 
 typedef struct oct_batch_norm_opts {
@@ -190,6 +199,13 @@ OCT_API oct_var *oct_net_forward(oct_net *net, oct_var *x);
  *  weight-only or half net has none (NULL, OCT_EUSAGE recorded): net->tensors lists what it holds,
  *  oct_runner_new (qat/fit/fit.h) runs it. */
 OCT_API const oct_named_tensor *oct_net_parameters(oct_net *net, int32_t *count);
+/** Freeze the parameters whose names match `pattern` ("layer1.*", as a shell matches file names):
+ *  training leaves them alone, and a batch norm whose weight and bias are both frozen rests: it
+ *  uses its running statistics in training too, and nothing moves them. on = false lets them move
+ *  again. *count (may be NULL) gets how many match. For any net that trains, before the optimizer
+ *  is made; fusing and preparing keep it. OCT_EUSAGE where none matches, or for an int8 net. */
+OCT_API OCT_NODISCARD oct_status oct_net_freeze(oct_net *net, const char *pattern, bool on,
+                                                int32_t *count);
 
 OCT_END_DECLS
 #endif

@@ -8,10 +8,15 @@
 enum { X, W, B, GAMMA, BETA, MEAN, VAR };
 enum { SAVED_RAW, SAVED_MEAN, SAVED_INVSTD };
 
+/* Training goes by the batch, and moves the running statistics, unless the batch norm rests. */
+static bool by_batch(const octi_call *c) {
+    return c->mode == OCT_TRAIN && !octi_batch_norm_rests(c->graph, c->node);
+}
+
 static oct_status bn_forward(octi_call *c, const oct_tensor *x, int first, oct_tensor *y) {
     const oct_attrs *a = &c->node->attr;
     oct_tensor **p = c->in + first; /* gamma, beta, mean, var */
-    if (c->mode != OCT_TRAIN) return oct_batch_norm_eval(c->ctx, a, x, p[0], p[1], p[2], p[3], y);
+    if (!by_batch(c)) return oct_batch_norm_eval(c->ctx, a, x, p[0], p[1], p[2], p[3], y);
     c->saved[SAVED_MEAN] = octi_call_tensor(c, OCT_F32, p[0]->shape);
     c->saved[SAVED_INVSTD] = octi_call_tensor(c, OCT_F32, p[0]->shape);
     if (!c->saved[SAVED_MEAN] || !c->saved[SAVED_INVSTD]) return oct_last_error()->code;
@@ -31,8 +36,12 @@ static oct_status bn_backward(octi_call *c, const oct_tensor *x, const oct_tenso
         } else if (!(d[k] = octi_call_tensor(c, OCT_F32, c->in[first]->shape)))
             return oct_last_error()->code;
     }
-    return oct_batch_norm_grad(c->ctx, x, dy, c->in[first], c->saved[SAVED_MEAN],
-                               c->saved[SAVED_INVSTD], dx, d[0], d[1]);
+    oct_tensor **p = c->in + first;
+    if (!by_batch(c))
+        return oct_batch_norm_grad_eval(c->ctx, &c->node->attr, x, dy, p[0], p[2], p[3], dx, d[0],
+                                        d[1]);
+    return oct_batch_norm_grad(c->ctx, x, dy, p[0], c->saved[SAVED_MEAN], c->saved[SAVED_INVSTD],
+                               dx, d[0], d[1]);
 }
 
 static oct_status act_forward(octi_call *c) {

@@ -44,8 +44,10 @@ oct_attrs octi_conv2d_attrs(const oct_conv2d_opts *o) {
     if (!o) return a;
     a.kernel[0] = NONZERO(o->kernel_size[0], o->kernel);
     a.kernel[1] = NONZERO(o->kernel_size[1], o->kernel);
-    a.stride[0] = a.stride[1] = NONZERO(o->stride, 1);
-    a.dilation[0] = a.dilation[1] = NONZERO(o->dilation, 1);
+    for (int i = 0; i < 2; i++) {
+        a.stride[i] = NONZERO(o->strides[i], NONZERO(o->stride, 1));
+        a.dilation[i] = NONZERO(o->dilations[i], NONZERO(o->dilation, 1));
+    }
     a.groups[0] = NONZERO(o->groups, 1);
     set_pads(a.pads, o->pad, o->pads);
     return a;
@@ -54,8 +56,10 @@ oct_attrs octi_conv2d_attrs(const oct_conv2d_opts *o) {
 oct_attrs octi_pool_attrs(const oct_pool_opts *o) {
     oct_attrs a = {.kernel = {2, 2}, .stride = {2, 2}};
     if (!o) return a;
-    a.kernel[0] = a.kernel[1] = o->kernel;
-    a.stride[0] = a.stride[1] = NONZERO(o->stride, o->kernel);
+    for (int i = 0; i < 2; i++) {
+        a.kernel[i] = NONZERO(o->kernel_size[i], o->kernel);
+        a.stride[i] = NONZERO(o->strides[i], NONZERO(o->stride, a.kernel[i]));
+    }
     a.exclude_pad[0] = o->exclude_pad;
     set_pads(a.pads, o->pad, o->pads);
     return a;

@@ -40,6 +40,12 @@ bool oct_op_from_name(const char *name, oct_op_kind *kind) {
     return false;
 }
 
+bool octi_batch_norm_rests(const oct_graph *g, const oct_node *n) {
+    if (n->kind != OCT_OP_batch_norm && !n->attr.bn[0]) return false;
+    const oct_value *gamma = octi_node_in(g, n, n->nin - 4), *beta = octi_node_in(g, n, n->nin - 3);
+    return gamma && beta && gamma->frozen && beta->frozen;
+}
+
 bool oct_quantizer_is_per_channel(const oct_quantizer *q) {
     if (!q || !q->spec.per_channel) return false;
     const int64_t n = q->scale ? oct_tensor_count(q->scale) : 0;

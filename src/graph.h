@@ -156,6 +156,9 @@ int32_t octi_graph_add_quantizer(oct_graph *g, const oct_quantizer *q);
 static inline oct_value *octi_node_in(const oct_graph *g, const oct_node *n, int k) {
     return k < n->nin && n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
 }
+/** Whether a node's batch norm, alone or fused, rests: gamma and beta are both frozen. It uses its
+ *  running statistics in training too, and nothing moves them. */
+bool octi_batch_norm_rests(const oct_graph *g, const oct_node *n);
 /** Number of nodes that read a value, and one of them. */
 int32_t octi_graph_consumers(const oct_graph *g, int32_t value, int32_t *one);
 /** Structure as a pass must leave it: indices in range, order topological, names unique, counts of

@@ -56,6 +56,7 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_lstm_cell_step.state': 'NULL', 'oct_functional_add.functional': 'oct_float_functional_new(w.ctx)', 'oct_functional_add_relu.functional': 'oct_float_functional_new(w.ctx)',
     'oct_functional_mul.functional': 'oct_float_functional_new(w.ctx)', 'oct_functional_cat.functional': 'oct_float_functional_new(w.ctx)',
     'oct_infer_shape.kind': 'OCT_OP_relu', 'oct_infer_shape.nin': '1', 'oct_unary_forward.kind': 'OCT_OP_sigmoid', 'oct_unary_grad.kind': 'OCT_OP_sigmoid',
+    'oct_backward_from.y': 'w.x', 'oct_backward_from.dy': 'f32(2, 6, 6, 4)', 'oct_net_freeze.net': 'w.net', 'oct_net_freeze.pattern': '"*"', 'oct_net_freeze.count': 'NULL',
     'oct_backward.loss': 'oct_mse_loss(w.x, f32(2, 6, 6, 4))', 'oct_param.name': '"p"', 'oct_reshape.dims': '(int[]){36, 4}', 'oct_reshape.count': '2', 'oct_pad.pads': '(int[]){1, 1, 1, 1}',
     'oct_capture.image': 'OCT_SHAPE(6, 6, 4)', 'oct_linear.x': 'oct_input(w.tape, f32(2, 4))', 'oct_linear.w': 'oct_param(w.tape, f32(2, 4), "lw")', 'oct_linear.b': 'oct_param(w.tape, f32(2), "lb")',
     'oct_cross_entropy.logits': 'oct_input(w.tape, f32(2, 3))', 'oct_cross_entropy.labels': 's32(2)', 'oct_distill_loss.logits': 'oct_input(w.tape, f32(2, 3))', 'oct_distill_loss.teacher': 'f32(2, 3)',

@@ -12,6 +12,7 @@ enum { STEPS = 14, LIVE = 6 };
 typedef struct step {
     int op, a, b; /* a, b: which live values it reads */
     int pads[4], kernel, value;
+    int strides[2], kernels[2]; /* of a pool that is drawn uneven; else 0 */
     oct_module *m, *bn;
 } step;
 
@@ -78,13 +79,17 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
         case MAX_POOL:
             y = oct_max_pool2d(a, &(oct_pool_opts){.kernel = 2 + s->kernel % 2,
                                                    .stride = 1 + s->value % 2,
-                                                   .pad = s->kernel % 2});
+                                                   .pad = s->kernel % 2,
+                                                   .strides = {s->strides[0], s->strides[1]},
+                                                   .kernel_size = {s->kernels[0], s->kernels[1]}});
             break;
         case AVG_POOL:
             y = oct_avg_pool2d(a, &(oct_pool_opts){.kernel = 2 + s->kernel % 2,
                                                    .stride = 1,
                                                    .pad = 1,
-                                                   .exclude_pad = s->value % 2});
+                                                   .exclude_pad = s->value % 2,
+                                                   .strides = {s->strides[0], s->strides[1]},
+                                                   .kernel_size = {s->kernels[0], s->kernels[1]}});
             break;
         case ADD:
             y = oct_add(a, b);
@@ -203,6 +208,7 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
     /* of its own: narrow nets stay what their seeds always gave */
     octi_rng more = octi_rng_stream(seed, OCTI_RNG_TEST, 78, 0);
     const bool wide = below(&more, 9) == 0, large = wide && below(&more, 3) == 0;
+    octi_rng sides = octi_rng_stream(seed, OCTI_RNG_TEST, 79, 0); /* strides, dilations of two */
     const int most = wide ? 100 : 24, joined = wide ? 160 : 40;
     static const int widths[] = {16, 32, 48, 64, 100, 36, 20, 96};
     if (wide && p->count > 7) p->count = 7; /* few, for they are slow */
@@ -257,8 +263,15 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
                 for (int k = 0; k < 4; k++) o.pads[k] = 1;
             }
             if (stretched) o.pads[0] = o.pads[2] = o.pads[1] = o.pads[3] = reach / 2;
-            y = (side){(x.h + o.pads[0] + o.pads[2] - reach - 1) / stride + 1,
-                       (x.w + o.pads[1] + o.pads[3] - reach - 1) / stride + 1, o.out};
+            int by[2] = {stride, stride}, across = reach;
+            if (!square && below(&sides, 3) == 0) {
+                const int axis = below(&sides, 2);
+                by[axis] = o.strides[axis] = 1 + below(&sides, 3);
+                o.dilations[1] = 1 + below(&sides, 2);
+                across = (o.kernel - 1) * o.dilations[1];
+            }
+            y = (side){(x.h + o.pads[0] + o.pads[2] - reach - 1 + by[0]) / by[0],
+                       (x.w + o.pads[1] + o.pads[3] - across - 1 + by[1]) / by[1], o.out};
             if (y.h < 1 || y.w < 1) { /* too small for this one */
                 st->op = PAD;
                 y = x;
@@ -272,8 +285,14 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
         if (st->op == MAX_POOL || st->op == AVG_POOL) {
             int k = 2 + st->kernel % 2, pad = st->op == AVG_POOL ? 1 : st->kernel % 2,
                 stride = st->op == AVG_POOL ? 1 : 1 + st->value % 2;
-            y.h = (x.h + 2 * pad - k) / stride + 1;
-            y.w = (x.w + 2 * pad - k) / stride + 1;
+            int by[2] = {stride, stride}, of[2] = {k, k};
+            if (below(&sides, 3) == 0) {
+                const int axis = below(&sides, 2);
+                by[axis] = st->strides[axis] = 1 + below(&sides, 3);
+                of[1 - axis] = st->kernels[1 - axis] = 2 + below(&sides, 2);
+            }
+            y.h = (x.h + 2 * pad - of[0]) / by[0] + 1;
+            y.w = (x.w + 2 * pad - of[1]) / by[1] + 1;
         }
         if (st->op == CAT) y.c = x.c + s[st->b].c + (st->value % 2 ? x.c : 0);
         if (st->op == FIXED_CAT)

@@ -199,6 +199,61 @@ START_TEST(steady_step_allocates_nothing) {
 }
 END_TEST
 
+static oct_var *features_forward(void *self, oct_tape *t, oct_var *x) {
+    tiny *n = self;
+    (void)t;
+    oct_var *a = oct_relu(oct_apply(n->bn1, oct_apply(n->conv1, x)));
+    return oct_flatten(oct_add(a, oct_apply(n->conv2, a)));
+}
+
+/* sum(y * dy) of one image is a linear layer whose row is dy: the same bits flow. */
+START_TEST(a_gradient_from_outside_is_that_of_a_sum) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    enum { K = 6 * 6 * 3 };
+    tiny n;
+    oct_module *m = tiny_new(ctx, &n), *f = oct_module_new(ctx, features_forward, &n);
+    oct_tensor *x = random_tensor(ctx, OCT_SHAPE(1, 6, 6, 2), 1),
+               *dy = random_tensor(ctx, OCT_SHAPE(1, K), 2), *kept = oct_tensor_copy(ctx, dy),
+               *zero = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
+    oct_tensor *p[3] = {oct_module_tensor(m, "conv1.weight"), oct_module_tensor(m, "bn1.weight"),
+                        oct_module_tensor(m, "conv2.bias")},
+               *want[3];
+    oct_tape *t = oct_tape_new(ctx);
+    for (int way = 0; way < 2; way++) {
+        oct_tape_begin(t, OCT_TRAIN);
+        oct_var *y = oct_apply(f, oct_input(t, x));
+        ck_not_null(y);
+        if (way)
+            ck_ok(oct_backward_from(y, dy));
+        else
+            ck_ok(oct_backward(oct_linear(y, oct_input(t, dy), oct_input(t, zero))));
+        for (int k = 0; k < 3; k++) {
+            ck_assert(p[k]->grad && oct_f32(p[k]->grad)[0] != 0);
+            if (way) ck_assert(!memcmp(p[k]->grad->data, want[k]->data, oct_tensor_bytes(want[k])));
+            want[k] = oct_tensor_copy(ctx, p[k]->grad);
+            memset(p[k]->grad->data, 0, oct_tensor_bytes(want[k]));
+        }
+    }
+    ck_assert(!memcmp(dy->data, kept->data, oct_tensor_bytes(dy))); /* flatten and add pass it on */
+    oct_var *y = NULL;
+    oct_tape_begin(t, OCT_TRAIN);
+    y = oct_apply(f, oct_input(t, x));
+    ck_fails(OCT_ESHAPE, "[1, 108]", oct_backward_from(y, x));
+    ck_fails(OCT_EDTYPE, "float32", oct_backward_from(y, labels_of(ctx, 1, 2)));
+    ck_fails(OCT_EUSAGE, "NULL", oct_backward_from(y, NULL));
+    ck_fails(OCT_EUSAGE, "oct_backward_from", oct_backward(y));
+    ck_ok(oct_backward_from(y, dy)); /* what was refused did not count */
+    ck_fails(OCT_EUSAGE, "twice", oct_backward_from(y, dy));
+    oct_tape_begin(t, OCT_EVAL);
+    ck_fails(OCT_EUSAGE, "training mode", oct_backward_from(oct_apply(f, oct_input(t, x)), dy));
+    /* of a parameter itself: added to its gradient */
+    oct_tape_begin(t, OCT_TRAIN);
+    ck_ok(oct_backward_from(oct_param(t, dy, "dy"), dy));
+    ck_assert(!memcmp(dy->grad->data, dy->data, oct_tensor_bytes(dy)));
+    oct_close(ctx);
+}
+END_TEST
+
 OCT_TEST_MAIN("autograd", gradients_match_differences, members_without_gradient_keep_their_place,
-              null_and_failure_flow_through, replay_equals_recording_bit_for_bit,
-              steady_step_allocates_nothing)
+              a_gradient_from_outside_is_that_of_a_sum, null_and_failure_flow_through,
+              replay_equals_recording_bit_for_bit, steady_step_allocates_nothing)

@@ -1,3 +1,5 @@
+octet_test(test_sides)
+octet_test(test_freeze)
 octet_test(test_optim)
 octet_test(test_optim_options)
 octet_test(test_nn)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * octet train, octet qat. */
-#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,17 +136,11 @@ static int freeze(cli *c, oct_net *net) {
     snprintf(patterns, sizeof patterns, "%s", c->freeze.s);
     char *rest = NULL;
     for (char *p = strtok_r(patterns, ",", &rest); p; p = strtok_r(NULL, ",", &rest)) {
-        int hits = 0;
-        for (int32_t i = 0; i < net->graph->value_count; i++) {
-            oct_value *v = &net->graph->values[i];
-            if (v->role != OCT_VALUE_PARAM || fnmatch(p, v->name, 0)) continue;
-            v->frozen = true;
-            hits++;
-        }
-        if (!hits)
-            return cli_usage("--freeze", "pattern matches no parameter", "such as 'layer1.*'", p,
-                             "octet inspect RUN lists them");
-        cli_note(c, "freeze %s: %d parameters", p, hits);
+        int32_t hits = 0;
+        if (oct_net_freeze(net, p, true, &hits) != OCT_OK)
+            return cli_usage("--freeze", oct_last_error()->what, oct_last_error()->expected, p,
+                             oct_last_error()->hint);
+        cli_note(c, "freeze %s: %d parameters", p, (int)hits);
     }
     return 0;
 }

@@ -32,23 +32,22 @@ static oct_var *weighted_forward(void *self, oct_tape *t, oct_var *x) {
 oct_module *oct_conv2d_new(oct_ctx *ctx, const oct_conv2d_opts *o) {
     if (!ctx) return NULL;
     if (!o) return bad(ctx, "conv2d", "no options", ".in, .out, .kernel", NULL);
-    int r = o->kernel_size[0] ? o->kernel_size[0] : o->kernel,
-        s = o->kernel_size[1] ? o->kernel_size[1] : o->kernel;
-    int groups = o->groups ? o->groups : 1, stride = o->stride ? o->stride : 1,
-        dilation = o->dilation ? o->dilation : 1;
+    const oct_attrs a = octi_conv2d_attrs(o);
+    const int r = a.kernel[0], s = a.kernel[1], groups = a.groups[0];
     if (o->in < 1 || o->out < 1)
         return bad(ctx, "conv2d", "channels", ".in and .out >= 1",
                    octi_fmt("in %d, out %d", o->in, o->out));
     if (r < 1 || s < 1) return bad(ctx, "conv2d", "kernel", ">= 1", octi_fmt("%d x %d", r, s));
-    if (stride < 1 || dilation < 1)
-        return bad(ctx, "conv2d", "stride or dilation", ">= 1",
-                   octi_fmt("%d, %d", stride, dilation));
+    for (int i = 0; i < 2; i++)
+        if (a.stride[i] < 1 || a.dilation[i] < 1)
+            return bad(ctx, "conv2d", "stride or dilation", ">= 1",
+                       octi_fmt("%d, %d", a.stride[i], a.dilation[i]));
     if (groups < 1 || o->in % groups || o->out % groups)
         return bad(ctx, "conv2d", "groups", "a divisor of in and out",
                    octi_fmt("%d for in %d, out %d", groups, o->in, o->out));
     oct_module *m = octi_layer_new(ctx, weighted_forward);
     if (!m) return NULL;
-    m->attr = octi_conv2d_attrs(o);
+    m->attr = a;
     for (int i = 0; i < 4; i++)
         if (m->attr.pads[i] < 0)
             return bad(ctx, "conv2d", "padding", ">= 0", octi_fmt("%d", m->attr.pads[i]));
@@ -162,12 +161,15 @@ oct_module *oct_flatten_new(oct_ctx *ctx) {
 
 oct_module *oct_max_pool2d_new(oct_ctx *ctx, const oct_pool_opts *o) {
     if (!ctx) return NULL;
-    if (!o || o->kernel < 1 || o->stride < 0)
-        return bad(ctx, "max_pool2d", "kernel", ">= 1",
-                   o ? octi_fmt("%d", o->kernel) : "no options");
+    if (!o) return bad(ctx, "max_pool2d", "kernel", ">= 1", "no options");
+    const oct_attrs a = octi_pool_attrs(o);
+    for (int i = 0; i < 2; i++)
+        if (a.kernel[i] < 1 || a.stride[i] < 1)
+            return bad(ctx, "max_pool2d", "kernel or stride", ">= 1",
+                       octi_fmt("%d, %d", a.kernel[i], a.stride[i]));
     oct_module *m = octi_layer_new(ctx, max_pool2d_forward);
     if (!m) return NULL;
-    m->attr = octi_pool_attrs(o);
+    m->attr = a;
     return m;
 }
 

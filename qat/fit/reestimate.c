@@ -12,9 +12,10 @@
 enum { BATCH = 64 };
 
 /* The two statistics of a node with batch norm: alone, or folded into a product; they are its last
- * inputs. */
+ * inputs. Those of one that rests stay. */
 static bool statistics(const oct_graph *g, const oct_node *n, oct_tensor *of[2]) {
     if (n->kind != OCT_OP_batch_norm && !n->attr.bn[0]) return false;
+    if (octi_batch_norm_rests(g, n)) return false;
     for (int k = 0; k < 2; k++) of[k] = g->values[n->in[n->nin - 2 + k]].tensor;
     return true;
 }

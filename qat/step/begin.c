@@ -94,7 +94,8 @@ static bool first_step(const beginning *b, const oct_node *n) {
 }
 
 static octi_step_kind weighted_kind(const beginning *b, const oct_node *n, bool codes) {
-    if ((n->attr.bn[0] || n->kind == OCT_OP_batch_norm) && !b->step->frozen)
+    if ((n->attr.bn[0] || n->kind == OCT_OP_batch_norm) && !b->step->frozen &&
+        !octi_batch_norm_rests(b->g, n))
         return OCTI_STEP_STATISTICS;
     const oct_quantizer *y = quantizer_of(b, n->out), *x = quantizer_of(b, n->in[OCTI_X]);
     const bool on = oct_u8(y->enabled)[1] && oct_u8(octi_weight_quantizer(b->g, n)->enabled)[1];
