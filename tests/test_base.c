@@ -263,8 +263,44 @@ START_TEST(graph_verify_finds_breakage) {
 }
 END_TEST
 
+static int heard;
+static void hear(void *user, oct_log_level level, const char *line) {
+    (void)user, (void)line;
+    heard += level == OCT_LOG_WARN;
+}
+
+/* The library never prints: without a log too a caller can ask what was to be said. */
+START_TEST(warnings_are_kept) {
+    for (int log = 0; log < 2; log++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .log = log ? hear : NULL});
+        char words[600];
+        memset(words, 'w', sizeof words);
+        words[sizeof words - 1] = 0;
+        ck_assert_ptr_null(oct_ctx_warning(ctx, 0));
+        octi_log(ctx, OCT_LOG_INFO, "no warning");
+        ck_assert_int_eq(oct_ctx_warning_count(ctx), 0);
+        heard = 0;
+        for (int i = 0; i < 20; i++) octi_log(ctx, OCT_LOG_WARN, "%d %s", i, i == 2 ? words : "");
+        ck_assert_int_eq(heard, log ? 20 : 0);
+        ck_assert_int_eq(oct_ctx_warning_count(ctx), 20);
+        ck_assert_str_eq(oct_ctx_warning(ctx, 0), "0 ");
+        ck_assert_uint_eq(strlen(oct_ctx_warning(ctx, 2)), 255);
+        ck_assert_str_eq(oct_ctx_warning(ctx, 15), "15 "); /* the first 16 */
+        ck_assert_ptr_null(oct_ctx_warning(ctx, 16));
+        ck_assert_ptr_null(oct_ctx_warning(ctx, -1));
+        ck_assert_ptr_null(oct_ctx_warning(NULL, 0));
+        oct_ctx_clear(ctx);
+        ck_assert_ptr_null(oct_ctx_warning(ctx, 0));
+        ck_assert_int_eq(oct_ctx_warning_count(ctx), 0);
+        octi_log(ctx, OCT_LOG_ERROR, "again");
+        ck_assert_str_eq(oct_ctx_warning(ctx, 0), "again");
+        oct_close(ctx);
+    }
+}
+END_TEST
+
 OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left,
               objects_end_with_their_context, files_are_of_their_size, max_bytes_is_kept,
               realloc_zeroes_what_is_new, context_status_can_be_cleared, arena_settles,
               philox_known_answer, parallel_for_runs_each_index_once, a_forked_child_closes,
-              fold_is_the_same_for_any_threads, graph_verify_finds_breakage)
+              fold_is_the_same_for_any_threads, graph_verify_finds_breakage, warnings_are_kept)
