@@ -82,7 +82,7 @@ static int stop_at(void *user, const oct_fit_report *r) {
 }
 
 typedef struct job {
-    bool prepared, resume;
+    bool prepared, resume, force;
     const char *optimizer;
     int threads, epochs;
     int64_t stop;
@@ -103,6 +103,7 @@ static oct_status run(const char *dir, job j, double *score) {
                         .test = test,
                         .run = dir,
                         .resume = j.resume,
+                        .force = j.force,
                         .val_share = 0.1f,
                         .oscillation = j.prepared ? "freeze" : NULL,
                         .oscillation_end = 0.001f,
@@ -211,7 +212,10 @@ START_TEST(runs_are_guarded_and_extended) {
     }
     mkdir(in_root("mine"), 0777);
     fclose(fopen(in_root("mine/thesis.txt"), "w"));
-    ck_fails(OCT_EUSAGE, "not a run", run(in_root("mine"), (job){.epochs = 1}, NULL));
+    for (int force = 0; force < 2; force++)
+        ck_fails(OCT_EUSAGE, "not a run",
+                 run(in_root("mine"), (job){.epochs = 1, .force = force}, NULL));
+    ck_assert(!access(in_root("mine/thesis.txt"), F_OK));
     ck_fails(OCT_EIO, "none", run(in_root("none/r"), (job){.epochs = 1}, NULL));
     remove_root();
 }

@@ -91,4 +91,89 @@ START_TEST(what_is_no_number_is_named) {
 }
 END_TEST
 
-OCT_TEST_MAIN("fit_data", every_image_is_trained_on, what_is_no_number_is_named)
+static const oct_input_desc as_pixels = {
+    .channels = 1, .height = SIDE, .width = SIDE, .div = 255, .std = {1}};
+
+/* Eight images of 64 calibrate: drawn over the set, not its first ones, which may be of a class. */
+START_TEST(calibration_draws_over_the_set) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    int seen[64] = {0}, first = 0, rest = 0;
+    counted c = {64, seen};
+    oct_data *d = oct_data_from_source(ctx, &(oct_data_source){64, OCT_U8, get, &c}, &as_pixels, 3);
+    oct_net *net = net_of(ctx);
+    ck_ok(oct_net_describe(net, d));
+    oct_net *q = oct_prepare(net, NULL);
+    ck_not_null(q);
+    memset(seen, 0, sizeof seen);
+    ck_ok(oct_calibrate(q, d, 8));
+    for (int i = 0; i < 64; i++) *(i < 32 ? &first : &rest) += seen[i] > 0;
+    ck_assert_msg(first > 4 && rest > 4, "%d of the first half, %d of the other", first, rest);
+    oct_close(ctx);
+}
+END_TEST
+
+/* One step of training, by a net that describes its input as `in`, on a set that says other. */
+static float weight_behind(const oct_input_desc *in) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    int seen[16] = {0};
+    counted c = {16, seen};
+    oct_data *d = oct_data_from_source(ctx, &(oct_data_source){16, OCT_U8, get, &c}, &as_pixels, 3);
+    oct_net *net = net_of(ctx);
+    ck_ok(oct_net_describe(net, d));
+    ck_ok(oct_net_set_input(net, in));
+    ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .batch = 16, .lr = 0.1f}));
+    const float w = oct_f32(oct_net_tensor(net, "a.weight"))[0];
+    oct_close(ctx);
+    return w;
+}
+
+START_TEST(a_net_sees_pixels_by_its_own_description) {
+    oct_input_desc own = as_pixels;
+    own.div = 100;
+    const float same = weight_behind(&as_pixels), other = weight_behind(&own);
+    ck_assert_msg(same != other, "div 255 and div 100 train alike: %.9g", (double)same);
+}
+END_TEST
+
+/* Batch norm's statistics are estimated anew from images as training sees them: a crop brings a
+ * border of black. */
+START_TEST(statistics_are_of_augmented_images) {
+    float mean[2];
+    for (int k = 0; k < 2; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+        int seen[32] = {0};
+        counted c = {32, seen};
+        oct_data *d =
+            oct_data_from_source(ctx, &(oct_data_source){32, OCT_U8, get, &c}, &as_pixels, 3);
+        oct_net *net = net_of(ctx);
+        ck_ok(oct_net_describe(net, d));
+        for (int i = 0; i < PIXELS; i++) oct_f32(oct_net_tensor(net, "a.weight"))[i] = 0.1f;
+        oct_net *q = oct_prepare(net, NULL);
+        ck_ok(oct_fit(q, d,
+                      &(oct_fit_opts){.epochs = 2,
+                                      .batch = 16,
+                                      .lr = 1e-9f,
+                                      .batch_norm_until = 0.5f,
+                                      .augment = k ? "crop8" : "none"}));
+        mean[k] = oct_f32(oct_net_tensor(q, "bn.running_mean"))[0];
+        oct_close(ctx);
+    }
+    ck_assert_msg(mean[1] < 0.8f * mean[0], "mean %g of cropped images, %g of whole ones",
+                  (double)mean[1], (double)mean[0]);
+}
+END_TEST
+
+START_TEST(more_classes_than_the_net_has_are_refused) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    int seen[16] = {0};
+    counted c = {16, seen};
+    oct_data *d = oct_data_from_source(ctx, &(oct_data_source){16, OCT_U8, get, &c}, &as_pixels, 4);
+    ck_fails(OCT_ESHAPE, "classes: data has more than the net: expected at most 3, got 4",
+             oct_fit(net_of(ctx), d, &(oct_fit_opts){.epochs = 1}));
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("fit_data", every_image_is_trained_on, what_is_no_number_is_named,
+              calibration_draws_over_the_set, a_net_sees_pixels_by_its_own_description,
+              statistics_are_of_augmented_images, more_classes_than_the_net_has_are_refused)

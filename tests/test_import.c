@@ -70,6 +70,26 @@ static const char *lenet_file(void) {
     return path;
 }
 
+/* PyTorch's [O,I,R,S] of a kernel that is not square, element by element. */
+START_TEST(kernels_are_saved_as_pytorch_has_them) {
+    oct_module *m =
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 3, .kernel_size = {3, 5}});
+    oct_net *net = oct_capture(m, OCT_SHAPE(6, 7, 2));
+    ck_not_null(net);
+    const oct_tensor *w = oct_net_tensor(net, "weight");
+    ck_ok(oct_net_save_weights(net, in_root("conv.safetensors")));
+    file f = open_file(in_root("conv.safetensors"));
+    const octi_safetensors_entry *e = entry(&f, "weight");
+    const int64_t want[4] = {3, 2, 3, 5};
+    ck_assert(e->shape.rank == 4 && !memcmp(e->shape.dim, want, sizeof want));
+    for (int i = 0; i < 90; i++) {
+        const int o = i / 30, c = i / 15 % 2, tap = i % 15;
+        ck_assert(((const float *)e->data)[i] == oct_f32(w)[(o * 15 + tap) * 2 + c]);
+    }
+    octi_safetensors_free(f.st);
+}
+END_TEST
+
 static void same_tensors(const oct_net *a, const oct_net *b) {
     ck_assert_int_eq(a->tensor_count, b->tensor_count);
     for (int32_t i = 0; i < a->tensor_count; i++) {
@@ -314,8 +334,9 @@ START_TEST(trained_nets_keep_their_accuracy) {
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("import", setup, teardown, a_zoo_net_comes_back_with_its_channels_and_classes,
-                   torch_output_is_octets, wrappers_and_counters_are_taken_in_stride,
-                   doubles_are_rounded, all_that_does_not_fit_is_one_line,
-                   weights_are_finite_numbers, sizes_that_are_only_claimed_are_no_sizes, misuse,
+OCT_TEST_MAIN_WITH("import", setup, teardown, kernels_are_saved_as_pytorch_has_them,
+                   a_zoo_net_comes_back_with_its_channels_and_classes, torch_output_is_octets,
+                   wrappers_and_counters_are_taken_in_stride, doubles_are_rounded,
+                   all_that_does_not_fit_is_one_line, weights_are_finite_numbers,
+                   sizes_that_are_only_claimed_are_no_sizes, misuse,
                    trained_nets_keep_their_accuracy)

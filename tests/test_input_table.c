@@ -149,6 +149,11 @@ START_TEST(codes_of_pixels) {
         }
     ck_assert_int_gt(distinct, 256);
     same_outputs(int8, "int8");
+    /* a file without the table: made anew, from the description */
+    for (int32_t i = 0; i < int8->tensor_count; i++)
+        if (int8->tensors[i].tensor == table) int8->tensors[i].name = "spare";
+    ck_assert(!oct_net_tensor(int8, "input.table"));
+    same_outputs(int8, "int8 without its table");
     /* floats between float borders: no table, the description itself */
     oct_net *half = oct_half(net);
     ck_not_null(half);

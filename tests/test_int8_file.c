@@ -147,6 +147,22 @@ static oct_status craft(const char *tag, const void *from, size_t nfrom, const v
     return st;
 }
 
+/* The file with bytes behind the last tensor. */
+static oct_status craft_longer(void) {
+    octi_section s[OCTI_MAX_SECTIONS];
+    int count;
+    ck_ok(octi_sections_read(file, size, "t", "OCTINT8\n", 1, s, &count));
+    for (int i = 0; i < count; i++) {
+        if (memcmp(s[i].tag, "TENS", 4)) continue;
+        uint8_t *longer = calloc(s[i].size + 4, 1);
+        memcpy(longer, s[i].bytes, s[i].size);
+        const oct_status st = craft("TENS", s[i].bytes, s[i].size, longer, s[i].size + 4);
+        free(longer);
+        return st;
+    }
+    return OCT_OK;
+}
+
 static oct_status craft_text(const char *tag, const char *from, const char *to) {
     return craft(tag, from, strlen(from), to, strlen(to));
 }
@@ -299,6 +315,7 @@ START_TEST(crafted_tensors_are_refused) {
     float far_m = 1e6f, huge_m = 3e38f;
     ck_assert_int_eq(craft_tensor("n1.m", 0, &far_m, 4), OCT_OK); /* beyond s32: clamped in float */
     ck_assert_int_eq(craft_tensor("n1.m", 0, &huge_m, 4), OCT_ELIMIT);
+    ck_assert_int_eq(craft_longer(), OCT_EFORMAT);
     /* headers of tensors */
     ck_assert_int_eq(craft("TENS", "input.table", 11, "input.tablf", 11),
                      OCT_OK); /* described, so pixels still work */

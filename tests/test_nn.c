@@ -7,6 +7,7 @@
 
 #include "autograd/nn/nn.h"
 #include "ops/ops.h"
+#include "qat/passes/passes.h"
 #include "src/net.h"
 
 /* name, octet's shape */
@@ -249,6 +250,9 @@ START_TEST(schemes_have_their_variance) {
         ck_assert_double_eq_tol(spread(w) / cases[i].std, 1.0, 0.02);
     }
     ck_fails(OCT_EUSAGE, "kaiming_normal", oct_module_init(c, "orthogonal"));
+    /* a group's outputs see its own inputs alone */
+    c = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 32, .out = 64, .kernel = 3, .groups = 4});
+    ck_assert_double_eq_tol(spread(oct_module_tensor(c, "weight")) * sqrt(3 * in / 4), 1.0, 0.02);
     oct_close(ctx);
 }
 END_TEST
@@ -257,6 +261,24 @@ static oct_var *skip_forward(void *self, oct_tape *t, oct_var *x) {
     (void)t;
     return oct_add(oct_apply(self, x), x);
 }
+
+START_TEST(batch_norms_options_reach_its_node) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *parts[] = {
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 4, .kernel = 1}),
+        oct_batch_norm_new(ctx,
+                           &(oct_batch_norm_opts){.channels = 4, .eps = 0.5f, .momentum = 0.3f})};
+    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(3, 3, 2));
+    ck_not_null(net);
+    const oct_attrs *a = &net->graph->nodes[1].attr;
+    ck_assert(a->eps == 0.5f && a->momentum == 0.3f);
+    oct_net *fused = oct_fuse(net); /* and the fused one */
+    ck_assert(fused && fused->graph->node_count == 1);
+    a = &fused->graph->nodes[0].attr;
+    ck_assert(a->bn[0] && a->eps == 0.5f && a->momentum == 0.3f);
+    oct_close(ctx);
+}
+END_TEST
 
 START_TEST(paths_follow_the_tree) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
@@ -371,5 +393,6 @@ END_TEST
 
 OCT_TEST_MAIN("nn", zoo_counts, zoo_has_torchvision_names, resnets_are_wired_as_published,
               init_depends_on_seed_and_path_alone, schemes_have_their_variance,
-              paths_follow_the_tree, a_second_input_is_refused_by_name,
+              batch_norms_options_reach_its_node, paths_follow_the_tree,
+              a_second_input_is_refused_by_name,
               a_module_that_could_not_be_made_is_the_error_of_capture, zoo_is_captured_and_learns)
