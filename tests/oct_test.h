@@ -40,6 +40,12 @@ static inline const char *test_data(const char *name) {
     return NULL;
 }
 
+/** $OCT_TEST_SEED, for another draw of what a test draws; 0 in the suite. */
+static inline uint64_t test_seed(void) {
+    const char *seed = getenv("OCT_TEST_SEED");
+    return seed ? strtoull(seed, NULL, 10) : 0;
+}
+
 /** main of a test program: runs one suite of one case made of the listed tests; setup and teardown
  *  around each, or NULL. All in one process, where sanitizers and debuggers see them, unless
  *  CK_FORK says otherwise. */

@@ -51,7 +51,11 @@ oct_module *oct_conv2d_new(oct_ctx *ctx, const oct_conv2d_opts *o) {
     for (int i = 0; i < 4; i++)
         if (m->attr.pads[i] < 0)
             return bad(ctx, "conv2d", "padding", ">= 0", octi_fmt("%d", m->attr.pads[i]));
-    int64_t fan_in = (int64_t)r * s * (o->in / groups);
+    const int64_t cells = (int64_t)r * s, per = o->in / groups;
+    if (cells > INT64_MAX / per / o->out)
+        return bad(ctx, "conv2d", "kernel", "weights that fit in memory",
+                   octi_fmt("%d x %d x %lld for each of %d", r, s, (long long)per, o->out));
+    const int64_t fan_in = cells * per;
     m = octi_layer_tensor(m, "weight", OCT_ROLE_PARAM, OCTI_INIT_WEIGHT, fan_in,
                           OCT_SHAPE(o->out, r, s, o->in / groups));
     return o->no_bias ? m

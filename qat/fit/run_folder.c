@@ -110,7 +110,8 @@ oct_status oct_run_check(oct_ctx *ctx, const char *dir, bool resume, bool force)
 /* What a disk's error keeps from being seen counts as there: reading it says so. */
 static bool may_be_there(const char *path) {
     if (!access(path, F_OK)) return true;
-    return errno == EIO || errno == EINTR || errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    const bool nothing = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES;
+    return !nothing && errno != ENAMETOOLONG && errno != EINVAL;
 }
 
 bool oct_run_is(const char *path) {

@@ -202,6 +202,7 @@ oct_net *oct_int8_load(oct_ctx *ctx, const char *path) {
     uint8_t *bytes;
     size_t size;
     if (!ctx) return NULL;
+    if (!path) return octi_fail_null("oct_int8_load"), octi_ctx_failed(ctx), NULL;
     if (octi_file_read(ctx, path, 0, &bytes, &size) != OCT_OK) return octi_ctx_failed(ctx), NULL;
     oct_net *net = oct_int8_load_memory(ctx, bytes, size, path);
     octi_free(ctx, bytes);
