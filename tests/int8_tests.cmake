@@ -1,4 +1,5 @@
 octet_test(test_qops)
+octet_test(test_cut)
 octet_test(test_candidates)
 octet_test(test_fold)
 target_sources(test_fold PRIVATE random_net.c)

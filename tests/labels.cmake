@@ -6,7 +6,7 @@ set(OCT_SLOW examples test_texts test_cli_options command_numbers int8_by_hand t
 set(OCT_EXACT test_exact test_exact_zoo test_convert test_spoiled test_journeys test_fusion test_learned test_weight_range
   test_qops test_qops_golden test_int8_net test_int8_float test_int8_forms test_int8_blocks test_int8_file test_lstm test_kernels)
 # threads: what runs on several, under TSan
-set(OCT_THREADED test_base test_cpu test_float_mode test_blas test_loader test_autograd test_int8_net test_fit_data test_learned
+set(OCT_THREADED test_cut test_base test_cpu test_float_mode test_blas test_loader test_autograd test_int8_net test_fit_data test_learned
   test_lstm)
 # tree: of the sources, not of what was built: once is enough
 set(OCT_TREE format layers)

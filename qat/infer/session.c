@@ -277,11 +277,13 @@ static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int
         octi_path_count(paths, OCTI_SIDE_PLAN, m->is_float ? m->u.f.path : m->u.q.path);
     }
     run_job j = {s, x, pixels, y, n, s->slots < n ? s->slots : n};
-    if (n < s->threads && n) /* fewer images than threads: these share each step */
+    if (n < s->threads && n) { /* fewer images than threads: these share each step */
+        octi_path_count(paths, OCTI_SIDE_PLAN, OCTI_PATH_image_cut);
         for (int64_t i = 0; i < n; i += s->chunk)
             run_chunk(&j, 0, i, n - i < s->chunk ? n - i : s->chunk, s->threads);
-    else
+    } else {
         octi_parallel_for(octi_ctx_pool(s->plan->ctx), j.slots, run_slot, &j);
+    }
     s->last = n;
     return OCT_OK;
 }

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ * An image that several threads share, step by step in ranges of rows, has the bits that it has
+ * alone: int8 and float nets, every candidate of their layers, one image and a few, from floats and
+ * from pixels. */
+#include "octet.h"
+#include "src/mem.h"
+#include "src/paths.h"
+#include "src/rng.h"
+#include "tests/oct_test.h"
+
+enum { H = 32, W = 32, C = 3, MOST = 5, CLASSES = 10 };
+
+/* Maps large enough to be cut: 3x3, strided, 1x1, depthwise and grouped layers, adds, pools. */
+typedef struct layers {
+    oct_module *stem, *square, *strided, *point, *depthwise, *grouped, *fc;
+} layers;
+
+static oct_module *conv(oct_ctx *ctx, oct_module *m, const char *name, int in, int out, int k,
+                        int stride, int groups) {
+    return oct_module_add(m, name,
+                          oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = in,
+                                                                 .out = out,
+                                                                 .kernel = k,
+                                                                 .stride = stride,
+                                                                 .pad = k / 2,
+                                                                 .groups = groups}));
+}
+
+static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
+    const layers *l = self;
+    (void)t;
+    x = oct_relu(oct_apply(l->stem, x));
+    oct_var *y = oct_relu(oct_apply(l->square, x));
+    y = oct_add(oct_apply(l->depthwise, y),
+                oct_max_pool2d(x, &(oct_pool_opts){.kernel = 3, .stride = 1, .pad = 1}));
+    y = oct_relu(oct_apply(l->grouped, oct_apply(l->point, oct_hardswish(y))));
+    y = oct_relu(oct_apply(l->strided, y));
+    return oct_apply(l->fc, oct_flatten(oct_adaptive_avg_pool2d(y, 1, 1)));
+}
+
+static oct_net *make(oct_ctx *ctx, layers *l) {
+    oct_module *m = oct_module_new(ctx, forward, l);
+    l->stem = conv(ctx, m, "stem", C, 24, 3, 1, 1);
+    l->square = conv(ctx, m, "square", 24, 24, 3, 1, 1);
+    l->depthwise = conv(ctx, m, "depthwise", 24, 24, 3, 1, 24);
+    l->point = conv(ctx, m, "point", 24, 40, 1, 1, 1);
+    l->grouped = conv(ctx, m, "grouped", 40, 40, 3, 1, 4);
+    l->strided = conv(ctx, m, "strided", 40, 48, 3, 2, 1);
+    l->fc =
+        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 48, .out = CLASSES}));
+    return oct_capture(m, OCT_SHAPE(H, W, C));
+}
+
+static oct_tensor *images(oct_ctx *ctx) {
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(MOST, H, W, C));
+    octi_rng r = octi_rng_stream(4, OCTI_RNG_TEST, 1, 0);
+    for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] = octi_rng_normal(&r);
+    return x;
+}
+
+/* Outputs of the first n images; the float net where `floats`. cut: whether an image was cut. */
+static void outputs(int threads, const char *candidate, bool floats, int n, float *y, bool *cut) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads});
+    layers l;
+    oct_net *net = make(ctx, &l);
+    oct_tensor *x = images(ctx);
+    octi_ctx_only(ctx, candidate);
+    if (!floats) {
+        oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = "minmax"});
+        oct_tape *t = oct_tape_new(ctx);
+        oct_tape_begin(t, OCT_CALIBRATE);
+        ck_not_null(oct_net_forward(q, oct_input(t, x)));
+        net = oct_convert(q, NULL);
+    } else {
+        net = oct_fold(net);
+    }
+    ck_assert_msg(net, "%s", oct_error_message());
+    oct_plan *plan = oct_plan_new(net, NULL);
+    oct_session *s = oct_session_new(plan, n, NULL, 0);
+    ck_not_null(s);
+    for (int round = 0; round < 2; round++) ck_ok(oct_session_run(s, oct_f32(x), n, y));
+    *cut = octi_ctx_paths(ctx)->taken[OCTI_SIDE_PLAN][OCTI_PATH_image_cut] > 0;
+    oct_close(ctx);
+}
+
+START_TEST(rows_of_an_image_on_several_threads) {
+    static const char *const candidates[] = {NULL, "patches", "rows", "winograd4", "winograd2"};
+    static const int some[] = {1, 2, MOST};
+    for (size_t k = 0; k < sizeof candidates / sizeof *candidates; k++)
+        for (int e = 0; e < 3; e++) {
+            float one[MOST * CLASSES], three[MOST * CLASSES];
+            bool cut, cut_one;
+            outputs(1, candidates[k], false, some[e], one, &cut_one);
+            outputs(3, candidates[k], false, some[e], three, &cut);
+            ck_assert(!cut_one);
+            ck_assert_int_eq(cut, some[e] < 3);
+            ck_assert_msg(!memcmp(one, three, sizeof *one * (size_t)(some[e] * CLASSES)),
+                          "%s, %d images: other bits on three threads",
+                          candidates[k] ? candidates[k] : "chosen", some[e]);
+        }
+}
+END_TEST
+
+START_TEST(float_layers_are_whole_images) {
+    float one[CLASSES], three[CLASSES];
+    bool cut;
+    outputs(1, NULL, true, 1, one, &cut);
+    outputs(3, NULL, true, 1, three, &cut);
+    ck_assert(!memcmp(one, three, sizeof one));
+}
+END_TEST
+
+OCT_TEST_MAIN("cut", rows_of_an_image_on_several_threads, float_layers_are_whole_images)
