@@ -101,6 +101,7 @@ typedef struct oct_conv2d_opts {
     int strides[2];   /* down, across; each overrides stride where it is not 0 */
     int dilations[2]; /* the same of dilation */
 } oct_conv2d_opts;
+OCT_API void oct_conv2d_opts_init(oct_conv2d_opts *opts);
 
 typedef struct oct_pool_opts {
     int kernel; /* square */
@@ -111,12 +112,14 @@ typedef struct oct_pool_opts {
     int kernel_size[2]; /* R, S where not square */
     int strides[2];     /* down, across; 0: stride, or where that is 0 the kernel's side */
 } oct_pool_opts;
+OCT_API void oct_pool_opts_init(oct_pool_opts *opts);
 
 typedef struct oct_batch_norm_opts {
     int channels;   /* of modules only */
     float eps;      /* 0: 1e-5 */
     float momentum; /* 0: 0.1; OCT_NONE: 0 */
 } oct_batch_norm_opts;
+OCT_API void oct_batch_norm_opts_init(oct_batch_norm_opts *opts);
 
 OCT_API oct_var *oct_conv2d(oct_var *x, oct_var *w, oct_var *b, const oct_conv2d_opts *opts);
 OCT_API oct_var *oct_linear(oct_var *x, oct_var *w, oct_var *b);
@@ -169,6 +172,7 @@ OCT_API oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale,
 typedef struct oct_cross_entropy_opts {
     float smoothing;
 } oct_cross_entropy_opts;
+OCT_API void oct_cross_entropy_opts_init(oct_cross_entropy_opts *opts);
 /** labels: s32 [N], borrowed. opts may be NULL. */
 OCT_API oct_var *oct_cross_entropy(oct_var *logits, const oct_tensor *labels,
                                    const oct_cross_entropy_opts *opts);

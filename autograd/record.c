@@ -234,3 +234,19 @@ oct_var *oct_mix(oct_var *a, oct_var *b, float share) {
     }
     return oct_add(times(a, share), times(b, 1.0f - share));
 }
+
+void oct_conv2d_opts_init(oct_conv2d_opts *opts) {
+    if (opts) *opts = (oct_conv2d_opts){0};
+}
+
+void oct_pool_opts_init(oct_pool_opts *opts) {
+    if (opts) *opts = (oct_pool_opts){0};
+}
+
+void oct_batch_norm_opts_init(oct_batch_norm_opts *opts) {
+    if (opts) *opts = (oct_batch_norm_opts){0};
+}
+
+void oct_cross_entropy_opts_init(oct_cross_entropy_opts *opts) {
+    if (opts) *opts = (oct_cross_entropy_opts){0};
+}

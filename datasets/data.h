@@ -40,6 +40,7 @@ typedef struct oct_data_opts {
     int32_t class_count;
     size_t max_decoded_bytes; /* 0: 4 GiB */
 } oct_data_opts;
+OCT_API void oct_data_opts_init(oct_data_opts *opts);
 
 /** Open a set by its SPEC: synth-digits | synth-shapes | idx:DIR | cifar10:DIR | cifar100:DIR (100
  *  fine labels) | cifar100-coarse:DIR (20) | folder:DIR | npz:FILE.
@@ -75,6 +76,7 @@ typedef struct oct_array_opts {
     const float *targets;
     oct_shape target_shape; /* its shape: as the net's output, dim[0] = N */
 } oct_array_opts;
+OCT_API void oct_array_opts_init(oct_array_opts *opts);
 /** A set around arrays in memory: x u8 or f32 [N,H,W,C], labels [N] (NULL: opts->targets, or none).
  *  Borrowed: they must outlive the set. */
 OCT_API OCT_NODISCARD oct_data *oct_data_from_memory(oct_ctx *ctx, oct_dtype dtype, oct_shape shape,
@@ -151,6 +153,7 @@ typedef struct oct_loader_opts {
      * weigh its few images more. Excludes drop_last */
     bool even;
 } oct_loader_opts;
+OCT_API void oct_loader_opts_init(oct_loader_opts *opts);
 
 typedef struct oct_batch {
     /* f32 [n,H,W,C], normalized by the law; borrowed until the next call */

@@ -429,3 +429,7 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done) {
     l->next = step + 1;
     return OCT_OK;
 }
+
+void oct_loader_opts_init(oct_loader_opts *opts) {
+    if (opts) *opts = (oct_loader_opts){0};
+}

@@ -147,3 +147,7 @@ oct_data *oct_data_from_source(oct_ctx *ctx, const oct_data_source *source,
     if (!d) return octi_ctx_failed(ctx), NULL;
     return fill_source(d, source, input, classes) == OCT_OK ? d : octi_set_fail(d);
 }
+
+void oct_array_opts_init(oct_array_opts *opts) {
+    if (opts) *opts = (oct_array_opts){0};
+}

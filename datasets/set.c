@@ -260,3 +260,7 @@ oct_status octi_set_read(oct_data *d, const char *folder, const char *name, size
     octi_free(d->ctx, packed);
     return s;
 }
+
+void oct_data_opts_init(oct_data_opts *opts) {
+    if (opts) *opts = (oct_data_opts){0};
+}

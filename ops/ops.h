@@ -10,10 +10,10 @@
  * caller, overwritten, and must not alias inputs unless said; NULL where the text says [..]
  * optional. ctx gives scratch and threads, one user at a time. Errors: OCT_ESHAPE / OCT_EDTYPE
  * (where = op, names the axis), OCT_EUSAGE (attributes), OCT_ENOMEM/ELIMIT. Numeric: the same bits
- * for any number of threads (batches are cut into octi_slots(N) slots; partial sums fold along one
- * tree); sums of products differ from a double reference by at most K*eps*sum|x||w|, eps = 2^-24.
- * Where Winograd runs (conv2d,
- * 3x3, stride 1, channels in whole 16s) the sum is the largest of the image's outputs. */
+ * for any number of threads (batches are cut into a fixed number of slots; partial sums fold along
+ * one tree); sums of products differ from a double reference by at most K*eps*sum|x||w|, eps =
+ * 2^-24. Where Winograd runs (conv2d, 3x3, stride 1, channels in whole 16s) the sum is the largest
+ * of the image's outputs. */
 #ifndef OCT_OPS_OPS_H
 #define OCT_OPS_OPS_H
 
@@ -33,26 +33,11 @@ OCT_API OCT_NODISCARD oct_status oct_infer_shape(oct_op_kind kind, const oct_att
 
 /* ---- products: ops/gemm.c conv.c linear.c ---- */
 
-/** Row-major C[m,n] = op(A)[m,k] op(B)[k,n] (+ C where accumulate): BLAS where a higher room
- *  installed it and it is measured faster, else octet's kernel. Serial; callable from several
- *  threads at once. */
-void octi_sgemm(oct_ctx *ctx, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
-                int64_t lda, const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc);
-/** Before a loop that calls octi_sgemm with rows in B, for the largest product of it: installs BLAS
- *  where it is the faster one, so that programs whose products are small, or that do not train,
- *  never load it. The errors of octi_blas_install. */
-OCT_NODISCARD oct_status octi_sgemm_ready(oct_ctx *ctx, int64_t m, int64_t n, int64_t k);
-
 /** y[N,P,Q,O] = x (*) w + [b[O]]: cross-correlation; attr kernel, stride, pads, dilation,
  *  groups. */
 OCT_API OCT_NODISCARD oct_status oct_conv2d_forward(oct_ctx *ctx, const oct_attrs *a,
                                                     const oct_tensor *x, const oct_tensor *w,
                                                     const oct_tensor *b, oct_tensor *y);
-/** The same without transforms (oct_conv2d_forward may use Winograd): each output is one chain of
- *  multiply-adds, so sums of whole numbers are exact while sum |x||w| <= 2^24 (law 10). */
-OCT_NODISCARD oct_status octi_conv2d_direct(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
-                                            const oct_tensor *w, const oct_tensor *b,
-                                            oct_tensor *y);
 /** dx from dy. */
 OCT_API OCT_NODISCARD oct_status oct_conv2d_grad_x(oct_ctx *ctx, const oct_attrs *a,
                                                    const oct_tensor *dy, const oct_tensor *w,
@@ -141,7 +126,6 @@ OCT_API OCT_NODISCARD oct_status oct_dropout_forward(oct_ctx *ctx, const oct_att
 
 /* ---- functions of one value: ops/unary.c ---- */
 
-bool octi_is_unary(oct_op_kind kind);
 /** y = f(x) by kind, as PyTorch defines them: clamp to attr.least..attr.most, leaky_relu (x, or
  *  attr.slope * x for x <= 0), elu (x, or attr.slope * (e^x - 1) for x <= 0), hardswish x * relu6(x
  *  + 3) / 6, hardsigmoid relu6(x + 3) / 6, sigmoid, tanh. Any shape; y may be x. Within 4 ulp of
@@ -154,9 +138,6 @@ OCT_API OCT_NODISCARD oct_status oct_unary_forward(oct_ctx *ctx, oct_op_kind kin
 OCT_API OCT_NODISCARD oct_status oct_unary_grad(oct_ctx *ctx, oct_op_kind kind, const oct_attrs *a,
                                                 const oct_tensor *x, const oct_tensor *y,
                                                 const oct_tensor *dy, oct_tensor *dx);
-/** The same over n floats, and of one value in double: what tables of codes are made from. */
-void octi_unary_f32(oct_op_kind kind, const oct_attrs *a, const float *x, float *y, int64_t n);
-double octi_unary_f64(oct_op_kind kind, const oct_attrs *a, double x);
 
 /* ---- pooling: ops/pooling.c ---- */
 
@@ -302,4 +283,9 @@ OCT_API OCT_NODISCARD oct_status oct_minmax(oct_ctx *ctx, const oct_tensor *x, o
                                             oct_tensor *max);
 
 OCT_END_DECLS
+
+#ifdef OCT_BUILDING /* the library's own files */
+#include "ops_own.h"
+#endif
+
 #endif

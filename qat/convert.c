@@ -42,3 +42,7 @@ oct_net *oct_convert_with(oct_net *prepared, const oct_convert_opts *opts,
 oct_net *oct_convert(oct_net *prepared, oct_convert_report *report) {
     return oct_convert_with(prepared, NULL, report);
 }
+
+void oct_convert_opts_init(oct_convert_opts *opts) {
+    if (opts) *opts = (oct_convert_opts){0};
+}

@@ -41,6 +41,7 @@ typedef struct oct_convert_opts {
     /* do not hold the plan against the simulation: for nets that are thrown away behind a score */
     bool skip_check;
 } oct_convert_opts;
+OCT_API void oct_convert_opts_init(oct_convert_opts *opts);
 
 typedef struct oct_convert_report {
     int32_t layers_int8, layers_float;

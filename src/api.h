@@ -25,6 +25,9 @@
 #define OCT_END_DECLS
 #endif
 
+/* Option structs: zero is the default, so designated initializers name what differs; where there
+ * are none (C++11, bindings), oct_<name>_opts_init(&opts) writes the defaults first. Structs grow
+ * at their end. */
 /** For option fields whose default is not 0: OCT_NONE asks for a real 0 (design 3). */
 #define OCT_NONE (-1)
 

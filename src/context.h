@@ -44,6 +44,7 @@ typedef struct oct_opts {
     oct_progress_fn progress; /* NULL: none */
     void *progress_user;
 } oct_opts;
+OCT_API void oct_opts_init(oct_opts *opts);
 
 /** Make a context. opts may be NULL (all defaults). NULL on failure (see oct_last_error):
  *  OCT_EUSAGE for bad options or a bad OCT_CPU; OCT_ENOMEM. Whatever rounding mode the caller has,

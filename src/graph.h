@@ -104,7 +104,7 @@ typedef struct oct_quantizer {
     /* of an observer that keeps more than a range (qat/observe/observer.h) */
     oct_tensor *state[OCT_OBSERVER_TENSORS];
     int32_t state_count;
-    uint8_t dirty; /* observed since the range was chosen (enum octi_dirty); never in a file */
+    uint8_t dirty; /* observed since the range was chosen; never in a file */
     oct_quantizer_role role;
 } oct_quantizer;
 
@@ -130,40 +130,10 @@ OCT_API bool oct_quantizer_is_per_channel(const oct_quantizer *q);
 OCT_API int32_t oct_graph_find_node(const oct_graph *g, const char *name);
 OCT_API int32_t oct_graph_find_value(const oct_graph *g, const char *name);
 
-/* ---- for the library's own files ---- */
-
-/** Hint for a name that no node has: "did you mean conv1?", or `otherwise` where none is near. */
-const char *octi_graph_meant(const oct_graph *g, const char *name, const char *otherwise);
-/** Longest name of a value or node, so that what is made of it
- *  ("<name>.activation_post_process.zero_point") fits octi_fmt. */
-enum { OCTI_MAX_NAME = 511 };
-oct_graph *octi_graph_new(oct_ctx *ctx);
-/** Drops its references to tensors too. */
-void octi_graph_free(oct_graph *g);
-/** Empty it, keep the memory. */
-void octi_graph_reset(oct_graph *g);
-/** Append a value (name copied, one reference to `tensor` taken); its index, or -1 (recorded:
- *  OCT_ELIMIT for a name beyond OCTI_MAX_NAME). */
-int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype,
-                             oct_shape shape, oct_tensor *tensor);
-/** Append a node whose output is a new ACT value of the node's name; the node's index, or -1
- *  (recorded). `in` is copied. */
-int32_t octi_graph_add_node(oct_graph *g, oct_op_kind kind, const char *name, const oct_attrs *attr,
-                            const int32_t *in, int32_t nin, oct_dtype dtype, oct_shape shape);
-/** Append a quantizer (strings copied, references taken); its index, or -1 (recorded). */
-int32_t octi_graph_add_quantizer(oct_graph *g, const oct_quantizer *q);
-/** Input k of a node, NULL where absent. */
-static inline oct_value *octi_node_in(const oct_graph *g, const oct_node *n, int k) {
-    return k < n->nin && n->in[k] >= 0 ? &g->values[n->in[k]] : NULL;
-}
-/** Whether a node's batch norm, alone or fused, rests: gamma and beta are both frozen. It uses its
- *  running statistics in training too, and nothing moves them. */
-bool octi_batch_norm_rests(const oct_graph *g, const oct_node *n);
-/** Number of nodes that read a value, and one of them. */
-int32_t octi_graph_consumers(const oct_graph *g, int32_t value, int32_t *one);
-/** Structure as a pass must leave it: indices in range, order topological, names unique, counts of
- *  inputs right, shapes as ops infer them are checked in ops. OCT_EINTERNAL names the node. */
-oct_status octi_graph_verify(const oct_graph *g);
-
 OCT_END_DECLS
+
+#ifdef OCT_BUILDING /* the library's own files */
+#include "graph_own.h"
+#endif
+
 #endif

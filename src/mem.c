@@ -328,3 +328,7 @@ octi_arena *octi_ctx_scratch(oct_ctx *ctx) {
     if (!ctx->scratch) ctx->scratch = octi_arena_new(ctx);
     return ctx->scratch;
 }
+
+void oct_opts_init(oct_opts *opts) {
+    if (opts) *opts = (oct_opts){0};
+}

@@ -87,34 +87,10 @@ OCT_API OCT_NODISCARD oct_status oct_net_set_classes(oct_net *net, const oct_cla
  *  count in sorted order. */
 OCT_API bool oct_classes_unnamed(const oct_class *classes, int32_t count);
 
-/* ---- for the library's own files ---- */
-
-enum { OCTI_PROBE_IMAGES = 64 };
-oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
-/** Append images of x to the probe as long as it is not full; x must fit the net. */
-oct_status octi_net_keep_probe(oct_net *net, const oct_tensor *x);
-/** Register a tensor under a name (copied, one reference taken). OCT_EINTERNAL where the name is
- *  taken. */
-oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role,
-                             oct_tensor *tensor);
-/** Take a tensor out again (its reference is dropped); nothing where it is not there. */
-void octi_net_unregister(oct_net *net, const oct_tensor *tensor);
-/** Judge a net that may come from anywhere against what its stage may hold (the table of
- *  src/stage.c): structure, kinds, roles, dtypes, quantizers, hooks. OCT_EFORMAT names the node or
- *  value. Whoever loads or plans a net calls it before the graph is walked by rules that take it
- *  for granted. */
-oct_status octi_net_judge(const oct_net *net);
-/** Register copies of all tensors of `from`. */
-oct_status octi_net_copy_tensors(oct_net *to, const oct_net *from);
-/** The tensor that `to` has under the name of t in `from`; NULL where there is none. */
-oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_tensor *t);
-/** What may be saved and loaded: every float is finite, but for the ranges of quantizers that have
- *  seen nothing, and what an observer of the user's own holds as infinity. Else `code`, naming
- *  (behind `where`, NULL: nothing) the first tensor and element. */
-oct_status octi_tensors_finite(const oct_named_tensor *t, int32_t n, const char *where,
-                               oct_status code, const char *hint);
-/** Copy input description, classes, model and target from another net. */
-oct_status octi_net_copy_meta(oct_net *net, const oct_net *from);
-
 OCT_END_DECLS
+
+#ifdef OCT_BUILDING /* the library's own files */
+#include "net_own.h"
+#endif
+
 #endif

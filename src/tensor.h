@@ -88,19 +88,10 @@ static inline int8_t *oct_s8(const oct_tensor *t) { return (int8_t *)t->data; }
 static inline int32_t *oct_s32(const oct_tensor *t) { return (int32_t *)t->data; }
 static inline int64_t *oct_s64(const oct_tensor *t) { return (int64_t *)t->data; }
 
-/* ---- for the library's own files ---- */
-
-/** Check rank, each dimension (>= 0) and that count * element size fits; sizes may come from a
- *  file. */
-oct_status octi_shape_bytes(const oct_shape *s, oct_dtype t, const char *where, size_t *bytes);
-/** shape with dim[0] replaced where it is the symbolic batch. */
-oct_shape octi_shape_with_batch(const oct_shape *s, int64_t n);
-struct octi_arena;
-/** A step-scoped tensor in an arena, not zeroed; NULL (recorded) on failure. Refcount calls ignore
- *  it. */
-oct_tensor *octi_tensor_in_arena(struct octi_arena *a, oct_dtype dtype, oct_shape shape);
-/** A step-scoped header around memory that lives at least as long. */
-oct_tensor *octi_tensor_view(struct octi_arena *a, oct_dtype dtype, oct_shape shape, void *data);
-
 OCT_END_DECLS
+
+#ifdef OCT_BUILDING /* the library's own files */
+#include "tensor_own.h"
+#endif
+
 #endif

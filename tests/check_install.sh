@@ -38,6 +38,15 @@ C
         "$tmp/t" "$model"
     done
 done
+# C++ from a net to its int8 model
+# shellcheck disable=SC2046
+c++ -std=c++11 -Wall -Wextra -Werror "$(dirname "$0")/link/train_and_convert.cc" -o "$tmp/t" $(pkg-config --cflags --libs octet) $extra
+LD_LIBRARY_PATH=$libdir "$tmp/t"
+# what is installed is the public half, and every option struct has its _init
+if grep -rnE '\b(octi_[a-z0-9_]+ *\(|OCTI_)|_own\.h' "$tmp/p/include" | grep -v '#include "[a-z]*_own.h"'; then echo "internals are installed"; exit 1; fi
+for o in $(grep -rhoE '^} oct_[a-z0-9_]*opts;' "$tmp/p/include" | tr -d '};'); do
+    grep -rqE "OCT_API void ${o}_init\\(${o} \\*" "$tmp/p/include" || { echo "no ${o}_init"; exit 1; }
+done
 # examples as they are, deployment by its own library; a run needs no environment where the rpath is given
 for e in "$(dirname "$0")"/../examples/*.c; do
     lib=octet

@@ -193,3 +193,7 @@ oct_module *oct_sequential_new(oct_ctx *ctx, oct_module *const *children, int co
         if (!oct_module_add(m, octi_fmt("%d", i), children[i])) return NULL;
     return m;
 }
+
+void oct_linear_opts_init(oct_linear_opts *opts) {
+    if (opts) *opts = (oct_linear_opts){0};
+}

@@ -40,6 +40,7 @@ typedef struct oct_linear_opts {
     int in, out;
     bool no_bias;
 } oct_linear_opts;
+OCT_API void oct_linear_opts_init(oct_linear_opts *opts);
 OCT_API OCT_NODISCARD oct_module *oct_linear_new(oct_ctx *ctx, const oct_linear_opts *opts);
 typedef struct oct_lstm_opts {
     int in, hidden;
@@ -47,6 +48,7 @@ typedef struct oct_lstm_opts {
     bool last;  /* the last step's hidden state alone: [N,H]; not of cells */
     bool no_bias;
 } oct_lstm_opts;
+OCT_API void oct_lstm_opts_init(oct_lstm_opts *opts);
 /** nn.LSTM, batch first, one direction: x [N,T,in] -> [N,T,hidden]. PyTorch's parameters
  *  (weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, ...), gate order and first values; a node
  *  for each layer ("lstm", "lstm_1"). */
@@ -98,6 +100,7 @@ typedef struct oct_zoo_opts {
     int channels, height, width;
     int classes; /* 0: 10; resnet18: 1000 */
 } oct_zoo_opts;
+OCT_API void oct_zoo_opts_init(oct_zoo_opts *opts);
 /** Input and classes that a zoo model has where nothing else is asked for; NULL (recorded:
  *  OCT_EUSAGE) for an unknown name. */
 OCT_API const oct_zoo_opts *oct_zoo_defaults(const char *name);

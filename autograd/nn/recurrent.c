@@ -107,3 +107,7 @@ oct_var *oct_lstm_cell_step(oct_module *cell, oct_var *x, oct_var *state) {
     cell->state = NULL;
     return y;
 }
+
+void oct_lstm_opts_init(oct_lstm_opts *opts) {
+    if (opts) *opts = (oct_lstm_opts){0};
+}

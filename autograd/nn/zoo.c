@@ -205,3 +205,7 @@ oct_module *oct_zoo_new(oct_ctx *ctx, const char *name, const oct_zoo_opts *opts
     }
     return row->make(ctx, &o, row->plan);
 }
+
+void oct_zoo_opts_init(oct_zoo_opts *opts) {
+    if (opts) *opts = (oct_zoo_opts){0};
+}

@@ -317,3 +317,7 @@ const oct_named_tensor *oct_optim_state(oct_optim *o, int32_t *count) {
     if (count) *count = o ? o->state_count : 0;
     return o ? o->state : NULL;
 }
+
+void oct_optim_opts_init(oct_optim_opts *opts) {
+    if (opts) *opts = (oct_optim_opts){0};
+}

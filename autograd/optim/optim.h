@@ -25,6 +25,7 @@ typedef struct oct_optim_opts {
     float alpha;        /* RMSprop: share of the old mean square; 0: 0.99 */
     bool centered;      /* RMSprop: by the gradient's variance in place of its mean square */
 } oct_optim_opts;
+OCT_API void oct_optim_opts_init(oct_optim_opts *opts);
 
 /** An optimizer over parameters (oct_net_parameters, oct_module_tensors: entries of role
  *  OCT_ROLE_PARAM, and OCT_ROLE_STEP without weight decay, count). Its moments

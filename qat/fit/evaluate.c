@@ -200,3 +200,7 @@ oct_status oct_compare_data(oct_net *prepared, const oct_net *int8, oct_data *da
     octi_comparison_free(c);
     return s;
 }
+
+void oct_eval_opts_init(oct_eval_opts *opts) {
+    if (opts) *opts = (oct_eval_opts){0};
+}

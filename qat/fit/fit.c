@@ -493,3 +493,7 @@ oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     release(&t);
     return s;
 }
+
+void oct_fit_opts_init(oct_fit_opts *opts) {
+    if (opts) *opts = (oct_fit_opts){0};
+}

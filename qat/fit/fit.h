@@ -28,6 +28,7 @@ typedef struct oct_runner_opts {
      * transformed once (oct_fold), so that one image is as fast as one of many */
     bool fixed;
 } oct_runner_opts;
+OCT_API void oct_runner_opts_init(oct_runner_opts *opts);
 OCT_API OCT_NODISCARD oct_runner *oct_runner_new(oct_net *net, const oct_runner_opts *opts);
 OCT_API void oct_runner_free(oct_runner *r);
 /** y f32 [n, ...] from x f32 [n,H,W,C], n <= batch; borrowed until the next run. NULL on
@@ -65,6 +66,7 @@ typedef struct oct_eval_opts {
     oct_loss_fn loss; /* in place of the rule's loss; NULL: the rule's */
     void *loss_user;
 } oct_eval_opts;
+OCT_API void oct_eval_opts_init(oct_eval_opts *opts);
 
 /** Fractions 0 to 1. Arrays belong to the context (oct_eval_free). Of a net that is no classifier
  *  on this set (score): accuracy and top5 are -1, classes 0, the arrays NULL. */
@@ -181,6 +183,7 @@ typedef struct oct_fit_opts {
     oct_loss_fn loss;
     void *loss_user;
 } oct_fit_opts;
+OCT_API void oct_fit_opts_init(oct_fit_opts *opts);
 
 /** Train a float or prepared net in place. Same seed, data and options give the same bits for any
  *  number of threads, and for a run that was interrupted at any moment and resumed. The last

@@ -172,3 +172,7 @@ double oct_runner_node_ns(const oct_runner *r, const char *node) {
     oct_step_time t;
     return step_of(r, node, &t) && t.images ? (double)t.ns / (double)t.images : -1;
 }
+
+void oct_runner_opts_init(oct_runner_opts *opts) {
+    if (opts) *opts = (oct_runner_opts){0};
+}

@@ -256,3 +256,7 @@ oct_status oct_adaround(oct_net *net, const oct_tensor *x, const oct_adaround_op
     oct_sim_free(sim);
     return s;
 }
+
+void oct_adaround_opts_init(oct_adaround_opts *opts) {
+    if (opts) *opts = (oct_adaround_opts){0};
+}

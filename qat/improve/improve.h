@@ -36,6 +36,7 @@ typedef struct oct_adaround_opts {
     float reg;      /* weight of the term that drives roundings to 0 or 1; 0: 0.01 */
     uint64_t seed;  /* 0: the context's */
 } oct_adaround_opts;
+OCT_API void oct_adaround_opts_init(oct_adaround_opts *opts);
 /** Round each weight up or down so that the layer's output on x changes least, in place of to
  *  nearest: a sigmoid per weight, trained by Adam on the layer's squared output error, its input
  *  coming from the net as quantized so far. The float weights become the points of the grid that

@@ -44,6 +44,7 @@ typedef struct oct_plan_opts {
     bool unfused;
     bool profile; /* sessions count the time of each node */
 } oct_plan_opts;
+OCT_API void oct_plan_opts_init(oct_plan_opts *opts);
 
 typedef struct oct_plan oct_plan;
 

@@ -251,3 +251,7 @@ void oct_plan_print(const oct_plan *p, void (*line)(void *, const char *), void 
         line(user, text);
     }
 }
+
+void oct_plan_opts_init(oct_plan_opts *opts) {
+    if (opts) *opts = (oct_plan_opts){0};
+}

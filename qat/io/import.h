@@ -20,6 +20,7 @@ typedef struct oct_import_opts {
     const char *model; /* a name of the zoo */
     int height, width; /* of the input; 0: the model's own */
 } oct_import_opts;
+OCT_API void oct_import_opts_init(oct_import_opts *opts);
 
 /** A zoo model with the weights of a file: a float net. Channels and classes come from the shapes
  *  of the first convolution and of the last linear layer. Classes have numbers and no names

@@ -254,3 +254,7 @@ oct_net *oct_import_torch(oct_ctx *ctx, const char *path, const oct_import_opts 
     if (!net) octi_ctx_failed(ctx);
     return net;
 }
+
+void oct_import_opts_init(oct_import_opts *opts) {
+    if (opts) *opts = (oct_import_opts){0};
+}

@@ -245,3 +245,7 @@ oct_net *oct_fold(const oct_net *net) {
     weights_pass p = {.mode = FOLD, .bits = 8};
     return run(net, &p, "oct_fold");
 }
+
+void oct_weight_opts_init(oct_weight_opts *opts) {
+    if (opts) *opts = (oct_weight_opts){0};
+}

@@ -34,6 +34,7 @@ typedef struct oct_weight_opts {
     int bits;        /* 0: 8; 2 to 8 */
     bool per_tensor; /* one scale for a layer; default: one per output channel */
 } oct_weight_opts;
+OCT_API void oct_weight_opts_init(oct_weight_opts *opts);
 /** Dynamic quantization: linear and LSTM layers hold s8 weights and make codes of their input (of
  *  an LSTM, of x_t and h_t at each step) row by row as they run
  *  (octq_dynamic), so that a batch's make-up changes no result; all else stays float. From a float

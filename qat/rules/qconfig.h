@@ -79,6 +79,7 @@ typedef struct oct_qconfig {
     const oct_qrule *rules;               /* above */
     int32_t rule_count;
 } oct_qconfig;
+OCT_API void oct_qconfig_init(oct_qconfig *opts);
 
 /** Append one rule to config->rules (memory of the context, until oct_close; the old array is left
  *  alone; texts stay the caller's). It is judged by oct_prepare. */

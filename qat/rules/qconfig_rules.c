@@ -226,3 +226,7 @@ octi_resolved octi_qrules_resolve(const octi_qrules *rules, const char *name, oc
 bool octi_qrules_named(const octi_qrules *rules, const octi_resolved *r, int key) {
     return r->by[key] >= 0 && rules->rule[r->by[key]].scope >= OCT_QSCOPE_PATTERN;
 }
+
+void oct_qconfig_init(oct_qconfig *opts) {
+    if (opts) *opts = (oct_qconfig){0};
+}
