@@ -33,6 +33,12 @@ START_TEST(context_frees_what_was_left) {
     ck_not_null(oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 3)));
     oct_mem_stats m = oct_ctx_memory(ctx);
     ck_assert_uint_ge(m.bytes, 1000);
+    const uint64_t before = (uint64_t)oct_ctx_memory(ctx).bytes;
+    oct_tensor *t = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(64));
+    ck_not_null(t);
+    t->grad = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(64)); /* goes with its tensor */
+    oct_tensor_unref(t);
+    ck_assert_uint_eq(oct_ctx_memory(ctx).bytes, before);
     oct_close(ctx); /* LeakSanitizer is the judge */
     ck_assert(oct_open(&(oct_opts){.threads = -1}) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
