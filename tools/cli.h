@@ -136,6 +136,8 @@ typedef struct cli_origin {
     char by[16], from[1000];
 } cli_origin;
 cli_origin cli_origin_of(const cli *c, const char *run);
+/** The same of what is a run; an error where it cannot be read. */
+oct_status cli_origin_read(const cli *c, const char *run, cli_origin *o);
 /** The float run that a quantized one goes back to; `otherwise` where it is not there. */
 const char *cli_float_run(const cli *c, const char *run, const char *otherwise);
 /** cli_next for a model of any stage at a path: float: ptq or qat; prepared: convert; int8:

@@ -12,7 +12,7 @@ static int time_of(oct_net *net, double *us) {
     const oct_graph *g = net->graph;
     oct_shape s = g->values[g->input].shape;
     s.dim[0] = 1;
-    oct_runner *r = oct_runner_new(net, &(oct_runner_opts){.batch = 1});
+    oct_runner *r = oct_runner_new(net, &(oct_runner_opts){.batch = 1, .fixed = true});
     oct_tensor *x = r ? oct_tensor_new(net->ctx, OCT_F32, s) : NULL;
     bool ok = x && oct_runner_run(r, x);
     *us = INFINITY;

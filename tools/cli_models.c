@@ -134,10 +134,14 @@ static int take_origin(void *user, const char *key, const char *value) {
     return 0;
 }
 
+oct_status cli_origin_read(const cli *c, const char *run, cli_origin *o) {
+    *o = (cli_origin){.by = ""};
+    return oct_run_options(c->ctx, run, take_origin, o, NULL);
+}
+
 cli_origin cli_origin_of(const cli *c, const char *run) {
     cli_origin o = {.by = ""};
-    if (!oct_run_is(run) || oct_run_options(c->ctx, run, take_origin, &o, NULL) != OCT_OK)
-        oct_clear_error();
+    if (!oct_run_is(run) || cli_origin_read(c, run, &o) != OCT_OK) oct_clear_error();
     return o;
 }
 

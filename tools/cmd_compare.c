@@ -44,8 +44,11 @@ static int of_model(cli *c, table *t, const char *path, oct_split split) {
     if (c->dry_run.set) return 0;
     cli_note(c, "%s: %s net, %lld images of %s", path, cli_net_word(net),
              (long long)oct_data_count(test), c->data.s);
-    const cli_origin o = cli_origin_of(c, path);
+    cli_origin o = {.by = ""};
     const char *how = NULL;
+    /* only a run holds such a net: what it cannot say is no answer */
+    if (net->stage == OCT_STAGE_PREPARED && cli_origin_read(c, path, &o) != OCT_OK)
+        return cli_failed();
     if (net->stage == OCT_STAGE_PREPARED)
         how = !strcmp(o.by, "ptq") ? "by PTQ" : !strcmp(o.by, "qat") ? "by QAT" : NULL;
     const char *kind = real                               ? "fp32"
