@@ -11,7 +11,7 @@ enum { SIDE = 8, PIXELS = SIDE * SIDE };
 
 typedef struct counted {
     int64_t count;
-    int *seen; /* [count] */
+    _Atomic int *seen; /* [count]; several loaders' threads ask at once */
 } counted;
 
 static oct_status get(void *user, int64_t i, void *image, int32_t *label) {
@@ -97,7 +97,7 @@ static const oct_input_desc as_pixels = {
 /* Eight images of 64 calibrate: drawn over the set, not its first ones, which may be of a class. */
 START_TEST(calibration_draws_over_the_set) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    int seen[64] = {0}, first = 0, rest = 0;
+    _Atomic int seen[64] = {0}, first = 0, rest = 0;
     counted c = {64, seen};
     oct_data *d = oct_data_from_source(ctx, &(oct_data_source){64, OCT_U8, get, &c}, &as_pixels, 3);
     oct_net *net = net_of(ctx);
@@ -115,7 +115,7 @@ END_TEST
 /* One step of training, by a net that describes its input as `in`, on a set that says other. */
 static float weight_behind(const oct_input_desc *in) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    int seen[16] = {0};
+    _Atomic int seen[16] = {0};
     counted c = {16, seen};
     oct_data *d = oct_data_from_source(ctx, &(oct_data_source){16, OCT_U8, get, &c}, &as_pixels, 3);
     oct_net *net = net_of(ctx);
@@ -141,7 +141,7 @@ START_TEST(statistics_are_of_augmented_images) {
     float mean[2];
     for (int k = 0; k < 2; k++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-        int seen[32] = {0};
+        _Atomic int seen[32] = {0};
         counted c = {32, seen};
         oct_data *d =
             oct_data_from_source(ctx, &(oct_data_source){32, OCT_U8, get, &c}, &as_pixels, 3);
@@ -165,7 +165,7 @@ END_TEST
 
 START_TEST(more_classes_than_the_net_has_are_refused) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    int seen[16] = {0};
+    _Atomic int seen[16] = {0};
     counted c = {16, seen};
     oct_data *d = oct_data_from_source(ctx, &(oct_data_source){16, OCT_U8, get, &c}, &as_pixels, 4);
     ck_fails(OCT_ESHAPE, "classes: data has more than the net: expected at most 3, got 4",
