@@ -14,6 +14,12 @@
     void check_##slot(octk_##slot##_fn *kernel, const char *name) __attribute__((weak));
 #include "ops/kernels/kernels.def"
 
+/** Rounds of a case are divided by this where each costs ten times as much. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SANITIZED_PART = 8 };
+#else
+enum { SANITIZED_PART = 1 };
+#endif
 static inline int below(octi_rng *r, int n) { return (int)octi_rng_below(r, (uint32_t)n); }
 /** A block of bytes that nobody wrote: what a kernel leaves beside its output must still be
  *  there. */

@@ -46,7 +46,7 @@ void check_widen_u8s16(octk_widen_u8s16_fn *kernel, const char *name) {
 
 void check_conv_s16u8(octk_conv_s16u8_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 171, 0);
-    for (int round = 0; round < 1500; round++) {
+    for (int round = 0; round < 1500 / SANITIZED_PART; round++) {
         const int o = round < 70 ? round + 1 : 1 + below(&r, 70), runs = 1 + below(&r, 5),
                   pairs = 1 + below(&r, round % 5 ? 6 : 40), np = 1 + below(&r, 20),
                   lanes = octk_lanes(o), k = runs * pairs * 2,
@@ -135,7 +135,7 @@ static const form f2 = {2,
 static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 172, 0);
     int largest = 0;
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 300 / SANITIZED_PART; round++) {
         const int count = 1 + below(&r, 19), t = below(&r, 8), blocks = 1 + below(&r, 3),
                   groups = (t + count + OCTK_WINO_GROUP - 1) / OCTK_WINO_GROUP,
                   style = below(&r, 3), e = f->edge, line = below(&r, e);
@@ -188,7 +188,7 @@ void check_wino2_in_u8s16(octk_wino_in_fn *kernel, const char *name) {
 void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 173, 0);
     enum { G = OCTK_WINO_GROUP };
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 60 / SANITIZED_PART; round++) {
         const int blocks = 1 + below(&r, 4), count = 1 + below(&r, G), style = below(&r, 3),
                   positions = round % 3 ? 36 : 16;
         const size_t vs = (size_t)positions * (size_t)blocks * G * 16,
@@ -225,7 +225,7 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
     uint32_t inverse = 1;
     for (int i = 0; i < 5; i++) inverse *= 2 - (uint32_t)f->odd * inverse;
     ck_assert_uint_eq(inverse * (uint32_t)f->odd, 1);
-    for (int round = 0; round < 400; round++) {
+    for (int round = 0; round < 400 / SANITIZED_PART; round++) {
         int32_t b[16];
         float scale[16];
         const ends z = draw_ends(&r);
@@ -269,7 +269,7 @@ void check_wino2_out_s32u8(octk_wino_out_fn *kernel, const char *name) {
 
 void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 75, 0);
-    for (int round = 0; round < 500; round++) {
+    for (int round = 0; round < 500 / SANITIZED_PART; round++) {
         const int taps = 1 + below(&r, 10), pairs = (taps + 1) / 2;
         octk_dw_u8s16 a = {.n = 1 + below(&r, 2),
                            .c = round < 140 ? round + 1 : 1 + below(&r, 200),
