@@ -4,8 +4,7 @@
  * in intrinsics, at half the speed. */
 #include <immintrin.h>
 
-#include "ops/kernels/avx2/requant_avx2.h"
-#include "ops/kernels/kernels.h"
+#include "ops/kernels/avx2/panels_avx2.h"
 
 void octk_widen_u8s16_avx2(const uint8_t *x, int64_t n, int32_t z, int16_t *y) {
     const __m256i zero = _mm256_set1_epi16((short)z);
@@ -145,16 +144,6 @@ static void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first
     TILES_WIDE(1)
 }
 
-/* Eight channels, or the first `valid`, of pixel i. Where the next pixel follows at once, a store
- * may run into it, not beyond it: its own store comes later. */
-static inline void put_slim(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, __m128i v,
-                            int32_t valid) {
-    if (valid >= 4 && i + 1 < a->np && a->out[i + 1] == a->out[i] + valid)
-        _mm_storel_epi64((__m128i *)(void *)(y + a->out[i]), v);
-    else
-        octk_store_bytes(y + a->out[i], v, valid);
-}
-
 /* Four pixels from four sums of eight. */
 static inline void put_four(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, int32_t count,
                             const __m256i *s, __m256 m, octk_ends e, int32_t valid) {
@@ -164,10 +153,10 @@ static inline void put_four(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, int
                   t3 = count > 2 ? octk_scaled(s[3], m) : t1;
     const __m256i q = _mm256_permutevar8x32_epi32(octk_codes(t0, t1, t2, t3, e), order);
     const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
-    put_slim(a, y, i, low, valid);
-    if (count > 1) put_slim(a, y, i + 1, _mm_unpackhi_epi64(low, low), valid);
-    if (count > 2) put_slim(a, y, i + 2, high, valid);
-    if (count > 2) put_slim(a, y, i + 3, _mm_unpackhi_epi64(high, high), valid);
+    octk_put_slim(a, y, i, low, valid);
+    if (count > 1) octk_put_slim(a, y, i + 1, _mm_unpackhi_epi64(low, low), valid);
+    if (count > 2) octk_put_slim(a, y, i + 2, high, valid);
+    if (count > 2) octk_put_slim(a, y, i + 3, _mm_unpackhi_epi64(high, high), valid);
 }
 
 #define TILES_SLIM(size)                                                                           \
@@ -192,15 +181,4 @@ static void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first
     TILES_SLIM(1)
 }
 
-void octk_conv_s16u8_avx2(const octk_conv_s16u8 *a) {
-    const int32_t lanes = octk_lanes(a->o);
-    const int16_t *w = a->w;
-    for (int32_t first = 0; first < lanes; first += 16) {
-        const int32_t width = octk_panel_lanes(lanes, first);
-        if (width == 16)
-            panel_wide(a, w, first);
-        else
-            panel_slim(a, w, first);
-        w += (int64_t)a->runs * a->pairs * width * 2;
-    }
-}
+void octk_conv_s16u8_avx2(const octk_conv_s16u8 *a) { octk_each_panel(a, panel_wide, panel_slim); }

@@ -3,8 +3,7 @@
  * each (8 channels in half of one). */
 #include <immintrin.h>
 
-#include "ops/kernels/avx2/requant_avx2.h"
-#include "ops/kernels/kernels.h"
+#include "ops/kernels/avx2/panels_avx2.h"
 
 enum { TILE = 8 };
 
@@ -64,16 +63,6 @@ static void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first
     TILES_WIDE(1)
 }
 
-/* Eight channels, or the first `valid`, of pixel i. Where the next pixel follows at once, a store
- * may run into it, not beyond it: its own store comes later. */
-static inline void put_slim(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, __m128i v,
-                            int32_t valid) {
-    if (valid >= 4 && i + 1 < a->np && a->out[i + 1] == a->out[i] + valid)
-        _mm_storel_epi64((__m128i *)(void *)(y + a->out[i]), v);
-    else
-        octk_store_bytes(y + a->out[i], v, valid);
-}
-
 #define LOAD256(at) _mm256_loadu_si256((const __m256i *)(at))
 #define TILES_SLIM(size)                                                                           \
     for (; i + size <= a->np; i += size) {                                                         \
@@ -82,7 +71,7 @@ static inline void put_slim(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, __m
         _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) {                               \
             const __m256i v = octk_scaled(s[j], m),                                                \
                           q = _mm256_permutevar8x32_epi32(octk_codes(v, v, v, v, e), order);       \
-            put_slim(a, y, i + j, _mm256_castsi256_si128(q), valid);                               \
+            octk_put_slim(a, y, i + j, _mm256_castsi256_si128(q), valid);                          \
         }                                                                                          \
     }
 
@@ -101,14 +90,5 @@ static void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first
 }
 
 void octk_conv_s16u8_avx512vnni(const octk_conv_s16u8 *a) {
-    const int32_t lanes = octk_lanes(a->o);
-    const int16_t *w = a->w;
-    for (int32_t first = 0; first < lanes; first += 16) {
-        const int32_t width = octk_panel_lanes(lanes, first);
-        if (width == 16)
-            panel_wide(a, w, first);
-        else
-            panel_slim(a, w, first);
-        w += (int64_t)a->runs * a->pairs * width * 2;
-    }
+    octk_each_panel(a, panel_wide, panel_slim);
 }

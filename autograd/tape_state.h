@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ * autograd/tape_state.h - what a tape and its values are at run time: for who records (tape.c) and
+ * who sweeps back (sweep.c), nobody else. */
+#ifndef OCT_AUTOGRAD_TAPE_STATE_H
+#define OCT_AUTOGRAD_TAPE_STATE_H
+
+#include "autograd/tape.h"
+#include "autograd/watch.h"
+
+struct oct_var {
+    oct_tape *tape;
+    int32_t value;
+};
+
+typedef struct value_run {
+    oct_tensor *data;
+    oct_tensor *grad;  /* during backward */
+    oct_tensor *codes; /* u8 codes that `data` stands for, in a prepared net; else NULL */
+    oct_var var;
+    bool needs; /* a gradient is wanted */
+} value_run;
+
+struct oct_tape {
+    oct_ctx *ctx;
+    oct_graph *graph;
+    octi_arena *arena;
+    oct_mode mode;
+    uint32_t epoch, first_sample;
+    oct_status status;
+    bool swept;        /* oct_backward was called */
+    bool dry;          /* capture: shapes only, nothing runs and no buffer moves */
+    octi_made made;    /* what values are there then */
+    int32_t looked_at; /* the first value that the caller asked for then; -1: none */
+    oct_net *net;      /* being replayed */
+    const octi_node_hooks *hooks;
+    void *hook_state;   /* of the replay at hand, in the arena */
+    value_run **values; /* [graph->value_count], in the arena: variables keep their addresses */
+    octi_call **calls;  /* [graph->node_count] */
+    size_t value_cap, call_cap;
+    char scope[512];
+    octi_watcher *watchers;
+    octi_arena *held; /* octi_tape_hold: what evaluations of held_net share; NULL: nothing is */
+    const oct_net *held_net;
+    oct_net *held_view;
+    void *held_state;
+};
+
+#endif
