@@ -188,8 +188,8 @@ oct_status octi_qinit_linear(const octi_qargs *q) {
 
 /* ---- what candidates share ---- */
 
-oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t *bias,
-                           int32_t factor, float over, const int32_t **b, const float **m) {
+oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t **b,
+                           const float **m) {
     const int32_t each = c->o / c->groups, lanes = octk_lanes(each);
     /* whole vectors are read: 16 lanes from the last panel's first one on */
     const size_t count = (size_t)octi_lane_begin(c, c->groups) + 16;
@@ -200,9 +200,8 @@ oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32
         for (int32_t l = 0; l < lanes; l++) {
             const int32_t j = octk_lane_channel(lanes, l);
             if (j >= each) continue;
-            bb[octi_lane_begin(c, g) + l] =
-                (int32_t)((uint32_t)factor * (uint32_t)bias[g * each + j]);
-            mm[octi_lane_begin(c, g) + l] = c->m[g * each + j] / over;
+            bb[octi_lane_begin(c, g) + l] = c->bias[g * each + j];
+            mm[octi_lane_begin(c, g) + l] = c->m[g * each + j];
         }
     *b = bb;
     *m = mm;

@@ -47,10 +47,9 @@ const octi_qconv *octi_qconv_of(const octi_qargs *q);
 octi_halo octi_no_halo(const octi_qconv *c);
 /** Output rows. */
 int32_t octi_row_units(const octi_qconv *c);
-/** Biases and multipliers by lanes (octk_lanes), `factor` times the bias modulo 2^32 and the
- *  multiplier over `over`; of `groups` groups one behind the other. */
-oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t *bias,
-                           int32_t factor, float over, const int32_t **b, const float **m);
+/** Biases and multipliers by lanes (octk_lanes), of `groups` groups one behind the other. */
+oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t **b,
+                           const float **m);
 /** Lanes of all groups before group g. */
 static inline int64_t octi_lane_begin(const octi_qconv *c, int32_t g) {
     return (int64_t)g * octk_lanes(c->o / c->groups);

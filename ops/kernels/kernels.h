@@ -134,7 +134,8 @@ static inline int32_t octk_panel_lanes(int32_t lanes, int32_t first) {
 static inline int32_t octk_lane_channel(int32_t lanes, int32_t l) {
     const int32_t first = l / 16 * 16, i = l % 16;
     if (octk_panel_lanes(lanes, first) < 16) return l;
-    return first + i % 4 + (i / 4 == 1 ? 8 : i / 4 == 2 ? 4 : i / 4 == 3 ? 12 : 0);
+    static const int8_t quarter[4] = {0, 8, 4, 12};
+    return first + i % 4 + quarter[i / 4];
 }
 
 /** Codes as s16: y[i] = x[i] - z. */
