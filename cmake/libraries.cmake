@@ -3,8 +3,8 @@
 # its version script is made from the header. liboctet_infer needs neither autograd nor BLAS (tests/link proves it).
 set(OCT_DEPENDS_infer PkgConfig::CJSON ZLIB::ZLIB Threads::Threads m)
 set(OCT_LINKS_infer cjson z pthread m)
-set(OCT_DEPENDS_octet PkgConfig::CJSON ZLIB::ZLIB JPEG::JPEG Threads::Threads m ${CMAKE_DL_LIBS})
-set(OCT_LINKS_octet cjson z jpeg pthread m ${CMAKE_DL_LIBS})
+set(OCT_DEPENDS_octet PkgConfig::CJSON ZLIB::ZLIB JPEG::JPEG PkgConfig::PROTOBUF_C Threads::Threads m ${CMAKE_DL_LIBS})
+set(OCT_LINKS_octet cjson z jpeg protobuf-c pthread m ${CMAKE_DL_LIBS})
 
 # Append to `out` the public headers of the tree that `header` reaches.
 function(oct_reach header out)

@@ -99,5 +99,5 @@ for lang in c cc; do
         "$tmp/c/b/${lang}_$lib" "$model" || { echo "by find_package: ${lang}_$lib"; exit 1; }
     done
 done
-if nm -D --undefined-only "$libdir/liboctet_infer.so" | grep -qi blas; then echo "liboctet_infer needs BLAS"; exit 1; fi
+if nm -D --undefined-only "$libdir/liboctet_infer.so" | grep -qi 'blas\|protobuf'; then echo "liboctet_infer needs BLAS or protobuf-c"; exit 1; fi
 echo "install: usable by pkg-config and CMake, C and C++, static and shared"
