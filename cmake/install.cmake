@@ -42,3 +42,10 @@ endforeach()
 if(TARGET octet_command)
   install(TARGETS octet_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+
+# the pages of the API: `doxygen BUILD/Doxyfile`
+set(OCT_DOXYGEN_INPUT)
+foreach(page IN LISTS OCT_PUBLIC_HEADERS ITEMS README.md CONTRIBUTING.md docs docs/guide)
+  string(APPEND OCT_DOXYGEN_INPUT " ${PROJECT_SOURCE_DIR}/${page}")
+endforeach()
+configure_file(cmake/Doxyfile.in ${PROJECT_BINARY_DIR}/Doxyfile @ONLY)
