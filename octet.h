@@ -18,6 +18,7 @@
 #include "qat/infer/infer.h"
 #include "qat/qat.h"
 #include "qat/io/import.h"
+#include "qat/io/export.h"
 #include "qat/fit/fit.h"
 
 #endif

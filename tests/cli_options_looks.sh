@@ -25,18 +25,19 @@ base_convert="p"
 base_compare="f p $data --json"
 base_import="f/model.safetensors --model lenet"
 base_demo="--limit 64 --json"
+base_export="p.oct8 --to npz,safetensors"
 photo_layers="pp --data folder:nums --json" photo_predict="pp.oct8 --data folder:nums" photo_verify="pp pp.oct8 --data folder:nums --json" photo_convert=pp photo_import=$base_import
 # $1 command, the rest its words; leaves .got: what it gives but for times; r: what it wrote; .err
 gives() {
     c=$1
     shift
     rm -rf r
-    case $c in convert | import) out="--out r" ;; *) out= ;; esac
+    case $c in convert | import | export) out="--out r" ;; *) out= ;; esac
     "$octet" "$c" "$@" $out >.out 2>.err </dev/null
     code=$?
     case $c$code in *0 | verify1) ;; *) say "octet $c $*: $(tail -1 .err)" ;; esac
     sed -E 's/"([a-z0-9_]*_)?us":[^,}]*//g; s/"img_per_s":[^,}]*//g' .out >.got
-    case $c in convert) cksum <r >>.got && "$octet" inspect r --json >>.got ;; import) cat r/graph.json r/config.json >>.got ;; esac
+    case $c in convert) cksum <r >>.got && "$octet" inspect r --json >>.got ;; import) cat r/graph.json r/config.json >>.got ;; export) cksum r/* >>.got ;; esac
 }
 refused() { "$octet" "$@" >.out 2>.err </dev/null && say "$row: $* is taken"; }
 
@@ -49,11 +50,11 @@ json() {
 }
 quiet() { b=$(echo "$base" | sed 's/ --json//'); gives $c $b; [ -s .err ] || say "$row: nothing on stderr without it"; cp .got .with; gives $c $b --quiet; case $c in verify) ! grep -q next: .err ;; *) [ ! -s .err ] ;; esac || say "$row: $(cat .err)"; case $c in demo | layers | compare) ;; *) cmp -s .got .with ;; esac || say "$row: stdout changes"; }
 dry() {
-    case $c in convert | import | demo) to="--out r" ;; run) to="--output r.npz" ;; *) to= ;; esac
+    case $c in convert | import | demo | export) to="--out r" ;; run) to="--output r.npz" ;; *) to= ;; esac
     rm -rf r r.npz
     "$octet" $c $(echo "$base" | sed 's/ --json//') $to --dry-run >.out 2>.err || say "$row: $(cat .err)"
     [ ! -e r ] && [ ! -e r.npz ] || say "$row: something was written"
-    case $c in convert | import) ;; *) [ ! -s .out ] || say "$row: something was done: $(cat .out)" ;; esac
+    case $c in convert | import | export) ;; *) [ ! -s .out ] || say "$row: something was done: $(cat .out)" ;; esac
     refused $c nowhere --dry-run
 }
 seeded() { # what a set without a test part holds out is the same whatever the seed: a training at another one must not see it
@@ -84,6 +85,7 @@ elsewhere() { case $c in demo) gives demo $base --out there; [ -s there/model.oc
 forced() { rm -rf twice && "$octet" $c $base --out twice --quiet >/dev/null; refused $c $base --out twice 2>/dev/null; "$octet" $c $base --out twice --force --quiet >/dev/null || say "$row: refused"; }
 small() { for m in dynamic weight-only half; do gives convert f --mode $m; text .out "^mode $m  bytes [1-9]"; text .got "half\\|dynamic\\|weight\\|float16\\|int8"; cksum <r >>sums; done; [ "$(sort -u sums | wc -l)" = 3 ] || say "$row: the same file"; refused convert p --mode half --out r; }
 fitting() { refused import f/model.safetensors --model resnet8 --out r; gives import $base; }
+formats() { gives export p --to safetensors && [ -s r/p.safetensors ] && [ ! -e r/p.npz ] || say "$row: other files: $(ls r)"; refused export p --to "$1" --out r; text .err 'did you mean npz'; }
 written() { "$octet" run $base --output y.npz >.out 2>.err; [ -s y.npz ] || say "$row: nothing"; grep -q '^\[0' .out && say "$row: printed too"; text .out 'y.npz'; }
 other_input() { "$octet" run $base >.a 2>&1; "$octet" run p.oct8 --input q/probe.npz >.b 2>&1; refused run p.oct8 --input nowhere.npz; text .a '^\[0\]'; }
 

@@ -188,7 +188,7 @@ fi
 # ---- what works ----
 "$octet" --version >.o || say "--version"
 grep -q '^octet [0-9]' .o || say "--version says $(cat .o)"
-for c in demo train ptq qat convert eval run predict inspect layers verify bench import; do
+for c in demo train ptq qat convert eval run predict inspect layers verify bench import export; do
     "$octet" $c --help >.o 2>.e || say "$c --help"
     [ -s .o ] && [ ! -s .e ] || say "$c --help: not on stdout"
 done

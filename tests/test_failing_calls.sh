@@ -28,8 +28,9 @@ train="train --model lenet $d --resize 32 --crop 32 --epochs 1 --batch 4 --save-
     "$octet" ptq f $d --out p --quiet >/dev/null && "$octet" ptq other $d --out p2 --quiet >/dev/null &&
     "$octet" convert p --out p.oct8 --quiet && "$octet" convert p2 --out p2.oct8 --quiet || exit 1
 "$octet" run f --input p/probe.npz --output y0.npz --quiet
+"$octet" export p2.oct8 --to npz --out . --quiet >/dev/null
 cp f/model.safetensors w.safetensors
-names='pics|one.bmp|\bf\b|\bf/|\bp\b|\bp/|p.oct8|other|w.safetensors|probe.npz|new|y.npz'
+names='pics|one.bmp|\bf\b|\bf/|\bp\b|\bp/|p.oct8|other|w.safetensors|probe.npz|new|y.npz|\bp.npz'
 
 # what a run or a file is: metrics hold times, the state their length
 made() { [ "$1" = - ] || find "$1" -type f ! -name metrics.jsonl ! -name state.safetensors ! -name '*.tmp-*' ! -path '*/.new*' 2>/dev/null | sort | xargs cat 2>/dev/null | cksum; }
@@ -96,6 +97,7 @@ each layers - - layers p $d --json --quiet
 each verify - - verify p p.oct8 $d --quiet
 each compare - - compare f p p.oct8 $d --json --quiet
 each import new other import w.safetensors --model lenet --size 32x32 --out new --force --quiet
+each export p.npz p2.npz export p.oct8 --to npz --out . --quiet
 each bench - - bench --workload lenet --mode infer-int8 --batch 1 --dry-run
 each demo - - demo --limit 64 --json --quiet
 # every command

@@ -35,10 +35,13 @@ static oct_status save(oct_ctx *ctx, const octi_folder *in, const char *path, co
         s = OCT_SHAPE(y->shape.dim[0], y->shape.dim[3], y->shape.dim[1], y->shape.dim[2]);
     } else
         memcpy(data, y->data, oct_tensor_bytes(y));
+    const size_t n = strlen(path);
     octi_npz_array arrays[] = {{name, y->dtype, s, data},
                                {"scale", OCT_F32, {.rank = 0}, &scale},
                                {"zero_point", OCT_S32, {.rank = 0}, &zero_point}};
-    oct_status st = octi_npz_write_in(ctx, in, path, arrays, scale > 0 ? 3 : 1);
+    oct_status st = !in && n > 4 && !strcmp(path + n - 4, ".npy")
+                        ? octi_npy_write(ctx, path, arrays)
+                        : octi_npz_write_in(ctx, in, path, arrays, scale > 0 ? 3 : 1);
     octi_free(ctx, data);
     return st;
 }
@@ -50,11 +53,8 @@ oct_status oct_npz_save(oct_ctx *ctx, const char *path, const oct_tensor *y, flo
     return save(ctx, NULL, path, "y", y, scale, zero_point);
 }
 
-/* x of an archive, or its only array, as f32 NHWC; d NULL: floats only, any image. */
-static oct_tensor *images(oct_ctx *ctx, octi_npz *z, const oct_input_desc *d, const char *path) {
-    octi_npy a;
-    const char *name = octi_npz_count(z) == 1 ? octi_npz_name(z, 0) : "x";
-    if (octi_npz_get(z, name, 0, &a) != OCT_OK) return NULL;
+/* An array as f32 NHWC; d NULL: floats only, any image. */
+static oct_tensor *images_in(oct_ctx *ctx, octi_npy a, const oct_input_desc *d, const char *path) {
     bool pixels = d && a.kind == 'u' && a.size == 1;
     if ((a.kind != 'f' && !pixels) || (a.shape.rank != 4 && a.shape.rank != 2)) {
         octi_fail(OCT_EFORMAT, path, "array x", "float32 N,C,H,W or N,K, or uint8 N,C,H,W",
@@ -85,11 +85,27 @@ static oct_tensor *images(oct_ctx *ctx, octi_npz *z, const oct_input_desc *d, co
     return NULL;
 }
 
+/* x of an archive, or its only array. */
+static oct_tensor *images(oct_ctx *ctx, octi_npz *z, const oct_input_desc *d, const char *path) {
+    octi_npy a;
+    const char *name = octi_npz_count(z) == 1 ? octi_npz_name(z, 0) : "x";
+    return octi_npz_get(z, name, 0, &a) == OCT_OK ? images_in(ctx, a, d, path) : NULL;
+}
+
 static oct_tensor *images_of(oct_ctx *ctx, const char *path, const oct_input_desc *d) {
-    octi_npz *z = octi_npz_read(ctx, path);
-    if (!z) return NULL;
-    oct_tensor *x = images(ctx, z, d, path);
-    octi_npz_free(z);
+    uint8_t *bytes;
+    size_t size;
+    if (octi_file_read(ctx, path, 0, &bytes, &size) != OCT_OK) return NULL;
+    oct_tensor *x = NULL;
+    octi_npy a;
+    if (size > 6 && !memcmp(bytes, "\x93NUMPY", 6)) {
+        if (octi_npy_parse(bytes, size, path, &a) == OCT_OK) x = images_in(ctx, a, d, path);
+    } else {
+        octi_npz *z = octi_npz_parse(ctx, bytes, size, path);
+        if (z) x = images(ctx, z, d, path);
+        octi_npz_free(z);
+    }
+    octi_free(ctx, bytes);
     return x;
 }
 

@@ -348,11 +348,12 @@ OCT_API void oct_file_info_free(oct_ctx *ctx, oct_file_info *info);
 
 /* ---- arrays of NumPy ---- */
 
-/** Images "x" of an .npz, or its only array, for a net: float32 N,C,H,W (or N,K) taken as they are,
- *  u8 N,C,H,W are pixels and are normalized by the net's input description (law 13). f32 [N,H,W,C],
- *  owned by the caller. NULL on failure; OCT_ESHAPE names the net's. */
+/** Images for a net, "x" of an .npz or its only array, or an .npy: float32 N,C,H,W (or N,K) taken
+ *  as they are, u8 N,C,H,W are pixels and are normalized by the net's input description (law 13).
+ *  f32 [N,H,W,C], owned by the caller. NULL on failure; OCT_ESHAPE names the net's. */
 OCT_API OCT_NODISCARD oct_tensor *oct_npz_images(oct_net *net, const char *path);
-/** Write "y" (images as N,C,H,W) and, for codes (scale > 0), "scale" and "zero_point". */
+/** Write "y" (images as N,C,H,W) and, for codes (scale > 0), "scale" and "zero_point"; the array
+ *  alone where the path ends in .npy. */
 OCT_API OCT_NODISCARD oct_status oct_npz_save(oct_ctx *ctx, const char *path, const oct_tensor *y,
                                               float scale, int32_t zero_point);
 

@@ -202,3 +202,43 @@ oct_status octi_npy_to_f32(const octi_npy *a, const char *where, float *out) {
                                 .data = a->data};
     return octi_safetensors_to_f32(&e, out);
 }
+
+/* ---- writing ---- */
+
+static const char *const npy_types[OCT_DTYPE_COUNT] = {
+#define OCT_DTYPE(name, bytes, word, st, npy) npy,
+#include "src/dtype.def"
+#undef OCT_DTYPE
+};
+
+/* Magic, version, size and dict, padded with blanks so that the data begins at a multiple of 64. */
+oct_status octi_npy_put_header(octi_text *t, const octi_npz_array *a) {
+    octi_text_bytes(t, "\x93NUMPY\x01\x00\x00\x00", 10);
+    octi_text_printf(t, "{'descr': '%s', 'fortran_order': False, 'shape': (", npy_types[a->dtype]);
+    for (int i = 0; i < a->shape.rank; i++)
+        octi_text_printf(t, i ? " %lld%s" : "%lld%s", (long long)a->shape.dim[i],
+                         a->shape.rank == 1 || i < a->shape.rank - 1 ? "," : "");
+    octi_text_bytes(t, "), }", 4);
+    while (t->status == OCT_OK && t->size % 64 != 63) octi_text_bytes(t, " ", 1);
+    octi_text_bytes(t, "\n", 1);
+    if (t->status != OCT_OK) return t->status;
+    t->data[8] = (char)((t->size - 10) & 255);
+    t->data[9] = (char)((t->size - 10) >> 8);
+    return OCT_OK;
+}
+
+oct_status octi_npy_write(oct_ctx *ctx, const char *path, const octi_npz_array *a) {
+    size_t bytes;
+    OCT_TRY(octi_shape_bytes(&a->shape, a->dtype, path, &bytes));
+    octi_text head = {.ctx = ctx};
+    oct_status s = octi_npy_put_header(&head, a);
+    octi_file *f = s == OCT_OK ? octi_file_create(ctx, path) : NULL;
+    if (s == OCT_OK && !f) s = oct_last_error()->code;
+    if (f) {
+        (void)octi_file_write(f, head.data, head.size); /* commit reports any failure */
+        (void)octi_file_write(f, a->data, bytes);
+        s = octi_file_commit(f);
+    }
+    octi_text_free(&head);
+    return s;
+}

@@ -327,28 +327,6 @@ static void put(bytes_out *o, uint32_t v, int bytes) {
     for (int i = 0; i < bytes; i++) o->b[o->n++] = (uint8_t)(v >> 8 * i);
 }
 
-static const char *const npy_types[OCT_DTYPE_COUNT] = {
-#define OCT_DTYPE(name, bytes, word, st, npy) npy,
-#include "src/dtype.def"
-#undef OCT_DTYPE
-};
-
-/* Magic, version, size and dict, padded with blanks so that the data begins at a multiple of 64. */
-static oct_status npy_header(octi_text *t, const octi_npz_array *a) {
-    octi_text_bytes(t, "\x93NUMPY\x01\x00\x00\x00", 10);
-    octi_text_printf(t, "{'descr': '%s', 'fortran_order': False, 'shape': (", npy_types[a->dtype]);
-    for (int i = 0; i < a->shape.rank; i++)
-        octi_text_printf(t, i ? " %lld%s" : "%lld%s", (long long)a->shape.dim[i],
-                         a->shape.rank == 1 || i < a->shape.rank - 1 ? "," : "");
-    octi_text_bytes(t, "), }", 4);
-    while (t->status == OCT_OK && t->size % 64 != 63) octi_text_bytes(t, " ", 1);
-    octi_text_bytes(t, "\n", 1);
-    if (t->status != OCT_OK) return t->status;
-    t->data[8] = (char)((t->size - 10) & 255);
-    t->data[9] = (char)((t->size - 10) >> 8);
-    return OCT_OK;
-}
-
 static oct_status check_array(const octi_npz_array *a, int32_t i, size_t *bytes) {
     const octi_npz_array *e = &a[i];
     if (!*e->name ||
@@ -374,7 +352,7 @@ static void put_common(bytes_out *o, uint32_t crc, uint32_t size, size_t name) {
 static oct_status write_member(oct_ctx *ctx, octi_file *f, const octi_npz_array *a, size_t bytes,
                                octi_text *directory, size_t *at) {
     octi_text head = {.ctx = ctx};
-    oct_status s = npy_header(&head, a);
+    oct_status s = octi_npy_put_header(&head, a);
     size_t n = strlen(a->name) + 4, total = head.size + bytes;
     if (s == OCT_OK && (total >= UINT32_MAX || *at + total + LOCAL + n >= UINT32_MAX))
         s = octi_fail(OCT_ELIMIT, a->name, "npz too large", "below 4 GiB",

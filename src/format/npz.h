@@ -73,5 +73,11 @@ oct_status octi_npz_write(oct_ctx *ctx, const char *path, const octi_npz_array *
 oct_status octi_npz_write_in(oct_ctx *ctx, const octi_folder *in, const char *path,
                              const octi_npz_array *arrays, int32_t count);
 
+/** The header of an .npy: magic, version, size and dict, padded so that data begins at a multiple
+ *  of 64. */
+oct_status octi_npy_put_header(octi_text *t, const octi_npz_array *a);
+/** One array (its name is not used) as .npy. The file appears whole or not at all. */
+oct_status octi_npy_write(oct_ctx *ctx, const char *path, const octi_npz_array *a);
+
 OCT_END_DECLS
 #endif

@@ -429,7 +429,7 @@ static oct_status put_header(octi_text *t, const octi_safetensors_entry *e, int3
         at += bytes;
     }
     octi_text_bytes(t, "}", 1);
-    while (t->status == OCT_OK && t->size % 8) octi_text_bytes(t, " ", 1);
+    while (t->status == OCT_OK && (8 + t->size) % 64) octi_text_bytes(t, " ", 1);
     if (t->status == OCT_OK && t->size > HEADER_MAX)
         return octi_fail(OCT_ELIMIT, path, "header too large",
                          octi_fmt("at most %d bytes", HEADER_MAX), octi_fmt("%zu", t->size), NULL);

@@ -65,8 +65,9 @@ float octi_f16_to_f32(uint16_t h);
 uint16_t octi_f32_to_f16(float v);
 
 /** What the writer takes: entries (name, dtype, shape, data; the rest is ignored) in the order of
- *  header and data, and metadata pairs. Same input, same bytes. The file appears whole or not at
- *  all. OCT_EUSAGE: name or key twice, or the reserved "__metadata__", "crc32", "octet". */
+ *  header and data, and metadata pairs. Data begins at a multiple of 64. Same input, same bytes.
+ *  The file appears whole or not at all. OCT_EUSAGE: name or key twice, or the reserved
+ *  "__metadata__", "crc32", "octet". */
 oct_status octi_safetensors_write(oct_ctx *ctx, const char *path,
                                   const octi_safetensors_entry *entries, int32_t count,
                                   const octi_safetensors_meta *meta, int32_t meta_count);
