@@ -11,6 +11,7 @@
 #include "src/graph.h"
 #include "src/net.h"
 #include "ops/ops.h"
+#include "datasets/check.h"
 #include "datasets/data.h"
 #include "autograd/autograd.h"
 #include "autograd/nn/nn.h"

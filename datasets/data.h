@@ -100,6 +100,9 @@ OCT_API void oct_data_free(oct_data *d);
 OCT_API int64_t oct_data_count(const oct_data *d);
 OCT_API oct_dtype oct_data_dtype(const oct_data *d);
 OCT_API const oct_input_desc *oct_data_input(const oct_data *d);
+/** Why its pixels are normalized as they are: "CIFAR-10's, by the kind of set", "of its training
+ *  images", "as the caller says". The set's. */
+OCT_API const char *oct_data_norm(const oct_data *d);
 /** Can div, mean and std of `input` (0: not said) be asked of the set? OCT_EUSAGE where it holds
  *  floats. */
 OCT_API OCT_NODISCARD oct_status oct_data_takes(const oct_data *d, const oct_input_desc *input);

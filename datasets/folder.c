@@ -61,6 +61,11 @@ static const char *folder_name(const oct_data *d, int64_t i) {
     return f->files.list[i].path;
 }
 
+static oct_status folder_size(oct_data *d, int64_t i, int32_t *width, int32_t *height) {
+    const octi_folder *f = d->self;
+    return octi_folder_size(d, f->files.list[i].path, width, height);
+}
+
 static void folder_keep(oct_data *d, const uint32_t *index, int64_t n) {
     octi_folder *f = d->self;
     for (int64_t i = 0; i < n; i++) f->files.list[i] = f->files.list[index[i]];
@@ -117,6 +122,7 @@ static oct_status open_folder(oct_data *d, const char *root, const oct_data_opts
     d->key = folder_key;
     d->keep = folder_keep;
     d->name = folder_name;
+    d->size = folder_size;
     d->slow = true;
     d->augment = "crop4,flip";
     char *real = realpath(root, NULL);

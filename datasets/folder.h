@@ -52,5 +52,7 @@ void octi_folder_tell(const oct_data *d);
 /** d->input from the training part's files and opts; then the part and the limit. */
 oct_status octi_folder_describe(oct_data *d, const octi_files *train, const octi_names *dirs,
                                 const oct_data_opts *opts);
+/** Sides of an image file. */
+oct_status octi_folder_size(oct_data *d, const char *path, int32_t *width, int32_t *height);
 
 #endif

@@ -7,17 +7,23 @@
 #include "src/mem.h"
 #include "src/threads.h"
 
-/* Of the bytewise first image of the training part: the same for both parts. */
-static oct_status first_size(oct_data *d, const octi_files *train, oct_input_desc *in) {
+oct_status octi_folder_size(oct_data *d, const char *path, int32_t *width, int32_t *height) {
     uint8_t *bytes;
     size_t size;
     octi_image_info info;
-    OCT_TRY(octi_file_read(d->ctx, train->list[0].path, OCTI_IMAGE_BYTES, &bytes, &size));
-    oct_status s = octi_image_check(bytes, size, train->list[0].path, &info);
+    OCT_TRY(octi_file_read(d->ctx, path, OCTI_IMAGE_BYTES, &bytes, &size));
+    oct_status s = octi_image_check(bytes, size, path, &info);
     octi_free(d->ctx, bytes);
-    in->height = info.height;
-    in->width = info.width;
+    if (s == OCT_OK) *width = info.width, *height = info.height;
     return s;
+}
+
+/* Of the bytewise first image of the training part that can be read: the same for both parts. */
+static oct_status first_size(oct_data *d, const octi_files *train, oct_input_desc *in) {
+    for (size_t i = 0; i < train->count; i++)
+        if (octi_folder_size(d, train->list[i].path, &in->width, &in->height) == OCT_OK)
+            return oct_clear_error(), OCT_OK;
+    return octi_folder_size(d, train->list[0].path, &in->width, &in->height);
 }
 
 typedef struct measuring {

@@ -44,7 +44,8 @@ oct_input_desc octi_input_desc(octi_norm norm, int32_t channels, int32_t height,
 
 bool octi_norm_given(const oct_data_opts *opts) { return opts->input && opts->input->std[0] > 0; }
 
-static void tell(const oct_data *d, const char *why) {
+static void tell(oct_data *d, const char *why) {
+    d->norm = octi_arena_strdup(d->arena, why);
     octi_text mean = {.ctx = d->ctx}, std = {.ctx = d->ctx};
     for (int32_t c = 0; c < d->input.channels; c++) {
         octi_text_printf(&mean, "%s%.4g", c ? "," : "", (double)d->input.mean[c]);
@@ -114,6 +115,12 @@ oct_status octi_norm_for_floats(const char *where, const oct_input_desc *in) {
                  : octi_fail(OCT_EUSAGE, where, octi_fmt("%s of float arrays", what),
                              "none: floats are taken as they are", NULL,
                              "normalize them before, or give u8 pixels");
+}
+
+const char *oct_data_norm(const oct_data *d) {
+    if (!d) return NULL;
+    if (d->norm) return d->norm;
+    return d->dtype == OCT_F32 ? "floats are taken as they are" : "constants of the kind of set";
 }
 
 oct_status oct_data_takes(const oct_data *d, const oct_input_desc *input) {

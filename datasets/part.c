@@ -204,6 +204,7 @@ oct_data *oct_data_share(oct_data *d, double f, uint64_t seed, bool first) {
     v->classes = d->classes;
     v->class_count = d->class_count;
     v->augment = d->augment;
+    v->norm = d->norm;
     v->slow = d->slow;
     v->stored = d->stored;
     v->get = share_get;

@@ -151,6 +151,7 @@ oct_status octi_set_finish(oct_data *d, const oct_data_opts *opts, bool fixed_si
     /* a description tells of pixels: floats are taken as they are */
     if (o->div > 0 && d->dtype == OCT_U8) in->div = o->div;
     if (o->std[0] > 0 && d->dtype == OCT_U8) {
+        d->norm = "as the caller says";
         for (int c = 0; c < in->channels; c++) {
             bool given = o->std[c] > 0; /* one value serves all channels */
             in->std[c] = o->std[given ? c : 0];

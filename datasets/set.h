@@ -20,6 +20,7 @@ struct oct_data {
     oct_class *classes;
     int32_t class_count;
     const char *augment; /* default augmentation */
+    const char *norm;    /* why it is normalized so; NULL: the kind has constants */
     bool slow;           /* get decodes: worth several threads */
     bool only;           /* the set has this one part: a share of it, held out, is its test part */
     uint32_t *origin;    /* where sample i stands in its files, in `owned` memory; NULL: at i */
@@ -34,6 +35,8 @@ struct oct_data {
     void (*keep)(oct_data *d, const uint32_t *index, int64_t n);
     /* of a sample, for errors; NULL: its number */
     const char *(*name)(const oct_data *d, int64_t i);
+    /* of a sample's file, before resizing; NULL: the set's */
+    oct_status (*size)(oct_data *d, int64_t i, int32_t *width, int32_t *height);
     void (*release)(oct_data *d); /* NULL: nothing beyond `owned` and the arena */
     void *self;                   /* the kind's own record */
     /* sets in memory */

@@ -17,6 +17,7 @@ o ptq pix --data folder:nums --out pp
 o convert pp --out pp.oct8
 
 base_inspect="p"
+base_data="stats synth-digits --limit 40 --json"
 base_layers="p $data --json"
 base_predict="p.oct8 $data"
 base_run="p.oct8 --input p/probe.npz"
@@ -26,7 +27,7 @@ base_compare="f p $data --json"
 base_import="f/model.safetensors --model lenet"
 base_demo="--limit 64 --json"
 base_export="p.oct8 --to npz,safetensors"
-photo_layers="pp --data folder:nums --json" photo_predict="pp.oct8 --data folder:nums" photo_verify="pp pp.oct8 --data folder:nums --json" photo_convert=pp photo_import=$base_import
+photo_data="stats folder:nums --json" photo_layers="pp --data folder:nums --json" photo_predict="pp.oct8 --data folder:nums" photo_verify="pp pp.oct8 --data folder:nums --json" photo_convert=pp photo_import=$base_import
 # $1 command, the rest its words; leaves .got: what it gives but for times; r: what it wrote; .err
 gives() {
     c=$1

@@ -122,7 +122,7 @@ void cli_command_help(int k) {
                 option(k, i);
     }
     if (k == INDEX_LAYERS) columns();
-    if (cli_options[ROW_data].commands & 1 << k) specs();
+    if (cli_options[ROW_data].commands & 1 << k || k == INDEX_DATA) specs();
     if (cli_options[ROW_rules].commands & 1 << k) rule_keys();
     printf("\nexample:\n  %s\n", c->example);
 }

@@ -88,9 +88,8 @@ static int operands(cli *c) {
     char hint[300];
     if (c->operand_count < k->least)
         return cli_usage(k->name, "operand is missing", k->operands, NULL, k->example);
-    for (int i = 0;
-         i < c->operand_count && i < 2 && c->index != INDEX_INSPECT && c->index != INDEX_PREDICT;
-         i++) {
+    const int takes = 1 << INDEX_INSPECT | 1 << INDEX_PREDICT | 1 << INDEX_DATA;
+    for (int i = 0; i < c->operand_count && i < 2 && !(takes & 1 << c->index); i++) {
         if (!is_spec(c->operands[i]) || i >= k->most || c->operand_count > k->most) continue;
         snprintf(hint, sizeof hint, "a data set is given by --data %s", c->operands[i]);
         return cli_usage(c->operands[i], "a data set in the place of a model", k->operands, NULL,
