@@ -34,12 +34,13 @@ static oct_status prove(const octi_qargs *q, octi_qconv *c) {
                              "|b| + sum|w| * max|q - z| <= 2147483647",
                              octi_fmt("%lld", (long long)bound),
                              "give the layer more scale, or keep it float");
-        OCT_TRY(octi_need_multiplier(q, 3, j, bound));
-        const double value = (double)bound * (double)c->m[j];
+        OCT_TRY(octi_need_multiplier(q, j, bound));
         if (bound > c->largest_sum) c->largest_sum = bound;
         if (sum > c->largest_weight) c->largest_weight = sum;
+        if (c->by.law != OCTQ_FP32) continue;
+        const double value = (double)bound * (double)c->by.m[j];
         if (value > c->largest_value) c->largest_value = value;
-        if (c->m[j] < c->least_m || j == 0) c->least_m = c->m[j];
+        if (c->by.m[j] < c->least_m || j == 0) c->least_m = c->by.m[j];
     }
     return OCT_OK;
 }
@@ -107,7 +108,7 @@ static oct_status check_operands(const octi_qargs *q, oct_shape w, int64_t o) {
     OCT_TRY(octi_need_codes(q, q->out, "output"));
     OCT_TRY(octi_need_const(q, 1, "weight", OCT_S8, w));
     OCT_TRY(octi_need_const(q, 2, "bias", OCT_S32, OCT_SHAPE(o)));
-    return octi_need_const(q, 3, "multiplier", OCT_F32, OCT_SHAPE(o));
+    return octi_need_records(q, 3, o);
 }
 
 /* What is not geometry; then bounds and choice. */
@@ -122,7 +123,8 @@ static oct_status take(const octi_qargs *q, const octi_qconv *geometry) {
     c->hi = q->a->hi[0];
     c->weight = oct_s8(q->in[1].tensor);
     c->bias = oct_s32(q->in[2].tensor);
-    c->m = oct_f32(q->in[3].tensor);
+    c->by = q->r->by;
+    c->least_m = 1;
     q->r->u.conv = c;
     q->r->packed = 1;
     OCT_TRY(prove(q, c));
@@ -188,23 +190,43 @@ oct_status octi_qinit_linear(const octi_qargs *q) {
 
 /* ---- what candidates share ---- */
 
+oct_status octi_new_records(octi_arena *arena, octq_law law, size_t count, octq_multipliers *by) {
+    *by = (octq_multipliers){.law = law};
+    if (law == OCTQ_FP32) {
+        by->m = octi_arena_calloc(arena, count, sizeof *by->m);
+        return by->m ? OCT_OK : oct_last_error()->code;
+    }
+    by->q31 = octi_arena_calloc(arena, count, 2 * sizeof *by->q31);
+    by->shift = by->q31 ? by->q31 + count : NULL;
+    return by->q31 ? OCT_OK : oct_last_error()->code;
+}
+
+void octi_put_record(const octq_multipliers *from, int64_t i, const octq_multipliers *to, int64_t j,
+                     float over) {
+    if (from->law == OCTQ_FP32) {
+        ((float *)(uintptr_t)to->m)[j] = from->m[i] / over;
+        return;
+    }
+    ((int32_t *)(uintptr_t)to->q31)[j] = from->q31[i];
+    ((int32_t *)(uintptr_t)to->shift)[j] = from->shift[i];
+}
+
 oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t **b,
-                           const float **m) {
+                           octq_multipliers *by) {
     const int32_t each = c->o / c->groups, lanes = octk_lanes(each);
     /* whole vectors are read: 16 lanes from the last panel's first one on */
     const size_t count = (size_t)octi_lane_begin(c, c->groups) + 16;
     int32_t *bb = octi_arena_calloc(q->arena, count, sizeof *bb);
-    float *mm = octi_arena_calloc(q->arena, count, sizeof *mm);
-    if (!bb || !mm) return oct_last_error()->code;
+    if (!bb) return oct_last_error()->code;
+    OCT_TRY(octi_new_records(q->arena, c->by.law, count, by));
     for (int32_t g = 0; g < c->groups; g++)
         for (int32_t l = 0; l < lanes; l++) {
             const int32_t j = octk_lane_channel(lanes, l);
             if (j >= each) continue;
             bb[octi_lane_begin(c, g) + l] = c->bias[g * each + j];
-            mm[octi_lane_begin(c, g) + l] = c->m[g * each + j];
+            octi_put_record(&c->by, g * each + j, by, octi_lane_begin(c, g) + l, 1);
         }
     *b = bb;
-    *m = mm;
     return OCT_OK;
 }
 

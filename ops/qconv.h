@@ -14,11 +14,11 @@ struct octi_qconv {
     int32_t zx, zy, lo, hi;
     const int8_t *weight;   /* [O,R,S,C/g] */
     const int32_t *bias;    /* [O] */
-    const float *m;         /* [O] */
+    octq_multipliers by;    /* [O] */
     int64_t largest_sum;    /* over channels: |b| + sum|w| * max|q - z| */
     int64_t largest_weight; /* over channels: sum|w| */
-    double largest_value;   /* over channels: the same bound times the multiplier */
-    float least_m;          /* smallest multiplier */
+    double largest_value;   /* fp32, over channels: the same bound times the multiplier; else 0 */
+    float least_m;          /* fp32: smallest multiplier; else 1 */
 };
 
 /** One way to run it. */
@@ -47,9 +47,14 @@ const octi_qconv *octi_qconv_of(const octi_qargs *q);
 octi_halo octi_no_halo(const octi_qconv *c);
 /** Output rows. */
 int32_t octi_row_units(const octi_qconv *c);
-/** Biases and multipliers by lanes (octk_lanes), of `groups` groups one behind the other. */
+/** Biases and records by lanes (octk_lanes), of `groups` groups one behind the other. */
 oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t **b,
-                           const float **m);
+                           octq_multipliers *by);
+/** Records in memory of their own, [count], all zero; record i of one goes to place j of them, its
+ *  fp32 multiplier divided by `over`, a power of two. */
+oct_status octi_new_records(octi_arena *arena, octq_law law, size_t count, octq_multipliers *by);
+void octi_put_record(const octq_multipliers *from, int64_t i, const octq_multipliers *to, int64_t j,
+                     float over);
 /** Lanes of all groups before group g. */
 static inline int64_t octi_lane_begin(const octi_qconv *c, int32_t g) {
     return (int64_t)g * octk_lanes(c->o / c->groups);

@@ -36,7 +36,7 @@ static void multiply(const octi_qrun *r, const octi_qcall *call, int32_t rows, i
     dot.rows = rows;
     dot.w += (int64_t)g * dot.cols * dot.w_pitch;
     dot.b += (int64_t)g * dot.cols;
-    dot.m += (int64_t)g * dot.cols;
+    dot.by = octi_records_at(&dot.by, (int64_t)g * dot.cols);
     dot.y = y + (int64_t)g * dot.cols;
     r->kernels->dot_s16u8(&dot);
 }
@@ -91,7 +91,7 @@ static oct_status bind(const octi_qargs *q) {
                                 .a_pitch = pitch_of(k),
                                 .w_pitch = pitch_of(k),
                                 .b = c->bias,
-                                .m = c->m,
+                                .by = c->by,
                                 .y_pitch = c->p == 1 && c->q == 1 ? own->y.image : own->y.pixel,
                                 .cols = c->o / c->groups,
                                 .k = (int32_t)pitch_of(k),

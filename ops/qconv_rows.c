@@ -16,7 +16,7 @@ enum {
 };
 
 typedef struct rows {
-    octk_conv_s16u8 kernel; /* x, w, b, m, y, np filled per call */
+    octk_conv_s16u8 kernel; /* x, w, b, by, y, np filled per call */
     octi_layout in, out;
     int32_t images, band;       /* of a block: images, or output rows of one */
     int32_t frame_w;            /* pixels of a widened row */
@@ -71,7 +71,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
                 k.x = frame + (int64_t)g * cg;
                 k.w = own->kernel.w + g * own->group_w;
                 k.b = own->kernel.b + octi_lane_begin(c, g);
-                k.m = own->kernel.m + octi_lane_begin(c, g);
+                k.by = octi_records_at(&own->kernel.by, octi_lane_begin(c, g));
                 k.y = (uint8_t *)call->out + i * own->out.image + p * own->out.row +
                       (int64_t)g * each;
                 r->kernels->conv_s16u8(&k);
@@ -133,7 +133,7 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, rows *own) {
                     to[((int64_t)n * own->kernel.pairs + i / 2) * width * 2 + i % 2] =
                         from[(int64_t)n * len + i];
         }
-    return octi_pack_lanes(q, c, &own->kernel.b, &own->kernel.m);
+    return octi_pack_lanes(q, c, &own->kernel.b, &own->kernel.by);
 }
 
 static oct_status bind(const octi_qargs *q) {

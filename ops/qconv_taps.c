@@ -61,7 +61,7 @@ static oct_status bind(const octi_qargs *q) {
     *own = (taps){.kernel = {.y = {NULL, y->image, y->row, y->pixel},
                              .w = w,
                              .b = b,
-                             .m = c->m,
+                             .by = c->by,
                              .zy = c->zy,
                              .lo = c->lo,
                              .hi = c->hi,

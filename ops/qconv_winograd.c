@@ -42,7 +42,7 @@ typedef struct winograd {
     const form *f;
     const int16_t *u; /* a panel of 16 outputs after the other: [positions][C/2][16][2] */
     const int32_t *b;
-    const float *scale;
+    octq_multipliers by; /* fp32: the multiplier over what sums are too large by */
     octk_wino_in_fn *in;
     octk_wino_out_fn *out;
     octi_layout x_at, y_at;
@@ -126,7 +126,7 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
     const winograd *own = j->own;
     const int32_t step = own->f->tile, channels = c->o - panel * 16 < 16 ? c->o - panel * 16 : 16;
     octk_wino_out_s32u8 k = {.b = own->b + panel * 16,
-                             .scale = own->scale + panel * 16,
+                             .by = octi_records_at(&own->by, panel * 16),
                              .row = own->y_at.row,
                              .pixel = own->y_at.pixel,
                              .zy = c->zy,
@@ -190,8 +190,8 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, winograd *own) 
     int16_t *u = octi_arena_calloc(
         q->arena, (size_t)own->positions * (size_t)own->blocks * 16 * (size_t)lanes, sizeof *u);
     int32_t *b = octi_arena_calloc(q->arena, (size_t)lanes, sizeof *b);
-    float *scale = octi_arena_calloc(q->arena, (size_t)lanes, sizeof *scale);
-    if (!u || !b || !scale) return oct_last_error()->code;
+    if (!u || !b) return oct_last_error()->code;
+    OCT_TRY(octi_new_records(q->arena, c->by.law, (size_t)lanes, &own->by));
     for (int32_t l = 0; l < lanes; l++) {
         const int32_t o = octk_lane_channel(lanes, l);
         if (o >= c->o) continue;
@@ -212,11 +212,10 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, winograd *own) 
         /* of raw codes; everything is modulo 2^32 until the last step */
         b[l] = (int32_t)((uint32_t)f->factor *
                          ((uint32_t)c->bias[o] - (uint32_t)c->zx * (uint32_t)sum));
-        scale[l] = c->m[o] / f->over;
+        octi_put_record(&c->by, o, &own->by, l, f->over);
     }
     own->u = u;
     own->b = b;
-    own->scale = scale;
     return OCT_OK;
 }
 

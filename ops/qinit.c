@@ -54,7 +54,11 @@ oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const o
                      .image = octi_image_count(&out->shape),
                      .units = 1,
                      .why = "",
+                     .by = {.law = (octq_law)attrs->law[0]},
                      .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};
+    if (attrs->law[0] < 0 || attrs->law[0] >= OCTQ_LAWS)
+        return octi_fail(OCT_EUSAGE, where, "law of the requant", "0 (fp32) or 1 (q31)",
+                         octi_fmt("%d", attrs->law[0]), NULL);
     return init(q);
 }
 
@@ -120,8 +124,30 @@ oct_status octi_need_clamp(const octi_qargs *q) {
                      octi_fmt("%d to %d", q->a->lo[0], q->a->hi[0]), NULL);
 }
 
-oct_status octi_need_multiplier(const octi_qargs *q, int k, int64_t i, int64_t bound) {
-    float m = oct_f32(q->in[k].tensor)[i];
+oct_status octi_need_records(const octi_qargs *q, int k, int64_t count) {
+    octq_multipliers *by = &q->r->by;
+    if (by->law == OCTQ_FP32) {
+        OCT_TRY(octi_need_const(q, k, "multiplier", OCT_F32, OCT_SHAPE(count)));
+        by->m = oct_f32(q->in[k].tensor);
+        return OCT_OK;
+    }
+    OCT_TRY(octi_need_const(q, k, "multiplier and shift", OCT_S32, OCT_SHAPE(2, count)));
+    by->q31 = oct_s32(q->in[k].tensor);
+    by->shift = by->q31 + count;
+    return OCT_OK;
+}
+
+static oct_status need_q31(const octi_qargs *q, int64_t i) {
+    const int32_t m = q->r->by.q31[i], shift = q->r->by.shift[i];
+    if (m >= 0 && shift >= -31 && shift <= 30) return OCT_OK;
+    return octi_fail(OCT_EQPARAMS, q->where,
+                     octi_fmt("multiplier and shift of channel %lld", (long long)i),
+                     ">= 0, and -31 to 30", octi_fmt("%d, %d", m, shift), NULL);
+}
+
+oct_status octi_need_multiplier(const octi_qargs *q, int64_t i, int64_t bound) {
+    if (q->r->by.law == OCTQ_Q31) return need_q31(q, i);
+    const float m = q->r->by.m[i];
     if (!(m > 0.0f) || !isfinite(m))
         return octi_fail(OCT_EQPARAMS, q->where,
                          octi_fmt("multiplier of channel %lld", (long long)i), "finite and > 0",

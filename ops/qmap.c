@@ -115,14 +115,14 @@ static bool broadcasts(const oct_shape *small, const oct_shape *big) {
 }
 
 static oct_status two_inputs(const octi_qargs *q, octk_map_u8_fn *fn, const char *kernel,
-                             int64_t multipliers) {
+                             int64_t records) {
     if (q->nin != 3)
         return octi_fail(OCT_EUSAGE, q->where, "inputs", "a, b, m", octi_fmt("%d", q->nin), NULL);
     const oct_shape *a = &q->in[0].shape, *b = &q->in[1].shape, *y = &q->out->shape;
     OCT_TRY(octi_need_codes(q, &q->in[0], "first input"));
     OCT_TRY(octi_need_codes(q, &q->in[1], "second input"));
     OCT_TRY(octi_need_codes(q, q->out, "output"));
-    OCT_TRY(octi_need_const(q, 2, "multiplier", OCT_F32, OCT_SHAPE(multipliers)));
+    OCT_TRY(octi_need_records(q, 2, records));
     OCT_TRY(octi_need_clamp(q));
     bool small_a = !same_image(a, b) && broadcasts(a, b),
          small_b = !same_image(a, b) && broadcasts(b, a);
@@ -134,10 +134,8 @@ static oct_status two_inputs(const octi_qargs *q, octk_map_u8_fn *fn, const char
             NULL);
     OCT_TRY(walk(q, fn, kernel));
     octk_map_u8 *m = &q->r->u.map.cut;
-    const float *f = oct_f32(q->in[2].tensor);
     m->zx2 = q->in[1].zero_point;
-    m->mx = f[0];
-    m->mx2 = multipliers > 1 ? f[1] : 0;
+    m->by = q->r->by;
     m->lo = q->a->lo[0];
     m->hi = q->a->hi[0];
     if (small_a || small_b) {
@@ -148,14 +146,22 @@ static oct_status two_inputs(const octi_qargs *q, octk_map_u8_fn *fn, const char
 }
 
 oct_status octi_qinit_add(const octi_qargs *q) {
-    OCT_TRY(two_inputs(q, q->r->kernels->add_u8, q->r->kernels->name.add_u8, 2));
-    OCT_TRY(octi_need_multiplier(q, 2, 0, octi_reach(&q->in[0])));
-    return octi_need_multiplier(q, 2, 1, octi_reach(&q->in[1]));
+    const octq_multipliers *by = &q->r->by;
+    const bool q31 = by->law == OCTQ_Q31;
+    OCT_TRY(two_inputs(q, q->r->kernels->add_u8, q->r->kernels->name.add_u8, q31 ? 3 : 2));
+    OCT_TRY(octi_need_multiplier(q, 0, octi_reach(&q->in[0])));
+    OCT_TRY(octi_need_multiplier(q, 1, octi_reach(&q->in[1])));
+    if (!q31) return OCT_OK;
+    /* so the sum of the two stays far inside s32 */
+    if (by->shift[0] > 0 || by->shift[1] > 0)
+        return octi_fail(OCT_EQPARAMS, q->where, "shifts of the operands", "at most 0",
+                         octi_fmt("%d, %d", by->shift[0], by->shift[1]), NULL);
+    return octi_need_multiplier(q, 2, 0);
 }
 
 oct_status octi_qinit_mul(const octi_qargs *q) {
     OCT_TRY(two_inputs(q, q->r->kernels->mul_u8, q->r->kernels->name.mul_u8, 1));
-    return octi_need_multiplier(q, 2, 0, (int64_t)octi_reach(&q->in[0]) * octi_reach(&q->in[1]));
+    return octi_need_multiplier(q, 0, (int64_t)octi_reach(&q->in[0]) * octi_reach(&q->in[1]));
 }
 
 static oct_status one_input(const octi_qargs *q) {
@@ -166,10 +172,10 @@ static oct_status one_input(const octi_qargs *q) {
 
 oct_status octi_qinit_requantize(const octi_qargs *q) {
     OCT_TRY(one_input(q));
-    OCT_TRY(octi_need_const(q, 1, "multiplier", OCT_F32, OCT_SHAPE(1)));
-    OCT_TRY(octi_need_multiplier(q, 1, 0, octi_reach(&q->in[0])));
+    OCT_TRY(octi_need_records(q, 1, 1));
+    OCT_TRY(octi_need_multiplier(q, 0, octi_reach(&q->in[0])));
     OCT_TRY(walk(q, q->r->kernels->rescale_u8, q->r->kernels->name.rescale_u8));
-    q->r->u.map.cut.mx = oct_f32(q->in[1].tensor)[0];
+    q->r->u.map.cut.by = q->r->by;
     return OCT_OK;
 }
 

@@ -46,7 +46,7 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
         return octi_fail(OCT_EUSAGE, q->where, "inputs", "members..., m", octi_fmt("%d", q->nin),
                          NULL);
     OCT_TRY(octi_need_codes(q, q->out, "output"));
-    OCT_TRY(octi_need_const(q, count, "multiplier", OCT_F32, OCT_SHAPE(count)));
+    OCT_TRY(octi_need_records(q, count, count));
     if (axis < 1 || axis >= y->rank)
         return octi_fail(OCT_EUSAGE, q->where, "axis", octi_fmt("1 to %d", y->rank - 1),
                          octi_fmt("%d", axis), NULL);
@@ -65,7 +65,7 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
         oct_shape want = *y;
         if (x->shape.rank == y->rank) want.dim[axis] = x->shape.dim[axis];
         OCT_TRY(octi_need_shape(q, x, octi_fmt("member %d", (int)k), want));
-        OCT_TRY(octi_need_multiplier(q, count, k, octi_reach(x)));
+        OCT_TRY(octi_need_multiplier(q, k, octi_reach(x)));
         along += x->shape.dim[axis];
         sizes[k] = x->shape.dim[axis] * inner;
         if (along > y->dim[axis] || sizes[k] > INT32_MAX || outer > INT32_MAX)
@@ -80,7 +80,7 @@ oct_status octi_qinit_cat(const octi_qargs *q) {
                                .zy = q->out->zero_point,
                                .lo = q->out->qmin,
                                .hi = q->out->qmax,
-                               .mx = oct_f32(q->in[count].tensor)[k]};
+                               .by = octi_records_at(&q->r->by, k)};
     }
     if (along != y->dim[axis])
         return octi_fail(OCT_ESHAPE, q->where, octi_fmt("members along axis %d", axis),

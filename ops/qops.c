@@ -171,7 +171,7 @@ oct_status oct_qavg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_q
                                    const oct_tensor *m, const oct_qtensor *y) {
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_qavg_pool2d_forward");
-    return plain(ctx, OCT_OP_qavg_pool2d, a, x, NULL, false, m, true, y);
+    return plain(ctx, OCT_OP_qavg_pool2d, a, x, NULL, false, m, m != NULL, y);
 }
 oct_status oct_qadaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
                                             const oct_tensor *m, const oct_qtensor *y) {

@@ -114,27 +114,25 @@ static oct_status average(const octi_qargs *q, bool adaptive) {
         adaptive || q->a->exclude_pad[0] ? 0 : (int64_t)q->a->kernel[0] * q->a->kernel[1];
     int64_t reach = octi_reach(&q->in[0]),
             top = adaptive ? most : (int64_t)q->a->kernel[0] * q->a->kernel[1];
-    if (most * 255 > INT32_MAX || top > 1 << 24)
+    const bool shared = !adaptive && q->r->by.law == OCTQ_Q31;
+    if (most * 255 > INT32_MAX || top > (shared ? 1 << 23 : 1 << 24))
         return octi_fail(OCT_ELIMIT, q->where, "cells of a window", "at most 2^23",
                          octi_fmt("%lld", (long long)top), NULL);
+    k->cells = (int32_t)fixed;
+    q->r->u.pool.fn = q->r->kernels->avg_pool_u8;
+    q->r->kernel = q->r->kernels->name.avg_pool_u8;
+    if (shared) return k->by = q->r->by, octi_need_same_grid(q);
     /* m has an entry per count up to the largest; only counts that occur are judged */
-    const oct_tensor *m = q->nin == 2 ? q->in[1].tensor : NULL;
-    if (!m || m->dtype != OCT_F32 || m->shape.rank != 1 || m->shape.dim[0] != top + 1)
-        return octi_fail(OCT_ESHAPE, q->where, "multipliers",
-                         octi_fmt("float32 [%lld]", (long long)top + 1),
-                         m ? oct_shape_text(&m->shape) : "none", NULL);
+    OCT_TRY(octi_need_records(q, 1, top + 1));
+    k->by = q->r->by;
     if (fixed)
-        OCT_TRY(octi_need_multiplier(q, 1, fixed, most * reach));
+        OCT_TRY(octi_need_multiplier(q, fixed, most * reach));
     else
         for (int32_t i = 0; i < k->p; i++)
             for (int32_t j = 0; j < k->q; j++) {
                 int64_t n = (int64_t)(k->h1[i] - k->h0[i]) * (k->w1[j] - k->w0[j]);
-                OCT_TRY(octi_need_multiplier(q, 1, n, n * reach));
+                OCT_TRY(octi_need_multiplier(q, n, n * reach));
             }
-    k->m = oct_f32(m);
-    k->cells = (int32_t)fixed;
-    q->r->u.pool.fn = q->r->kernels->avg_pool_u8;
-    q->r->kernel = q->r->kernels->name.avg_pool_u8;
     return OCT_OK;
 }
 

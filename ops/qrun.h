@@ -88,8 +88,11 @@ struct octi_qrun {
     octi_halo halo;   /* around input 0, that this way would like to find; it works without */
     bool pitched;     /* values may have any layout; else dense ones alone */
     bool elementwise; /* the output may take the first input's place in memory */
-    int32_t packed;   /* the input whose data binding packs and running reads no more; 0: none */
-    const void *own;  /* what the candidate of a convolution packed */
+    /* how sums become codes, as judged: the record that the node carries; kinds without a requant
+     * have the law alone */
+    octq_multipliers by;
+    int32_t packed;  /* the input whose data binding packs and running reads no more; 0: none */
+    const void *own; /* what the candidate of a convolution packed */
     union {
         const octi_qconv *conv;
         octi_qmap map;
@@ -138,9 +141,21 @@ oct_status octi_need_const(const octi_qargs *q, int k, const char *what, oct_dty
                            oct_shape shape);
 /** attr.lo..attr.hi inside the output's codes. */
 oct_status octi_need_clamp(const octi_qargs *q);
-/** Multiplier i of constant k: finite, > 0, and bound * m finite. It may leave s32 by far (a value
- * that was always zero, behind a large one): kernels clamp in float before converting. */
-oct_status octi_need_multiplier(const octi_qargs *q, int k, int64_t i, int64_t bound);
+/** Input k holds `count` requant records of the node's law (attr.law): f32 [count], or s32
+ *  [2,count], multipliers and then shifts. r->by has them. */
+oct_status octi_need_records(const octi_qargs *q, int k, int64_t count);
+/** Records from the i-th on. */
+static inline octq_multipliers octi_records_at(const octq_multipliers *by, int64_t i) {
+    octq_multipliers at = {.law = by->law};
+    if (by->law == OCTQ_FP32) return at.m = by->m + i, at;
+    at.q31 = by->q31 + i;
+    at.shift = by->shift + i;
+    return at;
+}
+/** Record i of r->by. fp32: finite, > 0, and bound * m finite; it may leave s32 by far (a value
+ *  that was always zero, behind a large one): kernels clamp in float before converting. q31:
+ *  multiplier at least 0, shift -31 to 30; whatever they make of a sum saturates. */
+oct_status octi_need_multiplier(const octi_qargs *q, int64_t i, int64_t bound);
 oct_status octi_need_shape(const octi_qargs *q, const octi_qdesc *d, const char *what,
                            oct_shape want);
 /** Largest |q - z| that codes of d can have. */

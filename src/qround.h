@@ -11,6 +11,17 @@
 #include <math.h>
 #include <stdint.h>
 
+/** By which rule a requant rounds: law 7's, in fp32; law 16's, in fixed point. Nodes, files and
+ *  kernels carry it beside the numbers that it needs (octq_multipliers). */
+typedef enum octq_law { OCTQ_FP32, OCTQ_Q31, OCTQ_LAWS } octq_law;
+
+/** A requant's record, of one or many channels: {law, m | multiplier and shift}. */
+typedef struct octq_multipliers {
+    octq_law law;
+    const float *m;             /* OCTQ_FP32 */
+    const int32_t *q31, *shift; /* OCTQ_Q31: m = q31 * 2^(shift - 31) */
+} octq_multipliers;
+
 /** Round half to even to a float, as rintf does in the default rounding mode. Written with the 2^23
  *  step (adding it leaves no fraction bits) because compilers vectorize this on every ISA, and
  *  rintf on few. */
@@ -151,6 +162,98 @@ static inline float octq_softmax_value(float e, float sum, float s_y) {
 static inline float octq_dynamic(int32_t acc, float s_x, float s_w, float b) {
     float v = (float)acc * (float)((double)s_x * (double)s_w);
     return v + b;
+}
+
+/* ---- law 16: fixed point, two roundings ---- */
+
+/** The record of m >= 0: q31 * 2^(shift - 31), q31 in [2^30, 2^31), half away from zero; 0 below
+ *  2^-32. */
+static inline void octq_q31_of(double m, int32_t *q31, int32_t *shift) {
+    int e;
+    int64_t q = (int64_t)round(frexp(m, &e) * 2147483648.0);
+    if (q == (int64_t)1 << 31) q /= 2, e++;
+    if (e < -31) q = 0, e = 0;
+    *q31 = (int32_t)q;
+    *shift = e;
+}
+
+/** x * q31 * 2^(shift - 31) in two roundings: the high half of the doubled product, a half up; then
+ *  a rounding right shift, a half away from zero. -31 <= shift <= 30; a left shift comes first and
+ *  saturates. */
+static inline int32_t octq_q31_scale(int32_t x, int32_t q31, int32_t shift) {
+    const int32_t left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
+    int64_t wide = (int64_t)x * ((int64_t)1 << left);
+    wide = wide < INT32_MIN ? INT32_MIN : wide;
+    wide = wide > INT32_MAX ? INT32_MAX : wide;
+    const int32_t high = (int32_t)((wide * q31 + (1 << 30)) >> 31),
+                  mask = (int32_t)(((uint32_t)1 << right) - 1), most = (mask >> 1) + (high < 0);
+    return (high >> right) + ((high & mask) > most);
+}
+
+/** A rounded whole number, whatever its size, as a code. */
+static inline int32_t octq_whole_code(int32_t v, int32_t z, int32_t lo, int32_t hi) {
+    v = v < lo - z ? lo - z : v;
+    v = v > hi - z ? hi - z : v;
+    return v + z;
+}
+
+/** Law 16: clamp(octq_q31_scale(acc) + z, lo, hi). */
+static inline int32_t octq_q31_code(int32_t acc, int32_t q31, int32_t shift, int32_t z, int32_t lo,
+                                    int32_t hi) {
+    return octq_whole_code(octq_q31_scale(acc, q31, shift), z, lo, hi);
+}
+
+/** Law 16, add: operands 2^20 times as fine are scaled to twice the larger scale, their sum to
+ *  s_y. */
+enum { OCTQ_Q31_ADD_SHIFT = 20 };
+static inline void octq_q31_add_of(float s_a, float s_b, float s_y, int32_t q31[3],
+                                   int32_t shift[3]) {
+    const double twice = 2.0 * (double)(s_a > s_b ? s_a : s_b);
+    octq_q31_of((double)s_a / twice, &q31[0], &shift[0]);
+    octq_q31_of((double)s_b / twice, &q31[1], &shift[1]);
+    octq_q31_of(twice / ((double)(1 << OCTQ_Q31_ADD_SHIFT) * (double)s_y), &q31[2], &shift[2]);
+}
+/** Before z_y and the clamp; shift[0] and shift[1] are at most 0. */
+static inline int32_t octq_q31_add(int32_t a, int32_t za, int32_t b, int32_t zb, const int32_t *q31,
+                                   const int32_t *shift) {
+    const int32_t pa = (a - za) * (1 << OCTQ_Q31_ADD_SHIFT),
+                  pb = (b - zb) * (1 << OCTQ_Q31_ADD_SHIFT);
+    return octq_q31_scale(octq_q31_scale(pa, q31[0], shift[0]) +
+                              octq_q31_scale(pb, q31[1], shift[1]),
+                          q31[2], shift[2]);
+}
+
+/** Law 16, average pooling on one grid: the mean of n codes, a half away from the code 128 (that of
+ *  signed codes' 0). sum: of the codes themselves. */
+static inline int32_t octq_q31_average(int32_t sum, int32_t n) {
+    const int32_t acc = sum - 128 * n;
+    return (acc > 0 ? acc + n / 2 : acc - n / 2) / n + 128;
+}
+
+/** Law 16, a mean on a grid of its own: the record of s_x / (n * s_y), n >= 1, divided after
+ *  rounding s_x / s_y, downwards. */
+static inline void octq_q31_mean_of(float s_x, float s_y, int64_t n, int32_t *q31, int32_t *shift) {
+    octq_q31_of((double)s_x / (double)s_y, q31, shift);
+    int32_t by = 0;
+    while (n >> by > 1) by++;
+    by = by > 32 ? 32 : by;
+    by = by > 31 + *shift ? 31 + *shift : by;
+    *q31 = (int32_t)((int64_t)*q31 * ((int64_t)1 << by) / n);
+    *shift -= by;
+}
+
+/** Sums to codes by the record, of channels (or lanes) at, at + 1, ...: law 7 or 16. */
+static inline void octq_requant_row(const octq_multipliers *by, int64_t at, const int32_t *acc,
+                                    int32_t n, int32_t z, int32_t lo, int32_t hi, uint8_t *y) {
+    if (by->law == OCTQ_Q31) {
+        const int32_t *q31 = by->q31 + at, *shift = by->shift + at;
+        for (int32_t j = 0; j < n; j++)
+            y[j] = (uint8_t)octq_q31_code(acc[j], q31[j], shift[j], z, lo, hi);
+        return;
+    }
+    const float *m = by->m + at;
+    for (int32_t j = 0; j < n; j++)
+        y[j] = (uint8_t)octq_round_code((float)acc[j] * m[j], z, lo, hi);
 }
 
 /** Law 13: a pixel as the net sees it, in this order: divide, subtract, divide. */

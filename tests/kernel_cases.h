@@ -7,6 +7,7 @@
 #define OCT_TESTS_KERNEL_CASES_H
 
 #include "ops/kernels/kernels.h"
+#include "src/qround.h"
 #include "src/rng.h"
 #include "tests/oct_test.h"
 
@@ -27,6 +28,29 @@ static inline void *untouched(size_t bytes) {
     void *p = malloc(bytes ? bytes : 1);
     memset(p, 0xa5, bytes);
     return p;
+}
+/** Records of `count` channels. Of fp32 m, which the caller draws; or of q31, drawn here into
+ *  numbers [2 * count]: usual ones, and every multiplier and shift that a file may hold. */
+static inline octq_multipliers draw_records(octi_rng *r, const float *m, int32_t *numbers,
+                                            int count) {
+    static const int32_t odd[] = {0, 1, 1 << 30, (1 << 30) + 1, INT32_MAX - 1, INT32_MAX};
+    if (below(r, 2)) return (octq_multipliers){.law = OCTQ_FP32, .m = m};
+    for (int i = 0; i < count; i++) {
+        const bool usual = below(r, 3);
+        if (usual && m[i] < 0x1p30f)
+            octq_q31_of((double)m[i], &numbers[i], &numbers[count + i]);
+        else {
+            numbers[i] = below(r, 2) ? odd[below(r, 6)] : (int32_t)(octi_rng_u32(r) >> 1);
+            numbers[count + i] = below(r, 62) - 31;
+        }
+    }
+    return (octq_multipliers){.law = OCTQ_Q31, .q31 = numbers, .shift = numbers + count};
+}
+/** A sum by record i. */
+static inline int32_t law_of_sum(const octq_multipliers *by, int64_t i, int32_t sum, int32_t zy,
+                                 int32_t lo, int32_t hi) {
+    return by->law == OCTQ_FP32 ? octq_requant(sum, by->m[i], zy, lo, hi)
+                                : octq_q31_code(sum, by->q31[i], by->shift[i], zy, lo, hi);
 }
 /** Failures alone call Check: these loops are long. */
 #define same_bytes(name, got, want, bytes)                                                         \

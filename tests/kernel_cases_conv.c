@@ -56,6 +56,7 @@ void check_conv_s16u8(octk_conv_s16u8_fn *kernel, const char *name) {
         int16_t *x = untouched((size_t)room * 2), *w = untouched((size_t)(lanes * k) * 2);
         int32_t *b = untouched((size_t)(lanes + 16) * 4);
         float *m = untouched((size_t)(lanes + 16) * 4);
+        int32_t *numbers = untouched((size_t)(lanes + 16) * 8);
         int64_t *pix = untouched((size_t)np * 8), *out = untouched((size_t)np * 8),
                 *run = untouched((size_t)runs * 8);
         for (int i = 0; i < room; i++)
@@ -78,7 +79,7 @@ void check_conv_s16u8(octk_conv_s16u8_fn *kernel, const char *name) {
                              .out = out,
                              .run = run,
                              .b = b,
-                             .m = m,
+                             .by = draw_records(&r, m, numbers, lanes + 16),
                              .y = untouched(bytes),
                              .np = np,
                              .runs = runs,
@@ -97,11 +98,12 @@ void check_conv_s16u8(octk_conv_s16u8_fn *kernel, const char *name) {
                     sum += (int64_t)x[(pix[i] + run[j / (2 * pairs)]) / 2 + j % (2 * pairs)] *
                            w[first * k + j / 2 * width * 2 + (l - first) * 2 + j % 2];
                 want[out[i] + channel] =
-                    (uint8_t)octq_requant((int32_t)sum, m[l], e.zy, e.lo, e.hi);
+                    (uint8_t)law_of_sum(&a.by, l, (int32_t)sum, e.zy, e.lo, e.hi);
             }
         kernel(&a);
         same_bytes(name, a.y, want, bytes);
-        free(x), free(w), free(b), free(m), free(pix), free(out), free(run), free(want), free(a.y);
+        free(x), free(w), free(b), free(m), free(numbers), free(pix), free(out), free(run);
+        free(want), free(a.y);
     }
 }
 
@@ -228,6 +230,7 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
     for (int round = 0; round < 400 / SANITIZED_PART; round++) {
         int32_t b[16];
         float scale[16];
+        int32_t numbers[32];
         const ends z = draw_ends(&r);
         const int64_t pixel = 16 + below(&r, 20), row = tile * pixel + below(&r, 40);
         const size_t bytes = (size_t)((tile - 1) * row + tile * pixel);
@@ -237,19 +240,22 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
             b[l] = (int32_t)octi_rng_u32(&r);
             scale[l] = below(&r, 3) ? 100.0f / 0x1p31f * (0.1f + octi_rng_uniform(&r)) : 0x1p-40f;
         }
+        const octq_multipliers by = draw_records(&r, scale, numbers, 16);
         for (int i = 0; i < tile * tile; i++)
             for (int l = 0; l < 16; l++) {
                 uint64_t sum = (uint64_t)(int64_t)b[l];
                 for (int p = 0; p < e * e; p++)
                     sum += (uint64_t)((int64_t)(f->at[i / tile][p / e] * f->at[i % tile][p % e]) *
                                       m[p * G * 16 + l]);
+                /* 64 or 4 times the sum: fp32's multipliers know that */
+                const int32_t whole = (int32_t)((uint32_t)sum * inverse),
+                              acc = by.law == OCTQ_FP32 ? whole : whole >> (tile == 4 ? 6 : 2);
                 want[i / tile * row + i % tile * pixel + octk_lane_channel(16, l)] =
-                    (uint8_t)octq_requant((int32_t)((uint32_t)sum * inverse), scale[l], z.zy, z.lo,
-                                          z.hi);
+                    (uint8_t)law_of_sum(&by, l, acc, z.zy, z.lo, z.hi);
             }
         kernel(&(octk_wino_out_s32u8){.m = m,
                                       .b = b,
-                                      .scale = scale,
+                                      .by = by,
                                       .y = y,
                                       .row = row,
                                       .pixel = pixel,
@@ -292,6 +298,7 @@ void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {
         int16_t *w = untouched((size_t)(pairs * a.c) * 4);
         int32_t *b = untouched((size_t)a.c * 4);
         float *m = untouched((size_t)a.c * 4);
+        int32_t *numbers = untouched((size_t)a.c * 8);
         int64_t *tap = untouched((size_t)pairs * 16);
         for (int t = 0; t < 2 * pairs; t++)
             tap[t] = below(&r, reach + 1) * xr + below(&r, reach + 1) * xp;
@@ -303,7 +310,7 @@ void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {
             b[c] = below(&r, 1 << 20) - (1 << 19);
             m[c] = draw_m(&r, 255.0 * 128 * taps + (1 << 20));
         }
-        a.w = w, a.b = b, a.m = m, a.tap = tap;
+        a.w = w, a.b = b, a.by = draw_records(&r, m, numbers, a.c), a.tap = tap;
         uint8_t *want = untouched(by);
         for (int64_t at = 0; at < (int64_t)a.n * a.p * a.q * a.c; at++) {
             const int c = (int)(at % a.c), q = (int)(at / a.c % a.q),
@@ -315,10 +322,11 @@ void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {
                         a.x.base[n * xi + p * a.stride_h * xr + q * a.stride_w * xp + tap[t] + c] *
                     w[(t / 2 * a.c + c) * 2 + t % 2];
             want[n * yi + p * yr + q * yp + c] =
-                (uint8_t)octq_requant((int32_t)sum, m[c], a.zy, a.lo, a.hi);
+                (uint8_t)law_of_sum(&a.by, c, (int32_t)sum, a.zy, a.lo, a.hi);
         }
         kernel(&a);
         same_bytes(name, a.y.base, want, by);
-        free(a.x.base), free(a.y.base), free(w), free(b), free(m), free(tap), free(want);
+        free(a.x.base), free(a.y.base), free(w), free(b), free(m), free(numbers), free(tap);
+        free(want);
     }
 }

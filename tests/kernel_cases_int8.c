@@ -47,6 +47,7 @@ static octk_image draw_image(octi_rng *r, int h, int w, int c, bool dense, int n
 /* ---- element by element ---- */
 
 typedef int one_fn(const octk_map_u8 *a, int x, int x2);
+static one_fn law_add;
 
 static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one_fn *law,
                       bool second, float usual) {
@@ -68,7 +69,11 @@ static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one
                          .lo = k.lo,
                          .hi = k.hi,
                          .table = table};
-        a.mx = draw_multiplier(&r, usual), a.mx2 = draw_multiplier(&r, usual);
+        const float m[3] = {draw_multiplier(&r, usual), draw_multiplier(&r, usual), 0.5f};
+        int32_t numbers[6];
+        a.by = draw_records(&r, m, numbers, 3);
+        for (int i = 0; i < 2 && law == law_add; i++) /* as they are judged */
+            if (a.by.law == OCTQ_Q31 && numbers[3 + i] > 0) numbers[3 + i] *= -1;
         a.x = draw_image(&r, h, w, c, below(&r, 2), n, &bx),
         a.y = draw_image(&r, h, w, c, below(&r, 2), n, &by);
         a.x2 = draw_image(&r, h, w, c, below(&r, 2), n, &b2);
@@ -103,13 +108,16 @@ static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one
 }
 
 static int law_add(const octk_map_u8 *a, int x, int x2) {
-    return octq_add(x, a->zx, a->mx, x2, a->zx2, a->mx2, a->zy, a->lo, a->hi);
+    if (a->by.law == OCTQ_Q31)
+        return octq_whole_code(octq_q31_add(x, a->zx, x2, a->zx2, a->by.q31, a->by.shift), a->zy,
+                               a->lo, a->hi);
+    return octq_add(x, a->zx, a->by.m[0], x2, a->zx2, a->by.m[1], a->zy, a->lo, a->hi);
 }
 static int law_mul(const octk_map_u8 *a, int x, int x2) {
-    return octq_mul(x, a->zx, x2, a->zx2, a->mx, a->zy, a->lo, a->hi);
+    return law_of_sum(&a->by, 0, (x - a->zx) * (x2 - a->zx2), a->zy, a->lo, a->hi);
 }
 static int law_rescale(const octk_map_u8 *a, int x, int x2) {
-    return (void)x2, octq_rescale(x, a->zx, a->mx, a->zy, a->lo, a->hi);
+    return (void)x2, law_of_sum(&a->by, 0, x - a->zx, a->zy, a->lo, a->hi);
 }
 static int law_clip(const octk_map_u8 *a, int x, int x2) {
     return (void)x2, x < a->lo ? a->lo : x > a->hi ? a->hi : x;
@@ -187,10 +195,14 @@ static void check_pool(void (*kernel)(const octk_pool_u8 *), const char *name, b
             c = round < 140 ? round + 1 : 1 + below(&r, 200);
         int32_t h0[MOST], h1[MOST], w0[MOST], w1[MOST];
         float m[MOST * MOST + 1];
+        int32_t numbers[2 * (MOST * MOST + 1)];
         draw_windows(&r, h, p, h0, h1), draw_windows(&r, w, q, w0, w1);
         codes k = draw_codes(&r);
         for (int i = 0; i <= MOST * MOST; i++)
             m[i] = draw_multiplier(&r, 1.0f / (float)(i ? i : 1));
+        octq_multipliers record = draw_records(&r, m, numbers, MOST * MOST + 1);
+        const bool shared = record.law == OCTQ_Q31 && below(&r, 2);
+        if (shared) record = (octq_multipliers){.law = OCTQ_Q31}, k.zy = k.zx, k.lo = 0, k.hi = 255;
         size_t bx, by;
         octk_pool_u8 a = {.h0 = h0,
                           .h1 = h1,
@@ -200,7 +212,7 @@ static void check_pool(void (*kernel)(const octk_pool_u8 *), const char *name, b
                           .c = c,
                           .p = p,
                           .q = q,
-                          .m = m,
+                          .by = record,
                           .cells = below(&r, 2) ? 1 + below(&r, MOST * MOST) : 0,
                           .zx = k.zx,
                           .zy = k.zy,
@@ -219,10 +231,15 @@ static void check_pool(void (*kernel)(const octk_pool_u8 *), const char *name, b
                     most = v > most ? v : most;
                     sum += v - k.zx;
                 }
-            want[in * a.y.image + ip * a.y.row + iq * a.y.pixel + ic] =
-                (uint8_t)(average
-                              ? octq_requant(sum, m[a.cells ? a.cells : cells], k.zy, k.lo, k.hi)
-                              : most);
+            const int count = a.cells ? a.cells : cells;
+            int code = most;
+            if (average && shared) { /* half away from signed codes' 0; padding has the code z */
+                const double mean = (sum + count * (k.zx - 128.0)) / count;
+                code = 128 + (int)(mean < 0 ? -floor(0.5 - mean) : floor(mean + 0.5));
+                code = code < 0 ? 0 : code > 255 ? 255 : code;
+            } else if (average)
+                code = law_of_sum(&record, count, sum, k.zy, k.lo, k.hi);
+            want[in * a.y.image + ip * a.y.row + iq * a.y.pixel + ic] = (uint8_t)code;
         }
         kernel(&a);
         same_bytes(name, a.y.base, want, by);
@@ -300,6 +317,7 @@ void check_dot_s16u8(octk_dot_s16u8_fn *kernel, const char *name) {
                 *w = untouched((size_t)(cols * a.w_pitch) * 2);
         int32_t *b = untouched((size_t)cols * 4);
         float *m = untouched((size_t)cols * 4);
+        int32_t *numbers = untouched((size_t)cols * 8);
         for (int i = 0; i < rows; i++)
             for (int e = 0; e < k; e++)
                 x[i * a.a_pitch + e] = (int16_t)(style ? below(&r, 511) - 255 : i % 2 ? 255 : -255);
@@ -310,7 +328,7 @@ void check_dot_s16u8(octk_dot_s16u8_fn *kernel, const char *name) {
                          : (j % 2 ? 1 : -1) * (INT32_MAX - 255 * 128 * k);
             m[j] = draw_multiplier(&r, 60.0f / (4000.0f * sqrtf((float)k)));
         }
-        a.a = x, a.w = w, a.b = b, a.m = m;
+        a.a = x, a.w = w, a.b = b, a.by = draw_records(&r, m, numbers, cols);
         size_t by = (size_t)(rows * a.y_pitch);
         uint8_t *want = untouched(by);
         a.y = untouched(by);
@@ -320,11 +338,11 @@ void check_dot_s16u8(octk_dot_s16u8_fn *kernel, const char *name) {
                 for (int e = 0; e < k; e++)
                     sum += (int64_t)x[i * a.a_pitch + e] * w[j * a.w_pitch + e];
                 want[i * a.y_pitch + j] =
-                    (uint8_t)octq_requant((int32_t)sum, m[j], z.zy, z.lo, z.hi);
+                    (uint8_t)law_of_sum(&a.by, j, (int32_t)sum, z.zy, z.lo, z.hi);
             }
         kernel(&a);
         same_bytes(name, a.y, want, by);
-        free(x), free(w), free(b), free(m), free(a.y), free(want);
+        free(x), free(w), free(b), free(m), free(numbers), free(a.y), free(want);
     }
 }
 

@@ -22,7 +22,9 @@ typedef struct layer {
     int zx, zy, lo, hi, qmin, qmax;
     int8_t *weight;
     int32_t *bias;
+    octq_law law;
     float *m;
+    int32_t *q31;   /* [2 * o]: multipliers, shifts */
     uint8_t *x, *y; /* dense [N,H,W,C]; what is right, [N,P,Q,O] */
 } layer;
 
@@ -72,6 +74,8 @@ static void draw_numbers(layer *l) {
     l->weight = malloc((size_t)(l->o * k));
     l->bias = malloc((size_t)l->o * 4);
     l->m = malloc((size_t)l->o * 4);
+    l->q31 = malloc((size_t)l->o * 8);
+    l->law = below(2) ? OCTQ_Q31 : OCTQ_FP32;
     for (int64_t i = 0; i < elements(l, false); i++)
         l->x[i] = (uint8_t)(style == 0   ? l->qmax
                             : style == 1 ? (below(2) ? l->qmin : l->qmax)
@@ -89,11 +93,14 @@ static void draw_numbers(layer *l) {
                           : below(30) ? usual
                           : below(2)  ? 0x1p-110
                                       : 1e4);
+        octq_q31_of((double)l->m[j], &l->q31[j], &l->q31[l->o + j]);
+        if (below(20) == 0) l->q31[j] = INT32_MAX - below(3), l->q31[l->o + j] = within(-31, 30);
     }
 }
 
 static void free_layer(layer *l) {
     free(l->x), free(l->y), free(l->weight), free(l->bias), free(l->m);
+    free(l->q31);
 }
 
 static void reference(const layer *l) {
@@ -110,7 +117,10 @@ static void reference(const layer *l) {
             const int8_t *g = l->weight + ((int64_t)o * l->r * l->s + t) * cg;
             for (int c = 0; c < cg; c++) sum += (x[c] - l->zx) * g[c];
         }
-        l->y[at] = (uint8_t)octq_requant((int32_t)sum, l->m[o], l->zy, l->lo, l->hi);
+        const int32_t acc = (int32_t)sum;
+        l->y[at] = (uint8_t)(l->law == OCTQ_FP32 ? octq_requant(acc, l->m[o], l->zy, l->lo, l->hi)
+                                                 : octq_q31_code(acc, l->q31[o], l->q31[l->o + o],
+                                                                 l->zy, l->lo, l->hi));
     }
 }
 
@@ -150,10 +160,13 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
                          .dilation = {l->dh, l->dw},
                          .groups = {l->g},
                          .lo = {l->lo},
-                         .hi = {l->hi}};
+                         .hi = {l->hi},
+                         .law = {(int32_t)l->law}};
     oct_tensor w = {.dtype = OCT_S8, .shape = OCT_SHAPE(l->o, l->r, l->s, cg), .data = l->weight},
                b = {.dtype = OCT_S32, .shape = OCT_SHAPE(l->o), .data = l->bias},
                m = {.dtype = OCT_F32, .shape = OCT_SHAPE(l->o), .data = l->m};
+    if (l->law == OCTQ_Q31)
+        m = (oct_tensor){.dtype = OCT_S32, .shape = OCT_SHAPE(2, l->o), .data = l->q31};
     const octi_qdesc in[4] = {{.dtype = OCT_U8,
                                .shape = OCT_SHAPE(OCT_BATCH, l->h, l->w, l->c),
                                .quantized = true,
@@ -163,7 +176,7 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
                                .qmax = l->qmax},
                               {.dtype = OCT_S8, .shape = w.shape, .tensor = &w},
                               {.dtype = OCT_S32, .shape = b.shape, .tensor = &b},
-                              {.dtype = OCT_F32, .shape = m.shape, .tensor = &m}};
+                              {.dtype = m.dtype, .shape = m.shape, .tensor = &m}};
     const octi_qdesc out = {.dtype = OCT_U8,
                             .shape = OCT_SHAPE(OCT_BATCH, l->p, l->q, l->o),
                             .quantized = true,

@@ -107,10 +107,10 @@ static void try(subject *n, const char *text, size_t len) {
         octi_section sections[OCTI_MAX_SECTIONS];
         octi_text out = {.ctx = ctx};
         int k;
-        ck_ok(octi_sections_read(n->whole, n->size, "bytes", "OCTINT8\n", 1, sections, &k));
+        ck_ok(octi_sections_read(n->whole, n->size, "bytes", "OCTINT8\n", 2, sections, &k));
         sections[2].bytes = (const uint8_t *)text;
         sections[2].size = len;
-        octi_sections_write(&out, "OCTINT8\n", 1, sections, k);
+        octi_sections_write(&out, "OCTINT8\n", 2, sections, k);
         oct_net *net = oct_int8_load_memory(ctx, out.data, out.size, "bytes");
         count(n, net != NULL);
         oct_plan *plan = net ? oct_plan_new(net, NULL) : NULL;
@@ -181,7 +181,7 @@ START_TEST(no_field_of_any_file_can_crash) {
     octi_section sections[OCTI_MAX_SECTIONS];
     int k;
     ck_ok(oct_int8_save_memory(oct_convert(q, NULL), &n.whole, &n.size));
-    ck_ok(octi_sections_read(n.whole, n.size, "bytes", "OCTINT8\n", 1, sections, &k));
+    ck_ok(octi_sections_read(n.whole, n.size, "bytes", "OCTINT8\n", 2, sections, &k));
     ck_assert_str_eq(sections[2].tag, "META");
     n.at = (size_t)(sections[2].bytes - n.whole);
     n.len = sections[2].size;

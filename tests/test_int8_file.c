@@ -56,6 +56,13 @@ START_TEST(round_trip_is_byte_equal) {
     ck_not_null(third);
     ck_ok(oct_int8_save_memory(third, &again, &n));
     ck_assert(n == size && !memcmp(again, file, n));
+    /* version 1 knew fp32 alone: the same but for the number */
+    sections_fix(again, n, "OCTINT8\n", 1);
+    ck_assert(memcmp(again, file, n));
+    oct_net *old = oct_int8_load_memory(ctx, again, n, "old.oct8");
+    ck_not_null(old);
+    ck_ok(oct_int8_save_memory(old, &again, &n));
+    ck_assert(n == size && !memcmp(again, file, n));
     unlink(path);
     ck_assert(!oct_int8_load(ctx, path) && oct_last_error()->code == OCT_EIO);
     ck_assert(!oct_int8_load(NULL, path) && !oct_plan_new(NULL, NULL) &&
@@ -129,7 +136,7 @@ static oct_status craft(const char *tag, const void *from, size_t nfrom, const v
     octi_section s[OCTI_MAX_SECTIONS];
     int count;
     octi_text out = {ctx}, changed = {ctx};
-    ck_ok(octi_sections_read(file, size, "t", "OCTINT8\n", 1, s, &count));
+    ck_ok(octi_sections_read(file, size, "t", "OCTINT8\n", 2, s, &count));
     for (int i = 0; i < count; i++) {
         if (memcmp(s[i].tag, tag, 4)) continue;
         const uint8_t *hit = memmem(s[i].bytes, s[i].size, from, nfrom);
@@ -140,7 +147,7 @@ static oct_status craft(const char *tag, const void *from, size_t nfrom, const v
         s[i].bytes = (const uint8_t *)changed.data;
         s[i].size = changed.size;
     }
-    octi_sections_write(&out, "OCTINT8\n", 1, s, count);
+    octi_sections_write(&out, "OCTINT8\n", 2, s, count);
     oct_status st = load_status(out.data, out.size);
     octi_text_free(&out);
     octi_text_free(&changed);
@@ -151,7 +158,7 @@ static oct_status craft(const char *tag, const void *from, size_t nfrom, const v
 static oct_status craft_longer(void) {
     octi_section s[OCTI_MAX_SECTIONS];
     int count;
-    ck_ok(octi_sections_read(file, size, "t", "OCTINT8\n", 1, s, &count));
+    ck_ok(octi_sections_read(file, size, "t", "OCTINT8\n", 2, s, &count));
     for (int i = 0; i < count; i++) {
         if (memcmp(s[i].tag, "TENS", 4)) continue;
         uint8_t *longer = calloc(s[i].size + 4, 1);
@@ -173,7 +180,7 @@ static oct_status craft_tensor(const char *name, int64_t i, const void *v, size_
     int count;
     uint8_t old[2048];
     size_t n = strlen(name);
-    ck_ok(octi_sections_read(file, size, "t", "OCTINT8\n", 1, s, &count));
+    ck_ok(octi_sections_read(file, size, "t", "OCTINT8\n", 2, s, &count));
     const uint8_t *hit = memmem(s[1].bytes, s[1].size, name, n);
     ck_assert(hit && !memcmp(s[1].tag, "TENS", 4));
     size_t head = n + 8 * (size_t)hit[-3], whole = head + (size_t)(i + 1) * bytes;
@@ -346,7 +353,7 @@ START_TEST(damage_never_crashes) {
                            ? (uint8_t)octi_rng_u32(&r)
                            : (uint8_t) "0123456789-,[]{}\"n"[octi_rng_below(&r, 18)];
         }
-        sections_fix(copy, size, "OCTINT8\n", 1);
+        sections_fix(copy, size, "OCTINT8\n", 2);
         oct_net *net = oct_int8_load_memory(ctx, copy, size, "damaged");
         if (!net) continue;
         oct_plan *plan = oct_plan_new(net, NULL);

@@ -405,7 +405,7 @@ START_TEST(pitches_are_respected) {
                                                      .zx = 9,
                                                      .zy = 40,
                                                      .hi = 255,
-                                                     .mx = 0.7f});
+                                                     .by = {.m = &(float){0.7f}}});
     for (int n = 0; n < N; n++)
         for (int i = 0; i < H * W; i++)
             for (int c = 0; c < C; c++) {

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/qround.h"
+
 /* ---- f32 ---- */
 
 /** Row-major C[m,n] = op(A)[m,k] op(B)[k,n] (+ C where accumulate); leading dimensions in
@@ -107,7 +109,7 @@ typedef struct octk_patch_u8s16 {
 } octk_patch_u8s16;
 typedef void octk_patch_u8s16_fn(const octk_patch_u8s16 *a);
 
-/** y[i][j] = requant(b[j] + sum_k a[i][k] * w[j][k], m[j]) by the law, u8. k is a multiple of
+/** y[i][j] = requant(b[j] + sum_k a[i][k] * w[j][k]) by the record's law, u8. k is a multiple of
  *  OCTK_K_STEP, both operands zero behind their end. The caller has proven |b| + sum |a||w| <= 2^31
  *  - 1, so sums may be taken in any order. */
 enum { OCTK_K_STEP = 16 };
@@ -115,7 +117,7 @@ typedef struct octk_dot_s16u8 {
     const int16_t *a, *w;
     int64_t a_pitch, w_pitch; /* elements from row to row */
     const int32_t *b;         /* [cols] */
-    const float *m;           /* [cols] */
+    octq_multipliers by;      /* [cols] */
     uint8_t *y;
     int64_t y_pitch; /* bytes from row i to row i + 1 */
     int32_t rows, cols, k;
@@ -143,14 +145,14 @@ typedef void octk_widen_u8s16_fn(const uint8_t *x, int64_t n, int32_t z, int16_t
 
 /** Convolution over rows of s16. Output pixel i gathers `runs` runs of `pairs` pairs: run r begins
  *  pix[i] + run[r] bytes behind x. w: a panel after the other, [runs * pairs][lanes of it][2]; b
- *  and m by lanes. y[out[i] + channel] = requant by the law, channel < o. The caller has proven |b|
- *  + sum |a||w| <= 2^31 - 1 and that no sum times its multiplier reaches 2^31. */
+ *  and `by` by lanes. y[out[i] + channel] = requant by the law, channel < o. The caller has proven
+ *  |b| + sum |a||w| <= 2^31 - 1 and, of fp32, that no sum times its multiplier reaches 2^31. */
 typedef struct octk_conv_s16u8 {
     const int16_t *x, *w;
     const int64_t *pix, *out; /* [np], bytes */
     const int64_t *run;       /* [runs], bytes */
     const int32_t *b;
-    const float *m;
+    octq_multipliers by;
     uint8_t *y;
     int32_t np, runs, pairs, o;
     int32_t zy, lo, hi;
@@ -182,11 +184,11 @@ typedef octk_wino_in_fn octk_wino2_in_u8s16_fn;
 typedef void octk_wino_mul_s16_fn(int32_t count, int32_t positions, int32_t blocks,
                                   const int16_t *v, const int16_t *u, int32_t *m);
 /** y = requant of A^T m A of one tile: m at the tile's place, 4x4 (2x2) pixels of 16 channels,
- *  pitches in bytes. b: 576 (4) times the bias, modulo 2^32; scale: the multiplier over 64 (4). By
- *  lanes. */
+ *  pitches in bytes. b: 576 (4) times the bias, modulo 2^32. by: of fp32, multipliers over 64 (4).
+ *  By lanes. */
 typedef struct octk_wino_out_s32u8 {
     const int32_t *m, *b;
-    const float *scale;
+    octq_multipliers by;
     uint8_t *y;
     int64_t row, pixel;
     int32_t zy, lo, hi;
@@ -205,7 +207,7 @@ typedef struct octk_dw_u8s16 {
     const int16_t *w;
     const int64_t *tap; /* [2 * pairs] bytes from x */
     const int32_t *b;
-    const float *m;
+    octq_multipliers by;
     int32_t zy, lo, hi;
     int32_t n, c, p, q, pairs, stride_h, stride_w;
 } octk_dw_u8s16;
@@ -218,7 +220,7 @@ typedef struct octk_map_u8 {
     octk_image x, x2, y;
     int32_t n, h, w, c;
     int32_t zx, zx2, zy, lo, hi;
-    float mx, mx2;        /* multipliers; mul uses mx alone */
+    octq_multipliers by;  /* [1]; add [2], in q31 [3]: of x, x2 and their sum */
     const uint8_t *table; /* table: y = table[x] */
     const float *exp;     /* softmax, over the c codes of a pixel: [256] */
     float sy;             /* softmax: the output's scale */
@@ -237,15 +239,34 @@ typedef struct octk_pool_u8 {
     octk_image x, y;
     const int32_t *h0, *h1, *w0, *w1; /* [p], [p], [q], [q] */
     int32_t n, c, p, q;
-    /* average: m[count] where count = cells of the window, or `cells` where that is not 0 (padding
-     * counts as zero) */
-    const float *m;
+    /* average: record `count` where count = cells of the window, or `cells` where that is not 0
+     * (padding counts as zero). q31 without numbers: x and y are on one grid, octq_q31_average */
+    octq_multipliers by;
     int32_t cells;
     int32_t zx, zy, lo, hi;
 } octk_pool_u8;
 typedef void octk_pool_u8_fn(const octk_pool_u8 *a);
 typedef octk_pool_u8_fn octk_max_pool_u8_fn;
 typedef octk_pool_u8_fn octk_avg_pool_u8_fn;
+/** What every average ends in: sums of n channels over a window of which `inside` cells lie in the
+ *  image, to codes. */
+static inline void octk_average_codes(const octk_pool_u8 *a, const int32_t *sum, int32_t inside,
+                                      int32_t n, uint8_t *y) {
+    const int32_t z = inside * a->zx, cells = a->cells ? a->cells : inside;
+    if (a->by.law == OCTQ_FP32) {
+        const float m = a->by.m[cells];
+        for (int32_t c = 0; c < n; c++)
+            y[c] = (uint8_t)octq_round_code((float)(sum[c] - z) * m, a->zy, a->lo, a->hi);
+    } else if (a->by.q31) {
+        for (int32_t c = 0; c < n; c++)
+            y[c] = (uint8_t)octq_q31_code(sum[c] - z, a->by.q31[cells], a->by.shift[cells], a->zy,
+                                          a->lo, a->hi);
+    } else { /* padding's cells hold z */
+        for (int32_t c = 0; c < n; c++)
+            y[c] = (uint8_t)octq_whole_code(
+                octq_q31_average(sum[c] + (cells - inside) * a->zx, cells), 0, a->lo, a->hi);
+    }
+}
 
 /** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back. */
 typedef void octk_quantize_f32u8_fn(const float *x, int64_t n, float s, int32_t z, int32_t qmin,

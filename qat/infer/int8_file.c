@@ -21,7 +21,8 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "tensors are written as they lie in memory");
 
-enum { FILE_VERSION = 1, MAX_TENSORS = 8192, MAX_NAME = 1024 };
+/* 2: a requant says its law; 1 knew fp32 alone */
+enum { FILE_VERSION = 2, MAX_TENSORS = 8192, MAX_NAME = 1024 };
 static const char file_magic[] = "OCTINT8\n";
 
 /* ---- saving ---- */

@@ -25,7 +25,7 @@ F32 = np.float32
 def load(path):
     data = path.read_bytes()
     magic, version, count, total = struct.unpack_from("<8sIIQ", data)
-    assert magic == b"OCTINT8\n" and version == 1 and total == len(data), "header"
+    assert magic == b"OCTINT8\n" and version in (1, 2) and total == len(data), "header"
     table = 24 + 24 * count
     assert zlib.crc32(data[:table]) == struct.unpack_from("<I", data, table)[0], "CRC of the table"
     sections = {}
@@ -68,6 +68,21 @@ def code(v, y, lo=None, hi=None):
     return np.clip(v, y.lo if lo is None else lo, y.hi if hi is None else hi).astype(np.uint8)
 
 
+def scale(x, m):
+    """Law 16: m [2, ...], multipliers and shifts."""
+    q, s = m[0].astype(np.int64), m[1].astype(np.int64)
+    x = np.clip(x.astype(np.int64) << np.maximum(s, 0), -2**31, 2**31 - 1)
+    high, by = (x * q + 2**30) >> 31, np.int64(1) << np.maximum(-s, 0)
+    return np.sign(high) * ((2 * np.abs(high) + by) // (2 * by))
+
+
+def requant(x, m, y, lo=None, hi=None):
+    """Whole numbers by their records: fp32's m, or law 16's pairs of integers (int32, one axis more in front)."""
+    if m.dtype == np.int32:
+        return np.clip(scale(x, m) + y.z, y.lo if lo is None else lo, y.hi if hi is None else hi).astype(np.uint8)
+    return code(x.astype(F32) * m, y, lo, hi)
+
+
 def less(x, grid):
     return x.astype(np.int64) - grid.z
 
@@ -99,37 +114,44 @@ def qconv2d(a, v, g, y):
     acc = 0
     for r, s, cells in taps(less(x, g[0]), {**a, "kernel": w.shape[1:3]}, 0):
         acc = acc + np.concatenate([exact(cells[..., k * cg:(k + 1) * cg], w[k * og:(k + 1) * og, r, s]) for k in range(groups)], -1)
-    return code((acc + b).astype(F32) * m, y, a.get("lo", 0), a.get("hi", 0))
+    return requant(acc + b, m, y, a.get("lo", 0), a.get("hi", 0))
 
 
 def qlinear(a, v, g, y):
     x, w, b, m = v
-    return code((exact(less(x, g[0]), w) + b).astype(F32) * m, y, a.get("lo", 0), a.get("hi", 0))
+    return requant(exact(less(x, g[0]), w) + b, m, y, a.get("lo", 0), a.get("hi", 0))
 
 
 def qadd(a, v, g, y):
+    if a.get("law"):
+        m = v[2]
+        both = sum(scale(less(v[k], g[k]) << 20, m[:, k]) for k in range(2))
+        return requant(both, m[:, 2], y, a.get("lo", 0), a.get("hi", 0))
     return code(less(v[0], g[0]).astype(F32) * v[2][0] + less(v[1], g[1]).astype(F32) * v[2][1], y, a.get("lo", 0), a.get("hi", 0))
 
 
 def qmul(a, v, g, y):
-    return code((less(v[0], g[0]) * less(v[1], g[1])).astype(F32) * v[2][0], y, a.get("lo", 0), a.get("hi", 0))
+    return requant(less(v[0], g[0]) * less(v[1], g[1]), v[2][..., 0], y, a.get("lo", 0), a.get("hi", 0))
 
 
 def rescale(x, grid, m, y):
-    return code(less(x, grid).astype(F32) * m, y)
+    return requant(less(x, grid), m, y)
 
 
 def qcat(a, v, g, y):
-    return np.concatenate([rescale(x, g[k], v[-1][k], y) for k, x in enumerate(v[:-1])], a["axis"])
+    return np.concatenate([rescale(x, g[k], v[-1][..., k], y) for k, x in enumerate(v[:-1])], a["axis"])
 
 
 def requantize(a, v, g, y):
-    return rescale(v[0], g[0], v[1][0], y)
+    return rescale(v[0], g[0], v[1][..., 0], y)
 
 
 def qavg_pool2d(a, v, g, y):
     total = sum(c for _, _, c in taps(less(v[0], g[0]), a, 0))
     n = sum(c for _, _, c in taps(np.ones_like(v[0], np.int64), a, 0)) if a.get("exclude_pad") else a["kernel"][0] * a["kernel"][1]
+    if a.get("law"):  # on one grid: signed codes, a half away from zero; padding has the code z
+        acc = total + n * (g[0].z - 128)
+        return np.clip(128 + np.sign(acc) * ((2 * np.abs(acc) + n) // (2 * n)), y.lo, y.hi).astype(np.uint8)
     return code(total.astype(F32) * v[1][n], y)
 
 
@@ -140,7 +162,7 @@ def qadaptive_avg_pool2d(a, v, g, y):
     for i in range(p):
         for j in range(q):
             cells = x[:, i * x.shape[1] // p:-(-(i + 1) * x.shape[1] // p), j * x.shape[2] // q:-(-(j + 1) * x.shape[2] // q)]
-            out[:, i, j] = code(cells.sum((1, 2)).astype(F32) * v[1][cells.shape[1] * cells.shape[2]], y)
+            out[:, i, j] = requant(cells.sum((1, 2)), v[1][..., cells.shape[1] * cells.shape[2]], y)
     return out
 
 

@@ -111,10 +111,10 @@ TILE(slim2, ACC_2, OUT_2, PIX_2, LOOP(BEGIN_SLIM SAME_2, LOAD_SLIM, THIN_2, 32))
 TILE(slim1, ACC(0), OUT(0), PIX(0), LOOP(BEGIN_SLIM, LOAD_SLIM, THIN_1, 32))
 
 /* 16 channels (the first `valid` of them) of two pixels; the second may be the first. */
-static inline void put_wide(const __m256i *s, const __m256i *t, __m256 m0, __m256 m1, octk_ends e,
-                            uint8_t *y0, uint8_t *y1, int32_t valid) {
-    const __m256i q = octk_codes(octk_scaled(s[0], m0), octk_scaled(s[1], m1),
-                                 octk_scaled(t[0], m0), octk_scaled(t[1], m1), e);
+static inline void put_wide(const __m256i *s, const __m256i *t, const octk_eight *m, octq_law law,
+                            octk_ends e, uint8_t *y0, uint8_t *y1, int32_t valid) {
+    const __m256i q = octk_codes(octk_scaled(s[0], &m[0], law), octk_scaled(s[1], &m[1], law),
+                                 octk_scaled(t[0], &m[0], law), octk_scaled(t[1], &m[1], law), e);
     const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
     octk_store_bytes(y0, _mm_unpacklo_epi64(low, high), valid);
     octk_store_bytes(y1, _mm_unpackhi_epi64(low, high), valid);
@@ -126,13 +126,15 @@ static inline void put_wide(const __m256i *s, const __m256i *t, __m256 m0, __m25
         _Pragma("GCC unroll 6") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
         wide##size(a, w, a->b + first, p, s);                                                      \
         _Pragma("GCC unroll 3") for (int32_t j = 0; j < size; j += 2)                              \
-            put_wide(s + 2 * j, s + 2 * (j + (size > 1)), m0, m1, e, y + a->out[i + j],            \
+            put_wide(s + 2 * j, s + 2 * (j + (size > 1)), m, law, e, y + a->out[i + j],            \
                      y + a->out[i + j + (size > 1)], valid);                                       \
     }
 
-static void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {
+static inline void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
+                              octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
-    const __m256 m0 = _mm256_loadu_ps(a->m + first), m1 = _mm256_loadu_ps(a->m + first + 8);
+    const octk_eight m[2] = {octk_eight_of(&a->by, first, first + 4),
+                             octk_eight_of(&a->by, first + 8, first + 12)};
     const int32_t valid = a->o - first < 16 ? a->o - first : 16;
     uint8_t *y = a->y + first;
     const uint8_t *x = (const uint8_t *)a->x, *p[6];
@@ -146,11 +148,12 @@ static void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first
 
 /* Four pixels from four sums of eight. */
 static inline void put_four(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, int32_t count,
-                            const __m256i *s, __m256 m, octk_ends e, int32_t valid) {
+                            const __m256i *s, const octk_eight *m, octq_law law, octk_ends e,
+                            int32_t valid) {
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    const __m256i t0 = octk_scaled(s[0], m), t1 = count > 1 ? octk_scaled(s[1], m) : t0,
-                  t2 = count > 2 ? octk_scaled(s[2], m) : t0,
-                  t3 = count > 2 ? octk_scaled(s[3], m) : t1;
+    const __m256i t0 = octk_scaled(s[0], m, law), t1 = count > 1 ? octk_scaled(s[1], m, law) : t0,
+                  t2 = count > 2 ? octk_scaled(s[2], m, law) : t0,
+                  t3 = count > 2 ? octk_scaled(s[3], m, law) : t1;
     const __m256i q = _mm256_permutevar8x32_epi32(octk_codes(t0, t1, t2, t3, e), order);
     const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
     octk_put_slim(a, y, i, low, valid);
@@ -163,13 +166,14 @@ static inline void put_four(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, int
     for (; i + size <= a->np; i += size) {                                                         \
         _Pragma("GCC unroll 6") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
         slim##size(a, w, a->b + first, p, s);                                                      \
-        put_four(a, y, i, size < 4 ? size : 4, s, m, e, valid);                                    \
-        if (size > 4) put_four(a, y, i + 4, 2, s + 4, m, e, valid);                                \
+        put_four(a, y, i, size < 4 ? size : 4, s, &m, law, e, valid);                              \
+        if (size > 4) put_four(a, y, i + 4, 2, s + 4, &m, law, e, valid);                          \
     }
 
-static void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {
+static inline void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
+                              octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
-    const __m256 m = _mm256_loadu_ps(a->m + first);
+    const octk_eight m = octk_eight_of(&a->by, first, first + 4);
     const int32_t valid = a->o - first;
     uint8_t *y = a->y + first;
     const uint8_t *x = (const uint8_t *)a->x, *p[6];
@@ -181,4 +185,12 @@ static void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first
     TILES_SLIM(1)
 }
 
-void octk_conv_s16u8_avx2(const octk_conv_s16u8 *a) { octk_each_panel(a, panel_wide, panel_slim); }
+OCTK_PANEL_LAWS(panel_wide)
+OCTK_PANEL_LAWS(panel_slim)
+
+void octk_conv_s16u8_avx2(const octk_conv_s16u8 *a) {
+    if (a->by.law == OCTQ_FP32)
+        octk_each_panel(a, panel_wide_fp32, panel_slim_fp32);
+    else
+        octk_each_panel(a, panel_wide_q31, panel_slim_q31);
+}

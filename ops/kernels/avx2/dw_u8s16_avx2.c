@@ -11,7 +11,7 @@ static inline __m256i codes(const uint8_t *x) {
 /* Channels c to c + 16 of one pixel. Interleaving works in halves of 8: the sums come as channels
  * 0-3, 8-11 and 4-7, 12-15, and pack in order. */
 static inline void sixteen(const octk_dw_u8s16 *a, const uint8_t *x, int32_t c, uint8_t *y,
-                           octk_ends e) {
+                           octk_ends e, octq_law law) {
     const __m128i *b = (const __m128i *)(a->b + c);
     __m256i s0 = _mm256_setr_m128i(_mm_loadu_si128(b), _mm_loadu_si128(b + 2)),
             s1 = _mm256_setr_m128i(_mm_loadu_si128(b + 1), _mm_loadu_si128(b + 3));
@@ -25,10 +25,10 @@ static inline void sixteen(const octk_dw_u8s16 *a, const uint8_t *x, int32_t c, 
         s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(_mm256_unpackhi_epi16(x0, x1),
                                                     _mm256_permute2x128_si256(w0, w1, 0x31)));
     }
-    const float *m = a->m + c;
-    const __m256 m0 = _mm256_setr_m128(_mm_loadu_ps(m), _mm_loadu_ps(m + 8)),
-                 m1 = _mm256_setr_m128(_mm_loadu_ps(m + 4), _mm_loadu_ps(m + 12));
-    const __m256i p = octk_scaled(s0, m0), q = octk_scaled(s1, m1), r = octk_codes(p, q, p, q, e);
+    const octk_eight m0 = octk_eight_of(&a->by, c, c + 8),
+                     m1 = octk_eight_of(&a->by, c + 4, c + 12);
+    const __m256i p = octk_scaled(s0, &m0, law), q = octk_scaled(s1, &m1, law),
+                  r = octk_codes(p, q, p, q, e);
     _mm_storeu_si128((__m128i *)y,
                      _mm_unpacklo_epi64(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1)));
 }
@@ -39,10 +39,10 @@ static inline void one(const octk_dw_u8s16 *a, const uint8_t *x, int32_t c, uint
         const int16_t *w = a->w + ((int64_t)k * a->c + c) * 2;
         sum += x[a->tap[2 * k] + c] * w[0] + x[a->tap[2 * k + 1] + c] * w[1];
     }
-    *y = (uint8_t)octq_round_code((float)sum * a->m[c], a->zy, a->lo, a->hi);
+    octq_requant_row(&a->by, c, &sum, 1, a->zy, a->lo, a->hi, y);
 }
 
-void octk_dw_u8s16_avx2(const octk_dw_u8s16 *a) {
+static inline void every(const octk_dw_u8s16 *a, octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
     for (int32_t n = 0; n < a->n; n++)
         for (int32_t p = 0; p < a->p; p++)
@@ -51,7 +51,14 @@ void octk_dw_u8s16_avx2(const octk_dw_u8s16 *a) {
                                    q * a->stride_w * a->x.pixel;
                 uint8_t *y = a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel;
                 int32_t c = 0;
-                for (; c + 16 <= a->c; c += 16) sixteen(a, x, c, y + c, e);
+                for (; c + 16 <= a->c; c += 16) sixteen(a, x, c, y + c, e, law);
                 for (; c < a->c; c++) one(a, x, c, y + c);
             }
+}
+
+void octk_dw_u8s16_avx2(const octk_dw_u8s16 *a) {
+    if (a->by.law == OCTQ_FP32)
+        every(a, OCTQ_FP32);
+    else
+        every(a, OCTQ_Q31);
 }

@@ -7,17 +7,31 @@
 
 typedef struct law { /* of one call */
     __m256i zx, zx2, zy;
-    __m256 mx, mx2, least, most;
+    __m256 mx, mx2, least, most; /* fp32 */
+    octk_eight by[3];            /* q31 */
+    __m256i low, high;
 } law;
 
-static law law_of(const octk_map_u8 *a) {
-    return (law){.zx = _mm256_set1_epi32(a->zx),
-                 .zx2 = _mm256_set1_epi32(a->zx2),
-                 .zy = _mm256_set1_epi16((short)a->zy),
-                 .mx = _mm256_set1_ps(a->mx),
-                 .mx2 = _mm256_set1_ps(a->mx2),
-                 .least = _mm256_set1_ps((float)(a->lo - a->zy)),
-                 .most = _mm256_set1_ps((float)(a->hi - a->zy))};
+static octk_eight all_of(const octq_multipliers *by, int64_t i) {
+    const int32_t s = by->shift[i];
+    return (octk_eight){.q31 = _mm256_set1_epi32(by->q31[i]),
+                        .left = _mm256_set1_epi32(s > 0 ? s : 0),
+                        .right = _mm256_set1_epi32(s > 0 ? 0 : -s)};
+}
+
+static law law_of(const octk_map_u8 *a, int records) {
+    const bool q31 = a->by.law == OCTQ_Q31;
+    law l = {.zx = _mm256_set1_epi32(a->zx),
+             .zx2 = _mm256_set1_epi32(a->zx2),
+             .zy = _mm256_set1_epi16((short)a->zy),
+             .mx = _mm256_set1_ps(q31 || records < 1 ? 0 : a->by.m[0]),
+             .mx2 = _mm256_set1_ps(q31 || records < 2 ? 0 : a->by.m[1]),
+             .least = _mm256_set1_ps((float)(a->lo - a->zy)),
+             .most = _mm256_set1_ps((float)(a->hi - a->zy)),
+             .low = _mm256_set1_epi32(a->lo - a->zy),
+             .high = _mm256_set1_epi32(a->hi - a->zy)};
+    for (int i = 0; q31 && i < records; i++) l.by[i] = all_of(&a->by, i);
+    return l;
 }
 
 /* eight codes less their zero point */
@@ -48,6 +62,25 @@ static inline __m256i rescale8(const uint8_t *x, const uint8_t *x2, const law *l
     return rounded(_mm256_mul_ps(_mm256_cvtepi32_ps(centred(x, l->zx)), l->mx), l);
 }
 
+static inline __m256i clamped(__m256i v, const law *l) {
+    return _mm256_min_epi32(_mm256_max_epi32(v, l->low), l->high);
+}
+static inline __m256i add8_q31(const uint8_t *x, const uint8_t *x2, const law *l) {
+    const __m256i p = _mm256_slli_epi32(centred(x, l->zx), OCTQ_Q31_ADD_SHIFT),
+                  q = _mm256_slli_epi32(centred(x2, l->zx2), OCTQ_Q31_ADD_SHIFT);
+    const __m256i sum =
+        _mm256_add_epi32(octk_scaled_q31(p, &l->by[0]), octk_scaled_q31(q, &l->by[1]));
+    return clamped(octk_scaled_q31(sum, &l->by[2]), l);
+}
+static inline __m256i mul8_q31(const uint8_t *x, const uint8_t *x2, const law *l) {
+    const __m256i p = _mm256_mullo_epi32(centred(x, l->zx), centred(x2, l->zx2));
+    return clamped(octk_scaled_q31(p, &l->by[0]), l);
+}
+static inline __m256i rescale8_q31(const uint8_t *x, const uint8_t *x2, const law *l) {
+    (void)x2;
+    return clamped(octk_scaled_q31(centred(x, l->zx), &l->by[0]), l);
+}
+
 /* A run of c codes; what is left of it goes through a block, so that nothing beside it is read. */
 #define RUN(name, eight)                                                                           \
     static inline void name(const uint8_t *x, const uint8_t *x2, uint8_t *y, int32_t c,            \
@@ -66,6 +99,9 @@ static inline __m256i rescale8(const uint8_t *x, const uint8_t *x2, const law *l
 RUN(add_run, add8)
 RUN(mul_run, mul8)
 RUN(rescale_run, rescale8)
+RUN(add_run_q31, add8_q31)
+RUN(mul_run_q31, mul8_q31)
+RUN(rescale_run_q31, rescale8_q31)
 
 static void clip_run(const uint8_t *x, uint8_t *y, int32_t c, uint8_t least, uint8_t most) {
     const __m256i lo = _mm256_set1_epi8((char)least), hi = _mm256_set1_epi8((char)most);
@@ -93,16 +129,25 @@ static void clip_run(const uint8_t *x, uint8_t *y, int32_t c, uint8_t least, uin
 #define SECOND(a) ((a)->x2.base + n * (a)->x2.image + h * (a)->x2.row + w * (a)->x2.pixel)
 
 void octk_add_u8_avx2(const octk_map_u8 *a) {
-    const law l = law_of(a);
-    EACH_RUN(a, add_run(x, SECOND(a), y, a->c, &l))
+    const law l = law_of(a, a->by.law == OCTQ_Q31 ? 3 : 2);
+    if (a->by.law == OCTQ_FP32)
+        EACH_RUN(a, add_run(x, SECOND(a), y, a->c, &l))
+    else
+        EACH_RUN(a, add_run_q31(x, SECOND(a), y, a->c, &l))
 }
 void octk_mul_u8_avx2(const octk_map_u8 *a) {
-    const law l = law_of(a);
-    EACH_RUN(a, mul_run(x, SECOND(a), y, a->c, &l))
+    const law l = law_of(a, 1);
+    if (a->by.law == OCTQ_FP32)
+        EACH_RUN(a, mul_run(x, SECOND(a), y, a->c, &l))
+    else
+        EACH_RUN(a, mul_run_q31(x, SECOND(a), y, a->c, &l))
 }
 void octk_rescale_u8_avx2(const octk_map_u8 *a) {
-    const law l = law_of(a);
-    EACH_RUN(a, rescale_run(x, x, y, a->c, &l))
+    const law l = law_of(a, 1);
+    if (a->by.law == OCTQ_FP32)
+        EACH_RUN(a, rescale_run(x, x, y, a->c, &l))
+    else
+        EACH_RUN(a, rescale_run_q31(x, x, y, a->c, &l))
 }
 void octk_clip_u8_avx2(const octk_map_u8 *a) {
     EACH_RUN(a, clip_run(x, y, a->c, (uint8_t)a->lo, (uint8_t)a->hi))
@@ -110,7 +155,7 @@ void octk_clip_u8_avx2(const octk_map_u8 *a) {
 
 void octk_quantize_f32u8_avx2(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
                               int32_t qmax, uint8_t *y) {
-    const law l = law_of(&(octk_map_u8){.zy = z, .lo = qmin, .hi = qmax});
+    const law l = law_of(&(octk_map_u8){.zy = z, .lo = qmin, .hi = qmax}, 0);
     const __m256 scale = _mm256_set1_ps(s);
     int64_t i = 0;
     for (; i + 16 <= n; i += 16) {

@@ -19,6 +19,15 @@ static inline void octk_put_slim(const octk_conv_s16u8 *a, uint8_t *y, int32_t i
 
 typedef void octk_panel_fn(const octk_conv_s16u8 *a, const int16_t *w, int32_t first);
 
+/* A panel's function, once a law. */
+#define OCTK_PANEL_LAWS(name)                                                                      \
+    static void name##_fp32(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {           \
+        name(a, w, first, OCTQ_FP32);                                                              \
+    }                                                                                              \
+    static void name##_q31(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {            \
+        name(a, w, first, OCTQ_Q31);                                                               \
+    }
+
 /* Panels of 16 lanes, the last one perhaps of 8. */
 static inline void octk_each_panel(const octk_conv_s16u8 *a, octk_panel_fn *wide,
                                    octk_panel_fn *slim) {

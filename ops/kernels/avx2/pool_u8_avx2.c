@@ -120,8 +120,6 @@ void octk_avg_pool_u8_avx2(const octk_pool_u8 *a) {
         for (int32_t p = 0; p < a->p; p++)
             for (int32_t q = 0; q < a->q; q++) {
                 const window k = window_of(a, n, p, q);
-                const int32_t inside = k.h * k.w, z = inside * a->zx;
-                const float m = a->m[a->cells ? a->cells : inside];
                 uint8_t *y = a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel;
                 for (int32_t c = 0, take; c < a->c; c += take) {
                     take = a->c - c >= 16 ? 16 : 1;
@@ -131,9 +129,7 @@ void octk_avg_pool_u8_avx2(const octk_pool_u8 *a) {
                         sum[0] = 0;
                         EACH_CELL(&k, sum[0] += cell[c])
                     }
-                    for (int32_t i = 0; i < take; i++)
-                        y[c + i] =
-                            (uint8_t)octq_round_code((float)(sum[i] - z) * m, a->zy, a->lo, a->hi);
+                    octk_average_codes(a, sum, k.h * k.w, take, y + c);
                 }
             }
 }

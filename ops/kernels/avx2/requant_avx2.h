@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * Law 7 on vectors: what AVX2 kernels of codes share. Sums times their multiplier stay inside s32
- * (proven when packing), so converting rounds half to even, packing saturates, and the clamp may
- * come last: the code is the law's. */
+ * Laws 7 and 16 on vectors: what AVX2 kernels of codes share. Of fp32, sums times their multiplier
+ * stay inside s32 (proven when packing), so converting rounds half to even, packing saturates, and
+ * the clamp may come last: the code is the law's. Of q31 that holds for any sum. */
 #ifndef OCT_OPS_KERNELS_AVX2_REQUANT_AVX2_H
 #define OCT_OPS_KERNELS_AVX2_REQUANT_AVX2_H
 
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "src/qround.h"
 
 typedef struct octk_ends { /* zero point, clamp */
     __m256i z, lo, hi;
@@ -17,8 +19,56 @@ static inline octk_ends octk_ends_of(int32_t z, int32_t lo, int32_t hi) {
     return (octk_ends){_mm256_set1_epi16((short)z), _mm256_set1_epi8((char)lo),
                        _mm256_set1_epi8((char)hi)};
 }
-static inline __m256i octk_scaled(__m256i acc, __m256 m) {
+/* Records of eight sums. */
+typedef struct octk_eight {
+    __m256 m;                 /* fp32 */
+    __m256i q31, left, right; /* q31; shifts, one of the two 0 */
+} octk_eight;
+
+/* Of channels i to i + 3 and j to j + 3. */
+static inline octk_eight octk_eight_of(const octq_multipliers *by, int64_t i, int64_t j) {
+    octk_eight e = {.m = _mm256_setzero_ps()};
+    if (by->law == OCTQ_FP32) {
+        e.m = _mm256_setr_m128(_mm_loadu_ps(by->m + i), _mm_loadu_ps(by->m + j));
+        return e;
+    }
+    const __m256i zero = _mm256_setzero_si256(),
+                  s = _mm256_setr_m128i(_mm_loadu_si128((const void *)(by->shift + i)),
+                                        _mm_loadu_si128((const void *)(by->shift + j)));
+    e.q31 = _mm256_setr_m128i(_mm_loadu_si128((const void *)(by->q31 + i)),
+                              _mm_loadu_si128((const void *)(by->q31 + j)));
+    e.left = _mm256_max_epi32(s, zero);
+    e.right = _mm256_max_epi32(_mm256_sub_epi32(zero, s), zero);
+    return e;
+}
+
+/* x * 2^left, saturated. */
+static inline __m256i octk_shifted_left(__m256i x, __m256i left) {
+    const __m256i y = _mm256_sllv_epi32(x, left),
+                  most = _mm256_xor_si256(_mm256_srai_epi32(x, 31), _mm256_set1_epi32(INT32_MAX));
+    return _mm256_blendv_epi8(most, y, _mm256_cmpeq_epi32(_mm256_srav_epi32(y, left), x));
+}
+/* octq_q31_scale. */
+static inline __m256i octk_scaled_q31(__m256i acc, const octk_eight *e) {
+    const __m256i x = octk_shifted_left(acc, e->left), half = _mm256_set1_epi64x(1 << 30);
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, e->q31), half),
+                  odd = _mm256_add_epi64(
+                      _mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(e->q31, 32)),
+                      half);
+    const __m256i high =
+        _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_add_epi64(odd, odd), 0xaa);
+    const __m256i one = _mm256_set1_epi32(1),
+                  mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, e->right), one),
+                  most = _mm256_sub_epi32(_mm256_srli_epi32(mask, 1), _mm256_srai_epi32(high, 31));
+    return _mm256_sub_epi32(_mm256_srav_epi32(high, e->right),
+                            _mm256_cmpgt_epi32(_mm256_and_si256(high, mask), most));
+}
+static inline __m256i octk_scaled_fp32(__m256i acc, __m256 m) {
     return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), m));
+}
+/* Sums by their records, rounded; `law` is known when compiling. */
+static inline __m256i octk_scaled(__m256i acc, const octk_eight *e, octq_law law) {
+    return law == OCTQ_FP32 ? octk_scaled_fp32(acc, e->m) : octk_scaled_q31(acc, e);
 }
 /** Four vectors of s32 as 32 codes: in each half a, b, c, d, four codes of each. */
 static inline __m256i octk_codes(__m256i a, __m256i b, __m256i c, __m256i d, octk_ends e) {

@@ -208,7 +208,10 @@ void octk_wino_mul_s16_avx2(int32_t count, int32_t positions, int32_t blocks, co
 #define FINISH(y)                                                                                  \
     {                                                                                              \
         EACH8 y[i] = _mm256_mullo_epi32(y[i], inverse_of_9);                                       \
-        EACH8 y[i] = octk_scaled(y[i], scale);                                                     \
+        if (law == OCTQ_Q31) {                                                                     \
+            EACH8 y[i] = _mm256_srai_epi32(y[i], 6);                                               \
+        }                                                                                          \
+        EACH8 y[i] = octk_scaled(y[i], &by, law);                                                  \
     }
 
 /* 16 channels of two pixels: halves 0 and 1 of each */
@@ -226,14 +229,14 @@ static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_
         put(to, to + a->pixel, y[i], high[i + 8 * first], y[i + 1], high[i + 1 + 8 * first], e);   \
     }
 
-void octk_wino4_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
+static inline void out4(const octk_wino_out_s32u8 *a, octq_law law) {
     const v8 inverse_of_9 = _mm256_set1_epi32(954437177);
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
     v8 high[16], y[8];
     {
         const int32_t *m = a->m + 8;
         const v8 bias = load(a->b + 8);
-        const __m256 scale = _mm256_loadu_ps(a->scale + 8);
+        const octk_eight by = octk_eight_of(&a->by, 8, 12);
         TWO_ROWS(EVEN, y)
         FINISH(y)
         EACH8 high[i] = y[i];
@@ -243,7 +246,7 @@ void octk_wino4_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
     }
     const int32_t *m = a->m;
     const v8 bias = load(a->b);
-    const __m256 scale = _mm256_loadu_ps(a->scale);
+    const octk_eight by = octk_eight_of(&a->by, 0, 4);
     TWO_ROWS(EVEN, y)
     FINISH(y)
     PUT_ROWS(0)
@@ -252,9 +255,16 @@ void octk_wino4_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
     PUT_ROWS(1)
 }
 
+void octk_wino4_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
+    if (a->by.law == OCTQ_FP32)
+        out4(a, OCTQ_FP32);
+    else
+        out4(a, OCTQ_Q31);
+}
+
 /* 4x4 s32 to 2x2 pixels: the columns of two output rows, then their lines. */
-static inline void square(const int32_t *m, const int32_t *b, const float *scale, v8 y[4]) {
-    const __m256 s = _mm256_loadu_ps(scale);
+static inline void square(const int32_t *m, const int32_t *b, const octk_eight *by, octq_law law,
+                          v8 y[4]) {
     v8 top[4], bottom[4];
     for (int j = 0; j < 4; j++) {
         const v8 m0 = load(m + j * G * 16), m2 = load(m + (8 + j) * G * 16),
@@ -264,18 +274,28 @@ static inline void square(const int32_t *m, const int32_t *b, const float *scale
         top[j] = ADD32(m0, ADD32(m1, m2));
         bottom[j] = ADD32(SUB32(m1, m2), m3);
     }
-    y[0] = octk_scaled(ADD32(top[0], ADD32(top[1], top[2])), s);
-    y[1] = octk_scaled(ADD32(SUB32(top[1], top[2]), top[3]), s);
-    y[2] = octk_scaled(ADD32(bottom[0], ADD32(bottom[1], bottom[2])), s);
-    y[3] = octk_scaled(ADD32(SUB32(bottom[1], bottom[2]), bottom[3]), s);
+    y[0] = ADD32(top[0], ADD32(top[1], top[2]));
+    y[1] = ADD32(SUB32(top[1], top[2]), top[3]);
+    y[2] = ADD32(bottom[0], ADD32(bottom[1], bottom[2]));
+    y[3] = ADD32(SUB32(bottom[1], bottom[2]), bottom[3]);
+    for (int i = 0; i < 4; i++)
+        y[i] = octk_scaled(law == OCTQ_Q31 ? _mm256_srai_epi32(y[i], 2) : y[i], by, law);
 }
 
-void octk_wino2_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
+static inline void out2(const octk_wino_out_s32u8 *a, octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
     v8 y[4], half[4];
-    square(a->m, a->b, a->scale, y);
-    square(a->m + 8, a->b + 8, a->scale + 8, half);
+    const octk_eight low = octk_eight_of(&a->by, 0, 4), high = octk_eight_of(&a->by, 8, 12);
+    square(a->m, a->b, &low, law, y);
+    square(a->m + 8, a->b + 8, &high, law, half);
     for (int i = 0; i < 2; i++)
         put(a->y + i * a->row, a->y + i * a->row + a->pixel, y[2 * i], half[2 * i], y[2 * i + 1],
             half[2 * i + 1], e);
+}
+
+void octk_wino2_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
+    if (a->by.law == OCTQ_FP32)
+        out2(a, OCTQ_FP32);
+    else
+        out2(a, OCTQ_Q31);
 }

@@ -29,12 +29,12 @@ enum { TILE = 8 };
     }
 
 /* 16 channels (the first `valid` of them) of two pixels; the second may be the first. */
-static inline void put_wide(__m512i s, __m512i t, __m256 m0, __m256 m1, octk_ends e, uint8_t *y0,
-                            uint8_t *y1, int32_t valid) {
-    const __m256i q = octk_codes(octk_scaled(_mm512_castsi512_si256(s), m0),
-                                 octk_scaled(_mm512_extracti64x4_epi64(s, 1), m1),
-                                 octk_scaled(_mm512_castsi512_si256(t), m0),
-                                 octk_scaled(_mm512_extracti64x4_epi64(t, 1), m1), e);
+static inline void put_wide(__m512i s, __m512i t, const octk_eight *m, octq_law law, octk_ends e,
+                            uint8_t *y0, uint8_t *y1, int32_t valid) {
+    const __m256i q = octk_codes(octk_scaled(_mm512_castsi512_si256(s), &m[0], law),
+                                 octk_scaled(_mm512_extracti64x4_epi64(s, 1), &m[1], law),
+                                 octk_scaled(_mm512_castsi512_si256(t), &m[0], law),
+                                 octk_scaled(_mm512_extracti64x4_epi64(t, 1), &m[1], law), e);
     const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
     octk_store_bytes(y0, _mm_unpacklo_epi64(low, high), valid);
     octk_store_bytes(y1, _mm_unpackhi_epi64(low, high), valid);
@@ -45,13 +45,15 @@ static inline void put_wide(__m512i s, __m512i t, __m256 m0, __m256 m1, octk_end
         _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
         SUMS(size, __m512i, _mm512_loadu_si512, 16)                                                \
         _Pragma("GCC unroll 4") for (int32_t j = 0; j < size; j += 2)                              \
-            put_wide(s[j], s[j + (size > 1)], m0, m1, e, y + a->out[i + j],                        \
+            put_wide(s[j], s[j + (size > 1)], m, law, e, y + a->out[i + j],                        \
                      y + a->out[i + j + (size > 1)], valid);                                       \
     }
 
-static void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {
+static inline void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
+                              octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
-    const __m256 m0 = _mm256_loadu_ps(a->m + first), m1 = _mm256_loadu_ps(a->m + first + 8);
+    const octk_eight m[2] = {octk_eight_of(&a->by, first, first + 4),
+                             octk_eight_of(&a->by, first + 8, first + 12)};
     const __m512i bias = _mm512_loadu_si512((const void *)(a->b + first));
     const int32_t valid = a->o - first < 16 ? a->o - first : 16;
     uint8_t *y = a->y + first;
@@ -69,15 +71,16 @@ static void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first
         _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
         SUMS(size, __m256i, LOAD256, 8)                                                            \
         _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) {                               \
-            const __m256i v = octk_scaled(s[j], m),                                                \
+            const __m256i v = octk_scaled(s[j], &m, law),                                          \
                           q = _mm256_permutevar8x32_epi32(octk_codes(v, v, v, v, e), order);       \
             octk_put_slim(a, y, i + j, _mm256_castsi256_si128(q), valid);                          \
         }                                                                                          \
     }
 
-static void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {
+static inline void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
+                              octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
-    const __m256 m = _mm256_loadu_ps(a->m + first);
+    const octk_eight m = octk_eight_of(&a->by, first, first + 4);
     const __m256i bias = LOAD256(a->b + first), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     const int32_t valid = a->o - first;
     uint8_t *y = a->y + first;
@@ -89,6 +92,12 @@ static void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first
     TILES_SLIM(1)
 }
 
+OCTK_PANEL_LAWS(panel_wide)
+OCTK_PANEL_LAWS(panel_slim)
+
 void octk_conv_s16u8_avx512vnni(const octk_conv_s16u8 *a) {
-    octk_each_panel(a, panel_wide, panel_slim);
+    if (a->by.law == OCTQ_FP32)
+        octk_each_panel(a, panel_wide_fp32, panel_slim_fp32);
+    else
+        octk_each_panel(a, panel_wide_q31, panel_slim_q31);
 }

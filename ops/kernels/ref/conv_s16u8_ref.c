@@ -22,16 +22,16 @@ void octk_conv_s16u8_ref(const octk_conv_s16u8 *a) {
     const int32_t lanes = octk_lanes(a->o);
     const int16_t *w = a->w;
     int32_t acc[16];
+    uint8_t codes[16];
     for (int32_t first = 0; first < lanes; first += 16) {
         const int32_t width = octk_panel_lanes(lanes, first);
         for (int32_t i = 0; i < a->np; i++) {
             for (int32_t l = 0; l < width; l++) acc[l] = a->b[first + l];
             gather(a, a->pix[i], w, width, acc);
+            octq_requant_row(&a->by, first, acc, width, a->zy, a->lo, a->hi, codes);
             for (int32_t l = 0; l < width; l++) {
                 const int32_t o = octk_lane_channel(lanes, first + l);
-                if (o < a->o)
-                    a->y[a->out[i] + o] = (uint8_t)octq_round_code((float)acc[l] * a->m[first + l],
-                                                                   a->zy, a->lo, a->hi);
+                if (o < a->o) a->y[a->out[i] + o] = codes[l];
             }
         }
         w += (int64_t)a->runs * a->pairs * width * 2;

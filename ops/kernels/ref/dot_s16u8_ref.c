@@ -7,11 +7,9 @@
 
 enum { BLOCK = 64 }; /* columns whose sums wait for the epilogue */
 
-static void requant(const int32_t *acc, const octk_dot_s16u8 *a, int32_t j0, int32_t cols,
-                    uint8_t *y) {
-    for (int32_t j = 0; j < cols; j++)
-        y[j] = (uint8_t)octq_round_code((float)(acc[j] + a->b[j0 + j]) * a->m[j0 + j], a->zy, a->lo,
-                                        a->hi);
+static void requant(int32_t *acc, const octk_dot_s16u8 *a, int32_t j0, int32_t cols, uint8_t *y) {
+    for (int32_t j = 0; j < cols; j++) acc[j] += a->b[j0 + j];
+    octq_requant_row(&a->by, j0, acc, cols, a->zy, a->lo, a->hi, y);
 }
 
 static void dot_2x4(const int16_t *restrict a0, const int16_t *restrict a1,

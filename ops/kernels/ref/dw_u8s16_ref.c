@@ -26,9 +26,7 @@ void octk_dw_u8s16_ref(const octk_dw_u8s16 *a) {
                     for (int32_t k = 0; k < a->pairs; k++)
                         two_taps(x + a->tap[2 * k] + c0, x + a->tap[2 * k + 1] + c0,
                                  a->w + ((int64_t)k * a->c + c0) * 2, cols, acc);
-                    for (int32_t c = 0; c < cols; c++)
-                        y[c0 + c] = (uint8_t)octq_round_code((float)acc[c] * a->m[c0 + c], a->zy,
-                                                             a->lo, a->hi);
+                    octq_requant_row(&a->by, c0, acc, cols, a->zy, a->lo, a->hi, y + c0);
                 }
             }
 }

@@ -20,7 +20,15 @@
 
 void octk_add_u8_ref(const octk_map_u8 *a) {
     const int32_t zx = a->zx, zx2 = a->zx2, zy = a->zy, lo = a->lo, hi = a->hi, c = a->c;
-    const float mx = a->mx, mx2 = a->mx2;
+    if (a->by.law == OCTQ_Q31) {
+        EACH_PIXEL(
+            a, SECOND(a) for (int32_t i = 0; i < c; i++) {
+                const int32_t v = octq_q31_add(x[i], zx, x2[i], zx2, a->by.q31, a->by.shift);
+                y[i] = (uint8_t)octq_whole_code(v, zy, lo, hi);
+            })
+        return;
+    }
+    const float mx = a->by.m[0], mx2 = a->by.m[1];
     EACH_PIXEL(
         a, SECOND(a) for (int32_t i = 0; i < c; i++) {
             /* octq_add, in the form that vectorizes */
@@ -31,7 +39,16 @@ void octk_add_u8_ref(const octk_map_u8 *a) {
 
 void octk_mul_u8_ref(const octk_map_u8 *a) {
     const int32_t zx = a->zx, zx2 = a->zx2, zy = a->zy, lo = a->lo, hi = a->hi, c = a->c;
-    const float m = a->mx;
+    if (a->by.law == OCTQ_Q31) {
+        const int32_t q31 = a->by.q31[0], shift = a->by.shift[0];
+        EACH_PIXEL(
+            a, SECOND(a) for (int32_t i = 0; i < c; i++) {
+                const int32_t acc = (x[i] - zx) * (x2[i] - zx2);
+                y[i] = (uint8_t)octq_q31_code(acc, q31, shift, zy, lo, hi);
+            })
+        return;
+    }
+    const float m = a->by.m[0];
     EACH_PIXEL(
         a, SECOND(a) for (int32_t i = 0; i < c; i++) {
             int32_t acc = (int16_t)(x[i] - zx) * (int16_t)(x2[i] - zx2);
@@ -41,7 +58,13 @@ void octk_mul_u8_ref(const octk_map_u8 *a) {
 
 void octk_rescale_u8_ref(const octk_map_u8 *a) {
     const int32_t zx = a->zx, zy = a->zy, lo = a->lo, hi = a->hi, c = a->c;
-    const float m = a->mx;
+    if (a->by.law == OCTQ_Q31) {
+        const int32_t q31 = a->by.q31[0], shift = a->by.shift[0];
+        EACH_PIXEL(a, for (int32_t i = 0; i < c; i++) y[i] =
+                          (uint8_t)octq_q31_code(x[i] - zx, q31, shift, zy, lo, hi);)
+        return;
+    }
+    const float m = a->by.m[0];
     EACH_PIXEL(
         a, for (int32_t i = 0; i < c;
                 i++) { y[i] = (uint8_t)octq_round_code((float)(x[i] - zx) * m, zy, lo, hi); })

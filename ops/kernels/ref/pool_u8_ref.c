@@ -41,8 +41,6 @@ void octk_avg_pool_u8_ref(const octk_pool_u8 *a) {
         for (int32_t p = 0; p < a->p; p++)
             for (int32_t q = 0; q < a->q; q++) {
                 int32_t inside = (a->h1[p] - a->h0[p]) * (a->w1[q] - a->w0[q]);
-                float m = a->m[a->cells ? a->cells : inside];
-                int32_t z = inside * a->zx;
                 for (int32_t c0 = 0; c0 < a->c; c0 += BLOCK) {
                     int32_t cols = a->c - c0 < BLOCK ? a->c - c0 : BLOCK;
                     memset(sum, 0, sizeof sum);
@@ -51,9 +49,7 @@ void octk_avg_pool_u8_ref(const octk_pool_u8 *a) {
                             sum_row(a->x.base + n * a->x.image + h * a->x.row + w * a->x.pixel + c0,
                                     cols, sum);
                     uint8_t *y = a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel + c0;
-                    for (int32_t c = 0; c < cols; c++)
-                        y[c] =
-                            (uint8_t)octq_round_code((float)(sum[c] - z) * m, a->zy, a->lo, a->hi);
+                    octk_average_codes(a, sum, inside, cols, y);
                 }
             }
 }

@@ -29,27 +29,32 @@ static void transform_in(const octk_wino_in_u8s16 *a, const int32_t *bt, int32_t
     }
 }
 
+/* over: bits that the sums are too large by; fp32's multipliers know */
 static void transform_out(const octk_wino_out_s32u8 *a, const int32_t *at, int32_t e, int32_t tile,
-                          uint32_t factor) {
-    for (int32_t i = 0; i < tile * tile; i++)
+                          uint32_t factor, int32_t over) {
+    int32_t acc[16];
+    uint8_t codes[16];
+    for (int32_t i = 0; i < tile * tile; i++) {
         for (int32_t l = 0; l < 16; l++) {
             uint32_t sum = (uint32_t)a->b[l];
             for (int32_t p = 0; p < e * e; p++)
                 sum += (uint32_t)(at[i / tile * e + p / e] * at[i % tile * e + p % e]) *
                        (uint32_t)a->m[p * OCTK_WINO_GROUP * 16 + l];
-            a->y[i / tile * a->row + i % tile * a->pixel + octk_lane_channel(16, l)] =
-                (uint8_t)octq_round_code((float)(int32_t)(sum * factor) * a->scale[l], a->zy, a->lo,
-                                         a->hi);
+            acc[l] = (int32_t)(sum * factor) >> (a->by.law == OCTQ_Q31 ? over : 0);
         }
+        octq_requant_row(&a->by, 0, acc, 16, a->zy, a->lo, a->hi, codes);
+        for (int32_t l = 0; l < 16; l++)
+            a->y[i / tile * a->row + i % tile * a->pixel + octk_lane_channel(16, l)] = codes[l];
+    }
 }
 
 void octk_wino4_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, BT4, 6, 4); }
 void octk_wino2_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, BT2, 4, 2); }
 /* 954437177: the inverse of 9 */
 void octk_wino4_out_s32u8_ref(const octk_wino_out_s32u8 *a) {
-    transform_out(a, AT4, 6, 4, 954437177u);
+    transform_out(a, AT4, 6, 4, 954437177u, 6);
 }
-void octk_wino2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, AT2, 4, 2, 1); }
+void octk_wino2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, AT2, 4, 2, 1, 2); }
 
 void octk_wino_mul_s16_ref(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
                            const int16_t *u, int32_t *m) {
