@@ -54,10 +54,13 @@ static oct_status bind_map(const octi_qargs *q) {
 static void run_quantize(const octi_qrun *r, const octi_qcall *call) {
     const octi_qlin *q = &r->u.lin;
     const float *x = call->in[0];
+    /* rows that follow each other are one */
+    const int32_t rows = q->row_pitch == q->row ? call->to - call->from : 1;
     for (int64_t i = 0; i < call->n; i++)
-        for (int32_t h = call->from; h < call->to; h++)
-            q->to_codes(x + i * r->image + h * q->row, q->row, q->scale, q->zero_point, q->qmin,
-                        q->qmax, (uint8_t *)call->out + i * q->image_pitch + h * q->row_pitch);
+        for (int32_t h = call->from; h < call->to; h += rows)
+            q->to_codes(x + i * r->image + h * q->row, rows * q->row, q->scale, q->zero_point,
+                        q->qmin, q->qmax,
+                        (uint8_t *)call->out + i * q->image_pitch + h * q->row_pitch);
 }
 
 static void run_dequantize(const octi_qrun *r, const octi_qcall *call) {

@@ -268,7 +268,7 @@ static inline void octk_average_codes(const octk_pool_u8 *a, const int32_t *sum,
     }
 }
 
-/** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back. */
+/** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back; y and x do not overlap. */
 typedef void octk_quantize_f32u8_fn(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
                                     int32_t qmax, uint8_t *y);
 typedef void octk_dequantize_u8f32_fn(const uint8_t *x, int64_t n, float s, int32_t z, float *y);

@@ -157,8 +157,8 @@ void octk_quantize_f32u8_avx2(const float *x, int64_t n, float s, int32_t z, int
                               int32_t qmax, uint8_t *y) {
     const law l = law_of(&(octk_map_u8){.zy = z, .lo = qmin, .hi = qmax}, 0);
     const __m256 scale = _mm256_set1_ps(s);
-    int64_t i = 0;
-    for (; i + 16 <= n; i += 16) {
+    for (int64_t i = 0; i < n && n >= 16; i += 16) {
+        if (i + 16 > n) i = n - 16; /* the last sixteen, some of them once more */
         __m256i q[2];
         for (int k = 0; k < 2; k++) {
             const __m256 v = _mm256_div_ps(_mm256_loadu_ps(x + i + 8 * k), scale);
@@ -167,7 +167,7 @@ void octk_quantize_f32u8_avx2(const float *x, int64_t n, float s, int32_t z, int
         }
         _mm_storeu_si128((__m128i *)(y + i), bytes(q[0], q[1], &l));
     }
-    for (; i < n; i++) y[i] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
+    for (int64_t i = 0; i < n && n < 16; i++) y[i] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
 }
 
 void octk_dequantize_u8f32_avx2(const uint8_t *x, int64_t n, float s, int32_t z, float *y) {

@@ -63,13 +63,18 @@ static void largest_row(const octk_pool_u8 *a, int32_t n, int32_t p, int32_t byt
         }
         _mm256_storeu_si256((__m256i *)(void *)(row + i), best);
     }
+    const int32_t inner = a->y.pixel == a->c ? a->q - (15 + a->c) / a->c : 0;
     for (int32_t q = 0; q < a->q; q++) {
         __m128i best = _mm_setzero_si128();
         for (int32_t w = a->w0[q]; w < a->w1[q]; w++) {
             const void *at = row + w * a->c;
             best = _mm_max_epu8(best, _mm_loadu_si128((const __m128i *)at));
         }
-        octk_store_bytes(a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel, best, a->c);
+        uint8_t *y = a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel;
+        if (q < inner) /* into the next pixels of the row, whose own stores come later */
+            _mm_storeu_si128((__m128i *)(void *)y, best);
+        else
+            octk_store_bytes(y, best, a->c);
     }
 }
 
