@@ -289,6 +289,7 @@ def try_dead(run):
 def try_verify(a, b, x):
     differ, count = [0, 0], [0, 0] # of codes, of floats
     first, largest = None, 0
+    rows, fed = [], np.zeros(len(x), bool) # layers stand in a chain: what one reads is what the one before it made
     names = [r["name"] for r in said("inspect", a)["layers"]]
     for name in names:
         p, q = outputs(a, x, name)["y"], outputs(b, x, name)["y"]
@@ -297,7 +298,11 @@ def try_verify(a, b, x):
         other = p.view(np.uint32) != q.view(np.uint32) if floats else p != q
         count[floats] += p.size
         differ[floats] += other.sum()
-        if floats: largest = max(largest, float(np.abs(p.astype(np.float64) - q).max()))
+        most = float(np.abs(p.astype(np.float64) - q).max())
+        if floats: largest = max(largest, most)
+        other = other.reshape(len(x), -1)
+        if other.any(): rows.append((name, other.sum(), other[~fed].sum(), round(most, 4)))
+        fed = other.any(1)
         if first is None and other.any():
             k = int(np.flatnonzero(other.ravel())[0])
             first = (name, k, *[round(float(v.ravel()[k]), 6) for v in (p, q)])
@@ -306,6 +311,8 @@ def try_verify(a, b, x):
     if count[1]: check((got["mismatched_floats"], got["floats"]) == (differ[1], count[1]), f"verify: {got} for {differ} of {count}")
     if count[1]: check(abs(got["largest_difference"] - largest) <= 1e-6 * largest, f"verify: {got} for {largest}")
     check((got["layer"], got["element"], round(got["expected"], 6), round(got["got"], 6)) == first, f"verify: {got} for {first}")
+    told = [(r["name"], r["differing"], r["own"], round(r["largest_difference"], 4)) for r in got["layers"]]
+    check(told == rows, f"verify: layers {told} for {rows}")
     text = octet("verify", a, b, "--data", "npz:small.npz", "--quiet", code=1)
     words = [f"mismatched_{what} {n} of {of}" for what, n, of in zip(("codes", "floats"), differ, count) if of]
     check([line.split("  ")[0] for line in text.splitlines()] == words, f"verify in words: {text}")
