@@ -21,5 +21,6 @@
 #include "qat/io/import.h"
 #include "qat/io/export.h"
 #include "qat/fit/fit.h"
+#include "qat/report/report.h"
 
 #endif

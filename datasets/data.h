@@ -143,6 +143,12 @@ OCT_API OCT_NODISCARD oct_status oct_image_decode(oct_ctx *ctx, const void *byte
 OCT_API OCT_NODISCARD oct_status oct_image_input(oct_ctx *ctx, const char *path,
                                                  const oct_input_desc *input, float *x);
 
+/** Write a picture as PNG, whole or not at all: pixels u8 [height,width,channels], 1 channel (grey)
+ *  or 3 (RGB), sides 1 to 65535. OCT_EUSAGE, OCT_EIO. */
+OCT_API OCT_NODISCARD oct_status oct_image_save(oct_ctx *ctx, const char *path,
+                                                const uint8_t *pixels, int32_t width,
+                                                int32_t height, int32_t channels);
+
 typedef struct oct_loader_opts {
     int64_t batch;       /* 0: 64 */
     bool shuffle;        /* permutation keyed by (seed, epoch) */

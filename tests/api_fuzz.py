@@ -25,7 +25,7 @@ OBJECTS = {
     'oct_loader *': 'w.loader', 'oct_optim *': 'w.optim', 'oct_plan *': 'w.plan', 'oct_session *': 'w.session', 'oct_sim *': 'w.sim',
     'oct_runner *': 'w.runner', 'oct_tensor *': 'f32(2, 6, 6, 4)', 'oct_graph *': 'w.prepared->graph', 'oct_quantizer *': '&w.prepared->graph->quantizers[0]',
     'oct_file_info *': 'oct_file_inspect(w.ctx, "w.safetensors")', 'oct_var **': 'w.vars', 'oct_module **': 'w.modules', 'oct_tensor **': 'w.tensors',
-    'oct_value **': 'w.values', 'char **': 'w.lists', 'oct_named_tensor *': 'oct_net_parameters(w.net, &w.count)', 'oct_class *': 'w.classes'}
+    'oct_value **': 'w.values', 'char **': 'w.lists', 'oct_report *': 'w_report()', 'oct_named_tensor *': 'oct_net_parameters(w.net, &w.count)', 'oct_class *': 'w.classes'}
 FUNCTIONS = {'oct_watch_fn': 'w_watch', 'oct_forward_fn': 'w_forward', 'oct_run_option_fn': 'w_option', 'void (*)()': 'w_line', 'oct_loss_fn': 'w_loss',
              'oct_fit_fn': 'w_progress', 'oct_log_fn': 'w_log'}
 # Structs that a caller fills: each field in turn.
@@ -38,7 +38,7 @@ STRUCTS = {
     'oct_schedule': '{.kind = OCT_COSINE, .lr = 0.1f, .total = 100, .warmup = 10, .every = 5, .milestones = {20, 40}}', 'oct_plan_opts': '{.unfused = true}',
     'oct_observer': '{.name = "own"}', 'oct_qrule': '{.scope = OCT_QSCOPE_NAME, .of = "0", .set = {.wbits = 4}}', 'oct_qconfig': '{.target = "octet"}',
     'oct_convert_opts': '{0}', 'oct_weight_opts': '{0}', 'oct_adaround_opts': '{.iterations = 3, .rows = 16}', 'oct_import_opts': '{.model = "lenet"}',
-    'oct_data_check_opts': '{0}', 'oct_sheet_opts': '{.rows = 2, .columns = 2}', 'oct_runner_opts': '{.batch = 4}', 'oct_eval_opts': '{.batch = 4}', 'oct_fit_opts': '{.epochs = 1, .batch = 4}'}
+    'oct_data_check_opts': '{0}', 'oct_sheet_opts': '{.rows = 2, .columns = 2}', 'oct_runner_opts': '{.batch = 4}', 'oct_report_opts': '{.limit = 4}', 'oct_eval_opts': '{.batch = 4}', 'oct_fit_opts': '{.epochs = 1, .batch = 4}'}
 # Strings by the argument's name; "function.argument" goes before.
 TEXTS = {'where': '"here"', 'name': '"0"', 'node': '"0"', 'dir': '"run"', 'path': '"new"', 'config': '"{}"', 'word': '"adm"', 'known': '"sgd or adam"', 'spec': '"synth-digits"',
          'text': '"0:wbits=4"', 'scheme': '"kaiming_normal"', 'observer': '"mse"'}
@@ -51,7 +51,7 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_qconfig_load.path': '"rules.json"', 'oct_run_save.dir': '"new_run"', 'oct_run_check.dir': '"new_run"', 'oct_data_kind.path': '"x.npz"', 'oct_run_is.path': '"run"',
     'oct_torch_layout.t': 'oct_net_tensor(w.net, "0.weight")', 'oct_torch_layout.name': '"0.weight"', 'oct_torch_layout.net': 'w.net',
     'oct_int8_bytes_free.bytes': 'w.bytes', 'oct_session_new.block': 'NULL', 'oct_observer_register.observer': '{.name = "own"}',
-    'oct_layers_free.rows': 'w_layers()', 'oct_data_report_free.report': 'oct_data_check(w.data, NULL, NULL)', 'oct_classes_free.list': 'oct_classes_parse(w.ctx, "a", 1, NULL, 0, &w.count)', 'oct_classes_read.path': '"rules.json"', 'oct_layer_warnings_free.rows': 'NULL', 'oct_placements_free.rows': 'w_placements()', 'oct_eval_free.result': 'w_eval()',
+    'oct_layers_free.rows': 'w_layers()', 'oct_data_report_free.report': 'oct_data_check(w.data, NULL, NULL)', 'oct_report_new.paths': '((const char *[]){"run"})', 'oct_classes_free.list': 'oct_classes_parse(w.ctx, "a", 1, NULL, 0, &w.count)', 'oct_classes_read.path': '"rules.json"', 'oct_layer_warnings_free.rows': 'NULL', 'oct_placements_free.rows': 'w_placements()', 'oct_eval_free.result': 'w_eval()',
     'oct_layers_sweep.rows': 'w_layers()', 'oct_layers_sweep.count': 'w.count', 'oct_lstm_cell_step.cell': 'w.cell', 'oct_lstm_cell_step.x': 'oct_input(w.tape, f32(2, 4))',
     'oct_lstm_cell_step.state': 'NULL', 'oct_functional_add.functional': 'oct_float_functional_new(w.ctx)', 'oct_functional_add_relu.functional': 'oct_float_functional_new(w.ctx)',
     'oct_functional_mul.functional': 'oct_float_functional_new(w.ctx)', 'oct_functional_cat.functional': 'oct_float_functional_new(w.ctx)',
@@ -98,7 +98,7 @@ OWN.update({'oct_lstm_forward.y': 'w.hidden', 'oct_fake_quantize_forward.qmax': 
             'oct_cat.axis': '3', 'oct_functional_cat.axis': '3', 'oct_slice.axis': '3', 'oct_sequential_new.count': '2', 'oct_distill_loss.temperature': '2', 'oct_fuse_modules.count': '1', 'oct_cat_grad.offset': '0'})
 
 # Numbers that say how much memory another argument has, which no function can see; or how long to work. 0 and -1 alone.
-SAID = {'count', 'known_count', 'nin', 'size', 'around', 'class_count', 'rule_count', 'epochs', 'iterations', 'save_seconds', 'save_steps'}
+SAID = {'count', 'row_count', 'known_count', 'nin', 'size', 'around', 'class_count', 'rule_count', 'epochs', 'iterations', 'save_seconds', 'save_steps'}
 SAID_OF = {'oct_data_from_memory.shape', 'oct_array_opts.target_shape', 'oct_data_from_source.source.count'}
 # Valid calls that have no success to show: a NULL or a failure is their answer here.
 FAILS = {'oct_var_grad', 'oct_runner_node_kernel', 'oct_runner_node_why', 'oct_ctx_warning'}

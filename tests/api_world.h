@@ -130,6 +130,9 @@ static inline oct_placement *w_placements(void) {
     ck_ok(oct_net_placements(w.prepared, &rows, &w.count));
     return rows;
 }
+static inline oct_report *w_report(void) {
+    return oct_report_new(w.ctx, (const char *[]){"run"}, 1, NULL);
+}
 static inline oct_eval *w_eval(void) {
     static oct_eval e;
     ck_ok(oct_evaluate(w.prepared, w.data, NULL, &e));

@@ -24,6 +24,7 @@ base_run="p.oct8 --input p/probe.npz"
 base_verify="p q $data"
 base_convert="p"
 base_compare="f p $data --json"
+base_report="p $data --json"
 base_import="f/model.safetensors --model lenet"
 base_demo="--limit 64 --json"
 base_export="p.oct8 --to npz,safetensors"
@@ -49,7 +50,7 @@ json() {
     gives $c $b --json
     case $c in predict) text .out '^{"file":.*}$' ;; *) [ "$(grep -c '^{.*}$' .out)" = "$(wc -l <.out)" ] || say "$row: a line is no object" ;; esac
 }
-quiet() { b=$(echo "$base" | sed 's/ --json//'); gives $c $b; [ -s .err ] || say "$row: nothing on stderr without it"; cp .got .with; gives $c $b --quiet; case $c in verify) ! grep -q next: .err ;; *) [ ! -s .err ] ;; esac || say "$row: $(cat .err)"; case $c in demo | layers | compare) ;; *) cmp -s .got .with ;; esac || say "$row: stdout changes"; }
+quiet() { b=$(echo "$base" | sed 's/ --json//'); gives $c $b; [ -s .err ] || say "$row: nothing on stderr without it"; cp .got .with; gives $c $b --quiet; case $c in verify) ! grep -q next: .err ;; *) [ ! -s .err ] ;; esac || say "$row: $(cat .err)"; case $c in demo | layers | compare | report) ;; *) cmp -s .got .with ;; esac || say "$row: stdout changes"; }
 dry() {
     case $c in convert | import | demo | export) to="--out r" ;; run) to="--output r.npz" ;; *) to= ;; esac
     rm -rf r r.npz

@@ -2,6 +2,7 @@
 octet_test(test_safetensors)
 octet_test(test_image)
 octet_test(test_image_damage)
+octet_test(test_png_write)
 octet_test(test_npz)
 octet_test(test_data)
 octet_test(test_data_folders)

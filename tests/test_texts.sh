@@ -29,7 +29,7 @@ next() {
 
 # ---- help ----
 octet --help >.help
-for c in demo train ptq qat convert eval run predict inspect layers compare verify import export bench; do
+for c in demo train ptq qat convert eval run predict inspect layers compare report verify import export bench; do
     grep -q "^  $c " .help || say "octet --help lacks $c"
     octet $c --help >.h
     awk 'length > 100' .h | grep -q . && say "$c --help: a line is longer than 100: $(awk 'length > 100' .h | head -1)"

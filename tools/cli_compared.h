@@ -22,10 +22,6 @@ int cli_measure(oct_net *net, oct_data *data, cli_compared *row);
 /** The same of what a float net becomes without calibration: three rows, half, dynamic,
  *  weight-only. */
 int cli_measure_small(oct_net *net, oct_data *data, cli_compared rows[3]);
-/** Bytes of a net's weights, biases, multipliers and tables. */
-int64_t cli_net_bytes(const oct_net *net);
-/** "float", "fused", "prepared"; of a file: "int8", "dynamic", "weight-only", "half". */
-const char *cli_net_word(const oct_net *net);
 /** A table on stdout. */
 void cli_compared_print(const cli_compared *rows, int n);
 

@@ -117,7 +117,7 @@ static bool same_file(const char *a, const char *b) {
 
 static void next_of_file(const cli *c, const oct_net *made) {
     if (c->dry_run.set) return;
-    cli_next(c, "%s model in %s; next: octet eval %s --data %s", cli_net_word(made),
+    cli_next(c, "%s model in %s; next: octet eval %s --data %s", oct_net_word(made),
              cli_word(c->out.s), cli_word(c->out.s), c->data.set ? cli_word(c->data.s) : "SPEC");
 }
 
@@ -137,7 +137,7 @@ static int convert_weights(cli *c, oct_net *net) {
         return cli_unknown("--mode", "unknown", "dynamic, weight-only, half", mode);
     if (!small || (!c->dry_run.set && oct_int8_save(small, c->out.s) != OCT_OK))
         return cli_failed();
-    const long long bytes = cli_net_bytes(small);
+    const long long bytes = oct_net_bytes(small);
     if (c->json.set) {
         json j = json_open();
         json_string(&j, "mode", mode);

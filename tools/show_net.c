@@ -38,7 +38,7 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
     const oct_input_desc *d = &net->input;
     json j = json_open();
     json_string(&j, "stage", stages[net->stage]);
-    json_string(&j, "kind", cli_net_word(net));
+    json_string(&j, "kind", oct_net_word(net));
     json_string(&j, "model", net->model);
     json_string(&j, "target", net->target);
     json_int(&j, "bytes", bytes);
@@ -169,7 +169,7 @@ int cli_show_net(cli *c, oct_net *net) {
     oct_layer *rows;
     int32_t n;
     if (oct_layers(net, NULL, 0, &rows, &n) != OCT_OK) return cli_failed();
-    const int64_t bytes = cli_net_bytes(net);
+    const int64_t bytes = oct_net_bytes(net);
     int code = 0;
     if (c->json.set) {
         oct_placement *places = NULL;
@@ -179,7 +179,7 @@ int cli_show_net(cli *c, oct_net *net) {
         net_json(net, rows, n, places, placed, bytes);
         oct_placements_free(net, places);
     } else {
-        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", cli_net_word(net), net->model,
+        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", oct_net_word(net), net->model,
                   *net->target ? ", target " : "", net->target, (long long)bytes,
                   net->tensor_count);
         print_input(net);

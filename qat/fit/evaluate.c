@@ -102,8 +102,12 @@ static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx,
             continue;
         }
         if (!r->confusion) OCT_TRY(make_tables(ctx, r, k));
-        for (int64_t i = 0; i < n; i++)
-            OCT_TRY(score(r, oct_f32(y) + i * k, oct_s32(b.labels)[i], &rule_loss, &top5));
+        for (int64_t i = 0; i < n; i++) {
+            const float *z = oct_f32(y) + i * k;
+            const int32_t label = oct_s32(b.labels)[i];
+            OCT_TRY(score(r, z, label, &rule_loss, &top5));
+            if (o->answer) o->answer(o->answer_user, r->n - 1, z, k, label);
+        }
     }
     if (!r->n) return octi_fail(OCT_EFORMAT, "data", "no images", "at least one", "0", NULL);
     int64_t right = 0;

@@ -60,11 +60,16 @@ typedef oct_var *(*oct_loss_fn)(void *user, oct_var *y, const oct_batch *batch);
 typedef enum oct_score { OCT_SCORE_NONE, OCT_SCORE_CLASSES, OCT_SCORE_VALUES } oct_score;
 OCT_API oct_score oct_score_of(const oct_net *net, const oct_data *data);
 
+/** What a classifier said of one image: the i-th of the set, k logits, its label. */
+typedef void (*oct_answer_fn)(void *user, int64_t i, const float *logits, int64_t k, int32_t label);
+
 typedef struct oct_eval_opts {
     int64_t batch;    /* 0: 64 */
     int64_t limit;    /* at most so many images; 0: all */
     oct_loss_fn loss; /* in place of the rule's loss; NULL: the rule's */
     void *loss_user;
+    oct_answer_fn answer; /* told each image's, in the set's order; NULL: nobody */
+    void *answer_user;
 } oct_eval_opts;
 OCT_API void oct_eval_opts_init(oct_eval_opts *opts);
 
@@ -86,6 +91,23 @@ typedef struct oct_eval {
 OCT_API OCT_NODISCARD oct_status oct_evaluate(oct_net *net, oct_data *data,
                                               const oct_eval_opts *opts, oct_eval *result);
 OCT_API void oct_eval_free(oct_ctx *ctx, oct_eval *result);
+
+/** What a net scores, holds and takes: a row of octet compare. */
+typedef struct oct_measured {
+    oct_score score;
+    double accuracy, loss; /* as score says; accuracy -1: none; loss NAN: none */
+    int64_t n;             /* images that were scored */
+    int64_t bytes;         /* of all tensors that a file of it would hold */
+    double us; /* per image, batch 1: the best of five blocks, each of 50 runs or a tenth of a s */
+} oct_measured;
+/** Score a net on data (NULL: not scored) and time it; a prepared net as the int8 one that it
+ *  becomes. opts may be NULL. */
+OCT_API OCT_NODISCARD oct_status oct_measure(oct_net *net, oct_data *data,
+                                             const oct_eval_opts *opts, oct_measured *result);
+/** "float", "fused", "prepared"; of what a file holds: "int8", "dynamic", "weight-only", "half". */
+OCT_API const char *oct_net_word(const oct_net *net);
+/** Bytes of a net's weights, biases, multipliers and tables. */
+OCT_API int64_t oct_net_bytes(const oct_net *net);
 
 /** Run n images (at most the set's) of `data`, in an order keyed by the seed, in OCT_CALIBRATE
  *  mode; how far it is goes to oct_opts.progress (OCT_ESTOPPED where that stops it: observers have
@@ -245,6 +267,12 @@ typedef struct oct_layer {
     double clip_loss;
     double round_loss; /* the same of rounding */
     char why[96];      /* why that kernel (oct_step_time); "" where there was no choice */
+    int64_t params;    /* elements of its parameters; of an int8 net's layer: of its constants */
+    int64_t macs;      /* multiplications with weights, per image */
+    /* of its parameters as a file of the net holds them; of a prepared net's layer those of the
+     * int8 net: -1 where not measured */
+    int64_t bytes;
+    float lo, hi; /* what the codes reach; NAN of a float layer */
 } oct_layer;
 /** Rows of a prepared net on n images of data (NULL: structure only), or of an int8 net (no float
  *  to compare with).

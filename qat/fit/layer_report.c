@@ -31,6 +31,41 @@ static const char *scheme_of(const oct_quantizer *q) {
     return s->symmetric ? "per_tensor_symmetric" : "per_tensor_affine";
 }
 
+/* What a layer holds, and how often its weights are multiplied for one image. */
+static void weigh(const oct_graph *g, const oct_node *n, oct_layer *r) {
+    int64_t weights = 0, image = 1;
+    r->params = r->bytes = 0;
+    for (int32_t k = 1; k < n->nin; k++) {
+        const oct_value *v = octi_node_in(g, n, k);
+        if (!v || !v->tensor) continue;
+        const int64_t count = oct_shape_count(&v->shape);
+        r->bytes += (int64_t)oct_tensor_bytes(v->tensor);
+        if (v->role != OCT_VALUE_BUFFER) r->params += count;
+        if (v->shape.rank >= 2) weights += count;
+    }
+    const oct_shape *out = &g->values[n->out].shape, *in = &g->values[n->in[0]].shape;
+    for (int32_t i = 1; i < out->rank; i++) image *= out->dim[i];
+    switch (n->kind) {
+    case OCT_OP_conv2d:
+    case OCT_OP_linear:
+    case OCT_OP_qconv2d:
+    case OCT_OP_qlinear:
+    case OCT_OP_dynamic_linear: /* each output channel's weights, at each of its places */
+        r->macs = r->channels > 0 ? image / r->channels * weights : 0;
+        break;
+    case OCT_OP_lstm:
+    case OCT_OP_dynamic_lstm:
+        r->macs = in->dim[1] * weights;
+        break;
+    case OCT_OP_lstm_cell:
+    case OCT_OP_dynamic_lstm_cell:
+        r->macs = weights;
+        break;
+    default:
+        r->macs = 0;
+    }
+}
+
 static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
     const oct_graph *g = net->graph;
     const oct_value *out = &g->values[n->out];
@@ -52,7 +87,11 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
                      .sqnr_alone = NAN,
                      .accuracy_alone = NAN,
                      .clip_loss = NAN,
-                     .round_loss = NAN};
+                     .round_loss = NAN,
+                     .lo = NAN,
+                     .hi = NAN};
+    weigh(g, n, r);
+    if (net->stage == OCT_STAGE_PREPARED) r->bytes = -1; /* of the int8 net, once it is made */
     if (out->quantizer >= 0) {
         const oct_quantizer *q = &g->quantizers[out->quantizer];
         r->int8 = true;
@@ -60,6 +99,10 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
         r->scheme = scheme_of(q);
         r->scale = q->scale ? oct_f32(q->scale)[0] : 0;
         r->zero_point = q->zero_point ? oct_s32(q->zero_point)[0] : 0;
+        /* an int8 net keeps no bits: a byte's codes */
+        const bool known = q->spec.qmax > q->spec.qmin;
+        r->lo = octq_dequantize(known ? q->spec.qmin : 0, r->scale, r->zero_point);
+        r->hi = octq_dequantize(known ? q->spec.qmax : 255, r->scale, r->zero_point);
     }
     const oct_value *w = octi_node_in(g, n, 1);
     /* not the other side of an add */
@@ -237,6 +280,12 @@ static oct_status fill(oct_net *net, oct_data *data, int64_t n, oct_layer *rows)
     oct_status st = loader ? OCT_OK : oct_last_error()->code;
     if (st == OCT_OK && net->stage == OCT_STAGE_PREPARED)
         st = octi_layers_noise(net, data, n, false, rows);
+    for (int32_t i = 0; st == OCT_OK && i < count; i++) {
+        const int32_t at = oct_graph_find_node(int8->graph, rows[i].name);
+        oct_layer made = {.channels = 0};
+        if (at >= 0) weigh(int8->graph, &int8->graph->nodes[at], &made);
+        rows[i].bytes = made.bytes;
+    }
     if (st == OCT_OK) st = times(int8, loader, n, rows, count);
     if (int8 != net) oct_net_free(int8);
     oct_loader_free(loader);

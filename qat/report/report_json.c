@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ * The numbers of a report as one JSON object. */
+#include <math.h>
+#include <string.h>
+
+#include "qat/report/gather.h"
+#include "src/format/json.h"
+
+/* A comma where something stands before it in the same object or list. */
+static void begin(octi_text *t, const char *key) {
+    const char last = t->size ? t->data[t->size - 1] : '{';
+    if (last != '{' && last != '[') octi_text_bytes(t, ",", 1);
+    if (!key) return;
+    octi_json_put_string(t, key);
+    octi_text_bytes(t, ":", 1);
+}
+static void word(octi_text *t, const char *key, const char *v) {
+    begin(t, key);
+    if (v)
+        octi_json_put_string(t, v);
+    else
+        octi_text_bytes(t, "null", 4);
+}
+static void number(octi_text *t, const char *key, double v) {
+    begin(t, key);
+    octi_json_put_number(t, v);
+}
+static void open_at(octi_text *t, const char *key, const char *bracket) {
+    begin(t, key);
+    octi_text_bytes(t, bracket, 1);
+}
+static void close_with(octi_text *t, const char *bracket) { octi_text_bytes(t, bracket, 1); }
+
+static void numbers(octi_text *t, const char *key, const double *v, int64_t n) {
+    open_at(t, key, "[");
+    for (int64_t i = 0; i < n; i++) number(t, NULL, v[i]);
+    close_with(t, "]");
+}
+
+static void measured(octi_text *t, const oct_measured *m) {
+    const bool classes = m->score == OCT_SCORE_CLASSES;
+    number(t, "accuracy", classes ? m->accuracy : NAN);
+    number(t, "loss", m->score != OCT_SCORE_NONE ? m->loss : NAN);
+    number(t, "n", (double)m->n);
+    number(t, "bytes", m->us > 0 ? (double)m->bytes : NAN);
+    number(t, "us", m->us > 0 ? m->us : NAN);
+}
+
+static void put_epochs(octi_text *t, const octi_epochs *e) {
+    open_at(t, "epochs", "{");
+    numbers(t, "epoch", e->epoch, e->n);
+    for (int k = 0; k < OCTI_METRICS; k++) numbers(t, octi_metrics[k].key, e->v[k], e->n);
+    open_at(t, "quantizers", "[");
+    for (int32_t i = 0; i < e->histories; i++) {
+        open_at(t, NULL, "{");
+        word(t, "name", e->history[i].name);
+        number(t, "channels", e->history[i].channels);
+        numbers(t, "scale", e->history[i].scale, e->n);
+        numbers(t, "zero_point", e->history[i].zero_point, e->n);
+        close_with(t, "}");
+    }
+    close_with(t, "]");
+    close_with(t, "}");
+}
+
+static void put_layers(octi_text *t, const octi_model *m) {
+    number(t, "layer_images", (double)m->layer_images);
+    open_at(t, "layers", "[");
+    for (int32_t i = 0; i < m->layers; i++) {
+        open_at(t, NULL, "{");
+        for (int k = 0; k < octi_layer_column_count; k++) {
+            const octi_layer_column *c = &octi_layer_columns[k];
+            if (c->word)
+                word(t, c->key, c->word(&m->layer[i]));
+            else
+                number(t, c->key, c->number(&m->layer[i]));
+        }
+        close_with(t, "}");
+    }
+    close_with(t, "]");
+}
+
+static void put_pairs(octi_text *t, const char *key, const octi_pair *p, int32_t n) {
+    open_at(t, key, "{");
+    for (int32_t i = 0; i < n; i++) word(t, p[i].key, p[i].value);
+    close_with(t, "}");
+}
+
+static void put_recipes(octi_text *t, const octi_model *m) {
+    open_at(t, "recipe", "[");
+    for (int32_t i = 0; i < m->recipes; i++) {
+        const octi_recipe *c = &m->recipe[i];
+        open_at(t, NULL, "{");
+        word(t, "run", c->run);
+        word(t, "octet", c->version);
+        word(t, "isa", c->isa);
+        word(t, "seed", c->seed);
+        put_pairs(t, "command", c->option, c->options);
+        put_pairs(t, "fit", c->fit, c->fits);
+        close_with(t, "}");
+    }
+    close_with(t, "]");
+}
+
+static void put_model(octi_text *t, const octi_model *m) {
+    open_at(t, NULL, "{");
+    word(t, "path", m->path);
+    word(t, "kind", m->word);
+    word(t, "how", m->how);
+    word(t, "data", m->spec);
+    measured(t, &m->own);
+    if (m->real_path) {
+        open_at(t, "float", "{");
+        word(t, "path", m->real_path);
+        measured(t, &m->float_own);
+        close_with(t, "}");
+    }
+    if (m->epochs.n) put_epochs(t, &m->epochs);
+    if (m->whole) put_layers(t, m);
+    put_recipes(t, m);
+    open_at(t, "notes", "[");
+    for (int32_t i = 0; i < m->notes; i++) word(t, NULL, m->note[i]);
+    close_with(t, "]");
+    close_with(t, "}");
+}
+
+const char *oct_report_json(oct_report *r) {
+    if (!r) return NULL;
+    octi_text *t = &r->json;
+    if (t->size) return t->data;
+    octi_text_bytes(t, "{", 1);
+    word(t, "title", r->title);
+    open_at(t, "rows", "[");
+    for (int32_t i = 0; i < r->rows; i++) {
+        open_at(t, NULL, "{");
+        word(t, "name", r->row[i].name);
+        word(t, "how", r->row[i].how);
+        measured(t, &r->row[i].measured);
+        if (r->row[i].seeds > 1) {
+            number(t, "spread", r->row[i].spread);
+            number(t, "seeds", r->row[i].seeds);
+        }
+        close_with(t, "}");
+    }
+    close_with(t, "]");
+    open_at(t, "models", "[");
+    for (int32_t i = 0; i < r->count; i++) put_model(t, &r->model[i]);
+    close_with(t, "]");
+    octi_text_bytes(t, "}", 1);
+    return t->status == OCT_OK ? t->data : NULL;
+}
