@@ -20,6 +20,7 @@
 #include "qat/qat.h"
 #include "qat/io/import.h"
 #include "qat/io/export.h"
+#include "qat/io/export_c.h"
 #include "qat/fit/fit.h"
 #include "qat/report/report.h"
 

@@ -59,8 +59,8 @@ static void lay_out(oct_plan *p) {
     for (int32_t v = 0; v < p->value_count; v++) {
         octi_plan_value *w = &p->values[v];
         octi_halo halo = {0};
-        const bool may = w->home == OCTI_HOME_BLOCK && !p->unfused && w->dtype == OCT_U8 &&
-                         w->shape.rank == 4 && all_pitched(p, v);
+        const bool may = w->home == OCTI_HOME_BLOCK && !p->unfused && !p->dense &&
+                         w->dtype == OCT_U8 && w->shape.rank == 4 && all_pitched(p, v);
         for (int32_t i = 0; may && i < p->step_count; i++)
             if (p->steps[i].in[0] == v) halo = octi_halo_join(halo, p->steps[i].u.q.halo);
         w->at = octi_layout_of(&w->shape, oct_dtype_size(w->dtype), halo);
@@ -120,8 +120,8 @@ static void share_memory(oct_plan *p) {
         octi_plan_value *in = &p->values[m->in[0]], *out = &p->values[m->out],
                         *root = &p->values[in->root];
         if (root->home == OCTI_HOME_BLOCK && out->home == OCTI_HOME_BLOCK &&
-            in->at.image == out->at.image && in->at.origin == out->at.origin &&
-            in->at.row == out->at.row && root->last == i) {
+            in->at.image == out->at.image && root->last == i &&
+            (p->dense || (in->at.origin == out->at.origin && in->at.row == out->at.row))) {
             out->root = in->root;
             root->last = out->last;
         }
@@ -134,7 +134,8 @@ static oct_status place(oct_plan *p) {
     for (int32_t i = 0; i < p->value_count; i++) {
         const octi_plan_value *v = &p->values[i];
         if (v->home != OCTI_HOME_BLOCK) continue;
-        const size_t bytes = round64((size_t)v->at.image + OCTI_SLACK);
+        const size_t bytes =
+            p->dense ? (v->image + 3) & ~(size_t)3 : round64((size_t)v->at.image + OCTI_SLACK);
         if (v->root == i)
             places[i] = (octi_place){.bytes = bytes, .first = v->first, .last = v->last};
         if (p->unfused) places[i].first = 0, places[i].last = p->step_count;
@@ -195,19 +196,28 @@ static oct_status build(oct_plan *p, const oct_net *net) {
     return pixels(p, net);
 }
 
-oct_plan *oct_plan_new(const oct_net *net, const oct_plan_opts *opts) {
-    OCTI_LAW_MODE();
-    if (!net) return NULL;
+static oct_plan *new_plan(const oct_net *net, const oct_plan_opts *opts, bool dense) {
     oct_plan *p = octi_alloc(net->ctx, sizeof *p);
     if (!p) return octi_ctx_failed(net->ctx), NULL;
     p->ctx = net->ctx;
     p->unfused = opts && opts->unfused;
     p->profile = opts && opts->profile;
+    p->dense = dense;
     p->arena = octi_arena_new_kept(net->ctx);
     if (p->arena && build(p, net) == OCT_OK) return p;
     octi_ctx_failed(net->ctx);
     oct_plan_free(p);
     return NULL;
+}
+
+oct_plan *oct_plan_new(const oct_net *net, const oct_plan_opts *opts) {
+    OCTI_LAW_MODE();
+    return net ? new_plan(net, opts, false) : NULL;
+}
+
+oct_plan *octi_plan_new_dense(const oct_net *net) {
+    OCTI_LAW_MODE();
+    return new_plan(net, NULL, true);
 }
 
 void oct_plan_free(oct_plan *p) {

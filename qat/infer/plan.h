@@ -30,7 +30,7 @@ typedef struct octi_plan_value {
 struct oct_plan {
     oct_ctx *ctx;
     octi_arena *arena;
-    bool unfused, profile;
+    bool unfused, profile, dense;
     octi_qmodule *steps;
     int32_t step_count, value_count, input, output;
     octi_plan_value *values;
@@ -44,5 +44,9 @@ struct oct_plan {
     int32_t table_step;
     oct_input_desc desc;
 };
+
+/** A fused plan whose values have no halo, no slack and the alignment of a word: where each would
+ *  lie in the memory of a program without octet's kernels. It is read, not run. */
+oct_plan *octi_plan_new_dense(const oct_net *net);
 
 #endif

@@ -7,7 +7,7 @@
 #include "src/context.h"
 
 typedef struct octi_place {
-    size_t bytes;        /* a multiple of 64; 0: takes no place */
+    size_t bytes;        /* a multiple of the alignment; 0: takes no place */
     int32_t first, last; /* steps, both inclusive, during which its bytes must not change hands */
     size_t offset;       /* out */
 } octi_place;

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ * Exported C gives the plan's codes at every layer: random nets of every kind, compiled in one
+ * batch by gcc and clang. OCT_TEST_LONG=1: hundreds of nets, every level of optimization. */
+#include "tests/exact_fix.h"
+#include "tests/export_c_rig.h"
+#include "tests/int8_nets.h"
+
+#include "src/rng.h"
+
+static bool wants_more(void) {
+    const char *more = getenv("OCT_TEST_LONG");
+    return more && *more == '1';
+}
+
+static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"};
+
+/* A net of tests/random_net.h through calibration and convert. */
+static bool add_random(uint64_t seed, int images) {
+    oct_ctx *ctx = oct_open(NULL);
+    octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 83, 0);
+    oct_shape image;
+    oct_net *net = oct_fuse(random_net(ctx, seed, &image));
+    oct_qconfig c = {.target = targets[octi_rng_below(&r, 4)], .all_layers = seed % 5 == 0};
+    if (seed % 2) c.wbits = 2 + (int)octi_rng_below(&r, 7);
+    if (seed % 2) c.abits = 2 + (int)octi_rng_below(&r, 7);
+    oct_net *q = oct_prepare(net, &c);
+    bool added = false;
+    if (q) {
+        ck_ok(calibrate(q, oct_tape_new(ctx), image, 100));
+        oct_net *i8 = oct_convert_with(q, &(oct_convert_opts){.skip_check = true}, NULL);
+        ck_not_null(i8);
+        added = add_case(i8, random_images(ctx, images, image, 7), octi_fmt("r%d", (int)seed));
+    } else {
+        ck_assert_int_eq(oct_last_error()->code, OCT_EUNSUPPORTED);
+    }
+    oct_close(ctx);
+    return added;
+}
+
+/* A net of tests/int8_nets.h: G3 as a file may hold it. */
+static bool add_made(uint32_t seed, int images) {
+    oct_ctx *ctx = oct_open(NULL);
+    oct_net *i8 = seed ? test_random_net(ctx, seed) : test_small_net(ctx);
+    ck_not_null(i8);
+    oct_shape image = i8->graph->values[i8->graph->input].shape;
+    for (int d = 1; d < image.rank; d++) image.dim[d - 1] = image.dim[d];
+    image.rank--;
+    bool added = add_case(i8, random_images(ctx, images, image, 9), octi_fmt("g%d", (int)seed));
+    oct_close(ctx);
+    return added;
+}
+
+START_TEST(random_nets_give_the_codes_of_the_plan) {
+    const char *nets = getenv("OCT_TEST_NETS");
+    const int count = nets ? atoi(nets) : wants_more() ? 300 : 10;
+    fresh_root();
+    for (uint64_t seed = test_seed() * 1000, n = 0; n < (uint64_t)count; seed++)
+        n += (uint64_t)(add_random(seed, 3) + add_made((uint32_t)seed, 3));
+    check_cases("gcc -std=c99", "-O2");
+    if (has_program("clang")) check_cases("clang -std=c99", "-O1");
+    for (int level = 0; wants_more() && level < 4; level++) {
+        check_cases("gcc -std=c99", octi_fmt("-O%d", level));
+        check_cases("clang -std=c99", octi_fmt("-O%d", level));
+    }
+    forget_cases();
+    remove_root();
+}
+END_TEST
+
+OCT_TEST_MAIN("export_c", random_nets_give_the_codes_of_the_plan)
