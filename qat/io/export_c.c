@@ -51,6 +51,11 @@ static oct_status judge(const oct_net *net, int32_t first, int32_t last) {
     octi_text list = {net->ctx};
     int32_t left_out = list_floats(net->graph, first, last, false, &list);
     if (!list.size) left_out = list_floats(net->graph, first, last, true, &list);
+    for (int32_t i = 0; i < net->graph->node_count && !list.size; i++)
+        if (net->graph->nodes[i].attr.law[0] != OCTQ_FP32)
+            return octi_fail(OCT_EUNSUPPORTED, net->graph->nodes[i].name,
+                             "a requant in fixed point has no C form", "fp32", "q31",
+                             "convert for another target");
     oct_status s = list.status;
     if (s == OCT_OK && list.size)
         s = octi_fail(OCT_EUNSUPPORTED, "export", "layers that compute in floats",
