@@ -27,7 +27,7 @@ OBJECTS = {
     'oct_file_info *': 'oct_file_inspect(w.ctx, "w.safetensors")', 'oct_var **': 'w.vars', 'oct_module **': 'w.modules', 'oct_tensor **': 'w.tensors',
     'oct_value **': 'w.values', 'char **': 'w.lists', 'oct_report *': 'w_report()', 'oct_named_tensor *': 'oct_net_parameters(w.net, &w.count)', 'oct_class *': 'w.classes'}
 FUNCTIONS = {'oct_watch_fn': 'w_watch', 'oct_forward_fn': 'w_forward', 'oct_run_option_fn': 'w_option', 'void (*)()': 'w_line', 'oct_loss_fn': 'w_loss',
-             'oct_fit_fn': 'w_progress', 'oct_log_fn': 'w_log'}
+             'oct_fit_fn': 'w_progress', 'oct_c_sizes_fn': 'NULL', 'oct_log_fn': 'w_log'}
 # Structs that a caller fills: each field in turn.
 STRUCTS = {
     'oct_opts': '{0}', 'oct_shape': 'OCT_SHAPE(2, 6, 6, 4)', 'oct_qspec': 'oct_qspec_activation(8, false)', 'oct_attrs': 'w_attrs()', 'oct_input_desc': 'w_input()',
@@ -37,7 +37,7 @@ STRUCTS = {
     'oct_lstm_opts': '{.in = 4, .hidden = 3}', 'oct_zoo_opts': '{1, 28, 28, 10}', 'oct_optim_opts': '{.lr = 0.1f}',
     'oct_schedule': '{.kind = OCT_COSINE, .lr = 0.1f, .total = 100, .warmup = 10, .every = 5, .milestones = {20, 40}}', 'oct_plan_opts': '{.unfused = true}',
     'oct_observer': '{.name = "own"}', 'oct_qrule': '{.scope = OCT_QSCOPE_NAME, .of = "0", .set = {.wbits = 4}}', 'oct_qconfig': '{.target = "octet"}',
-    'oct_convert_opts': '{0}', 'oct_weight_opts': '{0}', 'oct_adaround_opts': '{.iterations = 3, .rows = 16}', 'oct_import_opts': '{.model = "lenet"}',
+    'oct_convert_opts': '{0}', 'oct_weight_opts': '{0}', 'oct_adaround_opts': '{.iterations = 3, .rows = 16}', 'oct_import_opts': '{.model = "lenet"}', 'oct_export_c_opts': '{.name = "a"}',
     'oct_data_check_opts': '{0}', 'oct_sheet_opts': '{.rows = 2, .columns = 2}', 'oct_runner_opts': '{.batch = 4}', 'oct_report_opts': '{.limit = 4}', 'oct_eval_opts': '{.batch = 4}', 'oct_fit_opts': '{.epochs = 1, .batch = 4}'}
 # Strings by the argument's name; "function.argument" goes before.
 TEXTS = {'where': '"here"', 'name': '"0"', 'node': '"0"', 'dir': '"run"', 'path': '"new"', 'config': '"{}"', 'word': '"adm"', 'known': '"sgd or adam"', 'spec': '"synth-digits"',
@@ -62,7 +62,7 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_cross_entropy.logits': 'oct_input(w.tape, f32(2, 3))', 'oct_cross_entropy.labels': 's32(2)', 'oct_distill_loss.logits': 'oct_input(w.tape, f32(2, 3))', 'oct_distill_loss.teacher': 'f32(2, 3)',
     'oct_mix.a': 'oct_mse_loss(w.x, f32(2, 6, 6, 4))', 'oct_mix.b': 'oct_mse_loss(w.x, f32(2, 6, 6, 4))', 'oct_conv2d.w': 'oct_param(w.tape, f32(4, 3, 3, 4), "w")', 'oct_conv2d.b': 'oct_param(w.tape, f32(4), "b")',
     'oct_net_set_input.net': 'w.net', 'oct_fuse.net': 'w.net', 'oct_fuse_modules.net': 'w.net', 'oct_prepare.net': 'w.net', 'oct_quantize_dynamic.net': 'w.net', 'oct_quantize_weight_only.net': 'w.net',
-    'oct_half.net': 'w.net', 'oct_fold.net': 'w.net', 'oct_equalize.net': 'w.net', 'oct_net_renew_head.net': 'w.net', 'oct_int8_save.net': 'w.int8', 'oct_int8_save_memory.net': 'w.int8', 'oct_plan_new.net': 'w.int8',
+    'oct_half.net': 'w.net', 'oct_fold.net': 'w.net', 'oct_equalize.net': 'w.net', 'oct_net_renew_head.net': 'w.net', 'oct_int8_save.net': 'w.int8', 'oct_int8_save_memory.net': 'w.int8', 'oct_plan_new.net': 'w.int8', 'oct_export_c.net': 'w.int8',
     'oct_compare.int8': 'w.int8', 'oct_compare_data.int8': 'w.int8', 'oct_net_divergences.around': '2', 'oct_net_divergences.rows': '(oct_divergence *)w_room()', 'oct_net_divergences.net': 'w.searching',
     'oct_lstm.x': 'oct_input(w.tape, f32(2, 5, 4))', 'oct_lstm_cell.x': 'oct_input(w.tape, f32(2, 4))', 'oct_lstm_cell.state': 'oct_input(w.tape, f32(2, 6))',
     'oct_lstm_hidden.state': 'oct_input(w.tape, f32(2, 6))', 'oct_adaptive_avg_pool2d.out_h': '2', 'oct_adaptive_avg_pool2d.out_w': '2',

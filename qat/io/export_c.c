@@ -105,11 +105,11 @@ static oct_status save(const octi_c_writer *w, const char *folder, const oct_c_s
     return s;
 }
 
-oct_status oct_export_c(const oct_net *net, const char *folder, const oct_export_c_opts *opts,
+oct_status oct_export_c(const oct_net *net, const char *dir, const oct_export_c_opts *opts,
                         oct_c_sizes *sizes) {
     OCTI_LAW_MODE();
     oct_c_sizes own = {0}, *found = sizes ? sizes : &own;
-    if (!net || !folder) return octi_fail_null("oct_export_c");
+    if (!net || !dir) return octi_fail_null("oct_export_c");
     if (net->stage != OCT_STAGE_INT8)
         return octi_fail(OCT_EUSAGE, "export", "the net is not int8", "stage int8 (oct_convert)",
                          NULL, NULL);
@@ -132,7 +132,7 @@ oct_status oct_export_c(const oct_net *net, const char *folder, const oct_export
     memcpy(found->name, w.id, sizeof found->name);
     if (s == OCT_OK && opts && opts->sizes && opts->sizes(opts->user, found))
         s = octi_fail(OCT_ESTOPPED, "export", "stopped by the caller", NULL, NULL, NULL);
-    if (s == OCT_OK) s = save(&w, folder, found);
+    if (s == OCT_OK) s = save(&w, dir, found);
     octi_text_free(&w.tables);
     octi_text_free(&w.body);
     octi_free(net->ctx, w.known);

@@ -20,22 +20,23 @@ typedef struct oct_c_sizes {
     int64_t macs;        /* multiplications of 8-bit numbers in one run */
 } oct_c_sizes;
 
+/** Called before anything is written; what it returns, unless 0, ends the export: OCT_ESTOPPED. */
+typedef int (*oct_c_sizes_fn)(void *user, const oct_c_sizes *sizes);
+
 typedef struct oct_export_c_opts {
     /* prefix of every name, at most 63 bytes; what C does not take in a name becomes '_'. NULL: the
      * net's model */
     const char *name;
-    /* called before anything is written; what it returns, unless 0, ends the export: OCT_ESTOPPED
-     */
-    int (*sizes)(void *user, const oct_c_sizes *sizes);
+    oct_c_sizes_fn sizes; /* NULL: nobody asks */
     void *user;
 } oct_export_c_opts;
 OCT_API void oct_export_c_opts_init(oct_export_c_opts *opts);
 
-/** Write name.c and name.h of a G3 net into `folder`, which must be there. opts and sizes may be
- *  NULL. The same net gives the same bytes. OCT_EUNSUPPORTED names every layer that computes in
- *  floats (kept float, LSTM, dynamic); OCT_EUSAGE for a net of another stage or a name that is
+/** Write name.c and name.h of a G3 net into the folder `dir`, which must be there. opts and sizes
+ *  may be NULL. The same net gives the same bytes. OCT_EUNSUPPORTED names every layer that computes
+ *  in floats (kept float, LSTM, dynamic); OCT_EUSAGE for a net of another stage or a name that is
  *  empty or too long; OCT_EIO; all that oct_plan_new finds. */
-OCT_API OCT_NODISCARD oct_status oct_export_c(const oct_net *net, const char *folder,
+OCT_API OCT_NODISCARD oct_status oct_export_c(const oct_net *net, const char *dir,
                                               const oct_export_c_opts *opts, oct_c_sizes *sizes);
 
 OCT_END_DECLS
