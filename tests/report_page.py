@@ -135,6 +135,88 @@ def hold_curves(page, run, keys):
             same(x[i], line["epoch"], f"{run}: epoch {i + 1} of {key}")
 
 
+# ---- histograms: those of the JSON, which hold every weight once, on whole steps ----
+def numbers(text): return [float(x) if x else None for x in text.split(",")]
+
+
+def plots(page, name):
+    """The series of each plot of that name, by their keys: a list of attributes, in the page's order."""
+    out, here = [], None
+    for tag, a in page.marks:
+        if tag == "figure":
+            here = {} if a.get("data-plot") == name else None
+            if here is not None: out.append(here)
+        elif here is not None and "data-series" in a: here.setdefault(a["data-series"], []).append(a)
+    return out
+
+
+def hold_bins(shown, told, what):
+    for key in ("float", "code"):
+        check((key in shown) == (key in told), f"{what}: {key}")
+        if key not in shown: continue
+        a = shown[key][0]
+        same(a["data-lo"], told["lo"], what)
+        same(a["data-width"], told["width"], what)
+        check(numbers(a["data-y"]) == told[key], f"{what}: counts of {key}")
+
+
+def hold_weights(page, run, told, of_int8=False):
+    table = rows_of(page, "weights")
+    whole, steps, ranges = (plots(page, n) for n in ("weights", "weight_steps", "weight_ranges"))
+    check(len(table) == len(told) == len(whole) == len(ranges), f"{run}: weights of {len(table)}, {len(whole)} for {len(told)}")
+    for i, t in enumerate(told):
+        what = f"{run}: weights of {t['layer']}"
+        for key in ("count", "bits", "distinct_float", "distinct", "codes"): same(table[i].get(key), t[key], f"{what}: {key}")
+        hold_bins(whole[i], t["whole"], what)
+        hold_bins(steps[i], t["steps"], what)
+        for key in [k for k in ("float", "code") if k in t["whole"]]: check(sum(t["whole"][key]) == t["count"], f"{what}: {sum(t['whole'][key])} of {t['count']} {key}")
+        s = t["steps"]
+        for k, n in enumerate(s["code"]):
+            at = s["lo"] + s["width"] * (k + 0.5)
+            check(not n or abs(at - round(at)) < 1e-9, f"{what}: codes at {at}")
+        check(numbers(ranges[i]["range"][0]["data-hi"]) == [float("%.9g" % v) for v in t["hi"]], f"{what}: ranges")
+        # as inspect has them, one by one
+        x = said("inspect", run, "--weights", t["layer"])
+        check(t["distinct"] == len(set(x["dequantized"])) and t["codes"] == len(set(x["int_repr"])), f"{what}: {t['distinct']} distinct, {t['codes']} codes")
+        if of_int8: continue
+        real = x.get("folded", x.get("values"))
+        check(t["distinct_float"] == len(set(real)), f"{what}: {t['distinct_float']} distinct floats for {len(set(real))}")
+        for o, row in enumerate(zip(t["lo"], t["hi"], t["reach"])):
+            own = real[o * len(real) // len(t["lo"]):(o + 1) * len(real) // len(t["lo"])]
+            same("%.9g" % row[0], float("%.9g" % min(own)), what)
+            same("%.9g" % row[1], float("%.9g" % max(own)), what)
+            check(abs(row[2] - x["q_scale"][o] * (2 ** (t["bits"] - 1) - 1)) < 1e-6 * row[2], f"{what}: end of the grid of channel {o}")
+        if t["bits"] <= 4: # the whole grid is shown: every code is somewhere
+            for k, n in enumerate(s["code"]):
+                at = s["lo"] + s["width"] * (k + 0.5)
+                if abs(at - round(at)) < 1e-9: check(n == x["int_repr"].count(round(at)), f"{what}: {n} codes {round(at)}")
+
+
+def hold_values(page, run, m):
+    grids = {x["name"]: x for x in m["layers"]}
+    shown = plots(page, "values")
+    check(len(shown) == len(m["values"]) > 3, f"{run}: {len(shown)} histograms of values")
+    for s, t in zip(shown, m["values"]):
+        what, layer = f"{run}: values of {t['name']}", grids[t["name"]]
+        check(numbers(s["values"][0]["data-y"]) == t["histogram"]["float"], f"{what}: counts")
+        check(sum(t["histogram"]["float"]) + t["zeros"] == t["n"] and t["n"] % layer_size(layer) == 0, f"{what}: {t['n']} values")
+        for c in t["clips"]:
+            marks = [float(a["data-x"]) for a in s[c["observer"]]]
+            check(marks == [float("%.9g" % v) for v in ([c["hi"], c["lo"]] if c["lo"] < 0 else [c["hi"]])], f"{what}: {c['observer']}: {marks}")
+            check(0 <= c["beyond"] <= 1, f"{what}: beyond {c}")
+        clip = {c["observer"]: c for c in t["clips"]}
+        for key in ("lo", "hi"): check(abs(clip["in_use"][key] - layer[key]) < 1e-5 * abs(clip["in_use"]["hi"]), f"{what}: {key} of the grid")
+        check((clip["minmax"]["lo"], clip["minmax"]["hi"]) == (t["min"], t["max"]) and clip["minmax"]["beyond"] == 0, f"{what}: minmax")
+        lo, width = t["histogram"]["lo"], t["histogram"]["width"]
+        check(lo <= max(t["min"], lo) and t["max"] <= lo + width * len(t["histogram"]["float"]), f"{what}: largest value outside")
+
+
+def layer_size(layer):
+    n = 1
+    for d in layer["shape"].strip("[]").split(",")[1:]: n *= int(d)
+    return n
+
+
 # ---- contrast, by WCAG 2: text 4.5 : 1, what is drawn 3 : 1 ----
 def luminance(color):
     c = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
@@ -156,6 +238,11 @@ def hold_colors(style):
                 check(contrast(c[text], c[ground]) >= 4.5, f"{name}: {text} on {ground}: {contrast(c[text], c[ground]):.2f}")
             for drawn in [k for k in c if re.fullmatch(r"s[0-9]", k)]:
                 check(contrast(c[drawn], c[ground]) >= 3, f"{name}: {drawn} on {ground}: {contrast(c[drawn], c[ground]):.2f}")
+
+
+def page_of(run, to):
+    octet("report", run, "--out", to, "--limit", "96", "--data", "synth-digits", "--quiet")
+    with open(to, encoding="utf-8") as f: return f.read()
 
 
 def journey():
@@ -187,6 +274,13 @@ def journey():
             same(a[key], b[key], f"layers: {b['name']}: {key}")
         if b["scale"] is not None:
             same(a["hi"] - a["lo"], b["scale"] * (2 ** b["bits"] - 1), f"{b['name']}: range") if abs((a["hi"] - a["lo"]) / (b["scale"] * (2 ** b["bits"] - 1)) - 1) > 1e-5 else None
+    hold_weights(page, "q", m["weights"])
+    hold_values(page, "q", m)
+    for h in m["epochs"]["quantizers"]:
+        row = [x for x in rows_of(page, "scales") if x.get("name") == h["name"]]
+        check(len(row) == 1, f"scales of {h['name']}")
+        same(row[0]["first"], h["scale"][0], f"first scale of {h['name']}")
+        same(row[0]["last"], h["scale"][-1], f"last scale of {h['name']}")
     # by hand: lenet at 28x28
     hand = {"conv1": (156, 28 * 28 * 6 * 25), "conv2": (2416, 10 * 10 * 16 * 150), "fc1": (48120, 48000), "fc2": (10164, 10080), "fc3": (850, 840), "max_pool2d": (0, 0)}
     for layer in m["layers"]:
@@ -206,6 +300,18 @@ def journey():
     check(ways == [("f", "float"), ("f", "half"), ("f", "dynamic"), ("f", "weight-only"), ("q", "QAT ema w4 a4"), ("e", "PTQ entropy w8 a8"), ("e.oct8", "int8")], f"rows: {ways}")
     check(told["rows"][5]["accuracy"] == told["rows"][6]["accuracy"], "a run and its file score differently")
     hold_table(page, "layers", [x for m in told["models"] for x in m["layers"]], "layers of four")
+    e, file = told["models"][2:]
+    hold_weights(Page("e.html", page_of("e", "e.html")), "e", e["weights"])
+    hold_weights(Page("f.html", page_of("e.oct8", "f.html")), "e.oct8", file["weights"], of_int8=True)
+    text, page = read("e.html")
+    hold_values(page, "e", e)
+    for t in e["values"]:
+        if t["by"] != "entropy": continue
+        rows = said("inspect", "e", "--histogram", t["name"])["candidates"]
+        best = [r for r in rows if r["chosen"]][0]
+        check(abs(t["chosen"] - max(-best["lo"], best["hi"])) < 1e-6 * t["chosen"], f"threshold of {t['name']}: {t['chosen']} for {best}")
+        check(any(abs(d - best["divergence"]) < 1e-6 * abs(d) for d in t["divergence"]), f"divergence of {t['name']}")
+        check(len(t["threshold"]) > 50 and t["threshold"] == sorted(t["threshold"]), f"thresholds of {t['name']}")
     # without images: the page says what is left out
     os.rename("f", "gone")
     told = json.loads(octet("report", "e.oct8", "--out", "file.html", "--json"))

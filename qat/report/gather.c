@@ -141,6 +141,8 @@ static oct_status gather(oct_report *r, octi_model *m, const char *spec) {
     OCT_TRY(open_data(r, m, spec));
     OCT_TRY(take_names(r, m));
     OCT_TRY(octi_gather_scores(r, m));
+    if (m->whole) OCT_TRY(octi_gather_weights(r, m));
+    if (m->whole) OCT_TRY(octi_gather_values(r, m));
     return octi_gather_rows(r, m);
 }
 

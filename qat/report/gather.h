@@ -57,6 +57,48 @@ typedef struct octi_recipe {
 } octi_recipe;
 enum { OCTI_ORIGINS = 8 };
 
+/* ---- distributions ---- */
+
+/** Counts of n bins [lo + i * width, ...): of floats, of what codes stand for; NULL: none. */
+typedef struct octi_bins {
+    double lo, width, *real, *code;
+    int32_t n;
+} octi_bins;
+
+/** Weights of a layer, folded as its codes are made from them. */
+typedef struct octi_weights {
+    const char *layer;
+    int64_t channels, count;
+    int32_t bits, codes; /* codes: different ones */
+    bool per_channel;
+    int64_t distinct_float, distinct; /* different values; -1: there are none */
+    octi_bins whole;                  /* the whole range, in the weights' unit */
+    octi_bins steps;                  /* around zero, in steps of each channel's grid */
+    double *lo, *hi, *reach; /* [channels] of floats; of the grid, up from zero (NAN: none) */
+} octi_weights;
+
+/** Where an observer cuts, and the share of the values beyond. */
+typedef struct octi_clip {
+    const char *observer;
+    double lo, hi, beyond;
+} octi_clip;
+enum { OCTI_CLIPS = 6 };
+
+/** What a quantizer of values saw. */
+typedef struct octi_values {
+    const char *name, *by; /* by: its observer, or how its scale is learned */
+    int32_t bits;
+    double lo, hi, beyond; /* of the grid in use */
+    bool own;              /* the histogram is calibration's own */
+    octi_bins bins;        /* without exact zeros */
+    int64_t total;
+    double zeros, min, max;
+    octi_clip clip[OCTI_CLIPS];
+    /* of the entropy search: [points], and the chosen one (NAN: none) */
+    double *threshold, *divergence, chosen;
+    int32_t points;
+} octi_values;
+
 /* ---- a model ---- */
 
 typedef struct octi_model {
@@ -76,7 +118,10 @@ typedef struct octi_model {
     oct_measured own, float_own; /* score NONE and us 0 where not measured */
     oct_layer *layer;
     int32_t layers;
-    int64_t layer_images;
+    int64_t layer_images, value_images;
+    octi_weights *weights;
+    octi_values *values;
+    int32_t weight_layers, value_count;
     const char **note; /* what was left out, and why */
     int32_t notes;
 } octi_model;
@@ -100,6 +145,9 @@ oct_status octi_gather_recipes(oct_report *r, octi_model *m);
 oct_status octi_gather_epochs(oct_report *r, octi_model *m);
 /** Layers, scores, times. */
 oct_status octi_gather_scores(oct_report *r, octi_model *m);
+/** Histograms and ranges. */
+oct_status octi_gather_weights(oct_report *r, octi_model *m);
+oct_status octi_gather_values(oct_report *r, octi_model *m);
 /** Its rows of the comparison, and the caller's. */
 oct_status octi_gather_rows(oct_report *r, octi_model *m);
 oct_status octi_take_rows(oct_report *r, const oct_report_row *more, int32_t count);

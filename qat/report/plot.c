@@ -253,6 +253,16 @@ void octi_plot_spans(octi_plot *g, int series, const char *key, const double *lo
     octi_page_raw(g->p, "\"/>");
 }
 
+void octi_plot_levels(octi_plot *g, int series, const char *key, const double *y, int64_t n) {
+    begin_path(g, 'm', series, key);
+    octi_page_data_list(g->p, "y", y, n);
+    octi_page_raw(g->p, " d=\"");
+    for (int64_t i = 0; i < n; i++)
+        octi_page_put(g->p, "%s%.1f %.1fH%.1f", i ? "L" : "M", at_x(g, (double)i), at_y(g, y[i]),
+                      at_x(g, (double)(i + 1)));
+    octi_page_raw(g->p, "\"/>");
+}
+
 void octi_plot_mark_x(octi_plot *g, int series, const char *key, double x) {
     if (!isfinite(x)) return;
     begin_path(g, 'm', series, key);

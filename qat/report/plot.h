@@ -49,6 +49,8 @@ void octi_plot_bins(octi_plot *plot, int series, const char *key, double lo, dou
 /** From lo[i] to hi[i], at i + 0.5: one bar each. */
 void octi_plot_spans(octi_plot *plot, int series, const char *key, const double *lo,
                      const double *hi, int64_t n);
+/** A level y[i] over [i, i + 1]: one line of steps. */
+void octi_plot_levels(octi_plot *plot, int series, const char *key, const double *y, int64_t n);
 /** A line across at x, or along at y. */
 void octi_plot_mark_x(octi_plot *plot, int series, const char *key, double x);
 void octi_plot_mark_y(octi_plot *plot, int series, const char *key, double y);

@@ -80,6 +80,71 @@ static void put_layers(octi_text *t, const octi_model *m) {
     close_with(t, "]");
 }
 
+static void put_bins(octi_text *t, const char *key, const octi_bins *b) {
+    open_at(t, key, "{");
+    number(t, "lo", b->lo);
+    number(t, "width", b->width);
+    if (b->real) numbers(t, "float", b->real, b->n);
+    if (b->code) numbers(t, "code", b->code, b->n);
+    close_with(t, "}");
+}
+
+static void put_weights(octi_text *t, const octi_model *m) {
+    open_at(t, "weights", "[");
+    for (int32_t i = 0; i < m->weight_layers; i++) {
+        const octi_weights *w = &m->weights[i];
+        open_at(t, NULL, "{");
+        word(t, "layer", w->layer);
+        number(t, "count", (double)w->count);
+        number(t, "bits", w->bits);
+        number(t, "distinct_float", w->distinct_float < 0 ? NAN : (double)w->distinct_float);
+        number(t, "distinct", w->distinct < 0 ? NAN : (double)w->distinct);
+        number(t, "codes", w->codes ? w->codes : NAN);
+        put_bins(t, "whole", &w->whole);
+        if (w->steps.n) put_bins(t, "steps", &w->steps);
+        numbers(t, "lo", w->lo, w->channels);
+        numbers(t, "hi", w->hi, w->channels);
+        numbers(t, "reach", w->reach, w->channels);
+        close_with(t, "}");
+    }
+    close_with(t, "]");
+}
+
+static void put_values(octi_text *t, const octi_model *m) {
+    open_at(t, "values", "[");
+    for (int32_t i = 0; i < m->value_count; i++) {
+        const octi_values *v = &m->values[i];
+        open_at(t, NULL, "{");
+        word(t, "name", v->name);
+        word(t, "by", v->by);
+        number(t, "bits", v->bits);
+        number(t, "n", (double)v->total);
+        number(t, "zeros", v->zeros);
+        number(t, "min", v->min);
+        number(t, "max", v->max);
+        put_bins(t, "histogram", &v->bins);
+        open_at(t, "clips", "[");
+        for (int k = -1; k < OCTI_CLIPS; k++) {
+            const octi_clip own = {"in_use", v->lo, v->hi, v->beyond},
+                            *c = k < 0 ? &own : &v->clip[k];
+            open_at(t, NULL, "{");
+            word(t, "observer", c->observer);
+            number(t, "lo", c->lo);
+            number(t, "hi", c->hi);
+            number(t, "beyond", c->beyond);
+            close_with(t, "}");
+        }
+        close_with(t, "]");
+        if (v->points) {
+            numbers(t, "threshold", v->threshold, v->points);
+            numbers(t, "divergence", v->divergence, v->points);
+            number(t, "chosen", v->chosen);
+        }
+        close_with(t, "}");
+    }
+    close_with(t, "]");
+}
+
 static void put_pairs(octi_text *t, const char *key, const octi_pair *p, int32_t n) {
     open_at(t, key, "{");
     for (int32_t i = 0; i < n; i++) word(t, p[i].key, p[i].value);
@@ -116,7 +181,11 @@ static void put_model(octi_text *t, const octi_model *m) {
         close_with(t, "}");
     }
     if (m->epochs.n) put_epochs(t, &m->epochs);
-    if (m->whole) put_layers(t, m);
+    if (m->whole) {
+        put_layers(t, m);
+        put_weights(t, m);
+        put_values(t, m);
+    }
     put_recipes(t, m);
     open_at(t, "notes", "[");
     for (int32_t i = 0; i < m->notes; i++) word(t, NULL, m->note[i]);
