@@ -16,7 +16,7 @@ _Static_assert(sizeof octi_candidates / sizeof *octi_candidates <= 16, "MOST_CAN
 
 const octi_qconv *octi_qconv_of(const octi_qargs *q) { return q->r->u.conv; }
 octi_halo octi_no_halo(const octi_qconv *c) { return (void)c, (octi_halo){0}; }
-int32_t octi_row_units(const octi_qconv *c) { return c->p; }
+int32_t octi_row_units(const octi_qconv *c) { return c->p / c->pool; }
 
 /* |b| + sum|w| * max|q - z| <= 2^31 - 1 for every output channel, and its multiplier is sound. */
 static oct_status prove(const octi_qargs *q, octi_qconv *c) {
@@ -94,6 +94,7 @@ static oct_status choose(const octi_qargs *q, const octi_qconv *c) {
     r->halo = best->halo(c);
     r->units = best->units(c);
     r->pitched = true;
+    r->candidate = best;
     r->path = c->groups == 1                      ? OCTI_PATH_qconv_whole
               : c->groups == c->c && c->o == c->c ? OCTI_PATH_qconv_depthwise
                                                   : OCTI_PATH_qconv_grouped;
@@ -117,6 +118,7 @@ static oct_status take(const octi_qargs *q, const octi_qconv *geometry) {
     octi_qconv *c = octi_arena_alloc(q->arena, sizeof *c);
     if (!c) return oct_last_error()->code;
     *c = *geometry;
+    c->pool = 1;
     c->zx = q->in[0].zero_point;
     c->zy = q->out->zero_point;
     c->lo = q->a->lo[0];
@@ -186,6 +188,20 @@ oct_status octi_qinit_linear(const octi_qargs *q) {
                           .stride = {1, 1},
                           .dilation = {1, 1}};
     return take(q, &g);
+}
+
+oct_status octi_qconv_take_pool(octi_qrun *r, bool *taken) {
+    const octi_qconv *before = r->u.conv;
+    *taken = r->candidate && r->candidate->pools && before->p > 1 && before->q > 1;
+    if (!*taken) return OCT_OK;
+    octi_qconv *c = octi_arena_alloc(r->args->arena, sizeof *c);
+    if (!c) return oct_last_error()->code;
+    *c = *before;
+    c->pool = 2;
+    r->u.conv = c;
+    r->units = r->candidate->units(c);
+    r->image = (int64_t)(c->p / 2) * (c->q / 2) * c->o;
+    return OCT_OK;
 }
 
 /* ---- what candidates share ---- */

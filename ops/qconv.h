@@ -11,6 +11,7 @@
 struct octi_qconv {
     int32_t h, w, c, p, q, o, r, s, groups;
     int32_t stride[2], pads[4], dilation[2];
+    int32_t pool; /* 2: the plan's 2x2 max pool of stride 2 behind it is part of it; else 1 */
     int32_t zx, zy, lo, hi;
     const int8_t *weight;   /* [O,R,S,C/g] */
     const int32_t *bias;    /* [O] */
@@ -33,6 +34,7 @@ typedef struct octi_candidate {
     octi_halo (*halo)(const octi_qconv *c);
     int32_t (*units)(const octi_qconv *c);
     octi_qbind_fn *bind;
+    bool pools; /* it can take such a pool into itself */
 } octi_candidate;
 
 #define OCT_CANDIDATE(name, needs) extern const octi_candidate octi_qconv_##name;
@@ -45,7 +47,7 @@ extern const int octi_candidate_count;
 /** The layer that q binds. */
 const octi_qconv *octi_qconv_of(const octi_qargs *q);
 octi_halo octi_no_halo(const octi_qconv *c);
-/** Output rows. */
+/** Rows of what it stores: the output's, or the pool's. */
 int32_t octi_row_units(const octi_qconv *c);
 /** Biases and records by lanes (octk_lanes), of `groups` groups one behind the other. */
 oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t **b,

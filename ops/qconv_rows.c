@@ -18,7 +18,7 @@ enum {
 typedef struct rows {
     octk_conv_s16u8 kernel; /* x, w, b, by, y, np filled per call */
     octi_layout in, out;
-    int32_t images, band;       /* of a block: images, or output rows of one */
+    int32_t images, band;       /* of a block: images, or units of one */
     int32_t frame_w;            /* pixels of a widened row */
     int64_t group_w, per_image; /* elements */
 } rows;
@@ -30,6 +30,9 @@ static int64_t frame_rows(const octi_qconv *c, int64_t count) {
 static int64_t frame_width(const octi_qconv *c) {
     return (int64_t)(c->q - 1) * c->stride[1] + (int64_t)(c->s - 1) * c->dilation[1] + 1;
 }
+
+/* Outputs of a row. */
+static int32_t columns(const octi_qconv *c) { return c->q / c->pool; }
 
 /* Input rows from h0 on, widened. */
 static void widen(const octi_qrun *r, const rows *own, const uint8_t *x, int64_t h0, int64_t count,
@@ -55,7 +58,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     const rows *own = r->own;
     octk_conv_s16u8 k = own->kernel;
     int16_t *frame = call->scratch;
-    const bool whole = call->from == 0 && call->to == c->p;
+    const bool whole = call->from == 0 && call->to == octi_row_units(c);
     const int32_t images = whole ? own->images : 1;
     const int32_t each = c->o / c->groups, cg = c->c / c->groups;
     for (int64_t i = 0; i < call->n; i += images)
@@ -64,9 +67,9 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
                           count = call->to - p < own->band ? call->to - p : own->band;
             for (int32_t e = 0; e < now; e++)
                 widen(r, own, (const uint8_t *)call->in[0] + (i + e) * own->in.image,
-                      (int64_t)p * c->stride[0] - c->pads[0], frame_rows(c, count),
-                      frame + e * own->per_image);
-            k.np = now * count * c->q;
+                      (int64_t)p * c->pool * c->stride[0] - c->pads[0],
+                      frame_rows(c, count * c->pool), frame + e * own->per_image);
+            k.np = now * count * columns(c) * c->pool * c->pool;
             for (int32_t g = 0; g < c->groups; g++) {
                 k.x = frame + (int64_t)g * cg;
                 k.w = own->kernel.w + g * own->group_w;
@@ -96,19 +99,25 @@ static oct_status make_runs(const octi_qargs *q, const octi_qconv *c, rows *own)
     return OCT_OK;
 }
 
+/* Outputs, and the pixels of each behind one another. */
 static oct_status make_pixels(const octi_qargs *q, const octi_qconv *c, rows *own) {
-    const int64_t count = (int64_t)own->images * own->band * c->q;
-    int64_t *pix = octi_arena_alloc(q->arena, (size_t)count * 2 * sizeof *pix), *out = pix + count;
+    const int64_t count = (int64_t)own->images * own->band * columns(c), each = c->pool * c->pool;
+    int64_t *pix = octi_arena_alloc(q->arena, (size_t)(count * (each + 1)) * sizeof *pix),
+            *out = pix + count * each;
     if (!pix) return oct_last_error()->code;
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t image = i / c->q / own->band, p = i / c->q % own->band, at = i % c->q;
-        pix[i] = (image * own->per_image +
-                  (p * c->stride[0] * own->frame_w + at * c->stride[1]) * (int64_t)c->c) *
-                 (int64_t)sizeof(int16_t);
-        out[i] = image * own->out.image + p * own->out.row + at * own->out.pixel;
-    }
     own->kernel.pix = pix;
     own->kernel.out = out;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t image = i / columns(c) / own->band, p = i / columns(c) % own->band,
+                      at = i % columns(c);
+        out[i] = image * own->out.image + p * own->out.row + at * own->out.pixel;
+        for (int64_t k = 0; k < each; k++)
+            *pix++ = (image * own->per_image +
+                      ((p * c->pool + k / c->pool) * c->stride[0] * own->frame_w +
+                       (at * c->pool + k % c->pool) * c->stride[1]) *
+                          (int64_t)c->c) *
+                     (int64_t)sizeof(int16_t);
+    }
     return OCT_OK;
 }
 
@@ -146,17 +155,18 @@ static oct_status bind(const octi_qargs *q) {
     own->frame_w = (int32_t)frame_width(c);
     const int64_t row = (int64_t)own->frame_w * c->c * (int64_t)sizeof(int16_t);
     own->images = 1;
-    own->band = c->p;
+    own->band = octi_row_units(c);
     if (c->p * (int64_t)c->q < FEW) {
         own->images = FEW / (c->p * c->q);
         if (own->images > MOST_IMAGES) own->images = MOST_IMAGES;
     } else {
-        while (own->band > 1 && (frame_rows(c, own->band) * row > BAND_BYTES ||
-                                 (int64_t)own->band * c->q > BAND_PIXELS))
+        while (own->band > 1 && (frame_rows(c, own->band * c->pool) * row > BAND_BYTES ||
+                                 (int64_t)own->band * c->pool * c->q > BAND_PIXELS))
             own->band = (own->band + 1) / 2;
     }
-    own->per_image = frame_rows(c, own->band) * own->frame_w * c->c;
-    own->kernel = (octk_conv_s16u8){.o = c->o / c->groups, .zy = c->zy, .lo = c->lo, .hi = c->hi};
+    own->per_image = frame_rows(c, own->band * c->pool) * own->frame_w * c->c;
+    own->kernel = (octk_conv_s16u8){
+        .o = c->o / c->groups, .zy = c->zy, .lo = c->lo, .hi = c->hi, .pooled = c->pool > 1};
     OCT_TRY(make_runs(q, c, own));
     OCT_TRY(make_pixels(q, c, own));
     OCT_TRY(pack(q, c, own));
@@ -193,4 +203,5 @@ const octi_candidate octi_qconv_rows = {
     .halo = octi_no_halo,
     .units = octi_row_units,
     .bind = bind,
+    .pools = true,
 };

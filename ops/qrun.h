@@ -93,6 +93,7 @@ struct octi_qrun {
     octq_multipliers by;
     int32_t packed;  /* the input whose data binding packs and running reads no more; 0: none */
     const void *own; /* what the candidate of a convolution packed */
+    const struct octi_candidate *candidate; /* of a convolution or linear layer; else NULL */
     union {
         const octi_qconv *conv;
         octi_qmap map;
@@ -109,6 +110,10 @@ struct octi_qrun {
  * OCT_EUSAGE (attributes), OCT_ELIMIT (an accumulator may overflow: names the channel). */
 oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const oct_attrs *a,
                       const octi_qdesc *in, int nin, const octi_qdesc *out, const char *where);
+/** Before binding: whether this op, a convolution whose output a 2x2 max pool of stride 2 without
+ *  pads alone reads, takes that pool into itself. Then its output is the pool's: requant never
+ *  falls as its sum rises, so the codes are those of the two in turn. OCT_ENOMEM. */
+oct_status octi_qconv_take_pool(octi_qrun *r, bool *taken);
 /** Pack for these layouts (of constants they are ignored). OCT_ENOMEM. */
 oct_status octi_qbind(octi_qrun *r, const octi_layout *in, const octi_layout *out);
 

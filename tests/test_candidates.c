@@ -131,7 +131,7 @@ enum { ROUNDS = 24000 };
 #endif
 
 typedef struct reach { /* runs, by candidate */
-    int64_t taken, granted, framed, pitched, cut, several;
+    int64_t taken, granted, framed, pitched, cut, several, pooled;
 } reach;
 
 typedef struct place { /* of a value: memory, layout, first pixel */
@@ -149,6 +149,19 @@ static place place_of(oct_shape shape, octi_halo halo, int n, bool slack) {
     memset(v.memory, 0xa5, v.bytes);
     v.first = v.memory + v.at.origin;
     return v;
+}
+
+/* Element of what is right: a code, or with the pool behind the layer the largest of four. */
+static uint8_t right(const layer *l, bool pooled, int64_t at) {
+    const int q = pooled ? l->q / 2 : l->q, p = pooled ? l->p / 2 : l->p, each = pooled ? 2 : 1;
+    const int64_t o = at % l->o, j = at / l->o % q, i = at / l->o / q % p, n = at / l->o / q / p;
+    uint8_t most = 0;
+    for (int k = 0; k < each * each; k++) {
+        const uint8_t code =
+            l->y[((n * l->p + i * each + k / each) * l->q + j * each + k % each) * l->o + o];
+        if (code > most) most = code;
+    }
+    return most;
 }
 
 static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *seen) {
@@ -177,13 +190,13 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
                               {.dtype = OCT_S8, .shape = w.shape, .tensor = &w},
                               {.dtype = OCT_S32, .shape = b.shape, .tensor = &b},
                               {.dtype = m.dtype, .shape = m.shape, .tensor = &m}};
-    const octi_qdesc out = {.dtype = OCT_U8,
-                            .shape = OCT_SHAPE(OCT_BATCH, l->p, l->q, l->o),
-                            .quantized = true,
-                            .scale = 0.2f,
-                            .zero_point = l->zy,
-                            .qmin = 0,
-                            .qmax = 255};
+    octi_qdesc out = {.dtype = OCT_U8,
+                      .shape = OCT_SHAPE(OCT_BATCH, l->p, l->q, l->o),
+                      .quantized = true,
+                      .scale = 0.2f,
+                      .zero_point = l->zy,
+                      .qmin = 0,
+                      .qmax = 255};
     octi_qrun r;
     octi_ctx_only(ctx, candidate);
     ck_ok(octi_qinit(&r, arena, OCT_OP_qconv2d, &a, in, 4, &out, "case"));
@@ -191,6 +204,10 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
         octi_arena_free(arena);
         return;
     }
+    bool pooled = false;
+    if (below(3) == 0) ck_ok(octi_qconv_take_pool(&r, &pooled));
+    if (pooled) out.shape = OCT_SHAPE(OCT_BATCH, l->p / 2, l->q / 2, l->o);
+    const int rows = (int)out.shape.dim[1], row = (int)out.shape.dim[2] * l->o;
     const bool grant = below(2), pitched = below(2);
     octi_halo more = r.halo;
     if (grant && below(3) == 0) more = octi_halo_join(more, (octi_halo){3, 2, 1, 3});
@@ -222,17 +239,19 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
     /* every code, and nothing beside them */
     uint8_t *want = malloc(y.bytes);
     memset(want, 0xa5, y.bytes);
-    for (int i = 0; i < l->n * l->p; i++)
-        memcpy(want + (y.first - y.memory) + i / l->p * y.at.image + i % l->p * y.at.row,
-               l->y + (int64_t)i * l->q * l->o, (size_t)(l->q * l->o));
+    for (int i = 0; i < l->n * rows; i++)
+        for (int k = 0; k < row; k++)
+            want[(y.first - y.memory) + i / rows * y.at.image + i % rows * y.at.row + k] =
+                right(l, pooled, (int64_t)i * row + k);
     if (memcmp(want, y.memory, y.bytes))
         ck_abort_msg(
             "%s: %d x %dx%dx%d -> %d, kernel %dx%d, stride %d %d, pads %d %d %d %d, dilation "
-            "%d %d, groups %d%s%s: not the law's codes",
+            "%d %d, groups %d%s%s%s: not the law's codes",
             candidate, l->n, l->h, l->w, l->c, l->o, l->r, l->s, l->sh, l->sw, l->pads[0],
             l->pads[1], l->pads[2], l->pads[3], l->dh, l->dw, l->g, grant ? ", halo" : "",
-            cut < r.units ? ", cut" : "");
+            cut < r.units ? ", cut" : "", pooled ? ", pooled" : "");
     seen->taken++;
+    seen->pooled += pooled;
     seen->granted += grant && !octi_halo_none(&r.halo);
     seen->framed += !grant && !octi_halo_none(&r.halo);
     seen->pitched += pitched;
@@ -268,11 +287,11 @@ START_TEST(every_candidate_gives_the_laws_codes) {
         }
         printf(
             "%s: %lld runs, halo granted %lld, made %lld; output pitched %lld; cut %lld; several "
-            "images %lld\n",
+            "images %lld; pooled %lld\n",
             c->name, (long long)s->taken, (long long)s->granted, (long long)s->framed,
-            (long long)s->pitched, (long long)s->cut, (long long)s->several);
+            (long long)s->pitched, (long long)s->cut, (long long)s->several, (long long)s->pooled);
         ck_assert_int_ge(s->taken, rounds / 40);
-        ck_assert(s->pitched && s->cut && s->several);
+        ck_assert(s->pitched && s->cut && s->several && c->pools == (s->pooled > 0));
         const octi_qconv wishes = {.p = 4,
                                    .q = 4,
                                    .h = 4,

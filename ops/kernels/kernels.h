@@ -145,19 +145,27 @@ typedef void octk_widen_u8s16_fn(const uint8_t *x, int64_t n, int32_t z, int16_t
 
 /** Convolution over rows of s16. Output pixel i gathers `runs` runs of `pairs` pairs: run r begins
  *  pix[i] + run[r] bytes behind x. w: a panel after the other, [runs * pairs][lanes of it][2]; b
- *  and `by` by lanes. y[out[i] + channel] = requant by the law, channel < o. The caller has proven
- *  |b| + sum |a||w| <= 2^31 - 1 and, of fp32, that no sum times its multiplier reaches 2^31. */
+ *  and `by` by lanes. y[out[i] + channel] = requant by the law, channel < o. Of OCTK_POOLED pixels
+ *  that follow each other the largest sum alone becomes a code, where `pooled`: requant never falls
+ *  as its sum rises, so that is the largest of their codes. The caller has proven |b| + sum |a||w|
+ *  <= 2^31 - 1 and, of fp32, that no sum times its multiplier reaches 2^31. */
+enum { OCTK_POOLED = 4 };
 typedef struct octk_conv_s16u8 {
     const int16_t *x, *w;
-    const int64_t *pix, *out; /* [np], bytes */
-    const int64_t *run;       /* [runs], bytes */
+    const int64_t *pix; /* [np], bytes */
+    const int64_t *out; /* [octk_outputs], bytes */
+    const int64_t *run; /* [runs], bytes */
     const int32_t *b;
     octq_multipliers by;
     uint8_t *y;
     int32_t np, runs, pairs, o;
     int32_t zy, lo, hi;
+    bool pooled; /* np is a multiple of OCTK_POOLED */
 } octk_conv_s16u8;
 typedef void octk_conv_s16u8_fn(const octk_conv_s16u8 *a);
+static inline int32_t octk_outputs(const octk_conv_s16u8 *a) {
+    return a->pooled ? a->np / OCTK_POOLED : a->np;
+}
 
 /* Exact integer Winograd (arXiv:1509.09308, in a ring): products of s16, every sum modulo 2^32.
  *   F(4x4,3x3): the usual rows of B^T; the weights' transform V has the rows of 24 G times 1/4, so

@@ -41,8 +41,8 @@ OCT_API const oct_tensor *oct_runner_value(oct_runner *r, const char *node, floa
                                            int32_t *zero_point);
 /** Mean nanoseconds per image of a node, over all runs; -1 where not counted. */
 OCT_API double oct_runner_node_ns(const oct_runner *r, const char *node);
-/** Name of the kernel that runs a node of an int8 net (oct_step_time); NULL where the runner does
- *  not profile one. */
+/** Name of the kernel that runs a node of an int8 net (oct_step_time; "in conv1" of one that
+ *  another took into itself); NULL where the runner does not profile one. */
 OCT_API const char *oct_runner_node_kernel(const oct_runner *r, const char *node);
 /** Why that kernel (oct_step_time); the runner's. NULL where the runner does not profile. */
 OCT_API const char *oct_runner_node_why(const oct_runner *r, const char *node);

@@ -160,6 +160,10 @@ static bool step_of(const oct_runner *r, const char *node, oct_step_time *t) {
 
 const char *oct_runner_node_kernel(const oct_runner *r, const char *node) {
     oct_step_time t;
+    for (int32_t i = 0; r && node && r->session && i < oct_plan_steps(r->plan) &&
+                        oct_session_step_time(r->session, i, &t);
+         i++)
+        if (t.also && !strcmp(t.also, node)) return t.in;
     return step_of(r, node, &t) ? t.kernel : NULL;
 }
 

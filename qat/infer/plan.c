@@ -20,14 +20,45 @@ static oct_status hold(oct_plan *p, const oct_graph *g) {
     for (int32_t i = 0; i < g->node_count; i++) most += (size_t)g->nodes[i].nin;
     p->held = octi_arena_calloc(p->arena, most + 1, sizeof *p->held);
     if (!p->held) return oct_last_error()->code;
-    for (int32_t i = 0; i < g->node_count; i++) {
+    for (int32_t i = 0; i < p->step_count; i++) {
         const octi_qmodule *m = &p->steps[i];
-        for (int32_t k = 0; k < g->nodes[i].nin; k++) {
-            const oct_value *v = octi_node_in(g, &g->nodes[i], k);
+        for (int32_t k = 0; k < m->nin; k++) {
+            const oct_value *v = octi_node_in(g, &g->nodes[m->node], k);
             if (!v || !v->tensor || (!m->is_float && m->u.q.packed && m->u.q.packed == k)) continue;
             p->held[p->held_count++] = oct_tensor_ref(v->tensor);
         }
     }
+    return OCT_OK;
+}
+
+static bool is_halving(const oct_attrs *a) {
+    bool pads = false;
+    for (int k = 0; k < 4; k++) pads |= a->pads[k] != 0;
+    return a->kernel[0] == 2 && a->kernel[1] == 2 && a->stride[0] == 2 && a->stride[1] == 2 &&
+           !pads;
+}
+
+/* A 2x2 max pool of stride 2 that alone reads the convolution of the step before: the convolution
+ * stores what the pool would (design 4.11: of the plan alone, the same codes). */
+static oct_status take_pools(oct_plan *p, const oct_graph *g) {
+    int32_t kept = 0, reader;
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const octi_qmodule *pool = &p->steps[i];
+        octi_qmodule *conv = kept ? &p->steps[kept - 1] : NULL;
+        bool taken = false;
+        if (conv && conv->kind == OCT_OP_qconv2d && conv->out == pool->in[0] &&
+            pool->kind == OCT_OP_max_pool2d && is_halving(&g->nodes[pool->node].attr) &&
+            octi_graph_consumers(g, conv->out, &reader) == 1 && conv->out != g->output)
+            OCT_TRY(octi_qconv_take_pool(&conv->u.q, &taken));
+        if (taken) {
+            conv->out = pool->out;
+            conv->also = pool->name;
+            conv->also_in = octi_arena_strdup(p->arena, octi_fmt("in %s", conv->name));
+            if (!conv->also_in) return oct_last_error()->code;
+        } else
+            p->steps[kept++] = *pool;
+    }
+    p->step_count = kept;
     return OCT_OK;
 }
 
@@ -39,7 +70,7 @@ static oct_status make_steps(oct_plan *p, const oct_graph *g) {
         if (!p->steps[i].is_float) p->cycles += p->steps[i].u.q.cycles;
     }
     p->step_count = g->node_count;
-    return OCT_OK;
+    return p->unfused || p->dense ? OCT_OK : take_pools(p, g);
 }
 
 /* The value's makers and readers take any layout. */
@@ -95,18 +126,21 @@ static oct_status make_values(oct_plan *p, const oct_graph *g) {
                                .dtype = v->dtype,
                                .shape = v->shape,
                                .root = i,
-                               .first = v->producer,
-                               .last = v->producer};
+                               .first = -1,
+                               .last = -1};
         if (!w->name) return oct_last_error()->code;
-        if (v->tensor) continue;
-        w->home = i == g->input                   ? OCTI_HOME_INPUT
-                  : i == g->output && !p->unfused ? OCTI_HOME_OUTPUT
-                                                  : OCTI_HOME_BLOCK;
-        w->image = (size_t)octi_image_count(&v->shape) * oct_dtype_size(v->dtype);
+        w->image = v->tensor ? 0 : (size_t)octi_image_count(&v->shape) * oct_dtype_size(v->dtype);
     }
-    for (int32_t i = 0; i < p->step_count; i++)
-        for (int32_t k = 0; k < p->steps[i].nin; k++)
-            if (p->steps[i].in[k] >= 0) p->values[p->steps[i].in[k]].last = i;
+    /* what no step makes (between two nodes of one step) has no home */
+    p->values[g->input].home = OCTI_HOME_INPUT;
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const octi_qmodule *m = &p->steps[i];
+        octi_plan_value *w = &p->values[m->out];
+        w->first = w->last = i;
+        w->home = m->out == g->output && !p->unfused ? OCTI_HOME_OUTPUT : OCTI_HOME_BLOCK;
+        for (int32_t k = 0; k < m->nin; k++)
+            if (m->in[k] >= 0) p->values[m->in[k]].last = i;
+    }
     return OCT_OK;
 }
 
@@ -167,8 +201,10 @@ static oct_status pixels(oct_plan *p, const oct_net *net) {
     if (octi_graph_consumers(g, g->input, &reader) == 1 &&
         g->nodes[reader].kind == OCT_OP_quantize && (stored || described)) {
         uint8_t *t = octi_arena_calloc(p->arena, (size_t)c, 256);
-        const octi_qlin *q = &p->steps[reader].u.q.u.lin;
         if (!t) return oct_last_error()->code;
+        int32_t step = 0; /* that runs the node */
+        while (p->steps[step].node != reader) step++;
+        const octi_qlin *q = &p->steps[step].u.q.u.lin;
         for (int64_t i = 0; i < c * 256; i++) {
             int32_t k = (int32_t)(i / 256);
             t[i] = stored
@@ -178,7 +214,7 @@ static oct_status pixels(oct_plan *p, const oct_net *net) {
                                                 q->scale, q->zero_point, q->qmin, q->qmax);
         }
         p->table = t;
-        p->table_step = reader;
+        p->table_step = step;
     }
     p->takes_u8 = p->table || described;
     return OCT_OK;

@@ -31,7 +31,7 @@ struct oct_plan {
     oct_ctx *ctx;
     octi_arena *arena;
     bool unfused, profile, dense;
-    octi_qmodule *steps;
+    octi_qmodule *steps; /* fused: a step may have taken the next node into itself */
     int32_t step_count, value_count, input, output;
     octi_plan_value *values;
     oct_tensor **held; /* references to the constants that steps read */
@@ -45,8 +45,9 @@ struct oct_plan {
     oct_input_desc desc;
 };
 
-/** A fused plan whose values have no halo, no slack and the alignment of a word: where each would
- *  lie in the memory of a program without octet's kernels. It is read, not run. */
+/** A fused plan whose steps hold one node each and whose values have no halo, no slack and the
+ *  alignment of a word: where each would lie in the memory of a program without octet's kernels. It
+ *  is read, not run. */
 oct_plan *octi_plan_new_dense(const oct_net *net);
 
 #endif

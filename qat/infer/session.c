@@ -275,6 +275,7 @@ static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int
         octi_path_count(paths, OCTI_SIDE_PLAN,
                         (m->is_float ? OCTI_PATH_FLOAT : OCTI_PATH_CODES) + (int)m->kind);
         octi_path_count(paths, OCTI_SIDE_PLAN, m->is_float ? m->u.f.path : m->u.q.path);
+        if (m->also) octi_path_count(paths, OCTI_SIDE_PLAN, OCTI_PATH_pool_taken);
     }
     run_job j = {s, x, pixels, y, n, s->slots < n ? s->slots : n};
     if (n < s->threads && n) { /* fewer images than threads: these share each step */
@@ -351,7 +352,9 @@ bool oct_session_step_time(const oct_session *s, int32_t i, oct_step_time *t) {
     *t = (oct_step_time){.node = m->name,
                          .kind = oct_op_name(m->kind),
                          .kernel = m->is_float ? "float" : m->u.q.kernel,
-                         .why = m->is_float ? "" : m->u.q.why};
+                         .why = m->is_float ? "" : m->u.q.why,
+                         .also = m->also,
+                         .in = m->also_in};
     for (int64_t k = 0; k < s->slots; k++) {
         t->ns += s->ns[k * s->plan->step_count + i];
         t->images += s->images[k * s->plan->step_count + i];

@@ -112,6 +112,7 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
                         .nin = n->nin,
                         .in = list,
                         .out = n->out,
+                        .node = node,
                         .is_float = floats,
                         .view = is_view(n->kind)};
     if (floats) {

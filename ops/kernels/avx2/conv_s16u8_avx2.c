@@ -130,6 +130,31 @@ static inline void put_wide(const __m256i *s, const __m256i *t, const octk_eight
                      y + a->out[i + j + (size > 1)], valid);                                       \
     }
 
+/* Vector i of four pixels' sums, `apart` vectors from pixel to pixel: the largest. */
+static inline __m256i largest(const __m256i *s, int32_t apart) {
+    return _mm256_max_epi32(_mm256_max_epi32(s[0], s[apart]),
+                            _mm256_max_epi32(s[2 * apart], s[3 * apart]));
+}
+
+/* Pooled: two outputs of four pixels at a time. */
+static inline void pools_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
+                              const octk_eight *m, octq_law law, octk_ends e, int32_t valid) {
+    const uint8_t *x = (const uint8_t *)a->x, *p[4];
+    uint8_t *y = a->y + first;
+    __m256i s[8], t[4];
+    const int32_t outputs = octk_outputs(a);
+    for (int32_t i = 0; i < outputs; i++) {
+        for (int32_t j = 0; j < 4; j++) p[j] = x + a->pix[4 * i + j];
+        wide4(a, w, a->b + first, p, s);
+        t[i % 2 * 2] = largest(s, 2);
+        t[i % 2 * 2 + 1] = largest(s + 1, 2);
+        if (i % 2)
+            put_wide(t, t + 2, m, law, e, y + a->out[i - 1], y + a->out[i], valid);
+        else if (i + 1 == outputs)
+            put_wide(t, t, m, law, e, y + a->out[i], y + a->out[i], valid);
+    }
+}
+
 static inline void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
                               octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
@@ -140,6 +165,10 @@ static inline void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_
     const uint8_t *x = (const uint8_t *)a->x, *p[6];
     __m256i s[12];
     int32_t i = 0;
+    if (a->pooled) {
+        pools_wide(a, w, first, m, law, e, valid);
+        return;
+    }
     TILES_WIDE(6)
     TILES_WIDE(4)
     TILES_WIDE(2)
@@ -170,6 +199,22 @@ static inline void put_four(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, int
         if (size > 4) put_four(a, y, i + 4, 2, s + 4, &m, law, e, valid);                          \
     }
 
+static inline void pools_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
+                              const octk_eight *m, octq_law law, octk_ends e, int32_t valid) {
+    const uint8_t *x = (const uint8_t *)a->x, *p[4];
+    uint8_t *y = a->y + first;
+    __m256i s[4], t[4];
+    const int32_t outputs = octk_outputs(a);
+    for (int32_t i = 0; i < outputs; i++) {
+        for (int32_t j = 0; j < 4; j++) p[j] = x + a->pix[4 * i + j];
+        slim4(a, w, a->b + first, p, s);
+        t[i % 4] = largest(s, 1);
+        if (i % 4 == 3) put_four(a, y, i - 3, 4, t, m, law, e, valid);
+    }
+    const int32_t whole = outputs / 4 * 4;
+    for (int32_t i = whole; i < outputs; i++) put_four(a, y, i, 1, t + i - whole, m, law, e, valid);
+}
+
 static inline void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
                               octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
@@ -179,6 +224,10 @@ static inline void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_
     const uint8_t *x = (const uint8_t *)a->x, *p[6];
     __m256i s[6];
     int32_t i = 0;
+    if (a->pooled) {
+        pools_slim(a, w, first, &m, law, e, valid);
+        return;
+    }
     TILES_SLIM(6)
     TILES_SLIM(4)
     TILES_SLIM(2)

@@ -11,7 +11,7 @@
  * may run into it, not beyond it: its own store comes later. */
 static inline void octk_put_slim(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, __m128i v,
                                  int32_t valid) {
-    if (valid >= 4 && i + 1 < a->np && a->out[i + 1] == a->out[i] + valid)
+    if (valid >= 4 && i + 1 < octk_outputs(a) && a->out[i + 1] == a->out[i] + valid)
         _mm_storel_epi64((__m128i *)(void *)(y + a->out[i]), v);
     else
         octk_store_bytes(y + a->out[i], v, valid);

@@ -49,6 +49,19 @@ static inline void put_wide(__m512i s, __m512i t, const octk_eight *m, octq_law 
                      y + a->out[i + j + (size > 1)], valid);                                       \
     }
 
+#define MOST(max, a, b, c, d) max(max(a, b), max(c, d))
+
+/* Pooled: two outputs of four pixels at a time, or one. */
+#define POOLS_WIDE(size)                                                                           \
+    for (; i + size <= a->np; i += size) {                                                         \
+        _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
+        SUMS(size, __m512i, _mm512_loadu_si512, 16)                                                \
+        const int32_t k = i / 4, last = size == 8 ? k + 1 : k;                                     \
+        const __m512i most = MOST(_mm512_max_epi32, s[0], s[1], s[2], s[3]);                       \
+        put_wide(most, MOST(_mm512_max_epi32, s[size - 4], s[size - 3], s[size - 2], s[size - 1]), \
+                 m, law, e, y + a->out[k], y + a->out[last], valid);                               \
+    }
+
 static inline void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
                               octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
@@ -59,6 +72,11 @@ static inline void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_
     uint8_t *y = a->y + first;
     const uint8_t *x = (const uint8_t *)a->x, *p[TILE];
     int32_t i = 0;
+    if (a->pooled) {
+        POOLS_WIDE(8)
+        POOLS_WIDE(4)
+        return;
+    }
     TILES_WIDE(8)
     TILES_WIDE(4)
     TILES_WIDE(2)
@@ -77,6 +95,18 @@ static inline void panel_wide(const octk_conv_s16u8 *a, const int16_t *w, int32_
         }                                                                                          \
     }
 
+#define POOLS_SLIM(size)                                                                           \
+    for (; i + size <= a->np; i += size) {                                                         \
+        _Pragma("GCC unroll 8") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
+        SUMS(size, __m256i, LOAD256, 8)                                                            \
+        _Pragma("GCC unroll 2") for (int32_t j = 0; j < size; j += 4) {                            \
+            const __m256i most = MOST(_mm256_max_epi32, s[j], s[j + 1], s[j + 2], s[j + 3]),       \
+                          v = octk_scaled(most, &m, law),                                          \
+                          q = _mm256_permutevar8x32_epi32(octk_codes(v, v, v, v, e), order);       \
+            octk_put_slim(a, y, (i + j) / 4, _mm256_castsi256_si128(q), valid);                    \
+        }                                                                                          \
+    }
+
 static inline void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_t first,
                               octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
@@ -86,6 +116,11 @@ static inline void panel_slim(const octk_conv_s16u8 *a, const int16_t *w, int32_
     uint8_t *y = a->y + first;
     const uint8_t *x = (const uint8_t *)a->x, *p[TILE];
     int32_t i = 0;
+    if (a->pooled) {
+        POOLS_SLIM(8)
+        POOLS_SLIM(4)
+        return;
+    }
     TILES_SLIM(8)
     TILES_SLIM(4)
     TILES_SLIM(2)

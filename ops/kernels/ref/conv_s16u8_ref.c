@@ -18,6 +18,19 @@ static void gather(const octk_conv_s16u8 *a, int64_t pix, const int16_t *w, int3
     }
 }
 
+/* Those of output i; of several pixels the largest. */
+static void sums(const octk_conv_s16u8 *a, int32_t i, int32_t first, const int16_t *w,
+                 int32_t width, int32_t *acc) {
+    const int32_t each = a->pooled ? OCTK_POOLED : 1;
+    for (int32_t j = 0; j < each; j++) {
+        int32_t one[16];
+        for (int32_t l = 0; l < width; l++) one[l] = a->b[first + l];
+        gather(a, a->pix[i * each + j], w, width, one);
+        for (int32_t l = 0; l < width; l++)
+            if (j == 0 || one[l] > acc[l]) acc[l] = one[l];
+    }
+}
+
 void octk_conv_s16u8_ref(const octk_conv_s16u8 *a) {
     const int32_t lanes = octk_lanes(a->o);
     const int16_t *w = a->w;
@@ -25,9 +38,8 @@ void octk_conv_s16u8_ref(const octk_conv_s16u8 *a) {
     uint8_t codes[16];
     for (int32_t first = 0; first < lanes; first += 16) {
         const int32_t width = octk_panel_lanes(lanes, first);
-        for (int32_t i = 0; i < a->np; i++) {
-            for (int32_t l = 0; l < width; l++) acc[l] = a->b[first + l];
-            gather(a, a->pix[i], w, width, acc);
+        for (int32_t i = 0; i < octk_outputs(a); i++) {
+            sums(a, i, first, w, width, acc);
             octq_requant_row(&a->by, first, acc, width, a->zy, a->lo, a->hi, codes);
             for (int32_t l = 0; l < width; l++) {
                 const int32_t o = octk_lane_channel(lanes, first + l);
