@@ -348,6 +348,29 @@ START_TEST(npz_sets) {
 }
 END_TEST
 
+/* [N,C,H,W] in the file, [N,H,W,C] here. */
+START_TEST(npz_targets_are_turned) {
+    enum { C = 2, H = 3, W = 4 };
+    uint8_t x[2] = {1, 2};
+    float y[2 * C * H * W], got[C * H * W];
+    for (int i = 0; i < 2 * C * H * W; i++) y[i] = (float)i;
+    octi_npz_array a[] = {{"x", OCT_U8, OCT_SHAPE(2, 1, 1, 1), x},
+                          {"y", OCT_F32, OCT_SHAPE(2, C, H, W), y}};
+    ck_ok(octi_npz_write(ctx, in_root("turned.npz"), a, 2));
+    oct_data *d = open_set("npz:turned.npz", OCT_SPLIT_ALL);
+    ck_not_null(d);
+    oct_shape s;
+    ck_assert_int_eq(oct_data_truth(d, &s), OCT_TRUTH_TARGETS);
+    ck_assert(s.rank == 4 && s.dim[1] == H && s.dim[2] == W && s.dim[3] == C);
+    ck_ok(octi_set_target(d, 1, got));
+    for (int i = 0; i < C * H * W; i++) {
+        const int c = i % C, w = i / C % W, h = i / C / W;
+        ck_assert_float_eq(got[i], (float)(((C + c) * H + h) * W + w));
+    }
+    oct_data_free(d);
+}
+END_TEST
+
 /* ---- spec, limits ---- */
 
 START_TEST(specs) {
@@ -390,4 +413,5 @@ START_TEST(limits) {
 END_TEST
 
 OCT_TEST_MAIN_WITH("data", setup, teardown, idx_sets, idx_bytes, mnist, cifar_sets,
-                   cifar_sample_against_jpeg, arrays_in_memory, functions, npz_sets, specs, limits)
+                   cifar_sample_against_jpeg, arrays_in_memory, functions, npz_sets,
+                   npz_targets_are_turned, specs, limits)

@@ -256,6 +256,21 @@ START_TEST(targets_go_along) {
         }
         ck_assert_int_eq(total, n);
     }
+    /* and with a share's images */
+    oct_data *all = open_part("npz:r.npz", OCT_SPLIT_ALL);
+    for (int first = 0; first < 2; first++) {
+        oct_data *d = oct_data_share(all, 0.4, 3, first);
+        for (int64_t i = 0; i < oct_data_count(d); i++) {
+            uint8_t px;
+            int32_t label;
+            float target;
+            ck_ok(oct_data_get(d, i, &px, &label));
+            ck_ok(octi_set_target(d, i, &target));
+            ck_assert(target == (float)px * 2);
+        }
+        oct_data_free(d);
+    }
+    oct_data_free(all);
 }
 END_TEST
 

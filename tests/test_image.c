@@ -381,6 +381,19 @@ START_TEST(resize_then_crop) {
 }
 END_TEST
 
+/* ITU-R 601 in Pillow's 16 bits, rounded; and how a crop of one side alone sits. */
+START_TEST(grey_is_pillows_luma) {
+    static const uint8_t row[] = {0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 1, 2, 3, 200, 100, 50},
+                         want[] = {76, 150, 29, 2, 124};
+    oct_input_desc in = {.channels = 1, .width = 5, .height = 1};
+    ihdr(&f, 5, 1, 8, 2);
+    idat(&f, row, sizeof row);
+    chunk(&f, "IEND", NULL, 0);
+    ck_ok(decode(&f, &in, px));
+    for (int i = 0; i < 5; i++) ck_assert_int_eq(px[i], want[i]);
+}
+END_TEST
+
 static void photo(const char *path) {
     static uint8_t out[224 * 224 * 3];
     oct_input_desc in = rgb(224, 224);
@@ -434,5 +447,5 @@ static void teardown(void) { oct_close(ctx); }
 
 OCT_TEST_MAIN_WITH("image", setup, teardown, png_kinds, png_damage_is_refused, png_bomb_is_bounded,
                    bmp_kinds_and_damage, every_damage_of_small_files_ends_well, jpeg_must_be_whole,
-                   resize_is_pillows, the_longer_side_is_cut, resize_then_crop, photographs,
-                   memory_is_limited)
+                   resize_is_pillows, the_longer_side_is_cut, resize_then_crop,
+                   grey_is_pillows_luma, photographs, memory_is_limited)

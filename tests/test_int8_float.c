@@ -101,6 +101,7 @@ static oct_net *float_net(chain *c, int ch) {
     for (int i = 0; i < 6; i++)
         gate = node(c, curves[i], (oct_attrs){.slope = i < 2 ? 0.2f : 0}, &gate, 1);
     w = node(c, OCT_OP_mul, (oct_attrs){.p = 0}, (int32_t[]){w, gate}, 2); /* broadcast */
+    w = node(c, OCT_OP_mul, (oct_attrs){.p = 0}, (int32_t[]){gate, w}, 2); /* the other side */
     w = node(c, OCT_OP_mul, (oct_attrs){.p = 0}, (int32_t[]){w, w}, 2);
     int32_t mean = node(c, OCT_OP_adaptive_avg_pool2d, (oct_attrs){.out_size = {1, 1}}, &w, 1);
     int32_t v = node(c, OCT_OP_add, (oct_attrs){.p = 0}, (int32_t[]){mean, w}, 2); /* broadcast */

@@ -250,6 +250,30 @@ START_TEST(early_stops) {
 }
 END_TEST
 
+/* No options: 64 images in the set's order, the rest too. */
+START_TEST(a_loader_by_default) {
+    enum { COUNT = 130 };
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    uint8_t x[COUNT];
+    for (int i = 0; i < COUNT; i++) x[i] = (uint8_t)i;
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(COUNT, 1, 1, 1), x, NULL, NULL);
+    oct_loader *l = oct_loader_new(d, NULL);
+    ck_not_null(l);
+    ck_assert_int_eq(oct_loader_steps(l), 3);
+    oct_batch b;
+    bool done = false;
+    for (int at = 0, step = 0; step < 3; step++) {
+        ck_ok(oct_loader_next(l, &b, &done));
+        ck_assert(!done && b.first == at && b.x->shape.dim[0] == (step < 2 ? 64 : 2));
+        for (int i = 0; i < b.x->shape.dim[0]; i++, at++)
+            ck_assert_float_eq(oct_f32(b.x)[i], (float)at / 255);
+    }
+    ck_ok(oct_loader_next(l, &b, &done));
+    ck_assert(done);
+    oct_close(ctx);
+}
+END_TEST
+
 OCT_TEST_MAIN("loader", same_batches_whoever_makes_them, even_batches_are_complete,
               resume_at_any_step, values_follow_the_law, augmentation_is_crop_and_flip,
-              steady_state_allocates_nothing, early_stops)
+              a_loader_by_default, steady_state_allocates_nothing, early_stops)

@@ -73,9 +73,15 @@ START_TEST(zoo_counts) {
         const char *name;
         oct_zoo_opts o;
         int64_t count;
-    } rows[] = {{"lenet", {1, 28, 28, 10}, 61706},          {"lenet", {3, 32, 32, 10}, 62006},
-                {"lenet", {1, 32, 32, 10}, 61706},          {"lenet", {1, 16, 16, 10}, 21386},
-                {"resnet8", {3, 32, 32, 10}, 78042},        {"resnet20", {3, 32, 32, 10}, 272474},
+    } rows[] = {{"lenet", {1, 28, 28, 10}, 61706},
+                {"lenet", {3, 32, 32, 10}, 62006},
+                {"lenet", {1, 32, 32, 10}, 61706},
+                {"lenet", {1, 16, 16, 10}, 21386},
+                /* 5 x 8 cells reach fc1, as the short side is padded */
+                {"lenet", {1, 28, 40, 10}, 90506},
+                {"lenet", {1, 40, 28, 10}, 90506},
+                {"resnet8", {3, 32, 32, 10}, 78042},
+                {"resnet20", {3, 32, 32, 10}, 272474},
                 {"resnet18", {3, 224, 224, 1000}, 11689512}};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -144,7 +150,11 @@ static int32_t next_node(wiring *w, oct_op_kind kind, const char *weight, int32_
                   weight ? weight : oct_op_name(kind));
     if (weight) ck_assert_str_eq(w->g->values[n->in[1]].name, weight);
     if (kind == OCT_OP_add) ck_assert_int_eq(n->in[1], b);
-    if (kind == OCT_OP_conv2d) w->stride[w->strides++] = n->attr.stride[0];
+    if (kind == OCT_OP_conv2d) {
+        w->stride[w->strides++] = n->attr.stride[0];
+        for (int i = 0; i < 4; i++) ck_assert_int_eq(n->attr.pads[i], n->attr.kernel[i % 2] / 2);
+        ck_assert(n->attr.stride[1] == n->attr.stride[0] && n->nin == 2); /* no bias */
+    }
     return n->out;
 }
 
@@ -172,7 +182,13 @@ START_TEST(resnets_are_wired_as_published) {
         wiring w = {.g = oct_capture(m, OCT_SHAPE(32, 32, 3))->graph};
         int32_t x = conv_bn(&w, w.g->input, "", "conv1", "bn1", true);
         ck_assert_int_eq(w.stride[0], rows[k].stem);
-        if (rows[k].stem == 2) x = next_node(&w, OCT_OP_max_pool2d, NULL, x, -1);
+        if (rows[k].stem == 2) {
+            const oct_attrs *a = &w.g->nodes[w.at].attr;
+            x = next_node(&w, OCT_OP_max_pool2d, NULL, x, -1);
+            for (int i = 0; i < 2; i++)
+                ck_assert(a->kernel[i] == 3 && a->stride[i] == 2 && a->pads[i] == 1 &&
+                          a->pads[i + 2] == 1);
+        }
         for (int s = 1; s <= rows[k].stages; s++)
             for (int b = 0; b < rows[k].blocks; b++) {
                 char where[32];
@@ -276,6 +292,48 @@ START_TEST(batch_norms_options_reach_its_node) {
     ck_assert(fused && fused->graph->node_count == 1);
     a = &fused->graph->nodes[0].attr;
     ck_assert(a->bn[0] && a->eps == 0.5f && a->momentum == 0.3f);
+    oct_close(ctx);
+}
+END_TEST
+
+static void holds(oct_module *m, const char *name, float value) {
+    const oct_tensor *t = oct_module_tensor(m, name);
+    ck_not_null(t);
+    for (int64_t i = 0; i < oct_tensor_count(t); i++)
+        ck_assert_msg(oct_f32(t)[i] == value, "%s is %g", name, (double)oct_f32(t)[i]);
+}
+
+/* A net of this one layer gives f(x). */
+static void gives(oct_ctx *ctx, oct_module *m, float x, float want) {
+    oct_tensor *in = oct_tensor_borrow(ctx, OCT_F32, OCT_SHAPE(1, 1), &x);
+    oct_net *net = oct_capture(m, OCT_SHAPE(1));
+    ck_not_null(net);
+    oct_tape *t = oct_tape_new(ctx);
+    oct_tape_begin(t, OCT_EVAL);
+    const oct_tensor *y = oct_var_value(oct_net_forward(net, oct_input(t, in)));
+    ck_not_null(y);
+    ck_assert_float_eq_tol(oct_f32(y)[0], want, 1e-6f);
+    oct_tape_free(t);
+}
+
+START_TEST(fresh_layers_are_what_pytorch_makes) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *bn = oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 5});
+    holds(bn, "weight", 1);
+    holds(bn, "bias", 0);
+    holds(bn, "running_mean", 0);
+    holds(bn, "running_var", 1);
+    const oct_net *net = oct_capture(bn, OCT_SHAPE(2, 2, 5));
+    ck_not_null(net);
+    ck_assert(net->graph->nodes[0].attr.eps == 1e-5f && net->graph->nodes[0].attr.momentum == 0.1f);
+    gives(ctx, oct_elu_new(ctx, 0.5f), -1, 0.5f * (expf(-1) - 1));
+    gives(ctx, oct_leaky_relu_new(ctx, 0.3f), -2, -0.6f);
+    gives(ctx, oct_hardswish_new(ctx), 1, 4 / 6.0f);
+    gives(ctx, oct_hardsigmoid_new(ctx), 1, 4 / 6.0f);
+    gives(ctx, oct_sigmoid_new(ctx), 1, 1 / (1 + expf(-1)));
+    gives(ctx, oct_tanh_new(ctx), 1, tanhf(1));
+    gives(ctx, oct_softmax_new(ctx), 3, 1);
+    gives(ctx, oct_relu_new(ctx), -3, 0);
     oct_close(ctx);
 }
 END_TEST
@@ -393,6 +451,6 @@ END_TEST
 
 OCT_TEST_MAIN("nn", zoo_counts, zoo_has_torchvision_names, resnets_are_wired_as_published,
               init_depends_on_seed_and_path_alone, schemes_have_their_variance,
-              batch_norms_options_reach_its_node, paths_follow_the_tree,
-              a_second_input_is_refused_by_name,
+              batch_norms_options_reach_its_node, fresh_layers_are_what_pytorch_makes,
+              paths_follow_the_tree, a_second_input_is_refused_by_name,
               a_module_that_could_not_be_made_is_the_error_of_capture, zoo_is_captured_and_learns)

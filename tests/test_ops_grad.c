@@ -317,6 +317,7 @@ START_TEST(dropout_is_its_own_gradient) {
         ck_ok(oct_dropout_forward(ctx, &a, &key, x, y));
         for (int64_t e = 0; e < n; e++) {
             kept += oct_f32(mask)[e] != 0;
+            if (oct_f32(mask)[e] != 0) ck_assert_float_eq(oct_f32(mask)[e], 1 / (1 - ps[i]));
             ck_assert(oct_f32(y)[e] == oct_f32(x)[e] * oct_f32(mask)[e]);
         }
         double want = (1 - (double)ps[i]) * (double)n, sd = sqrt(want * (double)ps[i]);
