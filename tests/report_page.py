@@ -4,13 +4,16 @@ nothing, whatever names a run has; its colours can be read.
 
 usage: report_page.py PATH-OF-octet PATH-OF-hostile_run
 """
+import base64
 import html.parser
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 import xml.etree.ElementTree as ET
 
 OCTET, HOSTILE, failures = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), 0
@@ -217,6 +220,114 @@ def layer_size(layer):
     return n
 
 
+# ---- answers: as eval and predict have them ----
+def pixels_of(src):
+    """A PNG's sides and channels, and its pixels, by the standard's own words."""
+    b = base64.b64decode(src.split(",", 1)[1])
+    check(b[:8] == b"\x89PNG\r\n\x1a\n", "no PNG")
+    at, packed = 8, b""
+    while at < len(b):
+        n, kind = struct.unpack(">I4s", b[at:at + 8])
+        body = b[at + 8:at + 8 + n]
+        check(zlib.crc32(kind + body) == struct.unpack(">I", b[at + 8 + n:at + 12 + n])[0], "CRC of a PNG")
+        if kind == b"IHDR": w, h, depth, color = struct.unpack(">IIBB", body[:10])
+        if kind == b"IDAT": packed += body
+        at += 12 + n
+    bpp = {0: 1, 2: 3}[color]
+    raw, rows, above = zlib.decompress(packed), [], bytes(w * bpp)
+    for y in range(h):
+        f, line = raw[y * (w * bpp + 1)], bytearray(raw[y * (w * bpp + 1) + 1:(y + 1) * (w * bpp + 1)])
+        for i in range(w * bpp):
+            a, b2, c = line[i - bpp] if i >= bpp else 0, above[i], above[i - bpp] if i >= bpp else 0
+            p = a + b2 - c
+            near = min((abs(p - a), 0, a), (abs(p - b2), 1, b2), (abs(p - c), 2, c))[2]
+            line[i] = (line[i] + [0, a, b2, (a + b2) // 2, near][f]) & 255
+        rows.append(bytes(line))
+        above = bytes(line)
+    return w, h, bpp, b"".join(rows)
+
+
+def hold_answers(page, run, m, spec, images=None):
+    e = said("eval", run, *spec)
+    check(m["confusion"] == e["confusion"], f"{run}: confusion")
+    cells = {(int(a["data-row"]), int(a["data-column"])): int(a["data-count"]) for a in page.all("data-row")}
+    check(all(cells.get((i, k), 0) == n for i, row in enumerate(e["confusion"]) for k, n in enumerate(row)), f"{run}: the matrix shows other counts")
+    told = [json.loads(x) for x in octet("predict", run, *spec, "--json", "--quiet").splitlines()]
+    real = [json.loads(x) for x in octet("predict", m["float"]["path"], *spec, "--json", "--quiet").splitlines()]
+    for x in told + real:
+        x["label"] = int(x["label"])
+        for t in x["top"]: t["class"] = int(t["class"])
+    names = m["classes"]
+    wrong = [i for i, x in enumerate(told) if x["top"][0]["class"] != x["label"]]
+    apart = [i for i, x in enumerate(told) if x["top"][0]["class"] != real[i]["top"][0]["class"]]
+    check(m["differing"] == len(apart), f"{run}: {m['differing']} differ, by predict {len(apart)}")
+    check(m["differing_right"] == sum(told[i]["top"][0]["class"] == told[i]["label"] for i in apart), f"{run}: right where they differ")
+    check(m["differing_float_right"] == sum(real[i]["top"][0]["class"] == told[i]["label"] for i in apart), f"{run}: float right where they differ")
+    check(len(m["worst"]) == min(18, len(wrong)) and {p["index"] for p in m["worst"]} <= set(wrong), f"{run}: the worst are not wrong")
+    check({p["index"] for p in m["differing_worst"]} <= set(apart) and len(m["differing_worst"]) == min(18, len(apart)), f"{run}: those that differ")
+    check([p["loss"] for p in m["worst"]] == sorted((p["loss"] for p in m["worst"]), reverse=True), f"{run}: order of the worst")
+    for p in m["worst"] + m["differing_worst"]:
+        x, y = told[p["index"]]["top"][0], real[p["index"]]["top"][0]
+        check((p["said"], p["float_said"], p["label"]) == (x["class"], y["class"], told[p["index"]]["label"]), f"{run}: image {p['index']}: {p} for {x} {y}")
+        check(abs(p["sure"] - x["score"]) < 1e-5 and abs(p["float_sure"] - y["score"]) < 1e-5, f"{run}: image {p['index']}: how sure")
+    here, shown = None, {"worst": [], "differing": []}
+    for tag, a in page.marks:
+        if "data-pictures" in a: here = shown[a["data-pictures"]]
+        if tag == "li" and "data-index" in a: here.append([int(a["data-index"]), int(a["data-said"]), int(a["data-label"])])
+        if tag == "img": here[-1].append(a["src"])
+    for key, list in (("worst", m["worst"]), ("differing", m["differing_worst"])):
+        check([x[:3] for x in shown[key]] == [[p["index"], p["said"], p["label"]] for p in list], f"{run}: pictures of the {key}")
+        for index, _, _, src in shown[key]:
+            w, h, bpp, got = pixels_of(src)
+            if images: check((w, h, bpp) == (28, 28, 1) and got == images[index], f"{run}: image {index} has other pixels")
+    check(names and len(names) == len(e["confusion"]), f"{run}: classes {names}")
+
+
+def hold_ladder(page, run, m, spec):
+    told = {x["name"]: x for x in said("layers", run, *spec, "--sweep")["layers"]}
+    rows = rows_of(page, "ladder")
+    check(len(rows) == len(m["ladder"]["layers"]) > 4, f"{run}: rows of the ladder")
+    for t in m["ladder"]["layers"]:
+        r = [x for x in rows if x["name"] == t["name"]][0]
+        for key in ("sqnr_alone", "accuracy_alone"):
+            same(t[key], told[t["name"]][key], f"{run}: {t['name']}: {key}")
+            same(r.get(key), t[key], f"{run}: {t['name']}: {key}")
+    order = [float(r["sqnr_alone"]) for r in rows if "sqnr_alone" in r]
+    check(order == sorted(order), f"{run}: order of the ladder")
+
+
+def idx_set(folder, train, test):
+    """Images of a pattern for each class, with noise; the pixels of the test part."""
+    os.mkdir(folder)
+    state, kept = 7, []
+    for part, n in (("train", train), ("t10k", test)):
+        images, labels = bytearray(), bytearray()
+        for i in range(n):
+            c = i % 10
+            labels.append(c)
+            for k in range(784):
+                state = (state * 1103515245 + 12345) & 0x7fffffff
+                images.append((state >> 16) % (200 if (k // 28 + c * 5) % 10 < 4 else 90))
+        with open(f"{folder}/{part}-images-idx3-ubyte", "wb") as f: f.write(struct.pack(">IIII", 0x803, n, 28, 28) + images)
+        with open(f"{folder}/{part}-labels-idx1-ubyte", "wb") as f: f.write(struct.pack(">II", 0x801, n) + labels)
+        kept = [bytes(images[784 * i:784 * (i + 1)]) for i in range(n)]
+    return kept
+
+
+def answers():
+    images = idx_set("digits", 200, 120)
+    spec = ("--data", "idx:digits")
+    octet("train", "--model", "lenet", *spec, "--epochs", "3", "--out", "xf", "--quiet")
+    octet("ptq", "xf", *spec, "--wbits", "2", "--abits", "2", "--calib", "64", "--out", "xq", "--quiet")
+    told = json.loads(octet("report", "xq", "--out", "x.html", "--json", "--quiet"))
+    text, page = read("x.html")
+    m = told["models"][0]
+    check(m["data"] == "idx:digits", f"images of {m['data']}")
+    hold_answers(page, "xq", m, spec, images)
+    check(m["worst"] and m["differing_worst"], "the test's net is too good")
+    hold_ladder(page, "xq", m, spec)
+
+
 # ---- contrast, by WCAG 2: text 4.5 : 1, what is drawn 3 : 1 ----
 def luminance(color):
     c = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
@@ -233,6 +344,9 @@ def hold_colors(style):
     sets = [dict(re.findall(r"--([-a-z0-9]+):(#[0-9a-f]{6})", block)) for block in re.findall(r":root\{([^}]*)\}", style)]
     check(len(sets) == 2 and sets[0].keys() == sets[1].keys(), "light and dark have not the same colours")
     for name, c in zip(("light", "dark"), sets):
+        for shade in ("heat", "wrong"): # text stands on cells of a half of it
+            mixed = "#" + "".join("%02x" % ((int(c[shade][i:i + 2], 16) + int(c["card"][i:i + 2], 16)) // 2) for i in (1, 3, 5))
+            check(contrast(c["fg"], mixed) >= 4.5, f"{name}: text on {shade}: {contrast(c['fg'], mixed):.2f}")
         for ground in ("bg", "card"):
             for text in ["fg"] + [k for k in c if k.startswith("text-")]:
                 check(contrast(c[text], c[ground]) >= 4.5, f"{name}: {text} on {ground}: {contrast(c[text], c[ground]):.2f}")
@@ -340,6 +454,7 @@ def hostile():
 with tempfile.TemporaryDirectory(prefix="octet-test-report-") as folder:
     os.chdir(folder)
     journey()
+    answers()
     hostile()
     os.chdir("/")
 print("report_page:", "all held" if not failures else f"{failures} failed")

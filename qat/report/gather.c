@@ -123,6 +123,7 @@ static oct_status take_names(oct_report *r, octi_model *m) {
         m->names[i].value = octi_arena_strdup(r->arena, *list[i].name ? list[i].name : list[i].id);
         if (!m->names[i].key || !m->names[i].value) return oct_last_error()->code;
     }
+    if (m->names) m->name_count = n;
     return m->names ? OCT_OK : oct_last_error()->code;
 }
 
@@ -141,6 +142,8 @@ static oct_status gather(oct_report *r, octi_model *m, const char *spec) {
     OCT_TRY(open_data(r, m, spec));
     OCT_TRY(take_names(r, m));
     OCT_TRY(octi_gather_scores(r, m));
+    if (m->whole) OCT_TRY(octi_gather_answers(r, m));
+    if (m->whole) OCT_TRY(octi_gather_ladder(r, m));
     if (m->whole) OCT_TRY(octi_gather_weights(r, m));
     if (m->whole) OCT_TRY(octi_gather_values(r, m));
     return octi_gather_rows(r, m);

@@ -99,6 +99,29 @@ typedef struct octi_values {
     int32_t points;
 } octi_values;
 
+/* ---- answers ---- */
+
+/** What a classifier says of an image. */
+typedef struct octi_answer {
+    int32_t label, said;
+    float sure, loss; /* the probability of what it says; cross entropy */
+} octi_answer;
+typedef struct octi_answers {
+    octi_answer *one; /* [room] */
+    int64_t n, room;
+} octi_answers;
+/** oct_eval_opts.answer; user: octi_answers. */
+void octi_take_answer(void *user, int64_t i, const float *logits, int64_t k, int32_t label);
+
+/** u8 pixels [height,width,channels] of the index-th image of the set, and what was said of it. */
+typedef struct octi_picture {
+    int64_t index;
+    octi_answer own, real;
+    uint8_t *pixels;
+    int32_t width, height, channels;
+} octi_picture;
+enum { OCTI_PICTURES = 18 };
+
 /* ---- a model ---- */
 
 typedef struct octi_model {
@@ -113,12 +136,23 @@ typedef struct octi_model {
     octi_recipe recipe[OCTI_ORIGINS]; /* the last one is its own, the first the oldest */
     int32_t recipes;
     octi_pair *names; /* of classes: id, name */
+    int32_t name_count;
     const char *spec; /* of the images; NULL: none */
     oct_data *data;
     oct_measured own, float_own; /* score NONE and us 0 where not measured */
     oct_layer *layer;
     int32_t layers;
     int64_t layer_images, value_images;
+    octi_answers answers, float_answers; /* n 0: not a classifier, or there is none */
+    int32_t classes;
+    int64_t *confusion;              /* [classes][classes]: true, said; NULL: none */
+    octi_picture *worst, *differing; /* wrong by the largest loss; where float says another class */
+    int32_t worsts, differings;
+    struct {
+        int64_t all, own_right, float_right;
+    } apart;               /* images on which it and float differ */
+    int64_t ladder_images; /* 0: layers were not tried one at a time */
+    double ladder_float;   /* accuracy of none quantized */
     octi_weights *weights;
     octi_values *values;
     int32_t weight_layers, value_count;
@@ -145,6 +179,9 @@ oct_status octi_gather_recipes(oct_report *r, octi_model *m);
 oct_status octi_gather_epochs(oct_report *r, octi_model *m);
 /** Layers, scores, times. */
 oct_status octi_gather_scores(oct_report *r, octi_model *m);
+/** Pictures; layers one at a time. */
+oct_status octi_gather_answers(oct_report *r, octi_model *m);
+oct_status octi_gather_ladder(oct_report *r, octi_model *m);
 /** Histograms and ranges. */
 oct_status octi_gather_weights(oct_report *r, octi_model *m);
 oct_status octi_gather_values(oct_report *r, octi_model *m);

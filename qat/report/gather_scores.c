@@ -49,6 +49,58 @@ static oct_status score(oct_net *net, oct_data *data, oct_measured *to) {
     return oct_measure(net, data, NULL, to);
 }
 
+/* A score, and each image's answer. */
+static oct_status answer(oct_report *r, octi_model *m, oct_net *net, bool own) {
+    octi_answers *a = own ? &m->answers : &m->float_answers;
+    oct_measured *to = own ? &m->own : &m->float_own;
+    oct_eval e;
+    OCT_TRY(oct_measure(net, NULL, NULL, to));
+    if (!m->data) return OCT_OK;
+    a->room = m->whole ? oct_data_count(m->data) : 0;
+    a->one = octi_arena_alloc(r->arena, ((size_t)a->room + 1) * sizeof *a->one);
+    if (!a->one) return oct_last_error()->code;
+    const oct_eval_opts o = {.answer = octi_take_answer, .answer_user = a};
+    OCT_TRY(oct_evaluate(net, m->data, &o, &e));
+    to->score = e.score;
+    to->accuracy = e.accuracy;
+    to->loss = e.loss;
+    to->n = e.n;
+    const size_t cells = (size_t)e.classes * (size_t)e.classes;
+    if (own && e.confusion) {
+        m->classes = e.classes;
+        m->confusion = octi_arena_alloc(r->arena, cells * sizeof *m->confusion);
+        if (m->confusion) memcpy(m->confusion, e.confusion, cells * sizeof *m->confusion);
+    }
+    const bool kept = !own || !e.confusion || m->confusion;
+    oct_eval_free(r->ctx, &e);
+    return kept ? OCT_OK : oct_last_error()->code;
+}
+
+/* Layers one at a time: as many images as a few seconds allow, none where that are too few to say
+ * anything. */
+enum { LADDER_LEAST = 16 };
+static const double LADDER_MACS = 3e10;
+
+oct_status octi_gather_ladder(oct_report *r, octi_model *m) {
+    double macs = 0;
+    int32_t tried = 0;
+    if (!m->layer_images || m->net->stage != OCT_STAGE_PREPARED) return OCT_OK;
+    for (int32_t i = 0; i < m->layers; i++) macs += (double)m->layer[i].macs;
+    for (int32_t i = 0; i < m->layers; i++) tried += m->layer[i].int8;
+    const int64_t most = m->layer_images;
+    int64_t n =
+        macs * tried * (double)most > LADDER_MACS ? (int64_t)(LADDER_MACS / (macs * tried)) : most;
+    if (r->sweep) n = most;
+    if (n < LADDER_LEAST && n < most)
+        return octi_note(r, m,
+                         "Left out: layers one at a time, which takes minutes for a net of this "
+                         "size; --sweep does it.");
+    const oct_status s =
+        oct_layers_sweep(m->net, m->data, n, m->layer, m->layers, &m->ladder_float);
+    if (s == OCT_OK) m->ladder_images = n;
+    return octi_left_out(r, m, "layers one at a time", s);
+}
+
 /* What was asked for is done or fails. */
 static oct_status or_note(oct_report *r, octi_model *m, const char *what, oct_status s) {
     return r->asked ? s : octi_left_out(r, m, what, s);
@@ -57,10 +109,9 @@ static oct_status or_note(oct_report *r, octi_model *m, const char *what, oct_st
 oct_status octi_gather_scores(oct_report *r, octi_model *m) {
     oct_net *runs = m->int8 ? m->int8 : m->net;
     if (m->net->stage != OCT_STAGE_PREPARED || m->int8)
-        OCT_TRY(or_note(r, m, "its score", score(runs, m->data, &m->own)));
+        OCT_TRY(or_note(r, m, "its score", answer(r, m, runs, true)));
     if (m->real && m->real_path)
-        OCT_TRY(
-            or_note(r, m, "the score of the float net", score(m->real, m->data, &m->float_own)));
+        OCT_TRY(or_note(r, m, "the score of the float net", answer(r, m, m->real, false)));
     return m->whole ? layers(r, m) : OCT_OK;
 }
 

@@ -58,7 +58,7 @@ const char octi_page_style[] =
     "td.n{text-align:right;white-space:"
     "nowrap}"
     "th.n{text-align:right}\n"
-    "td .b,th .b{display:block;color:var(--text-muted);font-weight:400}.wide td.k{min-width:13em}\n"
+    "td .b,th .b{display:block;color:var(--text-muted);font-weight:400}.wide td.k{min-width:14em}\n"
     ".bar{display:block;height:5px;margin-top:2px;background:var(--grid);min-width:3em}\n"
     ".bar i{display:block;height:5px;background:var(--bar)}\n"
     ".heat rect{stroke:var(--card)}.heat .r{fill:var(--heat)}.heat .w{fill:var(--wrong)}"

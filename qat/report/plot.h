@@ -57,6 +57,10 @@ void octi_plot_mark_y(octi_plot *plot, int series, const char *key, double y);
 /** A dot with a name: shown by readers that point at it, and beside it where `said`. */
 void octi_plot_dot(octi_plot *plot, int series, const char *name, bool said, double x, double y);
 
+/** Heat map of counts [n][n], rows the true class, columns what was said: the darker, the larger
+ *  the share of its row; numbers where they can be read. names [n]. */
+void octi_plot_heat(octi_page *p, const char *key, const char *caption, const int64_t *count,
+                    int32_t n, const char *const *names);
 /** A line of n values in a table's cell. */
 void octi_plot_spark(octi_page *p, const double *y, int64_t n);
 

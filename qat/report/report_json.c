@@ -145,6 +145,61 @@ static void put_values(octi_text *t, const octi_model *m) {
     close_with(t, "]");
 }
 
+static void put_pictures(octi_text *t, const char *key, const octi_picture *list, int32_t n,
+                         bool both) {
+    open_at(t, key, "[");
+    for (int32_t i = 0; i < n; i++) {
+        open_at(t, NULL, "{");
+        number(t, "index", (double)list[i].index);
+        number(t, "label", list[i].own.label);
+        number(t, "said", list[i].own.said);
+        number(t, "sure", (double)list[i].own.sure);
+        number(t, "loss", (double)list[i].own.loss);
+        if (both) number(t, "float_said", list[i].real.said);
+        if (both) number(t, "float_sure", (double)list[i].real.sure);
+        close_with(t, "}");
+    }
+    close_with(t, "]");
+}
+
+static void put_answers(octi_text *t, const octi_model *m) {
+    open_at(t, "classes", "[");
+    for (int32_t i = 0; i < m->classes && i < m->name_count; i++) word(t, NULL, m->names[i].value);
+    close_with(t, "]");
+    open_at(t, "confusion", "[");
+    for (int32_t i = 0; i < m->classes; i++) {
+        open_at(t, NULL, "[");
+        for (int32_t k = 0; k < m->classes; k++)
+            number(t, NULL, (double)m->confusion[(int64_t)i * m->classes + k]);
+        close_with(t, "]");
+    }
+    close_with(t, "]");
+    const bool both = m->float_answers.n > 0;
+    put_pictures(t, "worst", m->worst, m->worsts, both);
+    if (!both) return;
+    number(t, "differing", (double)m->apart.all);
+    number(t, "differing_right", (double)m->apart.own_right);
+    number(t, "differing_float_right", (double)m->apart.float_right);
+    put_pictures(t, "differing_worst", m->differing, m->differings, true);
+}
+
+static void put_ladder(octi_text *t, const octi_model *m) {
+    open_at(t, "ladder", "{");
+    number(t, "images", (double)m->ladder_images);
+    number(t, "float_accuracy", m->ladder_float);
+    open_at(t, "layers", "[");
+    for (int32_t i = 0; i < m->layers; i++) {
+        if (!isfinite(m->layer[i].sqnr_alone) && !isfinite(m->layer[i].accuracy_alone)) continue;
+        open_at(t, NULL, "{");
+        word(t, "name", m->layer[i].name);
+        number(t, "sqnr_alone", m->layer[i].sqnr_alone);
+        number(t, "accuracy_alone", m->layer[i].accuracy_alone);
+        close_with(t, "}");
+    }
+    close_with(t, "]");
+    close_with(t, "}");
+}
+
 static void put_pairs(octi_text *t, const char *key, const octi_pair *p, int32_t n) {
     open_at(t, key, "{");
     for (int32_t i = 0; i < n; i++) word(t, p[i].key, p[i].value);
@@ -183,6 +238,8 @@ static void put_model(octi_text *t, const octi_model *m) {
     if (m->epochs.n) put_epochs(t, &m->epochs);
     if (m->whole) {
         put_layers(t, m);
+        if (m->confusion) put_answers(t, m);
+        if (m->ladder_images) put_ladder(t, m);
         put_weights(t, m);
         put_values(t, m);
     }

@@ -14,6 +14,8 @@ static bool has_layers(const octi_model *m) { return m->layers > 0; }
 static bool has_weights(const octi_model *m) { return m->weight_layers > 0; }
 static bool has_values(const octi_model *m) { return m->value_count > 0; }
 static bool has_scales(const octi_model *m) { return m->epochs.histories > 0; }
+static bool has_answers(const octi_model *m) { return m->confusion != NULL; }
+static bool has_ladder(const octi_model *m) { return m->ladder_images > 0; }
 static bool has_recipe(const octi_model *m) { return m->run; }
 static bool has_rows(const oct_report *r) { return r->rows > 1 || (r->count > 1 && r->rows); }
 
@@ -25,6 +27,8 @@ static const struct section {
 } sections[] = {
     {"curves", "Training", octi_show_curves, has_curves, true},
     {"layers", "Layer by layer", octi_show_layers, has_layers, false},
+    {"ladder", "One layer at a time", octi_show_ladder, has_ladder, false},
+    {"answers", "Right and wrong", octi_show_answers, has_answers, false},
     {"weights", "Weights", octi_show_weights, has_weights, false},
     {"values", "Values", octi_show_values, has_values, false},
     {"scales", "Scales over time", octi_show_scales, has_scales, false},
