@@ -78,6 +78,66 @@ static __attribute__((noinline)) void pixels8(const float *const *a, const int32
 #undef TILE_A
 #undef TILE_C
 
+#define PANEL_B(i)                                                                                 \
+    const __m256 b0 = _mm256_loadu_ps(b + i * panel), b1 = _mm256_loadu_ps(b + i * panel + 8);
+#define PANEL_MUL(i)                                                                               \
+    {                                                                                              \
+        PANEL_B(i) s##i = _mm256_mul_ps(t, b0);                                                    \
+        r##i = _mm256_mul_ps(t, b1);                                                               \
+    }
+#define PANEL_MAC(i)                                                                               \
+    {                                                                                              \
+        PANEL_B(i) s##i = _mm256_fmadd_ps(t, b0, s##i);                                            \
+        r##i = _mm256_fmadd_ps(t, b1, r##i);                                                       \
+    }
+#define PANEL_BIAS(i)                                                                              \
+    s##i = _mm256_add_ps(s##i, _mm256_loadu_ps(bias + 16 * i));                                    \
+    r##i = _mm256_add_ps(r##i, _mm256_loadu_ps(bias + 16 * i + 8));
+#define PANEL_PUT(i)                                                                               \
+    _mm256_storeu_ps(c + 16 * i, s##i);                                                            \
+    _mm256_storeu_ps(c + 16 * i + 8, r##i);
+/** One pixel, n panels, `panel` floats apart: c[16 n]. The sums of pixels6, in its order. */
+#define PANELS_TILE(n)                                                                             \
+    static __attribute__((noinline)) void panels##n(const float *a, const int32_t *run,            \
+                                                    int32_t runs, int64_t len, const float *b,     \
+                                                    int64_t panel, float *c, const float *bias) {  \
+        TILE_REP##n(TILE_DECL) const float *x = a + *run;                                          \
+        __m256 t = _mm256_broadcast_ss(x);                                                         \
+        (void)panel;                                                                               \
+        TILE_REP##n(PANEL_MUL) b += 16;                                                            \
+        for (int64_t k = 1;; k = 0) {                                                              \
+            for (; k < len; k++, b += 16) {                                                        \
+                t = _mm256_broadcast_ss(x + k);                                                    \
+                TILE_REP##n(PANEL_MAC)                                                             \
+            }                                                                                      \
+            if (--runs == 0) break;                                                                \
+            x = a + *++run;                                                                        \
+        }                                                                                          \
+        if (bias) {                                                                                \
+            TILE_REP##n(PANEL_BIAS)                                                                \
+        }                                                                                          \
+        TILE_REP##n(PANEL_PUT)                                                                     \
+    }
+PANELS_TILE(1)
+PANELS_TILE(2)
+PANELS_TILE(4)
+
+/* One pixel, as a linear layer of one image is: up to four panels at a time, since the sums of one
+ * wait for each other. */
+static void one_pixel(const octk_conv_f32 *a) {
+    const int64_t k = (int64_t)a->runs * a->len;
+    float sums[64];
+    for (int32_t j = 0, cols; j < a->o; j += cols) {
+        const int32_t left = a->o - j, panels = left > 48 ? 4 : left > 16 ? 2 : 1;
+        cols = left < 16 * panels ? left : 16 * panels;
+        (panels == 4   ? panels4
+         : panels == 2 ? panels2
+                       : panels1)(a->x + a->pix[0], a->run, a->runs, a->len, a->w + j / 16 * k * 16,
+                                  16 * k, sums, a->bias ? a->bias + j : NULL);
+        memcpy(a->y + a->out[0] + j, sums, (size_t)cols * sizeof *sums);
+    }
+}
+
 void octk_conv_f32_avx2(const octk_conv_f32 *a) {
     const int64_t k = (int64_t)a->runs * a->len;
     const bool half = a->o <= 8;
@@ -91,6 +151,10 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
      * by the next pixels. */
     const bool spill = a->dense && a->o <= width && step >= a->runs;
     float tile[96] = {0};
+    if (a->np == 1 && step >= a->runs) {
+        one_pixel(a);
+        return;
+    }
     for (int32_t j0 = 0; j0 < a->o; j0 += 16) {
         const float *panel = a->w + (int64_t)(j0 / 16) * k * 16;
         const int32_t cols = a->o - j0 < width ? a->o - j0 : width;
