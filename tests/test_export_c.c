@@ -52,7 +52,7 @@ static bool add_made(uint32_t seed, int images) {
 
 START_TEST(random_nets_give_the_codes_of_the_plan) {
     const char *nets = getenv("OCT_TEST_NETS");
-    const int count = nets ? atoi(nets) : wants_more() ? 300 : 10;
+    const int count = nets ? atoi(nets) : wants_more() ? 300 : 8;
     fresh_root();
     for (uint64_t seed = test_seed() * 1000, n = 0; n < (uint64_t)count; seed++)
         n += (uint64_t)(add_random(seed, 3) + add_made((uint32_t)seed, 3));

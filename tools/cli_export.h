@@ -12,7 +12,8 @@ typedef struct export_job {
     const char *name;  /* the files' name, without extension: the model's, or --name */
     json *j;           /* --json: an open array of files */
     const char *format;
-    char last[1100]; /* the last file that was told of */
+    const oct_c_sizes *sizes; /* of the file that is told of next, beside its bytes; or NULL */
+    char last[1100];          /* the last file that was told of */
 } export_job;
 
 #define FORMAT(word, takes, function, next) int function(export_job *job);

@@ -48,6 +48,11 @@ int export_wrote(export_job *job, const char *path) {
         json_string(job->j, "format", job->format);
         json_string(job->j, "path", path);
         if (there) json_int(job->j, "bytes", (long long)st.st_size);
+        if (job->sizes) {
+            json_int(job->j, "flash_bytes", job->sizes->flash_bytes);
+            json_int(job->j, "arena_bytes", job->sizes->arena_bytes);
+            json_int(job->j, "macs", job->sizes->macs);
+        }
         json_item_end(job->j);
     } else if (there)
         cli_print("%-11s  %s  %lld bytes\n", job->format, path, (long long)st.st_size);
@@ -162,7 +167,12 @@ int cmd_export(cli *c) {
             return refuse(c, &formats[chosen[i]], net);
     if (!c->dry_run.set && (code = make_folder(c->out.s))) return code;
     char name[300];
-    stem(c->operands[0], name, sizeof name);
+    if (c->name.set && (!*c->name.s || strchr(c->name.s, '/') || strlen(c->name.s) >= sizeof name))
+        return cli_usage("--name", "no name of a file", "such as digits", c->name.s, NULL);
+    if (c->name.set)
+        snprintf(name, sizeof name, "%s", c->name.s);
+    else
+        stem(c->operands[0], name, sizeof name);
     json j;
     export_job job = {.c = c, .net = net, .model = c->operands[0], .name = name};
     if (c->json.set) {

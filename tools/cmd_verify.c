@@ -160,7 +160,8 @@ static void say_first(const verify_side *a, const verify_side *b, const verify_r
     if (behind) cli_print_to(stderr, "octet: %lld differ behind these\n", (long long)behind);
 }
 
-static void next_of(const cli *c, const verify_side *a, const verify_result *r) {
+static void next_of(const cli *c, const verify_side *a, const verify_side *b,
+                    const verify_result *r) {
     const char *pa = c->operands[0];
     if (r->mismatched && a->net)
         cli_next(c, "next: octet layers %s --data %s shows each layer's share", cli_word(pa),
@@ -172,7 +173,7 @@ static void next_of(const cli *c, const verify_side *a, const verify_result *r) 
                  cli_word(pa), cli_word(r->layers[r->first].name), cli_word(c->operands[1]));
     else if (r->first < 0)
         cli_next(c, "equal to the last bit; next: octet predict %s IMAGE",
-                 cli_word(c->operands[1]));
+                 cli_word(c->operands[b->net ? 1 : 0]));
 }
 
 /* ---- the command ---- */
@@ -233,7 +234,7 @@ static int verify(cli *c, oct_split split, verify_side *a, verify_side *b) {
         report_json(a, b, &r);
     else
         report(&r);
-    next_of(c, a, &r);
+    next_of(c, a, b, &r);
     if (r.first >= 0) say_first(a, b, &r);
     code = r.first >= 0;
     verify_result_free(&r);

@@ -43,6 +43,8 @@ struct verify_side {
     void *state;         /* the kind's own */
 };
 
+extern const side_kind verify_c_file; /* verify_c.c */
+
 /** Two sides, each of the first kind that says yes to its path; octet's own models are opened
  *  first. */
 int verify_open(verify_side *a, verify_side *b, cli *c);

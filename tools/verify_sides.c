@@ -50,7 +50,7 @@ static const side_kind octet_model = {
 
 /* ---- the table: the first that says yes; the last one says it to anything ---- */
 
-static const side_kind *const kinds[] = {&octet_model};
+static const side_kind *const kinds[] = {&verify_c_file, &octet_model};
 
 static const side_kind *kind_of(const char *path) {
     size_t k = 0;

@@ -80,6 +80,9 @@ static void put_side(const octi_c_writer *w, octi_text *t, const char *side, con
     octi_c_put(w, t, "#define @_%s_COUNT %lld\n", side, (long long)octi_image_count(s));
     octi_c_put(w, t, "#define @_%s_SCALE %s\n", side, octi_c_float(d->scale));
     octi_c_put(w, t, "#define @_%s_ZERO_POINT %d\n", side, d->zero_point);
+    octi_c_put(w, t, "#define @_%s_LOWEST %d\n", side, d->qmin); /* code */
+    octi_c_put(w, t, "#define @_%s_HIGHEST %d\n", side, d->qmax);
+    octi_c_put(w, t, "#define @_%s_RANK %d\n", side, r);
 }
 
 oct_status octi_c_put_header(const octi_c_writer *w, const oct_c_sizes *sizes, octi_text *t) {

@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# octet verify of an exported C file: equal, one changed constant, what is no such file, compilers that are not there; and
+# nothing stays behind, interrupted or not. Usage: test_verify_c.sh PATH-OF-octet
+set -eu
+octet=$1
+dir=$(mktemp -d "${TMPDIR:-/tmp}/octet-verify-c-XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+export TMPDIR="$dir/tmp"
+mkdir tmp
+bad=0
+say() { echo "test_verify_c: $*" >&2; bad=1; }
+# exit code, words of its message, then the command's operands
+ends() {
+    want=$1 words=$2 code=0
+    shift 2
+    "$octet" verify "$@" --data synth-digits --limit 40 >out 2>err || code=$?
+    [ $code = "$want" ] || say "$*: exit $code, expected $want: $(cat err)"
+    grep -q "$words" out err || say "$*: no word of \"$words\": $(cat out err)"
+    [ -z "$(ls tmp)" ] || say "$*: left behind: $(ls tmp)"
+}
+"$octet" train --model lenet --data synth-digits --limit 200 --epochs 1 --out f --quiet >/dev/null
+"$octet" ptq f --data synth-digits --calib 64 --out p --quiet >/dev/null
+"$octet" convert p --out m.oct8 --quiet >/dev/null
+"$octet" export m.oct8 --to c --name net -o . --json --quiet >sizes
+grep -q '"flash_bytes":6[0-9]*,"arena_bytes":5880,"macs":416520' sizes || say "sizes: $(cat sizes)"
+# 64 KiB of constants, 12 KiB of memory
+flash=$(sed -n 's/#define net_FLASH_BYTES \([0-9]*\).*/\1/p' net.h)
+[ "$flash" -le 65536 ] || say "constants: $flash bytes"
+ends 0 'mismatched_codes 0 of 371120' m.oct8 net.c
+ends 0 'mismatched_codes 0 of 371120' ./net.c m.oct8
+ends 0 'mismatched_codes 0 of' p net.c
+mkdir other
+cp net.h other
+# the first bias of the second convolution: the layer before it is as it was
+sed '/ net_b3\[/{n;s/ \(-\{0,1\}[0-9]*\),/ \19,/;}' net.c >other/net.c
+cmp -s net.c other/net.c && say "nothing was changed"
+ends 1 '^octet: conv2: values differ at element' m.oct8 other/net.c
+grep -q 'octet: conv2 computes by law 7' err || say "no rule: $(cat err)"
+CC='cc -DQ' ends 0 'mismatched_codes 0 of' m.oct8 net.c
+CC=no-such-compiler ends 3 'the C compiler cannot be run' m.oct8 net.c
+CC='cc -ffast-math' ends 3 'does not compile' m.oct8 net.c
+echo 'int main(void) { return 0; }' >net2.c
+ends 3 'does not compile' m.oct8 net2.c
+cp net.c 'a b.c'
+ends 3 'letters, digits and _' m.oct8 'a b.c'
+# a compiler that takes its time, and somebody who does not wait
+printf '#!/bin/sh\nsleep 5 &\nwait\n' >slow
+chmod +x slow
+CC=$dir/slow "$octet" verify m.oct8 net.c --data synth-digits --limit 4 >/dev/null 2>&1 &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -n "$(ls tmp)" ] && break; sleep 0.1; done
+[ -n "$(ls tmp)" ] || say "no folder was made"
+children=$(ps -o pid= --ppid $pid)
+kill -INT $pid $children 2>/dev/null || true
+code=0
+wait $pid || code=$?
+[ $code = 130 ] || say "interrupted: exit $code"
+[ -z "$(ls tmp)" ] || say "interrupted: left behind: $(ls tmp)"
+exit $bad

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT
+ * Builds an exported C file with a main of a few lines, without a shell, and talks to it through
+ * pipes. Nothing is left behind: the folder goes as soon as the program runs. */
+#include "tools/c_program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* '@' is the model's name, which is letters, digits and '_'. */
+static const char main_text[] =
+    "#include <stdio.h>\n"
+    "#include \"@.h\"\n"
+    "static int put(const void *p, uint32_t n) { return fwrite(p, 1, n, stdout) == n; }\n"
+    "void @_trace(const char *layer, const uint8_t *codes, uint32_t bytes) {\n"
+    "    uint32_t n = 0;\n"
+    "    while (layer[n]) n++;\n"
+    "    (void)(put(&n, 4) && put(layer, n) && put(&bytes, 4) && put(codes, bytes));\n"
+    "}\n"
+    "int main(void) {\n"
+    "    static uint8_t x[@_IN_COUNT], y[@_OUT_COUNT];\n"
+    "    const int32_t shape[] = {@_IN_H, @_IN_W, @_IN_C, @_IN_COUNT, @_IN_ZERO_POINT,\n"
+    "                             @_IN_LOWEST, @_IN_HIGHEST, @_IN_RANK};\n"
+    "    const float scale = @_IN_SCALE;\n"
+    "    const uint32_t end = 0;\n"
+    "    if (!put(shape, sizeof shape) || !put(&scale, 4) || fflush(stdout)) return 1;\n"
+    "    while (fread(x, 1, sizeof x, stdin) == sizeof x) {\n"
+    "        if (@_run(x, y, 0) || !put(&end, 4) || fflush(stdout)) return 1;\n"
+    "    }\n"
+    "    return 0;\n"
+    "}\n";
+
+typedef struct build {
+    char dir[64], main[80], prog[80];
+    char name[256], folder[1024]; /* of NAME.c */
+} build;
+
+/* "a/NAME.c" -> "a", "NAME". */
+static int take_name(build *b, const char *path) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const size_t n = strlen(name) - 2;
+    if (n < 1 || n >= sizeof b->name || strlen(path) >= sizeof b->folder ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != n)
+        return cli_usage(path, "no name of an exported file", "letters, digits and _ before .c",
+                         NULL, "octet export --to c writes NAME.c and NAME.h") +
+               1;
+    snprintf(b->name, sizeof b->name, "%.*s", (int)n, name);
+    snprintf(b->folder, sizeof b->folder, "%.*s", slash ? (int)(slash - path) : 1,
+             slash ? path : ".");
+    return 0;
+}
+
+static int write_main(build *b) {
+    const char *tmp = getenv("TMPDIR");
+    if (!tmp || strlen(tmp) > 40) tmp = "/tmp";
+    snprintf(b->dir, sizeof b->dir, "%s/octet-c-XXXXXX", tmp);
+    if (!mkdtemp(b->dir)) {
+        fprintf(stderr, "octet: %s: %s\n", b->dir, strerror(errno));
+        return *b->dir = 0, 4;
+    }
+    snprintf(b->main, sizeof b->main, "%s/main.c", b->dir);
+    snprintf(b->prog, sizeof b->prog, "%s/program", b->dir);
+    FILE *f = fopen(b->main, "w");
+    for (const char *p = main_text; f && *p; p++)
+        if (*p == '@')
+            fputs(b->name, f);
+        else
+            fputc(*p, f);
+    if (f && !ferror(f) && !fclose(f)) return 0;
+    return fprintf(stderr, "octet: %s: %s\n", b->main, strerror(errno)), 4;
+}
+
+static void remove_folder(const build *b) {
+    if (!*b->dir) return;
+    unlink(b->main);
+    unlink(b->prog);
+    rmdir(b->dir);
+}
+
+/* $CC may have arguments: "clang -m32". */
+static int compile(const build *b, const char *path) {
+    enum { WORDS = 60 };
+    char words[2048], trace[300], include[1100], *argv[WORDS + 12];
+    const char *cc = getenv("CC");
+    int n = 0, status = 0;
+    pid_t pid;
+    snprintf(words, sizeof words, "%s", cc && *cc ? cc : "cc");
+    for (char *w = strtok(words, " \t"); w && n < WORDS; w = strtok(NULL, " \t")) argv[n++] = w;
+    if (!n) argv[n++] = "cc";
+    snprintf(trace, sizeof trace, "-D%s_TRACE", b->name);
+    snprintf(include, sizeof include, "-I%s", b->folder);
+    const char *const rest[] = {"-std=c99", "-O1", trace, include, "-o", b->prog, b->main, path};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) argv[n++] = (char *)(uintptr_t)rest[i];
+    argv[n] = NULL;
+    const int failed = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+    if (!failed)
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    if (cli_signal()) return 128 + cli_signal();
+    if (failed || (WIFEXITED(status) && WEXITSTATUS(status) == 127))
+        return cli_usage("CC", "the C compiler cannot be run", NULL, argv[0],
+                         "set CC to one, such as gcc") +
+               1;
+    if (!status) return 0;
+    return cli_usage(path, "does not compile", "a file of octet export --to c", argv[0],
+                     "the compiler's own words stand above") +
+           1;
+}
+
+static bool read_all(int fd, void *to, size_t n) {
+    char *p = to;
+    while (n) {
+        const ssize_t got = read(fd, p, n);
+        if (got <= 0 && !(got < 0 && errno == EINTR && !cli_signal())) return false;
+        if (got > 0) p += got, n -= (size_t)got;
+    }
+    return true;
+}
+
+static int start(c_program *p, const char *program) {
+    int in[2], out[2];
+    char *argv[] = {(char *)(uintptr_t)program, NULL};
+    posix_spawn_file_actions_t acts;
+    if (pipe(in) || pipe(out)) return fprintf(stderr, "octet: pipe: %s\n", strerror(errno)), 5;
+    posix_spawn_file_actions_init(&acts);
+    posix_spawn_file_actions_adddup2(&acts, in[0], 0);
+    posix_spawn_file_actions_adddup2(&acts, out[1], 1);
+    const int mine[] = {in[0], in[1], out[0], out[1]};
+    for (int i = 0; i < 4; i++) fcntl(mine[i], F_SETFD, FD_CLOEXEC);
+    const int failed = posix_spawn(&p->pid, program, &acts, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&acts);
+    close(in[0]);
+    close(out[1]);
+    p->to = in[1];
+    p->from = out[0];
+    if (failed) {
+        p->pid = 0;
+        close(in[1]);
+        close(out[0]);
+        return fprintf(stderr, "octet: %s: %s\n", program, strerror(failed)), 4;
+    }
+    return 0;
+}
+
+int c_program_start(c_program *p, const char *path) {
+    build b = {.dir = ""};
+    *p = (c_program){.pid = 0};
+    cli_catch_signals(); /* so that the folder goes whatever happens */
+    int code = take_name(&b, path);
+    if (!code) code = write_main(&b);
+    if (!code) code = compile(&b, path);
+    if (!code) code = start(p, b.prog);
+    if (!code && !read_all(p->from, &p->model, sizeof p->model))
+        code = cli_usage(path, "ends at once", "an exported net", NULL, NULL) + 1;
+    remove_folder(&b);
+    return code;
+}
+
+void c_program_end(c_program *p) {
+    if (!p->pid) return;
+    close(p->to);
+    close(p->from);
+    kill(p->pid, SIGKILL);
+    waitpid(p->pid, NULL, 0);
+    p->pid = 0;
+}
+
+static int ended(void) {
+    if (cli_signal()) return 128 + cli_signal();
+    return fprintf(stderr, "octet: the program of the C file ended before its time\n"), 7;
+}
+
+int c_program_give(c_program *p, const uint8_t *codes) {
+    size_t n = (size_t)p->model.count;
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    while (n) {
+        const ssize_t put = write(p->to, codes, n);
+        if (put <= 0 && !(put < 0 && errno == EINTR && !cli_signal())) break;
+        if (put > 0) codes += put, n -= (size_t)put;
+    }
+    signal(SIGPIPE, before);
+    return n ? ended() : 0;
+}
+
+int c_program_layer(c_program *p, char name[512], uint8_t **codes, uint32_t *bytes) {
+    uint32_t n;
+    *bytes = 0;
+    if (!read_all(p->from, &n, sizeof n)) return ended();
+    if (!n) return 0;
+    if (n > 511 || !read_all(p->from, name, n)) return ended();
+    name[n] = 0;
+    if (!read_all(p->from, bytes, sizeof *bytes) || *bytes > 1u << 30) return ended();
+    void *grown = realloc(*codes, *bytes);
+    if (!grown) return fprintf(stderr, "octet: out of memory\n"), 5;
+    *codes = grown;
+    return read_all(p->from, grown, *bytes) ? 0 : ended();
+}
