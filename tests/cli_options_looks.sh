@@ -88,7 +88,7 @@ forced() { rm -rf twice && "$octet" $c $base --out twice --quiet >/dev/null; ref
 small() { for m in dynamic weight-only half; do gives convert f --mode $m; text .out "^mode $m  bytes [1-9]"; text .got "half\\|dynamic\\|weight\\|float16\\|int8"; cksum <r >>sums; done; [ "$(sort -u sums | wc -l)" = 3 ] || say "$row: the same file"; refused convert p --mode half --out r; }
 fitting() { refused import f/model.safetensors --model resnet8 --out r; gives import $base; }
 formats() { gives export p --to safetensors && [ -s r/p.safetensors ] && [ ! -e r/p.npz ] || say "$row: other files: $(ls r)"; refused export p --to "$1" --out r; text .err 'did you mean npz'; }
-named() { gives export p.oct8 --to safetensors,c --name "$1.x" && [ -s "r/$1.x.safetensors" ] && [ -s "r/$1_x.c" ] && [ -s "r/$1_x.h" ] || say "$row: other files: $(ls r)"; refused export p.oct8 --to c --name a/b --out r; }
+called() { gives export p.oct8 --to safetensors,c --name "$1.x" && [ -s "r/$1.x.safetensors" ] && [ -s "r/${1}_x.c" ] && [ -s "r/${1}_x.h" ] || say "$row: other files: $(ls r)"; refused export p.oct8 --to c --name a/b --out r; }
 written() { "$octet" run $base --output y.npz >.out 2>.err; [ -s y.npz ] || say "$row: nothing"; grep -q '^\[0' .out && say "$row: printed too"; text .out 'y.npz'; }
 other_input() { "$octet" run $base >.a 2>&1; "$octet" run p.oct8 --input q/probe.npz >.b 2>&1; refused run p.oct8 --input nowhere.npz; text .a '^\[0\]'; }
 
