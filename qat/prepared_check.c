@@ -117,7 +117,7 @@ static oct_status check_weights(const oct_graph *g, const oct_node *n) {
  * only a layer's own weight is quantized. quantize takes either. */
 static oct_status check_inputs(const oct_graph *g, const oct_node *n) {
     const bool quantize = n->kind == OCT_OP_quantize, int8 = octi_is_int8(g, n);
-    const bool shares = int8 && !quantize && octi_backend(n->kind)->grid == OCTI_GRID_SHARE,
+    const bool shares = int8 && !quantize && octi_grid_of(n) == OCTI_GRID_SHARE,
                codes = int8 || n->kind == OCT_OP_dequantize;
     for (int k = 0; k < n->nin; k++) {
         if (n->in[k] < 0) continue;
@@ -139,10 +139,13 @@ static oct_status check_inputs(const oct_graph *g, const oct_node *n) {
     return OCT_OK;
 }
 
-static oct_status check_node(const oct_graph *g, const oct_node *n) {
+static oct_status check_node(const oct_graph *g, const oct_node *n, octq_law law) {
     const bool quantize = n->kind == OCT_OP_quantize, int8 = octi_is_int8(g, n);
+    if (n->attr.law[0] != (int8 ? (int32_t)law : 0))
+        return bad(n->name, "law of its requant", int8 ? "its target's" : "none: it stays float",
+                   octi_fmt("%d", n->attr.law[0]));
     if (quantize && !int8) return bad(n->name, "quantizer of its output", "one", "none");
-    if (int8 && !quantize && octi_backend(n->kind)->grid == OCTI_GRID_NONE)
+    if (int8 && !quantize && octi_grid_of(n) == OCTI_GRID_NONE)
         return bad(n->name,
                    octi_fmt("quantizer of its output: %s has no int8 form", oct_op_name(n->kind)),
                    "none", g->quantizers[g->values[n->out].quantizer].name);
@@ -156,6 +159,8 @@ oct_status octi_prepared_check(const oct_net *net) {
     if (frozen && (frozen->dtype != OCT_U8 || oct_tensor_count(frozen) != 1))
         return bad(OCTI_BN_FROZEN, "switch", "uint8 [1]", oct_shape_text(&frozen->shape));
     OCT_TRY(check_quantizers(g));
-    for (int32_t i = 0; i < g->node_count; i++) OCT_TRY(check_node(g, &g->nodes[i]));
+    const octi_target *target = octi_target_find(*net->target ? net->target : NULL);
+    if (!target) return bad("net", "target", "a known one", net->target);
+    for (int32_t i = 0; i < g->node_count; i++) OCT_TRY(check_node(g, &g->nodes[i], target->law));
     return OCT_OK;
 }

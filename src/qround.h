@@ -65,9 +65,14 @@ static inline int32_t octq_round_code(float v, int32_t z, int32_t lo, int32_t hi
     return (int32_t)((v + 12582912.0f) - 12582912.0f) + z;
 }
 
+/** The multiplier of a product, not rounded: law 16 makes a record of it. */
+static inline double octq_product_ratio(float s_x, float s_w, float s_y) {
+    return (double)s_x * (double)s_w / (double)s_y;
+}
+
 /** Law 7: the multiplier of a product: (float)((double)s_x * s_w / s_y). */
 static inline float octq_multiplier(float s_x, float s_w, float s_y) {
-    return (float)((double)s_x * (double)s_w / (double)s_y);
+    return (float)octq_product_ratio(s_x, s_w, s_y);
 }
 
 /** Law 8: the multiplier of one operand, s_x / s_y, computed in double and rounded once. */

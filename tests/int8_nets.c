@@ -25,7 +25,7 @@ static oct_tensor *reg(test_net *t, const char *name, oct_tensor_role role, oct_
 }
 
 test_net test_net_new(oct_ctx *ctx, uint32_t seed, int h, int w, int c) {
-    test_net t = {octi_net_new(ctx, OCT_STAGE_INT8), octi_rng_stream(11, OCTI_RNG_TEST, seed, 1),
+    test_net t = {octi_net_new(ctx, OCT_STAGE_INT8), octi_rng_stream(11, OCTI_RNG_TEST, seed, 1), 0,
                   0};
     ck_not_null(t.net);
     graph(&t)->input = octi_graph_add_value(graph(&t), "input", OCT_VALUE_INPUT, OCT_F32,
@@ -93,6 +93,16 @@ static int32_t named_const(test_net *t, const char *suffix, oct_dtype dtype, oct
     return test_const(t, name, dtype, shape, data);
 }
 
+/* Records of the net's law. */
+static int32_t records(test_net *t, const float *m, int64_t count) {
+    if (t->law == OCTQ_FP32) return named_const(t, "m", OCT_F32, OCT_SHAPE(count), m);
+    int32_t *q = malloc((size_t)count * 8);
+    for (int64_t i = 0; i < count; i++) octq_q31_of((double)m[i], &q[i], &q[count + i]);
+    const int32_t v = named_const(t, "m", OCT_S32, OCT_SHAPE(2, count), q);
+    free(q);
+    return v;
+}
+
 /* Output qparams: zero points at both ends and anywhere between. */
 static int some_zero(test_net *t) {
     static const int pick[] = {0, 255, 128};
@@ -128,7 +138,7 @@ static void weights(test_net *t, oct_shape shape, int32_t in[4]) {
     }
     in[1] = named_const(t, "weight", OCT_S8, shape, w);
     in[2] = named_const(t, "bias", OCT_S32, OCT_SHAPE(o), b);
-    in[3] = named_const(t, "m", OCT_F32, OCT_SHAPE(o), m);
+    in[3] = records(t, m, o);
     free(w);
     free(b);
     free(m);
@@ -147,7 +157,8 @@ int32_t test_conv(test_net *t, int32_t x, int o, int r, int s, int stride, int p
                    .stride = {stride, stride},
                    .pads = {pad, pad, pad, pad},
                    .dilation = {dil, dil},
-                   .groups = {groups}};
+                   .groups = {groups},
+                   .law = {t->law}};
     some_clamp(t, &a, z);
     return test_node(t, OCT_OP_qconv2d, &a, in, 4, OCT_SHAPE(OCT_BATCH, p, q, o), 0.05f, z);
 }
@@ -156,7 +167,7 @@ int32_t test_linear(test_net *t, int32_t x, int o) {
     int32_t in[4] = {x};
     int z = some_zero(t);
     weights(t, OCT_SHAPE(o, test_shape(t, x).dim[1]), in);
-    oct_attrs a = {.lo = {0}};
+    oct_attrs a = {.law = {t->law}};
     some_clamp(t, &a, z);
     return test_node(t, OCT_OP_qlinear, &a, in, 4, OCT_SHAPE(OCT_BATCH, o), 0.07f, z);
 }
@@ -165,8 +176,11 @@ int32_t test_add(test_net *t, int32_t a, int32_t b) {
     float s = 0.05f + 0.1f * octi_rng_uniform(&t->rng),
           m[2] = {octq_ratio(scale_of(t, a), s), octq_ratio(scale_of(t, b), s)};
     int z = some_zero(t);
-    int32_t in[3] = {a, b, named_const(t, "m", OCT_F32, OCT_SHAPE(2), m)};
-    oct_attrs at = {.lo = {0}};
+    int32_t sum[6], in[3] = {a, b};
+    octq_q31_add_of(scale_of(t, a), scale_of(t, b), s, sum, sum + 3);
+    in[2] =
+        t->law == OCTQ_FP32 ? records(t, m, 2) : named_const(t, "m", OCT_S32, OCT_SHAPE(2, 3), sum);
+    oct_attrs at = {.law = {t->law}};
     some_clamp(t, &at, z);
     oct_shape sa = test_shape(t, a), sb = test_shape(t, b),
               big = sa.dim[1] >= sb.dim[1] && sa.dim[2] >= sb.dim[2] ? sa : sb;
@@ -176,8 +190,8 @@ int32_t test_add(test_net *t, int32_t a, int32_t b) {
 int32_t test_mul(test_net *t, int32_t a, int32_t b) {
     float s = 0.05f, m = octq_multiplier(scale_of(t, a), scale_of(t, b), s);
     int z = some_zero(t);
-    int32_t in[3] = {a, b, named_const(t, "m", OCT_F32, OCT_SHAPE(1), &m)};
-    oct_attrs at = {.lo = {0}};
+    int32_t in[3] = {a, b, records(t, &m, 1)};
+    oct_attrs at = {.law = {t->law}};
     some_clamp(t, &at, z);
     oct_shape sa = test_shape(t, a), sb = test_shape(t, b),
               big = sa.dim[1] >= sb.dim[1] && sa.dim[2] >= sb.dim[2] ? sa : sb;
@@ -188,14 +202,14 @@ int32_t test_cat(test_net *t, const int32_t *x, int count) {
     float s = 0.06f, m[64];
     int32_t in[65];
     oct_shape y = test_shape(t, x[0]);
-    oct_attrs a = {.axis = {y.rank - 1}};
+    oct_attrs a = {.axis = {y.rank - 1}, .law = {t->law}};
     y.dim[y.rank - 1] = 0;
     for (int k = 0; k < count; k++) {
         in[k] = x[k];
         m[k] = octq_ratio(scale_of(t, x[k]), s);
         y.dim[y.rank - 1] += test_shape(t, x[k]).dim[y.rank - 1];
     }
-    in[count] = named_const(t, "m", OCT_F32, OCT_SHAPE(count), m);
+    in[count] = records(t, m, count);
     return test_node(t, OCT_OP_qcat, &a, in, count + 1, y, s, some_zero(t));
 }
 
@@ -218,7 +232,7 @@ static int32_t mean_multipliers(test_net *t, int32_t x, int most, float s) {
     float *m = calloc((size_t)most + 1, sizeof *m);
     for (int i = 1; i <= most; i++) m[i] = octq_mean_multiplier(scale_of(t, x), s, i);
     m[0] = m[1];
-    int32_t v = named_const(t, "m", OCT_F32, OCT_SHAPE(most + 1), m);
+    int32_t v = records(t, m, most + 1);
     free(m);
     return v;
 }
@@ -227,7 +241,10 @@ int32_t test_avg_pool(test_net *t, int32_t x, int k, int stride, int pad, bool e
     oct_attrs a = {.kernel = {k, k},
                    .stride = {stride, stride},
                    .pads = {pad, pad, pad, pad},
-                   .exclude_pad = {exclude}};
+                   .exclude_pad = {exclude},
+                   .law = {t->law}};
+    if (t->law == OCTQ_Q31)
+        return test_grid_node(t, OCT_OP_qavg_pool2d, &a, x, pooled(t, x, k, stride, pad));
     float s = 0.04f;
     int32_t in[2] = {x, mean_multipliers(t, x, k * k, s)};
     return test_node(t, OCT_OP_qavg_pool2d, &a, in, 2, pooled(t, x, k, stride, pad), s,
@@ -244,7 +261,7 @@ int32_t test_adaptive(test_net *t, int32_t x, int p, int q) {
                 (int)(((i + 1) * d[e + 1] + outs[e] - 1) / outs[e] - i * d[e + 1] / outs[e]);
             if (cells > most[e]) most[e] = cells;
         }
-    oct_attrs a = {.out_size = {p, q}};
+    oct_attrs a = {.out_size = {p, q}, .law = {t->law}};
     float s = 0.045f;
     int32_t in[2] = {x, mean_multipliers(t, x, most[0] * most[1], s)};
     return test_node(t, OCT_OP_qadaptive_avg_pool2d, &a, in, 2, OCT_SHAPE(OCT_BATCH, p, q, d[3]), s,
@@ -268,8 +285,9 @@ int32_t test_table(test_net *t, int32_t x) {
 
 int32_t test_requantize(test_net *t, int32_t x) {
     float s = 0.03f + 0.1f * octi_rng_uniform(&t->rng), m = octq_ratio(scale_of(t, x), s);
-    int32_t in[2] = {x, named_const(t, "m", OCT_F32, OCT_SHAPE(1), &m)};
-    return test_node(t, OCT_OP_requantize, NULL, in, 2, test_shape(t, x), s, some_zero(t));
+    const oct_attrs a = {.law = {t->law}};
+    int32_t in[2] = {x, records(t, &m, 1)};
+    return test_node(t, OCT_OP_requantize, &a, in, 2, test_shape(t, x), s, some_zero(t));
 }
 
 int32_t test_softmax(test_net *t, int32_t x) {
@@ -329,6 +347,7 @@ oct_net *test_small_net(oct_ctx *ctx) {
 
 oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
     test_net t = test_net_new(ctx, seed, 1, 1, 1);
+    t.law = seed % 2 ? OCTQ_Q31 : OCTQ_FP32;
     int h = 1 + (int)below(&t, 11), w = 1 + (int)below(&t, 11), c = 1 + (int)below(&t, 9);
     graph(&t)->values[0].shape = OCT_SHAPE(OCT_BATCH, h, w, c);
     int32_t live[64], count = 0;

@@ -12,6 +12,7 @@ typedef struct test_net {
     oct_net *net;
     octi_rng rng;
     int32_t count; /* for names */
+    int32_t law;   /* of requants */
 } test_net;
 
 test_net test_net_new(oct_ctx *ctx, uint32_t seed, int h, int w, int c);

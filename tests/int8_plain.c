@@ -42,6 +42,29 @@ static int at(const view *x, int64_t n, int64_t h, int64_t w, int64_t c) {
     return x->p[((n * x->h + h) * x->w + w) * x->c + c];
 }
 
+/* Law 16 in other words than src/qround.h: doubled product, its high half, a division. */
+static int64_t fixed(int64_t v, int64_t q31, int shift) {
+    v = shift > 0 ? v * (INT64_C(1) << shift) : v;
+    v = v > INT32_MAX ? INT32_MAX : v < INT32_MIN ? INT32_MIN : v;
+    const int64_t ab = v * q31, nudge = INT64_C(1) << 30, two31 = INT64_C(1) << 31,
+                  high = (ab >= 0 ? ab + nudge : ab + 1 - nudge) / two31;
+    return shift >= 0 ? high : (int64_t)round(ldexp((double)high, shift));
+}
+/* A sum by record k of a node's constant. */
+static uint8_t requant(const oct_tensor *by, int64_t k, int64_t sum, int zy, int lo, int hi) {
+    if (by->dtype == OCT_F32)
+        return (uint8_t)octq_requant((int32_t)sum, oct_f32(by)[k], zy, lo, hi);
+    const int32_t *q = oct_s32(by);
+    const int64_t code = fixed(sum, q[k], q[by->shape.dim[1] + k]) + zy;
+    return (uint8_t)(code < lo ? lo : code > hi ? hi : code);
+}
+static uint8_t add(const oct_tensor *by, int a, int b, int zy, int lo, int hi) {
+    const int32_t *q = oct_s32(by);
+    const int64_t sum =
+        fixed((int64_t)a * (1 << 20), q[0], q[3]) + fixed((int64_t)b * (1 << 20), q[1], q[4]);
+    return requant(by, 2, sum, zy, lo, hi);
+}
+
 static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int64_t images) {
     const oct_attrs *a = &n->attr;
     const oct_shape *ys = &g->values[n->out].shape;
@@ -84,7 +107,7 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
                                oct_s8(w)[((o * R + r) * S + s) * C + c];
                     }
             if (acc > INT32_MAX || acc < -INT32_MAX) ck_abort_msg("sum leaves s32");
-            y[i] = (uint8_t)octq_requant((int32_t)acc, m[o], zy, lo, hi);
+            y[i] = requant(last, o, acc, zy, lo, hi);
             break;
         }
         case OCT_OP_qadd:
@@ -92,9 +115,12 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
             view z = view_of(g, n->in[1], v);
             int ca = at(&x, b, x.h == 1 ? 0 : p, x.w == 1 ? 0 : q, o),
                 cb = at(&z, b, z.h == 1 ? 0 : p, z.w == 1 ? 0 : q, o);
-            y[i] = (uint8_t)(n->kind == OCT_OP_qadd
-                                 ? octq_add(ca, x.z, m[0], cb, z.z, m[1], zy, lo, hi)
-                                 : octq_mul(ca, x.z, cb, z.z, m[0], zy, lo, hi));
+            if (n->kind == OCT_OP_qmul)
+                y[i] = requant(last, 0, (ca - x.z) * (cb - z.z), zy, lo, hi);
+            else if (m)
+                y[i] = (uint8_t)octq_add(ca, x.z, m[0], cb, z.z, m[1], zy, lo, hi);
+            else
+                y[i] = add(last, ca - x.z, cb - z.z, zy, lo, hi);
             break;
         }
         case OCT_OP_qcat: { /* the last axis only */
@@ -103,7 +129,7 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
             for (; c >= g->values[n->in[k]].shape.dim[ys->rank - 1]; k++)
                 c -= g->values[n->in[k]].shape.dim[ys->rank - 1];
             view z = view_of(g, n->in[k], v);
-            y[i] = (uint8_t)octq_rescale(at(&z, b, p, q, c), z.z, m[k], zy, 0, 255);
+            y[i] = requant(last, k, at(&z, b, p, q, c) - z.z, zy, 0, 255);
             break;
         }
         case OCT_OP_max_pool2d:
@@ -128,12 +154,13 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
                 }
             if (n->kind == OCT_OP_max_pool2d)
                 y[i] = (uint8_t)best;
-            else
-                y[i] = (uint8_t)octq_requant(
-                    (int32_t)sum,
-                    m[adaptive || a->exclude_pad[0] ? inside
-                                                    : (int64_t)a->kernel[0] * a->kernel[1]],
-                    zy, 0, 255);
+            else {
+                const int64_t cells =
+                    adaptive || a->exclude_pad[0] ? inside : (int64_t)a->kernel[0] * a->kernel[1];
+                const double mean = (double)sum / (double)cells + zy; /* on one grid */
+                y[i] = last ? requant(last, cells, sum, zy, 0, 255)
+                            : (uint8_t)(mean > 128 ? floor(mean + 0.5) : ceil(mean - 0.5));
+            }
             break;
         }
         case OCT_OP_qpad: {
@@ -168,7 +195,7 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
             break;
         }
         case OCT_OP_requantize:
-            y[i] = (uint8_t)octq_rescale(x.p[i], x.z, m[0], zy, 0, 255);
+            y[i] = requant(last, 0, x.p[i] - x.z, zy, 0, 255);
             break;
         case OCT_OP_flatten:
             y[i] = x.p[i];

@@ -46,8 +46,26 @@ static inline int32_t law_sum(const oct_graph *g, const oct_node *n, const law_o
     return sum;
 }
 
+/* A requant's records: the node's last input. */
+static inline octq_multipliers law_records(const oct_graph *g, const oct_node *n) {
+    octq_multipliers by = {.law = (octq_law)n->attr.law[0]};
+    const oct_tensor *t = g->values[n->in[n->nin - 1]].tensor;
+    if (!t) return by;
+    if (t->dtype == OCT_F32) by.m = oct_f32(t);
+    if (t->dtype != OCT_S32 || by.law != OCTQ_Q31) return by;
+    by.q31 = oct_s32(t);
+    by.shift = by.q31 + t->shape.dim[1];
+    return by;
+}
+static inline int32_t law_requant(const octq_multipliers *by, int64_t k, int32_t sum, int32_t z,
+                                  int32_t lo, int32_t hi) {
+    return by->law == OCTQ_FP32 ? octq_requant(sum, by->m[k], z, lo, hi)
+                                : octq_q31_code(sum, by->q31[k], by->shift[k], z, lo, hi);
+}
+
 static inline int32_t law_average(const oct_node *n, const law_operand *x, const int64_t *y,
-                                  int64_t i, const float *m, int32_t zy, const oct_qspec *spec) {
+                                  int64_t i, const octq_multipliers *by, int32_t zy,
+                                  const oct_qspec *spec) {
     const oct_attrs *a = &n->attr;
     const bool adaptive = n->kind == OCT_OP_qadaptive_avg_pool2d;
     const int64_t c = y[3], at[2] = {i / c / y[2] % y[1], i / c % y[2]},
@@ -66,7 +84,10 @@ static inline int32_t law_average(const oct_node *n, const law_operand *x, const
             sum += x->q[((image * x->s->dim[1] + h) * x->s->dim[2] + w) * c + i % c] - x->z;
     const int64_t cells = adaptive || a->exclude_pad[0] ? (e[0] - b[0]) * (e[1] - b[1])
                                                         : (int64_t)a->kernel[0] * a->kernel[1];
-    return octq_requant(sum, m[cells], zy, spec->qmin, spec->qmax);
+    if (by->law == OCTQ_Q31 && !by->q31)
+        return octq_whole_code(octq_q31_average(sum + (int32_t)cells * x->z, (int32_t)cells), 0,
+                               spec->qmin, spec->qmax);
+    return law_requant(by, cells, sum, zy, spec->qmin, spec->qmax);
 }
 
 /* Member of a cat, and element in it, of output element i. */
@@ -111,9 +132,8 @@ static inline int32_t law_code(const oct_graph *g, const oct_node *n, const law_
     const oct_quantizer *q = law_quantizer(g, n->out);
     const int32_t zy = *oct_s32(q->zero_point), lo = n->attr.lo[0], hi = n->attr.hi[0];
     const int last = n->nin - 1;
-    const float *m = g->values[n->in[last]].tensor && g->values[n->in[last]].dtype == OCT_F32
-                         ? oct_f32(g->values[n->in[last]].tensor)
-                         : NULL;
+    const octq_multipliers by = law_records(g, n);
+    const float *m = by.m;
     const int64_t dims[4] = {y->dim[0], y->rank == 4 ? y->dim[1] : 1, y->rank == 4 ? y->dim[2] : 1,
                              y->dim[y->rank - 1]},
                   c = dims[3];
@@ -122,26 +142,30 @@ static inline int32_t law_code(const oct_graph *g, const oct_node *n, const law_
     switch (n->kind) {
     case OCT_OP_qconv2d:
     case OCT_OP_qlinear:
-        return octq_requant(law_sum(g, n, x, dims, i), m[i % c], zy, lo, hi);
+        return law_requant(&by, i % c, law_sum(g, n, x, dims, i), zy, lo, hi);
     case OCT_OP_qadd:
     case OCT_OP_qmul:
         if (oct_shape_count(x[0].s) < count) ia = i / (count / dims[0]) * c + i % c;
         if (oct_shape_count(x[1].s) < count) ib = i / (count / dims[0]) * c + i % c;
-        return n->kind == OCT_OP_qadd
-                   ? octq_add(x[0].q[ia], x[0].z, m[0], x[1].q[ib], x[1].z, m[1], zy, lo, hi)
-                   : octq_mul(x[0].q[ia], x[0].z, x[1].q[ib], x[1].z, m[0], zy, lo, hi);
+        if (n->kind == OCT_OP_qmul)
+            return law_requant(&by, 0, (x[0].q[ia] - x[0].z) * (x[1].q[ib] - x[1].z), zy, lo, hi);
+        return m ? octq_add(x[0].q[ia], x[0].z, m[0], x[1].q[ib], x[1].z, m[1], zy, lo, hi)
+                 : octq_whole_code(
+                       octq_q31_add(x[0].q[ia], x[0].z, x[1].q[ib], x[1].z, by.q31, by.shift), zy,
+                       lo, hi);
     case OCT_OP_qcat: {
         const int k = law_member(n, x, last, y, i, &ia);
         const oct_quantizer *from = law_quantizer(g, n->in[k]);
-        if (from->scale && *oct_f32(from->scale) == *oct_f32(q->scale) && x[k].z == zy && m[k] == 1)
+        if (from->scale && *oct_f32(from->scale) == *oct_f32(q->scale) && x[k].z == zy && m &&
+            m[k] == 1)
             return x[k].q[ia];
-        return octq_rescale(x[k].q[ia], x[k].z, m[k], zy, q->spec.qmin, q->spec.qmax);
+        return law_requant(&by, k, x[k].q[ia] - x[k].z, zy, q->spec.qmin, q->spec.qmax);
     }
     case OCT_OP_requantize:
-        return octq_rescale(x[0].q[i], x[0].z, m[0], zy, q->spec.qmin, q->spec.qmax);
+        return law_requant(&by, 0, x[0].q[i] - x[0].z, zy, q->spec.qmin, q->spec.qmax);
     case OCT_OP_qavg_pool2d:
     case OCT_OP_qadaptive_avg_pool2d:
-        return law_average(n, x, dims, i, m, zy, &q->spec);
+        return law_average(n, x, dims, i, &by, zy, &q->spec);
     case OCT_OP_qtable:
         return oct_u8(g->values[n->in[1]].tensor)[x[0].q[i]];
     case OCT_OP_relu:

@@ -54,7 +54,7 @@ static inline void ways_cover(const ways *w) {
         const oct_op_kind kind = (oct_op_kind)k;
         const octi_backend_op *b = octi_backend(kind);
         const bool stub = kind == OCT_OP_identity; /* eager nets: tests/test_eager.c */
-        if (b->grid != OCTI_GRID_NONE && !stub) {
+        if (b->grid[OCTQ_FP32] != OCTI_GRID_NONE && !stub) {
             missing +=
                 ways_want(w, OCTI_SIDE_EVAL, OCTI_PATH_CODES + k, "codes of", oct_op_name(kind));
             missing += ways_want(w, OCTI_SIDE_PLAN, OCTI_PATH_CODES + (int)b->int8, "codes of",

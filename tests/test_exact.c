@@ -66,16 +66,18 @@ static void dump(const oct_net *i8, const oct_tensor *x, uint64_t seed) {
 }
 
 static ways taken; /* by all nets of this program */
+static int in_q31; /* nets whose requants are law 16's */
 
 /* Seed 7 caught multipliers that convert made from a learned scale of the step before. */
 static int check_net(uint64_t seed) {
-    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"};
+    static const char *const targets[] = {"octet", "fbgemm", "qnnpack",
+                                          "pow2",  "litert", "cmsis-nn"};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + (int)(seed % 2)});
     octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 5, 0);
     oct_shape image;
     oct_net *net = random_net(ctx, seed, &image);
     ck_assert_msg(net != NULL, "net %d: %s", (int)seed, oct_error_message());
-    oct_qconfig c = {.target = targets[octi_rng_below(&r, 4)],
+    oct_qconfig c = {.target = targets[octi_rng_below(&r, 6)],
                      .observer = seed % 3 ? "ema" : "minmax",
                      .all_layers = seed % 5 == 0,
                      .wbits = 2 + (int)octi_rng_below(&r, 7),
@@ -123,6 +125,11 @@ static int check_net(uint64_t seed) {
                   "net %d: %lld of %lld codes differ, first %s[%lld]: expected %d, got %d",
                   (int)seed, (long long)m.mismatched, (long long)m.codes, m.node,
                   (long long)m.element, m.expected, m.got);
+    for (int32_t i = 0; i < i8->graph->node_count; i++)
+        if (i8->graph->nodes[i].attr.law[0] == OCTQ_Q31) {
+            in_q31++;
+            break;
+        }
     plans_agree(i8, x, 1 + (int64_t)(seed % 7));
     dump(i8, x, seed);
     int found = long_sums(i8);
@@ -136,6 +143,8 @@ START_TEST(random_graphs_have_no_mismatch) {
     int count = nets ? atoi(nets) : more && *more == '1' ? 5000 : 500;
     int beyond = 0;
     for (int i = 0; i < count; i++) beyond += check_net((uint64_t)i);
+    printf("%d of %d nets in fixed point\n", in_q31, count);
+    ck_assert_msg(count < 500 || in_q31 > count / 5, "%d nets in fixed point", in_q31);
     ck_assert_msg(count < 500 || beyond > count / 20, "%d layers of %d nets have sums beyond 2^24",
                   beyond, count);
     if (count >= 500) ways_cover(&taken);

@@ -112,10 +112,11 @@ static const struct stop {
 enum { STOPS = sizeof stops / sizeof *stops };
 
 static void settings(journey *j, oct_qconfig *c) {
-    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"},
+    static const char *const targets[] = {"octet", "fbgemm", "qnnpack",
+                                          "pow2",  "litert", "cmsis-nn"},
                              *const methods[] = {NULL, "lsq", "lsq+", "pact"},
                              *const observers[] = {"minmax", "ema", "histogram", "entropy"};
-    *c = (oct_qconfig){.target = targets[octi_rng_below(&j->r, 4)], .method = NULL};
+    *c = (oct_qconfig){.target = targets[octi_rng_below(&j->r, 6)], .method = NULL};
     c->method = methods[octi_rng_below(&j->r, 4)];
     c->observer = observers[octi_rng_below(&j->r, 4)];
     c->wbits = 2 + (int)octi_rng_below(&j->r, 7);

@@ -33,7 +33,8 @@ static void check_random_rules(int i) {
                                        "float=no",
                                        "observer=recording",
                                        "ema=0.5"};
-    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"},
+    static const char *const targets[] = {"octet", "fbgemm", "qnnpack",
+                                          "pow2",  "litert", "cmsis-nn"},
                              *const methods[] = {NULL, "lsq", "lsq+", "pact"},
                              *const observers[] = {"minmax", "ema", "histogram", "percentile"};
     const int known = i < WIDE ? 14 : (int)(sizeof keys / sizeof *keys);
@@ -44,7 +45,7 @@ static void check_random_rules(int i) {
     ck_not_null(fused);
     oct_qconfig c = {.observer = "minmax"};
     if (i >= WIDE) {
-        c.target = targets[octi_rng_below(&r, 4)];
+        c.target = targets[octi_rng_below(&r, 6)];
         c.method = methods[octi_rng_below(&r, 4)];
         c.observer = observers[octi_rng_below(&r, 4)];
         c.wbits = 2 + (int)octi_rng_below(&r, 7);

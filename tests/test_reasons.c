@@ -150,14 +150,14 @@ START_TEST(every_int8_kind_has_its_rows) {
     for (int k = 0; k < OCT_OP_KIND_COUNT; k++) {
         const oct_op_kind kind = (oct_op_kind)k;
         const octi_backend_op *b = octi_backend(kind);
-        if (b->grid == OCTI_GRID_NONE) continue;
+        if (b->grid[OCTQ_FP32] == OCTI_GRID_NONE) continue;
         if (!octi_convert_has(b->int8)) {
             printf("qat/passes/pass_convert.c has no row for %s\n", oct_op_name(b->int8));
             missing++;
         }
         const bool weighted =
             kind == OCT_OP_conv2d || kind == OCT_OP_linear || kind == OCT_OP_batch_norm;
-        if (b->grid == OCTI_GRID_SHARE || weighted || octi_own_has(kind)) continue;
+        if (b->grid[OCTQ_FP32] == OCTI_GRID_SHARE || weighted || octi_own_has(kind)) continue;
         printf("qat/step/codes_own.c has no row for %s\n", oct_op_name(kind));
         missing++;
     }

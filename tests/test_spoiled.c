@@ -18,6 +18,8 @@ typedef enum what {
     WEIGHT,
     BIAS,
     MULTIPLIER,
+    FIXED_MULTIPLIER,
+    SHIFT,
     TABLE,
     EXP,
     LOW,
@@ -28,8 +30,8 @@ typedef enum what {
     WHATS
 } what;
 static const char *const words[WHATS] = {
-    "weight",      "bias",        "multiplier", "table entry",  "exponential",
-    "lower clamp", "upper clamp", "zero point", "padding code", "pixel table"};
+    "weight",      "bias",        "multiplier",  "q31",        "shift",        "table entry",
+    "exponential", "lower clamp", "upper clamp", "zero point", "padding code", "pixel table"};
 
 typedef struct lab {
     oct_net *q, *i8;
@@ -70,7 +72,8 @@ static lab open_lab(uint64_t seed, bool island) {
     ck_not_null(net);
     const oct_qrule rule = {
         OCT_QSCOPE_NAME, island ? layer_with_weights(net, seed) : NULL, {.stay_float = "yes"}};
-    l.q = oct_prepare(net, &(oct_qconfig){.abits = seed % 3 ? 8 : 5,
+    l.q = oct_prepare(net, &(oct_qconfig){.target = seed % 2 && !island ? "litert" : "octet",
+                                          .abits = seed % 3 ? 8 : 5,
                                           .wbits = seed % 4 ? 8 : 3,
                                           .observer = "minmax",
                                           .rules = &rule,
@@ -177,6 +180,11 @@ static void spoil_node(lab *l, const oct_node *n, octi_rng *r, uint64_t seed) {
             oct_s8(t)[i] = (int8_t)(keep > 0 ? keep - 9 : keep + 9);
             judge(l, WEIGHT, n, !law_agrees(l, n), seed);
             oct_s8(t)[i] = keep;
+        } else if (t->dtype == OCT_S32 && t->shape.rank == 2) { /* [2,n]: multipliers, shifts */
+            const int32_t half = (int32_t)t->shape.dim[1], keep = oct_s32(t)[i];
+            oct_s32(t)[i] = i < half ? keep - keep / 5 : keep - 1;
+            judge(l, i < half ? FIXED_MULTIPLIER : SHIFT, n, !law_agrees(l, n), seed);
+            oct_s32(t)[i] = keep;
         } else if (t->dtype == OCT_S32) {
             const int32_t keep = oct_s32(t)[i];
             oct_s32(t)[i] = keep + 300;

@@ -7,12 +7,17 @@
 #include <string.h>
 
 static const octi_backend_op ops[OCT_OP_KIND_COUNT] = {
-#define OCT_INT8_OP(kind, grid, int8) [OCT_OP_##kind] = {OCTI_GRID_##grid, OCT_OP_##int8},
+#define OCT_INT8_OP(kind, fp32, int8, q31)                                                         \
+    [OCT_OP_##kind] = {{OCTI_GRID_##fp32, OCTI_GRID_##q31}, OCT_OP_##int8},
 #include "qat/net/backend.def"
 #undef OCT_INT8_OP
 };
 
 const octi_backend_op *octi_backend(oct_op_kind kind) { return &ops[kind]; }
+
+octi_grid octi_grid_under(oct_op_kind kind, int32_t law) {
+    return law >= 0 && law < OCTQ_LAWS ? ops[kind].grid[law] : OCTI_GRID_NONE;
+}
 
 void octi_grid_qparams(octi_grid g, const oct_qspec *spec, float *scale, int32_t *zero_point) {
     const int32_t codes = spec->qmax - spec->qmin + 1;
@@ -22,8 +27,8 @@ void octi_grid_qparams(octi_grid g, const oct_qspec *spec, float *scale, int32_t
 }
 
 static const octi_target targets[] = {
-#define OCT_TARGET(name, reduce_range, per_channel, pow2, text)                                    \
-    {name, reduce_range, per_channel, pow2, text},
+#define OCT_TARGET(name, reduce_range, per_channel, pow2, law, text)                               \
+    {name, reduce_range, per_channel, pow2, OCTQ_##law, text},
 #include "qat/net/targets.def"
 #undef OCT_TARGET
 };

@@ -4,6 +4,7 @@
 #define OCT_QAT_NET_BACKEND_H
 
 #include "src/graph.h"
+#include "src/qround.h"
 
 typedef enum octi_grid {
     OCTI_GRID_NONE,
@@ -20,14 +21,20 @@ static inline bool octi_grid_is_fixed(octi_grid g) {
 void octi_grid_qparams(octi_grid g, const oct_qspec *spec, float *scale, int32_t *zero_point);
 
 typedef struct octi_backend_op {
-    octi_grid grid; /* NONE: stays float */
+    octi_grid grid[OCTQ_LAWS]; /* NONE: stays float */
     oct_op_kind int8;
 } octi_backend_op;
 const octi_backend_op *octi_backend(oct_op_kind kind);
+/** Where the output of a node of this kind stands under a law (attr.law). */
+octi_grid octi_grid_under(oct_op_kind kind, int32_t law);
+static inline octi_grid octi_grid_of(const oct_node *n) {
+    return octi_grid_under(n->kind, n->attr.law[0]);
+}
 
 typedef struct octi_target {
     const char *name;
     bool reduce_range, per_channel, pow2;
+    octq_law law; /* of its requants; q31: activations are signed there */
     const char *text;
 } octi_target;
 /** NULL (recorded, lists the known ones) for an unknown name; NULL name: the default. */

@@ -36,8 +36,7 @@ static inline bool octi_is_weighted(const oct_graph *g, const oct_node *n) {
 /** A node whose output is quantized anew, to an observed, learned or fixed grid; the others stay on
  *  their inputs' grid. */
 static inline bool octi_is_source(const oct_graph *g, const oct_node *n) {
-    return octi_is_int8(g, n) &&
-           (n->kind == OCT_OP_quantize || octi_backend(n->kind)->grid != OCTI_GRID_SHARE);
+    return octi_is_int8(g, n) && (n->kind == OCT_OP_quantize || octi_grid_of(n) != OCTI_GRID_SHARE);
 }
 /** quantize of a value that has codes: they go to another grid (a fixed-grid member of a cat). */
 static inline bool octi_is_requantize(const oct_graph *g, const oct_node *n) {

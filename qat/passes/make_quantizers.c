@@ -99,7 +99,7 @@ static bool holds_input(const octi_value_classes *p, int32_t class) {
  * learned. */
 static octi_grid fixed_grid(const octi_value_classes *p, int32_t class) {
     const oct_graph *g = p->net->graph;
-    const octi_grid grid = octi_backend(g->nodes[g->values[class].producer].kind)->grid;
+    const octi_grid grid = octi_grid_of(&g->nodes[g->values[class].producer]);
     return octi_grid_is_fixed(grid) ? grid : OCTI_GRID_OWN;
 }
 

@@ -45,6 +45,39 @@ static const oct_quantizer *quantizer_of(const convert_state *c, int32_t value) 
     return &c->from->graph->quantizers[c->from->graph->values[value].quantizer];
 }
 
+/* What a requant carries, by its node's law. */
+typedef struct records {
+    int64_t count;
+    float *m;             /* fp32 [count] */
+    int32_t *q31, *shift; /* q31 [2,count]: multipliers, then shifts */
+} records;
+
+static oct_status new_records(convert_state *c, const oct_node *n, int64_t count, records *by) {
+    *by = (records){.count = count};
+    if (n->attr.law[0] == OCTQ_FP32) {
+        by->m = octi_arena_calloc(c->arena, (size_t)count, sizeof *by->m);
+        return by->m ? OCT_OK : oct_last_error()->code;
+    }
+    by->q31 = octi_arena_calloc(c->arena, (size_t)count, 2 * sizeof *by->q31);
+    by->shift = by->q31 ? by->q31 + count : NULL;
+    return by->q31 ? OCT_OK : oct_last_error()->code;
+}
+
+static oct_status put_records(convert_state *c, const oct_node *n, new_node *out,
+                              const records *by) {
+    for (int64_t i = 0; by->q31 && i < by->count; i++)
+        if (by->shift[i] > 30)
+            return octi_fail(OCT_ELIMIT, n->name, "its multiplier is too large for fixed point",
+                             "below 2^30", octi_fmt("2^%d", by->shift[i]), NULL);
+    const int32_t v = by->m ? octi_rewrite_const(&c->r, n->name, "multiplier", OCT_F32,
+                                                 OCT_SHAPE(by->count), by->m)
+                            : octi_rewrite_const(&c->r, n->name, "multiplier", OCT_S32,
+                                                 OCT_SHAPE(2, by->count), by->q31);
+    if (v < 0) return oct_last_error()->code;
+    out->in[out->nin++] = v;
+    return OCT_OK;
+}
+
 static oct_status weighted(convert_state *c, const oct_node *n, new_node *out) {
     oct_graph *g = c->from->graph;
     const oct_quantizer *x = quantizer_of(c, n->in[OCTI_X]), *y = quantizer_of(c, n->out);
@@ -53,49 +86,61 @@ static oct_status weighted(convert_state *c, const oct_node *n, new_node *out) {
     octi_arena_reset(c->arena);
     OCT_TRY(octi_quantize_weights(c->from, n, octi_scale(x), c->arena, &w));
     OCT_TRY(octi_check_accumulators(x, n, &w, &fits24));
-    float *m = octi_arena_calloc(c->arena, (size_t)w.o, sizeof *m);
     int32_t *zeros = octi_arena_calloc(c->arena, (size_t)w.o, sizeof *zeros);
-    if (!m || !zeros) return oct_last_error()->code;
-    for (int32_t o = 0; o < w.o; o++)
-        m[o] = octq_multiplier(octi_scale(x), w.scale[o], octi_scale(y));
+    records by;
+    if (!zeros) return oct_last_error()->code;
+    OCT_TRY(new_records(c, n, w.o, &by));
+    for (int32_t o = 0; o < w.o; o++) {
+        if (by.m) by.m[o] = octq_multiplier(octi_scale(x), w.scale[o], octi_scale(y));
+        if (by.q31)
+            octq_q31_of(octq_product_ratio(octi_scale(x), w.scale[o], octi_scale(y)), &by.q31[o],
+                        &by.shift[o]);
+    }
     oct_shape shape = g->values[n->in[OCTI_W]].shape;
     if (n->kind == OCT_OP_batch_norm) {
         shape = OCT_SHAPE(w.o, 1, 1, 1);
-        out->attr =
-            (oct_attrs){.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .groups = {w.o}};
+        out->attr = (oct_attrs){.kernel = {1, 1},
+                                .stride = {1, 1},
+                                .dilation = {1, 1},
+                                .groups = {w.o},
+                                .law = {n->attr.law[0]}};
     }
     out->in[1] = octi_rewrite_const(&c->r, n->name, "weight", OCT_S8, shape, w.codes);
     out->in[2] = octi_rewrite_const(&c->r, n->name, "bias", OCT_S32, OCT_SHAPE(w.o), w.bias_code);
-    out->in[3] = octi_rewrite_const(&c->r, n->name, "multiplier", OCT_F32, OCT_SHAPE(w.o), m);
-    out->nin = 4;
+    out->nin = 3;
+    OCT_TRY(put_records(c, n, out, &by));
     oct_qspec spec = octi_weight_quantizer(g, n)->spec;
     spec.per_channel = true; /* stored one per channel, also where all are equal */
     int32_t q = out->in[1] < 0 ? -1
                                : octi_rewrite_qparams(&c->r, octi_fmt("%s.weight", n->name), spec,
                                                       OCT_SHAPE(w.o), w.scale, zeros);
-    if (q < 0 || out->in[2] < 0 || out->in[3] < 0) return oct_last_error()->code;
+    if (q < 0 || out->in[2] < 0) return oct_last_error()->code;
     c->r.to->graph->values[out->in[1]].quantizer = q;
     out->attr.act[0] = out->attr.bn[0] = 0;
     out->attr.eps = out->attr.momentum = 0;
     return OCT_OK;
 }
 
-static oct_status add_multipliers(convert_state *c, const oct_node *n, new_node *out,
-                                  const float *m, int32_t count) {
-    int32_t v = octi_rewrite_const(&c->r, n->name, "multiplier", OCT_F32, OCT_SHAPE(count), m);
-    if (v < 0) return oct_last_error()->code;
-    out->in[out->nin++] = v;
-    return OCT_OK;
+static float scale_of(const convert_state *c, int32_t value) {
+    return octi_scale(quantizer_of(c, value));
 }
 
-/* add, cat, requantize */
+/* cat, requantize; add, which in fixed point has a record for the sum too */
 static oct_status join(convert_state *c, const oct_node *n, new_node *out) {
-    float m[OCTI_MAX_INPUTS];
-    for (int32_t k = 0; k < n->nin; k++)
-        m[k] =
-            octq_ratio(octi_scale(quantizer_of(c, n->in[k])), octi_scale(quantizer_of(c, n->out)));
+    const bool sum = n->kind == OCT_OP_add;
+    const float y = scale_of(c, n->out);
+    records by;
+    octi_arena_reset(c->arena);
+    OCT_TRY(new_records(c, n, n->nin + (sum && n->attr.law[0] == OCTQ_Q31), &by));
+    for (int32_t k = 0; k < n->nin; k++) {
+        const float x = scale_of(c, n->in[k]);
+        if (by.m) by.m[k] = octq_ratio(x, y);
+        if (by.q31) octq_q31_of((double)x / (double)y, &by.q31[k], &by.shift[k]);
+    }
+    if (by.q31 && sum)
+        octq_q31_add_of(scale_of(c, n->in[0]), scale_of(c, n->in[1]), y, by.q31, by.shift);
     out->attr.act[0] = 0;
-    return add_multipliers(c, n, out, m, n->nin);
+    return put_records(c, n, out, &by);
 }
 
 /* Most cells that a window can hold. */
@@ -114,13 +159,17 @@ static int64_t most_cells(const convert_state *c, const oct_node *n) {
 
 static oct_status average(convert_state *c, const oct_node *n, new_node *out) {
     int64_t cells = most_cells(c, n);
+    const float x = scale_of(c, n->in[0]), y = scale_of(c, n->out);
+    records by;
+    if (octi_grid_of(n) == OCTI_GRID_SHARE) return OCT_OK; /* a division */
     octi_arena_reset(c->arena);
-    float *m = octi_arena_calloc(c->arena, (size_t)cells + 1, sizeof *m);
-    if (!m) return oct_last_error()->code;
-    float sx = octi_scale(quantizer_of(c, n->in[0])), sy = octi_scale(quantizer_of(c, n->out));
-    for (int64_t i = 1; i <= cells; i++) m[i] = octq_mean_multiplier(sx, sy, i);
-    m[0] = m[1]; /* a window is never empty; the table stays positive throughout */
-    return add_multipliers(c, n, out, m, (int32_t)cells + 1);
+    OCT_TRY(new_records(c, n, cells + 1, &by));
+    /* a window is never empty; the table stays positive throughout */
+    for (int64_t i = 0; i <= cells; i++) {
+        if (by.m) by.m[i] = octq_mean_multiplier(x, y, i ? i : 1);
+        if (by.q31) octq_q31_mean_of(x, y, i ? i : 1, &by.q31[i], &by.shift[i]);
+    }
+    return put_records(c, n, out, &by);
 }
 
 static oct_status table(convert_state *c, const oct_node *n, new_node *out) {
@@ -145,10 +194,13 @@ static oct_status softmax(convert_state *c, const oct_node *n, new_node *out) {
 }
 
 static oct_status product(convert_state *c, const oct_node *n, new_node *out) {
-    float m =
-        octq_multiplier(octi_scale(quantizer_of(c, n->in[0])),
-                        octi_scale(quantizer_of(c, n->in[1])), octi_scale(quantizer_of(c, n->out)));
-    return add_multipliers(c, n, out, &m, 1);
+    const float a = scale_of(c, n->in[0]), b = scale_of(c, n->in[1]), y = scale_of(c, n->out);
+    records by;
+    octi_arena_reset(c->arena);
+    OCT_TRY(new_records(c, n, 1, &by));
+    if (by.m) by.m[0] = octq_multiplier(a, b, y);
+    if (by.q31) octq_q31_of(octq_product_ratio(a, b, y), by.q31, by.shift);
+    return put_records(c, n, out, &by);
 }
 
 static oct_status pad_code(convert_state *c, const oct_node *n, new_node *out) {
@@ -172,28 +224,29 @@ static oct_status same_codes(convert_state *c, const oct_node *n, new_node *out)
     return OCT_OK;
 }
 
-/* The table of kinds: what an integer node holds; whether it clamps its codes. */
+/* The table of kinds: what an integer node holds; whether it clamps its codes, and rounds by a
+ * law. */
 static const struct {
     oct_status (*make)(convert_state *c, const oct_node *n, new_node *out);
-    bool clamps;
+    bool clamps, requants;
 } makers[OCT_OP_KIND_COUNT] = {
-    [OCT_OP_qconv2d] = {weighted, true},
-    [OCT_OP_qlinear] = {weighted, true},
-    [OCT_OP_qadd] = {join, true},
-    [OCT_OP_qcat] = {join, true},
-    [OCT_OP_requantize] = {join, false},
-    [OCT_OP_qavg_pool2d] = {average, true},
-    [OCT_OP_qadaptive_avg_pool2d] = {average, true},
-    [OCT_OP_qmul] = {product, true},
-    [OCT_OP_qtable] = {table, false},
-    [OCT_OP_qsoftmax] = {softmax, false},
-    [OCT_OP_qpad] = {pad_code, false},
-    [OCT_OP_qclip] = {clip, true},
-    [OCT_OP_max_pool2d] = {same_codes, false},
-    [OCT_OP_relu] = {same_codes, false},
-    [OCT_OP_flatten] = {same_codes, false},
-    [OCT_OP_reshape] = {same_codes, false},
-    [OCT_OP_identity] = {same_codes, false},
+    [OCT_OP_qconv2d] = {weighted, true, true},
+    [OCT_OP_qlinear] = {weighted, true, true},
+    [OCT_OP_qadd] = {join, true, true},
+    [OCT_OP_qcat] = {join, true, true},
+    [OCT_OP_requantize] = {join, false, true},
+    [OCT_OP_qavg_pool2d] = {average, true, true},
+    [OCT_OP_qadaptive_avg_pool2d] = {average, true, true},
+    [OCT_OP_qmul] = {product, true, true},
+    [OCT_OP_qtable] = {table, false, false},
+    [OCT_OP_qsoftmax] = {softmax, false, false},
+    [OCT_OP_qpad] = {pad_code, false, false},
+    [OCT_OP_qclip] = {clip, true, false},
+    [OCT_OP_max_pool2d] = {same_codes, false, false},
+    [OCT_OP_relu] = {same_codes, false, false},
+    [OCT_OP_flatten] = {same_codes, false, false},
+    [OCT_OP_reshape] = {same_codes, false, false},
+    [OCT_OP_identity] = {same_codes, false, false},
 };
 
 bool octi_convert_has(oct_op_kind int8) { return makers[int8].make != NULL; }
@@ -206,6 +259,7 @@ static oct_status int8_node(convert_state *c, const oct_node *n, new_node *out) 
         return octi_fail(OCT_EINTERNAL, n->name, "no row in convert's table", NULL,
                          oct_op_name(out->kind), NULL);
     OCT_TRY(makers[out->kind].make(c, n, out));
+    if (!makers[out->kind].requants) out->attr.law[0] = 0;
     if (makers[out->kind].clamps) octi_node_clamp(q, n, &out->attr.lo[0], &out->attr.hi[0]);
     return OCT_OK;
 }
@@ -216,6 +270,7 @@ static oct_status convert_node(convert_state *c, const oct_node *n) {
          is_border = n->kind == OCT_OP_dequantize ||
                      (n->kind == OCT_OP_quantize && !octi_is_requantize(g, n));
     new_node out = {.kind = n->kind, .attr = n->attr, .nin = int8 ? 0 : n->nin};
+    if (is_border) out.attr.law[0] = 0;
     for (int32_t k = 0; k < n->nin; k++) {
         bool act = n->in[k] >= 0 && !g->values[n->in[k]].tensor;
         if (int8 && !act) continue;

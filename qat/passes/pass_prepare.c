@@ -82,9 +82,10 @@ static int32_t border(prepare_state *p, oct_op_kind kind, int32_t from, const ch
         octi_log(to->ctx, OCT_LOG_INFO, "%s: %s behind it: a %s was put in", x.name,
                  kind == OCT_OP_quantize ? "codes are wanted" : "floats are wanted",
                  kind == OCT_OP_quantize ? "QuantStub" : "DeQuantStub");
+    const oct_attrs attr = {.law = {kind == OCT_OP_quantize ? (int32_t)p->target->law : 0}};
     int32_t n =
         octi_graph_add_node(to, kind, name ? name : octi_fmt("%s.%s", x.name, oct_op_name(kind)),
-                            NULL, &from, 1, OCT_F32, x.shape);
+                            &attr, &from, 1, OCT_F32, x.shape);
     return n < 0 ? -2 : to->nodes[n].out;
 }
 
@@ -139,7 +140,7 @@ static oct_status place_stub(prepare_state *p, const oct_node *n) {
 static octi_grid grid_of(prepare_state *p, int32_t v) {
     const oct_graph *to = p->r.to->graph;
     const oct_node *n = &to->nodes[to->values[octi_class_of(p->parent, v)].producer];
-    octi_grid g = n->kind == OCT_OP_quantize ? OCTI_GRID_OWN : octi_backend(n->kind)->grid;
+    octi_grid g = n->kind == OCT_OP_quantize ? OCTI_GRID_OWN : octi_grid_of(n);
     return octi_grid_is_fixed(g) ? g : OCTI_GRID_OWN;
 }
 
@@ -180,11 +181,13 @@ static oct_status place(prepare_state *p, int32_t i) {
             in[k] = octi_rewrite_value(&p->r, n->in[k]);
         if (in[k] == -2) return oct_last_error()->code;
     }
-    const bool shares = p->int8[i] && octi_backend(n->kind)->grid == OCTI_GRID_SHARE;
+    oct_attrs attr = n->attr;
+    attr.law[0] = p->int8[i] ? (int32_t)p->target->law : 0;
+    const bool shares = p->int8[i] && octi_grid_under(n->kind, p->target->law) == OCTI_GRID_SHARE;
     if (shares && n->nin > 1) OCT_TRY(leave_fixed_grids(p, n, in));
     const oct_value *out = &g->values[n->out];
-    int32_t at = octi_graph_add_node(p->r.to->graph, n->kind, n->name, &n->attr, in, n->nin,
-                                     OCT_F32, out->shape);
+    int32_t at = octi_graph_add_node(p->r.to->graph, n->kind, n->name, &attr, in, n->nin, OCT_F32,
+                                     out->shape);
     if (at < 0) return oct_last_error()->code;
     p->r.to->graph->nodes[at].reason = p->reason;
     int32_t v = p->r.to->graph->nodes[at].out;
@@ -218,8 +221,11 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
     for (int32_t v = 0; v < g->value_count; v++) p->codes[v] = -1;
     OCT_TRY(find_stubs(p, g));
     if (octi_rewrite_value(&p->r, g->input) < 0) return oct_last_error()->code;
-    const octi_deciding deciding = {
-        .g = g, .rules = &p->rules, .int8 = p->int8, .between = p->stubs ? p->between : NULL};
+    const octi_deciding deciding = {.g = g,
+                                    .rules = &p->rules,
+                                    .law = p->target->law,
+                                    .int8 = p->int8,
+                                    .between = p->stubs ? p->between : NULL};
     bool any = false;
     for (int32_t i = 0; i < g->node_count; i++) {
         p->reason = octi_float_reason_of(&deciding, i);

@@ -7,10 +7,12 @@
 oct_float_reason octi_float_reason_of(const octi_deciding *d, int32_t i) {
     const oct_graph *g = d->g;
     const oct_node *n = &g->nodes[i];
-    const octi_grid grid = octi_backend(n->kind)->grid;
+    const octi_grid grid = octi_grid_under(n->kind, d->law);
     if (octi_yes(octi_qrules_resolve(d->rules, n->name, n->kind).set.stay_float))
         return OCT_FLOAT_rule;
-    if (grid == OCTI_GRID_NONE) return OCT_FLOAT_kind;
+    if (grid == OCTI_GRID_NONE)
+        return octi_grid_under(n->kind, OCTQ_FP32) == OCTI_GRID_NONE ? OCT_FLOAT_kind
+                                                                     : OCT_FLOAT_law;
     if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4)
         return OCT_FLOAT_vectors;
     if (n->attr.stub[0] || (d->between && !d->between[n->out])) return OCT_FLOAT_stubs;
@@ -30,7 +32,7 @@ const char *octi_float_reason_text(const oct_node *n) {
 #define OCT_FLOAT_REASON(name, word, text) text,
 #include "src/float_reasons.def"
     };
-    return n->reason == OCT_FLOAT_kind
-               ? octi_fmt("%s %s", oct_op_name(n->kind), texts[OCT_FLOAT_kind])
+    return n->reason == OCT_FLOAT_kind || n->reason == OCT_FLOAT_law
+               ? octi_fmt("%s %s", oct_op_name(n->kind), texts[n->reason])
                : texts[n->reason];
 }

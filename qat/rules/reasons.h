@@ -4,11 +4,13 @@
 #define OCT_QAT_RULES_REASONS_H
 
 #include "qat/rules/qconfig_rules.h"
+#include "src/qround.h"
 
 /** What prepare knows of a graph when it comes to a node: the nodes before it are decided. */
 typedef struct octi_deciding {
     const oct_graph *g;
     const octi_qrules *rules;
+    octq_law law;        /* of the target */
     const bool *int8;    /* [nodes] */
     const bool *between; /* [values]: between QuantStub and DeQuantStub; NULL: the net has none */
 } octi_deciding;

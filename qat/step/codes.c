@@ -24,7 +24,7 @@ static void quantize_task(void *arg, int64_t i) {
         float u[BLOCK];
         int32_t n = end - at < BLOCK ? (int32_t)(end - at) : BLOCK;
         for (int32_t k = 0; k < n; k++) u[k] = x[at + k] / s;
-        octi_round_block(&j->to, at, u, n);
+        octi_round_block(&j->to, at, u, NULL, n);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Nodes that make a grid of their own from codes and have no weights: add, mul, averages, functions
  * of one value, softmax, requantize. Each is its line of the law (src/qround.h) up to the rounding;
- * octi_round_block does that. */
+ * octi_round_block does that. Law 16 rounds by the way: its whole numbers go there too. */
 #include <math.h>
 
 #include "autograd/diff.h"
@@ -23,6 +23,9 @@ typedef struct own_job {
     octi_rounding to;
     const oct_quantizer *a, *b; /* of the inputs */
     const float *table;         /* [256]: functions' values, or softmax's exponentials */
+    const float *rounded;       /* [256]: law 16's requantize: what they round to */
+    bool in_q31;
+    int32_t q31[3], shift[3]; /* law 16 */
 } own_job;
 
 /* ---- add, mul ---- */
@@ -34,10 +37,12 @@ static void add_run(const own_job *j, const uint8_t *restrict a, const uint8_t *
                 mb = octq_ratio(octi_scale(j->b), j->to.s);
     const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
     for (int64_t i = 0; i < count; i += BLOCK) {
-        float u[BLOCK];
+        float u[BLOCK], r[BLOCK];
         int32_t n = count - i < BLOCK ? (int32_t)(count - i) : BLOCK;
         for (int32_t k = 0; k < n; k++) u[k] = octq_add_value(a[i + k], za, ma, b[i + k], zb, mb);
-        octi_round_block(&j->to, at + i, u, n);
+        for (int32_t k = 0; j->in_q31 && k < n; k++)
+            r[k] = (float)octq_q31_add(a[i + k], za, b[i + k], zb, j->q31, j->shift);
+        octi_round_block(&j->to, at + i, u, j->in_q31 ? r : NULL, n);
     }
 }
 
@@ -46,10 +51,12 @@ static void mul_run(const own_job *j, const uint8_t *restrict a, const uint8_t *
     const float m = octq_multiplier(octi_scale(j->a), octi_scale(j->b), j->to.s);
     const int32_t za = octi_zero_point(j->a), zb = octi_zero_point(j->b);
     for (int64_t i = 0; i < count; i += BLOCK) {
-        float u[BLOCK];
+        float u[BLOCK], r[BLOCK];
         int32_t n = count - i < BLOCK ? (int32_t)(count - i) : BLOCK;
         for (int32_t k = 0; k < n; k++) u[k] = octq_mul_value(a[i + k], za, b[i + k], zb, m);
-        octi_round_block(&j->to, at + i, u, n);
+        for (int32_t k = 0; j->in_q31 && k < n; k++)
+            r[k] = (float)octq_q31_scale((a[i + k] - za) * (b[i + k] - zb), j->q31[0], j->shift[0]);
+        octi_round_block(&j->to, at + i, u, j->in_q31 ? r : NULL, n);
     }
 }
 
@@ -73,6 +80,19 @@ static void pair_task(void *arg, int64_t n) {
 
 /* ---- averages ---- */
 
+/* Law 16: sums of q - z over a window to whole codes less z. */
+static void round_means(const own_job *j, const int32_t *sum, int32_t cells, int32_t n, float *r) {
+    const int32_t z = octi_zero_point(j->a);
+    int32_t q31, shift;
+    if (octi_grid_of(j->c->net_node) == OCTI_GRID_SHARE) {
+        for (int32_t k = 0; k < n; k++)
+            r[k] = (float)(octq_q31_average(sum[k] + cells * z, cells) - z);
+        return;
+    }
+    octq_q31_mean_of(octi_scale(j->a), j->to.s, cells, &q31, &shift);
+    for (int32_t k = 0; k < n; k++) r[k] = (float)octq_q31_scale(sum[k], q31, shift);
+}
+
 static void average_task(void *arg, int64_t n) {
     const own_job *j = arg;
     const octi_call *c = j->c;
@@ -90,14 +110,16 @@ static void average_task(void *arg, int64_t n) {
             float m = octq_mean_multiplier(octi_scale(j->a), j->to.s, cells);
             for (int64_t k0 = 0; k0 < y[3]; k0 += BLOCK) {
                 int32_t sum[BLOCK] = {0}, count = y[3] - k0 < BLOCK ? (int32_t)(y[3] - k0) : BLOCK;
-                float u[BLOCK];
+                float u[BLOCK], r[BLOCK];
                 for (int64_t h = rows.from; h < rows.to; h++)
                     for (int64_t w = columns.from; w < columns.to; w++) {
                         const uint8_t *restrict cell = image + (h * x[2] + w) * x[3] + k0;
                         for (int32_t k = 0; k < count; k++) sum[k] += (int32_t)cell[k] - z;
                     }
                 for (int32_t k = 0; k < count; k++) u[k] = (float)sum[k] * m;
-                octi_round_block(&j->to, ((n * y[1] + p) * y[2] + q) * y[3] + k0, u, count);
+                if (j->in_q31) round_means(j, sum, (int32_t)cells, count, r);
+                octi_round_block(&j->to, ((n * y[1] + p) * y[2] + q) * y[3] + k0, u,
+                                 j->in_q31 ? r : NULL, count);
             }
         }
 }
@@ -116,15 +138,24 @@ void octi_function_values(const oct_node *n, const oct_quantizer *x, const oct_q
     }
 }
 
+/* Law 16's requantize: what its values round to. */
+static void round_requantized(const own_job *j, float r[256]) {
+    int32_t q31, shift;
+    octq_q31_of((double)octi_scale(j->a) / (double)j->to.s, &q31, &shift);
+    for (int32_t q = 0; q < 256; q++)
+        r[q] = (float)octq_q31_scale(q - octi_zero_point(j->a), q31, shift);
+}
+
 static void map_task(void *arg, int64_t i) {
     const own_job *j = arg;
     const uint8_t *restrict x = oct_u8(j->c->in_codes[0]);
     const int64_t count = oct_tensor_count(j->c->out), end = count * (i + 1) / CHUNKS;
     for (int64_t at = count * i / CHUNKS; at < end; at += BLOCK) {
-        float u[BLOCK];
+        float u[BLOCK], r[BLOCK];
         int32_t n = end - at < BLOCK ? (int32_t)(end - at) : BLOCK;
         for (int32_t k = 0; k < n; k++) u[k] = j->table[x[at + k]];
-        octi_round_block(&j->to, at, u, n);
+        for (int32_t k = 0; j->rounded && k < n; k++) r[k] = j->rounded[x[at + k]];
+        octi_round_block(&j->to, at, u, j->rounded ? r : NULL, n);
     }
 }
 
@@ -147,7 +178,7 @@ static void softmax_task(void *arg, int64_t i) {
             int32_t n = chans - at < BLOCK ? (int32_t)(chans - at) : BLOCK;
             for (int32_t k = 0; k < n; k++)
                 u[k] = octq_softmax_value(j->table[top - x[at + k]], sum, j->to.s);
-            octi_round_block(&j->to, r * chans + at, u, n);
+            octi_round_block(&j->to, r * chans + at, u, NULL, n);
         }
     }
 }
@@ -177,12 +208,34 @@ static own_row row_of(oct_op_kind kind) {
     }
 }
 
+/* What law 16 needs for all elements of a node. */
+static void make_records(own_job *j, float rounded[256]) {
+    const float s_a = octi_scale(j->a), s_y = j->to.s;
+    switch (j->c->node->kind) {
+    case OCT_OP_add:
+        octq_q31_add_of(s_a, octi_scale(j->b), s_y, j->q31, j->shift);
+        break;
+    case OCT_OP_mul:
+        octq_q31_of(octq_product_ratio(s_a, octi_scale(j->b), s_y), j->q31, j->shift);
+        break;
+    case OCT_OP_quantize:
+        round_requantized(j, rounded);
+        j->rounded = rounded;
+        break;
+    default:
+        break;
+    }
+}
+
 bool octi_own_has(oct_op_kind kind) { return row_of(kind).task != NULL; }
 
 oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to) {
     const own_row row = row_of(c->node->kind);
-    float table[256];
-    own_job j = {.c = c, .a = in_quantizer(c, 0), .table = table};
+    float table[256], rounded[256];
+    own_job j = {.c = c,
+                 .a = in_quantizer(c, 0),
+                 .table = table,
+                 .in_q31 = c->net_node->attr.law[0] == OCTQ_Q31};
     if (!row.task)
         return octi_fail(OCT_EINTERNAL, c->node->name, "no arithmetic on codes", NULL,
                          oct_op_name(c->node->kind), NULL);
@@ -194,6 +247,7 @@ oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight
     }
     if (row.task == softmax_task) octi_softmax_exps(j.a, table);
     if (row.task == map_task) octi_function_values(c->node, j.a, q, table);
+    if (j.in_q31) make_records(&j, rounded);
     octi_parallel_for(octi_ctx_pool(c->ctx), row.by_image ? c->out->shape.dim[0] : CHUNKS, row.task,
                       &j);
     return OCT_OK;

@@ -89,7 +89,8 @@ static oct_status product_on_codes(octi_call *c) {
     OCT_TRY(octi_accumulate_codes(c, x, &s->w, s->fits24, &acc));
     OCT_TRY(octi_observe_sums(c, &acc, &s->w, octi_scale(x), act));
     OCT_TRY(new_codes(c, q));
-    return octi_requant_tensor(c->ctx, &acc, &s->w, octi_scale(x), q, act, c->out, c->out_codes,
+    return octi_requant_tensor(c->ctx, &acc, &s->w, octi_scale(x), q,
+                               (octq_law)c->net_node->attr.law[0], act, c->out, c->out_codes,
                                octi_straight_of(c));
 }
 
@@ -168,6 +169,12 @@ static oct_status pad_on_grid(octi_call *c, const oct_quantizer *q) {
 /* A node on its inputs' grid: the float op, and the codes of what it gives. */
 static oct_status share_on_codes(octi_call *c) {
     const oct_quantizer *q = octi_out_quantizer(c);
+    if (c->node->kind == OCT_OP_avg_pool2d) { /* in fixed point, where it rounds by itself */
+        const octi_straight none = {.mask = NULL};
+        OCT_TRY(octi_call_output(c));
+        c->out_codes = octi_call_tensor(c, OCT_U8, c->out->shape);
+        return c->out_codes ? octi_own_on_codes(c, q, none) : oct_last_error()->code;
+    }
     OCT_TRY(c->node->kind == OCT_OP_pad ? pad_on_grid(c, q)
                                         : octi_diff_of(c->node->kind)->forward(c));
     if (c->out->data == c->in[0]->data) /* a view: the codes are the input's */

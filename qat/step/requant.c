@@ -20,6 +20,7 @@ typedef struct requant_job {
     float *y;         /* of octi_accumulator_values */
     int32_t row;      /* elements of a row: a multiple of o */
     float *m;         /* [row] */
+    int32_t *q31;     /* [2][row]: law 16's multipliers and shifts; NULL: law 7 */
     int32_t *bias;    /* [row] */
     int32_t *lo, *hi; /* [CHUNKS][row]: range of the sums */
 } requant_job;
@@ -139,21 +140,30 @@ static void requant_task(void *arg, int64_t i) {
             float u[BLOCK];
             sums_of(j->acc, at + k0, j->bias + k0, n, sum);
             for (int32_t k = 0; k < n; k++) u[k] = (float)sum[k] * j->m[k0 + k];
-            octi_round_block(&j->to, at + k0, u, n);
+            float r[BLOCK];
+            for (int32_t k = 0; j->q31 && k < n; k++)
+                r[k] = (float)octq_q31_scale(sum[k], j->q31[k0 + k], j->q31[j->row + k0 + k]);
+            octi_round_block(&j->to, at + k0, u, j->q31 ? r : NULL, n);
         }
 }
 
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w,
-                               float s_x, const oct_quantizer *q, oct_act act, oct_tensor *y,
-                               oct_tensor *codes, octi_straight to) {
+                               float s_x, const oct_quantizer *q, octq_law law, oct_act act,
+                               oct_tensor *y, oct_tensor *codes, octi_straight to) {
     requant_job j = {.acc = acc, .w = w, .to = octi_rounding_to(q, act, oct_f32(y), codes, to)};
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
     oct_status taken = requant_rows(&j, scratch);
     if (taken != OCT_OK) return octi_arena_rewind(scratch, mark), taken;
-    for (int32_t k = 0; k < j.row; k++)
-        j.m[k] = octq_multiplier(s_x, w->scale[k % acc->o], octi_scale(q));
+    if (law == OCTQ_Q31 && !(j.q31 = octi_arena_alloc(scratch, 2 * sizeof *j.q31 * (size_t)j.row)))
+        return octi_arena_rewind(scratch, mark), oct_last_error()->code;
+    for (int32_t k = 0; k < j.row; k++) {
+        const float s_w = w->scale[k % acc->o];
+        j.m[k] = octq_multiplier(s_x, s_w, octi_scale(q));
+        if (j.q31)
+            octq_q31_of(octq_product_ratio(s_x, s_w, octi_scale(q)), &j.q31[k], &j.q31[j.row + k]);
+    }
     octi_parallel_for(octi_ctx_pool(ctx), CHUNKS, requant_task, &j);
     octi_arena_rewind(scratch, mark);
     return OCT_OK;

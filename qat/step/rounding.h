@@ -34,7 +34,9 @@ typedef struct octi_rounding {
 
 octi_rounding octi_rounding_to(const oct_quantizer *q, oct_act act, float *y, oct_tensor *codes,
                                octi_straight to);
-/** u holds n <= OCTI_ROUND_BLOCK values in units of the scale, of elements at, at + 1, ... */
-void octi_round_block(const octi_rounding *to, int64_t at, const float *restrict u, int32_t n);
+/** u holds n <= OCTI_ROUND_BLOCK values in units of the scale, of elements at, at + 1, ...; r what
+ *  a law of its own rounded them to, whole numbers: NULL: to the nearest, half to even. */
+void octi_round_block(const octi_rounding *to, int64_t at, const float *restrict u,
+                      const float *restrict r, int32_t n);
 
 #endif
