@@ -2,6 +2,7 @@
  * Int8 forms of functions: which grid they stand on, what their tables hold, what passes back
  * through them; a block of MobileNetV3 and a net that ends with softmax, from training to the
  * loaded file. */
+#include "qat/step/codes.h"
 #include "tests/forms_fix.h"
 
 /* ---- one function between two grids ---- */
@@ -126,6 +127,14 @@ START_TEST(tables_hold_the_function) {
         ck_assert_int_eq(node(i8, oct_op_name(k))->kind, OCT_OP_qtable);
         const oct_quantizer *x = quantizer(q, "input.quantize"), *y = quantizer(q, oct_op_name(k));
         const uint8_t *table = oct_u8(oct_net_tensor(i8, octi_fmt("%s.table", oct_op_name(k))));
+        /* law 8, to the last bit: f in double at s_x * (q - z_x), over s_y, rounded once */
+        float u[256];
+        octi_function_values(node(q, oct_op_name(k)), x, y, u);
+        for (int c = 0; c < 256; c++) {
+            const double at = (double)octi_scale(x) * (c - octi_zero_point(x));
+            const oct_attrs *a = &node(q, oct_op_name(k))->attr;
+            ck_assert_float_eq(u[c], (float)(octi_unary_f64(k, a, at) / (double)octi_scale(y)));
+        }
         for (int c = 0; c < 256; c++) {
             double v = value_of(k, (double)octi_scale(x) * (c - octi_zero_point(x))) /
                        (double)octi_scale(y);

@@ -352,7 +352,30 @@ START_TEST(special_values) {
     ck_ok(oct_minmax(ctx, t, lo, hi));
     ck_assert(oct_f32(lo)[0] == INFINITY && oct_f32(hi)[0] == -INFINITY);
 
-    /* softmax and losses stay finite for large logits */
+    /* of many pieces, the least in one of the middle, the largest in the last */
+    enum { MANY = 70001 };
+    oct_tensor *many = oct_tensor_new(ctx, OCT_F32, SH(MANY));
+    oct_f32(many)[MANY / 2] = -3;
+    oct_f32(many)[MANY - 1] = 5;
+    ck_ok(oct_minmax(ctx, many, lo, hi));
+    ck_assert(oct_f32(lo)[0] == -3 && oct_f32(hi)[0] == 5);
+
+    /* softmax and losses stay finite for large logits, wherever the largest stands */
+    for (int top = 0; top < 3; top++) {
+        float row[3] = {0, 0, 0};
+        row[top] = 500;
+        oct_tensor *three = oct_tensor_borrow(ctx, OCT_F32, SH(1, 3), row),
+                   *q = oct_tensor_new(ctx, OCT_F32, SH(1, 3)),
+                   *label = oct_tensor_new(ctx, OCT_S32, SH(1)),
+                   *nats = oct_tensor_new(ctx, OCT_F32, (oct_shape){.rank = 0});
+        ck_ok(oct_softmax_forward(ctx, three, q));
+        ck_assert(oct_f32(q)[top] == 1 && oct_f32(q)[(top + 1) % 3] < 1e-30f);
+        ck_ok(oct_log_softmax_forward(ctx, three, q));
+        ck_assert(oct_f32(q)[top] == 0 && oct_f32(q)[(top + 1) % 3] == -500);
+        oct_s32(label)[0] = (top + 2) % 3;
+        ck_ok(oct_cross_entropy_forward(ctx, &a, three, label, q, nats));
+        ck_assert_float_eq(oct_f32(nats)[0], 500);
+    }
     float big[] = {1e30f, -1e30f, 0, 5000, 4999, -5000};
     oct_tensor *l = oct_tensor_borrow(ctx, OCT_F32, SH(2, 3), big),
                *s = oct_tensor_new(ctx, OCT_F32, SH(2, 3)),

@@ -41,6 +41,24 @@ static oct_oscillation set_and_step(two_weights *t, float w, float threshold) {
     return oct_oscillation_count(t->q);
 }
 
+/* Weights of 8 bits move by less than they cost: those of few bits alone are followed. */
+START_TEST(weights_of_8_bits_are_not_followed) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *parts[3];
+    for (int i = 0; i < 3; i++)
+        parts[i] = oct_linear_new(ctx, &(oct_linear_opts){.in = 2 + i, .out = 3 + i});
+    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 3), OCT_SHAPE(2)),
+            *q = oct_prepare(net, &(oct_qconfig){.wbits = 3});
+    ck_not_null(q);
+    ck_ok(oct_oscillation_start(q));
+    ck_assert_int_eq(oct_oscillation_count(q).weights, 3 * 4);
+    ck_not_null(oct_net_tensor(q, "1.weight_fake_quant.osc_rate"));
+    ck_assert(!oct_net_tensor(q, "0.weight_fake_quant.osc_rate") &&
+              !oct_net_tensor(q, "2.weight_fake_quant.osc_rate"));
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(rates_and_freezing_by_the_papers_formulas) {
     two_weights t = two_weights_new();
     ck_fails(OCT_EUSAGE, "not tracked", oct_oscillation_step(t.q, 1));
@@ -363,7 +381,8 @@ START_TEST(observers_begin_anew) {
 }
 END_TEST
 
-OCT_TEST_MAIN("schedules", rates_and_freezing_by_the_papers_formulas,
-              damping_pulls_to_the_codes_middle, damping_leaves_what_is_clipped,
-              training_measures_damps_and_freezes, oscillation_is_asked_for_in_words,
-              batch_norm_is_estimated_anew, a_report_is_of_the_whole_epoch, observers_begin_anew)
+OCT_TEST_MAIN("schedules", weights_of_8_bits_are_not_followed,
+              rates_and_freezing_by_the_papers_formulas, damping_pulls_to_the_codes_middle,
+              damping_leaves_what_is_clipped, training_measures_damps_and_freezes,
+              oscillation_is_asked_for_in_words, batch_norm_is_estimated_anew,
+              a_report_is_of_the_whole_epoch, observers_begin_anew)

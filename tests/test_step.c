@@ -4,7 +4,9 @@
 #include "qat/step/step.h"
 
 #include "octet.h"
+#include "qat/step/codes.h"
 #include "qat/step/hooks.h"
+#include "qat/step/weights.h"
 #include "src/rng.h"
 #include "tests/oct_test.h"
 
@@ -158,4 +160,71 @@ START_TEST(an_evaluation_begins_once) {
 }
 END_TEST
 
-OCT_TEST_MAIN("step", begin_decides_for_every_node, an_evaluation_begins_once)
+/* Sums of two channels to values and their range, in whole numbers and as floats: (sum + bias) *
+ * s_x * s_w, then the activation. */
+START_TEST(sums_become_values) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    float scale[] = {0.5f, 8}, values[6], lo, hi;
+    int32_t bias[] = {1, -2}, whole[] = {3, 4, -9, 1, 0, 2};
+    float real[6];
+    for (int i = 0; i < 6; i++) real[i] = (float)whole[i];
+    const octi_qweights w = {.o = 2, .scale = scale, .bias_code = bias};
+    const float want[3][6] = {
+        {0.5f, 4, -1, -2, 0.125f, 0}, {0.5f, 4, 0, 0, 0.125f, 0}, {0.5f, 4, 0, 0, 0.125f, 0}};
+    for (int act = 0; act < 3; act++)
+        for (int f = 0; f < 2; f++) {
+            const octi_accumulators acc = {
+                .data = f ? (void *)real : (void *)whole, .is_float = f, .pixels = 3, .o = 2};
+            ck_ok(octi_accumulator_values(ctx, &acc, &w, 0.25f, (oct_act)act, values));
+            for (int i = 0; i < 6; i++) ck_assert_float_eq(values[i], want[act][i]);
+            ck_ok(octi_accumulator_range(ctx, &acc, &w, 0.25f, (oct_act)act, &lo, &hi));
+            ck_assert(lo == (act ? 0 : -2) && hi == 4);
+            ck_ok(octi_accumulator_range(ctx, &acc, &w, 1, (oct_act)act, &lo, &hi)); /* 4 * 4 */
+            ck_assert(lo == (act ? 0 : -8) && hi == (act == OCT_ACT_RELU6 ? 6 : 16));
+            ck_ok(octi_accumulator_values(ctx, &acc, &w, 1, (oct_act)act, values));
+            ck_assert_float_eq(values[1], act == OCT_ACT_RELU6 ? 6 : 16);
+        }
+    oct_close(ctx);
+}
+END_TEST
+
+/* To the last one: sums of 2^24 are exact in fp32, |b| + sum|w| * max|q - z| of 2^31 - 1 fits
+ * s32. */
+START_TEST(accumulators_end_where_numbers_do) {
+    oct_ctx *ctx = oct_open(NULL);
+    int32_t bias[2] = {0, 0};
+    int64_t sum[2] = {1, 1};
+    const octi_qweights w = {.o = 2, .bias_code = bias, .sum_abs = sum};
+    const oct_node n = {.name = "fc"};
+    const struct {
+        int32_t zero;
+        int64_t reach;
+    } ends[] = {{0, 255}, {255, 255}, {127, 128}, {128, 128}, {55, 200}};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        oct_tensor *z = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(1));
+        oct_s32(z)[0] = ends[i].zero;
+        const oct_quantizer x = {.zero_point = z, .spec = oct_qspec_activation(8, false)};
+        bool fits;
+        sum[1] = (1 << 24) / ends[i].reach;
+        bias[1] = INT32_MAX - (1 << 25); /* no part of the sums */
+        ck_ok(octi_check_accumulators(&x, &n, &w, &fits));
+        ck_assert(fits);
+        sum[1]++;
+        ck_ok(octi_check_accumulators(&x, &n, &w, &fits));
+        ck_assert(!fits || ends[i].reach * sum[1] == 1 << 24);
+        sum[1] = INT32_MAX / ends[i].reach;
+        for (int sign = -1; sign < 2; sign += 2) {
+            bias[1] = sign * (int32_t)(INT32_MAX - sum[1] * ends[i].reach);
+            ck_ok(octi_check_accumulators(&x, &n, &w, &fits));
+            bias[1] += sign;
+            ck_fails(OCT_ELIMIT, "accumulator of channel 1",
+                     octi_check_accumulators(&x, &n, &w, &fits));
+        }
+        bias[1] = 0;
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("step", sums_become_values, accumulators_end_where_numbers_do,
+              begin_decides_for_every_node, an_evaluation_begins_once)
