@@ -83,7 +83,7 @@ photo() { # a net of 32x32
     [ $c = import ] && text .got "\"$1\": *[0-9]"
 }
 entropy() { gives inspect e --histogram conv1; text .got '[Kk][Ll]'; refused inspect e --histogram nolayer; }
-elsewhere() { case $c in demo) gives demo $base --out there; [ -s there/model.oct8 ] && [ -s there/graph.json ] ;; *) "$octet" $c $base --out there_$c --quiet >/dev/null; [ -s there_$c ] ;; esac || say "$row: nothing there"; }
+elsewhere() { case $c in demo) gives demo $base --out there; [ -s there/model.oct8 ] && [ -s there/graph.json ] && [ -s there/report.html ] ;; *) "$octet" $c $base --out there_$c --quiet >/dev/null; [ -s there_$c ] ;; esac || say "$row: nothing there"; }
 forced() { rm -rf twice && "$octet" $c $base --out twice --quiet >/dev/null; refused $c $base --out twice 2>/dev/null; "$octet" $c $base --out twice --force --quiet >/dev/null || say "$row: refused"; }
 small() { for m in dynamic weight-only half; do gives convert f --mode $m; text .out "^mode $m  bytes [1-9]"; text .got "half\\|dynamic\\|weight\\|float16\\|int8"; cksum <r >>sums; done; [ "$(sort -u sums | wc -l)" = 3 ] || say "$row: the same file"; refused convert p --mode half --out r; }
 fitting() { refused import f/model.safetensors --model resnet8 --out r; gives import $base; }

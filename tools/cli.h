@@ -87,6 +87,14 @@ void json_close(json *j);
 /** [null, 28, 28, 6]: the symbolic batch is null. */
 void json_shape(json *j, const char *key, const oct_shape *s);
 
+/* ---- plain pictures ---- */
+
+/** A bar of a share (0 to 1) of `width` places, in eighths of a place where the terminal takes
+ *  UTF-8, else of '#'; filled up with blanks. Good for the next three calls. */
+const char *cli_bar_text(double share, int width);
+/** A character for each of n values, low to high; what is not finite is a blank. The same. */
+const char *cli_spark_text(const double *v, int n);
+
 /* ---- data and models ---- */
 
 /** The data set of --data: part `split`; `like` gives classes and sizes (a net's), may be NULL.

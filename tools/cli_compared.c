@@ -10,6 +10,7 @@ int cli_measure(oct_net *net, oct_data *data, cli_compared *row) {
     row->score = m.score;
     row->accuracy = m.score == OCT_SCORE_CLASSES ? m.accuracy : -1;
     row->loss = m.loss;
+    row->n = m.n;
     row->bytes = m.bytes;
     row->us = m.us;
     return 0;

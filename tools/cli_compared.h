@@ -13,6 +13,7 @@ typedef struct cli_compared {
     oct_score score;
     double accuracy, loss; /* as score says; accuracy below 0: none */
     int64_t bytes;         /* of all tensors that a file of it would hold; 0: not said */
+    int64_t n;             /* images that were scored */
     double us;             /* per image, batch 1; below 0: not said */
 } cli_compared;
 

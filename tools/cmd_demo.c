@@ -28,6 +28,37 @@ static void print_json(const cli_compared *row, const oct_mismatch *m) {
     json_close(&j);
 }
 
+/* The page of what was kept, with what else was measured beside it. */
+static int write_page(cli *c, const char *dir, const cli_compared *row) {
+    static const int shown[] = {FP32, HALF, DYNAMIC, WEIGHT_ONLY, PTQ8};
+    enum { SHOWN = sizeof shown / sizeof *shown };
+    oct_report_row rows[SHOWN];
+    char path[4096];
+    for (int i = 0; i < SHOWN; i++) {
+        const cli_compared *from = &row[shown[i]];
+        rows[i] = (oct_report_row){.name = "demo",
+                                   .how = shown[i] == PTQ8   ? "PTQ ema w8 a8"
+                                          : shown[i] == FP32 ? "float"
+                                                             : from->kind,
+                                   .measured = {.score = from->score,
+                                                .accuracy = from->accuracy,
+                                                .loss = from->loss,
+                                                .n = from->n,
+                                                .bytes = from->bytes,
+                                                .us = from->us}};
+    }
+    oct_report *r = oct_report_new(c->ctx, &dir, 1,
+                                   &(oct_report_opts){.data = c->data.s,
+                                                      .limit = c->limit.set ? c->limit.i : 0,
+                                                      .title = "octet demo",
+                                                      .rows = rows,
+                                                      .row_count = SHOWN});
+    snprintf(path, sizeof path, "%s/report.html", dir);
+    const bool written = r && oct_report_save(r, path) == OCT_OK;
+    oct_report_free(r);
+    return written ? 0 : cli_failed();
+}
+
 int cmd_demo(cli *c) {
     if (!c->data.set) c->data = (opt_value){.set = true, .s = "synth-digits"};
     const char *dir = c->out.s;
@@ -84,6 +115,7 @@ int cmd_demo(cli *c) {
     if (dir) {
         snprintf(path, sizeof path, "%s/model.oct8", dir);
         if (oct_int8_save(int8, path) != OCT_OK) return cli_failed();
+        if ((code = write_page(c, dir, row))) return code;
     }
     if (c->json.set)
         print_json(row, &m);
@@ -93,10 +125,13 @@ int cmd_demo(cli *c) {
                   (long long)m.mismatched, (long long)m.codes);
     }
     if (dir)
-        cli_next(c, "run in %s, int8 model in %s; next: octet inspect %s", cli_word(dir),
-                 cli_word(path), cli_word(path));
+        cli_next(c,
+                 "run in %s, int8 model in %s, the page of it all in %s/report.html: open it in a "
+                 "browser; next: octet inspect %s",
+                 cli_word(dir), cli_word(path), cli_word(dir), cli_word(path));
     else
         cli_next(c,
-                 "nothing was kept; next: octet demo --out DIR keeps the run and the int8 model");
+                 "nothing was kept; next: octet demo --out DIR keeps the run, the int8 model and a "
+                 "page that shows all of it");
     return m.mismatched ? 1 : 0;
 }

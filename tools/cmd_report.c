@@ -33,6 +33,9 @@ int cmd_report(cli *c) {
     if (!code && c->json.set && !text) code = cli_failed();
     if (text) puts(text);
     oct_report_free(r);
-    if (!code) cli_next(c, "report in %s: open it in a browser", cli_word(path));
+    if (!code)
+        cli_next(c,
+                 "report in %s: open it in a browser; octet report --json tells the same numbers",
+                 cli_word(path));
     return code;
 }

@@ -47,7 +47,8 @@ oct_status octi_left_out(oct_report *r, octi_model *m, const char *what, oct_sta
 /* "QAT lsq w4 a4" */
 static const char *how_of(oct_report *r, const octi_model *m) {
     const octi_recipe *c = m->recipes ? &m->recipe[m->recipes - 1] : NULL;
-    const bool ptq = c && !strcmp(c->name, "ptq"), qat = c && !strcmp(c->name, "qat");
+    const bool ptq = c && !strcmp(c->name, "ptq"),
+               qat = c && (!strcmp(c->name, "qat") || !strcmp(c->name, "demo"));
     if (!ptq && !qat) return m->word;
     const char *observer = octi_recipe_option(c, "observer"),
                *method = octi_recipe_option(c, "method"), *w = octi_recipe_option(c, "wbits"),

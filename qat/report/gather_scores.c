@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "qat/report/gather.h"
+#include "qat/step/settled_view.h"
 #include "src/mem.h"
 
 /* Images that each layer is measured on: as many as octet layers takes, fewer of nets so large that
@@ -54,7 +55,6 @@ static oct_status answer(oct_report *r, octi_model *m, oct_net *net, bool own) {
     octi_answers *a = own ? &m->answers : &m->float_answers;
     oct_measured *to = own ? &m->own : &m->float_own;
     oct_eval e;
-    OCT_TRY(oct_measure(net, NULL, NULL, to));
     if (!m->data) return OCT_OK;
     a->room = m->whole ? oct_data_count(m->data) : 0;
     a->one = octi_arena_alloc(r->arena, ((size_t)a->room + 1) * sizeof *a->one);
@@ -74,6 +74,22 @@ static oct_status answer(oct_report *r, octi_model *m, oct_net *net, bool own) {
     const bool kept = !own || !e.confusion || m->confusion;
     oct_eval_free(r->ctx, &e);
     return kept ? OCT_OK : oct_last_error()->code;
+}
+
+static oct_status measure(oct_report *r, octi_model *m, oct_net *net, bool own) {
+    OCT_TRY(oct_measure(net, NULL, NULL, own ? &m->own : &m->float_own));
+    return answer(r, m, net, own);
+}
+
+/* The same weights without a quantizer: what a run without a float run is held against. */
+static oct_status own_float(oct_report *r, octi_model *m) {
+    octi_arena *arena = octi_arena_new(r->ctx);
+    oct_net *seen = arena ? octi_settled_view(m->net, arena) : NULL; /* with its own switches */
+    oct_status s = seen ? OCT_OK : oct_last_error()->code;
+    if (seen) oct_net_fake_quantize(seen, false);
+    if (seen) s = answer(r, m, seen, false);
+    octi_arena_free(arena);
+    return s;
 }
 
 /* Layers one at a time: as many images as a few seconds allow, none where that are too few to say
@@ -109,9 +125,11 @@ static oct_status or_note(oct_report *r, octi_model *m, const char *what, oct_st
 oct_status octi_gather_scores(oct_report *r, octi_model *m) {
     oct_net *runs = m->int8 ? m->int8 : m->net;
     if (m->net->stage != OCT_STAGE_PREPARED || m->int8)
-        OCT_TRY(or_note(r, m, "its score", answer(r, m, runs, true)));
+        OCT_TRY(or_note(r, m, "its score", measure(r, m, runs, true)));
     if (m->real && m->real_path)
-        OCT_TRY(or_note(r, m, "the score of the float net", answer(r, m, m->real, false)));
+        OCT_TRY(or_note(r, m, "the score of the float net", measure(r, m, m->real, false)));
+    if (m->net->stage == OCT_STAGE_PREPARED && !m->real)
+        OCT_TRY(or_note(r, m, "its score in float", own_float(r, m)));
     return m->whole ? layers(r, m) : OCT_OK;
 }
 

@@ -28,7 +28,7 @@ static double sqnr_cum(const oct_layer *l) { return l->sqnr_cum; }
 static double clip(const oct_layer *l) { return l->clip; }
 static double clip_loss(const oct_layer *l) { return l->clip_loss; }
 static double dead(const oct_layer *l) { return known(l->dead); }
-static double channels(const oct_layer *l) { return (double)l->channels; }
+static double channels(const oct_layer *l) { return l->dead >= 0 ? (double)l->channels : NAN; }
 static double us(const oct_layer *l) { return l->us >= 0 ? l->us : NAN; }
 
 #define WORD(key, label, below)                                                                    \

@@ -54,7 +54,7 @@ const char octi_page_style[] =
     "table{border-collapse:collapse;width:100%;font-size:.82em;"
     "font-variant-numeric:tabular-nums}\n"
     "th,td{text-align:left;vertical-align:top;padding:3px 7px;border-bottom:1px solid "
-    "var(--line)}th{color:var(--text-muted);font-weight:600}"
+    "var(--line)}th{color:var(--text-muted);font-weight:600;overflow-wrap:normal}"
     "td.n{text-align:right;white-space:"
     "nowrap}"
     "th.n{text-align:right}\n"
@@ -75,6 +75,6 @@ const char octi_page_style[] =
     "{content:attr(data-label) \": \";color:var(--text-muted)}.cards td.k{grid-column:1/-1}}\n"
     "@media print{body{font-size:9pt;max-width:none;padding:0}nav{display:none}"
     "h2{break-after:avoid}tr,li{break-inside:avoid}.wide{overflow:visible}table{font-size:7pt}"
-    ".wide td.k{min-width:7em}th{overflow-wrap:normal}th,td{padding:2px 3px}"
+    ".wide td.k{min-width:7em}th,td{padding:2px 3px}"
     ".plots{grid-template-columns:1fr 1fr}a{color:inherit}}\n"
     "@page{size:A4;margin:12mm}\n";

@@ -106,17 +106,28 @@ static void plain_ticks(octi_plot *g, bool along_x, const octi_axis *a) {
     }
 }
 
-/* Powers of ten, each in its own unit; plain steps where there are less than two. */
+/* Powers of ten, of less than two of them their doubles and fives too, each in its own unit; plain
+ * steps where that are too few. */
 static void log_ticks(octi_plot *g, bool along_x, const octi_axis *a) {
-    const int lo = (int)ceil(log10(a->lo) - 1e-9), hi = (int)floor(log10(a->hi) + 1e-9),
-              by = (hi - lo) / (along_x ? 6 : 5) + 1;
-    char text[40];
-    for (int e = lo; hi > lo && e <= hi; e += by) {
-        const double v = pow(10, e);
-        tick_text(&(octi_axis){.unit = a->unit, .hi = v}, v, v, text, sizeof text);
-        tick(g, along_x, v, text);
+    static const double times[] = {1, 2, 5};
+    const int lo = (int)floor(log10(a->lo)), hi = (int)ceil(log10(a->hi)),
+              by = (hi - lo) / (along_x ? 6 : 5) + 1, each = a->hi < 100 * a->lo ? 3 : 1;
+    double at[64];
+    int n = 0;
+    for (int e = lo; e <= hi; e += by)
+        for (int k = 0; k < each && n < 64; k++) {
+            const double v = times[k] * pow(10, e);
+            if (v >= a->lo * (1 - 1e-9) && v <= a->hi * (1 + 1e-9)) at[n++] = v;
+        }
+    if (n < 2) {
+        plain_ticks(g, along_x, a);
+        return;
     }
-    if (hi <= lo) plain_ticks(g, along_x, a);
+    for (int i = 0; i < n; i++) {
+        char text[40];
+        tick_text(&(octi_axis){.unit = a->unit, .hi = at[i]}, at[i], at[i], text, sizeof text);
+        tick(g, along_x, at[i], text);
+    }
 }
 
 static void ticks(octi_plot *g, bool along_x) {
@@ -149,7 +160,7 @@ static void swatch(octi_page *p, const octi_legend *e) {
 void octi_plot_open(octi_plot *g, octi_page *p, const char *key, const char *caption,
                     const char *note, octi_axis x, octi_axis y, const octi_legend *legend,
                     int entries) {
-    *g = (octi_plot){p, x, y};
+    *g = (octi_plot){.p = p, .x = x, .y = y};
     settle(&g->x);
     settle(&g->y);
     if (!g->y.log) { /* room above and below, but never below a floor of zero */
@@ -277,18 +288,49 @@ void octi_plot_mark_y(octi_plot *g, int series, const char *key, double y) {
     octi_page_put(g->p, " d=\"M%d %.1fH%d\"/>", LEFT, at_y(g, y), WIDTH - RIGHT);
 }
 
-void octi_plot_dot(octi_plot *g, int series, const char *name, bool said, double x, double y) {
+static bool is_free(const octi_plot *g, struct octi_place b) {
+    if (b.x0 < LEFT || b.x1 > WIDTH - RIGHT || b.y0 < TOP || b.y1 > HEIGHT - BOTTOM) return false;
+    for (int i = 0; i < g->places; i++) {
+        const struct octi_place *o = &g->placed[i];
+        if (b.x0 < o->x1 && o->x0 < b.x1 && b.y0 < o->y1 && o->y0 < b.y1) return false;
+    }
+    return true;
+}
+
+static void occupy(octi_plot *g, struct octi_place b) {
+    if (g->places < OCTI_PLACED) g->placed[g->places++] = b;
+}
+
+void octi_plot_dot(octi_plot *g, int series, const char *name, double x, double y) {
     if (!isfinite(x) || !isfinite(y)) return;
-    const double px = at_x(g, x), py = at_y(g, y);
+    const float px = (float)at_x(g, x), py = (float)at_y(g, y), r = 4;
     octi_page_put(g->p, "<circle class=\"d f%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"",
-                  series % OCTI_SERIES, px, py);
+                  series % OCTI_SERIES, (double)px, (double)py);
     octi_page_data(g->p, "x", x);
     octi_page_data(g->p, "y", y);
     octi_page_put(g->p, "><title>%s</title></circle>", name);
-    if (!said) return;
-    const bool left = px > WIDTH * 0.6;
-    octi_page_put(g->p, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>",
-                  left ? px - 6 : px + 6, py + 4, left ? "end" : "start", name);
+    occupy(g, (struct octi_place){px - r, py - r, px + r, py + r});
+}
+
+void octi_plot_name(octi_plot *g, const char *name, double x, double y) {
+    enum { NAME_MOST = 22 };
+    const size_t n = strlen(name);
+    if (!isfinite(x) || !isfinite(y) || n > NAME_MOST || g->places == OCTI_PLACED) return;
+    /* of a letter, generously */
+    const float px = (float)at_x(g, x), py = (float)at_y(g, y), w = 6.6f * (float)n, h = 12;
+    const struct octi_place at[] = {{px + 5, py - h / 2, px + 5 + w, py + h / 2},
+                                    {px - 5 - w, py - h / 2, px - 5, py + h / 2},
+                                    {px - w / 2, py - 5 - h, px + w / 2, py - 5},
+                                    {px - w / 2, py + 5, px + w / 2, py + 5 + h}};
+    static const char *const anchors[] = {"start", "end", "middle", "middle"};
+    for (int i = 0; i < 4; i++) {
+        if (!is_free(g, at[i])) continue;
+        const double tx = (double)(i == 0 ? at[i].x0 : i == 1 ? at[i].x1 : px);
+        octi_page_put(g->p, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>", tx,
+                      (double)at[i].y1 - 2.5, anchors[i], name);
+        occupy(g, at[i]);
+        return;
+    }
 }
 
 void octi_plot_spark(octi_page *p, const double *y, int64_t n) {

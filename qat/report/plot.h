@@ -24,9 +24,14 @@ typedef struct octi_legend {
     const char *name;
 } octi_legend;
 
+enum { OCTI_PLACED = 256 };
 typedef struct octi_plot {
     octi_page *p;
     octi_axis x, y;
+    struct octi_place { /* what is taken: of dots and their names */
+        float x0, y0, x1, y1;
+    } placed[OCTI_PLACED];
+    int places;
 } octi_plot;
 
 /** An axis over the finite ones of n values, zero inside where `zero`; never empty. */
@@ -54,8 +59,10 @@ void octi_plot_levels(octi_plot *plot, int series, const char *key, const double
 /** A line across at x, or along at y. */
 void octi_plot_mark_x(octi_plot *plot, int series, const char *key, double x);
 void octi_plot_mark_y(octi_plot *plot, int series, const char *key, double y);
-/** A dot with a name: shown by readers that point at it, and beside it where `said`. */
-void octi_plot_dot(octi_plot *plot, int series, const char *name, bool said, double x, double y);
+/** A dot with a name, which is shown where somebody points at it. */
+void octi_plot_dot(octi_plot *plot, int series, const char *name, double x, double y);
+/** Behind all dots: the name of one beside it, where there is room, else not. */
+void octi_plot_name(octi_plot *plot, const char *name, double x, double y);
 
 /** Heat map of counts [n][n], rows the true class, columns what was said: the darker, the larger
  *  the share of its row; numbers where they can be read. names [n]. */

@@ -229,7 +229,7 @@ static void put_model(octi_text *t, const octi_model *m) {
     word(t, "how", m->how);
     word(t, "data", m->spec);
     measured(t, &m->own);
-    if (m->real_path) {
+    if (m->real_path || m->float_own.score) {
         open_at(t, "float", "{");
         word(t, "path", m->real_path);
         measured(t, &m->float_own);

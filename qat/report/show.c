@@ -77,7 +77,10 @@ static void model(const octi_show *s) {
     octi_page_put(p, "<section data-model=\"%d\" data-path=\"%s\"><p>%s, %s", s->index, m->path,
                   m->how, m->run ? "a run" : "a file");
     if (m->spec) octi_page_put(p, ", on the test part of %s", m->spec);
-    if (m->real_path) octi_page_put(p, "; float: %s", m->real_path);
+    if (m->real_path)
+        octi_page_put(p, "; float: %s", m->real_path);
+    else if (m->float_own.score)
+        octi_page_raw(p, "; float: its own weights without quantizers");
     octi_page_raw(p, ".</p>\n");
     if (s->r->count == 1) tiles(p, m);
     for (int32_t i = 0; i < m->notes; i++)

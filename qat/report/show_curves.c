@@ -36,7 +36,9 @@ static void plot(const octi_show *s, const char *key, const char *caption, octi_
     if (!entries) return;
     if (isfinite(float_at)) {
         octi_axis_take(&y, &float_at, 1);
-        legend[entries++] = (octi_legend){'m', 7, "the float run, test part"};
+        legend[entries++] = (octi_legend){'m', 7,
+                                          s->m->real_path ? "the float run, test part"
+                                                          : "its weights in float, test part"};
     }
     octi_axis x = octi_axis_over("epoch", "", e->epoch, e->n, false);
     x.whole = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Models side by side. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "qat/report/show.h"
@@ -45,7 +46,7 @@ static void table(octi_page *p, const oct_report *r) {
         octi_page_put(p,
                       "<tr><td class=\"k\" data-name=\"%s\">%s</td><td class=\"k\" "
                       "data-how=\"%s\">%s</td>",
-                      row->name, row->name, row->how ? row->how : "", row->how ? row->how : "");
+                      row->name, row->name, row->how, row->how);
         cell(p, "accuracy", "%.4f", classes(row) ? row->measured.accuracy : NAN, 0);
         cell(p, "loss", "%.4g", row->measured.score ? row->measured.loss : NAN, 0);
         cell(p, "n", "%.0f", row->measured.score ? (double)row->measured.n : NAN, 0);
@@ -62,37 +63,60 @@ static void table(octi_page *p, const oct_report *r) {
     octi_page_raw(p, "</tbody></table></div>\n");
 }
 
+/* "QAT lsq w4 a4" is of the family QAT: one colour. */
+static size_t family(const char *how) { return strcspn(how, " "); }
+
+/* What a dot is called: a run by its path, what a float run becomes by how. */
+static const char *name_of(const oct_report *r, int32_t i) {
+    const oct_report_row *row = &r->row[i];
+    const bool again = i > 0 && !strcmp(row->name, r->row[i - 1].name);
+    return again && *row->how ? row->how : row->name;
+}
+
+typedef struct families {
+    char name[OCTI_SERIES][32];
+    octi_legend legend[OCTI_SERIES];
+    int n;
+} families;
+
+/* The series of a row; the last one holds all that have none of their own. */
+static int series_of(families *f, const oct_report_row *row) {
+    char word[32];
+    snprintf(word, sizeof word, "%.*s", (int)family(row->how), row->how);
+    int k = 0;
+    while (k < f->n && strcmp(f->name[k], word)) k++;
+    if (k == OCTI_SERIES) {
+        strcpy(f->name[k - 1], "others");
+        return k - 1;
+    }
+    if (k < f->n) return k;
+    strcpy(f->name[k], word);
+    f->legend[k] = (octi_legend){'d', k, f->name[k]};
+    return f->n++;
+}
+
 static void plot(octi_page *p, const oct_report *r, const char *key, const char *caption,
                  const char *label, const char *unit, double (*of)(const oct_report_row *)) {
-    enum { SAID = 6 };
     octi_axis x = octi_axis_over(label, unit, NULL, 0, false),
               y = classes(&r->row[0]) ? octi_axis_over("accuracy", "%", NULL, 0, false)
                                       : octi_axis_over("loss", "", NULL, 0, false);
-    octi_legend legend[OCTI_SERIES];
-    const char *kind[OCTI_SERIES];
-    int kinds = 0, series[OCT_REPORT_MOST * 5];
+    families f = {.n = 0};
     x.log = true;
     for (int32_t i = 0; i < r->rows; i++) {
         const double v[2] = {of(&r->row[i]), score_of(&r->row[i])};
         octi_axis_take(&x, &v[0], 1);
         octi_axis_take(&y, &v[1], 1);
-        const char *how = r->row[i].how ? r->row[i].how : "";
-        int k = 0; /* one colour for each way that it was made by, the last for all others */
-        while (k < kinds && strcmp(kind[k], how)) k++;
-        if (k == kinds && kinds < OCTI_SERIES) {
-            kind[kinds] = how;
-            legend[kinds] = (octi_legend){'d', kinds, how};
-            kinds++;
-        }
-        series[i] = k < OCTI_SERIES ? k : OCTI_SERIES - 1;
+        (void)series_of(&f, &r->row[i]);
     }
-    if (kinds == OCTI_SERIES && r->rows > OCTI_SERIES) legend[kinds - 1].name = "others";
-    x.lo /= 1.2;
-    x.hi *= 1.2;
+    x.lo /= 1.3;
+    x.hi *= 1.3;
     octi_plot g;
-    octi_plot_open(&g, p, key, caption, "", x, y, legend, kinds);
+    octi_plot_open(&g, p, key, caption, "", x, y, f.legend, f.n);
     for (int32_t i = 0; i < r->rows; i++)
-        octi_plot_dot(&g, series[i], r->row[i].name, false, of(&r->row[i]), score_of(&r->row[i]));
+        octi_plot_dot(&g, series_of(&f, &r->row[i]), name_of(r, i), of(&r->row[i]),
+                      score_of(&r->row[i]));
+    for (int32_t i = 0; i < r->rows; i++)
+        octi_plot_name(&g, name_of(r, i), of(&r->row[i]), score_of(&r->row[i]));
     octi_plot_close(&g);
 }
 
