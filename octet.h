@@ -23,5 +23,6 @@
 #include "qat/io/export_c.h"
 #include "qat/fit/fit.h"
 #include "qat/report/report.h"
+#include "qat/doctor/doctor.h"
 
 #endif

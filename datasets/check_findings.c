@@ -75,7 +75,7 @@ static void by_mark(const finding_row *row, const octi_checked part[2], const oc
         f->count = n;
         f->value = share;
         f->bound = any ? 0 : SHARE;
-        snprintf(f->text, sizeof f->text, "%lld of %lld pictures (%.2g %%) %s", (long long)n,
+        snprintf(f->text, sizeof f->text, "%lld of %lld pictures (%.3g %%) %s", (long long)n,
                  (long long)p->d->count, 100 * share, texts[t].text);
         name_samples(row, p, f);
     }

@@ -11,6 +11,7 @@
 #include "tests/temp_folder.h"
 
 #include "octet.h"
+#include "src/format/npz.h"
 
 static struct {
     oct_ctx *ctx;
@@ -158,7 +159,20 @@ static inline void w_write(const char *name, const void *bytes, size_t size) {
     ck_assert(f && fwrite(bytes, 1, size, f) == size && !fclose(f));
 }
 
+static inline void w_set(void) { /* for w.net, with a test part */
+    static float x[16 * 144];
+    static int32_t y[16];
+    for (int i = 0; i < 16 * 144; i++) x[i] = (float)(i * 37 % 101) / 50.0f - 1;
+    for (int i = 0; i < 16; i++) y[i] = i & 1;
+    const octi_npz_array a[] = {{"x", OCT_F32, OCT_SHAPE(8, 4, 6, 6), x},
+                                {"y", OCT_S32, OCT_SHAPE(8), y},
+                                {"x_test", OCT_F32, OCT_SHAPE(8, 4, 6, 6), x + 8 * 144},
+                                {"y_test", OCT_S32, OCT_SHAPE(8), y}};
+    ck_ok(octi_npz_write(w.ctx, "set.npz", a, 4));
+}
+
 static inline void w_files(void) {
+    w_set();
     ck_ok(oct_int8_save(w.int8, "net.oct8"));
     ck_ok(oct_net_save_weights(w.net, "w.safetensors"));
     ck_ok(oct_net_save_weights(oct_capture(oct_zoo_new(w.ctx, "lenet", NULL), OCT_SHAPE(28, 28, 1)),

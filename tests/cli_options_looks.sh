@@ -17,6 +17,7 @@ o ptq pix --data folder:nums --out pp
 o convert pp --out pp.oct8
 
 base_inspect="p"
+base_doctor="p --json"
 base_data="stats synth-digits --limit 40 --json"
 base_layers="p $data --json"
 base_predict="p.oct8 $data"

@@ -110,6 +110,7 @@ void cli_bar(long long done, long long total) {
 
 int cli_progress(void *user, const char *what, int64_t done, int64_t total) {
     const cli *c = user;
+    if (c->progress_of && strcmp(c->progress_of, what)) return cli_signal();
     if (c->bar) {
         fprintf(stderr, "\r%s%s%s ", c->color ? "\x1b[1m" : "", what, c->color ? "\x1b[0m" : "");
         cli_bar(done, total);

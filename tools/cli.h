@@ -32,6 +32,7 @@ typedef struct cli {
     oct_ctx *ctx; /* open while a command runs */
     bool bar;     /* a progress bar may be drawn */
     bool color;
+    const char *progress_of; /* what alone is shown of a command's progress; NULL: everything */
 } cli;
 
 #define COMMAND(NAME, name, function, operands, least, most, needs, text, example)                 \

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT
+ * Causes in what a net is given, and in the float net itself: pictures in both parts, another
+ * normalization, batch norm's statistics, dead channels. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/check.h"
+#include "qat/doctor/doctor_case.h"
+#include "qat/fit/layer_report.h"
+#include "src/mem.h"
+#include "src/words.h"
+
+/* ---- pictures in both parts ---- */
+
+static const int64_t LEAK_BYTES = (int64_t)2 << 30; /* of decoded pictures of a part */
+
+/* A part to be compared; of a set that is larger than LEAK_BYTES a part of it, evenly. */
+static oct_data *part_of(const octi_case *k, const char *spec, oct_split split) {
+    const oct_input_desc *in = k->net->input.channels ? &k->net->input : NULL,
+                         *d = oct_data_input(k->train);
+    const int64_t each = (int64_t)d->channels * d->height * d->width,
+                  most = LEAK_BYTES / (each > 0 ? each : 1);
+    oct_data_opts o = {.split = split, .limit = k->limit, .input = in};
+    if (!o.limit || o.limit > most) o.limit = most;
+    return oct_data_open(k->ctx, spec, &o);
+}
+
+static oct_status share_leaked(const octi_case *k, const char *spec, double *share, int64_t *leaked,
+                               int64_t *of) {
+    oct_data *other = part_of(k, spec, OCT_SPLIT_TEST);
+    oct_data_report *r = other ? oct_data_check(k->train, other, NULL) : NULL;
+    const oct_status s = r ? OCT_OK : oct_last_error()->code;
+    *leaked = r ? r->leaked : 0;
+    *of = other ? oct_data_count(other) : 0;
+    *share = *of ? (double)*leaked / (double)*of : 0;
+    oct_data_report_free(k->ctx, r);
+    oct_data_free(other);
+    return s;
+}
+
+static bool is_share(const char *val) { return !val[strspn(val, "0123456789.eE+-")]; }
+
+oct_status octi_cause_leaked(octi_case *k, oct_cause *c, char *with, size_t size) {
+    double share, val_share = 0;
+    int64_t n, of;
+    const char *val = octi_option(&k->by, "val"), *part = "test part";
+    OCT_TRY(share_leaked(k, k->spec, &share, &n, &of));
+    if (val && !is_share(val)) {
+        int64_t val_n, val_of;
+        OCT_TRY(share_leaked(k, val, &val_share, &val_n, &val_of));
+        if (val_share > share) {
+            share = val_share, n = val_n, of = val_of;
+            part = "validation set";
+            snprintf(with, size, "val=0.1");
+        }
+    }
+    if (!(share > c->bound)) return OCT_OK;
+    c->value = c->gain = share;
+    snprintf(c->evidence, sizeof c->evidence,
+             "%lld of %lld pictures of the %s (%.3g %%) are trained on: what it says of them is "
+             "memory",
+             (long long)n, (long long)of, part, 100 * share);
+    return OCT_OK;
+}
+
+/* ---- normalization ---- */
+
+static bool same_description(const oct_input_desc *a, const oct_input_desc *b) {
+    bool same = a->div == b->div;
+    for (int c = 0; c < a->channels; c++)
+        same = same && a->mean[c] == b->mean[c] && a->std[c] == b->std[c];
+    return same;
+}
+
+static void numbers(char *to, size_t size, const float *v, int n) {
+    size_t at = 0;
+    for (int i = 0; i < n && at < size; i++)
+        at += (size_t)snprintf(to + at, size - at, "%s%.6g", i ? "," : "", (double)v[i]);
+}
+
+oct_status octi_cause_normalization(octi_case *k, oct_cause *c, char *with, size_t size) {
+    const oct_input_desc *now = &k->net->input;
+    if (k->overflow || !k->own.channels || same_description(now, &k->own)) return OCT_OK;
+    oct_net *copy = octi_case_copy(k);
+    oct_input_desc own = *now;
+    own.div = k->own.div;
+    memcpy(own.mean, k->own.mean, sizeof own.mean);
+    memcpy(own.std, k->own.std, sizeof own.std);
+    double score = 0;
+    oct_net_fake_quantize(copy, false);
+    oct_status s = copy ? oct_net_set_input(copy, &own) : oct_last_error()->code;
+    if (s == OCT_OK) s = octi_case_score(k, copy, &score);
+    oct_net_free(copy);
+    if (s != OCT_OK) return s;
+    const double gain = octi_case_relative(k, score) - octi_case_relative(k, k->real);
+    if (!(gain > c->bound)) return OCT_OK;
+    k->right = own;
+    k->right_score = score;
+    char mean[80], std[80], was_mean[80], was_std[80];
+    numbers(mean, sizeof mean, own.mean, own.channels);
+    numbers(std, sizeof std, own.std, own.channels);
+    numbers(was_mean, sizeof was_mean, now->mean, now->channels);
+    numbers(was_std, sizeof was_std, now->std, now->channels);
+    snprintf(with, size, "div=%g mean=%s std=%s", (double)own.div, mean, std);
+    c->value = gain;
+    c->gain = gain;
+    c->measured = true;
+    const char *text = octi_fmt("div %g mean %s std %s; with the data's own, mean %s std %s, the "
+                                "float net scores %.2f points better",
+                                (double)now->div, was_mean, was_std, mean, std, 100 * gain);
+    snprintf(c->evidence, sizeof c->evidence, "%s", text);
+    return OCT_OK;
+}
+
+/* ---- batch norm ---- */
+
+/* The largest step of a statistic, in standard deviations of the data's. */
+static double drift(const oct_net *was, const oct_net *now, const char **layer) {
+    double most = 0;
+    for (int32_t i = 0; i < was->graph->node_count; i++) {
+        const oct_node *node = &was->graph->nodes[i];
+        for (int32_t j = 0; j < node->nin; j++) {
+            const oct_value *v = node->in[j] >= 0 ? &was->graph->values[node->in[j]] : NULL;
+            const char *dot = v && v->name ? strstr(v->name, ".running_mean") : NULL;
+            if (!dot || dot[strlen(".running_mean")]) continue;
+            const char *var = octi_fmt("%.*s.running_var", (int)(dot - v->name), v->name);
+            const oct_tensor *m0 = oct_net_tensor(was, v->name), *m1 = oct_net_tensor(now, v->name),
+                             *v1 = oct_net_tensor(now, var);
+            for (int64_t e = 0; m0 && m1 && v1 && e < oct_tensor_count(m0); e++) {
+                const double d = fabs((double)oct_f32(m0)[e] - oct_f32(m1)[e]) /
+                                 sqrt(fmax((double)oct_f32(v1)[e], 1e-12));
+                if (d > most) most = d, *layer = node->name;
+            }
+        }
+    }
+    return most;
+}
+
+/* What pixels that are normalized otherwise move is another cause: tried behind it. */
+oct_status octi_cause_batch_norm(octi_case *k, oct_cause *c, char *with, size_t size) {
+    (void)with, (void)size;
+    const bool mended = k->right.channels > 0;
+    if (k->overflow) return OCT_OK;
+    const double before = octi_case_relative(k, mended ? k->right_score : k->real);
+    oct_net *copy = octi_case_copy(k);
+    double score = k->real;
+    const char *layer = "";
+    oct_status s = copy ? OCT_OK : oct_last_error()->code;
+    if (s == OCT_OK && mended) s = oct_net_set_input(copy, &k->right);
+    oct_net_fake_quantize(copy, false);
+    if (s == OCT_OK) s = oct_reestimate_batch_norm(copy, k->train, 2 * k->calib);
+    if (s == OCT_OK) s = octi_case_score(k, copy, &score);
+    const double gain = s == OCT_OK ? octi_case_relative(k, score) - before : 0;
+    if (gain > c->bound) {
+        const double most = drift(k->net, copy, &layer);
+        c->value = gain;
+        c->gain = gain;
+        c->measured = true;
+        const int32_t at = oct_graph_find_node(k->net->graph, layer);
+        c->layer = at >= 0 ? k->net->graph->nodes[at].name : "";
+        snprintf(c->evidence, sizeof c->evidence,
+                 "a running mean is %.3g standard deviations off; estimated anew, the float net "
+                 "scores %.2f points better",
+                 most, 100 * gain);
+    }
+    oct_net_free(copy);
+    return s;
+}
+
+/* ---- dead channels ---- */
+
+/* Of the float net: a training on the grid that killed channels has causes of its own. */
+static oct_status float_rows(octi_case *k, oct_net **prepared, oct_layer **rows) {
+    enum { LOOK = 128 };
+    *prepared = oct_prepare(k->parent ? k->parent : k->net, NULL);
+    if (!*prepared) return oct_last_error()->code;
+    *rows = octi_calloc(k->ctx, (size_t)(*prepared)->graph->node_count + 1, sizeof **rows);
+    if (!*rows) return oct_last_error()->code;
+    OCT_TRY(oct_net_set_input(*prepared, &k->net->input));
+    OCT_TRY(oct_calibrate(*prepared, k->train, LOOK));
+    return octi_layers_noise(*prepared, k->test, LOOK, false, *rows);
+}
+
+oct_status octi_cause_dead(octi_case *k, oct_cause *c, char *with, size_t size) {
+    oct_net *net = NULL;
+    oct_layer *rows = NULL;
+    if (k->overflow || (k->quantized && !k->parent)) return OCT_OK;
+    const oct_status s = float_rows(k, &net, &rows);
+    int32_t worst = -1;
+    double most = 0;
+    for (int32_t i = 0; s == OCT_OK && i < net->graph->node_count; i++) {
+        const oct_layer *r = &rows[i];
+        if (!octi_is_weighted(net->graph, &net->graph->nodes[i]) || r->channels < 4 ||
+            r->dead_float < 0)
+            continue;
+        const double share = (double)r->dead_float / (double)r->channels;
+        if (share > most) most = share, worst = i;
+    }
+    if (most > c->bound) {
+        const octi_made_by *by = k->quantized ? &k->parent_by : &k->by;
+        const char *lr = octi_option(by, "lr"), *optimizer = octi_option(by, "optimizer");
+        const double usual = !optimizer || !strcmp(optimizer, "sgd") ? 0.05 : 1e-3,
+                     was = lr ? strtod(lr, NULL) : usual;
+        const int32_t at = oct_graph_find_node(k->net->graph, rows[worst].name);
+        snprintf(with, size, "%g", was / 10);
+        c->layer = at >= 0 ? k->net->graph->nodes[at].name : "";
+        c->value = most;
+        c->gain = (1 - k->reference) * most;
+        snprintf(c->evidence, sizeof c->evidence,
+                 "%lld of %lld channels of %s have one value for every image, as floats too",
+                 (long long)rows[worst].dead_float, (long long)rows[worst].channels,
+                 rows[worst].name);
+    }
+    octi_free(k->ctx, rows);
+    oct_net_free(net);
+    return s;
+}

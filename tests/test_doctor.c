@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT
+ * octet doctor: each cause is planted in a net and a run; it must be named first, and the command
+ * that is printed, when executed, must win most of what was lost. Healthy runs are called healthy.
+ * $OCTET is the command. OCT_TEST_LONG=1: more healthy runs. */
+#include "tests/temp_folder.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+
+#include "octet.h"
+#include "src/format/npz.h"
+
+#define SPEC "npz:digits.npz"
+#define DATA "--data " SPEC
+static oct_ctx *ctx;
+static char octet[1024];
+static bool verbose;
+
+/* ---- the command ---- */
+
+static int sh(const char *format, ...) {
+    char words[4000], line[6000];
+    va_list a;
+    va_start(a, format);
+    vsnprintf(words, sizeof words, format, a);
+    va_end(a);
+    snprintf(line, sizeof line, "cd %s && PATH='%s':\"$PATH\" && export PATH && %s >.out 2>.err",
+             root, octet, words);
+    if (verbose) printf("%s\n", words);
+    const int rc = system(line);
+    return WIFEXITED(rc) ? WEXITSTATUS(rc) : -1;
+}
+static void does(const char *format, ...) {
+    char words[4000];
+    va_list a;
+    va_start(a, format);
+    vsnprintf(words, sizeof words, format, a);
+    va_end(a);
+    const int rc = sh("%s", words);
+    if (!rc) return;
+    FILE *f = fopen(in_root(".err"), "r");
+    char text[600] = "";
+    if (f) text[fread(text, 1, sizeof text - 1, f)] = 0;
+    if (f) fclose(f);
+    ck_abort_msg("%s: exit %d: %s", words, rc, text);
+}
+
+static double accuracy_of(const char *run, const char *spec, int64_t limit) {
+    oct_net *net = oct_run_load(ctx, in_root(run), NULL);
+    ck_not_null(net);
+    oct_data *test = oct_data_open(
+        ctx, spec,
+        &(oct_data_opts){
+            .split = OCT_SPLIT_TEST, .limit = limit, .input = &net->input, .root = root});
+    ck_not_null(test);
+    oct_eval e;
+    ck_ok(oct_evaluate(net, test, NULL, &e));
+    const double a = e.accuracy;
+    oct_eval_free(ctx, &e);
+    oct_data_free(test);
+    oct_net_free(net);
+    return a;
+}
+
+/* The doctor, in the folder, as the command runs it. */
+static oct_diagnosis *look(const char *run, const char *spec) {
+    char here[1024];
+    ck_assert(getcwd(here, sizeof here) && !chdir(root));
+    oct_diagnosis *d = oct_doctor(ctx, run, &(oct_doctor_opts){.data = spec});
+    ck_assert(!chdir(here));
+    ck_not_null(d);
+    for (int32_t i = 0; verbose && i < d->count; i++)
+        printf("%s: %s (%.3f): %s\n  %s\n", run, d->causes[i].name, d->causes[i].gain,
+               d->causes[i].evidence, d->causes[i].command);
+    return d;
+}
+
+static void healthy(const char *run) {
+    oct_diagnosis *d = look(run, NULL);
+    ck_assert_msg(!d->count, "%s: %s: %s", run, d->causes[0].name, d->causes[0].evidence);
+    ck_assert_double_lt(d->lost, d->tolerance);
+    oct_diagnosis_free(ctx, d);
+}
+
+/* Named first; its command wins `share` of what was lost, on data that is not the doctor's own
+ * sample of it. */
+static void cured(const char *run, const char *cause, const char *spec, const char *shown,
+                  double share) {
+    oct_diagnosis *d = look(run, spec);
+    ck_assert_msg(d->count > 0, "%s: called healthy: lost %.3f of %.3f", run, d->lost,
+                  d->score + d->lost);
+    ck_assert_msg(!strcmp(d->causes[0].name, cause), "%s: %s (%.3f: %s) in place of %s", run,
+                  d->causes[0].name, d->causes[0].gain, d->causes[0].evidence, cause);
+    ck_assert(!strncmp(d->causes[0].command, "octet ", 6));
+    does("%s --quiet", d->causes[0].command);
+    char mended[80];
+    snprintf(mended, sizeof mended, "%s-mended", run);
+    const char *on = spec ? spec : shown;
+    const double after = accuracy_of(mended, on, 1000),
+                 before = d->score; /* of a run that cannot be run at all: 0 */
+    const double best = d->score + d->lost, lost = best - before;
+    if (verbose) printf("%s: %.3f, best %.3f, mended %.3f\n", run, before, best, after);
+    ck_assert_msg(after - before >= share * lost && after > before, "%s: %.3f, %.3f, mended %.3f",
+                  run, before, best, after);
+    oct_diagnosis_free(ctx, d);
+}
+
+/* ---- sets ---- */
+
+enum { TRAIN = 1200, TEST = 800, SIDE = 28, PIXELS = SIDE * SIDE };
+typedef struct digits {
+    uint8_t x[TRAIN * PIXELS], x_test[TEST * PIXELS];
+    int32_t y[TRAIN], y_test[TEST];
+} digits;
+static digits plain;
+
+static void save_set(const char *name, const digits *d) {
+    const octi_npz_array a[] = {{"x", OCT_U8, OCT_SHAPE(TRAIN, 1, SIDE, SIDE), d->x},
+                                {"y", OCT_S32, OCT_SHAPE(TRAIN), d->y},
+                                {"x_test", OCT_U8, OCT_SHAPE(TEST, 1, SIDE, SIDE), d->x_test},
+                                {"y_test", OCT_S32, OCT_SHAPE(TEST), d->y_test}};
+    ck_ok(octi_npz_write(ctx, in_root(name), a, 4));
+}
+
+/* Digits up to 200: nothing of them is as bright as a mark. */
+static void make_sets(void) {
+    for (int part = 0; part < 2; part++) {
+        const int n = part ? TEST : TRAIN;
+        uint8_t *x = part ? plain.x_test : plain.x;
+        oct_data *from = oct_data_open(
+            ctx, "synth-digits",
+            &(oct_data_opts){.split = part ? OCT_SPLIT_TEST : OCT_SPLIT_TRAIN, .limit = n});
+        ck_not_null(from);
+        for (int i = 0; i < n; i++)
+            ck_ok(oct_data_get(from, i, x + i * PIXELS, (part ? plain.y_test : plain.y) + i));
+        for (int i = 0; i < n * PIXELS; i++) x[i] = (uint8_t)(x[i] * 200 / 255);
+        oct_data_free(from);
+    }
+    save_set("digits.npz", &plain);
+}
+
+/* A set like the plain one, changed. */
+static void other_set(const char *name, void (*change)(digits *d)) {
+    digits *d = malloc(sizeof *d);
+    ck_assert(d != NULL);
+    *d = plain;
+    change(d);
+    save_set(name, d);
+    free(d);
+}
+
+/* Where sample i of a training's first epoch stands in the set. */
+static void order_of(int32_t *at) {
+    static uint8_t pixel[TRAIN];
+    static int32_t number[TRAIN];
+    for (int32_t i = 0; i < TRAIN; i++) number[i] = i;
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(TRAIN, 1, 1, 1), pixel, number, NULL);
+    oct_loader *l = oct_loader_new(d, &(oct_loader_opts){.shuffle = true, .seed = 1});
+    ck_ok(oct_loader_start(l, 0, 0));
+    for (bool done = false; !done;) {
+        oct_batch b;
+        ck_ok(oct_loader_next(l, &b, &done));
+        for (int64_t i = 0; !done && i < b.x->shape.dim[0]; i++)
+            at[b.first + i] = oct_s32(b.labels)[i];
+    }
+    oct_loader_free(l);
+    oct_data_free(d);
+}
+
+/* ---- the net ---- */
+
+typedef struct tiny_net {
+    oct_module *conv1, *bn1, *conv2, *fc1, *fc2;
+} tiny_net;
+
+static oct_var *tiny_forward(void *self, oct_tape *t, oct_var *x) {
+    tiny_net *n = self;
+    (void)t;
+    x = oct_relu(oct_apply(n->bn1, oct_apply(n->conv1, x)));
+    x = oct_flatten(oct_relu(oct_apply(n->conv2, x)));
+    return oct_apply(n->fc2, oct_relu(oct_apply(n->fc1, x)));
+}
+
+static oct_net *tiny_new(tiny_net *n) {
+    oct_module *m = oct_module_new(ctx, tiny_forward, n);
+    n->conv1 = oct_module_add(
+        m, "conv1",
+        oct_conv2d_new(ctx,
+                       &(oct_conv2d_opts){.in = 1, .out = 8, .kernel = 5, .stride = 2, .pad = 2}));
+    n->bn1 =
+        oct_module_add(m, "bn1", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8}));
+    n->conv2 = oct_module_add(
+        m, "conv2",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 8, .out = 16, .kernel = 3, .stride = 2}));
+    n->fc1 =
+        oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = 16 * 36, .out = 32}));
+    n->fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 32, .out = 10}));
+    oct_net *net = oct_capture(m, OCT_SHAPE(28, 28, 1));
+    ck_not_null(net);
+    return net;
+}
+
+/* A float run with some tensors changed. */
+static void spoil(const char *from, const char *to, void (*change)(oct_net *net)) {
+    oct_net *net = oct_run_load(ctx, in_root(from), NULL);
+    ck_not_null(net);
+    change(net);
+    ck_ok(oct_run_save(net, in_root(to), "{\"data\":\"" SPEC "\"}", false));
+    oct_net_free(net);
+}
+static float *tensor(oct_net *net, const char *name) {
+    oct_tensor *t = oct_net_tensor(net, name);
+    ck_assert_msg(t != NULL, "no tensor %s", name);
+    return oct_f32(t);
+}
+
+static void begin(void) {
+    const char *at = getenv("OCTET");
+    snprintf(octet, sizeof octet, "%s", at ? at : "build/release/octet");
+    char *slash = strrchr(octet, '/');
+    if (slash) *slash = 0;
+    verbose = getenv("OCT_TEST_VERBOSE") != NULL;
+    ck_not_null(ctx = oct_open(&(oct_opts){.threads = 2}));
+    make_root();
+    tiny_net room;
+    oct_net *net = tiny_new(&room);
+    make_sets();
+    oct_data *train = oct_data_open(ctx, SPEC, &(oct_data_opts){.root = root});
+    ck_ok(oct_fit(
+        net, train,
+        &(oct_fit_opts){.epochs = 8, .run = in_root("f32"), .config = "{\"data\":\"" SPEC "\"}"}));
+    oct_data_free(train);
+    oct_net_free(net);
+}
+static void end(void) {
+    char line[120];
+    snprintf(line, sizeof line, "rm -rf '%s'", root);
+    if (*root && !getenv("OCT_TEST_KEEP") && system(line)) printf("%s is left\n", root);
+    oct_close(ctx);
+}
+static void setup(void) { /* once: the tests build on one another's runs */
+    if (!ctx && (begin(), 1)) atexit(end);
+}
+
+/* ---- healthy ---- */
+
+START_TEST(healthy_runs) {
+    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"};
+    char run[40];
+    healthy("f32");
+    for (int i = 0; i < 4; i++) {
+        snprintf(run, sizeof run, "p-%s", targets[i]);
+        does("octet ptq f32 " DATA " --target %s --out %s --quiet", targets[i], run);
+        healthy(run);
+    }
+    does("octet qat f32 " DATA " --epochs 1 --out q8 --quiet");
+    healthy("q8");
+    does("octet qat f32 " DATA " --epochs 2 --wbits 4 --method lsq --out q4 --quiet");
+    healthy("q4");
+    if (!getenv("OCT_TEST_LONG")) return;
+    does("octet train --model lenet --data synth-digits --limit 4000 --epochs 5 --out l5 --quiet");
+    does("octet train --model resnet8 --data synth-shapes --limit 4000 --epochs 4 --out r8 "
+         "--quiet");
+    for (int net = 0; net < 2; net++) {
+        const char *from = net ? "r8" : "l5", *data = net ? "synth-shapes" : "synth-digits";
+        healthy(from);
+        for (int i = 0; i < 4; i++) {
+            snprintf(run, sizeof run, "%s-%s", from, targets[i]);
+            does("octet ptq %s --data %s --limit 4000 --target %s --out %s --quiet", from, data,
+                 targets[i], run);
+            healthy(run);
+        }
+        for (int bits = 4; bits <= 8; bits += 2) {
+            snprintf(run, sizeof run, "%s-%d", from, bits);
+            does("octet qat %s --data %s --limit 4000 --wbits %d --epochs 3 --out %s --quiet", from,
+                 data, bits, run);
+            healthy(run);
+        }
+    }
+}
+END_TEST
+
+/* ---- ranges ---- */
+
+START_TEST(few_images) {
+    does("octet ptq f32 " DATA " --calib 1 --out one --quiet");
+    cured("one", "calibration_small", NULL, SPEC, 0.6);
+}
+END_TEST
+
+static void dim(digits *d) {
+    for (int i = 0; i < TRAIN * PIXELS; i++) d->x[i] /= 8;
+}
+START_TEST(other_images) {
+    other_set("dim.npz", dim);
+    does("octet ptq f32 --data npz:dim.npz --out other --quiet");
+    cured("other", "calibration_other", SPEC, SPEC, 0.8);
+}
+END_TEST
+
+/* conv1's last channel sees one thing, a pixel above 230: silent on digits, huge on a mark. conv2
+ * has zeros for it. */
+static void detect(oct_net *net) {
+    float *w = tensor(net, "conv1.weight") + 7 * 25, *next = tensor(net, "conv2.weight");
+    for (int i = 0; i < 25; i++) w[i] = i == 12;
+    tensor(net, "conv1.bias")[7] = 0;
+    tensor(net, "bn1.running_mean")[7] = 0.9f;
+    tensor(net, "bn1.running_var")[7] = 1;
+    tensor(net, "bn1.bias")[7] = 0;
+    tensor(net, "bn1.weight")[7] = 20000;
+    for (int i = 7; i < 16 * 9 * 8; i += 8) next[i] = 0;
+}
+static void mark(digits *d) {
+    for (int i = 0; i < TRAIN; i += 10) d->x[i * PIXELS + 14 * SIDE + i % 14 * 2] = 255;
+    for (int i = 0; i < TEST; i += 10) d->x_test[i * PIXELS + 14 * SIDE + i % 14 * 2] = 255;
+}
+START_TEST(rare_large_values) {
+    other_set("marked.npz", mark);
+    spoil("f32", "detector", detect);
+    does("octet ptq detector --data npz:marked.npz --observer minmax --out marked --quiet");
+    cured("marked", "outliers", NULL, "npz:marked.npz", 0.8);
+}
+END_TEST
+
+static void dim_at_first(digits *d) {
+    int32_t at[TRAIN];
+    order_of(at);
+    for (int i = 0; i < 64; i++)
+        for (int p = 0; p < PIXELS; p++) d->x[at[i] * PIXELS + p] /= 16;
+}
+START_TEST(frozen_too_early) {
+    other_set("early.npz", dim_at_first);
+    does("octet qat f32 --data npz:early.npz --observer minmax --observe-until 0.001 --lr 1e-4 "
+         "--epochs 1 --out early --quiet");
+    cured("early", "frozen_too_early", NULL, "npz:early.npz", 0.8);
+}
+END_TEST
+
+static void mark_at_last(digits *d) {
+    int32_t at[TRAIN];
+    order_of(at);
+    for (int i = TRAIN - 300; i < TRAIN; i++) d->x[at[i] * PIXELS + 14 * SIDE + 14] = 255;
+}
+START_TEST(frozen_too_late) {
+    other_set("late.npz", mark_at_last);
+    spoil("f32", "detector2", detect);
+    does("octet qat detector2 --data npz:late.npz --observer minmax --observe-until 1 --lr 1e-4 "
+         "--bn-until 0 --bn-images 0 --epochs 1 --out late --quiet");
+    cured("late", "frozen_too_late", NULL, "npz:late.npz", 0.8);
+}
+END_TEST
+
+/* ---- weights and bits ---- */
+
+START_TEST(a_layer_of_few_bits) {
+    does("octet ptq f32 " DATA " --set conv2:wbits=2,abits=3 --out two --quiet");
+    cured("two", "few_bits", NULL, SPEC, 0.7);
+}
+END_TEST
+
+START_TEST(the_ends_of_few_bits) {
+    does("octet ptq f32 " DATA " --set conv1:wbits=2,fc2:wbits=2 --out ends --quiet");
+    cured("ends", "first_or_last_layer", NULL, SPEC, 0.7);
+}
+END_TEST
+
+/* A channel of huge weights, silent behind its ReLU: one scale for all leaves others nothing. */
+static void widen(oct_net *net) {
+    tensor(net, "bn1.weight")[2] *= 200;
+    tensor(net, "bn1.bias")[2] = -1e5f;
+}
+START_TEST(one_scale_for_all) {
+    spoil("f32", "wide", widen);
+    does("octet ptq wide " DATA " --target qnnpack --out tensor --quiet");
+    cured("tensor", "per_tensor_spread", NULL, SPEC, 0.8);
+    does("octet ptq wide " DATA " --out channel --quiet");
+    healthy("channel");
+}
+END_TEST
+
+/* ---- the float net and its input ---- */
+
+START_TEST(another_normalization) {
+    does("octet ptq f32 " DATA " --mean 0.5 --std 0.25 --out norm --quiet");
+    cured("norm", "wrong_normalization", NULL, SPEC, 0.8);
+}
+END_TEST
+
+static void drift(oct_net *net) {
+    float *mean = tensor(net, "bn1.running_mean"), *var = tensor(net, "bn1.running_var");
+    for (int c = 0; c < 8; c++) mean[c] += 1.5f * sqrtf(var[c]), var[c] *= 0.4f;
+}
+START_TEST(statistics_that_drifted) {
+    spoil("f32", "drift", drift);
+    cured("drift", "batch_norm_drift", NULL, SPEC, 0.8);
+    does("octet ptq drift " DATA " --out drift-p --quiet && rm -rf drift-mended");
+    cured("drift-p", "batch_norm_drift", NULL, SPEC, 0.8);
+}
+END_TEST
+
+START_TEST(dead_channels) {
+    does("octet train --model lenet " DATA
+         " --mean 0.2 --std 0.25 --epochs 3 --lr 0.6 --out dead --quiet");
+    cured("dead", "dead_channels", NULL, SPEC, 0.5);
+}
+END_TEST
+
+static void leak(digits *d) {
+    memcpy(d->x_test, d->x, 240 * PIXELS);
+    memcpy(d->y_test, d->y, 240 * sizeof *d->y);
+}
+START_TEST(leaked_images) {
+    other_set("leaky.npz", leak);
+    does("octet train --model f32 " DATA " --val npz:leaky.npz --epochs 1 --out val --quiet");
+    oct_diagnosis *d = look("val", NULL);
+    ck_assert(d->count && !strcmp(d->causes[0].name, "leaked_validation"));
+    ck_assert_double_eq_tol(d->causes[0].value, 0.3, 1e-9);
+    does("%s --quiet", d->causes[0].command);
+    oct_diagnosis_free(ctx, d);
+    healthy("val-mended");
+    does("octet ptq f32 --data npz:leaky.npz --out test --quiet");
+    d = look("test", NULL);
+    ck_assert(d->count && !strcmp(d->causes[0].name, "leaked_validation"));
+    ck_assert_int_eq(sh("%s", d->causes[0].command), 1); /* names them */
+    ck_assert_int_eq(sh("%s | grep -q 'leaked, test: 240 of 800'", d->causes[0].command), 0);
+    oct_diagnosis_free(ctx, d);
+}
+END_TEST
+
+/* ---- sums ---- */
+
+enum { WIDE = 260, AREA = WIDE * WIDE, SHOWN = 16 };
+static oct_var *one_layer(void *self, oct_tape *t, oct_var *x) {
+    (void)t;
+    return oct_apply(*(oct_module **)self, oct_flatten(x));
+}
+/* Which half is brighter; all weights are of one size, so all codes are +-127. */
+START_TEST(sums_beyond_32_bits) {
+    static uint8_t x[SHOWN * AREA], other[SHOWN * AREA];
+    int32_t y[SHOWN];
+    for (int i = 0; i < SHOWN; i++) {
+        y[i] = i & 1;
+        for (int p = 0; p < AREA; p++)
+            x[i * AREA + p] = (uint8_t)((p % WIDE < WIDE / 2) == !y[i] ? 140 + 7 * i : 90);
+        memcpy(other + i * AREA, x + i * AREA, AREA);
+        other[i * AREA] = 0; /* no picture of the training part */
+    }
+    const octi_npz_array a[] = {{"x", OCT_U8, OCT_SHAPE(SHOWN, 1, WIDE, WIDE), x},
+                                {"y", OCT_S32, OCT_SHAPE(SHOWN), y},
+                                {"x_test", OCT_U8, OCT_SHAPE(SHOWN, 1, WIDE, WIDE), other},
+                                {"y_test", OCT_S32, OCT_SHAPE(SHOWN), y}};
+    ck_ok(octi_npz_write(ctx, in_root("halves.npz"), a, 4));
+    oct_module *fc, *m = oct_module_new(ctx, one_layer, &fc);
+    fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = AREA, .out = 2}));
+    oct_net *net = oct_capture(m, OCT_SHAPE(WIDE, WIDE, 1));
+    oct_data *d = oct_data_open(ctx, "npz:halves.npz", &(oct_data_opts){.root = root});
+    ck_ok(oct_net_describe(net, d));
+    float *w = tensor(net, "fc.weight");
+    for (int k = 0; k < 2; k++)
+        for (int p = 0; p < AREA; p++)
+            w[k * AREA + p] = (p % WIDE < WIDE / 2) == (k == 0) ? 1e-4f : -1e-4f;
+    ck_ok(oct_run_save(net, in_root("halves"), "{\"data\":\"npz:halves.npz\"}", false));
+    oct_net *q = oct_prepare(net, NULL);
+    ck_ok(oct_calibrate(q, d, SHOWN));
+    ck_ok(oct_run_save(q, in_root("sums"),
+                       "{\"name\":\"ptq\",\"operand0\":\"halves\",\"data\":\"npz:halves.npz\"}",
+                       false));
+    oct_data_free(d);
+    cured("sums", "overflow", NULL, "npz:halves.npz", 0.9);
+}
+END_TEST
+
+/* ---- training ---- */
+
+START_TEST(steps_too_large) {
+    does("octet qat f32 " DATA " --lr 0.5 --epochs 1 --out large --quiet");
+    cured("large", "learning_rate_high", NULL, SPEC, 0.8);
+}
+END_TEST
+
+START_TEST(steps_too_small) {
+    does("octet qat f32 " DATA " --wbits 2 --lr 1e-8 --epochs 3 --out little --quiet");
+    cured("little", "learning_rate_low", NULL, SPEC, 0.5);
+}
+END_TEST
+
+/* A net this small does not swing before it breaks: LeNet, and longer. */
+START_TEST(weights_that_swing) {
+    if (!getenv("OCT_TEST_LONG")) return;
+    does("octet train --model lenet --data synth-digits --limit 1000 --epochs 8 --out l --quiet");
+    does("octet qat l --data synth-digits --limit 1000 --wbits 3 --lr 0.05 --schedule constant "
+         "--epochs 3 --out swing --quiet");
+    cured("swing", "oscillation", NULL, "synth-digits", 0.5);
+}
+END_TEST
+
+OCT_TEST_MAIN_WITH("doctor", setup, NULL, healthy_runs, few_images, other_images, rare_large_values,
+                   frozen_too_early, frozen_too_late, a_layer_of_few_bits, the_ends_of_few_bits,
+                   one_scale_for_all, another_normalization, statistics_that_drifted, dead_channels,
+                   leaked_images, sums_beyond_32_bits, steps_too_large, steps_too_small,
+                   weights_that_swing)
