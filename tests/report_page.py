@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 import zlib
 import xml.etree.ElementTree as ET
 
@@ -426,6 +427,14 @@ def journey():
         check(abs(t["chosen"] - max(-best["lo"], best["hi"])) < 1e-6 * t["chosen"], f"threshold of {t['name']}: {t['chosen']} for {best}")
         check(any(abs(d - best["divergence"]) < 1e-6 * abs(d) for d in t["divergence"]), f"divergence of {t['name']}")
         check(len(t["threshold"]) > 50 and t["threshold"] == sorted(t["threshold"]), f"thresholds of {t['name']}")
+    # where the float run has gone, float is the run's own weights
+    os.rename("f", "gone")
+    told = json.loads(octet("report", "q", "--limit", "96", "--json"))["models"][0]
+    check(any(n.startswith("f, the run that it was made from, is not there") for n in told["notes"]), f"notes: {told['notes']}")
+    check(told["float"]["path"] is None and told["float"]["n"] == 96 and "differing" in told, "no float answers of its own weights")
+    own = said("layers", "q", "--data", "synth-digits", "--limit", "96", "--sweep")["fp32_accuracy"]
+    same(told["float"]["accuracy"], own, "accuracy of its own weights in float")
+    os.rename("gone", "f")
     # without images: the page says what is left out
     os.rename("f", "gone")
     told = json.loads(octet("report", "e.oct8", "--out", "file.html", "--json"))
@@ -447,6 +456,19 @@ def hostile():
     names = [x["name"] for x in told["models"][0]["layers"]]
     check("<script>alert(1)</script>\"'&" in names, f"layers: {names}")
     hold_table(page, "layers", told["models"][0]["layers"], "layers of hostile names")
+    # with images, of classes that have such names
+    with zipfile.ZipFile("h.npz", "w") as z:
+        for key, kind, shape, data in (("x", "<f4", (24, 1, 6, 6), struct.pack("<864f", *((i * 53 % 89) / 40 - 1 for i in range(864)))),
+                                       ("y", "<i4", (24,), struct.pack("<24i", *(i % 4 for i in range(24))))):
+            head = "{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (kind, shape)
+            head += " " * (-(len(head) + 11) % 64) + "\n"
+            z.writestr(key + ".npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + data)
+    told = json.loads(octet("report", name, "--data", "npz:h.npz", "--out", "hd.html", "--json"))
+    text, page = read("hd.html")
+    classes = told["models"][0]["classes"]
+    check("<img src=x onerror=alert(2)>" in classes and len(told["models"][0]["worst"]) > 0, f"classes: {classes}")
+    check("onerror=alert(2)>" not in text and "onload=\"alert" not in text, "a class became markup")
+    check("\\x1b[31m\\x01\\x7f\\xc2\\x85\\xe2\\x80\\xae \u00e4" in " ".join(page.texts), "bytes of a class are not shown as such")
     shown = " ".join(page.texts)
     for word in ["<script>alert(1)</script>\"'&", name]: check(word in shown, f"{word} is not shown")
 

@@ -97,7 +97,13 @@ oct_status octi_gather_recipes(oct_report *r, octi_model *m) {
     }
     for (int32_t i = 0; i < n; i++) m->recipe[i] = back[n - 1 - i];
     m->recipes = n;
-    return OCT_OK;
+    const char *from = n ? m->recipe[0].operand : "";
+    if (!*from || n == OCTI_ORIGINS || oct_run_is(from)) return OCT_OK;
+    return octi_note(r, m,
+                     octi_report_fmt(r,
+                                     "%s, the run that it was made from, is not there: float is "
+                                     "the same weights without quantizers.",
+                                     from));
 }
 
 /* ---- metrics.jsonl ---- */
