@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIELD_BYTES = 256, FMT_BYTES = 1024, MESSAGE_BYTES = 1400, FMT_SLOTS = 8 };
+/* `got` may be a list: what of a file is not taken, each by its name. */
+enum { FIELD_BYTES = 256, GOT_BYTES = 2048, FMT_BYTES = 1024, MESSAGE_BYTES = 3200, FMT_SLOTS = 8 };
+enum { WHERE, WHAT, EXPECTED, GOT, HINT, FIELDS };
+static const size_t room[FIELDS] = {FIELD_BYTES, FIELD_BYTES, FIELD_BYTES, GOT_BYTES, FIELD_BYTES};
 
 typedef struct record {
     oct_error err;
-    char field[5][FIELD_BYTES];
+    char field[FIELDS][GOT_BYTES];
     char message[MESSAGE_BYTES];
     char fmt[FMT_SLOTS][FMT_BYTES]; /* names go through it whole: see OCTI_MAX_NAME */
     unsigned next_fmt;
@@ -51,14 +54,13 @@ void oct_clear_error(void) { thread_record()->err = (oct_error){OCT_OK, "", "", 
 
 /* Bytes of untrusted files end up here: control characters must not reach a terminal. UTF-8
  * passes. */
-static const char *copy_clean(char dst[FIELD_BYTES], const char *src) {
+static void copy_clean(char *dst, const char *src, size_t bytes) {
     size_t n = 0;
-    for (; src && src[n] && n < FIELD_BYTES - 1; n++) {
+    for (; src && src[n] && n < bytes - 1; n++) {
         unsigned char c = (unsigned char)src[n];
         dst[n] = (c < 0x20 || c == 0x7f) ? '?' : (char)c;
     }
     dst[n] = 0;
-    return dst;
 }
 
 oct_status octi_fail(oct_status code, const char *where, const char *what, const char *expected,
@@ -66,11 +68,12 @@ oct_status octi_fail(oct_status code, const char *where, const char *what, const
     record *r = thread_record();
     /* An argument may point into the record itself (a frame that wraps the failure below it): copy
      * first. */
-    char tmp[5][FIELD_BYTES];
-    const char *src[5] = {where, what ? what : oct_status_text(code), expected, got, hint};
-    for (int i = 0; i < 5; i++) copy_clean(tmp[i], src[i]);
-    memcpy(r->field, tmp, sizeof tmp);
-    r->err = (oct_error){code, r->field[0], r->field[1], r->field[2], r->field[3], r->field[4]};
+    char tmp[FIELDS][GOT_BYTES];
+    const char *src[FIELDS] = {where, what ? what : oct_status_text(code), expected, got, hint};
+    for (int i = 0; i < FIELDS; i++) copy_clean(tmp[i], src[i], room[i]);
+    for (int i = 0; i < FIELDS; i++) strcpy(r->field[i], tmp[i]);
+    r->err = (oct_error){code,          r->field[WHERE], r->field[WHAT], r->field[EXPECTED],
+                         r->field[GOT], r->field[HINT]};
     return code;
 }
 

@@ -7,7 +7,7 @@
 #include "status.h"
 
 /** Record a failure and return its code. Any string may be NULL. Strings are copied (cut at about
- *  250 bytes each;
+ *  250 bytes each, `got`, which may be a list, at 2,000;
  *  control characters are replaced, so that bytes of a file cannot reach a terminal). */
 oct_status octi_fail(oct_status code, const char *where, const char *what, const char *expected,
                      const char *got, const char *hint);

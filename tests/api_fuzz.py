@@ -37,7 +37,7 @@ STRUCTS = {
     'oct_lstm_opts': '{.in = 4, .hidden = 3}', 'oct_zoo_opts': '{1, 28, 28, 10}', 'oct_optim_opts': '{.lr = 0.1f}',
     'oct_schedule': '{.kind = OCT_COSINE, .lr = 0.1f, .total = 100, .warmup = 10, .every = 5, .milestones = {20, 40}}', 'oct_plan_opts': '{.unfused = true}',
     'oct_observer': '{.name = "own"}', 'oct_qrule': '{.scope = OCT_QSCOPE_NAME, .of = "0", .set = {.wbits = 4}}', 'oct_qconfig': '{.target = "octet"}',
-    'oct_convert_opts': '{0}', 'oct_weight_opts': '{0}', 'oct_adaround_opts': '{.iterations = 3, .rows = 16}', 'oct_import_opts': '{.model = "lenet"}', 'oct_export_c_opts': '{.name = "a"}',
+    'oct_convert_opts': '{0}', 'oct_weight_opts': '{0}', 'oct_adaround_opts': '{.iterations = 3, .rows = 16}', 'oct_import_opts': '{.model = "lenet"}', 'oct_import_onnx_opts': '{0}', 'oct_export_c_opts': '{.name = "a"}',
     'oct_data_check_opts': '{0}', 'oct_sheet_opts': '{.rows = 2, .columns = 2}', 'oct_doctor_opts': '{.data = "npz:set.npz", .n = 4, .calib = 4}', 'oct_runner_opts': '{.batch = 4}', 'oct_report_opts': '{.limit = 4}', 'oct_eval_opts': '{.batch = 4}', 'oct_fit_opts': '{.epochs = 1, .batch = 4}'}
 # Strings by the argument's name; "function.argument" goes before.
 TEXTS = {'where': '"here"', 'name': '"0"', 'node': '"0"', 'dir': '"run"', 'path': '"new"', 'config': '"{}"', 'word': '"adm"', 'known': '"sgd or adam"', 'spec': '"synth-digits"',
@@ -47,6 +47,7 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_net_tensor.name': '"0.weight"', 'oct_op_from_name.name': '"relu"', 'oct_zoo_new.name': '"lenet"', 'oct_zoo_defaults.name': '"lenet"', 'oct_zoo_net.name': '"resnet8"',
     'oct_module_tensor.path': '"0.weight"', 'oct_module_add.name': '"child"', 'oct_module_add.child': 'oct_relu_new(w.ctx)', 'oct_module_add.parent': 'oct_module_new(w.ctx, w_forward, NULL)',
     'oct_int8_load.path': '"net.oct8"', 'oct_int8_load_memory.bytes': 'w.bytes', 'oct_int8_load_memory.size': 'w.size', 'oct_model_load.path': '"net.oct8"',
+    'oct_import_onnx.path': '"net.onnx"', 'oct_import_onnx_memory.bytes': 'w_onnx(NULL)', 'oct_import_onnx_memory.size': 'w_onnx_size()',
     'oct_import_torch.path': '"lenet.safetensors"', 'oct_net_load_weights.path': '"w.safetensors"', 'oct_file_inspect.path': '"w.safetensors"',
     'oct_npz_images.path': '"x.npz"', 'oct_image_load.path': '"i.bmp"', 'oct_image_input.path': '"i.bmp"', 'oct_image_decode.bytes': 'w_bmp()', 'oct_image_decode.size': '54 + 2 * 8',
     'oct_qconfig_load.path': '"rules.json"', 'oct_run_save.dir': '"new_run"', 'oct_run_check.dir': '"new_run"', 'oct_data_kind.path': '"x.npz"', 'oct_run_is.path': '"run"',

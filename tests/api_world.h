@@ -171,8 +171,26 @@ static inline void w_set(void) { /* for w.net, with a test part */
     ck_ok(octi_npz_write(w.ctx, "set.npz", a, 4));
 }
 
+/* A net of ONNX, as golden/onnx has it. */
+static inline const uint8_t *w_onnx(size_t *size) {
+    static uint8_t bytes[4096];
+    FILE *f = fopen(OCT_SOURCE_DIR "/tests/golden/onnx/typed.onnx", "rb");
+    ck_assert(f != NULL);
+    const size_t n = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    if (size) *size = n;
+    return bytes;
+}
+
+static inline size_t w_onnx_size(void) {
+    size_t n;
+    w_onnx(&n);
+    return n;
+}
+
 static inline void w_files(void) {
     w_set();
+    w_write("net.onnx", w_onnx(NULL), w_onnx_size());
     ck_ok(oct_int8_save(w.int8, "net.oct8"));
     ck_ok(oct_net_save_weights(w.net, "w.safetensors"));
     ck_ok(oct_net_save_weights(oct_capture(oct_zoo_new(w.ctx, "lenet", NULL), OCT_SHAPE(28, 28, 1)),

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * octet import: PyTorch's weights into a run. */
+ * octet import: an ONNX file, or PyTorch's weights, into a run. */
+#include <string.h>
+
 #include "tools/cli.h"
 
-/* "HxW"; the crop where only that is given. */
-static int take_size(const cli *c, oct_import_opts *o) {
+/* "HxW"; the crop where only that is given and `crop`. */
+static int take_size(const cli *c, bool crop, oct_import_opts *o) {
     if (!c->size.set) {
-        o->height = o->width = c->crop.set ? (int)c->crop.i : 0;
+        o->height = o->width = crop && c->crop.set ? (int)c->crop.i : 0;
         return 0;
     }
     int used = 0;
@@ -18,12 +20,43 @@ static int take_size(const cli *c, oct_import_opts *o) {
     return 0;
 }
 
+/* "3x224x224": C, H, W; or the number of features. */
+static const char *input_words(const oct_net *net) {
+    static char words[64];
+    const oct_shape *s = &net->graph->values[net->graph->input].shape;
+    if (s->rank == 4)
+        snprintf(words, sizeof words, "%lldx%lldx%lld", (long long)s->dim[3], (long long)s->dim[1],
+                 (long long)s->dim[2]);
+    else
+        snprintf(words, sizeof words, "%lld", (long long)s->dim[1]);
+    return words;
+}
+
+static bool is_onnx(const char *path) {
+    const size_t n = strlen(path);
+    return n > 5 && !strcmp(path + n - 5, ".onnx");
+}
+
+/* An ONNX file says what net it is; weights need one of the zoo. */
+static int take_kind(const cli *c, bool onnx) {
+    if (onnx && c->model.set)
+        return cli_usage("--model", "this is an ONNX model, which holds its own net", NULL,
+                         c->model.s, NULL);
+    if (onnx || c->model.set) return 0;
+    return cli_usage("import", "--model is missing", "the net of a .safetensors file's weights",
+                     NULL, "a file of ONNX has a name that ends in .onnx");
+}
+
 int cmd_import(cli *c) {
+    const bool onnx = is_onnx(c->operands[0]);
     oct_import_opts o = {.model = c->model.s};
-    int code = take_size(c, &o);
+    int code = take_kind(c, onnx);
+    if (!code) code = take_size(c, !onnx, &o);
     if (code) return code;
     if (oct_run_check(c->ctx, c->out.s, false, c->force.set) != OCT_OK) return cli_failed();
-    oct_net *net = oct_import_torch(c->ctx, c->operands[0], &o);
+    oct_net *net =
+        onnx ? oct_import_onnx(c->ctx, c->operands[0], &(oct_import_onnx_opts){o.height, o.width})
+             : oct_import_torch(c->ctx, c->operands[0], &o);
     if (!net) return cli_failed();
     if ((code = cli_override(c, net))) return code;
     if (!c->dry_run.set && oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK)
@@ -37,15 +70,14 @@ int cmd_import(cli *c) {
     if (c->json.set) {
         json j = json_open();
         json_string(&j, "model", net->model);
-        json_shape(&j, "input",
-                   &(oct_shape){.rank = 4, .dim = {-1, d->height, d->width, d->channels}});
+        json_shape(&j, "input", &net->graph->values[net->graph->input].shape);
         json_int(&j, "classes", net->class_count);
         json_int(&j, "parameters", values);
         json_int(&j, "tensors", net->tensor_count);
         json_close(&j);
     } else
-        cli_print("model %s  input %dx%dx%d  classes %d  parameters %lld  tensors %d\n", net->model,
-                  d->channels, d->height, d->width, net->class_count, values, net->tensor_count);
+        cli_print("model %s  input %s  classes %d  parameters %lld  tensors %d\n", net->model,
+                  input_words(net), net->class_count, values, net->tensor_count);
     if ((!c->mean.set || !c->std.set) && d->channels)
         cli_note(c,
                  "octet: %s%s%s not given: pixels become (pixel / %g - mean %g) / std %g; the "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * qat/io/import.h - weights of other programs: .safetensors with PyTorch's names and layouts (OIHW;
- * columns behind a flatten in C,H,W order).
+ * qat/io/import.h - nets and weights of other programs: ONNX; .safetensors with PyTorch's names and
+ * layouts (OIHW; columns behind a flatten in C,H,W order).
  *
  *     oct_net *net = oct_import_torch(ctx, "resnet8.safetensors", &(oct_import_opts){.model =
  *     "resnet8"});
@@ -29,6 +29,27 @@ OCT_API void oct_import_opts_init(oct_import_opts *opts);
  *  missing, extra, or of another shape, in one line, and weights that are not finite numbers. */
 OCT_API OCT_NODISCARD oct_net *oct_import_torch(oct_ctx *ctx, const char *path,
                                                 const oct_import_opts *opts);
+
+/** Zero is the default. */
+typedef struct oct_import_onnx_opts {
+    int height, width; /* of the input, where the file leaves them open */
+} oct_import_onnx_opts;
+OCT_API void oct_import_onnx_opts_init(oct_import_onnx_opts *opts);
+
+/** The net of an ONNX file (opset 11 to 21; all in one file), as a float net that trains, is
+ *  quantized and converted like any other: images NHWC, parameters under PyTorch's names where the
+ *  file has them, batch norms as it has them. Constants that the file multiplies or adds go into
+ *  the weights in front, or become batch norms that stay as they are. Ops: the table in
+ *  qat/io/README.md. Classes have numbers and no names; the input is pixels / 255, where it has at
+ *  most 4 channels. QuantizeLinear and DequantizeLinear: weights come as their codes have them;
+ *  around values they are left out, and a warning says so. opts may be NULL. NULL on failure:
+ *  OCT_EIO, OCT_EFORMAT (no ONNX, or a broken one), OCT_EUNSUPPORTED (one line lists every node, op
+ *  and attribute that is not taken), OCT_EUSAGE (height or width), OCT_ELIMIT, OCT_ENOMEM. */
+OCT_API OCT_NODISCARD oct_net *oct_import_onnx(oct_ctx *ctx, const char *path,
+                                               const oct_import_onnx_opts *opts);
+/** The same of bytes that are borrowed for the call. */
+OCT_API OCT_NODISCARD oct_net *oct_import_onnx_memory(oct_ctx *ctx, const void *bytes, size_t size,
+                                                      const oct_import_onnx_opts *opts);
 
 /** Copy a file's weights into a net of any stage, by name. *missing and *unused get the number of
  *  tensors that the file lacks, and that the net lacks; where a pointer is NULL, any is

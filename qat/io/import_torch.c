@@ -8,10 +8,10 @@
 
 #include "autograd/nn/nn.h"
 #include "autograd/tape.h"
+#include "qat/io/import_describe.h"
 #include "qat/io/tensor_files.h"
 #include "qat/io/weight_layout.h"
 #include "qat/prepared_check.h"
-#include "src/arena.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
@@ -196,34 +196,6 @@ static oct_module *fit_model(oct_module *m, const octi_safetensors *file, const 
     return other ? oct_zoo_new(oct_module_ctx(m), model, o) : m;
 }
 
-/* The file does not know what its classes are called. */
-static oct_status number_classes(oct_net *net, int32_t n) {
-    oct_class *list = octi_calloc(net->ctx, (size_t)n, sizeof *list);
-    char(*ids)[12] = octi_calloc(net->ctx, (size_t)n, sizeof *ids);
-    for (int32_t i = 0; list && ids && i < n; i++) {
-        snprintf(ids[i], sizeof ids[i], "%d", i);
-        list[i] = (oct_class){ids[i], ""};
-    }
-    oct_status s = list && ids ? oct_net_set_classes(net, list, n) : oct_last_error()->code;
-    octi_free(net->ctx, ids);
-    octi_free(net->ctx, list);
-    return s;
-}
-
-static oct_status describe(oct_net *net, const char *model) {
-    const oct_graph *g = net->graph;
-    const oct_shape *in = &g->values[g->input].shape, *out = &g->values[g->output].shape;
-    oct_input_desc d = {.height = (int32_t)in->dim[1],
-                        .width = (int32_t)in->dim[2],
-                        .channels = (int32_t)in->dim[3],
-                        .div = 255,
-                        .std = {1, 1, 1, 1}};
-    d.color = d.channels == 3 ? OCT_COLOR_RGB : OCT_COLOR_GREY;
-    if (!(net->model = octi_arena_strdup(g->arena, model))) return oct_last_error()->code;
-    OCT_TRY(oct_net_set_input(net, &d));
-    return number_classes(net, (int32_t)out->dim[out->rank - 1]);
-}
-
 static oct_net *import(oct_ctx *ctx, const octi_safetensors *file, const char *path,
                        const oct_import_opts *o) {
     const oct_zoo_opts *own = oct_zoo_defaults(o->model);
@@ -233,7 +205,8 @@ static oct_net *import(oct_ctx *ctx, const octi_safetensors *file, const char *p
     if (o->width) size.width = o->width;
     oct_module *m = fit_model(oct_zoo_new(ctx, o->model, &size), file, o->model, &size);
     oct_net *net = oct_capture(m, OCT_SHAPE(size.height, size.width, size.channels));
-    if (net && describe(net, o->model) == OCT_OK && load(net, file, path, NULL, NULL) == OCT_OK)
+    if (net && octi_import_describe(net, o->model) == OCT_OK &&
+        load(net, file, path, NULL, NULL) == OCT_OK)
         return net;
     oct_net_free(net);
     return NULL;

@@ -40,8 +40,7 @@ bool octi_foreign(const void *bytes, size_t size, const char *path, const char *
     if (torch_zip(bytes, size))
         what = "a checkpoint of PyTorch (torch.save)", hint = OCTI_FROM_TORCH;
     else if (onnx(bytes, size))
-        what = "an ONNX model",
-        hint = "octet reads no ONNX yet; weights come by octet import W.safetensors";
+        what = "an ONNX model", hint = "octet import FILE.onnx --out RUN makes a run of it";
     for (size_t i = 0; !what && i < sizeof formats / sizeof *formats; i++) {
         const struct foreign *f = &formats[i];
         if (size < f->offset + f->length ||

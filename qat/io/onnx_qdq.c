@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ * ONNX in: QuantizeLinear and DequantizeLinear. Around weights they are arithmetic on constants:
+ * the weights come in as the file's own codes have them. Around values of the net they are marks:
+ * octet finds ranges by itself, so they leave the values as they are, but for the ReLU that a
+ * quantizer left out where its range begins at zero. */
+#include <math.h>
+#include <string.h>
+
+#include "qat/io/onnx_in.h"
+#include "src/mem.h"
+#include "src/qround.h"
+
+/* Codes of a type of zero points; false: not one that is taken. */
+static bool codes_of(int elem, int64_t *least, int64_t *most) {
+    switch (elem) {
+    case OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8:
+        *least = 0, *most = 255;
+        return true;
+    case OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__INT8:
+        *least = -128, *most = 127;
+        return true;
+    case OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT16:
+        *least = 0, *most = 65535;
+        return true;
+    case OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__INT16:
+        *least = -32768, *most = 32767;
+        return true;
+    case OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__INT32:
+        *least = INT32_MIN, *most = INT32_MAX;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Scales and zero points of inputs 1 and 2; per axis, or one for all. */
+typedef struct grid {
+    const octi_onnx_const *scale, *zero;
+    int64_t least, most;
+} grid;
+
+static oct_status grid_of(octi_onnx_node *n, int elem, grid *g) {
+    int64_t block, saturate;
+    *g = (grid){.zero = NULL};
+    OCT_TRY(octi_onnx_attr_int(n, "block_size", 0, &block));
+    OCT_TRY(octi_onnx_attr_int(n, "saturate", 1, &saturate));
+    if (block) return octi_onnx_refuse(n, "attribute block_size: %lld", (long long)block);
+    OCT_TRY(octi_onnx_weights(n, 1, "the scale", &g->scale));
+    if (octi_onnx_has(n, 2)) OCT_TRY(octi_onnx_weights(n, 2, "the zero point", &g->zero));
+    if (!g->scale->f || g->scale->rank > 1 || g->scale->count < 1 ||
+        (g->zero && (!g->zero->i || g->zero->count != g->scale->count)))
+        return octi_onnx_refuse(n, "scale or zero point of another type or shape");
+    if (g->zero) elem = g->zero->elem;
+    if (!codes_of(elem, &g->least, &g->most))
+        return octi_onnx_refuse(n, "codes of type %s", octi_onnx_elem_word(elem));
+    for (int64_t k = 0; k < g->scale->count; k++)
+        if (!(g->scale->f[k] > 0) || !isfinite(g->scale->f[k]))
+            return octi_onnx_refuse(n, "a scale that is not above 0");
+    return OCT_OK;
+}
+
+/* ---- of constants ---- */
+
+/* Elements between two of the same index along the axis of the scales, and that axis's size. */
+static oct_status strides(octi_onnx_node *n, const octi_onnx_const *x, const grid *g,
+                          int64_t *inner) {
+    int64_t axis;
+    int a;
+    *inner = x->count > 0 ? x->count : 1;
+    OCT_TRY(octi_onnx_attr_int(n, "axis", 1, &axis));
+    if (g->scale->count == 1) return OCT_OK;
+    OCT_TRY(octi_onnx_axis(n, axis, x->rank, &a));
+    if (x->dim[a] != g->scale->count)
+        return octi_onnx_refuse(n, "%lld scales for an axis of %lld", (long long)g->scale->count,
+                                (long long)x->dim[a]);
+    *inner = 1;
+    for (int i = a + 1; i < x->rank; i++) *inner *= x->dim[i];
+    return OCT_OK;
+}
+
+oct_status octi_onnx_fold_dequantize(octi_onnx_node *n) {
+    const octi_onnx_const *x;
+    int64_t inner;
+    grid g;
+    OCT_TRY(octi_onnx_weights(n, 0, "the codes", &x));
+    OCT_TRY(grid_of(n, x->elem, &g));
+    OCT_TRY(strides(n, x, &g, &inner));
+    octi_onnx_const *c = octi_onnx_const_new(n->o, g.scale->elem, x->rank, x->dim);
+    if (!c) return octi_onnx_refuse_last(n);
+    if (!x->i) return octi_onnx_refuse(n, "of floats");
+    for (int64_t k = 0; k < x->count; k++) {
+        const int64_t at = g.scale->count == 1 ? 0 : k / inner % g.scale->count;
+        c->f[k] =
+            octq_dequantize((int32_t)x->i[k], g.scale->f[at], g.zero ? (int32_t)g.zero->i[at] : 0);
+    }
+    return octi_onnx_fold_output(n, 0, c);
+}
+
+oct_status octi_onnx_fold_quantize(octi_onnx_node *n) {
+    const octi_onnx_const *x;
+    int64_t inner;
+    grid g;
+    OCT_TRY(octi_onnx_weights(n, 0, "the values", &x));
+    OCT_TRY(grid_of(n, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &g));
+    OCT_TRY(strides(n, x, &g, &inner));
+    octi_onnx_const *c = octi_onnx_const_new(
+        n->o, g.zero ? g.zero->elem : OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, x->rank, x->dim);
+    if (!c) return octi_onnx_refuse_last(n);
+    if (!x->f || g.most == INT32_MAX) return octi_onnx_refuse(n, "to 32 bits, or of whole numbers");
+    for (int64_t k = 0; k < x->count; k++) {
+        const int64_t at = g.scale->count == 1 ? 0 : k / inner % g.scale->count;
+        c->i[k] = octq_quantize(x->f[k], g.scale->f[at], g.zero ? (int32_t)g.zero->i[at] : 0,
+                                (int32_t)g.least, (int32_t)g.most);
+    }
+    return octi_onnx_fold_output(n, 0, c);
+}
+
+/* ---- of the net's values ---- */
+
+static bool below_zero(const oct_node *p) {
+    static const oct_op_kind never[] = {OCT_OP_relu, OCT_OP_relu6, OCT_OP_sigmoid,
+                                        OCT_OP_hardsigmoid, OCT_OP_softmax};
+    for (size_t i = 0; p && i < sizeof never / sizeof *never; i++)
+        if (p->kind == never[i]) return false;
+    return p != NULL; /* the input is on a grid of its own */
+}
+
+oct_status octi_onnx_read_quantize(octi_onnx_node *n) {
+    const octi_onnx_value *x;
+    grid g;
+    OCT_TRY(grid_of(n, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &g));
+    OCT_TRY(octi_onnx_act(n, 0, &x));
+    if (g.scale->count != 1) return octi_onnx_refuse(n, "of the net's values, per axis");
+    const octi_onnx_value *y = n->out[0];
+    if (y && y->other >= 0)
+        return octi_onnx_refuse(n, "its codes are read by %s; DequantizeLinear is taken",
+                                octi_onnx_word(n->o->graph->node[y->other]->op_type));
+    if (y && y->output) return octi_onnx_refuse(n, "its codes are the net's output");
+    n->o->marks++;
+    const int64_t zero = g.zero ? g.zero->i[0] : 0;
+    if (zero != g.least || !below_zero(octi_onnx_producer(n->o, x->at.v)))
+        return octi_onnx_like(n, 0, &x->at, x->at.v);
+    n->path = octi_arena_strdup(n->o->arena,
+                                octi_fmt("%.180s.relu", octi_onnx_producer(n->o, x->at.v)->name));
+    return n->path ? octi_onnx_unary(n, OCT_OP_relu, NULL) : oct_last_error()->code;
+}
+
+oct_status octi_onnx_read_dequantize(octi_onnx_node *n) {
+    const octi_onnx_value *x;
+    grid g;
+    OCT_TRY(grid_of(n, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &g));
+    OCT_TRY(octi_onnx_act(n, 0, &x));
+    const octi_onnx_proto *q = x->maker < 0 ? NULL : n->o->graph->node[x->maker];
+    if (!octi_onnx_is(q, "QuantizeLinear"))
+        return octi_onnx_refuse(n, "of values that no QuantizeLinear made");
+    const octi_onnx_const *scale =
+        q->n_input > 1 ? octi_onnx_const_of(n->o, octi_onnx_find(n->o, q->input[1])) : NULL;
+    if (!scale || g.scale->count != 1 || scale->f[0] != g.scale->f[0])
+        return octi_onnx_refuse(n, "with another scale than the QuantizeLinear in front");
+    return octi_onnx_like(n, 0, &x->at, x->at.v);
+}

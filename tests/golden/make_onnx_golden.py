@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# Writes tests/golden/onnx/*.onnx and outputs.txt: small nets by both of PyTorch's exporters and by hand, and what PyTorch (or, for
+# those by hand, onnxruntime) gives for x[i] = ((37 i + 11) mod 64) / 16 - 2, of two images. The form of outputs.txt is that of
+# make_float_golden.py. Made with torch 2.15, onnx 1.23, onnxruntime 1.32, onnxscript 0.7.
+import sys, os, logging, warnings
+warnings.filterwarnings("ignore"); logging.disable(logging.WARNING)
+import numpy as np, onnx, torch, torch.nn as nn, torch.nn.functional as F
+from onnx import helper as h, numpy_helper as nh, TensorProto as T
+import onnxruntime
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "onnx")
+outputs = []
+
+def x_of(shape):
+    i = np.arange(np.prod(shape), dtype=np.int64)
+    return (((37 * i + 11) % 64) / 16 - 2).astype(np.float32).reshape(shape)
+
+def keep(name, m, y):
+    for n in m.graph.node:  # what exporters note for people, but for the scopes
+        scopes = [p for p in n.metadata_props if p.key == "pkg.torch.onnx.name_scopes"]
+        del n.metadata_props[:]; n.metadata_props.extend(scopes); n.doc_string = ""
+    for part in (m.graph.input, m.graph.output, m.graph.value_info):
+        for v in part: del v.metadata_props[:]
+    del m.graph.value_info[:]; del m.metadata_props[:]; del m.graph.metadata_props[:]
+    onnx.checker.check_model(m)
+    open(f"{OUT}/{name}.onnx", "wb").write(m.SerializeToString(deterministic=True))
+    y = np.asarray(y, np.float32)
+    outputs.append(f"tensor {name} {y.ndim} {' '.join(map(str, y.shape))}\n" + " ".join("%.9g" % v for v in y.ravel()))
+
+def torch_net(name, net, shape, how, opset, dynamic, train=False):
+    if not wanted(name): return
+    torch.manual_seed(len(name)); g = torch.Generator().manual_seed(7)
+    net.eval(); x = torch.from_numpy(x_of((2,) + shape)); net(x)
+    for k in net.modules():
+        if isinstance(k, (nn.BatchNorm2d, nn.BatchNorm1d)):
+            k.running_mean.normal_(0, .3, generator=g); k.running_var.uniform_(.3, 2, generator=g)
+            k.weight.data.uniform_(.4, 1.6, generator=g); k.bias.data.normal_(0, .3, generator=g)
+    y = net(x).detach().numpy(); path = f"{OUT}/tmp.onnx"; one = x if dynamic else x[:1]
+    if how == "old":
+        torch.onnx.export(net, (one,), path, dynamo=False, opset_version=opset, input_names=["in"], output_names=["out"],
+            training=torch.onnx.TrainingMode.PRESERVE if train else torch.onnx.TrainingMode.EVAL, do_constant_folding=not train,
+            dynamic_axes={"in": {0: "n"}} if dynamic else None)
+    else:
+        torch.onnx.export(net, (one,), dynamo=True, opset_version=opset, verbose=False, optimize=not train,
+            dynamic_shapes=({0: torch.export.Dim("n", min=1, max=9)},) if dynamic else None).save(path, external_data=False)
+    keep(name, onnx.load(path), y); os.remove(path)
+
+class Fn(nn.Module):
+    def __init__(self, fn, **parts):
+        super().__init__(); self.fn = fn
+        for k, v in parts.items(): setattr(self, k, v)
+    def forward(self, x): return self.fn(self, x)
+class Block(nn.Module):
+    def __init__(self, i, o, s):
+        super().__init__(); self.conv1 = nn.Conv2d(i, o, 3, s, 1, bias=False); self.bn1 = nn.BatchNorm2d(o); self.relu = nn.ReLU()
+        self.conv2 = nn.Conv2d(o, o, 3, 1, 1, bias=False); self.bn2 = nn.BatchNorm2d(o)
+        self.downsample = nn.Sequential(nn.Conv2d(i, o, 1, s, bias=False), nn.BatchNorm2d(o))
+    def forward(self, x): return self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x))))) + self.downsample(x))
+def residual():
+    n = nn.Sequential(); n.add_module("layer1", nn.Sequential(Block(3, 4, 2))); n.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    n.add_module("flat", nn.Flatten()); n.add_module("fc", nn.Linear(4, 5)); return n
+def tf_same(x, k, s):
+    h, w = x.shape[-2:]
+    p = [max(((d + s - 1) // s - 1) * s + k - d, 0) for d in (h, w)]
+    return F.pad(x, [p[1] // 2, p[1] - p[1] // 2, p[0] // 2, p[0] - p[0] // 2])
+def gated(s, x):
+    x = F.relu6(s.stem(tf_same(x, 3, 2))); y = torch.sigmoid(s.b(F.relu(s.a(x.mean((2, 3), keepdim=True)))))
+    x = x * y; x = x * F.relu6(x + 3) / 6; return s.h(F.silu(s.c(x)).flatten(1))
+def make_gated(): return Fn(gated, stem=nn.Conv2d(3, 4, 3, 2), a=nn.Conv2d(4, 2, 1), b=nn.Conv2d(2, 4, 1), c=nn.Conv2d(4, 4, 3, 2, groups=4), h=nn.Linear(16, 3))
+def orders(s, x):
+    a = s.a(x); f = torch.cat([F.leaky_relu(a).flatten(1), s.b(x).transpose(2, 3).flatten(1), a.permute(0, 2, 3, 1).reshape(x.size(0), -1)], 1)
+    return F.softmax(s.h(s.bn(f)), 1)
+def make_orders(): return Fn(orders, a=nn.Conv2d(2, 3, 2, 2), b=nn.Conv2d(2, 2, 3, 3), bn=nn.BatchNorm1d(3*12+2*6+3*12), h=nn.Linear(84, 4))
+def pools(): return nn.Sequential(nn.Conv2d(1, 3, 3), nn.Hardswish(), nn.MaxPool2d(3, 2, ceil_mode=True), nn.AvgPool2d(3, 2, 1, ceil_mode=True),
+    nn.Conv2d(3, 4, 2, dilation=(1, 2), padding=1), nn.ELU(), nn.AvgPool2d(2, 1, 1, count_include_pad=False), nn.Tanh(), nn.Flatten(), nn.LazyLinear(3))
+def parts(s, x):
+    a, b = s.a(x).chunk(2, 1); y = torch.cat([s.b(a), b], 1)
+    n, c, hh, w = y.shape; y = y.view(n, 2, c // 2, hh, w).transpose(1, 2).reshape(n, c, hh, w)
+    y = y + F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 1, 1)); return (y.flatten(2).mean(-1) - .5) * s.g
+def make_parts(): return Fn(parts, a=nn.Conv2d(2, 4, 3, 2, 1), b=nn.Conv2d(2, 2, 1), g=nn.Parameter(torch.tensor([1., 2, .5, 3])))
+
+def by_hand(name, nodes, inits, shape, out="y", opset=13, in_name="x", more_inputs=()):
+    if not wanted(name): return
+    def model(dims):
+        g = h.make_graph(nodes, name, [h.make_tensor_value_info(in_name, T.FLOAT, ["n"] + list(shape))] + list(more_inputs),
+            [h.make_tensor_value_info(out, T.FLOAT, dims)], inits)
+        return h.make_model(g, opset_imports=[h.make_opsetid("", opset)], ir_version=8)
+    o = onnxruntime.SessionOptions(); o.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # its u8 x s8 saturates on AVX2
+    y = onnxruntime.InferenceSession(model(None).SerializeToString(), o).run(None, {in_name: x_of((2,) + tuple(shape))})[0]
+    m = model(["n"] + list(y.shape[1:]))
+    keep(name, m, y)
+def arr(name, a, t=None):
+    if t is None: return nh.from_array(np.asarray(a, order="C"), name)
+    return h.make_tensor(name, t, a.shape, a.ravel().tolist())  # typed data
+def tf_style():
+    r = np.random.default_rng(3); f = lambda *s: (r.standard_normal(s) * .4).astype(np.float32)
+    n = [h.make_node("Sub", ["x", "m"], ["s"]), h.make_node("Transpose", ["s"], ["t"], perm=[0, 3, 1, 2]),
+         h.make_node("Conv", ["t", "w0"], ["c0"], auto_pad="SAME_LOWER", strides=[2, 2]), h.make_node("Add", ["c0", "b0"], ["a0"]), h.make_node("LeakyRelu", ["a0"], ["l0"], alpha=.2),
+         h.make_node("MaxPool", ["l0"], ["p0"], kernel_shape=[3, 2], strides=[1, 2], auto_pad="SAME_UPPER"), h.make_node("PRelu", ["p0", "sl"], ["r0"]),
+         h.make_node("Transpose", ["r0"], ["u"], perm=[0, 2, 3, 1]), h.make_node("Shape", ["u"], ["sh"]), h.make_node("Gather", ["sh", "zero"], ["nn"], axis=0),
+         h.make_node("Unsqueeze", ["nn", "ax0"], ["n1"]), h.make_node("Concat", ["n1", "minus"], ["to"], axis=0), h.make_node("Reshape", ["u", "to"], ["f"]),
+         h.make_node("MatMul", ["f", "w1"], ["mm"]), h.make_node("Add", ["b1", "mm"], ["a1"]), h.make_node("Clip", ["a1", "", "hi"], ["cl"]),
+         h.make_node("Gemm", ["cl", "w2", "b2"], ["y"], alpha=.5, beta=2.0)]
+    i = [arr("m", np.array([.1, -.2, .3], np.float32)), arr("w0", f(4, 3, 3, 2), T.FLOAT), arr("b0", f(1, 4, 1, 1)), arr("sl", np.full((4, 1, 1), .3, np.float32)),
+         arr("zero", np.array(0)), arr("ax0", np.array([0])), arr("minus", np.array([-1]), T.INT64), arr("w1", f(4 * 4 * 2, 5)), arr("b1", f(5)), arr("hi", np.array(.4, np.float32)),
+         arr("w2", f(5, 3)), arr("b2", f(1, 3))]
+    by_hand("tf_style", n, i, (8, 7, 3), more_inputs=[h.make_tensor_value_info("w2", T.FLOAT, [5, 3])])
+def typed():
+    r = np.random.default_rng(5); f = lambda *s: (r.integers(-8, 9, s) / 8)
+    n = [h.make_node("Cast", ["w0h"], ["w0"], to=T.FLOAT), h.make_node("Cast", ["b0d"], ["b0"], to=T.FLOAT), h.make_node("Conv", ["x", "w0", "b0"], ["c"], pads=[1, 0, 0, 1]),
+         h.make_node("HardSigmoid", ["c"], ["hs"]), h.make_node("GlobalMaxPool", ["hs"], ["g"]), h.make_node("Squeeze", ["g", "axes"], ["q"]), h.make_node("Constant", [], ["k"], value_float=2.5),
+         h.make_node("Div", ["q", "k"], ["d"]), h.make_node("Identity", ["d"], ["e"]), h.make_node("Cast", ["w1b"], ["w1f"], to=T.FLOAT), h.make_node("Transpose", ["w1f"], ["w1"]),
+         h.make_node("MatMul", ["e", "w1"], ["y"])]
+    b16 = h.make_tensor("w1b", T.BFLOAT16, (3, 4), f(3, 4).ravel().tolist())
+    i = [arr("w0h", f(4, 2, 2, 2).astype(np.float16)), arr("b0d", f(4), T.DOUBLE), arr("axes", np.array([2, 3])), b16]
+    by_hand("typed", n, i, (2, 5, 4), opset=13)
+def qdq():
+    r = np.random.default_rng(9); w = r.integers(-127, 128, (4, 2, 3, 3)).astype(np.int8); wl = r.integers(-127, 128, (3, 36)).astype(np.int8)
+    q = lambda v, s, z, o: [h.make_node("QuantizeLinear", [v, s, z], [o + "q"]), h.make_node("DequantizeLinear", [o + "q", s, z], [o])]
+    n = q("x", "sx", "zx", "xd") + [h.make_node("DequantizeLinear", ["w", "sw", "zw"], ["wd"], axis=0), h.make_node("DequantizeLinear", ["b", "sb", "zb"], ["bd"], axis=0),
+         h.make_node("Conv", ["xd", "wd", "bd"], ["c"], strides=[2, 2])] + q("c", "sc", "zero", "cd") + [h.make_node("Flatten", ["cd"], ["f"]),
+         h.make_node("DequantizeLinear", ["wl", "sl", "zl"], ["wld"]), h.make_node("Gemm", ["f", "wld"], ["g"], transB=1)] + q("g", "sg", "zg", "y")
+    i = [arr("sx", np.float32(1 / 64)), arr("zx", np.uint8(128)), arr("w", w), arr("sw", np.array([.01, .02, .005, .01], np.float32)), arr("zw", np.zeros(4, np.int8)),
+         arr("b", np.array([30, -500, 200, 0], np.int32)), arr("sb", np.array([.01, .02, .005, .01], np.float32) / 64), arr("zb", np.zeros(4, np.int32)), arr("sc", np.float32(.15)), arr("zero", np.uint8(0)),
+         arr("wl", wl), arr("sl", np.float32(.004)), arr("zl", np.int8(0)), arr("sg", np.float32(.25)), arr("zg", np.uint8(128))]
+    by_hand("qdq", n, i, (2, 7, 7), opset=13)
+def hwc_flat():  # the order of a flatten at the end cannot be kept: images are given back
+    by_hand("flat_end", [h.make_node("Conv", ["x", "w"], ["c"]), h.make_node("Flatten", ["c"], ["y"])], [arr("w", np.arange(8, dtype=np.float32).reshape(2, 1, 2, 2))], (1, 3, 4), opset=11)
+
+def wanted(name): return not sys.argv[1:] or name in sys.argv[1:]
+os.makedirs(OUT, exist_ok=True)
+text = f"{OUT}/outputs.txt"
+old = {} if not sys.argv[1:] else {t.split()[0]: "tensor " + t for t in open(text).read().split("tensor ")[1:]}  # names given: those alone anew
+for k, (how, opset, dyn, train) in {"old11": ("old", 11, True, True), "old18": ("old", 18, False, False), "dyn18": ("new", 18, True, False), "dyn21": ("new", 21, False, True)}.items():
+    torch_net("residual_" + k, residual(), (3, 7, 6), how, opset, dyn, train)
+for k, (how, opset, dyn) in {"old13": ("old", 13, True), "dyn20": ("new", 20, True)}.items():
+    torch_net("gated_" + k, make_gated(), (3, 9, 10), how, opset, dyn)
+torch_net("orders_old12", make_orders(), (2, 6, 9), "old", 12, True); torch_net("orders_dyn19", make_orders(), (2, 6, 9), "new", 19, False)
+torch_net("pools_old15", pools(), (1, 14, 13), "old", 15, False); torch_net("pools_dyn18", pools(), (1, 14, 13), "new", 18, True)
+torch_net("parts_old16", make_parts(), (2, 8, 6), "old", 16, True); torch_net("parts_dyn18", make_parts(), (2, 8, 6), "new", 18, False)
+tf_style(); typed(); qdq(); hwc_flat()
+old.update({o.split()[1]: o + "\n" for o in outputs})
+open(text, "w").write("# made by make_onnx_golden.py\n" + "".join(old.values()))
