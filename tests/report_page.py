@@ -211,6 +211,8 @@ def hold_values(page, run, m):
         clip = {c["observer"]: c for c in t["clips"]}
         for key in ("lo", "hi"): check(abs(clip["in_use"][key] - layer[key]) < 1e-5 * abs(clip["in_use"]["hi"]), f"{what}: {key} of the grid")
         check((clip["minmax"]["lo"], clip["minmax"]["hi"]) == (t["min"], t["max"]) and clip["minmax"]["beyond"] == 0, f"{what}: minmax")
+        # as the layers say, of nearly the same images
+        check(abs(clip["in_use"]["beyond"] - layer["clip"]) < 0.02 + 0.1 * layer["clip"], f"{what}: {clip['in_use']['beyond']} beyond, clipped {layer['clip']}")
         lo, width = t["histogram"]["lo"], t["histogram"]["width"]
         check(lo <= max(t["min"], lo) and t["max"] <= lo + width * len(t["histogram"]["float"]), f"{what}: largest value outside")
 

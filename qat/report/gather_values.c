@@ -143,14 +143,23 @@ static double outside(const octi_density *d, double lo, double hi) {
     return sum / (double)d->total;
 }
 
-static oct_status clips(const watch *w, const octi_density *d, octi_values *v) {
+/* What the grid of these qparams clips: what is more than half a step beyond its last code, for all
+ * else is rounded to that. */
+static double clipped(const octi_density *d, const oct_qspec *spec, double scale, int32_t zero) {
+    return outside(d, scale * (spec->qmin - zero - 0.5), scale * (spec->qmax - zero + 0.5));
+}
+
+static oct_status clips(const watch *w, const octi_density *d, const oct_quantizer *q,
+                        octi_values *v) {
     for (int i = 0; i < OCTI_CLIPS; i++) {
-        float lo = d->min, hi = d->max;
+        float lo = d->min, hi = d->max, scale;
+        int32_t zero;
         if (searches[i].range) OCT_TRY(searches[i].range(&w->o, &lo, &hi));
+        OCT_TRY(oct_qparams_from_range(&q->spec, lo, hi, q->name, &scale, &zero));
         v->clip[i] = (octi_clip){searches[i].name, (double)lo, (double)hi, 0};
-        v->clip[i].beyond = outside(d, fmin((double)lo, 0), fmax((double)hi, 0));
+        v->clip[i].beyond = clipped(d, &q->spec, (double)scale, zero);
     }
-    v->beyond = outside(d, v->lo, v->hi);
+    v->beyond = clipped(d, &q->spec, (double)octi_scale(q), octi_zero_point(q));
     return OCT_OK;
 }
 
@@ -192,7 +201,7 @@ static oct_status show_one(oct_report *r, const oct_quantizer *q, const watch *w
                        .chosen = NAN};
     oct_status s = v->name && v->by ? octi_density_of(&w->o, &d, empty) : oct_last_error()->code;
     if (s == OCT_OK && !*empty) s = draw(r, &d, v);
-    if (s == OCT_OK && !*empty) s = clips(w, &d, v);
+    if (s == OCT_OK && !*empty) s = clips(w, &d, q, v);
     if (s == OCT_OK && !*empty && w->own && !strcmp(q->observer, "entropy"))
         s = divergences(r, w, v);
     octi_arena_rewind(scratch, mark);

@@ -66,8 +66,9 @@ void octi_show_values(const octi_show *s) {
     const octi_model *m = s->m;
     octi_page_raw(s->p,
                   "<p class=\"note\">Each grid of values, with the ends that it has and those "
-                  "that each observer would give it by the same histogram. A dashed line of "
-                  "its own end may lie under another's.</p>\n<div class=\"plots\">\n");
+                  "that each observer would give it by the same histogram. Where two ends "
+                  "are equal one line hides the other. Beyond: the share of the values that such a "
+                  "grid would clip.</p>\n<div class=\"plots\">\n");
     for (int32_t i = 0; i < m->value_count; i++) {
         histogram(s->p, &m->values[i], m->value_images);
         if (m->values[i].points > 1) divergence(s->p, &m->values[i]);
