@@ -52,7 +52,7 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_npz_images.path': '"x.npz"', 'oct_image_load.path': '"i.bmp"', 'oct_image_input.path': '"i.bmp"', 'oct_image_decode.bytes': 'w_bmp()', 'oct_image_decode.size': '54 + 2 * 8',
     'oct_qconfig_load.path': '"rules.json"', 'oct_run_save.dir': '"new_run"', 'oct_run_check.dir': '"new_run"', 'oct_data_kind.path': '"x.npz"', 'oct_run_is.path': '"run"',
     'oct_torch_layout.t': 'oct_net_tensor(w.net, "0.weight")', 'oct_torch_layout.name': '"0.weight"', 'oct_torch_layout.net': 'w.net',
-    'oct_int8_bytes_free.bytes': 'w.bytes', 'oct_session_new.block': 'NULL', 'oct_observer_register.observer': '{.name = "own"}',
+    'oct_int8_bytes_free.bytes': 'w.bytes', 'oct_export_free.bytes': 'w.bytes', 'oct_export_onnx.net': 'w.int8', 'oct_export_onnx_memory.net': 'w.int8', 'oct_session_new.block': 'NULL', 'oct_observer_register.observer': '{.name = "own"}',
     'oct_layers_free.rows': 'w_layers()', 'oct_data_report_free.report': 'oct_data_check(w.data, NULL, NULL)', 'oct_report_new.paths': '((const char *[]){"run"})', 'oct_classes_free.list': 'oct_classes_parse(w.ctx, "a", 1, NULL, 0, &w.count)', 'oct_classes_read.path': '"rules.json"', 'oct_layer_warnings_free.rows': 'NULL', 'oct_placements_free.rows': 'w_placements()', 'oct_eval_free.result': 'w_eval()',
     'oct_layers_sweep.rows': 'w_layers()', 'oct_layers_sweep.count': 'w.count', 'oct_lstm_cell_step.cell': 'w.cell', 'oct_lstm_cell_step.x': 'oct_input(w.tape, f32(2, 4))',
     'oct_lstm_cell_step.state': 'NULL', 'oct_functional_add.functional': 'oct_float_functional_new(w.ctx)', 'oct_functional_add_relu.functional': 'oct_float_functional_new(w.ctx)',

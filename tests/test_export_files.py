@@ -111,6 +111,14 @@ with tempfile.TemporaryDirectory() as d:
     octet("import", "o/f.safetensors", "--model", "lenet", "--out", "again", "--mean", "0.5", "--std", "0.25")
     octet("run", "again", "--input", "x.npy", "--output", "z.npy")
     check(np.array_equal(y, np.load("z.npy")), "import of an export")
+    # ONNX: what is in it is tests/test_onnx_out.c's matter; here: files appear, by run and file alike
+    octet("export", "f", "--to", "onnx", "--out", "x")
+    octet("export", "p", "--to", "onnx,qdq", "--out", "x")
+    octet("export", "p.oct8", "--to", "qdq,onnx", "--out", "y")
+    for name in ("p.onnx", "p.qdq.onnx"):
+        check(open("x/" + name, "rb").read() == open("y/" + name, "rb").read(), f"{name}: a run and its file")
+    check(sorted(os.listdir("x")) == ["f.onnx", "p.onnx", "p.qdq.onnx"], "files of --to onnx,qdq")
+    octet("export", "f", "--to", "qdq", "--out", "x", code=3)
     octet("export", "f", "--to", "nothing", "--out", "o", code=2)
     octet("export", "f", "--to", ",", "--out", "o", code=2)
     octet("export", "f", "--to", "npz", "--out", "x.npy", code=4)

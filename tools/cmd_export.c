@@ -78,6 +78,27 @@ int export_safetensors(export_job *job) {
 
 int export_npz(export_job *job) { return tensors(job, "npz", oct_export_npz); }
 
+/* ---- ONNX ---- */
+
+static int onnx(export_job *job, const char *extension, const oct_onnx_opts *o) {
+    const char *path = export_path(job, extension);
+    if (!path) return 2;
+    if (!job->c->dry_run.set)
+        return oct_export_onnx(job->net, path, o) == OCT_OK ? export_wrote(job, path)
+                                                            : cli_failed();
+    uint8_t *bytes;
+    size_t size;
+    if (oct_export_onnx_memory(job->net, o, &bytes, &size) != OCT_OK) return cli_failed();
+    oct_export_free(job->c->ctx, bytes);
+    return export_wrote(job, path);
+}
+
+int export_onnx(export_job *job) { return onnx(job, "onnx", NULL); }
+
+int export_qdq(export_job *job) {
+    return onnx(job, "qdq.onnx", &(oct_onnx_opts){.integer_kernels = true});
+}
+
 /* ---- the command ---- */
 
 /* The formats of --to, each once, in its order; the number, or -1 behind a message. */

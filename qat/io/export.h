@@ -18,5 +18,31 @@ OCT_API OCT_NODISCARD oct_status oct_export_safetensors(const oct_net *net, cons
 /** The same tensors, each an array of an .npz. */
 OCT_API OCT_NODISCARD oct_status oct_export_npz(const oct_net *net, const char *path);
 
+/** Zero is the default of each. */
+typedef struct oct_onnx_opts {
+    /* int8 nets: layers of weights between DequantizeLinear and QuantizeLinear by their scales, as
+     * runtimes expect them that fuse integer kernels: these round, and some saturate, by rules of
+     * their own. false: by the stored multipliers, in whole numbers that fp32 holds: octet's codes
+     * from any runtime (docs/onnx.md) */
+    bool integer_kernels;
+} oct_onnx_opts;
+OCT_API void oct_onnx_opts_init(oct_onnx_opts *opts);
+
+/** An ONNX model (opset 13) of a float, fused or int8 net: N,C,H,W in and out, the batch symbolic,
+ *  values and nodes named as layers are, every value with its shape, the description of the input
+ *  and the classes in metadata_props ("octet", as in an int8 file). opts may be NULL. Codes are u8
+ *  under their layer's name. OCT_EUNSUPPORTED names every layer that ONNX cannot hold, and why;
+ *  OCT_EUSAGE for a prepared net: convert it first. OCT_EIO, OCT_ELIMIT at 2 GiB. */
+OCT_API OCT_NODISCARD oct_status oct_export_onnx(const oct_net *net, const char *path,
+                                                 const oct_onnx_opts *opts);
+/** The same into new memory of the net's context; free with oct_export_free. */
+OCT_API OCT_NODISCARD oct_status oct_export_onnx_memory(const oct_net *net,
+                                                        const oct_onnx_opts *opts, uint8_t **bytes,
+                                                        size_t *size);
+OCT_API void oct_export_free(oct_ctx *ctx, uint8_t *bytes);
+/** Whether a node's value is an image in a row whose elements stand in C,H,W order in the ONNX
+ *  file, where octet has them in H,W,C order; hwc gets the image's H, W, C. */
+OCT_API bool oct_export_order(const oct_net *net, const char *node, int64_t hwc[3]);
+
 OCT_END_DECLS
 #endif
