@@ -7,7 +7,6 @@
 
 #include "autograd/tape.h"
 #include "qat/step/weights.h"
-#include "src/qround.h"
 
 /** OCT_EQPARAMS naming the value: it was never observed. */
 oct_status octi_not_observed(const oct_quantizer *q);
@@ -47,10 +46,11 @@ oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc,
 /** The real values themselves, y [pixels, o]: for observers that want more than their range. */
 oct_status octi_accumulator_values(oct_ctx *ctx, const octi_accumulators *acc,
                                    const octi_qweights *w, float s_x, oct_act act, float *y);
-/** Bias and requant by the law: codes, and values s * (q - z) in y (the accumulators' memory). */
+/** Bias and requant of node n by its law: codes, and values s * (q - z) in y (the accumulators'
+ *  memory). */
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w,
-                               float s_x, const oct_quantizer *q, octq_law law, oct_act act,
-                               oct_tensor *y, oct_tensor *codes, octi_straight to);
+                               float s_x, const oct_quantizer *q, const oct_node *n, oct_tensor *y,
+                               oct_tensor *codes, octi_straight to);
 
 /** Codes of the call's output, whose values are on its inputs' grid already, between its own
  *  clamps; out_codes is there. */

@@ -89,8 +89,7 @@ static oct_status product_on_codes(octi_call *c) {
     OCT_TRY(octi_accumulate_codes(c, x, &s->w, s->fits24, &acc));
     OCT_TRY(octi_observe_sums(c, &acc, &s->w, octi_scale(x), act));
     OCT_TRY(new_codes(c, q));
-    return octi_requant_tensor(c->ctx, &acc, &s->w, octi_scale(x), q,
-                               (octq_law)c->net_node->attr.law[0], act, c->out, c->out_codes,
+    return octi_requant_tensor(c->ctx, &acc, &s->w, octi_scale(x), q, n, c->out, c->out_codes,
                                octi_straight_of(c));
 }
 

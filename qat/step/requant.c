@@ -148,15 +148,17 @@ static void requant_task(void *arg, int64_t i) {
 }
 
 oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const octi_qweights *w,
-                               float s_x, const oct_quantizer *q, octq_law law, oct_act act,
-                               oct_tensor *y, oct_tensor *codes, octi_straight to) {
+                               float s_x, const oct_quantizer *q, const oct_node *n, oct_tensor *y,
+                               oct_tensor *codes, octi_straight to) {
+    const oct_act act = (oct_act)n->attr.act[0];
     requant_job j = {.acc = acc, .w = w, .to = octi_rounding_to(q, act, oct_f32(y), codes, to)};
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
     oct_status taken = requant_rows(&j, scratch);
     if (taken != OCT_OK) return octi_arena_rewind(scratch, mark), taken;
-    if (law == OCTQ_Q31 && !(j.q31 = octi_arena_alloc(scratch, 2 * sizeof *j.q31 * (size_t)j.row)))
+    if (n->attr.law[0] == OCTQ_Q31 &&
+        !(j.q31 = octi_arena_alloc(scratch, 2 * sizeof *j.q31 * (size_t)j.row)))
         return octi_arena_rewind(scratch, mark), oct_last_error()->code;
     for (int32_t k = 0; k < j.row; k++) {
         const float s_w = w->scale[k % acc->o];
