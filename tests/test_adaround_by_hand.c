@@ -151,6 +151,35 @@ START_TEST(adaround_comes_near_the_best_of_all) {
 }
 END_TEST
 
+/* Where every window sees the same numbers, so do all rows drawn, and what rounding adds to the
+ * output goes into the bias to the last bit. A stride of the other axis would mix them. */
+START_TEST(rows_are_what_a_layer_reads) {
+    for (int across = 0; across < 2; across++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+        oct_module *parts[] = {oct_conv2d_new(
+            ctx, &(oct_conv2d_opts){
+                     .in = 1, .out = 1, .kernel = 2, .strides = {across ? 1 : 2, across ? 2 : 1}})};
+        oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 1), OCT_SHAPE(4, 4, 1));
+        ck_not_null(net);
+        memcpy(data(net, "0.weight"), (float[]){0.4f, 0.4f, 0.4f, 3}, 4 * sizeof(float));
+        oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 4, 4, 1));
+        for (int i = 0; i < 32; i++) oct_f32(x)[i] = (across ? i : i / 4) % 2 ? 3 : 1;
+        const oct_qconfig c = {.observer = "minmax", .wbits = 3, .all_layers = true};
+        oct_net *q = calibrated(net, &c, x);
+        float w[4], *now = data(q, "0.weight");
+        memcpy(w, now, sizeof w);
+        const double bias = (double)data(q, "0.bias")[0];
+        ck_ok(oct_adaround(q, x, &(oct_adaround_opts){.rows = 64}));
+        ck_assert(now[0] != w[0]);
+        double added = 0;
+        for (int k = 0; k < 4; k++)
+            added += (double)(now[k] - w[k]) * ((across ? k : k / 2) % 2 ? 3 : 1);
+        ck_assert_double_eq_tol((double)data(q, "0.bias")[0] - bias, -added, 1e-5);
+        oct_close(ctx);
+    }
+}
+END_TEST
+
 static void rounded(const oct_adaround_opts *o, uint64_t seed, float *w) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .seed = seed});
     oct_net *net = rounding_net(ctx, false, 1);
@@ -298,4 +327,4 @@ START_TEST(adaround_step_by_step) {
 }
 END_TEST
 OCT_TEST_MAIN("adaround_by_hand", pieces_of_adaround, adaround_step_by_step,
-              adaround_comes_near_the_best_of_all, options_of_adaround)
+              adaround_comes_near_the_best_of_all, rows_are_what_a_layer_reads, options_of_adaround)

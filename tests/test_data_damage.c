@@ -206,6 +206,11 @@ START_TEST(nothing_is_unpacked_beyond_what_is_declared) {
     octi_free(ctx, out);
     ck_fails(OCT_ELIMIT, "at most 23 bytes",
              octi_gunzip(ctx, lie, n, sizeof images - 1, NULL, "gz", &out, &size));
+    /* bytes behind the stream, the last four of them a size that fits */
+    ck_assert_uint_le(n + 8, sizeof lie);
+    memcpy(lie + n, lie + n - 8, 8);
+    ck_fails(OCT_EFORMAT, "bytes behind the gzip stream: expected none, got 8",
+             octi_gunzip(ctx, lie, n + 8, 0, NULL, "gz", &out, &size));
     lie[n - 4] = 23;
     ck_fails(OCT_EFORMAT, "gz", octi_gunzip(ctx, lie, n, 0, NULL, "gz", &out, &size));
 }

@@ -122,11 +122,33 @@ START_TEST(fusing_changes_no_bit_of_a_float_net) {
 }
 END_TEST
 
+static oct_var *twice_read(void *self, oct_tape *t, oct_var *x) {
+    (void)t;
+    x = oct_apply(self, x);
+    return oct_add(oct_relu(x), x);
+}
+
+/* The add wants the value in front of the ReLU too. */
+START_TEST(what_two_read_stays) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = 3, .out = 3}),
+               *m = oct_module_new(ctx, twice_read, fc);
+    oct_module_add(m, "fc", fc);
+    oct_net *net = oct_capture(m, OCT_SHAPE(3)), *fused = oct_fuse(net);
+    ck_not_null(fused);
+    ck_assert_int_eq(fused->graph->node_count, 3);
+    ck_assert_int_eq(fused->graph->nodes[0].attr.act[0], OCT_ACT_NONE);
+    ck_assert_int_eq(fused->graph->nodes[1].kind, OCT_OP_relu);
+    oct_close(ctx);
+}
+END_TEST
+
 /* 8 bits move the gradient little; what is checked is that none is lost, doubled or let through a
  * closed activation. With frozen statistics the float side is the same net with quantization off,
- * which once had no way back through batch norm. */
+ * which once had no way back through batch norm; and the plain float net whose batch norms rest. */
 START_TEST(training_gradients_stay_near_the_float_ones) {
-    for (int frozen = 0; frozen < 2; frozen++) {
+    for (int k0 = 0; k0 < 3; k0++) {
+        const bool frozen = k0 > 0, plain = k0 == 2;
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
         chains n;
         oct_net *net = chains_net(ctx, &n, true),
@@ -141,7 +163,13 @@ START_TEST(training_gradients_stay_near_the_float_ones) {
         oct_net *fresh = chains_net(ctx, &n, true); /* statistics as they were */
         /* a float net whose statistics stand: running ones, through batch norms that are
          * evaluated */
-        if (frozen) {
+        if (plain) {
+            for (int32_t i = 0; i < fresh->tensor_count; i++)
+                memcpy(fresh->tensors[i].tensor->data,
+                       oct_net_tensor(q, fresh->tensors[i].name)->data,
+                       oct_tensor_bytes(fresh->tensors[i].tensor));
+            ck_ok(oct_net_freeze(fresh, "bn*", true, NULL));
+        } else if (frozen) {
             oct_net_fake_quantize(q, false);
             fresh = q;
         }
@@ -167,7 +195,7 @@ START_TEST(training_gradients_stay_near_the_float_ones) {
             }
             if (ww < 1e-10) continue; /* a bias in front of batch norm: noise around 0 */
             ck_assert_msg(dot > 0.8 * sqrt(ww * gg) && gg > 0.7 * ww && gg < 1.4 * ww,
-                          "frozen %d, %s: cosine %g, sizes %g and %g", frozen, p[k].name,
+                          "kind %d, %s: cosine %g, sizes %g and %g", k0, p[k].name,
                           dot / sqrt(ww * gg), sqrt(ww), sqrt(gg));
         }
         free(want);
@@ -251,6 +279,6 @@ START_TEST(chains_by_name_and_small_weights) {
 }
 END_TEST
 
-OCT_TEST_MAIN("fusion", fusing_changes_no_bit_of_a_float_net,
+OCT_TEST_MAIN("fusion", fusing_changes_no_bit_of_a_float_net, what_two_read_stays,
               training_gradients_stay_near_the_float_ones, int8_nodes_clamp_at_their_zero_point,
               chains_by_name_and_small_weights)

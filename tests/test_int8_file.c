@@ -225,6 +225,8 @@ START_TEST(crafted_graphs_are_refused) {
          "\"dtype\": \"uint8\", \"shape\": [-1, 1000000000, 1000000000, 1000000000]", OCT_ELIMIT,
          "n0.quantize"},
         {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]",
+         "\"dtype\": \"uint8\", \"shape\": [-1, 1000000, 1000000, 3]", OCT_ELIMIT, "too large"},
+        {"GRPH", "\"dtype\": \"uint8\", \"shape\": [-1, 7, 6, 3]",
          "\"dtype\": \"uint8\", \"shape\": [-1, 1e300, 6, 3]", OCT_EFORMAT, "n0.quantize"},
         {"GRPH", "\"dtype\": \"int8\", \"shape\": [5, 3, 3, 3]",
          "\"dtype\": \"int8\", \"shape\": [3, 5, 3, 3]", OCT_EFORMAT, "n1.weight"},

@@ -259,6 +259,22 @@ START_TEST(lonely_outliers_are_cut_by_entropy_percentile_and_mae) {
 }
 END_TEST
 
+/* All but one inside the first bin: the last candidate of the search, one bin, is the best. */
+START_TEST(a_range_may_shrink_to_one_bin) {
+    enum { N = 10001 };
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    static float x[N];
+    for (int i = 0; i < N - 1; i++) x[i] = (0.5f + (float)i) / N;
+    x[N - 1] = 2047.5f; /* bins are 1 wide */
+    float lo, hi;
+    watch w = watch_new(ctx, "mae", oct_qspec_activation(8, false));
+    ck_ok(watch_see(&w, x, N));
+    ck_assert(watch_range(&w, &lo, &hi));
+    ck_assert_msg(lo == 0 && hi == 1, "[%g, %g]", lo, hi);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(percentile_leaves_out_what_it_says) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     enum { N = 100000 };
@@ -436,7 +452,7 @@ START_TEST(malformed_state_is_refused) {
 }
 END_TEST
 
-OCT_TEST_MAIN("observers", no_order_no_cut_no_thread_changes_a_byte,
+OCT_TEST_MAIN("observers", a_range_may_shrink_to_one_bin, no_order_no_cut_no_thread_changes_a_byte,
               error_of_a_range_is_the_integral, least_error_is_the_exhaustive_one,
               each_end_moves_by_itself, lonely_outliers_are_cut_by_entropy_percentile_and_mae,
               percentile_leaves_out_what_it_says, degenerate_ranges_are_defined,
