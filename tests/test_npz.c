@@ -200,6 +200,40 @@ START_TEST(zip_fields) {
 }
 END_TEST
 
+static uint8_t *bytes_of(const char *name, size_t *n) {
+    uint8_t *bytes;
+    ck_ok(octi_file_read(ctx, in_root(name), 0, &bytes, n));
+    return bytes;
+}
+
+/* A whole member inside the data of another, and an entry of the directory that points there:
+ * every name, size and CRC is right. */
+START_TEST(members_do_not_overlap) {
+    const float v[3] = {1, 2, 3};
+    octi_npz_array two[] = {{"a", OCT_U8, OCT_SHAPE(0), NULL}, {"b", OCT_F32, OCT_SHAPE(3), v}};
+    ck_ok(octi_npz_write(ctx, in_root("b.npz"), two + 1, 1));
+    size_t inner, n;
+    uint8_t *b = bytes_of("b.npz", &inner);
+    two[0].shape = OCT_SHAPE((int64_t)inner);
+    two[0].data = b;
+    ck_ok(octi_npz_write(ctx, in_root("ab.npz"), two, 2));
+    uint8_t *ab = bytes_of("ab.npz", &n), *end = ab + n - 22,
+            *second = ab + (end[16] | end[17] << 8) + 46 + 5; /* behind the entry of a.npy */
+    octi_npz *z = octi_npz_parse(ctx, ab, n, "ab");
+    ck_not_null(z);
+    octi_npz_free(z);
+    ck_assert(!memcmp(second, "PK\1\2", 4));
+    uint32_t begin = 0; /* the b inside a */
+    while (memcmp(ab + begin, b, inner)) begin++;
+    for (int i = 0; i < 4; i++) second[42 + i] = (uint8_t)(begin >> 8 * i);
+    oct_clear_error();
+    ck_assert(octi_npz_parse(ctx, ab, n, "ab") == NULL);
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "overlap"));
+    octi_free(ctx, ab);
+    octi_free(ctx, b);
+}
+END_TEST
+
 static void setup(void) {
     ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1, .max_bytes = 64 << 20}));
     make_root();
@@ -210,4 +244,4 @@ static void teardown(void) {
 }
 
 OCT_TEST_MAIN_WITH("npz", setup, teardown, numpys_files, round_trip, damage, npy_headers,
-                   zip_fields)
+                   zip_fields, members_do_not_overlap)

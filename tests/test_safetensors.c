@@ -248,8 +248,9 @@ static oct_status json(const char *text) {
 }
 
 START_TEST(json_is_strict) {
-    const char *good[] = {"{}", " [1, -0.5e+3 ,true,null,\"\\ud83d\\ude00 \\u00e9\"] \n", "0",
-                          "\"\xf0\x9f\x98\x80\"", "{\"\":{\"\":0}}"};
+    const char *good[] = {
+        "{}", " [1, -0.5e+3 ,true,null,\"\\ud83d\\ude00 \\uD83D\\uDE00 \\u00e9 \\u00E9\"] \n", "0",
+        "\"\xf0\x9f\x98\x80\"", "{\"\":{\"\":0}}"};
     const char *bad[] = {"",
                          "{",
                          "{\"a\":1,}",

@@ -113,6 +113,14 @@ START_TEST(begin_decides_for_every_node) {
     is("fc1", OCTI_STEP_PLAN_FLOAT);
     is("dropout", OCTI_STEP_SHARE);
     is("fc2", OCTI_STEP_PRODUCT);
+    /* a batch norm that rests: codes too, without the switch */
+    oct_net_freeze_batch_norm(q, false);
+    run(q, t, OCT_TRAIN, x);
+    is("conv", OCTI_STEP_STATISTICS);
+    ck_ok(oct_net_freeze(q, "bn.*", true, NULL));
+    run(q, t, OCT_TRAIN, x);
+    is("conv", OCTI_STEP_PRODUCT);
+    ck_ok(oct_net_freeze(q, "bn.*", false, NULL));
     /* off: floats throughout */
     oct_net_fake_quantize(q, false);
     run(q, t, OCT_EVAL, x);
@@ -157,6 +165,58 @@ START_TEST(an_evaluation_begins_once) {
     ck_assert(memcmp(before->data, after->data, oct_tensor_bytes(after)) != 0);
     ck_assert_int_eq(begun, 5);
     oct_close(ctx);
+}
+END_TEST
+
+/* Settled scales are of the weights as they are. */
+START_TEST(settling_follows_the_weights) {
+    oct_ctx *ctx = oct_open(NULL);
+    small s;
+    oct_net *q = prepared(ctx, &s, "fc1:float");
+    oct_tape *t = oct_tape_new(ctx);
+    run(q, t, OCT_CALIBRATE, images(ctx));
+    ck_ok(oct_net_settle(q));
+    const oct_tensor *scale = oct_net_tensor(q, "fc2.weight_fake_quant.scale"),
+                     *before = oct_tensor_copy(ctx, scale), *w = oct_net_tensor(q, "fc2.weight");
+    ck_not_null(scale);
+    for (int64_t i = 0; i < oct_tensor_count(w); i++) oct_f32(w)[i] *= 4;
+    ck_ok(oct_net_settle(q));
+    for (int64_t i = 0; i < oct_tensor_count(scale); i++)
+        ck_assert_float_eq(oct_f32(scale)[i], 4 * oct_f32(before)[i]);
+    oct_close(ctx);
+}
+END_TEST
+
+static oct_var *two_sides(void *self, oct_tape *t, oct_var *x) {
+    const small *s = self;
+    (void)t;
+    return oct_cat((oct_var *[]){oct_apply(s->fc1, x), oct_apply(s->fc2, x)}, 2, 1);
+}
+
+/* Members of a cat share a range: the least of the one, the largest of the other. */
+START_TEST(a_shared_range_holds_all_members) {
+    for (int turn = 0; turn < 2; turn++) {
+        oct_ctx *ctx = oct_open(NULL);
+        small s;
+        oct_module *m = oct_module_new(ctx, two_sides, &s);
+        const oct_linear_opts o = {.in = 1, .out = 1, .no_bias = true};
+        s.fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &o));
+        s.fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &o));
+        oct_net *q =
+            oct_prepare(oct_capture(m, OCT_SHAPE(1)), &(oct_qconfig){.observer = "minmax"});
+        ck_not_null(q);
+        oct_f32(oct_net_tensor(q, "fc1.weight"))[0] = turn ? 3 : -5;
+        oct_f32(oct_net_tensor(q, "fc2.weight"))[0] = turn ? -5 : 3;
+        float x[2] = {0, 1};
+        oct_tape *t = oct_tape_new(ctx);
+        run(q, t, OCT_CALIBRATE, oct_tensor_borrow(ctx, OCT_F32, OCT_SHAPE(2, 1), x));
+        const oct_quantizer *z = NULL;
+        for (int32_t i = 0; i < q->graph->node_count; i++)
+            if (q->graph->nodes[i].kind == OCT_OP_cat)
+                z = &q->graph->quantizers[q->graph->values[q->graph->nodes[i].out].quantizer];
+        ck_assert(z && *oct_f32(z->min_val) == -5 && *oct_f32(z->max_val) == 3);
+        oct_close(ctx);
+    }
 }
 END_TEST
 
@@ -226,5 +286,6 @@ START_TEST(accumulators_end_where_numbers_do) {
 }
 END_TEST
 
-OCT_TEST_MAIN("step", sums_become_values, accumulators_end_where_numbers_do,
-              begin_decides_for_every_node, an_evaluation_begins_once)
+OCT_TEST_MAIN("step", settling_follows_the_weights, a_shared_range_holds_all_members,
+              sums_become_values, accumulators_end_where_numbers_do, begin_decides_for_every_node,
+              an_evaluation_begins_once)
