@@ -57,7 +57,8 @@ START_TEST(random_nets_give_the_codes_of_the_plan) {
     for (uint64_t seed = test_seed() * 1000, n = 0; n < (uint64_t)count; seed++)
         n += (uint64_t)(add_random(seed, 3) + add_made((uint32_t)seed, 3));
     check_cases("gcc -std=c99", "-O2");
-    if (has_program("clang")) check_cases("clang -std=c99", "-O1");
+    if (has_program("clang"))
+        check_cases("clang -std=c99", "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all");
     for (int level = 0; wants_more() && level < 4; level++) {
         check_cases("gcc -std=c99", octi_fmt("-O%d", level));
         check_cases("clang -std=c99", octi_fmt("-O%d", level));
