@@ -25,7 +25,7 @@ static const char main_text[] =
     "    (void)(put(&n, 4) && put(layer, n) && put(&bytes, 4) && put(codes, bytes));\n"
     "}\n"
     "int main(void) {\n"
-    "    static uint8_t x[@_IN_COUNT], y[@_OUT_COUNT];\n"
+    "    static @_CODE x[@_IN_COUNT], y[@_OUT_COUNT];\n"
     "    const int32_t shape[] = {@_IN_H, @_IN_W, @_IN_C, @_IN_COUNT, @_IN_ZERO_POINT,\n"
     "                             @_IN_LOWEST, @_IN_HIGHEST, @_IN_RANK};\n"
     "    const float scale = @_IN_SCALE;\n"

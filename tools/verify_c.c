@@ -67,7 +67,8 @@ static int c_open(verify_side *s, const verify_side *other) {
     }
     c->scale = oct_tensor_new(s->c->ctx, OCT_F32, OCT_SHAPE(1));
     c->zero_point = oct_tensor_new(s->c->ctx, OCT_S32, OCT_SHAPE(1));
-    c->codes = oct_tensor_new(s->c->ctx, OCT_U8, OCT_SHAPE(VERIFY_BATCH, m->count));
+    c->codes = oct_tensor_new(s->c->ctx, m->lowest < 0 ? OCT_S8 : OCT_U8,
+                              OCT_SHAPE(VERIFY_BATCH, m->count));
     if (!c->scale || !c->zero_point || !c->codes) return cli_failed();
     *oct_f32(c->scale) = m->scale;
     *oct_s32(c->zero_point) = m->zero_point;
@@ -99,7 +100,7 @@ static int c_run(verify_side *s, const oct_tensor *x) {
                                   NULL, &codes) != OCT_OK)
         return cli_failed();
     for (int64_t i = 0; i < n; i++) {
-        int code = c_program_give(&c->program, oct_u8(&codes) + i * m->count);
+        int code = c_program_give(&c->program, (const uint8_t *)codes.data + i * m->count);
         if (!code) code = take_image(s, c, i);
         if (code) return code;
     }

@@ -11,13 +11,16 @@ static const octi_qdesc *codes_in(const octi_c_writer *w) {
 static const octi_qdesc *codes_out(const octi_c_writer *w) {
     return &w->plan->steps[w->last].u.q.args->in[0];
 }
+/* Outside, codes of fixed-point targets are signed: the byte less 128. */
+static int less(const octi_c_writer *w) { return w->q31 ? 128 : 0; }
 static bool has_pixels(const octi_c_writer *w) { return w->plan->table != NULL; }
 
 static void put_recipe(const octi_c_writer *w, octi_text *t) {
     const oct_net *n = w->net;
-    octi_c_put(w, t, " * Model: %s. Target: %s. Scheme: uint8 activations, int8 weights.\n",
-               octi_c_comment(n->model ? n->model : ""),
-               octi_c_comment(n->target ? n->target : ""));
+    octi_c_put(w, t, " * Model: %s. Target: %s. Scheme: %s activations, int8 weights, %s.\n",
+               octi_c_comment(n->model ? n->model : ""), octi_c_comment(n->target ? n->target : ""),
+               w->q31 ? "int8" : "uint8",
+               w->q31 ? "multipliers in fixed point" : "multipliers in fp32");
     /* JSON without its marks, in lines */
     const char *recipe = n->qconfig ? n->qconfig : "";
     for (size_t at = 0, size = strlen(recipe); at < size; at += 88)
@@ -29,7 +32,7 @@ static void put_recipe(const octi_c_writer *w, octi_text *t) {
 
 static const char usage[] =
     " *\n"
-    " *     static uint8_t out[@_OUT_COUNT];\n"
+    " *     static @_CODE out[@_OUT_COUNT];\n"
     " *     if (@_self_test() == 0 && @_run(in, out, 0) == 0) best = @_argmax(out);\n"
     " *\n"
     " * Compile @.c with any C99 or C++ compiler, without -ffast-math. It includes <stdint.h>\n"
@@ -47,16 +50,16 @@ static const char calls[] =
     "that\n"
     " * are yours again afterwards, or null for the file's own, which one call at a time may use.\n"
     " * 0, or 1 where there is no memory. */\n"
-    "int @_run(const uint8_t *in, uint8_t *out, void *arena);\n";
+    "int @_run(const @_CODE *in, @_CODE *out, void *arena);\n";
 
 static const char calls_u8[] = "/* The same on pixels [@_IN_COUNT], as the images were that the "
                                "net was trained on: 0 to 255,\n"
                                " * before any division. */\n"
-                               "int @_run_u8(const uint8_t *pixels, uint8_t *out, void *arena);\n";
+                               "int @_run_u8(const uint8_t *pixels, @_CODE *out, void *arena);\n";
 
 static const char calls_more[] =
     "/* Index of the largest of @_OUT_C codes, the lowest among equals. */\n"
-    "int @_argmax(const uint8_t *out);\n"
+    "int @_argmax(const @_CODE *out);\n"
     "#ifndef @_NO_SELF_TEST\n"
     "/* Runs made inputs and holds the codes of all layers against what octet computed: 0 when "
     "good,\n"
@@ -67,7 +70,7 @@ static const char calls_more[] =
     "#endif\n"
     "#endif\n"
     "#ifdef @_TRACE\n"
-    "/* Yours: called with the name of each layer and the codes that it made. */\n"
+    "/* Yours: called with the name of each layer and the codes that it made, 0 to 255. */\n"
     "void @_trace(const char *layer, const uint8_t *codes, uint32_t bytes);\n"
     "#endif\n";
 
@@ -79,9 +82,9 @@ static void put_side(const octi_c_writer *w, octi_text *t, const char *side, con
     octi_c_put(w, t, "#define @_%s_C %lld\n", side, (long long)s->dim[r - 1]);
     octi_c_put(w, t, "#define @_%s_COUNT %lld\n", side, (long long)octi_image_count(s));
     octi_c_put(w, t, "#define @_%s_SCALE %s\n", side, octi_c_float(d->scale));
-    octi_c_put(w, t, "#define @_%s_ZERO_POINT %d\n", side, d->zero_point);
-    octi_c_put(w, t, "#define @_%s_LOWEST %d\n", side, d->qmin); /* code */
-    octi_c_put(w, t, "#define @_%s_HIGHEST %d\n", side, d->qmax);
+    octi_c_put(w, t, "#define @_%s_ZERO_POINT %d\n", side, d->zero_point - less(w));
+    octi_c_put(w, t, "#define @_%s_LOWEST %d\n", side, d->qmin - less(w));
+    octi_c_put(w, t, "#define @_%s_HIGHEST %d\n", side, d->qmax - less(w));
     octi_c_put(w, t, "#define @_%s_RANK %d\n", side, r);
 }
 
@@ -91,6 +94,7 @@ oct_status octi_c_put_header(const octi_c_writer *w, const oct_c_sizes *sizes, o
     put_recipe(w, t);
     octi_c_put_text(w, t, usage);
     octi_c_put(w, t, " */\n#ifndef @_H\n#define @_H\n\n#include <stdint.h>\n\n");
+    octi_c_put(w, t, "#define @_CODE %s /* type of codes */\n", w->q31 ? "int8_t" : "uint8_t");
     put_side(w, t, "IN", &x->shape, x);
     put_side(w, t, "OUT", &y->shape, y);
     octi_c_put(w, t, "#define @_CLASSES %d\n", (int)w->net->class_count);
@@ -163,40 +167,60 @@ static const char layer_macro[] =
     "#endif\n"
     "\n";
 
-static const char entry[] = "\n"
-                            "#ifndef @_NO_ARENA\n"
-                            "static uint8_t @_arena[@_ARENA_BYTES];\n"
-                            "#endif\n"
-                            "\n"
-                            "static uint8_t *@_memory(void *arena) {\n"
-                            "#ifndef @_NO_ARENA\n"
-                            "    if (!arena) return @_arena;\n"
-                            "#endif\n"
-                            "    return (uint8_t *)arena;\n"
-                            "}\n"
-                            "\n"
-                            "int @_run(const uint8_t *in, uint8_t *out, void *arena) {\n"
-                            "    uint8_t *memory = @_memory(arena);\n"
-                            "    if (!memory) return 1;\n"
-                            "    @_layers(in, out, memory, 0);\n"
-                            "    return 0;\n"
-                            "}\n";
+static const char memory[] = "\n"
+                             "#ifndef @_NO_ARENA\n"
+                             "static uint8_t @_arena[@_ARENA_BYTES];\n"
+                             "#endif\n"
+                             "\n"
+                             "static uint8_t *@_memory(void *arena) {\n"
+                             "#ifndef @_NO_ARENA\n"
+                             "    if (!arena) return @_arena;\n"
+                             "#endif\n"
+                             "    return (uint8_t *)arena;\n"
+                             "}\n"
+                             "\n";
 
-static const char entry_u8[] =
+static const char run[] = "int @_run(const uint8_t *in, uint8_t *out, void *arena) {\n"
+                          "    uint8_t *memory = @_memory(arena);\n"
+                          "    if (!memory) return 1;\n"
+                          "    @_layers(in, out, memory, 0);\n"
+                          "    return 0;\n"
+                          "}\n";
+
+static const char run_signed[] =
+    "/* Layers count codes from 0. */\n"
+    "static void @_sign(@_CODE *out) {\n"
+    "    int32_t i;\n"
+    "    for (i = 0; i < @_OUT_COUNT; i++) out[i] = (int8_t)((uint8_t)out[i] - 128);\n"
+    "}\n"
     "\n"
-    "int @_run_u8(const uint8_t *pixels, uint8_t *out, void *arena) {\n"
-    "    uint8_t *memory = @_memory(arena), *in;\n"
+    "int @_run(const int8_t *in, int8_t *out, void *arena) {\n"
+    "    uint8_t *memory = @_memory(arena), *x;\n"
+    "    int32_t i;\n"
+    "    if (!memory) return 1;\n"
+    "    x = memory + %zu;\n"
+    "    for (i = 0; i < @_IN_COUNT; i++) x[i] = (uint8_t)(in[i] + 128);\n"
+    "    @_layers(x, (uint8_t *)out, memory, 0);\n"
+    "    @_sign(out);\n"
+    "    return 0;\n"
+    "}\n";
+
+static const char run_u8[] =
+    "\n"
+    "int @_run_u8(const uint8_t *pixels, @_CODE *out, void *arena) {\n"
+    "    uint8_t *memory = @_memory(arena), *x;\n"
     "    int32_t i, c;\n"
     "    if (!memory) return 1;\n"
-    "    in = memory + %zu;\n"
+    "    x = memory + %zu;\n"
     "    for (i = 0; i < @_IN_COUNT; i += @_IN_C)\n"
-    "        for (c = 0; c < @_IN_C; c++) in[i + c] = @_pixels[c * 256 + pixels[i + c]];\n"
-    "    @_layers(in, out, memory, 0);\n"
+    "        for (c = 0; c < @_IN_C; c++) x[i + c] = @_pixels[c * 256 + pixels[i + c]];\n"
+    "    @_layers(x, (uint8_t *)out, memory, 0);\n"
+    "%s"
     "    return 0;\n"
     "}\n";
 
 static const char argmax[] = "\n"
-                             "int @_argmax(const uint8_t *out) {\n"
+                             "int @_argmax(const @_CODE *out) {\n"
                              "    int i, best = 0;\n"
                              "    for (i = 1; i < @_OUT_C; i++)\n"
                              "        if (out[i] > out[best]) best = i;\n"
@@ -205,8 +229,8 @@ static const char argmax[] = "\n"
 
 static const char self_test[] = "\n"
                                 "#ifndef @_NO_SELF_TEST\n"
-                                "/* Sums over the codes of all layers, as octet computed them: "
-                                "noise, noise, lowest, highest. */\n"
+                                "/* Sums over the codes of all layers, by octet: noise, noise, "
+                                "lowest, highest. */\n"
                                 "static const uint32_t @_expected[] = {%luu, %luu, %luu, %luu};\n"
                                 "\n"
                                 "int @_self_test_in(void *arena) {\n"
@@ -266,6 +290,17 @@ static void put_self_test(const octi_c_writer *w, octi_text *t, const uint32_t *
     octi_c_put_text(w, t, self_test_end);
 }
 
+static void put_runs(const octi_c_writer *w, octi_text *t) {
+    const size_t in = w->plan->values[w->plan->steps[w->first].out].offset;
+    octi_c_put_text(w, t, memory);
+    if (w->q31)
+        octi_c_put(w, t, run_signed, in);
+    else
+        octi_c_put_text(w, t, run);
+    if (has_pixels(w))
+        octi_c_put(w, t, run_u8, in, w->q31 ? octi_fmt("    %s_sign(out);\n", w->id) : "");
+}
+
 oct_status octi_c_put_source(const octi_c_writer *w, const oct_c_sizes *sizes, octi_text *t) {
     uint32_t golden[1 + OCTI_C_VECTORS];
     OCT_TRY(octi_c_golden(w, golden));
@@ -287,9 +322,7 @@ oct_status octi_c_put_source(const octi_c_writer *w, const oct_c_sizes *sizes, o
                "uint32_t *sum) {\n    (void)arena;\n    (void)sum;\n");
     octi_text_bytes(t, w->body.data, w->body.size);
     octi_c_put(w, t, "}\n");
-    octi_c_put_text(w, t, entry);
-    if (has_pixels(w))
-        octi_c_put(w, t, entry_u8, w->plan->values[w->plan->steps[w->first].out].offset);
+    put_runs(w, t);
     octi_c_put_text(w, t, argmax);
     put_self_test(w, t, golden);
     return t->status;

@@ -33,23 +33,42 @@ static void put_record(octi_c_writer *w, const char *type, int words, const char
     w->flash += 4 * words;
 }
 
-/* Multipliers of a layer: one where all are equal. */
-static int64_t multipliers(const oct_tensor *m) {
-    const float *f = oct_f32(m);
-    const int64_t n = oct_tensor_count(m);
+/* How many of n records have to be printed: one where all are equal. */
+static int64_t distinct(const octq_multipliers *by, int64_t n) {
     for (int64_t i = 1; i < n; i++)
-        if (memcmp(&f[i], &f[0], sizeof *f)) return n;
+        if (by->law == OCTQ_FP32 ? by->m[i] < by->m[0] || by->m[i] > by->m[0]
+                                 : by->q31[i] != by->q31[0] || by->shift[i] != by->shift[0])
+            return n;
     return 1;
+}
+
+/* Records from `from` on as a table. */
+static octi_c_label put_multipliers(octi_c_writer *w, const octq_multipliers *by, int64_t from,
+                                    int64_t count) {
+    octi_c_need(w, OCTI_C_MULTIPLIER);
+    if (by->law == OCTQ_FP32) return octi_c_array(w, OCTI_C_F32, 'm', by->m + from, count);
+    w->shifts = by->shift - by->q31;
+    return octi_c_array(w, OCTI_C_Q31, 'm', by->q31 + from, count);
+}
+
+/* Record i as a value. */
+static const char *multiplier(const octq_multipliers *by, int64_t i) {
+    return by->law == OCTQ_FP32 ? octi_c_float(by->m[i])
+                                : octi_fmt("{%ld, %ld}", (long)by->q31[i], (long)by->shift[i]);
+}
+static int words_of(const octi_c_writer *w, int multipliers) {
+    return w->q31 ? 2 * multipliers : multipliers;
 }
 
 /* Weights, biases and multipliers, and the call of a function that takes them. */
 static void put_product(octi_c_writer *w, const octi_qmodule *m, const octi_qargs *q,
                         const char *function) {
-    const oct_tensor *t[] = {q->in[1].tensor, q->in[2].tensor, q->in[3].tensor};
+    const oct_tensor *t[] = {q->in[1].tensor, q->in[2].tensor};
+    const octq_multipliers *by = &m->u.q.by;
     const octi_c_label weights =
                            octi_c_array(w, OCTI_C_S8, 'w', t[0]->data, oct_tensor_count(t[0])),
                        bias = octi_c_array(w, OCTI_C_S32, 'b', t[1]->data, oct_tensor_count(t[1])),
-                       mult = octi_c_array(w, OCTI_C_F32, 'm', t[2]->data, multipliers(t[2]));
+                       mult = put_multipliers(w, by, 0, distinct(by, oct_tensor_count(t[1])));
     octi_c_put(w, &w->body, "    @_%s(&@_l%d, @_%s, @_%s, @_%s, %s, %s);\n", function, (int)w->step,
                weights.text, bias.text, mult.text, in(w, m, 0), out(w, m));
 }
@@ -61,13 +80,14 @@ static oct_status put_conv(octi_c_writer *w, const octi_qmodule *m, const octi_q
     const int groups = a->groups[0] ? a->groups[0] : 1;
     const bool depthwise = groups == x.c && x.c == y.c;
     octi_c_need(w, depthwise ? OCTI_C_DEPTHWISE : OCTI_C_CONV);
-    put_record(
-        w, "conv", 21,
-        octi_fmt("%d, %d, %d, %d, %d, %d, %d, %d, {%d, %d}, {%d, %d}, %d, %d, %d, %s, %d", (int)x.h,
-                 (int)x.w, (int)x.c, (int)y.h, (int)y.w, (int)y.c, (int)k->dim[1], (int)k->dim[2],
-                 a->stride[0], a->stride[1], a->dilation[0] ? a->dilation[0] : 1,
-                 a->dilation[1] ? a->dilation[1] : 1, a->pads[0], a->pads[1], groups,
-                 zeros(&q->in[0], q->out, a->lo[0], a->hi[0]), multipliers(q->in[3].tensor) > 1));
+    put_record(w, "conv", 20,
+               octi_fmt("%d, %d, %d, %d, %d, %d, %d, %d, {%d, %d}, {%d, %d}, %d, %d, %d, %s, %d",
+                        (int)x.h, (int)x.w, (int)x.c, (int)y.h, (int)y.w, (int)y.c, (int)k->dim[1],
+                        (int)k->dim[2], a->stride[0], a->stride[1],
+                        a->dilation[0] ? a->dilation[0] : 1, a->dilation[1] ? a->dilation[1] : 1,
+                        a->pads[0], a->pads[1], groups,
+                        zeros(&q->in[0], q->out, a->lo[0], a->hi[0]),
+                        distinct(&m->u.q.by, k->dim[0]) > 1));
     put_product(w, m, q, depthwise ? "depthwise" : "conv2d");
     w->macs += y.h * y.w * oct_tensor_count(q->in[1].tensor);
     return OCT_OK;
@@ -79,7 +99,7 @@ static oct_status put_linear(octi_c_writer *w, const octi_qmodule *m, const octi
     put_record(w, "linear", 7,
                octi_fmt("%d, %d, %s, %d", (int)k->dim[1], (int)k->dim[0],
                         zeros(&q->in[0], q->out, q->a->lo[0], q->a->hi[0]),
-                        multipliers(q->in[3].tensor) > 1));
+                        distinct(&m->u.q.by, k->dim[0]) > 1));
     put_product(w, m, q, "linear");
     w->macs += oct_tensor_count(q->in[1].tensor);
     return OCT_OK;
@@ -90,12 +110,16 @@ static void put_pair(octi_c_writer *w, const octi_qmodule *m, const octi_qargs *
                   nb = octi_image_count(&q->in[1].shape);
     /* a pixel is a run where one side is but one of them */
     const int64_t c = na == nb ? n : q->out->shape.dim[q->out->shape.rank - 1];
-    const float *f = oct_f32(q->in[2].tensor);
-    put_record(w, "pair", 11,
-               octi_fmt("%d, %d, %d, %d, %d, %s, %s, %s", (int)(n / c), (int)c,
+    const octq_multipliers *by = &m->u.q.by;
+    const char *none = w->q31 ? "{0, 0}" : "0.0f";
+    put_record(w, "pair", 9 + words_of(w, w->q31 ? 3 : 2),
+               octi_fmt("%d, %d, %d, %d, %d, %s, {%s, %s%s%s}", (int)(n / c), (int)c,
                         (int)(na == n ? c : 0), (int)(nb == n ? c : 0), q->in[0].zero_point,
-                        zeros(&q->in[1], q->out, q->a->lo[0], q->a->hi[0]), octi_c_float(f[0]),
-                        two ? octi_c_float(f[1]) : "0.0f"));
+                        zeros(&q->in[1], q->out, q->a->lo[0], q->a->hi[0]), multiplier(by, 0),
+                        two ? multiplier(by, 1) : none, w->q31 ? ", " : "",
+                        !w->q31 ? ""
+                        : two   ? multiplier(by, 2)
+                                : none));
     octi_c_put(w, &w->body, "    @_%s(&@_l%d, %s, %s, %s);\n", two ? "add" : "mul", (int)w->step,
                in(w, m, 0), in(w, m, 1), out(w, m));
 }
@@ -112,10 +136,10 @@ static oct_status put_mul(octi_c_writer *w, const octi_qmodule *m, const octi_qa
 }
 
 /* One input on a grid into another; `rows` runs of n codes each, `pitch` codes apart. */
-static const char *rescale_fields(const octi_qdesc *x, const octi_qdesc *y, float m, int64_t rows,
-                                  int64_t n, int64_t pitch) {
+static const char *rescale_fields(const octi_qdesc *x, const octi_qdesc *y, const char *m,
+                                  int64_t rows, int64_t n, int64_t pitch) {
     return octi_fmt("%d, %d, %d, %s, %s", (int)rows, (int)n, (int)pitch,
-                    zeros(x, y, y->qmin, y->qmax), octi_c_float(m));
+                    zeros(x, y, y->qmin, y->qmax), m);
 }
 
 static oct_status put_cat(octi_c_writer *w, const octi_qmodule *m, const octi_qargs *q) {
@@ -130,22 +154,22 @@ static oct_status put_cat(octi_c_writer *w, const octi_qmodule *m, const octi_qa
     for (int k = 0; k < members; k++) {
         const int64_t n = q->in[k].shape.dim[axis] * inner;
         octi_c_put(w, &w->tables, "%s\n    {%s}", k ? "," : "",
-                   rescale_fields(&q->in[k], q->out, oct_f32(q->in[members].tensor)[k], rows, n,
+                   rescale_fields(&q->in[k], q->out, multiplier(&m->u.q.by, k), rows, n,
                                   y->dim[axis] * inner));
         octi_c_put(w, &w->body, "    @_rescale(&@_l%d[%d], %s, %s + %lld);\n", (int)w->step, k,
                    in(w, m, k), out(w, m), (long long)at);
         at += n;
     }
     octi_c_put(w, &w->tables, "};\n");
-    w->flash += 4 * 8 * members;
+    w->flash += 4 * (7 + words_of(w, 1)) * members;
     return OCT_OK;
 }
 
 static oct_status put_requantize(octi_c_writer *w, const octi_qmodule *m, const octi_qargs *q) {
     const int64_t n = octi_image_count(&q->out->shape);
     octi_c_need(w, OCTI_C_RESCALE);
-    put_record(w, "rescale", 8,
-               rescale_fields(&q->in[0], q->out, oct_f32(q->in[1].tensor)[0], 1, n, n));
+    put_record(w, "rescale", 7 + words_of(w, 1),
+               rescale_fields(&q->in[0], q->out, multiplier(&m->u.q.by, 0), 1, n, n));
     octi_c_put(w, &w->body, "    @_rescale(&@_l%d, %s, %s);\n", (int)w->step, in(w, m, 0),
                out(w, m));
     return OCT_OK;
@@ -190,7 +214,8 @@ static oct_status put_max_pool(octi_c_writer *w, const octi_qmodule *m, const oc
 /* Of the multipliers, one per count of cells, those are printed that lie between the counts that
  * occur. */
 static oct_status put_average(octi_c_writer *w, const octi_qmodule *m, const octi_qargs *q) {
-    const bool adaptive = m->kind == OCT_OP_qadaptive_avg_pool2d;
+    const bool adaptive = m->kind == OCT_OP_qadaptive_avg_pool2d,
+               on_grid = w->q31 && !m->u.q.by.q31; /* a division in place of records */
     const oct_attrs *a = q->a;
     const image x = image_of(&q->in[0].shape), y = image_of(&q->out->shape);
     const int64_t cells = adaptive || a->exclude_pad[0] ? 0 : (int64_t)a->kernel[0] * a->kernel[1];
@@ -204,10 +229,14 @@ static oct_status put_average(octi_c_writer *w, const octi_qmodule *m, const oct
     spans(x.w, y.w, a->kernel[1], a->stride[1], a->pads[1], adaptive, &v[0], &v[1]);
     least = cells ? cells : h[0] * v[0];
     most = cells ? cells : h[1] * v[1];
-    octi_c_need(w, adaptive ? OCTI_C_ADAPTIVE_POOL : OCTI_C_AVG_POOL);
+    octi_c_need(w, on_grid ? OCTI_C_MEAN_POOL : adaptive ? OCTI_C_ADAPTIVE_POOL : OCTI_C_AVG_POOL);
     put_pool_record(w, q, cells, least);
-    const octi_c_label mult =
-        octi_c_array(w, OCTI_C_F32, 'm', oct_f32(q->in[1].tensor) + least, most - least + 1);
+    if (on_grid) {
+        octi_c_put(w, &w->body, "    @_mean_pool(&@_l%d, %s, %s);\n", (int)w->step, in(w, m, 0),
+                   out(w, m));
+        return OCT_OK;
+    }
+    const octi_c_label mult = put_multipliers(w, &m->u.q.by, least, most - least + 1);
     octi_c_put(w, &w->body, "    @_%s(&@_l%d, @_%s, %s, %s);\n",
                adaptive ? "adaptive_pool" : "avg_pool", (int)w->step, mult.text, in(w, m, 0),
                out(w, m));

@@ -28,6 +28,89 @@ static const char code[] = "/* v rounded half to even, plus z, between lo and hi
                            "    return (uint8_t)(q + z);\n"
                            "}\n";
 
+static const char multiplier[] = "/* Of a requant: a sum's scale over the output's. */\n"
+                                 "typedef float @_multiplier;\n";
+
+static const char requant[] =
+    "static uint8_t @_requant(int32_t sum, @_multiplier m, int32_t z, int32_t lo,\n"
+    "                         int32_t hi) {\n"
+    "    return @_code(@_times((float)sum, m), z, lo, hi);\n"
+    "}\n";
+
+/* ---- the same in fixed point ---- */
+
+static const char multiplier_q31[] =
+    "/* Of a requant: a sum's scale over the output's, q * 2^(shift - 31). */\n"
+    "typedef struct {\n"
+    "    int32_t q, shift;\n"
+    "} @_multiplier;\n";
+
+static const char scale_q31[] =
+    "/* x * m in two roundings: the high half of the doubled product, then a shift to the right, "
+    "a\n"
+    " * half away from zero. A shift to the left comes first and saturates. */\n"
+    "static int32_t @_scale(int32_t x, @_multiplier m) {\n"
+    "    const int32_t left = m.shift > 0 ? m.shift : 0, right = m.shift > 0 ? 0 : -m.shift;\n"
+    "    const int32_t mask = (int32_t)(((uint32_t)1 << right) - 1u);\n"
+    "    int64_t wide = (int64_t)x * ((int64_t)1 << left);\n"
+    "    int32_t high;\n"
+    "    if (wide > INT32_MAX) wide = INT32_MAX;\n"
+    "    if (wide < INT32_MIN) wide = INT32_MIN;\n"
+    "    high = (int32_t)((wide * m.q + ((int64_t)1 << 30)) >> 31);\n"
+    "    return (high >> right) + ((high & mask) > (mask >> 1) + (high < 0));\n"
+    "}\n";
+
+static const char code_q31[] =
+    "static uint8_t @_code(int32_t v, int32_t z, int32_t lo, int32_t hi) {\n"
+    "    if (v < lo - z) v = lo - z;\n"
+    "    if (v > hi - z) v = hi - z;\n"
+    "    return (uint8_t)(v + z);\n"
+    "}\n";
+
+static const char requant_q31[] =
+    "static uint8_t @_requant(int32_t sum, @_multiplier m, int32_t z, int32_t lo,\n"
+    "                         int32_t hi) {\n"
+    "    return @_code(@_scale(sum, m), z, lo, hi);\n"
+    "}\n";
+
+static const char add_q31[] =
+    "/* Operands 2^20 times as fine are scaled to a common grid, their sum to the output's. */\n"
+    "static void @_add(const struct @_pair_layer *l, const uint8_t *a, const uint8_t *b,\n"
+    "                  uint8_t *y) {\n"
+    "    int32_t i, c;\n"
+    "    for (i = 0; i < l->pixels; i++, a += l->a_step, b += l->b_step)\n"
+    "        for (c = 0; c < l->c; c++) {\n"
+    "            const int32_t va = @_scale((a[c] - l->za) * ((int32_t)1 << 20), l->m[0]),\n"
+    "                          vb = @_scale((b[c] - l->zb) * ((int32_t)1 << 20), l->m[1]);\n"
+    "            *y++ = @_code(@_scale(va + vb, l->m[2]), l->zy, l->lo, l->hi);\n"
+    "        }\n"
+    "}\n";
+
+static const char mean_pool[] =
+    "/* Averages on their input's grid: the mean of the codes, a half away from 128. Cells "
+    "outside\n"
+    " * the image hold zx. */\n"
+    "static void @_mean_pool(const struct @_pool_layer *l, const uint8_t *x, uint8_t *y) {\n"
+    "    int32_t p, q, c, h, v;\n"
+    "    for (p = 0; p < l->p; p++)\n"
+    "        for (q = 0; q < l->q; q++) {\n"
+    "            const int32_t a = p * l->stride[0] - l->top, b = q * l->stride[1] - l->left;\n"
+    "            const int32_t h0 = a < 0 ? 0 : a, h1 = a + l->r > l->h ? l->h : a + l->r;\n"
+    "            const int32_t v0 = b < 0 ? 0 : b, v1 = b + l->s > l->w ? l->w : b + l->s;\n"
+    "            const int32_t inside = (h1 - h0) * (v1 - v0);\n"
+    "            const int32_t n = l->cells ? l->cells : inside;\n"
+    "            for (c = 0; c < l->c; c++) {\n"
+    "                int32_t sum = (n - inside) * l->zx - 128 * n;\n"
+    "                for (h = h0; h < h1; h++)\n"
+    "                    for (v = v0; v < v1; v++) sum += x[(h * l->w + v) * l->c + c];\n"
+    "                sum = (sum > 0 ? sum + n / 2 : sum - n / 2) / n + 128;\n"
+    "                *y++ = @_code(sum, 0, l->lo, l->hi);\n"
+    "            }\n"
+    "        }\n"
+    "}\n";
+
+/* ---- layers ---- */
+
 static const char window[] =
     "struct @_conv_layer {\n"
     "    int32_t h, w, c, p, q, o;   /* input h x w x c, output p x q x o */\n"
@@ -39,7 +122,7 @@ static const char window[] =
 static const char conv[] =
     "/* w[o][r][s][c / groups], b[o]: the code is requant(sum (x - zx) * w + b). */\n"
     "static void @_conv2d(const struct @_conv_layer *l, const int8_t *w, const int32_t *b,\n"
-    "                     const float *m, const uint8_t *x, uint8_t *y) {\n"
+    "                     const @_multiplier *m, const uint8_t *x, uint8_t *y) {\n"
     "    const int32_t cg = l->c / l->groups, og = l->o / l->groups, zx = l->zx;\n"
     "    int32_t p, q, o, r, s, c;\n"
     "    for (p = 0; p < l->p; p++)\n"
@@ -59,15 +142,14 @@ static const char conv[] =
     "                        for (c = 0; c < cg; c++) acc += (cell[c] - zx) * k[c];\n"
     "                    }\n"
     "                }\n"
-    "                *y++ = @_code(@_times((float)acc, m[o * l->per_channel]), l->zy, l->lo,\n"
-    "                              l->hi);\n"
+    "                *y++ = @_requant(acc, m[o * l->per_channel], l->zy, l->lo, l->hi);\n"
     "            }\n"
     "}\n";
 
 static const char depthwise[] =
     "/* A convolution whose every channel has a kernel of its own: groups = c = o. */\n"
     "static void @_depthwise(const struct @_conv_layer *l, const int8_t *w, const int32_t *b,\n"
-    "                        const float *m, const uint8_t *x, uint8_t *y) {\n"
+    "                        const @_multiplier *m, const uint8_t *x, uint8_t *y) {\n"
     "    const int32_t size = l->r * l->s;\n"
     "    int32_t p, q, o, r, s;\n"
     "    for (p = 0; p < l->p; p++)\n"
@@ -85,8 +167,7 @@ static const char depthwise[] =
     "                               w[o * size + r * l->s + s];\n"
     "                    }\n"
     "                }\n"
-    "                *y++ = @_code(@_times((float)acc, m[o * l->per_channel]), l->zy, l->lo,\n"
-    "                              l->hi);\n"
+    "                *y++ = @_requant(acc, m[o * l->per_channel], l->zy, l->lo, l->hi);\n"
     "            }\n"
     "        }\n"
     "}\n";
@@ -98,13 +179,13 @@ static const char linear[] =
     "    int32_t per_channel;    /* 1: a multiplier per output; 0: one for all */\n"
     "};\n"
     "static void @_linear(const struct @_linear_layer *l, const int8_t *w, const int32_t *b,\n"
-    "                     const float *m, const uint8_t *x, uint8_t *y) {\n"
+    "                     const @_multiplier *m, const uint8_t *x, uint8_t *y) {\n"
     "    const int32_t zx = l->zx;\n"
     "    int32_t o, k;\n"
     "    for (o = 0; o < l->o; o++, w += l->k) {\n"
     "        int32_t acc = b[o];\n"
     "        for (k = 0; k < l->k; k++) acc += (x[k] - zx) * w[k];\n"
-    "        y[o] = @_code(@_times((float)acc, m[o * l->per_channel]), l->zy, l->lo, l->hi);\n"
+    "        y[o] = @_requant(acc, m[o * l->per_channel], l->zy, l->lo, l->hi);\n"
     "    }\n"
     "}\n";
 
@@ -113,7 +194,15 @@ static const char pair[] =
     "    int32_t pixels, c;      /* of the output */\n"
     "    int32_t a_step, b_step; /* c, or 0 for one pixel that serves all */\n"
     "    int32_t za, zb, zy, lo, hi;\n"
-    "    float ma, mb;\n"
+    "    @_multiplier m[2];\n"
+    "};\n";
+
+static const char pair_q31[] =
+    "struct @_pair_layer {\n"
+    "    int32_t pixels, c;      /* of the output */\n"
+    "    int32_t a_step, b_step; /* c, or 0 for one pixel that serves all */\n"
+    "    int32_t za, zb, zy, lo, hi;\n"
+    "    @_multiplier m[3]; /* of a sum: of a, of b, of both */\n"
     "};\n";
 
 static const char add[] =
@@ -122,8 +211,8 @@ static const char add[] =
     "    int32_t i, c;\n"
     "    for (i = 0; i < l->pixels; i++, a += l->a_step, b += l->b_step)\n"
     "        for (c = 0; c < l->c; c++) {\n"
-    "            const float va = @_times((float)(a[c] - l->za), l->ma),\n"
-    "                        vb = @_times((float)(b[c] - l->zb), l->mb);\n"
+    "            const float va = @_times((float)(a[c] - l->za), l->m[0]),\n"
+    "                        vb = @_times((float)(b[c] - l->zb), l->m[1]);\n"
     "            *y++ = @_code(va + vb, l->zy, l->lo, l->hi);\n"
     "        }\n"
     "}\n";
@@ -135,7 +224,7 @@ static const char mul[] =
     "    for (i = 0; i < l->pixels; i++, a += l->a_step, b += l->b_step)\n"
     "        for (c = 0; c < l->c; c++) {\n"
     "            const int32_t product = (a[c] - l->za) * (b[c] - l->zb);\n"
-    "            *y++ = @_code(@_times((float)product, l->ma), l->zy, l->lo, l->hi);\n"
+    "            *y++ = @_requant(product, l->m[0], l->zy, l->lo, l->hi);\n"
     "        }\n"
     "}\n";
 
@@ -144,13 +233,13 @@ static const char rescale[] =
     "    int32_t rows, n, pitch; /* n codes of every row; output rows begin `pitch` codes apart "
     "*/\n"
     "    int32_t zx, zy, lo, hi;\n"
-    "    float m;\n"
+    "    @_multiplier m;\n"
     "};\n"
     "static void @_rescale(const struct @_rescale_layer *l, const uint8_t *x, uint8_t *y) {\n"
     "    int32_t i, k;\n"
     "    for (i = 0; i < l->rows; i++, x += l->n, y += l->pitch)\n"
     "        for (k = 0; k < l->n; k++)\n"
-    "            y[k] = @_code(@_times((float)(x[k] - l->zx), l->m), l->zy, l->lo, l->hi);\n"
+    "            y[k] = @_requant(x[k] - l->zx, l->m, l->zy, l->lo, l->hi);\n"
     "}\n";
 
 static const char pool[] =
@@ -181,8 +270,8 @@ static const char max_pool[] =
 
 static const char average[] =
     "/* All channels of the window of rows h0 to h1, columns v0 to v1 (both behind the last). */\n"
-    "static void @_average(const struct @_pool_layer *l, const float *m, int32_t h0, int32_t h1,\n"
-    "                      int32_t v0, int32_t v1, const uint8_t *x, uint8_t *y) {\n"
+    "static void @_average(const struct @_pool_layer *l, const @_multiplier *m, int32_t h0,\n"
+    "                      int32_t h1, int32_t v0, int32_t v1, const uint8_t *x, uint8_t *y) {\n"
     "    const int32_t inside = (h1 - h0) * (v1 - v0), n = l->cells ? l->cells : inside;\n"
     "    int32_t c, h, v;\n"
     "    for (c = 0; c < l->c; c++) {\n"
@@ -190,12 +279,13 @@ static const char average[] =
     "        for (h = h0; h < h1; h++)\n"
     "            for (v = v0; v < v1; v++) sum += x[(h * l->w + v) * l->c + c];\n"
     "        sum -= inside * l->zx;\n"
-    "        y[c] = @_code(@_times((float)sum, m[n - l->least]), l->zy, l->lo, l->hi);\n"
+    "        y[c] = @_requant(sum, m[n - l->least], l->zy, l->lo, l->hi);\n"
     "    }\n"
     "}\n";
 
 static const char avg_pool[] =
-    "static void @_avg_pool(const struct @_pool_layer *l, const float *m, const uint8_t *x,\n"
+    "static void @_avg_pool(const struct @_pool_layer *l, const @_multiplier *m, const uint8_t "
+    "*x,\n"
     "                       uint8_t *y) {\n"
     "    int32_t p, q;\n"
     "    for (p = 0; p < l->p; p++)\n"
@@ -209,8 +299,8 @@ static const char avg_pool[] =
 
 static const char adaptive_pool[] =
     "/* Windows that share the image out. */\n"
-    "static void @_adaptive_pool(const struct @_pool_layer *l, const float *m, const uint8_t *x,\n"
-    "                            uint8_t *y) {\n"
+    "static void @_adaptive_pool(const struct @_pool_layer *l, const @_multiplier *m,\n"
+    "                            const uint8_t *x, uint8_t *y) {\n"
     "    int32_t p, q;\n"
     "    for (p = 0; p < l->p; p++)\n"
     "        for (q = 0; q < l->q; q++, y += l->c)\n"
@@ -275,30 +365,34 @@ static const char copy[] = "static void @_copy(int32_t n, const uint8_t *x, uint
                            "}\n";
 
 #define BIT(piece) (1u << OCTI_C_##piece)
+/* In the order of the file. q31: what stands there where the law is fixed point, if it differs. */
 static const struct {
-    const char *text;
+    const char *text, *q31;
     unsigned needs;
 } pieces[OCTI_C_PIECES] = {
-    [OCTI_C_TIMES] = {times, 0},
-    [OCTI_C_CODE] = {code, 0},
-    [OCTI_C_WINDOW] = {window, 0},
-    [OCTI_C_CONV] = {conv, BIT(WINDOW) | BIT(TIMES) | BIT(CODE)},
-    [OCTI_C_DEPTHWISE] = {depthwise, BIT(WINDOW) | BIT(TIMES) | BIT(CODE)},
-    [OCTI_C_LINEAR] = {linear, BIT(TIMES) | BIT(CODE)},
-    [OCTI_C_PAIR] = {pair, 0},
-    [OCTI_C_ADD] = {add, BIT(PAIR) | BIT(TIMES) | BIT(CODE)},
-    [OCTI_C_MUL] = {mul, BIT(PAIR) | BIT(TIMES) | BIT(CODE)},
-    [OCTI_C_RESCALE] = {rescale, BIT(TIMES) | BIT(CODE)},
-    [OCTI_C_POOL] = {pool, 0},
-    [OCTI_C_MAX_POOL] = {max_pool, BIT(POOL)},
-    [OCTI_C_AVERAGE] = {average, BIT(POOL) | BIT(TIMES) | BIT(CODE)},
-    [OCTI_C_AVG_POOL] = {avg_pool, BIT(AVERAGE)},
-    [OCTI_C_ADAPTIVE_POOL] = {adaptive_pool, BIT(AVERAGE)},
-    [OCTI_C_PAD] = {pad, 0},
-    [OCTI_C_CLIP] = {clip, 0},
-    [OCTI_C_TABLE] = {table, 0},
-    [OCTI_C_SOFTMAX] = {softmax, BIT(CODE)},
-    [OCTI_C_COPY] = {copy, 0},
+    [OCTI_C_MULTIPLIER] = {multiplier, multiplier_q31, 0},
+    [OCTI_C_TIMES] = {times, scale_q31, BIT(MULTIPLIER)},
+    [OCTI_C_CODE] = {code, code_q31, 0},
+    [OCTI_C_REQUANT] = {requant, requant_q31, BIT(TIMES) | BIT(CODE)},
+    [OCTI_C_WINDOW] = {window, NULL, 0},
+    [OCTI_C_CONV] = {conv, NULL, BIT(WINDOW) | BIT(REQUANT)},
+    [OCTI_C_DEPTHWISE] = {depthwise, NULL, BIT(WINDOW) | BIT(REQUANT)},
+    [OCTI_C_LINEAR] = {linear, NULL, BIT(REQUANT)},
+    [OCTI_C_PAIR] = {pair, pair_q31, BIT(MULTIPLIER)},
+    [OCTI_C_ADD] = {add, add_q31, BIT(PAIR) | BIT(TIMES) | BIT(CODE)},
+    [OCTI_C_MUL] = {mul, NULL, BIT(PAIR) | BIT(REQUANT)},
+    [OCTI_C_RESCALE] = {rescale, NULL, BIT(REQUANT)},
+    [OCTI_C_POOL] = {pool, NULL, 0},
+    [OCTI_C_MAX_POOL] = {max_pool, NULL, BIT(POOL)},
+    [OCTI_C_AVERAGE] = {average, NULL, BIT(POOL) | BIT(REQUANT)},
+    [OCTI_C_AVG_POOL] = {avg_pool, NULL, BIT(AVERAGE)},
+    [OCTI_C_ADAPTIVE_POOL] = {adaptive_pool, NULL, BIT(AVERAGE)},
+    [OCTI_C_MEAN_POOL] = {mean_pool, NULL, BIT(POOL) | BIT(CODE)},
+    [OCTI_C_PAD] = {pad, NULL, 0},
+    [OCTI_C_CLIP] = {clip, NULL, 0},
+    [OCTI_C_TABLE] = {table, NULL, 0},
+    [OCTI_C_SOFTMAX] = {softmax, NULL, BIT(CODE)},
+    [OCTI_C_COPY] = {copy, NULL, 0},
 };
 
 void octi_c_need(octi_c_writer *w, octi_c_piece piece) {
@@ -311,6 +405,7 @@ void octi_c_put_pieces(const octi_c_writer *w, octi_text *t) {
     for (int i = 0; i < OCTI_C_PIECES; i++) {
         if (!w->need[i]) continue;
         octi_c_put(w, t, "\n");
-        octi_c_put_text(w, t, pieces[i].text);
+        const bool other = w->q31 && pieces[i].q31;
+        octi_c_put_text(w, t, other ? pieces[i].q31 : pieces[i].text);
     }
 }

@@ -124,16 +124,20 @@ static const struct {
 } types[] = {[OCTI_C_U8] = {"uint8_t", 1},
              [OCTI_C_S8] = {"int8_t", 1},
              [OCTI_C_S32] = {"int32_t", 4},
-             [OCTI_C_F32] = {"float", 4}};
+             [OCTI_C_F32] = {"float", 4},
+             [OCTI_C_Q31] = {"multiplier", 8}};
 
-static const char *element(octi_c_type type, const void *data, int64_t i) {
+static const char *element(const octi_c_writer *w, octi_c_type type, const void *data, int64_t i) {
+    const int32_t *words = data;
     switch (type) {
     case OCTI_C_U8:
         return octi_fmt("%d", ((const uint8_t *)data)[i]);
     case OCTI_C_S8:
         return octi_fmt("%d", ((const int8_t *)data)[i]);
     case OCTI_C_S32:
-        return octi_fmt("%ld", (long)((const int32_t *)data)[i]);
+        return octi_fmt("%ld", (long)words[i]);
+    case OCTI_C_Q31:
+        return octi_fmt("{%ld, %ld}", (long)words[i], (long)words[i + w->shifts]);
     default:
         return octi_c_float(((const float *)data)[i]);
     }
@@ -142,11 +146,12 @@ static const char *element(octi_c_type type, const void *data, int64_t i) {
 void octi_c_named(octi_c_writer *w, octi_c_type type, const char *name, const void *data,
                   int64_t count) {
     octi_text *t = &w->tables;
-    octi_c_put(w, t, "@_CONST static const %s @_%s[%lld] = {", types[type].word, name,
+    octi_c_put(w, t, "@_CONST static const %s%s @_%s[%lld] = {",
+               type == OCTI_C_Q31 ? octi_fmt("%s_", w->id) : "", types[type].word, name,
                (long long)count);
     size_t column = 100;
     for (int64_t i = 0; i < count; i++) {
-        const char *e = element(type, data, i);
+        const char *e = element(w, type, data, i);
         size_t n = strlen(e) + 2;
         if (column + n > 98) {
             octi_text_bytes(t, "\n   ", 4);

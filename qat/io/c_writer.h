@@ -10,8 +10,10 @@
 
 /** Shared functions of the file, each printed where a layer needs it (c_pieces.c). */
 typedef enum octi_c_piece {
+    OCTI_C_MULTIPLIER,
     OCTI_C_TIMES,
     OCTI_C_CODE,
+    OCTI_C_REQUANT,
     OCTI_C_WINDOW,
     OCTI_C_CONV,
     OCTI_C_DEPTHWISE,
@@ -25,6 +27,7 @@ typedef enum octi_c_piece {
     OCTI_C_AVERAGE,
     OCTI_C_AVG_POOL,
     OCTI_C_ADAPTIVE_POOL,
+    OCTI_C_MEAN_POOL,
     OCTI_C_PAD,
     OCTI_C_CLIP,
     OCTI_C_TABLE,
@@ -40,12 +43,13 @@ typedef struct octi_c_writer {
     const oct_net *net;
     const oct_plan *plan; /* dense; plan->steps[first] is quantize, [last] dequantize */
     int32_t first, last;
+    bool q31; /* its requants are in fixed point, and its codes int8_t outside */
     char id[64];
     bool need[OCTI_C_PIECES];
     octi_text tables, body;
     octi_c_const *known; /* constants that were printed, so that shared ones are printed once */
     size_t known_count, known_cap;
-    int64_t flash, macs;
+    int64_t flash, macs, shifts;
     int32_t step; /* that is printed now */
 } octi_c_writer;
 
@@ -65,7 +69,8 @@ oct_status octi_c_name(const char *from, char name[64]);
 /** Where a value lives, as an expression: "x", "y", "arena + 12". */
 const char *octi_c_place(const octi_c_writer *w, int32_t value);
 
-typedef enum octi_c_type { OCTI_C_U8, OCTI_C_S8, OCTI_C_S32, OCTI_C_F32 } octi_c_type;
+/* Q31: pairs of which the second numbers stand w->shifts elements behind the first */
+typedef enum octi_c_type { OCTI_C_U8, OCTI_C_S8, OCTI_C_S32, OCTI_C_F32, OCTI_C_Q31 } octi_c_type;
 typedef struct octi_c_label {
     char text[16]; /* a name without the prefix: "w3" */
 } octi_c_label;

@@ -18,6 +18,32 @@ const char *octi_c_class(const oct_net *net, int32_t i) {
     return c->name && *c->name ? c->name : c->id ? c->id : "";
 }
 
+/* One law is a whole file's: which one, and that it is the only one. */
+static oct_status find_law(const oct_graph *g, bool *q31) {
+    static const bool rounds[OCT_OP_KIND_COUNT] = {[OCT_OP_qconv2d] = true,
+                                                   [OCT_OP_qlinear] = true,
+                                                   [OCT_OP_qadd] = true,
+                                                   [OCT_OP_qmul] = true,
+                                                   [OCT_OP_qcat] = true,
+                                                   [OCT_OP_requantize] = true,
+                                                   [OCT_OP_qsoftmax] = true,
+                                                   [OCT_OP_qavg_pool2d] = true,
+                                                   [OCT_OP_qadaptive_avg_pool2d] = true};
+    int32_t first = -1;
+    *q31 = false;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if (!rounds[n->kind]) continue;
+        if (first < 0) first = i;
+        *q31 = g->nodes[first].attr.law[0] == OCTQ_Q31;
+        if (n->attr.law[0] != g->nodes[first].attr.law[0] || (*q31 && n->kind == OCT_OP_qsoftmax))
+            return octi_fail(OCT_EUNSUPPORTED, n->name, "rounds by another law than its net",
+                             *q31 ? "fixed point (q31)" : "fp32", *q31 ? "fp32" : "fixed point",
+                             NULL);
+    }
+    return OCT_OK;
+}
+
 /* The border that reads the net's input, or makes its output. */
 static int32_t border(const oct_graph *g, bool first) {
     for (int32_t i = 0; i < g->node_count; i++)
@@ -51,11 +77,6 @@ static oct_status judge(const oct_net *net, int32_t first, int32_t last) {
     octi_text list = {net->ctx};
     int32_t left_out = list_floats(net->graph, first, last, false, &list);
     if (!list.size) left_out = list_floats(net->graph, first, last, true, &list);
-    for (int32_t i = 0; i < net->graph->node_count && !list.size; i++)
-        if (net->graph->nodes[i].attr.law[0] != OCTQ_FP32)
-            return octi_fail(OCT_EUNSUPPORTED, net->graph->nodes[i].name,
-                             "a requant in fixed point has no C form", "fp32", "q31",
-                             "convert for another target");
     oct_status s = list.status;
     if (s == OCT_OK && list.size)
         s = octi_fail(OCT_EUNSUPPORTED, "export", "layers that compute in floats",
@@ -122,6 +143,7 @@ oct_status oct_export_c(const oct_net *net, const char *dir, const oct_export_c_
                        .body = {net->ctx}};
     OCT_TRY(octi_c_name(opts && opts->name ? opts->name : net->model, w.id));
     OCT_TRY(judge(net, w.first, w.last));
+    OCT_TRY(find_law(net->graph, &w.q31));
     oct_plan *plan = octi_plan_new_dense(net);
     if (!plan) return oct_last_error()->code;
     w.plan = plan;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * qat/io/export_c.h - an int8 net as one C file and its header: C99 without malloc, libc or octet,
- * for a microcontroller or any program. It gives the codes that the plan gives.
+ * for a microcontroller or any program. It gives the codes that the plan gives, by the law that the
+ * net's requants carry (fp32, or q31: its codes are then int8_t outside).
  *
  *     oct_net *net = oct_int8_load(ctx, "lenet.oct8");
  *     oct_export_c(net, "out", &(oct_export_c_opts){.name = "lenet"}, NULL); // out/lenet.c, .h */
