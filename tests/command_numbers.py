@@ -183,7 +183,9 @@ def try_layers(floating, run, int8, x):
         y, name = o["y"], r["name"]
         check(r["shape"] == [None, *([*y.shape[2:], y.shape[1]] if y.ndim == 4 else y.shape[1:])], f"layers {name} shape")
         check(r["channels"] == y.shape[1], f"layers {name} channels {r['channels']}")
-        check(r["bits"] == 8 and r["us"] > 0 and (r["kernel"] == "copy" or r["kernel"].startswith("octk_")), f"layers {name}: {r}")
+        # a 2x2 max pool may run in the convolution before it: its time is there
+        check(r["bits"] == 8 and (r["us"] is None and r["kind"] == "max_pool2d" if r["kernel"] == "fused" else
+                                  r["us"] > 0 and (r["kernel"] == "copy" or r["kernel"].startswith("octk_"))), f"layers {name}: {r}")
         if name in info and info[name]["int8"] and name in behind:
             check(r["scheme"] == "per_channel_symmetric" and r["kind"] == ("linear" if name[:2] == "fc" else "conv2d"), f"layers {name}: {r['scheme']}")
         if name == "input.quantize": continue
@@ -197,7 +199,8 @@ def try_layers(floating, run, int8, x):
         check(r["clip"] <= clip + 1e-9, f"layers {name} clip {r['clip']}: {clip} of the codes stand at an end")
     check(codes >= 6, f"layers: {codes} layers with codes")
     us = said("bench", int8, "--mode", "infer-int8", "--batch", "32")["us_per_img"]
-    check(us / 30 < sum(r["us"] for r in rows) < us * 30, f"layers: {sum(r['us'] for r in rows)} us per image, bench: {us}")
+    total = sum(r["us"] for r in rows if r["kernel"] != "fused")
+    check(us / 30 < total < us * 30, f"layers: {total} us per image, bench: {us}")
     close(sweep["fp32_accuracy"], said("eval", floating, "--data", "npz:d.npz")["accuracy"], "layers --sweep: accuracy of none")
     for a, b in zip(rows, sweep["layers"]):
         same = lambda r: {k: v for k, v in r.items() if k not in ("us", "sqnr_alone", "accuracy_alone")}

@@ -102,7 +102,8 @@ static void columns(void) {
         {"cosine", "of the angle between those two: 1 is the same direction"},
         {"clip", "share of the float values that lie outside the codes' range"},
         {"dead", "channels whose code is the same for all images"},
-        {"us, kernel", "microseconds per image in the int8 plan, and what runs it"},
+        {"us, kernel",
+         "microseconds per image in the int8 plan, and what runs it; fused: the layer before does"},
         {"sqnr, accuracy", "with --sweep: of the net's output with this layer quantized alone"}};
     printf("\ncolumns:\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) row_of_two(rows[i][0], rows[i][1]);

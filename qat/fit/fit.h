@@ -41,8 +41,8 @@ OCT_API const oct_tensor *oct_runner_value(oct_runner *r, const char *node, floa
                                            int32_t *zero_point);
 /** Mean nanoseconds per image of a node, over all runs; -1 where not counted. */
 OCT_API double oct_runner_node_ns(const oct_runner *r, const char *node);
-/** Name of the kernel that runs a node of an int8 net (oct_step_time; "in conv1" of one that
- *  another took into itself); NULL where the runner does not profile one. */
+/** Name of the kernel that runs a node of an int8 net (oct_step_time; "fused": it runs in
+ *  the layer before); NULL where the runner does not profile one. */
 OCT_API const char *oct_runner_node_kernel(const oct_runner *r, const char *node);
 /** Why that kernel (oct_step_time); the runner's. NULL where the runner does not profile. */
 OCT_API const char *oct_runner_node_why(const oct_runner *r, const char *node);
@@ -251,8 +251,8 @@ typedef struct oct_layer {
     double sqnr_cum;   /* dB: the codes of the whole quantized net against the float net */
     double clip;       /* share of float values outside the codes' range */
     double us;         /* per image, in the int8 plan */
-    /* that runs it in the int8 plan: "octk_dot_s16u8_avx2", "copy", "float"; NULL where not
-     * measured */
+    /* that runs it in the int8 plan: "octk_dot_s16u8_avx2", "copy", "float", "fused" (in the
+     * layer before); NULL where not measured */
     const char *kernel;
     double cosine_local; /* between the float values and, as for sqnr_local, their own rounding */
     double cosine_cum;   /* and the codes of the whole quantized net */

@@ -163,7 +163,7 @@ const char *oct_runner_node_kernel(const oct_runner *r, const char *node) {
     for (int32_t i = 0; r && node && r->session && i < oct_plan_steps(r->plan) &&
                         oct_session_step_time(r->session, i, &t);
          i++)
-        if (t.also && !strcmp(t.also, node)) return t.in;
+        if (t.also && !strcmp(t.also, node)) return "fused";
     return step_of(r, node, &t) ? t.kernel : NULL;
 }
 

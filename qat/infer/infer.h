@@ -118,7 +118,6 @@ typedef struct oct_step_time {
      * model, the chosen one first; "" where there is no choice. The plan's */
     const char *why;
     const char *also; /* the second node, whose time is in it; NULL: none */
-    const char *in;   /* what runs that one: "in conv1" */
 } oct_step_time;
 OCT_API bool oct_session_step_time(const oct_session *session, int32_t i, oct_step_time *t);
 OCT_API int32_t oct_plan_steps(const oct_plan *plan);

@@ -53,8 +53,6 @@ static oct_status take_pools(oct_plan *p, const oct_graph *g) {
         if (taken) {
             conv->out = pool->out;
             conv->also = pool->name;
-            conv->also_in = octi_arena_strdup(p->arena, octi_fmt("in %s", conv->name));
-            if (!conv->also_in) return oct_last_error()->code;
         } else
             p->steps[kept++] = *pool;
     }

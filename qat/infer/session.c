@@ -353,8 +353,7 @@ bool oct_session_step_time(const oct_session *s, int32_t i, oct_step_time *t) {
                          .kind = oct_op_name(m->kind),
                          .kernel = m->is_float ? "float" : m->u.q.kernel,
                          .why = m->is_float ? "" : m->u.q.why,
-                         .also = m->also,
-                         .in = m->also_in};
+                         .also = m->also};
     for (int64_t k = 0; k < s->slots; k++) {
         t->ns += s->ns[k * s->plan->step_count + i];
         t->images += s->images[k * s->plan->step_count + i];

@@ -52,9 +52,8 @@ typedef struct octi_qmodule {
     int32_t nin;
     const int32_t *in; /* [nin] values; -1 for constants and absent inputs */
     int32_t out;
-    int32_t node; /* of the graph */
-    /* the node whose work is in it too and whose output is `out`, and "in <name>"; NULL: none */
-    const char *also, *also_in;
+    int32_t node;     /* of the graph */
+    const char *also; /* the node whose work is in it too, whose output is `out`; NULL: none */
     bool is_float;
     bool elementwise; /* the output may take input 0's memory */
     bool view;        /* the same bytes in the same order: no work where memory is shared */
