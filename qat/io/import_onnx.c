@@ -161,10 +161,10 @@ static oct_status input_dims(octi_onnx *o, const OctiOnnx__ValueInfoProto *info,
     const OctiOnnx__TypeProto__Tensor *t = info->type ? info->type->tensor_type : NULL;
     if (!t || !t->shape) return malformed(o, "the input has no shape", info->name);
     *rank = (int)(t->shape->n_dim < 100 ? t->shape->n_dim : 100);
-    if (*rank != 4 && *rank != 2)
+    if (*rank < 2 || *rank > 4)
         return octi_fail(OCT_EUNSUPPORTED, o->where,
                          octi_fmt("axes of input %s", octi_onnx_word(info->name)),
-                         "4: [N, C, H, W], or 2: [N, K]", octi_fmt("%d", *rank), NULL);
+                         "4: [N, C, H, W]; 3, or 2: [N, K]", octi_fmt("%d", *rank), NULL);
     for (int a = 0; a < *rank; a++) {
         const OctiOnnx__TensorShapeProto__Dimension *d = t->shape->dim[a];
         const bool known =

@@ -237,6 +237,8 @@ oct_status octi_onnx_read_batch_norm(octi_onnx_node *n) {
         if (!c->f || c->rank != 1 || c->count != x->at.dim[1])
             return octi_onnx_refuse(n, "%s of shape %s", roles[k],
                                     octi_onnx_dims_text(c->rank, c->dim));
+        for (int64_t i = 0; k == 3 && i < c->count; i++)
+            if (!(c->f[i] >= 0)) return octi_onnx_refuse(n, "var below 0");
         octi_onnx_const row = *c; /* one number a channel, along axis 1 */
         row.rank = x->at.rank - 1;
         row.dim[0] = c->count;

@@ -127,10 +127,18 @@ oct_status octi_onnx_read_identity(octi_onnx_node *n) {
     return octi_onnx_like(n, 0, &x->at, x->at.v);
 }
 
+/* Halves come in as floats. */
+static bool is_plain_float(int64_t elem) {
+    return elem == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT ||
+           elem == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 ||
+           elem == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE ||
+           elem == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
+}
+
 oct_status octi_onnx_read_cast(octi_onnx_node *n) {
     int64_t to;
     OCT_TRY(octi_onnx_attr_int(n, "to", 1, &to));
-    if (to < 0 || to > 100 || !octi_onnx_elem_is_float((int)to))
+    if (!is_plain_float(to))
         return octi_onnx_refuse(n, "of the net's values to %s",
                                 octi_onnx_elem_word(to < 0 || to > 100 ? -1 : (int)to));
     return octi_onnx_read_identity(n);
@@ -139,8 +147,12 @@ oct_status octi_onnx_read_cast(octi_onnx_node *n) {
 /* A constant like a value of the net is one of floats. */
 oct_status octi_onnx_read_cast_like(octi_onnx_node *n) {
     octi_onnx_const *c;
+    const octi_onnx_const *like = octi_onnx_has(n, 1) ? octi_onnx_const_of(n->o, n->in[1]) : NULL;
     if (!octi_onnx_has(n, 0) || n->in[0]->state != OCTI_ONNX_CONST)
-        return octi_onnx_read_identity(n);
+        return like && !is_plain_float(like->elem)
+                   ? octi_onnx_refuse(n, "of the net's values to %s",
+                                      octi_onnx_elem_word(like->elem))
+                   : octi_onnx_read_identity(n);
     if (octi_onnx_has(n, 1) && n->in[1]->state == OCTI_ONNX_LOST) return OCT_EUNSUPPORTED;
     const octi_onnx_const *x = octi_onnx_const_of(n->o, n->in[0]);
     if (!x || !(c = octi_onnx_const_new(n->o, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, x->rank,

@@ -203,7 +203,7 @@ oct_status octi_onnx_read_global_max(octi_onnx_node *n) {
 
 /* A value of three axes whose channels lie last is an image of one column. */
 static oct_status as_image(octi_onnx_node *n, const octi_onnx_value *x, octi_onnx_place *at) {
-    if (x->at.rank != 3 || x->at.at[1] != 2) return octi_onnx_images(n, x, at);
+    if (x->at.rank != 3) return octi_onnx_images(n, x, at);
     const oct_shape *s = &n->o->to->values[x->at.v].shape;
     oct_attrs a = {.shape = {(int32_t)s->dim[1], 1, (int32_t)s->dim[2]}};
     if (s->dim[1] > INT32_MAX || s->dim[2] > INT32_MAX)

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT
+ * ONNX that is not taken: one line names every part; hostile files end in an error, whatever they
+ * claim. */
+#include "tests/oct_test.h"
+
+#include <math.h>
+
+#include "qat/io/import.h"
+#include "qat/io/onnx_in.h"
+
+static oct_ctx *ctx;
+
+static void setup(void) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1})); }
+static void teardown(void) { oct_close(ctx); }
+
+/* ---- files, made with the schema's own writer ---- */
+
+enum { MOST = 24 };
+
+typedef OctiOnnx__AttributeProto attribute;
+
+typedef struct file {
+    OctiOnnx__ModelProto m;
+    OctiOnnx__GraphProto g;
+    OctiOnnx__OperatorSetIdProto opset, *opsets[1];
+    OctiOnnx__ValueInfoProto io[4], *in[2], *out[2];
+    OctiOnnx__TypeProto type[4];
+    OctiOnnx__TypeProto__Tensor tensor_type[4];
+    OctiOnnx__TensorShapeProto shape[4];
+    OctiOnnx__TensorShapeProto__Dimension dim[4][4], *dims[4][4];
+    OctiOnnx__NodeProto node[MOST], *nodes[MOST];
+    attribute attr[MOST], *attrs[MOST];
+    OctiOnnx__TensorProto init[MOST], *inits[MOST];
+    int64_t sides[MOST][4], numbers[MOST][4];
+    char *names[MOST][4], *made[MOST][1];
+    int ios, attrs_used;
+} file;
+
+static file f;
+
+static OctiOnnx__ValueInfoProto *info(const char *name, int rank, const int64_t *side) {
+    const int k = f.ios++;
+    octi_onnx__value_info_proto__init(&f.io[k]);
+    octi_onnx__type_proto__init(&f.type[k]);
+    octi_onnx__type_proto__tensor__init(&f.tensor_type[k]);
+    octi_onnx__tensor_shape_proto__init(&f.shape[k]);
+    for (int a = 0; a < rank; a++) {
+        octi_onnx__tensor_shape_proto__dimension__init(f.dims[k][a] = &f.dim[k][a]);
+        f.dim[k][a].value_case = side[a] > 0
+                                     ? OCTI_ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE
+                                     : OCTI_ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+        if (side[a] > 0)
+            f.dim[k][a].dim_value = side[a];
+        else
+            f.dim[k][a].dim_param = (char *)"n";
+    }
+    f.shape[k].dim = f.dims[k];
+    f.shape[k].n_dim = (size_t)rank;
+    f.tensor_type[k].shape = &f.shape[k];
+    f.tensor_type[k].elem_type = 1;
+    f.tensor_type[k].has_elem_type = 1;
+    f.type[k].tensor_type = &f.tensor_type[k];
+    f.io[k].type = &f.type[k];
+    f.io[k].name = (char *)name;
+    return &f.io[k];
+}
+
+/* A net from x [N,c,h,w] to y. */
+static void begin(int64_t c, int64_t h, int64_t w) {
+    memset(&f, 0, sizeof f);
+    octi_onnx__model_proto__init(&f.m);
+    octi_onnx__graph_proto__init(&f.g);
+    octi_onnx__operator_set_id_proto__init(&f.opset);
+    f.opset.has_version = 1;
+    f.opset.version = 13;
+    f.opsets[0] = &f.opset;
+    f.m.opset_import = f.opsets;
+    f.m.n_opset_import = 1;
+    f.m.has_ir_version = 1;
+    f.m.ir_version = 8;
+    f.m.graph = &f.g;
+    f.in[0] = info("x", 4, (int64_t[]){0, c, h, w});
+    f.out[0] = info("y", 0, NULL);
+    f.g.input = f.in;
+    f.g.output = f.out;
+    f.g.n_input = f.g.n_output = 1;
+    f.g.node = f.nodes;
+    f.g.initializer = f.inits;
+}
+
+static OctiOnnx__NodeProto *node(const char *op, const char *a, const char *b, const char *y) {
+    const size_t k = f.g.n_node++;
+    ck_assert_uint_lt(k, MOST);
+    OctiOnnx__NodeProto *n = f.nodes[k] = &f.node[k];
+    octi_onnx__node_proto__init(n);
+    n->op_type = (char *)op;
+    n->name = (char *)y;
+    f.names[k][0] = (char *)a;
+    f.names[k][1] = (char *)b;
+    f.made[k][0] = (char *)y;
+    n->input = f.names[k];
+    n->n_input = b ? 2 : a ? 1 : 0;
+    n->output = f.made[k];
+    n->n_output = 1;
+    return n;
+}
+
+static attribute *attr(OctiOnnx__NodeProto *n, const char *name) {
+    const int k = f.attrs_used++;
+    ck_assert_int_lt(k, MOST);
+    attribute *a = f.attrs[k] = &f.attr[k];
+    octi_onnx__attribute_proto__init(a);
+    a->name = (char *)name;
+    if (!n->n_attribute) n->attribute = &f.attrs[k]; /* of one node, one behind the other */
+    n->n_attribute++;
+    a->has_type = 1;
+    return a;
+}
+
+static void ints(OctiOnnx__NodeProto *n, const char *name, int count, const int64_t *v) {
+    const int k = f.attrs_used;
+    attribute *a = attr(n, name);
+    memcpy(f.numbers[k], v, sizeof *v * (size_t)count);
+    a->type = OCTI_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
+    a->ints = f.numbers[k];
+    a->n_ints = (size_t)count;
+}
+
+static OctiOnnx__TensorProto *init(const char *name, int type, int rank, const int64_t *side,
+                                   const void *data, size_t bytes) {
+    const size_t k = f.g.n_initializer++;
+    OctiOnnx__TensorProto *t = f.inits[k] = &f.init[k];
+    octi_onnx__tensor_proto__init(t);
+    t->name = (char *)name;
+    t->has_data_type = 1;
+    t->data_type = type;
+    memcpy(f.sides[k], side, sizeof *side * (size_t)rank);
+    t->dims = f.sides[k];
+    t->n_dims = (size_t)rank;
+    t->has_raw_data = 1;
+    t->raw_data.data = (uint8_t *)data;
+    t->raw_data.len = bytes;
+    return t;
+}
+
+static oct_net *import(const oct_import_onnx_opts *opts) {
+    const size_t size = octi_onnx__model_proto__get_packed_size(&f.m);
+    uint8_t *bytes = malloc(size + 1);
+    ck_assert(bytes != NULL);
+    octi_onnx__model_proto__pack(&f.m, bytes);
+    oct_clear_error();
+    oct_net *net = oct_import_onnx_memory(ctx, bytes, size, opts);
+    free(bytes);
+    return net;
+}
+
+/* The error has the code and every one of the texts. */
+static void refused(oct_status code, const char *const *texts) {
+    ck_assert_msg(import(NULL) == NULL, "it came in");
+    ck_assert_msg(oct_last_error()->code == code, "%s", oct_error_message());
+    for (; *texts; texts++)
+        ck_assert_msg(strstr(oct_error_message(), *texts) != NULL, "\"%s\" lacks \"%s\"",
+                      oct_error_message(), *texts);
+}
+#define REFUSED(code, ...) refused(code, (const char *const[]){__VA_ARGS__, NULL})
+
+static const float zeros[4096];
+
+static void takes_all(void) {
+    oct_net *net = import(NULL);
+    ck_assert_msg(net != NULL, "%s", oct_error_message());
+    oct_net_free(net);
+}
+
+/* ---- one list ---- */
+
+START_TEST(all_that_is_not_taken_is_one_line) {
+    begin(4, 8, 8);
+    node("Gelu", "x", NULL, "first");
+    node("Relu", "x", NULL, "r");
+    ints(node("MaxPool", "r", NULL, "pool"), "dilations", 2, (int64_t[]){2, 2});
+    ints(&f.node[2], "kernel_shape", 2, (int64_t[]){2, 2});
+    node("Gelu", "pool", NULL, "second");
+    node("Swap", "r", NULL, "swapped")->domain = (char *)"com.me";
+    attr(node("Relu", "swapped", NULL, "odd"), "colour")->type = 2;
+    init("w1", 1, 3, (int64_t[]){4, 4, 3}, zeros, 4 * 48);
+    node("Conv", "r", "w1", "line");
+    ints(node("Transpose", "line", NULL, "t"), "perm", 4, (int64_t[]){1, 0, 2, 3});
+    node("Sum", "first", "second", "s1");
+    node("Sum", "s1", "odd", "s2");
+    node("Sum", "s2", "t", "y");
+    REFUSED(OCT_EUNSUPPORTED, "6 of the file's parts", "Gelu (node first, second): op is not taken",
+            "MaxPool (node pool): attribute dilations: 2",
+            "Swap (node swapped): op of domain com.me",
+            "Relu (node odd): attribute colour is not taken", "Conv (node line): 1D convolution");
+}
+END_TEST
+
+/* A list that is longer than a message says how much longer. */
+START_TEST(a_long_list_is_cut) {
+    static char ops[20][64];
+    begin(4, 8, 8);
+    for (int k = 0; k < 20; k++) {
+        memset(ops[k], 'A' + k, 60);
+        node(ops[k], k ? ops[k - 1] : "x", NULL, k < 19 ? ops[k] : "y");
+    }
+    ck_assert(import(NULL) == NULL);
+    const char *text = oct_last_error()->got;
+    ck_assert_msg(strstr(text, " more reasons") != NULL, "%s", text);
+    ck_assert_uint_lt(strlen(text), 2000);
+    ck_assert(strstr(text, "AAAAAAAAAAAA") != NULL);
+}
+END_TEST
+
+/* What the output does not need is not asked of. */
+START_TEST(dead_nodes_are_nobodys_business) {
+    begin(4, 8, 8);
+    node("Gelu", "x", NULL, "dead");
+    node("Relu", "x", NULL, "y");
+    takes_all();
+}
+END_TEST
+
+static void one(const char *op, const char *name, int count, int64_t a, int64_t b, int64_t c,
+                int64_t d) {
+    begin(4, 8, 8);
+    ints(node(op, "x", NULL, "y"), name, count, (int64_t[]){a, b, c, d});
+}
+
+START_TEST(attributes_out_of_range_are_named) {
+    one("MaxPool", "kernel_shape", 1, 3, 0, 0, 0);
+    REFUSED(OCT_EUNSUPPORTED, "kernel_shape: 1 number: one-dimensional");
+    one("MaxPool", "kernel_shape", 2, 0, 3, 0, 0);
+    REFUSED(OCT_EUNSUPPORTED, "attribute kernel_shape: 0");
+    one("MaxPool", "kernel_shape", 2, INT64_MAX, 3, 0, 0);
+    REFUSED(OCT_EUNSUPPORTED, "attribute kernel_shape");
+    one("MaxPool", "kernel_shape", 2, 9, 9, 0, 0);
+    REFUSED(OCT_EUNSUPPORTED, "kernel does not fit");
+    one("MaxPool", "strides", 2, 1, 1, 0, 0);
+    REFUSED(OCT_EUNSUPPORTED, "attribute kernel_shape is missing");
+    one("Transpose", "perm", 4, 0, 1, 2, 2);
+    REFUSED(OCT_EUNSUPPORTED, "perm is no permutation");
+    one("Transpose", "perm", 4, 1, 0, 2, 3);
+    REFUSED(OCT_EUNSUPPORTED, "perm moves the batch");
+    one("Transpose", "perm", 4, 0, 2, 3, 1); /* a net's output in another order */
+    REFUSED(OCT_EFORMAT, "the output is the input");
+    one("Squeeze", "axes", 1, 2, 0, 0, 0);
+    REFUSED(OCT_EUNSUPPORTED, "axis 2 of shape [N, 4, 8, 8]");
+    one("ReduceMean", "axes", 1, 1, 0, 0, 0);
+    REFUSED(OCT_EUNSUPPORTED, "over channels");
+    one("ReduceMean", "axes", 1, 9, 0, 0, 0);
+    REFUSED(OCT_EUNSUPPORTED, "axis 9");
+    one("Relu", "kernel_shape", 1, 1, 0, 0, 0);
+    REFUSED(OCT_EUNSUPPORTED, "attribute kernel_shape is not taken");
+    begin(4, 8, 8);
+    ints(node("Transpose", "x", NULL, "t"), "perm", 4, (int64_t[]){0, 2, 3, 1});
+    node("Relu", "t", NULL, "y");
+    REFUSED(OCT_EUNSUPPORTED, "output y lies in another order");
+    begin(4, 8, 8);
+    ints(node("Transpose", "x", NULL, "turn"), "perm", 4, (int64_t[]){0, 2, 3, 1});
+    node("GlobalAveragePool", "turn", NULL, "y");
+    REFUSED(OCT_EUNSUPPORTED, "which Transpose turn in front has turned");
+}
+END_TEST
+
+/* ---- the file's structure ---- */
+
+START_TEST(other_files_are_not_read) {
+    begin(4, 8, 8);
+    OctiOnnx__TensorProto *w = init("w", 1, 4, (int64_t[]){4, 4, 1, 1}, NULL, 0);
+    node("Conv", "x", "w", "y");
+    w->has_raw_data = 0;
+    w->has_data_location = 1;
+    w->data_location = OCTI_ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    REFUSED(OCT_EUNSUPPORTED, "external data", "one file", "w", "save_as_external_data=False");
+}
+END_TEST
+
+START_TEST(structure_is_judged) {
+    begin(4, 8, 8);
+    node("Relu", "y", NULL, "y");
+    REFUSED(OCT_EFORMAT, "a later one makes, or its own", "y");
+    begin(4, 8, 8);
+    node("Add", "x", "b", "a");
+    node("Relu", "a", NULL, "b");
+    node("Relu", "b", NULL, "y");
+    REFUSED(OCT_EFORMAT, "a later one makes");
+    begin(4, 8, 8);
+    node("Relu", "nowhere", NULL, "y");
+    REFUSED(OCT_EFORMAT, "reads what no node makes", "nowhere");
+    begin(4, 8, 8);
+    node("Relu", "x", NULL, "y");
+    node("Relu", "x", NULL, "y");
+    REFUSED(OCT_EFORMAT, "two nodes make one value");
+    begin(4, 8, 8);
+    node("Relu", "x", NULL, "x");
+    REFUSED(OCT_EFORMAT, "a node makes an input");
+    begin(4, 8, 8);
+    REFUSED(OCT_EFORMAT, "no node makes the output");
+    begin(4, 8, 8);
+    node("Relu", "x", NULL, "y");
+    f.in[f.g.n_input++] = info("x2", 4, (int64_t[]){0, 4, 8, 8});
+    REFUSED(OCT_EUNSUPPORTED, "several inputs", "x and x2");
+    begin(4, 8, 8);
+    node("Relu", "x", NULL, "y");
+    f.out[f.g.n_output++] = info("x", 0, NULL);
+    REFUSED(OCT_EUNSUPPORTED, "several outputs");
+    begin(4, 8, 8);
+    node("Relu", "x", NULL, "y");
+    f.opset.version = 99;
+    REFUSED(OCT_EUNSUPPORTED, "opset", "99");
+    f.m.n_opset_import = 0;
+    REFUSED(OCT_EFORMAT, "no opset");
+    f.m.graph = NULL;
+    REFUSED(OCT_EFORMAT, "no graph");
+    begin(4, 8, 8);
+    init("w", 1, 1, (int64_t[]){1}, zeros, 4);
+    init("w", 1, 1, (int64_t[]){1}, zeros, 4);
+    node("Add", "x", "w", "y");
+    REFUSED(OCT_EFORMAT, "two initializers of one name");
+}
+END_TEST
+
+START_TEST(open_sides_are_the_callers) {
+    begin(3, 0, 0);
+    node("Relu", "x", NULL, "y");
+    REFUSED(OCT_EUSAGE, "side 2 of input x is open", "--size HxW");
+    oct_net *net = import(&(oct_import_onnx_opts){.height = 6, .width = 5});
+    ck_not_null(net);
+    ck_assert_int_eq(net->input.height, 6);
+    ck_assert_int_eq(net->input.width, 5);
+    begin(3, 7, 7);
+    node("Relu", "x", NULL, "y");
+    ck_assert(import(&(oct_import_onnx_opts){.height = 6, .width = 7}) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
+    begin(0, 7, 7);
+    node("Relu", "x", NULL, "y");
+    REFUSED(OCT_EUSAGE, "side 1 of input x is open");
+}
+END_TEST
+
+/* ---- sizes and contents ---- */
+
+START_TEST(sizes_that_are_only_claimed_are_no_sizes) {
+    static const int64_t huge[2] = {1 << 30, 1 << 30};
+    begin(4, 8, 8);
+    init("s", 7, 1, (int64_t[]){2}, huge, sizeof huge);
+    node("ConstantOfShape", "s", NULL, "c");
+    node("Add", "x", "c", "y");
+    REFUSED(OCT_ELIMIT, "the file is too small for");
+    begin(4, 8, 8);
+    init("w", 1, 4, (int64_t[]){1LL << 31, 1LL << 31, 1, 1}, zeros, 64);
+    node("Conv", "x", "w", "y");
+    REFUSED(OCT_EUNSUPPORTED, "shape");
+    begin(4, 8, 8);
+    init("w", 1, 4, (int64_t[]){4, 4, 1, -1}, zeros, 64);
+    node("Conv", "x", "w", "y");
+    REFUSED(OCT_EUNSUPPORTED, "shape");
+    begin(4, 8, 8);
+    init("w", 1, 4, (int64_t[]){4, 4, 1, 1}, zeros, 63);
+    node("Conv", "x", "w", "y");
+    REFUSED(OCT_EUNSUPPORTED, "another size than its shape", "16 elements", "63 bytes");
+    begin(1 << 30, 1, 1); /* a constant spread over channels that no byte of the file is for */
+    init("c", 1, 0, (int64_t[]){0}, zeros, 4);
+    node("Mul", "x", "c", "y");
+    REFUSED(OCT_ELIMIT, "more channels than the file has");
+    begin(1 << 20, 1, 1);
+    ints(node("Pad", "x", NULL, "y"), "pads", 4, (int64_t[]){0, 0, 0, 0});
+    REFUSED(OCT_EUNSUPPORTED, "pads: 4 numbers");
+}
+END_TEST
+
+/* Two bytes a node, and a structure of hundreds for each. */
+START_TEST(empty_messages_take_no_memory_by_the_gigabyte) {
+    enum { NODES = 4 << 20 };
+    uint8_t *bytes = malloc(2 * NODES + 16);
+    ck_assert(bytes != NULL);
+    size_t n = 0;
+    bytes[n++] = 0x3a; /* the graph: length as a varint */
+    for (size_t len = 2 * NODES; len; len >>= 7)
+        bytes[n++] = (uint8_t)((len & 127) | (len > 127) * 128);
+    for (int i = 0; i < NODES; i++) bytes[n++] = 0x0a, bytes[n++] = 0;
+    ck_assert(oct_import_onnx_memory(ctx, bytes, n, NULL) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_EFORMAT);
+    free(bytes);
+    ck_assert_uint_lt(oct_ctx_memory(ctx).peak_bytes, (size_t)400 << 20);
+}
+END_TEST
+
+START_TEST(weights_are_finite_numbers) {
+    float w[16] = {0};
+    w[7] = NAN;
+    begin(4, 8, 8);
+    init("w", 1, 4, (int64_t[]){4, 4, 1, 1}, w, sizeof w);
+    node("Conv", "x", "w", "y");
+    REFUSED(OCT_EFORMAT, "w");
+}
+END_TEST
+
+/* Names become paths that stand in patterns, files and terminals. */
+START_TEST(names_are_made_harmless) {
+    static char long_name[5000];
+    memset(long_name, 'n', sizeof long_name - 1);
+    begin(4, 8, 8);
+    node("Relu", "x", NULL, "a\x1b[31m/../\n*'")->name = (char *)"a\x1b[31m/../\n*'";
+    node("Sigmoid", "a\x1b[31m/../\n*'", NULL, long_name)->name = long_name;
+    node("Tanh", long_name, NULL, "y")->name = (char *)"";
+    oct_net *net = import(NULL);
+    ck_assert_msg(net != NULL, "%s", oct_error_message());
+    for (int32_t i = 0; i < net->graph->node_count; i++) {
+        const char *name = net->graph->nodes[i].name;
+        ck_assert_uint_le(strlen(name), 220);
+        for (const char *s = name; *s; s++)
+            ck_assert_msg(strchr("*?/\\'\"[]", *s) == NULL && *s > ' ' && *s < 127, "%s", name);
+    }
+}
+END_TEST
+
+/* Every cut and every flipped byte: a net, or an error with a place. */
+START_TEST(damage_ends_in_an_error) {
+    static uint8_t bytes[4096];
+    FILE *in = fopen(OCT_SOURCE_DIR "/tests/golden/onnx/typed.onnx", "rb");
+    ck_assert(in != NULL);
+    const size_t n = fread(bytes, 1, sizeof bytes, in);
+    fclose(in);
+    const size_t held = oct_ctx_memory(ctx).bytes;
+    int cut = 0;
+    for (size_t i = 0; i < 2 * n; i++) {
+        oct_clear_error();
+        if (i >= n) bytes[i - n] ^= (uint8_t)(1 + i * 37 % 255);
+        oct_net *net = oct_import_onnx_memory(ctx, bytes, i < n ? i : n, NULL);
+        if (i >= n) bytes[i - n] ^= (uint8_t)(1 + i * 37 % 255);
+        cut += i < n && !net;
+        ck_assert(net || (oct_last_error()->code != OCT_OK && *oct_last_error()->where &&
+                          oct_last_error()->code != OCT_EINTERNAL));
+        oct_net_free(net);
+        ck_assert_uint_eq(oct_ctx_memory(ctx).bytes, held);
+    }
+    ck_assert_int_ge(cut, (int)n - 20); /* the last field says the opset */
+}
+END_TEST
+
+OCT_TEST_MAIN_WITH("onnx refused", setup, teardown, all_that_is_not_taken_is_one_line,
+                   a_long_list_is_cut, dead_nodes_are_nobodys_business,
+                   attributes_out_of_range_are_named, other_files_are_not_read, structure_is_judged,
+                   open_sides_are_the_callers, sizes_that_are_only_claimed_are_no_sizes,
+                   empty_messages_take_no_memory_by_the_gigabyte, weights_are_finite_numbers,
+                   names_are_made_harmless, damage_ends_in_an_error)
