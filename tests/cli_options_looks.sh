@@ -18,6 +18,7 @@ o convert pp --out pp.oct8
 
 base_inspect="p"
 base_doctor="p --json"
+base_sweep="f $data --json"
 base_data="stats synth-digits --limit 40 --json"
 base_layers="p $data --json"
 base_predict="p.oct8 $data"
@@ -35,11 +36,11 @@ gives() {
     c=$1
     shift
     rm -rf r
-    case $c in convert | import | export) out="--out r" ;; *) out= ;; esac
+    case $c in convert | import | export | sweep) out="--out r" ;; *) out= ;; esac
     "$octet" "$c" "$@" $out >.out 2>.err </dev/null
     code=$?
     case $c$code in *0 | verify1) ;; *) say "octet $c $*: $(tail -1 .err)" ;; esac
-    sed -E 's/"([a-z0-9_]*_)?us":[^,}]*//g; s/"img_per_s":[^,}]*//g' .out >.got
+    sed -E 's/"([a-z0-9_]*_)?us":[^,}]*//g; s/"img_per_s":[^,}]*//g; s/"seconds":[^,}]*//g' .out >.got
     case $c in convert) cksum <r >>.got && "$octet" inspect r --json >>.got ;; import) cat r/graph.json r/config.json >>.got ;; export) cksum r/* >>.got ;; esac
 }
 refused() { "$octet" "$@" >.out 2>.err </dev/null && say "$row: $* is taken"; }
@@ -51,9 +52,9 @@ json() {
     gives $c $b --json
     case $c in predict) text .out '^{"file":.*}$' ;; *) [ "$(grep -c '^{.*}$' .out)" = "$(wc -l <.out)" ] || say "$row: a line is no object" ;; esac
 }
-quiet() { b=$(echo "$base" | sed 's/ --json//'); gives $c $b; [ -s .err ] || say "$row: nothing on stderr without it"; cp .got .with; gives $c $b --quiet; case $c in verify) ! grep -q next: .err ;; *) [ ! -s .err ] ;; esac || say "$row: $(cat .err)"; case $c in demo | layers | compare | report) ;; *) cmp -s .got .with ;; esac || say "$row: stdout changes"; }
+quiet() { b=$(echo "$base" | sed 's/ --json//'); gives $c $b; [ -s .err ] || say "$row: nothing on stderr without it"; cp .got .with; gives $c $b --quiet; case $c in verify) ! grep -q next: .err ;; *) [ ! -s .err ] ;; esac || say "$row: $(cat .err)"; case $c in demo | layers | compare | report | sweep) ;; *) cmp -s .got .with ;; esac || say "$row: stdout changes"; }
 dry() {
-    case $c in convert | import | demo | export) to="--out r" ;; run) to="--output r.npz" ;; *) to= ;; esac
+    case $c in convert | import | demo | export | sweep) to="--out r" ;; run) to="--output r.npz" ;; *) to= ;; esac
     rm -rf r r.npz
     "$octet" $c $(echo "$base" | sed 's/ --json//') $to --dry-run >.out 2>.err || say "$row: $(cat .err)"
     [ ! -e r ] && [ ! -e r.npz ] || say "$row: something was written"
@@ -73,6 +74,9 @@ named() { # ten names, not nine
     gives $c $base --classes $names,zebra
     case $c in convert | import) text .got zebra ;; esac
 }
+swept() { gives $c $base $extra $flags; cat r/*/config.json 2>/dev/null | grep -qF -- "$1" || say "$row: no run has $1"; }
+grid() { gives sweep $base $extra $flags; [ "$(ls -d r/*-s? | wc -l)" = 2 ] || say "$row: $(ls r)"; }
+resweep() { rm -rf r && "$octet" sweep $base --out r --quiet >/dev/null; "$octet" sweep $base --calib 8 --out r >/dev/null 2>&1 && say "$row: replaced without it"; "$octet" sweep $base --calib 8 --out r --force --quiet >/dev/null || say "$row: refused"; grep -q '"calib": *8' r/*/config.json || say "$row: not made again"; }
 predicts() { gives predict $base --classes zz0,zz1,zz2,zz3,zz4,zz5,zz6,zz7,zz8,zz9; text .got zz; }
 photo() { # a net of 32x32
     eval "b=\$photo_$c"

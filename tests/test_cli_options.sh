@@ -16,7 +16,7 @@ tests=$(realpath "$(dirname "$0")")
 group=$3
 case $group in
 makes) mine="train ptq qat eval bench" ;;
-looks) mine="inspect data doctor layers predict run verify convert compare import export report demo" ;;
+looks) mine="inspect data doctor sweep layers predict run verify convert compare import export report demo" ;;
 *) echo "makes or looks?"; exit 2 ;;
 esac
 dir=$(mktemp -d /tmp/octet-test-options-XXXXXX)

@@ -1,0 +1,94 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# octet sweep: every cell is an ordinary run; spreads and the front are those of the cells; a sweep that was stopped or killed
+# goes on where it was; what fails is said and does not stop the rest. Usage: test_sweep.sh PATH-OF-octet
+set -u
+octet=$(realpath "$1")
+dir=$(mktemp -d /tmp/octet-test-sweep-XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+fails=0
+say() { echo "test_sweep: $*"; fails=$((fails + 1)); }
+shows() { # FILE PATTERN...
+    f=$1
+    shift
+    for p; do grep -q -- "$p" "$f" || say "no line like '$p': $(head -c 1200 "$f" .err)"; done
+}
+sweep() { # CODE WORDS...
+    want=$1
+    shift
+    "$octet" sweep f $data "$@" >.out 2>.err </dev/null
+    got=$?
+    [ $got = "$want" ] || say "octet sweep $*: exit $got, expected $want: $(head -c 900 .err)"
+}
+data="--data synth-digits --limit 64"
+"$octet" train --model lenet $data --epochs 2 --out f --quiet >/dev/null || say "no float run"
+
+grid="--wbits 2,8 --method ptq,ema --float none,conv1+fc3 --seeds 1,2 --epochs 1 --jobs 2 --out g"
+sweep 0 $grid --dry-run
+[ ! -e g ] && [ ! -s .out ] || say "--dry-run did something"
+shows .err '^16 runs in g, 2 at once' '^octet ptq f --data synth-digits .*--wbits 2 .*--set conv1:float --set fc3:float --seed 2 --out g/'
+sweep 0 $grid --json
+[ "$(grep -c '"run":"g/' .out)" = 16 ] || say "$(grep -c '"run"' .out) cells of 16"
+cp .out all
+shows all '"final":true,"fp32_accuracy":[0-9.]*,' '"method":"ema","target":"octet","observer":"ema","wbits":2,"abits":8,"float":"conv1+fc3","n":2'
+[ -s g/report.html ] || say "no report.html"
+# cells are runs; each command works on them, and their scores are those that were printed
+cell=g/ptq-octet-ema-w2a8-float_conv1+fc3-s2
+"$octet" inspect $cell >.t || say "a cell cannot be inspected"
+shows .t 'conv1  *conv2d  *\[N, 6, 28, 28\]' 'conv2  *conv2d'
+a=$("$octet" eval $cell $data --json --quiet | sed 's/.*"accuracy":\([0-9.]*\),.*/\1/')
+grep -q "\"run\":\"$cell\".*\"accuracy\":$a," all || say "a cell scores $a: $(grep -F "$cell" all)"
+shows $cell/config.json '"seed": *2' '"wbits": *2'
+# mean, spread and ends, by hand
+grep '"run":"g/ema-octet-ema-w8a8-s' all | sed 's/.*"accuracy":\([0-9.]*\),.*/\1/' >two
+want=$(awk '{ s += $1; q[NR] = $1 } END { m = s / NR; for (i in q) v += (q[i] - m) ^ 2; printf "%.6f %.6f", m, sqrt(v / (NR - 1)) }' two)
+got=$(tr '{' '\n' <all | grep '"method":"ema".*"wbits":8.*"float":"none".*"std"' | sed 's/.*"accuracy":\([0-9.]*\),"std":\([0-9.e-]*\),.*/\1 \2/' | awk '{ printf "%.6f %.6f", $1, $2 }')
+[ "$want" = "$got" ] || say "mean and std are $got, by hand $want"
+# the front: nothing on it is beaten, everything else is
+tr '{' '\n' <all | grep '"front"' | sed 's/.*"accuracy":\([0-9.]*\),.*"packed_bytes":\([0-9]*\),.*"front":\([a-z]*\).*/\1 \2 \3/' >front
+awk '{ a[NR] = $1; b[NR] = $2; f[NR] = $3 } END { for (i = 1; i <= NR; i++) { beaten = 0; for (k = 1; k <= NR; k++) if (a[k] >= a[i] && b[k] <= b[i] && (a[k] > a[i] || b[k] < b[i] || k < i)) beaten = 1; if ((f[i] == "true") == beaten) bad++ } exit bad || NR != 8 }' front || say "the front is not: $(cat front)"
+[ "$(awk 'NR == 1 || $2 < m { m = $2 } END { print m }' front)" -lt "$(awk '$2 > m { m = $2 } END { print m }' front)" ] || say "2 bits take as much as 8"
+
+# again: nothing is made twice; more seeds: only these
+sed 's/"seconds":[^,]*,//; s/"was_there":[a-z]*,//; s/"us":[0-9.e-]*//g' all | grep '"run"' | sort >first
+sweep 0 $grid --json
+sed 's/"seconds":[^,]*,//; s/"was_there":[a-z]*,//; s/"us":[0-9.e-]*//g' .out | grep '"run"' | sort | cmp -s - first || say "a second sweep gives other cells"
+[ "$(grep -c '"was_there":true' .out)" = 16 ] || say "cells were made again"
+shows .err '16 are there'
+# other options: nothing is taken for what it is not
+sweep 2 $grid --epochs 2
+shows .err 'was made by another command'
+
+# stopped by a signal: 143; killed: what is done stays; both go on
+long="--method ema --wbits 3,4,5,6,7,8 --epochs 1 --out k"
+"$octet" sweep f $data $long >.out 2>.err </dev/null &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do [ "$(ls k/*.result 2>/dev/null | wc -l)" -ge 1 ] && break; sleep 0.1; done
+kill -TERM $pid
+wait $pid
+code=$?
+case $code in 143) shows .err 'stopped; the same command goes on' ;; 0) ;; *) say "stopped by SIGTERM: exit $code" ;; esac
+before=$(ls k/*.result | wc -l)
+"$octet" sweep f $data $long >.out 2>.err </dev/null &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do [ "$(ls k/*.result | wc -l)" -gt "$before" ] && break; sleep 0.1; done
+kill -KILL $pid
+wait $pid 2>/dev/null
+# its last cell ends by itself: it is waited for
+sweep 0 $long --json
+[ "$(grep -c '"run"' .out)" = 6 ] || say "resumed: $(grep -c '"run"' .out) cells"
+[ "$(grep -c '"was_there":true' .out)" -ge 2 ] || say "resumed from nothing"
+
+# what fails: said, the rest goes on, its exit code
+sweep 2 --target octet,nosuch --out bad --json
+shows .out '"target":"octet".*"code":0' '"target":"nosuch".*"accuracy":null.*"code":2' '"target":"nosuch".*"n":0,"failed":1'
+shows .err 'nosuch-ema-w8a8-s1: exit 2: octet: .*nosuch'
+# bad words
+for words in "--wbits 9" "--wbits 2,2" "--wbits ," "--method none" "--seeds 1,,2"; do sweep 2 $words --out no; done
+[ ! -e no/ptq-octet-ema-w8a8-s1 ] || say "bad words made a run"
+sweep 2 --out f
+"$octet" sweep bad/ptq-octet-ema-w8a8-s1 $data --out x >/dev/null 2>.err && say "a prepared run is swept"
+
+[ $fails = 0 ] && echo "test_sweep: all held" || echo "test_sweep: $fails failed"
+exit $((fails > 0))

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT
+ * Cells of a sweep as processes of their own, and their results on disk. A cell is done when its
+ * result file is there: written last, whole or not at all. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/sweep.h"
+
+extern char **environ;
+
+const char *sweep_path(const sweep *s, const sweep_cell *cell, const char *ending) {
+    static char room[8][1500];
+    static int turn;
+    char *to = room[turn++ % 8];
+    snprintf(to, sizeof room[0], "%s/%s%s", s->dir, cell->name, ending);
+    return to;
+}
+
+/* ---- results ---- */
+
+/* The last line of a file that begins an object; "" where there is none. */
+static void last_object(const char *path, char *line, size_t size) {
+    FILE *f = fopen(path, "r");
+    char *more = malloc(size);
+    *line = 0;
+    while (f && more && fgets(more, (int)size, f))
+        if (*more == '{') memcpy(line, more, strlen(more) + 1);
+    free(more);
+    if (f) fclose(f);
+}
+
+static double number_of(const char *object, const char *key) {
+    char quoted[40];
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *at = strstr(object, quoted);
+    return at && strncmp(at + strlen(quoted), "null", 4) ? strtod(at + strlen(quoted), NULL) : NAN;
+}
+
+static void take_scores(sweep_cell *cell, const char *object) {
+    cell->accuracy = number_of(object, "int8_accuracy");
+    if (isnan(cell->accuracy)) cell->accuracy = number_of(object, "accuracy");
+    cell->loss = number_of(object, "int8_loss");
+    if (isnan(cell->loss)) cell->loss = number_of(object, "loss");
+}
+
+/* COMMAND on one line, the numbers on the next. */
+static int write_result(const sweep *s, const sweep_cell *cell) {
+    char path[1600], part[1600];
+    snprintf(path, sizeof path, "%s", sweep_path(s, cell, ".result"));
+    snprintf(part, sizeof part, "%s", sweep_path(s, cell, ".result.part"));
+    FILE *f = fopen(part, "w");
+    bool ok = f != NULL;
+    ok = ok && fprintf(f, "%s\n{\"accuracy\":", cell->command) > 0;
+    ok = ok && fprintf(f, isnan(cell->accuracy) ? "null" : "%.17g", cell->accuracy) > 0;
+    ok = ok && fprintf(f, isnan(cell->loss) ? ",\"loss\":null" : ",\"loss\":%.17g", cell->loss) > 0;
+    ok = ok && fprintf(f, ",\"seconds\":%.3f}\n", cell->seconds) > 0;
+    ok = ok && !fflush(f) && !fsync(fileno(f));
+    if (f && fclose(f)) ok = false;
+    if (ok && !rename(part, path)) return 0;
+    fprintf(stderr, "octet: %s: cannot be written: %s\n", path, strerror(errno));
+    return 4;
+}
+
+int sweep_find_done(sweep *s) {
+    for (int i = 0; i < s->count; i++) {
+        sweep_cell *cell = &s->cell[i];
+        FILE *f = fopen(sweep_path(s, cell, ".result"), "r");
+        char command[sizeof cell->command + 2] = "", numbers[400] = "";
+        const bool whole = f && fgets(command, sizeof command, f) &&
+                           fgets(numbers, sizeof numbers, f) && strchr(numbers, '}');
+        if (f) fclose(f);
+        if (!whole || !oct_run_is(sweep_path(s, cell, ""))) continue;
+        command[strcspn(command, "\n")] = 0;
+        if (strcmp(command, cell->command)) {
+            if (s->c->force.set) continue;
+            return cli_usage(sweep_path(s, cell, ""), "was made by another command", cell->command,
+                             command, "another --out, or --force to make it again");
+        }
+        cell->done = cell->was_there = true;
+        take_scores(cell, numbers);
+        cell->seconds = number_of(numbers, "seconds");
+    }
+    return 0;
+}
+
+/* ---- processes ---- */
+
+static int start(sweep *s, sweep_cell *cell) {
+    char threads[16];
+    char *argv[SWEEP_WORDS_MAX + 8];
+    int n = 0;
+    for (; n < cell->argc; n++) argv[n] = cell->argv[n];
+    snprintf(threads, sizeof threads, "%d", s->threads);
+    const char *const more[] = {"--json", "--quiet", "--threads", threads};
+    for (int i = 0; i < 4; i++) argv[n++] = (char *)(uintptr_t)more[i];
+    /* a run without a result: cut off between the two, or in the middle of a training */
+    if (!access(sweep_path(s, cell, ""), F_OK))
+        argv[n++] =
+            (char *)(uintptr_t)(!strcmp(cell->method, "ptq") || s->c->force.set ? "--force"
+                                                                                : "--resume");
+    argv[n] = NULL;
+    posix_spawn_file_actions_t acts;
+    posix_spawnattr_t attr;
+    posix_spawn_file_actions_init(&acts);
+    posix_spawnattr_init(&attr);
+    /* a group of its own: Ctrl-C comes through this process, once */
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
+    posix_spawn_file_actions_addopen(&acts, 0, "/dev/null", O_RDONLY, 0);
+    const int write_new = O_WRONLY | O_CREAT | O_TRUNC;
+    posix_spawn_file_actions_addopen(&acts, 1, sweep_path(s, cell, ".out"), write_new, 0666);
+    posix_spawn_file_actions_addopen(&acts, 2, sweep_path(s, cell, ".err"), write_new, 0666);
+    cell->seconds = cli_seconds();
+    const int failed = posix_spawn(&cell->pid, s->octet, &acts, &attr, argv, environ);
+    posix_spawn_file_actions_destroy(&acts);
+    posix_spawnattr_destroy(&attr);
+    if (!failed) return 0;
+    cell->pid = 0;
+    fprintf(stderr, "octet: %s: %s\n", s->octet, strerror(failed));
+    return 4;
+}
+
+static bool says(const char *path, const char *words) {
+    char line[1000];
+    bool any = false;
+    FILE *f = fopen(path, "r");
+    while (f && !any && fgets(line, sizeof line, f)) any = strstr(line, words) != NULL;
+    if (f) fclose(f);
+    return any;
+}
+
+static int end(sweep *s, sweep_cell *cell, int status) {
+    char object[8000];
+    cell->pid = 0;
+    cell->busy = false;
+    cell->seconds = cli_seconds() - cell->seconds;
+    cell->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (cell->code) {
+        cell->accuracy = cell->loss = NAN;
+        /* a cell of a sweep that was killed still ends by itself: it is waited for */
+        cell->busy = cell->code == 4 && says(sweep_path(s, cell, ".err"), "another process");
+        if (cell->busy) cell->code = 0;
+        return 0;
+    }
+    last_object(sweep_path(s, cell, ".out"), object, sizeof object);
+    take_scores(cell, object);
+    const int code = write_result(s, cell);
+    cell->done = !code;
+    return code;
+}
+
+static void stop_all(sweep *s) {
+    for (int i = 0; i < s->count; i++)
+        if (s->cell[i].pid) kill(s->cell[i].pid, SIGTERM);
+}
+
+/* Its own children alone: the cells. */
+static sweep_cell *wait_one(sweep *s, int *status) {
+    for (;;) {
+        for (int i = 0; i < s->count; i++)
+            if (s->cell[i].pid && waitpid(s->cell[i].pid, status, WNOHANG) == s->cell[i].pid)
+                return &s->cell[i];
+        if (cli_signal()) stop_all(s);
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+}
+
+/* The next one to start; those that are busy elsewhere come last, half a second apart. */
+static sweep_cell *next_cell(sweep *s, int running) {
+    sweep_cell *busy = NULL;
+    for (int i = 0; i < s->count; i++) {
+        sweep_cell *cell = &s->cell[i];
+        if (cell->done || cell->code || cell->pid) continue;
+        if (!cell->busy) return cell;
+        if (!busy) busy = cell;
+    }
+    if (!busy || running) return NULL;
+    nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+    return busy;
+}
+
+int sweep_run(sweep *s, void (*each)(sweep *s, const sweep_cell *cell)) {
+    int running = 0, code = 0;
+    cli_catch_signals();
+    for (;;) {
+        while (!code && !cli_signal() && running < s->jobs) {
+            sweep_cell *cell = next_cell(s, running);
+            if (!cell) break;
+            code = start(s, cell);
+            running += !code;
+        }
+        if (!running) break;
+        int status;
+        sweep_cell *cell = wait_one(s, &status);
+        const int failed = end(s, cell, status);
+        if (!code) code = failed;
+        running--;
+        if (!cli_signal() && !cell->busy) each(s, cell);
+    }
+    return cli_signal() ? 128 + cli_signal() : code;
+}
