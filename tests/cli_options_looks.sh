@@ -74,6 +74,11 @@ named() { # ten names, not nine
     gives $c $base --classes $names,zebra
     case $c in convert | import) text .got zebra ;; esac
 }
+sheet() { # a picture of the samples, drawn by the seed; 40 of ten classes
+    refused data check synth-digits --augment flip
+    for o in "" "--augment crop4" "--augment crop4 --seed 2"; do rm -f s.png; gives data $base --sheet s.png $o; cksum <s.png >>sheets; "$octet" inspect s.png >.out 2>/dev/null; text .out 'pixels  *u1 .*, 3\]'; done
+    [ "$(sort -u sheets | wc -l)" = 3 ] || say "$row: the same picture"
+}
 swept() { gives $c $base $extra $flags; cat r/*/config.json 2>/dev/null | grep -qF -- "$1" || say "$row: no run has $1"; }
 grid() { gives sweep $base $extra $flags; [ "$(ls -d r/*-s? | wc -l)" = 2 ] || say "$row: $(ls r)"; }
 resweep() { rm -rf r && "$octet" sweep $base --out r --quiet >/dev/null; "$octet" sweep $base --calib 8 --out r >/dev/null 2>&1 && say "$row: replaced without it"; "$octet" sweep $base --calib 8 --out r --force --quiet >/dev/null || say "$row: refused"; grep -q '"calib": *8' r/*/config.json || say "$row: not made again"; }

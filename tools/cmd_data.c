@@ -210,14 +210,31 @@ static void print_text(const char *spec, const parts *p, const oct_data_report *
 
 /* ---- */
 
+static int save_sheet(cli *c, oct_data *d) {
+    const char *augment = c->augment.set ? c->augment.s : NULL;
+    oct_tensor *sheet =
+        oct_data_sheet(d, &(oct_sheet_opts){.augment = augment, .seed = (uint64_t)c->seed.i});
+    if (!sheet) return cli_failed();
+    const int32_t height = (int32_t)sheet->shape.dim[0], width = (int32_t)sheet->shape.dim[1];
+    const int code = cli_status(oct_image_save(c->ctx, c->sheet.s, sheet->data, width, height, 3));
+    oct_tensor_unref(sheet);
+    if (!code)
+        cli_note(c, "sheet in %s: samples as they are, and augmented (%s)", c->sheet.s,
+                 augment ? augment : oct_data_default_augment(d));
+    return code;
+}
+
 int cmd_data(cli *c) {
     const char *verb = c->operands[0], *spec = c->operands[1];
     const bool check = !strcmp(verb, "check");
     if (!check && strcmp(verb, "stats"))
         return cli_unknown("octet data", "unknown word", "check or stats", verb);
+    if (c->augment.set && !c->sheet.set)
+        return cli_usage("--augment", "belongs to --sheet", "--sheet FILE.png", NULL, NULL);
     parts p = {0};
     int code = open_parts(c, spec, &p);
     if (code || c->dry_run.set) return code;
+    if (c->sheet.set && (code = save_sheet(c, p.train))) return code;
     oct_data_report *r = oct_data_check(p.train, p.test, &(oct_data_check_opts){.input = &p.input});
     if (!r) return cli_failed();
     if (c->json.set)
