@@ -147,6 +147,9 @@ START_TEST(arithmetic_that_cannot_be_kept_is_an_error) {
     ck_assert_int_eq(in_folder("gcc -std=c99 -m32 -mfpmath=387 -ffreestanding -fsyntax-only a.c "
                                "2>&1 | grep -q 'wider format'"),
                      0);
+    /* gcc fuses products with sums wherever it may, as it does by default on AArch64 */
+    ck_assert_int_eq(in_folder("gcc -std=gnu99 -O3 -mfma -c a.c && ! objdump -d a.o | grep vfm"),
+                     0);
 #endif
 }
 END_TEST
@@ -196,6 +199,26 @@ START_TEST(pixels_go_through_the_stored_table) {
 }
 END_TEST
 
+/* What the header says of flash is what a compiler makes of the tables. */
+START_TEST(flash_is_what_the_tables_take) {
+    for (int k = 0; k < 3; k++) {
+        oct_net *net = k ? test_random_net(ctx, (uint32_t)k + 2) : test_small_net(ctx);
+        oct_c_sizes s = export_as(net, "a");
+        ck_assert_int_eq(in_folder("gcc -std=c99 -fno-pic -c a.c && nm -S a.o >said"), 0);
+        int64_t bytes = 0;
+        for (char *line = strtok(text_of("said"), "\n"); line; line = strtok(NULL, "\n")) {
+            char kind, name[80];
+            unsigned long long size;
+            if (sscanf(line, "%*s %llx %c %79s", &size, &kind, name) != 3 || kind != 'r') continue;
+            if (strcmp(name, "a_expected")) bytes += (int64_t)size;
+        }
+        for (int32_t i = 0; i < net->class_count; i++)
+            bytes += 4 + (int64_t)strlen(octi_c_class(net, i)) + 1;
+        ck_assert_int_eq(bytes, s.flash_bytes);
+    }
+}
+END_TEST
+
 static int refuse(void *user, const oct_c_sizes *sizes) {
     *(oct_c_sizes *)user = *sizes;
     return 1;
@@ -223,4 +246,4 @@ OCT_TEST_MAIN_WITH("export_c_text", setup, teardown, every_int8_kind_is_printed,
                    the_same_net_gives_the_same_bytes, switches_build,
                    arithmetic_that_cannot_be_kept_is_an_error,
                    the_self_test_finds_a_changed_constant, pixels_go_through_the_stored_table,
-                   sizes_are_told_before_anything_is_written)
+                   flash_is_what_the_tables_take, sizes_are_told_before_anything_is_written)

@@ -4,6 +4,7 @@
 # nothing stays behind, interrupted or not. Usage: test_verify_c.sh PATH-OF-octet
 set -eu
 octet=$1
+docs=$(cd "$(dirname "$0")/../docs" && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/octet-verify-c-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
@@ -45,6 +46,12 @@ echo 'int main(void) { return 0; }' >net2.c
 ends 3 'does not compile' m.oct8 net2.c
 cp net.c 'a b.c'
 ends 3 'letters, digits and _' m.oct8 'a b.c'
+# the example of docs/c_export.md, as it stands there
+"$octet" export m.oct8 --to c --name digits -o firmware --quiet >/dev/null
+sed -n '/^```c$/,/^```$/p' "$docs/c_export.md" | sed '/^```/d' >main.c
+[ "$(wc -l <main.c)" -le 10 ] || say "the example has $(wc -l <main.c) lines"
+cc -std=c99 -O2 -Wall -Wextra -Werror main.c firmware/digits.c -Ifirmware -o digits && head -c 784 net.h | ./digits >class || say "the example: $(cat class)"
+grep -qx '[0-9]' class || say "the example says: $(cat class)"
 # a compiler that takes its time, and somebody who does not wait
 printf '#!/bin/sh\nsleep 5 &\nwait\n' >slow
 chmod +x slow

@@ -92,11 +92,15 @@ static int compile(const build *b, const char *path) {
     int n = 0, status = 0;
     pid_t pid;
     snprintf(words, sizeof words, "%s", cc && *cc ? cc : "cc");
-    for (char *w = strtok(words, " \t"); w && n < WORDS; w = strtok(NULL, " \t")) argv[n++] = w;
-    if (!n) argv[n++] = "cc";
+    static char standard[] = "-std=c99", level[] = "-O1";
+    for (char *w = strtok(words, " \t"); w && n < WORDS; w = strtok(NULL, " \t")) {
+        argv[n++] = w;
+        if (n == 1) argv[n++] = standard, argv[n++] = level; /* the user's own come behind */
+    }
+    if (!n) return cli_usage("CC", "no compiler", NULL, "blanks", "set CC to one, such as gcc") + 1;
     snprintf(trace, sizeof trace, "-D%s_TRACE", b->name);
     snprintf(include, sizeof include, "-I%s", b->folder);
-    const char *const rest[] = {"-std=c99", "-O1", trace, include, "-o", b->prog, b->main, path};
+    const char *const rest[] = {trace, include, "-o", b->prog, b->main, path};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) argv[n++] = (char *)(uintptr_t)rest[i];
     argv[n] = NULL;
     const int failed = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
