@@ -429,6 +429,19 @@ def journey():
         check(abs(t["chosen"] - max(-best["lo"], best["hi"])) < 1e-6 * t["chosen"], f"threshold of {t['name']}: {t['chosen']} for {best}")
         check(any(abs(d - best["divergence"]) < 1e-6 * abs(d) for d in t["divergence"]), f"divergence of {t['name']}")
         check(len(t["threshold"]) > 50 and t["threshold"] == sorted(t["threshold"]), f"thresholds of {t['name']}")
+    # an epoch in which something was not measured has an empty place; a line that a killed writer left is no epoch
+    with open("q/metrics.jsonl") as f: lines = f.read().splitlines()
+    first = json.loads(lines[0])
+    del first["int8_accuracy"]
+    with open("q/metrics.jsonl", "w") as f: f.write(json.dumps(first) + "\n" + lines[1] + "\n")
+    os.system("cp -r q killed && printf '{\"epoch\":3,\"l' >>killed/metrics.jsonl")
+    for run in ("q", "killed"):
+        octet("report", run, "--data", "synth-digits", "--limit", "40", "--out", "m.html", "--quiet")
+        hold_curves(read("m.html")[1], "q", ("lr", "int8_accuracy", "train_loss"))
+    with open("q/metrics.jsonl", "w") as f: f.write("\n".join(lines) + "\n")
+    with open("killed/metrics.jsonl", "w") as f: f.write("{}}\n")
+    notes = json.loads(octet("report", "killed", "--limit", "40", "--json", "--quiet"))["models"][0]["notes"]
+    check(any("metrics.jsonl: line 1" in n for n in notes), f"a damaged line: {notes}")
     # where the float run has gone, float is the run's own weights
     os.rename("f", "gone")
     told = json.loads(octet("report", "q", "--limit", "96", "--json"))["models"][0]

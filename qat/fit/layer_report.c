@@ -246,6 +246,15 @@ oct_status octi_layers_noise(oct_net *net, oct_data *data, int64_t n, bool mixed
     return st;
 }
 
+/* Behind the rows, in their block: what names kernels is the plan's, which goes. */
+enum { KERNEL_BYTES = 512 };
+static const char *keep_kernel(oct_layer *rows, int32_t count, int32_t i, const char *kernel) {
+    char *text = (char *)(rows + count + 1) + (size_t)i * KERNEL_BYTES;
+    if (!kernel) return NULL;
+    snprintf(text, KERNEL_BYTES, "%s", kernel);
+    return text;
+}
+
 static oct_status times(oct_net *int8, oct_loader *loader, int64_t n, oct_layer *rows,
                         int32_t count) {
     oct_runner *r = oct_runner_new(int8, &(oct_runner_opts){.batch = 32, .profile = true});
@@ -261,7 +270,7 @@ static oct_status times(oct_net *int8, oct_loader *loader, int64_t n, oct_layer 
     for (int32_t i = 0; st == OCT_OK && i < count; i++) {
         double ns = oct_runner_node_ns(r, rows[i].name);
         if (ns >= 0) rows[i].us = ns / 1000;
-        rows[i].kernel = oct_runner_node_kernel(r, rows[i].name);
+        rows[i].kernel = keep_kernel(rows, count, i, oct_runner_node_kernel(r, rows[i].name));
         const char *why = oct_runner_node_why(r, rows[i].name);
         snprintf(rows[i].why, sizeof rows[i].why, "%s", why ? why : "");
     }
@@ -296,7 +305,7 @@ oct_status oct_layers(oct_net *net, oct_data *data, int64_t n, oct_layer **rows,
     OCTI_LAW_MODE();
     if (!net || !rows || !count) return octi_fail_null("oct_layers");
     *count = net->graph->node_count;
-    *rows = octi_calloc(net->ctx, (size_t)*count + 1, sizeof **rows);
+    *rows = octi_calloc(net->ctx, (size_t)*count + 1, sizeof **rows + KERNEL_BYTES);
     oct_status s = *rows ? fill(net, data, n > 0 ? n : 64, *rows) : oct_last_error()->code;
     if (s != OCT_OK) {
         octi_free(net->ctx, *rows);

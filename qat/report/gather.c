@@ -128,6 +128,13 @@ static oct_status take_names(oct_report *r, octi_model *m) {
     return m->names ? OCT_OK : oct_last_error()->code;
 }
 
+/* Where it is: STEPS a model. */
+enum { STEPS = 5 };
+static oct_status tell(const oct_report *r, const octi_model *m, int step) {
+    return octi_progress(r->ctx, "report", (int64_t)(m - r->model) * STEPS + step,
+                         (int64_t)r->count * STEPS);
+}
+
 static oct_status gather(oct_report *r, octi_model *m, const char *spec) {
     m->run = oct_run_is(m->path);
     m->net = oct_model_load(r->ctx, m->path);
@@ -137,16 +144,21 @@ static oct_status gather(oct_report *r, octi_model *m, const char *spec) {
     const bool prepared = m->net->stage == OCT_STAGE_PREPARED;
     m->word = prepared ? "int8" : oct_net_word(m->net);
     if (!(m->how = how_of(r, m))) return oct_last_error()->code;
-    if (prepared && !(m->int8 = oct_convert(m->net, NULL)))
+    /* oct_layers converts it too, and compares */
+    const oct_convert_opts thrown_away = {.skip_check = true};
+    if (prepared && !(m->int8 = oct_convert_with(m->net, &thrown_away, NULL)))
         OCT_TRY(octi_left_out(r, m, "the int8 net", oct_last_error()->code));
     OCT_TRY(find_real(r, m));
     OCT_TRY(open_data(r, m, spec));
     OCT_TRY(take_names(r, m));
+    static oct_status (*const parts[])(oct_report *, octi_model *) = {
+        octi_gather_answers, octi_gather_ladder, octi_gather_weights, octi_gather_values};
+    enum { PARTS = sizeof parts / sizeof *parts };
     OCT_TRY(octi_gather_scores(r, m));
-    if (m->whole) OCT_TRY(octi_gather_answers(r, m));
-    if (m->whole) OCT_TRY(octi_gather_ladder(r, m));
-    if (m->whole) OCT_TRY(octi_gather_weights(r, m));
-    if (m->whole) OCT_TRY(octi_gather_values(r, m));
+    for (int i = 0; m->whole && i < PARTS; i++) {
+        OCT_TRY(tell(r, m, i + 1));
+        OCT_TRY(parts[i](r, m));
+    }
     return octi_gather_rows(r, m);
 }
 
@@ -202,11 +214,11 @@ oct_report *oct_report_new(oct_ctx *ctx, const char *const *paths, int32_t count
     if (r && !(r->arena = octi_arena_new_kept(ctx))) s = oct_last_error()->code;
     if (s == OCT_OK) s = begin(r, paths, count, &o);
     for (int32_t i = 0; s == OCT_OK && i < count; i++) {
-        if (count > 1) s = octi_progress(ctx, "report", i, count);
+        s = tell(r, &r->model[i], 0);
         if (s == OCT_OK) s = gather(r, &r->model[i], o.data);
         let_go(&r->model[i], !r->model[i].whole);
     }
-    if (s == OCT_OK && count > 1) s = octi_progress(ctx, "report", count, count);
+    if (s == OCT_OK) s = octi_progress(ctx, "report", count * STEPS, count * STEPS);
     if (s == OCT_OK) s = octi_take_rows(r, o.rows, o.row_count);
     if (s == OCT_OK) return r;
     octi_ctx_failed(ctx);
