@@ -258,6 +258,7 @@ START_TEST(no_field_can_crash) {
     check_run(4, &(oct_qconfig){.method = "lsq+", .wbits = 4, .abits = 4}, true, step);
     check_run(9, &(oct_qconfig){.target = "qnnpack", .observer = "histogram"}, false, step);
     check_run(14, &(oct_qconfig){.target = "pow2", .method = "pact", .wbits = 3}, true, step);
+    check_run(11, &(oct_qconfig){.target = "litert"}, false, step);
 }
 END_TEST
 

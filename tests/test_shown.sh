@@ -144,5 +144,18 @@ o import s/model.safetensors --model resnet8 --size 28x28 --mean 0.4 --std 0.3 -
 shows .t 'div 255, mean 0.4,0.4,0.4, std 0.3,0.3,0.3;' # one number serves them all
 v 3 f s28
 shows .err 'octet: s28: models take inputs of other shapes: expected \[N, 1, 28, 28\], got \[N, 3, 28, 28\]'
+# a target whose multipliers are fixed: inspect has them, verify names the law
+o ptq f $d --calib 64 --target litert --out x >/dev/null && o convert x --out x.oct8 >/dev/null
+o inspect x.oct8 >.t
+shows .t 'range, multiplier of the first channel' '^  conv1  *qconv2d .*  [0-9]* \* 2^-[0-9]*, \.\.\.$' 'target litert'
+o inspect p.oct8 >.t
+grep -q '2^-' .t && say "inspect of fp32 shows shifts"
+o inspect x.oct8 --json >.t
+shows .t '"name":"conv1","kind":"qconv2d",.*"law":"q31","multiplier":\[[0-9]*,[0-9]*,.*"shift":\[-[0-9]*,-[0-9]*'
+o inspect p.oct8 --json >.t
+shows .t '"name":"conv1","kind":"qconv2d",.*"law":"fp32","multiplier":\[0\.[0-9]*,'
+v 0 x x.oct8
+v 1 x.oct8 p.oct8
+shows .err 'computes by law 16: clamp(scale(sum'
 [ $fails = 0 ] && echo "test_shown: all held" || echo "test_shown: $fails failed"
 exit $((fails > 0))

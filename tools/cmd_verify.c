@@ -112,7 +112,7 @@ static void report_json(const verify_side *a, const verify_side *b, const verify
         json_int(&j, "element", r->element);
         json_number(&j, "expected", r->expected);
         json_number(&j, "got", r->got);
-        if (l->codes && verify_rule(l->kind)) json_string(&j, "rule", verify_rule(l->kind));
+        if (l->codes && verify_rule(l)) json_string(&j, "rule", verify_rule(l));
         layers_json(&j, a, b, r);
     }
     json_close(&j);
@@ -137,8 +137,8 @@ static void say_first(const verify_side *a, const verify_side *b, const verify_r
                  "values differ)\n",
                  first->name, (long long)r->element, r->expected, r->got,
                  (long long)(r->mismatched + r->differing), (long long)(r->codes + r->floats));
-    if (first->codes && verify_rule(first->kind))
-        cli_print_to(stderr, "octet: %s computes by %s\n", first->name, verify_rule(first->kind));
+    if (first->codes && verify_rule(first))
+        cli_print_to(stderr, "octet: %s computes by %s\n", first->name, verify_rule(first));
     if (first->codes && why(a, b, first))
         cli_print_to(stderr, "octet: %s: %s\n", first->name, why(a, b, first));
     if (first->own < 0) return;

@@ -33,6 +33,49 @@ static int64_t parameters(const oct_net *net, const char *layer) {
     return n;
 }
 
+/* How a layer's sums become codes: the node's law, and its records; NULL where there are none. */
+static const oct_tensor *records_of(const oct_net *net, const char *name, bool *fixed) {
+    const oct_graph *g = net->graph;
+    const int32_t at = net->stage == OCT_STAGE_INT8 ? oct_graph_find_node(g, name) : -1;
+    if (at < 0) return NULL;
+    const oct_node *n = &g->nodes[at];
+    const oct_tensor *t = n->nin > 1 ? g->values[n->in[n->nin - 1]].tensor : NULL;
+    *fixed = n->attr.law[0] != 0;
+    return !t || n->kind == OCT_OP_qsoftmax || n->kind == OCT_OP_qtable ? NULL : t;
+}
+
+static void put_records(json *j, const oct_net *net, const oct_layer *r) {
+    bool fixed = false;
+    const oct_tensor *t = r->int8 ? records_of(net, r->name, &fixed) : NULL;
+    if (!t && !fixed) return;
+    const int64_t count = t ? oct_tensor_count(t) / (fixed ? 2 : 1) : 0;
+    json_string(j, "law", fixed ? "q31" : "fp32");
+    for (int shifts = 0; t && shifts < (fixed ? 2 : 1); shifts++) {
+        json_array(j, shifts ? "shift" : "multiplier");
+        for (int64_t i = 0; i < count; i++)
+            if (fixed)
+                json_int(j, NULL, oct_s32(t)[shifts * count + i]);
+            else
+                json_number(j, NULL, (double)oct_f32(t)[i]);
+        json_array_end(j);
+    }
+}
+
+/* "1074810417 * 2^-39, ..." */
+static void print_records(const oct_net *net, const oct_layer *r) {
+    bool fixed = false;
+    const oct_tensor *t = records_of(net, r->name, &fixed);
+    if (!fixed) return;
+    if (!t) {
+        printf("  by division");
+        return;
+    }
+    /* of means: the largest window's */
+    const int64_t count = oct_tensor_count(t) / 2,
+                  k = strcmp(r->kind, "qadaptive_avg_pool2d") ? 0 : count - 1;
+    printf("  %d * 2^%d%s", oct_s32(t)[k], oct_s32(t)[count + k] - 31, count > 1 ? ", ..." : "");
+}
+
 static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
                      const oct_placement *places, int32_t placed, int64_t bytes) {
     const oct_input_desc *d = &net->input;
@@ -60,6 +103,7 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
         if (rows[i].int8) {
             json_number(&j, "scale", (double)rows[i].scale);
             json_int(&j, "zero_point", rows[i].zero_point);
+            put_records(&j, net, &rows[i]);
         }
         json_item_end(&j);
     }
@@ -105,18 +149,23 @@ static void put_range(const oct_net *net, const oct_layer *r) {
     printf("  %12.6g  %10d  %.6g to %.6g", (double)r->scale, r->zero_point,
            (double)(r->scale * (float)(s->qmin - r->zero_point)),
            (double)(r->scale * (float)(s->qmax - r->zero_point)));
+    print_records(net, r);
 }
 
 static void layer_table(const oct_net *net, const oct_layer *rows, int32_t n) {
     int32_t width = 5;
     int64_t total = 0;
-    bool codes = false;
+    bool codes = false, fixed = false;
     for (int32_t i = 0; i < n; i++) {
+        bool law = false;
+        (void)records_of(net, rows[i].name, &law);
+        fixed |= law;
         width = (int32_t)strlen(rows[i].name) > width ? (int32_t)strlen(rows[i].name) : width;
         codes |= rows[i].int8;
     }
-    cli_print("  %-*s  %-20s  %-22s  %10s%s\n", width, "layer", "kind", "output (N, C, H, W)",
-              "parameters", codes ? "         scale  zero_point  range" : "");
+    cli_print("  %-*s  %-20s  %-22s  %10s%s%s\n", width, "layer", "kind", "output (N, C, H, W)",
+              "parameters", codes ? "         scale  zero_point  range" : "",
+              fixed ? ", multiplier of the first channel" : "");
     for (int32_t i = 0; i < n; i++) {
         const oct_shape shape = as_torch(&rows[i].shape);
         const int64_t p = parameters(net, rows[i].name);

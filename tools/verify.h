@@ -55,6 +55,7 @@ void verify_close(verify_side *s);
 typedef struct verify_layer {
     const char *name;
     oct_op_kind kind; /* OCT_OP_KIND_COUNT where no side knows */
+    int32_t law;      /* attr.law of its node: 0 fp32, 1 q31 */
     bool codes;
     int64_t values, differing;
     /* of differing: in images where all that the layer reads was equal; -1: not known */
@@ -79,7 +80,7 @@ typedef struct verify_result {
 int verify_compare(verify_side *a, verify_side *b, oct_data *data, verify_result *r);
 void verify_result_free(verify_result *r);
 
-/** The rule of the law by which a kind of layer computes, in words. */
-const char *verify_rule(oct_op_kind kind);
+/** The rule of the law by which a layer computes, in words. */
+const char *verify_rule(const verify_layer *l);
 
 #endif

@@ -142,6 +142,7 @@ static int keep_rows(comparison *c) {
         if (!c->rows[k].values) continue;
         if (k == r->first) first = n;
         c->rows[k].kind = c->g ? c->g->nodes[k].kind : OCT_OP_KIND_COUNT;
+        c->rows[k].law = c->g ? c->g->nodes[k].attr.law[0] : 0;
         c->rows[n++] = c->rows[k];
     }
     r->first = first;

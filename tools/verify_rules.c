@@ -60,6 +60,23 @@ static const char *const rules[OCT_OP_KIND_COUNT] = {
     [OCT_OP_dynamic_lstm_cell] = "x_t and h_t quantized row by row, cell and gates in fp32",
 };
 
-const char *verify_rule(oct_op_kind kind) {
-    return (unsigned)kind < OCT_OP_KIND_COUNT ? rules[kind] : NULL;
+/* What law 16 says in place of a rule; rows without one are the same under both. */
+static const struct {
+    const char *fp32, *q31;
+} fixed[] = {
+    {conv, "law 16: clamp(scale(sum (x - z_x) * w + b) + z_y), multiplier and shift stored"},
+    {mean, "law 16: clamp(scale(sum (x - z_x)) + z_y), multiplier and shift of n cells stored"},
+    {mul, "law 16: clamp(scale((a - z_a) * (b - z_b)) + z_y)"},
+    {cat, "law 16: clamp(scale(x - z_x) + z_y) of member k"},
+    {add, "law 16: clamp(scale_y(scale_a((a - z_a) * 2^20) + scale_b((b - z_b) * 2^20)) + z_y)"},
+};
+
+const char *verify_rule(const verify_layer *l) {
+    if ((unsigned)l->kind >= OCT_OP_KIND_COUNT) return NULL;
+    if (l->law && (l->kind == OCT_OP_qavg_pool2d || l->kind == OCT_OP_avg_pool2d))
+        return "law 16: sum / n on the input's grid, a half away from the code 128";
+    const char *rule = rules[l->kind];
+    for (size_t i = 0; l->law && i < sizeof fixed / sizeof *fixed; i++)
+        if (rule == fixed[i].fp32) return fixed[i].q31;
+    return rule;
 }
