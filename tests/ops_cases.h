@@ -129,8 +129,8 @@ static const op_case op_cases[] = {
     /* groups of one channel, two outputs each */
     CONV(2, 5, 5, 4, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4, 1),
     CONV(2, 6, 6, 40, 36, 2, 2, 1, 1, 0, 0, 1, 1, 1, 1, 2, 0),
-    CONV(2, 6, 5, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2,
-         1),                                                 /* as Winograd likes it but for them */
+    /* as Winograd likes them, but for the groups */
+    CONV(2, 8, 8, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1),
     CONV(3, 6, 7, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 5, 1), /* depthwise */
     CONV(2, 9, 9, 16, 16, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 16, 0),
     CONV(1, 9, 9, 3, 3, 3, 3, 1, 1, 2, 2, 2, 2, 2, 2, 3, 1),
