@@ -42,6 +42,13 @@ endforeach()
 if(TARGET octet_command)
   install(TARGETS octet_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(TARGET octet_pages)
+  install(DIRECTORY ${PROJECT_BINARY_DIR}/pages/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 FILES_MATCHING PATTERN "*.1")
+  set(completion ${PROJECT_BINARY_DIR}/pages/octet)
+  install(FILES ${completion}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME octet)
+  install(FILES ${completion}.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _octet)
+  install(FILES ${completion}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endif()
 
 # the pages of the API: `doxygen BUILD/Doxyfile`
 set(OCT_DOXYGEN_INPUT)

@@ -8,7 +8,7 @@
 enum { WIDTH = 100, COLUMN = 28 };
 
 /* "for all|train: for one command|qat: for another" */
-static const char *text_for(int k, const char *text, size_t *size) {
+const char *cli_text_for(int k, const char *text, size_t *size) {
     const char *all = NULL;
     size_t all_size = 0;
     for (const char *p = text;;) {
@@ -49,9 +49,9 @@ static void option(int k, int row) {
         at = printf("\n%*s", COLUMN, "") - 1;
     else
         at += printf("%*s", COLUMN - at, "");
-    const char *help = text_for(k, o->help, &size);
+    const char *help = cli_text_for(k, o->help, &size);
     wrapped(help, size, COLUMN, &at);
-    const char *otherwise = text_for(k, o->otherwise, &size);
+    const char *otherwise = cli_text_for(k, o->otherwise, &size);
     char shown[200];
     snprintf(shown, sizeof shown, "[%.*s]", (int)size, otherwise);
     if (size) wrapped(shown, strlen(shown), COLUMN, &at);
@@ -64,34 +64,36 @@ static void row_of_two(const char *left, const char *text) {
     printf("\n");
 }
 
-static void specs(void) {
+static void help_title(const char *title) { printf("\n%s:\n", title); }
+
+static void specs(const cli_pages *p) {
     const char *layout;
-    printf("\nSPEC, a data set (DIR and FILE are also looked up under $OCTET_DATA):\n");
+    p->title("SPEC, a data set (DIR and FILE are also looked up under $OCTET_DATA)");
     for (int i = 0; i < 100; i++) {
         const char *spec = oct_data_spec(i, &layout);
         if (!spec) break;
-        row_of_two(spec, layout);
+        p->row(spec, layout);
     }
 }
 
-static void rule_keys(void) {
+static void rule_keys(const cli_pages *p) {
     static const struct {
         const char *key, *words, *what;
     } keys[] = {
 #define OCT_QKEY(key, field, type, lowest, highest, words, part, what) {key, words, what},
 #include "qat/rules/qconfig_keys.def"
     };
-    printf("\nRULE is PATTERN:KEY=VALUE,KEY=VALUE. PATTERN: a layer's name, one with * or ?, or "
-           "kind=KIND; the\nlast rule wins. Keys:\n");
+    p->title("RULE is PATTERN:KEY=VALUE,KEY=VALUE. PATTERN: a layer's name, one with * or ?, or "
+             "kind=KIND; the\nlast rule wins. Keys");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char text[256];
         snprintf(text, sizeof text, "%s%s%s", keys[i].what, keys[i].words ? ": " : "",
                  keys[i].words ? keys[i].words : "");
-        row_of_two(keys[i].key, text);
+        p->row(keys[i].key, text);
     }
 }
 
-static void columns(void) {
+static void columns(const cli_pages *p) {
     static const char *const rows[][2] = {
         {"bits, scheme", "of the output's codes; the scheme is the weights' where there are any"},
         {"scale, zp", "value = scale * (code - zp)"},
@@ -105,8 +107,14 @@ static void columns(void) {
         {"us, kernel",
          "microseconds per image in the int8 plan, and what runs it; fused: the layer before does"},
         {"sqnr, accuracy", "with --sweep: of the net's output with this layer quantized alone"}};
-    printf("\ncolumns:\n");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) row_of_two(rows[i][0], rows[i][1]);
+    p->title("columns");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) p->row(rows[i][0], rows[i][1]);
+}
+
+void cli_more_help(int k, const cli_pages *p) {
+    if (k == INDEX_LAYERS) columns(p);
+    if (cli_options[ROW_data].commands & 1 << k || k == INDEX_DATA) specs(p);
+    if (cli_options[ROW_rules].commands & 1 << k) rule_keys(p);
 }
 
 void cli_command_help(int k) {
@@ -122,9 +130,7 @@ void cli_command_help(int k) {
             if (cli_options[i].commands & 1 << k && cli_is_needed(k, i) == (needed == 1))
                 option(k, i);
     }
-    if (k == INDEX_LAYERS) columns();
-    if (cli_options[ROW_data].commands & 1 << k || k == INDEX_DATA) specs();
-    if (cli_options[ROW_rules].commands & 1 << k) rule_keys();
+    cli_more_help(k, &(cli_pages){help_title, row_of_two});
     printf("\nexample:\n  %s\n", c->example);
 }
 
@@ -138,5 +144,7 @@ void cli_top_help(void) {
     printf("\nExit codes: 0 ok, 1 failed check, 2 usage, 3 bad input, 4 I/O, 5 memory or limit, 6 "
            "diverged, 7 internal,\n"
            "128+n signal. $OCTET_DATA: a second place to look data up. $OCT_CPU: cap of kernels. "
-           "$NO_COLOR: no colour.\n");
+           "$NO_COLOR: no colour.\n"
+           "octet --man [COMMAND]: the manual in roff. octet --completion bash, zsh or fish: to be "
+           "sourced.\n");
 }

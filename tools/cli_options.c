@@ -173,6 +173,8 @@ int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c)) {
         return cli_top_help(), 0;
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
         return printf("octet %s\n", OCT_VERSION), 0;
+    if (!strcmp(argv[1], "--man")) return cli_man(argc > 2 ? argv[2] : NULL);
+    if (!strcmp(argv[1], "--completion")) return cli_completion(argc > 2 ? argv[2] : NULL);
     int k = command_named(argv[1]);
     if (k < 0) return 2;
     c->command = cli_commands[k].name;

@@ -53,6 +53,19 @@ bool cli_is_needed(int k, int row);
 /** A row's value from text: 0, or the exit code behind a message. */
 int cli_take(cli *c, int row, const char *text);
 
+/** Of a table's text ("for all|train: for one command") what command k has: *size bytes. */
+const char *cli_text_for(int k, const char *text, size_t *size);
+/** What stands behind the options of command k's help: titles, and rows below them. */
+typedef struct cli_pages {
+    void (*title)(const char *title);
+    void (*row)(const char *left, const char *text);
+} cli_pages;
+void cli_more_help(int k, const cli_pages *p);
+
+/** octet --man [COMMAND]: a manual page in roff, of octet or of one command. */
+int cli_man(const char *command);
+/** octet --completion SHELL: bash, zsh or fish. */
+int cli_completion(const char *shell);
 void cli_top_help(void);
 void cli_command_help(int k);
 
