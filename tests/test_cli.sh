@@ -4,6 +4,7 @@
 # "octet: ", nothing on stdout, no file made. Then the journey, with the JSON keys that stay.
 set -u
 octet=$(realpath "$1")
+onnx=$(cd "$(dirname "$0")" && pwd)/golden/onnx
 dir=$(mktemp -d "${TMPDIR:-/tmp}/octet-test-cli-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -171,6 +172,15 @@ for v in 28 28x 0x28 28x28x1 -28x28 ' 28x28' 28X28 1025x28; do bad 2 import good
 bad 2 import good/model.safetensors --model lenet --out new --mean 1,2
 bad 2 import good/model.safetensors --model lenet --out new --classes a,b
 bad 4 import good --model lenet --out new
+bad 2 import $onnx/typed.onnx --model lenet --out new
+bad 2 import $onnx/typed.onnx
+bad 2 import $onnx/typed.onnx --out new --size 7x7
+bad 2 import $onnx/residual_old11.onnx --out new --mean 1,2
+bad 4 import missing.onnx --out new
+head -c 300 $onnx/typed.onnx >cut.onnx
+bad 3 import cut.onnx --out new
+bad 3 inspect cut.onnx
+bad 3 eval $onnx/typed.onnx $data
 bad 4 import missing.safetensors --model lenet --out new
 bad 3 import empty.safetensors --model lenet --out new
 bad 3 import good.oct8 --model lenet --out new
@@ -301,6 +311,13 @@ cmp -s .a1 .b1 || say "an imported net scores otherwise"
 # its classes have no names: those of a folder count in sorted order, and go along
 bmp28() { printf 'BM\0\0\0\0\0\0\0\0\066\0\0\0\050\0\0\0\034\0\0\0\034\0\0\0\001\0\030\0'; head -c 2376 /dev/zero; }
 for k in ant bee cat dog eel fox gnu hen ibis jay; do mkdir -p pets/$k && bmp28 >pets/$k/1.bmp && bmp28 >pets/$k/2.bmp; done
+# ONNX: the sides and the description are kept, the run goes on like any other
+"$octet" import $onnx/residual_old11.onnx --div 127 --mean 0.25 --std 2 --classes a,b,c,d,e --out o1 --json --quiet >.onnx || say "import of ONNX"
+has "model input classes parameters tensors" .onnx
+grep -q '"input":\[null,7,6,3\],"classes":5,' .onnx || say "import of ONNX says: $(cat .onnx)"
+"$octet" inspect o1 | grep -q 'div 127, mean 0.25,0.25,0.25, std 2,2,2; 5 classes' || say "import of ONNX keeps no description"
+"$octet" inspect o1 | grep -q '(bn1): BatchNorm2d(4' || say "import of ONNX keeps no batch norm"
+"$octet" inspect $onnx/residual_old11.onnx --json --quiet | grep -q '"kind":"onnx".*"key":"ops","value":"Conv 3, BatchNormalization 3,' || say "inspect of ONNX"
 "$octet" import j1/model.safetensors --model lenet --out i0 --quiet >/dev/null && "$octet" eval i0 --data folder:pets --split all >.o 2>.e || say "classes without names: $(cat .e)"
 grep -q "^octet: classes are the data's, in its order: ant, bee" .e && grep -q '^  jay  ' .o || say "the folder's names are not taken: $(cat .e .o)"
 "$octet" ptq i0 --data folder:pets --calib 8 --out i4 --quiet >/dev/null && "$octet" inspect i4 --json >.inspect

@@ -42,6 +42,8 @@ static int show_file(cli *c, const char *path) {
     }
     if (!strcmp(f->kind, "safetensors"))
         cli_next(c, "next: octet import %s --model M --out RUN", cli_word(path));
+    else if (!strcmp(f->kind, "onnx"))
+        cli_next(c, "next: octet import %s --out RUN", cli_word(path));
     else if (!strcmp(f->kind, "image"))
         cli_next(c, "next: octet predict MODEL %s", cli_word(path));
     else if (!strcmp(f->kind, "npz"))

@@ -5,6 +5,7 @@
 #include "datasets/image_check.h"
 #include "datasets/set.h"
 #include "qat/fit/fit.h"
+#include "qat/io/onnx_look.h"
 #include "src/arena.h"
 #include "src/float_mode.h"
 #include "src/format/foreign.h"
@@ -115,6 +116,19 @@ static oct_status look_cifar(holder *h, const source *f, int skip) {
 static oct_status look_cifar10(holder *h, const source *f) { return look_cifar(h, f, 0); }
 static oct_status look_cifar100(holder *h, const source *f) { return look_cifar(h, f, 1); }
 
+static oct_status look_onnx(holder *h, const source *f) {
+    octi_onnx_sight s;
+    OCT_TRY(octi_onnx_look(f->ctx, h->arena, f->bytes, f->size, f->path, &s));
+    OCT_TRY(room(h, s.tensor_count, 5));
+    for (int32_t i = 0; i < s.tensor_count; i++)
+        OCT_TRY(array(h, s.tensors[i].name, s.tensors[i].dtype, s.tensors[i].shape));
+    OCT_TRY(note(h, "input", s.input));
+    OCT_TRY(note(h, "output", s.output));
+    OCT_TRY(note(h, "ops", s.ops));
+    OCT_TRY(note(h, "opset", octi_fmt("%lld", (long long)s.opset)));
+    return note(h, "producer", s.producer);
+}
+
 /* ---- kinds, by content ---- */
 
 static bool starts(const source *f, const char *magic, size_t n) {
@@ -134,6 +148,8 @@ static bool is_safetensors(const source *f) { /* u64 size of a JSON object that 
     for (int i = 7; i >= 0 && f->size > 8; i--) n = n << 8 | f->bytes[i];
     return n >= 2 && n <= f->size - 8 && f->bytes[8] == '{';
 }
+
+static bool is_onnx(const source *f) { return octi_is_onnx(f->bytes, f->size); }
 
 static bool records(const source *f, size_t skip, unsigned classes) {
     size_t record = skip + 1 + OCTI_CIFAR_PIXELS;
@@ -155,6 +171,7 @@ static const struct kind {
     {"idx", is_idx, look_idx},
     {"image", is_image, look_image},
     {"safetensors", is_safetensors, look_safetensors},
+    {"onnx", is_onnx, look_onnx},
     {"cifar10", is_cifar10, look_cifar10},
     {"cifar100", is_cifar100, look_cifar100},
 };
@@ -166,7 +183,7 @@ static oct_status look(holder *h, const source *f) {
         return kinds[i].look(h, f);
     }
     static const char wanted[] =
-        "a run, an int8 file, .safetensors, .npz, .npy, IDX, CIFAR records, JPEG, PNG or BMP";
+        "a run, an int8 file, .safetensors, ONNX, .npz, .npy, IDX, CIFAR records, JPEG, PNG or BMP";
     return octi_foreign(f->bytes, f->size, f->path, wanted)
                ? OCT_EFORMAT
                : octi_fail(OCT_EFORMAT, f->path, "unknown kind of file", wanted, NULL, NULL);

@@ -356,10 +356,10 @@ typedef struct oct_file_array {
     oct_shape shape;
 } oct_file_array;
 
-/** Header of a data file, by its content: kind is "safetensors", "npz", "npy", "idx", "cifar10",
- *  "cifar100" or "image" (array
- *  "pixels" u1 [H,W,C]; metadata "format": JPEG, PNG or BMP). gzip around idx and cifar is seen
- *  through. */
+/** Header of a data file, by its content: kind is "safetensors", "onnx" (its initializers; metadata
+ *  input, output, ops, opset, producer), "npz", "npy", "idx", "cifar10", "cifar100" or "image"
+ *  (array "pixels" u1 [H,W,C]; metadata "format": JPEG, PNG or BMP). gzip around idx and cifar is
+ *  seen through. */
 typedef struct oct_file_info {
     const char *kind;
     oct_file_array *arrays;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "qat/io/onnx_in.h"
+#include "src/format/foreign.h"
 #include "src/mem.h"
 
 /* Messages live as long as the reading: nothing is given back in between. */
@@ -123,7 +124,10 @@ oct_status octi_onnx_unpack(octi_onnx *o, const uint8_t *bytes, size_t size) {
     if (o->model) return check(o);
     const oct_status s = oct_last_error()->code;
     if (s == OCT_ENOMEM || s == OCT_ELIMIT) return s;
-    return malformed(o, "bytes are no ONNX model", "a protobuf message of onnx.ModelProto",
+    return malformed(o,
+                     octi_is_onnx(bytes, size) ? "this is an ONNX model, but cut off or damaged"
+                                               : "bytes are no ONNX model",
+                     "a protobuf message of onnx.ModelProto",
                      h.budget < 4096 ? "messages larger than the file calls for" : NULL,
-                     "the file may be cut off, or of another kind: octet inspect FILE says");
+                     "octet inspect FILE says what other files are");
 }

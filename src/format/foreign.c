@@ -28,10 +28,11 @@ static bool torch_zip(const unsigned char *b, size_t size) {
     return n >= tail && 30 + n <= size && !memcmp(b + 30 + n - tail, member, tail);
 }
 
-/* Protobuf has no magic: field 1 (the version of the form), then field 2 (who wrote it), as every
- * exporter begins. */
-static bool onnx(const unsigned char *b, size_t size) {
-    return size > 3 && b[0] == 8 && b[1] >= 3 && b[1] <= 20 && b[2] == 0x12;
+/* Field 1, the version of the form; then who wrote it, or another field of a model. */
+bool octi_is_onnx(const void *bytes, size_t size) {
+    static const char next[] = "\x12\x1a\x22\x28\x32\x3a\x42\x72";
+    const unsigned char *b = bytes;
+    return size > 3 && b[0] == 8 && b[1] >= 3 && b[1] <= 20 && b[2] && strchr(next, b[2]);
 }
 
 bool octi_foreign(const void *bytes, size_t size, const char *path, const char *wanted) {
@@ -39,7 +40,7 @@ bool octi_foreign(const void *bytes, size_t size, const char *path, const char *
     if (!bytes) return false;
     if (torch_zip(bytes, size))
         what = "a checkpoint of PyTorch (torch.save)", hint = OCTI_FROM_TORCH;
-    else if (onnx(bytes, size))
+    else if (octi_is_onnx(bytes, size))
         what = "an ONNX model", hint = "octet import FILE.onnx --out RUN makes a run of it";
     for (size_t i = 0; !what && i < sizeof formats / sizeof *formats; i++) {
         const struct foreign *f = &formats[i];

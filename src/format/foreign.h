@@ -6,6 +6,9 @@
 
 #include "src/status.h"
 
+/** Do these bytes begin as ONNX models do? Protobuf has no magic. */
+bool octi_is_onnx(const void *bytes, size_t size);
+
 /** True, behind OCT_EFORMAT that says what the file is and what to do, where the bytes are one of
  *  foreign.def's formats or a PyTorch checkpoint. `wanted`: what the reader takes. */
 bool octi_foreign(const void *bytes, size_t size, const char *path, const char *wanted);
