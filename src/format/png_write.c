@@ -48,7 +48,7 @@ static void put_chunk(octi_text *out, const char *type, const uint8_t *bytes, si
     put_u32(word, (uint32_t)size);
     octi_text_bytes(out, word, 4);
     octi_text_bytes(out, type, 4);
-    octi_text_bytes(out, bytes, size);
+    if (size) octi_text_bytes(out, bytes, size);
     uLong crc = crc32(crc32(0, NULL, 0), (const Bytef *)type, 4);
     if (size) crc = crc32(crc, bytes, (uInt)size);
     put_u32(word, (uint32_t)crc);
