@@ -127,19 +127,27 @@ static oct_var *twice_read(void *self, oct_tape *t, oct_var *x) {
     x = oct_apply(self, x);
     return oct_add(oct_relu(x), x);
 }
+static oct_var *twice_read_relu_last(void *self, oct_tape *t, oct_var *x) {
+    (void)t;
+    x = oct_apply(self, x);
+    oct_var *side = oct_sigmoid(x);
+    return oct_add(side, oct_relu(x));
+}
 
 /* The add wants the value in front of the ReLU too. */
 START_TEST(what_two_read_stays) {
-    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = 3, .out = 3}),
-               *m = oct_module_new(ctx, twice_read, fc);
-    oct_module_add(m, "fc", fc);
-    oct_net *net = oct_capture(m, OCT_SHAPE(3)), *fused = oct_fuse(net);
-    ck_not_null(fused);
-    ck_assert_int_eq(fused->graph->node_count, 3);
-    ck_assert_int_eq(fused->graph->nodes[0].attr.act[0], OCT_ACT_NONE);
-    ck_assert_int_eq(fused->graph->nodes[1].kind, OCT_OP_relu);
-    oct_close(ctx);
+    for (int last = 0; last < 2; last++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+        oct_module *fc = oct_linear_new(ctx, &(oct_linear_opts){.in = 3, .out = 3}),
+                   *m = oct_module_new(ctx, last ? twice_read_relu_last : twice_read, fc);
+        oct_module_add(m, "fc", fc);
+        oct_net *net = oct_capture(m, OCT_SHAPE(3)), *fused = oct_fuse(net);
+        ck_not_null(fused);
+        ck_assert_int_eq(fused->graph->node_count, 3 + last);
+        ck_assert_int_eq(fused->graph->nodes[0].attr.act[0], OCT_ACT_NONE);
+        ck_assert_int_eq(fused->graph->nodes[1 + last].kind, OCT_OP_relu);
+        oct_close(ctx);
+    }
 }
 END_TEST
 

@@ -4,6 +4,7 @@
 #include "tests/oct_test.h"
 
 #include <dirent.h>
+#include <jpeglib.h>
 #include <zlib.h>
 
 #include "datasets/data.h"
@@ -394,6 +395,40 @@ START_TEST(grey_is_pillows_luma) {
 }
 END_TEST
 
+/* CMYK as Adobe writes it, the light that each ink leaves: red = cyan * key / 255, and so on. */
+START_TEST(jpeg_of_four_inks) {
+    static const uint8_t ink[3][4] = {{200, 100, 50, 255}, {200, 100, 50, 128}, {0, 255, 128, 64}};
+    for (int k = 0; k < 3; k++) {
+        struct jpeg_compress_struct c;
+        struct jpeg_error_mgr errors;
+        unsigned char *bytes = NULL;
+        unsigned long n = 0;
+        c.err = jpeg_std_error(&errors);
+        jpeg_create_compress(&c);
+        jpeg_mem_dest(&c, &bytes, &n);
+        c.image_width = c.image_height = 8;
+        c.input_components = 4;
+        c.in_color_space = JCS_CMYK;
+        jpeg_set_defaults(&c);
+        jpeg_set_quality(&c, 100, TRUE);
+        jpeg_start_compress(&c, TRUE);
+        uint8_t row[32];
+        for (int i = 0; i < 32; i++) row[i] = ink[k][i % 4];
+        for (int y = 0; y < 8; y++) jpeg_write_scanlines(&c, (JSAMPROW[]){row}, 1);
+        jpeg_finish_compress(&c);
+        jpeg_destroy_compress(&c);
+        oct_input_desc in = rgb(8, 8);
+        ck_ok(oct_image_decode(ctx, bytes, n, "inks", &in, px));
+        free(bytes);
+        for (int i = 0; i < 3 * 64; i++) {
+            const int want = (ink[k][i % 3] * ink[k][3] + 127) / 255;
+            ck_assert_msg(abs(px[i] - want) <= 1, "picture %d, value %d: %d, not %d", k, i, px[i],
+                          want);
+        }
+    }
+}
+END_TEST
+
 static void photo(const char *path) {
     static uint8_t out[224 * 224 * 3];
     oct_input_desc in = rgb(224, 224);
@@ -448,4 +483,4 @@ static void teardown(void) { oct_close(ctx); }
 OCT_TEST_MAIN_WITH("image", setup, teardown, png_kinds, png_damage_is_refused, png_bomb_is_bounded,
                    bmp_kinds_and_damage, every_damage_of_small_files_ends_well, jpeg_must_be_whole,
                    resize_is_pillows, the_longer_side_is_cut, resize_then_crop,
-                   grey_is_pillows_luma, photographs, memory_is_limited)
+                   grey_is_pillows_luma, jpeg_of_four_inks, photographs, memory_is_limited)

@@ -111,6 +111,37 @@ START_TEST(clipping_is_named_and_its_hint_helps) {
 }
 END_TEST
 
+/* The best range of few bits loses more: twice as much a bit, a quarter and a half at most. */
+START_TEST(fewer_bits_may_lose_more) {
+    static const struct {
+        int bits;
+        double clip, round;
+    } rows[] = {{8, 0.02, 0.1}, {7, 0.04, 0.2}, {6, 0.08, 0.4}, {4, 0.25, 0.5}, {2, 0.25, 0.5}};
+    oct_data *d = make_data(0);
+    oct_net *net = make_net(d);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        oct_net *q = oct_prepare(
+            net, &(oct_qconfig){.observer = "minmax", .abits = rows[i].bits, .all_layers = true});
+        ck_not_null(q);
+        ck_ok(oct_calibrate(q, d, N));
+        oct_quantizer *y =
+            &q->graph->quantizers[q->graph->values[oct_graph_find_value(q->graph, "3")].quantizer];
+        const float top = *oct_f32(y->max_val);
+        for (int wide = 0; wide < 2; wide++) { /* cut to a tenth of it; a hundred times as wide */
+            *oct_f32(y->max_val) = wide ? 100 * top : 0.1f * top;
+            ck_ok(oct_qparams_from_range(&y->spec, *oct_f32(y->min_val), *oct_f32(y->max_val), "3",
+                                         oct_f32(y->scale), oct_s32(y->zero_point)));
+            told t;
+            ck_ok(oct_layer_warnings(q, d, N, NAN, &t.row, &t.count));
+            const oct_layer_warning *w = about(&t, "3");
+            ck_assert_str_eq(w->measure, wide ? "round_loss" : "clip_loss");
+            ck_assert_double_eq_tol(w->bound, wide ? rows[i].round : rows[i].clip, 1e-12);
+            ck_assert_double_gt(w->value, w->bound);
+        }
+    }
+}
+END_TEST
+
 /* A learned step clips as it was trained to. */
 START_TEST(learned_steps_are_named_where_accuracy_fell) {
     oct_data *d = make_data(0);
@@ -210,7 +241,7 @@ START_TEST(a_dead_layer_is_named) {
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("losses", setup, teardown, healthy_nets_name_none,
+OCT_TEST_MAIN_WITH("losses", setup, teardown, healthy_nets_name_none, fewer_bits_may_lose_more,
                    clipping_is_named_and_its_hint_helps,
                    learned_steps_are_named_where_accuracy_fell,
                    too_few_calibration_images_are_named,

@@ -326,6 +326,8 @@ START_TEST(fresh_layers_are_what_pytorch_makes) {
     const oct_net *net = oct_capture(bn, OCT_SHAPE(2, 2, 5));
     ck_not_null(net);
     ck_assert(net->graph->nodes[0].attr.eps == 1e-5f && net->graph->nodes[0].attr.momentum == 0.1f);
+    bn = oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 5, .momentum = OCT_NONE});
+    ck_assert_float_eq(oct_capture(bn, OCT_SHAPE(2, 2, 5))->graph->nodes[0].attr.momentum, 0);
     gives(ctx, oct_elu_new(ctx, 0.5f), -1, 0.5f * (expf(-1) - 1));
     gives(ctx, oct_leaky_relu_new(ctx, 0.3f), -2, -0.6f);
     gives(ctx, oct_hardswish_new(ctx), 1, 4 / 6.0f);
