@@ -442,6 +442,14 @@ def journey():
     with open("killed/metrics.jsonl", "w") as f: f.write("{}}\n")
     notes = json.loads(octet("report", "killed", "--limit", "40", "--json", "--quiet"))["models"][0]["notes"]
     check(any("metrics.jsonl: line 1" in n for n in notes), f"a damaged line: {notes}")
+    # what needs no calibration: codes of linear layers, of all layers, none
+    for mode, layers in (("half", 0), ("dynamic", 0), ("weight-only", 5)):
+        octet("convert", "f", "--mode", mode, "--out", "s.oct8", "--quiet")
+        told = json.loads(octet("report", "s.oct8", "--data", "synth-digits", "--limit", "24", "--out", "s.html", "--json", "--quiet"))["models"][0]
+        read("s.html")
+        check(told["kind"] == mode and len(told["layers"]) > 6 and told["n"] == 24, f"{mode}: {told['kind']}")
+        check(len([w for w in told["weights"] if w["codes"]]) >= layers, f"{mode}: weights of {len(told['weights'])} layers")
+        if layers: hold_weights(Page("s.html", read("s.html")[0]), "s.oct8", told["weights"], of_int8=True)
     # where the float run has gone, float is the run's own weights
     os.rename("f", "gone")
     told = json.loads(octet("report", "q", "--limit", "96", "--json"))["models"][0]
@@ -450,6 +458,9 @@ def journey():
     own = said("layers", "q", "--data", "synth-digits", "--limit", "96", "--sweep")["fp32_accuracy"]
     same(told["float"]["accuracy"], own, "accuracy of its own weights in float")
     os.rename("gone", "f")
+    octet("import", "f/model.safetensors", "--model", "lenet", "--out", "i", "--quiet")
+    notes = json.loads(octet("report", "i", "--json", "--quiet"))["models"][0]["notes"]
+    check(len(notes) == 1 and "--data" in notes[0], f"notes of an imported run: {notes}")
     # without images: the page says what is left out
     os.rename("f", "gone")
     told = json.loads(octet("report", "e.oct8", "--out", "file.html", "--json"))

@@ -97,7 +97,10 @@ oct_status octi_gather_recipes(oct_report *r, octi_model *m) {
     }
     for (int32_t i = 0; i < n; i++) m->recipe[i] = back[n - 1 - i];
     m->recipes = n;
-    const char *from = n ? m->recipe[0].operand : "";
+    /* what import was given is a file */
+    const char *by = n ? m->recipe[0].name : "";
+    const bool fitted = !strcmp(by, "ptq") || !strcmp(by, "qat");
+    const char *from = fitted ? m->recipe[0].operand : "";
     if (!*from || n == OCTI_ORIGINS || oct_run_is(from)) return OCT_OK;
     return octi_note(r, m,
                      octi_report_fmt(r,

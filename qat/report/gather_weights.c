@@ -173,6 +173,7 @@ static oct_status gather(oct_report *r, octi_model *m, const oct_node *n, octi_w
     const bool prepared = m->net->stage == OCT_STAGE_PREPARED;
     take_codes(prepared ? m->int8 : m->net, v->name, &s);
     if (v->tensor->dtype == OCT_F32) s.fold = octi_folding_of(g, n);
+    if (!s.fold.w && !s.code) return OCT_OK; /* half precision: no grid, and no floats of its own */
     if (s.fold.w && !(s.factor = octi_alloc_raw(r->ctx, (size_t)s.o * sizeof *s.factor)))
         return oct_last_error()->code;
     for (int32_t o = 0; s.factor && o < s.o; o++) {
@@ -202,7 +203,10 @@ oct_status octi_gather_weights(oct_report *r, octi_model *m) {
     m->weights = octi_arena_calloc(r->arena, (size_t)g->node_count + 1, sizeof *m->weights);
     if (!m->weights) return oct_last_error()->code;
     for (int32_t i = 0; i < g->node_count; i++)
-        if (has_weights(g, &g->nodes[i]))
-            OCT_TRY(gather(r, m, &g->nodes[i], &m->weights[m->weight_layers++]));
+        if (has_weights(g, &g->nodes[i])) {
+            octi_weights *w = &m->weights[m->weight_layers];
+            OCT_TRY(gather(r, m, &g->nodes[i], w));
+            m->weight_layers += w->layer != NULL;
+        }
     return OCT_OK;
 }
