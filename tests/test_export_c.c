@@ -50,10 +50,34 @@ static bool add_made(uint32_t seed, int images) {
     return added;
 }
 
+/* Nets so small that their ends meet, and one of vectors, under the longest name. */
+static void add_tiny(void) {
+    enum { NOTHING, RELU, VIEW, SOFTMAX, VECTORS, TINY };
+    for (int k = 0; k < TINY; k++) {
+        oct_ctx *ctx = oct_open(NULL);
+        test_net t = test_net_new(ctx, 5, 3, 2, 4);
+        if (k == VECTORS) t.net->graph->values[0].shape = OCT_SHAPE(OCT_BATCH, 24);
+        int32_t x = test_quantize(&t, t.net->graph->input, 0.02f, 100);
+        if (k == RELU) x = test_relu(&t, x);
+        if (k == VIEW) x = test_flatten(&t, x);
+        if (k == SOFTMAX) x = test_softmax(&t, x);
+        if (k == VECTORS) x = test_linear(&t, test_relu(&t, x), 3);
+        test_end(&t, x);
+        const oct_shape image = k == VECTORS ? OCT_SHAPE(24) : OCT_SHAPE(3, 2, 4);
+        char name[64];
+        memset(name, 'n', 63);
+        name[63] = 0;
+        if (k != VECTORS) snprintf(name, sizeof name, "tiny%d", k);
+        ck_assert(add_case(t.net, random_images(ctx, 3, image, 9), name));
+        oct_close(ctx);
+    }
+}
+
 START_TEST(random_nets_give_the_codes_of_the_plan) {
     const char *nets = getenv("OCT_TEST_NETS");
     const int count = nets ? atoi(nets) : wants_more() ? 300 : 5;
     fresh_root();
+    add_tiny();
     for (uint64_t seed = test_seed() * 1000, n = 0; n < (uint64_t)count; seed++)
         n += (uint64_t)(add_random(seed, 3) + add_made((uint32_t)seed, 3));
     check_cases("gcc -std=c99", "-O2");

@@ -61,6 +61,12 @@ START_TEST(float_layers_are_refused_in_one_list) {
     ck_fails(OCT_EUNSUPPORTED, "(tanh)", oct_export_c(t.net, root, NULL, NULL));
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "(sigmoid)"));
     ck_assert_int_ne(access(in_root("custom.c"), F_OK), 0);
+    /* softmax has no form in fixed point: such a file has two laws */
+    t = test_net_new(ctx, 3, 4, 4, 2);
+    t.law = OCTQ_Q31;
+    x = test_conv(&t, test_quantize(&t, t.net->graph->input, 0.02f, 100), 3, 1, 1, 1, 0, 1, 1);
+    test_end(&t, test_softmax(&t, x));
+    ck_fails(OCT_EUNSUPPORTED, "rounds by another law", oct_export_c(t.net, root, NULL, NULL));
 }
 END_TEST
 

@@ -29,6 +29,7 @@ grep -q '"flash_bytes":6[0-9]*,"arena_bytes":5880,"macs":416520' sizes || say "s
 # 64 KiB of constants, 12 KiB of memory
 flash=$(sed -n 's/#define net_FLASH_BYTES \([0-9]*\).*/\1/p' net.h)
 [ "$flash" -le 65536 ] || say "constants: $flash bytes"
+grep -q 'net_copy(' net.c && say "a flatten is copied"
 ends 0 'mismatched_codes 0 of 371120' m.oct8 net.c
 ends 0 'mismatched_codes 0 of 371120' ./net.c m.oct8
 ends 0 'mismatched_codes 0 of' p net.c

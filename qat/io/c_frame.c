@@ -93,7 +93,7 @@ oct_status octi_c_put_header(const octi_c_writer *w, const oct_c_sizes *sizes, o
     octi_c_put(w, t, "/* @.h - made by octet %s: an int8 net in C.\n", oct_version());
     put_recipe(w, t);
     octi_c_put_text(w, t, usage);
-    octi_c_put(w, t, " */\n#ifndef @_H\n#define @_H\n\n#include <stdint.h>\n\n");
+    octi_c_put(w, t, " */\n#ifndef @_INCLUDED\n#define @_INCLUDED\n\n#include <stdint.h>\n\n");
     octi_c_put(w, t, "#define @_CODE %s /* type of codes */\n", w->q31 ? "int8_t" : "uint8_t");
     put_side(w, t, "IN", &x->shape, x);
     put_side(w, t, "OUT", &y->shape, y);

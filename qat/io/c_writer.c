@@ -29,7 +29,7 @@ void octi_c_put_text(const octi_c_writer *w, octi_text *t, const char *text) {
 }
 
 void octi_c_put(const octi_c_writer *w, octi_text *t, const char *format, ...) {
-    char wide[1024], line[2048];
+    char wide[8192], line[12288]; /* the longest of ours has 1,100 bytes and 10 names */
     size_t n = 0;
     for (const char *p = format; *p && n + sizeof w->id < sizeof wide; p++)
         if (*p == '@')
