@@ -63,7 +63,7 @@ static void add_tiny(void) {
         if (k == SOFTMAX) x = test_softmax(&t, x);
         if (k == VECTORS) x = test_linear(&t, test_relu(&t, x), 3);
         test_end(&t, x);
-        const oct_shape image = k == VECTORS ? OCT_SHAPE(24) : OCT_SHAPE(3, 2, 4);
+        const oct_shape image = k == VECTORS ? OCT_SHAPE(24, 1, 1) : OCT_SHAPE(3, 2, 4);
         char name[64];
         memset(name, 'n', 63);
         name[63] = 0;
