@@ -387,6 +387,41 @@ START_TEST(empty_messages_take_no_memory_by_the_gigabyte) {
 }
 END_TEST
 
+/* Nodes without names, one behind the other: as many as a net may have, then no more, and not in
+ * quadratic or cubic time. With a weight in front: a factor of each goes into it while the file may
+ * ask for that. */
+START_TEST(long_chains_end) {
+    enum { NODES = 30000 };
+    OctiOnnx__NodeProto *chain = calloc(NODES, sizeof *chain), **list = calloc(NODES, sizeof *list);
+    char(*name)[16] = calloc(NODES + 1, sizeof *name), *(*in)[2] = calloc(NODES, sizeof *in),
+    **out = calloc(NODES, sizeof *out);
+    float *w = calloc(1 << 20, sizeof *w);
+    ck_assert(chain && list && name && in && out && w);
+    for (int factors = 0; factors < 2; factors++) {
+        begin(4, 8, 8);
+        init("two", 1, 0, (int64_t[]){0}, (const float[]){0.5f}, 4);
+        init("w", 1, 4, (int64_t[]){4, 4, 256, 256}, w, (size_t)4 << 20);
+        for (int k = 0; k < NODES; k++) {
+            octi_onnx__node_proto__init(list[k] = &chain[k]);
+            snprintf(name[k + 1], sizeof *name, "%s", k == NODES - 1 ? "y" : octi_fmt("v%d", k));
+            in[k][0] = k ? name[k] : (char *)"x";
+            in[k][1] = (char *)(factors && !k ? "w" : "two");
+            out[k] = name[k + 1];
+            chain[k].op_type = (char *)(!factors ? "Relu" : k ? "Mul" : "Conv");
+            chain[k].input = in[k];
+            chain[k].n_input = factors ? 2 : 1;
+            chain[k].output = &out[k];
+            chain[k].n_output = 1;
+        }
+        f.g.node = list;
+        f.g.n_node = NODES;
+        f.dim[0][2].dim_value = f.dim[0][3].dim_value = 256;
+        REFUSED(OCT_ELIMIT, factors ? "the file" : "values of the net: expected at most 8192");
+    }
+    free(chain), free(list), free(name), free(in), free(out), free(w);
+}
+END_TEST
+
 START_TEST(weights_are_finite_numbers) {
     float w[16] = {0};
     w[7] = NAN;
@@ -444,5 +479,5 @@ OCT_TEST_MAIN_WITH("onnx refused", setup, teardown, all_that_is_not_taken_is_one
                    a_long_list_is_cut, dead_nodes_are_nobodys_business,
                    attributes_out_of_range_are_named, other_files_are_not_read, structure_is_judged,
                    open_sides_are_the_callers, sizes_that_are_only_claimed_are_no_sizes,
-                   empty_messages_take_no_memory_by_the_gigabyte, weights_are_finite_numbers,
-                   names_are_made_harmless, damage_ends_in_an_error)
+                   empty_messages_take_no_memory_by_the_gigabyte, long_chains_end,
+                   weights_are_finite_numbers, names_are_made_harmless, damage_ends_in_an_error)

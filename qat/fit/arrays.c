@@ -53,11 +53,11 @@ oct_status oct_npz_save(oct_ctx *ctx, const char *path, const oct_tensor *y, flo
     return save(ctx, NULL, path, "y", y, scale, zero_point);
 }
 
-/* An array as f32 NHWC; d NULL: floats only, any image. */
+/* An array as f32 NHWC, of other ranks as it is; d NULL: floats only, any image. */
 static oct_tensor *images_in(oct_ctx *ctx, octi_npy a, const oct_input_desc *d, const char *path) {
     bool pixels = d && a.kind == 'u' && a.size == 1;
-    if ((a.kind != 'f' && !pixels) || (a.shape.rank != 4 && a.shape.rank != 2)) {
-        octi_fail(OCT_EFORMAT, path, "array x", "float32 N,C,H,W or N,K, or uint8 N,C,H,W",
+    if ((a.kind != 'f' && !pixels) || a.shape.rank < 2 || a.shape.rank > 4) {
+        octi_fail(OCT_EFORMAT, path, "array x", "float32 N,C,H,W, N,T,C or N,K, or uint8 N,C,H,W",
                   octi_fmt("%c%d %s", a.kind, a.size, oct_shape_text(&a.shape)), NULL);
         return NULL;
     }

@@ -209,6 +209,9 @@ static oct_status place_input(octi_onnx *o, const OctiOnnx__ValueInfoProto *info
         s.dim[p->at[a]] = a ? p->dim[a] : OCT_BATCH;
     }
     p->turned = -1;
+    octi_onnx_value *taken = octi_onnx_table_named(&o->names, o->arena, "input");
+    if (!taken) return oct_last_error()->code;
+    taken->readers = 1;
     p->v = octi_graph_add_value(o->to, "input", OCT_VALUE_INPUT, OCT_F32, s, NULL);
     o->input->state = OCTI_ONNX_ACT;
     return p->v < 0 ? oct_last_error()->code : OCT_OK;
@@ -303,6 +306,10 @@ static oct_status check_output(octi_onnx *o) {
         for (int a = 0; images && a < 3; a++) images = y->at.order->run[0].at[a] == x.at[a + 1] - 1;
         if (images) y->at = x;
     }
+    octi_onnx_node n;
+    OCT_TRY(see(o, y->maker, &n));
+    OCT_TRY(octi_onnx_path_of(&n));
+    OCT_TRY(octi_onnx_settle(&n, &y->at));
     const octi_onnx_place fine = octi_onnx_placed(o, y->at.v);
     bool plain = !y->at.order;
     for (int a = 1; a < y->at.rank; a++) plain &= y->at.at[a] == fine.at[a] || y->at.dim[a] == 1;

@@ -41,8 +41,9 @@ static bool own_params(const octi_onnx *o, const oct_node *p, int32_t *w, int32_
     return true;
 }
 
-static void scale_rows(const oct_tensor *w, const float *scale, int64_t channels) {
+static void scale_rows(octi_onnx *o, const oct_tensor *w, const float *scale, int64_t channels) {
     const int64_t per = oct_tensor_count(w) / channels;
+    if (scale) o->made -= oct_tensor_count(w) / 16; /* a file may ask for it often, not for ever */
     for (int64_t c = 0; scale && c < channels; c++)
         for (int64_t k = 0; k < per; k++) oct_f32(w)[c * per + k] *= scale[c];
 }
@@ -62,7 +63,7 @@ static oct_status add_bias(octi_onnx *o, oct_node *p, int64_t channels) {
 static oct_status into_weights(octi_onnx *o, oct_node *p, int32_t w, int32_t b, int64_t channels,
                                const float *scale, const float *shift) {
     const oct_graph *g = o->to;
-    scale_rows(g->values[w].tensor, scale, channels);
+    scale_rows(o, g->values[w].tensor, scale, channels);
     if (b < 0 && shift) {
         OCT_TRY(add_bias(o, p, channels));
         b = p->in[2];

@@ -7,11 +7,16 @@
 #include "qat/io/onnx_in.h"
 #include "src/mem.h"
 
+/* "base", or "base_1", "base_2", ... where it was given away; NULL on failure. */
 static const char *free_name(octi_onnx *o, const char *base) {
     const char *name = octi_arena_strdup(o->arena, base);
-    for (int i = 1; name && oct_graph_find_value(o->to, name) >= 0; i++)
-        name = octi_arena_strdup(o->arena, octi_fmt("%.480s_%d", base, i));
-    return name;
+    octi_onnx_value *first = name ? octi_onnx_table_named(&o->names, o->arena, name) : NULL;
+    for (octi_onnx_value *v = first; v; v = octi_onnx_table_named(&o->names, o->arena, name)) {
+        if (v->readers == 0) return v->readers = 1, name;
+        name = octi_arena_strdup(o->arena, octi_fmt("%.480s_%d", first->name, first->readers++));
+        if (!name) break;
+    }
+    return NULL;
 }
 
 const char *octi_onnx_name(const octi_onnx_node *n, const char *suffix) {

@@ -17,6 +17,7 @@ typedef OctiOnnx__NodeProto octi_onnx_proto;
 
 enum {
     OCTI_ONNX_RANK = 8,      /* most axes of a constant */
+    OCTI_ONNX_NODES = 65536, /* of a file */
     OCTI_ONNX_VALUES = 8192, /* of a net: as many as a run's graph may hold */
     OCTI_ONNX_ARGS = 64      /* inputs or outputs that a reader sees */
 };
@@ -81,6 +82,12 @@ typedef struct octi_onnx_value {
     int32_t param; /* of the scratch graph: made of it for several readers; -1 */
 } octi_onnx_value;
 
+/** Values by name. */
+typedef struct octi_onnx_table {
+    octi_onnx_value **slot;
+    size_t slots, used;
+} octi_onnx_table;
+
 /* ---- the reading ---- */
 
 struct octi_onnx_refusals;
@@ -91,10 +98,10 @@ typedef struct octi_onnx {
     size_t bytes; /* of the file */
     const OctiOnnx__ModelProto *model;
     const OctiOnnx__GraphProto *graph;
-    int64_t opset, batch; /* batch: the file's fixed one, 0 where it is none */
-    octi_onnx_value **table;
-    size_t slots, used;
-    bool *done; /* [nodes] read, folded, or part of what another became */
+    int64_t opset, batch;   /* batch: the file's fixed one, 0 where it is none */
+    octi_onnx_table values; /* the file's */
+    octi_onnx_table names;  /* octet's: readers counts how often one was wished for */
+    bool *done;             /* [nodes] read, folded, or part of what another became */
     octi_onnx_value *input, *output;
     oct_graph *to;                 /* scratch: the net, before the dead is left out */
     bool shared[OCTI_ONNX_VALUES]; /* parameters that several nodes of the file have */
@@ -138,6 +145,7 @@ oct_status octi_onnx_unpack(octi_onnx *o, const uint8_t *bytes, size_t size);
 octi_onnx_value *octi_onnx_find(const octi_onnx *o, const char *name);
 /** Found, or added; NULL on failure. */
 octi_onnx_value *octi_onnx_named(octi_onnx *o, const char *name);
+octi_onnx_value *octi_onnx_table_named(octi_onnx_table *t, octi_arena *a, const char *name);
 /** Is a value read once, and nothing but an intermediate one? */
 bool octi_onnx_sole(const octi_onnx_value *v);
 /** Its one reader; NULL where there is none, or more. */
@@ -225,6 +233,8 @@ oct_status octi_onnx_keep(octi_onnx *o, oct_net *net);
 oct_status octi_onnx_images(octi_onnx_node *n, const octi_onnx_value *x, octi_onnx_place *to);
 /** [N,K]. */
 oct_status octi_onnx_vectors(octi_onnx_node *n, const octi_onnx_value *x, octi_onnx_place *to);
+/** The output: at the axes that octet gives values of its rank back at, where a reshape does it. */
+oct_status octi_onnx_settle(octi_onnx_node *n, octi_onnx_place *x);
 /** Place of octet's images or vectors v: rank 4 from octet's shape, rank 2. */
 octi_onnx_place octi_onnx_placed(const octi_onnx *o, int32_t v);
 /** ONNX's index of octet's element k of the last axis. */

@@ -223,6 +223,8 @@ oct_status octi_onnx_read_batch_norm(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_attr_int(n, "training_mode", 0, &training));
     OCT_TRY(octi_onnx_attr_int(n, "spatial", 1, &spatial));
     if (!spatial) return octi_onnx_refuse(n, "attribute spatial 0");
+    if (training)
+        return octi_onnx_refuse(n, "attribute training_mode: export it as for evaluation");
     for (int k = 1; k < n->nout; k++)
         if (n->out[k] && (n->out[k]->readers || n->out[k]->output))
             return octi_onnx_refuse(n, "output %d, statistics that something reads", k);
@@ -245,11 +247,6 @@ oct_status octi_onnx_read_batch_norm(octi_onnx_node *n) {
         for (int i = 1; i < row.rank; i++) row.dim[i] = 1;
         OCT_TRY(octi_onnx_per_channel(n, &x->at, &row, &par[k]));
     }
-    if (training)
-        octi_log(n->o->ctx, OCT_LOG_WARN,
-                 "%s: the file's batch norms are in training mode; here they use the statistics "
-                 "that they hold, and training moves them",
-                 octi_onnx_word(n->p->name));
     OCT_TRY(octi_onnx_batch_norm(n, &x->at, (const float **)par, eps, 1 - momentum, false, &v));
     return octi_onnx_like(n, 0, &x->at, v);
 }

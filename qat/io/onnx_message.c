@@ -102,9 +102,9 @@ static oct_status check(octi_onnx *o) {
     if (!o->model->graph)
         return malformed(o, "no graph", "an ONNX model", NULL, "is this an ONNX file?");
     o->graph = o->model->graph;
-    if (o->graph->n_node > INT32_MAX / 4)
-        return octi_fail(OCT_ELIMIT, o->where, "nodes", NULL, octi_fmt("%zu", o->graph->n_node),
-                         NULL);
+    if (o->graph->n_node > OCTI_ONNX_NODES)
+        return octi_fail(OCT_ELIMIT, o->where, "nodes", octi_fmt("at most %d", OCTI_ONNX_NODES),
+                         octi_fmt("%zu", o->graph->n_node), NULL);
     OCT_TRY(check_opset(o));
     if (o->graph->n_sparse_initializer)
         return octi_fail(OCT_EUNSUPPORTED, o->where, "sparse initializers", "dense ones", NULL,

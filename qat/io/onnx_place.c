@@ -121,6 +121,12 @@ oct_status octi_onnx_vectors(octi_onnx_node *n, const octi_onnx_value *x, octi_o
     return x->at.rank == 2 ? OCT_OK : misplaced(n, &x->at, "[N, K]");
 }
 
+oct_status octi_onnx_settle(octi_onnx_node *n, octi_onnx_place *x) {
+    const octi_onnx_place fine = octi_onnx_placed(n->o, x->v), was = *x;
+    if (x->order || !lies_at(x, fine.at)) return OCT_OK;
+    return lay(n, &was, x->rank, was.dim, fine.at, "reshape", x);
+}
+
 /* ---- reshape ---- */
 
 /* One output axis of all elements, whatever their order: flatten, and remember the order. */

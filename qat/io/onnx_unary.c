@@ -164,7 +164,13 @@ oct_status octi_onnx_read_cast_like(octi_onnx_node *n) {
 
 oct_status octi_onnx_read_dropout(octi_onnx_node *n) {
     float p;
+    const octi_onnx_const *training;
     OCT_TRY(octi_onnx_scalar(n, "ratio", 1, 0.5f, &p));
+    if (octi_onnx_has(n, 2)) {
+        OCT_TRY(octi_onnx_weights(n, 2, "training_mode", &training));
+        if (training->count != 1 || octi_onnx_number(training, 0) != 0)
+            return octi_onnx_refuse(n, "input training_mode: export it as for evaluation");
+    }
     if (n->nout > 1 && n->out[1] && (n->out[1]->readers || n->out[1]->output))
         return octi_onnx_refuse(n, "output mask, which something reads");
     if (!(p > 0 && p < 1)) return octi_onnx_read_identity(n);

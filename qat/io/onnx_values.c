@@ -11,36 +11,39 @@ static size_t hash_of(const char *s) {
     return (size_t)(h ^ (h >> 32));
 }
 
-static size_t slot_of(const octi_onnx *o, const char *name) {
-    size_t i = hash_of(name) & (o->slots - 1);
-    while (o->table[i] && strcmp(o->table[i]->name, name)) i = (i + 1) & (o->slots - 1);
+static size_t slot_of(const octi_onnx_table *t, const char *name) {
+    size_t i = hash_of(name) & (t->slots - 1);
+    while (t->slot[i] && strcmp(t->slot[i]->name, name)) i = (i + 1) & (t->slots - 1);
     return i;
 }
 
 octi_onnx_value *octi_onnx_find(const octi_onnx *o, const char *name) {
-    return o->slots ? o->table[slot_of(o, name)] : NULL;
+    return o->values.slots ? o->values.slot[slot_of(&o->values, name)] : NULL;
 }
 
-static oct_status grow(octi_onnx *o) {
-    octi_onnx_value **old = o->table;
-    const size_t had = o->slots, slots = had ? 2 * had : 256;
-    if (!(o->table = octi_arena_calloc(o->arena, slots, sizeof *o->table)))
-        return oct_last_error()->code;
-    o->slots = slots;
-    for (size_t i = 0; i < had; i++)
-        if (old[i]) o->table[slot_of(o, old[i]->name)] = old[i];
+static oct_status grow(octi_onnx_table *t, octi_arena *a) {
+    const octi_onnx_table old = *t;
+    const size_t slots = old.slots ? 2 * old.slots : 256;
+    if (!(t->slot = octi_arena_calloc(a, slots, sizeof *t->slot))) return oct_last_error()->code;
+    t->slots = slots;
+    for (size_t i = 0; i < old.slots; i++)
+        if (old.slot[i]) t->slot[slot_of(t, old.slot[i]->name)] = old.slot[i];
     return OCT_OK;
 }
 
-octi_onnx_value *octi_onnx_named(octi_onnx *o, const char *name) {
-    if (2 * (o->used + 1) > o->slots && grow(o) != OCT_OK) return NULL;
-    const size_t i = slot_of(o, name);
-    if (o->table[i]) return o->table[i];
-    octi_onnx_value *v = octi_arena_alloc(o->arena, sizeof *v);
+octi_onnx_value *octi_onnx_table_named(octi_onnx_table *t, octi_arena *a, const char *name) {
+    if (2 * (t->used + 1) > t->slots && grow(t, a) != OCT_OK) return NULL;
+    const size_t i = slot_of(t, name);
+    if (t->slot[i]) return t->slot[i];
+    octi_onnx_value *v = octi_arena_alloc(a, sizeof *v);
     if (!v) return NULL;
     *v = (octi_onnx_value){.name = name, .maker = -1, .reader = -1, .other = -1, .param = -1};
-    o->used++;
-    return o->table[i] = v;
+    t->used++;
+    return t->slot[i] = v;
+}
+
+octi_onnx_value *octi_onnx_named(octi_onnx *o, const char *name) {
+    return octi_onnx_table_named(&o->values, o->arena, name);
 }
 
 bool octi_onnx_sole(const octi_onnx_value *v) {
