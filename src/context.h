@@ -20,8 +20,9 @@ typedef enum oct_log_level {
 typedef void (*oct_log_fn)(void *user, oct_log_level level, const char *line);
 
 /** How far a long call is that has no callback of its own (oct_calibrate: "calibrate", images;
- *  oct_adaround: "adaround", nodes): from 0 to total, in the caller's thread. Non-zero stops: the
- *  call returns OCT_ESTOPPED. */
+ *  oct_evaluate: "evaluate", images; oct_adaround: "adaround", nodes; oct_data_check: "check",
+ *  samples; oct_doctor: "doctor", causes): from 0 to total, in the caller's thread. Non-zero stops:
+ *  the call returns OCT_ESTOPPED. */
 typedef int (*oct_progress_fn)(void *user, const char *what, int64_t done, int64_t total);
 
 /** The caller's allocator; both functions may be called from several threads. alloc returns memory

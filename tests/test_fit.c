@@ -429,7 +429,9 @@ START_TEST(it_learns_and_layers_are_reported) {
         measured++;
         ck_assert_msg(rows[i].sqnr_local > 5 && rows[i].sqnr_cum > 5 && rows[i].sqnr_local < 80,
                       "%s: %g %g", rows[i].name, rows[i].sqnr_local, rows[i].sqnr_cum);
-        ck_assert(rows[i].clip >= 0 && rows[i].clip < 0.2 && rows[i].scale > 0 && rows[i].us >= 0);
+        ck_assert(rows[i].clip >= 0 && rows[i].clip < 0.2 && rows[i].scale > 0);
+        /* a pool that its convolution runs has no time of its own */
+        ck_assert(rows[i].us >= 0 || !strcmp(rows[i].kernel, "fused"));
     }
     ck_assert_int_ge(measured, 4);
     oct_layers_free(ctx, rows);

@@ -157,5 +157,18 @@ shows .t '"name":"conv1","kind":"qconv2d",.*"law":"fp32","multiplier":\[0\.[0-9]
 v 0 x x.oct8
 v 1 x.oct8 p.oct8
 shows .err 'computes by law 16: clamp(scale(sum'
+
+# plans: steps, time, memory, and nothing is made; the uncertainty of an accuracy, by hand (Wilson, 95 %)
+for w in "train --model lenet" "qat f"; do
+    "$octet" $w $d --batch 8 --epochs 2 --out planned --dry-run >.out 2>.err || say "$w --dry-run: $(cat .err)"
+    shows .err '^plan: 24 steps in about [0-9].* 2 evaluations; [1-9][0-9]* MiB of memory$'
+done
+"$octet" ptq f $d --out planned --dry-run 2>.err
+shows .err '^plan: calibration and scores in about [0-9]* s; [1-9][0-9]* MiB of memory$'
+[ ! -e planned ] || say "a plan made something"
+o eval f $d --json >.j
+shows .j '"accuracy_uncertainty":0\.'
+sed 's/.*"accuracy":\([0-9.]*\),.*"n":\([0-9]*\),.*"accuracy_uncertainty":\([0-9.]*\),.*/\1 \3 \2/' .j | awk '{ z = 1.96; w = z / (1 + z * z / $3) * sqrt($1 * (1 - $1) / $3 + z * z / (4 * $3 * $3)); e = w - $2; exit e > 1e-6 || e < -1e-6 || $3 != 96 }' || say "uncertainty: $(cat .j)"
+
 [ $fails = 0 ] && echo "test_shown: all held" || echo "test_shown: $fails failed"
 exit $((fails > 0))

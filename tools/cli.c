@@ -108,15 +108,49 @@ void cli_bar(long long done, long long total) {
             "..............................", done, total);
 }
 
+const char *cli_left(double seconds) {
+    static char text[32];
+    const long s = seconds > 0 ? (long)(seconds + 0.5) : 0;
+    if (s < 60)
+        snprintf(text, sizeof text, "%ld s", s);
+    else if (s < 3600)
+        snprintf(text, sizeof text, "%ld min %02ld s", s / 60, s % 60);
+    else
+        snprintf(text, sizeof text, "%ld h %02ld min", s / 3600, s / 60 % 60);
+    return text;
+}
+
+/* Since when the call that is told of runs: a new one begins where less is done than before. */
+static double begun(const char *what, int64_t done) {
+    static char name[32];
+    static int64_t last;
+    static double at;
+    if (strcmp(name, what) || done < last) {
+        snprintf(name, sizeof name, "%s", what);
+        at = cli_seconds();
+    }
+    last = done;
+    return at;
+}
+
 int cli_progress(void *user, const char *what, int64_t done, int64_t total) {
+    enum { TOLD = 2 };    /* seconds from which on time is worth a word */
+    static int64_t drawn; /* per cent */
     const cli *c = user;
     if (c->progress_of && strcmp(c->progress_of, what)) return cli_signal();
-    if (c->bar) {
+    const double now = cli_seconds(), taken = now - begun(what, done);
+    const bool end = done == total;
+    const int64_t cent = done * 100 / (total > 0 ? total : 1);
+    if (c->bar && (end || !done || cent != drawn || taken > TOLD)) {
+        drawn = cent;
         fprintf(stderr, "\r%s%s%s ", c->color ? "\x1b[1m" : "", what, c->color ? "\x1b[0m" : "");
         cli_bar(done, total);
-        if (done == total) fprintf(stderr, "\r\x1b[K");
+        if (taken > TOLD && done > 0)
+            fprintf(stderr, " %s left ", cli_left(taken * (double)(total - done) / (double)done));
+        if (end) fprintf(stderr, "\r\x1b[K");
     }
-    if (done == total)
+    /* scores are told by their commands: of the call itself a word where it took long */
+    if (end && (taken > TOLD || strcmp(what, "evaluate")))
         cli_note(c, "%s: %lld of %lld done", what, (long long)done, (long long)total);
     return cli_signal();
 }

@@ -201,6 +201,8 @@ int cli_signal(void);
 
 /** oct_opts.progress: a bar on a terminal, one line at the end elsewhere, nothing under --quiet. */
 int cli_progress(void *c, const char *what, int64_t done, int64_t total);
+/** "45 s", "2 min 05 s", "1 h 20 min"; good until the next call. */
+const char *cli_left(double seconds);
 /** "[###...] done/total" on stderr, behind what stands there. */
 void cli_bar(long long done, long long total);
 
@@ -212,6 +214,8 @@ typedef struct fit_view {
     bool silent; /* demo: nothing on stdout */
     bool hold;   /* qat: the final line waits for cli_fit_final */
     double last_drawn;
+    double begun; /* when the first step was told of, and which it was: time left */
+    int64_t first;
     oct_fit_report last;
 } fit_view;
 int cli_fit_progress(void *view, const oct_fit_report *r);

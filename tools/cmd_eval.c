@@ -4,6 +4,13 @@
 
 #include "tools/cli.h"
 
+/* Half of the 95 % interval of an accuracy of n images (Wilson): another sample of as many would
+ * lie within it. */
+static double uncertainty(const oct_eval *r) {
+    const double z = 1.96, n = (double)r->n, p = r->accuracy;
+    return z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+}
+
 static void eval_json(const oct_eval *r, const cli_warnings *w) {
     json j = json_open();
     /* keys that say nothing of a net are not there */
@@ -30,6 +37,7 @@ static void eval_json(const oct_eval *r, const cli_warnings *w) {
         json_array_end(&j);
     }
     json_array_end(&j);
+    json_number(&j, "accuracy_uncertainty", uncertainty(r));
     cli_warnings_json(&j, w);
     json_close(&j);
 }
@@ -50,8 +58,9 @@ int cmd_eval(cli *c) {
         printf("loss %.6g (mean squared error)  n %lld  (%.0f img/s)\n", r.loss, (long long)r.n,
                r.img_per_s);
     else {
-        cli_print("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (%.0f img/s)\n", r.accuracy, r.top5,
-                  r.loss, (long long)r.n, r.img_per_s);
+        cli_print("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (accuracy +-%.4f at 95 %%, %.0f "
+                  "img/s)\n",
+                  r.accuracy, r.top5, r.loss, (long long)r.n, uncertainty(&r), r.img_per_s);
         for (int32_t i = 0; i < r.classes && i < net->class_count; i++)
             cli_print("  %-16s %.4f of %lld\n", cli_class_name(net, i),
                       r.class_n[i] ? (double)r.class_correct[i] / (double)r.class_n[i] : 0,

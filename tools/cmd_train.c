@@ -45,6 +45,7 @@ int cli_fit_progress(void *view, const oct_fit_report *r) {
     fit_view *v = view;
     v->last = *r;
     double now = cli_seconds();
+    if (!v->begun) v->begun = now, v->first = r->step;
     if (r->resumed)
         cli_note(v->c, "resumed at step %lld", (long long)r->step - (r->epoch_end ? 0 : 1));
     if (v->c->bar && !r->epoch_end && now - v->last_drawn > 0.1) {
@@ -52,6 +53,11 @@ int cli_fit_progress(void *view, const oct_fit_report *r) {
                 v->c->color ? "\x1b[0m" : "");
         cli_bar(r->step_in_epoch, r->steps_per_epoch);
         fprintf(stderr, " loss %.4f %.0f img/s ", r->train_loss, r->img_per_s);
+        if (now - v->begun > 2 && r->step > v->first)
+            fprintf(stderr, "%s left ",
+                    cli_left((now - v->begun) * (double)(r->steps - r->step) /
+                             (double)(r->step - v->first)));
+        fprintf(stderr, "\x1b[K");
         v->last_drawn = now;
     }
     if (r->epoch_end) {
@@ -127,6 +133,46 @@ int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v)
         return 128 + cli_signal();
     }
     return cli_status(s);
+}
+
+/* ---- --dry-run ---- */
+
+enum { TRIED = 6 }; /* steps of a plan: the first ones fill caches and arenas */
+typedef struct trial {
+    double first, last; /* when the second and the last tried step ended */
+    oct_fit_report report;
+} trial;
+
+static int try_steps(void *user, const oct_fit_report *r) {
+    trial *t = user;
+    t->last = cli_seconds();
+    if (r->step == 2) t->first = t->last;
+    t->report = *r;
+    return r->step >= TRIED || cli_signal();
+}
+
+/* Some steps of the training itself, on a net that is thrown away: what all of them will take. */
+static int plan_fit(const cli *c, oct_net *net, oct_data *train, const oct_fit_opts *o) {
+    trial t = {.first = 0};
+    oct_fit_opts f = *o;
+    if (o->resume) return 0; /* how much is left is in the run */
+    f.run = NULL;
+    f.test = f.val = NULL;
+    f.val_share = 0;
+    f.patience = 0;
+    f.progress = try_steps;
+    f.progress_user = &t;
+    const oct_status s = oct_fit(net, train, &f);
+    if (s != OCT_OK && s != OCT_ESTOPPED) return cli_failed();
+    const long long tried = t.report.step;
+    if (tried > 2)
+        cli_note(c,
+                 "plan: %lld steps in about %s, and the time of %d evaluations; %.0f MiB of "
+                 "memory",
+                 (long long)t.report.steps,
+                 cli_left((t.last - t.first) / (double)(tried - 2) * (double)t.report.steps),
+                 t.report.epochs, (double)oct_ctx_memory(c->ctx).peak_bytes / (1 << 20));
+    return 0;
 }
 
 /* ---- train ---- */
@@ -230,7 +276,7 @@ int cmd_train(cli *c) {
              c->data.s, (long long)oct_data_count(train), (long long)oct_data_count(test),
              (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx),
              oct_ctx_isa(c->ctx));
-    if (c->dry_run.set) return 0;
+    if (c->dry_run.set) return plan_fit(c, net, train, &o);
     fit_view v = {.c = c};
     if ((code = cli_fit(c, net, train, &o, &v))) return code;
     const char *to = cli_word(c->out.s), *set = cli_word(c->data.s);
@@ -275,7 +321,8 @@ int cmd_qat(cli *c) {
              c->operands[0], c->data.s, net->target, (long long)oct_data_count(train),
              (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx),
              oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
-    if ((code = cli_note_input(c, net)) || c->dry_run.set) return code;
+    if ((code = cli_note_input(c, net))) return code;
+    if (c->dry_run.set) return plan_fit(c, net, train, &o);
     fit_view v = {.c = c, .int8 = true, .hold = true};
     code = cli_fit(c, net, train, &o, &v);
     double real = -1;

@@ -76,7 +76,7 @@ static void cut(oct_batch *b, int64_t n, oct_tensor cut[3]) {
 }
 
 static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx,
-                           const oct_eval_opts *o, oct_tape *tape, oct_eval *r) {
+                           const oct_eval_opts *o, int64_t total, oct_tape *tape, oct_eval *r) {
     double loss = 0, rule_loss = 0, time = 0;
     int64_t top5 = 0;
     const int64_t limit = o->limit;
@@ -87,6 +87,7 @@ static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx,
         bool done = false;
         OCT_TRY(oct_loader_next(loader, &b, &done));
         if (done || (limit > 0 && r->n >= limit)) break;
+        if (!o->no_progress) OCT_TRY(octi_progress(ctx, "evaluate", r->n, total));
         oct_tensor short_batch[3];
         if (limit > 0 && r->n + b.x->shape.dim[0] > limit) cut(&b, limit - r->n, short_batch);
         double t0 = octi_seconds();
@@ -110,6 +111,7 @@ static oct_status evaluate(oct_runner *run, oct_loader *loader, oct_ctx *ctx,
         }
     }
     if (!r->n) return octi_fail(OCT_EFORMAT, "data", "no images", "at least one", "0", NULL);
+    if (!o->no_progress) OCT_TRY(octi_progress(ctx, "evaluate", total, total));
     int64_t right = 0;
     for (int32_t i = 0; i < r->classes; i++) right += r->class_correct[i];
     r->accuracy = r->score == OCT_SCORE_CLASSES ? (double)right / (double)r->n : -1;
@@ -124,7 +126,8 @@ oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts,
     if (!net || !data || !result) return octi_fail_null("oct_evaluate");
     memset(result, 0, sizeof *result);
     const oct_eval_opts o = opts ? *opts : (oct_eval_opts){.batch = 0};
-    int64_t batch = o.batch > 0 ? o.batch : 64;
+    int64_t batch = o.batch > 0 ? o.batch : 64, total = oct_data_count(data);
+    if (o.limit > 0 && o.limit < total) total = o.limit;
     oct_status s;
     result->score = octi_score_of(net, data, &s);
     if (s != OCT_OK && !o.loss) return s;
@@ -133,7 +136,7 @@ oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts,
         run ? oct_loader_new(data, &(oct_loader_opts){.batch = batch, .input = octi_net_input(net)})
             : NULL;
     oct_tape *tape = loader && o.loss ? oct_tape_new(net->ctx) : NULL;
-    s = loader && (tape || !o.loss) ? evaluate(run, loader, net->ctx, &o, tape, result)
+    s = loader && (tape || !o.loss) ? evaluate(run, loader, net->ctx, &o, total, tape, result)
                                     : oct_last_error()->code;
     oct_tape_free(tape);
     oct_loader_free(loader);

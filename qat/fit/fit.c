@@ -176,7 +176,8 @@ static oct_status evaluate(training *t, oct_net *net, oct_data *data, double *ac
     OCT_TRY(oct_evaluate(net, data,
                          &(oct_eval_opts){.batch = t->o.batch < 256 ? t->o.batch : 256,
                                           .loss = t->o.loss,
-                                          .loss_user = t->o.loss_user},
+                                          .loss_user = t->o.loss_user,
+                                          .no_progress = true},
                          &e));
     *accuracy = e.accuracy;
     *loss = e.loss;

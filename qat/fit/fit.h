@@ -70,6 +70,8 @@ typedef struct oct_eval_opts {
     void *loss_user;
     oct_answer_fn answer; /* told each image's, in the set's order; NULL: nobody */
     void *answer_user;
+    /* no word to oct_opts.progress ("evaluate", images): inside a call that has its own */
+    bool no_progress;
 } oct_eval_opts;
 OCT_API void oct_eval_opts_init(oct_eval_opts *opts);
 
