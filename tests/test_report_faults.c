@@ -88,11 +88,13 @@ START_TEST(odd_calls) {
     const char *gone = in_root("gone");
     ck_assert_ptr_null(oct_report_new(ctx, &gone, 1, NULL));
     ck_assert_int_eq(oct_last_error()->code, OCT_EIO);
-    const oct_report_row row = {.measured = {.us = 1, .accuracy = 0.5, .score = OCT_SCORE_CLASSES}};
+    const oct_measured half = {.us = 1, .accuracy = 0.5, .score = OCT_SCORE_CLASSES};
+    const oct_report_row row = {.measured = half, .spread = 0.25, .seeds = 3};
     oct_report *r = oct_report_new(ctx, &run, 1, &(oct_report_opts){.rows = &row, .row_count = 1});
     ck_not_null(r);
-    ck_assert_ptr_nonnull(
-        strstr(oct_report_json(r), "\"name\":\"\",\"how\":\"\",\"accuracy\":0.5"));
+    const char *told = oct_report_json(r);
+    ck_assert_ptr_nonnull(strstr(told, "\"name\":\"\",\"how\":\"\",\"accuracy\":0.5"));
+    ck_assert_ptr_nonnull(strstr(told, "\"spread\":0.25,\"seeds\":3}"));
     ck_ok(oct_report_save(r, page));
     oct_report_free(r);
 }

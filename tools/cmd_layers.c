@@ -60,32 +60,35 @@ static void print_sweep(const oct_layer *rows, int32_t n, double float_accuracy)
 }
 
 /* The same to look at: less signal over noise is a longer bar, and the way of the codes through the
- * net. */
+ * net. An int8 file has its times alone. */
 static void print_bars(const oct_layer *rows, int32_t n) {
     enum { WIDTH = 20, DEPTH_MOST = 200 };
     double cum[DEPTH_MOST], worst = INFINITY, best = -INFINITY, slow = 0;
     int depth = 0;
     for (int32_t i = 0; i < n; i++) {
         const oct_layer *r = &rows[i];
-        if (r->us > slow) slow = r->us;
-        if (!r->int8 || isnan(r->sqnr_local)) continue;
+        slow = fmax(slow, r->us);
+        if (isnan(r->sqnr_local)) continue;
         worst = fmin(worst, r->sqnr_local);
         best = fmax(best, r->sqnr_local);
         if (depth < DEPTH_MOST && !isnan(r->sqnr_cum)) cum[depth++] = r->sqnr_cum;
     }
-    if (!depth) return;
-    printf("\n%-28s %-*s        %s\n", "noise of its own, dB below", WIDTH, "longer is worse",
-           "time, us");
+    if (!depth && !(slow > 0)) return;
+    printf("\n%-28s %-*s %6s %s\n", "", WIDTH, depth ? "own noise, longer is worse" : "", "",
+           slow > 0 ? "time" : "");
     for (int32_t i = 0; i < n; i++) {
         const oct_layer *r = &rows[i];
-        if (!r->int8 || isnan(r->sqnr_local)) continue;
-        const double cost = best > worst ? (best - r->sqnr_local) / (best - worst) : 0;
-        cli_print("%-28s %s %6.1f %s %9.2f\n", r->name, cli_bar_text(cost, WIDTH), r->sqnr_local,
-                  cli_bar_text(slow > 0 && r->us > 0 ? r->us / slow : 0, WIDTH),
-                  r->us > 0 ? r->us : 0);
+        const bool noise = !isnan(r->sqnr_local);
+        if (!noise && !(r->us > 0)) continue;
+        const double cost = !noise ? 0 : best > worst ? (best - r->sqnr_local) / (best - worst) : 1;
+        char decibels[16] = "";
+        if (noise) snprintf(decibels, sizeof decibels, "%.1f", r->sqnr_local);
+        cli_print("%-28s %s %6s %s\n", r->name, cli_bar_text(cost, WIDTH), decibels,
+                  cli_bar_text(slow > 0 && r->us > 0 ? r->us / slow : 0, WIDTH));
     }
-    cli_print("%-28s %s %.1f to %.1f dB\n", "cum, from input to output", cli_spark_text(cum, depth),
-              cum[0], cum[depth - 1]);
+    if (depth)
+        cli_print("%-28s %s %.1f to %.1f dB\n", "cum, from input to output",
+                  cli_spark_text(cum, depth), cum[0], cum[depth - 1]);
 }
 
 /* The layer whose own rounding costs most is the first to try in float. */
