@@ -161,6 +161,24 @@ static float real(const OctiOnnx__TensorProto *t, int64_t i) {
  * biases as they are, scales of both forms. */
 START_TEST(weights_are_the_nets) {
     oct_net *net = test_small_net(ctx);
+    ck_ok(oct_export_onnx(net, in_root("a.onnx"), NULL));
+    oct_onnx_file *f = oct_onnx_open(ctx, in_root("a.onnx"));
+    ck_not_null(f);
+    ck_assert_int_eq(memcmp(&f->desc, &net->input, sizeof f->desc), 0);
+    ck_assert(f->by_multipliers && f->value_count > net->graph->node_count);
+    const int32_t shown[] = {0, 3};
+    ck_ok(oct_onnx_expose(f, shown, 2, in_root("b.onnx")));
+    oct_onnx_file *more = oct_onnx_open(ctx, in_root("b.onnx"));
+    ck_not_null(more);
+    OctiOnnx__ModelProto *made = octi_onnx__model_proto__unpack(NULL, more->size, more->bytes);
+    ck_assert_int_eq(made->graph->n_output, 3);
+    ck_assert_str_eq(made->graph->output[2]->name, f->values[3]);
+    ck_assert_int_eq(made->graph->n_node, f->value_count);
+    octi_onnx__model_proto__free_unpacked(made, NULL);
+    ck_fails(OCT_EUSAGE, "no such value",
+             oct_onnx_expose(f, (const int32_t[]){f->value_count}, 1, in_root("c.onnx")));
+    oct_onnx_close(more);
+    oct_onnx_close(f);
     const oct_graph *g = net->graph;
     for (int form = 0; form < 2; form++) {
         model x = export(net, form);
@@ -234,7 +252,7 @@ START_TEST(narrow_ranges_are_clipped) {
             const int32_t at = oct_graph_find_node(net->graph, q->output[0]);
             if (strcmp(q->op_type, "QuantizeLinear") || at < 0) continue;
             const oct_op_kind kind = net->graph->nodes[at].kind;
-            if (kind == OCT_OP_relu || kind == OCT_OP_max_pool2d || kind == OCT_OP_qpad) continue;
+            if (oct_op_flags(kind) & OCT_OPF_G || kind == OCT_OP_qpad) continue;
             const OctiOnnx__NodeProto *clip = maker(&x, q->input[0]);
             ck_assert_msg(clip && !strcmp(clip->op_type, "Clip"), "%s is not clipped",
                           q->output[0]);

@@ -4,8 +4,6 @@
 #include "tools/c_program.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,63 +115,23 @@ static int compile(const build *b, const char *path) {
            1;
 }
 
-static bool read_all(int fd, void *to, size_t n) {
-    char *p = to;
-    while (n) {
-        const ssize_t got = read(fd, p, n);
-        if (got <= 0 && !(got < 0 && errno == EINTR && !cli_signal())) return false;
-        if (got > 0) p += got, n -= (size_t)got;
-    }
-    return true;
-}
-
-static int start(c_program *p, const char *program) {
-    int in[2], out[2];
-    char *argv[] = {(char *)(uintptr_t)program, NULL};
-    posix_spawn_file_actions_t acts;
-    if (pipe(in) || pipe(out)) return fprintf(stderr, "octet: pipe: %s\n", strerror(errno)), 5;
-    posix_spawn_file_actions_init(&acts);
-    posix_spawn_file_actions_adddup2(&acts, in[0], 0);
-    posix_spawn_file_actions_adddup2(&acts, out[1], 1);
-    const int mine[] = {in[0], in[1], out[0], out[1]};
-    for (int i = 0; i < 4; i++) fcntl(mine[i], F_SETFD, FD_CLOEXEC);
-    const int failed = posix_spawn(&p->pid, program, &acts, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&acts);
-    close(in[0]);
-    close(out[1]);
-    p->to = in[1];
-    p->from = out[0];
-    if (failed) {
-        p->pid = 0;
-        close(in[1]);
-        close(out[0]);
-        return fprintf(stderr, "octet: %s: %s\n", program, strerror(failed)), 4;
-    }
-    return 0;
-}
-
 int c_program_start(c_program *p, const char *path) {
     build b = {.dir = ""};
-    *p = (c_program){.pid = 0};
+    *p = (c_program){.child = {.pid = 0}};
     cli_catch_signals(); /* so that the folder goes whatever happens */
     int code = take_name(&b, path);
     if (!code) code = write_main(&b);
     if (!code) code = compile(&b, path);
-    if (!code) code = start(p, b.prog);
-    if (!code && !read_all(p->from, &p->model, sizeof p->model))
+    char *argv[] = {b.prog, NULL};
+    const int failed = code ? 0 : child_start(&p->child, argv);
+    if (failed) code = (fprintf(stderr, "octet: %s: %s\n", b.prog, strerror(failed)), 4);
+    if (!code && !child_read(&p->child, &p->model, sizeof p->model))
         code = cli_usage(path, "ends at once", "an exported net", NULL, NULL) + 1;
     remove_folder(&b);
     return code;
 }
 
-void c_program_end(c_program *p) {
-    if (!p->pid) return;
-    close(p->to);
-    close(p->from);
-    kill(p->pid, SIGKILL);
-    waitpid(p->pid, NULL, 0);
-    p->pid = 0;
-}
+void c_program_end(c_program *p) { child_end(&p->child); }
 
 static int ended(void) {
     if (cli_signal()) return 128 + cli_signal();
@@ -181,27 +139,19 @@ static int ended(void) {
 }
 
 int c_program_give(c_program *p, const uint8_t *codes) {
-    size_t n = (size_t)p->model.count;
-    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
-    while (n) {
-        const ssize_t put = write(p->to, codes, n);
-        if (put <= 0 && !(put < 0 && errno == EINTR && !cli_signal())) break;
-        if (put > 0) codes += put, n -= (size_t)put;
-    }
-    signal(SIGPIPE, before);
-    return n ? ended() : 0;
+    return child_write(&p->child, codes, (size_t)p->model.count) ? 0 : ended();
 }
 
 int c_program_layer(c_program *p, char name[512], uint8_t **codes, uint32_t *bytes) {
     uint32_t n;
     *bytes = 0;
-    if (!read_all(p->from, &n, sizeof n)) return ended();
+    if (!child_read(&p->child, &n, sizeof n)) return ended();
     if (!n) return 0;
-    if (n > 511 || !read_all(p->from, name, n)) return ended();
+    if (n > 511 || !child_read(&p->child, name, n)) return ended();
     name[n] = 0;
-    if (!read_all(p->from, bytes, sizeof *bytes) || *bytes > 1u << 30) return ended();
+    if (!child_read(&p->child, bytes, sizeof *bytes) || *bytes > 1u << 30) return ended();
     void *grown = realloc(*codes, *bytes);
     if (!grown) return fprintf(stderr, "octet: out of memory\n"), 5;
     *codes = grown;
-    return read_all(p->from, grown, *bytes) ? 0 : ended();
+    return child_read(&p->child, grown, *bytes) ? 0 : ended();
 }

@@ -3,6 +3,7 @@
 #ifndef OCT_TOOLS_C_PROGRAM_H
 #define OCT_TOOLS_C_PROGRAM_H
 
+#include "tools/child.h"
 #include "tools/cli.h"
 
 /** What the program says of itself before anything else; as its main writes it. */
@@ -12,7 +13,7 @@ typedef struct c_model {
 } c_model;
 
 typedef struct c_program {
-    int pid, to, from; /* pipes; pid 0: none runs */
+    child child;
     c_model model;
 } c_program;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * octet verify: two models, layer by layer: codes with codes, float values with float values. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,12 +60,14 @@ static int not_comparable(const cli *c, const verify_side *a, const verify_resul
 
 /* ---- what is said ---- */
 
-/* The float layer with the largest difference; NULL where none differs. */
+/* The float layer with the largest difference; NULL where there is none. */
 static const verify_layer *worst_float(const verify_result *r) {
     const verify_layer *worst = NULL;
     for (int32_t i = 0; i < r->count; i++) {
         const verify_layer *l = &r->layers[i];
-        if (!l->codes && l->differing && (!worst || l->largest > worst->largest)) worst = l;
+        if (!l->codes && (l->differing || l->largest > 0) &&
+            (!worst || l->largest > worst->largest))
+            worst = l;
     }
     return worst;
 }
@@ -171,6 +174,12 @@ static void next_of(const cli *c, const verify_side *a, const verify_side *b,
                  "next: octet run %s --input X.npz --layer %s, and the same of %s, show the "
                  "values; octet eval the accuracy of each",
                  cli_word(pa), cli_word(r->layers[r->first].name), cli_word(c->operands[1]));
+    else if (r->first < 0 && worst_float(r))
+        cli_next(c,
+                 "floats differ by no more than %g of each layer's largest; next: octet predict %s "
+                 "IMAGE",
+                 fmax(a->kind->tolerance, b->kind->tolerance),
+                 cli_word(c->operands[b->net ? 1 : 0]));
     else if (r->first < 0)
         cli_next(c, "equal to the last bit; next: octet predict %s IMAGE",
                  cli_word(c->operands[b->net ? 1 : 0]));

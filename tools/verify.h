@@ -43,7 +43,7 @@ struct verify_side {
     void *state;         /* the kind's own */
 };
 
-extern const side_kind verify_c_file; /* verify_c.c */
+extern const side_kind verify_onnx_file, verify_c_file; /* verify_c.c */
 
 /** Two sides, each of the first kind that says yes to its path; octet's own models are opened
  *  first. */
@@ -60,7 +60,7 @@ typedef struct verify_layer {
     int64_t values, differing;
     /* of differing: in images where all that the layer reads was equal; -1: not known */
     int64_t own;
-    double largest; /* difference; infinite where one side is no number */
+    double largest; /* difference, of all values; infinite where one side is no number */
 } verify_layer;
 
 typedef struct verify_result {

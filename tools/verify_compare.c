@@ -61,9 +61,12 @@ static void compare_values(comparison *c, int32_t k, const oct_tensor *a, const 
     row->values += n;
     *(row->codes ? &r->codes : &r->floats) += n;
     for (int64_t i = 0; i < n; i++) {
-        if (same_value(a, b, i, bound)) continue;
         const double expected = value_at(a, i), got = value_at(b, i),
                      difference = fabs(expected - got);
+        if (same_value(a, b, i, bound)) {
+            if (difference > row->largest) row->largest = difference;
+            continue;
+        }
         if (r->first < 0) {
             r->first = k;
             r->element = c->images * each + i;

@@ -48,21 +48,22 @@ static const side_kind octet_model = {
     .close = model_close,
 };
 
-/* ---- the table: the first that says yes; the last one says it to anything ---- */
+/* ---- the table: the first that says yes; the last one says it to anything.
+ * Later ones are opened first: they know their layers without the other side ---- */
 
-static const side_kind *const kinds[] = {&verify_c_file, &octet_model};
+static const side_kind *const kinds[] = {&verify_onnx_file, &verify_c_file, &octet_model};
 
-static const side_kind *kind_of(const char *path) {
+static size_t kind_of(const char *path) {
     size_t k = 0;
     while (!kinds[k]->is(path)) k++;
-    return kinds[k];
+    return k;
 }
 
 int verify_open(verify_side *a, verify_side *b, cli *c) {
-    *a = (verify_side){.c = c, .path = c->operands[0], .kind = kind_of(c->operands[0])};
-    *b = (verify_side){.c = c, .path = c->operands[1], .kind = kind_of(c->operands[1])};
-    verify_side *first = a->kind != &octet_model && b->kind == &octet_model ? b : a,
-                *second = first == a ? b : a;
+    const size_t p = kind_of(c->operands[0]), q = kind_of(c->operands[1]);
+    *a = (verify_side){.c = c, .path = c->operands[0], .kind = kinds[p]};
+    *b = (verify_side){.c = c, .path = c->operands[1], .kind = kinds[q]};
+    verify_side *first = q > p ? b : a, *second = first == a ? b : a;
     const int code = first->kind->open(first, NULL);
     return code ? code : second->kind->open(second, first);
 }

@@ -44,5 +44,30 @@ OCT_API void oct_export_free(oct_ctx *ctx, uint8_t *bytes);
  *  file, where octet has them in H,W,C order; hwc gets the image's H, W, C. */
 OCT_API bool oct_export_order(const oct_net *net, const char *node, int64_t hwc[3]);
 
+/* ---- an ONNX file as it is ---- */
+
+/** What stands in a file, whoever wrote it; the fields may be read. */
+typedef struct oct_onnx_file {
+    oct_ctx *ctx;
+    const char *input, *output; /* of the graph: its first ones that are no constants */
+    oct_shape shape;            /* of the input as it lies in the file; open dimensions OCT_BATCH */
+    const char **values;        /* what its nodes make, in their order; NULL at the end */
+    int32_t value_count;
+    oct_input_desc desc; /* how pixels become its input, where octet wrote it; channels 0: unsaid */
+    bool by_multipliers; /* octet wrote it with the law's own multipliers (oct_onnx_opts) */
+    const uint8_t *bytes;
+    size_t size;
+    struct octi_arena *arena;
+} oct_onnx_file;
+
+/** Read a file. NULL on failure: OCT_EIO, OCT_EFORMAT, OCT_EUNSUPPORTED (tensors in other files).
+ *  Free with oct_onnx_close. */
+OCT_API OCT_NODISCARD oct_onnx_file *oct_onnx_open(oct_ctx *ctx, const char *path);
+OCT_API void oct_onnx_close(oct_onnx_file *file);
+/** Write the same model with some of its values, by index, as outputs behind its own; those that
+ *  are outputs already stay single. */
+OCT_API OCT_NODISCARD oct_status oct_onnx_expose(const oct_onnx_file *file, const int32_t *values,
+                                                 int32_t count, const char *path);
+
 OCT_END_DECLS
 #endif

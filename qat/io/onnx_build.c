@@ -81,11 +81,12 @@ static int character(const unsigned char *p) {
     return c >= least[n] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) ? n : 0;
 }
 
-static char *readable(octi_onnx *b, const char *s) {
+/* lines: a text, whose lines stay; else a name. */
+static char *readable(octi_onnx *b, const char *s, bool lines) {
     char *p = copy(b, *s ? s : "_");
     for (char *at = p; at && *at;) {
         const int n = character((const unsigned char *)at);
-        if (!n) *at = '_';
+        if (!n && !(lines && *at == '\n')) *at = '_';
         at += n ? n : 1;
     }
     return p;
@@ -94,7 +95,7 @@ static char *readable(octi_onnx *b, const char *s) {
 static const char *unique(octi_onnx *b, octi_onnxw_names *set, const char *wish) {
     if (b->status != OCT_OK || !wish) return NULL;
     if (2 * (set->count + 1) > set->cap && !grow(b, set)) return NULL;
-    const char *base = readable(b, wish), *name = base;
+    const char *base = readable(b, wish, false), *name = base;
     for (int i = 2; name && *slot_of(set, name); i++) {
         char *next = take(b, strlen(base) + 16);
         if (next) snprintf(next, strlen(base) + 16, "%s_%d", base, i);
@@ -269,7 +270,7 @@ void octi_onnxw_output(octi_onnx *b, const char *name, int type, const oct_shape
 
 void octi_onnxw_meta(octi_onnx *b, const char *key, const char *value) {
     OctiOnnx__StringStringEntryProto *e = take(b, sizeof *e);
-    char *k = copy(b, key), *v = readable(b, value);
+    char *k = copy(b, key), *v = readable(b, value, true);
     if (!v) return;
     octi_onnx__string_string_entry_proto__init(e);
     e->key = k;
@@ -297,7 +298,7 @@ oct_status octi_onnxw_pack(octi_onnx *b, const char *graph_name, uint8_t **bytes
     opset.domain = "";
     opset.has_version = 1;
     opset.version = OCTI_ONNX_OPSET;
-    g.name = readable(b, graph_name);
+    g.name = readable(b, graph_name, false);
     g.n_node = b->nodes.count;
     g.node = (OctiOnnx__NodeProto **)b->nodes.at;
     g.n_initializer = b->initializers.count;

@@ -180,11 +180,31 @@ static void grid(octi_onnx_out *w, const char *op, const char *suffix, bool pool
 void octi_onnxw_write_relu(octi_onnx_out *w) { grid(w, "Relu", "positive", false); }
 void octi_onnxw_write_max_pool2d(octi_onnx_out *w) { grid(w, "MaxPool", "pooled", true); }
 
+/* Codes move as codes; by their scales, as runtimes expect it: floats move between
+ * DequantizeLinear and QuantizeLinear. */
+typedef struct moved {
+    bool between;
+    const char *data;   /* that moves */
+    const char *suffix; /* of the last node; NULL: it has the layer's value */
+    int type;
+} moved;
+
+static moved moved_of(octi_onnx_out *w) {
+    const bool between = octi_onnxw_is_codes(w) && !w->exact;
+    return (moved){.between = between,
+                   .data = between ? octi_onnxw_real(w, 0) : octi_onnxw_raw(w, 0),
+                   .suffix = between ? "moved" : NULL,
+                   .type = octi_onnxw_type(between ? OCT_F32 : octi_onnxw_out_value(w)->dtype)};
+}
+
+static void moved_end(octi_onnx_out *w, const moved *m, const char *x) {
+    if (m->between) octi_onnxw_quantize(w, x, false, 0, 255);
+}
+
 void octi_onnxw_write_identity(octi_onnx_out *w) {
-    const oct_value *y = octi_onnxw_out_value(w);
-    const oct_shape shape = octi_onnxw_shape(&y->shape);
-    const char *const in[] = {octi_onnxw_raw(w, 0)};
-    octi_onnxw_op_as(w, "Identity", NULL, 1, in, octi_onnxw_type(y->dtype), &shape);
+    const oct_shape shape = octi_onnxw_shape(&octi_onnxw_out_value(w)->shape);
+    const moved m = moved_of(w);
+    moved_end(w, &m, octi_onnxw_op_as(w, "Identity", m.suffix, 1, &m.data, m.type, &shape));
 }
 
 /* An image's elements stand otherwise in the file than in octet. */
@@ -195,28 +215,29 @@ static bool moves(const oct_shape *s) {
 void octi_onnxw_write_view(octi_onnx_out *w) {
     static const int64_t to_rows[4] = {0, 2, 3, 1}, to_planes[4] = {0, 3, 1, 2};
     const oct_value *x = octi_onnxw_in_value(w, 0), *y = octi_onnxw_out_value(w);
-    const int type = octi_onnxw_type(y->dtype);
-    const char *data = octi_onnxw_raw(w, 0);
+    const moved m = moved_of(w);
+    const char *data = m.data;
     const bool planes = w->v[w->n->out].hwc[0] > 0; /* stays in C,H,W order */
     if (moves(&x->shape) && !planes) {
-        data = octi_onnxw_op_as(w, "Transpose", "rows", 1, &data, type, &x->shape);
+        data = octi_onnxw_op_as(w, "Transpose", "rows", 1, &data, m.type, &x->shape);
         octi_onnxw_ints(&w->b, "perm", to_rows, 4);
     }
     int64_t dims[OCT_MAX_RANK] = {0};
     const bool back = moves(&y->shape);
-    const oct_shape seen = back ? y->shape : octi_onnxw_shape(&y->shape);
+    const oct_shape shape = octi_onnxw_shape(&y->shape), seen = back ? y->shape : shape;
     for (int i = 1; i < seen.rank; i++) dims[i] = seen.dim[i];
     if (y->shape.rank == 2 && x->shape.rank >= 2) {
-        data = octi_onnxw_op_as(w, "Flatten", NULL, 1, &data, type, &seen);
+        data = octi_onnxw_op_as(w, "Flatten", m.suffix, 1, &data, m.type, &seen);
         octi_onnxw_int(&w->b, "axis", 1);
-        return;
+    } else {
+        const char *const in[] = {data, octi_onnxw_longs(w, "shape", dims, seen.rank)};
+        data = octi_onnxw_op_as(w, "Reshape", back ? "planes" : m.suffix, 2, in, m.type, &seen);
+        if (back) {
+            data = octi_onnxw_op_as(w, "Transpose", m.suffix, 1, &data, m.type, &shape);
+            octi_onnxw_ints(&w->b, "perm", to_planes, 4);
+        }
     }
-    const char *const in[] = {data, octi_onnxw_longs(w, "shape", dims, seen.rank)};
-    data = octi_onnxw_op_as(w, "Reshape", back ? "planes" : NULL, 2, in, type, &seen);
-    if (!back) return;
-    const oct_shape shape = octi_onnxw_shape(&y->shape);
-    octi_onnxw_op_as(w, "Transpose", NULL, 1, &data, type, &shape);
-    octi_onnxw_ints(&w->b, "perm", to_planes, 4);
+    moved_end(w, &m, data);
 }
 
 /* ---- averages ---- */

@@ -27,6 +27,9 @@ oct_status octi_graph_from_json(oct_net *net, const char *text, size_t size, con
 oct_status octi_meta_to_json(const oct_net *net, octi_text *out);
 /** Read them back into `net`; its stage is set too. */
 oct_status octi_meta_from_json(oct_net *net, const char *text, size_t size, const char *where);
+/** The description of the input alone, of the same text; left alone where there is none. */
+oct_status octi_desc_from_json(oct_ctx *ctx, const char *text, size_t size, const char *where,
+                               oct_input_desc *to);
 
 OCT_END_DECLS
 #endif

@@ -60,7 +60,7 @@ static oct_status word_of(const char *const *words, int count, const char *word,
     return octi_fail(OCT_EFORMAT, where, octi_fmt("unknown %s", what), NULL, word, NULL);
 }
 
-static oct_status read_input(oct_net *net, const cJSON *obj, const char *where) {
+static oct_status read_desc(const cJSON *obj, const char *where, oct_input_desc *to) {
     static const char *const keys[] = {"channels", "height", "width", "color", "resize",
                                        "crop",     "div",    "mean",  "std",   NULL};
     const char *owner = "input", *word;
@@ -98,8 +98,25 @@ static oct_status read_input(oct_net *net, const cJSON *obj, const char *where) 
         cJSON_ArrayForEach(e, list) OCT_TRY(octi_json_item_f32(e, key, octi_json_at(where, owner),
                                                                k ? &in.std[c++] : &in.mean[c++]));
     }
+    *to = in;
+    return OCT_OK;
+}
+
+static oct_status read_input(oct_net *net, const cJSON *obj, const char *where) {
+    oct_input_desc in;
+    OCT_TRY(read_desc(obj, where, &in));
     if (oct_net_set_input(net, &in) == OCT_OK) return OCT_OK;
     return octi_fail_in(OCT_EFORMAT, where);
+}
+
+oct_status octi_desc_from_json(oct_ctx *ctx, const char *text, size_t size, const char *where,
+                               oct_input_desc *to) {
+    cJSON *root = NULL;
+    OCT_TRY(octi_json_parse(ctx, text, size, where, &root));
+    const cJSON *input = octi_json_get(root, "input");
+    const oct_status s = input ? read_desc(input, where, to) : OCT_OK;
+    octi_json_free(root);
+    return s;
 }
 
 static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) {
