@@ -239,7 +239,8 @@ def try_weights(floating, run, int8):
         check(w["shape"] == list(inner.shape), f"weights of {model}: shape {w['shape']}")
         close([w["min"], w["max"]], [counted.min(), counted.max()], f"weights of {model}: ends", 1e-6)
         check(w["distinct"] == len(np.unique(counted)), f"weights of {model}: distinct {w['distinct']}")
-        check(w["histogram"] == list(np.histogram(counted, 16)[0]) or abs(np.array(w["histogram"]) - np.histogram(counted, 16)[0]).sum() <= 4,
+        # on an edge a value may fall on either side of it, two of them at most
+        check(np.abs(np.cumsum(np.array(w["histogram"]) - np.histogram(counted, 16)[0])).sum() <= 2,
               f"weights of {model}: histogram {w['histogram']}")
         check(sum(w["histogram"]) == inner.size, f"weights of {model}: histogram holds {sum(w['histogram'])} of {inner.size}")
         line = octet("inspect", model, "--weights", "conv2").splitlines()[0]
