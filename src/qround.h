@@ -182,6 +182,12 @@ static inline void octq_q31_of(double m, int32_t *q31, int32_t *shift) {
     *shift = e;
 }
 
+/** v / 2^by, a half away from zero; 0 <= by <= 31. */
+static inline int32_t octq_shift_right(int32_t v, int32_t by) {
+    const int32_t mask = (int32_t)(((uint32_t)1 << by) - 1);
+    return (v >> by) + ((v & mask) > (mask >> 1) + (v < 0));
+}
+
 /** x * q31 * 2^(shift - 31) in two roundings: the high half of the doubled product, a half up; then
  *  a rounding right shift, a half away from zero. -31 <= shift <= 30; a left shift comes first and
  *  saturates. */
@@ -190,9 +196,7 @@ static inline int32_t octq_q31_scale(int32_t x, int32_t q31, int32_t shift) {
     int64_t wide = (int64_t)x * ((int64_t)1 << left);
     wide = wide < INT32_MIN ? INT32_MIN : wide;
     wide = wide > INT32_MAX ? INT32_MAX : wide;
-    const int32_t high = (int32_t)((wide * q31 + (1 << 30)) >> 31),
-                  mask = (int32_t)(((uint32_t)1 << right) - 1), most = (mask >> 1) + (high < 0);
-    return (high >> right) + ((high & mask) > most);
+    return octq_shift_right((int32_t)((wide * q31 + (1 << 30)) >> 31), right);
 }
 
 /** A rounded whole number, whatever its size, as a code. */
@@ -245,6 +249,43 @@ static inline void octq_q31_mean_of(float s_x, float s_y, int64_t n, int32_t *q3
     by = by > 31 + *shift ? 31 + *shift : by;
     *q31 = (int32_t)((int64_t)*q31 * ((int64_t)1 << by) / n);
     *shift -= by;
+}
+
+/** Law 16, leaky relu of x = q - z: above zero a requantize, below it with the slope, whose
+ *  multiplier LiteRT makes in fp32. */
+static inline int32_t octq_q31_leaky_relu(int32_t x, float slope, float s_x, float s_y) {
+    const float sloped = s_x * slope, m = sloped / s_y;
+    double by = x < 0 ? fabs((double)m) : (double)s_x / (double)s_y;
+    int32_t q31, shift;
+    octq_q31_of(by < 0x1p29 ? by : 0x1p29, &q31, &shift);
+    const int32_t v = octq_q31_scale(x, q31, shift);
+    return x < 0 && m < 0 ? -v : v;
+}
+
+/* What hardswish's 16 bits need: saturation; the high half of a doubled product, a half up; a
+ * record's multiplier. */
+static inline int32_t octq_s16(int64_t v) {
+    return v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : (int32_t)v;
+}
+static inline int32_t octq_high16(int32_t a, int32_t b) { return (a * b + (1 << 14)) >> 15; }
+static inline int32_t octq_record16(int32_t q31) {
+    return q31 < INT32_MAX - (1 << 15) ? (q31 + (1 << 15)) >> 16 : INT16_MAX;
+}
+
+/** Law 16, hardswish of x = q - z, in 16 bits: x * 2^7 on the output's scale, times a gate of 0 to
+ *  1 that is x * 2^7 where 3 is 2^15, moved up and halved. Where s_x < 2^7 * s_y alone. */
+static inline int32_t octq_q31_hardswish(int32_t x, float s_x, float s_y) {
+    const float fine = (1.0f / 128.0f) * s_x, to_y = fine / s_y, to_3 = fine / (3.0f / 32768.0f);
+    int32_t my, ey, m3, e3;
+    octq_q31_of((double)to_y, &my, &ey);
+    octq_q31_of((double)to_3, &m3, &e3);
+    e3 = e3 > 17 ? 17 : e3; /* saturates */
+    const int32_t wide = x * 128, y = octq_high16(wide, octq_record16(my));
+    int32_t gate = e3 > 0 ? octq_s16((int64_t)wide * (1 << (e3 - 1))) : wide;
+    gate = octq_high16(gate, octq_record16(m3));
+    gate = e3 > 0 ? octq_s16((int64_t)gate * 2) : octq_shift_right(gate, -e3);
+    gate = (gate + (1 << 15)) >> 1;
+    return octq_shift_right(gate * y / (1 << 15), -ey);
 }
 
 /** Sums to codes by the record, of channels (or lanes) at, at + 1, ...: law 7 or 16. */

@@ -248,4 +248,38 @@ static oct_status requantize_op(const oct_attrs *a, const oct_tensor *by, const 
     return oct_qcat_forward(ctx, a, &in[0], 1, by, y);
 }
 
-OCT_TEST_MAIN("litert_golden", products, pairs, windows, requantized)
+static int code_of(int32_t whole, int32_t z) { return octq_whole_code(whole, z, 0, 255); }
+static int table_of(double f, float s, int32_t z) {
+    return octq_table_code(octq_table_value(f, s), z, 0, 255);
+}
+
+/* Leaky relu and hardswish in LiteRT's own arithmetic; octet's tables of sigmoid and tanh are its
+ * tables. */
+START_TEST(functions) {
+    static const float slopes[] = {0.1f, 0.25f, -0.3f};
+    int nearest = 0;
+    ctx = oct_open(&(oct_opts){.threads = 1});
+    for (int i = 0; i < 3; i++) {
+        const float *p = numbers(octi_fmt("function%d.p", i)),
+                    *leaky = numbers(octi_fmt("function%d.leaky_relu", i)),
+                    *swish = numbers(octi_fmt("function%d.hardswish", i)),
+                    *sigmoid = numbers(octi_fmt("function%d.sigmoid", i)),
+                    *tanh_of = numbers(octi_fmt("function%d.tanh", i));
+        const int zx = (int)p[1], zy = (int)p[3];
+        for (int q = 0; q < 256; q++) {
+            const double x = (double)p[0] * (q - zx), h = fmin(fmax(x + 3, 0), 6) / 6;
+            ck_assert_int_eq(code_of(octq_q31_leaky_relu(q - zx, slopes[i], p[0], p[2]), zy),
+                             (int)leaky[q]);
+            ck_assert_int_eq(code_of(octq_q31_hardswish(q - zx, p[0], p[2]), zy), (int)swish[q]);
+            ck_assert_int_eq(table_of(1 / (1 + exp(-x)), 1.0f / 256, 0), (int)sigmoid[q]);
+            ck_assert_int_eq(table_of(tanh(x), 1.0f / 128, 128), (int)tanh_of[q]);
+            nearest += table_of(x < 0 ? x * (double)slopes[i] : x, p[2], zy) != (int)leaky[q];
+            nearest += table_of(x * h, p[2], zy) != (int)swish[q];
+        }
+    }
+    ck_assert_int_gt(nearest, 0);
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("litert_golden", products, pairs, windows, requantized, functions)

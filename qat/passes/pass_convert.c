@@ -177,6 +177,7 @@ static oct_status table(convert_state *c, const oct_node *n, new_node *out) {
     float values[256];
     uint8_t codes[256];
     octi_function_values(n, x, y, values);
+    (void)octi_function_rounded(n, x, y, values);
     for (int k = 0; k < 256; k++)
         codes[k] =
             (uint8_t)octq_table_code(values[k], octi_zero_point(y), y->spec.qmin, y->spec.qmax);

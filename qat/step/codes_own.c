@@ -138,12 +138,23 @@ void octi_function_values(const oct_node *n, const oct_quantizer *x, const oct_q
     }
 }
 
-/* Law 16's requantize: what its values round to. */
-static void round_requantized(const own_job *j, float r[256]) {
+bool octi_function_rounded(const oct_node *n, const oct_quantizer *x, const oct_quantizer *y,
+                           float r[256]) {
+    const float s_x = octi_scale(x), s_y = octi_scale(y);
+    const bool swish = n->kind == OCT_OP_hardswish;
     int32_t q31, shift;
-    octq_q31_of((double)octi_scale(j->a) / (double)j->to.s, &q31, &shift);
-    for (int32_t q = 0; q < 256; q++)
-        r[q] = (float)octq_q31_scale(q - octi_zero_point(j->a), q31, shift);
+    if (n->attr.law[0] != OCTQ_Q31 || (swish && !(s_x < 128 * s_y)) ||
+        (!swish && n->kind != OCT_OP_quantize && n->kind != OCT_OP_leaky_relu))
+        return false;
+    octq_q31_of((double)s_x / (double)s_y, &q31, &shift);
+    for (int32_t q = 0; q < 256; q++) {
+        const int32_t step = q - octi_zero_point(x);
+        r[q] = (float)(swish ? octq_q31_hardswish(step, s_x, s_y)
+                       : n->kind == OCT_OP_leaky_relu
+                           ? octq_q31_leaky_relu(step, n->attr.slope, s_x, s_y)
+                           : octq_q31_scale(step, q31, shift));
+    }
+    return true;
 }
 
 static void map_task(void *arg, int64_t i) {
@@ -218,11 +229,8 @@ static void make_records(own_job *j, float rounded[256]) {
     case OCT_OP_mul:
         octq_q31_of(octq_product_ratio(s_a, octi_scale(j->b), s_y), j->q31, j->shift);
         break;
-    case OCT_OP_quantize:
-        round_requantized(j, rounded);
-        j->rounded = rounded;
-        break;
     default:
+        if (octi_function_rounded(j->c->net_node, j->a, j->to.q, rounded)) j->rounded = rounded;
         break;
     }
 }

@@ -158,12 +158,12 @@ def function(name, sx, zx, sy, zy, **attr):
         setattr(opts, k, v)
     if type(opts) is tfl.ReshapeOptionsT:
         return codes_without(name, x, sx, zx, sy, zy)
-    return codes(getattr(Kind, name), opts, [T(x.shape, np.int8, sx, zx - 128)], T(x.shape, np.int8, sy, zy - 128), [signed(x)], 2)
+    return codes(getattr(Kind, name), opts, [T(x.shape, np.int8, sx, zx - 128)], T(x.shape, np.int8, sy, zy - 128), [signed(x)], 1 if name == "HARD_SWISH" else 2)
 
 
 def codes_without(name, x, sx, zx, sy, zy):
     """A kind that has no options."""
-    made = model(getattr(Kind, name), None, tfl.BuiltinOptions.NONE, [T(x.shape, np.int8, sx, zx - 128)], T(x.shape, np.int8, sy, zy - 128), 2 if name != "ELU" else 1)
+    made = model(getattr(Kind, name), None, tfl.BuiltinOptions.NONE, [T(x.shape, np.int8, sx, zx - 128)], T(x.shape, np.int8, sy, zy - 128), 2)
     return (run(made, [signed(x)], REF).astype(np.int16) + 128).astype(np.uint8)
 
 
@@ -235,6 +235,12 @@ def cases():
     every = np.arange(256, dtype=np.uint8).reshape(1, 256)
     for i, (sx, zx, sy, zy) in enumerate(((0.04, 117, 0.047, 130), (0.25, 128, 0.5, 128), (0.03, 7, 0.011, 100))):
         put("requantize%d.y" % i, requantize(every, f32(sx), zx, f32(sy), zy)), put("requantize%d.p" % i, [f32(sx), zx, f32(sy), zy])
+    for i, (sx, zx, sy, zy) in enumerate(((0.05, 117, 0.047, 60), (0.0625, 128, 0.03125, 100), (0.9, 200, 0.31, 9))):
+        put("function%d.p" % i, [f32(sx), zx, f32(sy), zy])
+        put("function%d.leaky_relu" % i, function("LEAKY_RELU", f32(sx), zx, f32(sy), zy, alpha=float(f32((0.1, 0.25, -0.3)[i]))))
+        put("function%d.hardswish" % i, function("HARD_SWISH", f32(sx), zx, f32(sy), zy))
+        put("function%d.sigmoid" % i, function("LOGISTIC", f32(sx), zx, f32(1 / 256), 0))
+        put("function%d.tanh" % i, function("TANH", f32(sx), zx, f32(1 / 128), 128))
 
 
 # ---- a whole net of octet's ----
