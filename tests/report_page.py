@@ -453,6 +453,14 @@ def journey():
         octet("report", run, "--data", "synth-digits", "--limit", "40", "--out", "m.html", "--quiet")
         hold_curves(read("m.html")[1], "q", ("lr", "int8_accuracy", "train_loss"))
     with open("q/metrics.jsonl", "w") as f: f.write("\n".join(lines) + "\n")
+    # numbers and names of anybody's
+    with open("killed/metrics.jsonl", "w") as f:
+        for e, v in ((1, 1e308), (2, -1e308), (1e300, 5e-324)):
+            f.write(json.dumps({"epoch": e, "lr": v, "train_loss": v, "int8_accuracy": 7, "quantizers": {"<b>\u202e": {"scale": v, "zero_point": "x"}, "]]>": 3}}) + "\n")
+    octet("report", "killed", "--data", "synth-digits", "--limit", "40", "--out", "m.html", "--quiet")
+    text, page = read("m.html")
+    hold_curves(page, "killed", ("lr", "train_loss", "int8_accuracy"))
+    check("nan" not in re.sub("<[^>]*data-[^>]*>", "", text) and "inf" not in "".join(re.findall(r' d="([^"]*)"', text)), "a place that is no number")
     with open("killed/metrics.jsonl", "w") as f: f.write("{}}\n")
     notes = json.loads(octet("report", "killed", "--limit", "40", "--json", "--quiet"))["models"][0]["notes"]
     check(any("metrics.jsonl: line 1" in n for n in notes), f"a damaged line: {notes}")

@@ -47,6 +47,7 @@ static void settle(octi_axis *a) {
 static double share(const octi_axis *a, double v) {
     const double t =
         a->log ? log(fmax(v, a->lo) / a->lo) / log(a->hi / a->lo) : (v - a->lo) / (a->hi - a->lo);
+    if (!isfinite(t)) return 0;         /* a span that no double holds */
     return t < -1 ? -1 : t > 2 ? 2 : t; /* what is far outside is cut by the SVG's frame */
 }
 static double at_x(const octi_plot *g, double v) {
