@@ -5,6 +5,7 @@
 
 #include "autograd/autograd.h"
 #include "qat/fit/fit.h"
+#include "qat/infer/infer.h"
 #include "qat/io/import.h"
 #include "qat/io/onnx_in.h"
 #include "qat/qat.h"
@@ -141,6 +142,24 @@ START_TEST(paths_are_pytorchs) {
 }
 END_TEST
 
+/* What never trains, of vectors too, converts: constants that the file adds and multiplies. */
+START_TEST(constants_at_rest_convert) {
+    oct_net *net = read_golden("parts_old16");
+    static uint8_t pixels[8 * 8 * 6 * 2];
+    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(37 * i + 11);
+    oct_data *data = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(8, 8, 6, 2), pixels, NULL,
+                                          &(oct_array_opts){.input = &net->input});
+    ck_not_null(data);
+    oct_net *ready = oct_prepare(net, NULL);
+    ck_not_null(ready);
+    ck_ok(oct_calibrate(ready, data, 8));
+    oct_net *int8 = oct_convert(ready, NULL);
+    ck_assert_msg(int8 != NULL, "%s", oct_error_message());
+    ck_ok(oct_int8_save(int8, in_root("parts.oct8")));
+    ck_not_null(oct_int8_load(ctx, in_root("parts.oct8")));
+}
+END_TEST
+
 /* Trained, quantized, converted, written and read again. */
 START_TEST(an_imported_net_is_one_like_any_other) {
     oct_net *net = read_golden("residual_old11");
@@ -216,4 +235,5 @@ END_TEST
 
 OCT_TEST_MAIN_WITH("onnx in", setup, teardown, outputs_are_the_exporters,
                    a_flatten_at_the_end_keeps_the_files_order, paths_are_pytorchs,
-                   an_imported_net_is_one_like_any_other, the_readme_tells_every_op)
+                   constants_at_rest_convert, an_imported_net_is_one_like_any_other,
+                   the_readme_tells_every_op)

@@ -355,8 +355,12 @@ static oct_status convert(convert_state *c) {
     OCT_TRY(float_tensors(c));
     if (octi_rewrite_value(&c->r, g->input) < 0) return oct_last_error()->code;
     for (int32_t i = 0; i < g->node_count; i++) OCT_TRY(convert_node(c, &g->nodes[i]));
-    for (int32_t v = 0; v < c->r.to->graph->value_count; v++)
-        if (c->r.to->graph->values[v].tensor) c->r.to->graph->values[v].role = OCT_VALUE_CONST;
+    for (int32_t v = 0; v < c->r.to->graph->value_count; v++) {
+        oct_value *x = &c->r.to->graph->values[v];
+        if (!x->tensor) continue;
+        x->role = OCT_VALUE_CONST;
+        x->frozen = false; /* no parameter any more */
+    }
     OCT_TRY(input_table(c));
     c->count.bytes = c->r.bytes;
     return OCT_OK;
