@@ -3,7 +3,8 @@
  * layer.
  *
  * OCT_TEST_CC="aarch64-linux-gnu-gcc -static" takes another compiler, OCT_TEST_FLAGS other flags,
- * OCT_TEST_RUN="qemu-aarch64-static" runs what it makes. */
+ * OCT_TEST_RUN="qemu-aarch64-static" runs what it makes. OCT_TEST_CMSIS=1: fixed-point nets call
+ * CMSIS-NN, which OCT_TEST_CC brings: "gcc -std=c99 -isystem CMSIS-NN/Include CMSIS-NN/x.o". */
 #ifndef OCT_TESTS_EXPORT_C_RIG_H
 #define OCT_TESTS_EXPORT_C_RIG_H
 
@@ -162,7 +163,10 @@ static inline void check_cases(const char *cc, const char *flags) {
     snprintf(how, sizeof how, "%s %s", other ? other : cc, more ? more : flags);
     write_main();
     FILE *f = fopen(in_root("trace.h"), "w");
-    for (int i = 0; i < case_count; i++) fprintf(f, "#define %s_TRACE 1\n", cases[i].name);
+    for (int i = 0; i < case_count; i++) {
+        fprintf(f, "#define %s_TRACE 1\n", cases[i].name);
+        if (getenv("OCT_TEST_CMSIS")) fprintf(f, "#define %s_USE_CMSIS_NN 1\n", cases[i].name);
+    }
     ck_assert(!fclose(f));
     snprintf(line, sizeof line,
              "rm -f *.out && %s %s -include trace.h main.c $(ls *.c | grep -v main.c) -o prog && "

@@ -43,6 +43,9 @@ static const char usage[] =
     " *   -D@_NO_SELF_TEST    without the self test\n"
     " *   -D@_TRACE           calls your @_trace after each layer\n";
 
+static const char usage_cmsis[] =
+    " *   -D@_USE_CMSIS_NN    convolutions and linear layers by CMSIS-NN's functions\n";
+
 static const char calls[] =
     "\n"
     "/* The net on codes: in[@_IN_COUNT] and out[@_OUT_COUNT], height, width, channels; a code q\n"
@@ -74,6 +77,12 @@ static const char calls_more[] =
     "void @_trace(const char *layer, const uint8_t *codes, uint32_t bytes);\n"
     "#endif\n";
 
+static const char arena_cmsis[] =
+    "#ifdef @_USE_CMSIS_NN /* its functions want memory of their own; arenas begin at a word */\n"
+    "#define @_SCRATCH_BYTES %lld\n"
+    "#define @_ARENA_BYTES (%lld + @_SCRATCH_BYTES)\n"
+    "#else\n";
+
 static void put_side(const octi_c_writer *w, octi_text *t, const char *side, const oct_shape *s,
                      const octi_qdesc *d) {
     const int r = s->rank;
@@ -93,13 +102,16 @@ oct_status octi_c_put_header(const octi_c_writer *w, const oct_c_sizes *sizes, o
     octi_c_put(w, t, "/* @.h - made by octet %s: an int8 net in C.\n", oct_version());
     put_recipe(w, t);
     octi_c_put_text(w, t, usage);
+    if (w->scratch) octi_c_put_text(w, t, usage_cmsis);
     octi_c_put(w, t, " */\n#ifndef @_INCLUDED\n#define @_INCLUDED\n\n#include <stdint.h>\n\n");
     octi_c_put(w, t, "#define @_CODE %s /* type of codes */\n", w->q31 ? "int8_t" : "uint8_t");
     put_side(w, t, "IN", &x->shape, x);
     put_side(w, t, "OUT", &y->shape, y);
     octi_c_put(w, t, "#define @_CLASSES %d\n", (int)w->net->class_count);
-    octi_c_put(w, t, "#define @_ARENA_BYTES %lld /* RAM of a run */\n",
-               (long long)sizes->arena_bytes);
+    if (w->scratch)
+        octi_c_put(w, t, arena_cmsis, (long long)w->scratch, (long long)sizes->arena_bytes);
+    octi_c_put(w, t, "#define @_ARENA_BYTES %lld /* RAM of a run */\n%s",
+               (long long)sizes->arena_bytes, w->scratch ? "#endif\n" : "");
     octi_c_put(w, t, "#define @_FLASH_BYTES %lld /* constants, without code and self test */\n",
                (long long)sizes->flash_bytes);
     octi_c_put(w, t, "#define @_MACS %lld\n", (long long)sizes->macs);
@@ -169,12 +181,12 @@ static const char layer_macro[] =
 
 static const char memory[] = "\n"
                              "#ifndef @_NO_ARENA\n"
-                             "static uint8_t @_arena[@_ARENA_BYTES];\n"
+                             "static int32_t @_arena[(@_ARENA_BYTES + 3) / 4];\n"
                              "#endif\n"
                              "\n"
                              "static uint8_t *@_memory(void *arena) {\n"
                              "#ifndef @_NO_ARENA\n"
-                             "    if (!arena) return @_arena;\n"
+                             "    if (!arena) return (uint8_t *)@_arena;\n"
                              "#endif\n"
                              "    return (uint8_t *)arena;\n"
                              "}\n"
@@ -320,6 +332,13 @@ oct_status octi_c_put_source(const octi_c_writer *w, const oct_c_sizes *sizes, o
     octi_c_put(w, t,
                "static void @_layers(const uint8_t *x, uint8_t *y, uint8_t *arena, "
                "uint32_t *sum) {\n    (void)arena;\n    (void)sum;\n");
+    if (w->scratch)
+        octi_c_put(w, t,
+                   "#ifdef @_USE_CMSIS_NN\n"
+                   "    @_scratch = (int32_t *)(void *)(arena + %lld);\n"
+                   "    (void)@_requant; /* where nobody is left who calls it */\n"
+                   "#endif\n",
+                   (long long)sizes->arena_bytes);
     octi_text_bytes(t, w->body.data, w->body.size);
     octi_c_put(w, t, "}\n");
     put_runs(w, t);

@@ -60,6 +60,13 @@ static int words_of(const octi_c_writer *w, int multipliers) {
     return w->q31 ? 2 * multipliers : multipliers;
 }
 
+/* CMSIS-NN: a multiplier and a shift per channel; four columns of 16-byte steps, or sums of
+ * weights. */
+static void want_scratch(octi_c_writer *w, int64_t outputs, int64_t column) {
+    const int64_t bytes = 12 * outputs + 4 * ((column + 15) / 16 * 16);
+    if (w->q31 && bytes > w->scratch) w->scratch = bytes;
+}
+
 /* Weights, biases and multipliers, and the call of a function that takes them. */
 static void put_product(octi_c_writer *w, const octi_qmodule *m, const octi_qargs *q,
                         const char *function) {
@@ -89,6 +96,8 @@ static oct_status put_conv(octi_c_writer *w, const octi_qmodule *m, const octi_q
                         zeros(&q->in[0], q->out, a->lo[0], a->hi[0]),
                         distinct(&m->u.q.by, k->dim[0]) > 1));
     put_product(w, m, q, depthwise ? "depthwise" : "conv2d");
+    if (!depthwise)
+        want_scratch(w, k->dim[0], oct_tensor_count(q->in[1].tensor) / k->dim[0] * groups);
     w->macs += y.h * y.w * oct_tensor_count(q->in[1].tensor);
     return OCT_OK;
 }
@@ -101,6 +110,7 @@ static oct_status put_linear(octi_c_writer *w, const octi_qmodule *m, const octi
                         zeros(&q->in[0], q->out, q->a->lo[0], q->a->hi[0]),
                         distinct(&m->u.q.by, k->dim[0]) > 1));
     put_product(w, m, q, "linear");
+    want_scratch(w, k->dim[0], 0);
     w->macs += oct_tensor_count(q->in[1].tensor);
     return OCT_OK;
 }

@@ -172,12 +172,14 @@ static const char depthwise[] =
     "        }\n"
     "}\n";
 
-static const char linear[] =
+static const char dense[] =
     "struct @_linear_layer {\n"
     "    int32_t k, o;           /* inputs, outputs */\n"
     "    int32_t zx, zy, lo, hi; /* zero points; the clamp */\n"
     "    int32_t per_channel;    /* 1: a multiplier per output; 0: one for all */\n"
-    "};\n"
+    "};\n";
+
+static const char linear[] =
     "static void @_linear(const struct @_linear_layer *l, const int8_t *w, const int32_t *b,\n"
     "                     const @_multiplier *m, const uint8_t *x, uint8_t *y) {\n"
     "    const int32_t zx = l->zx;\n"
@@ -369,15 +371,17 @@ static const char copy[] = "static void @_copy(int32_t n, const uint8_t *x, uint
 static const struct {
     const char *text, *q31;
     unsigned needs;
+    const char *cmsis; /* what stands there where CMSIS-NN is called */
 } pieces[OCTI_C_PIECES] = {
     [OCTI_C_MULTIPLIER] = {multiplier, multiplier_q31, 0},
     [OCTI_C_TIMES] = {times, scale_q31, BIT(MULTIPLIER)},
     [OCTI_C_CODE] = {code, code_q31, 0},
     [OCTI_C_REQUANT] = {requant, requant_q31, BIT(TIMES) | BIT(CODE)},
     [OCTI_C_WINDOW] = {window, NULL, 0},
-    [OCTI_C_CONV] = {conv, NULL, BIT(WINDOW) | BIT(REQUANT)},
+    [OCTI_C_CONV] = {conv, NULL, BIT(WINDOW) | BIT(REQUANT), octi_c_cmsis_conv},
     [OCTI_C_DEPTHWISE] = {depthwise, NULL, BIT(WINDOW) | BIT(REQUANT)},
-    [OCTI_C_LINEAR] = {linear, NULL, BIT(REQUANT)},
+    [OCTI_C_DENSE] = {dense, NULL, 0},
+    [OCTI_C_LINEAR] = {linear, NULL, BIT(DENSE) | BIT(REQUANT), octi_c_cmsis_linear},
     [OCTI_C_PAIR] = {pair, pair_q31, BIT(MULTIPLIER)},
     [OCTI_C_ADD] = {add, add_q31, BIT(PAIR) | BIT(TIMES) | BIT(CODE)},
     [OCTI_C_MUL] = {mul, NULL, BIT(PAIR) | BIT(REQUANT)},
@@ -404,8 +408,15 @@ void octi_c_need(octi_c_writer *w, octi_c_piece piece) {
 void octi_c_put_pieces(const octi_c_writer *w, octi_text *t) {
     for (int i = 0; i < OCTI_C_PIECES; i++) {
         if (!w->need[i]) continue;
+        const bool other = w->q31 && pieces[i].q31, cmsis = w->scratch && pieces[i].cmsis;
         octi_c_put(w, t, "\n");
-        const bool other = w->q31 && pieces[i].q31;
+        if (cmsis) {
+            octi_c_put(w, t, "#ifdef @_USE_CMSIS_NN\n");
+            octi_c_put_text(w, t, pieces[i].cmsis);
+            octi_c_put(w, t, "#else\n");
+        }
         octi_c_put_text(w, t, other ? pieces[i].q31 : pieces[i].text);
+        if (cmsis) octi_c_put(w, t, "#endif\n");
+        if (i == OCTI_C_MULTIPLIER && w->scratch) octi_c_put_text(w, t, octi_c_cmsis);
     }
 }

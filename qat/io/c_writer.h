@@ -17,6 +17,7 @@ typedef enum octi_c_piece {
     OCTI_C_WINDOW,
     OCTI_C_CONV,
     OCTI_C_DEPTHWISE,
+    OCTI_C_DENSE,
     OCTI_C_LINEAR,
     OCTI_C_PAIR,
     OCTI_C_ADD,
@@ -50,7 +51,8 @@ typedef struct octi_c_writer {
     octi_c_const *known; /* constants that were printed, so that shared ones are printed once */
     size_t known_count, known_cap;
     int64_t flash, macs, shifts;
-    int32_t step; /* that is printed now */
+    int64_t scratch; /* bytes that CMSIS-NN's functions want beside the arena */
+    int32_t step;    /* that is printed now */
 } octi_c_writer;
 
 /** printf in which every '@' of the format becomes the model's name. */
@@ -87,6 +89,9 @@ const char *octi_c_class(const oct_net *net, int32_t i);
 /** The function of a piece is needed, and those that it calls. */
 void octi_c_need(octi_c_writer *w, octi_c_piece piece);
 void octi_c_put_pieces(const octi_c_writer *w, octi_text *t);
+
+/** c_cmsis.c: what stands in front of all functions, and those in place of octet's own. */
+extern const char octi_c_cmsis[], octi_c_cmsis_conv[], octi_c_cmsis_linear[];
 
 /** Print step i: its tables and its call. Only kinds that octi_c_has. */
 oct_status octi_c_put_step(octi_c_writer *w, int32_t i);
