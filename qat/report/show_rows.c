@@ -19,7 +19,10 @@ static double us_of(const oct_report_row *r) { return r->measured.us > 0 ? r->me
 
 static void cell(octi_page *p, const char *key, const char *format, double v, double most) {
     octi_page_raw(p, "<td class=\"n\"><span class=\"v\"");
-    octi_page_put(p, " data-label=\"%s\"", key);
+    octi_page_put(p, " data-label=\"%s\"",
+                  !strcmp(key, "n")    ? "images"
+                  : !strcmp(key, "us") ? "us per image"
+                                       : key);
     octi_page_data(p, key, v);
     octi_page_raw(p, ">");
     octi_page_number(p, format, v);
