@@ -75,7 +75,7 @@ static void add_tiny(void) {
 
 START_TEST(random_nets_give_the_codes_of_the_plan) {
     const char *nets = getenv("OCT_TEST_NETS");
-    const int count = nets ? atoi(nets) : wants_more() ? 300 : 5;
+    const int count = nets ? atoi(nets) : wants_more() ? 300 : 3;
     fresh_root();
     add_tiny();
     for (uint64_t seed = test_seed() * 1000, n = 0; n < (uint64_t)count; seed++)
