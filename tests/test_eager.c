@@ -178,4 +178,24 @@ START_TEST(fuse_by_names) {
 }
 END_TEST
 
-OCT_TEST_MAIN("eager", stubs_are_the_borders, forgotten_stubs_are_put_in_and_said, fuse_by_names)
+static oct_var *pile_forward(void *self, oct_tape *t, oct_var *x) {
+    (void)t;
+    oct_var *y = oct_max_pool2d(x, &(oct_pool_opts){.kernel_size = {2, 1}, .strides = {2, 1}});
+    return oct_functional_cat(self, (oct_var *[]){x, y, x}, 3, 1);
+}
+
+/* Members of other heights pile up along the rows. */
+START_TEST(cat_has_its_axis) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *cat = oct_float_functional_new(ctx), *m = oct_module_new(ctx, pile_forward, cat);
+    ck_not_null(oct_module_add(m, "cat", cat));
+    oct_net *net = oct_capture(m, OCT_SHAPE(4, 3, 2));
+    ck_assert_msg(net != NULL, "%s", oct_error_message());
+    ck_assert_str_eq(oct_shape_text(&net->graph->values[net->graph->output].shape),
+                     "[N, 10, 3, 2]");
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("eager", cat_has_its_axis, stubs_are_the_borders, forgotten_stubs_are_put_in_and_said,
+              fuse_by_names)
