@@ -15,7 +15,7 @@ foreach(lib IN LISTS OCT_LIBS)
   list(APPEND targets ${lib} ${lib}_static)
   # lib.h includes by path from its own folder: installed inside octet/, with a one-line <lib.h> above it
   file(WRITE ${PROJECT_BINARY_DIR}/install/${lib}.h "#include \"octet/${lib}.h\"\n")
-  install(FILES ${PROJECT_BINARY_DIR}/install/${lib}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  install(FILES ${PROJECT_BINARY_DIR}/install/${lib}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
 endforeach()
 # and the tables that they read
 foreach(header IN LISTS OCT_PUBLIC_HEADERS)
@@ -23,31 +23,35 @@ foreach(header IN LISTS OCT_PUBLIC_HEADERS)
   file(STRINGS ${PROJECT_SOURCE_DIR}/${header} tables REGEX "^#include \"[^\"]+[.]def\"")
   list(TRANSFORM tables REPLACE "^#include \"([^\"]+)\".*" "\\1")
   list(TRANSFORM tables PREPEND ${dir}/)
-  install(FILES ${header} ${tables} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/octet/${dir})
+  install(FILES ${header} ${tables} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/octet/${dir} COMPONENT dev)
 endforeach()
 
-install(TARGETS ${targets} EXPORT octet-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(EXPORT octet-targets NAMESPACE octet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/octet)
+# parts of an installation: lib to run programs, dev to build them, command (cmake/packages.cmake makes a package of each)
+install(TARGETS ${targets} EXPORT octet-targets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT lib NAMELINK_COMPONENT dev
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
+install(EXPORT octet-targets NAMESPACE octet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/octet COMPONENT dev)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/install/octet-config-version.cmake COMPATIBILITY SameMinorVersion)
 file(WRITE ${PROJECT_BINARY_DIR}/install/octet-config.cmake "include(\"\${CMAKE_CURRENT_LIST_DIR}/octet-targets.cmake\")\n")
 install(FILES ${PROJECT_BINARY_DIR}/install/octet-config.cmake ${PROJECT_BINARY_DIR}/install/octet-config-version.cmake
-  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/octet)
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/octet COMPONENT dev)
 
 # relocatable: the prefix is found from the .pc file
 file(RELATIVE_PATH OCT_PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 foreach(lib IN LISTS OCT_LIBS)
   configure_file(cmake/${lib}.pc.in ${PROJECT_BINARY_DIR}/install/${lib}.pc @ONLY)
-  install(FILES ${PROJECT_BINARY_DIR}/install/${lib}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  install(FILES ${PROJECT_BINARY_DIR}/install/${lib}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 endforeach()
 if(TARGET octet_command)
-  install(TARGETS octet_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS octet_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT command)
 endif()
 if(TARGET octet_pages)
-  install(DIRECTORY ${PROJECT_BINARY_DIR}/pages/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 FILES_MATCHING PATTERN "*.1")
+  install(DIRECTORY ${PROJECT_BINARY_DIR}/pages/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT command
+    FILES_MATCHING PATTERN "*.1.gz")
   set(completion ${PROJECT_BINARY_DIR}/pages/octet)
-  install(FILES ${completion}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME octet)
-  install(FILES ${completion}.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _octet)
-  install(FILES ${completion}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+  install(FILES ${completion}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME octet COMPONENT command)
+  install(FILES ${completion}.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _octet COMPONENT command)
+  install(FILES ${completion}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT command)
 endif()
 
 # the pages of the API: `doxygen BUILD/Doxyfile`
@@ -56,3 +60,5 @@ foreach(page IN LISTS OCT_PUBLIC_HEADERS ITEMS README.md CONTRIBUTING.md docs do
   string(APPEND OCT_DOXYGEN_INPUT " ${PROJECT_SOURCE_DIR}/${page}")
 endforeach()
 configure_file(cmake/Doxyfile.in ${PROJECT_BINARY_DIR}/Doxyfile @ONLY)
+
+include(cmake/packages.cmake)
