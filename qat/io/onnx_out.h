@@ -61,6 +61,8 @@ const char *octi_onnxw_whole(octi_onnx_out *w, int k);
 /** Codes of a weight: whole numbers where the law is asked for, else by their scales. */
 const char *octi_onnxw_weight_codes(octi_onnx_out *w, int k);
 const char *octi_onnxw_weight_whole(octi_onnx_out *w, int k);
+/** A weight of ones, as whole numbers. */
+const char *octi_onnxw_ones(octi_onnx_out *w, const oct_shape *shape);
 /** Codes of a bias: the same, by s_x * s_w. */
 const char *octi_onnxw_bias_codes(octi_onnx_out *w, int k);
 

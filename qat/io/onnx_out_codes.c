@@ -27,7 +27,27 @@ static bool fixed_point(octi_onnx_out *w) {
 
 void octi_onnxw_write_quantize(octi_onnx_out *w) { all_codes(w, octi_onnxw_real(w, 0), false); }
 
-void octi_onnxw_write_dequantize(octi_onnx_out *w) { octi_onnxw_dequantize(w); }
+/* A float layer with weights reads the layer's value. */
+static bool read_by_weights(const octi_onnx_out *w) {
+    for (int32_t i = 0; i < w->g->node_count; i++) {
+        const oct_node *n = &w->g->nodes[i];
+        const bool weights = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear;
+        if (weights && n->in[0] == w->n->out) return true;
+    }
+    return false;
+}
+
+/* Float weights between DequantizeLinear and QuantizeLinear are quantized by some runtimes,
+ * unasked: a layer that was kept float reads s * (q - z) from a product. */
+void octi_onnxw_write_dequantize(octi_onnx_out *w) {
+    if (!w->exact || !read_by_weights(w)) {
+        octi_onnxw_dequantize(w);
+        return;
+    }
+    const float s = octi_onnxw_scale(w, octi_onnxw_in_value(w, 0));
+    const char *const in[] = {octi_onnxw_whole(w, 0), octi_onnxw_number(w, "scale", s)};
+    octi_onnxw_op(w, "Mul", NULL, 2, in);
+}
 
 /* ---- sums of products ---- */
 
@@ -142,16 +162,13 @@ static const char *by_window(octi_onnx_out *w) {
     return name;
 }
 
-/* Sums of a pool's windows: a convolution of each channel by ones, whose border adds nothing. */
+/* Sums of a pool's windows: a convolution of each channel by ones, whose border adds nothing. The
+ * ones are codes: a runtime would fold the multiplier into floats. */
 static const char *window_sums(octi_onnx_out *w) {
     const int64_t c = octi_onnxw_in_value(w, 0)->shape.dim[3];
     const int32_t *k = attrs(w)->kernel;
     const oct_shape shape = OCT_SHAPE(c, 1, k[0], k[1]);
-    float *ones = octi_calloc(w->net->ctx, (size_t)oct_shape_count(&shape), sizeof *ones);
-    if (!ones) return w->b.status = oct_last_error()->code, NULL;
-    for (int64_t i = 0; i < oct_shape_count(&shape); i++) ones[i] = 1;
-    const char *const in[] = {octi_onnxw_whole(w, 0), octi_onnxw_floats(w, "ones", ones, &shape)};
-    octi_free(w->net->ctx, ones);
+    const char *const in[] = {octi_onnxw_whole(w, 0), octi_onnxw_ones(w, &shape)};
     const char *x = octi_onnxw_op(w, "Conv", "sum", 2, in);
     octi_onnxw_window(w, true);
     octi_onnxw_int(&w->b, "group", c);

@@ -189,6 +189,9 @@ const char *octi_onnxw_term(octi_onnx_out *w, int k, float m) {
     return octi_onnxw_op_as(w, "Mul", octi_fmt("term_%d", k), 2, in, OCTI_ONNX_F32, &shape);
 }
 
+static const char *constant(octi_onnx_out *w, const char *suffix, int type, const void *v,
+                            const oct_shape *shape);
+
 /* ---- codes of weights ---- */
 
 const char *octi_onnxw_weight_codes(octi_onnx_out *w, int k) {
@@ -217,6 +220,19 @@ const char *octi_onnxw_weight_whole(octi_onnx_out *w, int k) {
                octi_onnxw_node(&w->b, "DequantizeLinear", out, in, 3, out, OCTI_ONNX_F32, &shape);
 }
 
+const char *octi_onnxw_ones(octi_onnx_out *w, const oct_shape *shape) {
+    const oct_shape none = scalar();
+    const int8_t zero = 0;
+    int8_t *v = octi_alloc_raw(w->net->ctx, (size_t)oct_shape_count(shape));
+    if (!v) return w->b.status = oct_last_error()->code, NULL;
+    memset(v, 1, (size_t)oct_shape_count(shape));
+    const char *name = constant(w, "ones", OCTI_ONNX_S8, v, shape),
+               *z = constant(w, "ones.zero_point", OCTI_ONNX_S8, &zero, &none);
+    octi_free(w->net->ctx, v);
+    const char *const in[] = {name, one(w), z};
+    return octi_onnxw_op_as(w, "DequantizeLinear", "ones.whole", 3, in, OCTI_ONNX_F32, shape);
+}
+
 const char *octi_onnxw_bias_codes(octi_onnx_out *w, int k) {
     const oct_value *v = octi_onnxw_in_value(w, k), *weight = octi_onnxw_in_value(w, 1);
     const char *name = tensor(w, v, NULL), *scale = NULL;
@@ -229,11 +245,11 @@ const char *octi_onnxw_bias_codes(octi_onnx_out *w, int k) {
         const oct_quantizer *q = quantizer(w, weight);
         float *s = octi_calloc(w->net->ctx, (size_t)o, sizeof *s);
         if (!s) return w->b.status = oct_last_error()->code, NULL;
-        for (int64_t i = 0; i < o; i++)
-            s[i] =
-                (float)((double)s_x *
-                        (double)(!q ? scale_by_multiplier(w, i)
-                                    : oct_f32(q->scale)[oct_tensor_count(q->scale) > 1 ? i : 0]));
+        const bool many = q && oct_tensor_count(q->scale) > 1;
+        for (int64_t i = 0; i < o; i++) {
+            const float s_w = q ? oct_f32(q->scale)[many ? i : 0] : scale_by_multiplier(w, i);
+            s[i] = (float)((double)s_x * (double)s_w);
+        }
         scale = octi_onnxw_value_name(&w->b, octi_fmt("%.800s.scale", v->name));
         octi_onnxw_constant(&w->b, scale, OCTI_ONNX_F32, &shape, s);
         octi_free(w->net->ctx, s);
