@@ -97,6 +97,8 @@ each layers - - layers p $d --json --quiet
 each verify - - verify p p.oct8 $d --quiet
 echo data >>tried # tells what cannot be read, and goes on: test_data_check.c
 each report - - report p f p.oct8 $d --json --quiet
+each doctor - - doctor p $d --dry-run --json --quiet # its exit code is what it found
+each sweep - - sweep f $d --wbits 4,8 --out new --dry-run --quiet # its runs are ptq's and qat's
 each compare - - compare f p p.oct8 $d --json --quiet
 each import new other import w.safetensors --model lenet --size 32x32 --out new --force --quiet
 each export p.npz p2.npz export p.oct8 --to npz --out . --quiet
