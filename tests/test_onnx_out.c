@@ -4,6 +4,7 @@
 #include "tests/temp_folder.h"
 
 #include "qat/infer/infer.h"
+#include "qat/io/import.h"
 #include "qat/io/onnx_out.h"
 #include "qat/qat.h"
 #include "src/mem.h"
@@ -342,6 +343,56 @@ START_TEST(refusals_name_every_layer) {
 }
 END_TEST
 
+/* A file that octet wrote says how pixels become its input, and what its classes are called. */
+START_TEST(what_octet_wrote_comes_back_described) {
+    static const oct_class classes[] = {{"n1", "ant"}, {"n2", "bee \"b\""}, {"n3", "cat"}};
+    oct_module *top = oct_zoo_new(ctx, "lenet", &(oct_zoo_opts){.channels = 1, .classes = 3});
+    oct_net *net = oct_capture(top, OCT_SHAPE(28, 28, 1));
+    const oct_input_desc in = {.channels = 1,
+                               .height = 28,
+                               .width = 28,
+                               .color = OCT_COLOR_GREY,
+                               .div = 200,
+                               .mean = {0.25f},
+                               .std = {0.5f}};
+    ck_ok(oct_net_set_input(net, &in));
+    ck_ok(oct_net_set_classes(net, classes, 3));
+    model x = export(net, false);
+    oct_net *back = oct_import_onnx_memory(ctx, x.bytes, x.size, NULL);
+    ck_not_null(back);
+    ck_assert_int_eq(back->stage, OCT_STAGE_FLOAT);
+    ck_assert(back->input.div == 200 && back->input.mean[0] == 0.25f && back->input.std[0] == 0.5f);
+    ck_assert_int_eq(back->class_count, 3);
+    ck_assert_str_eq(back->classes[1].id, "n2");
+    ck_assert_str_eq(back->classes[1].name, "bee \"b\"");
+    done(&x);
+    /* of another net, or damaged: refused */
+    char *meta = NULL;
+    x = export(net, false);
+    for (size_t i = 0; i < x.m->n_metadata_props; i++)
+        if (!strcmp(x.m->metadata_props[i]->key, "octet")) meta = x.m->metadata_props[i]->value;
+    ck_assert_ptr_nonnull(meta);
+    const struct {
+        const char *from, *to;
+    } slips[] = {{"\"height\": 28", "\"height\": 27"}, {"\"octet_meta\"", "\"octet_mexa\""}};
+    for (int k = 0; k < 2; k++) {
+        char *at = strstr(meta, slips[k].from), kept[64];
+        ck_assert_msg(at != NULL, "%s in %s", slips[k].from, meta);
+        const size_t n = strlen(slips[k].from);
+        memcpy(kept, at, n);
+        memcpy(at, slips[k].to, n);
+        uint8_t *bytes = malloc(octi_onnx__model_proto__get_packed_size(x.m));
+        const size_t size = octi_onnx__model_proto__pack(x.m, bytes);
+        ck_assert(!oct_import_onnx_memory(ctx, bytes, size, NULL));
+        ck_assert_int_eq(oct_last_error()->code, OCT_EFORMAT);
+        oct_ctx_clear(ctx);
+        free(bytes);
+        memcpy(at, kept, n);
+    }
+    done(&x);
+}
+END_TEST
+
 OCT_TEST_MAIN_WITH("onnx_out", setup, teardown, every_kind_has_a_row, files_repeat_and_are_whole,
                    weights_are_the_nets, narrow_ranges_are_clipped, names_of_any_kind,
-                   refusals_name_every_layer)
+                   refusals_name_every_layer, what_octet_wrote_comes_back_described)

@@ -3,8 +3,10 @@
 #include "qat/io/import_describe.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "src/arena.h"
+#include "src/format/graph_json.h"
 #include "src/mem.h"
 
 /* The file does not know what its classes are called. */
@@ -36,4 +38,23 @@ oct_status octi_import_describe(oct_net *net, const char *model) {
         OCT_TRY(oct_net_set_input(net, &d));
     }
     return classes <= INT32_MAX ? number_classes(net, (int32_t)classes) : OCT_OK;
+}
+
+oct_status octi_import_own_words(oct_net *net, const char *text, const char *where) {
+    const oct_graph *g = net->graph;
+    const oct_shape *in = &g->values[g->input].shape, *out = &g->values[g->output].shape;
+    const oct_stage stage = net->stage;
+    const char *target = net->target, *qconfig = net->qconfig;
+    OCT_TRY(octi_meta_from_json(net, text, strlen(text), where));
+    net->stage = stage; /* what was exported may have been an int8 net: it comes in as floats */
+    net->target = target;
+    net->qconfig = qconfig;
+    const oct_input_desc *d = &net->input;
+    const bool image = in->rank == 4 && in->dim[1] == d->height && in->dim[2] == d->width &&
+                       in->dim[3] == d->channels;
+    if ((d->channels && !image) ||
+        (net->class_count && net->class_count != out->dim[out->rank - 1]))
+        return octi_fail(OCT_EFORMAT, where, "metadata 'octet' describes another net",
+                         oct_shape_text(in), octi_fmt("%d classes", (int)net->class_count), NULL);
+    return OCT_OK;
 }

@@ -336,6 +336,11 @@ static oct_status fill(octi_onnx *o, const oct_import_onnx_opts *opts, oct_net *
     OCT_TRY(s);
     OCT_TRY(octi_onnx_keep(o, net));
     OCT_TRY(octi_import_describe(net, "custom"));
+    for (size_t i = 0; i < o->model->n_metadata_props; i++) {
+        const OctiOnnx__StringStringEntryProto *e = o->model->metadata_props[i];
+        if (e->key && e->value && !strcmp(e->key, "octet"))
+            OCT_TRY(octi_import_own_words(net, e->value, o->where));
+    }
     OCT_TRY(octi_tensors_finite(net->tensors, net->tensor_count, o->where, OCT_EFORMAT, NULL));
     if (o->marks)
         octi_log(o->ctx, OCT_LOG_WARN,
