@@ -338,8 +338,48 @@ static void loss(void) {
     ck_assert_double_eq_tol(r.loss, loss_of(7) / 3, 1e-5);
 }
 
+/* The same images with labels: who is told what the net said, and who how far it is. */
+static const int32_t labels[7] = {0, 1, 1, 0, 1, 0, 1};
+static int64_t told;
+static int words;
+static void hear(void *user, int64_t i, const float *logits, int64_t k, int32_t label) {
+    ck_assert_ptr_eq(user, &told);
+    ck_assert(i == told && k == 2 && label == labels[i]);
+    ck_assert(logits[0] == images[i][0] && logits[1] == images[i][1]);
+    told++;
+}
+static int word(void *user, const char *what, int64_t done, int64_t total) {
+    ck_assert_ptr_eq(user, &words);
+    ck_assert(!strcmp(what, "evaluate") && done >= 0 && done <= total && total == 7);
+    return words++, 0;
+}
+static void classified(oct_eval_opts o) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .progress = word, .progress_user = &words});
+    oct_net *net = oct_capture(oct_module_new(ctx, flat, NULL), OCT_SHAPE(1, 2, 1));
+    oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(7, 1, 2, 1), images, labels, NULL);
+    oct_eval r;
+    told = words = 0;
+    ck_ok(oct_evaluate(net, d, &o, &r));
+    ck_assert_double_eq_tol(r.accuracy, 5.0 / 7, 1e-9);
+    oct_close(ctx);
+}
+static void answer(void) {
+    classified((oct_eval_opts){.batch = 3, .answer = hear, .answer_user = &told});
+    ck_assert_int_eq(told, 7);
+    classified((oct_eval_opts){.batch = 3, .answer_user = &told});
+    ck_assert_int_eq(told, 0);
+}
+static void no_progress(void) {
+    classified((oct_eval_opts){.batch = 2});
+    ck_assert_int_gt(words, 1);
+    classified((oct_eval_opts){.batch = 2, .no_progress = true});
+    ck_assert_int_eq(words, 0);
+}
+
 START_TEST(every_option_of_evaluation) {
-    static const option_row rows[] = {ROW(batch), ROW(limit), ROW(loss), {"loss_user", loss}};
+    static const option_row rows[] = {ROW(batch),          ROW(limit),  ROW(loss),
+                                      {"loss_user", loss}, ROW(answer), {"answer_user", answer},
+                                      ROW(no_progress)};
     check_options("qat/fit/fit.h", "oct_eval_opts", rows, sizeof rows / sizeof *rows);
 }
 END_TEST
