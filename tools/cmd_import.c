@@ -78,9 +78,10 @@ int cmd_import(cli *c) {
     } else
         cli_print("model %s  input %s  classes %d  parameters %lld  tensors %d\n", net->model,
                   input_words(net), net->class_count, values, net->tensor_count);
-    bool plain = d->channels > 0; /* a file that octet wrote says how pixels become its input */
-    for (int32_t k = 0; k < d->channels; k++) plain &= d->mean[k] == 0 && d->std[k] == 1;
-    if ((!c->mean.set || !c->std.set) && plain)
+    bool unsaid = d->channels > 0; /* a file that octet wrote says how pixels become its input */
+    for (int32_t k = 0; k < d->channels && !c->mean.set && !c->std.set; k++)
+        unsaid &= d->mean[k] == 0 && d->std[k] == 1;
+    if ((!c->mean.set || !c->std.set) && unsaid)
         cli_note(c,
                  "octet: %s%s%s not given: pixels become (pixel / %g - mean %g) / std %g; the "
                  "numbers of transforms.Normalize that the weights were trained with belong there",
