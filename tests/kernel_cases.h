@@ -17,7 +17,7 @@
 
 /** Rounds of a case are divided by this where each costs ten times as much. */
 #if defined(__SANITIZE_ADDRESS__)
-enum { SANITIZED_PART = 8 };
+enum { SANITIZED_PART = 24 };
 #else
 enum { SANITIZED_PART = 1 };
 #endif
