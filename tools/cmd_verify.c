@@ -233,8 +233,9 @@ static int verify(cli *c, oct_split split, verify_side *a, verify_side *b) {
     if (!data) return cli_failed();
     if (c->dry_run.set) return 0;
     verify_result r = {.first = -1};
-    if ((code = compare(a, b, data, &r))) return code;
-    if (r.other_shape || !(r.codes + r.floats)) return not_comparable(c, a, &r);
+    code = compare(a, b, data, &r);
+    if (!code && (r.other_shape || !(r.codes + r.floats))) code = not_comparable(c, a, &r);
+    if (code) return verify_result_free(&r), code;
     if (r.other_kinds)
         cli_note(c, "octet: %d layer%s of other kinds, not compared: %s (%s) first", r.other_kinds,
                  r.other_kinds > 1 ? "s" : "", r.other_kind,

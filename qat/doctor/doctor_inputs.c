@@ -150,7 +150,8 @@ oct_status octi_cause_batch_norm(octi_case *k, oct_cause *c, char *with, size_t 
     oct_status s = copy ? OCT_OK : oct_last_error()->code;
     if (s == OCT_OK && mended) s = oct_net_set_input(copy, &k->right);
     oct_net_fake_quantize(copy, false);
-    if (s == OCT_OK) s = oct_reestimate_batch_norm(copy, k->train, 2 * k->calib);
+    const int64_t more = k->calib < INT64_MAX / 2 ? 2 * k->calib : k->calib;
+    if (s == OCT_OK) s = oct_reestimate_batch_norm(copy, k->train, more);
     if (s == OCT_OK) s = octi_case_score(k, copy, &score);
     const double gain = s == OCT_OK ? octi_case_relative(k, score) - before : 0;
     if (gain > c->bound) {
