@@ -25,6 +25,12 @@
     } while (0)
 #define ck_not_null(p) ck_assert_msg((p) != NULL, "%s: %s", #p, oct_error_message())
 
+/** OCT_TEST_LONG=1: all rounds. Unset, or 0 as tools/check sets it: the suite's. */
+static inline bool oct_test_long(void) {
+    const char *more = getenv("OCT_TEST_LONG");
+    return more && !strcmp(more, "1");
+}
+
 /** Folder of a data set in $OCTET_DATA or beside the checkout; NULL (and a printed word) where it
  *  is absent. */
 static inline const char *test_data(const char *name) {

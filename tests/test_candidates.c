@@ -262,10 +262,8 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
 }
 
 START_TEST(every_candidate_gives_the_laws_codes) {
-    const char *asked = getenv("OCT_TEST_NETS"), *is_long = getenv("OCT_TEST_LONG");
-    const int64_t rounds = asked                              ? atoll(asked)
-                           : is_long && !strcmp(is_long, "1") ? 1000000
-                                                              : ROUNDS;
+    const char *asked = getenv("OCT_TEST_NETS");
+    const int64_t rounds = asked ? atoll(asked) : oct_test_long() ? 1000000 : ROUNDS;
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     reach seen[16] = {{0}};
     rng = octi_rng_stream(11, OCTI_RNG_TEST, 0, 0);

@@ -151,8 +151,7 @@ static void damage(subject *n, int step) {
 }
 
 START_TEST(no_field_of_any_file_can_crash) {
-    const char *more = getenv("OCT_TEST_LONG");
-    const int step = more && *more == '1' ? 1 : 3;
+    const int step = oct_test_long() ? 1 : 3;
     static const char *const files[] = {"config.json", "state.safetensors", "model.safetensors"};
     make_root();
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});

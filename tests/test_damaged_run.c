@@ -251,8 +251,7 @@ static void check_run(uint64_t seed, const oct_qconfig *c, bool oscillation, int
 }
 
 START_TEST(no_field_can_crash) {
-    const char *more = getenv("OCT_TEST_LONG");
-    const int step = more && *more == '1' ? 1 : 13;
+    const int step = oct_test_long() ? 1 : 13;
     check_run(3, &(oct_qconfig){.target = "octet"}, false, step);
     check_run(6, NULL, false, step);
     check_run(4, &(oct_qconfig){.method = "lsq+", .wbits = 4, .abits = 4}, true, step);

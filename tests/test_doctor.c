@@ -13,11 +13,6 @@
 
 #define SPEC "npz:digits.npz"
 #define DATA "--data " SPEC
-static bool is_long(void) {
-    const char *more = getenv("OCT_TEST_LONG");
-    return more && !strcmp(more, "1");
-}
-
 static oct_ctx *ctx;
 static char octet[1024];
 static bool verbose;
@@ -263,7 +258,7 @@ START_TEST(healthy_runs) {
     healthy("q8");
     does("octet qat f32 " DATA " --epochs 2 --wbits 4 --method lsq --out q4 --quiet");
     healthy("q4");
-    if (!is_long()) return;
+    if (!oct_test_long()) return;
     does("octet train --model lenet --data synth-digits --limit 4000 --epochs 5 --out l5 --quiet");
     does("octet train --model resnet8 --data synth-shapes --limit 4000 --epochs 4 --out r8 "
          "--quiet");
@@ -492,7 +487,7 @@ END_TEST
 
 /* A net this small does not swing before it breaks: LeNet, and longer. */
 START_TEST(weights_that_swing) {
-    if (!is_long()) return;
+    if (!oct_test_long()) return;
     does("octet train --model lenet --data synth-digits --limit 1000 --epochs 8 --out l --quiet");
     does("octet qat l --data synth-digits --limit 1000 --wbits 3 --lr 0.05 --schedule constant "
          "--epochs 3 --out swing --quiet");

@@ -139,8 +139,8 @@ static int check_net(uint64_t seed) {
 }
 
 START_TEST(random_graphs_have_no_mismatch) {
-    const char *more = getenv("OCT_TEST_LONG"), *nets = getenv("OCT_TEST_NETS");
-    int count = nets ? atoi(nets) : more && *more == '1' ? 5000 : 500;
+    const char *nets = getenv("OCT_TEST_NETS");
+    int count = nets ? atoi(nets) : oct_test_long() ? 5000 : 500;
     int beyond = 0;
     for (int i = 0; i < count; i++) beyond += check_net((uint64_t)i);
     printf("%d of %d nets in fixed point\n", in_q31, count);

@@ -7,11 +7,6 @@
 
 #include "src/rng.h"
 
-static bool wants_more(void) {
-    const char *more = getenv("OCT_TEST_LONG");
-    return more && *more == '1';
-}
-
 static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "litert", "cmsis-nn", "pow2"};
 
 /* A net of tests/random_net.h through calibration and convert. */
@@ -75,7 +70,7 @@ static void add_tiny(void) {
 
 START_TEST(random_nets_give_the_codes_of_the_plan) {
     const char *nets = getenv("OCT_TEST_NETS");
-    const int count = nets ? atoi(nets) : wants_more() ? 300 : 3;
+    const int count = nets ? atoi(nets) : oct_test_long() ? 300 : 3;
     fresh_root();
     add_tiny();
     for (uint64_t seed = test_seed() * 1000, n = 0; n < (uint64_t)count; seed++)
@@ -83,7 +78,7 @@ START_TEST(random_nets_give_the_codes_of_the_plan) {
     check_cases("gcc -std=c99", "-O2");
     if (!getenv("OCT_TEST_CC") && has_program("clang"))
         check_cases("clang -std=c99", "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all");
-    for (int level = 0; wants_more() && level < 4; level++) {
+    for (int level = 0; oct_test_long() && level < 4; level++) {
         check_cases("gcc -std=c99", octi_fmt("-O%d", level));
         check_cases("clang -std=c99", octi_fmt("-O%d", level));
     }

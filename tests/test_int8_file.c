@@ -345,7 +345,7 @@ START_TEST(damage_never_crashes) {
     setup();
     octi_rng r = octi_rng_stream(9 + test_seed(), OCTI_RNG_TEST, 0, 0);
     uint8_t *copy = malloc(size);
-    int ran = 0, rounds = getenv("OCT_TEST_LONG") && atoi(getenv("OCT_TEST_LONG")) ? 100000 : 4000;
+    int ran = 0, rounds = oct_test_long() ? 100000 : 4000;
     float x[7 * 6 * 3] = {0.5f}, y[16];
     for (int i = 0; i < rounds; i++) {
         memcpy(copy, file, size);

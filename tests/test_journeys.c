@@ -172,10 +172,9 @@ static void check_journey(int seed) {
 }
 
 START_TEST(every_journey_ends_exact) {
-    const char *more = getenv("OCT_TEST_LONG"), *nets = getenv("OCT_TEST_NETS"),
-               *only = getenv("OCT_TEST_ONLY");
+    const char *nets = getenv("OCT_TEST_NETS"), *only = getenv("OCT_TEST_ONLY");
     if (only) return check_journey(atoi(only));
-    const int count = nets ? atoi(nets) : more && *more == '1' ? 3000 : 100;
+    const int count = nets ? atoi(nets) : oct_test_long() ? 3000 : 100;
     for (int i = 0; i < count; i++) check_journey(i);
 }
 END_TEST

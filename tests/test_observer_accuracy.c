@@ -15,14 +15,6 @@ enum { OBSERVERS = sizeof observers / sizeof *observers };
 static const double BOUND = 0.005;
 
 /* Under sanitizers these would take hours, and find what the short ones find. */
-static bool is_long(void) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return false;
-#endif
-    const char *v = getenv("OCT_TEST_LONG");
-    return v && *v == '1';
-}
-
 static double accuracy(oct_net *net, oct_data *data) {
     oct_eval e;
     ck_ok(oct_evaluate(net, data, &(oct_eval_opts){.batch = 100}, &e));
@@ -121,7 +113,7 @@ END_TEST
 START_TEST(all_kinds_all_activations_three_seeds) {
     static const char *const acts[] = {"relu6", "leaky_relu", "hardswish", "sigmoid", "softmax"},
                              *const some[] = {"plain", "sparse", "border", "far-background"};
-    if (!is_long()) return;
+    if (!oct_test_long()) return;
     const char *mnist = test_data("mnist");
     char spec[1100];
     snprintf(spec, sizeof spec, mnist ? "idx:%s" : "synth-digits", mnist);
@@ -159,7 +151,7 @@ static int zoo_on(const char *spec, const char *model, int epochs, int64_t limit
 }
 
 START_TEST(the_sets_themselves) {
-    if (!is_long()) return;
+    if (!oct_test_long()) return;
     int bad = zoo_on("synth-digits", "lenet", 4, 10000, 0.8) +
               zoo_on("synth-shapes", "resnet8", 4, 4000, 0.5);
     const char *dir;

@@ -241,8 +241,7 @@ static void three_bits(stage *s, int seed) {
 }
 
 START_TEST(accuracy_holds_where_outliers_are_cut) {
-    const char *more = getenv("OCT_TEST_LONG");
-    for (int seed = 1; seed <= (more && *more == '1' ? 3 : 1); seed++) {
+    for (int seed = 1; seed <= (oct_test_long() ? 3 : 1); seed++) {
         stage s;
         stage_open(&s, (uint64_t)seed);
         eight_bits(&s, seed); /* outliers of 100 times the largest value */

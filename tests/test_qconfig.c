@@ -316,8 +316,7 @@ START_TEST(noise_is_parsed_or_refused) {
         ("{\"target\": \"octet\", \"rules\": [{\"kind\": \"conv2d\", \"wbits\": 4, \"ema\": 1e-2}, "
          "{\"name\": \"fc\", \"float\": true}]}")};
     static const char alphabet[] = "abw:=,*?[]{}\"0123456789.-eE\\ \n\xff";
-    const char *more = getenv("OCT_TEST_LONG");
-    const int rounds = more && *more == '1' ? 20000 : 1500;
+    const int rounds = oct_test_long() ? 20000 : 1500;
     octi_rng r = octi_rng_stream(7, OCTI_RNG_TEST, 21, 0);
     for (int i = 0; i < rounds; i++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});

@@ -70,8 +70,8 @@ static void check_random_rules(int i) {
 }
 
 START_TEST(codes_are_exact_under_random_rules) {
-    const char *more = getenv("OCT_TEST_LONG"), *nets = getenv("OCT_TEST_NETS");
-    const int count = nets ? atoi(nets) : more && *more == '1' ? 1500 : 120;
+    const char *nets = getenv("OCT_TEST_NETS");
+    const int count = nets ? atoi(nets) : oct_test_long() ? 1500 : 120;
     for (int i = 0; i < count; i++) check_random_rules(i);
     for (int i = WIDE; i < WIDE + count; i++) check_random_rules(i);
     check_random_rules(138); /* a learned scale behind a float layer once began in evaluation */

@@ -42,8 +42,7 @@ static oct_status make(void) {
 }
 
 START_TEST(memory_that_ends) {
-    const char *more = getenv("OCT_TEST_LONG");
-    const bool all = more && !strcmp(more, "1");
+    const bool all = oct_test_long();
     ck_ok(make()); /* what the context keeps for itself is there */
     const long long kept = heap.blocks, before = heap.calls;
     ck_ok(make());

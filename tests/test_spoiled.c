@@ -310,8 +310,7 @@ static void spoil_pixels(lab *l, octi_rng *r, uint64_t seed) {
 }
 
 START_TEST(every_constant_counts) {
-    const char *more = getenv("OCT_TEST_LONG");
-    const int nets = more && *more == '1' ? 1000 : 120;
+    const int nets = oct_test_long() ? 1000 : 120;
     int tried[WHATS] = {0}, found[WHATS] = {0};
     for (int i = 0; i < nets; i++) {
         const uint64_t seed = 3000 + (uint64_t)i;

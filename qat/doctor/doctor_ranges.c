@@ -30,6 +30,12 @@ static bool made_by(const octi_case *k, const char *maker) {
     return !strcmp(name, maker) || (!*name && !strcmp(maker, "ptq"));
 }
 
+static void won(oct_cause *c, double gain, const oct_layer *worst) {
+    c->value = c->gain = gain;
+    c->measured = true;
+    c->layer = worst ? worst->name : "";
+}
+
 /* What ranges observed anew win; the text says why they are wrong. */
 static oct_status stale(octi_case *k, oct_cause *c, const char *why) {
     double gain;
@@ -37,9 +43,7 @@ static oct_status stale(octi_case *k, oct_cause *c, const char *why) {
     OCT_TRY(octi_case_observe(k, &k->observed, NULL, &gain));
     if (!(gain > c->bound)) return OCT_OK;
     OCT_TRY(worst_by(k, true, &worst));
-    c->value = c->gain = gain;
-    c->measured = true;
-    c->layer = worst ? worst->name : "";
+    won(c, gain, worst);
     snprintf(c->evidence, sizeof c->evidence,
              "%s: ranges observed anew on %lld images win %.2f points; %s clips %.3g %% of its "
              "values' sum",
@@ -116,9 +120,7 @@ oct_status octi_cause_outliers(octi_case *k, oct_cause *c, char *with, size_t si
     if (anew > 0) gain -= anew;
     if (!(gain > c->bound)) return OCT_OK;
     OCT_TRY(worst_by(k, false, &worst));
-    c->value = c->gain = gain;
-    c->measured = true;
-    c->layer = worst ? worst->name : "";
+    won(c, gain, worst);
     snprintf(c->evidence, sizeof c->evidence,
              "ranges that leave out one value in 10000 win %.2f points; in %s rounding takes "
              "%.3g %% of the values' sum",

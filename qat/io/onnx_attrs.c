@@ -136,3 +136,21 @@ oct_status octi_onnx_axis(const octi_onnx_node *n, int64_t axis, int rank, int *
     *to = (int)(axis < 0 ? axis + rank : axis);
     return OCT_OK;
 }
+
+oct_status octi_onnx_cut_of(const octi_onnx_node *n, int rank, octi_onnx_cut *cut) {
+    int64_t axes[OCTI_ONNX_RANK];
+    int ends, some, stepped = -1;
+    OCT_TRY(octi_onnx_axes(n, "starts", 1, cut->from, &cut->count));
+    OCT_TRY(octi_onnx_axes(n, "ends", 2, cut->to, &ends));
+    OCT_TRY(octi_onnx_axes(n, "axes", 3, axes, &some));
+    if (octi_onnx_has(n, 4))
+        OCT_TRY(octi_onnx_whole(n, 4, "steps", OCTI_ONNX_RANK, cut->step, &stepped));
+    if (cut->count < 0 || cut->count != ends || (some >= 0 && some != cut->count) ||
+        (stepped >= 0 && stepped != cut->count))
+        return octi_onnx_refuse(n, "starts, ends, axes or steps are missing or differ in number");
+    for (int i = 0; i < cut->count; i++) {
+        OCT_TRY(octi_onnx_axis(n, some >= 0 ? axes[i] : i, rank, &cut->axis[i]));
+        if (stepped < 0) cut->step[i] = 1;
+    }
+    return OCT_OK;
+}

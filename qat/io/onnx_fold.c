@@ -276,24 +276,16 @@ static int64_t bound(int64_t v, int64_t side, bool down) {
 
 oct_status octi_onnx_fold_slice(octi_onnx_node *n) {
     const octi_onnx_const *x;
-    int64_t from[OCTI_ONNX_RANK], to[OCTI_ONNX_RANK], axes[OCTI_ONNX_RANK], steps[OCTI_ONNX_RANK];
-    int count, ends, some, stepped = -1, axis;
+    octi_onnx_cut cut;
     OCT_TRY(input(n, 0, &x));
-    OCT_TRY(octi_onnx_axes(n, "starts", 1, from, &count));
-    OCT_TRY(octi_onnx_axes(n, "ends", 2, to, &ends));
-    OCT_TRY(octi_onnx_axes(n, "axes", 3, axes, &some));
-    if (octi_onnx_has(n, 4))
-        OCT_TRY(octi_onnx_whole(n, 4, "steps", OCTI_ONNX_RANK, steps, &stepped));
-    if (count < 0 || count != ends || (some >= 0 && some != count) ||
-        (stepped >= 0 && stepped != count))
-        return octi_onnx_refuse(n, "starts, ends, axes or steps are missing or differ in number");
-    for (int i = 0; i < count; i++) {
-        OCT_TRY(octi_onnx_axis(n, some >= 0 ? axes[i] : i, x->rank, &axis));
-        const int64_t step = stepped >= 0 ? steps[i] : 1;
+    OCT_TRY(octi_onnx_cut_of(n, x->rank, &cut));
+    for (int i = 0; i < cut.count; i++) {
+        const int axis = cut.axis[i];
+        const int64_t step = cut.step[i];
         if (step == 0 || step < -INT32_MAX || step > INT64_MAX / 4)
             return octi_onnx_refuse(n, "steps: %lld", (long long)step);
-        const int64_t a = bound(from[i], x->dim[axis], step < 0),
-                      b = bound(to[i], x->dim[axis], step < 0);
+        const int64_t a = bound(cut.from[i], x->dim[axis], step < 0),
+                      b = bound(cut.to[i], x->dim[axis], step < 0);
         const int64_t span = step > 0 ? b - a : a - b, size = step > 0 ? step : -step;
         octi_onnx_const *c = part(n, x, axis, a, step, span > 0 ? (span - 1) / size + 1 : 0);
         if (!c) return octi_onnx_refuse_last(n);

@@ -202,6 +202,13 @@ oct_status octi_onnx_whole(const octi_onnx_node *n, int k, const char *role, int
 /** Whole numbers of an attribute, or, since some opset, of input k; *count -1 where both are
  *  absent. */
 oct_status octi_onnx_axes(const octi_onnx_node *n, const char *name, int k, int64_t *v, int *count);
+/** What a Slice takes of a value of `rank` axes: axes from 0 on, steps as they are, 1 where not
+ *  given. */
+typedef struct octi_onnx_cut {
+    int64_t from[OCTI_ONNX_RANK], to[OCTI_ONNX_RANK], step[OCTI_ONNX_RANK];
+    int axis[OCTI_ONNX_RANK], count;
+} octi_onnx_cut;
+oct_status octi_onnx_cut_of(const octi_onnx_node *n, int rank, octi_onnx_cut *cut);
 /** A number of an attribute, or of input k. */
 oct_status octi_onnx_scalar(const octi_onnx_node *n, const char *name, int k, float otherwise,
                             float *v);

@@ -56,29 +56,21 @@ static int64_t within(int64_t v, int64_t side) {
 }
 
 static oct_status spans(octi_onnx_node *n, const octi_onnx_place *x, span *s) {
-    int64_t from[OCTI_ONNX_RANK], to[OCTI_ONNX_RANK], axes[OCTI_ONNX_RANK], steps[OCTI_ONNX_RANK];
-    int count, ends, some, stepped = -1, axis;
-    OCT_TRY(octi_onnx_axes(n, "starts", 1, from, &count));
-    OCT_TRY(octi_onnx_axes(n, "ends", 2, to, &ends));
-    OCT_TRY(octi_onnx_axes(n, "axes", 3, axes, &some));
-    if (octi_onnx_has(n, 4))
-        OCT_TRY(octi_onnx_whole(n, 4, "steps", OCTI_ONNX_RANK, steps, &stepped));
-    if (count < 0 || count != ends || (some >= 0 && some != count) ||
-        (stepped >= 0 && stepped != count))
-        return octi_onnx_refuse(n, "starts, ends, axes or steps are missing or differ in number");
+    octi_onnx_cut cut;
+    OCT_TRY(octi_onnx_cut_of(n, x->rank, &cut));
     for (int a = 0; a < x->rank; a++) s[a] = (span){0, a ? x->dim[a] : INT64_MAX, 1};
-    for (int i = 0; i < count; i++) {
-        OCT_TRY(octi_onnx_axis(n, some >= 0 ? axes[i] : i, x->rank, &axis));
-        const int64_t step = stepped >= 0 ? steps[i] : 1;
+    for (int i = 0; i < cut.count; i++) {
+        const int axis = cut.axis[i];
+        const int64_t step = cut.step[i];
         if (axis == 0) {
-            const bool all = from[i] == 0 && step == 1 &&
-                             (to[i] >= INT32_MAX || to[i] == OCTI_ONNX_BATCH ||
-                              (n->o->batch > 0 && to[i] >= n->o->batch));
+            const bool all = cut.from[i] == 0 && step == 1 &&
+                             (cut.to[i] >= INT32_MAX || cut.to[i] == OCTI_ONNX_BATCH ||
+                              (n->o->batch > 0 && cut.to[i] >= n->o->batch));
             if (!all) return octi_onnx_refuse(n, "of the batch");
             continue;
         }
         if (step < 1) return octi_onnx_refuse(n, "steps: %lld", (long long)step);
-        s[axis] = (span){within(from[i], x->dim[axis]), within(to[i], x->dim[axis]), step};
+        s[axis] = (span){within(cut.from[i], x->dim[axis]), within(cut.to[i], x->dim[axis]), step};
     }
     return OCT_OK;
 }
