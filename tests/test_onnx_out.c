@@ -64,6 +64,14 @@ static const OctiOnnx__NodeProto *maker(const model *x, const char *name) {
     return NULL;
 }
 
+static int64_t integer(const OctiOnnx__TensorProto *t, int64_t i) {
+    if (t->data_type == OCTI_ONNX_S8) return ((const int8_t *)t->raw_data.data)[i];
+    if (t->data_type == OCTI_ONNX_U8) return t->raw_data.data[i];
+    int32_t v;
+    memcpy(&v, t->raw_data.data + 4 * i, 4);
+    return v;
+}
+
 START_TEST(every_kind_has_a_row) {
     for (int k = 0; k < OCT_OP_KIND_COUNT; k++)
         ck_assert_msg(!octi_onnxw_writer_of((oct_op_kind)k) != !octi_onnxw_refusal((oct_op_kind)k),
@@ -127,6 +135,74 @@ static void check_left_alone(const model *x) {
     }
 }
 
+/* Of every convolution and product of whole numbers: the largest sum of magnitudes that u8 codes
+ * can make of it; whatever a runtime's order, fp32 holds it. */
+static int64_t largest_sum(const model *x, const OctiOnnx__NodeProto *n) {
+    const OctiOnnx__NodeProto *in = maker(x, n->input[0]), *of = maker(x, n->input[1]),
+                              *bias = n->n_input > 2 ? maker(x, n->input[2]) : NULL;
+    if (!in || strcmp(in->op_type, "DequantizeLinear") || !of) return 0;
+    const OctiOnnx__TensorProto *w = constant(x, of->input[0]), *zero = constant(x, in->input[2]),
+                                *b = bias ? constant(x, bias->input[0]) : NULL;
+    const int64_t z = integer(zero, 0), reach = z > 255 - z ? z : 255 - z, o = w->dims[0];
+    int64_t most = 0;
+    for (int64_t c = 0; c < o; c++) {
+        int64_t sum = b ? llabs((long long)integer(b, c)) : 0;
+        const int64_t k = (int64_t)w->raw_data.len / o;
+        for (int64_t e = c * k; e < (c + 1) * k; e++) sum += reach * llabs(integer(w, e));
+        if (sum > most) most = sum;
+    }
+    return most;
+}
+
+/* One convolution and one linear layer whose sums leave 2^24, and one whose bias alone does: dealt
+ * out to several, none of which can. */
+static oct_var *wide_forward(void *self, oct_tape *t, oct_var *x) {
+    oct_module **m = self;
+    (void)t;
+    return oct_apply(m[1], oct_flatten(oct_apply(m[0], x)));
+}
+
+START_TEST(sums_stay_where_fp32_is_exact) {
+    oct_module *m[2], *top = oct_module_new(ctx, wide_forward, m);
+    m[0] = oct_module_add(
+        top, "conv",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 192, .out = 20, .kernel = 3, .pad = 1}));
+    m[1] = oct_module_add(top, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 2000, .out = 3}));
+    for (int k = 0; k < 2; k++) {
+        oct_tensor *w = oct_module_tensor(top, k ? "fc.weight" : "conv.weight");
+        for (int64_t i = 0; i < oct_tensor_count(w); i++) oct_f32(w)[i] = i % 3 ? 0.03f : -0.028f;
+    }
+    for (int high = 0; high < 2; high++) {
+        if (high) { /* few weights of no size: the bias alone is too large */
+            oct_tensor *w = oct_module_tensor(top, "fc.weight");
+            for (int64_t i = 0; i < oct_tensor_count(w); i++) oct_f32(w)[i] = i % 2000 ? 0 : 1e-3f;
+            oct_f32(oct_module_tensor(top, "fc.bias"))[1] = 1e6f;
+        }
+        oct_shape image = OCT_SHAPE(10, 10, 192);
+        oct_net *q = oct_prepare(oct_fuse(oct_capture(top, image)), NULL);
+        oct_tape *t = oct_tape_new(ctx);
+        ck_ok(calibrate(q, t, image, 3));
+        oct_net *net = oct_convert_with(q, &(oct_convert_opts){.skip_check = true}, NULL);
+        ck_assert_msg(net != NULL, "%s", oct_error_message());
+        model x = export(net, false);
+        check_form(&x);
+        check_left_alone(&x);
+        int products = 0, additions = 0;
+        for (size_t i = 0; i < x.g->n_node; i++) {
+            const OctiOnnx__NodeProto *n = x.g->node[i];
+            additions += !strcmp(n->op_type, "Add");
+            if (strcmp(n->op_type, "Conv") && strcmp(n->op_type, "Gemm")) continue;
+            const int64_t most = largest_sum(&x, n);
+            ck_assert_msg(most > 0 && most <= 1 << 24, "%s: up to %lld", n->name, (long long)most);
+            products++;
+        }
+        ck_assert_int_ge(products, high ? 3 : 4);
+        ck_assert_int_eq(products, additions); /* bias is added to the first */
+        done(&x);
+    }
+}
+END_TEST
+
 /* Random nets, float and int8: the same bytes each time, and from a file of the net as well. */
 START_TEST(files_repeat_and_are_whole) {
     for (uint64_t seed = 0; seed < 24; seed++) {
@@ -159,14 +235,6 @@ START_TEST(files_repeat_and_are_whole) {
     }
 }
 END_TEST
-
-static int64_t integer(const OctiOnnx__TensorProto *t, int64_t i) {
-    if (t->data_type == OCTI_ONNX_S8) return ((const int8_t *)t->raw_data.data)[i];
-    if (t->data_type == OCTI_ONNX_U8) return t->raw_data.data[i];
-    int32_t v;
-    memcpy(&v, t->raw_data.data + 4 * i, 4);
-    return v;
-}
 
 static float real(const OctiOnnx__TensorProto *t, int64_t i) {
     float v;
@@ -394,5 +462,6 @@ START_TEST(what_octet_wrote_comes_back_described) {
 END_TEST
 
 OCT_TEST_MAIN_WITH("onnx_out", setup, teardown, every_kind_has_a_row, files_repeat_and_are_whole,
-                   weights_are_the_nets, narrow_ranges_are_clipped, names_of_any_kind,
-                   refusals_name_every_layer, what_octet_wrote_comes_back_described)
+                   sums_stay_where_fp32_is_exact, weights_are_the_nets, narrow_ranges_are_clipped,
+                   names_of_any_kind, refusals_name_every_layer,
+                   what_octet_wrote_comes_back_described)

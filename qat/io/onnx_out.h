@@ -61,6 +61,11 @@ const char *octi_onnxw_whole(octi_onnx_out *w, int k);
 /** Codes of a weight: whole numbers where the law is asked for, else by their scales. */
 const char *octi_onnxw_weight_codes(octi_onnx_out *w, int k);
 const char *octi_onnxw_weight_whole(octi_onnx_out *w, int k);
+/** s8 codes under `name` as whole numbers, "<base>.whole". */
+const char *octi_onnxw_whole_of(octi_onnx_out *w, const char *name, const char *base,
+                                const oct_shape *shape);
+/** hwc of the columns of weight k behind a flatten; NULL where they stay as they are. */
+const int64_t *octi_onnxw_columns(const octi_onnx_out *w, int k);
 /** A weight of ones, as whole numbers. */
 const char *octi_onnxw_ones(octi_onnx_out *w, const oct_shape *shape);
 /** Codes of a bias: the same, by s_x * s_w. */
@@ -94,6 +99,13 @@ void octi_onnxw_quantize(octi_onnx_out *w, const char *x, bool units, int32_t lo
 void octi_onnxw_codes(octi_onnx_out *w, const char *x);
 /** x rounded to the layer's grid, all codes of the type, as floats again. */
 const char *octi_onnxw_regrid(octi_onnx_out *w, const char *x);
+/** (q - z) * w + b of the layer, exactly, as floats that are rounded once, where fp32 may not hold
+ *  the sums; NULL where it holds them in any order (onnx_out_wide.c). */
+const char *octi_onnxw_wide_sums(octi_onnx_out *w, const char *op);
+/** The same of a sum over the image's rows and columns. */
+const char *octi_onnxw_wide_image_sum(octi_onnx_out *w);
+/** Windows of so many cells may leave what fp32 holds: refused, then true. */
+bool octi_onnxw_too_wide(octi_onnx_out *w, int64_t cells);
 /** The layer's value from its input's codes. */
 void octi_onnxw_dequantize(octi_onnx_out *w);
 /** Whether the layer's value is codes. */

@@ -72,21 +72,27 @@ static void plain_codes(octi_onnx_out *w, const char *x) {
     octi_onnxw_quantize(w, x, false, a->lo[0], a->hi[0]);
 }
 
+void octi_onnxw_product_form(octi_onnx_out *w) {
+    if (w->n->kind == OCT_OP_qconv2d) {
+        octi_onnxw_window(w, false);
+        octi_onnxw_int(&w->b, "group", attrs(w)->groups[0]);
+    } else
+        octi_onnxw_int(&w->b, "transB", 1);
+}
+
 static void weighted(octi_onnx_out *w, const char *op) {
     if (fixed_point(w)) return;
     if (attrs(w)->law[0] && octi_onnxw_in_value(w, 1)->quantizer < 0) {
         octi_onnxw_refuse(w, "a fixed-point requant whose weights have no scales");
         return;
     }
-    const bool conv = op[0] == 'C';
-    const char *const in[] = {octi_onnxw_whole(w, 0), octi_onnxw_weight_codes(w, 1),
-                              octi_onnxw_bias_codes(w, 2)};
-    const char *x = octi_onnxw_op(w, op, w->exact ? "sum" : "product", 3, in);
-    if (conv) {
-        octi_onnxw_window(w, false);
-        octi_onnxw_int(&w->b, "group", attrs(w)->groups[0]);
-    } else
-        octi_onnxw_int(&w->b, "transB", 1);
+    const char *x = w->exact ? octi_onnxw_wide_sums(w, op) : NULL;
+    if (!x) {
+        const char *const in[] = {octi_onnxw_whole(w, 0), octi_onnxw_weight_codes(w, 1),
+                                  octi_onnxw_bias_codes(w, 2)};
+        x = octi_onnxw_op(w, op, w->exact ? "sum" : "product", 3, in);
+        octi_onnxw_product_form(w);
+    }
     if (w->exact)
         law_of_sums(w, x, octi_onnxw_in_value(w, 1)->shape.dim[0]);
     else
@@ -168,6 +174,7 @@ static const char *window_sums(octi_onnx_out *w) {
     const int64_t c = octi_onnxw_in_value(w, 0)->shape.dim[3];
     const int32_t *k = attrs(w)->kernel;
     const oct_shape shape = OCT_SHAPE(c, 1, k[0], k[1]);
+    if (octi_onnxw_too_wide(w, (int64_t)k[0] * k[1])) return NULL;
     const char *const in[] = {octi_onnxw_whole(w, 0), octi_onnxw_ones(w, &shape)};
     const char *x = octi_onnxw_op(w, "Conv", "sum", 2, in);
     octi_onnxw_window(w, true);
@@ -178,7 +185,14 @@ static const char *window_sums(octi_onnx_out *w) {
 static const char *image_sum(octi_onnx_out *w) {
     static const int64_t axes[2] = {2, 3};
     const int64_t *out = octi_onnxw_out_value(w)->shape.dim;
-    if (out[1] * out[2] > 1) return octi_onnxw_adaptive(w, octi_onnxw_whole(w, 0), false, "sum");
+    if (out[1] * out[2] > 1) {
+        const int64_t *in = octi_onnxw_in_value(w, 0)->shape.dim, /* windows overlap by a cell */
+            cells = (in[1] / out[1] + 2) * (in[2] / out[2] + 2);
+        if (octi_onnxw_too_wide(w, cells)) return NULL;
+        return octi_onnxw_adaptive(w, octi_onnxw_whole(w, 0), false, "sum");
+    }
+    const char *wide = octi_onnxw_wide_image_sum(w);
+    if (wide) return wide;
     const char *const in[] = {octi_onnxw_whole(w, 0), octi_onnxw_longs(w, "axes", axes, 2)};
     const char *x = octi_onnxw_op(w, "ReduceSum", "sum", 2, in);
     octi_onnxw_int(&w->b, "keepdims", 1);
@@ -186,6 +200,7 @@ static const char *image_sum(octi_onnx_out *w) {
 }
 
 static void averaged(octi_onnx_out *w, const char *sum) {
+    if (!sum) return;
     const char *const in[] = {sum, by_window(w)};
     octi_onnxw_codes(w, octi_onnxw_op(w, "Mul", "scaled", 2, in));
 }

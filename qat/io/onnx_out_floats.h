@@ -14,6 +14,8 @@
 void octi_onnxw_activated(octi_onnx_out *w, const char *x);
 /** kernel_shape, strides, pads, dilations of the last node, from the layer's attributes. */
 void octi_onnxw_window(octi_onnx_out *w, bool pools);
+/** What a Conv or Gemm of the layer's codes has beside its inputs. */
+void octi_onnxw_product_form(octi_onnx_out *w);
 /** x with the layer's border of `value`. */
 const char *octi_onnxw_padded(octi_onnx_out *w, const char *x, float value, const char *suffix);
 /** The mean of the windows of an adaptive pool. */

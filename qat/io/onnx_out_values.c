@@ -144,9 +144,7 @@ static const char *widened(octi_onnx_out *w, const oct_value *v, const int64_t *
 }
 
 const char *octi_onnxw_weight(octi_onnx_out *w, int k) {
-    const oct_value *x = octi_onnxw_in_value(w, 0), *v = octi_onnxw_in_value(w, k);
-    const int64_t *hwc = w->v[x - w->g->values].hwc;
-    return widened(w, v, v->shape.rank == 2 && hwc[0] ? hwc : NULL);
+    return widened(w, octi_onnxw_in_value(w, k), octi_onnxw_columns(w, k));
 }
 
 /* ---- what is read ---- */
@@ -198,26 +196,35 @@ const char *octi_onnxw_weight_codes(octi_onnx_out *w, int k) {
     return w->exact ? octi_onnxw_weight_whole(w, k) : octi_onnxw_weight(w, k);
 }
 
-const char *octi_onnxw_weight_whole(octi_onnx_out *w, int k) {
-    const oct_value *x = octi_onnxw_in_value(w, 0), *v = octi_onnxw_in_value(w, k);
-    const int64_t *hwc = w->v[x - w->g->values].hwc;
-    if (v->shape.rank != 2 || !hwc[0]) hwc = NULL;
-    octi_onnx_value *known = known_of(w, v, hwc);
-    const char *name = tensor(w, v, hwc);
-    if (known->whole) return known->whole;
-    const oct_shape shape = octi_shape_out(&v->tensor->shape), none = scalar();
+const char *octi_onnxw_whole_of(octi_onnx_out *w, const char *name, const char *base,
+                                const oct_shape *shape) {
+    const oct_shape none = scalar();
     const int8_t zero = 0;
-    const char *out = octi_onnxw_value_name(&w->b, octi_fmt("%.800s.whole", v->name));
-    if (shape.rank == 2) { /* a product of two DequantizeLinear may be fused, and then saturate */
-        octi_onnxw_node(&w->b, "Cast", out, &name, 1, out, OCTI_ONNX_F32, &shape);
+    const char *out = octi_onnxw_value_name(&w->b, octi_fmt("%.800s.whole", base));
+    if (shape->rank == 2) { /* a product of two DequantizeLinear may be fused, and then saturate */
+        octi_onnxw_node(&w->b, "Cast", out, &name, 1, out, OCTI_ONNX_F32, shape);
         octi_onnxw_int(&w->b, "to", OCTI_ONNX_F32);
-        return known->whole = out;
+        return out;
     }
-    const char *z = octi_onnxw_value_name(&w->b, octi_fmt("%.800s.zero_point", v->name));
+    const char *z = octi_onnxw_value_name(&w->b, octi_fmt("%.800s.zero_point", base));
     octi_onnxw_constant(&w->b, z, OCTI_ONNX_S8, &none, &zero);
     const char *const in[] = {name, one(w), z};
-    return known->whole =
-               octi_onnxw_node(&w->b, "DequantizeLinear", out, in, 3, out, OCTI_ONNX_F32, &shape);
+    return octi_onnxw_node(&w->b, "DequantizeLinear", out, in, 3, out, OCTI_ONNX_F32, shape);
+}
+
+const int64_t *octi_onnxw_columns(const octi_onnx_out *w, int k) {
+    const int64_t *hwc = w->v[octi_onnxw_in_value(w, 0) - w->g->values].hwc;
+    return octi_onnxw_in_value(w, k)->shape.rank == 2 && hwc[0] ? hwc : NULL;
+}
+
+const char *octi_onnxw_weight_whole(octi_onnx_out *w, int k) {
+    const oct_value *v = octi_onnxw_in_value(w, k);
+    const int64_t *hwc = octi_onnxw_columns(w, k);
+    octi_onnx_value *known = known_of(w, v, hwc);
+    const char *name = tensor(w, v, hwc);
+    const oct_shape shape = octi_shape_out(&v->tensor->shape);
+    if (!known->whole) known->whole = octi_onnxw_whole_of(w, name, v->name, &shape);
+    return known->whole;
 }
 
 const char *octi_onnxw_ones(octi_onnx_out *w, const oct_shape *shape) {
