@@ -75,11 +75,14 @@ static bool in_codes(const printer *p, const oct_node *n) {
     return p->net->stage == OCT_STAGE_INT8 && quantizer_of(p->net, n->out) != NULL;
 }
 
-/* A clamp at the zero point is what is left of a ReLU in codes. */
+/* In codes a ReLU is a clamp at the zero point, which a range without negative values has too: what
+ * a node says of itself goes before it. */
 static bool relu_of(const printer *p, const oct_node *n) {
     const oct_quantizer *q = quantizer_of(p->net, n->out);
-    if (in_codes(p, n)) return q->zero_point && n->attr.lo[0] >= oct_s32(q->zero_point)[0];
-    return n->attr.act[0] == OCT_ACT_RELU || n->attr.act[0] == OCT_ACT_RELU6;
+    if (n->attr.act[0] == OCT_ACT_RELU || n->attr.act[0] == OCT_ACT_RELU6) return true;
+    if (!in_codes(p, n) || !q->zero_point) return false;
+    const int32_t zero = oct_s32(q->zero_point)[0];
+    return zero > q->spec.qmin && n->attr.lo[0] >= zero;
 }
 
 static const char *act_word(const printer *p, const oct_node *n) {
@@ -264,6 +267,14 @@ static void print_clamp(printer *p, const oct_node *n) {
     put(p, "Hardtanh(min_val=%.6g, max_val=%.6g)", (double)n->attr.least, (double)n->attr.most);
 }
 
+static void print_slope(printer *p, const oct_node *n) {
+    put(p, n->kind == OCT_OP_elu ? "ELU(alpha=" : "LeakyReLU(negative_slope=");
+    char t[24];
+    snprintf(t, sizeof t, "%.7g", (double)n->attr.slope);
+    put_real(p, strtod(t, NULL));
+    put(p, ")");
+}
+
 static void print_relu(printer *p, const oct_node *n) {
     put(p, n->kind == OCT_OP_relu ? "ReLU()" : "ReLU6()");
 }
@@ -297,6 +308,8 @@ static const struct row {
     {OCT_OP_identity, print_identity},
     {OCT_OP_relu, print_relu},
     {OCT_OP_relu6, print_relu},
+    {OCT_OP_leaky_relu, print_slope},
+    {OCT_OP_elu, print_slope},
     {OCT_OP_lstm, print_lstm},
     {OCT_OP_lstm_cell, print_lstm},
     {OCT_OP_dynamic_lstm, print_lstm},

@@ -83,7 +83,7 @@ START_TEST(float_nets) {
         "  (2): ReLU()",
         POOL,
         "  (4): Conv2d" CONV4 ", bias=False)",
-        "  (5): LeakyRelu()",
+        "  (5): LeakyReLU(negative_slope=0.1)",
         FLATTEN,
         "  (7): Dropout(p=0.25, inplace=False)",
         "  (8): Linear(in_features=60, out_features=3, bias=False)",
@@ -161,7 +161,44 @@ START_TEST(quantized_nets) {
 }
 END_TEST
 
+/* Values never negative have a range like a ReLU's: only the layer that has one says so. */
+START_TEST(relu_of_a_positive_range) {
+    oct_module *m[] = {
+        oct_linear_new(ctx, &(oct_linear_opts){.in = 4, .out = 3}), oct_elu_new(ctx, 1.0f),
+        oct_linear_new(ctx, &(oct_linear_opts){.in = 3, .out = 3}), oct_relu_new(ctx)};
+    oct_net *net = oct_capture(oct_sequential_new(ctx, m, 4), OCT_SHAPE(4));
+    ck_not_null(net);
+    print(net);
+    is(2, "  (1): ELU(alpha=1.0)", NULL, NULL);
+    for (int layer = 0; layer < 2; layer++) {
+        oct_tensor *w = oct_net_tensor(net, layer ? "2.weight" : "0.weight"),
+                   *b = oct_net_tensor(net, layer ? "2.bias" : "0.bias");
+        for (int64_t i = 0; i < oct_tensor_count(w); i++) oct_f32(w)[i] = 0.25f;
+        for (int64_t i = 0; i < 3; i++) oct_f32(b)[i] = 2;
+    }
+    oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = "minmax"});
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 4));
+    for (int64_t i = 0; i < 8; i++) oct_f32(x)[i] = (float)i / 8 - 0.5f;
+    oct_tape *t = oct_tape_new(ctx);
+    oct_tape_begin(t, OCT_CALIBRATE);
+    ck_not_null(oct_net_forward(q, oct_input(t, x)));
+    ck_ok(oct_net_settle(q));
+    oct_net *i8 = oct_convert(q, NULL);
+    ck_not_null(i8);
+    size_t size;
+    uint8_t *file = NULL;
+    ck_ok(oct_int8_save_memory(i8, &file, &size));
+    oct_net *read = oct_int8_load_memory(ctx, file, size, NULL);
+    for (int from = 0; from < 2; from++) {
+        print(from ? read : i8);
+        ck_assert_msg(!strncmp(lines[2], "  (0): QuantizedLinear(", 23), "%s", lines[2]);
+        ck_assert_msg(!strncmp(lines[4], "  (2): QuantizedLinearReLU(", 27), "%s", lines[4]);
+    }
+}
+END_TEST
+
 static void setup(void) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1})); }
 static void teardown(void) { oct_close(ctx); }
 
-OCT_TEST_MAIN_WITH("print", setup, teardown, float_nets, small_weights, quantized_nets)
+OCT_TEST_MAIN_WITH("print", setup, teardown, float_nets, small_weights, quantized_nets,
+                   relu_of_a_positive_range)

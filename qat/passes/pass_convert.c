@@ -116,7 +116,7 @@ static oct_status weighted(convert_state *c, const oct_node *n, new_node *out) {
                                                       OCT_SHAPE(w.o), w.scale, zeros);
     if (q < 0 || out->in[2] < 0) return oct_last_error()->code;
     c->r.to->graph->values[out->in[1]].quantizer = q;
-    out->attr.act[0] = out->attr.bn[0] = 0;
+    out->attr.bn[0] = 0; /* act stays, for those who print the net */
     out->attr.eps = out->attr.momentum = 0;
     return OCT_OK;
 }
@@ -139,7 +139,6 @@ static oct_status join(convert_state *c, const oct_node *n, new_node *out) {
     }
     if (by.q31 && sum)
         octq_q31_add_of(scale_of(c, n->in[0]), scale_of(c, n->in[1]), y, by.q31, by.shift);
-    out->attr.act[0] = 0;
     return put_records(c, n, out, &by);
 }
 
