@@ -8,7 +8,7 @@
 #include "src/mem.h"
 
 const octi_candidate *const octi_candidates[] = {
-#define OCT_CANDIDATE(name, needs) &octi_qconv_##name,
+#define OCT_CANDIDATE(name) &octi_qconv_##name,
 #include "ops/qconv.def"
 };
 const int octi_candidate_count = sizeof octi_candidates / sizeof *octi_candidates;
@@ -71,7 +71,6 @@ static const char *reason(octi_arena *arena, const octi_candidate *best, const d
 static oct_status choose(const octi_qargs *q, const octi_qconv *c) {
     octi_qrun *r = q->r;
     oct_ctx *ctx = octi_arena_ctx(q->arena);
-    const octi_cpu_features have = octi_ctx_features(ctx);
     const char *only = octi_ctx_only_candidate(ctx);
     const octi_candidate *best = NULL;
     double cycles[MOST_CANDIDATES];
@@ -79,7 +78,7 @@ static oct_status choose(const octi_qargs *q, const octi_qconv *c) {
     for (int i = 0; i < octi_candidate_count; i++) {
         const octi_candidate *k = octi_candidates[i];
         cycles[i] = -1;
-        if ((k->needs & ~have) || k->unfit(c)) continue;
+        if ((k->offered && !k->offered(r->kernels)) || k->unfit(c)) continue;
         cycles[i] = k->cycles(c);
         const bool asked_for = only && !strcmp(only, k->name);
         if (!best || asked_for || (!fixed && cycles[i] < r->cycles)) {

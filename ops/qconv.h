@@ -5,7 +5,6 @@
 #define OCT_OPS_QCONV_H
 
 #include "ops/qrun.h"
-#include "src/cpu.h"
 
 /** A layer, judged. H W C P Q O R S g as in ops.h. */
 struct octi_qconv {
@@ -25,7 +24,8 @@ struct octi_qconv {
 /** One way to run it. */
 typedef struct octi_candidate {
     const char *name;
-    octi_cpu_features needs;
+    /** Whether a context's kernels are fast enough for it to be asked; NULL: any are. */
+    bool (*offered)(const octk_table *kernels);
     /** NULL where it can run this layer; else why not. */
     const char *(*unfit)(const octi_qconv *c);
     /** Cycles of an image, by a model with measured constants. */
@@ -37,7 +37,7 @@ typedef struct octi_candidate {
     bool pools; /* it can take such a pool into itself */
 } octi_candidate;
 
-#define OCT_CANDIDATE(name, needs) extern const octi_candidate octi_qconv_##name;
+#define OCT_CANDIDATE(name) extern const octi_candidate octi_qconv_##name;
 #include "ops/qconv.def"
 extern const octi_candidate *const octi_candidates[];
 extern const int octi_candidate_count;

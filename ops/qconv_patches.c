@@ -114,7 +114,6 @@ static double cycles(const octi_qconv *c) {
 
 const octi_candidate octi_qconv_patches = {
     .name = "patches",
-    .needs = 0,
     .unfit = unfit,
     .cycles = cycles,
     .halo = octi_no_halo,

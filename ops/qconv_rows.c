@@ -195,9 +195,11 @@ static double cycles(const octi_qconv *c) {
     return c->groups * tiles * panels * (pairs * 7.2 + 60) + widened / 8;
 }
 
+static bool offered(const octk_table *kernels) { return kernels->needs.conv_s16u8; }
+
 const octi_candidate octi_qconv_rows = {
     .name = "rows",
-    .needs = OCTI_CPU_AVX2 | OCTI_CPU_FMA,
+    .offered = offered,
     .unfit = unfit,
     .cycles = cycles,
     .halo = octi_no_halo,

@@ -99,7 +99,6 @@ static double cycles(const octi_qconv *c) {
 
 const octi_candidate octi_qconv_taps = {
     .name = "taps",
-    .needs = 0,
     .unfit = unfit,
     .cycles = cycles,
     .halo = halo,

@@ -286,6 +286,8 @@ static double cycles(const form *f, const octi_qconv *c) {
     return tiles * (blocks * f->in + panels * f->out) + (products > streamed ? products : streamed);
 }
 
+static bool offered(const octk_table *kernels) { return kernels->needs.wino_mul_s16; }
+
 #define CANDIDATE(n)                                                                               \
     static const char *unfit##n(const octi_qconv *c) { return unfit(&F##n, c); }                   \
     static double cycles##n(const octi_qconv *c) { return cycles(&F##n, c); }                      \
@@ -296,7 +298,7 @@ static double cycles(const form *f, const octi_qconv *c) {
                     q->r->kernels->wino##n##_out_s32u8);                                           \
     }                                                                                              \
     const octi_candidate octi_qconv_winograd##n = {.name = "winograd" #n,                          \
-                                                   .needs = OCTI_CPU_AVX2 | OCTI_CPU_FMA,          \
+                                                   .offered = offered,                             \
                                                    .unfit = unfit##n,                              \
                                                    .cycles = cycles##n,                            \
                                                    .halo = halo##n,                                \

@@ -345,6 +345,7 @@ oct_net *test_small_net(oct_ctx *ctx) {
     return t.net;
 }
 
+/* Draws of one call stand apart: the order of arguments is the compiler's. */
 oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
     test_net t = test_net_new(ctx, seed, 1, 1, 1);
     t.law = seed % 2 ? OCTQ_Q31 : OCTQ_FP32;
@@ -363,8 +364,9 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
         case 0:
         case 1: {
             int k = 1 + (int)below(&t, 3), s = 1 + (int)below(&t, 3), g = d[3] % 2 ? 1 : 2;
-            y = test_conv(&t, x, g * (1 + (int)below(&t, 40 / (uint32_t)g)), k, s,
-                          1 + (int)below(&t, 2), 2, 1 + (int)below(&t, 2), g);
+            const int dilation = 1 + (int)below(&t, 2), stride = 1 + (int)below(&t, 2),
+                      each = 1 + (int)below(&t, 40 / (uint32_t)g);
+            y = test_conv(&t, x, g * each, k, s, stride, 2, dilation, g);
             break;
         }
         case 2:
@@ -387,20 +389,26 @@ oct_net *test_random_net(oct_ctx *ctx, uint32_t seed) {
             y = d[1] == e[1] && d[2] == e[2] ? test_cat(&t, (int32_t[]){x, other, x}, 3)
                                              : test_cat(&t, &x, 1);
             break;
-        case 8:
-            y = side >= 2 ? test_max_pool(&t, x, 2 + (int)below(&t, 2), 1 + (int)below(&t, 2), 1)
-                          : test_relu(&t, x);
+        case 8: {
+            const int stride = side >= 2 ? 1 + (int)below(&t, 2) : 1,
+                      k = side >= 2 ? 2 + (int)below(&t, 2) : 1;
+            y = side >= 2 ? test_max_pool(&t, x, k, stride, 1) : test_relu(&t, x);
             break;
+        }
         case 9:
             y = side >= 2 ? test_avg_pool(&t, x, 3, 2, 1, below(&t, 2)) : test_clip(&t, x);
             break;
-        case 10:
-            y = test_adaptive(&t, x, 1 + (int)below(&t, (uint32_t)d[1]),
-                              1 + (int)below(&t, (uint32_t)d[2]));
+        case 10: {
+            const int q = 1 + (int)below(&t, (uint32_t)d[2]),
+                      p = 1 + (int)below(&t, (uint32_t)d[1]);
+            y = test_adaptive(&t, x, p, q);
             break;
-        case 11:
-            y = test_pad(&t, x, (int)below(&t, 2), (int)below(&t, 3), (int)below(&t, 2), 0);
+        }
+        case 11: {
+            const int bottom = (int)below(&t, 2), left = (int)below(&t, 3), top = (int)below(&t, 2);
+            y = test_pad(&t, x, top, left, bottom, 0);
             break;
+        }
         case 12:
             y = below(&t, 2) ? test_softmax(&t, x) : test_table(&t, x);
             break;

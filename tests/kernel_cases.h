@@ -16,7 +16,7 @@
 #include "ops/kernels/kernels.def"
 
 /** Rounds of a case are divided by this where each costs ten times as much. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(OCT_EMULATED)
 enum { SANITIZED_PART = 24 };
 #else
 enum { SANITIZED_PART = 1 };

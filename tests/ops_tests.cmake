@@ -2,8 +2,6 @@
 octet_test(test_ops_golden)
 octet_test(test_ops_shapes)
 octet_test(test_blas)
-octet_test(test_kernels)
-target_sources(test_kernels PRIVATE kernel_cases_f32.c kernel_cases_int8.c kernel_cases_conv.c)
 octet_test(test_ops_grad)
 target_sources(test_ops_grad PRIVATE ref_ops.c)
 # the references, sums in double without end, are what takes its time: fast, and not what sanitizers are for

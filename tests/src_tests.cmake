@@ -1,9 +1,6 @@
 octet_test(test_base)
 octet_test(test_words)
-octet_test(test_cpu)
 octet_test(test_float_mode)
-octet_test(test_law)
-octet_test(test_law_q31)
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
   file(GLOB_RECURSE public_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.h ${PROJECT_SOURCE_DIR}/src/*.def ${PROJECT_SOURCE_DIR}/ops/*.h ${PROJECT_SOURCE_DIR}/datasets/*.h

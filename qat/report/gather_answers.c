@@ -44,8 +44,8 @@ static void shrink(const oct_data *d, const void *image, octi_picture *p) {
     for (int64_t i = 0; d->dtype != OCT_U8 && i < (int64_t)h * w; i++)
         for (int32_t c = 0; c < p->channels; c++) {
             const double v = shown_at(d, image, i, c);
-            lo = fmin(lo, v);
-            hi = fmax(hi, v);
+            if (v < lo) lo = v; /* not fmin: of this reduction gcc 12 fails on AArch64 */
+            if (v > hi) hi = v;
         }
     const double gain = hi > lo ? 255 / (hi - lo) : 0;
     for (int32_t y = 0; y < p->height; y++)

@@ -91,8 +91,9 @@ static oct_status whole(oct_report *r, const source *s, octi_weights *w) {
     for (int64_t o = 0; o < s->o; o++)
         for (int64_t i = 0; i < s->k; i++) {
             const double a = s->factor ? real_at(s, o, i) : 0, b = s->code ? code_at(s, o, i) : 0;
-            lo = fmin(lo, fmin(a, b));
-            hi = fmax(hi, fmax(a, b));
+            const double least = fmin(a, b), most = fmax(a, b);
+            if (least < lo) lo = least; /* not fmin: of this reduction gcc 12 fails on AArch64 */
+            if (most > hi) hi = most;
         }
     const bool grid = s->code && !s->per_channel;
     const double step = grid ? (double)s->scale[0] : 0;
