@@ -14,8 +14,8 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "src/cut.h"
 #include "src/mem.h"
-#include "src/threads.h"
 
 /* Its own symbols first, whatever the host program has loaded; sanitizers' runtimes refuse that. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -188,7 +188,7 @@ oct_var *oct_dropout(oct_var *x, float p) { return unary(OCT_OP_dropout, &(oct_a
 oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor *zero_point,
                            int qmin, int qmax) {
     if (!x) return NULL;
-    oct_var *in[3] = {x, oct_input(oct_var_tape(x), scale), oct_input(oct_var_tape(x), zero_point)};
+    oct_var *in[3] = {x, octi_beside(x, scale), octi_beside(x, zero_point)};
     oct_attrs a = {
         .qmin = {qmin}, .qmax = {qmax}, .axis = {scale && oct_tensor_count(scale) > 1 ? 0 : -1}};
     return record(OCT_OP_fake_quantize, &a, in, 3, 3);
@@ -197,20 +197,20 @@ oct_var *oct_fake_quantize(oct_var *x, const oct_tensor *scale, const oct_tensor
 oct_var *oct_cross_entropy(oct_var *logits, const oct_tensor *labels,
                            const oct_cross_entropy_opts *opts) {
     if (!logits) return NULL;
-    oct_var *in[2] = {logits, oct_input(oct_var_tape(logits), labels)};
+    oct_var *in[2] = {logits, octi_beside(logits, labels)};
     return record(OCT_OP_cross_entropy, &(oct_attrs){.smoothing = opts ? opts->smoothing : 0}, in,
                   2, 2);
 }
 
 oct_var *oct_mse_loss(oct_var *x, const oct_tensor *target) {
     if (!x) return NULL;
-    oct_var *in[2] = {x, oct_input(oct_var_tape(x), target)};
+    oct_var *in[2] = {x, octi_beside(x, target)};
     return record(OCT_OP_mse_loss, NULL, in, 2, 2);
 }
 
 oct_var *oct_distill_loss(oct_var *logits, const oct_tensor *teacher, float temperature) {
     if (!logits) return NULL;
-    oct_var *in[2] = {logits, oct_input(oct_var_tape(logits), teacher)};
+    oct_var *in[2] = {logits, octi_beside(logits, teacher)};
     return record(OCT_OP_distill_loss, &(oct_attrs){.temperature = NONZERO(temperature, 4.0f)}, in,
                   2, 2);
 }

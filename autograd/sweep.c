@@ -27,7 +27,7 @@ static oct_status sweep_node(oct_tape *t, octi_call *c) {
     /* the hook of a prepared net goes with the net that recorded the node */
     octi_diff_fn *backward =
         c->net && c->net->hooks ? c->net->hooks->backward : octi_diff_of(c->node->kind)->backward;
-    OCT_TRY(backward(c));
+    OCT_TRY(octi_run_by_cut(t, c, backward));
     for (int k = 0; k < nin; k++) {
         if (!c->in_needs[k] || !c->din[k]->data) continue;
         int32_t value = c->node->in[k];

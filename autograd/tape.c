@@ -42,6 +42,7 @@ void oct_tape_begin(oct_tape *t, oct_mode mode) {
     t->status = OCT_OK;
     t->swept = false;
     t->epoch = t->first_sample = 0;
+    t->cut.images = 0;
     t->scope[0] = 0;
     t->dry = false;
     t->looked_at = -1;
@@ -66,6 +67,8 @@ void octi_make_values(oct_tensor *x, octi_made made) {
     for (int64_t i = 0; x->dtype == OCT_F32 && i < oct_tensor_count(x); i++)
         oct_f32(x)[i] = made.first + made.step * (float)(i % 64);
 }
+
+void octi_tape_cut(oct_tape *t, octi_cut cut) { t->cut = cut; }
 
 const char *octi_tape_looked_at(const oct_tape *t) {
     return t->looked_at < 0 ? NULL : t->graph->values[t->looked_at].name;
@@ -159,17 +162,17 @@ static const char *free_name(oct_tape *t, const char *base) {
 
 /* ---- values ---- */
 
-static oct_var *attach(oct_tape *t, int32_t value, oct_tensor *data, bool needs) {
+static oct_var *attach(oct_tape *t, int32_t value, oct_tensor *data, bool needs, bool of_batch) {
     value_run *r = value < 0 ? NULL : octi_arena_alloc(t->arena, sizeof *r);
     if (!r || octi_reserve(t->ctx, (void **)&t->values, &t->value_cap, (size_t)value + 1,
                            sizeof *t->values) != OCT_OK)
         return octi_tape_failed(t);
-    *r = (value_run){.data = data, .var = {t, value}, .needs = needs};
+    *r = (value_run){.data = data, .var = {t, value}, .needs = needs, .of_batch = of_batch};
     t->values[value] = r;
     return &r->var;
 }
 
-oct_var *oct_input(oct_tape *t, const oct_tensor *x) {
+static oct_var *input(oct_tape *t, const oct_tensor *x, bool of_batch) {
     if (!t) return NULL;
     if (!x)
         return octi_fail(OCT_EUSAGE, "oct_input", "tensor is NULL", NULL, NULL, NULL),
@@ -178,15 +181,18 @@ oct_var *oct_input(oct_tape *t, const oct_tensor *x) {
     if (!view) return octi_tape_failed(t);
     int32_t v = octi_graph_add_value(t->graph, free_name(t, "input"), OCT_VALUE_INPUT, x->dtype,
                                      x->shape, NULL);
-    return attach(t, v, view, false);
+    return attach(t, v, view, false, of_batch);
 }
+
+oct_var *oct_input(oct_tape *t, const oct_tensor *x) { return input(t, x, true); }
+oct_var *octi_beside(oct_var *v, const oct_tensor *x) { return input(oct_var_tape(v), x, false); }
 
 static oct_var *leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *path,
                      bool needs) {
     for (int32_t i = 0; i < t->graph->value_count; i++)
         if (t->graph->values[i].tensor == p) return &t->values[i]->var;
     int32_t v = octi_graph_add_value(t->graph, path, role, p->dtype, p->shape, p);
-    return attach(t, v, p, needs && t->mode == OCT_TRAIN);
+    return attach(t, v, p, needs && t->mode == OCT_TRAIN, false);
 }
 
 oct_var *octi_leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *name) {
@@ -224,6 +230,20 @@ oct_tensor *octi_call_tensor(octi_call *c, oct_dtype dtype, oct_shape shape) {
     return octi_tensor_in_arena(c->arena, dtype, shape);
 }
 
+oct_status octi_run_by_cut(oct_tape *t, octi_call *c, octi_diff_fn *pass) {
+    const octi_cut *own = c->of_batch && t->cut.images ? &t->cut : NULL;
+    if (!c->of_batch && t->cut.reduce) own = &octi_cut_of_others;
+    const octi_cut *before = octi_ctx_set_cut(t->ctx, own);
+    const oct_status s = pass(c);
+    octi_ctx_set_cut(t->ctx, before);
+    return s;
+}
+
+/* Of the images that are here. */
+static uint32_t first_sample(const oct_tape *t) {
+    return t->first_sample + (t->cut.images ? (uint32_t)octi_cut_begin(&t->cut, t->cut.first) : 0);
+}
+
 /* Add the node and run it; shapes are known. */
 static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const oct_attrs *a,
                          oct_var *const *in, int nin, oct_dtype dtype, oct_shape shape,
@@ -234,7 +254,7 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
                **codes = data ? data + nin : NULL;
     bool *needs = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *needs);
     if (!c || !index || !data || !needs) return octi_tape_failed(t);
-    bool any = false;
+    bool any = false, of_batch = false;
     for (int k = 0; k < nin; k++) {
         index[k] = in[k] ? in[k]->value : -1;
         if (!in[k]) continue;
@@ -242,6 +262,7 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
         data[k] = r->data;
         codes[k] = r->codes;
         any |= needs[k] = r->needs;
+        of_batch |= r->of_batch;
     }
     int32_t n = octi_graph_add_node(t->graph, kind, name, a, index, nin, dtype, shape);
     if (n < 0 || octi_reserve(t->ctx, (void **)&t->calls, &t->call_cap, (size_t)n + 1,
@@ -252,7 +273,8 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
                      .arena = t->arena,
                      .mode = t->mode,
                      .wants_grad = any,
-                     .key = {oct_ctx_seed(t->ctx), t->epoch, t->first_sample, (uint32_t)n},
+                     .of_batch = of_batch,
+                     .key = {oct_ctx_seed(t->ctx), t->epoch, first_sample(t), (uint32_t)n},
                      .graph = t->graph,
                      .node = &t->graph->nodes[n],
                      .net = t->net,
@@ -265,11 +287,11 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
     if (t->dry) {
         if (octi_call_output(c) != OCT_OK) return octi_tape_failed(t);
         octi_make_values(c->out, t->made); /* a forward function may look at them */
-        return attach(t, t->graph->nodes[n].out, c->out, any);
+        return attach(t, t->graph->nodes[n].out, c->out, any, of_batch);
     }
     octi_diff_fn *forward = t->hooks ? t->hooks->forward : octi_diff_of(kind)->forward;
-    if (forward(c) != OCT_OK) return octi_tape_failed(t);
-    oct_var *out = attach(t, t->graph->nodes[n].out, c->out, any);
+    if (octi_run_by_cut(t, c, forward) != OCT_OK) return octi_tape_failed(t);
+    oct_var *out = attach(t, t->graph->nodes[n].out, c->out, any, of_batch);
     if (out) t->values[out->value]->codes = c->out_codes;
     if (out && t->watchers) octi_watch_call(t->watchers, c);
     return out;
@@ -316,8 +338,19 @@ oct_status octi_runs_alone(const char *where) {
 }
 
 /* What a net that is being quantized sees first is what convert will compare on. */
-static oct_net *with_probe(const oct_tape *t, oct_net *net, const oct_var *x) {
-    return t->dry || octi_net_keep_probe(net, t->values[x->value]->data) == OCT_OK ? net : NULL;
+static oct_net *with_probe(oct_tape *t, oct_net *net, const oct_var *x) {
+    const oct_tensor *seen = t->values[x->value]->data;
+    if (t->dry || octi_net_probe_full(net)) return net;
+    oct_tensor whole = *seen;
+    const float *images = oct_f32(seen);
+    if (t->cut.images) {
+        whole.shape.dim[0] = t->cut.images;
+        if (octi_cut_gather(&t->cut, t->arena, images, oct_tensor_count(seen) / seen->shape.dim[0],
+                            &images) != OCT_OK)
+            return NULL;
+        whole.data = (void *)images;
+    }
+    return octi_net_keep_probe(net, &whole) == OCT_OK ? net : NULL;
 }
 
 /* What the nodes of a prepared net run by: t->net and t->hook_state. */

@@ -6,6 +6,7 @@
 #include "autograd/autograd.h"
 #include "ops/ops.h"
 #include "src/arena.h"
+#include "src/cut.h"
 #include "src/paths.h"
 
 enum { OCTI_MAX_SAVED = 6 };
@@ -18,6 +19,7 @@ typedef struct octi_call {
     octi_arena *arena;
     oct_mode mode;
     bool wants_grad; /* a backward pass may follow and this node takes part in it */
+    bool of_batch;   /* computes from images, not from parameters alone */
     oct_dropout_key key;
     const oct_graph *graph; /* the tape's own graph; node and values index it */
     const oct_node *node;
@@ -78,6 +80,9 @@ oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var 
 /** A parameter, buffer or constant under "<scope>.<name>"; the same tensor gives the same
  *  variable. */
 oct_var *octi_leaf(oct_tape *t, oct_tensor *p, oct_value_role role, const char *name);
+/** What an op is given beside the variable v (a target, a scale): an input that does not say
+ *  whether the op computes from images. */
+oct_var *octi_beside(oct_var *v, const oct_tensor *x);
 /** Options to attributes, for functions and modules alike; NULL: defaults. */
 oct_attrs octi_conv2d_attrs(const oct_conv2d_opts *o);
 oct_attrs octi_pool_attrs(const oct_pool_opts *o);
@@ -95,6 +100,10 @@ void octi_make_values(oct_tensor *x, octi_made made);
 /** Until the next oct_tape_begin: infer shapes, run nothing, move no buffer (capture); all that
  *  nodes would compute is made up. */
 void octi_tape_dry(oct_tape *t, octi_made made);
+/** Until the next oct_tape_begin: nodes run by this cut (src/cut.h), here for its images alone; it
+ *  is in force while they run. For who trains; without it a tape's batch is whole. The images of
+ *  all processes have their places in the epoch: oct_tape_key takes the first of the batch. */
+void octi_tape_cut(oct_tape *t, octi_cut cut);
 /** Name of the first such value that oct_var_value handed out; NULL: none. */
 const char *octi_tape_looked_at(const oct_tape *t);
 /** OCT_EUSAGE of a net that has no gradients: which calls are for it. */

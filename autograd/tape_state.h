@@ -17,7 +17,8 @@ typedef struct value_run {
     oct_tensor *grad;  /* during backward */
     oct_tensor *codes; /* u8 codes that `data` stands for, in a prepared net; else NULL */
     oct_var var;
-    bool needs; /* a gradient is wanted */
+    bool needs;    /* a gradient is wanted */
+    bool of_batch; /* computed from images */
 } value_run;
 
 struct oct_tape {
@@ -26,6 +27,7 @@ struct oct_tape {
     octi_arena *arena;
     oct_mode mode;
     uint32_t epoch, first_sample;
+    octi_cut cut; /* images 0: a batch is whole */
     oct_status status;
     bool swept;        /* oct_backward was called */
     bool dry;          /* capture: shapes only, nothing runs and no buffer moves */
@@ -44,5 +46,8 @@ struct oct_tape {
     oct_net *held_view;
     void *held_state;
 };
+
+/** The call's pass with the tape's cut in force, where it computes from images. */
+oct_status octi_run_by_cut(oct_tape *t, octi_call *c, octi_diff_fn *pass);
 
 #endif

@@ -16,8 +16,8 @@ enum { CHUNK_FLOATS = 4096, MOST_CHUNK_ROWS = 256, PASS_GRAIN = 16384 };
 typedef struct bn_job {
     const float *x, *dy;
     float *y;           /* y or dx */
-    int64_t n, rows, c; /* samples, rows of c values in a sample, channels */
-    int slots;
+    int64_t n, rows, c; /* samples here, rows of c values in a sample, channels */
+    octi_cut cut;
     double *sum;        /* [slots][2 * c]: mean and M2, or sums of dy and dy * (x - mean) */
     float *chunk;       /* [slots][3 * c]: sums of a chunk */
     const float *mean;  /* [c] */
@@ -40,8 +40,8 @@ static void merge(double na, double *mean, double *m2, double nb, double mean_b,
 
 static void stats_slot(void *arg, int64_t slot) {
     const bn_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->rows,
-            to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->rows;
+    int64_t from = octi_cut_at(&j->cut, slot) * j->rows,
+            to = octi_cut_at(&j->cut, slot + 1) * j->rows;
     int64_t step = chunk_rows(j->c), c = j->c;
     double *mean = j->sum + slot * 2 * c, *m2 = mean + c;
     float *s = j->chunk + slot * 3 * c, *q = s + c, *mid = q + c;
@@ -66,19 +66,18 @@ static void stats_slot(void *arg, int64_t slot) {
     }
 }
 
-static void fold_stats(bn_job *j) {
-    for (int stride = 1; stride < j->slots; stride *= 2)
-        for (int i = 0; i + stride < j->slots; i += 2 * stride) {
-            double na = (double)((octi_slot_begin(j->n, j->slots, i + stride) -
-                                  octi_slot_begin(j->n, j->slots, i)) *
-                                 j->rows);
-            double nb = (double)((octi_slot_begin(j->n, j->slots, i + 2 * stride) -
-                                  octi_slot_begin(j->n, j->slots, i + stride)) *
-                                 j->rows);
-            double *a = j->sum + (int64_t)i * 2 * j->c, *b = a + (int64_t)stride * 2 * j->c;
-            for (int64_t k = 0; k < j->c; k++)
-                merge(na, &a[k], &a[j->c + k], nb, b[k], b[j->c + k]);
-        }
+static void join_moments(const octi_join *join) {
+    const bn_job *j = join->arg;
+    const double na = (double)(join->images_a * j->rows), nb = (double)(join->images_b * j->rows);
+    double *a = join->a;
+    const double *b = join->b;
+    for (int64_t k = join->from; k < join->to; k++)
+        merge(na, &a[k], &a[j->c + k], nb, b[k], b[j->c + k]);
+}
+
+static oct_status fold_stats(oct_ctx *ctx, const bn_job *j) {
+    const octi_sum moments = {join_moments, j, j->c, 2 * (size_t)j->c * sizeof(double)};
+    return octi_cut_fold(&j->cut, octi_ctx_pool(ctx), &moments, j->sum);
 }
 
 static void normalize_rows(void *arg, int64_t from, int64_t to) {
@@ -94,12 +93,11 @@ static bn_job job_of(oct_ctx *ctx, const oct_tensor *x, oct_tensor *y, octi_aren
                 .n = x->shape.dim[0],
                 .c = x->shape.dim[x->shape.rank - 1],
                 .kernels = octi_ctx_kernels(ctx)};
-    (void)ctx;
     j.rows = oct_tensor_count(x) / j.n / j.c;
-    j.slots = octi_slots(j.n);
+    j.cut = octi_cut_of(ctx, j.n);
     if (sums) {
-        j.sum = octi_arena_alloc(scratch, (size_t)j.slots * 2 * (size_t)j.c * sizeof(double));
-        j.chunk = octi_arena_alloc(scratch, (size_t)j.slots * 3 * (size_t)j.c * sizeof(float));
+        j.sum = octi_arena_alloc(scratch, (size_t)j.cut.count * 2 * (size_t)j.c * sizeof(double));
+        j.chunk = octi_arena_alloc(scratch, (size_t)j.cut.count * 3 * (size_t)j.c * sizeof(float));
     }
     return j;
 }
@@ -141,15 +139,15 @@ oct_status oct_batch_norm_train(oct_ctx *ctx, const oct_attrs *a, const oct_tens
     oct_status st = OCT_OK;
     if (!j.sum || !j.chunk || !factor)
         st = oct_last_error()->code;
-    else if (j.n * j.rows < 2)
+    else if (j.cut.images * j.rows < 2)
         st = octi_fail(OCT_EUSAGE, "batch_norm", "values per channel in training", "at least 2",
                        "1", "use a larger batch");
     if (st != OCT_OK) return octi_arena_rewind(scratch, mark), st;
 
-    double n = (double)(j.n * j.rows);
-    octi_parallel_for(n * (double)j.c < PASS_GRAIN ? NULL : octi_ctx_pool(ctx), j.slots, stats_slot,
-                      &j);
-    fold_stats(&j);
+    octi_parallel_for(j.n * j.rows * j.c < PASS_GRAIN ? NULL : octi_ctx_pool(ctx), j.cut.count,
+                      stats_slot, &j);
+    if ((st = fold_stats(ctx, &j)) != OCT_OK) return octi_arena_rewind(scratch, mark), st;
+    const double n = (double)(j.cut.images * j.rows);
     for (int64_t c = 0; c < j.c; c++) {
         double m = j.sum[c],
                m2 = j.sum[j.c + c] > 0 || j.sum[j.c + c] != j.sum[j.c + c] ? j.sum[j.c + c] : 0,
@@ -201,8 +199,8 @@ oct_status oct_batch_norm_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tenso
 
 static void grad_sums_slot(void *arg, int64_t slot) {
     const bn_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->rows,
-            to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->rows;
+    int64_t from = octi_cut_at(&j->cut, slot) * j->rows,
+            to = octi_cut_at(&j->cut, slot + 1) * j->rows;
     int64_t step = chunk_rows(j->c), c = j->c;
     double *sum = j->sum + slot * 2 * c;
     float *s = j->chunk + slot * 3 * c;
@@ -229,10 +227,10 @@ static oct_status grad(oct_ctx *ctx, octi_arena *scratch, const oct_tensor *x, c
     j.mean = mean;
     float *factor = octi_arena_alloc(scratch, (size_t)(3 * j.c) * sizeof *factor);
     if (!j.sum || !j.chunk || !factor) return oct_last_error()->code;
-    double n = (double)(j.n * j.rows);
-    octi_parallel_for(n * (double)j.c < PASS_GRAIN ? NULL : octi_ctx_pool(ctx), j.slots,
+    octi_parallel_for(j.n * j.rows * j.c < PASS_GRAIN ? NULL : octi_ctx_pool(ctx), j.cut.count,
                       grad_sums_slot, &j);
-    octi_fold_f64(j.sum, j.slots, 2 * j.c);
+    OCT_TRY(octi_cut_fold_f64(&j.cut, j.sum, 2 * j.c));
+    const double n = (double)(j.cut.images * j.rows);
     for (int64_t c = 0; c < j.c; c++) {
         double sum_dy = j.sum[c], sum_dyx = j.sum[j.c + c], inv = (double)invstd[c];
         dbeta[c] = (float)sum_dy;

@@ -78,11 +78,3 @@ void octi_for_range(oct_ctx *ctx, int64_t n, int64_t grain, octi_range_fn fn, vo
     range_job j = {fn, arg, n, pieces};
     octi_parallel_for(pool, pieces, range_task, &j);
 }
-
-void octi_fold_f64(double *partial, int s, int64_t count) {
-    for (int stride = 1; stride < s; stride *= 2)
-        for (int i = 0; i + stride < s; i += 2 * stride) {
-            double *a = partial + i * count, *b = a + stride * count;
-            for (int64_t k = 0; k < count; k++) a[k] += b[k];
-        }
-}

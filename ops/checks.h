@@ -4,6 +4,7 @@
 #define OCT_OPS_CHECKS_H
 
 #include "src/arena.h"
+#include "src/cut.h"
 #include "src/graph.h"
 #include "src/mem.h"
 #include "src/threads.h"
@@ -33,9 +34,5 @@ void octi_for_range(oct_ctx *ctx, int64_t n, int64_t grain, octi_range_fn fn, vo
 #else
 #define OCTI_IVDEP
 #endif
-
-/** Fold s partial results of `count` doubles along octi_fold_f32's tree; the result lands in the
- *  first. */
-void octi_fold_f64(double *partial, int s, int64_t count);
 
 #endif

@@ -9,7 +9,7 @@ typedef struct dw_job {
     const octi_conv *g;
     const float *x, *w, *b, *dy; /* w: [R,S,C] */
     float *y, *dw, *db;          /* y or dx; dw, db: [slots] partial sums */
-    int slots;
+    octi_cut cut;
 } dw_job;
 
 /** Where tap (r, s) of output pixel (p, q) reads: a pixel of the image, or -1. */
@@ -27,8 +27,7 @@ static void multiply_add(float *restrict y, const float *restrict a, const float
 static void forward_slot(void *arg, int64_t slot) {
     const dw_job *j = arg;
     const octi_conv *g = j->g;
-    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot);
-         n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++)
+    for (int64_t n = octi_cut_at(&j->cut, slot); n < octi_cut_at(&j->cut, slot + 1); n++)
         for (int64_t i = 0; i < g->p * g->q; i++) {
             float *y = j->y + (n * g->p * g->q + i) * g->c;
             memset(y, 0, (size_t)g->c * sizeof *y);
@@ -42,8 +41,7 @@ static void forward_slot(void *arg, int64_t slot) {
 static void grad_x_slot(void *arg, int64_t slot) {
     const dw_job *j = arg;
     const octi_conv *g = j->g;
-    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot);
-         n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++) {
+    for (int64_t n = octi_cut_at(&j->cut, slot); n < octi_cut_at(&j->cut, slot + 1); n++) {
         float *dx = j->y + n * g->h * g->w * g->c;
         memset(dx, 0, (size_t)(g->h * g->w * g->c) * sizeof *dx);
         for (int64_t i = 0; i < g->p * g->q; i++)
@@ -60,8 +58,7 @@ static void grad_w_slot(void *arg, int64_t slot) {
     float *dw = j->dw + slot * g->r * g->s * g->c, *db = j->db ? j->db + slot * g->c : NULL;
     memset(dw, 0, (size_t)(g->r * g->s * g->c) * sizeof *dw);
     if (db) memset(db, 0, (size_t)g->c * sizeof *db);
-    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot);
-         n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++)
+    for (int64_t n = octi_cut_at(&j->cut, slot); n < octi_cut_at(&j->cut, slot + 1); n++)
         for (int64_t i = 0; i < g->p * g->q; i++) {
             const float *dy = j->dy + (n * g->p * g->q + i) * g->c;
             for (int64_t k = 0, at; k < g->r * g->s; k++)
@@ -81,34 +78,35 @@ static float *turned(octi_arena *scratch, const octi_conv *g, const float *w) {
 oct_status octi_conv_depthwise_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                        const float *x, const float *w, const float *b, float *y) {
     dw_job j = {
-        .g = g, .x = x, .w = turned(scratch, g, w), .b = b, .y = y, .slots = octi_slots(g->n)};
+        .g = g, .x = x, .w = turned(scratch, g, w), .b = b, .y = y, .cut = octi_cut_of(ctx, g->n)};
     if (!j.w) return oct_last_error()->code;
-    octi_parallel_for(octi_ctx_pool(ctx), j.slots, forward_slot, &j);
+    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, forward_slot, &j);
     return OCT_OK;
 }
 
 oct_status octi_conv_depthwise_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                       const float *dy, const float *w, float *dx) {
-    dw_job j = {.g = g, .dy = dy, .w = turned(scratch, g, w), .y = dx, .slots = octi_slots(g->n)};
+    dw_job j = {
+        .g = g, .dy = dy, .w = turned(scratch, g, w), .y = dx, .cut = octi_cut_of(ctx, g->n)};
     if (!j.w) return oct_last_error()->code;
-    octi_parallel_for(octi_ctx_pool(ctx), j.slots, grad_x_slot, &j);
+    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, grad_x_slot, &j);
     return OCT_OK;
 }
 
 oct_status octi_conv_depthwise_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                       const float *x, const float *dy, float *dw, float *db) {
     int64_t taps = g->r * g->s, count = taps * g->c;
-    dw_job j = {.g = g, .x = x, .dy = dy, .slots = octi_slots(g->n)};
-    j.dw = octi_arena_alloc(scratch, (size_t)(count * j.slots) * sizeof(float));
-    j.db = db ? octi_arena_alloc(scratch, (size_t)(g->c * j.slots) * sizeof(float)) : NULL;
+    dw_job j = {.g = g, .x = x, .dy = dy, .cut = octi_cut_of(ctx, g->n)};
+    j.dw = octi_arena_alloc(scratch, (size_t)(count * j.cut.count) * sizeof(float));
+    j.db = db ? octi_arena_alloc(scratch, (size_t)(g->c * j.cut.count) * sizeof(float)) : NULL;
     if (!j.dw || (db && !j.db)) return oct_last_error()->code;
     octi_threads *pool = octi_ctx_pool(ctx);
-    octi_parallel_for(pool, j.slots, grad_w_slot, &j);
-    octi_fold_f32(pool, j.dw, j.slots, count);
+    octi_parallel_for(pool, j.cut.count, grad_w_slot, &j);
+    OCT_TRY(octi_cut_fold_f32(&j.cut, pool, j.dw, count));
     for (int64_t c = 0; c < g->c; c++)
         for (int64_t k = 0; k < taps; k++) dw[c * taps + k] = j.dw[k * g->c + c];
     if (db) {
-        octi_fold_f32(pool, j.db, j.slots, g->c);
+        OCT_TRY(octi_cut_fold_f32(&j.cut, pool, j.db, g->c));
         memcpy(db, j.db, (size_t)g->c * sizeof *db);
     }
     return OCT_OK;

@@ -31,13 +31,13 @@ typedef struct tap_class {
 typedef struct pass {
     frame f;
     /* channels of a group on each side; floats of an output image */
-    int64_t n, groups, from_group, to_group, out_image, panels;
+    int64_t groups, from_group, to_group, out_image, panels;
     tap_class *cls;
     int64_t classes;
     bool zero_first;         /* some output pixels have no taps */
     const float *src, *bias; /* bias [groups][panels * PANEL] */
     float *dst, *padded;     /* padded: [slots] frames, NULL where the image is its own frame */
-    int slots;
+    octi_cut cut;
     const octk_table *kernels;
 } pass;
 
@@ -72,8 +72,8 @@ static oct_status take_padded(octi_arena *scratch, const frame *f, int slots, fl
 static void pass_slot(void *arg, int64_t slot) {
     const pass *j = arg;
     const frame *f = &j->f;
-    int64_t to = octi_slot_begin(j->n, j->slots, (int)slot + 1);
-    for (int64_t n = octi_slot_begin(j->n, j->slots, (int)slot); n < to; n++) {
+    int64_t to = octi_cut_at(&j->cut, slot + 1);
+    for (int64_t n = octi_cut_at(&j->cut, slot); n < to; n++) {
         const float *image = j->src + n * f->h * f->w * f->c;
         if (j->padded) {
             float *framed = j->padded + slot * frame_floats(f);
@@ -130,7 +130,6 @@ static frame window_frame(const octi_conv *g) {
 oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                     const float *x, const float *w, const float *b, float *y) {
     pass j = {.f = window_frame(g),
-              .n = g->n,
               .groups = g->groups,
               .from_group = g->cg,
               .to_group = g->og,
@@ -139,12 +138,12 @@ oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const oct
               .classes = 1,
               .src = x,
               .dst = y,
-              .slots = octi_slots(g->n),
+              .cut = octi_cut_of(ctx, g->n),
               .kernels = octi_ctx_kernels(ctx)};
     tap_class t = {.np = (int32_t)(g->p * g->q)};
     j.cls = &t;
     OCT_TRY(check_frame(&j.f, j.out_image));
-    OCT_TRY(take_padded(scratch, &j.f, j.slots, &j.padded));
+    OCT_TRY(take_padded(scratch, &j.f, j.cut.count, &j.padded));
     OCT_TRY(window_runs(scratch, g, &j.f, &t.runs, &t.len, &t.run));
     int64_t k = g->r * g->s * g->cg, panels = j.panels;
     t.pix = octi_arena_alloc(scratch, (size_t)t.np * sizeof *t.pix);
@@ -165,7 +164,7 @@ oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const oct
         if (b) bias[at] = b[o];
     }
     j.bias = bias;
-    octi_parallel_for(octi_ctx_pool(ctx), j.slots, pass_slot, &j);
+    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, pass_slot, &j);
     return OCT_OK;
 }
 
@@ -264,7 +263,7 @@ typedef struct scatter_job {
     int32_t *run;
     const float *dy, *w;
     float *dx, *products, *framed; /* products [slots][P*Q][R*S*C], framed [slots] */
-    int slots;
+    octi_cut cut;
     const octk_table *kernels;
 } scatter_job;
 
@@ -273,8 +272,7 @@ static void scatter_slot(void *arg, int64_t slot) {
     const octi_conv *g = j->g;
     const int64_t k = g->r * g->s * g->c, pq = g->p * g->q, c = g->c;
     float *products = j->products + slot * pq * k, *framed = j->framed + slot * frame_floats(&j->f);
-    for (int64_t n = octi_slot_begin(g->n, j->slots, (int)slot);
-         n < octi_slot_begin(g->n, j->slots, (int)slot + 1); n++) {
+    for (int64_t n = octi_cut_at(&j->cut, slot); n < octi_cut_at(&j->cut, slot + 1); n++) {
         j->kernels->gemm_f32(false, false, pq, k, g->o, j->dy + n * pq * g->o, g->o, j->w, k, false,
                              products, k);
         memset(framed, 0, (size_t)frame_floats(&j->f) * sizeof *framed);
@@ -305,16 +303,16 @@ static oct_status scatter_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_c
                      .dy = dy,
                      .w = w,
                      .dx = dx,
-                     .slots = octi_slots(g->n),
+                     .cut = octi_cut_of(ctx, g->n),
                      .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&j.f, g->h * g->w * g->c));
     OCT_TRY(window_runs(scratch, g, &j.f, &j.runs, &j.len, &j.run));
-    size_t slots = (size_t)j.slots;
+    size_t slots = (size_t)j.cut.count;
     j.products = octi_arena_alloc(scratch, slots * (size_t)(g->p * g->q * g->r * g->s * g->c) *
                                                sizeof(float));
     j.framed = octi_arena_alloc(scratch, slots * (size_t)frame_floats(&j.f) * sizeof(float));
     if (!j.products || !j.framed) return oct_last_error()->code;
-    octi_parallel_for(octi_ctx_pool(ctx), j.slots, scatter_slot, &j);
+    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, scatter_slot, &j);
     return OCT_OK;
 }
 
@@ -327,7 +325,6 @@ oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi
     int64_t across = g->stride_w < g->w ? g->stride_w : g->w,
             down = g->stride_h < g->h ? g->stride_h : g->h;
     pass j = {.f = {g->p, g->q, g->o, -lo_h, -lo_w, hi_h - lo_h, hi_w - lo_w},
-              .n = g->n,
               .groups = g->groups,
               .from_group = g->og,
               .to_group = g->cg,
@@ -336,17 +333,17 @@ oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi
               .classes = down * across,
               .src = dy,
               .dst = dx,
-              .slots = octi_slots(g->n),
+              .cut = octi_cut_of(ctx, g->n),
               .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&j.f, j.out_image));
-    OCT_TRY(take_padded(scratch, &j.f, j.slots, &j.padded));
+    OCT_TRY(take_padded(scratch, &j.f, j.cut.count, &j.padded));
     j.cls = octi_arena_calloc(scratch, (size_t)j.classes, sizeof *j.cls);
     if (!j.cls) return oct_last_error()->code;
     for (int64_t i = 0; i < j.classes; i++) {
         OCT_TRY(fill_class(scratch, g, &j, i / across, i % across, w, &j.cls[i]));
         if (!j.cls[i].runs) j.zero_first = true;
     }
-    octi_parallel_for(octi_ctx_pool(ctx), j.slots, pass_slot, &j);
+    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, pass_slot, &j);
     return OCT_OK;
 }
 
@@ -363,15 +360,15 @@ typedef struct grad_w_pass {
     float *padded, *tail_dy;
     int64_t tail_from; /* first image of tail_dy */
     float *dw, *db;    /* [slots][groups][k][width], [slots][groups][width] */
-    int slots;
+    octi_cut cut;
     const octk_table *kernels;
 } grad_w_pass;
 
 static void grad_w_slot(void *arg, int64_t slot) {
     const grad_w_pass *j = arg;
     const octi_conv *g = j->g;
-    int64_t from = octi_slot_begin(g->n, j->slots, (int)slot),
-            to = octi_slot_begin(g->n, j->slots, (int)slot + 1), image_dy = g->p * g->q * g->o;
+    int64_t from = octi_cut_at(&j->cut, slot), to = octi_cut_at(&j->cut, slot + 1),
+            image_dy = g->p * g->q * g->o;
     float *dw = j->dw + slot * g->groups * j->k * j->width,
           *db = j->db ? j->db + slot * g->groups * j->width : NULL;
     for (int64_t n = from; n < to; n++) {
@@ -412,15 +409,16 @@ oct_status octi_conv_direct_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi
                      .width = (g->og + PANEL - 1) / PANEL * PANEL,
                      .x = x,
                      .dy = dy,
-                     .slots = octi_slots(g->n),
+                     .cut = octi_cut_of(ctx, g->n),
                      .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&j.f, g->p * g->q * g->o));
-    OCT_TRY(take_padded(scratch, &j.f, j.slots, &j.padded));
+    OCT_TRY(take_padded(scratch, &j.f, j.cut.count, &j.padded));
     OCT_TRY(window_runs(scratch, g, &j.f, &j.runs, &j.len, &j.run));
     size_t count = (size_t)(g->groups * j.k * j.width);
-    j.dw = octi_arena_alloc(scratch, count * (size_t)j.slots * sizeof(float));
-    j.db = db ? octi_arena_alloc(scratch, (size_t)(g->groups * j.width * j.slots) * sizeof(float))
-              : NULL;
+    j.dw = octi_arena_alloc(scratch, count * (size_t)j.cut.count * sizeof(float));
+    j.db =
+        db ? octi_arena_alloc(scratch, (size_t)(g->groups * j.width * j.cut.count) * sizeof(float))
+           : NULL;
     if (j.width != g->og) {
         int64_t image = g->p * g->q * g->o, images = (PANEL + image - 1) / image;
         if (images > g->n) images = g->n;
@@ -431,14 +429,14 @@ oct_status octi_conv_direct_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi
     }
     if (!j.dw || (db && !j.db) || (j.width != g->og && !j.tail_dy)) return oct_last_error()->code;
     octi_threads *pool = octi_ctx_pool(ctx);
-    octi_parallel_for(pool, j.slots, grad_w_slot, &j);
-    octi_fold_f32(pool, j.dw, j.slots, (int64_t)count);
+    octi_parallel_for(pool, j.cut.count, grad_w_slot, &j);
+    OCT_TRY(octi_cut_fold_f32(&j.cut, pool, j.dw, (int64_t)count));
     for (int64_t o = 0; o < g->o; o++) {
         const float *from = j.dw + o / g->og * j.k * j.width + o % g->og;
         for (int64_t k = 0; k < j.k; k++) dw[o * j.k + k] = from[k * j.width];
     }
     if (db) {
-        octi_fold_f32(pool, j.db, j.slots, g->groups * j.width);
+        OCT_TRY(octi_cut_fold_f32(&j.cut, pool, j.db, g->groups * j.width));
         for (int64_t o = 0; o < g->o; o++) db[o] = j.db[o / g->og * j.width + o % g->og];
     }
     return OCT_OK;

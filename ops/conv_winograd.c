@@ -94,7 +94,7 @@ typedef struct wino_job {
     float *frames, *out_frames, *v, *m; /* per slot; out_frames NULL where y has whole tiles */
     const float *dy;                    /* grad_w */
     float *du, *dw, *db;                /* [slots][36][c][o], [slots][9][c][o], [slots][o] */
-    int slots;
+    octi_cut cut;
     const octk_table *kernels;
 } wino_job;
 
@@ -117,8 +117,8 @@ static void forward_slot(void *arg, int64_t slot) {
     float *frames = j->frames + slot * j->per_block * frame, *v = j->v + slot * PLANES * vp,
           *m = j->m + slot * PLANES * mp;
     float *out_frames = j->out_frames ? j->out_frames + slot * j->per_block * of : NULL;
-    int64_t to = octi_slot_begin(j->n, j->slots, (int)slot + 1);
-    for (int64_t n = octi_slot_begin(j->n, j->slots, (int)slot); n < to; n += j->per_block) {
+    int64_t to = octi_cut_at(&j->cut, slot + 1);
+    for (int64_t n = octi_cut_at(&j->cut, slot); n < to; n += j->per_block) {
         int64_t images = to - n < j->per_block ? to - n : j->per_block,
                 total = images * in->down * in->across;
         for (int64_t i = 0; i < images; i++)
@@ -144,8 +144,8 @@ static void forward_slot(void *arg, int64_t slot) {
 
 /** Scratch of all slots. */
 static oct_status take(octi_arena *scratch, wino_job *j) {
-    size_t s = (size_t)j->slots, each = sizeof(float);
-    j->per_block = block_images(&j->in, (j->n + j->slots - 1) / j->slots);
+    size_t s = (size_t)j->cut.count, each = sizeof(float);
+    j->per_block = block_images(&j->in, octi_cut_most(&j->cut));
     j->frames =
         octi_arena_calloc(scratch, s * (size_t)j->per_block, (size_t)grid_floats(&j->in) * each);
     j->v = octi_arena_alloc(scratch, s * (size_t)(PLANES * plane_floats(j->in.c)) * each);
@@ -172,14 +172,14 @@ static void pack(int64_t c, int64_t o, const float *w, int64_t tap, int64_t out_
 static oct_status run(oct_ctx *ctx, octi_arena *scratch, wino_job *j, const float *w, int64_t tap,
                       int64_t out_step, int64_t in_step, bool turned) {
     int64_t c = j->in.c, o = j->out.c;
-    j->slots = octi_slots(j->n);
+    j->cut = octi_cut_of(ctx, j->n);
     j->kernels = octi_ctx_kernels(ctx);
     OCT_TRY(take(scratch, j));
     float *u = octi_arena_alloc(scratch, (size_t)(PLANES * c * o) * sizeof *u);
     if (!u) return oct_last_error()->code;
     pack(c, o, w, tap, out_step, in_step, turned, u);
     j->u = u;
-    octi_parallel_for(octi_ctx_pool(ctx), j->slots, forward_slot, j);
+    octi_parallel_for(octi_ctx_pool(ctx), j->cut.count, forward_slot, j);
     return OCT_OK;
 }
 
@@ -189,7 +189,7 @@ static wino_job job_of(const octi_conv *g) {
     wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2),
                   .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
                   .n = g->n,
-                  .slots = 1};
+                  .cut = octi_cut_in_one(g->n)};
     j.per_block = block_images(&j.in, j.n);
     return j;
 }
@@ -290,8 +290,7 @@ static void grad_w_slot(void *arg, int64_t slot) {
           *m = j->m + slot * PLANES * mp;
     float *out_frames = j->out_frames ? j->out_frames + slot * j->per_block * of : NULL,
           *du = j->du + slot * PLANES * c * o;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
-            to = octi_slot_begin(j->n, j->slots, (int)slot + 1);
+    int64_t from = octi_cut_at(&j->cut, slot), to = octi_cut_at(&j->cut, slot + 1);
     bool add = false;
     for (int64_t n = from; n < to; n += j->per_block) {
         int64_t images = to - n < j->per_block ? to - n : j->per_block,
@@ -327,21 +326,21 @@ oct_status octi_conv_winograd_grad_w(oct_ctx *ctx, octi_arena *scratch, const oc
                   .n = g->n,
                   .x = x,
                   .dy = dy,
-                  .slots = octi_slots(g->n),
+                  .cut = octi_cut_of(ctx, g->n),
                   .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(take(scratch, &j));
-    size_t co = (size_t)(g->c * g->o), s = (size_t)j.slots;
+    size_t co = (size_t)(g->c * g->o), s = (size_t)j.cut.count;
     j.du = octi_arena_alloc(scratch, s * PLANES * co * sizeof(float));
     j.dw = octi_arena_alloc(scratch, s * 9 * co * sizeof(float));
     j.db = db ? octi_arena_alloc(scratch, s * (size_t)g->o * sizeof(float)) : NULL;
     if (!j.du || !j.dw || (db && !j.db)) return oct_last_error()->code;
     octi_threads *pool = octi_ctx_pool(ctx);
-    octi_parallel_for(pool, j.slots, grad_w_slot, &j);
-    octi_fold_f32(pool, j.dw, j.slots, 9 * (int64_t)co);
+    octi_parallel_for(pool, j.cut.count, grad_w_slot, &j);
+    OCT_TRY(octi_cut_fold_f32(&j.cut, pool, j.dw, 9 * (int64_t)co));
     for (int64_t o = 0; o < g->o; o++)
         for (int64_t k = 0; k < 9 * g->c; k++) dw[o * 9 * g->c + k] = j.dw[k * g->o + o];
     if (db) {
-        octi_fold_f32(pool, j.db, j.slots, g->o);
+        OCT_TRY(octi_cut_fold_f32(&j.cut, pool, j.db, g->o));
         memcpy(db, j.db, (size_t)g->o * sizeof *db);
     }
     return OCT_OK;

@@ -8,16 +8,14 @@
 #include "src/float_mode.h"
 #include "src/words.h"
 
-enum { MOST_SLOTS = 16 };
-
 typedef struct distill_job {
     const float *x, *t;
     float *diff, *dx;
     double temperature;
     float scale;
     int64_t n, k;
-    int slots;
-    double sum[MOST_SLOTS];
+    octi_cut cut;
+    double sum[OCTI_MAX_SLOTS];
 } distill_job;
 
 /* log of the sum of exp((x - max) / T), and max. */
@@ -32,8 +30,8 @@ static double log_sum(const float *x, int64_t k, double temperature, double *max
 static void distill_slot(void *arg, int64_t slot) {
     distill_job *j = arg;
     double total = 0, temperature = j->temperature;
-    int64_t to = octi_slot_begin(j->n, j->slots, (int)slot + 1);
-    for (int64_t r = octi_slot_begin(j->n, j->slots, (int)slot); r < to; r++) {
+    int64_t to = octi_cut_at(&j->cut, slot + 1);
+    for (int64_t r = octi_cut_at(&j->cut, slot); r < to; r++) {
         const float *x = j->x + r * j->k, *t = j->t + r * j->k;
         float *diff = j->diff + r * j->k;
         double top_x, top_t, sum_x = log_sum(x, j->k, temperature, &top_x),
@@ -63,10 +61,10 @@ oct_status oct_distill_loss_forward(oct_ctx *ctx, const oct_attrs *a, const oct_
                      .temperature = (double)a->temperature,
                      .n = x->shape.dim[0],
                      .k = x->shape.dim[1],
-                     .slots = octi_slots(x->shape.dim[0])};
-    octi_parallel_for(j.n * j.k < 2048 ? NULL : octi_ctx_pool(ctx), j.slots, distill_slot, &j);
-    octi_fold_f64(j.sum, j.slots, 1);
-    oct_f32(loss)[0] = (float)(j.temperature * j.temperature * j.sum[0] / (double)j.n);
+                     .cut = octi_cut_of(ctx, x->shape.dim[0])};
+    octi_parallel_for(j.n * j.k < 2048 ? NULL : octi_ctx_pool(ctx), j.cut.count, distill_slot, &j);
+    OCT_TRY(octi_cut_fold_f64(&j.cut, j.sum, 1));
+    oct_f32(loss)[0] = (float)(j.temperature * j.temperature * j.sum[0] / (double)j.cut.images);
     return OCT_OK;
 }
 
@@ -82,10 +80,13 @@ oct_status oct_distill_loss_grad(oct_ctx *ctx, const oct_attrs *a, const oct_ten
     OCT_TRY(octi_check_op(OCT_OP_distill_loss, a, (const oct_tensor *[]){diff, diff}, 2, dloss,
                           "dloss"));
     OCT_TRY(octi_check_tensor("distill_loss", "dx", dx, OCT_F32, &diff->shape));
-    distill_job j = {
-        .t = oct_f32(diff), .dx = oct_f32(dx), .n = diff->shape.dim[0], .k = diff->shape.dim[1]};
+    distill_job j = {.t = oct_f32(diff),
+                     .dx = oct_f32(dx),
+                     .n = diff->shape.dim[0],
+                     .k = diff->shape.dim[1],
+                     .cut = octi_cut_of(ctx, diff->shape.dim[0])};
     /* T^2 of the loss, 1/T of the softmax */
-    j.scale = (float)((double)oct_f32(dloss)[0] * (double)a->temperature / (double)j.n);
+    j.scale = (float)((double)oct_f32(dloss)[0] * (double)a->temperature / (double)j.cut.images);
     octi_for_range(ctx, j.n * j.k, 16384, grad_range, &j);
     return OCT_OK;
 }

@@ -12,21 +12,18 @@ typedef struct linear_job {
     const float *x, *w, *b, *dy;
     float *y, *dw, *db; /* dw, db: [slots] partial sums */
     int64_t n, k, o;
-    int slots;
+    octi_cut cut;
 } linear_job;
 
 /** Rows are independent: one piece below about a million products, else the slots of the batch. */
-static int pieces(const linear_job *j) {
-    return j->n * j->k * j->o < (1 << 20) ? 1 : octi_slots(j->n);
+static octi_cut pieces(oct_ctx *ctx, const linear_job *j) {
+    const octi_cut cut = octi_cut_of(ctx, j->n);
+    return cut.images * j->k * j->o < (1 << 20) ? octi_cut_in_one(j->n) : cut;
 }
-
-/** Of a slot. */
-static int64_t most_rows(const linear_job *j) { return (j->n + j->slots - 1) / j->slots; }
 
 static void forward_slot(void *arg, int64_t slot) {
     const linear_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
-            m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
+    int64_t from = octi_cut_at(&j->cut, slot), m = octi_cut_at(&j->cut, slot + 1) - from;
     float *y = j->y + from * j->o;
     octi_sgemm(j->ctx, false, true, m, j->o, j->k, j->x + from * j->k, j->k, j->w, j->k, false, y,
                j->o);
@@ -36,8 +33,8 @@ static void forward_slot(void *arg, int64_t slot) {
 
 octi_path octi_linear_path(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w) {
     linear_job j = {.n = x->shape.dim[0], .k = x->shape.dim[1], .o = w->shape.dim[0]};
-    j.slots = pieces(&j);
-    return octi_sgemm_path(ctx, true, most_rows(&j), j.o, j.k);
+    j.cut = pieces(ctx, &j);
+    return octi_sgemm_path(ctx, true, octi_cut_most(&j.cut), j.o, j.k);
 }
 
 oct_status oct_linear_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w,
@@ -53,15 +50,14 @@ oct_status oct_linear_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tenso
                     .n = x->shape.dim[0],
                     .k = x->shape.dim[1],
                     .o = w->shape.dim[0]};
-    j.slots = pieces(&j);
-    octi_parallel_for(octi_ctx_pool(ctx), j.slots, forward_slot, &j);
+    j.cut = pieces(ctx, &j);
+    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, forward_slot, &j);
     return OCT_OK;
 }
 
 static void grad_x_slot(void *arg, int64_t slot) {
     const linear_job *j = arg; /* y = dx */
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
-            m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
+    int64_t from = octi_cut_at(&j->cut, slot), m = octi_cut_at(&j->cut, slot + 1) - from;
     octi_sgemm(j->ctx, false, false, m, j->k, j->o, j->dy + from * j->o, j->o, j->w, j->k, false,
                j->y + from * j->k, j->k);
 }
@@ -79,16 +75,15 @@ oct_status oct_linear_grad_x(oct_ctx *ctx, const oct_tensor *dy, const oct_tenso
                     .n = dx->shape.dim[0],
                     .k = dx->shape.dim[1],
                     .o = w->shape.dim[0]};
-    j.slots = pieces(&j);
-    OCT_TRY(octi_sgemm_ready(ctx, most_rows(&j), j.k, j.o));
-    octi_parallel_for(octi_ctx_pool(ctx), j.slots, grad_x_slot, &j);
+    j.cut = pieces(ctx, &j);
+    OCT_TRY(octi_sgemm_ready(ctx, octi_cut_most(&j.cut), j.k, j.o));
+    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, grad_x_slot, &j);
     return OCT_OK;
 }
 
 static void grad_w_slot(void *arg, int64_t slot) {
     const linear_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
-            m = octi_slot_begin(j->n, j->slots, (int)slot + 1) - from;
+    int64_t from = octi_cut_at(&j->cut, slot), m = octi_cut_at(&j->cut, slot + 1) - from;
     const float *dy = j->dy + from * j->o;
     octi_sgemm(j->ctx, true, false, j->o, j->k, m, dy, j->o, j->x + from * j->k, j->k, false,
                j->dw + slot * j->o * j->k, j->k);
@@ -114,20 +109,18 @@ oct_status oct_linear_grad_w(oct_ctx *ctx, const oct_tensor *x, const oct_tensor
                     .n = x->shape.dim[0],
                     .k = x->shape.dim[1],
                     .o = dw->shape.dim[0]};
-    j.slots = octi_slots(j.n);
-    OCT_TRY(octi_sgemm_ready(ctx, j.o, j.k, most_rows(&j)));
+    j.cut = octi_cut_of(ctx, j.n);
+    OCT_TRY(octi_sgemm_ready(ctx, j.o, j.k, octi_cut_most(&j.cut)));
     size_t bytes = (size_t)(j.o * j.k) * sizeof(float);
-    j.dw = octi_arena_alloc(scratch, bytes * (size_t)j.slots);
-    j.db = db ? octi_arena_alloc(scratch, (size_t)(j.o * j.slots) * sizeof(float)) : NULL;
+    j.dw = octi_arena_alloc(scratch, bytes * (size_t)j.cut.count);
+    j.db = db ? octi_arena_alloc(scratch, (size_t)(j.o * j.cut.count) * sizeof(float)) : NULL;
     if (!j.dw || (db && !j.db)) return octi_arena_rewind(scratch, mark), oct_last_error()->code;
     octi_threads *pool = octi_ctx_pool(ctx);
-    octi_parallel_for(j.n * j.k * j.o < (1 << 17) ? NULL : pool, j.slots, grad_w_slot, &j);
-    octi_fold_f32(pool, j.dw, j.slots, j.o * j.k);
-    memcpy(dw->data, j.dw, bytes);
-    if (db) {
-        octi_fold_f32(pool, j.db, j.slots, j.o);
-        memcpy(db->data, j.db, (size_t)j.o * sizeof(float));
-    }
+    octi_parallel_for(j.n * j.k * j.o < (1 << 17) ? NULL : pool, j.cut.count, grad_w_slot, &j);
+    oct_status s = octi_cut_fold_f32(&j.cut, pool, j.dw, j.o * j.k);
+    if (s == OCT_OK) memcpy(dw->data, j.dw, bytes);
+    if (s == OCT_OK && db) s = octi_cut_fold_f32(&j.cut, pool, j.db, j.o);
+    if (s == OCT_OK && db) memcpy(db->data, j.db, (size_t)j.o * sizeof(float));
     octi_arena_rewind(scratch, mark);
-    return OCT_OK;
+    return s;
 }

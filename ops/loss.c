@@ -7,23 +7,21 @@
 #include "src/float_mode.h"
 #include "src/words.h"
 
-enum { MOST_SLOTS = 16 };
-
 typedef struct loss_job {
     const float *x, *t; /* t: target, or prob of a gradient */
     const int32_t *labels;
     float *out;
     float smoothing, scale;
-    int64_t n, k; /* rows, elements of a row */
-    int slots;
-    double sum[MOST_SLOTS];
+    int64_t n, k; /* rows here, elements of a row */
+    octi_cut cut;
+    double sum[OCTI_MAX_SLOTS];
 } loss_job;
 
 static void cross_entropy_slot(void *arg, int64_t slot) {
     loss_job *j = arg;
     double e = (double)j->smoothing, total = 0;
-    int64_t to = octi_slot_begin(j->n, j->slots, (int)slot + 1);
-    for (int64_t r = octi_slot_begin(j->n, j->slots, (int)slot); r < to; r++) {
+    int64_t to = octi_cut_at(&j->cut, slot + 1);
+    for (int64_t r = octi_cut_at(&j->cut, slot); r < to; r++) {
         const float *x = j->x + r * j->k;
         float *prob = j->out + r * j->k, max = x[0];
         for (int64_t i = 1; i < j->k; i++) max = x[i] > max ? x[i] : max;
@@ -66,11 +64,11 @@ oct_status oct_cross_entropy_forward(oct_ctx *ctx, const oct_attrs *a, const oct
                   .smoothing = a ? a->smoothing : 0,
                   .n = x->shape.dim[0],
                   .k = x->shape.dim[1],
-                  .slots = octi_slots(x->shape.dim[0])};
-    octi_parallel_for(j.n * j.k < 2048 ? NULL : octi_ctx_pool(ctx), j.slots, cross_entropy_slot,
+                  .cut = octi_cut_of(ctx, x->shape.dim[0])};
+    octi_parallel_for(j.n * j.k < 2048 ? NULL : octi_ctx_pool(ctx), j.cut.count, cross_entropy_slot,
                       &j);
-    octi_fold_f64(j.sum, j.slots, 1);
-    oct_f32(loss)[0] = (float)(j.sum[0] / (double)j.n);
+    OCT_TRY(octi_cut_fold_f64(&j.cut, j.sum, 1));
+    oct_f32(loss)[0] = (float)(j.sum[0] / (double)j.cut.images);
     return OCT_OK;
 }
 
@@ -100,16 +98,16 @@ oct_status oct_cross_entropy_grad(oct_ctx *ctx, const oct_attrs *a, const oct_te
                   .out = oct_f32(dx),
                   .smoothing = a ? a->smoothing : 0,
                   .n = prob->shape.dim[0],
-                  .k = prob->shape.dim[1]};
-    j.scale = oct_f32(dloss)[0] / (float)j.n;
+                  .k = prob->shape.dim[1],
+                  .cut = octi_cut_of(ctx, prob->shape.dim[0])};
+    j.scale = oct_f32(dloss)[0] / (float)j.cut.images;
     octi_for_range(ctx, j.n, 1 + 8192 / j.k, cross_entropy_grad_rows, &j);
     return OCT_OK;
 }
 
 static void mse_slot(void *arg, int64_t slot) {
     loss_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot) * j->k,
-            to = octi_slot_begin(j->n, j->slots, (int)slot + 1) * j->k;
+    int64_t from = octi_cut_at(&j->cut, slot) * j->k, to = octi_cut_at(&j->cut, slot + 1) * j->k;
     double sum = 0;
     for (int64_t i = from; i < to; i++) {
         double d = (double)j->x[i] - j->t[i];
@@ -118,13 +116,13 @@ static void mse_slot(void *arg, int64_t slot) {
     j->sum[slot] = sum;
 }
 
-static loss_job mse_job(const oct_tensor *x, const oct_tensor *t) {
+static loss_job mse_job(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t) {
     int64_t n = x->shape.rank ? x->shape.dim[0] : 1;
     return (loss_job){.x = oct_f32(x),
                       .t = oct_f32(t),
                       .n = n,
                       .k = oct_tensor_count(x) / n,
-                      .slots = octi_slots(n)};
+                      .cut = octi_cut_of(ctx, n)};
 }
 
 oct_status oct_mse_loss_forward(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *t,
@@ -132,10 +130,10 @@ oct_status oct_mse_loss_forward(oct_ctx *ctx, const oct_tensor *x, const oct_ten
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_mse_loss_forward");
     OCT_TRY(octi_check_op(OCT_OP_mse_loss, NULL, (const oct_tensor *[]){x, t}, 2, loss, "loss"));
-    loss_job j = mse_job(x, t);
-    octi_parallel_for(j.n * j.k < 8192 ? NULL : octi_ctx_pool(ctx), j.slots, mse_slot, &j);
-    octi_fold_f64(j.sum, j.slots, 1);
-    oct_f32(loss)[0] = (float)(j.sum[0] / ((double)j.n * (double)j.k));
+    loss_job j = mse_job(ctx, x, t);
+    octi_parallel_for(j.n * j.k < 8192 ? NULL : octi_ctx_pool(ctx), j.cut.count, mse_slot, &j);
+    OCT_TRY(octi_cut_fold_f64(&j.cut, j.sum, 1));
+    oct_f32(loss)[0] = (float)(j.sum[0] / ((double)j.cut.images * (double)j.k));
     return OCT_OK;
 }
 
@@ -150,9 +148,9 @@ oct_status oct_mse_loss_grad(oct_ctx *ctx, const oct_tensor *x, const oct_tensor
     if (!ctx) return octi_fail_null("oct_mse_loss_grad");
     OCT_TRY(octi_check_op(OCT_OP_mse_loss, NULL, (const oct_tensor *[]){x, t}, 2, dloss, "dloss"));
     OCT_TRY(octi_check_tensor("mse_loss", "dx", dx, OCT_F32, &x->shape));
-    loss_job j = mse_job(x, t);
+    loss_job j = mse_job(ctx, x, t);
     j.out = oct_f32(dx);
-    j.scale = (float)(2.0 * (double)oct_f32(dloss)[0] / ((double)j.n * (double)j.k));
+    j.scale = (float)(2.0 * (double)oct_f32(dloss)[0] / ((double)j.cut.images * (double)j.k));
     octi_for_range(ctx, j.n * j.k, 16384, mse_grad_range, &j);
     return OCT_OK;
 }

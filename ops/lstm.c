@@ -59,7 +59,7 @@ typedef struct lstm_job {
     octi_lstm l;
     oct_ctx *ctx;
     int64_t n;
-    int slots;
+    octi_cut cut;
     float *y; /* the last hidden states, or the new states of a cell; NULL: hidden is the result */
     bool cell, last; /* dy of the last step alone */
     /* backward */
@@ -72,8 +72,8 @@ typedef struct lstm_job {
 
 static void forward_slot(void *arg, int64_t slot) {
     const lstm_job *j = arg;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
-            to = octi_slot_begin(j->n, j->slots, (int)slot + 1), h = j->l.h, t = j->l.t;
+    int64_t from = octi_cut_at(&j->cut, slot), to = octi_cut_at(&j->cut, slot + 1), h = j->l.h,
+            t = j->l.t;
     octi_lstm_run(&j->l, from, to);
     for (int64_t i = from; j->y && i < to; i++) {
         memcpy(j->y + i * h * (j->cell ? 2 : 1), j->l.hidden + (i * t + t - 1) * h,
@@ -82,8 +82,10 @@ static void forward_slot(void *arg, int64_t slot) {
     }
 }
 
-static int pieces(const lstm_job *j) {
-    return j->n * j->l.t * 4 * j->l.h * (j->l.c + j->l.h) < (1 << 17) ? 1 : octi_slots(j->n);
+static octi_cut pieces(const lstm_job *j) {
+    const octi_cut cut = octi_cut_of(j->ctx, j->n);
+    return cut.images * j->l.t * 4 * j->l.h * (j->l.c + j->l.h) < (1 << 17) ? octi_cut_in_one(j->n)
+                                                                            : cut;
 }
 
 static octi_lstm sizes(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w_hh) {
@@ -110,8 +112,8 @@ static void run_forward(lstm_job *j, const oct_lstm_weights *w, const oct_lstm_s
     j->l.b_ih = w->b_ih ? oct_f32(w->b_ih) : NULL, j->l.b_hh = w->b_hh ? oct_f32(w->b_hh) : NULL;
     j->l.gates = oct_f32(s->gates), j->l.cells = oct_f32(s->cells),
     j->l.hidden = oct_f32(s->hidden);
-    j->slots = pieces(j);
-    octi_parallel_for(octi_ctx_pool(j->ctx), j->slots, forward_slot, j);
+    j->cut = pieces(j);
+    octi_parallel_for(octi_ctx_pool(j->ctx), j->cut.count, forward_slot, j);
 }
 
 oct_status oct_lstm_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
@@ -182,8 +184,7 @@ static void step_back(const lstm_job *j, int64_t i, int64_t s) {
 static void backward_slot(void *arg, int64_t slot) {
     const lstm_job *j = arg;
     const octi_lstm *l = &j->l;
-    int64_t from = octi_slot_begin(j->n, j->slots, (int)slot),
-            to = octi_slot_begin(j->n, j->slots, (int)slot + 1);
+    int64_t from = octi_cut_at(&j->cut, slot), to = octi_cut_at(&j->cut, slot + 1);
     int64_t t = l->t, h = l->h, c = l->c, n = to - from, first = from * t,
             width = j->last ? h : t * h;
     float *carry = j->carry + from * 2 * h;
@@ -242,16 +243,16 @@ static oct_status run_backward(lstm_job *j, const oct_lstm_weights *w, const oct
     int64_t t = j->l.t, c = j->l.c, h = j->l.h;
     octi_arena *scratch = octi_ctx_scratch(j->ctx);
     if (!scratch) return oct_last_error()->code;
-    j->slots = octi_slots(j->n);
+    j->cut = octi_cut_of(j->ctx, j->n);
     /* images of a slot; the longer row of weights */
-    int64_t most = (j->n + j->slots - 1) / j->slots, inner = c > h ? c : h;
+    int64_t most = octi_cut_most(&j->cut), inner = c > h ? c : h;
     OCT_TRY(octi_sgemm_ready(j->ctx, most * t, inner, 4 * h));
     OCT_TRY(octi_sgemm_ready(j->ctx, 4 * h, inner, most * t));
     octi_arena_mark mark = octi_arena_save(scratch);
     j->l.w_ih = oct_f32(w->w_ih), j->l.w_hh = oct_f32(w->w_hh);
     j->l.gates = oct_f32(s->gates), j->l.cells = oct_f32(s->cells), j->hidden = oct_f32(s->hidden);
     size_t f = sizeof(float), rows = (size_t)(j->n * t), wide = (size_t)(4 * h),
-           slots = (size_t)j->slots;
+           slots = (size_t)j->cut.count;
     j->sums = octi_arena_alloc(scratch, rows * wide * f);
     j->carry = octi_arena_alloc(scratch, (size_t)(j->n * 2 * h) * f);
     bool weights = d->w_ih || d->w_hh || d->b_ih || d->b_hh, ok = j->sums && j->carry;
@@ -264,8 +265,8 @@ static oct_status run_backward(lstm_job *j, const oct_lstm_weights *w, const oct
     }
     if (!ok) return octi_arena_rewind(scratch, mark), oct_last_error()->code;
     octi_threads *pool = octi_ctx_pool(j->ctx);
-    octi_parallel_for(j->n * t * 4 * h * (c + h) < (1 << 16) ? NULL : pool, j->slots, backward_slot,
-                      j);
+    octi_parallel_for(j->n * t * 4 * h * (c + h) < (1 << 16) ? NULL : pool, j->cut.count,
+                      backward_slot, j);
     const struct {
         float *partial;
         oct_tensor *to;
@@ -273,15 +274,16 @@ static oct_status run_backward(lstm_job *j, const oct_lstm_weights *w, const oct
     } out[] = {{j->dw_ih, d->w_ih, 4 * h * c},
                {j->dw_hh, d->w_hh, 4 * h * h},
                {j->db, d->b_ih ? d->b_ih : d->b_hh, 4 * h}};
-    for (int k = 0; k < 3; k++) {
+    oct_status st = OCT_OK;
+    for (int k = 0; st == OCT_OK && k < 3; k++) {
         if (!out[k].to) continue;
-        octi_fold_f32(pool, out[k].partial, j->slots, out[k].count);
-        memcpy(out[k].to->data, out[k].partial, (size_t)out[k].count * f);
+        st = octi_cut_fold_f32(&j->cut, pool, out[k].partial, out[k].count);
+        if (st == OCT_OK) memcpy(out[k].to->data, out[k].partial, (size_t)out[k].count * f);
     }
     /* both are added to the same sums */
-    if (d->b_ih && d->b_hh) memcpy(d->b_hh->data, d->b_ih->data, wide * f);
+    if (st == OCT_OK && d->b_ih && d->b_hh) memcpy(d->b_hh->data, d->b_ih->data, wide * f);
     octi_arena_rewind(scratch, mark);
-    return OCT_OK;
+    return st;
 }
 
 oct_status oct_lstm_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,

@@ -3,9 +3,9 @@
 #include "ops/qops.h"
 
 #include "ops/qrun.h"
+#include "src/cut.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
-#include "src/threads.h"
 #include "src/words.h"
 
 enum { MAX_INPUTS = 65 };
@@ -90,7 +90,7 @@ static oct_status run_with(oct_ctx *ctx, octi_arena *arena, const oct_attrs *a, 
         at[k] = octi_layout_dense(&c->in[k].shape, oct_dtype_size(c->in[k].dtype));
     at[c->nin] = octi_layout_dense(&c->y->shape, oct_dtype_size(c->y->dtype));
     OCT_TRY(octi_qbind(&r, at, &at[c->nin]));
-    int64_t tasks = octi_slots(n);
+    int64_t tasks = octi_cut_whole(n).count;
     range_job j = {&r, c, octi_arena_calloc(arena, (size_t)tasks, r.scratch), n, tasks};
     if (!j.scratch) return oct_last_error()->code;
     octi_parallel_for(octi_ctx_pool(ctx), tasks, run_range, &j);

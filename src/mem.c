@@ -41,6 +41,7 @@ struct oct_ctx {
     closer *closers;
     oct_status first_failure;
     octi_threads *pool;
+    const struct octi_cut *cut;
     octi_sgemm_fn sgemm;
     octi_sgemm_install_fn sgemm_install;
     octi_arena *scratch;
@@ -323,6 +324,13 @@ octi_sgemm_install_fn octi_ctx_sgemm_install(const oct_ctx *ctx) { return ctx->s
 void octi_ctx_set_observers(oct_ctx *ctx, void *list) { ctx->observers = list; }
 void *octi_ctx_observers(const oct_ctx *ctx) { return ctx->observers; }
 octi_threads *octi_ctx_pool(const oct_ctx *ctx) { return ctx->pool; }
+
+const struct octi_cut *octi_ctx_set_cut(oct_ctx *ctx, const struct octi_cut *cut) {
+    const struct octi_cut *before = ctx->cut;
+    ctx->cut = cut;
+    return before;
+}
+const struct octi_cut *octi_ctx_cut(const oct_ctx *ctx) { return ctx->cut; }
 
 octi_arena *octi_ctx_scratch(oct_ctx *ctx) {
     if (!ctx->scratch) ctx->scratch = octi_arena_new(ctx);

@@ -83,6 +83,12 @@ const struct octk_table *octi_ctx_kernels(const oct_ctx *ctx);
 struct octi_threads;
 struct octi_threads *octi_ctx_pool(const oct_ctx *ctx);
 
+struct octi_cut;
+/** The cut of a batch that is in force while a tape's nodes run (src/cut.h: octi_cut_of asks it);
+ *  borrowed, NULL: none. Setting gives what was in force before. */
+const struct octi_cut *octi_ctx_set_cut(oct_ctx *ctx, const struct octi_cut *cut);
+const struct octi_cut *octi_ctx_cut(const oct_ctx *ctx);
+
 struct octi_arena;
 /** The context's scratch arena, made on first use; NULL (recorded) on failure. An op saves a mark
  *  and rewinds to it before it returns, and takes what its parallel loops need before they start:

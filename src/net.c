@@ -64,6 +64,11 @@ static int64_t probe_room(int64_t image) {
     return fit < 1 ? 1 : fit < OCTI_PROBE_IMAGES ? fit : OCTI_PROBE_IMAGES;
 }
 
+bool octi_net_probe_full(const oct_net *net) {
+    const oct_tensor *p = net->probe;
+    return p && p->shape.dim[0] == probe_room(oct_tensor_count(p) / p->shape.dim[0]);
+}
+
 /* Memory for a full one is taken at once: later steps allocate nothing. */
 oct_status octi_net_keep_probe(oct_net *net, const oct_tensor *x) {
     const int64_t had = net->probe ? net->probe->shape.dim[0] : 0, n = x->shape.dim[0];

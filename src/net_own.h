@@ -10,6 +10,7 @@ enum { OCTI_PROBE_IMAGES = 64 };
 oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
 /** Append images of x to the probe as long as it is not full; x must fit the net. */
 oct_status octi_net_keep_probe(oct_net *net, const oct_tensor *x);
+bool octi_net_probe_full(const oct_net *net);
 /** Register a tensor under a name (copied, one reference taken). OCT_EINTERNAL where the name is
  *  taken. */
 oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role,

@@ -160,32 +160,3 @@ void octi_parallel_for(octi_threads *p, int64_t n, octi_task_fn fn, void *arg) {
     pthread_mutex_unlock(&p->lock);
     atomic_store_explicit(&p->busy, false, memory_order_release);
 }
-
-int octi_slots(int64_t n) {
-    int s = n < 128 ? 8 : 16;
-    while (s > 1 && s > n) s /= 2;
-    return s;
-}
-
-typedef struct fold_job {
-    float *partial;
-    int64_t count;
-    int stride;
-    int chunks, pairs;
-} fold_job;
-
-static void fold_task(void *arg, int64_t i) {
-    fold_job *j = arg;
-    int64_t pair = i / j->chunks, chunk = i % j->chunks;
-    float *a = j->partial + 2 * pair * j->stride * j->count, *b = a + j->stride * j->count;
-    int64_t from = j->count * chunk / j->chunks, to = j->count * (chunk + 1) / j->chunks;
-    for (int64_t k = from; k < to; k++) a[k] += b[k];
-}
-
-void octi_fold_f32(octi_threads *pool, float *partial, int s, int64_t count) {
-    for (int stride = 1; stride < s; stride *= 2) {
-        fold_job j = {partial, count, stride, count > 16384 ? 8 : 1, s / (2 * stride)};
-        octi_parallel_for(count * j.pairs < 8192 ? NULL : pool, (int64_t)j.pairs * j.chunks,
-                          fold_task, &j);
-    }
-}

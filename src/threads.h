@@ -29,16 +29,4 @@ void octi_threads_free(octi_threads *pool);
  *  it. */
 void octi_parallel_for(octi_threads *pool, int64_t n, octi_task_fn fn, void *arg);
 
-/** Slots of a batch (design 3): 8 below 128 images, 16 from there, at most the largest power of two
- *  <= n; at least 1. */
-int octi_slots(int64_t n);
-enum { OCTI_MAX_SLOTS = 16 };
-/** First image of slot i of s: i * n / s. Slot i = images [begin(i), begin(i + 1)). */
-static inline int64_t octi_slot_begin(int64_t n, int s, int i) { return n * i / s; }
-
-/** Fold s partial results of `count` floats each, laid one after the other, along the fixed binary
- *  tree: children (0,1), (2,3), ... then their sums; the result lands in the first. s is a power of
- *  two. */
-void octi_fold_f32(octi_threads *pool, float *partial, int s, int64_t count);
-
 #endif

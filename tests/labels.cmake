@@ -9,7 +9,7 @@ set(OCT_EXACT test_exact test_exact_zoo test_convert test_spoiled test_journeys 
   test_qops test_qops_golden test_int8_net test_int8_float test_int8_forms test_int8_blocks test_int8_file test_lstm test_kernels)
 # threads: what runs on several, under TSan
 set(OCT_THREADED test_cut test_base test_cpu test_float_mode test_blas test_loader test_autograd test_int8_net test_fit_data test_learned
-  test_lstm)
+  test_lstm test_processes)
 # tree: of the sources, not of what was built: once is enough
 set(OCT_TREE format layers mutations doxygen)
 foreach(pair slow:OCT_SLOW exact:OCT_EXACT threads:OCT_THREADED tree:OCT_TREE)

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "src/arena.h"
+#include "src/cut.h"
 #include "src/format/files.h"
 #include "src/mem.h"
 #include "src/net.h"
@@ -195,11 +196,11 @@ START_TEST(parallel_for_runs_each_index_once) {
     }
     octi_parallel_for(octi_ctx_pool(ctx), 8, nested_task, ctx);
     oct_close(ctx);
-    ck_assert_int_eq(octi_slots(1), 1);
-    ck_assert_int_eq(octi_slots(5), 4);
-    ck_assert_int_eq(octi_slots(64), 8);
-    ck_assert_int_eq(octi_slots(128), 16);
-    ck_assert_int_eq(octi_slots(1000), 16);
+    ck_assert_int_eq(octi_cut_whole(1).slots, 1);
+    ck_assert_int_eq(octi_cut_whole(5).slots, 4);
+    ck_assert_int_eq(octi_cut_whole(64).slots, 8);
+    ck_assert_int_eq(octi_cut_whole(128).slots, 16);
+    ck_assert_int_eq(octi_cut_whole(1000).slots, 16);
 }
 END_TEST
 
@@ -230,8 +231,10 @@ START_TEST(fold_is_the_same_for_any_threads) {
     float *a = malloc(sizeof(float) * S * N), *b = malloc(sizeof(float) * S * N);
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 1, 0);
     for (int i = 0; i < S * N; i++) a[i] = b[i] = octi_rng_normal(&r);
-    octi_fold_f32(octi_ctx_pool(one), a, S, N);
-    octi_fold_f32(octi_ctx_pool(four), b, S, N);
+    const octi_cut cut = octi_cut_whole(200);
+    ck_assert_int_eq(cut.count, S);
+    ck_ok(octi_cut_fold_f32(&cut, octi_ctx_pool(one), a, N));
+    ck_ok(octi_cut_fold_f32(&cut, octi_ctx_pool(four), b, N));
     ck_assert(!memcmp(a, b, sizeof(float) * N));
     free(a);
     free(b);

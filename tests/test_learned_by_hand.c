@@ -137,7 +137,7 @@ START_TEST(first_steps_of_values) {
         const float scale = *oct_f32(q.scale);
         const int32_t z = *oct_s32(q.zero_point);
         ck_assert_int_eq(z > 0, k >= 3);
-        octi_learned_start(&q, x);
+        octi_learned_start(&q, oct_f32(x), oct_tensor_count(x));
         double want = 0, least = INFINITY;
         if (k % 3 == 0) want = 2 * mean_abs(oct_f32(x), oct_tensor_count(x)) / sqrt(7 - z);
         if (k % 3 == 2) want = (double)scale * (7 - z);

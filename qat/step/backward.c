@@ -9,8 +9,8 @@
 #include "qat/step/learned.h"
 #include "qat/step/step.h"
 #include "qat/step/weight_range.h"
+#include "src/cut.h"
 #include "src/mem.h"
-#include "src/threads.h"
 
 /* ---- the mask ---- */
 
@@ -72,16 +72,14 @@ static const octi_qweights *weights_of(const octi_call *c) { return &octi_step_n
 typedef struct bn_job {
     const float *dy, *y;
     int64_t rows, c; /* rows per image */
-    int64_t images;
-    int slots;
+    octi_cut cut;
     double *sums; /* [slots][2][c]: dy, dy * y */
 } bn_job;
 
 static void bn_task(void *arg, int64_t i) {
     const bn_job *j = arg;
     double *s = j->sums + i * 2 * j->c;
-    for (int64_t r = octi_slot_begin(j->images, j->slots, (int)i) * j->rows,
-                 to = octi_slot_begin(j->images, j->slots, (int)i + 1) * j->rows;
+    for (int64_t r = octi_cut_at(&j->cut, i) * j->rows, to = octi_cut_at(&j->cut, i + 1) * j->rows;
          r < to; r++)
         for (int64_t k = 0; k < j->c; k++) {
             s[k] += j->dy[r * j->c + k];
@@ -95,13 +93,12 @@ static oct_status folded_bn_grad(octi_call *c, int first) {
     bn_job j = {.dy = oct_f32(c->dout),
                 .y = oct_f32(c->out),
                 .c = s->dim[s->rank - 1],
-                .images = s->dim[0],
-                .slots = octi_slots(s->dim[0])};
-    j.rows = oct_shape_count(s) / j.c / j.images;
-    j.sums = octi_arena_calloc(c->arena, (size_t)(j.slots * 2 * j.c), sizeof(double));
+                .cut = octi_cut_of(c->ctx, s->dim[0])};
+    j.rows = oct_shape_count(s) / j.c / s->dim[0];
+    j.sums = octi_arena_calloc(c->arena, (size_t)(j.cut.count * 2 * j.c), sizeof(double));
     if (!j.sums) return oct_last_error()->code;
-    octi_parallel_for(octi_ctx_pool(c->ctx), j.slots, bn_task, &j);
-    octi_fold_f64(j.sums, j.slots, 2 * j.c);
+    octi_parallel_for(octi_ctx_pool(c->ctx), j.cut.count, bn_task, &j);
+    OCT_TRY(octi_cut_fold_f64(&j.cut, j.sums, 2 * j.c));
     const octi_qweights *w = weights_of(c);
     const float *beta = oct_f32(c->in[first + 1]), *var = oct_f32(c->in[first + 3]);
     for (int k = 0; k < 2; k++)

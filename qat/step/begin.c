@@ -28,7 +28,7 @@ static oct_status begin_activation(oct_ctx *ctx, oct_quantizer *q, oct_mode mode
     if (q->dirty && mode == OCT_TRAIN) OCT_TRY(octi_settle_range(ctx, q));
     if (octi_is_learned(q)) {
         if (mode == OCT_TRAIN && octi_learned_waits(q) && octi_quantizer_ready(q))
-            octi_learned_start(q, NULL);
+            octi_learned_start(q, NULL, 0);
         if (mode != OCT_CALIBRATE) octi_learned_settle(q);
         return OCT_OK;
     }

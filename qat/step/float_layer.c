@@ -6,8 +6,8 @@
 #include "autograd/diff.h"
 #include "qat/int8/int8.h"
 #include "qat/step/step.h"
+#include "src/cut.h"
 #include "src/mem.h"
-#include "src/threads.h"
 
 typedef struct layer_job {
     const octi_fnode *f;
@@ -15,15 +15,13 @@ typedef struct layer_job {
     float *out;
     uint8_t *scratch;
     size_t pitch; /* of a slot's scratch */
-    int64_t images;
-    int slots;
+    octi_cut cut;
 } layer_job;
 
 static void layer_task(void *arg, int64_t i) {
     const layer_job *j = arg;
     const octi_fnode *f = j->f;
-    const int64_t from = octi_slot_begin(j->images, j->slots, (int)i),
-                  to = octi_slot_begin(j->images, j->slots, (int)i + 1);
+    const int64_t from = octi_cut_at(&j->cut, i), to = octi_cut_at(&j->cut, i + 1);
     const void *in[OCTI_MAX_INPUTS];
     for (int32_t k = 0; k < f->nin; k++)
         in[k] = j->in[k] ? (const float *)j->in[k] + from * f->image_in[k] : NULL;
@@ -51,13 +49,13 @@ oct_status octi_float_layer(octi_call *c) {
     OCT_TRY(octi_call_output(c));
     octi_call_took(c, f->path);
     const octi_arena_mark mark = octi_arena_save(c->arena);
-    layer_job j = {.f = f, .out = oct_f32(c->out), .images = c->out->shape.dim[0]};
-    j.slots = octi_slots(j.images);
+    layer_job j = {
+        .f = f, .out = oct_f32(c->out), .cut = octi_cut_of(c->ctx, c->out->shape.dim[0])};
     j.pitch = (f->scratch + 63) & ~(size_t)63;
-    if (f->scratch && !(j.scratch = octi_arena_alloc(c->arena, j.pitch * (size_t)j.slots)))
+    if (f->scratch && !(j.scratch = octi_arena_alloc(c->arena, j.pitch * (size_t)j.cut.count)))
         return oct_last_error()->code;
     for (int32_t k = 0; k < f->nin; k++) j.in[k] = f->image_in[k] ? c->in[k]->data : NULL;
-    octi_parallel_for(octi_ctx_pool(c->ctx), j.slots, layer_task, &j);
+    octi_parallel_for(octi_ctx_pool(c->ctx), j.cut.count, layer_task, &j);
     octi_arena_rewind(c->arena, mark);
     return OCT_OK;
 }

@@ -24,6 +24,17 @@ static oct_status new_codes(octi_call *c, const oct_quantizer *q) {
     return OCT_OK;
 }
 
+/* A learned step begins with the whole first batch, whatever part of it is here. */
+static oct_status start_step(octi_call *c, oct_quantizer *q) {
+    octi_arena_mark mark = octi_arena_save(c->arena);
+    const float *whole;
+    int64_t n;
+    OCT_TRY(octi_whole_values(c, oct_f32(c->out), oct_tensor_count(c->out), &whole, &n));
+    octi_learned_start(q, whole, n);
+    octi_arena_rewind(c->arena, mark);
+    return OCT_OK;
+}
+
 /* Observe, then quantize in place. The straight-through mask also closes where the fused activation
  * did. */
 static oct_status round_output(octi_call *c) {
@@ -32,7 +43,7 @@ static oct_status round_output(octi_call *c) {
     if (!octi_step_node_of(c)->rounds) return OCT_OK;
     if (!octi_quantizer_ready(q)) return octi_not_observed(q);
     /* evaluation moves nothing */
-    if (c->mode == OCT_TRAIN && octi_learned_waits(q)) octi_learned_start(q, c->out);
+    if (c->mode == OCT_TRAIN && octi_learned_waits(q)) OCT_TRY(start_step(c, q));
     OCT_TRY(new_codes(c, q));
     octi_quantize_tensor(c->ctx, c->out, q, (oct_act)c->node->attr.act[0], c->out_codes,
                          octi_straight_of(c));

@@ -24,9 +24,9 @@
 
 #include "ops/checks.h"
 #include "qat/step/weight_range.h"
+#include "src/cut.h"
 #include "src/mem.h"
 #include "src/qround.h"
-#include "src/threads.h"
 
 static float levels_above(const oct_quantizer *q) {
     int32_t n = q->spec.qmax - octi_zero_point(q);
@@ -50,19 +50,18 @@ static double mean_abs(const float *x, int64_t n) {
 
 /* The share of the range's scale with the least squared error, on a sample of at most 65,536
  * values. */
-static float least_error_scale(const oct_quantizer *q, const oct_tensor *x) {
+static float least_error_scale(const oct_quantizer *q, const float *x, int64_t n) {
     enum { SAMPLE = 65536, TRIES = 40 };
-    int64_t n = oct_tensor_count(x), stride = n / SAMPLE + 1;
+    int64_t stride = n / SAMPLE + 1;
     float top = octi_scale(q), best = top;
     double least = INFINITY;
     for (int t = 0; t < TRIES; t++) {
         float s = top * (1.0f - (float)t / TRIES);
         double e = 0;
         for (int64_t i = 0; i < n; i += stride) {
-            float v = oct_f32(x)[i],
-                  back = octq_dequantize(
-                      octq_quantize(v, s, octi_zero_point(q), q->spec.qmin, q->spec.qmax), s,
-                      octi_zero_point(q));
+            float v = x[i], back = octq_dequantize(
+                                octq_quantize(v, s, octi_zero_point(q), q->spec.qmin, q->spec.qmax),
+                                s, octi_zero_point(q));
             e += (double)(v - back) * (double)(v - back);
         }
         if (e < least) {
@@ -73,11 +72,10 @@ static float least_error_scale(const oct_quantizer *q, const oct_tensor *x) {
     return best;
 }
 
-void octi_learned_start(oct_quantizer *q, const oct_tensor *x) {
+void octi_learned_start(oct_quantizer *q, const float *x, int64_t n) {
     float s = octi_scale(q); /* of the range */
-    if (x && !strcmp(q->method, "lsq"))
-        s = (float)(2 * mean_abs(oct_f32(x), oct_tensor_count(x)) / sqrt(levels_above(q)));
-    if (x && !strcmp(q->method, "lsq+")) s = least_error_scale(q, x);
+    if (x && !strcmp(q->method, "lsq")) s = (float)(2 * mean_abs(x, n) / sqrt(levels_above(q)));
+    if (x && !strcmp(q->method, "lsq+")) s = least_error_scale(q, x, n);
     s = fmaxf(s, OCT_SCALE_MIN);
     if (!strcmp(q->method, "pact")) s = octi_scale(q) * levels_above(q);
     oct_f32(q->step)[0] = s;
@@ -100,16 +98,15 @@ void octi_learned_settle(oct_quantizer *q) {
 typedef struct sum_job {
     const float *dy, *term;
     const uint8_t *mask;
-    int64_t each, images; /* elements per image */
-    int slots;
+    int64_t each; /* elements per image */
+    octi_cut cut;
     double sums[OCTI_MAX_SLOTS][3]; /* dy * term inside, dy * term outside, dy outside */
 } sum_job;
 
 static void sum_task(void *arg, int64_t i) {
     sum_job *j = arg;
     double inside = 0, outside = 0, count = 0;
-    for (int64_t k = octi_slot_begin(j->images, j->slots, (int)i) * j->each,
-                 to = octi_slot_begin(j->images, j->slots, (int)i + 1) * j->each;
+    for (int64_t k = octi_cut_at(&j->cut, i) * j->each, to = octi_cut_at(&j->cut, i + 1) * j->each;
          k < to; k++) {
         float out = (float)(j->mask[k] >> 1), d = j->dy[k] * j->term[k];
         inside += (double)(d * (1.0f - out));
@@ -133,12 +130,11 @@ oct_status octi_learned_grad(octi_call *c, oct_quantizer *q, const octi_straight
     sum_job j = {.dy = oct_f32(c->dout),
                  .term = oct_f32(to->term),
                  .mask = oct_u8(to->mask),
-                 .images = s->dim[0]};
-    if (!j.images) return OCT_OK;
-    j.each = oct_shape_count(s) / j.images;
-    j.slots = octi_slots(j.images);
-    octi_parallel_for(octi_ctx_pool(c->ctx), j.slots, sum_task, &j);
-    octi_fold_f64(j.sums[0], j.slots, 3);
+                 .cut = octi_cut_of(c->ctx, s->dim[0])};
+    if (!s->dim[0]) return OCT_OK;
+    j.each = oct_shape_count(s) / s->dim[0];
+    octi_parallel_for(octi_ctx_pool(c->ctx), j.cut.count, sum_task, &j);
+    OCT_TRY(octi_cut_fold_f64(&j.cut, j.sums[0], 3));
     const double *sum = j.sums[0]; /* dy * term inside, dy * term outside, dy outside */
     double g = 1 / sqrt((double)j.each * levels_above(q));
     if (!strcmp(q->method, "pact")) return add_grad(c->ctx, q->step, 0, sum[1] / levels_above(q));

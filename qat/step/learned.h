@@ -25,9 +25,9 @@ static inline bool octi_learned_waits(const oct_quantizer *q) {
     return octi_is_learned(q) && oct_f32(q->step)[0] == 0;
 }
 
-/** Initialize an activation's step from a first batch (its range was observed just now). x NULL:
- *  from the range alone. */
-void octi_learned_start(oct_quantizer *q, const oct_tensor *x);
+/** Initialize an activation's step from a first batch x [n], all of it (its range was observed just
+ *  now). x NULL: from the range alone. */
+void octi_learned_start(oct_quantizer *q, const float *x, int64_t n);
 /** Scale and zero point of an activation from its trained tensors; nothing where it waits: the
  *  range's stand. */
 void octi_learned_settle(oct_quantizer *q);

@@ -10,6 +10,7 @@
 #include "ops/ops.h"
 #include "qat/step/settled_view.h"
 #include "qat/step/step.h"
+#include "src/cut.h"
 #include "src/mem.h"
 
 oct_status octi_finite_range(oct_ctx *ctx, const oct_tensor *x, float *min, float *max) {
@@ -56,15 +57,31 @@ static oct_status member_seen(octi_call *c, oct_quantizer *q) {
                                   oct_f32(q->scale), oct_s32(q->zero_point));
 }
 
+static octi_cut cut_of(const octi_call *c) { return octi_cut_of(c->ctx, c->out->shape.dim[0]); }
+
 static oct_status see_range(octi_call *c, oct_quantizer *q, float min, float max) {
     octi_pending *p = octi_pending_of(c);
+    const octi_cut cut = cut_of(c);
+    OCT_TRY(octi_cut_range(&cut, &min, &max));
     p->min = fminf(p->min, min);
     p->max = fmaxf(p->max, max);
     return member_seen(c, q);
 }
 
+oct_status octi_whole_values(octi_call *c, const float *x, int64_t n, const float **whole,
+                             int64_t *count) {
+    const octi_cut cut = cut_of(c);
+    const int64_t each = n / octi_cut_here(&cut);
+    *count = each * cut.images;
+    return octi_cut_gather(&cut, c->arena, x, each, whole);
+}
+
+/* An observer of values has no tree: it sees the whole batch. */
 static oct_status see_values(octi_call *c, oct_quantizer *q, const float *x, int64_t n) {
+    octi_arena_mark mark = octi_arena_save(c->arena);
+    OCT_TRY(octi_whole_values(c, x, n, &x, &n));
     OCT_TRY(octi_observe_values(c->ctx, q, octi_pending_of(c)->by, x, n));
+    octi_arena_rewind(c->arena, mark);
     return member_seen(c, q);
 }
 

@@ -69,6 +69,11 @@ octi_diff_fn octi_step_forward, octi_step_backward;
  *  where batch norm follows. */
 oct_tensor *octi_float_weights(octi_call *c, bool unfold);
 
+/** x: n values of the images of the call's output that are here; those of the whole batch, in the
+ *  call's arena where they are not all here. */
+oct_status octi_whole_values(octi_call *c, const float *x, int64_t n, const float **whole,
+                             int64_t *count);
+
 /** Feed the observer of the call's output, if it observes in this step: a tensor; the real values
  *  behind sums of products. */
 oct_status octi_observe_tensor(octi_call *c, const oct_tensor *x);
