@@ -64,7 +64,7 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_cross_entropy.logits': 'oct_input(w.tape, f32(2, 3))', 'oct_cross_entropy.labels': 's32(2)', 'oct_distill_loss.logits': 'oct_input(w.tape, f32(2, 3))', 'oct_distill_loss.teacher': 'f32(2, 3)',
     'oct_mix.a': 'oct_mse_loss(w.x, f32(2, 6, 6, 4))', 'oct_mix.b': 'oct_mse_loss(w.x, f32(2, 6, 6, 4))', 'oct_conv2d.w': 'oct_param(w.tape, f32(4, 3, 3, 4), "w")', 'oct_conv2d.b': 'oct_param(w.tape, f32(4), "b")',
     'oct_net_set_input.net': 'w.net', 'oct_fuse.net': 'w.net', 'oct_fuse_modules.net': 'w.net', 'oct_prepare.net': 'w.net', 'oct_quantize_dynamic.net': 'w.net', 'oct_quantize_weight_only.net': 'w.net',
-    'oct_half.net': 'w.net', 'oct_fold.net': 'w.net', 'oct_equalize.net': 'w.net', 'oct_net_renew_head.net': 'w.net', 'oct_int8_save.net': 'w.int8', 'oct_int8_save_memory.net': 'w.int8', 'oct_plan_new.net': 'w.int8', 'oct_export_c.net': 'w.int8',
+    'oct_half.net': 'w.net', 'oct_fold.net': 'w.net', 'oct_equalize.net': 'w.net', 'oct_equalize_on.net': 'w.net', 'oct_net_renew_head.net': 'w.net', 'oct_int8_save.net': 'w.int8', 'oct_int8_save_memory.net': 'w.int8', 'oct_plan_new.net': 'w.int8', 'oct_export_c.net': 'w.int8',
     'oct_compare.int8': 'w.int8', 'oct_compare_data.int8': 'w.int8', 'oct_net_divergences.around': '2', 'oct_net_divergences.rows': '(oct_divergence *)w_room()', 'oct_net_divergences.net': 'w.searching',
     'oct_lstm.x': 'oct_input(w.tape, f32(2, 5, 4))', 'oct_lstm_cell.x': 'oct_input(w.tape, f32(2, 4))', 'oct_lstm_cell.state': 'oct_input(w.tape, f32(2, 6))',
     'oct_lstm_hidden.state': 'oct_input(w.tape, f32(2, 6))', 'oct_adaptive_avg_pool2d.out_h': '2', 'oct_adaptive_avg_pool2d.out_w': '2',

@@ -211,5 +211,141 @@ START_TEST(equalization_knows_its_pairs) {
 }
 END_TEST
 
+/* ---- equalization where values are cut ---- */
+
+enum { SIDES = 8, IMAGES = 40, CHANNELS = 10 }; /* more images than one batch of the pass */
+
+/* What x shows of a layer's channels. */
+static void tops(const oct_net *net, const oct_tensor *x, const char *layer, float *top) {
+    oct_net *fused = oct_fuse(net);
+    oct_tape *t = oct_tape_new(net->ctx);
+    oct_tape_begin(t, OCT_EVAL);
+    ck_not_null(oct_net_forward(fused, oct_input(t, x)));
+    const oct_tensor *v = oct_var_value(octi_tape_find(t, layer));
+    ck_not_null(v);
+    const int64_t c = v->shape.dim[v->shape.rank - 1];
+    for (int64_t k = 0; k < c; k++) top[k] = 0;
+    for (int64_t k = 0; k < oct_tensor_count(v); k++) top[k % c] = fmaxf(top[k % c], oct_f32(v)[k]);
+    oct_tape_free(t);
+    oct_net_free(fused);
+}
+
+/* conv -> relu6 -> depthwise -> relu6 -> max pool -> 1x1 -> clamp(0, most) -> linear; channels of
+ * the first two differ up to 64-fold, some are cut and most are not. */
+typedef struct cut {
+    oct_module *conv, *bn, *dw, *pw, *fc;
+    float most;
+} cut;
+static oct_var *cut_forward(void *self, oct_tape *t, oct_var *x) {
+    cut *n = self;
+    (void)t;
+    x = oct_apply(n->conv, x);
+    x = oct_relu6(n->bn ? oct_apply(n->bn, x) : x);
+    x = oct_relu6(oct_apply(n->dw, x));
+    x = oct_clamp(oct_apply(n->pw, oct_max_pool2d(x, NULL)), 0, n->most);
+    return oct_apply(n->fc, oct_flatten(x));
+}
+
+static oct_net *cut_net(oct_ctx *ctx, bool bn, float most) {
+    cut n = {.most = most};
+    oct_module *m = oct_module_new(ctx, cut_forward, &n);
+    n.conv = oct_module_add(
+        m, "conv",
+        oct_conv2d_new(ctx,
+                       &(oct_conv2d_opts){.in = 3, .out = CHANNELS, .kernel = 3, .no_bias = bn}));
+    if (bn)
+        n.bn = oct_module_add(
+            m, "bn", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = CHANNELS}));
+    n.dw = oct_module_add(
+        m, "dw",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){
+                                .in = CHANNELS, .out = CHANNELS, .kernel = 3, .groups = CHANNELS}));
+    n.pw = oct_module_add(
+        m, "pw",
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = CHANNELS, .out = CHANNELS, .kernel = 1}));
+    n.fc = oct_module_add(m, "fc",
+                          oct_linear_new(ctx, &(oct_linear_opts){.in = 4 * CHANNELS, .out = 5}));
+    oct_net *net = oct_capture(m, OCT_SHAPE(SIDES, SIDES, 3));
+    ck_not_null(net);
+    if (bn) set_norm(net, "bn", CHANNELS);
+    for (int c = 0; c < CHANNELS; c++) {
+        const float f = powf(2, (float)(c % 7 - 2)), d = powf(2, (float)(c * 3 % 5 - 1));
+        if (bn)
+            data(net, "bn.weight")[c] *= f, data(net, "bn.bias")[c] *= f;
+        else
+            for (int k = 0; k < 27; k++) data(net, "conv.weight")[c * 27 + k] *= f;
+        for (int k = 0; k < 9; k++) data(net, "dw.weight")[c * 9 + k] *= d;
+    }
+    return net;
+}
+
+/* On x nothing changes. A channel that is cut stays; the others are level, or stand as high as they
+ * may below the cut. */
+static void equalize_cut(bool bn, float most) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    oct_net *net = cut_net(ctx, bn, most);
+    oct_tensor *x = drawn(ctx, OCT_SHAPE(IMAGES, SIDES, SIDES, 3), 4);
+    for (int64_t k = 0, n = oct_tensor_count(x); k < n / IMAGES; k++)
+        oct_f32(x)[n - 1 - k] *= 2; /* the last image shows the most */
+    const oct_tensor *y = run(net, x);
+    int32_t pairs = -1;
+    oct_net *made = oct_equalize_on(net, x, &pairs);
+    ck_assert_msg(made != NULL, "%s", oct_error_message());
+    ck_assert_int_eq(pairs, 3);
+    const oct_tensor *z = run(made, x);
+    float largest = 0;
+    for (int64_t i = 0; i < oct_tensor_count(y); i++)
+        largest = fmaxf(largest, fabsf(oct_f32(y)[i]));
+    for (int64_t i = 0; i < oct_tensor_count(y); i++)
+        ck_assert_float_eq_tol(oct_f32(z)[i], oct_f32(y)[i], 1e-5f * largest);
+    float before[CHANNELS], after[CHANNELS];
+    tops(net, x, "conv", before);
+    tops(made, x, "conv", after);
+    int off = 0, level = 0, high = 0;
+    for (int c = 0; c < CHANNELS; c++) {
+        const float *w = data(made, "conv.weight") + c * 27,
+                    *own = data(net, "conv.weight") + c * 27;
+        const double f = bn ? oct_fold_factor(data(made, "bn.weight")[c],
+                                              data(made, "bn.running_var")[c], 1e-5f)
+                            : 1,
+                     one = range_of(w, 0, 27, 1, f),
+                     two = range_of(data(made, "dw.weight"), c * 9, 9, 1, 1);
+        if (before[c] >= 6) {
+            off++;
+            ck_assert_mem_eq(w, own, 27 * sizeof *w);
+            ck_assert(!bn || data(made, "bn.weight")[c] == data(net, "bn.weight")[c]);
+        } else if (fabs(one / two - 1) < 3e-3)
+            level++;
+        else { /* a channel that x hardly shows is let grow 32-fold */
+            high++;
+            ck_assert_msg(one < two && (fabsf(after[c] - 6) < 1e-3f || before[c] < 6.0f / 32),
+                          "channel %d: %g and %g, up to %g (%g)", c, one, two, (double)after[c],
+                          (double)before[c]);
+        }
+        ck_assert_float_le(after[c], 6.0f);
+    }
+    ck_assert_msg(off > 1 && level > 1 && level + high > 4, "%d cut, %d level, %d high", off, level,
+                  high);
+    int32_t plain = -1;
+    ck_not_null(oct_equalize(net, &plain));
+    ck_assert_int_eq(plain, 0);
+    oct_close(ctx);
+}
+
+START_TEST(equalization_stays_below_a_cut) {
+    equalize_cut(false, 2);
+    equalize_cut(true, 2);
+    equalize_cut(false, 0.25f);
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_net *net = cut_net(ctx, false, 1);
+    ck_assert_ptr_null(oct_equalize_on(net, drawn(ctx, OCT_SHAPE(2, SIDES, SIDES, 4), 1), NULL));
+    ck_assert_int_eq(oct_last_error()->code, OCT_ESHAPE);
+    oct_close(ctx);
+    ctx = oct_open(&(oct_opts){.threads = 1});
+    ck_assert_ptr_null(oct_equalize_on(cut_net(ctx, false, 1), NULL, NULL));
+    oct_close(ctx);
+}
+END_TEST
+
 OCT_TEST_MAIN("improve_by_hand", bias_correction_by_the_formula, equalization_by_the_formula,
-              equalization_knows_its_pairs)
+              equalization_knows_its_pairs, equalization_stays_below_a_cut)

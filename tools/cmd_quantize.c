@@ -24,6 +24,17 @@ static int improvements(const cli *c) {
     return bits;
 }
 
+/* Of a float net; by what calibration data shows where a relu6 stands between layers. */
+static oct_net *equalize(const cli *c, oct_net *from, oct_data *train, long long n) {
+    int32_t pairs = 0;
+    oct_tensor *x = c->dry_run.set ? NULL : oct_calibration_inputs(from, train, n);
+    if (!x && !c->dry_run.set) return NULL;
+    oct_net *made = x ? oct_equalize_on(from, x, &pairs) : oct_equalize(from, &pairs);
+    oct_tensor_unref(x);
+    if (made) cli_note(c, "cle: %d pairs of layers equalized", pairs);
+    return made;
+}
+
 /* On a calibrated net. */
 static oct_status improve(const cli *c, oct_net *net, oct_data *train, long long n, int bits) {
     if (!(bits & (BIAS | ADAROUND))) return OCT_OK;
@@ -68,17 +79,16 @@ int cmd_ptq(cli *c) {
         return cli_usage(c->operands[0], "run is prepared already", "a float run", NULL, NULL);
     int better = improvements(c);
     if (better < 0) return 2;
-    int32_t pairs = 0;
-    oct_net *base = better & CLE ? oct_equalize(from, &pairs) : from;
-    if (better & CLE && base) cli_note(c, "cle: %d pairs of layers equalized", pairs);
     oct_qconfig config;
     if ((code = cli_qconfig(c, &config))) return code;
-    oct_net *net = oct_prepare(base, &config);
-    oct_data *train = net ? cli_data(c, OCT_SPLIT_TRAIN, net) : NULL,
-             *test = train ? cli_data(c, OCT_SPLIT_TEST, net) : NULL;
+    oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, from),
+             *test = train ? cli_data(c, OCT_SPLIT_TEST, from) : NULL;
     if (!train || !test) return cli_failed();
     long long n = c->calib.set ? c->calib.i : 512;
     if (n > oct_data_count(train)) n = oct_data_count(train);
+    oct_net *base = better & CLE ? equalize(c, from, train, n) : from;
+    oct_net *net = oct_prepare(base, &config);
+    if (!net) return cli_failed();
     if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);
     cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0],
              net->target, n, (long long)oct_data_count(train), c->data.s);

@@ -14,17 +14,21 @@
 #include "src/mem.h"
 #include "src/words.h"
 
+oct_status octi_improve_fits(const oct_net *net, const oct_tensor *x, const char *where) {
+    const oct_shape *s = &net->graph->values[net->graph->input].shape;
+    bool same = x->dtype == OCT_F32 && x->shape.rank == s->rank && x->shape.dim[0] > 0;
+    for (int32_t i = 1; same && i < s->rank; i++) same = x->shape.dim[i] == s->dim[i];
+    if (same) return OCT_OK;
+    return octi_fail(OCT_ESHAPE, where, "calibration inputs", oct_shape_text(s),
+                     oct_shape_text(&x->shape), NULL);
+}
+
 oct_status octi_improve_check(oct_net *net, const oct_tensor *x, const char *where) {
     if (!net || !x) return octi_fail_null(where);
     if (net->stage != OCT_STAGE_PREPARED)
         return octi_fail(OCT_EUSAGE, where, "net is not prepared",
                          "a net from oct_prepare, calibrated", NULL, NULL);
-    const oct_shape *s = &net->graph->values[net->graph->input].shape;
-    bool same = x->dtype == OCT_F32 && x->shape.rank == s->rank && x->shape.dim[0] > 0;
-    for (int32_t i = 1; same && i < s->rank; i++) same = x->shape.dim[i] == s->dim[i];
-    if (!same)
-        return octi_fail(OCT_ESHAPE, where, "calibration inputs", oct_shape_text(s),
-                         oct_shape_text(&x->shape), NULL);
+    OCT_TRY(octi_improve_fits(net, x, where));
     OCT_TRY(oct_net_settle(net));
     for (int32_t i = 0; i < net->graph->quantizer_count; i++) {
         const oct_quantizer *q = &net->graph->quantizers[i];

@@ -22,6 +22,13 @@ OCT_BEGIN_DECLS
  *  the same function, up to rounding. Returns a new fused net (G1) from a float or fused one;
  *  *pairs (may be NULL) gets the number of pairs. NULL on failure. */
 OCT_API OCT_NODISCARD oct_net *oct_equalize(const oct_net *net, int32_t *pairs);
+/** The same, and across relu6, or a clamp from 0, as well. Such a node cuts every channel at one
+ *  height, so a channel moves only as far as the values that x f32 [n,H,W,C], calibration inputs,
+ *  shows of it stay below; one that is cut there stays as it is. On x the net computes the same
+ *  function, up to rounding; on other inputs a channel may be cut a little above the largest value
+ *  that x shows. OCT_ESHAPE where x does not fit. */
+OCT_API OCT_NODISCARD oct_net *oct_equalize_on(const oct_net *net, const oct_tensor *x,
+                                               int32_t *pairs);
 
 /** Take the mean error that weight rounding makes, E[W_q x] - E[W x] per output channel, out of the
  *  bias (beta behind a batch norm). x f32 [n,H,W,C]: calibration inputs. `prepared` must be

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * qat/improve/improve_internal.h - shared by correct_bias.c and adaround.c. */
+ * qat/improve/improve_internal.h - shared by equalize.c, correct_bias.c and adaround.c. */
 #ifndef OCT_QAT_IMPROVE_IMPROVE_INTERNAL_H
 #define OCT_QAT_IMPROVE_IMPROVE_INTERNAL_H
 
@@ -35,6 +35,8 @@ static inline float octi_rounding_beta(float done) {
     return along > 0 ? 2 + 9 * (1 + cosf(along * 3.14159265f)) : 0;
 }
 
+/** Inputs of the net's shape, one at least. */
+oct_status octi_improve_fits(const oct_net *net, const oct_tensor *x, const char *where);
 /** A calibrated net, its ranges chosen now, and inputs that fit it; or the reason why not. */
 oct_status octi_improve_check(oct_net *net, const oct_tensor *x, const char *where);
 /** What a layer adds per output channel: beta behind a batch norm, else the bias; NULL where it has
