@@ -77,19 +77,23 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
             y = oct_apply(s->m, a);
             break;
         case MAX_POOL:
-            y = oct_max_pool2d(a, &(oct_pool_opts){.kernel = 2 + s->kernel % 2,
-                                                   .stride = 1 + s->value % 2,
-                                                   .pad = s->kernel % 2,
-                                                   .strides = {s->strides[0], s->strides[1]},
-                                                   .kernel_size = {s->kernels[0], s->kernels[1]}});
+            y = oct_max_pool2d(
+                a, &(oct_pool_opts){.kernel = 2 + s->kernel % 2,
+                                    .stride = 1 + s->value % 2,
+                                    .pad = s->kernel % 2,
+                                    .pads = {s->pads[0], s->pads[1], s->pads[2], s->pads[3]},
+                                    .strides = {s->strides[0], s->strides[1]},
+                                    .kernel_size = {s->kernels[0], s->kernels[1]}});
             break;
         case AVG_POOL:
-            y = oct_avg_pool2d(a, &(oct_pool_opts){.kernel = 2 + s->kernel % 2,
-                                                   .stride = 1,
-                                                   .pad = 1,
-                                                   .exclude_pad = s->value % 2,
-                                                   .strides = {s->strides[0], s->strides[1]},
-                                                   .kernel_size = {s->kernels[0], s->kernels[1]}});
+            y = oct_avg_pool2d(
+                a, &(oct_pool_opts){.kernel = 2 + s->kernel % 2,
+                                    .stride = 1,
+                                    .pad = 1,
+                                    .pads = {s->pads[0], s->pads[1], s->pads[2], s->pads[3]},
+                                    .exclude_pad = s->value % 2,
+                                    .strides = {s->strides[0], s->strides[1]},
+                                    .kernel_size = {s->kernels[0], s->kernels[1]}});
             break;
         case ADD:
             y = oct_add(a, b);
@@ -209,6 +213,7 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
     octi_rng more = octi_rng_stream(seed, OCTI_RNG_TEST, 78, 0);
     const bool wide = below(&more, 9) == 0, large = wide && below(&more, 3) == 0;
     octi_rng sides = octi_rng_stream(seed, OCTI_RNG_TEST, 79, 0); /* strides, dilations of two */
+    octi_rng forms = octi_rng_stream(seed, OCTI_RNG_TEST, 83, 0); /* kernels, borders not square */
     const int most = wide ? 100 : 24, joined = wide ? 160 : 40;
     static const int widths[] = {16, 32, 48, 64, 100, 36, 20, 96};
     if (wide && p->count > 7) p->count = 7; /* few, for they are slow */
@@ -270,6 +275,10 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
                 o.dilations[1] = 1 + below(&sides, 2);
                 across = (o.kernel - 1) * o.dilations[1];
             }
+            if (!square && !stretched && below(&forms, 4) == 0) {
+                o.kernel_size[0] = o.kernel, o.kernel_size[1] = 1 + below(&forms, 4);
+                across = (o.kernel_size[1] - 1) * (o.dilations[1] ? o.dilations[1] : dil);
+            }
             y = (side){(x.h + o.pads[0] + o.pads[2] - reach - 1 + by[0]) / by[0],
                        (x.w + o.pads[1] + o.pads[3] - across - 1 + by[1]) / by[1], o.out};
             if (y.h < 1 || y.w < 1) { /* too small for this one */
@@ -291,8 +300,13 @@ oct_net *random_net(oct_ctx *ctx, uint64_t seed, oct_shape *image) {
                 by[axis] = st->strides[axis] = 1 + below(&sides, 3);
                 of[1 - axis] = st->kernels[1 - axis] = 2 + below(&sides, 2);
             }
-            y.h = (x.h + 2 * pad - of[0]) / by[0] + 1;
-            y.w = (x.w + 2 * pad - of[1]) / by[1] + 1;
+            int pads[4] = {pad, pad, pad, pad};
+            if (below(&forms, 3) == 0) {
+                pads[below(&forms, 4)] = 1; /* one at least: all 0 means what pad says */
+                for (int e = 0; e < 4; e++) st->pads[e] = pads[e] = pads[e] ? 1 : below(&forms, 2);
+            }
+            y.h = (x.h + pads[0] + pads[2] - of[0]) / by[0] + 1;
+            y.w = (x.w + pads[1] + pads[3] - of[1]) / by[1] + 1;
         }
         if (st->op == CAT) y.c = x.c + s[st->b].c + (st->value % 2 ? x.c : 0);
         if (st->op == FIXED_CAT)

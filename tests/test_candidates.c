@@ -211,6 +211,12 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
     const bool grant = below(2), pitched = below(2);
     octi_halo more = r.halo;
     if (grant && below(3) == 0) more = octi_halo_join(more, (octi_halo){3, 2, 1, 3});
+    const bool scant = grant && below(4) == 0; /* of one side less than it asked for */
+    if (scant) {
+        int32_t *const sides[4] = {&more.top, &more.left, &more.bottom, &more.right};
+        int32_t *side = sides[below(4)];
+        *side = below(*side + 1);
+    }
     place x = place_of(in[0].shape, grant ? more : (octi_halo){0}, l->n, grant),
           y = place_of(out.shape, pitched ? (octi_halo){1, 2, 0, 3} : (octi_halo){0}, l->n, false);
     if (grant) octi_halo_fill(&x.at, &in[0].shape, x.first, l->n, (uint8_t)l->zx);

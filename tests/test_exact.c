@@ -157,28 +157,83 @@ static oct_var *wide_forward(void *self, oct_tape *t, oct_var *x) {
     return (void)t, oct_relu(oct_apply(self, x));
 }
 
+/* Each side of a window apart: sums that leave out or move any of it give other codes. */
+static const oct_conv2d_opts windows[] = {
+    {.in = 160, .out = 4, .kernel = 3, .pad = 1},
+    {.in = 600, .out = 4, .kernel_size = {2, 3}, .strides = {1, 2}, .dilations = {2, 1}},
+    {.in = 600, .out = 4, .kernel_size = {3, 2}, .strides = {2, 1}, .dilations = {1, 3}},
+    {.in = 1200, .out = 4, .kernel_size = {1, 3}, .pads = {0, 2, 1, 0}, .groups = 2},
+};
+
 START_TEST(sums_beyond_fp32_are_exact) {
-    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
-    oct_module *conv = oct_conv2d_new(
-                   ctx, &(oct_conv2d_opts){.in = 160, .out = 4, .kernel = 3, .pad = 1}),
-               *m = oct_module_new(ctx, wide_forward, conv);
-    oct_module_add(m, "conv", conv);
-    oct_tensor *w = oct_module_tensor(m, "conv.weight");
-    for (int64_t i = 0; i < oct_tensor_count(w); i++)
-        oct_f32(w)[i] = (i * 2654435761u >> 7 & 15) ? 0.9f : -1.0f;
-    oct_shape image = OCT_SHAPE(5, 5, 160);
-    oct_net *q = oct_prepare(oct_capture(m, image), NULL);
-    oct_tape *t = oct_tape_new(ctx);
-    ck_ok(calibrate(q, t, image, 1));
-    oct_net *i8 = oct_convert(q, NULL);
-    ck_not_null(i8);
-    oct_mismatch mm = {0};
-    oct_tensor *x = random_images(ctx, 4, image, 2);
-    ck_ok(oct_compare(q, i8, x, &mm));
-    ck_assert_int_eq(mm.mismatched, 0);
-    ck_assert_int_eq(long_sums(i8), 1);
-    dump(i8, x, 9999);
-    oct_close(ctx);
+    for (size_t k = 0; k < sizeof windows / sizeof *windows; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+        oct_module *conv = oct_conv2d_new(ctx, &windows[k]),
+                   *m = oct_module_new(ctx, wide_forward, conv);
+        oct_module_add(m, "conv", conv);
+        oct_tensor *w = oct_module_tensor(m, "conv.weight");
+        for (int64_t i = 0; i < oct_tensor_count(w); i++)
+            oct_f32(w)[i] = (i * 2654435761u >> 7 & 15) ? 0.9f : -1.0f;
+        oct_shape image = OCT_SHAPE(5, 6, windows[k].in);
+        oct_net *q = oct_prepare(oct_capture(m, image), NULL);
+        ck_assert_msg(q != NULL, "%s", oct_error_message());
+        oct_tape *t = oct_tape_new(ctx);
+        ck_ok(calibrate(q, t, image, 1));
+        oct_net *i8 = oct_convert_with(q, &(oct_convert_opts){.skip_check = true}, NULL);
+        ck_not_null(i8);
+        oct_mismatch mm = {0};
+        oct_tensor *x = random_images(ctx, 4, image, 2);
+        ck_ok(oct_compare(q, i8, x, &mm));
+        ck_assert_msg(mm.mismatched == 0, "window %d: %lld codes", (int)k,
+                      (long long)mm.mismatched);
+        ck_assert_int_eq(long_sums(i8), 1);
+        if (k == 0) dump(i8, x, 9999);
+        oct_close(ctx);
+    }
+}
+END_TEST
+
+/* Max pools behind a convolution: the plan takes 2x2 of stride 2 into the convolution's step, and
+ * none that differs from it in one number. */
+typedef struct pooled {
+    oct_module *conv;
+    oct_pool_opts pool;
+} pooled;
+
+static oct_var *pooled_forward(void *self, oct_tape *t, oct_var *x) {
+    pooled *n = self;
+    return (void)t, oct_max_pool2d(oct_apply(n->conv, x), &n->pool);
+}
+
+START_TEST(pools_behind_a_convolution) {
+    static const oct_pool_opts pools[] = {
+        {.kernel = 2, .stride = 2},           {.kernel = 2, .stride = 2, .pads = {1, 0, 0, 0}},
+        {.kernel = 2, .pads = {0, 1}},        {.kernel = 2, .pads = {0, 0, 1, 0}},
+        {.kernel = 2, .pads = {0, 0, 0, 1}},  {.kernel_size = {2, 3}, .stride = 2},
+        {.kernel_size = {3, 2}, .stride = 2}, {.kernel = 2, .strides = {1, 2}},
+        {.kernel = 2, .strides = {2, 1}},
+    };
+    for (size_t k = 0; k < sizeof pools / sizeof *pools; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+        pooled n = {.pool = pools[k]};
+        oct_module *m = oct_module_new(ctx, pooled_forward, &n);
+        n.conv = oct_module_add(
+            m, "conv",
+            oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 3, .out = 8, .kernel = 5, .pad = 2}));
+        oct_shape image = OCT_SHAPE(12, 14, 3);
+        oct_net *q = oct_prepare(oct_capture(m, image), NULL);
+        ck_assert_msg(q != NULL, "pool %d: %s", (int)k, oct_error_message());
+        oct_tape *t = oct_tape_new(ctx);
+        ck_ok(calibrate(q, t, image, 1));
+        oct_net *i8 = oct_convert_with(q, &(oct_convert_opts){.skip_check = true}, NULL);
+        ck_assert_msg(i8 != NULL, "pool %d: %s", (int)k, oct_error_message());
+        oct_mismatch mm = {0};
+        oct_tensor *x = random_images(ctx, 5, image, 2);
+        ck_ok(oct_compare(q, i8, x, &mm));
+        ck_assert_msg(mm.mismatched == 0, "pool %d: %lld codes", (int)k, (long long)mm.mismatched);
+        plans_agree(i8, x, 2);
+        oct_close(ctx);
+    }
 }
 END_TEST
 
@@ -250,4 +305,4 @@ START_TEST(resnet18_has_no_mismatch) {
 END_TEST
 
 OCT_TEST_MAIN("exact", float_layers_between_codes, random_graphs_have_no_mismatch,
-              resnet18_has_no_mismatch, sums_beyond_fp32_are_exact)
+              resnet18_has_no_mismatch, sums_beyond_fp32_are_exact, pools_behind_a_convolution)
