@@ -127,6 +127,28 @@ static float weight_behind(const oct_input_desc *in) {
     return w;
 }
 
+/* ... and a description that no pixel can be read by is refused, the old one kept. */
+START_TEST(descriptions_out_of_range_are_refused) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_net *net = net_of(ctx);
+    const oct_input_desc good = {
+        .channels = 2, .height = 3, .width = 1, .div = 255, .std = {0.5f, 0.25f}};
+    ck_ok(oct_net_set_input(net, &good));
+    for (int k = 0; k < 9; k++) {
+        oct_input_desc d = good;
+        const float odd[] = {0, -1, NAN};
+        if (k < 3) d.std[1] = odd[k];
+        if (k >= 3 && k < 6) d.div = odd[k - 3];
+        if (k == 6) d.channels = 5;
+        if (k == 7) d.height = 0;
+        if (k == 8) d.width = 0;
+        ck_fails(OCT_EUSAGE, k < 3 ? "std" : "description", oct_net_set_input(net, &d));
+        ck_assert_float_eq(net->input.std[1], 0.25f);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(a_net_sees_pixels_by_its_own_description) {
     oct_input_desc own = as_pixels;
     own.div = 100;
@@ -176,4 +198,5 @@ END_TEST
 
 OCT_TEST_MAIN("fit_data", every_image_is_trained_on, what_is_no_number_is_named,
               calibration_draws_over_the_set, a_net_sees_pixels_by_its_own_description,
-              statistics_are_of_augmented_images, more_classes_than_the_net_has_are_refused)
+              statistics_are_of_augmented_images, descriptions_out_of_range_are_refused,
+              more_classes_than_the_net_has_are_refused)

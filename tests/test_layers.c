@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "autograd/nn/nn.h"
+#include "qat/fit/clock.h"
 #include "qat/fit/fit.h"
 #include "src/rng.h"
 
@@ -200,11 +201,13 @@ START_TEST(the_layer_with_few_bits_costs_most) {
     oct_net *net = make_net();
     oct_data *d = make_data();
     ck_ok(oct_net_describe(net, d));
-    oct_net *q = oct_prepare(net, &(oct_qconfig){.wbits = 2});
+    oct_net *q = oct_prepare(net, &(oct_qconfig){.wbits = 2, .abits = 5});
     ck_assert(oct_net_settle(q) == OCT_OK);
     oct_layer *rows;
     int32_t n;
     ck_ok(oct_layers(q, NULL, 0, &rows, &n));
+    ck_assert(row(rows, n, "2")->bits == 5 && row(rows, n, "2")->weight_bits == 2);
+    ck_assert(row(rows, n, "7")->bits == 8 && row(rows, n, "7")->weight_bits == 8);
     ck_assert_int_eq(oct_layers_sweep(q, d, 32, rows, n, NULL), OCT_EQPARAMS); /* not calibrated */
     ck_ok(oct_calibrate(q, d, IMAGES));
     oct_u8(oct_net_tensor(q, "2.weight_fake_quant.enabled"))[1] = 0; /* a switch of the caller's */
@@ -228,6 +231,19 @@ START_TEST(the_layer_with_few_bits_costs_most) {
     ck_fails(OCT_EUSAGE, "rows", oct_layers_sweep(q, d, 8, rows, n - 1, NULL));
     ck_fails(OCT_EUSAGE, "NULL", oct_layers_sweep(q, d, 8, NULL, n, NULL));
     oct_layers_free(ctx, rows);
+}
+END_TEST
+
+/* What a run takes: of all runs of the measurement (five blocks, 50 each where there is time) none
+ * may be told to last longer than its share of the whole. */
+START_TEST(a_measured_time_is_of_one_run) {
+    oct_net *net = make_net();
+    oct_measured m;
+    const double t0 = octi_seconds();
+    ck_ok(oct_measure(net, NULL, NULL, &m));
+    const double whole = (octi_seconds() - t0) * 1e6;
+    ck_assert_msg(m.us > 0 && (250 * m.us <= whole || 50 * m.us >= 0.1e6),
+                  "%g us a run, %g us for 250 runs and more", m.us, whole);
 }
 END_TEST
 
@@ -266,4 +282,4 @@ END_TEST
 
 OCT_TEST_MAIN_WITH("layers", setup, teardown, figures_are_what_they_say, dead_channels_are_counted,
                    one_layer_alone_is_the_whole_of_its_net, the_layer_with_few_bits_costs_most,
-                   metrics_tell_every_scale_of_every_epoch)
+                   a_measured_time_is_of_one_run, metrics_tell_every_scale_of_every_epoch)

@@ -168,6 +168,31 @@ START_TEST(first_steps_of_values) {
 }
 END_TEST
 
+/* What an optimizer may decay: weights, and PACT's alpha (its paper's L2 term); no step, no
+ * offset. */
+START_TEST(alpha_decays_and_steps_do_not) {
+    static const char *const methods[] = {"lsq", "lsq+", "pact"};
+    for (int k = 0; k < 3; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+        oct_net *q = layer(ctx, false, &(oct_qconfig){.method = methods[k]});
+        int32_t count, steps = 0, alphas = 0, offsets = 0;
+        const oct_named_tensor *p = oct_net_parameters(q, &count);
+        for (int32_t i = 0; i < count; i++) {
+            const char *last = strrchr(p[i].name, '.') + 1;
+            const bool step = !strcmp(last, "step"), offset = !strcmp(last, "offset");
+            ck_assert_msg(p[i].role == (step || offset ? OCT_ROLE_STEP : OCT_ROLE_PARAM), "%s",
+                          p[i].name);
+            steps += step, offsets += offset, alphas += !strcmp(last, "alpha");
+        }
+        /* of values and, but with PACT, of weights */
+        ck_assert_int_eq(alphas > 0, k == 2);
+        ck_assert_int_eq(steps > alphas, k != 2);
+        ck_assert_int_eq(offsets > 0, k == 1);
+        oct_close(ctx);
+    }
+}
+END_TEST
+
 /* A step that runs away from its data is kept at a 64th of what the range gives, in the unit of
  * each method. */
 START_TEST(steps_do_not_die) {
@@ -409,6 +434,6 @@ START_TEST(steps_of_values_in_a_net) {
 }
 END_TEST
 
-OCT_TEST_MAIN("learned_by_hand", first_steps_of_weights, first_steps_of_values, steps_do_not_die,
-              weight_gradients_by_the_formula, a_step_of_a_net_by_the_formula,
-              steps_of_values_in_a_net)
+OCT_TEST_MAIN("learned_by_hand", first_steps_of_weights, first_steps_of_values,
+              alpha_decays_and_steps_do_not, steps_do_not_die, weight_gradients_by_the_formula,
+              a_step_of_a_net_by_the_formula, steps_of_values_in_a_net)

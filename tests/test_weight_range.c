@@ -14,8 +14,8 @@
 
 enum { O = 6, K = 90 };
 
-/* Rows of several kinds: even, bell-shaped, with one outlier, with two sizes, one of zeros, one of
- * a single value. */
+/* Rows of several kinds: even, bell-shaped, with one outlier at its end, with two sizes, one of
+ * zeros, one of a single value. */
 static void fill(float *w, uint32_t key) {
     octi_rng r = octi_rng_stream(9, OCTI_RNG_TEST, key, 0);
     for (int o = 0; o < O; o++)
@@ -24,7 +24,7 @@ static void fill(float *w, uint32_t key) {
                   bell = u + 2 * octi_rng_uniform(&r) - 1 + 2 * octi_rng_uniform(&r) - 1;
             w[o * K + k] = o == 0   ? u
                            : o == 1 ? bell
-                           : o == 2 ? (k == 7 ? -9 : bell)
+                           : o == 2 ? (k == K - 1 ? -9 : bell)
                            : o == 3 ? (k % 9 ? bell * 0.05f : bell)
                            : o == 4 ? 0
                            : k == 3 ? 0.7f
