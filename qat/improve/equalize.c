@@ -120,8 +120,8 @@ static void multiply(float *w, float factor, void *arg) {
     *w *= *(const float *)arg;
 }
 
-/* The least s by which channel c may be divided, so that what was below a bound stays below; infinite
- * where it is cut. A channel that the data hardly shows is not taken for silent. */
+/* The least s by which channel c may be divided, so that what was below a bound stays below;
+ * infinite where it is cut. A channel that the data hardly shows is not taken for silent. */
 static float least_scale(const equalizer *e, const pair *p, int64_t c) {
     float least = 0;
     for (int32_t i = 0; i < p->clips; i++) {
