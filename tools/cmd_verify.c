@@ -72,9 +72,10 @@ static const verify_layer *worst_float(const verify_result *r) {
     return worst;
 }
 
-/* What the other program does that the law does not; NULL where nothing is known. */
+/* What the other program does that the law does not, by what is the layer's own doing; NULL where
+ * nothing is known. */
 static const char *why(const verify_side *a, const verify_side *b, const verify_layer *l) {
-    const int32_t by = l->largest < 1e6 ? (int32_t)l->largest : 1000000;
+    const int32_t by = l->own_largest < 1e6 ? (int32_t)l->own_largest : 1000000;
     const char *said = b->kind->differs ? b->kind->differs(b, l->kind, by) : NULL;
     return said || !a->kind->differs ? said : a->kind->differs(a, l->kind, by);
 }
@@ -91,6 +92,7 @@ static void layers_json(json *j, const verify_side *a, const verify_side *b,
         json_int(j, "values", l->values);
         json_int(j, "differing", l->differing);
         if (l->own >= 0) json_int(j, "own", l->own);
+        if (l->own >= 0) json_number(j, "own_largest_difference", l->own_largest);
         if (l->own >= 0) json_number(j, "largest_difference", l->largest);
         if (l->own > 0 && why(a, b, l)) json_string(j, "why", why(a, b, l));
         json_item_end(j);
@@ -157,7 +159,7 @@ static void say_first(const verify_side *a, const verify_side *b, const verify_r
         cli_print_to(
             stderr,
             "octet: %s: %lld of %lld differ where all that it reads is equal, by %.6g at most\n",
-            l->name, (long long)l->own, (long long)l->values, l->largest);
+            l->name, (long long)l->own, (long long)l->values, l->own_largest);
     }
     if (hidden) cli_print_to(stderr, "octet: so do %d more layers\n", hidden);
     if (behind) cli_print_to(stderr, "octet: %lld differ behind these\n", (long long)behind);

@@ -60,7 +60,8 @@ typedef struct verify_layer {
     int64_t values, differing;
     /* of differing: in images where all that the layer reads was equal; -1: not known */
     int64_t own;
-    double largest; /* difference, of all values; infinite where one side is no number */
+    double largest;     /* difference, of all values; infinite where one side is no number */
+    double own_largest; /* of those that are its own doing */
 } verify_layer;
 
 typedef struct verify_result {

@@ -75,10 +75,14 @@ static void compare_values(comparison *c, int32_t k, const oct_tensor *a, const 
         }
         const int64_t image = i / each;
         c->differs[k * VERIFY_BATCH + image] = true;
-        row->own += !c->g || !fed_otherwise(c, k, image);
+        const double by = isnan(difference) ? INFINITY : difference;
+        if (!c->g || !fed_otherwise(c, k, image)) {
+            row->own++;
+            if (by > row->own_largest) row->own_largest = by;
+        }
         row->differing++;
         ++*(row->codes ? &r->mismatched : &r->differing);
-        if (!(difference <= row->largest)) row->largest = isnan(difference) ? INFINITY : difference;
+        if (by > row->largest) row->largest = by;
     }
 }
 
