@@ -243,27 +243,34 @@ static const char self_test[] = "\n"
                                 "#ifndef @_NO_SELF_TEST\n"
                                 "/* Sums over the codes of all layers, by octet: noise, noise, "
                                 "lowest, highest. */\n"
-                                "static const uint32_t @_expected[] = {%luu, %luu, %luu, %luu};\n"
-                                "\n"
-                                "int @_self_test_in(void *arena) {\n"
-                                "    uint8_t *memory = @_memory(arena), *in, *out;\n"
-                                "    int32_t v, i;\n"
-                                "    if (!memory) return 1;\n"
-                                "    in = memory + %zu;\n"
-                                "    out = memory + %zu;\n"
-                                "    for (v = 0; v < %d; v++) {\n"
-                                "        uint32_t sum = 2166136261u, r = (uint32_t)v + 1u;\n"
-                                "        for (i = 0; i < @_IN_COUNT; i++) {\n"
-                                "            int32_t q;\n"
-                                "            r ^= (uint32_t)(r << 13);\n"
-                                "            r ^= r >> 17;\n"
-                                "            r ^= (uint32_t)(r << 5);\n"
-                                "            q = %d + (int32_t)((r >> 8) %% %uu);\n"
-                                "            in[i] = (uint8_t)(v == 2 ? %d : v == 3 ? %d : q);\n"
-                                "        }\n"
-                                "        @_layers(in, out, memory, &sum);\n"
-                                "        if (sum != @_expected[v]) return (int)v + 1;\n"
-                                "    }\n";
+                                "static const uint32_t @_expected[] = {%luu, %luu, %luu, %luu};\n";
+
+static const char self_test_in[] = "\n"
+                                   "int @_self_test_in(void *arena) {\n"
+                                   "    uint8_t *memory = @_memory(arena), *in, *out;\n"
+                                   "    int32_t v, i;\n"
+                                   "    if (!memory) return 1;\n"
+                                   "    in = memory + %zu;\n"
+                                   "    out = memory + %zu;\n"
+                                   "    for (v = 0; v < %d; v++) {\n"
+                                   "        uint32_t sum = 2166136261u, r = (uint32_t)v + 1u;\n"
+                                   "        for (i = 0; i < @_IN_COUNT; i++) {\n"
+                                   "            int32_t q;\n"
+                                   "            r ^= (uint32_t)(r << 13);\n"
+                                   "            r ^= r >> 17;\n"
+                                   "            r ^= (uint32_t)(r << 5);\n"
+                                   "            q = %d + (int32_t)((r >> 8) %% %uu);\n"
+                                   "            in[i] = (uint8_t)(v == 2 ? %d : v == 3 ? %d : q);\n"
+                                   "        }\n"
+                                   "        @_layers(in, out, memory, &sum);\n";
+
+/* The output's codes as they are count from 0, as layers do. */
+static const char self_test_out[] =
+    "        for (i = 0; i < @_OUT_COUNT; i++)\n"
+    "            if (out[i] != @_golden[v * @_OUT_COUNT + i]) return (int)v + 1;\n";
+
+static const char self_test_sum[] = "        if (sum != @_expected[v]) return (int)v + 1;\n"
+                                    "    }\n";
 
 static const char self_test_pixels[] =
     "    if (@_sum(2166136261u, @_pixels, 256 * @_IN_C) != %luu) return %d;\n";
@@ -289,16 +296,30 @@ static void put_classes(const octi_c_writer *w, octi_text *t) {
     octi_c_put(w, t, "};\n");
 }
 
-static void put_self_test(const octi_c_writer *w, octi_text *t, const uint32_t *golden) {
+static void put_golden(const octi_c_writer *w, octi_text *t, const uint8_t *codes) {
+    const int64_t each = octi_image_count(&codes_out(w)->shape);
+    octi_c_put(w, t,
+               "/* The codes of the output, counted from 0. */\n"
+               "static const uint8_t @_golden[] = {");
+    for (int64_t i = 0; i < OCTI_C_VECTORS * each; i++)
+        octi_text_printf(t, "%s%d%s", i % each ? i % 20 ? " " : "\n    " : "\n    ", codes[i],
+                         i + 1 < OCTI_C_VECTORS * each ? "," : "");
+    octi_c_put(w, t, "};\n");
+}
+
+static void put_self_test(const octi_c_writer *w, octi_text *t, const octi_c_vectors *golden) {
     const octi_qdesc *x = codes_in(w);
     const octi_plan_value *v = w->plan->values;
     const int32_t end = w->plan->steps[w->last].in[0];
-    octi_c_put(w, t, self_test, (unsigned long)golden[1], (unsigned long)golden[2],
-               (unsigned long)golden[3], (unsigned long)golden[4],
-               v[w->plan->steps[w->first].out].offset, v[end].offset, OCTI_C_VECTORS, x->qmin,
-               (unsigned)(x->qmax - x->qmin + 1), x->qmin, x->qmax);
+    octi_c_put(w, t, self_test, (unsigned long)golden->sum[0], (unsigned long)golden->sum[1],
+               (unsigned long)golden->sum[2], (unsigned long)golden->sum[3]);
+    if (golden->out) put_golden(w, t, golden->out);
+    octi_c_put(w, t, self_test_in, v[w->plan->steps[w->first].out].offset, v[end].offset,
+               OCTI_C_VECTORS, x->qmin, (unsigned)(x->qmax - x->qmin + 1), x->qmin, x->qmax);
+    if (golden->out) octi_c_put_text(w, t, self_test_out);
+    octi_c_put_text(w, t, self_test_sum);
     if (has_pixels(w))
-        octi_c_put(w, t, self_test_pixels, (unsigned long)golden[0], OCTI_C_VECTORS + 1);
+        octi_c_put(w, t, self_test_pixels, (unsigned long)golden->pixels, OCTI_C_VECTORS + 1);
     octi_c_put_text(w, t, self_test_end);
 }
 
@@ -314,8 +335,10 @@ static void put_runs(const octi_c_writer *w, octi_text *t) {
 }
 
 oct_status octi_c_put_source(const octi_c_writer *w, const oct_c_sizes *sizes, octi_text *t) {
-    uint32_t golden[1 + OCTI_C_VECTORS];
-    OCT_TRY(octi_c_golden(w, golden));
+    uint8_t out[OCTI_C_VECTORS * OCTI_C_MOST_OUT];
+    const bool few = octi_image_count(&codes_out(w)->shape) <= OCTI_C_MOST_OUT;
+    octi_c_vectors golden = {.out = few ? out : NULL};
+    OCT_TRY(octi_c_golden(w, &golden));
     octi_c_put(w, t, "/* @.c - made by octet %s: an int8 net in C; @.h says how to use it.\n",
                oct_version());
     put_recipe(w, t);
@@ -343,6 +366,6 @@ oct_status octi_c_put_source(const octi_c_writer *w, const oct_c_sizes *sizes, o
     octi_c_put(w, t, "}\n");
     put_runs(w, t);
     octi_c_put_text(w, t, argmax);
-    put_self_test(w, t, golden);
+    put_self_test(w, t, &golden);
     return t->status;
 }

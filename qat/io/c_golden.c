@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What the self test of an exported file must find: a sum over every code of every layer, for
- * inputs that the file makes itself. They come from the plan, never from the C that is printed. */
+ * What the self test of an exported file must find: the output's codes, and a sum over every code
+ * of every layer, for inputs that the file makes itself. They come from the plan, never from the C
+ * that is printed. */
 #include <string.h>
 
 #include "qat/io/c_writer.h"
@@ -29,7 +30,8 @@ static void make_inputs(const octi_qdesc *d, int64_t count, float *x) {
     }
 }
 
-static oct_status sum_values(const octi_c_writer *w, oct_session *s, uint32_t *sum) {
+static oct_status sum_values(const octi_c_writer *w, oct_session *s, octi_c_vectors *golden) {
+    uint32_t *sum = golden->sum;
     for (int v = 0; v < OCTI_C_VECTORS; v++) sum[v] = 2166136261u;
     for (int32_t i = w->first; i < w->last; i++) {
         const size_t image = w->plan->values[w->plan->steps[i].out].image;
@@ -37,11 +39,13 @@ static oct_status sum_values(const octi_c_writer *w, oct_session *s, uint32_t *s
         OCT_TRY(oct_session_value(s, w->plan->steps[i].name, &codes));
         for (int v = 0; v < OCTI_C_VECTORS; v++)
             sum[v] = sum_of(sum[v], oct_u8(&codes) + (size_t)v * image, image);
+        if (golden->out && w->plan->steps[i].out == w->plan->steps[w->last].in[0])
+            memcpy(golden->out, codes.data, OCTI_C_VECTORS * image);
     }
     return OCT_OK;
 }
 
-oct_status octi_c_golden(const octi_c_writer *w, uint32_t sum[1 + OCTI_C_VECTORS]) {
+oct_status octi_c_golden(const octi_c_writer *w, octi_c_vectors *golden) {
     const octi_plan_value *in = &w->plan->values[w->plan->input],
                           *out = &w->plan->values[w->plan->output];
     const int64_t count = octi_image_count(&in->shape);
@@ -50,15 +54,15 @@ oct_status octi_c_golden(const octi_c_writer *w, uint32_t sum[1 + OCTI_C_VECTORS
     float *x = octi_calloc(w->ctx, OCTI_C_VECTORS * (size_t)count, sizeof *x),
           *y = octi_calloc(w->ctx, OCTI_C_VECTORS, out->image);
     oct_status status = s && x && y ? OCT_OK : oct_last_error()->code;
-    sum[0] = 0;
+    golden->pixels = 0;
     if (w->plan->table)
-        sum[0] =
+        golden->pixels =
             sum_of(2166136261u, w->plan->table, 256 * (size_t)in->shape.dim[in->shape.rank - 1]);
     if (status == OCT_OK) {
         make_inputs(w->plan->steps[w->first].u.q.args->out, count, x);
         status = oct_session_run(s, x, OCTI_C_VECTORS, y);
     }
-    if (status == OCT_OK) status = sum_values(w, s, sum + 1);
+    if (status == OCT_OK) status = sum_values(w, s, golden);
     octi_free(w->ctx, x);
     octi_free(w->ctx, y);
     oct_session_free(s);

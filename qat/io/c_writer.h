@@ -98,11 +98,16 @@ oct_status octi_c_put_step(octi_c_writer *w, int32_t i);
 /** A kind of G3 that can be printed. */
 bool octi_c_has(oct_op_kind kind);
 
-/** Vectors of the self test: two of noise, the lowest and the highest code everywhere. */
-enum { OCTI_C_VECTORS = 4 };
-/** What the file's own sums must be: of the table of pixels (0 where there is none), then over all
- *  codes of all layers for each vector. */
-oct_status octi_c_golden(const octi_c_writer *w, uint32_t sum[1 + OCTI_C_VECTORS]);
+/** Vectors of the self test: two of noise, the lowest and the highest code everywhere. The output's
+ *  codes stand in the file as they are where there are at most so many. */
+enum { OCTI_C_VECTORS = 4, OCTI_C_MOST_OUT = 1024 };
+typedef struct octi_c_vectors {
+    uint32_t pixels;              /* sum of the table of pixels; 0 where there is none */
+    uint32_t sum[OCTI_C_VECTORS]; /* over all codes of all layers */
+    uint8_t *out;                 /* [vectors][codes of an output]; NULL: not wanted */
+} octi_c_vectors;
+/** What the plan makes of the vectors. `out` is the caller's. */
+oct_status octi_c_golden(const octi_c_writer *w, octi_c_vectors *golden);
 
 /** The two files. */
 oct_status octi_c_put_header(const octi_c_writer *w, const oct_c_sizes *sizes, octi_text *t);
