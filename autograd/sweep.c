@@ -28,19 +28,31 @@ static oct_status sweep_node(oct_tape *t, octi_call *c) {
     octi_diff_fn *backward =
         c->net && c->net->hooks ? c->net->hooks->backward : octi_diff_of(c->node->kind)->backward;
     OCT_TRY(octi_run_by_cut(t, c, backward));
+    bool lives = false; /* dout, as the gradient of an input */
     for (int k = 0; k < nin; k++) {
         if (!c->in_needs[k] || !c->din[k]->data) continue;
         int32_t value = c->node->in[k];
         value_run *r = t->values[value];
         oct_tensor *p = t->graph->values[value].tensor;
-        if (p)
-            OCT_TRY(accumulate_leaf(t, p, c->din[k]));
-        else if (!r->grad)
+        const bool passed = c->din[k]->data == c->dout->data;
+        if (!p && !r->grad) {
             r->grad = c->din[k];
-        else
-            OCT_TRY(oct_accumulate(t->ctx, r->grad, c->din[k]));
+            lives |= passed;
+            continue;
+        }
+        OCT_TRY(p ? accumulate_leaf(t, p, c->din[k]) : oct_accumulate(t->ctx, r->grad, c->din[k]));
+        if (!passed) octi_step_give(&t->memory, c->din[k]->data);
     }
+    if (!lives) octi_step_give(&t->memory, c->dout->data);
+    octi_step_give_all(&t->memory, c->held);
     return OCT_OK;
+}
+
+/* Gradients are memory of the step, which goes back when their node is done. */
+static oct_tensor *first_gradient(oct_tape *t, const oct_shape *s) {
+    oct_tensor *dy = octi_tensor_view(t->arena, OCT_F32, *s, NULL);
+    if (dy && !(dy->data = octi_step_take(&t->memory, oct_tensor_bytes(dy), NULL))) return NULL;
+    return dy;
 }
 
 /* What a backward pass needs before it sweeps. */
@@ -84,7 +96,7 @@ oct_status oct_backward(oct_var *loss) {
     if (oct_shape_count(&v->shape) != 1 || v->dtype != OCT_F32)
         return octi_fail(OCT_EUSAGE, "oct_backward", "not a scalar", "float32 []",
                          oct_shape_text(&v->shape), "take a loss, or give oct_backward_from dy");
-    oct_tensor *one = octi_tensor_in_arena(loss->tape->arena, OCT_F32, v->shape);
+    oct_tensor *one = first_gradient(loss->tape, &v->shape);
     if (!one) return oct_last_error()->code;
     *oct_f32(one) = 1.0f;
     return sweep(loss, one);
@@ -102,7 +114,7 @@ oct_status oct_backward_from(oct_var *y, const oct_tensor *dy) {
         return octi_fail(OCT_ESHAPE, "oct_backward_from", "shape of the gradient",
                          oct_shape_text(&v->shape), oct_shape_text(&dy->shape), NULL);
     /* ops write into gradients: the caller's stays as it is */
-    oct_tensor *own = octi_tensor_in_arena(y->tape->arena, OCT_F32, v->shape);
+    oct_tensor *own = first_gradient(y->tape, &v->shape);
     if (!own) return oct_last_error()->code;
     memcpy(own->data, dy->data, oct_tensor_bytes(dy));
     return sweep(y, own);

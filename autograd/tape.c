@@ -17,8 +17,13 @@ oct_tape *oct_tape_new(oct_ctx *ctx) {
     if (!t) return octi_ctx_failed(ctx), NULL;
     t->ctx = ctx;
     t->graph = octi_graph_new(ctx);
-    t->arena = octi_arena_new(ctx);
-    if (!t->graph || !t->arena) return octi_ctx_failed(ctx), oct_tape_free(t), NULL;
+    t->record = t->arena = octi_arena_new(ctx);
+    t->memory.arena = octi_arena_new(ctx);
+    if (!t->graph || !t->arena || !t->memory.arena) {
+        octi_ctx_failed(ctx);
+        oct_tape_free(t);
+        return NULL;
+    }
     octi_ctx_set_sgemm_install(ctx, octi_blas_install);
     return t;
 }
@@ -27,7 +32,9 @@ void oct_tape_free(oct_tape *t) {
     if (!t) return;
     octi_graph_free(t->graph);
     octi_arena_free(t->arena);
+    octi_arena_free(t->memory.arena);
     octi_arena_free(t->held);
+    octi_arena_free(t->replay.arena);
     octi_free(t->ctx, t->values);
     octi_free(t->ctx, t->calls);
     octi_watch_remove(t->ctx, &t->watchers, NULL);
@@ -37,7 +44,15 @@ void oct_tape_free(oct_tape *t) {
 void oct_tape_begin(oct_tape *t, oct_mode mode) {
     if (!t) return;
     octi_graph_reset(t->graph);
+    t->replay.net = NULL;
+    octi_tape_step(t, mode);
+}
+
+void octi_tape_step(oct_tape *t, oct_mode mode) {
     octi_arena_reset(t->arena);
+    octi_step_reset(&t->memory);
+    t->memory.again = false;
+    t->record = t->arena;
     t->mode = mode;
     t->status = OCT_OK;
     t->swept = false;
@@ -88,6 +103,7 @@ void oct_tape_key(oct_tape *t, uint32_t epoch, uint32_t first_sample) {
 oct_status oct_tape_status(const oct_tape *t) {
     return t ? t->status : octi_fail_null("oct_tape_status");
 }
+size_t octi_tape_bytes(const oct_tape *t) { return octi_arena_used(t->memory.arena); }
 oct_mode octi_tape_mode(const oct_tape *t) { return t->mode; }
 oct_ctx *octi_tape_ctx(const oct_tape *t) { return t->ctx; }
 octi_arena *octi_tape_arena(const oct_tape *t) { return t->arena; }
@@ -163,7 +179,7 @@ static const char *free_name(oct_tape *t, const char *base) {
 /* ---- values ---- */
 
 static oct_var *attach(oct_tape *t, int32_t value, oct_tensor *data, bool needs, bool of_batch) {
-    value_run *r = value < 0 ? NULL : octi_arena_alloc(t->arena, sizeof *r);
+    value_run *r = value < 0 ? NULL : octi_arena_alloc(t->record, sizeof *r);
     if (!r || octi_reserve(t->ctx, (void **)&t->values, &t->value_cap, (size_t)value + 1,
                            sizeof *t->values) != OCT_OK)
         return octi_tape_failed(t);
@@ -205,7 +221,7 @@ oct_var *oct_param(oct_tape *t, oct_tensor *p, const char *name) {
     return octi_leaf(t, p, OCT_VALUE_PARAM, name);
 }
 
-static oct_var *net_leaf(oct_tape *t, const oct_value *v) {
+oct_var *octi_net_leaf(oct_tape *t, const oct_value *v) {
     oct_var *x = leaf(t, v->tensor, v->role, v->name, v->role == OCT_VALUE_PARAM && !v->frozen);
     if (x) t->graph->values[x->value].frozen = v->frozen;
     return x;
@@ -215,19 +231,22 @@ static oct_var *net_leaf(oct_tape *t, const oct_value *v) {
 
 oct_status octi_call_output(octi_call *c) {
     const oct_value *v = &c->graph->values[c->node->out];
-    c->out = octi_tensor_in_arena(c->arena, v->dtype, v->shape);
+    c->out = octi_call_tensor(c, v->dtype, v->shape);
     return c->out ? OCT_OK : oct_last_error()->code;
 }
 
 oct_status octi_call_din(octi_call *c, int k) {
-    c->din[k]->data = octi_arena_alloc(c->arena, oct_tensor_bytes(c->din[k]));
+    c->din[k]->data = octi_step_take(&c->tape->memory, oct_tensor_bytes(c->din[k]), NULL);
     return c->din[k]->data ? OCT_OK : oct_last_error()->code;
 }
 
 void octi_call_pass(octi_call *c, int k) { c->din[k]->data = c->dout->data; }
 
 oct_tensor *octi_call_tensor(octi_call *c, oct_dtype dtype, oct_shape shape) {
-    return octi_tensor_in_arena(c->arena, dtype, shape);
+    size_t bytes;
+    if (octi_shape_bytes(&shape, dtype, "tensor", &bytes) != OCT_OK) return NULL;
+    void *data = octi_step_take(&c->tape->memory, bytes, c->held);
+    return data ? octi_tensor_view(c->arena, dtype, shape, data) : NULL;
 }
 
 oct_status octi_run_by_cut(oct_tape *t, octi_call *c, octi_diff_fn *pass) {
@@ -244,23 +263,44 @@ static uint32_t first_sample(const oct_tape *t) {
     return t->first_sample + (t->cut.images ? (uint32_t)octi_cut_begin(&t->cut, t->cut.first) : 0);
 }
 
-/* Add the node and run it; shapes are known. */
-static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const oct_attrs *a,
-                         oct_var *const *in, int nin, oct_dtype dtype, oct_shape shape,
-                         const oct_node *net_node) {
-    octi_call *c = octi_arena_calloc(t->arena, 1, sizeof *c);
-    int32_t *index = octi_arena_alloc(t->arena, (size_t)nin * sizeof *index + 1);
-    oct_tensor **data = octi_arena_calloc(t->arena, 2 * (size_t)nin, sizeof *data),
-               **codes = data ? data + nin : NULL;
-    bool *needs = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *needs);
-    if (!c || !index || !data || !needs) return octi_tape_failed(t);
+oct_var *octi_call_run(oct_tape *t, octi_call *c) {
+    value_run *out = t->values[c->node->out];
+    for (int k = 0; k < c->node->nin; k++) {
+        const int32_t from = c->node->in[k];
+        if (from < 0) continue;
+        c->in[k] = t->values[from]->data;
+        c->in_codes[k] = t->values[from]->codes;
+    }
+    c->key = (oct_dropout_key){oct_ctx_seed(t->ctx), t->epoch, first_sample(t),
+                               (uint32_t)(c->node - t->graph->nodes)};
+    c->hook_state = t->hook_state;
+    if (t->dry) {
+        if (octi_call_output(c) != OCT_OK) return octi_tape_failed(t);
+        octi_make_values(c->out, t->made); /* a forward function may look at them */
+    } else if (octi_run_by_cut(t, c,
+                               t->hooks ? t->hooks->forward
+                                        : octi_diff_of(c->node->kind)->forward) != OCT_OK)
+        return octi_tape_failed(t);
+    out->data = c->out;
+    out->codes = c->out_codes;
+    if (t->watchers && !t->dry) octi_watch_call(t->watchers, c);
+    return &out->var;
+}
+
+oct_var *octi_call_new(oct_tape *t, oct_op_kind kind, const char *name, const oct_attrs *a,
+                       oct_var *const *in, int nin, oct_dtype dtype, oct_shape shape,
+                       const oct_node *net_node) {
+    octi_call *c = octi_arena_calloc(t->record, 1, sizeof *c);
+    int32_t *index = octi_arena_alloc(t->record, (size_t)nin * sizeof *index + 1);
+    oct_tensor **data = octi_arena_calloc(t->record, 2 * (size_t)nin, sizeof *data);
+    bool *needs = octi_arena_calloc(t->record, (size_t)nin + 1, sizeof *needs);
+    octi_buffer **held = octi_arena_calloc(t->record, 1, sizeof *held);
+    if (!c || !index || !data || !needs || !held) return octi_tape_failed(t);
     bool any = false, of_batch = false;
     for (int k = 0; k < nin; k++) {
         index[k] = in[k] ? in[k]->value : -1;
         if (!in[k]) continue;
-        value_run *r = t->values[in[k]->value];
-        data[k] = r->data;
-        codes[k] = r->codes;
+        const value_run *r = t->values[in[k]->value];
         any |= needs[k] = r->needs;
         of_batch |= r->of_batch;
     }
@@ -274,27 +314,16 @@ static oct_var *run_node(oct_tape *t, oct_op_kind kind, const char *name, const 
                      .mode = t->mode,
                      .wants_grad = any,
                      .of_batch = of_batch,
-                     .key = {oct_ctx_seed(t->ctx), t->epoch, first_sample(t), (uint32_t)n},
                      .graph = t->graph,
                      .node = &t->graph->nodes[n],
                      .net = t->net,
                      .net_node = net_node,
-                     .hook_state = t->hook_state,
                      .in = data,
-                     .in_codes = codes,
-                     .in_needs = needs};
+                     .in_codes = data + nin,
+                     .in_needs = needs,
+                     .held = held};
     t->calls[n] = c;
-    if (t->dry) {
-        if (octi_call_output(c) != OCT_OK) return octi_tape_failed(t);
-        octi_make_values(c->out, t->made); /* a forward function may look at them */
-        return attach(t, t->graph->nodes[n].out, c->out, any, of_batch);
-    }
-    octi_diff_fn *forward = t->hooks ? t->hooks->forward : octi_diff_of(kind)->forward;
-    if (octi_run_by_cut(t, c, forward) != OCT_OK) return octi_tape_failed(t);
-    oct_var *out = attach(t, t->graph->nodes[n].out, c->out, any, of_batch);
-    if (out) t->values[out->value]->codes = c->out_codes;
-    if (out && t->watchers) octi_watch_call(t->watchers, c);
-    return out;
+    return attach(t, c->node->out, NULL, any, of_batch) ? octi_call_run(t, c) : NULL;
 }
 
 oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var *const *in, int nin,
@@ -325,91 +354,5 @@ oct_var *octi_record(oct_tape *t, oct_op_kind kind, const oct_attrs *a, oct_var 
     if (!a) a = &none;
     if (oct_infer_shape(kind, a, v, nin, path, &dtype, &shape) != OCT_OK)
         return octi_tape_failed(t);
-    return run_node(t, kind, path, a, in, nin, dtype, shape, NULL);
-}
-
-/* ---- a captured net ---- */
-
-oct_status octi_runs_alone(const char *where) {
-    return octi_fail(OCT_EUSAGE, where, "the net is made to run, not to be trained",
-                     "a float, fused or prepared net", "an int8, dynamic, weight-only or half net",
-                     "oct_runner_new runs it, oct_evaluate scores it, its tensors lists what it "
-                     "holds");
-}
-
-/* What a net that is being quantized sees first is what convert will compare on. */
-static oct_net *with_probe(oct_tape *t, oct_net *net, const oct_var *x) {
-    const oct_tensor *seen = t->values[x->value]->data;
-    if (t->dry || octi_net_probe_full(net)) return net;
-    oct_tensor whole = *seen;
-    const float *images = oct_f32(seen);
-    if (t->cut.images) {
-        whole.shape.dim[0] = t->cut.images;
-        if (octi_cut_gather(&t->cut, t->arena, images, oct_tensor_count(seen) / seen->shape.dim[0],
-                            &images) != OCT_OK)
-            return NULL;
-        whole.data = (void *)images;
-    }
-    return octi_net_keep_probe(net, &whole) == OCT_OK ? net : NULL;
-}
-
-/* What the nodes of a prepared net run by: t->net and t->hook_state. */
-static oct_status begin_prepared(oct_tape *t, oct_net *net, const oct_var *x) {
-    const bool eval = t->mode == OCT_EVAL, held = eval && t->held;
-    if (held && t->held_net == net) {
-        t->net = t->held_view;
-        t->hook_state = t->held_state;
-        return OCT_OK;
-    }
-    octi_arena *arena = held ? t->held : t->arena;
-    if (held) octi_arena_reset(arena);
-    t->held_net = NULL;
-    t->net = eval ? net->hooks->view(net, arena) : with_probe(t, net, x);
-    t->hook_state = t->net ? net->hooks->begin(t->net, t->mode, arena) : NULL;
-    if (!t->hook_state) return oct_last_error()->code;
-    if (!held) return OCT_OK;
-    t->held_net = net;
-    t->held_view = t->net;
-    t->held_state = t->hook_state;
-    return OCT_OK;
-}
-
-oct_var *oct_net_forward(oct_net *net, oct_var *x) {
-    OCTI_LAW_MODE();
-    if (!net || !x) return NULL;
-    oct_tape *t = x->tape;
-    const oct_graph *g = net->graph;
-    if (t->status != OCT_OK) return NULL;
-    if (net->stage == OCT_STAGE_INT8)
-        return octi_runs_alone("oct_net_forward"), octi_tape_failed(t);
-    const oct_shape *want = &g->values[g->input].shape, *got = &t->graph->values[x->value].shape;
-    oct_shape as_batch = *got;
-    if (as_batch.rank > 0 && want->dim[0] == OCT_BATCH) as_batch.dim[0] = OCT_BATCH;
-    if (!oct_shape_equal(want, &as_batch)) {
-        octi_fail(OCT_ESHAPE, "input", "shape is not the net's", oct_shape_text(want),
-                  oct_shape_text(got), NULL);
-        return octi_tape_failed(t);
-    }
-    int64_t batch = got->rank ? got->dim[0] : 1;
-    oct_var **var = octi_arena_calloc(t->arena, (size_t)g->value_count, sizeof *var);
-    if (!var) return octi_tape_failed(t);
-    t->hooks = net->hooks;
-    t->net = net;
-    var[g->input] = x;
-    if (t->hooks && begin_prepared(t, net, x) != OCT_OK) octi_tape_failed(t);
-    for (int32_t i = 0; i < g->value_count && t->status == OCT_OK; i++)
-        if (g->values[i].tensor) var[i] = net_leaf(t, &g->values[i]);
-    for (int32_t i = 0; i < g->node_count && t->status == OCT_OK; i++) {
-        const oct_node *n = &g->nodes[i];
-        oct_var **in = octi_arena_calloc(t->arena, (size_t)n->nin + 1, sizeof *in);
-        if (!in) break;
-        for (int k = 0; k < n->nin; k++) in[k] = n->in[k] < 0 ? NULL : var[n->in[k]];
-        const oct_value *out = &g->values[n->out];
-        var[n->out] = run_node(t, n->kind, n->name, &n->attr, in, n->nin, out->dtype,
-                               octi_shape_with_batch(&out->shape, batch), n);
-    }
-    t->net = NULL;
-    t->hooks = NULL;
-    t->hook_state = NULL;
-    return t->status == OCT_OK ? var[g->output] : octi_tape_failed(t);
+    return octi_call_new(t, kind, path, a, in, nin, dtype, shape, NULL);
 }

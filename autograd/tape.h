@@ -32,6 +32,7 @@ typedef struct octi_call {
     oct_tensor *out;
     oct_tensor *out_codes; /* forward of a prepared net sets it */
     oct_tensor *saved[OCTI_MAX_SAVED];
+    struct octi_buffer **held; /* what it has taken of the step's memory (step_memory.h) */
     oct_tensor *dout;
     /* [nin]: backward's results, NULL where none is wanted; headers without memory until
      * octi_call_din or octi_call_pass gives some; an input left without memory got no gradient */
@@ -108,6 +109,8 @@ void octi_tape_cut(oct_tape *t, octi_cut cut);
 const char *octi_tape_looked_at(const oct_tape *t);
 /** OCT_EUSAGE of a net that has no gradients: which calls are for it. */
 oct_status octi_runs_alone(const char *where);
+/** Bytes that the step at hand has taken for its tensors, those that went to others once. */
+size_t octi_tape_bytes(const oct_tape *t);
 oct_ctx *octi_tape_ctx(const oct_tape *t);
 octi_arena *octi_tape_arena(const oct_tape *t);
 const oct_graph *octi_tape_graph(const oct_tape *t);

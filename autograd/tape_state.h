@@ -5,6 +5,7 @@
 #define OCT_AUTOGRAD_TAPE_STATE_H
 
 #include "autograd/tape.h"
+#include "autograd/step_memory.h"
 #include "autograd/watch.h"
 
 struct oct_var {
@@ -21,10 +22,23 @@ typedef struct value_run {
     bool of_batch; /* computed from images */
 } value_run;
 
+/** What octi_replay keeps of a net on the tape. */
+typedef struct octi_replay_state {
+    octi_arena *arena;     /* calls and values */
+    const oct_net *net;    /* NULL: nothing */
+    oct_shape input;       /* with its batch */
+    int32_t output;        /* value */
+    int32_t nodes, values; /* of the tape's graph; what comes behind is the loss */
+    octi_arena_mark names; /* of the graph's arena, the same */
+} octi_replay_state;
+
 struct oct_tape {
     oct_ctx *ctx;
     oct_graph *graph;
     octi_arena *arena;
+    octi_arena *record; /* where what is recorded goes: arena, or the replay's */
+    octi_step_memory memory;
+    octi_replay_state replay;
     oct_mode mode;
     uint32_t epoch, first_sample;
     octi_cut cut; /* images 0: a batch is whole */
@@ -47,6 +61,16 @@ struct oct_tape {
     void *held_state;
 };
 
+/** A step begins, with the graph as it stands. */
+void octi_tape_step(oct_tape *t, oct_mode mode);
+/** The variable of a leaf of a net. */
+oct_var *octi_net_leaf(oct_tape *t, const oct_value *v);
+/** Add a node whose shape is known, and run it. */
+oct_var *octi_call_new(oct_tape *t, oct_op_kind kind, const char *name, const oct_attrs *a,
+                       oct_var *const *in, int nin, oct_dtype dtype, oct_shape shape,
+                       const oct_node *net_node);
+/** Run a node that stands on the tape. */
+oct_var *octi_call_run(oct_tape *t, octi_call *c);
 /** The call's pass with the tape's cut in force, where it computes from images. */
 oct_status octi_run_by_cut(oct_tape *t, octi_call *c, octi_diff_fn *pass);
 

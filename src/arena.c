@@ -98,6 +98,15 @@ void octi_arena_rewind(octi_arena *a, octi_arena_mark m) {
     a->current->used = m.used;
 }
 
+size_t octi_arena_used(const octi_arena *a) {
+    size_t bytes = 0;
+    for (const arena_block *b = a->first; b; b = b->next) {
+        bytes += b->used;
+        if (b == a->current) break;
+    }
+    return bytes;
+}
+
 void octi_arena_reset(octi_arena *a) {
     a->current = a->first;
     if (a->current) a->current->used = 0;

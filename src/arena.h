@@ -28,6 +28,8 @@ char *octi_arena_strdup(octi_arena *a, const char *s);
 octi_arena_mark octi_arena_save(const octi_arena *a);
 /** Everything taken since the mark is gone. */
 void octi_arena_rewind(octi_arena *a, octi_arena_mark m);
+/** Bytes taken at this moment. */
+size_t octi_arena_used(const octi_arena *a);
 /** Everything is gone; the blocks stay. */
 void octi_arena_reset(octi_arena *a);
 

@@ -100,6 +100,12 @@ void octi_graph_reset(oct_graph *g) {
     octi_arena_reset(g->arena);
 }
 
+void octi_graph_cut_back(oct_graph *g, int32_t nodes, int32_t values, octi_arena_mark names) {
+    while (g->value_count > values) oct_tensor_unref(g->values[--g->value_count].tensor);
+    g->node_count = nodes;
+    octi_arena_rewind(g->arena, names);
+}
+
 void octi_graph_free(oct_graph *g) {
     if (!g) return;
     octi_graph_reset(g);

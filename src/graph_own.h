@@ -4,6 +4,7 @@
 #ifndef OCT_SRC_GRAPH_OWN_H
 #define OCT_SRC_GRAPH_OWN_H
 
+#include "arena.h"
 #include "graph.h"
 
 /** Hint for a name that no node has: "did you mean conv1?", or `otherwise` where none is near. */
@@ -16,6 +17,9 @@ oct_graph *octi_graph_new(oct_ctx *ctx);
 void octi_graph_free(oct_graph *g);
 /** Empty it, keep the memory. */
 void octi_graph_reset(oct_graph *g);
+/** Forget what was added behind so many nodes and values; names: the arena when they were all. For
+ *  graphs without quantizers. */
+void octi_graph_cut_back(oct_graph *g, int32_t nodes, int32_t values, octi_arena_mark names);
 /** Append a value (name copied, one reference to `tensor` taken); its index, or -1 (recorded:
  *  OCT_ELIMIT for a name beyond OCTI_MAX_NAME). */
 int32_t octi_graph_add_value(oct_graph *g, const char *name, oct_value_role role, oct_dtype dtype,

@@ -11,7 +11,7 @@
 #include "src/rng.h"
 #include "tests/oct_test.h"
 
-enum { MOST_PROCESSES = 4, STEPS = 2, CLASSES = 5 };
+enum { MOST_PROCESSES = 8, STEPS = 2, CLASSES = 5 };
 
 /* ---- what stands between them ---- */
 
@@ -284,6 +284,7 @@ static void every_count(const recipe *r, int64_t images) {
     ck_assert_int_eq(one.sum_of_weights, OCT_OK);
     train_in(r, images, 2, &one);
     train_in(r, images, 4, &one);
+    if (r->side == 6) train_in(r, images, 8, &one);
     oct_close(one.ctx);
 }
 

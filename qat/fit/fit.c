@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "autograd/optim/optim.h"
-#include "autograd/tape.h"
+#include "autograd/replay.h"
 #include "qat/fit/clock.h"
 #include "qat/fit/diverged.h"
 #include "qat/fit/fit_config.h"
@@ -257,11 +257,9 @@ static oct_status run_step(training *t, const oct_batch *b) {
     OCT_TRY(set_switches(t));
     oct_optim_set_lr(t->optim, oct_schedule_lr(&t->schedule, t->at.step));
     oct_optim_zero_grad(t->optim);
-    oct_tape_begin(t->tape, OCT_TRAIN);
-    oct_tape_key(t->tape, (uint32_t)t->at.epoch, (uint32_t)b->first);
     const octi_cut cut = octi_cut_whole(b->x->shape.dim[0]);
-    octi_tape_cut(t->tape, cut);
-    oct_var *logits = oct_net_forward(t->net, oct_input(t->tape, b->x));
+    oct_var *logits = octi_replay(t->tape, t->net, b->x,
+                                  &(octi_place){(uint32_t)t->at.epoch, (uint32_t)b->first, cut});
     oct_var *loss = loss_of(t, logits, b);
     if (t->teacher)
         loss = octi_teacher_loss(t->teacher, b->x, logits, loss, t->o.temperature,
@@ -274,18 +272,17 @@ static oct_status run_step(training *t, const oct_batch *b) {
     if (!isfinite(value))
         return octi_diverged_loss(t->net, t->tape, t->at.step + 1, lr_of(t, t->at.step + 1),
                                   t->o.loss != NULL);
+    double right = 0; /* behind the backward pass there are no logits */
+    if (t->score == OCT_SCORE_CLASSES)
+        right = (double)octi_count_right(oct_f32(oct_var_value(logits)), oct_s32(b->labels),
+                                         b->x->shape.dim[0], oct_var_value(logits)->shape.dim[1]);
+    OCT_TRY(octi_cut_total(&cut, &right));
     OCT_TRY(oct_backward(loss));
     OCT_TRY(damp(t));
     OCT_TRY(octi_diverged_step(oct_optim_step(t->optim), t->at.step + 1, lr_of(t, t->at.step + 1)));
     OCT_TRY(track(t));
     t->at.loss_sum += value * (double)cut.images;
-    if (t->score == OCT_SCORE_CLASSES) {
-        double right =
-            (double)octi_count_right(oct_f32(oct_var_value(logits)), oct_s32(b->labels),
-                                     b->x->shape.dim[0], oct_var_value(logits)->shape.dim[1]);
-        OCT_TRY(octi_cut_total(&cut, &right));
-        t->at.correct += (int64_t)right;
-    }
+    t->at.correct += (int64_t)right;
     t->at.seen += cut.images;
     t->at.step++;
     t->at.step_in_epoch++;
