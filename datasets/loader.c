@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Batches. Two slots: the caller holds one while the loader's thread fills the other. What stands
+ * Batches. Two buffers: the caller holds one while the loader's thread fills the other. What stands
  * in a batch depends on (seed, epoch, step) alone. */
 #include <pthread.h>
 #include <string.h>
@@ -12,9 +12,9 @@
 #include "src/threads.h"
 #include "src/words.h"
 
-typedef struct slot {
+typedef struct buffer {
     oct_tensor x, labels, targets;
-} slot;
+} buffer;
 
 typedef struct error_copy {
     oct_status code;
@@ -33,17 +33,19 @@ struct oct_loader {
     int64_t steps, next; /* next: the step that the caller gets next */
     uint32_t epoch;
     bool started;
-    slot slots[2];
+    buffer buffers[2];
     /* images as the set gives them: one, or a batch of them where several threads decode */
     uint8_t *raw;
     error_copy *sample_error; /* [batch] */
-    /* prefetch */
+    /* prefetch: a thread of its own, and where images are decoded others; the context's pool is for
+     * the steps that compute meanwhile */
+    octi_threads *decoders;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake, ready;
     unsigned forks;            /* when the thread was made */
     bool threaded, stop, busy; /* busy: a step is wanted or being made */
-    int64_t made;              /* step that slots[made % 2] holds, or -1 */
+    int64_t made;              /* step that buffers[made % 2] holds, or -1 */
     int64_t wanted;
     error_copy error;
 };
@@ -68,7 +70,7 @@ static oct_status raise_error(const error_copy *e) {
 
 typedef struct fill_job {
     oct_loader *l;
-    slot *s;
+    buffer *s;
     int64_t first;
 } fill_job;
 
@@ -173,11 +175,11 @@ static int64_t first_of(const oct_loader *l, int64_t step) {
 }
 
 static oct_status fill(oct_loader *l, int64_t step) {
-    slot *s = &l->slots[step & 1];
+    buffer *s = &l->buffers[step & 1];
     fill_job j = {l, s, first_of(l, step)};
     int64_t n = first_of(l, step + 1) - j.first;
     s->x.shape.dim[0] = s->labels.shape.dim[0] = s->targets.shape.dim[0] = n;
-    octi_parallel_for(l->d->slow ? octi_ctx_pool(l->ctx) : NULL, n, fill_sample, &j);
+    octi_parallel_for(l->decoders, n, fill_sample, &j);
     for (int64_t i = 0; i < n; i++) /* the first in order, whoever found it */
         if (l->sample_error[i].code != OCT_OK) return raise_error(&l->sample_error[i]);
     return OCT_OK;
@@ -264,22 +266,22 @@ static oct_status make_tables(oct_loader *l) {
     return OCT_OK;
 }
 
-static oct_status make_slots(oct_loader *l) {
+static oct_status make_buffers(oct_loader *l) {
     const oct_input_desc *in = &l->d->input;
     int64_t b = l->opts.batch;
     oct_shape x = OCT_SHAPE(b, in->height, in->width, in->channels);
     size_t bytes, raw = octi_set_image_bytes(l->d);
     OCT_TRY(octi_shape_bytes(&x, OCT_F32, "batch", &bytes));
     for (int i = 0; i < 2; i++) {
-        l->slots[i].x = (oct_tensor){OCT_F32, x, octi_alloc_raw(l->ctx, bytes), NULL};
-        l->slots[i].labels = (oct_tensor){OCT_S32, OCT_SHAPE(b),
-                                          octi_calloc(l->ctx, (size_t)b, sizeof(int32_t)), NULL};
-        if (!l->slots[i].x.data || !l->slots[i].labels.data) return oct_last_error()->code;
+        l->buffers[i].x = (oct_tensor){OCT_F32, x, octi_alloc_raw(l->ctx, bytes), NULL};
+        l->buffers[i].labels = (oct_tensor){OCT_S32, OCT_SHAPE(b),
+                                            octi_calloc(l->ctx, (size_t)b, sizeof(int32_t)), NULL};
+        if (!l->buffers[i].x.data || !l->buffers[i].labels.data) return oct_last_error()->code;
         if (l->d->truth != OCT_TRUTH_TARGETS) continue;
-        l->slots[i].targets = (oct_tensor){
+        l->buffers[i].targets = (oct_tensor){
             OCT_F32, octi_shape_with_batch(&l->d->target_shape, b),
             octi_calloc(l->ctx, (size_t)(b * l->d->target_count), sizeof(float)), NULL};
-        if (!l->slots[i].targets.data) return oct_last_error()->code;
+        if (!l->buffers[i].targets.data) return oct_last_error()->code;
     }
     l->raw = octi_alloc_raw(l->ctx, l->d->slow ? raw * (size_t)b : raw);
     l->sample_error = octi_calloc(l->ctx, (size_t)b, sizeof *l->sample_error);
@@ -304,13 +306,14 @@ static void loader_destroy(void *arg) {
         pthread_mutex_unlock(&l->lock);
         pthread_join(l->thread, NULL);
     }
+    octi_threads_free(l->decoders);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->wake);
     pthread_cond_destroy(&l->ready);
     for (int i = 0; i < 2; i++) {
-        octi_free(l->ctx, l->slots[i].x.data);
-        octi_free(l->ctx, l->slots[i].labels.data);
-        octi_free(l->ctx, l->slots[i].targets.data);
+        octi_free(l->ctx, l->buffers[i].x.data);
+        octi_free(l->ctx, l->buffers[i].labels.data);
+        octi_free(l->ctx, l->buffers[i].targets.data);
     }
     octi_free(l->ctx, l->table);
     octi_free(l->ctx, l->order);
@@ -347,8 +350,11 @@ static oct_status set_up(oct_loader *l) {
                          octi_fmt("%lld", (long long)o->batch), NULL);
     OCT_TRY(read_augment(l, o->augment));
     OCT_TRY(make_tables(l));
-    OCT_TRY(make_slots(l));
+    OCT_TRY(make_buffers(l));
     OCT_TRY(octi_on_close(l->ctx, loader_destroy, l));
+    const int threads = oct_ctx_threads(l->ctx);
+    if (l->d->slow && threads > 1 && !(l->decoders = octi_threads_new(l->ctx, threads)))
+        return oct_last_error()->code;
     if (!o->no_prefetch) {
         l->forks = octi_forks();
         l->threaded = !octi_thread_start(&l->thread, prefetch, l);
@@ -423,7 +429,7 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *batch, bool *done) {
         }
         if (step + 1 < l->steps) want(l, step + 1);
     }
-    slot *s = &l->slots[step & 1];
+    buffer *s = &l->buffers[step & 1];
     *batch = (oct_batch){&s->x, &s->labels, first_of(l, step), step,
                          s->targets.data ? &s->targets : NULL};
     l->next = step + 1;

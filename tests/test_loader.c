@@ -3,11 +3,14 @@
  * augmentation; normalization. */
 #include "tests/oct_test.h"
 
+#include <stdatomic.h>
+#include <time.h>
 #include <zlib.h>
 
-#include "datasets/data.h"
+#include "datasets/set.h"
 #include "src/mem.h"
 #include "src/qround.h"
+#include "src/threads.h"
 
 enum { N = 23, H = 5, W = 4, C = 3, BYTES = H * W * C };
 static uint8_t images[N * BYTES];
@@ -250,6 +253,65 @@ START_TEST(early_stops) {
 }
 END_TEST
 
+/* ---- decoding beside a step ---- */
+
+typedef struct doors {
+    atomic_int decoding, computing; /* threads inside */
+    atomic_int together;            /* of those that compute, who met the other */
+    atomic_bool open;               /* decoding may end */
+} doors;
+
+static bool wait_for(const atomic_int *n, int least) {
+    for (int i = 0; i < 5000 && atomic_load(n) < least; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return atomic_load(n) >= least;
+}
+
+static oct_status decode(void *user, int64_t i, void *image, int32_t *label) {
+    doors *d = user;
+    atomic_fetch_add(&d->decoding, 1);
+    while (!atomic_load(&d->open)) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    memset(image, (int)i, 4);
+    *label = (int32_t)(i % 2);
+    return OCT_OK;
+}
+
+static void compute(void *arg, int64_t i) {
+    doors *d = arg;
+    (void)i;
+    atomic_fetch_add(&d->computing, 1);
+    atomic_fetch_add(&d->together, wait_for(&d->computing, 2));
+}
+
+/* While images are decoded by several threads, a step has its own. */
+START_TEST(decoding_leaves_the_pool_to_steps) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
+    doors d = {0};
+    const oct_input_desc in = {.channels = 1, .height = 2, .width = 2, .div = 255, .std = {1}};
+    oct_data *set = oct_data_from_source(
+        ctx, &(oct_data_source){.count = 8, .dtype = OCT_U8, .get = decode, .user = &d}, &in, 2);
+    ck_not_null(set);
+    set->slow = true;
+    oct_loader *l = oct_loader_new(set, &(oct_loader_opts){.batch = 4});
+    ck_not_null(l);
+    ck_ok(oct_loader_start(l, 0, 0));
+    const bool decoders = wait_for(&d.decoding, 2); /* two at once */
+    octi_parallel_for(octi_ctx_pool(ctx), 2, compute, &d);
+    atomic_store(&d.open, true);
+    ck_assert(decoders);
+    ck_assert_int_eq(atomic_load(&d.together), 2);
+    for (int step = 0; step < 2; step++) {
+        oct_batch b;
+        bool done;
+        ck_ok(oct_loader_next(l, &b, &done));
+        for (int i = 0; i < 4; i++)
+            ck_assert_float_eq(oct_f32(b.x)[4 * i], (float)(4 * step + i) / 255);
+    }
+    oct_loader_free(l);
+    oct_close(ctx);
+}
+END_TEST
+
 /* No options: 64 images in the set's order, the rest too. */
 START_TEST(a_loader_by_default) {
     enum { COUNT = 130 };
@@ -276,4 +338,5 @@ END_TEST
 
 OCT_TEST_MAIN("loader", same_batches_whoever_makes_them, even_batches_are_complete,
               resume_at_any_step, values_follow_the_law, augmentation_is_crop_and_flip,
-              a_loader_by_default, steady_state_allocates_nothing, early_stops)
+              decoding_leaves_the_pool_to_steps, a_loader_by_default,
+              steady_state_allocates_nothing, early_stops)
