@@ -66,10 +66,10 @@ OCT_API OCT_NODISCARD oct_data_report *oct_data_check(oct_data *train, oct_data 
 OCT_API void oct_data_report_free(oct_ctx *ctx, oct_data_report *report);
 
 typedef struct oct_sheet_opts {
-    int32_t rows;        /* samples below each other: one of each class in turn; 0: 10 */
-    int32_t columns;     /* samples beside each other; 0: 6 */
-    const char *augment; /* NULL: the set's default */
-    uint64_t seed;       /* of the augmentation; 0: the context's */
+    int32_t rows;     /* samples below each other: one of each class in turn; 0: 10 */
+    int32_t columns;  /* samples beside each other; 0: 6 */
+    uint32_t augment; /* OCT_AUGMENT_ bits; 0: the set's default */
+    uint64_t seed;    /* of the augmentation; 0: the context's */
 } oct_sheet_opts;
 OCT_API void oct_sheet_opts_init(oct_sheet_opts *opts);
 

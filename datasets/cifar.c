@@ -136,7 +136,7 @@ static oct_status fill(oct_data *d, const cifar_kind *k, const char *dir,
     if (!access(inner, F_OK)) dir = inner;
     d->dtype = OCT_U8;
     d->input = octi_input_desc(OCTI_NORM_PIXELS, 3, 32, 32);
-    d->augment = "crop4,flip";
+    d->augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP;
     int train, tests;
     const char *missing, *ignored;
     OCT_TRY(count_files(d, k->train, dir, &train, &missing));

@@ -127,9 +127,20 @@ OCT_API OCT_NODISCARD oct_status oct_data_class_counts(oct_data *d, int64_t *cou
 OCT_API OCT_NODISCARD oct_data *oct_data_share(oct_data *d, double f, uint64_t seed, bool first);
 /** One image as the set stores it (HWC, dtype of the set) and its label. */
 OCT_API OCT_NODISCARD oct_status oct_data_get(oct_data *d, int64_t i, void *image, int32_t *label);
-/** The augmentation that the kind of set has by default: "crop4,flip" for cifar and folder, "none"
- *  elsewhere. */
-OCT_API const char *oct_data_default_augment(const oct_data *d);
+/** What is done to training images, as bits: NONE alone; or one of CROP4 and CROP8 (a crop of the
+ *  image padded by so many zeros), and FLIP (left and right, of every other one). DEFAULT: what the
+ *  kind of set has (oct_data_default_augment). */
+enum oct_augment {
+    OCT_AUGMENT_DEFAULT,
+#define OCT_AUGMENT(value, bit, word) OCT_AUGMENT_##value = bit,
+#include "augments.def"
+};
+/** "crop4,flip": the words of some bits, in one of the thread's rotating buffers; and the reverse,
+ *  of words with commas between them (OCT_EUSAGE: a word or a pair that is none). */
+OCT_API const char *oct_augment_name(uint32_t augment);
+OCT_API OCT_NODISCARD oct_status oct_augment_from_name(const char *words, uint32_t *augment);
+/** CROP4 and FLIP of cifar and folder, NONE elsewhere (and of NULL). */
+OCT_API uint32_t oct_data_default_augment(const oct_data *d);
 
 /** Decode one image file or buffer (JPEG, PNG, BMP) to the sizes and colour of `input` (resize,
  *  then centre crop; where neither is set the image is resized to H x W as a whole). pixels: u8
@@ -150,12 +161,14 @@ OCT_API OCT_NODISCARD oct_status oct_image_save(oct_ctx *ctx, const char *path,
                                                 int32_t height, int32_t channels);
 
 typedef struct oct_loader_opts {
-    int64_t batch;       /* 0: 64 */
-    bool shuffle;        /* permutation keyed by (seed, epoch) */
-    bool drop_last;      /* leave an incomplete last batch out */
-    uint64_t seed;       /* 0: the context's */
-    const char *augment; /* NULL or "none"; words crop4, crop8, flip, comma-separated */
-    bool no_prefetch;    /* default: one thread prepares the next batch */
+    int64_t batch;  /* 0: 64 */
+    bool shuffle;   /* permutation keyed by (seed, epoch) */
+    bool drop_last; /* leave an incomplete last batch out */
+    uint64_t seed;  /* 0: the context's */
+    /* OCT_AUGMENT_ bits; 0: where samples are shuffled, for training, the set's default; else
+     * none */
+    uint32_t augment;
+    bool no_prefetch; /* default: one thread prepares the next batch */
     /* a net's: how pixels are normalized, and the order of channels; NULL: the set's */
     const oct_input_desc *input;
     /* as many batches as without, of sizes that differ by one at most: no small rest that would

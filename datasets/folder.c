@@ -124,7 +124,7 @@ static oct_status open_folder(oct_data *d, const char *root, const oct_data_opts
     d->name = folder_name;
     d->size = folder_size;
     d->slow = true;
-    d->augment = "crop4,flip";
+    d->augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP;
     char *real = realpath(root, NULL);
     if (!real) return octi_fail_errno(root, "cannot open the folder");
     /* goes with the set, also where oct_close ends it */

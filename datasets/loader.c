@@ -224,23 +224,12 @@ static void settle(oct_loader *l) {
 
 /* ---- construction ---- */
 
-static oct_status read_augment(oct_loader *l, const char *words) {
-    static const struct {
-        const char *word;
-        int pad;
-        bool flip;
-    } known[] = {{"none", 0, false}, {"crop4", 4, false}, {"crop8", 8, false}, {"flip", 0, true}};
-    while (words && *words) {
-        size_t n = strcspn(words, ","), k = 0;
-        for (; k < 4; k++)
-            if (strlen(known[k].word) == n && !memcmp(known[k].word, words, n)) break;
-        if (k == 4)
-            return octi_fail_word(OCT_EUSAGE, "augment", "unknown word", "none, crop4, crop8, flip",
-                                  octi_fmt("%.*s", (int)(n < 40 ? n : 40), words), NULL);
-        if (known[k].pad) l->pad = known[k].pad;
-        l->flip |= known[k].flip;
-        words += n + (words[n] == ',');
-    }
+static oct_status set_augment(oct_loader *l) {
+    uint32_t augment = l->opts.augment;
+    OCT_TRY(octi_augment_check(augment, "loader"));
+    if (!augment && l->opts.shuffle) augment = l->d->augment;
+    l->pad = augment & OCT_AUGMENT_CROP8 ? 8 : augment & OCT_AUGMENT_CROP4 ? 4 : 0;
+    l->flip = augment & OCT_AUGMENT_FLIP;
     return OCT_OK;
 }
 
@@ -348,7 +337,7 @@ static oct_status set_up(oct_loader *l) {
                          "batch is larger than the set and incomplete batches are left out",
                          octi_fmt("at most %lld", (long long)l->d->count),
                          octi_fmt("%lld", (long long)o->batch), NULL);
-    OCT_TRY(read_augment(l, o->augment));
+    OCT_TRY(set_augment(l));
     OCT_TRY(make_tables(l));
     OCT_TRY(make_buffers(l));
     OCT_TRY(octi_on_close(l->ctx, loader_destroy, l));
@@ -378,8 +367,7 @@ oct_loader *oct_loader_new(oct_data *d, const oct_loader_opts *opts) {
     pthread_cond_init(&l->wake, NULL);
     pthread_cond_init(&l->ready, NULL);
     oct_status s = set_up(l);
-    l->opts.augment = NULL; /* borrowed until here */
-    l->opts.input = NULL;
+    l->opts.input = NULL; /* borrowed until here */
     if (s == OCT_OK) return l;
     octi_ctx_failed(d->ctx);
     oct_loader_free(l);

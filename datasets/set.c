@@ -19,7 +19,7 @@ oct_data *octi_set_new(oct_ctx *ctx, const char *where) {
     d->ctx = ctx;
     d->arena = octi_arena_new(ctx);
     d->where = d->arena ? octi_arena_strdup(d->arena, where) : NULL;
-    d->augment = "none";
+    d->augment = OCT_AUGMENT_NONE;
     d->get = octi_set_get_array;
     return d->where ? d : (oct_data_free(d), NULL);
 }
@@ -41,7 +41,7 @@ oct_data *octi_set_fail(oct_data *d) {
 int64_t oct_data_count(const oct_data *d) { return d ? d->count : 0; }
 oct_dtype oct_data_dtype(const oct_data *d) { return d ? d->dtype : OCT_F32; }
 const oct_input_desc *oct_data_input(const oct_data *d) { return d ? &d->input : NULL; }
-const char *oct_data_default_augment(const oct_data *d) { return d ? d->augment : NULL; }
+uint32_t oct_data_default_augment(const oct_data *d) { return d ? d->augment : OCT_AUGMENT_NONE; }
 
 const oct_class *oct_data_classes(const oct_data *d, int32_t *count) {
     if (count) *count = d ? d->class_count : 0;

@@ -19,11 +19,11 @@ struct oct_data {
     oct_input_desc input;
     oct_class *classes;
     int32_t class_count;
-    const char *augment; /* default augmentation */
-    const char *norm;    /* why it is normalized so; NULL: the kind has constants */
-    bool slow;           /* get decodes: worth several threads */
-    bool only;           /* the set has this one part: a share of it, held out, is its test part */
-    uint32_t *origin;    /* where sample i stands in its files, in `owned` memory; NULL: at i */
+    uint32_t augment; /* default augmentation: OCT_AUGMENT_ bits */
+    const char *norm; /* why it is normalized so; NULL: the kind has constants */
+    bool slow;        /* get decodes: worth several threads */
+    bool only;        /* the set has this one part: a share of it, held out, is its test part */
+    uint32_t *origin; /* where sample i stands in its files, in `owned` memory; NULL: at i */
     /* order of the channels that get gives; the loader turns it into input.color */
     oct_color stored;
     oct_status (*get)(oct_data *d, int64_t i, void *image, int32_t *label);
@@ -164,5 +164,8 @@ oct_status octi_idx_parse(const void *bytes, size_t size, const char *where, int
 oct_status octi_cifar_parse(const void *bytes, size_t size, const char *where, int head, int label,
                             int32_t classes, uint8_t *pixels, int32_t *labels);
 enum { OCTI_CIFAR_PIXELS = 3072 };
+
+/** OCT_EUSAGE for bits that no augmentation has, or that exclude each other; 0 passes. */
+oct_status octi_augment_check(uint32_t augment, const char *where);
 
 #endif

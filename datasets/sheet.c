@@ -89,7 +89,7 @@ static void draw(sheet *s, const float *x, int64_t cell, int half) {
             }
 }
 
-static oct_status half(sheet *s, const char *augment, uint64_t seed, int which) {
+static oct_status half(sheet *s, uint32_t augment, uint64_t seed, int which) {
     oct_loader *l = oct_loader_new(
         &s->part,
         &(oct_loader_opts){.batch = 16, .augment = augment, .seed = seed, .no_prefetch = true});
@@ -157,7 +157,7 @@ static oct_status make(sheet *s, const oct_sheet_opts *o) {
     s->part.get = chosen_get;
     s->part.count = cells;
     s->part.truth = OCT_TRUTH_LABELS;
-    OCT_TRY(half(s, NULL, o->seed, 0));
+    OCT_TRY(half(s, OCT_AUGMENT_NONE, o->seed, 0));
     return half(s, o->augment ? o->augment : d->augment, o->seed, 1);
 }
 

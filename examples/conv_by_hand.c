@@ -12,7 +12,7 @@
 static oct_net *int8_resnet8(oct_ctx *ctx, oct_data *data) {
     oct_net *net = oct_zoo_net(ctx, "resnet8", data);
     if (!net || oct_fit(net, data, &(oct_fit_opts){.epochs = 1}) != OCT_OK) return NULL;
-    oct_net *q = oct_prepare(net, &(oct_qconfig){.target = "qnnpack"});
+    oct_net *q = oct_prepare(net, &(oct_qconfig){.target = OCT_TARGET_QNNPACK});
     return q && oct_calibrate(q, data, 128) == OCT_OK ? oct_convert(q, NULL) : NULL;
 }
 

@@ -20,7 +20,7 @@ static oct_status train(oct_net *student, oct_net *teacher, oct_data *data, int 
     int32_t count;
     const oct_named_tensor *params = oct_net_parameters(student, &count);
     oct_optim *optim =
-        oct_optim_new(ctx, params, count, &(oct_optim_opts){.kind = OCT_ADAM, .lr = 0.0005f});
+        oct_optim_new(ctx, params, count, &(oct_optim_opts){.kind = OCT_OPTIM_ADAM, .lr = 0.0005f});
     oct_loader *loader =
         oct_loader_new(data, &(oct_loader_opts){.batch = 64, .shuffle = true, .drop_last = true});
     oct_runner *teach = oct_runner_new(teacher, NULL); /* NULL for NULL */
@@ -83,8 +83,8 @@ int main(int argc, char **argv) {
         printf("float teacher: accuracy %.4f\n", accuracy(teacher, test));
         for (int taught = 0; taught < 2; taught++) {
             printf("%d bits, %s:\n", bits, taught ? "labels and teacher" : "labels alone");
-            oct_net *student =
-                oct_prepare(teacher, &(oct_qconfig){.wbits = bits, .abits = bits, .method = "lsq"});
+            oct_net *student = oct_prepare(
+                teacher, &(oct_qconfig){.wbits = bits, .abits = bits, .method = OCT_METHOD_LSQ});
             if (!student || oct_calibrate(student, data, 512) != OCT_OK ||
                 train(student, taught ? teacher : NULL, data, steps) != OCT_OK)
                 break;

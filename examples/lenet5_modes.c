@@ -78,10 +78,10 @@ int main(int argc, char **argv) {
         report("half", half, test, false);
         report("dynamic", oct_quantize_dynamic(net, NULL), test, true);
         /* ReLU is a function here; the graph sees it all the same, and fuses it */
-        oct_net *ptq = oct_prepare(net, &(oct_qconfig){.target = "fbgemm"});
+        oct_net *ptq = oct_prepare(net, &(oct_qconfig){.target = OCT_TARGET_FBGEMM});
         report("static", oct_calibrate(ptq, train, 512) == OCT_OK ? oct_convert(ptq, NULL) : NULL,
                test, true);
-        oct_net *qat = oct_prepare(net, &(oct_qconfig){.target = "fbgemm"});
+        oct_net *qat = oct_prepare(net, &(oct_qconfig){.target = OCT_TARGET_FBGEMM});
         report("qat",
                oct_fit(qat, train, &(oct_fit_opts){.epochs = 1}) == OCT_OK ? oct_convert(qat, NULL)
                                                                            : NULL,

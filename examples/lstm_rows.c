@@ -79,7 +79,7 @@ int main(int argc, char **argv) {
     if (net && oct_fit(net, train,
                        &(oct_fit_opts){.epochs = epochs,
                                        .batch = 16,
-                                       .optimizer = "adam",
+                                       .optimizer = OCT_OPTIM_ADAM,
                                        .lr = 0.006f,
                                        .warmup = 0.5f,
                                        .clip_norm = 1}) == OCT_OK) {

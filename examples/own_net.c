@@ -57,7 +57,7 @@ static oct_status train(oct_net *net, oct_data *data, int steps, float lr) {
     int32_t count;
     const oct_named_tensor *params = oct_net_parameters(net, &count);
     oct_optim *optim =
-        oct_optim_new(ctx, params, count, &(oct_optim_opts){.kind = OCT_ADAM, .lr = lr});
+        oct_optim_new(ctx, params, count, &(oct_optim_opts){.kind = OCT_OPTIM_ADAM, .lr = lr});
     oct_loader *loader =
         oct_loader_new(data, &(oct_loader_opts){.batch = 64, .shuffle = true, .drop_last = true});
     oct_tape *tape = oct_tape_new(ctx);

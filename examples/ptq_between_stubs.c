@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
     show("float", net);
 
     oct_net *fused = oct_fuse_modules(net, (const char *[]){"conv,relu"}, 1);
-    oct_net *prepared = oct_prepare(fused, &(oct_qconfig){.target = "fbgemm"});
+    oct_net *prepared = oct_prepare(fused, &(oct_qconfig){.target = OCT_TARGET_FBGEMM});
     if (!prepared) goto failed;
     show("fused and prepared", prepared);
     oct_convert_report report;

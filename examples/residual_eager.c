@@ -85,7 +85,8 @@ int main(int argc, char **argv) {
     struct net n;
     oct_net *net = oct_capture(build(ctx, &n), OCT_SHAPE(32, 32, 3));
     if (oct_net_describe(net, train) != OCT_OK ||
-        oct_fit(net, train, &(oct_fit_opts){.epochs = 6, .lr = 0.1f, .schedule = "onecycle"}) !=
+        oct_fit(net, train,
+                &(oct_fit_opts){.epochs = 6, .lr = 0.1f, .schedule = OCT_SCHEDULE_ONE_CYCLE}) !=
             OCT_OK)
         goto failed;
     show("float", net);
@@ -96,8 +97,8 @@ int main(int argc, char **argv) {
     oct_net *qat = oct_prepare(fused, NULL);
     if (!qat || oct_calibrate(qat, train, 512) != OCT_OK) goto failed;
     if (oct_fit(qat, train,
-                &(oct_fit_opts){.epochs = 1, .optimizer = "adam", .run = run, .force = true}) !=
-        OCT_OK)
+                &(oct_fit_opts){
+                    .epochs = 1, .optimizer = OCT_OPTIM_ADAM, .run = run, .force = true}) != OCT_OK)
         goto failed;
     oct_net *int8 = oct_convert(qat, NULL);
     if (!int8) goto failed;

@@ -94,7 +94,8 @@ int main(int argc, char **argv) {
     /* so that signals neither die nor explode */
     if (ok && !weights) ok = oct_reestimate_batch_norm(net, photos, images) == OCT_OK;
     ok = ok &&
-         (q = oct_prepare(net, &(oct_qconfig){.target = "qnnpack", .observer = "histogram"})) &&
+         (q = oct_prepare(net,
+                          &(oct_qconfig){.target = OCT_TARGET_QNNPACK, .observer = "histogram"})) &&
          oct_calibrate(q, photos, images) == OCT_OK;
     ok = ok && (int8 = oct_convert(q, NULL)) && (x = oct_calibration_inputs(net, photos, 4));
     if (ok) {

@@ -23,7 +23,7 @@ oct_net *oct_convert_with(oct_net *prepared, const oct_convert_opts *opts,
         return octi_fail(OCT_EUSAGE, "oct_convert", "net is not prepared", "a net from oct_prepare",
                          NULL, "prepare, then calibrate or train"),
                refused(ctx, NULL);
-    oct_convert_report sum = {.probe = "skipped"};
+    oct_convert_report sum = {.probe = OCT_PROBE_SKIPPED};
     octi_converted count = {0};
     octi_arena *arena = octi_arena_new(ctx);
     oct_net *seen = arena ? octi_settled_view(prepared, arena) : NULL;

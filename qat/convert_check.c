@@ -55,7 +55,7 @@ oct_status octi_convert_check(oct_net *prepared, const oct_net *int8, oct_conver
     oct_tensor *made = prepared->probe ? NULL : made_probe(prepared);
     const oct_tensor *x = made ? made : prepared->probe;
     if (!x) return oct_last_error()->code;
-    report->probe = made ? "made" : "kept";
+    report->probe = made ? OCT_PROBE_MADE : OCT_PROBE_KEPT;
     report->probe_images = (int32_t)x->shape.dim[0];
     oct_mismatch *m = &report->check;
     oct_status s = oct_compare(prepared, int8, x, m);

@@ -38,13 +38,12 @@ static oct_status check_spec(const oct_quantizer *q, bool weight) {
 
 /* v: the weight that it quantizes; NULL for values that nodes make. */
 static oct_status check_quantizer(const oct_quantizer *q, const oct_value *v) {
-    static const char *const methods[] = {"", "lsq", "lsq+", "pact"};
     OCT_TRY(check_spec(q, v != NULL));
     const int64_t weights = v ? oct_shape_count(&v->shape) : 0,
                   n = v && q->spec.per_channel ? v->shape.dim[0] : 1;
-    int method = 0;
-    while (method < 4 && strcmp(methods[method], q->method ? q->method : "")) method++;
-    if (method == 4) return bad(q->name, "method of a quantizer", "lsq, lsq+ or pact", q->method);
+    if (q->method == OCT_METHOD_EMA || (unsigned)q->method >= OCT_METHOD_COUNT)
+        return bad(q->name, "method of a quantizer", "lsq, lsq+ or pact",
+                   octi_fmt("%s", oct_method_name(q->method)));
     const bool oscillates = q->osc_code;
     const struct {
         const char *what;
@@ -55,8 +54,8 @@ static oct_status check_quantizer(const oct_quantizer *q, const oct_value *v) {
                 {"min_val", q->min_val, n},
                 {"max_val", q->max_val, n},
                 {"enabled", q->enabled, 2},
-                {"step", q->step, method ? n : 0},
-                {"offset", q->offset, method == 2 && !v ? 1 : 0},
+                {"step", q->step, q->method ? n : 0},
+                {"offset", q->offset, q->method == OCT_METHOD_LSQ_PLUS && !v ? 1 : 0},
                 {"osc_code", q->osc_code, oscillates ? weights : 0},
                 {"osc_turn", q->osc_turn, oscillates ? weights : 0},
                 {"osc_rate", q->osc_rate, oscillates ? weights : 0},
@@ -106,7 +105,7 @@ static oct_status check_weights(const oct_graph *g, const oct_node *n) {
     const oct_quantizer *q = &g->quantizers[w->quantizer];
     if (q->step || q->osc_code || !q->spec.per_channel)
         return bad(n->name, "quantizer of a batch norm's weights", "per channel, from their range",
-                   q->method ? q->method : "");
+                   oct_method_name(q->method));
     if (g->values[n->out].shape.rank != 4)
         return bad(n->name, "int8 batch norm", "of images, [N, H, W, C]",
                    oct_shape_text(&g->values[n->out].shape));
@@ -159,7 +158,8 @@ oct_status octi_prepared_check(const oct_net *net) {
     if (frozen && (frozen->dtype != OCT_U8 || oct_tensor_count(frozen) != 1))
         return bad(OCTI_BN_FROZEN, "switch", "uint8 [1]", oct_shape_text(&frozen->shape));
     OCT_TRY(check_quantizers(g));
-    const octi_target *target = octi_target_find(*net->target ? net->target : NULL);
+    const octi_target *target =
+        *net->target ? octi_target_find(net->target) : octi_target_of(OCT_TARGET_DEFAULT);
     if (!target) return bad("net", "target", "a known one", net->target);
     for (int32_t i = 0; i < g->node_count; i++) OCT_TRY(check_node(g, &g->nodes[i], target->law));
     return OCT_OK;

@@ -2,8 +2,8 @@
  * qat/qat.h - from a float net to an int8 net: fuse, prepare, observe, simulate, convert, compare.
  * The public headers of qat's rooms come with it; convert, compare and print stand here.
  *
- *     oct_net *q = oct_prepare(net, &(oct_qconfig){.target = "octet"});   // new net; the float one
- *     stays as it was
+ *     // a new net; the float one stays as it was
+ *     oct_net *q = oct_prepare(net, &(oct_qconfig){.target = OCT_TARGET_FBGEMM});
  *     ... run it in OCT_CALIBRATE or OCT_TRAIN mode (oct_net_forward) ...
  *     oct_net *i8 = oct_convert(q, NULL);                                 // G3: oct_int8_save,
  *     oct_plan_new */
@@ -43,12 +43,14 @@ typedef struct oct_convert_opts {
 } oct_convert_opts;
 OCT_API void oct_convert_opts_init(oct_convert_opts *opts);
 
+/** What simulation and plan were compared on: nothing, the net's probe (oct_net_set_probe), or
+ *  images made over the input's range, where the net kept none. */
+typedef enum oct_probe { OCT_PROBE_SKIPPED, OCT_PROBE_KEPT, OCT_PROBE_MADE } oct_probe;
+
 typedef struct oct_convert_report {
     int32_t layers_int8, layers_float;
     int64_t bytes; /* of weights, biases, multipliers and tables */
-    /* what simulation and plan were compared on: "kept" (oct_net.probe), "made" (over the input's
-     * range: the net kept none), "skipped" */
-    const char *probe;
+    oct_probe probe;
     int32_t probe_images; /* how many */
     /* codes compared; where some differ, the first: also set where convert refuses for it */
     oct_mismatch check;

@@ -156,8 +156,7 @@ int32_t octi_graph_add_quantizer(oct_graph *g, const oct_quantizer *q) {
     oct_quantizer c = *q;
     c.name = octi_arena_strdup(g->arena, q->name);
     c.observer = octi_arena_strdup(g->arena, q->observer ? q->observer : "");
-    c.method = octi_arena_strdup(g->arena, q->method ? q->method : "");
-    if (!c.name || !c.observer || !c.method) return -1;
+    if (!c.name || !c.observer) return -1;
 #define OCT_QTENSOR(name, dtype) oct_tensor_ref(q->name);
 #include "src/quantizer_tensors.def"
     for (int32_t k = 0; k < q->state_count; k++) oct_tensor_ref(q->state[k]);
@@ -213,3 +212,11 @@ oct_status octi_graph_verify(const oct_graph *g) {
         return broken("graph", "input or output not set", NULL);
     return OCT_OK;
 }
+
+static const char *const methods[] = {
+    NULL,
+#define OCT_METHOD(value, word) word,
+#include "src/methods.def"
+};
+const octi_words octi_method_words = OCTI_WORDS("method", methods);
+OCTI_WORD_PAIR(oct_method, octi_method_words)

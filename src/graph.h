@@ -75,6 +75,15 @@ typedef struct oct_node {
     oct_float_reason reason; /* of nodes of prepared and int8 nets */
 } oct_node;
 
+/** How scales move in training: by the observer (EMA, and by default), or by gradients
+ *  (methods.def; words "ema", "lsq", "lsq+", "pact"). */
+typedef enum oct_method {
+    OCT_METHOD_DEFAULT,
+#define OCT_METHOD(value, word) OCT_METHOD_##value,
+#include "methods.def"
+    OCT_METHOD_COUNT
+} oct_method;
+
 /** Most tensors that one observer keeps. */
 enum { OCT_OBSERVER_TENSORS = 4 };
 
@@ -93,10 +102,9 @@ typedef struct oct_quantizer {
     /* what chooses the range: of values "minmax", "ema", ...; of a weight "minmax", "mse"; "fixed";
      * "" in G3 */
     const char *observer;
-    float averaging;  /* "ema": share of the new batch */
-    float percentile; /* "percentile": of the values that lie inside */
-    /* how the scale moves in training: "" by the observer; "lsq", "lsq+", "pact" by gradients */
-    const char *method;
+    float averaging;   /* "ema": share of the new batch */
+    float percentile;  /* "percentile": of the values that lie inside */
+    oct_method method; /* 0: by the observer */
     /* straight-through mask: strictly inside the range, by the unrounded value; else by the code */
     bool strict;
 #define OCT_QTENSOR(name, dtype) oct_tensor *name;
@@ -123,6 +131,9 @@ OCT_API const char *oct_op_name(oct_op_kind kind);
 OCT_API unsigned oct_op_flags(oct_op_kind kind);
 /** false where no kind has that name. */
 OCT_API bool oct_op_from_name(const char *name, oct_op_kind *kind);
+/** Word of a method, and the reverse (words.h). */
+OCT_API const char *oct_method_name(oct_method v);
+OCT_API OCT_NODISCARD oct_status oct_method_from_name(const char *word, oct_method *v);
 /** Whether a quantizer's scales differ from channel to channel: int8 nets keep one for each also
  *  where all are the same. */
 OCT_API bool oct_quantizer_is_per_channel(const oct_quantizer *q);

@@ -6,6 +6,9 @@
 
 #include "arena.h"
 #include "graph.h"
+#include "words.h"
+
+extern const octi_words octi_method_words;
 
 /** Hint for a name that no node has: "did you mean conv1?", or `otherwise` where none is near. */
 const char *octi_graph_meant(const oct_graph *g, const char *name, const char *otherwise);

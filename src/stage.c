@@ -89,8 +89,9 @@ static oct_status judge_quantizer(const struct stage_row *r, const oct_quantizer
         if (moved[i] && moved[i] != q->scale && moved[i] != q->zero_point)
             return bad(r, q->name, "quantizer that training moves",
                        "more than scale and zero_point");
-    return q->state_count || *q->observer || *q->method
-               ? bad(r, q->name, "observer or method", *q->method ? q->method : q->observer)
+    return q->state_count || *q->observer || q->method
+               ? bad(r, q->name, "observer or method",
+                     q->method ? oct_method_name(q->method) : q->observer)
                : OCT_OK;
 }
 

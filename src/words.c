@@ -3,6 +3,7 @@
 #include "src/words.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { WORD_MOST = 64 };
@@ -69,3 +70,48 @@ oct_status octi_fail_null(const char *where) {
     return before != OCT_OK ? before
                             : octi_fail(OCT_EUSAGE, where, "an argument is NULL", NULL, NULL, NULL);
 }
+
+/* ---- words of enums ---- */
+
+const char *octi_word_of(const octi_words *w, int value) {
+    const bool has = value >= 0 && value < w->count && w->word[value];
+    return has ? w->word[value] : "";
+}
+
+int octi_word_value(const octi_words *w, const char *word) {
+    int v = w->count - 1;
+    while (v >= 0 && (!w->word[v] || strcmp(w->word[v], word))) v--;
+    return v;
+}
+
+const char *octi_words_known(const octi_words *w) {
+    char list[512] = "";
+    int last = w->count - 1, first = 0;
+    while (first < last && !w->word[first]) first++;
+    for (int i = first; i <= last; i++) {
+        const char *join = i == first ? "" : i == last ? " or " : ", ";
+        const size_t at = strlen(list);
+        if (w->word[i]) snprintf(list + at, sizeof list - at, "%s%s", join, w->word[i]);
+    }
+    return octi_fmt("%s", list);
+}
+
+oct_status octi_word_find(const octi_words *w, oct_status code, const char *where, const char *word,
+                          int *v) {
+    const int value = octi_word_value(w, word);
+    if (value < 0)
+        return octi_fail_word(code, where, octi_fmt("unknown %s", w->what), octi_words_known(w),
+                              word, NULL);
+    *v = value;
+    return OCT_OK;
+}
+
+oct_status octi_word_check(const octi_words *w, const char *where, int value) {
+    if (value >= 0 && value < w->count && (!value || w->word[value])) return OCT_OK;
+    return octi_fail(OCT_EUSAGE, where, octi_fmt("%s has no such value", w->what),
+                     octi_words_known(w), octi_fmt("%d", value), NULL);
+}
+
+static const char *const switches[] = {NULL, "yes", "no"};
+const octi_words octi_switch_words = OCTI_WORDS("switch", switches);
+OCTI_WORD_PAIR(oct_switch, octi_switch_words)

@@ -35,13 +35,13 @@ STRUCTS = {
     'oct_data_source': '{.count = 8, .dtype = OCT_F32, .get = w_get}', 'oct_loader_opts': '{.batch = 2}', 'oct_conv2d_opts': '{.in = 4, .out = 4, .kernel = 3}',
     'oct_pool_opts': '{.kernel = 2}', 'oct_batch_norm_opts': '{.channels = 4}', 'oct_cross_entropy_opts': '{0}', 'oct_linear_opts': '{.in = 4, .out = 2}',
     'oct_lstm_opts': '{.in = 4, .hidden = 3}', 'oct_zoo_opts': '{1, 28, 28, 10}', 'oct_optim_opts': '{.lr = 0.1f}',
-    'oct_schedule': '{.kind = OCT_COSINE, .lr = 0.1f, .total = 100, .warmup = 10, .every = 5, .milestones = {20, 40}}', 'oct_plan_opts': '{.unfused = true}',
-    'oct_observer': '{.name = "own"}', 'oct_qrule': '{.scope = OCT_QSCOPE_NAME, .of = "0", .set = {.wbits = 4}}', 'oct_qconfig': '{.target = "octet"}',
+    'oct_schedule': '{.kind = OCT_SCHEDULE_COSINE, .lr = 0.1f, .total = 100, .warmup = 10, .every = 5, .milestones = {20, 40}}', 'oct_plan_opts': '{.unfused = true}',
+    'oct_observer': '{.name = "own"}', 'oct_qrule': '{.scope = OCT_QSCOPE_NAME, .of = "0", .set = {.wbits = 4}}', 'oct_qconfig': '{.target = OCT_TARGET_OCTET}',
     'oct_convert_opts': '{0}', 'oct_weight_opts': '{0}', 'oct_adaround_opts': '{.iterations = 3, .rows = 16}', 'oct_import_opts': '{.model = "lenet"}', 'oct_import_onnx_opts': '{0}', 'oct_export_c_opts': '{.name = "a"}',
     'oct_data_check_opts': '{0}', 'oct_sheet_opts': '{.rows = 2, .columns = 2}', 'oct_doctor_opts': '{.data = "npz:set.npz", .n = 4, .calib = 4}', 'oct_runner_opts': '{.batch = 4}', 'oct_report_opts': '{.limit = 4}', 'oct_eval_opts': '{.batch = 4}', 'oct_fit_opts': '{.epochs = 1, .batch = 4}'}
 # Strings by the argument's name; "function.argument" goes before.
 TEXTS = {'where': '"here"', 'name': '"0"', 'node': '"0"', 'dir': '"run"', 'path': '"new"', 'config': '"{}"', 'word': '"adm"', 'known': '"sgd or adam"', 'spec': '"synth-digits"',
-         'text': '"0:wbits=4"', 'scheme': '"kaiming_normal"', 'observer': '"mse"'}
+         'text': '"0:wbits=4"', 'observer': '"mse"'}
 OWN = {  # function.argument: a valid value other than the type's
     'oct_doctor.run': '"run"', 'oct_diagnosis_free.d': 'NULL',
     'oct_net_tensor.name': '"0.weight"', 'oct_op_from_name.name': '"relu"', 'oct_zoo_new.name': '"lenet"', 'oct_zoo_defaults.name': '"lenet"', 'oct_zoo_net.name': '"resnet8"',
@@ -74,6 +74,10 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_npz_save.y': 'f32(2, 6, 6, 4)', 'oct_oscillation_step.net': 'w.swinging', 'oct_oscillation_damp.net': 'w.swinging', 'oct_oscillation_start.net': 'w.swinging', 'oct_optim_new.count': 'w.count',
     'oct_session_value.node': '"0"', 'oct_sim_value.node': '"0"', 'oct_runner_value.node': '"0"', 'oct_net_divergences.node': '"0"',
     'oct_data_from_memory.dtype': 'OCT_F32', 'oct_data_from_memory.shape': 'OCT_SHAPE(8, 6, 6, 4)', 'oct_slice.from': '1', 'oct_slice.to': '3', 'oct_qparams_from_range.min': '-1', 'oct_qparams_check.zero_point': '3'}
+WORDS = {'switch': 'yes', 'method': 'lsq+', 'granularity': 'tensor', 'weight_observer': 'mse', 'weight_qmin': 'full', 'ste': 'strict', 'target': 'pow2',
+         'optim_kind': 'adam', 'schedule_kind': 'step', 'oscillation_mode': 'damp', 'init': 'xavier_normal'}
+OWN.update({'oct_%s_from_name.word' % enum: '"%s"' % word for enum, word in WORDS.items()})
+OWN.update({'oct_augment_name.augment': '10', 'oct_augment_from_name.words': '"crop4,flip"'})
 OWN.update({'oct_image_%s.input' % f: 'w_pixels()' for f in ('load', 'decode', 'input')})
 for gates in ('oct_lstm', 'oct_lstm_cell'):
     OWN.update({gates + '.w_ih': 'oct_param(w.tape, f32(12, 4), "wi")', gates + '.w_hh': 'oct_param(w.tape, f32(12, 3), "wh")',

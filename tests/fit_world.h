@@ -118,7 +118,7 @@ static const oct_fit_opts plain = {.epochs = 1,
                                    .lr = 0.1f,
                                    .momentum = OCT_NONE,
                                    .weight_decay = OCT_NONE,
-                                   .schedule = "constant"};
+                                   .schedule = OCT_SCHEDULE_CONSTANT};
 static inline oct_fit_opts base(void) { return plain; }
 
 /* Rows of sets, runs and losses (fit_options_sets.c). */

@@ -72,10 +72,14 @@ static void run(oct_loader *l, int epoch, move moves[N]) {
 
 START_TEST(uniform) {
     static const struct {
-        const char *words;
+        uint32_t augment;
         int pad, flips;
-    } kinds[] = {{"none", 0, 1}, {"crop4", 4, 1},      {"crop8", 8, 1},
-                 {"flip", 0, 2}, {"crop4,flip", 4, 2}, {"flip,crop8", 8, 2}};
+    } kinds[] = {{OCT_AUGMENT_NONE, 0, 1},
+                 {OCT_AUGMENT_CROP4, 4, 1},
+                 {OCT_AUGMENT_CROP8, 8, 1},
+                 {OCT_AUGMENT_FLIP, 0, 2},
+                 {OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP, 4, 2},
+                 {OCT_AUGMENT_FLIP | OCT_AUGMENT_CROP8, 8, 2}};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_data *d = make(ctx);
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
@@ -84,14 +88,14 @@ START_TEST(uniform) {
         static move m[N];
         memset(count, 0, sizeof count);
         oct_loader *l =
-            oct_loader_new(d, &(oct_loader_opts){.batch = 50, .augment = kinds[k].words});
+            oct_loader_new(d, &(oct_loader_opts){.batch = 50, .augment = kinds[k].augment});
         for (int e = 0; e < EPOCHS; e++) {
             run(l, e, m);
             for (int i = 0; i < N; i++) {
                 if (abs(m[i].dy) > kinds[k].pad || abs(m[i].dx) > kinds[k].pad ||
                     m[i].flip >= kinds[k].flips)
-                    ck_abort_msg("%s: moved by %d %d, flip %d", kinds[k].words, m[i].dy, m[i].dx,
-                                 m[i].flip);
+                    ck_abort_msg("%s: moved by %d %d, flip %d", oct_augment_name(kinds[k].augment),
+                                 m[i].dy, m[i].dx, m[i].flip);
                 count[m[i].flip][m[i].dy + 8][m[i].dx + 8]++;
             }
         }
@@ -107,7 +111,7 @@ START_TEST(uniform) {
         /* mean of chi squared; its deviation is sqrt(2 dof): five of them */
         const double dof = cells - 1;
         ck_assert_msg(dof < 1 || (chi - dof) * (chi - dof) < 25 * 2 * dof,
-                      "%s: chi squared %g of %g", kinds[k].words, chi, dof);
+                      "%s: chi squared %g of %g", oct_augment_name(kinds[k].augment), chi, dof);
         oct_loader_free(l);
     }
     oct_close(ctx);
@@ -131,7 +135,7 @@ START_TEST(by_seed_epoch_and_sample) {
                                     {.batch = 3, .seed = 5, .shuffle = true, .no_prefetch = true}};
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         oct_loader_opts o = rows[k];
-        o.augment = "crop4,flip";
+        o.augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP;
         oct_loader *l = oct_loader_new(d, &o);
         run(l, 3, k ? other : base);
         /* the draw itself: a window of the image, then flipped */
@@ -150,8 +154,9 @@ START_TEST(by_seed_epoch_and_sample) {
         ck_assert_int_eq(differences(base, other), 0); /* and back again */
         oct_loader_free(l);
     }
-    oct_loader *l =
-        oct_loader_new(d, &(oct_loader_opts){.batch = 32, .seed = 6, .augment = "crop4,flip"});
+    oct_loader *l = oct_loader_new(
+        d, &(oct_loader_opts){
+               .batch = 32, .seed = 6, .augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP});
     run(l, 3, other);
     ck_assert_int_gt(differences(base, other), N * 9 / 10);
     for (int i = 1; i < N; i++) base[i] = base[0]; /* samples differ from each other */

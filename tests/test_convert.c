@@ -103,9 +103,9 @@ static void stays(oct_net *q, oct_data *data, const char *what) {
 }
 
 START_TEST(evaluation_moves_nothing) {
-    static const char *const methods[] = {NULL, "lsq", "lsq+", "pact"}, *const observers[] = {
-                                                                            "ema", "histogram",
-                                                                            "entropy", "mse"};
+    static const oct_method methods[] = {OCT_METHOD_DEFAULT, OCT_METHOD_LSQ, OCT_METHOD_LSQ_PLUS,
+                                         OCT_METHOD_PACT};
+    static const char *const observers[] = {"ema", "histogram", "entropy", "mse"};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_tensor *x = random_images(ctx, 40, IMAGE, 4),
                *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(40));
@@ -120,11 +120,11 @@ START_TEST(evaluation_moves_nothing) {
                                              .wbits = 4},
                               t);
         stays(q, data,
-              octi_fmt("%s, %s, calibrated by hand", methods[i % 4] ? methods[i % 4] : "-",
+              octi_fmt("%s, %s, calibrated by hand", oct_method_name(methods[i % 4]),
                        observers[(i + i / 4) % 4]));
         ck_ok(train(q, t, IMAGE, 3));
         stays(q, data,
-              octi_fmt("%s, %s, trained", methods[i % 4] ? methods[i % 4] : "-",
+              octi_fmt("%s, %s, trained", oct_method_name(methods[i % 4]),
                        observers[(i + i / 4) % 4]));
         oct_tape_free(t);
     }
@@ -138,7 +138,7 @@ START_TEST(a_look_does_not_start_learned_steps) {
     for (int look = 0; look < 2; look++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
         oct_tape *t = oct_tape_new(ctx);
-        oct_net *q = prepared(ctx, &(oct_qconfig){.method = "lsq"}, t);
+        oct_net *q = prepared(ctx, &(oct_qconfig){.method = OCT_METHOD_LSQ}, t);
         if (look) {
             oct_tape_begin(t, OCT_EVAL);
             ck_not_null(oct_net_forward(q, oct_input(t, random_images(ctx, 4, IMAGE, 9))));
@@ -163,7 +163,7 @@ START_TEST(convert_says_on_what_it_compared) {
     oct_net *q = prepared(ctx, NULL, t);
     oct_convert_report r;
     ck_not_null(oct_convert(q, &r));
-    ck_assert_str_eq(r.probe, "kept"); /* what calibration saw, though by hand */
+    ck_assert_int_eq(r.probe, OCT_PROBE_KEPT); /* what calibration saw, though by hand */
     ck_assert_int_eq(r.probe_images, 8);
     ck_assert_int_eq(r.check.mismatched, 0);
     ck_assert_int_ge(r.check.codes, 8 * (7 * 6 * 3 + 2 * 7 * 6 * 8 + 3 * 3 * 8 + 4));
@@ -174,11 +174,11 @@ START_TEST(convert_says_on_what_it_compared) {
     ck_ok(oct_net_set_probe(q, NULL)); /* as a net that was imported with its qparams */
     const int64_t was = r.check.codes;
     ck_not_null(oct_convert(q, &r));
-    ck_assert_str_eq(r.probe, "made");
+    ck_assert_int_eq(r.probe, OCT_PROBE_MADE);
     ck_assert_int_gt(r.probe_images, 0);
     ck_assert_int_eq(r.check.codes / r.probe_images, was / 8);
     ck_not_null(oct_convert_with(q, &(oct_convert_opts){.skip_check = true}, &r));
-    ck_assert_str_eq(r.probe, "skipped");
+    ck_assert_int_eq(r.probe, OCT_PROBE_SKIPPED);
     ck_assert_int_eq(r.check.codes + r.probe_images, 0);
     ck_fails(OCT_ESHAPE, "probe",
              oct_net_set_probe(q, random_images(ctx, 2, OCT_SHAPE(7, 5, 3), 1)));
@@ -202,7 +202,7 @@ START_TEST(made_probes_fill_the_range) {
     ck_assert_msg(i8 != NULL, "%s", oct_error_message());
     /* each code of the input occurs: an int8 net that loses any is found */
     for (int spoilt = 0; spoilt < 256; spoilt += 51) {
-        oct_convert_report r = {.probe = NULL};
+        oct_convert_report r = {.probe_images = 0};
         oct_tensor *b = oct_net_tensor(i8, "conv.bias");
         oct_s32(b)[2] += 1000 + spoilt;
         ck_fails(OCT_ECHECK, "conv: the int8 net is not the one that was trained: code of element",
@@ -212,7 +212,7 @@ START_TEST(made_probes_fill_the_range) {
         ck_assert_int_gt(r.check.mismatched, 0);
         oct_s32(b)[2] -= 1000 + spoilt;
     }
-    oct_convert_report r = {.probe = NULL};
+    oct_convert_report r = {.probe_images = 0};
     ck_ok(octi_convert_check(q, i8, &r));
     oct_close(ctx);
 }

@@ -39,7 +39,7 @@ static oct_status fit(oct_ctx *ctx, int epochs, bool resume) {
                                    .batch = 4,
                                    .run = in_root("run"),
                                    .resume = resume,
-                                   .optimizer = "adam",
+                                   .optimizer = OCT_OPTIM_ADAM,
                                    .patience = 2,
                                    .val_share = 0.3f});
 }

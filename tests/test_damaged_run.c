@@ -252,12 +252,14 @@ static void check_run(uint64_t seed, const oct_qconfig *c, bool oscillation, int
 
 START_TEST(no_field_can_crash) {
     const int step = oct_test_long() ? 1 : 13;
-    check_run(3, &(oct_qconfig){.target = "octet"}, false, step);
+    check_run(3, &(oct_qconfig){.target = OCT_TARGET_OCTET}, false, step);
     check_run(6, NULL, false, step);
-    check_run(4, &(oct_qconfig){.method = "lsq+", .wbits = 4, .abits = 4}, true, step);
-    check_run(9, &(oct_qconfig){.target = "qnnpack", .observer = "histogram"}, false, step);
-    check_run(14, &(oct_qconfig){.target = "pow2", .method = "pact", .wbits = 3}, true, step);
-    check_run(11, &(oct_qconfig){.target = "litert"}, false, step);
+    check_run(4, &(oct_qconfig){.method = OCT_METHOD_LSQ_PLUS, .wbits = 4, .abits = 4}, true, step);
+    check_run(9, &(oct_qconfig){.target = OCT_TARGET_QNNPACK, .observer = "histogram"}, false,
+              step);
+    check_run(14, &(oct_qconfig){.target = OCT_TARGET_POW2, .method = OCT_METHOD_PACT, .wbits = 3},
+              true, step);
+    check_run(11, &(oct_qconfig){.target = OCT_TARGET_LITERT}, false, step);
 }
 END_TEST
 

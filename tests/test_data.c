@@ -31,7 +31,7 @@ START_TEST(idx_sets) {
     ck_ok(oct_data_get(d, 1, px, &label));
     ck_assert(px[0] == 11 && px[5] == 255 && label == 0);
     ck_fails(OCT_EUSAGE, "0 to 1", oct_data_get(d, 2, px, &label));
-    ck_assert_str_eq(oct_data_default_augment(d), "none");
+    ck_assert_uint_eq(oct_data_default_augment(d), OCT_AUGMENT_NONE);
     oct_data_free(d);
     const uint8_t test_labels[] = {0, 0, 8, 1, 0, 0, 0, 2, 7, 7};
     save("idx/t10k-images-idx3-ubyte", idx_images, sizeof idx_images);
@@ -130,7 +130,7 @@ START_TEST(cifar_sets) {
               px[3 * 33 + 2] == rec[3074 + 2048 + 33]);
     ck_assert_str_eq(oct_data_classes(d, &classes)[4].name, "deer"); /* a blank line is none */
     ck_assert_str_eq(oct_data_classes(d, &classes)[9].name, "truck");
-    ck_assert_str_eq(oct_data_default_augment(d), "crop4,flip");
+    ck_assert_uint_eq(oct_data_default_augment(d), OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP);
     oct_data_free(d);
     rec[3073] = 10;
     save("c10/data_batch_1.bin", rec, 2 * 3073);

@@ -286,8 +286,8 @@ END_TEST
 
 START_TEST(a_sheet_shows_what_training_sees) {
     oct_data_report_free(ctx, look());
-    oct_tensor *s =
-        oct_data_sheet(part[0], &(oct_sheet_opts){.rows = 9, .columns = 4, .augment = "flip"});
+    oct_tensor *s = oct_data_sheet(
+        part[0], &(oct_sheet_opts){.rows = 9, .columns = 4, .augment = OCT_AUGMENT_FLIP});
     ck_not_null(s);
     const int zoom = 10, side = SIDE * zoom, step = side + 2; /* 56 pixels at least */
     ck_assert_int_eq(s->shape.dim[0], 2 + CLASSES * step);

@@ -224,10 +224,10 @@ START_TEST(every_option_of_a_loader) {
         bool same;
     } rows[] = {
         {"batch", {.batch = 3}, 2, false},
-        {"shuffle", {.batch = 4, .shuffle = true}, 2, false},
+        {"shuffle", {.batch = 4, .shuffle = true, .augment = OCT_AUGMENT_NONE}, 2, false},
         {"drop_last", {.batch = 4, .drop_last = true}, 1, false},
         {"even", {.batch = 4, .even = true}, 2, false},
-        {"augment", {.batch = 4, .augment = "flip"}, 2, false},
+        {"augment", {.batch = 4, .augment = OCT_AUGMENT_FLIP}, 2, false},
         {"input", {.batch = 4, .input = INPUT(.mean = {0.5f, 0.4f, 0.5f})}, 2, false},
         {"input.color", {.batch = 4, .input = INPUT(.color = OCT_COLOR_BGR)}, 2, false},
         /* the same from another thread */
@@ -248,9 +248,21 @@ START_TEST(every_option_of_a_loader) {
     ck_assert_uint_ne(
         one, batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true, .seed = 9}, &steps));
     const uint32_t flip =
-        batches(d, &(oct_loader_opts){.batch = 4, .augment = "flip", .seed = 1}, &steps);
+        batches(d, &(oct_loader_opts){.batch = 4, .augment = OCT_AUGMENT_FLIP, .seed = 1}, &steps);
     ck_assert_uint_ne(
-        flip, batches(d, &(oct_loader_opts){.batch = 4, .augment = "flip", .seed = 9}, &steps));
+        flip,
+        batches(d, &(oct_loader_opts){.batch = 4, .augment = OCT_AUGMENT_FLIP, .seed = 9}, &steps));
+    /* by default a shuffled loader does what the kind of set has, another one nothing */
+    const uint32_t own = oct_data_default_augment(d);
+    ck_assert_uint_eq(own, OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP);
+    ck_assert_uint_eq(
+        one, batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true, .seed = 1, .augment = own},
+                     &steps));
+    ck_assert_uint_ne(
+        one, batches(d,
+                     &(oct_loader_opts){
+                         .batch = 4, .shuffle = true, .seed = 1, .augment = OCT_AUGMENT_NONE},
+                     &steps));
     /* 0: the context's */
     ck_assert_uint_eq(one, batches(d, &(oct_loader_opts){.batch = 4, .shuffle = true}, &steps));
     /* a new option needs its row */
@@ -258,7 +270,7 @@ START_TEST(every_option_of_a_loader) {
                           int64_t a;
                           bool b, c;
                           uint64_t d;
-                          const char *e;
+                          uint32_t e;
                           bool f;
                           void *g;
                           bool h;

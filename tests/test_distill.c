@@ -135,8 +135,9 @@ START_TEST(fit_learns_from_a_teacher) {
              *e = oct_data_open(one, "synth-digits", &(oct_data_opts){.limit = 320});
     oct_net *teacher = lenet(ctx, d), *twin = lenet(one, e);
     for (int i = 0; i < 2; i++)
-        ck_ok(oct_fit(i ? twin : teacher, i ? e : d,
-                      &(oct_fit_opts){.epochs = 5, .batch = 32, .optimizer = "adam", .seed = 9}));
+        ck_ok(oct_fit(
+            i ? twin : teacher, i ? e : d,
+            &(oct_fit_opts){.epochs = 5, .batch = 32, .optimizer = OCT_OPTIM_ADAM, .seed = 9}));
     for (int prepared = 0; prepared < 2; prepared++) {
         oct_net *alone = taught(ctx, d, NULL, 0, prepared),
                 *ignored = taught(ctx, d, teacher, OCT_NONE, prepared);

@@ -23,19 +23,20 @@ static oct_data *digits(oct_ctx *ctx) {
 }
 
 /* A run of a net that learns its steps, with everything that such a run can hold. */
-static oct_net *learned(oct_ctx *ctx, const char *dir, const char *optimizer) {
+static oct_net *learned(oct_ctx *ctx, const char *dir, oct_optim_kind optimizer) {
     oct_data *d = digits(ctx);
     oct_net *net = oct_capture(small(ctx), OCT_SHAPE(28, 28, 1));
     ck_not_null(net);
     ck_ok(oct_net_describe(net, d));
     oct_net *q = oct_prepare(
-        net, &(oct_qconfig){.wbits = 4, .abits = 4, .all_layers = true, .method = "lsq+"});
+        net,
+        &(oct_qconfig){.wbits = 4, .abits = 4, .all_layers = true, .method = OCT_METHOD_LSQ_PLUS});
     ck_not_null(q);
     ck_ok(oct_fit(q, d,
                   &(oct_fit_opts){.epochs = 1,
                                   .optimizer = optimizer,
-                                  .momentum = !strcmp(optimizer, "rmsprop") ? 0.5f : 0,
-                                  .oscillation = "measure",
+                                  .momentum = optimizer == OCT_OPTIM_RMSPROP ? 0.5f : 0,
+                                  .oscillation = OCT_OSCILLATION_MEASURE,
                                   .run = dir,
                                   .force = true}));
     return q;
@@ -46,7 +47,7 @@ static oct_net *learned(oct_ctx *ctx, const char *dir, const char *optimizer) {
 START_TEST(what_is_saved_loads) {
     fresh_root();
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_net *q = learned(ctx, in_root("r"), "sgd");
+    oct_net *q = learned(ctx, in_root("r"), OCT_OPTIM_SGD);
     const float values[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, FLT_MIN, 0};
     int refused = 0, saved = 0;
     for (int32_t i = 0; i < q->tensor_count; i++) {
@@ -85,7 +86,7 @@ END_TEST
 
 /* Each float of a run's state, spoiled in the file: the run neither loads nor goes on. */
 START_TEST(what_is_spoiled_is_not_loaded) {
-    static const char *const optimizers[] = {"sgd", "adam", "rmsprop"};
+    static const oct_optim_kind optimizers[] = {OCT_OPTIM_SGD, OCT_OPTIM_ADAM, OCT_OPTIM_RMSPROP};
     fresh_root();
     for (int o = 0; o < 3; o++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
@@ -121,13 +122,14 @@ START_TEST(what_is_spoiled_is_not_loaded) {
             if (i % 5 && !optim) continue;
             oct_net *q = oct_prepare(
                 oct_capture(small(ctx), OCT_SHAPE(28, 28, 1)),
-                &(oct_qconfig){.wbits = 4, .abits = 4, .all_layers = true, .method = "lsq+"});
+                &(oct_qconfig){
+                    .wbits = 4, .abits = 4, .all_layers = true, .method = OCT_METHOD_LSQ_PLUS});
             ck_not_null(q);
             oct_status s = oct_fit(q, digits(ctx),
                                    &(oct_fit_opts){.epochs = 1,
                                                    .optimizer = optimizers[o],
                                                    .momentum = o == 2 ? 0.5f : 0,
-                                                   .oscillation = "measure",
+                                                   .oscillation = OCT_OSCILLATION_MEASURE,
                                                    .run = in_root("r"),
                                                    .resume = true});
             ck_assert_msg(s == OCT_EFORMAT, "%s: %d %s", e[i].name, (int)s, oct_error_message());
@@ -176,7 +178,7 @@ START_TEST(the_cause_is_named) {
                                          .batch = 16,
                                          .progress = spoil,
                                          .lr = 0.25f,
-                                         .schedule = "constant"}));
+                                         .schedule = OCT_SCHEDULE_CONSTANT}));
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "at step 4"));
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "learning rate below 0.25"));
     }

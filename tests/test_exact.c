@@ -70,8 +70,8 @@ static int in_q31; /* nets whose requants are law 16's */
 
 /* Seed 7 caught multipliers that convert made from a learned scale of the step before. */
 static int check_net(uint64_t seed) {
-    static const char *const targets[] = {"octet", "fbgemm", "qnnpack",
-                                          "pow2",  "litert", "cmsis-nn"};
+    static const oct_target targets[] = {OCT_TARGET_OCTET, OCT_TARGET_FBGEMM, OCT_TARGET_QNNPACK,
+                                         OCT_TARGET_POW2,  OCT_TARGET_LITERT, OCT_TARGET_CMSIS_NN};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + (int)(seed % 2)});
     octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 5, 0);
     oct_shape image;
@@ -82,15 +82,17 @@ static int check_net(uint64_t seed) {
                      .all_layers = seed % 5 == 0,
                      .wbits = 2 + (int)octi_rng_below(&r, 7),
                      .abits = 2 + (int)octi_rng_below(&r, 7)};
-    static const char *const methods[] = {NULL, NULL, "lsq", "lsq+", "pact"};
+    static const oct_method methods[] = {OCT_METHOD_DEFAULT, OCT_METHOD_DEFAULT, OCT_METHOD_LSQ,
+                                         OCT_METHOD_LSQ_PLUS, OCT_METHOD_PACT};
     c.method = methods[octi_rng_below(&r, 5)];
-    c.ste = octi_rng_below(&r, 4) ? NULL : "strict";
+    c.ste = octi_rng_below(&r, 4) ? OCT_STE_DEFAULT : OCT_STE_STRICT;
     if (seed % 3 == 2) {
-        c.weight_observer = octi_rng_below(&r, 2) ? "mse" : NULL;
-        c.weight_qmin = octi_rng_below(&r, 2) ? "full" : NULL;
-        c.symmetric = octi_rng_below(&r, 3) ? NULL : "yes";
-        c.reduce_range = octi_rng_below(&r, 3) ? NULL : "yes";
-        c.granularity = octi_rng_below(&r, 3) ? NULL : "tensor";
+        c.weight_observer =
+            octi_rng_below(&r, 2) ? OCT_WEIGHT_OBSERVER_MSE : OCT_WEIGHT_OBSERVER_DEFAULT;
+        c.weight_qmin = octi_rng_below(&r, 2) ? OCT_WEIGHT_QMIN_FULL : OCT_WEIGHT_QMIN_DEFAULT;
+        c.symmetric = octi_rng_below(&r, 3) ? OCT_SWITCH_DEFAULT : OCT_SWITCH_YES;
+        c.reduce_range = octi_rng_below(&r, 3) ? OCT_SWITCH_DEFAULT : OCT_SWITCH_YES;
+        c.granularity = octi_rng_below(&r, 3) ? OCT_GRANULARITY_DEFAULT : OCT_GRANULARITY_TENSOR;
     }
     octi_rng own = octi_rng_stream(seed, OCTI_RNG_TEST, 79, 0);
     oct_net *fused = oct_fuse(net);
@@ -101,8 +103,9 @@ static int check_net(uint64_t seed) {
                 &fused->graph->nodes[octi_rng_below(&own, (uint32_t)fused->graph->node_count)];
             islands[c.rule_count] =
                 octi_rng_below(&own, 8)
-                    ? (oct_qrule){OCT_QSCOPE_NAME, n->name, {.stay_float = "yes"}}
-                    : (oct_qrule){OCT_QSCOPE_KIND, oct_op_name(n->kind), {.stay_float = "yes"}};
+                    ? (oct_qrule){OCT_QSCOPE_NAME, n->name, {.stay_float = OCT_SWITCH_YES}}
+                    : (oct_qrule){
+                          OCT_QSCOPE_KIND, oct_op_name(n->kind), {.stay_float = OCT_SWITCH_YES}};
         }
     oct_net *q = oct_prepare(fused, &c);
     if (!q && oct_last_error()->code == OCT_EUNSUPPORTED) return oct_close(ctx), 0; /* all float */

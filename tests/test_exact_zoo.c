@@ -14,7 +14,7 @@ static const struct zoo_case {
              {"resnet18", 32, 37, 3, 2}};
 
 static void one_float(const struct zoo_case *z, const oct_net *fused, const char *layer) {
-    const oct_qrule rule = {OCT_QSCOPE_NAME, layer, {.stay_float = "yes"}};
+    const oct_qrule rule = {OCT_QSCOPE_NAME, layer, {.stay_float = OCT_SWITCH_YES}};
     oct_net *q = oct_prepare(fused, &(oct_qconfig){.rules = &rule, .rule_count = 1});
     ck_assert_msg(q != NULL, "%s without %s: %s", z->model, layer, oct_error_message());
     oct_tape *t = oct_tape_new(q->ctx);

@@ -7,7 +7,8 @@
 
 #include "src/rng.h"
 
-static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "litert", "cmsis-nn", "pow2"};
+static const oct_target targets[] = {OCT_TARGET_OCTET,  OCT_TARGET_FBGEMM,   OCT_TARGET_QNNPACK,
+                                     OCT_TARGET_LITERT, OCT_TARGET_CMSIS_NN, OCT_TARGET_POW2};
 
 /* A net of tests/random_net.h through calibration and convert. */
 static bool add_random(uint64_t seed, int images) {

@@ -104,7 +104,7 @@ static oct_status qat_with(oct_ctx *ctx, const oct_qconfig *c) {
 
 static oct_status qat(oct_ctx *ctx) { return qat_with(ctx, NULL); }
 static oct_status qat_lsq(oct_ctx *ctx) {
-    return qat_with(ctx, &(oct_qconfig){.method = "lsq+", .wbits = 3, .abits = 3});
+    return qat_with(ctx, &(oct_qconfig){.method = OCT_METHOD_LSQ_PLUS, .wbits = 3, .abits = 3});
 }
 
 static oct_status classify(const oct_net *net) {
@@ -229,8 +229,9 @@ static oct_status load_batches(oct_ctx *ctx, const char *spec) {
                          .std = {1, 1, 1}};
     oct_data *d = oct_data_open(ctx, spec, &(oct_data_opts){.input = &in});
     oct_loader *l =
-        d ? oct_loader_new(d,
-                           &(oct_loader_opts){.batch = 2, .shuffle = true, .augment = "crop4,flip"})
+        d ? oct_loader_new(d, &(oct_loader_opts){.batch = 2,
+                                                 .shuffle = true,
+                                                 .augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP})
           : NULL;
     oct_status s = l ? oct_loader_start(l, 0, 0) : failed();
     for (bool done = false; s == OCT_OK && !done;) {

@@ -83,10 +83,10 @@ static int stop_at(void *user, const oct_fit_report *r) {
 
 typedef struct job {
     bool prepared, resume, force;
-    const char *optimizer;
+    oct_optim_kind optimizer;
     int threads, epochs;
     int64_t stop;
-    const char *augment;
+    uint32_t augment;
 } job;
 
 static oct_status run(const char *dir, job j, double *score) {
@@ -98,14 +98,14 @@ static oct_status run(const char *dir, job j, double *score) {
         &(oct_fit_opts){.epochs = j.epochs ? j.epochs : 3,
                         .batch = 32,
                         .optimizer = j.optimizer,
-                        .momentum = j.optimizer && !strcmp(j.optimizer, "rmsprop") ? 0.5f : 0,
+                        .momentum = j.optimizer == OCT_OPTIM_RMSPROP ? 0.5f : 0,
                         .augment = j.augment,
                         .test = test,
                         .run = dir,
                         .resume = j.resume,
                         .force = j.force,
                         .val_share = 0.1f,
-                        .oscillation = j.prepared ? "freeze" : NULL,
+                        .oscillation = j.prepared ? OCT_OSCILLATION_FREEZE : OCT_OSCILLATION_OFF,
                         .oscillation_end = 0.001f,
                         .bn_images = j.prepared ? 128 : 0,
                         .progress = stop_at,
@@ -136,7 +136,9 @@ START_TEST(same_bits_for_threads_and_again) {
             char name[8];
             snprintf(name, sizeof name, "r%d", i);
             ck_ok(run(in_root(name),
-                      (job){.prepared = prepared, .threads = threads[i], .augment = "crop4,flip"},
+                      (job){.prepared = prepared,
+                            .threads = threads[i],
+                            .augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP},
                       NULL));
             if (i) same_run(in_root("r0"), in_root(name));
         }
@@ -151,9 +153,11 @@ START_TEST(stopped_anywhere_it_ends_the_same) {
     const int64_t stops[] = {1, 4, 5, 6, 8, 10, 14, 15};
     for (int prepared = 0; prepared < 2; prepared++)
         for (int k = 0; k < 3; k++) {
-            static const char *const optimizers[] = {NULL, "adam", "rmsprop"};
+            static const oct_optim_kind optimizers[] = {OCT_OPTIM_SGD, OCT_OPTIM_ADAM,
+                                                        OCT_OPTIM_RMSPROP};
             fresh_root();
-            job j = {.prepared = prepared, .optimizer = optimizers[k], .augment = "crop4"};
+            job j = {
+                .prepared = prepared, .optimizer = optimizers[k], .augment = OCT_AUGMENT_CROP4};
             ck_ok(run(in_root("whole"), j, NULL));
             for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
                 char name[16];
@@ -194,9 +198,9 @@ START_TEST(runs_are_guarded_and_extended) {
     ck_fails(OCT_EUSAGE, "run exists already", run(dir, (job){.epochs = 2}, NULL));
     ck_fails(OCT_EUSAGE, "epochs", run(dir, (job){.epochs = 1, .resume = true}, NULL));
     ck_fails(OCT_EUSAGE, "optimizer",
-             run(dir, (job){.epochs = 2, .optimizer = "adam", .resume = true}, NULL));
+             run(dir, (job){.epochs = 2, .optimizer = OCT_OPTIM_ADAM, .resume = true}, NULL));
     ck_fails(OCT_EUSAGE, "augment",
-             run(dir, (job){.epochs = 2, .augment = "flip", .resume = true}, NULL));
+             run(dir, (job){.epochs = 2, .augment = OCT_AUGMENT_FLIP, .resume = true}, NULL));
     ck_ok(run(dir, (job){.epochs = 3, .resume = true}, NULL)); /* more epochs are fine */
     ck_assert_int_eq(count_lines(in_root("r/metrics.jsonl")), 3);
     ck_ok(run(dir, (job){.epochs = 3, .resume = true}, NULL)); /* and nothing to do is fine */
@@ -326,7 +330,7 @@ START_TEST(divergence_keeps_the_last_state) {
                            &(oct_fit_opts){.epochs = 30,
                                            .lr = 1000,
                                            .momentum = OCT_NONE,
-                                           .schedule = "constant",
+                                           .schedule = OCT_SCHEDULE_CONSTANT,
                                            .batch = 8,
                                            .run = in_root("r")});
     ck_assert_msg(s == OCT_EDIVERGED, "%s", oct_error_message());
@@ -344,9 +348,15 @@ START_TEST(options_are_judged) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_data *d = digits(ctx, OCT_SPLIT_TRAIN, 40);
     oct_net *net = net_for(ctx, d, false);
-    ck_fails(OCT_EUSAGE, "sgd, adam, adamw or rmsprop",
-             oct_fit(net, d, &(oct_fit_opts){.optimizer = "lamb"}));
-    ck_fails(OCT_EUSAGE, "onecycle", oct_fit(net, d, &(oct_fit_opts){.schedule = "linear"}));
+    ck_fails(OCT_EUSAGE, "sgd, adam, adamw or rmsprop, got 4",
+             oct_fit(net, d, &(oct_fit_opts){.optimizer = (oct_optim_kind)4}));
+    ck_fails(OCT_EUSAGE, "onecycle, got 5",
+             oct_fit(net, d, &(oct_fit_opts){.schedule = (oct_schedule_kind)5}));
+    ck_fails(OCT_EUSAGE, "milestones",
+             oct_fit(net, d, &(oct_fit_opts){.schedule = OCT_SCHEDULE_MULTI_STEP}));
+    ck_fails(OCT_EUSAGE, "augment", oct_fit(net, d, &(oct_fit_opts){.augment = 64}));
+    ck_fails(OCT_EUSAGE, "none alone",
+             oct_fit(net, d, &(oct_fit_opts){.augment = OCT_AUGMENT_NONE | OCT_AUGMENT_FLIP}));
     ck_fails(OCT_EUSAGE, "epochs", oct_fit(net, d, &(oct_fit_opts){.epochs = -1}));
     ck_fails(OCT_EUSAGE, "batch", oct_fit(net, d, &(oct_fit_opts){.batch = -4}));
     ck_fails(OCT_EUSAGE, "lr", oct_fit(net, d, &(oct_fit_opts){.lr = NAN}));

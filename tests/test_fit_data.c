@@ -176,7 +176,7 @@ START_TEST(statistics_are_of_augmented_images) {
                                       .batch = 16,
                                       .lr = 1e-9f,
                                       .batch_norm_until = 0.5f,
-                                      .augment = k ? "crop8" : "none"}));
+                                      .augment = k ? OCT_AUGMENT_CROP8 : OCT_AUGMENT_NONE}));
         mean[k] = oct_f32(oct_net_tensor(q, "bn.running_mean"))[0];
         oct_close(ctx);
     }

@@ -49,8 +49,9 @@ static oct_net *trained_net(oct_ctx *ctx, oct_data *train) {
     oct_net *net = oct_capture(m, OCT_SHAPE(28, 28, 1));
     ck_not_null(net);
     ck_ok(oct_net_describe(net, train));
-    ck_ok(oct_fit(net, train,
-                  &(oct_fit_opts){.epochs = 2, .batch = 64, .optimizer = "adam", .lr = 0.005f}));
+    ck_ok(oct_fit(
+        net, train,
+        &(oct_fit_opts){.epochs = 2, .batch = 64, .optimizer = OCT_OPTIM_ADAM, .lr = 0.005f}));
     return net;
 }
 
@@ -134,7 +135,8 @@ START_TEST(equalization_and_bias_correction_win_back_what_one_scale_loses) {
     spread_channels(b.net);
     double real = accuracy(b.net, b.test);
     ck_assert_double_eq_tol(real, before, 0.003);
-    oct_qconfig c = {.target = "qnnpack", .observer = "minmax", .wbits = 6, .all_layers = true};
+    oct_qconfig c = {
+        .target = OCT_TARGET_QNNPACK, .observer = "minmax", .wbits = 6, .all_layers = true};
     double plain = int8_accuracy(calibrated(&b, b.net, &c), b.test);
     int32_t pairs = 0, skipped = -1;
     oct_net *e = oct_equalize(b.net, &pairs);

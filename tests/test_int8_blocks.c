@@ -57,11 +57,11 @@ static oct_tensor *class_images(oct_ctx *ctx, oct_shape image, uint32_t key, oct
 
 START_TEST(mobile_block_with_softmax) {
     static const oct_qconfig configs[] = {{0},
-                                          {.target = "fbgemm"},
-                                          {.target = "qnnpack"},
-                                          {.target = "pow2"},
-                                          {.target = "litert"},
-                                          {.wbits = 4, .abits = 4, .method = "lsq"}};
+                                          {.target = OCT_TARGET_FBGEMM},
+                                          {.target = OCT_TARGET_QNNPACK},
+                                          {.target = OCT_TARGET_POW2},
+                                          {.target = OCT_TARGET_LITERT},
+                                          {.wbits = 4, .abits = 4, .method = OCT_METHOD_LSQ}};
     for (int i = 0; i < 6; i++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + i % 2});
         oct_shape image = OCT_SHAPE(6, 7, 8);

@@ -76,13 +76,16 @@ static oct_net *function_net(oct_ctx *ctx, const oct_op_kind *k, int side) {
 START_TEST(fixed_grids) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tape *t = oct_tape_new(ctx);
-    static const char *const targets[] = {"octet", "fbgemm", "qnnpack", "pow2"},
-                             *const methods[] = {NULL, "lsq", "lsq+", "pact"};
+    static const oct_target targets[] = {OCT_TARGET_OCTET, OCT_TARGET_FBGEMM, OCT_TARGET_QNNPACK,
+                                         OCT_TARGET_POW2};
+    static const oct_method methods[] = {OCT_METHOD_DEFAULT, OCT_METHOD_LSQ, OCT_METHOD_LSQ_PLUS,
+                                         OCT_METHOD_PACT};
     static const oct_op_kind kinds[] = {OCT_OP_hardsigmoid, OCT_OP_sigmoid, OCT_OP_tanh,
                                         OCT_OP_softmax};
     for (int i = 0; i < 4 * 4 * 7; i++) {
         const oct_op_kind k = kinds[i % 4];
-        const char *target = targets[i / 4 % 4], *name = oct_op_name(k);
+        const oct_target target = targets[i / 4 % 4];
+        const char *name = oct_op_name(k);
         const int bits = 2 + i / 16, codes = (1 << bits) / (i / 4 % 4 == 1 ? 2 : 1);
         oct_net *q = oct_prepare(
             function_net(ctx, &k, 8),
@@ -275,8 +278,9 @@ START_TEST(cats_requantize_fixed_grids) {
     oct_shape image = OCT_SHAPE(5, 4, 3);
     oct_net *net = oct_capture(oct_module_new(ctx, cats_forward, NULL), image);
     for (int bits = 8; bits >= 3; bits -= 5) {
-        oct_net *q =
-            oct_prepare(net, &(oct_qconfig){.abits = bits, .method = bits < 8 ? "lsq" : NULL});
+        oct_net *q = oct_prepare(
+            net, &(oct_qconfig){.abits = bits,
+                                .method = bits < 8 ? OCT_METHOD_LSQ : OCT_METHOD_DEFAULT});
         ck_not_null(q);
         ck_assert_str_eq(quantizer(q, "cat")->observer, "fixed");
         ck_assert_ptr_eq(quantizer(q, "cat"), quantizer(q, "sigmoid"));

@@ -138,7 +138,7 @@ static oct_status fit(const char *dir, int epochs, bool resume) {
                                            .resume = resume,
                                            .save_steps = 2,
                                            .val_share = 0.3f,
-                                           .schedule = "constant"});
+                                           .schedule = OCT_SCHEDULE_CONSTANT});
     oct_data_free(d);
     oct_net_free(net);
     return s;

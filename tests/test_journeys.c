@@ -112,19 +112,20 @@ static const struct stop {
 enum { STOPS = sizeof stops / sizeof *stops };
 
 static void settings(journey *j, oct_qconfig *c) {
-    static const char *const targets[] = {"octet", "fbgemm", "qnnpack",
-                                          "pow2",  "litert", "cmsis-nn"},
-                             *const methods[] = {NULL, "lsq", "lsq+", "pact"},
-                             *const observers[] = {"minmax", "ema", "histogram", "entropy"};
-    *c = (oct_qconfig){.target = targets[octi_rng_below(&j->r, 6)], .method = NULL};
+    static const oct_target targets[] = {OCT_TARGET_OCTET, OCT_TARGET_FBGEMM, OCT_TARGET_QNNPACK,
+                                         OCT_TARGET_POW2,  OCT_TARGET_LITERT, OCT_TARGET_CMSIS_NN};
+    static const oct_method methods[] = {OCT_METHOD_DEFAULT, OCT_METHOD_LSQ, OCT_METHOD_LSQ_PLUS,
+                                         OCT_METHOD_PACT};
+    static const char *const observers[] = {"minmax", "ema", "histogram", "entropy"};
+    *c = (oct_qconfig){.target = targets[octi_rng_below(&j->r, 6)]};
     c->method = methods[octi_rng_below(&j->r, 4)];
     c->observer = observers[octi_rng_below(&j->r, 4)];
     c->wbits = 2 + (int)octi_rng_below(&j->r, 7);
     c->abits = 2 + (int)octi_rng_below(&j->r, 7);
     c->all_layers = octi_rng_below(&j->r, 2);
-    if (!octi_rng_below(&j->r, 3)) c->weight_observer = "mse";
-    if (!octi_rng_below(&j->r, 3)) c->weight_qmin = "full";
-    if (!octi_rng_below(&j->r, 4)) c->granularity = "tensor";
+    if (!octi_rng_below(&j->r, 3)) c->weight_observer = OCT_WEIGHT_OBSERVER_MSE;
+    if (!octi_rng_below(&j->r, 3)) c->weight_qmin = OCT_WEIGHT_QMIN_FULL;
+    if (!octi_rng_below(&j->r, 4)) c->granularity = OCT_GRANULARITY_TENSOR;
 }
 
 static void check_journey(int seed) {
@@ -140,7 +141,7 @@ static void check_journey(int seed) {
     for (int k = 0; k < 2; k++, c.rule_count += !octi_rng_below(&j.r, 2)) { /* islands of float */
         const oct_node *n =
             &fused->graph->nodes[octi_rng_below(&j.r, (uint32_t)fused->graph->node_count)];
-        rules[c.rule_count] = (oct_qrule){OCT_QSCOPE_NAME, n->name, {.stay_float = "yes"}};
+        rules[c.rule_count] = (oct_qrule){OCT_QSCOPE_NAME, n->name, {.stay_float = OCT_SWITCH_YES}};
     }
     c.rules = rules;
     j.q = oct_prepare(fused, &c);

@@ -189,11 +189,11 @@ START_TEST(a_scheme_is_of_weights) {
     /* as somebody set them */
     for (int i = 0; i < 120; i++) bias[i] = oct_f32(b)[i] = 0.01f * (float)i;
     memcpy(weight, w->data, sizeof weight);
-    ck_ok(oct_module_init(m, "xavier_uniform"));
+    ck_ok(oct_module_init(m, OCT_INIT_XAVIER_UNIFORM));
     ck_assert(same(bias, oct_f32(b), 120) && !same(weight, oct_f32(w), 64));
     ck_not_null(g);
     for (int64_t i = 0; i < oct_tensor_count(g); i++) oct_f32(g)[i] = 0.5f;
-    ck_ok(oct_module_init(r, "xavier_uniform"));
+    ck_ok(oct_module_init(r, OCT_INIT_XAVIER_UNIFORM));
     for (int64_t i = 0; i < oct_tensor_count(g); i++) ck_assert(oct_f32(g)[i] == 0.5f);
     oct_close(ctx);
 }

@@ -253,7 +253,7 @@ START_TEST(metrics_tell_every_scale_of_every_epoch) {
     oct_data *d = make_data();
     oct_net *net = make_net();
     ck_ok(oct_net_describe(net, d));
-    oct_net *q = oct_prepare(net, &(oct_qconfig){.target = "octet"});
+    oct_net *q = oct_prepare(net, &(oct_qconfig){.target = OCT_TARGET_OCTET});
     setlocale(LC_ALL, "de_DE.UTF-8"); /* where it is there: a comma is no part of a number */
     ck_ok(oct_fit(q, d, &(oct_fit_opts){.epochs = 3, .batch = 16, .run = in_root("run")}));
     setlocale(LC_ALL, "C");

@@ -17,7 +17,7 @@ typedef struct rounding {
     octi_straight to;
 } rounding;
 
-static rounding rounding_new(oct_ctx *ctx, const char *method, bool strict, int qmax, int z,
+static rounding rounding_new(oct_ctx *ctx, oct_method method, bool strict, int qmax, int z,
                              float scale, int64_t n) {
     rounding r = {.q = {.name = "q",
                         .observer = "ema",
@@ -27,7 +27,7 @@ static rounding rounding_new(oct_ctx *ctx, const char *method, bool strict, int 
     r.q.scale = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
     r.q.zero_point = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(1));
     r.q.step = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
-    if (!strcmp(method, "lsq+")) r.q.offset = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
+    if (method == OCT_METHOD_LSQ_PLUS) r.q.offset = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
     oct_f32(r.q.scale)[0] = oct_f32(r.q.step)[0] = scale;
     oct_s32(r.q.zero_point)[0] = z;
     oct_shape s = OCT_SHAPE(1, n);
@@ -54,7 +54,7 @@ START_TEST(gradients_equal_pytorchs) {
     float scale, g;
     while ((c = fgetc(f)) != EOF && c != '\n') continue; /* version */
     while (fscanf(f, " case %d %d %f %f %d", &qmax, &z, &scale, &g, &n) == 5) {
-        rounding r = rounding_new(ctx, "lsq", false, qmax, z, scale, n);
+        rounding r = rounding_new(ctx, OCT_METHOD_LSQ, false, qmax, z, scale, n);
         oct_tensor *y = oct_tensor_copy(ctx, r.x), *dx = oct_tensor_copy(ctx, r.x);
         oct_tensor *rows[] = {r.x, r.dy, y, dx};
         for (int k = 0; k < 4; k++)
@@ -81,20 +81,20 @@ END_TEST
 START_TEST(papers_formulas) {
     static const float x[6] = {-3, -1, 0.25f, 1.75f, 2.25f, 9};
     static const struct {
-        const char *method;
+        oct_method method;
         bool strict;
         float sum[2]; /* of d scale and d offset before the gradient scale, all dy 1 */
         uint8_t mask[6];
     } rows[] = {
         /* rounded: 2.25 rounds to 2, in range: passes, rne - u = -0.25; z = 1 sums: below -1, above
          * 2 */
-        {"lsq", false, {-1 + 0 + -0.25f + 0.25f + -0.25f + 2, 0}, {2, 1, 1, 1, 1, 2}},
+        {OCT_METHOD_LSQ, false, {-1 + 0 + -0.25f + 0.25f + -0.25f + 2, 0}, {2, 1, 1, 1, 1, 2}},
         /* strict: the edge itself and 2.25 are outside */
-        {"lsq", true, {-1 + -1 + -0.25f + 0.25f + 2 + 2, 0}, {2, 2, 1, 1, 2, 2}},
+        {OCT_METHOD_LSQ, true, {-1 + -1 + -0.25f + 0.25f + 2 + 2, 0}, {2, 2, 1, 1, 2, 2}},
         /* lsq+: outside the code itself, 0 or 3 */
-        {"lsq+", true, {0 + 0 + -0.25f + 0.25f + 3 + 3, 4}, {2, 2, 1, 1, 2, 2}},
+        {OCT_METHOD_LSQ_PLUS, true, {0 + 0 + -0.25f + 0.25f + 3 + 3, 4}, {2, 2, 1, 1, 2, 2}},
         /* pact: (qmin - z) / (qmax - z) below, 1 above */
-        {"pact", true, {-0.5f - 0.5f + 1 + 1, 0}, {2, 2, 1, 1, 2, 2}},
+        {OCT_METHOD_PACT, true, {-0.5f - 0.5f + 1 + 1, 0}, {2, 2, 1, 1, 2, 2}},
     };
     oct_ctx *ctx = oct_open(NULL);
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
@@ -103,7 +103,7 @@ START_TEST(papers_formulas) {
         for (int i = 0; i < 6; i++) oct_f32(r.dy)[i] = 1;
         octi_quantize_tensor(ctx, r.x, &r.q, OCT_ACT_NONE, r.codes, r.to);
         for (int i = 0; i < 6; i++) ck_assert_int_eq(oct_u8(r.to.mask)[i], rows[k].mask[i]);
-        float scaled = !strcmp(rows[k].method, "pact") ? 1 : 1 / sqrtf(6 * 2);
+        float scaled = rows[k].method == OCT_METHOD_PACT ? 1 : 1 / sqrtf(6 * 2);
         ck_assert_float_eq_tol(step_grad(ctx, &r), rows[k].sum[0] * scaled, 1e-6f);
         if (r.q.offset)
             ck_assert_float_eq_tol(oct_f32(r.q.offset->grad)[0], rows[k].sum[1] * scaled, 1e-6f);
@@ -115,7 +115,7 @@ END_TEST
 /* A relu's output below zero is zero: no gradient, no term. */
 START_TEST(fused_relu_closes) {
     oct_ctx *ctx = oct_open(NULL);
-    rounding r = rounding_new(ctx, "lsq", true, 15, 0, 0.5f, 2);
+    rounding r = rounding_new(ctx, OCT_METHOD_LSQ, true, 15, 0, 0.5f, 2);
     oct_f32(r.x)[0] = -1;
     oct_f32(r.x)[1] = 0.6f;
     octi_quantize_tensor(ctx, r.x, &r.q, OCT_ACT_RELU, r.codes, r.to);
@@ -137,7 +137,7 @@ typedef struct trained {
     oct_tensor *labels;
 } trained;
 
-static trained start(int threads, const char *method, int64_t seed, float lr) {
+static trained start(int threads, oct_method method, int64_t seed, float lr) {
     trained t = {.ctx = oct_open(&(oct_opts){.threads = threads})};
     oct_net *net = random_net(t.ctx, (uint64_t)seed, &t.image);
     t.q = oct_prepare(net, &(oct_qconfig){.method = method, .wbits = 3, .abits = 3});
@@ -166,7 +166,7 @@ static void finish(trained *t) {
 }
 
 START_TEST(same_bits_for_any_threads) {
-    static const char *const methods[] = {"lsq", "lsq+", "pact"};
+    static const oct_method methods[] = {OCT_METHOD_LSQ, OCT_METHOD_LSQ_PLUS, OCT_METHOD_PACT};
     int moved = 0;
     /* nets of functions may leave single scales without a gradient: several nets */
     for (int m = 0; m < 12; m++) {
@@ -193,7 +193,7 @@ END_TEST
 
 /* A learning rate that throws every step far below zero. */
 START_TEST(steps_stay_positive) {
-    trained t = start(1, "lsq", 11, 0.001f);
+    trained t = start(1, OCT_METHOD_LSQ, 11, 0.001f);
     const oct_tensor *x = random_images(t.ctx, 16, t.image, 1);
     ck_ok(step(&t, x));
     for (int32_t i = 0; i < t.q->graph->quantizer_count; i++) {
@@ -213,17 +213,22 @@ START_TEST(steps_stay_positive) {
 }
 END_TEST
 
+static oct_status refusal(const oct_net *net, oct_qconfig c) {
+    return oct_prepare(net, &c) ? OCT_OK : oct_last_error()->code;
+}
+
 START_TEST(the_input_is_observed_and_unknown_methods_are_refused) {
     oct_ctx *ctx = oct_open(NULL);
     oct_shape image;
     oct_net *net = random_net(ctx, 2, &image),
-            *q = oct_prepare(net, &(oct_qconfig){.method = "lsq"});
+            *q = oct_prepare(net, &(oct_qconfig){.method = OCT_METHOD_LSQ});
     ck_not_null(q);
     ck_assert_ptr_null(q->graph->quantizers[0].step);
-    ck_assert_ptr_null(oct_prepare(net, &(oct_qconfig){.method = "lsg"}));
-    ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
-    ck_assert_ptr_null(oct_prepare(net, &(oct_qconfig){.ste = "soft"}));
-    ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);
+    ck_fails(OCT_EUSAGE, "global: method", refusal(net, (oct_qconfig){.method = (oct_method)9}));
+    ck_fails(OCT_EUSAGE, "expected ema, lsq, lsq+ or pact, got 9",
+             refusal(net, (oct_qconfig){.method = (oct_method)9}));
+    ck_fails(OCT_EUSAGE, "expected rounded or strict, got -1",
+             refusal(net, (oct_qconfig){.ste = (oct_ste)-1}));
     oct_close(ctx);
 }
 END_TEST
@@ -235,8 +240,9 @@ START_TEST(moving_statistics_flip_no_codes) {
     oct_module *parts[] = {
         oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 8, .kernel = 3, .no_bias = true}),
         oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 8})};
-    oct_net *q = oct_prepare(oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(5, 5, 2)),
-                             &(oct_qconfig){.method = "lsq", .wbits = 4, .all_layers = true});
+    oct_net *q =
+        oct_prepare(oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(5, 5, 2)),
+                    &(oct_qconfig){.method = OCT_METHOD_LSQ, .wbits = 4, .all_layers = true});
     ck_not_null(q);
     oct_tape *tape = oct_tape_new(ctx);
     oct_tape_begin(tape, OCT_TRAIN); /* steps are initialized from the first batch */

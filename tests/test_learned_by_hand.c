@@ -72,7 +72,8 @@ static oct_var *train_forward(oct_tape *t, oct_net *q, const oct_tensor *x) {
 }
 
 START_TEST(first_steps_of_weights) {
-    static const char *const methods[] = {"lsq", "lsq+"}, *const grain[] = {"channel", "tensor"};
+    static const oct_method methods[] = {OCT_METHOD_LSQ, OCT_METHOD_LSQ_PLUS};
+    static const oct_granularity grain[] = {OCT_GRANULARITY_CHANNEL, OCT_GRANULARITY_TENSOR};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_tape *t = oct_tape_new(ctx);
     for (int k = 0; k < 16; k++) {
@@ -112,10 +113,10 @@ END_TEST
 /* relu(x) of standard normals: lsq 2 mean / sqrt(levels); lsq+ the share of the range's scale, in
  * fortieths, of least error. */
 START_TEST(first_steps_of_values) {
-    static const char *const methods[] = {"lsq", "lsq+", "pact"};
+    static const oct_method methods[] = {OCT_METHOD_LSQ, OCT_METHOD_LSQ_PLUS, OCT_METHOD_PACT};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     for (int k = 0; k < 6; k++) {
-        const char *method = methods[k % 3];
+        const oct_method method = methods[k % 3];
         oct_quantizer q = {
             .name = "q", .observer = "minmax", .method = method, .spec = {.bits = 3, .qmax = 7}};
         q.scale = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
@@ -123,7 +124,7 @@ START_TEST(first_steps_of_values) {
         q.min_val = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
         q.max_val = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
         q.zero_point = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(1));
-        if (!strcmp(method, "lsq+")) q.offset = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
+        if (method == OCT_METHOD_LSQ_PLUS) q.offset = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
         oct_tensor *x = drawn(ctx, OCT_SHAPE(BATCH, 30), 2);
         float lo = 0, hi = 0;
         for (int64_t i = 0; i < oct_tensor_count(x); i++) {
@@ -151,7 +152,7 @@ START_TEST(first_steps_of_values) {
             if (e < least) least = e, want = s;
         }
         ck_assert_msg(fabs(*oct_f32(q.step) - want) < 1e-5 * want, "%s: first step %.9g, not %.9g",
-                      method, *oct_f32(q.step), want);
+                      oct_method_name(method), *oct_f32(q.step), want);
         if (q.offset) ck_assert_float_eq_tol(*oct_f32(q.offset), (float)(-want * z), 1e-5f);
         ck_assert_float_eq_tol(*oct_f32(q.scale), (float)(k % 3 == 2 ? want / (7 - z) : want),
                                1e-6f);
@@ -171,7 +172,7 @@ END_TEST
 /* What an optimizer may decay: weights, and PACT's alpha (its paper's L2 term); no step, no
  * offset. */
 START_TEST(alpha_decays_and_steps_do_not) {
-    static const char *const methods[] = {"lsq", "lsq+", "pact"};
+    static const oct_method methods[] = {OCT_METHOD_LSQ, OCT_METHOD_LSQ_PLUS, OCT_METHOD_PACT};
     for (int k = 0; k < 3; k++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
         oct_net *q = layer(ctx, false, &(oct_qconfig){.method = methods[k]});
@@ -200,7 +201,7 @@ START_TEST(steps_do_not_die) {
     for (int pact = 0; pact < 2; pact++) {
         oct_quantizer q = {.name = "q",
                            .observer = "minmax",
-                           .method = pact ? "pact" : "lsq",
+                           .method = pact ? OCT_METHOD_PACT : OCT_METHOD_LSQ,
                            .spec = {.bits = 4, .qmax = 15}};
         q.scale = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
         q.step = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
@@ -231,7 +232,7 @@ START_TEST(weight_gradients_by_the_formula) {
             .name = "w",
             .observer = "minmax",
             .role = OCT_QUANTIZER_WEIGHT,
-            .method = "lsq",
+            .method = OCT_METHOD_LSQ,
             .strict = strict,
             .spec = {.bits = 3, .qmin = -3, .qmax = 3, .symmetric = true, .per_channel = channel}};
         q.step = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(channel ? O : 1));
@@ -297,8 +298,8 @@ START_TEST(a_step_of_a_net_by_the_formula) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_tape *t = oct_tape_new(ctx);
     for (int k = 0; k < 3; k++) { /* plain, frozen batch norm, batch statistics */
-        oct_net *q =
-            layer(ctx, k > 0, &(oct_qconfig){.method = "lsq", .wbits = 3, .all_layers = true});
+        oct_net *q = layer(
+            ctx, k > 0, &(oct_qconfig){.method = OCT_METHOD_LSQ, .wbits = 3, .all_layers = true});
         oct_net_freeze_batch_norm(q, k == 1);
         for (int o = 0; k && o < OUT; o++) {
             oct_f32(oct_net_tensor(q, "1.bias"))[o] = 0.2f * (float)(o - 1);
@@ -382,11 +383,11 @@ END_TEST
 /* A value's step, offset and alpha through a whole net: slots fold, the batch is not in the
  * gradient's scale, fused relu closes. */
 START_TEST(steps_of_values_in_a_net) {
-    static const char *const methods[] = {"lsq", "lsq+", "pact"};
+    static const oct_method methods[] = {OCT_METHOD_LSQ, OCT_METHOD_LSQ_PLUS, OCT_METHOD_PACT};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 3});
     oct_tape *t = oct_tape_new(ctx);
     for (int k = 0; k < 6; k++) {
-        const char *method = methods[k % 3];
+        const oct_method method = methods[k % 3];
         const int batch = k < 3 ? 7 : 160;
         oct_module *parts[] = {
             oct_linear_new(ctx, &(oct_linear_opts){.in = IN, .out = OUT, .no_bias = true}),
@@ -427,7 +428,9 @@ START_TEST(steps_of_values_in_a_net) {
         double want = k % 3 == 2 ? outside / (top - z)
                                  : scale * (inside + outside + (k % 3 == 1 ? z * count : 0));
         ck_assert_msg(fabs(*oct_f32(yq->step->grad) - want) < 3e-5 * (1 + fabs(want)),
-                      "%s, batch %d: %g, not %g", method, batch, *oct_f32(yq->step->grad), want);
+                      "%s, batch %d: %g, not %g", oct_method_name(method), batch,
+
+                      *oct_f32(yq->step->grad), want);
         if (yq->offset) ck_assert_double_eq_tol(*oct_f32(yq->offset->grad), scale * count, 3e-5);
     }
     oct_close(ctx);

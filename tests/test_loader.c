@@ -59,7 +59,8 @@ static uint32_t run(int threads, const oct_loader_opts *o, int epoch, int64_t st
 
 START_TEST(same_batches_whoever_makes_them) {
     int64_t n;
-    oct_loader_opts o = {.batch = 4, .shuffle = true, .seed = 9, .augment = "crop4,flip"};
+    oct_loader_opts o = {
+        .batch = 4, .shuffle = true, .seed = 9, .augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP};
     uint32_t first = run(1, &o, 2, 0, &n);
     ck_assert_int_eq(n, 6);
     o.no_prefetch = true;
@@ -123,7 +124,8 @@ END_TEST
 START_TEST(resume_at_any_step) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_data *d = make(ctx);
-    oct_loader_opts o = {.batch = 4, .shuffle = true, .augment = "crop4,flip"};
+    oct_loader_opts o = {
+        .batch = 4, .shuffle = true, .augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP};
     oct_loader *l = oct_loader_new(d, &o), *again = oct_loader_new(d, &o);
     ck_assert_int_eq(oct_loader_steps(l), 6);
     float whole[6][4 * BYTES];
@@ -183,8 +185,9 @@ START_TEST(augmentation_is_crop_and_flip) {
     oct_input_desc raw = *oct_data_input(d);
     raw.div = 1;
     for (int c = 0; c < 4; c++) raw.mean[c] = 0, raw.std[c] = 1;
-    oct_loader *l =
-        oct_loader_new(d, &(oct_loader_opts){.batch = 1, .augment = "crop4,flip", .input = &raw});
+    oct_loader *l = oct_loader_new(
+        d, &(oct_loader_opts){
+               .batch = 1, .augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP, .input = &raw});
     int moved = 0, flipped = 0;
     for (int epoch = 0; epoch < 8; epoch++) {
         ck_ok(oct_loader_start(l, epoch, 0));
@@ -212,8 +215,15 @@ START_TEST(augmentation_is_crop_and_flip) {
     }
     ck_assert(moved > 8 * N * 3 / 4 && flipped > 8 * N / 4 && flipped < 8 * N * 3 / 4);
     oct_loader_free(l);
-    ck_assert(oct_loader_new(d, &(oct_loader_opts){.augment = "crop4,spin"}) == NULL);
-    ck_assert_ptr_nonnull(strstr(oct_error_message(), "none, crop4, crop8, flip, got spin"));
+    ck_assert(oct_loader_new(d, &(oct_loader_opts){.augment = OCT_AUGMENT_CROP4 | 32}) == NULL);
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "none, crop4, crop8, flip, got 0x22"));
+    uint32_t bits = 77;
+    ck_fails(OCT_EUSAGE, "none, crop4, crop8, flip, got spin",
+             oct_augment_from_name("crop4,spin", &bits));
+    ck_fails(OCT_EUSAGE, "one of crop4 and crop8", oct_augment_from_name("crop4,crop8", &bits));
+    ck_assert_uint_eq(bits, 77);
+    ck_ok(oct_augment_from_name("flip,crop4", &bits));
+    ck_assert_str_eq(oct_augment_name(bits), "crop4,flip");
     ck_assert(oct_loader_new(d, &(oct_loader_opts){.batch = -1}) == NULL);
     ck_assert(oct_loader_new(d, &(oct_loader_opts){.batch = 100, .drop_last = true}) == NULL);
     ck_assert(oct_loader_new(NULL, NULL) == NULL);
@@ -224,7 +234,8 @@ END_TEST
 START_TEST(steady_state_allocates_nothing) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     oct_data *d = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 640});
-    oct_loader *l = oct_loader_new(d, &(oct_loader_opts){.shuffle = true, .augment = "crop4"});
+    oct_loader *l =
+        oct_loader_new(d, &(oct_loader_opts){.shuffle = true, .augment = OCT_AUGMENT_CROP4});
     uint64_t before = oct_ctx_memory(ctx).allocs;
     for (int epoch = 0; epoch < 3; epoch++) {
         ck_ok(oct_loader_start(l, epoch, 0));

@@ -39,7 +39,7 @@ static oct_net *make_net(oct_data *d) {
         oct_relu_new(ctx),    oct_linear_new(ctx, &(oct_linear_opts){.in = 32, .out = CLASSES})};
     oct_net *net = oct_capture(oct_sequential_new(ctx, m, 6), OCT_SHAPE(4, 4, 1));
     ck_not_null(net);
-    ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 20, .optimizer = "adam"}));
+    ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 20, .optimizer = OCT_OPTIM_ADAM}));
     return net;
 }
 
@@ -80,9 +80,10 @@ START_TEST(healthy_nets_name_none) {
     oct_net *net = make_net(d);
     for (size_t i = 0; i < sizeof observers / sizeof *observers; i++)
         for (int s = 0; s < 2; s++) {
-            told t = warnings(
-                net, d, (oct_qconfig){.observer = observers[i], .symmetric = s ? "yes" : "no"},
-                NULL, s ? 0.005 : NAN);
+            told t = warnings(net, d,
+                              (oct_qconfig){.observer = observers[i],
+                                            .symmetric = s ? OCT_SWITCH_YES : OCT_SWITCH_NO},
+                              NULL, s ? 0.005 : NAN);
             ck_healthy(&t);
         }
     told t = {NULL, 7};
@@ -145,7 +146,7 @@ END_TEST
 /* A learned step clips as it was trained to. */
 START_TEST(learned_steps_are_named_where_accuracy_fell) {
     oct_data *d = make_data(0);
-    oct_net *net = make_net(d), *q = oct_prepare(net, &(oct_qconfig){.method = "lsq"});
+    oct_net *net = make_net(d), *q = oct_prepare(net, &(oct_qconfig){.method = OCT_METHOD_LSQ});
     ck_not_null(q);
     ck_ok(oct_fit(q, d, &(oct_fit_opts){.epochs = 1}));
     *oct_f32(oct_net_tensor(q, "1.activation_post_process.step")) /= 8;

@@ -241,7 +241,8 @@ static double train(oct_net *net, int steps, int64_t *allocs) {
     oct_ctx *ctx = net->ctx;
     int32_t n;
     const oct_named_tensor *params = oct_net_parameters(net, &n);
-    oct_optim *o = oct_optim_new(ctx, params, n, &(oct_optim_opts){.kind = OCT_ADAM, .lr = 0.02f});
+    oct_optim *o =
+        oct_optim_new(ctx, params, n, &(oct_optim_opts){.kind = OCT_OPTIM_ADAM, .lr = 0.02f});
     oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(64, T, C)),
                *labels = oct_tensor_new(ctx, OCT_S32, OCT_SHAPE(64));
     oct_tape *t = oct_tape_new(ctx);

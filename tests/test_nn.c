@@ -255,17 +255,18 @@ START_TEST(schemes_have_their_variance) {
     oct_tensor *w = oct_module_tensor(c, "weight");
     double in = 32 * 9, out = 64 * 9;
     const struct {
-        const char *name;
+        oct_init scheme;
         double std;
-    } cases[] = {{"kaiming_uniform", 1 / sqrt(3 * in)},
-                 {"kaiming_normal", sqrt(2 / out)},
-                 {"xavier_uniform", sqrt(2 / (in + out))},
-                 {"xavier_normal", sqrt(2 / (in + out))}};
+    } cases[] = {{OCT_INIT_KAIMING_UNIFORM, 1 / sqrt(3 * in)},
+                 {OCT_INIT_KAIMING_NORMAL, sqrt(2 / out)},
+                 {OCT_INIT_XAVIER_UNIFORM, sqrt(2 / (in + out))},
+                 {OCT_INIT_XAVIER_NORMAL, sqrt(2 / (in + out))}};
     for (int i = 0; i < 4; i++) {
-        ck_ok(oct_module_init(c, cases[i].name));
+        ck_ok(oct_module_init(c, cases[i].scheme));
         ck_assert_double_eq_tol(spread(w) / cases[i].std, 1.0, 0.02);
     }
-    ck_fails(OCT_EUSAGE, "kaiming_normal", oct_module_init(c, "orthogonal"));
+    ck_fails(OCT_EUSAGE, "kaiming_uniform, kaiming_normal, xavier_uniform or xavier_normal, got 4",
+             oct_module_init(c, (oct_init)4));
     /* a group's outputs see its own inputs alone */
     c = oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 32, .out = 64, .kernel = 3, .groups = 4});
     ck_assert_double_eq_tol(spread(oct_module_tensor(c, "weight")) * sqrt(3 * in / 4), 1.0, 0.02);

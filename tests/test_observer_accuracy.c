@@ -44,7 +44,8 @@ static int judge(const char *what, oct_net *net, oct_data *calib, oct_data *test
         for (int k = 0; k < OBSERVERS; k++) {
             const double a =
                 quantized(net, calib, test,
-                          &(oct_qconfig){.observer = observers[k], .symmetric = s ? "yes" : "no"});
+                          &(oct_qconfig){.observer = observers[k],
+                                         .symmetric = s ? OCT_SWITCH_YES : OCT_SWITCH_NO});
             printf("%s %+.2f", k ? "" : s ? " | symmetric" : " | affine", 100 * (a - real));
             if (a >= real - BOUND) continue;
             printf(" (%s)", observers[k]);
@@ -82,7 +83,8 @@ static int one_set(stage *s, const observe_kind *kind, const char *act, double l
     const bool slow = kind->slow || strcmp(act, "relu");
     oct_net *net = observe_net_new(s->ctx, &room, act, kind->channels);
     ck_ok(oct_fit(net, train.data,
-                  &(oct_fit_opts){.epochs = slow ? 4 : 2, .optimizer = slow ? "adam" : "sgd"}));
+                  &(oct_fit_opts){.epochs = slow ? 4 : 2,
+                                  .optimizer = slow ? OCT_OPTIM_ADAM : OCT_OPTIM_SGD}));
     const int bad = judge(what, net, train.data, test.data, least);
     oct_net_free(net);
     observe_set_free(&train);
@@ -140,7 +142,7 @@ static int zoo_on(const char *spec, const char *model, int epochs, int64_t limit
             ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 2500, .seed = seed});
         oct_net *net = train && test ? oct_zoo_net(ctx, model, train) : NULL;
         ck_not_null(net);
-        ck_ok(oct_fit(net, train, &(oct_fit_opts){.epochs = epochs, .optimizer = "adam"}));
+        ck_ok(oct_fit(net, train, &(oct_fit_opts){.epochs = epochs, .optimizer = OCT_OPTIM_ADAM}));
         char what[96];
         const char *tail = strrchr(spec, '/');
         snprintf(what, sizeof what, "%s, %s, seed %d", tail ? tail + 1 : spec, model, (int)seed);

@@ -328,7 +328,7 @@ END_TEST
 /* Ranges narrower than u8: a Clip stands in front of every QuantizeLinear that makes a layer's
  * codes, its limits those of the codes. */
 START_TEST(narrow_ranges_are_clipped) {
-    oct_net *net = quantized(5, &(oct_qconfig){.target = "fbgemm"});
+    oct_net *net = quantized(5, &(oct_qconfig){.target = OCT_TARGET_FBGEMM});
     for (int form = 0; form < 2; form++) {
         model x = export(net, form);
         int seen = 0;

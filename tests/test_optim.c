@@ -41,7 +41,7 @@ START_TEST(schedules_as_pytorch) {
             ck_assert_msg(fabsf(want - got) <= 1e-6f * fabsf(want) + 1e-12f,
                           "case %zu step %d: want %.9g, got %.9g", k, s, want, got);
         }
-    oct_schedule warm = {.kind = OCT_COSINE, .lr = 1, .total = 10, .warmup = 4};
+    oct_schedule warm = {.kind = OCT_SCHEDULE_COSINE, .lr = 1, .total = 10, .warmup = 4};
     ck_assert_float_eq_tol(oct_schedule_lr(&warm, 0), 0.2f, 1e-6);
     ck_assert_float_eq_tol(oct_schedule_lr(&warm, 4), 1.0f, 1e-6);
     ck_assert_float_eq_tol(oct_schedule_lr(&warm, 10), 0.0f, 1e-6);
@@ -56,16 +56,24 @@ END_TEST
  * takes lr * decay of the weight and leaves moments alone. */
 START_TEST(decay_by_the_formula) {
     const oct_optim_opts cases[] = {
-        {.kind = OCT_SGD, .lr = 0.1f, .weight_decay = 0.3f},
-        {.kind = OCT_SGD, .lr = 0.1f, .momentum = 0.8f, .weight_decay = 0.3f},
-        {.kind = OCT_SGD, .lr = 0.1f, .momentum = 0.8f, .nesterov = true, .weight_decay = 0.3f},
-        {.kind = OCT_ADAM, .lr = 0.1f, .weight_decay = 0.3f},
-        {.kind = OCT_ADAMW, .lr = 0.1f, .weight_decay = 0.3f},
-        {.kind = OCT_RMSPROP, .lr = 0.1f, .weight_decay = 0.3f},
-        {.kind = OCT_RMSPROP, .lr = 0.1f, .momentum = 0.8f, .centered = true, .weight_decay = 0.3f},
-        {.kind = OCT_ADAM, .lr = 0.1f, .eps = 0.5f},
-        {.kind = OCT_RMSPROP, .lr = 0.1f, .eps = 0.5f, .alpha = 0.6f},
-        {.kind = OCT_ADAM, .lr = 0.1f, .beta1 = 0.5f, .beta2 = 0.7f}};
+        {.kind = OCT_OPTIM_SGD, .lr = 0.1f, .weight_decay = 0.3f},
+        {.kind = OCT_OPTIM_SGD, .lr = 0.1f, .momentum = 0.8f, .weight_decay = 0.3f},
+        {.kind = OCT_OPTIM_SGD,
+         .lr = 0.1f,
+         .momentum = 0.8f,
+         .nesterov = true,
+         .weight_decay = 0.3f},
+        {.kind = OCT_OPTIM_ADAM, .lr = 0.1f, .weight_decay = 0.3f},
+        {.kind = OCT_OPTIM_ADAMW, .lr = 0.1f, .weight_decay = 0.3f},
+        {.kind = OCT_OPTIM_RMSPROP, .lr = 0.1f, .weight_decay = 0.3f},
+        {.kind = OCT_OPTIM_RMSPROP,
+         .lr = 0.1f,
+         .momentum = 0.8f,
+         .centered = true,
+         .weight_decay = 0.3f},
+        {.kind = OCT_OPTIM_ADAM, .lr = 0.1f, .eps = 0.5f},
+        {.kind = OCT_OPTIM_RMSPROP, .lr = 0.1f, .eps = 0.5f, .alpha = 0.6f},
+        {.kind = OCT_OPTIM_ADAM, .lr = 0.1f, .beta1 = 0.5f, .beta2 = 0.7f}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         const oct_optim_opts *o = &cases[k];
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
@@ -84,14 +92,14 @@ START_TEST(decay_by_the_formula) {
                 const float grad = 0.5f - 0.4f * (float)step;
                 oct_f32(t[i]->grad)[0] = grad;
                 double g = grad, decay = i ? 0 : (double)o->weight_decay;
-                if (o->kind == OCT_ADAMW)
+                if (o->kind == OCT_OPTIM_ADAMW)
                     w[i] *= 1 - (double)o->lr * decay;
                 else
                     g += decay * w[i];
-                if (o->kind == OCT_SGD) {
+                if (o->kind == OCT_OPTIM_SGD) {
                     m[i] = o->momentum * m[i] + g;
                     w[i] -= o->lr * (o->nesterov ? g + o->momentum * m[i] : m[i]);
-                } else if (o->kind == OCT_RMSPROP) {
+                } else if (o->kind == OCT_OPTIM_RMSPROP) {
                     v[i] = alpha * v[i] + (1 - alpha) * g * g;
                     mean[i] = alpha * mean[i] + (1 - alpha) * g;
                     const double d =
@@ -121,7 +129,8 @@ END_TEST
  * are, in every kind. */
 START_TEST(clipping_is_by_the_norm_of_all) {
     enum { N = 40000 };
-    static const oct_optim_kind kinds[] = {OCT_SGD, OCT_ADAM, OCT_ADAMW, OCT_RMSPROP};
+    static const oct_optim_kind kinds[] = {OCT_OPTIM_SGD, OCT_OPTIM_ADAM, OCT_OPTIM_ADAMW,
+                                           OCT_OPTIM_RMSPROP};
     for (int k = 0; k < 8; k++) {
         const bool small = k & 1;
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
@@ -205,7 +214,7 @@ START_TEST(schedules_by_the_formula) {
     for (int64_t warm = 0; warm <= 5; warm += 5)
         for (int64_t i = 0; i < 40; i++) {
             const double up = i < warm ? (double)(i + 1) / (double)(warm + 1) : 1;
-            const oct_schedule multi = {.kind = OCT_MULTI_STEP,
+            const oct_schedule multi = {.kind = OCT_SCHEDULE_MULTI_STEP,
                                         .lr = 2,
                                         .warmup = warm,
                                         .gamma = 0.5f,
@@ -213,19 +222,23 @@ START_TEST(schedules_by_the_formula) {
             ck_assert_double_eq_tol(
                 oct_schedule_lr(&multi, i),
                 i < warm ? 2 * up : 2 * pow(0.5, (i >= 10) + (i >= 20) + (i >= 30)), 1e-6);
-            const oct_schedule steps = {.kind = OCT_STEP, .lr = 2, .warmup = warm, .every = 7};
+            const oct_schedule steps = {
+                .kind = OCT_SCHEDULE_STEP, .lr = 2, .warmup = warm, .every = 7};
             ck_assert_double_eq_tol(oct_schedule_lr(&steps, i),
                                     i < warm ? 2 * up : 2 * pow(0.1, (double)((i - warm) / 7)),
                                     1e-6);
-            const oct_schedule cosine = {
-                .kind = OCT_COSINE, .lr = 2, .warmup = warm, .total = 40, .final_lr = 0.5f};
+            const oct_schedule cosine = {.kind = OCT_SCHEDULE_COSINE,
+                                         .lr = 2,
+                                         .warmup = warm,
+                                         .total = 40,
+                                         .final_lr = 0.5f};
             ck_assert_double_eq_tol(
                 oct_schedule_lr(&cosine, i),
                 i < warm ? 2 * up : half_cosine(2, 0.5, (double)(i - warm) / (double)(40 - warm)),
                 1e-6);
-            const oct_schedule constant = {.kind = OCT_CONSTANT, .lr = 2, .warmup = warm};
+            const oct_schedule constant = {.kind = OCT_SCHEDULE_CONSTANT, .lr = 2, .warmup = warm};
             ck_assert_double_eq_tol(oct_schedule_lr(&constant, i), 2 * up, 1e-6);
-            const oct_schedule cycle = {.kind = OCT_ONE_CYCLE,
+            const oct_schedule cycle = {.kind = OCT_SCHEDULE_ONE_CYCLE,
                                         .lr = 2,
                                         .total = 40,
                                         .pct_start = 0.25f,
@@ -237,7 +250,7 @@ START_TEST(schedules_by_the_formula) {
                                         ? half_cosine(0.2, 2, (double)i / top)
                                         : half_cosine(2, 0.002, ((double)i - top) / (end - top)),
                                     1e-6);
-            const oct_schedule plain = {.kind = OCT_ONE_CYCLE, .lr = 2, .total = 40};
+            const oct_schedule plain = {.kind = OCT_SCHEDULE_ONE_CYCLE, .lr = 2, .total = 40};
             ck_assert_double_eq_tol(oct_schedule_lr(&plain, i),
                                     (double)i <= 11 ? half_cosine(0.08, 2, (double)i / 11)
                                                     : half_cosine(2, 8e-6, ((double)i - 11) / 28),
@@ -270,9 +283,9 @@ static void train(int threads, float out[BIG + 3], oct_optim_opts opts) {
 START_TEST(threads_do_not_change_bits) {
     static float a[BIG + 3], b[BIG + 3];
     const oct_optim_opts cases[] = {
-        {.kind = OCT_SGD, .momentum = 0.9f, .clip_norm = 1},
-        {.kind = OCT_ADAMW, .clip_norm = 1},
-        {.kind = OCT_RMSPROP, .momentum = 0.9f, .centered = true, .clip_norm = 1}};
+        {.kind = OCT_OPTIM_SGD, .momentum = 0.9f, .clip_norm = 1},
+        {.kind = OCT_OPTIM_ADAMW, .clip_norm = 1},
+        {.kind = OCT_OPTIM_RMSPROP, .momentum = 0.9f, .centered = true, .clip_norm = 1}};
     for (int k = 0; k < 3; k++) {
         train(1, a, cases[k]);
         train(4, b, cases[k]);
@@ -291,8 +304,8 @@ START_TEST(bad_gradient_changes_nothing) {
             oct_named_tensor p[2] = {{"conv1.weight", OCT_ROLE_PARAM, w[0]},
                                      {"fc.bias", OCT_ROLE_PARAM, w[1]}};
             for (int i = 0; i < 2; i++) w[i]->grad = oct_tensor_new(ctx, OCT_F32, w[i]->shape);
-            oct_optim *o =
-                oct_optim_new(ctx, p, 2, &(oct_optim_opts){.kind = OCT_ADAM, .clip_norm = clip});
+            oct_optim *o = oct_optim_new(
+                ctx, p, 2, &(oct_optim_opts){.kind = OCT_OPTIM_ADAM, .clip_norm = clip});
             for (int i = 0; i < 4; i++) oct_f32(w[0]->grad)[i] = 1;
             oct_f32(w[1]->grad)[3] = bad[k];
             ck_fails(OCT_EDIVERGED, "fc.bias", oct_optim_step(o));
@@ -316,7 +329,7 @@ START_TEST(centered_rmsprop_survives_a_constant_gradient) {
     oct_named_tensor p = {"w", OCT_ROLE_PARAM, w};
     oct_optim *o = oct_optim_new(
         ctx, &p, 1,
-        &(oct_optim_opts){.kind = OCT_RMSPROP, .centered = true, .alpha = 0.5f, .lr = 1e-6f});
+        &(oct_optim_opts){.kind = OCT_OPTIM_RMSPROP, .centered = true, .alpha = 0.5f, .lr = 1e-6f});
     int32_t n;
     oct_optim_state(o, &n);
     ck_assert_int_eq(n, 3);
@@ -342,7 +355,7 @@ START_TEST(misuse_is_refused) {
     ck_assert(!oct_optim_new(ctx, p, 1, &(oct_optim_opts){.lr = NAN}));
     ck_assert(!oct_optim_new(ctx, p, 1, &(oct_optim_opts){.momentum = 1}));
     ck_assert(!oct_optim_new(ctx, p, 1, &(oct_optim_opts){.kind = (oct_optim_kind)9}));
-    ck_assert(!oct_optim_new(ctx, p, 1, &(oct_optim_opts){.kind = OCT_RMSPROP, .alpha = 1}));
+    ck_assert(!oct_optim_new(ctx, p, 1, &(oct_optim_opts){.kind = OCT_OPTIM_RMSPROP, .alpha = 1}));
     ck_assert(!oct_optim_new(ctx, &u, 1, NULL));
     ck_assert_int_eq(oct_last_error()->code, OCT_EDTYPE);
     oct_optim *o = oct_optim_new(ctx, p, 2, &(oct_optim_opts){.momentum = 0.5f});

@@ -20,7 +20,8 @@ static double pick(float v, double otherwise) {
 }
 
 static void by_hand(oct_optim_opts o, double w[K]) {
-    const bool plain = o.kind == OCT_SGD || o.kind == OCT_RMSPROP, adamw = o.kind == OCT_ADAMW;
+    const bool plain = o.kind == OCT_OPTIM_SGD || o.kind == OCT_OPTIM_RMSPROP,
+               adamw = o.kind == OCT_OPTIM_ADAMW;
     const double lr = pick(o.lr, plain ? 0.01 : 0.001),
                  decay = pick(o.weight_decay, adamw ? 0.01 : 0), b1 = pick(o.beta1, 0.9),
                  b2 = pick(o.beta2, 0.999);
@@ -38,10 +39,10 @@ static void by_hand(oct_optim_opts o, double w[K]) {
                 w[k] *= 1 - lr * decay;
             else
                 g += decay * w[k];
-            if (o.kind == OCT_SGD) {
+            if (o.kind == OCT_OPTIM_SGD) {
                 m[k] = mu * m[k] + g;
                 d = o.nesterov ? g + mu * m[k] : m[k];
-            } else if (o.kind == OCT_RMSPROP) {
+            } else if (o.kind == OCT_OPTIM_RMSPROP) {
                 v[k] = alpha * v[k] + (1 - alpha) * g * g;
                 mean[k] = alpha * mean[k] + (1 - alpha) * g;
                 d = g / (sqrt(v[k] - (o.centered ? mean[k] * mean[k] : 0)) + eps);
@@ -94,16 +95,16 @@ static void moves(oct_optim_opts o, oct_optim_opts without) {
         moves(b_, b_);                                                                             \
         moves(a_, b_);                                                                             \
     } while (0)
-static const oct_optim_opts sgd = {.kind = OCT_SGD, .lr = 0.1f},
-                            adam = {.kind = OCT_ADAM, .lr = 0.1f},
-                            adamw = {.kind = OCT_ADAMW, .lr = 0.1f},
-                            rms = {.kind = OCT_RMSPROP, .lr = 0.1f},
-                            nesterov = {.kind = OCT_SGD, .lr = 0.1f, .momentum = 0.8f};
+static const oct_optim_opts sgd = {.kind = OCT_OPTIM_SGD, .lr = 0.1f},
+                            adam = {.kind = OCT_OPTIM_ADAM, .lr = 0.1f},
+                            adamw = {.kind = OCT_OPTIM_ADAMW, .lr = 0.1f},
+                            rms = {.kind = OCT_OPTIM_RMSPROP, .lr = 0.1f},
+                            nesterov = {.kind = OCT_OPTIM_SGD, .lr = 0.1f, .momentum = 0.8f};
 
 static void kind(void) {
-    MOVES(sgd, kind, OCT_ADAM);
-    MOVES(sgd, kind, OCT_ADAMW);
-    MOVES(sgd, kind, OCT_RMSPROP);
+    MOVES(sgd, kind, OCT_OPTIM_ADAM);
+    MOVES(sgd, kind, OCT_OPTIM_ADAMW);
+    MOVES(sgd, kind, OCT_OPTIM_RMSPROP);
 }
 static void lr(void) {
     const oct_optim_opts all[4] = {sgd, adam, adamw, rms};
@@ -168,7 +169,7 @@ static void is(oct_schedule s, int64_t step, double expected) {
 }
 
 static void s_kind(void) {
-    const double at8[] = {0.5, 0.5 * 0.1 * 0.1, 0.5 * 0.1, half_cosine(0.5, 0, 0.8), 0};
+    const double at8[] = {half_cosine(0.5, 0, 0.8), 0.5, 0.5 * 0.1 * 0.1, 0.5 * 0.1, 0};
     for (int k = 0; k < 4; k++)
         is((oct_schedule){.kind = (oct_schedule_kind)k,
                           .lr = 0.5f,
@@ -176,7 +177,8 @@ static void s_kind(void) {
                           .every = 4,
                           .milestones = {5}},
            8, at8[k]);
-    is((oct_schedule){.kind = OCT_ONE_CYCLE, .lr = 0.5f, .total = 10}, 2, 0.5); /* 0.3 * 10 - 1 */
+    is((oct_schedule){.kind = OCT_SCHEDULE_ONE_CYCLE, .lr = 0.5f, .total = 10}, 2,
+       0.5); /* 0.3 * 10 - 1 */
 }
 static void s_lr(void) {
     for (int k = 0; k < 5; k++)
@@ -194,9 +196,9 @@ static void s_lr(void) {
 static void total(void) {
     for (int n = 5; n < 50; n += 9) {
         for (int step = 0; step <= n; step++)
-            is((oct_schedule){.kind = OCT_COSINE, .lr = 1, .total = n}, step,
+            is((oct_schedule){.kind = OCT_SCHEDULE_COSINE, .lr = 1, .total = n}, step,
                half_cosine(1, 0, (double)step / n));
-        is((oct_schedule){.kind = OCT_ONE_CYCLE, .lr = 1, .total = n}, n - 1, 0.04 / 1e4);
+        is((oct_schedule){.kind = OCT_SCHEDULE_ONE_CYCLE, .lr = 1, .total = n}, n - 1, 0.04 / 1e4);
     }
 }
 /* linear to the peak; milestones and steps count from where the training began, or the warm-up
@@ -206,13 +208,15 @@ static void s_warmup(void) {
         for (int step = 0; step < 20; step++) {
             const double up = (step + 1.0) / (warm + 1.0), since = step - warm;
             const bool rising = step < warm;
-            is((oct_schedule){.kind = OCT_CONSTANT, .lr = 1, .total = 20, .warmup = warm}, step,
-               rising ? up : 1);
-            is((oct_schedule){.kind = OCT_COSINE, .lr = 1, .total = 20, .warmup = warm}, step,
-               rising ? up : half_cosine(1, 0, since / (20 - warm)));
-            is((oct_schedule){.kind = OCT_STEP, .lr = 1, .total = 20, .warmup = warm, .every = 5},
-               step, rising ? up : pow(0.1, floor(since / 5)));
-            is((oct_schedule){.kind = OCT_MULTI_STEP,
+            is((oct_schedule){.kind = OCT_SCHEDULE_CONSTANT, .lr = 1, .total = 20, .warmup = warm},
+               step, rising ? up : 1);
+            is((oct_schedule){.kind = OCT_SCHEDULE_COSINE, .lr = 1, .total = 20, .warmup = warm},
+               step, rising ? up : half_cosine(1, 0, since / (20 - warm)));
+            is(
+                (oct_schedule){
+                    .kind = OCT_SCHEDULE_STEP, .lr = 1, .total = 20, .warmup = warm, .every = 5},
+                step, rising ? up : pow(0.1, floor(since / 5)));
+            is((oct_schedule){.kind = OCT_SCHEDULE_MULTI_STEP,
                               .lr = 1,
                               .total = 20,
                               .warmup = warm,
@@ -225,30 +229,36 @@ static void s_warmup(void) {
         }
 }
 static void s_gamma(void) {
-    is((oct_schedule){.kind = OCT_STEP, .lr = 1, .every = 3, .gamma = 0.5f}, 7, 0.25);
-    is((oct_schedule){.kind = OCT_MULTI_STEP, .lr = 1, .milestones = {3, 6}, .gamma = 0.5f}, 7,
-       0.25);
+    is((oct_schedule){.kind = OCT_SCHEDULE_STEP, .lr = 1, .every = 3, .gamma = 0.5f}, 7, 0.25);
+    is(
+        (oct_schedule){
+            .kind = OCT_SCHEDULE_MULTI_STEP, .lr = 1, .milestones = {3, 6}, .gamma = 0.5f},
+        7, 0.25);
 }
 static void every(void) {
     for (int n = 1; n < 6; n++)
         for (int step = 0; step < 12; step++)
-            is((oct_schedule){.kind = OCT_STEP, .lr = 1, .every = n}, step, pow(0.1, step / n));
-    is((oct_schedule){.kind = OCT_STEP, .lr = 1}, 100, 1);
+            is((oct_schedule){.kind = OCT_SCHEDULE_STEP, .lr = 1, .every = n}, step,
+               pow(0.1, step / n));
+    is((oct_schedule){.kind = OCT_SCHEDULE_STEP, .lr = 1}, 100, 1);
 }
 static void milestones(void) {
-    const oct_schedule s = {
-        .kind = OCT_MULTI_STEP, .lr = 1, .gamma = 0.5f, .milestones = {1, 2, 4, 6, 7, 9, 12, 13}};
+    const oct_schedule s = {.kind = OCT_SCHEDULE_MULTI_STEP,
+                            .lr = 1,
+                            .gamma = 0.5f,
+                            .milestones = {1, 2, 4, 6, 7, 9, 12, 13}};
     static const int passed[15] = {0, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 7, 8, 8};
     for (int step = 0; step < 15; step++) is(s, step, pow(0.5, passed[step]));
 }
 static void final_lr(void) {
     for (int step = 0; step <= 10; step++)
-        is((oct_schedule){.kind = OCT_COSINE, .lr = 1, .total = 10, .final_lr = 0.2f}, step,
-           half_cosine(1, 0.2, step / 10.0));
-    is((oct_schedule){.kind = OCT_COSINE, .lr = 1, .total = 10, .final_lr = 0.2f}, 99, 0.2);
+        is((oct_schedule){.kind = OCT_SCHEDULE_COSINE, .lr = 1, .total = 10, .final_lr = 0.2f},
+           step, half_cosine(1, 0.2, step / 10.0));
+    is((oct_schedule){.kind = OCT_SCHEDULE_COSINE, .lr = 1, .total = 10, .final_lr = 0.2f}, 99,
+       0.2);
 }
 static void one_cycle(double pct, double div, double final_div) {
-    const oct_schedule s = {.kind = OCT_ONE_CYCLE,
+    const oct_schedule s = {.kind = OCT_SCHEDULE_ONE_CYCLE,
                             .lr = 1,
                             .total = 40,
                             .pct_start = (float)pct,

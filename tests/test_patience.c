@@ -51,7 +51,7 @@ START_TEST(patience_by_the_reports) {
             oct_fit_opts o = {.epochs = EPOCHS,
                               .batch = 16,
                               .lr = 0.3f,
-                              .schedule = "constant",
+                              .schedule = OCT_SCHEDULE_CONSTANT,
                               .warmup = OCT_NONE,
                               .val_share = 0.25f,
                               .patience = PATIENCE,

@@ -73,11 +73,12 @@ START_TEST(placement_sharing_and_bits) {
     }
     oct_placements_free(q, rows);
     oct_net *all = oct_prepare(
-        net, &(oct_qconfig){.wbits = 2, .abits = 2, .all_layers = true, .target = "qnnpack"});
+        net,
+        &(oct_qconfig){.wbits = 2, .abits = 2, .all_layers = true, .target = OCT_TARGET_QNNPACK});
     ck_assert_int_eq(quantizer(all, "input.quantize")->spec.qmax, 3);
     ck_assert_int_eq(quantizer(all, "fc.weight")->spec.qmin, -1);
     ck_assert(!quantizer(all, "fc.weight")->spec.per_channel);
-    oct_net *u7 = oct_prepare(net, &(oct_qconfig){.target = "fbgemm"});
+    oct_net *u7 = oct_prepare(net, &(oct_qconfig){.target = OCT_TARGET_FBGEMM});
     ck_assert_int_eq(quantizer(u7, "a")->spec.qmax, 127);
     ck_assert_int_eq(net->stage, OCT_STAGE_FLOAT); /* passes leave the old net alone */
     ck_assert(oct_net_tensor(net, "a.weight") != oct_net_tensor(q, "a.weight"));
@@ -89,7 +90,7 @@ START_TEST(refusals_name_the_cure) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     branchy n;
     oct_net *net = branchy_net(ctx, &n);
-    ck_assert(oct_prepare(net, &(oct_qconfig){.target = "tpu"}) == NULL);
+    ck_assert(oct_prepare(net, &(oct_qconfig){.target = (oct_target)99}) == NULL);
     ck_assert_ptr_nonnull(strstr(oct_error_message(), "fbgemm"));
     ck_assert(oct_prepare(net, &(oct_qconfig){.wbits = 1}) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_EUSAGE);

@@ -7,13 +7,17 @@ START_TEST(levels_and_the_last_of_a_level) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     model n;
     oct_net *net = model_net(ctx, &n);
-    const oct_qrule rules[] = {{OCT_QSCOPE_NAME, "block.c", {.wbits = 3}},
-                               {OCT_QSCOPE_PATTERN, "block.*", {.wbits = 4, .abits = 5}},
-                               {OCT_QSCOPE_KIND, "conv2d", {.wbits = 5, .granularity = "tensor"}},
-                               {OCT_QSCOPE_GLOBAL, NULL, {.wbits = 6}},
-                               {OCT_QSCOPE_PATTERN, "*.b", {.wbits = 2}}};
-    oct_qconfig c = {
-        .target = "fbgemm", .observer = "minmax", .wbits = 7, .rules = rules, .rule_count = 5};
+    const oct_qrule rules[] = {
+        {OCT_QSCOPE_NAME, "block.c", {.wbits = 3}},
+        {OCT_QSCOPE_PATTERN, "block.*", {.wbits = 4, .abits = 5}},
+        {OCT_QSCOPE_KIND, "conv2d", {.wbits = 5, .granularity = OCT_GRANULARITY_TENSOR}},
+        {OCT_QSCOPE_GLOBAL, NULL, {.wbits = 6}},
+        {OCT_QSCOPE_PATTERN, "*.b", {.wbits = 2}}};
+    oct_qconfig c = {.target = OCT_TARGET_FBGEMM,
+                     .observer = "minmax",
+                     .wbits = 7,
+                     .rules = rules,
+                     .rule_count = 5};
     oct_net *q = oct_prepare(net, &c);
     ck_not_null(q);
     ck_assert_int_eq(quantizer(q, "block.c.weight")->spec.bits, 3); /* name, though it came first */
@@ -39,14 +43,14 @@ START_TEST(levels_and_the_last_of_a_level) {
     ck_assert_msg(strstr(r.rule, "wbits=3 by name block.c") &&
                       strstr(r.rule, "granularity=tensor by kind conv2d"),
                   "%s", r.rule);
-    ck_assert_str_eq(r.granularity, "tensor");
+    ck_assert_int_eq(r.granularity, OCT_GRANULARITY_TENSOR);
     r = row_of(q, rows, count, "block.b");
     ck_assert_int_eq(r.wbits, 2);
     ck_assert_msg(strstr(r.rule, "wbits=2 by pattern *.b") &&
                       strstr(r.rule, "abits=5 by pattern block.*"),
                   "%s", r.rule);
     ck_assert_str_eq(r.grid, "block.a"); /* the first of the cat's class */
-    ck_assert_str_eq(row_of(q, rows, count, "fc").granularity, "channel");
+    ck_assert_int_eq(row_of(q, rows, count, "fc").granularity, OCT_GRANULARITY_CHANNEL);
     oct_placements_free(q, rows);
     oct_close(ctx);
 }
@@ -127,7 +131,7 @@ START_TEST(float_layers_have_borders_around_them) {
         oct_placements_free(q, rows);
         check_exact(q, OCT_SHAPE(6, 6, 2), true, cases[i].text);
     }
-    ck_assert(oct_prepare(net, &(oct_qconfig){.stay_float = "yes"}) == NULL);
+    ck_assert(oct_prepare(net, &(oct_qconfig){.stay_float = OCT_SWITCH_YES}) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_EUNSUPPORTED);
     oct_close(ctx);
 }
@@ -150,7 +154,7 @@ START_TEST(every_key_reaches_its_quantizer) {
     ck_assert(octi_is_searched_weight(w) && w->spec.qmin == -128 && w->spec.qmax == 127 &&
               quantizer(q, "fc.weight")->spec.qmin == -127);
     ck_assert(!w->spec.per_channel && oct_tensor_count(w->scale) == 1);
-    ck_assert(!strcmp(c->method, "lsq") && !strcmp(w->method, "lsq") && !*a->method && c->step &&
+    ck_assert(c->method == OCT_METHOD_LSQ && w->method == OCT_METHOD_LSQ && !a->method && c->step &&
               !a->step);
     ck_assert(!c->strict);
     check_exact(q, OCT_SHAPE(6, 6, 2), true, "every key");
@@ -183,9 +187,9 @@ START_TEST(text_file_and_kept_form_say_the_same) {
         "{\"pattern\": \"block.*\", \"observer\": "
         "\"histogram\", \"ema\": 0.125}, {\"name\": \"fc\", \"float\": true}, {\"percentile\": "
         "99.5, \"symmetric\": false}]}";
-    oct_qconfig file = {0}, text = {.target = "qnnpack"};
+    oct_qconfig file = {0}, text = {.target = OCT_TARGET_QNNPACK};
     ck_ok(load(ctx, json, strlen(json), &file));
-    ck_assert_str_eq(file.target, "qnnpack");
+    ck_assert_int_eq(file.target, OCT_TARGET_QNNPACK);
     ck_ok(oct_qconfig_parse(ctx, "global:abits=6,kind=conv2d:wbits=5", &text));
     /* appended */
     ck_ok(oct_qconfig_parse(
@@ -208,7 +212,7 @@ START_TEST(text_file_and_kept_form_say_the_same) {
     ck_ok(octi_meta_from_json(again, meta.data, meta.size, "test"));
     ck_assert_str_eq(again->qconfig, a->qconfig);
     octi_text_free(&meta);
-    oct_qconfig kept = {.target = "qnnpack"};
+    oct_qconfig kept = {.target = OCT_TARGET_QNNPACK};
     ck_ok(load(ctx, again->qconfig, strlen(again->qconfig), &kept));
     oct_net *c = oct_prepare(net, &kept);
     ck_not_null(c);
@@ -244,6 +248,12 @@ START_TEST(refusals_name_what_is_wrong) {
                                            {"kind=:float", "without a pattern"},
                                            {"name=:float", "without a pattern"},
                                            {"fc:wbits=4,", "unknown key"},
+                                           {"fc:float=maybe", "yes or no"},
+                                           {"fc:granularity=group", "channel or tensor"},
+                                           {"fc:granularity=chanel", "did you mean channel?"},
+                                           {"fc:method=sgd", "ema, lsq, lsq+ or pact"},
+                                           {"fc:ste=loose", "rounded or strict"},
+                                           {"fc:ste=", "without a value"},
                                            {"fc:wbits=99999999999999999999999", "bad value"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         oct_qconfig c = {.wbits = 5};
@@ -257,11 +267,7 @@ START_TEST(refusals_name_what_is_wrong) {
                                            {"kind=tanhh:float", "unknown kind"},
                                            {"kind=Linear:float", "did you mean kind=linear?"},
                                            {"kind=MaxPool2d:float", "mean kind=max_pool2d?"},
-                                           {"fc:observer=crystal", "entropy"},
-                                           {"fc:float=maybe", "yes no"},
-                                           {"fc:granularity=group", "channel tensor"},
-                                           {"fc:method=sgd", "lsq+"},
-                                           {"fc:ste=loose", "strict"}};
+                                           {"fc:observer=crystal", "entropy"}};
     for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
         oct_qconfig c = {0};
         ck_ok(oct_qconfig_parse(ctx, unfit[i][0], &c));
@@ -289,6 +295,8 @@ START_TEST(refusals_name_what_is_wrong) {
         {"{\"rules\": [{\"wbits\": 4}, {\"name\": \"fc\", \"kind\": \"add\"}]}", "rule 1"},
         {"{\"rules\": [{\"name\": \"\", \"float\": true}]}", "rule 0"},
         {"{\"target\": 1}", "target"},
+        {"{\"target\": \"qnpack\"}", "did you mean qnnpack?"},
+        {"{\"rules\": [{\"method\": \"lqs\"}]}", "rule 0: method: unknown method"},
         {"{\"percentile\": 0}", "percentile"},
         {"{\"observer\": \"\"}", "observer"},
         {"{\"observer\": null}", "observer"},
@@ -333,7 +341,7 @@ START_TEST(noise_is_parsed_or_refused) {
         }
         oct_qconfig c = {0};
         octi_qrules rules = {.count = 0};
-        const char *target;
+        oct_target target;
         oct_clear_error();
         oct_status s = which == 2 ? octi_qrules_read(ctx, NULL, text, n, "noise", &rules, &target)
                                   : oct_qconfig_parse(ctx, text, &c);

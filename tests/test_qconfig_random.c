@@ -33,10 +33,11 @@ static void check_random_rules(int i) {
                                        "float=no",
                                        "observer=recording",
                                        "ema=0.5"};
-    static const char *const targets[] = {"octet", "fbgemm", "qnnpack",
-                                          "pow2",  "litert", "cmsis-nn"},
-                             *const methods[] = {NULL, "lsq", "lsq+", "pact"},
-                             *const observers[] = {"minmax", "ema", "histogram", "percentile"};
+    static const oct_target targets[] = {OCT_TARGET_OCTET, OCT_TARGET_FBGEMM, OCT_TARGET_QNNPACK,
+                                         OCT_TARGET_POW2,  OCT_TARGET_LITERT, OCT_TARGET_CMSIS_NN};
+    static const oct_method methods[] = {OCT_METHOD_DEFAULT, OCT_METHOD_LSQ, OCT_METHOD_LSQ_PLUS,
+                                         OCT_METHOD_PACT};
+    static const char *const observers[] = {"minmax", "ema", "histogram", "percentile"};
     const int known = i < WIDE ? 14 : (int)(sizeof keys / sizeof *keys);
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1 + i % 2});
     octi_rng r = octi_rng_stream((uint64_t)i, OCTI_RNG_TEST, 22, 0);

@@ -31,7 +31,7 @@ static oct_net *prepared(oct_ctx *ctx, five *s) {
     s->fc1 = oct_module_add(m, "fc1", oct_linear_new(ctx, &(oct_linear_opts){.in = 18, .out = 6}));
     s->bn = oct_module_add(m, "bn", oct_batch_norm_new(ctx, &(oct_batch_norm_opts){.channels = 6}));
     s->fc2 = oct_module_add(m, "fc2", oct_linear_new(ctx, &(oct_linear_opts){.in = 6, .out = 3}));
-    oct_qconfig c = {.weight_observer = "mse"};
+    oct_qconfig c = {.weight_observer = OCT_WEIGHT_OBSERVER_MSE};
     ck_ok(oct_qconfig_parse(ctx, "fc2:float", &c));
     oct_net *q = oct_prepare(oct_capture(m, OCT_SHAPE(5, 5, 1)), &c);
     ck_assert_msg(q != NULL, "%s", oct_error_message());

@@ -31,7 +31,7 @@ static oct_fit_opts opts(const char *run, int epochs, bool resume) {
                           .resume = resume,
                           .val_share = 0.3f,
                           .patience = 5,
-                          .schedule = "constant"};
+                          .schedule = OCT_SCHEDULE_CONSTANT};
 }
 
 static void probe(const char *run) {

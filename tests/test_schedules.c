@@ -128,9 +128,9 @@ START_TEST(damping_leaves_what_is_clipped) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     oct_module *parts[] = {
         oct_linear_new(ctx, &(oct_linear_opts){.in = K, .out = 1, .no_bias = true})};
-    oct_net *q =
-        oct_prepare(oct_capture(oct_sequential_new(ctx, parts, 1), OCT_SHAPE(K)),
-                    &(oct_qconfig){.wbits = 2, .all_layers = true, .weight_observer = "mse"});
+    oct_net *q = oct_prepare(
+        oct_capture(oct_sequential_new(ctx, parts, 1), OCT_SHAPE(K)),
+        &(oct_qconfig){.wbits = 2, .all_layers = true, .weight_observer = OCT_WEIGHT_OBSERVER_MSE});
     ck_not_null(q);
     float *w = oct_f32(oct_net_tensor(q, "0.weight"));
     for (int k = 0; k < K; k++) w[k] = ((float)(k * 7 % K) - 15.5f) / 15.5f;
@@ -161,7 +161,7 @@ static int remember(void *user, const oct_fit_report *r) {
     return 0;
 }
 
-static oct_net *small_run(oct_ctx *ctx, const char *mode) {
+static oct_net *small_run(oct_ctx *ctx, oct_oscillation_mode mode) {
     oct_data *train = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 1600});
     oct_net *net = oct_zoo_net(ctx, "lenet", train);
     ck_not_null(net);
@@ -172,20 +172,20 @@ static oct_net *small_run(oct_ctx *ctx, const char *mode) {
                                   .batch = 16,
                                   .lr = 0.02f,
                                   .oscillation = mode,
-                                  .oscillation_end = !strcmp(mode, "damp") ? 10.0f : 0,
+                                  .oscillation_end = mode == OCT_OSCILLATION_DAMP ? 10.0f : 0,
                                   .progress = remember}));
     return q;
 }
 
 START_TEST(training_measures_damps_and_freezes) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
-    small_run(ctx, "measure");
+    small_run(ctx, OCT_OSCILLATION_MEASURE);
     const double free_share = last.oscillating;
     ck_assert_double_gt(free_share, 0.005);
     ck_assert_double_eq(last.frozen, 0);
-    small_run(ctx, "damp");
+    small_run(ctx, OCT_OSCILLATION_DAMP);
     ck_assert_double_lt(last.oscillating, free_share);
-    oct_net *q = small_run(ctx, "freeze");
+    oct_net *q = small_run(ctx, OCT_OSCILLATION_FREEZE);
     ck_assert_double_gt(last.frozen, 0);
     ck_assert_double_lt(last.oscillating, free_share);
     oct_net *int8 = oct_convert(q, NULL); /* what is frozen ships as it is */
@@ -205,15 +205,15 @@ START_TEST(training_measures_damps_and_freezes) {
 }
 END_TEST
 
-START_TEST(oscillation_is_asked_for_in_words) {
+START_TEST(oscillation_is_judged) {
     oct_ctx *ctx = oct_open(NULL);
     oct_data *train = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 64});
     oct_net *net = oct_zoo_net(ctx, "lenet", train), *q = oct_prepare(net, NULL);
     ck_not_null(q);
     ck_fails(OCT_EUSAGE, "measure, damp or freeze",
-             oct_fit(q, train, &(oct_fit_opts){.oscillation = "stop"}));
+             oct_fit(q, train, &(oct_fit_opts){.oscillation = (oct_oscillation_mode)4}));
     ck_fails(OCT_EUSAGE, "a float net has no codes",
-             oct_fit(net, train, &(oct_fit_opts){.oscillation = "freeze"}));
+             oct_fit(net, train, &(oct_fit_opts){.oscillation = OCT_OSCILLATION_FREEZE}));
     ck_fails(OCT_EUSAGE, "not prepared", oct_oscillation_start(net));
     oct_close(ctx);
 }
@@ -268,9 +268,9 @@ START_TEST(batch_norm_is_estimated_anew) {
     ck_assert_float_eq(net->graph->nodes[0].attr.momentum, 0.1f);
     /* in a training: of images augmented as it augments; a flip moves no pixel's value, a crop
      * brings padding in */
-    ck_ok(octi_reestimate_batch_norm(net, d, 200, "flip"));
+    ck_ok(octi_reestimate_batch_norm(net, d, 200, OCT_AUGMENT_FLIP));
     ck_assert_double_eq_tol(oct_f32(oct_net_tensor(net, "0.running_mean"))[0], mean, 1e-5);
-    ck_ok(octi_reestimate_batch_norm(net, d, 200, "crop8"));
+    ck_ok(octi_reestimate_batch_norm(net, d, 200, OCT_AUGMENT_CROP8));
     ck_assert_double_gt(fabs(oct_f32(oct_net_tensor(net, "0.running_mean"))[0] - mean), 1e-3);
     ck_ok(oct_reestimate_batch_norm(net, d, 200));
     ck_fails(OCT_EUSAGE, ">= 2", oct_reestimate_batch_norm(net, d, 1));
@@ -384,5 +384,5 @@ END_TEST
 OCT_TEST_MAIN("schedules", weights_of_8_bits_are_not_followed,
               rates_and_freezing_by_the_papers_formulas, damping_pulls_to_the_codes_middle,
               damping_leaves_what_is_clipped, training_measures_damps_and_freezes,
-              oscillation_is_asked_for_in_words, batch_norm_is_estimated_anew,
-              a_report_is_of_the_whole_epoch, observers_begin_anew)
+              oscillation_is_judged, batch_norm_is_estimated_anew, a_report_is_of_the_whole_epoch,
+              observers_begin_anew)

@@ -266,7 +266,7 @@ START_TEST(a_regression_net_is_trained) {
         ck_ok(oct_fit(net, d,
                       &(oct_fit_opts){.epochs = 30,
                                       .batch = 16,
-                                      .optimizer = "adam",
+                                      .optimizer = OCT_OPTIM_ADAM,
                                       .lr = 0.01f,
                                       .test = d,
                                       .val_share = 0.25f,
@@ -327,7 +327,7 @@ START_TEST(the_best_epoch_has_the_least_loss) {
     ck_ok(oct_fit(net, halves(ctx, false),
                   &(oct_fit_opts){.epochs = 20,
                                   .lr = 0.01f,
-                                  .schedule = "constant",
+                                  .schedule = OCT_SCHEDULE_CONSTANT,
                                   .val = val,
                                   .patience = 2,
                                   .progress = collect}));
@@ -354,7 +354,7 @@ START_TEST(a_loss_of_ones_own) {
     ck_ok(oct_fit(net, d,
                   &(oct_fit_opts){.epochs = 20,
                                   .batch = 32,
-                                  .optimizer = "adam",
+                                  .optimizer = OCT_OPTIM_ADAM,
                                   .lr = 0.01f,
                                   .loss = cut_error,
                                   .loss_user = &calls,
@@ -422,10 +422,12 @@ START_TEST(the_command_says_the_same) {
     net = oct_capture(two_values(ctx), OCT_SHAPE(SIDE, SIDE, 1));
     d = oct_data_open(ctx, octi_fmt("npz:%s", in_root("halves.npz")), NULL);
     ck_not_null(d);
-    ck_ok(oct_fit(
-        net, d,
-        &(oct_fit_opts){
-            .epochs = 10, .batch = 16, .optimizer = "adam", .lr = 0.01f, .run = in_root("reg")}));
+    ck_ok(oct_fit(net, d,
+                  &(oct_fit_opts){.epochs = 10,
+                                  .batch = 16,
+                                  .optimizer = OCT_OPTIM_ADAM,
+                                  .lr = 0.01f,
+                                  .run = in_root("reg")}));
     oct_eval r;
     ck_ok(oct_evaluate(net, d, NULL, &r));
     out = octet("eval reg --data npz:halves.npz --json", 0);

@@ -70,14 +70,16 @@ static lab open_lab(uint64_t seed, bool island) {
     oct_shape image;
     oct_net *net = oct_fuse(random_net(ctx, seed, &image));
     ck_not_null(net);
-    const oct_qrule rule = {
-        OCT_QSCOPE_NAME, island ? layer_with_weights(net, seed) : NULL, {.stay_float = "yes"}};
-    l.q = oct_prepare(net, &(oct_qconfig){.target = seed % 2 && !island ? "litert" : "octet",
-                                          .abits = seed % 3 ? 8 : 5,
-                                          .wbits = seed % 4 ? 8 : 3,
-                                          .observer = "minmax",
-                                          .rules = &rule,
-                                          .rule_count = rule.of != NULL});
+    const oct_qrule rule = {OCT_QSCOPE_NAME,
+                            island ? layer_with_weights(net, seed) : NULL,
+                            {.stay_float = OCT_SWITCH_YES}};
+    l.q = oct_prepare(
+        net, &(oct_qconfig){.target = seed % 2 && !island ? OCT_TARGET_LITERT : OCT_TARGET_OCTET,
+                            .abits = seed % 3 ? 8 : 5,
+                            .wbits = seed % 4 ? 8 : 3,
+                            .observer = "minmax",
+                            .rules = &rule,
+                            .rule_count = rule.of != NULL});
     ck_assert_msg(l.q != NULL, "%s", oct_error_message());
     oct_tape *t = oct_tape_new(ctx);
     ck_ok(calibrate(l.q, t, image, 1));

@@ -34,7 +34,7 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
 }
 
 static parts made;
-static oct_net *prepared(const char *target) {
+static oct_net *prepared(oct_target target) {
     oct_module *m = oct_module_new(ctx, forward, &made);
     made.conv = oct_module_add(
         m, "conv",
@@ -66,11 +66,11 @@ static oct_tensor *last(const oct_net *net, const char *name) {
 
 START_TEST(prepare_says_law_grid_and_reason) {
     ctx = oct_open(&(oct_opts){.threads = 1});
-    static const char *const fixed[] = {"litert", "cmsis-nn"}, *const others[] = {"octet", "fbgemm",
-                                                                                  "qnnpack",
-                                                                                  "pow2"};
+    static const oct_target fixed[] = {OCT_TARGET_LITERT, OCT_TARGET_CMSIS_NN},
+                            others[] = {OCT_TARGET_OCTET, OCT_TARGET_FBGEMM, OCT_TARGET_QNNPACK,
+                                        OCT_TARGET_POW2};
     for (int i = 0; i < 2; i++) {
-        const octi_target *t = octi_target_find(fixed[i]);
+        const octi_target *t = octi_target_of(fixed[i]);
         ck_assert(t->law == OCTQ_Q31 && t->per_channel && !t->reduce_range && !t->pow2);
         oct_net *q = prepared(fixed[i]);
         const oct_graph *g = q->graph;
@@ -90,7 +90,7 @@ START_TEST(prepare_says_law_grid_and_reason) {
         ck_ok(octi_prepared_check(q));
     }
     for (int i = 0; i < 4; i++) {
-        ck_assert_int_eq(octi_target_find(others[i])->law, OCTQ_FP32);
+        ck_assert_int_eq(octi_target_of(others[i])->law, OCTQ_FP32);
         oct_net *q = prepared(others[i]);
         for (int32_t k = 0; k < q->graph->node_count; k++)
             ck_assert_int_eq(q->graph->nodes[k].attr.law[0], 0);
@@ -98,7 +98,7 @@ START_TEST(prepare_says_law_grid_and_reason) {
         ck_assert_int_ge(grid(q, "softmax"), 0);
     }
     /* a prepared net from outside: its nodes' law is its target's */
-    oct_net *q = prepared("litert");
+    oct_net *q = prepared(OCT_TARGET_LITERT);
     node(q, "add")->attr.law[0] = 0;
     ck_fails(OCT_EFORMAT, "add", octi_prepared_check(q));
     node(q, "add")->attr.law[0] = 7;
@@ -128,7 +128,7 @@ static double scale(const oct_net *net, const char *name) {
 
 START_TEST(convert_stores_records) {
     ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_net *q = prepared("litert"), *i8 = exact(q, image, 32, 9, "litert");
+    oct_net *q = prepared(OCT_TARGET_LITERT), *i8 = exact(q, image, 32, 9, "litert");
     const oct_graph *g = i8->graph;
     for (int32_t k = 0; k < g->node_count; k++) {
         const oct_node *n = &g->nodes[k];
@@ -162,14 +162,14 @@ START_TEST(convert_stores_records) {
     ck_assert_int_eq(node(i8, "cat.requantize_1")->kind, OCT_OP_requantize);
     ck_assert_int_eq(node(i8, "softmax")->kind, OCT_OP_softmax);
     /* the other target has the same arithmetic */
-    oct_net *other = exact(prepared("cmsis-nn"), image, 32, 9, "cmsis-nn");
+    oct_net *other = exact(prepared(OCT_TARGET_CMSIS_NN), image, 32, 9, "cmsis-nn");
     ck_assert_str_eq(other->target, "cmsis-nn");
     /* training too, with learned scales */
     oct_tape *t = oct_tape_new(ctx);
     ck_ok(train(q, t, image, 5));
     exact(q, image, 32, 10, "trained");
     /* 2^31 and more does not fit a shift */
-    q = prepared("litert");
+    q = prepared(OCT_TARGET_LITERT);
     oct_quantizer *y = &q->graph->quantizers[grid(q, "mul")];
     *oct_f32(y->scale) = 1e-20f;
     *oct_f32(y->min_val) = 0, *oct_f32(y->max_val) = 255e-20f;
@@ -182,7 +182,7 @@ END_TEST
 
 START_TEST(files_keep_it_and_nonsense_is_refused) {
     ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_net *i8 = exact(prepared("litert"), image, 16, 3, "litert");
+    oct_net *i8 = exact(prepared(OCT_TARGET_LITERT), image, 16, 3, "litert");
     uint8_t *bytes, *again;
     size_t n, m;
     ck_ok(oct_int8_save_memory(i8, &bytes, &n));

@@ -72,11 +72,12 @@ START_TEST(searched_scale_has_least_error) {
     int narrower = 0;
     for (int i = 0; i < 16; i++) {
         const bool tensor = i & 1, full = i & 2;
-        const oct_qconfig c = {.wbits = bits[i / 4],
-                               .all_layers = true,
-                               .weight_observer = "mse",
-                               .granularity = tensor ? "tensor" : NULL,
-                               .weight_qmin = full ? "full" : NULL};
+        const oct_qconfig c = {
+            .wbits = bits[i / 4],
+            .all_layers = true,
+            .weight_observer = OCT_WEIGHT_OBSERVER_MSE,
+            .granularity = tensor ? OCT_GRANULARITY_TENSOR : OCT_GRANULARITY_DEFAULT,
+            .weight_qmin = full ? OCT_WEIGHT_QMIN_FULL : OCT_WEIGHT_QMIN_DEFAULT};
         oct_net *q = layer(ctx, &c, (uint32_t)i);
         const oct_qspec *spec = &octi_weight_quantizer(q->graph, linear_of(q))->spec;
         const float *w = oct_f32(oct_net_tensor(q, "0.weight"));
@@ -112,7 +113,7 @@ END_TEST
 
 START_TEST(full_codes_are_pytorchs) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
-    oct_net *q = layer(ctx, &(oct_qconfig){.weight_qmin = "full"}, 3);
+    oct_net *q = layer(ctx, &(oct_qconfig){.weight_qmin = OCT_WEIGHT_QMIN_FULL}, 3);
     const float *w = oct_f32(oct_net_tensor(q, "0.weight"));
     octi_qweights got = weights(q);
     int lowest = 0;
@@ -131,7 +132,7 @@ END_TEST
 
 /* A step of a conv with batch norm; weights that are cut get no gradient, the others what they
  * would get. */
-static void step_of_conv(const char *observer, bool frozen, float *grad, float *scale,
+static void step_of_conv(oct_weight_observer observer, bool frozen, float *grad, float *scale,
                          int threads) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads});
     oct_module *parts[] = {
@@ -198,12 +199,12 @@ static void step_of_conv(const char *observer, bool frozen, float *grad, float *
 START_TEST(what_is_cut_gets_no_gradient) {
     float grad[2][O * K], scale[2][O];
     for (int frozen = 0; frozen < 2; frozen++) {
-        step_of_conv("mse", frozen, grad[0], scale[0], 1);
-        step_of_conv("mse", frozen, grad[1], scale[1], 3);
+        step_of_conv(OCT_WEIGHT_OBSERVER_MSE, frozen, grad[0], scale[0], 1);
+        step_of_conv(OCT_WEIGHT_OBSERVER_MSE, frozen, grad[1], scale[1], 3);
         /* the same bits for any threads */
         ck_assert_int_eq(memcmp(grad[0], grad[1], sizeof *grad), 0);
         ck_assert_int_eq(memcmp(scale[0], scale[1], sizeof *scale), 0);
-        step_of_conv(NULL, frozen, grad[0], scale[0], 1);
+        step_of_conv(OCT_WEIGHT_OBSERVER_DEFAULT, frozen, grad[0], scale[0], 1);
         for (int o = 0; o < O; o++) ck_assert_float_le(scale[1][o], scale[0][o]);
     }
 }

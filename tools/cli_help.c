@@ -76,19 +76,33 @@ static void specs(const cli_pages *p) {
     }
 }
 
+/* The words of each enum that a key may have, by its value. */
+#define WORDS(name)                                                                                \
+    static const char *name##_word(int v) { return oct_##name##_name((oct_##name)v); }
+WORDS(switch)
+WORDS(granularity)
+WORDS(weight_observer)
+WORDS(weight_qmin)
+WORDS(method)
+WORDS(ste)
+static const char *none_word(int v) { return (void)v, ""; }
+
 static void rule_keys(const cli_pages *p) {
     static const struct {
-        const char *key, *words, *what;
+        const char *key, *what;
+        const char *(*word)(int);
     } keys[] = {
-#define OCT_QKEY(key, field, type, lowest, highest, words, part, what) {key, words, what},
+#define OCT_QKEY(key, field, type, lowest, highest, words, part, what) {key, what, words##_word},
 #include "qat/rules/qconfig_keys.def"
     };
     p->title("RULE is PATTERN:KEY=VALUE,KEY=VALUE. PATTERN: a layer's name, one with * or ?, or "
              "kind=KIND; the\nlast rule wins. Keys");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char text[256];
-        snprintf(text, sizeof text, "%s%s%s", keys[i].what, keys[i].words ? ": " : "",
-                 keys[i].words ? keys[i].words : "");
+        snprintf(text, sizeof text, "%s", keys[i].what);
+        for (int v = 1; *keys[i].word(v); v++)
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", v == 1 ? ": " : " ",
+                     keys[i].word(v));
         p->row(keys[i].key, text);
     }
 }

@@ -15,15 +15,21 @@ static const char *method_of(const cli *c) {
 }
 
 int cli_qconfig(cli *c, oct_qconfig *q) {
-    *q = (oct_qconfig){.target = c->target.s};
+    oct_method method = OCT_METHOD_DEFAULT;
+    oct_ste ste = OCT_STE_DEFAULT;
+    *q = (oct_qconfig){.target = OCT_TARGET_DEFAULT};
+    if ((c->target.s && oct_target_from_name(c->target.s, &q->target) != OCT_OK) ||
+        (c->method.s && oct_method_from_name(method_of(c), &method) != OCT_OK) ||
+        (c->ste.s && oct_ste_from_name(c->ste.s, &ste) != OCT_OK))
+        return cli_failed();
     if (c->qconfig.set && oct_qconfig_load(c->ctx, c->qconfig.s, q) != OCT_OK) return cli_failed();
     const oct_qrule options = {.scope = OCT_QSCOPE_GLOBAL,
                                .set = {.observer = c->observer.s,
                                        .wbits = (int)c->wbits.i,
                                        .abits = (int)c->abits.i,
                                        .percentile = (float)c->percentile.d,
-                                       .method = method_of(c),
-                                       .ste = c->ste.s}};
+                                       .method = method,
+                                       .ste = ste}};
     if (oct_qconfig_add(c->ctx, &options, q) != OCT_OK) return cli_failed();
     return c->rules.set ? cli_status(oct_qconfig_parse(c->ctx, c->rules.s, q)) : 0;
 }
@@ -57,8 +63,9 @@ int cli_placements(FILE *to, oct_net *net) {
         const oct_placement *r = &rows[i];
         char weights[32] = "", values[16] = "float";
         if (r->wbits)
-            snprintf(weights, sizeof weights, "%d %s%s", r->wbits, r->granularity,
-                     strcmp(r->weight_observer, "mse") ? "" : " mse");
+            snprintf(weights, sizeof weights, "%d %s%s", r->wbits,
+                     oct_granularity_name(r->granularity),
+                     r->weight_observer == OCT_WEIGHT_OBSERVER_MSE ? " mse" : "");
         if (r->abits) snprintf(values, sizeof values, "%d", r->abits);
         const bool shares = r->int8 && strcmp(r->grid, r->name);
         const char *parts[] = {r->reason, shares ? "grid of " : "", shares ? r->grid : "", r->rule};

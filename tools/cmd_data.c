@@ -211,7 +211,9 @@ static void print_text(const char *spec, const parts *p, const oct_data_report *
 /* ---- */
 
 static int save_sheet(cli *c, oct_data *d) {
-    const char *augment = c->augment.set ? c->augment.s : NULL;
+    uint32_t augment = OCT_AUGMENT_DEFAULT;
+    if (c->augment.set && oct_augment_from_name(c->augment.s, &augment) != OCT_OK)
+        return cli_failed();
     oct_tensor *sheet =
         oct_data_sheet(d, &(oct_sheet_opts){.augment = augment, .seed = (uint64_t)c->seed.i});
     if (!sheet) return cli_failed();
@@ -220,7 +222,7 @@ static int save_sheet(cli *c, oct_data *d) {
     oct_tensor_unref(sheet);
     if (!code)
         cli_note(c, "sheet in %s: samples as they are, and augmented (%s)", c->sheet.s,
-                 augment ? augment : oct_data_default_augment(d));
+                 oct_augment_name(augment ? augment : oct_data_default_augment(d)));
     return code;
 }
 

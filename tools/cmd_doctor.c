@@ -4,12 +4,13 @@
 
 #include "tools/cli.h"
 
+static const char *stage_of(const oct_diagnosis *d) { return d->quantized ? "quantized" : "float"; }
 static bool ill(const oct_diagnosis *d) { return d->count || d->lost > d->tolerance; }
 
 static void print_json(const cli *c, const oct_diagnosis *d) {
     json j = json_open();
     json_string(&j, "run", c->operands[0]);
-    json_string(&j, "stage", d->stage);
+    json_string(&j, "stage", stage_of(d));
     json_bool(&j, "healthy", !ill(d));
     json_number(&j, "accuracy", d->score);
     json_number(&j, "float_accuracy", d->float_score);
@@ -43,8 +44,8 @@ static const char *meaning(const char *name) {
 }
 
 static void print_text(const cli *c, const oct_diagnosis *d) {
-    cli_print("%s: %s net, accuracy %.4f", c->operands[0], d->stage, d->score);
-    if (strcmp(d->stage, "float")) printf(", with nothing quantized %.4f", d->float_score);
+    cli_print("%s: %s net, accuracy %.4f", c->operands[0], stage_of(d), d->score);
+    if (d->quantized) printf(", with nothing quantized %.4f", d->float_score);
     if (d->parent_score >= 0) printf(", the float run %.4f", d->parent_score);
     printf(" (%lld images)\n", (long long)d->n);
     if (d->count) printf("%.2f points are lost\n", 100 * (d->lost > 0 ? d->lost : 0));

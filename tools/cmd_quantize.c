@@ -200,7 +200,7 @@ int cmd_convert(cli *c) {
     oct_net *int8 = oct_convert(net, &r); /* compares on the probe */
     oct_mismatch m = r.check;
     if (!int8 && !m.mismatched) return cli_failed();
-    if (int8 && !strcmp(r.probe, "made"))
+    if (int8 && r.probe == OCT_PROBE_MADE)
         cli_note(c,
                  "octet: the run keeps no probe: compared on %d made inputs; --data compares on "
                  "real ones",

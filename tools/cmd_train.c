@@ -71,26 +71,46 @@ void cli_fit_final(fit_view *v, const cli_warnings *w) {
     if (v->last.final) print_epoch(v, &v->last, w);
 }
 
+typedef struct fit_words {
+    oct_optim_kind optimizer;
+    oct_schedule_kind schedule;
+    oct_oscillation_mode oscillation;
+    uint32_t augment;
+} fit_words;
+
+/* Options that are words; false: one of them is none (recorded). */
+static bool read_words(const cli *c, fit_words *w) {
+    const bool bad =
+        (c->optimizer.s && oct_optim_kind_from_name(c->optimizer.s, &w->optimizer) != OCT_OK) ||
+        (c->schedule.s && oct_schedule_kind_from_name(c->schedule.s, &w->schedule) != OCT_OK) ||
+        (c->oscillation.s &&
+         oct_oscillation_mode_from_name(c->oscillation.s, &w->oscillation) != OCT_OK) ||
+        (c->augment.s && oct_augment_from_name(c->augment.s, &w->augment) != OCT_OK);
+    return !bad;
+}
+
 bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *code) {
     *val = NULL;
+    fit_words w = {.augment = OCT_AUGMENT_DEFAULT};
+    if (!read_words(c, &w)) return *code = cli_failed(), false;
     *o = (oct_fit_opts){
         .epochs = (int)c->epochs.i,
         .batch = c->batch.i,
-        .optimizer = c->optimizer.s,
+        .optimizer = w.optimizer,
         .lr = (float)c->lr.d,
         .momentum = c->momentum.set && c->momentum.d == 0 ? OCT_NONE : (float)c->momentum.d,
         .weight_decay =
             c->weight_decay.set && c->weight_decay.d == 0 ? OCT_NONE : (float)c->weight_decay.d,
         .clip_norm = (float)c->clip.d,
         .smoothing = (float)c->smoothing.d,
-        .schedule = c->schedule.s,
+        .schedule = w.schedule,
         .warmup = c->warmup.set && c->warmup.d == 0 ? OCT_NONE : (float)c->warmup.d,
-        .augment = c->augment.s,
+        .augment = w.augment,
         .observe_until =
             c->observe_until.set && c->observe_until.d == 0 ? OCT_NONE : (float)c->observe_until.d,
         .batch_norm_until = c->bn_until.set && c->bn_until.d == 0 ? OCT_NONE : (float)c->bn_until.d,
         .bn_images = c->bn_images.set && c->bn_images.i == 0 ? OCT_NONE : c->bn_images.i,
-        .oscillation = c->oscillation.s,
+        .oscillation = w.oscillation,
         .oscillation_end = (float)c->oscillation_end.d,
         .patience = (int)c->patience.i,
         .run = c->out.s,

@@ -116,9 +116,9 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
         json_string(&j, "reason", places[i].reason);
         json_int(&j, "wbits", places[i].wbits);
         json_int(&j, "abits", places[i].abits);
-        json_string(&j, "granularity", places[i].granularity);
+        json_string(&j, "granularity", oct_granularity_name(places[i].granularity));
         json_string(&j, "observer", places[i].observer);
-        json_string(&j, "weight_observer", places[i].weight_observer);
+        json_string(&j, "weight_observer", oct_weight_observer_name(places[i].weight_observer));
         json_string(&j, "grid", places[i].grid);
         json_string(&j, "rule", places[i].rule);
         json_item_end(&j);

@@ -17,7 +17,6 @@ static uint64_t path_hash(const char *s) {
 }
 
 struct scheme {
-    const char *name;
     bool normal;
     /* half width of the uniform, or deviation of the normal */
     double (*spread)(double fan_in, double fan_out);
@@ -36,37 +35,29 @@ static double xavier_normal(double fan_in, double fan_out) {
     return sqrt(2.0 / (fan_in + fan_out));
 }
 
-static const struct scheme schemes[4] = {
-    {"kaiming_uniform", false, kaiming_uniform},
-    {"kaiming_normal", true, kaiming_normal},
-    {"xavier_uniform", false, xavier_uniform},
-    {"xavier_normal", true, xavier_normal},
+static const struct scheme schemes[] = {
+#define OCT_INIT(value, word, normal, spread) {normal, spread},
+#include "autograd/nn/init_schemes.def"
 };
+static const char *const words[] = {
+#define OCT_INIT(value, word, normal, spread) word,
+#include "autograd/nn/init_schemes.def"
+};
+static const octi_words init_words = OCTI_WORDS("init", words);
+OCTI_WORD_PAIR(oct_init, init_words)
 
-static const struct scheme *find_scheme(const char *name) {
-    if (!name) return &schemes[0];
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        if (!strcmp(schemes[i].name, name)) return &schemes[i];
-    return NULL;
+oct_status octi_init_check(oct_init scheme) {
+    return octi_word_check(&init_words, "oct_module_init: scheme", (int)scheme);
 }
 
-oct_status octi_init_check(const char *scheme) {
-    if (find_scheme(scheme)) return OCT_OK;
-    return octi_fail_word(OCT_EUSAGE, "init", "unknown scheme",
-                          "kaiming_uniform, kaiming_normal, xavier_uniform or xavier_normal",
-                          scheme, NULL);
-}
-
-oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path,
-                            const char *scheme) {
+oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path, oct_init scheme) {
     float *v = oct_f32(s->tensor);
     int64_t n = oct_tensor_count(s->tensor);
     if (s->init == OCTI_INIT_ZERO || s->init == OCTI_INIT_ONE) {
         for (int64_t i = 0; i < n; i++) v[i] = s->init == OCTI_INIT_ONE;
         return OCT_OK;
     }
-    const struct scheme *by = find_scheme(scheme);
-    if (!by) return octi_init_check(scheme);
+    const struct scheme *by = &schemes[scheme];
     double fan_out = (double)s->tensor->shape.dim[0];
     /* O * R * S */
     for (int32_t d = 1; d + 1 < s->tensor->shape.rank; d++)

@@ -131,7 +131,7 @@ static const oct_module *root_of(const oct_module *m) {
     return m;
 }
 
-static oct_status draw_one(oct_module *m, const char *scheme, bool weights_only) {
+static oct_status draw_one(oct_module *m, oct_init scheme, bool weights_only) {
     char path[MAX_PATH], full[MAX_PATH + 160];
     OCT_TRY(octi_module_path(m, path, sizeof path));
     for (int i = 0; i < m->slot_count; i++) {
@@ -143,7 +143,7 @@ static oct_status draw_one(oct_module *m, const char *scheme, bool weights_only)
     return OCT_OK;
 }
 
-static oct_status draw_below(oct_module *m, bool again, const char *scheme, bool weights_only) {
+static oct_status draw_below(oct_module *m, bool again, oct_init scheme, bool weights_only) {
     if (again || !m->drawn) OCT_TRY(draw_one(m, scheme, weights_only));
     for (int32_t i = 0; i < m->child_count; i++)
         OCT_TRY(draw_below(m->children[i], again, scheme, weights_only));
@@ -151,10 +151,10 @@ static oct_status draw_below(oct_module *m, bool again, const char *scheme, bool
 }
 
 oct_status octi_module_draw(oct_module *any) {
-    return draw_below((oct_module *)root_of(any), false, NULL, false);
+    return draw_below((oct_module *)root_of(any), false, OCT_INIT_KAIMING_UNIFORM, false);
 }
 
-oct_status oct_module_init(oct_module *m, const char *scheme) {
+oct_status oct_module_init(oct_module *m, oct_init scheme) {
     OCTI_LAW_MODE();
     if (!m) return octi_fail(OCT_EUSAGE, "module", "no module", NULL, "NULL", NULL);
     OCT_TRY(octi_init_check(scheme));

@@ -68,8 +68,8 @@ void octi_modules_warn(const oct_module *m, const oct_net *net);
 
 /** Draw a weight [O,...] or bias, keyed by (seed, path of the tensor). scheme NULL: the default of
  *  layers. */
-oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path, const char *scheme);
+oct_status octi_init_tensor(oct_ctx *ctx, const octi_slot *s, const char *path, oct_init scheme);
 /** OCT_EUSAGE listing the known schemes. */
-oct_status octi_init_check(const char *scheme);
+oct_status octi_init_check(oct_init scheme);
 
 #endif

@@ -89,10 +89,18 @@ OCT_API oct_var *oct_functional_add_relu(oct_module *functional, oct_var *a, oct
 OCT_API oct_var *oct_functional_mul(oct_module *functional, oct_var *a, oct_var *b);
 OCT_API oct_var *oct_functional_cat(oct_module *functional, oct_var *const *x, int count, int axis);
 
-/** Initialization, keyed by (seed, path): kaiming_uniform(a = sqrt 5) is the default of layers
- *  (PyTorch's), "kaiming_normal" (fan out, relu), "xavier_uniform", "xavier_normal". Applies to
- *  every conv and linear weight below m. */
-OCT_API OCT_NODISCARD oct_status oct_module_init(oct_module *m, const char *scheme);
+/** First values of weights. KAIMING_UNIFORM (a = sqrt 5) is the default of layers, PyTorch's;
+ *  KAIMING_NORMAL by fan out, for relu. */
+typedef enum oct_init {
+#define OCT_INIT(value, word, normal, spread) OCT_INIT_##value,
+#include "init_schemes.def"
+} oct_init;
+/** "kaiming_uniform", "kaiming_normal", "xavier_uniform", "xavier_normal": the word of a scheme,
+ *  and the reverse (src/words.h). */
+OCT_API const char *oct_init_name(oct_init v);
+OCT_API OCT_NODISCARD oct_status oct_init_from_name(const char *word, oct_init *v);
+/** Draw every conv and linear weight below m anew, keyed by (seed, path). */
+OCT_API OCT_NODISCARD oct_status oct_module_init(oct_module *m, oct_init scheme);
 
 typedef struct oct_zoo_opts {
     /* of the input; 0: the model's own (lenet 1x28x28, resnet8 and resnet20 3x32x32, resnet18

@@ -3,7 +3,7 @@
  * Hinton 2012; centered: Graves 2013) with PyTorch's formulas, in fp32 without FMA;
  * scalars of a step (bias corrections) in double, as there. Work is cut into fixed chunks, so
  * threads do not change bits. */
-#include "autograd/optim/optim.h"
+#include "autograd/optim/optim_words.h"
 
 #include <math.h>
 #include <string.h>
@@ -44,11 +44,10 @@ struct oct_optim {
 };
 
 static oct_status check(oct_optim_opts *o) {
-    if ((unsigned)o->kind > OCT_RMSPROP)
-        return octi_fail(OCT_EUSAGE, "optimizer", "unknown kind", NULL,
-                         octi_fmt("%d", (int)o->kind), NULL);
-    if (o->lr == 0) o->lr = o->kind == OCT_SGD || o->kind == OCT_RMSPROP ? 0.01f : 0.001f;
-    if (o->kind == OCT_ADAMW && o->weight_decay == 0) o->weight_decay = 0.01f;
+    OCT_TRY(octi_word_check(&octi_optim_words, "optimizer: kind", (int)o->kind));
+    if (o->lr == 0)
+        o->lr = o->kind == OCT_OPTIM_SGD || o->kind == OCT_OPTIM_RMSPROP ? 0.01f : 0.001f;
+    if (o->kind == OCT_OPTIM_ADAMW && o->weight_decay == 0) o->weight_decay = 0.01f;
     if (o->weight_decay == OCT_NONE) o->weight_decay = 0;
     if (o->beta1 == 0) o->beta1 = 0.9f;
     if (o->beta2 == 0) o->beta2 = 0.999f;
@@ -105,11 +104,11 @@ static oct_status fill(oct_optim *o, const oct_named_tensor *list, int32_t count
         p->name = octi_strdup(o->ctx, list[i].name);
         if (!p->name) return oct_last_error()->code;
         oct_shape s = p->tensor->shape;
-        if (o->o.kind == OCT_RMSPROP) {
+        if (o->o.kind == OCT_OPTIM_RMSPROP) {
             OCT_TRY(add_state(o, p->name, "square_avg", OCT_F32, s, &p->v));
             if (o->o.centered) OCT_TRY(add_state(o, p->name, "grad_avg", OCT_F32, s, &p->mean));
             if (o->o.momentum > 0) OCT_TRY(add_state(o, p->name, "momentum", OCT_F32, s, &p->m));
-        } else if (o->o.kind != OCT_SGD) {
+        } else if (o->o.kind != OCT_OPTIM_SGD) {
             OCT_TRY(add_state(o, p->name, "exp_avg", OCT_F32, s, &p->m));
             OCT_TRY(add_state(o, p->name, "exp_avg_sq", OCT_F32, s, &p->v));
         } else if (o->o.momentum > 0) {
@@ -221,7 +220,7 @@ static void sgd_chunk(const oct_optim *o, const struct param *p, const struct ch
 static void adam_chunk(const oct_optim *o, const struct param *p, const struct chunk *c) {
     float *w = oct_f32(p->tensor), *m = oct_f32(p->m), *v = oct_f32(p->v);
     const float *grad = oct_f32(p->tensor->grad);
-    bool decoupled = o->o.kind == OCT_ADAMW;
+    bool decoupled = o->o.kind == OCT_OPTIM_ADAMW;
     float decay = decoupled || !p->decays ? 0 : o->o.weight_decay, one_minus_b1 = o->one_minus_b1,
           b2 = o->o.beta2;
     float one_minus_b2 = o->one_minus_b2, eps = o->o.eps, scale = o->scale;
@@ -265,9 +264,9 @@ static void step_chunk(void *arg, int64_t i) {
     const struct param *p = &o->params[o->chunks[i].param];
     /* no gradient flowed: as elsewhere, the parameter is left alone */
     if (!p->tensor->grad) return;
-    if (o->o.kind == OCT_SGD)
+    if (o->o.kind == OCT_OPTIM_SGD)
         sgd_chunk(o, p, &o->chunks[i]);
-    else if (o->o.kind == OCT_RMSPROP)
+    else if (o->o.kind == OCT_OPTIM_RMSPROP)
         rmsprop_chunk(o, p, &o->chunks[i]);
     else
         adam_chunk(o, p, &o->chunks[i]);
@@ -298,9 +297,9 @@ oct_status oct_optim_step(oct_optim *o) {
         if (coef < 1.0) o->scale = (float)coef;
     }
     int64_t t = ++*(int64_t *)o->step->data;
-    if (o->o.kind == OCT_RMSPROP) {
+    if (o->o.kind == OCT_OPTIM_RMSPROP) {
         o->one_minus_alpha = (float)(1.0 - decimal(o->o.alpha));
-    } else if (o->o.kind != OCT_SGD) {
+    } else if (o->o.kind != OCT_OPTIM_SGD) {
         double b1 = decimal(o->o.beta1), b2 = decimal(o->o.beta2);
         double c1 = 1.0 - pow(b1, (double)t), c2 = 1.0 - pow(b2, (double)t);
         o->one_minus_b1 = (float)(1.0 - b1);

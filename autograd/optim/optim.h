@@ -4,12 +4,20 @@
 #define OCT_AUTOGRAD_OPTIM_OPTIM_H
 
 #include "../../src/net.h"
+#include "../../src/words.h"
 
 OCT_BEGIN_DECLS
 
 typedef struct oct_optim oct_optim;
 
-typedef enum oct_optim_kind { OCT_SGD, OCT_ADAM, OCT_ADAMW, OCT_RMSPROP } oct_optim_kind;
+typedef enum oct_optim_kind {
+#define OCT_OPTIM(value, word) OCT_OPTIM_##value,
+#include "optim_words.def"
+    OCT_OPTIM_KIND_COUNT
+} oct_optim_kind;
+/** "sgd", "adam", "adamw", "rmsprop": the word of a kind, and the reverse (src/words.h). */
+OCT_API const char *oct_optim_kind_name(oct_optim_kind v);
+OCT_API OCT_NODISCARD oct_status oct_optim_kind_from_name(const char *word, oct_optim_kind *v);
 
 typedef struct oct_optim_opts {
     oct_optim_kind kind;
@@ -41,13 +49,16 @@ OCT_API void oct_optim_set_lr(oct_optim *o, float lr);
 OCT_API OCT_NODISCARD oct_status oct_optim_step(oct_optim *o);
 OCT_API const oct_named_tensor *oct_optim_state(oct_optim *o, int32_t *count);
 
+/** COSINE where nothing is said: towards final_lr over `total` steps, so of 0 steps constant. */
 typedef enum oct_schedule_kind {
-    OCT_CONSTANT,
-    OCT_STEP,
-    OCT_MULTI_STEP,
-    OCT_COSINE,
-    OCT_ONE_CYCLE
+#define OCT_SCHEDULE(value, word) OCT_SCHEDULE_##value,
+#include "optim_words.def"
+    OCT_SCHEDULE_KIND_COUNT
 } oct_schedule_kind;
+/** "cosine", "constant", "step", "multistep", "onecycle": the word of a kind, and the reverse. */
+OCT_API const char *oct_schedule_kind_name(oct_schedule_kind v);
+OCT_API OCT_NODISCARD oct_status oct_schedule_kind_from_name(const char *word,
+                                                             oct_schedule_kind *v);
 
 /** A pure function of the step: nothing to save. */
 typedef struct oct_schedule {
@@ -62,7 +73,7 @@ typedef struct oct_schedule {
     /* one-cycle, 0: 0.3, 25, 1e4; cosine annealing, as PyTorch's OneCycleLR */
     float pct_start, div, final_div;
 } oct_schedule;
-/** Steps and warm-up below 0 count as 0. 0 for NULL. */
+/** Steps and warm-up below 0 count as 0. 0 for NULL, and for a kind that is none. */
 OCT_API float oct_schedule_lr(const oct_schedule *s, int64_t step);
 
 OCT_END_DECLS

@@ -3,7 +3,7 @@
  * OneCycleLR, in double. */
 #include <math.h>
 
-#include "autograd/optim/optim.h"
+#include "autograd/optim/optim_words.h"
 #include "src/float_mode.h"
 
 static double cosine(double from, double to, double pct) {
@@ -24,22 +24,22 @@ static double one_cycle(const oct_schedule *s, int64_t step) {
 
 float oct_schedule_lr(const oct_schedule *s, int64_t step) {
     OCTI_LAW_MODE();
-    if (!s) return 0;
+    if (!s || (unsigned)s->kind >= OCT_SCHEDULE_KIND_COUNT) return 0;
     if (step < 0) step = 0;
     const int64_t warmup = s->warmup > 0 ? s->warmup : 0;
-    if (s->kind == OCT_ONE_CYCLE) return (float)one_cycle(s, step);
+    if (s->kind == OCT_SCHEDULE_ONE_CYCLE) return (float)one_cycle(s, step);
     double lr = s->lr, gamma = s->gamma != 0 ? (double)s->gamma : 0.1;
     /* the first step counts too */
     if (step < warmup) return (float)(lr * (double)(step + 1) / ((double)warmup + 1));
     step -= warmup;
     switch (s->kind) {
-    case OCT_STEP:
+    case OCT_SCHEDULE_STEP:
         return (float)(s->every > 0 ? lr * pow(gamma, (double)(step / s->every)) : lr);
-    case OCT_MULTI_STEP:
+    case OCT_SCHEDULE_MULTI_STEP:
         for (int i = 0; i < 8 && s->milestones[i] > 0 && step + warmup >= s->milestones[i]; i++)
             lr *= gamma;
         return (float)lr;
-    case OCT_COSINE: {
+    case OCT_SCHEDULE_COSINE: {
         const double span = (double)s->total - (double)warmup;
         return (float)(span > 0 ? cosine(lr, s->final_lr, clip01((double)step / span)) : lr);
     }
@@ -47,3 +47,16 @@ float oct_schedule_lr(const oct_schedule *s, int64_t step) {
         return (float)lr;
     }
 }
+
+static const char *const optimizers[] = {
+#define OCT_OPTIM(value, word) word,
+#include "autograd/optim/optim_words.def"
+};
+static const char *const schedules[] = {
+#define OCT_SCHEDULE(value, word) word,
+#include "autograd/optim/optim_words.def"
+};
+const octi_words octi_optim_words = OCTI_WORDS("optimizer", optimizers),
+                 octi_schedule_words = OCTI_WORDS("schedule", schedules);
+OCTI_WORD_PAIR(oct_optim_kind, octi_optim_words)
+OCTI_WORD_PAIR(oct_schedule_kind, octi_schedule_words)

@@ -158,7 +158,7 @@ static oct_status scores(octi_case *k, oct_diagnosis *d) {
     d->tolerance = classes ? fmax(TOLERANCE, 1.5 * sqrt(k->best * (1 - k->best) / (double)k->n))
                            : 2 * TOLERANCE;
     d->n = k->n;
-    d->stage = k->quantized ? "quantized" : "float";
+    d->quantized = k->quantized;
     return OCT_OK;
 }
 
@@ -212,7 +212,7 @@ static oct_status open_case(octi_case *k, const oct_doctor_opts *o) {
     const oct_graph *g = k->net->graph;
     for (int32_t i = 0; i < g->quantizer_count; i++) {
         const oct_quantizer *q = &g->quantizers[i];
-        if (q->role == OCT_QUANTIZER_VALUES && !*q->method && i != g->values[g->input].quantizer)
+        if (q->role == OCT_QUANTIZER_VALUES && !q->method && i != g->values[g->input].quantizer)
             k->learned = false;
     }
     OCT_TRY(open_data(k, k->limit));

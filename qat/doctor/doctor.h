@@ -40,7 +40,7 @@ typedef struct oct_diagnosis {
     double score, float_score, parent_score;
     double lost, tolerance; /* below the better of the two; what chance and rounding may cost */
     int64_t n;              /* images scored */
-    const char *stage;      /* "float", "quantized" */
+    bool quantized;         /* else a float run's */
 } oct_diagnosis;
 
 /** Look for what costs a float or quantized run accuracy. Nothing on disk moves. How far it is goes

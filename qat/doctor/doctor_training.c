@@ -147,17 +147,18 @@ static oct_status swinging(const octi_case *k, double *share) {
     enum { STEPS = 100 };
     oct_oscillation o = oct_oscillation_count(k->net);
     const char *schedule = octi_option(&k->by, "schedule"), *lr = octi_option(&k->by, "lr"),
-               *batch = octi_option(&k->by, "batch");
+               *batch = octi_option(&k->by, "batch"), *optimizer = octi_option(&k->by, "optimizer");
     *share = o.weights ? (double)o.oscillating / (double)o.weights : -1;
-    if (o.weights || !schedule || strcmp(schedule, "constant")) return OCT_OK;
+    if (o.weights || !schedule || strcmp(schedule, oct_schedule_kind_name(OCT_SCHEDULE_CONSTANT)))
+        return OCT_OK;
     oct_fit_opts f = {.epochs = 1,
                       .lr = lr ? strtof(lr, NULL) : 0,
                       .batch = batch ? strtoll(batch, NULL, 10) : 0,
-                      .optimizer = octi_option(&k->by, "optimizer"),
-                      .schedule = "constant",
+                      .schedule = OCT_SCHEDULE_CONSTANT,
                       .warmup = OCT_NONE,
                       .bn_images = OCT_NONE,
-                      .oscillation = "measure"};
+                      .oscillation = OCT_OSCILLATION_MEASURE};
+    if (optimizer) OCT_TRY(oct_optim_kind_from_name(optimizer, &f.optimizer));
     const int64_t images = STEPS * (f.batch ? f.batch : 64);
     oct_net *copy = octi_case_copy(k);
     oct_data *data = copy ? oct_data_open(k->ctx, k->spec,

@@ -175,9 +175,10 @@ oct_status oct_calibrate(oct_net *net, oct_data *data, int64_t n) {
     if (n > oct_data_count(data)) n = oct_data_count(data);
     oct_tape *tape = oct_tape_new(net->ctx);
     oct_loader *loader =
-        tape ? oct_loader_new(
-                   data,
-                   &(oct_loader_opts){.batch = 32, .shuffle = true, .input = octi_net_input(net)})
+        tape ? oct_loader_new(data, &(oct_loader_opts){.batch = 32,
+                                                       .shuffle = true,
+                                                       .augment = OCT_AUGMENT_NONE,
+                                                       .input = octi_net_input(net)})
              : NULL;
     oct_status s = loader ? calibrate(tape, loader, net, n) : oct_last_error()->code;
     oct_loader_free(loader);

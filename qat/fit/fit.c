@@ -76,7 +76,7 @@ static oct_status prepare(training *t, const oct_fit_opts *opts) {
         t->val = t->split[0];
         t->train = t->split[1];
     }
-    if (*t->o.oscillation) OCT_TRY(oct_oscillation_start(t->net));
+    if (t->o.oscillation) OCT_TRY(oct_oscillation_start(t->net));
     int32_t n;
     const oct_named_tensor *params = oct_net_parameters(t->net, &n);
     t->optim = oct_optim_new(t->ctx, params, n, &optim);

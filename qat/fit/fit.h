@@ -10,6 +10,7 @@
 #define OCT_QAT_FIT_FIT_H
 
 #include "../../autograd/autograd.h"
+#include "../../autograd/optim/optim.h"
 #include "../../datasets/data.h"
 #include "../qat.h"
 
@@ -159,27 +160,26 @@ typedef struct oct_fit_opts {
     /* 0: 64; at most so many: an epoch is cut into batches of nearly equal size, so that no image
      * is left out */
     int64_t batch;
-    const char *optimizer; /* NULL: "sgd"; "adam", "adamw", "rmsprop" */
-    float lr;              /* 0: sgd 0.05, the others 0.001; prepared nets a tenth of it */
-    float momentum;        /* sgd: 0: 0.9 (nesterov), OCT_NONE: none; rmsprop: 0: none */
-    float weight_decay;    /* 0: sgd 5e-4, adam and rmsprop none, adamw 0.01; OCT_NONE: none */
-    float clip_norm;       /* 0: none */
-    float smoothing;       /* of labels */
-    /* NULL: "cosine"; "constant", "step" (x0.1 at a half and three quarters), "onecycle" */
-    const char *schedule;
+    oct_optim_kind optimizer; /* 0: SGD */
+    float lr;                 /* 0: sgd 0.05, the others 0.001; prepared nets a tenth of it */
+    float momentum;           /* sgd: 0: 0.9 (nesterov), OCT_NONE: none; rmsprop: 0: none */
+    float weight_decay;       /* 0: sgd 5e-4, adam and rmsprop none, adamw 0.01; OCT_NONE: none */
+    float clip_norm;          /* 0: none */
+    float smoothing;          /* of labels */
+    /* 0: COSINE; CONSTANT, STEP (x0.1 at a half and three quarters), ONE_CYCLE */
+    oct_schedule_kind schedule;
     /* epochs of linear warm-up; 0: of float nets with cosine and step the first epoch, at most
      * three tenths of the training, else none; OCT_NONE: none */
     float warmup;
-    const char *augment; /* NULL: the data set's default; "none" */
+    uint32_t augment; /* OCT_AUGMENT_ bits; 0: the data set's default */
     /* prepared: observers are frozen behind this share of all steps; 0: 0.5; 1: never */
     float observe_until;
     float batch_norm_until; /* prepared: batch norm is frozen behind this share; 0: 2/3; 1: never */
     /* prepared: images, augmented as in training, from which its statistics are estimated anew
      * where it is frozen (never: at the end); 0: 2048; OCT_NONE: the moving averages stay */
     int64_t bn_images;
-    /* prepared, below 8 bits (qat/improve/oscillation.h): "measure", "damp", "freeze"; NULL or
-     * "": off */
-    const char *oscillation;
+    /* prepared, below 8 bits (qat/improve/oscillation.h) */
+    oct_oscillation_mode oscillation;
     /* damp: strength at the end, from 0 (0: 0.1); freeze: rate at the end, from 0.1 (0: 0.01) */
     float oscillation_end;
     oct_data *test; /* scored after each epoch, never used to choose; NULL: none */

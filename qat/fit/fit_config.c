@@ -8,23 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autograd/optim/optim_words.h"
+#include "datasets/set.h"
 #include "qat/fit/teacher.h"
 #include "src/format/json.h"
 #include "src/mem.h"
 #include "src/words.h"
-
-/* oct_optim_kind */
-static const char *const optimizers[] = {"sgd", "adam", "adamw", "rmsprop"};
-/* oct_schedule_kind */
-static const char *const schedules[] = {"constant", "step", "multistep", "cosine", "onecycle"};
-
-const char *const octi_oscillation_modes[] = {"", "measure", "damp", "freeze"};
-
-static int find(const char *const *list, int n, const char *word) {
-    for (int i = 0; i < n; i++)
-        if (!strcmp(list[i], word)) return i;
-    return -1;
-}
 
 static oct_status range(const char *name, double v, double lo, double hi) {
     if (v >= lo && v <= hi) return OCT_OK;
@@ -46,43 +35,39 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     if (net->stage == OCT_STAGE_INT8)
         return octi_fail(OCT_EUSAGE, "oct_fit", "an int8 net cannot be trained",
                          "a float or prepared net", NULL, NULL);
-    if (!o->optimizer) o->optimizer = optimizers[0];
-    if (!o->schedule) o->schedule = "cosine";
+    OCT_TRY(octi_augment_check(o->augment, "oct_fit"));
     if (!o->augment) o->augment = oct_data_default_augment(train);
     if (!o->epochs) o->epochs = prepared ? 3 : 10;
     if (!o->batch) o->batch = 64;
     if (!o->seed) o->seed = oct_ctx_seed(net->ctx);
-    int kind = find(optimizers, 4, o->optimizer);
-    if (kind < 0)
-        return octi_fail_word(OCT_EUSAGE, "optimizer", "unknown", "sgd, adam, adamw or rmsprop",
-                              o->optimizer, NULL);
-    int shape = find(schedules, 5, o->schedule);
-    if (shape < 0 || shape == OCT_MULTI_STEP)
-        return octi_fail_word(OCT_EUSAGE, "schedule", "unknown",
-                              "constant, step, cosine or onecycle", o->schedule, NULL);
-    if (o->lr == 0) o->lr = (kind == OCT_SGD ? 0.05f : 0.001f) * (prepared ? 0.1f : 1.0f);
-    o->warmup = pick(o->warmup, !prepared && (shape == OCT_COSINE || shape == OCT_STEP)
-                                    ? default_warmup(o->epochs)
-                                    : 0);
-    o->momentum = kind == OCT_SGD       ? pick(o->momentum, 0.9f)
-                  : kind == OCT_RMSPROP ? pick(o->momentum, 0)
-                                        : 0;
-    o->weight_decay = pick(o->weight_decay, kind == OCT_SGD     ? 5e-4f
-                                            : kind == OCT_ADAMW ? 0.01f
-                                                                : 0);
+    const oct_optim_kind kind = o->optimizer;
+    const oct_schedule_kind shape = o->schedule;
+    OCT_TRY(octi_word_check(&octi_optim_words, "oct_fit: optimizer", (int)kind));
+    OCT_TRY(octi_word_check(&octi_schedule_words, "oct_fit: schedule", (int)shape));
+    if (shape == OCT_SCHEDULE_MULTI_STEP)
+        return octi_fail(OCT_EUSAGE, "oct_fit: schedule", "it has no milestones",
+                         "cosine, constant, step or onecycle", "multistep",
+                         "step has its own; others: oct_schedule in a loop of one's own");
+    if (o->lr == 0) o->lr = (kind == OCT_OPTIM_SGD ? 0.05f : 0.001f) * (prepared ? 0.1f : 1.0f);
+    o->warmup =
+        pick(o->warmup, !prepared && (shape == OCT_SCHEDULE_COSINE || shape == OCT_SCHEDULE_STEP)
+                            ? default_warmup(o->epochs)
+                            : 0);
+    o->momentum = kind == OCT_OPTIM_SGD       ? pick(o->momentum, 0.9f)
+                  : kind == OCT_OPTIM_RMSPROP ? pick(o->momentum, 0)
+                                              : 0;
+    o->weight_decay = pick(o->weight_decay, kind == OCT_OPTIM_SGD     ? 5e-4f
+                                            : kind == OCT_OPTIM_ADAMW ? 0.01f
+                                                                      : 0);
     o->observe_until = pick(o->observe_until, 0.5f);
     o->batch_norm_until = pick(o->batch_norm_until, 2.0f / 3.0f);
     o->bn_images = o->bn_images == 0 ? 2048 : o->bn_images == OCT_NONE ? 0 : o->bn_images;
-    if (!o->oscillation) o->oscillation = "";
-    int swing = find(octi_oscillation_modes, OCTI_OSC_MODES, o->oscillation);
-    if (swing < 0)
-        return octi_fail_word(OCT_EUSAGE, "oscillation", "unknown", "measure, damp or freeze",
-                              o->oscillation, NULL);
+    OCT_TRY(octi_word_check(&octi_oscillation_words, "oct_fit: oscillation", (int)o->oscillation));
+    const oct_oscillation_mode swing = o->oscillation;
     if (swing && !prepared)
         return octi_fail(OCT_EUSAGE, "oscillation", "a float net has no codes", "a prepared net",
                          NULL, NULL);
-    o->oscillation = octi_oscillation_modes[swing];
-    if (o->oscillation_end == 0) o->oscillation_end = swing == OCTI_OSC_DAMP ? 0.1f : 0.01f;
+    if (o->oscillation_end == 0) o->oscillation_end = swing == OCT_OSCILLATION_DAMP ? 0.1f : 0.01f;
     OCT_TRY(range("epochs", o->epochs, 1, 1e6));
     OCT_TRY(range("batch", (double)o->batch, 1, 1e6));
     OCT_TRY(range("lr", o->lr, 1e-12, 1e3));
@@ -114,10 +99,10 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     if (o->patience && !o->val && !(o->val_share > 0))
         return octi_fail(OCT_EUSAGE, "patience", "needs a validation set", "val or val_share", NULL,
                          "the test part never chooses");
-    *optim = (oct_optim_opts){.kind = (oct_optim_kind)kind,
+    *optim = (oct_optim_opts){.kind = kind,
                               .lr = o->lr,
                               .momentum = o->momentum,
-                              .nesterov = kind == OCT_SGD && o->momentum > 0,
+                              .nesterov = kind == OCT_OPTIM_SGD && o->momentum > 0,
                               .weight_decay = o->weight_decay == 0 ? OCT_NONE : o->weight_decay,
                               .clip_norm = o->clip_norm};
     return OCT_OK;
@@ -125,12 +110,12 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
 
 oct_schedule octi_fit_schedule(const oct_fit_opts *o, int64_t per_epoch) {
     int64_t total = o->epochs * per_epoch;
-    oct_schedule s = {.kind = (oct_schedule_kind)find(schedules, 5, o->schedule),
+    oct_schedule s = {.kind = o->schedule,
                       .lr = o->lr,
                       .total = total,
                       .warmup = (int64_t)((double)o->warmup * (double)per_epoch)};
-    if (s.kind == OCT_STEP) { /* tenths at a half and at three quarters of the way */
-        s.kind = OCT_MULTI_STEP;
+    if (s.kind == OCT_SCHEDULE_STEP) { /* tenths at a half and at three quarters of the way */
+        s.kind = OCT_SCHEDULE_MULTI_STEP;
         s.milestones[0] = total / 2 > 0 ? total / 2 : 1;
         s.milestones[1] = total * 3 / 4 > s.milestones[0] ? total * 3 / 4 : s.milestones[0] + 1;
     }
@@ -225,9 +210,9 @@ oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *
     octi_text_printf(t, ",\n\"fit\":{\"epochs\":%d", o->epochs);
     octi_text_printf(t, ",\"batch\":%lld,\"images\":%lld", (long long)o->batch,
                      (long long)oct_data_count(train));
-    put_word(t, "optimizer", o->optimizer);
-    put_word(t, "schedule", o->schedule);
-    put_word(t, "augment", o->augment);
+    put_word(t, "optimizer", oct_optim_kind_name(o->optimizer));
+    put_word(t, "schedule", oct_schedule_kind_name(o->schedule));
+    put_word(t, "augment", oct_augment_name(o->augment));
     put(t, "lr", o->lr);
     put(t, "momentum", o->momentum);
     put(t, "weight_decay", o->weight_decay);
@@ -238,7 +223,7 @@ oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *
         put(t, "observe_until", o->observe_until);
         put(t, "batch_norm_until", o->batch_norm_until);
         put(t, "bn_images", (double)o->bn_images);
-        put_word(t, "oscillation", o->oscillation);
+        put_word(t, "oscillation", oct_oscillation_mode_name(o->oscillation));
         put(t, "oscillation_end", o->oscillation_end);
     }
     const bool values = oct_data_truth(train, NULL) == OCT_TRUTH_TARGETS;

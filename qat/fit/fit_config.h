@@ -8,9 +8,7 @@
 #include "qat/fit/fit.h"
 #include "src/format/json.h"
 
-/** Words of oct_fit_opts.oscillation; octi_fit_defaults leaves one of these pointers. */
-enum { OCTI_OSC_OFF, OCTI_OSC_MEASURE, OCTI_OSC_DAMP, OCTI_OSC_FREEZE, OCTI_OSC_MODES };
-extern const char *const octi_oscillation_modes[];
+extern const octi_words octi_oscillation_words; /* of qat/improve */
 
 /** Check the options and fill every default in; *optim and *schedule (its total and milestones in
  *  epochs until octi_fit_steps) are derived. */

@@ -15,8 +15,10 @@ oct_tensor *oct_calibration_inputs(oct_net *net, oct_data *data, int64_t n) {
     const oct_graph *g = net->graph;
     oct_shape s = g->values[g->input].shape;
     s.dim[0] = n < oct_data_count(data) ? n : oct_data_count(data);
-    oct_loader *l = oct_loader_new(
-        data, &(oct_loader_opts){.batch = 32, .shuffle = true, .input = octi_net_input(net)});
+    oct_loader *l = oct_loader_new(data, &(oct_loader_opts){.batch = 32,
+                                                            .shuffle = true,
+                                                            .augment = OCT_AUGMENT_NONE,
+                                                            .input = octi_net_input(net)});
     oct_tensor *x =
         l && oct_loader_start(l, 0, 0) == OCT_OK ? oct_tensor_new(net->ctx, OCT_F32, s) : NULL;
     int64_t each = x ? oct_tensor_count(x) / s.dim[0] : 0;

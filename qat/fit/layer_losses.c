@@ -28,17 +28,19 @@ static oct_layer_warning *add(list *l, const char *layer, const char *measure, d
 }
 
 /* By what the range was chosen. */
-static const char *by_of(const oct_quantizer *q) { return *q->method ? q->method : q->observer; }
+static const char *by_of(const oct_quantizer *q) {
+    return q->method ? oct_method_name(q->method) : q->observer;
+}
 
 static void clipped(list *l, const oct_layer *r, const oct_quantizer *q, double bound) {
     oct_layer_warning *w = add(l, r->name, "clip_loss", r->clip_loss, bound);
     snprintf(w->text, sizeof w->text,
              "%.3g %% of its values are clipped, which takes %.3g %% of their sum (%s)",
              100 * r->clip, 100 * r->clip_loss, by_of(q));
-    if (*q->method && q->spec.bits < 8)
+    if (q->method && q->spec.bits < 8)
         snprintf(w->hint, sizeof w->hint, "more epochs for its step, or --set '%s:abits=8'",
                  r->name);
-    else if (*q->method)
+    else if (q->method)
         snprintf(w->hint, sizeof w->hint, "more epochs for its step, or --set '%s:method=ema'",
                  r->name);
     else if (octi_is_fixed(q))
@@ -109,7 +111,7 @@ static void dead(list *l, const oct_net *net, const oct_layer *rows, bool severa
 
 /* What a learned step clips was trained with: no reason for a word unless accuracy fell. */
 static void judge(list *l, const oct_layer *r, const oct_quantizer *q, bool fell) {
-    if (*q->method && !fell) return;
+    if (q->method && !fell) return;
     /* steps of 8 bits in one of these: the best range trades one loss for the other */
     const int finer = 1 << (8 - q->spec.bits);
     const double clip = fmin(CLIP * finer, CLIP_MOST), round = fmin(ROUND * finer, ROUND_MOST);

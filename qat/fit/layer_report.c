@@ -235,8 +235,10 @@ oct_status octi_layers_noise(oct_net *net, oct_data *data, int64_t n, bool mixed
     const int32_t count = net->graph->node_count;
     for (int32_t i = 0; i < count; i++) describe(net, &net->graph->nodes[i], &rows[i]);
     if (!data) return OCT_OK;
-    oct_loader *loader = oct_loader_new(
-        data, &(oct_loader_opts){.batch = 32, .shuffle = mixed, .input = octi_net_input(net)});
+    oct_loader *loader = oct_loader_new(data, &(oct_loader_opts){.batch = 32,
+                                                                 .shuffle = mixed,
+                                                                 .augment = OCT_AUGMENT_NONE,
+                                                                 .input = octi_net_input(net)});
     sums *s = octi_calloc(net->ctx, (size_t)count + 1, sizeof *s);
     oct_status st =
         loader && s ? noise_of(net, loader, mixed ? 1 : 0, n, rows, s) : oct_last_error()->code;

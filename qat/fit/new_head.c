@@ -26,7 +26,8 @@ static oct_status renew_tensor(oct_net *net, int32_t value, int64_t classes, int
     oct_tensor *t = oct_tensor_new(net->ctx, OCT_F32, shape);
     if (!t) return oct_last_error()->code;
     octi_slot slot = {.role = OCT_ROLE_PARAM, .init = init, .fan_in = fan_in, .tensor = t};
-    oct_status s = octi_init_tensor(net->ctx, &slot, net->tensors[i].name, NULL);
+    oct_status s =
+        octi_init_tensor(net->ctx, &slot, net->tensors[i].name, OCT_INIT_KAIMING_UNIFORM);
     if (s != OCT_OK) return oct_tensor_unref(t), s;
     oct_tensor_unref(net->tensors[i].tensor);
     oct_tensor_unref(v->tensor);

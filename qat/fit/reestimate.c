@@ -102,11 +102,10 @@ static void switches(estimate *e, bool begin) {
 
 oct_status oct_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n) {
     OCTI_LAW_MODE();
-    return octi_reestimate_batch_norm(net, data, n, NULL);
+    return octi_reestimate_batch_norm(net, data, n, OCT_AUGMENT_NONE);
 }
 
-oct_status octi_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n,
-                                      const char *augment) {
+oct_status octi_reestimate_batch_norm(oct_net *net, oct_data *data, int64_t n, uint32_t augment) {
     if (!net || !data) return octi_fail_null("oct_reestimate_batch_norm");
     if (net->stage == OCT_STAGE_INT8)
         return octi_fail(OCT_EUSAGE, "oct_reestimate_batch_norm", "an int8 net has no batch norm",

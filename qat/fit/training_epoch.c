@@ -85,7 +85,7 @@ oct_status octi_training_end_epoch(training *t) {
         OCT_TRY(octi_reestimate_batch_norm(t->net, t->train, t->o.bn_images, t->o.augment));
     OCT_TRY(scores(t, &r));
     const oct_oscillation swing =
-        *t->o.oscillation ? oct_oscillation_count(t->net) : (oct_oscillation){0};
+        t->o.oscillation ? oct_oscillation_count(t->net) : (oct_oscillation){0};
     if (swing.weights) {
         r.oscillating = (double)swing.oscillating / (double)swing.weights;
         r.frozen = (double)swing.frozen / (double)swing.weights;

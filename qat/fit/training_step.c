@@ -34,14 +34,14 @@ static float still(const training *t) {
 /* Between backward and step, and behind the step: what keeps weights from swinging, as a function
  * of the step. */
 static oct_status damp(training *t) {
-    if (t->o.oscillation != octi_oscillation_modes[OCTI_OSC_DAMP]) return OCT_OK;
+    if (t->o.oscillation != OCT_OSCILLATION_DAMP) return OCT_OK;
     return oct_oscillation_damp(t->net, t->o.oscillation_end * (1 - still(t)));
 }
 
 static oct_status track(training *t) {
-    if (!*t->o.oscillation) return OCT_OK;
+    if (!t->o.oscillation) return OCT_OK;
     const float end = t->o.oscillation_end, start = end > 0.1f ? end : 0.1f;
-    const bool freeze = t->o.oscillation == octi_oscillation_modes[OCTI_OSC_FREEZE];
+    const bool freeze = t->o.oscillation == OCT_OSCILLATION_FREEZE;
     return oct_oscillation_step(t->net, freeze ? end + (start - end) * still(t) : 1);
 }
 

@@ -172,3 +172,11 @@ oct_oscillation oct_oscillation_count(const oct_net *net) {
     }
     return r;
 }
+
+static const char *const modes[] = {
+    NULL,
+#define OCT_OSCILLATION(value, word) word,
+#include "qat/improve/oscillation_modes.def"
+};
+const octi_words octi_oscillation_words = OCTI_WORDS("oscillation", modes);
+OCTI_WORD_PAIR(oct_oscillation_mode, octi_oscillation_words)

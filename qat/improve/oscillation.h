@@ -13,8 +13,21 @@
 #define OCT_QAT_IMPROVE_OSCILLATION_H
 
 #include "../../src/net.h"
+#include "../../src/words.h"
 
 OCT_BEGIN_DECLS
+
+/** What oct_fit does: nothing, measure alone, damp (oct_oscillation_damp), freeze
+ *  (oct_oscillation_step). */
+typedef enum oct_oscillation_mode {
+    OCT_OSCILLATION_OFF,
+#define OCT_OSCILLATION(value, word) OCT_OSCILLATION_##value,
+#include "oscillation_modes.def"
+} oct_oscillation_mode;
+/** "measure", "damp", "freeze", "" of OFF; and the reverse (src/words.h). */
+OCT_API const char *oct_oscillation_mode_name(oct_oscillation_mode v);
+OCT_API OCT_NODISCARD oct_status oct_oscillation_mode_from_name(const char *word,
+                                                                oct_oscillation_mode *v);
 
 typedef struct oct_oscillation {
     int64_t weights;     /* tracked */

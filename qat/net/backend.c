@@ -3,9 +3,6 @@
 #include "qat/net/backend.h"
 #include "src/words.h"
 
-#include <stdio.h>
-#include <string.h>
-
 static const octi_backend_op ops[OCT_OP_KIND_COUNT] = {
 #define OCT_INT8_OP(kind, fp32, int8, q31)                                                         \
     [OCT_OP_##kind] = {{OCTI_GRID_##fp32, OCTI_GRID_##q31}, OCT_OP_##int8},
@@ -26,21 +23,27 @@ void octi_grid_qparams(octi_grid g, const oct_qspec *spec, float *scale, int32_t
     *zero_point = spec->qmin + (is_signed ? codes / 2 : 0);
 }
 
-static const octi_target targets[] = {
-#define OCT_TARGET(name, reduce_range, per_channel, pow2, law, text)                               \
-    {name, reduce_range, per_channel, pow2, OCTQ_##law, text},
+static const octi_target targets[OCT_TARGET_COUNT] = {
+#define OCT_TARGET(value, name, reduce_range, per_channel, pow2, law, text)                        \
+    [OCT_TARGET_##value] = {name, reduce_range, per_channel, pow2, OCTQ_##law, text},
 #include "qat/net/targets.def"
-#undef OCT_TARGET
 };
+static const char *const words[] = {
+    NULL,
+#define OCT_TARGET(value, name, reduce_range, per_channel, pow2, law, text) name,
+#include "qat/net/targets.def"
+};
+const octi_words octi_target_words = OCTI_WORDS("target", words);
+OCTI_WORD_PAIR(oct_target, octi_target_words)
 
 const octi_target *octi_target_find(const char *name) {
-    const size_t n = sizeof targets / sizeof *targets;
-    for (size_t i = 0; i < n; i++)
-        if (!name || !strcmp(name, targets[i].name)) return &targets[i];
-    char known[200] = "";
-    for (size_t i = 0; i < n; i++)
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "",
-                 targets[i].name);
-    octi_fail_word(OCT_EUSAGE, "target", "unknown target", known, name, NULL);
-    return NULL;
+    int value;
+    if (octi_word_find(&octi_target_words, OCT_EUSAGE, "target", name, &value) != OCT_OK)
+        return NULL;
+    return &targets[value];
+}
+
+const octi_target *octi_target_of(oct_target value) {
+    if (octi_word_check(&octi_target_words, "target", (int)value) != OCT_OK) return NULL;
+    return &targets[value ? value : OCT_TARGET_OCTET];
 }

@@ -3,6 +3,7 @@
 #ifndef OCT_QAT_NET_BACKEND_H
 #define OCT_QAT_NET_BACKEND_H
 
+#include "qat/net/target.h"
 #include "src/graph.h"
 #include "src/qround.h"
 
@@ -37,7 +38,10 @@ typedef struct octi_target {
     octq_law law; /* of its requants; q31: activations are signed there */
     const char *text;
 } octi_target;
-/** NULL (recorded, lists the known ones) for an unknown name; NULL name: the default. */
+/** NULL (recorded, lists the known ones) where there is none; by default octet. */
+const octi_target *octi_target_of(oct_target value);
+/** The same by its word in a file. */
 const octi_target *octi_target_find(const char *name);
+extern const octi_words octi_target_words;
 
 #endif

@@ -51,19 +51,18 @@ static int32_t add_quantizer(oct_net *net, const recipe *r) {
     q.max_val = registered(net, owner, "max_val", OCT_ROLE_OBSERVER, OCT_F32, n);
     q.enabled = registered(net, owner, "enabled", OCT_ROLE_OBSERVER, OCT_U8, 2);
     if (!q.scale || !q.zero_point || !q.min_val || !q.max_val || !q.enabled) return -1;
-    const char *method = set->method && strcmp(set->method, "ema") ? set->method : "",
-               *ste = set->ste;
-    const bool weight = octi_is_weight(&q),
-               learned = *method && r->learnable && !(weight && !strcmp(method, "pact"));
-    q.strict = ste ? !strcmp(ste, "strict") : learned;
-    if (learned) {
-        bool alpha = !strcmp(method, "pact"); /* decays, as in the paper */
+    const oct_method method = set->method;
+    const bool weight = octi_is_weight(&q), alpha = method == OCT_METHOD_PACT,
+               observed = method == OCT_METHOD_DEFAULT || method == OCT_METHOD_EMA,
+               learned = !observed && r->learnable && !(weight && alpha);
+    q.strict = set->ste ? set->ste == OCT_STE_STRICT : learned;
+    if (learned) { /* alpha decays, as in the paper */
         q.method = method;
         q.step = registered(net, owner, alpha ? "alpha" : "step",
                             alpha ? OCT_ROLE_PARAM : OCT_ROLE_STEP, OCT_F32, n);
-        if (!weight && !strcmp(method, "lsq+"))
+        if (!weight && method == OCT_METHOD_LSQ_PLUS)
             q.offset = registered(net, owner, "offset", OCT_ROLE_STEP, OCT_F32, n);
-        if (!q.step || (!weight && !strcmp(method, "lsq+") && !q.offset)) return -1;
+        if (!q.step || (!weight && method == OCT_METHOD_LSQ_PLUS && !q.offset)) return -1;
     }
     for (int64_t i = 0; i < n; i++) {
         oct_f32(q.scale)[i] = 1.0f;
@@ -150,8 +149,8 @@ static oct_status add_activation(const octi_value_classes *p, const ends *e, int
     const oct_qsettings *set = &r.set;
     oct_qspec spec = oct_qspec_activation(
         bits_of(p, &r, OCTI_QKEY_abits, set->abits, keeps_8(p, e, v)),
-        set->reduce_range ? octi_yes(set->reduce_range) : p->target->reduce_range);
-    spec.symmetric = octi_yes(set->symmetric);
+        set->reduce_range ? set->reduce_range == OCT_SWITCH_YES : p->target->reduce_range);
+    spec.symmetric = set->symmetric == OCT_SWITCH_YES;
     spec.pow2 = p->target->pow2;
     char owner[OWNER];
     snprintf(owner, sizeof owner, "%s.activation_post_process", g->values[v].name);
@@ -179,18 +178,19 @@ static oct_status add_weight(const octi_value_classes *p, const oct_node *n, boo
     const bool bn = n->kind == OCT_OP_batch_norm; /* one weight a channel */
     const octi_resolved r = octi_qrules_resolve(p->rules, n->name, n->kind);
     const bool channels =
-        r.set.granularity ? !strcmp(r.set.granularity, "channel") : p->target->per_channel;
+        r.set.granularity ? r.set.granularity == OCT_GRANULARITY_CHANNEL : p->target->per_channel;
     oct_qspec spec = oct_qspec_weight(bn ? 8 : bits_of(p, &r, OCTI_QKEY_wbits, r.set.wbits, at_end),
                                       channels || bn);
     spec.pow2 = p->target->pow2;
-    if (!bn && r.set.weight_qmin && !strcmp(r.set.weight_qmin, "full")) spec.qmin = -spec.qmax - 1;
-    const bool searched = !bn && r.set.weight_observer && !strcmp(r.set.weight_observer, "mse");
+    if (!bn && r.set.weight_qmin == OCT_WEIGHT_QMIN_FULL) spec.qmin = -spec.qmax - 1;
+    const bool searched = !bn && r.set.weight_observer == OCT_WEIGHT_OBSERVER_MSE;
     char owner[OWNER];
     snprintf(owner, sizeof owner, "%s.weight_fake_quant", n->name);
     const recipe weight = {.owner = owner,
                            .name = w->name,
                            .role = OCT_QUANTIZER_WEIGHT,
-                           .observer = searched ? "mse" : "minmax",
+                           .observer = oct_weight_observer_name(
+                               searched ? OCT_WEIGHT_OBSERVER_MSE : OCT_WEIGHT_OBSERVER_MINMAX),
                            .spec = spec,
                            .set = &r.set,
                            .learnable = !bn,

@@ -268,7 +268,7 @@ oct_net *oct_prepare(const oct_net *net, const oct_qconfig *config) {
     static const oct_qconfig defaults;
     if (!net) return NULL;
     if (!config) config = &defaults;
-    prepare_state p = {.config = config, .target = octi_target_find(config->target)};
+    prepare_state p = {.config = config, .target = octi_target_of(config->target)};
     oct_net *fused = NULL;
     if (net->stage > OCT_STAGE_FUSED) {
         octi_fail(OCT_EUSAGE, "oct_prepare", "net is quantized already", "a float net", NULL, NULL);

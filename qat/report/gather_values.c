@@ -192,13 +192,14 @@ static oct_status show_one(oct_report *r, const oct_quantizer *q, const watch *w
     const octi_arena_mark mark = octi_arena_save(scratch);
     const float scale = octi_scale(q);
     octi_density d;
-    *v = (octi_values){.name = octi_arena_strdup(r->arena, q->name),
-                       .by = octi_arena_strdup(r->arena, *q->method ? q->method : q->observer),
-                       .bits = q->spec.bits,
-                       .lo = (double)scale * (q->spec.qmin - octi_zero_point(q)),
-                       .hi = (double)scale * (q->spec.qmax - octi_zero_point(q)),
-                       .own = w->own,
-                       .chosen = NAN};
+    *v = (octi_values){
+        .name = octi_arena_strdup(r->arena, q->name),
+        .by = octi_arena_strdup(r->arena, q->method ? oct_method_name(q->method) : q->observer),
+        .bits = q->spec.bits,
+        .lo = (double)scale * (q->spec.qmin - octi_zero_point(q)),
+        .hi = (double)scale * (q->spec.qmax - octi_zero_point(q)),
+        .own = w->own,
+        .chosen = NAN};
     oct_status s = v->name && v->by ? octi_density_of(&w->o, &d, empty) : oct_last_error()->code;
     if (s == OCT_OK && !*empty) s = draw(r, &d, v);
     if (s == OCT_OK && !*empty) s = clips(w, &d, q, v);

@@ -81,9 +81,7 @@ static oct_status fill(const listing *l, const oct_node *n, oct_placement *row) 
                            .int8 = octi_is_int8(g, n),
                            .why = n->reason,
                            .reason = "",
-                           .granularity = "",
                            .observer = "",
-                           .weight_observer = "",
                            .grid = "",
                            .rule = ""};
     const oct_quantizer *q = row->int8 ? &g->quantizers[g->values[n->out].quantizer] : NULL;
@@ -96,16 +94,18 @@ static oct_status fill(const listing *l, const oct_node *n, oct_placement *row) 
     }
     const oct_value *w = n->nin > OCTI_W && n->in[OCTI_W] >= 0 ? &g->values[n->in[OCTI_W]] : NULL;
     if (q && w && w->tensor && w->quantizer >= 0) {
-        row->wbits = g->quantizers[w->quantizer].spec.bits;
-        row->weight_observer = g->quantizers[w->quantizer].observer; /* "" in int8 nets */
-        row->granularity = g->quantizers[w->quantizer].spec.per_channel ? "channel" : "tensor";
+        const oct_quantizer *of = &g->quantizers[w->quantizer];
+        const int by = octi_word_value(&octi_weight_observer_words, of->observer);
+        row->wbits = of->spec.bits;
+        row->weight_observer = by < 0 ? OCT_WEIGHT_OBSERVER_DEFAULT : (oct_weight_observer)by;
+        row->granularity = of->spec.per_channel ? OCT_GRANULARITY_CHANNEL : OCT_GRANULARITY_TENSOR;
     }
     return prepared ? rule_of(l, n, q ? leader_of(g, q) : NULL, row) : OCT_OK;
 }
 
 static oct_status list(listing *l, oct_placement **rows, int32_t *count) {
     const oct_graph *g = l->net->graph;
-    const char *target;
+    oct_target target;
     if (*l->net->qconfig)
         OCT_TRY(octi_qrules_read(l->net->ctx, l->arena, l->net->qconfig, strlen(l->net->qconfig),
                                  "qconfig", &l->rules, &target));

@@ -4,6 +4,7 @@
 #define OCT_QAT_RULES_PLACEMENTS_H
 
 #include "../../src/net.h"
+#include "qconfig.h"
 
 OCT_BEGIN_DECLS
 
@@ -12,14 +13,14 @@ typedef struct oct_placement {
     const char *name;
     const char *kind;
     bool int8;
-    const char *reason;      /* why it stays float; "" for int8 */
-    int32_t abits, wbits;    /* of its values and of its weights; 0: none */
-    const char *granularity; /* of weight scales: "channel", "tensor", "" */
-    const char *observer;    /* of its values; "" for float, and in int8 nets */
+    const char *reason;          /* why it stays float; "" for int8 */
+    int32_t abits, wbits;        /* of its values and of its weights; 0: none */
+    oct_granularity granularity; /* of weight scales; 0: none */
+    const char *observer;        /* of its values; "" for float, and in int8 nets */
     /* the value that gives its values scale and zero point: itself, or the first that shares
      * them */
     const char *grid;
-    const char *weight_observer; /* "minmax", "mse"; "" without weights, and in int8 nets */
+    oct_weight_observer weight_observer; /* 0: no weights, and in int8 nets */
     /* what rules of the qconfig decided: "wbits=4 by pattern layer1.*; abits=4 by global"; "" : the
      * target alone */
     const char *rule;

@@ -12,6 +12,48 @@
 #include "src/mem.h"
 #include "src/words.h"
 
+static const char *const granularities[] = {
+    NULL,
+#define OCT_GRANULARITY(value, word) word,
+#include "qat/rules/qconfig_words.def"
+};
+static const char *const weight_observers[] = {
+    NULL,
+#define OCT_WEIGHT_OBSERVER(value, word) word,
+#include "qat/rules/qconfig_words.def"
+};
+static const char *const weight_qmins[] = {
+    NULL,
+#define OCT_WEIGHT_QMIN(value, word) word,
+#include "qat/rules/qconfig_words.def"
+};
+static const char *const stes[] = {
+    NULL,
+#define OCT_STE(value, word) word,
+#include "qat/rules/qconfig_words.def"
+};
+const octi_words octi_granularity_words = OCTI_WORDS("granularity", granularities),
+                 octi_weight_observer_words = OCTI_WORDS("weight_observer", weight_observers),
+                 octi_weight_qmin_words = OCTI_WORDS("weight_qmin", weight_qmins),
+                 octi_ste_words = OCTI_WORDS("ste", stes);
+OCTI_WORD_PAIR(oct_granularity, octi_granularity_words)
+OCTI_WORD_PAIR(oct_weight_observer, octi_weight_observer_words)
+OCTI_WORD_PAIR(oct_weight_qmin, octi_weight_qmin_words)
+OCTI_WORD_PAIR(oct_ste, octi_ste_words)
+
+#define OF_none                   NULL
+#define OF_switch                 &octi_switch_words
+#define OF_granularity            &octi_granularity_words
+#define OF_weight_observer        &octi_weight_observer_words
+#define OF_weight_qmin            &octi_weight_qmin_words
+#define OF_method                 &octi_method_words
+#define OF_ste                    &octi_ste_words
+#define OCTI_QKEY_SWITCH          OCTI_QKEY_WORD
+#define OCTI_QKEY_GRANULARITY     OCTI_QKEY_WORD
+#define OCTI_QKEY_WEIGHT_OBSERVER OCTI_QKEY_WORD
+#define OCTI_QKEY_WEIGHT_QMIN     OCTI_QKEY_WORD
+#define OCTI_QKEY_METHOD          OCTI_QKEY_WORD
+#define OCTI_QKEY_STE             OCTI_QKEY_WORD
 const octi_qkey_row octi_qkey_rows[OCTI_QKEYS] = {
 #define OCT_QKEY(key, field, type, lowest, highest, words, part, what)                             \
     {key,                                                                                          \
@@ -19,7 +61,7 @@ const octi_qkey_row octi_qkey_rows[OCTI_QKEYS] = {
      OCTI_QKEY_##type,                                                                             \
      lowest,                                                                                       \
      highest,                                                                                      \
-     words,                                                                                        \
+     OF_##words,                                                                                   \
      OCTI_QPART_##part},
 #include "qat/rules/qconfig_keys.def"
 };
@@ -31,6 +73,7 @@ static const void *field_of(const oct_qsettings *s, int key) {
 static bool is_set(const oct_qsettings *s, int key) {
     switch (octi_qkey_rows[key].type) {
     case OCTI_QKEY_INT:
+    case OCTI_QKEY_WORD:
         return *(const int *)field_of(s, key) != 0;
     case OCTI_QKEY_REAL:
         return *(const float *)field_of(s, key) != 0;
@@ -46,28 +89,20 @@ const char *octi_qkey_text(const oct_qsettings *s, int key) {
         return octi_fmt("%d", *(const int *)field_of(s, key));
     case OCTI_QKEY_REAL:
         return octi_fmt("%.9g", (double)*(const float *)field_of(s, key));
+    case OCTI_QKEY_WORD:
+        return octi_word_of(octi_qkey_rows[key].words, *(const int *)field_of(s, key));
     default:
         return *(const char *const *)field_of(s, key);
     }
 }
 
 static void copy_key(oct_qsettings *to, const oct_qsettings *from, int key) {
-    const size_t size[] = {sizeof(int), sizeof(float), sizeof(char *)};
+    const size_t size[] = {sizeof(int), sizeof(float), sizeof(char *), sizeof(oct_switch)};
     memcpy((char *)to + octi_qkey_rows[key].offset, field_of(from, key),
            size[octi_qkey_rows[key].type]);
 }
 
 /* ---- checks ---- */
-
-static bool among(const char *words, const char *w) {
-    const size_t n = strlen(w);
-    for (const char *p = words; n && *p;) {
-        size_t len = strcspn(p, " ");
-        if (len == n && !strncmp(p, w, n)) return true;
-        p += len + (p[len] == ' ');
-    }
-    return false;
-}
 
 static const char *rule_text(const oct_qrule *r) {
     static const char *const scopes[] = {"global", "kind", "pattern", "name"};
@@ -79,14 +114,12 @@ static oct_status check_value(oct_ctx *ctx, const oct_qrule *r, int key) {
     if (!is_set(&r->set, key)) return OCT_OK;
     const char *got = octi_qkey_text(&r->set, key),
                *bad = octi_fmt("%s: %s out of range", rule_text(r), row->key);
-    if (row->type == OCTI_QKEY_TEXT) {
-        if (row->words && !among(row->words, got))
-            return octi_fail_word(OCT_EUSAGE, "qconfig",
-                                  octi_fmt("%s: unknown %s", rule_text(r), row->key), row->words,
-                                  got, NULL);
+    if (row->type == OCTI_QKEY_TEXT)
         return key == OCTI_QKEY_observer && !octi_observer_find(ctx, got) ? oct_last_error()->code
                                                                           : OCT_OK;
-    }
+    if (row->type == OCTI_QKEY_WORD)
+        return octi_word_check(row->words, octi_fmt("qconfig: %s: %s", rule_text(r), row->key),
+                               *(const int *)field_of(&r->set, key));
     double v = row->type == OCTI_QKEY_INT ? *(const int *)field_of(&r->set, key)
                                           : (double)*(const float *)field_of(&r->set, key);
     if (v >= row->lowest && v <= row->highest) return OCT_OK;

@@ -13,7 +13,8 @@ enum octi_qkey {
 #include "qat/rules/qconfig_keys.def"
     OCTI_QKEYS
 };
-enum octi_qkey_type { OCTI_QKEY_INT, OCTI_QKEY_REAL, OCTI_QKEY_TEXT };
+/* every enum is a word of its table */
+enum octi_qkey_type { OCTI_QKEY_INT, OCTI_QKEY_REAL, OCTI_QKEY_TEXT, OCTI_QKEY_WORD };
 /** Whose a key is, as bits. */
 enum octi_qpart { OCTI_QPART_A = 1, OCTI_QPART_W = 2, OCTI_QPART_F = 3 };
 
@@ -22,14 +23,15 @@ typedef struct octi_qkey_row {
     size_t offset; /* in oct_qsettings */
     enum octi_qkey_type type;
     double lowest, highest;
-    const char *words; /* NULL: any */
+    const octi_words *words; /* of an enum */
     int part;
 } octi_qkey_row;
 extern const octi_qkey_row octi_qkey_rows[OCTI_QKEYS];
 
 /** A key's value as text ("" where it is not set), in a rotating buffer or the settings' own. */
 const char *octi_qkey_text(const oct_qsettings *s, int key);
-static inline bool octi_yes(const char *word) { return word && word[0] == 'y'; }
+extern const octi_words octi_granularity_words, octi_weight_observer_words, octi_weight_qmin_words,
+    octi_ste_words;
 
 /** The rules of a config, its fields first, as a global one. */
 typedef struct octi_qrules {
@@ -54,10 +56,10 @@ bool octi_qrules_named(const octi_qrules *rules, const octi_resolved *r, int key
 /** JSON as oct_qconfig_load reads it; what a prepared net keeps (oct_net.qconfig). "" where no rule
  *  sets anything. */
 oct_status octi_qrules_write(const octi_qrules *rules, octi_text *out);
-/** Read it back, into memory of an arena, or of the context where there is none. *target: NULL
- *  where the text has none. */
+/** Read it back, into memory of an arena, or of the context where there is none. *target: 0 where
+ *  the text has none. */
 oct_status octi_qrules_read(oct_ctx *ctx, struct octi_arena *arena, const void *text, size_t size,
-                            const char *where, octi_qrules *rules, const char **target);
+                            const char *where, octi_qrules *rules, oct_target *target);
 /** Append rules to config->rules. */
 oct_status octi_qrules_append(oct_ctx *ctx, const octi_qrules *more, oct_qconfig *config);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "qat/net/backend.h"
 #include "qat/rules/qconfig_rules.h"
 #include "src/arena.h"
 #include "src/float_mode.h"
@@ -22,9 +23,7 @@ static int key_named(const char *word) {
     return k;
 }
 
-static bool is_switch(int key) {
-    return octi_qkey_rows[key].words && !strcmp(octi_qkey_rows[key].words, "yes no");
-}
+static bool is_switch(int key) { return octi_qkey_rows[key].words == &octi_switch_words; }
 
 static const char *known_keys(char *room, size_t size) {
     size_t at = 0;
@@ -68,10 +67,13 @@ static oct_status set_key(oct_qsettings *s, char *piece) {
     if (!value && !is_switch(key))
         return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
     double v = 0;
+    if (row->type >= OCTI_QKEY_TEXT && value && !*value)
+        return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
+    if (row->type == OCTI_QKEY_WORD)
+        return octi_word_find(row->words, OCT_EUSAGE, octi_fmt("qconfig: %s", row->key),
+                              value ? value : "yes", field_of(s, key));
     if (row->type == OCTI_QKEY_TEXT) {
-        if (value && !*value)
-            return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
-        *(const char **)field_of(s, key) = value ? value : "yes";
+        *(const char **)field_of(s, key) = value;
         return OCT_OK;
     }
     errno = 0;
@@ -159,14 +161,17 @@ static oct_status read_key(const reading *r, const cJSON *item, oct_qsettings *s
                               item->string, NULL);
     const octi_qkey_row *row = &octi_qkey_rows[key];
     if (is_switch(key) && cJSON_IsBool(item)) {
-        *(const char **)field_of(s, key) = cJSON_IsTrue(item) ? "yes" : "no";
+        *(oct_switch *)field_of(s, key) = cJSON_IsTrue(item) ? OCT_SWITCH_YES : OCT_SWITCH_NO;
         return OCT_OK;
     }
-    if (row->type == OCTI_QKEY_TEXT) {
+    if (row->type >= OCTI_QKEY_TEXT) {
         OCT_TRY(octi_json_item_string(item, row->key, r->where, &word));
         if (!*word)
             return octi_fail(OCT_EFORMAT, r->where, octi_fmt("field '%s' is empty", row->key),
-                             row->words, NULL, NULL);
+                             row->words ? octi_words_known(row->words) : NULL, NULL, NULL);
+        if (row->words)
+            return octi_word_find(row->words, OCT_EFORMAT, octi_fmt("%s: %s", r->where, row->key),
+                                  word, field_of(s, key));
         *(const char **)field_of(s, key) = word = keep(r, word);
         return word ? OCT_OK : oct_last_error()->code;
     }
@@ -210,8 +215,18 @@ static oct_status read_rule(const reading *r, const cJSON *object, oct_qrule *ru
     return OCT_OK;
 }
 
+static oct_status read_target(const reading *r, const cJSON *item, oct_target *target) {
+    const char *word;
+    int value = 0;
+    OCT_TRY(octi_json_item_string(item, "target", r->where, &word));
+    OCT_TRY(octi_word_find(&octi_target_words, OCT_EFORMAT, octi_fmt("%s: target", r->where), word,
+                           &value));
+    *target = (oct_target)value;
+    return OCT_OK;
+}
+
 static oct_status read_root(const reading *r, const cJSON *root, octi_qrules *rules,
-                            const char **target) {
+                            oct_target *target) {
     const cJSON *list = octi_json_get(root, "rules"), *item;
     if (!cJSON_IsObject(root))
         return octi_fail(OCT_EFORMAT, r->where, "no qconfig", "an object", NULL, NULL);
@@ -226,10 +241,9 @@ static oct_status read_root(const reading *r, const cJSON *root, octi_qrules *ru
     rules->count = 1;
     cJSON_ArrayForEach(item, root) {
         if (item == list) continue;
-        if (!strcmp(item->string, "target")) {
-            OCT_TRY(octi_json_item_string(item, "target", r->where, target));
-            if (!(*target = keep(r, *target))) return oct_last_error()->code;
-        } else
+        if (!strcmp(item->string, "target"))
+            OCT_TRY(read_target(r, item, target));
+        else
             OCT_TRY(read_key(r, item, &rules->rule[0].set));
     }
     cJSON_ArrayForEach(item, list) {
@@ -244,11 +258,11 @@ static oct_status read_root(const reading *r, const cJSON *root, octi_qrules *ru
 }
 
 oct_status octi_qrules_read(oct_ctx *ctx, octi_arena *arena, const void *text, size_t size,
-                            const char *where, octi_qrules *rules, const char **target) {
+                            const char *where, octi_qrules *rules, oct_target *target) {
     const reading r = {ctx, arena, where};
     cJSON *root;
     *rules = (octi_qrules){.count = 0};
-    *target = NULL;
+    *target = OCT_TARGET_DEFAULT;
     OCT_TRY(octi_json_parse(ctx, text, size, where, &root));
     oct_status s = read_root(&r, root, rules, target);
     octi_json_free(root);
@@ -261,7 +275,7 @@ oct_status oct_qconfig_load(oct_ctx *ctx, const char *path, oct_qconfig *config)
     uint8_t *bytes;
     size_t size;
     octi_qrules rules;
-    const char *target;
+    oct_target target;
     OCT_TRY(octi_file_read(ctx, path, FILE_MOST, &bytes, &size));
     oct_status s = octi_qrules_read(ctx, NULL, bytes, size, path, &rules, &target);
     octi_free(ctx, bytes);
@@ -276,7 +290,7 @@ static void write_settings(octi_text *out, const oct_qsettings *s, bool *more) {
         const char *v = octi_qkey_text(s, k);
         if (!*v) continue;
         octi_text_printf(out, "%s\"%s\": ", *more ? ", " : "", octi_qkey_rows[k].key);
-        if (octi_qkey_rows[k].type == OCTI_QKEY_TEXT)
+        if (octi_qkey_rows[k].type >= OCTI_QKEY_TEXT)
             octi_json_put_string(out, v);
         else if (octi_qkey_rows[k].type == OCTI_QKEY_INT)
             octi_text_printf(out, "%s", v);

@@ -8,7 +8,7 @@ oct_float_reason octi_float_reason_of(const octi_deciding *d, int32_t i) {
     const oct_graph *g = d->g;
     const oct_node *n = &g->nodes[i];
     const octi_grid grid = octi_grid_under(n->kind, d->law);
-    if (octi_yes(octi_qrules_resolve(d->rules, n->name, n->kind).set.stay_float))
+    if (octi_qrules_resolve(d->rules, n->name, n->kind).set.stay_float == OCT_SWITCH_YES)
         return OCT_FLOAT_rule;
     if (grid == OCTI_GRID_NONE)
         return octi_grid_under(n->kind, OCTQ_FP32) == OCTI_GRID_NONE ? OCT_FLOAT_kind

@@ -74,10 +74,10 @@ static float least_error_scale(const oct_quantizer *q, const float *x, int64_t n
 
 void octi_learned_start(oct_quantizer *q, const float *x, int64_t n) {
     float s = octi_scale(q); /* of the range */
-    if (x && !strcmp(q->method, "lsq")) s = (float)(2 * mean_abs(x, n) / sqrt(levels_above(q)));
-    if (x && !strcmp(q->method, "lsq+")) s = least_error_scale(q, x, n);
+    if (x && q->method == OCT_METHOD_LSQ) s = (float)(2 * mean_abs(x, n) / sqrt(levels_above(q)));
+    if (x && q->method == OCT_METHOD_LSQ_PLUS) s = least_error_scale(q, x, n);
     s = fmaxf(s, OCT_SCALE_MIN);
-    if (!strcmp(q->method, "pact")) s = octi_scale(q) * levels_above(q);
+    if (q->method == OCT_METHOD_PACT) s = octi_scale(q) * levels_above(q);
     oct_f32(q->step)[0] = s;
     if (q->offset) oct_f32(q->offset)[0] = -s * (float)octi_zero_point(q);
     octi_learned_settle(q);
@@ -85,7 +85,7 @@ void octi_learned_start(oct_quantizer *q, const float *x, int64_t n) {
 
 void octi_learned_settle(oct_quantizer *q) {
     if (octi_learned_waits(q)) return; /* the range's qparams stand */
-    float *step = oct_f32(q->step), unit = !strcmp(q->method, "pact") ? levels_above(q) : 1.0f;
+    float *step = oct_f32(q->step), unit = q->method == OCT_METHOD_PACT ? levels_above(q) : 1.0f;
     float range = fmaxf(*oct_f32(q->max_val), 0) - fminf(*oct_f32(q->min_val), 0);
     step[0] = at_least(step[0], range / (float)(q->spec.qmax - q->spec.qmin) * unit);
     oct_f32(q->scale)[0] = oct_scale_on_grid(&q->spec, step[0] / unit);
@@ -137,7 +137,7 @@ oct_status octi_learned_grad(octi_call *c, oct_quantizer *q, const octi_straight
     OCT_TRY(octi_cut_fold_f64(&j.cut, j.sums[0], 3));
     const double *sum = j.sums[0]; /* dy * term inside, dy * term outside, dy outside */
     double g = 1 / sqrt((double)j.each * levels_above(q));
-    if (!strcmp(q->method, "pact")) return add_grad(c->ctx, q->step, 0, sum[1] / levels_above(q));
+    if (q->method == OCT_METHOD_PACT) return add_grad(c->ctx, q->step, 0, sum[1] / levels_above(q));
     if (!q->offset) return add_grad(c->ctx, q->step, 0, g * (sum[0] + sum[1]));
     OCT_TRY(add_grad(c->ctx, q->step, 0, g * (sum[0] + sum[1] + octi_zero_point(q) * sum[2])));
     return add_grad(c->ctx, q->offset, 0, g * sum[2]);
@@ -146,7 +146,7 @@ oct_status octi_learned_grad(octi_call *c, oct_quantizer *q, const octi_straight
 /* ---- weights ---- */
 
 static float weight_start(const oct_quantizer *q, const float *x, int64_t n) {
-    if (!strcmp(q->method, "lsq+")) { /* mean +- 3 standard deviations */
+    if (q->method == OCT_METHOD_LSQ_PLUS) { /* mean +- 3 standard deviations */
         double sum = 0, squares = 0;
         for (int64_t i = 0; i < n; i++) sum += x[i];
         double mean = sum / (double)n;

@@ -69,10 +69,7 @@ static oct_status write_quantizer(const oct_net *net, octi_text *out, const oct_
                      q->spec.symmetric ? "true" : "false", q->spec.per_channel ? "true" : "false");
     octi_json_put_string(out, q->observer);
     if (q->role) octi_text_printf(out, ", \"role\": \"%s\"", quantizer_roles[q->role]);
-    if (*q->method) {
-        octi_text_printf(out, ", \"method\": ");
-        octi_json_put_string(out, q->method);
-    }
+    if (q->method) octi_text_printf(out, ", \"method\": \"%s\"", oct_method_name(q->method));
     if (q->strict) octi_text_printf(out, ", \"strict\": true");
     if (q->spec.pow2) octi_text_printf(out, ", \"pow2\": true");
     OCT_TRY(write_number(out, "averaging", q->averaging));

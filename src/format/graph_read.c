@@ -93,6 +93,17 @@ static oct_status read_role(const reading *r, const cJSON *obj, oct_quantizer *q
     return OCT_OK;
 }
 
+static oct_status read_method(const reading *r, const cJSON *obj, oct_quantizer *q) {
+    const char *word;
+    int method = 0;
+    if (!octi_json_get(obj, "method")) return OCT_OK;
+    OCT_TRY(octi_json_string(obj, "method", octi_json_at(r->where, q->name), &word));
+    OCT_TRY(octi_word_find(&octi_method_words, OCT_EFORMAT, octi_json_at(r->where, q->name), word,
+                           &method));
+    q->method = (oct_method)method;
+    return OCT_OK;
+}
+
 static oct_status read_quantizer(const reading *r, const cJSON *obj) {
     static const char *const keys[] = {"name",        "bits",       "qmin",   "qmax",   "symmetric",
                                        "per_channel", "observer",   "method", "strict", "pow2",
@@ -116,8 +127,7 @@ static oct_status read_quantizer(const reading *r, const cJSON *obj) {
     q.spec.bits = (int32_t)bits;
     q.spec.qmin = (int32_t)qmin;
     q.spec.qmax = (int32_t)qmax;
-    if (octi_json_get(obj, "method"))
-        OCT_TRY(octi_json_string(obj, "method", octi_json_at(r->where, q.name), &q.method));
+    OCT_TRY(read_method(r, obj, &q));
     if (octi_json_get(obj, "strict"))
         OCT_TRY(octi_json_bool(obj, "strict", octi_json_at(r->where, q.name), &q.strict));
     if (octi_json_get(obj, "pow2"))

@@ -83,9 +83,10 @@ int main(int argc, char **argv) {
         snprintf(name, sizeof name, "float%d", (int)seed);
         if (made % 2 == 0) emit(net, argv[1], name, NULL, NULL);
         static const char *const observers[] = {"minmax", "ema", "histogram"};
-        oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = made < 3 ? observers[made] : NULL,
-                                                     .method = made == 3 ? "lsq+" : NULL,
-                                                     .wbits = made == 4 ? 4 : 0});
+        oct_net *q = oct_prepare(
+            net, &(oct_qconfig){.observer = made < 3 ? observers[made] : NULL,
+                                .method = made == 3 ? OCT_METHOD_LSQ_PLUS : OCT_METHOD_DEFAULT,
+                                .wbits = made == 4 ? 4 : 0});
         check(q != NULL, "prepare");
         oct_tape *t = oct_tape_new(ctx);
         oct_tape_begin(t, OCT_CALIBRATE);

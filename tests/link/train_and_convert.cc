@@ -65,7 +65,7 @@ int main() {
     if (oct_fit(net_float, data, &fit) != OCT_OK) return fail("fit");
     oct_qconfig rules;
     oct_qconfig_init(&rules);
-    rules.target = "octet";
+    rules.target = OCT_TARGET_OCTET;
     oct_net *q = oct_prepare(oct_fuse(net_float), &rules);
     if (!q || oct_calibrate(q, data, n) != OCT_OK) return fail("calibrate");
     oct_net *int8 = oct_convert(q, nullptr);
