@@ -78,9 +78,9 @@ static oct_status choose(const octi_qargs *q, const octi_qconv *c) {
     for (int i = 0; i < octi_candidate_count; i++) {
         const octi_candidate *k = octi_candidates[i];
         cycles[i] = -1;
-        if ((k->offered && !k->offered(r->kernels)) || k->unfit(c)) continue;
-        cycles[i] = k->cycles(c);
         const bool asked_for = only && !strcmp(only, k->name);
+        if ((k->offered && !asked_for && !k->offered(r->kernels)) || k->unfit(c)) continue;
+        cycles[i] = k->cycles(c);
         if (!best || asked_for || (!fixed && cycles[i] < r->cycles)) {
             best = k;
             r->cycles = cycles[i];
@@ -252,6 +252,12 @@ static octi_layout frame_layout(const octi_qconv *c, const octi_halo *need) {
 size_t octi_frame_bytes(const octi_qconv *c, const octi_layout *in, const octi_halo *need) {
     if (octi_halo_covers(&in->halo, need) && in->slack) return 0;
     return ((size_t)frame_layout(c, need).image + OCTI_SLACK + 63) & ~(size_t)63;
+}
+
+octk_image octi_frame_pitches(const octi_qconv *c, const octi_layout *in, const octi_halo *need) {
+    if (!octi_frame_bytes(c, in, need)) return (octk_image){NULL, in->image, in->row, in->pixel};
+    const octi_layout l = frame_layout(c, need);
+    return (octk_image){NULL, l.image, l.row, l.pixel};
 }
 
 octk_image octi_framed(const octi_qconv *c, const octi_layout *in, const octi_halo *need,

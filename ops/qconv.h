@@ -64,6 +64,8 @@ static inline int64_t octi_lane_begin(const octi_qconv *c, int32_t g) {
 /** Where an image of the input may be read with `need` around it: in place where its layout has
  *  that, else copied into `frame` (octi_frame_bytes), whose cells beyond the image hold zx. */
 size_t octi_frame_bytes(const octi_qconv *c, const octi_layout *in, const octi_halo *need);
+/** Its pitches, known when binding. */
+octk_image octi_frame_pitches(const octi_qconv *c, const octi_layout *in, const octi_halo *need);
 octk_image octi_framed(const octi_qconv *c, const octi_layout *in, const octi_halo *need,
                        const void *x, void *frame);
 

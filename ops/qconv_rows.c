@@ -16,7 +16,7 @@ enum {
 };
 
 typedef struct rows {
-    octk_conv_s16u8 kernel; /* x, w, b, by, y, np filled per call */
+    octk_conv_rows kernel; /* x, w, b, by, y, np filled per call */
     octi_layout in, out;
     int32_t images, band;       /* of a block: images, or units of one */
     int32_t frame_w;            /* pixels of a widened row */
@@ -56,7 +56,7 @@ static void widen(const octi_qrun *r, const rows *own, const uint8_t *x, int64_t
 static void run(const octi_qrun *r, const octi_qcall *call) {
     const octi_qconv *c = r->u.conv;
     const rows *own = r->own;
-    octk_conv_s16u8 k = own->kernel;
+    octk_conv_rows k = own->kernel;
     int16_t *frame = call->scratch;
     const bool whole = call->from == 0 && call->to == octi_row_units(c);
     const int32_t images = whole ? own->images : 1;
@@ -72,7 +72,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
             k.np = now * count * columns(c) * c->pool * c->pool;
             for (int32_t g = 0; g < c->groups; g++) {
                 k.x = frame + (int64_t)g * cg;
-                k.w = own->kernel.w + g * own->group_w;
+                k.w = (const int16_t *)own->kernel.w + g * own->group_w;
                 k.b = own->kernel.b + octi_lane_begin(c, g);
                 k.by = octi_records_at(&own->kernel.by, octi_lane_begin(c, g));
                 k.y = (uint8_t *)call->out + i * own->out.image + p * own->out.row +
@@ -95,7 +95,7 @@ static oct_status make_runs(const octi_qargs *q, const octi_qconv *c, rows *own)
                     c->c * (int64_t)sizeof(int16_t);
     own->kernel.run = run_at;
     own->kernel.runs = c->r * taps;
-    own->kernel.pairs = (len + 1) / 2;
+    own->kernel.steps = (len + 1) / 2;
     return OCT_OK;
 }
 
@@ -125,7 +125,7 @@ static oct_status make_pixels(const octi_qargs *q, const octi_qconv *c, rows *ow
 static oct_status pack(const octi_qargs *q, const octi_qconv *c, rows *own) {
     const int32_t each = c->o / c->groups, lanes = octk_lanes(each),
                   len = c->c / c->groups * (whole_rows(c) ? c->s : 1);
-    const int64_t k_all = (int64_t)own->kernel.runs * own->kernel.pairs;
+    const int64_t k_all = (int64_t)own->kernel.runs * own->kernel.steps;
     own->group_w = k_all * lanes * 2;
     int16_t *w = octi_arena_calloc(q->arena, (size_t)(own->group_w * c->groups), sizeof *w);
     if (!w) return oct_last_error()->code;
@@ -139,7 +139,7 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, rows *own) {
             int16_t *to = w + j * own->group_w + first * k_all * 2 + (l - first) * 2;
             for (int32_t n = 0; n < own->kernel.runs; n++)
                 for (int32_t i = 0; i < len; i++)
-                    to[((int64_t)n * own->kernel.pairs + i / 2) * width * 2 + i % 2] =
+                    to[((int64_t)n * own->kernel.steps + i / 2) * width * 2 + i % 2] =
                         from[(int64_t)n * len + i];
         }
     return octi_pack_lanes(q, c, &own->kernel.b, &own->kernel.by);
@@ -165,7 +165,7 @@ static oct_status bind(const octi_qargs *q) {
             own->band = (own->band + 1) / 2;
     }
     own->per_image = frame_rows(c, own->band * c->pool) * own->frame_w * c->c;
-    own->kernel = (octk_conv_s16u8){
+    own->kernel = (octk_conv_rows){
         .o = c->o / c->groups, .zy = c->zy, .lo = c->lo, .hi = c->hi, .pooled = c->pool > 1};
     OCT_TRY(make_runs(q, c, own));
     OCT_TRY(make_pixels(q, c, own));

@@ -44,51 +44,81 @@ void check_widen_u8s16(octk_widen_u8s16_fn *kernel, const char *name) {
     }
 }
 
-void check_conv_s16u8(octk_conv_s16u8_fn *kernel, const char *name) {
-    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 171, 0);
+/* Element i of a row: s16, or of four to a step codes and s8. */
+static void put(void *at, int64_t i, int each, int v) {
+    if (each == 2)
+        ((int16_t *)at)[i] = (int16_t)v;
+    else
+        ((int8_t *)at)[i] = (int8_t)v;
+}
+static int code_at(const void *x, int64_t i, int each) {
+    return each == 2 ? ((const int16_t *)x)[i] : ((const uint8_t *)x)[i];
+}
+static int weight_at(const void *w, int64_t i, int each) {
+    return each == 2 ? ((const int16_t *)w)[i] : ((const int8_t *)w)[i];
+}
+
+/* Of weight j of k of lane l, in the panel of `width` lanes that begins at `first`. */
+static int place(int first, int width, int l, int j, int k, int each) {
+    return first * k + j / each * width * each + (l - first) * each + j % each;
+}
+
+/* Rows of s16, or of codes: `each` elements to a step. */
+static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int each) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, each == 2 ? 171 : 175, 0);
+    const int size = 4 / each;
     for (int round = 0; round < 1500 / SANITIZED_PART; round++) {
         const int o = round < 70 ? round + 1 : 1 + below(&r, 70), runs = 1 + below(&r, 5),
-                  pairs = 1 + below(&r, round % 5 ? 6 : 40), pool = below(&r, 3) ? 1 : OCTK_POOLED,
-                  np = pool * (1 + below(&r, 20)), lanes = octk_lanes(o), k = runs * pairs * 2,
+                  steps = 1 + below(&r, round % 5 ? 6 : 40), pool = below(&r, 3) ? 1 : OCTK_POOLED,
+                  np = pool * (1 + below(&r, 20)), lanes = octk_lanes(o), k = runs * steps * each,
                   room = 4 * k + 64; /* elements that pixels and runs lie in */
         const ends e = draw_ends(&r);
         const int style = below(&r, 4);
-        int16_t *x = untouched((size_t)room * 2), *w = untouched((size_t)(lanes * k) * 2);
-        int32_t *b = untouched((size_t)(lanes + 16) * 4);
+        void *x = untouched((size_t)(room * size)), *w = untouched((size_t)(lanes * k * size));
+        int32_t *b = untouched((size_t)(lanes + 16) * 4),
+                *sums = untouched((size_t)(lanes + 16) * 4);
         float *m = untouched((size_t)(lanes + 16) * 4);
         int32_t *numbers = untouched((size_t)(lanes + 16) * 8);
         int64_t *pix = untouched((size_t)np * 8), *out = untouched((size_t)np * 8),
                 *run = untouched((size_t)runs * 8);
         for (int i = 0; i < room; i++)
-            x[i] = (int16_t)(style ? below(&r, 511) - 255 : i % 2 ? 255 : -255);
+            put(x, i, each, style ? below(&r, 511) - 255 : i % 2 ? 255 : -255);
         for (int i = 0; i < lanes * k; i++)
-            w[i] = (int16_t)(style ? below(&r, 256) - 128 : i % 3 ? 127 : -128);
+            put(w, i, each, style ? below(&r, 256) - 128 : i % 3 ? 127 : -128);
+        memset(sums, 0, (size_t)(lanes + 16) * 4);
+        for (int l = 0; l < lanes && each == 4; l++)
+            for (int n = 0; n < k; n++) {
+                const int first = l / 16 * 16, width = octk_panel_lanes(lanes, first);
+                sums[l] += weight_at(w, place(first, width, l, n, k, each), each);
+            }
         for (int l = 0; l < lanes + 16; l++)
             b[l] = style ? below(&r, 1 << 20) - (1 << 19)
                          : (l % 2 ? 1 : -1) * (INT32_MAX - 255 * 128 * k),
             m[l] = draw_m(&r, style ? 255.0 * 128 * k + (1 << 20) : INT32_MAX);
-        for (int i = 0; i < runs; i++) run[i] = 2 * below(&r, k + 1);
+        for (int i = 0; i < runs; i++) run[i] = size * below(&r, k + 1);
         const int64_t pitch = o + below(&r, 7);
         for (int i = 0; i < np; i++)
-            pix[i] = 2 * below(&r, room - 2 * k - 1), out[i] = (round % 2 ? i : np - 1 - i) * pitch;
+            pix[i] = size * below(&r, room - 2 * k - 1),
+            out[i] = (round % 2 ? i : np - 1 - i) * pitch;
         const size_t bytes = (size_t)(np * pitch);
         uint8_t *want = untouched(bytes);
-        octk_conv_s16u8 a = {.x = x,
-                             .w = w,
-                             .pix = pix,
-                             .out = out,
-                             .run = run,
-                             .b = b,
-                             .by = draw_records(&r, m, numbers, lanes + 16),
-                             .y = untouched(bytes),
-                             .np = np,
-                             .runs = runs,
-                             .pairs = pairs,
-                             .o = o,
-                             .zy = e.zy,
-                             .lo = e.lo,
-                             .hi = e.hi,
-                             .pooled = pool > 1};
+        octk_conv_rows a = {.x = x,
+                            .w = w,
+                            .pix = pix,
+                            .out = out,
+                            .run = run,
+                            .b = b,
+                            .sums = sums,
+                            .by = draw_records(&r, m, numbers, lanes + 16),
+                            .y = untouched(bytes),
+                            .np = np,
+                            .runs = runs,
+                            .steps = steps,
+                            .o = o,
+                            .zy = e.zy,
+                            .lo = e.lo,
+                            .hi = e.hi,
+                            .pooled = pool > 1};
         for (int i = 0; i < np; i++)
             for (int l = 0; l < lanes; l++) {
                 const int first = l / 16 * 16, width = octk_panel_lanes(lanes, first),
@@ -96,18 +126,24 @@ void check_conv_s16u8(octk_conv_s16u8_fn *kernel, const char *name) {
                 if (channel >= o) continue;
                 int64_t sum = b[l];
                 for (int j = 0; j < k; j++)
-                    sum += (int64_t)x[(pix[i] + run[j / (2 * pairs)]) / 2 + j % (2 * pairs)] *
-                           w[first * k + j / 2 * width * 2 + (l - first) * 2 + j % 2];
+                    sum += (int64_t)code_at(
+                               x, (pix[i] + run[j / (each * steps)]) / size + j % (each * steps),
+                               each) *
+                           weight_at(w, place(first, width, l, j, k, each), each);
                 uint8_t *at = want + out[i / pool] + channel;
                 const uint8_t code = (uint8_t)law_of_sum(&a.by, l, (int32_t)sum, e.zy, e.lo, e.hi);
                 if (i % pool == 0 || code > *at) *at = code;
             }
         kernel(&a);
         same_bytes(name, a.y, want, bytes);
-        free(x), free(w), free(b), free(m), free(numbers), free(pix), free(out), free(run);
+        free(x), free(w), free(b), free(sums), free(m), free(numbers), free(pix), free(out),
+            free(run);
         free(want), free(a.y);
     }
 }
+
+void check_conv_s16u8(octk_conv_rows_fn *kernel, const char *name) { check_rows(kernel, name, 2); }
+void check_conv_u8u8(octk_conv_rows_fn *kernel, const char *name) { check_rows(kernel, name, 4); }
 
 /* ---- Winograd: every matrix spelled by its definition, in int64, reduced at the end ---- */
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Every candidate of an integer convolution (ops/qconv.def) that this machine can run, wherever it
- * fits, against loops over int64 and the law: sizes, strides, pads, dilations, groups, zero points,
- * largest weights; with and without the halo that it would like, with pitches around the output,
- * whole and cut into ranges of units, one image and several. What was reached is counted.
+ * Every candidate of an integer convolution (ops/qconv.def), on the reference kernels where the
+ * machine has no others for it, wherever it fits, against loops over int64 and the law: sizes,
+ * strides, pads, dilations, groups, zero points, largest weights; with and without the halo that it
+ * would like, with pitches around the output, whole and cut into ranges of units, one image and
+ * several. What was reached is counted.
  * OCT_TEST_NETS layers (24,000: some 50,000 runs), each as often as candidates fit;
  * OCT_TEST_LONG: 1,000,000. */
 #include <math.h>
@@ -278,23 +279,23 @@ START_TEST(every_candidate_gives_the_laws_codes) {
         if (!draw_shape(&l)) continue;
         draw_numbers(&l);
         reference(&l);
-        for (int k = 0; k < octi_candidate_count; k++)
-            check(ctx, &l, octi_candidates[k]->name, &seen[k]);
+        for (int k = 0; k < octi_candidate_count; k++) {
+            const octi_candidate *c = octi_candidates[k];
+            /* on reference kernels, which are slow, a part of them */
+            if (i % 4 && c->offered && !c->offered(octi_ctx_kernels(ctx))) continue;
+            check(ctx, &l, c->name, &seen[k]);
+        }
         free_layer(&l);
     }
     for (int k = 0; k < octi_candidate_count; k++) {
         const octi_candidate *c = octi_candidates[k];
         const reach *s = &seen[k];
-        if (c->offered && !c->offered(octi_ctx_kernels(ctx))) {
-            printf("%s: not run, this machine lacks what it needs\n", c->name);
-            continue;
-        }
         printf(
             "%s: %lld runs, halo granted %lld, made %lld; output pitched %lld; cut %lld; several "
             "images %lld; pooled %lld\n",
             c->name, (long long)s->taken, (long long)s->granted, (long long)s->framed,
             (long long)s->pitched, (long long)s->cut, (long long)s->several, (long long)s->pooled);
-        ck_assert_int_ge(s->taken, rounds / 40);
+        ck_assert_int_ge(s->taken, rounds / 160);
         ck_assert(s->pitched && s->cut && s->several && c->pools == (s->pooled > 0));
         const octi_qconv wishes = {.p = 4,
                                    .q = 4,

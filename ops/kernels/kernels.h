@@ -143,27 +143,32 @@ static inline int32_t octk_lane_channel(int32_t lanes, int32_t l) {
 /** Codes as s16: y[i] = x[i] - z. */
 typedef void octk_widen_u8s16_fn(const uint8_t *x, int64_t n, int32_t z, int16_t *y);
 
-/** Convolution over rows of s16. Output pixel i gathers `runs` runs of `pairs` pairs: run r begins
- *  pix[i] + run[r] bytes behind x. w: a panel after the other, [runs * pairs][lanes of it][2]; b
- *  and `by` by lanes. y[out[i] + channel] = requant by the law, channel < o. Of OCTK_POOLED pixels
- *  that follow each other the largest sum alone becomes a code, where `pooled`: requant never falls
- *  as its sum rises, so that is the largest of their codes. The caller has proven |b| + sum |a||w|
- *  <= 2^31 - 1 and, of fp32, that no sum times its multiplier reaches 2^31. */
+/** Convolution over rows of s16 (conv_s16u8) or of codes (conv_u8u8). Output pixel i gathers `runs`
+ *  runs of `steps` steps of four bytes, a pair of s16 or four codes: run r begins pix[i] + run[r]
+ *  bytes behind x. w: a panel after the other, [runs * steps][lanes of it] of as many weights, s16
+ *  or s8; b and `by` by lanes. y[out[i] + channel] = requant by the law, channel < o. Of
+ *  OCTK_POOLED pixels that follow each other the largest sum alone becomes a code, where `pooled`:
+ *  requant never falls as its sum rises, so that is the largest of their codes. The caller has
+ *  proven that the sums fit s32 (of s16, in any order; of codes, modulo 2^32, b has the zero
+ *  point's share) and, of fp32, that no sum times its multiplier reaches 2^31. */
 enum { OCTK_POOLED = 4 };
-typedef struct octk_conv_s16u8 {
-    const int16_t *x, *w;
+typedef struct octk_conv_rows {
+    const void *x, *w;
     const int64_t *pix; /* [np], bytes */
     const int64_t *out; /* [octk_outputs], bytes */
     const int64_t *run; /* [runs], bytes */
     const int32_t *b;
+    const int32_t *sums; /* of codes: a lane's weights, summed */
     octq_multipliers by;
     uint8_t *y;
-    int32_t np, runs, pairs, o;
+    int32_t np, runs, steps, o;
     int32_t zy, lo, hi;
     bool pooled; /* np is a multiple of OCTK_POOLED */
-} octk_conv_s16u8;
-typedef void octk_conv_s16u8_fn(const octk_conv_s16u8 *a);
-static inline int32_t octk_outputs(const octk_conv_s16u8 *a) {
+} octk_conv_rows;
+typedef void octk_conv_rows_fn(const octk_conv_rows *a);
+typedef octk_conv_rows_fn octk_conv_s16u8_fn;
+typedef octk_conv_rows_fn octk_conv_u8u8_fn;
+static inline int32_t octk_outputs(const octk_conv_rows *a) {
     return a->pooled ? a->np / OCTK_POOLED : a->np;
 }
 

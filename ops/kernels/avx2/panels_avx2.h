@@ -9,7 +9,7 @@
 
 /* Eight channels, or the first `valid`, of pixel i. Where the next pixel follows at once, a store
  * may run into it, not beyond it: its own store comes later. */
-static inline void octk_put_slim(const octk_conv_s16u8 *a, uint8_t *y, int32_t i, __m128i v,
+static inline void octk_put_slim(const octk_conv_rows *a, uint8_t *y, int32_t i, __m128i v,
                                  int32_t valid) {
     if (valid >= 4 && i + 1 < octk_outputs(a) && a->out[i + 1] == a->out[i] + valid)
         _mm_storel_epi64((__m128i *)(void *)(y + a->out[i]), v);
@@ -17,26 +17,26 @@ static inline void octk_put_slim(const octk_conv_s16u8 *a, uint8_t *y, int32_t i
         octk_store_bytes(y + a->out[i], v, valid);
 }
 
-typedef void octk_panel_fn(const octk_conv_s16u8 *a, const int16_t *w, int32_t first);
+typedef void octk_panel_fn(const octk_conv_rows *a, const void *w, int32_t first);
 
 /* A panel's function, once a law. */
 #define OCTK_PANEL_LAWS(name)                                                                      \
-    static void name##_fp32(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {           \
+    static void name##_fp32(const octk_conv_rows *a, const void *w, int32_t first) {               \
         name(a, w, first, OCTQ_FP32);                                                              \
     }                                                                                              \
-    static void name##_q31(const octk_conv_s16u8 *a, const int16_t *w, int32_t first) {            \
+    static void name##_q31(const octk_conv_rows *a, const void *w, int32_t first) {                \
         name(a, w, first, OCTQ_Q31);                                                               \
     }
 
 /* Panels of 16 lanes, the last one perhaps of 8. */
-static inline void octk_each_panel(const octk_conv_s16u8 *a, octk_panel_fn *wide,
+static inline void octk_each_panel(const octk_conv_rows *a, octk_panel_fn *wide,
                                    octk_panel_fn *slim) {
     const int32_t lanes = octk_lanes(a->o);
-    const int16_t *w = a->w;
+    const uint8_t *w = a->w;
     for (int32_t first = 0; first < lanes; first += 16) {
         const int32_t width = octk_panel_lanes(lanes, first);
         (width == 16 ? wide : slim)(a, w, first);
-        w += (int64_t)a->runs * a->pairs * width * 2;
+        w += (int64_t)a->runs * a->steps * width * 4;
     }
 }
 

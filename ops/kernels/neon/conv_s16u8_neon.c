@@ -30,16 +30,17 @@ static inline void add_eight(int32x4_t *s, int16x8x2_t w, int16x4_t x) {
 
 /* Sums of `size` pixels at p, `vectors` of four lanes each; unrolled, so that they stay in
  * registers. */
-static inline __attribute__((always_inline)) void sums(const octk_conv_s16u8 *a, const int16_t *w,
-                                                       const int32_t *b, const uint8_t *const *p,
+static inline __attribute__((always_inline)) void sums(const octk_conv_rows *a, const void *weights,
+                                                       int32_t first, const uint8_t *const *p,
                                                        int32x4_t *s, const int32_t size,
                                                        const int32_t vectors) {
+    const int16_t *w = weights;
     _Pragma("GCC unroll 4") for (int32_t j = 0; j < size; j++)
         _Pragma("GCC unroll 4") for (int32_t v = 0; v < vectors; v++) s[j * vectors + v] =
-            vld1q_s32(b + 4 * v);
+            vld1q_s32(a->b + first + 4 * v);
     for (int32_t r = 0; r < a->runs; r++) {
         const int64_t run = a->run[r];
-        for (int32_t k = 0; k < a->pairs; k++, w += 8 * vectors) {
+        for (int32_t k = 0; k < a->steps; k++, w += 8 * vectors) {
             int16x8x2_t pair[2];
             _Pragma("GCC unroll 2") for (int32_t v = 0; v < vectors / 2; v++) pair[v] =
                 vld2q_s16(w + 16 * v);
@@ -52,8 +53,5 @@ static inline __attribute__((always_inline)) void sums(const octk_conv_s16u8 *a,
     }
 }
 
-#define OCTK_ARGS    octk_conv_s16u8
-#define OCTK_WEIGHTS int16_t
-#define OCTK_STEP(a) ((int64_t)(a)->runs * (a)->pairs * 2)
-#define OCTK_CONV    octk_conv_s16u8_neon
+#define OCTK_CONV octk_conv_s16u8_neon
 #include "ops/kernels/neon/conv_tiles_neon.h"

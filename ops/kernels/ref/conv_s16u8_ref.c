@@ -8,19 +8,19 @@ void octk_widen_u8s16_ref(const uint8_t *x, int64_t n, int32_t z, int16_t *y) {
 }
 
 /* One panel of one pixel. */
-static void gather(const octk_conv_s16u8 *a, int64_t pix, const int16_t *w, int32_t width,
+static void gather(const octk_conv_rows *a, int64_t pix, const int16_t *w, int32_t width,
                    int32_t *acc) {
     for (int32_t r = 0; r < a->runs; r++) {
         const int16_t *x = (const int16_t *)((const uint8_t *)a->x + pix + a->run[r]);
-        for (int32_t k = 0; k < a->pairs; k++, w += 2 * width)
+        for (int32_t k = 0; k < a->steps; k++, w += 2 * width)
             for (int32_t l = 0; l < width; l++)
                 acc[l] += x[2 * k] * w[2 * l] + x[2 * k + 1] * w[2 * l + 1];
     }
 }
 
 /* Those of output i; of several pixels the largest. */
-static void sums(const octk_conv_s16u8 *a, int32_t i, int32_t first, const int16_t *w,
-                 int32_t width, int32_t *acc) {
+static void sums(const octk_conv_rows *a, int32_t i, int32_t first, const int16_t *w, int32_t width,
+                 int32_t *acc) {
     const int32_t each = a->pooled ? OCTK_POOLED : 1;
     for (int32_t j = 0; j < each; j++) {
         int32_t one[16];
@@ -31,7 +31,7 @@ static void sums(const octk_conv_s16u8 *a, int32_t i, int32_t first, const int16
     }
 }
 
-void octk_conv_s16u8_ref(const octk_conv_s16u8 *a) {
+void octk_conv_s16u8_ref(const octk_conv_rows *a) {
     const int32_t lanes = octk_lanes(a->o);
     const int16_t *w = a->w;
     int32_t acc[16];
@@ -46,6 +46,6 @@ void octk_conv_s16u8_ref(const octk_conv_s16u8 *a) {
                 if (o < a->o) a->y[a->out[i] + o] = codes[l];
             }
         }
-        w += (int64_t)a->runs * a->pairs * width * 2;
+        w += (int64_t)a->runs * a->steps * width * 2;
     }
 }

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ * Sums of tiles for conv_tiles_avx2.h, by an instruction that multiplies and adds in one: a user
+ * defines DOT(sum, a pixel's step for every lane, weights). Included in the middle of a file: no
+ * guard. */
+#include <immintrin.h>
+
+#include "ops/kernels/avx2/panels_avx2.h"
+
+static inline __m256i step_at(const uint8_t *x) {
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+/* `vectors` of eight lanes for each of `size` pixels; unrolled, so that they stay in registers. */
+static inline __attribute__((always_inline)) void sums(const octk_conv_rows *a, const void *weights,
+                                                       const int32_t *b, const uint8_t *const *p,
+                                                       __m256i *s, const int32_t size,
+                                                       const int32_t vectors) {
+    const __m256i *w = weights;
+    __m256i c[12];
+    _Pragma("GCC unroll 2") for (int32_t v = 0; v < vectors; v++)
+        _Pragma("GCC unroll 6") for (int32_t j = 0; j < size; j++) c[j * vectors + v] =
+            _mm256_loadu_si256((const __m256i *)(const void *)(b + 8 * v));
+    for (int32_t r = 0; r < a->runs; r++) {
+        const int64_t run = a->run[r];
+        for (int32_t k = 0; k < a->steps; k++, w += vectors) {
+            __m256i four[2];
+            _Pragma("GCC unroll 2") for (int32_t v = 0; v < vectors; v++) four[v] =
+                _mm256_loadu_si256(w + v);
+            _Pragma("GCC unroll 6") for (int32_t j = 0; j < size; j++) {
+                const __m256i x = step_at(p[j] + run + 4 * k);
+                _Pragma("GCC unroll 2") for (int32_t v = 0; v < vectors; v++)
+                    DOT(c[j * vectors + v], x, four[v]);
+            }
+        }
+    }
+    _Pragma("GCC unroll 12") for (int32_t i = 0; i < size * vectors; i++) s[i] = c[i];
+}
+
+#define SIZE(n)                                                                                    \
+    static inline void wide##n(const octk_conv_rows *a, const void *w, const int32_t *b,           \
+                               const uint8_t *const *p, __m256i *s) {                              \
+        sums(a, w, b, p, s, n, 2);                                                                 \
+    }                                                                                              \
+    static inline void slim##n(const octk_conv_rows *a, const void *w, const int32_t *b,           \
+                               const uint8_t *const *p, __m256i *s) {                              \
+        sums(a, w, b, p, s, n, 1);                                                                 \
+    }
+SIZE(1)
+SIZE(2)
+SIZE(4)
+SIZE(6)
+#undef SIZE

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ * Candidate `bytes`: codes as they lie in memory times s8, four at a time, by an instruction that
+ * sums exactly in s32 (VPDPBUSD, SDOT, USDOT). Windows are contiguous runs of whole kernel rows, or
+ * taps; the zero point goes into the bias, so the padding is the zero point's code. Serves every
+ * shape: any stride, dilation, groups, and linear layers, whose images are the pixels. */
+#include "ops/qconv.h"
+
+#include <string.h>
+
+#include "src/mem.h"
+
+enum {
+    BLOCK_PIXELS = 400, /* each has an entry in the table of places */
+    FEW = 48,           /* an image of fewer pixels shares its block with others */
+    MOST_IMAGES = 16,
+    WIDEST = 64 /* border */
+};
+
+typedef struct bytes {
+    octk_conv_rows kernel; /* x, w, b, by, y, np filled per call */
+    octi_layout in, out;
+    octi_halo need;
+    int32_t images, band; /* of a block: images, or units of one */
+    int64_t group_w;      /* bytes */
+    size_t frame;
+} bytes;
+
+static octi_halo halo(const octi_qconv *c) {
+    const int32_t h = (c->p - 1) * c->stride[0] + (c->r - 1) * c->dilation[0] + 1 - c->pads[0],
+                  w = (c->q - 1) * c->stride[1] + (c->s - 1) * c->dilation[1] + 1 - c->pads[1];
+    return (octi_halo){c->pads[0], c->pads[1], h > c->h ? h - c->h : 0, w > c->w ? w - c->w : 0};
+}
+
+/* Outputs of a row. */
+static int32_t columns(const octi_qconv *c) { return c->q / c->pool; }
+
+static void run(const octi_qrun *r, const octi_qcall *call) {
+    const octi_qconv *c = r->u.conv;
+    const bytes *own = r->own;
+    octk_conv_rows k = own->kernel;
+    const bool whole = call->from == 0 && call->to == octi_row_units(c);
+    const int32_t images = whole ? own->images : 1;
+    const int32_t each = c->o / c->groups, cg = c->c / c->groups;
+    for (int64_t i = 0; i < call->n; i += images) {
+        const octk_image x =
+            octi_framed(c, &own->in, &own->need, (const uint8_t *)call->in[0] + i * own->in.image,
+                        call->scratch);
+        const uint8_t *corner = x.base - c->pads[0] * x.row - c->pads[1] * x.pixel;
+        const int32_t now = call->n - i < images ? (int32_t)(call->n - i) : images;
+        for (int32_t p = call->from; p < call->to; p += own->band) {
+            const int32_t count = call->to - p < own->band ? call->to - p : own->band;
+            k.np = now * count * columns(c) * c->pool * c->pool;
+            for (int32_t g = 0; g < c->groups; g++) {
+                k.x = corner + (int64_t)p * c->pool * c->stride[0] * x.row + (int64_t)g * cg;
+                k.w = (const int8_t *)own->kernel.w + g * own->group_w;
+                k.b = own->kernel.b + octi_lane_begin(c, g);
+                k.sums = own->kernel.sums + octi_lane_begin(c, g);
+                k.by = octi_records_at(&own->kernel.by, octi_lane_begin(c, g));
+                k.y = (uint8_t *)call->out + i * own->out.image + p * own->out.row +
+                      (int64_t)g * each;
+                r->kernels->conv_u8u8(&k);
+            }
+        }
+    }
+}
+
+/* Runs of a window: whole kernel rows where pixels follow each other, else taps. */
+static bool whole_rows(const octi_qconv *c) { return c->groups == 1 && c->dilation[1] == 1; }
+static int32_t run_length(const octi_qconv *c) {
+    return c->c / c->groups * (whole_rows(c) ? c->s : 1);
+}
+
+/* Places of runs, of outputs, and of the pixels of each, behind one another. */
+static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const octk_image *x,
+                              bytes *own) {
+    const int32_t taps = whole_rows(c) ? 1 : c->s, runs = c->r * taps;
+    const int64_t count = (int64_t)own->images * own->band * columns(c), each = c->pool * c->pool;
+    int64_t *at = octi_arena_alloc(q->arena, (size_t)(runs + count * (each + 1)) * sizeof *at),
+            *pix = at + runs, *out = pix + count * each;
+    if (!at) return oct_last_error()->code;
+    own->kernel.run = at;
+    own->kernel.pix = pix;
+    own->kernel.out = out;
+    own->kernel.runs = runs;
+    own->kernel.steps = (run_length(c) + 3) / 4;
+    for (int32_t i = 0; i < runs; i++)
+        at[i] = (int64_t)(i / taps) * c->dilation[0] * x->row +
+                (int64_t)(i % taps) * c->dilation[1] * x->pixel;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t image = i / columns(c) / own->band, p = i / columns(c) % own->band,
+                      column = i % columns(c);
+        out[i] = image * own->out.image + p * own->out.row + column * own->out.pixel;
+        for (int64_t k = 0; k < each; k++)
+            *pix++ = image * x->image + (p * c->pool + k / c->pool) * c->stride[0] * x->row +
+                     (column * c->pool + k % c->pool) * c->stride[1] * x->pixel;
+    }
+    return OCT_OK;
+}
+
+/* [group][panel][run][step][lane][4]; sums of each lane; biases less the zero point's share. */
+static oct_status pack(const octi_qargs *q, const octi_qconv *c, bytes *own) {
+    const int32_t each = c->o / c->groups, lanes = octk_lanes(each), len = run_length(c),
+                  runs = own->kernel.runs, steps = own->kernel.steps;
+    const int64_t k_all = (int64_t)runs * steps;
+    own->group_w = k_all * lanes * 4;
+    int8_t *w = octi_arena_calloc(q->arena, (size_t)(own->group_w * c->groups), sizeof *w);
+    int32_t *sums =
+        octi_arena_calloc(q->arena, (size_t)octi_lane_begin(c, c->groups) + 16, sizeof *sums);
+    if (!w || !sums) return oct_last_error()->code;
+    OCT_TRY(octi_pack_lanes(q, c, &own->kernel.b, &own->kernel.by));
+    int32_t *b = (int32_t *)(uintptr_t)own->kernel.b;
+    for (int32_t g = 0; g < c->groups; g++)
+        for (int32_t l = 0; l < lanes; l++) {
+            const int32_t first = l / 16 * 16, width = octk_panel_lanes(lanes, first),
+                          o = octk_lane_channel(lanes, l);
+            if (o >= each) continue;
+            const int8_t *from = c->weight + ((int64_t)g * each + o) * runs * len;
+            int8_t *to = w + g * own->group_w + first * k_all * 4 + (l - first) * 4;
+            int32_t sum = 0;
+            for (int32_t n = 0; n < runs; n++)
+                for (int32_t i = 0; i < len; i++) {
+                    const int8_t v = from[(int64_t)n * len + i];
+                    to[((int64_t)n * steps + i / 4) * width * 4 + i % 4] = v;
+                    sum += v;
+                }
+            sums[octi_lane_begin(c, g) + l] = sum;
+            int32_t *at = &b[octi_lane_begin(c, g) + l];
+            *at = (int32_t)((uint32_t)*at - (uint32_t)c->zx * (uint32_t)sum);
+        }
+    own->kernel.w = w;
+    own->kernel.sums = sums;
+    return OCT_OK;
+}
+
+static oct_status bind(const octi_qargs *q) {
+    const octi_qconv *c = octi_qconv_of(q);
+    octi_qrun *r = q->r;
+    bytes *own = octi_arena_calloc(q->arena, 1, sizeof *own);
+    if (!own) return oct_last_error()->code;
+    own->in = q->in_at[0];
+    own->out = *q->out_at;
+    own->need = halo(c);
+    own->frame = octi_frame_bytes(c, &own->in, &own->need);
+    own->images = 1;
+    own->band = octi_row_units(c);
+    if (c->p * (int64_t)c->q < FEW) {
+        /* a frame holds one image */
+        own->images = own->frame ? 1 : FEW / (c->p * c->q);
+        if (own->images > MOST_IMAGES) own->images = MOST_IMAGES;
+    } else {
+        while (own->band > 1 && (int64_t)own->band * c->pool * c->q > BLOCK_PIXELS)
+            own->band = (own->band + 1) / 2;
+    }
+    own->kernel = (octk_conv_rows){
+        .o = c->o / c->groups, .zy = c->zy, .lo = c->lo, .hi = c->hi, .pooled = c->pool > 1};
+    const octk_image x = octi_frame_pitches(c, &own->in, &own->need);
+    OCT_TRY(make_places(q, c, &x, own));
+    OCT_TRY(pack(q, c, own));
+    r->scratch = own->frame;
+    r->own = own;
+    r->run = run;
+    r->kernel = r->kernels->name.conv_u8u8;
+    return OCT_OK;
+}
+
+static const char *unfit(const octi_qconv *c) {
+    if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
+    const octi_halo need = halo(c);
+    if (need.top > WIDEST || need.left > WIDEST || need.bottom > WIDEST || need.right > WIDEST)
+        return "borders too wide to lay out";
+    return NULL;
+}
+
+/* Tiles of 6 pixels by 16 channels: a step of four codes costs 6.6 cycles (58 products a cycle, of
+ * the 64 that two 256-bit VPDPBUSD a cycle would give; reckoned, no such CPU has run it), a tile
+ * 60. */
+static double cycles(const octi_qconv *c) {
+    const double tiles = (double)c->p * c->q / 6, panels = octk_lanes(c->o / c->groups) / 16.0,
+                 steps = (double)c->r * (whole_rows(c) ? 1 : c->s) * ((run_length(c) + 3) / 4);
+    return c->groups * tiles * panels * (steps * 6.6 + 60) + (double)c->h * c->w * c->c / 16;
+}
+
+static bool offered(const octk_table *kernels) { return kernels->needs.conv_u8u8; }
+
+const octi_candidate octi_qconv_bytes = {
+    .name = "bytes",
+    .offered = offered,
+    .unfit = unfit,
+    .cycles = cycles,
+    .halo = halo,
+    .units = octi_row_units,
+    .bind = bind,
+    .pools = true,
+};
