@@ -89,7 +89,7 @@ static oct_status product_forward(octi_call *c, bool conv) {
     bool keep = a->bn[0] && c->wants_grad; /* batch norm's gradient wants its input */
     if (keep && !(raw = c->saved[SAVED_RAW] = octi_call_tensor(c, OCT_F32, c->out->shape)))
         return oct_last_error()->code;
-    octi_call_took(c, conv ? octi_conv2d_path(a, c->in[X], c->in[W], raw, false)
+    octi_call_took(c, conv ? octi_conv2d_path(a, c->in[X], raw, false)
                            : octi_linear_path(c->ctx, c->in[X], c->in[W]));
     OCT_TRY(conv ? oct_conv2d_forward(c->ctx, a, c->in[X], c->in[W], b, raw)
                  : oct_linear_forward(c->ctx, c->in[X], c->in[W], b, raw));

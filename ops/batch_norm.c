@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ops/checks.h"
+#include "ops/image_ops.h"
 #include "ops/kernels/kernels.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
@@ -171,6 +172,10 @@ oct_status oct_batch_norm_train(oct_ctx *ctx, const oct_attrs *a, const oct_tens
     return OCT_OK;
 }
 
+float octi_batch_norm_factor(float gamma, float var, float eps) {
+    return (float)((double)gamma / sqrt((double)var + (double)eps));
+}
+
 oct_status oct_batch_norm_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
                                const oct_tensor *gamma, const oct_tensor *beta,
                                const oct_tensor *mean, const oct_tensor *var, oct_tensor *y) {
@@ -187,8 +192,7 @@ oct_status oct_batch_norm_eval(oct_ctx *ctx, const oct_attrs *a, const oct_tenso
     float *factor = octi_arena_alloc(scratch, (size_t)j.c * sizeof *factor);
     if (!factor) return octi_arena_rewind(scratch, mark), oct_last_error()->code;
     for (int64_t c = 0; c < j.c; c++)
-        factor[c] =
-            (float)((double)oct_f32(gamma)[c] / sqrt((double)oct_f32(var)[c] + (double)a->eps));
+        factor[c] = octi_batch_norm_factor(oct_f32(gamma)[c], oct_f32(var)[c], a->eps);
     j.mean = oct_f32(mean);
     j.a = factor;
     j.b = oct_f32(beta);

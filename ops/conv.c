@@ -6,21 +6,20 @@
 #include "src/float_mode.h"
 #include "src/words.h"
 
-static octi_conv geometry(const oct_attrs *a, const oct_tensor *x, const oct_tensor *w,
-                          const oct_tensor *y) {
-    const int64_t *xd = x->shape.dim, *wd = w->shape.dim, *yd = y->shape.dim;
-    return (octi_conv){.n = xd[0],
+octi_conv octi_conv_of(const oct_attrs *a, const oct_shape *x, const oct_shape *y, int64_t images) {
+    const int64_t *xd = x->dim, *yd = y->dim;
+    return (octi_conv){.n = images,
                        .h = xd[1],
                        .w = xd[2],
                        .c = xd[3],
                        .p = yd[1],
                        .q = yd[2],
-                       .o = wd[0],
-                       .r = wd[1],
-                       .s = wd[2],
+                       .o = yd[3],
+                       .r = a->kernel[0],
+                       .s = a->kernel[1],
                        .groups = a->groups[0],
                        .cg = xd[3] / a->groups[0],
-                       .og = wd[0] / a->groups[0],
+                       .og = yd[3] / a->groups[0],
                        .stride_h = a->stride[0],
                        .stride_w = a->stride[1],
                        .top = a->pads[0],
@@ -58,13 +57,13 @@ static const algorithm winograd = {octi_conv_winograd_forward, octi_conv_winogra
 
 /** By shape alone. `exact`: sums of whole numbers must stay exact, so no transforms. */
 static const algorithm *choose(const octi_conv *g, bool exact) {
-    if (g->groups == g->c && g->c == g->o && g->c > 1) return &depthwise;
+    if (octi_conv_is_depthwise(g)) return &depthwise;
     return !exact && octi_conv_winograd_fits(g) ? &winograd : &direct;
 }
 
-octi_path octi_conv2d_path(const oct_attrs *a, const oct_tensor *x, const oct_tensor *w,
-                           const oct_tensor *y, bool exact) {
-    const octi_conv g = geometry(a, x, w, y);
+octi_path octi_conv2d_path(const oct_attrs *a, const oct_tensor *x, const oct_tensor *y,
+                           bool exact) {
+    const octi_conv g = octi_conv_of(a, &x->shape, &y->shape, x->shape.dim[0]);
     const algorithm *by = choose(&g, exact);
     if (by == &winograd) return OCTI_PATH_conv_winograd;
     return by == &depthwise ? OCTI_PATH_conv_depthwise : OCTI_PATH_conv_direct;
@@ -76,7 +75,7 @@ static oct_status forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
-    octi_conv g = geometry(a, x, w, y);
+    octi_conv g = octi_conv_of(a, &x->shape, &y->shape, x->shape.dim[0]);
     oct_status st = choose(&g, exact)->forward(ctx, scratch, &g, oct_f32(x), oct_f32(w),
                                                b ? oct_f32(b) : NULL, oct_f32(y));
     octi_arena_rewind(scratch, mark);
@@ -104,7 +103,7 @@ oct_status oct_conv2d_grad_x(oct_ctx *ctx, const oct_attrs *a, const oct_tensor 
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
-    octi_conv g = geometry(a, dx, w, dy);
+    octi_conv g = octi_conv_of(a, &dx->shape, &dy->shape, dx->shape.dim[0]);
     oct_status st =
         choose(&g, false)->grad_x(ctx, scratch, &g, oct_f32(dy), oct_f32(w), oct_f32(dx));
     octi_arena_rewind(scratch, mark);
@@ -120,7 +119,7 @@ oct_status oct_conv2d_grad_w(oct_ctx *ctx, const oct_attrs *a, const oct_tensor 
     octi_arena *scratch = octi_ctx_scratch(ctx);
     if (!scratch) return oct_last_error()->code;
     octi_arena_mark mark = octi_arena_save(scratch);
-    octi_conv g = geometry(a, x, dw, dy);
+    octi_conv g = octi_conv_of(a, &x->shape, &dy->shape, x->shape.dim[0]);
     oct_status st = choose(&g, false)->grad_w(ctx, scratch, &g, oct_f32(x), oct_f32(dy),
                                               oct_f32(dw), db ? oct_f32(db) : NULL);
     octi_arena_rewind(scratch, mark);

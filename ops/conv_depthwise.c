@@ -24,18 +24,23 @@ static void multiply_add(float *restrict y, const float *restrict a, const float
     for (int64_t i = 0; i < c; i++) y[i] += a[i] * b[i];
 }
 
+void octi_depthwise_image(const octi_conv *g, const float *x, const float *w, const float *b,
+                          float *y) {
+    for (int64_t i = 0; i < g->p * g->q; i++, y += g->c) {
+        memset(y, 0, (size_t)g->c * sizeof *y);
+        for (int64_t k = 0, at; k < g->r * g->s; k++)
+            if ((at = tap(g, i / g->q, i % g->q, k / g->s, k % g->s)) >= 0)
+                multiply_add(y, x + at * g->c, w + k * g->c, g->c);
+        for (int64_t c = 0; b && c < g->c; c++) y[c] += b[c];
+    }
+}
+
 static void forward_slot(void *arg, int64_t slot) {
     const dw_job *j = arg;
     const octi_conv *g = j->g;
     for (int64_t n = octi_cut_at(&j->cut, slot); n < octi_cut_at(&j->cut, slot + 1); n++)
-        for (int64_t i = 0; i < g->p * g->q; i++) {
-            float *y = j->y + (n * g->p * g->q + i) * g->c;
-            memset(y, 0, (size_t)g->c * sizeof *y);
-            for (int64_t k = 0, at; k < g->r * g->s; k++)
-                if ((at = tap(g, i / g->q, i % g->q, k / g->s, k % g->s)) >= 0)
-                    multiply_add(y, j->x + (n * g->h * g->w + at) * g->c, j->w + k * g->c, g->c);
-            for (int64_t c = 0; j->b && c < g->c; c++) y[c] += j->b[c];
-        }
+        octi_depthwise_image(g, j->x + n * g->h * g->w * g->c, j->w, j->b,
+                             j->y + n * g->p * g->q * g->c);
 }
 
 static void grad_x_slot(void *arg, int64_t slot) {
@@ -68,7 +73,7 @@ static void grad_w_slot(void *arg, int64_t slot) {
         }
 }
 
-static float *turned(octi_arena *scratch, const octi_conv *g, const float *w) {
+float *octi_depthwise_turned(octi_arena *scratch, const octi_conv *g, const float *w) {
     float *t = octi_arena_alloc(scratch, (size_t)(g->r * g->s * g->c) * sizeof *t);
     for (int64_t c = 0; t && c < g->c; c++)
         for (int64_t k = 0; k < g->r * g->s; k++) t[k * g->c + c] = w[c * g->r * g->s + k];
@@ -77,8 +82,8 @@ static float *turned(octi_arena *scratch, const octi_conv *g, const float *w) {
 
 oct_status octi_conv_depthwise_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                        const float *x, const float *w, const float *b, float *y) {
-    dw_job j = {
-        .g = g, .x = x, .w = turned(scratch, g, w), .b = b, .y = y, .cut = octi_cut_of(ctx, g->n)};
+    dw_job j = {.g = g, .x = x, .b = b, .y = y, .cut = octi_cut_of(ctx, g->n)};
+    j.w = octi_depthwise_turned(scratch, g, w);
     if (!j.w) return oct_last_error()->code;
     octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, forward_slot, &j);
     return OCT_OK;
@@ -86,8 +91,8 @@ oct_status octi_conv_depthwise_forward(oct_ctx *ctx, octi_arena *scratch, const 
 
 oct_status octi_conv_depthwise_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                       const float *dy, const float *w, float *dx) {
-    dw_job j = {
-        .g = g, .dy = dy, .w = turned(scratch, g, w), .y = dx, .cut = octi_cut_of(ctx, g->n)};
+    dw_job j = {.g = g, .dy = dy, .y = dx, .cut = octi_cut_of(ctx, g->n)};
+    j.w = octi_depthwise_turned(scratch, g, w);
     if (!j.w) return oct_last_error()->code;
     octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, grad_x_slot, &j);
     return OCT_OK;

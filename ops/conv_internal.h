@@ -12,6 +12,18 @@ typedef struct octi_conv {
     int64_t stride_h, stride_w, top, left, dil_h, dil_w;
 } octi_conv;
 
+/** The geometry of `images` images; kernel and groups by the attributes. */
+octi_conv octi_conv_of(const oct_attrs *a, const oct_shape *x, const oct_shape *y, int64_t images);
+
+/** Depthwise weights [C,R,S] as [R,S,C], in the arena; NULL (recorded) on failure. One image with
+ *  such weights; b may be NULL. */
+float *octi_depthwise_turned(octi_arena *arena, const octi_conv *g, const float *w);
+void octi_depthwise_image(const octi_conv *g, const float *x, const float *w, const float *b,
+                          float *y);
+static inline bool octi_conv_is_depthwise(const octi_conv *g) {
+    return g->groups == g->c && g->c == g->o && g->c > 1;
+}
+
 /* Each takes scratch that the caller rewinds. */
 
 /** Any convolution: products of gathered runs with packed weights (octk_conv_f32), no im2col. */

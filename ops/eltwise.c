@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/checks.h"
+#include "ops/image_ops.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
 #include "src/rng.h"
@@ -99,22 +100,22 @@ oct_status oct_act_grad(oct_ctx *ctx, oct_act act, const oct_tensor *y, const oc
                      NULL);
 }
 
+void octi_add_f32(const float *a, const float *b, float *y, int64_t rows, int64_t cols) {
+    for (int64_t r = 0; r < rows; r++, a += cols, y += cols)
+        OCTI_IVDEP for (int64_t c = 0; c < cols; c++) y[c] = a[c] + b[c];
+}
+
 static void add_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
-    const float *a = j->a, *b = j->b;
-    float *y = j->y;
-    OCTI_IVDEP for (int64_t i = from; i < to; i++) y[i] = a[i] + b[i];
+    octi_add_f32(j->a + from, j->b + from, j->y + from, 1, to - from);
 }
 
 /** Over images: each row of an image plus the image's one row of b. */
 static void add_broadcast_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
     for (int64_t n = from; n < to; n++)
-        for (int64_t r = 0; r < j->rows; r++) {
-            const float *a = j->a + (n * j->rows + r) * j->cols, *b = j->b + n * j->cols;
-            float *y = j->y + (n * j->rows + r) * j->cols;
-            OCTI_IVDEP for (int64_t c = 0; c < j->cols; c++) y[c] = a[c] + b[c];
-        }
+        octi_add_f32(j->a + n * j->rows * j->cols, j->b + n * j->cols, j->y + n * j->rows * j->cols,
+                     j->rows, j->cols);
 }
 
 oct_status oct_add_forward(oct_ctx *ctx, const oct_tensor *a, const oct_tensor *b, oct_tensor *y) {
@@ -164,21 +165,21 @@ oct_status oct_add_grad_broadcast(oct_ctx *ctx, const oct_tensor *dy, oct_tensor
     return OCT_OK;
 }
 
+void octi_mul_f32(const float *a, const float *b, float *y, int64_t rows, int64_t cols) {
+    for (int64_t r = 0; r < rows; r++, a += cols, y += cols)
+        OCTI_IVDEP for (int64_t c = 0; c < cols; c++) y[c] = a[c] * b[c];
+}
+
 static void mul_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
-    const float *a = j->a, *b = j->b;
-    float *y = j->y;
-    OCTI_IVDEP for (int64_t i = from; i < to; i++) y[i] = a[i] * b[i];
+    octi_mul_f32(j->a + from, j->b + from, j->y + from, 1, to - from);
 }
 
 static void mul_broadcast_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
     for (int64_t n = from; n < to; n++)
-        for (int64_t r = 0; r < j->rows; r++) {
-            const float *a = j->a + (n * j->rows + r) * j->cols, *b = j->b + n * j->cols;
-            float *y = j->y + (n * j->rows + r) * j->cols;
-            OCTI_IVDEP for (int64_t c = 0; c < j->cols; c++) y[c] = a[c] * b[c];
-        }
+        octi_mul_f32(j->a + n * j->rows * j->cols, j->b + n * j->cols, j->y + n * j->rows * j->cols,
+                     j->rows, j->cols);
 }
 
 /** Over images: sums over rows of a * b, both [N,H,W,C]. */

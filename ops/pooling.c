@@ -3,49 +3,46 @@
 #include <string.h>
 
 #include "ops/checks.h"
+#include "ops/image_ops.h"
 #include "ops/ops.h"
 #include "ops/windows.h"
 #include "src/float_mode.h"
 #include "src/words.h"
 
 typedef struct pool_job {
+    octi_pool g;
     const float *x;
     float *y;
     int32_t *index;
-    int64_t h, w, c, p, q;
-    int64_t r, s, stride_h, stride_w, top, left; /* r 0: adaptive, windows follow from the sizes */
-    bool exclude_pad;
 } pool_job;
 
-static int64_t grain(const pool_job *j) { return 1 + 16384 / (j->h * j->w * j->c); }
+static int64_t grain(const pool_job *j) { return 1 + 16384 / (j->g.h * j->g.w * j->g.c); }
 
-static pool_job pool_job_of(const oct_attrs *a, const oct_tensor *x, const oct_tensor *y) {
-    const int64_t *d = x->shape.dim, *o = y->shape.dim;
-    return (pool_job){.h = d[1],
-                      .w = d[2],
-                      .c = d[3],
-                      .p = o[1],
-                      .q = o[2],
-                      .r = a->kernel[0],
-                      .s = a->kernel[1],
-                      .stride_h = a->stride[0],
-                      .stride_w = a->stride[1],
-                      .top = a->pads[0],
-                      .left = a->pads[1],
-                      .exclude_pad = a->exclude_pad[0] != 0};
+octi_pool octi_pool_of(const oct_attrs *a, const oct_shape *x, const oct_shape *y) {
+    octi_pool g = {.h = x->dim[1], .w = x->dim[2], .c = x->dim[3], .p = y->dim[1], .q = y->dim[2]};
+    if (!a) return g;
+    g.r = a->kernel[0];
+    g.s = a->kernel[1];
+    g.stride_h = a->stride[0];
+    g.stride_w = a->stride[1];
+    g.top = a->pads[0];
+    g.left = a->pads[1];
+    g.exclude_pad = a->exclude_pad[0] != 0;
+    return g;
 }
 
-/** The first largest wins; the first NaN beats all. */
-static inline bool beats(float v, float best) { return v > best || (v != v && best == best); }
+static pool_job pool_job_of(const oct_attrs *a, const oct_tensor *x, const oct_tensor *y) {
+    return (pool_job){.g = octi_pool_of(a, &x->shape, &y->shape)};
+}
 
 static void max_row(const float *restrict x, float *restrict y, int64_t c) {
-    for (int64_t i = 0; i < c; i++) y[i] = beats(x[i], y[i]) ? x[i] : y[i];
+    for (int64_t i = 0; i < c; i++) y[i] = octi_beats(x[i], y[i]) ? x[i] : y[i];
 }
 
 static void max_row_index(const float *restrict x, float *restrict y, int32_t *restrict index,
                           int32_t at, int64_t c) {
     for (int64_t i = 0; i < c; i++) {
-        bool take = beats(x[i], y[i]);
+        bool take = octi_beats(x[i], y[i]);
         y[i] = take ? x[i] : y[i];
         index[i] = take ? at : index[i];
     }
@@ -53,25 +50,26 @@ static void max_row_index(const float *restrict x, float *restrict y, int32_t *r
 
 static void max_images(void *arg, int64_t from, int64_t to) {
     const pool_job *j = arg;
+    const octi_pool *g = &j->g;
     for (int64_t n = from; n < to; n++) {
-        const float *x = j->x + n * j->h * j->w * j->c;
-        for (int64_t p = 0; p < j->p; p++)
-            for (int64_t q = 0; q < j->q; q++) {
-                const octi_cells rows = octi_cells_inside(p, j->stride_h, j->top, j->r, j->h),
-                                 columns = octi_cells_inside(q, j->stride_w, j->left, j->s, j->w);
-                const int64_t out = ((n * j->p + p) * j->q + q) * j->c, h0 = rows.from,
+        const float *x = j->x + n * g->h * g->w * g->c;
+        for (int64_t p = 0; p < g->p; p++)
+            for (int64_t q = 0; q < g->q; q++) {
+                const octi_cells rows = octi_cells_inside(p, g->stride_h, g->top, g->r, g->h),
+                                 columns = octi_cells_inside(q, g->stride_w, g->left, g->s, g->w);
+                const int64_t out = ((n * g->p + p) * g->q + q) * g->c, h0 = rows.from,
                               h1 = rows.to, w0 = columns.from, w1 = columns.to;
                 float *y = j->y + out;
                 int32_t *index = j->index ? j->index + out : NULL;
-                memcpy(y, x + (h0 * j->w + w0) * j->c, (size_t)j->c * sizeof *y);
-                for (int64_t i = 0; index && i < j->c; i++) index[i] = (int32_t)(h0 * j->w + w0);
+                memcpy(y, x + (h0 * g->w + w0) * g->c, (size_t)g->c * sizeof *y);
+                for (int64_t i = 0; index && i < g->c; i++) index[i] = (int32_t)(h0 * g->w + w0);
                 for (int64_t h = h0; h < h1; h++)
                     for (int64_t w = h == h0 ? w0 + 1 : w0; w < w1; w++) {
                         if (index)
-                            max_row_index(x + (h * j->w + w) * j->c, y, index,
-                                          (int32_t)(h * j->w + w), j->c);
+                            max_row_index(x + (h * g->w + w) * g->c, y, index,
+                                          (int32_t)(h * g->w + w), g->c);
                         else
-                            max_row(x + (h * j->w + w) * j->c, y, j->c);
+                            max_row(x + (h * g->w + w) * g->c, y, g->c);
                     }
             }
     }
@@ -98,13 +96,14 @@ oct_status oct_max_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_te
 
 static void max_grad_images(void *arg, int64_t from, int64_t to) {
     const pool_job *j = arg; /* x = dy, y = dx */
+    const octi_pool *g = &j->g;
     for (int64_t n = from; n < to; n++) {
-        float *dx = j->y + n * j->h * j->w * j->c;
-        memset(dx, 0, (size_t)(j->h * j->w * j->c) * sizeof *dx);
-        for (int64_t i = 0; i < j->p * j->q; i++) {
-            const float *dy = j->x + (n * j->p * j->q + i) * j->c;
-            const int32_t *index = j->index + (n * j->p * j->q + i) * j->c;
-            for (int64_t c = 0; c < j->c; c++) dx[(int64_t)index[c] * j->c + c] += dy[c];
+        float *dx = j->y + n * g->h * g->w * g->c;
+        memset(dx, 0, (size_t)(g->h * g->w * g->c) * sizeof *dx);
+        for (int64_t i = 0; i < g->p * g->q; i++) {
+            const float *dy = j->x + (n * g->p * g->q + i) * g->c;
+            const int32_t *index = j->index + (n * g->p * g->q + i) * g->c;
+            for (int64_t c = 0; c < g->c; c++) dx[(int64_t)index[c] * g->c + c] += dy[c];
         }
     }
 }
@@ -116,8 +115,8 @@ oct_status oct_max_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_ten
     OCT_TRY(octi_check_f32("max_pool2d_grad", "dy", dy, 4));
     OCT_TRY(octi_check_f32("max_pool2d_grad", "dx", dx, 4));
     OCT_TRY(octi_check_tensor("max_pool2d_grad", "index", index, OCT_S32, &dy->shape));
-    const int64_t *g = dy->shape.dim, *d = dx->shape.dim;
-    if (dy->shape.rank != 4 || dx->shape.rank != 4 || g[0] != d[0] || g[3] != d[3])
+    const int64_t *o = dy->shape.dim, *d = dx->shape.dim;
+    if (dy->shape.rank != 4 || dx->shape.rank != 4 || o[0] != d[0] || o[3] != d[3])
         return octi_fail(OCT_ESHAPE, "max_pool2d_grad", "batch and channels of dx",
                          oct_shape_text(&dy->shape), oct_shape_text(&dx->shape), NULL);
     const int32_t *at = oct_s32(index);
@@ -126,14 +125,10 @@ oct_status oct_max_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, const oct_ten
             return octi_fail(OCT_EUSAGE, "max_pool2d_grad",
                              octi_fmt("index %lld out of the image", (long long)i), NULL,
                              octi_fmt("%d", at[i]), NULL);
-    pool_job j = {.x = oct_f32(dy),
-                  .y = oct_f32(dx),
-                  .index = oct_s32(index),
-                  .h = d[1],
-                  .w = d[2],
-                  .c = d[3],
-                  .p = g[1],
-                  .q = g[2]};
+    pool_job j = pool_job_of(NULL, dx, dy);
+    j.x = oct_f32(dy);
+    j.y = oct_f32(dx);
+    j.index = oct_s32(index);
     octi_for_range(ctx, d[0], grain(&j), max_grad_images, &j);
     return OCT_OK;
 }
@@ -143,50 +138,56 @@ typedef struct window {
     float cells; /* what the average divides by */
 } window;
 
-static window average_window(const pool_job *j, int64_t p, int64_t q) {
+static window average_window(const octi_pool *g, int64_t p, int64_t q) {
     window v;
-    if (j->r == 0) {
-        v.rows = octi_cells_adaptive(p, j->p, j->h);
-        v.columns = octi_cells_adaptive(q, j->q, j->w);
+    if (g->r == 0) {
+        v.rows = octi_cells_adaptive(p, g->p, g->h);
+        v.columns = octi_cells_adaptive(q, g->q, g->w);
     } else {
-        v.rows = octi_cells_inside(p, j->stride_h, j->top, j->r, j->h);
-        v.columns = octi_cells_inside(q, j->stride_w, j->left, j->s, j->w);
+        v.rows = octi_cells_inside(p, g->stride_h, g->top, g->r, g->h);
+        v.columns = octi_cells_inside(q, g->stride_w, g->left, g->s, g->w);
     }
-    bool count = j->r == 0 || j->exclude_pad;
+    bool count = g->r == 0 || g->exclude_pad;
     v.cells =
-        (float)(count ? (v.rows.to - v.rows.from) * (v.columns.to - v.columns.from) : j->r * j->s);
+        (float)(count ? (v.rows.to - v.rows.from) * (v.columns.to - v.columns.from) : g->r * g->s);
     return v;
+}
+
+void octi_mean_pool_image(const octi_pool *g, const float *x, float *y) {
+    for (int64_t p = 0; p < g->p; p++)
+        for (int64_t q = 0; q < g->q; q++, y += g->c) {
+            const window v = average_window(g, p, q);
+            memset(y, 0, (size_t)g->c * sizeof *y);
+            for (int64_t h = v.rows.from; h < v.rows.to; h++)
+                for (int64_t w = v.columns.from; w < v.columns.to; w++) {
+                    const float *cell = x + (h * g->w + w) * g->c;
+                    for (int64_t c = 0; c < g->c; c++) y[c] += cell[c];
+                }
+            for (int64_t c = 0; c < g->c; c++) y[c] /= v.cells;
+        }
 }
 
 static void avg_images(void *arg, int64_t from, int64_t to) {
     const pool_job *j = arg;
+    const octi_pool *g = &j->g;
     for (int64_t n = from; n < to; n++)
-        for (int64_t p = 0; p < j->p; p++)
-            for (int64_t q = 0; q < j->q; q++) {
-                float *y = j->y + ((n * j->p + p) * j->q + q) * j->c;
-                window v = average_window(j, p, q);
-                memset(y, 0, (size_t)j->c * sizeof *y);
-                for (int64_t h = v.rows.from; h < v.rows.to; h++)
-                    for (int64_t w = v.columns.from; w < v.columns.to; w++) {
-                        const float *x = j->x + ((n * j->h + h) * j->w + w) * j->c;
-                        for (int64_t c = 0; c < j->c; c++) y[c] += x[c];
-                    }
-                for (int64_t c = 0; c < j->c; c++) y[c] /= v.cells;
-            }
+        octi_mean_pool_image(g, j->x + n * g->h * g->w * g->c, j->y + n * g->p * g->q * g->c);
 }
 
 static void avg_grad_images(void *arg, int64_t from, int64_t to) {
     const pool_job *j = arg; /* x = dy, y = dx */
+    const octi_pool *g = &j->g;
     for (int64_t n = from; n < to; n++) {
-        memset(j->y + n * j->h * j->w * j->c, 0, (size_t)(j->h * j->w * j->c) * sizeof(float));
-        for (int64_t p = 0; p < j->p; p++)
-            for (int64_t q = 0; q < j->q; q++) {
-                const float *dy = j->x + ((n * j->p + p) * j->q + q) * j->c;
-                window v = average_window(j, p, q);
+        float *image = j->y + n * g->h * g->w * g->c;
+        memset(image, 0, (size_t)(g->h * g->w * g->c) * sizeof *image);
+        for (int64_t p = 0; p < g->p; p++)
+            for (int64_t q = 0; q < g->q; q++) {
+                const float *dy = j->x + ((n * g->p + p) * g->q + q) * g->c;
+                const window v = average_window(g, p, q);
                 for (int64_t h = v.rows.from; h < v.rows.to; h++)
                     for (int64_t w = v.columns.from; w < v.columns.to; w++) {
-                        float *dx = j->y + ((n * j->h + h) * j->w + w) * j->c;
-                        for (int64_t c = 0; c < j->c; c++) dx[c] += dy[c] / v.cells;
+                        float *dx = image + (h * g->w + w) * g->c;
+                        for (int64_t c = 0; c < g->c; c++) dx[c] += dy[c] / v.cells;
                     }
             }
     }
@@ -237,13 +238,9 @@ oct_status oct_adaptive_avg_pool2d_forward(oct_ctx *ctx, const oct_tensor *x, oc
     OCTI_LAW_MODE();
     if (!ctx) return octi_fail_null("oct_adaptive_avg_pool2d_forward");
     OCT_TRY(adaptive_check(x, y, "y"));
-    pool_job j = {.x = oct_f32(x),
-                  .y = oct_f32(y),
-                  .h = x->shape.dim[1],
-                  .w = x->shape.dim[2],
-                  .c = x->shape.dim[3],
-                  .p = y->shape.dim[1],
-                  .q = y->shape.dim[2]};
+    pool_job j = pool_job_of(NULL, x, y);
+    j.x = oct_f32(x);
+    j.y = oct_f32(y);
     octi_for_range(ctx, x->shape.dim[0], grain(&j), avg_images, &j);
     return OCT_OK;
 }
@@ -253,13 +250,9 @@ oct_status oct_adaptive_avg_pool2d_grad(oct_ctx *ctx, const oct_tensor *dy, oct_
     if (!ctx) return octi_fail_null("oct_adaptive_avg_pool2d_grad");
     OCT_TRY(octi_check_f32("adaptive_avg_pool2d", "dx", dx, 4));
     OCT_TRY(adaptive_check(dx, dy, "dy"));
-    pool_job j = {.x = oct_f32(dy),
-                  .y = oct_f32(dx),
-                  .h = dx->shape.dim[1],
-                  .w = dx->shape.dim[2],
-                  .c = dx->shape.dim[3],
-                  .p = dy->shape.dim[1],
-                  .q = dy->shape.dim[2]};
+    pool_job j = pool_job_of(NULL, dx, dy);
+    j.x = oct_f32(dy);
+    j.y = oct_f32(dx);
     octi_for_range(ctx, dx->shape.dim[0], grain(&j), avg_grad_images, &j);
     return OCT_OK;
 }

@@ -8,8 +8,8 @@
 #include "src/paths.h"
 
 /** Of oct_conv2d_forward, or (exact) of octi_conv2d_direct. */
-octi_path octi_conv2d_path(const oct_attrs *a, const oct_tensor *x, const oct_tensor *w,
-                           const oct_tensor *y, bool exact);
+octi_path octi_conv2d_path(const oct_attrs *a, const oct_tensor *x, const oct_tensor *y,
+                           bool exact);
 /** Of oct_linear_forward. */
 octi_path octi_linear_path(oct_ctx *ctx, const oct_tensor *x, const oct_tensor *w);
 /** Of octi_sgemm. */

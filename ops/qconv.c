@@ -27,13 +27,7 @@ static oct_status prove(const octi_qargs *q, octi_qconv *c) {
             const int w = c->weight[j * k + i];
             sum += w < 0 ? -w : w;
         }
-        bound = (c->bias[j] < 0 ? -(int64_t)c->bias[j] : c->bias[j]) + sum * reach;
-        if (bound > INT32_MAX)
-            return octi_fail(OCT_ELIMIT, q->where,
-                             octi_fmt("the accumulator of channel %lld may overflow", (long long)j),
-                             "|b| + sum|w| * max|q - z| <= 2147483647",
-                             octi_fmt("%lld", (long long)bound),
-                             "give the layer more scale, or keep it float");
+        OCT_TRY(octi_prove_accumulator(q->where, j, c->bias[j], sum, reach, &bound));
         OCT_TRY(octi_need_multiplier(q, j, bound));
         if (bound > c->largest_sum) c->largest_sum = bound;
         if (sum > c->largest_weight) c->largest_weight = sum;

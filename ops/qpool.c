@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/qrun.h"
+#include "ops/windows.h"
 
 static void run(const octi_qrun *r, const octi_qcall *call) {
     octk_pool_u8 p = r->u.pool.pool;
@@ -38,10 +39,10 @@ static oct_status bounds(const octi_qargs *q, const char *axis, int64_t size, in
         return octi_fail(OCT_EUNSUPPORTED, q->where, octi_fmt("dilation of pooling along %s", axis),
                          "1", octi_fmt("%d", dilation), NULL);
     for (int64_t i = 0; i < out; i++) {
-        int64_t from = adaptive ? i * size / out : i * stride - pad,
-                to = adaptive ? ((i + 1) * size + out - 1) / out : from + kernel;
-        b[i] = (int32_t)(from < 0 ? 0 : from);
-        e[i] = (int32_t)(to > size ? size : to);
+        const octi_cells c = adaptive ? octi_cells_adaptive(i, out, size)
+                                      : octi_cells_inside(i, stride, pad, kernel, size);
+        b[i] = (int32_t)c.from;
+        e[i] = (int32_t)c.to;
         if (b[i] >= e[i])
             return octi_fail(
                 OCT_EUSAGE, q->where,

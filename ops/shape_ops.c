@@ -3,16 +3,34 @@
 #include <string.h>
 
 #include "ops/checks.h"
+#include "ops/image_ops.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
 #include "src/words.h"
 
-/** Bytes behind the axis and rows before it: a member of cat is `rows` runs of dim[axis] * inner
- *  elements. */
-static void around_axis(const oct_shape *s, int axis, int64_t *rows, int64_t *inner) {
-    *rows = *inner = 1;
-    for (int i = 0; i < axis; i++) *rows *= s->dim[i];
+void octi_around_axis(const oct_shape *s, int axis, int64_t images, int64_t *rows, int64_t *inner) {
+    *rows = images;
+    *inner = 1;
+    for (int i = 1; i < axis; i++) *rows *= s->dim[i];
     for (int i = axis + 1; i < s->rank; i++) *inner *= s->dim[i];
+}
+
+void octi_copy_runs(const float *x, int64_t x_pitch, float *y, int64_t y_pitch, int64_t run,
+                    int64_t rows) {
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(y + r * y_pitch, x + r * x_pitch, (size_t)run * sizeof *y);
+}
+
+/* Where an image stands in a padded one. */
+static int64_t inside(const oct_attrs *a, const oct_shape *o) {
+    return (a->pads[0] * o->dim[2] + a->pads[1]) * o->dim[3];
+}
+
+void octi_pad_image(const oct_attrs *a, const oct_shape *x, const oct_shape *o, const float *from,
+                    float *to) {
+    const int64_t row = x->dim[2] * x->dim[3], pitch = o->dim[2] * o->dim[3];
+    for (int64_t i = 0; i < o->dim[1] * pitch; i++) to[i] = a->value;
+    octi_copy_runs(from, row, to + inside(a, o), pitch, row, x->dim[1]);
 }
 
 oct_status oct_cat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *const *x, int count,
@@ -24,13 +42,11 @@ oct_status oct_cat_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *c
         return octi_fail(OCT_EUSAGE, "cat", "attributes or members are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_cat, a, x, count, y, "y"));
     int64_t rows, inner, at = 0;
-    around_axis(&y->shape, a->axis[0], &rows, &inner);
+    octi_around_axis(&y->shape, a->axis[0], y->shape.dim[0], &rows, &inner);
     int64_t pitch = y->shape.dim[a->axis[0]] * inner;
     for (int k = 0; k < count; k++) {
         int64_t run = x[k]->shape.dim[a->axis[0]] * inner;
-        for (int64_t r = 0; r < rows; r++)
-            memcpy(oct_f32(y) + r * pitch + at, oct_f32(x[k]) + r * run,
-                   (size_t)run * sizeof(float));
+        octi_copy_runs(oct_f32(x[k]), run, oct_f32(y) + at, pitch, run, rows);
         at += run;
     }
     return OCT_OK;
@@ -56,11 +72,9 @@ oct_status oct_cat_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, 
                          octi_fmt("0 to %lld", (long long)(dy->shape.dim[a->axis[0]] - part)),
                          octi_fmt("%lld", (long long)offset), NULL);
     int64_t rows, inner;
-    around_axis(&dy->shape, a->axis[0], &rows, &inner);
+    octi_around_axis(&dy->shape, a->axis[0], dy->shape.dim[0], &rows, &inner);
     int64_t pitch = dy->shape.dim[a->axis[0]] * inner, run = part * inner;
-    for (int64_t r = 0; r < rows; r++)
-        memcpy(oct_f32(dx) + r * run, oct_f32(dy) + r * pitch + offset * inner,
-               (size_t)run * sizeof(float));
+    octi_copy_runs(oct_f32(dy) + offset * inner, pitch, oct_f32(dx), run, run, rows);
     return OCT_OK;
 }
 
@@ -70,12 +84,9 @@ oct_status oct_pad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x
     (void)ctx;
     if (!a) return octi_fail(OCT_EUSAGE, "pad", "attributes are NULL", NULL, NULL, NULL);
     OCT_TRY(octi_check_op(OCT_OP_pad, a, &x, 1, y, "y"));
-    const int64_t *d = x->shape.dim, *o = y->shape.dim;
-    float *out = oct_f32(y);
-    for (int64_t i = 0, n = oct_tensor_count(y); i < n; i++) out[i] = a->value;
-    for (int64_t r = 0; r < d[0] * d[1]; r++)
-        memcpy(out + ((r / d[1] * o[1] + r % d[1] + a->pads[0]) * o[2] + a->pads[1]) * o[3],
-               oct_f32(x) + r * d[2] * d[3], (size_t)(d[2] * d[3]) * sizeof(float));
+    const int64_t n = x->shape.dim[0], from = oct_tensor_count(x) / n, to = oct_tensor_count(y) / n;
+    for (int64_t i = 0; i < n; i++)
+        octi_pad_image(a, &x->shape, &y->shape, oct_f32(x) + i * from, oct_f32(y) + i * to);
     return OCT_OK;
 }
 
@@ -87,11 +98,10 @@ oct_status oct_pad_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy, 
     OCT_TRY(octi_check_f32("pad", "dx", dx, 4));
     const oct_tensor *x = dx;
     OCT_TRY(octi_check_op(OCT_OP_pad, a, &x, 1, dy, "dy"));
-    const int64_t *d = dx->shape.dim, *o = dy->shape.dim;
-    for (int64_t r = 0; r < d[0] * d[1]; r++)
-        memcpy(oct_f32(dx) + r * d[2] * d[3],
-               oct_f32(dy) + ((r / d[1] * o[1] + r % d[1] + a->pads[0]) * o[2] + a->pads[1]) * o[3],
-               (size_t)(d[2] * d[3]) * sizeof(float));
+    const int64_t *d = dx->shape.dim, *o = dy->shape.dim, row = d[2] * d[3], pitch = o[2] * o[3];
+    for (int64_t n = 0; n < d[0]; n++)
+        octi_copy_runs(oct_f32(dy) + n * o[1] * pitch + inside(a, &dy->shape), pitch,
+                       oct_f32(dx) + n * d[1] * row, row, row, d[1]);
     return OCT_OK;
 }
 
@@ -101,11 +111,9 @@ oct_status oct_slice_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor 
     (void)ctx;
     OCT_TRY(octi_check_op(OCT_OP_slice, a, &x, 1, y, "y"));
     int64_t rows, inner;
-    around_axis(&x->shape, a->axis[0], &rows, &inner);
+    octi_around_axis(&x->shape, a->axis[0], x->shape.dim[0], &rows, &inner);
     int64_t pitch = x->shape.dim[a->axis[0]] * inner, run = y->shape.dim[a->axis[0]] * inner;
-    for (int64_t r = 0; r < rows; r++)
-        memcpy(oct_f32(y) + r * run, oct_f32(x) + r * pitch + a->range[0] * inner,
-               (size_t)run * sizeof(float));
+    octi_copy_runs(oct_f32(x) + a->range[0] * inner, pitch, oct_f32(y), run, run, rows);
     return OCT_OK;
 }
 
@@ -117,11 +125,9 @@ oct_status oct_slice_grad(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *dy
     const oct_tensor *x = dx;
     OCT_TRY(octi_check_op(OCT_OP_slice, a, &x, 1, dy, "dy"));
     int64_t rows, inner;
-    around_axis(&x->shape, a->axis[0], &rows, &inner);
+    octi_around_axis(&x->shape, a->axis[0], x->shape.dim[0], &rows, &inner);
     int64_t pitch = x->shape.dim[a->axis[0]] * inner, run = dy->shape.dim[a->axis[0]] * inner;
     memset(dx->data, 0, oct_tensor_bytes(dx));
-    for (int64_t r = 0; r < rows; r++)
-        memcpy(oct_f32(dx) + r * pitch + a->range[0] * inner, oct_f32(dy) + r * run,
-               (size_t)run * sizeof(float));
+    octi_copy_runs(oct_f32(dy), run, oct_f32(dx) + a->range[0] * inner, pitch, run, rows);
     return OCT_OK;
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "ops/checks.h"
+#include "ops/image_ops.h"
 #include "ops/ops.h"
 #include "src/float_mode.h"
 #include "src/words.h"
@@ -19,28 +20,34 @@ static float row_max(const float *x, int64_t k) {
     return m;
 }
 
+void octi_softmax_f32(const float *x, float *y, int64_t rows, int64_t k) {
+    for (int64_t r = 0; r < rows; r++, x += k, y += k) {
+        const float max = row_max(x, k);
+        double sum = 0;
+        for (int64_t i = 0; i < k; i++) sum += y[i] = expf(x[i] - max);
+        float scale = (float)(1.0 / sum);
+        for (int64_t i = 0; i < k; i++) y[i] *= scale;
+    }
+}
+
+void octi_log_softmax_f32(const float *x, float *y, int64_t rows, int64_t k) {
+    for (int64_t r = 0; r < rows; r++, x += k, y += k) {
+        const float max = row_max(x, k);
+        double sum = 0;
+        for (int64_t i = 0; i < k; i++) sum += expf(x[i] - max);
+        float shift = (float)log(sum);
+        for (int64_t i = 0; i < k; i++) y[i] = (x[i] - max) - shift;
+    }
+}
+
 static void softmax_rows(void *arg, int64_t from, int64_t to) {
     const row_job *j = arg;
-    for (int64_t r = from; r < to; r++) {
-        const float *x = j->x + r * j->k;
-        float *y = j->y + r * j->k, max = row_max(x, j->k);
-        double sum = 0;
-        for (int64_t i = 0; i < j->k; i++) sum += y[i] = expf(x[i] - max);
-        float scale = (float)(1.0 / sum);
-        for (int64_t i = 0; i < j->k; i++) y[i] *= scale;
-    }
+    octi_softmax_f32(j->x + from * j->k, j->y + from * j->k, to - from, j->k);
 }
 
 static void log_softmax_rows(void *arg, int64_t from, int64_t to) {
     const row_job *j = arg;
-    for (int64_t r = from; r < to; r++) {
-        const float *x = j->x + r * j->k;
-        float *y = j->y + r * j->k, max = row_max(x, j->k);
-        double sum = 0;
-        for (int64_t i = 0; i < j->k; i++) sum += expf(x[i] - max);
-        float shift = (float)log(sum);
-        for (int64_t i = 0; i < j->k; i++) y[i] = (x[i] - max) - shift;
-    }
+    octi_log_softmax_f32(j->x + from * j->k, j->y + from * j->k, to - from, j->k);
 }
 
 static void softmax_grad_rows(void *arg, int64_t from, int64_t to) {

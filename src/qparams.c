@@ -107,3 +107,14 @@ float oct_weight_scale(const oct_qspec *q, float amax, float bias, float s_x) {
     if (s_x > 0) s = fmaxf(s, (float)(fabs((double)bias) / ((double)s_x * 0x1p30)));
     return oct_scale_on_grid(q, s);
 }
+
+oct_status octi_prove_accumulator(const char *where, int64_t channel, int64_t bias, int64_t sum_abs,
+                                  int64_t reach, int64_t *bound) {
+    const int64_t most = (bias < 0 ? -bias : bias) + sum_abs * reach;
+    if (bound) *bound = most;
+    if (most <= INT32_MAX) return OCT_OK;
+    return octi_fail(OCT_ELIMIT, where,
+                     octi_fmt("accumulator of channel %lld may overflow", (long long)channel),
+                     "|b| + sum|w| * max|q - z| <= 2147483647", octi_fmt("%lld", (long long)most),
+                     "fewer input channels per group, u7 activations, or keep the layer float");
+}

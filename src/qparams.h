@@ -58,4 +58,9 @@ OCT_API float oct_fold_bias(float bias, float mean, float factor, float beta);
 OCT_API float oct_weight_scale(const oct_qspec *spec, float amax, float bias, float s_x);
 
 OCT_END_DECLS
+
+#ifdef OCT_BUILDING /* the library's own files */
+#include "qparams_own.h"
+#endif
+
 #endif

@@ -11,28 +11,6 @@ typedef struct winograd {
     const float *u;
 } winograd;
 
-static octi_conv geometry(const octi_fnode *f) {
-    const oct_attrs *a = &f->a;
-    return (octi_conv){.n = 1,
-                       .h = f->x.dim[1],
-                       .w = f->x.dim[2],
-                       .c = f->x.dim[3],
-                       .p = f->y.dim[1],
-                       .q = f->y.dim[2],
-                       .o = f->y.dim[3],
-                       .r = a->kernel[0],
-                       .s = a->kernel[1],
-                       .groups = a->groups[0],
-                       .cg = f->x.dim[3] / a->groups[0],
-                       .og = f->y.dim[3] / a->groups[0],
-                       .stride_h = a->stride[0],
-                       .stride_w = a->stride[1],
-                       .top = a->pads[0],
-                       .left = a->pads[1],
-                       .dil_h = a->dilation[0],
-                       .dil_w = a->dilation[1]};
-}
-
 static void run_winograd(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
     const winograd *w = f->own;
     octi_winograd_run(&w->g, f->kernels, in[0], w->u, f->b, y, scratch);
@@ -104,7 +82,7 @@ oct_status octi_fnode_init_free(const octi_finit *i, bool *taken) {
     *taken = f->kind == OCT_OP_linear && f->x.dim[1] < 1 << 24 && f->y.dim[1] < 1 << 24;
     if (*taken) return init_linear(i);
     if (f->kind != OCT_OP_conv2d) return OCT_OK;
-    const octi_conv g = geometry(f);
+    const octi_conv g = octi_conv_of(&f->a, &f->x, &f->y, 1);
     *taken = octi_conv_winograd_fits(&g);
     return *taken ? init_winograd(i, &g) : OCT_OK;
 }

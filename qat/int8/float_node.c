@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * Float layers that convert kept between quantized ones: one image at a time, in the order of sums
- * that the float ops of octet's own have (taps ascending, bias last), so that codes behind them are
- * those of the simulation on the same machine. Shapes were judged by oct_infer_shape before. */
+ * Float layers that convert kept between quantized ones: the float ops of octet's own
+ * (ops/image_ops.h), one image at a time, so that codes behind them are those of the simulation on
+ * the same machine. Shapes were judged by oct_infer_shape before. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/conv_internal.h"
+#include "ops/image_ops.h"
 #include "ops/ops.h"
+#include "ops/windows.h"
 #include "qat/int8/float_node.h"
 #include "src/format/safetensors.h"
 #include "src/mem.h"
@@ -46,22 +49,9 @@ static void run_conv(const octi_fnode *f, const float *const *in, float *y, void
 }
 
 static void run_depthwise(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    const oct_attrs *a = &f->a;
-    const int64_t *x = f->x.dim, *o = f->y.dim;
+    const octi_conv g = octi_conv_of(&f->a, &f->x, &f->y, 1);
     (void)scratch;
-    memset(y, 0, (size_t)f->image_out * sizeof *y);
-    for (int64_t p = 0; p < o[1]; p++)
-        for (int64_t q = 0; q < o[2]; q++) {
-            float *to = y + (p * o[2] + q) * o[3];
-            for (int64_t k = 0; k < (int64_t)a->kernel[0] * a->kernel[1]; k++) {
-                int64_t h = p * a->stride[0] - a->pads[0] + k / a->kernel[1] * a->dilation[0];
-                int64_t w = q * a->stride[1] - a->pads[1] + k % a->kernel[1] * a->dilation[1];
-                if (h < 0 || h >= x[1] || w < 0 || w >= x[2]) continue;
-                const float *from = in[0] + (h * x[2] + w) * x[3], *taps = f->w + k * x[3];
-                for (int64_t c = 0; c < x[3]; c++) to[c] += from[c] * taps[c];
-            }
-            for (int64_t c = 0; f->b && c < x[3]; c++) to[c] += f->b[c];
-        }
+    octi_depthwise_image(&g, in[0], f->w, f->b, y);
     octi_fnode_finish(f, y);
 }
 
@@ -90,24 +80,14 @@ static void run_copy(const octi_fnode *f, const float *const *in, float *y, void
     octi_fnode_finish(f, y);
 }
 
-static void run_add(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    int64_t c = f->y.dim[f->y.rank - 1];
-    bool small_a = f->image_in[0] < f->image_out, small_b = f->image_in[1] < f->image_out;
+/* Two inputs of one size, or a row of channels against all rows. */
+static void run_pair(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    const bool swap = f->image_in[0] < f->image_out, pair = f->image_in[0] == f->image_in[1];
+    const int64_t cols = pair ? f->image_out : f->y.dim[f->y.rank - 1];
     (void)scratch;
-    if (!small_a && !small_b)
-        for (int64_t i = 0; i < f->image_out; i++) y[i] = in[0][i] + in[1][i];
-    else
-        for (int64_t i = 0; i < f->image_out; i++)
-            y[i] = in[0][small_a ? i % c : i] + in[1][small_b ? i % c : i];
+    (f->kind == OCT_OP_add ? octi_add_f32 : octi_mul_f32)(in[swap], in[!swap], y,
+                                                          f->image_out / cols, cols);
     octi_fnode_finish(f, y);
-}
-
-static void run_mul(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    int64_t c = f->y.dim[f->y.rank - 1];
-    bool small_a = f->image_in[0] < f->image_out, small_b = f->image_in[1] < f->image_out;
-    (void)scratch;
-    for (int64_t i = 0; i < f->image_out; i++)
-        y[i] = in[0][small_a ? i % c : i] * in[1][small_b ? i % c : i];
 }
 
 static void run_unary(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -116,103 +96,72 @@ static void run_unary(const octi_fnode *f, const float *const *in, float *y, voi
 }
 
 static void run_cat(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    int64_t outer = 1;
+    int64_t rows, inner;
     (void)scratch;
-    for (int i = 1; i < f->a.axis[0]; i++) outer *= f->y.dim[i];
-    for (int64_t i = 0; i < outer; i++)
-        for (int32_t k = 0; k < f->nin; k++) {
-            int64_t run = f->image_in[k] / outer;
-            memcpy(y, in[k] + i * run, (size_t)run * sizeof *y);
-            y += run;
-        }
-}
-
-static void run_pad(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    const int64_t *x = f->x.dim, *o = f->y.dim;
-    (void)scratch;
-    for (int64_t i = 0; i < f->image_out; i++) y[i] = f->a.value;
-    for (int64_t h = 0; h < x[1]; h++)
-        memcpy(y + ((h + f->a.pads[0]) * o[2] + f->a.pads[1]) * o[3], in[0] + h * x[2] * x[3],
-               (size_t)(x[2] * x[3]) * sizeof *y);
-}
-
-static void run_slice(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    int64_t inner = 1, axis = f->a.axis[0], side = f->x.dim[axis];
-    (void)scratch;
-    for (int64_t d = axis + 1; d < f->x.rank; d++) inner *= f->x.dim[d];
-    int64_t run = f->y.dim[axis] * inner;
-    for (int64_t r = 0; r < f->image_out / run; r++)
-        memcpy(y + r * run, in[0] + (r * side + f->a.range[0]) * inner, (size_t)run * sizeof *y);
-}
-
-static void run_softmax(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    int64_t k = f->y.dim[f->y.rank - 1];
-    bool log_form = f->kind == OCT_OP_log_softmax;
-    (void)scratch;
-    for (int64_t r = 0; r < f->image_out; r += k) {
-        const float *x = in[0] + r;
-        float max = x[0];
-        double sum = 0;
-        for (int64_t i = 1; i < k; i++) max = x[i] > max ? x[i] : max;
-        for (int64_t i = 0; i < k; i++) sum += expf(x[i] - max);
-        float scale = (float)(1.0 / sum), shift = (float)log(sum);
-        for (int64_t i = 0; i < k; i++)
-            y[r + i] = log_form ? (x[i] - max) - shift : expf(x[i] - max) * scale;
+    octi_around_axis(&f->y, f->a.axis[0], 1, &rows, &inner);
+    for (int32_t k = 0; k < f->nin; k++) {
+        const int64_t run = f->image_in[k] / rows;
+        octi_copy_runs(in[k], run, y, f->image_out / rows, run, rows);
+        y += run;
     }
 }
 
-/* NaN is larger than any number. */
-static inline float larger(float a, float b) { return b > a || (b != b && a == a) ? b : a; }
-
-/* Where output cell `at` along axis 0 or 1 reads, clipped to the image. */
-static void window(const octi_fnode *f, int axis, int64_t at, int64_t *from, int64_t *to) {
-    const oct_attrs *a = &f->a;
-    const int64_t size = f->x.dim[axis + 1], cells = f->y.dim[axis + 1];
-    const bool adaptive = f->kind == OCT_OP_adaptive_avg_pool2d;
-    *from = adaptive ? at * size / cells : at * a->stride[axis] - a->pads[axis];
-    *to = adaptive ? ((at + 1) * size + cells - 1) / cells : *from + a->kernel[axis];
-    if (*from < 0) *from = 0;
-    if (*to > size) *to = size;
+static void run_pad(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    (void)scratch;
+    octi_pad_image(&f->a, &f->x, &f->y, in[0], y);
 }
 
-/* The largest down the rows of a window, for a whole row of the image, then across. */
+static void run_slice(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    int64_t rows, inner;
+    (void)scratch;
+    octi_around_axis(&f->x, f->a.axis[0], 1, &rows, &inner);
+    octi_copy_runs(in[0] + f->a.range[0] * inner, f->image_in[0] / rows, y, f->image_out / rows,
+                   f->image_out / rows, rows);
+}
+
+static void run_softmax(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+    const int64_t k = f->y.dim[f->y.rank - 1];
+    (void)scratch;
+    (f->kind == OCT_OP_softmax ? octi_softmax_f32 : octi_log_softmax_f32)(in[0], y,
+                                                                          f->image_out / k, k);
+}
+
+/* Where output cell `at` along axis 0 or 1 reads, clipped to the image. */
+static octi_cells window(const octi_fnode *f, int axis, int64_t at) {
+    const oct_attrs *a = &f->a;
+    return octi_cells_inside(at, a->stride[axis], a->pads[axis], a->kernel[axis],
+                             f->x.dim[axis + 1]);
+}
+
+static void keep_larger(float *restrict y, const float *restrict x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] = octi_beats(x[i], y[i]) ? x[i] : y[i];
+}
+
+/* The largest down the rows of a window, for a whole row of the image, then across: each cell is
+ * looked at once a row, however much windows overlap. (oct_max_pool2d_forward goes window by
+ * window, since it keeps positions.) */
 static void run_max_pool(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
     const int64_t *o = f->y.dim, c = f->x.dim[3], row = f->x.dim[2] * c;
     float *largest = scratch;
     for (int64_t p = 0; p < o[1]; p++) {
-        int64_t h0, h1, w0, w1;
-        window(f, 0, p, &h0, &h1);
-        memcpy(largest, in[0] + h0 * row, (size_t)row * sizeof *largest);
-        for (int64_t h = h0 + 1; h < h1; h++)
-            for (int64_t i = 0; i < row; i++) largest[i] = larger(largest[i], in[0][h * row + i]);
+        const octi_cells rows = window(f, 0, p);
+        memcpy(largest, in[0] + rows.from * row, (size_t)row * sizeof *largest);
+        for (int64_t h = rows.from + 1; h < rows.to; h++)
+            keep_larger(largest, in[0] + h * row, row);
         for (int64_t q = 0; q < o[2]; q++, y += c) {
-            window(f, 1, q, &w0, &w1);
-            memcpy(y, largest + w0 * c, (size_t)c * sizeof *y);
-            for (int64_t w = w0 + 1; w < w1; w++)
-                for (int64_t k = 0; k < c; k++) y[k] = larger(y[k], largest[w * c + k]);
+            const octi_cells columns = window(f, 1, q);
+            memcpy(y, largest + columns.from * c, (size_t)c * sizeof *y);
+            for (int64_t w = columns.from + 1; w < columns.to; w++)
+                keep_larger(y, largest + w * c, c);
         }
     }
 }
 
-/* The two kinds of averages: a window per output cell. */
 static void run_mean_pool(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    const oct_attrs *a = &f->a;
-    const int64_t *o = f->y.dim, c = f->x.dim[3], row = f->x.dim[2] * c;
-    const bool inside = f->kind == OCT_OP_adaptive_avg_pool2d || a->exclude_pad[0];
+    const octi_pool g =
+        octi_pool_of(f->kind == OCT_OP_adaptive_avg_pool2d ? NULL : &f->a, &f->x, &f->y);
     (void)scratch;
-    for (int64_t p = 0; p < o[1]; p++)
-        for (int64_t q = 0; q < o[2]; q++, y += c) {
-            int64_t h0, h1, w0, w1;
-            window(f, 0, p, &h0, &h1);
-            window(f, 1, q, &w0, &w1);
-            for (int64_t k = 0; k < c; k++) y[k] = 0;
-            for (int64_t h = h0; h < h1; h++)
-                for (int64_t w = w0; w < w1; w++)
-                    for (int64_t k = 0; k < c; k++) y[k] += in[0][h * row + w * c + k];
-            const float cells =
-                (float)(inside ? (h1 - h0) * (w1 - w0) : (int64_t)a->kernel[0] * a->kernel[1]);
-            for (int64_t k = 0; k < c; k++) y[k] /= cells;
-        }
+    octi_mean_pool_image(&g, in[0], y);
 }
 
 /* ---- preparing ---- */
@@ -264,22 +213,16 @@ static oct_status init_bn(const octi_finit *i, int k) {
     OCT_TRY(octi_fnode_parameter(i, k + 3, "var", true, &var));
     float *factor = octi_arena_calloc(i->arena, (size_t)c, sizeof *factor);
     if (!factor) return oct_last_error()->code;
-    for (int64_t j = 0; j < c; j++)
-        factor[j] = (float)((double)gamma[j] / sqrt((double)var[j] + (double)f->a.eps));
+    for (int64_t j = 0; j < c; j++) factor[j] = octi_batch_norm_factor(gamma[j], var[j], f->a.eps);
     f->factor = factor;
     f->shift = beta;
     f->mean = mean;
     return OCT_OK;
 }
 
-static oct_status init_depthwise(const octi_finit *i, const float *w) {
+static oct_status init_depthwise(const octi_finit *i, const octi_conv *g, const float *w) {
     octi_fnode *f = i->f;
-    int64_t c = f->x.dim[3], taps = (int64_t)f->a.kernel[0] * f->a.kernel[1];
-    float *t = octi_arena_calloc(i->arena, (size_t)(c * taps), sizeof *t);
-    if (!t) return oct_last_error()->code;
-    for (int64_t j = 0; j < c; j++)
-        for (int64_t k = 0; k < taps; k++) t[k * c + j] = w[j * taps + k];
-    f->w = t;
+    if (!(f->w = octi_depthwise_turned(i->arena, g, w))) return oct_last_error()->code;
     f->path = OCTI_PATH_float_conv_depthwise;
     f->run = run_depthwise;
     return OCT_OK;
@@ -369,11 +312,8 @@ const float *octi_fnode_codes(const octi_finit *i, int k) {
         int64_t sum = 0;
         scale[j] = oct_f32(s)[oct_tensor_count(s) == 1 ? 0 : j];
         for (int64_t e = 0; e < row; e++) sum += abs(oct_s8(w->tensor)[j * row + e]);
-        if (sum * 255 > INT32_MAX)
-            return octi_fail(OCT_ELIMIT, i->n->name,
-                             octi_fmt("accumulator of channel %lld may overflow", (long long)j),
-                             "255 * sum|w| < 2^31", octi_fmt("%lld", (long long)(sum * 255)), NULL),
-                   NULL;
+        /* q and z are 0 to 255 */
+        if (octi_prove_accumulator(i->n->name, j, 0, sum, 255, NULL) != OCT_OK) return NULL;
     }
     return scale;
 }
@@ -396,9 +336,8 @@ static oct_status init_weighted(const octi_finit *i) {
     if (i->free) OCT_TRY(octi_fnode_init_free(i, &taken));
     if (taken) return OCT_OK;
     if (f->kind == OCT_OP_linear) return f->run = run_linear, OCT_OK;
-    return f->a.groups[0] == f->x.dim[3] && f->x.dim[3] == f->y.dim[3] && f->x.dim[3] > 1
-               ? init_depthwise(i, f->w)
-               : init_conv(i, f->w);
+    const octi_conv g = octi_conv_of(&f->a, &f->x, &f->y, 1);
+    return octi_conv_is_depthwise(&g) ? init_depthwise(i, &g, f->w) : init_conv(i, f->w);
 }
 
 static const struct frow {
@@ -411,7 +350,7 @@ static const struct frow {
     [OCT_OP_batch_norm] = {run_copy, true},
     [OCT_OP_relu] = {run_copy, true},
     [OCT_OP_relu6] = {run_copy, true},
-    [OCT_OP_mul] = {run_mul, false},
+    [OCT_OP_mul] = {run_pair, false},
     [OCT_OP_softmax] = {run_softmax, false},
     [OCT_OP_log_softmax] = {run_softmax, false},
     [OCT_OP_max_pool2d] = {run_max_pool, false},
@@ -421,7 +360,7 @@ static const struct frow {
     [OCT_OP_reshape] = {run_copy, true},
     [OCT_OP_identity] = {run_copy, true},
     [OCT_OP_dropout] = {run_copy, true},
-    [OCT_OP_add] = {run_add, false},
+    [OCT_OP_add] = {run_pair, false},
     [OCT_OP_cat] = {run_cat, false},
     [OCT_OP_pad] = {run_pad, false},
     [OCT_OP_slice] = {run_slice, false},

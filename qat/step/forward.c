@@ -141,7 +141,7 @@ static oct_status product_in_floats(octi_call *c) {
                *b = octi_tensor_view(c->arena, OCT_F32, OCT_SHAPE(q->o), q->bias);
     if (!w || !b) return oct_last_error()->code;
     octi_call_took(c, n->kind == OCT_OP_conv2d
-                          ? octi_conv2d_path(&n->attr, c->in[OCTI_X], w, c->out, false)
+                          ? octi_conv2d_path(&n->attr, c->in[OCTI_X], c->out, false)
                           : octi_linear_path(c->ctx, c->in[OCTI_X], w));
     OCT_TRY(n->kind == OCT_OP_conv2d
                 ? oct_conv2d_forward(c->ctx, &n->attr, c->in[OCTI_X], w, b, c->out)

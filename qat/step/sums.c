@@ -82,8 +82,8 @@ static oct_status accumulate_f32(octi_call *c, int32_t z, const octi_qweights *w
     octi_parallel_for(octi_ctx_pool(c->ctx), CHUNKS, whole_task, &j);
     for (int64_t i = 0, count = w->o * w->k; i < count; i++) oct_f32(wi)[i] = (float)w->codes[i];
     const bool conv = c->net_node->kind == OCT_OP_conv2d;
-    octi_call_took(c, conv ? octi_conv2d_path(a, xi, wi, c->out, true)
-                           : octi_linear_path(c->ctx, xi, wi));
+    octi_call_took(c,
+                   conv ? octi_conv2d_path(a, xi, c->out, true) : octi_linear_path(c->ctx, xi, wi));
     oct_status s = conv ? octi_conv2d_direct(c->ctx, a, xi, wi, NULL, c->out)
                         : oct_linear_forward(c->ctx, xi, wi, NULL, c->out);
     octi_arena_rewind(c->arena, mark);

@@ -133,14 +133,8 @@ oct_status octi_check_accumulators(const oct_quantizer *x, const oct_node *n,
     int64_t reach = below > above ? below : above;
     *fits24 = true;
     for (int32_t o = 0; o < w->o; o++) {
-        int64_t b = w->bias_code[o], sum = w->sum_abs[o] * reach;
-        if (sum > 1 << 24) *fits24 = false;
-        if (sum + (b < 0 ? -b : b) > INT32_MAX)
-            return octi_fail(OCT_ELIMIT, n->name,
-                             octi_fmt("accumulator of channel %d may overflow", o),
-                             "|b| + sum|w| * max|q - z| < 2^31",
-                             octi_fmt("%lld", (long long)(sum + (b < 0 ? -b : b))),
-                             "fewer input channels per group, or u7 activations");
+        if (w->sum_abs[o] * reach > 1 << 24) *fits24 = false;
+        OCT_TRY(octi_prove_accumulator(n->name, o, w->bias_code[o], w->sum_abs[o], reach, NULL));
     }
     return OCT_OK;
 }
