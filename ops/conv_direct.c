@@ -28,17 +28,23 @@ typedef struct tap_class {
     float *w;                 /* [groups][panels][runs * len][PANEL] */
 } tap_class;
 
-typedef struct pass {
+/* The whole of a convolution, or of its grad_x, but the images. */
+struct octi_direct {
     frame f;
     /* channels of a group on each side; floats of an output image */
     int64_t groups, from_group, to_group, out_image, panels;
     tap_class *cls;
     int64_t classes;
-    bool zero_first;         /* some output pixels have no taps */
-    const float *src, *bias; /* bias [groups][panels * PANEL] */
-    float *dst, *padded;     /* padded: [slots] frames, NULL where the image is its own frame */
-    octi_cut cut;
+    bool zero_first;   /* some output pixels have no taps */
+    const float *bias; /* [groups][panels * PANEL] */
     const octk_table *kernels;
+};
+
+typedef struct pass {
+    const octi_direct *d;
+    const float *src;
+    float *dst, *padded; /* padded: [slots] frames, NULL where the image is its own frame */
+    octi_cut cut;
 } pass;
 
 static int64_t frame_floats(const frame *f) { return f->rows * f->cols * f->c; }
@@ -68,45 +74,59 @@ static oct_status take_padded(octi_arena *scratch, const frame *f, int slots, fl
     return *padded ? OCT_OK : oct_last_error()->code;
 }
 
+size_t octi_direct_frame(const octi_direct *d) {
+    return frame_is_image(&d->f) ? 0 : (size_t)frame_floats(&d->f) * sizeof(float);
+}
+
+void octi_direct_image(const octi_direct *d, const float *image, float *framed, float *y) {
+    if (framed) {
+        fill_frame(&d->f, image, framed);
+        image = framed;
+    }
+    if (d->zero_first) memset(y, 0, (size_t)d->out_image * sizeof *y);
+    for (int64_t k = 0; k < d->classes; k++) {
+        const tap_class *t = &d->cls[k];
+        int64_t group_w = (int64_t)t->runs * t->len * PANEL * d->panels;
+        for (int64_t g = 0; t->np && t->runs && g < d->groups; g++)
+            d->kernels->conv_f32(
+                &(octk_conv_f32){.x = image + g * d->from_group,
+                                 .w = t->w + g * group_w,
+                                 .bias = d->bias ? d->bias + g * d->panels * PANEL : NULL,
+                                 .pix = t->pix,
+                                 .run = t->run,
+                                 .out = t->out,
+                                 .y = y + g * d->to_group,
+                                 .np = t->np,
+                                 .runs = t->runs,
+                                 .len = t->len,
+                                 .o = (int32_t)d->to_group,
+                                 .dense = d->classes == 1 && d->groups == 1});
+    }
+}
+
 /** One slot of images through all classes. */
 static void pass_slot(void *arg, int64_t slot) {
     const pass *j = arg;
-    const frame *f = &j->f;
+    const frame *f = &j->d->f;
+    float *framed = j->padded ? j->padded + slot * frame_floats(f) : NULL;
     int64_t to = octi_cut_at(&j->cut, slot + 1);
-    for (int64_t n = octi_cut_at(&j->cut, slot); n < to; n++) {
-        const float *image = j->src + n * f->h * f->w * f->c;
-        if (j->padded) {
-            float *framed = j->padded + slot * frame_floats(f);
-            fill_frame(f, image, framed);
-            image = framed;
-        }
-        float *dst = j->dst + n * j->out_image;
-        if (j->zero_first) memset(dst, 0, (size_t)j->out_image * sizeof *dst);
-        for (int64_t k = 0; k < j->classes; k++) {
-            const tap_class *t = &j->cls[k];
-            int64_t group_w = (int64_t)t->runs * t->len * PANEL * j->panels;
-            for (int64_t g = 0; t->np && t->runs && g < j->groups; g++)
-                j->kernels->conv_f32(
-                    &(octk_conv_f32){.x = image + g * j->from_group,
-                                     .w = t->w + g * group_w,
-                                     .bias = j->bias ? j->bias + g * j->panels * PANEL : NULL,
-                                     .pix = t->pix,
-                                     .run = t->run,
-                                     .out = t->out,
-                                     .y = dst + g * j->to_group,
-                                     .np = t->np,
-                                     .runs = t->runs,
-                                     .len = t->len,
-                                     .o = (int32_t)j->to_group,
-                                     .dense = j->classes == 1 && j->groups == 1});
-        }
-    }
+    for (int64_t n = octi_cut_at(&j->cut, slot); n < to; n++)
+        octi_direct_image(j->d, j->src + n * f->h * f->w * f->c, framed,
+                          j->dst + n * j->d->out_image);
+}
+
+static oct_status run_pass(oct_ctx *ctx, octi_arena *scratch, const octi_direct *d, int64_t n,
+                           const float *src, float *dst) {
+    pass j = {.d = d, .src = src, .dst = dst, .cut = octi_cut_of(ctx, n)};
+    OCT_TRY(take_padded(scratch, &d->f, j.cut.count, &j.padded));
+    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, pass_slot, &j);
+    return OCT_OK;
 }
 
 /** Offsets of the windows of x: R runs where a row of taps is contiguous, else one run per tap. */
 static oct_status window_runs(octi_arena *scratch, const octi_conv *g, const frame *f,
                               int32_t *runs, int32_t *len, int32_t **run) {
-    bool rows = g->groups == 1 && (g->dil_w == 1 || g->s == 1);
+    const bool rows = octi_conv_runs_are_rows(g);
     *runs = (int32_t)(rows ? g->r : g->r * g->s);
     *len = (int32_t)(rows ? g->s * g->c : g->cg);
     *run = octi_arena_alloc(scratch, (size_t)*runs * sizeof **run);
@@ -127,45 +147,50 @@ static frame window_frame(const octi_conv *g) {
     return (frame){g->h, g->w, g->c, g->top, g->left, rows, cols};
 }
 
-oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
-                                    const float *x, const float *w, const float *b, float *y) {
-    pass j = {.f = window_frame(g),
-              .groups = g->groups,
-              .from_group = g->cg,
-              .to_group = g->og,
-              .out_image = g->p * g->q * g->o,
-              .panels = (g->og + PANEL - 1) / PANEL,
-              .classes = 1,
-              .src = x,
-              .dst = y,
-              .cut = octi_cut_of(ctx, g->n),
-              .kernels = octi_ctx_kernels(ctx)};
-    tap_class t = {.np = (int32_t)(g->p * g->q)};
-    j.cls = &t;
-    OCT_TRY(check_frame(&j.f, j.out_image));
-    OCT_TRY(take_padded(scratch, &j.f, j.cut.count, &j.padded));
-    OCT_TRY(window_runs(scratch, g, &j.f, &t.runs, &t.len, &t.run));
-    int64_t k = g->r * g->s * g->cg, panels = j.panels;
-    t.pix = octi_arena_alloc(scratch, (size_t)t.np * sizeof *t.pix);
-    t.out = octi_arena_alloc(scratch, (size_t)t.np * sizeof *t.out);
-    t.w = octi_arena_calloc(scratch, (size_t)(g->groups * panels),
-                            (size_t)(k * PANEL) * sizeof(float));
+octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float *w,
+                             const float *b) {
+    octi_direct *d = octi_arena_alloc(arena, sizeof *d);
+    tap_class *t = octi_arena_alloc(arena, sizeof *t);
+    if (!d || !t) return NULL;
+    *d = (octi_direct){.f = window_frame(g),
+                       .groups = g->groups,
+                       .from_group = g->cg,
+                       .to_group = g->og,
+                       .out_image = g->p * g->q * g->o,
+                       .panels = (g->og + PANEL - 1) / PANEL,
+                       .cls = t,
+                       .classes = 1,
+                       .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};
+    *t = (tap_class){.np = (int32_t)(g->p * g->q)};
+    if (check_frame(&d->f, d->out_image) != OCT_OK ||
+        window_runs(arena, g, &d->f, &t->runs, &t->len, &t->run) != OCT_OK)
+        return NULL;
+    int64_t k = g->r * g->s * g->cg, panels = d->panels;
+    t->pix = octi_arena_alloc(arena, (size_t)t->np * sizeof *t->pix);
+    t->out = octi_arena_alloc(arena, (size_t)t->np * sizeof *t->out);
+    t->w =
+        octi_arena_calloc(arena, (size_t)(g->groups * panels), (size_t)(k * PANEL) * sizeof(float));
     float *bias =
-        b ? octi_arena_calloc(scratch, (size_t)(g->groups * panels), PANEL * sizeof(float)) : NULL;
-    if (!t.pix || !t.out || !t.w || (b && !bias)) return oct_last_error()->code;
-    for (int64_t i = 0; i < t.np; i++) {
-        t.pix[i] = (int32_t)((i / g->q * g->stride_h * j.f.cols + i % g->q * g->stride_w) * g->c);
-        t.out[i] = (int32_t)(i * g->o);
+        b ? octi_arena_calloc(arena, (size_t)(g->groups * panels), PANEL * sizeof(float)) : NULL;
+    if (!t->pix || !t->out || !t->w || (b && !bias)) return NULL;
+    for (int64_t i = 0; i < t->np; i++) {
+        t->pix[i] = (int32_t)((i / g->q * g->stride_h * d->f.cols + i % g->q * g->stride_w) * g->c);
+        t->out[i] = (int32_t)(i * g->o);
     }
     for (int64_t o = 0; o < g->o; o++) {
         int64_t at = o / g->og * panels * PANEL + o % g->og; /* column among all padded panels */
-        float *to = t.w + at / PANEL * k * PANEL + at % PANEL;
+        float *to = t->w + at / PANEL * k * PANEL + at % PANEL;
         for (int64_t i = 0; i < k; i++) to[i * PANEL] = w[o * k + i];
         if (b) bias[at] = b[o];
     }
-    j.bias = bias;
-    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, pass_slot, &j);
-    return OCT_OK;
+    d->bias = bias;
+    return d;
+}
+
+oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
+                                    const float *x, const float *w, const float *b, float *y) {
+    const octi_direct *d = octi_direct_new(scratch, g, w, b);
+    return d ? run_pass(ctx, scratch, d, g->n, x, y) : oct_last_error()->code;
 }
 
 /** Along one axis: where tap `t` of a pixel of class `phase` reads, relative to the pixel's number
@@ -209,8 +234,8 @@ static int64_t taps_of(int64_t phase, int64_t kernel, int64_t pad, int64_t dil, 
 }
 
 /** Offsets and packed weights of the class of pixels (i * stride_h + a, j * stride_w + b). */
-static oct_status fill_class(octi_arena *scratch, const octi_conv *g, const pass *j, int64_t a,
-                             int64_t b, const float *w, tap_class *t) {
+static oct_status fill_class(octi_arena *scratch, const octi_conv *g, const octi_direct *j,
+                             int64_t a, int64_t b, const float *w, tap_class *t) {
     int32_t *row = octi_arena_alloc(scratch, (size_t)(2 * (g->r + g->s)) * sizeof *row);
     if (!row) return oct_last_error()->code;
     int32_t *row_off = row + g->r, *col = row_off + g->r, *col_off = col + g->s;
@@ -324,27 +349,22 @@ oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi
     reach(g->w, g->s, g->left, g->dil_w, g->stride_w, g->q, &lo_w, &hi_w);
     int64_t across = g->stride_w < g->w ? g->stride_w : g->w,
             down = g->stride_h < g->h ? g->stride_h : g->h;
-    pass j = {.f = {g->p, g->q, g->o, -lo_h, -lo_w, hi_h - lo_h, hi_w - lo_w},
-              .groups = g->groups,
-              .from_group = g->og,
-              .to_group = g->cg,
-              .out_image = g->h * g->w * g->c,
-              .panels = (g->cg + PANEL - 1) / PANEL,
-              .classes = down * across,
-              .src = dy,
-              .dst = dx,
-              .cut = octi_cut_of(ctx, g->n),
-              .kernels = octi_ctx_kernels(ctx)};
-    OCT_TRY(check_frame(&j.f, j.out_image));
-    OCT_TRY(take_padded(scratch, &j.f, j.cut.count, &j.padded));
-    j.cls = octi_arena_calloc(scratch, (size_t)j.classes, sizeof *j.cls);
-    if (!j.cls) return oct_last_error()->code;
-    for (int64_t i = 0; i < j.classes; i++) {
-        OCT_TRY(fill_class(scratch, g, &j, i / across, i % across, w, &j.cls[i]));
-        if (!j.cls[i].runs) j.zero_first = true;
+    octi_direct d = {.f = {g->p, g->q, g->o, -lo_h, -lo_w, hi_h - lo_h, hi_w - lo_w},
+                     .groups = g->groups,
+                     .from_group = g->og,
+                     .to_group = g->cg,
+                     .out_image = g->h * g->w * g->c,
+                     .panels = (g->cg + PANEL - 1) / PANEL,
+                     .classes = down * across,
+                     .kernels = octi_ctx_kernels(ctx)};
+    OCT_TRY(check_frame(&d.f, d.out_image));
+    d.cls = octi_arena_calloc(scratch, (size_t)d.classes, sizeof *d.cls);
+    if (!d.cls) return oct_last_error()->code;
+    for (int64_t i = 0; i < d.classes; i++) {
+        OCT_TRY(fill_class(scratch, g, &d, i / across, i % across, w, &d.cls[i]));
+        if (!d.cls[i].runs) d.zero_first = true;
     }
-    octi_parallel_for(octi_ctx_pool(ctx), j.cut.count, pass_slot, &j);
-    return OCT_OK;
+    return run_pass(ctx, scratch, &d, g->n, dy, dx);
 }
 
 /* ---- weight gradient ---- */

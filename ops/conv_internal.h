@@ -24,6 +24,19 @@ static inline bool octi_conv_is_depthwise(const octi_conv *g) {
     return g->groups == g->c && g->c == g->o && g->c > 1;
 }
 
+/** A convolution made ready, with its weights packed, to run image by image: in the arena; NULL
+ *  (recorded: OCT_ELIMIT, OCT_ENOMEM) on failure. b may be NULL. */
+typedef struct octi_direct octi_direct;
+octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float *w, const float *b);
+/** Bytes of a frame around an image; 0: none is needed. */
+size_t octi_direct_frame(const octi_direct *d);
+/** framed: a frame of zeros, or NULL where none is needed; its middle is written. */
+void octi_direct_image(const octi_direct *d, const float *image, float *framed, float *y);
+/** A row of taps is one run of floats. */
+static inline bool octi_conv_runs_are_rows(const octi_conv *g) {
+    return g->groups == 1 && (g->dil_w == 1 || g->s == 1);
+}
+
 /* Each takes scratch that the caller rewinds. */
 
 /** Any convolution: products of gathered runs with packed weights (octk_conv_f32), no im2col. */

@@ -29,22 +29,9 @@ void octi_fnode_finish(const octi_fnode *f, float *y) {
 }
 
 static void run_conv(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    const octi_fconv *c = f->conv;
-    const int64_t *x = f->x.dim;
-    float *frame = scratch;
-    size_t row = (size_t)(x[2] * x[3]);
-    memset(frame, 0, c->frame_bytes);
-    for (int64_t h = 0; h < x[1]; h++)
-        memcpy(frame + ((h + c->top) * c->cols + c->left) * x[3], in[0] + h * (int64_t)row,
-               row * sizeof *frame);
-    for (int32_t g = 0; g < c->groups; g++) {
-        octk_conv_f32 k = c->kernel;
-        k.x = frame + g * c->cg;
-        k.w += g * c->group_w;
-        if (k.bias) k.bias += g * c->group_bias;
-        k.y = y + g * k.o;
-        f->kernels->conv_f32(&k);
-    }
+    const size_t frame = octi_direct_frame(f->conv);
+    if (frame) memset(scratch, 0, frame);
+    octi_direct_image(f->conv, in[0], frame ? scratch : NULL, y);
     octi_fnode_finish(f, y);
 }
 
@@ -228,72 +215,17 @@ static oct_status init_depthwise(const octi_finit *i, const octi_conv *g, const 
     return OCT_OK;
 }
 
-/* The form of octk_conv_f32: a zero-bordered frame, runs of floats per output pixel, weights in
- * panels of 16.
- */
-static oct_status init_conv(const octi_finit *i, const float *w) {
-    enum { PANEL = 16 };
+static oct_status init_conv(const octi_finit *i, const octi_conv *g, const float *w) {
     octi_fnode *f = i->f;
-    const oct_attrs *a = &f->a;
-    const int64_t *x = f->x.dim, *o = f->y.dim;
-    int64_t groups = a->groups[0], cg = x[3] / groups, og = o[3] / groups, r = a->kernel[0],
-            s = a->kernel[1];
-    int64_t rows = (o[1] - 1) * a->stride[0] + (r - 1) * a->dilation[0] + 1,
-            cols = (o[2] - 1) * a->stride[1] + (s - 1) * a->dilation[1] + 1;
-    if (rows < x[1] + a->pads[0]) rows = x[1] + a->pads[0];
-    if (cols < x[2] + a->pads[1]) cols = x[2] + a->pads[1];
-    if (rows > INT32_MAX / 4 || cols > INT32_MAX / 4 || rows * cols > INT32_MAX / 4 / x[3])
+    if (!(f->conv = octi_direct_new(i->arena, g, w, f->b)))
+        return octi_fail_in(oct_last_error()->code, i->n->name);
+    f->scratch = octi_direct_frame(f->conv);
+    if (f->scratch > (size_t)1 << 31)
         return octi_fail(OCT_ELIMIT, i->n->name, "image too large", "less than 2^29 floats",
                          oct_shape_text(&f->x), NULL);
-    bool whole_rows = groups == 1 && (a->dilation[1] == 1 || s == 1);
-    int64_t runs = whole_rows ? r : r * s, len = whole_rows ? s * x[3] : cg, k = runs * len,
-            panels = (og + PANEL - 1) / PANEL, np = o[1] * o[2];
-    octi_fconv *c = octi_arena_calloc(i->arena, 1, sizeof *c);
-    int32_t *pix = octi_arena_calloc(i->arena, (size_t)np, sizeof *pix),
-            *out = octi_arena_calloc(i->arena, (size_t)np, sizeof *out);
-    int32_t *run = octi_arena_calloc(i->arena, (size_t)runs, sizeof *run);
-    float *packed =
-        octi_arena_calloc(i->arena, (size_t)(groups * panels * PANEL), (size_t)k * sizeof *packed);
-    float *bias =
-        f->b ? octi_arena_calloc(i->arena, (size_t)(groups * panels), PANEL * sizeof *bias) : NULL;
-    if (!c || !pix || !out || !run || !packed || (f->b && !bias)) return oct_last_error()->code;
-    for (int64_t j = 0; j < np; j++) {
-        pix[j] = (int32_t)((j / o[2] * a->stride[0] * cols + j % o[2] * a->stride[1]) * x[3]);
-        out[j] = (int32_t)(j * o[3]);
-    }
-    for (int64_t j = 0; j < runs; j++)
-        run[j] = (int32_t)(((whole_rows ? j : j / s) * a->dilation[0] * cols +
-                            (whole_rows ? 0 : j % s) * a->dilation[1]) *
-                           x[3]);
-    for (int64_t j = 0; j < o[3]; j++) {
-        int64_t at = j / og * panels * PANEL + j % og;
-        for (int64_t e = 0; e < k; e++)
-            packed[at / PANEL * k * PANEL + e * PANEL + at % PANEL] = w[j * k + e];
-        if (bias) bias[at] = f->b[j];
-    }
-    *c = (octi_fconv){.kernel = {.w = packed,
-                                 .bias = bias,
-                                 .pix = pix,
-                                 .run = run,
-                                 .out = out,
-                                 .np = (int32_t)np,
-                                 .runs = (int32_t)runs,
-                                 .len = (int32_t)len,
-                                 .o = (int32_t)og,
-                                 .dense = groups == 1},
-                      .top = a->pads[0],
-                      .left = a->pads[1],
-                      .cols = cols,
-                      .cg = cg,
-                      .groups = (int32_t)groups,
-                      .group_w = panels * k * PANEL,
-                      .group_bias = panels * PANEL,
-                      .frame_bytes = (size_t)(rows * cols * x[3]) * sizeof(float)};
-    f->conv = c;
-    f->scratch = c->frame_bytes;
-    f->path = groups > 1   ? OCTI_PATH_float_conv_grouped
-              : whole_rows ? OCTI_PATH_float_conv_rows
-                           : OCTI_PATH_float_conv_taps;
+    f->path = g->groups > 1                ? OCTI_PATH_float_conv_grouped
+              : octi_conv_runs_are_rows(g) ? OCTI_PATH_float_conv_rows
+                                           : OCTI_PATH_float_conv_taps;
     f->run = run_conv;
     return OCT_OK;
 }
@@ -337,7 +269,7 @@ static oct_status init_weighted(const octi_finit *i) {
     if (taken) return OCT_OK;
     if (f->kind == OCT_OP_linear) return f->run = run_linear, OCT_OK;
     const octi_conv g = octi_conv_of(&f->a, &f->x, &f->y, 1);
-    return octi_conv_is_depthwise(&g) ? init_depthwise(i, &g, f->w) : init_conv(i, f->w);
+    return octi_conv_is_depthwise(&g) ? init_depthwise(i, &g, f->w) : init_conv(i, &g, f->w);
 }
 
 static const struct frow {

@@ -10,15 +10,6 @@
 enum { OCTI_MAX_INPUTS = 65 };    /* 64 members of a cat and their multipliers */
 enum { OCTI_MAX_PARAMETERS = 8 }; /* inputs of a float kind that may be parameters */
 
-/** A float convolution in the form of octk_conv_f32: a zero-bordered frame in scratch, weights
- *  packed. */
-typedef struct octi_fconv {
-    octk_conv_f32 kernel;
-    int64_t top, left, cols, cg, group_w, group_bias;
-    int32_t groups;
-    size_t frame_bytes;
-} octi_fconv;
-
 /** A float layer that was kept (law 12): octet's own f32 kernels, image by image, in one order,
  * never BLAS. */
 typedef struct octi_fnode octi_fnode;
@@ -34,7 +25,7 @@ struct octi_fnode {
     const float *w, *b;
     const oct_tensor *codes; /* dynamic_linear: s8 [O,K], and a scale per output */
     const float *scale;
-    const octi_fconv *conv;
+    const struct octi_direct *conv;     /* ops/conv_internal.h */
     const void *own;                    /* float_free.c */
     octi_fnode_all_fn *all;             /* all images of a call at once; NULL: run, one by one */
     const struct octi_flstm *lstm;      /* recurrent_node.c */
