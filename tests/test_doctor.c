@@ -156,26 +156,46 @@ START_TEST(healthy_runs) {
     healthy("q8");
     does("octet qat f32 " DATA " --epochs 2 --wbits 4 --method lsq --out q4 --quiet");
     healthy("q4");
+}
+END_TEST
+
+/* A float run, and what calibration and training on the grid make of it. */
+static void healthy_family(const char *from, const char *data) {
+    static const char *const targets[] = {"octet", "qnnpack"};
+    char run[40];
+    healthy(from);
+    for (int i = 0; i < 2; i++) {
+        snprintf(run, sizeof run, "%s-%s", from, targets[i]);
+        does("octet ptq %s --data %s --limit 4000 --target %s --out %s --quiet", from, data,
+             targets[i], run);
+        healthy(run);
+    }
+    for (int bits = 4; bits <= 8; bits += 4) {
+        snprintf(run, sizeof run, "%s-%d", from, bits);
+        does("octet qat %s --data %s --limit 4000 --wbits %d --epochs 2 --out %s --quiet", from,
+             data, bits, run);
+        healthy(run);
+    }
+}
+
+/* Other nets and sets: about a minute of two cores. */
+START_TEST(healthy_nets_and_sets) {
     if (!oct_test_long()) return;
     does("octet train --model lenet --data synth-digits --limit 4000 --epochs 5 --out l5 --quiet");
-    does("octet train --model resnet8 --data synth-shapes --limit 4000 --epochs 4 --out r8 "
+    healthy_family("l5", "synth-digits");
+    does("octet train --model resnet8 --data synth-shapes --limit 4000 --epochs 5 --out r8 "
          "--quiet");
-    for (int net = 0; net < 2; net++) {
-        const char *from = net ? "r8" : "l5", *data = net ? "synth-shapes" : "synth-digits";
-        healthy(from);
-        for (int i = 0; i < 4; i++) {
-            snprintf(run, sizeof run, "%s-%s", from, targets[i]);
-            does("octet ptq %s --data %s --limit 4000 --target %s --out %s --quiet", from, data,
-                 targets[i], run);
-            healthy(run);
-        }
-        for (int bits = 4; bits <= 8; bits += 2) {
-            snprintf(run, sizeof run, "%s-%d", from, bits);
-            does("octet qat %s --data %s --limit 4000 --wbits %d --epochs 3 --out %s --quiet", from,
-                 data, bits, run);
-            healthy(run);
-        }
+    healthy_family("r8", "synth-shapes");
+    does("octet export l5 --to onnx --out exported --quiet");
+    does("octet import exported/l5.onnx --out imported --quiet && octet ptq imported --data "
+         "synth-digits --limit 4000 --out imported-p --quiet");
+    healthy("imported-p");
+    if (sh("octet data stats idx:mnist --limit 10") != 0) {
+        printf("test_doctor: skipped: no MNIST under $OCTET_DATA\n");
+        return;
     }
+    does("octet train --model lenet --data idx:mnist --limit 4000 --epochs 3 --out m3 --quiet");
+    healthy_family("m3", "idx:mnist");
 }
 END_TEST
 
@@ -380,12 +400,21 @@ END_TEST
 START_TEST(steps_too_small) {
     does("octet qat f32 " DATA " --wbits 2 --lr 1e-8 --epochs 3 --out little --quiet");
     cured("little", "learning_rate_low", NULL, SPEC, 0.5);
+    /* where switching the bits off scores better than float did, too */
+    for (int bits = 2; bits <= 3; bits++) {
+        does("octet qat f32 " DATA " --wbits %d --abits 3 --lr 1e-9 --epochs 1 --seed %d --out "
+             "less --force --quiet",
+             bits, bits);
+        oct_diagnosis *d = look("less", NULL);
+        ck_assert_msg(d->count && !strcmp(d->causes[0].name, "learning_rate_low"), "%d bits: %s",
+                      bits, d->count ? d->causes[0].name : "healthy");
+        oct_diagnosis_free(ctx, d);
+    }
 }
 END_TEST
 
 /* A net this small does not swing before it breaks: LeNet, and longer. */
 START_TEST(weights_that_swing) {
-    if (!oct_test_long()) return;
     does("octet train --model lenet --data synth-digits --limit 1000 --epochs 8 --out l --quiet");
     does("octet qat l --data synth-digits --limit 1000 --wbits 3 --lr 0.05 --schedule constant "
          "--epochs 3 --out swing --quiet");
@@ -393,8 +422,8 @@ START_TEST(weights_that_swing) {
 }
 END_TEST
 
-OCT_TEST_MAIN_WITH("doctor", setup, NULL, healthy_runs, few_images, other_images, rare_large_values,
-                   frozen_too_early, frozen_too_late, a_layer_of_few_bits, the_ends_of_few_bits,
-                   one_scale_for_all, another_normalization, statistics_that_drifted, dead_channels,
-                   leaked_images, sums_beyond_32_bits, steps_too_large, steps_too_small,
-                   weights_that_swing)
+OCT_TEST_MAIN_WITH("doctor", setup, NULL, healthy_runs, healthy_nets_and_sets, few_images,
+                   other_images, rare_large_values, frozen_too_early, frozen_too_late,
+                   a_layer_of_few_bits, the_ends_of_few_bits, one_scale_for_all,
+                   another_normalization, statistics_that_drifted, dead_channels, leaked_images,
+                   sums_beyond_32_bits, steps_too_large, steps_too_small, weights_that_swing)

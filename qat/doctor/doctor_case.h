@@ -33,12 +33,12 @@ typedef struct octi_case {
     bool pixels, quantized, learned; /* learned: no range of a value is observed */
     oct_score kind;
     int64_t n, calib, limit;
-    int64_t at, of;           /* rows that were asked, of so many: progress */
-    double score, real, best; /* as octi_case_score gives them; best: the better float one */
-    double reference, lost;
-    const char *overflow; /* the layer whose sums leave 32 bits; NULL: none */
-    double explained;     /* largest measured gain so far */
-    int named;            /* causes so far */
+    int64_t at, of;                 /* rows that were asked, of so many: progress */
+    double score, real, best;       /* as octi_case_score gives them; best: the better float one */
+    double reference, lost, chance; /* chance: what one and a half standard errors may move */
+    const char *overflow;           /* the layer whose sums leave 32 bits; NULL: none */
+    double explained;               /* largest measured gain so far */
+    int named;                      /* causes so far */
     /* trials: ranges observed anew; the same by percentile */
     octi_trial observed, percentile;
     oct_layer *rows; /* noise and dead channels, with what each costs alone; NULL: not yet */

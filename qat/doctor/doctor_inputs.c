@@ -95,7 +95,7 @@ oct_status octi_cause_normalization(octi_case *k, oct_cause *c, char *with, size
     oct_net_free(copy);
     if (s != OCT_OK) return s;
     const double gain = octi_case_relative(k, score) - octi_case_relative(k, k->real);
-    if (!(gain > c->bound)) return OCT_OK;
+    if (!(gain > fmax(c->bound, k->chance))) return OCT_OK;
     k->right = own;
     k->right_score = score;
     char mean[80], std[80], was_mean[80], was_std[80];
@@ -138,23 +138,26 @@ static double drift(const oct_net *was, const oct_net *now, const char **layer) 
     return most;
 }
 
-/* What pixels that are normalized otherwise move is another cause: tried behind it. */
+/* What pixels that are normalized otherwise move is another cause: tried behind it. Training on the
+ * grid has statistics of quantized weights: they are judged with these, not by floats. */
 oct_status octi_cause_batch_norm(octi_case *k, oct_cause *c, char *with, size_t size) {
     (void)with, (void)size;
     const bool mended = k->right.channels > 0;
     if (k->overflow) return OCT_OK;
-    const double before = octi_case_relative(k, mended ? k->right_score : k->real);
+    const bool on_grid = !strcmp(octi_maker(k), "qat") && !mended;
+    const double real = mended ? k->right_score : k->real,
+                 before = octi_case_relative(k, on_grid ? k->score : real);
     oct_net *copy = octi_case_copy(k);
     double score = k->real;
     const char *layer = "";
     oct_status s = copy ? OCT_OK : oct_last_error()->code;
     if (s == OCT_OK && mended) s = oct_net_set_input(copy, &k->right);
-    oct_net_fake_quantize(copy, false);
+    if (!on_grid) oct_net_fake_quantize(copy, false);
     const int64_t more = k->calib < INT64_MAX / 2 ? 2 * k->calib : k->calib;
     if (s == OCT_OK) s = oct_reestimate_batch_norm(copy, k->train, more);
     if (s == OCT_OK) s = octi_case_score(k, copy, &score);
     const double gain = s == OCT_OK ? octi_case_relative(k, score) - before : 0;
-    if (gain > c->bound) {
+    if (gain > fmax(c->bound, k->chance)) {
         const double most = drift(k->net, copy, &layer);
         c->value = gain;
         c->gain = gain;
@@ -162,9 +165,9 @@ oct_status octi_cause_batch_norm(octi_case *k, oct_cause *c, char *with, size_t 
         const int32_t at = oct_graph_find_node(k->net->graph, layer);
         c->layer = at >= 0 ? k->net->graph->nodes[at].name : "";
         snprintf(c->evidence, sizeof c->evidence,
-                 "a running mean is %.3g standard deviations off; estimated anew, the float net "
+                 "a running mean is %.3g standard deviations off; estimated anew, the %s net "
                  "scores %.2f points better",
-                 most, 100 * gain);
+                 most, on_grid ? "quantized" : "float", 100 * gain);
     }
     oct_net_free(copy);
     return s;

@@ -224,10 +224,10 @@ static oct_status find_bits(octi_case *k) {
         k->bits.ends = k->bits.ends && (next == ends[0] || next == ends[1]);
         OCT_TRY(gain_without(k, is_low, &(bits_list){k->bits.layer, k->bits.count}, &gain));
     }
-    /* what ranges alone cost is not theirs */
+    /* what ranges alone cost is not theirs, nor what nobody lost */
     double ranges;
     OCT_TRY(octi_case_observe(k, &k->observed, NULL, &ranges));
-    k->bits.gain = gain - fmax(ranges, 0);
+    k->bits.gain = fmin(gain, k->lost) - fmax(ranges, 0);
     return OCT_OK;
 }
 

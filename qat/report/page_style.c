@@ -30,7 +30,7 @@ const char octi_page_style[] =
     ".tiles dt{color:var(--text-muted);font-size:.85em}.tiles dd{margin:0;font-size:1.25em;"
     "font-variant-numeric:tabular-nums}\n"
     ".plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));"
-    "gap:10px}\n"
+    "gap:10px;margin:8px 0}\n"
     "figure{margin:0;background:var(--card);border-radius:6px;padding:8px 10px;min-width:0;"
     "break-inside:avoid}\n"
     "figcaption{font-weight:600;font-size:.92em}figure .note{font-weight:400;font-size:.85em}\n"
@@ -74,6 +74,8 @@ const char octi_page_style[] =
     ".cards td,.cards td.n{border:0;text-align:left;min-width:0}.cards span[data-label]::before"
     "{content:attr(data-label) \": \";color:var(--text-muted)}.cards td.k{grid-column:1/-1}"
     ".cards td.k:first-child{font-weight:600}}\n"
+    /* what is not in sight is laid out when it comes: a page of many layers opens at once */
+    "@media screen{figure{content-visibility:auto;contain-intrinsic-size:auto 270px}}\n"
     "@media print{body{font-size:9pt;max-width:none;padding:0}nav{display:none}"
     "h2{break-after:avoid}tr,li{break-inside:avoid}.wide{overflow:visible}table{font-size:7pt}"
     ".wide td.k{min-width:7em}th,td{padding:2px 3px}"
