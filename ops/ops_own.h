@@ -29,4 +29,9 @@ bool octi_is_unary(oct_op_kind kind);
 void octi_unary_f32(oct_op_kind kind, const oct_attrs *a, const float *x, float *y, int64_t n);
 double octi_unary_f64(oct_op_kind kind, const oct_attrs *a, double x);
 
+/** Products a second that one core reaches with the instruction behind a kernel of the context, on
+ *  registers alone, measured now (a fraction of a millisecond); 0 where the kernel multiplies
+ *  nothing or the clock stands. */
+double octi_peak(const oct_ctx *ctx, const char *kernel);
+
 #endif

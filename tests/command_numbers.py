@@ -379,6 +379,9 @@ def try_bench():
         close(got["img_per_s"] * got["us_per_img"], 1e6, "bench: images per second and microseconds per image")
         # nine blocks of more than 0.05 s each lie within the time that the command took; the fastest machine needs a microsecond
         check(1 < got["us_per_img"] < took * 1e6 / batch, f"bench: {got['us_per_img']} us per image in {took} s")
+        shares = {l["name"]: l.get("peak_share") for l in got["layers"]}
+        check(all((shares[n] is not None) == (n in ("conv1", "conv2", "fc1", "fc2", "fc3")) for n in shares), f"bench: shares of {shares}")
+        check(all(0 < s < 40 for s in shares.values() if s is not None), f"bench: shares {shares}")
     line = octet("bench", "--workload", "lenet", "--batch", "4", "--mode", "train-qat", "--quiet")
     check(line.split()[:4] == ["lenet", "train-qat", "batch", "4"], f"bench in words: {line}")
 

@@ -359,3 +359,13 @@ void check_fake_quant_f32(octk_fake_quant_f32_fn *kernel, const char *name) {
 void check_straight_through_f32(octk_straight_through_f32_fn *kernel, const char *name) {
     each_fake_quant(name, NULL, kernel);
 }
+
+/* As many products as rounds say, in some time: a fixed number to a round. */
+static void check_peak(octk_peak_fn *kernel, const char *name) {
+    const int64_t one = kernel(1);
+    if (one < 8 || one % 8 || kernel(7) != 7 * one || kernel(1000) != 1000 * one)
+        ck_abort_msg("%s: products of a round", name);
+}
+void check_peak_f32(octk_peak_fn *kernel, const char *name) { check_peak(kernel, name); }
+void check_peak_s16(octk_peak_fn *kernel, const char *name) { check_peak(kernel, name); }
+void check_peak_u8(octk_peak_fn *kernel, const char *name) { check_peak(kernel, name); }

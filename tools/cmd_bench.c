@@ -113,6 +113,8 @@ static oct_status layers(const bench *b, json *j) {
         json_number(j, "us", oct_runner_node_ns(r, name) / 1000);
         json_string(j, "kernel", oct_runner_node_kernel(r, name));
         json_string(j, "why", why);
+        const double share = oct_runner_node_share(r, name);
+        if (share >= 0) json_number(j, "peak_share", share);
         json_item_end(j);
     }
     json_array_end(j);

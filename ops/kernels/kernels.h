@@ -286,6 +286,15 @@ typedef void octk_quantize_f32u8_fn(const float *x, int64_t n, float s, int32_t 
                                     int32_t qmax, uint8_t *y);
 typedef void octk_dequantize_u8f32_fn(const uint8_t *x, int64_t n, float s, int32_t z, float *y);
 
+/* ---- measuring ---- */
+
+/** Multiplies for `rounds` >= 1 rounds by the instruction that this slot's type of numbers is
+ *  multiplied with, on registers alone, as fast as that goes. Returns how many products. */
+typedef int64_t octk_peak_fn(int64_t rounds);
+typedef octk_peak_fn octk_peak_f32_fn;
+typedef octk_peak_fn octk_peak_s16_fn;
+typedef octk_peak_fn octk_peak_u8_fn;
+
 /* ---- choice ---- */
 
 /** What one context runs, chosen by oct_open (octi_ctx_kernels) and never moved: of each slot the

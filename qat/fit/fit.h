@@ -45,6 +45,11 @@ OCT_API double oct_runner_node_ns(const oct_runner *r, const char *node);
 /** Name of the kernel that runs a node of an int8 net (oct_step_time; "fused": it runs in
  *  the layer before); NULL where the runner does not profile one. */
 OCT_API const char *oct_runner_node_kernel(const oct_runner *r, const char *node);
+/** Share of the core's peak that a convolution or linear layer reaches: its products a second, by
+ *  the layer's definition, over those of its kernel's instruction on registers, measured by this
+ *  call. Above 1 where Winograd needs fewer products than the definition has. -1 where the runner
+ *  does not profile, has not run, or the node multiplies no weights. */
+OCT_API double oct_runner_node_share(const oct_runner *r, const char *node);
 /** Why that kernel (oct_step_time); the runner's. NULL where the runner does not profile. */
 OCT_API const char *oct_runner_node_why(const oct_runner *r, const char *node);
 

@@ -177,6 +177,31 @@ double oct_runner_node_ns(const oct_runner *r, const char *node) {
     return step_of(r, node, &t) && t.images ? (double)t.ns / (double)t.images : -1;
 }
 
+/* An output channel's weights, at each of its places. */
+static double products_of(const oct_graph *g, const char *node) {
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const oct_node *n = &g->nodes[i];
+        if (strcmp(n->name, node)) continue;
+        const oct_value *w = n->nin > 1 ? octi_node_in(g, n, 1) : NULL;
+        const oct_shape *out = &g->values[n->out].shape;
+        const bool weighs = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear ||
+                            n->kind == OCT_OP_qconv2d || n->kind == OCT_OP_qlinear;
+        if (!weighs || !w || w->shape.dim[0] < 1) return 0;
+        double places = 1;
+        for (int32_t k = 1; k < out->rank; k++) places *= (double)out->dim[k];
+        return places / (double)w->shape.dim[0] * (double)oct_shape_count(&w->shape);
+    }
+    return 0;
+}
+
+double oct_runner_node_share(const oct_runner *r, const char *node) {
+    const double ns = oct_runner_node_ns(r, node);
+    if (!(ns > 0)) return -1;
+    const double products = products_of((r->folded ? r->folded : r->net)->graph, node),
+                 peak = products > 0 ? octi_peak(r->ctx, oct_runner_node_kernel(r, node)) : 0;
+    return peak > 0 ? products / (ns * 1e-9) / peak : -1;
+}
+
 void oct_runner_opts_init(oct_runner_opts *opts) {
     if (opts) *opts = (oct_runner_opts){0};
 }
