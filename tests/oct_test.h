@@ -11,6 +11,7 @@
 
 #include "src/context.h"
 #include "src/status.h"
+#include "tests/long_test.h"
 
 /** The call must succeed; else its error message is the failure. */
 #define ck_ok(call) ck_assert_msg((call) == OCT_OK, "%s: %s", #call, oct_error_message())
@@ -24,12 +25,6 @@
                       oct_error_message(), text);                                                  \
     } while (0)
 #define ck_not_null(p) ck_assert_msg((p) != NULL, "%s: %s", #p, oct_error_message())
-
-/** OCT_TEST_LONG=1: all rounds. Unset, or 0 as tools/check sets it: the suite's. */
-static inline bool oct_test_long(void) {
-    const char *more = getenv("OCT_TEST_LONG");
-    return more && !strcmp(more, "1");
-}
 
 /** Folder of a data set in $OCTET_DATA or beside the checkout; NULL (and a printed word) where it
  *  is absent. */

@@ -196,6 +196,7 @@ START_TEST(bad_fields_are_named) {
     refuses(OCT_EFORMAT, "digits alone", T("\"F32\"", "[1e300]", "[0,8]"), 8);
     refuses(OCT_EFORMAT, "a.shape", T("\"F32\"", "2", "[0,8]"), 8);
     refuses(OCT_EFORMAT, "overflows", T("\"F32\"", "[4294967296,4294967296,0]", "[0,0]"), 0);
+    refuses(OCT_EFORMAT, "overflows", T("\"U8\"", "[4503599627370496,2048,0]", "[0,0]"), 0);
     refuses(OCT_EUNSUPPORTED, "rank", T("\"F32\"", "[1,1,1,1,1,1,2]", "[0,8]"), 8);
     refuses(OCT_EFORMAT, "bytes of tensor 'a'", T("\"F32\"", "[3]", "[0,8]"), 8);
     refuses(OCT_EFORMAT, "a.data_offsets", T("\"F32\"", "[2]", "[0,9]"), 8);

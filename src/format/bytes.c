@@ -27,6 +27,16 @@ const uint8_t *octi_take(octi_reader *r, size_t n, const char *field) {
     return p;
 }
 
+oct_status octi_declared_bytes(const oct_shape *shape, size_t item, const char *where,
+                               const char *what, size_t *bytes) {
+    *bytes = item;
+    for (int i = 0; i < shape->rank; i++)
+        if (!octi_mul_size(*bytes, (size_t)shape->dim[i], bytes) || *bytes > (size_t)INT64_MAX / 2)
+            return octi_fail(OCT_EFORMAT, where, octi_fmt("%s overflows", what), NULL,
+                             oct_shape_text(shape), NULL);
+    return OCT_OK;
+}
+
 static oct_status take_int(octi_reader *r, int bytes, bool big, uint64_t *v, const char *field) {
     const uint8_t *p = octi_take(r, (size_t)bytes, field);
     if (!p) return OCT_EFORMAT;

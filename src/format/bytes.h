@@ -30,6 +30,11 @@ oct_status octi_read_u64le(octi_reader *r, uint64_t *v, const char *field);
 oct_status octi_bad_bytes(const octi_reader *r, size_t offset, const char *what,
                           const char *expected, const char *got);
 
+/** Bytes of an array whose shape and bytes an item a file declares: OCT_EFORMAT "what overflows",
+ *  even where a later 0 would hide it. */
+oct_status octi_declared_bytes(const oct_shape *shape, size_t item, const char *where,
+                               const char *what, size_t *bytes);
+
 /** The code for a fault of a file's contents that a rule for callers found: what would be the
  *  caller's mistake (OCT_EUSAGE) or the library's own (OCT_EINTERNAL) is malformed data; all others
  *  stay. For octi_fail_in(code, file). */

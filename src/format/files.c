@@ -71,6 +71,14 @@ oct_status octi_file_read_in(const octi_folder *f, const char *name, size_t max_
     return errno == ELOOP ? octi_fail_link(path) : octi_io_error(path, "cannot open");
 }
 
+oct_status octi_file_read_for(oct_ctx *ctx, const octi_folder *in, const char *name,
+                              uint8_t **bytes, size_t *size, const char **where) {
+    OCT_TRY(in ? octi_file_read_in(in, name, 0, bytes, size)
+               : octi_file_read(ctx, name, 0, bytes, size));
+    *where = in ? octi_folder_at(in, name) : name;
+    return OCT_OK;
+}
+
 /* ---- writing ---- */
 
 struct octi_file {

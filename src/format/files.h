@@ -71,6 +71,10 @@ void octi_folder_sweep(const octi_folder *f, const char *name);
 /** As octi_file_read, _create, _save. OCT_EFORMAT for a link. */
 oct_status octi_file_read_in(const octi_folder *f, const char *name, size_t max_bytes,
                              uint8_t **bytes, size_t *size);
+/** A whole file of a folder, or (in NULL) by its path, for a parser that keeps the bytes; *where is
+ *  its name in messages, as octi_fmt makes it. */
+oct_status octi_file_read_for(oct_ctx *ctx, const octi_folder *in, const char *name,
+                              uint8_t **bytes, size_t *size, const char **where);
 octi_file *octi_file_create_in(const octi_folder *f, const char *name);
 oct_status octi_file_save_in(const octi_folder *f, const char *name, const void *bytes,
                              size_t size);

@@ -154,12 +154,8 @@ oct_status octi_npy_parse_head(const void *bytes, size_t have, size_t size, cons
     d.s = (const char *)octi_take(&r, n, "the NPY header");
     if (!d.s) return OCT_EFORMAT;
     OCT_TRY(read_dict(&d, out));
-    size_t need = (size_t)out->size;
-    for (int i = 0; i < out->shape.rank; i++)
-        if (__builtin_mul_overflow(need, (size_t)out->shape.dim[i], &need) ||
-            need > (size_t)INT64_MAX / 2)
-            return octi_fail(OCT_EFORMAT, where, "NPY shape overflows", NULL,
-                             oct_shape_text(&out->shape), NULL);
+    size_t need;
+    OCT_TRY(octi_declared_bytes(&out->shape, (size_t)out->size, where, "NPY shape", &need));
     if (size - r.pos != need)
         return octi_bad_bytes(&r, r.pos, "NPY data", octi_fmt("%zu bytes by dtype and shape", need),
                               octi_fmt("%zu", size - r.pos));

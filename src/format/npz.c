@@ -186,8 +186,11 @@ octi_npz *octi_npz_parse(oct_ctx *ctx, const void *bytes, size_t size, const cha
     return NULL;
 }
 
-/* The bytes are taken over. */
-static octi_npz *parse_own(oct_ctx *ctx, uint8_t *bytes, size_t size, const char *where) {
+octi_npz *octi_npz_read_in(oct_ctx *ctx, const octi_folder *in, const char *name) {
+    uint8_t *bytes;
+    size_t size;
+    const char *where;
+    if (octi_file_read_for(ctx, in, name, &bytes, &size, &where) != OCT_OK) return NULL;
     octi_npz *z = octi_npz_parse(ctx, bytes, size, where);
     if (z)
         z->owned = bytes;
@@ -197,17 +200,7 @@ static octi_npz *parse_own(oct_ctx *ctx, uint8_t *bytes, size_t size, const char
 }
 
 octi_npz *octi_npz_read(oct_ctx *ctx, const char *path) {
-    uint8_t *bytes;
-    size_t size;
-    return octi_file_read(ctx, path, 0, &bytes, &size) == OCT_OK ? parse_own(ctx, bytes, size, path)
-                                                                 : NULL;
-}
-
-octi_npz *octi_npz_read_in(oct_ctx *ctx, const octi_folder *f, const char *name) {
-    uint8_t *bytes;
-    size_t size;
-    if (octi_file_read_in(f, name, 0, &bytes, &size) != OCT_OK) return NULL;
-    return parse_own(ctx, bytes, size, octi_fmt("%s/%s", octi_folder_path(f), name));
+    return octi_npz_read_in(ctx, NULL, path);
 }
 
 void octi_npz_free(octi_npz *z) {

@@ -43,7 +43,8 @@ typedef struct octi_npz octi_npz;
  *  octi_npz_free. NULL on failure. */
 octi_npz *octi_npz_parse(oct_ctx *ctx, const void *bytes, size_t size, const char *where);
 octi_npz *octi_npz_read(oct_ctx *ctx, const char *path);
-octi_npz *octi_npz_read_in(oct_ctx *ctx, const octi_folder *f, const char *name);
+/** The same inside a folder (NULL: by path). */
+octi_npz *octi_npz_read_in(oct_ctx *ctx, const octi_folder *in, const char *name);
 /** Frees the arrays that were got, too. NULL is fine. */
 void octi_npz_free(octi_npz *z);
 int32_t octi_npz_count(const octi_npz *z);

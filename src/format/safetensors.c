@@ -77,7 +77,7 @@ static oct_status read_dtype(const cJSON *info, const char *where, octi_safetens
 }
 
 static oct_status read_shape(const cJSON *info, const char *where, octi_safetensors_entry *e,
-                             size_t *bytes) {
+                             size_t item, size_t *bytes) {
     const cJSON *list = octi_json_get(info, "shape");
     const char *field = field_of(e->name, "shape");
     if (!cJSON_IsArray(list))
@@ -90,13 +90,9 @@ static oct_status read_shape(const cJSON *info, const char *where, octi_safetens
                              octi_fmt("at most %d", OCT_MAX_RANK),
                              octi_fmt("%d", cJSON_GetArraySize(list)), NULL);
         e->shape.dim[e->shape.rank++] = v;
-        /* the reference refuses a product that overflows even where a later 0 would hide it */
-        if (!octi_mul_size(*bytes, (size_t)v, bytes))
-            return octi_fail(OCT_EFORMAT, where,
-                             octi_fmt("size of tensor '%.150s' overflows", e->name), NULL,
-                             oct_shape_text(&e->shape), NULL);
     }
-    return OCT_OK;
+    return octi_declared_bytes(&e->shape, item, where, octi_fmt("size of tensor '%.150s'", e->name),
+                               bytes);
 }
 
 static oct_status read_entry(octi_safetensors *st, const cJSON *info, const uint8_t *data,
@@ -107,9 +103,9 @@ static oct_status read_entry(octi_safetensors *st, const cJSON *info, const uint
     if (!cJSON_IsObject(info))
         return octi_fail(OCT_EFORMAT, st->where, octi_fmt("header entry '%.150s'", e->name),
                          "an object", NULL, NULL);
-    size_t bytes = 0;
-    OCT_TRY(read_dtype(info, st->where, e, &bytes));
-    OCT_TRY(read_shape(info, st->where, e, &bytes));
+    size_t item = 0, bytes;
+    OCT_TRY(read_dtype(info, st->where, e, &item));
+    OCT_TRY(read_shape(info, st->where, e, item, &bytes));
     const cJSON *off = octi_json_get(info, "data_offsets");
     const char *field = field_of(e->name, "data_offsets");
     if (!cJSON_IsArray(off) || cJSON_GetArraySize(off) != 2)
@@ -257,8 +253,11 @@ octi_safetensors *octi_safetensors_parse(oct_ctx *ctx, const void *bytes, size_t
     return NULL;
 }
 
-/* The bytes are taken over. */
-static octi_safetensors *parse_own(oct_ctx *ctx, uint8_t *bytes, size_t size, const char *where) {
+octi_safetensors *octi_safetensors_read_in(oct_ctx *ctx, const octi_folder *in, const char *name) {
+    uint8_t *bytes;
+    size_t size;
+    const char *where;
+    if (octi_file_read_for(ctx, in, name, &bytes, &size, &where) != OCT_OK) return NULL;
     octi_safetensors *st = octi_safetensors_parse(ctx, bytes, size, where);
     if (st)
         st->owned = bytes;
@@ -268,17 +267,7 @@ static octi_safetensors *parse_own(oct_ctx *ctx, uint8_t *bytes, size_t size, co
 }
 
 octi_safetensors *octi_safetensors_read(oct_ctx *ctx, const char *path) {
-    uint8_t *bytes;
-    size_t size;
-    return octi_file_read(ctx, path, 0, &bytes, &size) == OCT_OK ? parse_own(ctx, bytes, size, path)
-                                                                 : NULL;
-}
-
-octi_safetensors *octi_safetensors_read_in(oct_ctx *ctx, const octi_folder *f, const char *name) {
-    uint8_t *bytes;
-    size_t size;
-    if (octi_file_read_in(f, name, 0, &bytes, &size) != OCT_OK) return NULL;
-    return parse_own(ctx, bytes, size, octi_fmt("%s/%s", octi_folder_path(f), name));
+    return octi_safetensors_read_in(ctx, NULL, path);
 }
 
 void octi_safetensors_free(octi_safetensors *st) {

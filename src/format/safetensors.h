@@ -35,7 +35,7 @@ typedef struct octi_safetensors_meta {
  *  bytes in errors. NULL on failure: OCT_EIO, OCT_EFORMAT (file, offset or tensor, expected, got),
  *  OCT_EUNSUPPORTED (a dtype or rank that octet lacks), OCT_ELIMIT, OCT_ENOMEM. */
 octi_safetensors *octi_safetensors_read(oct_ctx *ctx, const char *path);
-octi_safetensors *octi_safetensors_read_in(oct_ctx *ctx, const octi_folder *f, const char *name);
+octi_safetensors *octi_safetensors_read_in(oct_ctx *ctx, const octi_folder *in, const char *name);
 octi_safetensors *octi_safetensors_parse(oct_ctx *ctx, const void *bytes, size_t size,
                                          const char *where);
 /** NULL is fine. */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/long_test.h"
 
 static int runs;
 
@@ -64,8 +65,7 @@ static int run_file(const char *path) {
     size_t n = fread(buf, 1, sizeof buf, f);
     fclose(f);
     run(buf, n);
-    const char *more = getenv("OCT_TEST_LONG");
-    for (int i = more && *more == '1' ? 2000 : 5; i; i--) {
+    for (int i = oct_test_long() ? 2000 : 5; i; i--) {
         static uint8_t other[sizeof buf];
         memcpy(other, buf, n);
         run(other, mutate(other, n));
