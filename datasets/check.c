@@ -4,6 +4,7 @@
 #include "datasets/check.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "datasets/check_internal.h"
@@ -19,7 +20,8 @@ enum { CHUNK = 64 };
 typedef struct look {
     octi_checked *part;
     int64_t first;
-    uint8_t *raw; /* [CHUNK] images */
+    uint8_t *raw;      /* [CHUNK] images */
+    atomic_int failed; /* the status of what is no picture's fault */
 } look;
 
 /* FNV-1a over words: what is found equal is compared byte by byte behind it. */
@@ -67,7 +69,7 @@ static void measure(const oct_data *d, const uint8_t *raw, octi_seen_sample *s) 
 }
 
 static void look_at(void *arg, int64_t i) {
-    const look *l = arg;
+    look *l = arg;
     oct_data *d = l->part->d;
     const size_t bytes = octi_set_image_bytes(d);
     uint8_t *raw = l->raw + (size_t)i * bytes;
@@ -75,8 +77,11 @@ static void look_at(void *arg, int64_t i) {
     s->label = d->label ? d->label(d, l->first + i) : -1;
     s->width = d->input.width;
     s->height = d->input.height;
-    s->unreadable = (d->size && d->size(d, l->first + i, &s->width, &s->height) != OCT_OK) ||
-                    d->get(d, l->first + i, raw, &s->label) != OCT_OK;
+    oct_status st = d->size ? d->size(d, l->first + i, &s->width, &s->height) : OCT_OK;
+    if (st == OCT_OK) st = d->get(d, l->first + i, raw, &s->label);
+    s->unreadable = st != OCT_OK;
+    /* a picture that cannot be read is counted, no failure of this call */
+    if (octi_excuse(st) != OCT_OK) atomic_store(&l->failed, (int)st);
     if (s->unreadable) return;
     s->not_finite = d->dtype == OCT_F32 && !finite_all((const float *)raw, bytes / sizeof(float));
     if (s->not_finite) return;
@@ -93,8 +98,11 @@ static oct_status look_at_all(octi_checked *p, int64_t done, int64_t total) {
     for (; s == OCT_OK && l.first < d->count; l.first += CHUNK) {
         const int64_t left = d->count - l.first;
         octi_parallel_for(octi_ctx_pool(ctx), left < CHUNK ? left : CHUNK, look_at, &l);
-        oct_clear_error(); /* a picture that cannot be read is counted, no failure of this call */
-        s = octi_progress(ctx, "check", done + l.first, total);
+        if (atomic_load(&l.failed))
+            s = octi_fail((oct_status)atomic_load(&l.failed), d->where,
+                          "pictures cannot be looked at", NULL, NULL, NULL);
+        else
+            s = octi_progress(ctx, "check", done + l.first, total);
     }
     octi_free(ctx, l.raw);
     return s;

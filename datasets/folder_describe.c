@@ -20,9 +20,12 @@ oct_status octi_folder_size(oct_data *d, const char *path, int32_t *width, int32
 
 /* Of the bytewise first image of the training part that can be read: the same for both parts. */
 static oct_status first_size(oct_data *d, const octi_files *train, oct_input_desc *in) {
-    for (size_t i = 0; i < train->count; i++)
-        if (octi_folder_size(d, train->list[i].path, &in->width, &in->height) == OCT_OK)
-            return oct_clear_error(), OCT_OK;
+    for (size_t i = 0; i < train->count; i++) {
+        const oct_status s = octi_folder_size(d, train->list[i].path, &in->width, &in->height);
+        /* a disk that fails is no reason for another size */
+        if (s == OCT_OK || s == OCT_EIO) return s;
+        OCT_TRY(octi_excuse(s));
+    }
     return octi_folder_size(d, train->list[0].path, &in->width, &in->height);
 }
 

@@ -26,8 +26,10 @@ typedef struct sheet {
 static oct_status chosen_get(oct_data *part, int64_t i, void *image, int32_t *label) {
     const sheet *s = part->self;
     const int64_t at = s->index[i];
-    if (at >= 0 && !s->broken[i] && s->d->get(s->d, at, image, label) == OCT_OK) return OCT_OK;
-    oct_clear_error();
+    const bool asked = at >= 0 && !s->broken[i];
+    const oct_status st = asked ? s->d->get(s->d, at, image, label) : OCT_OK;
+    if (asked && st == OCT_OK) return OCT_OK;
+    OCT_TRY(octi_excuse(st));
     if (at >= 0) s->broken[i] = 1;
     *label = 0;
     memset(image, 0, octi_set_image_bytes(part));
@@ -45,11 +47,13 @@ static oct_status choose(sheet *s) {
     int64_t *counts = octi_calloc(s->d->ctx, (size_t)s->d->class_count, 2 * sizeof *counts);
     oct_status st = counts ? oct_data_class_counts(s->d, counts) : oct_last_error()->code;
     int64_t *seen = counts ? counts + s->d->class_count : NULL;
+    const bool by_image = !s->d->label && !s->d->labels;
     void *image =
-        s->d->label || s->d->labels ? NULL : octi_alloc_raw(s->d->ctx, octi_set_image_bytes(s->d));
+        st == OCT_OK && by_image ? octi_alloc_raw(s->d->ctx, octi_set_image_bytes(s->d)) : NULL;
+    if (st == OCT_OK && by_image && !image) st = oct_last_error()->code;
     for (int64_t i = 0; st == OCT_OK && i < n; i++) {
         int32_t c = s->d->label ? s->d->label(s->d, i) : s->d->labels ? s->d->labels[i] : 0;
-        if (image && s->d->get(s->d, i, image, &c) != OCT_OK) oct_clear_error();
+        if (image) st = octi_excuse(s->d->get(s->d, i, image, &c));
         if (c < 0 || c >= s->rows) continue;
         /* the k-th of `columns` samples that stand evenly over the class */
         const int64_t of = counts[c], take = of < s->columns ? of : s->columns,
@@ -115,18 +119,21 @@ static oct_status find_range(sheet *s, int64_t cells) {
     float *x = octi_alloc_raw(s->d->ctx, bytes);
     if (!x) return oct_last_error()->code;
     s->low = INFINITY, s->high = -INFINITY;
-    for (int64_t i = 0; i < cells; i++) {
+    oct_status st = OCT_OK;
+    for (int64_t i = 0; st == OCT_OK && i < cells; i++) {
         int32_t label;
-        if (s->index[i] < 0 || s->d->get(s->d, s->index[i], x, &label) != OCT_OK) continue;
+        if (s->index[i] < 0) continue;
+        const oct_status got = s->d->get(s->d, s->index[i], x, &label);
+        st = octi_excuse(got);
+        if (got != OCT_OK) continue;
         for (size_t k = 0; k < bytes / sizeof *x; k++) {
             if (!isfinite(x[k])) s->broken[i] = 1;
             s->low = fminf(s->low, isfinite(x[k]) ? x[k] : s->low);
             s->high = fmaxf(s->high, isfinite(x[k]) ? x[k] : s->high);
         }
     }
-    oct_clear_error();
     octi_free(s->d->ctx, x);
-    return OCT_OK;
+    return st;
 }
 
 static oct_status make(sheet *s, const oct_sheet_opts *o) {

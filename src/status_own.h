@@ -19,6 +19,9 @@ const char *octi_fmt(const char *format, ...) OCT_PRINTF(1, 2);
 /** The thread's last failure again, as `code`, with a place in front of where it was: "place:
  *  where: what". */
 oct_status octi_fail_in(oct_status code, const char *place);
+/** A failure that the caller goes on without is forgotten: OCT_OK. One of memory, a stop, or a
+ *  fault of the library says nothing of what was asked for, and stays. */
+oct_status octi_excuse(oct_status s);
 /** Record again, in this thread, a failure that a worker copied out of its own record. */
 void octi_error_set(const oct_error *e);
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * For LD_PRELOAD: of the system calls that a program makes by itself, the FAIL_AT-th fails with
- * FAIL_ERRNO. The file FAIL_LOG has the name of the call that failed, or, where none was reached,
- * how many there were (test_failing_calls.sh). */
+ * FAIL_ERRNO; KILL: the program is killed in its place, a write half done. The file FAIL_LOG has
+ * the name of the call that failed, or, where none was reached, how many there were
+ * (test_failing_calls.sh). */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,11 +28,17 @@ static void note(const char *line) {
     if (fd >= 0) dprintf(fd, "%s\n", line);
 }
 
+static int kills(void) {
+    const char *error = getenv("FAIL_ERRNO");
+    return error && *error == 'K';
+}
+
 static int fails(const char *name) {
     const char *at = getenv("FAIL_AT"), *error = getenv("FAIL_ERRNO");
     if (atomic_fetch_add(&calls, 1) + 1 != (at ? atol(at) : 0)) return 0;
     atomic_store(&hit, 1);
     note(name);
+    if (kills()) return 1;
     errno = error ? atoi(error) : EIO;
     return 1;
 }
@@ -46,7 +54,10 @@ __attribute__((destructor)) static void end(void) {
     __attribute__((visibility("default"))) type name params {                                      \
         static type(*real) params;                                                                 \
         if (!real) *(void **)&real = dlsym(RTLD_NEXT, #name);                                      \
-        return fails(#name) ? none : real args;                                                    \
+        if (!fails(#name)) return real args;                                                       \
+        type failed = none;                                                                        \
+        if (kills()) raise(SIGKILL);                                                               \
+        return failed;                                                                             \
     }
 #define OPEN(name, params, args)                                                                   \
     __attribute__((visibility("default"))) int name params {                                       \
@@ -56,7 +67,9 @@ __attribute__((destructor)) static void end(void) {
         va_start(ap, flags);                                                                       \
         mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;                                    \
         va_end(ap);                                                                                \
-        return fails(#name) ? -1 : real args;                                                      \
+        if (!fails(#name)) return real args;                                                       \
+        if (kills()) raise(SIGKILL);                                                               \
+        return -1;                                                                                 \
     }
 /* a close that fails has closed */
 static void close_anyway(int fd) {
@@ -66,10 +79,15 @@ static void close_anyway(int fd) {
     real(fd);
     errno = error;
 }
+static ssize_t half(int fd, const void *p, size_t n) {
+    ssize_t (*real)(int, const void *, size_t);
+    *(void **)&real = dlsym(RTLD_NEXT, "write");
+    return real(fd, p, n / 2);
+}
 OPEN(open, (const char *path, int flags, ...), (path, flags, mode))
 OPEN(openat, (int dir, const char *path, int flags, ...), (dir, path, flags, mode))
 CALL(ssize_t, read, -1, (int fd, void *p, size_t n), (fd, p, n))
-CALL(ssize_t, write, -1, (int fd, const void *p, size_t n), (fd, p, n))
+CALL(ssize_t, write, (kills() ? half(fd, p, n) : -1), (int fd, const void *p, size_t n), (fd, p, n))
 CALL(off_t, lseek, -1, (int fd, off_t n, int from), (fd, n, from))
 CALL(int, fsync, -1, (int fd), (fd))
 CALL(int, close, (close_anyway(fd), -1), (int fd), (fd))

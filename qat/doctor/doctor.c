@@ -53,17 +53,24 @@ static void free_options(octi_case *k, octi_made_by *by) {
     by->count = 0;
 }
 
+/* What is no run is not the parent; what the disk keeps from being read may be. */
+static oct_status read_failure(oct_status s) { return s == OCT_EIO ? s : octi_excuse(s); }
+
 /* The float run that a quantized one goes back to. */
 static oct_status find_parent(octi_case *k, const char *given) {
     if (!k->quantized) return OCT_OK;
     char *path = octi_strdup(k->ctx, given ? given : k->run);
-    for (int step = 0; path && step < ANCESTORS; step++) {
+    oct_status s = path ? OCT_OK : oct_last_error()->code;
+    for (int step = 0; s == OCT_OK && path && step < ANCESTORS; step++) {
         if (!oct_run_is(path)) break;
         oct_net *net = oct_run_load(k->ctx, path, NULL);
-        if (!net) break;
+        if (!net) {
+            s = read_failure(oct_last_error()->code);
+            break;
+        }
         free_options(k, &k->parent_by);
-        if (read_options(k, path, &k->parent_by) != OCT_OK) oct_clear_error();
-        if (net->stage < OCT_STAGE_PREPARED) {
+        s = read_failure(read_options(k, path, &k->parent_by));
+        if (s == OCT_OK && net->stage < OCT_STAGE_PREPARED) {
             k->parent = net;
             k->parent_path = path;
             return OCT_OK;
@@ -71,12 +78,13 @@ static oct_status find_parent(octi_case *k, const char *given) {
         oct_net_free(net);
         const char *from = octi_option(&k->parent_by, "operand0");
         char *next = from ? octi_strdup(k->ctx, from) : NULL;
+        if (s == OCT_OK && from && !next) s = oct_last_error()->code;
         octi_free(k->ctx, path);
         path = next;
     }
     octi_free(k->ctx, path);
     free_options(k, &k->parent_by);
-    oct_clear_error();
+    OCT_TRY(s);
     if (given)
         return octi_fail(OCT_EUSAGE, given, "is no float run", "what the run was made from", NULL,
                          NULL);
@@ -106,7 +114,7 @@ static oct_status open_data(octi_case *k, int64_t limit) {
 }
 
 /* As the set describes itself, where it can without the net's size. */
-static void own_description(octi_case *k) {
+static oct_status own_description(octi_case *k) {
     oct_input_desc size = k->net->input;
     size.div = 0;
     for (int c = 0; c < 4; c++) size.mean[c] = size.std[c] = 0;
@@ -114,7 +122,7 @@ static void own_description(octi_case *k) {
         oct_data_open(k->ctx, k->spec, &(oct_data_opts){.input = &size, .limit = k->limit});
     if (own) k->own = *oct_data_input(own);
     oct_data_free(own);
-    oct_clear_error();
+    return own ? OCT_OK : read_failure(oct_last_error()->code);
 }
 
 /* ---- scores ---- */
@@ -216,7 +224,7 @@ static oct_status open_case(octi_case *k, const oct_doctor_opts *o) {
             k->learned = false;
     }
     OCT_TRY(open_data(k, k->limit));
-    if (k->pixels && k->net->input.channels) own_description(k);
+    if (k->pixels && k->net->input.channels) OCT_TRY(own_description(k));
     return OCT_OK;
 }
 

@@ -112,14 +112,20 @@ static oct_status print(octi_c_writer *w) {
     return w->tables.status != OCT_OK ? w->tables.status : w->body.status;
 }
 
+/* What a killed export left of the same file goes. */
+static oct_status save_one(const octi_folder *f, const char *name, const octi_text *t) {
+    octi_folder_sweep(f, name);
+    return octi_file_save_in(f, name, t->data, t->size);
+}
+
 static oct_status save(const octi_c_writer *w, const char *folder, const oct_c_sizes *sizes) {
     octi_text h = {w->ctx}, c = {w->ctx};
     oct_status s = octi_c_put_header(w, sizes, &h);
     if (s == OCT_OK) s = octi_c_put_source(w, sizes, &c);
     octi_folder *f = s == OCT_OK ? octi_folder_open(w->ctx, folder) : NULL;
     if (s == OCT_OK && !f) s = oct_last_error()->code;
-    if (s == OCT_OK) s = octi_file_save_in(f, octi_fmt("%s.h", w->id), h.data, h.size);
-    if (s == OCT_OK) s = octi_file_save_in(f, octi_fmt("%s.c", w->id), c.data, c.size);
+    if (s == OCT_OK) s = save_one(f, octi_fmt("%s.h", w->id), &h);
+    if (s == OCT_OK) s = save_one(f, octi_fmt("%s.c", w->id), &c);
     octi_folder_close(f);
     octi_text_free(&h);
     octi_text_free(&c);

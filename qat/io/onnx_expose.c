@@ -32,15 +32,17 @@ static oct_shape shape_of(const OctiOnnx__ValueInfoProto *v) {
 }
 
 /* What octet's own files say of their input. */
-static void read_desc(oct_onnx_file *f, const OctiOnnx__ModelProto *m) {
+static oct_status read_desc(oct_onnx_file *f, const OctiOnnx__ModelProto *m) {
     for (size_t i = 0; i < m->n_metadata_props; i++) {
         const OctiOnnx__StringStringEntryProto *e = m->metadata_props[i];
         if (!e->key || !e->value) continue;
         if (!strcmp(e->key, "octet.codes")) f->by_multipliers = !strcmp(e->value, "by multipliers");
         if (strcmp(e->key, "octet")) continue;
-        if (octi_desc_from_json(f->ctx, e->value, strlen(e->value), "octet", &f->desc) != OCT_OK)
-            oct_clear_error(); /* another program's words are no failure of the file */
+        /* another program's words are no failure of the file */
+        OCT_TRY(octi_excuse(
+            octi_desc_from_json(f->ctx, e->value, strlen(e->value), "octet", &f->desc)));
     }
+    return OCT_OK;
 }
 
 static oct_status read_file(oct_onnx_file *f, const char *path) {
@@ -69,8 +71,7 @@ static oct_status read_file(oct_onnx_file *f, const char *path) {
         for (size_t k = 0; k < g->node[i]->n_output; k++)
             if (g->node[i]->output[k] && *g->node[i]->output[k])
                 f->values[f->value_count++] = g->node[i]->output[k];
-    read_desc(f, m);
-    return OCT_OK;
+    return read_desc(f, m);
 }
 
 oct_onnx_file *oct_onnx_open(oct_ctx *ctx, const char *path) {

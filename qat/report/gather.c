@@ -35,11 +35,10 @@ oct_status octi_note(oct_report *r, octi_model *m, const char *text) {
 }
 
 oct_status octi_left_out(oct_report *r, octi_model *m, const char *what, oct_status s) {
-    if (s == OCT_OK || s == OCT_ENOMEM || s == OCT_ESTOPPED || s == OCT_EINTERNAL || s == OCT_EIO)
-        return s;
-    s = octi_note(r, m, octi_report_fmt(r, "Left out: %s. %s", what, oct_error_message()));
-    oct_clear_error();
-    return s;
+    if (s == OCT_OK || s == OCT_EIO) return s;
+    const char *text = octi_report_fmt(r, "Left out: %s. %s", what, oct_error_message());
+    OCT_TRY(octi_excuse(s));
+    return octi_note(r, m, text);
 }
 
 /* ---- one model ---- */
@@ -78,11 +77,11 @@ static oct_status find_real(oct_report *r, octi_model *m) {
 }
 
 static oct_status no_images(oct_report *r, octi_model *m) {
-    if (oct_last_error()->code == OCT_ENOMEM) return OCT_ENOMEM;
-    oct_status s = octi_note(
-        r, m, octi_report_fmt(r, "Left out: all that needs images. %s", oct_error_message()));
-    oct_clear_error();
-    return s;
+    const oct_status s = oct_last_error()->code;
+    const char *text =
+        octi_report_fmt(r, "Left out: all that needs images. %s", oct_error_message());
+    OCT_TRY(octi_excuse(s));
+    return octi_note(r, m, text);
 }
 
 /* Images that were asked for must be there; those of the run may have gone. */

@@ -229,8 +229,8 @@ oct_status octi_file_commit(octi_file *f) {
         f->status = octi_io_error(f->path, "cannot rename into place");
     if (f->status != OCT_OK)
         unlinkat(f->folder->fd, f->temp, 0);
-    else
-        f->status = octi_folder_sync(f->folder);
+    else if ((f->status = octi_folder_sync(f->folder)) != OCT_OK && f->ours)
+        octi_fail_in(f->status, f->path); /* the folder goes by the path's: "." */
     if (lock >= 0) close(lock);
     oct_status s = f->status;
     file_free(f);
