@@ -250,7 +250,10 @@ oct_status octi_check_find(const octi_checked part[2], const oct_input_desc *inp
                            oct_data_report *r) {
     r->findings = octi_calloc(part[0].d->ctx, 2 * ROWS, sizeof *r->findings);
     if (!r->findings) return oct_last_error()->code;
+    oct_clear_error();
     for (int i = 0; i < ROWS; i++) rows[i].find(&rows[i], part, input, r);
+    /* a row that had no memory has found nothing */
+    OCT_TRY(oct_last_error()->code);
     /* what harms first, in the table's order */
     int32_t to = 0;
     for (int32_t i = 0; i < r->finding_count; i++) {
