@@ -233,11 +233,9 @@ static const oct_input_desc of_pictures = {.channels = 3,
 static oct_status load_batches(oct_ctx *ctx, const char *spec, bool pictures) {
     oct_data *d =
         oct_data_open(ctx, spec, pictures ? &(oct_data_opts){.input = &of_pictures} : NULL);
-    oct_loader *l =
-        d ? oct_loader_new(d, &(oct_loader_opts){.batch = 2,
-                                                 .shuffle = true,
-                                                 .augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP})
-          : NULL;
+    const oct_loader_opts opts = {
+        .batch = 2, .shuffle = true, .augment = OCT_AUGMENT_CROP4 | OCT_AUGMENT_FLIP};
+    oct_loader *l = d ? oct_loader_new(d, &opts) : NULL;
     oct_status s = l ? oct_loader_start(l, 0, 0) : failed();
     for (bool done = false; s == OCT_OK && !done;) {
         oct_batch b;
