@@ -88,3 +88,91 @@ const char octi_c_cmsis_linear[] =
     "    @_turn(x, l->k);\n"
     "    @_turn(y, l->o);\n"
     "}\n";
+
+const char octi_c_cmsis_depthwise[] =
+    "/* Its weights lie in R,S,C order. */\n"
+    "static void @_depthwise(const struct @_conv_layer *l, const int8_t *w, const int32_t *b,\n"
+    "                        const @_multiplier *m, const uint8_t *x, uint8_t *y) {\n"
+    "    const cmsis_nn_per_channel_quant_params by = @_split(m, l->o, l->per_channel);\n"
+    "    const cmsis_nn_dims in = @_dims(1, l->h, l->w, l->c);\n"
+    "    const cmsis_nn_dims filter = @_dims(1, l->r, l->s, l->o);\n"
+    "    const cmsis_nn_dims bias = @_dims(1, 1, 1, l->o), out = @_dims(1, l->p, l->q, l->o);\n"
+    "    cmsis_nn_context ctx;\n"
+    "    cmsis_nn_dw_conv_params p;\n"
+    "    ctx.buf = 0;\n"
+    "    ctx.size = 0;\n"
+    "    p.input_offset = 128 - l->zx;\n"
+    "    p.output_offset = l->zy - 128;\n"
+    "    p.ch_mult = 1;\n"
+    "    p.stride.h = l->stride[0];\n"
+    "    p.stride.w = l->stride[1];\n"
+    "    p.padding.h = l->top;\n"
+    "    p.padding.w = l->left;\n"
+    "    p.dilation.h = l->dilation[0];\n"
+    "    p.dilation.w = l->dilation[1];\n"
+    "    p.activation.min = l->lo - 128;\n"
+    "    p.activation.max = l->hi - 128;\n"
+    "    @_turn(x, l->h * l->w * l->c);\n"
+    "    arm_depthwise_conv_s8(&ctx, &p, &by, &in, (const int8_t *)x, &filter, w, &bias, b, &out,\n"
+    "                          (int8_t *)y);\n"
+    "    @_turn(x, l->h * l->w * l->c);\n"
+    "    @_turn(y, l->p * l->q * l->o);\n"
+    "}\n";
+
+/* One pixel for all is added by pixels. A sum may stand where one of its operands stood. */
+const char octi_c_cmsis_add[] =
+    "static void @_add(const struct @_pair_layer *l, const uint8_t *a, const uint8_t *b,\n"
+    "                  uint8_t *y) {\n"
+    "    const int32_t na = l->a_step ? l->pixels * l->c : l->c;\n"
+    "    const int32_t nb = l->b_step ? l->pixels * l->c : l->c;\n"
+    "    const int32_t runs = na == nb ? 1 : l->pixels, n = na == nb ? na : l->c;\n"
+    "    int32_t i;\n"
+    "    @_turn(a, na);\n"
+    "    if (b != a) @_turn(b, nb);\n"
+    "    for (i = 0; i < runs; i++)\n"
+    "        arm_elementwise_add_s8((const int8_t *)a + i * l->a_step,\n"
+    "                               (const int8_t *)b + i * l->b_step, 128 - l->za, l->m[0].q,\n"
+    "                               l->m[0].shift, 128 - l->zb, l->m[1].q, l->m[1].shift, 20,\n"
+    "                               (int8_t *)y + i * n, l->zy - 128, l->m[2].q, l->m[2].shift,\n"
+    "                               l->lo - 128, l->hi - 128, n);\n"
+    "    if (a != y) @_turn(a, na);\n"
+    "    if (b != a && b != y) @_turn(b, nb);\n"
+    "    @_turn(y, l->pixels * l->c);\n"
+    "}\n";
+
+const char octi_c_cmsis_pool[] =
+    "typedef arm_cmsis_nn_status @_pooling(const cmsis_nn_context *, const cmsis_nn_pool_params "
+    "*,\n"
+    "                                      const cmsis_nn_dims *, const int8_t *,\n"
+    "                                      const cmsis_nn_dims *, const cmsis_nn_dims *,\n"
+    "                                      int8_t *);\n"
+    "static void @_pooled(const struct @_pool_layer *l, @_pooling *pooling, int32_t lo, int32_t "
+    "hi,\n"
+    "                     const uint8_t *x, uint8_t *y) {\n"
+    "    const cmsis_nn_dims in = @_dims(1, l->h, l->w, l->c), out = @_dims(1, l->p, l->q, l->c);\n"
+    "    const cmsis_nn_dims filter = @_dims(1, l->r, l->s, 1);\n"
+    "    cmsis_nn_context ctx;\n"
+    "    cmsis_nn_pool_params p;\n"
+    "    ctx.buf = @_scratch;\n"
+    "    ctx.size = @_SCRATCH_BYTES;\n"
+    "    p.stride.h = l->stride[0];\n"
+    "    p.stride.w = l->stride[1];\n"
+    "    p.padding.h = l->top;\n"
+    "    p.padding.w = l->left;\n"
+    "    p.activation.min = lo - 128;\n"
+    "    p.activation.max = hi - 128;\n"
+    "    @_turn(x, l->h * l->w * l->c);\n"
+    "    pooling(&ctx, &p, &in, (const int8_t *)x, &filter, &out, (int8_t *)y);\n"
+    "    @_turn(x, l->h * l->w * l->c);\n"
+    "    @_turn(y, l->p * l->q * l->c);\n"
+    "}\n";
+
+const char octi_c_cmsis_max_pool[] =
+    "static void @_max_pool(const struct @_pool_layer *l, const uint8_t *x, uint8_t *y) {\n"
+    "    @_pooled(l, arm_max_pool_s8, 0, 255, x, y);\n"
+    "}\n";
+
+const char octi_c_cmsis_mean_inside[] =
+    "static void @_mean_inside(const struct @_pool_layer *l, const uint8_t *x, uint8_t *y) {\n"
+    "    @_pooled(l, arm_avgpool_s8, l->lo, l->hi, x, y);\n"
+    "}\n";

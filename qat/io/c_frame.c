@@ -44,7 +44,7 @@ static const char usage[] =
     " *   -D@_TRACE           calls your @_trace after each layer\n";
 
 static const char usage_cmsis[] =
-    " *   -D@_USE_CMSIS_NN    convolutions and linear layers by CMSIS-NN's functions\n";
+    " *   -D@_USE_CMSIS_NN    convolutions, linear layers, sums, pools by CMSIS-NN\n";
 
 static const char calls[] =
     "\n"
@@ -360,8 +360,10 @@ oct_status octi_c_put_source(const octi_c_writer *w, const oct_c_sizes *sizes, o
                    "#ifdef @_USE_CMSIS_NN\n"
                    "    @_scratch = (int32_t *)(void *)(arena + %lld);\n"
                    "    (void)@_requant; /* where nobody is left who calls it */\n"
+                   "%s"
                    "#endif\n",
-                   (long long)sizes->arena_bytes);
+                   (long long)sizes->arena_bytes,
+                   w->need[OCTI_C_MEAN_INSIDE] ? octi_fmt("    (void)%s_mean_pool;\n", w->id) : "");
     octi_text_bytes(t, w->body.data, w->body.size);
     octi_c_put(w, t, "}\n");
     put_runs(w, t);

@@ -72,8 +72,10 @@ static void put_product(octi_c_writer *w, const octi_qmodule *m, const octi_qarg
                         const char *function) {
     const oct_tensor *t[] = {q->in[1].tensor, q->in[2].tensor};
     const octq_multipliers *by = &m->u.q.by;
-    const octi_c_label weights =
-                           octi_c_array(w, OCTI_C_S8, 'w', t[0]->data, oct_tensor_count(t[0])),
+    const octi_c_label weights = !strcmp(function, "depthwise")
+                                     ? octi_c_depthwise(w, t[0])
+                                     : octi_c_array(w, OCTI_C_S8, 'w', t[0]->data,
+                                                    oct_tensor_count(t[0])),
                        bias = octi_c_array(w, OCTI_C_S32, 'b', t[1]->data, oct_tensor_count(t[1])),
                        mult = put_multipliers(w, by, 0, distinct(by, oct_tensor_count(t[1])));
     octi_c_put(w, &w->body, "    @_%s(&@_l%d, @_%s, @_%s, @_%s, %s, %s);\n", function, (int)w->step,
@@ -96,8 +98,8 @@ static oct_status put_conv(octi_c_writer *w, const octi_qmodule *m, const octi_q
                         zeros(&q->in[0], q->out, a->lo[0], a->hi[0]),
                         distinct(&m->u.q.by, k->dim[0]) > 1));
     put_product(w, m, q, depthwise ? "depthwise" : "conv2d");
-    if (!depthwise)
-        want_scratch(w, k->dim[0], oct_tensor_count(q->in[1].tensor) / k->dim[0] * groups);
+    want_scratch(w, k->dim[0],
+                 depthwise ? 0 : oct_tensor_count(q->in[1].tensor) / k->dim[0] * groups);
     w->macs += y.h * y.w * oct_tensor_count(q->in[1].tensor);
     return OCT_OK;
 }
@@ -239,11 +241,14 @@ static oct_status put_average(octi_c_writer *w, const octi_qmodule *m, const oct
     spans(x.w, y.w, a->kernel[1], a->stride[1], a->pads[1], adaptive, &v[0], &v[1]);
     least = cells ? cells : h[0] * v[0];
     most = cells ? cells : h[1] * v[1];
-    octi_c_need(w, on_grid ? OCTI_C_MEAN_POOL : adaptive ? OCTI_C_ADAPTIVE_POOL : OCTI_C_AVG_POOL);
+    const bool inside = !cells || h[0] * v[0] == cells; /* no window counts what lies outside */
+    const octi_c_piece mean = inside ? OCTI_C_MEAN_INSIDE : OCTI_C_MEAN_POOL;
+    octi_c_need(w, on_grid ? mean : adaptive ? OCTI_C_ADAPTIVE_POOL : OCTI_C_AVG_POOL);
     put_pool_record(w, q, cells, least);
     if (on_grid) {
-        octi_c_put(w, &w->body, "    @_mean_pool(&@_l%d, %s, %s);\n", (int)w->step, in(w, m, 0),
-                   out(w, m));
+        if (4 * x.c > w->beside) w->beside = 4 * x.c; /* sums of channels */
+        octi_c_put(w, &w->body, "    @_%s(&@_l%d, %s, %s);\n", inside ? "mean_inside" : "mean_pool",
+                   (int)w->step, in(w, m, 0), out(w, m));
         return OCT_OK;
     }
     const octi_c_label mult = put_multipliers(w, &m->u.q.by, least, most - least + 1);

@@ -109,6 +109,12 @@ static const char mean_pool[] =
     "        }\n"
     "}\n";
 
+static const char mean_inside[] =
+    "/* The same of windows whose cells outside the image count for none. */\n"
+    "static void @_mean_inside(const struct @_pool_layer *l, const uint8_t *x, uint8_t *y) {\n"
+    "    @_mean_pool(l, x, y);\n"
+    "}\n";
+
 /* ---- layers ---- */
 
 static const char window[] =
@@ -252,6 +258,8 @@ static const char pool[] =
     "    int32_t zx, zy, lo, hi;\n"
     "};\n";
 
+static const char pooled[] = ""; /* what pools share under CMSIS-NN alone */
+
 static const char max_pool[] =
     "static void @_max_pool(const struct @_pool_layer *l, const uint8_t *x, uint8_t *y) {\n"
     "    int32_t p, q, c, h, v;\n"
@@ -379,19 +387,22 @@ static const struct {
     [OCTI_C_REQUANT] = {requant, requant_q31, BIT(TIMES) | BIT(CODE)},
     [OCTI_C_WINDOW] = {window, NULL, 0},
     [OCTI_C_CONV] = {conv, NULL, BIT(WINDOW) | BIT(REQUANT), octi_c_cmsis_conv},
-    [OCTI_C_DEPTHWISE] = {depthwise, NULL, BIT(WINDOW) | BIT(REQUANT)},
+    [OCTI_C_DEPTHWISE] = {depthwise, NULL, BIT(WINDOW) | BIT(REQUANT), octi_c_cmsis_depthwise},
     [OCTI_C_DENSE] = {dense, NULL, 0},
     [OCTI_C_LINEAR] = {linear, NULL, BIT(DENSE) | BIT(REQUANT), octi_c_cmsis_linear},
     [OCTI_C_PAIR] = {pair, pair_q31, BIT(MULTIPLIER)},
-    [OCTI_C_ADD] = {add, add_q31, BIT(PAIR) | BIT(TIMES) | BIT(CODE)},
+    [OCTI_C_ADD] = {add, add_q31, BIT(PAIR) | BIT(TIMES) | BIT(CODE), octi_c_cmsis_add},
     [OCTI_C_MUL] = {mul, NULL, BIT(PAIR) | BIT(REQUANT)},
     [OCTI_C_RESCALE] = {rescale, NULL, BIT(REQUANT)},
     [OCTI_C_POOL] = {pool, NULL, 0},
-    [OCTI_C_MAX_POOL] = {max_pool, NULL, BIT(POOL)},
+    [OCTI_C_POOLED] = {pooled, NULL, BIT(POOL), octi_c_cmsis_pool},
+    [OCTI_C_MAX_POOL] = {max_pool, NULL, BIT(POOLED), octi_c_cmsis_max_pool},
     [OCTI_C_AVERAGE] = {average, NULL, BIT(POOL) | BIT(REQUANT)},
     [OCTI_C_AVG_POOL] = {avg_pool, NULL, BIT(AVERAGE)},
     [OCTI_C_ADAPTIVE_POOL] = {adaptive_pool, NULL, BIT(AVERAGE)},
     [OCTI_C_MEAN_POOL] = {mean_pool, NULL, BIT(POOL) | BIT(CODE)},
+    [OCTI_C_MEAN_INSIDE] = {mean_inside, NULL, BIT(POOLED) | BIT(MEAN_POOL),
+                            octi_c_cmsis_mean_inside},
     [OCTI_C_PAD] = {pad, NULL, 0},
     [OCTI_C_CLIP] = {clip, NULL, 0},
     [OCTI_C_TABLE] = {table, NULL, 0},
@@ -407,13 +418,13 @@ void octi_c_need(octi_c_writer *w, octi_c_piece piece) {
 
 void octi_c_put_pieces(const octi_c_writer *w, octi_text *t) {
     for (int i = 0; i < OCTI_C_PIECES; i++) {
-        if (!w->need[i]) continue;
+        if (!w->need[i] || (!w->scratch && !*pieces[i].text)) continue;
         const bool other = w->q31 && pieces[i].q31, cmsis = w->scratch && pieces[i].cmsis;
         octi_c_put(w, t, "\n");
         if (cmsis) {
             octi_c_put(w, t, "#ifdef @_USE_CMSIS_NN\n");
             octi_c_put_text(w, t, pieces[i].cmsis);
-            octi_c_put(w, t, "#else\n");
+            if (*pieces[i].text) octi_c_put(w, t, "#else\n");
         }
         octi_c_put_text(w, t, other ? pieces[i].q31 : pieces[i].text);
         if (cmsis) octi_c_put(w, t, "#endif\n");

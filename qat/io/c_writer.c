@@ -166,8 +166,10 @@ void octi_c_named(octi_c_writer *w, octi_c_type type, const char *name, const vo
     w->flash += types[type].bytes * count;
 }
 
-octi_c_label octi_c_array(octi_c_writer *w, octi_c_type type, char letter, const void *data,
-                          int64_t count) {
+/* The label of a constant; *known where it was printed before. */
+static octi_c_label label_of(octi_c_writer *w, octi_c_type type, char letter, const void *data,
+                             int64_t count, bool *known) {
+    *known = true;
     for (size_t i = 0; i < w->known_count; i++) {
         const octi_c_const *k = &w->known[i];
         if (k->data == data && k->count == count && k->type == type) return k->label;
@@ -175,9 +177,37 @@ octi_c_label octi_c_array(octi_c_writer *w, octi_c_type type, char letter, const
     if (octi_reserve(w->ctx, (void **)&w->known, &w->known_cap, w->known_count + 1,
                      sizeof *w->known) != OCT_OK)
         return w->tables.status = OCT_ENOMEM, (octi_c_label){""};
+    *known = false;
     octi_c_const *k = &w->known[w->known_count++];
     *k = (octi_c_const){.data = data, .count = count, .type = type};
     snprintf(k->label.text, sizeof k->label.text, "%c%d", letter, (int)w->step);
-    octi_c_named(w, type, k->label.text, data, count);
     return k->label;
+}
+
+octi_c_label octi_c_array(octi_c_writer *w, octi_c_type type, char letter, const void *data,
+                          int64_t count) {
+    bool known;
+    const octi_c_label label = label_of(w, type, letter, data, count, &known);
+    if (!known) octi_c_named(w, type, label.text, data, count);
+    return label;
+}
+
+octi_c_label octi_c_depthwise(octi_c_writer *w, const oct_tensor *t) {
+    const int64_t n = oct_tensor_count(t), o = t->shape.dim[0];
+    bool known;
+    const octi_c_label label = label_of(w, OCTI_C_S8, 'd', t->data, n, &known);
+    if (known) return label;
+    if (w->q31) {
+        int8_t *turned = octi_alloc_raw(w->ctx, (size_t)n);
+        if (!turned) return w->tables.status = OCT_ENOMEM, label;
+        for (int64_t i = 0; i < n; i++) turned[i % (n / o) * o + i / (n / o)] = oct_s8(t)[i];
+        octi_c_put(w, &w->tables, "#ifdef @_USE_CMSIS_NN\n");
+        octi_c_named(w, OCTI_C_S8, label.text, turned, n);
+        octi_c_put(w, &w->tables, "#else\n");
+        octi_free(w->ctx, turned);
+        w->flash -= n; /* one of the two */
+    }
+    octi_c_named(w, OCTI_C_S8, label.text, t->data, n);
+    if (w->q31) octi_c_put(w, &w->tables, "#endif\n");
+    return label;
 }

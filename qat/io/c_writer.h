@@ -24,11 +24,13 @@ typedef enum octi_c_piece {
     OCTI_C_MUL,
     OCTI_C_RESCALE,
     OCTI_C_POOL,
+    OCTI_C_POOLED,
     OCTI_C_MAX_POOL,
     OCTI_C_AVERAGE,
     OCTI_C_AVG_POOL,
     OCTI_C_ADAPTIVE_POOL,
     OCTI_C_MEAN_POOL,
+    OCTI_C_MEAN_INSIDE,
     OCTI_C_PAD,
     OCTI_C_CLIP,
     OCTI_C_TABLE,
@@ -51,7 +53,8 @@ typedef struct octi_c_writer {
     octi_c_const *known; /* constants that were printed, so that shared ones are printed once */
     size_t known_count, known_cap;
     int64_t flash, macs, shifts;
-    int64_t scratch; /* bytes that CMSIS-NN's functions want beside the arena */
+    int64_t scratch; /* bytes that CMSIS-NN's functions want beside the arena; 0: none is called */
+    int64_t beside;  /* what its pools want, where others are called */
     int32_t step;    /* that is printed now */
 } octi_c_writer;
 
@@ -80,6 +83,10 @@ typedef struct octi_c_label {
 octi_c_label octi_c_array(octi_c_writer *w, octi_c_type type, char letter, const void *data,
                           int64_t count);
 
+/** The weights s8 [O,R,S] of a depthwise layer, the same way; as [R,S,O] where CMSIS-NN reads
+ *  them. */
+octi_c_label octi_c_depthwise(octi_c_writer *w, const oct_tensor *t);
+
 /** The same under a name of its own. */
 void octi_c_named(octi_c_writer *w, octi_c_type type, const char *name, const void *data,
                   int64_t count);
@@ -91,7 +98,9 @@ void octi_c_need(octi_c_writer *w, octi_c_piece piece);
 void octi_c_put_pieces(const octi_c_writer *w, octi_text *t);
 
 /** c_cmsis.c: what stands in front of all functions, and those in place of octet's own. */
-extern const char octi_c_cmsis[], octi_c_cmsis_conv[], octi_c_cmsis_linear[];
+extern const char octi_c_cmsis[], octi_c_cmsis_conv[], octi_c_cmsis_linear[],
+    octi_c_cmsis_depthwise[], octi_c_cmsis_add[], octi_c_cmsis_pool[], octi_c_cmsis_max_pool[],
+    octi_c_cmsis_mean_inside[];
 
 /** Print step i: its tables and its call. Only kinds that octi_c_has. */
 oct_status octi_c_put_step(octi_c_writer *w, int32_t i);

@@ -154,6 +154,7 @@ oct_status oct_export_c(const oct_net *net, const char *dir, const oct_export_c_
     if (!plan) return oct_last_error()->code;
     w.plan = plan;
     oct_status s = print(&w);
+    if (w.scratch && w.beside > w.scratch) w.scratch = w.beside;
     *found = (oct_c_sizes){.flash_bytes = w.flash,
                            .arena_bytes = (int64_t)oct_plan_activation_bytes(plan, NULL),
                            .macs = w.macs};
