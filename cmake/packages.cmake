@@ -4,7 +4,8 @@
 if(NOT CMAKE_SOURCE_DIR STREQUAL PROJECT_SOURCE_DIR OR NOT TARGET octet_pages)
   return()
 endif()
-set(OCT_MAINTAINER "octet authors <octet@packages.debian.org>" CACHE STRING "Maintainer of the Debian packages")
+# the project has no public address: whoever gives packages away puts an own one, -DOCT_MAINTAINER="Name <address>"
+set(OCT_MAINTAINER "The octet authors <nobody@octet.invalid>" CACHE STRING "Maintainer of the Debian packages")
 set(series ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME octet)
