@@ -349,6 +349,7 @@ typedef struct scenario {
     bool stays;
     int spare; /* allocations that it can do without */
     int step;  /* one failure of so many, in the suite; 0: each */
+    bool heap; /* what it asks of the C heap, no other scenario asks: each call fails there */
 } scenario;
 
 static const scenario all[] = {
@@ -360,10 +361,10 @@ static const scenario all[] = {
     {"ptq entropy", ptq_histogram, true},
     {"improve", improve, true},
     {"small weights", small_weights, true},
-    {"int8 from memory", int8_from_memory, true},
-    {"float run", run_float, true},
-    {"prepared run", run_prepared, true},
-    {"import", import, false},
+    {"int8 from memory", int8_from_memory, true, .heap = true},
+    {"float run", run_float, true, .heap = true},
+    {"prepared run", run_prepared, true, .heap = true},
+    {"import", import, false, .heap = true},
     {"folder", folder, true, 2},   /* the cache of decoded images */
     {"gzipped", gzipped, true, 2}, /* words of the log */
     {"arrays", arrays, true},
