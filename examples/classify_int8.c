@@ -16,15 +16,15 @@ int main(int argc, char **argv) {
     FILE *file = fopen(argv[2], "rb");
     if (!session || !file)
         return fprintf(stderr, "%s\n", file ? oct_error_message() : "cannot open the pixels"), 3;
-    size_t size =
-        (size_t)net->input.channels * (size_t)net->input.height * (size_t)net->input.width;
+    const oct_input_desc *in = oct_net_input(net);
+    size_t size = (size_t)in->channels * (size_t)in->height * (size_t)in->width;
     uint8_t *pixels = malloc(size + 1);
     if (!pixels || fread(pixels, 1, size + 1, file) != size)
         return fprintf(stderr, "expected %zu bytes of pixels\n", size), 3;
     int32_t k;
     if (oct_session_classify_u8(session, pixels, 1, &k))
         return fprintf(stderr, "%s\n", oct_error_message()), 3;
-    printf("%d %s\n", (int)k, k < net->class_count ? net->classes[k].name : "");
+    printf("%d %s\n", (int)k, k < oct_net_class_count(net) ? oct_net_classes(net)[k].name : "");
     fclose(file);
     free(pixels);
     oct_close(ctx); /* frees all that was made in it */

@@ -34,8 +34,10 @@ int main(int argc, char **argv) {
                      *b = oct_net_tensor(net, "conv1.bias");
     const oct_tensor *s_w = oct_net_tensor(net, "conv1.weight.scale"),
                      *m = oct_net_tensor(net, "conv1.multiplier");
-    const oct_node *conv = &net->graph->nodes[oct_graph_find_node(net->graph, "conv1")];
-    if (!in || !out || !w || !b || !s_w || !m)
+    const oct_graph *g = oct_net_graph(net);
+    const oct_node *conv = oct_graph_node(g, oct_graph_find_node(g, "conv1"));
+    const oct_attrs *attr = oct_node_attrs(conv);
+    if (!attr || !in || !out || !w || !b || !s_w || !m)
         return fprintf(stderr, "%s\n", oct_error_message()), 1;
     printf("conv1: input scale %.8g zero_point %d, weight scale %.8g, output scale %.8g zero_point "
            "%d\n",
@@ -59,8 +61,8 @@ int main(int argc, char **argv) {
                 int32_t acc = oct_s32(b)[o]; /* bias at s_x * s_w */
                 for (int64_t r = 0; r < R; r++)
                     for (int64_t s = 0; s < S; s++) {
-                        int64_t h = p * conv->attr.stride[0] - conv->attr.pads[0] + r,
-                                v = q * conv->attr.stride[1] - conv->attr.pads[1] + s;
+                        int64_t h = p * attr->stride[0] - attr->pads[0] + r,
+                                v = q * attr->stride[1] - attr->pads[1] + s;
                         if (h < 0 || v < 0 || h >= H || v >= W) continue;
                         for (int64_t c = 0; c < C; c++)
                             acc += ((int32_t)oct_u8(in)[(h * W + v) * C + c] - z_x) *
@@ -69,9 +71,7 @@ int main(int argc, char **argv) {
                 /* half to even, zero point behind it */
                 float code = rintf((float)acc * oct_f32(m)[o]) + (float)z_y;
                 /* ReLU: lo is z_y */
-                code = code < (float)conv->attr.lo[0]   ? (float)conv->attr.lo[0]
-                       : code > (float)conv->attr.hi[0] ? (float)conv->attr.hi[0]
-                                                        : code;
+                code = fminf(fmaxf(code, (float)attr->lo[0]), (float)attr->hi[0]);
                 compared++;
                 differ += (int)code != oct_u8(out)[(p * Q + q) * O + o];
             }

@@ -16,7 +16,7 @@ static const float temperature = 4, weight = 0.7f;
 
 /* Train `student` towards the labels, and towards the teacher where there is one. */
 static oct_status train(oct_net *student, oct_net *teacher, oct_data *data, int steps) {
-    oct_ctx *ctx = student->ctx;
+    oct_ctx *ctx = oct_net_ctx(student);
     int32_t count;
     const oct_named_tensor *params = oct_net_parameters(student, &count);
     oct_optim *optim =

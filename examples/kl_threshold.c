@@ -12,20 +12,24 @@
 static const char *const observers[] = {"minmax", "entropy", "percentile", "mse", "histogram"};
 enum { COUNT = sizeof observers / sizeof *observers };
 
+static const oct_quantizer *quantizer(const oct_net *net, int k) {
+    return oct_graph_quantizer(oct_net_graph(net), k);
+}
+
 /* Of the layer that entropy clips most. */
 static void print_divergences(oct_net *q) {
     oct_divergence row[8], best[8];
     int32_t count, lines = 0;
     const char *layer = NULL;
     double most = 0;
-    for (int i = 0; i < q->graph->node_count; i++) {
-        const oct_node *n = &q->graph->nodes[i];
+    for (int i = 0; i < oct_graph_node_count(oct_net_graph(q)); i++) {
+        const oct_node *n = oct_graph_node(oct_net_graph(q), i);
         /* float, or taken whole */
-        if (oct_net_divergences(q, n->name, 3, row, &count) != OCT_OK) continue;
+        if (oct_net_divergences(q, oct_node_name(n), 3, row, &count) != OCT_OK) continue;
         for (int k = 0; k < count; k++) {
             if (!row[k].chosen || row[k].clipped <= most) continue;
             most = row[k].clipped;
-            layer = n->name;
+            layer = oct_node_name(n);
             lines = count;
             memcpy(best, row, sizeof best);
         }
@@ -59,13 +63,13 @@ int main(int argc, char **argv) {
     printf("%-24s", "upper end of the range");
     for (int i = 0; i < COUNT; i++) printf(" %12s", observers[i]);
     int clipped = 0;
-    for (int k = 0; k < q[0]->graph->quantizer_count; k++) {
-        if (q[0]->graph->quantizers[k].spec.qmin < 0) continue; /* weights */
-        printf("\n%-24s", q[0]->graph->quantizers[k].name);
+    for (int k = 0; k < oct_graph_quantizer_count(oct_net_graph(q[0])); k++) {
+        if (oct_quantizer_spec(quantizer(q[0], k))->qmin < 0) continue; /* weights */
+        printf("\n%-24s", oct_quantizer_name(quantizer(q[0], k)));
         for (int i = 0; i < COUNT; i++)
-            printf(" %12.5f", oct_f32(q[i]->graph->quantizers[k].max_val)[0]);
-        clipped += oct_f32(q[1]->graph->quantizers[k].max_val)[0] <
-                   oct_f32(q[0]->graph->quantizers[k].max_val)[0];
+            printf(" %12.5f", oct_f32(oct_quantizer_max(quantizer(q[i], k)))[0]);
+        clipped += oct_f32(oct_quantizer_max(quantizer(q[1], k)))[0] <
+                   oct_f32(oct_quantizer_max(quantizer(q[0], k)))[0];
     }
     printf("\n%-24s", "int8 accuracy");
     for (int i = 0; i < COUNT; i++) printf(" %12.4f", r[i].accuracy);

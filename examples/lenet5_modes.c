@@ -30,19 +30,19 @@ static void report(const char *mode, oct_net *net, oct_data *test, bool list) {
         fprintf(stderr, "%s: %s\n", mode, oct_error_message());
         return;
     }
-    for (int i = 0; i < net->tensor_count; i++)
-        if (net->tensors[i].role == OCT_ROLE_PARAM || net->tensors[i].role == OCT_ROLE_CONST)
-            bytes += oct_tensor_count(net->tensors[i].tensor) *
-                     (int64_t)oct_dtype_size(net->tensors[i].tensor->dtype);
+    const oct_named_tensor *t = oct_net_tensors(net);
+    for (int i = 0; i < oct_net_tensor_count(net); i++)
+        if (t[i].role == OCT_ROLE_PARAM || t[i].role == OCT_ROLE_CONST)
+            bytes += oct_tensor_count(t[i].tensor) * (int64_t)oct_dtype_size(t[i].tensor->dtype);
     if (list) oct_net_print(net, line, NULL);
     printf("=> %-8s accuracy %.4f  %lld bytes\n\n", mode, r.accuracy, (long long)bytes);
 }
 
 static void dtypes(const oct_net *net) {
-    for (int i = 0; i < net->tensor_count; i++)
-        printf("  %-12s %-8s %s\n", net->tensors[i].name,
-               oct_dtype_name(net->tensors[i].tensor->dtype),
-               oct_shape_text(&net->tensors[i].tensor->shape));
+    const oct_named_tensor *t = oct_net_tensors(net);
+    for (int i = 0; i < oct_net_tensor_count(net); i++)
+        printf("  %-12s %-8s %s\n", t[i].name, oct_dtype_name(t[i].tensor->dtype),
+               oct_shape_text(&t[i].tensor->shape));
 }
 
 int main(int argc, char **argv) {

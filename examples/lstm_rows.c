@@ -27,9 +27,9 @@ static void line(void *user, const char *text) { (void)user, puts(text); }
 
 static int64_t bytes_of(const oct_net *net) {
     int64_t bytes = 0;
-    for (int i = 0; i < net->tensor_count; i++)
-        bytes += oct_tensor_count(net->tensors[i].tensor) *
-                 (int64_t)oct_dtype_size(net->tensors[i].tensor->dtype);
+    const oct_named_tensor *t = oct_net_tensors(net);
+    for (int i = 0; i < oct_net_tensor_count(net); i++)
+        bytes += oct_tensor_count(t[i].tensor) * (int64_t)oct_dtype_size(t[i].tensor->dtype);
     return bytes;
 }
 
@@ -42,7 +42,7 @@ static int64_t best(const float *logits, int64_t n) {
 
 /* Share of images on which both nets say the same. */
 static double agreement(oct_net *a, oct_net *b, oct_data *test) {
-    oct_loader *l = oct_loader_new(test, &(oct_loader_opts){.input = &a->input});
+    oct_loader *l = oct_loader_new(test, &(oct_loader_opts){.input = oct_net_input(a)});
     oct_runner *ra = oct_runner_new(a, NULL), *rb = oct_runner_new(b, NULL);
     int64_t same = 0, n = 0;
     oct_batch batch;

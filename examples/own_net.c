@@ -53,7 +53,7 @@ static oct_module *build(oct_ctx *ctx, struct own_net *n, int channels, int clas
 
 /* The loop: any net, float or prepared. */
 static oct_status train(oct_net *net, oct_data *data, int steps, float lr) {
-    oct_ctx *ctx = net->ctx;
+    oct_ctx *ctx = oct_net_ctx(net);
     int32_t count;
     const oct_named_tensor *params = oct_net_parameters(net, &count);
     oct_optim *optim =

@@ -10,6 +10,10 @@
 
 enum { SUMS, BATCHES }; /* o->state, in the order of `tensors` below */
 
+static const oct_quantizer *quantizer(const oct_net *net, int k) {
+    return oct_graph_quantizer(oct_net_graph(net), k);
+}
+
 /* Once per batch, with its least and its largest finite value. */
 static oct_status mean_of_batches(const oct_observing *o, float min, float max) {
     float *sum = oct_f32(o->state[SUMS]);
@@ -51,11 +55,11 @@ int main(int argc, char **argv) {
     if (!ok) return fprintf(stderr, "%s\n", oct_error_message()), 1;
     printf("%-24s", "upper end of the range");
     for (int i = 0; i < COUNT; i++) printf(" %16s", observers[i]);
-    for (int k = 0; k < q[0]->graph->quantizer_count; k++) {
-        if (q[0]->graph->quantizers[k].spec.qmin < 0) continue; /* weights */
-        printf("\n%-24s", q[0]->graph->quantizers[k].name);
+    for (int k = 0; k < oct_graph_quantizer_count(oct_net_graph(q[0])); k++) {
+        if (oct_quantizer_spec(quantizer(q[0], k))->qmin < 0) continue; /* weights */
+        printf("\n%-24s", oct_quantizer_name(quantizer(q[0], k)));
         for (int i = 0; i < COUNT; i++)
-            printf(" %16.5f", oct_f32(q[i]->graph->quantizers[k].max_val)[0]);
+            printf(" %16.5f", oct_f32(oct_quantizer_max(quantizer(q[i], k)))[0]);
     }
     printf("\n%-24s", "int8 accuracy");
     for (int i = 0; i < COUNT; i++) printf(" %16.4f", r[i].accuracy);

@@ -38,11 +38,12 @@ static oct_net *make_net(oct_ctx *ctx, const char *weights, int side) {
 
 static void show_observers(const oct_net *q) {
     printf("%-36s %-10s %12s %11s\n", "observer of", "kind", "scale", "zero point");
-    for (int i = 0; i < q->graph->quantizer_count; i++) {
-        const oct_quantizer *z = &q->graph->quantizers[i];
-        if (z->spec.qmin < 0) continue; /* weights: their scales are made from them alone */
-        printf("%-36s %-10s %12.6g %11d\n", z->name, z->observer, (double)oct_f32(z->scale)[0],
-               oct_s32(z->zero_point)[0]);
+    for (int i = 0; i < oct_graph_quantizer_count(oct_net_graph(q)); i++) {
+        const oct_quantizer *z = oct_graph_quantizer(oct_net_graph(q), i);
+        /* weights: their scales are made from them alone */
+        if (oct_quantizer_role_of(z) == OCT_QUANTIZER_WEIGHT) continue;
+        printf("%-36s %-10s %12.6g %11d\n", oct_quantizer_name(z), oct_quantizer_observer(z),
+               (double)oct_f32(oct_quantizer_scale(z))[0], oct_s32(oct_quantizer_zero_point(z))[0]);
     }
 }
 

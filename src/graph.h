@@ -45,18 +45,6 @@ typedef enum oct_value_role {
     OCT_VALUE_ACT     /* made by a node */
 } oct_value_role;
 
-typedef struct oct_value {
-    /* unique in the graph: "conv1.weight", or the name of the node that makes it */
-    const char *name;
-    oct_value_role role;
-    oct_dtype dtype;
-    oct_shape shape;
-    oct_tensor *tensor; /* PARAM, BUFFER, CONST; else NULL */
-    int32_t quantizer;  /* index in the graph's quantizers, or -1: a float value */
-    int32_t producer;   /* node, or -1 */
-    bool frozen;        /* PARAM that training leaves alone */
-} oct_value;
-
 /** Why a node computes in floats (float_reasons.def); none: it is int8, or nobody decided yet. */
 typedef enum oct_float_reason {
     OCT_FLOAT_none,
@@ -64,16 +52,6 @@ typedef enum oct_float_reason {
 #include "float_reasons.def"
     OCT_FLOAT_REASONS
 } oct_float_reason;
-
-typedef struct oct_node {
-    const char *name; /* PyTorch's module path; nameless ops "<scope>.add", "<scope>.add_1" */
-    oct_op_kind kind;
-    oct_attrs attr;
-    int32_t nin;
-    int32_t *in; /* value indices, -1 where absent */
-    int32_t out;
-    oct_float_reason reason; /* of nodes of prepared and int8 nets */
-} oct_node;
 
 /** How scales move in training: by the observer (EMA, and by default), or by gradients
  *  (methods.def; words "ema", "lsq", "lsq+", "pact"). */
@@ -93,39 +71,12 @@ typedef enum oct_quantizer_role {
     OCT_QUANTIZER_FIXED   /* of values on a grid that was given: never moves */
 } oct_quantizer_role;
 
-/** One set of qparams, shared by every value whose `quantizer` is its index (law 3). In G2 the
- *  observer's state goes with it; in G3 only scale and zero_point are set. All tensors are in the
- *  net's registry. */
-typedef struct oct_quantizer {
-    const char *name; /* of the value that owns it */
-    oct_qspec spec;
-    /* what chooses the range: of values "minmax", "ema", ...; of a weight "minmax", "mse"; "fixed";
-     * "" in G3 */
-    const char *observer;
-    float averaging;   /* "ema": share of the new batch */
-    float percentile;  /* "percentile": of the values that lie inside */
-    oct_method method; /* 0: by the observer */
-    /* straight-through mask: strictly inside the range, by the unrounded value; else by the code */
-    bool strict;
-#define OCT_QTENSOR(name, dtype) oct_tensor *name;
-#include "quantizer_tensors.def"
-    /* of an observer that keeps more than a range (qat/observe/observer.h) */
-    oct_tensor *state[OCT_OBSERVER_TENSORS];
-    int32_t state_count;
-    uint8_t dirty; /* observed since the range was chosen; never in a file */
-    oct_quantizer_role role;
-} oct_quantizer;
-
-typedef struct oct_graph {
-    oct_ctx *ctx;
-    struct octi_arena *arena; /* names, input lists */
-    oct_node *nodes;
-    oct_value *values;
-    oct_quantizer *quantizers;
-    int32_t node_count, value_count, quantizer_count;
-    size_t node_cap, value_cap, quantizer_cap;
-    int32_t input, output; /* values; -1 until set */
-} oct_graph;
+/** A graph and what it holds are read by the functions below; passes and files make them. All that
+ *  they give is borrowed from the graph. Of NULL: NULL, "", 0, -1 or false. */
+typedef struct oct_graph oct_graph;
+typedef struct oct_node oct_node;
+typedef struct oct_value oct_value;
+typedef struct oct_quantizer oct_quantizer;
 
 OCT_API const char *oct_op_name(oct_op_kind kind);
 OCT_API unsigned oct_op_flags(oct_op_kind kind);
@@ -134,12 +85,68 @@ OCT_API bool oct_op_from_name(const char *name, oct_op_kind *kind);
 /** Word of a method, and the reverse (words.h). */
 OCT_API const char *oct_method_name(oct_method v);
 OCT_API OCT_NODISCARD oct_status oct_method_from_name(const char *word, oct_method *v);
-/** Whether a quantizer's scales differ from channel to channel: int8 nets keep one for each also
- *  where all are the same. */
-OCT_API bool oct_quantizer_is_per_channel(const oct_quantizer *q);
 /** Node or value by name; -1 where absent. */
 OCT_API int32_t oct_graph_find_node(const oct_graph *g, const char *name);
 OCT_API int32_t oct_graph_find_value(const oct_graph *g, const char *name);
+
+/** Nodes stand in execution order, 0 to count - 1; NULL for any other index. */
+OCT_API int32_t oct_graph_node_count(const oct_graph *g);
+OCT_API const oct_node *oct_graph_node(const oct_graph *g, int32_t i);
+OCT_API int32_t oct_graph_value_count(const oct_graph *g);
+OCT_API const oct_value *oct_graph_value(const oct_graph *g, int32_t i);
+OCT_API int32_t oct_graph_quantizer_count(const oct_graph *g);
+OCT_API const oct_quantizer *oct_graph_quantizer(const oct_graph *g, int32_t i);
+/** Index of the value that the net is given, and of the one that it gives; -1 until set. */
+OCT_API int32_t oct_graph_input(const oct_graph *g);
+OCT_API int32_t oct_graph_output(const oct_graph *g);
+
+/** PyTorch's module path; of nameless ops "<scope>.add", "<scope>.add_1". */
+OCT_API const char *oct_node_name(const oct_node *n);
+/** OCT_OP_KIND_COUNT for NULL. */
+OCT_API oct_op_kind oct_node_kind(const oct_node *n);
+OCT_API const oct_attrs *oct_node_attrs(const oct_node *n);
+OCT_API int32_t oct_node_input_count(const oct_node *n);
+/** Index of the k-th value that it reads (x, weight, bias, ...); -1 where absent. */
+OCT_API int32_t oct_node_input(const oct_node *n, int32_t k);
+/** Index of the value that it makes. */
+OCT_API int32_t oct_node_output(const oct_node *n);
+/** Of nodes of prepared and int8 nets. */
+OCT_API oct_float_reason oct_node_float_reason(const oct_node *n);
+
+/** Unique in the graph: "conv1.weight", or the name of the node that makes it. */
+OCT_API const char *oct_value_name(const oct_value *v);
+OCT_API oct_value_role oct_value_role_of(const oct_value *v);
+OCT_API oct_dtype oct_value_dtype(const oct_value *v);
+OCT_API const oct_shape *oct_value_shape(const oct_value *v);
+/** Of parameters, buffers and constants; else NULL. */
+OCT_API oct_tensor *oct_value_tensor(const oct_value *v);
+/** Index of its quantizer; -1: a float value. */
+OCT_API int32_t oct_value_quantizer(const oct_value *v);
+/** Index of the node that makes it; -1: none. */
+OCT_API int32_t oct_value_producer(const oct_value *v);
+/** A parameter that training leaves alone. */
+OCT_API bool oct_value_frozen(const oct_value *v);
+
+/* One set of qparams, shared by every value whose quantizer it is (law 3). */
+
+/** Name of the value that owns it. */
+OCT_API const char *oct_quantizer_name(const oct_quantizer *q);
+OCT_API oct_quantizer_role oct_quantizer_role_of(const oct_quantizer *q);
+OCT_API const oct_qspec *oct_quantizer_spec(const oct_quantizer *q);
+/** What chooses the range: of values "minmax", "ema", ... (qat/observe/observer.h); of a weight
+ *  "minmax", "mse"; "fixed"; "" in int8 nets. */
+OCT_API const char *oct_quantizer_observer(const oct_quantizer *q);
+/** DEFAULT where the observer moves the scale. */
+OCT_API oct_method oct_quantizer_method(const oct_quantizer *q);
+/** f32 and s32, [1] or one for each channel. */
+OCT_API const oct_tensor *oct_quantizer_scale(const oct_quantizer *q);
+OCT_API const oct_tensor *oct_quantizer_zero_point(const oct_quantizer *q);
+/** Range so far, f32 of the same shape, min > max where nothing was observed; NULL in int8 nets. */
+OCT_API const oct_tensor *oct_quantizer_min(const oct_quantizer *q);
+OCT_API const oct_tensor *oct_quantizer_max(const oct_quantizer *q);
+/** Whether a quantizer's scales differ from channel to channel: int8 nets keep one for each also
+ *  where all are the same. */
+OCT_API bool oct_quantizer_is_per_channel(const oct_quantizer *q);
 
 OCT_END_DECLS
 

@@ -10,6 +10,62 @@
 
 extern const octi_words octi_method_words;
 
+struct oct_value {
+    /* unique in the graph: "conv1.weight", or the name of the node that makes it */
+    const char *name;
+    oct_value_role role;
+    oct_dtype dtype;
+    oct_shape shape;
+    oct_tensor *tensor; /* PARAM, BUFFER, CONST; else NULL */
+    int32_t quantizer;  /* index in the graph's quantizers, or -1: a float value */
+    int32_t producer;   /* node, or -1 */
+    bool frozen;        /* PARAM that training leaves alone */
+};
+
+struct oct_node {
+    const char *name; /* PyTorch's module path; nameless ops "<scope>.add", "<scope>.add_1" */
+    oct_op_kind kind;
+    oct_attrs attr;
+    int32_t nin;
+    int32_t *in; /* value indices, -1 where absent */
+    int32_t out;
+    oct_float_reason reason; /* of nodes of prepared and int8 nets */
+};
+
+/** One set of qparams, shared by every value whose `quantizer` is its index (law 3). In G2 the
+ *  observer's state goes with it; in G3 only scale and zero_point are set. All tensors are in the
+ *  net's registry. */
+struct oct_quantizer {
+    const char *name; /* of the value that owns it */
+    oct_qspec spec;
+    /* what chooses the range: of values "minmax", "ema", ...; of a weight "minmax", "mse"; "fixed";
+     * "" in G3 */
+    const char *observer;
+    float averaging;   /* "ema": share of the new batch */
+    float percentile;  /* "percentile": of the values that lie inside */
+    oct_method method; /* 0: by the observer */
+    /* straight-through mask: strictly inside the range, by the unrounded value; else by the code */
+    bool strict;
+#define OCT_QTENSOR(name, dtype) oct_tensor *name;
+#include "quantizer_tensors.def"
+    /* of an observer that keeps more than a range (qat/observe/observer.h) */
+    oct_tensor *state[OCT_OBSERVER_TENSORS];
+    int32_t state_count;
+    uint8_t dirty; /* observed since the range was chosen; never in a file */
+    oct_quantizer_role role;
+};
+
+struct oct_graph {
+    oct_ctx *ctx;
+    struct octi_arena *arena; /* names, input lists */
+    oct_node *nodes;
+    oct_value *values;
+    oct_quantizer *quantizers;
+    int32_t node_count, value_count, quantizer_count;
+    size_t node_cap, value_cap, quantizer_cap;
+    int32_t input, output; /* values; -1 until set */
+};
+
 /** Hint for a name that no node has: "did you mean conv1?", or `otherwise` where none is near. */
 const char *octi_graph_meant(const oct_graph *g, const char *name, const char *otherwise);
 /** Longest name of a value or node, so that what is made of it

@@ -29,6 +29,19 @@ void oct_net_free(oct_net *net) {
     octi_free(net->ctx, net);
 }
 
+oct_ctx *oct_net_ctx(const oct_net *net) { return net ? net->ctx : NULL; }
+oct_stage oct_net_stage(const oct_net *net) { return net ? net->stage : OCT_STAGE_FLOAT; }
+const oct_graph *oct_net_graph(const oct_net *net) { return net ? net->graph : NULL; }
+int32_t oct_net_tensor_count(const oct_net *net) { return net ? net->tensor_count : 0; }
+const oct_named_tensor *oct_net_tensors(const oct_net *net) { return net ? net->tensors : NULL; }
+const oct_input_desc *oct_net_input(const oct_net *net) { return net ? &net->input : NULL; }
+int32_t oct_net_class_count(const oct_net *net) { return net ? net->class_count : 0; }
+const oct_class *oct_net_classes(const oct_net *net) { return net ? net->classes : NULL; }
+const char *oct_net_model(const oct_net *net) { return net ? net->model : ""; }
+const char *oct_net_target(const oct_net *net) { return net ? net->target : ""; }
+const char *oct_net_qconfig(const oct_net *net) { return net ? net->qconfig : ""; }
+const oct_tensor *oct_net_probe(const oct_net *net) { return net ? net->probe : NULL; }
+
 oct_tensor *oct_net_tensor(const oct_net *net, const char *name) {
     if (!net || !name) return NULL;
     for (int32_t i = 0; i < net->tensor_count; i++)

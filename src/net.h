@@ -49,29 +49,30 @@ typedef struct oct_named_tensor {
     oct_tensor *tensor;
 } oct_named_tensor;
 
-/** A net. The fields may be read. Passes return a new net and leave the old one as it was. */
-typedef struct oct_net {
-    oct_ctx *ctx;
-    oct_stage stage;
-    oct_graph *graph;
-    oct_named_tensor *tensors; /* the registry: all that training moves */
-    int32_t tensor_count;
-    size_t tensor_cap;
-    oct_input_desc input;
-    oct_class *classes;
-    int32_t class_count;
-    const char *model;  /* zoo name, or "custom" */
-    const char *target; /* preset of the quantization, "" for float nets */
-    /* rules that it was prepared by, as JSON (qat/rules/qconfig.h); "" where none set anything */
-    const char *qconfig;
-    /* f32 [n, ...]: inputs that oct_convert compares simulation and plan on; NULL: none yet */
-    oct_tensor *probe;
-    /* how a prepared net's nodes run (autograd/tape.h); NULL: as float ops */
-    const struct octi_node_hooks *hooks;
-} oct_net;
+/** A net, read by the functions below. Passes return a new net and leave the old one as it was. */
+typedef struct oct_net oct_net;
 
 /** Drop a net. NULL is fine. */
 OCT_API void oct_net_free(oct_net *net);
+/* What they give is borrowed from the net. Of NULL: NULL, "", 0 or OCT_STAGE_FLOAT. */
+OCT_API oct_ctx *oct_net_ctx(const oct_net *net);
+OCT_API oct_stage oct_net_stage(const oct_net *net);
+OCT_API const oct_graph *oct_net_graph(const oct_net *net);
+/** The registry: all that training moves, or what an int8 net holds. */
+OCT_API int32_t oct_net_tensor_count(const oct_net *net);
+OCT_API const oct_named_tensor *oct_net_tensors(const oct_net *net);
+OCT_API const oct_input_desc *oct_net_input(const oct_net *net);
+OCT_API int32_t oct_net_class_count(const oct_net *net);
+OCT_API const oct_class *oct_net_classes(const oct_net *net);
+/** Name in the zoo, or "custom". */
+OCT_API const char *oct_net_model(const oct_net *net);
+/** Word of the target that it was prepared for (oct_target_name), as files have it; "" for float
+ *  nets. */
+OCT_API const char *oct_net_target(const oct_net *net);
+/** Rules that it was prepared by, as JSON (qat/rules/qconfig.h); "" where none set anything. */
+OCT_API const char *oct_net_qconfig(const oct_net *net);
+/** Inputs that oct_convert compares simulation and plan on, f32 [n, ...]; NULL: none yet. */
+OCT_API const oct_tensor *oct_net_probe(const oct_net *net);
 /** Registered tensor by name ("conv1.weight", "conv1.activation_post_process.scale"); borrowed,
  *  NULL where absent. */
 OCT_API oct_tensor *oct_net_tensor(const oct_net *net, const char *name);

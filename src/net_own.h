@@ -6,6 +6,26 @@
 
 #include "net.h"
 
+struct oct_net {
+    oct_ctx *ctx;
+    oct_stage stage;
+    oct_graph *graph;
+    oct_named_tensor *tensors; /* the registry: all that training moves */
+    int32_t tensor_count;
+    size_t tensor_cap;
+    oct_input_desc input;
+    oct_class *classes;
+    int32_t class_count;
+    const char *model;  /* zoo name, or "custom" */
+    const char *target; /* preset of the quantization, "" for float nets */
+    /* rules that it was prepared by, as JSON (qat/rules/qconfig.h); "" where none set anything */
+    const char *qconfig;
+    /* f32 [n, ...]: inputs that oct_convert compares simulation and plan on; NULL: none yet */
+    oct_tensor *probe;
+    /* how a prepared net's nodes run (autograd/tape.h); NULL: as float ops */
+    const struct octi_node_hooks *hooks;
+};
+
 enum { OCTI_PROBE_IMAGES = 64 };
 oct_net *octi_net_new(oct_ctx *ctx, oct_stage stage);
 /** Append images of x to the probe as long as it is not full; x must fit the net. */

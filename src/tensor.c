@@ -9,10 +9,10 @@
 #include "src/arena.h"
 #include "src/mem.h"
 
-typedef struct octi_storage {
+typedef struct oct_storage {
     oct_ctx *ctx;
     atomic_int refs;
-} octi_storage;
+} oct_storage;
 
 static const size_t dtype_bytes[OCT_DTYPE_COUNT] = {
 #define OCT_DTYPE(name, bytes, word, st, npy) bytes,
@@ -83,7 +83,7 @@ oct_shape octi_shape_with_batch(const oct_shape *s, int64_t n) {
 
 static oct_tensor *make(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, void *borrowed) {
     size_t bytes, total;
-    const size_t head = (sizeof(oct_tensor) + sizeof(octi_storage) + 63) & ~(size_t)63;
+    const size_t head = (sizeof(oct_tensor) + sizeof(oct_storage) + 63) & ~(size_t)63;
     if (octi_shape_bytes(&shape, dtype, "tensor", &bytes) != OCT_OK) return NULL;
     if (!octi_add_size(head, borrowed ? 0 : bytes, &total)) {
         octi_fail(OCT_ELIMIT, "tensor", "tensor size overflows", NULL, oct_shape_text(&shape),
@@ -93,7 +93,7 @@ static oct_tensor *make(oct_ctx *ctx, oct_dtype dtype, oct_shape shape, void *bo
     char *p = octi_alloc(ctx, total);
     if (!p) return NULL;
     oct_tensor *t = (oct_tensor *)p;
-    octi_storage *s = (octi_storage *)(p + sizeof *t);
+    oct_storage *s = (oct_storage *)(p + sizeof *t);
     s->ctx = ctx;
     atomic_init(&s->refs, 1);
     *t = (oct_tensor){dtype, shape, borrowed ? borrowed : p + head, s, NULL};

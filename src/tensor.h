@@ -50,7 +50,7 @@ typedef struct oct_tensor {
     oct_dtype dtype;
     oct_shape shape;
     void *data;
-    struct octi_storage *storage; /* NULL: borrowed memory */
+    struct oct_storage *storage; /* NULL: borrowed memory */
     /* parameters: accumulated gradient, made by the first backward pass; else NULL */
     struct oct_tensor *grad;
 } oct_tensor;

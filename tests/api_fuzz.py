@@ -23,7 +23,8 @@ STAGES = ['w.net', 'w.fused', 'w.int8', 'w.dynamic']
 OBJECTS = {
     'oct_ctx *': 'w.ctx', 'oct_tape *': 'w.tape', 'oct_var *': 'w.x', 'oct_net *': 'w.prepared', 'oct_module *': 'w.module', 'oct_data *': 'w.data',
     'oct_loader *': 'w.loader', 'oct_optim *': 'w.optim', 'oct_plan *': 'w.plan', 'oct_session *': 'w.session', 'oct_sim *': 'w.sim',
-    'oct_runner *': 'w.runner', 'oct_tensor *': 'f32(2, 6, 6, 4)', 'oct_graph *': 'w.prepared->graph', 'oct_quantizer *': '&w.prepared->graph->quantizers[0]',
+    'oct_runner *': 'w.runner', 'oct_tensor *': 'f32(2, 6, 6, 4)', 'oct_graph *': 'w.prepared->graph', 'oct_quantizer *': '&w.prepared->graph->quantizers[0]', 'oct_node *': '&w.prepared->graph->nodes[1]',
+    'oct_value *': '&w.prepared->graph->values[0]',
     'oct_file_info *': 'oct_file_inspect(w.ctx, "w.safetensors")', 'oct_var **': 'w.vars', 'oct_module **': 'w.modules', 'oct_tensor **': 'w.tensors',
     'oct_value **': 'w.values', 'char **': 'w.lists', 'oct_report *': 'w_report()', 'oct_named_tensor *': 'oct_net_parameters(w.net, &w.count)', 'oct_class *': 'w.classes'}
 FUNCTIONS = {'oct_watch_fn': 'w_watch', 'oct_forward_fn': 'w_forward', 'oct_run_option_fn': 'w_option', 'void (*)()': 'w_line', 'oct_loss_fn': 'w_loss',
@@ -77,7 +78,7 @@ OWN = {  # function.argument: a valid value other than the type's
 WORDS = {'switch': 'yes', 'method': 'lsq+', 'granularity': 'tensor', 'weight_observer': 'mse', 'weight_qmin': 'full', 'ste': 'strict', 'target': 'pow2',
          'optim_kind': 'adam', 'schedule_kind': 'step', 'oscillation_mode': 'damp', 'init': 'xavier_normal'}
 OWN.update({'oct_%s_from_name.word' % enum: '"%s"' % word for enum, word in WORDS.items()})
-OWN.update({'oct_augment_name.augment': '10', 'oct_augment_from_name.words': '"crop4,flip"'})
+OWN.update({'oct_augment_name.augment': '10', 'oct_value_tensor.v': '&w.net->graph->values[oct_graph_find_value(w.net->graph, "0.weight")]', 'oct_augment_from_name.words': '"crop4,flip"'})
 OWN.update({'oct_image_%s.input' % f: 'w_pixels()' for f in ('load', 'decode', 'input')})
 for gates in ('oct_lstm', 'oct_lstm_cell'):
     OWN.update({gates + '.w_ih': 'oct_param(w.tape, f32(12, 4), "wi")', gates + '.w_hh': 'oct_param(w.tape, f32(12, 3), "wh")',

@@ -98,11 +98,22 @@ const char *cli_spark_text(const double *v, int n);
 
 /* ---- data and models ---- */
 
-/** The data set of --data: part `split`; `like` gives classes and sizes (a net's), may be NULL.
- *  Classes that `like` has no names for get the data's, with a note. */
-oct_data *cli_data(cli *c, oct_split split, oct_net *like);
+/** What a set of data is opened like: sizes and classes. */
+typedef struct cli_like {
+    const oct_input_desc *input;
+    const oct_class *classes;
+    int32_t class_count;
+} cli_like;
+/** The data set of --data: part `split`, like the net (may be NULL): classes that it has no names
+ *  for get the data's, with a note. */
+oct_data *cli_data(cli *c, oct_split split, oct_net *net);
 /** The same for a SPEC of its own; limit 0: all. */
-oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, oct_net *like);
+oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, oct_net *net);
+/** The test part of --data, described as its training part is. */
+oct_data *cli_test_like(cli *c, oct_data *train);
+/** The same where there is no net yet; like may be NULL. */
+oct_data *cli_data_like(cli *c, const char *spec, oct_split split, int64_t limit,
+                        const cli_like *like);
 /** What to call a class: its name, the id where it has none. */
 const char *cli_class_name(const oct_net *net, int64_t i);
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok);

@@ -9,12 +9,12 @@ static void put_json(const char *layer, const oct_quantizer *q, const oct_diverg
                      int32_t n) {
     json j = json_open();
     json_string(&j, "name", layer);
-    json_string(&j, "observer", q->observer);
-    json_int(&j, "bits", q->spec.bits);
-    json_bool(&j, "symmetric", q->spec.symmetric);
+    json_string(&j, "observer", oct_quantizer_observer(q));
+    json_int(&j, "bits", oct_quantizer_spec(q)->bits);
+    json_bool(&j, "symmetric", oct_quantizer_spec(q)->symmetric);
     json_array(&j, "range");
-    json_number(&j, NULL, oct_f32(q->min_val)[0]);
-    json_number(&j, NULL, oct_f32(q->max_val)[0]);
+    json_number(&j, NULL, oct_f32(oct_quantizer_min(q))[0]);
+    json_number(&j, NULL, oct_f32(oct_quantizer_max(q))[0]);
     json_array_end(&j);
     json_array(&j, "candidates");
     for (int32_t i = 0; i < n; i++) {
@@ -37,12 +37,16 @@ int cli_show_divergences(const cli *c, oct_net *net, const char *layer) {
     oct_divergence r[2 * AROUND + 2];
     int32_t n;
     if (oct_net_divergences(net, layer, AROUND, r, &n) != OCT_OK) return cli_failed();
-    const oct_node *node = &net->graph->nodes[oct_graph_find_node(net->graph, layer)];
-    const oct_quantizer *q = &net->graph->quantizers[net->graph->values[node->out].quantizer];
+    const oct_node *node =
+        oct_graph_node(oct_net_graph(net), oct_graph_find_node(oct_net_graph(net), layer));
+    const oct_quantizer *q = oct_graph_quantizer(
+        oct_net_graph(net),
+        oct_value_quantizer(oct_graph_value(oct_net_graph(net), oct_node_output(node))));
     if (c->json.set) return put_json(layer, q, r, n), 0;
     if (!n) return cli_print("%s: nothing was observed\n", layer), 0;
-    cli_print("%s: observer %s, %d bits, range %.6g to %.6g of %.6g to %.6g\n", layer, q->observer,
-              q->spec.bits, oct_f32(q->min_val)[0], oct_f32(q->max_val)[0], r[n - 1].lo,
+    cli_print("%s: observer %s, %d bits, range %.6g to %.6g of %.6g to %.6g\n", layer,
+              oct_quantizer_observer(q), oct_quantizer_spec(q)->bits,
+              oct_f32(oct_quantizer_min(q))[0], oct_f32(oct_quantizer_max(q))[0], r[n - 1].lo,
               r[n - 1].hi);
     printf("what entropy sees:\n  %5s %12s %12s %7s %14s %10s\n", "bins", "lowest", "highest",
            "levels", "KL divergence", "clipped");

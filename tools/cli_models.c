@@ -39,8 +39,9 @@ const oct_class *cli_classes(cli *c, int32_t *count, int *code) {
 }
 
 const char *cli_class_name(const oct_net *net, int64_t i) {
-    if (i >= net->class_count) return "?";
-    return *net->classes[i].name ? net->classes[i].name : net->classes[i].id;
+    if (i >= oct_net_class_count(net)) return "?";
+    return *oct_net_classes(net)[i].name ? oct_net_classes(net)[i].name
+                                         : oct_net_classes(net)[i].id;
 }
 
 static int take_classes(cli *c, oct_net *net) {
@@ -50,14 +51,14 @@ static int take_classes(cli *c, oct_net *net) {
     if (!list) return code;
     char got[48], expected[48];
     snprintf(got, sizeof got, "%d", n);
-    snprintf(expected, sizeof expected, "%d", net->class_count);
-    if (n != net->class_count)
+    snprintf(expected, sizeof expected, "%d", oct_net_class_count(net));
+    if (n != oct_net_class_count(net))
         return cli_usage("--classes", "number of names", expected, got, "the model's classes");
     oct_class *named = calloc((size_t)n, sizeof *named);
     if (!named) return fprintf(stderr, "octet: out of memory\n"), 5;
     for (int32_t i = 0; i < n; i++) { /* a bare name leaves the id alone: folders match by both */
         named[i] = list[i];
-        if (!strcmp(list[i].id, list[i].name)) named[i].id = net->classes[i].id;
+        if (!strcmp(list[i].id, list[i].name)) named[i].id = oct_net_classes(net)[i].id;
     }
     code = cli_status(oct_net_set_classes(net, named, n));
     free(named);
@@ -103,7 +104,7 @@ int cli_input(cli *c, oct_input_desc *d, int32_t channels) {
 }
 
 int cli_describe(cli *c, oct_net *net) {
-    oct_input_desc d = net->input;
+    oct_input_desc d = *oct_net_input(net);
     if (!c->div.set && !c->mean.set && !c->std.set && !c->resize.set && !c->crop.set) return 0;
     if (d.channels < 1)
         return cli_usage("--div --mean --std --resize --crop", "model takes no images", NULL, NULL,
@@ -151,7 +152,7 @@ const char *cli_float_run(const cli *c, const char *run, const char *otherwise) 
     for (int step = 0; step < 8; step++) {
         const cli_origin o = cli_origin_of(c, path);
         oct_net *net = oct_run_is(path) ? oct_run_load(c->ctx, path, NULL) : NULL;
-        const bool real = net && net->stage < OCT_STAGE_PREPARED;
+        const bool real = net && oct_net_stage(net) < OCT_STAGE_PREPARED;
         oct_net_free(net);
         if (real) return path;
         if (!net || !*o.from) break;
@@ -163,9 +164,9 @@ const char *cli_float_run(const cli *c, const char *run, const char *otherwise) 
 
 void cli_next_of_model(const cli *c, const oct_net *net, const char *path) {
     const char *p = cli_word(path), *data = c->data.set ? cli_word(c->data.s) : "SPEC";
-    if (net->stage <= OCT_STAGE_FUSED)
+    if (oct_net_stage(net) <= OCT_STAGE_FUSED)
         cli_next(c, "next: octet ptq %s --data %s --out %s-ptq, or octet qat", p, data, p);
-    else if (net->stage == OCT_STAGE_PREPARED)
+    else if (oct_net_stage(net) == OCT_STAGE_PREPARED)
         cli_next(c, "next: octet convert %s --out %s.oct8", p, p);
     else if (!strcmp(c->command, "eval"))
         cli_next(c, "next: octet predict %s IMAGE", p);
@@ -190,8 +191,8 @@ static bool numbers_alone(const oct_class *list, int32_t n) {
 static oct_status take_names(cli *c, oct_net *net, const oct_data *d) {
     int32_t n;
     const oct_class *list = oct_data_classes(d, &n);
-    if (!oct_classes_unnamed(net->classes, net->class_count) || n != net->class_count ||
-        numbers_alone(list, n))
+    if (!oct_classes_unnamed(oct_net_classes(net), oct_net_class_count(net)) ||
+        n != oct_net_class_count(net) || numbers_alone(list, n))
         return OCT_OK;
     cli_note(c,
              "octet: classes are the data's, in its order: %s, %s, ... (--classes says otherwise)",
@@ -199,13 +200,14 @@ static oct_status take_names(cli *c, oct_net *net, const oct_data *d) {
     return oct_net_set_classes(net, list, n);
 }
 
-oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, oct_net *like) {
+oct_data *cli_data_like(cli *c, const char *spec, oct_split split, int64_t limit,
+                        const cli_like *like) {
     oct_data_opts o = {.split = split, .limit = limit};
     oct_input_desc d = {.channels = 0}, asked = {.channels = 0};
     const bool normalized = c->mean.set && c->std.set;
     int code;
     if (like) {
-        if (like->input.channels) o.input = &like->input;
+        if (like->input->channels) o.input = like->input;
         o.classes = like->classes;
         o.class_count = like->class_count;
     } else if (c->resize.set || c->crop.set || normalized) {
@@ -227,13 +229,25 @@ oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, 
         if (cli_input(c, &asked, 0) || oct_data_takes(data, &asked) != OCT_OK)
             return oct_data_free(data), NULL;
     }
-    if (!like || take_names(c, like, data) == OCT_OK) return data;
+    return data;
+}
+
+oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, oct_net *net) {
+    const cli_like like = {oct_net_input(net), oct_net_classes(net), oct_net_class_count(net)};
+    oct_data *data = cli_data_like(c, spec, split, limit, net ? &like : NULL);
+    if (!data || !net || take_names(c, net, data) == OCT_OK) return data;
     oct_data_free(data);
     return NULL;
 }
 
-oct_data *cli_data(cli *c, oct_split split, oct_net *like) {
-    return cli_data_of(c, c->data.s, split, c->limit.set ? c->limit.i : 0, like);
+oct_data *cli_data(cli *c, oct_split split, oct_net *net) {
+    return cli_data_of(c, c->data.s, split, c->limit.set ? c->limit.i : 0, net);
+}
+
+oct_data *cli_test_like(cli *c, oct_data *train) {
+    cli_like like = {.input = oct_data_input(train)};
+    like.classes = oct_data_classes(train, &like.class_count);
+    return cli_data_like(c, c->data.s, OCT_SPLIT_TEST, c->limit.set ? c->limit.i : 0, &like);
 }
 
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok) {

@@ -122,12 +122,13 @@ int cli_unknown(const char *where, const char *what, const char *known, const ch
 }
 
 int cli_no_layer(const char *option, const oct_net *net, const char *got) {
-    const oct_graph *g = net->graph;
+    const oct_graph *g = oct_net_graph(net);
     size_t size = 1;
-    for (int32_t i = 0; i < g->node_count; i++) size += strlen(g->nodes[i].name) + 2;
+    for (int32_t i = 0; i < oct_graph_node_count(g); i++)
+        size += strlen(oct_node_name(oct_graph_node(g, i))) + 2;
     char *names = calloc(1, size), hint[300] = "octet inspect lists them";
-    for (int32_t i = 0, at = 0; names && i < g->node_count; i++)
-        at += snprintf(names + at, size - (size_t)at, "%s, ", g->nodes[i].name);
+    for (int32_t i = 0, at = 0; names && i < oct_graph_node_count(g); i++)
+        at += snprintf(names + at, size - (size_t)at, "%s, ", oct_node_name(oct_graph_node(g, i)));
     const char *near = oct_nearest_word(got, names);
     if (near) snprintf(hint, sizeof hint, "did you mean %s?", near);
     free(names);

@@ -49,8 +49,9 @@ static oct_status calibrate_on(bench *b) {
 
 static oct_status set_up(bench *b, oct_net *float_or_any) {
     b->net = float_or_any;
-    const oct_graph *g = b->net->graph;
-    oct_shape in = g->values[g->input].shape, out = g->values[g->output].shape;
+    const oct_graph *g = oct_net_graph(b->net);
+    oct_shape in = *oct_value_shape(oct_graph_value(g, oct_graph_input(g))),
+              out = *oct_value_shape(oct_graph_value(g, oct_graph_output(g)));
     in.dim[0] = out.dim[0] = b->batch;
     const bool classes = out.rank == 2;
     b->x = oct_tensor_new(b->ctx, OCT_F32, in);
@@ -61,12 +62,12 @@ static oct_status set_up(bench *b, oct_net *float_or_any) {
     for (int64_t i = 0; i < b->batch && classes; i++)
         oct_s32(b->labels)[i] = (int32_t)(i % out.dim[1]);
     bool quant = b->mode == TRAIN_QAT || b->mode == INFER_INT8;
-    if (quant && b->net->stage < OCT_STAGE_PREPARED) {
+    if (quant && oct_net_stage(b->net) < OCT_STAGE_PREPARED) {
         if (!(b->net = oct_prepare(b->net, NULL))) return oct_last_error()->code;
         oct_status s = calibrate_on(b);
         if (s != OCT_OK) return s;
     }
-    if (b->mode == INFER_INT8 && b->net->stage == OCT_STAGE_PREPARED &&
+    if (b->mode == INFER_INT8 && oct_net_stage(b->net) == OCT_STAGE_PREPARED &&
         !(b->net = oct_convert(b->net, NULL)))
         return oct_last_error()->code;
     if (b->mode == INFER_FP32 || b->mode == INFER_INT8) {
@@ -97,7 +98,7 @@ static int no_clock(double seconds) {
 
 /* Where the time goes, by a second runner that counts: counting takes time of its own. */
 static oct_status layers(const bench *b, json *j) {
-    const oct_graph *g = b->net->graph;
+    const oct_graph *g = oct_net_graph(b->net);
     oct_runner *r = oct_runner_new(
         b->net, &(oct_runner_opts){.batch = b->batch, .fixed = true, .profile = true});
     oct_status s = r ? OCT_OK : oct_last_error()->code;
@@ -105,8 +106,8 @@ static oct_status layers(const bench *b, json *j) {
     for (int i = 0; s == OCT_OK && (i < 3 || (i < 1000 && cli_seconds() < end)); i++)
         if (!oct_runner_run(r, b->x)) s = oct_last_error()->code;
     json_array(j, "layers");
-    for (int32_t i = 0; s == OCT_OK && i < g->node_count; i++) {
-        const char *name = g->nodes[i].name, *why = oct_runner_node_why(r, name);
+    for (int32_t i = 0; s == OCT_OK && i < oct_graph_node_count(g); i++) {
+        const char *name = oct_node_name(oct_graph_node(g, i)), *why = oct_runner_node_why(r, name);
         if (!why) continue; /* folded into another */
         json_item(j);
         json_string(j, "name", name);
@@ -207,9 +208,10 @@ int cmd_bench(cli *c) {
                 net = oct_capture(z, images[w]);
             }
             if (!net) return cli_failed();
-            bool fits = net->stage == OCT_STAGE_INT8       ? m == INFER_INT8
-                        : net->stage == OCT_STAGE_PREPARED ? m == TRAIN_QAT || m == INFER_INT8
-                                                           : true;
+            bool fits = oct_net_stage(net) == OCT_STAGE_INT8 ? m == INFER_INT8
+                        : oct_net_stage(net) == OCT_STAGE_PREPARED
+                            ? m == TRAIN_QAT || m == INFER_INT8
+                            : true;
             if (fits)
                 code = measure(c, c->operand_count ? c->operands[0] : workloads[w], net, m);
             else if (only >= 0)

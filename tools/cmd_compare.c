@@ -38,7 +38,7 @@ static int of_model(cli *c, table *t, const char *path, oct_split split) {
     int code;
     oct_net *net = cli_load(c, path, false, &code);
     if (!net) return code;
-    const bool real = net->stage < OCT_STAGE_PREPARED;
+    const bool real = oct_net_stage(net) < OCT_STAGE_PREPARED;
     oct_data *test = cli_data(c, split, net);
     if (!test) return cli_failed();
     if (c->dry_run.set) return 0;
@@ -47,13 +47,13 @@ static int of_model(cli *c, table *t, const char *path, oct_split split) {
     cli_origin o = {.by = ""};
     const char *how = NULL;
     /* only a run holds such a net: what it cannot say is no answer */
-    if (net->stage == OCT_STAGE_PREPARED && cli_origin_read(c, path, &o) != OCT_OK)
+    if (oct_net_stage(net) == OCT_STAGE_PREPARED && cli_origin_read(c, path, &o) != OCT_OK)
         return cli_failed();
-    if (net->stage == OCT_STAGE_PREPARED)
+    if (oct_net_stage(net) == OCT_STAGE_PREPARED)
         how = !strcmp(o.by, "ptq") ? "by PTQ" : !strcmp(o.by, "qat") ? "by QAT" : NULL;
-    const char *kind = real                               ? "fp32"
-                       : net->stage == OCT_STAGE_PREPARED ? "int8"
-                                                          : oct_net_word(net);
+    const char *kind = real                                       ? "fp32"
+                       : oct_net_stage(net) == OCT_STAGE_PREPARED ? "int8"
+                                                                  : oct_net_word(net);
     code = cli_measure(net, test, add(t, path, kind, how));
     if (!code && real) code = of_float(c, t, path, net, test);
     if (!code && t->row[t->count - 1].score != t->row[0].score)

@@ -66,9 +66,7 @@ int cmd_demo(cli *c) {
     if (dir && oct_run_check(c->ctx, dir, false, c->force.set) != OCT_OK) return cli_failed();
     oct_data *train = cli_data(c, OCT_SPLIT_TRAIN, NULL);
     if (!train) return cli_failed();
-    oct_net like = {.input = *oct_data_input(train)};
-    like.classes = (oct_class *)(uintptr_t)oct_data_classes(train, &like.class_count);
-    oct_data *test = cli_data(c, OCT_SPLIT_TEST, &like);
+    oct_data *test = cli_test_like(c, train);
     const char *model = train && oct_data_input(train)->channels == 3 ? "resnet8" : "lenet";
     oct_net *net = test ? oct_zoo_net(c->ctx, model, train) : NULL;
     if (!net) return cli_failed();

@@ -61,7 +61,7 @@ int cmd_eval(cli *c) {
         cli_print("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (accuracy +-%.4f at 95 %%, %.0f "
                   "img/s)\n",
                   r.accuracy, r.top5, r.loss, (long long)r.n, uncertainty(&r), r.img_per_s);
-        for (int32_t i = 0; i < r.classes && i < net->class_count; i++)
+        for (int32_t i = 0; i < r.classes && i < oct_net_class_count(net); i++)
             cli_print("  %-16s %.4f of %lld\n", cli_class_name(net, i),
                       r.class_n[i] ? (double)r.class_correct[i] / (double)r.class_n[i] : 0,
                       (long long)r.class_n[i]);

@@ -145,7 +145,7 @@ static int make_folder(const char *dir) {
 /* What leaves a quantized run is the int8 net. */
 static oct_net *to_export(cli *c, int *code) {
     oct_net *net = cli_load(c, c->operands[0], false, code);
-    if (!net || net->stage != OCT_STAGE_PREPARED) return net;
+    if (!net || oct_net_stage(net) != OCT_STAGE_PREPARED) return net;
     oct_net *int8 = oct_convert(net, NULL);
     if (!int8) *code = cli_failed();
     return int8;
@@ -154,7 +154,7 @@ static oct_net *to_export(cli *c, int *code) {
 static int refuse(const cli *c, const struct format *f, const oct_net *net) {
     char what[80];
     snprintf(what, sizeof what, "%s does not take a %s net", f->word,
-             net->stage == OCT_STAGE_INT8 ? "int8" : "float");
+             oct_net_stage(net) == OCT_STAGE_INT8 ? "int8" : "float");
     return cli_usage(c->operands[0], what,
                      f->takes & INT8 ? "a quantized run or an int8 file" : "a float run", NULL,
                      f->takes & INT8 ? "octet ptq, or octet qat, makes one" : NULL) +
@@ -184,7 +184,7 @@ int cmd_export(cli *c) {
     oct_net *net = to_export(c, &code);
     if (!net) return code;
     for (int i = 0; i < n; i++)
-        if (!(formats[chosen[i]].takes & (net->stage == OCT_STAGE_INT8 ? INT8 : FLOAT)))
+        if (!(formats[chosen[i]].takes & (oct_net_stage(net) == OCT_STAGE_INT8 ? INT8 : FLOAT)))
             return refuse(c, &formats[chosen[i]], net);
     if (!c->dry_run.set && (code = make_folder(c->out.s))) return code;
     char name[300];

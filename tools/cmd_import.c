@@ -23,7 +23,8 @@ static int take_size(const cli *c, bool crop, oct_import_opts *o) {
 /* "3x224x224": C, H, W; or the number of features. */
 static const char *input_words(const oct_net *net) {
     static char words[64];
-    const oct_shape *s = &net->graph->values[net->graph->input].shape;
+    const oct_shape *s =
+        oct_value_shape(oct_graph_value(oct_net_graph(net), oct_graph_input(oct_net_graph(net))));
     if (s->rank == 4)
         snprintf(words, sizeof words, "%lldx%lldx%lld", (long long)s->dim[3], (long long)s->dim[1],
                  (long long)s->dim[2]);
@@ -62,22 +63,25 @@ int cmd_import(cli *c) {
     if (!c->dry_run.set && oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK)
         return cli_failed();
     long long values = 0;
-    for (int32_t i = 0; i < net->tensor_count; i++)
-        values += net->tensors[i].role == OCT_ROLE_PARAM
-                      ? (long long)oct_tensor_count(net->tensors[i].tensor)
+    for (int32_t i = 0; i < oct_net_tensor_count(net); i++)
+        values += oct_net_tensors(net)[i].role == OCT_ROLE_PARAM
+                      ? (long long)oct_tensor_count(oct_net_tensors(net)[i].tensor)
                       : 0;
-    const oct_input_desc *d = &net->input;
+    const oct_input_desc *d = oct_net_input(net);
     if (c->json.set) {
         json j = json_open();
-        json_string(&j, "model", net->model);
-        json_shape(&j, "input", &net->graph->values[net->graph->input].shape);
-        json_int(&j, "classes", net->class_count);
+        json_string(&j, "model", oct_net_model(net));
+        json_shape(&j, "input",
+                   oct_value_shape(
+                       oct_graph_value(oct_net_graph(net), oct_graph_input(oct_net_graph(net)))));
+        json_int(&j, "classes", oct_net_class_count(net));
         json_int(&j, "parameters", values);
-        json_int(&j, "tensors", net->tensor_count);
+        json_int(&j, "tensors", oct_net_tensor_count(net));
         json_close(&j);
     } else
-        cli_print("model %s  input %s  classes %d  parameters %lld  tensors %d\n", net->model,
-                  input_words(net), net->class_count, values, net->tensor_count);
+        cli_print("model %s  input %s  classes %d  parameters %lld  tensors %d\n",
+                  oct_net_model(net), input_words(net), oct_net_class_count(net), values,
+                  oct_net_tensor_count(net));
     bool unsaid = d->channels > 0; /* a file that octet wrote says how pixels become its input */
     for (int32_t k = 0; k < d->channels && !c->mean.set && !c->std.set; k++)
         unsaid &= d->mean[k] == 0 && d->std[k] == 1;

@@ -105,7 +105,7 @@ static void next_of_layers(const cli *c, const oct_net *net, const oct_layer *ro
                  "--out RUN, or wbits, abits, observer of it, and layers again",
                  rows[worst].name, rows[worst].sqnr_local,
                  cli_word(cli_float_run(c, run, "FLOAT_RUN")), data, rows[worst].name);
-    else if (net->stage < OCT_STAGE_PREPARED)
+    else if (oct_net_stage(net) < OCT_STAGE_PREPARED)
         cli_next(c,
                  "a float net costs nothing; next: octet ptq %s --data %s --out %s-ptq, and "
                  "layers of that",
@@ -120,7 +120,7 @@ int cmd_layers(cli *c) {
     oct_data *data;
     int code;
     if (!cli_model_and_data(c, &net, &data, &code)) return code;
-    if (c->sweep.set && net->stage != OCT_STAGE_PREPARED)
+    if (c->sweep.set && oct_net_stage(net) != OCT_STAGE_PREPARED)
         return cli_usage("--sweep", "needs a net whose layers can be float",
                          "a run of octet ptq or octet qat", c->operands[0], NULL);
     if (c->dry_run.set) return 0;

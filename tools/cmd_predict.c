@@ -17,7 +17,7 @@ static int64_t next_best(const float *z, int64_t k, double below, int64_t last) 
 }
 
 static const char *id_of(const oct_net *net, int64_t i) {
-    return i < net->class_count ? net->classes[i].id : "?";
+    return i < oct_net_class_count(net) ? oct_net_classes(net)[i].id : "?";
 }
 
 /* Of a net that is no classifier: what it gives. */
@@ -47,7 +47,7 @@ static void show(const cli *c, const oct_net *net, const char *name, const oct_t
                  int64_t label) {
     const int64_t k = oct_tensor_count(y);
     const float *z = oct_f32(y);
-    if (y->shape.rank != 2 || !net->class_count) {
+    if (y->shape.rank != 2 || !oct_net_class_count(net)) {
         show_values(c, name, y);
         return;
     }
@@ -87,7 +87,8 @@ static void show(const cli *c, const oct_net *net, const char *name, const oct_t
 }
 
 static int predict_file(cli *c, oct_net *net, oct_runner *run, const char *path, oct_tensor *x) {
-    if (oct_image_input(c->ctx, path, &net->input, oct_f32(x)) != OCT_OK) return cli_failed();
+    if (oct_image_input(c->ctx, path, oct_net_input(net), oct_f32(x)) != OCT_OK)
+        return cli_failed();
     const oct_tensor *y = oct_runner_run(run, x);
     if (!y) return cli_failed();
     show(c, net, path, y, -1);
@@ -95,7 +96,7 @@ static int predict_file(cli *c, oct_net *net, oct_runner *run, const char *path,
 }
 
 static int predict_files(cli *c, oct_net *net, oct_runner *run) {
-    const oct_input_desc *d = &net->input;
+    const oct_input_desc *d = oct_net_input(net);
     oct_tensor *x = oct_tensor_new(c->ctx, OCT_F32, OCT_SHAPE(1, d->height, d->width, d->channels));
     int code = x ? 0 : cli_failed();
     /* a bad file does not stop the rest */
@@ -112,7 +113,8 @@ static int predict_data(cli *c, oct_net *net, oct_runner *run) {
     if (!ok) return 2;
     oct_data *data = cli_data(c, split, net);
     oct_loader *l =
-        data ? oct_loader_new(data, &(oct_loader_opts){.batch = 1, .input = &net->input}) : NULL;
+        data ? oct_loader_new(data, &(oct_loader_opts){.batch = 1, .input = oct_net_input(net)})
+             : NULL;
     if (!l || oct_loader_start(l, 0, 0) != OCT_OK) return cli_failed();
     int code = 0;
     for (int64_t i = 0; !code && !c->dry_run.set; i++) {
@@ -143,7 +145,7 @@ int cmd_predict(cli *c) {
                          "files and a data set exclude each other", "one of them", NULL, NULL);
     oct_net *net = cli_load(c, c->operands[0], false, &code);
     if (!net) return code;
-    if (net->input.channels < 1)
+    if (oct_net_input(net)->channels < 1)
         return cli_usage(c->operands[0], "model takes no images", NULL, NULL, NULL);
     oct_runner *run = oct_runner_new(net, &(oct_runner_opts){.batch = 1, .fixed = true});
     if (!run) return cli_failed();

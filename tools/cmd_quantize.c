@@ -75,7 +75,7 @@ int cmd_ptq(cli *c) {
     int code;
     oct_net *from = cli_load(c, c->operands[0], true, &code);
     if (!from) return code;
-    if (from->stage == OCT_STAGE_PREPARED)
+    if (oct_net_stage(from) == OCT_STAGE_PREPARED)
         return cli_usage(c->operands[0], "run is prepared already", "a float run", NULL, NULL);
     int better = improvements(c);
     if (better < 0) return 2;
@@ -91,7 +91,7 @@ int cmd_ptq(cli *c) {
     if (!net) return cli_failed();
     if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);
     cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0],
-             net->target, n, (long long)oct_data_count(train), c->data.s);
+             oct_net_target(net), n, (long long)oct_data_count(train), c->data.s);
     if ((code = cli_note_input(c, net))) return code;
     if (c->dry_run.set) return plan_ptq(c, from, net, train, test, n);
     oct_eval real, quant;
@@ -157,7 +157,7 @@ static void next_of_file(const cli *c, const oct_net *made) {
 /* A float run with small weights: no data, nothing to compare. */
 static int convert_weights(cli *c, oct_net *net) {
     const char *mode = c->mode.s;
-    if (net->stage > OCT_STAGE_FUSED)
+    if (oct_net_stage(net) > OCT_STAGE_FUSED)
         return cli_usage("--mode", "run is quantized already", "a float run", mode, NULL);
     oct_net *small;
     if (!strcmp(mode, "dynamic"))
@@ -192,7 +192,7 @@ int cmd_convert(cli *c) {
     oct_net *net = cli_load(c, c->operands[0], true, &code);
     if (!net) return code;
     if (c->mode.set) return convert_weights(c, net);
-    if (net->stage != OCT_STAGE_PREPARED)
+    if (oct_net_stage(net) != OCT_STAGE_PREPARED)
         return cli_usage(c->operands[0], "run is not quantized",
                          "the result of octet ptq or octet qat", NULL,
                          "--mode dynamic, weight-only or half needs no calibration");

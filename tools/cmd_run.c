@@ -110,7 +110,7 @@ int cmd_run(cli *c) {
     int load_code;
     oct_net *net = cli_load(c, c->operands[0], false, &load_code);
     if (!net) return load_code;
-    if (c->layer.set && oct_graph_find_node(net->graph, c->layer.s) < 0)
+    if (c->layer.set && oct_graph_find_node(oct_net_graph(net), c->layer.s) < 0)
         return cli_no_layer("--layer", net, c->layer.s);
     oct_tensor *x = oct_npz_images(net, c->input.s);
     oct_runner *r =

@@ -275,7 +275,7 @@ int cmd_sweep(cli *c) {
     int code = 0;
     oct_net *net = cli_load(c, s.run, true, &code);
     if (!net) return code;
-    if (net->stage >= OCT_STAGE_PREPARED)
+    if (oct_net_stage(net) >= OCT_STAGE_PREPARED)
         return cli_usage(s.run, "run is prepared already", "a float run", NULL, NULL);
     oct_data *test = cli_data(c, OCT_SPLIT_TEST, net);
     if (!test) return cli_failed();

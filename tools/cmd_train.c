@@ -216,12 +216,12 @@ static int freeze(cli *c, oct_net *net) {
 static bool same_classes(const oct_net *net, const oct_data *d) {
     int32_t n;
     const oct_class *list = oct_data_classes(d, &n);
-    bool same = n == net->class_count;
-    if (oct_classes_unnamed(net->classes, net->class_count)) return same;
+    bool same = n == oct_net_class_count(net);
+    if (oct_classes_unnamed(oct_net_classes(net), oct_net_class_count(net))) return same;
     for (int32_t i = 0; i < n && same; i++) {
         int32_t k = 0;
-        while (k < n && strcmp(list[i].id, net->classes[k].id) &&
-               strcmp(list[i].id, net->classes[k].name))
+        while (k < n && strcmp(list[i].id, oct_net_classes(net)[k].id) &&
+               strcmp(list[i].id, oct_net_classes(net)[k].name))
             k++;
         same = k < n;
     }
@@ -233,24 +233,24 @@ static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
     const char *m = c->model.s;
     *net = oct_run_load(c->ctx, m, NULL);
     if (!*net) return cli_failed();
-    if ((*net)->stage != OCT_STAGE_FLOAT)
+    if (oct_net_stage(*net) != OCT_STAGE_FLOAT)
         return cli_usage(m, "run is quantized already", "a float run", NULL,
                          "octet qat trains it on");
     int code = cli_describe(c, *net);
     if (code) return code;
-    oct_net like = {.input = (*net)->input};
-    if (c->classes.set &&
-        !(like.classes = (oct_class *)(uintptr_t)cli_classes(c, &like.class_count, &code)))
-        return code;
-    if (!(*train = cli_data(c, OCT_SPLIT_TRAIN, &like))) return cli_failed();
+    cli_like like = {.input = oct_net_input(*net)};
+    if (c->classes.set && !(like.classes = cli_classes(c, &like.class_count, &code))) return code;
+    *train = cli_data_like(c, c->data.s, OCT_SPLIT_TRAIN, c->limit.set ? c->limit.i : 0, &like);
+    if (!*train) return cli_failed();
     if (oct_data_truth(*train, NULL) == OCT_TRUTH_LABELS && !same_classes(*net, *train)) {
         const char *layer;
-        int32_t n, old = (*net)->class_count;
+        int32_t n, old = oct_net_class_count(*net);
         const oct_class *list = oct_data_classes(*train, &n);
         if (oct_net_renew_head(*net, list, n, &layer) != OCT_OK) return cli_failed();
         cli_note(c, "octet: %s: %d classes in place of %d: %s starts anew", m, n, old, layer);
     } else { /* labels are the net's */
-        if (c->classes.set && oct_classes_unnamed((*net)->classes, (*net)->class_count) &&
+        if (c->classes.set &&
+            oct_classes_unnamed(oct_net_classes(*net), oct_net_class_count(*net)) &&
             (code = cli_override(c, *net)))
             return code;
         oct_data_free(*train);
@@ -269,9 +269,7 @@ static int from_zoo(cli *c, oct_net **net, oct_data **train, oct_data **test) {
     *train = cli_data(c, OCT_SPLIT_TRAIN, NULL);
     if (!*train) return cli_failed();
     /* the test part is described as the training part is */
-    oct_net like = {.input = *oct_data_input(*train)};
-    like.classes = (oct_class *)(uintptr_t)oct_data_classes(*train, &like.class_count);
-    *test = cli_data(c, OCT_SPLIT_TEST, &like);
+    *test = cli_test_like(c, *train);
     *net = *test ? oct_zoo_net(c->ctx, c->model.s, *train) : NULL;
     return *net ? cli_describe(c, *net) : cli_failed();
 }
@@ -314,13 +312,13 @@ int cmd_qat(cli *c) {
     int code;
     oct_net *from = cli_load(c, c->operands[0], true, &code);
     if (!from) return code;
-    if (from->stage == OCT_STAGE_PREPARED && cli_qconfig_given(c))
+    if (oct_net_stage(from) == OCT_STAGE_PREPARED && cli_qconfig_given(c))
         return cli_usage(c->operands[0], "run is prepared already",
                          "no --target, --observer, --method, --wbits, --abits, --set, --qconfig",
                          NULL, "start from the float run to change them");
     oct_qconfig config;
     if ((code = cli_qconfig(c, &config))) return code;
-    oct_net *net = from->stage == OCT_STAGE_PREPARED ? from : oct_prepare(from, &config);
+    oct_net *net = oct_net_stage(from) == OCT_STAGE_PREPARED ? from : oct_prepare(from, &config);
     if (!net) return cli_failed();
     /* what calibration found is the start; training moves it on */
     if (net == from && oct_net_searches_ranges(net)) {
@@ -338,7 +336,7 @@ int cmd_qat(cli *c) {
     if (oct_fit_check(net, train, &o) != OCT_OK) return cli_failed();
     if ((c->rules.set || c->qconfig.set) && !c->quiet.set) cli_placements(stderr, net);
     cli_note(c, "qat %s on %s: target %s, %lld images, test %lld, seed %llu, %d threads, %s",
-             c->operands[0], c->data.s, net->target, (long long)oct_data_count(train),
+             c->operands[0], c->data.s, oct_net_target(net), (long long)oct_data_count(train),
              (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx),
              oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
     if ((code = cli_note_input(c, net))) return code;

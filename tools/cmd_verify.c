@@ -9,12 +9,12 @@
 /* A layer has its ReLU in it where it is fused: a float net is fused too before it is held against
  * one that is. A net whose layers the other has one and all is as the other (half). */
 static int fuse_as(verify_side *s, const verify_side *other) {
-    if (!s->net || !other->net || s->net->stage != OCT_STAGE_FLOAT ||
-        other->net->stage == OCT_STAGE_FLOAT)
+    if (!s->net || !other->net || oct_net_stage(s->net) != OCT_STAGE_FLOAT ||
+        oct_net_stage(other->net) == OCT_STAGE_FLOAT)
         return 0;
     bool all = true;
     for (int32_t i = 0; s->layers[i]; i++)
-        all &= oct_graph_find_node(other->net->graph, s->layers[i]) >= 0;
+        all &= oct_graph_find_node(oct_net_graph(other->net), s->layers[i]) >= 0;
     if (all) return 0;
     oct_net *fused = oct_fuse(s->net);
     if (!fused) return cli_failed();
@@ -52,7 +52,8 @@ static int not_comparable(const cli *c, const verify_side *a, const verify_resul
     snprintf(
         hint, sizeof hint,
         "octet layers %s --data %s shows what quantization costs, octet eval the accuracy of each",
-        cli_word(a->net && a->net->stage < OCT_STAGE_PREPARED ? pb : pa), cli_word(c->data.s));
+        cli_word(a->net && oct_net_stage(a->net) < OCT_STAGE_PREPARED ? pb : pa),
+        cli_word(c->data.s));
     return cli_usage(pb, what, "two float models, or two with codes (quantized runs, int8 files)",
                      NULL, hint) +
            1;
@@ -192,8 +193,10 @@ static void next_of(const cli *c, const verify_side *a, const verify_side *b,
 /* The simulation against what it became is compared as convert does it. */
 static int compare(verify_side *a, verify_side *b, oct_data *data, verify_result *r) {
     const oct_net *p = a->net, *q = b->net;
-    const bool a_first = p && q && p->stage == OCT_STAGE_PREPARED && q->stage == OCT_STAGE_INT8,
-               b_first = p && q && p->stage == OCT_STAGE_INT8 && q->stage == OCT_STAGE_PREPARED;
+    const bool a_first = p && q && oct_net_stage(p) == OCT_STAGE_PREPARED &&
+                         oct_net_stage(q) == OCT_STAGE_INT8,
+               b_first = p && q && oct_net_stage(p) == OCT_STAGE_INT8 &&
+                         oct_net_stage(q) == OCT_STAGE_PREPARED;
     oct_mismatch m = {.codes = 0};
     if (!a_first && !b_first) return verify_compare(a, b, data, r);
     if (oct_compare_data(a_first ? a->net : b->net, a_first ? b->net : a->net, data, 0, &m) !=
@@ -203,12 +206,13 @@ static int compare(verify_side *a, verify_side *b, oct_data *data, verify_result
     if (!m.mismatched) return 0;
     if (!(r->layers = calloc(1, sizeof *r->layers)))
         return fprintf(stderr, "octet: out of memory\n"), 5;
-    const int32_t i = oct_graph_find_node(p->graph, m.node);
-    r->layers[0] = (verify_layer){.name = i < 0 ? "?" : p->graph->nodes[i].name,
-                                  .kind = i < 0 ? OCT_OP_KIND_COUNT : p->graph->nodes[i].kind,
-                                  .codes = true,
-                                  .own = -1,
-                                  .differing = m.mismatched};
+    const int32_t i = oct_graph_find_node(oct_net_graph(p), m.node);
+    r->layers[0] = (verify_layer){
+        .name = i < 0 ? "?" : oct_node_name(oct_graph_node(oct_net_graph(p), i)),
+        .kind = i < 0 ? OCT_OP_KIND_COUNT : oct_node_kind(oct_graph_node(oct_net_graph(p), i)),
+        .codes = true,
+        .own = -1,
+        .differing = m.mismatched};
     r->count = 1;
     r->first = 0;
     r->element = m.element;

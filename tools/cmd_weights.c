@@ -50,7 +50,7 @@ static double element(const oct_tensor *t, int64_t i) {
 static const oct_tensor *any_of(const weights *w) { return w->code ? w->code : w->t; }
 
 static int64_t channel_of(const weights *w, int64_t i) {
-    const int64_t k = oct_tensor_count(w->q->scale);
+    const int64_t k = oct_tensor_count(oct_quantizer_scale(w->q));
     return k > 1 ? i / (oct_tensor_count(w->code) / w->code->shape.dim[0]) : 0;
 }
 
@@ -65,8 +65,8 @@ static double folded_of(const weights *w, int64_t i) {
 /* By the law (src/qround.h), in float. */
 static double value_of(const weights *w, int64_t i) {
     const int64_t c = channel_of(w, i);
-    return (double)(oct_f32(w->q->scale)[c] *
-                    (float)((int32_t)code_of(w, i) - oct_s32(w->q->zero_point)[c]));
+    return (double)(oct_f32(oct_quantizer_scale(w->q))[c] *
+                    (float)((int32_t)code_of(w, i) - oct_s32(oct_quantizer_zero_point(w->q))[c]));
 }
 
 static int by_value(const void *a, const void *b) {
@@ -96,33 +96,38 @@ static int measure(const weights *w, double (*get)(const weights *, int64_t), co
 
 /* Codes of a value in an int8 net. */
 static bool take_codes(weights *w, const oct_net *int8, const char *name) {
-    int32_t v = oct_graph_find_value(int8->graph, name);
+    int32_t v = oct_graph_find_value(oct_net_graph(int8), name);
     if (v < 0) return true;
-    const oct_value *x = &int8->graph->values[v];
-    const oct_quantizer *q = x->quantizer >= 0 ? &int8->graph->quantizers[x->quantizer] : NULL;
-    if (!x->tensor || !q || !q->scale || !q->zero_point ||
-        (x->tensor->dtype != OCT_S8 && x->tensor->dtype != OCT_U8))
+    const oct_value *x = oct_graph_value(oct_net_graph(int8), v);
+    const oct_quantizer *q = oct_value_quantizer(x) >= 0
+                                 ? oct_graph_quantizer(oct_net_graph(int8), oct_value_quantizer(x))
+                                 : NULL;
+    if (!oct_value_tensor(x) || !q || !oct_quantizer_scale(q) || !oct_quantizer_zero_point(q) ||
+        (oct_value_tensor(x)->dtype != OCT_S8 && oct_value_tensor(x)->dtype != OCT_U8))
         return true;
     w->q = q;
-    return (w->code = oct_torch_layout(int8, name, x->tensor)) != NULL;
+    return (w->code = oct_torch_layout(int8, name, oct_value_tensor(x))) != NULL;
 }
 
 /* The factors of the batch norm that the layer of a prepared net has taken in, or is. */
 static int take_fold(weights *w, const oct_net *net) {
-    const oct_graph *g = net->graph;
+    const oct_graph *g = oct_net_graph(net);
     const int32_t v = oct_graph_find_value(g, w->name);
-    for (int32_t i = 0; v >= 0 && w->code && w->t && i < g->node_count; i++) {
-        const oct_node *n = &g->nodes[i];
-        const bool own = n->kind == OCT_OP_batch_norm;
+    for (int32_t i = 0; v >= 0 && w->code && w->t && i < oct_graph_node_count(g); i++) {
+        const oct_node *n = oct_graph_node(g, i);
+        const bool own = oct_node_kind(n) == OCT_OP_batch_norm;
         const int gamma = own ? 1 : 3; /* x, gamma, beta, mean, var; x, w, b, gamma, ... */
-        if (n->nin < 2 || n->in[1] != v || (!own && !n->attr.bn[0])) continue;
-        const oct_tensor *scale = g->values[n->in[gamma]].tensor,
-                         *var = g->values[n->in[gamma + 3]].tensor;
+        if (oct_node_input_count(n) < 2 || oct_node_input(n, 1) != v ||
+            (!own && !oct_node_attrs(n)->bn[0]))
+            continue;
+        const oct_tensor *scale = oct_value_tensor(oct_graph_value(g, oct_node_input(n, gamma))),
+                         *var = oct_value_tensor(oct_graph_value(g, oct_node_input(n, gamma + 3)));
         const int64_t channels = oct_tensor_count(scale);
         if (!(w->factor = malloc((size_t)channels * sizeof *w->factor)))
             return fprintf(stderr, "octet: out of memory\n"), 5;
         for (int64_t o = 0; o < channels; o++)
-            w->factor[o] = oct_fold_factor(oct_f32(scale)[o], oct_f32(var)[o], n->attr.eps);
+            w->factor[o] =
+                oct_fold_factor(oct_f32(scale)[o], oct_f32(var)[o], oct_node_attrs(n)->eps);
         w->whole_fold = own;
         break;
     }
@@ -183,16 +188,18 @@ static void print_json(const weights *w, const spread *s) {
     json_number(&j, "max", s->hi);
     json_int(&j, "distinct", s->distinct);
     if (w->code) {
-        int64_t k = oct_tensor_count(w->q->scale);
+        int64_t k = oct_tensor_count(oct_quantizer_scale(w->q));
         const bool channels = oct_quantizer_is_per_channel(w->q);
         json_string(&j, "qscheme", channels ? "per_channel_affine" : "per_tensor_affine");
         json_number(&j, "axis", channels ? 0 : NAN);
         json_array(&j, "q_scale");
-        for (int64_t i = 0; i < k; i++) json_number(&j, NULL, (double)oct_f32(w->q->scale)[i]);
+        for (int64_t i = 0; i < k; i++)
+            json_number(&j, NULL, (double)oct_f32(oct_quantizer_scale(w->q))[i]);
         json_array_end(&j);
         for (int twice = 0; twice < 2; twice++) { /* PyTorch's word, and the short one */
             json_array(&j, twice ? "zero_point" : "q_zero_point");
-            for (int64_t i = 0; i < k; i++) json_int(&j, NULL, oct_s32(w->q->zero_point)[i]);
+            for (int64_t i = 0; i < k; i++)
+                json_int(&j, NULL, oct_s32(oct_quantizer_zero_point(w->q))[i]);
             json_array_end(&j);
         }
         put_list(&j, "int_repr", w, code_of);
@@ -220,8 +227,9 @@ static void print_elements(const weights *w) {
         printf("%-16s", index);
         if (w->code) {
             const int64_t c = channel_of(w, i);
-            printf(" %6d %15.9g %10d %17.9g", (int)code_of(w, i), (double)oct_f32(w->q->scale)[c],
-                   oct_s32(w->q->zero_point)[c], value_of(w, i));
+            printf(" %6d %15.9g %10d %17.9g", (int)code_of(w, i),
+                   (double)oct_f32(oct_quantizer_scale(w->q))[c],
+                   oct_s32(oct_quantizer_zero_point(w->q))[c], value_of(w, i));
         }
         if (w->factor) printf(" %17.9g", folded_of(w, i));
         if (w->t) printf(" %17.9g", float_of(w, i));
@@ -295,8 +303,8 @@ int cli_show_weights(const cli *c, oct_net *net, const char *name) {
     if (!t && (t = oct_net_tensor(net, full))) w.name = full;
     if (!t) return cli_no_layer("--weights", net, name);
     w.stored = t->dtype;
-    oct_net *int8 = net->stage == OCT_STAGE_INT8 ? net : NULL;
-    if (net->stage == OCT_STAGE_PREPARED &&
+    oct_net *int8 = oct_net_stage(net) == OCT_STAGE_INT8 ? net : NULL;
+    if (oct_net_stage(net) == OCT_STAGE_PREPARED &&
         !(int8 = oct_convert(net, NULL))) /* the codes that convert would store */
         cli_note(c, "octet: no codes yet: %s", oct_error_message());
     if (int8 && !take_codes(&w, int8, w.name)) return cli_failed();

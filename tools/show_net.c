@@ -20,28 +20,35 @@ static bool ends(const char *name, const char *what) {
 
 /* Numbers that a node multiplies or adds: weights, biases, batch norm's. */
 static int64_t parameters(const oct_net *net, const char *layer) {
-    const oct_graph *g = net->graph;
+    const oct_graph *g = oct_net_graph(net);
     int32_t at = oct_graph_find_node(g, layer);
     int64_t n = 0;
-    for (int32_t k = 0; at >= 0 && k < g->nodes[at].nin; k++) {
-        const oct_value *v = g->nodes[at].in[k] >= 0 ? &g->values[g->nodes[at].in[k]] : NULL;
-        if (!v || !v->tensor) continue;
-        if (v->role == OCT_VALUE_PARAM ||
-            (v->role == OCT_VALUE_CONST && (ends(v->name, "weight") || ends(v->name, "bias"))))
-            n += oct_tensor_count(v->tensor);
+    for (int32_t k = 0; at >= 0 && k < oct_node_input_count(oct_graph_node(g, at)); k++) {
+        const oct_value *v = oct_node_input(oct_graph_node(g, at), k) >= 0
+                                 ? oct_graph_value(g, oct_node_input(oct_graph_node(g, at), k))
+                                 : NULL;
+        if (!v || !oct_value_tensor(v)) continue;
+        if (oct_value_role_of(v) == OCT_VALUE_PARAM ||
+            (oct_value_role_of(v) == OCT_VALUE_CONST &&
+             (ends(oct_value_name(v), "weight") || ends(oct_value_name(v), "bias"))))
+            n += oct_tensor_count(oct_value_tensor(v));
     }
     return n;
 }
 
 /* How a layer's sums become codes: the node's law, and its records; NULL where there are none. */
 static const oct_tensor *records_of(const oct_net *net, const char *name, bool *fixed) {
-    const oct_graph *g = net->graph;
-    const int32_t at = net->stage == OCT_STAGE_INT8 ? oct_graph_find_node(g, name) : -1;
+    const oct_graph *g = oct_net_graph(net);
+    const int32_t at = oct_net_stage(net) == OCT_STAGE_INT8 ? oct_graph_find_node(g, name) : -1;
     if (at < 0) return NULL;
-    const oct_node *n = &g->nodes[at];
-    const oct_tensor *t = n->nin > 1 ? g->values[n->in[n->nin - 1]].tensor : NULL;
-    *fixed = n->attr.law[0] != 0;
-    return !t || n->kind == OCT_OP_qsoftmax || n->kind == OCT_OP_qtable ? NULL : t;
+    const oct_node *n = oct_graph_node(g, at);
+    const oct_tensor *t =
+        oct_node_input_count(n) > 1
+            ? oct_value_tensor(oct_graph_value(g, oct_node_input(n, oct_node_input_count(n) - 1)))
+            : NULL;
+    *fixed = oct_node_attrs(n)->law[0] != 0;
+    return !t || oct_node_kind(n) == OCT_OP_qsoftmax || oct_node_kind(n) == OCT_OP_qtable ? NULL
+                                                                                          : t;
 }
 
 static void put_records(json *j, const oct_net *net, const oct_layer *r) {
@@ -78,12 +85,12 @@ static void print_records(const oct_net *net, const oct_layer *r) {
 
 static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
                      const oct_placement *places, int32_t placed, int64_t bytes) {
-    const oct_input_desc *d = &net->input;
+    const oct_input_desc *d = oct_net_input(net);
     json j = json_open();
-    json_string(&j, "stage", stages[net->stage]);
+    json_string(&j, "stage", stages[oct_net_stage(net)]);
     json_string(&j, "kind", oct_net_word(net));
-    json_string(&j, "model", net->model);
-    json_string(&j, "target", net->target);
+    json_string(&j, "model", oct_net_model(net));
+    json_string(&j, "target", oct_net_target(net));
     json_int(&j, "bytes", bytes);
     json_array(&j, "input");
     json_int(&j, NULL, d->channels);
@@ -91,7 +98,8 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
     json_int(&j, NULL, d->width);
     json_array_end(&j);
     json_array(&j, "classes");
-    for (int32_t i = 0; i < net->class_count; i++) json_string(&j, NULL, cli_class_name(net, i));
+    for (int32_t i = 0; i < oct_net_class_count(net); i++)
+        json_string(&j, NULL, cli_class_name(net, i));
     json_array_end(&j);
     json_array(&j, "layers");
     for (int32_t i = 0; i < n; i++) {
@@ -125,11 +133,11 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
     }
     json_array_end(&j);
     json_array(&j, "tensors");
-    for (int32_t i = 0; i < net->tensor_count; i++) {
+    for (int32_t i = 0; i < oct_net_tensor_count(net); i++) {
         json_item(&j);
-        json_string(&j, "name", net->tensors[i].name);
-        const oct_shape shape = as_torch(&net->tensors[i].tensor->shape);
-        json_string(&j, "dtype", oct_dtype_name(net->tensors[i].tensor->dtype));
+        json_string(&j, "name", oct_net_tensors(net)[i].name);
+        const oct_shape shape = as_torch(&oct_net_tensors(net)[i].tensor->shape);
+        json_string(&j, "dtype", oct_dtype_name(oct_net_tensors(net)[i].tensor->dtype));
         json_shape(&j, "shape", &shape);
         json_item_end(&j);
     }
@@ -141,11 +149,13 @@ static void put_line(void *user, const char *line) { cli_print_line(user, line);
 
 /* What the codes of a layer can say: from the lowest to the highest. */
 static void put_range(const oct_net *net, const oct_layer *r) {
-    const oct_graph *g = net->graph;
+    const oct_graph *g = oct_net_graph(net);
     int32_t at = oct_graph_find_node(g, r->name),
-            q = at >= 0 ? g->values[g->nodes[at].out].quantizer : -1;
+            q = at >= 0 ? oct_value_quantizer(
+                              oct_graph_value(g, oct_node_output(oct_graph_node(g, at))))
+                        : -1;
     if (!r->int8 || q < 0) return;
-    const oct_qspec *s = &g->quantizers[q].spec;
+    const oct_qspec *s = oct_quantizer_spec(oct_graph_quantizer(g, q));
     printf("  %12.6g  %10d  %.6g to %.6g", (double)r->scale, r->zero_point,
            (double)(r->scale * (float)(s->qmin - r->zero_point)),
            (double)(r->scale * (float)(s->qmax - r->zero_point)));
@@ -182,8 +192,8 @@ static void layer_table(const oct_net *net, const oct_layer *rows, int32_t n) {
  * it. */
 static void tensor_table(const oct_net *net) {
     int32_t hidden = 0;
-    for (int32_t i = 0; i < net->tensor_count; i++) {
-        const oct_named_tensor *t = &net->tensors[i];
+    for (int32_t i = 0; i < oct_net_tensor_count(net); i++) {
+        const oct_named_tensor *t = &oct_net_tensors(net)[i];
         if (t->role == OCT_ROLE_QPARAM || t->role == OCT_ROLE_OBSERVER ||
             t->role == OCT_ROLE_STEP) {
             hidden++;
@@ -198,10 +208,12 @@ static void tensor_table(const oct_net *net) {
 
 /* Images have a description; anything else has a shape. */
 static void print_input(const oct_net *net) {
-    const oct_input_desc *d = &net->input;
-    const oct_shape *s = &net->graph->values[net->graph->input].shape;
+    const oct_input_desc *d = oct_net_input(net);
+    const oct_shape *s =
+        oct_value_shape(oct_graph_value(oct_net_graph(net), oct_graph_input(oct_net_graph(net))));
     if (d->channels < 1) {
-        printf("input %s, taken as it is; %d classes\n", oct_shape_text(s), net->class_count);
+        printf("input %s, taken as it is; %d classes\n", oct_shape_text(s),
+               oct_net_class_count(net));
         return;
     }
     printf("input %d x %d x %d (C, H, W), div %g, mean", d->channels, d->height, d->width,
@@ -211,7 +223,7 @@ static void print_input(const oct_net *net) {
     printf(", std");
     for (int32_t k = 0; k < d->channels && k < 4; k++)
         printf("%s%g", k ? "," : " ", (double)d->std[k]);
-    printf("; %d classes\n", net->class_count);
+    printf("; %d classes\n", oct_net_class_count(net));
 }
 
 int cli_show_net(cli *c, oct_net *net) {
@@ -223,18 +235,19 @@ int cli_show_net(cli *c, oct_net *net) {
     if (c->json.set) {
         oct_placement *places = NULL;
         int32_t placed = 0;
-        if (net->stage == OCT_STAGE_PREPARED && oct_net_placements(net, &places, &placed) != OCT_OK)
+        if (oct_net_stage(net) == OCT_STAGE_PREPARED &&
+            oct_net_placements(net, &places, &placed) != OCT_OK)
             return cli_failed();
         net_json(net, rows, n, places, placed, bytes);
         oct_placements_free(net, places);
     } else {
-        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", oct_net_word(net), net->model,
-                  *net->target ? ", target " : "", net->target, (long long)bytes,
-                  net->tensor_count);
+        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", oct_net_word(net),
+                  oct_net_model(net), *oct_net_target(net) ? ", target " : "", oct_net_target(net),
+                  (long long)bytes, oct_net_tensor_count(net));
         print_input(net);
         oct_net_print(net, put_line, stdout);
         layer_table(net, rows, n);
-        if (net->stage == OCT_STAGE_PREPARED) code = cli_placements(stdout, net);
+        if (oct_net_stage(net) == OCT_STAGE_PREPARED) code = cli_placements(stdout, net);
         if (!code) tensor_table(net);
     }
     oct_layers_free(c->ctx, rows);
@@ -245,11 +258,14 @@ int cli_show_net(cli *c, oct_net *net) {
 
 /* The node of the fused net that a node of the float net became a part of. */
 static int32_t root_of(const oct_graph *g, const oct_graph *fused, int32_t node) {
-    for (int32_t k = 0; k < g->node_count && oct_graph_find_node(fused, g->nodes[node].name) < 0;
+    for (int32_t k = 0; k < oct_graph_node_count(g) &&
+                        oct_graph_find_node(fused, oct_node_name(oct_graph_node(g, node))) < 0;
          k++) {
-        const int32_t in = g->nodes[node].nin > 0 ? g->nodes[node].in[0] : -1;
-        if (in < 0 || g->values[in].producer < 0) break;
-        node = g->values[in].producer;
+        const int32_t in = oct_node_input_count(oct_graph_node(g, node)) > 0
+                               ? oct_node_input(oct_graph_node(g, node), 0)
+                               : -1;
+        if (in < 0 || oct_value_producer(oct_graph_value(g, in)) < 0) break;
+        node = oct_value_producer(oct_graph_value(g, in));
     }
     return node;
 }
@@ -257,14 +273,15 @@ static int32_t root_of(const oct_graph *g, const oct_graph *fused, int32_t node)
 /* "conv1 + bn1 + relu": one line for each layer that took others in. */
 static void print_fusions(const cli *c, const oct_graph *g, const oct_graph *fused) {
     if (c->json.set) return;
-    for (int32_t i = 0; i < g->node_count; i++) {
+    for (int32_t i = 0; i < oct_graph_node_count(g); i++) {
         bool any = false;
-        for (int32_t k = i + 1; k < g->node_count; k++) {
-            if (oct_graph_find_node(fused, g->nodes[k].name) >= 0 || root_of(g, fused, k) != i)
+        for (int32_t k = i + 1; k < oct_graph_node_count(g); k++) {
+            if (oct_graph_find_node(fused, oct_node_name(oct_graph_node(g, k))) >= 0 ||
+                root_of(g, fused, k) != i)
                 continue;
-            if (!any) cli_print("fused: %s", g->nodes[i].name);
+            if (!any) cli_print("fused: %s", oct_node_name(oct_graph_node(g, i)));
             any = true;
-            cli_print(" + %s", g->nodes[k].name);
+            cli_print(" + %s", oct_node_name(oct_graph_node(g, k)));
         }
         if (any) printf("\n");
     }
@@ -276,17 +293,18 @@ oct_net *cli_at_stage(cli *c, oct_net *net, int *code) {
     for (int32_t i = 1; i < 4; i++)
         if (!strcmp(c->stage.s, stages[i])) want = i;
     if (!want) return *code = cli_unknown("--stage", "unknown", known, c->stage.s), NULL;
-    if ((oct_stage)want <= net->stage) {
+    if ((oct_stage)want <= oct_net_stage(net)) {
         *code = cli_usage("--stage", "model is there already, or beyond",
-                          net->stage == OCT_STAGE_INT8 ? "none of an int8 file" : known,
-                          stages[net->stage], NULL);
+                          oct_net_stage(net) == OCT_STAGE_INT8 ? "none of an int8 file" : known,
+                          stages[oct_net_stage(net)], NULL);
         return NULL;
     }
     oct_net *to = net;
-    if (to->stage == OCT_STAGE_FLOAT && (to = oct_fuse(net)) && want == OCT_STAGE_FUSED)
-        print_fusions(c, net->graph, to->graph);
-    if (to && to->stage == OCT_STAGE_FUSED && want > OCT_STAGE_FUSED) to = oct_prepare(to, NULL);
-    if (to && to->stage == OCT_STAGE_PREPARED && want > OCT_STAGE_PREPARED)
+    if (oct_net_stage(to) == OCT_STAGE_FLOAT && (to = oct_fuse(net)) && want == OCT_STAGE_FUSED)
+        print_fusions(c, oct_net_graph(net), oct_net_graph(to));
+    if (to && oct_net_stage(to) == OCT_STAGE_FUSED && want > OCT_STAGE_FUSED)
+        to = oct_prepare(to, NULL);
+    if (to && oct_net_stage(to) == OCT_STAGE_PREPARED && want > OCT_STAGE_PREPARED)
         to = oct_convert(to, NULL);
     if (!to) *code = cli_failed();
     return to;

@@ -34,14 +34,16 @@ static void spread(const sweep *s, sweep_config *g, int config) {
 
 /* What the weights' bits would save if codes of fewer than 8 lay side by side. */
 static int64_t saved(const oct_net *net) {
-    const oct_graph *g = net->graph;
+    const oct_graph *g = oct_net_graph(net);
     int64_t bits = 0;
-    for (int32_t i = 0; i < g->value_count; i++) {
-        const oct_value *v = &g->values[i];
-        if (v->quantizer < 0 || !v->tensor ||
-            g->quantizers[v->quantizer].role != OCT_QUANTIZER_WEIGHT)
+    for (int32_t i = 0; i < oct_graph_value_count(g); i++) {
+        const oct_value *v = oct_graph_value(g, i);
+        if (oct_value_quantizer(v) < 0 || !oct_value_tensor(v) ||
+            oct_quantizer_role_of(oct_graph_quantizer(g, oct_value_quantizer(v))) !=
+                OCT_QUANTIZER_WEIGHT)
             continue;
-        bits += oct_tensor_count(v->tensor) * (8 - g->quantizers[v->quantizer].spec.bits);
+        bits += oct_tensor_count(oct_value_tensor(v)) *
+                (8 - oct_quantizer_spec(oct_graph_quantizer(g, oct_value_quantizer(v)))->bits);
     }
     return bits / 8;
 }

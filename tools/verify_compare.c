@@ -42,9 +42,11 @@ static double largest_of(const oct_tensor *t) {
 
 /* Something that layer k reads differs in image i. */
 static bool fed_otherwise(const comparison *c, int32_t k, int64_t i) {
-    const oct_node *n = &c->g->nodes[k];
-    for (int32_t j = 0; j < n->nin; j++) {
-        const int32_t from = n->in[j] < 0 ? -1 : c->g->values[n->in[j]].producer;
+    const oct_node *n = oct_graph_node(c->g, k);
+    for (int32_t j = 0; j < oct_node_input_count(n); j++) {
+        const int32_t from = oct_node_input(n, j) < 0
+                                 ? -1
+                                 : oct_value_producer(oct_graph_value(c->g, oct_node_input(n, j)));
         if (from >= 0 && c->differs[from * VERIFY_BATCH + i]) return true;
     }
     return false;
@@ -148,8 +150,8 @@ static int keep_rows(comparison *c) {
     for (int32_t k = 0; k < c->count; k++) {
         if (!c->rows[k].values) continue;
         if (k == r->first) first = n;
-        c->rows[k].kind = c->g ? c->g->nodes[k].kind : OCT_OP_KIND_COUNT;
-        c->rows[k].law = c->g ? c->g->nodes[k].attr.law[0] : 0;
+        c->rows[k].kind = c->g ? oct_node_kind(oct_graph_node(c->g, k)) : OCT_OP_KIND_COUNT;
+        c->rows[k].law = c->g ? oct_node_attrs(oct_graph_node(c->g, k))->law[0] : 0;
         c->rows[n++] = c->rows[k];
     }
     r->first = first;
@@ -163,7 +165,7 @@ int verify_compare(verify_side *a, verify_side *b, oct_data *data, verify_result
     verify_side *guide = a->net || !b->net ? a : b;
     *r = (verify_result){.first = -1};
     comparison c = {.a = a, .b = b, .names = guide->layers, .r = r};
-    if (guide->net) c.g = guide->net->graph;
+    if (guide->net) c.g = oct_net_graph(guide->net);
     while (c.names[c.count]) c.count++;
     c.rows = calloc((size_t)c.count + 1, sizeof *c.rows);
     c.differs = calloc((size_t)c.count + 1, VERIFY_BATCH * sizeof *c.differs);

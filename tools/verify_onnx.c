@@ -47,8 +47,9 @@ static bool wanted(const verify_side *other, const char *name) {
 static const char *output_of(const verify_side *other, const char *name) {
     const oct_net *net = other ? other->net : NULL;
     if (!net || wanted(other, name)) return name;
-    const int32_t maker = net->graph->values[net->graph->output].producer;
-    return maker < 0 ? name : net->graph->nodes[maker].name;
+    const int32_t maker = oct_value_producer(
+        oct_graph_value(oct_net_graph(net), oct_graph_output(oct_net_graph(net))));
+    return maker < 0 ? name : oct_node_name(oct_graph_node(oct_net_graph(net), maker));
 }
 
 static int choose_layers(verify_side *s, onnx_side *o, const verify_side *other) {

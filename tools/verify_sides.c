@@ -13,12 +13,13 @@ static int model_open(verify_side *s, const verify_side *other) {
     (void)other;
     int code;
     if (!s->net && !(s->net = cli_load(s->c, s->path, false, &code))) return code;
-    const oct_graph *g = s->net->graph;
-    s->input = g->values[g->input].shape;
-    s->desc = s->net->input;
-    s->layers = calloc((size_t)g->node_count + 1, sizeof *s->layers);
+    const oct_graph *g = oct_net_graph(s->net);
+    s->input = (*oct_value_shape(oct_graph_value(g, oct_graph_input(g))));
+    s->desc = *oct_net_input(s->net);
+    s->layers = calloc((size_t)oct_graph_node_count(g) + 1, sizeof *s->layers);
     if (!s->layers) return fprintf(stderr, "octet: out of memory\n"), 5;
-    for (int32_t i = 0; i < g->node_count; i++) s->layers[i] = g->nodes[i].name;
+    for (int32_t i = 0; i < oct_graph_node_count(g); i++)
+        s->layers[i] = oct_node_name(oct_graph_node(g, i));
     return 0;
 }
 
@@ -30,7 +31,7 @@ static int model_run(verify_side *s, const oct_tensor *x) {
 }
 
 static const oct_tensor *model_value(verify_side *s, const char *layer) {
-    if (oct_graph_find_node(s->net->graph, layer) < 0) return NULL;
+    if (oct_graph_find_node(oct_net_graph(s->net), layer) < 0) return NULL;
     return oct_runner_value(s->state, layer, NULL, NULL);
 }
 

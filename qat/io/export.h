@@ -57,7 +57,7 @@ typedef struct oct_onnx_file {
     bool by_multipliers; /* octet wrote it with the law's own multipliers (oct_onnx_opts) */
     const uint8_t *bytes;
     size_t size;
-    struct octi_arena *arena;
+    void *own; /* the library's */
 } oct_onnx_file;
 
 /** Read a file. NULL on failure: OCT_EIO, OCT_EFORMAT, OCT_EUNSUPPORTED (tensors in other files).

@@ -48,7 +48,7 @@ static oct_status read_desc(oct_onnx_file *f, const OctiOnnx__ModelProto *m) {
 static oct_status read_file(oct_onnx_file *f, const char *path) {
     octi_onnx *o = octi_alloc(f->ctx, sizeof *o);
     if (!o) return oct_last_error()->code;
-    *o = (octi_onnx){.ctx = f->ctx, .arena = f->arena, .where = path};
+    *o = (octi_onnx){.ctx = f->ctx, .arena = f->own, .where = path};
     const oct_status s = octi_onnx_unpack(o, f->bytes, f->size);
     const OctiOnnx__ModelProto *m = o->model;
     octi_free(f->ctx, o);
@@ -65,7 +65,7 @@ static oct_status read_file(oct_onnx_file *f, const char *path) {
                          NULL);
     size_t count = 0;
     for (size_t i = 0; i < g->n_node; i++) count += g->node[i]->n_output;
-    f->values = octi_arena_calloc(f->arena, count + 1, sizeof *f->values);
+    f->values = octi_arena_calloc(f->own, count + 1, sizeof *f->values);
     if (!f->values) return oct_last_error()->code;
     for (size_t i = 0; i < g->n_node; i++)
         for (size_t k = 0; k < g->node[i]->n_output; k++)
@@ -85,7 +85,7 @@ oct_onnx_file *oct_onnx_open(oct_ctx *ctx, const char *path) {
         s = octi_file_read(ctx, path, 0, &bytes, &f->size);
         f->bytes = bytes;
     }
-    if (s == OCT_OK) s = (f->arena = octi_arena_new(ctx)) ? OCT_OK : oct_last_error()->code;
+    if (s == OCT_OK) s = (f->own = octi_arena_new(ctx)) ? OCT_OK : oct_last_error()->code;
     if (s == OCT_OK) s = read_file(f, path);
     if (s == OCT_OK) return f;
     octi_ctx_failed(ctx);
@@ -95,7 +95,7 @@ oct_onnx_file *oct_onnx_open(oct_ctx *ctx, const char *path) {
 
 void oct_onnx_close(oct_onnx_file *f) {
     if (!f) return;
-    octi_arena_free(f->arena);
+    octi_arena_free(f->own);
     octi_free(f->ctx, (void *)(uintptr_t)f->bytes);
     octi_free(f->ctx, f);
 }

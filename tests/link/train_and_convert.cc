@@ -27,6 +27,32 @@ int fail(const char *what) {
 }
 } // namespace
 
+/* A net is read by its functions alone: what makes each value, on which grid, from which weights. */
+static bool walks(const oct_net *q, const oct_net *int8) {
+    const oct_graph *g = oct_net_graph(q);
+    int32_t values = 0, weights = 0;
+    for (int32_t i = 0; i < oct_graph_node_count(g); i++) {
+        const oct_node *n = oct_graph_node(g, i);
+        const oct_value *y = oct_graph_value(g, oct_node_output(n));
+        if (oct_value_producer(y) != i || oct_graph_find_node(g, oct_node_name(n)) != i) return false;
+        for (int32_t k = 0; k < oct_node_input_count(n); k++) {
+            const oct_value *x = oct_graph_value(g, oct_node_input(n, k));
+            const oct_quantizer *z = oct_graph_quantizer(g, oct_value_quantizer(x));
+            if (oct_value_role_of(x) != OCT_VALUE_PARAM || !z) continue;
+            weights += oct_quantizer_role_of(z) == OCT_QUANTIZER_WEIGHT;
+            if (oct_tensor_count(oct_quantizer_scale(z)) != oct_value_shape(x)->dim[0]) return false;
+            if (oct_net_tensor(q, oct_value_name(x)) != oct_value_tensor(x)) return false;
+        }
+        const oct_quantizer *z = oct_graph_quantizer(g, oct_value_quantizer(y));
+        values += z && oct_quantizer_spec(z)->bits == 8 &&
+                  *oct_f32(oct_quantizer_min(z)) <= *oct_f32(oct_quantizer_max(z));
+    }
+    const oct_value *out = oct_graph_value(g, oct_graph_output(g));
+    return weights == 2 && values > 2 && oct_value_shape(out)->dim[1] == oct_net_class_count(q) &&
+           oct_net_stage(int8) == OCT_STAGE_INT8 && !std::strcmp(oct_net_target(int8), "octet") &&
+           oct_net_tensor_count(int8) > 0 && oct_net_input(int8)->channels == 1;
+}
+
 int main() {
     const int n = 64, side = 8;
     std::vector<float> x(n * side * side);
@@ -66,11 +92,13 @@ int main() {
     oct_qconfig rules;
     oct_qconfig_init(&rules);
     rules.target = OCT_TARGET_OCTET;
+    rules.symmetric = OCT_SWITCH_NO;
     oct_net *q = oct_prepare(oct_fuse(net_float), &rules);
     if (!q || oct_calibrate(q, data, n) != OCT_OK) return fail("calibrate");
     oct_net *int8 = oct_convert(q, nullptr);
     oct_mismatch compared = {};
     if (!int8 || oct_compare_data(q, int8, data, 0, &compared) != OCT_OK) return fail("compare");
+    if (!walks(q, int8)) return fail("accessors");
     oct_plan_opts plan;
     oct_plan_opts_init(&plan);
     oct_session *s = oct_session_new(oct_plan_new(int8, &plan), n, nullptr, 0);
