@@ -8,7 +8,7 @@
 #include "src/rng.h"
 #include "tests/oct_test.h"
 
-enum { H = 32, W = 32, C = 3, MOST = 5, CLASSES = 10 };
+enum { H = 40, W = 40, C = 3, MOST = 5, CLASSES = 10 };
 
 /* Maps large enough to be cut: 3x3, strided, 1x1, depthwise and grouped layers, adds, pools. */
 typedef struct layers {
