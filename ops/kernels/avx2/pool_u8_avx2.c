@@ -2,25 +2,8 @@
  * Pooling on codes: 32 channels at a time for the largest, 16 for means; what is left of the
  * channels by single ones. */
 #include "ops/kernels/avx2/requant_avx2.h"
-#include "ops/kernels/kernels.h"
+#include "ops/kernels/pool_window.h"
 #include "src/qround.h"
-
-typedef struct window { /* of one output pixel */
-    const uint8_t *x;
-    int64_t row, pixel;
-    int32_t h, w;
-} window;
-
-static window window_of(const octk_pool_u8 *a, int32_t n, int32_t p, int32_t q) {
-    return (window){a->x.base + n * a->x.image + a->h0[p] * a->x.row + a->w0[q] * a->x.pixel,
-                    a->x.row, a->x.pixel, a->h1[p] - a->h0[p], a->w1[q] - a->w0[q]};
-}
-#define EACH_CELL(win, call)                                                                       \
-    for (int32_t h = 0; h < (win)->h; h++)                                                         \
-        for (int32_t w = 0; w < (win)->w; w++) {                                                   \
-            const uint8_t *cell = (win)->x + h * (win)->row + w * (win)->pixel;                    \
-            call;                                                                                  \
-        }
 
 static void largest(const window *k, int32_t channels, uint8_t *y) {
     int32_t c = 0;

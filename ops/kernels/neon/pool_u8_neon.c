@@ -1,24 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Pooling on codes: 16 channels at a time, then 8; what is left of the channels by single ones. */
-#include "ops/kernels/kernels.h"
 #include "ops/kernels/neon/requant_neon.h"
+#include "ops/kernels/pool_window.h"
 
-typedef struct window { /* of one output pixel */
-    const uint8_t *x;
-    int64_t row, pixel;
-    int32_t h, w;
-} window;
-
-static window window_of(const octk_pool_u8 *a, int32_t n, int32_t p, int32_t q) {
-    return (window){a->x.base + n * a->x.image + a->h0[p] * a->x.row + a->w0[q] * a->x.pixel,
-                    a->x.row, a->x.pixel, a->h1[p] - a->h0[p], a->w1[q] - a->w0[q]};
-}
-#define EACH_CELL(win, call)                                                                       \
-    for (int32_t h = 0; h < (win)->h; h++)                                                         \
-        for (int32_t w = 0; w < (win)->w; w++) {                                                   \
-            const uint8_t *cell = (win)->x + h * (win)->row + w * (win)->pixel;                    \
-            call;                                                                                  \
-        }
 #define EACH_WINDOW(a, call)                                                                       \
     for (int32_t n = 0; n < (a)->n; n++)                                                           \
         for (int32_t p = 0; p < (a)->p; p++)                                                       \
