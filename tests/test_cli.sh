@@ -298,7 +298,10 @@ has "scale zero_point" .run
 head -1 .run | grep -q '^y float32 \[64, 10\]$' && grep -q '^\[0\] -*[0-9]' .run || say "run does not print its values: $(head -3 .run)"
 "$octet" bench --workload lenet --mode infer-int8 --batch 2 --json >.bench || say "bench"
 has "workload mode batch threads img_per_s us_per_img layers name us kernel why" .bench
-"$octet" demo --limit 200 --out d --json --quiet >.demo || say "demo"
+# over a run that somebody prepared: no link in it is written through
+cp -r j1 d && echo mine >mine && ln -s ../mine d/model.oct8 && ln -s ../mine d/report.html
+"$octet" demo --limit 200 --out d --force --json --quiet >.demo || say "demo"
+[ "$(cat mine)" = mine ] && [ -s d/model.oct8 ] && [ -s d/report.html ] || say "demo writes through a link"
 has "fp32_accuracy ptq_accuracy qat_accuracy int8_accuracy mismatched_codes fp32_bytes int8_bytes fp32_us int8_us dynamic_accuracy dynamic_bytes dynamic_us half_accuracy half_bytes half_us" .demo
 # a run's weights are a file with PyTorch's names: imported, they are the same net
 "$octet" import j1/model.safetensors --model lenet --out i1 --mean 0.1 --std 0.2 --size 28x28 --json --quiet >.import || say "import"

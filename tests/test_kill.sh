@@ -2,88 +2,159 @@
 # SPDX-License-Identifier: MIT
 # What is killed again and again ends with the files of what was not, whatever command it is, and leaves nothing behind.
 # Usage: test_kill.sh PATH-OF-octet [KILLS]; OCT_TEST_LONG=1: a thousand; OCT_KILL_SEED: other moments.
+# A training is killed and resumed until it ends; each other command that writes is killed over an old result of another seed and where
+# nothing is: what is there then is the old one or the new one, the next run makes what was always made, and nothing else stays.
+# (test_failing_calls.sh kills in the place of each system call.)
 set -u
 octet=$(realpath "$1")
 kills=${2:-12}
-[ "${OCT_TEST_LONG:-0}" = 1 ] && kills=${2:-500}
+[ "${OCT_TEST_LONG:-0}" = 1 ] && kills=${2:-1000}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/octet-test-kill-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
+mkdir tmp
+export TMPDIR="$dir/tmp" # where verify builds
 fail() { echo "test_kill: $*"; exit 1; }
-args="--data synth-digits --limit 320 --batch 16 --epochs 3 --augment crop4 --optimizer adam --save-steps 1 --quiet --threads 2"
-
-start=$(date +%s%N)
-"$octet" train --model lenet $args --out whole >/dev/null || fail "cannot train"
-ms=$((($(date +%s%N) - start) / 1000000))
-cp -r whole keep
-
-n=0 seed=${OCT_KILL_SEED:-7}
-while [ $n -lt "$kills" ]; do
+seed=${OCT_KILL_SEED:-7} n=0 table=
+after() { # a moment of the first $1 milliseconds
     seed=$(((seed * 1103515245 + 12345) % 2147483648))
-    wait=$((seed / 65536 % (ms + 1)))
-    "$octet" train --model lenet $args --out broken --resume >/dev/null 2>.err &
+    sleep "$(printf '%d.%03d' $((seed / 65536 % ($1 + 1) / 1000)) $((seed / 65536 % ($1 + 1) % 1000)))"
+}
+timed() { # the command, as it is without kills; ms: how long
+    start=$(date +%s%N)
+    "$octet" "$@" >/dev/null 2>.err || fail "$*: $(cat .err)"
+    ms=$((($(date +%s%N) - start) / 1000000))
+}
+killed() { # the command, killed at such a moment; code: 137, or 0 where it was faster
+    "$octet" "$@" >/dev/null 2>.err &
     pid=$!
-    sleep "$(printf '%d.%03d' $((wait / 1000)) $((wait % 1000)))"
+    after $((ms * 11 / 10))
     kill -9 $pid 2>/dev/null
-    wait $pid
+    wait $pid 2>/dev/null
     code=$?
     n=$((n + 1))
-    [ $code = 137 ] || [ $code = 0 ] || fail "resume failed with $code: $(cat .err)"
-    if [ -e broken/state.safetensors ]; then
-        "$octet" inspect broken >/dev/null 2>.err || fail "killed run does not load: $(cat .err)"
-    fi
-    if [ $code = 0 ]; then # it ended: compare, and begin anew
-        cmp -s broken/model.safetensors whole/model.safetensors || fail "killed and resumed run differs"
-        rm -rf broken
-    fi
-done
-"$octet" train --model lenet $args --out broken --resume >/dev/null 2>.err || fail "last resume: $(cat .err)"
-cmp -s broken/model.safetensors whole/model.safetensors || fail "killed and resumed run differs"
-ls broken | grep -vx -e config.json -e graph.json -e model.safetensors -e state.safetensors -e metrics.jsonl >.left
-[ -s .left ] && fail "files stay: $(cat .left)"
-[ "$(wc -l <broken/metrics.jsonl)" = 3 ] || fail "metrics.jsonl has $(wc -l <broken/metrics.jsonl) lines"
+    [ $code = 137 ] || [ $code = 0 ] || fail "$*: exit code $code: $(cat .err)"
+}
+nothing_stays() {
+    left=$(find . -name '*.tmp-*' -o -name '.new*' -o -path './tmp/*' -o -name '*.part')
+    [ -z "$left" ] || fail "$1: files stay: $left"
+}
 
-# commands that make one thing: killed, they leave the old one or the new one, and the next run sweeps; metrics hold times, the state their length
-seconds() { printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)); }
-made() { find $1 -type f ! -name metrics.jsonl ! -name state.safetensors 2>/dev/null | sort | xargs cat 2>/dev/null | cksum; }
-each() { # each NAME OUT COMMAND...: OUT is a file or a run
-    name=$1 out=$2
-    shift 2
-    rm -rf "$out"
-    start=$(date +%s%N)
-    "$octet" "$@" >/dev/null 2>.err || fail "$name: $(cat .err)"
-    took=$((($(date +%s%N) - start) / 1000000))
-    want=$(made "$out")
+# trainings
+common="--data synth-digits --quiet --threads 2"
+resumed() { # NAME FILES KILLS COMMAND...: until it was killed so often, and ended; FILES: of its run, besides those of every one
+    name=$1 files=$2 most=$3 first=$n ended=0
+    shift 3
+    rm -rf whole broken
+    timed "$@" --out whole
+    lines=$(wc -l <whole/metrics.jsonl)
+    while [ $((n - first)) -lt $most ] || [ $ended = 0 ]; do
+        killed "$@" --out broken --resume
+        if [ -e broken/state.safetensors ]; then
+            "$octet" inspect broken >/dev/null 2>.err || fail "$name: killed run does not load: $(cat .err)"
+        fi
+        [ $code = 0 ] || { [ $((n - first)) -lt $((2 * most)) ] && continue; }
+        "$octet" "$@" --out broken --resume >/dev/null 2>.err || fail "$name: last resume: $(cat .err)"
+        for f in model.safetensors state.safetensors graph.json $files; do
+            [ $f = state.safetensors ] || cmp -s broken/$f whole/$f || fail "$name: killed and resumed run has another $f"
+        done
+        ls broken | grep -vx -e config.json -e graph.json -e model.safetensors -e state.safetensors -e metrics.jsonl $(printf -- '-e %s ' $files) >.left
+        [ -s .left ] && fail "$name: files stay: $(cat .left)"
+        [ "$(wc -l <broken/metrics.jsonl)" = "$lines" ] || fail "$name: metrics.jsonl has $(wc -l <broken/metrics.jsonl) lines"
+        nothing_stays "$name"
+        rm -rf broken
+        ended=$((ended + 1))
+    done
+    table="$table, $name $((n - first)) ($ended ended)"
+}
+few() { [ $((kills / $1)) -gt $2 ] && echo $((kills / $1)) || echo $2; }
+resumed train best.safetensors $(few 3 4) train --model lenet $common --limit 320 --batch 16 --epochs 3 --augment crop4 --optimizer adam --save-steps 1 --val 0.2
+rm -rf f && mv whole f
+cp -r f keep
+each=$(few 28 1)
+calibrate="--limit 256 --calib 64"
+rm -rf broken
+"$octet" ptq f $common $calibrate --out p >/dev/null || fail "cannot calibrate"
+resumed "qat --resume" probe.npz $(few 20 2) qat p $common --limit 256 --epochs 2 --batch 32 --save-steps 1
+resumed "qat --resume, lsq+" probe.npz $(few 20 2) qat f $common --limit 256 --epochs 2 --batch 32 --save-steps 2 --method lsq+ --wbits 4
+
+# commands that make one thing; metrics hold times, the state their length, and so do pages and the words of a grid
+made() { find $1 -type f ! -name metrics.jsonl ! -name state.safetensors ! -name '*.html' ! -name '*.result' ! -name '*.out' ! -name '*.err' ! -name .lock 2>/dev/null | sort | xargs cat 2>/dev/null | cksum; }
+# as a reader finds it at any moment
+gives() {
+    run=$1
+    case $1 in grid*) run=$1/ptq-octet-ema-w8a8-s1 ;; demo*) run=$1/qat ;; esac
+    now=$run
+    [ -e $run/.new ] && now=$run/.new
+    if [ -e $now/graph.json ]; then
+        "$octet" run $run --input p/probe.npz --json --quiet 2>&1
+        cksum <$now/probe.npz
+    elif [ -d $run ]; then echo none; else made $run; fi 2>/dev/null
+}
+# a training under way, in the place of an old one: its steps are not lost
+goes_on() { [ $1 = qat ] && "$octet" $(echo "$*" | sed 's/--force/--resume/') >/dev/null 2>.err && [ "$(made $out)" = "$want" ]; }
+row() { # NAME OUT OLD COMMAND...: OUT (or -: nothing stays) is a file or folder, OLD another result like it
+    name=$1 out=$2 old=$3 first=$n
+    shift 3
+    rm -rf $out
+    timed "$@"
+    want=$(made $out) new=$(gives $out) was=$(gives $old)
+    [ $old = - ] || [ "$new" != "$was" ] || fail "$name: it makes what is there"
     i=0
     while [ $i -lt $each ]; do
-        i=$((i + 1)) n=$((n + 1))
-        [ $((i % 2)) = 0 ] && rm -rf "$out" # over an old one, and where nothing is
-        seed=$(((seed * 1103515245 + 12345) % 2147483648))
-        "$octet" "$@" >/dev/null 2>.err &
-        pid=$!
-        sleep "$(seconds $((took * (seed / 65536 % 110) / 100)))"
-        kill -9 $pid 2>/dev/null
-        wait $pid
-        code=$?
-        [ $code = 137 ] || [ $code = 0 ] || fail "$name: exit code $code: $(cat .err)"
-        if [ -f "$out" ] || [ -e "$out/graph.json" ] || [ -e "$out/.new" ] || [ $((i % 2)) = 1 ]; then
-            "$octet" inspect "$out" >/dev/null 2>.err || fail "$name: killed, it does not load: $(cat .err)"
-        fi
+        i=$((i + 1))
+        rm -rf $out
+        [ $old = - ] || [ $((i % 2)) = 0 ] || cp -r $old $out
+        killed "$@"
+        now=$(gives $out)
+        case $now in
+        "$new" | "$was") ;;
+        *) [ $((i % 2)) = 0 ] && { [ ! -e $out ] || [ "$now" = none ]; } || goes_on "$@" || fail "$name: killed, it is neither the old one nor the new: $now" ;;
+        esac
         "$octet" "$@" >/dev/null 2>.err || fail "$name: behind a kill: $(cat .err)"
-        [ "$(made "$out")" = "$want" ] || fail "$name: behind a kill it made something else"
-        left=$(find . -name '*.tmp-*' -o -name '.new*')
-        [ -z "$left" ] || fail "$name: files stay: $left"
+        [ "$(made $out)" = "$want" ] || fail "$name: behind a kill it made something else"
+        nothing_stays "$name"
     done
+    table="$table, $name $((n - first))"
 }
-each=$((kills / 5 > 2 ? kills / 5 : 2))
-common="--data synth-digits --limit 256 --quiet --threads 2"
-each ptq calibrated ptq whole $common --calib 64 --out calibrated --force
-each qat tuned qat calibrated $common --epochs 1 --batch 32 --out tuned --force
-each convert model.oct8 convert calibrated -o model.oct8 --quiet
-cp whole/model.safetensors weights.safetensors
-each import imported import weights.safetensors --model lenet --size 28x28 --quiet --out imported --force
-cp -r calibrated self
-each "qat over itself" self qat calibrated $common --epochs 1 --batch 32 --out self --force
+"$octet" ptq f $common --limit 100 --calib 32 --wbits 4 --out p2 >/dev/null && "$octet" convert p2 -o p2.oct8 --quiet >/dev/null &&
+    "$octet" convert p -o p.oct8 --quiet >/dev/null && "$octet" export f --to onnx --name float -o . --quiet >/dev/null || fail "cannot prepare"
+cp f/model.safetensors w.safetensors
+"$octet" export p2.oct8 --to c,onnx,npz --name m -o out2 --quiet >/dev/null && "$octet" export p.oct8 --to c --name net -o . --quiet >/dev/null || fail "cannot export"
+"$octet" run p2.oct8 --input p/probe.npz --output y2.npz --quiet >/dev/null || fail "cannot run"
+row ptq cal p2 ptq f $common $calibrate --out cal --force
+row "ptq --improve" cal p2 ptq f $common $calibrate --improve cle,bias,adaround --out cal --force
+row qat tuned p2 qat p $common --limit 256 --epochs 1 --batch 32 --out tuned --force
+row convert m.oct8 p2.oct8 convert p -o m.oct8 --quiet
+row import imported p2 import w.safetensors --model lenet --size 28x28 --quiet --out imported --force
+row "import onnx" imported p2 import float.onnx --quiet --out imported --force
+row export "out/m.c out/m.h out/m.onnx out/m.npz" - export p.oct8 --to c,onnx,npz --name m -o out --quiet
+row "export over another" out/m.npz out2/m.npz export p.oct8 --to npz --name m -o out --quiet
+row run y.npz y2.npz run p.oct8 --input p/probe.npz --output y.npz --quiet
+row report page.html - report f p --data synth-digits --limit 64 --quiet -o page.html
+row "data check" sheet.png f/graph.json data check synth-digits --limit 100 --quiet --sheet sheet.png
+row sweep grid - sweep f $common --limit 256 --calib 64 --wbits 8,4 --out grid
+row demo demo - demo --limit 200 --quiet --threads 2 --out demo --force
+row verify - - verify p.oct8 net.c --data synth-digits --limit 20 --quiet
+# over itself: what it reads is lost only to the new one
+over_itself() {
+    first=$n i=0 out=self
+    rm -rf self && cp -r p self
+    timed "$@" --out tuned --force
+    want=$(made tuned) new=$(gives tuned) was=$(gives p)
+    while [ $i -lt $each ]; do
+        i=$((i + 1))
+        rm -rf self && cp -r p self
+        killed "$@" --out self --force
+        now=$(gives self)
+        [ "$now" = "$was" ] || [ "$now" = "$new" ] || goes_on "$@" --out self --force || fail "over itself: neither the old one nor the new: $(cat .err)"
+    done
+    table="$table, qat over itself $((n - first))"
+}
+over_itself qat self $common --limit 256 --epochs 1 --batch 32
+
+# what they started from is as it was
+[ "$(made f)" = "$(made keep)" ] || fail "a run that was read is another"
 
 # signals: the step is finished, the state saved, 128 + n
 for pair in INT:130 TERM:143; do
@@ -98,4 +169,4 @@ for pair in INT:130 TERM:143; do
     [ $code = ${pair#*:} ] || fail "SIG${pair%:*}: exit code $code"
     "$octet" inspect soft >/dev/null || fail "run behind SIG${pair%:*} does not load"
 done
-echo "test_kill: $n kills held"
+echo "test_kill: $n kills held:${table#,}"

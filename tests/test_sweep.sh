@@ -90,5 +90,23 @@ for words in "--wbits 9" "--wbits 2,2" "--wbits ," "--method none" "--seeds 1,,2
 sweep 2 --out f
 "$octet" sweep bad/ptq-octet-ema-w8a8-s1 $data --out x >/dev/null 2>.err && say "a prepared run is swept"
 
+# a sweep's folder may be anybody's: no link in it leads to what is written, or taken for a cell
+cell=ptq-octet-ema-w8a8-s1
+linked() { # NAME in the folder: a link to a file, or another name of one, which stays as it is
+    for how in "ln -s" ln; do
+        rm -rf l x && mkdir l x && echo mine >x/file && $how "$PWD/x/file" l/$1
+        sweep 0 --out l
+        [ "$(cat x/file)" = mine ] || say "written through $how $1"
+    done
+}
+for name in report.html $cell.out $cell.err $cell.result.part; do linked $name; done
+rm -rf l x && mkdir l x && ln -s ../x l/$cell
+sweep 3 --out l
+shows .err 'a link in the place of a run'
+[ -z "$(ls x)" ] || say "written behind a link: $(ls x)"
+rm -rf l && mkdir l && ln -s ../x/new l/.lock
+sweep 4 --out l
+[ -z "$(ls x)" ] || say "made behind a link: $(ls x)"
+
 [ $fails = 0 ] && echo "test_sweep: all held" || echo "test_sweep: $fails failed"
 exit $((fails > 0))

@@ -66,4 +66,24 @@ code=0
 wait $pid || code=$?
 [ $code = 130 ] || say "interrupted: exit $code"
 [ -z "$(ls tmp)" ] || say "interrupted: left behind: $(ls tmp)"
+# killed: the next one clears what is there, but not what a living one builds in, nor what others call alike
+printf '#!/bin/sh\nexec sleep 100\n' >slower
+chmod +x slower
+CC=$dir/slower "$octet" verify m.oct8 net.c --data synth-digits --limit 4 >/dev/null 2>&1 &
+dead=$!
+CC=$dir/slower "$octet" verify m.oct8 net.c --data synth-digits --limit 4 >/dev/null 2>&1 &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9 10; do [ "$(ls tmp | wc -l)" = 2 ] && break; sleep 0.1; done
+[ "$(ls tmp | wc -l)" = 2 ] || say "two at once: $(ls tmp)"
+dead_children=$(ps -o pid= --ppid $dead)
+kill -KILL $dead $dead_children
+wait $dead 2>/dev/null || true
+touch tmp/octet-work-file
+ln -s "$dir/other" tmp/octet-work-link
+"$octet" verify m.oct8 net.c --data synth-digits --limit 4 --quiet >/dev/null || say "beside a dead one"
+[ "$(ls tmp | wc -l)" = 3 ] || say "beside a dead and a living one: $(ls tmp)"
+[ -e other/net.c ] || say "what a link in the folder leads to was cleared"
+children=$(ps -o pid= --ppid $pid)
+kill -INT $pid $children 2>/dev/null || true
+wait $pid || true
 exit $bad

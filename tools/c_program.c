@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tools/places.h"
+
 extern char **environ;
 
 /* '@' is the model's name, which is letters, digits and '_'. */
@@ -36,7 +38,8 @@ static const char main_text[] =
     "}\n";
 
 typedef struct build {
-    char dir[64], main[80], prog[80];
+    work_folder work;
+    char main[80], prog[80];
     char name[256], folder[1024]; /* of NAME.c */
 } build;
 
@@ -56,15 +59,10 @@ static int take_name(build *b, const char *path) {
 }
 
 static int write_main(build *b) {
-    const char *tmp = getenv("TMPDIR");
-    if (!tmp || strlen(tmp) > 40) tmp = "/tmp";
-    snprintf(b->dir, sizeof b->dir, "%s/octet-c-XXXXXX", tmp);
-    if (!mkdtemp(b->dir)) {
-        fprintf(stderr, "octet: %s: %s\n", b->dir, strerror(errno));
-        return *b->dir = 0, 4;
-    }
-    snprintf(b->main, sizeof b->main, "%s/main.c", b->dir);
-    snprintf(b->prog, sizeof b->prog, "%s/program", b->dir);
+    const int code = work_folder_make(&b->work);
+    if (code) return code;
+    snprintf(b->main, sizeof b->main, "%s/main.c", b->work.path);
+    snprintf(b->prog, sizeof b->prog, "%s/program", b->work.path);
     FILE *f = fopen(b->main, "w");
     for (const char *p = main_text; f && *p; p++)
         if (*p == '@')
@@ -73,13 +71,6 @@ static int write_main(build *b) {
             fputc(*p, f);
     if (f && !ferror(f) && !fclose(f)) return 0;
     return fprintf(stderr, "octet: %s: %s\n", b->main, strerror(errno)), 4;
-}
-
-static void remove_folder(const build *b) {
-    if (!*b->dir) return;
-    unlink(b->main);
-    unlink(b->prog);
-    rmdir(b->dir);
 }
 
 /* $CC may have arguments: "clang -m32". */
@@ -116,7 +107,7 @@ static int compile(const build *b, const char *path) {
 }
 
 int c_program_start(c_program *p, const char *path) {
-    build b = {.dir = ""};
+    build b = {.work = {.path = ""}};
     *p = (c_program){.child = {.pid = 0}};
     cli_catch_signals(); /* so that the folder goes whatever happens */
     int code = take_name(&b, path);
@@ -127,7 +118,7 @@ int c_program_start(c_program *p, const char *path) {
     if (failed) code = (fprintf(stderr, "octet: %s: %s\n", b.prog, strerror(failed)), 4);
     if (!code && !child_read(&p->child, &p->model, sizeof p->model))
         code = cli_usage(path, "ends at once", "an exported net", NULL, NULL) + 1;
-    remove_folder(&b);
+    work_folder_end(&b.work);
     return code;
 }
 

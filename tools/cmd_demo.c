@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tools/cli_compared.h"
+#include "tools/places.h"
 
 enum { FP32, HALF, DYNAMIC, WEIGHT_ONLY, PTQ8, TRAINED, QAT8, KINDS };
 
@@ -54,6 +55,7 @@ static int write_page(cli *c, const char *dir, const cli_compared *row) {
                                                       .rows = rows,
                                                       .row_count = SHOWN});
     snprintf(path, sizeof path, "%s/report.html", dir);
+    place_without_link(path);
     const bool written = r && oct_report_save(r, path) == OCT_OK;
     oct_report_free(r);
     return written ? 0 : cli_failed();
@@ -112,6 +114,7 @@ int cmd_demo(cli *c) {
     if ((code = cli_measure(int8, test, &row[QAT8]))) return code;
     if (dir) {
         snprintf(path, sizeof path, "%s/model.oct8", dir);
+        place_without_link(path);
         if (oct_int8_save(int8, path) != OCT_OK) return cli_failed();
         if ((code = write_page(c, dir, row))) return code;
     }

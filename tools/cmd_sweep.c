@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tools/cli_tables.h"
+#include "tools/places.h"
 #include "tools/sweep.h"
 
 /* ---- axes ---- */
@@ -166,7 +167,7 @@ static void cell_json(const sweep *s, const sweep_cell *cell) {
 }
 
 static void first_line(const char *path, char *line, size_t size) {
-    FILE *f = fopen(path, "r");
+    FILE *f = place_open(path, 0);
     *line = 0;
     while (f && fgets(line, (int)size, f) && strstr(line, "warning: ")) continue;
     if (f) fclose(f);
@@ -219,7 +220,7 @@ static int take_folder(const sweep *s) {
     if (oct_run_is(s->dir))
         return cli_usage("--out", "is a run", "a folder for the sweep's runs", s->dir, NULL);
     snprintf(path, sizeof path, "%s/.lock", s->dir);
-    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    const int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0) return fprintf(stderr, "octet: %s: %s\n", path, strerror(errno)), 4;
     if (!flock(fd, LOCK_EX | LOCK_NB)) return 0; /* until the process ends */
     close(fd);

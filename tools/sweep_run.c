@@ -8,10 +8,12 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/places.h"
 #include "tools/sweep.h"
 
 extern char **environ;
@@ -28,7 +30,7 @@ const char *sweep_path(const sweep *s, const sweep_cell *cell, const char *endin
 
 /* The last line of a file that begins an object; "" where there is none. */
 static void last_object(const char *path, char *line, size_t size) {
-    FILE *f = fopen(path, "r");
+    FILE *f = place_open(path, 0);
     char *more = malloc(size);
     *line = 0;
     while (f && more && fgets(more, (int)size, f))
@@ -56,7 +58,7 @@ static int write_result(const sweep *s, const sweep_cell *cell) {
     char path[1600], part[1600];
     snprintf(path, sizeof path, "%s", sweep_path(s, cell, ".result"));
     snprintf(part, sizeof part, "%s", sweep_path(s, cell, ".result.part"));
-    FILE *f = fopen(part, "w");
+    FILE *f = place_open(part, 1);
     bool ok = f != NULL;
     ok = ok && fprintf(f, "%s\n{\"accuracy\":", cell->command) > 0;
     ok = ok && fprintf(f, isnan(cell->accuracy) ? "null" : "%.17g", cell->accuracy) > 0;
@@ -72,7 +74,12 @@ static int write_result(const sweep *s, const sweep_cell *cell) {
 int sweep_find_done(sweep *s) {
     for (int i = 0; i < s->count; i++) {
         sweep_cell *cell = &s->cell[i];
-        FILE *f = fopen(sweep_path(s, cell, ".result"), "r");
+        struct stat st;
+        if (!lstat(sweep_path(s, cell, ""), &st) && S_ISLNK(st.st_mode))
+            return cli_usage(sweep_path(s, cell, ""), "a link in the place of a run", "a folder",
+                             NULL, "nothing outside the sweep's folder is read or written") +
+                   1;
+        FILE *f = place_open(sweep_path(s, cell, ".result"), 0);
         char command[sizeof cell->command + 2] = "", numbers[400] = "";
         const bool whole = f && fgets(command, sizeof command, f) &&
                            fgets(numbers, sizeof numbers, f) && strchr(numbers, '}');
@@ -114,7 +121,9 @@ static int start(sweep *s, sweep_cell *cell) {
     /* a group of its own: Ctrl-C comes through this process, once */
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
     posix_spawn_file_actions_addopen(&acts, 0, "/dev/null", O_RDONLY, 0);
-    const int write_new = O_WRONLY | O_CREAT | O_TRUNC;
+    const int write_new = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    unlink(sweep_path(s, cell, ".out"));
+    unlink(sweep_path(s, cell, ".err"));
     posix_spawn_file_actions_addopen(&acts, 1, sweep_path(s, cell, ".out"), write_new, 0666);
     posix_spawn_file_actions_addopen(&acts, 2, sweep_path(s, cell, ".err"), write_new, 0666);
     cell->seconds = cli_seconds();
@@ -130,7 +139,7 @@ static int start(sweep *s, sweep_cell *cell) {
 static bool says(const char *path, const char *words) {
     char line[1000];
     bool any = false;
-    FILE *f = fopen(path, "r");
+    FILE *f = place_open(path, 0);
     while (f && !any && fgets(line, sizeof line, f)) any = strstr(line, words) != NULL;
     if (f) fclose(f);
     return any;

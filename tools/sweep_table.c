@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/places.h"
 #include "tools/sweep.h"
 
 static double score_of(const sweep_cell *cell) {
@@ -184,6 +185,7 @@ int sweep_report(const sweep *s, const sweep_config *g) {
                                                           .rows = rows,
                                                           .row_count = n});
         snprintf(path, sizeof path, "%s/report.html", s->dir);
+        place_without_link(path);
         if (!r || oct_report_save(r, path) != OCT_OK) code = cli_failed();
         oct_report_free(r);
     }

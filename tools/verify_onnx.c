@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The side of verify that is an ONNX file, run by ONNX Runtime: values that have a layer's name are
  * made outputs of it, and turned to octet's order. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "tools/onnx_runtime.h"
+#include "tools/places.h"
 #include "tools/verify.h"
 
 typedef struct onnx_layer {
@@ -22,9 +21,10 @@ typedef struct onnx_side {
     onnx_layer *layers;
     const char **outputs; /* names in the file */
     int32_t count;
-    int64_t batch;  /* the file's own; 0: any */
-    float *x;       /* one batch of the file's, in its order */
-    char model[80]; /* the file with more outputs, gone as soon as it is read */
+    int64_t batch;    /* the file's own; 0: any */
+    float *x;         /* one batch of the file's, in its order */
+    work_folder work; /* of the file with more outputs, gone as soon as it is read */
+    char model[80];
 } onnx_side;
 
 static int no_memory(void) { return fprintf(stderr, "octet: out of memory\n"), 5; }
@@ -75,16 +75,6 @@ static int choose_layers(verify_side *s, onnx_side *o, const verify_side *other)
     return cli_status(st);
 }
 
-static int make_room(onnx_side *o) {
-    const char *tmp = getenv("TMPDIR");
-    if (!tmp || strlen(tmp) > 40) tmp = "/tmp";
-    snprintf(o->model, sizeof o->model, "%s/octet-onnx-XXXXXX", tmp);
-    const int fd = mkstemp(o->model);
-    if (fd >= 0 && !close(fd)) return 0;
-    fprintf(stderr, "octet: %s: %s\n", o->model, strerror(errno));
-    return *o->model = 0, 4;
-}
-
 static int take_shape(verify_side *s, onnx_side *o) {
     const oct_shape *f = &o->file->shape;
     s->input = *f;
@@ -106,14 +96,14 @@ static int onnx_open_side(verify_side *s, const verify_side *other) {
     s->desc = o->file->desc;
     cli_catch_signals(); /* so that the file goes whatever happens */
     int code = take_shape(s, o);
-    if (!code) code = make_room(o);
+    if (!code) code = work_folder_make(&o->work);
+    snprintf(o->model, sizeof o->model, "%s/model.onnx", o->work.path);
     if (!code) code = choose_layers(s, o, other);
     if (code) return code;
     o->runtime = (onnx_runtime){
         .path = s->path, .input = o->file->input, .outputs = o->outputs, .count = o->count};
     code = onnx_open(&o->runtime, o->model);
-    unlink(o->model);
-    *o->model = 0;
+    work_folder_end(&o->work);
     return code;
 }
 
@@ -201,7 +191,7 @@ static void onnx_close_side(verify_side *s) {
     onnx_side *o = s->state;
     if (!o) return;
     onnx_close(&o->runtime);
-    if (*o->model) unlink(o->model);
+    work_folder_end(&o->work);
     for (int32_t i = 0; i < o->count; i++) free(o->layers[i].value.data);
     oct_onnx_close(o->file);
     free((void *)s->layers);
