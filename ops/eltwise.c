@@ -18,22 +18,18 @@ typedef struct flat_job {
     int64_t rows, cols; /* broadcast: b has a row of cols for each `rows` rows of a */
 } flat_job;
 
-/* relu as (0 > x ? 0 : x): NaN stays NaN, so a diverged net is seen. */
 static void relu_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
     const float *x = j->a;
     float *y = j->y;
-    OCTI_IVDEP for (int64_t i = from; i < to; i++) y[i] = 0.0f > x[i] ? 0.0f : x[i];
+    OCTI_IVDEP for (int64_t i = from; i < to; i++) y[i] = octi_activate(x[i], OCT_ACT_RELU);
 }
 
 static void relu6_range(void *arg, int64_t from, int64_t to) {
     const flat_job *j = arg;
     const float *x = j->a;
     float *y = j->y;
-    OCTI_IVDEP for (int64_t i = from; i < to; i++) {
-        float v = 0.0f > x[i] ? 0.0f : x[i];
-        y[i] = 6.0f < v ? 6.0f : v;
-    }
+    OCTI_IVDEP for (int64_t i = from; i < to; i++) y[i] = octi_activate(x[i], OCT_ACT_RELU6);
 }
 
 static void copy_range(void *arg, int64_t from, int64_t to) {

@@ -7,6 +7,13 @@
 
 #include "src/graph.h"
 
+/** relu, relu6: NaN stays NaN, so that a diverged net is seen, and -0 stays -0. */
+static inline float octi_activate(float v, int32_t act) {
+    if (act == OCT_ACT_NONE) return v;
+    v = 0.0f > v ? 0.0f : v;
+    return act == OCT_ACT_RELU6 && 6.0f < v ? 6.0f : v;
+}
+
 /** Each of `rows` rows of `cols`: a's row + (times) b's only row. */
 void octi_add_f32(const float *a, const float *b, float *y, int64_t rows, int64_t cols);
 void octi_mul_f32(const float *a, const float *b, float *y, int64_t rows, int64_t cols);
@@ -36,6 +43,14 @@ typedef struct octi_pool {
 } octi_pool;
 /** a NULL: adaptive. */
 octi_pool octi_pool_of(const oct_attrs *a, const oct_shape *x, const oct_shape *y);
+/** The largest of each window of one image, and its cell h * W + w (at may be NULL): of equals the
+ *  first, row by row, as PyTorch has it; a NaN beats all. The largest across each row first, then
+ *  down, so that a cell is looked at once a row, however much windows overlap. room, and where `at`
+ *  is told at_room: octi_max_pool_room elements each. */
+void octi_max_pool_image(const octi_pool *g, const float *x, float *y, int32_t *at, float *room,
+                         int32_t *at_room);
+/** OCT_ELIMIT where no memory could hold it. */
+oct_status octi_max_pool_room(const octi_pool *g, const char *where, size_t *room);
 /** Means of windows, of one image. */
 void octi_mean_pool_image(const octi_pool *g, const float *x, float *y);
 

@@ -6,7 +6,10 @@
 #include "ops/image_ops.h"
 #include "ops/ops.h"
 #include "ops/windows.h"
+#include "src/arena.h"
 #include "src/float_mode.h"
+#include "src/mem.h"
+#include "src/threads.h"
 #include "src/words.h"
 
 typedef struct pool_job {
@@ -15,6 +18,9 @@ typedef struct pool_job {
     float *y;
     int32_t *index;
 } pool_job;
+
+/* of max pools: each has a room of its own; of 4 bytes, so that a room of SIZE_MAX / 64 fits */
+enum { MOST_TASKS = 16 };
 
 static int64_t grain(const pool_job *j) { return 1 + 16384 / (j->g.h * j->g.w * j->g.c); }
 
@@ -35,44 +41,104 @@ static pool_job pool_job_of(const oct_attrs *a, const oct_tensor *x, const oct_t
     return (pool_job){.g = octi_pool_of(a, &x->shape, &y->shape)};
 }
 
-static void max_row(const float *restrict x, float *restrict y, int64_t c) {
-    for (int64_t i = 0; i < c; i++) y[i] = octi_beats(x[i], y[i]) ? x[i] : y[i];
+/* ---- the largest ---- */
+
+/* y[i], and where it is, become x's where that beats it. x_at NULL: all of x is at `place`. */
+static void keep_larger(float *restrict y, int32_t *restrict at, const float *restrict x,
+                        const int32_t *restrict x_at, int64_t place, int64_t n) {
+    if (!at)
+        for (int64_t i = 0; i < n; i++) y[i] = octi_beats(x[i], y[i]) ? x[i] : y[i];
+    else
+        for (int64_t i = 0; i < n; i++) {
+            const bool take = octi_beats(x[i], y[i]);
+            const int32_t from = x_at ? x_at[i] : (int32_t)place;
+            y[i] = take ? x[i] : y[i];
+            at[i] = take ? from : at[i];
+        }
 }
 
-static void max_row_index(const float *restrict x, float *restrict y, int32_t *restrict index,
-                          int32_t at, int64_t c) {
-    for (int64_t i = 0; i < c; i++) {
-        bool take = octi_beats(x[i], y[i]);
-        y[i] = take ? x[i] : y[i];
-        index[i] = take ? at : index[i];
+/* The larger of a cell at `place` and the one behind it: how most windows begin. */
+static void larger_of_two(float *restrict y, int32_t *restrict at, const float *restrict x,
+                          int64_t place, int64_t n) {
+    const float *next = x + n;
+    if (!at)
+        for (int64_t i = 0; i < n; i++) y[i] = octi_beats(next[i], x[i]) ? next[i] : x[i];
+    else
+        for (int64_t i = 0; i < n; i++) {
+            const bool take = octi_beats(next[i], x[i]);
+            y[i] = take ? next[i] : x[i];
+            at[i] = (int32_t)(place + take);
+        }
+}
+
+/* The largest across each window of one row of the image. */
+static void largest_across(const octi_pool *g, const float *x, int64_t h, float *y, int32_t *at) {
+    const int64_t c = g->c;
+    for (int64_t q = 0; q < g->q; q++, y += c, at = at ? at + c : NULL) {
+        const octi_cells columns = octi_cells_inside(q, g->stride_w, g->left, g->s, g->w);
+        const int64_t place = h * g->w + columns.from;
+        const float *cell = x + place * c;
+        if (columns.to - columns.from < 2) {
+            memcpy(y, cell, (size_t)c * sizeof *y);
+            for (int64_t i = 0; at && i < c; i++) at[i] = (int32_t)place;
+            continue;
+        }
+        larger_of_two(y, at, cell, place, c);
+        for (int64_t k = 2; k < columns.to - columns.from; k++)
+            keep_larger(y, at, cell + k * c, NULL, place + k, c);
     }
 }
 
-static void max_images(void *arg, int64_t from, int64_t to) {
-    const pool_job *j = arg;
-    const octi_pool *g = &j->g;
-    for (int64_t n = from; n < to; n++) {
-        const float *x = j->x + n * g->h * g->w * g->c;
-        for (int64_t p = 0; p < g->p; p++)
-            for (int64_t q = 0; q < g->q; q++) {
-                const octi_cells rows = octi_cells_inside(p, g->stride_h, g->top, g->r, g->h),
-                                 columns = octi_cells_inside(q, g->stride_w, g->left, g->s, g->w);
-                const int64_t out = ((n * g->p + p) * g->q + q) * g->c, h0 = rows.from,
-                              h1 = rows.to, w0 = columns.from, w1 = columns.to;
-                float *y = j->y + out;
-                int32_t *index = j->index ? j->index + out : NULL;
-                memcpy(y, x + (h0 * g->w + w0) * g->c, (size_t)g->c * sizeof *y);
-                for (int64_t i = 0; index && i < g->c; i++) index[i] = (int32_t)(h0 * g->w + w0);
-                for (int64_t h = h0; h < h1; h++)
-                    for (int64_t w = h == h0 ? w0 + 1 : w0; w < w1; w++) {
-                        if (index)
-                            max_row_index(x + (h * g->w + w) * g->c, y, index,
-                                          (int32_t)(h * g->w + w), g->c);
-                        else
-                            max_row(x + (h * g->w + w) * g->c, y, g->c);
-                    }
+/* Rows that a window has at most. */
+static int64_t ring_rows(const octi_pool *g) { return g->r < g->h ? g->r : g->h; }
+
+oct_status octi_max_pool_room(const octi_pool *g, const char *where, size_t *room) {
+    size_t n;
+    if (octi_mul_size((size_t)(g->q * g->c), (size_t)ring_rows(g), &n) && n <= SIZE_MAX / 64)
+        return *room = n, OCT_OK;
+    return octi_fail(OCT_ELIMIT, where, "windows too large", "a window's rows fit in memory", NULL,
+                     NULL);
+}
+
+void octi_max_pool_image(const octi_pool *g, const float *x, float *y, int32_t *at, float *room,
+                         int32_t *at_room) {
+    const int64_t row = g->q * g->c, ring = ring_rows(g);
+    int64_t done = 0;
+    for (int64_t p = 0; p < g->p; p++, y += row, at = at ? at + row : NULL) {
+        const octi_cells rows = octi_cells_inside(p, g->stride_h, g->top, g->r, g->h);
+        for (int64_t h = rows.from > done ? rows.from : done; h < rows.to; h++)
+            largest_across(g, x, h, room + h % ring * row, at ? at_room + h % ring * row : NULL);
+        done = rows.to > done ? rows.to : done;
+        for (int64_t h = rows.from; h < rows.to; h++) {
+            const float *across = room + h % ring * row;
+            const int32_t *across_at = at ? at_room + h % ring * row : NULL;
+            if (h > rows.from) {
+                keep_larger(y, at, across, across_at, 0, row);
+                continue;
             }
+            memcpy(y, across, (size_t)row * sizeof *y);
+            if (at) memcpy(at, across_at, (size_t)row * sizeof *at);
+        }
     }
+}
+
+typedef struct max_job {
+    pool_job pool;
+    int64_t images, tasks;
+    size_t room;
+    float *rooms; /* [tasks][room] */
+    int32_t *at_rooms;
+} max_job;
+
+static void max_task(void *arg, int64_t task) {
+    const max_job *m = arg;
+    const pool_job *j = &m->pool;
+    const octi_pool *g = &j->g;
+    const int64_t x = g->h * g->w * g->c, y = g->p * g->q * g->c;
+    for (int64_t n = m->images * task / m->tasks; n < m->images * (task + 1) / m->tasks; n++)
+        octi_max_pool_image(g, j->x + n * x, j->y + n * y, j->index ? j->index + n * y : NULL,
+                            m->rooms + (size_t)task * m->room,
+                            j->index ? m->at_rooms + (size_t)task * m->room : NULL);
 }
 
 oct_status oct_max_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
@@ -86,12 +152,23 @@ oct_status oct_max_pool2d_forward(oct_ctx *ctx, const oct_attrs *a, const oct_te
     if (x->shape.dim[1] * x->shape.dim[2] > INT32_MAX)
         return octi_fail(OCT_ELIMIT, "max_pool2d", "image too large for 32-bit positions", NULL,
                          oct_shape_text(&x->shape), NULL);
-    pool_job j = pool_job_of(a, x, y);
-    j.x = oct_f32(x);
-    j.y = oct_f32(y);
-    j.index = index ? oct_s32(index) : NULL;
-    octi_for_range(ctx, x->shape.dim[0], grain(&j), max_images, &j);
-    return OCT_OK;
+    max_job m = {.pool = pool_job_of(a, x, y), .images = x->shape.dim[0]};
+    m.pool.x = oct_f32(x);
+    m.pool.y = oct_f32(y);
+    m.pool.index = index ? oct_s32(index) : NULL;
+    OCT_TRY(octi_max_pool_room(&m.pool.g, "max_pool2d", &m.room));
+    m.tasks = m.images / grain(&m.pool);
+    m.tasks = m.tasks < 1 ? 1 : m.tasks > MOST_TASKS ? MOST_TASKS : m.tasks;
+    octi_arena *scratch = octi_ctx_scratch(ctx);
+    if (!scratch) return oct_last_error()->code;
+    const octi_arena_mark mark = octi_arena_save(scratch);
+    m.rooms = octi_arena_alloc(scratch, (size_t)m.tasks * m.room * sizeof *m.rooms);
+    if (m.rooms && index)
+        m.at_rooms = octi_arena_alloc(scratch, (size_t)m.tasks * m.room * sizeof *m.at_rooms);
+    const bool ready = m.rooms && (!index || m.at_rooms);
+    if (ready) octi_parallel_for(octi_ctx_pool(ctx), m.tasks, max_task, &m);
+    octi_arena_rewind(scratch, mark);
+    return ready ? OCT_OK : oct_last_error()->code;
 }
 
 static void max_grad_images(void *arg, int64_t from, int64_t to) {

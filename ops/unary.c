@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "ops/checks.h"
+#include "ops/image_ops.h"
 #include "ops/infer_rules.h"
 #include "src/float_mode.h"
 #include "src/words.h"
@@ -34,7 +35,7 @@ static inline float between(float v, float lo, float hi) {
     v = lo > v ? lo : v;
     return hi < v ? hi : v;
 }
-static inline float relu6(float v) { return between(v, 0.0f, 6.0f); }
+static inline float relu6(float v) { return octi_activate(v, OCT_ACT_RELU6); }
 
 static const char *clamp_judge(const oct_attrs *a) {
     const float lo = a->least, hi = a->most;

@@ -318,4 +318,101 @@ START_TEST(float_layers_keep_their_bits) {
 }
 END_TEST
 
-OCT_TEST_MAIN("int8_float", float_layers_equal_float_ops, float_layers_keep_their_bits)
+/* What training does with a value that is no number, or a zero with a sign, the plan does too:
+ * PyTorch's rules, written here once more. */
+static float rectified(float v, bool six) {
+    if (v < 0) return 0;
+    return six && v > 6 ? 6 : v; /* NaN and -0 as they are */
+}
+
+/* The first of the largest, row by row; the first NaN where there is one. */
+static int32_t largest(const float *x, const oct_attrs *a, const int64_t *d, int64_t p, int64_t q,
+                       int64_t ch) {
+    int32_t best = -1;
+    for (int64_t h = p * a->stride[0] - a->pads[0], i = 0; i < a->kernel[0]; i++, h++)
+        for (int64_t w = q * a->stride[1] - a->pads[1], j = 0; j < a->kernel[1]; j++, w++) {
+            if (h < 0 || w < 0 || h >= d[1] || w >= d[2]) continue;
+            const int32_t at = (int32_t)(h * d[2] + w);
+            const float v = x[at * d[3] + ch], top = best < 0 ? 0 : x[best * d[3] + ch];
+            if (best < 0 || (!isnan(top) && (isnan(v) || v > top))) best = at;
+        }
+    return best;
+}
+
+/* The pool of x, with and without positions, by the op and by the plan. */
+static void check_largest(oct_ctx *ctx, const oct_attrs *a, const oct_tensor *x,
+                          const oct_tensor *planned) {
+    oct_tensor *y = oct_tensor_new(ctx, OCT_F32, planned->shape),
+               *plain = oct_tensor_new(ctx, OCT_F32, planned->shape),
+               *at = oct_tensor_new(ctx, OCT_S32, planned->shape);
+    ck_ok(oct_max_pool2d_forward(ctx, a, x, y, at));
+    ck_ok(oct_max_pool2d_forward(ctx, a, x, plain, NULL));
+    ck_assert(!memcmp(y->data, plain->data, oct_tensor_bytes(y)));
+    ck_assert(!memcmp(y->data, planned->data, oct_tensor_bytes(y)));
+    const int64_t *o = y->shape.dim, c = o[3];
+    for (int64_t i = 0; i < o[1] * o[2] * c; i++) {
+        const int32_t want =
+            largest(oct_f32(x), a, x->shape.dim, i / c / o[2], i / c % o[2], i % c);
+        ck_assert_int_eq(oct_s32(at)[i], want);
+        ck_assert(!memcmp(oct_f32(y) + i, oct_f32(x) + want * c + i % c, sizeof(float)));
+    }
+    oct_tensor_unref(y);
+    oct_tensor_unref(plain);
+    oct_tensor_unref(at);
+}
+
+START_TEST(float_layers_pass_nan_and_signed_zeros_on) {
+    enum { H = 7, W = 6, C = 3, IMAGE = H * W * C };
+    static const float odd[] = {NAN, -0.0f, 0.0f, -1, 2, 7, INFINITY, -INFINITY};
+    const oct_attrs pools[] = {{.kernel = {2, 2}, .stride = {2, 2}},
+                               {.kernel = {3, 3}, .stride = {1, 1}, .pads = {1, 1, 1, 1}},
+                               {.kernel = {5, 2}, .stride = {2, 3}, .pads = {2, 0, 1, 1}},
+                               {.kernel = {1, 4}, .stride = {3, 1}},
+                               {.kernel = {H, W}, .stride = {1, 1}}};
+    enum { POOLS = sizeof pools / sizeof *pools };
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    chain c = {.ctx = ctx};
+    c.t = test_net_new(ctx, 4, H, W, C);
+    oct_graph *g = c.t.net->graph;
+    const int32_t in = g->input;
+    int32_t acts[3], pooled[POOLS], ends[3 + POOLS];
+    for (int k = 0; k < 2; k++)
+        acts[k] = node(&c, k ? OCT_OP_relu6 : OCT_OP_relu, (oct_attrs){.p = 0}, &in, 1);
+    acts[2] = node(&c, OCT_OP_add, (oct_attrs){.act = {OCT_ACT_RELU6}}, (int32_t[]){in, in}, 2);
+    for (int k = 0; k < POOLS; k++) pooled[k] = node(&c, OCT_OP_max_pool2d, pools[k], &in, 1);
+    for (int k = 0; k < 3 + POOLS; k++)
+        ends[k] =
+            node(&c, OCT_OP_flatten, (oct_attrs){.p = 0}, k < 3 ? &acts[k] : &pooled[k - 3], 1);
+    g->output = node(&c, OCT_OP_cat, (oct_attrs){.axis = {1}}, ends, 3 + POOLS);
+    oct_session *s =
+        oct_session_new(oct_plan_new(c.t.net, &(oct_plan_opts){.unfused = true}), 1, NULL, 0);
+    ck_not_null(s);
+    float x[IMAGE], y[4096];
+    ck_assert_int_le(oct_shape_count(&(oct_shape){1, {g->values[g->output].shape.dim[1]}}), 4096);
+    oct_tensor *image = oct_tensor_borrow(ctx, OCT_F32, OCT_SHAPE(1, H, W, C), x);
+    for (int round = 0; round < 40; round++) {
+        /* fewer and fewer kinds of values: windows of zeros alone, and of NaN alone, come too */
+        for (int i = 0; i < IMAGE; i++)
+            x[i] = odd[octi_rng_below(&c.t.rng, (uint32_t)(1 + round % 8))];
+        if (round > 20)
+            for (int i = 0; i < IMAGE; i++) x[i] = octi_rng_below(&c.t.rng, 2) ? -0.0f : 0.0f;
+        ck_ok(oct_session_run(s, x, 1, y));
+        oct_tensor got;
+        for (int k = 0; k < 3; k++) {
+            ck_ok(oct_session_value(s, g->values[acts[k]].name, &got));
+            for (int i = 0; i < IMAGE; i++) {
+                const float want = rectified(k < 2 ? x[i] : x[i] + x[i], k > 0);
+                ck_assert(!memcmp(&want, oct_f32(&got) + i, sizeof want));
+            }
+        }
+        for (int k = 0; k < POOLS; k++) {
+            ck_ok(oct_session_value(s, g->values[pooled[k]].name, &got));
+            check_largest(ctx, &pools[k], image, &got);
+        }
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("int8_float", float_layers_equal_float_ops, float_layers_keep_their_bits,
+              float_layers_pass_nan_and_signed_zeros_on)

@@ -9,23 +9,17 @@
 #include "ops/conv_internal.h"
 #include "ops/image_ops.h"
 #include "ops/ops.h"
-#include "ops/windows.h"
 #include "qat/int8/float_node.h"
 #include "src/format/safetensors.h"
 #include "src/mem.h"
-
-static float activate(float v, int32_t act) {
-    if (act == OCT_ACT_NONE) return v;
-    v = v > 0 ? v : 0;
-    return act == OCT_ACT_RELU6 && v > 6 ? 6 : v;
-}
 
 /* What stands behind a product: a batch norm in evaluation form, then the activation. */
 void octi_fnode_finish(const octi_fnode *f, float *y) {
     int64_t c = f->y.dim[f->y.rank - 1];
     if (f->factor)
         f->kernels->normalize_f32(f->image_out / c, c, y, f->mean, f->factor, f->shift, y);
-    for (int64_t i = 0; f->a.act[0] && i < f->image_out; i++) y[i] = activate(y[i], f->a.act[0]);
+    for (int64_t i = 0; f->a.act[0] && i < f->image_out; i++)
+        y[i] = octi_activate(y[i], f->a.act[0]);
 }
 
 static void run_conv(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -113,35 +107,9 @@ static void run_softmax(const octi_fnode *f, const float *const *in, float *y, v
                                                                           f->image_out / k, k);
 }
 
-/* Where output cell `at` along axis 0 or 1 reads, clipped to the image. */
-static octi_cells window(const octi_fnode *f, int axis, int64_t at) {
-    const oct_attrs *a = &f->a;
-    return octi_cells_inside(at, a->stride[axis], a->pads[axis], a->kernel[axis],
-                             f->x.dim[axis + 1]);
-}
-
-static void keep_larger(float *restrict y, const float *restrict x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) y[i] = octi_beats(x[i], y[i]) ? x[i] : y[i];
-}
-
-/* The largest down the rows of a window, for a whole row of the image, then across: each cell is
- * looked at once a row, however much windows overlap. (oct_max_pool2d_forward goes window by
- * window, since it keeps positions.) */
 static void run_max_pool(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    const int64_t *o = f->y.dim, c = f->x.dim[3], row = f->x.dim[2] * c;
-    float *largest = scratch;
-    for (int64_t p = 0; p < o[1]; p++) {
-        const octi_cells rows = window(f, 0, p);
-        memcpy(largest, in[0] + rows.from * row, (size_t)row * sizeof *largest);
-        for (int64_t h = rows.from + 1; h < rows.to; h++)
-            keep_larger(largest, in[0] + h * row, row);
-        for (int64_t q = 0; q < o[2]; q++, y += c) {
-            const octi_cells columns = window(f, 1, q);
-            memcpy(y, largest + columns.from * c, (size_t)c * sizeof *y);
-            for (int64_t w = columns.from + 1; w < columns.to; w++)
-                keep_larger(y, largest + w * c, c);
-        }
-    }
+    const octi_pool g = octi_pool_of(&f->a, &f->x, &f->y);
+    octi_max_pool_image(&g, in[0], y, NULL, scratch, NULL);
 }
 
 static void run_mean_pool(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -352,8 +320,11 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
                              v ? oct_dtype_name(v->dtype) : "nothing", NULL);
         f->image_in[k] = v && !v->tensor ? octi_image_count(&v->shape) : 0;
     }
-    if (n->kind == OCT_OP_max_pool2d)
-        f->scratch = (size_t)(f->x.dim[2] * f->x.dim[3]) * sizeof(float);
+    if (n->kind == OCT_OP_max_pool2d) {
+        const octi_pool pool = octi_pool_of(&f->a, &f->x, &f->y);
+        OCT_TRY(octi_max_pool_room(&pool, n->name, &f->scratch));
+        f->scratch *= sizeof(float);
+    }
     if (n->kind == OCT_OP_relu) f->a.act[0] = OCT_ACT_RELU;
     if (n->kind == OCT_OP_relu6) f->a.act[0] = OCT_ACT_RELU6;
     if (lstm) return octi_fnode_init_lstm(&i);

@@ -3,6 +3,7 @@
  * them, for observers. */
 #include <math.h>
 
+#include "ops/image_ops.h"
 #include "qat/step/rounding.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -63,11 +64,6 @@ static void range_task(void *arg, int64_t i) {
         }
 }
 
-static float activate(float v, oct_act act) {
-    if (act != OCT_ACT_NONE) v = fmaxf(v, 0);
-    return act == OCT_ACT_RELU6 ? fminf(v, 6) : v;
-}
-
 oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc,
                                   const octi_qweights *w, float s_x, oct_act act, float *min,
                                   float *max) {
@@ -98,8 +94,8 @@ oct_status octi_accumulator_range(oct_ctx *ctx, const octi_accumulators *acc,
     }
     octi_arena_rewind(scratch, mark);
     if (!(*min <= *max)) return OCT_OK; /* an empty batch */
-    *min = activate(*min, act);
-    *max = activate(*max, act);
+    *min = octi_activate(*min, act);
+    *max = octi_activate(*max, act);
     return OCT_OK;
 }
 
@@ -112,7 +108,7 @@ static void values_task(void *arg, int64_t i) {
             int32_t sum[BLOCK], n = end - k0 < BLOCK ? end - k0 : BLOCK;
             sums_of(j->acc, at + k0, j->bias + k0, n, sum);
             for (int32_t k = 0; k < n; k++)
-                j->y[at + k0 + k] = activate((float)sum[k] * j->m[k0 + k], j->act);
+                j->y[at + k0 + k] = octi_activate((float)sum[k] * j->m[k0 + k], j->act);
         }
 }
 
