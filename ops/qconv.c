@@ -2,6 +2,7 @@
  * int8 convolution and linear: judge the operands, prove the bounds, choose the candidate. */
 #include "ops/qconv.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,13 +46,16 @@ enum { MOST_CANDIDATES = 16 };
 static const char *reason(octi_arena *arena, const octi_candidate *best, const double *cycles) {
     char text[96] = "";
     size_t used = 0;
-    for (int round = 0; round < 2; round++)
+    for (int first = 1; first >= 0; first--)
         for (int i = 0; i < octi_candidate_count; i++) {
             const octi_candidate *k = octi_candidates[i];
-            if (cycles[i] < 0 || (k == best) != (round == 0)) continue;
-            const char *before = round == 0 ? "" : strchr(text, ';') ? ", " : "; ";
-            const int n = snprintf(text + used, sizeof text - used, "%s%s %.3g%s", before, k->name,
-                                   cycles[i] / 1000, round == 0 ? " thousand cycles" : "");
+            if (cycles[i] < 0 || (k == best) != first) continue;
+            const char *before = first ? "" : strchr(text, ';') ? ", " : "; ";
+            const double thousands = cycles[i] / 1000;
+            const int digits = thousands < 999.5 ? 3 : 9; /* 1360, not 1.36e+03 */
+            const int n = snprintf(text + used, sizeof text - used, "%s%s %.*g%s", before, k->name,
+                                   digits, digits > 3 ? round(thousands) : thousands,
+                                   first ? " thousand cycles" : "");
             if (n < 0 || used + (size_t)n >= sizeof text) {
                 text[used] = 0; /* whole words */
                 break;
