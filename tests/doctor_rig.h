@@ -81,6 +81,8 @@ static void healthy(const char *run) {
     oct_diagnosis *d = look(run, NULL);
     ck_assert_msg(!d->count, "%s: %s: %s", run, d->causes[0].name, d->causes[0].evidence);
     ck_assert_double_lt(d->lost, d->tolerance);
+    /* a net that learned nothing has nothing to lose */
+    ck_assert_msg(d->score > 0.75, "%s: right for a share of %.3f", run, d->score);
     oct_diagnosis_free(ctx, d);
 }
 
