@@ -69,7 +69,7 @@ oct_attrs octi_batch_norm_attrs(const oct_batch_norm_opts *o) {
     oct_attrs a = {.eps = 1e-5f, .momentum = 0.1f};
     if (!o) return a;
     a.eps = NONZERO(o->eps, 1e-5f);
-    a.momentum = o->momentum == OCT_NONE ? 0.0f : NONZERO(o->momentum, 0.1f);
+    a.momentum = octi_or_default(o->momentum, 0.1f);
     return a;
 }
 

@@ -30,7 +30,8 @@ enum { OCT_CLASSES_MAX = 65536 };
 typedef struct oct_data_opts {
     oct_split split;
     const char *root; /* a second place to look a DIR up; NULL: $OCTET_DATA */
-    uint64_t seed;    /* of synthetic sets; 0: 1 */
+    /* which of all synthetic sets; 0: 1, whatever a training's seed */
+    uint64_t synth_seed;
     /* at most so many samples, evenly over the part; of synthetic sets the first ones; 0: all */
     int64_t limit;
     /* resize, crop and colour for folders of images; NULL: the set's own */

@@ -319,7 +319,7 @@ void oct_loader_free(oct_loader *l) {
 
 static oct_status set_up(oct_loader *l) {
     oct_loader_opts *o = &l->opts;
-    if (!o->batch) o->batch = 64;
+    if (!o->batch) o->batch = OCTI_DEFAULT_BATCH;
     if (!o->seed) o->seed = oct_ctx_seed(l->ctx);
     if (o->batch < 1 || o->batch > 1 << 20)
         return octi_fail(OCT_EUSAGE, "loader", "batch", "1 to 1048576",

@@ -165,6 +165,9 @@ oct_status octi_cifar_parse(const void *bytes, size_t size, const char *where, i
                             int32_t classes, uint8_t *pixels, int32_t *labels);
 enum { OCTI_CIFAR_PIXELS = 3072 };
 
+/** Images of a batch where nobody says: of loaders, training, evaluation and runners. */
+enum { OCTI_DEFAULT_BATCH = 64 };
+
 /** OCT_EUSAGE for bits that no augmentation has, or that exclude each other; 0 passes. */
 oct_status octi_augment_check(uint32_t augment, const char *where);
 

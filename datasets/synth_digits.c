@@ -221,8 +221,12 @@ static oct_status fill(oct_data *d, const char *const *names, uint32_t key, octi
     if (opts->limit > 0 && opts->limit < d->count) d->count = opts->limit;
     OCT_TRY(octi_set_finish(d, opts, true));
     OCT_TRY(octi_set_number_classes(d, 10, names, opts));
-    draw_job j = {draw,     opts->seed ? opts->seed : 1, 2 * key + test,
-                  d->count, octi_set_image_bytes(d),     NULL};
+    draw_job j = {draw,
+                  opts->synth_seed ? opts->synth_seed : 1,
+                  2 * key + test,
+                  d->count,
+                  octi_set_image_bytes(d),
+                  NULL};
     int32_t *labels = octi_calloc(d->ctx, (size_t)d->count, sizeof *labels);
     d->owned[0] = j.pixels = octi_alloc_raw(d->ctx, (size_t)d->count * j.bytes);
     d->owned[1] = labels;

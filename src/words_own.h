@@ -46,6 +46,10 @@ oct_status octi_word_check(const octi_words *w, const char *where, int value);
         return OCT_OK;                                                                             \
     }
 extern const octi_words octi_switch_words;
+/** A number of an option struct: 0 asks for the default, OCT_NONE for a real 0. */
+static inline float octi_or_default(float v, float otherwise) {
+    return v == 0 ? otherwise : v == OCT_NONE ? 0 : v;
+}
 /** OCT_EUSAGE, "an argument is NULL"; but where the thread has failed before, that failure stays,
  *  since a constructor that gave NULL is most likely why, and its code is returned. */
 oct_status octi_fail_null(const char *where);

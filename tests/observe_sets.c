@@ -11,8 +11,8 @@ enum { SIDE = OBSERVE_SIDE, PIXELS = OBSERVE_PIXELS };
 
 observe_digits observe_digits_read(oct_ctx *ctx, const char *spec, oct_split split, int64_t limit,
                                    uint64_t seed) {
-    oct_data *from =
-        oct_data_open(ctx, spec, &(oct_data_opts){.split = split, .limit = limit, .seed = seed});
+    oct_data *from = oct_data_open(
+        ctx, spec, &(oct_data_opts){.split = split, .limit = limit, .synth_seed = seed});
     ck_not_null(from);
     observe_digits d = {.n = oct_data_count(from)};
     d.pixel = malloc((size_t)d.n * PIXELS);

@@ -128,8 +128,8 @@ START_TEST(every_option_of_a_set) {
         ck_assert(oct_data_input(one)->mean[c] == 0.3f && oct_data_input(one)->std[c] == 0.6f);
     /* those that a folder has no use for */
     const result seed1 = look(oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 20})),
-                 seed2 = look(
-                     oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 20, .seed = 2}));
+                 seed2 = look(oct_data_open(ctx, "synth-digits",
+                                            &(oct_data_opts){.limit = 20, .synth_seed = 2}));
     ck_assert_str_eq(difference(&seed1, &seed2), "p");
     static uint8_t px[16 + 100] = {0, 0, 8, 3, 0, 0, 0, 25, 0, 0, 0, 2, 0, 0, 0, 2},
                            y[8 + 25] = {0, 0, 8, 1, 0, 0, 0, 25};

@@ -77,7 +77,7 @@ START_TEST(a_tenth_is_held_out) {
         /* whatever the seed and the limit */
         oct_ctx *other = oct_open(&(oct_opts){.seed = 77, .threads = 1});
         d = oct_data_open(other, kinds[k],
-                          &(oct_data_opts){.split = OCT_SPLIT_TEST, .root = root, .seed = 5});
+                          &(oct_data_opts){.split = OCT_SPLIT_TEST, .root = root, .synth_seed = 5});
         look(d, &again);
         ck_assert(again.n == test.n &&
                   !memcmp(again.crc, test.crc, sizeof(uint32_t) * (size_t)test.n));

@@ -137,9 +137,11 @@ static int zoo_on(const char *spec, const char *model, int epochs, int64_t limit
     int bad = 0;
     for (uint64_t seed = 1; seed <= 3; seed++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2, .seed = seed});
-        oct_data *train = oct_data_open(ctx, spec, &(oct_data_opts){.limit = limit, .seed = seed});
+        oct_data *train =
+            oct_data_open(ctx, spec, &(oct_data_opts){.limit = limit, .synth_seed = seed});
         oct_data *test = oct_data_open(
-            ctx, spec, &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 2500, .seed = seed});
+            ctx, spec,
+            &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 2500, .synth_seed = seed});
         oct_net *net = train && test ? oct_zoo_net(ctx, model, train) : NULL;
         ck_not_null(net);
         ck_ok(oct_fit(net, train, &(oct_fit_opts){.epochs = epochs, .optimizer = OCT_OPTIM_ADAM}));

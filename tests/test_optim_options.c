@@ -20,12 +20,14 @@ static double pick(float v, double otherwise) {
 }
 
 static void by_hand(oct_optim_opts o, double w[K]) {
-    const bool plain = o.kind == OCT_OPTIM_SGD || o.kind == OCT_OPTIM_RMSPROP,
-               adamw = o.kind == OCT_OPTIM_ADAMW;
-    const double lr = pick(o.lr, plain ? 0.01 : 0.001),
-                 decay = pick(o.weight_decay, adamw ? 0.01 : 0), b1 = pick(o.beta1, 0.9),
-                 b2 = pick(o.beta2, 0.999);
-    const double eps = pick(o.eps, 1e-8), alpha = pick(o.alpha, 0.99), mu = (double)o.momentum;
+    const bool is_sgd = o.kind == OCT_OPTIM_SGD, adamw = o.kind == OCT_OPTIM_ADAMW;
+    const double lr = pick(o.lr, is_sgd ? 0.05 : 0.001),
+                 decay = pick(o.weight_decay, adamw    ? 0.01
+                                              : is_sgd ? 5e-4
+                                                       : 0),
+                 b1 = pick(o.beta1, 0.9), b2 = pick(o.beta2, 0.999);
+    const double eps = pick(o.eps, 1e-8), alpha = pick(o.alpha, 0.99),
+                 mu = pick(o.momentum, is_sgd ? 0.9 : 0);
     double m[K] = {0}, v[K] = {0}, mean[K] = {0};
     memcpy(w, w0, sizeof w0);
     for (int t = 1; t <= STEPS; t++) {
@@ -41,7 +43,7 @@ static void by_hand(oct_optim_opts o, double w[K]) {
                 g += decay * w[k];
             if (o.kind == OCT_OPTIM_SGD) {
                 m[k] = mu * m[k] + g;
-                d = o.nesterov ? g + mu * m[k] : m[k];
+                d = o.nesterov == OCT_SWITCH_NO ? m[k] : g + mu * m[k];
             } else if (o.kind == OCT_OPTIM_RMSPROP) {
                 v[k] = alpha * v[k] + (1 - alpha) * g * g;
                 mean[k] = alpha * mean[k] + (1 - alpha) * g;
@@ -114,10 +116,19 @@ static void lr(void) {
     }
 }
 static void momentum(void) {
-    MOVES(sgd, momentum, 0.9f);
+    MOVES(sgd, momentum, 0.5f);
+    MOVES(sgd, momentum, OCT_NONE);
     MOVES(rms, momentum, 0.5f);
 }
-static void nesterov_(void) { MOVES(nesterov, nesterov, true); }
+static void nesterov_(void) {
+    MOVES(nesterov, nesterov, OCT_SWITCH_NO);
+    oct_optim_opts said = nesterov;
+    said.nesterov = OCT_SWITCH_YES;
+    float by_default[K], yes[K];
+    run(nesterov, by_default, OCT_ROLE_PARAM);
+    run(said, yes, OCT_ROLE_PARAM);
+    ck_assert(!memcmp(by_default, yes, sizeof yes));
+}
 static void weight_decay(void) {
     const oct_optim_opts all[4] = {sgd, adam, adamw, rms};
     for (int i = 0; i < 4; i++) {
@@ -131,6 +142,7 @@ static void weight_decay(void) {
         ck_assert(!memcmp(none, steps, sizeof none));
     }
     MOVES(adamw, weight_decay, OCT_NONE);
+    MOVES(sgd, weight_decay, OCT_NONE);
 }
 static void beta1(void) { MOVES(adam, beta1, 0.5f); }
 static void beta2(void) { MOVES(adam, beta2, 0.9f); }

@@ -76,8 +76,8 @@ typedef struct digits {
 static digits digits_new(oct_ctx *ctx, oct_split split, int64_t n, int every, uint64_t seed) {
     digits d = {malloc((size_t)n * PIXELS * sizeof(float)), malloc((size_t)n * sizeof(int32_t)),
                 NULL};
-    oct_data *from = oct_data_open(ctx, "synth-digits",
-                                   &(oct_data_opts){.split = split, .limit = n, .seed = seed});
+    oct_data *from = oct_data_open(
+        ctx, "synth-digits", &(oct_data_opts){.split = split, .limit = n, .synth_seed = seed});
     ck_assert(d.x && d.label && from && oct_data_count(from) == n);
     octi_rng r = octi_rng_stream(seed, OCTI_RNG_TEST, 31, split);
     for (int64_t i = 0; i < n; i++) {

@@ -40,7 +40,7 @@ START_TEST(synthetic_sets) {
         d = oct_data_open(serial, row[k].spec, &o);
         ck_assert_uint_eq(crc_of_set(d, 200), train);
         oct_close(serial);
-        o.seed = 2;
+        o.synth_seed = 2;
         d = oct_data_open(ctx, row[k].spec, &o);
         ck_assert_uint_ne(crc_of_set(d, 200), train);
         oct_data_free(d);

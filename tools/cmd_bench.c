@@ -77,7 +77,7 @@ static oct_status set_up(bench *b, oct_net *float_or_any) {
     int32_t n;
     const oct_named_tensor *p = oct_net_parameters(b->net, &n);
     b->tape = oct_tape_new(b->ctx);
-    b->optim = oct_optim_new(b->ctx, p, n, &(oct_optim_opts){.lr = 1e-4f, .momentum = 0.9f});
+    b->optim = oct_optim_new(b->ctx, p, n, &(oct_optim_opts){.lr = 1e-4f});
     return b->tape && b->optim ? OCT_OK : oct_last_error()->code;
 }
 

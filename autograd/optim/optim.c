@@ -43,16 +43,30 @@ struct oct_optim {
     float scale, step_size, bias2_sqrt, keep, one_minus_b1, one_minus_b2, one_minus_alpha;
 };
 
-static oct_status check(oct_optim_opts *o) {
+oct_status octi_optim_defaults(oct_optim_opts *o) {
+    static const struct {
+        float lr, momentum, weight_decay;
+    } of[] = {
+#define OCT_OPTIM(value, word, lr, momentum, weight_decay) {lr, momentum, weight_decay},
+#include "autograd/optim/optim_words.def"
+    };
     OCT_TRY(octi_word_check(&octi_optim_words, "optimizer: kind", (int)o->kind));
-    if (o->lr == 0)
-        o->lr = o->kind == OCT_OPTIM_SGD || o->kind == OCT_OPTIM_RMSPROP ? 0.01f : 0.001f;
-    if (o->kind == OCT_OPTIM_ADAMW && o->weight_decay == 0) o->weight_decay = 0.01f;
-    if (o->weight_decay == OCT_NONE) o->weight_decay = 0;
+    const bool moves = o->kind == OCT_OPTIM_SGD || o->kind == OCT_OPTIM_RMSPROP;
+    if (o->lr == 0) o->lr = of[o->kind].lr;
+    o->momentum = moves ? octi_or_default(o->momentum, of[o->kind].momentum) : 0;
+    if (o->nesterov == OCT_SWITCH_DEFAULT)
+        o->nesterov = o->kind == OCT_OPTIM_SGD && o->momentum > 0 ? OCT_SWITCH_YES : OCT_SWITCH_NO;
+    o->weight_decay = octi_or_default(o->weight_decay, of[o->kind].weight_decay);
     if (o->beta1 == 0) o->beta1 = 0.9f;
     if (o->beta2 == 0) o->beta2 = 0.999f;
     if (o->eps == 0) o->eps = 1e-8f;
     if (o->alpha == 0) o->alpha = 0.99f;
+    return OCT_OK;
+}
+
+static oct_status check(oct_optim_opts *o) {
+    OCT_TRY(octi_optim_defaults(o));
+    OCT_TRY(octi_word_check(&octi_switch_words, "optimizer: nesterov", (int)o->nesterov));
     const struct {
         const char *name;
         float v, hi;
@@ -205,7 +219,7 @@ static void sgd_chunk(const oct_optim *o, const struct param *p, const struct ch
     const float *grad = oct_f32(p->tensor->grad);
     float decay = p->decays ? o->o.weight_decay : 0, mu = o->o.momentum, lr = o->o.lr,
           scale = o->scale;
-    bool nesterov = o->o.nesterov;
+    const bool nesterov = o->o.nesterov == OCT_SWITCH_YES;
     for (int64_t k = c->begin; k < c->end; k++) {
         float g = grad[k] * scale;
         if (decay != 0) g = g + decay * w[k];

@@ -11,7 +11,7 @@ OCT_BEGIN_DECLS
 typedef struct oct_optim oct_optim;
 
 typedef enum oct_optim_kind {
-#define OCT_OPTIM(value, word) OCT_OPTIM_##value,
+#define OCT_OPTIM(value, ...) OCT_OPTIM_##value,
 #include "optim_words.def"
     OCT_OPTIM_KIND_COUNT
 } oct_optim_kind;
@@ -19,13 +19,14 @@ typedef enum oct_optim_kind {
 OCT_API const char *oct_optim_kind_name(oct_optim_kind v);
 OCT_API OCT_NODISCARD oct_status oct_optim_kind_from_name(const char *word, oct_optim_kind *v);
 
+/** Defaults are those of oct_fit (optim_words.def has them). */
 typedef struct oct_optim_opts {
     oct_optim_kind kind;
-    float lr;       /* 0: 0.01 for SGD and RMSprop, 0.001 for Adam and AdamW */
-    float momentum; /* SGD, RMSprop */
-    bool nesterov;  /* SGD */
-    /* SGD, Adam, RMSprop: added to the gradient; AdamW: decoupled; 0: none (AdamW: 0.01, OCT_NONE:
-     * none) */
+    float lr;            /* 0: SGD 0.05, the others 0.001 */
+    float momentum;      /* SGD, 0: 0.9; RMSprop, 0: none; OCT_NONE: none */
+    oct_switch nesterov; /* SGD; by default yes */
+    /* 0: SGD 5e-4, AdamW 0.01, the others none; OCT_NONE: none. AdamW's is decoupled, that of the
+     * others added to the gradient */
     float weight_decay;
     float beta1, beta2; /* 0: 0.9, 0.999 */
     float eps;          /* 0: 1e-8 */

@@ -49,7 +49,7 @@ float oct_schedule_lr(const oct_schedule *s, int64_t step) {
 }
 
 static const char *const optimizers[] = {
-#define OCT_OPTIM(value, word) word,
+#define OCT_OPTIM(value, word, ...) word,
 #include "autograd/optim/optim_words.def"
 };
 static const char *const schedules[] = {

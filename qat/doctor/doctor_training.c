@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/set.h"
 #include "qat/doctor/doctor_case.h"
 #include "qat/improve/oscillation.h"
 #include "qat/step/weights.h"
@@ -159,7 +160,7 @@ static oct_status swinging(const octi_case *k, double *share) {
                       .bn_images = OCT_NONE,
                       .oscillation = OCT_OSCILLATION_MEASURE};
     if (optimizer) OCT_TRY(oct_optim_kind_from_name(optimizer, &f.optimizer));
-    const int64_t images = STEPS * (f.batch ? f.batch : 64);
+    const int64_t images = STEPS * (f.batch ? f.batch : OCTI_DEFAULT_BATCH);
     oct_net *copy = octi_case_copy(k);
     oct_data *data = copy ? oct_data_open(k->ctx, k->spec,
                                           &(oct_data_opts){.input = &copy->input,

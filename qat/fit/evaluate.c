@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "datasets/set.h"
 #include "qat/compare.h"
 #include "qat/fit/clock.h"
 #include "qat/fit/fit.h"
@@ -126,7 +127,7 @@ oct_status oct_evaluate(oct_net *net, oct_data *data, const oct_eval_opts *opts,
     if (!net || !data || !result) return octi_fail_null("oct_evaluate");
     memset(result, 0, sizeof *result);
     const oct_eval_opts o = opts ? *opts : (oct_eval_opts){.batch = 0};
-    int64_t batch = o.batch > 0 ? o.batch : 64, total = oct_data_count(data);
+    int64_t batch = o.batch > 0 ? o.batch : OCTI_DEFAULT_BATCH, total = oct_data_count(data);
     if (o.limit > 0 && o.limit < total) total = o.limit;
     oct_status s;
     result->score = octi_score_of(net, data, &s);

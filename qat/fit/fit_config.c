@@ -21,9 +21,6 @@ static oct_status range(const char *name, double v, double lo, double hi) {
                      octi_fmt("%g", v), NULL);
 }
 
-/* v is 0: the default; OCT_NONE: a real 0. */
-static float pick(float v, float otherwise) { return v == 0 ? otherwise : v == OCT_NONE ? 0 : v; }
-
 /* A net from scratch starts badly at its full rate; three tenths are one-cycle's, one epoch is
  * enough for long trainings. */
 static float default_warmup(int epochs) { return epochs < 4 ? 0.3f * (float)epochs : 1.0f; }
@@ -38,7 +35,7 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     OCT_TRY(octi_augment_check(o->augment, "oct_fit"));
     if (!o->augment) o->augment = oct_data_default_augment(train);
     if (!o->epochs) o->epochs = prepared ? 3 : 10;
-    if (!o->batch) o->batch = 64;
+    if (!o->batch) o->batch = OCTI_DEFAULT_BATCH;
     if (!o->seed) o->seed = oct_ctx_seed(net->ctx);
     const oct_optim_kind kind = o->optimizer;
     const oct_schedule_kind shape = o->schedule;
@@ -48,19 +45,24 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
         return octi_fail(OCT_EUSAGE, "oct_fit: schedule", "it has no milestones",
                          "cosine, constant, step or onecycle", "multistep",
                          "step has its own; others: oct_schedule in a loop of one's own");
-    if (o->lr == 0) o->lr = (kind == OCT_OPTIM_SGD ? 0.05f : 0.001f) * (prepared ? 0.1f : 1.0f);
-    o->warmup =
-        pick(o->warmup, !prepared && (shape == OCT_SCHEDULE_COSINE || shape == OCT_SCHEDULE_STEP)
-                            ? default_warmup(o->epochs)
-                            : 0);
-    o->momentum = kind == OCT_OPTIM_SGD       ? pick(o->momentum, 0.9f)
-                  : kind == OCT_OPTIM_RMSPROP ? pick(o->momentum, 0)
-                                              : 0;
-    o->weight_decay = pick(o->weight_decay, kind == OCT_OPTIM_SGD     ? 5e-4f
-                                            : kind == OCT_OPTIM_ADAMW ? 0.01f
-                                                                      : 0);
-    o->observe_until = pick(o->observe_until, 0.5f);
-    o->batch_norm_until = pick(o->batch_norm_until, 2.0f / 3.0f);
+    /* as the optimizer will see them; what is stored is what they come to */
+    *optim = (oct_optim_opts){.kind = kind,
+                              .lr = o->lr,
+                              .momentum = o->momentum,
+                              .weight_decay = o->weight_decay,
+                              .clip_norm = o->clip_norm};
+    oct_optim_opts meant = *optim;
+    OCT_TRY(octi_optim_defaults(&meant));
+    o->lr = o->lr == 0 && prepared ? meant.lr * 0.1f : meant.lr;
+    o->momentum = meant.momentum;
+    o->weight_decay = meant.weight_decay;
+    optim->lr = o->lr;
+    o->warmup = octi_or_default(
+        o->warmup, !prepared && (shape == OCT_SCHEDULE_COSINE || shape == OCT_SCHEDULE_STEP)
+                       ? default_warmup(o->epochs)
+                       : 0);
+    o->observe_until = octi_or_default(o->observe_until, 0.5f);
+    o->batch_norm_until = octi_or_default(o->batch_norm_until, 2.0f / 3.0f);
     o->bn_images = o->bn_images == 0 ? 2048 : o->bn_images == OCT_NONE ? 0 : o->bn_images;
     OCT_TRY(octi_word_check(&octi_oscillation_words, "oct_fit: oscillation", (int)o->oscillation));
     const oct_oscillation_mode swing = o->oscillation;
@@ -81,8 +83,8 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     OCT_TRY(range("bn_images", (double)o->bn_images, 0, 1e9));
     OCT_TRY(range("oscillation_end", o->oscillation_end, 1e-9, 1e3));
     if (o->teacher) {
-        o->temperature = pick(o->temperature, 4.0f);
-        o->distill_weight = pick(o->distill_weight, 0.5f);
+        o->temperature = octi_or_default(o->temperature, 4.0f);
+        o->distill_weight = octi_or_default(o->distill_weight, 0.5f);
         OCT_TRY(range("temperature", o->temperature, 1e-3, 1e3));
         OCT_TRY(range("distill_weight", o->distill_weight, 0, 1));
         OCT_TRY(octi_teacher_check(net, o->teacher));
@@ -99,12 +101,6 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     if (o->patience && !o->val && !(o->val_share > 0))
         return octi_fail(OCT_EUSAGE, "patience", "needs a validation set", "val or val_share", NULL,
                          "the test part never chooses");
-    *optim = (oct_optim_opts){.kind = kind,
-                              .lr = o->lr,
-                              .momentum = o->momentum,
-                              .nesterov = kind == OCT_OPTIM_SGD && o->momentum > 0,
-                              .weight_decay = o->weight_decay == 0 ? OCT_NONE : o->weight_decay,
-                              .clip_norm = o->clip_norm};
     return OCT_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "autograd/tape.h"
+#include "datasets/set.h"
 #include "qat/fit/fit.h"
 #include "qat/fit/runner.h"
 #include "qat/infer/infer.h"
@@ -68,7 +69,7 @@ oct_runner *oct_runner_new(oct_net *net, const oct_runner_opts *opts) {
     if (!r) return octi_ctx_failed(net->ctx), NULL;
     r->ctx = net->ctx;
     r->net = net;
-    r->batch = o.batch > 0 ? o.batch : 64;
+    r->batch = o.batch > 0 ? o.batch : OCTI_DEFAULT_BATCH;
     if (open_stage(r, &o) == OCT_OK) return r;
     octi_ctx_failed(net->ctx);
     oct_runner_free(r);

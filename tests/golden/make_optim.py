@@ -10,16 +10,16 @@ out = ["/* SPDX-License-Identifier: MIT", " * Made by make_optim.py with PyTorch
        f"enum {{ GOLDEN_N = {N}, GOLDEN_STEPS = {STEPS} }};", f"static const float golden_w0[GOLDEN_N] = {{{arr(w0)}}};",
        "static const float golden_grad[GOLDEN_STEPS][GOLDEN_N] = {"] + [f"    {{{arr(g)}}}," for g in grads] + ["};"]
 cases = [
-    (".kind = OCT_OPTIM_SGD, .lr = 0.1f", lambda p: torch.optim.SGD(p, lr=0.1), 0),
-    (".kind = OCT_OPTIM_SGD, .lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.01f", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01), 0),
-    (".kind = OCT_OPTIM_SGD, .lr = 0.05f, .momentum = 0.8f, .nesterov = true, .weight_decay = 0.001f", lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.001), 0),
-    (".kind = OCT_OPTIM_SGD, .lr = 0.1f, .momentum = 0.9f, .clip_norm = 2.0f", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9), 2.0),
+    (".kind = OCT_OPTIM_SGD, .lr = 0.1f, .momentum = OCT_NONE, .weight_decay = OCT_NONE", lambda p: torch.optim.SGD(p, lr=0.1), 0),
+    (".kind = OCT_OPTIM_SGD, .lr = 0.1f, .momentum = 0.9f, .nesterov = OCT_SWITCH_NO, .weight_decay = 0.01f", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01), 0),
+    (".kind = OCT_OPTIM_SGD, .lr = 0.05f, .momentum = 0.8f, .nesterov = OCT_SWITCH_YES, .weight_decay = 0.001f", lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.001), 0),
+    (".kind = OCT_OPTIM_SGD, .lr = 0.1f, .momentum = 0.9f, .nesterov = OCT_SWITCH_NO, .weight_decay = OCT_NONE, .clip_norm = 2.0f", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9), 2.0),
     (".kind = OCT_OPTIM_ADAM, .lr = 0.01f", lambda p: torch.optim.Adam(p, lr=0.01), 0),
     (".kind = OCT_OPTIM_ADAM, .lr = 0.01f, .weight_decay = 0.1f, .beta1 = 0.8f, .beta2 = 0.99f, .eps = 1e-6f", lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1, betas=(0.8, 0.99), eps=1e-6), 0),
-    (".kind = OCT_OPTIM_RMSPROP", lambda p: torch.optim.RMSprop(p), 0),
+    (".kind = OCT_OPTIM_RMSPROP, .lr = 0.01f", lambda p: torch.optim.RMSprop(p), 0),
     (".kind = OCT_OPTIM_RMSPROP, .lr = 0.02f, .alpha = 0.9f, .eps = 1e-5f, .momentum = 0.8f, .weight_decay = 0.05f", lambda p: torch.optim.RMSprop(p, lr=0.02, alpha=0.9, eps=1e-5, momentum=0.8, weight_decay=0.05), 0),
     (".kind = OCT_OPTIM_RMSPROP, .lr = 0.005f, .alpha = 0.95f, .centered = true", lambda p: torch.optim.RMSprop(p, lr=0.005, alpha=0.95, centered=True), 0),
-    (".kind = OCT_OPTIM_RMSPROP, .centered = true, .momentum = 0.5f, .clip_norm = 1.5f", lambda p: torch.optim.RMSprop(p, centered=True, momentum=0.5), 1.5),
+    (".kind = OCT_OPTIM_RMSPROP, .lr = 0.01f, .centered = true, .momentum = 0.5f, .clip_norm = 1.5f", lambda p: torch.optim.RMSprop(p, centered=True, momentum=0.5), 1.5),
     (".kind = OCT_OPTIM_ADAMW, .lr = 0.02f", lambda p: torch.optim.AdamW(p, lr=0.02), 0),
 ]
 out += ["static const struct {", "    oct_optim_opts opts;", "    float w[GOLDEN_N];", "} golden_optim[] = {"]
