@@ -90,6 +90,7 @@ static oct_status choose(const octi_qargs *q, const octi_qconv *c) {
     r->bind = best->bind;
     r->halo = best->halo(c);
     r->units = best->units(c);
+    r->unit_rows = best->unit_rows ? best->unit_rows : 1;
     r->pitched = true;
     r->candidate = best;
     r->path = c->groups == 1                      ? OCTI_PATH_qconv_whole

@@ -34,7 +34,8 @@ typedef struct octi_candidate {
     octi_halo (*halo)(const octi_qconv *c);
     int32_t (*units)(const octi_qconv *c);
     octi_qbind_fn *bind;
-    bool pools; /* it can take such a pool into itself */
+    bool pools;        /* it can take such a pool into itself */
+    int32_t unit_rows; /* of the output that a unit stores; 0: one */
 } octi_candidate;
 
 #define OCT_CANDIDATE(name) extern const octi_candidate octi_qconv_##name;

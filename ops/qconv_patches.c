@@ -56,7 +56,8 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
                     for (int32_t k = 0; k < (pixels ? rows : 1); k++)
                         gather(r, call, i + k, p, q, pixels ? 1 : rows, g, k);
                     multiply(r, call, rows, g,
-                             (uint8_t *)call->out + i * y->image + p * y->row + q * y->pixel);
+                             (uint8_t *)call->out + i * y->image + (p - call->first) * y->row +
+                                 q * y->pixel);
                 }
 }
 

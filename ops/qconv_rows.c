@@ -75,7 +75,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
                 k.w = (const int16_t *)own->kernel.w + g * own->group_w;
                 k.b = own->kernel.b + octi_lane_begin(c, g);
                 k.by = octi_records_at(&own->kernel.by, octi_lane_begin(c, g));
-                k.y = (uint8_t *)call->out + i * own->out.image + p * own->out.row +
+                k.y = (uint8_t *)call->out + i * own->out.image + (p - call->first) * own->out.row +
                       (int64_t)g * each;
                 r->kernels->conv_s16u8(&k);
             }

@@ -35,7 +35,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
         tap[own->count] = 0; /* the odd last one's partner: its weights are 0 */
         k.x.base +=
             ((int64_t)call->from * c->stride[0] - c->pads[0]) * k.x.row - c->pads[1] * k.x.pixel;
-        k.y.base = (uint8_t *)call->out + i * k.y.image + call->from * k.y.row;
+        k.y.base = (uint8_t *)call->out + i * k.y.image + (call->from - call->first) * k.y.row;
         r->kernels->dw_u8s16(&k);
     }
 }

@@ -136,7 +136,8 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
         const int32_t rows = c->p - at.row * step < step ? c->p - at.row * step : step,
                       columns = c->q - at.column * step < step ? c->q - at.column * step : step;
         k.m = m + (int64_t)(t / G) * own->positions * G * 16 + t % G * 16;
-        k.y = j->y + at.image * own->y_at.image + (int64_t)at.row * step * k.row +
+        k.y = j->y + at.image * own->y_at.image +
+              (int64_t)(at.row - j->call->first) * step * k.row +
               (int64_t)at.column * step * k.pixel + panel * 16;
         if (rows == step && columns == step && channels == 16)
             own->out(&k);
@@ -303,6 +304,7 @@ static bool offered(const octk_table *kernels) { return kernels->needs.wino_mul_
                                                    .cycles = cycles##n,                            \
                                                    .halo = halo##n,                                \
                                                    .units = units##n,                              \
+                                                   .unit_rows = n,                                 \
                                                    .bind = bind##n};
 CANDIDATE(4)
 CANDIDATE(2)

@@ -53,6 +53,7 @@ oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const o
     *r = (octi_qrun){.args = q,
                      .image = octi_image_count(&out->shape),
                      .units = 1,
+                     .unit_rows = 1,
                      .why = "",
                      .by = {.law = (octq_law)attrs->law[0]},
                      .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};
@@ -67,7 +68,7 @@ oct_status octi_qbind(octi_qrun *r, const octi_layout *in, const octi_layout *ou
     q.r = r; /* it may have moved */
     q.in_at = in;
     q.out_at = out;
-    return r->bind(&q);
+    return r->tail ? octi_bind_tail(&q) : r->bind(&q);
 }
 
 int64_t octi_image_count(const oct_shape *s) {

@@ -5,18 +5,24 @@
 
 /* Images, rows and pixels as the layouts have them: all codes of an image at once where every value
  * is dense and the whole image is asked for, else row by row. */
-static void run_map(const octi_qrun *r, const octi_qcall *call) {
+void octi_map_rows(const octi_qrun *r, const void *x, const void *x2, void *y, int64_t n,
+                   int32_t h) {
     const octi_qmap *own = &r->u.map;
-    const bool whole = own->dense.c && call->from == 0 && call->to == r->units;
+    const bool whole = own->dense.c && h == r->units;
     octk_map_u8 m = whole ? own->dense : own->cut;
-    m.n = (int32_t)call->n;
-    if (!whole) m.h = call->to - call->from;
-    const int64_t from = whole ? 0 : call->from;
-    m.x.base = (uint8_t *)(uintptr_t)call->in[0] + from * m.x.row;
-    if (r->args->nin > 1 && call->in[1])
-        m.x2.base = (uint8_t *)(uintptr_t)call->in[1] + from * m.x2.row;
-    m.y.base = (uint8_t *)call->out + from * m.y.row;
+    m.n = (int32_t)n;
+    if (!whole) m.h = h;
+    m.x.base = (uint8_t *)(uintptr_t)x;
+    m.x2.base = (uint8_t *)(uintptr_t)x2;
+    m.y.base = y;
     own->fn(&m);
+}
+
+static void run_map(const octi_qrun *r, const octi_qcall *call) {
+    const octk_map_u8 *m = &r->u.map.cut;
+    const uint8_t *x = call->in[0], *x2 = r->args->nin > 1 ? call->in[1] : NULL;
+    octi_map_rows(r, x + call->from * m->x.row, x2 ? x2 + call->from * m->x2.row : NULL,
+                  (uint8_t *)call->out + call->from * m->y.row, call->n, call->to - call->from);
 }
 
 static bool is_dense(const octi_layout *l) { return octi_halo_none(&l->halo); }
@@ -49,6 +55,10 @@ static oct_status bind_map(const octi_qargs *q) {
     }
     q->r->run = run_map;
     return OCT_OK;
+}
+
+bool octi_is_map(const octi_qrun *r, int32_t place) {
+    return r->bind == bind_map && r->in_place >> place & 1;
 }
 
 static void run_quantize(const octi_qrun *r, const octi_qcall *call) {
@@ -98,7 +108,7 @@ static oct_status walk(const octi_qargs *q, octk_map_u8_fn *fn, const char *kern
     m->hi = q->out->qmax;
     q->r->bind = bind_map;
     q->r->kernel = kernel;
-    q->r->elementwise = true;
+    q->r->in_place = 1;
     q->r->pitched = s->rank == 4;
     q->r->units = s->rank == 4 ? (int32_t)s->dim[1] : 1;
     q->r->cycles = (double)q->r->image * 0.7;
@@ -141,10 +151,8 @@ static oct_status two_inputs(const octi_qargs *q, octk_map_u8_fn *fn, const char
     m->by = q->r->by;
     m->lo = q->a->lo[0];
     m->hi = q->a->hi[0];
-    if (small_a || small_b) {
-        q->r->u.map.by_pixel = true;
-        q->r->elementwise = small_b;
-    }
+    q->r->u.map.by_pixel = small_a || small_b;
+    q->r->in_place = small_a ? 2 : small_b ? 1 : 3;
     return OCT_OK;
 }
 
@@ -230,7 +238,7 @@ oct_status octi_qinit_softmax(const octi_qargs *q) {
     q->r->u.map.by_pixel = true;
     m->exp = e;
     m->sy = q->out->scale;
-    q->r->elementwise = false; /* a row is read twice */
+    q->r->in_place = 0; /* a row is read twice */
     return OCT_OK;
 }
 

@@ -21,7 +21,7 @@ oct_status octi_qinit_view(const octi_qargs *q) {
     q->r->run = run_view;
     q->r->bind = bound;
     q->r->kernel = "copy";
-    q->r->elementwise = true;
+    q->r->in_place = 1;
     return OCT_OK;
 }
 

@@ -66,11 +66,13 @@ typedef struct octi_qcall {
     void *out;
     int64_t n;        /* images */
     int32_t from, to; /* of the op's units */
-    void *scratch;    /* octi_qrun.scratch bytes, 64-byte aligned */
+    int32_t first;    /* of a convolution: the unit at whose first row `out` points */
+    void *scratch;    /* octi_qrun.scratch bytes and n times its band, 64-byte aligned */
 } octi_qcall;
 
 typedef struct octi_qrun octi_qrun;
 typedef struct octi_qargs octi_qargs;
+typedef struct octi_qtail octi_qtail; /* ops/qtail.c */
 typedef void octi_qrun_fn(const octi_qrun *r, const octi_qcall *c);
 typedef oct_status octi_qbind_fn(const octi_qargs *q);
 struct octi_qrun {
@@ -85,9 +87,12 @@ struct octi_qrun {
     int64_t image;             /* elements of the output per image */
     double cycles;             /* of an image, by the model that the choice was made with */
     int32_t units;             /* pieces, along the output's rows, that an image may be cut into */
-    octi_halo halo;   /* around input 0, that this way would like to find; it works without */
-    bool pitched;     /* values may have any layout; else dense ones alone */
-    bool elementwise; /* the output may take the first input's place in memory */
+    int32_t unit_rows;         /* rows of the output that a unit stores, the last one maybe fewer */
+    octi_halo halo;    /* around input 0, that this way would like to find; it works without */
+    bool pitched;      /* values may have any layout; else dense ones alone */
+    uint32_t in_place; /* bit k: the output may take the place of input k in memory */
+    octi_qtail *tail;  /* element-wise ops behind a convolution that run with it; NULL: none */
+    size_t band;       /* bytes of scratch for each image of a call, besides */
     /* how sums become codes, as judged: the record that the node carries; kinds without a requant
      * have the law alone */
     octq_multipliers by;
@@ -114,6 +119,15 @@ oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const o
  *  pads alone reads, takes that pool into itself. Then its output is the pool's: requant never
  *  falls as its sum rises, so the codes are those of the two in turn. OCT_ENOMEM. */
 oct_status octi_qconv_take_pool(octi_qrun *r, bool *taken);
+/** Before binding: whether this op, a convolution or linear layer whose output `map` alone reads,
+ *  as operand `place`, takes that op into itself. Its output is then the map's, whose second
+ *  operand, if it has one, is input `other` of the call (else -1). A band of rows at a time goes
+ *  through both, each as on its own: the codes are those of the two in turn. A few may follow each
+ *  other; `map` is copied. OCT_ENOMEM. */
+oct_status octi_qconv_take_map(octi_qrun *r, const octi_qrun *map, int32_t place, int32_t other,
+                               bool *taken);
+/** The op whose output is the step's: the last one taken, or r. */
+const octi_qrun *octi_qrun_last(const octi_qrun *r);
 /** Pack for these layouts (of constants they are ignored). OCT_ENOMEM. */
 oct_status octi_qbind(octi_qrun *r, const octi_layout *in, const octi_layout *out);
 
@@ -135,6 +149,14 @@ octi_qinit_fn octi_qinit_conv2d, octi_qinit_linear, octi_qinit_add, octi_qinit_m
     octi_qinit_clip, octi_qinit_relu, octi_qinit_table, octi_qinit_softmax, octi_qinit_requantize,
     octi_qinit_quantize, octi_qinit_dequantize, octi_qinit_view;
 
+/** Pack what a step with a tail holds. */
+octi_qbind_fn octi_bind_tail;
+/** An op of ops/qmap.c that may write over its operand `place`. */
+bool octi_is_map(const octi_qrun *r, int32_t place);
+/** It, on h rows from the ones that x, x2 (NULL: none) and y point at, of n images in the layouts
+ *  that it was bound to. */
+void octi_map_rows(const octi_qrun *r, const void *x, const void *x2, void *y, int64_t n,
+                   int32_t h);
 /** Elements of one image. */
 int64_t octi_image_count(const oct_shape *s);
 /** Operand k is codes (u8) with sound qparams. */

@@ -6,7 +6,7 @@ set(OCT_SLOW test_export_c_cross examples test_texts test_cli_options command_nu
   test_observers test_schedules test_ops_grad test_journeys test_processes test_replay test_io_faults test_cut)
 # exact: the promise and what it stands on, once more on the reference kernels (OCT_CPU=ref)
 set(OCT_EXACT test_exact test_exact_zoo test_convert test_spoiled test_journeys test_fusion test_learned test_weight_range
-  test_qops test_qops_golden test_int8_net test_int8_float test_int8_forms test_int8_blocks test_int8_file test_lstm test_kernels)
+  test_qops test_qops_golden test_int8_net test_int8_float test_int8_forms test_fused_steps test_int8_blocks test_int8_file test_lstm test_kernels)
 # threads: what runs on several, under TSan
 set(OCT_THREADED test_cut test_base test_cpu test_float_mode test_blas test_loader test_autograd test_int8_net test_fit_data test_learned
   test_lstm)

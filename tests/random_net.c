@@ -96,7 +96,7 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
                                     .kernel_size = {s->kernels[0], s->kernels[1]}});
             break;
         case ADD:
-            y = oct_add(a, b);
+            y = s->value % 2 ? oct_add(b, a) : oct_add(a, b);
             break;
         case ADD_BROADCAST:
             y = oct_add(a, oct_adaptive_avg_pool2d(a, 1, 1));

@@ -241,6 +241,10 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
         r.run(&r, &call);
         call.from = cut;
         call.to = r.units;
+        if (i % 2) { /* as whoever has memory for the rest alone */
+            call.first = cut;
+            call.out = (uint8_t *)call.out + (int64_t)cut * r.unit_rows * y.at.row;
+        }
         if (cut < r.units) r.run(&r, &call);
     }
     /* every code, and nothing beside them */

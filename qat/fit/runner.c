@@ -164,7 +164,8 @@ const char *oct_runner_node_kernel(const oct_runner *r, const char *node) {
     for (int32_t i = 0; r && node && r->session && i < oct_plan_steps(r->plan) &&
                         oct_session_step_time(r->session, i, &t);
          i++)
-        if (t.also && !strcmp(t.also, node)) return "fused";
+        for (int32_t k = 0; t.also && t.also[k]; k++)
+            if (!strcmp(t.also[k], node)) return "fused";
     return step_of(r, node, &t) ? t.kernel : NULL;
 }
 

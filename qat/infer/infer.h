@@ -106,8 +106,8 @@ OCT_API OCT_NODISCARD oct_status oct_session_value(const oct_session *session, c
                                                    oct_tensor *value);
 
 /** Time of step `i` (of oct_plan_steps) over all runs so far, summed over threads; false past the
- *  end or where the plan does not profile. A step of a fused plan may hold two nodes: a convolution
- *  and the 2x2 max pool behind it. */
+ *  end or where the plan does not profile. A step of a fused plan may hold several nodes: a
+ *  convolution and the 2x2 max pool or the element-wise ops, such as a residual add, behind it. */
 typedef struct oct_step_time {
     const char *node, *kind;
     uint64_t ns;
@@ -117,7 +117,8 @@ typedef struct oct_step_time {
     /* why: the candidates of a convolution or linear layer and what each would cost by its own
      * model, the chosen one first; "" where there is no choice. The plan's */
     const char *why;
-    const char *also; /* the second node, whose time is in it; NULL: none */
+    /* the other nodes whose time is in it, NULL behind the last; NULL: none. The plan's */
+    const char *const *also;
 } oct_step_time;
 OCT_API bool oct_session_step_time(const oct_session *session, int32_t i, oct_step_time *t);
 OCT_API int32_t oct_plan_steps(const oct_plan *plan);

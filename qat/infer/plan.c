@@ -38,23 +38,69 @@ static bool is_halving(const oct_attrs *a) {
            !pads;
 }
 
-/* A 2x2 max pool of stride 2 that alone reads the convolution of the step before: the convolution
- * stores what the pool would (design 4.11: of the plan alone, the same codes). */
-static oct_status take_pools(oct_plan *p, const oct_graph *g) {
-    int32_t kept = 0, reader;
+/* The operand of m that the value is, -1 where it is none. */
+static int32_t operand(const octi_qmodule *m, int32_t value) {
+    for (int32_t k = 0; k < m->nin; k++)
+        if (m->in[k] == value) return k;
+    return -1;
+}
+
+/* Inputs and names of both. */
+static oct_status join(oct_plan *p, octi_qmodule *m, const octi_qmodule *next, int32_t other,
+                       octi_path path) {
+    const size_t count = (size_t)m->also_count;
+    int32_t *in = octi_arena_alloc(p->arena, ((size_t)m->nin + 1) * sizeof *in);
+    const char **also = octi_arena_calloc(p->arena, count + 2, sizeof *also);
+    octi_path *paths = octi_arena_alloc(p->arena, (count + 1) * sizeof *paths);
+    if (!in || !also || !paths) return oct_last_error()->code;
+    memcpy(in, m->in, (size_t)m->nin * sizeof *in);
+    if (count) memcpy(also, m->also, count * sizeof *also);
+    if (count) memcpy(paths, m->also_path, count * sizeof *paths);
+    if (other >= 0) in[m->nin++] = other;
+    also[count] = next->name;
+    paths[count] = path;
+    m->in = in;
+    m->also = also;
+    m->also_path = paths;
+    m->also_count++;
+    m->out = next->out;
+    return OCT_OK;
+}
+
+/* What alone reads the convolution of the step before goes into that step, where it can (design
+ * 4.11: of the plan alone, the same codes): a 2x2 max pool of stride 2, whose codes are then the
+ * only ones made; what works element by element, such as a residual add. */
+static oct_status take(oct_plan *p, const oct_graph *g, octi_qmodule *conv,
+                       const octi_qmodule *next, bool *taken) {
+    int32_t reader, other = -1;
+    octi_path path = OCTI_PATH_pool_taken;
+    const int32_t place = operand(next, conv->out);
+    if (conv->is_float || next->is_float || place < 0 || conv->out == g->output ||
+        octi_graph_consumers(g, conv->out, &reader) != 1)
+        return OCT_OK;
+    if (next->kind == OCT_OP_max_pool2d) {
+        if (conv->kind != OCT_OP_qconv2d || conv->also || !is_halving(&g->nodes[next->node].attr))
+            return OCT_OK;
+        OCT_TRY(octi_qconv_take_pool(&conv->u.q, taken));
+    } else {
+        if (place > 1 || conv->nin >= OCTI_MAX_INPUTS) return OCT_OK;
+        if (next->nin > 1) other = next->in[1 - place];
+        OCT_TRY(
+            octi_qconv_take_map(&conv->u.q, &next->u.q, place, other < 0 ? -1 : conv->nin, taken));
+        conv->in_place = conv->u.q.in_place;
+        path = next->kind != OCT_OP_qadd ? OCTI_PATH_map_taken
+               : place                   ? OCTI_PATH_add_taken_second
+                                         : OCTI_PATH_add_taken_first;
+    }
+    return *taken ? join(p, conv, next, other, path) : OCT_OK;
+}
+
+static oct_status swallow(oct_plan *p, const oct_graph *g) {
+    int32_t kept = 0;
     for (int32_t i = 0; i < p->step_count; i++) {
-        const octi_qmodule *pool = &p->steps[i];
-        octi_qmodule *conv = kept ? &p->steps[kept - 1] : NULL;
         bool taken = false;
-        if (conv && conv->kind == OCT_OP_qconv2d && conv->out == pool->in[0] &&
-            pool->kind == OCT_OP_max_pool2d && is_halving(&g->nodes[pool->node].attr) &&
-            octi_graph_consumers(g, conv->out, &reader) == 1 && conv->out != g->output)
-            OCT_TRY(octi_qconv_take_pool(&conv->u.q, &taken));
-        if (taken) {
-            conv->out = pool->out;
-            conv->also = pool->name;
-        } else
-            p->steps[kept++] = *pool;
+        if (kept) OCT_TRY(take(p, g, &p->steps[kept - 1], &p->steps[i], &taken));
+        if (!taken) p->steps[kept++] = p->steps[i];
     }
     p->step_count = kept;
     return OCT_OK;
@@ -68,7 +114,8 @@ static oct_status make_steps(oct_plan *p, const oct_graph *g) {
         if (!p->steps[i].is_float) p->cycles += p->steps[i].u.q.cycles;
     }
     p->step_count = g->node_count;
-    return p->unfused || p->dense ? OCT_OK : take_pools(p, g);
+    OCT_TRY(hold(p, g));
+    return p->unfused || p->dense ? OCT_OK : swallow(p, g);
 }
 
 /* The value's makers and readers take any layout. */
@@ -82,18 +129,43 @@ static bool all_pitched(const oct_plan *p, int32_t value) {
     return true;
 }
 
-/* A value has the halo that its readers would like, where everyone who touches it can work so.
- * Unfused plans hand values out: they stay dense. */
+static bool may_have_halo(const oct_plan *p, int32_t v) {
+    const octi_plan_value *w = &p->values[v];
+    return w->home == OCTI_HOME_BLOCK && !p->unfused && !p->dense && w->dtype == OCT_U8 &&
+           w->shape.rank == 4 && all_pitched(p, v);
+}
+
+static void set_halo(octi_plan_value *w, octi_halo halo) {
+    w->at = octi_layout_of(&w->shape, oct_dtype_size(w->dtype), halo);
+    w->at.slack = w->home == OCTI_HOME_BLOCK;
+}
+
+/* The operand that step i could write over, as far as lives and sizes say. */
+static int32_t replaceable(const oct_plan *p, int32_t i) {
+    const octi_qmodule *m = &p->steps[i];
+    for (int32_t k = 0; k < m->nin && k < 32; k++)
+        if (m->in_place >> k & 1 && m->in[k] >= 0 && p->values[m->in[k]].last == i &&
+            p->values[m->in[k]].image == p->values[m->out].image)
+            return m->in[k];
+    return -1;
+}
+
+/* A value has the halo that its readers would like, where everyone who touches it can work so; and
+ * that of the operand whose place it could take, for cells cost less than another image. Unfused
+ * plans hand values out: they stay dense. */
 static void lay_out(oct_plan *p) {
     for (int32_t v = 0; v < p->value_count; v++) {
-        octi_plan_value *w = &p->values[v];
         octi_halo halo = {0};
-        const bool may = w->home == OCTI_HOME_BLOCK && !p->unfused && !p->dense &&
-                         w->dtype == OCT_U8 && w->shape.rank == 4 && all_pitched(p, v);
-        for (int32_t i = 0; may && i < p->step_count; i++)
+        for (int32_t i = 0; may_have_halo(p, v) && i < p->step_count; i++)
             if (p->steps[i].in[0] == v) halo = octi_halo_join(halo, p->steps[i].u.q.halo);
-        w->at = octi_layout_of(&w->shape, oct_dtype_size(w->dtype), halo);
-        w->at.slack = w->home == OCTI_HOME_BLOCK;
+        set_halo(&p->values[v], halo);
+    }
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const int32_t in = replaceable(p, i), out = p->steps[i].out;
+        if (in < 0 || !may_have_halo(p, in) || !may_have_halo(p, out)) continue;
+        const octi_halo both = octi_halo_join(p->values[in].at.halo, p->values[out].at.halo);
+        set_halo(&p->values[in], both);
+        set_halo(&p->values[out], both);
     }
 }
 
@@ -104,10 +176,13 @@ static oct_status bind(oct_plan *p) {
         for (int32_t k = 0; k < m->nin; k++)
             in[k] = m->in[k] >= 0 ? p->values[m->in[k]].at : (octi_layout){0};
         OCT_TRY(octi_qmodule_bind(m, in, &p->values[m->out].at));
-        if (!m->is_float) p->values[m->out].halo_code = (uint8_t)m->u.q.args->out->zero_point;
         if (m->scratch > p->scratch) p->scratch = m->scratch;
+        if (m->is_float) continue;
+        p->values[m->out].halo_code = (uint8_t)octi_qrun_last(&m->u.q)->args->out->zero_point;
+        if (m->u.q.band > p->band) p->band = m->u.q.band;
     }
     p->scratch = round64(p->scratch);
+    p->band = round64(p->band);
     return OCT_OK;
 }
 
@@ -142,21 +217,31 @@ static oct_status make_values(oct_plan *p, const oct_graph *g) {
     return OCT_OK;
 }
 
-/* A step takes over the memory of its first input where that dies with it and nothing of it is the
- * caller's.
- */
+/* Whether step i may write over its input k: that dies with it, nothing of it is the caller's, and
+ * none of the inputs that it reads otherwise lies there. */
+static bool may_replace(const oct_plan *p, int32_t i, int32_t k) {
+    const octi_qmodule *m = &p->steps[i];
+    if (!(m->in_place >> k & 1) || m->in[k] < 0) return false;
+    const octi_plan_value *in = &p->values[m->in[k]], *out = &p->values[m->out],
+                          *root = &p->values[in->root];
+    for (int32_t e = 0; e < m->nin; e++)
+        if (m->in[e] >= 0 && p->values[m->in[e]].root == in->root && !(m->in_place >> e & 1))
+            return false;
+    return root->home == OCTI_HOME_BLOCK && out->home == OCTI_HOME_BLOCK &&
+           in->at.image == out->at.image && root->last == i &&
+           (p->dense || (in->at.origin == out->at.origin && in->at.row == out->at.row));
+}
+
+/* A program without octet's kernels (a dense plan) writes over first inputs alone. */
 static void share_memory(oct_plan *p) {
     for (int32_t i = 0; i < p->step_count; i++) {
-        const octi_qmodule *m = &p->steps[i];
-        if (!m->elementwise) continue;
-        octi_plan_value *in = &p->values[m->in[0]], *out = &p->values[m->out],
-                        *root = &p->values[in->root];
-        if (root->home == OCTI_HOME_BLOCK && out->home == OCTI_HOME_BLOCK &&
-            in->at.image == out->at.image && root->last == i &&
-            (p->dense || (in->at.origin == out->at.origin && in->at.row == out->at.row))) {
-            out->root = in->root;
-            root->last = out->last;
-        }
+        octi_qmodule *m = &p->steps[i];
+        const int32_t most = p->dense ? 1 : m->nin < 32 ? m->nin : 32;
+        int32_t k = 0;
+        while (k < most && !may_replace(p, i, k)) k++;
+        if (k == most) continue;
+        p->values[m->out].root = p->values[m->in[k]].root;
+        p->values[p->values[m->out].root].last = p->values[m->out].last;
     }
 }
 
@@ -224,7 +309,6 @@ static oct_status build(oct_plan *p, const oct_net *net) {
     OCT_TRY(make_values(p, net->graph));
     lay_out(p);
     OCT_TRY(bind(p));
-    OCT_TRY(hold(p, net->graph));
     if (!p->unfused) share_memory(p);
     OCT_TRY(place(p));
     return pixels(p, net);
@@ -282,7 +366,8 @@ void oct_plan_print(const oct_plan *p, void (*line)(void *, const char *), void 
     snprintf(
         text, sizeof text,
         "plan: %d steps, %zu bytes of activations per image (%zu without reuse), %zu of scratch%s",
-        (int)p->step_count, p->activations, p->sum, p->scratch, p->unfused ? ", unfused" : "");
+        (int)p->step_count, p->activations, p->sum, p->scratch + p->band,
+        p->unfused ? ", unfused" : "");
     line(user, text);
     for (int32_t i = 0; i < p->step_count; i++) {
         const octi_qmodule *m = &p->steps[i];

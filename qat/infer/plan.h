@@ -31,13 +31,14 @@ struct oct_plan {
     oct_ctx *ctx;
     octi_arena *arena;
     bool unfused, profile, dense;
-    octi_qmodule *steps; /* fused: a step may have taken the next node into itself */
+    octi_qmodule *steps; /* fused: a step may have taken the next nodes into itself */
     int32_t step_count, value_count, input, output;
     octi_plan_value *values;
     oct_tensor **held; /* references to the constants that steps read */
     int32_t held_count;
-    size_t activations, sum, scratch; /* bytes per image; per task */
-    double cycles;                    /* of an image, by the models of its steps */
+    size_t activations, sum; /* bytes per image */
+    size_t scratch, band;    /* per task; and so much for each image that it works on at a time */
+    double cycles;           /* of an image, by the models of its steps */
     /* pixels */
     bool takes_u8;
     const uint8_t *table; /* [C,256] of step `table_step`; NULL: pixels become floats first */

@@ -36,14 +36,15 @@ struct oct_session {
     uint8_t *values;  /* unfused: one array per value, at offset * batch */
     uint8_t *work;    /* per slot: values of a chunk (fused), pixels as floats */
     uint8_t *scratch; /* per thread that may work on one image, or slot */
-    size_t work_bytes, pixel_bytes;
+    size_t work_bytes, pixel_bytes, scratch_bytes;
     int64_t threads;
 };
 
 typedef struct layout {
     int64_t slots, chunk;
     int64_t threads;
-    size_t pointers, ns, logits, values, work, scratch, work_bytes, pixel_bytes, total;
+    size_t pointers, ns, logits, values, work, scratch, work_bytes, pixel_bytes, scratch_bytes,
+        total;
 } layout;
 
 static bool add(size_t *at, size_t *where, size_t n, size_t each) {
@@ -63,7 +64,9 @@ static bool lay_out(const oct_plan *p, int64_t batch, layout *l) {
     l->pixel_bytes = (l->pixel_bytes + 63) & ~(size_t)63;
     chunked = p->unfused ? 0 : p->activations;
     if (!octi_mul_size(chunked, (size_t)l->chunk, &chunk_bytes) ||
-        !octi_add_size(chunk_bytes, l->pixel_bytes, &l->work_bytes))
+        !octi_add_size(chunk_bytes, l->pixel_bytes, &l->work_bytes) ||
+        !octi_mul_size(p->band, (size_t)l->chunk, &l->scratch_bytes) ||
+        !octi_add_size(l->scratch_bytes, p->scratch, &l->scratch_bytes))
         return false;
     /* below that an image is not worth cutting */
     l->threads = p->cycles < WORTH_CUTTING || threads < l->slots ? l->slots : threads;
@@ -74,7 +77,7 @@ static bool lay_out(const oct_plan *p, int64_t batch, layout *l) {
               add(&at, &l->logits, (size_t)batch, p->values[p->output].image) &&
               add(&at, &l->values, p->unfused ? (size_t)batch : 0, p->activations) &&
               add(&at, &l->work, (size_t)l->slots, l->work_bytes) &&
-              add(&at, &l->scratch, (size_t)l->threads, p->scratch);
+              add(&at, &l->scratch, (size_t)l->threads, l->scratch_bytes);
     l->total = at;
     return ok && at <= (size_t)INT64_MAX / 2;
 }
@@ -125,6 +128,7 @@ oct_session *oct_session_new(const oct_plan *plan, int64_t batch, void *block, s
                        .scratch = b + l.scratch,
                        .threads = l.threads,
                        .work_bytes = l.work_bytes,
+                       .scratch_bytes = l.scratch_bytes,
                        .pixel_bytes = l.pixel_bytes};
     if (plan->profile) {
         s->ns = (uint64_t *)(b + l.ns);
@@ -201,7 +205,7 @@ static void run_part(void *arg, int64_t i) {
     const int64_t units = octi_qmodule_units(c->m);
     call.from = (int32_t)(units * i / c->tasks);
     call.to = (int32_t)(units * (i + 1) / c->tasks);
-    call.scratch = c->s->scratch + (size_t)i * c->s->plan->scratch;
+    call.scratch = c->s->scratch + (size_t)i * c->s->scratch_bytes;
     octi_qmodule_run(c->m, &call);
 }
 
@@ -233,8 +237,10 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n, int6
         const octi_qmodule *m = &p->steps[k];
         const octi_plan_value *out = &p->values[m->out];
         const void *in[OCTI_MAX_INPUTS];
-        octi_qcall call = {
-            .in = in, .out = at[m->out], .n = n, .scratch = s->scratch + (size_t)i * p->scratch};
+        octi_qcall call = {.in = in,
+                           .out = at[m->out],
+                           .n = n,
+                           .scratch = s->scratch + (size_t)i * s->scratch_bytes};
         uint64_t begin = s->ns ? now() : 0;
         for (int32_t e = 0; e < m->nin; e++) in[e] = m->in[e] >= 0 ? at[m->in[e]] : NULL;
         if (!octi_halo_none(&out->at.halo))
@@ -277,7 +283,13 @@ static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int
         octi_path_count(paths, OCTI_SIDE_PLAN,
                         (m->is_float ? OCTI_PATH_FLOAT : OCTI_PATH_CODES) + (int)m->kind);
         octi_path_count(paths, OCTI_SIDE_PLAN, m->is_float ? m->u.f.path : m->u.q.path);
-        if (m->also) octi_path_count(paths, OCTI_SIDE_PLAN, OCTI_PATH_pool_taken);
+        for (int32_t e = 0; e < m->also_count; e++)
+            octi_path_count(paths, OCTI_SIDE_PLAN, (int)m->also_path[e]);
+        if (m->is_float || !m->u.q.band) continue;
+        if (s->plan->values[m->out].root != m->out)
+            octi_path_count(paths, OCTI_SIDE_PLAN, OCTI_PATH_over_operand);
+        if (m->u.q.band < (size_t)m->u.q.image)
+            octi_path_count(paths, OCTI_SIDE_PLAN, OCTI_PATH_in_bands);
     }
     run_job j = {s, x, pixels, y, n, s->slots < n ? s->slots : n};
     if (n < s->threads && n) { /* fewer images than threads: these share each step */

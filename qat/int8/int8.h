@@ -43,11 +43,13 @@ typedef struct octi_qmodule {
     int32_t nin;
     const int32_t *in; /* [nin] values; -1 for constants and absent inputs */
     int32_t out;
-    int32_t node;     /* of the graph */
-    const char *also; /* the node whose work is in it too, whose output is `out`; NULL: none */
+    int32_t node;               /* of the graph */
+    int32_t also_count;         /* nodes whose work is in it too; the last one's output is `out` */
+    const char *const *also;    /* their names, NULL behind them; NULL: none */
+    const octi_path *also_path; /* how each was taken */
     bool is_float;
-    bool elementwise; /* the output may take input 0's memory */
-    bool view;        /* the same bytes in the same order: no work where memory is shared */
+    bool view;         /* the same bytes in the same order: no work where memory is shared */
+    uint32_t in_place; /* bit k: the output may take the place of input k in memory */
     size_t scratch;
     union {
         octi_qrun q;

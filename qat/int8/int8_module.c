@@ -118,11 +118,11 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
     if (floats) {
         OCT_TRY(octi_fnode_init(&m->u.f, arena, g, n, octi_is_float_whole(g)));
         m->scratch = m->u.f.scratch;
-        m->elementwise = m->u.f.elementwise;
+        m->in_place = m->u.f.elementwise;
         return OCT_OK;
     }
     OCT_TRY(octi_qinit(&m->u.q, arena, n->kind, &n->attr, in, n->nin, &out, n->name));
-    m->elementwise = m->u.q.elementwise;
+    m->in_place = m->u.q.in_place;
     return OCT_OK;
 }
 

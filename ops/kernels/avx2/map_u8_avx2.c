@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Element by element on codes, 16 at a time, and the borders. Multipliers here may drive a value
- * beyond s32, so values are clamped as floats before they become integers. */
+ * beyond s32, so values are clamped as floats before they become integers; where these cannot, 32
+ * at a time without. */
 #include "ops/kernels/avx2/requant_avx2.h"
 #include "ops/kernels/kernels.h"
 #include "src/qround.h"
@@ -10,7 +11,13 @@ typedef struct law { /* of one call */
     __m256 mx, mx2, least, most; /* fp32 */
     octk_eight by[3];            /* q31 */
     __m256i low, high;
+    /* fp32, 32 codes at a time */
+    bool near; /* no value leaves s32 */
+    __m256 zero, zero2;
+    octk_ends ends;
 } law;
+
+#define LIFT 0x1p23f /* a float of that with a code for its last byte is their sum */
 
 static octk_eight all_of(const octq_multipliers *by, int64_t i) {
     const int32_t s = by->shift[i];
@@ -29,7 +36,13 @@ static law law_of(const octk_map_u8 *a, int records) {
              .least = _mm256_set1_ps((float)(a->lo - a->zy)),
              .most = _mm256_set1_ps((float)(a->hi - a->zy)),
              .low = _mm256_set1_epi32(a->lo - a->zy),
-             .high = _mm256_set1_epi32(a->hi - a->zy)};
+             .high = _mm256_set1_epi32(a->hi - a->zy),
+             .near = !q31,
+             .zero = _mm256_set1_ps(LIFT + (float)a->zx),
+             .zero2 = _mm256_set1_ps(LIFT + (float)a->zx2),
+             .ends = octk_ends_of(a->zy, a->lo, a->hi)};
+    /* a product of two differences at most */
+    for (int i = 0; !q31 && i < records; i++) l.near = l.near && a->by.m[i] < 0x1p30f / (255 * 255);
     for (int i = 0; q31 && i < records; i++) l.by[i] = all_of(&a->by, i);
     return l;
 }
@@ -81,11 +94,54 @@ static inline __m256i rescale8_q31(const uint8_t *x, const uint8_t *x2, const la
     return clamped(octk_scaled_q31(centred(x, l->zx), &l->by[0]), l);
 }
 
+/* Differences from the zero point, exact: quarter k of each half of 32 codes. */
+static inline __m256 quarter(__m256i x, int k, __m256 zero) {
+    const __m256i none = _mm256_setzero_si256(), lift = _mm256_set1_epi16(0x4b00),
+                  words = k < 2 ? _mm256_unpacklo_epi8(x, none) : _mm256_unpackhi_epi8(x, none);
+    const __m256i lifted =
+        k % 2 ? _mm256_unpackhi_epi16(words, lift) : _mm256_unpacklo_epi16(words, lift);
+    return _mm256_sub_ps(_mm256_castsi256_ps(lifted), zero);
+}
+static inline __m256i add_quarter(__m256i x, __m256i x2, int k, const law *l) {
+    return _mm256_cvtps_epi32(_mm256_add_ps(_mm256_mul_ps(quarter(x, k, l->zero), l->mx),
+                                            _mm256_mul_ps(quarter(x2, k, l->zero2), l->mx2)));
+}
+static inline __m256i mul_quarter(__m256i x, __m256i x2, int k, const law *l) {
+    const __m256 p = _mm256_mul_ps(quarter(x, k, l->zero), quarter(x2, k, l->zero2));
+    return _mm256_cvtps_epi32(_mm256_mul_ps(p, l->mx));
+}
+static inline __m256i rescale_quarter(__m256i x, __m256i x2, int k, const law *l) {
+    (void)x2;
+    return _mm256_cvtps_epi32(_mm256_mul_ps(quarter(x, k, l->zero), l->mx));
+}
+
+/* The first codes of a run, in whole 32s: how many. */
+#define WIDE_RUN(name, of)                                                                         \
+    static inline int32_t name(const uint8_t *x, const uint8_t *x2, uint8_t *y, int32_t c,         \
+                               const law *l) {                                                     \
+        int32_t i = 0;                                                                             \
+        for (; i + 32 <= c; i += 32) {                                                             \
+            const __m256i a = _mm256_loadu_si256((const __m256i *)(x + i)),                        \
+                          b = _mm256_loadu_si256((const __m256i *)(x2 + i));                       \
+            _mm256_storeu_si256((__m256i *)(y + i),                                                \
+                                octk_codes(of(a, b, 0, l), of(a, b, 1, l), of(a, b, 2, l),         \
+                                           of(a, b, 3, l), l->ends));                              \
+        }                                                                                          \
+        return i;                                                                                  \
+    }
+WIDE_RUN(add_wide, add_quarter)
+WIDE_RUN(mul_wide, mul_quarter)
+WIDE_RUN(rescale_wide, rescale_quarter)
+static inline int32_t none_wide(const uint8_t *x, const uint8_t *x2, uint8_t *y, int32_t c,
+                                const law *l) {
+    return (void)x, (void)x2, (void)y, (void)c, (void)l, 0;
+}
+
 /* A run of c codes; what is left of it goes through a block, so that nothing beside it is read. */
-#define RUN(name, eight)                                                                           \
+#define RUN(name, eight, wide)                                                                     \
     static inline void name(const uint8_t *x, const uint8_t *x2, uint8_t *y, int32_t c,            \
                             const law *l) {                                                        \
-        int32_t i = 0;                                                                             \
+        int32_t i = l->near ? wide(x, x2, y, c, l) : 0;                                            \
         for (; i + 16 <= c; i += 16)                                                               \
             _mm_storeu_si128((__m128i *)(y + i),                                                   \
                              bytes(eight(x + i, x2 + i, l), eight(x + i + 8, x2 + i + 8, l), l));  \
@@ -96,12 +152,12 @@ static inline __m256i rescale8_q31(const uint8_t *x, const uint8_t *x2, const la
         octk_store_bytes(y + i, bytes(eight(rest, rest2, l), eight(rest + 8, rest2 + 8, l), l),    \
                          c - i);                                                                   \
     }
-RUN(add_run, add8)
-RUN(mul_run, mul8)
-RUN(rescale_run, rescale8)
-RUN(add_run_q31, add8_q31)
-RUN(mul_run_q31, mul8_q31)
-RUN(rescale_run_q31, rescale8_q31)
+RUN(add_run, add8, add_wide)
+RUN(mul_run, mul8, mul_wide)
+RUN(rescale_run, rescale8, rescale_wide)
+RUN(add_run_q31, add8_q31, none_wide)
+RUN(mul_run_q31, mul8_q31, none_wide)
+RUN(rescale_run_q31, rescale8_q31, none_wide)
 
 static void clip_run(const uint8_t *x, uint8_t *y, int32_t c, uint8_t least, uint8_t most) {
     const __m256i lo = _mm256_set1_epi8((char)least), hi = _mm256_set1_epi8((char)most);
