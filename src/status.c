@@ -58,13 +58,25 @@ oct_status octi_excuse(oct_status s) {
     return OCT_OK;
 }
 
-/* Bytes of untrusted files end up here: control characters must not reach a terminal. UTF-8
- * passes. */
+/* Bytes of a character that a terminal shows and does not act on; 0: a control character (C0, DEL,
+ * C1), or no UTF-8. */
+static size_t shown(const unsigned char *s) {
+    if (s[0] < 0x80) return s[0] >= 0x20 && s[0] != 0x7f;
+    const size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || (s[0] == 0xc2 && s[1] < 0xa0)) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    return n;
+}
+
+/* Bytes of untrusted files end up here: what is not shown becomes '?'. */
 static void copy_clean(char *dst, const char *src, size_t bytes) {
     size_t n = 0;
-    for (; src && src[n] && n < bytes - 1; n++) {
-        unsigned char c = (unsigned char)src[n];
-        dst[n] = (c < 0x20 || c == 0x7f) ? '?' : (char)c;
+    while (src && *src) {
+        const size_t k = shown((const unsigned char *)src), room_for = k ? k : 1;
+        if (n + room_for >= bytes) break;
+        memcpy(dst + n, k ? src : "?", room_for);
+        n += room_for, src += room_for;
     }
     dst[n] = 0;
 }

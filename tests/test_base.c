@@ -23,6 +23,21 @@ START_TEST(error_message_has_all_parts) {
     /* wrapping the record in itself must not garble it */
     octi_fail(OCT_EFORMAT, "file", oct_last_error()->what, NULL, oct_last_error()->where, NULL);
     ck_assert_str_eq(oct_error_message(), "file: malformed data: got x?[31m?");
+    /* UTF-8 passes; C1, as UTF-8 has it or as a byte, and what is no UTF-8 do not */
+    octi_fail(OCT_EFORMAT, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", NULL, NULL,
+              "\x9b"
+              "2J \xc2\x9b\xc2\xa0 \xe2\x82 \xff",
+              NULL);
+    ck_assert_str_eq(oct_last_error()->where, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
+    ck_assert_str_eq(oct_last_error()->got, "?2J ??\xc2\xa0 ?? ?");
+    char cut[2 * 4096];
+    for (size_t i = 0; i < sizeof cut; i++) cut[i] = i % 2 ? '\xa9' : '\xc3';
+    cut[sizeof cut - 1] = 0;
+    for (int odd = 0; odd < 2; odd++) { /* no half of one at the end of a field */
+        octi_fail(OCT_EFORMAT, octi_fmt("%s%.600s", odd ? "x" : "", cut), NULL, NULL, NULL, NULL);
+        const char *where = oct_last_error()->where;
+        ck_assert(strlen(where) > 60 && strlen(where) % 2 == (size_t)odd);
+    }
     ck_assert_int_eq(oct_status_exit_code(OCT_EDIVERGED), 6);
 }
 END_TEST

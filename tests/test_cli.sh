@@ -189,6 +189,12 @@ bad 2 bench --workload vgg
 bad 2 bench --mode fast
 bad 2 bench good --workload lenet
 bad 2 train --model lenet $data --out "$(printf 'good\033[31m\n')" --bogus
+# names that are no UTF-8, and C1: neither on a terminal nor in JSON
+odd=$(printf 'no\233\302\233\351')
+bad 4 inspect "$odd"
+"$octet" export good --to npz --name "$odd" -o . --json >.json 2>.err || say "export: $(cat .err)"
+grep -qF 'no\u009b\u009b\u00e9.npz"' .json && ! LC_ALL=C grep -q '[^ -~]' .json .err || say "raw bytes: $(od -c .json | head -5) $(od -c .err)"
+rm "$odd.npz"
 OCT_CPU=sse9 bad 2 eval good $data
 if [ "$(id -u)" != 0 ]; then
     chmod 0 empty

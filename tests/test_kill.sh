@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What is killed again and again ends with the files of what was not, whatever command it is, and leaves nothing behind.
-# Usage: test_kill.sh PATH-OF-octet [KILLS]; OCT_TEST_LONG=1: a thousand; OCT_KILL_SEED: other moments.
+# Usage: test_kill.sh PATH-OF-octet [KILLS]; OCT_TEST_LONG=1: a thousand; OCT_KILL_SEED: other moments; OCT_KILL_LOG: a file for
+# what is done.
 # A training is killed and resumed until it ends; each other command that writes is killed over an old result of another seed and where
 # nothing is: what is there then is the old one or the new one, the next run makes what was always made, and nothing else stays.
 # (test_failing_calls.sh kills in the place of each system call.)
@@ -66,17 +67,18 @@ resumed() { # NAME FILES KILLS COMMAND...: until it was killed so often, and end
         ended=$((ended + 1))
     done
     table="$table, $name $((n - first)) ($ended ended)"
+    [ -z "${OCT_KILL_LOG:-}" ] || echo "$table" >>$OCT_KILL_LOG
 }
 few() { [ $((kills / $1)) -gt $2 ] && echo $((kills / $1)) || echo $2; }
-resumed train best.safetensors $(few 3 4) train --model lenet $common --limit 320 --batch 16 --epochs 3 --augment crop4 --optimizer adam --save-steps 1 --val 0.2
+resumed train best.safetensors $(few 3 4) train --model lenet $common --limit 100 --batch 16 --epochs 3 --augment crop4 --optimizer adam --save-steps 1 --val 0.2
 rm -rf f && mv whole f
 cp -r f keep
 each=$(few 28 1)
-calibrate="--limit 256 --calib 64"
+calibrate="--limit 64 --calib 64"
 rm -rf broken
 "$octet" ptq f $common $calibrate --out p >/dev/null || fail "cannot calibrate"
-resumed "qat --resume" probe.npz $(few 20 2) qat p $common --limit 256 --epochs 2 --batch 32 --save-steps 1
-resumed "qat --resume, lsq+" probe.npz $(few 20 2) qat f $common --limit 256 --epochs 2 --batch 32 --save-steps 2 --method lsq+ --wbits 4
+resumed "qat --resume" probe.npz $(few 20 2) qat p $common --limit 64 --epochs 3 --batch 16 --save-steps 1
+resumed "qat --resume, lsq+" probe.npz $(few 20 2) qat f $common --limit 64 --epochs 3 --batch 16 --save-steps 2 --method lsq+ --wbits 4
 
 # commands that make one thing; metrics hold times, the state their length, and so do pages and the words of a grid
 made() { find $1 -type f ! -name metrics.jsonl ! -name state.safetensors ! -name '*.html' ! -name '*.result' ! -name '*.out' ! -name '*.err' ! -name .lock 2>/dev/null | sort | xargs cat 2>/dev/null | cksum; }
@@ -116,25 +118,26 @@ row() { # NAME OUT OLD COMMAND...: OUT (or -: nothing stays) is a file or folder
         nothing_stays "$name"
     done
     table="$table, $name $((n - first))"
+    [ -z "${OCT_KILL_LOG:-}" ] || echo "$table" >>$OCT_KILL_LOG
 }
-"$octet" ptq f $common --limit 100 --calib 32 --wbits 4 --out p2 >/dev/null && "$octet" convert p2 -o p2.oct8 --quiet >/dev/null &&
+"$octet" ptq f $common --limit 40 --calib 32 --wbits 4 --out p2 >/dev/null && "$octet" convert p2 -o p2.oct8 --quiet >/dev/null &&
     "$octet" convert p -o p.oct8 --quiet >/dev/null && "$octet" export f --to onnx --name float -o . --quiet >/dev/null || fail "cannot prepare"
 cp f/model.safetensors w.safetensors
 "$octet" export p2.oct8 --to c,onnx,npz --name m -o out2 --quiet >/dev/null && "$octet" export p.oct8 --to c --name net -o . --quiet >/dev/null || fail "cannot export"
 "$octet" run p2.oct8 --input p/probe.npz --output y2.npz --quiet >/dev/null || fail "cannot run"
 row ptq cal p2 ptq f $common $calibrate --out cal --force
 row "ptq --improve" cal p2 ptq f $common $calibrate --improve cle,bias,adaround --out cal --force
-row qat tuned p2 qat p $common --limit 256 --epochs 1 --batch 32 --out tuned --force
+row qat tuned p2 qat p $common --limit 64 --epochs 1 --batch 16 --out tuned --force
 row convert m.oct8 p2.oct8 convert p -o m.oct8 --quiet
 row import imported p2 import w.safetensors --model lenet --size 28x28 --quiet --out imported --force
 row "import onnx" imported p2 import float.onnx --quiet --out imported --force
 row export "out/m.c out/m.h out/m.onnx out/m.npz" - export p.oct8 --to c,onnx,npz --name m -o out --quiet
 row "export over another" out/m.npz out2/m.npz export p.oct8 --to npz --name m -o out --quiet
 row run y.npz y2.npz run p.oct8 --input p/probe.npz --output y.npz --quiet
-row report page.html - report f p --data synth-digits --limit 64 --quiet -o page.html
+row report page.html - report f p --data synth-digits --limit 20 --quiet -o page.html
 row "data check" sheet.png f/graph.json data check synth-digits --limit 100 --quiet --sheet sheet.png
-row sweep grid - sweep f $common --limit 256 --calib 64 --wbits 8,4 --out grid
-row demo demo - demo --limit 200 --quiet --threads 2 --out demo --force
+row sweep grid - sweep f $common --limit 64 --calib 64 --wbits 8,4 --out grid
+row demo demo - demo --limit 64 --quiet --threads 2 --out demo --force
 row verify - - verify p.oct8 net.c --data synth-digits --limit 20 --quiet
 # over itself: what it reads is lost only to the new one
 over_itself() {
@@ -151,7 +154,7 @@ over_itself() {
     done
     table="$table, qat over itself $((n - first))"
 }
-over_itself qat self $common --limit 256 --epochs 1 --batch 32
+over_itself qat self $common --limit 64 --epochs 1 --batch 16
 
 # what they started from is as it was
 [ "$(made f)" = "$(made keep)" ] || fail "a run that was read is another"

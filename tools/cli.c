@@ -10,16 +10,28 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Bytes of names must not reach a terminal as control sequences: C0, DEL, and C1 as UTF-8 has it,
- * become \\xNN. */
+/* Bytes of the character at s; *odd is 0, or what must not reach a terminal as it is: C0, DEL, C1
+ * as UTF-8 has it, a byte that is no UTF-8 (C1 elsewhere). */
+static size_t character(const unsigned char *s, unsigned *odd) {
+    const size_t n = *s < 0x80 ? 1 : *s >= 0xf0 ? 4 : *s >= 0xe0 ? 3 : 2;
+    *odd = n == 1 ? (*s < 32 || *s == 127 ? *s : 0u) : *s < 0xc2 || *s > 0xf4 ? *s : 0u;
+    for (size_t i = 1; i < n && !*odd; i++)
+        if ((s[i] & 0xc0) != 0x80) *odd = *s;
+    if (*odd || *s != 0xc2 || s[1] >= 0xa0) return *odd ? 1 : n;
+    *odd = s[1];
+    return 2;
+}
+
+/* Bytes of names must not reach a terminal as control sequences: they become \\xNN. */
 static void put_clean(FILE *f, const char *text) {
-    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-        if (*s < 32 || *s == 127)
-            fprintf(f, "\\x%02x", *s);
-        else if (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
-            fprintf(f, "\\x%02x", *++s);
+    unsigned odd;
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        const size_t n = character(s, &odd);
+        if (odd)
+            fprintf(f, "\\x%02x", odd);
         else
-            fputc(*s, f);
+            fwrite(s, 1, n, f);
+        s += n;
     }
 }
 
@@ -190,18 +202,16 @@ double cli_seconds(void) {
 
 /* ---- JSON ---- */
 
-static void quoted(FILE *f, const char *s) {
+static void quoted(FILE *f, const char *text) {
+    unsigned odd;
     fputc('"', f);
-    for (; *s; s++) {
-        unsigned char ch = (unsigned char)*s;
-        if (ch == '"' || ch == '\\')
-            fprintf(f, "\\%c", ch);
-        else if (ch < 32 || ch == 127)
-            fprintf(f, "\\u%04x", ch);
-        else if (ch == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0)
-            fprintf(f, "\\u%04x", (unsigned char)*++s);
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        const size_t n = character(s, &odd);
+        if (odd)
+            fprintf(f, "\\u%04x", odd);
         else
-            fputc(ch, f);
+            fprintf(f, *s == '"' || *s == '\\' ? "\\%.*s" : "%.*s", (int)n, (const char *)s);
+        s += n;
     }
     fputc('"', f);
 }
