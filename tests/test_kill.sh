@@ -66,16 +66,16 @@ resumed() { # NAME FILES KILLS COMMAND...: until it was killed so often, and end
         rm -rf broken
         ended=$((ended + 1))
     done
+    rm -rf broken
     table="$table, $name $((n - first)) ($ended ended)"
     [ -z "${OCT_KILL_LOG:-}" ] || echo "$table" >>$OCT_KILL_LOG
 }
 few() { [ $((kills / $1)) -gt $2 ] && echo $((kills / $1)) || echo $2; }
-resumed train best.safetensors $(few 3 4) train --model lenet $common --limit 100 --batch 16 --epochs 3 --augment crop4 --optimizer adam --save-steps 1 --val 0.2
+resumed train best.safetensors $(few 5 4) train --model lenet $common --limit 100 --batch 16 --epochs 3 --augment crop4 --optimizer adam --save-steps 1 --val 0.2
 rm -rf f && mv whole f
 cp -r f keep
-each=$(few 28 1)
+each=$(few 22 1)
 calibrate="--limit 64 --calib 64"
-rm -rf broken
 "$octet" ptq f $common $calibrate --out p >/dev/null || fail "cannot calibrate"
 resumed "qat --resume" probe.npz $(few 20 2) qat p $common --limit 64 --epochs 3 --batch 16 --save-steps 1
 resumed "qat --resume, lsq+" probe.npz $(few 20 2) qat f $common --limit 64 --epochs 3 --batch 16 --save-steps 2 --method lsq+ --wbits 4

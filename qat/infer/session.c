@@ -113,7 +113,9 @@ oct_session *oct_session_new(const oct_plan *plan, int64_t batch, void *block, s
     }
     uint8_t *b = block ? block : octi_alloc_raw(plan->ctx, l.total);
     if (!b) return octi_ctx_failed(plan->ctx), NULL;
-    memset(b, 0, l.work); /* everything but the work memory, which is written before it is read */
+    /* the work memory too: kernels read slack, which counts for nothing, before anything lies there
+     */
+    memset(b, 0, l.total);
     oct_session *s = (oct_session *)b;
     *s = (oct_session){.plan = plan,
                        .batch = batch,
