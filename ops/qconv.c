@@ -225,20 +225,21 @@ void octi_put_record(const octq_multipliers *from, int64_t i, const octq_multipl
     ((int32_t *)(uintptr_t)to->shift)[j] = from->shift[i];
 }
 
-oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t **b,
-                           octq_multipliers *by) {
-    const int32_t each = c->o / c->groups, lanes = octk_lanes(each);
+oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, int32_t lanes,
+                           const int32_t **b, octq_multipliers *by) {
+    const int32_t each = c->o / c->groups;
     /* whole vectors are read: 16 lanes from the last panel's first one on */
-    const size_t count = (size_t)octi_lane_begin(c, c->groups) + 16;
+    const size_t count = (size_t)c->groups * (size_t)lanes + 16;
     int32_t *bb = octi_arena_calloc(q->arena, count, sizeof *bb);
     if (!bb) return oct_last_error()->code;
     OCT_TRY(octi_new_records(q->arena, c->by.law, count, by));
     for (int32_t g = 0; g < c->groups; g++)
         for (int32_t l = 0; l < lanes; l++) {
             const int32_t j = octk_lane_channel(lanes, l);
+            const int64_t lane = (int64_t)g * lanes + l;
             if (j >= each) continue;
-            bb[octi_lane_begin(c, g) + l] = c->bias[g * each + j];
-            octi_put_record(&c->by, g * each + j, by, octi_lane_begin(c, g) + l, 1);
+            bb[lane] = c->bias[g * each + j];
+            octi_put_record(&c->by, g * each + j, by, lane, 1);
         }
     *b = bb;
     return OCT_OK;

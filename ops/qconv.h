@@ -50,9 +50,9 @@ const octi_qconv *octi_qconv_of(const octi_qargs *q);
 octi_halo octi_no_halo(const octi_qconv *c);
 /** Rows of what it stores: the output's, or the pool's. */
 int32_t octi_row_units(const octi_qconv *c);
-/** Biases and records by lanes (octk_lanes), of `groups` groups one behind the other. */
-oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, const int32_t **b,
-                           octq_multipliers *by);
+/** Biases and records by lanes, `lanes` to a group, groups one behind the other. */
+oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, int32_t lanes,
+                           const int32_t **b, octq_multipliers *by);
 /** Records in memory of their own, [count], all zero; record i of one goes to place j of them, its
  *  fp32 multiplier divided by `over`, a power of two. */
 oct_status octi_new_records(octi_arena *arena, octq_law law, size_t count, octq_multipliers *by);
@@ -62,6 +62,28 @@ void octi_put_record(const octq_multipliers *from, int64_t i, const octq_multipl
 static inline int64_t octi_lane_begin(const octi_qconv *c, int32_t g) {
     return (int64_t)g * octk_lanes(c->o / c->groups);
 }
+/* Of candidates over codes as they lie in memory (qconv_codes.c). */
+octi_halo octi_codes_halo(const octi_qconv *c);
+const char *octi_codes_unfit(const octi_qconv *c);
+/** A window's contiguous runs: whole kernel rows where pixels follow each other, else taps. */
+typedef struct octi_runs {
+    int32_t count, taps, length; /* in all; of a kernel row; codes */
+} octi_runs;
+octi_runs octi_runs_of(const octi_qconv *c);
+/** at[count]: bytes from a window's beginning to each. */
+void octi_place_runs(const octi_qconv *c, const octk_image *x, int64_t *at);
+/** Weights in steps of four codes, `bytes` of a group: [panel][run][step][lane][4]; of each lane
+ *  its record, its weights' sum, and its bias less the zero point's share. */
+typedef struct octi_panels {
+    const int8_t *w;
+    const int32_t *b, *sums;
+    octq_multipliers by;
+    int64_t bytes;
+    int32_t lanes;
+} octi_panels;
+/** Runs padded to `steps` steps, groups to `lanes` lanes (octk_lanes, or more). */
+oct_status octi_pack_codes(const octi_qargs *q, const octi_qconv *c, int32_t lanes, int32_t steps,
+                           octi_panels *p);
 /** Where an image of the input may be read with `need` around it: in place where its layout has
  *  that, else copied into `frame` (octi_frame_bytes), whose cells beyond the image hold zx. */
 size_t octi_frame_bytes(const octi_qconv *c, const octi_layout *in, const octi_halo *need);

@@ -5,15 +5,12 @@
  * shape: any stride, dilation, groups, and linear layers, whose images are the pixels. */
 #include "ops/qconv.h"
 
-#include <string.h>
-
 #include "src/mem.h"
 
 enum {
     BLOCK_PIXELS = 400, /* each has an entry in the table of places */
     FEW = 48,           /* an image of fewer pixels shares its block with others */
-    MOST_IMAGES = 16,
-    WIDEST = 64 /* border */
+    MOST_IMAGES = 16
 };
 
 typedef struct bytes {
@@ -24,12 +21,6 @@ typedef struct bytes {
     int64_t group_w;      /* bytes */
     size_t frame;
 } bytes;
-
-static octi_halo halo(const octi_qconv *c) {
-    const int32_t h = (c->p - 1) * c->stride[0] + (c->r - 1) * c->dilation[0] + 1 - c->pads[0],
-                  w = (c->q - 1) * c->stride[1] + (c->s - 1) * c->dilation[1] + 1 - c->pads[1];
-    return (octi_halo){c->pads[0], c->pads[1], h > c->h ? h - c->h : 0, w > c->w ? w - c->w : 0};
-}
 
 /* Outputs of a row. */
 static int32_t columns(const octi_qconv *c) { return c->q / c->pool; }
@@ -64,28 +55,21 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     }
 }
 
-/* Runs of a window: whole kernel rows where pixels follow each other, else taps. */
-static bool whole_rows(const octi_qconv *c) { return c->groups == 1 && c->dilation[1] == 1; }
-static int32_t run_length(const octi_qconv *c) {
-    return c->c / c->groups * (whole_rows(c) ? c->s : 1);
-}
-
 /* Places of runs, of outputs, and of the pixels of each, behind one another. */
 static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const octk_image *x,
                               bytes *own) {
-    const int32_t taps = whole_rows(c) ? 1 : c->s, runs = c->r * taps;
+    const octi_runs runs = octi_runs_of(c);
     const int64_t count = (int64_t)own->images * own->band * columns(c), each = c->pool * c->pool;
-    int64_t *at = octi_arena_alloc(q->arena, (size_t)(runs + count * (each + 1)) * sizeof *at),
-            *pix = at + runs, *out = pix + count * each;
+    const size_t places = (size_t)(runs.count + count * (each + 1));
+    int64_t *at = octi_arena_alloc(q->arena, places * sizeof *at), *pix = at + runs.count,
+            *out = pix + count * each;
     if (!at) return oct_last_error()->code;
     own->kernel.run = at;
     own->kernel.pix = pix;
     own->kernel.out = out;
-    own->kernel.runs = runs;
-    own->kernel.steps = (run_length(c) + 3) / 4;
-    for (int32_t i = 0; i < runs; i++)
-        at[i] = (int64_t)(i / taps) * c->dilation[0] * x->row +
-                (int64_t)(i % taps) * c->dilation[1] * x->pixel;
+    own->kernel.runs = runs.count;
+    own->kernel.steps = (runs.length + 3) / 4;
+    octi_place_runs(c, x, at);
     for (int64_t i = 0; i < count; i++) {
         const int64_t image = i / columns(c) / own->band, p = i / columns(c) % own->band,
                       column = i % columns(c);
@@ -97,38 +81,14 @@ static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const oc
     return OCT_OK;
 }
 
-/* [group][panel][run][step][lane][4]; sums of each lane; biases less the zero point's share. */
 static oct_status pack(const octi_qargs *q, const octi_qconv *c, bytes *own) {
-    const int32_t each = c->o / c->groups, lanes = octk_lanes(each), len = run_length(c),
-                  runs = own->kernel.runs, steps = own->kernel.steps;
-    const int64_t k_all = (int64_t)runs * steps;
-    own->group_w = k_all * lanes * 4;
-    int8_t *w = octi_arena_calloc(q->arena, (size_t)(own->group_w * c->groups), sizeof *w);
-    int32_t *sums =
-        octi_arena_calloc(q->arena, (size_t)octi_lane_begin(c, c->groups) + 16, sizeof *sums);
-    if (!w || !sums) return oct_last_error()->code;
-    OCT_TRY(octi_pack_lanes(q, c, &own->kernel.b, &own->kernel.by));
-    int32_t *b = (int32_t *)(uintptr_t)own->kernel.b;
-    for (int32_t g = 0; g < c->groups; g++)
-        for (int32_t l = 0; l < lanes; l++) {
-            const int32_t first = l / 16 * 16, width = octk_panel_lanes(lanes, first),
-                          o = octk_lane_channel(lanes, l);
-            if (o >= each) continue;
-            const int8_t *from = c->weight + ((int64_t)g * each + o) * runs * len;
-            int8_t *to = w + g * own->group_w + first * k_all * 4 + (l - first) * 4;
-            int32_t sum = 0;
-            for (int32_t n = 0; n < runs; n++)
-                for (int32_t i = 0; i < len; i++) {
-                    const int8_t v = from[(int64_t)n * len + i];
-                    to[((int64_t)n * steps + i / 4) * width * 4 + i % 4] = v;
-                    sum += v;
-                }
-            sums[octi_lane_begin(c, g) + l] = sum;
-            int32_t *at = &b[octi_lane_begin(c, g) + l];
-            *at = (int32_t)((uint32_t)*at - (uint32_t)c->zx * (uint32_t)sum);
-        }
-    own->kernel.w = w;
-    own->kernel.sums = sums;
+    octi_panels p;
+    OCT_TRY(octi_pack_codes(q, c, octk_lanes(c->o / c->groups), own->kernel.steps, &p));
+    own->kernel.w = p.w;
+    own->kernel.b = p.b;
+    own->kernel.sums = p.sums;
+    own->kernel.by = p.by;
+    own->group_w = p.bytes;
     return OCT_OK;
 }
 
@@ -139,7 +99,7 @@ static oct_status bind(const octi_qargs *q) {
     if (!own) return oct_last_error()->code;
     own->in = q->in_at[0];
     own->out = *q->out_at;
-    own->need = halo(c);
+    own->need = octi_codes_halo(c);
     own->frame = octi_frame_bytes(c, &own->in, &own->need);
     own->images = 1;
     own->band = octi_row_units(c);
@@ -163,20 +123,13 @@ static oct_status bind(const octi_qargs *q) {
     return OCT_OK;
 }
 
-static const char *unfit(const octi_qconv *c) {
-    if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
-    const octi_halo need = halo(c);
-    if (need.top > WIDEST || need.left > WIDEST || need.bottom > WIDEST || need.right > WIDEST)
-        return "borders too wide to lay out";
-    return NULL;
-}
-
 /* Tiles of 6 pixels by 16 channels: a step of four codes costs 6.6 cycles (58 products a cycle, of
  * the 64 that two 256-bit VPDPBUSD a cycle would give; reckoned, no such CPU has run it), a tile
  * 60. */
 static double cycles(const octi_qconv *c) {
+    const octi_runs runs = octi_runs_of(c);
     const double tiles = (double)c->p * c->q / 6, panels = octk_lanes(c->o / c->groups) / 16.0,
-                 steps = (double)c->r * (whole_rows(c) ? 1 : c->s) * ((run_length(c) + 3) / 4);
+                 steps = (double)runs.count * ((runs.length + 3) / 4);
     return c->groups * tiles * panels * (steps * 6.6 + 60) + (double)c->h * c->w * c->c / 16;
 }
 
@@ -185,9 +138,9 @@ static bool offered(const octk_table *kernels) { return kernels->needs.conv_u8u8
 const octi_candidate octi_qconv_bytes = {
     .name = "bytes",
     .offered = offered,
-    .unfit = unfit,
+    .unfit = octi_codes_unfit,
     .cycles = cycles,
-    .halo = halo,
+    .halo = octi_codes_halo,
     .units = octi_row_units,
     .bind = bind,
     .pools = true,

@@ -142,7 +142,7 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, rows *own) {
                     to[((int64_t)n * own->kernel.steps + i / 2) * width * 2 + i % 2] =
                         from[(int64_t)n * len + i];
         }
-    return octi_pack_lanes(q, c, &own->kernel.b, &own->kernel.by);
+    return octi_pack_lanes(q, c, lanes, &own->kernel.b, &own->kernel.by);
 }
 
 static oct_status bind(const octi_qargs *q) {

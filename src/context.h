@@ -44,6 +44,11 @@ typedef struct oct_opts {
     size_t max_bytes;
     oct_progress_fn progress; /* NULL: none */
     void *progress_user;
+    /* let int8 nets use AMX's tiles where the CPU has them. Opening then asks the system for them,
+     * which changes the whole process for good: signals need some 11 KiB of stack, sigaltstack
+     * refuses less. Refused, the context runs without (oct_ctx_no_amx). Tiles are configured and
+     * released inside each layer; those of the caller's own program are kept */
+    bool amx;
 } oct_opts;
 OCT_API void oct_opts_init(oct_opts *opts);
 
@@ -76,6 +81,9 @@ OCT_API int oct_ctx_threads(const oct_ctx *ctx);
  *  oct_open from what the machine has, capped by OCT_CPU, and fixed from then on; never more than a
  *  kernel really needs. */
 OCT_API const char *oct_ctx_isa(const oct_ctx *ctx);
+/** Why this context does not use AMX, in words ("nobody asked for it (oct_opts.amx)", what the
+ *  system said, ...); NULL where it does. */
+OCT_API const char *oct_ctx_no_amx(const oct_ctx *ctx);
 
 typedef struct oct_mem_stats {
     size_t bytes;      /* held now */

@@ -8,10 +8,13 @@
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "src/threads.h"
 #include "src/words.h"
@@ -33,26 +36,33 @@ static uint64_t saved_state(void) {
     return (uint64_t)hi << 32 | lo;
 }
 
-static octi_cpu_features detect(void) {
-    uint32_t a, b, c, d, ecx1, leaves;
+static bool all(uint64_t of, uint64_t bits) { return (of & bits) == bits; }
+
+octi_cpu_features octi_cpu_from(const octi_cpuid *raw) {
+    const uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL,
+                   amx = 1u << 24 | 1u << 25; /* AMX-TILE, AMX-INT8 */
     octi_cpu_features f = 0;
-    if (!__get_cpuid(1, &a, &b, &ecx1, &d) || !(ecx1 & bit_OSXSAVE) ||
-        !__get_cpuid_count(7, 0, &leaves, &b, &c, &d))
-        return 0;
-    uint64_t xcr0 = saved_state();
-    if ((xcr0 & XCR0_AVX) != XCR0_AVX || !(ecx1 & bit_AVX)) return 0;
-    if (b & bit_AVX2) f |= OCTI_CPU_AVX2;
-    if (ecx1 & bit_FMA) f |= OCTI_CPU_FMA;
-    const uint32_t parts = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    if ((xcr0 & XCR0_AVX512) == XCR0_AVX512 && (b & parts) == parts) {
+    if (!all(raw->ecx1, bit_OSXSAVE | bit_AVX) || !all(raw->xcr0, XCR0_AVX)) return 0;
+    if (raw->ebx7 & bit_AVX2) f |= OCTI_CPU_AVX2;
+    if (raw->ecx1 & bit_FMA) f |= OCTI_CPU_FMA;
+    if (raw->eax7_1 & 1u << 4) f |= OCTI_CPU_AVXVNNI;
+    if (all(raw->xcr0, XCR0_AVX512) && all(raw->ebx7, avx512)) {
         f |= OCTI_CPU_AVX512;
-        if (c & bit_AVX512VNNI) f |= OCTI_CPU_AVX512VNNI;
+        if (raw->ecx7 & bit_AVX512VNNI) f |= OCTI_CPU_AVX512VNNI;
     }
-    const uint32_t amx = 1u << 24 | 1u << 25; /* AMX-TILE, AMX-INT8 */
-    if ((xcr0 & XCR0_AMX) == XCR0_AMX && (d & amx) == amx) f |= OCTI_CPU_AMX;
-    if (leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4))
-        f |= OCTI_CPU_AVXVNNI;
+    if (all(raw->xcr0, XCR0_AMX) && all(raw->edx7, amx)) f |= OCTI_CPU_AMX;
     return f;
+}
+
+static octi_cpu_features detect(void) {
+    octi_cpuid raw = {0};
+    uint32_t a, b, c, d, leaves;
+    if (!__get_cpuid(1, &a, &b, &raw.ecx1, &d) || !(raw.ecx1 & bit_OSXSAVE) ||
+        !__get_cpuid_count(7, 0, &leaves, &raw.ebx7, &raw.ecx7, &raw.edx7))
+        return 0;
+    raw.xcr0 = saved_state();
+    if (leaves >= 1) __get_cpuid_count(7, 1, &raw.eax7_1, &b, &c, &d);
+    return octi_cpu_from(&raw);
 }
 #elif defined(__aarch64__)
 static octi_cpu_features detect(void) {
@@ -65,13 +75,35 @@ static octi_cpu_features detect(void) {
 static octi_cpu_features detect(void) { return 0; }
 #endif
 
+#if defined(__x86_64__) && defined(__linux__)
+const char *octi_cpu_ask_tiles(void) {
+    enum { GET = 0x1022, REQUEST = 0x1023, TILE_DATA = 18 }; /* asm/prctl.h, of Linux 5.16 */
+    unsigned long granted = 0;
+    if (syscall(SYS_arch_prctl, REQUEST, TILE_DATA))
+        return errno == ENOSPC ? "a thread's signal stack is too small for tiles (sigaltstack)"
+                               : "the system does not give this process tiles (arch_prctl)";
+    if (syscall(SYS_arch_prctl, GET, &granted) || !(granted >> TILE_DATA & 1))
+        return "the system says that it gave tiles, and did not";
+    return NULL;
+}
+#else
+const char *octi_cpu_ask_tiles(void) { return "octet asks for tiles on Linux alone"; }
+#endif
+
 static octi_cpu_features detected;
 static void detect_once(void) { detected = detect(); }
+static struct {
+    octi_cpu_features have;
+    const char *(*ask)(void); /* NULL: nothing is pretended */
+} pretended;
 
-oct_status octi_cpu_have(octi_cpu_features *have) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, detect_once);
-    *have = detected;
+void octi_cpu_pretend(octi_cpu_features have, const char *(*ask)(void)) {
+    pretended.have = have;
+    pretended.ask = ask;
+}
+
+/* The cap that OCT_CPU sets. */
+static oct_status cap(octi_cpu_features *have) {
     const char *word = getenv("OCT_CPU");
     if (!word || !*word) return OCT_OK;
     char known[200] = "";
@@ -83,6 +115,31 @@ oct_status octi_cpu_have(octi_cpu_features *have) {
     }
     return octi_fail_word(OCT_EUSAGE, "OCT_CPU", "unknown word", known, word,
                           "unset it to use what the machine has");
+}
+
+/* Whether AMX may be used. The system is asked last: its answer changes the process. */
+static octi_no_amx missing_amx(bool wanted, octi_cpu_features machine, octi_cpu_features capped) {
+#ifdef OCT_NO_AMX
+    return (octi_no_amx){.why = "octet was built for another CPU, or by a compiler without AMX"};
+#endif
+    if (!(machine & OCTI_CPU_AMX))
+        return (octi_no_amx){.why = "this CPU has none, or its system does not save tiles"};
+    if (!(capped & OCTI_CPU_AMX)) return (octi_no_amx){.why = "OCT_CPU leaves it out"};
+    if (!wanted) return (octi_no_amx){.why = "nobody asked for it (oct_opts.amx)"};
+    const char *why = pretended.ask ? pretended.ask() : octi_cpu_ask_tiles();
+    return (octi_no_amx){why, why != NULL};
+}
+
+oct_status octi_cpu_have(bool amx, octi_cpu_features *have, octi_no_amx *no_amx) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, detect_once);
+    const octi_cpu_features machine = pretended.ask ? pretended.have : detected;
+    *have = machine;
+    OCT_TRY(cap(have));
+    const octi_no_amx no = missing_amx(amx, machine, *have);
+    if (no.why) *have &= ~(octi_cpu_features)OCTI_CPU_AMX;
+    if (no_amx) *no_amx = no;
+    return OCT_OK;
 }
 
 const char *octi_cpu_word_of(octi_cpu_features features) {

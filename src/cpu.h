@@ -26,8 +26,27 @@ extern const octi_cpu_word octi_cpu_words[];
 extern const int octi_cpu_word_count;
 
 /** What the machine has (detected once), capped by OCT_CPU as it is set now. OCT_EUSAGE (lists the
- *  known words) for an unknown word. */
-oct_status octi_cpu_have(octi_cpu_features *have);
+ *  known words) for an unknown word. AMX is there only where `amx` asks for it and the system then
+ *  grants the process its tiles (below); else *no_amx (may be NULL) says why not. */
+typedef struct octi_no_amx {
+    const char *why; /* NULL: it is there */
+    bool refused;    /* all was well, and the system said no */
+} octi_no_amx;
+oct_status octi_cpu_have(bool amx, octi_cpu_features *have, octi_no_amx *no_amx);
+/** Ask the system for AMX's tiles, for the whole process, for good: signals then need more stack
+ *  (8 KiB and more; sigaltstack refuses less). NULL, or why it refuses. Linux's arch_prctl. */
+const char *octi_cpu_ask_tiles(void);
+#if defined(__x86_64__)
+/** What CPUID and XCR0 say: leaf 1's ECX; leaf 7's EBX, ECX, EDX and, of subleaf 1, EAX. */
+typedef struct octi_cpuid {
+    uint32_t ecx1, ebx7, ecx7, edx7, eax7_1;
+    uint64_t xcr0;
+} octi_cpuid;
+octi_cpu_features octi_cpu_from(const octi_cpuid *raw);
+#endif
+/** For tests: from now on the machine has these features, and `ask` answers for the system; NULL:
+ *  as it is. Nothing that needs them can run, only be chosen. */
+void octi_cpu_pretend(octi_cpu_features have, const char *(*ask)(void));
 /** The first word whose set holds all of `features`: "ref", "avx2", ... */
 const char *octi_cpu_word_of(octi_cpu_features features);
 /** Cores that this process may use, at least 1. */

@@ -50,6 +50,7 @@ struct oct_ctx {
     char warning[WARNINGS][WARNING_BYTES]; /* under the lock: pool threads warn too */
     int64_t warning_count;
     octi_cpu_features features;
+    const char *no_amx;  /* why it is not used; NULL: it is */
     const char *only;    /* candidate, for tests */
     octk_table *kernels; /* behind the context, in one block with it */
 };
@@ -222,7 +223,8 @@ oct_ctx *oct_open(const oct_opts *opts) {
         return NULL;
     }
     octi_cpu_features have;
-    if (octi_cpu_have(&have) != OCT_OK) return NULL;
+    octi_no_amx no_amx;
+    if (octi_cpu_have(o.amx, &have, &no_amx) != OCT_OK) return NULL;
     if (!o.alloc.alloc) o.alloc = (oct_allocator){heap_alloc, heap_free, NULL};
     if (!o.seed) o.seed = 1;
     if (!o.threads) o.threads = octi_cpu_count();
@@ -236,6 +238,7 @@ oct_ctx *oct_open(const oct_opts *opts) {
     ctx->opts = o;
     ctx->kernels = (octk_table *)(ctx + 1);
     ctx->features = have;
+    ctx->no_amx = no_amx.why;
     octk_table_choose(ctx->kernels, have);
     ctx->blocks.prev = ctx->blocks.next = &ctx->blocks;
     pthread_mutex_init(&ctx->lock, NULL);
@@ -245,6 +248,7 @@ oct_ctx *oct_open(const oct_opts *opts) {
         oct_close(ctx);
         return NULL;
     }
+    if (no_amx.refused) octi_log(ctx, OCT_LOG_WARN, "AMX is not used: %s", no_amx.why);
     return ctx;
 }
 
@@ -312,6 +316,9 @@ int oct_ctx_threads(const oct_ctx *ctx) { return ctx ? ctx->opts.threads : 0; }
 oct_mem_stats oct_ctx_memory(const oct_ctx *ctx) { return ctx ? ctx->stats : (oct_mem_stats){0}; }
 const char *oct_ctx_isa(const oct_ctx *ctx) {
     return ctx ? octi_cpu_word_of(octk_table_features(ctx->kernels)) : NULL;
+}
+const char *oct_ctx_no_amx(const oct_ctx *ctx) {
+    return ctx ? ctx->no_amx : (octi_fail_null("oct_ctx_no_amx"), NULL);
 }
 const octk_table *octi_ctx_kernels(const oct_ctx *ctx) { return ctx->kernels; }
 uint32_t octi_ctx_features(const oct_ctx *ctx) { return ctx->features; }

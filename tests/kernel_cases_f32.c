@@ -369,3 +369,4 @@ static void check_peak(octk_peak_fn *kernel, const char *name) {
 void check_peak_f32(octk_peak_fn *kernel, const char *name) { check_peak(kernel, name); }
 void check_peak_s16(octk_peak_fn *kernel, const char *name) { check_peak(kernel, name); }
 void check_peak_u8(octk_peak_fn *kernel, const char *name) { check_peak(kernel, name); }
+void check_peak_tiles(octk_peak_fn *kernel, const char *name) { check_peak(kernel, name); }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Every candidate of an integer convolution (ops/qconv.def), on the reference kernels where the
- * machine has no others for it, wherever it fits, against loops over int64 and the law: sizes,
+ * machine has no others for it (of `tiles`: or with AMX's instructions in C, emulated_amx.h),
+ * wherever it fits, against loops over int64 and the law: sizes,
  * strides, pads, dilations, groups, zero points, largest weights; with and without the halo that it
  * would like, with pitches around the output, whole and cut into ranges of units, one image and
  * several. What was reached is counted.
@@ -272,10 +273,25 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
     octi_arena_free(arena);
 }
 
+/* Where the machine has no tiles, every other run of `tiles` takes them in C. */
+#if defined(__x86_64__) && !defined(OCT_NO_AMX)
+octk_tiles_u8u8_fn emulated_tiles_u8u8_amx;
+static int64_t emulated;
+static void emulate_tiles(oct_ctx *ctx, bool now) {
+    octk_table *t = (octk_table *)(uintptr_t)octi_ctx_kernels(ctx);
+    if (t->needs.tiles_u8u8 || !t->needs.conv_s16u8) return; /* AMX; or no AVX2 to emulate with */
+    t->tiles_u8u8 = now ? emulated_tiles_u8u8_amx : octk_tiles_u8u8_ref;
+    emulated += now;
+}
+#else
+static int64_t emulated;
+static void emulate_tiles(oct_ctx *ctx, bool now) { (void)ctx, (void)now; }
+#endif
+
 START_TEST(every_candidate_gives_the_laws_codes) {
     const char *asked = getenv("OCT_TEST_NETS");
     const int64_t rounds = asked ? atoll(asked) : oct_test_long() ? LONG_ROUNDS : ROUNDS;
-    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .amx = true});
     reach seen[16] = {{0}};
     rng = octi_rng_stream(11, OCTI_RNG_TEST, 0, 0);
     for (int64_t i = 0; i < rounds; i++) {
@@ -283,6 +299,7 @@ START_TEST(every_candidate_gives_the_laws_codes) {
         if (!draw_shape(&l)) continue;
         draw_numbers(&l);
         reference(&l);
+        emulate_tiles(ctx, i % 8 == 4);
         for (int k = 0; k < octi_candidate_count; k++) {
             const octi_candidate *c = octi_candidates[k];
             /* on reference kernels, which are slow, a part of them */
@@ -313,6 +330,7 @@ START_TEST(every_candidate_gives_the_laws_codes) {
         const octi_halo halo = c->halo(&wishes);
         ck_assert(octi_halo_none(&halo) || (s->granted && s->framed));
     }
+    printf("layers with AMX's tiles in C: %lld\n", (long long)emulated);
     oct_close(ctx);
 }
 END_TEST

@@ -157,6 +157,7 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
         json_int(&j, "batch", b.batch);
         json_int(&j, "threads", oct_ctx_threads(c->ctx));
         json_string(&j, "isa", oct_ctx_isa(c->ctx));
+        if (oct_ctx_no_amx(c->ctx)) json_string(&j, "no_amx", oct_ctx_no_amx(c->ctx));
         json_number(&j, "img_per_s", 1 / per);
         json_number(&j, "us_per_img", per * 1e6);
         if (b.run && layers(&b, &j) != OCT_OK) return cli_failed();

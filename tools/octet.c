@@ -51,7 +51,8 @@ int main(int argc, char **argv) {
                                  .log = log_line,
                                  .log_user = &c,
                                  .progress = cli_progress,
-                                 .progress_user = &c});
+                                 .progress_user = &c,
+                                 .amx = true});
     if (!c.ctx) {
         cli_release(&c);
         return cli_failed();

@@ -172,6 +172,31 @@ static inline int32_t octk_outputs(const octk_conv_rows *a) {
     return a->pooled ? a->np / OCTK_POOLED : a->np;
 }
 
+/** Convolution of codes in products of tiles: up to 16 windows by 16 channels by 64 codes. Windows
+ *  stand in strips: the windows of one begin `pixel` bytes apart, strips `strip`. A strip has
+ *  `length` windows in lines of `line`, of each line the first `wanted` give an output, at y +
+ *  y_strip * its strip + y_line * its line + y_pixel * its column; what lies between lines may be
+ *  computed and is kept by nobody. A window gathers `runs` runs, the one of r from run[r] behind
+ *  its beginning on, each of `chunks` chunks of `steps` <= 16 steps of four codes. w: panels of 16
+ *  lanes, [panel][runs][chunks][steps][16][4]; b and `by` by lanes, whole panels of them. Where
+ *  `pooled`, strips come in pairs and windows too (length = line = wanted, even): the largest of
+ *  those four sums is output window / 2 of pair strip / 2. Proofs as for conv_u8u8. */
+enum { OCTK_TILE = 16 };
+typedef struct octk_tiles_u8u8 {
+    const void *x, *w;
+    const int64_t *run; /* [runs], bytes */
+    const int32_t *b;
+    octq_multipliers by;
+    uint8_t *y;
+    int64_t pixel, strip;
+    int64_t y_pixel, y_line, y_strip;
+    int32_t strips, length, line, wanted;
+    int32_t runs, chunks, steps, o;
+    int32_t zy, lo, hi;
+    bool pooled;
+} octk_tiles_u8u8;
+typedef void octk_tiles_u8u8_fn(const octk_tiles_u8u8 *a);
+
 /* Exact integer Winograd (arXiv:1509.09308, in a ring): products of s16, every sum modulo 2^32.
  *   F(4x4,3x3): the usual rows of B^T; the weights' transform V has the rows of 24 G times 1/4, so
  *   that |u| <= 144 * 128 and |v| <= 17340 fit s16, and A^T m A is 576 times the convolution; times
@@ -294,6 +319,7 @@ typedef int64_t octk_peak_fn(int64_t rounds);
 typedef octk_peak_fn octk_peak_f32_fn;
 typedef octk_peak_fn octk_peak_s16_fn;
 typedef octk_peak_fn octk_peak_u8_fn;
+typedef octk_peak_fn octk_peak_tiles_fn;
 
 /* ---- choice ---- */
 

@@ -4,24 +4,14 @@
  * each), slim6 to slim1 (one vector each) and OCTK_CONV (the kernel's name). Included in the middle
  * of a file: no guard. */
 
-/* 16 channels (the first `valid` of them) of two pixels; the second may be the first. */
-static inline void put_wide(const __m256i *s, const __m256i *t, const octk_eight *m, octq_law law,
-                            octk_ends e, uint8_t *y0, uint8_t *y1, int32_t valid) {
-    const __m256i q = octk_codes(octk_scaled(s[0], &m[0], law), octk_scaled(s[1], &m[1], law),
-                                 octk_scaled(t[0], &m[0], law), octk_scaled(t[1], &m[1], law), e);
-    const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
-    octk_store_bytes(y0, _mm_unpacklo_epi64(low, high), valid);
-    octk_store_bytes(y1, _mm_unpackhi_epi64(low, high), valid);
-}
-
 /* Tiles of one size, as long as that many pixels are left. */
 #define TILES_WIDE(size)                                                                           \
     for (; i + size <= a->np; i += size) {                                                         \
         _Pragma("GCC unroll 6") for (int32_t j = 0; j < size; j++) p[j] = x + a->pix[i + j];       \
         wide##size(a, w, a->b + first, p, s);                                                      \
         _Pragma("GCC unroll 3") for (int32_t j = 0; j < size; j += 2)                              \
-            put_wide(s + 2 * j, s + 2 * (j + (size > 1)), m, law, e, y + a->out[i + j],            \
-                     y + a->out[i + j + (size > 1)], valid);                                       \
+            octk_put_wide(s + 2 * j, s + 2 * (j + (size > 1)), m, law, e, y + a->out[i + j],       \
+                          y + a->out[i + j + (size > 1)], valid);                                  \
     }
 
 /* Vector i of four pixels' sums, `apart` vectors from pixel to pixel: the largest. */
@@ -43,9 +33,9 @@ static inline void pools_wide(const octk_conv_rows *a, const void *w, int32_t fi
         t[i % 2 * 2] = largest(s, 2);
         t[i % 2 * 2 + 1] = largest(s + 1, 2);
         if (i % 2)
-            put_wide(t, t + 2, m, law, e, y + a->out[i - 1], y + a->out[i], valid);
+            octk_put_wide(t, t + 2, m, law, e, y + a->out[i - 1], y + a->out[i], valid);
         else if (i + 1 == outputs)
-            put_wide(t, t, m, law, e, y + a->out[i], y + a->out[i], valid);
+            octk_put_wide(t, t, m, law, e, y + a->out[i], y + a->out[i], valid);
     }
 }
 

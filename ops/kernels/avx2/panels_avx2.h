@@ -17,6 +17,18 @@ static inline void octk_put_slim(const octk_conv_rows *a, uint8_t *y, int32_t i,
         octk_store_bytes(y + a->out[i], v, valid);
 }
 
+/* 16 channels (the first `valid` of them) of two pixels, of two vectors of sums each; the second
+ * may be the first. */
+static inline void octk_put_wide(const __m256i *s, const __m256i *t, const octk_eight *m,
+                                 octq_law law, octk_ends e, uint8_t *y0, uint8_t *y1,
+                                 int32_t valid) {
+    const __m256i q = octk_codes(octk_scaled(s[0], &m[0], law), octk_scaled(s[1], &m[1], law),
+                                 octk_scaled(t[0], &m[0], law), octk_scaled(t[1], &m[1], law), e);
+    const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+    octk_store_bytes(y0, _mm_unpacklo_epi64(low, high), valid);
+    octk_store_bytes(y1, _mm_unpackhi_epi64(low, high), valid);
+}
+
 typedef void octk_panel_fn(const octk_conv_rows *a, const void *w, int32_t first);
 
 /* A panel's function, once a law. */

@@ -25,13 +25,9 @@ enum { TILE = 8 };
 /* 16 channels (the first `valid` of them) of two pixels; the second may be the first. */
 static inline void put_wide(__m512i s, __m512i t, const octk_eight *m, octq_law law, octk_ends e,
                             uint8_t *y0, uint8_t *y1, int32_t valid) {
-    const __m256i q = octk_codes(octk_scaled(_mm512_castsi512_si256(s), &m[0], law),
-                                 octk_scaled(_mm512_extracti64x4_epi64(s, 1), &m[1], law),
-                                 octk_scaled(_mm512_castsi512_si256(t), &m[0], law),
-                                 octk_scaled(_mm512_extracti64x4_epi64(t, 1), &m[1], law), e);
-    const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
-    octk_store_bytes(y0, _mm_unpacklo_epi64(low, high), valid);
-    octk_store_bytes(y1, _mm_unpackhi_epi64(low, high), valid);
+    const __m256i two[2] = {_mm512_castsi512_si256(s), _mm512_extracti64x4_epi64(s, 1)},
+                  more[2] = {_mm512_castsi512_si256(t), _mm512_extracti64x4_epi64(t, 1)};
+    octk_put_wide(two, more, m, law, e, y0, y1, valid);
 }
 
 #define TILES_WIDE(size)                                                                           \

@@ -22,3 +22,4 @@ enum { COUNT = 256 };
 PEAK(octk_peak_f32_ref, float, float)
 PEAK(octk_peak_s16_ref, int16_t, uint32_t)
 PEAK(octk_peak_u8_ref, uint8_t, uint32_t)
+PEAK(octk_peak_tiles_ref, uint8_t, uint32_t)

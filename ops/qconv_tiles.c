@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT
+ * Candidate `tiles`: codes as they lie in memory times s8 in products of tiles (AMX): up to 16
+ * windows whose beginnings are one pitch apart, read in place as the rows of a tile. Windows go
+ * along a row of the image; or along the whole image, borders included, where the few that lie
+ * between its rows cost less than tiles that are not full; or, of images of one pixel (linear
+ * layers), along the batch. Serves every shape: any stride, dilation, groups. */
+#include "ops/qconv.h"
+
+#include "src/mem.h"
+
+enum { MOST_IMAGES = 256, MOST_STEPS = 16, MOST_WINDOWS = 1 << 28 };
+
+typedef struct tiles {
+    octk_tiles_u8u8 kernel; /* x, y, w, b, by, strips, length filled per call */
+    octi_layout in, out;
+    octi_halo need;
+    octi_panels panels;
+    bool flat;
+} tiles;
+
+static int32_t group_lanes(const octi_qconv *c) {
+    return (c->o / c->groups + OCTK_TILE - 1) / OCTK_TILE * OCTK_TILE;
+}
+/* Chunks of a run, all of as many steps: no tile has more, and at most 15 steps of zero weights
+ * stand behind a run's end, whose codes OCTI_SLACK lets be read. */
+_Static_assert(4 * MOST_STEPS <= OCTI_SLACK, "a run's last chunk");
+static int32_t chunks_of(const octi_qconv *c) {
+    return ((octi_runs_of(c).length + 3) / 4 + MOST_STEPS - 1) / MOST_STEPS;
+}
+static int32_t steps_of(const octi_qconv *c) {
+    const int32_t steps = (octi_runs_of(c).length + 3) / 4, chunks = chunks_of(c);
+    return (steps + chunks - 1) / chunks;
+}
+
+/* ---- cost ---- */
+
+typedef struct point {
+    double x, y;
+} point;
+static double between(const point *p, double x) {
+    while (x > p[1].x) p++;
+    return p[0].y + (p[1].y - p[0].y) * (x - p[0].x) / (p[1].x - p[0].x);
+}
+
+/* Cycles of a product of so many windows, whatever its channels and codes. */
+static double product(int32_t windows) {
+    static const point at[] = {{0, 9.3}, {4, 9.3}, {8, 10}, {12, 13.4}, {16, 16}};
+    return between(at, windows);
+}
+/* Of a load of so many rows. */
+static double load(int32_t rows) { return 4.5 + rows / 4.0; }
+/* What rows of that load cost more that cross a line of the cache. */
+static double crossings(int32_t rows, int32_t bytes, int64_t pitch) {
+    static const point at[] = {{0, 0}, {0.5, 13.5}, {0.75, 31.5}, {1, 48.5}};
+    int32_t apart = 64, places = 0, cross = 0;
+    while (pitch % apart) apart /= 2;
+    for (int32_t i = 0; i < 64; i += apart) places++, cross += i + bytes > 64;
+    return between(at, (double)cross / places) * rows / 16;
+}
+
+/* How a strip of so many windows is cut (the kernel does it so). */
+static int32_t tiles_of(int64_t length) { return (int32_t)((length + OCTK_TILE - 1) / OCTK_TILE); }
+static int32_t windows_of(int64_t length) {
+    const int32_t count = tiles_of(length);
+    return (int32_t)((length + count - 1) / count);
+}
+static double products_of(int64_t length) { return tiles_of(length) * product(windows_of(length)); }
+
+/* Windows of a line when they go along the whole image with these pitches; 0: they cannot. */
+static int64_t flat_line(const octi_qconv *c, int64_t row, int64_t pixel) {
+    const int64_t down = c->stride[0] * row, right = c->stride[1] * pixel;
+    const bool one = c->pool == 1 && c->p > 1 && down % right == 0;
+    return one && down / right < MOST_WINDOWS / c->p ? down / right : 0;
+}
+/* Whether they do. */
+static bool goes_flat(const octi_qconv *c, int64_t line) {
+    return line &&
+           products_of((c->p - 1) * line + c->q) < c->p * products_of(c->q / c->pool * c->pool);
+}
+
+/* Reckoned from what AMX's instructions take on one core of a Sapphire Rapids; no layer has been
+ * timed with this kernel. A product 16 cycles, a load 8.5 and more where rows cross a line of the
+ * cache, a store 16; 25 for 64 codes (twice what 512 bits took); tiles configured and released
+ * 196; a sixth of it all at once. */
+static double cycles(const octi_qconv *c) {
+    const octi_halo halo = octi_codes_halo(c);
+    const int64_t line = flat_line(c, (int64_t)(halo.left + c->w + halo.right) * c->c, c->c);
+    const bool flat = goes_flat(c, line);
+    const int64_t length = flat ? (c->p - 1) * line + c->q : c->q / c->pool * c->pool,
+                  strips = flat ? 1 : c->p / c->pool * c->pool;
+    const int32_t windows = windows_of(length), steps = steps_of(c);
+    const double count = (double)strips * tiles_of(length), panels = group_lanes(c) / OCTK_TILE,
+                 blocks = (double)((int32_t)(panels + 1) / 2),
+                 chunks = (double)octi_runs_of(c).count * chunks_of(c);
+    const double each =
+        count * panels * chunks * product(windows) +
+        count * blocks * chunks *
+            (load(windows) + crossings(windows, 4 * steps, (int64_t)c->stride[1] * c->c)) +
+        (count + 1) / 2 * panels * chunks * load(steps) +
+        count * panels * (load(windows) + windows) +
+        (double)c->p * c->q / (c->pool * c->pool) * panels * OCTK_TILE * 25 / 64;
+    return c->groups * (0.85 * each + 196) + (double)c->h * c->w * c->c / 16;
+}
+
+/* ---- binding and running ---- */
+
+static void run_group(const octi_qrun *r, octk_tiles_u8u8 *k, int32_t g, const uint8_t *x,
+                      uint8_t *y) {
+    const octi_qconv *c = r->u.conv;
+    const octi_panels *p = &((const tiles *)r->own)->panels;
+    k->x = x + (int64_t)g * (c->c / c->groups);
+    k->y = y + (int64_t)g * (c->o / c->groups);
+    k->w = p->w + g * p->bytes;
+    k->b = p->b + (int64_t)g * p->lanes;
+    k->by = octi_records_at(&p->by, (int64_t)g * p->lanes);
+    r->kernels->tiles_u8u8(k);
+}
+
+static void run(const octi_qrun *r, const octi_qcall *call) {
+    const octi_qconv *c = r->u.conv;
+    const tiles *own = r->own;
+    octk_tiles_u8u8 k = own->kernel;
+    const bool batch = c->p == 1 && c->q == 1 && !octi_frame_bytes(c, &own->in, &own->need);
+    const int32_t images = batch ? MOST_IMAGES : 1, units = call->to - call->from;
+    for (int64_t i = 0; i < call->n; i += images) {
+        const octk_image x =
+            octi_framed(c, &own->in, &own->need, (const uint8_t *)call->in[0] + i * own->in.image,
+                        call->scratch);
+        const uint8_t *corner = x.base - c->pads[0] * x.row - c->pads[1] * x.pixel +
+                                (int64_t)call->from * c->pool * c->stride[0] * x.row;
+        uint8_t *y =
+            (uint8_t *)call->out + i * own->out.image + (call->from - call->first) * own->out.row;
+        k.strips = own->flat ? 1 : units * c->pool;
+        if (own->flat) k.length = (units - 1) * k.line + c->q;
+        if (batch) k.length = call->n - i < images ? (int32_t)(call->n - i) : images;
+        for (int32_t g = 0; g < c->groups; g++) run_group(r, &k, g, corner, y);
+    }
+}
+
+/* Where windows begin, and where their outputs go. */
+static void lay_out(const octi_qconv *c, const octk_image *x, tiles *own) {
+    octk_tiles_u8u8 *k = &own->kernel;
+    const int64_t line = flat_line(c, x->row, x->pixel);
+    k->pixel = c->stride[1] * x->pixel;
+    k->strip = c->stride[0] * x->row;
+    k->length = k->line = k->wanted = c->q / c->pool * c->pool;
+    k->y_pixel = own->out.pixel;
+    k->y_strip = own->out.row;
+    own->flat = goes_flat(c, line);
+    if (own->flat) {
+        k->line = (int32_t)line;
+        k->y_line = own->out.row;
+    }
+    if (c->p == 1 && c->q == 1) { /* one output an image: along the batch, where that is in place */
+        k->pixel = x->image;
+        k->line = MOST_IMAGES;
+        k->wanted = MOST_IMAGES;
+        k->y_pixel = own->out.image;
+    }
+}
+
+static oct_status bind(const octi_qargs *q) {
+    const octi_qconv *c = octi_qconv_of(q);
+    octi_qrun *r = q->r;
+    tiles *own = octi_arena_calloc(q->arena, 1, sizeof *own);
+    int64_t *at = octi_arena_alloc(q->arena, (size_t)octi_runs_of(c).count * sizeof *at);
+    if (!own || !at) return oct_last_error()->code;
+    own->in = q->in_at[0];
+    own->out = *q->out_at;
+    own->need = octi_codes_halo(c);
+    own->kernel = (octk_tiles_u8u8){.run = at,
+                                    .runs = octi_runs_of(c).count,
+                                    .chunks = chunks_of(c),
+                                    .steps = steps_of(c),
+                                    .o = c->o / c->groups,
+                                    .zy = c->zy,
+                                    .lo = c->lo,
+                                    .hi = c->hi,
+                                    .pooled = c->pool > 1};
+    const octk_image x = octi_frame_pitches(c, &own->in, &own->need);
+    octi_place_runs(c, &x, at);
+    lay_out(c, &x, own);
+    OCT_TRY(octi_pack_codes(q, c, group_lanes(c), own->kernel.chunks * own->kernel.steps,
+                            &own->panels));
+    r->scratch = octi_frame_bytes(c, &own->in, &own->need);
+    r->own = own;
+    r->run = run;
+    r->kernel = r->kernels->name.tiles_u8u8;
+    return OCT_OK;
+}
+
+static bool offered(const octk_table *kernels) { return kernels->needs.tiles_u8u8; }
+
+const octi_candidate octi_qconv_tiles = {
+    .name = "tiles",
+    .offered = offered,
+    .unfit = octi_codes_unfit,
+    .cycles = cycles,
+    .halo = octi_codes_halo,
+    .units = octi_row_units,
+    .bind = bind,
+    .pools = true,
+};

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT
+ * AMX: who gets it (features, cap, wish, the system's permission), which layers then take it, and
+ * whole nets on its kernel with the instructions in C. The machine is a pretended one. */
+#include "ops/qconv.h"
+#include "qat/infer/infer.h"
+#include "src/cpu.h"
+#include "src/mem.h"
+#include "tests/int8_nets.h"
+#include "tests/oct_test.h"
+
+static int asked;
+static const char *grants(void) { return asked++, NULL; }
+static const char *refuses(void) { return asked++, "not today"; }
+
+enum {
+    SAPPHIRE_RAPIDS = OCTI_CPU_AVX2 | OCTI_CPU_FMA | OCTI_CPU_AVXVNNI | OCTI_CPU_AVX512 |
+                      OCTI_CPU_AVX512VNNI | OCTI_CPU_AMX
+};
+
+static oct_ctx *open_at(const char *word, bool amx) {
+    if (word)
+        setenv("OCT_CPU", word, 1);
+    else
+        unsetenv("OCT_CPU");
+    asked = 0;
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .amx = amx});
+    ck_not_null(ctx);
+    unsetenv("OCT_CPU");
+    return ctx;
+}
+
+/* What this context says of AMX: NULL, it is used; and how often the system was asked. */
+static void uses(oct_ctx *ctx, const char *why, int times, const char *isa) {
+    const char *says = oct_ctx_no_amx(ctx);
+    ck_assert_msg(!says == !why && (!why || strstr(says, why)), "%s", says ? says : "used");
+    ck_assert_int_eq(asked, times);
+    ck_assert_str_eq(oct_ctx_isa(ctx), isa);
+    ck_assert(!(octi_ctx_features(ctx) & OCTI_CPU_AMX) == (why != NULL));
+    ck_assert(!octi_ctx_kernels(ctx)->needs.tiles_u8u8 == (why != NULL));
+    oct_close(ctx);
+}
+
+/** All four words of permission: tile and int8 in CPUID, shapes and data in XCR0. */
+START_TEST(the_cpu_and_its_system_must_have_all_of_it) {
+    const octi_cpuid all = {~0u, ~0u, ~0u, ~0u, ~0u, ~(uint64_t)0};
+    ck_assert_uint_eq(octi_cpu_from(&all), SAPPHIRE_RAPIDS);
+    octi_cpuid some = all;
+    for (int bit = 0; bit < 32; bit++) {
+        some.edx7 = ~(1u << bit);
+        ck_assert_uint_eq(octi_cpu_from(&some),
+                          SAPPHIRE_RAPIDS - (bit == 24 || bit == 25 ? OCTI_CPU_AMX : 0));
+    }
+    some = all;
+    for (int bit = 0; bit < 64; bit++) {
+        some.xcr0 = ~((uint64_t)1 << bit);
+        const octi_cpu_features none = bit == 1 || bit == 2 ? SAPPHIRE_RAPIDS
+                                       : bit >= 5 && bit <= 7
+                                           ? OCTI_CPU_AVX512 | OCTI_CPU_AVX512VNNI
+                                       : bit == 17 || bit == 18 ? OCTI_CPU_AMX
+                                                                : 0;
+        ck_assert_uint_eq(octi_cpu_from(&some), SAPPHIRE_RAPIDS - none);
+    }
+    some = all, some.eax7_1 = ~(1u << 4);
+    ck_assert_uint_eq(octi_cpu_from(&some), SAPPHIRE_RAPIDS - OCTI_CPU_AVXVNNI);
+    some = all, some.ecx1 = ~(1u << 27); /* OSXSAVE */
+    ck_assert_uint_eq(octi_cpu_from(&some), 0);
+}
+END_TEST
+
+/** The system is asked by nobody but a context that wants AMX and may have it: its permission
+ *  changes the process. */
+START_TEST(only_who_asks_gets_it) {
+    octi_cpu_pretend(SAPPHIRE_RAPIDS, grants);
+    uses(open_at(NULL, false), "nobody asked", 0, "avx512vnni");
+    uses(open_at(NULL, true), NULL, 1, "amx");
+    uses(open_at("amx", false), "nobody asked", 0, "avx512vnni");
+    uses(open_at("amx", true), NULL, 1, "amx");
+    uses(open_at("avx512vnni", true), "OCT_CPU", 0, "avx512vnni");
+    uses(open_at("ref", true), "OCT_CPU", 0, "ref");
+    octi_cpu_pretend(OCTI_CPU_AVX2 | OCTI_CPU_FMA, grants);
+    uses(open_at(NULL, true), "this CPU has none", 0, "avx2");
+    uses(open_at("amx", true), "this CPU has none", 0, "avx2");
+    octi_cpu_pretend(0, NULL);
+}
+END_TEST
+
+START_TEST(a_refusal_is_told_and_costs_amx_alone) {
+    octi_cpu_pretend(SAPPHIRE_RAPIDS, refuses);
+    oct_ctx *ctx = open_at(NULL, true);
+    ck_assert_ptr_nonnull(oct_ctx_warning(ctx, 0));
+    ck_assert_ptr_nonnull(strstr(oct_ctx_warning(ctx, 0), "AMX is not used: not today"));
+    uses(ctx, "not today", 1, "avx512vnni");
+    ctx = open_at(NULL, false); /* nothing was refused to who did not ask */
+    ck_assert_int_eq(oct_ctx_warning_count(ctx), 0);
+    oct_close(ctx);
+    /* a real system's answer, on a machine that has no tiles to give */
+    octi_cpu_pretend(0, NULL);
+    ctx = open_at(NULL, true);
+    const char *why = oct_ctx_no_amx(ctx);
+    oct_close(ctx);
+    octi_cpu_pretend(SAPPHIRE_RAPIDS, octi_cpu_ask_tiles);
+    ctx = open_at(NULL, true);
+    if (why && strstr(why, "this CPU has none")) {
+        ck_assert_ptr_nonnull(strstr(oct_ctx_no_amx(ctx), "arch_prctl"));
+        ck_assert_str_eq(oct_ctx_isa(ctx), "avx512vnni");
+    }
+    oct_close(ctx);
+    octi_cpu_pretend(0, NULL);
+}
+END_TEST
+
+/* ---- which layers take it ---- */
+
+typedef struct shape {
+    int h, c, o, k, stride, pad, groups;
+    const char *takes; /* NULL: not tiles */
+} shape;
+static const shape shapes[] = {
+    {32, 16, 16, 3, 1, 1, 1, "tiles"},  {16, 32, 32, 3, 1, 1, 1, "tiles"},
+    {8, 64, 64, 3, 1, 1, 1, "tiles"},   {32, 16, 32, 3, 2, 1, 1, "tiles"},
+    {56, 64, 64, 3, 1, 1, 1, "tiles"},  {7, 512, 512, 3, 1, 1, 1, "tiles"},
+    {224, 3, 64, 7, 2, 3, 1, "tiles"},  {56, 96, 24, 1, 1, 0, 1, "tiles"},
+    {56, 64, 128, 1, 2, 0, 1, "tiles"}, {14, 6, 16, 5, 1, 0, 1, "tiles"},
+    {112, 32, 32, 3, 1, 1, 32, NULL},   {14, 240, 240, 5, 1, 2, 240, NULL},
+    {1, 64, 10, 1, 1, 0, 1, NULL},
+};
+
+static const char *choice(oct_ctx *ctx, const shape *s) {
+    static char name[32];
+    octi_arena *arena = octi_arena_new(ctx);
+    const int p = (s->h + 2 * s->pad - s->k) / s->stride + 1, cg = s->c / s->groups;
+    const oct_attrs a = {.kernel = {s->k, s->k},
+                         .stride = {s->stride, s->stride},
+                         .pads = {s->pad, s->pad, s->pad, s->pad},
+                         .dilation = {1, 1},
+                         .groups = {s->groups},
+                         .hi = {255}};
+    oct_tensor w = {.dtype = OCT_S8, .shape = OCT_SHAPE(s->o, s->k, s->k, cg)},
+               b = {.dtype = OCT_S32, .shape = OCT_SHAPE(s->o)},
+               m = {.dtype = OCT_F32, .shape = OCT_SHAPE(s->o)};
+    w.data = octi_arena_calloc(arena, (size_t)(s->o * s->k * s->k * cg), 1);
+    b.data = octi_arena_calloc(arena, (size_t)s->o, 4);
+    m.data = octi_arena_calloc(arena, (size_t)s->o, 4);
+    memset(w.data, 3, (size_t)(s->o * s->k * s->k * cg));
+    for (int i = 0; i < s->o; i++) ((float *)m.data)[i] = 1e-4f;
+    octi_qdesc in[4] = {{.dtype = OCT_U8, .quantized = true, .scale = 0.1f, .qmax = 255},
+                        {.dtype = OCT_S8, .shape = w.shape, .tensor = &w},
+                        {.dtype = OCT_S32, .shape = b.shape, .tensor = &b},
+                        {.dtype = OCT_F32, .shape = m.shape, .tensor = &m}},
+               out = in[0];
+    in[0].shape = OCT_SHAPE(OCT_BATCH, s->h, s->h, s->c);
+    out.shape = OCT_SHAPE(OCT_BATCH, p, p, s->o);
+    octi_qrun r;
+    ck_ok(octi_qinit(&r, arena, OCT_OP_qconv2d, &a, in, 4, &out, "layer"));
+    snprintf(name, sizeof name, "%s", r.kernel);
+    octi_arena_free(arena);
+    return name;
+}
+
+START_TEST(layers_take_tiles_where_they_pay_and_were_asked_for) {
+    octi_cpu_pretend(SAPPHIRE_RAPIDS, grants);
+    oct_ctx *amx = open_at(NULL, true), *plain = open_at(NULL, false);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const shape *s = &shapes[i];
+        const char *with = choice(amx, s);
+        ck_assert_msg(!strcmp(with, "tiles") == (s->takes != NULL),
+                      "%dx%d, %d to %d, kernel %d, /%d, %d groups: %s", s->h, s->h, s->c, s->o,
+                      s->k, s->stride, s->groups, with);
+        ck_assert_str_ne(choice(plain, s), "tiles");
+    }
+    oct_close(amx), oct_close(plain);
+    octi_cpu_pretend(0, NULL);
+}
+END_TEST
+
+/* ---- whole nets ---- */
+
+octk_tiles_u8u8_fn emulated_tiles_u8u8_amx;
+static _Atomic int64_t layers_run;
+static void counted(const octk_tiles_u8u8 *a) {
+    layers_run++;
+    emulated_tiles_u8u8_amx(a);
+}
+
+/* Codes of every node of the unfused plan, and the answers of the fused one. */
+static void same_as_interpreted(oct_ctx *ctx, uint32_t seed, int64_t images) {
+    oct_net *net = seed ? test_random_net(ctx, 1000 + seed) : test_small_net(ctx);
+    const oct_graph *g = net->graph;
+    const oct_shape one = octi_shape_with_batch(&g->values[g->input].shape, images);
+    float *x = malloc((size_t)oct_shape_count(&one) * sizeof *x);
+    octi_rng r = octi_rng_stream(3, OCTI_RNG_TEST, seed, 3);
+    for (int64_t i = 0; i < oct_shape_count(&one); i++) x[i] = 8 * octi_rng_uniform(&r) - 4;
+    void **want = test_interpret(net, x, images);
+    const oct_shape y = octi_shape_with_batch(&g->values[g->output].shape, images);
+    float *got = malloc((size_t)oct_shape_count(&y) * sizeof *got);
+    for (int unfused = 0; unfused < 2; unfused++) {
+        oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.unfused = unfused});
+        oct_session *s = oct_session_new(plan, images, NULL, 0);
+        ck_not_null(s);
+        ck_ok(oct_session_run(s, x, images, got));
+        for (int32_t i = 0; unfused && i < g->node_count; i++) {
+            oct_tensor t;
+            ck_ok(oct_session_value(s, g->nodes[i].name, &t));
+            ck_assert_msg(!memcmp(t.data, want[g->nodes[i].out], oct_tensor_bytes(&t)),
+                          "net %u, node %s", seed, g->nodes[i].name);
+        }
+        ck_assert(!memcmp(got, want[g->output], (size_t)oct_shape_count(&y) * sizeof *got));
+        oct_session_free(s);
+        oct_plan_free(plan);
+    }
+    test_interpret_free(net, want);
+    free(x), free(got);
+    oct_net_free(net);
+}
+
+START_TEST(nets_on_tiles_give_the_laws_codes) {
+    const octi_cpu_features avx2 = OCTI_CPU_AVX2 | OCTI_CPU_FMA;
+    octi_cpu_features have;
+    unsetenv("OCT_CPU");
+    ck_ok(octi_cpu_have(false, &have, NULL));
+    if ((have & avx2) != avx2) {
+        printf("skipped: what emulates is AVX2, which this machine lacks\n");
+        return;
+    }
+    octi_cpu_pretend(avx2 | OCTI_CPU_AMX, grants);
+    for (int threads = 1; threads <= 3; threads += 2) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads, .amx = true});
+        ck_assert_str_eq(oct_ctx_isa(ctx), "amx");
+        octk_table *t = (octk_table *)(uintptr_t)octi_ctx_kernels(ctx);
+        t->tiles_u8u8 = counted;
+        octi_ctx_only(ctx, "tiles");
+        const int64_t before = layers_run;
+        for (uint32_t seed = 0; seed < 16; seed++)
+            same_as_interpreted(ctx, seed, seed % 3 ? 3 : 20);
+        ck_assert_int_gt(layers_run - before, 100);
+        oct_close(ctx);
+    }
+    octi_cpu_pretend(0, NULL);
+}
+END_TEST
+
+OCT_TEST_MAIN("amx", the_cpu_and_its_system_must_have_all_of_it, only_who_asks_gets_it,
+              a_refusal_is_told_and_costs_amx_alone,
+              layers_take_tiles_where_they_pay_and_were_asked_for,
+              nets_on_tiles_give_the_laws_codes)
