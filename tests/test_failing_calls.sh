@@ -9,6 +9,7 @@ set -u
 octet=$(realpath "$1")
 shim=$(realpath "$2")
 def=$(realpath "$3")
+here=$(dirname "$(realpath "$0")")
 dir=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)/octet-test-calls-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -18,30 +19,9 @@ step=${STEP:-97} errors="EIO:5 KILL:KILL"
 [ "${OCT_TEST_LONG:-0}" = 1 ] && step=${STEP:-1} errors="EIO:5 ENOSPC:28 EINTR:4 EMFILE:24 KILL:KILL"
 errors=${OCT_TEST_ERRORS:-$errors}
 
-bmp() { printf 'BM\0\0\0\0\0\0\0\0\066\0\0\0\050\0\0\0\050\0\0\0\050\0\0\0\001\0\030\0'; head -c 24 /dev/zero; head -c 4800 "$1"; } # 40x40
-for k in ant bee; do
-    mkdir -p pics/train/$k pics/test/$k
-    for i in 1 2 3; do for part in train test; do bmp "$octet" >pics/$part/$k/$i.bmp; done; done
-done
-cp pics/test/ant/1.bmp one.bmp
-d="--data folder:pics --threads 1"
-train="train --model lenet $d --resize 32 --crop 32 --epochs 1 --batch 4 --save-steps 1"
-"$octet" $train --out f --quiet >/dev/null && "$octet" $train --out other --seed 9 --quiet >/dev/null &&
-    "$octet" ptq f $d --out p --quiet >/dev/null && "$octet" ptq other $d --out p2 --quiet >/dev/null &&
-    "$octet" convert p --out p.oct8 --quiet && "$octet" convert p2 --out p2.oct8 --quiet || exit 1
-"$octet" run f --input p/probe.npz --output y0.npz --quiet
-"$octet" export p2.oct8 --to npz --out . --quiet >/dev/null
-cp f/model.safetensors w.safetensors
-mkdir out out0 grid0
-"$octet" export f --to onnx --name float --out . --quiet >/dev/null
-"$octet" export p2.oct8 --to onnx --name p --out out0 --quiet >/dev/null && "$octet" export p2.oct8 --to c --name net --out out0 --quiet >/dev/null || exit 1
+. "$here/every_command.sh"
 names='page.html|grid|out\b|sheet|pics|one.bmp|\bf\b|\bf/|\bp\b|\bp/|p.oct8|other|w.safetensors|probe.npz|new|y.npz|\bp.npz'
 
-# what a run or a file is: metrics hold times, the state their length, and so do the page and the results of a grid
-made() { [ "$1" = - ] || find "$1" -type f ! -name '*.result' ! -name .lock ! -name '*.out' ! -name '*.err' ! -name 'report.html' ! -name metrics.jsonl ! -name state.safetensors ! -name '*.tmp-*' ! -path '*/.new*' 2>/dev/null | sort | xargs cat 2>/dev/null | case $1 in *.html) tail -c 8 ;; *) cat ;; esac | cksum; }
-said() { sed 's/"seconds"[^,}]*//g; s/"front"[^,}]*//g; s/"[a-z0-9_]*us"[^,}]*//g; s/"img_per_s"[^,}]*//g; s/ [0-9.]* img.s$//' .out; }
-# what a run gives, whatever of its files has its last name yet
-gives() { case $1 in grid*) set -- $1/ptq-octet-ema-w8a8-s1; [ -e $1/graph.json ] || [ -e $1/.new ] || { echo none; return; } ;; esac; if [ -d "$1" ]; then "$octet" run "$1" --input p/probe.npz --json --quiet 2>&1; else made "$1"; fi; }
 injected=0
 # each NAME OUT OLD COMMAND...: OUT (or -: nothing) is what it writes, over a copy of OLD
 each() {
@@ -97,33 +77,7 @@ each() {
         n=$((n + step))
     done
 }
-each train new other $train --out new --force --quiet
-each ptq new p2 ptq f $d --out new --force --quiet
-each qat new p2 qat p $d --epochs 1 --batch 4 --save-steps 1 --out new --force --quiet
-each convert new.oct8 p2.oct8 convert p --out new.oct8 --quiet
-each eval - - eval p.oct8 $d --json --quiet
-each run y.npz y0.npz run p.oct8 --input p/probe.npz --output y.npz --quiet
-each predict - - predict p one.bmp --json --quiet
-each inspect - - inspect p --quiet
-each layers - - layers p $d --json --quiet
-each verify - - verify p p.oct8 $d --quiet
-each data sheet.png f/graph.json data check synth-digits --limit 40 --seed 1 --sheet sheet.png --json --quiet # of files: test_data_check.c
-each report - - report p f p.oct8 $d --json --quiet
-each "report page" page.html - report f --out page.html --quiet
-each doctor - - doctor p $d --dry-run --json --quiet # its exit code is what it found
-each sweep - - sweep f $d --wbits 4,8 --out new --dry-run --quiet
-each "sweep grid" grid grid0 sweep f $d --wbits 8 --out grid --json --quiet
-each compare - - compare f p p.oct8 $d --json --quiet
-each import new other import w.safetensors --model lenet --size 32x32 --out new --force --quiet
-each export p.npz p2.npz export p.oct8 --to npz --out . --quiet
-each "export onnx" out/p.onnx out0/p.onnx export p.oct8 --to onnx --out out --quiet
-each "export c" out/net.c out0/net.c export p.oct8 --to c --name net --out out --quiet
-each "import onnx" new other import float.onnx --out new --force --quiet
-each bench - - bench --workload lenet --mode infer-int8 --batch 1 --dry-run
-each demo - - demo --limit 64 --json --quiet
-# every command
-sed -n 's/^COMMAND([A-Z]*, "\([a-z]*\)".*/\1/p' "$def" | sort >commands
-lacking=$(sort -u tried | comm -23 commands -)
-[ -z "$lacking" ] || say "commands without a row: $lacking"
+every_command
+every_command_tried "$def"
 [ $fails = 0 ] && echo "test_failing_calls: $injected failures held" || echo "test_failing_calls: $fails of $injected failed"
 exit $((fails > 0))

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * octet: train, quantize and run small nets. Subcommands in cmd_*.c; options in options.def. */
+#include <fenv.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,9 @@ int main(int argc, char **argv) {
         argc = 1;
         argv = none;
     }
+    /* whatever libraries loaded before left: numbers are read and written as C has them */
+    fesetenv(FE_DFL_ENV);
+    setlocale(LC_ALL, "C");
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write, told like any other */
     cli c = {.command = ""};
     int (*run)(cli * c) = NULL;

@@ -88,15 +88,22 @@ sweep_config *sweep_summarize(sweep *s, oct_net *real, oct_data *test, oct_measu
 
 static const char *front_word(const sweep_config *g) { return g->front ? "  *" : ""; }
 
+/* "-": the clock stood. */
+static const char *time_word(const oct_measured *m, char word[32]) {
+    snprintf(word, 32, m->us > 0 ? "%.1f" : "-", m->us);
+    return word;
+}
+
 void sweep_print(const sweep *s, const sweep_config *g, const oct_measured *real) {
     const bool classes = real->score == OCT_SCORE_CLASSES;
     const int digits = classes ? 4 : 6;
+    char us[32];
     cli_print("%-6s %-9s %-10s %2s %2s %-12s %3s %9s %8s %9s %9s %9s %9s\n", "method", "target",
               "observer", "w", "a", "float", "n", classes ? "accuracy" : "loss", "std", "min",
               "max", "bytes", "us/image");
-    cli_print("%-6s %-9s %-10s %2s %2s %-12s %3s %9.*f %8s %9s %9s %9lld %9.1f\n", "float", "", "",
+    cli_print("%-6s %-9s %-10s %2s %2s %-12s %3s %9.*f %8s %9s %9s %9lld %9s\n", "float", "", "",
               "32", "32", "", "1", digits, classes ? real->accuracy : real->loss, "", "", "",
-              (long long)real->bytes, real->us);
+              (long long)real->bytes, time_word(real, us));
     for (int i = 0; i < s->configs; i++) {
         const sweep_cell *c = g[i].first;
         cli_print("%-6s %-9s %-10s %2s %2s %-12s %3d", c->method, c->target, c->observer, c->wbits,
@@ -110,8 +117,8 @@ void sweep_print(const sweep *s, const sweep_config *g, const oct_measured *real
             printf(" %8.*f", digits, g[i].std);
         else
             printf(" %8s", "-");
-        printf(" %9.*f %9.*f %9lld %9.1f%s\n", digits, g[i].least, digits, g[i].most,
-               (long long)g[i].packed, g[i].measured.us, front_word(&g[i]));
+        printf(" %9.*f %9.*f %9lld %9s%s\n", digits, g[i].least, digits, g[i].most,
+               (long long)g[i].packed, time_word(&g[i].measured, us), front_word(&g[i]));
     }
     printf("*: nothing else is at once smaller and better (bytes: weights packed to their bits)\n");
 }

@@ -106,7 +106,8 @@ typedef struct oct_measured {
     double accuracy, loss; /* as score says; accuracy -1: none; loss NAN: none */
     int64_t n;             /* images that were scored */
     int64_t bytes;         /* of all tensors that a file of it would hold */
-    double us; /* per image, batch 1: the best of five blocks, each of 50 runs or a tenth of a s */
+    double us; /* per image, batch 1: the best of five blocks, each of 50 runs or a tenth of a s;
+                  NAN: the machine's clock does not go forward */
 } oct_measured;
 /** Score a net on data (NULL: not scored) and time it; a prepared net as the int8 one that it
  *  becomes. opts may be NULL. */

@@ -53,6 +53,7 @@ static oct_status time_of(oct_net *net, double *us) {
         }
         *us = fmin(*us, (t - t0) / runs * 1e6);
     }
+    if (!(*us > 0) || !isfinite(*us)) *us = NAN; /* a clock that stands, or goes back */
     oct_tensor_unref(x);
     oct_runner_free(r);
     return ok ? OCT_OK : oct_last_error()->code;

@@ -166,9 +166,9 @@ static bool has_row(const oct_report *r, const octi_model *m) {
 }
 
 oct_status octi_gather_rows(oct_report *r, octi_model *m) {
-    if (m->real_path && m->float_own.us > 0 && !has_row(r, m))
+    if (m->real_path && m->float_own.bytes > 0 && !has_row(r, m))
         OCT_TRY(add_row(r, m->real_path, "float", &m->float_own));
-    if (m->own.us > 0) OCT_TRY(add_row(r, m->path, m->how, &m->own));
+    if (m->own.bytes > 0) OCT_TRY(add_row(r, m->path, m->how, &m->own));
     return m->net->stage < OCT_STAGE_PREPARED ? small_rows(r, m) : OCT_OK;
 }
 

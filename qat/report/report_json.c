@@ -42,7 +42,7 @@ static void measured(octi_text *t, const oct_measured *m) {
     number(t, "accuracy", classes ? m->accuracy : NAN);
     number(t, "loss", m->score != OCT_SCORE_NONE ? m->loss : NAN);
     number(t, "n", (double)m->n);
-    number(t, "bytes", m->us > 0 ? (double)m->bytes : NAN);
+    number(t, "bytes", m->bytes > 0 ? (double)m->bytes : NAN);
     number(t, "us", m->us > 0 ? m->us : NAN);
 }
 

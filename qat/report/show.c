@@ -61,8 +61,8 @@ static void tiles(octi_page *p, const octi_model *m) {
          f->score == OCT_SCORE_CLASSES ? f->accuracy : NAN);
     tile(p, "loss", "loss", "%.4g", own->score ? own->loss : NAN);
     tile(p, "images scored", "n", "%.0f", own->score ? (double)own->n : NAN);
-    tile(p, "bytes", "bytes", "%.0f", own->us > 0 ? (double)own->bytes : NAN);
-    tile(p, "bytes, float", "float_bytes", "%.0f", f->us > 0 ? (double)f->bytes : NAN);
+    tile(p, "bytes", "bytes", "%.0f", own->bytes > 0 ? (double)own->bytes : NAN);
+    tile(p, "bytes, float", "float_bytes", "%.0f", f->bytes > 0 ? (double)f->bytes : NAN);
     tile(p, "us per image", "us", "%.1f", own->us > 0 ? own->us : NAN);
     tile(p, "us per image, float", "float_us", "%.1f", f->us > 0 ? f->us : NAN);
     octi_page_raw(p, "</dl>\n");

@@ -26,7 +26,7 @@ static void layer_task(void *arg, int64_t i) {
     for (int32_t k = 0; k < f->nin; k++)
         in[k] = j->in[k] ? (const float *)j->in[k] + from * f->image_in[k] : NULL;
     octi_fnode_run(f, in, j->out + from * f->image_out, to - from,
-                   j->scratch + (size_t)i * j->pitch);
+                   j->scratch ? j->scratch + (size_t)i * j->pitch : NULL);
 }
 
 /* The same bytes in the same order, or no kind of the plan's: no arithmetic that could differ. */
