@@ -326,6 +326,9 @@ has "model input classes parameters tensors" .onnx
 grep -q '"input":\[null,7,6,3\],"classes":5,' .onnx || say "import of ONNX says: $(cat .onnx)"
 "$octet" inspect o1 | grep -q 'div 127, mean 0.25,0.25,0.25, std 2,2,2; 5 classes' || say "import of ONNX keeps no description"
 "$octet" inspect o1 | grep -q '(bn1): BatchNorm2d(4' || say "import of ONNX keeps no batch norm"
+# a file's own scales: nothing is calibrated
+"$octet" import $onnx/static_s8.onnx --out oq 2>.e >.o && grep -q 'nothing to calibrate; next: octet convert oq' .e || say "import of QDQ: $(cat .e)"
+"$octet" convert oq --out oq.oct8 --json --quiet | grep -q '"mismatched_codes":0,"layers_int8":11,"layers_float":0' || say "convert of QDQ"
 "$octet" inspect $onnx/residual_old11.onnx --json --quiet | grep -q '"kind":"onnx".*"key":"ops","value":"Conv 3, BatchNormalization 3,' || say "inspect of ONNX"
 "$octet" import j1/model.safetensors --model lenet --out i0 --quiet >/dev/null && "$octet" eval i0 --data folder:pets --split all >.o 2>.e || say "classes without names: $(cat .e)"
 grep -q "^octet: classes are the data's, in its order: ant, bee" .e && grep -q '^  jay  ' .o || say "the folder's names are not taken: $(cat .e .o)"

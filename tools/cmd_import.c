@@ -56,7 +56,8 @@ int cmd_import(cli *c) {
     if (code) return code;
     if (oct_run_check(c->ctx, c->out.s, false, c->force.set) != OCT_OK) return cli_failed();
     oct_net *net =
-        onnx ? oct_import_onnx(c->ctx, c->operands[0], &(oct_import_onnx_opts){o.height, o.width})
+        onnx ? oct_import_onnx(c->ctx, c->operands[0],
+                               &(oct_import_onnx_opts){o.height, o.width, c->as_floats.set})
              : oct_import_torch(c->ctx, c->operands[0], &o);
     if (!net) return cli_failed();
     if ((code = cli_override(c, net))) return code;
@@ -74,6 +75,7 @@ int cmd_import(cli *c) {
         json_shape(&j, "input",
                    oct_value_shape(
                        oct_graph_value(oct_net_graph(net), oct_graph_input(oct_net_graph(net)))));
+        json_bool(&j, "quantized", oct_net_stage(net) == OCT_STAGE_PREPARED);
         json_int(&j, "classes", oct_net_class_count(net));
         json_int(&j, "parameters", values);
         json_int(&j, "tensors", oct_net_tensor_count(net));
@@ -91,7 +93,13 @@ int cmd_import(cli *c) {
                  "numbers of transforms.Normalize that the weights were trained with belong there",
                  c->mean.set ? "" : "--mean", c->mean.set || c->std.set ? "" : " and ",
                  c->std.set ? "" : "--std", (double)d->div, (double)d->mean[0], (double)d->std[0]);
-    if (!c->dry_run.set)
+    if (!c->dry_run.set && oct_net_stage(net) == OCT_STAGE_PREPARED)
+        cli_next(
+            c,
+            "run in %s, on the file's own scales: nothing to calibrate; next: octet convert %s "
+            "--out %s.oct8",
+            cli_word(c->out.s), cli_word(c->out.s), cli_word(c->out.s));
+    else if (!c->dry_run.set)
         cli_next(c, "run in %s; next: octet eval %s --data SPEC", cli_word(c->out.s),
                  cli_word(c->out.s));
     return 0;

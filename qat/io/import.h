@@ -33,6 +33,7 @@ OCT_API OCT_NODISCARD oct_net *oct_import_torch(oct_ctx *ctx, const char *path,
 /** Zero is the default. */
 typedef struct oct_import_onnx_opts {
     int height, width; /* of the input, where the file leaves them open */
+    bool as_floats;    /* QuantizeLinear and DequantizeLinear around values are left out */
 } oct_import_onnx_opts;
 OCT_API void oct_import_onnx_opts_init(oct_import_onnx_opts *opts);
 
@@ -41,8 +42,12 @@ OCT_API void oct_import_onnx_opts_init(oct_import_onnx_opts *opts);
  *  file has them, batch norms as it has them. Constants that the file multiplies or adds go into
  *  the weights in front, or become batch norms that stay as they are. Ops: the table in
  *  qat/io/README.md. Classes have numbers and no names; the input is pixels / 255, where it has at
- *  most 4 channels. QuantizeLinear and DequantizeLinear: weights come as their codes have them;
- *  around values they are left out, and a warning says so. opts may be NULL. NULL on failure:
+ *  most 4 channels. Of a file with QuantizeLinear and DequantizeLinear around values a prepared net
+ *  (OCT_STAGE_PREPARED): its values stand on the file's scales and zero points, weights behind
+ *  DequantizeLinear on theirs, nothing is to be observed, and oct_convert makes the int8 net that
+ *  the file means. What the file leaves between floats stays float. With as_floats such a file
+ *  comes in as a float net, weights as their codes have them, and a warning says so. opts may be
+ *  NULL. NULL on failure:
  *  OCT_EIO, OCT_EFORMAT (no ONNX, or a broken one), OCT_EUNSUPPORTED (one line lists every node, op
  *  and attribute that is not taken), OCT_EUSAGE (height or width), OCT_ELIMIT, OCT_ENOMEM. */
 OCT_API OCT_NODISCARD oct_net *oct_import_onnx(oct_ctx *ctx, const char *path,

@@ -5,6 +5,7 @@
 #include "qat/io/import.h"
 #include "qat/io/import_describe.h"
 #include "qat/io/onnx_in.h"
+#include "qat/passes/passes.h"
 #include "src/float_mode.h"
 #include "src/format/bytes.h"
 #include "src/mem.h"
@@ -85,7 +86,12 @@ static oct_status add_readers(octi_onnx *o) {
             if (!v) return oct_last_error()->code;
             v->readers++;
             v->reader = (int32_t)i;
-            if (!octi_onnx_is(p, "DequantizeLinear")) v->other = (int32_t)i;
+            if (octi_onnx_is(p, "DequantizeLinear"))
+                v->dequantizer = (int32_t)i;
+            else if (!octi_onnx_is_index_cast(p))
+                v->other = (int32_t)i;
+            if (k == 0 && octi_onnx_is(p, "QuantizeLinear"))
+                octi_onnx_note_quantizer(o, v, (int32_t)i);
             if (v->maker >= (int32_t)i)
                 return malformed(o, "a node reads what a later one makes, or its own", v->name);
             if (v->maker >= 0) needed[v->maker] = true;
@@ -304,6 +310,12 @@ static oct_status check_output(octi_onnx *o) {
         const octi_onnx_place x = octi_onnx_placed(o, p->in[0]);
         bool images = x.rank == 4 && y->at.order->run[0].rank == 3;
         for (int a = 0; images && a < 3; a++) images = y->at.order->run[0].at[a] == x.at[a + 1] - 1;
+        const int32_t grid = o->to->values[y->at.v].quantizer;
+        if (grid >= 0) { /* on a grid of its own: then the image is, where nobody else reads it */
+            int32_t *before = &o->to->values[x.v].quantizer;
+            images &= *before < 0 && octi_graph_consumers(o->to, x.v, NULL) == 1;
+            if (images) *before = grid;
+        }
         if (images) y->at = x;
     }
     octi_onnx_node n;
@@ -342,13 +354,21 @@ static oct_status fill(octi_onnx *o, const oct_import_onnx_opts *opts, oct_net *
             OCT_TRY(octi_import_own_words(net, e->value, o->where));
     }
     OCT_TRY(octi_tensors_finite(net->tensors, net->tensor_count, o->where, OCT_EFORMAT, NULL));
-    if (o->marks)
+    if (o->marks && o->as_floats)
         octi_log(o->ctx, OCT_LOG_WARN,
                  "%s: QuantizeLinear and DequantizeLinear around %d values are left out: the net "
                  "comes in as floats, with the weights that the file's codes stand for; octet ptq "
                  "or qat quantizes it",
                  o->where, (int)o->marks);
-    return octi_net_judge(net);
+    return OCT_OK;
+}
+
+/* A file with grids of its own is a prepared net: they are settled, nothing has to be observed. */
+static oct_net *on_its_grids(const octi_onnx *o, oct_net *net) {
+    if (!o->marks || o->as_floats) return net;
+    oct_net *made = oct_prepare(net, NULL);
+    oct_net_free(net);
+    return made;
 }
 
 static oct_net *import(oct_ctx *ctx, const uint8_t *bytes, size_t size, const char *where,
@@ -357,13 +377,14 @@ static oct_net *import(oct_ctx *ctx, const uint8_t *bytes, size_t size, const ch
     oct_net *net = octi_net_new(ctx, OCT_STAGE_FLOAT);
     bool fine = false;
     if (o) {
-        *o = (octi_onnx){.ctx = ctx, .where = where};
+        *o = (octi_onnx){.ctx = ctx, .where = where, .as_floats = opts && opts->as_floats};
         o->arena = octi_arena_new_kept(ctx);
         o->to = octi_graph_new(ctx);
         o->made = (int64_t)(size / 2 < ((size_t)1 << 40) ? 8 * size : size) + (1 << 20);
         if (net && o->arena && o->to && octi_onnx_unpack(o, bytes, size) == OCT_OK &&
             (o->done = octi_arena_calloc(o->arena, o->graph->n_node + 1, sizeof *o->done)))
-            fine = fill(o, opts, net) == OCT_OK;
+            fine = fill(o, opts, net) == OCT_OK && (net = on_its_grids(o, net)) != NULL &&
+                   octi_net_judge(net) == OCT_OK;
         octi_graph_free(o->to);
         octi_arena_free(o->arena);
     }

@@ -102,7 +102,8 @@ oct_status octi_onnx_affine(octi_onnx_node *n, const octi_onnx_value *x, const f
     *to = x->at;
     if (!scale && !shift) return OCT_OK;
     oct_node *p = octi_onnx_producer(n->o, x->at.v);
-    if (!octi_onnx_sole(x) || !own_params(n->o, p, &w, &b))
+    if (!octi_onnx_sole(x) || octi_onnx_grid_of(n->o, x->at.v) || !own_params(n->o, p, &w, &b) ||
+        (scale && octi_onnx_grid_of(n->o, w))) /* its codes are the file's */
         return at_rest(n, &x->at, scale, shift, to);
     return into_weights(n->o, p, w, b, channels, scale, shift);
 }

@@ -148,7 +148,8 @@ static oct_status hard(octi_onnx_node *n, const octi_onnx_value *x, bool *took) 
 /* x * hardsigmoid(x). */
 static bool is_hardswish(const octi_onnx *o, const octi_onnx_place *x, const octi_onnx_value *g) {
     const oct_node *p = octi_onnx_producer(o, g->at.v);
-    return p && p->kind == OCT_OP_hardsigmoid && p->in[0] == x->v && octi_onnx_sole(g);
+    return p && p->kind == OCT_OP_hardsigmoid && p->in[0] == x->v && octi_onnx_sole(g) &&
+           !octi_onnx_grid_of(o, g->at.v);
 }
 
 /* ---- the readers ---- */

@@ -35,6 +35,25 @@ static void copy_at(octi_onnx_const *to, int64_t k, const octi_onnx_const *from,
         to->i[k] = from->i ? from->i[j] : (int64_t)from->f[j];
 }
 
+/* c has the elements of x in their order: the scales of its codes go along the axis of the same
+ * size with as many elements behind it; they are forgotten where there is none. */
+static bool codes_moved(octi_onnx_node *n, const octi_onnx_const *x, octi_onnx_const *c) {
+    int64_t behind = 1, theirs = 1;
+    c->codes = x->codes;
+    if (!x->codes || x->codes->count == 1) return true;
+    for (int a = x->rank - 1; a > x->codes->axis; a--) theirs *= x->dim[a];
+    c->codes = NULL;
+    for (int a = c->rank - 1; a >= 0 && !c->codes; behind *= c->dim[a], a--) {
+        if (behind != theirs || c->dim[a] != x->codes->count) continue;
+        octi_onnx_codes *codes = octi_arena_alloc(n->o->arena, sizeof *codes);
+        if (!codes) return false;
+        *codes = *x->codes;
+        codes->axis = a;
+        c->codes = codes;
+    }
+    return true;
+}
+
 /* The same elements in another shape. */
 static oct_status with_dims(octi_onnx_node *n, const octi_onnx_const *x, int rank,
                             const int64_t *dim) {
@@ -50,6 +69,7 @@ static oct_status with_dims(octi_onnx_node *n, const octi_onnx_const *x, int ran
     *c = *x;
     c->rank = rank;
     for (int a = 0; a < rank; a++) c->dim[a] = dim[a];
+    if (!codes_moved(n, x, c)) return oct_last_error()->code;
     return octi_onnx_fold_output(n, 0, c);
 }
 
@@ -200,6 +220,14 @@ oct_status octi_onnx_fold_transpose(octi_onnx_node *n) {
         int64_t from = 0, rest = k;
         for (int a = x->rank - 1; a >= 0; a--) from += rest % dim[a] * stride[a], rest /= dim[a];
         copy_at(c, k, x, from);
+    }
+    octi_onnx_codes *codes = c && x->codes ? octi_arena_alloc(n->o->arena, sizeof *codes) : NULL;
+    if (c && x->codes && !codes) return oct_last_error()->code;
+    if (codes) {
+        *codes = *x->codes;
+        for (int a = 0; a < x->rank; a++)
+            if (perm[a] == x->codes->axis) codes->axis = a;
+        c->codes = codes;
     }
     return octi_onnx_fold_output(n, 0, c);
 }

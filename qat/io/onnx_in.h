@@ -26,13 +26,22 @@ enum {
 
 /* ---- constants ---- */
 
+/** What a constant was before DequantizeLinear: codes less their zero points, times scales. */
+typedef struct octi_onnx_codes {
+    const float *scale; /* [count] along the axis; one for all */
+    int64_t count;
+    int axis;
+    int64_t least, most; /* of the codes less their zero points */
+} octi_onnx_codes;
+
 /** A tensor with its elements widened: floating types to f32, all others to s64. */
 typedef struct octi_onnx_const {
     int elem; /* OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__... */
     int rank;
     int64_t dim[OCTI_ONNX_RANK], count;
-    float *f;   /* floating types */
-    int64_t *i; /* whole numbers and truth values */
+    float *f;                     /* floating types */
+    int64_t *i;                   /* whole numbers and truth values */
+    const octi_onnx_codes *codes; /* NULL: floats of the file */
 } octi_onnx_const;
 
 /* ---- values ---- */
@@ -77,7 +86,10 @@ typedef struct octi_onnx_value {
     const struct octi_onnx_value *alias; /* the same value under another name */
     int32_t maker;                       /* node, -1 */
     int32_t readers, reader;             /* their number, and the last one */
-    int32_t other;                       /* a reader that is no DequantizeLinear, -1 */
+    int32_t dequantizer, other;          /* of codes: a DequantizeLinear that reads them; a reader
+                                          * that is none, nor makes indices of them; -1 */
+    int32_t quantizers, quantizer;       /* readers that are QuantizeLinear, and one of them */
+    bool unlike;                         /* their grids are not one */
     bool output;
     int32_t param; /* of the scratch graph: made of it for several readers; -1 */
 } octi_onnx_value;
@@ -108,7 +120,8 @@ typedef struct octi_onnx {
     int64_t made;                  /* elements that may still be made of what is not in the file */
     struct octi_onnx_refusals *refusals;
     struct octi_onnx_scope **scopes;
-    int32_t marks; /* QuantizeLinear of values, taken as marks */
+    int32_t marks; /* QuantizeLinear of values: marks where as_floats, else grids */
+    bool as_floats, grids_refused;
 } octi_onnx;
 
 typedef struct octi_onnx_node {
@@ -269,6 +282,29 @@ oct_status octi_onnx_affine(octi_onnx_node *n, const octi_onnx_value *x, const f
 /** A batch norm of x with parameters [C] in octet's order, all copied; at rest: never trained. */
 oct_status octi_onnx_batch_norm(octi_onnx_node *n, const octi_onnx_place *x, const float *par[4],
                                 float eps, float momentum, bool rests, int32_t *out);
+
+/* onnx_grids.c: grids of the net's values and weights, in the scratch graph; nothing where the file
+ * comes in as floats */
+/** The grid of a value, NULL where it has none. */
+const oct_quantizer *octi_onnx_grid_of(const octi_onnx *o, int32_t v);
+/** All that read a value round it to one grid. */
+bool octi_onnx_rounded_alike(const octi_onnx_value *x);
+/** What add_readers notes of a QuantizeLinear (node) that reads v. */
+void octi_onnx_note_quantizer(octi_onnx *o, octi_onnx_value *v, int32_t node);
+/** v stands on scale and zero point, of u8 codes up to the highest. */
+oct_status octi_onnx_set_grid(octi_onnx *o, int32_t v, float scale, int32_t zero, int32_t highest);
+/** The weights w of a node hold codes; its output channels are the constant's axis `axis`, all
+ *  times alpha. Refused where octet has no such codes. */
+oct_status octi_onnx_set_weight_grid(octi_onnx_node *n, const octi_onnx_const *c, int axis,
+                                     float alpha, int32_t w);
+
+/* onnx_table.c: functions of codes by their tables */
+/** A Cast to whole numbers, a Gather of a constant table by what such a Cast made. */
+bool octi_onnx_is_index_cast(const octi_onnx_proto *p);
+bool octi_onnx_is_table(octi_onnx *o, const octi_onnx_proto *p);
+/** A value whose one reader is such a Gather. */
+bool octi_onnx_is_index(octi_onnx *o, const octi_onnx_value *v);
+oct_status octi_onnx_read_table(octi_onnx_node *n);
 
 /* onnx_names.c */
 oct_status octi_onnx_scan_scopes(octi_onnx *o);

@@ -66,7 +66,9 @@ static oct_status check_conv_weights(const octi_onnx_node *n, const octi_onnx_co
 /* A Pad with zeros that nobody else sees is the convolution's own. */
 static void take_pad(const octi_onnx *o, const octi_onnx_value *x, oct_attrs *a, int32_t *in) {
     const oct_node *p = octi_onnx_producer(o, x->at.v);
-    if (!p || p->kind != OCT_OP_pad || p->attr.value != 0 || !octi_onnx_sole(x)) return;
+    if (!p || p->kind != OCT_OP_pad || p->attr.value != 0 || !octi_onnx_sole(x) ||
+        octi_onnx_grid_of(o, x->at.v))
+        return;
     int32_t pads[4];
     for (int i = 0; i < 4; i++)
         if (__builtin_add_overflow(a->pads[i], p->attr.pads[i], &pads[i])) return;
@@ -104,6 +106,7 @@ oct_status octi_onnx_read_conv(octi_onnx_node *n) {
     if (!name) return oct_last_error()->code;
     if (at.v == x->at.v) take_pad(n->o, x, &a, &in[0]);
     OCT_TRY(param_of(n, 1, w, &(wish){name, "weight", shape, turn_conv, &shape}, &in[1]));
+    OCT_TRY(octi_onnx_set_weight_grid(n, w, 0, 1, in[1]));
     if (b)
         OCT_TRY(param_of(n, 2, b, &(wish){name, "bias", OCT_SHAPE(w->dim[0]), turn_vector, NULL},
                          &in[2]));
@@ -168,6 +171,7 @@ static oct_status multiply(octi_onnx_node *n, const octi_onnx_const *w, bool tra
     int32_t in[3] = {at.v, -1, -1}, v;
     if (!name) return oct_last_error()->code;
     OCT_TRY(param_of(n, 1, w, &(wish){name, "weight", shape, turn_product, &p}, &in[1]));
+    OCT_TRY(octi_onnx_set_weight_grid(n, w, !transposed, alpha, in[1]));
     if (rows) return as_conv(n, &at, name, in, p.out);
     if (bias) {
         in[2] = octi_onnx_param(n->o, name, "bias", OCT_VALUE_PARAM, OCT_SHAPE(p.out));

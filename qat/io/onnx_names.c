@@ -141,11 +141,17 @@ oct_status octi_onnx_scan_scopes(octi_onnx *o) {
 
 /* ---- a node's path ---- */
 
-/* "layer1.0.conv1" of "layer1.0.conv1.weight". */
+/* "layer1.0.conv1" of "layer1.0.conv1.weight"; of a weight's codes, whose name a quantizer may have
+ * made longer. */
 static bool of_weight(const octi_onnx_node *n, char to[MOST + 1]) {
     if (!octi_onnx_has(n, 1)) return false;
-    const char *name = n->in[1]->name, *dot = strrchr(name, '.');
-    if (!dot || dot == name || dot - name > MOST || strcmp(dot, ".weight")) return false;
+    const octi_onnx_proto *p = n->in[1]->maker < 0 ? NULL : n->o->graph->node[n->in[1]->maker];
+    const char *name =
+                   octi_onnx_is(p, "DequantizeLinear") && p->n_input ? p->input[0] : n->in[1]->name,
+               *dot = strrchr(name, '.');
+    if (!dot || dot == name || dot - name > MOST ||
+        (strcmp(dot, ".weight") && strcmp(dot, ".weight_quantized")))
+        return false;
     snprintf(to, MOST + 1, "%.*s", (int)(dot - name), name);
     return true;
 }

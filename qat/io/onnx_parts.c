@@ -24,6 +24,9 @@ oct_status octi_onnx_pick(octi_onnx_node *n, const octi_onnx_place *x, const int
     w->frozen = true;
     for (int64_t k = 0; k < count; k++)
         if (idx[k] >= 0) oct_f32(w->tensor)[k * channels + idx[k]] = 1;
+    const float one = 1; /* codes as they are */
+    const octi_onnx_codes codes = {.scale = &one, .count = 1, .most = 1};
+    OCT_TRY(octi_onnx_set_weight_grid(n, &(octi_onnx_const){.codes = &codes}, 0, 1, in[1]));
     OCT_TRY(octi_onnx_emit(n, OCT_OP_conv2d, name, &a, in, 2, &v));
     *to = *x;
     to->v = v;
@@ -146,6 +149,7 @@ oct_status octi_onnx_read_split(octi_onnx_node *n) {
 }
 
 oct_status octi_onnx_read_gather(octi_onnx_node *n) {
+    if (octi_onnx_is_table(n->o, n->p)) return octi_onnx_read_table(n);
     const octi_onnx_value *x;
     const octi_onnx_const *c;
     int64_t which, *idx, dim[OCT_MAX_RANK];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * ONNX in: QuantizeLinear and DequantizeLinear. Around weights they are arithmetic on constants:
- * the weights come in as the file's own codes have them. Around values of the net they are marks:
- * octet finds ranges by itself, so they leave the values as they are, but for the ReLU that a
- * quantizer left out where its range begins at zero. */
+ * the weights come in as the file's own codes have them. Around values of the net they are grids
+ * that those stand on (onnx_grids.c). Of a file that is to come in as floats they are marks: they
+ * leave the values as they are, but for the ReLU that a quantizer left out where its range begins
+ * at zero. */
 #include <math.h>
 #include <string.h>
 
@@ -61,15 +62,17 @@ static oct_status grid_of(octi_onnx_node *n, int elem, grid *g) {
 
 /* ---- of constants ---- */
 
-/* Elements between two of the same index along the axis of the scales, and that axis's size. */
-static oct_status strides(octi_onnx_node *n, const octi_onnx_const *x, const grid *g,
+/* The axis of the scales, and how many elements lie between two neighbours along it. */
+static oct_status strides(octi_onnx_node *n, const octi_onnx_const *x, const grid *g, int *along,
                           int64_t *inner) {
     int64_t axis;
     int a;
     *inner = x->count > 0 ? x->count : 1;
+    *along = 0;
     OCT_TRY(octi_onnx_attr_int(n, "axis", 1, &axis));
     if (g->scale->count == 1) return OCT_OK;
     OCT_TRY(octi_onnx_axis(n, axis, x->rank, &a));
+    *along = a;
     if (x->dim[a] != g->scale->count)
         return octi_onnx_refuse(n, "%lld scales for an axis of %lld", (long long)g->scale->count,
                                 (long long)x->dim[a]);
@@ -81,28 +84,36 @@ static oct_status strides(octi_onnx_node *n, const octi_onnx_const *x, const gri
 oct_status octi_onnx_fold_dequantize(octi_onnx_node *n) {
     const octi_onnx_const *x;
     int64_t inner;
+    int axis;
     grid g;
     OCT_TRY(octi_onnx_weights(n, 0, "the codes", &x));
     OCT_TRY(grid_of(n, x->elem, &g));
-    OCT_TRY(strides(n, x, &g, &inner));
+    OCT_TRY(strides(n, x, &g, &axis, &inner));
     octi_onnx_const *c = octi_onnx_const_new(n->o, g.scale->elem, x->rank, x->dim);
     if (!c) return octi_onnx_refuse_last(n);
     if (!x->i) return octi_onnx_refuse(n, "of floats");
+    octi_onnx_codes *codes = octi_arena_alloc(n->o->arena, sizeof *codes);
+    if (!codes) return oct_last_error()->code;
+    *codes = (octi_onnx_codes){.scale = g.scale->f, .count = g.scale->count, .axis = axis};
     for (int64_t k = 0; k < x->count; k++) {
         const int64_t at = g.scale->count == 1 ? 0 : k / inner % g.scale->count;
-        c->f[k] =
-            octq_dequantize((int32_t)x->i[k], g.scale->f[at], g.zero ? (int32_t)g.zero->i[at] : 0);
+        const int64_t zero = g.zero ? g.zero->i[at] : 0, step = x->i[k] - zero;
+        if (step < codes->least) codes->least = step;
+        if (step > codes->most) codes->most = step;
+        c->f[k] = octq_dequantize((int32_t)x->i[k], g.scale->f[at], (int32_t)zero);
     }
+    c->codes = codes;
     return octi_onnx_fold_output(n, 0, c);
 }
 
 oct_status octi_onnx_fold_quantize(octi_onnx_node *n) {
     const octi_onnx_const *x;
     int64_t inner;
+    int axis;
     grid g;
     OCT_TRY(octi_onnx_weights(n, 0, "the values", &x));
     OCT_TRY(grid_of(n, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &g));
-    OCT_TRY(strides(n, x, &g, &inner));
+    OCT_TRY(strides(n, x, &g, &axis, &inner));
     octi_onnx_const *c = octi_onnx_const_new(
         n->o, g.zero ? g.zero->elem : OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, x->rank, x->dim);
     if (!c) return octi_onnx_refuse_last(n);
@@ -125,6 +136,58 @@ static bool below_zero(const oct_node *p) {
     return p != NULL; /* the input is on a grid of its own */
 }
 
+/* Zero point of the grid as octet has it, of u8 codes. */
+static int32_t zero_of(const grid *g) {
+    const int64_t zero = g->zero ? g->zero->i[0] : 0;
+    return (int32_t)(zero - g->least);
+}
+
+static bool is_grid(const oct_quantizer *q, const grid *g) {
+    return *oct_f32(q->scale) == g->scale->f[0] && *oct_s32(q->zero_point) == zero_of(g);
+}
+
+/* A value that others read too as it is, or that stands on another grid: rounded under a name of
+ * its own. */
+static oct_status stand_apart(octi_onnx_node *n, const octi_onnx_place *x, const grid *g) {
+    const octi_onnx_value *y = n->out[0];
+    n->path =
+        octi_arena_strdup(n->o->arena, octi_fmt("%.180s.quantized", n->o->to->values[x->v].name));
+    if (!n->path || !y) return n->path ? OCT_OK : oct_last_error()->code;
+    OCT_TRY(octi_onnx_unary(n, OCT_OP_identity, NULL));
+    return y->state == OCTI_ONNX_ACT
+               ? octi_onnx_set_grid(n->o, y->at.v, g->scale->f[0], zero_of(g), 255)
+               : OCT_OK;
+}
+
+/* The ReLU that a quantizer of this grid stands for, where an exporter left it out. */
+static oct_status add_relu(octi_onnx_node *n, const octi_onnx_place *x) {
+    n->path = octi_arena_strdup(n->o->arena,
+                                octi_fmt("%.180s.relu", octi_onnx_producer(n->o, x->v)->name));
+    return n->path ? octi_onnx_unary(n, OCT_OP_relu, NULL) : oct_last_error()->code;
+}
+
+/* A layer that a ReLU is fused with: then who looks at what the grid cuts off sees a ReLU. */
+static bool takes_relu(const oct_node *p) {
+    return p && !p->attr.act[0] &&
+           (p->kind == OCT_OP_conv2d || p->kind == OCT_OP_linear || p->kind == OCT_OP_add ||
+            p->kind == OCT_OP_batch_norm);
+}
+
+static oct_status on_grid(octi_onnx_node *n, const octi_onnx_value *x, const grid *g) {
+    octi_onnx *o = n->o;
+    if (g->most - g->least != 255)
+        return o->grids_refused = true,
+               octi_onnx_refuse(n, "codes of more than 8 bits, of the net's values");
+    const oct_quantizer *have = octi_onnx_grid_of(o, x->at.v);
+    if (have ? !is_grid(have, g) : !octi_onnx_rounded_alike(x)) return stand_apart(n, &x->at, g);
+    octi_onnx_value *y = n->out[0];
+    const bool relu = !have && y && zero_of(g) == 0 && x->quantizers == 1 &&
+                      takes_relu(octi_onnx_producer(o, x->at.v));
+    OCT_TRY(relu ? add_relu(n, &x->at) : octi_onnx_like(n, 0, &x->at, x->at.v));
+    if (have) return OCT_OK;
+    return octi_onnx_set_grid(o, relu ? y->at.v : x->at.v, g->scale->f[0], zero_of(g), 255);
+}
+
 oct_status octi_onnx_read_quantize(octi_onnx_node *n) {
     const octi_onnx_value *x;
     grid g;
@@ -137,25 +200,29 @@ oct_status octi_onnx_read_quantize(octi_onnx_node *n) {
                                 octi_onnx_word(n->o->graph->node[y->other]->op_type));
     if (y && y->output) return octi_onnx_refuse(n, "its codes are the net's output");
     n->o->marks++;
-    const int64_t zero = g.zero ? g.zero->i[0] : 0;
-    if (zero != g.least || !below_zero(octi_onnx_producer(n->o, x->at.v)))
+    if (!n->o->as_floats) return on_grid(n, x, &g);
+    if (zero_of(&g) != 0 || !below_zero(octi_onnx_producer(n->o, x->at.v)))
         return octi_onnx_like(n, 0, &x->at, x->at.v);
-    n->path = octi_arena_strdup(n->o->arena,
-                                octi_fmt("%.180s.relu", octi_onnx_producer(n->o, x->at.v)->name));
-    return n->path ? octi_onnx_unary(n, OCT_OP_relu, NULL) : oct_last_error()->code;
+    return add_relu(n, &x->at);
 }
 
 oct_status octi_onnx_read_dequantize(octi_onnx_node *n) {
     const octi_onnx_value *x;
-    grid g;
+    grid g, made;
     OCT_TRY(grid_of(n, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &g));
     OCT_TRY(octi_onnx_act(n, 0, &x));
     const octi_onnx_proto *q = x->maker < 0 ? NULL : n->o->graph->node[x->maker];
-    if (!octi_onnx_is(q, "QuantizeLinear"))
+    if (octi_onnx_is_table(n->o, q))
+        q = n->o->graph->node[x->dequantizer]; /* this, or another */
+    else if (!octi_onnx_is(q, "QuantizeLinear"))
         return octi_onnx_refuse(n, "of values that no QuantizeLinear made");
-    const octi_onnx_const *scale =
-        q->n_input > 1 ? octi_onnx_const_of(n->o, octi_onnx_find(n->o, q->input[1])) : NULL;
-    if (!scale || g.scale->count != 1 || scale->f[0] != g.scale->f[0])
-        return octi_onnx_refuse(n, "with another scale than the QuantizeLinear in front");
+    const octi_onnx_const *part[2] = {NULL, NULL};
+    for (size_t k = 0; k < 2; k++)
+        if (q->n_input > k + 1)
+            part[k] = octi_onnx_const_of(n->o, octi_onnx_find(n->o, q->input[k + 1]));
+    made = (grid){.scale = part[0], .zero = part[1]};
+    if (!made.scale || g.scale->count != 1 || made.scale->f[0] != g.scale->f[0] ||
+        (g.zero ? g.zero->i[0] : 0) != (made.zero ? made.zero->i[0] : 0))
+        return octi_onnx_refuse(n, "with another scale or zero point than the codes in front have");
     return octi_onnx_like(n, 0, &x->at, x->at.v);
 }

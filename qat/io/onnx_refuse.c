@@ -121,5 +121,8 @@ oct_status octi_onnx_refused(const octi_onnx *o) {
         snprintf(text + used, sizeof text - used, "; and %lld more reasons", (long long)left_out);
     return octi_fail(OCT_EUNSUPPORTED, o->where,
                      octi_fmt("%lld of the file's parts are not taken", (long long)r->nodes),
-                     "what the table in qat/io/README.md lists", text, NULL);
+                     "what the table in qat/io/README.md lists", text,
+                     o->grids_refused ? "without the file's scales it may come in: --as-floats, "
+                                        ".as_floats"
+                                      : NULL);
 }

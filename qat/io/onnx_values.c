@@ -37,7 +37,13 @@ octi_onnx_value *octi_onnx_table_named(octi_onnx_table *t, octi_arena *a, const 
     if (t->slot[i]) return t->slot[i];
     octi_onnx_value *v = octi_arena_alloc(a, sizeof *v);
     if (!v) return NULL;
-    *v = (octi_onnx_value){.name = name, .maker = -1, .reader = -1, .other = -1, .param = -1};
+    *v = (octi_onnx_value){.name = name,
+                           .maker = -1,
+                           .reader = -1,
+                           .other = -1,
+                           .param = -1,
+                           .quantizer = -1,
+                           .dequantizer = -1};
     t->used++;
     return t->slot[i] = v;
 }

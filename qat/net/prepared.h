@@ -56,6 +56,11 @@ static inline bool octi_is_fixed(const oct_quantizer *q) { return q->role == OCT
 static inline bool octi_is_searched_weight(const oct_quantizer *q) {
     return octi_is_weight(q) && !strcmp(q->observer, "mse");
 }
+/** A weight whose scale was given with its codes (an imported file's): it never moves. Behind a
+ *  fold it is the given one times the factor's size, so the codes stay. */
+static inline bool octi_is_given_weight(const oct_quantizer *q) {
+    return octi_is_weight(q) && !strcmp(q->observer, "fixed");
+}
 /** Its scale is moved by gradients (qat/step/learned.h). */
 static inline bool octi_is_learned(const oct_quantizer *q) { return q->step != NULL; }
 static inline float octi_scale(const oct_quantizer *q) { return *oct_f32(q->scale); }

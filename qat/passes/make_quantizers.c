@@ -102,8 +102,13 @@ static octi_grid fixed_grid(const octi_value_classes *p, int32_t class) {
     return octi_grid_is_fixed(grid) ? grid : OCTI_GRID_OWN;
 }
 
-static void set_fixed(octi_grid grid, oct_quantizer *q) {
-    octi_grid_qparams(grid, &q->spec, oct_f32(q->scale), oct_s32(q->zero_point));
+/* from: a grid that came with the net; NULL: the kind's own. */
+static void set_fixed(octi_grid grid, const oct_quantizer *from, oct_quantizer *q) {
+    if (from) {
+        *oct_f32(q->scale) = octi_scale(from);
+        *oct_s32(q->zero_point) = octi_zero_point(from);
+    } else
+        octi_grid_qparams(grid, &q->spec, oct_f32(q->scale), oct_s32(q->zero_point));
     *oct_f32(q->min_val) = octq_dequantize(q->spec.qmin, octi_scale(q), octi_zero_point(q));
     *oct_f32(q->max_val) = octq_dequantize(q->spec.qmax, octi_scale(q), octi_zero_point(q));
 }
@@ -142,6 +147,10 @@ static const char *observer_of(const octi_value_classes *p, const octi_resolved 
                : asked;
 }
 
+static const oct_quantizer *given_of(const octi_value_classes *p, int32_t v) {
+    return p->mark[v] < 0 ? NULL : &p->given[p->mark[v]];
+}
+
 static oct_status add_activation(const octi_value_classes *p, const ends *e, int32_t v) {
     oct_graph *g = p->net->graph;
     const oct_node *n = &g->nodes[g->values[v].producer];
@@ -155,8 +164,10 @@ static oct_status add_activation(const octi_value_classes *p, const ends *e, int
     char owner[OWNER];
     snprintf(owner, sizeof owner, "%s.activation_post_process", g->values[v].name);
     const octi_grid fixed = fixed_grid(p, v);
-    const bool moves = fixed == OCTI_GRID_OWN;
+    const oct_quantizer *given = given_of(p, v);
+    const bool moves = fixed == OCTI_GRID_OWN && !given;
     if (!moves) spec.symmetric = false;
+    if (given) spec = given->spec;
     const char *observer = moves ? observer_of(p, &r, v) : "fixed";
     const recipe values = {.owner = owner,
                            .name = g->values[v].name,
@@ -168,7 +179,7 @@ static oct_status add_activation(const octi_value_classes *p, const ends *e, int
                            .scales = 1};
     g->values[v].quantizer = add_quantizer(p->net, &values);
     if (g->values[v].quantizer < 0) return oct_last_error()->code;
-    if (!moves) set_fixed(fixed, &g->quantizers[g->values[v].quantizer]);
+    if (!moves) set_fixed(fixed, given, &g->quantizers[g->values[v].quantizer]);
     return OCT_OK;
 }
 
@@ -183,20 +194,29 @@ static oct_status add_weight(const octi_value_classes *p, const oct_node *n, boo
                                       channels || bn);
     spec.pow2 = p->target->pow2;
     if (!bn && r.set.weight_qmin == OCT_WEIGHT_QMIN_FULL) spec.qmin = -spec.qmax - 1;
-    const bool searched = !bn && r.set.weight_observer == OCT_WEIGHT_OBSERVER_MSE;
+    const oct_quantizer *given = given_of(p, n->in[OCTI_W]);
+    if (given) spec = given->spec;
+    const bool searched = !bn && !given && r.set.weight_observer == OCT_WEIGHT_OBSERVER_MSE;
     char owner[OWNER];
     snprintf(owner, sizeof owner, "%s.weight_fake_quant", n->name);
-    const recipe weight = {.owner = owner,
-                           .name = w->name,
-                           .role = OCT_QUANTIZER_WEIGHT,
-                           .observer = oct_weight_observer_name(
-                               searched ? OCT_WEIGHT_OBSERVER_MSE : OCT_WEIGHT_OBSERVER_MINMAX),
-                           .spec = spec,
-                           .set = &r.set,
-                           .learnable = !bn,
-                           .scales = spec.per_channel ? w->shape.dim[0] : 1};
+    const recipe weight = {
+        .owner = owner,
+        .name = w->name,
+        .role = OCT_QUANTIZER_WEIGHT,
+        .observer = given ? "fixed"
+                          : oct_weight_observer_name(searched ? OCT_WEIGHT_OBSERVER_MSE
+                                                              : OCT_WEIGHT_OBSERVER_MINMAX),
+        .spec = spec,
+        .set = &r.set,
+        .learnable = !bn && !given,
+        .scales = spec.per_channel ? w->shape.dim[0] : 1};
     w->quantizer = add_quantizer(p->net, &weight);
-    return w->quantizer < 0 ? oct_last_error()->code : OCT_OK;
+    if (w->quantizer < 0) return oct_last_error()->code;
+    if (given) {
+        const oct_tensor *to = g->quantizers[w->quantizer].scale;
+        memcpy(to->data, given->scale->data, oct_tensor_bytes(to));
+    }
+    return OCT_OK;
 }
 
 oct_status octi_make_quantizers(const octi_value_classes *p) {

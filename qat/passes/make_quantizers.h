@@ -12,6 +12,9 @@ typedef struct octi_value_classes {
     oct_net *net;
     /* [values]: union-find over quantized values, the oldest leads; -1: a float value */
     int32_t *parent;
+    /* [values]: grid that a value with codes or a weight came with, an index of `given`; -1 */
+    const int32_t *mark;
+    const oct_quantizer *given;
     int32_t values;
     const octi_target *target;
     const oct_qconfig *config;

@@ -9,10 +9,13 @@
 #include "src/mem.h"
 #include "src/words.h"
 
-/* The one node that reads v, or -1. */
+/* The one node that reads v, or -1; of a value on a given grid none: what it is rounded to cannot
+ * be seen from outside a fused node. */
 static int32_t only_reader(const oct_graph *g, int32_t v) {
     int32_t reader = -1;
-    return v != g->output && octi_graph_consumers(g, v, &reader) == 1 ? reader : -1;
+    return v != g->output && g->values[v].quantizer < 0 && octi_graph_consumers(g, v, &reader) == 1
+               ? reader
+               : -1;
 }
 
 static oct_act act_of(oct_op_kind k) {
@@ -70,6 +73,26 @@ static oct_status not_behind(const oct_graph *g, const oct_node *n, int32_t next
                      hint);
 }
 
+/* Given codes of weights go through the fold with their signs turned; -128 has no other sign. */
+static bool turns_codes(const oct_graph *g, const oct_node *n, const oct_node *bn) {
+    const oct_value *w = &g->values[n->in[1]], *gamma = octi_node_in(g, bn, 1);
+    if (!gamma || w->quantizer < 0 || g->quantizers[w->quantizer].spec.qmin > -128) return false;
+    for (int64_t c = 0; c < oct_tensor_count(gamma->tensor); c++)
+        if (oct_f32(gamma->tensor)[c] < 0) return true;
+    return false;
+}
+
+/* Grids that were given with the net go on with its values. */
+static oct_status keep_given(octi_rewrite *r) {
+    const oct_graph *g = r->from->graph;
+    for (int32_t i = 0; i < g->quantizer_count; i++)
+        if (octi_graph_add_quantizer(r->to->graph, &g->quantizers[i]) < 0)
+            return oct_last_error()->code;
+    for (int32_t v = 0; v < g->value_count; v++)
+        if (r->map[v] >= 0) r->to->graph->values[r->map[v]].quantizer = g->values[v].quantizer;
+    return OCT_OK;
+}
+
 /* Rewrite node i with what follows it; marks absorbed nodes and maps the chain's last value. */
 static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed, chain c) {
     const oct_graph *g = r->from->graph;
@@ -80,7 +103,8 @@ static oct_status fuse_chain(octi_rewrite *r, int32_t i, bool *absorbed, chain c
         if ((in[k] = octi_rewrite_value(r, n->in[k])) == -2) return oct_last_error()->code;
     int32_t next = only_reader(g, last);
     if (takes_bn(n) && next >= 0 && g->nodes[next].kind == OCT_OP_batch_norm &&
-        g->nodes[next].in[0] == last && goes_on(&c, g->nodes[next].name)) {
+        g->nodes[next].in[0] == last && !turns_codes(g, n, &g->nodes[next]) &&
+        goes_on(&c, g->nodes[next].name)) {
         const oct_node *bn = &g->nodes[next];
         if (nin == 2) in[nin++] = -1;
         for (int k = 1; k < 5; k++)
@@ -137,6 +161,7 @@ static oct_net *fuse(const oct_net *net, const char *const *lists, int32_t count
     if (s == OCT_OK && octi_rewrite_value(&r, g->input) < 0) s = oct_last_error()->code;
     for (int32_t i = 0; s == OCT_OK && i < g->node_count; i++)
         if (!absorbed[i]) s = fuse_chain(&r, i, absorbed, chain_of(lists, count, g->nodes[i].name));
+    if (s == OCT_OK) s = keep_given(&r);
     octi_free(net->ctx, absorbed);
     int32_t output = s == OCT_OK ? r.map[g->output] : -1;
     return octi_rewrite_end(&r, s, output);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "qat/net/prepared.h"
+#include "qat/passes/given_grids.h"
 #include "qat/passes/make_quantizers.h"
 #include "qat/passes/passes.h"
 #include "qat/passes/rewrite.h"
@@ -23,6 +24,9 @@ typedef struct prepare_state {
     bool *between;   /* [from values]: behind a QuantStub */
     int32_t *parent; /* [to values]: union-find over quantized values; -1: float value */
     size_t parent_cap;
+    int32_t *given; /* [from values]: grid that came with the net, -1; NULL: it has none */
+    int32_t *mark;  /* [to values]: the same, of values with codes and of weights */
+    size_t mark_cap;
     const octi_target *target;
     const oct_qconfig *config;
     octi_qrules rules;
@@ -64,15 +68,27 @@ static void unite(prepare_state *p, int32_t a, int32_t b) {
         p->parent[a] = b;
 }
 
-static oct_status set_quantized(prepare_state *p, int32_t v) {
-    size_t need = p->r.to->graph->value_cap;
-    size_t old = p->parent_cap;
+static oct_status list_values(prepare_state *p, int32_t **list, size_t *cap) {
+    const size_t old = *cap;
     OCT_TRY(
-        octi_reserve(p->r.to->ctx, (void **)&p->parent, &p->parent_cap, need, sizeof *p->parent));
-    for (size_t i = old; i < p->parent_cap; i++) p->parent[i] = -1;
-    p->parent[v] = v;
+        octi_reserve(p->r.to->ctx, (void **)list, cap, p->r.to->graph->value_cap, sizeof **list));
+    for (size_t i = old; i < *cap; i++) (*list)[i] = -1;
     return OCT_OK;
 }
+
+static oct_status set_mark(prepare_state *p, int32_t v, int32_t mark) {
+    OCT_TRY(list_values(p, &p->mark, &p->mark_cap));
+    p->mark[v] = mark;
+    return OCT_OK;
+}
+
+/* mark: the grid that it was given, -1. */
+static oct_status set_quantized(prepare_state *p, int32_t v, int32_t mark) {
+    OCT_TRY(list_values(p, &p->parent, &p->parent_cap));
+    p->parent[v] = v;
+    return set_mark(p, v, mark);
+}
+static int32_t given_of(const prepare_state *p, int32_t v) { return p->given ? p->given[v] : -1; }
 
 /* A node of kind quantize or dequantize; name NULL: after its input. */
 static int32_t border(prepare_state *p, oct_op_kind kind, int32_t from, const char *name) {
@@ -95,7 +111,7 @@ static int32_t want_codes(prepare_state *p, int32_t v) {
     if (p->codes[v] >= 0) return p->codes[v];
     int32_t f = octi_rewrite_value(&p->r, v);
     int32_t q = f < 0 ? -2 : border(p, OCT_OP_quantize, f, NULL);
-    if (q < 0 || set_quantized(p, q) != OCT_OK) return -2;
+    if (q < 0 || set_quantized(p, q, given_of(p, v)) != OCT_OK) return -2;
     return p->codes[v] = q;
 }
 
@@ -133,7 +149,7 @@ static oct_status place_stub(prepare_state *p, const oct_node *n) {
     if (made < 0) return oct_last_error()->code;
     if (!quant) return p->r.map[n->out] = made, OCT_OK;
     p->codes[n->out] = made;
-    return set_quantized(p, made);
+    return set_quantized(p, made, -1);
 }
 
 /* The fixed grid that a class of values stands on; OCTI_GRID_OWN where it is observed. */
@@ -159,9 +175,30 @@ static oct_status leave_fixed_grids(prepare_state *p, const oct_node *n, int32_t
             in[k] = in[same];
         else if ((in[k] = border(p, OCT_OP_quantize, before[k],
                                  octi_fmt("%s.requantize_%d", n->name, k))) < 0 ||
-                 set_quantized(p, in[k]) != OCT_OK)
+                 set_quantized(p, in[k], -1) != OCT_OK)
             return oct_last_error()->code;
     }
+    return OCT_OK;
+}
+
+/* Inputs of a node that stays on their grid, where the net came with grids: those on another one
+ * than its output go there first. It moves elements or compares them, and so commutes with
+ * rounding. */
+static oct_status join_given(prepare_state *p, const oct_node *n, int32_t *in) {
+    const int32_t to = p->given[n->out];
+    for (int32_t k = 0; k < n->nin; k++) {
+        if (octi_same_grid(p->r.from->graph, p->mark[in[k]], to)) continue;
+        in[k] = border(p, OCT_OP_quantize, in[k], octi_fmt("%s.requantize_%d", n->name, k));
+        if (in[k] < 0 || set_quantized(p, in[k], to) != OCT_OK) return oct_last_error()->code;
+    }
+    return OCT_OK;
+}
+
+/* A float value on a given grid is rounded to it, whoever reads it. */
+static oct_status round_given(prepare_state *p, int32_t v) {
+    if (given_of(p, v) < 0) return OCT_OK;
+    if (want_codes(p, v) < 0) return oct_last_error()->code;
+    p->r.map[v] = -1; /* its float form is that of the codes */
     return OCT_OK;
 }
 
@@ -180,20 +217,24 @@ static oct_status place(prepare_state *p, int32_t i) {
         else
             in[k] = octi_rewrite_value(&p->r, n->in[k]);
         if (in[k] == -2) return oct_last_error()->code;
+        if (!act && k == 1 && p->int8[i]) OCT_TRY(set_mark(p, in[k], given_of(p, n->in[k])));
     }
     oct_attrs attr = n->attr;
     attr.law[0] = p->int8[i] ? (int32_t)p->target->law : 0;
     const bool shares = p->int8[i] && octi_grid_under(n->kind, p->target->law) == OCTI_GRID_SHARE;
-    if (shares && n->nin > 1) OCT_TRY(leave_fixed_grids(p, n, in));
+    if (shares && p->given)
+        OCT_TRY(join_given(p, n, in));
+    else if (shares && n->nin > 1)
+        OCT_TRY(leave_fixed_grids(p, n, in));
     const oct_value *out = &g->values[n->out];
     int32_t at = octi_graph_add_node(p->r.to->graph, n->kind, n->name, &attr, in, n->nin, OCT_F32,
                                      out->shape);
     if (at < 0) return oct_last_error()->code;
     p->r.to->graph->nodes[at].reason = p->reason;
     int32_t v = p->r.to->graph->nodes[at].out;
-    if (!p->int8[i]) return p->r.map[n->out] = v, OCT_OK;
+    if (!p->int8[i]) return p->r.map[n->out] = v, round_given(p, n->out);
     p->codes[n->out] = v;
-    OCT_TRY(set_quantized(p, v));
+    OCT_TRY(set_quantized(p, v, given_of(p, n->out)));
     if (shares)
         for (int32_t k = 0; k < n->nin; k++) unite(p, v, in[k]);
     return OCT_OK;
@@ -220,11 +261,14 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
     if (!p->codes || !p->int8) return oct_last_error()->code;
     for (int32_t v = 0; v < g->value_count; v++) p->codes[v] = -1;
     OCT_TRY(find_stubs(p, g));
+    OCT_TRY(octi_given_grids(g, &p->given));
     if (octi_rewrite_value(&p->r, g->input) < 0) return oct_last_error()->code;
+    OCT_TRY(round_given(p, g->input));
     const octi_deciding deciding = {.g = g,
                                     .rules = &p->rules,
                                     .law = p->target->law,
                                     .int8 = p->int8,
+                                    .given = p->given,
                                     .between = p->stubs ? p->between : NULL};
     bool any = false;
     for (int32_t i = 0; i < g->node_count; i++) {
@@ -243,10 +287,12 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
     int32_t out = want_float(p, g->output);
     if (out < 0) return oct_last_error()->code;
     p->r.to->graph->output = out;
-    OCT_TRY(set_quantized(p, 0)); /* room for every value; value 0 is the input: float */
+    OCT_TRY(set_quantized(p, 0, -1)); /* room for every value; value 0 is the input: float */
     p->parent[0] = -1;
     const octi_value_classes classes = {.net = p->r.to,
                                         .parent = p->parent,
+                                        .mark = p->mark,
+                                        .given = g->quantizers,
                                         .values = p->r.to->graph->value_count,
                                         .target = p->target,
                                         .config = p->config,
@@ -286,6 +332,8 @@ oct_net *oct_prepare(const oct_net *net, const oct_qconfig *config) {
     octi_free(net->ctx, p.int8);
     octi_free(net->ctx, p.between);
     octi_free(net->ctx, p.parent);
+    octi_free(net->ctx, p.given);
+    octi_free(net->ctx, p.mark);
     octi_free(net->ctx, p.rules.rule);
     oct_net *made = octi_rewrite_end(&p.r, s, output);
     oct_net_free(fused);

@@ -4,6 +4,14 @@
 
 #include "qat/net/backend.h"
 
+/* Of a net that came with its grids: everything that the node reads and makes stands on one. */
+static bool all_given(const oct_graph *g, const oct_node *n, const int32_t *given) {
+    for (int32_t k = 0; k < n->nin; k++)
+        if (n->in[k] >= 0 && !g->values[n->in[k]].tensor && given[n->in[k]] < 0) return false;
+    const bool product = n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear;
+    return given[n->out] >= 0 && (!product || given[n->in[1]] >= 0);
+}
+
 oct_float_reason octi_float_reason_of(const octi_deciding *d, int32_t i) {
     const oct_graph *g = d->g;
     const oct_node *n = &g->nodes[i];
@@ -15,6 +23,7 @@ oct_float_reason octi_float_reason_of(const octi_deciding *d, int32_t i) {
                                                                      : OCT_FLOAT_law;
     if (n->kind == OCT_OP_batch_norm && g->values[n->in[0]].shape.rank != 4)
         return OCT_FLOAT_vectors;
+    if (d->given) return all_given(g, n, d->given) ? OCT_FLOAT_none : OCT_FLOAT_file;
     if (n->attr.stub[0] || (d->between && !d->between[n->out])) return OCT_FLOAT_stubs;
     if (grid != OCTI_GRID_SHARE) return OCT_FLOAT_none;
     /* sharing kinds go with their inputs: int8 where any comes from codes or from outside */

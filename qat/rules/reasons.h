@@ -10,9 +10,10 @@
 typedef struct octi_deciding {
     const oct_graph *g;
     const octi_qrules *rules;
-    octq_law law;        /* of the target */
-    const bool *int8;    /* [nodes] */
-    const bool *between; /* [values]: between QuantStub and DeQuantStub; NULL: the net has none */
+    octq_law law;         /* of the target */
+    const bool *int8;     /* [nodes] */
+    const int32_t *given; /* [values]: grid that came with the net, -1; NULL: it has none */
+    const bool *between;  /* [values]: between QuantStub and DeQuantStub; NULL: the net has none */
 } octi_deciding;
 
 /** OCT_FLOAT_none: node i becomes int8. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * qat/step/weight_range.h - weights that are cut: by a searched scale (weight_observer "mse"),
- * or by codes that reach further down than up. */
+ * qat/step/weight_range.h - weights that are cut: by a searched scale (weight_observer "mse"), by a
+ * given one, or by codes that reach further down than up. */
 #ifndef OCT_QAT_STEP_WEIGHT_RANGE_H
 #define OCT_QAT_STEP_WEIGHT_RANGE_H
 
@@ -21,7 +21,8 @@ void octi_weight_least_error(const octi_weight_rows *r, const oct_qspec *spec, f
 
 /** Some weights may lie outside their codes. */
 static inline bool octi_weights_cut(const oct_quantizer *q) {
-    return octi_is_searched_weight(q) || q->spec.qmin + q->spec.qmax != 0;
+    return octi_is_searched_weight(q) || octi_is_given_weight(q) ||
+           q->spec.qmin + q->spec.qmax != 0;
 }
 /** Where a weight lies: 0 inside its codes, -1 below, 1 above; by the rounded code r, or (strict)
  *  by u = w / s itself, strictly. */

@@ -85,6 +85,28 @@ static int64_t quantize_row(const octi_folding *v, int32_t o, float factor, floa
     return sum;
 }
 
+/* Of the weights as they are, kept with the quantizer. */
+static void make_scales(oct_quantizer *q, const float *amax, float s_x, octi_qweights *w) {
+    float shared = 0, *stored = oct_f32(q->scale);
+    for (int32_t o = 0; o < w->o; o++) {
+        w->scale[o] = oct_weight_scale(&q->spec, amax[o], w->bias[o], s_x);
+        shared = w->scale[o] > shared ? w->scale[o] : shared;
+    }
+    for (int32_t o = 0; o < w->o; o++) {
+        if (q->spec.per_channel)
+            stored[o] = w->scale[o];
+        else
+            stored[0] = w->scale[o] = shared;
+    }
+}
+
+static void given_scales(const oct_quantizer *q, octi_qweights *w) {
+    const float *stored = oct_f32(q->scale);
+    for (int32_t o = 0; o < w->o; o++)
+        w->scale[o] =
+            stored[q->spec.per_channel ? o : 0] * (w->factor ? fabsf(w->factor[o]) : 1.0f);
+}
+
 oct_status octi_quantize_weights(oct_net *net, const oct_node *n, float s_x, octi_arena *arena,
                                  octi_qweights *out) {
     const oct_graph *g = net->graph;
@@ -108,17 +130,11 @@ oct_status octi_quantize_weights(oct_net *net, const oct_node *n, float s_x, oct
     else if (octi_is_searched_weight(q))
         octi_weight_least_error(&(octi_weight_rows){v.w, w.factor, w.bias, v.o, v.k, s_x}, spec,
                                 amax);
-    float shared = 0;
+    if (octi_is_given_weight(q))
+        given_scales(q, &w);
+    else
+        make_scales(q, amax, s_x, &w);
     for (int32_t o = 0; o < v.o; o++) {
-        w.scale[o] = oct_weight_scale(spec, amax[o], w.bias[o], s_x);
-        shared = w.scale[o] > shared ? w.scale[o] : shared;
-    }
-    float *stored = oct_f32(q->scale);
-    for (int32_t o = 0; o < v.o; o++) {
-        if (spec->per_channel)
-            stored[o] = w.scale[o];
-        else
-            stored[0] = w.scale[o] = shared;
         w.sum_abs[o] =
             quantize_row(&v, o, w.factor ? w.factor[o] : 1.0f, w.scale[o], spec, w.codes + o * v.k);
         if (s_x > 0) w.bias_code[o] = octq_bias(w.bias[o], s_x, w.scale[o]);

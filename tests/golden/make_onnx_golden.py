@@ -124,6 +124,20 @@ def qdq():
          arr("b", np.array([30, -500, 200, 0], np.int32)), arr("sb", np.array([.01, .02, .005, .01], np.float32) / 64), arr("zb", np.zeros(4, np.int32)), arr("sc", np.float32(.15)), arr("zero", np.uint8(0)),
          arr("wl", wl), arr("sl", np.float32(.004)), arr("zl", np.int8(0)), arr("sg", np.float32(.25)), arr("zg", np.uint8(128))]
     by_hand("qdq", n, i, (2, 7, 7), opset=13)
+def static(name, kind):  # as onnxruntime's own quantizer writes it: conv, depthwise, add, cat of two grids, max pool, mean, Gemm
+    if not wanted(name): return
+    from onnxruntime.quantization import quantize_static, QuantType, QuantFormat, CalibrationDataReader
+    torch.manual_seed(31); m = Fn(static_forward, a=nn.Conv2d(3, 6, 3, 2, 1), d=nn.Conv2d(6, 6, 3, 1, (0, 1), groups=6), p=nn.Conv2d(6, 6, 1, padding=(1, 0)), h=nn.Linear(12, 4)).eval()
+    x = torch.from_numpy(x_of((2, 3, 9, 8))); path = f"{OUT}/tmp.onnx"
+    torch.onnx.export(m, (x[:1],), path, dynamo=False, opset_version=17, input_names=["in"], output_names=["out"], dynamic_axes={"in": {0: "n"}})
+    class Reader(CalibrationDataReader):
+        def __init__(self): self.rest = [{"in": x.numpy()}]
+        def get_next(self): return self.rest.pop() if self.rest else None
+    quantize_static(path, path + ".q", Reader(), quant_format=QuantFormat.QDQ, activation_type=kind == "u8" and QuantType.QUInt8 or QuantType.QInt8, weight_type=QuantType.QInt8, per_channel=True)
+    q = onnx.load(path + ".q"); o = onnxruntime.SessionOptions(); o.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    keep(name, q, onnxruntime.InferenceSession(q.SerializeToString(), o).run(None, {"in": x.numpy()})[0]); os.remove(path); os.remove(path + ".q")
+def static_forward(s, x):
+    a = F.relu(s.a(x)); b = F.relu(s.p(s.d(a)) + a); return s.h(torch.cat([F.max_pool2d(b, 2), F.max_pool2d(a, 2)], 1).mean((2, 3)))
 def hwc_flat():  # the order of a flatten at the end cannot be kept: images are given back
     by_hand("flat_end", [h.make_node("Conv", ["x", "w"], ["c"]), h.make_node("Flatten", ["c"], ["y"])], [arr("w", np.arange(8, dtype=np.float32).reshape(2, 1, 2, 2))], (1, 3, 4), opset=11)
 
@@ -138,6 +152,6 @@ for k, (how, opset, dyn) in {"old13": ("old", 13, True), "dyn20": ("new", 20, Tr
 torch_net("orders_old12", make_orders(), (2, 6, 9), "old", 12, True); torch_net("orders_dyn19", make_orders(), (2, 6, 9), "new", 19, False)
 torch_net("pools_old15", pools(), (1, 14, 13), "old", 15, False); torch_net("pools_dyn18", pools(), (1, 14, 13), "new", 18, True)
 torch_net("parts_old16", make_parts(), (2, 8, 6), "old", 16, True); torch_net("parts_dyn18", make_parts(), (2, 8, 6), "new", 18, False)
-tf_style(); typed(); qdq(); hwc_flat()
+tf_style(); typed(); qdq(); static("static_u8", "u8"); static("static_s8", "s8"); hwc_flat()
 old.update({o.split()[1]: o + "\n" for o in outputs})
 open(text, "w").write("# made by make_onnx_golden.py\n" + "".join(old.values()))
