@@ -344,7 +344,8 @@ oct_status octi_infer_slice(octi_infer *j) {
         return octi_bad_attr(j, "range",
                              octi_fmt("0 <= from < to <= %lld", (long long)x->dim[axis]),
                              octi_fmt("%d to %d", from, to));
-    OCT_TRY(same_f32(j));
+    OCT_TRY(want_float_or_code(j));
+    OCT_TRY(octi_infer_same(j));
     j->shape.dim[axis] = to - from;
     return OCT_OK;
 }

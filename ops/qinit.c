@@ -27,6 +27,7 @@ static octi_qinit_fn *const init_of[OCT_OP_KIND_COUNT] = {
     [OCT_OP_flatten] = octi_qinit_view,
     [OCT_OP_reshape] = octi_qinit_view,
     [OCT_OP_identity] = octi_qinit_view,
+    [OCT_OP_slice] = octi_qinit_slice,
 };
 
 oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const oct_attrs *a,

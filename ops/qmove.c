@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * int8 ops that move codes: cat (with each member's rescale), pad, and the views flatten, reshape,
- * identity.
- */
+ * int8 ops that move codes: cat (with each member's rescale), pad, slice, and the views flatten,
+ * reshape, identity. */
 #include <string.h>
 
 #include "ops/qrun.h"
@@ -122,6 +121,41 @@ oct_status octi_qinit_pad(const octi_qargs *q) {
         (octi_qpad){(int32_t)x->dim[1], (int32_t)x->dim[2], (int32_t)x->dim[3],  pads[0], pads[1],
                     (int32_t)p,         (int32_t)s,         (uint8_t)q->a->lo[0]};
     q->r->run = run_pad;
+    q->r->bind = bound;
+    q->r->kernel = "copy";
+    return OCT_OK;
+}
+
+static void run_slice(const octi_qrun *r, const octi_qcall *call) {
+    const octi_qslice *s = &r->u.slice;
+    const uint8_t *x = (const uint8_t *)call->in[0] + s->from;
+    uint8_t *y = call->out;
+    for (int64_t i = call->n * s->rows; i > 0; i--, x += s->pitch, y += s->run)
+        memcpy(y, x, (size_t)s->run);
+}
+
+oct_status octi_qinit_slice(const octi_qargs *q) {
+    const oct_shape *x = &q->in[0].shape;
+    const int32_t axis = q->a->axis[0], *range = q->a->range;
+    OCT_TRY(octi_need_same_grid(q));
+    if (axis < 1 || axis >= x->rank)
+        return octi_fail(OCT_EUSAGE, q->where, "axis", octi_fmt("1 to %d", x->rank - 1),
+                         octi_fmt("%d", axis), NULL);
+    if (range[0] < 0 || range[1] <= range[0] || range[1] > x->dim[axis])
+        return octi_fail(OCT_EUSAGE, q->where, "range",
+                         octi_fmt("0 <= from < to <= %lld", (long long)x->dim[axis]),
+                         octi_fmt("%d to %d", range[0], range[1]), NULL);
+    oct_shape want = *x;
+    want.dim[axis] = range[1] - range[0];
+    OCT_TRY(octi_need_shape(q, q->out, "output", want));
+    int64_t rows = 1, inner = 1;
+    for (int i = 1; i < axis; i++) rows *= x->dim[i];
+    for (int i = axis + 1; i < x->rank; i++) inner *= x->dim[i];
+    q->r->u.slice = (octi_qslice){.rows = rows,
+                                  .pitch = x->dim[axis] * inner,
+                                  .from = range[0] * inner,
+                                  .run = want.dim[axis] * inner};
+    q->r->run = run_slice;
     q->r->bind = bound;
     q->r->kernel = "copy";
     return OCT_OK;

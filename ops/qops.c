@@ -185,6 +185,12 @@ oct_status oct_qpad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor 
     if (!ctx) return octi_fail_null("oct_qpad_forward");
     return plain(ctx, OCT_OP_qpad, a, x, NULL, false, NULL, false, y);
 }
+oct_status oct_qslice_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                              const oct_qtensor *y) {
+    OCTI_LAW_MODE();
+    if (!ctx) return octi_fail_null("oct_qslice_forward");
+    return plain(ctx, OCT_OP_slice, a, x, NULL, false, NULL, false, y);
+}
 oct_status oct_qclip_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
                              const oct_qtensor *y) {
     OCTI_LAW_MODE();

@@ -73,6 +73,9 @@ OCT_NODISCARD oct_status oct_qadaptive_avg_pool2d_forward(oct_ctx *ctx, const oc
 /** Spatial padding by attr.pads with the code attr.lo. y on x's grid. */
 OCT_NODISCARD oct_status oct_qpad_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
                                           const oct_qtensor *y);
+/** Cells attr.range of attr.axis (1 .. rank-1). y on x's grid. */
+OCT_NODISCARD oct_status oct_qslice_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
+                                            const oct_qtensor *y);
 /** Clamp to attr.lo..attr.hi (quantize(lo), quantize(hi) of a float clip). y on x's grid. */
 OCT_NODISCARD oct_status oct_qclip_forward(oct_ctx *ctx, const oct_attrs *a, const oct_qtensor *x,
                                            const oct_qtensor *y);

@@ -40,6 +40,11 @@ typedef struct octi_qpad {
     uint8_t code;
 } octi_qpad;
 
+typedef struct octi_qslice {
+    int64_t rows, pitch, from, run; /* of an image: codes from `from` on of rows that lie `pitch`
+                                     * apart */
+} octi_qslice;
+
 typedef struct octi_qlin { /* quantize and dequantize */
     float scale;
     int32_t zero_point, qmin, qmax;
@@ -105,6 +110,7 @@ struct octi_qrun {
         octi_qpool pool;
         octi_qcat cat;
         octi_qpad pad;
+        octi_qslice slice;
         octi_qlin lin;
     } u;
 };
@@ -147,7 +153,7 @@ typedef oct_status octi_qinit_fn(const octi_qargs *q);
 octi_qinit_fn octi_qinit_conv2d, octi_qinit_linear, octi_qinit_add, octi_qinit_mul, octi_qinit_cat,
     octi_qinit_max_pool2d, octi_qinit_avg_pool2d, octi_qinit_adaptive_avg_pool2d, octi_qinit_pad,
     octi_qinit_clip, octi_qinit_relu, octi_qinit_table, octi_qinit_softmax, octi_qinit_requantize,
-    octi_qinit_quantize, octi_qinit_dequantize, octi_qinit_view;
+    octi_qinit_quantize, octi_qinit_dequantize, octi_qinit_view, octi_qinit_slice;
 
 /** Pack what a step with a tail holds. */
 octi_qbind_fn octi_bind_tail;

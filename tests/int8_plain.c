@@ -197,6 +197,13 @@ static void interpret_node(const oct_graph *g, const oct_node *n, void **v, int6
         case OCT_OP_requantize:
             y[i] = requant(last, 0, x.p[i] - x.z, zy, 0, 255);
             break;
+        case OCT_OP_slice: { /* of images, along one of their axes */
+            const int64_t from = a->range[0], at_h = p + (a->axis[0] == 1 ? from : 0),
+                          at_w = q + (a->axis[0] == 2 ? from : 0),
+                          at_c = o + (a->axis[0] == 3 ? from : 0);
+            y[i] = (uint8_t)at(&x, b, at_h, at_w, at_c);
+            break;
+        }
         case OCT_OP_flatten:
             y[i] = x.p[i];
             break;

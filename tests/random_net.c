@@ -58,6 +58,19 @@ static oct_var *act(oct_var *x, int which) {
 }
 
 /* A gate over channels: [N,1,1,C]. */
+/* [upside down, upper channels; b; lower channels; a]: slices along rows and channels. */
+static oct_var *cut_and_joined(oct_var *a, oct_var *b) {
+    const oct_shape *s = oct_var_shape(a);
+    if (!s || !b) return NULL;
+    const int h = (int)s->dim[1], c = (int)s->dim[3];
+    oct_var *rows = a;
+    if (h > 1)
+        rows = oct_cat((oct_var *[]){oct_slice(a, 1, h / 2, h), oct_slice(a, 1, 0, h / 2)}, 2, 1);
+    if (c < 2) return oct_cat((oct_var *[]){rows, b, a}, 3, 3);
+    return oct_cat((oct_var *[]){oct_slice(rows, 3, c / 2, c), b, oct_slice(a, 3, 0, c / 2), a}, 4,
+                   3);
+}
+
 static oct_var *gate_of(oct_var *a, int which) {
     oct_var *pooled = oct_adaptive_avg_pool2d(a, 1, 1);
     return which < 2 ? oct_hardsigmoid(pooled) : oct_sigmoid(pooled);
@@ -102,7 +115,7 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
             y = oct_add(a, oct_adaptive_avg_pool2d(a, 1, 1));
             break;
         case CAT:
-            y = oct_cat((oct_var *[]){a, b, a}, 2 + s->value % 2, 3);
+            y = s->value % 2 ? cut_and_joined(a, b) : oct_cat((oct_var *[]){a, b}, 2, 3);
             break;
         case PAD:
             y = oct_pad(a, s->pads, 0.3f * (float)(s->value - 1));

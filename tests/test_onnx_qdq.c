@@ -32,8 +32,8 @@ static oct_net *calibrated(oct_net *net, oct_shape image, const oct_qconfig *how
     return made;
 }
 
-/* Limits narrower than the type's (fewer bits, a relu6) are a layer of their own in the file, behind
- * this one. */
+/* Limits narrower than the type's (fewer bits, a relu6) are a layer of their own in the file,
+ * behind this one. */
 static bool narrow(const oct_net *net, int32_t node) {
     const oct_graph *g = net->graph;
     const oct_node *n = &g->nodes[node];

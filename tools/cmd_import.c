@@ -75,10 +75,10 @@ int cmd_import(cli *c) {
         json_shape(&j, "input",
                    oct_value_shape(
                        oct_graph_value(oct_net_graph(net), oct_graph_input(oct_net_graph(net)))));
-        json_bool(&j, "quantized", oct_net_stage(net) == OCT_STAGE_PREPARED);
         json_int(&j, "classes", oct_net_class_count(net));
         json_int(&j, "parameters", values);
         json_int(&j, "tensors", oct_net_tensor_count(net));
+        json_bool(&j, "quantized", oct_net_stage(net) == OCT_STAGE_PREPARED);
         json_close(&j);
     } else
         cli_print("model %s  input %s  classes %d  parameters %lld  tensors %d\n",

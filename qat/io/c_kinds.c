@@ -308,6 +308,15 @@ static oct_status put_softmax(octi_c_writer *w, const octi_qmodule *m, const oct
     return OCT_OK;
 }
 
+static oct_status put_slice(octi_c_writer *w, const octi_qmodule *m, const octi_qargs *q) {
+    const octi_qslice *s = &m->u.q.u.slice;
+    (void)q;
+    octi_c_need(w, OCTI_C_SLICE);
+    octi_c_put(w, &w->body, "    @_slice(%lld, %lld, %lld, %lld, %s, %s);\n", (long long)s->rows,
+               (long long)s->pitch, (long long)s->from, (long long)s->run, in(w, m, 0), out(w, m));
+    return OCT_OK;
+}
+
 /* A view costs nothing where its input ends with it. */
 static oct_status put_view(octi_c_writer *w, const octi_qmodule *m, const octi_qargs *q) {
     if (!strcmp(in(w, m, 0), out(w, m))) return OCT_OK;
@@ -332,6 +341,7 @@ static print_fn *const print_of[OCT_OP_KIND_COUNT] = {
     [OCT_OP_relu] = put_relu,
     [OCT_OP_qtable] = put_table,
     [OCT_OP_qsoftmax] = put_softmax,
+    [OCT_OP_slice] = put_slice,
     [OCT_OP_flatten] = put_view,
     [OCT_OP_reshape] = put_view,
     [OCT_OP_identity] = put_view,

@@ -333,6 +333,15 @@ static const char pad[] =
     "        }\n"
     "}\n";
 
+static const char slice[] = "/* Of rows that lie `pitch` apart, `run` codes from `from` on. */\n"
+                            "static void @_slice(int32_t rows, int32_t pitch, int32_t from, "
+                            "int32_t run, const uint8_t *x,\n"
+                            "                    uint8_t *y) {\n"
+                            "    int32_t i, k;\n"
+                            "    for (i = 0; i < rows; i++, x += pitch, y += run)\n"
+                            "        for (k = 0; k < run; k++) y[k] = x[from + k];\n"
+                            "}\n";
+
 static const char clip[] =
     "static void @_clip(int32_t n, int32_t lo, int32_t hi, const uint8_t *x, uint8_t *y) {\n"
     "    int32_t i;\n"
@@ -404,6 +413,7 @@ static const struct {
     [OCTI_C_MEAN_INSIDE] = {mean_inside, NULL, BIT(POOLED) | BIT(MEAN_POOL),
                             octi_c_cmsis_mean_inside},
     [OCTI_C_PAD] = {pad, NULL, 0},
+    [OCTI_C_SLICE] = {slice, NULL, 0},
     [OCTI_C_CLIP] = {clip, NULL, 0},
     [OCTI_C_TABLE] = {table, NULL, 0},
     [OCTI_C_SOFTMAX] = {softmax, NULL, BIT(CODE)},

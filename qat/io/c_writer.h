@@ -32,6 +32,7 @@ typedef enum octi_c_piece {
     OCTI_C_MEAN_POOL,
     OCTI_C_MEAN_INSIDE,
     OCTI_C_PAD,
+    OCTI_C_SLICE,
     OCTI_C_CLIP,
     OCTI_C_TABLE,
     OCTI_C_SOFTMAX,

@@ -144,16 +144,6 @@ void octi_onnxw_write_cat(octi_onnx_out *w) {
                    octi_onnxw_axis(&octi_onnxw_out_value(w)->shape, attrs(w)->axis[0]));
 }
 
-void octi_onnxw_write_slice(octi_onnx_out *w) {
-    const oct_attrs *a = attrs(w);
-    const int64_t from = a->range[0], to = a->range[1],
-                  axis = octi_onnxw_axis(&octi_onnxw_out_value(w)->shape, a->axis[0]);
-    const char *const in[] = {octi_onnxw_real(w, 0), octi_onnxw_longs(w, "from", &from, 1),
-                              octi_onnxw_longs(w, "to", &to, 1),
-                              octi_onnxw_longs(w, "axis", &axis, 1)};
-    octi_onnxw_op(w, "Slice", NULL, 4, in);
-}
-
 const char *octi_onnxw_padded(octi_onnx_out *w, const char *x, float value, const char *suffix) {
     const int32_t *p = attrs(w)->pads;
     const int64_t pads[8] = {0, 0, p[0], p[1], 0, 0, p[2], p[3]};
@@ -205,6 +195,18 @@ void octi_onnxw_write_identity(octi_onnx_out *w) {
     const oct_shape shape = octi_onnxw_shape(&octi_onnxw_out_value(w)->shape);
     const moved m = moved_of(w);
     moved_end(w, &m, octi_onnxw_op_as(w, "Identity", m.suffix, 1, &m.data, m.type, &shape));
+}
+
+void octi_onnxw_write_slice(octi_onnx_out *w) {
+    const oct_attrs *a = attrs(w);
+    const oct_shape shape = octi_onnxw_shape(&octi_onnxw_out_value(w)->shape);
+    const int64_t from = a->range[0], to = a->range[1],
+                  axis = octi_onnxw_axis(&octi_onnxw_out_value(w)->shape, a->axis[0]);
+    const moved m = moved_of(w);
+    const char *const in[] = {m.data, octi_onnxw_longs(w, "from", &from, 1),
+                              octi_onnxw_longs(w, "to", &to, 1),
+                              octi_onnxw_longs(w, "axis", &axis, 1)};
+    moved_end(w, &m, octi_onnxw_op_as(w, "Slice", m.suffix, 4, in, m.type, &shape));
 }
 
 /* An image's elements stand otherwise in the file than in octet. */

@@ -247,6 +247,7 @@ static const struct {
     [OCT_OP_flatten] = {same_codes, false, false},
     [OCT_OP_reshape] = {same_codes, false, false},
     [OCT_OP_identity] = {same_codes, false, false},
+    [OCT_OP_slice] = {same_codes, false, false},
 };
 
 bool octi_convert_has(oct_op_kind int8) { return makers[int8].make != NULL; }

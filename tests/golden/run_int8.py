@@ -203,6 +203,10 @@ def dynamic_linear(a, v, g, y):
     return [out, np.maximum(out, 0), np.clip(out, 0, 6)][a.get("act", 0)]
 
 
+def slice_(a, v, g, y):
+    return np.take(v[0], np.arange(*a["range"]), a["axis"])
+
+
 def view(a, v, g, y):
     return v[0]
 
@@ -213,7 +217,7 @@ def shaped(a, v, g, y):
 
 KINDS = {f.__name__: f for f in (qconv2d, qlinear, qadd, qmul, qcat, requantize, qavg_pool2d, qadaptive_avg_pool2d, qpad, qsoftmax, max_pool2d, quantize,
                                  dequantize, dynamic_linear)}
-KINDS |= {"identity": view, "dropout": view, "flatten": shaped, "reshape": shaped,
+KINDS |= {"slice": slice_, "identity": view, "dropout": view, "flatten": shaped, "reshape": shaped,
           "qclip": lambda a, v, g, y: np.clip(v[0], a.get("lo", 0), a.get("hi", 0)), "qtable": lambda a, v, g, y: v[1][v[0]],
           "relu": lambda a, v, g, y: np.maximum(v[0], np.uint8(g[0].z))}
 
