@@ -368,3 +368,74 @@ void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {
         free(want);
     }
 }
+
+/* An output's sum, exact. */
+static int64_t plane_sum(const octk_plane_u8s16 *a, const int16_t *w, int lanes, int lane, int row,
+                         int column) {
+    int64_t sum = a->b[lane];
+    for (int k = 0; k < a->pairs; k++)
+        for (int t = 0; t < 2; t++)
+            sum += (int64_t)a->x.base[row * a->stride_h * a->x.row + column + a->tap[k] + t] *
+                   w[2 * lanes * k + t];
+    return sum;
+}
+
+void check_plane_u8s16(octk_plane_u8s16_fn *kernel, const char *name) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 76, 0);
+    enum { MOST = 40 };
+    for (int round = 0; round < 500 / SANITIZED_PART; round++) {
+        octk_plane_u8s16 a = {.p = 1 + below(&r, 5),
+                              .q = 1 + below(&r, 20),
+                              .o = 1 + below(&r, 20),
+                              .pairs = 1 + below(&r, 16),
+                              .stride_h = 1 + below(&r, 2),
+                              .pooled = below(&r, 2)};
+        const ends e = draw_ends(&r);
+        a.zy = e.zy, a.lo = e.lo, a.hi = e.hi;
+        const int each = a.pooled ? 2 : 1, reach = 4, w_in = a.q * each + reach + 2;
+        const int64_t xr = w_in + below(&r, 9), yp = a.o + below(&r, 3),
+                      yr = a.q * yp + below(&r, 9);
+        /* sixteen bytes from a tap of the last eight outputs */
+        const size_t bx = (size_t)(((a.p * each - 1) * a.stride_h + reach) * xr + w_in + 24),
+                     by = (size_t)(a.p * yr);
+        a.x = (octk_image){untouched(bx), 0, xr, 1};
+        a.y = (octk_image){untouched(by), 0, yr, yp};
+        for (size_t i = 0; i < bx; i++) a.x.base[i] = (uint8_t)below(&r, 256);
+        static int16_t w[2 * MOST * 16];
+        static int32_t b[MOST], numbers[2 * MOST];
+        static float m[MOST];
+        static int64_t tap[16];
+        int lanes = 0;
+        for (int o = 0; o < a.o; o += octk_plane_lanes(a.o - o)) lanes += octk_plane_lanes(a.o - o);
+        for (int k = 0; k < a.pairs; k++) tap[k] = below(&r, reach) * xr + below(&r, reach);
+        for (int i = 0; i < 2 * lanes * a.pairs; i++)
+            w[i] = (int16_t)(below(&r, 4) ? below(&r, 256) - 128 : -128);
+        for (int i = 0; i < lanes; i++) {
+            b[i] = below(&r, 1 << 20) - (1 << 19);
+            m[i] = draw_m(&r, 255.0 * 256 * a.pairs + (1 << 20));
+        }
+        a.w = w, a.b = b, a.by = draw_records(&r, m, numbers, lanes), a.tap = tap;
+        uint8_t *want = untouched(by);
+        const int16_t *panel = w;
+        for (int o = 0, lane = 0; o < a.o;) {
+            const int wide = octk_plane_lanes(a.o - o);
+            for (int at = 0; at < wide * a.p * a.q; at++) {
+                const int c = at % wide, q = at / wide % a.q, p = at / wide / a.q;
+                int64_t most = INT64_MIN;
+                for (int k = 0; k < each * each; k++) {
+                    const int64_t sum = plane_sum(&a, panel + 2 * c, wide, lane + c,
+                                                  p * each + k / each, q * each + k % each);
+                    if (sum > most) most = sum;
+                }
+                if (o + c < a.o)
+                    want[p * yr + q * yp + o + c] =
+                        (uint8_t)law_of_sum(&a.by, lane + c, (int32_t)most, a.zy, a.lo, a.hi);
+            }
+            panel += 2 * wide * a.pairs;
+            o += wide, lane += wide;
+        }
+        kernel(&a);
+        same_bytes(name, a.y.base, want, by);
+        free(a.x.base), free(a.y.base), free(want);
+    }
+}

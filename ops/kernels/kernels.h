@@ -251,6 +251,30 @@ typedef struct octk_dw_u8s16 {
 } octk_dw_u8s16;
 typedef void octk_dw_u8s16_fn(const octk_dw_u8s16 *a);
 
+/** Convolution of an image of one channel, pixels as the vector: p output rows of q pixels of o
+ *  channels, stride 1 across, y = requant(x (*) w + b) by the law. Where `pooled`, of 2p rows of 2q
+ *  pixels, the largest of each four. x.base is what the first output's first tap reads; 16 bytes
+ *  may be read from every tap of every eighth output of a row. Taps stand in pairs, neighbours in a
+ *  row: `tap` is the first one's place, the second of an odd last one has a weight of 0. Output
+ *  channels stand in panels of octk_plane_lanes: w[panel][pairs][lane][2], b and `by` by lanes,
+ *  panels one behind the other. Sums are of x, not x - zx: b is the bias less zx times the
+ *  channel's weights; modulo 2^32. No sum's value times its multiplier reaches 2^31 (fp32). */
+typedef struct octk_plane_u8s16 {
+    octk_image x, y;
+    const int16_t *w;
+    const int64_t *tap; /* [pairs] bytes from x */
+    const int32_t *b;
+    octq_multipliers by;
+    int32_t zy, lo, hi;
+    int32_t p, q, o, pairs, stride_h;
+    bool pooled;
+} octk_plane_u8s16;
+typedef void octk_plane_u8s16_fn(const octk_plane_u8s16 *a);
+/** Lanes of the panel that begins where so many channels are left: 6, 4 or 2. */
+static inline int32_t octk_plane_lanes(int32_t left) {
+    return left < 3 ? 2 : left < 5 || left == 7 || left == 8 ? 4 : 6;
+}
+
 /** Element by element over n images of h rows of w pixels of c codes; a dense tensor is one run (n
  *  = h = w = 1). */
 typedef struct octk_map_u8 {

@@ -51,28 +51,28 @@ static law law_of(const octk_map_u8 *a, int records) {
 static inline __m256i centred(const uint8_t *x, __m256i z) {
     return _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)x)), z);
 }
-static inline __m256i rounded(__m256 v, const law *l) {
-    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(v, l->least), l->most));
+static inline __m256i rounded(__m256 v, __m256 least, __m256 most) {
+    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(v, least), most));
 }
 /* sixteen codes from two vectors of rounded ones */
-static inline __m128i bytes(__m256i a, __m256i b, const law *l) {
+static inline __m128i bytes(__m256i a, __m256i b, __m256i zy) {
     const __m256i p =
-        _mm256_permute4x64_epi64(_mm256_add_epi16(_mm256_packs_epi32(a, b), l->zy), 0xd8);
+        _mm256_permute4x64_epi64(_mm256_add_epi16(_mm256_packs_epi32(a, b), zy), 0xd8);
     return _mm_packus_epi16(_mm256_castsi256_si128(p), _mm256_extracti128_si256(p, 1));
 }
 
 static inline __m256i add8(const uint8_t *x, const uint8_t *x2, const law *l) {
     const __m256 p = _mm256_mul_ps(_mm256_cvtepi32_ps(centred(x, l->zx)), l->mx),
                  q = _mm256_mul_ps(_mm256_cvtepi32_ps(centred(x2, l->zx2)), l->mx2);
-    return rounded(_mm256_add_ps(p, q), l);
+    return rounded(_mm256_add_ps(p, q), l->least, l->most);
 }
 static inline __m256i mul8(const uint8_t *x, const uint8_t *x2, const law *l) {
     const __m256i p = _mm256_mullo_epi32(centred(x, l->zx), centred(x2, l->zx2));
-    return rounded(_mm256_mul_ps(_mm256_cvtepi32_ps(p), l->mx), l);
+    return rounded(_mm256_mul_ps(_mm256_cvtepi32_ps(p), l->mx), l->least, l->most);
 }
 static inline __m256i rescale8(const uint8_t *x, const uint8_t *x2, const law *l) {
     (void)x2;
-    return rounded(_mm256_mul_ps(_mm256_cvtepi32_ps(centred(x, l->zx)), l->mx), l);
+    return rounded(_mm256_mul_ps(_mm256_cvtepi32_ps(centred(x, l->zx)), l->mx), l->least, l->most);
 }
 
 static inline __m256i clamped(__m256i v, const law *l) {
@@ -143,14 +143,14 @@ static inline int32_t none_wide(const uint8_t *x, const uint8_t *x2, uint8_t *y,
                             const law *l) {                                                        \
         int32_t i = l->near ? wide(x, x2, y, c, l) : 0;                                            \
         for (; i + 16 <= c; i += 16)                                                               \
-            _mm_storeu_si128((__m128i *)(y + i),                                                   \
-                             bytes(eight(x + i, x2 + i, l), eight(x + i + 8, x2 + i + 8, l), l));  \
+            _mm_storeu_si128((__m128i *)(y + i), bytes(eight(x + i, x2 + i, l),                    \
+                                                       eight(x + i + 8, x2 + i + 8, l), l->zy));   \
         if (i == c) return;                                                                        \
         uint8_t rest[16] = {0}, rest2[16] = {0};                                                   \
         memcpy(rest, x + i, (size_t)(c - i));                                                      \
         memcpy(rest2, x2 + i, (size_t)(c - i));                                                    \
-        octk_store_bytes(y + i, bytes(eight(rest, rest2, l), eight(rest + 8, rest2 + 8, l), l),    \
-                         c - i);                                                                   \
+        octk_store_bytes(                                                                          \
+            y + i, bytes(eight(rest, rest2, l), eight(rest + 8, rest2 + 8, l), l->zy), c - i);     \
     }
 RUN(add_run, add8, add_wide)
 RUN(mul_run, mul8, mul_wide)
@@ -211,17 +211,19 @@ void octk_clip_u8_avx2(const octk_map_u8 *a) {
 
 void octk_quantize_f32u8_avx2(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
                               int32_t qmax, uint8_t *y) {
-    const law l = law_of(&(octk_map_u8){.zy = z, .lo = qmin, .hi = qmax}, 0);
-    const __m256 scale = _mm256_set1_ps(s);
+    /* rows may be short: no more than it needs */
+    const __m256 scale = _mm256_set1_ps(s), least = _mm256_set1_ps((float)(qmin - z)),
+                 most = _mm256_set1_ps((float)(qmax - z));
+    const __m256i zy = _mm256_set1_epi16((short)z);
     for (int64_t i = 0; i < n && n >= 16; i += 16) {
         if (i + 16 > n) i = n - 16; /* the last sixteen, some of them once more */
         __m256i q[2];
         for (int k = 0; k < 2; k++) {
             const __m256 v = _mm256_div_ps(_mm256_loadu_ps(x + i + 8 * k), scale);
             /* NaN -> z */
-            q[k] = rounded(_mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q)), &l);
+            q[k] = rounded(_mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q)), least, most);
         }
-        _mm_storeu_si128((__m128i *)(y + i), bytes(q[0], q[1], &l));
+        _mm_storeu_si128((__m128i *)(y + i), bytes(q[0], q[1], zy));
     }
     for (int64_t i = 0; i < n && n < 16; i++) y[i] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
 }
