@@ -145,7 +145,7 @@ static int candidates(oct_ctx *ctx, layer *l, ready *all, int *chosen) {
 int main(int argc, char **argv) {
     const double budget = argc > 1 ? atof(argv[1]) * 1000 : 200000;
     const int n = argc > 2 ? atoi(argv[2]) : 1;
-    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .amx = true});
     if (!ctx) return fprintf(stderr, "%s\n", oct_error_message()), 1;
     int off = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {

@@ -196,6 +196,12 @@ bad 4 inspect "$odd"
 grep -qF 'no\u009b\u009b\u00e9.npz"' .json && ! LC_ALL=C grep -q '[^ -~]' .json .err || say "raw bytes: $(od -c .json | head -5) $(od -c .err)"
 rm "$odd.npz"
 OCT_CPU=sse9 bad 2 eval good $data
+# the caps: the error and the manual list the same, and each is one
+known=$(OCT_CPU=sse9 "$octet" eval good $data 2>&1 | sed -n 's/.*expected \(ref,.*\), got.*/\1/p')
+"$octet" --man | grep -qF "caps the kernels: $known. " || say "OCT_CPU: the manual has not: $known"
+for word in $(echo "$known" | tr -d ,); do
+    OCT_CPU=$word "$octet" inspect good.oct8 >.out 2>.err || say "OCT_CPU=$word: $(cat .err)"
+done
 if [ "$(id -u)" != 0 ]; then
     chmod 0 empty
     bad 4 eval empty $data
@@ -304,6 +310,7 @@ has "scale zero_point" .run
 head -1 .run | grep -q '^y float32 \[64, 10\]$' && grep -q '^\[0\] -*[0-9]' .run || say "run does not print its values: $(head -3 .run)"
 "$octet" bench --workload lenet --mode infer-int8 --batch 2 --json >.bench || say "bench"
 has "workload mode batch threads img_per_s us_per_img layers name us kernel why" .bench
+grep -q '"isa":"amx"\|"no_amx":"[^"]' .bench || say "bench: nothing of AMX: $(head -c 300 .bench)"
 # over a run that somebody prepared: no link in it is written through
 cp -r j1 d && echo mine >mine && ln -s ../mine d/model.oct8 && ln -s ../mine d/report.html
 "$octet" demo --limit 200 --out d --force --json --quiet >.demo || say "demo"

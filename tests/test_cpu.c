@@ -89,7 +89,7 @@ START_TEST(contexts_do_not_move_each_other) {
     const octi_cpu_features avx2 = OCTI_CPU_AVX2 | OCTI_CPU_FMA;
     if ((have & avx2) == avx2) {
         ck_assert(octi_ctx_kernels(fast)->gemm_f32 != octi_ctx_kernels(ref)->gemm_f32);
-        ck_assert_str_eq(oct_ctx_isa(fast), octi_cpu_word_of(avx2));
+        ck_assert_str_ne(oct_ctx_isa(fast), "ref");
     }
     oct_close(fast), oct_close(ref), oct_close(again);
 }

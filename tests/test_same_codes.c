@@ -61,7 +61,7 @@ static uint64_t codes_of(const oct_net *net, const float *x) {
 }
 
 START_TEST(codes_are_those_of_every_machine) {
-    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .amx = true});
     int other = 0;
     for (uint32_t seed = 0; seed < NETS; seed++) {
         oct_net *net = seed ? test_random_net(ctx, 1000 + seed) : test_small_net(ctx);

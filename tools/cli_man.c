@@ -103,7 +103,9 @@ static void endings(void) {
         {"128+n", "ended by signal n; what can be saved was"}};
     static const char *const variables[][2] = {
         {"OCTET_DATA", "a second place where data sets are looked up"},
-        {"OCT_CPU", "caps the kernels: ref, avx2, avxvnni, avx512vnni, amx, neon, ..."},
+        {"OCT_CPU",
+         "caps the kernels: ref, avx2, avxvnni, avx512, avx512vnni, amx, neon, neondot, "
+         "neoni8mm. Where that leaves amx and the CPU has it, the command asks for its tiles"},
         {"NO_COLOR", "no colors on a terminal"}};
     printf(".SH EXIT STATUS\n");
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) row(codes[i][0], codes[i][1]);
