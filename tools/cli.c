@@ -113,6 +113,9 @@ void cli_note(const cli *c, const char *format, ...) {
     va_end(a);
     fputc('\n', stderr);
 }
+void cli_note_kernels(const cli *c) {
+    if (*c->opened) cli_note(c, "octet: %s", c->opened);
+}
 
 void cli_bar(long long done, long long total) {
     int width = 30, full = (int)(done * width / (total > 0 ? total : 1));

@@ -29,8 +29,9 @@ typedef struct cli {
 #define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, otherwise, help)             \
     opt_value field;
 #include "tools/options.def"
-    oct_ctx *ctx; /* open while a command runs */
-    bool bar;     /* a progress bar may be drawn */
+    oct_ctx *ctx;     /* open while a command runs */
+    char opened[160]; /* what opening it warned of: which kernels cannot be used, and why */
+    bool bar;         /* a progress bar may be drawn */
     bool color;
     const char *progress_of; /* what alone is shown of a command's progress; NULL: everything */
 } cli;
@@ -65,6 +66,8 @@ int cli_failed(void);
 int cli_status(oct_status s);
 /** Progress on stderr, unless --quiet. */
 void cli_note(const cli *c, const char *format, ...) OCT_PRINTF(2, 3);
+/** Of commands that show kernels: which cannot be used, and why, where opening warned of it. */
+void cli_note_kernels(const cli *c);
 
 /* ---- output ---- */
 

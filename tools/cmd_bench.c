@@ -150,6 +150,7 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
     qsort(seconds, BLOCKS, sizeof *seconds, by_value);
     if (!(seconds[0] > 0)) return no_clock(seconds[0]);
     double per = seconds[BLOCKS / 2] / (double)(steps * b.batch);
+    cli_note_kernels(c);
     if (c->json.set) {
         json j = json_open();
         json_string(&j, "workload", workload);

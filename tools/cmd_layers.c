@@ -130,6 +130,7 @@ int cmd_layers(cli *c) {
     if (oct_layers(net, data, IMAGES, &rows, &n) != OCT_OK) return cli_failed();
     if (c->sweep.set && oct_layers_sweep(net, data, IMAGES, rows, n, &float_accuracy) != OCT_OK)
         return cli_failed();
+    cli_note_kernels(c);
     if (c->json.set)
         print_json(c, rows, n, float_accuracy);
     else {

@@ -22,7 +22,11 @@ static bool said_before(const char *line) {
 }
 
 static void log_line(void *user, oct_log_level level, const char *line) {
-    const cli *c = user;
+    cli *c = user;
+    if (!c->ctx) { /* for those who show kernels */
+        snprintf(c->opened, sizeof c->opened, "%s", line);
+        return;
+    }
     if (said_before(line)) return;
     if (level <= OCT_LOG_WARN || (level == OCT_LOG_INFO && !c->quiet.set)) {
         fputs("octet: ", stderr);
