@@ -125,7 +125,7 @@ def main():
                 why = "the file is not named: " + message
             elif re.search(r"[\x00-\x1f\x7f-\x9f\ufffd]", message):
                 why = "raw bytes: %r" % message
-            elif len(message) > 2000:
+            elif len(message) > 4000:
                 why = "a message of %d characters" % len(message)
             if status != "ok":
                 said[name][re.sub(r"[0-9]+", "#", message)[:60]] = message

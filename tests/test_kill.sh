@@ -126,7 +126,7 @@ cp f/model.safetensors w.safetensors
 "$octet" export p2.oct8 --to c,onnx,npz --name m -o out2 --quiet >/dev/null && "$octet" export p.oct8 --to c --name net -o . --quiet >/dev/null || fail "cannot export"
 "$octet" run p2.oct8 --input p/probe.npz --output y2.npz --quiet >/dev/null || fail "cannot run"
 row ptq cal p2 ptq f $common $calibrate --out cal --force
-row "ptq --improve" cal p2 ptq f $common $calibrate --improve cle,bias,adaround --out cal --force
+row "ptq --improve" cal p2 ptq f $common $calibrate --improve cle,bias --out cal --force
 row qat tuned p2 qat p $common --limit 64 --epochs 1 --batch 16 --out tuned --force
 row convert m.oct8 p2.oct8 convert p -o m.oct8 --quiet
 row import imported p2 import w.safetensors --model lenet --size 28x28 --quiet --out imported --force
