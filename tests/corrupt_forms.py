@@ -282,7 +282,7 @@ def json_damaged(r, text):
                 q = v
                 for k in r.choice(paths):
                     q = q[k]
-                at[last] = q
+                at[last] = json.loads(json.dumps(q))
             elif how == 3 and isinstance(at[last], (int, float)) and not isinstance(at[last], bool):
                 at[last] = r.choice([at[last] + 1, at[last] - 1, -at[last], at[last] * 2, at[last] * 1000003, 0])
             elif isinstance(at, list):

@@ -31,6 +31,7 @@ static oct_status load_status(const void *bytes, size_t n) {
     oct_net_free(net);
     if (net) return OCT_OK;
     ck_assert_int_ne(oct_last_error()->code, OCT_OK);
+    ck_assert_msg(strstr(oct_error_message(), "model.oct8"), "%s", oct_error_message());
     return oct_last_error()->code;
 }
 
@@ -336,6 +337,10 @@ START_TEST(crafted_tensors_are_refused) {
     ck_assert_int_eq(
         craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\1\0\0\0\0", 17),
         OCT_EFORMAT);
+    ck_assert_int_eq(/* each side is one, their product is none */
+                     craft("TENS", "n1.weight\5\0\0\0\0\0\0\0", 17, "n1.weight\5\0\0\0\0\0\0\x3f",
+                           17),
+                     OCT_EFORMAT);
     oct_close(ctx);
 }
 END_TEST

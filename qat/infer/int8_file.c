@@ -133,7 +133,8 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
                                   octi_fmt("%llu", (unsigned long long)d));
         shape.dim[i] = (int64_t)d;
     }
-    OCT_TRY(octi_shape_bytes(&shape, (oct_dtype)dtype, name, &bytes));
+    OCT_TRY(octi_declared_bytes(&shape, oct_dtype_size((oct_dtype)dtype), r->where,
+                                octi_fmt("size of %s", name), &bytes));
     const uint8_t *data =
         /* there, before anything is allocated for it */
         octi_take(r, bytes, octi_fmt("data of %s", name));

@@ -173,7 +173,7 @@ static oct_status read_value(const reading *r, const cJSON *obj) {
     }
     oct_shape one = octi_shape_with_batch(&shape, 1);
     size_t bytes;
-    OCT_TRY(octi_shape_bytes(&one, (oct_dtype)dtype, name, &bytes));
+    OCT_TRY(octi_shape_bytes(&one, (oct_dtype)dtype, octi_json_at(r->where, name), &bytes));
     oct_tensor *t;
     OCT_TRY(read_tensor(r, obj, "tensor", name, &t));
     bool holds = role == OCT_VALUE_PARAM || role == OCT_VALUE_BUFFER || role == OCT_VALUE_CONST;
