@@ -182,8 +182,8 @@ static oct_status same_size(const oct_data *a, const oct_data *b) {
 static oct_status check(oct_data *train, oct_data *test, const oct_data_check_opts *o,
                         oct_data_report *r) {
     oct_ctx *ctx = train->ctx;
-    octi_checked part[2] = {{.d = train, .stats = &r->train, .word = "train"},
-                            {.d = test, .stats = &r->test, .word = "test"}};
+    octi_checked part[2] = {{.d = train, .stats = &r->train, .split = OCT_SPLIT_TRAIN},
+                            {.d = test, .stats = &r->test, .split = OCT_SPLIT_TEST}};
     const int64_t total = train->count + (test ? test->count : 0);
     r->channels = train->input.channels;
     r->classes = train->truth == OCT_TRUTH_LABELS ? train->class_count : 0;

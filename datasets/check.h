@@ -26,13 +26,20 @@ typedef struct oct_data_stats {
     int64_t *per_class;          /* [classes] */
 } oct_data_stats;
 
+typedef enum oct_finding_kind {
+#define OCT_FINDING(name) OCT_FINDING_##name,
+#include "finding_kinds.def"
+    OCT_FINDING_KIND_COUNT
+} oct_finding_kind;
+/** "unreadable", "not_finite", ...; and the reverse. */
+OCT_API const char *oct_finding_kind_name(oct_finding_kind v);
+OCT_API OCT_NODISCARD oct_status oct_finding_kind_from_name(const char *word, oct_finding_kind *v);
+
 /** Something that a reader should know; `harms`: accuracy, or the figure that is called so, suffers
  *  from it. */
 typedef struct oct_data_finding {
-    /* unreadable, not_finite, constant, leaked, conflicting, repeated, no_training, no_test, gap,
-     * imbalance, scale, shift, grey, small */
-    const char *kind;
-    const char *part; /* "train", "test"; "" where it lies between them */
+    oct_finding_kind kind;
+    oct_split part; /* ALL: it lies between them */
     bool harms;
     int64_t count;       /* samples, or classes; 0 where neither is counted */
     double value, bound; /* beyond the bound it harms (or, of a remark, is said) */

@@ -6,6 +6,7 @@
 
 #include "datasets/check_internal.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 /* One in a thousand: a smaller share moves accuracy less than ten thousand images can tell. */
 static const double SHARE = 0.001;
@@ -16,7 +17,6 @@ static const double CENTRE = 3, SPREAD_LEAST = 0.05, SPREAD_MOST = 10;
 static const double BALANCE = 0.1; /* smallest class by largest */
 
 typedef struct finding_row {
-    const char *kind;
     void (*find)(const struct finding_row *row, const octi_checked part[2],
                  const oct_input_desc *input, oct_data_report *r);
     bool flag_harms; /* kinds that any case of harms */
@@ -24,10 +24,12 @@ typedef struct finding_row {
     const char *hint;
 } finding_row;
 
-static oct_data_finding *add(oct_data_report *r, const finding_row *row, const char *part,
+static oct_finding_kind kind_of(const finding_row *row);
+
+static oct_data_finding *add(oct_data_report *r, const finding_row *row, oct_split part,
                              bool harms) {
     oct_data_finding *f = &r->findings[r->finding_count++];
-    *f = (oct_data_finding){.kind = row->kind, .part = part, .harms = harms};
+    *f = (oct_data_finding){.kind = kind_of(row), .part = part, .harms = harms};
     snprintf(f->hint, sizeof f->hint, "%s", row->hint);
     r->harming += harms;
     return f;
@@ -54,29 +56,27 @@ static void name_samples(const finding_row *row, const octi_checked *p, oct_data
 static void by_mark(const finding_row *row, const octi_checked part[2], const oct_input_desc *input,
                     oct_data_report *r) {
     (void)input;
-    static const struct {
-        const char *kind, *text;
-    } texts[] = {{"unreadable", "cannot be read"},
-                 {"not_finite", "hold a NaN or an infinite value"},
-                 {"constant", "show nothing: one value everywhere, or next to it"},
-                 {"leaked", "stand in the training part too"},
-                 {"conflicting", "have another label elsewhere"},
-                 {"repeated", "stand in their part before"}};
-    size_t t = 0;
-    while (strcmp(texts[t].kind, row->kind)) t++;
+    static const char *const texts[OCT_FINDING_KIND_COUNT] = {
+        [OCT_FINDING_unreadable] = "cannot be read",
+        [OCT_FINDING_not_finite] = "hold a NaN or an infinite value",
+        [OCT_FINDING_constant] = "show nothing: one value everywhere, or next to it",
+        [OCT_FINDING_leaked] = "stand in the training part too",
+        [OCT_FINDING_conflicting] = "have another label elsewhere",
+        [OCT_FINDING_repeated] = "stand in their part before"};
+    const oct_finding_kind kind = kind_of(row);
     for (int k = 0; k < 2; k++) {
         const octi_checked *p = &part[k];
         int64_t n = 0;
         for (int64_t i = 0; p->d && i < p->d->count; i++) n += marked(row, &p->seen[i]);
         if (!n) continue;
         const double share = (double)n / (double)p->d->count;
-        const bool any = row->flag_harms, never = !strcmp(row->kind, "repeated");
-        oct_data_finding *f = add(r, row, p->word, any || (share > SHARE && !never));
+        const bool any = row->flag_harms, never = kind == OCT_FINDING_repeated;
+        oct_data_finding *f = add(r, row, p->split, any || (share > SHARE && !never));
         f->count = n;
         f->value = share;
         f->bound = any ? 0 : SHARE;
         snprintf(f->text, sizeof f->text, "%lld of %lld pictures (%.3g %%) %s", (long long)n,
-                 (long long)p->d->count, 100 * share, texts[t].text);
+                 (long long)p->d->count, 100 * share, texts[kind]);
         name_samples(row, p, f);
     }
 }
@@ -87,7 +87,7 @@ static void grey(const finding_row *row, const octi_checked part[2], const oct_i
                  oct_data_report *r) {
     (void)input;
     if (!rgb_of_grey(&part[0])) return;
-    oct_data_finding *f = add(r, row, "train", false);
+    oct_data_finding *f = add(r, row, OCT_SPLIT_TRAIN, false);
     snprintf(f->text, sizeof f->text, "red, green and blue are equal in each picture: all is grey");
 }
 
@@ -102,7 +102,7 @@ static void small(const finding_row *row, const octi_checked part[2], const oct_
             n += !s->unreadable && (s->width < least || s->height < least);
         }
         if (!n) continue;
-        oct_data_finding *f = add(r, row, part[k].word, false);
+        oct_data_finding *f = add(r, row, part[k].split, false);
         f->count = n;
         snprintf(f->text, sizeof f->text, "%lld pictures are smaller than %d: they are enlarged",
                  (long long)n, least);
@@ -125,26 +125,27 @@ static void name_classes(const octi_checked part[2], const uint8_t *in, int32_t 
     }
 }
 
-static bool in_kind(const char *kind, int64_t train, int64_t test) {
-    if (!strcmp(kind, "no_training")) return !train && test;
-    if (!strcmp(kind, "no_test")) return train && !test;
+static bool in_kind(oct_finding_kind kind, int64_t train, int64_t test) {
+    if (kind == OCT_FINDING_no_training) return !train && test;
+    if (kind == OCT_FINDING_no_test) return train && !test;
     return !train && !test; /* gap */
 }
 
 static void classes(const finding_row *row, const octi_checked part[2], const oct_input_desc *input,
                     oct_data_report *r) {
     (void)input;
-    if (!r->classes || (!part[1].d && strcmp(row->kind, "gap"))) return;
+    const oct_finding_kind kind = kind_of(row);
+    const bool gap = kind == OCT_FINDING_gap, no_test = kind == OCT_FINDING_no_test;
+    if (!r->classes || (!part[1].d && !gap)) return;
     uint8_t *in = octi_calloc(part[0].d->ctx, (size_t)r->classes, 1);
     int64_t n = 0;
     for (int32_t i = 0; in && i < r->classes; i++)
-        n += in[i] =
-            in_kind(row->kind, r->train.per_class[i], part[1].d ? r->test.per_class[i] : 0);
+        n += in[i] = in_kind(kind, r->train.per_class[i], part[1].d ? r->test.per_class[i] : 0);
     if (n) {
         char names[140] = "";
         name_classes(part, in, r->classes, names, sizeof names);
-        const bool gap = !strcmp(row->kind, "gap"), no_test = !strcmp(row->kind, "no_test");
-        oct_data_finding *f = add(r, row, gap ? "" : no_test ? "test" : "train", !no_test);
+        const oct_split where = no_test ? OCT_SPLIT_TEST : OCT_SPLIT_TRAIN;
+        oct_data_finding *f = add(r, row, gap ? OCT_SPLIT_ALL : where, !no_test);
         f->count = n;
         snprintf(f->text, sizeof f->text, "%lld of %d classes have no sample%s: %s", (long long)n,
                  r->classes,
@@ -166,7 +167,7 @@ static void imbalance(const finding_row *row, const octi_checked part[2],
         if (n > most) most = n;
     }
     if (!most || (double)least >= BALANCE * (double)most) return;
-    oct_data_finding *f = add(r, row, "train", false);
+    oct_data_finding *f = add(r, row, OCT_SPLIT_TRAIN, false);
     f->value = (double)least / (double)most;
     f->bound = BALANCE;
     snprintf(f->text, sizeof f->text, "the smallest class has %lld samples, the largest %lld",
@@ -190,7 +191,7 @@ static void scale(const finding_row *row, const octi_checked part[2], const oct_
                      spread = r->train.std[c] / div / std;
         const bool off = fabs(centre) > CENTRE;
         if (!off && spread >= SPREAD_LEAST && spread <= SPREAD_MOST) continue;
-        oct_data_finding *f = add(r, row, "train", true);
+        oct_data_finding *f = add(r, row, OCT_SPLIT_TRAIN, true);
         f->value = off ? centre : spread;
         f->bound = off ? CENTRE : spread > SPREAD_MOST ? SPREAD_MOST : SPREAD_LEAST;
         snprintf(f->text, sizeof f->text,
@@ -213,7 +214,7 @@ static void shift(const finding_row *row, const octi_checked part[2], const oct_
                      chance = 4 * sqrt(part[0].of_means[c] / (double)part[0].usable +
                                        part[1].of_means[c] / (double)part[1].usable);
         if (!(gap > SHIFT * std) || gap <= chance) continue;
-        oct_data_finding *f = add(r, row, "", true);
+        oct_data_finding *f = add(r, row, OCT_SPLIT_ALL, true);
         f->value = std > 0 ? gap / std : INFINITY;
         f->bound = SHIFT;
         snprintf(f->text, sizeof f->text,
@@ -227,24 +228,37 @@ static void shift(const finding_row *row, const octi_checked part[2], const oct_
 
 #define AT(field) offsetof(octi_seen_sample, field)
 static const finding_row rows[] = {
-    {"unreadable", by_mark, true, AT(unreadable), "remove them or write them again"},
-    {"not_finite", by_mark, true, AT(not_finite), "training stops at the first of them"},
-    {"leaked", by_mark, false, AT(leaked),
-     "accuracy on them is memory, not skill: take them out of one part"},
-    {"no_training", classes, true, 0, "a class that is tested and never learned: move samples"},
-    {"gap", classes, true, 0,
-     "the net has an output that nothing trains: are labels counted from 0?"},
-    {"scale", scale, true, 0, "--div, --mean and --std say how pixels become values"},
-    {"shift", shift, true, 0, "were both parts made, stored and normalized alike?"},
-    {"conflicting", by_mark, false, AT(conflicting), "one of the labels is wrong"},
-    {"constant", by_mark, false, AT(constant), "they carry a label and nothing to learn"},
-    {"no_test", classes, false, 0, "accuracy says nothing of them"},
-    {"imbalance", imbalance, false, 0, "accuracy is that of the large classes: look at per_class"},
-    {"repeated", by_mark, false, AT(repeat), "counted more than once"},
-    {"grey", grey, false, 0, "a net of one channel does the same work with less"},
-    {"small", small, false, 0, "a smaller --resize and --crop loses nothing"},
+    [OCT_FINDING_unreadable] = {by_mark, true, AT(unreadable), "remove them or write them again"},
+    [OCT_FINDING_not_finite] = {by_mark, true, AT(not_finite),
+                                "training stops at the first of them"},
+    [OCT_FINDING_leaked] = {by_mark, false, AT(leaked),
+                            "accuracy on them is memory, not skill: take them out of one part"},
+    [OCT_FINDING_no_training] = {classes, true, 0,
+                                 "a class that is tested and never learned: move samples"},
+    [OCT_FINDING_gap] = {classes, true, 0,
+                         "the net has an output that nothing trains: are labels counted from 0?"},
+    [OCT_FINDING_scale] = {scale, true, 0, "--div, --mean and --std say how pixels become values"},
+    [OCT_FINDING_shift] = {shift, true, 0, "were both parts made, stored and normalized alike?"},
+    [OCT_FINDING_conflicting] = {by_mark, false, AT(conflicting), "one of the labels is wrong"},
+    [OCT_FINDING_constant] = {by_mark, false, AT(constant),
+                              "they carry a label and nothing to learn"},
+    [OCT_FINDING_no_test] = {classes, false, 0, "accuracy says nothing of them"},
+    [OCT_FINDING_imbalance] = {imbalance, false, 0,
+                               "accuracy is that of the large classes: look at per_class"},
+    [OCT_FINDING_repeated] = {by_mark, false, AT(repeat), "counted more than once"},
+    [OCT_FINDING_grey] = {grey, false, 0, "a net of one channel does the same work with less"},
+    [OCT_FINDING_small] = {small, false, 0, "a smaller --resize and --crop loses nothing"},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
+
+static oct_finding_kind kind_of(const finding_row *row) { return (oct_finding_kind)(row - rows); }
+
+static const char *const names[] = {
+#define OCT_FINDING(name) #name,
+#include "datasets/finding_kinds.def"
+};
+static const octi_words finding_words = OCTI_WORDS("finding", names);
+OCTI_WORD_PAIR(oct_finding_kind, finding_words)
 
 oct_status octi_check_find(const octi_checked part[2], const oct_input_desc *input,
                            oct_data_report *r) {

@@ -18,7 +18,7 @@ typedef struct octi_seen_sample {
 
 typedef struct octi_checked {
     oct_data *d; /* NULL: no such part */
-    const char *word;
+    oct_split split;
     oct_data_stats *stats;
     octi_seen_sample *seen; /* [count] */
     int64_t usable, grey;   /* samples read and finite; of these, grey ones of 3 channels */

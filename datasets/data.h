@@ -25,6 +25,9 @@ typedef struct oct_loader oct_loader;
 
 /** OCT_SPLIT_ALL: both halves of a set whose test part would be held out. */
 typedef enum oct_split { OCT_SPLIT_TRAIN, OCT_SPLIT_TEST, OCT_SPLIT_ALL } oct_split;
+/** "train", "test", "all"; and the reverse (src/words.h). */
+OCT_API const char *oct_split_name(oct_split v);
+OCT_API OCT_NODISCARD oct_status oct_split_from_name(const char *word, oct_split *v);
 enum { OCT_CLASSES_MAX = 65536 };
 
 typedef struct oct_data_opts {

@@ -13,6 +13,10 @@
 #include "src/mem.h"
 #include "src/words.h"
 
+static const char *const splits[] = {"train", "test", "all"};
+static const octi_words split_words = OCTI_WORDS("part of a set", splits);
+OCTI_WORD_PAIR(oct_split, split_words)
+
 oct_data *octi_set_new(oct_ctx *ctx, const char *where) {
     oct_data *d = octi_alloc(ctx, sizeof *d);
     if (!d) return NULL;

@@ -85,12 +85,15 @@ OCT_API const char *oct_ctx_isa(const oct_ctx *ctx);
  *  system said, ...); NULL where it does. */
 OCT_API const char *oct_ctx_no_amx(const oct_ctx *ctx);
 
-typedef struct oct_mem_stats {
-    size_t bytes;      /* held now */
-    size_t peak_bytes; /* most ever held */
-    uint64_t allocs;   /* number of allocations since oct_open */
-} oct_mem_stats;
-OCT_API oct_mem_stats oct_ctx_memory(const oct_ctx *ctx);
+/** What a context counts of its memory. */
+typedef enum oct_memory {
+    OCT_MEMORY_BYTES,      /* held now */
+    OCT_MEMORY_PEAK_BYTES, /* most ever held */
+    OCT_MEMORY_ALLOCS,     /* number of allocations since oct_open */
+    OCT_MEMORY_COUNT
+} oct_memory;
+/** 0 for NULL, and for what is none of these. */
+OCT_API uint64_t oct_ctx_memory(const oct_ctx *ctx, oct_memory what);
 
 OCT_END_DECLS
 #endif

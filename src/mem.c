@@ -36,7 +36,7 @@ struct oct_ctx {
     oct_opts opts;
     pthread_mutex_t lock;
     block blocks; /* list head */
-    oct_mem_stats stats;
+    uint64_t counts[OCT_MEMORY_COUNT];
     uint64_t fail_at; /* OCT_FAIL_ALLOC: the n-th allocation fails; 0 never */
     closer *closers;
     oct_status first_failure;
@@ -84,10 +84,11 @@ void *octi_alloc_raw(oct_ctx *ctx, size_t bytes) {
     }
     total = rounded & ~(size_t)63;
     pthread_mutex_lock(&ctx->lock);
-    bool inject = ++ctx->stats.allocs == ctx->fail_at;
-    bool over = ctx->opts.max_bytes &&
-                (total > ctx->opts.max_bytes || ctx->stats.bytes > ctx->opts.max_bytes - total);
-    size_t held = ctx->stats.bytes;
+    bool inject = ++ctx->counts[OCT_MEMORY_ALLOCS] == ctx->fail_at;
+    bool over =
+        ctx->opts.max_bytes && (total > ctx->opts.max_bytes ||
+                                ctx->counts[OCT_MEMORY_BYTES] > ctx->opts.max_bytes - total);
+    const size_t held = (size_t)ctx->counts[OCT_MEMORY_BYTES];
     pthread_mutex_unlock(&ctx->lock);
     if (over) {
         octi_fail(OCT_ELIMIT, "memory", "over the context's max_bytes",
@@ -109,8 +110,9 @@ void *octi_alloc_raw(oct_ctx *ctx, size_t bytes) {
     b->next = ctx->blocks.next;
     b->next->prev = b;
     ctx->blocks.next = b;
-    ctx->stats.bytes += total;
-    if (ctx->stats.bytes > ctx->stats.peak_bytes) ctx->stats.peak_bytes = ctx->stats.bytes;
+    ctx->counts[OCT_MEMORY_BYTES] += total;
+    if (ctx->counts[OCT_MEMORY_BYTES] > ctx->counts[OCT_MEMORY_PEAK_BYTES])
+        ctx->counts[OCT_MEMORY_PEAK_BYTES] = ctx->counts[OCT_MEMORY_BYTES];
     pthread_mutex_unlock(&ctx->lock);
     return b + 1;
 }
@@ -137,7 +139,7 @@ void octi_free(oct_ctx *ctx, void *p) {
     pthread_mutex_lock(&ctx->lock);
     b->prev->next = b->next;
     b->next->prev = b->prev;
-    ctx->stats.bytes -= b->bytes;
+    ctx->counts[OCT_MEMORY_BYTES] -= b->bytes;
     pthread_mutex_unlock(&ctx->lock);
     ctx->opts.alloc.free(ctx->opts.alloc.user, b, b->bytes);
 }
@@ -313,7 +315,9 @@ void oct_ctx_clear(oct_ctx *ctx) {
 }
 uint64_t oct_ctx_seed(const oct_ctx *ctx) { return ctx ? ctx->opts.seed : 0; }
 int oct_ctx_threads(const oct_ctx *ctx) { return ctx ? ctx->opts.threads : 0; }
-oct_mem_stats oct_ctx_memory(const oct_ctx *ctx) { return ctx ? ctx->stats : (oct_mem_stats){0}; }
+uint64_t oct_ctx_memory(const oct_ctx *ctx, oct_memory what) {
+    return ctx && (unsigned)what < OCT_MEMORY_COUNT ? ctx->counts[what] : 0;
+}
 const char *oct_ctx_isa(const oct_ctx *ctx) {
     return ctx ? octi_cpu_word_of(octk_table_features(ctx->kernels)) : NULL;
 }

@@ -17,6 +17,21 @@ static bool has_codes(const oct_qspec *q) {
 
 static bool bits_known(int bits) { return bits >= 2 && bits <= 8; }
 
+static const char *const schemes[] = {
+    NULL,
+#define OCT_SCHEME(value, word) word,
+#include "src/schemes.def"
+};
+static const octi_words scheme_words = OCTI_WORDS("scheme", schemes);
+OCTI_WORD_PAIR(oct_scheme, scheme_words)
+
+oct_scheme oct_qspec_scheme(const oct_qspec *spec, bool per_channel) {
+    if (!spec) return OCT_SCHEME_FLOAT;
+    if (per_channel)
+        return spec->symmetric ? OCT_SCHEME_PER_CHANNEL_SYMMETRIC : OCT_SCHEME_PER_CHANNEL_AFFINE;
+    return spec->symmetric ? OCT_SCHEME_PER_TENSOR_SYMMETRIC : OCT_SCHEME_PER_TENSOR_AFFINE;
+}
+
 oct_qspec oct_qspec_activation(int bits, bool reduce_range) {
     if (!bits_known(bits)) return (oct_qspec){0};
     int32_t top = (1 << bits) - 1;

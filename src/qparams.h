@@ -8,6 +8,17 @@
 
 OCT_BEGIN_DECLS
 
+/** How codes stand for values; NONE where there are neither. */
+typedef enum oct_scheme {
+    OCT_SCHEME_NONE,
+#define OCT_SCHEME(value, word) OCT_SCHEME_##value,
+#include "schemes.def"
+    OCT_SCHEME_COUNT
+} oct_scheme;
+/** "per_tensor_affine", "float", "" of NONE; and the reverse (words.h). */
+OCT_API const char *oct_scheme_name(oct_scheme v);
+OCT_API OCT_NODISCARD oct_status oct_scheme_from_name(const char *word, oct_scheme *v);
+
 /** Which codes a value may take, and how its range becomes scale and zero point. */
 typedef struct oct_qspec {
     int32_t bits;       /* 2 to 8 */
@@ -18,6 +29,8 @@ typedef struct oct_qspec {
     bool pow2;        /* scales are rounded up to powers of two */
 } oct_qspec;
 
+/** FLOAT where spec is NULL. */
+OCT_API oct_scheme oct_qspec_scheme(const oct_qspec *spec, bool per_channel);
 /** Activations, law 2: u8 affine [0, 2^bits - 1]; reduce_range halves the top (u7 at 8 bits). Of
  *  bits outside 2 to 8 a spec without codes, that oct_qparams_from_range refuses (OCT_EQPARAMS). */
 OCT_API oct_qspec oct_qspec_activation(int bits, bool reduce_range);

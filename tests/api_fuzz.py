@@ -75,7 +75,8 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_npz_save.y': 'f32(2, 6, 6, 4)', 'oct_oscillation_step.net': 'w.swinging', 'oct_oscillation_damp.net': 'w.swinging', 'oct_oscillation_start.net': 'w.swinging', 'oct_optim_new.count': 'w.count',
     'oct_session_value.node': '"0"', 'oct_sim_value.node': '"0"', 'oct_runner_value.node': '"0"', 'oct_net_divergences.node': '"0"',
     'oct_data_from_memory.dtype': 'OCT_F32', 'oct_data_from_memory.shape': 'OCT_SHAPE(8, 6, 6, 4)', 'oct_slice.from': '1', 'oct_slice.to': '3', 'oct_qparams_from_range.min': '-1', 'oct_qparams_check.zero_point': '3'}
-WORDS = {'switch': 'yes', 'method': 'lsq+', 'granularity': 'tensor', 'weight_observer': 'mse', 'weight_qmin': 'full', 'ste': 'strict', 'target': 'pow2',
+WORDS = {'scheme': 'per_tensor_affine', 'split': 'test', 'finding_kind': 'leaked', 'net_form': 'fused', 'layer_measure': 'dead', 'file_kind': 'npz',
+         'cause_kind': 'outliers', 'switch': 'yes', 'method': 'lsq+', 'granularity': 'tensor', 'weight_observer': 'mse', 'weight_qmin': 'full', 'ste': 'strict', 'target': 'pow2',
          'optim_kind': 'adam', 'schedule_kind': 'step', 'oscillation_mode': 'damp', 'init': 'xavier_normal'}
 OWN.update({'oct_%s_from_name.word' % enum: '"%s"' % word for enum, word in WORDS.items()})
 OWN.update({'oct_augment_name.augment': '10', 'oct_value_tensor.v': '&w.net->graph->values[oct_graph_find_value(w.net->graph, "0.weight")]', 'oct_augment_from_name.words': '"crop4,flip"'})

@@ -72,14 +72,15 @@ static oct_diagnosis *look(const char *run, const char *spec) {
     ck_assert(!chdir(here));
     ck_not_null(d);
     for (int32_t i = 0; verbose && i < d->count; i++)
-        printf("%s: %s (%.3f): %s\n  %s\n", run, d->causes[i].name, d->causes[i].gain,
-               d->causes[i].evidence, d->causes[i].command);
+        printf("%s: %s (%.3f): %s\n  %s\n", run, oct_cause_kind_name(d->causes[i].kind),
+               d->causes[i].gain, d->causes[i].evidence, d->causes[i].command);
     return d;
 }
 
 static void healthy(const char *run) {
     oct_diagnosis *d = look(run, NULL);
-    ck_assert_msg(!d->count, "%s: %s: %s", run, d->causes[0].name, d->causes[0].evidence);
+    ck_assert_msg(!d->count, "%s: %s: %s", run, oct_cause_kind_name(d->causes[0].kind),
+                  d->causes[0].evidence);
     ck_assert_double_lt(d->lost, d->tolerance);
     /* a net that learned nothing has nothing to lose */
     ck_assert_msg(d->score > 0.75, "%s: right for a share of %.3f", run, d->score);
@@ -93,8 +94,9 @@ static void cured(const char *run, const char *cause, const char *spec, const ch
     oct_diagnosis *d = look(run, spec);
     ck_assert_msg(d->count > 0, "%s: called healthy: lost %.3f of %.3f", run, d->lost,
                   d->score + d->lost);
-    ck_assert_msg(!strcmp(d->causes[0].name, cause), "%s: %s (%.3f: %s) in place of %s", run,
-                  d->causes[0].name, d->causes[0].gain, d->causes[0].evidence, cause);
+    ck_assert_msg(!strcmp(oct_cause_kind_name(d->causes[0].kind), cause),
+                  "%s: %s (%.3f: %s) in place of %s", run, oct_cause_kind_name(d->causes[0].kind),
+                  d->causes[0].gain, d->causes[0].evidence, cause);
     ck_assert(!strncmp(d->causes[0].command, "octet ", 6));
     does("%s --quiet", d->causes[0].command);
     char mended[80];

@@ -15,114 +15,8 @@ import sys
 import tempfile
 import zipfile
 import zlib
-import xml.etree.ElementTree as ET
 
-OCTET, HOSTILE, failures = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), 0
-VOID = {"meta", "img", "br"}
-TAGS = set("""html head meta title style body h1 h2 h3 p nav ul li a section dl div dt dd table thead tbody tr th td span i pre
-figure figcaption img svg path text circle rect br""".split())
-
-
-def check(ok, what):
-    global failures
-    if ok: return
-    failures += 1
-    print("FAIL:", what, flush=True)
-
-
-def octet(*words, code=0):
-    p = subprocess.run([OCTET, *words], capture_output=True, text=True, errors="replace")
-    check(p.returncode == code, f"octet {' '.join(words)}: exit code {p.returncode}: {p.stderr}")
-    return p.stdout
-
-
-def said(*words): return json.loads(octet(*words, "--json", "--quiet"))
-
-
-def same(shown, told, what):
-    """A data attribute's text (None: it is not there) and a JSON number (None: null)."""
-    ok = (shown is None or shown == "") if told is None else shown not in (None, "") and abs(float(shown) - told) <= 1e-8 * abs(told) + 1e-12
-    check(ok, f"{what}: the page says {shown}, the JSON {told}")
-
-
-class Page(html.parser.HTMLParser):
-    """What is in a page; complains of all that a page may not have."""
-
-    def __init__(self, name, text):
-        super().__init__(convert_charrefs=True)
-        self.name, self.open, self.marks, self.texts, self.ids, self.links = name, [], [], [], set(), []
-        self.feed(text)
-        self.close()
-        check(not self.open, f"{name}: not closed: {self.open}")
-        for link in self.links: check(link[1:] in self.ids, f"{name}: {link} leads nowhere")
-
-    def handle_starttag(self, tag, attrs):
-        a = dict(attrs)
-        check(tag in TAGS, f"{self.name}: <{tag}>")
-        check(len(a) == len(attrs), f"{self.name}: <{tag}>: an attribute twice")
-        for key, value in attrs:
-            check(not key.startswith("on"), f"{self.name}: <{tag} {key}>")
-            check(re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9_]*", key), f"{self.name}: attribute {key!r}")
-            if key == "href":
-                check(value.startswith("#"), f"{self.name}: href {value}")
-                self.links.append(value)
-            if key == "src": check(value.startswith("data:image/png;base64,"), f"{self.name}: src {value[:40]}")
-            if key == "style": check(re.fullmatch(r"width:[0-9.]+%", value), f"{self.name}: style {value}")
-            if key == "id":
-                check(value not in self.ids, f"{self.name}: id {value} twice")
-                self.ids.add(value)
-        self.marks.append((tag, a))
-        if tag not in VOID: self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID: self.open.pop()
-
-    def handle_endtag(self, tag):
-        check(self.open and self.open[-1] == tag, f"{self.name}: </{tag}> in {self.open[-3:]}")
-        if self.open: self.open.pop()
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style": self.texts.append(data)
-
-    def all(self, key): return [a for _, a in self.marks if key in a]
-
-
-def read(path):
-    with open(path, encoding="utf-8") as f: text = f.read()
-    check(len(text.encode()) < 2e6, f"{path}: {len(text.encode())} bytes")
-    check(text.startswith("<!DOCTYPE html>"), f"{path}: no doctype")
-    check("default-src 'none'" in text, f"{path}: no policy")
-    for bad in ("url(", "@import", "http:", "https:", "javascript:"):
-        check(bad not in text.replace("http://www.w3.org/2000/svg", ""), f"{path}: has {bad}")
-    check(not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text), f"{path}: control characters")
-    for svg in re.findall(r"<svg.*?</svg>", text, re.S):
-        try: ET.fromstring(svg)
-        except ET.ParseError as e: check(False, f"{path}: SVG: {e}: {svg[:200]}")
-    return text, Page(path, text)
-
-
-def rows_of(page, table):
-    """The data attributes of each row of the tables of that name."""
-    out, row, inside = [], None, False
-    for tag, a in page.marks:
-        if tag == "table": inside = a.get("data-table") == table
-        if not inside: continue
-        if tag == "tr":
-            row = {}
-            out.append(row)
-        elif row is not None:
-            row.update({k[5:].replace("-", "_"): v for k, v in a.items() if k.startswith("data-") and k != "data-label"})
-    return [r for r in out if r]
-
-
-def hold_table(page, table, told, what):
-    shown = rows_of(page, table)
-    check(len(shown) == len(told), f"{what}: {len(shown)} rows for {len(told)}")
-    for s, t in zip(shown, told):
-        for key, value in t.items():
-            if isinstance(value, str): check(s.get(key) == value, f"{what}: {key}: {s.get(key)!r} for {value!r}")
-            else: same(s.get(key), value, f"{what}: {key}")
+from page_reader import HOSTILE, OCTET, failures, Page, check, hold_table, octet, read, rows_of, said, same
 
 
 # ---- a plot's lines are the epochs of metrics.jsonl ----
@@ -527,5 +421,5 @@ with tempfile.TemporaryDirectory(prefix="octet-test-report-") as folder:
     answers()
     hostile()
     os.chdir("/")
-print("report_page:", "all held" if not failures else f"{failures} failed")
-sys.exit(failures > 0)
+print("report_page:", "all held" if not failures else f"{len(failures)} failed")
+sys.exit(len(failures) > 0)

@@ -401,7 +401,7 @@ START_TEST(limits) {
     ck_assert(oct_data_open(small, "synth-digits", NULL) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
     ck_assert_int_eq(oct_ctx_status(small), OCT_ELIMIT);
-    ck_assert_uint_lt(oct_ctx_memory(small).bytes, 2000);
+    ck_assert_uint_lt(oct_ctx_memory(small, OCT_MEMORY_BYTES), 2000);
     oct_close(small);
     static uint8_t zeros[1 << 20] = {0, 0, 8, 3, 0, 0, 0, 255, 0, 0, 0, 64, 0, 0, 0, 64};
     make_dir("bomb");

@@ -50,11 +50,18 @@ static oct_data_report *look_as(oct_dtype dtype, const oct_input_desc *in, int32
 }
 static oct_data_report *look(void) { return look_as(OCT_U8, NULL, CLASSES); }
 
+static bool is_finding(const oct_data_finding *one, const char *kind, const char *where) {
+    oct_finding_kind k;
+    oct_split split = OCT_SPLIT_ALL;
+    ck_ok(oct_finding_kind_from_name(kind, &k));
+    if (*where) ck_ok(oct_split_from_name(where, &split));
+    return one->kind == k && one->part == split;
+}
+
 static const oct_data_finding *found(const oct_data_report *r, const char *kind,
                                      const char *where) {
     for (int32_t i = 0; i < r->finding_count; i++)
-        if (!strcmp(r->findings[i].kind, kind) && !strcmp(r->findings[i].part, where))
-            return &r->findings[i];
+        if (is_finding(&r->findings[i], kind, where)) return &r->findings[i];
     return NULL;
 }
 /* Found, first of what harms, counted; names the sample. */
@@ -62,8 +69,8 @@ static void first_is(const oct_data_report *r, const char *kind, const char *whe
                      const char *sample) {
     ck_assert_int_gt(r->finding_count, 0);
     const oct_data_finding *g = &r->findings[0];
-    ck_assert_msg(g->harms && !strcmp(g->kind, kind) && !strcmp(g->part, where), "%s %s: %s",
-                  g->kind, g->part, g->text);
+    ck_assert_msg(g->harms && is_finding(g, kind, where), "%s %s: %s",
+                  oct_finding_kind_name(g->kind), oct_split_name(g->part), g->text);
     ck_assert_int_eq(g->count, count);
     if (sample) ck_assert_msg(g->sample_count && strstr(g->samples[0], sample), "%s", g->text);
 }

@@ -286,7 +286,7 @@ END_TEST
 
 static void setup(void) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1})); }
 static void teardown(void) {
-    ck_assert_uint_lt(oct_ctx_memory(ctx).bytes, 1 << 16);
+    ck_assert_uint_lt(oct_ctx_memory(ctx, OCT_MEMORY_BYTES), 1 << 16);
     oct_close(ctx);
 }
 

@@ -38,13 +38,13 @@ static void check_net(oct_ctx *ctx, const oct_net *net, int64_t n, uint32_t seed
         oct_session *s = oct_session_new(plan, n, NULL, 0);
         ck_not_null(s);
         float *y = malloc((size_t)(n * k) * sizeof *y);
-        uint64_t before = oct_ctx_memory(ctx).allocs;
+        uint64_t before = oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS);
         for (int round = 0; round < 2; round++) {
             memset(y, 0xa5, (size_t)(n * k) * sizeof *y);
             ck_ok(oct_session_run(s, x, n, y));
             ck_assert(!memcmp(y, want[net->graph->output], (size_t)(n * k) * sizeof *y));
         }
-        ck_assert_uint_eq(oct_ctx_memory(ctx).allocs, before);
+        ck_assert_uint_eq(oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS), before);
         for (int32_t i = 0; unfused && i < net->graph->node_count; i++) {
             oct_tensor t;
             const oct_node *node = &net->graph->nodes[i];

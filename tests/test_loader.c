@@ -236,14 +236,14 @@ START_TEST(steady_state_allocates_nothing) {
     oct_data *d = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = 640});
     oct_loader *l =
         oct_loader_new(d, &(oct_loader_opts){.shuffle = true, .augment = OCT_AUGMENT_CROP4});
-    uint64_t before = oct_ctx_memory(ctx).allocs;
+    uint64_t before = oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS);
     for (int epoch = 0; epoch < 3; epoch++) {
         ck_ok(oct_loader_start(l, epoch, 0));
         oct_batch b;
         bool done = false;
         while (!done) ck_ok(oct_loader_next(l, &b, &done));
     }
-    ck_assert_uint_eq(oct_ctx_memory(ctx).allocs, before);
+    ck_assert_uint_eq(oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS), before);
     oct_close(ctx);
 }
 END_TEST

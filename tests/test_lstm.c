@@ -249,7 +249,7 @@ static double train(oct_net *net, int steps, int64_t *allocs) {
     uint64_t before = 0;
     double loss = 0;
     for (int s = 0; s < steps; s++) {
-        if (s == 10) before = oct_ctx_memory(ctx).allocs;
+        if (s == 10) before = oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS);
         peaks(x, labels, (uint32_t)s);
         oct_optim_zero_grad(o);
         oct_tape_begin(t, OCT_TRAIN);
@@ -258,7 +258,7 @@ static double train(oct_net *net, int steps, int64_t *allocs) {
         ck_ok(oct_optim_step(o));
         loss = (double)*oct_f32(oct_var_value(l));
     }
-    *allocs = (int64_t)(oct_ctx_memory(ctx).allocs - before);
+    *allocs = (int64_t)(oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS) - before);
     oct_tape_free(t);
     oct_optim_free(o);
     return loss;

@@ -97,7 +97,7 @@ static bool reads(const uint8_t *bytes, size_t n) {
 }
 
 START_TEST(damage) {
-    size_t n, held = oct_ctx_memory(ctx).bytes;
+    size_t n, held = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
     uint8_t *a = sample(&n);
     ck_assert(reads(a, n));
     for (size_t k = 0; k < n; k++) ck_assert_msg(!reads(a, k), "%zu of %zu bytes pass", k, n);
@@ -111,7 +111,7 @@ START_TEST(damage) {
      * by CRC and comparison */
     ck_assert_int_lt(passed, 1000);
     octi_free(ctx, a);
-    ck_assert_uint_eq(oct_ctx_memory(ctx).bytes, held);
+    ck_assert_uint_eq(oct_ctx_memory(ctx, OCT_MEMORY_BYTES), held);
 }
 END_TEST
 

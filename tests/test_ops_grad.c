@@ -256,9 +256,9 @@ START_TEST(warm_ops_allocate_nothing) {
         for (int round = 0; round < 3; round++) {
             op_run r;
             run_inputs(ctx, c, 3, &r);
-            uint64_t before = oct_ctx_memory(ctx).allocs;
+            uint64_t before = oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS);
             run_op(ctx, c, &r);
-            allocs[round] = oct_ctx_memory(ctx).allocs - before;
+            allocs[round] = oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS) - before;
             run_free(&r);
         }
         /* what is left is the runner's own tensors; the scratch arena has settled */

@@ -217,5 +217,39 @@ START_TEST(a_batch_is_64) {
 }
 END_TEST
 
+/* ---- words ---- */
+
+/* What a library hands out of a closed set is an enum, whose values have one word each; `none` of
+ * them at the front have "". */
+#define HAS_WORDS(type, count, none)                                                               \
+    do {                                                                                           \
+        for (int v = 0; v < (int)(count); v++) {                                                   \
+            const char *word = type##_name((type)v);                                               \
+            type back = (type)-1;                                                                  \
+            ck_assert_msg((v < (none)) == !*word, #type " %d: \"%s\"", v, word);                   \
+            if (v < (none)) continue;                                                              \
+            ck_ok(type##_from_name(word, &back));                                                  \
+            ck_assert_int_eq((int)back, v);                                                        \
+        }                                                                                          \
+        type t;                                                                                    \
+        ck_assert_str_eq(type##_name((type)(count)), "");                                          \
+        ck_assert_str_eq(type##_name((type)-1), "");                                               \
+        ck_fails(OCT_EUSAGE, "none", type##_from_name("none", &t));                                \
+    } while (0)
+
+START_TEST(outputs_are_enums_with_words) {
+    HAS_WORDS(oct_scheme, OCT_SCHEME_COUNT, 1);
+    HAS_WORDS(oct_layer_measure, OCT_MEASURE_COUNT, 0);
+    HAS_WORDS(oct_net_form, OCT_FORM_COUNT, 0);
+    HAS_WORDS(oct_file_kind, OCT_FILE_KIND_COUNT, 0);
+    HAS_WORDS(oct_finding_kind, OCT_FINDING_KIND_COUNT, 0);
+    HAS_WORDS(oct_split, OCT_SPLIT_ALL + 1, 0);
+    HAS_WORDS(oct_cause_kind, OCT_CAUSE_KIND_COUNT, 0);
+    for (int i = 0; i < OCT_CAUSE_KIND_COUNT; i++)
+        ck_assert(*oct_cause_kind_meaning((oct_cause_kind)i));
+    ck_assert_str_eq(oct_cause_kind_meaning(OCT_CAUSE_KIND_COUNT), "");
+}
+END_TEST
+
 OCT_TEST_MAIN("option_defaults", each_shared_name_is_known, an_own_loop_has_the_defaults_of_fit,
-              a_batch_is_64)
+              a_batch_is_64, outputs_are_enums_with_words)

@@ -4,12 +4,14 @@
  * losses, gradients, parameters, batch-norm statistics, observers, scales. Here a process is a
  * thread with a context and a net of its own; what it hands to the others is copied. */
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "autograd/tape.h"
 #include "octet.h"
 #include "src/cut.h"
 #include "src/rng.h"
-#include "tests/oct_test.h"
+#include "tests/thread_checks.h"
 
 enum { MOST_PROCESSES = 8, STEPS = 2, CLASSES = 5 };
 
@@ -189,6 +191,8 @@ static void begin(const process *p, oct_tape *t, oct_mode mode, const octi_cut *
     octi_tape_cut(t, *cut);
 }
 
+static int failing_rank = -1; /* of the process in which a check is made to fail */
+
 static void *run(void *arg) {
     process *p = arg;
     const recipe *r = p->recipe;
@@ -196,6 +200,7 @@ static void *run(void *arg) {
     p->net = net_of(p->ctx, r, &p->modules);
     oct_tape *t = oct_tape_new(p->ctx);
     const octi_cut cut = cut_of(p);
+    ck_assert_msg(p->rank != failing_rank, "planted");
     for (int step = 0; r->calibrate && step < 2; step++) {
         begin(p, t, OCT_CALIBRATE, &cut, step);
         ck_not_null(oct_net_forward(p->net, oct_input(t, batch_of(p, &cut, 50 + step).x)));
@@ -324,4 +329,30 @@ START_TEST(shares_make_up_the_batch) {
 }
 END_TEST
 
-OCT_TEST_MAIN("processes", processes_have_the_bits_of_one, shares_make_up_the_batch)
+/* Of two processes one fails a check while the other waits for it: the program ends, at once and
+ * with a word, where it would wait for ever. */
+START_TEST(a_check_that_fails_in_a_process_ends_all) {
+    int said[2], status;
+    char text[400];
+    ck_assert_int_eq(pipe(said), 0);
+    const pid_t child = fork();
+    if (!child) {
+        dup2(said[1], STDERR_FILENO);
+        alarm(60); /* ends it by a signal where it hangs */
+        failing_rank = 1;
+        const process none = {.recipe = NULL};
+        train_in(&recipes[0], 8, 2, &none);
+        _exit(0);
+    }
+    close(said[1]);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    const ssize_t n = read(said[0], text, sizeof text - 1);
+    close(said[0]);
+    text[n > 0 ? n : 0] = 0;
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %d", status);
+    ck_assert_msg(strstr(text, "in a thread") && strstr(text, "planted"), "%s", text);
+}
+END_TEST
+
+OCT_TEST_MAIN("processes", processes_have_the_bits_of_one, shares_make_up_the_batch,
+              a_check_that_fails_in_a_process_ends_all)

@@ -119,9 +119,9 @@ static held held_after(const char *rules, bool replay) {
     trainee t = trainee_of("resnet20", 0, rules);
     held h = {0};
     for (int step = 0; step < 5; step++) {
-        const uint64_t before = oct_ctx_memory(t.ctx).allocs;
+        const uint64_t before = oct_ctx_memory(t.ctx, OCT_MEMORY_ALLOCS);
         (void)step_of(&t, step, 16, replay);
-        h.allocs = oct_ctx_memory(t.ctx).allocs - before;
+        h.allocs = oct_ctx_memory(t.ctx, OCT_MEMORY_ALLOCS) - before;
     }
     h.bytes = octi_tape_bytes(t.tape);
     oct_close(t.ctx);

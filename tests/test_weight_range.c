@@ -163,9 +163,10 @@ static void step_of_conv(oct_weight_observer observer, bool frozen, float *grad,
         oct_var *y =
             oct_flatten(oct_adaptive_avg_pool2d(oct_net_forward(q, oct_input(t, x)), 1, 1));
         ck_ok(oct_backward(oct_cross_entropy(y, labels, NULL)));
-        if (step == 4) before = oct_ctx_memory(ctx).allocs;
+        if (step == 4) before = oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS);
     }
-    ck_assert_uint_eq(oct_ctx_memory(ctx).allocs, before); /* a steady step allocates nothing */
+    ck_assert_uint_eq(oct_ctx_memory(ctx, OCT_MEMORY_ALLOCS),
+                      before); /* a steady step allocates nothing */
     const oct_quantizer *wq =
         &q->graph
              ->quantizers[q->graph->values[oct_graph_find_value(q->graph, "0.weight")].quantizer];

@@ -27,7 +27,7 @@ void cli_warnings_json(json *j, const cli_warnings *w) {
     for (int32_t i = 0; i < w->count; i++) {
         json_item(j);
         json_string(j, "layer", w->row[i].layer);
-        json_string(j, "measure", w->row[i].measure);
+        json_string(j, "measure", oct_layer_measure_name(w->row[i].measure));
         json_number(j, "value", w->row[i].value);
         json_number(j, "bound", w->row[i].bound);
         json_string(j, "text", w->row[i].text);

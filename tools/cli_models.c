@@ -253,9 +253,8 @@ oct_data *cli_test_like(cli *c, oct_data *train) {
 oct_split cli_split(const cli *c, oct_split otherwise, bool *ok) {
     *ok = true;
     if (!c->split.set) return otherwise;
-    if (!strcmp(c->split.s, "train")) return OCT_SPLIT_TRAIN;
-    if (!strcmp(c->split.s, "test")) return OCT_SPLIT_TEST;
-    if (!strcmp(c->split.s, "all")) return OCT_SPLIT_ALL;
+    for (int s = OCT_SPLIT_TRAIN; s <= OCT_SPLIT_ALL; s++)
+        if (!strcmp(c->split.s, oct_split_name((oct_split)s))) return (oct_split)s;
     *ok = false;
     (void)cli_unknown("--split", "unknown part", "train, test or all", c->split.s);
     return otherwise;

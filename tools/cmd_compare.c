@@ -42,7 +42,7 @@ static int of_model(cli *c, table *t, const char *path, oct_split split) {
     oct_data *test = cli_data(c, split, net);
     if (!test) return cli_failed();
     if (c->dry_run.set) return 0;
-    cli_note(c, "%s: %s net, %lld images of %s", path, oct_net_word(net),
+    cli_note(c, "%s: %s net, %lld images of %s", path, oct_net_form_name(oct_net_form_of(net)),
              (long long)oct_data_count(test), c->data.s);
     cli_origin o = {.by = ""};
     const char *how = NULL;
@@ -51,9 +51,10 @@ static int of_model(cli *c, table *t, const char *path, oct_split split) {
         return cli_failed();
     if (oct_net_stage(net) == OCT_STAGE_PREPARED)
         how = !strcmp(o.by, "ptq") ? "by PTQ" : !strcmp(o.by, "qat") ? "by QAT" : NULL;
-    const char *kind = real                                       ? "fp32"
-                       : oct_net_stage(net) == OCT_STAGE_PREPARED ? "int8"
-                                                                  : oct_net_word(net);
+    const char *kind = real ? "fp32"
+                       : oct_net_stage(net) == OCT_STAGE_PREPARED
+                           ? "int8"
+                           : oct_net_form_name(oct_net_form_of(net));
     code = cli_measure(net, test, add(t, path, kind, how));
     if (!code && real) code = of_float(c, t, path, net, test);
     if (!code && t->row[t->count - 1].score != t->row[0].score)

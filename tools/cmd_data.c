@@ -80,13 +80,17 @@ static void part_json(json *j, const char *part, const oct_data_stats *t, int32_
     json_item_end(j);
 }
 
+static const char *part_of(const oct_data_finding *f) {
+    return f->part == OCT_SPLIT_ALL ? "" : oct_split_name(f->part);
+}
+
 static void findings_json(json *j, const oct_data_report *r) {
     json_array(j, "findings");
     for (int32_t i = 0; i < r->finding_count; i++) {
         const oct_data_finding *f = &r->findings[i];
         json_item(j);
-        json_string(j, "kind", f->kind);
-        json_string(j, "part", f->part);
+        json_string(j, "kind", oct_finding_kind_name(f->kind));
+        json_string(j, "part", part_of(f));
         json_bool(j, "harms", f->harms);
         json_int(j, "count", f->count);
         json_number(j, "value", f->value);
@@ -177,8 +181,9 @@ static void print_classes(const parts *p, const oct_data_report *r) {
 static void print_findings(const oct_data_report *r) {
     for (int32_t i = 0; i < r->finding_count; i++) {
         const oct_data_finding *f = &r->findings[i];
-        cli_print("%s %s%s%s: %s (%s)\n", f->harms ? "HARMS" : "note ", f->kind,
-                  *f->part ? ", " : "", f->part, f->text, f->hint);
+        cli_print("%s %s%s%s: %s (%s)\n", f->harms ? "HARMS" : "note ",
+                  oct_finding_kind_name(f->kind), *part_of(f) ? ", " : "", part_of(f), f->text,
+                  f->hint);
         for (int32_t k = 0; k < f->sample_count; k++) cli_print("        %s\n", f->samples[k]);
         if (f->sample_count && f->count > f->sample_count)
             printf("        and %lld more\n", (long long)f->count - f->sample_count);

@@ -22,7 +22,7 @@ static void print_json(const cli *c, const oct_diagnosis *d) {
     for (int32_t i = 0; i < d->count; i++) {
         const oct_cause *k = &d->causes[i];
         json_item(&j);
-        json_string(&j, "name", k->name);
+        json_string(&j, "name", oct_cause_kind_name(k->kind));
         json_string(&j, "layer", k->layer);
         json_number(&j, "value", k->value);
         json_number(&j, "bound", k->bound);
@@ -36,13 +36,6 @@ static void print_json(const cli *c, const oct_diagnosis *d) {
     json_close(&j);
 }
 
-static const char *meaning(const char *name) {
-    const char *what = "", *known;
-    for (int i = 0; (known = oct_doctor_cause(i, &what)); i++)
-        if (!strcmp(known, name)) return what;
-    return "";
-}
-
 static void print_text(const cli *c, const oct_diagnosis *d) {
     cli_print("%s: %s net, accuracy %.4f", c->operands[0], stage_of(d), d->score);
     if (d->quantized) printf(", with nothing quantized %.4f", d->float_score);
@@ -51,7 +44,8 @@ static void print_text(const cli *c, const oct_diagnosis *d) {
     if (d->count) printf("%.2f points are lost\n", 100 * (d->lost > 0 ? d->lost : 0));
     for (int32_t i = 0; i < d->count; i++) {
         const oct_cause *k = &d->causes[i];
-        cli_print("%d. %s: %s\n", i + 1, k->name, meaning(k->name));
+        cli_print("%d. %s: %s\n", i + 1, oct_cause_kind_name(k->kind),
+                  oct_cause_kind_meaning(k->kind));
         cli_print("   %s\n", k->evidence);
         cli_print("   mend: %s\n", k->command);
     }

@@ -13,7 +13,7 @@ static int show_file(cli *c, const char *path) {
     if (!f) return cli_failed();
     if (c->json.set) {
         json j = json_open();
-        json_string(&j, "kind", f->kind);
+        json_string(&j, "kind", oct_file_kind_name(f->kind));
         json_array(&j, "arrays");
         for (int32_t i = 0; i < f->array_count; i++) {
             json_item(&j);
@@ -33,20 +33,21 @@ static int show_file(cli *c, const char *path) {
         json_array_end(&j);
         json_close(&j);
     } else {
-        cli_print("%s, %d array%s\n", f->kind, f->array_count, f->array_count == 1 ? "" : "s");
+        cli_print("%s, %d array%s\n", oct_file_kind_name(f->kind), f->array_count,
+                  f->array_count == 1 ? "" : "s");
         for (int32_t i = 0; i < f->array_count; i++)
             cli_print("  %-40s %-8s %s\n", f->arrays[i].name, f->arrays[i].dtype,
                       oct_shape_text(&f->arrays[i].shape));
         for (int32_t i = 0; i < f->note_count; i++)
             cli_print("  %s: %s\n", f->notes[i].key, f->notes[i].value);
     }
-    if (!strcmp(f->kind, "safetensors"))
+    if (f->kind == OCT_FILE_SAFETENSORS)
         cli_next(c, "next: octet import %s --model M --out RUN", cli_word(path));
-    else if (!strcmp(f->kind, "onnx"))
+    else if (f->kind == OCT_FILE_ONNX)
         cli_next(c, "next: octet import %s --out RUN", cli_word(path));
-    else if (!strcmp(f->kind, "image"))
+    else if (f->kind == OCT_FILE_IMAGE)
         cli_next(c, "next: octet predict MODEL %s", cli_word(path));
-    else if (!strcmp(f->kind, "npz"))
+    else if (f->kind == OCT_FILE_NPZ)
         cli_next(
             c, "next: octet train --model M --data npz:%s --out RUN, or octet run MODEL --input %s",
             cli_word(path), cli_word(path));

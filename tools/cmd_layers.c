@@ -17,7 +17,7 @@ static void print_json(const cli *c, const oct_layer *rows, int32_t n, double fl
         json_string(&j, "kind", r->kind);
         json_shape(&j, "shape", &r->shape);
         json_int(&j, "bits", r->bits);
-        json_string(&j, "scheme", *r->weight_scheme ? r->weight_scheme : r->scheme);
+        json_string(&j, "scheme", oct_scheme_name(r->weight_scheme ? r->weight_scheme : r->scheme));
         json_number(&j, "scale", r->int8 ? r->scale : NAN);
         json_number(&j, "zero_point", r->int8 ? r->zero_point : NAN);
         json_number(&j, "sqnr_local", r->sqnr_local);
@@ -140,7 +140,7 @@ int cmd_layers(cli *c) {
         for (int32_t i = 0; i < n; i++) {
             const oct_layer *r = &rows[i];
             cli_print("%-28s %-14s %-18s %4d %-22s", r->name, r->kind, oct_shape_text(&r->shape),
-                      r->bits, *r->weight_scheme ? r->weight_scheme : r->scheme);
+                      r->bits, oct_scheme_name(r->weight_scheme ? r->weight_scheme : r->scheme));
             if (r->int8)
                 printf(" %12.6g %4d", r->scale, r->zero_point);
             else

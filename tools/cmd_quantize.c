@@ -66,7 +66,8 @@ static int plan_ptq(cli *c, oct_net *from, oct_net *net, oct_data *train, oct_da
         oct_eval_free(c->ctx, &r);
     }
     cli_note(c, "plan: calibration and scores in about %s; %.0f MiB of memory",
-             cli_left(calibrate + score), (double)oct_ctx_memory(c->ctx).peak_bytes / (1 << 20));
+             cli_left(calibrate + score),
+             (double)oct_ctx_memory(c->ctx, OCT_MEMORY_PEAK_BYTES) / (1 << 20));
     return 0;
 }
 
@@ -150,8 +151,9 @@ static bool same_file(const char *a, const char *b) {
 
 static void next_of_file(const cli *c, const oct_net *made) {
     if (c->dry_run.set) return;
-    cli_next(c, "%s model in %s; next: octet eval %s --data %s", oct_net_word(made),
-             cli_word(c->out.s), cli_word(c->out.s), c->data.set ? cli_word(c->data.s) : "SPEC");
+    cli_next(c, "%s model in %s; next: octet eval %s --data %s",
+             oct_net_form_name(oct_net_form_of(made)), cli_word(c->out.s), cli_word(c->out.s),
+             c->data.set ? cli_word(c->data.s) : "SPEC");
 }
 
 /* A float run with small weights: no data, nothing to compare. */

@@ -191,7 +191,8 @@ static int plan_fit(const cli *c, oct_net *net, oct_data *train, const oct_fit_o
                  "memory",
                  (long long)t.report.steps,
                  cli_left((t.last - t.first) / (double)(tried - 2) * (double)t.report.steps),
-                 t.report.epochs, (double)oct_ctx_memory(c->ctx).peak_bytes / (1 << 20));
+                 t.report.epochs,
+                 (double)oct_ctx_memory(c->ctx, OCT_MEMORY_PEAK_BYTES) / (1 << 20));
     return 0;
 }
 

@@ -88,7 +88,7 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
     const oct_input_desc *d = oct_net_input(net);
     json j = json_open();
     json_string(&j, "stage", stages[oct_net_stage(net)]);
-    json_string(&j, "kind", oct_net_word(net));
+    json_string(&j, "kind", oct_net_form_name(oct_net_form_of(net)));
     json_string(&j, "model", oct_net_model(net));
     json_string(&j, "target", oct_net_target(net));
     json_int(&j, "bytes", bytes);
@@ -241,9 +241,10 @@ int cli_show_net(cli *c, oct_net *net) {
         net_json(net, rows, n, places, placed, bytes);
         oct_placements_free(net, places);
     } else {
-        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n", oct_net_word(net),
-                  oct_net_model(net), *oct_net_target(net) ? ", target " : "", oct_net_target(net),
-                  (long long)bytes, oct_net_tensor_count(net));
+        cli_print("%s net, model %s%s%s, %lld bytes in %d tensors\n",
+                  oct_net_form_name(oct_net_form_of(net)), oct_net_model(net),
+                  *oct_net_target(net) ? ", target " : "", oct_net_target(net), (long long)bytes,
+                  oct_net_tensor_count(net));
         print_input(net);
         oct_net_print(net, put_line, stdout);
         layer_table(net, rows, n);

@@ -17,15 +17,20 @@ static const double TOLERANCE = 0.01; /* a point: rounding to 8 bits costs less 
 
 static const octi_cause_row rows[] = {
 #define OCT_CAUSE(name, function, threshold, of, command, changes, what)                           \
-    {#name, octi_cause_##function, threshold, OCTI_CAUSE_##of, OCTI_MEND_##command, changes, what},
+    {octi_cause_##function, threshold, OCTI_CAUSE_##of, OCTI_MEND_##command, changes, what},
 #include "qat/doctor/causes.def"
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-const char *oct_doctor_cause(int i, const char **what) {
-    if (i < 0 || i >= ROWS) return NULL;
-    if (what) *what = rows[i].what;
-    return rows[i].name;
+static const char *const cause_names[] = {
+#define OCT_CAUSE(name, ...) #name,
+#include "qat/doctor/causes.def"
+};
+static const octi_words cause_words = OCTI_WORDS("cause", cause_names);
+OCTI_WORD_PAIR(oct_cause_kind, cause_words)
+
+const char *oct_cause_kind_meaning(oct_cause_kind v) {
+    return (unsigned)v < ROWS ? rows[v].what : "";
 }
 
 /* ---- the run and where it comes from ---- */
@@ -180,7 +185,7 @@ static oct_status ask(octi_case *k, oct_diagnosis *d) {
         if (row->of == OCTI_CAUSE_Q && (!k->quantized || !(d->lost > d->tolerance))) continue;
         oct_cause *c = &d->causes[d->count];
         char with[400] = "";
-        *c = (oct_cause){.name = row->name, .layer = "", .bound = row->threshold};
+        *c = (oct_cause){.kind = (oct_cause_kind)i, .layer = "", .bound = row->threshold};
         OCT_TRY(row->look(k, c, with, sizeof with));
         if (!(c->value > 0)) continue;
         if (!c->measured) c->gain = fmax(c->gain, 0);

@@ -21,10 +21,21 @@ typedef struct oct_doctor_opts {
 } oct_doctor_opts;
 OCT_API void oct_doctor_opts_init(oct_doctor_opts *opts);
 
+typedef enum oct_cause_kind {
+#define OCT_CAUSE(name, ...) OCT_CAUSE_##name,
+#include "causes.def"
+    OCT_CAUSE_KIND_COUNT
+} oct_cause_kind;
+/** "outliers", "calibration_small"; and the reverse. */
+OCT_API const char *oct_cause_kind_name(oct_cause_kind v);
+OCT_API OCT_NODISCARD oct_status oct_cause_kind_from_name(const char *word, oct_cause_kind *v);
+/** What it means, in a sentence; "" for what is none. */
+OCT_API const char *oct_cause_kind_meaning(oct_cause_kind v);
+
 /** A cause that was found. Fractions 0 to 1; of nets without classes a score is the float net's
  *  loss by the net's, 1 at most. */
 typedef struct oct_cause {
-    const char *name;    /* of causes.def: "outliers", "calibration_small", ... */
+    oct_cause_kind kind;
     const char *layer;   /* the worst, or ""; the diagnosis's */
     double value, bound; /* evidence beyond its threshold; what they measure: the text */
     double gain;         /* score that the mend wins back: measured, or what no trial explains */
@@ -49,8 +60,6 @@ typedef struct oct_diagnosis {
 OCT_API OCT_NODISCARD oct_diagnosis *oct_doctor(oct_ctx *ctx, const char *run,
                                                 const oct_doctor_opts *opts);
 OCT_API void oct_diagnosis_free(oct_ctx *ctx, oct_diagnosis *d);
-/** Name and explanation of the i-th cause that is looked for; NULL behind the last. */
-OCT_API const char *oct_doctor_cause(int i, const char **what);
 
 OCT_END_DECLS
 #endif

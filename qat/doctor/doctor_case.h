@@ -53,7 +53,6 @@ typedef struct octi_case {
 } octi_case;
 
 typedef struct octi_cause_row {
-    const char *name;
     /* value, gain, evidence (and layer, measured) of c; `with`: what the command's {with} is.
      * Nothing is found where it leaves value at 0. */
     oct_status (*look)(octi_case *k, oct_cause *c, char *with, size_t size);

@@ -142,15 +142,19 @@ static oct_status at_borders(const octi_case *k, double *share, const char **lay
     return OCT_OK;
 }
 
+static double share_of_tracked(const oct_net *net) {
+    const double tracked = (double)oct_oscillation_count(net, OCT_SWING_TRACKED);
+    return tracked > 0 ? (double)oct_oscillation_count(net, OCT_SWING_OSCILLATING) / tracked : -1;
+}
+
 /* Share of the tracked weights that swing: as the run counted them; where it did not, and its rate
  * never fell, by some steps more of the same training on a copy. -1: not known. */
 static oct_status swinging(const octi_case *k, double *share) {
     enum { STEPS = 100 };
-    oct_oscillation o = oct_oscillation_count(k->net);
     const char *schedule = octi_option(&k->by, "schedule"), *lr = octi_option(&k->by, "lr"),
                *batch = octi_option(&k->by, "batch"), *optimizer = octi_option(&k->by, "optimizer");
-    *share = o.weights ? (double)o.oscillating / (double)o.weights : -1;
-    if (o.weights || !schedule || strcmp(schedule, oct_schedule_kind_name(OCT_SCHEDULE_CONSTANT)))
+    *share = share_of_tracked(k->net);
+    if (*share >= 0 || !schedule || strcmp(schedule, oct_schedule_kind_name(OCT_SCHEDULE_CONSTANT)))
         return OCT_OK;
     oct_fit_opts f = {.epochs = 1,
                       .lr = lr ? strtof(lr, NULL) : 0,
@@ -170,10 +174,7 @@ static oct_status swinging(const octi_case *k, double *share) {
                           : NULL;
     while (data && (int64_t)f.epochs * oct_data_count(data) < images) f.epochs++;
     const oct_status s = data ? oct_fit(copy, data, &f) : oct_last_error()->code;
-    if (s == OCT_OK) {
-        o = oct_oscillation_count(copy);
-        *share = o.weights ? (double)o.oscillating / (double)o.weights : -1;
-    }
+    if (s == OCT_OK) *share = share_of_tracked(copy);
     oct_data_free(data);
     oct_net_free(copy);
     if (s != OCT_EDIVERGED) return s;

@@ -12,6 +12,7 @@
 #include "src/format/npz.h"
 #include "src/format/safetensors.h"
 #include "src/mem.h"
+#include "src/words.h"
 
 /* The info and all it points to live in one arena: freeing is one call. */
 typedef struct holder {
@@ -161,25 +162,30 @@ static bool records(const source *f, size_t skip, unsigned classes) {
 static bool is_cifar10(const source *f) { return records(f, 0, 10); }
 static bool is_cifar100(const source *f) { return records(f, 1, 100); }
 
+static const char *const kind_words[] = {"npy",         "npz",  "idx",     "image",
+                                         "safetensors", "onnx", "cifar10", "cifar100"};
+static const octi_words file_words = OCTI_WORDS("kind of file", kind_words);
+OCTI_WORD_PAIR(oct_file_kind, file_words)
+
+/* Looked for in this order. */
 static const struct kind {
-    const char *name;
     bool (*is)(const source *f);
     oct_status (*look)(holder *h, const source *f);
 } kinds[] = {
-    {"npy", is_npy, look_npy},
-    {"npz", is_npz, look_npz},
-    {"idx", is_idx, look_idx},
-    {"image", is_image, look_image},
-    {"safetensors", is_safetensors, look_safetensors},
-    {"onnx", is_onnx, look_onnx},
-    {"cifar10", is_cifar10, look_cifar10},
-    {"cifar100", is_cifar100, look_cifar100},
+    [OCT_FILE_NPY] = {is_npy, look_npy},
+    [OCT_FILE_NPZ] = {is_npz, look_npz},
+    [OCT_FILE_IDX] = {is_idx, look_idx},
+    [OCT_FILE_IMAGE] = {is_image, look_image},
+    [OCT_FILE_SAFETENSORS] = {is_safetensors, look_safetensors},
+    [OCT_FILE_ONNX] = {is_onnx, look_onnx},
+    [OCT_FILE_CIFAR10] = {is_cifar10, look_cifar10},
+    [OCT_FILE_CIFAR100] = {is_cifar100, look_cifar100},
 };
 
 static oct_status look(holder *h, const source *f) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (!kinds[i].is(f)) continue;
-        h->info.kind = kinds[i].name;
+        h->info.kind = (oct_file_kind)i;
         return kinds[i].look(h, f);
     }
     static const char wanted[] =

@@ -113,8 +113,21 @@ typedef struct oct_measured {
  *  becomes. opts may be NULL. */
 OCT_API OCT_NODISCARD oct_status oct_measure(oct_net *net, oct_data *data,
                                              const oct_eval_opts *opts, oct_measured *result);
-/** "float", "fused", "prepared"; of what a file holds: "int8", "dynamic", "weight-only", "half". */
-OCT_API const char *oct_net_word(const oct_net *net);
+/** What a net is by its stage, and of what a file holds by its weights. */
+typedef enum oct_net_form {
+    OCT_FORM_FLOAT,
+    OCT_FORM_FUSED,
+    OCT_FORM_PREPARED,
+    OCT_FORM_INT8,
+    OCT_FORM_DYNAMIC,
+    OCT_FORM_WEIGHT_ONLY,
+    OCT_FORM_HALF,
+    OCT_FORM_COUNT
+} oct_net_form;
+OCT_API oct_net_form oct_net_form_of(const oct_net *net);
+/** "float", "fused", "prepared", "int8", "dynamic", "weight-only", "half"; and the reverse. */
+OCT_API const char *oct_net_form_name(oct_net_form v);
+OCT_API OCT_NODISCARD oct_status oct_net_form_from_name(const char *word, oct_net_form *v);
 /** Bytes of a net's weights, biases, multipliers and tables. */
 OCT_API int64_t oct_net_bytes(const oct_net *net);
 
@@ -249,10 +262,9 @@ typedef struct oct_layer {
     const char *name, *kind; /* borrowed from the net */
     oct_shape shape;         /* of the output */
     bool int8;
-    int32_t bits;              /* of the output's codes; 32 for float */
-    int32_t weight_bits;       /* 0: no weights */
-    const char *scheme;        /* "per_tensor_affine"; "float" */
-    const char *weight_scheme; /* "per_channel_symmetric"; "" */
+    int32_t bits;                     /* of the output's codes; 32 for float */
+    int32_t weight_bits;              /* 0: no weights */
+    oct_scheme scheme, weight_scheme; /* of its output; of its weights, NONE: it has none */
     float scale;
     int32_t zero_point;
     double sqnr_local; /* dB: this output's rounding and clipping alone */
@@ -296,12 +308,23 @@ OCT_API OCT_NODISCARD oct_status oct_layers_sweep(oct_net *net, oct_data *data, 
                                                   double *float_accuracy);
 OCT_API void oct_layers_free(oct_ctx *ctx, oct_layer *rows);
 
+/** By which field of oct_layer a layer is named; DEAD: the first layer that says the same whatever
+ *  the image; those behind it are dead by it. */
+typedef enum oct_layer_measure {
+    OCT_MEASURE_CLIP_LOSS,
+    OCT_MEASURE_ROUND_LOSS,
+    OCT_MEASURE_SQNR_ALONE,
+    OCT_MEASURE_DEAD,
+    OCT_MEASURE_COUNT
+} oct_layer_measure;
+/** "clip_loss", "round_loss", "sqnr_alone", "dead"; and the reverse. */
+OCT_API const char *oct_layer_measure_name(oct_layer_measure v);
+OCT_API OCT_NODISCARD oct_status oct_layer_measure_from_name(const char *word,
+                                                             oct_layer_measure *v);
 /** What a layer loses that may explain a drop, and what helps. */
 typedef struct oct_layer_warning {
     const char *layer; /* as rules name it; borrowed from the net */
-    /* a field of oct_layer ("clip_loss", "round_loss", "sqnr_alone"), or "dead": the first layer
-     * that says the same whatever the image; those behind it are dead by it */
-    const char *measure;
+    oct_layer_measure measure;
     double value, bound; /* beyond it the layer is named */
     char text[160], hint[160];
 } oct_layer_warning;
@@ -364,12 +387,24 @@ typedef struct oct_file_array {
     oct_shape shape;
 } oct_file_array;
 
-/** Header of a data file, by its content: kind is "safetensors", "onnx" (its initializers; metadata
- *  input, output, ops, opset, producer), "npz", "npy", "idx", "cifar10", "cifar100" or "image"
- *  (array "pixels" u1 [H,W,C]; metadata "format": JPEG, PNG or BMP). gzip around idx and cifar is
- *  seen through. */
+typedef enum oct_file_kind {
+    OCT_FILE_NPY,
+    OCT_FILE_NPZ,
+    OCT_FILE_IDX,
+    OCT_FILE_IMAGE, /* array "pixels" u1 [H,W,C]; metadata "format": JPEG, PNG or BMP */
+    OCT_FILE_SAFETENSORS,
+    OCT_FILE_ONNX, /* its initializers; metadata input, output, ops, opset, producer */
+    OCT_FILE_CIFAR10,
+    OCT_FILE_CIFAR100,
+    OCT_FILE_KIND_COUNT
+} oct_file_kind;
+/** "npy", "npz", "idx", "image", "safetensors", "onnx", "cifar10", "cifar100"; and the reverse. */
+OCT_API const char *oct_file_kind_name(oct_file_kind v);
+OCT_API OCT_NODISCARD oct_status oct_file_kind_from_name(const char *word, oct_file_kind *v);
+
+/** Header of a data file, by its content. gzip around idx and cifar is seen through. */
 typedef struct oct_file_info {
-    const char *kind;
+    oct_file_kind kind;
     oct_file_array *arrays;
     int32_t array_count;
     struct oct_file_note {

@@ -20,7 +20,7 @@ typedef struct list {
     int32_t count;
 } list;
 
-static oct_layer_warning *add(list *l, const char *layer, const char *measure, double value,
+static oct_layer_warning *add(list *l, const char *layer, oct_layer_measure measure, double value,
                               double bound) {
     oct_layer_warning *w = &l->row[l->count++];
     *w = (oct_layer_warning){.layer = layer, .measure = measure, .value = value, .bound = bound};
@@ -33,7 +33,7 @@ static const char *by_of(const oct_quantizer *q) {
 }
 
 static void clipped(list *l, const oct_layer *r, const oct_quantizer *q, double bound) {
-    oct_layer_warning *w = add(l, r->name, "clip_loss", r->clip_loss, bound);
+    oct_layer_warning *w = add(l, r->name, OCT_MEASURE_CLIP_LOSS, r->clip_loss, bound);
     snprintf(w->text, sizeof w->text,
              "%.3g %% of its values are clipped, which takes %.3g %% of their sum (%s)",
              100 * r->clip, 100 * r->clip_loss, by_of(q));
@@ -54,7 +54,7 @@ static void clipped(list *l, const oct_layer *r, const oct_quantizer *q, double 
 }
 
 static void rounded(list *l, const oct_layer *r, const oct_quantizer *q, double bound) {
-    oct_layer_warning *w = add(l, r->name, "round_loss", r->round_loss, bound);
+    oct_layer_warning *w = add(l, r->name, OCT_MEASURE_ROUND_LOSS, r->round_loss, bound);
     snprintf(w->text, sizeof w->text,
              "rounding takes %.3g %% of the sum of its values: its range is wide for %d bits (%s)",
              100 * r->round_loss, q->spec.bits, by_of(q));
@@ -98,7 +98,7 @@ static void dead(list *l, const oct_net *net, const oct_layer *rows, bool severa
         if (!octi_is_source(g, &g->nodes[i])) continue;
         const char *by = dead_by(g, &g->nodes[i], &rows[i], several);
         if (!by) continue;
-        oct_layer_warning *w = add(l, rows[i].name, "dead", 1, 0);
+        oct_layer_warning *w = add(l, rows[i].name, OCT_MEASURE_DEAD, 1, 0);
         snprintf(w->text, sizeof w->text, "dead: %s", by);
         if (g->nodes[i].in[0] == g->input && g->nodes[i].kind == OCT_OP_quantize)
             snprintf(w->hint, sizeof w->hint, "all images are the same: octet inspect SPEC");
@@ -127,12 +127,13 @@ static oct_status costliest(list *l, oct_net *net, oct_data *data, int64_t n, oc
     for (int32_t i = 0; i < net->graph->node_count; i++)
         if (rows[i].sqnr_alone < (worst ? worst->sqnr_alone : INFINITY)) worst = &rows[i];
     if (!worst) return OCT_OK;
-    oct_layer_warning *w = add(l, worst->name, "sqnr_alone", worst->sqnr_alone, INFINITY);
+    oct_layer_warning *w = add(l, worst->name, OCT_MEASURE_SQNR_ALONE, worst->sqnr_alone, INFINITY);
     snprintf(w->text, sizeof w->text, "costs most: quantized alone it leaves %.1f dB at the output",
              worst->sqnr_alone);
     if (worst->weight_bits && worst->weight_bits < 8)
         snprintf(w->hint, sizeof w->hint, "--set '%s:wbits=8', or octet qat", worst->name);
-    else if (!strncmp(worst->weight_scheme, "per_tensor", 10))
+    else if (worst->weight_scheme == OCT_SCHEME_PER_TENSOR_AFFINE ||
+             worst->weight_scheme == OCT_SCHEME_PER_TENSOR_SYMMETRIC)
         snprintf(w->hint, sizeof w->hint, "--set '%s:granularity=channel', or octet qat",
                  worst->name);
     else if (worst->bits < 8)
@@ -175,5 +176,9 @@ oct_status oct_layer_warnings(oct_net *net, oct_data *data, int64_t n, double dr
     }
     return s;
 }
+
+static const char *const measures[] = {"clip_loss", "round_loss", "sqnr_alone", "dead"};
+static const octi_words measure_words = OCTI_WORDS("measure", measures);
+OCTI_WORD_PAIR(oct_layer_measure, measure_words)
 
 void oct_layer_warnings_free(oct_ctx *ctx, oct_layer_warning *rows) { octi_free(ctx, rows); }

@@ -24,11 +24,8 @@ typedef struct sums { /* over all images */
     } * channel; /* NULL: nothing seen */
 } sums;
 
-static const char *scheme_of(const oct_quantizer *q) {
-    const oct_qspec *s = &q->spec;
-    if (oct_quantizer_is_per_channel(q))
-        return s->symmetric ? "per_channel_symmetric" : "per_channel_affine";
-    return s->symmetric ? "per_tensor_symmetric" : "per_tensor_affine";
+static oct_scheme scheme_of(const oct_quantizer *q) {
+    return oct_qspec_scheme(&q->spec, oct_quantizer_is_per_channel(q));
 }
 
 /* What a layer holds, and how often its weights are multiplied for one image. */
@@ -73,8 +70,7 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
                      .kind = oct_op_name(n->kind),
                      .shape = out->shape,
                      .bits = 32,
-                     .scheme = "float",
-                     .weight_scheme = "",
+                     .scheme = OCT_SCHEME_FLOAT,
                      .sqnr_local = NAN,
                      .sqnr_cum = NAN,
                      .clip = NAN,

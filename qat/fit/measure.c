@@ -15,22 +15,30 @@ int64_t oct_net_bytes(const oct_net *net) {
     return n;
 }
 
-const char *oct_net_word(const oct_net *net) {
-    static const char *const stages[] = {"float", "fused", "prepared", "int8"};
-    if (!net) return "";
+static const char *const forms[] = {"float",   "fused",       "prepared", "int8",
+                                    "dynamic", "weight-only", "half"};
+static const octi_words form_words = OCTI_WORDS("form of a net", forms);
+OCTI_WORD_PAIR(oct_net_form, form_words)
+
+oct_net_form oct_net_form_of(const oct_net *net) {
     bool dynamic = false, half = false, small = false;
-    if (net->stage < OCT_STAGE_INT8) return stages[net->stage];
+    if (!net) return OCT_FORM_FLOAT;
+    if (net->stage == OCT_STAGE_FUSED) return OCT_FORM_FUSED;
+    if (net->stage < OCT_STAGE_INT8)
+        return net->stage == OCT_STAGE_PREPARED ? OCT_FORM_PREPARED : OCT_FORM_FLOAT;
     for (int32_t i = 0; i < net->graph->node_count; i++) {
         const oct_op_kind k = net->graph->nodes[i].kind;
         const bool row = !strncmp(oct_op_name(k), "dynamic_", strlen("dynamic_"));
         dynamic |= row;
-        if ((oct_op_flags(k) & OCT_OPF_Q) && !row) return "int8";
+        if ((oct_op_flags(k) & OCT_OPF_Q) && !row) return OCT_FORM_INT8;
     }
     for (int32_t i = 0; i < net->tensor_count; i++) {
         half |= net->tensors[i].tensor->dtype == OCT_F16;
         small |= net->tensors[i].tensor->dtype == OCT_S8;
     }
-    return dynamic ? "dynamic" : half ? "half" : small ? "weight-only" : "int8";
+    if (dynamic) return OCT_FORM_DYNAMIC;
+    if (half) return OCT_FORM_HALF;
+    return small ? OCT_FORM_WEIGHT_ONLY : OCT_FORM_INT8;
 }
 
 static oct_status time_of(oct_net *net, double *us) {

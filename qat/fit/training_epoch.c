@@ -84,11 +84,11 @@ oct_status octi_training_end_epoch(training *t) {
     if (t->at.epoch == t->o.epochs && never_frozen && t->o.bn_images > 0)
         OCT_TRY(octi_reestimate_batch_norm(t->net, t->train, t->o.bn_images, t->o.augment));
     OCT_TRY(scores(t, &r));
-    const oct_oscillation swing =
-        t->o.oscillation ? oct_oscillation_count(t->net) : (oct_oscillation){0};
-    if (swing.weights) {
-        r.oscillating = (double)swing.oscillating / (double)swing.weights;
-        r.frozen = (double)swing.frozen / (double)swing.weights;
+    const double tracked =
+        t->o.oscillation ? (double)oct_oscillation_count(t->net, OCT_SWING_TRACKED) : 0;
+    if (tracked > 0) {
+        r.oscillating = (double)oct_oscillation_count(t->net, OCT_SWING_OSCILLATING) / tracked;
+        r.frozen = (double)oct_oscillation_count(t->net, OCT_SWING_FROZEN) / tracked;
     }
     if (t->val) {
         const double reached = t->score == OCT_SCORE_CLASSES ? r.val_accuracy : -r.val_loss;

@@ -157,20 +157,21 @@ oct_status oct_oscillation_damp(oct_net *net, float strength) {
     return OCT_OK;
 }
 
-oct_oscillation oct_oscillation_count(const oct_net *net) {
+int64_t oct_oscillation_count(const oct_net *net, oct_swing which) {
     OCTI_LAW_MODE();
-    oct_oscillation r = {0};
+    int64_t count[OCT_SWING_COUNT] = {0};
+    if ((unsigned)which >= OCT_SWING_COUNT) return 0;
     for (int32_t i = 0; net && i < net->graph->quantizer_count; i++) {
         const oct_quantizer *q = &net->graph->quantizers[i];
         if (!q->osc_turn || !q->osc_rate) continue;
         for (int64_t k = 0, n = oct_tensor_count(q->osc_turn); k < n; k++) {
-            r.weights++;
-            r.frozen += oct_s8(q->osc_turn)[k] == FROZEN;
-            r.oscillating +=
-                oct_s8(q->osc_turn)[k] != FROZEN && oct_f32(q->osc_rate)[k] > OSCILLATES;
+            const bool frozen = oct_s8(q->osc_turn)[k] == FROZEN;
+            count[OCT_SWING_TRACKED]++;
+            count[OCT_SWING_FROZEN] += frozen;
+            count[OCT_SWING_OSCILLATING] += !frozen && oct_f32(q->osc_rate)[k] > OSCILLATES;
         }
     }
-    return r;
+    return count[which];
 }
 
 static const char *const modes[] = {

@@ -29,11 +29,13 @@ OCT_API const char *oct_oscillation_mode_name(oct_oscillation_mode v);
 OCT_API OCT_NODISCARD oct_status oct_oscillation_mode_from_name(const char *word,
                                                                 oct_oscillation_mode *v);
 
-typedef struct oct_oscillation {
-    int64_t weights;     /* tracked */
-    int64_t oscillating; /* rate above 0.005, not frozen */
-    int64_t frozen;
-} oct_oscillation;
+/** Which weights are counted. */
+typedef enum oct_swing {
+    OCT_SWING_TRACKED,
+    OCT_SWING_OSCILLATING, /* rate above 0.005, not frozen */
+    OCT_SWING_FROZEN,
+    OCT_SWING_COUNT
+} oct_swing;
 
 /** Begin tracking: registers, per tracked weight, its code (osc_code, s8), the direction of its
  *  last change (osc_turn, s8), rate and average code (osc_rate, osc_mean, f32) as tensors of the
@@ -50,8 +52,8 @@ OCT_API OCT_NODISCARD oct_status oct_oscillation_step(oct_net *net, float thresh
  *  q(w))^2, which pulls weights to the middle of their code. w folded; q(w) counts as a constant.
  *  The same layers. */
 OCT_API OCT_NODISCARD oct_status oct_oscillation_damp(oct_net *net, float strength);
-/** How many weights swing or are frozen now; zeros where nothing is tracked. */
-OCT_API oct_oscillation oct_oscillation_count(const oct_net *net);
+/** How many weights are tracked, swing or are frozen now; 0 where nothing is tracked. */
+OCT_API int64_t oct_oscillation_count(const oct_net *net, oct_swing which);
 
 OCT_END_DECLS
 #endif

@@ -141,7 +141,7 @@ static oct_status gather(oct_report *r, octi_model *m, const char *spec) {
     if (m->run) OCT_TRY(octi_gather_recipes(r, m));
     if (m->run) OCT_TRY(octi_gather_epochs(r, m));
     const bool prepared = m->net->stage == OCT_STAGE_PREPARED;
-    m->word = prepared ? "int8" : oct_net_word(m->net);
+    m->word = prepared ? "int8" : oct_net_form_name(oct_net_form_of(m->net));
     if (!(m->how = how_of(r, m))) return oct_last_error()->code;
     /* oct_layers converts it too, and compares */
     const oct_convert_opts thrown_away = {.skip_check = true};

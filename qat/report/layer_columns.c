@@ -10,7 +10,7 @@ static const char *name(const oct_layer *l) { return l->name; }
 static const char *kind(const oct_layer *l) { return l->kind; }
 static const char *shape(const oct_layer *l) { return oct_shape_text(&l->shape); }
 static const char *scheme(const oct_layer *l) {
-    return *l->weight_scheme ? l->weight_scheme : l->scheme;
+    return oct_scheme_name(l->weight_scheme ? l->weight_scheme : l->scheme);
 }
 static const char *kernel(const oct_layer *l) { return l->kernel; }
 static const char *why(const oct_layer *l) { return *l->why ? l->why : NULL; }

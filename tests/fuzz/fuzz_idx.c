@@ -20,7 +20,7 @@ static void parse(const uint8_t *data, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     oct_ctx *ctx = fuzz_context();
-    size_t held = oct_ctx_memory(ctx).bytes;
+    size_t held = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
     if (size > 1 && data[0] == 0x1f && data[1] == 0x8b) {
         uint8_t *plain;
         size_t n;
@@ -32,6 +32,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             fuzz_failed(s);
     } else
         parse(data, size);
-    fuzz_check(oct_ctx_memory(ctx).bytes == held);
+    fuzz_check(oct_ctx_memory(ctx, OCT_MEMORY_BYTES) == held);
     return 0;
 }

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     oct_ctx *ctx = fuzz_context();
-    size_t held = oct_ctx_memory(ctx).bytes;
+    size_t held = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
     octi_image_info info;
     oct_status s = octi_image_check(data, size, "image", &info);
     if (s != OCT_OK) return fuzz_failed(s), 0;
@@ -25,6 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     in = (oct_input_desc){.channels = 1, .height = 5, .width = 5, .resize = 6, .crop = 5};
     s = oct_image_decode(ctx, data, size, "image", &in, again);
     if (s != OCT_OK) fuzz_failed(s);
-    fuzz_check(oct_ctx_memory(ctx).bytes == held);
+    fuzz_check(oct_ctx_memory(ctx, OCT_MEMORY_BYTES) == held);
     return 0;
 }

@@ -18,7 +18,7 @@ static void touch(const octi_npy *a) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     oct_ctx *ctx = fuzz_context();
-    size_t held = oct_ctx_memory(ctx).bytes;
+    size_t held = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
     octi_npy a;
     if (size && data[0] == 0x93) {
         oct_status s = octi_npy_parse(data, size, "npy", &a);
@@ -38,6 +38,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             fuzz_failed(s);
     }
     octi_npz_free(z);
-    fuzz_check(oct_ctx_memory(ctx).bytes == held);
+    fuzz_check(oct_ctx_memory(ctx, OCT_MEMORY_BYTES) == held);
     return 0;
 }

@@ -31,10 +31,10 @@ static void run(oct_ctx *ctx, oct_net *net) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     oct_ctx *ctx = fuzz_context();
     static const oct_import_onnx_opts sides = {8, 8};
-    const size_t held = oct_ctx_memory(ctx).bytes;
+    const size_t held = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
     oct_net *net = oct_import_onnx_memory(ctx, data, size, &sides);
     if (!net) fuzz_failed(oct_last_error()->code);
-    const size_t with_net = oct_ctx_memory(ctx).bytes;
+    const size_t with_net = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
     if (net && small(net)) run(ctx, net);
     fuzz_check(net || with_net == held);
     oct_net_free(net);

@@ -159,7 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     put("in/model.safetensors", data + 4 + n, size - 4 - n);
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .max_bytes = (size_t)256 << 20});
     if (!ctx) abort();
-    size_t held = oct_ctx_memory(ctx).bytes;
+    size_t held = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
     oct_net *net = oct_run_load(ctx, in_folder("in"), NULL);
     if (net) {
         if (is_small(net)) run(net);
@@ -167,7 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         oct_net_free(net);
     } else {
         fuzz_failed(oct_last_error()->code);
-        fuzz_check(oct_ctx_memory(ctx).bytes == held);
+        fuzz_check(oct_ctx_memory(ctx, OCT_MEMORY_BYTES) == held);
     }
     oct_close(ctx);
     return 0;

@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     oct_ctx *ctx = fuzz_context();
-    size_t held = oct_ctx_memory(ctx).bytes;
+    size_t held = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
     if (size && data[0] == ' ') {
         cJSON *root;
         oct_status s = octi_json_parse(ctx, data, size, "json", &root);
@@ -31,6 +31,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     fuzz_check(sum <= size);
     octi_safetensors_free(st);
-    fuzz_check(oct_ctx_memory(ctx).bytes == held);
+    fuzz_check(oct_ctx_memory(ctx, OCT_MEMORY_BYTES) == held);
     return 0;
 }

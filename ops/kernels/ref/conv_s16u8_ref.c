@@ -1,51 +1,20 @@
 /* SPDX-License-Identifier: MIT
  * Convolution over rows of s16 in packed panels, and the widening of codes: plain loops. */
-#include "ops/kernels/kernels.h"
-#include "src/qround.h"
+#include "ops/kernels/ref/conv_panels_ref.h"
 
 void octk_widen_u8s16_ref(const uint8_t *x, int64_t n, int32_t z, int16_t *y) {
     for (int64_t i = 0; i < n; i++) y[i] = (int16_t)(x[i] - z);
 }
 
-/* One panel of one pixel. */
-static void gather(const octk_conv_rows *a, int64_t pix, const int16_t *w, int32_t width,
-                   int32_t *acc) {
+static void gather(const octk_conv_rows *a, int64_t pix, const void *panel, int32_t width,
+                   uint32_t *acc) {
+    const int16_t *w = panel;
     for (int32_t r = 0; r < a->runs; r++) {
         const int16_t *x = (const int16_t *)((const uint8_t *)a->x + pix + a->run[r]);
         for (int32_t k = 0; k < a->steps; k++, w += 2 * width)
             for (int32_t l = 0; l < width; l++)
-                acc[l] += x[2 * k] * w[2 * l] + x[2 * k + 1] * w[2 * l + 1];
+                acc[l] += (uint32_t)(x[2 * k] * w[2 * l] + x[2 * k + 1] * w[2 * l + 1]);
     }
 }
 
-/* Those of output i; of several pixels the largest. */
-static void sums(const octk_conv_rows *a, int32_t i, int32_t first, const int16_t *w, int32_t width,
-                 int32_t *acc) {
-    const int32_t each = a->pooled ? OCTK_POOLED : 1;
-    for (int32_t j = 0; j < each; j++) {
-        int32_t one[16];
-        for (int32_t l = 0; l < width; l++) one[l] = a->b[first + l];
-        gather(a, a->pix[i * each + j], w, width, one);
-        for (int32_t l = 0; l < width; l++)
-            if (j == 0 || one[l] > acc[l]) acc[l] = one[l];
-    }
-}
-
-void octk_conv_s16u8_ref(const octk_conv_rows *a) {
-    const int32_t lanes = octk_lanes(a->o);
-    const int16_t *w = a->w;
-    int32_t acc[16];
-    uint8_t codes[16];
-    for (int32_t first = 0; first < lanes; first += 16) {
-        const int32_t width = octk_panel_lanes(lanes, first);
-        for (int32_t i = 0; i < octk_outputs(a); i++) {
-            sums(a, i, first, w, width, acc);
-            octq_requant_row(&a->by, first, acc, width, a->zy, a->lo, a->hi, codes);
-            for (int32_t l = 0; l < width; l++) {
-                const int32_t o = octk_lane_channel(lanes, first + l);
-                if (o < a->o) a->y[a->out[i] + o] = codes[l];
-            }
-        }
-        w += (int64_t)a->runs * a->steps * width * 2;
-    }
-}
+void octk_conv_s16u8_ref(const octk_conv_rows *a) { conv_panels_ref(a, gather); }
