@@ -2,7 +2,7 @@
 """Of tools/mutate: the tests of a build, how one runs with a mistake chosen, and several things at once."""
 import collections, json, os, re, resource, shutil, signal, subprocess, tempfile, threading, time
 
-LEAVE = {"install", "layers", "format", "adding", "mutations", "doxygen"}  # tests of the tree itself: they build, or read sources
+LEAVE = {"install", "layers", "format", "adding", "mutations", "doxygen", "where"}  # tests of the tree itself: they build, or read sources
 
 
 class Test:
