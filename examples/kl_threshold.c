@@ -35,7 +35,9 @@ static void print_divergences(oct_net *q) {
         }
     }
     if (!layer) return;
-    printf("\nKL divergence of %s\n", layer);
+    printf("\nKL divergence of %s\n(a candidate cuts the histogram of |x| behind so many bins, and "
+           "merges those into as many levels as codes lie above zero there)\n",
+           layer);
     for (int k = 0; k < lines; k++)
         printf("%c %4d bins, to %-9.6g in %3d levels: %.6g, %.4f %% beyond\n",
                best[k].chosen ? '>' : ' ', best[k].bins, best[k].hi, best[k].levels,

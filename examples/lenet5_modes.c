@@ -38,11 +38,16 @@ static void report(const char *mode, oct_net *net, oct_data *test, bool list) {
     printf("=> %-8s accuracy %.4f  %lld bytes\n\n", mode, r.accuracy, (long long)bytes);
 }
 
+/* Shapes as PyTorch and `octet inspect` have them: O, I, H, W. */
 static void dtypes(const oct_net *net) {
     const oct_named_tensor *t = oct_net_tensors(net);
-    for (int i = 0; i < oct_net_tensor_count(net); i++)
+    for (int i = 0; i < oct_net_tensor_count(net); i++) {
+        oct_tensor *as_torch = oct_torch_layout(net, t[i].name, t[i].tensor);
+        if (!as_torch) return;
         printf("  %-12s %-8s %s\n", t[i].name, oct_dtype_name(t[i].tensor->dtype),
-               oct_shape_text(&t[i].tensor->shape));
+               oct_shape_text(&as_torch->shape));
+        oct_tensor_unref(as_torch);
+    }
 }
 
 int main(int argc, char **argv) {

@@ -51,11 +51,19 @@ static void show_first_layer(const oct_net *net, const oct_net *int8) {
     const oct_tensor *w = oct_net_tensor(int8, "conv1.weight"),
                      *s = oct_net_tensor(int8, "conv1.weight.scale"),
                      *f = oct_net_tensor(net, "conv1.weight");
-    printf("conv1: weight scale %.8g, zero point 0; weight[0, 0, 0]:", (double)oct_f32(s)[0]);
+    /* what is quantized: batch norm is in it */
+    oct_net *folded = oct_fold(net);
+    const oct_tensor *b = oct_net_tensor(folded, "conv1.weight");
+    if (!b) return;
+    const double scale = oct_f32(s)[0];
+    printf("conv1: weight scale %.8g, zero point 0; weight[0, 0, 0], float, with batch norm folded "
+           "in, as codes:\n",
+           scale);
     /* channel 0: weights are O R S C */
     for (int k = 0; k < 7; k++)
-        printf(" %.5f (int_repr %d)", (double)oct_f32(f)[k * 3], oct_s8(w)[k * 3]);
-    printf("\n(batch norm is folded in before weights are quantized)\n");
+        printf("  %9.5f  folded %9.5f  int_repr %4d, that is %9.5f\n", (double)oct_f32(f)[k * 3],
+               (double)oct_f32(b)[k * 3], oct_s8(w)[k * 3], scale * oct_s8(w)[k * 3]);
+    oct_net_free(folded);
 }
 
 static int best(const float *v, int64_t n) {

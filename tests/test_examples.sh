@@ -32,7 +32,7 @@ has ptq_between_stubs.out '(quant): QuantStub()' '(dequant): DeQuantStub()' '(co
 has residual_eager.out '(skip_add): QFunctional(scale=0' '(skip_add): FloatFunctional(add_relu)' '(conv1): QuantizedConvReLU2d(16, 16' '(quant): Quantize(scale=' '^run in residual: octet inspect residual'
 awk '/^float .* int8/ { if ($6 != $8 || $8 < 0.7) exit 1; n++ } END { exit n != 1 }' residual_eager.out || say "residual_eager: $(grep '^float' residual_eager.out)"
 [ -s residual/model.safetensors ] || say "residual_eager leaves no run"
-has lenet5_modes.out 'conv1.weight *float32' 'conv1.weight *float16' '(fc1): DynamicQuantizedLinearReLU(in_features=400, out_features=120' \
+has lenet5_modes.out 'conv1.weight *float32 *\[6, 1, 5, 5\]' 'conv1.weight *float16 *\[6, 1, 5, 5\]' '(fc1): DynamicQuantizedLinearReLU(in_features=400, out_features=120' \
     '(conv2): QuantizedConvReLU2d(6, 16' '^=> half' '^=> dynamic' '^=> static' '^=> qat'
 # every one has learned something, in every form
 awk '/^=>/ { if ($4 < 0.93) exit 1; n++ } END { exit n != 5 }' lenet5_modes.out || say "lenet5_modes: $(grep '^=>' lenet5_modes.out)"
@@ -45,6 +45,7 @@ awk '/distinct as float/ { if ($4 != $2 || $8 >= $4) exit 1; n++ } END { exit n 
 awk '$1 == "conv1" { if (!($5 > 0 && $5 < $2)) exit 1; n++ } /^int8 accuracy/ { own = $6 } /mean-of-batches saw 16 batches/ { if (own < $3 - 0.01) exit 1; n++ }
     END { exit n != 2 }' own_observer.out || say "own_observer: $(cat own_observer.out)"
 awk '/entropy clips/ { if ($6 < 1) exit 1; n++ } END { exit n != 1 }' kl_threshold.out || say "kl_threshold: $(tail -1 kl_threshold.out)"
+has kl_threshold.out 'as many levels as codes lie above zero'
 awk '/^KL divergence of/ { on = 1 } on && /^> *[0-9]+ bins, to .* levels: [0-9.e-]+, / { n++ } on && /^  +[0-9]+ bins, to/ { around++ } END { exit n != 1 || around < 4 }' kl_threshold.out ||
     say "kl_threshold shows no divergence: $(tail -9 kl_threshold.out)"
 
@@ -57,7 +58,10 @@ awk '/^float:/ { f = $5 } /^dynamic:/ { if ($5 < 0.8 || f - $5 > 0.01 || $5 - f 
     lstm_rows.out || say "lstm_rows: $(tail -3 lstm_rows.out)"
 
 has resnet18_histogram.out '^no photographs given' '^conv1 *histogram *0' '^fc *histogram *0' '(0): QuantizedConv2d(64, 128, kernel_size=(1, 1), stride=(2, 2), scale=0' \
-    '^conv1: weight scale 0.*int_repr' '^conv1, first codes: input [0-9]* .* output [0-9]' '^0 of [0-9]* codes'
+    '^conv1: weight scale 0' '^conv1, first codes: input [0-9]* .* output [0-9]' '^0 of [0-9]* codes'
+# codes times the scale are the folded weights, to half a step
+awk '/^conv1: weight scale/ { s = $4 + 0 } /folded .*int_repr/ { d = $3 - $8; if (d < 0) d = -d; if (d > s * 0.51 || $5 * s - $8 > 1e-4 || $8 - $5 * s > 1e-4) exit 1; n++ } END { exit n != 7 }' resnet18_histogram.out ||
+    say "resnet18_histogram: codes and weights: $(grep -A7 '^conv1: weight' resnet18_histogram.out)"
 head -1 resnet18_histogram.out | grep -q 'no weights given: a seeded, untrained resnet18' || say "resnet18_histogram does not begin with what it is"
 
 if [ -x "$bin/classify_int8" ] && [ -s lenet.oct8 ]; then

@@ -18,6 +18,7 @@ says() {
     "$@" >.out 2>.err && say "$*: no failure"
     [ "$(wc -l <.err)" = 1 ] || say "$*: not one line: $(cat .err)"
     grep -qF -- "$text" .err || say "$*: no '$text' in: $(cat .err)"
+    grep -q '\boct_[a-z]' .err && say "$*: a call of C is no cure here: $(cat .err)"
 }
 # next TEXT COMMAND...: it works, and its last line on stderr has the text; nothing of it under --quiet
 next() {
@@ -37,6 +38,9 @@ for c in demo train ptq qat convert eval run predict inspect layers compare repo
     grep -q "^  octet $c" .example || say "$c --help has no example"
     # an option with a value is needed, or its default stands behind it
     tr '\n' '~' <.h | sed 's/~ \{20,\}/ /g' | tr '~' '\n' | sed -n '/^options/,/^$/p' | grep -E -- '^ .*--[a-z-]+ [A-Z]' | grep -vE '\[[^]]+\]$|--weights|--histogram|--out PATH' | grep . && say "$c --help: no default"
+    # each option says what it is for
+    sed -n '/^needed:\|^options/,/^$/p' .h | grep -E '^  .*--[a-z-]+( [A-Z|a-z.,]+)?$|--[a-z-]+ [^ ]+ +\[' >.bare
+    while read -r line; do grep -F -A1 -- "$line" .h | tail -1 | grep -q '^ \{28\}[^[]' || say "$c --help: no text: $line"; done <.bare
     cat .example >>.all
 done
 for c in train ptq qat eval verify layers; do
@@ -46,6 +50,9 @@ done
 octet run --help | grep -q 'SPEC' && say "run --help tells of data sets"
 octet eval --help | grep -qE 'lr|optimizer|observer' && say "eval --help has options of train or ptq"
 octet ptq --help | grep -q '^  granularity' || say "ptq --help has no keys of rules"
+# the order of rules, and that it is so
+octet ptq --help | tr -s ' \n' ' ' | grep -q 'a name wins over a pattern, that over a kind, that over global; among equals the last' || say "ptq --help: which rule wins"
+octet sweep --help | tr -s ' \n' ' ' | grep -q -- '--method M,M,.. how: ptq, calibration alone; or octet qat, whose scales move by ema, lsq' || say "sweep --help: --method"
 for w in local cum cosine clip dead us; do octet layers --help | sed -n '/^columns:/,/^$/p' | grep -q "^  .*$w" || say "layers --help does not say what $w is"; done
 octet ptq --help | tr -s ' \n' ' ' | grep -q "leave the net's input whole" || say "ptq --help: --observer and the input"
 octet train --help | grep -q -- '--epochs N  *passes over the training part \[10\]' || say "train --help: epochs"
@@ -99,6 +106,15 @@ octet inspect n1 --quiet | grep -q '^  input.quantize  *quantize  *8  *minmax  *
 told '--mean and --std not given: pixels become (pixel / 255 - mean 0) / std 1' octet import a/model.safetensors --model lenet --out n4
 told '--std not given: pixels become (pixel / 255 - mean 0.5) / std 1' octet import a/model.safetensors --model lenet --mean 0.5 --out n5
 told '!not given' octet import a/model.safetensors --model lenet --mean 0.5 --std 0.25 --out n6
+told '!changes nothing' octet ptq a $d --calib 64 --out n7 --set conv1:wbits=4 --set 'conv*:wbits=6' --set 'conv*:wbits=7' --set kind=conv2d:wbits=3 --set kind=linear:wbits=2 --set global:abits=5 --set fc3:float
+octet inspect n7 --quiet >.out
+for p in 'conv1  .*  4 channel .*wbits=4 by name conv1' 'conv2  .*  7 channel .*wbits=7 by pattern conv\*' 'fc1  .*  2 channel .*wbits=2 by kind linear' 'fc1  .*abits=5 by global'; do grep -q "^  $p" .out || say "rules: no '$p' in: $(cat .out)"; done
+# a rule that changes nothing is said
+told 'octet: rule name flatten: wbits=4 changes nothing: the layer has no weights to quantize' octet ptq a $d --calib 64 --set flatten:wbits=4 --out n8
+told 'octet: rule name flatten: abits=4 changes nothing: its values are on the grid of conv2; that name changes both' octet ptq a $d --calib 64 --set flatten:abits=4 --out n9
+told 'rule kind max_pool2d: observer=mse changes nothing: its values are on the grid of conv' octet qat a $d --epochs 1 --set kind=max_pool2d:observer=mse --out n10
+told 'rule name fc3: wbits=4 changes nothing: the layer stays float' octet ptq a $d --calib 64 --set fc3:wbits=4,float --out n11
+told '!changes nothing' octet ptq a $d --calib 64 --set '*:wbits=4,observer=mse' --set input:abits=4 --out n12
 next "next: octet convert b" octet inspect b
 next "next: octet train --model lenet --data synth-digits" octet inspect synth-digits
 next "next: octet import a/model.safetensors" octet inspect a/model.safetensors
@@ -118,6 +134,32 @@ says 'did you mean lenet?' octet train --model lnet $d --out new
 says 'did you mean synth-digits?' octet train --model lenet --data synt-digits --out new
 says 'did you mean histogram?' octet ptq a $d --out new --observer histogramm
 says 'did you mean fbgemm?' octet ptq a $d --out new --target fbgem
+for o in noop placeholder fixed mini; do
+    says "no observer that finds a range: expected ema, minmax, histogram, mse, mae, entropy, percentile, got $o" octet ptq a $d --out new --observer $o
+    says "rule conv1: no observer that finds a range" octet qat a $d --out new --set conv1:observer=$o
+done
+says 'did you mean minmax?' octet ptq a $d --out new --observer minmx
+echo '{"observer": "noop"}' >noop.json
+says '--qconfig: no observer that finds a range' octet ptq a $d --out new --qconfig noop.json
+says 'a: keeps no histograms: expected a run of octet ptq with observer entropy, got float (octet ptq a --data SPEC --observer entropy --out a-ptq makes one)' octet inspect a --histogram conv1
+says 'octet ptq RUN --data SPEC --observer entropy' octet inspect b.oct8 --histogram conv1
+says 'b: run is quantized already: expected a float run for --mode, got a run of octet ptq or octet qat (octet convert a --mode half --out new.oct8)' octet convert b --mode half --out new.oct8
+says 'rule fc1:wbits=12: bad value of wbits: expected 2 to 8, got 12' octet ptq a $d --out new --set conv1:wbits=4,abits=5 --set fc1:observer=mse,wbits=12
+says 'rule fc1:wbits=12: bad value' octet ptq a $d --out new --set fc1:wbits=12
+says 'rule fc*:granularity=rows: ' octet ptq a $d --out new --set 'fc*:granularity=rows'
+# what is not there
+says 'aa: no such run or int8 file' octet eval aa $d
+says "bb.oct8: no such run or int8 file: expected a run's folder, or an int8 file, got No such file or directory (did you mean b.oct8?)" octet eval bb.oct8 $d
+says 'no such run or int8 file' octet inspect somewhere-else
+says 'octet train makes a run, octet convert an int8 file' octet inspect somewhere-else
+says 'no such run: expected' octet convert somewhere-else --out new.oct8
+says 'octet train makes a run' octet ptq somewhere-else $d --out new
+says 'did you mean b/probe.npz?' octet run b.oct8 --input b/prob.npz
+echo hello >note.txt && cp note.txt note.npz
+octet train --model resnet8 --data synth-shapes --limit 64 --epochs 1 --out other --quiet >/dev/null
+says 'note.txt: no array of NumPy: expected .npz or .npy' octet run b.oct8 --input note.txt
+says "note.npz: not a zip archive, as .npz is" octet train --model lenet --data npz:note.npz --out new
+says 'array x does not fit the net: expected [N, 3, 32, 32], got [64, 1, 28, 28] (N,C,H,W, as PyTorch has it)' octet run other --input b/probe.npz
 says 'did you mean wbits?' octet ptq a $d --out new --set fc1:wbit=4
 says 'did you mean channel?' octet ptq a $d --out new --set fc1:granularity=chanel
 says 'did you mean fc' octet ptq a $d --out new --set fc9:float
@@ -140,6 +182,10 @@ says "did you mean folder:photos?" octet train --model lenet --data photos --out
 says "did you mean idx:.?" octet train --model lenet --data . --out new
 printf 'PK\003\004%022d\020\000\000\000archive/data.pkl%040d' 0 0 >w.pt
 says 'PyTorch' octet import w.pt --model lenet --out new
+says 'this is a checkpoint of PyTorch (torch.save): expected' octet import w.pt --out new
+says 'then octet import w.safetensors --model M --out RUN' octet import w.pt --out new
+says '--model: option is missing: expected the net whose weights they are (octet import a/model.safetensors --model lenet --out new' octet import a/model.safetensors --out new
+says 'b/probe.npz: no weights and no model' octet import b/probe.npz --out new
 printf '\010\007\022\007pytorch\032\0052.1.0:\232\001' >m.onnx
 for c in "convert m.onnx --out new" "ptq m.onnx $d --out new" "eval m.onnx $d" "inspect m.onnx" "train --model m.onnx $d --out new" "import m.onnx --model lenet --out new"; do says 'this is an ONNX model' octet $c; done
 says 'take the run that it was made from' octet ptq b.oct8 $d --out new
@@ -165,7 +211,9 @@ cmp -s r2/model.safetensors r3/model.safetensors || say "a resumed run took othe
 says 'differs from the run' octet train --resume --out r2 --lr 0.5
 octet qat a $d --epochs 1 --set fc3:float --set conv1:wbits=4 --out q1 --quiet >/dev/null
 octet qat --resume --out q1 --quiet >/dev/null 2>.err || say "resume of qat without options: $(cat .err)"
-says 'option is missing' octet train --resume --out nowhere
+says "nowhere: no such run to go on with: expected a run's folder (to begin one: octet train --model lenet" octet train --resume --out nowhere
+says "nowhere: no such run to go on with" octet qat --resume --out nowhere
+says '--out: option is missing: expected --out RUN, the run to go on with' octet train --resume
 
 # ---- no control bytes from names ----
 esc=$(printf 'x\033[31m\302\233y')

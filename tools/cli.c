@@ -76,7 +76,7 @@ int cli_usage(const char *where, const char *what, const char *expected, const c
               const char *hint) {
     fputs("octet: ", stderr);
     put_clean(stderr, where);
-    fputs(": ", stderr);
+    if (*where) fputs(": ", stderr);
     put_clean(stderr, what);
     const char *part[2] = {expected, got}, *word[2] = {"expected ", "got "};
     for (int i = 0, first = 1; i < 2; i++) {
@@ -97,8 +97,7 @@ int cli_usage(const char *where, const char *what, const char *expected, const c
 
 int cli_failed(void) {
     oct_status s = oct_last_error()->code;
-    fputs("octet: ", stderr);
-    cli_print_line(stderr, oct_error_message());
+    cli_print_failure();
     int code = oct_status_exit_code(s == OCT_OK ? OCT_EINTERNAL : s);
     return code ? code : 7;
 }

@@ -62,6 +62,8 @@ int cli_usage(const char *where, const char *what, const char *expected, const c
               const char *hint);
 /** The library's last failure on stderr; returns its exit code. */
 int cli_failed(void);
+/** cli_c_words.c: that line; calls of C become commands in it. */
+void cli_print_failure(void);
 /** The same for a status: 0 for OCT_OK. */
 int cli_status(oct_status s);
 /** Progress on stderr, unless --quiet. */

@@ -95,8 +95,10 @@ static void rule_keys(const cli_pages *p) {
 #define OCT_QKEY(key, field, type, lowest, highest, words, part, what) {key, what, words##_word},
 #include "qat/rules/qconfig_keys.def"
     };
-    p->title("RULE is PATTERN:KEY=VALUE,KEY=VALUE. PATTERN: a layer's name, one with * or ?, or "
-             "kind=KIND; the\nlast rule wins. Keys");
+    p->title(
+        "RULE is PATTERN:KEY=VALUE,KEY=VALUE. PATTERN: a layer's name, one with * or ?, "
+        "kind=KIND or global.\nFor each key a name wins over a pattern, that over a kind, that "
+        "over global; among equals the last.\nKeys");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char text[256];
         snprintf(text, sizeof text, "%s", keys[i].what);

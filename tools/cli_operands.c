@@ -101,11 +101,24 @@ static int operands(cli *c) {
                      c->operands[k->most], *hint ? hint : NULL);
 }
 
+/* Options come from the run, so where they lack it is the run that lacks. */
+static int no_run_to_resume(const cli *c) {
+    char hint[200];
+    snprintf(hint, sizeof hint, "to begin one: %s", cli_commands[c->index].example);
+    return cli_usage(c->out.s, "no such run to go on with", "a run's folder", NULL, hint);
+}
+
 int cli_complete(cli *c) {
+    const bool lost = c->resume.set && c->out.set && !oct_run_is(c->out.s);
+    if (c->resume.set && !c->out.set)
+        return cli_usage("--out", "option is missing", "--out RUN, the run to go on with", NULL,
+                         NULL);
+    if (lost && c->operand_count < cli_commands[c->index].least) return no_run_to_resume(c);
     int code = operands(c);
     for (int i = 0; i < ROWS && !code; i++) {
         char option[64], expected[200];
         if (!cli_is_needed(c->index, i) || cli_value(c, i)->set) continue;
+        if (lost) return no_run_to_resume(c);
         snprintf(option, sizeof option, "--%s", cli_options[i].name);
         snprintf(expected, sizeof expected, "--%s %s", cli_options[i].name, cli_options[i].meta);
         code =

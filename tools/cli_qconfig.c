@@ -14,6 +14,22 @@ static const char *method_of(const cli *c) {
     return c->method.set && !strcmp(c->method.s, "minmax") ? "ema" : c->method.s;
 }
 
+/* An observer that never moves would cost the whole calibration, and give no range. */
+static int check_observers(const cli *c, const oct_qconfig *q) {
+    char known[256] = "", where[300];
+    for (int32_t i = 0; oct_observer_choice(i, NULL); i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "",
+                 oct_observer_choice(i, NULL));
+    for (int32_t i = 0; i < q->rule_count; i++) {
+        const oct_qrule *r = &q->rules[i];
+        const char *name = r->set.observer, *from = c->observer.set ? "--observer" : "--qconfig";
+        if (!name || oct_observer_moves(c->ctx, name)) continue;
+        snprintf(where, sizeof where, "rule %s", r->of ? r->of : "");
+        return cli_unknown(r->of ? where : from, "no observer that finds a range", known, name);
+    }
+    return 0;
+}
+
 int cli_qconfig(cli *c, oct_qconfig *q) {
     oct_method method = OCT_METHOD_DEFAULT;
     oct_ste ste = OCT_STE_DEFAULT;
@@ -31,7 +47,8 @@ int cli_qconfig(cli *c, oct_qconfig *q) {
                                        .method = method,
                                        .ste = ste}};
     if (oct_qconfig_add(c->ctx, &options, q) != OCT_OK) return cli_failed();
-    return c->rules.set ? cli_status(oct_qconfig_parse(c->ctx, c->rules.s, q)) : 0;
+    if (c->rules.set && oct_qconfig_parse(c->ctx, c->rules.s, q) != OCT_OK) return cli_failed();
+    return check_observers(c, q);
 }
 
 /* A searching observer leaves the input whole. */

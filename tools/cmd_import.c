@@ -38,14 +38,29 @@ static bool is_onnx(const char *path) {
     return n > 5 && !strcmp(path + n - 5, ".onnx");
 }
 
+/* No --model: what the file is says whether that is what is missing. */
+static int without_model(const cli *c, const char *path) {
+    oct_file_info *f = oct_file_inspect(c->ctx, path);
+    if (!f) return cli_failed();
+    const bool weights = f->kind == OCT_FILE_SAFETENSORS;
+    char kind[64], hint[700];
+    snprintf(kind, sizeof kind, "%s", oct_file_kind_name(f->kind));
+    oct_file_info_free(c->ctx, f);
+    snprintf(hint, sizeof hint, "octet import %s --model lenet --out %s, for weights of a lenet",
+             cli_word(path), cli_word(c->out.s));
+    if (weights)
+        return cli_usage("--model", "option is missing", "the net whose weights they are", NULL,
+                         hint);
+    return cli_usage(path, "no weights and no model",
+                     "a name that ends in .onnx, or a .safetensors file", kind, NULL);
+}
+
 /* An ONNX file says what net it is; weights need one of the zoo. */
 static int take_kind(const cli *c, bool onnx) {
     if (onnx && c->model.set)
         return cli_usage("--model", "this is an ONNX model, which holds its own net", NULL,
                          c->model.s, NULL);
-    if (onnx || c->model.set) return 0;
-    return cli_usage("import", "--model is missing", "the net of a .safetensors file's weights",
-                     NULL, "a file of ONNX has a name that ends in .onnx");
+    return onnx || c->model.set ? 0 : without_model(c, c->operands[0]);
 }
 
 int cmd_import(cli *c) {

@@ -141,6 +141,18 @@ static bool is_int8(const char *path) {
     return n == 8 && !memcmp(magic, "OCTINT8\n", 8);
 }
 
+/* --histogram of a net that keeps none. */
+static int no_histogram(const cli *c, const oct_net *n) {
+    char hint[700];
+    const char *run = c->operands[0],
+               *from = oct_net_stage(n) < OCT_STAGE_PREPARED ? run : cli_float_run(c, run, "RUN");
+    snprintf(hint, sizeof hint,
+             "octet ptq %s --data SPEC --observer entropy --out %s-ptq makes one", cli_word(from),
+             cli_word(from));
+    return cli_usage(run, "keeps no histograms", "a run of octet ptq with observer entropy",
+                     oct_net_form_name(oct_net_form_of(n)), hint);
+}
+
 int cmd_inspect(cli *c) {
     const char *path = c->operands[0];
     struct stat st;
@@ -156,6 +168,7 @@ int cmd_inspect(cli *c) {
     oct_net *n = cli_load(c, path, false, &code);
     if (!n) return code;
     if (c->stage.set && !(n = cli_at_stage(c, n, &code))) return code;
+    if (c->histogram.set && oct_net_stage(n) != OCT_STAGE_PREPARED) return no_histogram(c, n);
     if (c->histogram.set)
         code = cli_show_divergences(c, n, c->histogram.s);
     else

@@ -159,8 +159,14 @@ static void next_of_file(const cli *c, const oct_net *made) {
 /* A float run with small weights: no data, nothing to compare. */
 static int convert_weights(cli *c, oct_net *net) {
     const char *mode = c->mode.s;
-    if (oct_net_stage(net) > OCT_STAGE_FUSED)
-        return cli_usage("--mode", "run is quantized already", "a float run", mode, NULL);
+    if (oct_net_stage(net) > OCT_STAGE_FUSED) {
+        char hint[1400];
+        const char *from = cli_float_run(c, c->operands[0], "RUN");
+        snprintf(hint, sizeof hint, "octet convert %s --mode %s --out %s", cli_word(from),
+                 cli_word(mode), cli_word(c->out.s));
+        return cli_usage(c->operands[0], "run is quantized already", "a float run for --mode",
+                         "a run of octet ptq or octet qat", hint);
+    }
     oct_net *small;
     if (!strcmp(mode, "dynamic"))
         small = oct_quantize_dynamic(net, NULL);

@@ -94,20 +94,27 @@ static const char *time_word(const oct_measured *m, char word[32]) {
     return word;
 }
 
+/* The way that a net went: calibrated, or trained with scales that move so. */
+static const char *method_word(const sweep_cell *c) {
+    static char word[24];
+    snprintf(word, sizeof word, "%s%s", strcmp(c->method, "ptq") ? "qat " : "", c->method);
+    return word;
+}
+
 void sweep_print(const sweep *s, const sweep_config *g, const oct_measured *real) {
     const bool classes = real->score == OCT_SCORE_CLASSES;
     const int digits = classes ? 4 : 6;
     char us[32];
-    cli_print("%-6s %-9s %-10s %2s %2s %-12s %3s %9s %8s %9s %9s %9s %9s\n", "method", "target",
+    cli_print("%-8s %-9s %-10s %2s %2s %-12s %3s %9s %8s %9s %9s %9s %9s\n", "method", "target",
               "observer", "w", "a", "float", "n", classes ? "accuracy" : "loss", "std", "min",
               "max", "bytes", "us/image");
-    cli_print("%-6s %-9s %-10s %2s %2s %-12s %3s %9.*f %8s %9s %9s %9lld %9s\n", "float", "", "",
+    cli_print("%-8s %-9s %-10s %2s %2s %-12s %3s %9.*f %8s %9s %9s %9lld %9s\n", "float", "", "",
               "32", "32", "", "1", digits, classes ? real->accuracy : real->loss, "", "", "",
               (long long)real->bytes, time_word(real, us));
     for (int i = 0; i < s->configs; i++) {
         const sweep_cell *c = g[i].first;
-        cli_print("%-6s %-9s %-10s %2s %2s %-12s %3d", c->method, c->target, c->observer, c->wbits,
-                  c->abits, c->floats, g[i].n);
+        cli_print("%-8s %-9s %-10s %2s %2s %-12s %3d", method_word(c), c->target, c->observer,
+                  c->wbits, c->abits, c->floats, g[i].n);
         if (!g[i].n) {
             cli_print(" failed: %s\n", sweep_path(s, c, ".err"));
             continue;
@@ -167,8 +174,9 @@ int sweep_report(const sweep *s, const sweep_config *g) {
         const sweep_cell *c = g[i].first;
         if (!g[i].n) continue;
         if (g[i].front && (!best || g[i].mean > best->mean)) best = &g[i];
-        snprintf(how[n], sizeof *how, "%s %s %s, %s and %s bits%s%s", c->method, c->target,
-                 c->observer, c->wbits, c->abits, strcmp(c->floats, "none") ? ", float " : "",
+        snprintf(how[n], sizeof *how, "%s, %s, observer %s, %s and %s bits%s%s", method_word(c),
+                 c->target, c->observer, c->wbits, c->abits,
+                 strcmp(c->floats, "none") ? ", float " : "",
                  strcmp(c->floats, "none") ? c->floats : "");
         rows[n] = (oct_report_row){.name = c->name,
                                    .how = how[n],

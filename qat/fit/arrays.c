@@ -6,6 +6,7 @@
 #include "qat/fit/run_files.h"
 #include "qat/fit/score.h"
 #include "src/float_mode.h"
+#include "src/format/foreign.h"
 #include "src/format/npz.h"
 #include "src/mem.h"
 #include "src/qround.h"
@@ -100,6 +101,10 @@ static oct_tensor *images_of(oct_ctx *ctx, const char *path, const oct_input_des
     octi_npy a;
     if (size > 6 && !memcmp(bytes, "\x93NUMPY", 6)) {
         if (octi_npy_parse(bytes, size, path, &a) == OCT_OK) x = images_in(ctx, a, d, path);
+    } else if (size < 2 || memcmp(bytes, "PK", 2)) {
+        if (!octi_foreign(bytes, size, path, ".npz"))
+            octi_fail(OCT_EFORMAT, path, "no array of NumPy", ".npz or .npy", NULL,
+                      "numpy.savez('x.npz', x=images) writes one");
     } else {
         octi_npz *z = octi_npz_parse(ctx, bytes, size, path);
         if (z) x = images(ctx, z, d, path);
@@ -107,6 +112,13 @@ static oct_tensor *images_of(oct_ctx *ctx, const char *path, const oct_input_des
     }
     octi_free(ctx, bytes);
     return x;
+}
+
+/* N,H,W,C as files have it: N,C,H,W. */
+static const char *as_in_files(const oct_shape *s) {
+    oct_shape t = *s;
+    if (s->rank == 4) t = (oct_shape){4, {s->dim[0], s->dim[3], s->dim[1], s->dim[2]}};
+    return oct_shape_text(&t);
 }
 
 oct_tensor *oct_npz_images(oct_net *net, const char *path) {
@@ -118,8 +130,8 @@ oct_tensor *oct_npz_images(oct_net *net, const char *path) {
     oct_shape got = x->shape;
     got.dim[0] = want->dim[0];
     if (oct_shape_equal(want, &got)) return x;
-    octi_fail(OCT_ESHAPE, path, "array x does not fit the net", oct_shape_text(want),
-              oct_shape_text(&x->shape), "the net's shape is N,H,W,C; the file's N,C,H,W");
+    octi_fail(OCT_ESHAPE, path, "array x does not fit the net", as_in_files(want),
+              as_in_files(&x->shape), want->rank == 4 ? "N,C,H,W, as PyTorch has it" : NULL);
     octi_ctx_failed(net->ctx);
     oct_tensor_unref(x);
     return NULL;
@@ -131,7 +143,7 @@ oct_status oct_run_save_probe(oct_net *net, const char *dir, oct_data *data, int
     OCTI_LAW_MODE();
     if (!net || !dir || !data) return octi_fail_null("oct_run_save_probe");
     if (!oct_run_is(dir))
-        return octi_fail(OCT_EIO, dir, "no such run", "a folder with graph.json", NULL, NULL);
+        return octi_fail(OCT_EIO, dir, "no such run", "a run's folder", NULL, NULL);
     if (n < 1 || n > 64)
         return octi_fail(OCT_EUSAGE, dir, "number of inputs", "1 to 64", octi_fmt("%d", n), NULL);
     oct_loader *l = oct_loader_new(

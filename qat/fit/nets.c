@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Nets for data sets, nets from paths. */
+#include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "autograd/nn/nn.h"
@@ -45,6 +47,10 @@ oct_net *oct_model_load(oct_ctx *ctx, const char *path) {
     OCTI_LAW_MODE();
     struct stat st;
     if (!ctx || !path) return NULL;
-    return !stat(path, &st) && S_ISDIR(st.st_mode) ? oct_run_load(ctx, path, NULL)
-                                                   : oct_int8_load(ctx, path);
+    if (stat(path, &st)) {
+        octi_fail(OCT_EIO, path, "no such run or int8 file", "a run's folder, or an int8 file",
+                  strerror(errno), NULL);
+        return octi_ctx_failed(ctx), NULL;
+    }
+    return S_ISDIR(st.st_mode) ? oct_run_load(ctx, path, NULL) : oct_int8_load(ctx, path);
 }

@@ -153,7 +153,7 @@ octi_run *octi_run_open(oct_ctx *ctx, const char *dir) {
     if (!r) return NULL;
     struct stat st;
     if (stat(dir, &st))
-        octi_fail(OCT_EIO, dir, "no such run", "a folder with graph.json", strerror(errno), NULL);
+        octi_fail(OCT_EIO, dir, "no such run", "a run's folder", strerror(errno), NULL);
     else if (!oct_run_is(dir))
         not_a_run(dir, S_ISREG(st.st_mode));
     else

@@ -58,6 +58,14 @@ typedef struct oct_observer {
  *  without it, and refuses only to observe. */
 OCT_API OCT_NODISCARD oct_status oct_observer_register(oct_ctx *ctx, const oct_observer *observer);
 
+/** The i-th of the built-in observers that choose a range from what they see, and in *what (may be
+ *  NULL) what it does; NULL behind the last. The others, "recording" (to look at values), "fixed",
+ *  "placeholder" and "noop" (which never move: a range is given, or none is wanted), can be named
+ *  in an oct_qconfig too. */
+OCT_API const char *oct_observer_choice(int32_t i, const char **what);
+/** An observer of that name, built in or registered, moves: calibration finds ranges by it. */
+OCT_API bool oct_observer_moves(const oct_ctx *ctx, const char *name);
+
 /** One candidate of the entropy search: [-t, t] of so many bins of the histogram of |x|, cut to the
  *  data. */
 typedef struct oct_divergence {

@@ -19,9 +19,16 @@
     { .name = NULL }
 #define HISTOGRAM OCTI_HISTOGRAM_TENSORS
 #define RECORDING OCTI_RECORDING_TENSORS
-#define OCT_OBSERVER(name, observe, range, observe_range, tensors, text)                           \
+#define OCT_OBSERVER(name, choice, observe, range, observe_range, tensors, text)                   \
     {#name, {tensors}, observe, range, observe_range, NULL},
 static const oct_observer built_in[] = {
+#include "qat/observe/observers.def"
+};
+#define OCT_OBSERVER(name, choice, observe, range, observe_range, tensors, text) {choice, text},
+static const struct {
+    bool choice;
+    const char *text;
+} described[] = {
 #include "qat/observe/observers.def"
 };
 enum { BUILT_IN = sizeof built_in / sizeof *built_in };
@@ -39,17 +46,31 @@ static const oct_observer *lookup(const oct_ctx *ctx, const char *name) {
     return NULL;
 }
 
+const char *oct_observer_choice(int32_t i, const char **what) {
+    for (int k = 0; k < BUILT_IN; k++) {
+        if (!described[k].choice || i--) continue;
+        if (what) *what = described[k].text;
+        return built_in[k].name;
+    }
+    return NULL;
+}
+
+bool oct_observer_moves(const oct_ctx *ctx, const char *name) {
+    const oct_observer *o = ctx && name ? lookup(ctx, name) : NULL;
+    return o && (o->observe || o->observe_range);
+}
+
 const oct_observer *octi_observer_find(oct_ctx *ctx, const char *name) {
     const oct_observer *found = lookup(ctx, name);
     if (found) return found;
     char known[512] = "";
-    for (int i = 0; i < BUILT_IN; i++)
+    for (int32_t i = 0; oct_observer_choice(i, NULL); i++)
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "",
-                 built_in[i].name);
+                 oct_observer_choice(i, NULL));
     for (const own_observer *o = octi_ctx_observers(ctx); o; o = o->next)
         snprintf(known + strlen(known), sizeof known - strlen(known), ", %s", o->observer.name);
     octi_fail_word(OCT_EUSAGE, "observer", "unknown observer", known, name,
-                   "oct_observer_register makes others known");
+                   "a program registers others by oct_observer_register");
     return NULL;
 }
 

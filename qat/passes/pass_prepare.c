@@ -299,6 +299,7 @@ static oct_status prepare(prepare_state *p, const oct_net *net) {
                                         .rules = &p->rules};
     OCT_TRY(octi_qrules_hit(&p->rules, p->r.to->graph));
     OCT_TRY(octi_make_quantizers(&classes));
+    octi_qrules_warn_idle(&p->rules, net->ctx, p->r.to->graph);
     OCT_TRY(note_rules(p));
     oct_tensor *frozen = oct_tensor_new(net->ctx, OCT_U8, OCT_SHAPE(1));
     oct_status s = frozen ? octi_net_register(p->r.to, OCTI_BN_FROZEN, OCT_ROLE_OBSERVER, frozen)

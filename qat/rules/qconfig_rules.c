@@ -104,7 +104,7 @@ static void copy_key(oct_qsettings *to, const oct_qsettings *from, int key) {
 
 /* ---- checks ---- */
 
-static const char *rule_text(const oct_qrule *r) {
+const char *octi_qrule_text(const oct_qrule *r) {
     static const char *const scopes[] = {"global", "kind", "pattern", "name"};
     return r->scope == OCT_QSCOPE_GLOBAL ? "global" : octi_fmt("%s %s", scopes[r->scope], r->of);
 }
@@ -113,12 +113,17 @@ static oct_status check_value(oct_ctx *ctx, const oct_qrule *r, int key) {
     const octi_qkey_row *row = &octi_qkey_rows[key];
     if (!is_set(&r->set, key)) return OCT_OK;
     const char *got = octi_qkey_text(&r->set, key),
-               *bad = octi_fmt("%s: %s out of range", rule_text(r), row->key);
-    if (row->type == OCTI_QKEY_TEXT)
-        return key == OCTI_QKEY_observer && !octi_observer_find(ctx, got) ? oct_last_error()->code
-                                                                          : OCT_OK;
+               *bad = octi_fmt("%s: %s out of range", octi_qrule_text(r), row->key);
+    if (row->type == OCTI_QKEY_TEXT) {
+        const bool fine = key != OCTI_QKEY_observer || octi_observer_find(ctx, got);
+        return fine ? OCT_OK
+               : r->scope == OCT_QSCOPE_GLOBAL
+                   ? oct_last_error()->code
+                   : octi_fail_in(oct_last_error()->code, octi_fmt("rule %s", octi_qrule_text(r)));
+    }
     if (row->type == OCTI_QKEY_WORD)
-        return octi_word_check(row->words, octi_fmt("qconfig: %s: %s", rule_text(r), row->key),
+        return octi_word_check(row->words,
+                               octi_fmt("qconfig: %s: %s", octi_qrule_text(r), row->key),
                                *(const int *)field_of(&r->set, key));
     double v = row->type == OCTI_QKEY_INT ? *(const int *)field_of(&r->set, key)
                                           : (double)*(const float *)field_of(&r->set, key);
@@ -205,7 +210,7 @@ static const char *module_of(const char *name, oct_op_kind kind, char *room, siz
     return room;
 }
 
-static bool matches(const oct_qrule *r, const char *name, oct_op_kind kind) {
+bool octi_qrule_matches(const oct_qrule *r, const char *name, oct_op_kind kind) {
     char room[512];
     const char *module = module_of(name, kind, room, sizeof room);
     const size_t n = r->of ? strlen(r->of) : 0;
@@ -224,8 +229,8 @@ static bool matches(const oct_qrule *r, const char *name, oct_op_kind kind) {
 
 static oct_status matches_nothing(const oct_qrule *r, const oct_graph *g) {
     return octi_fail(
-        OCT_EUSAGE, "qconfig", octi_fmt("%s matches nothing", rule_text(r)), "a layer of the net",
-        NULL,
+        OCT_EUSAGE, "qconfig", octi_fmt("%s matches nothing", octi_qrule_text(r)),
+        "a layer of the net", NULL,
         octi_graph_meant(g, r->of ? r->of : "",
                          "octet inspect lists them; a fused layer has its first one's name"));
 }
@@ -234,7 +239,7 @@ oct_status octi_qrules_hit(const octi_qrules *rules, const oct_graph *g) {
     for (int32_t i = 0; i < rules->count; i++) {
         bool hit = false;
         for (int32_t k = 0; k < g->node_count && !hit; k++)
-            hit = matches(&rules->rule[i], g->nodes[k].name, g->nodes[k].kind);
+            hit = octi_qrule_matches(&rules->rule[i], g->nodes[k].name, g->nodes[k].kind);
         if (!hit) return matches_nothing(&rules->rule[i], g);
     }
     return OCT_OK;
@@ -246,7 +251,7 @@ octi_resolved octi_qrules_resolve(const octi_qrules *rules, const char *name, oc
     for (int scope = OCT_QSCOPE_GLOBAL; scope <= OCT_QSCOPE_NAME; scope++)
         for (int32_t i = 0; i < rules->count; i++) {
             const oct_qrule *r = &rules->rule[i];
-            if ((int)r->scope != scope || !matches(r, name, kind)) continue;
+            if ((int)r->scope != scope || !octi_qrule_matches(r, name, kind)) continue;
             for (int k = 0; k < OCTI_QKEYS; k++) {
                 if (!is_set(&r->set, k)) continue;
                 copy_key(&out.set, &r->set, k);

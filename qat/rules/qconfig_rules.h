@@ -43,6 +43,12 @@ typedef struct octi_qrules {
 oct_status octi_qrules_of(oct_ctx *ctx, const oct_qconfig *config, octi_qrules *rules);
 /** A rule that matches no node of the graph: OCT_EUSAGE, naming it. */
 oct_status octi_qrules_hit(const octi_qrules *rules, const oct_graph *g);
+bool octi_qrule_matches(const oct_qrule *r, const char *name, oct_op_kind kind);
+/** "pattern fc*", "global"; in a rotating buffer. */
+const char *octi_qrule_text(const oct_qrule *r);
+/** idle_rules.c: a warning for each key of a rule that changes nothing at any node of the prepared
+ *  graph which the rule matches. */
+void octi_qrules_warn_idle(const octi_qrules *rules, oct_ctx *ctx, const oct_graph *g);
 
 /** What holds for one node. */
 typedef struct octi_resolved {

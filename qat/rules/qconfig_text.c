@@ -39,8 +39,9 @@ static const char *known_keys(char *room, size_t size) {
 
 /* ---- --set ---- */
 
-static oct_status bad_piece(const char *what, const char *expected, const char *piece) {
-    return octi_fail(OCT_EUSAGE, "qconfig", what, expected, piece, NULL);
+static oct_status bad_piece(const char *where, const char *what, const char *expected,
+                            const char *piece) {
+    return octi_fail(OCT_EUSAGE, where, what, expected, piece, NULL);
 }
 
 /* A JSON number, nothing behind: whatever the locale's decimal mark. Zero would mean "not set": no
@@ -55,23 +56,24 @@ static bool number_of(const char *text, bool whole, double *v) {
     return number;
 }
 
-static oct_status set_key(oct_qsettings *s, char *piece) {
+/* `where`: the rule, for messages. */
+static oct_status set_key(const char *where, oct_qsettings *s, char *piece) {
     char *value = strchr(piece, '=');
     char known[256];
     if (value) *value++ = 0;
     int key = key_named(piece);
     if (key == OCTI_QKEYS)
-        return octi_fail_word(OCT_EUSAGE, "qconfig", "unknown key", known_keys(known, sizeof known),
+        return octi_fail_word(OCT_EUSAGE, where, "unknown key", known_keys(known, sizeof known),
                               piece, NULL);
     const octi_qkey_row *row = &octi_qkey_rows[key];
     if (!value && !is_switch(key))
-        return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
+        return bad_piece(where, "key without a value", octi_fmt("%s=VALUE", row->key), piece);
     double v = 0;
     if (row->type >= OCTI_QKEY_TEXT && value && !*value)
-        return bad_piece("key without a value", octi_fmt("%s=VALUE", row->key), piece);
+        return bad_piece(where, "key without a value", octi_fmt("%s=VALUE", row->key), piece);
     if (row->type == OCTI_QKEY_WORD)
-        return octi_word_find(row->words, OCT_EUSAGE, octi_fmt("qconfig: %s", row->key),
-                              value ? value : "yes", field_of(s, key));
+        return octi_word_find(row->words, OCT_EUSAGE, where, value ? value : "yes",
+                              field_of(s, key));
     if (row->type == OCTI_QKEY_TEXT) {
         *(const char **)field_of(s, key) = value;
         return OCT_OK;
@@ -79,9 +81,9 @@ static oct_status set_key(oct_qsettings *s, char *piece) {
     errno = 0;
     const bool number = number_of(value, row->type == OCTI_QKEY_INT, &v);
     /* cJSON found no memory for it */
-    if (!number && errno == ENOMEM) return octi_fail_errno("qconfig", "a number");
+    if (!number && errno == ENOMEM) return octi_fail_errno(where, "a number");
     if (!number || !(v >= row->lowest && v <= row->highest))
-        return bad_piece(octi_fmt("bad value of %s", row->key),
+        return bad_piece(where, octi_fmt("bad value of %s", row->key),
                          octi_fmt("%g to %g", row->lowest, row->highest), value);
     if (row->type == OCTI_QKEY_INT)
         *(int *)field_of(s, key) = (int)v;
@@ -102,22 +104,28 @@ static oct_status scope_of(char *where, oct_qrule *r) {
     for (int i = 0; i < 3; i++)
         if (!strncmp(where, prefixes[i].prefix, strlen(prefixes[i].prefix)))
             *r = (oct_qrule){.scope = prefixes[i].scope, .of = where + strlen(prefixes[i].prefix)};
-    return r->of && !*r->of ? bad_piece("rule without a pattern", "PATTERN:KEY=VALUE", where)
-                            : OCT_OK;
+    return r->of && !*r->of
+               ? bad_piece("qconfig", "rule without a pattern", "PATTERN:KEY=VALUE", where)
+               : OCT_OK;
 }
 
 static oct_status parse(char *text, octi_qrules *rules) {
+    char where[400];
+    const char *pattern = "";
     for (char *piece = text, *next; piece; piece = next) {
         next = strchr(piece, ',');
         if (next) *next++ = 0;
         char *key = strrchr(piece, ':'); /* keys and values have none; names may */
         if (key) {
             *key++ = 0;
+            pattern = piece;
             OCT_TRY(scope_of(piece, &rules->rule[rules->count++]));
             piece = key;
         }
-        if (!rules->count) return bad_piece("rule without a pattern", "PATTERN:KEY=VALUE", piece);
-        OCT_TRY(set_key(&rules->rule[rules->count - 1].set, piece));
+        if (!rules->count)
+            return bad_piece("qconfig", "rule without a pattern", "PATTERN:KEY=VALUE", piece);
+        snprintf(where, sizeof where, "rule %.200s:%.100s", pattern, piece);
+        OCT_TRY(set_key(where, &rules->rule[rules->count - 1].set, piece));
     }
     return OCT_OK;
 }

@@ -7,7 +7,7 @@
 #define OCTI_FROM_TORCH                                                                            \
     "in Python: d = torch.load(F, map_location='cpu'); "                                           \
     "safetensors.torch.save_file(d.get('state_dict', d), 'w.safetensors'); then "                  \
-    "octet import w.safetensors"
+    "octet import w.safetensors --model M --out RUN"
 
 static const struct foreign {
     size_t offset;

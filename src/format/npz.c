@@ -49,8 +49,8 @@ static oct_status unsupported(const octi_npz *z, const char *what) {
 /* The end record: no comment is expected, but up to 64 KiB of one are looked behind. */
 static oct_status find_end(const octi_npz *z, size_t *at) {
     if (z->size < END)
-        return octi_fail(OCT_EFORMAT, z->where, "not a zip archive", "at least 22 bytes",
-                         octi_fmt("%zu", z->size), NULL);
+        return octi_fail(OCT_EFORMAT, z->where, "not a zip archive, as .npz is",
+                         "at least 22 bytes", octi_fmt("%zu", z->size), NULL);
     for (size_t i = z->size - END, n = 0; n <= 65535; i--, n++) {
         if (le32(z->bytes + i) == END_SIG && i + END + le16(z->bytes + i + 20) == z->size)
             return *at = i, OCT_OK;
