@@ -9,7 +9,9 @@
 
 #include "autograd/tape.h"
 #include "octet.h"
+#include "qat/improve/improve_internal.h"
 #include "src/cut.h"
+#include "src/mem.h"
 #include "src/rng.h"
 #include "tests/thread_checks.h"
 
@@ -329,6 +331,39 @@ START_TEST(shares_make_up_the_batch) {
 }
 END_TEST
 
+/* The first process leaves its sums, the second folds them with its own. */
+static oct_status second_half(void *user, const octi_cut *cut, const octi_sum *sum, void *partial) {
+    if (cut->first) octi_cut_join(cut, sum, 0, cut->count, user, partial);
+    memcpy(cut->first ? partial : user, cut->first ? user : partial, sum->bytes);
+    return OCT_OK;
+}
+
+/* What bias correction and AdaRound sum over images: two processes have the bits of one. */
+START_TEST(columns_are_summed_along_the_cut) {
+    enum { N = 23, ROWS = 3, K = 4 };
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    float x[N * ROWS * K];
+    octi_rng r = octi_rng_stream(8, OCTI_RNG_TEST, 0, 0);
+    for (int i = 0; i < N * ROWS * K; i++) x[i] = octi_rng_normal(&r);
+    for (int squares = 0; squares < 2; squares++) {
+        double whole[K], sums[K], first[K], plain[K] = {0};
+        ck_ok(octi_column_sums(ctx, x, N, ROWS, K, squares, whole));
+        for (int rank = 0; rank < 2; rank++) {
+            const octi_cut c = octi_cut_share(N, rank, 2, second_half, first);
+            const octi_cut *before = octi_ctx_set_cut(ctx, &c);
+            ck_ok(octi_column_sums(ctx, x + octi_cut_begin(&c, c.first) * ROWS * K,
+                                   octi_cut_here(&c), ROWS, K, squares, sums));
+            octi_ctx_set_cut(ctx, before);
+        }
+        ck_assert(!memcmp(sums, whole, sizeof sums));
+        for (int i = 0; i < N * ROWS * K; i++)
+            plain[i % K] += squares ? (double)x[i] * (double)x[i] : (double)x[i];
+        for (int k = 0; k < K; k++) ck_assert_double_eq_tol(plain[k], whole[k], 1e-11);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
 /* Of two processes one fails a check while the other waits for it: the program ends, at once and
  * with a word, where it would wait for ever. */
 START_TEST(a_check_that_fails_in_a_process_ends_all) {
@@ -355,4 +390,4 @@ START_TEST(a_check_that_fails_in_a_process_ends_all) {
 END_TEST
 
 OCT_TEST_MAIN("processes", processes_have_the_bits_of_one, shares_make_up_the_batch,
-              a_check_that_fails_in_a_process_ends_all)
+              columns_are_summed_along_the_cut, a_check_that_fails_in_a_process_ends_all)

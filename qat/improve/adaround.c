@@ -47,17 +47,18 @@ static oct_status errors(oct_ctx *ctx, layer *l, int64_t from, int64_t n, float 
 }
 
 /* Squared error per output channel over all rows, for the weights in `soft`; mean error where
- * `mean` is not NULL. */
-static oct_status score(oct_ctx *ctx, layer *l, double *sum, double *mean) {
+ * `mean` is not NULL. part: [o] */
+static oct_status score(oct_ctx *ctx, layer *l, double *sum, double *mean, double *part) {
     memset(sum, 0, (size_t)l->o * sizeof *sum);
     if (mean) memset(mean, 0, (size_t)l->o * sizeof *mean);
     for (int64_t from = 0; from < l->rows; from += BATCH) {
         int64_t n = l->rows - from < BATCH ? l->rows - from : BATCH;
         OCT_TRY(errors(ctx, l, from, n, l->grad, l->err));
-        for (int64_t i = 0; i < n * l->o; i++) {
-            sum[i % l->o] += (double)l->err[i] * l->err[i];
-            if (mean) mean[i % l->o] += l->err[i] / (double)l->rows;
-        }
+        OCT_TRY(octi_column_sums(ctx, l->err, n, 1, l->o, true, part));
+        for (int64_t o = 0; o < l->o; o++) sum[o] += part[o];
+        if (!mean) continue;
+        OCT_TRY(octi_column_sums(ctx, l->err, n, 1, l->o, false, part));
+        for (int64_t o = 0; o < l->o; o++) mean[o] += part[o] / (double)l->rows;
     }
     return OCT_OK;
 }
@@ -96,18 +97,18 @@ static oct_status train(oct_ctx *ctx, layer *l, const oct_adaround_opts *o, doub
 static oct_status round_group(oct_ctx *ctx, octi_arena *arena, layer *l, const oct_adaround_opts *o,
                               const octi_qweights *w, int64_t first, float *weights, float *bias) {
     const int64_t count = l->o * l->k;
-    double *sums = octi_arena_calloc(arena, (size_t)(3 * l->o), sizeof *sums),
-           *trained = sums ? sums + l->o : NULL, total = 0;
+    double *sums = octi_arena_calloc(arena, (size_t)(4 * l->o), sizeof *sums),
+           *trained = sums ? sums + l->o : NULL, *part = sums ? sums + 3 * l->o : NULL, total = 0;
     if (!sums) return oct_last_error()->code;
     for (int64_t i = 0; i < count; i++) l->soft[i] = (float)w->codes[first * l->k + i];
-    OCT_TRY(score(ctx, l, sums, NULL));
+    OCT_TRY(score(ctx, l, sums, NULL, part));
     for (int64_t i = 0; i < l->o; i++) total += sums[i];
     if (!(total > 0)) return OCT_OK; /* the weights are on the grid, or the input is zero */
     OCT_TRY(train(ctx, l, o, total));
     for (int64_t i = 0; i < count; i++)
         l->soft[i] = l->fixed[i] ? octq_rne(l->real[i])
                                  : l->low[i] + (octi_rectified(l->v[i]) >= 0.5f ? 1.0f : 0.0f);
-    OCT_TRY(score(ctx, l, trained, trained + l->o));
+    OCT_TRY(score(ctx, l, trained, trained + l->o, part));
     for (int64_t i = 0; i < l->o; i++) {
         if (!(trained[i] < sums[i])) continue;
         float f = w->factor ? w->factor[first + i] : 1.0f;

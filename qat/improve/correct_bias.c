@@ -2,6 +2,7 @@
  * Bias correction: the mean error that rounding weights makes per output channel, E[W_q x] - E[W
  * x], is taken out of the bias. Means of inputs come from the float net. */
 #include <math.h>
+#include <string.h>
 
 #include "autograd/tape.h"
 #include "qat/improve/improve.h"
@@ -10,6 +11,8 @@
 #include "qat/net/switches.h"
 #include "qat/step/settle.h"
 #include "qat/step/sim.h"
+#include "src/arena.h"
+#include "src/cut.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
@@ -43,6 +46,27 @@ float *octi_bias_of(const oct_graph *g, const oct_node *n) {
     return v ? oct_f32(v->tensor) : NULL;
 }
 
+oct_status octi_column_sums(oct_ctx *ctx, const float *x, int64_t images, int64_t rows, int64_t c,
+                            bool squares, double *sum) {
+    const octi_cut cut = octi_cut_of(ctx, images);
+    octi_arena *scratch = octi_ctx_scratch(ctx);
+    if (!scratch) return oct_last_error()->code;
+    const octi_arena_mark mark = octi_arena_save(scratch);
+    double *partial = octi_arena_calloc(scratch, (size_t)(cut.count * c), sizeof *partial);
+    oct_status s = partial ? OCT_OK : oct_last_error()->code;
+    for (int64_t slot = 0; s == OCT_OK && slot < cut.count; slot++)
+        for (int64_t i = octi_cut_at(&cut, slot) * rows; i < octi_cut_at(&cut, slot + 1) * rows;
+             i++)
+            for (int64_t k = 0; k < c; k++) {
+                const double v = x[i * c + k];
+                partial[slot * c + k] += squares ? v * v : v;
+            }
+    if (s == OCT_OK) s = octi_cut_fold_f64(&cut, partial, c);
+    if (s == OCT_OK) memcpy(sum, partial, (size_t)c * sizeof *sum);
+    octi_arena_rewind(scratch, mark);
+    return s;
+}
+
 /* Means of each layer's input, per channel, over all positions: floats, fake quantization off. */
 static oct_status add_means(oct_net *net, oct_tape *tape, const oct_tensor *x, double **mean) {
     const oct_graph *g = net->graph;
@@ -61,9 +85,15 @@ static oct_status add_means(oct_net *net, oct_tape *tape, const oct_tensor *x, d
                 return octi_fail(OCT_EINTERNAL, g->nodes[i].name, "its input is not on the tape",
                                  NULL, NULL, NULL);
             int64_t c = v->shape.dim[v->shape.rank - 1], count = oct_tensor_count(v);
-            double scale =
-                (double)c / (double)count * (double)part.shape.dim[0] / (double)x->shape.dim[0];
-            for (int64_t k = 0; k < count; k++) mean[i][k % c] += scale * oct_f32(v)[k];
+            const int64_t images = part.shape.dim[0], rows = count / c / images;
+            double *sums = octi_calloc(net->ctx, (size_t)c, sizeof *sums);
+            if (!sums) return oct_last_error()->code;
+            const oct_status s =
+                octi_column_sums(net->ctx, oct_f32(v), images, rows, c, false, sums);
+            for (int64_t k = 0; k < c; k++)
+                mean[i][k] += sums[k] / ((double)rows * (double)x->shape.dim[0]);
+            octi_free(net->ctx, sums);
+            OCT_TRY(s);
         }
     }
     return OCT_OK;

@@ -43,6 +43,11 @@ oct_status octi_improve_check(oct_net *net, const oct_tensor *x, const char *whe
  *  none. */
 float *octi_bias_of(const oct_graph *g, const oct_node *n);
 
+/** x [images, rows, c]: the sum of each of the c columns, or of its squares, in double: by slots of
+ *  the batch's cut, folded along its tree. */
+oct_status octi_column_sums(oct_ctx *ctx, const float *x, int64_t images, int64_t rows, int64_t c,
+                            bool squares, double *sum);
+
 /** Images [from, from + OCTI_IMPROVE_BATCH) of x, borrowed; fewer at the end. */
 static inline oct_tensor octi_images(const oct_tensor *x, int64_t from) {
     oct_tensor part = *x;
