@@ -164,7 +164,7 @@ static oct_status no_image(oct_data *d, const char *dir) {
     return octi_fail(OCT_EFORMAT, dir, "class without an image", "*.jpg, .jpeg, .png or .bmp",
                      inside.count ? "folders alone" : "none",
                      inside.count ? octi_fmt("did you mean folder:%s?", dir)
-                                  : octi_fmt("remove %s, if it is no class", dir));
+                                  : octi_fmt("if %s is no class, it belongs elsewhere", dir));
 }
 
 static oct_status add_class(oct_data *d, const char *part, const char *name, bool train,

@@ -149,7 +149,9 @@ oct_status octi_set_finish(oct_data *d, const oct_data_opts *opts, bool fixed_si
          (o->width && o->width != in->width)))
         return octi_fail(OCT_ESHAPE, d->where, "size of the images (C, H, W)",
                          octi_fmt("%d, %d, %d", o->channels, o->height, o->width),
-                         octi_fmt("%d, %d, %d", in->channels, in->height, in->width), NULL);
+                         octi_fmt("%d, %d, %d", in->channels, in->height, in->width),
+                         "images of this kind keep their size and channels; those of folder: are "
+                         "resized");
     if (in->channels == 3 && o->channels == 3)
         in->color = o->color == OCT_COLOR_BGR ? OCT_COLOR_BGR : OCT_COLOR_RGB;
     /* a description tells of pixels: floats are taken as they are */

@@ -80,10 +80,12 @@ oct_status octi_infer_conv_shape(octi_infer *j, oct_dtype xt, oct_dtype wt) {
                               octi_fmt("a multiple of %lld groups", (long long)groups),
                               octi_num(w[0]));
     if (w[3] != x[3] / groups)
-        return octi_bad_shape(j, "input channels of w",
-                              octi_fmt("%lld (x has %lld, groups %lld)", (long long)(x[3] / groups),
-                                       (long long)x[3], (long long)groups),
-                              octi_num(w[3]));
+        return octi_bad_shape(
+            j, "input channels of w",
+            octi_fmt("%lld (x has %lld, groups %lld%s)", (long long)(x[3] / groups),
+                     (long long)x[3], (long long)groups,
+                     x[1] == w[3] * groups ? "; shapes are H, W, C: C comes last" : ""),
+            octi_num(w[3]));
     if (w[1] != a->kernel[0] || w[2] != a->kernel[1])
         return octi_bad_shape(j, "kernel of w", octi_fmt("%d x %d", a->kernel[0], a->kernel[1]),
                               octi_fmt("%lld x %lld", (long long)w[1], (long long)w[2]));

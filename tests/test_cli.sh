@@ -147,6 +147,9 @@ bad 4 run good --input x.npz --output y.npz
 bad 3 run good --input page.html --output y.npz
 bad 2 run good --input x.npz --output y.npz --layer conv9
 bad 2 inspect
+mkdir several && cp -r good several/one && cp -r quant several/two
+bad 2 inspect several
+grep -q "no run, but holds some.*one" .err || say "a folder of runs: $(cat .err)"
 bad 3 inspect page.html
 bad 3 inspect image.png
 bad 3 inspect cut.oct8

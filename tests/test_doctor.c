@@ -316,6 +316,20 @@ START_TEST(statistics_that_drifted) {
 }
 END_TEST
 
+/* Few steps: right as often as one answer to everything. */
+START_TEST(nothing_learned) {
+    does("octet train --model lenet --data " SPEC
+         " --mean 0.2 --std 0.25 --epochs 1 --batch 100 --out guess --quiet");
+    cured("guess", "learned_nothing", NULL, SPEC, 0.5);
+    ck_assert_double_gt(accuracy_of("guess-mended", SPEC, 1000), 0.4);
+    does("octet ptq guess " DATA " --out guess-p --quiet");
+    oct_diagnosis *d = look("guess-p", NULL);
+    ck_assert_int_gt(d->count, 0);
+    ck_assert_str_eq(d->causes[0].name, "learned_nothing");
+    oct_diagnosis_free(ctx, d);
+}
+END_TEST
+
 START_TEST(dead_channels) {
     does("octet train --model lenet " DATA
          " --mean 0.2 --std 0.25 --epochs 3 --lr 0.6 --out dead --quiet");
@@ -425,5 +439,6 @@ END_TEST
 OCT_TEST_MAIN_WITH("doctor", setup, NULL, healthy_runs, healthy_nets_and_sets, few_images,
                    other_images, rare_large_values, frozen_too_early, frozen_too_late,
                    a_layer_of_few_bits, the_ends_of_few_bits, one_scale_for_all,
-                   another_normalization, statistics_that_drifted, dead_channels, leaked_images,
-                   sums_beyond_32_bits, steps_too_large, steps_too_small, weights_that_swing)
+                   another_normalization, statistics_that_drifted, dead_channels, nothing_learned,
+                   leaked_images, sums_beyond_32_bits, steps_too_large, steps_too_small,
+                   weights_that_swing)

@@ -161,7 +161,7 @@ shows .err 'computes by law 16: clamp(scale(sum'
 # plans: steps, time, memory, and nothing is made; the uncertainty of an accuracy, by hand (Wilson, 95 %)
 for w in "train --model lenet" "qat f"; do
     "$octet" $w $d --batch 8 --epochs 2 --out planned --dry-run >.out 2>.err || say "$w --dry-run: $(cat .err)"
-    shows .err '^plan: 24 steps in about [0-9].* 2 evaluations; [1-9][0-9]* MiB of memory$'
+    shows .err '^plan: 24 steps and 2 evaluations in about [0-9].*; at least [1-9][0-9]* MiB of memory$'
 done
 "$octet" ptq f $d --out planned --dry-run 2>.err
 shows .err '^plan: calibration and scores in about [0-9]* s; [1-9][0-9]* MiB of memory$'

@@ -77,8 +77,11 @@ next "run in b; next: octet convert b --out b.oct8" octet ptq a $d --calib 64 --
 next "int8 model in b.oct8; next: octet eval b.oct8 --data SPEC" octet convert b --out b.oct8
 next "next: octet predict b.oct8 IMAGE" octet eval b.oct8 $d
 next "next: octet predict b.oct8 IMAGE" octet verify b b.oct8 $d
-next "costs most" octet layers b $d
-next "next: octet ptq a --data synth-digits --set " octet layers b $d
+next "octet doctor b --data synth-digits says what accuracy was lost to" octet layers b $d
+next "at the output, quantized alone); next: octet doctor b" octet layers b $d --sweep
+octet layers b $d --sweep 2>.err | grep -q "the others float, 96 images" || say "layers --sweep does not say of how many images"
+octet layers b $d --sweep >.log 2>&1
+sed -n '$p' .log | grep -q '^octet: .*next:' || say "the last line of a log is not what comes next: $(tail -1 .log)"
 next "next: octet ptq a --data synth-digits --out a-ptq, and layers of that" octet layers a $d
 next "next: octet run b.oct8 --input b/probe.npz --layer conv1 --output Y.npz" octet run b.oct8 --input b/probe.npz --layer conv1
 next "next: octet layers RUN --data synth-digits" octet compare a b $d
@@ -87,10 +90,10 @@ for m in half dynamic weight-only; do
     octet inspect $m.oct8 --quiet | head -1 | grep -q "^$m net," || say "inspect does not say $m"
 done
 octet qat b $d --epochs 1 --out bq --quiet >/dev/null
-next "next: octet ptq a --data synth-digits --set " octet layers bq $d
+next "next: octet doctor bq --data synth-digits" octet layers bq $d
 cp -r a made_in_c && sed -i 's/"name":"train",//' made_in_c/config.json
 octet ptq made_in_c $d --calib 64 --out made_q --quiet >/dev/null || say "a run without a name"
-next "next: octet ptq made_in_c --data synth-digits --set " octet layers made_q $d
+next "next: octet doctor made_q --data synth-digits" octet layers made_q $d
 octet compare bq b b.oct8 $d --quiet >.out
 grep -q '^bq: int8 by QAT  *0' .out && grep -q '^b: int8 by PTQ  *0' .out && grep -q '^b.oct8: int8  *0' .out || say "compare: $(cat .out)"
 told() { # TEXT COMMAND...: it works, and says TEXT on stderr; without it behind !

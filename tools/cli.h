@@ -191,7 +191,8 @@ typedef struct cli_warnings {
     oct_layer_warning *row;
     int32_t count;
 } cli_warnings;
-cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, double quantized);
+cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, double quantized,
+                      int64_t n);
 /** "warnings": [{layer, measure, value, bound, text, hint}]. */
 void cli_warnings_json(json *j, const cli_warnings *w);
 void cli_warnings_free(const cli *c, cli_warnings *w);
@@ -230,8 +231,10 @@ typedef struct fit_view {
     bool silent; /* demo: nothing on stdout */
     bool hold;   /* qat: the final line waits for cli_fit_final */
     double last_drawn;
-    double begun; /* when the first step was told of, and which it was: time left */
-    int64_t first;
+    double begun;              /* when the first step was told of, and which it was: time left */
+    int64_t first, tested;     /* tested: images of the part that each epoch is scored on */
+    double last_step, scoring; /* scoring: seconds of evaluations so far, `scored` of them */
+    int scored;
     oct_fit_report last;
 } fit_view;
 int cli_fit_progress(void *view, const oct_fit_report *r);

@@ -51,7 +51,7 @@ int cmd_eval(cli *c) {
     oct_eval r;
     if (oct_evaluate(net, data, &(oct_eval_opts){.batch = c->batch.i}, &r) != OCT_OK)
         return cli_failed();
-    cli_warnings w = cli_warn(c, net, data, -1, -1);
+    cli_warnings w = cli_warn(c, net, data, -1, -1, 0);
     if (c->json.set)
         eval_json(&r, &w);
     else if (r.score != OCT_SCORE_CLASSES)

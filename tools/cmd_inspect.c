@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * octet inspect: what is in any file or data set that octet reads. */
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -123,9 +124,34 @@ static int show_data(cli *c, const char *spec) {
     return 0;
 }
 
+/* The first runs that lie in a folder, a blank between; how many there are. */
+static int runs_inside(const char *dir, char *names, size_t size) {
+    int n = 0;
+    size_t used = 0;
+    *names = 0;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char path[4200];
+        if (*e->d_name == '.' ||
+            snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= (int)sizeof path ||
+            !oct_run_is(path))
+            continue;
+        const size_t room = strlen(e->d_name) + 2;
+        if (used + room < size)
+            used += (size_t)snprintf(names + used, size - used, "%s%s", n ? " " : "", e->d_name);
+        n++;
+    }
+    if (d) closedir(d);
+    return n;
+}
+
 /* A folder that is no run: what lies in it tells the kind. */
 static int show_folder(cli *c, const char *dir) {
-    char spec[4200];
+    char spec[4200], runs[400];
+    const int n = runs_inside(dir, runs, sizeof runs);
+    if (n)
+        return cli_usage(dir, "is no run, but holds some", "a run, a file or a data set", runs,
+                         n == 1 ? "octet inspect of that one" : "octet inspect of one of them");
     const char *kind = oct_data_kind(dir);
     snprintf(spec, sizeof spec, "%s:%s", kind ? kind : "folder", dir);
     return show_data(c, spec);

@@ -49,10 +49,10 @@ static void print_json(const cli *c, const oct_layer *rows, int32_t n, double fl
     json_close(&j);
 }
 
-static void print_sweep(const oct_layer *rows, int32_t n, double float_accuracy) {
-    printf(
-        "\none layer quantized, the others float (accuracy of none: %.4f):\n%-28s %-14s %7s %9s\n",
-        float_accuracy, "name", "kind", "sqnr", "accuracy");
+static void print_sweep(const oct_layer *rows, int32_t n, double float_accuracy, int64_t images) {
+    printf("\none layer quantized, the others float, %lld images (accuracy of none: %.4f):\n"
+           "%-28s %-14s %7s %9s\n",
+           (long long)images, float_accuracy, "name", "kind", "sqnr", "accuracy");
     for (int32_t i = 0; i < n; i++)
         if (!isnan(rows[i].sqnr_alone))
             cli_print("%-28s %-14s %7.1f %9.4f\n", rows[i].name, rows[i].kind, rows[i].sqnr_alone,
@@ -91,20 +91,26 @@ static void print_bars(const oct_layer *rows, int32_t n) {
                   cli_spark_text(cum, depth), cum[0], cum[depth - 1]);
 }
 
-/* The layer whose own rounding costs most is the first to try in float. */
+/* Decibels that rank layers: at the output where a sweep measured them, else their own. */
+static double decibels(const oct_layer *r, bool swept) {
+    return swept ? r->sqnr_alone : r->sqnr_local;
+}
+
+/* What it cost, and what mends that, is the doctor's to say: it knows how the run was made. */
 static void next_of_layers(const cli *c, const oct_net *net, const oct_layer *rows, int32_t n) {
     const char *run = c->operands[0], *data = cli_word(c->data.s);
+    const bool swept = c->sweep.set != 0;
     int32_t worst = -1;
     for (int32_t i = 0; i < n; i++)
-        if (rows[i].int8 && !isnan(rows[i].sqnr_local) &&
-            (worst < 0 || rows[i].sqnr_local < rows[worst].sqnr_local))
+        if (rows[i].int8 && !isnan(decibels(&rows[i], swept)) &&
+            (worst < 0 || decibels(&rows[i], swept) < decibels(&rows[worst], swept)))
             worst = i;
     if (worst >= 0)
         cli_next(c,
-                 "%s costs most (%.1f dB by itself); next: octet ptq %s --data %s --set %s:float "
-                 "--out RUN, or wbits, abits, observer of it, and layers again",
-                 rows[worst].name, rows[worst].sqnr_local,
-                 cli_word(cli_float_run(c, run, "FLOAT_RUN")), data, rows[worst].name);
+                 "%s costs most (%.1f dB %s); next: octet doctor %s --data %s says what accuracy "
+                 "was lost to, and the command that mends it",
+                 rows[worst].name, decibels(&rows[worst], swept),
+                 swept ? "at the output, quantized alone" : "by itself", cli_word(run), data);
     else if (oct_net_stage(net) < OCT_STAGE_PREPARED)
         cli_next(c,
                  "a float net costs nothing; next: octet ptq %s --data %s --out %s-ptq, and "
@@ -127,8 +133,10 @@ int cmd_layers(cli *c) {
     oct_layer *rows;
     int32_t n;
     double float_accuracy = NAN;
-    if (oct_layers(net, data, IMAGES, &rows, &n) != OCT_OK) return cli_failed();
-    if (c->sweep.set && oct_layers_sweep(net, data, IMAGES, rows, n, &float_accuracy) != OCT_OK)
+    int64_t images = c->limit.set ? c->limit.i : IMAGES;
+    if (data && images > oct_data_count(data)) images = oct_data_count(data);
+    if (oct_layers(net, data, images, &rows, &n) != OCT_OK) return cli_failed();
+    if (c->sweep.set && oct_layers_sweep(net, data, images, rows, n, &float_accuracy) != OCT_OK)
         return cli_failed();
     cli_note_kernels(c);
     if (c->json.set)
@@ -163,7 +171,7 @@ int cmd_layers(cli *c) {
             cli_print(" %s\n", r->kernel ? r->kernel : "-");
         }
         print_bars(rows, n);
-        if (c->sweep.set) print_sweep(rows, n, float_accuracy);
+        if (c->sweep.set) print_sweep(rows, n, float_accuracy, images);
         next_of_layers(c, net, rows, n);
     }
     oct_layers_free(c->ctx, rows);

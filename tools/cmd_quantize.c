@@ -107,8 +107,8 @@ int cmd_ptq(cli *c) {
     if (oct_run_save(net, c->out.s, cli_config_json(c), c->force.set) != OCT_OK)
         return cli_failed();
     const bool classes = score == OCT_SCORE_CLASSES;
-    cli_warnings w =
-        cli_warn(c, net, train, classes ? real.accuracy : -1, classes ? quant.accuracy : -1);
+    cli_warnings w = cli_warn(c, net, train, classes ? real.accuracy : -1,
+                              classes ? quant.accuracy : -1, oct_data_count(test));
     if (c->json.set) {
         json j = json_open();
         if (score == OCT_SCORE_CLASSES) {
@@ -225,7 +225,7 @@ int cmd_convert(cli *c) {
                 cli_note(c, "float: %s (%s): %s", rows[i].name, rows[i].kind, rows[i].reason);
         oct_placements_free(net, rows);
     }
-    cli_warnings w = cli_warn(c, net, data, -1, -1);
+    cli_warnings w = cli_warn(c, net, data, -1, -1, 0);
     code = report_mismatch(&m);
     if (!code && !c->dry_run.set) code = cli_status(oct_int8_save(int8, c->out.s));
     if (code > 1) return code;

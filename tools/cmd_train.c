@@ -41,6 +41,16 @@ static void print_epoch(fit_view *v, const oct_fit_report *r, const cli_warnings
     json_close(&j);
 }
 
+/* What is left: steps by those that were made, and an evaluation behind each epoch, by those that
+ * were; before the first one of the test part at three times the speed of training. */
+static double seconds_left(const fit_view *v, const oct_fit_report *r, double now) {
+    const double each = (now - v->begun - v->scoring) / (double)(r->step - v->first),
+                 score = v->scored          ? v->scoring / v->scored
+                         : r->img_per_s > 0 ? (double)v->tested / (3 * r->img_per_s)
+                                            : 0;
+    return each * (double)(r->steps - r->step) + score * (r->epochs - r->epoch + 1);
+}
+
 int cli_fit_progress(void *view, const oct_fit_report *r) {
     fit_view *v = view;
     v->last = *r;
@@ -48,15 +58,17 @@ int cli_fit_progress(void *view, const oct_fit_report *r) {
     if (!v->begun) v->begun = now, v->first = r->step;
     if (r->resumed)
         cli_note(v->c, "resumed at step %lld", (long long)r->step - (r->epoch_end ? 0 : 1));
+    if (!r->epoch_end)
+        v->last_step = now;
+    else if (v->last_step > 0)
+        v->scoring += now - v->last_step, v->scored++;
     if (v->c->bar && !r->epoch_end && now - v->last_drawn > 0.1) {
         fprintf(stderr, "\r%sepoch %d/%d%s ", v->c->color ? "\x1b[1m" : "", r->epoch, r->epochs,
                 v->c->color ? "\x1b[0m" : "");
         cli_bar(r->step_in_epoch, r->steps_per_epoch);
         fprintf(stderr, " loss %.4f %.0f img/s ", r->train_loss, r->img_per_s);
         if (now - v->begun > 2 && r->step > v->first)
-            fprintf(stderr, "%s left ",
-                    cli_left((now - v->begun) * (double)(r->steps - r->step) /
-                             (double)(r->step - v->first)));
+            fprintf(stderr, "%s left ", cli_left(seconds_left(v, r, now)));
         fprintf(stderr, "\x1b[K");
         v->last_drawn = now;
     }
@@ -144,6 +156,7 @@ bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *co
 int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v) {
     o->progress = cli_fit_progress;
     o->progress_user = v;
+    v->tested = o->test ? oct_data_count(o->test) : 0;
     cli_catch_signals();
     oct_status s = oct_fit(net, train, o);
     if (c->bar && s != OCT_OK) fprintf(stderr, "\n");
@@ -171,6 +184,25 @@ static int try_steps(void *user, const oct_fit_report *r) {
     return r->step >= TRIED || cli_signal();
 }
 
+/* Seconds of an evaluation, by a batch of it; of a net on the grid the int8 model is scored. */
+static oct_status plan_scores(oct_net *net, const oct_fit_opts *o, double *seconds) {
+    enum { SOME = 64 };
+    if (!o->test || oct_score_of(net, o->test) == OCT_SCORE_NONE) return OCT_OK;
+    const double t0 = cli_seconds();
+    oct_net *int8 = oct_net_stage(net) == OCT_STAGE_PREPARED ? oct_convert(net, NULL) : NULL;
+    if (oct_net_stage(net) == OCT_STAGE_PREPARED && !int8) return oct_last_error()->code;
+    const double converted = cli_seconds() - t0;
+    oct_eval r;
+    const oct_status s =
+        oct_evaluate(int8 ? int8 : net, o->test, &(oct_eval_opts){.limit = SOME}, &r);
+    if (s != OCT_OK) return s;
+    *seconds = converted +
+               (cli_seconds() - t0 - converted) / (double)r.n * (double)oct_data_count(o->test);
+    oct_eval_free(oct_net_ctx(net), &r);
+    oct_net_free(int8);
+    return OCT_OK;
+}
+
 /* Some steps of the training itself, on a net that is thrown away: what all of them will take. */
 static int plan_fit(const cli *c, oct_net *net, oct_data *train, const oct_fit_opts *o) {
     trial t = {.first = 0};
@@ -185,14 +217,18 @@ static int plan_fit(const cli *c, oct_net *net, oct_data *train, const oct_fit_o
     const oct_status s = oct_fit(net, train, &f);
     if (s != OCT_OK && s != OCT_ESTOPPED) return cli_failed();
     const long long tried = t.report.step;
-    if (tried > 2)
-        cli_note(c,
-                 "plan: %lld steps in about %s, and the time of %d evaluations; %.0f MiB of "
-                 "memory",
-                 (long long)t.report.steps,
-                 cli_left((t.last - t.first) / (double)(tried - 2) * (double)t.report.steps),
-                 t.report.epochs,
-                 (double)oct_ctx_memory(c->ctx, OCT_MEMORY_PEAK_BYTES) / (1 << 20));
+    if (tried <= 2) {
+        cli_note(c, "plan: %lld steps: too few to tell their time", (long long)t.report.steps);
+        return 0;
+    }
+    double score = 0;
+    if (plan_scores(net, o, &score) != OCT_OK) return cli_failed();
+    cli_note(c, "plan: %lld steps and %d %s in about %s; at least %.0f MiB of memory",
+             (long long)t.report.steps, t.report.epochs,
+             t.report.epochs == 1 ? "evaluation" : "evaluations",
+             cli_left((t.last - t.first) / (double)(tried - 2) * (double)t.report.steps +
+                      score * t.report.epochs),
+             (double)oct_ctx_memory(c->ctx, OCT_MEMORY_PEAK_BYTES) / (1 << 20));
     return 0;
 }
 
@@ -353,7 +389,7 @@ int cmd_qat(cli *c) {
         oct_eval_free(c->ctx, &r);
     }
     cli_warnings w = {.row = NULL};
-    if (!code) w = cli_warn(c, net, train, real, v.last.int8_accuracy);
+    if (!code) w = cli_warn(c, net, train, real, v.last.int8_accuracy, oct_data_count(test));
     cli_fit_final(&v, &w);
     cli_warnings_free(c, &w);
     if (!code)

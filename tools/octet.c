@@ -43,6 +43,7 @@ int main(int argc, char **argv) {
     /* whatever libraries loaded before left: numbers are read and written as C has them */
     fesetenv(FE_DFL_ENV);
     setlocale(LC_ALL, "C");
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* whole lines, where both streams go to one file */
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write, told like any other */
     cli c = {.command = ""};
     int (*run)(cli * c) = NULL;

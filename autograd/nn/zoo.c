@@ -130,7 +130,9 @@ static oct_module *resnet_new(oct_ctx *ctx, const oct_zoo_opts *o, const struct 
     if (o->height < plan->least || o->width < plan->least) {
         octi_fail(OCT_EUSAGE, "resnet", "image too small",
                   octi_fmt("at least %dx%d", plan->least, plan->least),
-                  octi_fmt("%dx%d", o->height, o->width), NULL);
+                  octi_fmt("%dx%d", o->height, o->width),
+                  "lenet and resnet8 take small images; those of folder: can be made larger "
+                  "(--resize)");
         return octi_ctx_failed(ctx), NULL;
     }
     struct resnet *n = octi_alloc(ctx, sizeof *n);

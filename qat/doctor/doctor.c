@@ -62,6 +62,21 @@ static void free_options(octi_case *k, octi_made_by *by) {
 static oct_status read_failure(oct_status s) { return s == OCT_EIO ? s : octi_excuse(s); }
 
 /* The float run that a quantized one goes back to. */
+/* The run that `path` was made from: as its recipe has it, else beside it, for recipes tell of
+ * the folder that the command ran in. */
+static oct_status made_from(octi_case *k, const char *path, char **next) {
+    const char *from = octi_option(&k->parent_by, "operand0"), *slash = strrchr(path, '/');
+    if (!from) return OCT_OK;
+    if (!oct_run_is(from) && *from != '/') {
+        const char *last = strrchr(from, '/'), *name = last ? last + 1 : from;
+        const char *beside =
+            octi_fmt("%.*s%s", slash ? (int)(slash - path + 1) : 0, slash ? path : "", name);
+        if (oct_run_is(beside)) from = beside;
+    }
+    *next = octi_strdup(k->ctx, from);
+    return *next ? OCT_OK : oct_last_error()->code;
+}
+
 static oct_status find_parent(octi_case *k, const char *given) {
     if (!k->quantized) return OCT_OK;
     char *path = octi_strdup(k->ctx, given ? given : k->run);
@@ -81,9 +96,8 @@ static oct_status find_parent(octi_case *k, const char *given) {
             return OCT_OK;
         }
         oct_net_free(net);
-        const char *from = octi_option(&k->parent_by, "operand0");
-        char *next = from ? octi_strdup(k->ctx, from) : NULL;
-        if (s == OCT_OK && from && !next) s = oct_last_error()->code;
+        char *next = NULL;
+        if (s == OCT_OK) s = made_from(k, path, &next);
         octi_free(k->ctx, path);
         path = next;
     }

@@ -117,7 +117,8 @@ static void run_again(line *l, const octi_case *k, const char *maker, const char
     const char *own = octi_option(&k->by, "operand0"), *name = octi_maker(k);
     if (!maker) maker = *name ? name : k->quantized ? "ptq" : "train";
     const bool no_operand = !strcmp(maker, "train");
-    if (!from) from = own ? own : k->parent_path ? k->parent_path : "FLOAT_RUN";
+    if (!from) from = own && (oct_run_is(own) || !k->parent_path) ? own : k->parent_path;
+    if (!from) from = "FLOAT_RUN";
     again(l, &k->by, maker, no_operand ? NULL : from, k->spec, changes, c, with);
     if (no_operand && !octi_option(&k->by, "model")) option(l, "model", k->net->model);
     out(l, k->run);

@@ -221,3 +221,30 @@ oct_status octi_cause_dead(octi_case *k, oct_cause *c, char *with, size_t size) 
     oct_net_free(net);
     return s;
 }
+
+/* Right no more often than one answer to everything would be. */
+oct_status octi_cause_nothing(octi_case *k, oct_cause *c, char *with, size_t size) {
+    const int32_t classes = k->kind == OCT_SCORE_CLASSES ? oct_net_class_count(k->net) : 0;
+    if (classes < 2 || k->overflow) return OCT_OK;
+    int64_t *counts = octi_calloc(k->ctx, (size_t)classes, sizeof *counts), most = 0, all = 0;
+    oct_status s = counts ? oct_data_class_counts(k->test, counts) : oct_last_error()->code;
+    for (int32_t i = 0; s == OCT_OK && i < classes; i++) {
+        all += counts[i];
+        if (counts[i] > most) most = counts[i];
+    }
+    octi_free(k->ctx, counts);
+    if (s != OCT_OK || !all) return s;
+    const double guess = (double)most / (double)all,
+                 chance = 2 * sqrt(guess * (1 - guess) / (double)k->n);
+    if (!(guess + chance - k->best > c->bound)) return OCT_OK;
+    const octi_made_by *by = k->quantized ? &k->parent_by : &k->by;
+    const char *epochs = octi_option(by, "epochs");
+    const long long was = epochs ? strtoll(epochs, NULL, 10) : 0;
+    snprintf(with, size, "%lld", was > 0 && was < 1000 ? 10 * was : 10);
+    c->value = guess + chance - k->best;
+    snprintf(c->evidence, sizeof c->evidence,
+             "the float net is right for %.2f %% of %lld images, one answer to all of them for "
+             "%.2f %% (chance moves %.2f points): more epochs, more images, or another --lr",
+             100 * k->best, (long long)k->n, 100 * guess, 100 * chance);
+    return OCT_OK;
+}
