@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * octet bench: images per second of a workload, as the median of blocks. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,10 +109,11 @@ static oct_status layers(const bench *b, json *j) {
     json_array(j, "layers");
     for (int32_t i = 0; s == OCT_OK && i < oct_graph_node_count(g); i++) {
         const char *name = oct_node_name(oct_graph_node(g, i)), *why = oct_runner_node_why(r, name);
-        if (!why) continue; /* folded into another */
+        if (!why) continue; /* not in the plan */
         json_item(j);
         json_string(j, "name", name);
-        json_number(j, "us", oct_runner_node_ns(r, name) / 1000);
+        const double ns = oct_runner_node_ns(r, name);
+        json_number(j, "us", ns < 0 ? NAN : ns / 1000); /* fused: in another's time */
         json_string(j, "kernel", oct_runner_node_kernel(r, name));
         json_string(j, "why", why);
         const double share = oct_runner_node_share(r, name);

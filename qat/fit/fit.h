@@ -50,7 +50,8 @@ OCT_API const char *oct_runner_node_kernel(const oct_runner *r, const char *node
  *  call. Above 1 where Winograd needs fewer products than the definition has. -1 where the runner
  *  does not profile, has not run, or the node multiplies no weights. */
 OCT_API double oct_runner_node_share(const oct_runner *r, const char *node);
-/** Why that kernel (oct_step_time); the runner's. NULL where the runner does not profile. */
+/** Why that kernel (oct_step_time); of a node that is "fused", the one in whose step it runs. The
+ *  runner's. NULL where the runner does not profile. */
 OCT_API const char *oct_runner_node_why(const oct_runner *r, const char *node);
 
 /* ---- evaluation ---- */
@@ -128,7 +129,8 @@ OCT_API oct_net_form oct_net_form_of(const oct_net *net);
 /** "float", "fused", "prepared", "int8", "dynamic", "weight-only", "half"; and the reverse. */
 OCT_API const char *oct_net_form_name(oct_net_form v);
 OCT_API OCT_NODISCARD oct_status oct_net_form_from_name(const char *word, oct_net_form *v);
-/** Bytes of a net's weights, biases, multipliers and tables. */
+/** Bytes of a net's weights, biases, multipliers and tables as a file holds them: weights of 4 bits
+ *  and fewer packed. */
 OCT_API int64_t oct_net_bytes(const oct_net *net);
 
 /** Run n images (at most the set's) of `data`, in an order keyed by the seed, in OCT_CALIBRATE

@@ -6,12 +6,17 @@
 #include "qat/fit/clock.h"
 #include "qat/fit/fit.h"
 #include "src/float_mode.h"
+#include "src/format/few_bits.h"
 #include "src/words.h"
 
 int64_t oct_net_bytes(const oct_net *net) {
     int64_t n = 0;
-    for (int32_t i = 0; net && i < net->tensor_count; i++)
-        n += (int64_t)oct_tensor_bytes(net->tensors[i].tensor);
+    for (int32_t i = 0; net && i < net->tensor_count; i++) {
+        const oct_tensor *t = net->tensors[i].tensor;
+        const int bits = octi_few_bits(t);
+        n += (int64_t)(bits ? octi_few_bytes((size_t)oct_tensor_count(t), bits)
+                            : oct_tensor_bytes(t));
+    }
     return n;
 }
 

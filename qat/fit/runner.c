@@ -159,18 +159,27 @@ static bool step_of(const oct_runner *r, const char *node, oct_step_time *t) {
     return false;
 }
 
-const char *oct_runner_node_kernel(const oct_runner *r, const char *node) {
+/* The node in whose step another one's work is; NULL: none. */
+static const char *host_of(const oct_runner *r, const char *node) {
     oct_step_time t;
     for (int32_t i = 0; r && node && r->session && i < oct_plan_steps(r->plan) &&
                         oct_session_step_time(r->session, i, &t);
          i++)
         for (int32_t k = 0; t.also && t.also[k]; k++)
-            if (!strcmp(t.also[k], node)) return "fused";
+            if (!strcmp(t.also[k], node)) return t.node;
+    return NULL;
+}
+
+const char *oct_runner_node_kernel(const oct_runner *r, const char *node) {
+    oct_step_time t;
+    if (host_of(r, node)) return "fused";
     return step_of(r, node, &t) ? t.kernel : NULL;
 }
 
 const char *oct_runner_node_why(const oct_runner *r, const char *node) {
     oct_step_time t;
+    const char *host = host_of(r, node);
+    if (host) return host;
     return step_of(r, node, &t) ? t.why : NULL;
 }
 

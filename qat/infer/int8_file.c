@@ -4,7 +4,8 @@
  *
  *   TENS: count u32, then per tensor: role u8, dtype u8, rank u8, name length u16, name, dims u64 x
  *   rank,
- * data. All little-endian. Tensors stand in the registry's order, so that the same net gives the
+ * data. Weights of 4 bits and fewer are packed: dtype holds their bits in its upper half. All
+ * little-endian. Tensors stand in the registry's order, so that the same net gives the
  * same bytes.
  */
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "qat/infer/infer.h"
 #include "qat/int8/int8.h"
 #include "src/float_mode.h"
+#include "src/format/few_bits.h"
 #include "src/format/foreign.h"
 #include "src/format/graph_json.h"
 #include "src/format/sections.h"
@@ -21,8 +23,8 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "tensors are written as they lie in memory");
 
-/* 2: a requant says its law; 1 knew fp32 alone */
-enum { FILE_VERSION = 2, MAX_TENSORS = 8192, MAX_NAME = 1024 };
+/* 3: tensors may be packed; without any it is 2: a requant says its law; 1 knew fp32 alone */
+enum { FILE_VERSION = 3, WHOLE_BYTES = 2, MAX_TENSORS = 8192, MAX_NAME = 1024 };
 static const char file_magic[] = "OCTINT8\n";
 
 /* ---- saving ---- */
@@ -33,7 +35,23 @@ static void put(octi_text *t, uint64_t v, int bytes) {
     octi_text_bytes(t, b, (size_t)bytes);
 }
 
-static oct_status write_tensors(const oct_net *net, octi_text *out) {
+static void write_data(const oct_net *net, const oct_tensor *t, int bits, octi_text *out) {
+    if (!bits) {
+        octi_text_bytes(out, t->data, oct_tensor_bytes(t));
+        return;
+    }
+    const size_t count = (size_t)oct_tensor_count(t), n = octi_few_bytes(count, bits);
+    uint8_t *packed = octi_calloc(net->ctx, n, 1);
+    if (packed) {
+        octi_few_pack(oct_s8(t), count, bits, packed);
+        octi_text_bytes(out, packed, n);
+    } else if (out->status == OCT_OK)
+        out->status = oct_last_error()->code;
+    octi_free(net->ctx, packed);
+}
+
+static oct_status write_tensors(const oct_net *net, octi_text *out, uint32_t *version) {
+    *version = WHOLE_BYTES;
     if (net->tensor_count > MAX_TENSORS)
         return octi_fail(OCT_ELIMIT, "int8 file", "tensors", octi_fmt("at most %d", MAX_TENSORS),
                          octi_fmt("%d", net->tensor_count), NULL);
@@ -44,31 +62,34 @@ static oct_status write_tensors(const oct_net *net, octi_text *out) {
         if (n > MAX_NAME)
             return octi_fail(OCT_ELIMIT, e->name, "name too long",
                              octi_fmt("at most %d bytes", MAX_NAME), octi_fmt("%zu", n), NULL);
+        const int bits = octi_few_bits(e->tensor);
+        if (bits) *version = FILE_VERSION;
         put(out, (uint64_t)e->role, 1);
-        put(out, (uint64_t)e->tensor->dtype, 1);
+        put(out, (uint64_t)e->tensor->dtype | (uint64_t)bits << 4, 1);
         put(out, (uint64_t)e->tensor->shape.rank, 1);
         put(out, n, 2);
         octi_text_bytes(out, e->name, n);
         for (int k = 0; k < e->tensor->shape.rank; k++)
             put(out, (uint64_t)e->tensor->shape.dim[k], 8);
-        octi_text_bytes(out, e->tensor->data, oct_tensor_bytes(e->tensor));
+        write_data(net, e->tensor, bits, out);
     }
     return out->status;
 }
 
 static oct_status write_file(const oct_net *net, octi_text *out) {
     octi_text graph = {net->ctx}, tensors = {net->ctx}, meta = {net->ctx};
+    uint32_t version = WHOLE_BYTES;
     oct_status s = octi_int8_check(net);
     if (s == OCT_OK)
         s = octi_tensors_finite(net->tensors, net->tensor_count, "int8 file", OCT_EDIVERGED, NULL);
     if (s == OCT_OK) s = octi_graph_to_json(net, &graph);
-    if (s == OCT_OK) s = write_tensors(net, &tensors);
+    if (s == OCT_OK) s = write_tensors(net, &tensors, &version);
     if (s == OCT_OK) s = octi_meta_to_json(net, &meta);
     if (s == OCT_OK) {
         const octi_section sections[] = {{"GRPH", (const uint8_t *)graph.data, graph.size},
                                          {"TENS", (const uint8_t *)tensors.data, tensors.size},
                                          {"META", (const uint8_t *)meta.data, meta.size}};
-        octi_sections_write(out, file_magic, FILE_VERSION, sections, 3);
+        octi_sections_write(out, file_magic, version, sections, 3);
         s = out->status;
     }
     octi_text_free(&graph);
@@ -103,8 +124,23 @@ oct_status oct_int8_save(const oct_net *net, const char *path) {
 
 /* ---- loading ---- */
 
-static oct_status read_tensor(oct_net *net, octi_reader *r) {
-    uint8_t role, dtype, rank;
+/* From `data`, as many bytes as it takes. */
+static oct_status fill(oct_tensor *t, const uint8_t *data, size_t bytes, int bits,
+                       const octi_reader *r, size_t at) {
+    if (!bits) {
+        if (bytes) memcpy(t->data, data, bytes);
+        return OCT_OK;
+    }
+    if (!octi_few_unpack(data, (size_t)oct_tensor_count(t), bits, oct_s8(t)))
+        return octi_bad_bytes(r, at, "free bits behind packed weights", "0", NULL);
+    if (octi_few_bits(t) != bits) /* one net, one file */
+        return octi_bad_bytes(r, at, "bits of packed weights", "as few as they take",
+                              octi_fmt("%d, they take %d", bits, octi_few_bits(t)));
+    return OCT_OK;
+}
+
+static oct_status read_tensor(oct_net *net, octi_reader *r, bool packs) {
+    uint8_t role, dtype, rank, bits = 0;
     uint16_t n;
     char name[MAX_NAME + 1];
     oct_shape shape = {0};
@@ -113,6 +149,10 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
     OCT_TRY(octi_read_u8(r, &dtype, "tensor dtype"));
     OCT_TRY(octi_read_u8(r, &rank, "tensor rank"));
     OCT_TRY(octi_read_u16le(r, &n, "length of a tensor's name"));
+    if (packs && (dtype & 15) == OCT_S8 && dtype >> 4 >= 2 && dtype >> 4 <= 4) {
+        bits = dtype >> 4;
+        dtype = OCT_S8;
+    }
     if (role > OCT_ROLE_CONST || dtype >= OCT_DTYPE_COUNT || rank > OCT_MAX_RANK || n < 1 ||
         n > MAX_NAME)
         return octi_bad_bytes(
@@ -135,6 +175,9 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
     }
     OCT_TRY(octi_declared_bytes(&shape, oct_dtype_size((oct_dtype)dtype), r->where,
                                 octi_fmt("size of %s", name), &bytes));
+    if (bits && bytes < 1)
+        return octi_bad_bytes(r, at, octi_fmt("packed, without elements: %s", name), NULL, NULL);
+    if (bits) bytes = octi_few_bytes(bytes, bits);
     const uint8_t *data =
         /* there, before anything is allocated for it */
         octi_take(r, bytes, octi_fmt("data of %s", name));
@@ -143,8 +186,8 @@ static oct_status read_tensor(oct_net *net, octi_reader *r) {
         return octi_bad_bytes(r, at, "tensor name stands twice", NULL, name);
     oct_tensor *t = oct_tensor_new(net->ctx, (oct_dtype)dtype, shape);
     if (!t) return oct_last_error()->code;
-    if (bytes) memcpy(t->data, data, bytes);
-    oct_status s = octi_net_register(net, name, (oct_tensor_role)role, t);
+    oct_status s = fill(t, data, bytes, bits, r, at);
+    if (s == OCT_OK) s = octi_net_register(net, name, (oct_tensor_role)role, t);
     oct_tensor_unref(t);
     return s;
 }
@@ -176,7 +219,8 @@ static oct_status read_file(oct_net *net, const uint8_t *bytes, size_t size, con
     if (n > MAX_TENSORS)
         return octi_fail(OCT_ELIMIT, where, "tensors", octi_fmt("at most %d", MAX_TENSORS),
                          octi_fmt("%u", n), NULL);
-    for (uint32_t i = 0; i < n; i++) OCT_TRY(read_tensor(net, &r));
+    const bool packs = bytes[8] > WHOLE_BYTES; /* the version, which was judged */
+    for (uint32_t i = 0; i < n; i++) OCT_TRY(read_tensor(net, &r, packs));
     if (octi_left(&r))
         return octi_bad_bytes(&r, r.pos, "bytes behind the last tensor", "none",
                               octi_fmt("%zu", octi_left(&r)));

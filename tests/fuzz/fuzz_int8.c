@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .max_bytes = (size_t)256 << 20});
     uint8_t *fixed = copy_of(data, size), *again = NULL;
     if (!ctx || !fixed) abort();
-    sections_fix(fixed, size, "OCTINT8\n", 2);
+    sections_fix(fixed, size, "OCTINT8\n", 3);
     oct_net *net = oct_int8_load_memory(ctx, fixed, size, "fuzz");
     if (net) {
         size_t n;

@@ -25,7 +25,7 @@ F32 = np.float32
 def load(path):
     data = path.read_bytes()
     magic, version, count, total = struct.unpack_from("<8sIIQ", data)
-    assert magic == b"OCTINT8\n" and version in (1, 2) and total == len(data), "header"
+    assert magic == b"OCTINT8\n" and version in (1, 2, 3) and total == len(data), "header"
     table = 24 + 24 * count
     assert zlib.crc32(data[:table]) == struct.unpack_from("<I", data, table)[0], "CRC of the table"
     sections = {}
@@ -45,6 +45,13 @@ def tensors(data):
         shape = struct.unpack_from(f"<{rank}Q", data, at + n)
         at += n + 8 * rank
         size = int(np.prod(shape, dtype=np.int64))
+        if dtype > 15:  # weights of few bits, the lowest first
+            bits = dtype >> 4
+            raw = np.unpackbits(np.frombuffer(data, np.uint8, (size * bits + 7) // 8, at), bitorder="little")
+            raw = raw[:size * bits].reshape(size, bits).astype(np.int64) @ (1 << np.arange(bits))
+            out[name] = (raw - (raw >> bits - 1 << bits)).astype(np.int8).reshape(shape)
+            at += (size * bits + 7) // 8
+            continue
         out[name] = np.frombuffer(data, DTYPES[dtype], size, at).reshape(shape)
         at += size * np.dtype(DTYPES[dtype]).itemsize
     assert at == len(data), "bytes behind the last tensor"
