@@ -337,7 +337,7 @@ def try_small():
 def try_import(run):
     t = safetensors(f"{run}/model.safetensors")
     got = said("import", f"{run}/model.safetensors", "--model", "lenet", "--out", "imp", "--size", "28x28")
-    want = {"model": "lenet", "input": [None, 28, 28, 1], "classes": 10, "parameters": sum(v.size for v in t.values()), "tensors": len(t)}
+    want = {"model": "lenet", "input": [None, 28, 28, 1], "classes": 10, "parameters": sum(v.size for v in t.values()), "tensors": len(t), "quantized": False}
     check(got == want, f"import: {got} for {want}")
     tall = said("import", "c/model.safetensors", "--model", "resnet8", "--out", "tall", "--size", "40x24")["input"]
     check(tall == [None, 40, 24, 3] and said("inspect", "tall")["input"] == [3, 40, 24], f"import --size 40x24: {tall}")
