@@ -25,6 +25,7 @@ static inline emu512 emu_max(emu512 a, emu512 b) {
     return (emu512){
         {_mm256_max_epi32(a.half[0], b.half[0]), _mm256_max_epi32(a.half[1], b.half[1])}};
 }
+#undef _mm512_extracti64x4_epi64 /* a macro of some compilers */
 #define __m512i                         emu512
 #define _mm512_loadu_si512(p)           emu_load(p)
 #define _mm512_storeu_si512(p, v)       emu_store(p, v)
