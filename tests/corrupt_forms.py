@@ -297,6 +297,15 @@ def json_damaged(r, text):
         t.replace("{", '{"a":' * 300 + "1" + "}" * 300, 1).encode(), t.encode("utf-16"), anyhow(r, t.encode())])
 
 
+def summed(b):
+    """octet's files hold the CRC of the whole, with zeros in its place."""
+    at = b.find(b'"crc32":"') + 9
+    if at < 9 or b[at + 8:at + 9] != b'"':
+        return b
+    b = b[:at] + b"00000000" + b[at + 8:]
+    return b[:at] + b"%08x" % zlib.crc32(b) + b[at + 8:]
+
+
 def safetensors(r, b):
     n, = struct.unpack("<Q", b[:8])
     head, body = json.loads(b[8:8 + n]), b[8 + n:]
@@ -316,13 +325,13 @@ def safetensors(r, b):
     elif how == 4:
         head[r.choice(["x", "../x", "\x1b[2J", "a" * 3000, "conv1.weight"])] = head.pop(a)
     elif how == 5:
-        t = json_damaged(r, json.dumps(head))
-        return struct.pack("<Q", len(t)) + t + body
+        t = json_damaged(r, json.dumps(head)).replace(b'"crc32": "', b'"crc32":"')
+        return summed(struct.pack("<Q", len(t)) + t + body)
     else:
-        return anyhow(r, b)
-    t = json.dumps(head).encode()
+        return anyhow(r, b) if r.random() < 0.5 else summed(anyhow(r, b))
+    t = json.dumps(head, separators=(",", ":")).encode()
     n = r.choice(EDGES) if r.random() < 0.05 else len(t)
-    return struct.pack("<Q", n & (1 << 64) - 1) + t + body
+    return summed(struct.pack("<Q", n & (1 << 64) - 1) + t + body)
 
 
 def run(r, d, source):

@@ -75,6 +75,39 @@ START_TEST(a_run_gets_no_memory_for_words) {
 }
 END_TEST
 
+/* Names are looked up one by one: a file of some MB must not take minutes. */
+START_TEST(a_run_has_so_many_tensors) {
+    enum { MANY = 16385 };
+    fresh_root();
+    oct_ctx *ctx = oct_open(NULL);
+    oct_net *net = tiny(ctx);
+    ck_ok(oct_run_save(net, in_root("run"), NULL, false));
+    char text[20000];
+    FILE *f = fopen(in_root("run/graph.json"), "r");
+    ck_assert(f != NULL);
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    fclose(f);
+    char *list = strstr(text, "\"tensors\":[") + 11;
+    f = fopen(in_root("run/graph.json"), "w");
+    ck_assert(f != NULL);
+    fprintf(f, "%.*s", (int)(list - text), text);
+    for (int i = 0; i < MANY; i++) fprintf(f, "%d,", i);
+    fprintf(f, "%s", list);
+    ck_assert(!fclose(f));
+    ck_assert(oct_run_load(ctx, in_root("run"), NULL) == NULL);
+    ck_assert_int_eq(oct_last_error()->code, OCT_ELIMIT);
+    ck_assert_msg(strstr(oct_error_message(), "run/graph.json"), "%s", oct_error_message());
+    oct_tensor *one = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1));
+    for (int i = net->tensor_count; i < MANY; i++)
+        ck_ok(octi_net_register(net, octi_fmt("more.%d", i), OCT_ROLE_BUFFER, one));
+    oct_clear_error();
+    ck_fails(OCT_ELIMIT, "other: tensors of the net",
+             oct_run_save(net, in_root("other"), NULL, false));
+    oct_close(ctx);
+    remove_root();
+}
+END_TEST
+
 /* Weights of another program may hold scales and zero points that no range gives. */
 START_TEST(loaded_weights_are_judged) {
     fresh_root();
@@ -189,5 +222,5 @@ START_TEST(limit_is_even) {
 }
 END_TEST
 
-OCT_TEST_MAIN("limits", a_run_gets_no_memory_for_words, loaded_weights_are_judged,
-              an_int8_file_gets_no_memory_for_words, limit_is_even)
+OCT_TEST_MAIN("limits", a_run_gets_no_memory_for_words, a_run_has_so_many_tensors,
+              loaded_weights_are_judged, an_int8_file_gets_no_memory_for_words, limit_is_even)

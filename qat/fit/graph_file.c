@@ -13,10 +13,14 @@
 #include "qat/step/hooks.h"
 #include "src/format/graph_json.h"
 #include "src/format/json.h"
+#include "src/format/json_bits.h"
 #include "src/mem.h"
 
 static const char *const role_names[] = {"param", "buffer", "qparam", "observer", "const", "step"};
 enum { ROLES = sizeof role_names / sizeof *role_names };
+/* Of a run; names are looked up one behind the other, so time grows with the square. A net of the
+ * most values has fewer. Files of weights also hold the optimizer's. */
+enum { MAX_TENSORS = 16384, MAX_STORED = 4 * MAX_TENSORS };
 
 static void put_tensor(octi_text *t, const oct_named_tensor *n) {
     octi_text_printf(t, "{\"name\":");
@@ -30,6 +34,10 @@ static void put_tensor(octi_text *t, const oct_named_tensor *n) {
 
 oct_status octi_graph_file_write(const oct_net *net, const octi_folder *f) {
     octi_text t = {.ctx = net->ctx};
+    if (net->tensor_count > MAX_TENSORS)
+        return octi_fail(OCT_ELIMIT, octi_folder_path(f), "tensors of the net",
+                         octi_fmt("at most %d", MAX_TENSORS), octi_fmt("%d", net->tensor_count),
+                         NULL);
     octi_text_printf(&t, "{\"format\":1,\n\"meta\":");
     oct_status s = octi_meta_to_json(net, &t);
     octi_text_printf(&t, ",\n\"tensors\":[");
@@ -149,7 +157,7 @@ static oct_status take_all(oct_net *net, const cJSON *root, const backing *b) {
     const cJSON *list, *item;
     OCT_TRY(octi_json_int(root, "format", path, 1, 1, &format));
     OCT_TRY(part(net, root, "meta", path, octi_meta_from_json));
-    OCT_TRY(octi_json_array(root, "tensors", path, &list));
+    OCT_TRY(octi_json_array_of(root, "tensors", MAX_TENSORS, path, &list));
     cJSON_ArrayForEach(item, list) OCT_TRY(take_tensor(net, item, b));
     OCT_TRY(part(net, root, "graph", path, octi_graph_from_json));
     if (net->stage == OCT_STAGE_PREPARED) net->hooks = &octi_qat_hooks;
@@ -165,7 +173,12 @@ oct_net *octi_graph_file_read(oct_ctx *ctx, const octi_folder *f, const octi_saf
     size_t size;
     cJSON *root = NULL;
     oct_net *net = NULL;
-    oct_status s = octi_file_read_in(f, "graph.json", 64 << 20, &bytes, &size);
+    oct_status s = OCT_OK;
+    if (octi_safetensors_count(weights) > MAX_STORED)
+        s = octi_fail(OCT_ELIMIT, octi_folder_path(f), "tensors in the run's weights",
+                      octi_fmt("at most %d", MAX_STORED),
+                      octi_fmt("%d", octi_safetensors_count(weights)), NULL);
+    if (s == OCT_OK) s = octi_file_read_in(f, "graph.json", 64 << 20, &bytes, &size);
     if (s == OCT_OK) s = octi_json_parse(ctx, bytes, size, path, &root);
     if (s == OCT_OK && !(net = octi_net_new(ctx, OCT_STAGE_FLOAT))) s = oct_last_error()->code;
     if (s == OCT_OK) s = take_all(net, root, &(backing){weights, prefix, path});

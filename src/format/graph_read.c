@@ -140,7 +140,8 @@ static oct_status read_quantizer(const reading *r, const cJSON *obj) {
     const char *owner = q.name;
 #define OCT_QTENSOR(name, dtype) OCT_TRY(read_qtensor(r, obj, #name, owner, OCT_##dtype, &q.name));
 #include "src/quantizer_tensors.def"
-    return octi_graph_add_quantizer(r->net->graph, &q) < 0 ? oct_last_error()->code : OCT_OK;
+    if (octi_graph_add_quantizer(r->net->graph, &q) >= 0) return OCT_OK;
+    return octi_fail_in(oct_last_error()->code, r->where);
 }
 
 static oct_status read_value(const reading *r, const cJSON *obj) {
@@ -192,7 +193,7 @@ static oct_status read_value(const reading *r, const cJSON *obj) {
     if (octi_json_get(obj, "frozen"))
         OCT_TRY(octi_json_bool(obj, "frozen", octi_json_at(r->where, name), &frozen));
     int32_t v = octi_graph_add_value(g, name, (oct_value_role)role, (oct_dtype)dtype, shape, t);
-    if (v < 0) return oct_last_error()->code;
+    if (v < 0) return octi_fail_in(oct_last_error()->code, r->where);
     g->values[v].quantizer = (int32_t)quantizer;
     g->values[v].frozen = frozen;
     return OCT_OK;
