@@ -385,7 +385,7 @@ def int8(r, b):
         n = r.choice(EDGES) if r.random() < 0.01 else len(d)
         head += struct.pack("<4sIQQ", t, zlib.crc32(d), at, n & (1 << 64) - 1)
         at += len(d)
-    head = struct.pack("<8sIIQ", b[:8], r.choice([0, 3, 1 << 31]) if r.random() < 0.02 else 2, len(parts), at) + head
+    head = struct.pack("<8sIIQ", b[:8], r.choice([0, 3, 1 << 31]) if r.random() < 0.02 else struct.unpack("<I", b[8:12])[0], len(parts), at) + head
     return head + struct.pack("<I", zlib.crc32(head)) + b"".join(d for _, d in parts)
 
 

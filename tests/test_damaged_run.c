@@ -86,7 +86,7 @@ static oct_net *load(oct_ctx *ctx, subject *n, const char *text, size_t size) {
     octi_text out = {.ctx = ctx};
     n->sections[0].bytes = (const uint8_t *)text;
     n->sections[0].size = size;
-    octi_sections_write(&out, "OCTINT8\n", 2, n->sections, n->count);
+    octi_sections_write(&out, "OCTINT8\n", 3, n->sections, n->count);
     ck_ok(out.status);
     oct_net *net = oct_int8_load_memory(ctx, out.data, out.size, "bytes");
     octi_text_free(&out);
@@ -238,7 +238,7 @@ static void check_run(uint64_t seed, const oct_qconfig *c, bool oscillation, int
         oct_net *i8 = oct_convert(q, NULL);
         ck_assert_msg(i8 != NULL, "%s", oct_error_message());
         ck_ok(oct_int8_save_memory(i8, &bytes, &size));
-        ck_ok(octi_sections_read(bytes, size, "bytes", "OCTINT8\n", 2, file.sections, &file.count));
+        ck_ok(octi_sections_read(bytes, size, "bytes", "OCTINT8\n", 3, file.sections, &file.count));
         ck_assert_str_eq(file.sections[0].tag, "GRPH");
         size = file.sections[0].size;
         text = text_of(file.sections[0].bytes, size);
