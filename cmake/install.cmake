@@ -54,6 +54,15 @@ if(TARGET octet_pages)
   install(FILES ${completion}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT command)
 endif()
 
+# what messages point at: the pages, and the examples as they are
+set(OCT_DOC_DIR ${CMAKE_INSTALL_DATADIR}/doc/octet)
+file(GLOB pages ${PROJECT_SOURCE_DIR}/docs/*.md)
+file(GLOB guide ${PROJECT_SOURCE_DIR}/docs/guide/*.md)
+file(GLOB examples ${PROJECT_SOURCE_DIR}/examples/*.c ${PROJECT_SOURCE_DIR}/examples/README.md)
+install(FILES ${pages} DESTINATION ${OCT_DOC_DIR}/docs COMPONENT dev)
+install(FILES ${guide} DESTINATION ${OCT_DOC_DIR}/docs/guide COMPONENT dev)
+install(FILES ${examples} DESTINATION ${OCT_DOC_DIR}/examples COMPONENT dev)
+
 # the pages of the API: `doxygen BUILD/Doxyfile`
 set(OCT_DOXYGEN_INPUT)
 foreach(page IN LISTS OCT_PUBLIC_HEADERS ITEMS README.md CONTRIBUTING.md docs docs/guide)

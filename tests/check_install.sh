@@ -99,5 +99,9 @@ for lang in c cc; do
         "$tmp/c/b/${lang}_$lib" "$model" || { echo "by find_package: ${lang}_$lib"; exit 1; }
     done
 done
+# the pages that messages and headers name, and examples that build where they lie
+doc=$tmp/p/share/doc/octet
+for f in docs/c_export.md docs/guide/first_net.md examples/lenet_mnist.c examples/README.md; do [ -s "$doc/$f" ] || { echo "not installed: $f"; exit 1; }; done
+for f in $(grep -rhoE 'docs/[a-z_]+\.md' "$(dirname "$0")/../tools" "$tmp/p/include" | sort -u); do [ -s "$doc/$f" ] || { echo "named, and not installed: $f"; exit 1; }; done
 if nm -D --undefined-only "$libdir/liboctet_infer.so" | grep -qi 'blas\|protobuf'; then echo "liboctet_infer needs BLAS or protobuf-c"; exit 1; fi
 echo "install: usable by pkg-config and CMake, C and C++, static and shared"

@@ -31,6 +31,7 @@ cat $lib.files liboctet-dev.files octet.files | sort | uniq -d >twice
 grep -q "/liboctet.so.${version%.*}$" $lib.files && grep -q "/liboctet_infer.so.${version%.*}$" $lib.files || say "libraries are not in $lib"
 grep -qE 'include/|\.a$|\.pc$|\.so$' $lib.files && say "$lib holds what is for development"
 for f in include/octet.h include/octet_infer.h /liboctet.so /liboctet.a /octet.pc octet-config.cmake; do grep -qF "$f" liboctet-dev.files || say "liboctet-dev lacks $f"; done
+for f in docs/c_export.md docs/guide/quantize.md examples/own_net.c; do grep -qF "usr/share/doc/octet/$f" liboctet-dev.files || say "liboctet-dev lacks $f"; done
 for f in bin/octet man1/octet.1.gz man1/octet-doctor.1.gz bash-completion/completions/octet; do grep -qF "$f" octet.files || say "octet lacks $f: $(cat octet.files)"; done
 grep -q "Depends:.*$lib (= $version)" liboctet-dev.fields || say "liboctet-dev may meet another $lib"
 grep -q 'Depends:.*libc6' octet.fields && grep -q 'Depends:.*libjpeg62-turbo\|Depends:.*libjpeg' octet.fields || say "octet depends on: $(grep Depends octet.fields)"

@@ -50,6 +50,13 @@ tr '{' '\n' <all | grep '"front"' | sed 's/.*"accuracy":\([0-9.]*\),.*"packed_by
 awk '{ a[NR] = $1; b[NR] = $2; f[NR] = $3 } END { for (i = 1; i <= NR; i++) { beaten = 0; for (k = 1; k <= NR; k++) if (a[k] >= a[i] && b[k] <= b[i] && (a[k] > a[i] || b[k] < b[i] || k < i)) beaten = 1; if ((f[i] == "true") == beaten) bad++ } exit bad || NR != 8 }' front || say "the front is not: $(cat front)"
 [ "$(awk 'NR == 1 || $2 < m { m = $2 } END { print m }' front)" -lt "$(awk '$2 > m { m = $2 } END { print m }' front)" ] || say "2 bits take as much as 8"
 
+sweep 0 $grid
+shows .out '^method  *target  *observer .* bytes  *us/image' '^ptq  *octet  *ema' '^qat ema  *octet  *ema' 'as octet compare has them'
+# bytes are those of compare, for each number of bits
+for w in 2 8; do
+    b=$("$octet" compare g/ptq-octet-ema-w${w}a8-s1 $data --json --quiet 2>/dev/null | tr '{' '\n' | sed -n 's/.*"bytes":\([0-9]*\).*/\1/p' | tail -1)
+    tr '{' '\n' <all | grep '"method":"ptq".*"wbits":'$w',.*"float":"none".*"std"' | grep -q "\"bytes\":$b,\"packed_bytes\":$b," || say "w$w: compare has $b bytes"
+done
 # again: nothing is made twice; more seeds: only these
 sed 's/"seconds":[^,]*,//; s/"was_there":[a-z]*,//; s/"us":[0-9.e-]*//g' all | grep '"run"' | sort >first
 sweep 0 $grid --json

@@ -89,6 +89,8 @@ for m in half dynamic weight-only; do
     next "$m model in $m.oct8; next: octet eval $m.oct8" octet convert a --mode $m --out $m.oct8
     octet inspect $m.oct8 --quiet | head -1 | grep -q "^$m net," || say "inspect does not say $m"
 done
+octet layers dynamic.oct8 $d --quiet | grep -q '^fc1  *dynamic_linear  *\[N, 120\]  *w8 per_channel_symmetric' || say "layers: weights of a dynamic net look float"
+octet layers weight-only.oct8 $d --quiet | grep -q '^conv1  *conv2d .* w8 per_channel_symmetric' || say "layers: weights of a weight-only net look float"
 octet qat b $d --epochs 1 --out bq --quiet >/dev/null
 next "next: octet doctor bq --data synth-digits" octet layers bq $d
 cp -r a made_in_c && sed -i 's/"name":"train",//' made_in_c/config.json

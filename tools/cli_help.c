@@ -111,7 +111,8 @@ static void rule_keys(const cli_pages *p) {
 
 static void columns(const cli_pages *p) {
     static const char *const rows[][2] = {
-        {"bits, scheme", "of the output's codes; the scheme is the weights' where there are any"},
+        {"bits, scheme", "of the output's codes (w8: floats, by weights of 8 bits); the scheme is "
+                         "the weights' where there are any"},
         {"scale, zp", "value = scale * (code - zp)"},
         {"local", "signal to noise in dB of this layer's own rounding and clipping: 20 dB are a "
                   "tenth of noise, 40 dB a hundredth"},

@@ -147,8 +147,11 @@ int cmd_layers(cli *c) {
                   "clip", "dead", "us", "kernel");
         for (int32_t i = 0; i < n; i++) {
             const oct_layer *r = &rows[i];
-            cli_print("%-28s %-14s %-18s %4d %-22s", r->name, r->kind, oct_shape_text(&r->shape),
-                      r->bits, oct_scheme_name(r->weight_scheme ? r->weight_scheme : r->scheme));
+            char bits[16];
+            snprintf(bits, sizeof bits, !r->int8 && r->weight_bits ? "w%d" : "%d",
+                     !r->int8 && r->weight_bits ? r->weight_bits : r->bits);
+            cli_print("%-28s %-14s %-18s %4s %-22s", r->name, r->kind, oct_shape_text(&r->shape),
+                      bits, oct_scheme_name(r->weight_scheme ? r->weight_scheme : r->scheme));
             if (r->int8)
                 printf(" %12.6g %4d", r->scale, r->zero_point);
             else

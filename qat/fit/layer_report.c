@@ -102,9 +102,13 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
     }
     const oct_value *w = octi_node_in(g, n, 1);
     /* not the other side of an add */
-    if (w && w->role == OCT_VALUE_PARAM && w->shape.rank >= 2 && w->quantizer >= 0) {
-        r->weight_bits = g->quantizers[w->quantizer].spec.bits;
-        r->weight_scheme = scheme_of(&g->quantizers[w->quantizer]);
+    const bool small = w && w->tensor && w->tensor->dtype == OCT_S8 && !r->int8;
+    if (w && (w->role == OCT_VALUE_PARAM || small) && w->shape.rank >= 2 && w->quantizer >= 0) {
+        const oct_quantizer *q = &g->quantizers[w->quantizer];
+        oct_qspec spec = q->spec;
+        spec.symmetric |= small; /* codes of weights have no zero point */
+        r->weight_bits = q->spec.bits;
+        r->weight_scheme = oct_qspec_scheme(&spec, oct_quantizer_is_per_channel(q));
     }
 }
 
