@@ -1,30 +1,96 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# docs/design.md says where things are: each file of its table and of its two ways is there, and defines the functions that the
-# row or the line names beside it. Usage: check_where.sh (from anywhere).
+# The pages that say where things are, held against the sources: the table and the two ways of docs/design.md, and "Who does what" in
+# every room's README. A file that a row names is there, and defines each function that the row names; what else a row calls by a
+# function's name is defined somewhere; no source file of a room is left out of its list. Usage: check_where.sh (from anywhere).
 set -u
 cd "$(dirname "$0")/.." || exit 1
-awk '
-/^## /          { inside = /^## [45][.]/ }
+rooms='src src/format ops ops/kernels datasets autograd tools tests qat'
+for r in net observe rules step passes improve int8 infer fit io report doctor; do rooms="$rooms qat/$r"; done
+pages='docs/design.md'
+for r in $rooms; do pages="$pages $r/README.md"; done
+sources=$(find src ops datasets autograd qat tools tests -type f ! -path '*/mutations/*' ! -path '*/__pycache__/*' \
+    \( -name '*.[ch]' -o -name '*.def' -o -name '*.py' -o -name '*.sh' -o -path 'tools/*' ! -name '*.md' \))
+# shellcheck disable=SC2086
+awk -v rooms="$rooms" '
+function bad(text) { print "check_where: " text; failed = 1 }
+function words(text, list,   n) {
+    for (n = 0; match(text, /`[^`]*`/); text = substr(text, RSTART + RLENGTH)) list[++n] = substr(text, RSTART + 1, RLENGTH - 2)
+    return n
+}
+function defines(file, name) { seen[file, name] = 1; known[name] = 1 }
+function must_define(page, name, files, n,   i) {
+    held++
+    for (i = 1; i <= n; i++) if ((files[i], name) in seen) return
+    bad(page ": " name " is not defined in " files[1] (n > 1 ? " or what stands beside it" : ""))
+}
+function must_be(page, file) {
+    if (file in there) return 1
+    bad(page ": no file " file)
+    return 0
+}
+
+# the sources: who defines what. A function of C begins in the first column, and has its body before any semicolon.
+FILENAME ~ /\.[ch]$/ && !in_pages { if (FNR == 1) { there[FILENAME] = 1; open = "" }
+    if (/^[A-Za-z_]/) {
+        text = $0
+        while (sub(/__attribute__ *\(\([^()]*(\([^()]*\))?[^()]*\)\) */, "", text)) ;
+        open = match(text, /[A-Za-z_0-9]+\(/) ? substr(text, RSTART, RLENGTH - 1) : ""
+        if (text ~ /^START_TEST\(/) { sub(/^START_TEST\(/, "", text); sub(/\).*/, "", text); open = text }
+    } else if (/^#define OCTK_[A-Z]+ octk_/) { defines(FILENAME, $3); open = "" }
+    if (open != "" && /[{;]/) {
+        if (match($0, /[{;]/) && substr($0, RSTART, 1) == "{") defines(FILENAME, open)
+        open = ""
+    }
+    next
+}
+!in_pages       { if (FNR == 1) there[FILENAME] = 1
+    if (match($0, /^[a-z_0-9]+\(\)/)) defines(FILENAME, substr($0, 1, RLENGTH - 2))
+    else if (match($0, /^def [a-z_0-9]+/)) defines(FILENAME, substr($0, 5, RLENGTH - 4))
+    next
+}
+
+# the pages
+FNR == 1        { folder = FILENAME; sub(/[^\/]*$/, "", folder); design = FILENAME == "docs/design.md"; inside = 0; along = "" }
+/^## /          { inside = design ? /^## [45][.]/ : /^## Who does what/; next }
 !inside         { next }
-/^\| [a-zA-Z]/  { n = split($0, part, "|"); names(part[4]); files = ""; names_of(part[3]); next }
-/^[0-9]+[.] |^   / { along($0) }
-function names_of(text) { files = ""; while (match(text, /`[^`]*`/)) { files = files " " substr(text, RSTART + 1, RLENGTH - 2); text = substr(text, RSTART + RLENGTH) }
-                          for (i = 1; i <= count; i++) print wanted[i] files; if (!count) print "-" files }
-function names(text) { count = 0; while (match(text, /`[^`]*`/)) { wanted[++count] = substr(text, RSTART + 1, RLENGTH - 2); text = substr(text, RSTART + RLENGTH) } }
-function along(text, word) { while (match(text, /`[^`]*`/)) { word = substr(text, RSTART + 1, RLENGTH - 2); text = substr(text, RSTART + RLENGTH)
-                          if (word ~ /\//) { file = word; print "- " file } else if (word ~ /^[a-z_0-9]+$/ && file != "") print word " " file } }
-' docs/design.md >"${TMPDIR:-/tmp}/octet-where.$$"
-trap 'rm -f "${TMPDIR:-/tmp}/octet-where.$$"' EXIT
-bad=0 held=0
-while read -r name files; do
-    case $name in question | ---*) continue ;; esac
-    for f in $files; do [ -f "$f" ] || { echo "check_where: docs/design.md: no file $f"; bad=1; }; done
-    [ "$name" = - ] && continue
-    held=$((held + 1))
-    # shellcheck disable=SC2086
-    grep -qE "^[a-z][a-z0-9_ ]*[ *]$name\\(" $files 2>/dev/null || { echo "check_where: docs/design.md: $name is not in $files"; bad=1; }
-done <"${TMPDIR:-/tmp}/octet-where.$$"
-[ $held -ge 60 ] || { echo "check_where: only $held functions were found in docs/design.md"; bad=1; }
-[ $bad = 0 ] && echo "check_where: $held functions are where docs/design.md says"
-exit $bad
+/^\|/           {
+    if (/^\|---/ || /^\| (question|file) \|/) next
+    split($0, part, "|")
+    delete files
+    nf = words(part[design ? 3 : 2], files)
+    ok = nf > 0
+    for (i = 1; i <= nf; i++) {
+        if (!design) files[i] = folder files[i]
+        ok = must_be(FILENAME, files[i]) && ok
+        listed[files[i]] = 1
+    }
+    delete names
+    n = words(part[4], names)
+    for (i = 1; ok && i <= n; i++) must_define(FILENAME, names[i], files, nf)
+    delete names
+    n = words(part[design ? 2 : 3], names)
+    for (i = 1; i <= n; i++) if (names[i] ~ /^[a-z0-9]+_[a-z_0-9]+$/ && !(names[i] in known)) bad(FILENAME ": " names[i] " is defined nowhere")
+    next
+}
+design && /^([0-9]+\.|  )/ { # a way: file, then its functions
+    delete names
+    n = words($0, names)
+    for (i = 1; i <= n; i++)
+        if (names[i] ~ /\//) { along = must_be(FILENAME, names[i]) ? names[i] : "" }
+        else if (along != "" && names[i] ~ /^[a-z_0-9]+$/) { files[1] = along; must_define(FILENAME, names[i], files, 1) }
+}
+END {
+    split(rooms, room, " ")
+    for (i in room) is_room[room[i]] = 1
+    for (f in there) {
+        d = f
+        sub(/\/[^\/]*$/, "", d)
+        if (d ~ /^ops\/kernels\//) d = "ops/kernels"
+        if (d ~ /^autograd\//) d = "autograd"
+        if (d in is_room && f ~ /\.c$/ && f !~ /^tests\/test_/ && !(f in listed)) bad(d "/README.md: " f " is missing in its list")
+    }
+    if (held < 1000) bad("only " held " functions were found in the pages")
+    if (!failed) print "check_where: " held " functions are where the pages say"
+    exit failed
+}' $sources in_pages=1 $pages
