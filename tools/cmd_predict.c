@@ -52,7 +52,8 @@ static void show(const cli *c, const oct_net *net, const char *name, const oct_t
         return;
     }
     double top = z[0], sum = 0, below = INFINITY;
-    for (int64_t i = 1; i < k; i++) top = fmax(top, z[i]);
+    for (int64_t i = 1; i < k; i++)
+        if (z[i] > top) top = z[i]; /* as fmax(), gcc 12 for AArch64 does not survive it */
     for (int64_t i = 0; i < k; i++) sum += exp(z[i] - top);
     json j = {stdout, false};
     if (c->json.set) {
