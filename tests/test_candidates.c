@@ -50,6 +50,7 @@ static bool draw_shape(layer *l) {
     for (int i = 0; i < 4; i++) l->pads[i] = below(3) ? l->r / 2 : below(4);
     if (below(5) == 0) l->g = l->c = l->o = within(2, 40); /* depthwise */
     if (below(8) == 0) l->g = within(2, 5), l->c = l->g * within(1, 9), l->o = l->g * within(1, 20);
+    if (below(10) == 0) l->g = l->c = l->sh = l->sw = 1; /* grey images */
     if (below(9) == 0)
         l->h = l->w = l->r = l->s = 1, l->pads[0] = l->pads[1] = l->pads[2] = l->pads[3] = 0;
     l->p = out_size(l->h, l->pads[0], l->pads[2], l->r, l->sh, l->dh);
