@@ -47,8 +47,8 @@ static const oct_observer *lookup(const oct_ctx *ctx, const char *name) {
 }
 
 const char *oct_observer_choice(int32_t i, const char **what) {
-    for (int k = 0; k < BUILT_IN; k++) {
-        if (!described[k].choice || i--) continue;
+    for (int k = 0; k < BUILT_IN && i >= 0; k++) {
+        if (!described[k].choice || i-- > 0) continue;
         if (what) *what = described[k].text;
         return built_in[k].name;
     }
