@@ -184,7 +184,20 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     }
 }
 
-/* u = V g V^T. */
+/* u = V g V^T, rows first; `step` from one position to the next. */
+static void weights_in(const form *f, const int32_t *g, int16_t *u, int64_t step) {
+    for (int32_t y = 0; y < f->edge; y++) {
+        const int32_t *down = f->v[y];
+        int32_t row[3];
+        for (int32_t k = 0; k < 3; k++)
+            row[k] = down[0] * g[k] + down[1] * g[3 + k] + down[2] * g[6 + k];
+        for (int32_t x = 0; x < f->edge; x++, u += step) {
+            const int32_t *across = f->v[x];
+            *u = (int16_t)(across[0] * row[0] + across[1] * row[1] + across[2] * row[2]);
+        }
+    }
+}
+
 static oct_status pack(const octi_qargs *q, const octi_qconv *c, winograd *own) {
     const form *f = own->f;
     const int32_t lanes = own->panels * 16;
@@ -200,15 +213,10 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, winograd *own) 
         int32_t sum = 0;
         for (int32_t i = 0; i < c->c; i++) {
             const int8_t *g = c->weight + (int64_t)o * 9 * c->c + i;
-            for (int32_t p = 0; p < own->positions; p++) {
-                const int32_t *down = f->v[p / f->edge], *across = f->v[p % f->edge];
-                int32_t a = 0;
-                for (int32_t k = 0; k < 9; k++)
-                    a += down[k / 3] * across[k % 3] * g[(int64_t)k * c->c];
-                panel[(((int64_t)p * own->blocks * 8 + i / 2) * 16 + l % 16) * 2 + i % 2] =
-                    (int16_t)a;
-            }
-            for (int32_t k = 0; k < 9; k++) sum += g[(int64_t)k * c->c];
+            int32_t w[9];
+            for (int32_t k = 0; k < 9; k++) sum += w[k] = g[(int64_t)k * c->c];
+            weights_in(f, w, panel + (int64_t)(i / 2 * 16 + l % 16) * 2 + i % 2,
+                       (int64_t)own->blocks * 8 * 16 * 2);
         }
         /* of raw codes; everything is modulo 2^32 until the last step */
         b[l] = (int32_t)((uint32_t)f->factor *
