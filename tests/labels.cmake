@@ -3,7 +3,8 @@
 set(OCT_SLOW test_export_c_cross examples test_texts test_cli_options command_numbers int8_by_hand test_observer_accuracy test_outliers install packages
   test_exact_zoo test_small_memory test_improve test_cli_options_look test_cli_defaults guide_first_net guide_own_net guide_quantize guide_look guide_deploy test_doctor test_sweep test_pages
   report_page test_onnx_runs test_verify_c test_kill test_spoiled test_qconfig_random test_cli
-  test_observers test_schedules test_ops_grad test_journeys test_processes test_replay test_io_faults test_cut)
+  test_observers test_schedules test_ops_grad test_journeys test_processes test_replay test_io_faults test_cut
+  test_shown test_starved test_score test_distill test_exact test_faults)
 # exact: the promise and what it stands on, once more on the reference kernels (OCT_CPU=ref)
 set(OCT_EXACT test_exact test_exact_zoo test_convert test_spoiled test_journeys test_fusion test_learned test_weight_range
   test_qops test_qops_golden test_int8_net test_int8_float test_int8_forms test_fused_steps test_int8_blocks test_int8_file test_lstm test_kernels)
