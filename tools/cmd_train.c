@@ -61,7 +61,7 @@ int cli_fit_progress(void *view, const oct_fit_report *r) {
     if (!r->epoch_end)
         v->last_step = now;
     else if (v->last_step > 0)
-        v->scoring += now - v->last_step, v->scored++;
+        v->scoring += now - v->last_step, v->scored++, v->last_step = 0;
     if (v->c->bar && !r->epoch_end && now - v->last_drawn > 0.1) {
         fprintf(stderr, "\r%sepoch %d/%d%s ", v->c->color ? "\x1b[1m" : "", r->epoch, r->epochs,
                 v->c->color ? "\x1b[0m" : "");

@@ -224,7 +224,8 @@ oct_status octi_cause_dead(octi_case *k, oct_cause *c, char *with, size_t size) 
 
 /* Right no more often than one answer to everything would be. */
 oct_status octi_cause_nothing(octi_case *k, oct_cause *c, char *with, size_t size) {
-    const int32_t classes = k->kind == OCT_SCORE_CLASSES ? oct_net_class_count(k->net) : 0;
+    int32_t classes = 0; /* the data's: it may know others than the net */
+    if (k->kind == OCT_SCORE_CLASSES) (void)oct_data_classes(k->test, &classes);
     if (classes < 2 || k->overflow) return OCT_OK;
     int64_t *counts = octi_calloc(k->ctx, (size_t)classes, sizeof *counts), most = 0, all = 0;
     oct_status s = counts ? oct_data_class_counts(k->test, counts) : oct_last_error()->code;
