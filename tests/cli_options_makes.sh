@@ -23,7 +23,7 @@ base_train="--model lenet $data --epochs 1"
 base_ptq="f32 $data --calib 64"
 base_qat="f32 $data --epochs 1"
 base_eval="f32 $data"
-base_bench="--workload lenet --mode infer-int8 --batch 2"
+base_bench="--workload lenet --mode infer-int8 --batch 2 --seconds 0.005"
 for c in train ptq qat; do
     eval "b=\$base_$c"
     "$octet" $c $b --out base_$c --quiet >/dev/null 2>.e || say "base of $c: $(cat .e)"
@@ -107,7 +107,13 @@ photo() {
     "$octet" $c pix --data folder:pics --$1 20 --out r2 >/dev/null 2>&1 && say "$row: smaller than the net's input"
     rm -rf r2
 }
-modes() { for m in train-fp32 train-qat infer-fp32; do go bench --workload lenet --mode $m --batch 2 --json; text .out "\"mode\":\"$m\""; done; }
+modes() { for m in train-fp32 train-qat infer-fp32; do go bench --workload lenet --mode $m --batch 2 --seconds 0.005 --json; text .out "\"mode\":\"$m\""; done; }
+
+# blocks eight times as long have more steps: at least twice, whatever else runs here; and without the option they are of 0.1 s
+blocks() {
+    for s in 0.005 0.04; do go bench --workload lenet --mode infer-int8 --batch 2 --json --seconds $s && sed -n 's/.*"steps":\([0-9]*\).*/\1/p' .out >steps$s; done
+    [ "$(cat steps0.04)" -ge $((2 * $(cat steps0.005))) ] || say "$row: $(cat steps0.005) and $(cat steps0.04) steps"
+}
 
 # a row that needs no judge of its own
 judge() {

@@ -142,7 +142,9 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
         t = cli_seconds() - t0;
     }
     if (!(t > 0)) return no_clock(t);
-    while (t * (double)steps < 0.1 && steps < 100000) steps *= 2;
+    const double least = c->seconds.set ? c->seconds.d : 0.1;
+    /* no step takes less than a microsecond; a clock that all but stands must not go on for ever */
+    while (t * (double)steps < least && (double)steps < least * 1e6) steps *= 2;
     for (int k = 0; k < BLOCKS; k++) {
         double t0 = cli_seconds();
         for (long long i = 0; i < steps; i++)
@@ -163,6 +165,7 @@ static int measure(cli *c, const char *workload, oct_net *net, int mode) {
         if (oct_ctx_no_amx(c->ctx)) json_string(&j, "no_amx", oct_ctx_no_amx(c->ctx));
         json_number(&j, "img_per_s", 1 / per);
         json_number(&j, "us_per_img", per * 1e6);
+        json_int(&j, "steps", steps);
         if (b.run && layers(&b, &j) != OCT_OK) return cli_failed();
         json_close(&j);
     } else {
