@@ -26,6 +26,7 @@ static bool allowed(const oct_named_tensor *t, float v) {
 static int64_t first_bad(const oct_named_tensor *t, double *value) {
     const oct_tensor *x = t->tensor;
     const int64_t n = oct_tensor_count(x);
+    if (x->dtype != OCT_F32 && x->dtype != OCT_F16) return -1;
     if (x->dtype == OCT_F32) {
         float probe = 0; /* 0 * inf and 0 * NaN are NaN */
         for (int64_t i = 0; i < n; i++) probe += 0.0f * oct_f32(x)[i];
