@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/mem.h"
@@ -19,15 +20,24 @@ const octi_qconv *octi_qconv_of(const octi_qargs *q) { return q->r->u.conv; }
 octi_halo octi_no_halo(const octi_qconv *c) { return (void)c, (octi_halo){0}; }
 int32_t octi_row_units(const octi_qconv *c) { return c->p / c->pool; }
 
+/* Sum of |w|, in 32 bits for as long as they hold it. */
+static int64_t sizes(const int8_t *w, int64_t n) {
+    int64_t sum = 0;
+    for (int64_t from = 0; from < n; from += 1 << 20) {
+        const int64_t to = n - from < 1 << 20 ? n : from + (1 << 20);
+        int32_t part = 0;
+        for (int64_t i = from; i < to; i++) part += abs(w[i]);
+        sum += part;
+    }
+    return sum;
+}
+
 /* |b| + sum|w| * max|q - z| <= 2^31 - 1 for every output channel, and its multiplier is sound. */
 static oct_status prove(const octi_qargs *q, octi_qconv *c) {
     const int64_t k = (int64_t)c->r * c->s * (c->c / c->groups), reach = octi_reach(&q->in[0]);
     for (int64_t j = 0; j < c->o; j++) {
-        int64_t sum = 0, bound;
-        for (int64_t i = 0; i < k; i++) {
-            const int w = c->weight[j * k + i];
-            sum += w < 0 ? -w : w;
-        }
+        const int64_t sum = sizes(c->weight + j * k, k);
+        int64_t bound;
         OCT_TRY(octi_prove_accumulator(q->where, j, c->bias[j], sum, reach, &bound));
         OCT_TRY(octi_need_multiplier(q, j, bound));
         if (bound > c->largest_sum) c->largest_sum = bound;
