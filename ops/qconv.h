@@ -48,6 +48,12 @@ extern const int octi_candidate_count;
 /** The layer that q binds. */
 const octi_qconv *octi_qconv_of(const octi_qargs *q);
 octi_halo octi_no_halo(const octi_qconv *c);
+/** Bytes of its weights as s16; beyond OCTI_CACHED_WEIGHTS they do not stay in the second-level
+ *  cache, so that each band of rows reads them from memory. */
+enum { OCTI_CACHED_WEIGHTS = 256 << 10 };
+static inline int64_t octi_weight_bytes(const octi_qconv *c) {
+    return (int64_t)c->r * c->s * (c->c / c->groups) * c->o * 2;
+}
 /** Rows of what it stores: the output's, or the pool's. */
 int32_t octi_row_units(const octi_qconv *c);
 /** Biases and records by lanes, `lanes` to a group, groups one behind the other. */

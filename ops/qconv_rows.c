@@ -10,8 +10,10 @@
 
 enum {
     BAND_BYTES = 24 << 10, /* of widened rows: they stay in the first-level cache */
-    BAND_PIXELS = 400,     /* each has an entry in the table of places */
-    FEW = 48,              /* an image of fewer pixels shares its block with others */
+    WIDE_BYTES =
+        128 << 10,     /* in the second-level one: weights from memory are read for each band */
+    BAND_PIXELS = 400, /* each has an entry in the table of places */
+    FEW = 48,          /* an image of fewer pixels shares its block with others */
     MOST_IMAGES = 16
 };
 
@@ -160,7 +162,8 @@ static oct_status bind(const octi_qargs *q) {
         own->images = FEW / (c->p * c->q);
         if (own->images > MOST_IMAGES) own->images = MOST_IMAGES;
     } else {
-        while (own->band > 1 && (frame_rows(c, own->band * c->pool) * row > BAND_BYTES ||
+        const int64_t most = octi_weight_bytes(c) > OCTI_CACHED_WEIGHTS ? WIDE_BYTES : BAND_BYTES;
+        while (own->band > 1 && (frame_rows(c, own->band * c->pool) * row > most ||
                                  (int64_t)own->band * c->pool * c->q > BAND_PIXELS))
             own->band = (own->band + 1) / 2;
     }

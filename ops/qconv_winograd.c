@@ -48,7 +48,8 @@ typedef struct winograd {
     octi_layout x_at, y_at;
     octi_halo need;
     int32_t positions, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
-    size_t frame, v, m;                                 /* bytes of scratch */
+    int32_t at_once;    /* positions: all, or one where the weights are read from memory */
+    size_t frame, v, m; /* bytes of scratch */
 } winograd;
 
 static int32_t tiles_of(const form *f, int32_t size) { return (size + f->tile - 1) / f->tile; }
@@ -147,6 +148,22 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
     }
 }
 
+/* Products of count tiles with a panel's weights. Those that are read from memory come a few
+ * positions at a time, for all tiles. */
+static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count) {
+    const winograd *own = j->own;
+    const int32_t groups = (count + G - 1) / G;
+    const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
+    for (int32_t p = 0; p < own->positions; p += own->at_once)
+        for (int32_t g = 0; g < groups; g++) {
+            const int32_t now =
+                own->positions - p < own->at_once ? own->positions - p : own->at_once;
+            j->r->kernels->wino_mul_s16(count - g * G < G ? count - g * G : G, now, own->blocks,
+                                        v + (g * own->positions + p) * place_v, u + p * place_u,
+                                        m + (g * own->positions + p) * G * 16);
+        }
+}
+
 /* All tiles of `images` images, a block of groups at a time: weights are read once for a block. */
 static void run_images(const job *j, int64_t images) {
     const winograd *own = j->own;
@@ -154,17 +171,13 @@ static void run_images(const job *j, int64_t images) {
     int32_t *m = (int32_t *)(void *)((uint8_t *)j->call->scratch + own->frame + own->v);
     const int64_t all = images * (j->call->to - j->call->from) * own->tiles_w,
                   step = (int64_t)own->groups * G,
-                  panel_u = (int64_t)own->positions * own->blocks * 16 * 16,
-                  group_v = (int64_t)own->positions * own->blocks * G * 16;
+                  panel_u = (int64_t)own->positions * own->blocks * 16 * 16;
     for (int64_t t = 0; t < all; t += step) {
         const int32_t count = (int32_t)(all - t < step ? all - t : step);
         const cursor at = cursor_at(j, t);
         transform(j, at, count, v);
         for (int32_t panel = 0; panel < own->panels; panel++) {
-            for (int32_t g = 0; g * G < count; g++)
-                j->r->kernels->wino_mul_s16(count - g * G < G ? count - g * G : G, own->positions,
-                                            own->blocks, v + g * group_v, own->u + panel * panel_u,
-                                            m + (int64_t)g * own->positions * G * 16);
+            multiply(j, v, own->u + panel * panel_u, m, count);
             put(j, m, at, count, panel);
         }
     }
@@ -255,13 +268,24 @@ static int64_t weight_bytes(const form *f, const octi_qconv *c) {
     return (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * ((c->o + 15) / 16) * 512;
 }
 
-enum { L2_SHARE = 256 << 10 }; /* of the second-level cache */
+enum { /* the second-level cache, shares of it, and weights of a few positions */
+       L2_BYTES = 512 << 10,
+       L2_SHARE = 256 << 10,
+       V_SHARE = 320 << 10,
+       AT_ONCE = 16 << 10
+};
 
 /* Groups of tiles at a time: two where the weights stay in cache, else as many as do. */
 static int32_t groups_of(const form *f, const octi_qconv *c) {
     const int64_t group = (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * G * 32;
     if (weight_bytes(f, c) <= L2_SHARE) return 2;
-    return group * 2 > L2_SHARE ? 1 : (int32_t)(L2_SHARE / group);
+    return group * 2 > V_SHARE ? 1 : (int32_t)(V_SHARE / group);
+}
+
+static int32_t positions_at_once(const form *f, const octi_qconv *c) {
+    const int32_t few = AT_ONCE / 512 / ((c->c + 15) / 16);
+    if (weight_bytes(f, c) <= L2_BYTES) return f->edge * f->edge;
+    return few < 1 ? 1 : few;
 }
 
 static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
@@ -281,6 +305,7 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .panels = (c->o + 15) / 16,
                       .tiles_w = tiles_of(f, c->q),
                       .groups = groups_of(f, c)};
+    own->at_once = positions_at_once(f, c);
     OCT_TRY(pack(q, c, own));
     const size_t tiles = (size_t)own->groups * (size_t)own->positions * G * 16;
     own->frame = octi_frame_bytes(c, &own->x_at, &own->need);

@@ -10,6 +10,7 @@ enum {
     MOST = 4,               /* ops of a tail */
     BAND_BYTES = 8 << 10,   /* of an image */
     BLOCK_BYTES = 32 << 10, /* of all images of a call */
+    WIDE_BYTES = 64 << 10,  /* either, where weights are read from memory for each band */
 };
 
 typedef struct tail_op {
@@ -25,7 +26,7 @@ struct octi_qtail {
     size_t scratch;    /* its own, in front of the bands */
     octi_layout band, out;
     int32_t rows, units; /* of an image; of a band at most */
-    int64_t unit_bytes;
+    int64_t unit_bytes, block_bytes;
 };
 
 oct_status octi_qconv_take_map(octi_qrun *r, const octi_qrun *map, int32_t place, int32_t other,
@@ -68,7 +69,7 @@ static void run_band(const octi_qrun *r, const octi_qcall *call) {
 static void run(const octi_qrun *r, const octi_qcall *call) {
     const octi_qtail *t = r->tail;
     octi_qcall band = *call;
-    int64_t units = BLOCK_BYTES / (call->n * t->unit_bytes);
+    int64_t units = t->block_bytes / (call->n * t->unit_bytes);
     if (units > t->units) units = t->units;
     if (units < 1) units = 1;
     for (int32_t u = call->from; u < call->to; u += (int32_t)units) {
@@ -95,7 +96,10 @@ oct_status octi_bind_tail(const octi_qargs *q) {
     oct_shape s = t->op[0].map.args->out->shape;
     t->rows = s.rank == 4 ? (int32_t)s.dim[1] : 1;
     t->unit_bytes = r->image / t->rows * r->unit_rows;
-    t->units = t->unit_bytes < BAND_BYTES ? (int32_t)(BAND_BYTES / t->unit_bytes) : 1;
+    const bool wide = octi_weight_bytes(octi_qconv_of(q)) > OCTI_CACHED_WEIGHTS;
+    const int64_t most = wide ? WIDE_BYTES : BAND_BYTES;
+    t->block_bytes = wide ? WIDE_BYTES : BLOCK_BYTES;
+    t->units = t->unit_bytes < most ? (int32_t)(most / t->unit_bytes) : 1;
     if (t->units > r->units) t->units = r->units;
     if (s.rank == 4 && t->units * r->unit_rows < t->rows) s.dim[1] = t->units * r->unit_rows;
     t->band = octi_layout_dense(&s, 1);
