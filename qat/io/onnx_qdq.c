@@ -100,7 +100,9 @@ oct_status octi_onnx_fold_dequantize(octi_onnx_node *n) {
         const int64_t zero = g.zero ? g.zero->i[at] : 0, step = x->i[k] - zero;
         if (step < codes->least) codes->least = step;
         if (step > codes->most) codes->most = step;
-        c->f[k] = octq_dequantize((int32_t)x->i[k], g.scale->f[at], (int32_t)zero);
+        if (step < INT32_MIN || step > INT32_MAX)
+            return octi_onnx_refuse(n, "a code less its zero point of more than 32 bits");
+        c->f[k] = octq_dequantize((int32_t)step, g.scale->f[at], 0);
     }
     c->codes = codes;
     return octi_onnx_fold_output(n, 0, c);
