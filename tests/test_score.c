@@ -58,6 +58,9 @@ START_TEST(classes_by_hand) {
     oct_net *net = mirror(ctx, K);
     oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(N, 1, K, 1), logits, labels, NULL);
     ck_assert_int_eq(oct_score_of(net, d), OCT_SCORE_CLASSES);
+    ck_assert_double_eq(oct_accuracy_chance(0.75, 300),
+                        1.5 * 0.025); /* sqrt(3 / 16 / 300) = 1 / 40 */
+    ck_assert(isnan(oct_accuracy_chance(-1, 300)) && isnan(oct_accuracy_chance(0.5, 0)));
     for (int batch = 0; batch <= 8; batch++) { /* whole, one by one, incomplete last ones */
         oct_eval r;
         ck_ok(oct_evaluate(net, d, &(oct_eval_opts){.batch = batch}, &r));

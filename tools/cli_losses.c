@@ -9,8 +9,7 @@ cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, d
                       int64_t n) {
     cli_warnings w = {.row = NULL};
     double drop = fp32 >= 0 && quantized >= 0 ? fp32 - quantized : NAN;
-    /* as octet doctor has it: one and a half standard errors are chance */
-    if (drop > 0 && drop <= 1.5 * sqrt(fp32 * (1 - fp32) / (double)(n > 0 ? n : 1))) drop = 0;
+    if (drop > 0 && drop <= oct_accuracy_chance(fp32, n)) drop = 0;
     if (oct_layer_warnings(net, data, 0, drop, &w.row, &w.count) != OCT_OK) {
         fprintf(stderr, "octet: warning: layers were not looked at: %s\n", oct_error_message());
         return w;

@@ -108,11 +108,10 @@ static int start(sweep *s, sweep_cell *cell) {
     snprintf(threads, sizeof threads, "%d", s->threads);
     const char *const more[] = {"--json", "--quiet", "--threads", threads};
     for (int i = 0; i < 4; i++) argv[n++] = (char *)(uintptr_t)more[i];
-    /* a run without a result: cut off between the two, or in the middle of a training */
-    if (!access(sweep_path(s, cell, ""), F_OK))
-        argv[n++] =
-            (char *)(uintptr_t)(!strcmp(cell->method, "ptq") || s->c->force.set ? "--force"
-                                                                                : "--resume");
+    /* a run without a result may be there: cut off between the two, or in the middle of a training;
+     * or come while this looks, from a cell of a sweep that was killed */
+    argv[n++] = (char *)(uintptr_t)(!strcmp(cell->method, "ptq") || s->c->force.set ? "--force"
+                                                                                    : "--resume");
     argv[n] = NULL;
     posix_spawn_file_actions_t acts;
     posix_spawnattr_t attr;

@@ -181,9 +181,8 @@ static oct_status scores(octi_case *k, oct_diagnosis *d) {
     d->float_score = octi_case_relative(k, k->real);
     d->parent_score = k->parent ? octi_case_relative(k, parent) : -1;
     k->lost = d->lost = k->reference - d->score;
-    /* one and a half standard errors of a score of so many images */
-    d->tolerance = classes ? fmax(TOLERANCE, 1.5 * sqrt(k->best * (1 - k->best) / (double)k->n))
-                           : 2 * TOLERANCE;
+    k->chance = classes ? oct_accuracy_chance(k->best, k->n) : TOLERANCE;
+    d->tolerance = classes ? fmax(TOLERANCE, k->chance) : 2 * TOLERANCE;
     d->n = k->n;
     d->quantized = k->quantized;
     return OCT_OK;

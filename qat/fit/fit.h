@@ -100,6 +100,10 @@ typedef struct oct_eval {
 OCT_API OCT_NODISCARD oct_status oct_evaluate(oct_net *net, oct_data *data,
                                               const oct_eval_opts *opts, oct_eval *result);
 OCT_API void oct_eval_free(oct_ctx *ctx, oct_eval *result);
+/** What the choice of n images alone may move an accuracy by: one and a half standard errors of a
+ *  share. octet doctor and the warnings of layers call no smaller drop a loss. NAN where accuracy
+ *  is none of 0 to 1 or n is below 1. */
+OCT_API double oct_accuracy_chance(double accuracy, int64_t n);
 
 /** What a net scores, holds and takes: a row of octet compare. */
 typedef struct oct_measured {

@@ -2,6 +2,8 @@
  * What a net's output is held against: the one rule of evaluation, training and the commands. */
 #include "qat/fit/score.h"
 
+#include <math.h>
+
 int32_t octi_argmax(const float *logits, int64_t k) {
     int32_t best = 0;
     for (int32_t i = 1; i < k; i++)
@@ -13,6 +15,11 @@ int64_t octi_count_right(const float *logits, const int32_t *labels, int64_t n, 
     int64_t right = 0;
     for (int64_t i = 0; i < n; i++) right += octi_argmax(logits + i * k, k) == labels[i];
     return right;
+}
+
+double oct_accuracy_chance(double accuracy, int64_t n) {
+    if (!(accuracy >= 0 && accuracy <= 1) || n < 1) return NAN;
+    return 1.5 * sqrt(accuracy * (1 - accuracy) / (double)n);
 }
 
 double octi_squared_errors(const float *y, const float *target, int64_t n, int64_t k) {
