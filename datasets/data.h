@@ -102,6 +102,9 @@ OCT_API OCT_NODISCARD oct_data *oct_data_from_source(oct_ctx *ctx, const oct_dat
 
 OCT_API void oct_data_free(oct_data *d);
 OCT_API int64_t oct_data_count(const oct_data *d);
+/** Where sample i stands in the part as its files have it: a limit, and a part that is held out,
+ *  leave samples out. -1 where there is no such sample. */
+OCT_API int64_t oct_data_origin(const oct_data *d, int64_t i);
 OCT_API oct_dtype oct_data_dtype(const oct_data *d);
 OCT_API const oct_input_desc *oct_data_input(const oct_data *d);
 /** Why its pixels are normalized as they are: "CIFAR-10's, by the kind of set", "of its training

@@ -166,6 +166,15 @@ static int32_t share_label(const oct_data *d, int64_t i) {
     return label_of(b, v->index[i]);
 }
 
+int64_t oct_data_origin(const oct_data *d, int64_t i) {
+    if (!d || i < 0 || i >= d->count) return -1;
+    if (d->get == share_get) {
+        const share *v = d->self;
+        return oct_data_origin(v->base, v->index[i]);
+    }
+    return d->origin ? (int64_t)d->origin[i] : i;
+}
+
 static const char *share_name(const oct_data *d, int64_t i) {
     const share *v = d->self;
     return octi_set_sample(v->base, v->index[i]);

@@ -73,6 +73,16 @@ def try_predict(model, names):
         check(octet("predict", model, g["file"], "--quiet") == words, f"predict {i} in words: {words}")
 
 
+def try_predict_data(model, y_test):
+    """Of a set: five of sixty, each by its place in the set."""
+    at = np.arange(5) * len(y_test) // 5
+    got = octet("predict", model, "--data", "npz:d.npz", "--limit", "5", "--json", "--quiet", out=list)
+    check([g["file"] for g in got] == [f"npz:d.npz[{i}]" for i in at], f"predict --limit: {[g['file'] for g in got]}")
+    check([g["label"] for g in got] == [str(y_test[i]) for i in at], f"predict --limit: labels {[g['label'] for g in got]}")
+    words = octet("predict", model, "--data", "npz:d.npz", "--limit", "5", "--quiet").splitlines()
+    check([w.split(":")[1] for w in words] == [f"d.npz[{i}]" for i in at], f"predict --limit in words: {words}")
+
+
 # ---- inspect, layers, run --layer ----
 
 def try_inspect(run, x, prepared):
@@ -146,6 +156,21 @@ def try_layers(floating, run, int8, x):
 
 
 # ---- weights ----
+
+def try_layers_images(run, x, y):
+    """Without --limit: 256 images, evenly over a set that stands class by class."""
+    order = np.argsort(y, kind="stable")
+    np.savez("sorted.npz", x=x[:8], y=y[:8], x_test=x[order], y_test=y[order])
+    part = np.arange(256) * len(y) // 256
+    np.savez("even.npz", x=x[:8], y=y[:8], x_test=x[order][part], y_test=y[order][part])
+    few, even, limited = (said("layers", run, "--data", f"npz:{name}.npz", *words)
+                          for name, words in (("sorted", ()), ("even", ()), ("sorted", ("--limit", "100"))))
+    numbers = lambda d: [(r["name"], r["sqnr_cum"], r["cosine_cum"]) for r in d["layers"]]
+    check(few["images"] == even["images"] == 256 and limited["images"] == 100, f"layers: {few['images']} images")
+    check(numbers(few) == numbers(even), "layers: its images are not spread over the set")
+    check("[256]" in octet("layers", "--help").split("--limit N", 1)[1].split("--div", 1)[0], "layers --help: --limit")
+    check("\n256 images of npz:sorted.npz" in octet("layers", run, "--data", "npz:sorted.npz", "--quiet"), "layers does not say of how many images")
+
 
 def try_weights(floating, run, int8):
     inner = safetensors(f"{run}/model.safetensors")["conv2.weight"].astype(float)
@@ -414,6 +439,8 @@ def main():
     try_eval("r", xt[part], yt[part], "--limit", "40")
     try_inspect("r", xt, False), try_inspect("p", xt, True)
     try_layers("r", "p", "p.oct8", xt)
+    try_layers_images("p", x, y)
+    try_predict_data("p.oct8", yt)
     try_weights("r", "p", "p.oct8")
     try_verify("p.oct8", "p2.oct8", xt[:5])
     octet("convert", "r", "--mode", "half", "--out", "half.oct8")

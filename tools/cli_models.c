@@ -241,7 +241,8 @@ oct_data *cli_data_of(cli *c, const char *spec, oct_split split, int64_t limit, 
 }
 
 oct_data *cli_data(cli *c, oct_split split, oct_net *net) {
-    return cli_data_of(c, c->data.s, split, c->limit.set ? c->limit.i : 0, net);
+    return cli_data_of(c, c->data.s, split, c->limit.i,
+                       net); /* 0, or a command's own, if not set */
 }
 
 oct_data *cli_test_like(cli *c, oct_data *train) {

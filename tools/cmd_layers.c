@@ -6,8 +6,10 @@
 
 enum { IMAGES = 256 };
 
-static void print_json(const cli *c, const oct_layer *rows, int32_t n, double float_accuracy) {
+static void print_json(const cli *c, const oct_layer *rows, int32_t n, double float_accuracy,
+                       int64_t images) {
     json j = json_open();
+    json_int(&j, "images", images);
     if (c->sweep.set) json_number(&j, "fp32_accuracy", float_accuracy);
     json_array(&j, "layers");
     for (int32_t i = 0; i < n; i++) {
@@ -125,6 +127,7 @@ int cmd_layers(cli *c) {
     oct_net *net;
     oct_data *data;
     int code;
+    if (!c->limit.set) c->limit.i = IMAGES; /* evenly over the part, as --limit draws them */
     if (!cli_model_and_data(c, &net, &data, &code)) return code;
     if (c->sweep.set && oct_net_stage(net) != OCT_STAGE_PREPARED)
         return cli_usage("--sweep", "needs a net whose layers can be float",
@@ -133,14 +136,13 @@ int cmd_layers(cli *c) {
     oct_layer *rows;
     int32_t n;
     double float_accuracy = NAN;
-    int64_t images = c->limit.set ? c->limit.i : IMAGES;
-    if (data && images > oct_data_count(data)) images = oct_data_count(data);
+    const int64_t images = oct_data_count(data);
     if (oct_layers(net, data, images, &rows, &n) != OCT_OK) return cli_failed();
     if (c->sweep.set && oct_layers_sweep(net, data, images, rows, n, &float_accuracy) != OCT_OK)
         return cli_failed();
     cli_note_kernels(c);
     if (c->json.set)
-        print_json(c, rows, n, float_accuracy);
+        print_json(c, rows, n, float_accuracy, images);
     else {
         cli_print("%-28s %-14s %-18s %4s %-22s %12s %4s %7s %7s %7s %8s %5s %9s %s\n", "name",
                   "kind", "shape", "bits", "scheme", "scale", "zp", "local", "cum", "cosine",
@@ -173,6 +175,8 @@ int cmd_layers(cli *c) {
             }
             cli_print(" %s\n", r->kernel ? r->kernel : "-");
         }
+        cli_print("%lld images of %s%s\n", (long long)images, c->data.s,
+                  c->limit.set ? "" : ", evenly over it; --limit N: other numbers of them");
         print_bars(rows, n);
         if (c->sweep.set) print_sweep(rows, n, float_accuracy, images);
         next_of_layers(c, net, rows, n);

@@ -124,7 +124,7 @@ static int predict_data(cli *c, oct_net *net, oct_runner *run) {
         if (oct_loader_next(l, &b, &done) != OCT_OK) code = cli_failed();
         if (code || done) break;
         const oct_tensor *y = oct_runner_run(run, b.x);
-        snprintf(name, sizeof name, "%.280s[%lld]", c->data.s, (long long)i);
+        snprintf(name, sizeof name, "%.280s[%lld]", c->data.s, (long long)oct_data_origin(data, i));
         if (y)
             show(c, net, name, y, b.labels ? oct_s32(b.labels)[0] : -1);
         else
