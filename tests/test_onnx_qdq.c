@@ -150,7 +150,7 @@ START_TEST(the_zoo_comes_back) {
 }
 END_TEST
 
-/* ---- onnxruntime's files ---- */
+/* ---- onnxruntime's files, and PyTorch's ---- */
 
 static void golden_path(const char *name, char path[1024]) {
     snprintf(path, 1024, "%s/tests/golden/onnx/%s.onnx", OCT_SOURCE_DIR, name);
@@ -167,11 +167,13 @@ static oct_tensor *golden_input(int64_t h, int64_t w, int64_t c) {
     return x;
 }
 
-START_TEST(onnxruntimes_files_give_its_codes) {
+START_TEST(others_files_give_onnxruntimes_codes) {
     static const struct {
         const char *name;
         int h, w, c;
-    } files[] = {{"static_u8", 9, 8, 3}, {"static_s8", 9, 8, 3}, {"qdq", 7, 7, 2}};
+    } files[] = {
+        {"static_u8", 9, 8, 3},       {"static_s8", 9, 8, 3},      {"qdq", 7, 7, 2},
+        {"torch_converted", 8, 6, 2}, {"torch_channels", 8, 6, 2}, {"torch_tensors", 8, 6, 2}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[1024];
         golden_path(files[i].name, path);
@@ -203,12 +205,12 @@ END_TEST
 
 /* ---- what octet has no such codes for ---- */
 
-static OctiOnnx__ModelProto *file; /* golden/onnx/qdq.onnx, to be spoiled */
+static OctiOnnx__ModelProto *file; /* of golden/onnx, to be spoiled */
 
-static void open_file(void) {
+static void open_named(const char *name) {
     static uint8_t bytes[1 << 14];
     char path[1024];
-    golden_path("qdq", path);
+    golden_path(name, path);
     FILE *f = fopen(path, "rb");
     ck_assert(f != NULL);
     const size_t size = fread(bytes, 1, sizeof bytes, f);
@@ -216,6 +218,8 @@ static void open_file(void) {
     file = octi_onnx__model_proto__unpack(NULL, size, bytes);
     ck_assert(file != NULL);
 }
+
+static void open_file(void) { open_named("qdq"); }
 
 static OctiOnnx__TensorProto *constant(const char *name) {
     for (size_t i = 0; i < file->graph->n_initializer; i++)
@@ -303,5 +307,74 @@ START_TEST(other_codes_are_named) {
 }
 END_TEST
 
+/* Node k of that op. */
+static OctiOnnx__NodeProto *node(const char *op, int k) {
+    for (size_t i = 0; i < file->graph->n_node; i++)
+        if (!strcmp(file->graph->node[i]->op_type, op) && !k--) return file->graph->node[i];
+    ck_abort_msg("no %s", op);
+    return NULL;
+}
+
+static void rename_op(OctiOnnx__NodeProto *p, const char *op) {
+    free(p->op_type);
+    p->op_type = strdup(op);
+}
+
+static OctiOnnx__NodeProto *cast_of_codes(void) {
+    for (int k = 0;; k++) {
+        OctiOnnx__NodeProto *p = node("Cast", k);
+        if (p->attribute[0]->i == U8) return p;
+    }
+}
+
+/* PyTorch casts u8 codes to u8. */
+START_TEST(codes_are_passed_on) {
+    open_named("torch_converted");
+    cast_of_codes()->attribute[0]->i = OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__INT8;
+    refused("of codes of type uint8 to int8", false);
+    open_named("torch_converted");
+    OctiOnnx__NodeProto *p = cast_of_codes();
+    rename_op(p, "Identity");
+    p->n_attribute = 0;
+    oct_net *net = read_file(false);
+    ck_assert_msg(net != NULL, "%s", oct_error_message());
+    oct_net_free(net);
+    for (size_t i = 0; i < file->graph->n_node; i++) { /* what reads its codes takes no codes */
+        OctiOnnx__NodeProto *reader = file->graph->node[i];
+        if (!reader->n_input || strcmp(reader->input[0], p->output[0])) continue;
+        rename_op(reader, "Relu");
+        reader->n_input = 1;
+    }
+    p->n_attribute = 0;
+    refused("its codes are read by Relu; DequantizeLinear is taken", false);
+}
+END_TEST
+
+/* -128 times a factor below 0 is 128, which no code is; another such factor behind it makes it -128
+ * again. */
+START_TEST(codes_that_no_factor_turns_round_stay_float) {
+    for (int turned = 0; turned < 2; turned++) {
+        open_named("torch_channels");
+        OctiOnnx__TensorProto *by = constant(node("Div", 0)->input[1]);
+        float v[4];
+        ck_assert_uint_eq(by->raw_data.len, sizeof v);
+        memcpy(v, by->raw_data.data, sizeof v);
+        for (int c = 0; turned && c < 4; c++) v[c] = -v[c];
+        memcpy(by->raw_data.data, v, sizeof v);
+        ck_assert(v[2] < 0 || turned);
+        oct_net *in = read_file(false);
+        ck_assert_msg(in != NULL, "%s", oct_error_message());
+        oct_convert_report report;
+        oct_net *i8 = oct_convert(in, &report);
+        ck_assert_msg(i8 != NULL, "%s", oct_error_message());
+        ck_assert_int_eq(report.layers_float > 0, turned);
+        oct_net_free(i8);
+        oct_net_free(in);
+        octi_onnx__model_proto__free_unpacked(file, NULL);
+    }
+}
+END_TEST
+
 OCT_TEST_MAIN_WITH("onnx_qdq", setup, teardown, random_nets_come_back, the_zoo_comes_back,
-                   onnxruntimes_files_give_its_codes, other_codes_are_named)
+                   others_files_give_onnxruntimes_codes, other_codes_are_named, codes_are_passed_on,
+                   codes_that_no_factor_turns_round_stay_float)

@@ -88,7 +88,7 @@ static oct_status add_readers(octi_onnx *o) {
             v->reader = (int32_t)i;
             if (octi_onnx_is(p, "DequantizeLinear"))
                 v->dequantizer = (int32_t)i;
-            else if (!octi_onnx_is_index_cast(p))
+            else if (!octi_onnx_is_index_cast(p) && !octi_onnx_may_pass_codes(p))
                 v->other = (int32_t)i;
             if (k == 0 && octi_onnx_is(p, "QuantizeLinear"))
                 octi_onnx_note_quantizer(o, v, (int32_t)i);

@@ -6,6 +6,7 @@
 
 #include "qat/io/onnx_in.h"
 #include "src/mem.h"
+#include "src/qparams.h"
 
 oct_status octi_onnx_batch_norm(octi_onnx_node *n, const octi_onnx_place *x, const float *par[4],
                                 float eps, float momentum, bool rests, int32_t *out) {
@@ -93,17 +94,51 @@ static oct_status at_rest(octi_onnx_node *n, const octi_onnx_place *x, const flo
     return octi_onnx_batch_norm(n, x, par, 0, 0, true, &to->v);
 }
 
+/* *p: the node whose weights made x, where nobody else sees them or x, NULL otherwise; codes of the
+ * file take factors into their scales. */
+static oct_status find_weights(octi_onnx *o, const octi_onnx_value *x, const float *scale,
+                               oct_node **p, int32_t *w, int32_t *b) {
+    bool done = true;
+    *p = octi_onnx_producer(o, x->at.v);
+    if (!octi_onnx_sole(x) || octi_onnx_grid_of(o, x->at.v) || !own_params(o, *p, w, b))
+        return *p = NULL, OCT_OK;
+    if (scale && octi_onnx_grid_of(o, *w))
+        OCT_TRY(octi_onnx_scale_weight_grid(o, *w, scale, &done));
+    if (!done) *p = NULL;
+    return OCT_OK;
+}
+
 oct_status octi_onnx_affine(octi_onnx_node *n, const octi_onnx_value *x, const float *scale,
                             const float *shift, octi_onnx_place *to) {
     const int64_t channels = octi_onnx_channels(&x->at);
+    oct_node *p;
     int32_t w, b;
     if (all_are(scale, channels, 1)) scale = NULL;
     if (all_are(shift, channels, 0)) shift = NULL;
     *to = x->at;
     if (!scale && !shift) return OCT_OK;
+    OCT_TRY(find_weights(n->o, x, scale, &p, &w, &b));
+    return p ? into_weights(n->o, p, w, b, channels, scale, shift)
+             : at_rest(n, &x->at, scale, shift, to);
+}
+
+/* Training saw the codes of these weights, not those of folded ones: so they stay, and their scales
+ * take the factors. */
+oct_status octi_onnx_norm_into_codes(octi_onnx_node *n, const octi_onnx_value *x,
+                                     const float *const par[4], float eps, bool *done) {
+    const int64_t channels = octi_onnx_channels(&x->at);
     oct_node *p = octi_onnx_producer(n->o, x->at.v);
-    if (!octi_onnx_sole(x) || octi_onnx_grid_of(n->o, x->at.v) || !own_params(n->o, p, &w, &b) ||
-        (scale && octi_onnx_grid_of(n->o, w))) /* its codes are the file's */
-        return at_rest(n, &x->at, scale, shift, to);
-    return into_weights(n->o, p, w, b, channels, scale, shift);
+    int32_t w, b;
+    *done = false;
+    if (!own_params(n->o, p, &w, &b) || !octi_onnx_grid_of(n->o, w)) return OCT_OK;
+    float *scale = octi_arena_alloc(n->o->arena, (size_t)channels * sizeof *scale + 1);
+    float *shift = octi_arena_alloc(n->o->arena, (size_t)channels * sizeof *shift + 1);
+    if (!scale || !shift) return oct_last_error()->code;
+    for (int64_t c = 0; c < channels; c++) {
+        scale[c] = oct_fold_factor(par[0][c], par[3][c], eps);
+        shift[c] = oct_fold_bias(0, par[2][c], scale[c], par[1][c]);
+    }
+    OCT_TRY(find_weights(n->o, x, scale, &p, &w, &b));
+    *done = p != NULL;
+    return p ? into_weights(n->o, p, w, b, channels, scale, shift) : OCT_OK;
 }

@@ -120,7 +120,8 @@ oct_status octi_onnx_keep(octi_onnx *o, oct_net *net) {
     net->graph->input = map[input];
     net->graph->output = map[output];
     for (int32_t v = 0; o->marks && v < g->value_count; v++) {
-        const oct_quantizer *q = live[v] ? octi_onnx_grid_of(o, v) : NULL;
+        const oct_quantizer *q =
+            live[v] && octi_onnx_grid_holds(o, v) ? octi_onnx_grid_of(o, v) : NULL;
         if (q &&
             (net->graph->values[map[v]].quantizer = octi_graph_add_quantizer(net->graph, q)) < 0)
             return oct_last_error()->code;

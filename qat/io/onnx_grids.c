@@ -89,3 +89,32 @@ oct_status octi_onnx_set_weight_grid(octi_onnx_node *n, const octi_onnx_const *c
     for (int64_t k = 0; k < from->count; k++) oct_f32(q->scale)[k] = from->scale[k] * fabsf(alpha);
     return OCT_OK;
 }
+
+oct_status octi_onnx_scale_weight_grid(octi_onnx *o, int32_t w, const float *scale, bool *done) {
+    const oct_quantizer *q = octi_onnx_grid_of(o, w);
+    const oct_tensor *t = o->to->values[w].tensor;
+    *done = false;
+    if (!o->marks || !q || t->shape.rank < 1) return OCT_OK;
+    const int64_t rows = t->shape.dim[0], each = oct_tensor_count(q->scale) > 1;
+    const float *from = oct_f32(q->scale); /* its quantizer keeps it, whatever is added */
+    for (int64_t c = 0; c < rows; c++)
+        if (!isnormal(from[each * c] * scale[c])) return OCT_OK;
+    oct_qspec spec = oct_qspec_weight(8, true);
+    spec.qmin = q->spec.qmin;
+    if (!each && !(q = add(o, w, "fixed", OCT_QUANTIZER_WEIGHT, spec, rows)))
+        return oct_last_error()->code;
+    for (int64_t c = 0; c < rows; c++) oct_f32(q->scale)[c] = from[each * c] * fabsf(scale[c]);
+    *done = true;
+    return OCT_OK;
+}
+
+bool octi_onnx_grid_holds(const octi_onnx *o, int32_t v) {
+    const oct_quantizer *q = octi_onnx_grid_of(o, v);
+    const oct_tensor *w = o->to->values[v].tensor;
+    if (!q || !w || q->role != OCT_QUANTIZER_WEIGHT || q->spec.qmin >= -127) return q != NULL;
+    const int64_t each = oct_tensor_count(q->scale) > 1, all = oct_tensor_count(w);
+    for (int64_t k = 0; k < all; k++)
+        if (oct_f32(w)[k] > 127.5f * oct_f32(q->scale)[each * (k / (all / w->shape.dim[0]))])
+            return false;
+    return true;
+}

@@ -87,7 +87,8 @@ typedef struct octi_onnx_value {
     int32_t maker;                       /* node, -1 */
     int32_t readers, reader;             /* their number, and the last one */
     int32_t dequantizer, other;          /* of codes: a DequantizeLinear that reads them; a reader
-                                          * that is none, nor makes indices of them; -1 */
+                                          * that is none, nor passes them on, nor makes
+                                          * indices of them; -1 */
     int32_t quantizers, quantizer;       /* readers that are QuantizeLinear, and one of them */
     bool unlike;                         /* their grids are not one */
     bool output;
@@ -282,6 +283,10 @@ oct_status octi_onnx_affine(octi_onnx_node *n, const octi_onnx_value *x, const f
 /** A batch norm of x with parameters [C] in octet's order, all copied; at rest: never trained. */
 oct_status octi_onnx_batch_norm(octi_onnx_node *n, const octi_onnx_place *x, const float *par[4],
                                 float eps, float momentum, bool rests, int32_t *out);
+/** A batch norm of x (as above) in the weights that made x, whose codes are the file's; *done:
+ *  false where they cannot take it. */
+oct_status octi_onnx_norm_into_codes(octi_onnx_node *n, const octi_onnx_value *x,
+                                     const float *const par[4], float eps, bool *done);
 
 /* onnx_grids.c: grids of the net's values and weights, in the scratch graph; nothing where the file
  * comes in as floats */
@@ -297,6 +302,23 @@ oct_status octi_onnx_set_grid(octi_onnx *o, int32_t v, float scale, int32_t zero
  *  times alpha. Refused where octet has no such codes. */
 oct_status octi_onnx_set_weight_grid(octi_onnx_node *n, const octi_onnx_const *c, int axis,
                                      float alpha, int32_t w);
+/** The weights w are about to be times scale[rows]: their grid with them, and the codes stay (of a
+ *  factor below 0: their negatives). *done: false, and nothing changed, where there is no such
+ *  grid, or none of the net's values stands on one. */
+oct_status octi_onnx_scale_weight_grid(octi_onnx *o, int32_t w, const float *scale, bool *done);
+/** A value has a grid that has all its codes: -128 may have become 128 by a factor below 0, and may
+ *  have come back by another one. */
+bool octi_onnx_grid_holds(const octi_onnx *o, int32_t v);
+
+/* onnx_qdq.c: codes of the net's values */
+/** A Cast to a type of codes, an Identity: codes may go through it as they are. */
+bool octi_onnx_may_pass_codes(const octi_onnx_proto *p);
+/** The node that made v, behind those through which codes go as they are; NULL: none. */
+const octi_onnx_proto *octi_onnx_coder(const octi_onnx *o, const octi_onnx_value *v);
+/** Does that node make codes? */
+bool octi_onnx_makes_codes(octi_onnx *o, const octi_onnx_proto *p);
+/** Output 0 is the codes of input 0. */
+oct_status octi_onnx_pass_codes(octi_onnx_node *n);
 
 /* onnx_table.c: functions of codes by their tables */
 /** A Cast to whole numbers, a Gather of a constant table by what such a Cast made. */

@@ -251,6 +251,9 @@ oct_status octi_onnx_read_batch_norm(octi_onnx_node *n) {
         for (int i = 1; i < row.rank; i++) row.dim[i] = 1;
         OCT_TRY(octi_onnx_per_channel(n, &x->at, &row, &par[k]));
     }
+    bool done;
+    OCT_TRY(octi_onnx_norm_into_codes(n, x, (const float *const *)par, eps, &done));
+    if (done) return octi_onnx_like(n, 0, &x->at, x->at.v);
     OCT_TRY(octi_onnx_batch_norm(n, &x->at, (const float **)par, eps, 1 - momentum, false, &v));
     return octi_onnx_like(n, 0, &x->at, v);
 }

@@ -190,17 +190,21 @@ static oct_status on_grid(octi_onnx_node *n, const octi_onnx_value *x, const gri
     return octi_onnx_set_grid(o, relu ? y->at.v : x->at.v, g->scale->f[0], zero_of(g), 255);
 }
 
+static oct_status judge_readers(const octi_onnx_node *n) {
+    const octi_onnx_value *y = n->out[0];
+    if (y && y->other >= 0)
+        return octi_onnx_refuse(n, "its codes are read by %s; DequantizeLinear is taken",
+                                octi_onnx_word(n->o->graph->node[y->other]->op_type));
+    return y && y->output ? octi_onnx_refuse(n, "its codes are the net's output") : OCT_OK;
+}
+
 oct_status octi_onnx_read_quantize(octi_onnx_node *n) {
     const octi_onnx_value *x;
     grid g;
     OCT_TRY(grid_of(n, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &g));
     OCT_TRY(octi_onnx_act(n, 0, &x));
     if (g.scale->count != 1) return octi_onnx_refuse(n, "of the net's values, per axis");
-    const octi_onnx_value *y = n->out[0];
-    if (y && y->other >= 0)
-        return octi_onnx_refuse(n, "its codes are read by %s; DequantizeLinear is taken",
-                                octi_onnx_word(n->o->graph->node[y->other]->op_type));
-    if (y && y->output) return octi_onnx_refuse(n, "its codes are the net's output");
+    OCT_TRY(judge_readers(n));
     n->o->marks++;
     if (!n->o->as_floats) return on_grid(n, x, &g);
     if (zero_of(&g) != 0 || !below_zero(octi_onnx_producer(n->o, x->at.v)))
@@ -208,12 +212,51 @@ oct_status octi_onnx_read_quantize(octi_onnx_node *n) {
     return add_relu(n, &x->at);
 }
 
+/* ---- codes that are passed on: PyTorch casts those that are u8 to u8 ---- */
+
+bool octi_onnx_may_pass_codes(const octi_onnx_proto *p) {
+    const OctiOnnx__AttributeProto *to = octi_onnx_attr(p, "to");
+    return octi_onnx_is(p, "Identity") || (octi_onnx_is(p, "Cast") && to &&
+                                           (to->i == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8 ||
+                                            to->i == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__INT8));
+}
+
+const octi_onnx_proto *octi_onnx_coder(const octi_onnx *o, const octi_onnx_value *v) {
+    const octi_onnx_proto *p = v && v->maker >= 0 ? o->graph->node[v->maker] : NULL;
+    while (p && octi_onnx_may_pass_codes(p)) { /* makers stand in front of readers: it ends */
+        v = p->n_input ? octi_onnx_find(o, p->input[0]) : NULL;
+        p = v && v->maker >= 0 ? o->graph->node[v->maker] : NULL;
+    }
+    return p;
+}
+
+bool octi_onnx_makes_codes(octi_onnx *o, const octi_onnx_proto *p) {
+    return octi_onnx_is(p, "QuantizeLinear") || octi_onnx_is_table(o, p);
+}
+
+oct_status octi_onnx_pass_codes(octi_onnx_node *n) {
+    const octi_onnx_value *x;
+    const octi_onnx_proto *q = octi_onnx_coder(n->o, n->in[0]);
+    const octi_onnx_const *zero = octi_onnx_is(q, "QuantizeLinear") && q->n_input > 2
+                                      ? octi_onnx_const_of(n->o, octi_onnx_find(n->o, q->input[2]))
+                                      : NULL;
+    const int made = zero ? zero->elem : OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8;
+    int64_t to;
+    OCT_TRY(octi_onnx_attr_int(n, "to", made, &to));
+    OCT_TRY(octi_onnx_act(n, 0, &x));
+    if (to != made)
+        return octi_onnx_refuse(n, "of codes of type %s to %s", octi_onnx_elem_word(made),
+                                octi_onnx_elem_word((int)to));
+    OCT_TRY(judge_readers(n));
+    return octi_onnx_like(n, 0, &x->at, x->at.v);
+}
+
 oct_status octi_onnx_read_dequantize(octi_onnx_node *n) {
     const octi_onnx_value *x;
     grid g, made;
     OCT_TRY(grid_of(n, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &g));
     OCT_TRY(octi_onnx_act(n, 0, &x));
-    const octi_onnx_proto *q = x->maker < 0 ? NULL : n->o->graph->node[x->maker];
+    const octi_onnx_proto *q = octi_onnx_coder(n->o, x);
     if (octi_onnx_is_table(n->o, q))
         q = n->o->graph->node[x->dequantizer]; /* this, or another */
     else if (!octi_onnx_is(q, "QuantizeLinear"))

@@ -134,7 +134,7 @@ oct_status octi_onnx_read_table(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_act(n, 1, &x));
     const octi_onnx_const *table = octi_onnx_const_of(o, n->in[0]);
     const octi_onnx_proto *cast = maker_of(o, x), /* codes: of a QuantizeLinear, of a table */
-        *from = cast ? maker_of(o, octi_onnx_find(o, cast->input[0])) : NULL;
+        *from = cast ? octi_onnx_coder(o, octi_onnx_find(o, cast->input[0])) : NULL;
     side in, out;
     if (octi_onnx_is(from, "Gather")) from = dequantizer(o, octi_onnx_find(o, cast->input[0]));
     if (!from || !side_of(o, from, &in) || !side_of(o, dequantizer(o, n->out[0]), &out))

@@ -121,10 +121,16 @@ oct_status octi_onnx_read_log_softmax(octi_onnx_node *n) { return over_row(n, OC
 
 /* ---- what passes values on ---- */
 
-oct_status octi_onnx_read_identity(octi_onnx_node *n) {
+static oct_status plain(octi_onnx_node *n) {
     const octi_onnx_value *x;
     OCT_TRY(octi_onnx_act(n, 0, &x));
     return octi_onnx_like(n, 0, &x->at, x->at.v);
+}
+
+oct_status octi_onnx_read_identity(octi_onnx_node *n) {
+    if (octi_onnx_makes_codes(n->o, octi_onnx_coder(n->o, n->in[0])))
+        return octi_onnx_pass_codes(n);
+    return plain(n);
 }
 
 /* Halves come in as floats. */
@@ -138,12 +144,10 @@ static bool is_plain_float(int64_t elem) {
 oct_status octi_onnx_read_cast(octi_onnx_node *n) {
     int64_t to;
     OCT_TRY(octi_onnx_attr_int(n, "to", 1, &to));
-    /* codes as indices into a table */
-    const octi_onnx_proto *p =
-        n->in[0] && n->in[0]->maker >= 0 ? n->o->graph->node[n->in[0]->maker] : NULL;
-    if ((octi_onnx_is(p, "QuantizeLinear") || octi_onnx_is_table(n->o, p)) && n->out[0] &&
-        octi_onnx_is_index_cast(n->p) && octi_onnx_is_index(n->o, n->out[0]))
-        return octi_onnx_read_identity(n);
+    const bool codes = octi_onnx_makes_codes(n->o, octi_onnx_coder(n->o, n->in[0]));
+    if (codes && octi_onnx_may_pass_codes(n->p)) return octi_onnx_pass_codes(n);
+    if (codes && n->out[0] && octi_onnx_is_index_cast(n->p) && octi_onnx_is_index(n->o, n->out[0]))
+        return plain(n);
     if (!is_plain_float(to))
         return octi_onnx_refuse(n, "of the net's values to %s",
                                 octi_onnx_elem_word(to < 0 || to > 100 ? -1 : (int)to));

@@ -138,6 +138,25 @@ def static(name, kind):  # as onnxruntime's own quantizer writes it: conv, depth
     keep(name, q, onnxruntime.InferenceSession(q.SerializeToString(), o).run(None, {"in": x.numpy()})[0]); os.remove(path); os.remove(path + ".q")
 def static_forward(s, x):
     a = F.relu(s.a(x)); b = F.relu(s.p(s.d(a)) + a); return s.h(torch.cat([F.max_pool2d(b, 2), F.max_pool2d(a, 2)], 1).mean((2, 3)))
+def torch_quantized(name, how):  # PyTorch's own: converted to quantized modules (codes cast to their own type), or its fake quantization as it was trained
+    if not wanted(name): return
+    import torch.ao.quantization as Q
+    from torch.ao.quantization.quantize_fx import prepare_fx, prepare_qat_fx, convert_fx
+    torch.manual_seed(8); torch.backends.quantized.engine = "qnnpack"; x = torch.from_numpy(x_of((2, 2, 8, 6)))
+    m = Fn(torch_quantized_forward, a=nn.Sequential(nn.Conv2d(2, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU()), b=nn.Sequential(nn.Conv2d(4, 4, 3, 1, 1, groups=4), nn.BatchNorm2d(4)), h=nn.Linear(48, 3))
+    for k in (m.a[1], m.b[1]): k.running_mean.normal_(0, .3); k.running_var.uniform_(.3, 2); k.weight.data = torch.tensor([.9, 1.2, -.7, .5]); k.bias.data.normal_(0, .3)
+    if how == "converted": m = prepare_fx(m.eval(), Q.get_default_qconfig_mapping("qnnpack"), (x,))
+    else:
+        a = Q.FakeQuantize.with_args(observer=Q.MovingAverageMinMaxObserver, quant_min=0, quant_max=255)
+        w = Q.FakeQuantize.with_args(observer=Q.MovingAveragePerChannelMinMaxObserver, quant_min=-128, quant_max=127, dtype=torch.qint8, qscheme=torch.per_channel_symmetric) if how == "channels" else \
+            Q.FakeQuantize.with_args(observer=Q.MovingAverageMinMaxObserver, quant_min=-128, quant_max=127, dtype=torch.qint8, qscheme=torch.per_tensor_symmetric)
+        m = prepare_qat_fx(m.train(), Q.QConfigMapping().set_global(Q.QConfig(activation=a, weight=w)), (x,))
+    m(x); m.eval(); m.apply(Q.disable_observer); m = convert_fx(m) if how == "converted" else m; path = f"{OUT}/tmp.onnx"
+    torch.onnx.export(m, (x[:1],), path, dynamo=False, opset_version=13, input_names=["in"], output_names=["out"], dynamic_axes={"in": {0: "n"}})
+    q = onnx.load(path); o = onnxruntime.SessionOptions(); o.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    keep(name, q, onnxruntime.InferenceSession(q.SerializeToString(), o).run(None, {"in": x.numpy()})[0]); os.remove(path)
+def torch_quantized_forward(s, x):
+    x = s.a(x); return s.h(F.relu(s.b(x) + x).flatten(1))
 def hwc_flat():  # the order of a flatten at the end cannot be kept: images are given back
     by_hand("flat_end", [h.make_node("Conv", ["x", "w"], ["c"]), h.make_node("Flatten", ["c"], ["y"])], [arr("w", np.arange(8, dtype=np.float32).reshape(2, 1, 2, 2))], (1, 3, 4), opset=11)
 
@@ -153,5 +172,6 @@ torch_net("orders_old12", make_orders(), (2, 6, 9), "old", 12, True); torch_net(
 torch_net("pools_old15", pools(), (1, 14, 13), "old", 15, False); torch_net("pools_dyn18", pools(), (1, 14, 13), "new", 18, True)
 torch_net("parts_old16", make_parts(), (2, 8, 6), "old", 16, True); torch_net("parts_dyn18", make_parts(), (2, 8, 6), "new", 18, False)
 tf_style(); typed(); qdq(); static("static_u8", "u8"); static("static_s8", "s8"); hwc_flat()
+for how in ("converted", "channels", "tensors"): torch_quantized("torch_" + how, how)
 old.update({o.split()[1]: o + "\n" for o in outputs})
 open(text, "w").write("# made by make_onnx_golden.py\n" + "".join(old.values()))
