@@ -60,6 +60,9 @@ sed -n '/^```c$/,/^```$/p' "$(dirname "$0")/../README.md" | sed '1d;$d' | sed 's
 # shellcheck disable=SC2046
 cc -std=gnu11 -Wall "$tmp/readme.c" -o "$tmp/readme" $(pkg-config --cflags --libs octet) -Wl,-rpath,"$libdir" $extra
 (cd "$tmp" && ./readme && "$tmp/p/bin/octet" inspect mine --quiet | grep -q 'in_features=1352') || { echo "the README's program leaves no run that the command knows"; exit 1; }
+# a second time the run is there already: that is all it says, no accuracy of an untrained net
+if (cd "$tmp" && ./readme >readme.out 2>&1); then echo "the README's program writes over its run"; exit 1; fi
+if ! grep -q 'exists already' "$tmp/readme.out" || grep -q right: "$tmp/readme.out"; then echo "the README's program, a second time: $(cat "$tmp/readme.out")"; exit 1; fi
 # every public header alone, as C11 and C++
 for h in $(cd "$tmp/p/include" && find octet octet*.h -name '*.h'); do
     printf '#include <%s>\n' "$h" >"$tmp/h.c"

@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <sys/stat.h>
 
 #include "octet.h"
 #include "src/format/safetensors.h"
@@ -180,8 +181,14 @@ START_TEST(the_cause_is_named) {
                                          .lr = 0.25f,
                                          .schedule = OCT_SCHEDULE_CONSTANT}));
         ck_assert_ptr_nonnull(strstr(oct_error_message(), "at step 4"));
-        ck_assert_ptr_nonnull(strstr(oct_error_message(), "learning rate below 0.25"));
+        /* the usual rate where the given one is above it */
+        ck_assert_ptr_nonnull(strstr(oct_error_message(), "(a learning rate of 0.05, or clip"));
+        ck_assert_ptr_null(strstr(oct_error_message(), "saved")); /* it has no run */
     }
+    spoiled = oct_capture(small(ctx), OCT_SHAPE(28, 28, 1));
+    ck_fails(OCT_EDIVERGED, "(a learning rate of 0.002, or clip",
+             oct_fit(spoiled, d,
+                     &(oct_fit_opts){.epochs = 2, .batch = 16, .progress = spoil, .lr = 0.02f}));
     /* values that grow too large are the layer's that they come from first */
     oct_net *net = oct_capture(small(ctx), OCT_SHAPE(28, 28, 1));
     oct_f32(oct_net_tensor(net, "4.weight"))[0] = FLT_MAX;
@@ -205,4 +212,39 @@ START_TEST(the_cause_is_named) {
 }
 END_TEST
 
-OCT_TEST_MAIN("diverged", what_is_saved_loads, what_is_spoiled_is_not_loaded, the_cause_is_named)
+/* A start alone is no run: nothing is in the way of the next try. What was saved stays, and so does
+ * a start that took another run's place. */
+START_TEST(a_start_that_diverged_leaves_nothing) {
+    fresh_root();
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_data *d = digits(ctx);
+    oct_fit_opts o = {.epochs = 2, .batch = 16, .progress = spoil, .run = in_root("r")};
+    spoiled_name = "0.weight";
+    for (int k = 0; k < 4; k++) { /* new; a folder that is there; a saved moment; over a run */
+        spoiled = oct_capture(small(ctx), OCT_SHAPE(28, 28, 1));
+        spoil_at = 6;
+        if (k == 1) ck_assert(!mkdir(in_root("r"), 0777));
+        o.save_steps = k == 2 ? 4 : 0;
+        o.force = k == 3;
+        ck_fails(OCT_EDIVERGED, k == 2 ? "the last saved state stays" : "clip_norm)",
+                 oct_fit(spoiled, d, &o));
+        ck_assert_int_eq(access(in_root("r"), F_OK) == 0, k > 0);
+        ck_assert_int_eq(access(in_root("r/config.json"), F_OK) == 0, k > 1);
+        ck_assert_int_eq(oct_run_is(in_root("r")), k > 1);
+    }
+    oct_net *net = oct_run_load(ctx, in_root("r"), NULL);
+    ck_not_null(net);
+    /* a run that goes on and diverges at once stays too */
+    spoil_at = 5;
+    spoiled = net;
+    o = (oct_fit_opts){
+        .epochs = 2, .batch = 16, .progress = spoil, .run = in_root("r"), .resume = true};
+    ck_fails(OCT_EDIVERGED, "the last saved state stays", oct_fit(net, d, &o));
+    ck_assert(oct_run_is(in_root("r")));
+    oct_close(ctx);
+    remove_root();
+}
+END_TEST
+
+OCT_TEST_MAIN("diverged", what_is_saved_loads, what_is_spoiled_is_not_loaded, the_cause_is_named,
+              a_start_that_diverged_leaves_nothing)

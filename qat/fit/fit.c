@@ -134,6 +134,8 @@ oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
         s = octi_fail(OCT_ESTOPPED, "training", "stopped by the caller", NULL,
                       octi_fmt("step %lld", (long long)t.at.step),
                       t.o.run ? "--resume goes on" : NULL);
+    /* a start alone would be in the way of the next try */
+    if (s != OCT_OK && t.run && !t.kept) octi_run_drop(t.run);
     release(&t);
     return s;
 }

@@ -236,7 +236,8 @@ OCT_API void oct_fit_opts_init(oct_fit_opts *opts);
 
 /** Train a float or prepared net in place. Same seed, data and options give the same bits for any
  *  number of threads, and for a run that was interrupted at any moment and resumed. The last
- *  weights are the result. OCT_EDIVERGED: loss or gradient not finite; the last saved state stays.
+ *  weights are the result. OCT_EDIVERGED: loss or gradient not finite; the last saved state stays
+ *  (a run that has saved nothing but its start goes, whatever failed, unless it replaced another).
  *  OCT_ESTOPPED: the callback asked. OCT_EUSAGE: bad option, existing run, or (resume) an option
  *  that differs, naming it. */
 OCT_API OCT_NODISCARD oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts);

@@ -104,6 +104,13 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
     return OCT_OK;
 }
 
+float octi_fit_slower(const oct_net *net, const oct_fit_opts *o) {
+    oct_optim_opts usual = {.kind = o->optimizer};
+    const bool known = octi_optim_defaults(&usual) == OCT_OK;
+    const float lr = net->stage == OCT_STAGE_PREPARED ? usual.lr * 0.1f : usual.lr;
+    return known && o->lr > lr ? lr : o->lr * 0.1f;
+}
+
 oct_schedule octi_fit_schedule(const oct_fit_opts *o, int64_t per_epoch) {
     int64_t total = o->epochs * per_epoch;
     oct_schedule s = {.kind = o->schedule,

@@ -14,6 +14,9 @@ extern const octi_words octi_oscillation_words; /* of qat/improve */
  *  epochs until octi_fit_steps) are derived. */
 oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *in,
                              oct_fit_opts *out, oct_optim_opts *optim);
+/** What is advised where a training with these options diverged: the optimizer's default rate where
+ *  theirs is above it, else a tenth of theirs. */
+float octi_fit_slower(const oct_net *net, const oct_fit_opts *o);
 /** The schedule for so many steps per epoch. */
 oct_schedule octi_fit_schedule(const oct_fit_opts *o, int64_t steps_per_epoch);
 /** config.json of a training. */

@@ -26,7 +26,8 @@ struct octi_run {
     oct_ctx *ctx;
     octi_folder *folder, *begun; /* begun: NULL but between renew and keep */
     char *path, *temp;           /* temp: name of begun */
-    bool made;
+    bool made;                   /* the folder, by this writer */
+    bool first, kept;            /* no run was in it; this writer's is */
 };
 
 static oct_status io(const char *path, const char *what) { return octi_fail_errno(path, what); }
@@ -207,6 +208,7 @@ static oct_status open_to_write(octi_run *r, bool resume, bool force) {
         there = true;
     }
     r->made = !there;
+    r->first = !oct_run_is(r->path);
     r->folder = octi_folder_open(r->ctx, r->path);
     if (!r->folder) return oct_last_error()->code;
     OCT_TRY(octi_folder_lock(r->folder));
@@ -235,15 +237,23 @@ oct_status octi_run_keep(octi_run *r) {
     OCT_TRY(octi_folder_rename(r->folder, r->temp, NEW));
     octi_folder_close(r->begun);
     r->begun = NULL;
-    r->made = false;
+    r->kept = true;
     OCT_TRY(octi_folder_sync(r->folder));
     return settle(r->folder, r->temp);
+}
+
+/* The graph first: without it the rest is no run. */
+void octi_run_drop(octi_run *r) {
+    if (!r->first || !r->kept) return;
+    octi_folder_clear(r->folder, "graph.json");
+    for (int i = 0; i < RUN_NAMES; i++) octi_folder_clear(r->folder, run_names[i]);
+    r->kept = false;
 }
 
 void octi_run_close(octi_run *r) {
     if (!r) return;
     if (r->begun) octi_folder_clear(r->folder, r->temp);
-    if (r->made && r->folder) (void)rmdir(r->path); /* nothing was kept in it */
+    if (r->made && !r->kept && r->folder) (void)rmdir(r->path);
     octi_folder_close(r->begun);
     octi_folder_close(r->folder);
     octi_free(r->ctx, r->path);

@@ -26,6 +26,9 @@ const octi_folder *octi_run_folder(const octi_run *r);
 oct_status octi_run_renew(octi_run *r);
 /** What was begun is whole: it becomes the run. */
 oct_status octi_run_keep(octi_run *r);
+/** The run was not worth keeping: where it took no other's place its files go, and with them a
+ *  folder that was made for it. What a disk refuses to remove stays. */
+void octi_run_drop(octi_run *r);
 /** What was begun and not kept goes, and with it a folder that was made for it. NULL is fine. */
 void octi_run_close(octi_run *r);
 

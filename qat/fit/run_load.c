@@ -110,7 +110,7 @@ static oct_status save(const oct_net *net, octi_run *r, const char *config) {
 oct_status oct_run_save(oct_net *net, const char *dir, const char *config, bool force) {
     OCTI_LAW_MODE();
     if (!net) return octi_fail_null("oct_run_save");
-    OCT_TRY(octi_diverged_settle(net, NULL, 0, 0, 0));
+    OCT_TRY(octi_diverged_settle(net, NULL, 0, (octi_diverged_at){.step = 0}));
     octi_text t = {.ctx = net->ctx};
     oct_status s = octi_plain_config(net, oct_ctx_seed(net->ctx), config, &t);
     octi_run *r = s == OCT_OK ? octi_run_write(net->ctx, dir, false, force) : NULL;

@@ -5,7 +5,8 @@
 #define OCT_QAT_FIT_TRAINING_H
 
 #include "autograd/optim/optim.h"
-#include "qat/fit/fit.h"
+#include "qat/fit/diverged.h"
+#include "qat/fit/fit_config.h"
 #include "qat/fit/run_files.h"
 #include "qat/fit/score.h"
 #include "qat/fit/teacher.h"
@@ -29,11 +30,17 @@ typedef struct training {
     oct_score score;
     int64_t probe_saved; /* images of the net's probe that the run has */
     bool resumed, stop;
+    bool kept; /* the run has more than the start that this call wrote */
 } training;
 
 /** Of the step that was made last. */
 static inline float octi_training_lr(const training *t, int64_t step) {
     return oct_schedule_lr(&t->schedule, step > 0 ? step - 1 : 0);
+}
+
+/** What is said where a step leaves the numbers. */
+static inline octi_diverged_at octi_training_at(const training *t, int64_t step) {
+    return (octi_diverged_at){step, octi_fit_slower(t->net, &t->o), t->run && t->kept};
 }
 
 /** One batch. */

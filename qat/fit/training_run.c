@@ -16,13 +16,15 @@ oct_status octi_training_save(training *t) {
     const oct_named_tensor *optim = oct_optim_state(t->optim, &n);
     /* a loss can stay finite while a weight does not (max(NaN, 0) is 0): such a moment must not
      * replace a good one */
-    OCT_TRY(octi_diverged_settle(t->net, optim, n, t->at.step, octi_training_lr(t, t->at.step)));
+    OCT_TRY(octi_diverged_settle(t->net, optim, n, octi_training_at(t, t->at.step)));
     if (!t->run) return OCT_OK;
     const int64_t images = t->net->probe ? t->net->probe->shape.dim[0] : 0;
     if (images != t->probe_saved) OCT_TRY(octi_run_write_probe(t->net, octi_run_folder(t->run)));
     t->probe_saved = t->at.probe_images = images;
     t->last_save = octi_seconds();
-    return octi_run_commit(t->net, octi_run_folder(t->run), optim, n, &t->at);
+    OCT_TRY(octi_run_commit(t->net, octi_run_folder(t->run), optim, n, &t->at));
+    t->kept = t->kept || t->at.step > 0;
+    return OCT_OK;
 }
 
 /* "quantizers":{"conv1":{"scale":0.01,"zero_point":3},"fc.weight":{"scale":[...],"zero_point":0}}:
@@ -123,6 +125,7 @@ oct_status octi_training_start_run(training *t) {
     oct_status s = octi_fit_config(t->net, &t->o, t->train, &config);
     if (s == OCT_OK && !(t->run = octi_run_write(t->ctx, t->o.run, t->o.resume, t->o.force)))
         s = oct_last_error()->code;
+    t->kept = t->o.resume;
     if (s == OCT_OK && t->o.resume) s = go_on(t, config.data);
     if (s == OCT_OK && !t->resumed) s = begin_anew(t, config.data);
     octi_text_free(&config);

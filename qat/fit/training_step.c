@@ -68,8 +68,8 @@ oct_status octi_training_step(training *t, const oct_batch *b) {
                          loss ? oct_shape_text(&oct_var_value(loss)->shape) : "NULL", NULL);
     double value = oct_f32(oct_var_value(loss))[0];
     if (!isfinite(value))
-        return octi_diverged_loss(t->net, t->tape, t->at.step + 1,
-                                  octi_training_lr(t, t->at.step + 1), t->o.loss != NULL);
+        return octi_diverged_loss(t->net, t->tape, octi_training_at(t, t->at.step + 1),
+                                  t->o.loss != NULL);
     double right = 0; /* behind the backward pass there are no logits */
     if (t->score == OCT_SCORE_CLASSES)
         right = (double)octi_count_right(oct_f32(oct_var_value(logits)), oct_s32(b->labels),
@@ -77,8 +77,7 @@ oct_status octi_training_step(training *t, const oct_batch *b) {
     OCT_TRY(octi_cut_total(&cut, &right));
     OCT_TRY(oct_backward(loss));
     OCT_TRY(damp(t));
-    OCT_TRY(octi_diverged_step(oct_optim_step(t->optim), t->at.step + 1,
-                               octi_training_lr(t, t->at.step + 1)));
+    OCT_TRY(octi_diverged_step(oct_optim_step(t->optim), octi_training_at(t, t->at.step + 1)));
     OCT_TRY(track(t));
     t->at.loss_sum += value * (double)cut.images;
     t->at.correct += (int64_t)right;
