@@ -243,6 +243,44 @@ START_TEST(progress_is_told_and_stops) {
 }
 END_TEST
 
+/* Images of the set as the net takes them, each at most once, drawn from all of it: in one batch or
+ * several, more than there are. */
+START_TEST(calibration_inputs_are_images_of_the_set) {
+    enum { ALL = 100, PIXELS = 28 * 28 };
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_data *data = oct_data_open(ctx, "synth-digits", &(oct_data_opts){.limit = ALL});
+    oct_net *net = oct_zoo_net(ctx, "lenet", data);
+    ck_ok(oct_net_describe(net, data));
+    oct_net *q = oct_prepare(net, NULL);
+    oct_loader *l =
+        oct_loader_new(data, &(oct_loader_opts){.batch = ALL, .augment = OCT_AUGMENT_NONE});
+    oct_batch b;
+    bool done;
+    ck_ok(oct_loader_start(l, 0, 0));
+    ck_ok(oct_loader_next(l, &b, &done));
+    for (int n = 7; n < 200; n += 63) { /* 7, 70, 133 */
+        const int want = n < ALL ? n : ALL;
+        oct_tensor *x = oct_calibration_inputs(q, data, n);
+        ck_not_null(x);
+        ck_assert_int_eq(x->shape.dim[0], want);
+        int found[ALL] = {0}, late = 0;
+        for (int i = 0; i < want; i++) {
+            int at = 0;
+            while (at < ALL && memcmp(oct_f32(x) + i * PIXELS, oct_f32(b.x) + at * PIXELS,
+                                      PIXELS * sizeof(float)))
+                at++;
+            ck_assert_msg(at < ALL, "image %d of %d is none of the set's", i, n);
+            ck_assert_msg(!found[at]++, "image %d stands twice in %d", at, n);
+            late += at >= n;
+        }
+        ck_assert(late > 0 || n >= ALL);
+        oct_tensor_unref(x);
+    }
+    oct_loader_free(l);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(refusals) {
     oct_ctx *ctx = oct_open(NULL);
     oct_net *net = oct_zoo_net(ctx, "lenet",
@@ -259,4 +297,5 @@ START_TEST(refusals) {
 END_TEST
 
 OCT_TEST_MAIN("improve", equalization_and_bias_correction_win_back_what_one_scale_loses,
-              adaptive_rounding_beats_nearest, progress_is_told_and_stops, refusals)
+              adaptive_rounding_beats_nearest, progress_is_told_and_stops,
+              calibration_inputs_are_images_of_the_set, refusals)
