@@ -17,6 +17,7 @@ train="train --model lenet $d --resize 32 --crop 32 --epochs 1 --batch 4 --save-
 "$octet" export p2.oct8 --to npz --out . --quiet >/dev/null
 cp f/model.safetensors w.safetensors
 mkdir out out0 grid0
+"$octet" data check synth-digits --limit 50 --sheet sheet0.png --quiet >/dev/null
 "$octet" export f --to onnx --name float --out . --quiet >/dev/null
 "$octet" export p2.oct8 --to onnx --name p --out out0 --quiet >/dev/null && "$octet" export p2.oct8 --to c --name net --out out0 --quiet >/dev/null || exit 1
 # what a run or a file is: metrics hold times, the state their length, and so do the page and the results of a grid
@@ -35,7 +36,7 @@ every_command() {
     each inspect - - inspect p --quiet
     each layers - - layers p $d --json --quiet
     each verify - - verify p p.oct8 $d --quiet
-    each data sheet.png f/graph.json data check synth-digits --limit 40 --seed 1 --sheet sheet.png --json --quiet # of files: test_data_check.c
+    each data sheet.png sheet0.png data check synth-digits --limit 40 --seed 1 --sheet sheet.png --json --quiet # of files: test_data_check.c
     each report - - report p f p.oct8 $d --json --quiet
     each "report page" page.html - report f --out page.html --quiet
     each doctor - - doctor p $d --dry-run --json --quiet # its exit code is what it found

@@ -136,6 +136,29 @@ done
 "$octet" convert good -o small.oct8 --mode dynamic --quiet >/dev/null && "$octet" inspect small.oct8 >.o
 "$octet" inspect quant | grep -q "(weight_fake_quant).*qscheme=torch.per_channel_symmetric" || say "symmetric weights print otherwise"
 grep -q 'fc1.*DynamicQuantizedLinearReLU(in_features=400, out_features=120, dtype=torch.qint8, qscheme=torch.per_channel_affine)' .o || say "print: $(grep fc1 .o | head -1)"
+# a file of another kind is not replaced, whatever it is called; one of the same kind is, and an empty one
+cp -r good kept && cp quant/probe.npz kept/x.npz && echo 'print(1)' >b.py && cp page.html kept/page.html && cp b.py kept/good.h && cp b.py kept/new.onnx && cp b.py kept/s.png
+sums=$(cat kept/* b.py | cksum)
+mine() { bad 2 "$@"; grep -q 'is there, and is not\|belongs to the run beside it' .err || say "octet $*: $(cat .err)"; }
+for f in kept/model.safetensors kept/graph.json kept/x.npz b.py; do
+    mine convert quant -o $f
+    mine convert quant -o $f --dry-run
+    mine convert good -o $f --mode half
+    mine report good -o $f
+    [ $f = kept/x.npz ] || mine run good --input quant/probe.npz --output $f
+    mine data check synth-digits --limit 40 --sheet $f
+done
+mine report good -o kept/page.html # a page, and none of octet's
+mine export good --to safetensors --name model -o kept
+mine export good.oct8 --to safetensors --name model -o kept
+mine export good.oct8 --to c --name good -o kept
+mine export good.oct8 --to onnx --name new -o kept
+mine export good.oct8 --to onnx --name new -o kept --dry-run
+[ "$sums" = "$(cat kept/* b.py | cksum)" ] || say "a file of another kind was replaced"
+: >page.new && "$octet" report good -o page.new --quiet && "$octet" report quant -o page.new --quiet || say "a page is not replaced"
+for t in c onnx qdq npz safetensors; do "$octet" export good.oct8 --to $t -o again --quiet >/dev/null && "$octet" export quant --to $t --name good -o again --quiet >/dev/null || say "export does not replace its own $t"; done
+for f in y.npz y.npy; do "$octet" run good --input quant/probe.npz --output again/$f --quiet >/dev/null && "$octet" run quant --input quant/probe.npz --output again/$f --quiet >/dev/null || say "run does not replace its own $f"; done
+rm -r kept again page.new b.py
 bad 2 predict good
 bad 4 predict good missing.png
 bad 3 predict good image.png

@@ -169,6 +169,20 @@ const char *cli_float_run(const cli *c, const char *run, const char *otherwise);
  *  predict. */
 void cli_next_of_model(const cli *c, const oct_net *net, const char *path);
 
+/** What a command writes that is one file. */
+typedef enum cli_file {
+    CLI_FILE_INT8,
+    CLI_FILE_PAGE,
+    CLI_FILE_C,
+    CLI_FILE_PNG,
+    CLI_FILE_ONNX,
+    CLI_FILE_TENSORS,
+    CLI_FILE_ARRAYS
+} cli_file;
+/** Before such a file is written: is nothing there, or a file of the same kind by what is in it
+ *  (cli_replace.c)? 0, or the exit code behind a message. */
+int cli_may_replace(const cli *c, const char *path, cli_file kind);
+
 /* ---- quantization ---- */
 
 /** --target --observer --wbits --abits --percentile --method --ste --set --qconfig. Weakest first:

@@ -216,6 +216,8 @@ static void print_text(const char *spec, const parts *p, const oct_data_report *
 /* ---- */
 
 static int save_sheet(cli *c, oct_data *d) {
+    const int taken = cli_may_replace(c, c->sheet.s, CLI_FILE_PNG);
+    if (taken) return taken;
     uint32_t augment = OCT_AUGMENT_DEFAULT;
     if (c->augment.set && oct_augment_from_name(c->augment.s, &augment) != OCT_OK)
         return cli_failed();

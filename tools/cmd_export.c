@@ -64,25 +64,27 @@ int export_wrote(export_job *job, const char *path) {
 
 /* ---- tensors ---- */
 
-static int tensors(export_job *job, const char *extension,
+static int tensors(export_job *job, const char *extension, cli_file kind,
                    oct_status (*write)(const oct_net *net, const char *path)) {
     const char *path = export_path(job, extension);
-    if (!path) return 2;
+    const int taken = path ? cli_may_replace(job->c, path, kind) : 2;
+    if (taken) return taken;
     if (!job->c->dry_run.set && write(job->net, path) != OCT_OK) return cli_failed();
     return export_wrote(job, path);
 }
 
 int export_safetensors(export_job *job) {
-    return tensors(job, "safetensors", oct_export_safetensors);
+    return tensors(job, "safetensors", CLI_FILE_TENSORS, oct_export_safetensors);
 }
 
-int export_npz(export_job *job) { return tensors(job, "npz", oct_export_npz); }
+int export_npz(export_job *job) { return tensors(job, "npz", CLI_FILE_ARRAYS, oct_export_npz); }
 
 /* ---- ONNX ---- */
 
 static int onnx(export_job *job, const char *extension, const oct_onnx_opts *o) {
     const char *path = export_path(job, extension);
-    if (!path) return 2;
+    const int taken = path ? cli_may_replace(job->c, path, CLI_FILE_ONNX) : 2;
+    if (taken) return taken;
     if (!job->c->dry_run.set)
         return oct_export_onnx(job->net, path, o) == OCT_OK ? export_wrote(job, path)
                                                             : cli_failed();

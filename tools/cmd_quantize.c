@@ -196,7 +196,8 @@ int cmd_convert(cli *c) {
     bool ok;
     oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
     if (!ok) return 2;
-    int code;
+    int code = cli_may_replace(c, c->out.s, CLI_FILE_INT8);
+    if (code) return code;
     oct_net *net = cli_load(c, c->operands[0], true, &code);
     if (!net) return code;
     if (c->mode.set) return convert_weights(c, net);

@@ -20,15 +20,17 @@ static int check_models(cli *c) {
 }
 
 int cmd_report(cli *c) {
-    if (c->dry_run.set) return check_models(c);
     const char *path = c->out.set ? c->out.s : "report.html";
+    const bool page = c->out.set || !c->json.set;
+    int code = page ? cli_may_replace(c, path, CLI_FILE_PAGE) : 0;
+    if (code) return code;
+    if (c->dry_run.set) return check_models(c);
     oct_report *r = oct_report_new(c->ctx, (const char *const *)c->operands, c->operand_count,
                                    &(oct_report_opts){.data = c->data.set ? c->data.s : NULL,
                                                       .limit = c->limit.set ? c->limit.i : 0,
                                                       .sweep = c->sweep.set});
     if (!r) return cli_failed();
-    int code = 0;
-    if (c->out.set || !c->json.set) code = cli_status(oct_report_save(r, path));
+    if (page) code = cli_status(oct_report_save(r, path));
     const char *text = !code && c->json.set ? oct_report_json(r) : NULL;
     if (!code && c->json.set && !text) code = cli_failed();
     if (text) puts(text);

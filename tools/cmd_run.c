@@ -107,7 +107,8 @@ int cmd_run(cli *c) {
     if (c->output.set && !strcmp(c->input.s, c->output.s))
         return cli_usage("--output", "input and output are the same", "another path", c->output.s,
                          NULL);
-    int load_code;
+    int load_code = c->output.set ? cli_may_replace(c, c->output.s, CLI_FILE_ARRAYS) : 0;
+    if (load_code) return load_code;
     oct_net *net = cli_load(c, c->operands[0], false, &load_code);
     if (!net) return load_code;
     if (c->layer.set && oct_graph_find_node(oct_net_graph(net), c->layer.s) < 0)
