@@ -12,7 +12,7 @@ set(OCT_EXACT test_exact test_exact_zoo test_convert test_spoiled test_journeys 
 set(OCT_THREADED test_cut test_base test_cpu test_float_mode test_blas test_loader test_autograd test_int8_net test_fit_data test_learned
   test_lstm)
 # tree: of the sources, not of what was built: once is enough
-set(OCT_TREE format layers mutations doxygen where)
+set(OCT_TREE format layers mutations doxygen where hints)
 foreach(pair slow:OCT_SLOW exact:OCT_EXACT threads:OCT_THREADED tree:OCT_TREE)
   string(REPLACE ":" ";" pair ${pair})
   list(GET pair 0 label)

@@ -125,6 +125,12 @@ next "next: octet train --model lenet --data synth-digits" octet inspect synth-d
 next "next: octet import a/model.safetensors" octet inspect a/model.safetensors
 next "run in 'it'\\''s c'" octet ptq a $d --calib 64 --out "it's c"
 
+# layers that lose: in qat no word of qat, and elsewhere that the run is to be made again
+octet qat a $d --epochs 1 --wbits 2 --abits 2 --out low >.out 2>.err
+grep -q 'warning: .*--set' .err && ! grep -q 'warning: .*or octet qat' .err || say "qat: $(cat .err)"
+octet eval low $d 2>&1 >.out | grep warning: >.err
+grep -q ': make the run again: --set' .err && ! grep -v 'make the run again' .err | grep -q -- ' --[a-z]' || say "eval has no --set: $(cat .err)"
+
 # ---- what was meant ----
 says 'did you mean octet train?' octet trian
 says 'did you mean --epochs?' octet train --epocs 3
@@ -149,6 +155,19 @@ says '--qconfig: no observer that finds a range' octet ptq a $d --out new --qcon
 says 'a: keeps no histograms: expected a run of octet ptq with observer entropy, got float (octet ptq a --data SPEC --observer entropy --out a-ptq makes one)' octet inspect a --histogram conv1
 says 'octet ptq RUN --data SPEC --observer entropy' octet inspect b.oct8 --histogram conv1
 says 'b: run is quantized already: expected a float run for --mode, got a run of octet ptq or octet qat (octet convert a --mode half --out new.oct8)' octet convert b --mode half --out new.oct8
+says '--mode: unknown: expected dynamic, weight-only, half, got int8 (without --mode a run of octet ptq or octet qat becomes int8)' octet convert b --mode int8 --out new.oct8
+# hints are of the command that runs: no option that it has not
+says 'b: run exists already: expected a new path (--resume goes on, --force replaces it)' octet train --model lenet $d --out b
+for c in "ptq a $d --out b" "import a/model.safetensors --model lenet --out b" "demo --out b"; do says 'b: run exists already: expected a new path (--force replaces it)' octet $c; done
+{ printf 'BM\0\0\0\0\0\0\0\0\066\0\0\0\050\0\0\0\034\0\0\0\034\0\0\0\001\0\030\0'; head -c 2376 /dev/zero; } >one.bmp
+for k in 0 1 2 3 4 5 6 7 8 9; do mkdir -p single/train/$k && cp one.bmp single/train/$k; done
+says 'could be held out: expected two different images of a class (all of it: --split all)' octet eval a --data folder:single --quiet
+for c in "train --model lenet --out new" "ptq a --out new" "data check folder:single"; do
+    case $c in data*) ;; *) c="$c --data folder:single" ;; esac
+    c="$c --quiet"
+    says 'could be held out: expected two different images of a class' octet $c
+    grep -q -- '--split' .err && say "$c has no --split: $(cat .err)"
+done
 says 'rule fc1:wbits=12: bad value of wbits: expected 2 to 8, got 12' octet ptq a $d --out new --set conv1:wbits=4,abits=5 --set fc1:observer=mse,wbits=12
 says 'rule fc1:wbits=12: bad value' octet ptq a $d --out new --set fc1:wbits=12
 says 'rule fc*:granularity=rows: ' octet ptq a $d --out new --set 'fc*:granularity=rows'

@@ -77,6 +77,7 @@ void cli_print_failure(void) {
     const char *of = call ? strstr(e->where, ": ") : NULL;
     snprintf(where, sizeof where, "%s", of ? of + 2 : call ? "" : e->where);
     if (names_call(hint)) *hint = 0;
+    cli_own_options(hint);
     if (!*hint && e->code == OCT_EIO && !strcmp(got, strerror(ENOENT))) {
         neighbour(e->where, hint, sizeof hint);
         if (!*hint && !strncmp(what, "no such run", 11))

@@ -3,7 +3,21 @@
  * JSON. */
 #include <math.h>
 
-#include "tools/cli.h"
+#include <string.h>
+
+#include "tools/cli_tables.h"
+
+/* Hints are for whoever makes a run: qat is what runs already, and commands without --set stand
+ * behind the one that is to be given it. */
+static void to_command(const cli *c, oct_layer_warning *w) {
+    static const char qat[] = ", or octet qat";
+    char text[sizeof w->hint];
+    char *end = c->index == INDEX_QAT ? strstr(w->hint, qat) : NULL;
+    if (end) memmove(end, end + strlen(qat), strlen(end + strlen(qat)) + 1);
+    if (!cli_foreign_option(w->hint)) return;
+    snprintf(text, sizeof text, "make the run again: %.*s", (int)sizeof text - 21, w->hint);
+    snprintf(w->hint, sizeof w->hint, "%s", text);
+}
 
 cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, double quantized,
                       int64_t n) {
@@ -14,6 +28,7 @@ cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, d
         fprintf(stderr, "octet: warning: layers were not looked at: %s\n", oct_error_message());
         return w;
     }
+    for (int32_t i = 0; i < w.count; i++) to_command(c, &w.row[i]);
     if (w.count && drop > 0.005)
         fprintf(stderr, "octet: warning: accuracy is %.2f points below float's %.4f\n", 100 * drop,
                 fp32);

@@ -152,6 +152,48 @@ static int unknown_option(int k, const char *given) {
     return cli_usage(got, "unknown option", NULL, NULL, hint);
 }
 
+/* ---- options in words ---- */
+
+static int running = -1; /* of commands.def: one in a process */
+
+static bool has_option(int k, const char *name, size_t size) {
+    for (int i = 0; i < ROWS; i++)
+        if (strlen(cli_options[i].name) == size && !strncmp(cli_options[i].name, name, size) &&
+            cli_options[i].commands & 1 << k)
+            return true;
+    return false;
+}
+
+const char *cli_foreign_option(const char *text) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz-";
+    int of = running;
+    for (const char *p = text; running >= 0 && *p; p++) {
+        const bool begins = p == text || strchr(" (,:'", p[-1]);
+        for (int k = 0; begins && !strncmp(p, "octet ", 6) && k < COMMANDS; k++) {
+            const size_t n = strlen(cli_commands[k].name);
+            if (!strncmp(p + 6, cli_commands[k].name, n) && !strchr(letters, p[6 + n])) of = k;
+        }
+        const size_t n = begins && !strncmp(p, "--", 2) ? strspn(p + 2, letters) : 0;
+        if (n && !has_option(of, p + 2, n)) return p;
+    }
+    return NULL;
+}
+
+void cli_own_options(char *hint) {
+    for (const char *p; (p = cli_foreign_option(hint));) {
+        char *from = hint + (p - hint), *to = from;
+        const char *open = strrchr(hint, '(');
+        while (from > hint && !strchr(";,", *from)) from--;
+        to += strcspn(to, ";,");
+        if (open && open < p && open >= from && strchr(p, ')')) { /* "words (--option)" */
+            from = hint + (open - hint) - (open > hint);
+            to = strchr(from, ')') + 1;
+        } else if (from == hint)
+            to += strspn(to, ";, ");
+        memmove(from, to, strlen(to) + 1);
+    }
+}
+
 static int command_named(const char *word) {
     char known[256] = "";
     for (int k = 0; k < COMMANDS; k++) {
@@ -178,7 +220,7 @@ int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c)) {
     int k = command_named(argv[1]);
     if (k < 0) return 2;
     c->command = cli_commands[k].name;
-    c->index = k;
+    c->index = running = k;
 
     getopt_table t;
     fill(&t, k);

@@ -48,6 +48,9 @@ extern const cli_option cli_options[ROWS];
 static inline opt_value *cli_value(cli *c, int row) {
     return (opt_value *)((char *)c + cli_options[row].offset);
 }
+/** The first option in a text ("--resume goes on") that the command it is said of has not: the one
+ *  named before it ("octet train --lr X"), else the one that runs; NULL: none. */
+const char *cli_foreign_option(const char *text);
 /** Is a row's option one of those that command k cannot do without? */
 bool cli_is_needed(int k, int row);
 /** A row's value from text: 0, or the exit code behind a message. */

@@ -156,8 +156,29 @@ static void next_of_file(const cli *c, const oct_net *made) {
              c->data.set ? cli_word(c->data.s) : "SPEC");
 }
 
+static oct_net *dynamic(const oct_net *net) { return oct_quantize_dynamic(net, NULL); }
+static oct_net *weight_only(const oct_net *net) { return oct_quantize_weight_only(net, NULL); }
+
+/* The words of --mode. */
+static const struct mode {
+    const char *word;
+    oct_net *(*make)(const oct_net *net);
+} modes[] = {{"dynamic", dynamic}, {"weight-only", weight_only}, {"half", oct_half}};
+
+static const struct mode *mode_of(const cli *c) {
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (!strcmp(c->mode.s, modes[i].word)) return &modes[i];
+    static const char known[] = "dynamic, weight-only, half";
+    if (!strcmp(c->mode.s, "int8"))
+        (void)cli_usage("--mode", "unknown", known, c->mode.s,
+                        "without --mode a run of octet ptq or octet qat becomes int8");
+    else
+        (void)cli_unknown("--mode", "unknown", known, c->mode.s);
+    return NULL;
+}
+
 /* A float run with small weights: no data, nothing to compare. */
-static int convert_weights(cli *c, oct_net *net) {
+static int convert_weights(cli *c, oct_net *net, const struct mode *m) {
     const char *mode = c->mode.s;
     if (oct_net_stage(net) > OCT_STAGE_FUSED) {
         char hint[1400];
@@ -167,15 +188,7 @@ static int convert_weights(cli *c, oct_net *net) {
         return cli_usage(c->operands[0], "run is quantized already", "a float run for --mode",
                          "a run of octet ptq or octet qat", hint);
     }
-    oct_net *small;
-    if (!strcmp(mode, "dynamic"))
-        small = oct_quantize_dynamic(net, NULL);
-    else if (!strcmp(mode, "weight-only"))
-        small = oct_quantize_weight_only(net, NULL);
-    else if (!strcmp(mode, "half"))
-        small = oct_half(net);
-    else
-        return cli_unknown("--mode", "unknown", "dynamic, weight-only, half", mode);
+    oct_net *small = m->make(net);
     if (!small || (!c->dry_run.set && oct_int8_save(small, c->out.s) != OCT_OK))
         return cli_failed();
     const long long bytes = oct_net_bytes(small);
@@ -196,11 +209,13 @@ int cmd_convert(cli *c) {
     bool ok;
     oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
     if (!ok) return 2;
+    const struct mode *mode = c->mode.set ? mode_of(c) : NULL;
+    if (c->mode.set && !mode) return 2;
     int code = cli_may_replace(c, c->out.s, CLI_FILE_INT8);
     if (code) return code;
     oct_net *net = cli_load(c, c->operands[0], true, &code);
     if (!net) return code;
-    if (c->mode.set) return convert_weights(c, net);
+    if (mode) return convert_weights(c, net, mode);
     if (oct_net_stage(net) != OCT_STAGE_PREPARED)
         return cli_usage(c->operands[0], "run is not quantized",
                          "the result of octet ptq or octet qat", NULL,

@@ -47,7 +47,8 @@ static void clipped(list *l, const oct_layer *r, const oct_quantizer *q, double 
         snprintf(w->hint, sizeof w->hint, "its grid is fixed: --set '%s:float'", r->name);
     else if (!strcmp(q->observer, "minmax"))
         snprintf(w->hint, sizeof w->hint,
-                 "--calib with more images: these have values that calibration did not see");
+                 "more images for its range (octet ptq --calib): these have values that it has not "
+                 "seen");
     else
         snprintf(w->hint, sizeof w->hint, "--observer minmax, or --set '%s:observer=minmax'",
                  r->name);
@@ -104,7 +105,7 @@ static void dead(list *l, const oct_net *net, const oct_layer *rows, bool severa
             snprintf(w->hint, sizeof w->hint, "all images are the same: octet inspect SPEC");
         else
             snprintf(w->hint, sizeof w->hint,
-                     "train the float net again, by a lower --lr or another --seed");
+                     "train the float net again: octet train with a lower --lr or another --seed");
         return;
     }
 }
