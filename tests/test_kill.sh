@@ -125,6 +125,7 @@ row() { # NAME OUT OLD COMMAND...: OUT (or -: nothing stays) is a file or folder
 cp f/model.safetensors w.safetensors
 "$octet" export p2.oct8 --to c,onnx,npz --name m -o out2 --quiet >/dev/null && "$octet" export p.oct8 --to c --name net -o . --quiet >/dev/null || fail "cannot export"
 "$octet" run p2.oct8 --input p/probe.npz --output y2.npz --quiet >/dev/null || fail "cannot run"
+"$octet" data check synth-digits --limit 50 --sheet sheet0.png --quiet >/dev/null || fail "cannot draw"
 row ptq cal p2 ptq f $common $calibrate --out cal --force
 row "ptq --improve" cal p2 ptq f $common $calibrate --improve cle,bias --out cal --force
 row qat tuned p2 qat p $common --limit 64 --epochs 1 --batch 16 --out tuned --force
@@ -135,7 +136,7 @@ row export "out/m.c out/m.h out/m.onnx out/m.npz" - export p.oct8 --to c,onnx,np
 row "export over another" out/m.npz out2/m.npz export p.oct8 --to npz --name m -o out --quiet
 row run y.npz y2.npz run p.oct8 --input p/probe.npz --output y.npz --quiet
 row report page.html - report f p --data synth-digits --limit 20 --quiet -o page.html
-row "data check" sheet.png f/graph.json data check synth-digits --limit 100 --quiet --sheet sheet.png
+row "data check" sheet.png sheet0.png data check synth-digits --limit 100 --quiet --sheet sheet.png
 row sweep grid - sweep f $common --limit 64 --calib 64 --wbits 8,4 --out grid
 row demo demo - demo --limit 64 --quiet --threads 2 --out demo --force
 row verify - - verify p.oct8 net.c --data synth-digits --limit 20 --quiet
