@@ -173,7 +173,8 @@ START_TEST(others_files_give_onnxruntimes_codes) {
         int h, w, c;
     } files[] = {
         {"static_u8", 9, 8, 3},       {"static_s8", 9, 8, 3},      {"qdq", 7, 7, 2},
-        {"torch_converted", 8, 6, 2}, {"torch_channels", 8, 6, 2}, {"torch_tensors", 8, 6, 2}};
+        {"torch_converted", 8, 6, 2}, {"torch_channels", 8, 6, 2}, {"torch_tensors", 8, 6, 2},
+        {"torch_u7", 8, 6, 2}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[1024];
         golden_path(files[i].name, path);
@@ -315,6 +316,13 @@ static OctiOnnx__NodeProto *node(const char *op, int k) {
     return NULL;
 }
 
+static OctiOnnx__NodeProto *maker(const char *value) {
+    for (size_t i = 0; i < file->graph->n_node; i++)
+        if (!strcmp(file->graph->node[i]->output[0], value)) return file->graph->node[i];
+    ck_abort_msg("no %s", value);
+    return NULL;
+}
+
 static void rename_op(OctiOnnx__NodeProto *p, const char *op) {
     free(p->op_type);
     p->op_type = strdup(op);
@@ -350,6 +358,29 @@ START_TEST(codes_are_passed_on) {
 }
 END_TEST
 
+/* PyTorch's codes of 7 bits: a Clip behind QuantizeLinear. */
+START_TEST(fewer_codes_are_clipped) {
+    open_named("torch_u7");
+    oct_net *net = read_file(false);
+    ck_assert_msg(net != NULL, "%s", oct_error_message());
+    for (int32_t v = 0; v < net->graph->quantizer_count; v++)
+        if (net->graph->quantizers[v].role == OCT_QUANTIZER_FIXED)
+            ck_assert_int_eq(net->graph->quantizers[v].spec.qmax, 127);
+    oct_net_free(net);
+    OctiOnnx__NodeProto *p = node("Clip", 0); /* another lowest code is no grid of octet's */
+    p->input[1] = strdup(p->input[2]);
+    refused("Clip (node", false);
+    open_named("torch_u7"); /* nor is a second reader's range */
+    const OctiOnnx__NodeProto *add = node("Add", 0);
+    for (int k = 1; !strstr(add->input[1], "activation"); k++) add = node("Add", k);
+    const OctiOnnx__NodeProto *one = maker(add->input[1]);
+    OctiOnnx__NodeProto *two = maker(add->input[0]);
+    for (int k = 1; k < 3; k++) two->input[k] = strdup(one->input[k]);
+    two->input[0] = strdup(maker(one->input[0])->input[0]);
+    refused("Clip (node", false);
+}
+END_TEST
+
 /* -128 times a factor below 0 is 128, which no code is; another such factor behind it makes it -128
  * again. */
 START_TEST(codes_that_no_factor_turns_round_stay_float) {
@@ -377,4 +408,4 @@ END_TEST
 
 OCT_TEST_MAIN_WITH("onnx_qdq", setup, teardown, random_nets_come_back, the_zoo_comes_back,
                    others_files_give_onnxruntimes_codes, other_codes_are_named, codes_are_passed_on,
-                   codes_that_no_factor_turns_round_stay_float)
+                   fewer_codes_are_clipped, codes_that_no_factor_turns_round_stay_float)

@@ -89,6 +89,7 @@ typedef struct octi_onnx_value {
     int32_t dequantizer, other;          /* of codes: a DequantizeLinear that reads them; a reader
                                           * that is none, nor passes them on, nor makes
                                           * indices of them; -1 */
+    int32_t coder;                       /* node whose codes these are, -1 */
     int32_t quantizers, quantizer;       /* readers that are QuantizeLinear, and one of them */
     bool unlike;                         /* their grids are not one */
     bool output;
@@ -311,12 +312,10 @@ oct_status octi_onnx_scale_weight_grid(octi_onnx *o, int32_t w, const float *sca
 bool octi_onnx_grid_holds(const octi_onnx *o, int32_t v);
 
 /* onnx_qdq.c: codes of the net's values */
-/** A Cast to a type of codes, an Identity: codes may go through it as they are. */
+/** A Cast to a type of codes, an Identity, a Clip: codes may go through it. */
 bool octi_onnx_may_pass_codes(const octi_onnx_proto *p);
-/** The node that made v, behind those through which codes go as they are; NULL: none. */
+/** The node whose codes v are, a QuantizeLinear or a table; NULL: they are no codes. */
 const octi_onnx_proto *octi_onnx_coder(const octi_onnx *o, const octi_onnx_value *v);
-/** Does that node make codes? */
-bool octi_onnx_makes_codes(octi_onnx *o, const octi_onnx_proto *p);
 /** Output 0 is the codes of input 0. */
 oct_status octi_onnx_pass_codes(octi_onnx_node *n);
 

@@ -128,6 +128,78 @@ oct_status octi_onnx_fold_quantize(octi_onnx_node *n) {
     return octi_onnx_fold_output(n, 0, c);
 }
 
+static oct_status judge_readers(const octi_onnx_node *n) {
+    const octi_onnx_value *y = n->out[0];
+    if (y && y->other >= 0)
+        return octi_onnx_refuse(n, "its codes are read by %s; DequantizeLinear is taken",
+                                octi_onnx_word(n->o->graph->node[y->other]->op_type));
+    return y && y->output ? octi_onnx_refuse(n, "its codes are the net's output") : OCT_OK;
+}
+
+/* ---- codes that are passed on: PyTorch casts those that are u8 to u8, and those of fewer bits go
+ * through a Clip ---- */
+
+bool octi_onnx_may_pass_codes(const octi_onnx_proto *p) {
+    const OctiOnnx__AttributeProto *to = octi_onnx_attr(p, "to");
+    return octi_onnx_is(p, "Identity") || octi_onnx_is(p, "Clip") ||
+           (octi_onnx_is(p, "Cast") && to &&
+            (to->i == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8 ||
+             to->i == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__INT8));
+}
+
+const octi_onnx_proto *octi_onnx_coder(const octi_onnx *o, const octi_onnx_value *v) {
+    return v && v->coder >= 0 ? o->graph->node[v->coder] : NULL;
+}
+
+static int type_of_codes(octi_onnx *o, const octi_onnx_proto *q) {
+    const octi_onnx_const *zero = octi_onnx_is(q, "QuantizeLinear") && q->n_input > 2
+                                      ? octi_onnx_const_of(o, octi_onnx_find(o, q->input[2]))
+                                      : NULL;
+    return zero ? zero->elem : OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8;
+}
+
+/* The number that input k is; `otherwise` where it is absent. */
+static bool bound(octi_onnx *o, const octi_onnx_proto *p, size_t k, int64_t otherwise, int64_t *v) {
+    *v = otherwise;
+    if (p->n_input <= k || !*p->input[k]) return true;
+    const octi_onnx_const *c = octi_onnx_const_of(o, octi_onnx_find(o, p->input[k]));
+    if (!c || !c->i || c->count != 1) return false;
+    *v = c->i[0];
+    return true;
+}
+
+/* The highest code that a Clip of codes lets through, as u8 has it; false: it has another lowest
+ * one, or bounds that are computed. */
+static bool highest_of(octi_onnx *o, const octi_onnx_proto *clip, int type, int64_t *hi) {
+    int64_t least, most, lo;
+    if (!codes_of(type, &least, &most) || !bound(o, clip, 1, least, &lo) ||
+        !bound(o, clip, 2, most, hi) || lo > least || *hi <= least)
+        return false;
+    *hi = (*hi < most ? *hi : most) - least;
+    return true;
+}
+
+oct_status octi_onnx_pass_codes(octi_onnx_node *n) {
+    octi_onnx *o = n->o;
+    const octi_onnx_value *x;
+    const octi_onnx_proto *q = octi_onnx_coder(o, n->in[0]);
+    const int made = type_of_codes(o, q);
+    int64_t to, hi;
+    OCT_TRY(octi_onnx_attr_int(n, "to", made, &to));
+    if (n->out[0]) n->out[0]->coder = n->in[0]->coder;
+    OCT_TRY(octi_onnx_act(n, 0, &x));
+    if (octi_onnx_is(n->p, "Clip") &&
+        (x->maker != x->coder || !octi_onnx_is(q, "QuantizeLinear") ||
+         octi_onnx_next(o, x) != n->p || !highest_of(o, n->p, made, &hi)))
+        return octi_onnx_refuse(n, "of codes; taken as the one reader of what QuantizeLinear made, "
+                                   "and with a highest code alone");
+    if (to != made)
+        return octi_onnx_refuse(n, "of codes of type %s to %s", octi_onnx_elem_word(made),
+                                octi_onnx_elem_word((int)to));
+    OCT_TRY(judge_readers(n));
+    return octi_onnx_like(n, 0, &x->at, x->at.v);
+}
+
 /* ---- of the net's values ---- */
 
 static bool below_zero(const oct_node *p) {
@@ -148,16 +220,27 @@ static bool is_grid(const oct_quantizer *q, const grid *g) {
     return *oct_f32(q->scale) == g->scale->f[0] && *oct_s32(q->zero_point) == zero_of(g);
 }
 
+/* The highest code of u8, 255 where no Clip of codes stands behind. */
+static int32_t highest_behind(octi_onnx_node *n, const grid *g) {
+    const octi_onnx_proto *p = n->out[0] ? octi_onnx_next(n->o, n->out[0]) : NULL;
+    int64_t hi = 255;
+    if (!octi_onnx_is(p, "Clip") || !highest_of(n->o, p, type_of_codes(n->o, n->p), &hi) ||
+        hi < zero_of(g))
+        return 255;
+    return (int32_t)hi;
+}
+
 /* A value that others read too as it is, or that stands on another grid: rounded under a name of
  * its own. */
-static oct_status stand_apart(octi_onnx_node *n, const octi_onnx_place *x, const grid *g) {
+static oct_status stand_apart(octi_onnx_node *n, const octi_onnx_place *x, const grid *g,
+                              int32_t highest) {
     const octi_onnx_value *y = n->out[0];
     n->path =
         octi_arena_strdup(n->o->arena, octi_fmt("%.180s.quantized", n->o->to->values[x->v].name));
     if (!n->path || !y) return n->path ? OCT_OK : oct_last_error()->code;
     OCT_TRY(octi_onnx_unary(n, OCT_OP_identity, NULL));
     return y->state == OCTI_ONNX_ACT
-               ? octi_onnx_set_grid(n->o, y->at.v, g->scale->f[0], zero_of(g), 255)
+               ? octi_onnx_set_grid(n->o, y->at.v, g->scale->f[0], zero_of(g), highest)
                : OCT_OK;
 }
 
@@ -181,26 +264,25 @@ static oct_status on_grid(octi_onnx_node *n, const octi_onnx_value *x, const gri
         return o->grids_refused = true,
                octi_onnx_refuse(n, "codes of more than 8 bits, of the net's values");
     const oct_quantizer *have = octi_onnx_grid_of(o, x->at.v);
-    if (have ? !is_grid(have, g) : !octi_onnx_rounded_alike(x)) return stand_apart(n, &x->at, g);
+    const int32_t highest = highest_behind(n, g);
+    const bool same = have && is_grid(have, g);
+    if (same && have->spec.qmax != highest && x->quantizers > 1)
+        return octi_onnx_refuse(n, "codes of one scale up to %d and to %d", have->spec.qmax,
+                                highest);
+    if (have ? !same || have->spec.qmax != highest : !octi_onnx_rounded_alike(x))
+        return stand_apart(n, &x->at, g, highest);
     octi_onnx_value *y = n->out[0];
     const bool relu = !have && y && zero_of(g) == 0 && x->quantizers == 1 &&
                       takes_relu(octi_onnx_producer(o, x->at.v));
     OCT_TRY(relu ? add_relu(n, &x->at) : octi_onnx_like(n, 0, &x->at, x->at.v));
     if (have) return OCT_OK;
-    return octi_onnx_set_grid(o, relu ? y->at.v : x->at.v, g->scale->f[0], zero_of(g), 255);
-}
-
-static oct_status judge_readers(const octi_onnx_node *n) {
-    const octi_onnx_value *y = n->out[0];
-    if (y && y->other >= 0)
-        return octi_onnx_refuse(n, "its codes are read by %s; DequantizeLinear is taken",
-                                octi_onnx_word(n->o->graph->node[y->other]->op_type));
-    return y && y->output ? octi_onnx_refuse(n, "its codes are the net's output") : OCT_OK;
+    return octi_onnx_set_grid(o, relu ? y->at.v : x->at.v, g->scale->f[0], zero_of(g), highest);
 }
 
 oct_status octi_onnx_read_quantize(octi_onnx_node *n) {
     const octi_onnx_value *x;
     grid g;
+    if (n->out[0]) n->out[0]->coder = n->index;
     OCT_TRY(grid_of(n, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &g));
     OCT_TRY(octi_onnx_act(n, 0, &x));
     if (g.scale->count != 1) return octi_onnx_refuse(n, "of the net's values, per axis");
@@ -210,45 +292,6 @@ oct_status octi_onnx_read_quantize(octi_onnx_node *n) {
     if (zero_of(&g) != 0 || !below_zero(octi_onnx_producer(n->o, x->at.v)))
         return octi_onnx_like(n, 0, &x->at, x->at.v);
     return add_relu(n, &x->at);
-}
-
-/* ---- codes that are passed on: PyTorch casts those that are u8 to u8 ---- */
-
-bool octi_onnx_may_pass_codes(const octi_onnx_proto *p) {
-    const OctiOnnx__AttributeProto *to = octi_onnx_attr(p, "to");
-    return octi_onnx_is(p, "Identity") || (octi_onnx_is(p, "Cast") && to &&
-                                           (to->i == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8 ||
-                                            to->i == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__INT8));
-}
-
-const octi_onnx_proto *octi_onnx_coder(const octi_onnx *o, const octi_onnx_value *v) {
-    const octi_onnx_proto *p = v && v->maker >= 0 ? o->graph->node[v->maker] : NULL;
-    while (p && octi_onnx_may_pass_codes(p)) { /* makers stand in front of readers: it ends */
-        v = p->n_input ? octi_onnx_find(o, p->input[0]) : NULL;
-        p = v && v->maker >= 0 ? o->graph->node[v->maker] : NULL;
-    }
-    return p;
-}
-
-bool octi_onnx_makes_codes(octi_onnx *o, const octi_onnx_proto *p) {
-    return octi_onnx_is(p, "QuantizeLinear") || octi_onnx_is_table(o, p);
-}
-
-oct_status octi_onnx_pass_codes(octi_onnx_node *n) {
-    const octi_onnx_value *x;
-    const octi_onnx_proto *q = octi_onnx_coder(n->o, n->in[0]);
-    const octi_onnx_const *zero = octi_onnx_is(q, "QuantizeLinear") && q->n_input > 2
-                                      ? octi_onnx_const_of(n->o, octi_onnx_find(n->o, q->input[2]))
-                                      : NULL;
-    const int made = zero ? zero->elem : OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8;
-    int64_t to;
-    OCT_TRY(octi_onnx_attr_int(n, "to", made, &to));
-    OCT_TRY(octi_onnx_act(n, 0, &x));
-    if (to != made)
-        return octi_onnx_refuse(n, "of codes of type %s to %s", octi_onnx_elem_word(made),
-                                octi_onnx_elem_word((int)to));
-    OCT_TRY(judge_readers(n));
-    return octi_onnx_like(n, 0, &x->at, x->at.v);
 }
 
 oct_status octi_onnx_read_dequantize(octi_onnx_node *n) {

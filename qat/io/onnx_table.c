@@ -131,6 +131,7 @@ static const octi_onnx_proto *dequantizer(const octi_onnx *o, const octi_onnx_va
 oct_status octi_onnx_read_table(octi_onnx_node *n) {
     const octi_onnx_value *x;
     octi_onnx *o = n->o;
+    if (n->out[0]) n->out[0]->coder = n->index;
     OCT_TRY(octi_onnx_act(n, 1, &x));
     const octi_onnx_const *table = octi_onnx_const_of(o, n->in[0]);
     const octi_onnx_proto *cast = maker_of(o, x), /* codes: of a QuantizeLinear, of a table */

@@ -54,6 +54,7 @@ static oct_status clamp(octi_onnx_node *n, float least, float most) {
 
 oct_status octi_onnx_read_clip(octi_onnx_node *n) {
     float least, most;
+    if (octi_onnx_coder(n->o, n->in[0])) return octi_onnx_pass_codes(n);
     OCT_TRY(octi_onnx_scalar(n, "min", 1, -INFINITY, &least));
     OCT_TRY(octi_onnx_scalar(n, "max", 2, INFINITY, &most));
     return clamp(n, least, most);
@@ -128,8 +129,7 @@ static oct_status plain(octi_onnx_node *n) {
 }
 
 oct_status octi_onnx_read_identity(octi_onnx_node *n) {
-    if (octi_onnx_makes_codes(n->o, octi_onnx_coder(n->o, n->in[0])))
-        return octi_onnx_pass_codes(n);
+    if (octi_onnx_coder(n->o, n->in[0])) return octi_onnx_pass_codes(n);
     return plain(n);
 }
 
@@ -144,7 +144,7 @@ static bool is_plain_float(int64_t elem) {
 oct_status octi_onnx_read_cast(octi_onnx_node *n) {
     int64_t to;
     OCT_TRY(octi_onnx_attr_int(n, "to", 1, &to));
-    const bool codes = octi_onnx_makes_codes(n->o, octi_onnx_coder(n->o, n->in[0]));
+    const bool codes = octi_onnx_coder(n->o, n->in[0]) != NULL;
     if (codes && octi_onnx_may_pass_codes(n->p)) return octi_onnx_pass_codes(n);
     if (codes && n->out[0] && octi_onnx_is_index_cast(n->p) && octi_onnx_is_index(n->o, n->out[0]))
         return plain(n);

@@ -41,6 +41,7 @@ octi_onnx_value *octi_onnx_table_named(octi_onnx_table *t, octi_arena *a, const 
                            .maker = -1,
                            .reader = -1,
                            .other = -1,
+                           .coder = -1,
                            .param = -1,
                            .quantizer = -1,
                            .dequantizer = -1};

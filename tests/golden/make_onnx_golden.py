@@ -147,8 +147,8 @@ def torch_quantized(name, how):  # PyTorch's own: converted to quantized modules
     for k in (m.a[1], m.b[1]): k.running_mean.normal_(0, .3); k.running_var.uniform_(.3, 2); k.weight.data = torch.tensor([.9, 1.2, -.7, .5]); k.bias.data.normal_(0, .3)
     if how == "converted": m = prepare_fx(m.eval(), Q.get_default_qconfig_mapping("qnnpack"), (x,))
     else:
-        a = Q.FakeQuantize.with_args(observer=Q.MovingAverageMinMaxObserver, quant_min=0, quant_max=255)
-        w = Q.FakeQuantize.with_args(observer=Q.MovingAveragePerChannelMinMaxObserver, quant_min=-128, quant_max=127, dtype=torch.qint8, qscheme=torch.per_channel_symmetric) if how == "channels" else \
+        a = Q.FakeQuantize.with_args(observer=Q.MovingAverageMinMaxObserver, quant_min=0, quant_max=127 if how == "u7" else 255)
+        w = Q.FakeQuantize.with_args(observer=Q.MovingAveragePerChannelMinMaxObserver, quant_min=-128, quant_max=127, dtype=torch.qint8, qscheme=torch.per_channel_symmetric) if how != "tensors" else \
             Q.FakeQuantize.with_args(observer=Q.MovingAverageMinMaxObserver, quant_min=-128, quant_max=127, dtype=torch.qint8, qscheme=torch.per_tensor_symmetric)
         m = prepare_qat_fx(m.train(), Q.QConfigMapping().set_global(Q.QConfig(activation=a, weight=w)), (x,))
     m(x); m.eval(); m.apply(Q.disable_observer); m = convert_fx(m) if how == "converted" else m; path = f"{OUT}/tmp.onnx"
@@ -172,6 +172,6 @@ torch_net("orders_old12", make_orders(), (2, 6, 9), "old", 12, True); torch_net(
 torch_net("pools_old15", pools(), (1, 14, 13), "old", 15, False); torch_net("pools_dyn18", pools(), (1, 14, 13), "new", 18, True)
 torch_net("parts_old16", make_parts(), (2, 8, 6), "old", 16, True); torch_net("parts_dyn18", make_parts(), (2, 8, 6), "new", 18, False)
 tf_style(); typed(); qdq(); static("static_u8", "u8"); static("static_s8", "s8"); hwc_flat()
-for how in ("converted", "channels", "tensors"): torch_quantized("torch_" + how, how)
+for how in ("converted", "channels", "tensors", "u7"): torch_quantized("torch_" + how, how)
 old.update({o.split()[1]: o + "\n" for o in outputs})
 open(text, "w").write("# made by make_onnx_golden.py\n" + "".join(old.values()))
