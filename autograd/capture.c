@@ -212,7 +212,8 @@ static oct_status capture(oct_net *net, oct_tape *first, oct_tape *other, oct_mo
                                       .width = (int32_t)image.dim[1],
                                       .color = image.dim[2] == 3 ? OCT_COLOR_RGB : OCT_COLOR_GREY,
                                       .div = 1,
-                                      .std = {1, 1, 1, 1}};
+                                      .std = {1, 1, 1, 1},
+                                      .assumed = true};
     return OCT_OK;
 }
 

@@ -7,7 +7,7 @@
 
 #include "datasets/image_check.h"
 #include "datasets/resize.h"
-#include "datasets/data.h"
+#include "datasets/set.h"
 #include "src/float_mode.h"
 #include "src/format/bytes.h"
 #include "src/mem.h"
@@ -254,6 +254,7 @@ oct_status oct_image_input(oct_ctx *ctx, const char *path, const oct_input_desc 
         return octi_fail(
             OCT_EUSAGE, path, "description of the input", "1 or 3 channels, sides 1 to 16384",
             octi_fmt("%d channels, %d x %d", in->channels, in->width, in->height), NULL);
+    octi_norm_warn(ctx, path, in, NULL);
     const size_t n = (size_t)in->width * (size_t)in->height * (size_t)in->channels;
     uint8_t *pixels = octi_alloc_raw(ctx, n);
     oct_status s = pixels ? oct_image_load(ctx, path, in, pixels) : oct_last_error()->code;

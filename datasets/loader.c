@@ -243,6 +243,7 @@ static oct_status make_tables(oct_loader *l) {
         in->channels == 3 && (in->color == OCT_COLOR_BGR) != (l->d->stored == OCT_COLOR_BGR);
     for (int c = 0; c < 4; c++) l->channel[c] = swap ? 2 - c : c;
     if (l->d->dtype != OCT_U8) return OCT_OK;
+    octi_norm_warn(l->ctx, l->d->where, l->opts.input, set);
     if (!(l->table = octi_calloc(l->ctx, (size_t)set->channels, sizeof *l->table)))
         return oct_last_error()->code;
     for (int c = 0; c < set->channels; c++) {

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "datasets/set.h"
 #include "src/mem.h"
@@ -42,7 +43,9 @@ oct_input_desc octi_input_desc(octi_norm norm, int32_t channels, int32_t height,
     return in;
 }
 
-bool octi_norm_given(const oct_data_opts *opts) { return opts->input && opts->input->std[0] > 0; }
+bool octi_norm_given(const oct_data_opts *opts) {
+    return opts->input && opts->input->std[0] > 0 && !opts->input->assumed;
+}
 
 static void tell(oct_data *d, const char *why) {
     d->norm = octi_arena_strdup(d->arena, why);
@@ -55,6 +58,33 @@ static void tell(oct_data *d, const char *why) {
              std.data ? std.data : "", why);
     octi_text_free(&mean);
     octi_text_free(&std);
+}
+
+static void put_numbers(octi_text *t, const char *word, const float *v, int32_t n) {
+    octi_text_printf(t, ", %s ", word);
+    for (int32_t c = 0; c < n && c < 4; c++)
+        octi_text_printf(t, "%s%.4g", c ? "," : "", (double)v[c]);
+}
+
+void octi_norm_warn(oct_ctx *ctx, const char *where, const oct_input_desc *net,
+                    const oct_input_desc *own) {
+    if (!net || !net->assumed || (own && octi_input_is_raw(own))) return;
+    octi_text t = {.ctx = ctx};
+    octi_text_printf(&t,
+                     "%.60s: its pixels go into the net as they are, div 1, mean 0, std 1, for "
+                     "nobody described the net",
+                     where);
+    if (own) {
+        octi_text_printf(&t, "; the data has div %g", (double)own->div);
+        put_numbers(&t, "mean", own->mean, own->channels);
+        put_numbers(&t, "std", own->std, own->channels);
+    }
+    octi_text_printf(&t, " (oct_net_describe; octet --div --mean --std)");
+    bool said = t.status != OCT_OK;
+    for (int i = 0; !said && oct_ctx_warning(ctx, i); i++)
+        said = !strncmp(oct_ctx_warning(ctx, i), t.data, strlen(oct_ctx_warning(ctx, i)));
+    if (!said) octi_log(ctx, OCT_LOG_WARN, "%s", t.data);
+    octi_text_free(&t);
 }
 
 void octi_norm_take(oct_data *d, octi_norm norm, const char *why) {

@@ -155,8 +155,9 @@ oct_status octi_set_finish(oct_data *d, const oct_data_opts *opts, bool fixed_si
     if (in->channels == 3 && o->channels == 3)
         in->color = o->color == OCT_COLOR_BGR ? OCT_COLOR_BGR : OCT_COLOR_RGB;
     /* a description tells of pixels: floats are taken as they are */
-    if (o->div > 0 && d->dtype == OCT_U8) in->div = o->div;
-    if (o->std[0] > 0 && d->dtype == OCT_U8) {
+    const bool said = d->dtype == OCT_U8 && !o->assumed;
+    if (o->div > 0 && said) in->div = o->div;
+    if (o->std[0] > 0 && said) {
         d->norm = "as the caller says";
         for (int c = 0; c < in->channels; c++) {
             bool given = o->std[c] > 0; /* one value serves all channels */

@@ -111,6 +111,11 @@ typedef enum octi_norm {
 oct_input_desc octi_input_desc(octi_norm norm, int32_t channels, int32_t height, int32_t width);
 /** The caller says how pixels are normalized: nobody has to look. */
 bool octi_norm_given(const oct_data_opts *opts);
+/** Pixels go into a net that nobody described (net->assumed; NULL: no net): a warning, once a
+ *  context. own: the set's description, NULL where there is none; one that says the same is no
+ *  reason. */
+void octi_norm_warn(oct_ctx *ctx, const char *where, const oct_input_desc *net,
+                    const oct_input_desc *own);
 /** Take a known set's, and say so: `why` it is that one. */
 void octi_norm_take(oct_data *d, octi_norm norm, const char *why);
 

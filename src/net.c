@@ -124,6 +124,13 @@ oct_status oct_net_set_probe(oct_net *net, const oct_tensor *x) {
     return s;
 }
 
+bool octi_input_is_raw(const oct_input_desc *in) {
+    bool raw = in->div == 1;
+    for (int c = 0; c < in->channels && c < 4; c++)
+        raw = raw && in->mean[c] == 0 && in->std[c] == 1;
+    return raw;
+}
+
 oct_status oct_net_set_input(oct_net *net, const oct_input_desc *in) {
     if (!net || !in) return octi_fail_null("oct_net_set_input");
     if (in->channels < 1 || in->channels > 4 || in->height < 1 || in->width < 1 || !(in->div > 0))
@@ -136,6 +143,7 @@ oct_status oct_net_set_input(oct_net *net, const oct_input_desc *in) {
             return octi_fail(OCT_EUSAGE, "input", "std out of range", "> 0",
                              octi_fmt("%g", in->std[c]), NULL);
     net->input = *in;
+    net->input.assumed = in->assumed && octi_input_is_raw(in);
     return OCT_OK;
 }
 

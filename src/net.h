@@ -26,6 +26,9 @@ typedef struct oct_input_desc {
     int32_t crop;   /* centre crop, square; 0: none */
     float div;      /* 255 for pixels; 1 leaves arrays as they are */
     float mean[4], std[4];
+    /* nobody said so: div 1, mean 0, std 1 of a captured net. Sets keep their own normalization,
+     * and pixels that go in so are warned of */
+    bool assumed;
 } oct_input_desc;
 
 typedef struct oct_class {
@@ -76,6 +79,7 @@ OCT_API const oct_tensor *oct_net_probe(const oct_net *net);
 /** Registered tensor by name ("conv1.weight", "conv1.activation_post_process.scale"); borrowed,
  *  NULL where absent. */
 OCT_API oct_tensor *oct_net_tensor(const oct_net *net, const char *name);
+/** What is not div 1, mean 0, std 1 was said by somebody: `assumed` goes. OCT_EUSAGE. */
 OCT_API OCT_NODISCARD oct_status oct_net_set_input(oct_net *net, const oct_input_desc *input);
 /** Images to compare on when the net is converted: copies the first of x (f32, as the net's input;
  *  at most 64, and as many as fit 16 MiB). NULL: none. What calibration or training sees next fills

@@ -51,6 +51,8 @@ oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_tens
  *  (behind `where`, NULL: nothing) the first tensor and element. */
 oct_status octi_tensors_finite(const oct_named_tensor *t, int32_t n, const char *where,
                                oct_status code, const char *hint);
+/** div 1, mean 0, std 1: numbers as they are. */
+bool octi_input_is_raw(const oct_input_desc *in);
 /** Copy input description, classes, model and target from another net. */
 oct_status octi_net_copy_meta(oct_net *net, const oct_net *from);
 

@@ -103,6 +103,8 @@ START_TEST(every_option_of_a_set) {
         {"input.div", "i", {.root = root, .input = INPUT(.div = 128)}},
         {"input.mean", "i", {.root = root, .input = INPUT(.mean = {0.5f, 0.5f, 0.4f})}},
         {"input.std", "i", {.root = root, .input = INPUT(.std = {0.25f, 0.2f, 0.25f})}},
+        /* the set's own in place of what nobody said */
+        {"input.assumed", "i", {.root = root, .input = INPUT(.assumed = true)}},
         {"classes",
          "cl",
          {.root = root, .input = &base_input, .classes = swapped, .class_count = 2}},
@@ -150,7 +152,7 @@ START_TEST(every_option_of_a_set) {
                           int32_t g;
                           size_t h;
                       }));
-    ck_assert_uint_eq(sizeof(oct_input_desc), 4 * 3 + sizeof(oct_color) + 4 * 2 + 4 + 4 * 8);
+    ck_assert_uint_eq(sizeof(oct_input_desc), 4 * 3 + sizeof(oct_color) + 4 * 2 + 4 + 4 * 8 + 4);
 }
 END_TEST
 

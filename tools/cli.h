@@ -135,7 +135,10 @@ int cli_input(cli *c, oct_input_desc *d, int32_t channels);
 /** --div --mean --std --resize --crop into a net's description; 0, or the exit code behind a
  *  message. */
 int cli_describe(cli *c, oct_net *net);
-/** The same, and --classes for as many classes as the net has. */
+/** A net that nobody described takes the data's word on pixels, and it is said: for those who
+ *  train it on. model: its name in the note. */
+int cli_take_input(cli *c, oct_net *net, const oct_data *d, const char *model);
+/** --div ... as cli_describe, and --classes for as many classes as the net has. */
 int cli_override(cli *c, oct_net *net);
 /** The list of --classes, in memory of the process; NULL: *code is the exit code. */
 const oct_class *cli_classes(cli *c, int32_t *count, int *code);

@@ -110,8 +110,19 @@ int cli_describe(cli *c, oct_net *net) {
         return cli_usage("--div --mean --std --resize --crop", "model takes no images", NULL, NULL,
                          NULL);
     int code = cli_input(c, &d, d.channels);
+    if (c->div.set || c->mean.set || c->std.set) d.assumed = false;
     if (!code) code = photographs(c, &d);
     return code ? code : cli_status(oct_net_set_input(net, &d));
+}
+
+int cli_take_input(cli *c, oct_net *net, const oct_data *d, const char *model) {
+    if (!oct_net_input(net)->assumed || oct_data_dtype(d) != OCT_U8) return 0;
+    const oct_input_desc *in = oct_data_input(d);
+    cli_note(c,
+             "octet: %s: nobody described the net: pixels as the data has it, div %g, mean %g, std "
+             "%g in channel 0 (--div --mean --std say otherwise)",
+             model, (double)in->div, (double)in->mean[0], (double)in->std[0]);
+    return cli_status(oct_net_set_input(net, in));
 }
 
 int cli_override(cli *c, oct_net *net) {

@@ -265,6 +265,30 @@ static bool same_classes(const oct_net *net, const oct_data *d) {
     return same;
 }
 
+/* As many outputs as the data has classes, of a net that never learned what they are called. */
+static bool unnamed_fit(const oct_net *net, int32_t n) {
+    const oct_graph *g = oct_net_graph(net);
+    const oct_shape *out = oct_value_shape(oct_graph_value(g, oct_graph_output(g)));
+    return !oct_net_class_count(net) && out->rank == 2 && out->dim[1] == n;
+}
+
+/* The last layer: kept where its outputs are the data's classes, else made anew. */
+static int head(cli *c, oct_net *net, const oct_data *train) {
+    const char *layer, *m = c->model.s;
+    int32_t n, old = oct_net_class_count(net);
+    const oct_class *list = oct_data_classes(train, &n);
+    if (unnamed_fit(net, n)) {
+        cli_note(c,
+                 "octet: %s: the net names no classes, and its %d outputs fit the data's: its last "
+                 "layer is kept",
+                 m, n);
+        return cli_status(oct_net_set_classes(net, list, n));
+    }
+    if (oct_net_renew_head(net, list, n, &layer) != OCT_OK) return cli_failed();
+    cli_note(c, "octet: %s: %d classes in place of %d: %s starts anew", m, n, old, layer);
+    return 0;
+}
+
 /* Fine-tuning: the run's net, with a new last layer where the data has other classes. */
 static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
     const char *m = c->model.s;
@@ -279,13 +303,12 @@ static int from_run(cli *c, oct_net **net, oct_data **train, oct_data **test) {
     if (c->classes.set && !(like.classes = cli_classes(c, &like.class_count, &code))) return code;
     *train = cli_data_like(c, c->data.s, OCT_SPLIT_TRAIN, c->limit.set ? c->limit.i : 0, &like);
     if (!*train) return cli_failed();
+    if ((code = cli_take_input(c, *net, *train, m))) return code;
     if (oct_data_truth(*train, NULL) == OCT_TRUTH_LABELS && !same_classes(*net, *train)) {
-        const char *layer;
-        int32_t n, old = oct_net_class_count(*net);
-        const oct_class *list = oct_data_classes(*train, &n);
-        if (oct_net_renew_head(*net, list, n, &layer) != OCT_OK) return cli_failed();
-        cli_note(c, "octet: %s: %d classes in place of %d: %s starts anew", m, n, old, layer);
+        if ((code = head(c, *net, *train))) return code;
     } else { /* labels are the net's */
+        if (oct_data_truth(*train, NULL) == OCT_TRUTH_LABELS)
+            cli_note(c, "octet: %s: the data's classes are its own: its last layer is kept", m);
         if (c->classes.set &&
             oct_classes_unnamed(oct_net_classes(*net), oct_net_class_count(*net)) &&
             (code = cli_override(c, *net)))
@@ -344,6 +367,23 @@ int cmd_train(cli *c) {
 
 /* ---- qat ---- */
 
+/* Of a net that nobody described: pixels as the data has them, but where ranges were observed. */
+static int describe(cli *c, oct_net *from) {
+    oct_input_desc in = *oct_net_input(from);
+    if (!in.assumed) return 0;
+    if (oct_net_stage(from) == OCT_STAGE_PREPARED) {
+        cli_note(c, "octet: %s: nobody described the net, and its ranges are of pixels as they are",
+                 c->operands[0]);
+        in.assumed = false;
+        return cli_status(oct_net_set_input(from, &in));
+    }
+    oct_data *d = cli_data(c, OCT_SPLIT_TRAIN, from);
+    if (!d) return cli_failed();
+    const int code = cli_take_input(c, from, d, c->operands[0]);
+    oct_data_free(d);
+    return code;
+}
+
 int cmd_qat(cli *c) {
     if (oct_run_check(c->ctx, c->out.s, c->resume.set, c->force.set) != OCT_OK) return cli_failed();
     int code;
@@ -354,7 +394,7 @@ int cmd_qat(cli *c) {
                          "no --target, --observer, --method, --wbits, --abits, --set, --qconfig",
                          NULL, "start from the float run to change them");
     oct_qconfig config;
-    if ((code = cli_qconfig(c, &config))) return code;
+    if ((code = cli_qconfig(c, &config)) || (code = describe(c, from))) return code;
     oct_net *net = oct_net_stage(from) == OCT_STAGE_PREPARED ? from : oct_prepare(from, &config);
     if (!net) return cli_failed();
     /* what calibration found is the start; training moves it on */

@@ -224,6 +224,7 @@ static void print_input(const oct_net *net) {
     for (int32_t k = 0; k < d->channels && k < 4; k++)
         printf("%s%g", k ? "," : " ", (double)d->std[k]);
     printf("; %d classes\n", oct_net_class_count(net));
+    if (d->assumed) puts("nobody described its input: pixels go in as they are (oct_net_describe)");
 }
 
 int cli_show_net(cli *c, oct_net *net) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "datasets/set.h"
 #include "qat/fit/run_files.h"
 #include "qat/fit/score.h"
 #include "src/float_mode.h"
@@ -71,6 +72,7 @@ static oct_tensor *images_in(oct_ctx *ctx, octi_npy a, const oct_input_desc *d, 
     }
     oct_tensor *x = oct_tensor_new(ctx, OCT_F32, s), *flat = oct_tensor_new(ctx, OCT_F32, a.shape);
     bool ok = x && flat;
+    if (ok && pixels) octi_norm_warn(ctx, path, d, NULL);
     if (ok && !pixels) ok = octi_npy_to_f32(&a, path, oct_f32(flat)) == OCT_OK;
     for (int64_t i = 0; ok && pixels && i < oct_tensor_count(x); i++) {
         int64_t plane = s.dim[1] * s.dim[2], c = i / plane % s.dim[3];

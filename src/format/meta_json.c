@@ -39,7 +39,7 @@ oct_status octi_meta_to_json(const oct_net *net, octi_text *out) {
             }
             octi_text_printf(out, "]");
         }
-        octi_text_printf(out, "}");
+        octi_text_printf(out, "%s}", in->assumed ? ", \"assumed\": true" : "");
     }
     octi_text_printf(out, ",\n\"classes\": [");
     for (int32_t i = 0; i < net->class_count; i++) {
@@ -61,8 +61,8 @@ static oct_status word_of(const char *const *words, int count, const char *word,
 }
 
 static oct_status read_desc(const cJSON *obj, const char *where, oct_input_desc *to) {
-    static const char *const keys[] = {"channels", "height", "width", "color", "resize",
-                                       "crop",     "div",    "mean",  "std",   NULL};
+    static const char *const keys[] = {"channels", "height", "width", "color",   "resize", "crop",
+                                       "div",      "mean",   "std",   "assumed", NULL};
     const char *owner = "input", *word;
     oct_input_desc in = {0};
     const struct {
@@ -98,6 +98,8 @@ static oct_status read_desc(const cJSON *obj, const char *where, oct_input_desc 
         cJSON_ArrayForEach(e, list) OCT_TRY(octi_json_item_f32(e, key, octi_json_at(where, owner),
                                                                k ? &in.std[c++] : &in.mean[c++]));
     }
+    if (octi_json_get(obj, "assumed"))
+        OCT_TRY(octi_json_bool(obj, "assumed", octi_json_at(where, owner), &in.assumed));
     *to = in;
     return OCT_OK;
 }
