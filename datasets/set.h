@@ -81,6 +81,10 @@ const char *octi_set_sample(const oct_data *d, int64_t i);
  *  keep the set's. Then octi_set_select. */
 oct_status octi_set_finish(oct_data *d, const oct_data_opts *opts, bool fixed_size);
 
+/** What is called nearly as a path that is not there and lies beside it (root: below that), as a
+ *  path like it; NULL: nothing. */
+const char *octi_near_path(const char *path, const char *root);
+
 /* ---- parts (part.c) ---- */
 
 /** Of the only part of a set: which samples are held out to test, about a tenth of each class, by

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * SPEC of a data set: the word before ':' names the kind, the rest is a path. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +42,28 @@ static char *locate(oct_ctx *ctx, const char *path, const char *root) {
     return octi_strdup(ctx, path);
 }
 
-static void bad_spec(const struct kind *k, const char *spec) {
-    const char *there = oct_data_kind(spec);
+/* The kind with a path that holds it, as given or below the root; NULL: none. */
+static const char *seen_at(oct_ctx *ctx, const char *spec, const char *root) {
+    char *path = locate(ctx, spec, root);
+    const char *kind = path ? oct_data_kind(path) : NULL;
+    octi_free(ctx, path);
+    return kind;
+}
+
+/* Sets that people call by name. */
+static const char *by_name(const char *spec) {
+    static const char *const names[][2] = {
+        {"mnist", "idx:DIR"},          {"fashion-mnist", "idx:DIR"}, {"kmnist", "idx:DIR"},
+        {"emnist", "idx:DIR"},         {"cifar", "cifar10:DIR"},     {"cifar-10", "cifar10:DIR"},
+        {"cifar-100", "cifar100:DIR"}, {"imagenet", "folder:DIR"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(spec, names[i][0]))
+            return octi_fmt("did you mean %s, DIR where its files lie?", names[i][1]);
+    return NULL;
+}
+
+static void bad_spec(oct_ctx *ctx, const struct kind *k, const char *spec, const char *root) {
+    const char *there = seen_at(ctx, spec, root);
     if (k)
         (void)octi_fail(OCT_EUSAGE, spec,
                         *k->path ? "data set needs a path" : "data set takes no path", known, NULL,
@@ -52,7 +73,21 @@ static void bad_spec(const struct kind *k, const char *spec) {
                         octi_fmt("did you mean %s:%s?", there, spec));
     else
         (void)octi_fail_word(OCT_EUSAGE, spec, "unknown kind of data set", known,
-                             octi_fmt("%.*s", (int)strcspn(spec, ":"), spec), NULL);
+                             octi_fmt("%.*s", (int)strcspn(spec, ":"), spec), by_name(spec));
+}
+
+/* Nothing lies at the path: where it was looked for, and what is called nearly so there. */
+static bool nothing_there(const struct kind *k, const char *path, const char *root) {
+    if (!*k->path || !access(path, F_OK) || errno != ENOENT) return false;
+    if (!root) root = getenv("OCTET_DATA");
+    const bool both = *path != '/' && root && *root;
+    const char *near = octi_near_path(path, NULL);
+    if (!near && both) near = octi_near_path(path, root);
+    (void)octi_fail(OCT_EIO, path, "cannot open",
+                    octi_fmt("a %s%s%s", strcmp(k->path, "DIR") ? "file" : "folder",
+                             both ? ", here or below " : "", both ? root : ""),
+                    strerror(ENOENT), near ? octi_fmt("did you mean %s:%s?", k->word, near) : NULL);
+    return true;
 }
 
 /* What could not be read as one kind, and looks like another. */
@@ -79,13 +114,14 @@ oct_data *oct_data_open(oct_ctx *ctx, const char *spec, const oct_data_opts *opt
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strlen(kinds[i].word) == n && !memcmp(kinds[i].word, spec, n)) k = &kinds[i];
     if (!k || (*k->path != 0) != (colon && colon[1])) {
-        bad_spec(k, spec);
+        bad_spec(ctx, k, spec, opts->root);
         return octi_ctx_failed(ctx), NULL;
     }
     char *path = locate(ctx, colon ? colon + 1 : spec, opts->root);
     if (!path) return octi_ctx_failed(ctx), NULL;
-    oct_data *d = k->open(ctx, path, opts);
-    if (!d) other_kind(k, path);
+    const bool missing = nothing_there(k, path, opts->root);
+    oct_data *d = missing ? NULL : k->open(ctx, path, opts);
+    if (!d && !missing) other_kind(k, path);
     octi_free(ctx, path);
     if (!d) octi_ctx_failed(ctx);
     return d;

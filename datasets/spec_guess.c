@@ -41,3 +41,26 @@ const char *oct_data_kind(const char *path) {
         if (there(path, marks[i][0], "") || there(path, marks[i][0], ".gz")) return marks[i][1];
     return has_folders(path) ? "folder" : NULL;
 }
+
+const char *octi_near_path(const char *path, const char *root) {
+    char dir[4200], known[4096];
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    const int before = (int)(base - path);
+    int n = snprintf(dir, sizeof dir, "%s%s%.*s",
+                     root     ? root
+                     : before ? ""
+                              : ".",
+                     root ? "/" : "", before, path);
+    if (!*base || n < 0 || n >= (int)sizeof dir) return NULL;
+    DIR *d = opendir(dir);
+    size_t used = 0;
+    *known = 0;
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] != '.' && !strpbrk(e->d_name, ",: ") &&
+            used + strlen(e->d_name) + 3 < sizeof known)
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "",
+                                     e->d_name);
+    if (d) closedir(d);
+    const char *near = used ? oct_nearest_word(base, known) : NULL;
+    return near ? octi_fmt("%.*s%s", before, path, near) : NULL;
+}

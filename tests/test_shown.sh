@@ -127,6 +127,12 @@ for k in $(sed -n 's/^OCT_OP_INT8(\([a-z0-9_]*\),.*/\1/p; s/^OCT_OP_UNARY(\([a-z
 done
 v 1 q.oct8 p.oct8
 shows .err 'computes by law 7' 'differ where all that it reads is equal'
+grep -q 'other calibrations' .err && say "the same grids are told to differ: $(cat .err)"
+o ptq f $d --calib 8 --out few >/dev/null
+v 1 p few
+shows .err '^octet: [a-z0-9_.]*: scale [0-9.e-]*, zero point [0-9]* in p, but [0-9.e-]*, [0-9]* in few: other models, or other calibrations of one$'
+v 1 few p.oct8 --json
+shows .t '"parameters":"scale [0-9.e-]*, zero point [0-9]* in few, but'
 v 0 p p.oct8
 shows .t '^mismatched_codes 0 of [1-9][0-9]*$'
 v 1 p i
@@ -169,6 +175,12 @@ shows .err '^plan: calibration and scores in about [0-9]* s; [1-9][0-9]* MiB of 
 o eval f $d --json >.j
 shows .j '"accuracy_uncertainty":0\.'
 sed 's/.*"accuracy":\([0-9.]*\),.*"n":\([0-9]*\),.*"accuracy_uncertainty":\([0-9.]*\),.*/\1 \3 \2/' .j | awk '{ z = 1.96; w = z / (1 + z * z / $3) * sqrt($1 * (1 - $1) / $3 + z * z / (4 * $3 * $3)); e = w - $2; exit e > 1e-6 || e < -1e-6 || $3 != 96 }' || say "uncertainty: $(cat .j)"
+# its ends, where the middle is not the accuracy: of one image, of none right, by hand
+o eval f $d --limit 1 --json >.j
+o eval f $d --limit 1 >.t
+case $(cat .t) in "accuracy 1.0000 "*) ends='0.2065 to 1.0000' ;; *) ends='0.0000 to 0.7935' ;; esac
+shows .t "n 1  (accuracy $ends at 95 %"
+shows .j "\"accuracy_low\":${ends%% *}" "\"accuracy_high\":$(echo "${ends##* }" | sed 's/1.0000/1/')"
 
 [ $fails = 0 ] && echo "test_shown: all held" || echo "test_shown: $fails failed"
 exit $((fails > 0))

@@ -131,6 +131,13 @@ grep -q 'warning: .*--set' .err && ! grep -q 'warning: .*or octet qat' .err || s
 octet eval low $d 2>&1 >.out | grep warning: >.err
 grep -q ': make the run again: --set' .err && ! grep -v 'make the run again' .err | grep -q -- ' --[a-z]' || say "eval has no --set: $(cat .err)"
 
+# of files: a step that fits what is in them, or none
+next "next: octet run MODEL --input b/probe.npz" octet inspect b/probe.npz
+grep -q 'octet train' .err && say "an array without labels trains nothing: $(cat .err)"
+octet run a --input b/probe.npz --output y.npy --quiet >.out && next "next: octet run MODEL --input y.npy" octet inspect y.npy
+octet export b.oct8 --to npz,safetensors -o codes --quiet >.out && octet export a --to npz -o codes --quiet >.out || say "export"
+for f in codes/b.npz codes/b.safetensors codes/a.npz b/model.safetensors a/state.safetensors; do octet inspect $f 2>.err >.out; grep -q next: .err && say "inspect $f: $(cat .err)"; done
+
 # ---- what was meant ----
 says 'did you mean octet train?' octet trian
 says 'did you mean --epochs?' octet train --epocs 3
@@ -201,6 +208,16 @@ says 'did you mean fc1?' octet inspect b.oct8 --weights fc12
 says 'did you mean fused?' octet inspect a --stage fusd
 says 'option is missing: expected --data SPEC (octet eval digits.oct8 --data synth-digits)' octet eval b.oct8
 mkdir -p photos/cat photos/dog
+mkdir -p root/mnist && : >root/mnist/train-images-idx3-ubyte
+at() { OCTET_DATA=$dir/root octet eval a "$@"; }
+says "mnst: cannot open: expected a folder, here or below $dir/root, got No such file or directory (did you mean idx:mnist?)" at --data idx:mnst
+says "did you mean idx:mnist?" at --data mnist
+says 'mnist: unknown kind of data set: expected synth-digits, synth-shapes, idx:DIR' octet eval a --data mnist
+says 'did you mean idx:DIR, DIR where its files lie?' octet eval a --data mnist
+says '/nowhere: cannot open: expected a folder, got No such file or directory' octet eval a --data idx:/nowhere
+says '/nowhere: cannot open: expected a folder, got No such file or directory' octet eval a --data cifar100:/nowhere
+says 'photo: cannot open: expected a folder, got No such file or directory (did you mean folder:photos?)' octet eval a --data folder:photo
+says 'no.npz: cannot open: expected a file, got No such file or directory' octet eval a --data npz:no.npz
 says "did you mean folder:photos?" octet train --model lenet --data photos --out new
 : >t10k-images-idx3-ubyte
 says "did you mean idx:.?" octet train --model lenet --data . --out new
@@ -208,6 +225,12 @@ printf 'PK\003\004%022d\020\000\000\000archive/data.pkl%040d' 0 0 >w.pt
 says 'PyTorch' octet import w.pt --model lenet --out new
 says 'this is a checkpoint of PyTorch (torch.save): expected' octet import w.pt --out new
 says 'then octet import w.safetensors --model M --out RUN' octet import w.pt --out new
+says "weights_only=False), which runs code of F" octet import w.pt --out new
+says "d = d.get('state_dict', d) if isinstance(d, dict) else d.state_dict()" octet import w.pt --out new
+for f in note.txt one.bmp w.pt; do
+    says ': expected a name that ends in .onnx, or a .safetensors file' octet import $f --out new
+    grep -qE 'IDX|int8 file|JPEG' .err && say "import takes no data: $(cat .err)"
+done
 says '--model: option is missing: expected the net whose weights they are (octet import a/model.safetensors --model lenet --out new' octet import a/model.safetensors --out new
 says 'b/probe.npz: no weights and no model' octet import b/probe.npz --out new
 printf '\010\007\022\007pytorch\032\0052.1.0:\232\001' >m.onnx

@@ -4,11 +4,17 @@
 
 #include "tools/cli.h"
 
-/* Half of the 95 % interval of an accuracy of n images (Wilson): another sample of as many would
- * lie within it. */
-static double uncertainty(const oct_eval *r) {
-    const double z = 1.96, n = (double)r->n, p = r->accuracy;
-    return z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+/* The 95 % interval of an accuracy of n images (Wilson): another sample of as many would lie within
+ * it. Its middle is not the accuracy: it is nearer to a half, and never leaves 0 to 1. */
+typedef struct interval {
+    double lo, hi;
+} interval;
+
+static interval interval_of(const oct_eval *r) {
+    const double z = 1.96, n = (double)r->n, p = r->accuracy,
+                 middle = (p + z * z / (2 * n)) / (1 + z * z / n),
+                 half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+    return (interval){fmax(0, middle - half), fmin(1, middle + half)};
 }
 
 static void eval_json(const oct_eval *r, const cli_warnings *w) {
@@ -37,7 +43,10 @@ static void eval_json(const oct_eval *r, const cli_warnings *w) {
         json_array_end(&j);
     }
     json_array_end(&j);
-    json_number(&j, "accuracy_uncertainty", uncertainty(r));
+    const interval i = interval_of(r);
+    json_number(&j, "accuracy_low", i.lo);
+    json_number(&j, "accuracy_high", i.hi);
+    json_number(&j, "accuracy_uncertainty", (i.hi - i.lo) / 2);
     cli_warnings_json(&j, w);
     json_close(&j);
 }
@@ -58,9 +67,10 @@ int cmd_eval(cli *c) {
         printf("loss %.6g (mean squared error)  n %lld  (%.0f img/s)\n", r.loss, (long long)r.n,
                r.img_per_s);
     else {
-        cli_print("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (accuracy +-%.4f at 95 %%, %.0f "
-                  "img/s)\n",
-                  r.accuracy, r.top5, r.loss, (long long)r.n, uncertainty(&r), r.img_per_s);
+        const interval of = interval_of(&r);
+        cli_print("accuracy %.4f  top5 %.4f  loss %.4f  n %lld  (accuracy %.4f to %.4f at 95 %%, "
+                  "%.0f img/s)\n",
+                  r.accuracy, r.top5, r.loss, (long long)r.n, of.lo, of.hi, r.img_per_s);
         for (int32_t i = 0; i < r.classes && i < oct_net_class_count(net); i++)
             cli_print("  %-16s %.4f of %lld\n", cli_class_name(net, i),
                       r.class_n[i] ? (double)r.class_correct[i] / (double)r.class_n[i] : 0,

@@ -40,7 +40,16 @@ static bool is_onnx(const char *path) {
 
 /* No --model: what the file is says whether that is what is missing. */
 static int without_model(const cli *c, const char *path) {
+    static const char wanted[] = "a name that ends in .onnx, or a .safetensors file";
     oct_file_info *f = oct_file_inspect(c->ctx, path);
+    const oct_error *e = oct_last_error();
+    char what[200], tip[800];
+    snprintf(what, sizeof what, "%s", e->what);
+    snprintf(tip, sizeof tip, "%s", e->hint);
+    if (!f && e->code == OCT_EFORMAT &&
+
+        (strstr(e->expected, "a run, ") || !strcmp(e->expected, ".npz"))) /* what inspect takes */
+        return cli_usage(path, what, wanted, NULL, *tip ? tip : NULL) + 1;
     if (!f) return cli_failed();
     const bool weights = f->kind == OCT_FILE_SAFETENSORS;
     char kind[64], hint[700];
@@ -51,8 +60,7 @@ static int without_model(const cli *c, const char *path) {
     if (weights)
         return cli_usage("--model", "option is missing", "the net whose weights they are", NULL,
                          hint);
-    return cli_usage(path, "no weights and no model",
-                     "a name that ends in .onnx, or a .safetensors file", kind, NULL);
+    return cli_usage(path, "no weights and no model", wanted, kind, NULL);
 }
 
 /* An ONNX file says what net it is; weights need one of the zoo. */

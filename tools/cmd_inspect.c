@@ -9,6 +9,49 @@
 
 /* ---- files ---- */
 
+static bool has_array(const oct_file_info *f, const char *name) {
+    for (int32_t i = 0; i < f->array_count; i++)
+        if (!strcmp(f->arrays[i].name, name)) return true;
+    return false;
+}
+
+/* Floats alone, but for the counters of batch norm: no codes, no state of a training. */
+static bool float_weights(const oct_file_info *f) {
+    static const char counter[] = "num_batches_tracked";
+    for (int32_t i = 0; i < f->array_count; i++) {
+        const char *name = f->arrays[i].name, *type = f->arrays[i].dtype;
+        const size_t n = strlen(name), k = sizeof counter - 1;
+        if (*type != 'F' && *type != 'B' && !(n >= k && !strcmp(name + n - k, counter)))
+            return false;
+    }
+    return f->array_count > 0;
+}
+
+/* What fits what is in the file; nothing where nothing does. */
+static void next_of_file(const cli *c, const char *path, const oct_file_info *f) {
+    const char *p = cli_word(path), *slash = strrchr(path, '/');
+    char dir[4200];
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + (slash == path)) : 1,
+             slash ? path : ".");
+    const char *kind = oct_data_kind(dir);
+    const bool x = has_array(f, "x"), y = has_array(f, "y");
+    if (f->kind == OCT_FILE_SAFETENSORS && float_weights(f))
+        cli_next(c, "next: octet import %s --model M --out RUN", p);
+    else if (f->kind == OCT_FILE_ONNX)
+        cli_next(c, "next: octet import %s --out RUN", p);
+    else if (f->kind == OCT_FILE_IMAGE)
+        cli_next(c, "next: octet predict MODEL %s", p);
+    else if (f->kind == OCT_FILE_NPZ && x && y)
+        cli_next(
+            c, "next: octet train --model M --data npz:%s --out RUN, or octet run MODEL --input %s",
+            p, p);
+    else if (f->kind == OCT_FILE_NPY || (f->kind == OCT_FILE_NPZ && x))
+        cli_next(c, "next: octet run MODEL --input %s", p);
+    else if (f->kind >= OCT_FILE_CIFAR10 || f->kind == OCT_FILE_IDX)
+        if (kind)
+            cli_next(c, "next: octet train --model M --data %s:%s --out RUN", kind, cli_word(dir));
+}
+
 static int show_file(cli *c, const char *path) {
     oct_file_info *f = oct_file_inspect(c->ctx, path);
     if (!f) return cli_failed();
@@ -42,18 +85,7 @@ static int show_file(cli *c, const char *path) {
         for (int32_t i = 0; i < f->note_count; i++)
             cli_print("  %s: %s\n", f->notes[i].key, f->notes[i].value);
     }
-    if (f->kind == OCT_FILE_SAFETENSORS)
-        cli_next(c, "next: octet import %s --model M --out RUN", cli_word(path));
-    else if (f->kind == OCT_FILE_ONNX)
-        cli_next(c, "next: octet import %s --out RUN", cli_word(path));
-    else if (f->kind == OCT_FILE_IMAGE)
-        cli_next(c, "next: octet predict MODEL %s", cli_word(path));
-    else if (f->kind == OCT_FILE_NPZ)
-        cli_next(
-            c, "next: octet train --model M --data npz:%s --out RUN, or octet run MODEL --input %s",
-            cli_word(path), cli_word(path));
-    else
-        cli_next(c, "next: octet train --model M --data KIND:DIR --out RUN, DIR the folder of it");
+    next_of_file(c, path, f);
     oct_file_info_free(c->ctx, f);
     return 0;
 }

@@ -118,6 +118,8 @@ static void report_json(const verify_side *a, const verify_side *b, const verify
         json_int(&j, "element", r->element);
         json_number(&j, "expected", r->expected);
         json_number(&j, "got", r->got);
+        const char *grids = l->codes ? verify_other_grid(a, b, l->name) : NULL;
+        if (grids) json_string(&j, "parameters", grids);
         if (l->codes && verify_rule(l)) json_string(&j, "rule", verify_rule(l));
         layers_json(&j, a, b, r);
     }
@@ -143,6 +145,8 @@ static void say_first(const verify_side *a, const verify_side *b, const verify_r
                  "values differ)\n",
                  first->name, (long long)r->element, r->expected, r->got,
                  (long long)(r->mismatched + r->differing), (long long)(r->codes + r->floats));
+    const char *grids = first->codes ? verify_other_grid(a, b, first->name) : NULL;
+    if (grids) cli_print_to(stderr, "octet: %s: %s\n", first->name, grids);
     if (first->codes && verify_rule(first))
         cli_print_to(stderr, "octet: %s computes by %s\n", first->name, verify_rule(first));
     if (first->codes && why(a, b, first))

@@ -81,6 +81,9 @@ typedef struct verify_result {
 int verify_compare(verify_side *a, verify_side *b, oct_data *data, verify_result *r);
 void verify_result_free(verify_result *r);
 
+/** Where the grids of a layer's output are not the same in two models of octet: scale and zero
+ *  point of each, in words; else NULL. */
+const char *verify_other_grid(const verify_side *a, const verify_side *b, const char *layer);
 /** The rule of the law by which a layer computes, in words. */
 const char *verify_rule(const verify_layer *l);
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * By which rule a layer computes: what verify says behind the first value that differs. One row per
- * kind that makes codes; tests/test_shown.sh wants one for each. */
+ * Why codes of a layer differ: other parameters, or the rule by which it computes: what verify says
+ * behind the first value that differs. One row per kind that makes codes; tests/test_shown.sh wants
+ * one for each. */
+#include <string.h>
+
 #include "tools/verify.h"
 
 static const char conv[] = "law 7: clamp(rne(f32(sum (x - z_x) * w + b) * m) + z_y), m stored";
@@ -79,4 +82,34 @@ const char *verify_rule(const verify_layer *l) {
     for (size_t i = 0; l->law && i < sizeof fixed / sizeof *fixed; i++)
         if (rule == fixed[i].fp32) return fixed[i].q31;
     return rule;
+}
+
+static bool grid_of(const verify_side *s, const char *layer, float *scale, int32_t *zero_point) {
+    oct_layer *rows;
+    int32_t n;
+    bool codes = false;
+    if (!s->net) return false;
+    if (oct_layers(s->net, NULL, 0, &rows, &n) != OCT_OK) return oct_clear_error(), false;
+    for (int32_t i = 0; i < n; i++)
+        if (rows[i].int8 && !strcmp(rows[i].name, layer)) {
+            codes = true;
+            *scale = rows[i].scale;
+            *zero_point = rows[i].zero_point;
+        }
+    oct_layers_free(s->c->ctx, rows);
+    return codes;
+}
+
+const char *verify_other_grid(const verify_side *a, const verify_side *b, const char *layer) {
+    static char text[1400];
+    float s[2];
+    int32_t z[2];
+    if (!grid_of(a, layer, &s[0], &z[0]) || !grid_of(b, layer, &s[1], &z[1]) ||
+        (s[0] == s[1] && z[0] == z[1]))
+        return NULL;
+    snprintf(text, sizeof text,
+             "scale %.9g, zero point %d in %.500s, but %.9g, %d in %.500s: other models, or other "
+             "calibrations of one",
+             (double)s[0], z[0], a->path, (double)s[1], z[1], b->path);
+    return text;
 }

@@ -4,9 +4,11 @@
 
 #include <string.h>
 
+/* A model saved whole is no data but a program: torch.load asks for the flag, and runs it. */
 #define OCTI_FROM_TORCH                                                                            \
-    "in Python: d = torch.load(F, map_location='cpu'); "                                           \
-    "safetensors.torch.save_file(d.get('state_dict', d), 'w.safetensors'); then "                  \
+    "in Python: d = torch.load(F, 'cpu', weights_only=False), which runs code of F; "              \
+    "d = d.get('state_dict', d) if isinstance(d, dict) else d.state_dict(); "                      \
+    "safetensors.torch.save_file(d, 'w.safetensors'); then "                                       \
     "octet import w.safetensors --model M --out RUN"
 
 static const struct foreign {
