@@ -352,7 +352,7 @@ def try_small():
     for mode, (conv, fc) in kinds.items():
         got, file = said("convert", "r", "--mode", mode, "-o", f"{mode}.oct8"), f"{mode}.oct8"
         info = said("inspect", file)
-        check(got == {"mode": mode, "bytes": info["bytes"]}, f"convert --mode {mode}: {got}, {info['bytes']} bytes")
+        check(got == {"mode": mode, "bytes": info["bytes"], "file_bytes": os.path.getsize(file)}, f"convert --mode {mode}: {got}, {info['bytes']} bytes")
         dtype = {t["name"]: t["dtype"] for t in info["tensors"]}
         check((dtype["conv2.weight"], dtype["fc1.weight"]) == (conv, fc), f"convert --mode {mode}: {dtype}")
         off = np.abs(outputs(file, x)["y"] - real_y).max() / np.abs(real_y).max()

@@ -52,6 +52,23 @@ grep -qi nan .t && say "a half file prints NaN"
 for a in 9 0,9 0,0,0,0,0 x -1 '0,,0'; do o inspect p --weights conv1 --at "$a" >/dev/null 2>&1 && say "--at $a is taken"; done
 o inspect p --at 0 >/dev/null 2>&1 && say "--at without --weights is taken"
 
+# a bias in an int8 file: codes, the product of the scales, and what the float net has but for half a step
+o inspect f --weights fc3.bias --json | grep -o '"values":\[[^]]*' | sed 's/.*\[//' | tr ',' '\n' >.want
+o inspect p.oct8 --weights fc3.bias >.t
+shows .t '^index  *code  *scale  *zero_point  *value$'
+sed -n '/^\[/p' .t | paste - .want | awk '{ e = $5 - $6; if (e < 0) e = -e; v = $2 * $3 - $5; if (v < 0) v = -v; if (e > 0.51 * $3 || v > 1e-6 * $3 + 1e-5 * ($5 < 0 ? -$5 : $5) || $2 == 0) bad++ } END { exit bad || NR != 10 }' || say "codes of a bias: $(head -4 .t)"
+o inspect p.oct8 --weights fc3.bias --json >.j
+shows .j '"q_scale":\[[0-9.e-]*,.*"int_repr":\[-*[0-9]*,.*"dequantized":\[-*[0-9.e-]*,'
+# codes of few bits: how many; layers tells the same of weights as of the run
+o ptq f $d --calib 64 --wbits 3 --out p3 >/dev/null && o convert p3 --out p3.oct8 >/dev/null
+o inspect p3.oct8 >.t
+shows .t '^  conv2 .*  weights of 3 bits$' '^  fc2 .*  weights of 3 bits$'
+grep -q '^  conv1 .*bits$' .t && say "the first layer keeps 8 bits"
+o inspect p3.oct8 --json >.j
+shows .j '"name":"conv1","kind":"qconv2d",[^}]*"weight_bits":8' '"name":"conv2","kind":"qconv2d",[^}]*"weight_bits":3'
+for m in p p.oct8 q q.oct8; do o layers $m $d --json | grep -o '"name":"[a-z0-9]*","kind":"q*\(conv2d\|linear\)",[^}]*"scheme":"[a-z_]*"' | sed 's/"kind":"q*\([a-z0-9]*\)".*"scheme"/\1/' >.scheme.$m; done
+[ "$(wc -l <.scheme.p)" = 5 ] && cmp -s .scheme.p .scheme.p.oct8 && cmp -s .scheme.q .scheme.q.oct8 || say "layers: schemes of a run and its file: $(cat .scheme.p .scheme.p.oct8)"
+
 # modules
 o inspect q.oct8 >.t
 shows .t '(conv1): QuantizedConvReLU2d.*qscheme=torch.per_tensor_affine)$' '(fc3): QuantizedLinear(.*qscheme=torch.per_tensor_affine)$'

@@ -139,6 +139,15 @@ octet export b.oct8 --to npz,safetensors -o codes --quiet >.out && octet export 
 for f in codes/b.npz codes/b.safetensors codes/a.npz b/model.safetensors a/state.safetensors; do octet inspect $f 2>.err >.out; grep -q next: .err && say "inspect $f: $(cat .err)"; done
 
 # ---- what was meant ----
+octet help train >.out && octet train --help | cmp -s - .out || say "octet help train: $(head -1 .out)"
+says 'did you mean octet train?' octet help trian
+says 'did you mean octet inspect --weights?' octet weights b.oct8
+says 'did you mean octet ptq, octet qat or octet convert?' octet quantize a
+says 'did you mean octet --version?' octet version
+says "--model: no net of that name, and no run: expected lenet, resnet8, resnet20, resnet18, or a run's folder, got nosuchrun" octet train --model nosuchrun $d --out new
+octet convert b --out b.oct8 --quiet >.out
+grep -q "  bytes [1-9][0-9]* of tensors  file $(wc -c <b.oct8)\$" .out || say "convert: $(cat .out)"
+octet convert a --mode half --out half.oct8 --json --quiet | grep -q "\"file_bytes\":$(wc -c <half.oct8)[,}]" || say "convert --mode half --json: file_bytes"
 says 'did you mean octet train?' octet trian
 says 'did you mean --epochs?' octet train --epocs 3
 says '--lr is an option of train, qat' octet eval b.oct8 --lr 3

@@ -113,7 +113,7 @@ static void columns(const cli_pages *p) {
     static const char *const rows[][2] = {
         {"bits, scheme", "of the output's codes (w8: floats, by weights of 8 bits); the scheme is "
                          "the weights' where there are any"},
-        {"scale, zp", "value = scale * (code - zp)"},
+        {"scale, zp", "of the output's codes: value = scale * (code - zp)"},
         {"local", "signal to noise in dB of this layer's own rounding and clipping: 20 dB are a "
                   "tenth of noise, 40 dB a hundredth"},
         {"cum", "the same of all rounding up to here: codes of the quantized net against the "

@@ -200,8 +200,26 @@ static int command_named(const char *word) {
         if (!strcmp(cli_commands[k].name, word)) return k;
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s, ", cli_commands[k].name);
     }
+    /* what other tools call it */
+    static const char *const other[][2] = {{"weights", "octet inspect --weights"},
+                                           {"quantize", "octet ptq, octet qat or octet convert"},
+                                           {"quantise", "octet ptq, octet qat or octet convert"},
+                                           {"calibrate", "octet ptq"},
+                                           {"finetune", "octet qat"},
+                                           {"evaluate", "octet eval"},
+                                           {"test", "octet eval"},
+                                           {"classify", "octet predict"},
+                                           {"infer", "octet run or octet predict"},
+                                           {"benchmark", "octet bench"},
+                                           {"version", "octet --version"}};
     const char *near = oct_nearest_word(word, known);
     char hint[64];
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (!strcmp(word, other[i][0])) {
+            snprintf(hint, sizeof hint, "did you mean %s?", other[i][1]);
+            (void)cli_usage("command", "unknown", "one that octet --help lists", word, hint);
+            return -1;
+        }
     if (near) snprintf(hint, sizeof hint, "did you mean octet %s?", near);
     (void)cli_usage("command", "unknown", "one that octet --help lists", word, near ? hint : NULL);
     return -1;
@@ -211,8 +229,13 @@ int cli_parse(cli *c, int argc, char **argv, int (**run)(cli *c)) {
     if (argc < 2)
         return cli_usage("command", "missing", "octet COMMAND; octet --help lists them", NULL,
                          NULL);
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+    const bool help = !strcmp(argv[1], "help");
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || (help && argc < 3))
         return cli_top_help(), 0;
+    if (help) { /* octet help train */
+        const int of = command_named(argv[2]);
+        return of < 0 ? 2 : (cli_command_help(of), 0);
+    }
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
         return printf("octet %s\n", OCT_VERSION), 0;
     if (!strcmp(argv[1], "--man")) return cli_man(argc > 2 ? argv[2] : NULL);

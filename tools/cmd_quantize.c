@@ -149,6 +149,17 @@ static bool same_file(const char *a, const char *b) {
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* Of the file that is there: it has the graph too; -1 where nothing was written. */
+static long long file_bytes(const cli *c, int code) {
+    struct stat st;
+    return c->dry_run.set || code || stat(c->out.s, &st) ? -1 : (long long)st.st_size;
+}
+
+static void print_file_bytes(long long bytes) {
+    if (bytes >= 0) printf(" of tensors  file %lld", bytes);
+    printf("\n");
+}
+
 static void next_of_file(const cli *c, const oct_net *made) {
     if (c->dry_run.set) return;
     cli_next(c, "%s model in %s; next: octet eval %s --data %s",
@@ -196,9 +207,12 @@ static int convert_weights(cli *c, oct_net *net, const struct mode *m) {
         json j = json_open();
         json_string(&j, "mode", mode);
         json_int(&j, "bytes", bytes);
+        if (file_bytes(c, 0) >= 0) json_int(&j, "file_bytes", file_bytes(c, 0));
         json_close(&j);
-    } else
-        cli_print("mode %s  bytes %lld\n", mode, bytes);
+    } else {
+        cli_print("mode %s  bytes %lld", mode, bytes);
+        print_file_bytes(file_bytes(c, 0));
+    }
     next_of_file(c, small);
     return 0;
 }
@@ -251,12 +265,15 @@ int cmd_convert(cli *c) {
         json_int(&j, "layers_int8", r.layers_int8);
         json_int(&j, "layers_float", r.layers_float);
         json_int(&j, "bytes", r.bytes);
+        if (file_bytes(c, code) >= 0) json_int(&j, "file_bytes", file_bytes(c, code));
         cli_warnings_json(&j, &w);
         json_close(&j);
-    } else
-        cli_print("mismatched_codes %lld of %lld  layers_int8 %d  layers_float %d  bytes %lld\n",
+    } else {
+        cli_print("mismatched_codes %lld of %lld  layers_int8 %d  layers_float %d  bytes %lld",
                   (long long)m.mismatched, (long long)m.codes, r.layers_int8, r.layers_float,
                   (long long)r.bytes);
+        print_file_bytes(file_bytes(c, code));
+    }
     cli_warnings_free(c, &w);
     if (!code) next_of_file(c, int8);
     return code;

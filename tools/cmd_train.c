@@ -345,6 +345,9 @@ int cmd_train(cli *c) {
         cli_note(c, "octet: --model %s: the zoo's net; the run of that name here is ./%s",
                  c->model.s, c->model.s);
     bool run = !zoo && (strchr(c->model.s, '/') || strchr(c->model.s, '.') || folder);
+    if (!zoo && !run)
+        return cli_unknown("--model", "no net of that name, and no run",
+                           "lenet, resnet8, resnet20, resnet18, or a run's folder", c->model.s);
     int code = (run ? from_run : from_zoo)(c, &net, &train, &test);
     if (!code && c->freeze.set) code = freeze(c, net);
     if (code || !cli_fit_opts(c, net, &o, &val, &code)) return code;

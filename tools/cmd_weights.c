@@ -23,6 +23,7 @@ typedef struct weights {
     float *factor;           /* [channels]: of the fold; NULL: nothing is folded in */
     oct_tensor *code;        /* s8 or u8; NULL: not quantized */
     const oct_quantizer *q;  /* of the codes */
+    float unit;              /* a bias: its codes' scales are those of q times the input's */
     bool whole_fold;         /* a batch norm of its own: its codes stand for the factor itself */
     int64_t at[4], from, to; /* --at: the elements that are shown */
     int depth;
@@ -62,9 +63,15 @@ static double folded_of(const weights *w, int64_t i) {
     return (double)(w->whole_fold ? w->factor[o] : oct_f32(w->t)[i] * w->factor[o]);
 }
 
-/* By the law (src/qround.h), in float. */
+static double scale_of(const weights *w, int64_t c) {
+    const double s = (double)oct_f32(oct_quantizer_scale(w->q))[c];
+    return w->unit > 0 ? s * (double)w->unit : s;
+}
+
+/* By the law (src/qround.h), in float; of a bias in double. */
 static double value_of(const weights *w, int64_t i) {
     const int64_t c = channel_of(w, i);
+    if (w->unit > 0) return scale_of(w, c) * code_of(w, i);
     return (double)(oct_f32(oct_quantizer_scale(w->q))[c] *
                     (float)((int32_t)code_of(w, i) - oct_s32(oct_quantizer_zero_point(w->q))[c]));
 }
@@ -107,6 +114,27 @@ static bool take_codes(weights *w, const oct_net *int8, const char *name) {
         return true;
     w->q = q;
     return (w->code = oct_torch_layout(int8, name, oct_value_tensor(x))) != NULL;
+}
+
+/* The codes of a bias in an int8 net: law 6. */
+static bool take_bias(weights *w, const oct_net *int8) {
+    const oct_graph *g = oct_net_graph(int8);
+    const int32_t v = oct_graph_find_value(g, w->name);
+    const oct_tensor *t = v < 0 ? NULL : oct_value_tensor(oct_graph_value(g, v));
+    if (!t || t->dtype != OCT_S32) return true;
+    for (int32_t i = 0; i < oct_graph_node_count(g); i++) {
+        const oct_node *n = oct_graph_node(g, i);
+        if ((oct_node_kind(n) != OCT_OP_qconv2d && oct_node_kind(n) != OCT_OP_qlinear) ||
+            oct_node_input_count(n) < 3 || oct_node_input(n, 2) != v)
+            continue;
+        const int32_t x = oct_value_quantizer(oct_graph_value(g, oct_node_input(n, 0))),
+                      q = oct_value_quantizer(oct_graph_value(g, oct_node_input(n, 1)));
+        if (x < 0 || q < 0) return true;
+        w->q = oct_graph_quantizer(g, q);
+        w->unit = oct_f32(oct_quantizer_scale(oct_graph_quantizer(g, x)))[0];
+        return (w->code = oct_torch_layout(int8, w->name, t)) != NULL;
+    }
+    return true;
 }
 
 /* The factors of the batch norm that the layer of a prepared net has taken in, or is. */
@@ -193,8 +221,7 @@ static void print_json(const weights *w, const spread *s) {
         json_string(&j, "qscheme", channels ? "per_channel_affine" : "per_tensor_affine");
         json_number(&j, "axis", channels ? 0 : NAN);
         json_array(&j, "q_scale");
-        for (int64_t i = 0; i < k; i++)
-            json_number(&j, NULL, (double)oct_f32(oct_quantizer_scale(w->q))[i]);
+        for (int64_t i = 0; i < k; i++) json_number(&j, NULL, scale_of(w, i));
         json_array_end(&j);
         for (int twice = 0; twice < 2; twice++) { /* PyTorch's word, and the short one */
             json_array(&j, twice ? "zero_point" : "q_zero_point");
@@ -227,8 +254,7 @@ static void print_elements(const weights *w) {
         printf("%-16s", index);
         if (w->code) {
             const int64_t c = channel_of(w, i);
-            printf(" %6d %15.9g %10d %17.9g", (int)code_of(w, i),
-                   (double)oct_f32(oct_quantizer_scale(w->q))[c],
+            printf(" %6d %15.9g %10d %17.9g", (int)code_of(w, i), scale_of(w, c),
                    oct_s32(oct_quantizer_zero_point(w->q))[c], value_of(w, i));
         }
         if (w->factor) printf(" %17.9g", folded_of(w, i));
@@ -308,6 +334,7 @@ int cli_show_weights(const cli *c, oct_net *net, const char *name) {
         !(int8 = oct_convert(net, NULL))) /* the codes that convert would store */
         cli_note(c, "octet: no codes yet: %s", oct_error_message());
     if (int8 && !take_codes(&w, int8, w.name)) return cli_failed();
+    if (int8 == net && !w.code && !take_bias(&w, net)) return cli_failed();
     if (!(w.code && int8 == net) && !(w.t = oct_torch_layout(net, w.name, t))) return cli_failed();
     int code = take_fold(&w, net);
     if (!code) code = show(c, &w);

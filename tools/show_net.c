@@ -108,6 +108,7 @@ static void net_json(const oct_net *net, const oct_layer *rows, int32_t n,
         json_string(&j, "kind", rows[i].kind);
         json_shape(&j, "shape", &rows[i].shape);
         json_int(&j, "parameters", parameters(net, rows[i].name));
+        if (rows[i].weight_bits) json_int(&j, "weight_bits", rows[i].weight_bits);
         if (rows[i].int8) {
             json_number(&j, "scale", (double)rows[i].scale);
             json_int(&j, "zero_point", rows[i].zero_point);
@@ -183,6 +184,8 @@ static void layer_table(const oct_net *net, const oct_layer *rows, int32_t n) {
         cli_print("  %-*s  %-20s  %-22s  %10lld", width, rows[i].name, rows[i].kind,
                   oct_shape_text(&shape), (long long)p);
         put_range(net, &rows[i]);
+        if (rows[i].weight_bits && rows[i].weight_bits < 8)
+            printf("  weights of %d bits", rows[i].weight_bits);
         printf("\n");
     }
     printf("  %lld parameters\n", (long long)total);

@@ -9,6 +9,7 @@
 #include "qat/fit/layer_report.h"
 #include "qat/fit/score.h"
 #include "src/float_mode.h"
+#include "src/format/few_bits.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/words.h"
@@ -102,12 +103,16 @@ static void describe(const oct_net *net, const oct_node *n, oct_layer *r) {
     }
     const oct_value *w = octi_node_in(g, n, 1);
     /* not the other side of an add */
-    const bool small = w && w->tensor && w->tensor->dtype == OCT_S8 && !r->int8;
+    const bool codes = w && w->tensor && w->tensor->dtype == OCT_S8,
+               whole = codes && (n->kind == OCT_OP_qconv2d || n->kind == OCT_OP_qlinear),
+               small = codes && (!r->int8 || whole);
     if (w && (w->role == OCT_VALUE_PARAM || small) && w->shape.rank >= 2 && w->quantizer >= 0) {
         const oct_quantizer *q = &g->quantizers[w->quantizer];
         oct_qspec spec = q->spec;
         spec.symmetric |= small; /* codes of weights have no zero point */
-        r->weight_bits = q->spec.bits;
+        /* an int8 net keeps no bits: as few as a file packs its codes in */
+        const int packed = whole ? octi_few_bits(w->tensor) : 0;
+        r->weight_bits = whole ? (packed ? packed : 8) : q->spec.bits;
         r->weight_scheme = oct_qspec_scheme(&spec, oct_quantizer_is_per_channel(q));
     }
 }
