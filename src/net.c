@@ -3,6 +3,7 @@
 #include "src/net.h"
 
 #include <string.h>
+#include <zlib.h>
 
 #include "src/arena.h"
 #include "src/mem.h"
@@ -124,6 +125,20 @@ oct_status oct_net_set_probe(oct_net *net, const oct_tensor *x) {
     return s;
 }
 
+uint32_t octi_net_crc(const oct_net *net) {
+    uLong crc = crc32(0, Z_NULL, 0);
+    for (int32_t i = 0; i < net->tensor_count; i++) {
+        const oct_named_tensor *n = &net->tensors[i];
+        crc = crc32(crc, (const Bytef *)n->name, (uInt)strlen(n->name));
+        const Bytef *p = n->tensor->data;
+        for (size_t left = oct_tensor_bytes(n->tensor), k; left; left -= k, p += k) {
+            k = left < 1u << 30 ? left : 1u << 30;
+            crc = crc32(crc, p, (uInt)k);
+        }
+    }
+    return (uint32_t)crc;
+}
+
 bool octi_input_is_raw(const oct_input_desc *in) {
     bool raw = in->div == 1;
     for (int c = 0; c < in->channels && c < 4; c++)
@@ -179,6 +194,7 @@ bool oct_classes_unnamed(const oct_class *classes, int32_t count) {
 oct_status octi_net_copy_meta(oct_net *net, const oct_net *from) {
     net->input = from->input;
     net->hooks = from->hooks;
+    net->made_from = from->made_from;
     if (from->probe && net->stage != OCT_STAGE_INT8) net->probe = oct_tensor_ref(from->probe);
     net->model = octi_arena_strdup(net->graph->arena, from->model);
     net->target = octi_arena_strdup(net->graph->arena, from->target);

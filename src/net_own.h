@@ -24,6 +24,9 @@ struct oct_net {
     oct_tensor *probe;
     /* how a prepared net's nodes run (autograd/tape.h); NULL: as float ops */
     const struct octi_node_hooks *hooks;
+    /* of a fused or prepared net: octi_net_crc of the float net that it was made of; 0: not
+     * known */
+    uint32_t made_from;
 };
 
 enum { OCTI_PROBE_IMAGES = 64 };
@@ -51,6 +54,8 @@ oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_tens
  *  (behind `where`, NULL: nothing) the first tensor and element. */
 oct_status octi_tensors_finite(const oct_named_tensor *t, int32_t n, const char *where,
                                oct_status code, const char *hint);
+/** CRC-32 of the names and bytes of its tensors: whether a net still is what it was. */
+uint32_t octi_net_crc(const oct_net *net);
 /** div 1, mean 0, std 1: numbers as they are. */
 bool octi_input_is_raw(const oct_input_desc *in);
 /** Copy input description, classes, model and target from another net. */

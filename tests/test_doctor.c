@@ -304,6 +304,55 @@ START_TEST(another_normalization) {
 }
 END_TEST
 
+/* Less than a guess could tell, but the float run's is known: its own goes, whatever it was. */
+START_TEST(another_normalization_than_the_float_run) {
+    oct_net *net = oct_run_load(ctx, in_root("f32"), NULL);
+    oct_data *test =
+        oct_data_open(ctx, SPEC, &(oct_data_opts){.split = OCT_SPLIT_TEST, .root = root});
+    oct_input_desc d = *oct_net_input(net);
+    double best = -1, lost = 0;
+    for (int k = 0; !(lost > 0.013 && lost < 0.019); k++, d.mean[0] = 0.01f * (float)k) {
+        oct_eval e;
+        ck_assert_msg(k < 200, "no mean that costs so much");
+        ck_ok(oct_net_set_input(net, &d));
+        ck_ok(oct_evaluate(net, test, NULL, &e));
+        if (!k) best = e.accuracy;
+        lost = best - e.accuracy;
+        oct_eval_free(ctx, &e);
+    }
+    does("octet ptq f32 " DATA " --mean %g --out mild --quiet",
+         (double)oct_net_input(net)->mean[0]);
+    oct_diagnosis *g = look("mild", NULL);
+    ck_assert(g->count > 0 && g->causes[0].kind == OCT_CAUSE_wrong_normalization);
+    ck_assert_msg(g->causes[0].gain < 0.02 && strstr(g->causes[0].evidence, "those of f32"), "%s",
+                  g->causes[0].evidence);
+    ck_assert_msg(!strstr(g->causes[0].command, "--mean"), "%s", g->causes[0].command);
+    oct_diagnosis_free(ctx, g);
+    cured("mild", "wrong_normalization", NULL, SPEC, 0.5);
+    oct_data_free(test);
+    oct_net_free(net);
+}
+END_TEST
+
+/* The float run was trained on: what was made of it before is made of other weights. */
+START_TEST(weights_that_are_older) {
+    does("octet train --model lenet " DATA " --epochs 1 --out half --quiet");
+    does("octet ptq half " DATA " --improve cle --out half-p --quiet");
+    does("octet qat half " DATA " --epochs 1 --lr 1e-6 --out half-q --quiet");
+    oct_diagnosis *d = look("half-p", NULL); /* not yet */
+    for (int32_t i = 0; i < d->count; i++) ck_assert(d->causes[i].kind != OCT_CAUSE_older_weights);
+    oct_diagnosis_free(ctx, d);
+    does("octet train --resume --epochs 4 --out half --quiet");
+    cured("half-p", "older_weights", NULL, SPEC, 0.8);
+    cured("half-q", "older_weights", NULL, SPEC, 0.8);
+    d = look("half-q", NULL);
+    for (int32_t i = 1; i < d->count; i++)
+        ck_assert(d->causes[i].kind != OCT_CAUSE_short_training &&
+                  d->causes[i].kind != OCT_CAUSE_learning_rate_low);
+    oct_diagnosis_free(ctx, d);
+}
+END_TEST
+
 static void drift(oct_net *net) {
     float *mean = tensor(net, "bn1.running_mean"), *var = tensor(net, "bn1.running_var");
     for (int c = 0; c < 8; c++) mean[c] += 1.5f * sqrtf(var[c]), var[c] *= 0.4f;
@@ -439,6 +488,7 @@ END_TEST
 OCT_TEST_MAIN_WITH("doctor", setup, NULL, healthy_runs, healthy_nets_and_sets, few_images,
                    other_images, rare_large_values, frozen_too_early, frozen_too_late,
                    a_layer_of_few_bits, the_ends_of_few_bits, one_scale_for_all,
-                   another_normalization, statistics_that_drifted, dead_channels, nothing_learned,
+                   another_normalization, another_normalization_than_the_float_run,
+                   weights_that_are_older, statistics_that_drifted, dead_channels, nothing_learned,
                    leaked_images, sums_beyond_32_bits, steps_too_large, steps_too_small,
                    weights_that_swing)

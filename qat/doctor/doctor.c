@@ -175,6 +175,7 @@ static oct_status scores(octi_case *k, oct_diagnosis *d) {
     OCT_TRY(score_of_run(k, parent));
     if (!k->parent) parent = k->real;
     const bool classes = k->kind == OCT_SCORE_CLASSES;
+    k->parent_score = parent;
     k->best = classes ? fmax(k->real, parent) : fmin(k->real, parent);
     k->reference = classes ? k->best : 1;
     d->score = octi_case_relative(k, k->score);

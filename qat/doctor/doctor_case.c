@@ -22,6 +22,11 @@ const char *octi_maker(const octi_case *k) {
     return name ? name : "";
 }
 
+bool octi_case_stale(const octi_case *k) {
+    return k->parent && k->parent->stage == OCT_STAGE_FLOAT && k->net->made_from &&
+           k->net->made_from != octi_net_crc(k->parent);
+}
+
 oct_net *octi_case_copy(const octi_case *k) {
     oct_net *net = oct_run_load(k->ctx, k->run, NULL);
     if (!net || oct_net_set_input(net, &k->net->input) == OCT_OK) return net;

@@ -33,8 +33,10 @@ typedef struct octi_case {
     bool pixels, quantized, learned; /* learned: no range of a value is observed */
     oct_score kind;
     int64_t n, calib, limit;
-    int64_t at, of;                 /* rows that were asked, of so many: progress */
-    double score, real, best;       /* as octi_case_score gives them; best: the better float one */
+    int64_t at, of; /* rows that were asked, of so many: progress */
+    /* as octi_case_score gives them: the run's, with nothing quantized, the float run's, the better
+     * of these two */
+    double score, real, parent_score, best;
     double reference, lost, chance; /* chance: what one and a half standard errors may move */
     const char *overflow;           /* the layer whose sums leave 32 bits; NULL: none */
     double explained;               /* largest measured gain so far */
@@ -76,6 +78,8 @@ typedef struct octi_cause_row {
 const char *octi_option(const octi_made_by *by, const char *key);
 /** The command that made the run: "ptq", "qat", "train", "import"; "" where nobody says. */
 const char *octi_maker(const octi_case *k);
+/** The float run was trained on since the run was made of it. */
+bool octi_case_stale(const octi_case *k);
 /** The same net again, to try things on: oct_net_free. */
 oct_net *octi_case_copy(const octi_case *k);
 /** Score of a net as it stands, switches and all, on the test part. */

@@ -101,7 +101,7 @@ static void again(line *l, const octi_made_by *by, const char *maker, const char
     if (!data && strcmp(maker, "import")) option(l, "data", spec);
     if (old_rules) option(l, "set", old_rules);
     for (const char *p = changes; next_change(&p, c, with, key, value, sizeof key);)
-        option(l, key, value);
+        if (*value) option(l, key, value);
 }
 
 static void out(line *l, const char *run) {

@@ -80,36 +80,61 @@ static void numbers(char *to, size_t size, const float *v, int n) {
         at += (size_t)snprintf(to + at, size - at, "%s%.6g", i ? "," : "", (double)v[i]);
 }
 
-oct_status octi_cause_normalization(octi_case *k, oct_cause *c, char *with, size_t size) {
-    const oct_input_desc *now = &k->net->input;
-    if (k->overflow || !k->own.channels || same_description(now, &k->own)) return OCT_OK;
+/* The run's net in floats with another description: what it wins. */
+static oct_status try_input(const octi_case *k, const oct_input_desc *from, oct_input_desc *by,
+                            double *score, double *gain) {
+    *by = k->net->input;
+    by->div = from->div;
+    memcpy(by->mean, from->mean, sizeof by->mean);
+    memcpy(by->std, from->std, sizeof by->std);
     oct_net *copy = octi_case_copy(k);
-    oct_input_desc own = *now;
-    own.div = k->own.div;
-    memcpy(own.mean, k->own.mean, sizeof own.mean);
-    memcpy(own.std, k->own.std, sizeof own.std);
-    double score = 0;
+    if (!copy) return oct_last_error()->code;
     oct_net_fake_quantize(copy, false);
-    oct_status s = copy ? oct_net_set_input(copy, &own) : oct_last_error()->code;
-    if (s == OCT_OK) s = octi_case_score(k, copy, &score);
+    oct_status s = oct_net_set_input(copy, by);
+    if (s == OCT_OK) s = octi_case_score(k, copy, score);
     oct_net_free(copy);
-    if (s != OCT_OK) return s;
-    const double gain = octi_case_relative(k, score) - octi_case_relative(k, k->real);
-    if (!(gain > fmax(c->bound, k->chance))) return OCT_OK;
-    k->right = own;
-    k->right_score = score;
+    if (s == OCT_OK) *gain = octi_case_relative(k, *score) - octi_case_relative(k, k->real);
+    return s;
+}
+
+/* Against the float run's, which is known to be another: a point tells. Against the data's own: a
+ * guess, which must be better than chance. */
+oct_status octi_cause_normalization(octi_case *k, oct_cause *c, char *with, size_t size) {
+    static const double POINT = 0.01;
+    const oct_input_desc *now = &k->net->input, *from[2] = {0};
+    if (k->overflow || !k->pixels || !now->channels) return OCT_OK;
+    if (k->parent && k->parent->input.channels == now->channels) from[0] = &k->parent->input;
+    if (k->own.channels == now->channels) from[1] = &k->own;
+    int found = -1;
+    for (int i = 0; i < 2; i++) {
+        oct_input_desc by;
+        double score = 0, gain = 0;
+        if (!from[i] || same_description(now, from[i])) continue;
+        if (i && from[0] && same_description(from[0], from[1])) continue; /* tried */
+        OCT_TRY(try_input(k, from[i], &by, &score, &gain));
+        if (!(gain > (i ? fmax(c->bound, k->chance) : POINT)) || gain <= c->gain) continue;
+        found = i;
+        k->right = by;
+        k->right_score = score;
+        c->gain = gain;
+    }
+    if (found < 0) return OCT_OK;
+    c->value = c->gain;
+    c->measured = true;
     char mean[80], std[80], was_mean[80], was_std[80];
-    numbers(mean, sizeof mean, own.mean, own.channels);
-    numbers(std, sizeof std, own.std, own.channels);
+    numbers(mean, sizeof mean, k->right.mean, now->channels);
+    numbers(std, sizeof std, k->right.std, now->channels);
     numbers(was_mean, sizeof was_mean, now->mean, now->channels);
     numbers(was_std, sizeof was_std, now->std, now->channels);
-    snprintf(with, size, "div=%g mean=%s std=%s", (double)own.div, mean, std);
-    c->value = gain;
-    c->gain = gain;
-    c->measured = true;
-    const char *text = octi_fmt("div %g mean %s std %s; with the data's own, mean %s std %s, the "
-                                "float net scores %.2f points better",
-                                (double)now->div, was_mean, was_std, mean, std, 100 * gain);
+    if (found)
+        snprintf(with, size, "div=%g mean=%s std=%s", (double)k->right.div, mean, std);
+    else /* as the float run has it */
+        snprintf(with, size, "div= mean= std=");
+    const char *text =
+        octi_fmt("div %g mean %s std %s; with %s%.80s, div %g mean %s std %s, the "
+                 "float net scores %.2f points better",
+                 (double)now->div, was_mean, was_std, found ? "the data's own" : "those of ",
+                 found ? "" : k->parent_path, (double)k->right.div, mean, std, 100 * c->gain);
     snprintf(c->evidence, sizeof c->evidence, "%s", text);
     return OCT_OK;
 }

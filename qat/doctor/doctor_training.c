@@ -56,6 +56,23 @@ static oct_status how_far(const octi_case *k, moved *m) {
     return OCT_OK;
 }
 
+oct_status octi_cause_older_weights(octi_case *k, oct_cause *c, char *with, size_t size) {
+    (void)with, (void)size;
+    if (k->overflow || !octi_case_stale(k)) return OCT_OK;
+    double own = fmax(octi_case_relative(k, k->real), octi_case_relative(k, k->score));
+    /* what another normalization wins is not won twice */
+    if (k->right.channels) own = fmax(own, octi_case_relative(k, k->right_score));
+    const double gain = octi_case_relative(k, k->parent_score) - own;
+    if (!(gain > c->bound)) return OCT_OK;
+    c->value = c->gain = gain;
+    c->measured = true;
+    snprintf(c->evidence, sizeof c->evidence,
+             "%.160s was trained on since the run was made of it: its weights score %.2f points "
+             "better than those that the run has",
+             k->parent_path, 100 * gain);
+    return OCT_OK;
+}
+
 static double rate_of(const octi_case *k, bool *given, double *usual) {
     const char *lr = octi_option(&k->by, "lr"), *optimizer = octi_option(&k->by, "optimizer");
     *usual = !optimizer || !strcmp(optimizer, "sgd") ? 0.005 : 1e-4;
@@ -64,7 +81,7 @@ static double rate_of(const octi_case *k, bool *given, double *usual) {
 }
 
 static bool trained(const octi_case *k) {
-    return !strcmp(octi_maker(k), "qat") && k->parent && !k->overflow;
+    return !strcmp(octi_maker(k), "qat") && k->parent && !k->overflow && !octi_case_stale(k);
 }
 
 oct_status octi_cause_rate_high(octi_case *k, oct_cause *c, char *with, size_t size) {

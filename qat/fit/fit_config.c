@@ -231,10 +231,11 @@ oct_status octi_fit_config(const oct_net *net, const oct_fit_opts *o, oct_data *
     }
     const bool values = oct_data_truth(train, NULL) == OCT_TRUTH_TARGETS;
     if (values || o->loss) put_word(t, "loss", o->loss ? "custom" : "mse"); /* else cross entropy */
+    /* a run goes on with the teacher it began with */
     if (o->teacher) { /* what an older octet wrote has no such keys, and goes on without them */
         put(t, "temperature", o->temperature);
         put(t, "distill_weight", o->distill_weight);
-        octi_text_printf(t, ",\"teacher_crc32\":\"%08x\"", (unsigned)octi_teacher_crc(o->teacher));
+        octi_text_printf(t, ",\"teacher_crc32\":\"%08x\"", (unsigned)octi_net_crc(o->teacher));
     }
     put(t, "val_share", o->val_share);
     put(t, "patience", o->patience);

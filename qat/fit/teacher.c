@@ -3,7 +3,6 @@
 #include "qat/fit/teacher.h"
 
 #include <string.h>
-#include <zlib.h>
 
 #include "autograd/tape.h"
 
@@ -56,20 +55,6 @@ oct_status octi_teacher_check(const oct_net *student, const oct_net *teacher) {
                              teacher->classes[i].name,
                              "both need the same classes in the same order");
     return same_input(&student->input, &teacher->input);
-}
-
-uint32_t octi_teacher_crc(const oct_net *teacher) {
-    uLong crc = crc32(0, Z_NULL, 0);
-    for (int32_t i = 0; i < teacher->tensor_count; i++) {
-        const oct_named_tensor *n = &teacher->tensors[i];
-        crc = crc32(crc, (const Bytef *)n->name, (uInt)strlen(n->name));
-        const Bytef *p = n->tensor->data;
-        for (size_t left = oct_tensor_bytes(n->tensor), k; left; left -= k, p += k) {
-            k = left < 1u << 30 ? left : 1u << 30;
-            crc = crc32(crc, p, (uInt)k);
-        }
-    }
-    return (uint32_t)crc;
 }
 
 oct_var *octi_teacher_loss(oct_runner *teacher, const oct_tensor *x, oct_var *logits,

@@ -163,6 +163,7 @@ static oct_net *fuse(const oct_net *net, const char *const *lists, int32_t count
         if (!absorbed[i]) s = fuse_chain(&r, i, absorbed, chain_of(lists, count, g->nodes[i].name));
     if (s == OCT_OK) s = keep_given(&r);
     octi_free(net->ctx, absorbed);
+    if (s == OCT_OK && net->stage == OCT_STAGE_FLOAT) r.to->made_from = octi_net_crc(net);
     int32_t output = s == OCT_OK ? r.map[g->output] : -1;
     return octi_rewrite_end(&r, s, output);
 }

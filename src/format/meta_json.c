@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What a net says of itself beside its graph: input description, classes, model, target, stage. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/arena.h"
@@ -23,6 +24,8 @@ oct_status octi_meta_to_json(const oct_net *net, octi_text *out) {
         octi_text_printf(out, ",\n\"qconfig\": ");
         octi_json_put_string(out, net->qconfig);
     }
+    if (net->made_from && net->stage < OCT_STAGE_INT8) /* a file of codes goes its own way */
+        octi_text_printf(out, ",\n\"made_from\": \"%08x\"", (unsigned)net->made_from);
     if (in->channels > 0) {
         octi_text_printf(
             out,
@@ -121,9 +124,19 @@ oct_status octi_desc_from_json(oct_ctx *ctx, const char *text, size_t size, cons
     return s;
 }
 
+static oct_status read_made_from(oct_net *net, const cJSON *root, const char *where) {
+    const char *word;
+    OCT_TRY(octi_json_string(root, "made_from", octi_json_at(where, "meta"), &word));
+    if (strlen(word) != 8 || strspn(word, "0123456789abcdef") != 8)
+        return octi_fail(OCT_EFORMAT, octi_json_at(where, "meta"), "made_from",
+                         "eight hexadecimal digits", word, NULL);
+    net->made_from = (uint32_t)strtoul(word, NULL, 16);
+    return OCT_OK;
+}
+
 static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) {
-    static const char *const keys[] = {"octet_meta", "stage", "model",   "target",
-                                       "qconfig",    "input", "classes", NULL};
+    static const char *const keys[] = {"octet_meta", "stage", "model",   "target", "qconfig",
+                                       "made_from",  "input", "classes", NULL};
     static const char *const class_keys[] = {"id", "name", NULL};
     const char *word, *model, *target, *qconfig = "";
     int64_t version;
@@ -142,6 +155,7 @@ static oct_status read_meta(oct_net *net, const cJSON *root, const char *where) 
         OCT_TRY(octi_json_string(root, "qconfig", octi_json_at(where, "meta"), &qconfig));
     net->qconfig = octi_arena_strdup(net->graph->arena, qconfig);
     if (!net->model || !net->target || !net->qconfig) return oct_last_error()->code;
+    if (octi_json_get(root, "made_from")) OCT_TRY(read_made_from(net, root, where));
     const cJSON *input = octi_json_get(root, "input"), *list, *e;
     if (input) OCT_TRY(read_input(net, input, where));
     OCT_TRY(octi_json_array_of(root, "classes", MAX_CLASSES, octi_json_at(where, "meta"), &list));
