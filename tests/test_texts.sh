@@ -97,6 +97,7 @@ cp -r a made_in_c && sed -i 's/"name":"train",//' made_in_c/config.json
 octet ptq made_in_c $d --calib 64 --out made_q --quiet >/dev/null || say "a run without a name"
 next "next: octet doctor made_q --data synth-digits" octet layers made_q $d
 octet compare bq b b.oct8 $d --quiet >.out
+tail -1 .out | grep -q '^bytes: of the tensors; us/image: .*batch 1' || say "compare does not say what it counts: $(tail -1 .out)"
 grep -q '^bq: int8 by QAT  *0' .out && grep -q '^b: int8 by PTQ  *0' .out && grep -q '^b.oct8: int8  *0' .out || say "compare: $(cat .out)"
 told() { # TEXT COMMAND...: it works, and says TEXT on stderr; without it behind !
     text=$1

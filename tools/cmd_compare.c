@@ -93,7 +93,10 @@ int cmd_compare(cli *c) {
     for (int i = 0; !code && i < c->operand_count; i++)
         code = of_model(c, &t, c->operands[i], split);
     if (!code && t.count && c->json.set) print_json(&t);
-    if (!code && t.count && !c->json.set) cli_compared_print(t.row, t.count);
+    if (!code && t.count && !c->json.set) {
+        cli_compared_print(t.row, t.count);
+        printf("bytes: of the tensors; us/image: an image alone (batch 1)\n");
+    }
     if (!code && t.count)
         cli_next(c, "next: octet layers RUN --data %s: what it costs, layer by layer",
                  cli_word(c->data.s));
