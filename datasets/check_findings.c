@@ -157,6 +157,17 @@ static void classes(const finding_row *row, const octi_checked part[2], const oc
     octi_free(part[0].d->ctx, in);
 }
 
+static void float_labels(const finding_row *row, const octi_checked part[2],
+                         const oct_input_desc *input, oct_data_report *r) {
+    (void)input;
+    if (!part[0].d->like_labels) return;
+    oct_data_finding *f = add(r, row, OCT_SPLIT_TRAIN, false);
+    f->value = part[0].d->like_labels;
+    snprintf(f->text, sizeof f->text,
+             "y is float, whole numbers 0 to %d: they are targets of a regression, not classes",
+             part[0].d->like_labels);
+}
+
 static void imbalance(const finding_row *row, const octi_checked part[2],
                       const oct_input_desc *input, oct_data_report *r) {
     (void)part, (void)input;
@@ -242,6 +253,7 @@ static const finding_row rows[] = {
     [OCT_FINDING_conflicting] = {by_mark, false, AT(conflicting), "one of the labels is wrong"},
     [OCT_FINDING_constant] = {by_mark, false, AT(constant),
                               "they carry a label and nothing to learn"},
+    [OCT_FINDING_float_labels] = {float_labels, false, 0, "as integers they are labels"},
     [OCT_FINDING_no_test] = {classes, false, 0, "accuracy says nothing of them"},
     [OCT_FINDING_imbalance] = {imbalance, false, 0,
                                "accuracy is that of the large classes: look at per_class"},

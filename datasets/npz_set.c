@@ -73,6 +73,25 @@ static void to_nhwc(const oct_shape *s, const float *from, float *to) {
             for (int64_t c = 0; c < c_count; c++) *to++ = from[c * cells + p];
 }
 
+/* The largest of n numbers that could be labels, floats by mistake: whole ones from 0, at
+ * least half of those up to the largest; else 0. */
+static oct_status like_labels(oct_data *d, const float *v, size_t n) {
+    int32_t most = 0, kinds = 0;
+    uint8_t *seen = octi_calloc(d->ctx, OCT_CLASSES_MAX, 1);
+    if (!seen) return oct_last_error()->code;
+    bool whole = true;
+    for (size_t i = 0; whole && i < n; i++) {
+        whole = v[i] >= 0 && v[i] < OCT_CLASSES_MAX && v[i] == (float)(int32_t)v[i];
+        const int32_t label = whole ? (int32_t)v[i] : 0;
+        kinds += !seen[label];
+        seen[label] = 1;
+        if (label > most) most = label;
+    }
+    if (whole && seen[0] && 2 * kinds > most) d->like_labels = most;
+    octi_free(d->ctx, seen);
+    return OCT_OK;
+}
+
 static oct_status read_targets(oct_data *d, octi_npz *z, const char *name, size_t max) {
     octi_npy y;
     OCT_TRY(octi_npz_get(z, name, max, &y));
@@ -94,6 +113,7 @@ static oct_status read_targets(oct_data *d, octi_npz *z, const char *name, size_
         s = OCT_SHAPE(s.dim[0], s.dim[2], s.dim[3], s.dim[1]);
     }
     if (own) octi_free(d->ctx, flat);
+    if (st == OCT_OK && s.rank == 1) st = like_labels(d, flat, n);
     if (s.rank == 1) s = OCT_SHAPE(s.dim[0], 1);
     return st == OCT_OK ? octi_set_targets(d, s, d->owned[1]) : st;
 }

@@ -49,7 +49,8 @@ struct oct_data {
     int64_t target_count;   /* values of one sample */
     const float *targets;   /* one sample's behind the other's; NULL: by `target` */
     oct_status (*target)(oct_data *d, int64_t i, float *y);
-    void *owned[3]; /* freed with octi_free: pixels, labels or targets, origin */
+    int32_t like_labels; /* a file's targets are whole numbers 0 to this, [N]; 0: they are not */
+    void *owned[3];      /* freed with octi_free: pixels, labels or targets, origin */
 };
 
 /** Empty set; `where` is copied. */

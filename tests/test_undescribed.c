@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * A net that was trained in a loop of one's own and never described: whoever gives it pixels is
- * warned, with what was used and the cure; fine-tuning keeps what it learned. */
+ * warned, with what was used and the cure; fine-tuning keeps what it learned. And labels that are
+ * floats: nobody says either that they are meant for a regression. */
 #include "tests/temp_folder.h"
 
 #include "octet.h"
+#include "src/format/npz.h"
 
 #define SPEC  "synth-digits"
 #define DATA  " --data " SPEC " --limit 600"
@@ -210,5 +212,54 @@ START_TEST(fine_tuning_keeps_the_last_layer) {
 }
 END_TEST
 
+/* ---- labels as floats ---- */
+
+enum { N = 100 };
+static void save_set(const char *name, float step, int64_t columns) {
+    static float x[N * 4], y[N];
+    for (int i = 0; i < N; i++) y[i] = step * (float)(i % 5);
+    for (int i = 0; i < 4 * N; i++) x[i] = (float)(i * 7919 % 401) / 130 - 1.5f;
+    const oct_shape shape = columns ? OCT_SHAPE(N, columns) : OCT_SHAPE(N);
+    const octi_npz_array a[] = {{"x", OCT_F32, OCT_SHAPE(N, 1, 2, 2), x}, {"y", OCT_F32, shape, y}};
+    oct_ctx *ctx = oct_open(NULL);
+    ck_ok(octi_npz_write(ctx, in_root(name), a, 2));
+    oct_close(ctx);
+}
+
+START_TEST(labels_that_are_floats) {
+    fresh_root();
+    save_set("labels.npz", 1, 0);
+    save_set("column.npz", 1, 1); /* a shape that no labels have */
+    save_set("halves.npz", 0.5f, 0);
+    static const char *const of[] = {"labels", "column", "halves"};
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    for (int k = 0; k < 3; k++) {
+        char words[200];
+        snprintf(words, sizeof words, "data check npz:%s.npz", of[k]);
+        const char *text = said(words);
+        ck_assert_msg(!strstr(text, "classes: nothing"), "%s", text);
+        ck_assert_ptr_nonnull(strstr(text, "targets of a regression: nothing harms"));
+        const char *note = strstr(text, "y is float, whole numbers 0 to 4: they are targets");
+        ck_assert_msg((note != NULL) == !k, "%s: %s", of[k], text);
+        oct_data *d = oct_data_open(ctx, octi_fmt("npz:%s.npz", in_root(of[k])), NULL);
+        oct_module *parts[] = {oct_flatten_new(ctx),
+                               oct_linear_new(ctx, &(oct_linear_opts){.in = 4, .out = 1})};
+        oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(2, 2, 1));
+        ck_ok(oct_fit(net, d, &(oct_fit_opts){.epochs = 1, .lr = 1e-3f}));
+        ck_assert_int_eq(oct_ctx_warning_count(ctx), 1); /* of the first alone */
+        ck_ok(oct_run_save(net, in_root(of[k]), NULL, false));
+        snprintf(words, sizeof words, "train --model ./%s --data npz:%s.npz --epochs 1 -o %s-t",
+                 of[k], of[k], of[k]);
+        text = said(words);
+        ck_assert_ptr_nonnull(strstr(text, "a regression, trained by the mean squared error"));
+        const char *told = strstr(text, "as integers they are labels");
+        ck_assert_msg((told != NULL) == !k, "%s", text);
+    }
+    ck_assert_ptr_nonnull(strstr(oct_ctx_warning(ctx, 0), "y is float, whole numbers 0 to 4"));
+    oct_close(ctx);
+    remove_root();
+}
+END_TEST
+
 OCT_TEST_MAIN("undescribed", pixels_are_warned_of, what_was_said_is_not, the_command_says_so,
-              fine_tuning_keeps_the_last_layer)
+              fine_tuning_keeps_the_last_layer, labels_that_are_floats)

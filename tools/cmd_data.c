@@ -178,7 +178,7 @@ static void print_classes(const parts *p, const oct_data_report *r) {
     if (shown < r->classes) printf("  ... and %d more: --json has them\n", r->classes - shown);
 }
 
-static void print_findings(const oct_data_report *r) {
+static void print_findings(const parts *p, const oct_data_report *r) {
     for (int32_t i = 0; i < r->finding_count; i++) {
         const oct_data_finding *f = &r->findings[i];
         cli_print("%s %s%s%s: %s (%s)\n", f->harms ? "HARMS" : "note ",
@@ -188,8 +188,13 @@ static void print_findings(const oct_data_report *r) {
         if (f->sample_count && f->count > f->sample_count)
             printf("        and %lld more\n", (long long)f->count - f->sample_count);
     }
-    printf("%lld samples to train, %lld to test, %d classes: ", (long long)r->train.count,
-           (long long)r->test.count, r->classes);
+    char truth[40] = "neither labels nor targets";
+    oct_shape of;
+    const oct_truth is = oct_data_truth(p->train, &of);
+    if (is == OCT_TRUTH_LABELS) snprintf(truth, sizeof truth, "%d classes", r->classes);
+    if (is == OCT_TRUTH_TARGETS) snprintf(truth, sizeof truth, "targets of a regression");
+    printf("%lld samples to train, %lld to test, %s: ", (long long)r->train.count,
+           (long long)r->test.count, truth);
     if (r->harming)
         printf("%d finding%s\n", r->harming, r->harming > 1 ? "s that harm" : " that harms");
     else
@@ -250,7 +255,7 @@ int cmd_data(cli *c) {
         print_json(spec, &p, r);
     else {
         if (!check) print_text(spec, &p, r);
-        if (check) print_findings(r);
+        if (check) print_findings(&p, r);
     }
     code = check && r->harming;
     oct_data_report_free(c->ctx, r);

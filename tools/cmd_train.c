@@ -154,6 +154,8 @@ bool cli_fit_opts(cli *c, oct_net *net, oct_fit_opts *o, oct_data **val, int *co
 }
 
 int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v) {
+    if (oct_score_of(net, train) == OCT_SCORE_VALUES)
+        cli_note(c, "octet: y is float: a regression, trained by the mean squared error");
     o->progress = cli_fit_progress;
     o->progress_user = v;
     v->tested = o->test ? oct_data_count(o->test) : 0;

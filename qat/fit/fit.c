@@ -3,6 +3,7 @@
  * run that goes on from a moment ends with the bits of one that was never interrupted. */
 #include <float.h>
 
+#include "datasets/set.h"
 #include "qat/fit/clock.h"
 #include "qat/fit/fit_config.h"
 #include "qat/fit/training.h"
@@ -128,6 +129,11 @@ oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     if (labels ? !net->class_count : !net->input.channels) OCT_TRY(oct_net_describe(net, train));
     training t = {.ctx = net->ctx, .net = net, .train = train, .last_save = octi_seconds()};
     oct_status s = prepare(&t, opts);
+    if (s == OCT_OK && t.score == OCT_SCORE_VALUES && !t.o.loss && train->like_labels)
+        octi_log(t.ctx, OCT_LOG_WARN,
+                 "%s: y is float, whole numbers 0 to %d: targets of a regression, trained by the "
+                 "mean squared error; as integers they are labels of classes",
+                 train->where, train->like_labels);
     if (s == OCT_OK && t.o.run) s = octi_training_start_run(&t);
     while (s == OCT_OK && !t.stop && t.at.epoch < t.o.epochs && !t.at.done) s = run_epoch(&t);
     if (s == OCT_OK && t.stop && t.at.epoch < t.o.epochs && !t.at.done)
