@@ -127,8 +127,11 @@ next "next: octet import a/model.safetensors" octet inspect a/model.safetensors
 next "run in 'it'\\''s c'" octet ptq a $d --calib 64 --out "it's c"
 
 # layers that lose: in qat no word of qat, and elsewhere that the run is to be made again
-octet qat a $d --epochs 1 --wbits 2 --abits 2 --out low >.out 2>.err
-grep -q 'warning: .*--set' .err && ! grep -q 'warning: .*or octet qat' .err || say "qat: $(cat .err)"
+octet ptq digits --data synth-digits --limit 400 --wbits 2 --out low1 >.out 2>.err
+grep -q "costs most: .*: --set '.*:wbits=8', or octet qat\$" .err || say "ptq: $(cat .err)"
+octet qat digits --data synth-digits --limit 400 --epochs 1 --lr 1e-9 --batch 200 --wbits 2 --out low2 >.out 2>.err
+grep -q "costs most: .*: --set '.*:wbits=8'\$" .err || say "qat: $(cat .err)"
+octet qat a $d --epochs 1 --wbits 2 --abits 2 --out low --quiet >.out 2>&1
 octet eval low $d 2>&1 >.out | grep warning: >.err
 grep -q ': make the run again: --set' .err && ! grep -v 'make the run again' .err | grep -q -- ' --[a-z]' || say "eval has no --set: $(cat .err)"
 
