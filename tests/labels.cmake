@@ -5,9 +5,9 @@ set(OCT_SLOW test_export_c_cross examples test_texts test_cli_options command_nu
   report_page test_onnx_runs test_verify_c test_kill test_spoiled test_qconfig_random test_cli
   test_observers test_schedules test_ops_grad test_journeys test_processes test_replay test_io_faults test_cut
   test_shown test_starved test_score test_distill test_exact test_faults)
-# exact: the promise and what it stands on, once more on the reference kernels (OCT_CPU=ref)
+# exact: the promise and what it stands on, once more on the reference kernels (OCT_CPU=ref); test_kernels runs every row each time
 set(OCT_EXACT test_exact test_exact_zoo test_convert test_spoiled test_journeys test_fusion test_learned test_weight_range
-  test_qops test_qops_golden test_int8_net test_int8_float test_int8_forms test_fused_steps test_int8_blocks test_int8_file test_lstm test_kernels)
+  test_qops test_qops_golden test_int8_net test_int8_float test_int8_forms test_fused_steps test_int8_blocks test_int8_file test_lstm)
 # threads: what runs on several, under TSan
 set(OCT_THREADED test_cut test_base test_cpu test_float_mode test_blas test_loader test_autograd test_int8_net test_fit_data test_learned
   test_lstm)
