@@ -323,9 +323,16 @@ static OctiOnnx__NodeProto *maker(const char *value) {
     return NULL;
 }
 
-static void rename_op(OctiOnnx__NodeProto *p, const char *op) {
-    free(p->op_type);
-    p->op_type = strdup(op);
+static void put(char **word, const char *by) {
+    char *copy = strdup(by);
+    free(*word);
+    *word = copy;
+}
+
+static void without_attributes(OctiOnnx__NodeProto *p) {
+    for (size_t i = 0; i < p->n_attribute; i++)
+        octi_onnx__attribute_proto__free_unpacked(p->attribute[i], NULL);
+    p->n_attribute = 0;
 }
 
 static OctiOnnx__NodeProto *cast_of_codes(void) {
@@ -342,18 +349,17 @@ START_TEST(codes_are_passed_on) {
     refused("of codes of type uint8 to int8", false);
     open_named("torch_converted");
     OctiOnnx__NodeProto *p = cast_of_codes();
-    rename_op(p, "Identity");
-    p->n_attribute = 0;
+    put(&p->op_type, "Identity");
+    without_attributes(p);
     oct_net *net = read_file(false);
     ck_assert_msg(net != NULL, "%s", oct_error_message());
     oct_net_free(net);
     for (size_t i = 0; i < file->graph->n_node; i++) { /* what reads its codes takes no codes */
         OctiOnnx__NodeProto *reader = file->graph->node[i];
         if (!reader->n_input || strcmp(reader->input[0], p->output[0])) continue;
-        rename_op(reader, "Relu");
-        reader->n_input = 1;
+        put(&reader->op_type, "Relu");
+        while (reader->n_input > 1) free(reader->input[--reader->n_input]);
     }
-    p->n_attribute = 0;
     refused("its codes are read by Relu; DequantizeLinear is taken", false);
 }
 END_TEST
@@ -368,15 +374,15 @@ START_TEST(fewer_codes_are_clipped) {
             ck_assert_int_eq(net->graph->quantizers[v].spec.qmax, 127);
     oct_net_free(net);
     OctiOnnx__NodeProto *p = node("Clip", 0); /* another lowest code is no grid of octet's */
-    p->input[1] = strdup(p->input[2]);
+    put(&p->input[1], p->input[2]);
     refused("Clip (node", false);
     open_named("torch_u7"); /* nor is a second reader's range */
     const OctiOnnx__NodeProto *add = node("Add", 0);
     for (int k = 1; !strstr(add->input[1], "activation"); k++) add = node("Add", k);
     const OctiOnnx__NodeProto *one = maker(add->input[1]);
     OctiOnnx__NodeProto *two = maker(add->input[0]);
-    for (int k = 1; k < 3; k++) two->input[k] = strdup(one->input[k]);
-    two->input[0] = strdup(maker(one->input[0])->input[0]);
+    for (int k = 1; k < 3; k++) put(&two->input[k], one->input[k]);
+    put(&two->input[0], maker(one->input[0])->input[0]);
     refused("Clip (node", false);
 }
 END_TEST
