@@ -231,7 +231,9 @@ START_TEST(threads_share_one_image) {
     check_form(CONV_FIRST, PLAIN, c, OCT_SHAPE(41, 44, 3), false);
     check_form(DOWN_LATE, PLAIN, c, OCT_SHAPE(41, 44, 3), false);
     /* weights that no cache keeps: wide bands, several of this image, one of the small one */
+#ifndef __SANITIZE_ADDRESS__ /* slower by ten */
     if (c == 64) check_form(CONV_SECOND, PLAIN, 136, OCT_SHAPE(26, 24, 3), false);
+#endif
     check_form(CONV_FIRST, PLAIN, 136, OCT_SHAPE(6, 7, 3), false);
     ck_assert(seen.n[OCTI_SIDE_PLAN][OCTI_PATH_image_cut]);
 }
