@@ -369,6 +369,13 @@ grep -q "^octet: classes are the data's, in its order: ant, bee" .e && grep -q '
 grep -q '"classes":\["ant","bee","cat"' .inspect || say "the folder's names do not go along"
 "$octet" import j1/model.safetensors --model lenet --out i5 --classes j,i,h,g,f,e,d,c,b,a --quiet >/dev/null
 bad 3 eval i5 --data folder:pets
+# a model's own names stay, whatever their order; a name's quotes are JSON's
+odd='i6"\6'
+"$octet" import j1/model.safetensors --model lenet --out "$odd" --classes jay,ibis,hen,gnu,fox,eel,dog,cat,bee,ant --quiet >/dev/null
+"$octet" eval "$odd" --data folder:pets 2>.e >.o || say "names in another order: $(cat .e)"
+grep -q "classes are the data's" .e && say "a model's own names are not kept: $(cat .e)"
+"$octet" compare "$odd" --data folder:pets --json --quiet >.j 2>.e
+grep -qF '"i6\"\\6"' .j || say "quotes in JSON: $(head -c 200 .j) $(cat .e)"
 # no test part: the same images are held out in each command, whatever its seed
 "$octet" eval i0 --data folder:pets --seed 5 2>.e >.o && grep -q '^octet: pets: no test part: held out to be one, the same for every command: 10 of 20 images' .e && grep -q ' n 10 ' .o || say "held out: $(cat .e .o)"
 [ "$(grep -c 'held out' .e)" = 1 ] || say "held out is told more than once"
