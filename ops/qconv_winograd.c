@@ -270,7 +270,6 @@ static int64_t weight_bytes(const form *f, const octi_qconv *c) {
 
 enum { /* the second-level cache, shares of it, and weights of a few positions */
        L2_BYTES = 512 << 10,
-       L2_SHARE = 256 << 10,
        V_SHARE = 320 << 10,
        AT_ONCE = 16 << 10
 };
@@ -278,7 +277,7 @@ enum { /* the second-level cache, shares of it, and weights of a few positions *
 /* Groups of tiles at a time: two where the weights stay in cache, else as many as do. */
 static int32_t groups_of(const form *f, const octi_qconv *c) {
     const int64_t group = (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * G * 32;
-    if (weight_bytes(f, c) <= L2_SHARE) return 2;
+    if (weight_bytes(f, c) <= OCTI_CACHED_WEIGHTS) return 2;
     return group * 2 > V_SHARE ? 1 : (int32_t)(V_SHARE / group);
 }
 
@@ -336,7 +335,7 @@ static double cycles(const form *f, const octi_qconv *c) {
     const double tiles = (double)tiles_of(f, c->p) * tiles_of(f, c->q), blocks = (c->c + 15) / 16,
                  panels = (c->o + 15) / 16, positions = f->edge * f->edge,
                  passes = tiles / (groups_of(f, c) * G);
-    const double streamed = weight_bytes(f, c) <= 2 * L2_SHARE
+    const double streamed = weight_bytes(f, c) <= L2_BYTES
                                 ? 0
                                 : (double)weight_bytes(f, c) / 4 * (passes < 1 ? 1 : passes);
     const double products = tiles * blocks * panels * positions * 256 / 25;

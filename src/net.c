@@ -129,12 +129,9 @@ uint32_t octi_net_crc(const oct_net *net) {
     uLong crc = crc32(0, Z_NULL, 0);
     for (int32_t i = 0; i < net->tensor_count; i++) {
         const oct_named_tensor *n = &net->tensors[i];
-        crc = crc32(crc, (const Bytef *)n->name, (uInt)strlen(n->name));
-        const Bytef *p = n->tensor->data;
-        for (size_t left = oct_tensor_bytes(n->tensor), k; left; left -= k, p += k) {
-            k = left < 1u << 30 ? left : 1u << 30;
-            crc = crc32(crc, p, (uInt)k);
-        }
+        crc = crc32_z(crc, (const Bytef *)n->name, strlen(n->name));
+        const size_t bytes = oct_tensor_bytes(n->tensor);
+        if (bytes) crc = crc32_z(crc, n->tensor->data, bytes); /* of NULL it is the first value */
     }
     return (uint32_t)crc;
 }

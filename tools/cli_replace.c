@@ -12,13 +12,13 @@
 static const struct kind {
     const char *word, *text;
     bool begins;
-    oct_file_kind is, or ;
+    oct_file_kind is, too;
 } kinds[] = {
     [CLI_FILE_INT8] = {.word = "an int8 file", .text = "OCTINT8\n", .begins = true},
     [CLI_FILE_PAGE] = {.word = "a page of octet report", .text = "content=\"octet "},
     [CLI_FILE_C] = {.word = "C that octet export wrote", .text = " made by octet "},
     [CLI_FILE_PNG] = {.word = "a PNG image", .text = "\x89PNG", .begins = true},
-    [CLI_FILE_ONNX] = {.word = "an ONNX file", .is = OCT_FILE_ONNX, .or = OCT_FILE_ONNX},
+    [CLI_FILE_ONNX] = {.word = "an ONNX file", .is = OCT_FILE_ONNX, .too = OCT_FILE_ONNX},
     [CLI_FILE_TENSORS] = {"a .safetensors file", NULL, false, OCT_FILE_SAFETENSORS,
                           OCT_FILE_SAFETENSORS},
     [CLI_FILE_ARRAYS] = {"an .npz or .npy file", NULL, false, OCT_FILE_NPZ, OCT_FILE_NPY},
@@ -53,7 +53,7 @@ static bool looks_like(const cli *c, const struct kind *k, const char *path, con
     if (k->text)
         return k->begins ? !strncmp(head, k->text, strlen(k->text)) : strstr(head, k->text) != NULL;
     oct_file_info *f = oct_file_inspect(c->ctx, path);
-    const bool same = f && (f->kind == k->is || f->kind == k->or);
+    const bool same = f && (f->kind == k->is || f->kind == k->too);
     oct_file_info_free(c->ctx, f);
     return same;
 }

@@ -169,13 +169,7 @@ static const uint8_t *find_bytes(const uint8_t *p, size_t n, const char *text, s
 }
 
 static uint32_t crc_of(uint32_t crc, const void *bytes, size_t n) {
-    for (const uint8_t *p = bytes; n;) {
-        size_t k = n < (1u << 30) ? n : 1u << 30;
-        crc = (uint32_t)crc32(crc, p, (uInt)k);
-        p += k;
-        n -= k;
-    }
-    return crc;
+    return n ? (uint32_t)crc32_z(crc, bytes, n) : crc;
 }
 
 static oct_status verify_crc(const octi_safetensors *st, const uint8_t *bytes, size_t size,

@@ -13,16 +13,7 @@ static void put(uint8_t *p, uint64_t v, int bytes) {
     for (int i = 0; i < bytes; i++) p[i] = (uint8_t)(v >> 8 * i);
 }
 
-static uint32_t crc_of(const uint8_t *p, size_t n) {
-    uLong c = crc32(0, Z_NULL, 0);
-    while (n) {
-        uInt k = n < (1u << 30) ? (uInt)n : 1u << 30;
-        c = crc32(c, p, k);
-        p += k;
-        n -= k;
-    }
-    return (uint32_t)c;
-}
+static uint32_t crc_of(const uint8_t *p, size_t n) { return n ? (uint32_t)crc32_z(0, p, n) : 0; }
 
 void octi_sections_write(octi_text *out, const char *magic, uint32_t version,
                          const octi_section *sections, int count) {
