@@ -1,6 +1,7 @@
 # f32
 octet_test(test_ops_golden)
 octet_test(test_ops_shapes)
+octet_test(test_batch_sums)
 octet_test(test_blas)
 octet_test(test_ops_grad)
 target_sources(test_ops_grad PRIVATE ref_ops.c)

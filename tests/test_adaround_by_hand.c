@@ -180,6 +180,70 @@ START_TEST(rows_are_what_a_layer_reads) {
 }
 END_TEST
 
+/* What rounding adds to the output goes into the bias: in the mean over the rows drawn, which the
+ * op's own convolution of the change in weights tells, at the places drawn: most of them at borders
+ * here, of inputs far from zero. */
+static const oct_conv2d_opts padded[] = {
+    {.in = 2, .out = 4, .kernel = 3, .pad = 1},
+    {.in = 2, .out = 4, .kernel = 3, .pads = {2, 0, 1, 3}},
+    {.in = 4, .out = 6, .kernel_size = {3, 2}, .pads = {1, 2, 0, 1}, .groups = 2},
+    {.in = 2, .out = 4, .kernel_size = {2, 3}, .strides = {2, 1}, .pads = {1, 1, 1, 2}},
+    {.in = 2, .out = 4, .kernel_size = {3, 3}, .dilations = {1, 2}, .pads = {1, 3, 2, 1}},
+    {.in = 4, .out = 4, .kernel = 3, .pad = 1, .groups = 4},
+};
+
+START_TEST(rows_at_borders_are_padded) {
+    enum { IMAGES = 45, DRAWN = 150, H = 4, W = 5 };
+    int moved = 0;
+    for (size_t k = 0; k < sizeof padded / sizeof *padded; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+        oct_module *parts[] = {oct_conv2d_new(ctx, &padded[k])};
+        oct_net *net =
+            oct_capture(oct_sequential_new(ctx, parts, 1), OCT_SHAPE(H, W, padded[k].in));
+        ck_not_null(net);
+        oct_tensor *x = drawn(ctx, OCT_SHAPE(IMAGES, H, W, padded[k].in), 70 + (uint32_t)k);
+        for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] += 2;
+        oct_net *q = calibrated(
+            net, &(oct_qconfig){.observer = "minmax", .wbits = 3, .all_layers = true}, x);
+        const oct_node *n = node(q, "0");
+        const oct_value *y = &q->graph->values[n->out];
+        const oct_quantizer *xq = &q->graph->quantizers[q->graph->values[n->in[OCTI_X]].quantizer];
+        oct_tensor *w = oct_net_tensor(q, "0.weight"), *was = oct_tensor_copy(ctx, w),
+                   *bias = oct_tensor_copy(ctx, oct_net_tensor(q, "0.bias"));
+        const oct_adaround_opts by = {.iterations = 200, .rows = DRAWN, .seed = 7};
+        ck_ok(oct_adaround(q, x, &by));
+        for (int64_t i = 0; i < oct_tensor_count(w); i++)
+            oct_f32(was)[i] = oct_f32(w)[i] - oct_f32(was)[i];
+        for (int64_t i = 0; i < oct_tensor_count(x); i++)
+            oct_f32(x)[i] = octq_dequantize(
+                octq_quantize(oct_f32(x)[i], octi_scale(xq), octi_zero_point(xq), 0, 255),
+                octi_scale(xq), octi_zero_point(xq));
+        const int64_t P = y->shape.dim[1], Q = y->shape.dim[2], O_ = y->shape.dim[3];
+        oct_tensor *added = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(IMAGES, P, Q, O_));
+        ck_ok(oct_conv2d_forward(ctx, &n->attr, x, was, NULL, added));
+        octi_rng r = octi_rng_stream(7, OCTI_RNG_SAMPLE, (uint32_t)(n - q->graph->nodes), 0);
+        double mean[8] = {0};
+        for (int row = 0; row < DRAWN; row++) { /* half from either part of the images */
+            const int64_t first = row < DRAWN / 2 ? 0 : OCTI_IMPROVE_BATCH,
+                          of = row < DRAWN / 2 ? OCTI_IMPROVE_BATCH : IMAGES - OCTI_IMPROVE_BATCH,
+                          image = first + octi_rng_below(&r, (uint32_t)of),
+                          place = octi_rng_below(&r, (uint32_t)(P * Q));
+            for (int64_t o = 0; o < O_; o++)
+                mean[o] += (double)oct_f32(added)[(image * P * Q + place) * O_ + o] / DRAWN;
+        }
+        for (int64_t o = 0; o < O_; o++) {
+            const double change = (double)data(q, "0.bias")[o] - (double)oct_f32(bias)[o];
+            if (change == 0) continue; /* nearest stayed */
+            moved++;
+            ck_assert_msg(fabs(change + mean[o]) < 2e-5, "form %d, channel %d: bias by %g, not %g",
+                          (int)k, (int)o, change, -mean[o]);
+        }
+        oct_close(ctx);
+    }
+    ck_assert_int_gt(moved, 12); /* of 26 channels */
+}
+END_TEST
+
 static void rounded(const oct_adaround_opts *o, uint64_t seed, float *w) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .seed = seed});
     oct_net *net = rounding_net(ctx, false, 1);
@@ -327,4 +391,5 @@ START_TEST(adaround_step_by_step) {
 }
 END_TEST
 OCT_TEST_MAIN("adaround_by_hand", pieces_of_adaround, adaround_step_by_step,
-              adaround_comes_near_the_best_of_all, rows_are_what_a_layer_reads, options_of_adaround)
+              adaround_comes_near_the_best_of_all, rows_are_what_a_layer_reads,
+              rows_at_borders_are_padded, options_of_adaround)
