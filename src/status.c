@@ -8,9 +8,16 @@
 #include <string.h>
 
 /* `got` may be a list: what of a file is not taken, each by its name. */
-enum { FIELD_BYTES = 256, GOT_BYTES = 2048, FMT_BYTES = 1024, MESSAGE_BYTES = 3200, FMT_SLOTS = 8 };
+enum {
+    FIELD_BYTES = 256,
+    GOT_BYTES = 2048,
+    HINT_BYTES = 512, /* what to type may be several lines of another language */
+    FMT_BYTES = 1024,
+    MESSAGE_BYTES = 3500,
+    FMT_SLOTS = 8
+};
 enum { WHERE, WHAT, EXPECTED, GOT, HINT, FIELDS };
-static const size_t room[FIELDS] = {FIELD_BYTES, FIELD_BYTES, FIELD_BYTES, GOT_BYTES, FIELD_BYTES};
+static const size_t room[FIELDS] = {FIELD_BYTES, FIELD_BYTES, FIELD_BYTES, GOT_BYTES, HINT_BYTES};
 
 typedef struct record {
     oct_error err;

@@ -96,6 +96,35 @@ photo() { # a net of 32x32
 entropy() { gives inspect e --histogram conv1; text .got '[Kk][Ll]'; refused inspect e --histogram nolayer; }
 elsewhere() { case $c in demo) gives demo $base --out there; [ -s there/model.oct8 ] && [ -s there/graph.json ] && [ -s there/report.html ] ;; *) "$octet" $c $base --out there_$c --quiet >/dev/null; [ -s there_$c ] ;; esac || say "$row: nothing there"; }
 forced() { rm -rf twice && "$octet" $c $base --out twice --quiet >/dev/null; refused $c $base --out twice 2>/dev/null; "$octet" $c $base --out twice --force --quiet >/dev/null || say "$row: refused"; }
+over_another() { # a file of the user's: refused, and the message names the cure, which then replaces it
+    rm -rf mine mine_too && mkdir mine_too
+    f=mine
+    case $c in convert | report) to="--out mine" ;; run) to="--output mine" ;; data) to="--sheet mine" ;; export) f=mine_too/p.npz to="--out mine_too" ;; esac
+    echo mine >$f
+    refused $c $base $to
+    text .err 'octet replaces what it writes itself alone; --force replaces this too'
+    [ "$(cksum <$f)" = "$(echo mine | cksum)" ] || say "$row: replaced without it"
+    "$octet" $c $base $to --force --quiet >/dev/null 2>.err || say "$row: $(cat .err)"
+    [ "$(cksum <$f)" = "$(echo mine | cksum)" ] && say "$row: not replaced"
+    [ $c = export ] || refused $c $base ${to% *} p/model.safetensors --force # what belongs to a run never is
+}
+of_a_set() { # images of a set, as predict has them: the largest logit is its class
+    gives run p.oct8 $data
+    text .out '^y float32 \[40, 10\]'
+    gives run p.oct8 --data synth-digits --limit 7 --json
+    text .out '"shape":\[7,10\]'
+    tr ',' '\n' <.out | sed -n 's/.*"y":\[//; s/\].*//; /^-*[0-9.e-]*$/p' | tail -70 | awk '{ k = (NR - 1) % 10; if (!k || $1 > m) { m = $1; b = k } if (k == 9) print b }' >.best
+    "$octet" predict p.oct8 --data synth-digits --limit 7 --json --quiet | sed 's/.*"top":\[{"class":"\([0-9]*\)".*/\1/' >.said
+    [ "$(wc -l <.best)" = 7 ] && cmp -s .best .said || say "$row: $(tr '\n' ' ' <.best .said)"
+    gives run p.oct8 $data --layer conv1 --split train && mv .got .train && gives run p.oct8 $data --layer conv1
+    text .out '^y uint8 \[40, 6, 28, 28\]  scale'
+    cmp -s .got .train && say "$row: the same images of both parts"
+    refused run p.oct8
+    text .err 'nothing to run it on: expected --input X.npz, or --data SPEC'
+    refused run $base $data
+    refused run $base --limit 3
+    rm -f y.npz && "$octet" run p.oct8 $data --output y.npz --quiet >/dev/null && "$octet" inspect y.npz >.out && text .out 'y .*\[40, 10\]'
+}
 small() { for m in dynamic weight-only half; do gives convert f --mode $m; text .out "^mode $m  bytes [1-9]"; text .got "half\\|dynamic\\|weight\\|float16\\|int8"; cksum <r >>sums; done; [ "$(sort -u sums | wc -l)" = 3 ] || say "$row: the same file"; refused convert p --mode half --out r; }
 as_floats() { gives import "$tests/golden/onnx/static_u8.onnx"; text .got '"stage": *"prepared"'; gives import "$tests/golden/onnx/static_u8.onnx" --as-floats; text .got '"stage": *"float"'; text .got '"as-floats": *true'; text .err 'are left out'; }
 fitting() { refused import f/model.safetensors --model resnet8 --out r; gives import $base; }

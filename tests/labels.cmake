@@ -2,7 +2,7 @@
 # slow: whole journeys of the command and long trainings, left out under ASan and UBSan but for --long
 set(OCT_SLOW test_export_c_cross examples test_texts test_cli_options command_numbers int8_by_hand test_observer_accuracy test_outliers install packages
   test_exact_zoo test_small_memory test_improve test_cli_options_look test_cli_defaults guide_first_net guide_own_net guide_quantize guide_look guide_deploy test_doctor test_sweep test_pages
-  report_page test_onnx_runs test_verify_c test_kill test_spoiled test_qconfig_random test_cli
+  report_page page_size test_onnx_runs test_verify_c test_kill test_spoiled test_qconfig_random test_cli
   test_observers test_schedules test_ops_grad test_journeys test_processes test_replay test_io_faults test_cut
   test_shown test_starved test_score test_distill test_exact test_faults)
 # exact: the promise and what it stands on, once more on the reference kernels (OCT_CPU=ref); test_kernels runs every row each time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Of report_page.py: reads a page, complains of all that a page may not have, and holds its tables against JSON."""
+"""Of report_page.py and page_size.py: reads a page, complains of all that a page may not have, and holds its tables against JSON."""
 import html.parser
 import json
 import os
@@ -9,9 +9,9 @@ import sys
 import xml.etree.ElementTree as ET
 
 OCTET, HOSTILE, failures = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), []
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "br"}
 TAGS = set("""html head meta title style body h1 h2 h3 p nav ul li a section dl div dt dd table thead tbody tr th td span i pre
-figure figcaption img svg path text circle rect br""".split())
+figure figcaption svg path text circle rect image use br""".split())
 
 
 def check(ok, what):
@@ -53,10 +53,11 @@ class Page(html.parser.HTMLParser):
         for key, value in attrs:
             check(not key.startswith("on"), f"{self.name}: <{tag} {key}>")
             check(re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9_]*", key), f"{self.name}: attribute {key!r}")
-            if key == "href":
+            if key == "href" and tag == "image": check(value.startswith("data:image/png;base64,"), f"{self.name}: href {value[:40]}")
+            elif key == "href":
                 check(value.startswith("#"), f"{self.name}: href {value}")
                 self.links.append(value)
-            if key == "src": check(value.startswith("data:image/png;base64,"), f"{self.name}: src {value[:40]}")
+            check(key != "src", f"{self.name}: src {value}")
             if key == "style": check(re.fullmatch(r"width:[0-9.]+%", value), f"{self.name}: style {value}")
             if key == "id":
                 check(value not in self.ids, f"{self.name}: id {value} twice")
@@ -113,3 +114,42 @@ def hold_table(page, table, told, what):
         for key, value in t.items():
             if isinstance(value, str): check(s.get(key) == value, f"{what}: {key}: {s.get(key)!r} for {value!r}")
             else: same(s.get(key), value, f"{what}: {key}")
+
+
+# ---- plots ----
+def numbers(text): return [float(x) if x else None for x in text.split(",")]
+
+
+def plots(page, name):
+    """The series of each plot of that name, by their keys: a list of attributes, in the page's order."""
+    out, here = [], None
+    for tag, a in page.marks:
+        if tag == "figure":
+            here = {} if a.get("data-plot") == name else None
+            if here is not None: out.append(here)
+        elif here is not None and "data-series" in a: here.setdefault(a["data-series"], []).append(a)
+    return out
+
+
+def together(list, by, of): return [of(list[k:k + by]) for k in range(0, len(list), by)]
+
+
+def hold_bins(shown, told, what, most=0):
+    """Each bin is one of the JSON, or (most: the bins that a page may draw) so many neighbours of them added up."""
+    for key in ("float", "code"):
+        check((key in shown) == (key in told), f"{what}: {key}")
+        if key not in shown: continue
+        a, by = shown[key][0], -(-len(told[key]) // most) if most and len(told[key]) > most else 1
+        same(a["data-lo"], told["lo"], what)
+        same(a["data-width"], told["width"] * by, what)
+        check(numbers(a["data-y"]) == together(told[key], by, sum), f"{what}: counts of {key}")
+
+
+def hold_ranges(shown, t, what, most=0):
+    """Bars of channels: from the least to the largest of so many neighbours, five digits of each."""
+    a, by = shown["range"][0], -(-len(t["lo"]) // most) if most and len(t["lo"]) > most else 1
+    check(int(a["data-by"]) == by, f"{what}: {a['data-by']} channels a bar, not {by}")
+    for key, of in (("lo", min), ("hi", max)): check(a["data-" + key] == ",".join("%.5g" % v for v in together(t[key], by, of)), f"{what}: ranges")
+    ends = t["reach"] if t["reach"][0] is not None else None
+    check(("reach" in shown) == (ends is not None), f"{what}: ends of grids")
+    if ends: check(shown["reach"][0]["data-y"] == ",".join("%.5g" % v for v in together(ends, by, max)), f"{what}: ends of grids")

@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 import zlib
 
-from page_reader import HOSTILE, OCTET, failures, Page, check, hold_table, octet, read, rows_of, said, same
+from page_reader import HOSTILE, OCTET, failures, Page, check, hold_bins, hold_ranges, hold_table, numbers, octet, plots, read, rows_of, said, same
 
 
 # ---- a plot's lines are the epochs of metrics.jsonl ----
@@ -34,30 +34,6 @@ def hold_curves(page, run, keys):
 
 
 # ---- histograms: those of the JSON, which hold every weight once, on whole steps ----
-def numbers(text): return [float(x) if x else None for x in text.split(",")]
-
-
-def plots(page, name):
-    """The series of each plot of that name, by their keys: a list of attributes, in the page's order."""
-    out, here = [], None
-    for tag, a in page.marks:
-        if tag == "figure":
-            here = {} if a.get("data-plot") == name else None
-            if here is not None: out.append(here)
-        elif here is not None and "data-series" in a: here.setdefault(a["data-series"], []).append(a)
-    return out
-
-
-def hold_bins(shown, told, what):
-    for key in ("float", "code"):
-        check((key in shown) == (key in told), f"{what}: {key}")
-        if key not in shown: continue
-        a = shown[key][0]
-        same(a["data-lo"], told["lo"], what)
-        same(a["data-width"], told["width"], what)
-        check(numbers(a["data-y"]) == told[key], f"{what}: counts of {key}")
-
-
 def hold_weights(page, run, told, of_int8=False):
     table = rows_of(page, "weights")
     whole, steps, ranges = (plots(page, n) for n in ("weights", "weight_steps", "weight_ranges"))
@@ -72,7 +48,7 @@ def hold_weights(page, run, told, of_int8=False):
         for k, n in enumerate(s["code"]):
             at = s["lo"] + s["width"] * (k + 0.5)
             check(not n or abs(at - round(at)) < 1e-9, f"{what}: codes at {at}")
-        check(numbers(ranges[i]["range"][0]["data-hi"]) == [float("%.9g" % v) for v in t["hi"]], f"{what}: ranges")
+        hold_ranges(ranges[i], t, what)
         # as inspect has them, one by one
         x = said("inspect", run, "--weights", t["layer"])
         check(t["distinct"] == len(set(x["dequantized"])) and t["codes"] == len(set(x["int_repr"])), f"{what}: {t['distinct']} distinct, {t['codes']} codes")
@@ -167,11 +143,15 @@ def hold_answers(page, run, m, spec, images=None):
         x, y = told[p["index"]]["top"][0], real[p["index"]]["top"][0]
         check((p["said"], p["float_said"], p["label"]) == (x["class"], y["class"], told[p["index"]]["label"]), f"{run}: image {p['index']}: {p} for {x} {y}")
         check(abs(p["sure"] - x["score"]) < 1e-5 and abs(p["float_sure"] - y["score"]) < 1e-5, f"{run}: image {p['index']}: how sure")
-    here, shown = None, {"worst": [], "differing": []}
+    here, shown, stand = None, {"worst": [], "differing": []}, {}
     for tag, a in page.marks:
         if "data-pictures" in a: here = shown[a["data-pictures"]]
         if tag == "li" and "data-index" in a: here.append([int(a["data-index"]), int(a["data-said"]), int(a["data-label"])])
-        if tag == "img": here[-1].append(a["src"])
+        if tag == "image": # once in a page, however often it is shown
+            check(a["href"] not in stand.values(), f"{run}: a picture stands twice")
+            stand["#" + a["id"]] = a["href"]
+            here[-1].append(a["href"])
+        if tag == "use": here[-1].append(stand[a["href"]])
     for key, list in (("worst", m["worst"]), ("differing", m["differing_worst"])):
         check([x[:3] for x in shown[key]] == [[p["index"], p["said"], p["label"]] for p in list], f"{run}: pictures of the {key}")
         for index, _, _, src in shown[key]:

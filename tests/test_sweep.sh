@@ -88,6 +88,42 @@ sweep 0 $long --json
 [ "$(grep -c '"run"' .out)" = 6 ] || say "resumed: $(grep -c '"run"' .out) cells"
 [ "$(grep -c '"was_there":true' .out)" -ge 2 ] || say "resumed from nothing"
 
+# a cell that trains when its sweep ends saves what it has and ends too, whether the sweep was asked to end or killed; the next
+# sweep goes on from there
+octet_name=$(basename "$octet" | head -c 15)
+runs_here() {
+    for p in /proc/[0-9]*; do
+        read -r comm 2>/dev/null <$p/comm || continue
+        [ "$comm" = "$octet_name" ] && [ "$(readlink $p/cwd)" = "$(realpath "$dir")" ] && return 0
+    done
+    return 1
+}
+one="--data synth-digits --limit 8000 --method ema --batch 1 --lr 0.0001 --epochs 1 --jobs 1 --out z"
+cell=z/ema-octet-ema-w8a8-s1
+at_step() { # fit.step of its state
+    f=$cell/state.safetensors
+    head=$(od -An -t u8 -N 8 $f | tr -d ' ')
+    at=$(head -c $((8 + head)) $f | tail -c $head | sed 's/.*"fit\.step":{[^}]*"data_offsets":\[\([0-9]*\),.*/\1/')
+    od -An -t d8 -j $((8 + head + at)) -N 8 $f | tr -d ' '
+}
+for how in TERM INT KILL; do
+    rm -rf z
+    "$octet" sweep f $one >.out 2>.err </dev/null &
+    pid=$!
+    for i in $(seq 100); do [ -e $cell/state.safetensors ] && break; sleep 0.05; done
+    sleep 0.3
+    kill -$how $pid
+    wait $pid 2>/dev/null
+    for i in $(seq 100); do runs_here || break; sleep 0.05; done
+    runs_here && say "a cell outlives its sweep by SIG$how"
+    [ ! -s $cell/metrics.jsonl ] || say "SIG$how came after the training"
+    step=$(at_step)
+    [ "$step" -gt 0 ] || say "SIG$how: nothing was saved: step '$step'" # a second signal would end it at step 0
+done
+"$octet" sweep f $one --json >.out 2>.err </dev/null || say "a sweep of a stopped cell: $(cat .err)"
+shows .out '"run":"z/ema-octet-ema-w8a8-s1".*"code":0'
+[ "$(wc -l <$cell/metrics.jsonl)" = 1 ] || say "a stopped cell was not gone on with"
+
 # what fails: said, the rest goes on, its exit code
 sweep 2 --target octet,nosuch --out bad --json
 shows .out '"target":"octet".*"code":0' '"target":"nosuch".*"accuracy":null.*"code":2' '"target":"nosuch".*"n":0,"failed":1'

@@ -47,7 +47,7 @@ for c in train ptq qat eval verify layers; do
     octet $c --help | sed -n '/^needed:$/,/^$/p' | grep -q -- '--data' || say "$c --help: --data is not needed"
     octet $c --help | grep -q '^  idx:DIR  *DIR/train-images-idx3-ubyte' || say "$c --help does not say how idx:DIR lies"
 done
-octet run --help | grep -q 'SPEC' && say "run --help tells of data sets"
+octet export --help | grep -q 'SPEC' && say "export --help tells of data sets"
 octet eval --help | grep -qE 'lr|optimizer|observer' && say "eval --help has options of train or ptq"
 octet ptq --help | grep -q '^  granularity' || say "ptq --help has no keys of rules"
 # the order of rules, and that it is so
@@ -238,8 +238,10 @@ printf 'PK\003\004%022d\020\000\000\000archive/data.pkl%040d' 0 0 >w.pt
 says 'PyTorch' octet import w.pt --model lenet --out new
 says 'this is a checkpoint of PyTorch (torch.save): expected' octet import w.pt --out new
 says 'then octet import w.safetensors --model M --out RUN' octet import w.pt --out new
-says "weights_only=False), which runs code of F" octet import w.pt --out new
-says "d = d.get('state_dict', d) if isinstance(d, dict) else d.state_dict()" octet import w.pt --out new
+# what loads without running anything comes first, and the other line says what it does
+says "in Python: d = torch.load(F, 'cpu', weights_only=True); d = d.get('state_dict', d); " octet import w.pt --out new
+says 'where that load is refused, F is a model saved whole: weights_only=False loads it and runs code of F, so only one that you trust, and then d = d.state_dict()' octet import w.pt --out new
+grep -q 'weights_only=True.*weights_only=False' .err || say "what runs code comes first: $(cat .err)"
 for f in note.txt one.bmp w.pt; do
     says ': expected a name that ends in .onnx, or a .safetensors file' octet import $f --out new
     grep -qE 'IDX|int8 file|JPEG' .err && say "import takes no data: $(cat .err)"

@@ -33,6 +33,7 @@ typedef struct cli {
     char opened[160]; /* what opening it warned of: which kernels cannot be used, and why */
     bool bar;         /* a progress bar may be drawn */
     bool color;
+    bool goes_on;            /* qat of a quantized run, which keeps that run's settings */
     const char *progress_of; /* what alone is shown of a command's progress; NULL: everything */
 } cli;
 
@@ -171,9 +172,17 @@ cli_origin cli_origin_of(const cli *c, const char *run);
 oct_status cli_origin_read(const cli *c, const char *run, cli_origin *o);
 /** The float run that a quantized one goes back to; `otherwise` where it is not there. */
 const char *cli_float_run(const cli *c, const char *run, const char *otherwise);
+/** A run is quantized where `expected` is wanted: says so, with the float run that it goes back to;
+ *  2. */
+int cli_quantized_already(const cli *c, const char *run, const char *expected);
 /** cli_next for a model of any stage at a path: float: ptq or qat; prepared: convert; int8:
  *  predict. */
 void cli_next_of_model(const cli *c, const oct_net *net, const char *path);
+/** cli_next of the quantized run that was made in --out: convert. */
+void cli_next_of_run(const cli *c);
+/** A name to be proposed: PATH and an ending ("-ptq", ".oct8"), numbered where something has it
+ *  already; a word for a shell. Good for the next three calls. */
+const char *cli_free_name(const char *path, const char *ending);
 
 /** What a command writes that is one file. */
 typedef enum cli_file {
@@ -204,7 +213,7 @@ int cli_note_input(const cli *c, const oct_net *net);
 /** What became of each layer, and which rule decided it, as a table. */
 int cli_placements(FILE *to, oct_net *net);
 
-/** Layers of a prepared net that lose too much on the first images of data (oct_layer_warnings),
+/** Layers of a prepared net that lose too much on some images of data (oct_layer_warnings),
  *  each said on stderr; nets of other stages have none. fp32, quantized: accuracies, below zero
  *  where unknown. */
 typedef struct cli_warnings {
@@ -242,6 +251,17 @@ int cli_progress(void *c, const char *what, int64_t done, int64_t total);
 const char *cli_left(double seconds);
 /** "[###...] done/total" on stderr, behind what stands there. */
 void cli_bar(long long done, long long total);
+
+/* ---- --dry-run ---- */
+
+/** What a training will take, told as a note: net is trained a little, and of no use behind it.
+ *  from: the net that a prepared one was made of. 0, or the exit code behind a message. */
+int cli_plan_fit(const cli *c, oct_net *from, oct_net *net, oct_data *train, const oct_fit_opts *o);
+/** The same of calibration on n images; rounds: by adaround too. */
+int cli_plan_ptq(cli *c, oct_net *from, oct_net *net, oct_data *train, oct_data *test, int64_t n,
+                 bool rounds);
+/** The same of a score. */
+int cli_plan_eval(cli *c, oct_net *net, oct_data *data);
 
 /* ---- shared by train, qat and demo ---- */
 

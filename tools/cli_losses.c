@@ -7,11 +7,19 @@
 
 #include "tools/cli_tables.h"
 
-/* Hints are for whoever makes a run: qat is what runs already, and commands without --set stand
- * behind the one that is to be given it. */
+enum { IMAGES = 128 };
+
+/* Hints are for whoever makes a run: qat is what runs already, one that goes on from a quantized
+ * run keeps that run's settings, and commands without --set stand behind the one that is to be
+ * given it. */
 static void to_command(const cli *c, oct_layer_warning *w) {
     static const char qat[] = ", or octet qat";
     char text[sizeof w->hint];
+    if (c->goes_on && (strstr(w->hint, "--set") || strstr(w->hint, "--observer"))) {
+        snprintf(text, sizeof text, "begin with the float run: %.*s", (int)sizeof text - 28,
+                 w->hint);
+        snprintf(w->hint, sizeof w->hint, "%s", text);
+    }
     char *end = c->index == INDEX_QAT ? strstr(w->hint, qat) : NULL;
     if (end) memmove(end, end + strlen(qat), strlen(end + strlen(qat)) + 1);
     if (!cli_foreign_option(w->hint)) return;
@@ -24,7 +32,7 @@ cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, d
     cli_warnings w = {.row = NULL};
     double drop = fp32 >= 0 && quantized >= 0 ? fp32 - quantized : NAN;
     if (drop > 0 && drop <= oct_accuracy_chance(fp32, n)) drop = 0;
-    if (oct_layer_warnings(net, data, 0, drop, &w.row, &w.count) != OCT_OK) {
+    if (oct_layer_warnings(net, data, IMAGES, drop, &w.row, &w.count) != OCT_OK) {
         fprintf(stderr, "octet: warning: layers were not looked at: %s\n", oct_error_message());
         return w;
     }
@@ -35,7 +43,14 @@ cli_warnings cli_warn(const cli *c, oct_net *net, oct_data *data, double fp32, d
     for (int32_t i = 0; i < w.count; i++)
         fprintf(stderr, "octet: warning: %s: %s: %s\n", w.row[i].layer, w.row[i].text,
                 w.row[i].hint);
-    if (w.count && !c->quiet.set) fprintf(stderr, "octet: octet layers tells more of them\n");
+    if (!w.count || c->quiet.set) return w;
+    const int64_t all = oct_data_count(data);
+    if (data)
+        fprintf(stderr, "octet: seen on %lld of %lld images, drawn from all over them; ",
+                (long long)(all < IMAGES ? all : IMAGES), (long long)all);
+    else
+        fprintf(stderr, "octet: seen in weights and ranges alone, without images; ");
+    fprintf(stderr, "octet layers tells more\n");
     return w;
 }
 

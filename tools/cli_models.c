@@ -173,16 +173,13 @@ const char *cli_float_run(const cli *c, const char *run, const char *otherwise) 
     return otherwise;
 }
 
-void cli_next_of_model(const cli *c, const oct_net *net, const char *path) {
-    const char *p = cli_word(path), *data = c->data.set ? cli_word(c->data.s) : "SPEC";
-    if (oct_net_stage(net) <= OCT_STAGE_FUSED)
-        cli_next(c, "next: octet ptq %s --data %s --out %s-ptq, or octet qat", p, data, p);
-    else if (oct_net_stage(net) == OCT_STAGE_PREPARED)
-        cli_next(c, "next: octet convert %s --out %s.oct8", p, p);
-    else if (!strcmp(c->command, "eval"))
-        cli_next(c, "next: octet predict %s IMAGE", p);
-    else
-        cli_next(c, "next: octet eval %s --data %s", p, data);
+int cli_quantized_already(const cli *c, const char *run, const char *expected) {
+    char hint[1100] = "its settings stay; a float run takes others";
+    const char *from = cli_float_run(c, run, NULL);
+    if (from)
+        snprintf(hint, sizeof hint, "its float run is %s: octet %s %s", from, c->command,
+                 cli_word(from));
+    return cli_usage(run, "run is quantized already", expected, NULL, hint);
 }
 
 /* ---- data ---- */

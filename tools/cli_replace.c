@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * May a file that is there be replaced? One of the kind that the command writes, whatever it is
- * called: weights, scripts and pictures of people are not what a slip of a name may cost. */
+ * called: weights, scripts and pictures of people are not what a slip of a name may cost. Others
+ * with --force; what belongs to a run never. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,6 +66,7 @@ int cli_may_replace(const cli *c, const char *path, cli_file kind) {
     if (stat(path, &st) || !S_ISREG(st.st_mode) || !st.st_size) return 0;
     if (of_a_run(path))
         return cli_usage(path, "belongs to the run beside it", "a new name", NULL, NULL);
+    if (c->force.set) return 0;
     if (head_of(path, head, sizeof head) < 0)
         return cli_print_to(stderr, "octet: %s: cannot be read: %s\n", path, strerror(errno)), 4;
     oct_clear_error();
@@ -74,5 +76,6 @@ int cli_may_replace(const cli *c, const char *path, cli_file kind) {
     oct_clear_error();
     snprintf(what, sizeof what, "is there, and is not %s", k->word);
     snprintf(expected, sizeof expected, "a new name, or %s to replace", k->word);
-    return cli_usage(path, what, expected, NULL, "octet replaces what it writes itself alone");
+    return cli_usage(path, what, expected, NULL,
+                     "octet replaces what it writes itself alone; --force replaces this too");
 }

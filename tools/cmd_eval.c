@@ -56,7 +56,7 @@ int cmd_eval(cli *c) {
     oct_data *data;
     int code;
     if (!cli_model_and_data(c, &net, &data, &code)) return code;
-    if (c->dry_run.set) return 0;
+    if (c->dry_run.set) return cli_plan_eval(c, net, data);
     oct_eval r;
     if (oct_evaluate(net, data, &(oct_eval_opts){.batch = c->batch.i}, &r) != OCT_OK)
         return cli_failed();

@@ -204,9 +204,8 @@ static int no_histogram(const cli *c, const oct_net *n) {
     char hint[700];
     const char *run = c->operands[0],
                *from = oct_net_stage(n) < OCT_STAGE_PREPARED ? run : cli_float_run(c, run, "RUN");
-    snprintf(hint, sizeof hint,
-             "octet ptq %s --data SPEC --observer entropy --out %s-ptq makes one", cli_word(from),
-             cli_word(from));
+    snprintf(hint, sizeof hint, "octet ptq %s --data SPEC --observer entropy --out %s makes one",
+             cli_word(from), cli_free_name(from, "-ptq"));
     return cli_usage(run, "keeps no histograms", "a run of octet ptq with observer entropy",
                      oct_net_form_name(oct_net_form_of(n)), hint);
 }

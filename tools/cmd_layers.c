@@ -115,9 +115,9 @@ static void next_of_layers(const cli *c, const oct_net *net, const oct_layer *ro
                  swept ? "at the output, quantized alone" : "by itself", cli_word(run), data);
     else if (oct_net_stage(net) < OCT_STAGE_PREPARED)
         cli_next(c,
-                 "a float net costs nothing; next: octet ptq %s --data %s --out %s-ptq, and "
-                 "layers of that",
-                 cli_word(run), data, cli_word(run));
+                 "a float net costs nothing; next: octet ptq %s --data %s --out %s, and layers of "
+                 "that",
+                 cli_word(run), data, cli_free_name(run, "-ptq"));
     else
         cli_next(c,
                  "next: octet layers RUN, of the run that it was made from, compares with float");

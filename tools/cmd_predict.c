@@ -87,6 +87,30 @@ static void show(const cli *c, const oct_net *net, const char *name, const oct_t
     printf("\n");
 }
 
+/* Pictures whose colours are not the net's: how many, and the first one. */
+typedef struct turned {
+    int count;
+    const char *first;
+} turned;
+
+/* By the file's own head. */
+static void look(const cli *c, const oct_net *net, const char *path, turned *t) {
+    oct_file_info *f = oct_file_inspect(c->ctx, path);
+    const int64_t has = f && f->array_count ? f->arrays[0].shape.dim[2] : 0;
+    if (has && has != oct_net_input(net)->channels && !t->count++) t->first = path;
+    oct_file_info_free(c->ctx, f);
+    if (!f) oct_clear_error();
+}
+
+static void tell_turned(const cli *c, const oct_net *net, const turned *t) {
+    const bool grey = oct_net_input(net)->channels == 1;
+    if (!t->count) return;
+    cli_note(c, "octet: %s%s: %s; the net takes %s", t->first, t->count > 1 ? " and others" : "",
+             grey ? "in colour, turned to grey (0.299 red, 0.587 green, 0.114 blue)"
+                  : "grey, taken as three equal channels",
+             grey ? "grey images" : "images in colour");
+}
+
 static int predict_file(cli *c, oct_net *net, oct_runner *run, const char *path, oct_tensor *x) {
     if (oct_image_input(c->ctx, path, oct_net_input(net), oct_f32(x)) != OCT_OK)
         return cli_failed();
@@ -100,11 +124,14 @@ static int predict_files(cli *c, oct_net *net, oct_runner *run) {
     const oct_input_desc *d = oct_net_input(net);
     oct_tensor *x = oct_tensor_new(c->ctx, OCT_F32, OCT_SHAPE(1, d->height, d->width, d->channels));
     int code = x ? 0 : cli_failed();
+    turned t = {.count = 0};
     /* a bad file does not stop the rest */
     for (int i = 1; i < c->operand_count && x && !c->dry_run.set; i++) {
         int one = predict_file(c, net, run, c->operands[i], x);
+        if (!one) look(c, net, c->operands[i], &t);
         if (one > code) code = one;
     }
+    tell_turned(c, net, &t);
     return code;
 }
 

@@ -48,36 +48,13 @@ static oct_status improve(const cli *c, oct_net *net, oct_data *train, long long
     return s;
 }
 
-/* A batch of each thing that is to be done, on nets that are thrown away. */
-static int plan_ptq(cli *c, oct_net *from, oct_net *net, oct_data *train, oct_data *test,
-                    long long n) {
-    enum { BATCH = 64 };
-    const long long some = n < BATCH ? n : BATCH;
-    c->progress_of = "plan";
-    double t0 = cli_seconds(), calibrate, score = 0;
-    if (oct_calibrate(net, train, some) != OCT_OK) return cli_failed();
-    calibrate = (cli_seconds() - t0) / (double)some * (double)n;
-    if (oct_score_of(from, test) != OCT_SCORE_NONE) {
-        oct_eval r;
-        t0 = cli_seconds();
-        if (oct_evaluate(from, test, &(oct_eval_opts){.limit = BATCH}, &r) != OCT_OK)
-            return cli_failed();
-        score = 2 * (cli_seconds() - t0) / (double)r.n * (double)oct_data_count(test);
-        oct_eval_free(c->ctx, &r);
-    }
-    cli_note(c, "plan: calibration and scores in about %s; %.0f MiB of memory",
-             cli_left(calibrate + score),
-             (double)oct_ctx_memory(c->ctx, OCT_MEMORY_PEAK_BYTES) / (1 << 20));
-    return 0;
-}
-
 int cmd_ptq(cli *c) {
     if (oct_run_check(c->ctx, c->out.s, false, c->force.set) != OCT_OK) return cli_failed();
     int code;
     oct_net *from = cli_load(c, c->operands[0], true, &code);
     if (!from) return code;
     if (oct_net_stage(from) == OCT_STAGE_PREPARED)
-        return cli_usage(c->operands[0], "run is prepared already", "a float run", NULL, NULL);
+        return cli_quantized_already(c, c->operands[0], "a float run");
     int better = improvements(c);
     if (better < 0) return 2;
     oct_qconfig config;
@@ -94,7 +71,7 @@ int cmd_ptq(cli *c) {
     cli_note(c, "ptq %s: target %s, calibrate on %lld of %lld images of %s", c->operands[0],
              oct_net_target(net), n, (long long)oct_data_count(train), c->data.s);
     if ((code = cli_note_input(c, net))) return code;
-    if (c->dry_run.set) return plan_ptq(c, from, net, train, test, n);
+    if (c->dry_run.set) return cli_plan_ptq(c, from, net, train, test, n, better & ADAROUND);
     oct_eval real, quant;
     const oct_score score = oct_score_of(from, test); /* calibration needs no labels */
     if (oct_calibrate(net, train, n) != OCT_OK || improve(c, net, train, n, better) != OCT_OK)
@@ -127,8 +104,7 @@ int cmd_ptq(cli *c) {
     else
         printf("calibrated; the data has nothing to score this net by\n");
     cli_warnings_free(c, &w);
-    cli_next(c, "run in %s; next: octet convert %s --out %s.oct8", cli_word(c->out.s),
-             cli_word(c->out.s), cli_word(c->out.s));
+    cli_next_of_run(c);
     return 0;
 }
 

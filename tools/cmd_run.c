@@ -4,24 +4,69 @@
 
 #include "tools/cli.h"
 
-/* Batches of x through the runner; *y gets all rows. */
-static oct_status run_all(cli *c, oct_runner *r, const oct_tensor *x, int64_t batch, oct_tensor **y,
-                          float *scale, int32_t *zero_point) {
-    int64_t n = x->shape.dim[0], each = oct_tensor_count(x) / (n > 0 ? n : 1);
+enum { BATCH = 32 };
+
+/* Where inputs come from: rows of an array, or the images of a data set. */
+typedef struct source {
+    const oct_tensor *x; /* NULL: the loader's */
+    oct_loader *loader;
+    int64_t count, at; /* of all of them, those that were given */
+    oct_tensor part;
+} source;
+
+static int open_source(cli *c, oct_net *net, source *s) {
+    *s = (source){.x = c->input.set ? oct_npz_images(net, c->input.s) : NULL};
+    if (c->input.set && !s->x) return cli_failed();
+    if (s->x) {
+        s->count = s->x->shape.dim[0];
+        if (s->count > 0) return 0;
+        return cli_print_to(stderr, "octet: %s: array x is empty\n", c->input.s), 3;
+    }
+    bool ok;
+    const oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
+    if (!ok) return 2;
+    oct_data *data = cli_data(c, split, net);
+    const oct_input_desc *in = oct_net_input(net);
+    s->loader = data ? oct_loader_new(data, &(oct_loader_opts){.batch = BATCH,
+                                                               .input = in->channels ? in : NULL})
+                     : NULL;
+    if (!s->loader || oct_loader_start(s->loader, 0, 0) != OCT_OK) return cli_failed();
+    s->count = oct_data_count(data);
+    return 0;
+}
+
+/* The next inputs; NULL: it failed. */
+static const oct_tensor *next_inputs(source *s) {
+    const int64_t left = s->count - s->at;
+    if (!s->x) {
+        oct_batch b;
+        bool done = false;
+        if (oct_loader_next(s->loader, &b, &done) != OCT_OK || done) return NULL;
+        s->part = *b.x;
+    } else {
+        s->part = *s->x;
+        s->part.shape.dim[0] = left < BATCH ? left : BATCH;
+        s->part.data = oct_f32(s->x) + s->at * (oct_tensor_count(s->x) / s->count);
+    }
+    s->at += s->part.shape.dim[0];
+    return &s->part;
+}
+
+/* All inputs through the runner; *y gets all rows. */
+static oct_status run_all(cli *c, oct_runner *r, source *from, oct_tensor **y, float *scale,
+                          int32_t *zero_point) {
     *y = NULL;
-    for (int64_t i = 0; i < n; i += batch) {
-        oct_tensor part = *x;
-        part.shape.dim[0] = n - i < batch ? n - i : batch;
-        part.data = oct_f32(x) + i * each;
-        const oct_tensor *out = oct_runner_run(r, &part);
+    while (from->at < from->count) {
+        const int64_t i = from->at;
+        const oct_tensor *x = next_inputs(from), *out = x ? oct_runner_run(r, x) : NULL;
         if (out && c->layer.set) out = oct_runner_value(r, c->layer.s, scale, zero_point);
         if (!out) return oct_last_error()->code;
         if (!*y) {
             oct_shape s = out->shape;
-            s.dim[0] = n;
+            s.dim[0] = from->count;
             if (!(*y = oct_tensor_new(c->ctx, out->dtype, s))) return oct_last_error()->code;
         }
-        size_t row = oct_tensor_bytes(out) / (size_t)part.shape.dim[0];
+        size_t row = oct_tensor_bytes(out) / (size_t)x->shape.dim[0];
         memcpy((char *)(*y)->data + (size_t)i * row, out->data, oct_tensor_bytes(out));
     }
     return OCT_OK;
@@ -96,34 +141,44 @@ static int report(const cli *c, const oct_net *net, const oct_tensor *y, float s
         cli_next(c, "array y in %s; next: octet inspect %s", cli_word(c->output.s),
                  cli_word(c->output.s));
     else
-        cli_next(c, "nothing was kept; next: octet run %s --input %s%s%s --output Y.npz",
-                 cli_word(c->operands[0]), cli_word(c->input.s), c->layer.set ? " --layer " : "",
+        cli_next(c, "nothing was kept; next: octet run %s --%s %s%s%s --output Y.npz",
+                 cli_word(c->operands[0]), c->input.set ? "input" : "data",
+                 cli_word(c->input.set ? c->input.s : c->data.s), c->layer.set ? " --layer " : "",
                  c->layer.set ? cli_word(c->layer.s) : "");
     return 0;
 }
 
-int cmd_run(cli *c) {
-    enum { BATCH = 32 };
-    if (c->output.set && !strcmp(c->input.s, c->output.s))
+static int check_words(const cli *c) {
+    if (!c->input.set && !c->data.set)
+        return cli_usage("run", "nothing to run it on", "--input X.npz, or --data SPEC", NULL,
+                         NULL);
+    if (c->input.set && (c->data.set || c->split.set || c->limit.set))
+        return cli_usage(c->data.set    ? "--data"
+                         : c->split.set ? "--split"
+                                        : "--limit",
+                         "an array and a data set exclude each other", "one of them", NULL, NULL);
+    if (c->output.set && c->input.set && !strcmp(c->input.s, c->output.s))
         return cli_usage("--output", "input and output are the same", "another path", c->output.s,
                          NULL);
-    int load_code = c->output.set ? cli_may_replace(c, c->output.s, CLI_FILE_ARRAYS) : 0;
-    if (load_code) return load_code;
-    oct_net *net = cli_load(c, c->operands[0], false, &load_code);
-    if (!net) return load_code;
+    return c->output.set ? cli_may_replace(c, c->output.s, CLI_FILE_ARRAYS) : 0;
+}
+
+int cmd_run(cli *c) {
+    int code = check_words(c);
+    if (code) return code;
+    oct_net *net = cli_load(c, c->operands[0], false, &code);
+    if (!net) return code;
     if (c->layer.set && oct_graph_find_node(oct_net_graph(net), c->layer.s) < 0)
         return cli_no_layer("--layer", net, c->layer.s);
-    oct_tensor *x = oct_npz_images(net, c->input.s);
-    oct_runner *r =
-        x ? oct_runner_new(net, &(oct_runner_opts){.batch = BATCH, .values = c->layer.set}) : NULL;
+    source from;
+    if ((code = open_source(c, net, &from))) return code;
+    oct_runner *r = oct_runner_new(net, &(oct_runner_opts){.batch = BATCH, .values = c->layer.set});
     if (!r) return cli_failed();
-    if (x->shape.dim[0] < 1)
-        return cli_print_to(stderr, "octet: %s: array x is empty\n", c->input.s), 3;
     if (c->dry_run.set) return 0;
     oct_tensor *y;
     float scale = 0;
     int32_t zero_point = 0;
-    if (run_all(c, r, x, BATCH, &y, &scale, &zero_point) != OCT_OK) return cli_failed();
+    if (run_all(c, r, &from, &y, &scale, &zero_point) != OCT_OK) return cli_failed();
     if (c->output.set &&
         oct_npz_save(c->ctx, c->output.s, y, y->dtype == OCT_F32 ? 0 : scale, zero_point) != OCT_OK)
         return cli_failed();

@@ -277,7 +277,7 @@ int cmd_sweep(cli *c) {
     oct_net *net = cli_load(c, s.run, true, &code);
     if (!net) return code;
     if (oct_net_stage(net) >= OCT_STAGE_PREPARED)
-        return cli_usage(s.run, "run is prepared already", "a float run", NULL, NULL);
+        return cli_quantized_already(c, s.run, "a float run");
     oct_data *test = cli_data(c, OCT_SPLIT_TEST, net);
     if (!test) return cli_failed();
     for (int i = 0; i < AXES && !code; i++)

@@ -170,70 +170,6 @@ int cli_fit(cli *c, oct_net *net, oct_data *train, oct_fit_opts *o, fit_view *v)
     return cli_status(s);
 }
 
-/* ---- --dry-run ---- */
-
-enum { TRIED = 6 }; /* steps of a plan: the first ones fill caches and arenas */
-typedef struct trial {
-    double first, last; /* when the second and the last tried step ended */
-    oct_fit_report report;
-} trial;
-
-static int try_steps(void *user, const oct_fit_report *r) {
-    trial *t = user;
-    t->last = cli_seconds();
-    if (r->step == 2) t->first = t->last;
-    t->report = *r;
-    return r->step >= TRIED || cli_signal();
-}
-
-/* Seconds of an evaluation, by a batch of it; of a net on the grid the int8 model is scored. */
-static oct_status plan_scores(oct_net *net, const oct_fit_opts *o, double *seconds) {
-    enum { SOME = 64 };
-    if (!o->test || oct_score_of(net, o->test) == OCT_SCORE_NONE) return OCT_OK;
-    const double t0 = cli_seconds();
-    oct_net *int8 = oct_net_stage(net) == OCT_STAGE_PREPARED ? oct_convert(net, NULL) : NULL;
-    if (oct_net_stage(net) == OCT_STAGE_PREPARED && !int8) return oct_last_error()->code;
-    const double converted = cli_seconds() - t0;
-    oct_eval r;
-    const oct_status s =
-        oct_evaluate(int8 ? int8 : net, o->test, &(oct_eval_opts){.limit = SOME}, &r);
-    if (s != OCT_OK) return s;
-    *seconds = converted +
-               (cli_seconds() - t0 - converted) / (double)r.n * (double)oct_data_count(o->test);
-    oct_eval_free(oct_net_ctx(net), &r);
-    oct_net_free(int8);
-    return OCT_OK;
-}
-
-/* Some steps of the training itself, on a net that is thrown away: what all of them will take. */
-static int plan_fit(const cli *c, oct_net *net, oct_data *train, const oct_fit_opts *o) {
-    trial t = {.first = 0};
-    oct_fit_opts f = *o;
-    if (o->resume) return 0; /* how much is left is in the run */
-    f.run = NULL;
-    f.test = f.val = NULL;
-    f.val_share = 0;
-    f.patience = 0;
-    f.progress = try_steps;
-    f.progress_user = &t;
-    const oct_status s = oct_fit(net, train, &f);
-    if (s != OCT_OK && s != OCT_ESTOPPED) return cli_failed();
-    const long long tried = t.report.step;
-    if (tried <= 2) {
-        cli_note(c, "plan: %lld steps: too few to tell their time", (long long)t.report.steps);
-        return 0;
-    }
-    double score = 0;
-    if (plan_scores(net, o, &score) != OCT_OK) return cli_failed();
-    cli_note(c, "plan: %lld steps and %d %s in about %s; at least %.0f MiB of memory",
-             (long long)t.report.steps, t.report.epochs,
-             t.report.epochs == 1 ? "evaluation" : "evaluations",
-             cli_left((t.last - t.first) / (double)(tried - 2) * (double)t.report.steps +
-                      score * t.report.epochs),
-             (double)oct_ctx_memory(c->ctx, OCT_MEMORY_PEAK_BYTES) / (1 << 20));
-    return 0;
-}
-
 /* ---- train ---- */
 
 static int freeze(cli *c, oct_net *net) {
@@ -359,14 +295,13 @@ int cmd_train(cli *c) {
              c->data.s, (long long)oct_data_count(train), (long long)oct_data_count(test),
              (unsigned long long)oct_ctx_seed(c->ctx), oct_ctx_threads(c->ctx),
              oct_ctx_isa(c->ctx));
-    if (c->dry_run.set) return plan_fit(c, net, train, &o);
+    if (c->dry_run.set) return cli_plan_fit(c, net, net, train, &o);
     fit_view v = {.c = c};
     if ((code = cli_fit(c, net, train, &o, &v))) return code;
     const char *to = cli_word(c->out.s), *set = cli_word(c->data.s);
-    cli_next(c,
-             "run in %s; next: octet ptq %s --data %s --out %s-ptq, or octet qat %s --data %s "
-             "--out %s-qat",
-             to, to, set, to, to, set, to);
+    cli_next(
+        c, "run in %s; next: octet ptq %s --data %s --out %s, or octet qat %s --data %s --out %s",
+        to, to, set, cli_free_name(c->out.s, "-ptq"), to, set, cli_free_name(c->out.s, "-qat"));
     return 0;
 }
 
@@ -395,9 +330,10 @@ int cmd_qat(cli *c) {
     oct_net *from = cli_load(c, c->operands[0], true, &code);
     if (!from) return code;
     if (oct_net_stage(from) == OCT_STAGE_PREPARED && cli_qconfig_given(c))
-        return cli_usage(c->operands[0], "run is prepared already",
-                         "no --target, --observer, --method, --wbits, --abits, --set, --qconfig",
-                         NULL, "start from the float run to change them");
+        return cli_quantized_already(
+            c, c->operands[0],
+            "no --target, --observer, --method, --wbits, --abits, --set, --qconfig");
+    c->goes_on = oct_net_stage(from) == OCT_STAGE_PREPARED;
     oct_qconfig config;
     if ((code = cli_qconfig(c, &config)) || (code = describe(c, from))) return code;
     oct_net *net = oct_net_stage(from) == OCT_STAGE_PREPARED ? from : oct_prepare(from, &config);
@@ -422,7 +358,7 @@ int cmd_qat(cli *c) {
              (long long)oct_data_count(test), (unsigned long long)oct_ctx_seed(c->ctx),
              oct_ctx_threads(c->ctx), oct_ctx_isa(c->ctx));
     if ((code = cli_note_input(c, net))) return code;
-    if (c->dry_run.set) return plan_fit(c, net, train, &o);
+    if (c->dry_run.set) return cli_plan_fit(c, from, net, train, &o);
     fit_view v = {.c = c, .int8 = true, .hold = true};
     code = cli_fit(c, net, train, &o, &v);
     double real = -1;
@@ -437,8 +373,6 @@ int cmd_qat(cli *c) {
     if (!code) w = cli_warn(c, net, train, real, v.last.int8_accuracy, oct_data_count(test));
     cli_fit_final(&v, &w);
     cli_warnings_free(c, &w);
-    if (!code)
-        cli_next(c, "run in %s; next: octet convert %s --out %s.oct8", cli_word(c->out.s),
-                 cli_word(c->out.s), cli_word(c->out.s));
+    if (!code) cli_next_of_run(c);
     return code;
 }

@@ -31,6 +31,7 @@ typedef struct sweep {
     sweep_cell *cell;
     int count, configs;
     int jobs, threads; /* of each cell */
+    bool stopped;      /* its cells were told to end */
 } sweep;
 
 /** Cells whose result lies in the sweep's folder, made by the same command: 0, or the exit code

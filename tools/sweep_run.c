@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -100,6 +102,54 @@ int sweep_find_done(sweep *s) {
 
 /* ---- processes ---- */
 
+/* In the new process, between fork and exec, where only what a signal handler may call may be
+ * called: its streams, and an end of its own when this process ends, however it does; a run that
+ * is being written is saved first, as on every SIGTERM. Back only where something failed. */
+static void become(const sweep *s, char *const argv[], const char *out, const char *err,
+                   pid_t parent) {
+    enum { WRITE_NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW };
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(128 + SIGTERM); /* it has ended before this was said */
+#else
+    (void)parent;
+#endif
+    if (setpgid(0, 0)) return; /* a group of its own: Ctrl-C comes through the sweep, once */
+    const int to[3] = {open("/dev/null", O_RDONLY), open(out, WRITE_NEW, 0666),
+                       open(err, WRITE_NEW, 0666)};
+    for (int i = 0; i < 3; i++)
+        if (to[i] < 0 || dup2(to[i], i) < 0) return;
+    for (int i = 0; i < 3; i++)
+        if (to[i] > 2) close(to[i]);
+    execve(s->octet, argv, environ);
+}
+
+/* 0 and *pid, or errno of what failed in the new process. */
+static int spawn(const sweep *s, const sweep_cell *cell, char *const argv[], pid_t *pid) {
+    int told[2], why = 0;
+    char out[1500], err[1500];
+    snprintf(out, sizeof out, "%s", sweep_path(s, cell, ".out"));
+    snprintf(err, sizeof err, "%s", sweep_path(s, cell, ".err"));
+    unlink(out);
+    unlink(err);
+    if (pipe(told)) return errno;
+    for (int i = 0; i < 2; i++) fcntl(told[i], F_SETFD, FD_CLOEXEC);
+    const pid_t parent = getpid();
+    *pid = fork();
+    if (!*pid) {
+        become(s, argv, out, err, parent);
+        why = errno;
+        _exit(write(told[1], &why, sizeof why) == (ssize_t)sizeof why ? 127 : 126);
+    }
+    if (*pid < 0) why = errno;
+    close(told[1]); /* the end of file is the new program's beginning */
+    ssize_t got = 0;
+    while (*pid > 0 && (got = read(told[0], &why, sizeof why)) < 0 && errno == EINTR) continue;
+    close(told[0]);
+    if (*pid > 0 && got > 0) waitpid(*pid, NULL, 0);
+    return why;
+}
+
 static int start(sweep *s, sweep_cell *cell) {
     char threads[16];
     char *argv[SWEEP_WORDS_MAX + 8];
@@ -109,26 +159,12 @@ static int start(sweep *s, sweep_cell *cell) {
     const char *const more[] = {"--json", "--quiet", "--threads", threads};
     for (int i = 0; i < 4; i++) argv[n++] = (char *)(uintptr_t)more[i];
     /* a run without a result may be there: cut off between the two, or in the middle of a training;
-     * or come while this looks, from a cell of a sweep that was killed */
+     * or come while this looks, from a cell that is ending */
     argv[n++] = (char *)(uintptr_t)(!strcmp(cell->method, "ptq") || s->c->force.set ? "--force"
                                                                                     : "--resume");
     argv[n] = NULL;
-    posix_spawn_file_actions_t acts;
-    posix_spawnattr_t attr;
-    posix_spawn_file_actions_init(&acts);
-    posix_spawnattr_init(&attr);
-    /* a group of its own: Ctrl-C comes through this process, once */
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
-    posix_spawn_file_actions_addopen(&acts, 0, "/dev/null", O_RDONLY, 0);
-    const int write_new = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-    unlink(sweep_path(s, cell, ".out"));
-    unlink(sweep_path(s, cell, ".err"));
-    posix_spawn_file_actions_addopen(&acts, 1, sweep_path(s, cell, ".out"), write_new, 0666);
-    posix_spawn_file_actions_addopen(&acts, 2, sweep_path(s, cell, ".err"), write_new, 0666);
     cell->seconds = cli_seconds();
-    const int failed = posix_spawn(&cell->pid, s->octet, &acts, &attr, argv, environ);
-    posix_spawn_file_actions_destroy(&acts);
-    posix_spawnattr_destroy(&attr);
+    const int failed = spawn(s, cell, argv, &cell->pid);
     if (!failed) return 0;
     cell->pid = 0;
     fprintf(stderr, "octet: %s: %s\n", s->octet, strerror(failed));
@@ -152,7 +188,7 @@ static int end(sweep *s, sweep_cell *cell, int status) {
     cell->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (cell->code) {
         cell->accuracy = cell->loss = NAN;
-        /* a cell of a sweep that was killed still ends by itself: it is waited for */
+        /* a cell of a sweep that was killed is still saving: it is waited for */
         cell->busy = cell->code == 4 && says(sweep_path(s, cell, ".err"), "another process");
         if (cell->busy) cell->code = 0;
         return 0;
@@ -164,9 +200,11 @@ static int end(sweep *s, sweep_cell *cell, int status) {
     return code;
 }
 
+/* Once: a second signal would end them before they have saved. */
 static void stop_all(sweep *s) {
-    for (int i = 0; i < s->count; i++)
+    for (int i = 0; i < s->count && !s->stopped; i++)
         if (s->cell[i].pid) kill(s->cell[i].pid, SIGTERM);
+    s->stopped = true;
 }
 
 /* Its own children alone: the cells. */

@@ -3,6 +3,7 @@
  * those that did the harm. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "qat/doctor/doctor_case.h"
 
@@ -104,9 +105,17 @@ static void again(line *l, const octi_made_by *by, const char *maker, const char
         if (*value) option(l, key, value);
 }
 
+/* Where a mended run goes: a name that nothing has yet, the same for all commands of one line. */
+static void mended_name(const char *run, char *path, size_t size) {
+    struct stat st;
+    snprintf(path, size, "%s-mended", run);
+    for (int n = 2; n < 1000 && !lstat(path, &st); n++)
+        snprintf(path, size, "%s-mended-%d", run, n);
+}
+
 static void out(line *l, const char *run) {
     char path[900];
-    snprintf(path, sizeof path, "%s-mended", run);
+    mended_name(run, path, sizeof path);
     put(l, " --out ");
     put_word(l, path);
 }
@@ -146,7 +155,7 @@ static void float_again(line *l, const octi_case *k, bool tune, const char *chan
     out(l, path);
     if (!k->quantized) return;
     char mended[900];
-    snprintf(mended, sizeof mended, "%s-mended", path);
+    mended_name(path, mended, sizeof mended);
     put(l, " && ");
     run_again(l, k, NULL, mended, "", c, with);
 }

@@ -335,14 +335,14 @@ typedef struct oct_layer_warning {
     double value, bound; /* beyond it the layer is named */
     char text[160], hint[160];
 } oct_layer_warning;
-/** Look at n images (0: 128) of data for a layer of a prepared net that is dead (data NULL: by its
- *  weights and range alone, and nothing else), and for layers that lose too much: by clipping
- *  more than 2 % of the sum of sizes, by rounding more than 10 % (8 bits; twice as much for each
- *  bit less, 25 % and 50 % at most;
- *  learned steps only where accuracy fell). drop: float accuracy less the
- *  quantized net's, NAN where unknown: above half a point (0.005) the layer that costs most by
- *  itself is named where none was (oct_layers_sweep). *rows belong to the context:
- *  oct_layer_warnings_free; NULL where *count is 0. Nets of other stages have none. */
+/** Look at n images of data (0: 128), drawn from all over it by the context's seed, for a layer of
+ *  a prepared net that is dead (data NULL: by its weights and range alone, and nothing else), and
+ *  for layers that lose too much: by clipping more than 2 % of the sum of sizes, by rounding more
+ *  than 10 % (8 bits; twice as much for each bit less, 25 % and 50 % at most; learned steps only
+ *  where accuracy fell). drop: float accuracy less the quantized net's, NAN where unknown: above
+ *  half a point (0.005) the layer that costs most by itself is named where none was
+ *  (oct_layers_sweep). *rows belong to the context: oct_layer_warnings_free; NULL where *count is
+ *  0. Nets of other stages have none. */
 OCT_API OCT_NODISCARD oct_status oct_layer_warnings(oct_net *net, oct_data *data, int64_t n,
                                                     double drop, oct_layer_warning **rows,
                                                     int32_t *count);

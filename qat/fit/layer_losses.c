@@ -123,7 +123,16 @@ static void judge(list *l, const oct_layer *r, const oct_quantizer *q, bool fell
 /* Nothing is beyond a bound, and accuracy fell: the layer that costs most by itself, weights and
  * all. */
 static oct_status costliest(list *l, oct_net *net, oct_data *data, int64_t n, oct_layer *rows) {
-    OCT_TRY(oct_layers_sweep(net, data, n, rows, net->graph->node_count, NULL));
+    const int64_t count = oct_data_count(data);
+    /* from all over the set, as the noise was: the first ones may be of one class */
+    oct_data *some =
+        n < count ? oct_data_share(data, (double)n / (double)count, oct_ctx_seed(net->ctx), true)
+                  : NULL;
+    if (n < count && !some) return oct_last_error()->code;
+    const oct_status s =
+        oct_layers_sweep(net, some ? some : data, n, rows, net->graph->node_count, NULL);
+    oct_data_free(some);
+    OCT_TRY(s);
     const oct_layer *worst = NULL;
     for (int32_t i = 0; i < net->graph->node_count; i++)
         if (rows[i].sqnr_alone < (worst ? worst->sqnr_alone : INFINITY)) worst = &rows[i];

@@ -163,10 +163,11 @@ static oct_status gather(oct_report *r, octi_model *m, const char *spec) {
 
 /* What was gathered stays; rows of layers borrow names of the net. */
 static void let_go(octi_model *m, bool all) {
+    oct_data_free(m->some);
     oct_data_free(m->data);
     oct_net_free(m->int8);
     oct_net_free(m->real);
-    m->data = NULL;
+    m->data = m->some = NULL;
     m->int8 = m->real = NULL;
     if (all) oct_net_free(m->net);
     if (all) m->net = NULL;

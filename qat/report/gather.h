@@ -137,8 +137,8 @@ typedef struct octi_model {
     int32_t recipes;
     octi_pair *names; /* of classes: id, name */
     int32_t name_count;
-    const char *spec; /* of the images; NULL: none */
-    oct_data *data;
+    const char *spec;      /* of the images; NULL: none */
+    oct_data *data, *some; /* some: those that layers are looked at on, drawn from all over them */
     oct_measured own, float_own; /* score NONE and us 0 where not measured */
     oct_layer *layer;
     int32_t layers;

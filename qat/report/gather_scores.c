@@ -40,9 +40,14 @@ static oct_status take_layers(oct_report *r, octi_model *m, oct_data *data, int6
 static oct_status layers(oct_report *r, octi_model *m) {
     OCT_TRY(take_layers(r, m, NULL, 0));
     if (!m->data || m->net->stage < OCT_STAGE_PREPARED) return OCT_OK;
-    const int64_t n = images_for(r, m);
-    const oct_status s = take_layers(r, m, m->data, n);
-    if (s == OCT_OK) m->layer_images = n < oct_data_count(m->data) ? n : oct_data_count(m->data);
+    const int64_t all = oct_data_count(m->data), most = images_for(r, m),
+                  n = most < all ? most : all;
+    /* the first ones may be of one class */
+    if (n < all &&
+        !(m->some = oct_data_share(m->data, (double)n / (double)all, oct_ctx_seed(r->ctx), true)))
+        return oct_last_error()->code;
+    const oct_status s = take_layers(r, m, m->some ? m->some : m->data, n);
+    if (s == OCT_OK) m->layer_images = n;
     return octi_left_out(r, m, "noise and time of the layers", s);
 }
 
@@ -111,8 +116,8 @@ oct_status octi_gather_ladder(oct_report *r, octi_model *m) {
         return octi_note(r, m,
                          "Left out: layers one at a time, which takes minutes for a net of this "
                          "size; --sweep does it.");
-    const oct_status s =
-        oct_layers_sweep(m->net, m->data, n, m->layer, m->layers, &m->ladder_float);
+    const oct_status s = oct_layers_sweep(m->net, m->some ? m->some : m->data, n, m->layer,
+                                          m->layers, &m->ladder_float);
     if (s == OCT_OK) m->ladder_images = n;
     return octi_left_out(r, m, "layers one at a time", s);
 }

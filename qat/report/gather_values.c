@@ -92,7 +92,7 @@ static oct_status watch_images(oct_report *r, octi_model *m, octi_arena *arena, 
         if (seen->graph->quantizers[i].enabled) oct_u8(seen->graph->quantizers[i].enabled)[1] = 0;
     oct_tape *tape = oct_tape_new(r->ctx);
     oct_loader *l =
-        tape ? oct_loader_new(m->data,
+        tape ? oct_loader_new(m->some ? m->some : m->data,
                               &(oct_loader_opts){.batch = BATCH, .input = octi_net_input(seen)})
              : NULL;
     const int64_t most = m->layer_images && m->layer_images < IMAGES ? m->layer_images : IMAGES;

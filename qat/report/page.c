@@ -10,20 +10,10 @@
 #include "src/format/png_write.h"
 #include "src/mem.h"
 
-static void flush(octi_page *p) {
-    if (p->status == OCT_OK && p->used) p->status = octi_file_write(p->file, p->room, p->used);
-    p->used = 0;
-}
-
 static void bytes(octi_page *p, const char *s, size_t n) {
-    while (n && p->status == OCT_OK) {
-        if (p->used == sizeof p->room) flush(p);
-        const size_t left = sizeof p->room - p->used, part = n < left ? n : left;
-        memcpy(p->room + p->used, s, part);
-        p->used += part;
-        s += part;
-        n -= part;
-    }
+    if (p->status != OCT_OK) return;
+    octi_text_bytes(&p->text, s, n);
+    p->status = p->text.status;
 }
 
 void octi_page_raw(octi_page *p, const char *markup) { bytes(p, markup, strlen(markup)); }
@@ -146,24 +136,24 @@ void octi_page_number(octi_page *p, const char *format, double v) {
     number(p, text);
 }
 
-static void all_digits(octi_page *p, double v) {
+static void with_digits(octi_page *p, double v, int digits) {
     char text[40];
-    snprintf(text, sizeof text, "%.9g", v);
+    snprintf(text, sizeof text, "%.*g", digits, v);
     number(p, text);
 }
 
 void octi_page_data(octi_page *p, const char *key, double v) {
     if (!isfinite(v)) return;
     octi_page_put(p, " data-%s=\"", key);
-    all_digits(p, v);
+    with_digits(p, v, 9);
     octi_page_raw(p, "\"");
 }
 
-void octi_page_data_list(octi_page *p, const char *key, const double *v, int64_t n) {
+void octi_page_data_list(octi_page *p, const char *key, const double *v, int64_t n, int digits) {
     octi_page_put(p, " data-%s=\"", key);
     for (int64_t i = 0; i < n; i++) {
         if (i) octi_page_raw(p, ",");
-        if (isfinite(v[i])) all_digits(p, v[i]);
+        if (isfinite(v[i])) with_digits(p, v[i], digits);
     }
     octi_page_raw(p, "\"");
 }
@@ -187,27 +177,55 @@ static void base64(octi_page *p, const uint8_t *b, size_t n) {
     }
 }
 
+/* The picture that ends the text: which earlier one has the same bytes; -1: none, and it is
+ * kept. */
+static int twin_of(octi_page *p, size_t at, size_t size) {
+    for (int i = 0; i < p->images; i++)
+        if (p->image[i].size == size &&
+            !memcmp(p->text.data + p->image[i].at, p->text.data + at, size))
+            return i;
+    if (p->images < OCTI_PAGE_IMAGES) p->image[p->images++] = (struct octi_page_image){at, size};
+    return -1;
+}
+
 void octi_page_image(octi_page *p, const uint8_t *pixels, int32_t width, int32_t height,
                      int32_t channels, const char *alternative) {
     octi_text png = {.ctx = p->ctx};
     if (p->status != OCT_OK) return;
     p->status = octi_png_write(&png, pixels, width, height, channels);
-    octi_page_put(p, "<img width=\"%d\" height=\"%d\" alt=\"%s\" src=\"data:image/png;base64,",
+    octi_page_put(p,
+                  "<svg class=\"picture\" viewBox=\"0 0 %d %d\" role=\"img\" "
+                  "aria-label=\"%s\" xmlns=\"http://www.w3.org/2000/svg\">",
                   width, height, alternative);
+    /* as a new one; where it is none, what was put there goes again */
+    const size_t begin = p->text.size;
+    octi_page_put(p,
+                  "<image id=\"picture-%d\" width=\"%d\" height=\"%d\" "
+                  "href=\"data:image/png;base64,",
+                  p->images, width, height);
+    const size_t at = p->text.size;
     if (p->status == OCT_OK) base64(p, (const uint8_t *)png.data, png.size);
-    octi_page_raw(p, "\">");
     octi_text_free(&png);
+    if (p->status != OCT_OK) return;
+    const int twin = twin_of(p, at, p->text.size - at);
+    if (twin < 0)
+        octi_page_raw(p, "\"/>");
+    else {
+        p->text.size = begin;
+        octi_page_put(p, "<use href=\"#picture-%d\"/>", twin);
+    }
+    octi_page_raw(p, "</svg>");
 }
 
 void octi_page_heading(octi_page *p, int level, const char *id, const char *text) {
     octi_page_put(p, "<h%d id=\"%s\">%s</h%d>\n", level, id, text, level);
 }
 
-void octi_page_open(octi_page *p, oct_ctx *ctx, const char *path, const char *title) {
+void octi_page_open(octi_page *p, oct_ctx *ctx, const char *title) {
     p->ctx = ctx;
-    p->used = 0;
-    p->file = octi_file_create(ctx, path);
-    p->status = p->file ? OCT_OK : oct_last_error()->code;
+    p->text = (octi_text){.ctx = ctx};
+    p->status = OCT_OK;
+    p->images = 0;
     octi_page_put(p,
                   "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
@@ -222,11 +240,12 @@ void octi_page_open(octi_page *p, oct_ctx *ctx, const char *path, const char *ti
 
 oct_status octi_page_close(octi_page *p) {
     octi_page_raw(p, "</body>\n</html>\n");
-    flush(p);
-    if (p->status != OCT_OK)
-        octi_file_abort(p->file);
-    else
-        p->status = octi_file_commit(p->file);
-    p->file = NULL;
     return p->status;
 }
+
+oct_status octi_page_save(const octi_page *p, const char *path) {
+    return p->status == OCT_OK ? octi_file_save(p->ctx, path, p->text.data, p->text.size)
+                               : p->status;
+}
+
+void octi_page_free(octi_page *p) { octi_text_free(&p->text); }

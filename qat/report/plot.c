@@ -203,8 +203,8 @@ static void begin_path(octi_plot *g, char form, int series, const char *key) {
 void octi_plot_line(octi_plot *g, int series, const char *key, const double *x, const double *y,
                     int64_t n) {
     begin_path(g, 'l', series, key);
-    octi_page_data_list(g->p, "x", x, n);
-    octi_page_data_list(g->p, "y", y, n);
+    octi_page_data_list(g->p, "x", x, n, 9);
+    octi_page_data_list(g->p, "y", y, n, 9);
     octi_page_raw(g->p, " d=\"");
     bool on = false;
     for (int64_t i = 0; i < n; i++) {
@@ -238,7 +238,7 @@ void octi_plot_bins(octi_plot *g, int series, const char *key, double lo, double
     begin_path(g, 'h', series, key);
     octi_page_data(g->p, "lo", lo);
     octi_page_data(g->p, "width", width);
-    octi_page_data_list(g->p, "y", count, n);
+    octi_page_data_list(g->p, "y", count, n, 9);
     pen q = {g, tenth(at_x(g, lo)), tenth(at_y(g, floor_at))};
     const int ground = q.y;
     octi_page_put(g->p, " d=\"M%g %g", q.x / 10.0, q.y / 10.0);
@@ -250,28 +250,40 @@ void octi_plot_bins(octi_plot *g, int series, const char *key, double lo, double
     octi_page_raw(g->p, "z\"/>");
 }
 
+enum { CHANNEL_DIGITS = 5 };
+
 void octi_plot_spans(octi_plot *g, int series, const char *key, const double *lo, const double *hi,
-                     int64_t n) {
-    begin_path(g, 'h', series, key);
-    octi_page_data_list(g->p, "lo", lo, n);
-    octi_page_data_list(g->p, "hi", hi, n);
+                     int64_t n, int64_t by) {
+    const double most = g->x.hi, wide = 0.8 * (at_x(g, (double)by) - at_x(g, 0));
+    octi_page_put(g->p, "<path class=\"c s%d\" data-series=\"%s\" stroke-width=\"%.2f\"",
+                  series % OCTI_SERIES, key, wide);
+    octi_page_data(g->p, "by", (double)by);
+    octi_page_data_list(g->p, "lo", lo, n, CHANNEL_DIGITS);
+    octi_page_data_list(g->p, "hi", hi, n, CHANNEL_DIGITS);
     octi_page_raw(g->p, " d=\"");
-    for (int64_t i = 0; i < n; i++) {
+    pen q = {g, 0, 0};
+    for (int64_t i = 0, some = 0; i < n; i++) {
         if (!isfinite(lo[i]) || !isfinite(hi[i])) continue;
-        const double a = at_x(g, (double)i + 0.1), b = at_x(g, (double)i + 0.9),
-                     top = at_y(g, hi[i]), bottom = at_y(g, lo[i]);
-        octi_page_put(g->p, "M%.1f %.1fh%.1fV%.1fh-%.1fz", a, bottom, b - a, top, b - a);
+        const int x = tenth(at_x(g, fmin(((double)i + 0.5) * (double)by, most))),
+                  bottom = tenth(at_y(g, lo[i])), top = tenth(at_y(g, hi[i]));
+        octi_page_put(g->p, "%s%g %gv%g", some++ ? "m" : "M", (x - q.x) / 10.0,
+                      (bottom - q.y) / 10.0, (top - bottom) / 10.0);
+        q.x = x;
+        q.y = top;
     }
     octi_page_raw(g->p, "\"/>");
 }
 
-void octi_plot_levels(octi_plot *g, int series, const char *key, const double *y, int64_t n) {
+void octi_plot_levels(octi_plot *g, int series, const char *key, const double *y, int64_t n,
+                      int64_t by) {
     begin_path(g, 'm', series, key);
-    octi_page_data_list(g->p, "y", y, n);
-    octi_page_raw(g->p, " d=\"");
-    for (int64_t i = 0; i < n; i++)
-        octi_page_put(g->p, "%s%.1f %.1fH%.1f", i ? "L" : "M", at_x(g, (double)i), at_y(g, y[i]),
-                      at_x(g, (double)(i + 1)));
+    octi_page_data_list(g->p, "y", y, n, CHANNEL_DIGITS);
+    pen q = {g, tenth(at_x(g, 0)), n ? tenth(at_y(g, y[0])) : 0};
+    octi_page_put(g->p, " d=\"M%g %g", q.x / 10.0, q.y / 10.0);
+    for (int64_t i = 0; i < n; i++) {
+        pen_to(&q, false, tenth(at_y(g, y[i])));
+        pen_to(&q, true, tenth(at_x(g, fmin((double)(i + 1) * (double)by, g->x.hi))));
+    }
     octi_page_raw(g->p, "\"/>");
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * qat/report/plot.h - every plot of a page: axes with ticks and units, a legend, and what stands
  * inside, as inline SVG of one size. A series has a number: its colour and its dashes. Numbers that
- * are not finite are left out. Each plot holds what it shows as data-x and data-y too. */
+ * are not finite are left out. Each plot holds what it shows as data-x and data-y too, with all
+ * digits but for bars and levels of channels, of which five are more than can be seen. */
 #ifndef OCT_QAT_REPORT_PLOT_H
 #define OCT_QAT_REPORT_PLOT_H
 
@@ -51,11 +52,12 @@ void octi_plot_line(octi_plot *plot, int series, const char *key, const double *
 /** Bins [lo + i * width, ...): filled steps. */
 void octi_plot_bins(octi_plot *plot, int series, const char *key, double lo, double width,
                     const double *count, int64_t n);
-/** From lo[i] to hi[i], at i + 0.5: one bar each. */
+/** From lo[i] to hi[i], one bar over [i * by, (i + 1) * by] each, as far as the axis goes. */
 void octi_plot_spans(octi_plot *plot, int series, const char *key, const double *lo,
-                     const double *hi, int64_t n);
-/** A level y[i] over [i, i + 1]: one line of steps. */
-void octi_plot_levels(octi_plot *plot, int series, const char *key, const double *y, int64_t n);
+                     const double *hi, int64_t n, int64_t by);
+/** A level y[i] over the same: one line of steps. */
+void octi_plot_levels(octi_plot *plot, int series, const char *key, const double *y, int64_t n,
+                      int64_t by);
 /** A line across at x, or along at y. */
 void octi_plot_mark_x(octi_plot *plot, int series, const char *key, double x);
 void octi_plot_mark_y(octi_plot *plot, int series, const char *key, double y);

@@ -24,15 +24,16 @@ static const struct section {
     void (*show)(const octi_show *s);
     bool (*there)(const octi_model *m);
     bool always; /* of models whose row alone is told, too */
+    bool plots;  /* it is nothing but plots */
 } sections[] = {
-    {"curves", "Training", octi_show_curves, has_curves, true},
-    {"layers", "Layer by layer", octi_show_layers, has_layers, false},
-    {"ladder", "One layer at a time", octi_show_ladder, has_ladder, false},
-    {"answers", "Right and wrong", octi_show_answers, has_answers, false},
-    {"weights", "Weights", octi_show_weights, has_weights, false},
-    {"values", "Values", octi_show_values, has_values, false},
-    {"scales", "Scales over time", octi_show_scales, has_scales, false},
-    {"recipe", "Recipe", octi_show_recipe, has_recipe, true},
+    {"curves", "Training", octi_show_curves, has_curves, true, true},
+    {"layers", "Layer by layer", octi_show_layers, has_layers, false, false},
+    {"ladder", "One layer at a time", octi_show_ladder, has_ladder, false, false},
+    {"answers", "Right and wrong", octi_show_answers, has_answers, false, false},
+    {"weights", "Weights", octi_show_weights, has_weights, false, false},
+    {"values", "Values", octi_show_values, has_values, false, true},
+    {"scales", "Scales over time", octi_show_scales, has_scales, false, false},
+    {"recipe", "Recipe", octi_show_recipe, has_recipe, true, false},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
@@ -71,6 +72,7 @@ static void tiles(octi_page *p, const octi_model *m) {
 static void model(const octi_show *s) {
     octi_page *p = s->p;
     const octi_model *m = s->m;
+    const bool whole = m->whole && s->index < s->detail->whole;
     char id[32];
     snprintf(id, sizeof id, "model-%d", s->index);
     if (s->r->count > 1) octi_page_heading(p, 2, id, m->path);
@@ -86,11 +88,12 @@ static void model(const octi_show *s) {
     for (int32_t i = 0; i < m->notes; i++)
         octi_page_put(p, "<p class=\"note\" data-note>%s</p>\n", m->note[i]);
     for (int i = 0; i < SECTIONS; i++)
-        if ((m->whole || sections[i].always) && sections[i].there(m)) {
+        if ((whole || (sections[i].always && (s->detail->curves || !sections[i].plots))) &&
+            sections[i].there(m)) {
             heading(s, sections[i].id, sections[i].text);
             sections[i].show(s);
         }
-    if (!m->whole)
+    if (!whole)
         octi_page_put(p,
                       "<p class=\"note\">A page of this one alone tells its layers, weights and "
                       "answers: octet report %s</p>\n",
@@ -109,15 +112,31 @@ static void contents(octi_page *p, const oct_report *r) {
     octi_page_raw(p, "</ul></nav>\n");
 }
 
+static oct_status draw(octi_page *p, const oct_report *r, const octi_detail *d) {
+    octi_page_open(p, r->ctx, r->title);
+    octi_page_put(p, "<h1>%s</h1>\n", r->title);
+    contents(p, r);
+    octi_show_detail(p, r, d);
+    if (has_rows(r)) octi_show_rows(p, r);
+    for (int32_t i = 0; i < r->count; i++) model(&(octi_show){p, r, &r->model[i], d, i});
+    octi_page_put(p, "<p class=\"note\">Written by octet %s.</p>\n", OCT_VERSION);
+    return octi_page_close(p);
+}
+
+/* A page stays below 2 MB. */
+enum { PAGE_BYTES = 1900000 };
+
 oct_status oct_report_save(const oct_report *r, const char *path) {
     OCTI_LAW_MODE();
     if (!r || !path) return octi_fail_null("oct_report_save");
     octi_page p;
-    octi_page_open(&p, r->ctx, path, r->title);
-    octi_page_put(&p, "<h1>%s</h1>\n", r->title);
-    contents(&p, r);
-    if (has_rows(r)) octi_show_rows(&p, r);
-    for (int32_t i = 0; i < r->count; i++) model(&(octi_show){&p, r, &r->model[i], i});
-    octi_page_put(&p, "<p class=\"note\">Written by octet %s.</p>\n", OCT_VERSION);
-    return octi_page_close(&p);
+    int level = 0;
+    oct_status s = draw(&p, r, octi_detail_at(level));
+    while (s == OCT_OK && p.text.size > PAGE_BYTES && octi_detail_at(level + 1)) {
+        octi_page_free(&p);
+        s = draw(&p, r, octi_detail_at(++level));
+    }
+    if (s == OCT_OK) s = octi_page_save(&p, path);
+    octi_page_free(&p);
+    return s;
 }

@@ -54,6 +54,7 @@ static void pictures(const octi_show *s, const char *key, const octi_picture *li
                      bool both) {
     octi_page *p = s->p;
     const octi_model *m = s->m;
+    if (n > s->detail->pictures) n = s->detail->pictures;
     octi_page_put(p, "<ul class=\"pictures\" data-pictures=\"%s\">\n", key);
     for (int32_t i = 0; i < n; i++) {
         const octi_picture *x = &list[i];
@@ -80,11 +81,13 @@ void octi_show_answers(const octi_show *s) {
     heat(s);
     pairs(s);
     octi_page_raw(p, "</div>\n");
-    if (m->worsts) {
+    const int32_t most = s->detail->pictures, worsts = m->worsts < most ? m->worsts : most,
+                  differings = m->differings < most ? m->differings : most;
+    if (worsts) {
         octi_page_put(p,
                       "<h3>The %d worst answers</h3><p class=\"note\">Wrong ones by their loss; "
                       "per cent: how sure the net is of what it says.</p>\n",
-                      m->worsts);
+                      worsts);
         pictures(s, "worst", m->worst, m->worsts, both);
     }
     if (!both) return;
@@ -94,8 +97,8 @@ void octi_show_answers(const octi_show *s) {
                   m->word, (long long)m->apart.all, (long long)m->apart.all,
                   (long long)m->answers.n, (long long)m->apart.own_right, m->word,
                   (long long)m->apart.float_right);
-    if (m->apart.all > m->differings)
-        octi_page_put(p, " The %d on which both are surest:", m->differings);
+    if (m->apart.all > differings)
+        octi_page_put(p, " The %d on which both are surest:", differings);
     octi_page_raw(p, "</p>\n");
     if (m->differings) pictures(s, "differing", m->differing, m->differings, true);
 }

@@ -88,11 +88,12 @@ void octi_show_layers(const octi_show *s) {
     if (m->layer_images)
         octi_page_put(
             s->p,
-            "<p class=\"note\">Measured on %lld images. SQNR: signal over quantization "
+            "<p class=\"note\">Measured on %lld images%s. SQNR: signal over quantization "
             "noise; local: this layer's rounding and clipping alone, cumulative: the "
             "codes of the whole net against its weights in float. Dead channels have one "
             "code whatever the image. A dash: not measured, or of no meaning there.</p>\n",
-            (long long)m->layer_images);
+            (long long)m->layer_images,
+            m->layer_images < m->answers.n ? ", drawn from all over them" : "");
     octi_page_put(s->p,
                   "<div class=\"wide\"><table class=\"cards\" data-table=\"layers\" "
                   "data-model=\"%d\">\n",

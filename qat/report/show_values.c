@@ -6,8 +6,7 @@
 
 #include "qat/report/show.h"
 
-static void histogram(octi_page *p, const octi_values *v, int64_t images) {
-    const octi_bins *b = &v->bins;
+static void histogram(octi_page *p, const octi_values *v, const octi_bins *b, int64_t images) {
     char caption[240], note[200], names[OCTI_CLIPS + 2][96];
     octi_legend legend[OCTI_CLIPS + 2];
     octi_axis x = {.label = "value",
@@ -70,8 +69,12 @@ void octi_show_values(const octi_show *s) {
                   "are equal one line hides the other. Beyond: the share of the values that such a "
                   "grid would clip.</p>\n<div class=\"plots\">\n");
     for (int32_t i = 0; i < m->value_count; i++) {
-        histogram(s->p, &m->values[i], m->value_images);
-        if (m->values[i].points > 1) divergence(s->p, &m->values[i]);
+        const octi_values *v = &m->values[i];
+        if (!octi_shows_plots(s, v->name)) continue;
+        octi_bins b = octi_bins_joined(s->p, &v->bins, octi_together(v->bins.n, s->detail->bins));
+        histogram(s->p, v, &b, m->value_images);
+        octi_bins_free(s->p, &b);
+        if (v->points > 1) divergence(s->p, v);
     }
     octi_page_raw(s->p, "</div>\n");
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "qat/report/show.h"
+#include "src/mem.h"
 
 static void histogram(octi_page *p, const octi_weights *w, const octi_bins *b, const char *key,
                       const char *where, const char *what, const char *unit) {
@@ -25,22 +26,44 @@ static void histogram(octi_page *p, const octi_weights *w, const octi_bins *b, c
     octi_plot_close(&g);
 }
 
-static void ranges(octi_page *p, const octi_weights *w) {
-    const int64_t n = w->channels;
+/* Drawn together where they are many: from the least of their weights to the largest, the end of
+ * their grids that is farthest out. */
+static void ranges(const octi_show *s, const octi_weights *w) {
+    octi_page *p = s->p;
+    const int64_t n = w->channels, by = octi_together(n, s->detail->columns),
+                  bars = (n + by - 1) / by;
+    double *lo = octi_calloc(p->ctx, (size_t)bars * 3, sizeof *lo), *hi = lo + bars,
+           *reach = hi + bars;
+    if (!lo) {
+        p->status = oct_last_error()->code;
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t k = i / by;
+        const bool first = i % by == 0;
+        lo[k] = first ? w->lo[i] : fmin(lo[k], w->lo[i]);
+        hi[k] = first ? w->hi[i] : fmax(hi[k], w->hi[i]);
+        reach[k] = first ? w->reach[i] : fmax(reach[k], w->reach[i]);
+    }
     octi_axis x = {.label = "output channel", .unit = "", .lo = 0, .hi = (double)n, .whole = true},
               y = octi_axis_over("weight", "", w->lo, n, true);
     octi_axis_take(&y, w->hi, n);
     octi_axis_take(&y, w->reach, n);
-    octi_legend legend[2] = {{'h', 0, "from the least to the largest weight"},
-                             {'l', 1, "end of the channel's grid"}};
+    char bar[80];
+    snprintf(bar, sizeof bar, "from the least to the largest weight of %lld channels",
+             (long long)by);
+    octi_legend legend[2] = {
+        {'h', 0, by > 1 ? bar : "from the least to the largest weight"},
+        {'l', 1, by > 1 ? "farthest end of their grids" : "end of the channel's grid"}};
     char caption[240];
     snprintf(caption, sizeof caption, "%.200s: ranges", w->layer);
     octi_plot g;
     const bool grid = isfinite(w->reach[0]);
     octi_plot_open(&g, p, "weight_ranges", caption, "", x, y, legend, grid ? 2 : 1);
-    octi_plot_spans(&g, 0, "range", w->lo, w->hi, n);
-    if (grid) octi_plot_levels(&g, 1, "reach", w->reach, n);
+    octi_plot_spans(&g, 0, "range", lo, hi, bars, by);
+    if (grid) octi_plot_levels(&g, 1, "reach", reach, bars, by);
     octi_plot_close(&g);
+    octi_free(p->ctx, lo);
 }
 
 void octi_show_weights(const octi_show *s) {
@@ -77,10 +100,14 @@ void octi_show_weights(const octi_show *s) {
     octi_page_raw(p, "</tbody></table></div>\n<div class=\"plots\">\n");
     for (int32_t i = 0; i < m->weight_layers; i++) {
         const octi_weights *w = &m->weights[i];
-        histogram(p, w, &w->whole, "weights", "the whole range", "weight", "");
+        if (!octi_shows_plots(s, w->layer)) continue;
+        octi_bins whole =
+            octi_bins_joined(p, &w->whole, octi_together(w->whole.n, s->detail->bins));
+        histogram(p, w, &whole, "weights", "the whole range", "weight", "");
+        octi_bins_free(p, &whole);
         if (w->steps.n)
             histogram(p, w, &w->steps, "weight_steps", "step by step", "weight / scale", "steps");
-        ranges(p, w);
+        ranges(s, w);
     }
     octi_page_raw(p, "</div>\n");
 }

@@ -4,12 +4,14 @@
 
 #include <string.h>
 
-/* A model saved whole is no data but a program: torch.load asks for the flag, and runs it. */
+/* The line that runs nothing first: weights load so. A model saved whole is no data but a program,
+ * for which torch.load asks for the other flag, and runs it. */
 #define OCTI_FROM_TORCH                                                                            \
-    "in Python: d = torch.load(F, 'cpu', weights_only=False), which runs code of F; "              \
-    "d = d.get('state_dict', d) if isinstance(d, dict) else d.state_dict(); "                      \
+    "in Python: d = torch.load(F, 'cpu', weights_only=True); d = d.get('state_dict', d); "         \
     "safetensors.torch.save_file(d, 'w.safetensors'); then "                                       \
-    "octet import w.safetensors --model M --out RUN"
+    "octet import w.safetensors --model M --out RUN; where that load is refused, F is a model "    \
+    "saved whole: weights_only=False loads it and runs code of F, so only one that you trust, "    \
+    "and then d = d.state_dict()"
 
 static const struct foreign {
     size_t offset;
