@@ -42,14 +42,14 @@ STRUCTS = {
     'oct_data_check_opts': '{0}', 'oct_sheet_opts': '{.rows = 2, .columns = 2}', 'oct_doctor_opts': '{.data = "npz:set.npz", .n = 4, .calib = 4}', 'oct_runner_opts': '{.batch = 4}', 'oct_report_opts': '{.limit = 4}', 'oct_eval_opts': '{.batch = 4}', 'oct_fit_opts': '{.epochs = 1, .batch = 4}'}
 # Strings by the argument's name; "function.argument" goes before.
 TEXTS = {'where': '"here"', 'name': '"0"', 'node': '"0"', 'dir': '"run"', 'path': '"new"', 'config': '"{}"', 'word': '"adm"', 'known': '"sgd or adam"', 'spec': '"synth-digits"',
-         'text': '"0:wbits=4"', 'observer': '"mse"'}
+         'text': '"0:wbits=4"', 'observer': '"mse"', 'wanted': '"an image"'}
 OWN = {  # function.argument: a valid value other than the type's
     'oct_doctor.run': '"run"', 'oct_diagnosis_free.d': 'NULL',
     'oct_net_tensor.name': '"0.weight"', 'oct_op_from_name.name': '"relu"', 'oct_zoo_new.name': '"lenet"', 'oct_zoo_defaults.name': '"lenet"', 'oct_zoo_net.name': '"resnet8"',
     'oct_module_tensor.path': '"0.weight"', 'oct_module_add.name': '"child"', 'oct_module_add.child': 'oct_relu_new(w.ctx)', 'oct_module_add.parent': 'oct_module_new(w.ctx, w_forward, NULL)',
     'oct_int8_load.path': '"net.oct8"', 'oct_int8_load_memory.bytes': 'w.bytes', 'oct_int8_load_memory.size': 'w.size', 'oct_model_load.path': '"net.oct8"',
     'oct_import_onnx.path': '"net.onnx"', 'oct_import_onnx_memory.bytes': 'w_onnx(NULL)', 'oct_import_onnx_memory.size': 'w_onnx_size()',
-    'oct_import_torch.path': '"lenet.safetensors"', 'oct_net_load_weights.path': '"w.safetensors"', 'oct_file_inspect.path': '"w.safetensors"',
+    'oct_import_torch.path': '"lenet.safetensors"', 'oct_net_load_weights.path': '"w.safetensors"', 'oct_file_inspect.path': '"w.safetensors"', 'oct_file_inspect_for.path': '"w.safetensors"',
     'oct_npz_images.path': '"x.npz"', 'oct_image_load.path': '"i.bmp"', 'oct_image_input.path': '"i.bmp"', 'oct_image_decode.bytes': 'w_bmp()', 'oct_image_decode.size': '54 + 2 * 8',
     'oct_qconfig_load.path': '"rules.json"', 'oct_run_save.dir': '"new_run"', 'oct_run_check.dir': '"new_run"', 'oct_data_kind.path': '"x.npz"', 'oct_run_is.path': '"run"',
     'oct_torch_layout.t': 'oct_net_tensor(w.net, "0.weight")', 'oct_torch_layout.name': '"0.weight"', 'oct_torch_layout.net': 'w.net',

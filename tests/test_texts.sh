@@ -246,6 +246,7 @@ for f in note.txt one.bmp w.pt; do
     says ': expected a name that ends in .onnx, or a .safetensors file' octet import $f --out new
     grep -qE 'IDX|int8 file|JPEG' .err && say "import takes no data: $(cat .err)"
 done
+says 'w.pt: this is a checkpoint of PyTorch (torch.save): expected a run, an int8 file' octet inspect w.pt
 says '--model: option is missing: expected the net whose weights they are (octet import a/model.safetensors --model lenet --out new' octet import a/model.safetensors --out new
 says 'b/probe.npz: no weights and no model' octet import b/probe.npz --out new
 printf '\010\007\022\007pytorch\032\0052.1.0:\232\001' >m.onnx

@@ -41,15 +41,7 @@ static bool is_onnx(const char *path) {
 /* No --model: what the file is says whether that is what is missing. */
 static int without_model(const cli *c, const char *path) {
     static const char wanted[] = "a name that ends in .onnx, or a .safetensors file";
-    oct_file_info *f = oct_file_inspect(c->ctx, path);
-    const oct_error *e = oct_last_error();
-    char what[200], tip[800];
-    snprintf(what, sizeof what, "%s", e->what);
-    snprintf(tip, sizeof tip, "%s", e->hint);
-    if (!f && e->code == OCT_EFORMAT &&
-
-        (strstr(e->expected, "a run, ") || !strcmp(e->expected, ".npz"))) /* what inspect takes */
-        return cli_usage(path, what, wanted, NULL, *tip ? tip : NULL) + 1;
+    oct_file_info *f = oct_file_inspect_for(c->ctx, path, wanted);
     if (!f) return cli_failed();
     const bool weights = f->kind == OCT_FILE_SAFETENSORS;
     char kind[64], hint[700];

@@ -136,7 +136,9 @@ static bool starts(const source *f, const char *magic, size_t n) {
     return f->size >= n && !memcmp(f->bytes, magic, n);
 }
 static bool is_npy(const source *f) { return starts(f, "\x93NUMPY", 6); }
-static bool is_npz(const source *f) { return starts(f, "PK\3\4", 4) || starts(f, "PK\5\6", 4); }
+static bool is_npz(const source *f) {
+    return (starts(f, "PK\3\4", 4) || starts(f, "PK\5\6", 4)) && !octi_is_torch(f->bytes, f->size);
+}
 static bool is_idx(const source *f) {
     return f->size >= 8 && starts(f, "\0\0\10", 3) && (f->bytes[3] == 1 || f->bytes[3] == 3);
 }
@@ -182,14 +184,12 @@ static const struct kind {
     [OCT_FILE_CIFAR100] = {is_cifar100, look_cifar100},
 };
 
-static oct_status look(holder *h, const source *f) {
+static oct_status look(holder *h, const source *f, const char *wanted) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (!kinds[i].is(f)) continue;
         h->info.kind = (oct_file_kind)i;
         return kinds[i].look(h, f);
     }
-    static const char wanted[] =
-        "a run, an int8 file, .safetensors, ONNX, .npz, .npy, IDX, CIFAR records, JPEG, PNG or BMP";
     return octi_foreign(f->bytes, f->size, f->path, wanted)
                ? OCT_EFORMAT
                : octi_fail(OCT_EFORMAT, f->path, "unknown kind of file", wanted, NULL, NULL);
@@ -197,9 +197,9 @@ static oct_status look(holder *h, const source *f) {
 
 static const size_t MOST = (size_t)2 << 30;
 
-oct_file_info *oct_file_inspect(oct_ctx *ctx, const char *path) {
+oct_file_info *oct_file_inspect_for(oct_ctx *ctx, const char *path, const char *wanted) {
     OCTI_LAW_MODE();
-    if (!ctx || !path) return NULL;
+    if (!ctx || !path || !wanted) return NULL;
     uint8_t *bytes = NULL, *plain = NULL;
     size_t size;
     holder *h = octi_alloc(ctx, sizeof *h);
@@ -211,12 +211,18 @@ oct_file_info *oct_file_inspect(oct_ctx *ctx, const char *path) {
         octi_free(ctx, bytes);
         bytes = plain;
     }
-    if (s == OCT_OK) s = look(h, &(source){ctx, path, bytes, size});
+    if (s == OCT_OK) s = look(h, &(source){ctx, path, bytes, size}, wanted);
     octi_free(ctx, bytes);
     if (s == OCT_OK) return &h->info;
     octi_ctx_failed(ctx);
     if (h) oct_file_info_free(ctx, &h->info);
     return NULL;
+}
+
+oct_file_info *oct_file_inspect(oct_ctx *ctx, const char *path) {
+    return oct_file_inspect_for(ctx, path,
+                                "a run, an int8 file, .safetensors, ONNX, .npz, .npy, IDX, CIFAR "
+                                "records, JPEG, PNG or BMP");
 }
 
 void oct_file_info_free(oct_ctx *ctx, oct_file_info *info) {

@@ -422,6 +422,10 @@ typedef struct oct_file_info {
 /** NULL on failure: OCT_EIO, OCT_EFORMAT (damage, or a kind that octet does not know). Free with
  *  oct_file_info_free. */
 OCT_API OCT_NODISCARD oct_file_info *oct_file_inspect(oct_ctx *ctx, const char *path);
+/** The same for a caller that takes a few kinds alone: `wanted` says which, in the message where
+ *  the file is of no kind that octet knows. */
+OCT_API OCT_NODISCARD oct_file_info *oct_file_inspect_for(oct_ctx *ctx, const char *path,
+                                                          const char *wanted);
 OCT_API void oct_file_info_free(oct_ctx *ctx, oct_file_info *info);
 
 /* ---- arrays of NumPy ---- */

@@ -25,7 +25,8 @@ static const struct foreign {
 };
 
 /* torch.save of today writes a zip archive whose first member is ARCHIVE/data.pkl. */
-static bool torch_zip(const unsigned char *b, size_t size) {
+bool octi_is_torch(const void *bytes, size_t size) {
+    const unsigned char *b = bytes;
     static const char member[] = "/data.pkl";
     if (size < 64 || memcmp(b, "PK\3\4", 4)) return false;
     const size_t n = (size_t)b[26] | (size_t)b[27] << 8, tail = sizeof member - 1;
@@ -42,7 +43,7 @@ bool octi_is_onnx(const void *bytes, size_t size) {
 bool octi_foreign(const void *bytes, size_t size, const char *path, const char *wanted) {
     const char *what = NULL, *hint = NULL;
     if (!bytes) return false;
-    if (torch_zip(bytes, size))
+    if (octi_is_torch(bytes, size))
         what = "a checkpoint of PyTorch (torch.save)", hint = OCTI_FROM_TORCH;
     else if (octi_is_onnx(bytes, size))
         what = "an ONNX model", hint = "octet import FILE.onnx --out RUN makes a run of it";

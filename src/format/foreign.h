@@ -8,6 +8,8 @@
 
 /** Do these bytes begin as ONNX models do? Protobuf has no magic. */
 bool octi_is_onnx(const void *bytes, size_t size);
+/** As torch.save of today writes: a zip archive too, but none of arrays. */
+bool octi_is_torch(const void *bytes, size_t size);
 
 /** True, behind OCT_EFORMAT that says what the file is and what to do, where the bytes are one of
  *  foreign.def's formats or a PyTorch checkpoint. `wanted`: what the reader takes. */
