@@ -4,7 +4,7 @@
 #include "qat/convert_check.h"
 #include "qat/passes/pass_convert.h"
 #include "qat/qat.h"
-#include "qat/step/settled_view.h"
+#include "qat/scales/scales.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 

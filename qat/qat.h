@@ -14,11 +14,11 @@
 #include "improve/improve.h"
 #include "improve/oscillation.h"
 #include "net/switches.h"
-#include "observe/observer.h"
 #include "passes/passes.h"
 #include "rules/placements.h"
 #include "rules/qconfig.h"
-#include "step/settle.h"
+#include "scales/observer.h"
+#include "scales/settle.h"
 #include "step/sim.h"
 
 OCT_BEGIN_DECLS

@@ -133,7 +133,7 @@ OCT_API bool oct_value_frozen(const oct_value *v);
 OCT_API const char *oct_quantizer_name(const oct_quantizer *q);
 OCT_API oct_quantizer_role oct_quantizer_role_of(const oct_quantizer *q);
 OCT_API const oct_qspec *oct_quantizer_spec(const oct_quantizer *q);
-/** What chooses the range: of values "minmax", "ema", ... (qat/observe/observer.h); of a weight
+/** What chooses the range: of values "minmax", "ema", ... (qat/scales/observer.h); of a weight
  *  "minmax", "mse"; "fixed"; "" in int8 nets. */
 OCT_API const char *oct_quantizer_observer(const oct_quantizer *q);
 /** DEFAULT where the observer moves the scale. */

@@ -48,7 +48,7 @@ struct oct_quantizer {
     bool strict;
 #define OCT_QTENSOR(name, dtype) oct_tensor *name;
 #include "quantizer_tensors.def"
-    /* of an observer that keeps more than a range (qat/observe/observer.h) */
+    /* of an observer that keeps more than a range (qat/scales/observer.h) */
     oct_tensor *state[OCT_OBSERVER_TENSORS];
     int32_t state_count;
     uint8_t dirty; /* observed since the range was chosen; never in a file */

@@ -66,7 +66,7 @@ typedef oct_status (*octi_sgemm_install_fn)(oct_ctx *ctx);
 void octi_ctx_set_sgemm_install(oct_ctx *ctx, octi_sgemm_install_fn fn);
 octi_sgemm_install_fn octi_ctx_sgemm_install(const oct_ctx *ctx);
 
-/** The user's own observers, kept here for the room that knows them (qat/observe/observers.c);
+/** The user's own observers, kept here for the room that knows them (qat/scales/observers.c);
  *  memory of the context. */
 void octi_ctx_set_observers(oct_ctx *ctx, void *list);
 void *octi_ctx_observers(const oct_ctx *ctx);

@@ -3,11 +3,11 @@
 # The pages that say where things are, held against the sources: the table and the two ways of docs/design.md, and "Who does what" in
 # every room's README. A file that a row names is there, and defines each function of the row's last column. What the row's text calls
 # by a function's name is defined there too, or in a file that the text names (a name with oct in front: anywhere). No source file of a
-# room is left out of its list. Usage: check_where.sh (from anywhere).
+# room is left out of its list. A way enters no room twice. Usage: check_where.sh (from anywhere).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 rooms='src src/format ops ops/kernels datasets autograd tools tests qat'
-for r in net observe rules step passes improve int8 infer fit io report doctor; do rooms="$rooms qat/$r"; done
+for r in net scales rules step passes improve int8 infer fit io report doctor; do rooms="$rooms qat/$r"; done
 pages='docs/design.md'
 for r in $rooms; do pages="$pages $r/README.md"; done
 sources=$(find src ops datasets autograd qat tools tests -type f ! -path '*/mutations/*' ! -path '*/__pycache__/*' \
@@ -29,6 +29,19 @@ function must_be(page, file) {
     if (file in there) return 1
     bad(page ": no file " file)
     return 0
+}
+
+function room_of(file) {
+    sub(/\/[^\/]*$/, "", file)
+    if (file ~ /^(ops\/kernels|autograd|src)\//) sub(/^ops\/kernels\/.*/, "ops/kernels", file) || sub(/\/.*/, "", file)
+    return file
+}
+function enter(room) { # the ground floor may be entered from everywhere
+    if (room == "src" || room == here) return
+    if (here != "") bad("docs/design.md: line " FNR " of a way leaves " here " for " room)
+    if (room in entered) bad("docs/design.md: line " FNR ": a way enters " room " twice")
+    entered[here = room] = 1
+    lines++
 }
 
 # the sources: who defines what. A function of C begins in the first column, and has its body before any semicolon.
@@ -82,11 +95,13 @@ FNR == 1        { folder = FILENAME; sub(/[^\/]*$/, "", folder); design = FILENA
         else if (names[i] ~ /^[a-z0-9]+_[a-z_0-9]+$/) must_define(FILENAME, names[i], files, nf)
     next
 }
-design && /^([0-9]+\.|  )/ { # a way: file, then its functions
+design && /^\*\*/    { split("", entered); here = "" } # a way begins
+design && /^([0-9]+\.|  )/ { # a line of a way, of one room: file, then its functions
+    if (/^[0-9]/) here = ""
     delete names
     n = words($0, names)
     for (i = 1; i <= n; i++)
-        if (names[i] ~ /\//) { along = must_be(FILENAME, names[i]) ? names[i] : "" }
+        if (names[i] ~ /\/.*[.]/) { along = must_be(FILENAME, names[i]) ? names[i] : ""; enter(room_of(names[i])) }
         else if (along != "" && names[i] ~ /^[a-z_0-9]+$/) { files[1] = along; must_define(FILENAME, names[i], files, 1) }
 }
 END {
@@ -99,6 +114,7 @@ END {
         if (d ~ /^autograd\//) d = "autograd"
         if (d in is_room && f ~ /\.c$/ && f !~ /^tests\/test_/ && !(f in listed)) bad(d "/README.md: " f " is missing in its list")
     }
+    if (lines < 17) bad("docs/design.md: the ways have " lines " rooms only")
     if (held < 1500) bad("only " held " functions were found in the pages")
     if (!failed) print "check_where: " held " functions are where the pages say"
     exit failed

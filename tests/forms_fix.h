@@ -8,11 +8,11 @@
 
 #include <math.h>
 
-#include "qat/observe/observing.h"
+#include "ops/qops.h"
 #include "qat/net/prepared.h"
+#include "qat/scales/observing.h"
 #include "src/qround.h"
 #include "src/rng.h"
-#include "ops/qops.h"
 #include "tests/random_net.h"
 
 static inline oct_quantizer *quantizer(const oct_net *net, const char *value) {

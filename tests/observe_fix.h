@@ -8,10 +8,10 @@
 #include <math.h>
 
 #include "qat/net/prepared.h"
-#include "qat/observe/histogram.h"
-#include "qat/observe/observing.h"
+#include "qat/scales/histogram.h"
+#include "qat/scales/observing.h"
+#include "qat/scales/scales.h"
 #include "qat/step/observe.h"
-#include "qat/step/settled_view.h"
 #include "src/rng.h"
 
 typedef struct watch {

@@ -7,9 +7,9 @@
 
 #include <zlib.h>
 
-#include "qat/observe/observing.h"
-#include "qat/rules/qconfig_rules.h"
 #include "qat/net/prepared.h"
+#include "qat/rules/qconfig_rules.h"
+#include "qat/scales/observing.h"
 #include "src/format/graph_json.h"
 #include "src/mem.h"
 #include "src/rng.h"

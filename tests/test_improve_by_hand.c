@@ -4,6 +4,10 @@
  * the best of all. */
 #include "tests/improve_fix.h"
 
+#include "autograd/tape.h"
+
+#include "autograd/tape.h"
+
 /* ---- bias correction ---- */
 
 /* bias[o] -= sum over k of (s_w code - f w) E[x of k's channel], E over images and positions of the

@@ -2,6 +2,7 @@
  * Int8 forms of functions: which grid they stand on, what their tables hold, what passes back
  * through them; a block of MobileNetV3 and a net that ends with softmax, from training to the
  * loaded file. */
+#include "qat/net/function_codes.h"
 #include "qat/step/codes.h"
 #include "tests/forms_fix.h"
 

@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "qat/step/learned.h"
+#include "qat/scales/learned.h"
+#include "qat/step/learned_grad.h"
 #include "tests/random_net.h"
 
 /* input -> (conv 1x1 that does nothing) is avoided: the rounding alone, through the functions that

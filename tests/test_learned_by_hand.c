@@ -9,7 +9,8 @@
 
 #include "autograd/tape.h"
 #include "octet.h"
-#include "qat/step/learned.h"
+#include "qat/scales/learned.h"
+#include "qat/step/learned_grad.h"
 #include "src/qround.h"
 #include "src/rng.h"
 

@@ -4,9 +4,9 @@
 #include "qat/step/step.h"
 
 #include "octet.h"
+#include "qat/scales/weights.h"
 #include "qat/step/codes.h"
 #include "qat/step/hooks.h"
-#include "qat/step/weights.h"
 #include "src/rng.h"
 #include "tests/oct_test.h"
 

@@ -7,7 +7,7 @@
 
 #include "octet.h"
 #include "qat/net/prepared.h"
-#include "qat/step/weight_range.h"
+#include "qat/scales/weight_range.h"
 #include "src/mem.h"
 #include "src/qround.h"
 #include "src/rng.h"

@@ -9,7 +9,7 @@
 #include "datasets/set.h"
 #include "qat/doctor/doctor_case.h"
 #include "qat/improve/oscillation.h"
-#include "qat/step/weights.h"
+#include "qat/scales/weights.h"
 #include "src/mem.h"
 
 /* Share of weights near a border above which they were driven there. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "qat/doctor/doctor_case.h"
-#include "qat/step/weights.h"
+#include "qat/scales/weights.h"
 #include "src/mem.h"
 
 /* ---- switches ---- */

@@ -5,7 +5,7 @@
 
 #include "qat/net/prepared.h"
 #include "qat/prepared_check.h"
-#include "qat/step/settle.h"
+#include "qat/scales/settle.h"
 
 static const char *slower(octi_diverged_at at) {
     return octi_fmt("a learning rate of %g, or clip_norm%s", (double)at.lr,

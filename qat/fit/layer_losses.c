@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "qat/fit/layer_report.h"
-#include "qat/observe/observing.h"
 #include "qat/net/prepared.h"
+#include "qat/scales/observing.h"
 #include "src/mem.h"
 #include "src/words.h"
 

@@ -7,7 +7,7 @@
 #include "qat/fit/fit.h"
 #include "qat/fit/score.h"
 #include "qat/net/prepared.h"
-#include "qat/step/settled_view.h"
+#include "qat/scales/scales.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"

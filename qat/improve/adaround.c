@@ -8,7 +8,7 @@
 #include "autograd/tape.h"
 #include "qat/improve/improve.h"
 #include "qat/improve/improve_internal.h"
-#include "qat/step/learned.h"
+#include "qat/scales/learned.h"
 #include "qat/step/sim.h"
 #include "src/float_mode.h"
 #include "src/mem.h"

@@ -9,7 +9,7 @@
 #include "qat/improve/improve_internal.h"
 #include "qat/net/prepared.h"
 #include "qat/net/switches.h"
-#include "qat/step/settle.h"
+#include "qat/scales/settle.h"
 #include "qat/step/sim.h"
 #include "src/arena.h"
 #include "src/cut.h"

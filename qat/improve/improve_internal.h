@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "qat/step/codes.h"
+#include "qat/scales/weights.h"
 
 enum { OCTI_IMPROVE_BATCH = 32 };
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "qat/net/prepared.h"
-#include "qat/step/weights.h"
+#include "qat/scales/weights.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 

@@ -7,7 +7,7 @@
 #include "ops/ops.h"
 #include "qat/io/onnx_in.h"
 #include "qat/net/backend.h"
-#include "qat/step/codes.h"
+#include "qat/net/function_codes.h"
 #include "src/qround.h"
 
 bool octi_onnx_is_index_cast(const octi_onnx_proto *p) {

@@ -61,12 +61,14 @@ static inline bool octi_is_searched_weight(const oct_quantizer *q) {
 static inline bool octi_is_given_weight(const oct_quantizer *q) {
     return octi_is_weight(q) && !strcmp(q->observer, "fixed");
 }
-/** Its scale is moved by gradients (qat/step/learned.h). */
+/** Its scale is moved by gradients (qat/scales/learned.h). */
 static inline bool octi_is_learned(const oct_quantizer *q) { return q->step != NULL; }
 static inline float octi_scale(const oct_quantizer *q) { return *oct_f32(q->scale); }
 static inline int32_t octi_zero_point(const oct_quantizer *q) { return *oct_s32(q->zero_point); }
 /** A range was observed (and chosen: oct_net_settle), or is fixed. */
 bool octi_quantizer_ready(const oct_quantizer *q);
+/** OCT_EQPARAMS naming the value: it was never observed. */
+oct_status octi_not_observed(const oct_quantizer *q);
 /** Codes that an op's fused activation leaves: lower clamp z (law 7); upper quantize(6) for
  *  relu6. */
 void octi_act_clamp(const oct_quantizer *q, oct_act act, int32_t *lo, int32_t *hi);

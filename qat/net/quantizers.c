@@ -8,6 +8,12 @@ bool octi_quantizer_ready(const oct_quantizer *q) {
     return *oct_f32(q->min_val) <= *oct_f32(q->max_val);
 }
 
+oct_status octi_not_observed(const oct_quantizer *q) {
+    return octi_fail(OCT_EQPARAMS, q->name, "no range was observed",
+                     "a calibrated or trained value", "none",
+                     "calibrate or train before evaluating or converting");
+}
+
 void octi_act_clamp(const oct_quantizer *q, oct_act act, int32_t *lo, int32_t *hi) {
     *lo = q->spec.qmin;
     *hi = q->spec.qmax;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "qat/observe/observing.h"
+#include "qat/scales/observing.h"
 #include "src/qround.h"
 
 enum { OWNER = 1024 };

@@ -8,8 +8,9 @@
 
 #include "ops/windows.h"
 #include "qat/int8/int8.h"
+#include "qat/net/function_codes.h"
 #include "qat/passes/rewrite.h"
-#include "qat/step/codes.h"
+#include "qat/scales/weights.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/qround.h"

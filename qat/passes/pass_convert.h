@@ -10,7 +10,7 @@ typedef struct octi_converted {
     int32_t layers_int8, layers_float;
     int64_t bytes; /* of weights, biases, multipliers and tables */
 } octi_converted;
-/** G3 of a settled view (qat/step/settled_view.h). NULL (recorded) on failure. */
+/** G3 of a settled view (qat/scales/scales.h). NULL (recorded) on failure. */
 oct_net *octi_convert_pass(oct_net *settled, octi_converted *count);
 /** It has a row for this integer kind (of qat/net/backend.def). */
 bool octi_convert_has(oct_op_kind int8);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "qat/report/gather.h"
-#include "qat/step/settled_view.h"
+#include "qat/scales/scales.h"
 #include "src/mem.h"
 
 /* Images that each layer is measured on: as many as octet layers takes, fewer of nets so large that

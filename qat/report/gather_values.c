@@ -7,10 +7,10 @@
 #include "autograd/tape.h"
 #include "qat/fit/score.h"
 #include "qat/net/prepared.h"
-#include "qat/observe/histogram.h"
-#include "qat/observe/observing.h"
 #include "qat/report/gather.h"
-#include "qat/step/settled_view.h"
+#include "qat/scales/histogram.h"
+#include "qat/scales/observing.h"
+#include "qat/scales/scales.h"
 #include "src/mem.h"
 
 enum { SHOWN_BINS = 200, POINTS = 240, BATCH = 32, IMAGES = 128 };

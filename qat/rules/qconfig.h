@@ -108,7 +108,7 @@ typedef struct oct_qrule {
 /** What to quantize to. Zero is the default everywhere. */
 typedef struct oct_qconfig {
     oct_target target; /* by default octet */
-    /* activations; NULL: "ema". Those of qat/observe/observers.def, or registered (observer.h).
+    /* activations; NULL: "ema". Those of qat/scales/observers.def, or registered (observer.h).
      * The net's input takes "minmax" in place of one that searches, unless a rule names it
      * ("input*:observer=mse") */
     const char *observer;

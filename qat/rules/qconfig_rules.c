@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "qat/observe/observing.h"
+#include "qat/scales/observing.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"

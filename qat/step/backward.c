@@ -6,9 +6,9 @@
 
 #include "autograd/diff.h"
 #include "ops/checks.h"
-#include "qat/step/learned.h"
+#include "qat/scales/weight_range.h"
+#include "qat/step/learned_grad.h"
 #include "qat/step/step.h"
-#include "qat/step/weight_range.h"
 #include "src/cut.h"
 #include "src/mem.h"
 

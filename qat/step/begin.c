@@ -5,10 +5,10 @@
 #include <math.h>
 
 #include "qat/net/switches.h"
+#include "qat/scales/learned.h"
+#include "qat/scales/scales.h"
 #include "qat/step/float_layer.h"
 #include "qat/step/hooks.h"
-#include "qat/step/learned.h"
-#include "qat/step/settled_view.h"
 #include "qat/step/step.h"
 #include "src/mem.h"
 #include "src/paths.h"
@@ -21,22 +21,6 @@ typedef struct beginning {
     oct_mode mode;
     bool *codes; /* [values]: codes will stand for it */
 } beginning;
-
-static oct_status begin_activation(oct_ctx *ctx, oct_quantizer *q, oct_mode mode) {
-    if (mode == OCT_EVAL) return OCT_OK; /* the view is settled */
-    /* ranges of what was observed */
-    if (q->dirty && mode == OCT_TRAIN) OCT_TRY(octi_settle_range(ctx, q));
-    if (octi_is_learned(q)) {
-        if (mode == OCT_TRAIN && octi_learned_waits(q) && octi_quantizer_ready(q))
-            octi_learned_start(q, NULL, 0);
-        if (mode != OCT_CALIBRATE) octi_learned_settle(q);
-        return OCT_OK;
-    }
-    bool moves = mode == OCT_TRAIN && oct_u8(q->enabled)[0] && !octi_is_fixed(q);
-    if (!moves || !octi_quantizer_ready(q)) return OCT_OK;
-    return oct_qparams_from_range(&q->spec, *oct_f32(q->min_val), *oct_f32(q->max_val), q->name,
-                                  oct_f32(q->scale), oct_s32(q->zero_point));
-}
 
 /* Who observes a quantizer's values in this step; learned scales are observed until they start. */
 static oct_status begin_observing(const beginning *b, const oct_quantizer *q, octi_pending *p) {
@@ -55,7 +39,8 @@ static oct_status begin_quantizers(const beginning *b) {
         oct_quantizer *q = &b->g->quantizers[i];
         *p = (octi_pending){.min = INFINITY, .max = -INFINITY};
         if (octi_is_weight(q)) continue;
-        OCT_TRY(begin_activation(b->net->ctx, q, b->mode));
+        /* evaluation has them settled, calibration moves them as it goes */
+        if (b->mode == OCT_TRAIN) OCT_TRY(octi_scale_begin(b->net->ctx, q));
         OCT_TRY(begin_observing(b, q, p));
     }
     for (int32_t i = 0; i < b->g->node_count; i++)

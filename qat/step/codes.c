@@ -6,12 +6,6 @@
 
 enum { CHUNKS = 64, BLOCK = OCTI_ROUND_BLOCK };
 
-oct_status octi_not_observed(const oct_quantizer *q) {
-    return octi_fail(OCT_EQPARAMS, q->name, "no range was observed",
-                     "a calibrated or trained value", "none",
-                     "calibrate or train before evaluating or converting");
-}
-
 typedef struct quantize_job {
     octi_rounding to; /* y holds the values at first */
     int64_t n;

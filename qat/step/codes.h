@@ -6,10 +6,7 @@
 #define OCT_QAT_STEP_CODES_H
 
 #include "autograd/tape.h"
-#include "qat/step/weights.h"
-
-/** OCT_EQPARAMS naming the value: it was never observed. */
-oct_status octi_not_observed(const oct_quantizer *q);
+#include "qat/scales/weights.h"
 
 /** What the gradient needs to know of a rounding, per element; NULL where it is not wanted. */
 typedef struct octi_straight {
@@ -55,17 +52,6 @@ oct_status octi_requant_tensor(oct_ctx *ctx, const octi_accumulators *acc, const
 /** Codes of the call's output, whose values are on its inputs' grid already, between its own
  *  clamps; out_codes is there. */
 void octi_codes_on_grid(octi_call *c, const oct_quantizer *q);
-/** Values of a function of one input (requantize: of quantize on codes), for every code of x, in
- *  units of y's scale. Rounding them by the law gives the stored table. */
-void octi_function_values(const oct_node *n, const oct_quantizer *x, const oct_quantizer *y,
-                          float u[256]);
-/** The same rounded, where law 16 has arithmetic of its own for node n (requantize, leaky_relu,
- *  hardswish): whole numbers, before the zero point. false: nothing is written, and the values
- *  above are rounded to the nearest. */
-bool octi_function_rounded(const oct_node *n, const oct_quantizer *x, const oct_quantizer *y,
-                           float r[256]);
-/** Softmax's stored table: exp(-s_x * k). */
-void octi_softmax_exps(const oct_quantizer *x, float e[256]);
 /** A node with a grid of its own and no weights, from codes to codes; fills out, out_codes
  *  (allocated) and `to`. */
 oct_status octi_own_on_codes(octi_call *c, const oct_quantizer *q, octi_straight to);

@@ -5,8 +5,8 @@
 
 #include "autograd/diff.h"
 #include "ops/product_paths.h"
+#include "qat/scales/learned.h"
 #include "qat/step/float_layer.h"
-#include "qat/step/learned.h"
 #include "qat/step/step.h"
 #include "src/qround.h"
 

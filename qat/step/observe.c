@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
-#include "qat/step/settled_view.h"
+#include "qat/scales/scales.h"
 #include "qat/step/step.h"
 #include "src/cut.h"
 #include "src/mem.h"
@@ -32,29 +32,14 @@ oct_status octi_finite_range(oct_ctx *ctx, const oct_tensor *x, float *min, floa
     return OCT_OK;
 }
 
-static enum octi_dirty after(enum octi_dirty before, bool qparams_too) {
-    if (qparams_too) return OCTI_DIRTY_QPARAMS;
-    return before == OCTI_CLEAN ? OCTI_DIRTY_RANGE : before;
-}
-
 /* One member of the class was seen; behind the last of them its range moves. */
 static oct_status member_seen(octi_call *c, oct_quantizer *q) {
     octi_pending *p = octi_pending_of(c);
     if (--p->left > 0) return OCT_OK;
-    const bool first = !octi_quantizer_ready(q); /* the first step: its own data */
-    /* qparams of a training step stay as they began */
-    const bool qparams_too = c->mode == OCT_CALIBRATE || first;
-    if (p->by->observe) {
-        q->dirty = (uint8_t)after((enum octi_dirty)q->dirty, qparams_too);
-        /* searched when the range is wanted */
-        return c->mode != OCT_CALIBRATE && first ? octi_settle_range(c->ctx, q) : OCT_OK;
-    }
-    if (!(p->min <= p->max)) return OCT_OK; /* nothing finite */
-    OCT_TRY(octi_observe_range(c->ctx, q, p->by, p->min, p->max));
+    const bool first = p->by->observe_range && p->min <= p->max && !octi_quantizer_ready(q);
+    OCT_TRY(octi_scale_seen(c->ctx, q, p->by, p->min, p->max, c->mode == OCT_CALIBRATE));
     if (first) octi_call_took(c, OCTI_PATH_first_step);
-    if (!qparams_too) return OCT_OK;
-    return oct_qparams_from_range(&q->spec, *oct_f32(q->min_val), *oct_f32(q->max_val), q->name,
-                                  oct_f32(q->scale), oct_s32(q->zero_point));
+    return OCT_OK;
 }
 
 static octi_cut cut_of(const octi_call *c) { return octi_cut_of(c->ctx, c->out->shape.dim[0]); }

@@ -4,7 +4,7 @@
 #ifndef OCT_QAT_STEP_STEP_H
 #define OCT_QAT_STEP_STEP_H
 
-#include "qat/observe/observing.h"
+#include "qat/scales/observing.h"
 #include "qat/step/codes.h"
 
 /** What a node does in a step, forward and backward: decided once, in begin. */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * The weights of a step. Whoever needs quantized weights - training, eval, convert - gets them
  * here. */
-#include "qat/step/weights.h"
+#include "qat/scales/weights.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "qat/net/fold.h"
-#include "qat/step/learned.h"
-#include "qat/step/weight_range.h"
+#include "qat/scales/learned.h"
+#include "qat/scales/weight_range.h"
 #include "src/mem.h"
 #include "src/qround.h"
 

@@ -3,7 +3,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "qat/observe/observing.h"
+#include "qat/scales/observing.h"
 
 static bool started(const oct_observing *o) { return *o->min <= *o->max; }
 

@@ -4,7 +4,7 @@
  * candidate, so what is searched is what is used. */
 #include <math.h>
 
-#include "qat/observe/histogram.h"
+#include "qat/scales/histogram.h"
 #include "src/arena.h"
 #include "src/mem.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * qat/observe/histogram.h - the state that histogram, mse, mae, entropy and percentile share, and
+ * qat/scales/histogram.h - the state that histogram, mse, mae, entropy and percentile share, and
  * its searches.
  *
  * Bins are 2^e wide and aligned: x has the code floor(x / 2^e). Zero is always inside, and e is the
@@ -7,10 +7,10 @@
  * neighbours merge, exactly. So the state is a function of the values seen: their order, their cut
  * into batches, and threads change no byte. (PyTorch's observer smears mass when it re-bins, so its
  * result depends on the order.) */
-#ifndef OCT_QAT_OBSERVE_HISTOGRAM_H
-#define OCT_QAT_OBSERVE_HISTOGRAM_H
+#ifndef OCT_QAT_SCALES_HISTOGRAM_H
+#define OCT_QAT_SCALES_HISTOGRAM_H
 
-#include "qat/observe/observer.h"
+#include "qat/scales/observer.h"
 
 enum { OCTI_BINS = 2048, OCTI_EXPONENT_MIN = -149 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * qat/observe/observer.h - observers: what watches an activation and chooses its range. Built in
- * (qat/observe/observers.def) or the user's own, registered by name in a context and named in
+ * qat/scales/observer.h - observers: what watches an activation and chooses its range. Built in
+ * (qat/scales/observers.def) or the user's own, registered by name in a context and named in
  * oct_qconfig.observer like the built-in ones.
  *
  * They move in OCT_CALIBRATE and OCT_TRAIN alone, and where the observe switch is on. What they
@@ -11,8 +11,8 @@
  * NaN and infinities take no part in any range; histograms count what they dropped. An empty batch,
  * or one without a finite value, moves nothing. Where nothing was ever observed there is no range,
  * and convert refuses (OCT_EQPARAMS). */
-#ifndef OCT_QAT_OBSERVE_OBSERVER_H
-#define OCT_QAT_OBSERVE_OBSERVER_H
+#ifndef OCT_QAT_SCALES_OBSERVER_H
+#define OCT_QAT_SCALES_OBSERVER_H
 
 #include "../../src/net.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * qat/step/settle.h - ranges and scales that observed state and learned steps stand for. */
-#ifndef OCT_QAT_STEP_SETTLE_H
-#define OCT_QAT_STEP_SETTLE_H
+ * qat/scales/settle.h - ranges and scales that observed state and learned steps stand for. */
+#ifndef OCT_QAT_SCALES_SETTLE_H
+#define OCT_QAT_SCALES_SETTLE_H
 
 #include "../../src/net.h"
 

@@ -39,7 +39,7 @@
  * cut to the data. */
 #include <math.h>
 
-#include "qat/observe/histogram.h"
+#include "qat/scales/histogram.h"
 #include "src/arena.h"
 #include "src/mem.h"
 

@@ -3,7 +3,7 @@
  * cuts. */
 #include <math.h>
 
-#include "qat/step/weight_range.h"
+#include "qat/scales/weight_range.h"
 
 /* Candidates: the whole range, and shares of it, four an octave down to 2^-4; then around the best
  * of them 32 an octave. Products of constants, so that every machine tries the same ones. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * qat/step/weights.h - the weights of one node in one step: codes, scales, bias (laws 2, 5, 6). */
-#ifndef OCT_QAT_STEP_WEIGHTS_H
-#define OCT_QAT_STEP_WEIGHTS_H
+ * qat/scales/weights.h - the weights of one node in one step: codes, scales, bias (laws 2, 5,
+ * 6). */
+#ifndef OCT_QAT_SCALES_WEIGHTS_H
+#define OCT_QAT_SCALES_WEIGHTS_H
 
 #include "qat/net/prepared.h"
 #include "src/arena.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The histogram that five observers keep: counting into aligned bins 2^e wide, merging
  * neighbours when the range outgrows them, and the sums below each edge that searches read. */
-#include "qat/observe/histogram.h"
+#include "qat/scales/histogram.h"
 
 #include <float.h>
 #include <math.h>

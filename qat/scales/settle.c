@@ -1,33 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * Settling: what observed state and learned steps stand for becomes ranges, scales and zero points,
- * once they are asked for. */
-#include "qat/step/settle.h"
+ * The scales of a whole net: what observed state, learned steps and weights stand for, written into
+ * its tensors; and another observer for what comes. */
+#include "qat/scales/settle.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "qat/observe/observing.h"
-#include "qat/step/learned.h"
-#include "qat/step/settled_view.h"
-#include "qat/step/weights.h"
+#include "qat/scales/learned.h"
+#include "qat/scales/observing.h"
+#include "qat/scales/scales.h"
+#include "qat/scales/weights.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
-
-oct_status octi_settle_range(oct_ctx *ctx, oct_quantizer *q) {
-    if (!q->dirty) return OCT_OK;
-    float lo, hi;
-    bool any;
-    OCT_TRY(octi_observed_range(ctx, q, &lo, &hi, &any));
-    if (!any) return q->dirty = OCTI_CLEAN, OCT_OK;
-    *oct_f32(q->min_val) = lo;
-    *oct_f32(q->max_val) = hi;
-    if (q->dirty == OCTI_DIRTY_QPARAMS)
-        OCT_TRY(oct_qparams_from_range(&q->spec, lo, hi, q->name, oct_f32(q->scale),
-                                       oct_s32(q->zero_point)));
-    q->dirty = OCTI_CLEAN;
-    return OCT_OK;
-}
 
 /* A fold or weights of huge numbers leave no scale; the net keeps the ones it had. */
 static oct_status finite_scales(const oct_quantizer *q) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * qat/step/weight_range.h - weights that are cut: by a searched scale (weight_observer "mse"), by a
- * given one, or by codes that reach further down than up. */
-#ifndef OCT_QAT_STEP_WEIGHT_RANGE_H
-#define OCT_QAT_STEP_WEIGHT_RANGE_H
+ * qat/scales/weight_range.h - weights that are cut: by a searched scale (weight_observer "mse"), by
+ * a given one, or by codes that reach further down than up. */
+#ifndef OCT_QAT_SCALES_WEIGHT_RANGE_H
+#define OCT_QAT_SCALES_WEIGHT_RANGE_H
 
-#include "qat/step/weights.h"
+#include "qat/scales/weights.h"
 #include "src/qround.h"
 
 /** Rows of float weights [o,k] with what makes their scales. */

@@ -4,9 +4,9 @@
  * it. */
 #include <string.h>
 
-#include "qat/step/learned.h"
-#include "qat/observe/observing.h"
-#include "qat/step/settled_view.h"
+#include "qat/scales/learned.h"
+#include "qat/scales/observing.h"
+#include "qat/scales/scales.h"
 
 /* The same values in memory of the view. */
 static bool own(octi_arena *arena, oct_tensor **t) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * qat/step/learned.h - scales that gradients move: LSQ (Esser et al. 2020, arXiv 1902.08153), LSQ+
- * (Bhalgat et al. 2020, arXiv 2004.09576) and PACT (Choi et al. 2018, arXiv 1805.06085). A
+ * qat/scales/learned.h - scales that gradients move: LSQ (Esser et al. 2020, arXiv 1902.08153),
+ * LSQ+ (Bhalgat et al. 2020, arXiv 2004.09576) and PACT (Choi et al. 2018, arXiv 1805.06085). A
  * quantizer with a method keeps its step size (PACT: alpha, the upper end) as a trained tensor;
- * scale and zero point are made from it at the start of a step. learned.c has the gradients.
+ * scale and zero point are made from it at the start of a step. qat/step/learned_grad.c has the
+ * gradients.
  *
  *   method   trained          scale            zero point
  *   lsq      step             step             of the first range
@@ -15,14 +16,20 @@
  * channel's step is in units of the weights before batch norm is folded in (its scale is step *
  * |factor|), so that moving statistics flip no codes; one step for a whole layer is in units of the
  * folded weights. PACT learns activations; its weights are observed. */
-#ifndef OCT_QAT_STEP_LEARNED_H
-#define OCT_QAT_STEP_LEARNED_H
+#ifndef OCT_QAT_SCALES_LEARNED_H
+#define OCT_QAT_SCALES_LEARNED_H
 
-#include "qat/step/codes.h"
+#include "qat/net/prepared.h"
 
 /** Learned, and not initialized yet: the first training step does it from its own data. */
 static inline bool octi_learned_waits(const oct_quantizer *q) {
     return octi_is_learned(q) && oct_f32(q->step)[0] == 0;
+}
+
+/** Codes above the zero point, one at least. */
+static inline float octi_levels_above(const oct_quantizer *q) {
+    const int32_t n = q->spec.qmax - octi_zero_point(q);
+    return n > 0 ? (float)n : 1.0f;
 }
 
 /** Initialize an activation's step from a first batch x [n], all of it (its range was observed just
@@ -34,13 +41,5 @@ void octi_learned_settle(oct_quantizer *q);
 /** Step of one channel of weights (o of q->step), initialized from x [n] where it waits; amax:
  *  their largest size. */
 float octi_learned_weight_step(oct_quantizer *q, int64_t o, float amax, const float *x, int64_t n);
-
-/** Gradient of the step (and offset) of the call's output from dout, before the mask is applied.
- *  Added to the tensors' grad. */
-oct_status octi_learned_grad(octi_call *c, oct_quantizer *q, const octi_straight *to);
-/** Gradient of weight steps; dw [O,K] is the gradient of the folded, quantized weights and is
- *  masked here where the range clips. w: the float weights [O,K]. */
-oct_status octi_learned_weight_grad(oct_ctx *ctx, oct_quantizer *q, const octi_qweights *qw,
-                                    const float *w, float s_x, float *dw);
 
 #endif

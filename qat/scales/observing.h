@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * qat/observe/observing.h - observers from inside: finding them, feeding them, and the ranges that
+ * qat/scales/observing.h - observers from inside: finding them, feeding them, and the ranges that
  * they stand for. */
-#ifndef OCT_QAT_OBSERVE_OBSERVING_H
-#define OCT_QAT_OBSERVE_OBSERVING_H
+#ifndef OCT_QAT_SCALES_OBSERVING_H
+#define OCT_QAT_SCALES_OBSERVING_H
 
-#include "qat/observe/observer.h"
+#include "qat/scales/observer.h"
 
 /** Built in, or registered in the context; NULL (recorded: OCT_EUSAGE, lists the known ones)
  *  otherwise. */

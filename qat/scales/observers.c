@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * The list of observers, built in and the user's own; their state on a quantizer, and feeding
  * it. */
-#include "qat/observe/observer.h"
+#include "qat/scales/observer.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "qat/observe/histogram.h"
-#include "qat/observe/observing.h"
 #include "qat/net/prepared.h"
+#include "qat/scales/histogram.h"
+#include "qat/scales/observing.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"
@@ -22,14 +22,14 @@
 #define OCT_OBSERVER(name, choice, observe, range, observe_range, tensors, text)                   \
     {#name, {tensors}, observe, range, observe_range, NULL},
 static const oct_observer built_in[] = {
-#include "qat/observe/observers.def"
+#include "qat/scales/observers.def"
 };
 #define OCT_OBSERVER(name, choice, observe, range, observe_range, tensors, text) {choice, text},
 static const struct {
     bool choice;
     const char *text;
 } described[] = {
-#include "qat/observe/observers.def"
+#include "qat/scales/observers.def"
 };
 enum { BUILT_IN = sizeof built_in / sizeof *built_in };
 
@@ -218,7 +218,7 @@ oct_status oct_net_divergences(const oct_net *net, const char *node, int32_t aro
     if (by->observe != octi_histogram_observe)
         return octi_fail(OCT_EUSAGE, node, "its observer keeps no histogram",
                          "histogram, entropy, percentile, mse, mae", q->observer,
-                         octi_fmt("calibrate with --set '%s:observer=entropy'", q->name));
+                         octi_fmt("calibrate with the rule '%s:observer=entropy'", q->name));
     OCT_TRY(observing(net->ctx, q, by, &o));
     return octi_entropy_search(&o, around, rows, count, &chosen);
 }
