@@ -135,7 +135,7 @@ oct_status octi_folder_classes(oct_data *d, const octi_names *dirs, const oct_da
         return octi_fail(OCT_EFORMAT, d->where,
                          "class folders for a model whose classes have no names",
                          octi_fmt("%d", opts->class_count), octi_fmt("%zu", dirs->count),
-                         "name the model's classes in order (--classes, oct_net_set_classes): "
+                         "name the model's classes in order (oct_net_set_classes): "
                          "folders are found by name then");
     d->classes = octi_arena_calloc(d->arena, dirs->count, sizeof *d->classes);
     if (!d->classes) return oct_last_error()->code;
@@ -176,7 +176,7 @@ static oct_status add_class(oct_data *d, const char *part, const char *name, boo
         return octi_fail(OCT_EFORMAT, dir,
                          "folder is no class of the model or of the training part",
                          octi_fmt("one of %d classes, by id or name", d->class_count), name,
-                         "--classes or oct_net_set_classes name the model's classes");
+                         "oct_net_set_classes names the model's classes");
     octi_names found = {0};
     oct_status s = list(d, dir, false, &found);
     if (s == OCT_OK)

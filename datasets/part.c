@@ -118,8 +118,7 @@ oct_status octi_set_select(oct_data *d, const oct_data_opts *opts) {
     if (!n)
         return octi_fail(OCT_EFORMAT, d->where,
                          "set has no test part, and no class of which one could be held out",
-                         "two different images of a class", NULL,
-                         "all of it: --split all, OCT_SPLIT_ALL");
+                         "two different images of a class", NULL, "all of it: OCT_SPLIT_ALL");
     if (d->only && opts->split != OCT_SPLIT_ALL) {
         const int64_t test = opts->split == OCT_SPLIT_TEST ? n : total - n;
         octi_log(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Words that name an option name one that is there: "octet CMD ... --option" in any text of the sources, an option of CMD; what a
-file tools/cmd_CMD.c says without a command, one of that command; what else names an option, one of some command.
+file tools/cmd_CMD.c says without a command, one of that command; what else names an option, one of some command. And what
+tools/c_words.def turns into words of the command stands in a message of the library.
 
 usage: check_hints.py SOURCE-FOLDER
 """
@@ -34,6 +35,10 @@ for path in sorted(p for room in ("tools", "src", "qat", "autograd", "datasets",
                 seen += 1
                 known = set().union(*(options[c] for c in of)) if of else every
                 if word[2] not in known: faults.append(f"{path.relative_to(root)}: no --{word[2]} of {', '.join(of) or 'any command'}: {literal}")
+rows = re.findall(r'^C_WORD\("((?:[^"\\]|\\.)*)", "((?:[^"\\]|\\.)*)"\)', (root / "tools/c_words.def").read_text(), re.M)
+said = "\n".join(re.sub(r'"\s*\n\s*"', "", p.read_text()) for room in ("src", "qat", "autograd", "datasets", "ops") for kind in ("*.[ch]", "*.def") for p in (root / room).rglob(kind))
+faults += [f"tools/c_words.def: no message has {row[0]}" for row in rows if row[0] not in said]
+assert len(rows) > 20, "c_words.def was not understood"
 assert seen > 80, f"only {seen} options in words: the sources were not understood"
 print("\n".join(faults) or f"{seen} options in words, each one of its command")
 sys.exit(bool(faults))

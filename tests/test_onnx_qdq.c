@@ -259,7 +259,7 @@ static void refused(const char *why, bool floats) {
     ck_assert(read_file(false) == NULL);
     ck_assert_int_eq(oct_last_error()->code, OCT_EUNSUPPORTED);
     ck_assert_msg(strstr(oct_error_message(), why) != NULL, "%s: %s", why, oct_error_message());
-    ck_assert_int_eq(strstr(oct_error_message(), "--as-floats") != NULL, floats);
+    ck_assert_int_eq(strstr(oct_error_message(), ".as_floats") != NULL, floats);
     oct_net *net = read_file(true);
     ck_assert_msg((net != NULL) == floats, "%s", oct_error_message());
     if (net) ck_assert_int_eq(oct_net_stage(net), OCT_STAGE_FLOAT);

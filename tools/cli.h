@@ -63,11 +63,8 @@ int cli_usage(const char *where, const char *what, const char *expected, const c
               const char *hint);
 /** The library's last failure on stderr; returns its exit code. */
 int cli_failed(void);
-/** cli_c_words.c: that line; calls of C become commands in it. */
+/** cli_c_words.c: that line; calls and fields of C become commands and options in it. */
 void cli_print_failure(void);
-/** Of a hint what the command that runs can do: a clause that names an option of another one goes.
- *  In place. */
-void cli_own_options(char *hint);
 /** The same for a status: 0 for OCT_OK. */
 int cli_status(oct_status s);
 /** Progress on stderr, unless --quiet. */

@@ -6,23 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/cli.h"
+#include "tools/cli_tables.h"
 
 static const char *const words[][2] = {
 #define C_WORD(in_c, here) {in_c, here},
 #include "tools/c_words.def"
 };
 
-enum { ROOM = 4096 };
+enum { ROOM = 4096, LINES = sizeof words / sizeof *words };
+
+/* The first row that stands at `from` and whose options the running command has. */
+static size_t row_at(const char *from) {
+    size_t k = 0;
+    while (k < LINES && (strncmp(from, words[k][0], strlen(words[k][0])) != 0 ||
+                         cli_foreign_option(words[k][1])))
+        k++;
+    return k;
+}
 
 static void translate(const char *from, char *to) {
     size_t n = 0;
     while (*from && n + 1 < ROOM) {
-        size_t k = 0;
-        while (k < sizeof words / sizeof *words &&
-               strncmp(from, words[k][0], strlen(words[k][0])) != 0)
-            k++;
-        if (k == sizeof words / sizeof *words) {
+        const size_t k = row_at(from);
+        if (k == LINES) {
             to[n++] = *from++;
             continue;
         }
@@ -76,8 +82,7 @@ void cli_print_failure(void) {
     const bool call = !strncmp(e->where, "oct_", 4) && !strpbrk(e->where, "./");
     const char *of = call ? strstr(e->where, ": ") : NULL;
     snprintf(where, sizeof where, "%s", of ? of + 2 : call ? "" : e->where);
-    if (names_call(hint)) *hint = 0;
-    cli_own_options(hint);
+    if (names_call(hint) || cli_foreign_option(hint)) *hint = 0;
     if (!*hint && e->code == OCT_EIO && !strcmp(got, strerror(ENOENT))) {
         neighbour(e->where, hint, sizeof hint);
         if (!*hint && !strncmp(what, "no such run", 11))

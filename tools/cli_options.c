@@ -179,21 +179,6 @@ const char *cli_foreign_option(const char *text) {
     return NULL;
 }
 
-void cli_own_options(char *hint) {
-    for (const char *p; (p = cli_foreign_option(hint));) {
-        char *from = hint + (p - hint), *to = from;
-        const char *open = strrchr(hint, '(');
-        while (from > hint && !strchr(";,", *from)) from--;
-        to += strcspn(to, ";,");
-        if (open && open < p && open >= from && strchr(p, ')')) { /* "words (--option)" */
-            from = hint + (open - hint) - (open > hint);
-            to = strchr(from, ')') + 1;
-        } else if (from == hint)
-            to += strspn(to, ";, ");
-        memmove(from, to, strlen(to) + 1);
-    }
-}
-
 static int command_named(const char *word) {
     char known[256] = "";
     for (int k = 0; k < COMMANDS; k++) {

@@ -132,7 +132,7 @@ static oct_module *resnet_new(oct_ctx *ctx, const oct_zoo_opts *o, const struct 
                   octi_fmt("at least %dx%d", plan->least, plan->least),
                   octi_fmt("%dx%d", o->height, o->width),
                   "lenet and resnet8 take small images; those of folder: can be made larger "
-                  "(--resize)");
+                  "(.input.resize)");
         return octi_ctx_failed(ctx), NULL;
     }
     struct resnet *n = octi_alloc(ctx, sizeof *n);

@@ -230,7 +230,7 @@ static oct_status open_case(octi_case *k, const oct_doctor_opts *o) {
     if (!k->spec && k->parent) k->spec = octi_option(&k->parent_by, "data");
     if (!k->spec)
         return octi_fail(OCT_EUSAGE, k->run, "does not say what data it was made on", "a data set",
-                         NULL, "--data SPEC");
+                         NULL, ".data = \"SPEC\"");
     const char *limit = octi_option(&k->by, "limit");
     k->n = o->n > 0 ? o->n : IMAGES;
     k->calib = o->calib > 0 ? o->calib : CALIB;

@@ -139,7 +139,7 @@ oct_status oct_fit(oct_net *net, oct_data *train, const oct_fit_opts *opts) {
     if (s == OCT_OK && t.stop && t.at.epoch < t.o.epochs && !t.at.done)
         s = octi_fail(OCT_ESTOPPED, "training", "stopped by the caller", NULL,
                       octi_fmt("step %lld", (long long)t.at.step),
-                      t.o.run ? "--resume goes on" : NULL);
+                      t.o.run ? ".resume goes on" : NULL);
     /* a start alone would be in the way of the next try */
     if (s != OCT_OK && t.run && !t.kept) octi_run_drop(t.run);
     release(&t);

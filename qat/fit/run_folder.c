@@ -77,7 +77,7 @@ static oct_status check_entries(oct_ctx *ctx, const octi_folder *f, bool resume,
                          "a run or a new path", NULL, NULL);
     if (!resume && run && !force)
         return octi_fail(OCT_EUSAGE, dir, "run exists already", "a new path", NULL,
-                         "--resume goes on, --force replaces it; in C .resume, .force");
+                         ".resume goes on, .force replaces it");
     return OCT_OK;
 }
 

@@ -23,7 +23,7 @@ static oct_status same_input(const oct_input_desc *s, const oct_input_desc *t) {
     return same ? OCT_OK
                 : octi_fail(OCT_EUSAGE, "teacher", "pixels become its input in another way",
                             "the student's div, mean, std and colors", NULL,
-                            "--div, --mean and --std give the student the teacher's");
+                            "oct_net_describe gives the student the teacher's");
 }
 
 oct_status octi_teacher_check(const oct_net *student, const oct_net *teacher) {

@@ -197,7 +197,7 @@ static oct_status input_dims(octi_onnx *o, const OctiOnnx__ValueInfoProto *info,
         if (!dim[a])
             return octi_fail(OCT_EUSAGE, o->where,
                              octi_fmt("side %d of input %s is open", a, octi_onnx_word(info->name)),
-                             a == h || a == w ? "its size: --size HxW, or .height and .width"
+                             a == h || a == w ? "its size: .height and .width"
                                               : "a number in the file",
                              NULL, NULL);
     return OCT_OK;

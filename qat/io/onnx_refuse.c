@@ -122,7 +122,6 @@ oct_status octi_onnx_refused(const octi_onnx *o) {
     return octi_fail(OCT_EUNSUPPORTED, o->where,
                      octi_fmt("%lld of the file's parts are not taken", (long long)r->nodes),
                      "what the table in qat/io/README.md lists", text,
-                     o->grids_refused ? "without the file's scales it may come in: --as-floats, "
-                                        ".as_floats"
+                     o->grids_refused ? "without the file's scales it may come in: .as_floats"
                                       : NULL);
 }
