@@ -78,21 +78,15 @@ START_TEST(outputs_are_the_exporters) {
         const char *name;
         bool nhwc;
         float bound;
-    } nets[] = {{"residual_old11", false, 1e-4f},
-                {"residual_old18", false, 1e-4f},
-                {"residual_dyn18", false, 1e-4f},
-                {"residual_dyn21", false, 1e-4f},
-                {"gated_old13", false, 1e-4f},
-                {"gated_dyn20", false, 1e-4f},
-                {"orders_old12", false, 1e-4f},
-                {"orders_dyn19", false, 1e-4f},
-                {"pools_old15", false, 1e-4f},
-                {"pools_dyn18", false, 1e-4f},
-                {"parts_old16", false, 1e-4f},
-                {"parts_dyn18", false, 1e-4f},
-                {"tf_style", true, 1e-4f},
-                {"typed", false, 1e-4f},
-                {"qdq", false, 0.02f}};
+    } nets[] = {{"residual_old11", false, 1e-4f}, {"residual_old18", false, 1e-4f},
+                {"residual_dyn18", false, 1e-4f}, {"residual_dyn21", false, 1e-4f},
+                {"gated_old13", false, 1e-4f},    {"gated_dyn20", false, 1e-4f},
+                {"orders_old12", false, 1e-4f},   {"orders_dyn19", false, 1e-4f},
+                {"pools_old15", false, 1e-4f},    {"pools_dyn18", false, 1e-4f},
+                {"parts_old16", false, 1e-4f},    {"parts_dyn18", false, 1e-4f},
+                {"blocks_old14", false, 1e-4f},   {"blocks_dyn20", false, 1e-4f},
+                {"depths", false, 1e-4f},         {"tf_style", true, 1e-4f},
+                {"typed", false, 1e-4f},          {"qdq", false, 0.02f}};
     oct_tape *t = oct_tape_new(ctx);
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         oct_net *net = read_golden(nets[i].name);
@@ -142,21 +136,30 @@ START_TEST(paths_are_pytorchs) {
 }
 END_TEST
 
-/* What never trains, of vectors too, converts: constants that the file adds and multiplies. */
+/* What never trains, of vectors too, converts: constants that the file adds and multiplies, parts
+ * and blocks of images. */
 START_TEST(constants_at_rest_convert) {
-    oct_net *net = read_golden("parts_old16");
-    static uint8_t pixels[8 * 8 * 6 * 2];
+    static const char *const files[] = {"parts_old16", "blocks_old14", "depths"};
+    static const int floats[] = {2, 0, 0}; /* the end of parts: a batch norm of vectors */
+    static uint8_t pixels[8 * 12 * 8 * 3];
     for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(37 * i + 11);
-    oct_data *data = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(8, 8, 6, 2), pixels, NULL,
-                                          &(oct_array_opts){.input = &net->input});
-    ck_not_null(data);
-    oct_net *ready = oct_prepare(net, NULL);
-    ck_not_null(ready);
-    ck_ok(oct_calibrate(ready, data, 8));
-    oct_net *int8 = oct_convert(ready, NULL);
-    ck_assert_msg(int8 != NULL, "%s", oct_error_message());
-    ck_ok(oct_int8_save(int8, in_root("parts.oct8")));
-    ck_not_null(oct_int8_load(ctx, in_root("parts.oct8")));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        oct_net *net = read_golden(files[i]);
+        oct_shape s = net->graph->values[net->graph->input].shape;
+        s.dim[0] = 8;
+        oct_data *data = oct_data_from_memory(ctx, OCT_U8, s, pixels, NULL,
+                                              &(oct_array_opts){.input = &net->input});
+        ck_not_null(data);
+        oct_net *ready = oct_prepare(net, NULL);
+        ck_not_null(ready);
+        ck_ok(oct_calibrate(ready, data, 8));
+        oct_convert_report report;
+        oct_net *int8 = oct_convert(ready, &report);
+        ck_assert_msg(int8 != NULL, "%s: %s", files[i], oct_error_message());
+        ck_assert_int_eq(report.layers_float, floats[i]);
+        ck_ok(oct_int8_save(int8, in_root("net.oct8")));
+        ck_not_null(oct_int8_load(ctx, in_root("net.oct8")));
+    }
 }
 END_TEST
 

@@ -12,7 +12,8 @@
 #include "src/words.h"
 
 static oct_status malformed(const octi_onnx *o, const char *what, const char *name) {
-    return octi_fail(OCT_EFORMAT, o->where, what, NULL, octi_onnx_word(name), NULL);
+    return octi_fail(OCT_EFORMAT, o->where, what, NULL, octi_onnx_word(name),
+                     octi_onnx_cure(OCTI_CURE_RULES, NULL));
 }
 
 /* ---- the table of ops ---- */
@@ -138,7 +139,7 @@ static oct_status find_input(octi_onnx *o, const OctiOnnx__ValueInfoProto **info
             return octi_fail(
                 OCT_EUNSUPPORTED, o->where, "the net has several inputs", "one",
                 octi_fmt("%s and %s", octi_onnx_word((*info)->name), octi_onnx_word(in->name)),
-                NULL);
+                octi_onnx_cure(OCTI_CURE_PARTS, NULL));
         *info = in;
         o->input = v;
     }
@@ -152,7 +153,7 @@ static oct_status find_output(octi_onnx *o) {
                          octi_fmt("%s, %s%s", octi_onnx_word(o->graph->output[0]->name),
                                   octi_onnx_word(o->graph->output[1]->name),
                                   o->graph->n_output > 2 ? ", ..." : ""),
-                         NULL);
+                         octi_onnx_cure(OCTI_CURE_PARTS, NULL));
     const char *name = o->graph->output[0]->name;
     if (!name || !*name) return malformed(o, "an output has no name", "");
     if (!(o->output = octi_onnx_named(o, name))) return oct_last_error()->code;
@@ -170,7 +171,8 @@ static oct_status input_dims(octi_onnx *o, const OctiOnnx__ValueInfoProto *info,
     if (*rank < 2 || *rank > 4)
         return octi_fail(OCT_EUNSUPPORTED, o->where,
                          octi_fmt("axes of input %s", octi_onnx_word(info->name)),
-                         "4: [N, C, H, W]; 3, or 2: [N, K]", octi_fmt("%d", *rank), NULL);
+                         "4: [N, C, H, W]; 3, or 2: [N, K]", octi_fmt("%d", *rank),
+                         octi_onnx_cure(OCTI_CURE_AXES, NULL));
     for (int a = 0; a < *rank; a++) {
         const OctiOnnx__TensorShapeProto__Dimension *d = t->shape->dim[a];
         const bool known =
@@ -178,7 +180,8 @@ static oct_status input_dims(octi_onnx *o, const OctiOnnx__ValueInfoProto *info,
         dim[a] = known && d->dim_value > 0 ? d->dim_value : 0;
         if (dim[a] > INT32_MAX)
             return octi_fail(OCT_ELIMIT, o->where, "a side of the input", "at most 2^31 - 1",
-                             octi_fmt("%lld", (long long)dim[a]), NULL);
+                             octi_fmt("%lld", (long long)dim[a]),
+                             octi_onnx_cure(OCTI_CURE_LIMIT, NULL));
     }
     o->batch = dim[0];
     dim[0] = OCTI_ONNX_BATCH;
@@ -199,7 +202,7 @@ static oct_status input_dims(octi_onnx *o, const OctiOnnx__ValueInfoProto *info,
                              octi_fmt("side %d of input %s is open", a, octi_onnx_word(info->name)),
                              a == h || a == w ? "its size: .height and .width"
                                               : "a number in the file",
-                             NULL, NULL);
+                             NULL, octi_onnx_cure(OCTI_CURE_SIZE, NULL));
     return OCT_OK;
 }
 
@@ -243,18 +246,21 @@ static oct_status see(octi_onnx *o, int32_t index, octi_onnx_node *n) {
 static oct_status judge(const octi_onnx_node *n, const octi_onnx_row *row) {
     const octi_onnx_proto *p = n->p;
     if (p->domain && *p->domain && strcmp(p->domain, "ai.onnx"))
-        return octi_onnx_refuse(n, "op of domain %s", octi_onnx_word(p->domain));
-    if (!row) return octi_onnx_refuse(n, "op is not taken");
+        return octi_onnx_refuse(n, OCTI_CURE_DOMAIN, "op of domain %s", octi_onnx_word(p->domain));
+    if (!row) return octi_onnx_refuse(n, OCTI_CURE_OP, "op is not taken");
     for (size_t i = 0; i < p->n_attribute; i++) {
         const char *name = p->attribute[i]->name;
         if (!name || !strstr(row->attributes, octi_fmt(" %.100s ", name)))
-            return octi_onnx_refuse(n, "attribute %s is not taken", octi_onnx_word(name));
+            return octi_onnx_refuse(n, OCTI_CURE_ATTRIBUTE, "attribute %s is not taken",
+                                    octi_onnx_word(name));
         if (p->attribute[i]->ref_attr_name)
-            return octi_onnx_refuse(n, "attribute %s refers to a function's", octi_onnx_word(name));
+            return octi_onnx_refuse(n, OCTI_CURE_FUNCTION, "attribute %s refers to a function's",
+                                    octi_onnx_word(name));
     }
     if (p->n_input > OCTI_ONNX_ARGS || p->n_output > OCTI_ONNX_ARGS || n->nin > row->most ||
         n->nin < row->least)
-        return octi_onnx_refuse(n, "%zu inputs and %zu outputs", p->n_input, p->n_output);
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "%zu inputs and %zu outputs", p->n_input,
+                                p->n_output);
     return OCT_OK;
 }
 
@@ -326,7 +332,7 @@ static oct_status check_output(octi_onnx *o) {
     bool plain = !y->at.order;
     for (int a = 1; a < y->at.rank; a++) plain &= y->at.at[a] == fine.at[a] || y->at.dim[a] == 1;
     if (!plain)
-        OCT_TRY(octi_onnx_refuse_file(o,
+        OCT_TRY(octi_onnx_refuse_file(o, OCTI_CURE_ORDER,
                                       "output %s lies in another order than octet gives values "
                                       "back: a Transpose or Flatten at its end",
                                       octi_onnx_word(y->name)));
@@ -353,7 +359,8 @@ static oct_status fill(octi_onnx *o, const oct_import_onnx_opts *opts, oct_net *
         if (e->key && e->value && !strcmp(e->key, "octet"))
             OCT_TRY(octi_import_own_words(net, e->value, o->where));
     }
-    OCT_TRY(octi_tensors_finite(net->tensors, net->tensor_count, o->where, OCT_EFORMAT, NULL));
+    OCT_TRY(octi_tensors_finite(net->tensors, net->tensor_count, o->where, OCT_EFORMAT,
+                                octi_onnx_cure(OCTI_CURE_FINITE, NULL)));
     if (o->marks && o->as_floats)
         octi_log(o->ctx, OCT_LOG_WARN,
                  "%s: QuantizeLinear and DequantizeLinear around %d values are left out: the net "

@@ -14,7 +14,8 @@
 static oct_status sides(octi_onnx_node *n, const octi_onnx_value **x, const octi_onnx_const **c,
                         bool *swapped) {
     for (int k = 0; k < 2; k++) {
-        if (!octi_onnx_has(n, k)) return octi_onnx_refuse(n, "input %d is missing", k);
+        if (!octi_onnx_has(n, k))
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "input %d is missing", k);
         if (n->in[k]->state == OCTI_ONNX_LOST) return OCT_EUNSUPPORTED;
     }
     *c = NULL;
@@ -42,7 +43,7 @@ static oct_status meet(octi_onnx_node *n, octi_onnx_place *a, octi_onnx_place *b
     *a = x->at;
     *b = y->at;
     if (a->rank != b->rank)
-        return octi_onnx_refuse(n, "of values of shapes %s and %s",
+        return octi_onnx_refuse(n, OCTI_CURE_SHAPES, "of values of shapes %s and %s",
                                 octi_onnx_dims_text(a->rank, a->dim),
                                 octi_onnx_dims_text(b->rank, b->dim));
     if (memcmp(a->at, b->at, sizeof *a->at * (size_t)a->rank) != 0) {
@@ -50,7 +51,8 @@ static oct_status meet(octi_onnx_node *n, octi_onnx_place *a, octi_onnx_place *b
         OCT_TRY(octi_onnx_images(n, y, b));
     }
     if (!octi_onnx_same_order(a->order, b->order))
-        return octi_onnx_refuse(n, "of values that were flattened in different orders");
+        return octi_onnx_refuse(n, OCTI_CURE_MOVES,
+                                "of values that were flattened in different orders");
     return OCT_OK;
 }
 
@@ -192,7 +194,7 @@ oct_status octi_onnx_read_sub(octi_onnx_node *n) {
         OCT_TRY(minus(n, &n->in[1]->at, &scale));
         OCT_TRY(octi_onnx_affine(n, n->in[1], scale, NULL, &b));
         if (a.rank == 4 && memcmp(a.at, b.at, sizeof *a.at * 4) != 0)
-            return octi_onnx_refuse(n, "of values that lie differently");
+            return octi_onnx_refuse(n, OCTI_CURE_LAYOUT, "of values that lie differently");
         return combine(n, OCT_OP_add, &a, &b);
     }
     OCT_TRY(octi_onnx_per_channel(n, &x->at, c, &shift));
@@ -232,10 +234,10 @@ oct_status octi_onnx_read_div(octi_onnx_node *n) {
     bool swapped;
     float *scale;
     OCT_TRY(sides(n, &x, &c, &swapped));
-    if (!c || swapped) return octi_onnx_refuse(n, "by a value that the net computes");
+    if (!c || swapped) return octi_onnx_refuse(n, OCTI_CURE_OP, "by a value that the net computes");
     OCT_TRY(octi_onnx_per_channel(n, &x->at, c, &scale));
     for (int64_t k = 0; k < octi_onnx_channels(&x->at); k++) {
-        if (scale[k] == 0) return octi_onnx_refuse(n, "by zero");
+        if (scale[k] == 0) return octi_onnx_refuse(n, OCTI_CURE_RULES, "by zero");
         scale[k] = 1 / scale[k];
     }
     return scaled(n, x, scale, NULL);
@@ -252,7 +254,8 @@ oct_status octi_onnx_read_neg(octi_onnx_node *n) {
 oct_status octi_onnx_read_sum(octi_onnx_node *n) {
     const octi_onnx_value *x;
     if (n->nin == 2) return octi_onnx_read_add(n);
-    if (n->nin != 1) return octi_onnx_refuse(n, "of %d values: two are taken", n->nin);
+    if (n->nin != 1)
+        return octi_onnx_refuse(n, OCTI_CURE_OP, "of %d values: two are taken", n->nin);
     OCT_TRY(octi_onnx_act(n, 0, &x));
     return octi_onnx_like(n, 0, &x->at, x->at.v);
 }

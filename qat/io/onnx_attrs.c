@@ -33,7 +33,8 @@ static int type_of(const attribute *a) {
 static oct_status find(const octi_onnx_node *n, const char *name, int type, const attribute **a) {
     *a = octi_onnx_attr(n->p, name);
     if (!*a || type_of(*a) == type) return OCT_OK;
-    return octi_onnx_refuse(n, "attribute %s is of another type than the format's", name);
+    return octi_onnx_refuse(n, OCTI_CURE_RULES, "attribute %s is of another type than the format's",
+                            name);
 }
 
 oct_status octi_onnx_attr_int(const octi_onnx_node *n, const char *name, int64_t otherwise,
@@ -49,7 +50,8 @@ oct_status octi_onnx_attr_float(const octi_onnx_node *n, const char *name, float
     const attribute *a;
     OCT_TRY(find(n, name, OCTI_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT, &a));
     *v = a ? a->f : otherwise;
-    return isfinite(*v) ? OCT_OK : octi_onnx_refuse(n, "attribute %s is not finite", name);
+    return isfinite(*v) ? OCT_OK
+                        : octi_onnx_refuse(n, OCTI_CURE_RULES, "attribute %s is not finite", name);
 }
 
 oct_status octi_onnx_attr_ints(const octi_onnx_node *n, const char *name, int most, int64_t *v,
@@ -59,7 +61,8 @@ oct_status octi_onnx_attr_ints(const octi_onnx_node *n, const char *name, int mo
     *count = 0;
     if (!a) return OCT_OK;
     if (a->n_ints > (size_t)most)
-        return octi_onnx_refuse(n, "attribute %s has %zu numbers, at most %d are taken", name,
+        return octi_onnx_refuse(n, OCTI_CURE_RULES,
+                                "attribute %s has %zu numbers, at most %d are taken", name,
                                 a->n_ints, most);
     for (size_t k = 0; k < a->n_ints; k++) v[k] = a->ints[k];
     *count = (int)a->n_ints;
@@ -78,10 +81,10 @@ oct_status octi_onnx_attr_word(const octi_onnx_node *n, const char *name, const 
 bool octi_onnx_has(const octi_onnx_node *n, int k) { return k < n->nin && n->in[k]; }
 
 oct_status octi_onnx_act(const octi_onnx_node *n, int k, const octi_onnx_value **v) {
-    if (!octi_onnx_has(n, k)) return octi_onnx_refuse(n, "input %d is missing", k);
+    if (!octi_onnx_has(n, k)) return octi_onnx_refuse(n, OCTI_CURE_RULES, "input %d is missing", k);
     if (n->in[k]->state == OCTI_ONNX_LOST) return OCT_EUNSUPPORTED;
     if (n->in[k]->state != OCTI_ONNX_ACT)
-        return octi_onnx_refuse(n, "input %d, %s, is a constant", k,
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "input %d, %s, is a constant", k,
                                 octi_onnx_word(n->in[k]->name));
     *v = n->in[k];
     return OCT_OK;
@@ -89,10 +92,11 @@ oct_status octi_onnx_act(const octi_onnx_node *n, int k, const octi_onnx_value *
 
 oct_status octi_onnx_weights(const octi_onnx_node *n, int k, const char *role,
                              const octi_onnx_const **c) {
-    if (!octi_onnx_has(n, k)) return octi_onnx_refuse(n, "%s is missing", role);
+    if (!octi_onnx_has(n, k)) return octi_onnx_refuse(n, OCTI_CURE_RULES, "%s is missing", role);
     if (n->in[k]->state == OCTI_ONNX_LOST) return OCT_EUNSUPPORTED;
     if (n->in[k]->state != OCTI_ONNX_CONST)
-        return octi_onnx_refuse(n, "%s is no constant: the net computes it", role);
+        return octi_onnx_refuse(n, OCTI_CURE_COMPUTED, "%s is no constant: the net computes it",
+                                role);
     if (!(*c = octi_onnx_const_of(n->o, n->in[k]))) return octi_onnx_refuse_last(n);
     return OCT_OK;
 }
@@ -102,7 +106,8 @@ oct_status octi_onnx_whole(const octi_onnx_node *n, int k, const char *role, int
     const octi_onnx_const *c;
     OCT_TRY(octi_onnx_weights(n, k, role, &c));
     if (!c->i || c->rank > 1 || c->count > most)
-        return octi_onnx_refuse(n, "%s is no list of at most %d whole numbers", role, most);
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "%s is no list of at most %d whole numbers",
+                                role, most);
     for (int64_t j = 0; j < c->count; j++) v[j] = c->i[j];
     *count = (int)c->count;
     return OCT_OK;
@@ -124,15 +129,17 @@ oct_status octi_onnx_scalar(const octi_onnx_node *n, const char *name, int k, fl
     if (a) *v = a->f;
     if (octi_onnx_has(n, k)) {
         OCT_TRY(octi_onnx_weights(n, k, name, &c));
-        if (c->count != 1) return octi_onnx_refuse(n, "%s is not one number", name);
+        if (c->count != 1)
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "%s is not one number", name);
         *v = (float)octi_onnx_number(c, 0);
     }
-    return isnan(*v) ? octi_onnx_refuse(n, "%s is not a number", name) : OCT_OK;
+    return isnan(*v) ? octi_onnx_refuse(n, OCTI_CURE_RULES, "%s is not a number", name) : OCT_OK;
 }
 
 oct_status octi_onnx_axis(const octi_onnx_node *n, int64_t axis, int rank, int *to) {
     if (axis < -rank || axis >= rank)
-        return octi_onnx_refuse(n, "axis %lld of a value with %d axes", (long long)axis, rank);
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "axis %lld of a value with %d axes",
+                                (long long)axis, rank);
     *to = (int)(axis < 0 ? axis + rank : axis);
     return OCT_OK;
 }
@@ -147,7 +154,8 @@ oct_status octi_onnx_cut_of(const octi_onnx_node *n, int rank, octi_onnx_cut *cu
         OCT_TRY(octi_onnx_whole(n, 4, "steps", OCTI_ONNX_RANK, cut->step, &stepped));
     if (cut->count < 0 || cut->count != ends || (some >= 0 && some != cut->count) ||
         (stepped >= 0 && stepped != cut->count))
-        return octi_onnx_refuse(n, "starts, ends, axes or steps are missing or differ in number");
+        return octi_onnx_refuse(n, OCTI_CURE_RULES,
+                                "starts, ends, axes or steps are missing or differ in number");
     for (int i = 0; i < cut->count; i++) {
         OCT_TRY(octi_onnx_axis(n, some >= 0 ? axes[i] : i, rank, &cut->axis[i]));
         if (stepped < 0) cut->step[i] = 1;

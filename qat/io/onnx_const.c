@@ -73,7 +73,8 @@ octi_onnx_const *octi_onnx_const_new(octi_onnx *o, int elem, int rank, const int
     if (rank > OCTI_ONNX_RANK || !count_of(rank, dim, &count) || count > o->made) {
         octi_fail(OCT_ELIMIT, o->where,
                   "shape arithmetic makes a tensor that the file is too small for", NULL,
-                  octi_onnx_dims_text(rank < 6 ? rank : 6, dim), NULL);
+                  octi_onnx_dims_text(rank < 6 ? rank : 6, dim),
+                  octi_onnx_cure(OCTI_CURE_LIMIT, NULL));
         return NULL;
     }
     o->made -= count;
@@ -156,7 +157,7 @@ static int64_t whole_of(const struct elem_row *e, uint64_t bits) {
 static oct_status bad(const octi_onnx *o, const char *name, const char *what, const char *expected,
                       const char *got) {
     return octi_fail(OCT_EFORMAT, octi_fmt("%s: tensor %s", o->where, octi_onnx_word(name)), what,
-                     expected, got, NULL);
+                     expected, got, octi_onnx_cure(OCTI_CURE_RULES, NULL));
 }
 
 octi_onnx_const *octi_onnx_widen(octi_onnx *o, const OctiOnnx__TensorProto *t, const char *name) {
@@ -170,7 +171,8 @@ octi_onnx_const *octi_onnx_widen(octi_onnx *o, const OctiOnnx__TensorProto *t, c
     if (type < 0 || type >= ELEMS || !elems[type].bytes)
         return octi_fail(OCT_EUNSUPPORTED,
                          octi_fmt("%s: tensor %s", o->where, octi_onnx_word(name)),
-                         "type of elements", NULL, octi_onnx_elem_word(type), NULL),
+                         "type of elements", NULL, octi_onnx_elem_word(type),
+                         octi_onnx_cure(OCTI_CURE_TYPE, NULL)),
                NULL;
     if (!count_of((int)t->n_dims, t->dims, &count) ||
         !octi_mul_size((size_t)count, elems[type].bytes, &bytes))

@@ -26,7 +26,8 @@ const char *octi_onnx_name(const octi_onnx_node *n, const char *suffix) {
 static oct_status check_room(const octi_onnx *o) {
     if (o->to->value_count < OCTI_ONNX_VALUES) return OCT_OK;
     return octi_fail(OCT_ELIMIT, o->where, "values of the net",
-                     octi_fmt("at most %d", OCTI_ONNX_VALUES), NULL, NULL);
+                     octi_fmt("at most %d", OCTI_ONNX_VALUES), NULL,
+                     octi_onnx_cure(OCTI_CURE_LIMIT, NULL));
 }
 
 int32_t octi_onnx_param(octi_onnx *o, const char *node, const char *suffix, oct_value_role role,

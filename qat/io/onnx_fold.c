@@ -16,12 +16,13 @@ oct_status octi_onnx_fold_output(octi_onnx_node *n, int k, octi_onnx_const *c) {
 }
 
 oct_status octi_onnx_fold_none(octi_onnx_node *n) {
-    return octi_onnx_refuse(n, "of constants alone");
+    return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of constants alone");
 }
 oct_status octi_onnx_read_none(octi_onnx_node *n) {
     for (int k = 0; k < n->nin; k++)
         if (n->in[k] && n->in[k]->state == OCTI_ONNX_LOST) return OCT_EUNSUPPORTED;
-    return octi_onnx_refuse(n, "is taken of constants alone, not of values that the net computes");
+    return octi_onnx_refuse(n, OCTI_CURE_OP,
+                            "is taken of constants alone, not of values that the net computes");
 }
 
 static oct_status input(octi_onnx_node *n, int k, const octi_onnx_const **c) {
@@ -60,11 +61,11 @@ static oct_status with_dims(octi_onnx_node *n, const octi_onnx_const *x, int ran
     octi_onnx_const *c = octi_arena_alloc(n->o->arena, sizeof *c);
     int64_t count = 1;
     if (!c) return oct_last_error()->code;
-    if (rank > OCTI_ONNX_RANK) return octi_onnx_refuse(n, "to %d axes", rank);
+    if (rank > OCTI_ONNX_RANK) return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "to %d axes", rank);
     for (int a = 0; a < rank; a++)
         if (dim[a] < 0 || __builtin_mul_overflow(count, dim[a], &count)) count = -1, rank = a;
     if (count != x->count)
-        return octi_onnx_refuse(n, "%lld elements to %s", (long long)x->count,
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "%lld elements to %s", (long long)x->count,
                                 octi_onnx_dims_text(rank, dim));
     *c = *x;
     c->rank = rank;
@@ -111,14 +112,16 @@ oct_status octi_onnx_fold_reshape(octi_onnx_node *n) {
             if (dim[i] == -1 && open < 0)
                 open = i;
             else if (dim[i] < 0 || __builtin_mul_overflow(rest, dim[i], &rest))
-                return octi_onnx_refuse(n, "to %s", octi_onnx_dims_text(rank, dim));
+                return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "to %s",
+                                        octi_onnx_dims_text(rank, dim));
         }
         if (open >= 0) dim[open] = rest ? x->count / rest : 0;
         return with_dims(n, x, rank, dim);
     }
     if (octi_onnx_is(n->p, "Flatten")) {
         OCT_TRY(octi_onnx_attr_int(n, "axis", 1, &axis));
-        if (axis < -x->rank || axis > x->rank) return octi_onnx_refuse(n, "attribute axis");
+        if (axis < -x->rank || axis > x->rank)
+            return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "attribute axis");
         dim[0] = dim[1] = 1;
         for (int i = 0; i < x->rank; i++) dim[i >= (axis < 0 ? axis + x->rank : axis)] *= x->dim[i];
         return with_dims(n, x, 2, dim);
@@ -127,7 +130,7 @@ oct_status octi_onnx_fold_reshape(octi_onnx_node *n) {
     const bool squeeze = octi_onnx_is(n->p, "Squeeze");
     OCT_TRY(octi_onnx_axes(n, "axes", 1, v, &count));
     const int all = squeeze ? x->rank : x->rank + (count < 0 ? 0 : count);
-    if (all > OCTI_ONNX_RANK) return octi_onnx_refuse(n, "to %d axes", all);
+    if (all > OCTI_ONNX_RANK) return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "to %d axes", all);
     for (int i = 0; i < count; i++) {
         OCT_TRY(octi_onnx_axis(n, v[i], all, &a));
         chosen[a] = true;
@@ -142,13 +145,13 @@ oct_status octi_onnx_fold_reshape(octi_onnx_node *n) {
 oct_status octi_onnx_fold_constant(octi_onnx_node *n) {
     const OctiOnnx__AttributeProto *a = n->p->n_attribute == 1 ? n->p->attribute[0] : NULL;
     octi_onnx_const *c = NULL;
-    if (!a || !a->name) return octi_onnx_refuse(n, "not one attribute");
+    if (!a || !a->name) return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "not one attribute");
     const bool floats = strstr(a->name, "float") != NULL,
                list = a->name[strlen(a->name) - 1] == 's';
     const int type = floats ? OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT
                             : OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__INT64;
     if (!strcmp(a->name, "value")) {
-        if (!a->t) return octi_onnx_refuse(n, "attribute value is no tensor");
+        if (!a->t) return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "attribute value is no tensor");
         return octi_onnx_fold_output(n, 0, octi_onnx_widen(n->o, a->t, n->p->output[0]));
     }
     const int64_t count = !list ? 1 : (int64_t)(floats ? a->n_floats : a->n_ints);
@@ -169,7 +172,7 @@ oct_status octi_onnx_fold_constant_of_shape(octi_onnx_node *n) {
     octi_onnx_const *v = NULL;
     OCT_TRY(octi_onnx_whole(n, 0, "the shape", OCTI_ONNX_RANK, dim, &rank));
     if (a && (!a->t || !(v = octi_onnx_widen(n->o, a->t, "value")) || v->count != 1))
-        return octi_onnx_refuse(n, "attribute value is not one number");
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "attribute value is not one number");
     octi_onnx_const *c = octi_onnx_const_new(
         n->o, v ? v->elem : OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, rank, dim);
     for (int64_t k = 0; c && v && k < c->count; k++) copy_at(c, k, v, 0);
@@ -189,9 +192,9 @@ oct_status octi_onnx_fold_cast(octi_onnx_node *n) {
     octi_onnx_const *c = octi_onnx_const_new(n->o, elem, x->rank, x->dim);
     for (int64_t k = 0; c && k < x->count; k++) {
         if (c->f && x->i && x->i[k] == OCTI_ONNX_BATCH)
-            return octi_onnx_refuse(n, "arithmetic with the batch size");
+            return octi_onnx_refuse(n, OCTI_CURE_BATCH_MATH, "arithmetic with the batch size");
         if (!c->f && x->f && !(fabsf(x->f[k]) < 9e18f))
-            return octi_onnx_refuse(n, "of a number that is too large");
+            return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of a number that is too large");
         copy_at(c, k, x, k);
         if (elem == OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__BOOL) c->i[k] = octi_onnx_number(x, k) != 0;
     }
@@ -206,10 +209,11 @@ oct_status octi_onnx_fold_transpose(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_attr_ints(n, "perm", OCTI_ONNX_RANK, perm, &count));
     OCT_TRY(input(n, 0, &x));
     for (int a = 0; !count && a < x->rank; a++) perm[a] = x->rank - 1 - a;
-    if (count && count != x->rank) return octi_onnx_refuse(n, "attribute perm: %d axes", count);
+    if (count && count != x->rank)
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "attribute perm: %d axes", count);
     for (int a = 0; a < x->rank; a++) {
         if (perm[a] < 0 || perm[a] >= x->rank || seen & (1u << perm[a]))
-            return octi_onnx_refuse(n, "attribute perm is no permutation");
+            return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "attribute perm is no permutation");
         seen |= 1u << perm[a];
         dim[a] = x->dim[perm[a]];
         stride[a] = 1;
@@ -243,7 +247,9 @@ oct_status octi_onnx_fold_concat(octi_onnx_node *n) {
     for (int k = 1; k < n->nin; k++) {
         bool fits = x[k]->rank == x[0]->rank && !x[k]->f == !x[0]->f;
         for (int a = 0; fits && a < x[0]->rank; a++) fits = a == axis || x[k]->dim[a] == dim[a];
-        if (!fits) return octi_onnx_refuse(n, "of constants that do not fit each other");
+        if (!fits)
+            return octi_onnx_refuse(n, OCTI_CURE_CONSTANT,
+                                    "of constants that do not fit each other");
         dim[axis] += x[k]->dim[axis];
     }
     octi_onnx_const *c = octi_onnx_const_new(n->o, x[0]->elem, x[0]->rank, dim);
@@ -266,7 +272,7 @@ oct_status octi_onnx_fold_gather(octi_onnx_node *n) {
     OCT_TRY(input(n, 1, &at));
     OCT_TRY(octi_onnx_axis(n, which, x->rank, &axis));
     if (!at->i || x->rank + at->rank - 1 > OCTI_ONNX_RANK)
-        return octi_onnx_refuse(n, "indices of another type or rank");
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "indices of another type or rank");
     for (int a = 0; a < axis; a++) outer *= dim[rank++] = x->dim[a];
     for (int a = 0; a < at->rank; a++) dim[rank++] = at->dim[a];
     for (int a = axis + 1; a < x->rank; a++) inner *= dim[rank++] = x->dim[a];
@@ -274,7 +280,8 @@ oct_status octi_onnx_fold_gather(octi_onnx_node *n) {
     for (int64_t r = 0; c && r < outer; r++)
         for (int64_t k = 0; k < at->count; k++) {
             const int64_t j = at->i[k] < 0 ? at->i[k] + x->dim[axis] : at->i[k];
-            if (j < 0 || j >= x->dim[axis]) return octi_onnx_refuse(n, "an index beyond the axis");
+            if (j < 0 || j >= x->dim[axis])
+                return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "an index beyond the axis");
             for (int64_t i = 0; i < inner; i++)
                 copy_at(c, (r * at->count + k) * inner + i, x, (r * x->dim[axis] + j) * inner + i);
         }
@@ -311,7 +318,7 @@ oct_status octi_onnx_fold_slice(octi_onnx_node *n) {
         const int axis = cut.axis[i];
         const int64_t step = cut.step[i];
         if (step == 0 || step < -INT32_MAX || step > INT64_MAX / 4)
-            return octi_onnx_refuse(n, "steps: %lld", (long long)step);
+            return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "steps: %lld", (long long)step);
         const int64_t a = bound(cut.from[i], x->dim[axis], step < 0),
                       b = bound(cut.to[i], x->dim[axis], step < 0);
         const int64_t span = step > 0 ? b - a : a - b, size = step > 0 ? step : -step;
@@ -334,11 +341,13 @@ oct_status octi_onnx_fold_split(octi_onnx_node *n) {
         OCT_TRY(octi_onnx_whole(n, 1, "split", OCTI_ONNX_ARGS, parts, &count));
     OCT_TRY(octi_onnx_axis(n, which, x->rank, &axis));
     if (n->nout < 1 || (count >= 0 && count != n->nout))
-        return octi_onnx_refuse(n, "into %d parts for %d outputs", count, n->nout);
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "into %d parts for %d outputs", count,
+                                n->nout);
     const int64_t side = x->dim[axis], each = (side + n->nout - 1) / n->nout;
     for (int k = 0; k < n->nout; k++) {
         const int64_t size = count >= 0 ? parts[k] : each < side - at ? each : side - at;
-        if (size < 0 || size > side - at) return octi_onnx_refuse(n, "a part beyond the constant");
+        if (size < 0 || size > side - at)
+            return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "a part beyond the constant");
         OCT_TRY(octi_onnx_fold_output(n, k, part(n, x, axis, at, 1, size)));
         at += size;
     }

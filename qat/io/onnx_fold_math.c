@@ -122,7 +122,7 @@ static oct_status pair(octi_onnx_node *n, const struct pair_row *r, const octi_o
     int64_t dim[OCTI_ONNX_RANK];
     int rank;
     if (!a->f != !b->f || (a->f && !r->f) || !octi_onnx_broadcast(a, b, &rank, dim))
-        return octi_onnx_refuse(n, "of constants of other types or shapes");
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of constants of other types or shapes");
     octi_onnx_const *c = octi_onnx_const_new(
         n->o, r->truth ? OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__BOOL : a->elem, rank, dim);
     if (!c) return octi_onnx_refuse_last(n);
@@ -137,7 +137,7 @@ static oct_status pair(octi_onnx_node *n, const struct pair_row *r, const octi_o
                 c->i[k] = v != 0;
         } else if (a->i[p] == OCTI_ONNX_BATCH || b->i[q] == OCTI_ONNX_BATCH) {
             if (!with_batch(r->op, a->i[p], b->i[q], &c->i[k]))
-                return octi_onnx_refuse(n, "arithmetic with the batch size");
+                return octi_onnx_refuse(n, OCTI_CURE_BATCH_MATH, "arithmetic with the batch size");
         } else
             c->i[k] = r->i(a->i[p], b->i[q]);
     }
@@ -150,7 +150,7 @@ oct_status octi_onnx_fold_pairwise(octi_onnx_node *n) {
     const octi_onnx_const *a, *b;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (octi_onnx_is(n->p, pairs[i].op)) r = &pairs[i];
-    if (!r) return octi_onnx_refuse(n, "of constants");
+    if (!r) return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of constants");
     OCT_TRY(octi_onnx_weights(n, 0, "input 0", &a));
     octi_onnx_const *c = NULL;
     for (int k = 1; k < n->nin; k++) {
@@ -158,7 +158,8 @@ oct_status octi_onnx_fold_pairwise(octi_onnx_node *n) {
         OCT_TRY(pair(n, r, a, b, &c));
         a = c;
     }
-    return c ? octi_onnx_fold_output(n, 0, c) : octi_onnx_refuse(n, "of one constant");
+    return c ? octi_onnx_fold_output(n, 0, c)
+             : octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of one constant");
 }
 
 /* ---- of one ---- */
@@ -188,11 +189,12 @@ oct_status octi_onnx_fold_map(octi_onnx_node *n) {
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         if (octi_onnx_is(n->p, maps[i].op)) r = &maps[i];
     OCT_TRY(octi_onnx_weights(n, 0, "input 0", &x));
-    if (!r || (x->f ? !r->f : !r->i)) return octi_onnx_refuse(n, "of constants of that type");
+    if (!r || (x->f ? !r->f : !r->i))
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of constants of that type");
     octi_onnx_const *c = octi_onnx_const_new(n->o, x->elem, x->rank, x->dim);
     for (int64_t k = 0; c && k < c->count; k++) {
         if (!x->f && x->i[k] == OCTI_ONNX_BATCH)
-            return octi_onnx_refuse(n, "arithmetic with the batch size");
+            return octi_onnx_refuse(n, OCTI_CURE_BATCH_MATH, "arithmetic with the batch size");
         if (x->f)
             c->f[k] = r->f(x->f[k]);
         else
@@ -226,7 +228,7 @@ oct_status octi_onnx_fold_where(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_weights(n, 2, "input 2", &b));
     if (!t->i || !a->f != !b->f || !octi_onnx_broadcast(a, b, &both.rank, both.dim) ||
         !octi_onnx_broadcast(&both, t, &rank, dim))
-        return octi_onnx_refuse(n, "of constants of other types or shapes");
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of constants of other types or shapes");
     const octi_onnx_const *p = spread(n, a, rank, dim), *q = p ? spread(n, b, rank, dim) : NULL,
                           *c = q ? spread(n, t, rank, dim) : NULL;
     if (!c) return octi_onnx_refuse_last(n);
@@ -245,9 +247,11 @@ oct_status octi_onnx_fold_expand(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_weights(n, 0, "input 0", &x));
     OCT_TRY(octi_onnx_whole(n, 1, "the shape", OCTI_ONNX_RANK, want.dim, &want.rank));
     for (int a = 0; a < want.rank; a++)
-        if (want.dim[a] < 0) return octi_onnx_refuse(n, "to a shape with the batch");
+        if (want.dim[a] < 0)
+            return octi_onnx_refuse(n, OCTI_CURE_BATCH_MATH, "to a shape with the batch");
     if (!octi_onnx_broadcast(x, &want, &rank, dim))
-        return octi_onnx_refuse(n, "of a constant to %s", octi_onnx_dims_text(want.rank, want.dim));
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of a constant to %s",
+                                octi_onnx_dims_text(want.rank, want.dim));
     return octi_onnx_fold_output(n, 0, spread(n, x, rank, dim));
 }
 
@@ -257,11 +261,11 @@ oct_status octi_onnx_fold_range(octi_onnx_node *n) {
     for (int k = 0; k < 3; k++) {
         OCT_TRY(octi_onnx_weights(n, k, octi_fmt("input %d", k), &c[k]));
         if (c[k]->count != 1 || (c[k]->i && c[k]->i[0] == OCTI_ONNX_BATCH))
-            return octi_onnx_refuse(n, "input %d is no number", k);
+            return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "input %d is no number", k);
         v[k] = octi_onnx_number(c[k], 0);
     }
     const double count = v[2] == 0 ? -1 : ceil((v[1] - v[0]) / v[2]);
-    if (!(count < 1e9)) return octi_onnx_refuse(n, "of too many numbers");
+    if (!(count < 1e9)) return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of too many numbers");
     const int64_t size = count > 0 ? (int64_t)count : 0;
     octi_onnx_const *r = octi_onnx_const_new(n->o, c[0]->elem, 1, &size);
     for (int64_t k = 0; r && k < size; k++) {
@@ -290,7 +294,7 @@ oct_status octi_onnx_fold_reduce(octi_onnx_node *n) {
         for (size_t k = 0; octi_onnx_is(n->p, by[i].op) && k < sizeof pairs / sizeof *pairs; k++)
             if (!strcmp(pairs[k].op, by[i].pair)) r = &pairs[k];
     if (!r || (count > 0 && count != x->rank) || x->count < 1)
-        return octi_onnx_refuse(n, "of a constant, over some axes");
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of a constant, over some axes");
     for (int a = 0; a < x->rank; a++) dim[a] = 1;
     octi_onnx_const *c = octi_onnx_const_new(n->o, x->elem, keep ? x->rank : 0, dim);
     if (!c) return octi_onnx_refuse_last(n);
@@ -301,7 +305,7 @@ oct_status octi_onnx_fold_reduce(octi_onnx_node *n) {
         }
         if (k && (c->i[0] == OCTI_ONNX_BATCH || x->i[k] == OCTI_ONNX_BATCH)) {
             if (!with_batch(r->op, c->i[0], x->i[k], &c->i[0]))
-                return octi_onnx_refuse(n, "arithmetic with the batch size");
+                return octi_onnx_refuse(n, OCTI_CURE_BATCH_MATH, "arithmetic with the batch size");
         } else
             c->i[0] = k ? r->i(c->i[0], x->i[k]) : x->i[0];
     }

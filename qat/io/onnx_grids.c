@@ -63,15 +63,16 @@ oct_status octi_onnx_set_grid(octi_onnx *o, int32_t v, float scale, int32_t zero
 static oct_status judge_codes(const octi_onnx_node *n, const octi_onnx_codes *from, int axis,
                               float alpha) {
     if (from->least < -128 || from->most > 127)
-        return octi_onnx_refuse(n,
+        return octi_onnx_refuse(n, OCTI_CURE_GRID,
                                 "weights of codes %lld to %lld (less their zero points); -128 to "
                                 "127 are taken",
                                 (long long)from->least, (long long)from->most);
     if (from->count > 1 && from->axis != axis)
-        return octi_onnx_refuse(n, "scales of weights along axis %d, which is not the outputs'",
+        return octi_onnx_refuse(n, OCTI_CURE_GRID,
+                                "scales of weights along axis %d, which is not the outputs'",
                                 from->axis);
     if (!(fabsf(alpha) > 0) || (alpha < 0 && from->least < -127))
-        return octi_onnx_refuse(n, "attribute alpha: %g", (double)alpha);
+        return octi_onnx_refuse(n, OCTI_CURE_GRID, "attribute alpha: %g", (double)alpha);
     return OCT_OK;
 }
 

@@ -181,10 +181,20 @@ double octi_onnx_number(const octi_onnx_const *c, int64_t k);
 const char *octi_onnx_dims_text(int rank, const int64_t *dim);
 
 /* onnx_refuse.c */
+/** Why something is not taken, by what helps: onnx_cures.def. */
+typedef enum octi_onnx_cause {
+#define OCT_ONNX_CURE(cause, words) OCTI_CURE_##cause,
+#include "qat/io/onnx_cures.def"
+    OCTI_CURES
+} octi_onnx_cause;
+/** What to do about it; op: NULL, or the node's, for OCTI_CURE_OP. Never NULL, never empty. */
+const char *octi_onnx_cure(octi_onnx_cause cause, const char *op);
 /** Note that a node is not taken, and why; OCT_EUNSUPPORTED. */
-oct_status octi_onnx_refuse(const octi_onnx_node *n, const char *format, ...) OCT_PRINTF(2, 3);
+oct_status octi_onnx_refuse(const octi_onnx_node *n, octi_onnx_cause cause, const char *format, ...)
+    OCT_PRINTF(3, 4);
 /** The same of the file: an input, an output. */
-oct_status octi_onnx_refuse_file(octi_onnx *o, const char *format, ...) OCT_PRINTF(2, 3);
+oct_status octi_onnx_refuse_file(octi_onnx *o, octi_onnx_cause cause, const char *format, ...)
+    OCT_PRINTF(3, 4);
 /** OCT_OK where nothing was refused; else one error that lists all. */
 oct_status octi_onnx_refused(const octi_onnx *o);
 /** What ops say of a node that does not fit them: refused, if it is the node's fault. */
@@ -255,6 +265,8 @@ oct_status octi_onnx_keep(octi_onnx *o, oct_net *net);
 oct_status octi_onnx_images(octi_onnx_node *n, const octi_onnx_value *x, octi_onnx_place *to);
 /** [N,K]. */
 oct_status octi_onnx_vectors(octi_onnx_node *n, const octi_onnx_value *x, octi_onnx_place *to);
+/** Would ONNX's axes lie at `at` without an element being moved? */
+bool octi_onnx_lies_at(const octi_onnx_place *x, const int *at);
 /** The output: at the axes that octet gives values of its rank back at, where a reshape does it. */
 oct_status octi_onnx_settle(octi_onnx_node *n, octi_onnx_place *x);
 /** Place of octet's images or vectors v: rank 4 from octet's shape, rank 2. */
@@ -268,13 +280,23 @@ oct_status octi_onnx_reshaped(octi_onnx_node *n, const octi_onnx_place *x, int r
 /** ONNX's axis that is octet's last; octet's last axis. */
 int octi_onnx_channel_axis(const octi_onnx_place *x);
 int64_t octi_onnx_channels(const octi_onnx_place *x);
-/** Channels idx[0..count) of an image, -1: zeros: a convolution of 1x1 that is never trained. */
+/** A convolution that is never trained, of attributes a: channel k of its result is element at[k]
+ *  of the window [R,S,C/groups], -1: 0. */
+oct_status octi_onnx_one_hot(octi_onnx_node *n, int32_t x, oct_attrs a, const int64_t *at,
+                             int64_t count, const char *suffix, int32_t *v);
+/** Channels idx[0..count) of an image, -1: zeros: such a convolution of 1x1. */
 oct_status octi_onnx_pick(octi_onnx_node *n, const octi_onnx_place *x, const int64_t *idx,
                           int64_t count, const char *suffix, octi_onnx_place *to);
 /** A constant that is one number a channel, or one for all, in octet's order; refused otherwise.
  *  NULL in *to on failure. */
 oct_status octi_onnx_per_channel(const octi_onnx_node *n, const octi_onnx_place *x,
                                  const octi_onnx_const *c, float **to);
+
+/* onnx_blocks.c */
+/** Six axes to an image: blocks of it to channels, or channels to blocks, as PixelUnshuffle and
+ *  PixelShuffle are exported. dim: the image's; *is: they are, and *to is it. */
+oct_status octi_onnx_blocks(octi_onnx_node *n, const octi_onnx_place *x, const int64_t *dim,
+                            bool *is, octi_onnx_place *to);
 
 /* onnx_affine.c */
 /** x * scale + shift, per channel (octet's order; NULL: 1, 0): in the weights that made x, or a

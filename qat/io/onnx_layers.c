@@ -54,12 +54,17 @@ static void turn_vector(const octi_onnx_node *n, const octi_onnx_const *c, const
 }
 
 static oct_status check_conv_weights(const octi_onnx_node *n, const octi_onnx_const *w) {
-    if (!w->f) return octi_onnx_refuse(n, "weights of type %s", octi_onnx_elem_word(w->elem));
-    if (w->rank == 3) return octi_onnx_refuse(n, "1D convolution (weights of 3 axes)");
-    if (w->rank != 4) return octi_onnx_refuse(n, "convolution with weights of %d axes", w->rank);
+    if (!w->f)
+        return octi_onnx_refuse(n, OCTI_CURE_TYPE, "weights of type %s",
+                                octi_onnx_elem_word(w->elem));
+    if (w->rank == 3)
+        return octi_onnx_refuse(n, OCTI_CURE_AXES, "1D convolution (weights of 3 axes)");
+    if (w->rank != 4)
+        return octi_onnx_refuse(n, OCTI_CURE_AXES, "convolution with weights of %d axes", w->rank);
     for (int i = 0; i < 4; i++)
         if (w->dim[i] < 1 || w->dim[i] > INT32_MAX)
-            return octi_onnx_refuse(n, "weights of shape %s", octi_onnx_dims_text(4, w->dim));
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "weights of shape %s",
+                                    octi_onnx_dims_text(4, w->dim));
     return OCT_OK;
 }
 
@@ -88,17 +93,19 @@ oct_status octi_onnx_read_conv(octi_onnx_node *n) {
     OCT_TRY(check_conv_weights(n, w));
     if (octi_onnx_has(n, 2)) OCT_TRY(octi_onnx_weights(n, 2, "the bias", &b));
     if (b && (!b->f || b->count != w->dim[0]))
-        return octi_onnx_refuse(n, "bias of shape %s", octi_onnx_dims_text(b->rank, b->dim));
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "bias of shape %s",
+                                octi_onnx_dims_text(b->rank, b->dim));
     for (int i = 0; i < 2; i++) {
         if (win.kernel_given && win.kernel[i] != w->dim[2 + i])
-            return octi_onnx_refuse(n, "attribute kernel_shape is not the weight's");
+            return octi_onnx_refuse(n, OCTI_CURE_RULES,
+                                    "attribute kernel_shape is not the weight's");
         win.kernel[i] = w->dim[2 + i];
     }
     OCT_TRY(octi_onnx_act(n, 0, &x));
     OCT_TRY(octi_onnx_images(n, x, &at));
     oct_attrs a = {.groups = {(int32_t)groups}};
     if (groups < 1 || groups > INT32_MAX)
-        return octi_onnx_refuse(n, "attribute group %lld", (long long)groups);
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "attribute group %lld", (long long)groups);
     OCT_TRY(octi_onnx_window_attrs(n, &win, &at, &a));
     const oct_shape shape = OCT_SHAPE(w->dim[0], w->dim[2], w->dim[3], w->dim[1]);
     const char *name = octi_onnx_name(n, NULL);
@@ -152,8 +159,8 @@ static oct_status multiply(octi_onnx_node *n, const octi_onnx_const *w, bool tra
     const octi_onnx_value *x;
     OCT_TRY(octi_onnx_act(n, 0, &x));
     if (!w->f || w->rank != 2)
-        return octi_onnx_refuse(n, "weights of type %s and shape %s", octi_onnx_elem_word(w->elem),
-                                octi_onnx_dims_text(w->rank, w->dim));
+        return octi_onnx_refuse(n, OCTI_CURE_TYPE, "weights of type %s and shape %s",
+                                octi_onnx_elem_word(w->elem), octi_onnx_dims_text(w->rank, w->dim));
     const product p = {.in = w->dim[transposed],
                        .out = w->dim[!transposed],
                        .transposed = transposed,
@@ -163,7 +170,7 @@ static oct_status multiply(octi_onnx_node *n, const octi_onnx_const *w, bool tra
     const bool rows = at.rank == 4 && at.at[3] == 3 && !bias;
     if (!rows) OCT_TRY(octi_onnx_vectors(n, x, &at));
     if (p.in < 1 || p.out < 1 || p.in != at.dim[at.rank - 1])
-        return octi_onnx_refuse(n, "weights of shape %s for a value of shape %s",
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "weights of shape %s for a value of shape %s",
                                 octi_onnx_dims_text(2, w->dim),
                                 octi_onnx_dims_text(at.rank, at.dim));
     const char *name = octi_onnx_name(n, NULL);
@@ -192,13 +199,16 @@ oct_status octi_onnx_read_gemm(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_attr_int(n, "transB", 0, &tb));
     OCT_TRY(octi_onnx_attr_float(n, "alpha", 1, &alpha));
     OCT_TRY(octi_onnx_attr_float(n, "beta", 1, &beta));
-    if (ta) return octi_onnx_refuse(n, "attribute transA: the batch would be multiplied");
+    if (ta)
+        return octi_onnx_refuse(n, OCTI_CURE_BATCH,
+                                "attribute transA: the batch would be multiplied");
     OCT_TRY(octi_onnx_weights(n, 1, "the weight", &w));
     if (octi_onnx_has(n, 2)) OCT_TRY(octi_onnx_weights(n, 2, "input C", &c));
     if (c) {
         const int64_t out = w->rank == 2 ? w->dim[!tb] : -1;
         if (!c->f || (c->count != 1 && (c->count != out || c->dim[c->rank - 1] != out)))
-            return octi_onnx_refuse(n, "input C of shape %s", octi_onnx_dims_text(c->rank, c->dim));
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "input C of shape %s",
+                                    octi_onnx_dims_text(c->rank, c->dim));
         if (!(bias = octi_arena_alloc(n->o->arena, (size_t)c->count * sizeof *bias + 1)))
             return oct_last_error()->code;
         for (int64_t k = 0; k < c->count; k++) bias[k] = beta * c->f[k];
@@ -226,25 +236,25 @@ oct_status octi_onnx_read_batch_norm(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_attr_float(n, "momentum", 0.9f, &momentum));
     OCT_TRY(octi_onnx_attr_int(n, "training_mode", 0, &training));
     OCT_TRY(octi_onnx_attr_int(n, "spatial", 1, &spatial));
-    if (!spatial) return octi_onnx_refuse(n, "attribute spatial 0");
-    if (training)
-        return octi_onnx_refuse(n, "attribute training_mode: export it as for evaluation");
+    if (!spatial) return octi_onnx_refuse(n, OCTI_CURE_RULES, "attribute spatial 0");
+    if (training) return octi_onnx_refuse(n, OCTI_CURE_EVAL, "attribute training_mode");
     for (int k = 1; k < n->nout; k++)
         if (n->out[k] && (n->out[k]->readers || n->out[k]->output))
-            return octi_onnx_refuse(n, "output %d, statistics that something reads", k);
+            return octi_onnx_refuse(n, OCTI_CURE_EVAL, "output %d, statistics that something reads",
+                                    k);
     OCT_TRY(octi_onnx_act(n, 0, &x));
     if (octi_onnx_channel_axis(&x->at) != 1) {
         octi_onnx_place at; /* for its words */
         OCT_TRY(octi_onnx_images(n, x, &at));
-        return octi_onnx_refuse(n, "channels are not on axis 1");
+        return octi_onnx_refuse(n, OCTI_CURE_LAYOUT, "channels are not on axis 1");
     }
     for (int k = 0; k < 4; k++) {
         OCT_TRY(octi_onnx_weights(n, k + 1, roles[k], &c));
         if (!c->f || c->rank != 1 || c->count != x->at.dim[1])
-            return octi_onnx_refuse(n, "%s of shape %s", roles[k],
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "%s of shape %s", roles[k],
                                     octi_onnx_dims_text(c->rank, c->dim));
         for (int64_t i = 0; k == 3 && i < c->count; i++)
-            if (!(c->f[i] >= 0)) return octi_onnx_refuse(n, "var below 0");
+            if (!(c->f[i] >= 0)) return octi_onnx_refuse(n, OCTI_CURE_RULES, "var below 0");
         octi_onnx_const row = *c; /* one number a channel, along axis 1 */
         row.rank = x->at.rank - 1;
         row.dim[0] = c->count;

@@ -56,16 +56,19 @@ static oct_status check_opset(octi_onnx *o) {
     for (size_t i = 0; i < m->n_opset_import; i++) {
         const OctiOnnx__OperatorSetIdProto *id = m->opset_import[i];
         if (!is_onnx_domain(id->domain)) continue;
-        if (found) return malformed(o, "opset is named twice", NULL, NULL, NULL);
+        if (found)
+            return malformed(o, "opset is named twice", NULL, NULL,
+                             octi_onnx_cure(OCTI_CURE_RULES, NULL));
         found = true;
         o->opset = id->version;
     }
-    if (!found) return malformed(o, "no opset", "opset_import of domain ai.onnx", NULL, NULL);
+    if (!found)
+        return malformed(o, "no opset", "opset_import of domain ai.onnx", NULL,
+                         octi_onnx_cure(OCTI_CURE_RULES, NULL));
     if (o->opset >= FIRST_OPSET && o->opset <= LAST_OPSET) return OCT_OK;
     return octi_fail(OCT_EUNSUPPORTED, o->where, "opset",
                      octi_fmt("%d to %d", FIRST_OPSET, LAST_OPSET),
-                     octi_fmt("%lld", (long long)o->opset),
-                     "torch.onnx.export(..., opset_version=17), or onnx.version_converter");
+                     octi_fmt("%lld", (long long)o->opset), octi_onnx_cure(OCTI_CURE_OPSET, NULL));
 }
 
 static bool is_external(const OctiOnnx__TensorProto *t) {
@@ -94,8 +97,7 @@ static oct_status check_external(octi_onnx *o) {
                      "one file",
                      octi_fmt("%s%s", octi_onnx_word(first->name),
                               count > 1 ? octi_fmt(" and %lld more", (long long)count - 1) : ""),
-                     "onnx.save(model, path, save_as_external_data=False), or "
-                     "torch.onnx.export(..., external_data=False)");
+                     octi_onnx_cure(OCTI_CURE_EXTERNAL, NULL));
 }
 
 static oct_status check(octi_onnx *o) {
@@ -104,11 +106,11 @@ static oct_status check(octi_onnx *o) {
     o->graph = o->model->graph;
     if (o->graph->n_node > OCTI_ONNX_NODES)
         return octi_fail(OCT_ELIMIT, o->where, "nodes", octi_fmt("at most %d", OCTI_ONNX_NODES),
-                         octi_fmt("%zu", o->graph->n_node), NULL);
+                         octi_fmt("%zu", o->graph->n_node), octi_onnx_cure(OCTI_CURE_LIMIT, NULL));
     OCT_TRY(check_opset(o));
     if (o->graph->n_sparse_initializer)
         return octi_fail(OCT_EUNSUPPORTED, o->where, "sparse initializers", "dense ones", NULL,
-                         NULL);
+                         octi_onnx_cure(OCTI_CURE_SPARSE, NULL));
     return check_external(o);
 }
 
@@ -116,7 +118,8 @@ oct_status octi_onnx_unpack(octi_onnx *o, const uint8_t *bytes, size_t size) {
     size_t budget;
     o->bytes = size;
     if (!octi_mul_size(size, 12, &budget) || !octi_add_size(budget, (size_t)16 << 20, &budget))
-        return octi_fail(OCT_ELIMIT, o->where, "file is too large", NULL, NULL, NULL);
+        return octi_fail(OCT_ELIMIT, o->where, "file is too large", NULL, NULL,
+                         octi_onnx_cure(OCTI_CURE_LIMIT, NULL));
     heap h = {.arena = o->arena, .budget = budget};
     ProtobufCAllocator take = {heap_take, heap_give, &h};
     oct_clear_error();

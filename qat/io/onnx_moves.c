@@ -12,7 +12,7 @@ static oct_status elements(const octi_onnx_node *n, int rank, const int64_t *dim
     *count = 1;
     for (int a = 1; a < rank; a++)
         if (dim[a] < 1 || __builtin_mul_overflow(*count, dim[a], count))
-            return octi_onnx_refuse(n, "to %s", octi_onnx_dims_text(rank, dim));
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "to %s", octi_onnx_dims_text(rank, dim));
     return OCT_OK;
 }
 
@@ -30,13 +30,13 @@ oct_status octi_onnx_read_reshape(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_whole(n, 1, "shape", OCT_MAX_RANK, dim, &rank));
     OCT_TRY(octi_onnx_act(n, 0, &x));
     if (rank < 1 || !is_batch(n->o, dim[0], !allow_zero))
-        return octi_onnx_refuse(n, "to %s: the first side is not the batch",
+        return octi_onnx_refuse(n, OCTI_CURE_BATCH, "to %s: the first side is not the batch",
                                 octi_onnx_dims_text(rank, dim));
     const bool first_open = dim[0] == -1;
     for (int a = 1; a < rank; a++) {
         if (dim[a] == 0 && !allow_zero && a < x->at.rank) dim[a] = x->at.dim[a];
         if (dim[a] == -1 && (open >= 0 || first_open))
-            return octi_onnx_refuse(n, "to a shape with two open sides");
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "to a shape with two open sides");
         if (dim[a] == -1) open = a, dim[a] = 1;
     }
     dim[0] = OCTI_ONNX_BATCH;
@@ -47,7 +47,7 @@ oct_status octi_onnx_read_reshape(octi_onnx_node *n) {
         made *= dim[open];
     }
     if (made != have)
-        return octi_onnx_refuse(n, "%s to %s: the batch does not stay",
+        return octi_onnx_refuse(n, OCTI_CURE_BATCH, "%s to %s: the batch does not stay",
                                 octi_onnx_dims_text(x->at.rank, x->at.dim),
                                 octi_onnx_dims_text(rank, dim));
     return octi_onnx_reshaped(n, &x->at, rank, dim);
@@ -63,7 +63,8 @@ oct_status octi_onnx_read_flatten(octi_onnx_node *n) {
     OCT_TRY(elements(n, x->at.rank, x->at.dim, &dim[1]));
     OCT_TRY(elements(n, to < 1 ? 1 : to, x->at.dim, &skipped));
     if (to < 1 || skipped != 1)
-        return octi_onnx_refuse(n, "attribute axis: %lld, which joins the batch", (long long)axis);
+        return octi_onnx_refuse(n, OCTI_CURE_BATCH, "attribute axis: %lld, which joins the batch",
+                                (long long)axis);
     return octi_onnx_reshaped(n, &x->at, 2, dim);
 }
 
@@ -78,7 +79,7 @@ oct_status octi_onnx_read_squeeze(octi_onnx_node *n) {
         OCT_TRY(octi_onnx_axis(n, axes[i], x->at.rank, &axis));
         out[axis] = true;
         if (axis == 0 || x->at.dim[axis] != 1)
-            return octi_onnx_refuse(n, "axis %d of shape %s", axis,
+            return octi_onnx_refuse(n, OCTI_CURE_BATCH, "axis %d of shape %s", axis,
                                     octi_onnx_dims_text(x->at.rank, x->at.dim));
     }
     for (int a = 0; a < x->at.rank; a++)
@@ -94,10 +95,11 @@ oct_status octi_onnx_read_unsqueeze(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_axes(n, "axes", 1, axes, &count));
     OCT_TRY(octi_onnx_act(n, 0, &x));
     const int rank = x->at.rank + (count < 0 ? 0 : count);
-    if (count < 1 || rank > OCT_MAX_RANK) return octi_onnx_refuse(n, "to %d axes", rank);
+    if (count < 1 || rank > OCT_MAX_RANK)
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "to %d axes", rank);
     for (int i = 0; i < count; i++) {
         OCT_TRY(octi_onnx_axis(n, axes[i], rank, &axis));
-        if (axis == 0 || in[axis]) return octi_onnx_refuse(n, "axis %d", axis);
+        if (axis == 0 || in[axis]) return octi_onnx_refuse(n, OCTI_CURE_BATCH, "axis %d", axis);
         in[axis] = true;
     }
     for (int a = 0, from = 0; a < rank; a++) dim[a] = in[a] ? 1 : x->at.dim[from++];
@@ -114,15 +116,16 @@ oct_status octi_onnx_read_transpose(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_act(n, 0, &x));
     for (int a = 0; !count && a < x->at.rank; a++) perm[a] = x->at.rank - 1 - a;
     octi_onnx_place y = x->at;
-    if (count && count != y.rank) return octi_onnx_refuse(n, "attribute perm: %d axes", count);
+    if (count && count != y.rank)
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "attribute perm: %d axes", count);
     for (int a = 0; a < y.rank; a++) {
         if (perm[a] < 0 || perm[a] >= y.rank || seen[perm[a]])
-            return octi_onnx_refuse(n, "attribute perm is no permutation");
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "attribute perm is no permutation");
         seen[perm[a]] = true;
         y.dim[a] = x->at.dim[perm[a]];
         y.at[a] = x->at.at[perm[a]];
     }
-    if (perm[0] != 0) return octi_onnx_refuse(n, "attribute perm moves the batch");
+    if (perm[0] != 0) return octi_onnx_refuse(n, OCTI_CURE_BATCH, "attribute perm moves the batch");
     y.turned = n->index;
     return octi_onnx_like(n, 0, &y, y.v);
 }
@@ -169,7 +172,7 @@ oct_status octi_onnx_read_concat(octi_onnx_node *n) {
         in[k] = x[k].v;
     }
     OCT_TRY(octi_onnx_axis(n, which, x[0].rank, &axis));
-    if (axis == 0) return octi_onnx_refuse(n, "attribute axis: the batch");
+    if (axis == 0) return octi_onnx_refuse(n, OCTI_CURE_BATCH, "attribute axis: the batch");
     octi_onnx_place y = x[0];
     const int at = y.at[axis], last = octi_onnx_channel_axis(&y);
     if (at == y.rank - 1)
@@ -177,7 +180,8 @@ oct_status octi_onnx_read_concat(octi_onnx_node *n) {
     else
         for (int k = 1; k < n->nin; k++)
             if (!octi_onnx_same_order(x[k].order, x[0].order))
-                return octi_onnx_refuse(n, "of values that were flattened in different orders");
+                return octi_onnx_refuse(n, OCTI_CURE_MOVES,
+                                        "of values that were flattened in different orders");
     OCT_TRY(octi_onnx_emit(n, OCT_OP_cat, octi_onnx_name(n, NULL), &(oct_attrs){.axis = {at}}, in,
                            n->nin, &v));
     for (int k = 1; k < n->nin; k++) y.dim[axis] += x[k].dim[axis];
@@ -197,7 +201,7 @@ static oct_status pad_channels(octi_onnx_node *n, octi_onnx_place *x, int64_t fr
     if (__builtin_add_overflow(front, behind, &count) ||
         __builtin_add_overflow(count, had, &count) || count > n->o->made ||
         !octi_mul_size((size_t)count, sizeof *idx, &bytes))
-        return octi_onnx_refuse(n, "to more channels than the file has numbers");
+        return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "to more channels than the file has numbers");
     if (!(idx = octi_arena_alloc(n->o->arena, bytes))) return oct_last_error()->code;
     for (int64_t k = 0; k < count; k++) idx[k] = k < front || k >= front + had ? -1 : k - front;
     OCT_TRY(octi_onnx_pick(n, x, idx, count, "channels", &y));
@@ -216,7 +220,7 @@ static oct_status pads_of(octi_onnx_node *n, const octi_onnx_value *x, int64_t *
         OCT_TRY(octi_onnx_whole(n, 1, "pads", 2 * OCTI_ONNX_RANK, pads, &count));
     if (octi_onnx_has(n, 3)) OCT_TRY(octi_onnx_whole(n, 3, "axes", OCTI_ONNX_RANK, axes, &some));
     const int each = some >= 0 ? some : x->at.rank;
-    if (count != 2 * each) return octi_onnx_refuse(n, "pads: %d numbers", count);
+    if (count != 2 * each) return octi_onnx_refuse(n, OCTI_CURE_RULES, "pads: %d numbers", count);
     for (int i = 0; i < each; i++) {
         OCT_TRY(octi_onnx_axis(n, some >= 0 ? axes[i] : i, x->at.rank, &axis));
         begin[axis] = pads[i];
@@ -224,9 +228,9 @@ static oct_status pads_of(octi_onnx_node *n, const octi_onnx_value *x, int64_t *
     }
     for (int a = 0; a < x->at.rank; a++)
         if (begin[a] < 0 || end[a] < 0 || begin[a] > INT32_MAX || end[a] > INT32_MAX)
-            return octi_onnx_refuse(n, "pads: %lld and %lld", (long long)begin[a],
-                                    (long long)end[a]);
-    return begin[0] || end[0] ? octi_onnx_refuse(n, "of the batch") : OCT_OK;
+            return octi_onnx_refuse(n, OCTI_CURE_PADDING, "pads: %lld and %lld",
+                                    (long long)begin[a], (long long)end[a]);
+    return begin[0] || end[0] ? octi_onnx_refuse(n, OCTI_CURE_BATCH, "of the batch") : OCT_OK;
 }
 
 oct_status octi_onnx_read_pad(octi_onnx_node *n) {
@@ -238,7 +242,7 @@ oct_status octi_onnx_read_pad(octi_onnx_node *n) {
     int32_t v;
     OCT_TRY(octi_onnx_attr_word(n, "mode", "constant", &mode));
     if (strcmp(mode, "constant"))
-        return octi_onnx_refuse(n, "attribute mode: %s", octi_onnx_word(mode));
+        return octi_onnx_refuse(n, OCTI_CURE_PADDING, "attribute mode: %s", octi_onnx_word(mode));
     OCT_TRY(octi_onnx_scalar(n, "value", 2, 0, &a.value));
     OCT_TRY(octi_onnx_act(n, 0, &x));
     OCT_TRY(pads_of(n, x, begin, end));
@@ -247,7 +251,7 @@ oct_status octi_onnx_read_pad(octi_onnx_node *n) {
     if (!any) return octi_onnx_like(n, 0, &x->at, x->at.v);
     OCT_TRY(octi_onnx_images(n, x, &at));
     if ((begin[1] || end[1]) && a.value != 0)
-        return octi_onnx_refuse(n, "of channels with %g", (double)a.value);
+        return octi_onnx_refuse(n, OCTI_CURE_PADDING, "of channels with %g", (double)a.value);
     OCT_TRY(pad_channels(n, &at, begin[1], end[1]));
     for (int i = 0; i < 2; i++) {
         a.pads[i] = (int32_t)begin[2 + i];
@@ -295,6 +299,7 @@ oct_status octi_onnx_read_expand(octi_onnx_node *n) {
                (have == OCTI_ONNX_BATCH && n->o->batch > 0 && dim[a] == n->o->batch);
     }
     if (same) return octi_onnx_like(n, 0, &x->at, x->at.v);
-    return octi_onnx_refuse(n, "%s to %s", octi_onnx_dims_text(x->at.rank, x->at.dim),
+    return octi_onnx_refuse(n, OCTI_CURE_SHAPES, "%s to %s",
+                            octi_onnx_dims_text(x->at.rank, x->at.dim),
                             octi_onnx_dims_text(rank, dim));
 }

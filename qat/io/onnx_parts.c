@@ -5,29 +5,36 @@
 #include "qat/io/onnx_in.h"
 #include "src/mem.h"
 
-oct_status octi_onnx_pick(octi_onnx_node *n, const octi_onnx_place *x, const int64_t *idx,
-                          int64_t count, const char *suffix, octi_onnx_place *to) {
-    const oct_attrs a = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .groups = {1}};
-    const int64_t channels = octi_onnx_channels(x);
+oct_status octi_onnx_one_hot(octi_onnx_node *n, int32_t x, oct_attrs a, const int64_t *at,
+                             int64_t count, const char *suffix, int32_t *v) {
+    const oct_shape *image = &n->o->to->values[x].shape;
+    const oct_shape shape = OCT_SHAPE(count, a.kernel[0], a.kernel[1], image->dim[3] / a.groups[0]);
+    const int64_t each = shape.dim[1] * shape.dim[2] * shape.dim[3];
     int64_t all;
-    if (__builtin_mul_overflow(count, channels, &all) || all > n->o->made)
-        return octi_onnx_refuse(n, "%lld of %lld channels, in an order of its own",
-                                (long long)count, (long long)channels);
+    if (__builtin_mul_overflow(count, each, &all) || all > n->o->made)
+        return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "%lld of %lld channels, in an order of its own",
+                                (long long)count, (long long)image->dim[3]);
     n->o->made -= all;
     const char *name = octi_onnx_name(n, suffix);
-    int32_t in[2] = {x->v}, v;
+    int32_t in[2] = {x};
     if (!name) return oct_last_error()->code;
-    in[1] =
-        octi_onnx_param(n->o, name, "weight", OCT_VALUE_PARAM, OCT_SHAPE(count, 1, 1, channels));
+    in[1] = octi_onnx_param(n->o, name, "weight", OCT_VALUE_PARAM, shape);
     if (in[1] < 0) return oct_last_error()->code;
     oct_value *w = &n->o->to->values[in[1]];
     w->frozen = true;
     for (int64_t k = 0; k < count; k++)
-        if (idx[k] >= 0) oct_f32(w->tensor)[k * channels + idx[k]] = 1;
+        if (at[k] >= 0) oct_f32(w->tensor)[k * each + at[k]] = 1;
     const float one = 1; /* codes as they are */
     const octi_onnx_codes codes = {.scale = &one, .count = 1, .most = 1};
     OCT_TRY(octi_onnx_set_weight_grid(n, &(octi_onnx_const){.codes = &codes}, 0, 1, in[1]));
-    OCT_TRY(octi_onnx_emit(n, OCT_OP_conv2d, name, &a, in, 2, &v));
+    return octi_onnx_emit(n, OCT_OP_conv2d, name, &a, in, 2, v);
+}
+
+oct_status octi_onnx_pick(octi_onnx_node *n, const octi_onnx_place *x, const int64_t *idx,
+                          int64_t count, const char *suffix, octi_onnx_place *to) {
+    const oct_attrs a = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .groups = {1}};
+    int32_t v;
+    OCT_TRY(octi_onnx_one_hot(n, x->v, a, idx, count, suffix, &v));
     *to = *x;
     to->v = v;
     to->dim[octi_onnx_channel_axis(x)] = count;
@@ -39,8 +46,9 @@ static oct_status cut(octi_onnx_node *n, octi_onnx_place *x, int axis, int64_t f
                       const char *suffix) {
     if (from == 0 && to == x->dim[axis]) return OCT_OK;
     if (from < 0 || to <= from || to > INT32_MAX)
-        return octi_onnx_refuse(n, "nothing is left of axis %d", axis);
-    if (x->order && x->at[axis] == x->rank - 1) return octi_onnx_refuse(n, "of a flattened image");
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "nothing is left of axis %d", axis);
+    if (x->order && x->at[axis] == x->rank - 1)
+        return octi_onnx_refuse(n, OCTI_CURE_MOVES, "of a flattened image");
     const oct_attrs a = {.axis = {x->at[axis]}, .range = {(int32_t)from, (int32_t)to}};
     OCT_TRY(octi_onnx_emit(n, OCT_OP_slice, octi_onnx_name(n, suffix), &a, &x->v, 1, &x->v));
     x->dim[axis] = to - from;
@@ -69,10 +77,10 @@ static oct_status spans(octi_onnx_node *n, const octi_onnx_place *x, span *s) {
             const bool all = cut.from[i] == 0 && step == 1 &&
                              (cut.to[i] >= INT32_MAX || cut.to[i] == OCTI_ONNX_BATCH ||
                               (n->o->batch > 0 && cut.to[i] >= n->o->batch));
-            if (!all) return octi_onnx_refuse(n, "of the batch");
+            if (!all) return octi_onnx_refuse(n, OCTI_CURE_BATCH, "of the batch");
             continue;
         }
-        if (step < 1) return octi_onnx_refuse(n, "steps: %lld", (long long)step);
+        if (step < 1) return octi_onnx_refuse(n, OCTI_CURE_STEPS, "steps: %lld", (long long)step);
         s[axis] = (span){within(cut.from[i], x->dim[axis]), within(cut.to[i], x->dim[axis]), step};
     }
     return OCT_OK;
@@ -83,7 +91,8 @@ static oct_status stride_image(octi_onnx_node *n, octi_onnx_place *x, int64_t ro
                                int64_t columns) {
     const oct_attrs a = {.kernel = {1, 1}, .stride = {(int32_t)rows, (int32_t)columns}};
     if (rows == 1 && columns == 1) return OCT_OK;
-    if (rows > INT32_MAX || columns > INT32_MAX) return octi_onnx_refuse(n, "steps beyond 2^31");
+    if (rows > INT32_MAX || columns > INT32_MAX)
+        return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "steps beyond 2^31");
     OCT_TRY(octi_onnx_emit(n, OCT_OP_max_pool2d, octi_onnx_name(n, NULL), &a, &x->v, 1, &x->v));
     *x = octi_onnx_placed(n->o, x->v);
     return OCT_OK;
@@ -93,7 +102,8 @@ static oct_status stride_channels(octi_onnx_node *n, octi_onnx_place *x, int64_t
     const int64_t count = (x->dim[1] + step - 1) / step;
     octi_onnx_place y;
     if (step == 1) return OCT_OK;
-    if (count > n->o->made) return octi_onnx_refuse(n, "%lld channels", (long long)count);
+    if (count > n->o->made)
+        return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "%lld channels", (long long)count);
     int64_t *idx = octi_arena_calloc(n->o->arena, (size_t)count + 1, sizeof *idx);
     if (!idx) return oct_last_error()->code;
     for (int64_t k = 0; k < count; k++) idx[k] = k * step;
@@ -133,19 +143,21 @@ oct_status octi_onnx_read_split(octi_onnx_node *n) {
         OCT_TRY(octi_onnx_whole(n, 1, "split", OCTI_ONNX_ARGS, parts, &count));
     OCT_TRY(octi_onnx_act(n, 0, &x));
     OCT_TRY(octi_onnx_axis(n, which, x->at.rank, &axis));
-    if (axis == 0) return octi_onnx_refuse(n, "attribute axis: the batch");
+    if (axis == 0) return octi_onnx_refuse(n, OCTI_CURE_BATCH, "attribute axis: the batch");
     if ((count >= 0 && count != n->nout) || outputs != n->nout || n->nout < 1)
-        return octi_onnx_refuse(n, "into %d parts for %d outputs", count, n->nout);
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "into %d parts for %d outputs", count, n->nout);
     const int64_t side = x->at.dim[axis], each = (side + n->nout - 1) / n->nout;
     for (int k = 0; k < n->nout; k++) {
         octi_onnx_place y = x->at;
         const int64_t size = count >= 0 ? parts[k] : each < side - at ? each : side - at;
-        if (size < 1 || size > side - at) return octi_onnx_refuse(n, "a part beyond the value");
+        if (size < 1 || size > side - at)
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "a part beyond the value");
         OCT_TRY(cut(n, &y, axis, at, at + size, NULL));
         OCT_TRY(octi_onnx_like(n, k, &y, y.v));
         at += size;
     }
-    return at == side ? OCT_OK : octi_onnx_refuse(n, "parts do not make up the value");
+    return at == side ? OCT_OK
+                      : octi_onnx_refuse(n, OCTI_CURE_RULES, "parts do not make up the value");
 }
 
 oct_status octi_onnx_read_gather(octi_onnx_node *n) {
@@ -159,8 +171,9 @@ oct_status octi_onnx_read_gather(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_act(n, 0, &x));
     OCT_TRY(octi_onnx_axis(n, which, x->at.rank, &axis));
     if (!c->i || c->rank > 1 || c->count < 1)
-        return octi_onnx_refuse(n, "indices of shape %s", octi_onnx_dims_text(c->rank, c->dim));
-    if (axis == 0) return octi_onnx_refuse(n, "attribute axis: the batch");
+        return octi_onnx_refuse(n, OCTI_CURE_GATHER, "indices of shape %s",
+                                octi_onnx_dims_text(c->rank, c->dim));
+    if (axis == 0) return octi_onnx_refuse(n, OCTI_CURE_BATCH, "attribute axis: the batch");
     if (!(idx = octi_arena_calloc(n->o->arena, (size_t)c->count, sizeof *idx)))
         return oct_last_error()->code;
     octi_onnx_place y = x->at;
@@ -168,12 +181,15 @@ oct_status octi_onnx_read_gather(octi_onnx_node *n) {
     for (int64_t k = 0; k < c->count; k++) {
         idx[k] = c->i[k] < 0 ? c->i[k] + y.dim[axis] : c->i[k];
         if (idx[k] < 0 || idx[k] >= y.dim[axis])
-            return octi_onnx_refuse(n, "index %lld of axis %d", (long long)c->i[k], axis);
+            return octi_onnx_refuse(n, OCTI_CURE_RULES, "index %lld of axis %d", (long long)c->i[k],
+                                    axis);
         run &= idx[k] == idx[0] + k;
     }
     if (!run) {
         OCT_TRY(octi_onnx_images(n, x, &y));
-        if (axis != 1) return octi_onnx_refuse(n, "of axis %d, in an order of its own", axis);
+        if (axis != 1)
+            return octi_onnx_refuse(n, OCTI_CURE_GATHER, "of axis %d, in an order of its own",
+                                    axis);
         OCT_TRY(octi_onnx_pick(n, &y, idx, c->count, NULL, &y));
     } else
         OCT_TRY(cut(n, &y, axis, idx[0], idx[0] + c->count, c->rank ? NULL : "part"));

@@ -73,8 +73,7 @@ static int long_axes(const octi_onnx_place *x, int *axis) {
     return count;
 }
 
-/* Would ONNX's axes lie at `at` without an element being moved? */
-static bool lies_at(const octi_onnx_place *x, const int *at) {
+bool octi_onnx_lies_at(const octi_onnx_place *x, const int *at) {
     int mine[OCT_MAX_RANK];
     const int count = long_axes(x, mine);
     for (int i = 1; i < count; i++)
@@ -93,7 +92,8 @@ static oct_status lay(octi_onnx_node *n, const octi_onnx_place *x, int rank, con
     *to = made;
     if (oct_shape_equal(&want, &have)) return OCT_OK;
     for (int i = 1; i < rank; i++) {
-        if (want.dim[i] > INT32_MAX) return octi_onnx_refuse(n, "a side beyond 2^31");
+        if (want.dim[i] > INT32_MAX)
+            return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "a side beyond 2^31");
         a.shape[i - 1] = (int32_t)want.dim[i];
     }
     if (rank == 2)
@@ -103,15 +103,15 @@ static oct_status lay(octi_onnx_node *n, const octi_onnx_place *x, int rank, con
 
 static oct_status misplaced(octi_onnx_node *n, const octi_onnx_place *x, const char *want) {
     if (x->turned < 0)
-        return octi_onnx_refuse(n, "input of shape %s, where %s is taken",
+        return octi_onnx_refuse(n, OCTI_CURE_AXES, "input of shape %s, where %s is taken",
                                 octi_onnx_dims_text(x->rank, x->dim), want);
     const octi_onnx_proto *t = n->o->graph->node[x->turned];
-    return octi_onnx_refuse(n, "needs %s, which Transpose %s in front has turned", want,
-                            octi_onnx_word(t->name));
+    return octi_onnx_refuse(n, OCTI_CURE_LAYOUT, "needs %s, which Transpose %s in front has turned",
+                            want, octi_onnx_word(t->name));
 }
 
 oct_status octi_onnx_images(octi_onnx_node *n, const octi_onnx_value *x, octi_onnx_place *to) {
-    if (x->at.rank != 4 || x->at.order || !lies_at(&x->at, images_at))
+    if (x->at.rank != 4 || x->at.order || !octi_onnx_lies_at(&x->at, images_at))
         return misplaced(n, &x->at, "[N, C, H, W]");
     return lay(n, &x->at, 4, x->at.dim, images_at, "reshape", to);
 }
@@ -123,7 +123,7 @@ oct_status octi_onnx_vectors(octi_onnx_node *n, const octi_onnx_value *x, octi_o
 
 oct_status octi_onnx_settle(octi_onnx_node *n, octi_onnx_place *x) {
     const octi_onnx_place fine = octi_onnx_placed(n->o, x->v), was = *x;
-    if (x->order || !lies_at(x, fine.at)) return OCT_OK;
+    if (x->order || !octi_onnx_lies_at(x, fine.at)) return OCT_OK;
     return lay(n, &was, x->rank, was.dim, fine.at, "reshape", x);
 }
 
@@ -142,7 +142,7 @@ static oct_status flattened(octi_onnx_node *n, const octi_onnx_place *x, octi_on
         r->dim[a - 1] = x->dim[a];
         r->at[a - 1] = x->at[a] - 1;
         if (__builtin_mul_overflow(r->size, x->dim[a], &r->size))
-            return octi_onnx_refuse(n, "size of the flattened value overflows");
+            return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "size of the flattened value overflows");
     }
     *to = *x;
     OCT_TRY(octi_onnx_emit(n, OCT_OP_flatten, octi_onnx_name(n, NULL), NULL, &x->v, 1, &to->v));
@@ -248,7 +248,7 @@ static oct_status shuffled(octi_onnx_node *n, const octi_onnx_place *x, const oc
     octi_onnx_place image = *x, to;
     oct_attrs a = {.p = 0};
     if (r->size > n->o->made || dim[2] > INT32_MAX || dim[3] > INT32_MAX)
-        return octi_onnx_refuse(n, "of %lld channels", (long long)r->size);
+        return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "of %lld channels", (long long)r->size);
     int64_t *idx = octi_arena_calloc(n->o->arena, (size_t)r->size + 1, sizeof *idx);
     if (!idx) return oct_last_error()->code;
     for (int64_t k = 0; k < r->size; k++) idx[run_index(r, k)] = k;
@@ -259,13 +259,21 @@ static oct_status shuffled(octi_onnx_node *n, const octi_onnx_place *x, const oc
     return octi_onnx_like(n, 0, &to, to.v);
 }
 
+/* [N, C, H, W], with or without sides of 1 behind C, as an exporter leaves them. */
+static bool is_image(int rank, const int64_t *dim, int64_t image[4]) {
+    bool is = rank >= 4;
+    for (int a = 2; a < rank - 2; a++) is &= dim[a] == 1;
+    for (int a = 0; is && a < 4; a++) image[a] = dim[a < 2 ? a : rank - 4 + a];
+    return is;
+}
+
 oct_status octi_onnx_reshaped(octi_onnx_node *n, const octi_onnx_place *x, int rank,
                               const int64_t *dim) {
     int axis[OCT_MAX_RANK], at[OCT_MAX_RANK];
     octi_onnx_place to;
     if (same_dims(x, rank, dim)) return octi_onnx_like(n, 0, x, x->v);
     if (rank < 2 || rank > OCT_MAX_RANK)
-        return octi_onnx_refuse(n, "to %s", octi_onnx_dims_text(rank, dim));
+        return octi_onnx_refuse(n, OCTI_CURE_AXES, "to %s", octi_onnx_dims_text(rank, dim));
     if (unflattens(x, rank, dim)) {
         const octi_onnx_run *r = &x->order->run[0];
         octi_onnx_place back = *x;
@@ -276,21 +284,29 @@ oct_status octi_onnx_reshaped(octi_onnx_node *n, const octi_onnx_place *x, int r
         return octi_onnx_like(n, 0, &to, to.v);
     }
     const int count = regroup(x, rank, dim, axis);
-    bool shuffles = false;
+    bool shuffles = false, blocks;
+    int64_t image[4];
     const octi_onnx_run channels =
         count < 0 && !x->order ? shuffle_of(x, rank, dim, &shuffles) : (octi_onnx_run){.rank = 0};
     if (shuffles) return shuffled(n, x, &channels, dim);
+    if (count < 0 && x->rank == 6 && !x->order && is_image(rank, dim, image)) {
+        OCT_TRY(octi_onnx_blocks(n, x, image, &blocks, &to));
+        if (blocks && rank > 4) return octi_onnx_reshaped(n, &to, rank, dim);
+        if (blocks) return octi_onnx_like(n, 0, &to, to.v);
+    }
     if (count < 0 && rank == 2 && !x->order) {
         OCT_TRY(flattened(n, x, &to));
         return octi_onnx_like(n, 0, &to, to.v);
     }
     if (count < 0 || (x->order && count != 1))
-        return octi_onnx_refuse(n, "%s to %s moves elements", octi_onnx_dims_text(x->rank, x->dim),
+        return octi_onnx_refuse(n, OCTI_CURE_MOVES, "%s to %s moves elements",
+                                octi_onnx_dims_text(x->rank, x->dim),
                                 octi_onnx_dims_text(rank, dim));
     choose(rank, axis, count, at);
     OCT_TRY(lay(n, x, rank, dim, at, NULL, &to));
     if (x->order && octi_onnx_channels(&to) == 1)
-        return octi_onnx_refuse(n, "of a flattened image to %s", octi_onnx_dims_text(rank, dim));
+        return octi_onnx_refuse(n, OCTI_CURE_MOVES, "of a flattened image to %s",
+                                octi_onnx_dims_text(rank, dim));
     return octi_onnx_like(n, 0, &to, to.v);
 }
 
@@ -305,14 +321,15 @@ oct_status octi_onnx_per_channel(const octi_onnx_node *n, const octi_onnx_place 
     for (int j = 0; fits && j < c->rank; j++)
         fits = c->dim[j] == 1 || (x->rank - c->rank + j == channel && c->dim[j] == channels);
     if (!fits)
-        return octi_onnx_refuse(n,
+        return octi_onnx_refuse(n, OCTI_CURE_PER_CHANNEL,
                                 "constant of shape %s for a value of shape %s: one number a "
                                 "channel is taken",
                                 octi_onnx_dims_text(c->rank, c->dim),
                                 octi_onnx_dims_text(x->rank, x->dim));
     if (channels > n->o->made || !octi_mul_size((size_t)channels, sizeof **to, &bytes))
         return octi_fail(OCT_ELIMIT, n->o->where, "constants for more channels than the file has",
-                         NULL, octi_fmt("%lld", (long long)channels), NULL);
+                         NULL, octi_fmt("%lld", (long long)channels),
+                         octi_onnx_cure(OCTI_CURE_LIMIT, NULL));
     n->o->made -= channels;
     if (!(*to = octi_arena_alloc(n->o->arena, bytes + 1))) return oct_last_error()->code;
     for (int64_t k = 0; k < channels; k++)

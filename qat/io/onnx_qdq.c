@@ -45,18 +45,19 @@ static oct_status grid_of(octi_onnx_node *n, int elem, grid *g) {
     *g = (grid){.zero = NULL};
     OCT_TRY(octi_onnx_attr_int(n, "block_size", 0, &block));
     OCT_TRY(octi_onnx_attr_int(n, "saturate", 1, &saturate));
-    if (block) return octi_onnx_refuse(n, "attribute block_size: %lld", (long long)block);
+    if (block)
+        return octi_onnx_refuse(n, OCTI_CURE_GRID, "attribute block_size: %lld", (long long)block);
     OCT_TRY(octi_onnx_weights(n, 1, "the scale", &g->scale));
     if (octi_onnx_has(n, 2)) OCT_TRY(octi_onnx_weights(n, 2, "the zero point", &g->zero));
     if (!g->scale->f || g->scale->rank > 1 || g->scale->count < 1 ||
         (g->zero && (!g->zero->i || g->zero->count != g->scale->count)))
-        return octi_onnx_refuse(n, "scale or zero point of another type or shape");
+        return octi_onnx_refuse(n, OCTI_CURE_GRID, "scale or zero point of another type or shape");
     if (g->zero) elem = g->zero->elem;
     if (!codes_of(elem, &g->least, &g->most))
-        return octi_onnx_refuse(n, "codes of type %s", octi_onnx_elem_word(elem));
+        return octi_onnx_refuse(n, OCTI_CURE_GRID, "codes of type %s", octi_onnx_elem_word(elem));
     for (int64_t k = 0; k < g->scale->count; k++)
         if (!(g->scale->f[k] > 0) || !isfinite(g->scale->f[k]))
-            return octi_onnx_refuse(n, "a scale that is not above 0");
+            return octi_onnx_refuse(n, OCTI_CURE_GRID, "a scale that is not above 0");
     return OCT_OK;
 }
 
@@ -74,8 +75,8 @@ static oct_status strides(octi_onnx_node *n, const octi_onnx_const *x, const gri
     OCT_TRY(octi_onnx_axis(n, axis, x->rank, &a));
     *along = a;
     if (x->dim[a] != g->scale->count)
-        return octi_onnx_refuse(n, "%lld scales for an axis of %lld", (long long)g->scale->count,
-                                (long long)x->dim[a]);
+        return octi_onnx_refuse(n, OCTI_CURE_GRID, "%lld scales for an axis of %lld",
+                                (long long)g->scale->count, (long long)x->dim[a]);
     *inner = 1;
     for (int i = a + 1; i < x->rank; i++) *inner *= x->dim[i];
     return OCT_OK;
@@ -91,7 +92,7 @@ oct_status octi_onnx_fold_dequantize(octi_onnx_node *n) {
     OCT_TRY(strides(n, x, &g, &axis, &inner));
     octi_onnx_const *c = octi_onnx_const_new(n->o, g.scale->elem, x->rank, x->dim);
     if (!c) return octi_onnx_refuse_last(n);
-    if (!x->i) return octi_onnx_refuse(n, "of floats");
+    if (!x->i) return octi_onnx_refuse(n, OCTI_CURE_QDQ, "of floats");
     octi_onnx_codes *codes = octi_arena_alloc(n->o->arena, sizeof *codes);
     if (!codes) return oct_last_error()->code;
     *codes = (octi_onnx_codes){.scale = g.scale->f, .count = g.scale->count, .axis = axis};
@@ -101,7 +102,8 @@ oct_status octi_onnx_fold_dequantize(octi_onnx_node *n) {
         if (step < codes->least) codes->least = step;
         if (step > codes->most) codes->most = step;
         if (step < INT32_MIN || step > INT32_MAX)
-            return octi_onnx_refuse(n, "a code less its zero point of more than 32 bits");
+            return octi_onnx_refuse(n, OCTI_CURE_GRID,
+                                    "a code less its zero point of more than 32 bits");
         c->f[k] = octq_dequantize((int32_t)step, g.scale->f[at], 0);
     }
     c->codes = codes;
@@ -119,7 +121,8 @@ oct_status octi_onnx_fold_quantize(octi_onnx_node *n) {
     octi_onnx_const *c = octi_onnx_const_new(
         n->o, g.zero ? g.zero->elem : OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, x->rank, x->dim);
     if (!c) return octi_onnx_refuse_last(n);
-    if (!x->f || g.most == INT32_MAX) return octi_onnx_refuse(n, "to 32 bits, or of whole numbers");
+    if (!x->f || g.most == INT32_MAX)
+        return octi_onnx_refuse(n, OCTI_CURE_GRID, "to 32 bits, or of whole numbers");
     for (int64_t k = 0; k < x->count; k++) {
         const int64_t at = g.scale->count == 1 ? 0 : k / inner % g.scale->count;
         c->i[k] = octq_quantize(x->f[k], g.scale->f[at], g.zero ? (int32_t)g.zero->i[at] : 0,
@@ -131,9 +134,11 @@ oct_status octi_onnx_fold_quantize(octi_onnx_node *n) {
 static oct_status judge_readers(const octi_onnx_node *n) {
     const octi_onnx_value *y = n->out[0];
     if (y && y->other >= 0)
-        return octi_onnx_refuse(n, "its codes are read by %s; DequantizeLinear is taken",
+        return octi_onnx_refuse(n, OCTI_CURE_QDQ,
+                                "its codes are read by %s; DequantizeLinear is taken",
                                 octi_onnx_word(n->o->graph->node[y->other]->op_type));
-    return y && y->output ? octi_onnx_refuse(n, "its codes are the net's output") : OCT_OK;
+    return y && y->output ? octi_onnx_refuse(n, OCTI_CURE_QDQ, "its codes are the net's output")
+                          : OCT_OK;
 }
 
 /* ---- codes that are passed on: PyTorch casts those that are u8 to u8, and those of fewer bits go
@@ -191,11 +196,12 @@ oct_status octi_onnx_pass_codes(octi_onnx_node *n) {
     if (octi_onnx_is(n->p, "Clip") &&
         (x->maker != x->coder || !octi_onnx_is(q, "QuantizeLinear") ||
          octi_onnx_next(o, x) != n->p || !highest_of(o, n->p, made, &hi)))
-        return octi_onnx_refuse(n, "of codes; taken as the one reader of what QuantizeLinear made, "
-                                   "and with a highest code alone");
+        return octi_onnx_refuse(n, OCTI_CURE_QDQ,
+                                "of codes; taken as the one reader of what QuantizeLinear made, "
+                                "and with a highest code alone");
     if (to != made)
-        return octi_onnx_refuse(n, "of codes of type %s to %s", octi_onnx_elem_word(made),
-                                octi_onnx_elem_word((int)to));
+        return octi_onnx_refuse(n, OCTI_CURE_GRID, "of codes of type %s to %s",
+                                octi_onnx_elem_word(made), octi_onnx_elem_word((int)to));
     OCT_TRY(judge_readers(n));
     return octi_onnx_like(n, 0, &x->at, x->at.v);
 }
@@ -262,13 +268,14 @@ static oct_status on_grid(octi_onnx_node *n, const octi_onnx_value *x, const gri
     octi_onnx *o = n->o;
     if (g->most - g->least != 255)
         return o->grids_refused = true,
-               octi_onnx_refuse(n, "codes of more than 8 bits, of the net's values");
+               octi_onnx_refuse(n, OCTI_CURE_GRID,
+                                "codes of more than 8 bits, of the net's values");
     const oct_quantizer *have = octi_onnx_grid_of(o, x->at.v);
     const int32_t highest = highest_behind(n, g);
     const bool same = have && is_grid(have, g);
     if (same && have->spec.qmax != highest && x->quantizers > 1)
-        return octi_onnx_refuse(n, "codes of one scale up to %d and to %d", have->spec.qmax,
-                                highest);
+        return octi_onnx_refuse(n, OCTI_CURE_GRID, "codes of one scale up to %d and to %d",
+                                have->spec.qmax, highest);
     if (have ? !same || have->spec.qmax != highest : !octi_onnx_rounded_alike(x))
         return stand_apart(n, &x->at, g, highest);
     octi_onnx_value *y = n->out[0];
@@ -285,7 +292,8 @@ oct_status octi_onnx_read_quantize(octi_onnx_node *n) {
     if (n->out[0]) n->out[0]->coder = n->index;
     OCT_TRY(grid_of(n, OCTI_ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, &g));
     OCT_TRY(octi_onnx_act(n, 0, &x));
-    if (g.scale->count != 1) return octi_onnx_refuse(n, "of the net's values, per axis");
+    if (g.scale->count != 1)
+        return octi_onnx_refuse(n, OCTI_CURE_GRID, "of the net's values, per axis");
     OCT_TRY(judge_readers(n));
     n->o->marks++;
     if (!n->o->as_floats) return on_grid(n, x, &g);
@@ -303,7 +311,7 @@ oct_status octi_onnx_read_dequantize(octi_onnx_node *n) {
     if (octi_onnx_is_table(n->o, q))
         q = n->o->graph->node[x->dequantizer]; /* this, or another */
     else if (!octi_onnx_is(q, "QuantizeLinear"))
-        return octi_onnx_refuse(n, "of values that no QuantizeLinear made");
+        return octi_onnx_refuse(n, OCTI_CURE_QDQ, "of values that no QuantizeLinear made");
     const octi_onnx_const *part[2] = {NULL, NULL};
     for (size_t k = 0; k < 2; k++)
         if (q->n_input > k + 1)
@@ -311,6 +319,7 @@ oct_status octi_onnx_read_dequantize(octi_onnx_node *n) {
     made = (grid){.scale = part[0], .zero = part[1]};
     if (!made.scale || g.scale->count != 1 || made.scale->f[0] != g.scale->f[0] ||
         (g.zero ? g.zero->i[0] : 0) != (made.zero ? made.zero->i[0] : 0))
-        return octi_onnx_refuse(n, "with another scale or zero point than the codes in front have");
+        return octi_onnx_refuse(n, OCTI_CURE_GRID,
+                                "with another scale or zero point than the codes in front have");
     return octi_onnx_like(n, 0, &x->at, x->at.v);
 }

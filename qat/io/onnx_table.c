@@ -139,8 +139,9 @@ oct_status octi_onnx_read_table(octi_onnx_node *n) {
     side in, out;
     if (octi_onnx_is(from, "Gather")) from = dequantizer(o, octi_onnx_find(o, cast->input[0]));
     if (!from || !side_of(o, from, &in) || !side_of(o, dequantizer(o, n->out[0]), &out))
-        return octi_onnx_refuse(n, "a table of codes whose scales no QuantizeLinear and "
-                                   "DequantizeLinear say");
+        return octi_onnx_refuse(n, OCTI_CURE_QDQ,
+                                "a table of codes whose scales no QuantizeLinear and "
+                                "DequantizeLinear say");
     oct_attrs a = {.slope = 0};
     oct_op_kind kind;
     int32_t v;
@@ -149,7 +150,9 @@ oct_status octi_onnx_read_table(octi_onnx_node *n) {
         out.hi = highest(table->i, out.zero);
         found = out.hi > 0 && find_function(in, out, table->i, &kind, &a.slope);
     }
-    if (!found) return octi_onnx_refuse(n, "a table of codes that no function of octet's gives");
+    if (!found)
+        return octi_onnx_refuse(n, OCTI_CURE_QDQ,
+                                "a table of codes that no function of octet's gives");
     OCT_TRY(octi_onnx_emit(n, kind, octi_onnx_name(n, NULL), &a, &x->at.v, 1, &v));
     OCT_TRY(octi_onnx_set_grid(o, v, out.scale, out.zero, out.hi));
     return octi_onnx_like(n, 0, &x->at, v);

@@ -32,9 +32,10 @@ oct_status octi_onnx_read_elu(octi_onnx_node *n) {
 oct_status octi_onnx_read_prelu(octi_onnx_node *n) {
     const octi_onnx_const *c;
     OCT_TRY(octi_onnx_weights(n, 1, "the slope", &c));
-    if (!c->f || c->count < 1) return octi_onnx_refuse(n, "slope of another type");
+    if (!c->f || c->count < 1) return octi_onnx_refuse(n, OCTI_CURE_RULES, "slope of another type");
     for (int64_t k = 1; k < c->count; k++)
-        if (c->f[k] != c->f[0]) return octi_onnx_refuse(n, "slopes differ between channels");
+        if (c->f[k] != c->f[0])
+            return octi_onnx_refuse(n, OCTI_CURE_SLOPES, "slopes differ between channels");
     return octi_onnx_unary(n, OCT_OP_leaky_relu, &(oct_attrs){.slope = c->f[0]});
 }
 
@@ -63,7 +64,8 @@ oct_status octi_onnx_read_clip(octi_onnx_node *n) {
 /* Max or Min of a value and a number. */
 static oct_status bounded(octi_onnx_node *n, bool below) {
     const octi_onnx_const *c;
-    if (n->nin != 2) return octi_onnx_refuse(n, "of %d values: a value and a number", n->nin);
+    if (n->nin != 2)
+        return octi_onnx_refuse(n, OCTI_CURE_OP, "of %d values: a value and a number", n->nin);
     if (octi_onnx_has(n, 0) && n->in[0]->state == OCTI_ONNX_CONST) {
         octi_onnx_value *first = n->in[0];
         n->in[0] = n->in[1];
@@ -71,7 +73,7 @@ static oct_status bounded(octi_onnx_node *n, bool below) {
     }
     OCT_TRY(octi_onnx_weights(n, 1, "one side", &c));
     if (c->count != 1 || !c->f || isnan(c->f[0]))
-        return octi_onnx_refuse(n, "of a value and more than one number");
+        return octi_onnx_refuse(n, OCTI_CURE_OP, "of a value and more than one number");
     return below ? clamp(n, c->f[0], INFINITY) : clamp(n, -INFINITY, c->f[0]);
 }
 oct_status octi_onnx_read_max(octi_onnx_node *n) { return bounded(n, true); }
@@ -114,7 +116,8 @@ static oct_status over_row(octi_onnx_node *n, oct_op_kind kind) {
     for (int a = 1; n->o->opset < 13 && a < x->at.rank; a++)
         row &= a < first || a == channel || x->at.dim[a] == 1;
     if (row) return octi_onnx_unary(n, kind, NULL);
-    return octi_onnx_refuse(n, "attribute axis: %lld of shape %s; over channels is taken",
+    return octi_onnx_refuse(n, OCTI_CURE_SOFTMAX,
+                            "attribute axis: %lld of shape %s; over channels is taken",
                             (long long)axis, octi_onnx_dims_text(x->at.rank, x->at.dim));
 }
 oct_status octi_onnx_read_softmax(octi_onnx_node *n) { return over_row(n, OCT_OP_softmax); }
@@ -149,7 +152,7 @@ oct_status octi_onnx_read_cast(octi_onnx_node *n) {
     if (codes && n->out[0] && octi_onnx_is_index_cast(n->p) && octi_onnx_is_index(n->o, n->out[0]))
         return plain(n);
     if (!is_plain_float(to))
-        return octi_onnx_refuse(n, "of the net's values to %s",
+        return octi_onnx_refuse(n, OCTI_CURE_TYPE, "of the net's values to %s",
                                 octi_onnx_elem_word(to < 0 || to > 100 ? -1 : (int)to));
     return octi_onnx_read_identity(n);
 }
@@ -160,7 +163,7 @@ oct_status octi_onnx_read_cast_like(octi_onnx_node *n) {
     const octi_onnx_const *like = octi_onnx_has(n, 1) ? octi_onnx_const_of(n->o, n->in[1]) : NULL;
     if (!octi_onnx_has(n, 0) || n->in[0]->state != OCTI_ONNX_CONST)
         return like && !is_plain_float(like->elem)
-                   ? octi_onnx_refuse(n, "of the net's values to %s",
+                   ? octi_onnx_refuse(n, OCTI_CURE_TYPE, "of the net's values to %s",
                                       octi_onnx_elem_word(like->elem))
                    : octi_onnx_read_identity(n);
     if (octi_onnx_has(n, 1) && n->in[1]->state == OCTI_ONNX_LOST) return OCT_EUNSUPPORTED;
@@ -179,10 +182,10 @@ oct_status octi_onnx_read_dropout(octi_onnx_node *n) {
     if (octi_onnx_has(n, 2)) {
         OCT_TRY(octi_onnx_weights(n, 2, "training_mode", &training));
         if (training->count != 1 || octi_onnx_number(training, 0) != 0)
-            return octi_onnx_refuse(n, "input training_mode: export it as for evaluation");
+            return octi_onnx_refuse(n, OCTI_CURE_EVAL, "input training_mode");
     }
     if (n->nout > 1 && n->out[1] && (n->out[1]->readers || n->out[1]->output))
-        return octi_onnx_refuse(n, "output mask, which something reads");
+        return octi_onnx_refuse(n, OCTI_CURE_EVAL, "output mask, which something reads");
     if (!(p > 0 && p < 1)) return octi_onnx_read_identity(n);
     return octi_onnx_unary(n, OCT_OP_dropout, &(oct_attrs){.p = p});
 }

@@ -14,11 +14,12 @@ static oct_status pair(const octi_onnx_node *n, const char *name, int64_t otherw
     OCT_TRY(octi_onnx_attr_ints(n, name, OCTI_ONNX_RANK, v, &count));
     if (given) *given = count > 0;
     if (count && count != 2)
-        return octi_onnx_refuse(n, "attribute %s: %d%s", name, count,
+        return octi_onnx_refuse(n, OCTI_CURE_AXES, "attribute %s: %d%s", name, count,
                                 count == 1 ? " number: one-dimensional" : " numbers");
     for (int i = 0; i < 2; i++)
         if (v[i] < 1 || v[i] > INT32_MAX)
-            return octi_onnx_refuse(n, "attribute %s: %lld", name, (long long)v[i]);
+            return octi_onnx_refuse(n, OCTI_CURE_WINDOW, "attribute %s: %lld", name,
+                                    (long long)v[i]);
     return OCT_OK;
 }
 
@@ -34,10 +35,11 @@ oct_status octi_onnx_window_of(const octi_onnx_node *n, octi_onnx_window *w) {
     OCT_TRY(pair(n, "dilations", 1, v, NULL));
     memcpy(w->dilation, v, sizeof w->dilation);
     OCT_TRY(octi_onnx_attr_ints(n, "pads", OCTI_ONNX_RANK, v, &count));
-    if (count && count != 4) return octi_onnx_refuse(n, "attribute pads: %d numbers", count);
+    if (count && count != 4)
+        return octi_onnx_refuse(n, OCTI_CURE_AXES, "attribute pads: %d numbers", count);
     for (int i = 0; i < count; i++) {
         if (v[i] < 0 || v[i] > INT32_MAX)
-            return octi_onnx_refuse(n, "attribute pads: %lld", (long long)v[i]);
+            return octi_onnx_refuse(n, OCTI_CURE_WINDOW, "attribute pads: %lld", (long long)v[i]);
         w->pads[i] = v[i]; /* ONNX: top, left, bottom, right too */
     }
     OCT_TRY(octi_onnx_attr_word(n, "auto_pad", "NOTSET", &pad));
@@ -46,7 +48,7 @@ oct_status octi_onnx_window_of(const octi_onnx_node *n, octi_onnx_window *w) {
     if (!strcmp(pad, "VALID") || w->same_upper || w->same_lower)
         memset(w->pads, 0, sizeof w->pads);
     else if (strcmp(pad, "NOTSET"))
-        return octi_onnx_refuse(n, "attribute auto_pad: %s", octi_onnx_word(pad));
+        return octi_onnx_refuse(n, OCTI_CURE_WINDOW, "attribute auto_pad: %s", octi_onnx_word(pad));
     return OCT_OK;
 }
 
@@ -60,7 +62,8 @@ oct_status octi_onnx_window_attrs(const octi_onnx_node *n, octi_onnx_window *w,
     for (int i = 0; i < 2; i++) {
         const int64_t side = x->dim[2 + i];
         if (w->kernel[i] > INT32_MAX / w->dilation[i] || side > INT32_MAX)
-            return octi_onnx_refuse(n, "a window of %lld cells", (long long)w->kernel[i]);
+            return octi_onnx_refuse(n, OCTI_CURE_WINDOW, "a window of %lld cells",
+                                    (long long)w->kernel[i]);
         if (w->same_upper || w->same_lower) {
             const int64_t out = (side + w->stride[i] - 1) / w->stride[i];
             const int64_t all = (out - 1) * w->stride[i] + reach(w, i) - side;
@@ -74,7 +77,7 @@ oct_status octi_onnx_window_attrs(const octi_onnx_node *n, octi_onnx_window *w,
     }
     for (int i = 0; i < 4; i++) {
         if (w->pads[i] > INT32_MAX)
-            return octi_onnx_refuse(n, "padding %lld", (long long)w->pads[i]);
+            return octi_onnx_refuse(n, OCTI_CURE_WINDOW, "padding %lld", (long long)w->pads[i]);
         a->pads[i] = (int32_t)w->pads[i];
     }
     return OCT_OK;
@@ -105,10 +108,12 @@ static oct_status pool_of(octi_onnx_node *n, pool *p) {
     int64_t ceil_mode;
     OCT_TRY(octi_onnx_window_of(n, &p->w));
     OCT_TRY(octi_onnx_attr_int(n, "ceil_mode", 0, &ceil_mode));
-    if (!p->w.kernel_given) return octi_onnx_refuse(n, "attribute kernel_shape is missing");
+    if (!p->w.kernel_given)
+        return octi_onnx_refuse(n, OCTI_CURE_RULES, "attribute kernel_shape is missing");
     for (int i = 0; i < 2; i++)
         if (p->w.dilation[i] != 1)
-            return octi_onnx_refuse(n, "attribute dilations: %lld", (long long)p->w.dilation[i]);
+            return octi_onnx_refuse(n, OCTI_CURE_DILATION, "attribute dilations: %lld",
+                                    (long long)p->w.dilation[i]);
     OCT_TRY(octi_onnx_act(n, 0, &x));
     OCT_TRY(octi_onnx_images(n, x, &p->x));
     p->a = (oct_attrs){.p = 0};
@@ -125,7 +130,7 @@ static oct_status pooled(octi_onnx_node *n, oct_op_kind kind, const pool *p) {
     oct_attrs a = p->a;
     for (int i = 0; i < 2; i++)
         if (__builtin_add_overflow(a.pads[2 + i], p->extra[i], &a.pads[2 + i]))
-            return octi_onnx_refuse(n, "padding beyond 2^31");
+            return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "padding beyond 2^31");
     OCT_TRY(octi_onnx_emit(n, kind, octi_onnx_name(n, NULL), &a, &p->x.v, 1, &v));
     const octi_onnx_place y = octi_onnx_placed(n->o, v);
     return octi_onnx_like(n, 0, &y, v);
@@ -136,7 +141,7 @@ oct_status octi_onnx_read_max_pool(octi_onnx_node *n) {
     int64_t storage;
     OCT_TRY(octi_onnx_attr_int(n, "storage_order", 0, &storage));
     if (n->nout > 1 && n->out[1] && (n->out[1]->readers || n->out[1]->output))
-        return octi_onnx_refuse(n, "output Indices, which something reads");
+        return octi_onnx_refuse(n, OCTI_CURE_INDICES, "output Indices, which something reads");
     OCT_TRY(pool_of(n, &p));
     return pooled(n, OCT_OP_max_pool2d, &p);
 }
@@ -180,7 +185,8 @@ oct_status octi_onnx_read_global_average(octi_onnx_node *n) {
 static oct_status whole(octi_onnx_node *n, oct_op_kind kind, const octi_onnx_place *x, bool rows,
                         bool columns, const char *name, int32_t *v) {
     const int64_t h = rows ? x->dim[2] : 1, w = columns ? x->dim[3] : 1;
-    if (h > INT32_MAX || w > INT32_MAX) return octi_onnx_refuse(n, "an image beyond 2^31");
+    if (h > INT32_MAX || w > INT32_MAX)
+        return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "an image beyond 2^31");
     const oct_attrs a = {.kernel = {(int32_t)h, (int32_t)w}, .stride = {(int32_t)h, (int32_t)w}};
     if (kind == OCT_OP_avg_pool2d && rows && columns)
         return octi_onnx_emit(n, OCT_OP_adaptive_avg_pool2d, name, &(oct_attrs){.out_size = {1, 1}},
@@ -207,7 +213,7 @@ static oct_status as_image(octi_onnx_node *n, const octi_onnx_value *x, octi_onn
     const oct_shape *s = &n->o->to->values[x->at.v].shape;
     oct_attrs a = {.shape = {(int32_t)s->dim[1], 1, (int32_t)s->dim[2]}};
     if (s->dim[1] > INT32_MAX || s->dim[2] > INT32_MAX)
-        return octi_onnx_refuse(n, "a side beyond 2^31");
+        return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "a side beyond 2^31");
     OCT_TRY(
         octi_onnx_emit(n, OCT_OP_reshape, octi_onnx_name(n, "reshape"), &a, &x->at.v, 1, &at->v));
     *at = octi_onnx_placed(n->o, at->v);
@@ -228,9 +234,10 @@ static oct_status reduce(octi_onnx_node *n, oct_op_kind kind) {
         OCT_TRY(octi_onnx_axis(n, axes[i], x->at.rank, &axis));
         over[axis] = true;
     }
-    if (count <= 0 || over[0]) return octi_onnx_refuse(n, "over the batch, or over all axes");
+    if (count <= 0 || over[0])
+        return octi_onnx_refuse(n, OCTI_CURE_BATCH, "over the batch, or over all axes");
     if (over[octi_onnx_channel_axis(&x->at)] && octi_onnx_channels(&x->at) != 1)
-        return octi_onnx_refuse(n, "over channels");
+        return octi_onnx_refuse(n, OCTI_CURE_OP, "over channels");
     /* over which of octet's sides, as ONNX's axes 2 and 3 of an image */
     bool rows = false, columns = false;
     for (int a = 1; a < x->at.rank; a++) {

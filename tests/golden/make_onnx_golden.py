@@ -79,6 +79,11 @@ def parts(s, x):
     y = y + F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 1, 1)); return (y.flatten(2).mean(-1) - .5) * s.g
 def make_parts(): return Fn(parts, a=nn.Conv2d(2, 4, 3, 2, 1), b=nn.Conv2d(2, 2, 1), g=nn.Parameter(torch.tensor([1., 2, .5, 3])))
 
+def blocks(s, x):  # one channel, then two: blocks of different sides
+    y = F.pixel_shuffle(F.relu(s.b(F.pixel_unshuffle(F.relu(s.a(F.pixel_unshuffle(x, 2))), 2))), 3)
+    return s.h(y.flatten(1)) + s.g(F.pixel_shuffle(s.c(x), 2).mean(3).flatten(1))
+def make_blocks(): return Fn(blocks, a=nn.Conv2d(4, 2, 1), b=nn.Conv2d(8, 18, 1), c=nn.Conv2d(1, 8, (2, 3), 2, (0, 1)), h=nn.Linear(2*54, 4), g=nn.Linear(24, 4))
+
 def by_hand(name, nodes, inits, shape, out="y", opset=13, in_name="x", more_inputs=()):
     if not wanted(name): return
     def model(dims):
@@ -105,6 +110,12 @@ def tf_style():
          arr("zero", np.array(0)), arr("ax0", np.array([0])), arr("minus", np.array([-1]), T.INT64), arr("w1", f(4 * 4 * 2, 5)), arr("b1", f(5)), arr("hi", np.array(.4, np.float32)),
          arr("w2", f(5, 3)), arr("b2", f(1, 3))]
     by_hand("tf_style", n, i, (8, 7, 3), more_inputs=[h.make_tensor_value_info("w2", T.FLOAT, [5, 3])])
+def depths():
+    r = np.random.default_rng(4); f = lambda *s: (r.standard_normal(s) * .4).astype(np.float32)
+    n = [h.make_node("SpaceToDepth", ["x"], ["s"], blocksize=2), h.make_node("Conv", ["s", "w0"], ["c"]), h.make_node("DepthToSpace", ["c"], ["d"], blocksize=2),
+         h.make_node("DepthToSpace", ["c"], ["e"], blocksize=2, mode="CRD"), h.make_node("Sigmoid", ["e"], ["g"]), h.make_node("Mul", ["d", "g"], ["m"]), h.make_node("Flatten", ["m"], ["v"]),
+         h.make_node("Gemm", ["v", "w1"], ["y"], transB=1)]
+    by_hand("depths", n, [arr("w0", f(8, 12, 1, 1)), arr("w1", f(5, 48))], (3, 4, 6))
 def typed():
     r = np.random.default_rng(5); f = lambda *s: (r.integers(-8, 9, s) / 8)
     n = [h.make_node("Cast", ["w0h"], ["w0"], to=T.FLOAT), h.make_node("Cast", ["b0d"], ["b0"], to=T.FLOAT), h.make_node("Conv", ["x", "w0", "b0"], ["c"], pads=[1, 0, 0, 1]),
@@ -171,7 +182,8 @@ for k, (how, opset, dyn) in {"old13": ("old", 13, True), "dyn20": ("new", 20, Tr
 torch_net("orders_old12", make_orders(), (2, 6, 9), "old", 12, True); torch_net("orders_dyn19", make_orders(), (2, 6, 9), "new", 19, False)
 torch_net("pools_old15", pools(), (1, 14, 13), "old", 15, False); torch_net("pools_dyn18", pools(), (1, 14, 13), "new", 18, True)
 torch_net("parts_old16", make_parts(), (2, 8, 6), "old", 16, True); torch_net("parts_dyn18", make_parts(), (2, 8, 6), "new", 18, False)
-tf_style(); typed(); qdq(); static("static_u8", "u8"); static("static_s8", "s8"); hwc_flat()
+torch_net("blocks_old14", make_blocks(), (1, 12, 8), "old", 14, True); torch_net("blocks_dyn20", make_blocks(), (1, 12, 8), "new", 20, False)
+tf_style(); depths(); typed(); qdq(); static("static_u8", "u8"); static("static_s8", "s8"); hwc_flat()
 for how in ("converted", "channels", "tensors", "u7"): torch_quantized("torch_" + how, how)
 old.update({o.split()[1]: o + "\n" for o in outputs})
 open(text, "w").write("# made by make_onnx_golden.py\n" + "".join(old.values()))
