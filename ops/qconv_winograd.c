@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Candidates `winograd4` and `winograd2`: exact integer Winograd F(4x4,3x3) and F(2x2,3x3) for 3x3
  * kernels of stride 1: a quarter, or four ninths, of the products (ops/kernels/kernels.h has
- * matrices and bounds). The second one's weights are less than half as large: it wins where few
+ * matrices and bounds). `winograd4s2` and `winograd2s2`: the same for stride 2, nine sixteenths or
+ * 25 of 36. Of either two the second one's weights are less than half as large: it wins where few
  * tiles share many of them. Tiles are taken from raw codes; the zero point goes into the bias, so
  * the padding is the zero point's code. */
 #include "ops/qconv.h"
@@ -12,17 +13,19 @@
 
 enum { G = OCTK_WINO_GROUP };
 
-typedef struct form { /* F(tile x tile, 3x3) */
-    int32_t tile, edge;
-    int16_t v[6][3]; /* the transform of the weights */
-    int32_t factor;  /* A^T m A is so many times the convolution */
-    float over;      /* and, times an inverse modulo 2^32, so many */
-    int64_t most;    /* while that stays below */
-    double in, out;  /* cycles of a tile's transforms, of 16 channels */
+typedef struct form {                 /* F(tile x tile, 3x3) */
+    int32_t tile, stride, edge, sums; /* edge: cells of a tile, products; sums: of a dimension */
+    int16_t v[9][3];                  /* the transform of the weights */
+    int32_t factor;                   /* A^T m A is so many times the convolution */
+    float over;                       /* and, times an inverse modulo 2^32, so many */
+    int64_t most;                     /* while that stays below */
+    double in, out;                   /* cycles of a tile's transforms, of 16 channels */
 } form;
 static const form F4 = {
     .tile = 4,
+    .stride = 1,
     .edge = 6,
+    .sums = 6,
     .v = {{6, 0, 0}, {-4, -4, -4}, {-4, 4, -4}, {1, 2, 4}, {1, -2, 4}, {0, 0, 3}},
     .factor = 576,
     .over = 64,
@@ -30,34 +33,77 @@ static const form F4 = {
     .in = 83,
     .out = 175};
 static const form F2 = {.tile = 2,
+                        .stride = 1,
                         .edge = 4,
+                        .sums = 4,
                         .v = {{2, 0, 0}, {1, 1, 1}, {1, -1, 1}, {0, 0, 2}},
                         .factor = 4,
                         .over = 4,
                         .most = 1 << 29,
                         .in = 32,
                         .out = 60};
+/* in the order of octk_wino_s2_product */
+static const form F4s2 = {.tile = 4,
+                          .stride = 2,
+                          .edge = 9,
+                          .sums = 7,
+                          .v = {{3, 0, 0},
+                                {0, 6, 0},
+                                {0, 0, 6},
+                                {0, 6, 0},
+                                {-3, 0, -3},
+                                {-1, 0, 1},
+                                {1, 0, 2},
+                                {0, 6, 0},
+                                {0, 6, 0}},
+                          .factor = 36,
+                          .over = 4,
+                          .most = 1 << 29,
+                          .in = 160,
+                          .out = 190};
+static const form F2s2 = {.tile = 2,
+                          .stride = 2,
+                          .edge = 5,
+                          .sums = 3,
+                          .v = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 1, 0}, {1, 0, 1}},
+                          .factor = 1,
+                          .over = 1,
+                          .most = INT64_C(1) << 31,
+                          .in = 50,
+                          .out = 45};
+
+/* Sums that follow each other and have as many products: all of stride 1; of stride 2 the ends of
+ * both dimensions, those of one, none. */
+typedef struct stretch {
+    int32_t sums, products; /* of each sum */
+} stretch;
+enum { STRETCHES = 3 };
 
 typedef struct winograd {
     const form *f;
-    const int16_t *u; /* a panel of 16 outputs after the other: [positions][C/2][16][2] */
+    const int16_t *u; /* a panel of 16 outputs after the other: [products][C/2][16][2] */
     const int32_t *b;
     octq_multipliers by; /* fp32: the multiplier over what sums are too large by */
     octk_wino_in_fn *in;
     octk_wino_out_fn *out;
     octi_layout x_at, y_at;
     octi_halo need;
-    int32_t positions, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
-    int32_t at_once;    /* positions: all, or one where the weights are read from memory */
+    int32_t products, sums, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
+    int32_t at_once; /* products of a channel: all, or a few where the weights come from memory */
+    stretch stretches[STRETCHES];
     size_t frame, v, m; /* bytes of scratch */
 } winograd;
 
 static int32_t tiles_of(const form *f, int32_t size) { return (size + f->tile - 1) / f->tile; }
 
-/* Whole tiles: `edge` cells each, `tile` apart. */
+/* Cells from a tile to the next one. */
+static int32_t step_of(const form *f) { return f->tile * f->stride; }
+
+/* Whole tiles: `edge` cells each. */
 static octi_halo halo(const form *f, const octi_qconv *c) {
-    const int32_t h = tiles_of(f, c->p) * f->tile + 2 - c->pads[0] - c->h,
-                  w = tiles_of(f, c->q) * f->tile + 2 - c->pads[1] - c->w;
+    const int32_t beyond = f->edge - step_of(f),
+                  h = tiles_of(f, c->p) * step_of(f) + beyond - c->pads[0] - c->h,
+                  w = tiles_of(f, c->q) * step_of(f) + beyond - c->pads[1] - c->w;
     return (octi_halo){c->pads[0], c->pads[1], h > 0 ? h : 0, w > 0 ? w : 0};
 }
 
@@ -89,11 +135,11 @@ static void next_row(const job *j, cursor *at) {
 
 static void transform(const job *j, cursor at, int32_t count, int16_t *v) {
     const winograd *own = j->own;
-    const int64_t step = own->f->tile;
+    const int64_t step = step_of(own->f);
     octk_wino_in_u8s16 k = {.row = j->x.row,
                             .pixel = j->x.pixel,
                             .place = (int64_t)own->blocks * G * 16,
-                            .group = (int64_t)own->positions * own->blocks * G * 16};
+                            .group = (int64_t)own->products * own->blocks * G * 16};
     for (int32_t t = 0; t < count; t += k.count, next_row(j, &at)) {
         k.count = own->tiles_w - at.column < count - t ? own->tiles_w - at.column : count - t;
         k.t = t;
@@ -136,7 +182,7 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
     for (int32_t t = 0; t < count; t++) {
         const int32_t rows = c->p - at.row * step < step ? c->p - at.row * step : step,
                       columns = c->q - at.column * step < step ? c->q - at.column * step : step;
-        k.m = m + (int64_t)(t / G) * own->positions * G * 16 + t % G * 16;
+        k.m = m + (int64_t)(t / G) * own->sums * G * 16 + t % G * 16;
         k.y = j->y + at.image * own->y_at.image +
               (int64_t)(at.row - j->call->first) * step * k.row +
               (int64_t)at.column * step * k.pixel + panel * 16;
@@ -148,20 +194,27 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
     }
 }
 
-/* Products of count tiles with a panel's weights. Those that are read from memory come a few
- * positions at a time, for all tiles. */
+/* Products of count tiles with a panel's weights, a sum's products as if they were channels.
+ * Weights that are read from memory come a few products at a time, for all tiles. */
 static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count) {
     const winograd *own = j->own;
     const int32_t groups = (count + G - 1) / G;
     const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
-    for (int32_t p = 0; p < own->positions; p += own->at_once)
-        for (int32_t g = 0; g < groups; g++) {
-            const int32_t now =
-                own->positions - p < own->at_once ? own->positions - p : own->at_once;
-            j->r->kernels->wino_mul_s16(count - g * G < G ? count - g * G : G, now, own->blocks,
-                                        v + (g * own->positions + p) * place_v, u + p * place_u,
-                                        m + (g * own->positions + p) * G * 16);
+    for (int32_t k = 0; k < STRETCHES && own->stretches[k].sums; k++) {
+        const stretch s = own->stretches[k];
+        const int32_t few = own->at_once / s.products > 0 ? own->at_once / s.products : 1;
+        for (int32_t i = 0; i < s.sums; i += few) {
+            const int32_t now = s.sums - i < few ? s.sums - i : few,
+                          depth = own->blocks * s.products;
+            for (int32_t g = 0; g < groups; g++)
+                j->r->kernels->wino_mul_s16(count - g * G < G ? count - g * G : G, now, depth,
+                                            v + g * own->products * place_v, u,
+                                            m + g * own->sums * G * 16);
+            v += now * s.products * place_v;
+            u += now * s.products * place_u;
+            m += now * G * 16;
         }
+    }
 }
 
 /* All tiles of `images` images, a block of groups at a time: weights are read once for a block. */
@@ -171,7 +224,7 @@ static void run_images(const job *j, int64_t images) {
     int32_t *m = (int32_t *)(void *)((uint8_t *)j->call->scratch + own->frame + own->v);
     const int64_t all = images * (j->call->to - j->call->from) * own->tiles_w,
                   step = (int64_t)own->groups * G,
-                  panel_u = (int64_t)own->positions * own->blocks * 16 * 16;
+                  panel_u = (int64_t)own->products * own->blocks * 16 * 16;
     for (int64_t t = 0; t < all; t += step) {
         const int32_t count = (int32_t)(all - t < step ? all - t : step);
         const cursor at = cursor_at(j, t);
@@ -199,7 +252,12 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
 
 enum { TOGETHER = 16 * 2 }; /* kernels: a panel's outputs by two inputs */
 
-/* u = V g V^T of so many kernels, rows first; `step` from one position to the next. Rows of |V| sum
+/* Where product (y, x) of a tile stands. */
+static int32_t place_of(const form *f, int32_t y, int32_t x) {
+    return f->stride == 1 ? y * f->edge + x : octk_wino_s2_product(f->edge, y, x);
+}
+
+/* u = V g V^T of so many kernels, rows first; `step` from one product to the next. Rows of |V| sum
  * to 12 at most: 12 * 12 * 128 < 2^15, every sum is its 16 bits. */
 static void weights_in(const form *f, const int16_t g[9][TOGETHER], int16_t *u, int64_t step) {
     for (int32_t y = 0; y < f->edge; y++) {
@@ -209,11 +267,12 @@ static void weights_in(const form *f, const int16_t g[9][TOGETHER], int16_t *u, 
             for (int32_t e = 0; e < TOGETHER; e++)
                 row[k][e] =
                     (int16_t)(down[0] * g[k][e] + down[1] * g[3 + k][e] + down[2] * g[6 + k][e]);
-        for (int32_t x = 0; x < f->edge; x++, u += step) {
+        for (int32_t x = 0; x < f->edge; x++) {
             const int16_t *across = f->v[x];
+            int16_t *to = u + place_of(f, y, x) * step;
             for (int32_t e = 0; e < TOGETHER; e++)
-                u[e] = (int16_t)(across[0] * row[0][e] + across[1] * row[1][e] +
-                                 across[2] * row[2][e]);
+                to[e] = (int16_t)(across[0] * row[0][e] + across[1] * row[1][e] +
+                                  across[2] * row[2][e]);
         }
     }
 }
@@ -241,15 +300,14 @@ static void pack_panel(const winograd *own, const octi_qconv *c, int32_t panel, 
 static oct_status pack(const octi_qargs *q, const octi_qconv *c, winograd *own) {
     const form *f = own->f;
     const int32_t lanes = own->panels * 16;
-    int16_t *u = octi_arena_alloc(q->arena, (size_t)own->positions * (size_t)own->blocks * 16 *
+    int16_t *u = octi_arena_alloc(q->arena, (size_t)own->products * (size_t)own->blocks * 16 *
                                                 (size_t)lanes * sizeof *u);
     int32_t *b = octi_arena_calloc(q->arena, (size_t)lanes, sizeof *b);
     if (!u || !b) return oct_last_error()->code;
     OCT_TRY(octi_new_records(q->arena, c->by.law, (size_t)lanes, &own->by));
     for (int32_t panel = 0; panel < own->panels; panel++) {
         int32_t sums[16] = {0};
-        pack_panel(own, c, panel, u + (int64_t)panel * own->positions * own->blocks * 16 * 16,
-                   sums);
+        pack_panel(own, c, panel, u + (int64_t)panel * own->products * own->blocks * 16 * 16, sums);
         for (int32_t l = panel * 16; l < panel * 16 + 16; l++) {
             const int32_t o = octk_lane_channel(lanes, l);
             if (o >= c->o) continue;
@@ -268,7 +326,7 @@ static int64_t weight_bytes(const form *f, const octi_qconv *c) {
     return (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * ((c->o + 15) / 16) * 512;
 }
 
-enum { /* the second-level cache, shares of it, and weights of a few positions */
+enum { /* the second-level cache, shares of it, and weights of a few products */
        L2_BYTES = 512 << 10,
        V_SHARE = 320 << 10,
        AT_ONCE = 16 << 10
@@ -281,7 +339,7 @@ static int32_t groups_of(const form *f, const octi_qconv *c) {
     return group * 2 > V_SHARE ? 1 : (int32_t)(V_SHARE / group);
 }
 
-static int32_t positions_at_once(const form *f, const octi_qconv *c) {
+static int32_t products_at_once(const form *f, const octi_qconv *c) {
     const int32_t few = AT_ONCE / 512 / ((c->c + 15) / 16);
     if (weight_bytes(f, c) <= L2_BYTES) return f->edge * f->edge;
     return few < 1 ? 1 : few;
@@ -299,17 +357,24 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .x_at = q->in_at[0],
                       .y_at = *q->out_at,
                       .need = halo(f, c),
-                      .positions = f->edge * f->edge,
+                      .products = f->edge * f->edge,
+                      .sums = f->sums * f->sums,
                       .blocks = (c->c + 15) / 16,
                       .panels = (c->o + 15) / 16,
                       .tiles_w = tiles_of(f, c->q),
                       .groups = groups_of(f, c)};
-    own->at_once = positions_at_once(f, c);
+    own->at_once = products_at_once(f, c);
+    const int32_t n = f->sums - 2;
+    if (f->stride == 1)
+        own->stretches[0] = (stretch){own->sums, 1};
+    else
+        memcpy(own->stretches, (const stretch[STRETCHES]){{4, 4}, {4 * n, 2}, {n * n, 1}},
+               sizeof own->stretches);
     OCT_TRY(pack(q, c, own));
-    const size_t tiles = (size_t)own->groups * (size_t)own->positions * G * 16;
+    const size_t tiles = (size_t)own->groups * G * 16;
     own->frame = octi_frame_bytes(c, &own->x_at, &own->need);
-    own->v = tiles * (size_t)own->blocks * sizeof(int16_t);
-    own->m = tiles * sizeof(int32_t);
+    own->v = tiles * (size_t)own->products * (size_t)own->blocks * sizeof(int16_t);
+    own->m = tiles * (size_t)own->sums * sizeof(int32_t);
     r->scratch = own->frame + own->v + own->m;
     r->own = own;
     r->run = run;
@@ -318,9 +383,9 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
 }
 
 static const char *unfit(const form *f, const octi_qconv *c) {
-    if (c->r != 3 || c->s != 3 || c->stride[0] != 1 || c->stride[1] != 1 || c->dilation[0] != 1 ||
-        c->dilation[1] != 1 || c->groups != 1)
-        return "not 3x3 of stride 1";
+    if (c->r != 3 || c->s != 3 || c->stride[0] != f->stride || c->stride[1] != f->stride ||
+        c->dilation[0] != 1 || c->dilation[1] != 1 || c->groups != 1)
+        return "not 3x3 of its stride";
     if (c->pads[0] > 2 || c->pads[1] > 2 || c->pads[2] > 2 || c->pads[3] > 2) return "pads over 2";
     if (c->largest_sum >= f->most) return "sums too large";
     if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
@@ -333,18 +398,19 @@ static const char *unfit(const form *f, const octi_qconv *c) {
  * cycle, once for a block of tiles. */
 static double cycles(const form *f, const octi_qconv *c) {
     const double tiles = (double)tiles_of(f, c->p) * tiles_of(f, c->q), blocks = (c->c + 15) / 16,
-                 panels = (c->o + 15) / 16, positions = f->edge * f->edge,
+                 panels = (c->o + 15) / 16, all = f->edge * f->edge,
                  passes = tiles / (groups_of(f, c) * G);
     const double streamed = weight_bytes(f, c) <= L2_BYTES
                                 ? 0
                                 : (double)weight_bytes(f, c) / 4 * (passes < 1 ? 1 : passes);
-    const double products = tiles * blocks * panels * positions * 256 / 25;
+    const double products = tiles * blocks * panels * all * 256 / 25;
     return tiles * (blocks * f->in + panels * f->out) + (products > streamed ? products : streamed);
 }
 
-static bool offered(const octk_table *kernels) { return kernels->needs.wino_mul_s16; }
-
-#define CANDIDATE(n)                                                                               \
+#define CANDIDATE(n, tile)                                                                         \
+    static bool offered##n(const octk_table *kernels) {                                            \
+        return kernels->needs.wino_mul_s16 && kernels->needs.wino##n##_in_u8s16;                   \
+    }                                                                                              \
     static const char *unfit##n(const octi_qconv *c) { return unfit(&F##n, c); }                   \
     static double cycles##n(const octi_qconv *c) { return cycles(&F##n, c); }                      \
     static octi_halo halo##n(const octi_qconv *c) { return halo(&F##n, c); }                       \
@@ -354,12 +420,14 @@ static bool offered(const octk_table *kernels) { return kernels->needs.wino_mul_
                     q->r->kernels->wino##n##_out_s32u8);                                           \
     }                                                                                              \
     const octi_candidate octi_qconv_winograd##n = {.name = "winograd" #n,                          \
-                                                   .offered = offered,                             \
+                                                   .offered = offered##n,                          \
                                                    .unfit = unfit##n,                              \
                                                    .cycles = cycles##n,                            \
                                                    .halo = halo##n,                                \
                                                    .units = units##n,                              \
-                                                   .unit_rows = n,                                 \
+                                                   .unit_rows = tile,                              \
                                                    .bind = bind##n};
-CANDIDATE(4)
-CANDIDATE(2)
+CANDIDATE(4, 4)
+CANDIDATE(2, 2)
+CANDIDATE(4s2, 4)
+CANDIDATE(2s2, 2)

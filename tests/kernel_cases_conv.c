@@ -148,12 +148,14 @@ void check_conv_u8u8(octk_conv_rows_fn *kernel, const char *name) { check_rows(k
 /* ---- Winograd: every matrix spelled by its definition, in int64, reduced at the end ---- */
 
 typedef struct form {
-    int tile, edge, bt[6][6], at[4][6];
-    int odd;     /* factor to undo, modulo 2^32 */
-    int largest; /* |v| that must be seen: near its bound */
+    int tile, stride, edge, sums, bt[9][9], at[4][7];
+    int odd, over; /* factors to undo: modulo 2^32, by a shift */
+    int largest;   /* |v| that must be seen: near its bound */
 } form;
 static const form f4 = {
     4,
+    1,
+    6,
     6,
     {{4, 0, -5, 0, 1, 0},
      {0, -4, -4, 1, 1, 0},
@@ -162,15 +164,53 @@ static const form f4 = {
      {0, 2, -1, -2, 1, 0},
      {0, 4, 0, -5, 0, 1}},
     {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 8}},
-
     9,
+    6,
     17340};
 static const form f2 = {2,
+                        1,
+                        4,
                         4,
                         {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, -1, 0, 1}},
                         {{1, 1, 1, 0}, {0, 1, -1, 1}},
                         1,
+                        2,
                         1020};
+/* stride 2: what the first output alone needs, the last one alone, all; then single cells */
+static const form f4s2 = {
+    4,
+    2,
+    9,
+    7,
+    {{2, 0, -1, 0, -2, 0, 1},
+     {0, 1},
+     {0, 0, 2, 0, -1, 0, -2, 0, 1},
+     {0, 0, 0, 0, 0, 0, 0, 1},
+     {0, 0, -2, 0, -1, 0, 1},
+     {0, 0, 2, 0, -3, 0, 1},
+     {0, 0, -1, 0, 0, 0, 1},
+     {0, 0, 0, 1},
+     {0, 0, 0, 0, 0, 1}},
+    {{1, 0, 1, 1, 1, 0, 0}, {0, 0, 1, -1, 2, 1, 0}, {0, 0, 1, 1, 4, 0, 1}, {0, 1, 1, -1, 8, 0, 0}},
+    9,
+    2,
+    4590};
+static const form f2s2 = {2,
+                          2,
+                          5,
+                          3,
+                          {{1, 0, -1}, {0, 1}, {0, 0, -1, 0, 1}, {0, 0, 0, 1}, {0, 0, 1}},
+                          {{1, 0, 1}, {0, 1, 1}},
+                          1,
+                          0,
+                          510};
+/* Where product (i, k) and sum (i, k) stand. */
+static int product_at(const form *f, int i, int k) {
+    return f->stride == 1 ? i * f->edge + k : octk_wino_s2_product(f->edge, i, k);
+}
+static int sum_at(const form *f, int i, int k) {
+    return f->stride == 1 ? i * f->sums + k : octk_wino_s2_sum(f->sums, i, k);
+}
 
 static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 172, 0);
@@ -180,7 +220,7 @@ static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
                   groups = (t + count + OCTK_WINO_GROUP - 1) / OCTK_WINO_GROUP,
                   style = below(&r, 3), e = f->edge, line = below(&r, e);
         const int64_t pixel = 16 + below(&r, 20),
-                      row = (f->tile * count + 2) * pixel + below(&r, 9),
+                      row = (f->tile * f->stride * (count - 1) + e) * pixel + below(&r, 9),
                       place = blocks * OCTK_WINO_GROUP * 16, group = e * e * place;
         uint8_t *x = untouched((size_t)(e * row + 16));
         for (int64_t i = 0; i < e * row; i++) {
@@ -199,10 +239,10 @@ static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
                     for (int h = 0; h < e; h++)
                         for (int w = 0; w < e; w++)
                             sum += f->bt[p / e][h] * f->bt[p % e][w] *
-                                   x[h * row + (f->tile * i + w) * pixel + c];
+                                   x[h * row + (f->tile * f->stride * i + w) * pixel + c];
                     ck_assert_msg(sum >= -32768 && sum <= 32767, "v leaves s16");
                     if (abs((int)sum) > largest) largest = abs((int)sum);
-                    want[(t + i) / OCTK_WINO_GROUP * group + p * place +
+                    want[(t + i) / OCTK_WINO_GROUP * group + product_at(f, p / e, p % e) * place +
                          (t + i) % OCTK_WINO_GROUP * 16 + c] = (int16_t)sum;
                 }
         kernel(&(octk_wino_in_u8s16){.x = x,
@@ -223,6 +263,13 @@ void check_wino4_in_u8s16(octk_wino_in_fn *kernel, const char *name) {
 }
 void check_wino2_in_u8s16(octk_wino_in_fn *kernel, const char *name) {
     check_in(kernel, name, &f2);
+}
+
+void check_wino4s2_in_u8s16(octk_wino_in_fn *kernel, const char *name) {
+    check_in(kernel, name, &f4s2);
+}
+void check_wino2s2_in_u8s16(octk_wino_in_fn *kernel, const char *name) {
+    check_in(kernel, name, &f2s2);
 }
 
 void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
@@ -258,9 +305,9 @@ void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
 
 static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 174, 0);
-    enum { G = OCTK_WINO_GROUP, MS = 36 * G * 16 };
+    enum { G = OCTK_WINO_GROUP, MS = 49 * G * 16 };
     static int32_t m[MS];
-    const int tile = f->tile, e = f->edge;
+    const int tile = f->tile, e = f->sums;
     /* what undoes the odd factor modulo 2^32: found, not written down */
     uint32_t inverse = 1;
     for (int i = 0; i < 5; i++) inverse *= 2 - (uint32_t)f->odd * inverse;
@@ -284,10 +331,10 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
                 uint64_t sum = (uint64_t)(int64_t)b[l];
                 for (int p = 0; p < e * e; p++)
                     sum += (uint64_t)((int64_t)(f->at[i / tile][p / e] * f->at[i % tile][p % e]) *
-                                      m[p * G * 16 + l]);
-                /* 64 or 4 times the sum: fp32's multipliers know that */
+                                      m[sum_at(f, p / e, p % e) * G * 16 + l]);
+                /* so many bits too large: fp32's multipliers know that */
                 const int32_t whole = (int32_t)((uint32_t)sum * inverse),
-                              acc = by.law == OCTQ_FP32 ? whole : whole >> (tile == 4 ? 6 : 2);
+                              acc = by.law == OCTQ_FP32 ? whole : whole >> f->over;
                 want[i / tile * row + i % tile * pixel + octk_lane_channel(16, l)] =
                     (uint8_t)law_of_sum(&by, l, acc, z.zy, z.lo, z.hi);
             }
@@ -309,6 +356,13 @@ void check_wino4_out_s32u8(octk_wino_out_fn *kernel, const char *name) {
 }
 void check_wino2_out_s32u8(octk_wino_out_fn *kernel, const char *name) {
     check_out(kernel, name, &f2);
+}
+
+void check_wino4s2_out_s32u8(octk_wino_out_fn *kernel, const char *name) {
+    check_out(kernel, name, &f4s2);
+}
+void check_wino2s2_out_s32u8(octk_wino_out_fn *kernel, const char *name) {
+    check_out(kernel, name, &f2s2);
 }
 
 void check_dw_u8s16(octk_dw_u8s16_fn *kernel, const char *name) {

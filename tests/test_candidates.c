@@ -47,6 +47,7 @@ static bool draw_shape(layer *l) {
     l->o = below(6) ? within(1, 20) : within(21, 50);
     if (below(3) == 0) l->sh = within(1, 3), l->sw = below(3) ? l->sh : within(1, 3);
     if (below(6) == 0) l->dh = within(1, 3), l->dw = within(1, 3);
+    if (below(10) == 0) l->r = l->s = 3, l->sh = l->sw = 2, l->dh = l->dw = 1; /* as stages begin */
     for (int i = 0; i < 4; i++) l->pads[i] = below(3) ? l->r / 2 : below(4);
     if (below(5) == 0) l->g = l->c = l->o = within(2, 40); /* depthwise */
     if (below(8) == 0) l->g = within(2, 5), l->c = l->g * within(1, 9), l->o = l->g * within(1, 20);
@@ -101,8 +102,10 @@ static void draw_numbers(layer *l) {
                                 : style == 1 ? (below(2) ? 127 : -128)
                                 : style == 2 ? within(-3, 3)
                                              : within(-128, 127));
+    const bool far = below(12) == 0; /* sums that Winograd's factors drive out of s32 */
     for (int j = 0; j < l->o; j++) {
-        l->bias[j] = within(-(1 << 19), 1 << 19);
+        l->bias[j] =
+            far ? (below(2) ? 1 : -1) * within(1 << 23, 1 << 30) : within(-(1 << 19), 1 << 19);
         const double usual = 60.0 / (4000.0 * sqrt(k));
         l->m[j] = (float)(below(5)    ? usual * (0.2 + octi_rng_uniform(&rng))
                           : below(3)  ? 0.5 /* ties */

@@ -87,7 +87,8 @@ START_TEST(rows_of_an_image_on_several_threads) {
 #if defined(__SANITIZE_THREAD__)
     static const char *const candidates[] = {NULL}; /* where each takes fifty times as long */
 #else
-    static const char *const candidates[] = {NULL, "patches", "rows", "winograd4", "winograd2"};
+    static const char *const candidates[] = {NULL,        "patches",     "rows",       "winograd4",
+                                             "winograd2", "winograd4s2", "winograd2s2"};
 #endif
     static const int some[] = {1, 2, MOST};
     for (size_t k = 0; k < sizeof candidates / sizeof *candidates; k++)

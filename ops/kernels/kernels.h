@@ -202,9 +202,35 @@ typedef void octk_tiles_u8u8_fn(const octk_tiles_u8u8 *a);
  *   that |u| <= 144 * 128 and |v| <= 17340 fit s16, and A^T m A is 576 times the convolution; times
  *   the inverse of 9 modulo 2^32 it is 64 times it, exactly, while that stays inside +-2^25.
  *   F(2x2,3x3): V has the rows of 2 G; A^T m A is 4 times the convolution, inside +-2^29.
- * A tile has P = 36 (or 16) positions; a group is OCTK_WINO_GROUP tiles. v is [P][C/16][group][16],
- * m is [P][group][16], u a panel [P][C/2][16][2] of 16 outputs by lanes. */
+ * Of stride 2, along each dimension the even cells of a tile meet the outer taps, by F(4,2) or
+ * F(2,2), and the odd ones the middle tap, as they are:
+ *   4x4 outputs of 9x9 cells, points 0, 1, -1, 2, infinity, V with the rows of 6 G, the middle tap
+ *   times 6: |u| <= 36 * 128, |v| <= 4590; A^T m A is 36 times the convolution; times the inverse
+ *   of 9 it is 4 times it, exactly, while that stays inside +-2^29. 81 products of 144.
+ *   2x2 outputs of 5x5 cells, points 0, 1, infinity: the convolution itself. 25 products of 36.
+ * A tile has P = 36 (16; 81, 25) products and as many sums, of stride 2 fewer (49, 9): see below.
+ * A group is OCTK_WINO_GROUP tiles. v is [P][C/16][group][16], m is [sums][group][16], u a panel
+ * [P][C/2][16][2] of 16 outputs by lanes. */
 enum { OCTK_WINO_GROUP = 6 };
+/* Stride 2, one dimension, edge = 9 (5) products and edge - 2 sums: what the first output alone
+ * needs, an even (0) and an odd (1) one, is one sum; so is what the last one alone needs (2, 3);
+ * the others, each a sum by itself: points 1, -1, 2 and the odd cells between (5 cells: point 1).
+ * In two dimensions a sum has four products (the first 4 sums), two (the next ones) or one: those
+ * with as many lie together, so that a few calls of wino_mul take them all, a sum's products as if
+ * they were channels. */
+/** Place of sum (a, b), one of sums * sums. */
+static inline int32_t octk_wino_s2_sum(int32_t sums, int32_t a, int32_t b) {
+    const int32_t n = sums - 2;
+    if (a < 2) return b < 2 ? 2 * a + b : 4 + n * a + b - 2;
+    return b < 2 ? 4 + 2 * n + 2 * (a - 2) + b : 4 + 4 * n + n * (a - 2) + b - 2;
+}
+/** Place of product (x, y), one of edge * edge. */
+static inline int32_t octk_wino_s2_product(int32_t edge, int32_t x, int32_t y) {
+    const int32_t sum = octk_wino_s2_sum(edge - 2, x < 4 ? x / 2 : x - 2, y < 4 ? y / 2 : y - 2);
+    if (x < 4 && y < 4) return 4 * sum + 2 * (x % 2) + y % 2;
+    if (x < 4 || y < 4) return 16 + 2 * (sum - 4) + (x < 4 ? x : y) % 2;
+    return 16 + 8 * (edge - 4) + sum - 4 - 4 * (edge - 4);
+}
 /** v = B^T d B of `count` tiles side by side, 16 channels: x at the first tile's corner, pitches in
  *  bytes, t its place in its group; v of group g at v + g * group, of position i at + i * place
  *  (elements). */
@@ -217,13 +243,15 @@ typedef struct octk_wino_in_u8s16 {
 typedef void octk_wino_in_fn(const octk_wino_in_u8s16 *a);
 typedef octk_wino_in_fn octk_wino4_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino2_in_u8s16_fn;
+typedef octk_wino_in_fn octk_wino4s2_in_u8s16_fn;
+typedef octk_wino_in_fn octk_wino2s2_in_u8s16_fn;
 /** m = v u of one group, `count` tiles of it: `positions` products over `blocks` blocks of 16
  *  channels. */
 typedef void octk_wino_mul_s16_fn(int32_t count, int32_t positions, int32_t blocks,
                                   const int16_t *v, const int16_t *u, int32_t *m);
 /** y = requant of A^T m A of one tile: m at the tile's place, 4x4 (2x2) pixels of 16 channels,
- *  pitches in bytes. b: 576 (4) times the bias, modulo 2^32. by: of fp32, multipliers over 64 (4).
- *  By lanes. */
+ *  pitches in bytes. b: 576 (4; 36, 1) times the bias, modulo 2^32. by: of fp32, multipliers over
+ *  64 (4; 4, 1). By lanes. */
 typedef struct octk_wino_out_s32u8 {
     const int32_t *m, *b;
     octq_multipliers by;
@@ -234,6 +262,8 @@ typedef struct octk_wino_out_s32u8 {
 typedef void octk_wino_out_fn(const octk_wino_out_s32u8 *a);
 typedef octk_wino_out_fn octk_wino4_out_s32u8_fn;
 typedef octk_wino_out_fn octk_wino2_out_s32u8_fn;
+typedef octk_wino_out_fn octk_wino4s2_out_s32u8_fn;
+typedef octk_wino_out_fn octk_wino2s2_out_s32u8_fn;
 
 /** Depthwise convolution (groups = C = O): y = requant(x (*) w + b) by the law, p output rows of q
  *  pixels of n images. x.base is what the first output pixel's first tap reads; windows lie inside

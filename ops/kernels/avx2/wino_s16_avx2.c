@@ -3,14 +3,7 @@
  * the layouts. */
 #include <immintrin.h>
 
-#include "ops/kernels/avx2/requant_avx2.h"
-#include "ops/kernels/kernels.h"
-
-enum { G = OCTK_WINO_GROUP };
-
-typedef __m256i v8; /* of s32, or 16 of s16 */
-static inline v8 load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
-static inline void store(void *p, v8 v) { _mm256_storeu_si256((__m256i *)p, v); }
+#include "ops/kernels/avx2/wino_avx2.h"
 
 /* ---- input: 1-D transforms of 16 channels in 17 operations ---- */
 
@@ -24,10 +17,6 @@ static inline void line_in(v8 d0, v8 d1, v8 d2, v8 d3, v8 d4, v8 d5, int16_t *y,
     store(y + 4 * step, _mm256_sub_epi16(c, e));
     store(y, _mm256_add_epi16(_mm256_slli_epi16(_mm256_sub_epi16(d0, d2), 2), c));
     store(y + 5 * step, _mm256_sub_epi16(_mm256_sub_epi16(d5, d3), _mm256_add_epi16(e, e)));
-}
-
-static inline v8 codes(const uint8_t *x) {
-    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)x));
 }
 
 void octk_wino4_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
@@ -150,9 +139,6 @@ void octk_wino_mul_s16_avx2(int32_t count, int32_t positions, int32_t blocks, co
  * buffer between the two passes. ---- */
 
 #define M(i, j) load(m + ((i)*6 + (j)) * G * 16)
-#define ADD32   _mm256_add_epi32
-#define SUB32   _mm256_sub_epi32
-#define SHL32   _mm256_slli_epi32
 /* column j of rows 0 and 2; the bias enters at position (1,1), whose coefficients are all 1 */
 #define EVEN(j, A, B)                                                                              \
     v8 A, B;                                                                                       \
@@ -172,13 +158,6 @@ void octk_wino_mul_s16_avx2(int32_t count, int32_t positions, int32_t blocks, co
         if (j == 1) p = ADD32(p, bias);                                                            \
         A = ADD32(p, ADD32(r, r));                                                                 \
         B = ADD32(p, SHL32(ADD32(r, M(5, j)), 3));                                                 \
-    }
-/* X, Y = X + Y, X - Y */
-#define BUTTERFLY(X, Y)                                                                            \
-    {                                                                                              \
-        const v8 d = SUB32(X, Y);                                                                  \
-        X = ADD32(X, Y);                                                                           \
-        Y = d;                                                                                     \
     }
 /* x1 to x4 hold sums and differences */
 #define LINE_OUT(y, x0, x1, x2, x3, x4, x5)                                                        \
@@ -203,64 +182,8 @@ void octk_wino_mul_s16_avx2(int32_t count, int32_t positions, int32_t blocks, co
         LINE_OUT(y, a0, a1, a2, a3, a4, a5)                                                        \
         LINE_OUT(y + 4, b0, b1, b2, b3, b4, b5)                                                    \
     }
-#define EACH8 _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
-/* one stage for eight vectors at a time */
-#define FINISH(y)                                                                                  \
-    {                                                                                              \
-        EACH8 y[i] = _mm256_mullo_epi32(y[i], inverse_of_9);                                       \
-        if (law == OCTQ_Q31) {                                                                     \
-            EACH8 y[i] = _mm256_srai_epi32(y[i], 6);                                               \
-        }                                                                                          \
-        EACH8 y[i] = octk_scaled(y[i], &by, law);                                                  \
-    }
-
-/* 16 channels of two pixels: halves 0 and 1 of each */
-static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_ends e) {
-    const v8 both = octk_codes(p0, p1, q0, q1, e);
-    const __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
-    _mm_storel_epi64((__m128i *)p, low);
-    octk_store_high(q, low);
-    _mm_storel_epi64((__m128i *)(p + 8), high);
-    octk_store_high(q + 8, high);
-}
-#define PUT_ROWS(first)                                                                            \
-    _Pragma("GCC unroll 4") for (int i = 0; i < 8; i += 2) {                                       \
-        uint8_t *to = a->y + (i / 4 * 2 + first) * a->row + i % 4 * a->pixel;                      \
-        put(to, to + a->pixel, y[i], high[i + 8 * first], y[i + 1], high[i + 1 + 8 * first], e);   \
-    }
-
-static inline void out4(const octk_wino_out_s32u8 *a, octq_law law) {
-    const v8 inverse_of_9 = _mm256_set1_epi32(954437177);
-    const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
-    v8 high[16], y[8];
-    {
-        const int32_t *m = a->m + 8;
-        const v8 bias = load(a->b + 8);
-        const octk_eight by = octk_eight_of(&a->by, 8, 12);
-        TWO_ROWS(EVEN, y)
-        FINISH(y)
-        EACH8 high[i] = y[i];
-        TWO_ROWS(ODD, y)
-        FINISH(y)
-        EACH8 high[i + 8] = y[i];
-    }
-    const int32_t *m = a->m;
-    const v8 bias = load(a->b);
-    const octk_eight by = octk_eight_of(&a->by, 0, 4);
-    TWO_ROWS(EVEN, y)
-    FINISH(y)
-    PUT_ROWS(0)
-    TWO_ROWS(ODD, y)
-    FINISH(y)
-    PUT_ROWS(1)
-}
-
-void octk_wino4_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
-    if (a->by.law == OCTQ_FP32)
-        out4(a, OCTQ_FP32);
-    else
-        out4(a, OCTQ_Q31);
-}
+OUT4(out4, 6)
+OUT_LAWS(octk_wino4_out_s32u8_avx2, out4)
 
 /* 4x4 s32 to 2x2 pixels: the columns of two output rows, then their lines. */
 static inline void square(const int32_t *m, const int32_t *b, const octk_eight *by, octq_law law,
@@ -293,9 +216,4 @@ static inline void out2(const octk_wino_out_s32u8 *a, octq_law law) {
             half[2 * i + 1], e);
 }
 
-void octk_wino2_out_s32u8_avx2(const octk_wino_out_s32u8 *a) {
-    if (a->by.law == OCTQ_FP32)
-        out2(a, OCTQ_FP32);
-    else
-        out2(a, OCTQ_Q31);
-}
+OUT_LAWS(octk_wino2_out_s32u8_avx2, out2)

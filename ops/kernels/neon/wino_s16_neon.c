@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Exact integer Winograd with SMLAL: see kernels.h for the matrices, the bounds and the layouts. */
-#include "ops/kernels/kernels.h"
-#include "ops/kernels/neon/requant_neon.h"
-
-enum { G = OCTK_WINO_GROUP };
+#include "ops/kernels/neon/wino_neon.h"
 
 /* ---- input: 1-D transforms of 8 channels ---- */
 
-static inline int16x8_t codes(const uint8_t *x) {
-    return vreinterpretq_s16_u16(vmovl_u8(vld1_u8(x)));
-}
 static inline int16x8_t at16(const int16_t *p) { return vld1q_s16(p); }
 
 static inline void line4(const int16x8_t d[6], int16_t *y, int64_t step) {
@@ -116,8 +110,6 @@ void octk_wino_mul_s16_neon(int32_t count, int32_t positions, int32_t blocks, co
 
 /* ---- output: 16 lanes of a tile, four at a time ---- */
 
-#define M(i, j, edge) vld1q_s32(m + ((i) * (edge) + (j)) * G * 16)
-
 /* A^T of six values. */
 static inline void line4_out(const int32x4_t d[6], int32x4_t *y, int32_t step) {
     const int32x4_t s = vaddq_s32(d[1], d[2]), t = vsubq_s32(d[1], d[2]), u = vaddq_s32(d[3], d[4]),
@@ -132,51 +124,10 @@ static inline void line2_out(const int32x4_t d[4], int32x4_t *y, int32_t step) {
     y[step] = vaddq_s32(vsubq_s32(d[1], d[2]), d[3]);
 }
 
-/* Of four lanes the tile's sums as rounded values: y[pixel]. The bias enters at position (1,1),
- * whose coefficients are all 1. */
-#define FOUR_LANES(name, line, edge, tile, undo, over)                                             \
-    static inline void name(const int32_t *m, const int32_t *b, const octk_four *by, octq_law law, \
-                            int32x4_t *y) {                                                        \
-        int32x4_t t[tile * edge], d[edge];                                                         \
-        for (int32_t j = 0; j < edge; j++) {                                                       \
-            for (int32_t i = 0; i < edge; i++) d[i] = M(i, j, edge);                               \
-            if (j == 1) d[1] = vaddq_s32(d[1], vld1q_s32(b));                                      \
-            line(d, t + j, edge);                                                                  \
-        }                                                                                          \
-        for (int32_t i = 0; i < tile; i++) line(t + i * edge, y + i * tile, 1);                    \
-        for (int32_t i = 0; i < tile * tile; i++) {                                                \
-            undo if (law == OCTQ_Q31) y[i] = vshrq_n_s32(y[i], over);                              \
-            y[i] = octk_scaled(y[i], by, law);                                                     \
-        }                                                                                          \
-    }
+#define PLACE(edge, i, j) ((i) * (edge) + (j))
 /* 954437177: the inverse of 9 */
-FOUR_LANES(four4, line4_out, 6, 4, y[i] = vmulq_n_s32(y[i], 954437177);, 6)
-FOUR_LANES(four2, line2_out, 4, 2, , 2)
-
-#define OUT(name, four, tile)                                                                      \
-    static inline void name(const octk_wino_out_s32u8 *a, octq_law law) {                          \
-        const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
-        int32x4_t y[4][tile * tile];                                                               \
-        for (int32_t l = 0; l < 4; l++) {                                                          \
-            const octk_four by = octk_four_of(&a->by, 4 * l);                                      \
-            four(a->m + 4 * l, a->b + 4 * l, &by, law, y[l]);                                      \
-        }                                                                                          \
-        for (int32_t i = 0; i < tile * tile; i++)                                                  \
-            vst1q_u8(a->y + i / tile * a->row + i % tile * a->pixel,                               \
-                     octk_codes(y[0][i], y[2][i], y[1][i], y[3][i], e));                           \
-    }
-OUT(out4, four4, 4)
-OUT(out2, four2, 2)
-
-void octk_wino4_out_s32u8_neon(const octk_wino_out_s32u8 *a) {
-    if (a->by.law == OCTQ_FP32)
-        out4(a, OCTQ_FP32);
-    else
-        out4(a, OCTQ_Q31);
-}
-void octk_wino2_out_s32u8_neon(const octk_wino_out_s32u8 *a) {
-    if (a->by.law == OCTQ_FP32)
-        out2(a, OCTQ_FP32);
-    else
-        out2(a, OCTQ_Q31);
-}
+FOUR_LANES(four4, line4_out, 6, 4, PLACE, 1, y[i] = vmulq_n_s32(y[i], 954437177);
+           , y[i] = vshrq_n_s32(y[i], 6);)
+FOUR_LANES(four2, line2_out, 4, 2, PLACE, 1, , y[i] = vshrq_n_s32(y[i], 2);)
+OUT(octk_wino4_out_s32u8_neon, out4, four4, 4)
+OUT(octk_wino2_out_s32u8_neon, out2, four2, 2)

@@ -4,43 +4,65 @@
 #include "ops/kernels/kernels.h"
 #include "src/qround.h"
 
+typedef struct form {
+    int32_t tile, stride, edge, sums; /* outputs; cells, and products; sums: of a dimension */
+    const int32_t *bt, *at;           /* [edge][edge], [tile][sums] */
+    uint32_t factor;                  /* what undoes the odd part of what sums are too large by */
+    int32_t over;                     /* bits of the rest; fp32's multipliers know */
+} form;
+
 static const int32_t BT4[] = {4, 0,  -5, 0, 1, 0, 0, -4, -4, 1,  1, 0, 0, 4, -4, -1, 1, 0,
                               0, -2, -1, 2, 1, 0, 0, 2,  -1, -2, 1, 0, 0, 4, 0,  -5, 0, 1};
 static const int32_t AT4[] = {1, 1, 1, 1, 1, 0, 0, 1, -1, 2, -2, 0,
                               0, 1, 1, 4, 4, 0, 0, 1, -1, 8, -8, 8};
 static const int32_t BT2[] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, -1, 0, 1};
 static const int32_t AT2[] = {1, 1, 1, 0, 0, 1, -1, 1};
+/* of stride 2 in the order of octk_wino_s2_product: points 0 and infinity before odd cells */
+static const int32_t BT4S2[] = {
+    2, 0, -1, 0, -2, 0, 1, 0, 0, 0, 1, 0,  0, 0,  0, 0, 0, 0, 0, 0, 2, 0, -1, 0, -2, 0, 1,
+    0, 0, 0,  0, 0,  0, 0, 1, 0, 0, 0, -2, 0, -1, 0, 1, 0, 0, 0, 0, 2, 0, -3, 0, 1,  0, 0,
+    0, 0, -1, 0, 0,  0, 1, 0, 0, 0, 0, 0,  1, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0,  1, 0,  0, 0};
+static const int32_t AT4S2[] = {1, 0, 1, 1, 1, 0, 0, 0, 0, 1, -1, 2, 1, 0,
+                                0, 0, 1, 1, 4, 0, 1, 0, 1, 1, -1, 8, 0, 0};
+static const int32_t BT2S2[] = {1, 0, -1, 0, 0, 0, 1, 0, 0, 0, 0, 0, -1,
+                                0, 1, 0,  0, 0, 1, 0, 0, 0, 1, 0, 0};
+static const int32_t AT2S2[] = {1, 0, 1, 0, 1, 1};
+static const form F4 = {4, 1, 6, 6, BT4, AT4, 954437177u, 6}, /* the inverse of 9 */
+    F2 = {2, 1, 4, 4, BT2, AT2, 1, 2}, F4S2 = {4, 2, 9, 7, BT4S2, AT4S2, 954437177u, 2},
+                  F2S2 = {2, 2, 5, 3, BT2S2, AT2S2, 1, 0};
 
-/* Tiles of edge e, `tile` pixels apart. */
-static void transform_in(const octk_wino_in_u8s16 *a, const int32_t *bt, int32_t e, int32_t tile) {
+static void transform_in(const octk_wino_in_u8s16 *a, const form *f) {
+    const int32_t e = f->edge;
     for (int32_t i = 0; i < a->count; i++) {
         const int32_t t = a->t + i;
-        const uint8_t *x = a->x + i * tile * a->pixel;
+        const uint8_t *x = a->x + i * f->tile * f->stride * a->pixel;
         int16_t *v = a->v + t / OCTK_WINO_GROUP * a->group + t % OCTK_WINO_GROUP * 16;
         for (int32_t c = 0; c < 16; c++)
             for (int32_t p = 0; p < e * e; p++) {
                 int32_t sum = 0;
                 for (int32_t h = 0; h < e; h++)
                     for (int32_t w = 0; w < e; w++)
-                        sum += bt[p / e * e + h] * bt[p % e * e + w] *
+                        sum += f->bt[p / e * e + h] * f->bt[p % e * e + w] *
                                x[h * a->row + w * a->pixel + c];
-                v[p * a->place + c] = (int16_t)sum;
+                const int32_t at = f->stride == 1 ? p : octk_wino_s2_product(e, p / e, p % e);
+                v[at * a->place + c] = (int16_t)sum;
             }
     }
 }
 
-/* over: bits that the sums are too large by; fp32's multipliers know */
-static void transform_out(const octk_wino_out_s32u8 *a, const int32_t *at, int32_t e, int32_t tile,
-                          uint32_t factor, int32_t over) {
+static void transform_out(const octk_wino_out_s32u8 *a, const form *f) {
+    const int32_t e = f->sums, tile = f->tile;
     int32_t acc[16];
     uint8_t codes[16];
     for (int32_t i = 0; i < tile * tile; i++) {
         for (int32_t l = 0; l < 16; l++) {
             uint32_t sum = (uint32_t)a->b[l];
-            for (int32_t p = 0; p < e * e; p++)
-                sum += (uint32_t)(at[i / tile * e + p / e] * at[i % tile * e + p % e]) *
-                       (uint32_t)a->m[p * OCTK_WINO_GROUP * 16 + l];
-            acc[l] = (int32_t)(sum * factor) >> (a->by.law == OCTQ_Q31 ? over : 0);
+            for (int32_t p = 0; p < e * e; p++) {
+                const int32_t at = f->stride == 1 ? p : octk_wino_s2_sum(e, p / e, p % e);
+                sum += (uint32_t)(f->at[i / tile * e + p / e] * f->at[i % tile * e + p % e]) *
+                       (uint32_t)a->m[at * OCTK_WINO_GROUP * 16 + l];
+            }
+            acc[l] = (int32_t)(sum * f->factor) >> (a->by.law == OCTQ_Q31 ? f->over : 0);
         }
         octq_requant_row(&a->by, 0, acc, 16, a->zy, a->lo, a->hi, codes);
         for (int32_t l = 0; l < 16; l++)
@@ -48,13 +70,14 @@ static void transform_out(const octk_wino_out_s32u8 *a, const int32_t *at, int32
     }
 }
 
-void octk_wino4_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, BT4, 6, 4); }
-void octk_wino2_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, BT2, 4, 2); }
-/* 954437177: the inverse of 9 */
-void octk_wino4_out_s32u8_ref(const octk_wino_out_s32u8 *a) {
-    transform_out(a, AT4, 6, 4, 954437177u, 6);
-}
-void octk_wino2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, AT2, 4, 2, 1, 2); }
+void octk_wino4_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, &F4); }
+void octk_wino2_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, &F2); }
+void octk_wino4s2_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, &F4S2); }
+void octk_wino2s2_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, &F2S2); }
+void octk_wino4_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, &F4); }
+void octk_wino2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, &F2); }
+void octk_wino4s2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, &F4S2); }
+void octk_wino2s2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, &F2S2); }
 
 void octk_wino_mul_s16_ref(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
                            const int16_t *u, int32_t *m) {

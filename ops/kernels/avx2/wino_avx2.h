@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ * What AVX2's Winograd kernels share: 16 codes widened, and the end of a tile of 4x4 outputs. */
+#ifndef OCT_OPS_KERNELS_AVX2_WINO_AVX2_H
+#define OCT_OPS_KERNELS_AVX2_WINO_AVX2_H
+
+#include "ops/kernels/avx2/requant_avx2.h"
+#include "ops/kernels/kernels.h"
+
+enum { G = OCTK_WINO_GROUP };
+
+typedef __m256i v8; /* of s32, or 16 of s16 */
+static inline v8 load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline void store(void *p, v8 v) { _mm256_storeu_si256((__m256i *)p, v); }
+static inline v8 codes(const uint8_t *x) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)x));
+}
+
+#define ADD32 _mm256_add_epi32
+#define SUB32 _mm256_sub_epi32
+#define SHL32 _mm256_slli_epi32
+/* X, Y = X + Y, X - Y */
+#define BUTTERFLY(X, Y)                                                                            \
+    {                                                                                              \
+        const v8 d = SUB32(X, Y);                                                                  \
+        X = ADD32(X, Y);                                                                           \
+        Y = d;                                                                                     \
+    }
+#define EACH8 _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
+/* one stage for eight vectors at a time; q31: sums too large by `over` bits */
+#define FINISH(y, over)                                                                            \
+    {                                                                                              \
+        EACH8 y[i] = _mm256_mullo_epi32(y[i], inverse_of_9);                                       \
+        if (law == OCTQ_Q31) {                                                                     \
+            EACH8 y[i] = _mm256_srai_epi32(y[i], over);                                            \
+        }                                                                                          \
+        EACH8 y[i] = octk_scaled(y[i], &by, law);                                                  \
+    }
+
+/* 16 channels of two pixels: halves 0 and 1 of each */
+static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_ends e) {
+    const v8 both = octk_codes(p0, p1, q0, q1, e);
+    const __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
+    _mm_storel_epi64((__m128i *)p, low);
+    octk_store_high(q, low);
+    _mm_storel_epi64((__m128i *)(p + 8), high);
+    octk_store_high(q + 8, high);
+}
+#define PUT_ROWS(first)                                                                            \
+    _Pragma("GCC unroll 4") for (int i = 0; i < 8; i += 2) {                                       \
+        uint8_t *to = a->y + (i / 4 * 2 + first) * a->row + i % 4 * a->pixel;                      \
+        put(to, to + a->pixel, y[i], high[i + 8 * first], y[i + 1], high[i + 1 + 8 * first], e);   \
+    }
+
+/* A tile of 4x4 pixels x 16 channels, 8 at a time, two rows at a time: TWO_ROWS(COLUMN, y) makes
+ * y[2][4] of columns by EVEN (rows 0 and 2) or ODD (1 and 3), which read m and bias. */
+#define OUT4(name, over)                                                                           \
+    static inline void name(const octk_wino_out_s32u8 *a, octq_law law) {                          \
+        const v8 inverse_of_9 = _mm256_set1_epi32(954437177);                                      \
+        const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
+        v8 high[16], y[8];                                                                         \
+        {                                                                                          \
+            const int32_t *m = a->m + 8;                                                           \
+            const v8 bias = load(a->b + 8);                                                        \
+            const octk_eight by = octk_eight_of(&a->by, 8, 12);                                    \
+            TWO_ROWS(EVEN, y)                                                                      \
+            FINISH(y, over)                                                                        \
+            EACH8 high[i] = y[i];                                                                  \
+            TWO_ROWS(ODD, y)                                                                       \
+            FINISH(y, over)                                                                        \
+            EACH8 high[i + 8] = y[i];                                                              \
+        }                                                                                          \
+        const int32_t *m = a->m;                                                                   \
+        const v8 bias = load(a->b);                                                                \
+        const octk_eight by = octk_eight_of(&a->by, 0, 4);                                         \
+        TWO_ROWS(EVEN, y)                                                                          \
+        FINISH(y, over)                                                                            \
+        PUT_ROWS(0)                                                                                \
+        TWO_ROWS(ODD, y)                                                                           \
+        FINISH(y, over)                                                                            \
+        PUT_ROWS(1)                                                                                \
+    }
+/* A kernel, once a law. */
+#define OUT_LAWS(kernel, name)                                                                     \
+    void kernel(const octk_wino_out_s32u8 *a) {                                                    \
+        if (a->by.law == OCTQ_FP32)                                                                \
+            name(a, OCTQ_FP32);                                                                    \
+        else                                                                                       \
+            name(a, OCTQ_Q31);                                                                     \
+    }
+
+#endif
