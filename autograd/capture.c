@@ -250,12 +250,15 @@ const oct_named_tensor *oct_net_parameters(oct_net *net, int32_t *count) {
     if (net->stage == OCT_STAGE_INT8) return (void)octi_runs_alone("oct_net_parameters"), NULL;
     /* stable partition: parameters that training moves to the front of the registry */
     int32_t n = 0;
+    bool moved = false;
     for (int32_t i = 0; i < net->tensor_count; i++)
         if (trained(net, &net->tensors[i])) {
             oct_named_tensor p = net->tensors[i];
             memmove(net->tensors + n + 1, net->tensors + n, (size_t)(i - n) * sizeof p);
             net->tensors[n++] = p;
+            moved = moved || i >= n;
         }
+    if (moved) octi_net_reindex(net);
     if (count) *count = n;
     return net->tensors;
 }

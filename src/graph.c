@@ -6,6 +6,7 @@
 
 #include "src/arena.h"
 #include "src/mem.h"
+#include "src/name_index.h"
 #include "src/words.h"
 
 static const struct op_row {
@@ -179,6 +180,18 @@ static oct_status broken(const char *where, const char *what, const char *got) {
     return octi_fail(OCT_EINTERNAL, where, what, NULL, got, "a pass left the graph broken");
 }
 
+static oct_status names_stand_once(const oct_graph *g) {
+    octi_arena *arena = octi_arena_new_kept(g->ctx);
+    octi_name_index seen = {.slot = NULL};
+    oct_status s = arena ? OCT_OK : oct_last_error()->code;
+    for (int32_t v = 0; s == OCT_OK && v < g->value_count; v++)
+        s = octi_name_find(&seen, g->values[v].name) < 0
+                ? octi_name_put(&seen, arena, g->values[v].name, v)
+                : broken(g->values[v].name, "name stands twice", NULL);
+    octi_arena_free(arena);
+    return s;
+}
+
 oct_status octi_graph_verify(const oct_graph *g) {
     for (int32_t i = 0; i < g->node_count; i++) {
         const oct_node *n = &g->nodes[i];
@@ -205,9 +218,8 @@ oct_status octi_graph_verify(const oct_graph *g) {
             x->role == OCT_VALUE_PARAM || x->role == OCT_VALUE_BUFFER || x->role == OCT_VALUE_CONST;
         if (holds != (x->tensor != NULL))
             return broken(x->name, "tensor missing or unexpected", NULL);
-        if (oct_graph_find_value(g, x->name) != v)
-            return broken(x->name, "name stands twice", NULL);
     }
+    OCT_TRY(names_stand_once(g));
     if (g->input < 0 || g->output < 0 || g->input >= g->value_count || g->output >= g->value_count)
         return broken("graph", "input or output not set", NULL);
     return OCT_OK;

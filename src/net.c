@@ -44,10 +44,8 @@ const char *oct_net_qconfig(const oct_net *net) { return net ? net->qconfig : ""
 const oct_tensor *oct_net_probe(const oct_net *net) { return net ? net->probe : NULL; }
 
 oct_tensor *oct_net_tensor(const oct_net *net, const char *name) {
-    if (!net || !name) return NULL;
-    for (int32_t i = 0; i < net->tensor_count; i++)
-        if (!strcmp(net->tensors[i].name, name)) return net->tensors[i].tensor;
-    return NULL;
+    const int32_t at = net && name ? octi_name_find(&net->by_name, name) : -1;
+    return at < 0 ? NULL : net->tensors[at].tensor;
 }
 
 oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role role,
@@ -58,8 +56,15 @@ oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role rol
                          (size_t)net->tensor_count + 1, sizeof *net->tensors));
     const char *copy = octi_arena_strdup(net->graph->arena, name);
     if (!copy) return oct_last_error()->code;
+    OCT_TRY(octi_name_put(&net->by_name, net->graph->arena, copy, net->tensor_count));
     net->tensors[net->tensor_count++] = (oct_named_tensor){copy, role, oct_tensor_ref(tensor)};
     return OCT_OK;
+}
+
+void octi_net_reindex(oct_net *net) {
+    octi_name_clear(&net->by_name);
+    for (int32_t i = 0; i < net->tensor_count; i++) /* there was room for them all */
+        (void)octi_name_put(&net->by_name, net->graph->arena, net->tensors[i].name, i);
 }
 
 void octi_net_unregister(oct_net *net, const oct_tensor *tensor) {
@@ -68,6 +73,7 @@ void octi_net_unregister(oct_net *net, const oct_tensor *tensor) {
         oct_tensor_unref(net->tensors[i].tensor);
         memmove(&net->tensors[i], &net->tensors[i + 1],
                 (size_t)(--net->tensor_count - i) * sizeof *net->tensors);
+        octi_net_reindex(net);
         return;
     }
 }
@@ -211,8 +217,10 @@ oct_status octi_net_copy_tensors(oct_net *to, const oct_net *from) {
     return OCT_OK;
 }
 
-oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_tensor *t) {
-    for (int32_t i = 0; t && i < from->tensor_count; i++)
-        if (from->tensors[i].tensor == t) return oct_net_tensor(to, from->tensors[i].name);
+oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_value *v) {
+    if (v->tensor && oct_net_tensor(from, v->name) == v->tensor) /* as nearly always */
+        return oct_net_tensor(to, v->name);
+    for (int32_t i = 0; v->tensor && i < from->tensor_count; i++)
+        if (from->tensors[i].tensor == v->tensor) return oct_net_tensor(to, from->tensors[i].name);
     return NULL;
 }

@@ -4,6 +4,7 @@
 #ifndef OCT_SRC_NET_OWN_H
 #define OCT_SRC_NET_OWN_H
 
+#include "name_index.h"
 #include "net.h"
 
 struct oct_net {
@@ -13,6 +14,7 @@ struct oct_net {
     oct_named_tensor *tensors; /* the registry: all that training moves */
     int32_t tensor_count;
     size_t tensor_cap;
+    octi_name_index by_name; /* of the registry: octi_net_reindex where its order changes */
     oct_input_desc input;
     oct_class *classes;
     int32_t class_count;
@@ -40,6 +42,8 @@ oct_status octi_net_register(oct_net *net, const char *name, oct_tensor_role rol
                              oct_tensor *tensor);
 /** Take a tensor out again (its reference is dropped); nothing where it is not there. */
 void octi_net_unregister(oct_net *net, const oct_tensor *tensor);
+/** The registry's order or names were changed: tensors are found by name again. */
+void octi_net_reindex(oct_net *net);
 /** Judge a net that may come from anywhere against what its stage may hold (the table of
  *  src/stage.c): structure, kinds, roles, dtypes, quantizers, hooks. OCT_EFORMAT names the node or
  *  value. Whoever loads or plans a net calls it before the graph is walked by rules that take it
@@ -47,8 +51,8 @@ void octi_net_unregister(oct_net *net, const oct_tensor *tensor);
 oct_status octi_net_judge(const oct_net *net);
 /** Register copies of all tensors of `from`. */
 oct_status octi_net_copy_tensors(oct_net *to, const oct_net *from);
-/** The tensor that `to` has under the name of t in `from`; NULL where there is none. */
-oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_tensor *t);
+/** The tensor that `to` has under the name of v's in `from`; NULL where there is none. */
+oct_tensor *octi_net_twin(const oct_net *to, const oct_net *from, const oct_value *v);
 /** What may be saved and loaded: every float is finite, but for the ranges of quantizers that have
  *  seen nothing, and what an observer of the user's own holds as infinity. Else `code`, naming
  *  (behind `where`, NULL: nothing) the first tensor and element. */

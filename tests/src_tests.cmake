@@ -1,5 +1,6 @@
 octet_test(test_base)
 octet_test(test_words)
+octet_test(test_names)
 octet_test(test_float_mode)
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)

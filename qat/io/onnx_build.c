@@ -44,29 +44,6 @@ static void push(octi_onnx *b, octi_onnxw_list *l, void *item) {
 
 /* ---- names ---- */
 
-static size_t hash_of(const char *s) {
-    uint64_t h = 1469598103934665603u;
-    for (; *s; s++) h = (h ^ (uint8_t)*s) * 1099511628211u;
-    return (size_t)(h ^ h >> 29);
-}
-
-/* Its slot, or the free one where it belongs. */
-static const char **slot_of(const octi_onnxw_names *set, const char *s) {
-    size_t i = hash_of(s) & (set->cap - 1);
-    while (set->slot[i] && strcmp(set->slot[i], s)) i = (i + 1) & (set->cap - 1);
-    return &set->slot[i];
-}
-
-static bool grow(octi_onnx *b, octi_onnxw_names *set) {
-    const octi_onnxw_names old = *set;
-    set->cap = old.cap ? 2 * old.cap : 64;
-    set->slot = take(b, set->cap * sizeof *set->slot);
-    if (!set->slot) return false;
-    for (size_t i = 0; i < old.cap; i++)
-        if (old.slot[i]) *slot_of(set, old.slot[i]) = old.slot[i];
-    return true;
-}
-
 /* Bytes of the UTF-8 character at p; 0 where there is none. */
 static int character(const unsigned char *p) {
     if (*p < 0x80) return *p >= 0x20 && *p != 0x7f;
@@ -92,19 +69,16 @@ static char *readable(octi_onnx *b, const char *s, bool lines) {
     return p;
 }
 
-static const char *unique(octi_onnx *b, octi_onnxw_names *set, const char *wish) {
+static const char *unique(octi_onnx *b, octi_name_index *taken, const char *wish) {
     if (b->status != OCT_OK || !wish) return NULL;
-    if (2 * (set->count + 1) > set->cap && !grow(b, set)) return NULL;
     const char *base = readable(b, wish, false), *name = base;
-    for (int i = 2; name && *slot_of(set, name); i++) {
+    for (int i = 2; name && octi_name_find(taken, name) >= 0; i++) {
         char *next = take(b, strlen(base) + 16);
         if (next) snprintf(next, strlen(base) + 16, "%s_%d", base, i);
         name = next;
     }
-    if (!name) return NULL;
-    *slot_of(set, name) = name;
-    set->count++;
-    return name;
+    if (name) b->status = octi_name_put(taken, b->arena, name, 0);
+    return b->status == OCT_OK ? name : NULL;
 }
 
 const char *octi_onnxw_value_name(octi_onnx *b, const char *wish) {

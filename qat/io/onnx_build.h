@@ -8,7 +8,7 @@
 #define OCT_QAT_IO_ONNX_BUILD_H
 
 #include "qat/io/onnx.pb-c.h"
-#include "src/arena.h"
+#include "src/name_index.h"
 #include "src/tensor.h"
 
 typedef struct octi_onnxw_list { /* of pointers */
@@ -16,18 +16,13 @@ typedef struct octi_onnxw_list { /* of pointers */
     size_t count, cap;
 } octi_onnxw_list;
 
-typedef struct octi_onnxw_names { /* a set of strings */
-    const char **slot;
-    size_t count, cap;
-} octi_onnxw_names;
-
 typedef struct octi_onnx {
     octi_arena *arena;
     oct_status status;
     octi_onnxw_list nodes, initializers, values, meta;
-    octi_onnxw_names value_names, node_names;
-    OctiOnnx__NodeProto *node;  /* the last one: attributes go to it */
-    octi_onnxw_list attributes; /* of it */
+    octi_name_index value_names, node_names; /* taken */
+    OctiOnnx__NodeProto *node;               /* the last one: attributes go to it */
+    octi_onnxw_list attributes;              /* of it */
     OctiOnnx__ValueInfoProto *input, *output;
 } octi_onnx;
 

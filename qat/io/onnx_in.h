@@ -98,8 +98,9 @@ typedef struct octi_onnx_value {
 
 /** Values by name. */
 typedef struct octi_onnx_table {
-    octi_onnx_value **slot;
-    size_t slots, used;
+    octi_name_index by_name; /* at: of value */
+    octi_onnx_value **value;
+    size_t room;
 } octi_onnx_table;
 
 /* ---- the reading ---- */

@@ -5,36 +5,26 @@
 #include "qat/io/onnx_in.h"
 #include "src/mem.h"
 
-static size_t hash_of(const char *s) {
-    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
-    for (; *s; s++) h = (h ^ (uint8_t)*s) * UINT64_C(1099511628211);
-    return (size_t)(h ^ (h >> 32));
-}
-
-static size_t slot_of(const octi_onnx_table *t, const char *name) {
-    size_t i = hash_of(name) & (t->slots - 1);
-    while (t->slot[i] && strcmp(t->slot[i]->name, name)) i = (i + 1) & (t->slots - 1);
-    return i;
-}
-
 octi_onnx_value *octi_onnx_find(const octi_onnx *o, const char *name) {
-    return o->values.slots ? o->values.slot[slot_of(&o->values, name)] : NULL;
+    const int32_t at = octi_name_find(&o->values.by_name, name);
+    return at < 0 ? NULL : o->values.value[at];
 }
 
 static oct_status grow(octi_onnx_table *t, octi_arena *a) {
-    const octi_onnx_table old = *t;
-    const size_t slots = old.slots ? 2 * old.slots : 256;
-    if (!(t->slot = octi_arena_calloc(a, slots, sizeof *t->slot))) return oct_last_error()->code;
-    t->slots = slots;
-    for (size_t i = 0; i < old.slots; i++)
-        if (old.slot[i]) t->slot[slot_of(t, old.slot[i]->name)] = old.slot[i];
+    const size_t room = t->room ? 2 * t->room : 128;
+    octi_onnx_value **more = octi_arena_alloc(a, room * sizeof *more);
+    if (!more) return oct_last_error()->code;
+    if (t->room) memcpy(more, t->value, t->room * sizeof *more);
+    t->value = more;
+    t->room = room;
     return OCT_OK;
 }
 
 octi_onnx_value *octi_onnx_table_named(octi_onnx_table *t, octi_arena *a, const char *name) {
-    if (2 * (t->used + 1) > t->slots && grow(t, a) != OCT_OK) return NULL;
-    const size_t i = slot_of(t, name);
-    if (t->slot[i]) return t->slot[i];
+    const int32_t at = octi_name_find(&t->by_name, name);
+    if (at >= 0) return t->value[at];
+    const size_t used = t->by_name.used;
+    if (used == t->room && grow(t, a) != OCT_OK) return NULL;
     octi_onnx_value *v = octi_arena_alloc(a, sizeof *v);
     if (!v) return NULL;
     *v = (octi_onnx_value){.name = name,
@@ -45,8 +35,7 @@ octi_onnx_value *octi_onnx_table_named(octi_onnx_table *t, octi_arena *a, const 
                            .param = -1,
                            .quantizer = -1,
                            .dequantizer = -1};
-    t->used++;
-    return t->slot[i] = v;
+    return octi_name_put(&t->by_name, a, name, (int32_t)used) == OCT_OK ? t->value[used] = v : NULL;
 }
 
 octi_onnx_value *octi_onnx_named(octi_onnx *o, const char *name) {

@@ -25,7 +25,7 @@ int32_t octi_rewrite_value(octi_rewrite *r, int32_t v) {
     const oct_value *x = &r->from->graph->values[v];
     if (x->producer >= 0)
         return octi_fail(OCT_EINTERNAL, x->name, "value was not made yet", NULL, NULL, NULL), -2;
-    oct_tensor *t = x->tensor ? octi_net_twin(r->to, r->from, x->tensor) : NULL;
+    oct_tensor *t = octi_net_twin(r->to, r->from, x);
     int32_t n = octi_graph_add_value(r->to->graph, x->name, x->role, x->dtype, x->shape, t);
     if (n < 0) return -2;
     r->to->graph->values[n].frozen = x->frozen;

@@ -11,6 +11,7 @@
 #include "src/arena.h"
 #include "src/format/foreign.h"
 #include "src/mem.h"
+#include "src/name_index.h"
 
 /* Field offsets of PKWARE's APPNOTE 4.3. */
 enum { LOCAL = 30, CENTRAL = 46, END = 22, MEMBERS_MAX = 65535 };
@@ -320,18 +321,27 @@ static void put(bytes_out *o, uint32_t v, int bytes) {
     for (int i = 0; i < bytes; i++) o->b[o->n++] = (uint8_t)(v >> 8 * i);
 }
 
-static oct_status check_array(const octi_npz_array *a, int32_t i, size_t *bytes) {
-    const octi_npz_array *e = &a[i];
+static oct_status check_array(const octi_npz_array *e, octi_name_index *seen, octi_arena *arena) {
+    size_t bytes;
     if (!*e->name ||
         e->name[strspn(e->name,
                        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")] ||
         strlen(e->name) > 1000)
         return octi_fail(OCT_EUSAGE, "npz", "array name", "letters, digits, '_', '.', '-'", e->name,
                          NULL);
-    for (int32_t j = 0; j < i; j++)
-        if (!strcmp(a[j].name, e->name))
-            return octi_fail(OCT_EUSAGE, "npz", "array name stands twice", NULL, e->name, NULL);
-    return octi_shape_bytes(&e->shape, e->dtype, e->name, bytes);
+    if (octi_name_find(seen, e->name) >= 0)
+        return octi_fail(OCT_EUSAGE, "npz", "array name stands twice", NULL, e->name, NULL);
+    OCT_TRY(octi_name_put(seen, arena, e->name, 0));
+    return octi_shape_bytes(&e->shape, e->dtype, e->name, &bytes);
+}
+
+static oct_status check_arrays(oct_ctx *ctx, const octi_npz_array *a, int32_t count) {
+    octi_arena *arena = octi_arena_new(ctx);
+    octi_name_index seen = {.slot = NULL};
+    oct_status s = arena ? OCT_OK : oct_last_error()->code;
+    for (int32_t i = 0; s == OCT_OK && i < count; i++) s = check_array(&a[i], &seen, arena);
+    octi_arena_free(arena);
+    return s;
 }
 
 /* The fields that a member's local header and directory entry share. Date: 1980-01-01, so that
@@ -386,7 +396,7 @@ oct_status octi_npz_write_in(oct_ctx *ctx, const octi_folder *in, const char *pa
         return octi_fail(OCT_EUSAGE, path, "number of arrays", octi_fmt("0 to %d", MEMBERS_MAX - 1),
                          octi_fmt("%d", count), NULL);
     size_t bytes, at = 0;
-    for (int32_t i = 0; i < count; i++) OCT_TRY(check_array(arrays, i, &bytes));
+    OCT_TRY(check_arrays(ctx, arrays, count));
     octi_file *f = in ? octi_file_create_in(in, path) : octi_file_create(ctx, path);
     if (!f) return oct_last_error()->code;
     octi_text directory = {.ctx = ctx};

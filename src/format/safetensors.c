@@ -12,6 +12,7 @@
 #include "src/format/foreign.h"
 #include "src/format/json.h"
 #include "src/mem.h"
+#include "src/name_index.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "tensor files are little-endian and are copied as they are");
@@ -40,6 +41,7 @@ struct octi_safetensors {
     uint8_t *owned; /* the file's bytes where octet read them */
     octi_safetensors_entry *entry;
     octi_safetensors_meta *meta;
+    octi_name_index by_name; /* of the entries */
     int32_t count, meta_count;
 };
 
@@ -122,8 +124,7 @@ static oct_status read_entry(octi_safetensors *st, const cJSON *info, const uint
     e->data = data + begin;
     e->bytes = bytes;
     *sp = (span){(uint64_t)begin, (uint64_t)end, e->name};
-    st->count++;
-    return OCT_OK;
+    return octi_name_put(&st->by_name, st->arena, e->name, st->count++);
 }
 
 /* Tensors must tile the data: sorted by offset, each begins where the one before ended. */
@@ -278,9 +279,7 @@ const octi_safetensors_entry *octi_safetensors_at(const octi_safetensors *st, in
 }
 
 const octi_safetensors_entry *octi_safetensors_find(const octi_safetensors *st, const char *name) {
-    for (int32_t i = 0; i < st->count; i++)
-        if (!strcmp(st->entry[i].name, name)) return &st->entry[i];
-    return NULL;
+    return octi_safetensors_at(st, octi_name_find(&st->by_name, name));
 }
 
 int32_t octi_safetensors_metadata_count(const octi_safetensors *st) { return st->meta_count; }
@@ -369,15 +368,15 @@ oct_tensor *octi_safetensors_tensor(oct_ctx *ctx, const octi_safetensors_entry *
 
 /* ---- writing ---- */
 
-static oct_status check_names(const octi_safetensors_entry *e, int32_t count,
+static oct_status check_names(octi_arena *arena, const octi_safetensors_entry *e, int32_t count,
                               const octi_safetensors_meta *m, int32_t meta_count) {
+    octi_name_index seen = {.slot = NULL};
     for (int32_t i = 0; i < count; i++) {
         if (!strcmp(e[i].name, "__metadata__"))
             return octi_fail(OCT_EUSAGE, e[i].name, "tensor name is reserved", NULL, NULL, NULL);
-        for (int32_t j = 0; j < i; j++)
-            if (!strcmp(e[i].name, e[j].name))
-                return octi_fail(OCT_EUSAGE, e[i].name, "tensor name stands twice", NULL, NULL,
-                                 NULL);
+        if (octi_name_find(&seen, e[i].name) >= 0)
+            return octi_fail(OCT_EUSAGE, e[i].name, "tensor name stands twice", NULL, NULL, NULL);
+        OCT_TRY(octi_name_put(&seen, arena, e[i].name, i));
     }
     for (int32_t i = 0; i < meta_count; i++) {
         if (!strcmp(m[i].key, "crc32") || !strcmp(m[i].key, "octet"))
@@ -443,9 +442,12 @@ static oct_status write_all(oct_ctx *ctx, const octi_folder *in, const char *pat
 oct_status octi_safetensors_write_in(oct_ctx *ctx, const octi_folder *in, const char *path,
                                      const octi_safetensors_entry *entries, int32_t count,
                                      const octi_safetensors_meta *meta, int32_t meta_count) {
-    OCT_TRY(check_names(entries, count, meta, meta_count));
+    octi_arena *arena = octi_arena_new(ctx);
+    if (!arena) return oct_last_error()->code;
+    oct_status s = check_names(arena, entries, count, meta, meta_count);
+    octi_arena_free(arena);
     octi_text t = {.ctx = ctx};
-    oct_status s = put_header(&t, entries, count, meta, meta_count, path);
+    if (s == OCT_OK) s = put_header(&t, entries, count, meta, meta_count, path);
     if (s == OCT_OK) s = write_all(ctx, in, path, &t, entries, count);
     octi_text_free(&t);
     return s;
