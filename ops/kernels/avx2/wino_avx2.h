@@ -36,25 +36,29 @@ static inline v8 codes(const uint8_t *x) {
         EACH8 y[i] = octk_scaled(y[i], &by, law);                                                  \
     }
 
-/* 16 channels of two pixels: halves 0 and 1 of each */
-static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_ends e) {
-    const v8 both = octk_codes(p0, p1, q0, q1, e);
+/* 16 channels of two pixels: halves 0 and 1 of each. plain: no zero point, every code allowed, so
+ * that packing alone clamps. */
+static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_ends e,
+                       bool plain) {
+    const v8 both =
+        plain ? _mm256_packus_epi16(_mm256_packs_epi32(p0, p1), _mm256_packs_epi32(q0, q1))
+              : octk_codes(p0, p1, q0, q1, e);
     const __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
-    _mm_storel_epi64((__m128i *)p, low);
-    octk_store_high(q, low);
-    _mm_storel_epi64((__m128i *)(p + 8), high);
-    octk_store_high(q + 8, high);
+    _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi64(low, high));
+    _mm_storeu_si128((__m128i *)q, _mm_unpackhi_epi64(low, high));
 }
 #define PUT_ROWS(first)                                                                            \
     _Pragma("GCC unroll 4") for (int i = 0; i < 8; i += 2) {                                       \
         uint8_t *to = a->y + (i / 4 * 2 + first) * a->row + i % 4 * a->pixel;                      \
-        put(to, to + a->pixel, y[i], high[i + 8 * first], y[i + 1], high[i + 1 + 8 * first], e);   \
+        put(to, to + a->pixel, y[i], high[i + 8 * first], y[i + 1], high[i + 1 + 8 * first], e,    \
+            plain);                                                                                \
     }
 
 /* A tile of 4x4 pixels x 16 channels, 8 at a time, two rows at a time: TWO_ROWS(COLUMN, y) makes
  * y[2][4] of columns by EVEN (rows 0 and 2) or ODD (1 and 3), which read m and bias. */
 #define OUT4(name, over)                                                                           \
-    static inline void name(const octk_wino_out_s32u8 *a, octq_law law) {                          \
+    static inline __attribute__((always_inline)) void name(const octk_wino_out_s32u8 *a,           \
+                                                           octq_law law, bool plain) {             \
         const v8 inverse_of_9 = _mm256_set1_epi32(954437177);                                      \
         const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
         v8 high[16], y[8];                                                                         \
@@ -79,13 +83,16 @@ static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_
         FINISH(y, over)                                                                            \
         PUT_ROWS(1)                                                                                \
     }
-/* A kernel, once a law. */
+/* A kernel, once a law, and once for codes as relu leaves them: inlined, or gcc 12 makes one
+ * function that asks for the law everywhere. */
 #define OUT_LAWS(kernel, name)                                                                     \
     void kernel(const octk_wino_out_s32u8 *a) {                                                    \
-        if (a->by.law == OCTQ_FP32)                                                                \
-            name(a, OCTQ_FP32);                                                                    \
+        if (a->by.law != OCTQ_FP32)                                                                \
+            name(a, OCTQ_Q31, false);                                                              \
+        else if (a->zy == 0 && a->lo == 0 && a->hi == 255)                                         \
+            name(a, OCTQ_FP32, true);                                                              \
         else                                                                                       \
-            name(a, OCTQ_Q31);                                                                     \
+            name(a, OCTQ_FP32, false);                                                             \
     }
 
 #endif

@@ -186,8 +186,8 @@ OUT4(out4, 6)
 OUT_LAWS(octk_wino4_out_s32u8_avx2, out4)
 
 /* 4x4 s32 to 2x2 pixels: the columns of two output rows, then their lines. */
-static inline void square(const int32_t *m, const int32_t *b, const octk_eight *by, octq_law law,
-                          v8 y[4]) {
+static inline __attribute__((always_inline)) void
+square(const int32_t *m, const int32_t *b, const octk_eight *by, octq_law law, v8 y[4]) {
     v8 top[4], bottom[4];
     for (int j = 0; j < 4; j++) {
         const v8 m0 = load(m + j * G * 16), m2 = load(m + (8 + j) * G * 16),
@@ -205,7 +205,8 @@ static inline void square(const int32_t *m, const int32_t *b, const octk_eight *
         y[i] = octk_scaled(law == OCTQ_Q31 ? _mm256_srai_epi32(y[i], 2) : y[i], by, law);
 }
 
-static inline void out2(const octk_wino_out_s32u8 *a, octq_law law) {
+static inline __attribute__((always_inline)) void out2(const octk_wino_out_s32u8 *a, octq_law law,
+                                                       bool plain) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
     v8 y[4], half[4];
     const octk_eight low = octk_eight_of(&a->by, 0, 4), high = octk_eight_of(&a->by, 8, 12);
@@ -213,7 +214,7 @@ static inline void out2(const octk_wino_out_s32u8 *a, octq_law law) {
     square(a->m + 8, a->b + 8, &high, law, half);
     for (int i = 0; i < 2; i++)
         put(a->y + i * a->row, a->y + i * a->row + a->pixel, y[2 * i], half[2 * i], y[2 * i + 1],
-            half[2 * i + 1], e);
+            half[2 * i + 1], e, plain);
 }
 
 OUT_LAWS(octk_wino2_out_s32u8_avx2, out2)
