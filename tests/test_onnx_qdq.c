@@ -174,7 +174,7 @@ START_TEST(others_files_give_onnxruntimes_codes) {
     } files[] = {
         {"static_u8", 9, 8, 3},       {"static_s8", 9, 8, 3},      {"qdq", 7, 7, 2},
         {"torch_converted", 8, 6, 2}, {"torch_channels", 8, 6, 2}, {"torch_tensors", 8, 6, 2},
-        {"torch_u7", 8, 6, 2}};
+        {"torch_u7", 8, 6, 2},        {"torch_pt2e", 8, 6, 2}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[1024];
         golden_path(files[i].name, path);

@@ -166,6 +166,21 @@ def torch_quantized(name, how):  # PyTorch's own: converted to quantized modules
     torch.onnx.export(m, (x[:1],), path, dynamo=False, opset_version=13, input_names=["in"], output_names=["out"], dynamic_axes={"in": {0: "n"}})
     q = onnx.load(path); o = onnxruntime.SessionOptions(); o.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     keep(name, q, onnxruntime.InferenceSession(q.SerializeToString(), o).run(None, {"in": x.numpy()})[0]); os.remove(path)
+def pt2e(name):  # torchao's: per-channel s8 weights, s8 values, biases floats; by XNNPACK's quantizer (torchao 0.18)
+    if not wanted(name): return
+    try:
+        from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e, convert_pt2e
+        from torchao.testing.pt2e._xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+    except ImportError: print("no torchao:", name, "is left as it is"); return
+    torch.manual_seed(9); x = torch.from_numpy(x_of((2, 2, 8, 6)))
+    m = Fn(torch_quantized_forward, a=nn.Sequential(nn.Conv2d(2, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU()), b=nn.Sequential(nn.Conv2d(4, 4, 3, 1, 1, groups=4), nn.BatchNorm2d(4)), h=nn.Linear(48, 3)).eval()
+    for k in (m.a[1], m.b[1]): k.running_mean.normal_(0, .3); k.running_var.uniform_(.3, 2); k.weight.data = torch.tensor([.9, 1.2, -.7, .5]); k.bias.data.normal_(0, .3)
+    n = ({0: torch.export.Dim("n", min=1, max=9)},)
+    m = prepare_pt2e(torch.export.export(m, (x,), dynamic_shapes=n).module(), XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True)))
+    m(x); m = convert_pt2e(m); path = f"{OUT}/tmp.onnx"
+    torch.onnx.export(m, (x,), dynamo=True, opset_version=18, verbose=False, dynamic_shapes=n).save(path, external_data=False)
+    q = onnx.load(path); o = onnxruntime.SessionOptions(); o.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    keep(name, q, onnxruntime.InferenceSession(q.SerializeToString(), o).run(None, {q.graph.input[0].name: x.numpy()})[0]); os.remove(path)
 def torch_quantized_forward(s, x):
     x = s.a(x); return s.h(F.relu(s.b(x) + x).flatten(1))
 def hwc_flat():  # the order of a flatten at the end cannot be kept: images are given back
@@ -185,5 +200,6 @@ torch_net("parts_old16", make_parts(), (2, 8, 6), "old", 16, True); torch_net("p
 torch_net("blocks_old14", make_blocks(), (1, 12, 8), "old", 14, True); torch_net("blocks_dyn20", make_blocks(), (1, 12, 8), "new", 20, False)
 tf_style(); depths(); typed(); qdq(); static("static_u8", "u8"); static("static_s8", "s8"); hwc_flat()
 for how in ("converted", "channels", "tensors", "u7"): torch_quantized("torch_" + how, how)
+pt2e("torch_pt2e")
 old.update({o.split()[1]: o + "\n" for o in outputs})
 open(text, "w").write("# made by make_onnx_golden.py\n" + "".join(old.values()))
