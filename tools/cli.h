@@ -29,6 +29,7 @@ typedef struct cli {
 #define OPT(kind, field, name, short_, lo, hi, meta, commands, flags, otherwise, help)             \
     opt_value field;
 #include "tools/options.def"
+    double began;     /* cli_seconds of its start */
     oct_ctx *ctx;     /* open while a command runs */
     char opened[160]; /* what opening it warned of: which kernels cannot be used, and why */
     bool bar;         /* a progress bar may be drawn */

@@ -60,23 +60,42 @@ static oct_status look_at_layers(oct_net *net, oct_data *train, double *seconds)
 
 enum { TRIED = 6 }; /* steps of a plan: the first ones fill caches and arenas */
 typedef struct trial {
+    const oct_fit_opts *o;
+    oct_net *net;
+    oct_data *train;
     double first, last; /* when the second and the last tried step ended */
+    double score;       /* seconds at an epoch's end */
+    oct_status failed;
     oct_fit_report report;
 } trial;
+
+/* What comes at an epoch's end, beside all that a training holds. */
+static oct_status end_of_epoch(trial *t) {
+    const int64_t asked = t->o->batch ? t->o->batch : BATCH, batch = asked < 256 ? asked : 256;
+    const bool prepared = oct_net_stage(t->net) == OCT_STAGE_PREPARED;
+    oct_status s = OCT_OK;
+    if (prepared && t->o->batch_norm_until >= 1) /* never frozen: estimated anew */
+        s = oct_reestimate_batch_norm(t->net, t->train, BATCH);
+    if (s != OCT_OK || !t->o->test) return s;
+    return (prepared ? score_int8 : score)(t->net, t->o->test, batch, &t->score);
+}
 
 static int try_steps(void *user, const oct_fit_report *r) {
     trial *t = user;
     t->last = cli_seconds();
     if (r->step == 2) t->first = t->last;
     t->report = *r;
-    return r->step >= TRIED || cli_signal();
+    if (r->step < TRIED && r->step < r->steps) return cli_signal();
+    t->failed = end_of_epoch(t);
+    return 1;
 }
 
 int cli_plan_fit(const cli *c, oct_net *from, oct_net *net, oct_data *train,
                  const oct_fit_opts *o) {
-    trial t = {.first = 0};
+    trial t = {.o = o, .net = net, .train = train};
     oct_fit_opts f = *o;
     if (o->resume) return 0; /* how much is left is in the run */
+    const double loaded = cli_seconds() - c->began;
     f.run = NULL;
     f.test = f.val = NULL;
     f.val_share = 0;
@@ -84,18 +103,16 @@ int cli_plan_fit(const cli *c, oct_net *from, oct_net *net, oct_data *train,
     f.progress = try_steps;
     f.progress_user = &t;
     oct_status s = oct_fit(net, train, &f);
-    if (s != OCT_OK && s != OCT_ESTOPPED) return cli_failed();
+    if (t.failed != OCT_OK || (s != OCT_OK && s != OCT_ESTOPPED)) return cli_failed();
     const long long tried = t.report.step;
     if (tried <= 2) {
         cli_note(c, "plan: %lld steps: too few to tell their time", (long long)t.report.steps);
         return 0;
     }
     const bool prepared = oct_net_stage(net) == OCT_STAGE_PREPARED;
-    const int64_t asked = o->batch ? o->batch : BATCH, batch = asked < 256 ? asked : 256;
-    double each = 0, once = 0;
+    double once = loaded;
     s = OCT_OK;
-    if (o->test) s = (prepared ? score_int8 : score)(net, o->test, batch, &each);
-    if (s == OCT_OK && prepared && from != net && o->test) s = score(from, o->test, BATCH, &once);
+    if (prepared && from != net && o->test) s = score(from, o->test, BATCH, &once);
     if (s == OCT_OK && prepared) s = look_at_layers(net, train, &once);
     if (s != OCT_OK) return cli_failed();
     char what[80];
@@ -103,7 +120,7 @@ int cli_plan_fit(const cli *c, oct_net *from, oct_net *net, oct_data *train,
              t.report.epochs == 1 ? "evaluation" : "evaluations");
     tell(c, what,
          (t.last - t.first) / (double)(tried - 2) * (double)t.report.steps +
-             each * t.report.epochs + once,
+             t.score * t.report.epochs + once,
          "");
     return 0;
 }
@@ -114,9 +131,10 @@ int cli_plan_ptq(cli *c, oct_net *from, oct_net *net, oct_data *train, oct_data 
                  bool rounds) {
     const int64_t some = n < BATCH ? n : BATCH;
     c->progress_of = "plan";
-    double t0 = cli_seconds(), seconds = 0;
+    const double t0 = cli_seconds();
+    double seconds = t0 - c->began;
     if (oct_calibrate(net, train, some) != OCT_OK) return cli_failed();
-    seconds = (cli_seconds() - t0) / (double)some * (double)n;
+    seconds += (cli_seconds() - t0) / (double)some * (double)n;
     oct_status s = score(from, test, 0, &seconds);
     if (s == OCT_OK) s = score_int8(net, test, 0, &seconds);
     if (s == OCT_OK) s = look_at_layers(net, train, &seconds);
@@ -130,7 +148,7 @@ int cli_plan_ptq(cli *c, oct_net *from, oct_net *net, oct_data *train, oct_data 
 
 int cli_plan_eval(cli *c, oct_net *net, oct_data *data) {
     char what[48];
-    double seconds = 0;
+    double seconds = cli_seconds() - c->began;
     c->progress_of = "plan";
     oct_status s = score(net, data, c->batch.i, &seconds);
     if (s == OCT_OK && oct_net_stage(net) == OCT_STAGE_PREPARED)

@@ -45,7 +45,7 @@ int main(int argc, char **argv) {
     setlocale(LC_ALL, "C");
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* whole lines, where both streams go to one file */
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write, told like any other */
-    cli c = {.command = ""};
+    cli c = {.command = "", .began = cli_seconds()};
     int (*run)(cli * c) = NULL;
     int code = cli_parse(&c, argc, argv, &run);
     if (code || !run) {
