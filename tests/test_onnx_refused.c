@@ -156,6 +156,25 @@ START_TEST(other_files_are_not_read) {
 }
 END_TEST
 
+/* Channels alone are repeated. */
+START_TEST(other_repeats_are_named) {
+    static const int64_t rows[4] = {1, 1, 2, 1}, sides[4] = {1, 4, 16, 8};
+    begin(4, 8, 8);
+    init("by", 7, 1, (int64_t[]){4}, rows, sizeof rows);
+    node("Tile", "x", "by", "y");
+    REFUSED(OCT_EUNSUPPORTED, "repeats [1, 1, 2, 1] of a value of shape [N, 4, 8, 8] -> channels");
+    begin(4, 8, 8);
+    init("to", 7, 1, (int64_t[]){4}, sides, sizeof sides);
+    node("Expand", "x", "to", "y");
+    REFUSED(OCT_EUNSUPPORTED, "[N, 4, 8, 8] to [1, 4, 16, 8]");
+    one("SpaceToDepth", "blocksize", 1, 3, 0, 0, 0);
+    f.attr[0].type = OCTI_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
+    f.attr[0].has_i = 1;
+    f.attr[0].i = 3;
+    REFUSED(OCT_EUNSUPPORTED, "blocks of 3 for a value of shape [N, 4, 8, 8]");
+}
+END_TEST
+
 START_TEST(structure_is_judged) {
     begin(4, 8, 8);
     node("Relu", "y", NULL, "y");
@@ -358,7 +377,8 @@ END_TEST
 
 OCT_TEST_MAIN_WITH("onnx refused", setup, teardown, all_that_is_not_taken_is_one_line,
                    every_reason_has_a_cure, a_long_list_is_cut, dead_nodes_are_nobodys_business,
-                   attributes_out_of_range_are_named, other_files_are_not_read, structure_is_judged,
-                   open_sides_are_the_callers, sizes_that_are_only_claimed_are_no_sizes,
+                   attributes_out_of_range_are_named, other_repeats_are_named,
+                   other_files_are_not_read, structure_is_judged, open_sides_are_the_callers,
+                   sizes_that_are_only_claimed_are_no_sizes,
                    empty_messages_take_no_memory_by_the_gigabyte, long_chains_end,
                    weights_are_finite_numbers, names_are_made_harmless, damage_ends_in_an_error)

@@ -285,21 +285,3 @@ oct_status octi_onnx_read_shape(octi_onnx_node *n) {
     for (int64_t k = 0; k < count; k++) c->i[k] = x->at.dim[start + k];
     return octi_onnx_fold_output(n, 0, c);
 }
-
-oct_status octi_onnx_read_expand(octi_onnx_node *n) {
-    const octi_onnx_value *x;
-    int64_t dim[OCTI_ONNX_RANK];
-    int rank;
-    OCT_TRY(octi_onnx_whole(n, 1, "shape", OCTI_ONNX_RANK, dim, &rank));
-    OCT_TRY(octi_onnx_act(n, 0, &x));
-    bool same = rank <= x->at.rank;
-    for (int a = 0; same && a < rank; a++) {
-        const int64_t have = x->at.dim[x->at.rank - rank + a];
-        same = dim[a] == 1 || dim[a] == have ||
-               (have == OCTI_ONNX_BATCH && n->o->batch > 0 && dim[a] == n->o->batch);
-    }
-    if (same) return octi_onnx_like(n, 0, &x->at, x->at.v);
-    return octi_onnx_refuse(n, OCTI_CURE_SHAPES, "%s to %s",
-                            octi_onnx_dims_text(x->at.rank, x->at.dim),
-                            octi_onnx_dims_text(rank, dim));
-}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * ONNX in: parts of values: Slice, Split, Gather; and channels in another order. */
+ * ONNX in: parts of values: Slice, Split, Gather; channels in another order, or repeated: Expand,
+ * Tile. */
 #include <string.h>
 
 #include "qat/io/onnx_in.h"
@@ -197,4 +198,61 @@ oct_status octi_onnx_read_gather(octi_onnx_node *n) {
     for (int a = 0; a < y.rank; a++)
         if (a != axis) dim[rank++] = y.dim[a];
     return octi_onnx_reshaped(n, &y, rank, dim);
+}
+
+/* ---- Expand, Tile ---- */
+
+/* `times` the channels, one behind the other: as nets of three channels take grey images. */
+static oct_status repeat_channels(octi_onnx_node *n, const octi_onnx_value *x, int64_t times) {
+    octi_onnx_place y;
+    int64_t *idx, count;
+    OCT_TRY(octi_onnx_images(n, x, &y));
+    const int64_t had = y.dim[1];
+    if (__builtin_mul_overflow(had, times, &count) || count > n->o->made)
+        return octi_onnx_refuse(n, OCTI_CURE_LIMIT, "%lld times the channels", (long long)times);
+    if (!(idx = octi_arena_calloc(n->o->arena, (size_t)count + 1, sizeof *idx)))
+        return oct_last_error()->code;
+    for (int64_t k = 0; k < count; k++) idx[k] = k % had;
+    const octi_onnx_place was = y;
+    OCT_TRY(octi_onnx_pick(n, &was, idx, count, NULL, &y));
+    return octi_onnx_like(n, 0, &y, y.v);
+}
+
+oct_status octi_onnx_read_expand(octi_onnx_node *n) {
+    const octi_onnx_value *x;
+    int64_t dim[OCTI_ONNX_RANK], times = 1;
+    int rank;
+    OCT_TRY(octi_onnx_whole(n, 1, "shape", OCTI_ONNX_RANK, dim, &rank));
+    OCT_TRY(octi_onnx_act(n, 0, &x));
+    bool fits = rank <= x->at.rank;
+    for (int a = 0; fits && a < rank; a++) {
+        const int axis = x->at.rank - rank + a;
+        const int64_t have = x->at.dim[axis];
+        const bool same = dim[a] == 1 || dim[a] == have ||
+                          (axis == 0 && n->o->batch > 0 && dim[a] == n->o->batch);
+        if (!same && axis == 1 && x->at.rank == 4 && have == 1 && dim[a] > 1)
+            times = dim[a];
+        else
+            fits = same;
+    }
+    if (!fits)
+        return octi_onnx_refuse(n, OCTI_CURE_SHAPES, "%s to %s",
+                                octi_onnx_dims_text(x->at.rank, x->at.dim),
+                                octi_onnx_dims_text(rank, dim));
+    return times > 1 ? repeat_channels(n, x, times) : octi_onnx_like(n, 0, &x->at, x->at.v);
+}
+
+oct_status octi_onnx_read_tile(octi_onnx_node *n) {
+    const octi_onnx_value *x;
+    int64_t times[OCTI_ONNX_RANK];
+    int rank;
+    OCT_TRY(octi_onnx_whole(n, 1, "repeats", OCTI_ONNX_RANK, times, &rank));
+    OCT_TRY(octi_onnx_act(n, 0, &x));
+    bool fits = rank == x->at.rank;
+    for (int a = 0; fits && a < rank; a++) fits = times[a] == 1 || (a == 1 && times[a] > 1);
+    if (!fits)
+        return octi_onnx_refuse(n, OCTI_CURE_OP, "repeats %s of a value of shape %s",
+                                octi_onnx_dims_text(rank, times),
+                                octi_onnx_dims_text(x->at.rank, x->at.dim));
+    return times[1] > 1 ? repeat_channels(n, x, times[1]) : octi_onnx_like(n, 0, &x->at, x->at.v);
 }

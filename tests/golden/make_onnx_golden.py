@@ -116,6 +116,11 @@ def depths():
          h.make_node("DepthToSpace", ["c"], ["e"], blocksize=2, mode="CRD"), h.make_node("Sigmoid", ["e"], ["g"]), h.make_node("Mul", ["d", "g"], ["m"]), h.make_node("Flatten", ["m"], ["v"]),
          h.make_node("Gemm", ["v", "w1"], ["y"], transB=1)]
     by_hand("depths", n, [arr("w0", f(8, 12, 1, 1)), arr("w1", f(5, 48))], (3, 4, 6))
+def repeats():
+    r = np.random.default_rng(6); f = lambda *s: (r.standard_normal(s) * .4).astype(np.float32)
+    n = [h.make_node("Expand", ["x", "three"], ["e"]), h.make_node("Mul", ["e", "scale"], ["m"]), h.make_node("Tile", ["m", "twice"], ["t"]), h.make_node("Conv", ["t", "w0"], ["c"]),
+         h.make_node("Flatten", ["c"], ["v"]), h.make_node("Gemm", ["v", "w1"], ["y"], transB=1)]
+    by_hand("repeats", n, [arr("three", np.array([1, 3, 1, 1])), arr("scale", f(3, 1, 1)), arr("twice", np.array([1, 2, 1, 1])), arr("w0", f(2, 6, 1, 1)), arr("w1", f(3, 24))], (1, 3, 4))
 def typed():
     r = np.random.default_rng(5); f = lambda *s: (r.integers(-8, 9, s) / 8)
     n = [h.make_node("Cast", ["w0h"], ["w0"], to=T.FLOAT), h.make_node("Cast", ["b0d"], ["b0"], to=T.FLOAT), h.make_node("Conv", ["x", "w0", "b0"], ["c"], pads=[1, 0, 0, 1]),
@@ -198,7 +203,7 @@ torch_net("orders_old12", make_orders(), (2, 6, 9), "old", 12, True); torch_net(
 torch_net("pools_old15", pools(), (1, 14, 13), "old", 15, False); torch_net("pools_dyn18", pools(), (1, 14, 13), "new", 18, True)
 torch_net("parts_old16", make_parts(), (2, 8, 6), "old", 16, True); torch_net("parts_dyn18", make_parts(), (2, 8, 6), "new", 18, False)
 torch_net("blocks_old14", make_blocks(), (1, 12, 8), "old", 14, True); torch_net("blocks_dyn20", make_blocks(), (1, 12, 8), "new", 20, False)
-tf_style(); depths(); typed(); qdq(); static("static_u8", "u8"); static("static_s8", "s8"); hwc_flat()
+tf_style(); depths(); repeats(); typed(); qdq(); static("static_u8", "u8"); static("static_s8", "s8"); hwc_flat()
 for how in ("converted", "channels", "tensors", "u7"): torch_quantized("torch_" + how, how)
 pt2e("torch_pt2e")
 old.update({o.split()[1]: o + "\n" for o in outputs})
