@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: MIT
-# Every command once, for what is done to all of them (test_failing_calls.sh, test_odd_hosts.sh); to be read by a shell that has
-# $octet, stands in an empty folder, and gives each NAME OUT OLD COMMAND...: OUT (or -: nothing) is what the command writes, over
-# a copy of OLD, which is another of its kind.
+# Every command once, for what is done to all of them (test_failing_calls.sh, test_odd_hosts.sh); to be read by a shell that has set
+# octet and def (commands.def), which stands in a folder of its own then, where runs and files are. It defines each NAME OUT OLD
+# COMMAND..., which begins with row "$@"; shift 3: OUT (or -: nothing) is what the command writes, over a copy of OLD, which is
+# another of its kind. Then: every_command, and every_command_end HOW-MANY-WHAT.
+test=$(basename "$0" .sh) octet=$(realpath "$octet") def=$(realpath "$def") fails=0
+dir=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)/octet-$test-XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+say() { echo "$test: $*"; fails=$((fails + 1)); }
+row() { name=$1 out=$2 old=$3; echo "${name% *}" >>tried; }
+# what a command finds where it writes
+fresh() { rm -rf $out; [ "$old" = - ] || cp -r "$old" "$out"; [ "$out" != - ] || rm -rf new; }
+# unfinished files that stayed
+left_over() { find . -name '*.tmp-*' -o -name '.new*'; }
 bmp() { printf 'BM\0\0\0\0\0\0\0\0\066\0\0\0\050\0\0\0\050\0\0\0\050\0\0\0\001\0\030\0'; head -c 24 /dev/zero; head -c 4800 "$1"; } # 40x40
 for k in ant bee; do
     mkdir -p pics/train/$k pics/test/$k
@@ -51,9 +62,11 @@ every_command() {
     each bench - - bench --workload lenet --mode infer-int8 --batch 1 --dry-run
     each demo - - demo --limit 64 --json --quiet
 }
-# rows for all of a list of commands; the names went to the file tried
-every_command_tried() {
-    sed -n 's/^COMMAND([A-Z]*, "\([a-z]*\)".*/\1/p' "$1" | sort >commands
+# a row for each of commands.def was there
+every_command_end() {
+    sed -n 's/^COMMAND([A-Z]*, "\([a-z]*\)".*/\1/p' "$def" | sort >commands
     lacking=$(sort -u tried | comm -23 commands -)
     [ -z "$lacking" ] || say "commands without a row: $lacking"
+    [ $fails = 0 ] && echo "$test: $* held" || echo "$test: $fails of $* failed"
+    exit $((fails > 0))
 }

@@ -6,30 +6,19 @@
 # before it and within a write. Usage: test_failing_calls.sh PATH-OF-octet SHIM COMMANDS.DEF
 # In the suite one call of STEP; OCT_TEST_LONG=1: each, with each error. OCT_TEST_ERRORS: others; OCT_TEST_ONLY: rows of that name.
 set -u
-octet=$(realpath "$1")
-shim=$(realpath "$2")
-def=$(realpath "$3")
-here=$(dirname "$(realpath "$0")")
-dir=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)/octet-test-calls-XXXXXX")
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-fails=0
-say() { echo "test_failing_calls: $*"; fails=$((fails + 1)); }
+octet=$1 shim=$(realpath "$2") def=$3
 step=${STEP:-97} errors="EIO:5 KILL:KILL"
 [ "${OCT_TEST_LONG:-0}" = 1 ] && step=${STEP:-1} errors="EIO:5 ENOSPC:28 EINTR:4 EMFILE:24 KILL:KILL"
 errors=${OCT_TEST_ERRORS:-$errors}
 
-. "$here/every_command.sh"
+. "$(dirname "$(realpath "$0")")/every_command.sh"
 names='page.html|grid|out\b|sheet|pics|one.bmp|\bf\b|\bf/|\bp\b|\bp/|p.oct8|other|w.safetensors|probe.npz|new|y.npz|\bp.npz'
 
 injected=0
-# each NAME OUT OLD COMMAND...: OUT (or -: nothing) is what it writes, over a copy of OLD
 each() {
-    name=$1 out=$2 old=$3
+    row "$@"
     shift 3
-    echo "${name% *}" >>tried
     case $name in ${OCT_TEST_ONLY:-*}) ;; *) return ;; esac
-    fresh() { rm -rf $out; [ "$old" = - ] || cp -r "$old" "$out"; [ "$out" != - ] || rm -rf new; }
     fresh
     FAIL_LOG=log LD_PRELOAD=$shim "$octet" "$@" >.out 2>.err || { say "$name: $(cat .err)"; return; }
     want=$(made $out) text=$(said) count=$(cat log)
@@ -65,11 +54,11 @@ each() {
                 ;;
             *) say "$row: exit code $rc: $(cat .err)" ;;
             esac
-            [ $rc = 0 ] && [ -z "$(find . -name '*.tmp-*' -o -name '.new*')" ] && continue
+            [ $rc = 0 ] && [ -z "$(left_over)" ] && continue
             case " $* " in *" --force "*) ;; *) [ "$out" = - ] && rm -rf new ;; esac
             "$octet" "$@" >.out 2>.err || say "$row: the next run: $(cat .err)"
             [ "$(made $out)" = "$want" ] || say "$row: the next run makes something else"
-            left=$(find . -name '*.tmp-*' -o -name '.new*')
+            left=$(left_over)
             # a grid does not write again what is done: what could not be cleared there waits for the run's next writer
             case $name:$call in sweep*:readdir) rm -rf grid; left= ;; esac
             [ -z "$left" ] || { say "$row: files stay: $left"; rm -rf $left; }
@@ -78,6 +67,4 @@ each() {
     done
 }
 every_command
-every_command_tried "$def"
-[ $fails = 0 ] && echo "test_failing_calls: $injected failures held" || echo "test_failing_calls: $fails of $injected failed"
-exit $((fails > 0))
+every_command_end "$injected failures"

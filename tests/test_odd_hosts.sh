@@ -6,22 +6,13 @@
 # Usage: test_odd_hosts.sh PATH-OF-octet ODD_CLOCK ODD_HOST COMMANDS.DEF; in the suite some of them for each command,
 # OCT_TEST_LONG=1: all. Locales are made in the test's folder, where localedef can.
 set -u
-octet=$(realpath "$1")
-clock=$(realpath "$2")
-host=$(realpath "$3")
-def=$(realpath "$4")
-here=$(dirname "$(realpath "$0")")
-dir=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)/octet-test-odd-XXXXXX")
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-fails=0 runs=0
-say() { echo "test_odd_hosts: $*"; fails=$((fails + 1)); }
+octet=$1 clock=$(realpath "$2") host=$(realpath "$3") def=$4 runs=0
+. "$(dirname "$(realpath "$0")")/every_command.sh"
 mkdir loc
 odd="files=5 files=6 files=7 files=9 clock=still clock=back round=up round=down round=zero round=flush"
 for l in de_DE tr_TR; do
     localedef -i $l -f UTF-8 loc/$l.UTF-8 >/dev/null 2>&1 && odd="$odd locale=$l.UTF-8" || echo "skipped: locale $l"
 done
-. "$here/every_command.sh"
 under() { # KIND=VALUE COMMAND...
     value=${1#*=} kind=${1%%=*}
     shift
@@ -33,10 +24,8 @@ under() { # KIND=VALUE COMMAND...
     esac
 }
 each() {
-    name=$1 out=$2 old=$3
+    row "$@"
     shift 3
-    echo "${name% *}" >>tried
-    fresh() { rm -rf $out; [ "$old" = - ] || cp -r "$old" "$out"; [ "$out" != - ] || rm -rf new; }
     fresh
     "$octet" "$@" >.out 2>.err || { say "$name: $(cat .err)"; return; }
     want=$(made $out) text=$(said) was=$(made "$old") turn=$(echo $name | cksum | cut -d' ' -f1)
@@ -58,7 +47,7 @@ each() {
             ;;
         *) say "$name, $how: exit $rc: $(head -c 500 .err)" ;;
         esac
-        left=$(find . -name '*.tmp-*' -o -name '.new*')
+        left=$(left_over)
         [ -z "$left" ] || say "$name, $how: files stay: $left"
     done
     [ "$out" = - ] && return
@@ -74,10 +63,8 @@ each() {
         case ${pair% *} in 0) ;; 4) grep -qE 'another (process|sweep)' ${pair#* } || say "$name, twice at once: $(cat ${pair#* })" ;; *) say "$name, twice at once: exit ${pair% *}: $(cat ${pair#* })" ;; esac
     done
     [ "$(made $out)" = "$want" ] || say "$name, twice at once: it makes something else"
-    left=$(find . -name '*.tmp-*' -o -name '.new*')
+    left=$(left_over)
     [ -z "$left" ] || say "$name, twice at once: files stay: $left"
 }
 every_command
-every_command_tried "$def"
-[ $fails = 0 ] && echo "test_odd_hosts: $runs held" || echo "test_odd_hosts: $fails of $runs failed"
-exit $((fails > 0))
+every_command_end $runs
