@@ -3,7 +3,7 @@
  * the step before (octi_replay): then nothing is recorded, and the memory of a value goes to
  * others behind its last reader. In a step of training that is the backward pass of the node that
  * made the value: whoever else reads it in its own backward pass came later in the net, so
- * earlier in the sweep. A gradient's is that of the same node. */
+ * earlier on the way back. A gradient's is that of the same node. */
 #include "autograd/replay.h"
 
 #include <string.h>

@@ -55,7 +55,7 @@ void octi_tape_step(oct_tape *t, oct_mode mode) {
     t->record = t->arena;
     t->mode = mode;
     t->status = OCT_OK;
-    t->swept = false;
+    t->went_back = false;
     t->epoch = t->first_sample = 0;
     t->cut.images = 0;
     t->scope[0] = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * autograd/tape_state.h - what a tape and its values are at run time: for who records (tape.c) and
- * who sweeps back (sweep.c), nobody else. */
+ * who goes back (backward_pass.c), nobody else. */
 #ifndef OCT_AUTOGRAD_TAPE_STATE_H
 #define OCT_AUTOGRAD_TAPE_STATE_H
 
@@ -43,7 +43,7 @@ struct oct_tape {
     uint32_t epoch, first_sample;
     octi_cut cut; /* images 0: a batch is whole */
     oct_status status;
-    bool swept;        /* oct_backward was called */
+    bool went_back;    /* oct_backward was called */
     bool dry;          /* capture: shapes only, nothing runs and no buffer moves */
     octi_made made;    /* what values are there then */
     int32_t looked_at; /* the first value that the caller asked for then; -1: none */

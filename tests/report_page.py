@@ -160,17 +160,17 @@ def hold_answers(page, run, m, spec, images=None):
     check(names and len(names) == len(e["confusion"]), f"{run}: classes {names}")
 
 
-def hold_ladder(page, run, m, spec):
+def hold_sweep(page, run, m, spec):
     told = {x["name"]: x for x in said("layers", run, *spec, "--sweep")["layers"]}
-    rows = rows_of(page, "ladder")
-    check(len(rows) == len(m["ladder"]["layers"]) > 4, f"{run}: rows of the ladder")
-    for t in m["ladder"]["layers"]:
+    rows = rows_of(page, "sweep")
+    check(len(rows) == len(m["sweep"]["layers"]) > 4, f"{run}: rows of the sweep")
+    for t in m["sweep"]["layers"]:
         r = [x for x in rows if x["name"] == t["name"]][0]
         for key in ("sqnr_alone", "accuracy_alone"):
             same(t[key], told[t["name"]][key], f"{run}: {t['name']}: {key}")
             same(r.get(key), t[key], f"{run}: {t['name']}: {key}")
     order = [float(r["sqnr_alone"]) for r in rows if "sqnr_alone" in r]
-    check(order == sorted(order), f"{run}: order of the ladder")
+    check(order == sorted(order), f"{run}: order of the sweep")
 
 
 def idx_set(folder, train, test):
@@ -202,7 +202,7 @@ def answers():
     check(m["data"] == "idx:digits", f"images of {m['data']}")
     hold_answers(page, "xq", m, spec, images)
     check(m["worst"] and m["differing_worst"], "the test's net is too good")
-    hold_ladder(page, "xq", m, spec)
+    hold_sweep(page, "xq", m, spec)
 
 
 # ---- contrast, by WCAG 2: text 4.5 : 1, what is drawn 3 : 1 ----

@@ -73,7 +73,7 @@ target_link_libraries(test_onnx_out PRIVATE oct_onnx_header)
 octet_test(test_onnx_refused)
 target_link_libraries(test_onnx_refused PRIVATE oct_onnx_header)
 octet_test(test_layers)
-octet_test(test_losses)
+octet_test(test_layer_warn)
 octet_test(test_faults)
 if(NOT OCT_SANITIZE) # has a malloc of its own
   octet_test(test_malloc_faults)

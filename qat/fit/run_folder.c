@@ -190,9 +190,9 @@ static oct_status settle(const octi_folder *f, const char *temp) {
     return s;
 }
 
-static oct_status sweep(oct_ctx *ctx, const octi_folder *f) {
+static oct_status clear_left(oct_ctx *ctx, const octi_folder *f) {
     char *names;
-    for (int i = 0; i < RUN_NAMES; i++) octi_folder_sweep(f, run_names[i]);
+    for (int i = 0; i < RUN_NAMES; i++) octi_folder_clear_left(f, run_names[i]);
     OCT_TRY(octi_folder_names(f, &names));
     for (const char *n = names; *n; n += strlen(n) + 1)
         if (!strncmp(n, NEW TEMP, strlen(NEW TEMP))) octi_folder_clear(f, n);
@@ -215,7 +215,7 @@ static oct_status open_to_write(octi_run *r, bool resume, bool force) {
     /* behind the lock: what another writer made counts */
     OCT_TRY(check_entries(r->ctx, r->folder, resume, force));
     OCT_TRY(settle(r->folder, r->temp));
-    return sweep(r->ctx, r->folder);
+    return clear_left(r->ctx, r->folder);
 }
 
 octi_run *octi_run_write(oct_ctx *ctx, const char *dir, bool resume, bool force) {

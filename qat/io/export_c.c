@@ -114,7 +114,7 @@ static oct_status print(octi_c_writer *w) {
 
 /* What a killed export left of the same file goes. */
 static oct_status save_one(const octi_folder *f, const char *name, const octi_text *t) {
-    octi_folder_sweep(f, name);
+    octi_folder_clear_left(f, name);
     return octi_file_save_in(f, name, t->data, t->size);
 }
 

@@ -8,11 +8,11 @@
 #include "src/mem.h"
 #include "src/words.h"
 
-void octi_onnxw_begin(octi_onnx *b, octi_arena *arena) {
-    *b = (octi_onnx){.arena = arena, .status = OCT_OK};
+void octi_onnxw_begin(octi_onnxw *b, octi_arena *arena) {
+    *b = (octi_onnxw){.arena = arena, .status = OCT_OK};
 }
 
-static void *take(octi_onnx *b, size_t bytes) {
+static void *take(octi_onnxw *b, size_t bytes) {
     if (b->status != OCT_OK) return NULL;
     void *p = octi_arena_alloc(b->arena, bytes + 1);
     if (!p)
@@ -22,14 +22,14 @@ static void *take(octi_onnx *b, size_t bytes) {
     return p;
 }
 
-static char *copy(octi_onnx *b, const char *s) {
+static char *copy(octi_onnxw *b, const char *s) {
     const size_t n = strlen(s);
     char *p = take(b, n);
     if (p) memcpy(p, s, n);
     return p;
 }
 
-static void push(octi_onnx *b, octi_onnxw_list *l, void *item) {
+static void push(octi_onnxw *b, octi_onnxw_list *l, void *item) {
     if (b->status != OCT_OK) return;
     if (l->count == l->cap) {
         const size_t cap = l->cap ? 2 * l->cap : 8;
@@ -59,7 +59,7 @@ static int character(const unsigned char *p) {
 }
 
 /* lines: a text, whose lines stay; else a name. */
-static char *readable(octi_onnx *b, const char *s, bool lines) {
+static char *readable(octi_onnxw *b, const char *s, bool lines) {
     char *p = copy(b, *s ? s : "_");
     for (char *at = p; at && *at;) {
         const int n = character((const unsigned char *)at);
@@ -69,7 +69,7 @@ static char *readable(octi_onnx *b, const char *s, bool lines) {
     return p;
 }
 
-static const char *unique(octi_onnx *b, octi_name_index *taken, const char *wish) {
+static const char *unique(octi_onnxw *b, octi_name_index *taken, const char *wish) {
     if (b->status != OCT_OK || !wish) return NULL;
     const char *base = readable(b, wish, false), *name = base;
     for (int i = 2; name && octi_name_find(taken, name) >= 0; i++) {
@@ -81,7 +81,7 @@ static const char *unique(octi_onnx *b, octi_name_index *taken, const char *wish
     return b->status == OCT_OK ? name : NULL;
 }
 
-const char *octi_onnxw_value_name(octi_onnx *b, const char *wish) {
+const char *octi_onnxw_value_name(octi_onnxw *b, const char *wish) {
     return unique(b, &b->value_names, wish);
 }
 
@@ -102,7 +102,7 @@ static size_t size_of(int type) {
     return sizes[type];
 }
 
-static OctiOnnx__ValueInfoProto *described(octi_onnx *b, const char *name, int type,
+static OctiOnnx__ValueInfoProto *described(octi_onnxw *b, const char *name, int type,
                                            const oct_shape *shape) {
     OctiOnnx__ValueInfoProto *v = take(b, sizeof *v);
     OctiOnnx__TypeProto *t = take(b, sizeof *t);
@@ -138,7 +138,7 @@ static OctiOnnx__ValueInfoProto *described(octi_onnx *b, const char *name, int t
     return v;
 }
 
-void octi_onnxw_constant(octi_onnx *b, const char *name, int type, const oct_shape *shape,
+void octi_onnxw_constant(octi_onnxw *b, const char *name, int type, const oct_shape *shape,
                          const void *data) {
     const size_t bytes = (size_t)oct_shape_count(shape) * size_of(type);
     OctiOnnx__TensorProto *t = take(b, sizeof *t);
@@ -160,7 +160,7 @@ void octi_onnxw_constant(octi_onnx *b, const char *name, int type, const oct_sha
 
 /* ---- nodes ---- */
 
-static void end_node(octi_onnx *b) {
+static void end_node(octi_onnxw *b) {
     if (!b->node) return;
     b->node->n_attribute = b->attributes.count;
     b->node->attribute = (OctiOnnx__AttributeProto **)b->attributes.at;
@@ -168,7 +168,7 @@ static void end_node(octi_onnx *b) {
     b->node = NULL;
 }
 
-const char *octi_onnxw_node(octi_onnx *b, const char *op, const char *name, const char *const *in,
+const char *octi_onnxw_node(octi_onnxw *b, const char *op, const char *name, const char *const *in,
                             int nin, const char *out, int type, const oct_shape *shape) {
     end_node(b);
     OctiOnnx__NodeProto *n = take(b, sizeof *n);
@@ -189,12 +189,12 @@ const char *octi_onnxw_node(octi_onnx *b, const char *op, const char *name, cons
     return b->status == OCT_OK ? out : NULL;
 }
 
-void octi_onnxw_more_output(octi_onnx *b, const char *out) {
+void octi_onnxw_more_output(octi_onnxw *b, const char *out) {
     if (b->status == OCT_OK && b->node && b->node->n_output < 4)
         b->node->output[b->node->n_output++] = (char *)out;
 }
 
-static OctiOnnx__AttributeProto *attribute(octi_onnx *b, const char *name,
+static OctiOnnx__AttributeProto *attribute(octi_onnxw *b, const char *name,
                                            OctiOnnx__AttributeProto__AttributeType type) {
     OctiOnnx__AttributeProto *a = take(b, sizeof *a);
     if (!a) return NULL;
@@ -206,7 +206,7 @@ static OctiOnnx__AttributeProto *attribute(octi_onnx *b, const char *name,
     return a;
 }
 
-void octi_onnxw_int(octi_onnx *b, const char *name, int64_t v) {
+void octi_onnxw_int(octi_onnxw *b, const char *name, int64_t v) {
     OctiOnnx__AttributeProto *a =
         attribute(b, name, OCTI_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
     if (!a) return;
@@ -214,7 +214,7 @@ void octi_onnxw_int(octi_onnx *b, const char *name, int64_t v) {
     a->i = v;
 }
 
-void octi_onnxw_float(octi_onnx *b, const char *name, float v) {
+void octi_onnxw_float(octi_onnxw *b, const char *name, float v) {
     OctiOnnx__AttributeProto *a =
         attribute(b, name, OCTI_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
     if (!a) return;
@@ -222,7 +222,7 @@ void octi_onnxw_float(octi_onnx *b, const char *name, float v) {
     a->f = v;
 }
 
-void octi_onnxw_ints(octi_onnx *b, const char *name, const int64_t *v, int n) {
+void octi_onnxw_ints(octi_onnxw *b, const char *name, const int64_t *v, int n) {
     OctiOnnx__AttributeProto *a =
         attribute(b, name, OCTI_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
     int64_t *own = take(b, (size_t)n * sizeof *own);
@@ -234,15 +234,15 @@ void octi_onnxw_ints(octi_onnx *b, const char *name, const int64_t *v, int n) {
 
 /* ---- the model ---- */
 
-void octi_onnxw_input(octi_onnx *b, const char *name, int type, const oct_shape *shape) {
+void octi_onnxw_input(octi_onnxw *b, const char *name, int type, const oct_shape *shape) {
     b->input = described(b, name, type, shape);
 }
 
-void octi_onnxw_output(octi_onnx *b, const char *name, int type, const oct_shape *shape) {
+void octi_onnxw_output(octi_onnxw *b, const char *name, int type, const oct_shape *shape) {
     b->output = described(b, name, type, shape);
 }
 
-void octi_onnxw_meta(octi_onnx *b, const char *key, const char *value) {
+void octi_onnxw_meta(octi_onnxw *b, const char *key, const char *value) {
     OctiOnnx__StringStringEntryProto *e = take(b, sizeof *e);
     char *k = copy(b, key), *v = readable(b, value, true);
     if (!v) return;
@@ -253,7 +253,7 @@ void octi_onnxw_meta(octi_onnx *b, const char *key, const char *value) {
 }
 
 /* What a graph's output describes does not stand among the inner values as well. */
-static void drop_output(octi_onnx *b) {
+static void drop_output(octi_onnxw *b) {
     size_t n = 0;
     for (size_t i = 0; i < b->values.count; i++) {
         const OctiOnnx__ValueInfoProto *v = b->values.at[i];
@@ -262,7 +262,7 @@ static void drop_output(octi_onnx *b) {
     b->values.count = n;
 }
 
-oct_status octi_onnxw_pack(octi_onnx *b, const char *graph_name, uint8_t **bytes, size_t *size) {
+oct_status octi_onnxw_pack(octi_onnxw *b, const char *graph_name, uint8_t **bytes, size_t *size) {
     end_node(b);
     if (b->status != OCT_OK) return b->status;
     drop_output(b);

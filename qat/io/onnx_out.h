@@ -19,7 +19,7 @@ typedef struct octi_onnx_value {
 } octi_onnx_value;
 
 typedef struct octi_onnx_out {
-    octi_onnx b;
+    octi_onnxw b;
     const oct_net *net;
     const oct_graph *g;
     const oct_node *n; /* under way */

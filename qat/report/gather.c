@@ -151,7 +151,7 @@ static oct_status gather(oct_report *r, octi_model *m, const char *spec) {
     OCT_TRY(open_data(r, m, spec));
     OCT_TRY(take_names(r, m));
     static oct_status (*const parts[])(oct_report *, octi_model *) = {
-        octi_gather_answers, octi_gather_ladder, octi_gather_weights, octi_gather_values};
+        octi_gather_answers, octi_gather_sweep, octi_gather_weights, octi_gather_values};
     enum { PARTS = sizeof parts / sizeof *parts };
     OCT_TRY(octi_gather_scores(r, m));
     for (int i = 0; m->whole && i < PARTS; i++) {

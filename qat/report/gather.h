@@ -150,9 +150,9 @@ typedef struct octi_model {
     int32_t worsts, differings;
     struct {
         int64_t all, own_right, float_right;
-    } apart;               /* images on which it and float differ */
-    int64_t ladder_images; /* 0: layers were not tried one at a time */
-    double ladder_float;   /* accuracy of none quantized */
+    } apart;              /* images on which it and float differ */
+    int64_t sweep_images; /* 0: layers were not tried one at a time */
+    double sweep_float;   /* accuracy of none quantized */
     octi_weights *weights;
     octi_values *values;
     int32_t weight_layers, value_count;
@@ -181,7 +181,7 @@ oct_status octi_gather_epochs(oct_report *r, octi_model *m);
 oct_status octi_gather_scores(oct_report *r, octi_model *m);
 /** Pictures; layers one at a time. */
 oct_status octi_gather_answers(oct_report *r, octi_model *m);
-oct_status octi_gather_ladder(oct_report *r, octi_model *m);
+oct_status octi_gather_sweep(oct_report *r, octi_model *m);
 /** Histograms and ranges. */
 oct_status octi_gather_weights(oct_report *r, octi_model *m);
 oct_status octi_gather_values(oct_report *r, octi_model *m);

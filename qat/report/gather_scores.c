@@ -99,10 +99,10 @@ static oct_status own_float(oct_report *r, octi_model *m) {
 
 /* Layers one at a time: as many images as a few seconds allow, none where that are too few to say
  * anything. */
-enum { LADDER_LEAST = 16 };
-static const double LADDER_MACS = 3e10;
+enum { SWEEP_LEAST = 16 };
+static const double SWEEP_MACS = 3e10;
 
-oct_status octi_gather_ladder(oct_report *r, octi_model *m) {
+oct_status octi_gather_sweep(oct_report *r, octi_model *m) {
     double macs = 0;
     int32_t tried = 0;
     if (!m->layer_images || m->net->stage != OCT_STAGE_PREPARED) return OCT_OK;
@@ -110,15 +110,15 @@ oct_status octi_gather_ladder(oct_report *r, octi_model *m) {
     for (int32_t i = 0; i < m->layers; i++) tried += m->layer[i].int8;
     const int64_t most = m->layer_images;
     int64_t n =
-        macs * tried * (double)most > LADDER_MACS ? (int64_t)(LADDER_MACS / (macs * tried)) : most;
+        macs * tried * (double)most > SWEEP_MACS ? (int64_t)(SWEEP_MACS / (macs * tried)) : most;
     if (r->sweep) n = most;
-    if (n < LADDER_LEAST && n < most)
+    if (n < SWEEP_LEAST && n < most)
         return octi_note(r, m,
                          "Left out: layers one at a time, which takes minutes for a net of this "
                          "size; --sweep does it.");
     const oct_status s = oct_layers_sweep(m->net, m->some ? m->some : m->data, n, m->layer,
-                                          m->layers, &m->ladder_float);
-    if (s == OCT_OK) m->ladder_images = n;
+                                          m->layers, &m->sweep_float);
+    if (s == OCT_OK) m->sweep_images = n;
     return octi_left_out(r, m, "layers one at a time", s);
 }
 

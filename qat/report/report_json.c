@@ -183,10 +183,10 @@ static void put_answers(octi_text *t, const octi_model *m) {
     put_pictures(t, "differing_worst", m->differing, m->differings, true);
 }
 
-static void put_ladder(octi_text *t, const octi_model *m) {
-    open_at(t, "ladder", "{");
-    number(t, "images", (double)m->ladder_images);
-    number(t, "float_accuracy", m->ladder_float);
+static void put_sweep(octi_text *t, const octi_model *m) {
+    open_at(t, "sweep", "{");
+    number(t, "images", (double)m->sweep_images);
+    number(t, "float_accuracy", m->sweep_float);
     open_at(t, "layers", "[");
     for (int32_t i = 0; i < m->layers; i++) {
         if (!isfinite(m->layer[i].sqnr_alone) && !isfinite(m->layer[i].accuracy_alone)) continue;
@@ -239,7 +239,7 @@ static void put_model(octi_text *t, const octi_model *m) {
     if (m->whole) {
         put_layers(t, m);
         if (m->confusion) put_answers(t, m);
-        if (m->ladder_images) put_ladder(t, m);
+        if (m->sweep_images) put_sweep(t, m);
         put_weights(t, m);
         put_values(t, m);
     }

@@ -15,7 +15,7 @@ static bool has_weights(const octi_model *m) { return m->weight_layers > 0; }
 static bool has_values(const octi_model *m) { return m->value_count > 0; }
 static bool has_scales(const octi_model *m) { return m->epochs.histories > 0; }
 static bool has_answers(const octi_model *m) { return m->confusion != NULL; }
-static bool has_ladder(const octi_model *m) { return m->ladder_images > 0; }
+static bool has_sweep(const octi_model *m) { return m->sweep_images > 0; }
 static bool has_recipe(const octi_model *m) { return m->run; }
 static bool has_rows(const oct_report *r) { return r->rows > 1 || (r->count > 1 && r->rows); }
 
@@ -28,7 +28,7 @@ static const struct section {
 } sections[] = {
     {"curves", "Training", octi_show_curves, has_curves, true, true},
     {"layers", "Layer by layer", octi_show_layers, has_layers, false, false},
-    {"ladder", "One layer at a time", octi_show_ladder, has_ladder, false, false},
+    {"sweep", "One layer at a time", octi_show_sweep, has_sweep, false, false},
     {"answers", "Right and wrong", octi_show_answers, has_answers, false, false},
     {"weights", "Weights", octi_show_weights, has_weights, false, false},
     {"values", "Values", octi_show_values, has_values, false, true},

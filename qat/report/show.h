@@ -45,7 +45,7 @@ void octi_show_weights(const octi_show *s);
 void octi_show_values(const octi_show *s);
 void octi_show_scales(const octi_show *s);
 void octi_show_answers(const octi_show *s);
-void octi_show_ladder(const octi_show *s);
+void octi_show_sweep(const octi_show *s);
 void octi_show_recipe(const octi_show *s);
 /** Rows of the comparison, and accuracy against bytes and time. */
 void octi_show_rows(octi_page *p, const oct_report *r);

@@ -115,8 +115,8 @@ static oct_status look_at(const octi_folder *f, const char *name, const char *pa
     return OCT_OK;
 }
 
-/* A temporary of our own, locked as long as we live, so that a sweep can tell it from one that was
- * left. */
+/* A temporary of our own, locked as long as we live, so that who clears up can tell it from one
+ * that was left. */
 static int open_temp(octi_file *f) {
     for (int i = 0; i < 100; i++) {
         octi_free(f->ctx, f->temp);
@@ -127,7 +127,7 @@ static int open_temp(octi_file *f) {
         if (fd < 0 && errno != EEXIST) break;
         struct stat st;
         if (fd < 0) continue;
-        /* without locks nobody sweeps it either */
+        /* without locks nobody clears it either */
         if (flock(fd, LOCK_EX | LOCK_NB) || fstat(fd, &st) || st.st_nlink) return fd;
         close(fd); /* swept before it was locked */
     }
@@ -186,7 +186,7 @@ octi_file *octi_file_create(oct_ctx *ctx, const char *path) {
         folder = octi_folder_open(ctx, *dir ? dir : "/");
         if (!folder) octi_fail_in(oct_last_error()->code, path);
     }
-    if (folder) octi_folder_sweep(folder, name);
+    if (folder) octi_folder_clear_left(folder, name);
     octi_file *f = folder ? create(folder, true, name, path) : NULL;
     octi_free(ctx, target);
     return f;

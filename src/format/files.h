@@ -66,7 +66,7 @@ oct_status octi_folder_sync(const octi_folder *f);
 oct_status octi_folder_take(const octi_folder *f, const octi_folder *from, const char *name);
 /** Remove temporaries of saves that were killed ("<name>.tmp-PID-N") of one file, or of any (name
  *  NULL). */
-void octi_folder_sweep(const octi_folder *f, const char *name);
+void octi_folder_clear_left(const octi_folder *f, const char *name);
 
 /** As octi_file_read, _create, _save. OCT_EFORMAT for a link. */
 oct_status octi_file_read_in(const octi_folder *f, const char *name, size_t max_bytes,

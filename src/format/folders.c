@@ -181,7 +181,7 @@ static bool is_temp(const char *entry, const char *name) {
     return !name || ((size_t)(mark - entry) == strlen(name) && !strncmp(entry, name, strlen(name)));
 }
 
-void octi_folder_sweep(const octi_folder *f, const char *name) {
+void octi_folder_clear_left(const octi_folder *f, const char *name) {
     DIR *d = stream(f);
     for (struct dirent *e; d && (e = readdir(d));) {
         if (!is_temp(e->d_name, name)) continue;

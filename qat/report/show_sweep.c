@@ -16,7 +16,7 @@ static int by_cost(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-void octi_show_ladder(const octi_show *s) {
+void octi_show_sweep(const octi_show *s) {
     octi_page *p = s->p;
     const octi_model *m = s->m;
     static const char *const heads[] = {"SQNR at the output, dB", "accuracy", "change, points"};
@@ -28,20 +28,20 @@ void octi_show_ladder(const octi_show *s) {
         if (!isfinite(l->sqnr_alone) && !isfinite(l->accuracy_alone)) continue;
         row[n++] = l;
         if (isfinite(l->sqnr_alone)) most = fmax(most, l->sqnr_alone);
-        worst = fmax(worst, m->ladder_float - l->accuracy_alone);
+        worst = fmax(worst, m->sweep_float - l->accuracy_alone);
     }
     qsort(row, (size_t)n, sizeof *row, by_cost);
     octi_page_put(p, "<p class=\"note\">This layer quantized, all others float, on %lld images",
-                  (long long)m->ladder_images);
-    if (isfinite(m->ladder_float))
-        octi_page_put(p, " (accuracy with none quantized: %.4f)", m->ladder_float);
+                  (long long)m->sweep_images);
+    if (isfinite(m->sweep_float))
+        octi_page_put(p, " (accuracy with none quantized: %.4f)", m->sweep_float);
     octi_page_raw(p, ". The first ones are the first to try in float, or with more bits.</p>\n"
-                     "<div class=\"wide\"><table class=\"cards\" data-table=\"ladder\"><thead><tr>"
+                     "<div class=\"wide\"><table class=\"cards\" data-table=\"sweep\"><thead><tr>"
                      "<th>layer</th>");
     for (int k = 0; k < 3; k++) octi_page_put(p, "<th class=\"n\">%s</th>", heads[k]);
     octi_page_raw(p, "</tr></thead><tbody>\n");
     for (int32_t i = 0; i < n; i++) {
-        const double change = 100 * (row[i]->accuracy_alone - m->ladder_float);
+        const double change = 100 * (row[i]->accuracy_alone - m->sweep_float);
         const struct {
             const char *key, *format;
             double v, bar;

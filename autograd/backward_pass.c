@@ -16,7 +16,7 @@ static oct_status accumulate_leaf(oct_tape *t, oct_tensor *p, const oct_tensor *
 
 /* Where the gradient of input k goes: straight into the value where it is the first, else to be
  * added. A parameter's always is added to tensor->grad, which outlives the step. */
-static oct_status sweep_node(oct_tape *t, octi_call *c) {
+static oct_status backward_node(oct_tape *t, octi_call *c) {
     int nin = c->node->nin;
     c->din = octi_arena_calloc(t->arena, (size_t)nin + 1, sizeof *c->din);
     if (!c->din) return oct_last_error()->code;
@@ -55,8 +55,8 @@ static oct_tensor *first_gradient(oct_tape *t, const oct_shape *s) {
     return dy;
 }
 
-/* What a backward pass needs before it sweeps. */
-static oct_status may_sweep(const oct_var *y, const char *where) {
+/* What a backward pass needs before it starts. */
+static oct_status may_go_back(const oct_var *y, const char *where) {
     if (!y) {
         if (oct_last_error()->code != OCT_OK) return oct_last_error()->code;
         return octi_fail(OCT_EUSAGE, where, "variable is NULL", NULL, NULL, NULL);
@@ -66,17 +66,17 @@ static oct_status may_sweep(const oct_var *y, const char *where) {
     if (t->mode != OCT_TRAIN)
         return octi_fail(OCT_EUSAGE, where, "gradients need a tape in training mode",
                          "oct_tape_begin(t, OCT_TRAIN)", NULL, NULL);
-    if (t->swept)
+    if (t->went_back)
         return octi_fail(OCT_EUSAGE, where, "called twice in one step",
                          "one call per oct_tape_begin", NULL, NULL);
     return OCT_OK;
 }
 
 /* From y down; dy is the tape's own. */
-static oct_status sweep(oct_var *y, oct_tensor *dy) {
+static oct_status backward_pass(oct_var *y, oct_tensor *dy) {
     oct_tape *t = y->tape;
     const oct_value *v = &t->graph->values[y->value];
-    t->swept = true;
+    t->went_back = true;
     if (!t->values[y->value]->needs) return OCT_OK;
     if (v->tensor) return accumulate_leaf(t, v->tensor, dy); /* a parameter itself */
     t->values[y->value]->grad = dy;
@@ -84,14 +84,14 @@ static oct_status sweep(oct_var *y, oct_tensor *dy) {
         octi_call *c = t->calls[i];
         c->node = &t->graph->nodes[i]; /* the array may have moved since the forward pass */
         c->dout = t->values[c->node->out]->grad;
-        if (c->wants_grad && c->dout) OCT_TRY(sweep_node(t, c));
+        if (c->wants_grad && c->dout) OCT_TRY(backward_node(t, c));
     }
     return OCT_OK;
 }
 
 oct_status oct_backward(oct_var *loss) {
     OCTI_LAW_MODE();
-    OCT_TRY(may_sweep(loss, "oct_backward"));
+    OCT_TRY(may_go_back(loss, "oct_backward"));
     const oct_value *v = &loss->tape->graph->values[loss->value];
     if (oct_shape_count(&v->shape) != 1 || v->dtype != OCT_F32)
         return octi_fail(OCT_EUSAGE, "oct_backward", "not a scalar", "float32 []",
@@ -99,12 +99,12 @@ oct_status oct_backward(oct_var *loss) {
     oct_tensor *one = first_gradient(loss->tape, &v->shape);
     if (!one) return oct_last_error()->code;
     *oct_f32(one) = 1.0f;
-    return sweep(loss, one);
+    return backward_pass(loss, one);
 }
 
 oct_status oct_backward_from(oct_var *y, const oct_tensor *dy) {
     OCTI_LAW_MODE();
-    OCT_TRY(may_sweep(y, "oct_backward_from"));
+    OCT_TRY(may_go_back(y, "oct_backward_from"));
     if (!dy) return octi_fail_null("oct_backward_from");
     const oct_value *v = &y->tape->graph->values[y->value];
     if (dy->dtype != OCT_F32 || v->dtype != OCT_F32)
@@ -117,5 +117,5 @@ oct_status oct_backward_from(oct_var *y, const oct_tensor *dy) {
     oct_tensor *own = first_gradient(y->tape, &v->shape);
     if (!own) return oct_last_error()->code;
     memcpy(own->data, dy->data, oct_tensor_bytes(dy));
-    return sweep(y, own);
+    return backward_pass(y, own);
 }
