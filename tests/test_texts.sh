@@ -246,6 +246,12 @@ for f in note.txt one.bmp w.pt; do
     says ': expected a name that ends in .onnx, or a .safetensors file' octet import $f --out new
     grep -qE 'IDX|int8 file|JPEG' .err && say "import takes no data: $(cat .err)"
 done
+# a hint has the options of the command that runs, or another row of c_words.def
+printf 'PK\003\004%030d' 0 >z.npz
+says "(numpy's arrays are data: --data npz:FILE)" octet eval z.npz $d
+says "(numpy's arrays are data)" octet export z.npz --to npz --out .
+says "(calibrate with octet ptq --set 'conv1:observer=entropy')" octet inspect b --histogram conv1
+says 'those of folder: can be made larger (--resize))' octet train --model resnet18 $d --out new
 says 'w.pt: this is a checkpoint of PyTorch (torch.save): expected a run, an int8 file' octet inspect w.pt
 says '--model: option is missing: expected the net whose weights they are (octet import a/model.safetensors --model lenet --out new' octet import a/model.safetensors --out new
 says 'b/probe.npz: no weights and no model' octet import b/probe.npz --out new
