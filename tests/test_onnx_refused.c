@@ -352,9 +352,9 @@ START_TEST(names_are_made_harmless) {
 END_TEST
 
 /* Every cut and every flipped byte: a net, or an error with a place. */
-START_TEST(damage_ends_in_an_error) {
+static void damage(const char *path) {
     static uint8_t bytes[4096];
-    FILE *in = fopen(OCT_SOURCE_DIR "/tests/golden/onnx/typed.onnx", "rb");
+    FILE *in = fopen(path, "rb");
     ck_assert(in != NULL);
     const size_t n = fread(bytes, 1, sizeof bytes, in);
     fclose(in);
@@ -372,6 +372,12 @@ START_TEST(damage_ends_in_an_error) {
         ck_assert_uint_eq(oct_ctx_memory(ctx, OCT_MEMORY_BYTES), held);
     }
     ck_assert_int_ge(cut, (int)n - 20); /* the last field says the opset */
+}
+
+START_TEST(damage_ends_in_an_error) {
+    damage(OCT_SOURCE_DIR "/tests/golden/onnx/typed.onnx");
+    damage(OCT_SOURCE_DIR "/tests/golden/onnx/depths.onnx");
+    damage(OCT_SOURCE_DIR "/tests/golden/onnx/repeats.onnx");
 }
 END_TEST
 
