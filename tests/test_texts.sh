@@ -105,6 +105,24 @@ told() { # TEXT COMMAND...: it works, and says TEXT on stderr; without it behind
     "$@" >.out 2>.err || say "$*: $(cat .err)"
     case $text in '!'*) ! grep -qF -- "${text#!}" .err ;; *) grep -qF -- "$text" .err ;; esac || say "$*: $text: $(cat .err)"
 }
+# what comes next is proposed under a name that is free
+cp -r b spare && : >spare.oct8
+next "next: octet convert spare --out spare-2.oct8" octet eval spare $d
+: >spare-2.oct8
+next "next: octet convert spare/ --out spare-3.oct8" octet eval spare/ $d
+next "octet qat fresh --data synth-digits --out fresh-qat" octet train --model lenet $d --epochs 1 --out fresh
+next "--out fresh-ptq, or octet qat fresh --data synth-digits --out fresh-qat" octet train --model lenet $d --epochs 1 --out fresh --force
+mkdir fresh-ptq && next "--out fresh-ptq-2, or octet qat" octet eval fresh $d
+rm -r spare spare.oct8 spare-2.oct8 fresh fresh-ptq
+# a quantized run in the place of a float one: which that is
+for c in "qat b $d --out new --wbits 4" "ptq b $d --out new" "sweep b $d --out new"; do says "its float run is a: octet ${c%% *} a)" octet $c; done
+# a layer that loses: on how many images, from where; a run that goes on from a quantized one keeps its settings
+told 'seen on 96 of 96 images, drawn from all over them; octet layers tells more' octet ptq a $d --wbits 2 --abits 2 --out lossy
+octet ptq a --data synth-digits --limit 300 --wbits 2 --abits 2 --out lossy2 2>.err >.out
+grep -q 'seen on 128 of 300 images' .err || say "how many images warnings are of: $(cat .err)"
+told "begin with the float run: --set '" octet qat lossy $d --epochs 1 --out lossy3
+told '!begin with the float run' octet qat a $d --wbits 2 --abits 2 --epochs 1 --out lossy4
+rm -r lossy lossy2 lossy3 lossy4
 told 'observer minmax, not histogram: the range of an input is known' octet ptq a $d --calib 64 --observer histogram --out n1
 told '!stays whole' octet ptq a $d --calib 64 --observer minmax --out n2
 told '!stays whole' octet ptq a $d --calib 64 --observer histogram --set input:observer=histogram --out n3
@@ -181,6 +199,8 @@ says 'b: run exists already: expected a new path (--resume goes on, --force repl
 for c in "ptq a $d --out b" "import a/model.safetensors --model lenet --out b" "demo --out b"; do says 'b: run exists already: expected a new path (--force replaces it)' octet $c; done
 { printf 'BM\0\0\0\0\0\0\0\0\066\0\0\0\050\0\0\0\034\0\0\0\034\0\0\0\001\0\030\0'; head -c 2376 /dev/zero; } >one.bmp
 for k in 0 1 2 3 4 5 6 7 8 9; do mkdir -p single/train/$k && cp one.bmp single/train/$k; done
+told 'octet: one.bmp and others: in colour, turned to grey (0.299 red, 0.587 green, 0.114 blue); the net takes grey images' octet predict b one.bmp one.bmp
+told '!in colour' octet predict b one.bmp --quiet
 says 'could be held out: expected two different images of a class (all of it: --split all)' octet eval a --data folder:single --quiet
 for c in "train --model lenet --out new" "ptq a --out new" "data check folder:single"; do
     case $c in data*) ;; *) c="$c --data folder:single" ;; esac

@@ -58,7 +58,7 @@ static oct_status look_at_layers(oct_net *net, oct_data *train, double *seconds)
 
 /* ---- train, qat ---- */
 
-enum { TRIED = 6 }; /* steps of a plan: the first ones fill caches and arenas */
+enum { TRIED = 6 }; /* steps of a plan */
 typedef struct trial {
     const oct_fit_opts *o;
     oct_net *net;
@@ -95,7 +95,7 @@ int cli_plan_fit(const cli *c, oct_net *from, oct_net *net, oct_data *train,
     trial t = {.o = o, .net = net, .train = train};
     oct_fit_opts f = *o;
     if (o->resume) return 0; /* how much is left is in the run */
-    const double loaded = cli_seconds() - c->began;
+    const double begun = cli_seconds(), loaded = begun - c->began;
     f.run = NULL;
     f.test = f.val = NULL;
     f.val_share = 0;
@@ -105,10 +105,6 @@ int cli_plan_fit(const cli *c, oct_net *from, oct_net *net, oct_data *train,
     oct_status s = oct_fit(net, train, &f);
     if (t.failed != OCT_OK || (s != OCT_OK && s != OCT_ESTOPPED)) return cli_failed();
     const long long tried = t.report.step;
-    if (tried <= 2) {
-        cli_note(c, "plan: %lld steps: too few to tell their time", (long long)t.report.steps);
-        return 0;
-    }
     const bool prepared = oct_net_stage(net) == OCT_STAGE_PREPARED;
     double once = loaded;
     s = OCT_OK;
@@ -116,12 +112,12 @@ int cli_plan_fit(const cli *c, oct_net *from, oct_net *net, oct_data *train,
     if (s == OCT_OK && prepared) s = look_at_layers(net, train, &once);
     if (s != OCT_OK) return cli_failed();
     char what[80];
-    snprintf(what, sizeof what, "%lld steps and %d %s", (long long)t.report.steps, t.report.epochs,
-             t.report.epochs == 1 ? "evaluation" : "evaluations");
-    tell(c, what,
-         (t.last - t.first) / (double)(tried - 2) * (double)t.report.steps +
-             t.score * t.report.epochs + once,
-         "");
+    snprintf(what, sizeof what, "%lld step%s and %d evaluation%s", (long long)t.report.steps,
+             t.report.steps == 1 ? "" : "s", t.report.epochs, t.report.epochs == 1 ? "" : "s");
+    /* the first ones fill caches and arenas; where there are no others they have to do */
+    const double each = tried > 2 ? (t.last - t.first) / (double)(tried - 2)
+                                  : (t.last - begun) / (double)(tried > 0 ? tried : 1);
+    tell(c, what, each * (double)t.report.steps + t.score * t.report.epochs + once, "");
     return 0;
 }
 
