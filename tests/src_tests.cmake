@@ -27,6 +27,7 @@ set_tests_properties(int8_by_hand PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${OCT_T
 octet_test(test_journeys)
 octet_test(test_qat)
 octet_test(test_qconfig)
+octet_test(test_qconfig_forms)
 octet_test(test_qconfig_random)
 add_test(NAME format COMMAND ${PROJECT_SOURCE_DIR}/tools/check_format)
 add_test(NAME adding COMMAND ${PROJECT_SOURCE_DIR}/tests/check_adding.sh)

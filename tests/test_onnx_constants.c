@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ * ONNX in: what a file works out of constants, and the batch size, which is no number. */
+#include "tests/onnx_values.h"
+
+static void setup(void) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1})); }
+static void teardown(void) { oct_close(ctx); }
+
+static double shift[C];
+static double shifted(int64_t n, int64_t c, int64_t p, int64_t q) {
+    return x_at(n, c, p, q) + shift[c];
+}
+
+/* Adds the three numbers that the file works out as `v` to the channels of x. */
+static void gives_shift(const char *what, bool whole_numbers, double a, double b, double c) {
+    whole("column", 3, (int64_t[]){C, 1, 1});
+    if (whole_numbers) with_int(node("Cast", "v", NULL, "real"), "to", 1);
+    node("Reshape", whole_numbers ? "real" : "v", "column", "shift");
+    node("Add", "x", "shift", "y");
+    shift[0] = a, shift[1] = b, shift[2] = c;
+    gives(what, C, H, W, shifted);
+}
+
+START_TEST(constants_that_the_file_works_out) {
+    static const float down[] = {1, 10, 100}, across[] = {0.5f, 0.25f};
+    begin(C, H, W);
+    init("a", 1, 2, (int64_t[]){C, 1}, down, sizeof down);
+    init("b", 1, 2, (int64_t[]){1, 2}, across, sizeof across);
+    whole("last", 1, (int64_t[]){-1});
+    node("Add", "a", "b", "table");
+    with_int(node("Gather", "table", "last", "v"), "axis", 1);
+    gives_shift("Add spreads, Gather counts from behind", false, 1.25, 10.25, 100.25);
+    begin(C, H, W);
+    whole("a", 3, (int64_t[]){-7, 7, 6});
+    whole("b", 3, (int64_t[]){3, -3, 3});
+    node("Mod", "a", "b", "v");
+    gives_shift("Mod has the divisor's sign", true, 2, -2, 0);
+    begin(C, H, W);
+    whole("a", 3, (int64_t[]){1, 2, 3});
+    whole("b", 3, (int64_t[]){2, 2, 2});
+    node("Less", "a", "b", "less");
+    node3("Where", "less", "a", "b", "v");
+    gives_shift("Where", true, 1, 2, 2);
+    begin(C, H, W);
+    static const int64_t ends[] = {1, 7, 2};
+    static const char *const names[] = {"from", "to", "by"};
+    for (int k = 0; k < 3; k++) init(names[k], 7, 0, (int64_t[]){0}, &ends[k], sizeof *ends);
+    node3("Range", "from", "to", "by", "v");
+    gives_shift("Range without its end", true, 1, 3, 5);
+    begin(C, H, W);
+    whole("a", 4, (int64_t[]){9, 2, 3, 4});
+    whole("from", 1, (int64_t[]){-1});
+    whole("to", 1, (int64_t[]){0});
+    whole("axis", 1, (int64_t[]){0});
+    whole("by", 1, (int64_t[]){-1});
+    OctiOnnx__NodeProto *n = node3("Slice", "a", "from", "to", "v");
+    static char *const in[] = {(char *)"a", (char *)"from", (char *)"to", (char *)"axis",
+                               (char *)"by"};
+    n->input = (char **)(uintptr_t)in;
+    n->n_input = 5;
+    gives_shift("Slice backwards", true, 4, 3, 2);
+    begin(C, H, W);
+    whole("a", 3, (int64_t[]){2, 3, 4});
+    whole("from", 1, (int64_t[]){-1});
+    whole("to", 1, (int64_t[]){INT64_MIN});
+    whole("axis", 1, (int64_t[]){0});
+    whole("by", 1, (int64_t[]){-1});
+    n = node3("Slice", "a", "from", "to", "v");
+    n->input = (char **)(uintptr_t)in;
+    n->n_input = 5;
+    gives_shift("Slice backwards to the first", true, 4, 3, 2);
+}
+END_TEST
+
+START_TEST(the_batch_is_no_number) {
+    static const struct {
+        const char *op, *by;
+        int64_t k;
+        bool fine;
+    } rows[] = {{"Div", "one", 1, true},
+                {"Div", "two", 2, false},
+                {"Mul", "two", 2, false},
+                {"Add", "zero", 0, true},
+                {"Sub", "one", 1, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin(C, H, W);
+        f.opset.version = 15;
+        whole(rows[i].by, 1, &rows[i].k);
+        whole("rest", 3, (int64_t[]){C, H, W});
+        with_int(node("Shape", "x", NULL, "n"), "end", 1);
+        node(rows[i].op, "n", rows[i].by, "m");
+        with_int(node("Concat", "m", "rest", "to"), "axis", 0);
+        node("Reshape", "x", "to", "as");
+        node("Relu", "as", NULL, "y");
+        if (rows[i].fine) {
+            oct_net *net = import(NULL);
+            ck_assert_msg(net != NULL, "%s", oct_error_message());
+            oct_net_free(net);
+        } else
+            is_refused("batch size");
+    }
+}
+END_TEST
+
+OCT_TEST_MAIN_WITH("onnx_constants", setup, teardown, constants_that_the_file_works_out,
+                   the_batch_is_no_number)
