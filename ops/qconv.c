@@ -20,28 +20,41 @@ const octi_qconv *octi_qconv_of(const octi_qargs *q) { return q->r->u.conv; }
 octi_halo octi_no_halo(const octi_qconv *c) { return (void)c, (octi_halo){0}; }
 int32_t octi_row_units(const octi_qconv *c) { return c->p / c->pool; }
 
-/* Sum of |w|, in 32 bits for as long as they hold it. */
-static int64_t sizes(const int8_t *w, int64_t n) {
+/* Sums of |w| and of w, in 32 bits for as long as they hold them. */
+static int64_t sizes(const int8_t *w, int64_t n, int64_t *plain) {
     int64_t sum = 0;
+    *plain = 0;
     for (int64_t from = 0; from < n; from += 1 << 20) {
         const int64_t to = n - from < 1 << 20 ? n : from + (1 << 20);
-        int32_t part = 0;
-        for (int64_t i = from; i < to; i++) part += abs(w[i]);
+        int32_t part = 0, all = 0;
+        for (int64_t i = from; i < to; i++) part += abs(w[i]), all += w[i];
         sum += part;
+        *plain += all;
     }
     return sum;
+}
+
+/* The largest |sum| that codes of d can give: each as far up or down as its weight's sign asks. */
+static int64_t extreme(const octi_qdesc *d, int64_t bias, int64_t positive, int64_t negative) {
+    const int64_t up = d->qmax > d->zero_point ? d->qmax - d->zero_point : 0,
+                  down = d->zero_point > d->qmin ? d->zero_point - d->qmin : 0,
+                  most = bias + positive * up + negative * down,
+                  least = bias - positive * down - negative * up;
+    return most > -least ? most : -least;
 }
 
 /* |b| + sum|w| * max|q - z| <= 2^31 - 1 for every output channel, and its multiplier is sound. */
 static oct_status prove(const octi_qargs *q, octi_qconv *c) {
     const int64_t k = (int64_t)c->r * c->s * (c->c / c->groups), reach = octi_reach(&q->in[0]);
     for (int64_t j = 0; j < c->o; j++) {
-        const int64_t sum = sizes(c->weight + j * k, k);
-        int64_t bound;
+        int64_t bound, plain;
+        const int64_t sum = sizes(c->weight + j * k, k, &plain),
+                      most = extreme(&q->in[0], c->bias[j], (sum + plain) / 2, (sum - plain) / 2);
         OCT_TRY(octi_prove_accumulator(q->where, j, c->bias[j], sum, reach, &bound));
         OCT_TRY(octi_need_multiplier(q, j, bound));
         if (bound > c->largest_sum) c->largest_sum = bound;
         if (sum > c->largest_weight) c->largest_weight = sum;
+        if (most > c->largest_output) c->largest_output = most;
         if (c->by.law != OCTQ_FP32) continue;
         const double value = (double)bound * (double)c->by.m[j];
         if (value > c->largest_value) c->largest_value = value;

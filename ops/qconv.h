@@ -17,6 +17,7 @@ struct octi_qconv {
     octq_multipliers by;    /* [O] */
     int64_t largest_sum;    /* over channels: |b| + sum|w| * max|q - z| */
     int64_t largest_weight; /* over channels: sum|w| */
+    int64_t largest_output; /* over channels: the largest |sum|, by the weights' signs */
     double largest_value;   /* fp32, over channels: the same bound times the multiplier; else 0 */
     float least_m;          /* fp32: smallest multiplier; else 1 */
 };
@@ -53,6 +54,11 @@ octi_halo octi_no_halo(const octi_qconv *c);
 enum { OCTI_CACHED_WEIGHTS = 256 << 10 };
 static inline int64_t octi_weight_bytes(const octi_qconv *c) {
     return (int64_t)c->r * c->s * (c->c / c->groups) * c->o * 2;
+}
+/** Cycles that packed weights of so many bytes cost by coming from memory, 4 bytes in each:
+ *  products wait for them. */
+static inline double octi_weight_cycles(int64_t bytes) {
+    return bytes > OCTI_CACHED_WEIGHTS ? (double)bytes / 4 : 0;
 }
 /** Rows of what it stores: the output's, or the pool's. */
 int32_t octi_row_units(const octi_qconv *c);

@@ -130,7 +130,8 @@ static double cycles(const octi_qconv *c) {
     const octi_runs runs = octi_runs_of(c);
     const double tiles = (double)c->p * c->q / 6, panels = octk_lanes(c->o / c->groups) / 16.0,
                  steps = (double)runs.count * ((runs.length + 3) / 4);
-    return c->groups * tiles * panels * (steps * 6.6 + 60) + (double)c->h * c->w * c->c / 16;
+    return c->groups * tiles * panels * (steps * 6.6 + 60) + (double)c->h * c->w * c->c / 16 +
+           octi_weight_cycles(octi_weight_bytes(c) / 2);
 }
 
 static bool offered(const octk_table *kernels) { return kernels->needs.conv_u8u8; }

@@ -195,7 +195,8 @@ static double cycles(const octi_qconv *c) {
     const double pairs = whole_rows(c) ? c->r * ((c->s * (double)c->c + 1) / 2)
                                        : (double)c->r * c->s * ((c->c / (double)c->groups + 1) / 2);
     const double widened = (double)frame_rows(c, c->p) * (double)frame_width(c) * c->c;
-    return c->groups * tiles * panels * (pairs * 7.2 + 60) + widened / 8;
+    return c->groups * tiles * panels * (pairs * 7.2 + 60) + widened / 8 +
+           octi_weight_cycles(octi_weight_bytes(c));
 }
 
 static bool offered(const octk_table *kernels) { return kernels->needs.conv_s16u8; }

@@ -99,7 +99,8 @@ static double cycles(const octi_qconv *c) {
         (count + 1) / 2 * panels * chunks * load(steps) +
         count * panels * (load(windows) + windows) +
         (double)c->p * c->q / (c->pool * c->pool) * panels * OCTK_TILE * 25 / 64;
-    return c->groups * (0.85 * each + 196) + (double)c->h * c->w * c->c / 16;
+    return c->groups * (0.85 * each + 196) + (double)c->h * c->w * c->c / 16 +
+           octi_weight_cycles(octi_weight_bytes(c) / 2);
 }
 
 /* ---- binding and running ---- */

@@ -387,7 +387,7 @@ static const char *unfit(const form *f, const octi_qconv *c) {
         c->dilation[0] != 1 || c->dilation[1] != 1 || c->groups != 1)
         return "not 3x3 of its stride";
     if (c->pads[0] > 2 || c->pads[1] > 2 || c->pads[2] > 2 || c->pads[3] > 2) return "pads over 2";
-    if (c->largest_sum >= f->most) return "sums too large";
+    if (c->largest_output >= f->most) return "sums too large";
     if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
     if (c->least_m < 0x1p-100f) return "a multiplier too small to divide";
     if ((int64_t)c->c * c->o > 1 << 22) return "weights too large to transform";
@@ -395,16 +395,16 @@ static const char *unfit(const form *f, const octi_qconv *c) {
 }
 
 /* A tile's transforms; products at 25 a cycle; weights that do not stay in cache come at 4 bytes a
- * cycle, once for a block of tiles. */
+ * cycle, once for a block of tiles, and products wait for them. */
 static double cycles(const form *f, const octi_qconv *c) {
+    const bool many = octi_weight_bytes(c) > OCTI_CACHED_WEIGHTS;
     const double tiles = (double)tiles_of(f, c->p) * tiles_of(f, c->q), blocks = (c->c + 15) / 16,
                  panels = (c->o + 15) / 16, all = f->edge * f->edge,
-                 passes = tiles / (groups_of(f, c) * G);
-    const double streamed = weight_bytes(f, c) <= L2_BYTES
-                                ? 0
-                                : (double)weight_bytes(f, c) / 4 * (passes < 1 ? 1 : passes);
-    const double products = tiles * blocks * panels * all * 256 / 25;
-    return tiles * (blocks * f->in + panels * f->out) + (products > streamed ? products : streamed);
+                 passes = tiles / (groups_of(f, c) * G),
+                 products = tiles * blocks * panels * all * 256 / 25,
+                 streamed = many ? (double)weight_bytes(f, c) / 4 : 0;
+    return tiles * (blocks * f->in + panels * f->out) + products +
+           streamed * (passes < 1 ? 1 : passes);
 }
 
 #define CANDIDATE(n, tile)                                                                         \

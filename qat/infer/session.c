@@ -18,8 +18,10 @@
 #include "src/threads.h"
 #include "src/words.h"
 
-/* images that go through a step together: weights are read once for all of them */
-enum { CHUNK = 8 };
+/* Images that go through a step together: weights are read once for all of them. Fewer where that
+ * many have more values alive than the second-level cache holds beside weights; where one image
+ * has, weights are all that can be saved. */
+enum { CHUNK = 8, CHUNK_BYTES = 160 << 10 };
 /* Cycles of an image, of a step of it, from which on several threads share it: some 400 and 60 us.
  * To wake a thread for a step and to wait for it takes 10 to 50 us, which ResNet-20 (20 steps of
  * 15 us) never wins back. */
@@ -60,6 +62,8 @@ static bool lay_out(const oct_plan *p, int64_t batch, layout *l) {
     l->slots = threads < batch ? threads : batch;
     l->chunk = (batch + l->slots - 1) / l->slots;
     if (l->chunk > CHUNK) l->chunk = CHUNK;
+    if (p->activations <= CHUNK_BYTES && (size_t)l->chunk * p->activations > CHUNK_BYTES)
+        l->chunk = (int64_t)(CHUNK_BYTES / p->activations);
     l->pixel_bytes = p->takes_u8 && !p->table ? p->values[p->input].image * (size_t)l->chunk : 0;
     l->pixel_bytes = (l->pixel_bytes + 63) & ~(size_t)63;
     chunked = p->unfused ? 0 : p->activations;
