@@ -112,8 +112,8 @@ int cmd_import(cli *c) {
         cli_next(
             c,
             "run in %s, on the file's own scales: nothing to calibrate; next: octet convert %s "
-            "--out %s.oct8",
-            cli_word(c->out.s), cli_word(c->out.s), cli_word(c->out.s));
+            "--out %s",
+            cli_word(c->out.s), cli_word(c->out.s), cli_free_name(c->out.s, ".oct8"));
     else if (!c->dry_run.set)
         cli_next(c, "run in %s; next: octet eval %s --data SPEC", cli_word(c->out.s),
                  cli_word(c->out.s));
