@@ -281,7 +281,13 @@ static double normed(int64_t n, int64_t c, int64_t p, int64_t q) {
            (double)beta_[c];
 }
 
+static double sloped(int64_t n, int64_t c, int64_t p, int64_t q) {
+    const double x = x_at(n, c, p, q);
+    return x < 0 ? x * (double)gamma_[c] : x;
+}
+
 START_TEST(batch_norm_and_slopes) {
+    static const float places[W] = {1, 2};
     begin(C, H, W);
     const float *const of[] = {gamma_, beta_, mean_, var_};
     static char *const names[] = {(char *)"x", (char *)"g", (char *)"b", (char *)"m", (char *)"v"};
@@ -294,7 +300,11 @@ START_TEST(batch_norm_and_slopes) {
     begin(C, H, W);
     init("slopes", 1, 3, (int64_t[]){C, 1, 1}, gamma_, sizeof gamma_);
     node("PRelu", "x", "slopes", "y");
-    is_refused("slopes differ");
+    gives("slopes of channels", C, H, W, sloped);
+    begin(C, H, W);
+    init("slopes", 1, 2, (int64_t[]){1, W}, places, sizeof places);
+    node("PRelu", "x", "slopes", "y");
+    is_refused("one number a channel is taken");
 }
 END_TEST
 

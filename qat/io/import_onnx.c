@@ -11,9 +11,14 @@
 #include "src/mem.h"
 #include "src/words.h"
 
-static oct_status malformed(const octi_onnx *o, const char *what, const char *name) {
+static oct_status badly(const octi_onnx *o, octi_onnx_cause cause, const char *what,
+                        const char *name) {
     return octi_fail(OCT_EFORMAT, o->where, what, NULL, octi_onnx_word(name),
-                     octi_onnx_cure(OCTI_CURE_RULES, NULL));
+                     octi_onnx_cure(cause, NULL));
+}
+
+static oct_status malformed(const octi_onnx *o, const char *what, const char *name) {
+    return badly(o, OCTI_CURE_RULES, what, name);
 }
 
 /* ---- the table of ops ---- */
@@ -143,11 +148,11 @@ static oct_status find_input(octi_onnx *o, const OctiOnnx__ValueInfoProto **info
         *info = in;
         o->input = v;
     }
-    return *info ? OCT_OK : malformed(o, "the net has no input", "");
+    return *info ? OCT_OK : badly(o, OCTI_CURE_EMPTY, "the net has no input", "");
 }
 
 static oct_status find_output(octi_onnx *o) {
-    if (o->graph->n_output < 1) return malformed(o, "the net has no output", "");
+    if (o->graph->n_output < 1) return badly(o, OCTI_CURE_EMPTY, "the net has no output", "");
     if (o->graph->n_output > 1)
         return octi_fail(OCT_EUNSUPPORTED, o->where, "the net has several outputs", "one",
                          octi_fmt("%s, %s%s", octi_onnx_word(o->graph->output[0]->name),
@@ -166,7 +171,7 @@ static oct_status input_dims(octi_onnx *o, const OctiOnnx__ValueInfoProto *info,
                              const oct_import_onnx_opts *opts, int *rank,
                              int64_t dim[OCT_MAX_RANK]) {
     const OctiOnnx__TypeProto__Tensor *t = info->type ? info->type->tensor_type : NULL;
-    if (!t || !t->shape) return malformed(o, "the input has no shape", info->name);
+    if (!t || !t->shape) return badly(o, OCTI_CURE_SIZE, "the input has no shape", info->name);
     *rank = (int)(t->shape->n_dim < 100 ? t->shape->n_dim : 100);
     if (*rank < 2 || *rank > 4)
         return octi_fail(OCT_EUNSUPPORTED, o->where,
@@ -308,10 +313,11 @@ static oct_status read_nodes(octi_onnx *o) {
  * would give the image's elements another order. */
 static oct_status check_output(octi_onnx *o) {
     octi_onnx_value *y = o->output;
-    if (y->state == OCTI_ONNX_CONST) return malformed(o, "the output is a constant", y->name);
+    if (y->state == OCTI_ONNX_CONST)
+        return badly(o, OCTI_CURE_EMPTY, "the output is a constant", y->name);
     if (y->state != OCTI_ONNX_ACT) return malformed(o, "no node makes the output", y->name);
     const oct_node *p = octi_onnx_producer(o, y->at.v);
-    if (!p) return malformed(o, "the output is the input", y->name);
+    if (!p) return badly(o, OCTI_CURE_EMPTY, "the output is the input", y->name);
     if (y->at.order && p->kind == OCT_OP_flatten && octi_onnx_producer(o, p->in[0])) {
         const octi_onnx_place x = octi_onnx_placed(o, p->in[0]);
         bool images = x.rank == 4 && y->at.order->run[0].rank == 3;

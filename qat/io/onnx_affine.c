@@ -82,8 +82,8 @@ static bool all_are(const float *v, int64_t n, float what) {
     return true;
 }
 
-static oct_status at_rest(octi_onnx_node *n, const octi_onnx_place *x, const float *scale,
-                          const float *shift, octi_onnx_place *to) {
+oct_status octi_onnx_at_rest(octi_onnx_node *n, const octi_onnx_place *x, const float *scale,
+                             const float *shift, octi_onnx_place *to) {
     const int64_t channels = octi_onnx_channels(x);
     float *one = octi_arena_alloc(n->o->arena, (size_t)channels * sizeof *one + 1);
     float *zero = octi_arena_calloc(n->o->arena, (size_t)channels + 1, sizeof *zero);
@@ -119,7 +119,7 @@ oct_status octi_onnx_affine(octi_onnx_node *n, const octi_onnx_value *x, const f
     if (!scale && !shift) return OCT_OK;
     OCT_TRY(find_weights(n->o, x, scale, &p, &w, &b));
     return p ? into_weights(n->o, p, w, b, channels, scale, shift)
-             : at_rest(n, &x->at, scale, shift, to);
+             : octi_onnx_at_rest(n, &x->at, scale, shift, to);
 }
 
 /* Training saw the codes of these weights, not those of folded ones: so they stay, and their scales

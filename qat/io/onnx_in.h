@@ -304,6 +304,9 @@ oct_status octi_onnx_blocks(octi_onnx_node *n, const octi_onnx_place *x, const i
  *  batch norm at rest. *to may be x itself. */
 oct_status octi_onnx_affine(octi_onnx_node *n, const octi_onnx_value *x, const float *scale,
                             const float *shift, octi_onnx_place *to);
+/** The same as a batch norm at rest, whatever made x. */
+oct_status octi_onnx_at_rest(octi_onnx_node *n, const octi_onnx_place *x, const float *scale,
+                             const float *shift, octi_onnx_place *to);
 /** A batch norm of x with parameters [C] in octet's order, all copied; at rest: never trained. */
 oct_status octi_onnx_batch_norm(octi_onnx_node *n, const octi_onnx_place *x, const float *par[4],
                                 float eps, float momentum, bool rests, int32_t *out);

@@ -159,8 +159,9 @@ static oct_status multiply(octi_onnx_node *n, const octi_onnx_const *w, bool tra
     const octi_onnx_value *x;
     OCT_TRY(octi_onnx_act(n, 0, &x));
     if (!w->f || w->rank != 2)
-        return octi_onnx_refuse(n, OCTI_CURE_TYPE, "weights of type %s and shape %s",
-                                octi_onnx_elem_word(w->elem), octi_onnx_dims_text(w->rank, w->dim));
+        return octi_onnx_refuse(n, w->f ? OCTI_CURE_MATRIX : OCTI_CURE_TYPE,
+                                "weights of type %s and shape %s", octi_onnx_elem_word(w->elem),
+                                octi_onnx_dims_text(w->rank, w->dim));
     const product p = {.in = w->dim[transposed],
                        .out = w->dim[!transposed],
                        .transposed = transposed,
@@ -207,7 +208,7 @@ oct_status octi_onnx_read_gemm(octi_onnx_node *n) {
     if (c) {
         const int64_t out = w->rank == 2 ? w->dim[!tb] : -1;
         if (!c->f || (c->count != 1 && (c->count != out || c->dim[c->rank - 1] != out)))
-            return octi_onnx_refuse(n, OCTI_CURE_RULES, "input C of shape %s",
+            return octi_onnx_refuse(n, OCTI_CURE_PER_CHANNEL, "input C of shape %s",
                                     octi_onnx_dims_text(c->rank, c->dim));
         if (!(bias = octi_arena_alloc(n->o->arena, (size_t)c->count * sizeof *bias + 1)))
             return oct_last_error()->code;

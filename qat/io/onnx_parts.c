@@ -47,7 +47,7 @@ static oct_status cut(octi_onnx_node *n, octi_onnx_place *x, int axis, int64_t f
                       const char *suffix) {
     if (from == 0 && to == x->dim[axis]) return OCT_OK;
     if (from < 0 || to <= from || to > INT32_MAX)
-        return octi_onnx_refuse(n, OCTI_CURE_RULES, "nothing is left of axis %d", axis);
+        return octi_onnx_refuse(n, OCTI_CURE_MISFIT, "nothing is left of axis %d", axis);
     if (x->order && x->at[axis] == x->rank - 1)
         return octi_onnx_refuse(n, OCTI_CURE_MOVES, "of a flattened image");
     const oct_attrs a = {.axis = {x->at[axis]}, .range = {(int32_t)from, (int32_t)to}};

@@ -28,14 +28,32 @@ oct_status octi_onnx_read_elu(octi_onnx_node *n) {
     return octi_onnx_unary(n, OCT_OP_elu, &a);
 }
 
-/* One slope for all channels is a leaky ReLU, whose slope does not train. */
+/* Slopes of channels: a x + (1 - a) relu(x). */
+static oct_status slopes(octi_onnx_node *n, const octi_onnx_const *c) {
+    const octi_onnx_value *x;
+    float *below, *above;
+    OCT_TRY(octi_onnx_act(n, 0, &x));
+    octi_onnx_place sum = x->at, positive = x->at, all = x->at;
+    OCT_TRY(octi_onnx_per_channel(n, &x->at, c, &below));
+    OCT_TRY(octi_onnx_per_channel(n, &x->at, c, &above));
+    for (int64_t k = 0; k < octi_onnx_channels(&x->at); k++) above[k] = 1 - below[k];
+    OCT_TRY(
+        octi_onnx_emit(n, OCT_OP_relu, octi_onnx_name(n, "relu"), NULL, &x->at.v, 1, &positive.v));
+    OCT_TRY(octi_onnx_at_rest(n, &x->at, below, NULL, &all));
+    octi_onnx_place scaled = positive;
+    OCT_TRY(octi_onnx_at_rest(n, &positive, above, NULL, &scaled));
+    OCT_TRY(octi_onnx_emit(n, OCT_OP_add, octi_onnx_name(n, "add"), NULL,
+                           (int32_t[]){all.v, scaled.v}, 2, &sum.v));
+    return octi_onnx_like(n, 0, &sum, sum.v);
+}
+
+/* One slope for all channels is a leaky ReLU. Slopes do not train. */
 oct_status octi_onnx_read_prelu(octi_onnx_node *n) {
     const octi_onnx_const *c;
     OCT_TRY(octi_onnx_weights(n, 1, "the slope", &c));
     if (!c->f || c->count < 1) return octi_onnx_refuse(n, OCTI_CURE_RULES, "slope of another type");
     for (int64_t k = 1; k < c->count; k++)
-        if (c->f[k] != c->f[0])
-            return octi_onnx_refuse(n, OCTI_CURE_SLOPES, "slopes differ between channels");
+        if (c->f[k] != c->f[0]) return slopes(n, c);
     return octi_onnx_unary(n, OCT_OP_leaky_relu, &(oct_attrs){.slope = c->f[0]});
 }
 
