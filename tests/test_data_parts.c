@@ -117,7 +117,7 @@ START_TEST(the_line_is_by_content) {
     make_folder("few", 1);
     ck_assert(oct_data_open(ctx, "folder:few",
                             &(oct_data_opts){.root = root, .split = OCT_SPLIT_TEST}) == NULL);
-    ck_assert_ptr_nonnull(strstr(oct_error_message(), "--split all"));
+    ck_assert_ptr_nonnull(strstr(oct_error_message(), "OCT_SPLIT_ALL"));
     ck_assert_int_eq(oct_data_count(open_part("folder:few", OCT_SPLIT_TRAIN)), 3);
     ck_assert_int_eq(oct_data_count(open_part("folder:few", OCT_SPLIT_ALL)), 3);
     save_bmp("few/class1/1.bmp", SIDE, SIDE, (uint8_t[]){9, 9, 9});
