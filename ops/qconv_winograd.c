@@ -195,10 +195,12 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
 }
 
 /* Products of count tiles with a panel's weights, a sum's products as if they were channels.
- * Weights that are read from memory come a few products at a time, for all tiles. */
+ * Weights that are read from memory come a few products at a time, for all tiles; while these are
+ * multiplied, each group of tiles fetches its share of the next ones. */
 static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count) {
     const winograd *own = j->own;
     const int32_t groups = (count + G - 1) / G;
+    const int32_t lines = own->at_once < own->products ? (8 + groups - 1) / groups : 0;
     const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
     for (int32_t k = 0; k < STRETCHES && own->stretches[k].sums; k++) {
         const stretch s = own->stretches[k];
@@ -206,10 +208,11 @@ static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *
         for (int32_t i = 0; i < s.sums; i += few) {
             const int32_t now = s.sums - i < few ? s.sums - i : few,
                           depth = own->blocks * s.products;
-            for (int32_t g = 0; g < groups; g++)
+            octk_ahead next = {(uintptr_t)(u + now * s.products * place_u), lines};
+            for (int32_t g = 0; g < groups; g++, next.at += (uintptr_t)(now * depth * lines) * 64)
                 j->r->kernels->wino_mul_s16(count - g * G < G ? count - g * G : G, now, depth,
                                             v + g * own->products * place_v, u,
-                                            m + g * own->sums * G * 16);
+                                            m + g * own->sums * G * 16, next);
             v += now * s.products * place_v;
             u += now * s.products * place_u;
             m += now * G * 16;
@@ -328,7 +331,7 @@ static int64_t weight_bytes(const form *f, const octi_qconv *c) {
 
 enum { /* the second-level cache, shares of it, and weights of a few products */
        L2_BYTES = 512 << 10,
-       V_SHARE = 320 << 10,
+       V_SHARE = 336 << 10,
        AT_ONCE = 16 << 10
 };
 
@@ -395,16 +398,16 @@ static const char *unfit(const form *f, const octi_qconv *c) {
 }
 
 /* A tile's transforms; products at 25 a cycle; weights that do not stay in cache come at 4 bytes a
- * cycle, once for a block of tiles, and products wait for them. */
+ * cycle, once for a block of tiles, three quarters of it while others are multiplied. */
 static double cycles(const form *f, const octi_qconv *c) {
     const bool many = octi_weight_bytes(c) > OCTI_CACHED_WEIGHTS;
     const double tiles = (double)tiles_of(f, c->p) * tiles_of(f, c->q), blocks = (c->c + 15) / 16,
                  panels = (c->o + 15) / 16, all = f->edge * f->edge,
                  passes = tiles / (groups_of(f, c) * G),
                  products = tiles * blocks * panels * all * 256 / 25,
-                 streamed = many ? (double)weight_bytes(f, c) / 4 : 0;
-    return tiles * (blocks * f->in + panels * f->out) + products +
-           streamed * (passes < 1 ? 1 : passes);
+                 streamed = many ? (double)weight_bytes(f, c) / 4 * (passes < 1 ? 1 : passes) : 0,
+                 both = products + streamed / 4;
+    return tiles * (blocks * f->in + panels * f->out) + (both > streamed ? both : streamed);
 }
 
 #define CANDIDATE(n, tile)                                                                         \

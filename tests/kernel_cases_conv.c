@@ -277,7 +277,7 @@ void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
     enum { G = OCTK_WINO_GROUP };
     for (int round = 0; round < 60 / SANITIZED_PART; round++) {
         const int blocks = 1 + below(&r, 4), count = 1 + below(&r, G), style = below(&r, 3),
-                  positions = round % 3 ? 36 : 16;
+                  positions = round % 3 ? 36 : 1 + below(&r, 25);
         const size_t vs = (size_t)positions * (size_t)blocks * G * 16,
                      us = (size_t)positions * (size_t)blocks * 256, ms = (size_t)positions * G * 16;
         int16_t *v = untouched(vs * 2), *u = untouched(us * 2);
@@ -296,7 +296,7 @@ void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
                     want[(p * G + t) * 16 + l] = (int32_t)(uint32_t)(uint64_t)sum;
                 }
         /* tiles beyond `count` are nobody's: whatever the kernel leaves there */
-        kernel(count, positions, blocks, v, u, m);
+        kernel(count, positions, blocks, v, u, m, (octk_ahead){(uintptr_t)u, below(&r, 9)});
         for (int p = 0; p < positions; p++)
             same_bytes(name, m + p * G * 16, want + p * G * 16, (size_t)count * 64);
         free(v), free(u), free(m), free(want);

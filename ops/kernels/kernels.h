@@ -245,10 +245,16 @@ typedef octk_wino_in_fn octk_wino4_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino2_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino4s2_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino2s2_in_u8s16_fn;
+/** Memory that is wanted next: `lines` lines of 64 bytes with each block of channels. Nobody reads
+ *  it there, so it may end anywhere. */
+typedef struct octk_ahead {
+    uintptr_t at;
+    int32_t lines;
+} octk_ahead;
 /** m = v u of one group, `count` tiles of it: `positions` products over `blocks` blocks of 16
- *  channels. */
+ *  channels; meanwhile `next` may be fetched. */
 typedef void octk_wino_mul_s16_fn(int32_t count, int32_t positions, int32_t blocks,
-                                  const int16_t *v, const int16_t *u, int32_t *m);
+                                  const int16_t *v, const int16_t *u, int32_t *m, octk_ahead next);
 /** y = requant of A^T m A of one tile: m at the tile's place, 4x4 (2x2) pixels of 16 channels,
  *  pitches in bytes. b: 576 (4; 36, 1) times the bias, modulo 2^32. by: of fp32, multipliers over
  *  64 (4; 4, 1). By lanes. */

@@ -98,9 +98,15 @@ void octk_wino2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
     PAIR(ROWS, 2)                                                                                  \
     PAIR(ROWS, 3) PAIR(ROWS, 4) PAIR(ROWS, 5) PAIR(ROWS, 6) PAIR(ROWS, 7) u += 256;                \
     v += G * 16;
+/* So many lines, evenly: at once they would keep the loads of products waiting. */
+static inline octk_ahead fetched(octk_ahead next) {
+    for (int32_t i = 0; i < next.lines; i++, next.at += 64)
+        _mm_prefetch((const char *)next.at, _MM_HINT_T0);
+    return next;
+}
 #define PRODUCT(name, ROWS)                                                                        \
     static void name(int32_t positions, int32_t blocks, const int16_t *v, const int16_t *u,        \
-                     int32_t *m) {                                                                 \
+                     int32_t *m, octk_ahead next) {                                                \
         for (int32_t p = 0; p < positions; p++, m += G * 16) {                                     \
             ROWS(DECLARE) {                                                                        \
                 const v8 b0 = load(u), b1 = load(u + 16);                                          \
@@ -108,6 +114,7 @@ void octk_wino2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
             }                                                                                      \
             SEVEN(ROWS)                                                                            \
             for (int32_t c = 1; c < blocks; c++) {                                                 \
+                next = fetched(next);                                                              \
                 PAIR(ROWS, 0)                                                                      \
                 SEVEN(ROWS)                                                                        \
             }                                                                                      \
@@ -128,10 +135,11 @@ PRODUCT(product5, ROWS5)
 PRODUCT(product6, ROWS6)
 
 void octk_wino_mul_s16_avx2(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
-                            const int16_t *u, int32_t *m) {
-    static void (*const of[])(int32_t, int32_t, const int16_t *, const int16_t *, int32_t *) = {
-        NULL, product1, product2, product3, product4, product5, product6};
-    of[count](positions, blocks, v, u, m);
+                            const int16_t *u, int32_t *m, octk_ahead next) {
+    static void (*const of[])(int32_t, int32_t, const int16_t *, const int16_t *, int32_t *,
+                              octk_ahead) = {NULL,     product1, product2, product3,
+                                             product4, product5, product6};
+    of[count](positions, blocks, v, u, m, next);
 }
 
 /* ---- output: 6x6 s32 to 4x4 pixels x 16 channels. Output rows 0 and 2 need m0, m1 + m2, m3 + m4

@@ -14,12 +14,14 @@ static inline __m512i pair_of(const int16_t *v) {
     return _mm512_set1_epi32(two);
 }
 
-/* Positions p and p + 1 of `size` tiles. */
+/* Positions p and p + 1 of `size` tiles; the last one of an odd number twice, stored once. */
 #define PRODUCT(size)                                                                              \
     static void product##size(int32_t positions, int32_t blocks, const int16_t *v,                 \
                               const int16_t *u, int32_t *m) {                                      \
-        const int64_t next_v = (int64_t)blocks * G * 16, next_u = (int64_t)blocks * 256;           \
         for (int32_t p = 0; p < positions; p += 2) {                                               \
+            const bool two = p + 1 < positions;                                                    \
+            const int64_t next_v = two ? (int64_t)blocks * G * 16 : 0,                             \
+                          next_u = two ? (int64_t)blocks * 256 : 0;                                \
             __m512i s[size], t[size];                                                              \
             _Pragma("GCC unroll 6") for (int32_t i = 0; i < size; i++) s[i] = t[i] =               \
                 _mm512_setzero_si512();                                                            \
@@ -35,7 +37,7 @@ static inline __m512i pair_of(const int16_t *v) {
                 }                                                                                  \
             _Pragma("GCC unroll 6") for (int32_t i = 0; i < size; i++) {                           \
                 _mm512_storeu_si512((void *)(m + i * 16), s[i]);                                   \
-                _mm512_storeu_si512((void *)(m + (G + i) * 16), t[i]);                             \
+                if (two) _mm512_storeu_si512((void *)(m + (G + i) * 16), t[i]);                    \
             }                                                                                      \
             v += next_v;                                                                           \
             u += next_u;                                                                           \
@@ -49,9 +51,9 @@ PRODUCT(4)
 PRODUCT(5)
 PRODUCT(6)
 
-/* positions: 36 or 16, even */
 void octk_wino_mul_s16_avx512vnni(int32_t count, int32_t positions, int32_t blocks,
-                                  const int16_t *v, const int16_t *u, int32_t *m) {
+                                  const int16_t *v, const int16_t *u, int32_t *m, octk_ahead next) {
+    (void)next;
     static void (*const of[])(int32_t, int32_t, const int16_t *, const int16_t *, int32_t *) = {
         NULL, product1, product2, product3, product4, product5, product6};
     of[count](positions, blocks, v, u, m);

@@ -55,7 +55,8 @@ SIZE(5)
 SIZE(6)
 
 void octk_wino_mul_s16_avxvnni(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
-                               const int16_t *u, int32_t *m) {
+                               const int16_t *u, int32_t *m, octk_ahead next) {
+    (void)next;
     static void (*const of[])(int32_t, int32_t, const int16_t *, const int16_t *, int32_t *) = {
         NULL, product1, product2, product3, product4, product5, product6};
     of[count](positions, blocks, v, u, m);

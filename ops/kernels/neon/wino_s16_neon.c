@@ -95,7 +95,8 @@ static inline __attribute__((always_inline)) void product(const int32_t size, in
 }
 
 void octk_wino_mul_s16_neon(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
-                            const int16_t *u, int32_t *m) {
+                            const int16_t *u, int32_t *m, octk_ahead next) {
+    (void)next;
     for (int32_t t = 0; t < count; t += 3, v += 3 * 16, m += 3 * 16) switch (count - t) {
         case 1:
             product(1, positions, blocks, v, u, m);

@@ -80,7 +80,8 @@ void octk_wino4s2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a,
 void octk_wino2s2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, &F2S2); }
 
 void octk_wino_mul_s16_ref(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
-                           const int16_t *u, int32_t *m) {
+                           const int16_t *u, int32_t *m, octk_ahead next) {
+    (void)next;
     for (int32_t p = 0; p < positions; p++)
         for (int32_t t = 0; t < count; t++)
             for (int32_t l = 0; l < 16; l++) {
