@@ -98,7 +98,7 @@ runs_here() {
     done
     return 1
 }
-one="--data synth-digits --limit 8000 --method ema --batch 1 --lr 0.0001 --epochs 1 --jobs 1 --out z"
+one="--data synth-digits --limit 8000 --method ema --batch 1000 --lr 0.0001 --epochs 6 --jobs 1 --out z" # steps longer than it takes to send a signal twice
 cell=z/ema-octet-ema-w8a8-s1
 at_step() { # fit.step of its state
     f=$cell/state.safetensors
@@ -111,18 +111,18 @@ for how in TERM INT KILL; do
     "$octet" sweep f $one >.out 2>.err </dev/null &
     pid=$!
     for i in $(seq 100); do [ -e $cell/state.safetensors ] && break; sleep 0.05; done
-    sleep 0.3
+    sleep 0.1
     kill -$how $pid
     wait $pid 2>/dev/null
     for i in $(seq 100); do runs_here || break; sleep 0.05; done
     runs_here && say "a cell outlives its sweep by SIG$how"
-    [ ! -s $cell/metrics.jsonl ] || say "SIG$how came after the training"
+    [ "$(cat $cell/metrics.jsonl 2>/dev/null | wc -l)" -lt 6 ] || say "SIG$how: the cell trained to its end"
     step=$(at_step)
     [ "$step" -gt 0 ] || say "SIG$how: nothing was saved: step '$step'" # a second signal would end it at step 0
 done
 "$octet" sweep f $one --json >.out 2>.err </dev/null || say "a sweep of a stopped cell: $(cat .err)"
 shows .out '"run":"z/ema-octet-ema-w8a8-s1".*"code":0'
-[ "$(wc -l <$cell/metrics.jsonl)" = 1 ] || say "a stopped cell was not gone on with"
+[ "$(wc -l <$cell/metrics.jsonl)" = 6 ] || say "a stopped cell was not gone on with"
 
 # what fails: said, the rest goes on, its exit code
 sweep 2 --target octet,nosuch --out bad --json
