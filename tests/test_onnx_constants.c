@@ -68,6 +68,15 @@ START_TEST(constants_that_the_file_works_out) {
     n->input = (char **)(uintptr_t)in;
     n->n_input = 5;
     gives_shift("Slice backwards to the first", true, 4, 3, 2);
+    begin(C, H, W);
+    static const float table[] = {1, 2, 3, 5, -1, 0};
+    init("a", 1, 2, (int64_t[]){C, 2}, table, sizeof table);
+    ints(node("ReduceMean", "a", NULL, "v"), "axes", 1, (int64_t[]){1});
+    gives_shift("ReduceMean over an axis", false, 1.5, 4, -0.5);
+    begin(C, H, W);
+    init("a", 1, 2, (int64_t[]){2, C}, table, sizeof table);
+    ints(node("ReduceMax", "a", NULL, "v"), "axes", 1, (int64_t[]){0});
+    gives_shift("ReduceMax over the first", false, 5, 2, 3);
 }
 END_TEST
 

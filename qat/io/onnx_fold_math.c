@@ -277,37 +277,67 @@ oct_status octi_onnx_fold_range(octi_onnx_node *n) {
     return octi_onnx_fold_output(n, 0, r);
 }
 
-/* Over all elements: what shape arithmetic asks for. */
+/* ---- over axes ---- */
+
+static const struct pair_row *reducer_of(const octi_onnx_proto *p) {
+    static const struct {
+        const char *op, *pair;
+    } by[] = {{"ReduceProd", "Mul"},
+              {"ReduceSum", "Add"},
+              {"ReduceMean", "Add"},
+              {"ReduceMin", "Min"},
+              {"ReduceMax", "Max"}};
+    for (size_t i = 0; i < sizeof by / sizeof *by; i++)
+        for (size_t k = 0; octi_onnx_is(p, by[i].op) && k < sizeof pairs / sizeof *pairs; k++)
+            if (!strcmp(pairs[k].op, by[i].pair)) return &pairs[k];
+    return NULL;
+}
+
+/* Element k of x into element at of c; first: it is the first there. */
+static bool reduce_into(const struct pair_row *r, octi_onnx_const *c, int64_t at,
+                        const octi_onnx_const *x, int64_t k, bool first) {
+    if (x->f)
+        c->f[at] = first ? x->f[k] : r->f(c->f[at], x->f[k]);
+    else if (first)
+        c->i[at] = x->i[k];
+    else if (c->i[at] == OCTI_ONNX_BATCH || x->i[k] == OCTI_ONNX_BATCH)
+        return with_batch(r->op, c->i[at], x->i[k], &c->i[at]);
+    else
+        c->i[at] = r->i(c->i[at], x->i[k]);
+    return true;
+}
+
+/* Shape arithmetic asks for all elements, standardized weights for some axes. */
 oct_status octi_onnx_fold_reduce(octi_onnx_node *n) {
     const octi_onnx_const *x;
     int64_t keep, axes[OCTI_ONNX_RANK], dim[OCTI_ONNX_RANK];
-    int count;
-    static const struct {
-        const char *op, *pair;
-    } by[] = {
-        {"ReduceProd", "Mul"}, {"ReduceSum", "Add"}, {"ReduceMin", "Min"}, {"ReduceMax", "Max"}};
+    int count, axis, rank = 0;
+    bool over[OCTI_ONNX_RANK] = {false};
     OCT_TRY(octi_onnx_attr_int(n, "keepdims", 1, &keep));
     OCT_TRY(octi_onnx_axes(n, "axes", 1, axes, &count));
     OCT_TRY(octi_onnx_weights(n, 0, "input 0", &x));
-    const struct pair_row *r = NULL;
-    for (size_t i = 0; i < sizeof by / sizeof *by; i++)
-        for (size_t k = 0; octi_onnx_is(n->p, by[i].op) && k < sizeof pairs / sizeof *pairs; k++)
-            if (!strcmp(pairs[k].op, by[i].pair)) r = &pairs[k];
-    if (!r || (count > 0 && count != x->rank) || x->count < 1)
-        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of a constant, over some axes");
-    for (int a = 0; a < x->rank; a++) dim[a] = 1;
-    octi_onnx_const *c = octi_onnx_const_new(n->o, x->elem, keep ? x->rank : 0, dim);
-    if (!c) return octi_onnx_refuse_last(n);
-    for (int64_t k = 0; k < x->count; k++) {
-        if (x->f) {
-            c->f[0] = k ? r->f(c->f[0], x->f[k]) : x->f[0];
-            continue;
-        }
-        if (k && (c->i[0] == OCTI_ONNX_BATCH || x->i[k] == OCTI_ONNX_BATCH)) {
-            if (!with_batch(r->op, c->i[0], x->i[k], &c->i[0]))
-                return octi_onnx_refuse(n, OCTI_CURE_BATCH_MATH, "arithmetic with the batch size");
-        } else
-            c->i[0] = k ? r->i(c->i[0], x->i[k]) : x->i[0];
+    const struct pair_row *r = reducer_of(n->p);
+    const bool mean = octi_onnx_is(n->p, "ReduceMean");
+    if (!r || x->count < 1 || (mean && !x->f))
+        return octi_onnx_refuse(n, OCTI_CURE_CONSTANT, "of a constant of that type");
+    for (int i = 0; i < count; i++) {
+        OCT_TRY(octi_onnx_axis(n, axes[i], x->rank, &axis));
+        over[axis] = true;
     }
+    for (int a = 0; a < x->rank; a++) dim[a] = over[a] || count <= 0 ? 1 : x->dim[a];
+    octi_onnx_const *c = octi_onnx_const_new(n->o, x->elem, x->rank, dim);
+    if (!c) return octi_onnx_refuse_last(n);
+    bool *seen = octi_arena_calloc(n->o->arena, (size_t)c->count + 1, sizeof *seen);
+    if (!seen) return oct_last_error()->code;
+    for (int64_t k = 0; k < x->count; k++) {
+        const int64_t at = octi_onnx_broadcast_at(c, x->rank, x->dim, k);
+        if (!reduce_into(r, c, at, x, k, !seen[at]))
+            return octi_onnx_refuse(n, OCTI_CURE_BATCH_MATH, "arithmetic with the batch size");
+        seen[at] = true;
+    }
+    for (int64_t k = 0; mean && k < c->count; k++) c->f[k] /= (float)(x->count / c->count);
+    for (int a = 0; a < x->rank; a++)
+        if (keep || !(over[a] || count <= 0)) c->dim[rank++] = dim[a];
+    c->rank = rank;
     return octi_onnx_fold_output(n, 0, c);
 }
