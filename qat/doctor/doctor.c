@@ -61,7 +61,6 @@ static void free_options(octi_case *k, octi_made_by *by) {
 /* What is no run is not the parent; what the disk keeps from being read may be. */
 static oct_status read_failure(oct_status s) { return s == OCT_EIO ? s : octi_excuse(s); }
 
-/* The float run that a quantized one goes back to. */
 /* The run that `path` was made from: as its recipe has it, else beside it, for recipes tell of
  * the folder that the command ran in. */
 static oct_status made_from(octi_case *k, const char *path, char **next) {
