@@ -104,8 +104,9 @@ oct_status octi_fail(oct_status code, const char *where, const char *what, const
 
 oct_status octi_fail_in(oct_status code, const char *place) {
     const oct_error *e = oct_last_error();
-    return octi_fail(code, place, *e->where ? octi_fmt("%s: %s", e->where, e->what) : e->what,
-                     e->expected, e->got, e->hint);
+    return octi_fail(e->code == OCT_ENOMEM ? e->code : code, place,
+                     *e->where ? octi_fmt("%s: %s", e->where, e->what) : e->what, e->expected,
+                     e->got, e->hint);
 }
 
 void octi_error_set(const oct_error *e) {

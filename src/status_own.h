@@ -16,8 +16,8 @@ oct_status octi_fail_errno(const char *where, const char *what);
 /** printf into one of the thread's eight rotating buffers of 1024 bytes: for arguments of
  *  octi_fail, and for names. */
 const char *octi_fmt(const char *format, ...) OCT_PRINTF(1, 2);
-/** The thread's last failure again, as `code`, with a place in front of where it was: "place:
- *  where: what". */
+/** The thread's last failure again, as `code` (one of memory stays that), with a place in front of
+ *  where it was: "place: where: what". */
 oct_status octi_fail_in(oct_status code, const char *place);
 /** A failure that the caller goes on without is forgotten: OCT_OK. One of memory, a stop, or a
  *  fault of the library says nothing of what was asked for, and stays. */

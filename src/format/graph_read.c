@@ -347,6 +347,7 @@ oct_status octi_graph_from_json(oct_net *net, const char *text, size_t size, con
     octi_free(net->ctx, r.tensors);
     octi_free(net->ctx, r.values);
     /* what the reader lets through must satisfy every pass; counts of inputs are judged there */
-    if (s == OCT_OK) s = octi_graph_verify(net->graph);
-    return s == OCT_EINTERNAL ? octi_fail_in(OCT_EFORMAT, where) : s;
+    if (s == OCT_OK && octi_graph_verify(net->graph) != OCT_OK)
+        s = octi_fail_in(OCT_EFORMAT, where);
+    return s;
 }
