@@ -173,7 +173,12 @@ static void journey(void) {
 }
 
 START_TEST(no_mode_of_the_caller_moves_a_bit) {
-    for (mode = 0; mode < MODES; mode++) {
+#if defined(__SANITIZE_THREAD__)
+    const int modes = 2; /* threads race in none or in all of them */
+#else
+    const int modes = MODES;
+#endif
+    for (mode = 0; mode < modes; mode++) {
         step = 0;
         crc = 2166136261u;
         journey();
