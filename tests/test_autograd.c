@@ -239,6 +239,8 @@ START_TEST(a_gradient_from_outside_is_that_of_a_sum) {
     oct_tape_begin(t, OCT_TRAIN);
     y = oct_apply(f, oct_input(t, x));
     ck_fails(OCT_ESHAPE, "[1, 108]", oct_backward_from(y, x));
+    oct_tensor *turned = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(K, 1)); /* as many elements */
+    ck_fails(OCT_ESHAPE, "[108, 1]", oct_backward_from(y, turned));
     ck_fails(OCT_EDTYPE, "float32", oct_backward_from(y, labels_of(ctx, 1, 2)));
     ck_fails(OCT_EUSAGE, "NULL", oct_backward_from(y, NULL));
     ck_fails(OCT_EUSAGE, "oct_backward_from", oct_backward(y));
