@@ -83,6 +83,26 @@ static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_
         FINISH(y, over)                                                                            \
         PUT_ROWS(1)                                                                                \
     }
+/* A tile of 2x2 pixels x 16 channels: square(m, b, y) makes y[4] of 8 channels. */
+#define OUT2(name, over)                                                                           \
+    static inline __attribute__((always_inline)) void name(const octk_wino_out_s32u8 *a,           \
+                                                           octq_law law, bool plain) {             \
+        const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
+        v8 y[2][4];                                                                                \
+        _Pragma("GCC unroll 2") for (int half = 0; half < 2; half++) {                             \
+            const octk_eight by = octk_eight_of(&a->by, 8 * half, 8 * half + 4);                   \
+            square(a->m + 8 * half, a->b + 8 * half, y[half]);                                     \
+            _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {                                  \
+                if (law == OCTQ_Q31) y[half][i] = _mm256_srai_epi32(y[half][i], over);             \
+                y[half][i] = octk_scaled(y[half][i], &by, law);                                    \
+            }                                                                                      \
+        }                                                                                          \
+        for (int i = 0; i < 2; i++) {                                                              \
+            uint8_t *to = a->y + i * a->row;                                                       \
+            put(to, to + a->pixel, y[0][2 * i], y[1][2 * i], y[0][2 * i + 1], y[1][2 * i + 1], e,  \
+                plain);                                                                            \
+        }                                                                                          \
+    }
 /* A kernel, once a law, and once for codes as relu leaves them: inlined, or gcc 12 makes one
  * function that asks for the law everywhere. */
 #define OUT_LAWS(kernel, name)                                                                     \

@@ -194,8 +194,8 @@ OUT4(out4, 6)
 OUT_LAWS(octk_wino4_out_s32u8_avx2, out4)
 
 /* 4x4 s32 to 2x2 pixels: the columns of two output rows, then their lines. */
-static inline __attribute__((always_inline)) void
-square(const int32_t *m, const int32_t *b, const octk_eight *by, octq_law law, v8 y[4]) {
+static inline __attribute__((always_inline)) void square(const int32_t *m, const int32_t *b,
+                                                         v8 y[4]) {
     v8 top[4], bottom[4];
     for (int j = 0; j < 4; j++) {
         const v8 m0 = load(m + j * G * 16), m2 = load(m + (8 + j) * G * 16),
@@ -209,20 +209,7 @@ square(const int32_t *m, const int32_t *b, const octk_eight *by, octq_law law, v
     y[1] = ADD32(SUB32(top[1], top[2]), top[3]);
     y[2] = ADD32(bottom[0], ADD32(bottom[1], bottom[2]));
     y[3] = ADD32(SUB32(bottom[1], bottom[2]), bottom[3]);
-    for (int i = 0; i < 4; i++)
-        y[i] = octk_scaled(law == OCTQ_Q31 ? _mm256_srai_epi32(y[i], 2) : y[i], by, law);
 }
 
-static inline __attribute__((always_inline)) void out2(const octk_wino_out_s32u8 *a, octq_law law,
-                                                       bool plain) {
-    const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
-    v8 y[4], half[4];
-    const octk_eight low = octk_eight_of(&a->by, 0, 4), high = octk_eight_of(&a->by, 8, 12);
-    square(a->m, a->b, &low, law, y);
-    square(a->m + 8, a->b + 8, &high, law, half);
-    for (int i = 0; i < 2; i++)
-        put(a->y + i * a->row, a->y + i * a->row + a->pixel, y[2 * i], half[2 * i], y[2 * i + 1],
-            half[2 * i + 1], e, plain);
-}
-
+OUT2(out2, 2)
 OUT_LAWS(octk_wino2_out_s32u8_avx2, out2)

@@ -164,8 +164,8 @@ OUT4(out4s2, 2)
 OUT_LAWS(octk_wino4s2_out_s32u8_avx2, out4s2)
 
 /* 3x3 sums of 8 channels to 2x2 pixels. */
-static inline __attribute__((always_inline)) void
-square(const int32_t *m, const int32_t *b, const octk_eight *by, octq_law law, v8 y[4]) {
+static inline __attribute__((always_inline)) void square(const int32_t *m, const int32_t *b,
+                                                         v8 y[4]) {
     v8 top[3], bottom[3];
     _Pragma("GCC unroll 3") for (int j = 0; j < 3; j++) {
         v8 both = load(m + PLACE(1, 2, j) * G * 16);
@@ -177,18 +177,7 @@ square(const int32_t *m, const int32_t *b, const octk_eight *by, octq_law law, v
     y[1] = ADD32(top[1], top[2]);
     y[2] = ADD32(bottom[0], bottom[2]);
     y[3] = ADD32(bottom[1], bottom[2]);
-    for (int i = 0; i < 4; i++) y[i] = octk_scaled(y[i], by, law);
 }
 
-static inline __attribute__((always_inline)) void out2s2(const octk_wino_out_s32u8 *a, octq_law law,
-                                                         bool plain) {
-    const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
-    v8 y[4], half[4];
-    const octk_eight low = octk_eight_of(&a->by, 0, 4), high = octk_eight_of(&a->by, 8, 12);
-    square(a->m, a->b, &low, law, y);
-    square(a->m + 8, a->b + 8, &high, law, half);
-    for (int i = 0; i < 2; i++)
-        put(a->y + i * a->row, a->y + i * a->row + a->pixel, y[2 * i], half[2 * i], y[2 * i + 1],
-            half[2 * i + 1], e, plain);
-}
+OUT2(out2s2, 0)
 OUT_LAWS(octk_wino2s2_out_s32u8_avx2, out2s2)
