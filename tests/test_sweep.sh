@@ -108,7 +108,7 @@ at_step() { # fit.step of its state
 }
 for how in TERM INT KILL; do
     rm -rf z
-    "$octet" sweep f $one >.out 2>.err </dev/null &
+    "$octet" sweep f $one --threads 8 >.out 2>.err </dev/null & # its end is told to the cell once for each thread
     pid=$!
     for i in $(seq 100); do [ -e $cell/state.safetensors ] && break; sleep 0.05; done
     sleep 0.1
@@ -118,7 +118,7 @@ for how in TERM INT KILL; do
     runs_here && say "a cell outlives its sweep by SIG$how"
     [ "$(cat $cell/metrics.jsonl 2>/dev/null | wc -l)" -lt 6 ] || say "SIG$how: the cell trained to its end"
     step=$(at_step)
-    [ "$step" -gt 0 ] || say "SIG$how: nothing was saved: step '$step'" # a second signal would end it at step 0
+    [ "$step" -gt 0 ] || say "SIG$how: nothing was saved: step '$step': $(cat $cell.err)" # a second signal would end it at step 0
 done
 "$octet" sweep f $one --json >.out 2>.err </dev/null || say "a sweep of a stopped cell: $(cat .err)"
 shows .out '"run":"z/ema-octet-ema-w8a8-s1".*"code":0'

@@ -7,6 +7,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <time.h>
 #include <unistd.h>
 
@@ -286,16 +289,24 @@ void json_shape(json *j, const char *key, const oct_shape *s) {
 /* ---- signals ---- */
 
 static volatile sig_atomic_t caught;
+static pid_t ends_with; /* the parent, where this process was told to end when it does */
 
-static void on_signal(int n) {
-    if (caught) _exit(128 + n);
+/* The second ends without saving. The death of a parent is one signal, though Linux sends it for
+ * each thread that the parent had. */
+static void on_signal(int n, siginfo_t *info, void *context) {
+    (void)context;
+    if (caught && (!ends_with || info->si_pid != ends_with)) _exit(128 + n);
     caught = n;
 }
 
 void cli_catch_signals(void) {
-    struct sigaction a = {.sa_handler = on_signal};
+    struct sigaction a = {.sa_sigaction = on_signal};
     sigemptyset(&a.sa_mask);
-    a.sa_flags = SA_RESTART;
+    a.sa_flags = SA_RESTART | SA_SIGINFO;
+#ifdef __linux__
+    int with_parent = 0;
+    if (!prctl(PR_GET_PDEATHSIG, &with_parent) && with_parent) ends_with = getppid();
+#endif
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
 }
