@@ -203,6 +203,11 @@ def answers():
     hold_answers(page, "xq", m, spec, images)
     check(m["worst"] and m["differing_worst"], "the test's net is too good")
     hold_sweep(page, "xq", m, spec)
+    # fewer wrong ones than the page has room for: no right one fills it
+    few = spec + ("--limit", "16")
+    m = json.loads(octet("report", "xq", *few, "--out", "y.html", "--json", "--quiet"))["models"][0]
+    check(m["n"] == 16 > len(m["worst"]) > 0, f"{len(m['worst'])} wrong of {m['n']}")
+    hold_answers(read("y.html")[1], "xq", m, few)
 
 
 # ---- contrast, by WCAG 2: text 4.5 : 1, what is drawn 3 : 1 ----

@@ -403,7 +403,13 @@ for o in 0.4,0.2,0.3 0.1,0.4,0.3 0.1,0.2,0.5; do
     "$octet" predict rgb pets/ant/1.bmp --mean $o >.o2
     cmp -s .o .o2 && say "predict --mean $o is as 0.1,0.2,0.3"
 done
-rm -r pets/jay
+# a run's own names in another order are its classes, as many others are not
+"$octet" train --model "$odd" --data folder:pets --epochs 1 --out f6 --dry-run 2>.e >/dev/null
+grep -q "the data's classes are its own: its last layer is kept" .e || say "fine-tune on names in another order: $(cat .e)"
+mv pets/jay pets/kite
+"$octet" train --model "$odd" --data folder:pets --epochs 1 --out f6 --dry-run 2>.e >/dev/null
+grep -q '10 classes in place of 10: fc3 starts anew' .e || say "fine-tune on one other name: $(cat .e)"
+rm -r pets/kite
 bad 3 eval i0 --data folder:pets
 "$octet" train --model i1/ $data --epochs 1 --out i3 --quiet >/dev/null || say "training of an imported run"
 # other classes: the last layer starts anew, the others are the run's; what options say of the input goes along

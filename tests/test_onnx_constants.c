@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * ONNX in: what a file works out of constants, and the batch size, which is no number. */
+ * ONNX in: what a file works out of constants, and scales of their codes; the batch size, which is
+ * no number. */
 #include "tests/onnx_values.h"
 
 static void setup(void) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1})); }
@@ -110,5 +111,90 @@ START_TEST(the_batch_is_no_number) {
 }
 END_TEST
 
+/* ---- scales of codes that the file works out, and values that have none ---- */
+
+static const int8_t codes[C][C] = {{100, -50, 25}, {-20, 127, 60}, {90, 5, -80}};
+static const float each[C] = {0.01f, 0.004f, 0.002f};
+static double in_double(int64_t n, int64_t c, int64_t p, int64_t q) {
+    double sum = 0;
+    for (int k = 0; k < C; k++) sum += x_at(n, k, p, q) * codes[c][k] * (double)each[c];
+    return sum;
+}
+
+static void on_grid(const char *x, const char *scale, const char *y) {
+    static char q[4][8];
+    char *by = q[f.g.n_node % 4];
+    snprintf(by, sizeof *q, "%sq", y);
+    node3("QuantizeLinear", x, scale, "zero", by);
+    node3("DequantizeLinear", by, scale, "zero", y);
+}
+
+/* A convolution, `product`, between two grids, of codes or floats; behind it one that turns
+ * nothing. Their outputs lie within two steps. */
+static void product(const char *what, const char *reads, const char *weights,
+                    int32_t layers_float) {
+    static const uint8_t zero = 128;
+    static const int8_t same[C][C] = {{127, 0, 0}, {0, 127, 0}, {0, 0, 127}};
+    init("zero", 2, 0, (int64_t[]){0}, &zero, 1);
+    number("fine", 0.04f);
+    number("coarse", 0.1f);
+    number("full", 1 / 127.0f);
+    init("same", 3, 4, (int64_t[]){C, C, 1, 1}, same, sizeof same);
+    node("DequantizeLinear", "same", "full", "turn");
+    on_grid("x", "fine", "xd");
+    node("Conv", reads, weights, "product");
+    on_grid("product", "coarse", "pd");
+    node("Conv", "pd", "turn", "behind");
+    on_grid("behind", "coarse", "y");
+    oct_net *in = import(NULL);
+    ck_assert_msg(in != NULL, "%s: %s", what, oct_error_message());
+    oct_convert_report report;
+    oct_net *i8 = oct_convert(in, &report);
+    ck_assert_msg(i8 != NULL, "%s: %s", what, oct_error_message());
+    ck_assert_msg(report.layers_float == layers_float, "%s: %d", what, report.layers_float);
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(N, H, W, C));
+    for (int64_t i = 0; i < N * H * W * C; i++)
+        oct_f32(x)[i] = (float)x_at(i / C / W / H, i % C, i / C / W % H, i / C % W);
+    oct_runner *r = oct_runner_new(i8, NULL);
+    const oct_tensor *y = oct_runner_run(r, x);
+    ck_not_null(y);
+    for (int64_t i = 0; i < N * H * W * C; i++) {
+        const double is = (double)oct_f32(y)[i],
+                     by = in_double(i / C / W / H, i % C, i / C / W % H, i / C % W);
+        ck_assert_msg(fabs(is - by) <= 0.2, "%s: %g for %g", what, is, by);
+    }
+    oct_runner_free(r);
+    oct_tensor_unref(x);
+    oct_net_free(i8);
+    oct_net_free(in);
+}
+
+START_TEST(scales_move_with_their_axis) {
+    begin(C, H, W);
+    init("w", 3, 3, (int64_t[]){1, C, C}, codes, sizeof codes);
+    init("each", 1, 1, (int64_t[]){C}, each, sizeof each);
+    whole("to", 4, (int64_t[]){C, C, 1, 1});
+    with_int(node("DequantizeLinear", "w", "each", "wide"), "axis", 1);
+    node("Reshape", "wide", "to", "wd");
+    product("axis 1 of three is axis 0 of four", "xd", "wd", 0);
+}
+END_TEST
+
+START_TEST(what_has_no_grid_stays_float) {
+    static float w[C][C];
+    for (int c = 0; c < C; c++)
+        for (int k = 0; k < C; k++) w[c][k] = (float)codes[c][k] * each[c];
+    begin(C, H, W);
+    init("wf", 1, 4, (int64_t[]){C, C, 1, 1}, w, sizeof w);
+    product("weights without codes", "xd", "wf", 1);
+    begin(C, H, W);
+    init("w", 3, 4, (int64_t[]){C, C, 1, 1}, codes, sizeof codes);
+    init("each", 1, 1, (int64_t[]){C}, each, sizeof each);
+    with_int(node("DequantizeLinear", "w", "each", "wd"), "axis", 0);
+    product("an input without a grid", "x", "wd", 1);
+}
+END_TEST
+
 OCT_TEST_MAIN_WITH("onnx_constants", setup, teardown, constants_that_the_file_works_out,
-                   the_batch_is_no_number)
+                   the_batch_is_no_number, scales_move_with_their_axis,
+                   what_has_no_grid_stays_float)
