@@ -100,6 +100,34 @@ START_TEST(a_shared_grid_takes_the_rules_of_its_first_value) {
 }
 END_TEST
 
+/* One layer in two places: each place has the grid that its own rules say, and is exact by it. */
+static oct_var *twice(void *self, oct_tape *t, oct_var *x) {
+    oct_module *const *fc = self;
+    (void)t;
+    return oct_apply(*fc, oct_relu(oct_apply(*fc, oct_flatten(x))));
+}
+START_TEST(a_shared_weight_has_a_grid_for_each_place) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *fc, *m = oct_module_new(ctx, twice, &fc);
+    fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 6, .out = 6}));
+    oct_net *q = prepared(oct_capture(m, OCT_SHAPE(1, 2, 3)), "fc_1:wbits=3");
+    const oct_graph *g = q->graph;
+    int bits[2], places = 0;
+    const oct_tensor *w[2];
+    for (int32_t i = 0; i < g->node_count; i++) {
+        if (g->nodes[i].kind != OCT_OP_linear) continue;
+        ck_assert_int_lt(places, 2);
+        const oct_value *v = &g->values[g->nodes[i].in[1]];
+        w[places] = v->tensor;
+        bits[places++] = g->quantizers[v->quantizer].spec.bits;
+    }
+    ck_assert_int_eq(places, 2);
+    ck_assert_msg(w[0] == w[1] && bits[0] == 8 && bits[1] == 3, "%d and %d bits", bits[0], bits[1]);
+    check_exact(q, OCT_SHAPE(1, 2, 3), true, "a shared weight");
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(float_layers_have_borders_around_them) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2});
     model n;
@@ -362,6 +390,6 @@ END_TEST
 
 OCT_TEST_MAIN("qconfig", levels_and_the_last_of_a_level, first_and_last_follow_who_names_them,
               a_shared_grid_takes_the_rules_of_its_first_value,
-              float_layers_have_borders_around_them, every_key_reaches_its_quantizer,
-              text_file_and_kept_form_say_the_same, refusals_name_what_is_wrong,
-              noise_is_parsed_or_refused)
+              a_shared_weight_has_a_grid_for_each_place, float_layers_have_borders_around_them,
+              every_key_reaches_its_quantizer, text_file_and_kept_form_say_the_same,
+              refusals_name_what_is_wrong, noise_is_parsed_or_refused)
