@@ -19,6 +19,14 @@ _Static_assert(sizeof octi_candidates / sizeof *octi_candidates <= 16, "MOST_CAN
 const octi_qconv *octi_qconv_of(const octi_qargs *q) { return q->r->u.conv; }
 octi_halo octi_no_halo(const octi_qconv *c) { return (void)c, (octi_halo){0}; }
 int32_t octi_row_units(const octi_qconv *c) { return c->p / c->pool; }
+int32_t octi_panels_of(const octi_qconv *c) {
+    return c->groups > 1 ? 1 : (c->o + OCTI_PANEL - 1) / OCTI_PANEL;
+}
+octi_span octi_channels(const octi_qconv *c, const octi_qcall *call) {
+    const int32_t to = (call->panel + call->panels) * OCTI_PANEL;
+    if (!call->panels) return (octi_span){0, c->o};
+    return (octi_span){call->panel * OCTI_PANEL, to < c->o ? to : c->o};
+}
 
 /* Sums of |w| and of w, in 32 bits for as long as they hold them. */
 static int64_t sizes(const int8_t *w, int64_t n, int64_t *plain) {
@@ -114,6 +122,7 @@ static oct_status choose(const octi_qargs *q, const octi_qconv *c) {
     r->halo = best->halo(c);
     r->units = best->units(c);
     r->unit_rows = best->unit_rows ? best->unit_rows : 1;
+    r->panels = best->panels ? best->panels(c) : 1;
     r->pitched = true;
     r->candidate = best;
     r->path = c->groups == 1                      ? OCTI_PATH_qconv_whole
@@ -223,6 +232,45 @@ oct_status octi_qconv_take_pool(octi_qrun *r, bool *taken) {
     r->units = r->candidate->units(c);
     r->image = (int64_t)(c->p / 2) * (c->q / 2) * c->o;
     return OCT_OK;
+}
+
+/* ---- an image on several threads ---- */
+
+static int32_t largest(int32_t whole, int32_t parts) { return (whole + parts - 1) / parts; }
+
+/* The model of a layer that has what the largest part has. Where others make its input's channels,
+ * these come from their caches, 4 bytes a cycle. */
+static double part_cycles(const octi_qrun *r, octi_share share) {
+    octi_qconv part = *r->u.conv;
+    const int32_t rows = largest(r->units, share.rows) * r->unit_rows * part.pool,
+                  channels = largest(r->panels, share.panels) * OCTI_PANEL;
+    const double input = (double)part.h * part.w * part.c * (1 - 1.0 / share.panels) / 4;
+    if (rows < part.p) part.p = rows;
+    if (share.panels > 1 && channels < part.o) part.o = channels;
+    return r->candidate->cycles(&part) + input;
+}
+
+octi_share octi_qrun_share(const octi_qrun *r, int32_t threads) {
+    octi_share best = {threads < r->units ? threads : r->units, 1};
+    if (!r->candidate || r->panels < 2) return best;
+    double least = part_cycles(r, best);
+    for (int32_t rows = 1; rows <= threads && rows <= r->units; rows++) {
+        const octi_share share = {rows, threads / rows < r->panels ? threads / rows : r->panels};
+        const double cycles = part_cycles(r, share);
+        if (cycles >= least) continue;
+        least = cycles;
+        best = share;
+    }
+    return best;
+}
+
+void octi_share_part(const octi_qrun *r, octi_share share, int64_t i, octi_qcall *call) {
+    const int64_t row = i % share.rows, panel = i / share.rows;
+    call->from = (int32_t)(r->units * row / share.rows);
+    call->to = (int32_t)(r->units * (row + 1) / share.rows);
+    call->panel = (int32_t)(r->panels * panel / share.panels);
+    call->panels =
+        share.panels < 2 ? 0 : (int32_t)(r->panels * (panel + 1) / share.panels) - call->panel;
 }
 
 /* ---- what candidates share ---- */

@@ -34,6 +34,8 @@ typedef struct octi_candidate {
     /** Cells around the input that it would like to find. */
     octi_halo (*halo)(const octi_qconv *c);
     int32_t (*units)(const octi_qconv *c);
+    /** Panels of output channels that it can be cut into; NULL: it cannot. */
+    int32_t (*panels)(const octi_qconv *c);
     octi_qbind_fn *bind;
     bool pools;        /* it can take such a pool into itself */
     int32_t unit_rows; /* of the output that a unit stores; 0: one */
@@ -62,6 +64,13 @@ static inline double octi_weight_cycles(int64_t bytes) {
 }
 /** Rows of what it stores: the output's, or the pool's. */
 int32_t octi_row_units(const octi_qconv *c);
+/** All of the output's channels, where one group has them. */
+int32_t octi_panels_of(const octi_qconv *c);
+/** The channels that a call asks for: the first one, and the one behind them. */
+typedef struct octi_span {
+    int32_t from, to;
+} octi_span;
+octi_span octi_channels(const octi_qconv *c, const octi_qcall *call);
 /** Biases and records by lanes, `lanes` to a group, groups one behind the other. */
 oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, int32_t lanes,
                            const int32_t **b, octq_multipliers *by);

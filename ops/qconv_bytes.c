@@ -31,7 +31,11 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     octk_conv_rows k = own->kernel;
     const bool whole = call->from == 0 && call->to == octi_row_units(c);
     const int32_t images = whole ? own->images : 1;
-    const int32_t each = c->o / c->groups, cg = c->c / c->groups;
+    const int32_t cg = c->c / c->groups;
+    const octi_span span = octi_channels(c, call);
+    const int32_t each = (span.to - span.from) / c->groups;
+    const int64_t first_w = (int64_t)span.from * k.runs * k.steps * 4;
+    k.o = each;
     for (int64_t i = 0; i < call->n; i += images) {
         const octk_image x =
             octi_framed(c, &own->in, &own->need, (const uint8_t *)call->in[0] + i * own->in.image,
@@ -43,12 +47,13 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
             k.np = now * count * columns(c) * c->pool * c->pool;
             for (int32_t g = 0; g < c->groups; g++) {
                 k.x = corner + (int64_t)p * c->pool * c->stride[0] * x.row + (int64_t)g * cg;
-                k.w = (const int8_t *)own->kernel.w + g * own->group_w;
-                k.b = own->kernel.b + octi_lane_begin(c, g);
-                k.sums = own->kernel.sums + octi_lane_begin(c, g);
-                k.by = octi_records_at(&own->kernel.by, octi_lane_begin(c, g));
+                const int64_t lane = octi_lane_begin(c, g) + span.from;
+                k.w = (const int8_t *)own->kernel.w + g * own->group_w + first_w;
+                k.b = own->kernel.b + lane;
+                k.sums = own->kernel.sums + lane;
+                k.by = octi_records_at(&own->kernel.by, lane);
                 k.y = (uint8_t *)call->out + i * own->out.image + (p - call->first) * own->out.row +
-                      (int64_t)g * each;
+                      (int64_t)g * each + span.from;
                 r->kernels->conv_u8u8(&k);
             }
         }
@@ -143,6 +148,7 @@ const octi_candidate octi_qconv_bytes = {
     .cycles = cycles,
     .halo = octi_codes_halo,
     .units = octi_row_units,
+    .panels = octi_panels_of,
     .bind = bind,
     .pools = true,
 };

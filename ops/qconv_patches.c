@@ -32,12 +32,15 @@ static void gather(const octi_qrun *r, const octi_qcall *call, int64_t image, in
 static void multiply(const octi_qrun *r, const octi_qcall *call, int32_t rows, int32_t g,
                      uint8_t *y) {
     octk_dot_s16u8 dot = ((const patches *)r->own)->dot;
+    const octi_span span = octi_channels(r->u.conv, call);
+    const int64_t first = (int64_t)g * dot.cols + span.from;
+    dot.cols = (span.to - span.from) / r->u.conv->groups;
     dot.a = call->scratch;
     dot.rows = rows;
-    dot.w += (int64_t)g * dot.cols * dot.w_pitch;
-    dot.b += (int64_t)g * dot.cols;
-    dot.by = octi_records_at(&dot.by, (int64_t)g * dot.cols);
-    dot.y = y + (int64_t)g * dot.cols;
+    dot.w += first * dot.w_pitch;
+    dot.b += first;
+    dot.by = octi_records_at(&dot.by, first);
+    dot.y = y + first;
     r->kernels->dot_s16u8(&dot);
 }
 
@@ -120,5 +123,6 @@ const octi_candidate octi_qconv_patches = {
     .cycles = cycles,
     .halo = octi_no_halo,
     .units = octi_row_units,
+    .panels = octi_panels_of,
     .bind = bind,
 };

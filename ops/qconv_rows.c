@@ -62,7 +62,11 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     int16_t *frame = call->scratch;
     const bool whole = call->from == 0 && call->to == octi_row_units(c);
     const int32_t images = whole ? own->images : 1;
-    const int32_t each = c->o / c->groups, cg = c->c / c->groups;
+    const int32_t cg = c->c / c->groups;
+    const octi_span span = octi_channels(c, call);
+    const int32_t each = (span.to - span.from) / c->groups;
+    const int64_t first_w = (int64_t)span.from * k.runs * k.steps * 2;
+    k.o = each;
     for (int64_t i = 0; i < call->n; i += images)
         for (int32_t p = call->from; p < call->to; p += own->band) {
             const int32_t now = call->n - i < images ? (int32_t)(call->n - i) : images,
@@ -73,12 +77,13 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
                       frame_rows(c, count * c->pool), frame + e * own->per_image);
             k.np = now * count * columns(c) * c->pool * c->pool;
             for (int32_t g = 0; g < c->groups; g++) {
+                const int64_t lane = octi_lane_begin(c, g) + span.from;
                 k.x = frame + (int64_t)g * cg;
-                k.w = (const int16_t *)own->kernel.w + g * own->group_w;
-                k.b = own->kernel.b + octi_lane_begin(c, g);
-                k.by = octi_records_at(&own->kernel.by, octi_lane_begin(c, g));
+                k.w = (const int16_t *)own->kernel.w + g * own->group_w + first_w;
+                k.b = own->kernel.b + lane;
+                k.by = octi_records_at(&own->kernel.by, lane);
                 k.y = (uint8_t *)call->out + i * own->out.image + (p - call->first) * own->out.row +
-                      (int64_t)g * each;
+                      (int64_t)g * each + span.from;
                 r->kernels->conv_s16u8(&k);
             }
         }
@@ -208,6 +213,7 @@ const octi_candidate octi_qconv_rows = {
     .cycles = cycles,
     .halo = octi_no_halo,
     .units = octi_row_units,
+    .panels = octi_panels_of,
     .bind = bind,
     .pools = true,
 };

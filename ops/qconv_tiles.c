@@ -105,15 +105,17 @@ static double cycles(const octi_qconv *c) {
 
 /* ---- binding and running ---- */
 
-static void run_group(const octi_qrun *r, octk_tiles_u8u8 *k, int32_t g, const uint8_t *x,
-                      uint8_t *y) {
+static void run_group(const octi_qrun *r, octk_tiles_u8u8 *k, octi_span span, int32_t g,
+                      const uint8_t *x, uint8_t *y) {
     const octi_qconv *c = r->u.conv;
     const octi_panels *p = &((const tiles *)r->own)->panels;
+    const int64_t lane = (int64_t)g * p->lanes + span.from;
+    k->o = (span.to - span.from) / c->groups;
     k->x = x + (int64_t)g * (c->c / c->groups);
-    k->y = y + (int64_t)g * (c->o / c->groups);
-    k->w = p->w + g * p->bytes;
-    k->b = p->b + (int64_t)g * p->lanes;
-    k->by = octi_records_at(&p->by, (int64_t)g * p->lanes);
+    k->y = y + (int64_t)g * k->o + span.from;
+    k->w = p->w + g * p->bytes + span.from * (p->bytes / p->lanes);
+    k->b = p->b + lane;
+    k->by = octi_records_at(&p->by, lane);
     r->kernels->tiles_u8u8(k);
 }
 
@@ -123,6 +125,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     octk_tiles_u8u8 k = own->kernel;
     const bool batch = c->p == 1 && c->q == 1 && !octi_frame_bytes(c, &own->in, &own->need);
     const int32_t images = batch ? MOST_IMAGES : 1, units = call->to - call->from;
+    const octi_span span = octi_channels(c, call);
     for (int64_t i = 0; i < call->n; i += images) {
         const octk_image x =
             octi_framed(c, &own->in, &own->need, (const uint8_t *)call->in[0] + i * own->in.image,
@@ -134,7 +137,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
         k.strips = own->flat ? 1 : units * c->pool;
         if (own->flat) k.length = (units - 1) * k.line + c->q;
         if (batch) k.length = call->n - i < images ? (int32_t)(call->n - i) : images;
-        for (int32_t g = 0; g < c->groups; g++) run_group(r, &k, g, corner, y);
+        for (int32_t g = 0; g < c->groups; g++) run_group(r, &k, span, g, corner, y);
     }
 }
 
@@ -199,6 +202,7 @@ const octi_candidate octi_qconv_tiles = {
     .cycles = cycles,
     .halo = octi_codes_halo,
     .units = octi_row_units,
+    .panels = octi_panels_of,
     .bind = bind,
     .pools = true,
 };

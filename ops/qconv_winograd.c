@@ -228,11 +228,12 @@ static void run_images(const job *j, int64_t images) {
     const int64_t all = images * (j->call->to - j->call->from) * own->tiles_w,
                   step = (int64_t)own->groups * G,
                   panel_u = (int64_t)own->products * own->blocks * 16 * 16;
+    const int32_t first = j->call->panel, panels = j->call->panels ? j->call->panels : own->panels;
     for (int64_t t = 0; t < all; t += step) {
         const int32_t count = (int32_t)(all - t < step ? all - t : step);
         const cursor at = cursor_at(j, t);
         transform(j, at, count, v);
-        for (int32_t panel = 0; panel < own->panels; panel++) {
+        for (int32_t panel = first; panel < first + panels; panel++) {
             multiply(j, v, own->u + panel * panel_u, m, count);
             put(j, m, at, count, panel);
         }
@@ -428,6 +429,7 @@ static double cycles(const form *f, const octi_qconv *c) {
                                                    .cycles = cycles##n,                            \
                                                    .halo = halo##n,                                \
                                                    .units = units##n,                              \
+                                                   .panels = octi_panels_of,                       \
                                                    .unit_rows = tile,                              \
                                                    .bind = bind##n};
 CANDIDATE(4, 4)

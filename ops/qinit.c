@@ -55,6 +55,7 @@ oct_status octi_qinit(octi_qrun *r, octi_arena *arena, oct_op_kind kind, const o
                      .image = octi_image_count(&out->shape),
                      .units = 1,
                      .unit_rows = 1,
+                     .panels = 1,
                      .why = "",
                      .by = {.law = (octq_law)attrs->law[0]},
                      .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};

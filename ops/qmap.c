@@ -3,18 +3,31 @@
  * and softmax, row by row. */
 #include "ops/qrun.h"
 
+/* Of each pixel some channels: pixels are runs. */
+static void narrow(octk_map_u8 *m, const octi_qmap *own, int32_t channel, int32_t channels) {
+    if (!own->by_pixel) {
+        m->w = m->c / own->channels;
+        m->x.pixel = m->x2.pixel = m->y.pixel = own->channels;
+    }
+    m->c = channels;
+    m->x.base += channel;
+    if (m->x2.base) m->x2.base += channel;
+    m->y.base += channel;
+}
+
 /* Images, rows and pixels as the layouts have them: all codes of an image at once where every value
  * is dense and the whole image is asked for, else row by row. */
-void octi_map_rows(const octi_qrun *r, const void *x, const void *x2, void *y, int64_t n,
-                   int32_t h) {
+void octi_map_rows(const octi_qrun *r, const void *x, const void *x2, void *y, int64_t n, int32_t h,
+                   int32_t channel, int32_t channels) {
     const octi_qmap *own = &r->u.map;
-    const bool whole = own->dense.c && h == r->units;
+    const bool whole = own->dense.c && h == r->units && !channels;
     octk_map_u8 m = whole ? own->dense : own->cut;
     m.n = (int32_t)n;
     if (!whole) m.h = h;
     m.x.base = (uint8_t *)(uintptr_t)x;
     m.x2.base = (uint8_t *)(uintptr_t)x2;
     m.y.base = y;
+    if (channels) narrow(&m, own, channel, channels);
     own->fn(&m);
 }
 
@@ -22,7 +35,8 @@ static void run_map(const octi_qrun *r, const octi_qcall *call) {
     const octk_map_u8 *m = &r->u.map.cut;
     const uint8_t *x = call->in[0], *x2 = r->args->nin > 1 ? call->in[1] : NULL;
     octi_map_rows(r, x + call->from * m->x.row, x2 ? x2 + call->from * m->x2.row : NULL,
-                  (uint8_t *)call->out + call->from * m->y.row, call->n, call->to - call->from);
+                  (uint8_t *)call->out + call->from * m->y.row, call->n, call->to - call->from, 0,
+                  0);
 }
 
 static bool is_dense(const octi_layout *l) { return octi_halo_none(&l->halo); }
@@ -37,6 +51,7 @@ static oct_status bind_map(const octi_qargs *q) {
     const oct_shape *s = &q->out->shape;
     const bool image = s->rank == 4;
     own->dense.c = 0;
+    own->channels = (int32_t)s->dim[s->rank - 1];
     m->x = (octk_image){NULL, x->image, x->row, 0};
     m->x2 = (octk_image){NULL, x2->image, x2->row, 0};
     m->y = (octk_image){NULL, y->image, y->row, 0};

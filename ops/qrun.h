@@ -57,6 +57,7 @@ typedef struct octi_qmap {
     octk_map_u8_fn *fn;
     octk_map_u8 dense, cut; /* all codes of an image at once (c > 0 where it may be); row by row */
     bool by_pixel;          /* a pixel is a run: an operand is broadcast, or softmax */
+    int32_t channels;       /* of a pixel */
 } octi_qmap;
 
 typedef struct octi_qpool {
@@ -64,15 +65,23 @@ typedef struct octi_qpool {
     octk_pool_u8 pool;
 } octi_qpool;
 
+enum { OCTI_PANEL = 16 };
+/** An image of a step cut for several threads: so many parts along its units, and of each so many
+ *  along its panels. Parts meet nowhere in the output. */
+typedef struct octi_share {
+    int32_t rows, panels;
+} octi_share;
+
 /** What a run works on. `in` and `out` point at pixel (0, 0) of the first image, NULL for
  *  constants; the layouts are those that the op was bound to. */
 typedef struct octi_qcall {
     const void *const *in; /* [nin] */
     void *out;
-    int64_t n;        /* images */
-    int32_t from, to; /* of the op's units */
-    int32_t first;    /* of a convolution: the unit at whose first row `out` points */
-    void *scratch;    /* octi_qrun.scratch bytes and n times its band, 64-byte aligned */
+    int64_t n;             /* images */
+    int32_t from, to;      /* of the op's units */
+    int32_t panel, panels; /* of the op's panels: the first one, and how many; 0: all */
+    int32_t first;         /* of a convolution: the unit at whose first row `out` points */
+    void *scratch;         /* octi_qrun.scratch bytes and n times its band, 64-byte aligned */
 } octi_qcall;
 
 typedef struct octi_qrun octi_qrun;
@@ -93,6 +102,8 @@ struct octi_qrun {
     double cycles;             /* of an image, by the model that the choice was made with */
     int32_t units;             /* pieces, along the output's rows, that an image may be cut into */
     int32_t unit_rows;         /* rows of the output that a unit stores, the last one maybe fewer */
+    int32_t panels;    /* pieces of OCTI_PANEL of the output's channels, that it may be cut into; 1:
+                       it may not be */
     octi_halo halo;    /* around input 0, that this way would like to find; it works without */
     bool pitched;      /* values may have any layout; else dense ones alone */
     uint32_t in_place; /* bit k: the output may take the place of input k in memory */
@@ -132,6 +143,12 @@ oct_status octi_qconv_take_pool(octi_qrun *r, bool *taken);
  *  other; `map` is copied. OCT_ENOMEM. */
 oct_status octi_qconv_take_map(octi_qrun *r, const octi_qrun *map, int32_t place, int32_t other,
                                bool *taken);
+/** How `threads` share an image of it: by the units, and of a convolution also by the panels where
+ *  its model says that the largest part is less so (of few rows with many weights, which each part
+ *  reads all of unless it has panels of its own). */
+octi_share octi_qrun_share(const octi_qrun *r, int32_t threads);
+/** What part `i` of a share has of r's units and panels. */
+void octi_share_part(const octi_qrun *r, octi_share share, int64_t i, octi_qcall *call);
 /** The op whose output is the step's: the last one taken, or r. */
 const octi_qrun *octi_qrun_last(const octi_qrun *r);
 /** Pack for these layouts (of constants they are ignored). OCT_ENOMEM. */
@@ -160,9 +177,9 @@ octi_qbind_fn octi_bind_tail;
 /** An op of ops/qmap.c that may write over its operand `place`. */
 bool octi_is_map(const octi_qrun *r, int32_t place);
 /** It, on h rows from the ones that x, x2 (NULL: none) and y point at, of n images in the layouts
- *  that it was bound to. */
-void octi_map_rows(const octi_qrun *r, const void *x, const void *x2, void *y, int64_t n,
-                   int32_t h);
+ *  that it was bound to; of each pixel `channels` from `channel` on, 0: all. */
+void octi_map_rows(const octi_qrun *r, const void *x, const void *x2, void *y, int64_t n, int32_t h,
+                   int32_t channel, int32_t channels);
 /** Elements of one image. */
 int64_t octi_image_count(const oct_shape *s);
 /** Operand k is codes (u8) with sound qparams. */

@@ -55,6 +55,8 @@ static void run_band(const octi_qrun *r, const octi_qcall *call) {
     t->run(r, &band);
     const int32_t from = call->from * r->unit_rows,
                   to = call->to * r->unit_rows < t->rows ? call->to * r->unit_rows : t->rows;
+    const octi_span span = octi_channels(r->u.conv, call);
+    const int32_t channels = call->panels ? span.to - span.from : 0;
     for (int32_t i = 0; i < t->count; i++) {
         const tail_op *o = &t->op[i];
         const octk_map_u8 *m = &o->map.u.map.cut;
@@ -62,7 +64,7 @@ static void run_band(const octi_qrun *r, const octi_qcall *call) {
         if (other) other += from * (o->place ? m->x.row : m->x2.row);
         uint8_t *y = i + 1 == t->count ? (uint8_t *)call->out + from * t->out.row : band.out;
         octi_map_rows(&o->map, o->place ? other : band.out, o->place ? band.out : other, y, call->n,
-                      to - from);
+                      to - from, span.from, channels);
     }
 }
 

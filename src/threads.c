@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * A job is published under a lock and a generation number; workers take indices with an atomic
- * counter. The caller works too. A short spin before sleeping keeps the many small loops of a
- * training step from paying a wake-up each. */
+ * A job is published by a generation number; workers take indices with an atomic counter. The
+ * caller works too. Whoever waits, for a job or for the last worker of one, spins a little before
+ * it sleeps: the many small loops of a training step, or of an image that threads share, follow
+ * each other faster than a thread wakes. No lock is taken but to sleep, and to wake a sleeper. */
 #include "src/threads.h"
 
 #include <pthread.h>
@@ -18,18 +19,19 @@ struct octi_threads {
     pthread_cond_t wake, done;
     atomic_bool busy;
     atomic_uint generation;
-    bool stop;
+    atomic_int sleepers; /* workers that wait for `wake`, or are about to */
+    atomic_bool stop;
     unsigned forks; /* when the threads were made */
-    /* the job */
+    /* the job; nothing of it moves while a worker is inside */
     octi_task_fn fn;
     void *arg;
     int64_t n;
     atomic_llong next;
-    bool open;  /* the job still takes workers */
-    int active; /* workers inside it */
+    atomic_uint gate; /* workers inside it; and SHUT where it takes no more of them */
 };
 
 enum { SPIN_ROUNDS = 2000, STACK_BYTES = 1 << 20 };
+#define SHUT (1u << 31)
 
 static atomic_uint forks;
 static void forked(void) { atomic_fetch_add(&forks, 1); }
@@ -67,35 +69,73 @@ static void work(octi_threads *p, octi_task_fn fn, void *arg, int64_t n) {
     }
 }
 
+/* Into the job, unless it has ended: then nobody waits for this thread. */
+static bool enter(octi_threads *p) {
+    unsigned inside = atomic_load_explicit(&p->gate, memory_order_relaxed);
+    while (!(inside & SHUT))
+        if (atomic_compare_exchange_weak_explicit(&p->gate, &inside, inside + 1,
+                                                  memory_order_acquire, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+static void leave(octi_threads *p) {
+    if (atomic_fetch_sub_explicit(&p->gate, 1, memory_order_release) != SHUT + 1) return;
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_signal(&p->done);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* Until a job comes that is newer than `seen`, or the end. */
+static unsigned await(octi_threads *p, unsigned seen) {
+    unsigned now = seen;
+    for (int i = 0; i < SPIN_ROUNDS && now == seen; i++) {
+        cpu_relax();
+        now = atomic_load_explicit(&p->generation, memory_order_acquire);
+    }
+    if (now != seen) return now;
+    pthread_mutex_lock(&p->lock);
+    /* then the number: whoever moves that looks here behind it */
+    atomic_fetch_add(&p->sleepers, 1);
+    while ((now = atomic_load(&p->generation)) == seen) pthread_cond_wait(&p->wake, &p->lock);
+    atomic_fetch_sub(&p->sleepers, 1);
+    pthread_mutex_unlock(&p->lock);
+    return now;
+}
+
 static void *worker(void *opaque) {
     octi_threads *p = opaque;
-    unsigned seen = 0;
-    for (;;) {
-        for (int i = 0;
-             i < SPIN_ROUNDS && atomic_load_explicit(&p->generation, memory_order_acquire) == seen;
-             i++)
-            cpu_relax();
-        pthread_mutex_lock(&p->lock);
-        while (atomic_load(&p->generation) == seen && !p->stop)
-            pthread_cond_wait(&p->wake, &p->lock);
-        seen = atomic_load(&p->generation);
-        if (p->stop) return pthread_mutex_unlock(&p->lock), NULL;
-        if (!p->open) { /* the loop ended before this thread woke: nobody waits for it */
-            pthread_mutex_unlock(&p->lock);
-            continue;
-        }
-        p->active++;
-        octi_task_fn fn = p->fn;
-        void *arg = p->arg;
-        int64_t n = p->n;
-        pthread_mutex_unlock(&p->lock);
+    for (unsigned seen = 0;;) {
+        seen = await(p, seen);
+        if (atomic_load(&p->stop)) return NULL;
+        if (!enter(p)) continue;
         /* made by a thread in whatever mode; user code may run in it */
         (void)octi_float_mode_enter();
-        work(p, fn, arg, n);
-        pthread_mutex_lock(&p->lock);
-        if (--p->active == 0) pthread_cond_signal(&p->done);
-        pthread_mutex_unlock(&p->lock);
+        work(p, p->fn, p->arg, p->n);
+        leave(p);
     }
+}
+
+static void announce(octi_threads *p) {
+    atomic_fetch_add(&p->generation, 1);
+    if (!atomic_load(&p->sleepers)) return;
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* No worker enters any more, and none is inside. */
+static void shut(octi_threads *p) {
+    unsigned inside = atomic_fetch_or_explicit(&p->gate, SHUT, memory_order_acquire);
+    for (int i = 0; i < SPIN_ROUNDS && inside & ~SHUT; i++) {
+        cpu_relax();
+        inside = atomic_load_explicit(&p->gate, memory_order_acquire);
+    }
+    if (!(inside & ~SHUT)) return;
+    pthread_mutex_lock(&p->lock);
+    while (atomic_load_explicit(&p->gate, memory_order_acquire) & ~SHUT)
+        pthread_cond_wait(&p->done, &p->lock);
+    pthread_mutex_unlock(&p->lock);
 }
 
 octi_threads *octi_threads_new(oct_ctx *ctx, int threads) {
@@ -103,6 +143,7 @@ octi_threads *octi_threads_new(oct_ctx *ctx, int threads) {
     if (!p || !(p->thread = octi_calloc(ctx, (size_t)threads, sizeof *p->thread))) return NULL;
     p->ctx = ctx;
     p->forks = octi_forks();
+    atomic_store(&p->gate, SHUT);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->done, NULL);
@@ -123,11 +164,8 @@ void octi_threads_free(octi_threads *p) {
     if (!p) return;
     /* else the threads are the parent's, and what they held stays locked */
     if (p->forks == octi_forks()) {
-        pthread_mutex_lock(&p->lock);
-        p->stop = true;
-        atomic_fetch_add(&p->generation, 1);
-        pthread_cond_broadcast(&p->wake);
-        pthread_mutex_unlock(&p->lock);
+        atomic_store(&p->stop, true);
+        announce(p);
         for (int i = 0; i < p->workers; i++) pthread_join(p->thread[i], NULL);
         pthread_mutex_destroy(&p->lock);
         pthread_cond_destroy(&p->wake);
@@ -144,19 +182,13 @@ void octi_parallel_for(octi_threads *p, int64_t n, octi_task_fn fn, void *arg) {
         for (int64_t i = 0; i < n; i++) fn(arg, i);
         return;
     }
-    pthread_mutex_lock(&p->lock);
     p->fn = fn;
     p->arg = arg;
     p->n = n;
-    p->open = true;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&p->generation, 1, memory_order_release);
-    pthread_cond_broadcast(&p->wake);
-    pthread_mutex_unlock(&p->lock);
+    atomic_store_explicit(&p->gate, 0, memory_order_release);
+    announce(p);
     work(p, fn, arg, n);
-    pthread_mutex_lock(&p->lock);
-    p->open = false;
-    while (p->active) pthread_cond_wait(&p->done, &p->lock);
-    pthread_mutex_unlock(&p->lock);
+    shut(p);
     atomic_store_explicit(&p->busy, false, memory_order_release);
 }

@@ -150,7 +150,7 @@ enum { ROUNDS = 24000, LONG_ROUNDS = 1000000 };
 #endif
 
 typedef struct reach { /* runs, by candidate */
-    int64_t taken, granted, framed, pitched, cut, several, pooled, many;
+    int64_t taken, granted, framed, pitched, cut, split, several, pooled, many;
 } reach;
 
 typedef struct place { /* of a value: memory, layout, first pixel */
@@ -181,6 +181,17 @@ static uint8_t right(const layer *l, bool pooled, int64_t at) {
         if (code > most) most = code;
     }
     return most;
+}
+
+/* The panels up to `split`, then the others. */
+static void run_panels(const octi_qrun *r, octi_qcall *call, int split) {
+    call->panel = 0;
+    call->panels = split < r->panels ? split : 0;
+    r->run(r, call);
+    if (split == r->panels) return;
+    call->panel = split;
+    call->panels = r->panels - split;
+    r->run(r, call);
 }
 
 static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *seen) {
@@ -248,6 +259,7 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
     memset(scratch, 0xa5, r.scratch);
     const void *const inputs[4] = {x.first};
     const int cut = below(2) && r.units > 1 ? 1 + below(r.units - 1) : r.units;
+    const int split = below(2) && r.panels > 1 ? 1 + below(r.panels - 1) : r.panels;
     const bool apart = below(3) == 0; /* image by image */
     for (int i = 0; i < (apart ? l->n : 1); i++) {
         const void *const moved[4] = {x.first + i * x.at.image};
@@ -256,14 +268,14 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
                            .n = apart ? 1 : l->n,
                            .to = cut,
                            .scratch = scratch};
-        r.run(&r, &call);
+        run_panels(&r, &call, split);
         call.from = cut;
         call.to = r.units;
         if (i % 2) { /* as whoever has memory for the rest alone */
             call.first = cut;
             call.out = (uint8_t *)call.out + (int64_t)cut * r.unit_rows * y.at.row;
         }
-        if (cut < r.units) r.run(&r, &call);
+        if (cut < r.units) run_panels(&r, &call, split);
     }
     /* every code, and nothing beside them */
     uint8_t *want = malloc(y.bytes);
@@ -278,13 +290,17 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
             "%d %d, groups %d%s%s%s: not the law's codes",
             candidate, l->n, l->h, l->w, l->c, l->o, l->r, l->s, l->sh, l->sw, l->pads[0],
             l->pads[1], l->pads[2], l->pads[3], l->dh, l->dw, l->g, grant ? ", halo" : "",
-            cut < r.units ? ", cut" : "", pooled ? ", pooled" : "");
+            split < r.panels ? ", channels cut"
+            : cut < r.units  ? ", cut"
+                             : "",
+            pooled ? ", pooled" : "");
     seen->taken++;
     seen->pooled += pooled;
     seen->granted += grant && !octi_halo_none(&r.halo);
     seen->framed += !grant && !octi_halo_none(&r.halo);
     seen->pitched += pitched;
     seen->cut += cut < r.units;
+    seen->split += split < r.panels;
     seen->several += l->n > 1 && !apart;
     seen->many += octi_weight_bytes(r.u.conv) > OCTI_CACHED_WEIGHTS;
     free(want), free(x.memory), free(y.memory);
@@ -332,14 +348,14 @@ START_TEST(every_candidate_gives_the_laws_codes) {
     for (int k = 0; k < octi_candidate_count; k++) {
         const octi_candidate *c = octi_candidates[k];
         const reach *s = &seen[k];
-        printf(
-            "%s: %lld runs, halo granted %lld, made %lld; output pitched %lld; cut %lld; several "
-            "images %lld; pooled %lld; many weights %lld\n",
-            c->name, (long long)s->taken, (long long)s->granted, (long long)s->framed,
-            (long long)s->pitched, (long long)s->cut, (long long)s->several, (long long)s->pooled,
-            (long long)s->many);
+        printf("%s: %lld runs, halo granted %lld, made %lld; output pitched %lld; cut %lld, by "
+               "channels %lld; several images %lld; pooled %lld; many weights %lld\n",
+               c->name, (long long)s->taken, (long long)s->granted, (long long)s->framed,
+               (long long)s->pitched, (long long)s->cut, (long long)s->split, (long long)s->several,
+               (long long)s->pooled, (long long)s->many);
         ck_assert_int_ge(s->taken, rounds / 160);
         ck_assert(s->pitched && s->cut && s->several && c->pools == (s->pooled > 0));
+        ck_assert(!c->panels == !s->split);
         /* what serves 3x3 kernels of many channels */
         const bool whole = strcmp(c->name, "taps") && strcmp(c->name, "plane");
         ck_assert(!whole || s->many);

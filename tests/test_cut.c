@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * An image that several threads share, step by step in ranges of rows, has the bits that it has
- * alone: int8 and float nets, every candidate of their layers, one image and a few, from floats and
- * from pixels. */
+ * An image that several threads share, step by step in ranges of rows or of channels, has the bits
+ * that it has alone: int8 and float nets, every candidate of their layers, one image and a few,
+ * from floats and from pixels. */
 #include "octet.h"
 #include "src/mem.h"
 #include "src/paths.h"
 #include "src/rng.h"
 #include "tests/oct_test.h"
 
-enum { H = 40, W = 40, C = 3, MOST = 5, CLASSES = 10 };
+enum { H = 40, W = 40, C = 3, DEEP = 141, MOST = 5, CLASSES = 10 };
 
-/* Maps large enough to be cut: 3x3, strided, 1x1, depthwise and grouped layers, adds, pools. */
+/* Maps large enough to be cut: 3x3, strided, 1x1, depthwise and grouped layers, adds, pools; and
+ * of few rows and many channels, which go by channels. */
 typedef struct layers {
-    oct_module *stem, *square, *strided, *point, *depthwise, *grouped, *fc;
+    oct_module *stem, *square, *strided, *point, *depthwise, *grouped, *deep, *deeper, *fc;
 } layers;
 
 static oct_module *conv(oct_ctx *ctx, oct_module *m, const char *name, int in, int out, int k,
@@ -35,6 +36,8 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
                 oct_max_pool2d(x, &(oct_pool_opts){.kernel = 3, .stride = 1, .pad = 1}));
     y = oct_relu(oct_apply(l->grouped, oct_apply(l->point, oct_hardswish(y))));
     y = oct_relu(oct_apply(l->strided, y));
+    y = oct_relu(oct_apply(l->deep, y));
+    y = oct_relu(oct_add(oct_apply(l->deeper, y), y));
     return oct_apply(l->fc, oct_flatten(oct_adaptive_avg_pool2d(y, 1, 1)));
 }
 
@@ -46,8 +49,10 @@ static oct_net *make(oct_ctx *ctx, layers *l) {
     l->point = conv(ctx, m, "point", 24, 40, 1, 1, 1);
     l->grouped = conv(ctx, m, "grouped", 40, 40, 3, 1, 4);
     l->strided = conv(ctx, m, "strided", 40, 48, 3, 2, 1);
-    l->fc =
-        oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 48, .out = CLASSES}));
+    l->deep = conv(ctx, m, "deep", 48, DEEP, 3, 2, 1);
+    l->deeper = conv(ctx, m, "deeper", DEEP, DEEP, 3, 1, 1);
+    l->fc = oct_module_add(m, "fc",
+                           oct_linear_new(ctx, &(oct_linear_opts){.in = DEEP, .out = CLASSES}));
     return oct_capture(m, OCT_SHAPE(H, W, C));
 }
 
@@ -58,8 +63,10 @@ static oct_tensor *images(oct_ctx *ctx) {
     return x;
 }
 
-/* Outputs of the first n images; the float net where `floats`. cut: whether an image was cut. */
-static void outputs(int threads, const char *candidate, bool floats, int n, float *y, bool *cut) {
+/* Outputs of the first n images; the float net where `floats`. How often an image was cut, and by
+ * channels. */
+static void outputs(int threads, const char *candidate, bool floats, int n, float *y,
+                    uint32_t cut[2]) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads});
     layers l;
     oct_net *net = make(ctx, &l);
@@ -79,7 +86,9 @@ static void outputs(int threads, const char *candidate, bool floats, int n, floa
     oct_session *s = oct_session_new(plan, n, NULL, 0);
     ck_not_null(s);
     for (int round = 0; round < 2; round++) ck_ok(oct_session_run(s, oct_f32(x), n, y));
-    *cut = octi_ctx_paths(ctx)->taken[OCTI_SIDE_PLAN][OCTI_PATH_image_cut] > 0;
+    const octi_paths *p = octi_ctx_paths(ctx);
+    cut[0] = p->taken[OCTI_SIDE_PLAN][OCTI_PATH_image_cut];
+    cut[1] = p->taken[OCTI_SIDE_PLAN][OCTI_PATH_channels_cut];
     oct_close(ctx);
 }
 
@@ -94,11 +103,12 @@ START_TEST(rows_of_an_image_on_several_threads) {
     for (size_t k = 0; k < sizeof candidates / sizeof *candidates; k++)
         for (int e = 0; e < 3; e++) {
             float one[MOST * CLASSES], three[MOST * CLASSES];
-            bool cut, cut_one;
-            outputs(1, candidates[k], false, some[e], one, &cut_one);
-            outputs(3, candidates[k], false, some[e], three, &cut);
-            ck_assert(!cut_one);
-            ck_assert_int_eq(cut, some[e] < 3);
+            uint32_t cut[2], cut_one[2];
+            outputs(1, candidates[k], false, some[e], one, cut_one);
+            outputs(3, candidates[k], false, some[e], three, cut);
+            ck_assert(!cut_one[0] && !cut_one[1]);
+            ck_assert_int_eq(cut[0] > 0, some[e] < 3);
+            ck_assert_int_eq(cut[1] > 0, some[e] < 3);
             ck_assert_msg(!memcmp(one, three, sizeof *one * (size_t)(some[e] * CLASSES)),
                           "%s, %d images: other bits on three threads",
                           candidates[k] ? candidates[k] : "chosen", some[e]);
@@ -108,9 +118,9 @@ END_TEST
 
 START_TEST(float_layers_are_whole_images) {
     float one[CLASSES], three[CLASSES];
-    bool cut;
-    outputs(1, NULL, true, 1, one, &cut);
-    outputs(3, NULL, true, 1, three, &cut);
+    uint32_t cut[2];
+    outputs(1, NULL, true, 1, one, cut);
+    outputs(3, NULL, true, 1, three, cut);
     ck_assert(!memcmp(one, three, sizeof one));
 }
 END_TEST

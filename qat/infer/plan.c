@@ -170,6 +170,7 @@ static void lay_out(oct_plan *p) {
 }
 
 static oct_status bind(oct_plan *p) {
+    const int32_t threads = octi_ctx_pool(p->ctx) ? oct_ctx_threads(p->ctx) : 1;
     for (int32_t i = 0; i < p->step_count; i++) {
         octi_qmodule *m = &p->steps[i];
         octi_layout in[OCTI_MAX_INPUTS];
@@ -178,6 +179,7 @@ static oct_status bind(oct_plan *p) {
         OCT_TRY(octi_qmodule_bind(m, in, &p->values[m->out].at));
         if (m->scratch > p->scratch) p->scratch = m->scratch;
         if (m->is_float) continue;
+        m->share = octi_qrun_share(&m->u.q, threads);
         p->values[m->out].halo_code = (uint8_t)octi_qrun_last(&m->u.q)->args->out->zero_point;
         if (m->u.q.band > p->band) p->band = m->u.q.band;
     }

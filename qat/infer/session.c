@@ -3,9 +3,9 @@
  *   header | pointers [slots][values] | times [slots][steps] | logits [batch] | values (unfused)
  *   | work [slots] | scratch [threads]
  * A run cuts its images into slots; each takes its images through the whole plan, a few at a time,
- * in memory of its own. Where there are fewer images than threads and an image is worth it, the
- * rows of each step are cut instead. Images never meet and rows are computed alike, so the codes
- * depend on no cut. */
+ * in memory of its own. Where there are fewer images than threads and an image is worth it, each
+ * step is cut instead, by its rows or its channels as the plan says. Images never meet, and every
+ * row and channel is computed alike, so the codes depend on no cut. */
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -202,32 +202,31 @@ typedef struct cut {
     const oct_session *s;
     const octi_qmodule *m;
     octi_qcall call;
-    int64_t tasks;
 } cut;
 
 static void run_part(void *arg, int64_t i) {
     const cut *c = arg;
     octi_qcall call = c->call;
-    const int64_t units = octi_qmodule_units(c->m);
-    call.from = (int32_t)(units * i / c->tasks);
-    call.to = (int32_t)(units * (i + 1) / c->tasks);
+    octi_share_part(&c->m->u.q, c->m->share, i, &call);
     call.scratch = c->s->scratch + (size_t)i * c->s->scratch_bytes;
     octi_qmodule_run(c->m, &call);
 }
 
-static void run_step(const oct_session *s, const octi_qmodule *m, octi_qcall *call, int64_t tasks) {
+static void run_step(const oct_session *s, const octi_qmodule *m, octi_qcall *call, bool shared) {
+    const int64_t parts = m->is_float ? 1 : (int64_t)m->share.rows * m->share.panels;
     call->to = octi_qmodule_units(m);
-    if (tasks > call->to) tasks = call->to;
-    if (tasks < 2 || m->u.q.cycles * (double)call->n < WORTH_A_STEP) {
+    if (!shared || parts < 2 || m->u.q.cycles * (double)call->n < WORTH_A_STEP) {
         octi_qmodule_run(m, call);
         return;
     }
-    cut c = {s, m, *call, tasks};
-    octi_parallel_for(octi_ctx_pool(s->plan->ctx), tasks, run_part, &c);
+    if (m->share.panels > 1)
+        octi_path_count(octi_ctx_paths(s->plan->ctx), OCTI_SIDE_PLAN, OCTI_PATH_channels_cut);
+    cut c = {s, m, *call};
+    octi_parallel_for(octi_ctx_pool(s->plan->ctx), parts, run_part, &c);
 }
 
-/* Images [from, from + n) through the plan, in slot i; `tasks` threads share each step. */
-static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n, int64_t tasks) {
+/* Images [from, from + n) through the plan, in slot i; several threads may share each step. */
+static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n, bool shared) {
     oct_session *s = j->s;
     const oct_plan *p = s->plan;
     void **at = s->pointers + i * p->value_count;
@@ -254,7 +253,7 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n, int6
         if (j->pixels && k == p->table_step)
             codes_of_pixels(j->pixels + from * image, n, out, p->table, call.out);
         else if (!(m->view && call.out == in[0]))
-            run_step(s, m, &call, tasks);
+            run_step(s, m, &call, shared);
         if (s->ns) {
             s->ns[i * p->step_count + k] += now() - begin;
             s->images[i * p->step_count + k] += (uint64_t)n;
@@ -268,7 +267,8 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n, int6
 static void run_slot(void *arg, int64_t i) {
     const run_job *j = arg;
     int64_t from = j->n * i / j->slots, to = j->n * (i + 1) / j->slots, most = j->s->chunk;
-    for (; from < to; from += most) run_chunk(j, i, from, to - from < most ? to - from : most, 1);
+    for (; from < to; from += most)
+        run_chunk(j, i, from, to - from < most ? to - from : most, false);
 }
 
 static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int64_t n, float *y) {
@@ -301,7 +301,7 @@ static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int
     if (n < s->threads && n) { /* fewer images than threads: these share each step */
         octi_path_count(paths, OCTI_SIDE_PLAN, OCTI_PATH_image_cut);
         for (int64_t i = 0; i < n; i += s->chunk)
-            run_chunk(&j, 0, i, n - i < s->chunk ? n - i : s->chunk, s->threads);
+            run_chunk(&j, 0, i, n - i < s->chunk ? n - i : s->chunk, true);
     } else {
         octi_parallel_for(octi_ctx_pool(s->plan->ctx), j.slots, run_slot, &j);
     }

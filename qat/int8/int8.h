@@ -51,6 +51,7 @@ typedef struct octi_qmodule {
     bool view;         /* the same bytes in the same order: no work where memory is shared */
     uint32_t in_place; /* bit k: the output may take the place of input k in memory */
     size_t scratch;
+    octi_share share; /* of an image on several threads; the plan's choice */
     union {
         octi_qrun q;
         octi_fnode f;
