@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "autograd/tape.h"
+#include "src/float_mode.h"
 
 #define NONZERO(v, otherwise) ((v) ? (v) : (otherwise))
 
@@ -224,6 +225,8 @@ static oct_var *times(oct_var *x, float factor) {
 }
 
 oct_var *oct_mix(oct_var *a, oct_var *b, float share) {
+    OCTI_LAW_MODE();
+    OCTI_LAW_VALUE(share);
     if (!a || !b) return NULL;
     bool scalars = oct_shape_count(oct_var_shape(a)) == 1 && oct_shape_count(oct_var_shape(b)) == 1;
     if (!scalars || !(share >= 0 && share <= 1)) {

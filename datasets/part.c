@@ -186,6 +186,7 @@ static int by_value(const void *a, const void *b) {
 
 oct_data *oct_data_share(oct_data *d, double f, uint64_t seed, bool first) {
     OCTI_LAW_MODE();
+    OCTI_LAW_VALUE(f);
     if (!d) return NULL;
     int64_t n = d->count, k = f > 0 && f < 1 ? (int64_t)(f * (double)n + 0.5) : 0;
     if (k < 1 || k >= n || n > UINT32_MAX) {

@@ -41,6 +41,13 @@ static inline uint64_t octi_float_mode_read(void) {
 static inline void octi_float_mode_write(uint64_t v) { fesetround((int)v ^ FE_TONEAREST); }
 #endif
 
+/* To a compiler a change of the mode changes no arithmetic, which it moves over it (clang does).
+ * What is read from memory and written there stays on its side of the fence; a number that comes
+ * or goes by value passes OCTI_LAW_VALUE: one that comes behind OCTI_LAW_MODE, a result before it
+ * is returned. */
+#define OCTI_LAW_FENCE()  __asm__ volatile("" : : : "memory")
+#define OCTI_LAW_VALUE(v) __asm__ volatile("" : "+m"(v) : : "memory")
+
 /** Puts the law's mode in force in this thread; exception masks and flags stay as they are. */
 static inline octi_float_mode octi_float_mode_enter(void) {
     const uint64_t bits = (uint64_t)(int64_t)OCTI_FLOAT_MODE_BITS;
@@ -48,11 +55,14 @@ static inline octi_float_mode octi_float_mode_enter(void) {
     if (m.before & bits) {
         m.moved = true;
         octi_float_mode_write(m.before & ~bits);
+        OCTI_LAW_FENCE();
     }
     return m;
 }
 static inline void octi_float_mode_leave(const octi_float_mode *m) {
-    if (m->moved) octi_float_mode_write(m->before);
+    if (!m->moved) return;
+    OCTI_LAW_FENCE();
+    octi_float_mode_write(m->before);
 }
 
 /** First line of a public function that computes: the law's mode until it returns, whichever

@@ -48,6 +48,7 @@ oct_qspec oct_qspec_weight(int bits, bool per_channel) {
 /* Up to a power of two, exactly: frexp gives s = f * 2^e with f in [0.5, 1). */
 float oct_scale_on_grid(const oct_qspec *q, float s) {
     OCTI_LAW_MODE();
+    OCTI_LAW_VALUE(s);
     if (!q || !q->pow2 || !(s > 0) || !isfinite(s)) return s;
     int e;
     float f = frexpf(s, &e);
@@ -63,6 +64,8 @@ static oct_status judge(const oct_qspec *q, const char *where) {
 oct_status oct_qparams_from_range(const oct_qspec *q, float min, float max, const char *where,
                                   float *scale, int32_t *zero_point) {
     OCTI_LAW_MODE();
+    OCTI_LAW_VALUE(min);
+    OCTI_LAW_VALUE(max);
     if (!q || !scale || !zero_point) return octi_fail_null("oct_qparams_from_range");
     OCT_TRY(judge(q, where));
     if (!(min <= max))
@@ -105,18 +108,32 @@ oct_status oct_qparams_check(const oct_qspec *q, float scale, int32_t zero_point
  * 3.2.2). */
 float oct_fold_factor(float gamma, float var, float eps) {
     OCTI_LAW_MODE();
+    OCTI_LAW_VALUE(gamma);
+    OCTI_LAW_VALUE(var);
+    OCTI_LAW_VALUE(eps);
     double f = (double)gamma / sqrt((double)var + (double)eps);
     if (fabs(f) < 0x1p-20) f = f < 0 ? -0x1p-20 : 0x1p-20;
-    return (float)f;
+    float factor = (float)f;
+    OCTI_LAW_VALUE(factor);
+    return factor;
 }
 
 float oct_fold_bias(float bias, float mean, float factor, float beta) {
     OCTI_LAW_MODE();
-    return (float)(((double)bias - (double)mean) * (double)factor + (double)beta);
+    OCTI_LAW_VALUE(bias);
+    OCTI_LAW_VALUE(mean);
+    OCTI_LAW_VALUE(factor);
+    OCTI_LAW_VALUE(beta);
+    float folded = (float)(((double)bias - (double)mean) * (double)factor + (double)beta);
+    OCTI_LAW_VALUE(folded);
+    return folded;
 }
 
 float oct_weight_scale(const oct_qspec *q, float amax, float bias, float s_x) {
     OCTI_LAW_MODE();
+    OCTI_LAW_VALUE(amax);
+    OCTI_LAW_VALUE(bias);
+    OCTI_LAW_VALUE(s_x);
     if (!q || !has_codes(q)) return 0;
     float s = fmaxf(amax / ((float)(q->qmax - q->qmin) / 2.0f), OCT_SCALE_MIN);
     if (s_x > 0) s = fmaxf(s, (float)(fabs((double)bias) / ((double)s_x * 0x1p30)));

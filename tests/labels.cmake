@@ -36,9 +36,9 @@ foreach(test ${OCT_LONGEST})
   endif()
   math(EXPR cost "${cost} - 10")
 endforeach()
-# These train on all cores: beside another test their threads wait for each other.
+# These train on all cores: beside another test their threads would wait for each other, so each has one core to itself.
 foreach(test test_doctor test_sweep examples guide_first_net guide_own_net guide_quantize guide_look guide_deploy)
   if(TEST ${test})
-    set_tests_properties(${test} PROPERTIES PROCESSORS 2)
+    set_tests_properties(${test} PROPERTIES PROCESSORS 1 PROCESSOR_AFFINITY ON)
   endif()
 endforeach()

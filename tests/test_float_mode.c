@@ -79,6 +79,10 @@ static void small_functions(void) {
         scale = f, left(&scale, sizeof scale);
         IN_MODE(f = oct_weight_scale(&s8, square, b, s));
         scale = f, left(&scale, sizeof scale);
+        const oct_schedule cosine = {
+            .kind = OCT_SCHEDULE_COSINE, .lr = square, .final_lr = 1e-4f, .total = 200};
+        IN_MODE(f = oct_schedule_lr(&cosine, i));
+        scale = f, left(&scale, sizeof scale);
     }
     done("qparams");
 }
@@ -121,6 +125,7 @@ static void train_step(oct_net *net, oct_tape *t, oct_tensor *x, oct_tensor *lab
     oct_var *y = NULL, *loss = NULL;
     IN_MODE(y = oct_net_forward(net, oct_input(t, x)));
     IN_MODE(loss = oct_cross_entropy(y, labels, NULL));
+    IN_MODE(loss = oct_mix(loss, loss, 1.0f / 3));
     IN_MODE(ck_ok(oct_backward(loss)));
     IN_MODE(ck_ok(oct_optim_step(o)));
     left_net(net), done(name);

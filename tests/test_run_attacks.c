@@ -176,7 +176,7 @@ static void set_number(const char *name, double v) {
     ck_not_null(f);
     const int32_t n = octi_safetensors_count(f);
     octi_safetensors_entry *e = calloc((size_t)n, sizeof *e);
-    int64_t whole = (int64_t)v;
+    int64_t whole = isfinite(v) ? (int64_t)v : 0;
     bool found = false;
     for (int32_t i = 0; i < n; i++) {
         e[i] = *octi_safetensors_at(f, i);

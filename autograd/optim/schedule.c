@@ -22,8 +22,7 @@ static double one_cycle(const oct_schedule *s, int64_t step) {
     return cosine(peak, low, clip01(((double)step - up) / down));
 }
 
-float oct_schedule_lr(const oct_schedule *s, int64_t step) {
-    OCTI_LAW_MODE();
+static float lr_at(const oct_schedule *s, int64_t step) {
     if (!s || (unsigned)s->kind >= OCT_SCHEDULE_KIND_COUNT) return 0;
     if (step < 0) step = 0;
     const int64_t warmup = s->warmup > 0 ? s->warmup : 0;
@@ -46,6 +45,13 @@ float oct_schedule_lr(const oct_schedule *s, int64_t step) {
     default:
         return (float)lr;
     }
+}
+
+float oct_schedule_lr(const oct_schedule *s, int64_t step) {
+    OCTI_LAW_MODE();
+    float lr = lr_at(s, step);
+    OCTI_LAW_VALUE(lr);
+    return lr;
 }
 
 static const char *const optimizers[] = {

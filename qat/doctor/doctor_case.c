@@ -2,8 +2,10 @@
  * Scores, copies and trials of a run that is looked at. */
 #include "qat/doctor/doctor_case.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "qat/fit/fit_config.h"
 #include "qat/fit/layer_report.h"
 #include "qat/fit/score.h"
 #include "src/mem.h"
@@ -15,6 +17,14 @@ const char *octi_option(const octi_made_by *by, const char *key) {
     for (int i = 0; i < by->count; i++)
         if (!strcmp(by->key[i], key)) return by->value[i];
     return NULL;
+}
+
+double octi_made_at_rate(const octi_made_by *by, bool prepared, double *usual) {
+    const char *lr = octi_option(by, "lr"), *optimizer = octi_option(by, "optimizer");
+    oct_optim_kind kind = OCT_OPTIM_SGD;
+    if (optimizer && oct_optim_kind_from_name(optimizer, &kind) != OCT_OK) kind = OCT_OPTIM_SGD;
+    *usual = octi_fit_usual_lr(kind, prepared);
+    return lr ? strtod(lr, NULL) : *usual;
 }
 
 const char *octi_maker(const octi_case *k) {

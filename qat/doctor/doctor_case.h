@@ -76,6 +76,8 @@ typedef struct octi_cause_row {
 
 /** Of the run, then of "": what an option was; NULL where it was not given. */
 const char *octi_option(const octi_made_by *by, const char *key);
+/** The learning rate that a run was trained at; *usual: what it is where none is given. */
+double octi_made_at_rate(const octi_made_by *by, bool prepared, double *usual);
 /** The command that made the run: "ptq", "qat", "train", "import"; "" where nobody says. */
 const char *octi_maker(const octi_case *k);
 /** The float run was trained on since the run was made of it. */

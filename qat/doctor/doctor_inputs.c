@@ -229,9 +229,8 @@ oct_status octi_cause_dead(octi_case *k, oct_cause *c, char *with, size_t size) 
     }
     if (most > c->bound) {
         const octi_made_by *by = k->quantized ? &k->parent_by : &k->by;
-        const char *lr = octi_option(by, "lr"), *optimizer = octi_option(by, "optimizer");
-        const double usual = !optimizer || !strcmp(optimizer, "sgd") ? 0.05 : 1e-3,
-                     was = lr ? strtod(lr, NULL) : usual;
+        double usual;
+        const double was = octi_made_at_rate(by, false, &usual);
         const int32_t at = oct_graph_find_node(k->net->graph, rows[worst].name);
         snprintf(with, size, "%g", was / 10);
         c->layer = at >= 0 ? k->net->graph->nodes[at].name : "";

@@ -73,23 +73,15 @@ oct_status octi_cause_older_weights(octi_case *k, oct_cause *c, char *with, size
     return OCT_OK;
 }
 
-static double rate_of(const octi_case *k, bool *given, double *usual) {
-    const char *lr = octi_option(&k->by, "lr"), *optimizer = octi_option(&k->by, "optimizer");
-    *usual = !optimizer || !strcmp(optimizer, "sgd") ? 0.005 : 1e-4;
-    *given = lr != NULL;
-    return lr ? strtod(lr, NULL) : *usual;
-}
-
 static bool trained(const octi_case *k) {
     return !strcmp(octi_maker(k), "qat") && k->parent && !k->overflow && !octi_case_stale(k);
 }
 
 oct_status octi_cause_rate_high(octi_case *k, oct_cause *c, char *with, size_t size) {
     moved m;
-    bool given;
     double usual;
     if (!trained(k)) return OCT_OK;
-    const double lr = rate_of(k, &given, &usual);
+    const double lr = octi_made_at_rate(&k->by, true, &usual);
     OCT_TRY(how_far(k, &m));
     if (!(m.share > c->bound)) return OCT_OK;
     snprintf(with, size, "%g", lr > 2 * usual ? usual : lr / 10);
@@ -104,10 +96,9 @@ oct_status octi_cause_rate_high(octi_case *k, oct_cause *c, char *with, size_t s
 
 oct_status octi_cause_rate_low(octi_case *k, oct_cause *c, char *with, size_t size) {
     moved m;
-    bool given;
     double usual;
     if (!trained(k)) return OCT_OK;
-    const double lr = rate_of(k, &given, &usual);
+    const double lr = octi_made_at_rate(&k->by, true, &usual);
     OCT_TRY(how_far(k, &m));
     if (m.steps < 0 || m.steps >= c->bound || lr >= usual) return OCT_OK;
     snprintf(with, size, "%g", usual);

@@ -25,6 +25,12 @@ static oct_status range(const char *name, double v, double lo, double hi) {
  * enough for long trainings. */
 static float default_warmup(int epochs) { return epochs < 4 ? 0.3f * (float)epochs : 1.0f; }
 
+float octi_fit_usual_lr(oct_optim_kind kind, bool prepared) {
+    oct_optim_opts usual = {.kind = kind};
+    if (octi_optim_defaults(&usual) != OCT_OK) return 0;
+    return prepared ? usual.lr * 0.1f : usual.lr;
+}
+
 oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *in, oct_fit_opts *o,
                              oct_optim_opts *optim) {
     *o = in ? *in : (oct_fit_opts){.epochs = 0};
@@ -53,7 +59,7 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
                               .clip_norm = o->clip_norm};
     oct_optim_opts meant = *optim;
     OCT_TRY(octi_optim_defaults(&meant));
-    o->lr = o->lr == 0 && prepared ? meant.lr * 0.1f : meant.lr;
+    o->lr = o->lr == 0 ? octi_fit_usual_lr(kind, prepared) : meant.lr;
     o->momentum = meant.momentum;
     o->weight_decay = meant.weight_decay;
     optim->lr = o->lr;
@@ -105,10 +111,8 @@ oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *
 }
 
 float octi_fit_slower(const oct_net *net, const oct_fit_opts *o) {
-    oct_optim_opts usual = {.kind = o->optimizer};
-    const bool known = octi_optim_defaults(&usual) == OCT_OK;
-    const float lr = net->stage == OCT_STAGE_PREPARED ? usual.lr * 0.1f : usual.lr;
-    return known && o->lr > lr ? lr : o->lr * 0.1f;
+    const float lr = octi_fit_usual_lr(o->optimizer, net->stage == OCT_STAGE_PREPARED);
+    return lr > 0 && o->lr > lr ? lr : o->lr * 0.1f;
 }
 
 oct_schedule octi_fit_schedule(const oct_fit_opts *o, int64_t per_epoch) {

@@ -10,6 +10,8 @@
 
 extern const octi_words octi_oscillation_words; /* of qat/improve */
 
+/** The learning rate where none is given; 0 for an optimizer that is none. */
+float octi_fit_usual_lr(oct_optim_kind kind, bool prepared);
 /** Check the options and fill every default in; *optim and *schedule (its total and milestones in
  *  epochs until octi_fit_steps) are derived. */
 oct_status octi_fit_defaults(oct_net *net, oct_data *train, const oct_fit_opts *in,

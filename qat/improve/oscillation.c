@@ -101,6 +101,7 @@ static bool turn(oct_quantizer *q, int64_t k, int8_t code, float threshold) {
 
 oct_status oct_oscillation_step(oct_net *net, float threshold) {
     OCTI_LAW_MODE();
+    OCTI_LAW_VALUE(threshold);
     oct_graph *g = net ? net->graph : NULL;
     octi_arena *scratch = net ? octi_ctx_scratch(net->ctx) : NULL;
     if (!scratch)
@@ -130,6 +131,7 @@ oct_status oct_oscillation_step(oct_net *net, float threshold) {
 
 oct_status oct_oscillation_damp(oct_net *net, float strength) {
     OCTI_LAW_MODE();
+    OCTI_LAW_VALUE(strength);
     oct_graph *g = net ? net->graph : NULL;
     octi_arena *scratch = net ? octi_ctx_scratch(net->ctx) : NULL;
     if (!scratch)

@@ -95,7 +95,8 @@ static inline void pools_slim(const octk_conv_rows *a, const void *w, int32_t fi
         if (i % 4 == 3) put_four(a, y, i - 3, 4, t, m, law, e, valid);
     }
     const int32_t whole = outputs / 4 * 4;
-    for (int32_t i = whole; i < outputs; i++) put_four(a, y, i, 1, t + i - whole, m, law, e, valid);
+    for (int32_t i = whole; i < outputs; i++)
+        put_four(a, y, i, 1, t + (i - whole), m, law, e, valid);
 }
 
 static inline void panel_slim(const octk_conv_rows *a, const void *w, int32_t first, octq_law law) {

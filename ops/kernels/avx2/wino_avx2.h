@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What AVX2's Winograd kernels share: 16 codes widened, and the end of a tile of 4x4 outputs. */
+ * What AVX2's Winograd kernels share: 16 codes widened, and the ends of tiles of 4x4 and 2x2
+ * outputs. */
 #ifndef OCT_OPS_KERNELS_AVX2_WINO_AVX2_H
 #define OCT_OPS_KERNELS_AVX2_WINO_AVX2_H
 
