@@ -243,6 +243,41 @@ START_TEST(pads_before_a_convolution) {
 }
 END_TEST
 
+/* Pads below 0 take away; what is above stands around what is left. */
+static int64_t low[4], high[4];
+static double cut_and_padded(int64_t n, int64_t c, int64_t p, int64_t q) {
+    c -= low[1], p -= low[2], q -= low[3];
+    const bool in = p >= 0 && q >= 0 && p < H + (high[2] < 0 ? high[2] : 0) &&
+                    q < W + (high[3] < 0 ? high[3] : 0) && c >= 0 && c < C;
+    return in && p >= (low[2] < 0 ? -low[2] : 0) && q >= (low[3] < 0 ? -low[3] : 0)
+               ? x_at(n, c, p, q)
+               : 0.5;
+}
+
+START_TEST(pads_below_zero) {
+    static const int64_t rows[][8] = {
+        {0, 0, -1, -2, 0, 0, -2, 0}, /* low, then high */
+        {0, 0, -1, 2, 0, 0, 3, -2},  {0, -1, 0, 0, 0, -1, 0, 0}, {0, 0, 2, -3, 0, -2, -5, -1},
+        {-1, 0, 0, 0, 0, 0, 0, 0},   {0, 0, -H, 0, 0, 0, 1, 0},  {0, 0, 0, INT64_MIN, 0, 0, 0, 1}};
+    static const char *const refusal[] = {"of the batch", "nothing is left of axis 2", "pads: -9"};
+    for (int k = 0; k < 7; k++) {
+        begin(C, H, W);
+        number("around", 0.5f);
+        memcpy(low, rows[k], sizeof low);
+        memcpy(high, rows[k] + 4, sizeof high);
+        whole("low", 4, low);
+        whole("high", 4, high);
+        with_int(node("Concat", "low", "high", "pads"), "axis", 0);
+        node3("Pad", "x", "pads", "around", "y");
+        if (k < 4)
+            gives("below zero", C + low[1] + high[1], H + low[2] + high[2], W + low[3] + high[3],
+                  cut_and_padded);
+        else
+            is_refused(refusal[k - 4]);
+    }
+}
+END_TEST
+
 /* One square weight, as it is and transposed. */
 enum { F = C * H * W };
 static float square[F * F];
@@ -330,5 +365,5 @@ END_TEST
 
 OCT_TEST_MAIN_WITH("onnx_in_by_hand", setup, teardown, automatic_padding, pools_that_round_up,
                    means_keep_their_axes_or_not, shapes_of_values, a_value_and_a_number,
-                   hard_functions_in_pieces, pads_before_a_convolution,
+                   hard_functions_in_pieces, pads_before_a_convolution, pads_below_zero,
                    a_weight_that_two_layers_read, batch_norm_and_slopes, rows_and_ratios)

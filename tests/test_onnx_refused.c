@@ -67,6 +67,10 @@ START_TEST(every_reason_has_a_cure) {
             "got Erf (node a): op is not taken; Gelu (node c): op is not taken -> nn.SiLU",
             "train it again; Blend (node b): op is not taken -> put layers of that table",
             "; ReduceMean (node d): over channels -> reduce over rows and columns: dim=(2, 3)");
+    begin(4, 8, 8);
+    node("Relu", "x", NULL, "r");
+    node("Max", "x", "r", "y");
+    REFUSED(OCT_EUNSUPPORTED, "two values that the net computes -> relu(a - b) + b is the same");
     for (int k = 0; k < OCTI_CURES; k++) {
         const char *cure = octi_onnx_cure((octi_onnx_cause)k, NULL);
         ck_assert_uint_gt(strlen(cure), 20);

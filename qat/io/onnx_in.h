@@ -288,6 +288,10 @@ oct_status octi_onnx_one_hot(octi_onnx_node *n, int32_t x, oct_attrs a, const in
 /** Channels idx[0..count) of an image, -1: zeros: such a convolution of 1x1. */
 oct_status octi_onnx_pick(octi_onnx_node *n, const octi_onnx_place *x, const int64_t *idx,
                           int64_t count, const char *suffix, octi_onnx_place *to);
+/** x becomes elements from..to of its axis: a slice "<path>.suffix", or nothing where that is all;
+ *  refused where nothing is left. */
+oct_status octi_onnx_cut_axis(octi_onnx_node *n, octi_onnx_place *x, int axis, int64_t from,
+                              int64_t to, const char *suffix);
 /** A constant that is one number a channel, or one for all, in octet's order; refused otherwise.
  *  NULL in *to on failure. */
 oct_status octi_onnx_per_channel(const octi_onnx_node *n, const octi_onnx_place *x,

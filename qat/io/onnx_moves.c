@@ -227,16 +227,29 @@ static oct_status pads_of(octi_onnx_node *n, const octi_onnx_value *x, int64_t *
         end[axis] = pads[each + i];
     }
     for (int a = 0; a < x->at.rank; a++)
-        if (begin[a] < 0 || end[a] < 0 || begin[a] > INT32_MAX || end[a] > INT32_MAX)
+        if (begin[a] < -INT32_MAX || end[a] < -INT32_MAX || begin[a] > INT32_MAX ||
+            end[a] > INT32_MAX)
             return octi_onnx_refuse(n, OCTI_CURE_PADDING, "pads: %lld and %lld",
                                     (long long)begin[a], (long long)end[a]);
     return begin[0] || end[0] ? octi_onnx_refuse(n, OCTI_CURE_BATCH, "of the batch") : OCT_OK;
+}
+
+/* Pads below 0 take elements away: those of x first, what is left of the pads behind. */
+static oct_status cut_off(octi_onnx_node *n, octi_onnx_place *x, int64_t *begin, int64_t *end) {
+    for (int a = 1; a < x->rank; a++) {
+        const int64_t from = begin[a] < 0 ? -begin[a] : 0, off = end[a] < 0 ? -end[a] : 0;
+        OCT_TRY(octi_onnx_cut_axis(n, x, a, from, x->dim[a] - off, "part"));
+        if (begin[a] < 0) begin[a] = 0;
+        if (end[a] < 0) end[a] = 0;
+    }
+    return OCT_OK;
 }
 
 oct_status octi_onnx_read_pad(octi_onnx_node *n) {
     const octi_onnx_value *x;
     const char *mode;
     int64_t begin[OCT_MAX_RANK] = {0}, end[OCT_MAX_RANK] = {0};
+    octi_onnx_value left;
     octi_onnx_place at;
     oct_attrs a = {.p = 0};
     int32_t v;
@@ -246,10 +259,12 @@ oct_status octi_onnx_read_pad(octi_onnx_node *n) {
     OCT_TRY(octi_onnx_scalar(n, "value", 2, 0, &a.value));
     OCT_TRY(octi_onnx_act(n, 0, &x));
     OCT_TRY(pads_of(n, x, begin, end));
+    left = *x;
+    OCT_TRY(cut_off(n, &left.at, begin, end));
     bool any = false;
-    for (int k = 1; k < x->at.rank; k++) any |= begin[k] || end[k];
-    if (!any) return octi_onnx_like(n, 0, &x->at, x->at.v);
-    OCT_TRY(octi_onnx_images(n, x, &at));
+    for (int k = 1; k < left.at.rank; k++) any |= begin[k] || end[k];
+    if (!any) return octi_onnx_like(n, 0, &left.at, left.at.v);
+    OCT_TRY(octi_onnx_images(n, &left, &at));
     if ((begin[1] || end[1]) && a.value != 0)
         return octi_onnx_refuse(n, OCTI_CURE_PADDING, "of channels with %g", (double)a.value);
     OCT_TRY(pad_channels(n, &at, begin[1], end[1]));

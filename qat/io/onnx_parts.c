@@ -42,9 +42,8 @@ oct_status octi_onnx_pick(octi_onnx_node *n, const octi_onnx_place *x, const int
     return OCT_OK;
 }
 
-/* Elements from..to of an axis. */
-static oct_status cut(octi_onnx_node *n, octi_onnx_place *x, int axis, int64_t from, int64_t to,
-                      const char *suffix) {
+oct_status octi_onnx_cut_axis(octi_onnx_node *n, octi_onnx_place *x, int axis, int64_t from,
+                              int64_t to, const char *suffix) {
     if (from == 0 && to == x->dim[axis]) return OCT_OK;
     if (from < 0 || to <= from || to > INT32_MAX)
         return octi_onnx_refuse(n, OCTI_CURE_MISFIT, "nothing is left of axis %d", axis);
@@ -122,7 +121,8 @@ oct_status octi_onnx_read_slice(octi_onnx_node *n) {
     bool stepped = false;
     for (int a = 1; a < x.rank; a++) stepped |= s[a].step != 1;
     if (stepped) OCT_TRY(octi_onnx_images(n, v, &x));
-    for (int a = 1; a < x.rank; a++) OCT_TRY(cut(n, &x, a, s[a].from, s[a].to, "part"));
+    for (int a = 1; a < x.rank; a++)
+        OCT_TRY(octi_onnx_cut_axis(n, &x, a, s[a].from, s[a].to, "part"));
     if (stepped) {
         OCT_TRY(stride_image(n, &x, s[2].step, s[3].step));
         OCT_TRY(stride_channels(n, &x, s[1].step));
@@ -153,7 +153,7 @@ oct_status octi_onnx_read_split(octi_onnx_node *n) {
         const int64_t size = count >= 0 ? parts[k] : each < side - at ? each : side - at;
         if (size < 1 || size > side - at)
             return octi_onnx_refuse(n, OCTI_CURE_RULES, "a part beyond the value");
-        OCT_TRY(cut(n, &y, axis, at, at + size, NULL));
+        OCT_TRY(octi_onnx_cut_axis(n, &y, axis, at, at + size, NULL));
         OCT_TRY(octi_onnx_like(n, k, &y, y.v));
         at += size;
     }
@@ -193,7 +193,8 @@ oct_status octi_onnx_read_gather(octi_onnx_node *n) {
                                     axis);
         OCT_TRY(octi_onnx_pick(n, &y, idx, c->count, NULL, &y));
     } else
-        OCT_TRY(cut(n, &y, axis, idx[0], idx[0] + c->count, c->rank ? NULL : "part"));
+        OCT_TRY(
+            octi_onnx_cut_axis(n, &y, axis, idx[0], idx[0] + c->count, c->rank ? NULL : "part"));
     if (c->rank) return octi_onnx_like(n, 0, &y, y.v);
     for (int a = 0; a < y.rank; a++)
         if (a != axis) dim[rank++] = y.dim[a];

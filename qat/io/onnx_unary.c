@@ -89,6 +89,8 @@ static oct_status bounded(octi_onnx_node *n, bool below) {
         n->in[0] = n->in[1];
         n->in[1] = first;
     }
+    if (octi_onnx_has(n, 1) && n->in[1]->state == OCTI_ONNX_ACT)
+        return octi_onnx_refuse(n, OCTI_CURE_OP, "of two values that the net computes");
     OCT_TRY(octi_onnx_weights(n, 1, "one side", &c));
     if (c->count != 1 || !c->f || isnan(c->f[0]))
         return octi_onnx_refuse(n, OCTI_CURE_OP, "of a value and more than one number");
