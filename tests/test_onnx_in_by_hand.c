@@ -121,6 +121,32 @@ START_TEST(means_keep_their_axes_or_not) {
 }
 END_TEST
 
+static double row_mean(int64_t n, int64_t c, int64_t p, int64_t q) {
+    double sum = 0;
+    for (int64_t w = 0; w < W; w++) sum += x_at(n, c, q, w);
+    return (void)p, sum / W;
+}
+static double column_most(int64_t n, int64_t c, int64_t p, int64_t q) {
+    double most = -INFINITY;
+    for (int64_t h = 0; h < H; h++) most = fmax(most, x_at(n, c, h, p));
+    return (void)q, most;
+}
+
+/* Rows and columns change places in front: ONNX's axes, not octet's, say over what. */
+START_TEST(means_of_what_was_transposed) {
+    for (int mean = 0; mean < 2; mean++) {
+        begin(C, H, W);
+        ints(node("Transpose", "x", NULL, "t"), "perm", 4, (int64_t[]){0, 1, 3, 2});
+        ints(node(mean ? "ReduceMean" : "ReduceMax", "t", NULL, "y"), "axes", 1,
+             (int64_t[]){mean ? 2 : 3});
+        if (mean)
+            gives("mean", C, 1, H, row_mean);
+        else
+            gives("max", C, W, 1, column_most);
+    }
+}
+END_TEST
+
 /* ---- shapes ---- */
 
 static double same(int64_t n, int64_t c, int64_t p, int64_t q) { return x_at(n, c, p, q); }
@@ -364,6 +390,7 @@ START_TEST(rows_and_ratios) {
 END_TEST
 
 OCT_TEST_MAIN_WITH("onnx_in_by_hand", setup, teardown, automatic_padding, pools_that_round_up,
-                   means_keep_their_axes_or_not, shapes_of_values, a_value_and_a_number,
-                   hard_functions_in_pieces, pads_before_a_convolution, pads_below_zero,
-                   a_weight_that_two_layers_read, batch_norm_and_slopes, rows_and_ratios)
+                   means_keep_their_axes_or_not, means_of_what_was_transposed, shapes_of_values,
+                   a_value_and_a_number, hard_functions_in_pieces, pads_before_a_convolution,
+                   pads_below_zero, a_weight_that_two_layers_read, batch_norm_and_slopes,
+                   rows_and_ratios)

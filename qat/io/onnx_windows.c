@@ -247,11 +247,8 @@ static oct_status reduce(octi_onnx_node *n, oct_op_kind kind) {
         columns |= x->at.at[a] == 2 && x->at.rank == 4;
     }
     dim[0] = OCTI_ONNX_BATCH;
-    if (x->at.rank == 4 && x->at.at[3] == 3 && x->at.at[1] == 1) { /* transposed to [N,H,W,C] */
-        at = octi_onnx_placed(n->o, x->at.v);
-        at.order = x->at.order;
-    } else
-        OCT_TRY(as_image(n, x, &at));
+    at = octi_onnx_placed(n->o, x->at.v);
+    if (x->at.rank != 4) OCT_TRY(as_image(n, x, &at)); /* 4: however it was transposed */
     OCT_TRY(whole(n, kind, &at, rows, columns, octi_onnx_name(n, NULL), &v));
     octi_onnx_place y = x->at.rank == 4 ? x->at : octi_onnx_placed(n->o, v);
     y.v = v;
