@@ -248,7 +248,8 @@ static const finding_row rows[] = {
                                  "a class that is tested and never learned: move samples"},
     [OCT_FINDING_gap] = {classes, true, 0,
                          "the net has an output that nothing trains: are labels counted from 0?"},
-    [OCT_FINDING_scale] = {scale, true, 0, "--div, --mean and --std say how pixels become values"},
+    [OCT_FINDING_scale] = {scale, true, 0,
+                           "div, mean and std of .input say how pixels become values"},
     [OCT_FINDING_shift] = {shift, true, 0, "were both parts made, stored and normalized alike?"},
     [OCT_FINDING_conflicting] = {by_mark, false, AT(conflicting), "one of the labels is wrong"},
     [OCT_FINDING_constant] = {by_mark, false, AT(constant),
@@ -259,7 +260,7 @@ static const finding_row rows[] = {
                                "accuracy is that of the large classes: look at per_class"},
     [OCT_FINDING_repeated] = {by_mark, false, AT(repeat), "counted more than once"},
     [OCT_FINDING_grey] = {grey, false, 0, "a net of one channel does the same work with less"},
-    [OCT_FINDING_small] = {small, false, 0, "a smaller --resize and --crop loses nothing"},
+    [OCT_FINDING_small] = {small, false, 0, "a smaller resize and crop of .input loses nothing"},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 

@@ -79,7 +79,7 @@ void octi_norm_warn(oct_ctx *ctx, const char *where, const oct_input_desc *net,
         put_numbers(&t, "mean", own->mean, own->channels);
         put_numbers(&t, "std", own->std, own->channels);
     }
-    octi_text_printf(&t, " (oct_net_describe; octet --div --mean --std)");
+    octi_text_printf(&t, " (oct_net_describe)");
     bool said = t.status != OCT_OK;
     for (int i = 0; !said && oct_ctx_warning(ctx, i); i++)
         said = !strncmp(oct_ctx_warning(ctx, i), t.data, strlen(oct_ctx_warning(ctx, i)));

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Words that name an option name one that is there: "octet CMD ... --option" in any text of the sources, an option of CMD; what a
 file tools/cmd_CMD.c says without a command, one of that command; what else names an option, one of some command. And what
-tools/c_words.def turns into words of the command stands in a message of the library.
+tools/c_words.def turns into words of the command stands in a message of the library. The library speaks to C programs: an option in its
+texts stands behind the whole command that has it (what doctor and report print are commands).
 
 usage: check_hints.py SOURCE-FOLDER
 """
@@ -33,6 +34,8 @@ for path in sorted(p for room in ("tools", "src", "qat", "autograd", "datasets",
                 if word[1] in options: of = (word[1],)
             else:
                 seen += 1
+                if path.parts[len(root.parts)] not in ("tools",) and path.parent.name not in ("doctor", "report") and not re.search(r"\boctet [a-z]+ [^:;,()]*$", literal[: word.start() + 1]):
+                    faults.append(f"{path.relative_to(root)}: --{word[2]} is nothing of C (tools/c_words.def has the command's words): {literal}")
                 known = set().union(*(options[c] for c in of)) if of else every
                 if word[2] not in known: faults.append(f"{path.relative_to(root)}: no --{word[2]} of {', '.join(of) or 'any command'}: {literal}")
 rows = re.findall(r'^C_WORD\("((?:[^"\\]|\\.)*)", "((?:[^"\\]|\\.)*)"\)', (root / "tools/c_words.def").read_text(), re.M)

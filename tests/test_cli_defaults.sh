@@ -66,6 +66,17 @@ for c in train ptq qat; do
         done <.tries
     done <.defaults
 done
+# keys of rules: the default is what a global rule of it changes nothing of
+for c in ptq qat; do
+    "$octet" $c --help | tr '\n' '~' | sed 's/~ \{20,\}/ /g' | tr '~' '\n' | sed -n '/^Keys/,/^$/p' | sed -n 's/^  \([a-z_]*\)  .*\[\([^]]*\)\]$/\1|\2/p' >.keys
+    [ "$(wc -l <.keys)" = 13 ] || say "$c --help: keys without a default"
+    while IFS='|' read -r of text; do
+        more=
+        [ $of = percentile ] && more="--observer percentile"
+        try $c set "global:$of=${text%%;*}" $more
+        case $text in *' for '*) t=${text##* } v=${text#*; } && try $c set "global:$of=${v%% *}" --target $t ;; esac
+    done <.keys
+done
 [ $checked -ge 40 ] || say "only $checked defaults were tried"
 
 # of commands that leave no run

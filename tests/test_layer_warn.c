@@ -105,7 +105,7 @@ START_TEST(clipping_is_named_and_its_hint_helps) {
     ck_assert_msg(strstr(w->text, "of its values are clipped, which takes") &&
                       strstr(w->text, "(percentile)"),
                   "%s", w->text);
-    ck_assert_str_eq(w->hint, "--observer minmax, or --set '3:observer=minmax'");
+    ck_assert_str_eq(w->hint, "observer minmax, or the rule '3:observer=minmax'");
     t = warnings(net, d, (oct_qconfig){.observer = "minmax"},
                  "3:observer=percentile,percentile=80,3:observer=minmax", NAN);
     ck_healthy(&t);
@@ -157,7 +157,7 @@ START_TEST(learned_steps_are_named_where_accuracy_fell) {
     ck_healthy(&t);
     ck_ok(oct_layer_warnings(q, d, N, 0.05, &t.row, &t.count));
     ck_assert_str_eq(oct_layer_measure_name(about(&t, "1")->measure), "clip_loss");
-    ck_assert_str_eq(about(&t, "1")->hint, "more epochs for its step, or --set '1:method=ema'");
+    ck_assert_str_eq(about(&t, "1")->hint, "more epochs for its step, or the rule '1:method=ema'");
 }
 END_TEST
 
@@ -168,7 +168,7 @@ START_TEST(too_few_calibration_images_are_named) {
     ck_ok(oct_calibrate(q, d, 1));
     told t;
     ck_ok(oct_layer_warnings(q, d, N, NAN, &t.row, &t.count));
-    ck_assert_msg(strstr(about(&t, "5")->hint, "--calib"), "%s", t.row[0].hint);
+    ck_assert_msg(strstr(about(&t, "5")->hint, "(oct_calibrate)"), "%s", t.row[0].hint);
 }
 END_TEST
 
@@ -182,8 +182,8 @@ START_TEST(a_range_that_rare_values_widen_is_named_and_its_hint_helps) {
     ck_assert_str_eq(oct_layer_measure_name(w->measure), "round_loss");
     ck_assert(w->value > 0.1 && w->bound == 0.1);
     ck_assert_msg(strstr(w->text, "its range is wide for 8 bits (minmax)"), "%s", w->text);
-    ck_assert_str_eq(w->hint, "--set 'input.quantize:observer=percentile' cuts rare large values; "
-                              "'input.quantize:float'");
+    ck_assert_str_eq(w->hint, "the rule 'input.quantize:observer=percentile' cuts rare large "
+                              "values; 'input.quantize:float'");
     told cut = warnings(net, d, (oct_qconfig){.observer = "minmax"},
                         "input.quantize:observer=percentile,percentile=99", NAN);
     for (int32_t i = 0; i < cut.count; i++)
@@ -203,7 +203,7 @@ START_TEST(a_drop_without_a_cause_names_the_costliest) {
     ck_assert_int_eq(t.count, 1);
     ck_assert_str_eq(t.row[0].layer, "3");
     ck_assert_str_eq(oct_layer_measure_name(t.row[0].measure), "sqnr_alone");
-    ck_assert_str_eq(t.row[0].hint, "--set '3:wbits=8', or octet qat");
+    ck_assert_str_eq(t.row[0].hint, "the rule '3:wbits=8', or oct_fit of the prepared net");
     ck_assert_msg(strstr(t.row[0].text, "costs most: quantized alone it leaves"), "%s",
                   t.row[0].text);
 }

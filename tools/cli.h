@@ -66,6 +66,9 @@ int cli_usage(const char *where, const char *what, const char *expected, const c
 int cli_failed(void);
 /** cli_c_words.c: that line; calls and fields of C become commands and options in it. */
 void cli_print_failure(void);
+/** A text of the library in those words, cut at size bytes; all: rows too whose options the running
+ *  command has not. */
+void cli_in_words(const char *text, char *to, size_t size, bool all);
 /** The same for a status: 0 for OCT_OK. */
 int cli_status(oct_status s);
 /** Progress on stderr, unless --quiet. */
@@ -161,9 +164,10 @@ const char *cli_word(const char *s);
 void cli_next(const cli *c, const char *format, ...) OCT_PRINTF(2, 3);
 double cli_seconds(void);
 
-/** What made a run: the command ("ptq"), and the run that it began with; "" where unknown. */
+/** What made a run: the command ("ptq"), the run that it began with, the data set; "" where
+ *  unknown. */
 typedef struct cli_origin {
-    char by[16], from[1000];
+    char by[16], from[1000], data[1000];
 } cli_origin;
 cli_origin cli_origin_of(const cli *c, const char *run);
 /** The same of what is a run; an error where it cannot be read. */
@@ -173,6 +177,9 @@ const char *cli_float_run(const cli *c, const char *run, const char *otherwise);
 /** A run is quantized where `expected` is wanted: says so, with the float run that it goes back to;
  *  2. */
 int cli_quantized_already(const cli *c, const char *run, const char *expected);
+/** The data set to go on with: --data, else what the run at a path was made on, or one that it goes
+ *  back to; a word for a shell. "SPEC" where none says it. */
+const char *cli_next_data(const cli *c, const char *path);
 /** cli_next for a model of any stage at a path: float: ptq or qat; prepared: convert; int8:
  *  predict. */
 void cli_next_of_model(const cli *c, const oct_net *net, const char *path);

@@ -15,26 +15,26 @@ static const char *const words[][2] = {
 
 enum { ROOM = 4096, LINES = sizeof words / sizeof *words };
 
-/* The first row that stands at `from` and whose options the running command has. */
-static size_t row_at(const char *from) {
+/* The first row that stands at `from`; of all, or of those with options of the running command. */
+static size_t row_at(const char *from, bool all) {
     size_t k = 0;
     while (k < LINES && (strncmp(from, words[k][0], strlen(words[k][0])) != 0 ||
-                         cli_foreign_option(words[k][1])))
+                         (!all && cli_foreign_option(words[k][1]))))
         k++;
     return k;
 }
 
-static void translate(const char *from, char *to) {
+void cli_in_words(const char *from, char *to, size_t size, bool all) {
     size_t n = 0;
-    while (*from && n + 1 < ROOM) {
-        const size_t k = row_at(from);
+    while (*from && n + 1 < size) {
+        const size_t k = row_at(from, all);
         if (k == LINES) {
             to[n++] = *from++;
             continue;
         }
         from += strlen(words[k][0]);
-        n += (size_t)snprintf(to + n, ROOM - n, "%s", words[k][1]);
-        if (n >= ROOM) n = ROOM - 1;
+        n += (size_t)snprintf(to + n, size - n, "%s", words[k][1]);
+        if (n >= size) n = size - 1;
     }
     to[n] = 0;
 }
@@ -74,8 +74,8 @@ void cli_print_failure(void) {
         (void)cli_usage("", oct_error_message(), NULL, NULL, NULL);
         return;
     }
-    translate(e->expected, expected);
-    translate(e->hint, hint);
+    cli_in_words(e->expected, expected, ROOM, false);
+    cli_in_words(e->hint, hint, ROOM, false);
     snprintf(what, sizeof what, "%s", e->what);
     snprintf(got, sizeof got, "%s", e->got);
     /* "oct_fit: batch": the option alone; a path is no call */

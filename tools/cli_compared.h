@@ -10,6 +10,7 @@ typedef struct cli_compared {
     const char *model; /* its path; NULL: none is said */
     const char *kind;  /* "fp32", "half", "int8" */
     const char *how;   /* behind the kind: "by PTQ"; NULL: nothing */
+    bool prepared;     /* the model is a run of octet ptq or octet qat */
     oct_score score;
     double accuracy, loss; /* as score says; accuracy below 0: none */
     int64_t bytes;         /* of all tensors that a file of it would hold; 0: not said */

@@ -89,22 +89,24 @@ static const char *none_word(int v) { return (void)v, ""; }
 
 static void rule_keys(const cli_pages *p) {
     static const struct {
-        const char *key, *what;
+        const char *key, *usual, *what;
         const char *(*word)(int);
     } keys[] = {
-#define OCT_QKEY(key, field, type, lowest, highest, words, part, what) {key, what, words##_word},
+#define OCT_QKEY(key, field, type, lowest, highest, words, part, usual, what)                      \
+    {key, usual, what, words##_word},
 #include "qat/rules/qconfig_keys.def"
     };
     p->title(
         "RULE is PATTERN:KEY=VALUE,KEY=VALUE. PATTERN: a layer's name, one with * or ?, "
         "kind=KIND or global.\nFor each key a name wins over a pattern, that over a kind, that "
-        "over global; among equals the last.\nKeys");
+        "over global; among equals the last.\nKeys [default]");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char text[256];
         snprintf(text, sizeof text, "%s", keys[i].what);
         for (int v = 1; *keys[i].word(v); v++)
             snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", v == 1 ? ": " : " ",
                      keys[i].word(v));
+        snprintf(text + strlen(text), sizeof text - strlen(text), " [%s]", keys[i].usual);
         p->row(keys[i].key, text);
     }
 }

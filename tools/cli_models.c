@@ -143,6 +143,8 @@ static int take_origin(void *user, const char *key, const char *value) {
     if (!strcmp(key, "name")) snprintf(o->by, sizeof o->by, "%s", value);
     if (!strcmp(key, "operand0") && strlen(value) < sizeof o->from)
         snprintf(o->from, sizeof o->from, "%s", value);
+    if (!strcmp(key, "data") && strlen(value) < sizeof o->data)
+        snprintf(o->data, sizeof o->data, "%s", value);
     return 0;
 }
 

@@ -25,8 +25,20 @@ const char *cli_free_name(const char *path, const char *ending) {
     return cli_word(to);
 }
 
+const char *cli_next_data(const cli *c, const char *path) {
+    if (c->data.set) return cli_word(c->data.s);
+    char run[sizeof((cli_origin *)0)->from];
+    snprintf(run, sizeof run, "%s", path);
+    for (int step = 0; step < 8 && *run; step++) {
+        const cli_origin o = cli_origin_of(c, run);
+        if (*o.data) return cli_word(o.data);
+        snprintf(run, sizeof run, "%s", o.from);
+    }
+    return "SPEC";
+}
+
 void cli_next_of_model(const cli *c, const oct_net *net, const char *path) {
-    const char *p = cli_word(path), *data = c->data.set ? cli_word(c->data.s) : "SPEC";
+    const char *p = cli_word(path), *data = cli_next_data(c, path);
     if (oct_net_stage(net) <= OCT_STAGE_FUSED)
         cli_next(c, "next: octet ptq %s --data %s --out %s, or octet qat", p, data,
                  cli_free_name(path, "-ptq"));

@@ -15,6 +15,8 @@ enum { IMAGES = 128 };
 static void to_command(const cli *c, oct_layer_warning *w) {
     static const char qat[] = ", or octet qat";
     char text[sizeof w->hint];
+    cli_in_words(w->hint, text, sizeof text, true);
+    snprintf(w->hint, sizeof w->hint, "%s", text);
     if (c->goes_on && (strstr(w->hint, "--set") || strstr(w->hint, "--observer"))) {
         snprintf(text, sizeof text, "begin with the float run: %.*s", (int)sizeof text - 28,
                  w->hint);

@@ -38,7 +38,8 @@ static int of_model(cli *c, table *t, const char *path, oct_split split) {
     int code;
     oct_net *net = cli_load(c, path, false, &code);
     if (!net) return code;
-    const bool real = oct_net_stage(net) < OCT_STAGE_PREPARED;
+    const bool real = oct_net_stage(net) < OCT_STAGE_PREPARED,
+               prepared = oct_net_stage(net) == OCT_STAGE_PREPARED;
     oct_data *test = cli_data(c, split, net);
     if (!test) return cli_failed();
     if (c->dry_run.set) return 0;
@@ -47,15 +48,12 @@ static int of_model(cli *c, table *t, const char *path, oct_split split) {
     cli_origin o = {.by = ""};
     const char *how = NULL;
     /* only a run holds such a net: what it cannot say is no answer */
-    if (oct_net_stage(net) == OCT_STAGE_PREPARED && cli_origin_read(c, path, &o) != OCT_OK)
-        return cli_failed();
-    if (oct_net_stage(net) == OCT_STAGE_PREPARED)
-        how = !strcmp(o.by, "ptq") ? "by PTQ" : !strcmp(o.by, "qat") ? "by QAT" : NULL;
-    const char *kind = real ? "fp32"
-                       : oct_net_stage(net) == OCT_STAGE_PREPARED
-                           ? "int8"
-                           : oct_net_form_name(oct_net_form_of(net));
-    code = cli_measure(net, test, add(t, path, kind, how));
+    if (prepared && cli_origin_read(c, path, &o) != OCT_OK) return cli_failed();
+    if (prepared) how = !strcmp(o.by, "ptq") ? "by PTQ" : !strcmp(o.by, "qat") ? "by QAT" : NULL;
+    const char *kind = real ? "fp32" : prepared ? "int8" : oct_net_form_name(oct_net_form_of(net));
+    cli_compared *row = add(t, path, kind, how);
+    row->prepared = prepared;
+    code = cli_measure(net, test, row);
     if (!code && real) code = of_float(c, t, path, net, test);
     if (!code && t->row[t->count - 1].score != t->row[0].score)
         code = cli_usage(path, "scored by other measures than the first model",
@@ -83,6 +81,24 @@ static void print_json(const table *t) {
     json_close(&j);
 }
 
+/* Of the first run that is quantized; where there is none, of the first that could be. */
+static void next_of(const cli *c, const table *t) {
+    for (int i = 0; i < t->count; i++)
+        if (t->row[i].prepared) {
+            cli_next(c, "next: octet layers %s --data %s: what it costs, layer by layer",
+                     cli_word(t->row[i].model), cli_word(c->data.s));
+            return;
+        }
+    for (int i = 0; i < t->count; i++)
+        if (!strcmp(t->row[i].kind, "fp32")) {
+            cli_next(c, "next: octet ptq %s --data %s --out %s, and layers of that",
+                     cli_word(t->row[i].model), cli_word(c->data.s),
+                     cli_free_name(t->row[i].model, "-ptq"));
+            return;
+        }
+    cli_next(c, "next: octet predict %s IMAGE", cli_word(t->row[0].model));
+}
+
 int cmd_compare(cli *c) {
     bool ok;
     const oct_split split = cli_split(c, OCT_SPLIT_TEST, &ok);
@@ -97,9 +113,7 @@ int cmd_compare(cli *c) {
         cli_compared_print(t.row, t.count);
         printf("bytes: of the tensors; us/image: an image alone (batch 1)\n");
     }
-    if (!code && t.count)
-        cli_next(c, "next: octet layers RUN --data %s: what it costs, layer by layer",
-                 cli_word(c->data.s));
+    if (!code && t.count) next_of(c, &t);
     free(t.row);
     return code;
 }

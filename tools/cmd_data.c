@@ -84,6 +84,13 @@ static const char *part_of(const oct_data_finding *f) {
     return f->part == OCT_SPLIT_ALL ? "" : oct_split_name(f->part);
 }
 
+/* Until the next one. */
+static const char *hint_of(const oct_data_finding *f) {
+    static char text[2 * sizeof f->hint];
+    cli_in_words(f->hint, text, sizeof text, false);
+    return text;
+}
+
 static void findings_json(json *j, const oct_data_report *r) {
     json_array(j, "findings");
     for (int32_t i = 0; i < r->finding_count; i++) {
@@ -96,7 +103,7 @@ static void findings_json(json *j, const oct_data_report *r) {
         json_number(j, "value", f->value);
         json_number(j, "bound", f->bound);
         json_string(j, "text", f->text);
-        json_string(j, "hint", f->hint);
+        json_string(j, "hint", hint_of(f));
         json_array(j, "samples");
         for (int32_t k = 0; k < f->sample_count; k++) json_string(j, NULL, f->samples[k]);
         json_array_end(j);
@@ -183,7 +190,7 @@ static void print_findings(const parts *p, const oct_data_report *r) {
         const oct_data_finding *f = &r->findings[i];
         cli_print("%s %s%s%s: %s (%s)\n", f->harms ? "HARMS" : "note ",
                   oct_finding_kind_name(f->kind), *part_of(f) ? ", " : "", part_of(f), f->text,
-                  f->hint);
+                  hint_of(f));
         for (int32_t k = 0; k < f->sample_count; k++) cli_print("        %s\n", f->samples[k]);
         if (f->sample_count && f->count > f->sample_count)
             printf("        and %lld more\n", (long long)f->count - f->sample_count);

@@ -75,6 +75,8 @@ int cmd_doctor(cli *c) {
         print_text(c, d);
     code = ill(d);
     oct_diagnosis_free(c->ctx, d);
-    if (!code) cli_next(c, "next: octet layers %s: what it costs, layer by layer", cli_word(run));
+    if (!code)
+        cli_next(c, "next: octet layers %s --data %s: what it costs, layer by layer", cli_word(run),
+                 cli_next_data(c, run));
     return code;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * octet layers: what quantization costs, layer by layer. */
 #include <math.h>
+#include <string.h>
 
 #include "tools/cli.h"
 
@@ -51,14 +52,35 @@ static void print_json(const cli *c, const oct_layer *rows, int32_t n, double fl
     json_close(&j);
 }
 
+/* Columns are as wide as what stands in them: names of deep nets are long. */
+typedef struct widths {
+    int name, kind, shape;
+} widths;
+
+static int wider(int width, const char *text) {
+    const int size = (int)strlen(text);
+    return size > width ? size : width;
+}
+
+static widths widths_of(const oct_layer *rows, int32_t n) {
+    widths w = {28, 14, 18};
+    for (int32_t i = 0; i < n; i++) {
+        w.name = wider(w.name, rows[i].name);
+        w.kind = wider(w.kind, rows[i].kind);
+        w.shape = wider(w.shape, oct_shape_text(&rows[i].shape));
+    }
+    return w;
+}
+
 static void print_sweep(const oct_layer *rows, int32_t n, double float_accuracy, int64_t images) {
+    const widths w = widths_of(rows, n);
     printf("\none layer quantized, the others float, %lld images (accuracy of none: %.4f):\n"
-           "%-28s %-14s %7s %9s\n",
-           (long long)images, float_accuracy, "name", "kind", "sqnr", "accuracy");
+           "%-*s %-*s %7s %9s\n",
+           (long long)images, float_accuracy, w.name, "name", w.kind, "kind", "sqnr", "accuracy");
     for (int32_t i = 0; i < n; i++)
         if (!isnan(rows[i].sqnr_alone))
-            cli_print("%-28s %-14s %7.1f %9.4f\n", rows[i].name, rows[i].kind, rows[i].sqnr_alone,
-                      rows[i].accuracy_alone);
+            cli_print("%-*s %-*s %7.1f %9.4f\n", w.name, rows[i].name, w.kind, rows[i].kind,
+                      rows[i].sqnr_alone, rows[i].accuracy_alone);
 }
 
 /* The same to look at: less signal over noise is a longer bar, and the way of the codes through the
@@ -76,7 +98,8 @@ static void print_bars(const oct_layer *rows, int32_t n) {
         if (depth < DEPTH_MOST && !isnan(r->sqnr_cum)) cum[depth++] = r->sqnr_cum;
     }
     if (!depth && !(slow > 0)) return;
-    printf("\n%-28s %-*s %6s %s\n", "", WIDTH, depth ? "own noise, longer is worse" : "", "",
+    const int name = widths_of(rows, n).name;
+    printf("\n%-*s %-*s %6s %s\n", name, "", WIDTH, depth ? "own noise, longer is worse" : "", "",
            slow > 0 ? "time" : "");
     for (int32_t i = 0; i < n; i++) {
         const oct_layer *r = &rows[i];
@@ -85,11 +108,11 @@ static void print_bars(const oct_layer *rows, int32_t n) {
         const double cost = !noise ? 0 : best > worst ? (best - r->sqnr_local) / (best - worst) : 1;
         char decibels[16] = "";
         if (noise) snprintf(decibels, sizeof decibels, "%.1f", r->sqnr_local);
-        cli_print("%-28s %s %6s %s\n", r->name, cli_bar_text(cost, WIDTH), decibels,
+        cli_print("%-*s %s %6s %s\n", name, r->name, cli_bar_text(cost, WIDTH), decibels,
                   cli_bar_text(slow > 0 && r->us > 0 ? r->us / slow : 0, WIDTH));
     }
     if (depth)
-        cli_print("%-28s %s %.1f to %.1f dB\n", "cum, from input to output",
+        cli_print("%-*s %s %.1f to %.1f dB\n", name, "cum, from input to output",
                   cli_spark_text(cum, depth), cum[0], cum[depth - 1]);
 }
 
@@ -144,16 +167,18 @@ int cmd_layers(cli *c) {
     if (c->json.set)
         print_json(c, rows, n, float_accuracy, images);
     else {
-        cli_print("%-28s %-14s %-18s %4s %-22s %12s %4s %7s %7s %7s %8s %5s %9s %s\n", "name",
-                  "kind", "shape", "bits", "scheme", "scale", "zp", "local", "cum", "cosine",
-                  "clip", "dead", "us", "kernel");
+        const widths w = widths_of(rows, n);
+        cli_print("%-*s %-*s %-*s %4s %-22s %12s %4s %7s %7s %7s %8s %5s %9s %s\n", w.name, "name",
+                  w.kind, "kind", w.shape, "shape", "bits", "scheme", "scale", "zp", "local", "cum",
+                  "cosine", "clip", "dead", "us", "kernel");
         for (int32_t i = 0; i < n; i++) {
             const oct_layer *r = &rows[i];
             char bits[16];
             snprintf(bits, sizeof bits, !r->int8 && r->weight_bits ? "w%d" : "%d",
                      !r->int8 && r->weight_bits ? r->weight_bits : r->bits);
-            cli_print("%-28s %-14s %-18s %4s %-22s", r->name, r->kind, oct_shape_text(&r->shape),
-                      bits, oct_scheme_name(r->weight_scheme ? r->weight_scheme : r->scheme));
+            cli_print("%-*s %-*s %-*s %4s %-22s", w.name, r->name, w.kind, r->kind, w.shape,
+                      oct_shape_text(&r->shape), bits,
+                      oct_scheme_name(r->weight_scheme ? r->weight_scheme : r->scheme));
             if (r->int8)
                 printf(" %12.6g %4d", r->scale, r->zero_point);
             else

@@ -180,6 +180,6 @@ int cmd_predict(cli *c) {
     code = c->data.set ? predict_data(c, net, run) : predict_files(c, net, run);
     if (!code)
         cli_next(c, "next: octet eval %s --data %s", cli_word(c->operands[0]),
-                 c->data.set ? cli_word(c->data.s) : "SPEC");
+                 cli_next_data(c, c->operands[0]));
     return code;
 }

@@ -140,7 +140,7 @@ static void next_of_file(const cli *c, const oct_net *made) {
     if (c->dry_run.set) return;
     cli_next(c, "%s model in %s; next: octet eval %s --data %s",
              oct_net_form_name(oct_net_form_of(made)), cli_word(c->out.s), cli_word(c->out.s),
-             c->data.set ? cli_word(c->data.s) : "SPEC");
+             cli_next_data(c, c->operands[0]));
 }
 
 static oct_net *dynamic(const oct_net *net) { return oct_quantize_dynamic(net, NULL); }

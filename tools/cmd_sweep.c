@@ -241,6 +241,13 @@ static int results(sweep *s, oct_net *net, oct_data *test) {
     return code;
 }
 
+static void next_of(const sweep *s) {
+    const char *first = sweep_path(s, &s->cell[0], "");
+    cli_next(s->c,
+             "runs and report.html in %s; next: octet doctor %s, or octet convert %s --out %s",
+             cli_word(s->dir), cli_word(first), cli_word(first), cli_free_name(first, ".oct8"));
+}
+
 static int work(sweep *s, oct_net *net, oct_data *test) {
     int code = s->c->dry_run.set ? 0 : take_folder(s);
     if (!code) code = sweep_find_done(s);
@@ -255,9 +262,7 @@ static int work(sweep *s, oct_net *net, oct_data *test) {
     }
     if ((code = results(s, net, test))) return code;
     for (int i = 0; i < s->count && !code; i++) code = s->cell[i].code;
-    if (!code)
-        cli_next(s->c, "runs and report.html in %s; next: octet doctor %s, or octet convert",
-                 cli_word(s->dir), cli_word(sweep_path(s, &s->cell[0], "")));
+    if (!code) next_of(s);
     return code;
 }
 

@@ -112,8 +112,9 @@ void sweep_print(const sweep *s, const sweep_config *g, const oct_measured *real
                (long long)g[i].packed, time_word(&g[i].measured, us), front_word(&g[i]));
     }
     printf(
-        "*: nothing else is at once smaller and better (bytes: the int8 file's weights, as octet "
-        "compare has them)\n");
+        "w, a: bits of weights, of activations; n: seeds; *: nothing else is at once smaller and "
+        "better\nbytes: the int8 file's weights, as octet compare has them; us/image: an image "
+        "alone (batch 1)\n");
 }
 
 void sweep_print_json(const sweep *s, const sweep_config *g, const oct_measured *real) {

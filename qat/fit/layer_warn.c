@@ -38,19 +38,19 @@ static void clipped(list *l, const oct_layer *r, const oct_quantizer *q, double 
              "%.3g %% of its values are clipped, which takes %.3g %% of their sum (%s)",
              100 * r->clip, 100 * r->clip_loss, by_of(q));
     if (q->method && q->spec.bits < 8)
-        snprintf(w->hint, sizeof w->hint, "more epochs for its step, or --set '%s:abits=8'",
+        snprintf(w->hint, sizeof w->hint, "more epochs for its step, or the rule '%s:abits=8'",
                  r->name);
     else if (q->method)
-        snprintf(w->hint, sizeof w->hint, "more epochs for its step, or --set '%s:method=ema'",
+        snprintf(w->hint, sizeof w->hint, "more epochs for its step, or the rule '%s:method=ema'",
                  r->name);
     else if (octi_is_fixed(q))
-        snprintf(w->hint, sizeof w->hint, "its grid is fixed: --set '%s:float'", r->name);
+        snprintf(w->hint, sizeof w->hint, "its grid is fixed: the rule '%s:float'", r->name);
     else if (!strcmp(q->observer, "minmax"))
         snprintf(w->hint, sizeof w->hint,
-                 "more images for its range (octet ptq --calib): these have values that it has not "
+                 "more images for its range (oct_calibrate): these have values that it has not "
                  "seen");
     else
-        snprintf(w->hint, sizeof w->hint, "--observer minmax, or --set '%s:observer=minmax'",
+        snprintf(w->hint, sizeof w->hint, "observer minmax, or the rule '%s:observer=minmax'",
                  r->name);
 }
 
@@ -60,13 +60,13 @@ static void rounded(list *l, const oct_layer *r, const oct_quantizer *q, double 
              "rounding takes %.3g %% of the sum of its values: its range is wide for %d bits (%s)",
              100 * r->round_loss, q->spec.bits, by_of(q));
     if (q->spec.bits < 8)
-        snprintf(w->hint, sizeof w->hint, "--set '%s:abits=8'", r->name);
+        snprintf(w->hint, sizeof w->hint, "the rule '%s:abits=8'", r->name);
     else if (!strcmp(q->observer, "percentile"))
-        snprintf(w->hint, sizeof w->hint, "--set '%s:observer=mae', or '%s:float'", r->name,
+        snprintf(w->hint, sizeof w->hint, "the rule '%s:observer=mae', or '%s:float'", r->name,
                  r->name);
     else
         snprintf(w->hint, sizeof w->hint,
-                 "--set '%s:observer=percentile' cuts rare large values; '%s:float'", r->name,
+                 "the rule '%s:observer=percentile' cuts rare large values; '%s:float'", r->name,
                  r->name);
 }
 
@@ -102,10 +102,10 @@ static void dead(list *l, const oct_net *net, const oct_layer *rows, bool severa
         oct_layer_warning *w = add(l, rows[i].name, OCT_MEASURE_DEAD, 1, 0);
         snprintf(w->text, sizeof w->text, "dead: %s", by);
         if (g->nodes[i].in[0] == g->input && g->nodes[i].kind == OCT_OP_quantize)
-            snprintf(w->hint, sizeof w->hint, "all images are the same: octet inspect SPEC");
+            snprintf(w->hint, sizeof w->hint, "all images are the same: oct_data_check tells more");
         else
             snprintf(w->hint, sizeof w->hint,
-                     "train the float net again: octet train with a lower --lr or another --seed");
+                     "train the float net again, with a lower .lr or another seed");
         return;
     }
 }
@@ -141,15 +141,18 @@ static oct_status costliest(list *l, oct_net *net, oct_data *data, int64_t n, oc
     snprintf(w->text, sizeof w->text, "costs most: quantized alone it leaves %.1f dB at the output",
              worst->sqnr_alone);
     if (worst->weight_bits && worst->weight_bits < 8)
-        snprintf(w->hint, sizeof w->hint, "--set '%s:wbits=8', or octet qat", worst->name);
+        snprintf(w->hint, sizeof w->hint, "the rule '%s:wbits=8', or oct_fit of the prepared net",
+                 worst->name);
     else if (worst->weight_scheme == OCT_SCHEME_PER_TENSOR_AFFINE ||
              worst->weight_scheme == OCT_SCHEME_PER_TENSOR_SYMMETRIC)
-        snprintf(w->hint, sizeof w->hint, "--set '%s:granularity=channel', or octet qat",
-                 worst->name);
+        snprintf(w->hint, sizeof w->hint,
+                 "the rule '%s:granularity=channel', or oct_fit of the prepared net", worst->name);
     else if (worst->bits < 8)
-        snprintf(w->hint, sizeof w->hint, "--set '%s:abits=8', or octet qat", worst->name);
+        snprintf(w->hint, sizeof w->hint, "the rule '%s:abits=8', or oct_fit of the prepared net",
+                 worst->name);
     else
-        snprintf(w->hint, sizeof w->hint, "--set '%s:float', or octet qat", worst->name);
+        snprintf(w->hint, sizeof w->hint, "the rule '%s:float', or oct_fit of the prepared net",
+                 worst->name);
     return OCT_OK;
 }
 

@@ -77,16 +77,16 @@ OCT_API OCT_NODISCARD oct_status oct_ste_from_name(const char *word, oct_ste *v)
 
 /** A row of qconfig_keys.def each; 0 and NULL: as weaker rules have it. */
 typedef struct oct_qsettings {
-#define OCT_QKEY_INT                                                   int
-#define OCT_QKEY_REAL                                                  float
-#define OCT_QKEY_TEXT                                                  const char *
-#define OCT_QKEY_SWITCH                                                oct_switch
-#define OCT_QKEY_GRANULARITY                                           oct_granularity
-#define OCT_QKEY_WEIGHT_OBSERVER                                       oct_weight_observer
-#define OCT_QKEY_WEIGHT_QMIN                                           oct_weight_qmin
-#define OCT_QKEY_METHOD                                                oct_method
-#define OCT_QKEY_STE                                                   oct_ste
-#define OCT_QKEY(key, field, type, lowest, highest, words, part, what) OCT_QKEY_##type field;
+#define OCT_QKEY_INT                                                          int
+#define OCT_QKEY_REAL                                                         float
+#define OCT_QKEY_TEXT                                                         const char *
+#define OCT_QKEY_SWITCH                                                       oct_switch
+#define OCT_QKEY_GRANULARITY                                                  oct_granularity
+#define OCT_QKEY_WEIGHT_OBSERVER                                              oct_weight_observer
+#define OCT_QKEY_WEIGHT_QMIN                                                  oct_weight_qmin
+#define OCT_QKEY_METHOD                                                       oct_method
+#define OCT_QKEY_STE                                                          oct_ste
+#define OCT_QKEY(key, field, type, lowest, highest, words, part, usual, what) OCT_QKEY_##type field;
 #include "qconfig_keys.def"
 #undef OCT_QKEY_INT
 #undef OCT_QKEY_REAL

@@ -55,7 +55,7 @@ OCTI_WORD_PAIR(oct_ste, octi_ste_words)
 #define OCTI_QKEY_METHOD          OCTI_QKEY_WORD
 #define OCTI_QKEY_STE             OCTI_QKEY_WORD
 const octi_qkey_row octi_qkey_rows[OCTI_QKEYS] = {
-#define OCT_QKEY(key, field, type, lowest, highest, words, part, what)                             \
+#define OCT_QKEY(key, field, type, lowest, highest, words, part, usual, what)                      \
     {key,                                                                                          \
      offsetof(oct_qsettings, field),                                                               \
      OCTI_QKEY_##type,                                                                             \
@@ -166,7 +166,8 @@ oct_status octi_qrules_of(oct_ctx *ctx, const oct_qconfig *c, octi_qrules *rules
     rules->rule = octi_calloc(ctx, (size_t)rules->count, sizeof *rules->rule);
     if (!rules->rule) return oct_last_error()->code;
     oct_qsettings *global = &rules->rule[0].set;
-#define OCT_QKEY(key, field, type, lowest, highest, words, part, what) global->field = c->field;
+#define OCT_QKEY(key, field, type, lowest, highest, words, part, usual, what)                      \
+    global->field = c->field;
 #include "qat/rules/qconfig_keys.def"
     if (c->rule_count) memcpy(rules->rule + 1, c->rules, (size_t)c->rule_count * sizeof *c->rules);
     for (int32_t i = 0; i < rules->count; i++) OCT_TRY(check_rule(ctx, &rules->rule[i]));

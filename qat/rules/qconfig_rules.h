@@ -9,7 +9,7 @@
 #include "src/graph.h"
 
 enum octi_qkey {
-#define OCT_QKEY(key, field, type, lowest, highest, words, part, what) OCTI_QKEY_##field,
+#define OCT_QKEY(key, field, type, lowest, highest, words, part, usual, what) OCTI_QKEY_##field,
 #include "qat/rules/qconfig_keys.def"
     OCTI_QKEYS
 };
