@@ -13,6 +13,7 @@
 
 #include "ops/conv_internal.h"
 #include "ops/kernels/kernels.h"
+#include "ops/qconv.h"
 
 enum { PANEL = 16 };
 
@@ -35,8 +36,10 @@ struct octi_direct {
     int64_t groups, from_group, to_group, out_image, panels;
     tap_class *cls;
     int64_t classes;
-    bool zero_first;   /* some output pixels have no taps */
-    const float *bias; /* [groups][panels * PANEL] */
+    int64_t across, step, reach; /* forward: pixels of an output row, frame rows to the next one and
+                                    those that one reads */
+    bool zero_first;             /* some output pixels have no taps */
+    const float *bias;           /* [groups][panels * PANEL] */
     const octk_table *kernels;
 };
 
@@ -78,30 +81,54 @@ size_t octi_direct_frame(const octi_direct *d) {
     return frame_is_image(&d->f) ? 0 : (size_t)frame_floats(&d->f) * sizeof(float);
 }
 
-void octi_direct_image(const octi_direct *d, const float *image, float *framed, float *y) {
+/* Pixels [at, at + np) of a class; of one group the channels [first, last) alone. */
+static void run_class(const octi_direct *d, const tap_class *t, const float *image, float *y,
+                      int64_t at, int64_t np, int64_t first, int64_t last) {
+    const int64_t k = (int64_t)t->runs * t->len, group_w = k * PANEL * d->panels;
+    for (int64_t g = 0; np && t->runs && g < d->groups; g++)
+        d->kernels->conv_f32(
+            &(octk_conv_f32){.x = image + g * d->from_group,
+                             .w = t->w + g * group_w + first * k,
+                             .bias = d->bias ? d->bias + g * d->panels * PANEL + first : NULL,
+                             .pix = t->pix + at,
+                             .run = t->run,
+                             .out = t->out + at,
+                             .y = y + g * d->to_group + first,
+                             .np = (int32_t)np,
+                             .runs = t->runs,
+                             .len = t->len,
+                             .o = (int32_t)(last - first),
+                             .dense = d->classes == 1 && last - first == d->to_group * d->groups});
+}
+
+static void run_image(const octi_direct *d, const float *image, float *framed, float *y) {
     if (framed) {
         fill_frame(&d->f, image, framed);
         image = framed;
     }
     if (d->zero_first) memset(y, 0, (size_t)d->out_image * sizeof *y);
-    for (int64_t k = 0; k < d->classes; k++) {
-        const tap_class *t = &d->cls[k];
-        int64_t group_w = (int64_t)t->runs * t->len * PANEL * d->panels;
-        for (int64_t g = 0; t->np && t->runs && g < d->groups; g++)
-            d->kernels->conv_f32(
-                &(octk_conv_f32){.x = image + g * d->from_group,
-                                 .w = t->w + g * group_w,
-                                 .bias = d->bias ? d->bias + g * d->panels * PANEL : NULL,
-                                 .pix = t->pix,
-                                 .run = t->run,
-                                 .out = t->out,
-                                 .y = y + g * d->to_group,
-                                 .np = t->np,
-                                 .runs = t->runs,
-                                 .len = t->len,
-                                 .o = (int32_t)d->to_group,
-                                 .dense = d->classes == 1 && d->groups == 1});
+    for (int64_t k = 0; k < d->classes; k++)
+        run_class(d, &d->cls[k], image, y, 0, d->cls[k].np, 0, d->to_group);
+}
+
+void octi_direct_part(const octi_direct *d, const float *image, float *framed, float *y,
+                      const octi_part *part) {
+    const bool whole = d->groups > 1;
+    const frame *f = &d->f;
+    if (framed) {
+        octi_frame_rows(&(octi_border){f->h, f->w, f->c, f->top, f->left, f->cols}, image, framed,
+                        part->from * d->step, (part->to - 1) * d->step + d->reach);
+        image = framed;
     }
+    run_class(d, d->cls, image, y, part->from * d->across, (part->to - part->from) * d->across,
+              whole ? 0 : part->first, whole ? d->to_group : part->last);
+}
+
+/* 12 products a cycle; large weights once from memory. */
+double octi_direct_cycles(const octi_conv *g, const octi_part *part) {
+    const double k = (double)(g->r * g->s * g->cg), outputs = (double)(part->last - part->first);
+    return (double)((part->to - part->from) * g->q) * k * outputs / 12 +
+           octi_weight_cycles((int64_t)(k * outputs * sizeof(float)));
 }
 
 /** One slot of images through all classes. */
@@ -111,8 +138,7 @@ static void pass_slot(void *arg, int64_t slot) {
     float *framed = j->padded ? j->padded + slot * frame_floats(f) : NULL;
     int64_t to = octi_cut_at(&j->cut, slot + 1);
     for (int64_t n = octi_cut_at(&j->cut, slot); n < to; n++)
-        octi_direct_image(j->d, j->src + n * f->h * f->w * f->c, framed,
-                          j->dst + n * j->d->out_image);
+        run_image(j->d, j->src + n * f->h * f->w * f->c, framed, j->dst + n * j->d->out_image);
 }
 
 static oct_status run_pass(oct_ctx *ctx, octi_arena *scratch, const octi_direct *d, int64_t n,
@@ -160,6 +186,9 @@ octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float 
                        .panels = (g->og + PANEL - 1) / PANEL,
                        .cls = t,
                        .classes = 1,
+                       .across = g->q,
+                       .step = g->stride_h,
+                       .reach = (g->r - 1) * g->dil_h + 1,
                        .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};
     *t = (tap_class){.np = (int32_t)(g->p * g->q)};
     if (check_frame(&d->f, d->out_image) != OCT_OK ||

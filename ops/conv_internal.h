@@ -4,6 +4,8 @@
 #ifndef OCT_OPS_CONV_INTERNAL_H
 #define OCT_OPS_CONV_INTERNAL_H
 
+#include <string.h>
+
 #include "ops/checks.h"
 
 /** Letters as in ops.h; cg, og: channels of a group. All checked. */
@@ -11,6 +13,30 @@ typedef struct octi_conv {
     int64_t n, h, w, c, p, q, o, r, s, groups, cg, og;
     int64_t stride_h, stride_w, top, left, dil_h, dil_w;
 } octi_conv;
+
+/** A part of an image's output: rows [from, to), channels [first, last). */
+typedef struct octi_part {
+    int64_t from, to, first, last;
+} octi_part;
+
+/** An image [h][w][c] at (top, left) among zeros, `cols` pixels wide. */
+typedef struct octi_border {
+    int64_t h, w, c, top, left, cols;
+} octi_border;
+/** Rows [from, to) of that; `framed` is its first one. */
+static inline void octi_frame_rows(const octi_border *b, const float *image, float *framed,
+                                   int64_t from, int64_t to) {
+    const int64_t row = b->cols * b->c, left = b->left * b->c,
+                  inside = (b->w < b->cols - b->left ? b->w : b->cols - b->left) * b->c;
+    for (int64_t y = from; y < to; y++) {
+        float *at = framed + y * row;
+        const bool empty = y < b->top || y >= b->top + b->h;
+        memset(at, 0, (size_t)(empty ? row : left) * sizeof *at);
+        if (empty) continue;
+        memcpy(at + left, image + (y - b->top) * b->w * b->c, (size_t)inside * sizeof *at);
+        memset(at + left + inside, 0, (size_t)(row - left - inside) * sizeof *at);
+    }
+}
 
 /** The geometry of `images` images; kernel and groups by the attributes. */
 octi_conv octi_conv_of(const oct_attrs *a, const oct_shape *x, const oct_shape *y, int64_t images);
@@ -30,8 +56,13 @@ typedef struct octi_direct octi_direct;
 octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float *w, const float *b);
 /** Bytes of a frame around an image; 0: none is needed. */
 size_t octi_direct_frame(const octi_direct *d);
-/** framed: a frame of zeros, or NULL where none is needed; its middle is written. */
-void octi_direct_image(const octi_direct *d, const float *image, float *framed, float *y);
+/** A part of one image; framed: memory of a frame, NULL where none is needed. Where not all
+ *  channels are asked for, there is one group and the part has whole panels of 16, or more than 8
+ *  of the last one: then every sum has the order that it has in the whole. */
+void octi_direct_part(const octi_direct *d, const float *image, float *framed, float *y,
+                      const octi_part *part);
+/** Cycles of it, reckoned. */
+double octi_direct_cycles(const octi_conv *g, const octi_part *part);
 /** A row of taps is one run of floats. */
 static inline bool octi_conv_runs_are_rows(const octi_conv *g) {
     return g->groups == 1 && (g->dil_w == 1 || g->s == 1);

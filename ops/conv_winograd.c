@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "ops/conv_winograd.h"
+#include "ops/qconv.h"
 
 enum { PLANES = 36, PANEL = 16, TILES = 24 };
 
@@ -109,6 +110,27 @@ static float *tile_at(const grid *d, float *frames, int64_t floats, int64_t t) {
     return frames + t / tiles * floats + (i / d->across * 4 * d->cols + i % d->across * 4) * d->c;
 }
 
+/* Tiles [from, to) of framed images, output channels [first, last). */
+static void forward_tiles(const wino_job *j, float *frames, float *dst, float *v, float *m,
+                          int64_t from, int64_t to, int64_t first, int64_t last) {
+    const grid *in = &j->in, *out = &j->out;
+    const int64_t c = in->c, o = out->c, vp = plane_floats(c), mp = plane_floats(o);
+    for (int64_t t0 = from; t0 < to; t0 += TILES) {
+        const int64_t tiles = to - t0 < TILES ? to - t0 : TILES;
+        for (int64_t t = 0; t < tiles; t++)
+            j->kernels->wino_in_f32(tile_at(in, frames, grid_floats(in), t0 + t), in->cols * c, c,
+                                    v + t * c, vp);
+        for (int64_t p = 0; p < PLANES; p++)
+            for (int64_t b = first; b < last; b += PANEL)
+                j->kernels->gemm_f32(false, false, tiles, PANEL, c, v + p * vp, c,
+                                     j->u + (p * o + b) * c, PANEL, false, m + p * mp + b, o);
+        for (int64_t t = 0; t < tiles; t++)
+            j->kernels->wino_out_f32(
+                m + t * o + first, mp, last - first, j->bias ? j->bias + first : NULL,
+                tile_at(out, dst, grid_floats(out), t0 + t) + first, out->cols * o, o);
+    }
+}
+
 static void forward_slot(void *arg, int64_t slot) {
     const wino_job *j = arg;
     const grid *in = &j->in, *out = &j->out;
@@ -124,19 +146,7 @@ static void forward_slot(void *arg, int64_t slot) {
         for (int64_t i = 0; i < images; i++)
             copy_in(in, j->x + (n + i) * in->h * in->w * c, frames + i * frame);
         float *dst = out_frames ? out_frames : j->y + n * out->h * out->w * o;
-        for (int64_t t0 = 0; t0 < total; t0 += TILES) {
-            int64_t tiles = total - t0 < TILES ? total - t0 : TILES;
-            for (int64_t t = 0; t < tiles; t++)
-                j->kernels->wino_in_f32(tile_at(in, frames, frame, t0 + t), in->cols * c, c,
-                                        v + t * c, vp);
-            for (int64_t p = 0; p < PLANES; p++)
-                for (int64_t b = 0; b < o; b += PANEL)
-                    j->kernels->gemm_f32(false, false, tiles, PANEL, c, v + p * vp, c,
-                                         j->u + (p * o + b) * c, PANEL, false, m + p * mp + b, o);
-            for (int64_t t = 0; t < tiles; t++)
-                j->kernels->wino_out_f32(m + t * o, mp, o, j->bias, tile_at(out, dst, of, t0 + t),
-                                         out->cols * o);
-        }
+        forward_tiles(j, frames, dst, v, m, 0, total, 0, o);
         for (int64_t i = 0; out_frames && i < images; i++)
             copy_out(out, out_frames + i * of, j->y + (n + i) * out->h * out->w * o);
     }
@@ -211,23 +221,42 @@ size_t octi_winograd_scratch(const octi_conv *g) {
            lines(PLANES * plane_floats(g->o));
 }
 
+int64_t octi_winograd_units(const octi_conv *g) { return (g->p + 3) / 4; }
+
 void octi_winograd_run(const octi_conv *g, const octk_table *kernels, const float *x,
-                       const float *u, const float *bias, float *y, void *scratch) {
+                       const float *u, const float *bias, float *y, const octi_part *part,
+                       void *scratch) {
     wino_job j = job_of(g);
+    const grid *in = &j.in, *out = &j.out;
     uint8_t *at = scratch;
     j.kernels = kernels;
-    j.x = x;
     j.u = u;
     j.bias = bias;
-    j.y = y;
     j.frames = (float *)(void *)at;
-    memset(j.frames, 0, frame_bytes(&j)); /* the borders */
     at += frame_bytes(&j);
     if (out_bytes(&j)) j.out_frames = (float *)(void *)at;
     at += out_bytes(&j);
     j.v = (float *)(void *)at;
     j.m = (float *)(void *)(at + lines(PLANES * plane_floats(g->c)));
-    forward_slot(&j, 0);
+    octi_frame_rows(&(octi_border){in->h, in->w, in->c, in->top, in->left, in->cols}, x, j.frames,
+                    4 * part->from, 4 * part->to + 2);
+    forward_tiles(&j, j.frames, j.out_frames ? j.out_frames : y, j.v, j.m, part->from * out->across,
+                  part->to * out->across, part->first, part->last);
+    const int64_t rows = 4 * part->to < out->h ? 4 * part->to : out->h;
+    for (int64_t i = 4 * part->from * out->w; j.out_frames && i < rows * out->w; i++)
+        memcpy(y + i * out->c + part->first,
+               j.out_frames + (i / out->w * out->cols + i % out->w) * out->c + part->first,
+               (size_t)(part->last - part->first) * sizeof *y);
+}
+
+/* 12 products a cycle, transforms at two floats; large weights from memory for each block of
+ * tiles. */
+double octi_winograd_cycles(const octi_conv *g, const octi_part *part) {
+    const int64_t tiles = (part->to - part->from) * ((g->q + 3) / 4),
+                  outputs = part->last - part->first, blocks = (tiles + TILES - 1) / TILES;
+    return (double)(tiles * PLANES) *
+               ((double)(g->c * outputs) / 12 + (double)(g->c + outputs) / 2) +
+           (double)blocks * octi_weight_cycles(PLANES * g->c * outputs * (int64_t)sizeof(float));
 }
 
 oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,

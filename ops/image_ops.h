@@ -49,6 +49,9 @@ octi_pool octi_pool_of(const oct_attrs *a, const oct_shape *x, const oct_shape *
  *  is told at_room: octi_max_pool_room elements each. */
 void octi_max_pool_image(const octi_pool *g, const float *x, float *y, int32_t *at, float *room,
                          int32_t *at_room);
+/** Rows [from, to) of it, without the cells. */
+void octi_max_pool_rows(const octi_pool *g, int64_t from, int64_t to, const float *x, float *y,
+                        float *room);
 /** OCT_ELIMIT where no memory could hold it. */
 oct_status octi_max_pool_room(const octi_pool *g, const char *where, size_t *room);
 /** Means of windows, of one image. */

@@ -100,11 +100,11 @@ oct_status octi_max_pool_room(const octi_pool *g, const char *where, size_t *roo
                      NULL);
 }
 
-void octi_max_pool_image(const octi_pool *g, const float *x, float *y, int32_t *at, float *room,
-                         int32_t *at_room) {
+static void max_pool_rows(const octi_pool *g, int64_t from, int64_t to, const float *x, float *y,
+                          int32_t *at, float *room, int32_t *at_room) {
     const int64_t row = g->q * g->c, ring = ring_rows(g);
     int64_t done = 0;
-    for (int64_t p = 0; p < g->p; p++, y += row, at = at ? at + row : NULL) {
+    for (int64_t p = from; p < to; p++, y += row, at = at ? at + row : NULL) {
         const octi_cells rows = octi_cells_inside(p, g->stride_h, g->top, g->r, g->h);
         for (int64_t h = rows.from > done ? rows.from : done; h < rows.to; h++)
             largest_across(g, x, h, room + h % ring * row, at ? at_room + h % ring * row : NULL);
@@ -120,6 +120,16 @@ void octi_max_pool_image(const octi_pool *g, const float *x, float *y, int32_t *
             if (at) memcpy(at, across_at, (size_t)row * sizeof *at);
         }
     }
+}
+
+void octi_max_pool_image(const octi_pool *g, const float *x, float *y, int32_t *at, float *room,
+                         int32_t *at_room) {
+    max_pool_rows(g, 0, g->p, x, y, at, room, at_room);
+}
+
+void octi_max_pool_rows(const octi_pool *g, int64_t from, int64_t to, const float *x, float *y,
+                        float *room) {
+    max_pool_rows(g, from, to, x, y + from * g->q * g->c, NULL, room, NULL);
 }
 
 typedef struct max_job {

@@ -236,14 +236,13 @@ oct_status octi_qconv_take_pool(octi_qrun *r, bool *taken) {
 
 /* ---- an image on several threads ---- */
 
-static int32_t largest(int32_t whole, int32_t parts) { return (whole + parts - 1) / parts; }
-
 /* The model of a layer that has what the largest part has. Where others make its input's channels,
  * these come from their caches, 4 bytes a cycle. */
-static double part_cycles(const octi_qrun *r, octi_share share) {
+static double part_cycles(const void *op, octi_share share) {
+    const octi_qrun *r = op;
     octi_qconv part = *r->u.conv;
-    const int32_t rows = largest(r->units, share.rows) * r->unit_rows * part.pool,
-                  channels = largest(r->panels, share.panels) * OCTI_PANEL;
+    const int32_t rows = octi_share_most(r->units, share.rows) * r->unit_rows * part.pool,
+                  channels = octi_share_most(r->panels, share.panels) * OCTI_PANEL;
     const double input = (double)part.h * part.w * part.c * (1 - 1.0 / share.panels) / 4;
     if (rows < part.p) part.p = rows;
     if (share.panels > 1 && channels < part.o) part.o = channels;
@@ -251,26 +250,7 @@ static double part_cycles(const octi_qrun *r, octi_share share) {
 }
 
 octi_share octi_qrun_share(const octi_qrun *r, int32_t threads) {
-    octi_share best = {threads < r->units ? threads : r->units, 1};
-    if (!r->candidate || r->panels < 2) return best;
-    double least = part_cycles(r, best);
-    for (int32_t rows = 1; rows <= threads && rows <= r->units; rows++) {
-        const octi_share share = {rows, threads / rows < r->panels ? threads / rows : r->panels};
-        const double cycles = part_cycles(r, share);
-        if (cycles >= least) continue;
-        least = cycles;
-        best = share;
-    }
-    return best;
-}
-
-void octi_share_part(const octi_qrun *r, octi_share share, int64_t i, octi_qcall *call) {
-    const int64_t row = i % share.rows, panel = i / share.rows;
-    call->from = (int32_t)(r->units * row / share.rows);
-    call->to = (int32_t)(r->units * (row + 1) / share.rows);
-    call->panel = (int32_t)(r->panels * panel / share.panels);
-    call->panels =
-        share.panels < 2 ? 0 : (int32_t)(r->panels * (panel + 1) / share.panels) - call->panel;
+    return octi_share_among(threads, r->units, r->panels, r->candidate ? part_cycles : NULL, r);
 }
 
 /* ---- what candidates share ---- */

@@ -73,6 +73,30 @@ oct_status octi_qbind(octi_qrun *r, const octi_layout *in, const octi_layout *ou
     return r->tail ? octi_bind_tail(&q) : r->bind(&q);
 }
 
+octi_share octi_share_among(int32_t threads, int32_t units, int32_t panels, octi_share_fn *cycles,
+                            const void *op) {
+    octi_share best = {threads < units ? threads : units, 1};
+    if (!cycles || panels < 2) return best;
+    double least = cycles(op, best);
+    for (int32_t rows = 1; rows <= threads && rows <= units; rows++) {
+        const octi_share share = {rows, threads / rows < panels ? threads / rows : panels};
+        const double now = cycles(op, share);
+        if (now >= least) continue;
+        least = now;
+        best = share;
+    }
+    return best;
+}
+
+void octi_share_part(int32_t units, int32_t panels, octi_share share, int64_t i, octi_qcall *call) {
+    const int64_t row = i % share.rows, panel = i / share.rows;
+    call->from = (int32_t)(units * row / share.rows);
+    call->to = (int32_t)(units * (row + 1) / share.rows);
+    call->panel = (int32_t)(panels * panel / share.panels);
+    call->panels =
+        share.panels < 2 ? 0 : (int32_t)(panels * (panel + 1) / share.panels) - call->panel;
+}
+
 int64_t octi_image_count(const oct_shape *s) {
     int64_t n = 1;
     for (int i = 1; i < s->rank; i++) n *= s->dim[i];

@@ -143,12 +143,22 @@ oct_status octi_qconv_take_pool(octi_qrun *r, bool *taken);
  *  other; `map` is copied. OCT_ENOMEM. */
 oct_status octi_qconv_take_map(octi_qrun *r, const octi_qrun *map, int32_t place, int32_t other,
                                bool *taken);
+/** The largest part's cycles. */
+typedef double octi_share_fn(const void *op, octi_share share);
+/** How `threads` share so many units and panels: so that the largest part costs least, of equals by
+ *  units. cycles NULL: by units. */
+octi_share octi_share_among(int32_t threads, int32_t units, int32_t panels, octi_share_fn *cycles,
+                            const void *op);
+/** Units, or panels, of the largest of so many parts. */
+static inline int32_t octi_share_most(int32_t whole, int32_t parts) {
+    return (whole + parts - 1) / parts;
+}
+/** What part i of the share has of them. */
+void octi_share_part(int32_t units, int32_t panels, octi_share share, int64_t i, octi_qcall *call);
 /** How `threads` share an image of it: by the units, and of a convolution also by the panels where
  *  its model says that the largest part is less so (of few rows with many weights, which each part
  *  reads all of unless it has panels of its own). */
 octi_share octi_qrun_share(const octi_qrun *r, int32_t threads);
-/** What part `i` of a share has of r's units and panels. */
-void octi_share_part(const octi_qrun *r, octi_share share, int64_t i, octi_qcall *call);
 /** The op whose output is the step's: the last one taken, or r. */
 const octi_qrun *octi_qrun_last(const octi_qrun *r);
 /** Pack for these layouts (of constants they are ignored). OCT_ENOMEM. */

@@ -233,12 +233,13 @@ void check_wino_in_f32(octk_wino_in_f32_fn *kernel, const char *name) {
 void check_wino_out_f32(octk_wino_out_f32_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 28, 0);
     for (int round = 0; round < 60; round++) {
-        int64_t o = 8 * (1 + below(&r, 5)), row = 4 * o + below(&r, 20), plane = o + below(&r, 9);
+        int64_t o = 8 * (1 + below(&r, 5)), pixel = o + (round & 2 ? below(&r, 9) : 0),
+                row = 4 * pixel + below(&r, 20), plane = o + below(&r, 9);
         size_t all = (size_t)(4 * row);
         float *m = normals(&r, (size_t)(36 * plane)), *bias = normals(&r, (size_t)o),
               *y = floats(all), *before = floats(all), *b = round & 1 ? bias : NULL;
-        kernel(m, plane, o, b, y, row);
-        check_transform(name, out_at, 6, 4, m, 6 * plane, plane, b, y, row, o, o, before, all);
+        kernel(m, plane, o, b, y, row, pixel);
+        check_transform(name, out_at, 6, 4, m, 6 * plane, plane, b, y, row, pixel, o, before, all);
         free(m), free(bias), free(y), free(before);
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * An image that several threads share, step by step in ranges of rows or of channels, has the bits
- * that it has alone: int8 and float nets, every candidate of their layers, one image and a few,
- * from floats and from pixels. */
+ * that it has alone: int8 nets, every candidate of their layers; int8 nets of which layers stayed
+ * float; float nets. One image and a few. */
 #include "octet.h"
 #include "src/mem.h"
 #include "src/paths.h"
@@ -13,7 +13,8 @@ enum { H = 40, W = 40, C = 3, DEEP = 141, MOST = 5, CLASSES = 10 };
 /* Maps large enough to be cut: 3x3, strided, 1x1, depthwise and grouped layers, adds, pools; and
  * of few rows and many channels, which go by channels. */
 typedef struct layers {
-    oct_module *stem, *square, *strided, *point, *depthwise, *grouped, *deep, *deeper, *fc;
+    oct_module *stem, *square, *point, *narrow, *depthwise, *grouped, *strided, *even, *deep,
+        *deeper, *fc;
 } layers;
 
 static oct_module *conv(oct_ctx *ctx, oct_module *m, const char *name, int in, int out, int k,
@@ -34,8 +35,9 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
     oct_var *y = oct_relu(oct_apply(l->square, x));
     y = oct_add(oct_apply(l->depthwise, y),
                 oct_max_pool2d(x, &(oct_pool_opts){.kernel = 3, .stride = 1, .pad = 1}));
-    y = oct_relu(oct_apply(l->grouped, oct_apply(l->point, oct_hardswish(y))));
-    y = oct_relu(oct_apply(l->strided, y));
+    y = oct_relu(oct_apply(l->narrow, oct_apply(l->point, oct_hardswish(y))));
+    y = oct_relu(oct_apply(l->strided, oct_apply(l->grouped, y)));
+    y = oct_relu(oct_apply(l->even, y));
     y = oct_relu(oct_apply(l->deep, y));
     y = oct_relu(oct_add(oct_apply(l->deeper, y), y));
     return oct_apply(l->fc, oct_flatten(oct_adaptive_avg_pool2d(y, 1, 1)));
@@ -46,9 +48,11 @@ static oct_net *make(oct_ctx *ctx, layers *l) {
     l->stem = conv(ctx, m, "stem", C, 24, 3, 1, 1);
     l->square = conv(ctx, m, "square", 24, 24, 3, 1, 1);
     l->depthwise = conv(ctx, m, "depthwise", 24, 24, 3, 1, 24);
-    l->point = conv(ctx, m, "point", 24, 40, 1, 1, 1);
-    l->grouped = conv(ctx, m, "grouped", 40, 40, 3, 1, 4);
+    l->point = conv(ctx, m, "point", 24, 48, 1, 1, 1);
+    l->narrow = conv(ctx, m, "narrow", 48, 16, 3, 1, 1);
+    l->grouped = conv(ctx, m, "grouped", 16, 40, 3, 1, 4);
     l->strided = conv(ctx, m, "strided", 40, 48, 3, 2, 1);
+    l->even = conv(ctx, m, "even", 48, 48, 3, 1, 1);
     l->deep = conv(ctx, m, "deep", 48, DEEP, 3, 2, 1);
     l->deeper = conv(ctx, m, "deeper", DEEP, DEEP, 3, 1, 1);
     l->fc = oct_module_add(m, "fc",
@@ -63,17 +67,21 @@ static oct_tensor *images(oct_ctx *ctx) {
     return x;
 }
 
-/* Outputs of the first n images; the float net where `floats`. How often an image was cut, and by
- * channels. */
-static void outputs(int threads, const char *candidate, bool floats, int n, float *y,
+typedef enum precision { INT8, MIXED, FLOAT } precision;
+
+/* Outputs of the first n images. How often an image was cut, and by channels. */
+static void outputs(int threads, const char *candidate, precision form, int n, float *y,
                     uint32_t cut[2]) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads});
     layers l;
     oct_net *net = make(ctx, &l);
     oct_tensor *x = images(ctx);
     octi_ctx_only(ctx, candidate);
-    if (!floats) {
-        oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = "minmax"});
+    if (form != FLOAT) {
+        oct_qconfig config = {.observer = "minmax"};
+        if (form == MIXED) ck_ok(oct_qconfig_parse(ctx, "s*:float", &config));
+        if (form == MIXED) ck_ok(oct_qconfig_parse(ctx, "deep*:float", &config));
+        oct_net *q = oct_prepare(net, &config);
         oct_tape *t = oct_tape_new(ctx);
         oct_tape_begin(t, OCT_CALIBRATE);
         ck_not_null(oct_net_forward(q, oct_input(t, x)));
@@ -92,20 +100,23 @@ static void outputs(int threads, const char *candidate, bool floats, int n, floa
     oct_close(ctx);
 }
 
-START_TEST(rows_of_an_image_on_several_threads) {
+/* Under TSan each net takes fifty times as long: few there. */
 #if defined(__SANITIZE_THREAD__)
-    static const char *const candidates[] = {NULL}; /* where each takes fifty times as long */
+enum { MANY = false };
 #else
+enum { MANY = true };
+#endif
+
+START_TEST(rows_of_an_image_on_several_threads) {
     static const char *const candidates[] = {NULL,        "patches",     "rows",       "winograd4",
                                              "winograd2", "winograd4s2", "winograd2s2"};
-#endif
     static const int some[] = {1, 2, MOST};
-    for (size_t k = 0; k < sizeof candidates / sizeof *candidates; k++)
-        for (int e = 0; e < 3; e++) {
+    for (size_t k = 0; k < (MANY ? sizeof candidates / sizeof *candidates : 1); k++)
+        for (int e = 0; e < (MANY ? 3 : 1); e++) {
             float one[MOST * CLASSES], three[MOST * CLASSES];
             uint32_t cut[2], cut_one[2];
-            outputs(1, candidates[k], false, some[e], one, cut_one);
-            outputs(3, candidates[k], false, some[e], three, cut);
+            outputs(1, candidates[k], INT8, some[e], one, cut_one);
+            outputs(3, candidates[k], INT8, some[e], three, cut);
             ck_assert(!cut_one[0] && !cut_one[1]);
             ck_assert_int_eq(cut[0] > 0, some[e] < 3);
             ck_assert_int_eq(cut[1] > 0, some[e] < 3);
@@ -116,13 +127,21 @@ START_TEST(rows_of_an_image_on_several_threads) {
 }
 END_TEST
 
-START_TEST(float_layers_are_whole_images) {
-    float one[CLASSES], three[CLASSES];
-    uint32_t cut[2];
-    outputs(1, NULL, true, 1, one, cut);
-    outputs(3, NULL, true, 1, three, cut);
-    ck_assert(!memcmp(one, three, sizeof one));
+START_TEST(float_layers_of_an_image_on_several_threads) {
+    for (precision f = MIXED; f <= FLOAT; f++)
+        for (int n = 1; n <= (MANY ? 2 : 1); n++) {
+            float one[2 * CLASSES], three[2 * CLASSES];
+            uint32_t cut[2];
+            outputs(1, NULL, f, n, one, cut);
+            ck_assert(!cut[0] && !cut[1]);
+            outputs(3, NULL, f, n, three, cut);
+            ck_assert(cut[0] && cut[1]);
+            ck_assert_msg(!memcmp(one, three, sizeof *one * (size_t)(n * CLASSES)),
+                          "%s, %d images: other bits on three threads",
+                          f == MIXED ? "some layers float" : "all float", n);
+        }
 }
 END_TEST
 
-OCT_TEST_MAIN("cut", rows_of_an_image_on_several_threads, float_layers_are_whole_images)
+OCT_TEST_MAIN("cut", rows_of_an_image_on_several_threads,
+              float_layers_of_an_image_on_several_threads)

@@ -55,9 +55,9 @@ typedef void octk_conv_grad_w_f32_fn(const octk_conv_grad_w_f32 *a);
  * between the 36 values of a tile (i * 6 + k). A tile's pixels are c (or o) floats apart. */
 /** v = B^T d B of a 6x6 tile. */
 typedef void octk_wino_in_f32_fn(const float *x, int64_t row, int64_t c, float *v, int64_t plane);
-/** y = A^T m A (+ bias where not NULL): a 4x4 tile. */
+/** y = A^T m A (+ bias where not NULL): a 4x4 tile, its pixels `pixel` floats apart. */
 typedef void octk_wino_out_f32_fn(const float *m, int64_t plane, int64_t o, const float *bias,
-                                  float *y, int64_t row);
+                                  float *y, int64_t row, int64_t pixel);
 /** v = A dy A^T of a 4x4 tile: the adjoint of wino_out. */
 typedef void octk_wino_dy_f32_fn(const float *dy, int64_t row, int64_t o, float *v, int64_t plane);
 

@@ -111,7 +111,7 @@ static oct_status make_steps(oct_plan *p, const oct_graph *g) {
     if (!p->steps) return oct_last_error()->code;
     for (int32_t i = 0; i < g->node_count; i++) {
         OCT_TRY(octi_qmodule_init(&p->steps[i], p->arena, g, i));
-        if (!p->steps[i].is_float) p->cycles += p->steps[i].u.q.cycles;
+        p->cycles += octi_qmodule_cycles(&p->steps[i]);
     }
     p->step_count = g->node_count;
     OCT_TRY(hold(p, g));
@@ -178,8 +178,8 @@ static oct_status bind(oct_plan *p) {
             in[k] = m->in[k] >= 0 ? p->values[m->in[k]].at : (octi_layout){0};
         OCT_TRY(octi_qmodule_bind(m, in, &p->values[m->out].at));
         if (m->scratch > p->scratch) p->scratch = m->scratch;
+        m->share = octi_qmodule_share(m, threads);
         if (m->is_float) continue;
-        m->share = octi_qrun_share(&m->u.q, threads);
         p->values[m->out].halo_code = (uint8_t)octi_qrun_last(&m->u.q)->args->out->zero_point;
         if (m->u.q.band > p->band) p->band = m->u.q.band;
     }

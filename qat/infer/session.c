@@ -22,10 +22,10 @@
  * many have more values alive than the second-level cache holds beside weights; where one image
  * has, weights are all that can be saved. */
 enum { CHUNK = 8, CHUNK_BYTES = 160 << 10 };
-/* Cycles of an image, of a step of it, from which on several threads share it: some 400 and 60 us.
- * To wake a thread for a step and to wait for it takes 10 to 50 us, which ResNet-20 (20 steps of
- * 15 us) never wins back. */
-enum { WORTH_CUTTING = 1000000, WORTH_A_STEP = 150000 };
+/* Cycles of an image, of a step of it, from which on several threads share it: some 400 and 15 us.
+ * A thread that waits for the next step begins it within a microsecond, but one that sleeps, as
+ * before an image, takes 10 to 50 us, which ResNet-20 (20 steps of 15 us) hardly wins back. */
+enum { WORTH_CUTTING = 1000000, WORTH_A_STEP = 40000 };
 
 struct oct_session {
     const oct_plan *plan;
@@ -207,15 +207,15 @@ typedef struct cut {
 static void run_part(void *arg, int64_t i) {
     const cut *c = arg;
     octi_qcall call = c->call;
-    octi_share_part(&c->m->u.q, c->m->share, i, &call);
+    octi_qmodule_part(c->m, i, &call);
     call.scratch = c->s->scratch + (size_t)i * c->s->scratch_bytes;
     octi_qmodule_run(c->m, &call);
 }
 
 static void run_step(const oct_session *s, const octi_qmodule *m, octi_qcall *call, bool shared) {
-    const int64_t parts = m->is_float ? 1 : (int64_t)m->share.rows * m->share.panels;
+    const int64_t parts = (int64_t)m->share.rows * m->share.panels;
     call->to = octi_qmodule_units(m);
-    if (!shared || parts < 2 || m->u.q.cycles * (double)call->n < WORTH_A_STEP) {
+    if (!shared || parts < 2 || octi_qmodule_cycles(m) * (double)call->n < WORTH_A_STEP) {
         octi_qmodule_run(m, call);
         return;
     }

@@ -3,6 +3,7 @@
  * transformed once; linear layers over all images of a call. Between quantized layers neither is
  * allowed (law 12). */
 #include "ops/conv_winograd.h"
+#include "ops/qconv.h"
 #include "qat/int8/float_node.h"
 #include "src/mem.h"
 
@@ -11,10 +12,17 @@ typedef struct winograd {
     const float *u;
 } winograd;
 
-static void run_winograd(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+static void run_winograd(const octi_fnode *f, const float *const *in, float *y,
+                         const octi_part *part, void *scratch) {
     const winograd *w = f->own;
-    octi_winograd_run(&w->g, f->kernels, in[0], w->u, f->b, y, scratch);
-    octi_fnode_finish(f, y);
+    const octi_part tiles = {part->from / 4, (part->to + 3) / 4, part->first, part->last};
+    octi_winograd_run(&w->g, f->kernels, in[0], w->u, f->b, y, &tiles, scratch);
+    octi_fnode_finish(f, y, part);
+}
+
+static double winograd_cycles(const octi_fnode *f, const octi_part *part) {
+    const octi_part tiles = {part->from / 4, (part->to + 3) / 4, part->first, part->last};
+    return octi_winograd_cycles(&((const winograd *)f->own)->g, &tiles);
 }
 
 static oct_status init_winograd(const octi_finit *i, const octi_conv *g) {
@@ -27,7 +35,11 @@ static oct_status init_winograd(const octi_finit *i, const octi_conv *g) {
     f->own = w;
     f->scratch = octi_winograd_scratch(g);
     f->path = OCTI_PATH_float_conv_winograd;
-    f->run = run_winograd;
+    f->part = run_winograd;
+    f->cycles = winograd_cycles;
+    f->unit_rows = 4;
+    f->units = (int32_t)octi_winograd_units(g);
+    f->panels = (int32_t)(g->o / OCTI_PANEL);
     return OCT_OK;
 }
 
@@ -36,30 +48,37 @@ typedef struct linear { /* panels of 16: [panel][K][16]; bias [panels * 16] */
 } linear;
 
 /* Images are the pixels of a convolution of one tap. */
-static void run_linear(const octi_fnode *f, const float *const *in, float *y, int64_t n) {
+static void run_linear(const octi_fnode *f, const float *const *in, float *y, int64_t n,
+                       const octi_part *part) {
     enum { TOGETHER = 8 };
     static const int32_t run = 0;
     const linear *w = f->own;
     const int32_t k = (int32_t)f->x.dim[1], o = (int32_t)f->y.dim[1];
+    const int64_t first = part->first;
     int32_t pix[TOGETHER], out[TOGETHER];
     for (int32_t j = 0; j < TOGETHER; j++) pix[j] = j * k, out[j] = j * o;
     for (int64_t i = 0; i < n; i += TOGETHER)
         f->kernels->conv_f32(&(octk_conv_f32){.x = in[0] + i * k,
-                                              .w = w->w,
-                                              .bias = w->bias,
+                                              .w = w->w + first * k,
+                                              .bias = w->bias + first,
                                               .pix = pix,
                                               .run = &run,
                                               .out = out,
-                                              .y = y + i * o,
+                                              .y = y + i * o + first,
                                               .np = n - i < TOGETHER ? (int32_t)(n - i) : TOGETHER,
                                               .runs = 1,
                                               .len = k,
-                                              .o = o});
-    for (int64_t i = 0; i < n; i++) octi_fnode_finish(f, y + i * o);
+                                              .o = (int32_t)(part->last - first)});
+    for (int64_t i = 0; i < n; i++) octi_fnode_finish(f, y + i * o, part);
+}
+
+static double linear_cycles(const octi_fnode *f, const octi_part *part) {
+    const double products = (double)(f->x.dim[1] * (part->last - part->first));
+    return products / 12 + octi_weight_cycles((int64_t)products * (int64_t)sizeof(float));
 }
 
 static oct_status init_linear(const octi_finit *i) {
-    enum { PANEL = 16 };
+    enum { PANEL = OCTI_PANEL };
     octi_fnode *f = i->f;
     const int64_t k = f->x.dim[1], o = f->y.dim[1], panels = (o + PANEL - 1) / PANEL;
     linear *l = octi_arena_calloc(i->arena, 1, sizeof *l);
@@ -74,6 +93,8 @@ static oct_status init_linear(const octi_finit *i) {
     *l = (linear){w, bias};
     f->own = l;
     f->all = run_linear;
+    f->cycles = linear_cycles;
+    f->panels = (int32_t)(o % PANEL == 0 || o % PANEL > PANEL / 2 ? panels : 1);
     return OCT_OK;
 }
 

@@ -13,27 +13,52 @@
 #include "src/format/safetensors.h"
 #include "src/mem.h"
 
-/* What stands behind a product: a batch norm in evaluation form, then the activation. */
-void octi_fnode_finish(const octi_fnode *f, float *y) {
-    int64_t c = f->y.dim[f->y.rank - 1];
-    if (f->factor)
-        f->kernels->normalize_f32(f->image_out / c, c, y, f->mean, f->factor, f->shift, y);
-    for (int64_t i = 0; f->a.act[0] && i < f->image_out; i++)
-        y[i] = octi_activate(y[i], f->a.act[0]);
+/* Elements of a row of an image. */
+static int64_t row_of(const octi_fnode *f) {
+    return f->y.rank == 4 ? f->image_out / f->y.dim[1] : f->image_out;
 }
 
-static void run_conv(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
-    const size_t frame = octi_direct_frame(f->conv);
-    if (frame) memset(scratch, 0, frame);
-    octi_direct_image(f->conv, in[0], frame ? scratch : NULL, y);
-    octi_fnode_finish(f, y);
+octi_part octi_fnode_whole(const octi_fnode *f) {
+    return (octi_part){0, f->y.rank == 4 ? f->y.dim[1] : 1, 0, f->y.dim[f->y.rank - 1]};
+}
+
+/* Rows of channels that follow each other: all of a part, or of some channels a pixel at a time. */
+void octi_fnode_finish(const octi_fnode *f, float *y, const octi_part *part) {
+    const int64_t c = f->y.dim[f->y.rank - 1], row = row_of(f), n = part->last - part->first;
+    const int64_t pixels = n == c ? 1 : (part->to - part->from) * row / c,
+                  run = n == c ? (part->to - part->from) * row / c : 1;
+    y += part->from * row;
+    for (int64_t i = 0; i < pixels; i++, y += c) {
+        if (f->factor)
+            f->kernels->normalize_f32(run, n, y + part->first, f->mean + part->first,
+                                      f->factor + part->first, f->shift + part->first,
+                                      y + part->first);
+        for (int64_t k = 0; f->a.act[0] && k < run * n; k++)
+            y[part->first + k] = octi_activate(y[part->first + k], f->a.act[0]);
+    }
+}
+
+static void finish(const octi_fnode *f, float *y) {
+    const octi_part whole = octi_fnode_whole(f);
+    octi_fnode_finish(f, y, &whole);
+}
+
+static void run_conv(const octi_fnode *f, const float *const *in, float *y, const octi_part *part,
+                     void *scratch) {
+    octi_direct_part(f->conv, in[0], octi_direct_frame(f->conv) ? scratch : NULL, y, part);
+    octi_fnode_finish(f, y, part);
+}
+
+static double conv_cycles(const octi_fnode *f, const octi_part *part) {
+    const octi_conv g = octi_conv_of(&f->a, &f->x, &f->y, 1);
+    return octi_direct_cycles(&g, part);
 }
 
 static void run_depthwise(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
     const octi_conv g = octi_conv_of(&f->a, &f->x, &f->y, 1);
     (void)scratch;
     octi_depthwise_image(&g, in[0], f->w, f->b, y);
-    octi_fnode_finish(f, y);
+    finish(f, y);
 }
 
 static void run_linear(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -41,7 +66,7 @@ static void run_linear(const octi_fnode *f, const float *const *in, float *y, vo
     (void)scratch;
     f->kernels->gemm_f32(false, true, 1, o, k, in[0], k, f->w, k, false, y, o);
     for (int64_t i = 0; f->b && i < o; i++) y[i] += f->b[i];
-    octi_fnode_finish(f, y);
+    finish(f, y);
 }
 
 /* Dynamic quantization, a row at a time: codes of the row, exact sums, floats. */
@@ -52,28 +77,34 @@ static void run_dynamic(const octi_fnode *f, const float *const *in, float *y, v
     for (int64_t o = 0; o < f->y.dim[1]; o++)
         y[o] = octq_dynamic(octi_dynamic_sum(q, oct_s8(f->codes) + o * k, k), s, f->scale[o],
                             f->b ? f->b[o] : 0.0f);
-    octi_fnode_finish(f, y);
+    finish(f, y);
 }
 
-static void run_copy(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+static void run_copy(const octi_fnode *f, const float *const *in, float *y, const octi_part *part,
+                     void *scratch) {
+    const int64_t row = row_of(f), at = part->from * row;
     (void)scratch;
-    memmove(y, in[0], (size_t)f->image_out * sizeof *y);
-    octi_fnode_finish(f, y);
+    memmove(y + at, in[0] + at, (size_t)((part->to - part->from) * row) * sizeof *y);
+    octi_fnode_finish(f, y, part);
 }
 
 /* Two inputs of one size, or a row of channels against all rows. */
-static void run_pair(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+static void run_pair(const octi_fnode *f, const float *const *in, float *y, const octi_part *part,
+                     void *scratch) {
     const bool swap = f->image_in[0] < f->image_out, pair = f->image_in[0] == f->image_in[1];
-    const int64_t cols = pair ? f->image_out : f->y.dim[f->y.rank - 1];
+    const int64_t row = row_of(f), at = part->from * row, count = (part->to - part->from) * row,
+                  cols = pair ? count : f->y.dim[f->y.rank - 1];
     (void)scratch;
-    (f->kind == OCT_OP_add ? octi_add_f32 : octi_mul_f32)(in[swap], in[!swap], y,
-                                                          f->image_out / cols, cols);
-    octi_fnode_finish(f, y);
+    (f->kind == OCT_OP_add ? octi_add_f32 : octi_mul_f32)(
+        in[swap] + at, in[!swap] + (pair ? at : 0), y + at, count / cols, cols);
+    octi_fnode_finish(f, y, part);
 }
 
-static void run_unary(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+static void run_unary(const octi_fnode *f, const float *const *in, float *y, const octi_part *part,
+                      void *scratch) {
+    const int64_t row = row_of(f), at = part->from * row;
     (void)scratch;
-    octi_unary_f32(f->kind, &f->a, in[0], y, f->image_out);
+    octi_unary_f32(f->kind, &f->a, in[0] + at, y + at, (part->to - part->from) * row);
 }
 
 static void run_cat(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -107,9 +138,10 @@ static void run_softmax(const octi_fnode *f, const float *const *in, float *y, v
                                                                           f->image_out / k, k);
 }
 
-static void run_max_pool(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
+static void run_max_pool(const octi_fnode *f, const float *const *in, float *y,
+                         const octi_part *part, void *scratch) {
     const octi_pool g = octi_pool_of(&f->a, &f->x, &f->y);
-    octi_max_pool_image(&g, in[0], y, NULL, scratch, NULL);
+    octi_max_pool_rows(&g, part->from, part->to, in[0], y, scratch);
 }
 
 static void run_mean_pool(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -180,6 +212,8 @@ static oct_status init_depthwise(const octi_finit *i, const octi_conv *g, const 
     if (!(f->w = octi_depthwise_turned(i->arena, g, w))) return oct_last_error()->code;
     f->path = OCTI_PATH_float_conv_depthwise;
     f->run = run_depthwise;
+    f->part = NULL;
+    f->units = 1;
     return OCT_OK;
 }
 
@@ -194,7 +228,11 @@ static oct_status init_conv(const octi_finit *i, const octi_conv *g, const float
     f->path = g->groups > 1                ? OCTI_PATH_float_conv_grouped
               : octi_conv_runs_are_rows(g) ? OCTI_PATH_float_conv_rows
                                            : OCTI_PATH_float_conv_taps;
-    f->run = run_conv;
+    f->part = run_conv;
+    f->cycles = conv_cycles;
+    /* narrower ones would be summed in another order */
+    const bool wide = g->o % OCTI_PANEL == 0 || g->o % OCTI_PANEL > OCTI_PANEL / 2;
+    if (g->groups == 1 && wide) f->panels = (int32_t)((g->o + OCTI_PANEL - 1) / OCTI_PANEL);
     return OCT_OK;
 }
 
@@ -243,24 +281,25 @@ static oct_status init_weighted(const octi_finit *i) {
 static const struct frow {
     octi_fnode_fn *run;
     bool elementwise;
+    octi_fnode_part_fn *part; /* in place of run: rows of it */
 } rows_of[OCT_OP_KIND_COUNT] = {
-    [OCT_OP_conv2d] = {run_conv, false},
+    [OCT_OP_conv2d] = {.part = run_conv},
     [OCT_OP_linear] = {run_linear, false},
     [OCT_OP_dynamic_linear] = {run_dynamic, false},
-    [OCT_OP_batch_norm] = {run_copy, true},
-    [OCT_OP_relu] = {run_copy, true},
-    [OCT_OP_relu6] = {run_copy, true},
-    [OCT_OP_mul] = {run_pair, false},
+    [OCT_OP_batch_norm] = {NULL, true, run_copy},
+    [OCT_OP_relu] = {NULL, true, run_copy},
+    [OCT_OP_relu6] = {NULL, true, run_copy},
+    [OCT_OP_mul] = {.part = run_pair},
     [OCT_OP_softmax] = {run_softmax, false},
     [OCT_OP_log_softmax] = {run_softmax, false},
-    [OCT_OP_max_pool2d] = {run_max_pool, false},
+    [OCT_OP_max_pool2d] = {.part = run_max_pool},
     [OCT_OP_avg_pool2d] = {run_mean_pool, false},
     [OCT_OP_adaptive_avg_pool2d] = {run_mean_pool, false},
-    [OCT_OP_flatten] = {run_copy, true},
-    [OCT_OP_reshape] = {run_copy, true},
-    [OCT_OP_identity] = {run_copy, true},
-    [OCT_OP_dropout] = {run_copy, true},
-    [OCT_OP_add] = {run_pair, false},
+    [OCT_OP_flatten] = {NULL, true, run_copy},
+    [OCT_OP_reshape] = {NULL, true, run_copy},
+    [OCT_OP_identity] = {NULL, true, run_copy},
+    [OCT_OP_dropout] = {NULL, true, run_copy},
+    [OCT_OP_add] = {.part = run_pair},
     [OCT_OP_cat] = {run_cat, false},
     [OCT_OP_pad] = {run_pad, false},
     [OCT_OP_slice] = {run_slice, false},
@@ -270,35 +309,80 @@ static const struct frow {
     [OCT_OP_dynamic_lstm_cell] = {octi_fnode_run_lstm, false},
 #define OCT_OP(name, least, most, flags)
 #define OCT_OP_INT8(name, least, most, flags)
-#define OCT_OP_UNARY(name) [OCT_OP_##name] = {run_unary, true},
+#define OCT_OP_UNARY(name) [OCT_OP_##name] = {NULL, true, run_unary},
 #include "src/op_kinds.def"
 #undef OCT_OP
 };
 
-bool octi_fnode_has(oct_op_kind kind) { return rows_of[kind].run != NULL; }
+bool octi_fnode_has(oct_op_kind kind) { return rows_of[kind].run || rows_of[kind].part; }
 
-void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n,
-                    void *scratch) {
+/* All channels where panels are 0, else these. */
+static octi_part part_of(const octi_fnode *f, const octi_qcall *call) {
+    octi_part part = octi_fnode_whole(f);
+    const int64_t to = (int64_t)call->to * f->unit_rows,
+                  last = (int64_t)(call->panel + call->panels) * OCTI_PANEL;
+    part.from = (int64_t)call->from * f->unit_rows;
+    if (to < part.to) part.to = to;
+    part.first = (int64_t)call->panel * OCTI_PANEL;
+    if (call->panels && last < part.last) part.last = last;
+    return part;
+}
+
+static void run_images(const octi_fnode *f, const void *const *in, void *out, int64_t n,
+                       const octi_part *part, void *scratch) {
     const float *x[OCTI_MAX_INPUTS];
     if (f->all) {
-        f->all(f, (const float *const *)in, out, n);
+        f->all(f, (const float *const *)in, out, n, part);
         return;
     }
     for (int64_t i = 0; i < n; i++) {
+        float *y = (float *)out + i * f->image_out;
         for (int32_t k = 0; k < f->nin; k++)
             x[k] = in[k] ? (const float *)in[k] + i * f->image_in[k] : NULL;
-        f->run(f, x, (float *)out + i * f->image_out, scratch);
+        if (f->part)
+            f->part(f, x, y, part, scratch);
+        else
+            f->run(f, x, y, scratch);
     }
+}
+
+void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n,
+                    void *scratch) {
+    const octi_part whole = octi_fnode_whole(f);
+    run_images(f, in, out, n, &whole, scratch);
+}
+
+void octi_fnode_run_part(const octi_fnode *f, const octi_qcall *call) {
+    const octi_part part = part_of(f, call);
+    run_images(f, call->in, call->out, call->n, &part, call->scratch);
+}
+
+/* Of what is no convolution: an element in a cycle. */
+double octi_fnode_cycles(const octi_fnode *f) {
+    const octi_part whole = octi_fnode_whole(f);
+    return f->cycles ? f->cycles(f, &whole) : (double)f->image_out;
+}
+
+double octi_fnode_part_cycles(const void *op, octi_share share) {
+    const octi_fnode *f = op;
+    octi_qcall most = {.to = octi_share_most(f->units, share.rows)};
+    if (share.panels > 1) most.panels = octi_share_most(f->panels, share.panels);
+    const octi_part part = part_of(f, &most);
+    return f->cycles(f, &part);
 }
 
 oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g, const oct_node *n,
                            bool free) {
     const struct frow *row = &rows_of[n->kind];
     octi_finit i = {f, arena, g, n, free};
-    if (!row->run)
+    if (!octi_fnode_has(n->kind))
         return octi_fail(OCT_EUNSUPPORTED, n->name, "a float layer of an int8 net",
                          "a forward kind", oct_op_name(n->kind), NULL);
     *f = (octi_fnode){.run = row->run,
+                      .part = row->part,
+                      .units = 1,
+                      .unit_rows = 1,
+                      .panels = 1,
                       .kernels = octi_ctx_kernels(octi_arena_ctx(arena)),
                       .elementwise = row->elementwise,
                       .kind = n->kind,
@@ -307,6 +391,7 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
                       .y = g->values[n->out].shape,
                       .nin = n->nin};
     f->image_out = octi_image_count(&f->y);
+    if (row->part && f->y.rank == 4) f->units = (int32_t)f->y.dim[1];
     bool weighted =
         n->kind == OCT_OP_conv2d || n->kind == OCT_OP_linear || n->kind == OCT_OP_dynamic_linear;
     bool lstm = row->run == octi_fnode_run_lstm;

@@ -4,6 +4,7 @@
 #ifndef OCT_QAT_INT8_FLOAT_NODE_H
 #define OCT_QAT_INT8_FLOAT_NODE_H
 
+#include "ops/conv_internal.h"
 #include "qat/int8/int8.h"
 #include "src/qround.h"
 
@@ -25,8 +26,11 @@ oct_status octi_fnode_parameter(const octi_finit *i, int k, const char *what, bo
  *  codes can overflow. NULL (recorded) where it is not so. */
 const float *octi_fnode_codes(const octi_finit *i, int k);
 
-/** What stands behind a product: a batch norm in evaluation form, then the activation. */
-void octi_fnode_finish(const octi_fnode *f, float *y);
+/** What stands behind a product, on a part of the image: a batch norm in evaluation form, then the
+ *  activation. */
+void octi_fnode_finish(const octi_fnode *f, float *y, const octi_part *part);
+/** All of an image. */
+octi_part octi_fnode_whole(const octi_fnode *f);
 
 /** float_free.c: a convolution or linear layer of a net that is float whole, its parameters in
  *  f->w, f->b. *taken: it has such a form. */

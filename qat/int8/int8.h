@@ -13,12 +13,21 @@ enum { OCTI_MAX_PARAMETERS = 8 }; /* inputs of a float kind that may be paramete
 /** A float layer that was kept (law 12): octet's own f32 kernels, image by image, in one order,
  * never BLAS. */
 typedef struct octi_fnode octi_fnode;
+struct octi_part;
 typedef void octi_fnode_fn(const octi_fnode *f, const float *const *in, float *out, void *scratch);
-/** n images; in and out as run has them. */
-typedef void octi_fnode_all_fn(const octi_fnode *f, const float *const *in, float *out, int64_t n);
+/** A part of one image: rows in units, channels in panels (ops/conv_internal.h). */
+typedef void octi_fnode_part_fn(const octi_fnode *f, const float *const *in, float *out,
+                                const struct octi_part *part, void *scratch);
+typedef double octi_fnode_cycles_fn(const octi_fnode *f, const struct octi_part *part);
+/** n images; in and out as run has them, and the channels of a part. */
+typedef void octi_fnode_all_fn(const octi_fnode *f, const float *const *in, float *out, int64_t n,
+                               const struct octi_part *part);
 struct octi_fnode {
-    octi_fnode_fn *run;        /* one image */
-    const octk_table *kernels; /* of the context that the node was made in */
+    octi_fnode_fn *run; /* one image; NULL where `part` or `all` runs */
+    octi_fnode_part_fn *part;
+    octi_fnode_cycles_fn *cycles; /* of a part, reckoned; NULL: of no matter beside convolutions */
+    int32_t units, unit_rows, panels; /* as octi_qrun has them */
+    const octk_table *kernels;        /* of the context that the node was made in */
     oct_op_kind kind;
     oct_attrs a;
     oct_shape x, y; /* first input and output, batch in dim[0] */
@@ -66,11 +75,16 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
 bool octi_is_float_whole(const oct_graph *g);
 /** Pack for the layouts of its inputs (of constants ignored) and its output. */
 oct_status octi_qmodule_bind(octi_qmodule *m, const octi_layout *in, const octi_layout *out);
-/** call->in[k] as m->in (NULL for constants); a float layer takes whole images. Allocates nothing,
+/** call->in[k] as m->in (NULL for constants); Allocates nothing,
  *  cannot fail. */
 void octi_qmodule_run(const octi_qmodule *m, const octi_qcall *call);
 /** Pieces that an image may be cut into. */
 int32_t octi_qmodule_units(const octi_qmodule *m);
+/** Cycles of an image, reckoned. */
+double octi_qmodule_cycles(const octi_qmodule *m);
+/** How threads share an image of it, the plan's choice (m->share); and what part i of that is. */
+octi_share octi_qmodule_share(const octi_qmodule *m, int32_t threads);
+void octi_qmodule_part(const octi_qmodule *m, int64_t i, octi_qcall *call);
 
 /** Check a G3 net whole: stage, graph, shapes of values, one input and an f32 output, the pixel
  * table, and every node by judging it (memory of that is given back). */
@@ -92,5 +106,10 @@ bool octi_fnode_has(oct_op_kind kind);
  *  cannot fail. */
 void octi_fnode_run(const octi_fnode *f, const void *const *in, void *out, int64_t n,
                     void *scratch);
+/** The same of a part: the call's units and panels. */
+void octi_fnode_run_part(const octi_fnode *f, const octi_qcall *call);
+/** Cycles of an image, and of the largest part of a share of it (octi_share_fn), reckoned. */
+double octi_fnode_cycles(const octi_fnode *f);
+double octi_fnode_part_cycles(const void *f, octi_share share);
 
 #endif

@@ -133,11 +133,29 @@ oct_status octi_qmodule_bind(octi_qmodule *m, const octi_layout *in, const octi_
     return OCT_OK;
 }
 
-int32_t octi_qmodule_units(const octi_qmodule *m) { return m->is_float ? 1 : m->u.q.units; }
+int32_t octi_qmodule_units(const octi_qmodule *m) {
+    return m->is_float ? m->u.f.units : m->u.q.units;
+}
+static int32_t panels_of(const octi_qmodule *m) {
+    return m->is_float ? m->u.f.panels : m->u.q.panels;
+}
+double octi_qmodule_cycles(const octi_qmodule *m) {
+    return m->is_float ? octi_fnode_cycles(&m->u.f) : m->u.q.cycles;
+}
+
+octi_share octi_qmodule_share(const octi_qmodule *m, int32_t threads) {
+    if (!m->is_float) return octi_qrun_share(&m->u.q, threads);
+    return octi_share_among(threads, m->u.f.units, m->u.f.panels,
+                            m->u.f.cycles ? octi_fnode_part_cycles : NULL, &m->u.f);
+}
+
+void octi_qmodule_part(const octi_qmodule *m, int64_t i, octi_qcall *call) {
+    octi_share_part(octi_qmodule_units(m), panels_of(m), m->share, i, call);
+}
 
 void octi_qmodule_run(const octi_qmodule *m, const octi_qcall *call) {
     if (m->is_float)
-        octi_fnode_run(&m->u.f, call->in, call->out, call->n, call->scratch);
+        octi_fnode_run_part(&m->u.f, call);
     else
         m->u.q.run(&m->u.q, call);
 }

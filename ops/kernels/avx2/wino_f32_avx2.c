@@ -79,7 +79,7 @@ static inline __attribute__((always_inline)) void output4(const v8 t[6], v8 bias
 }
 
 void octk_wino_out_f32_avx2(const float *m, int64_t plane, int64_t o, const float *bias, float *y,
-                            int64_t row) {
+                            int64_t row, int64_t pixel) {
     const v8 k2 = _mm256_set1_ps(2), k4 = _mm256_set1_ps(4), k8 = _mm256_set1_ps(8);
     for (int64_t ch = 0; ch < o; ch += 8) {
         const float *p = m + ch;
@@ -91,16 +91,16 @@ void octk_wino_out_f32_avx2(const float *m, int64_t plane, int64_t o, const floa
             a[k] = ADD(ADD(M(0, k), s), u);
             b[k] = FMA(k4, u, s);
         }
-        output4(a, z, out, o);
-        output4(b, z, out + 2 * row, o);
+        output4(a, z, out, pixel);
+        output4(b, z, out + 2 * row, pixel);
         FENCE;
         for (int k = 0; k < 6; k++) {
             v8 s = SUB(M(1, k), M(2, k)), u = SUB(M(3, k), M(4, k));
             a[k] = FMA(k2, u, s);
             b[k] = ADD(FMA(k8, u, s), M(5, k));
         }
-        output4(a, z, out + row, o);
-        output4(b, z, out + 3 * row, o);
+        output4(a, z, out + row, pixel);
+        output4(b, z, out + 3 * row, pixel);
 #undef M
     }
 }

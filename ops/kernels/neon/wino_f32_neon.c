@@ -62,11 +62,11 @@ void octk_wino_in_f32_neon(const float *x, int64_t row, int64_t c, float *v, int
 }
 
 void octk_wino_out_f32_neon(const float *m, int64_t plane, int64_t o, const float *bias, float *y,
-                            int64_t row) {
+                            int64_t row, int64_t pixel) {
     for (int64_t ch = 0; ch < o; ch += 4) {
         const v4 z = bias ? vld1q_f32(bias + ch) : vdupq_n_f32(0);
         BOTH_WAYS(output4, 6, 4, m + (6 * i + k) * plane + ch,
-                  vst1q_f32(y + i * row + k * o + ch, ADD(e[k], z)))
+                  vst1q_f32(y + i * row + k * pixel + ch, ADD(e[k], z)))
     }
 }
 
