@@ -74,7 +74,22 @@ static oct_diagnosis *look(const char *run, const char *spec) {
     for (int32_t i = 0; verbose && i < d->count; i++)
         printf("%s: %s (%.3f): %s\n  %s\n", run, oct_cause_kind_name(d->causes[i].kind),
                d->causes[i].gain, d->causes[i].evidence, d->causes[i].command);
+    for (int32_t i = 1; i < d->count; i++)
+        ck_assert_msg(d->causes[i].gain <= d->causes[i - 1].gain + 1e-9, "%s: order", run);
     return d;
+}
+
+/* From another folder, where the recipe's names are nothing: the float run lies beside the run. */
+static void float_run_beside(const char *run, const char *spec) {
+    char path[1100];
+    snprintf(path, sizeof path, "npz:%s/%s", root, spec);
+    oct_diagnosis *d = look(run, NULL),
+                  *away = oct_doctor(ctx, in_root(run), &(oct_doctor_opts){.data = path});
+    ck_not_null(away);
+    ck_assert_double_gt(d->parent_score, 0);
+    ck_assert_double_eq(away->parent_score, d->parent_score);
+    oct_diagnosis_free(ctx, d);
+    oct_diagnosis_free(ctx, away);
 }
 
 static void healthy(const char *run) {

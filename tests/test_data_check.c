@@ -115,6 +115,8 @@ START_TEST(pictures_in_both_parts) {
     y[1][7] = y[0][2], y[1][8] = y[0][7], y[1][9] = y[0][12];
     oct_data_report *r = look();
     first_is(r, "leaked", "test", 3, "sample 7");
+    ck_assert_double_eq(r->findings[0].value, 3.0 / M);
+    ck_assert(strstr(r->findings[0].text, "3 of 100 pictures (3 %)"));
     ck_assert_int_eq(r->leaked, 3);
     ck_assert_int_eq(r->conflicting, 0);
     ck_assert_int_eq(r->train.repeats, 0);
@@ -172,6 +174,7 @@ END_TEST
 START_TEST(classes_without_samples) {
     oct_data_report *r = look_as(OCT_U8, NULL, CLASSES + 1);
     first_is(r, "gap", "", 1, NULL);
+    ck_assert(!found(r, "imbalance", "train")); /* of those that have samples */
     ck_assert(strstr(r->findings[0].text, "1 of 6 classes"));
     ck_assert(strstr(r->findings[0].text, ": 5"));
     oct_data_report_free(ctx, r);
@@ -190,7 +193,18 @@ START_TEST(classes_without_samples) {
     r = look();
     ck_assert_int_eq(r->harming, 0);
     ck_not_null(found(r, "imbalance", "train"));
+    ck_assert_double_eq(found(r, "imbalance", "train")->value, 5.0 / 99);
     oct_data_report_free(ctx, r);
+    /* a class that the test part has more */
+    y[1][3] = CLASSES;
+    const oct_array_opts more = {.classes = CLASSES + 1};
+    oct_data *test =
+        oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(M, SIDE, SIDE, 3), x[1], y[1], &more);
+    ck_not_null(r = oct_data_check(part[0], test, NULL));
+    ck_assert_int_eq(r->classes, CLASSES + 1);
+    first_is(r, "no_training", "train", 1, NULL);
+    oct_data_report_free(ctx, r);
+    oct_data_free(test);
 }
 END_TEST
 
@@ -279,6 +293,13 @@ START_TEST(files_that_cannot_be_read) {
     ck_assert_int_eq(r->train.height[0], 9);
     ck_assert_int_eq(r->train.per_class[0], 4);
     ck_assert_int_eq(r->train.constant, 11);
+    oct_data_report_free(ctx, r);
+    /* smaller on one side is smaller; what cannot be read has no side */
+    const oct_input_desc nine = {.resize = 9, .crop = 9};
+    ck_not_null(r = oct_data_check(a, b, &(oct_data_check_opts){&nine}));
+    ck_not_null(found(r, "small", "train"));
+    ck_assert_int_eq(found(r, "small", "train")->count, 2);
+    ck_assert_int_eq(found(r, "small", "test")->count, 3);
     oct_data_report_free(ctx, r);
     /* the sheet shows it, red */
     oct_tensor *s = oct_data_sheet(a, &(oct_sheet_opts){.columns = 4});

@@ -202,6 +202,7 @@ END_TEST
 
 START_TEST(few_images) {
     does("octet ptq f32 " DATA " --calib 1 --out one --quiet");
+    float_run_beside("one", "digits.npz");
     cured("one", "calibration_small", NULL, SPEC, 0.6);
 }
 END_TEST
