@@ -122,11 +122,39 @@ static double in_double(int64_t n, int64_t c, int64_t p, int64_t q) {
 }
 
 static void on_grid(const char *x, const char *scale, const char *y) {
-    static char q[4][8];
-    char *by = q[f.g.n_node % 4];
+    static char q[MOST][8];
+    char *by = q[f.g.n_node];
     snprintf(by, sizeof *q, "%sq", y);
     node3("QuantizeLinear", x, scale, "zero", by);
     node3("DequantizeLinear", by, scale, "zero", y);
+}
+
+/* The file's int8 net gives so many values an image, each within `most` of what it should. */
+static void outputs_lie_near(const char *what, int32_t layers_float, int64_t values, want_fn *want,
+                             double most) {
+    oct_net *in = import(NULL);
+    ck_assert_msg(in != NULL, "%s: %s", what, oct_error_message());
+    oct_convert_report report;
+    oct_net *i8 = oct_convert(in, &report);
+    ck_assert_msg(i8 != NULL, "%s: %s", what, oct_error_message());
+    ck_assert_msg(report.layers_float == layers_float, "%s: %d", what, report.layers_float);
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(N, H, W, C));
+    for (int64_t i = 0; i < N * H * W * C; i++)
+        oct_f32(x)[i] = (float)x_at(i / C / W / H, i % C, i / C / W % H, i / C % W);
+    oct_runner *r = oct_runner_new(i8, NULL);
+    const oct_tensor *y = oct_runner_run(r, x);
+    ck_not_null(y);
+    ck_assert_int_eq(oct_tensor_count(y), N * values);
+    for (int64_t i = 0; i < N * values; i++) {
+        const int64_t n = i / values, k = i % values;
+        const double is = (double)oct_f32(y)[i],
+                     by = values < C ? want(n, k, 0, 0) : want(n, k % C, k / C / W, k / C % W);
+        ck_assert_msg(fabs(is - by) <= most, "%s: %g for %g", what, is, by);
+    }
+    oct_runner_free(r);
+    oct_tensor_unref(x);
+    oct_net_free(i8);
+    oct_net_free(in);
 }
 
 /* A convolution, `product`, between two grids, of codes or floats; behind it one that turns
@@ -146,27 +174,7 @@ static void product(const char *what, const char *reads, const char *weights,
     on_grid("product", "coarse", "pd");
     node("Conv", "pd", "turn", "behind");
     on_grid("behind", "coarse", "y");
-    oct_net *in = import(NULL);
-    ck_assert_msg(in != NULL, "%s: %s", what, oct_error_message());
-    oct_convert_report report;
-    oct_net *i8 = oct_convert(in, &report);
-    ck_assert_msg(i8 != NULL, "%s: %s", what, oct_error_message());
-    ck_assert_msg(report.layers_float == layers_float, "%s: %d", what, report.layers_float);
-    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(N, H, W, C));
-    for (int64_t i = 0; i < N * H * W * C; i++)
-        oct_f32(x)[i] = (float)x_at(i / C / W / H, i % C, i / C / W % H, i / C % W);
-    oct_runner *r = oct_runner_new(i8, NULL);
-    const oct_tensor *y = oct_runner_run(r, x);
-    ck_not_null(y);
-    for (int64_t i = 0; i < N * H * W * C; i++) {
-        const double is = (double)oct_f32(y)[i],
-                     by = in_double(i / C / W / H, i % C, i / C / W % H, i / C % W);
-        ck_assert_msg(fabs(is - by) <= 0.2, "%s: %g for %g", what, is, by);
-    }
-    oct_runner_free(r);
-    oct_tensor_unref(x);
-    oct_net_free(i8);
-    oct_net_free(in);
+    outputs_lie_near(what, layers_float, H * W * C, in_double, 0.2);
 }
 
 START_TEST(scales_move_with_their_axis) {
@@ -195,6 +203,93 @@ START_TEST(what_has_no_grid_stays_float) {
 }
 END_TEST
 
+/* What else reads the weights, or what they made, sees them as they are. */
+static double once_and_scaled(int64_t n, int64_t c, int64_t p, int64_t q) {
+    return in_double(n, c, p, q) * (1 + (double)each[c]);
+}
+START_TEST(factors_go_where_nobody_else_looks) {
+    static const char *const others[] = {"again", "product"};
+    static float w[C][C];
+    for (int c = 0; c < C; c++)
+        for (int k = 0; k < C; k++) w[c][k] = (float)codes[c][k] * each[c];
+    for (int k = 0; k < 2; k++) {
+        begin(C, H, W);
+        init("w", 1, 4, (int64_t[]){C, C, 1, 1}, w, sizeof w);
+        init("each", 1, 3, (int64_t[]){C, 1, 1}, each, sizeof each);
+        node("Conv", "x", "w", "product");
+        if (!k) node("Conv", "x", "w", "again");
+        node("Mul", "product", "each", "scaled");
+        node("Add", "scaled", others[k], "y");
+        gives(others[k], C, H, W, once_and_scaled);
+    }
+}
+END_TEST
+
+/* A value that two round to their own grids is rounded twice, not by the first one's. */
+static double fine_and_whole(int64_t n, int64_t c, int64_t p, int64_t q) {
+    const double v = in_double(n, c, p, q);
+    return v + 4 * rint(v / 4);
+}
+START_TEST(two_readers_have_two_grids) {
+    static const uint8_t zero = 128;
+    begin(C, H, W);
+    init("zero", 2, 0, (int64_t[]){0}, &zero, 1);
+    number("fine", 0.04f);
+    number("coarse", 0.1f);
+    number("four", 4);
+    number("sum", 0.2f);
+    init("w", 3, 4, (int64_t[]){C, C, 1, 1}, codes, sizeof codes);
+    init("each", 1, 1, (int64_t[]){C}, each, sizeof each);
+    with_int(node("DequantizeLinear", "w", "each", "wd"), "axis", 0);
+    on_grid("x", "fine", "xd");
+    node("Conv", "xd", "wd", "product");
+    on_grid("product", "coarse", "pd");
+    on_grid("product", "four", "fd");
+    node("Add", "pd", "fd", "both");
+    on_grid("both", "sum", "y");
+    outputs_lie_near("two grids", 3, H * W * C, fine_and_whole, 0.3);
+}
+END_TEST
+
+/* Gemm's alpha goes into the scales of the codes; -128 turned round is no code. */
+static int8_t rows[2][C * H * W];
+static float alpha;
+static double gemm(int64_t n, int64_t j, int64_t p, int64_t q) {
+    double sum = 0;
+    (void)p, (void)q;
+    for (int k = 0; k < C * H * W; k++)
+        sum += rows[j][k] * 0.002 * x_at(n, k / W / H, k / W % H, k % W);
+    return sum * (double)alpha;
+}
+START_TEST(a_factor_goes_into_the_scales_of_codes) {
+    static const uint8_t zero = 128;
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < C * H * W; i++) {
+            rows[0][i] = (int8_t)(i * 37 % 255 - 127);
+            rows[1][i] = (int8_t)(i * 101 % 255 - 127);
+        }
+        if (k == 2) rows[1][4] = -128;
+        alpha = k ? -4 : 4;
+        begin(C, H, W);
+        init("zero", 2, 0, (int64_t[]){0}, &zero, 1);
+        number("fine", 0.04f);
+        number("out", 0.5f);
+        number("each", 0.002f);
+        init("w", 3, 2, (int64_t[]){2, C * H * W}, rows, sizeof rows);
+        node("DequantizeLinear", "w", "each", "wd");
+        on_grid("x", "fine", "xd");
+        node("Flatten", "xd", NULL, "flat");
+        with_float(with_int(node("Gemm", "flat", "wd", "product"), "transB", 1), "alpha", alpha);
+        on_grid("product", "out", "y");
+        if (k == 2)
+            is_refused("attribute alpha: -4");
+        else
+            outputs_lie_near("alpha", 0, 2, gemm, 0.6);
+    }
+}
+END_TEST
+
 OCT_TEST_MAIN_WITH("onnx_constants", setup, teardown, constants_that_the_file_works_out,
                    the_batch_is_no_number, scales_move_with_their_axis,
-                   what_has_no_grid_stays_float)
+                   what_has_no_grid_stays_float, factors_go_where_nobody_else_looks,
+                   two_readers_have_two_grids, a_factor_goes_into_the_scales_of_codes)

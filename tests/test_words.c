@@ -9,7 +9,7 @@
 #include "src/format/npz.h"
 #include "src/format/safetensors.h"
 #include "src/words.h"
-#include "tests/temp_folder.h"
+#include "tests/set_files.h"
 
 START_TEST(nearest_words) {
     static const struct {
@@ -132,9 +132,65 @@ START_TEST(a_path_is_answered_with_its_kind) {
     ck_assert_ptr_null(oct_data_kind("/nowhere"));
     ck_assert_ptr_null(oct_data_open(ctx, "sinth-digits", NULL));
     ck_assert_str_eq(oct_last_error()->hint, "did you mean synth-digits?");
+    /* a path that is not there, by the one beside it */
+    make_root();
+    make_dir("mnist");
+    snprintf(spec, sizeof spec, "idx:%s", in_root("mnits"));
+    ck_assert_ptr_null(oct_data_open(ctx, spec, NULL));
+    snprintf(spec, sizeof spec, "did you mean idx:%s?", in_root("mnist"));
+    ck_assert_str_eq(oct_last_error()->hint, spec);
+    remove_root();
+    oct_close(ctx);
+}
+END_TEST
+
+/* ---- what is in a file ---- */
+
+static void holds(oct_ctx *ctx, const char *file, oct_file_kind kind, const char *name,
+                  oct_shape shape, const char *note) {
+    oct_file_info *f = oct_file_inspect(ctx, in_root(file));
+    ck_assert_msg(f != NULL, "%s: %s", file, oct_error_message());
+    ck_assert_msg(f->kind == kind, "%s: %s", file, oct_file_kind_name(f->kind));
+    const oct_file_array *a = &f->arrays[f->array_count - 1];
+    ck_assert_msg(!strcmp(a->name, name) && !strcmp(a->dtype, "u1") &&
+                      oct_shape_equal(&a->shape, &shape),
+                  "%s: %s %s %s", file, a->name, a->dtype, oct_shape_text(&a->shape));
+    ck_assert_int_eq(f->note_count, note ? 1 : 0);
+    if (note) ck_assert_str_eq(f->notes[0].value, note);
+    oct_file_info_free(ctx, f);
+}
+
+static void nothing(uint32_t i, uint8_t *px) { (void)i, (void)px; }
+static uint8_t its_number(uint32_t i) { return (uint8_t)i; }
+
+START_TEST(what_is_in_a_file) {
+    enum { PIXELS = 32 * 32 * 3 };
+    static uint8_t ten[3 * (1 + PIXELS)], hundred[2 * (2 + PIXELS)];
+    for (int i = 0; i < 3; i++) ten[i * (1 + PIXELS)] = (uint8_t)(9 - i);
+    for (int i = 0; i < 2; i++) { /* a coarse label of 20, a fine one of 100 */
+        hundred[i * (2 + PIXELS)] = (uint8_t)(19 - i);
+        hundred[i * (2 + PIXELS) + 1] = (uint8_t)(99 - i);
+    }
+    oct_ctx *ctx = oct_open(NULL);
+    fresh_root();
+    save("ten", ten, sizeof ten);
+    save("hundred", hundred, sizeof hundred);
+    save_bmp("colour", 5, 4, (uint8_t[]){1, 2, 3});
+    ck_ok(oct_image_save(ctx, in_root("grey"), ten, 6, 3, 1));
+    save_idx(".", "a", 7, 5, nothing, its_number);
+    holds(ctx, "ten", OCT_FILE_CIFAR10, "images", OCT_SHAPE(3, 3, 32, 32), NULL);
+    holds(ctx, "hundred", OCT_FILE_CIFAR100, "images", OCT_SHAPE(2, 3, 32, 32), NULL);
+    holds(ctx, "colour", OCT_FILE_IMAGE, "pixels", OCT_SHAPE(4, 5, 3), "BMP");
+    holds(ctx, "grey", OCT_FILE_IMAGE, "pixels", OCT_SHAPE(3, 6, 1), "PNG");
+    holds(ctx, "a-images-idx3-ubyte", OCT_FILE_IDX, "images", OCT_SHAPE(7, 5, 5), NULL);
+    holds(ctx, "a-labels-idx1-ubyte", OCT_FILE_IDX, "labels", OCT_SHAPE(7), NULL);
+    hundred[2 + PIXELS] = 20; /* no coarse label */
+    save("hundred", hundred, sizeof hundred);
+    ck_assert_ptr_null(oct_file_inspect(ctx, in_root("hundred")));
+    remove_root();
     oct_close(ctx);
 }
 END_TEST
 
 OCT_TEST_MAIN("words", nearest_words, the_first_failure_stays, files_of_other_formats_are_told,
-              a_path_is_answered_with_its_kind)
+              a_path_is_answered_with_its_kind, what_is_in_a_file)
