@@ -7,6 +7,7 @@ usage: report_page.py PATH-OF-octet PATH-OF-hostile_run
 import base64
 import html.parser
 import json
+import math
 import os
 import re
 import struct
@@ -158,6 +159,14 @@ def hold_answers(page, run, m, spec, images=None):
             w, h, bpp, got = pixels_of(src)
             if images: check((w, h, bpp) == (28, 28, 1) and got == images[index], f"{run}: image {index} has other pixels")
     check(names and len(names) == len(e["confusion"]), f"{run}: classes {names}")
+    # in words: which classes are taken for which, how sure both are, who is right where they differ
+    most = sorted(((n, i, k) for i, row in enumerate(e["confusion"]) for k, n in enumerate(row) if i != k and n), key=lambda x: -x[0])[:10]
+    words = [["true", "said", "images", *(w for n, i, k in most for w in (names[i], names[k], str(n)))]] if most else []
+    words += [[f"is {names[p['label']]}", f"{m['kind']}: {names[p['said']]}, {100 * p['sure']:.0f} %", f"float: {names[p['float_said']]}, {100 * p['float_sure']:.0f} %"]
+              for p in m["worst"] + m["differing_worst"]]
+    words.append([f"{m['differing']} of {len(told)} images; on {m['differing_right']} of them {m['kind']} is right, on {m['differing_float_right']} float is."])
+    texts = "|".join(s.strip() for s in page.texts if s.strip())
+    for w in words: check("|".join(w) in texts, f"{run}: the page does not say {w}")
 
 
 def hold_sweep(page, run, m, spec):
@@ -194,7 +203,7 @@ def idx_set(folder, train, test):
 def answers():
     images = idx_set("digits", 200, 120)
     spec = ("--data", "idx:digits")
-    octet("train", "--model", "lenet", *spec, "--epochs", "3", "--out", "xf", "--quiet")
+    octet("train", "--model", "lenet", *spec, "--batch", "20", "--epochs", "3", "--out", "xf", "--quiet")
     octet("ptq", "xf", *spec, "--wbits", "2", "--abits", "2", "--calib", "64", "--out", "xq", "--quiet")
     told = json.loads(octet("report", "xq", "--out", "x.html", "--json", "--quiet"))
     text, page = read("x.html")
@@ -287,6 +296,9 @@ def journey():
             kept = line["quantizers"][h["name"]]["scale"]
             kept = kept if isinstance(kept, list) else [kept]
             check(abs(h["scale"][i] - sum(kept) / len(kept)) < 1e-6 * h["scale"][i] and h["channels"] == len(kept), f"scale of {h['name']}, epoch {i + 1}")
+            zeros = line["quantizers"][h["name"]].get("zero_point", math.nan)
+            zeros = zeros if isinstance(zeros, list) else [zeros]
+            same("" if math.isnan(sum(zeros)) else sum(zeros) / len(zeros), h["zero_point"][i], f"zero point of {h['name']}, epoch {i + 1}")
         row = [x for x in rows_of(page, "scales") if x.get("name") == h["name"]]
         check(len(row) == 1, f"scales of {h['name']}")
         same(row[0]["first"], h["scale"][0], f"first scale of {h['name']}")
@@ -310,6 +322,12 @@ def journey():
     check(ways == [("f", "float"), ("f", "half"), ("f", "dynamic"), ("f", "weight-only"), ("q", "QAT ema w4 a5"), ("e", "PTQ entropy w8 a8"), ("e.oct8", "int8")], f"rows: {ways}")
     check(told["rows"][5]["accuracy"] == told["rows"][6]["accuracy"], "a run and its file score differently")
     hold_table(page, "layers", [x for m in told["models"] for x in m["layers"]], "layers of four")
+    check(told["title"] == "f and 3 more" and "f and 3 more" in page.texts, f"title: {told['title']}")
+    # bars: as long as the numbers beside them, of the largest
+    bars = [float(a["style"][6:-1]) for a in page.all("style")][:2 * len(told["rows"])]
+    for key, at in (("bytes", 0), ("us", 1)):
+        most = max(row[key] for row in told["rows"])
+        check(all(abs(100 * row[key] / most - bar) < 0.06 for row, bar in zip(told["rows"], bars[at::2])), f"bars of {key}: {bars[at::2]}")
     e, file = told["models"][2:]
     hold_weights(Page("e.html", page_of("e", "e.html")), "e", e["weights"])
     hold_weights(Page("f.html", page_of("e.oct8", "f.html")), "e.oct8", file["weights"], of_int8=True)
@@ -341,7 +359,12 @@ def journey():
     hold_curves(page, "killed", ("lr", "train_loss", "int8_accuracy"))
     check("nan" not in re.sub("<[^>]*data-[^>]*>", "", text) and "inf" not in "".join(re.findall(r' d="([^"]*)"', text)), "a place that is no number")
     with open("killed/metrics.jsonl", "w") as f: f.write("{}}\n")
-    notes = json.loads(octet("report", "killed", "--limit", "40", "--json", "--quiet"))["models"][0]["notes"]
+    with open("killed/config.json") as f: config = json.load(f)
+    config["command"].update({"method": "lsq", "improve": "bias"})
+    with open("killed/config.json", "w") as f: json.dump(config, f)
+    told = json.loads(octet("report", "killed", "--limit", "40", "--json", "--quiet"))
+    check([x["how"] for x in told["rows"] if x["name"] == "killed"] == ["QAT lsq w4 a5 + bias"], f"how: {told['rows']}")
+    notes = told["models"][0]["notes"]
     check(any("metrics.jsonl: line 1" in n for n in notes), f"a damaged line: {notes}")
     # what needs no calibration: codes of linear layers, of all layers, none
     for mode, layers in (("half", 0), ("dynamic", 0), ("weight-only", 5)):
@@ -358,6 +381,11 @@ def journey():
     check(told["float"]["path"] is None and told["float"]["n"] == 96 and "differing" in told, "no float answers of its own weights")
     own = said("layers", "q", "--data", "synth-digits", "--limit", "96", "--sweep")["fp32_accuracy"]
     same(told["float"]["accuracy"], own, "accuracy of its own weights in float")
+    # one of other sides in its place is not its float net
+    octet("train", "--model", "lenet", "--data", "synth-shapes", "--limit", "64", "--epochs", "1", "--out", "f", "--quiet")
+    told = json.loads(octet("report", "q", "--limit", "96", "--json"))["models"][0]
+    check(told["float"]["path"] is None and told["float"]["n"] == 96, f"float: {told['float']}")
+    os.rename("f", "f3")
     os.rename("gone", "f")
     octet("import", "f/model.safetensors", "--model", "lenet", "--out", "i", "--quiet")
     notes = json.loads(octet("report", "i", "--json", "--quiet"))["models"][0]["notes"]

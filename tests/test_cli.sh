@@ -266,6 +266,10 @@ grep -q '^  conv2 .* 4 tensor .* 6 .* mse .*wbits=4 by pattern conv\*; granulari
 "$octet" inspect j5 --histogram fc1 >.hist || say "inspect --histogram"
 grep -q '^> .* [0-9]* .*%  chosen' .hist && [ "$(grep -c '^[> ]  *[0-9]' .hist)" -gt 6 ] || say "inspect --histogram shows no neighbours: $(cat .hist)"
 "$octet" inspect j5 --histogram fc1 --json | grep -q '"name":"fc1","observer":"entropy",.*"candidates":\[{"lo":.*"divergence":.*"chosen":true' || say "inspect --histogram --json"
+"$octet" inspect j5 --histogram fc1 --json | sed 's/.*"candidates"//; s/[{,]/\n&/g' | sed -n 's/.*"clipped":\(.*\)/\1/p' | awk '{ printf "%.4f%%\n", 100 * $1 }' >.want
+sed -n 's/^[> ]  *[0-9].* \([0-9.]*%\).*/\1/p' .hist | cmp -s - .want || say "inspect --histogram clips $(cat .want): $(cat .hist)"
+hi=$("$octet" inspect j5 --histogram fc1 --json | sed 's/.*"hi":\([^,]*\),.*/\1/' | awk '{ printf "%.6g", $1 }')
+grep -q "^fc1: observer entropy, 8 bits, range .* of .* to $hi$" .hist || say "inspect --histogram: the whole range goes to $hi: $(cat .hist)"
 bad 2 inspect j5 --histogram input.quantize
 bad 2 inspect j5 --histogram nothing
 bad 2 inspect j1 --histogram fc1

@@ -41,7 +41,7 @@ grep -q 'check: 400 of 400 done' .err || say "progress is missing"
 run 0 data stats synth-shapes --limit 50
 shows '^  green  *mean 1[0-9]' 'normalization: div 255  mean 0.5,0.5,0.5  std 0.25' '^    9  arrow  *5  *5$'
 run 0 data check synth-shapes --limit 50 --json --quiet
-shows '^{.*"findings":\[\],"healthy":true}$' '"normalization":"constants of the kind of set"' '"part":"test","n":50,'
+shows '^{.*"findings":\[\],"healthy":true}$' '"normalization":"constants of the kind of set"' '"part":"test","n":50,' '"min":\[0,0,0\],"max":\[255,255,255\]'
 
 # leaked: both parts have it; a hostile name reaches no terminal
 cp set/train/ant/3.bmp "$(printf 'set/test/ant/x\033[31m.bmp')"
@@ -49,6 +49,12 @@ run 1 data check folder:set
 shows '^HARMS leaked, test: 1 of 13 pictures' '^        .*set/test/ant/x\\x1b\[31m.bmp$' '1 finding that harms$'
 run 1 data check folder:set --json
 shows '"leaked":1,' '"kind":"leaked","part":"test","harms":true,"count":1,' '"healthy":false'
+# five are named, the others counted; inspect counts each part by itself
+for i in 1 2 3 4 5 6; do cp set/train/ant/3.bmp set/test/ant/x$i.bmp; done
+run 1 data check folder:set
+shows '^HARMS leaked, test: 7 of 19 pictures' '^        and 2 more$'
+run 0 inspect folder:set --json
+shows '"name":"ant","train":6,"test":13'
 rm set/test/ant/x*
 
 # a picture that cannot be read, where nothing says how pixels are normalized: all of them are named

@@ -186,6 +186,8 @@ for w in "train --model lenet" "qat f"; do
     "$octet" $w $d --batch 8 --epochs 2 --out planned --dry-run >.out 2>.err || say "$w --dry-run: $(cat .err)"
     shows .err '^plan: 24 steps and 2 evaluations in about [0-9].*; about [1-9][0-9]* MiB of memory at the peak, the data set and the program itself in it$'
 done
+"$octet" train --model lenet $d --limit 64 --batch 1 --epochs 50000 --out planned --dry-run >.out 2>.err # 3,200,000 steps
+case $(sed -n 's/^plan:.* in about \([0-9a-z ]*\);.*/\1/p' .err) in *h* | [3-9]' min'* | [0-9][0-9]*' min'*) ;; *) say "a long plan: $(cat .err)" ;; esac
 "$octet" ptq f $d --out planned --dry-run 2>.err
 shows .err '^plan: calibration and scores in about [0-9]* s; about [1-9][0-9]* MiB of memory at the peak'
 [ ! -e planned ] || say "a plan made something"

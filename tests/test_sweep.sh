@@ -28,6 +28,8 @@ grid="--wbits 2,8 --method ptq,ema --float none,conv1+fc3 --seeds 1,2 --epochs 1
 sweep 0 $grid --dry-run
 [ ! -e g ] && [ ! -s .out ] || say "--dry-run did something"
 shows .err '^16 runs in g, 2 at once' '^octet ptq f --data synth-digits .*--wbits 2 .*--set conv1:float --set fc3:float --seed 2 --out g/'
+sweep 0 $grid --dry-run --threads 6
+shows .err '^16 runs in g, 2 at once with 3 threads each; 0 are there'
 sweep 0 $grid --json
 [ "$(grep -c '"run":"g/' .out)" = 16 ] || say "$(grep -c '"run"' .out) cells of 16"
 cp .out all
@@ -40,6 +42,9 @@ shows .t 'conv1  *conv2d  *\[N, 6, 28, 28\]' 'conv2  *conv2d'
 a=$("$octet" eval $cell $data --json --quiet | sed 's/.*"accuracy":\([0-9.]*\),.*/\1/')
 grep -q "\"run\":\"$cell\".*\"accuracy\":$a," all || say "a cell scores $a: $(grep -F "$cell" all)"
 shows $cell/config.json '"seed": *2' '"wbits": *2'
+cell=g/ema-octet-ema-w2a8-s1 # trained: of int8, as the file of it scores
+"$octet" convert $cell --out c.oct8 --quiet && a=$("$octet" eval c.oct8 $data --json --quiet | sed 's/.*"accuracy":\([0-9.]*\),.*/\1/')
+grep -q "\"run\":\"$cell\".*\"accuracy\":$a," all || say "the file of a cell scores $a: $(grep -F "$cell" all)"
 # mean, spread and ends, by hand
 grep '"run":"g/ptq-octet-ema-w2a8-s' all | sed 's/.*"accuracy":\([0-9.]*\),.*/\1/' >two
 want=$(awk '{ s += $1; q[NR] = $1 } END { m = s / NR; for (i in q) v += (q[i] - m) ^ 2; printf "%.6f %.6f", m, sqrt(v / (NR - 1)) }' two)
@@ -50,6 +55,10 @@ got=$(tr '{' '\n' <all | grep '"method":"ptq".*"wbits":2.*"float":"none".*"std"'
 tr '{' '\n' <all | grep '"front"' | sed 's/.*"accuracy":\([0-9.]*\),.*"packed_bytes":\([0-9]*\),.*"front":\([a-z]*\).*/\1 \2 \3/' >front
 awk '{ a[NR] = $1; b[NR] = $2; f[NR] = $3 } END { for (i = 1; i <= NR; i++) { beaten = 0; for (k = 1; k <= NR; k++) if (a[k] >= a[i] && b[k] <= b[i] && (a[k] > a[i] || b[k] < b[i] || k < i)) beaten = 1; if ((f[i] == "true") == beaten) bad++ } exit bad || NR != 8 }' front || say "the front is not: $(cat front)"
 [ "$(awk 'NR == 1 || $2 < m { m = $2 } END { print m }' front)" -lt "$(awk '$2 > m { m = $2 } END { print m }' front)" ] || say "2 bits take as much as 8"
+# the page has their mean, bytes and spread; the best of the front is shown whole
+tr '{' '\n' <all | grep '"front"' | sed 's/.*"accuracy":\([0-9.]*\),"std":\([0-9.e-]*\),.*"packed_bytes":\([0-9]*\),.*/\1 \3 \2/' >want
+sed 's/<tr>/\n&/g' g/report.html | grep -o 'data-how="[a-z]* *[a-z]*, octet, .*\|data-spread="[^"]*"' | sed 's/.*data-accuracy="\([^"]*\)".*data-bytes="\([^"]*\)".*/\1 \2/; s/data-spread="\(.*\)"/\1/' | paste -d ' ' - - >got
+[ "$(wc -l <got)" = 8 ] && cmp -s want got || say "the page has: $(cat got), the sweep $(cat want)"
 
 sweep 0 $grid
 shows .out '^method  *target  *observer .* bytes  *us/image' '^ptq  *octet  *ema' '^qat ema  *octet  *ema' 'as octet compare has them'

@@ -155,6 +155,7 @@ told '!changes nothing' octet ptq a $d --calib 64 --set '*:wbits=4,observer=mse'
 next "next: octet convert b" octet inspect b
 next "next: octet train --model lenet --data synth-digits" octet inspect synth-digits
 next "next: octet import a/model.safetensors" octet inspect a/model.safetensors
+told '!octet import' octet inspect b/model.safetensors
 next "run in 'it'\\''s c'" octet ptq a $d --calib 64 --out "it's c"
 
 # pixels that nobody described, as an own loop in C leaves them: the options of the command that runs, where it has them
@@ -165,6 +166,8 @@ octet report bare --data synth-digits --limit 16 -o bare.html --json 2>&1 >.out 
 # layers that lose: in qat no word of qat, and elsewhere that the run is to be made again
 octet ptq digits --data synth-digits --limit 400 --wbits 2 --out low1 >.out 2>.err
 grep -q "costs most: .*: --set '.*:wbits=8', or octet qat\$" .err || say "ptq: $(cat .err)"
+points=$(awk '/^accuracy/ { printf "accuracy is %.2f points below float.s %.4f", 100 * ($4 - $2), $4 }' .out)
+grep -q "^octet: warning: $points" .err || say "what is lost, $points: $(cat .out .err)"
 octet qat digits --data synth-digits --limit 400 --epochs 1 --lr 1e-9 --batch 200 --wbits 2 --out low2 >.out 2>.err
 grep -q "costs most: .*: --set '.*:wbits=8'\$" .err || say "qat: $(cat .err)"
 octet qat a $d --epochs 1 --wbits 2 --abits 2 --out low --quiet >.out 2>&1
