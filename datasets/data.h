@@ -160,6 +160,11 @@ OCT_API OCT_NODISCARD oct_status oct_image_decode(oct_ctx *ctx, const void *byte
 /** oct_image_load, then what a net with this description takes: x f32 [H,W,C]. */
 OCT_API OCT_NODISCARD oct_status oct_image_input(oct_ctx *ctx, const char *path,
                                                  const oct_input_desc *input, float *x);
+/** The same, and what the picture was before its colours became those of `input`: *channels is 1
+ *  (grey) or 3. */
+OCT_API OCT_NODISCARD oct_status oct_image_input_from(oct_ctx *ctx, const char *path,
+                                                      const oct_input_desc *input, float *x,
+                                                      int32_t *channels);
 
 /** Write a picture as PNG, whole or not at all: pixels u8 [height,width,channels], 1 channel (grey)
  *  or 3 (RGB), sides 1 to 65535. OCT_EUSAGE, OCT_EIO. */

@@ -211,11 +211,9 @@ static void deliver(const picture *pic, const oct_input_desc *in, uint8_t *pixel
         }
 }
 
-oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const char *where,
-                            const oct_input_desc *in, uint8_t *pixels) {
-    OCTI_LAW_MODE();
-    if (!ctx || !bytes || !in || !pixels) return octi_fail_null("oct_image_decode");
-    if (!where) where = "image";
+/* *channels: those of the file, 1 or 3. */
+static oct_status decode_to(oct_ctx *ctx, const void *bytes, size_t size, const char *where,
+                            const oct_input_desc *in, uint8_t *pixels, int32_t *channels) {
     if ((in->channels != 1 && in->channels != 3) || in->width < 1 || in->height < 1 ||
         in->width > OCTI_IMAGE_SIDE || in->height > OCTI_IMAGE_SIDE || in->resize < 0 ||
         in->crop < 0 || in->resize > OCTI_IMAGE_SIDE || in->crop > OCTI_IMAGE_SIDE)
@@ -226,6 +224,7 @@ oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const 
                          NULL);
     picture pic;
     OCT_TRY(decode(ctx, bytes, size, where, &pic));
+    *channels = pic.c;
     if (in->channels == 1 && pic.c == 3) to_grey(&pic);
     oct_status s = shape(ctx, &pic, in, where);
     if (s == OCT_OK) deliver(&pic, in, pixels);
@@ -233,21 +232,41 @@ oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const 
     return s;
 }
 
-oct_status oct_image_load(oct_ctx *ctx, const char *path, const oct_input_desc *in,
-                          uint8_t *pixels) {
-    OCTI_LAW_MODE();
-    if (!ctx || !path || !in || !pixels) return octi_fail_null("oct_image_load");
+static oct_status load_to(oct_ctx *ctx, const char *path, const oct_input_desc *in, uint8_t *pixels,
+                          int32_t *channels) {
     uint8_t *bytes;
     size_t size;
     OCT_TRY(octi_file_read(ctx, path, OCTI_IMAGE_BYTES, &bytes, &size));
-    oct_status s = oct_image_decode(ctx, bytes, size, path, in, pixels);
+    oct_status s = decode_to(ctx, bytes, size, path, in, pixels, channels);
     octi_free(ctx, bytes);
     return s;
 }
 
-oct_status oct_image_input(oct_ctx *ctx, const char *path, const oct_input_desc *in, float *x) {
+oct_status oct_image_decode(oct_ctx *ctx, const void *bytes, size_t size, const char *where,
+                            const oct_input_desc *in, uint8_t *pixels) {
     OCTI_LAW_MODE();
-    if (!ctx || !path || !in || !x)
+    int32_t channels;
+    if (!ctx || !bytes || !in || !pixels) return octi_fail_null("oct_image_decode");
+    return decode_to(ctx, bytes, size, where ? where : "image", in, pixels, &channels);
+}
+
+oct_status oct_image_load(oct_ctx *ctx, const char *path, const oct_input_desc *in,
+                          uint8_t *pixels) {
+    OCTI_LAW_MODE();
+    int32_t channels;
+    if (!ctx || !path || !in || !pixels) return octi_fail_null("oct_image_load");
+    return load_to(ctx, path, in, pixels, &channels);
+}
+
+oct_status oct_image_input(oct_ctx *ctx, const char *path, const oct_input_desc *in, float *x) {
+    int32_t channels;
+    return oct_image_input_from(ctx, path, in, x, &channels);
+}
+
+oct_status oct_image_input_from(oct_ctx *ctx, const char *path, const oct_input_desc *in, float *x,
+                                int32_t *channels) {
+    OCTI_LAW_MODE();
+    if (!ctx || !path || !in || !x || !channels)
         return octi_fail(OCT_EUSAGE, "oct_image_input", "argument is NULL", NULL, NULL, NULL);
     if ((in->channels != 1 && in->channels != 3) || in->width < 1 || in->height < 1 ||
         in->width > OCTI_IMAGE_SIDE || in->height > OCTI_IMAGE_SIDE)
@@ -257,7 +276,7 @@ oct_status oct_image_input(oct_ctx *ctx, const char *path, const oct_input_desc 
     octi_norm_warn(ctx, path, in, NULL);
     const size_t n = (size_t)in->width * (size_t)in->height * (size_t)in->channels;
     uint8_t *pixels = octi_alloc_raw(ctx, n);
-    oct_status s = pixels ? oct_image_load(ctx, path, in, pixels) : oct_last_error()->code;
+    oct_status s = pixels ? load_to(ctx, path, in, pixels, channels) : oct_last_error()->code;
     for (size_t i = 0, c = 0; s == OCT_OK && i < n;
          i++, c = c + 1 < (size_t)in->channels ? c + 1 : 0)
         x[i] = octq_pixel(pixels[i], in->div, in->mean[c], in->std[c]);

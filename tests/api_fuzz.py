@@ -50,7 +50,7 @@ OWN = {  # function.argument: a valid value other than the type's
     'oct_int8_load.path': '"net.oct8"', 'oct_int8_load_memory.bytes': 'w.bytes', 'oct_int8_load_memory.size': 'w.size', 'oct_model_load.path': '"net.oct8"',
     'oct_import_onnx.path': '"net.onnx"', 'oct_import_onnx_memory.bytes': 'w_onnx(NULL)', 'oct_import_onnx_memory.size': 'w_onnx_size()',
     'oct_import_torch.path': '"lenet.safetensors"', 'oct_net_load_weights.path': '"w.safetensors"', 'oct_file_inspect.path': '"w.safetensors"', 'oct_file_inspect_for.path': '"w.safetensors"',
-    'oct_npz_images.path': '"x.npz"', 'oct_image_load.path': '"i.bmp"', 'oct_image_input.path': '"i.bmp"', 'oct_image_decode.bytes': 'w_bmp()', 'oct_image_decode.size': '54 + 2 * 8',
+    'oct_npz_images.path': '"x.npz"', 'oct_image_load.path': '"i.bmp"', 'oct_image_input.path': '"i.bmp"', 'oct_image_input_from.path': '"i.bmp"', 'oct_image_decode.bytes': 'w_bmp()', 'oct_image_decode.size': '54 + 2 * 8',
     'oct_qconfig_load.path': '"rules.json"', 'oct_run_save.dir': '"new_run"', 'oct_run_check.dir': '"new_run"', 'oct_data_kind.path': '"x.npz"', 'oct_run_is.path': '"run"',
     'oct_torch_layout.t': 'oct_net_tensor(w.net, "0.weight")', 'oct_torch_layout.name': '"0.weight"', 'oct_torch_layout.net': 'w.net',
     'oct_int8_bytes_free.bytes': 'w.bytes', 'oct_export_free.bytes': 'w.bytes', 'oct_onnx_open.path': '"net.onnx"', 'oct_onnx_close.file': 'oct_onnx_open(w.ctx, "net.onnx")', 'oct_onnx_expose.file': 'oct_onnx_open(w.ctx, "net.onnx")', 'oct_export_onnx.net': 'w.int8', 'oct_export_onnx_memory.net': 'w.int8', 'oct_session_new.block': 'NULL', 'oct_observer_register.observer': '{.name = "own"}',
@@ -80,7 +80,7 @@ WORDS = {'scheme': 'per_tensor_affine', 'split': 'test', 'finding_kind': 'leaked
          'optim_kind': 'adam', 'schedule_kind': 'step', 'oscillation_mode': 'damp', 'init': 'xavier_normal'}
 OWN.update({'oct_%s_from_name.word' % enum: '"%s"' % word for enum, word in WORDS.items()})
 OWN.update({'oct_augment_name.augment': '10', 'oct_value_tensor.v': '&w.net->graph->values[oct_graph_find_value(w.net->graph, "0.weight")]', 'oct_augment_from_name.words': '"crop4,flip"'})
-OWN.update({'oct_image_%s.input' % f: 'w_pixels()' for f in ('load', 'decode', 'input')})
+OWN.update({'oct_image_%s.input' % f: 'w_pixels()' for f in ('load', 'decode', 'input', 'input_from')})
 for gates in ('oct_lstm', 'oct_lstm_cell'):
     OWN.update({gates + '.w_ih': 'oct_param(w.tape, f32(12, 4), "wi")', gates + '.w_hh': 'oct_param(w.tape, f32(12, 3), "wh")',
                 gates + '.b_ih': 'oct_param(w.tape, f32(12), "bi")', gates + '.b_hh': 'oct_param(w.tape, f32(12), "bh")'})

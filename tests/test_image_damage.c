@@ -274,12 +274,24 @@ START_TEST(pixels_become_the_input_channel_by_channel) {
     const float rgb_want[3] = {0.2f, 0.8f, 4.0f},
                 bgr_want[3] = {(0.8f - 0.1f) / 0.5f, 0.8f, (0.2f - 0.4f) / 0.1f};
     for (int i = 0; i < 6; i++) ck_assert_float_eq_tol(x[i], rgb_want[i % 3], 1e-6f);
+    int32_t channels = 0;
+    float again[6];
+    ck_ok(oct_image_input_from(ctx, path, &in, again, &channels));
+    ck_assert_int_eq(channels, 3);
+    ck_assert(!memcmp(again, x, sizeof x));
+    ck_fails(OCT_EUSAGE, "NULL", oct_image_input_from(ctx, path, &in, x, NULL));
     in.color = OCT_COLOR_BGR;
     ck_ok(oct_image_input(ctx, path, &in, x));
     for (int i = 0; i < 6; i++) ck_assert_float_eq_tol(x[i], bgr_want[i % 3], 2e-6f);
     in.channels = 2;
     ck_fails(OCT_EUSAGE, "channels", oct_image_input(ctx, path, &in, x));
     ck_fails(OCT_EUSAGE, "NULL", oct_image_input(ctx, path, NULL, x));
+    /* a grey picture says so, whatever the net takes */
+    const uint8_t grey = 90;
+    ck_ok(oct_image_save(ctx, path, &grey, 1, 1, 1));
+    in.channels = 3;
+    ck_ok(oct_image_input_from(ctx, path, &in, x, &channels));
+    ck_assert_int_eq(channels, 1);
     unlink(path);
 }
 END_TEST

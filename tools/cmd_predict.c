@@ -93,15 +93,6 @@ typedef struct turned {
     const char *first;
 } turned;
 
-/* By the file's own head. */
-static void look(const cli *c, const oct_net *net, const char *path, turned *t) {
-    oct_file_info *f = oct_file_inspect(c->ctx, path);
-    const int64_t has = f && f->array_count ? f->arrays[0].shape.dim[2] : 0;
-    if (has && has != oct_net_input(net)->channels && !t->count++) t->first = path;
-    oct_file_info_free(c->ctx, f);
-    if (!f) oct_clear_error();
-}
-
 static void tell_turned(const cli *c, const oct_net *net, const turned *t) {
     const bool grey = oct_net_input(net)->channels == 1;
     if (!t->count) return;
@@ -111,12 +102,15 @@ static void tell_turned(const cli *c, const oct_net *net, const turned *t) {
              grey ? "grey images" : "images in colour");
 }
 
-static int predict_file(cli *c, oct_net *net, oct_runner *run, const char *path, oct_tensor *x) {
-    if (oct_image_input(c->ctx, path, oct_net_input(net), oct_f32(x)) != OCT_OK)
-        return cli_failed();
+static int predict_file(cli *c, oct_net *net, oct_runner *run, const char *path, oct_tensor *x,
+                        turned *t) {
+    const oct_input_desc *d = oct_net_input(net);
+    int32_t channels;
+    if (oct_image_input_from(c->ctx, path, d, oct_f32(x), &channels) != OCT_OK) return cli_failed();
     const oct_tensor *y = oct_runner_run(run, x);
     if (!y) return cli_failed();
     show(c, net, path, y, -1);
+    if (channels != d->channels && !t->count++) t->first = path;
     return 0;
 }
 
@@ -127,8 +121,7 @@ static int predict_files(cli *c, oct_net *net, oct_runner *run) {
     turned t = {.count = 0};
     /* a bad file does not stop the rest */
     for (int i = 1; i < c->operand_count && x && !c->dry_run.set; i++) {
-        int one = predict_file(c, net, run, c->operands[i], x);
-        if (!one) look(c, net, c->operands[i], &t);
+        int one = predict_file(c, net, run, c->operands[i], x, &t);
         if (one > code) code = one;
     }
     tell_turned(c, net, &t);
