@@ -246,5 +246,34 @@ START_TEST(a_start_that_diverged_leaves_nothing) {
 }
 END_TEST
 
+/* Values that swing over all that floats hold overflow a mean of ranges, while each is finite: that
+ * is no range that nobody observed. */
+START_TEST(a_range_that_overflows_diverged) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_module *parts[] = {oct_flatten_new(ctx),
+                           oct_linear_new(ctx, &(oct_linear_opts){.in = 16, .out = 3})};
+    oct_net *net = oct_capture(oct_sequential_new(ctx, parts, 2), OCT_SHAPE(4, 4, 1));
+    ck_not_null(net);
+    int32_t count;
+    const oct_named_tensor *p = oct_net_parameters(net, &count);
+    for (int32_t i = 0; i < count; i++) memset(p[i].tensor->data, 0, oct_tensor_bytes(p[i].tensor));
+    oct_net *q = oct_prepare(net, NULL);
+    oct_tape *tape = oct_tape_new(ctx);
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 4, 4, 1));
+    ck_not_null(x);
+    for (int step = 0; step < 2; step++) {
+        for (int i = 0; i < 32; i++) oct_f32(x)[i] = step ? -3e38f : 3e38f;
+        oct_tape_begin(tape, OCT_TRAIN);
+        const bool went = oct_net_forward(q, oct_input(tape, x)) != NULL;
+        ck_assert_int_eq(went, !step);
+    }
+    ck_assert_int_eq(oct_last_error()->code, OCT_EDIVERGED);
+    ck_assert_msg(strstr(oct_error_message(), "input.quantize: range is not finite: values grew"),
+                  "%s", oct_error_message());
+    oct_tape_free(tape);
+    oct_close(ctx);
+}
+END_TEST
+
 OCT_TEST_MAIN("diverged", what_is_saved_loads, what_is_spoiled_is_not_loaded, the_cause_is_named,
-              a_start_that_diverged_leaves_nothing)
+              a_start_that_diverged_leaves_nothing, a_range_that_overflows_diverged)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The scale of one quantizer of values: at a step's start, behind what the step showed, and once it
  * is asked for. */
+#include <math.h>
+
 #include "qat/net/prepared.h"
 #include "qat/scales/learned.h"
 #include "qat/scales/scales.h"
@@ -39,6 +41,16 @@ static enum octi_dirty after(enum octi_dirty before, bool qparams_too) {
     return before == OCTI_CLEAN ? OCTI_DIRTY_RANGE : before;
 }
 
+/* Of finite values alone, so what is not finite came of values that are nearly so: their mean
+ * overflows where one batch's range and the next one's are as far apart as floats go. */
+static oct_status finite_range(const oct_quantizer *q) {
+    const float lo = *oct_f32(q->min_val), hi = *oct_f32(q->max_val);
+    if (isfinite(lo) && isfinite(hi)) return OCT_OK;
+    return octi_fail(OCT_EDIVERGED, q->name, "range is not finite: values grew too large",
+                     "finite numbers", octi_fmt("min %g, max %g", (double)lo, (double)hi),
+                     "lower the learning rate or resume from an earlier state");
+}
+
 oct_status octi_scale_seen(oct_ctx *ctx, oct_quantizer *q, const oct_observer *by, float min,
                            float max, bool calibrates) {
     const bool first = !octi_quantizer_ready(q); /* the first step: its own data */
@@ -51,5 +63,6 @@ oct_status octi_scale_seen(oct_ctx *ctx, oct_quantizer *q, const oct_observer *b
     }
     if (!(min <= max)) return OCT_OK; /* nothing finite */
     OCT_TRY(octi_observe_range(ctx, q, by, min, max));
+    OCT_TRY(finite_range(q));
     return qparams_too ? from_range(q) : OCT_OK;
 }
