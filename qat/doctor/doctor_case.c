@@ -136,6 +136,11 @@ oct_status octi_case_layers(octi_case *k) {
     k->rows = octi_calloc(k->ctx, (size_t)k->row_count + 1, sizeof *k->rows);
     if (!k->rows) return oct_last_error()->code;
     OCT_TRY(oct_net_settle(k->measured));
-    OCT_TRY(octi_layers_noise(k->measured, k->test, n, false, k->rows));
-    return oct_layers_sweep(k->measured, k->test, n, k->rows, k->row_count, NULL);
+    oct_data *some;
+    OCT_TRY(octi_layers_some(k->ctx, k->test, n, &some));
+    oct_status s = octi_layers_noise(k->measured, some ? some : k->test, n, false, k->rows);
+    if (s == OCT_OK)
+        s = oct_layers_sweep(k->measured, some ? some : k->test, n, k->rows, k->row_count, NULL);
+    oct_data_free(some);
+    return s;
 }

@@ -209,7 +209,7 @@ static oct_status float_rows(octi_case *k, oct_net **prepared, oct_layer **rows)
     if (!*rows) return oct_last_error()->code;
     OCT_TRY(oct_net_set_input(*prepared, &k->net->input));
     OCT_TRY(oct_calibrate(*prepared, k->train, LOOK));
-    return octi_layers_noise(*prepared, k->test, LOOK, false, *rows);
+    return octi_layers_noise(*prepared, k->test, LOOK, true, *rows);
 }
 
 oct_status octi_cause_dead(octi_case *k, oct_cause *c, char *with, size_t size) {

@@ -253,6 +253,14 @@ oct_status octi_layers_noise(oct_net *net, oct_data *data, int64_t n, bool mixed
     return st;
 }
 
+oct_status octi_layers_some(oct_ctx *ctx, oct_data *data, int64_t n, oct_data **some) {
+    const int64_t all = oct_data_count(data);
+    *some = NULL;
+    if (n >= all) return OCT_OK;
+    *some = oct_data_share(data, (double)n / (double)all, oct_ctx_seed(ctx), true);
+    return *some ? OCT_OK : oct_last_error()->code;
+}
+
 /* Behind the rows, in their block: what names kernels is the plan's, which goes. */
 enum { KERNEL_BYTES = 512 };
 static const char *keep_kernel(oct_layer *rows, int32_t count, int32_t i, const char *kernel) {

@@ -9,5 +9,8 @@
  *  ranges are settled. data NULL: structure only. mixed: images from all over the set, in another
  *  order than oct_calibrate's; else the first ones. */
 oct_status octi_layers_noise(oct_net *net, oct_data *data, int64_t n, bool mixed, oct_layer *rows);
+/** n samples from all over a set, by the context's seed: the first ones may be of one class. *some:
+ *  a view to be freed; NULL where the set has no more than n. */
+oct_status octi_layers_some(oct_ctx *ctx, oct_data *data, int64_t n, oct_data **some);
 
 #endif

@@ -123,12 +123,8 @@ static void judge(list *l, const oct_layer *r, const oct_quantizer *q, bool fell
 /* Nothing is beyond a bound, and accuracy fell: the layer that costs most by itself, weights and
  * all. */
 static oct_status costliest(list *l, oct_net *net, oct_data *data, int64_t n, oct_layer *rows) {
-    const int64_t count = oct_data_count(data);
-    /* from all over the set, as the noise was: the first ones may be of one class */
-    oct_data *some =
-        n < count ? oct_data_share(data, (double)n / (double)count, oct_ctx_seed(net->ctx), true)
-                  : NULL;
-    if (n < count && !some) return oct_last_error()->code;
+    oct_data *some;
+    OCT_TRY(octi_layers_some(net->ctx, data, n, &some));
     const oct_status s =
         oct_layers_sweep(net, some ? some : data, n, rows, net->graph->node_count, NULL);
     oct_data_free(some);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "qat/fit/layer_report.h"
 #include "qat/report/gather.h"
 #include "qat/scales/scales.h"
 #include "src/mem.h"
@@ -42,10 +43,7 @@ static oct_status layers(oct_report *r, octi_model *m) {
     if (!m->data || m->net->stage < OCT_STAGE_PREPARED) return OCT_OK;
     const int64_t all = oct_data_count(m->data), most = images_for(r, m),
                   n = most < all ? most : all;
-    /* the first ones may be of one class */
-    if (n < all &&
-        !(m->some = oct_data_share(m->data, (double)n / (double)all, oct_ctx_seed(r->ctx), true)))
-        return oct_last_error()->code;
+    OCT_TRY(octi_layers_some(r->ctx, m->data, n, &m->some));
     const oct_status s = take_layers(r, m, m->some ? m->some : m->data, n);
     if (s == OCT_OK) m->layer_images = n;
     return octi_left_out(r, m, "noise and time of the layers", s);
