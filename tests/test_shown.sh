@@ -190,6 +190,11 @@ done
 case $(sed -n 's/^plan:.* in about \([0-9a-z ]*\);.*/\1/p' .err) in *h* | [3-9]' min'* | [0-9][0-9]*' min'*) ;; *) say "a long plan: $(cat .err)" ;; esac
 "$octet" ptq f $d --out planned --dry-run 2>.err
 shows .err '^plan: calibration and scores in about [0-9]* s; about [1-9][0-9]* MiB of memory at the peak'
+# batch norm that is estimated anew has a forward beside the training's: it is planned where it comes
+octet_peak() { "$octet" qat bn --data synth-shapes --limit 128 --out planned --dry-run "$@" 2>&1 | sed -n 's/^plan: .*; about \([0-9]*\) MiB.*/\1/p'; }
+"$octet" train --model resnet8 --data synth-shapes --limit 64 --epochs 1 --out bn --quiet >.t 2>&1
+with=$(octet_peak) without=$(octet_peak --bn-images 0)
+[ "${with:-0}" -gt $((${without:-0} * 5 / 4)) ] && [ "${without:-0}" -gt 20 ] || say "plan of qat: $with MiB, without batch norm's estimate $without"
 [ ! -e planned ] || say "a plan made something"
 o eval f $d --json >.j
 shows .j '"accuracy_uncertainty":0\.'

@@ -65,17 +65,31 @@ typedef struct trial {
     oct_data *train;
     double first, last; /* when the second and the last tried step ended */
     double score;       /* seconds at an epoch's end */
+    double once;        /* seconds that batch norm's estimate takes */
     oct_status failed;
     oct_fit_report report;
 } trial;
 
-/* What comes at an epoch's end, beside all that a training holds. */
+/* Batch norm is estimated anew where it is frozen, or at the end: a forward of its own, beside what
+ * the training holds. */
+static oct_status reestimate(trial *t) {
+    enum { USUAL = 2048 };
+    if (t->o->bn_images == OCT_NONE || t->o->batch_norm_until == OCT_NONE) return OCT_OK;
+    const int64_t count = oct_data_count(t->train),
+                  asked = t->o->bn_images ? t->o->bn_images : USUAL,
+                  all = asked < count ? asked : count, some = all < BATCH ? all : BATCH;
+    if (some < 2) return OCT_OK;
+    const double t0 = cli_seconds();
+    const oct_status s = oct_reestimate_batch_norm(t->net, t->train, some);
+    t->once += (cli_seconds() - t0) / (double)some * (double)all;
+    return s;
+}
+
+/* What comes at an epoch's end or before it, beside all that a training holds. */
 static oct_status end_of_epoch(trial *t) {
     const int64_t asked = t->o->batch ? t->o->batch : BATCH, batch = asked < 256 ? asked : 256;
     const bool prepared = oct_net_stage(t->net) == OCT_STAGE_PREPARED;
-    oct_status s = OCT_OK;
-    if (prepared && t->o->batch_norm_until >= 1) /* never frozen: estimated anew */
-        s = oct_reestimate_batch_norm(t->net, t->train, BATCH);
+    const oct_status s = prepared ? reestimate(t) : OCT_OK;
     if (s != OCT_OK || !t->o->test) return s;
     return (prepared ? score_int8 : score)(t->net, t->o->test, batch, &t->score);
 }
@@ -117,7 +131,7 @@ int cli_plan_fit(const cli *c, oct_net *from, oct_net *net, oct_data *train,
     /* the first ones fill caches and arenas; where there are no others they have to do */
     const double each = tried > 2 ? (t.last - t.first) / (double)(tried - 2)
                                   : (t.last - begun) / (double)(tried > 0 ? tried : 1);
-    tell(c, what, each * (double)t.report.steps + t.score * t.report.epochs + once, "");
+    tell(c, what, each * (double)t.report.steps + t.score * t.report.epochs + t.once + once, "");
     return 0;
 }
 
