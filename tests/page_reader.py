@@ -44,6 +44,8 @@ class Page(html.parser.HTMLParser):
         self.feed(text)
         self.close()
         check(not self.open, f"{name}: not closed: {self.open}")
+        for key, exact, shown in re.findall(r' data-(clip|clip_loss)="([^"]+)">([^<]*)<', text):
+            check(abs(float(shown) - float(exact)) <= 0.01 * float(exact), f"{name}: {key} {exact} is shown as {shown}")
         for link in self.links: check(link[1:] in self.ids, f"{name}: {link} leads nowhere")
 
     def handle_starttag(self, tag, attrs):

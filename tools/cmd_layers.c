@@ -195,6 +195,8 @@ int cmd_layers(cli *c) {
             for (int k = 0; k < 6; k++) {
                 if (isnan(cells[k].v))
                     cli_print(" %*s", cells[k].width, "-");
+                else if (cells[k].v != 0 && fabs(cells[k].v) < 5e-6) /* little is not nothing */
+                    printf(" %*.1e", cells[k].width, cells[k].v);
                 else
                     printf(" %*.*f", cells[k].width, cells[k].digits, cells[k].v);
             }

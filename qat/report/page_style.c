@@ -76,10 +76,11 @@ const char octi_page_style[] =
     "{content:attr(data-label) \": \";color:var(--text-muted)}.cards td.k{grid-column:1/-1}"
     ".cards td.k:first-child{font-weight:600}}\n"
     /* what is not in sight is laid out when it comes: a page of many layers opens at once */
-    "@media screen{figure{content-visibility:auto;contain-intrinsic-size:auto 270px}}\n"
+    "@media screen{figure{content-visibility:auto;contain-intrinsic-size:auto 270px}"
+    ".wide,.pictures{content-visibility:auto;contain-intrinsic-size:auto 900px}}\n"
     "@media print{body{font-size:9pt;max-width:none;padding:0}nav{display:none}"
     "h2,h3,h2+p,h3+p{break-after:avoid}tr,li{break-inside:avoid}.wide{overflow:visible}"
     "table{font-size:7pt}"
     ".wide td.k{min-width:11em}th,td{padding:2px 3px}"
-    ".plots{grid-template-columns:1fr 1fr 1fr}a{color:inherit}}\n"
-    "@page{size:A4 landscape;margin:12mm}\n";
+    ".plots{grid-template-columns:1fr 1fr 1fr;gap:6px}figure{padding:4px 8px}a{color:inherit}}\n"
+    "@page{size:A4 landscape;margin:9mm 12mm}\n";
