@@ -100,12 +100,7 @@ static void outputs(int threads, const char *candidate, precision form, int n, f
     oct_close(ctx);
 }
 
-/* Under TSan each net takes fifty times as long: few there. */
-#if defined(__SANITIZE_THREAD__)
-enum { MANY = false };
-#else
-enum { MANY = true };
-#endif
+enum { MANY = !OCT_TEST_TSAN };
 
 START_TEST(rows_of_an_image_on_several_threads) {
     static const char *const candidates[] = {NULL,        "patches",     "rows",       "winograd4",
