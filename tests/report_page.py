@@ -277,6 +277,7 @@ def journey():
         for key in ("name", "kind", "scheme", "kernel", "why"): check(a[key] == b[key], f"layers: {b['name']}: {key}")
         for key in ("bits", "scale", "zero_point", "sqnr_local", "sqnr_cum", "clip", "clip_loss", "dead", *(["channels"] if b["dead"] is not None else [])):
             same(a[key], b[key], f"layers: {b['name']}: {key}")
+        check((a["channels"] is None) == (b["dead"] is None), f"layers: {b['name']}: channels where none were counted")
         if b["scale"] is not None:
             same(a["hi"] - a["lo"], b["scale"] * (2 ** b["bits"] - 1), f"{b['name']}: range") if abs((a["hi"] - a["lo"]) / (b["scale"] * (2 ** b["bits"] - 1)) - 1) > 1e-5 else None
     # in the terminal: the longest bar is the noisiest layer's, the spark goes through all

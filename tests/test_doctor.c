@@ -279,7 +279,7 @@ END_TEST
 
 START_TEST(the_ends_of_few_bits) {
     does("octet ptq f32 " DATA " --set conv1:wbits=2,fc2:wbits=2 --out ends --quiet");
-    cured("ends", "first_or_last_layer", NULL, SPEC, 0.7);
+    cured_by("ends", "first_or_last_layer", " --set conv1:wbits=2,fc2:wbits=2 --set ", 0.7);
 }
 END_TEST
 

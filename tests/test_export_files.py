@@ -82,6 +82,11 @@ with tempfile.TemporaryDirectory() as d:
     octet("export", "f", "--to", "safetensors,npz", "--out", "o")
     st, npz = safetensors("o/f.safetensors"), dict(np.load("o/f.npz"))
     same(st, npz, "float: safetensors and npz")
+    # batch norm's running statistics go along
+    octet("train", "--model", "resnet8", "--data", "synth-shapes", "--limit", "16", "--epochs", "1", "--out", "b")
+    octet("export", "b", "--to", "safetensors", "--out", "n")
+    norms = [k for k in safetensors("n/b.safetensors") if k.endswith(".running_var")]
+    check(len(norms) > 6, f"running statistics: {norms}")
     x = np.load("p/probe.npz")["x"]
     np.save("x.npy", x)
     octet("run", "f", "--input", "x.npy", "--output", "y.npz")

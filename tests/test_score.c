@@ -2,7 +2,7 @@
  * Every number that evaluation reports, by hand: accuracy, top-5, loss, per-class counts,
  * confusion, ties, incomplete batches; nets that are no classifiers get their loss and no accuracy,
  * in C and from the command. */
-#include "tests/temp_folder.h"
+#include "tests/command_says.h"
 
 #include <math.h>
 
@@ -378,20 +378,31 @@ END_TEST
 /* ---- the command ---- */
 
 /* stdout of "octet ARGS" in the root. */
-static const char *octet(const char *args, int code) {
-    static char text[8192], cmd[1024];
-    snprintf(cmd, sizeof cmd, "cd %s && %s %s 2>err", root, OCT_COMMAND, args);
-    FILE *p = popen(cmd, "r");
-    text[fread(text, 1, sizeof text - 1, p)] = 0;
-    const int got = pclose(p) >> 8;
-    ck_assert_msg(got == code, "octet %s: exit code %d\n%s", args, got, text);
-    return text;
-}
-static void says(const char *out, const char *what) {
-    ck_assert_msg(strstr(out, what) != NULL, "%s\nlacks %s", out, what);
-}
-static void hides(const char *out, const char *what) {
-    ck_assert_msg(strstr(out, what) == NULL, "%s\nhas %s", out, what);
+/* The doctor's shares are the best loss by each one's; a page's dots have the run's own. */
+static void told_by_their_losses(oct_ctx *ctx, oct_data *d, double parent) {
+    static const char *const runs[] = {"qq", "low"};
+    octet("ptq reg --data npz:halves.npz --out low --wbits 2 --abits 2", 0);
+    char spec[200];
+    snprintf(spec, sizeof spec, "npz:%s", in_root("halves.npz"));
+    oct_eval own, real;
+    for (int k = 0; k < 2; k++) {
+        oct_net *net = oct_run_load(ctx, in_root(runs[k]), NULL);
+        ck_ok(oct_evaluate(net, d, NULL, &own));
+        oct_net_fake_quantize(net, false);
+        ck_ok(oct_evaluate(net, d, NULL, &real));
+        ck_assert(k ? own.loss > 1.01 * parent : real.loss != parent);
+        const double best = fmin(real.loss, parent);
+        oct_diagnosis *g = oct_doctor(ctx, in_root(runs[k]), &(oct_doctor_opts){.data = spec});
+        ck_not_null(g);
+        ck_assert_double_eq_tol(g->score, fmin(1, best / own.loss), 1e-6);
+        ck_assert_double_eq_tol(g->float_score, best / real.loss, 1e-6);
+        ck_assert_double_eq_tol(g->parent_score, best / parent, 1e-6);
+        oct_diagnosis_free(ctx, g);
+    }
+    const char *out = octet("report reg low --data npz:halves.npz --out p.html >told; grep -o "
+                            "'data-y=[^ ]*low<' p.html",
+                            0);
+    ck_assert_double_eq_tol(strtod(out + 8, NULL), own.loss, 1e-8);
 }
 
 START_TEST(the_command_says_the_same) {
@@ -459,6 +470,7 @@ START_TEST(the_command_says_the_same) {
     says(out, "\"kind\":\"weight-only\",\"loss\":");
     says(octet("compare reg --data npz:halves.npz", 0), "     loss ");
     octet("compare reg mirror --data npz:halves.npz", 3);
+    told_by_their_losses(ctx, d, r.loss);
     /* an input that is no image has a shape, and no description */
     net = oct_capture(oct_linear_new(ctx, &(oct_linear_opts){.in = 9, .out = 2}), OCT_SHAPE(9));
     ck_ok(oct_run_save(net, in_root("row"), NULL, false));
