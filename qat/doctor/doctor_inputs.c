@@ -232,7 +232,7 @@ oct_status octi_cause_dead(octi_case *k, oct_cause *c, char *with, size_t size) 
         double usual;
         const double was = octi_made_at_rate(by, false, &usual);
         const int32_t at = oct_graph_find_node(k->net->graph, rows[worst].name);
-        snprintf(with, size, "%g", was / 10);
+        snprintf(with, size, "%g", was > usual ? usual : was / 10);
         c->layer = at >= 0 ? k->net->graph->nodes[at].name : "";
         c->value = most;
         c->gain = (1 - k->reference) * most;
