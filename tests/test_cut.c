@@ -2,6 +2,9 @@
  * An image that several threads share, step by step in ranges of rows or of channels, has the bits
  * that it has alone: int8 nets, every candidate of their layers; int8 nets of which layers stayed
  * float; float nets. One image and a few. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "octet.h"
 #include "src/mem.h"
 #include "src/paths.h"
@@ -41,6 +44,12 @@ static oct_var *forward(void *self, oct_tape *t, oct_var *x) {
     y = oct_relu(oct_apply(l->deep, y));
     y = oct_relu(oct_add(oct_apply(l->deeper, y), y));
     return oct_apply(l->fc, oct_flatten(oct_adaptive_avg_pool2d(y, 1, 1)));
+}
+
+static oct_var *small(void *self, oct_tape *t, oct_var *x) {
+    const layers *l = self;
+    (void)t;
+    return oct_apply(l->square, oct_relu(oct_apply(l->stem, x)));
 }
 
 static oct_net *make(oct_ctx *ctx, layers *l) {
@@ -138,5 +147,43 @@ START_TEST(float_layers_of_an_image_on_several_threads) {
 }
 END_TEST
 
+/* A net that is not worth cutting: a session for fewer images than threads has scratch for so many
+ * alone, and a run of fewer still stays within its block. */
+START_TEST(a_small_net_stays_in_its_block) {
+    enum { THREADS = 4, BATCH = 2, GUARD = 1 << 18 };
+    static const char *const candidates[] = {NULL, "patches", "rows", "winograd4"};
+    for (size_t k = 0; k < sizeof candidates / sizeof *candidates; k++) {
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = THREADS});
+        octi_ctx_only(ctx, candidates[k]);
+        layers l;
+        oct_module *m = oct_module_new(ctx, small, &l);
+        l.stem = conv(ctx, m, "stem", C, 16, 3, 1, 1);
+        l.square = conv(ctx, m, "square", 16, 32, 3, 1, 1);
+        oct_net *net = oct_capture(m, OCT_SHAPE(16, 16, C));
+        oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(BATCH, 16, 16, C));
+        octi_rng r = octi_rng_stream(4, OCTI_RNG_TEST, 2, 0);
+        for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] = octi_rng_normal(&r);
+        oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = "minmax"});
+        oct_tape *t = oct_tape_new(ctx);
+        oct_tape_begin(t, OCT_CALIBRATE);
+        ck_not_null(oct_net_forward(q, oct_input(t, x)));
+        oct_plan *plan = oct_plan_new(oct_convert(q, NULL), NULL);
+        const size_t bytes = oct_plan_session_bytes(plan, BATCH);
+        uint8_t *block = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
+        memset(block + bytes, 0xa5, GUARD);
+        oct_session *s = oct_session_new(plan, BATCH, block, bytes);
+        float y[16 * 16 * 32];
+        ck_ok(oct_session_run(s, oct_f32(x), 1, y));
+        for (size_t i = 0; i < GUARD; i++)
+            ck_assert_msg(block[bytes + i] == 0xa5, "%s: byte %zu behind the block was written",
+                          candidates[k] ? candidates[k] : "chosen", i);
+        ck_assert(!octi_ctx_paths(ctx)->taken[OCTI_SIDE_PLAN][OCTI_PATH_image_cut]);
+        oct_session_free(s);
+        oct_close(ctx);
+        free(block);
+    }
+}
+END_TEST
+
 OCT_TEST_MAIN("cut", rows_of_an_image_on_several_threads,
-              float_layers_of_an_image_on_several_threads)
+              float_layers_of_an_image_on_several_threads, a_small_net_stays_in_its_block)

@@ -27,9 +27,9 @@ static void log_line(void *user, oct_log_level level, const char *line) {
         snprintf(c->opened, sizeof c->opened, "%s", line);
         return;
     }
+    if (said_before(line)) return;
     char text[4096];
     cli_in_words(line, text, sizeof text, false);
-    if (said_before(line)) return;
     if (level <= OCT_LOG_WARN || (level == OCT_LOG_INFO && !c->quiet.set)) {
         fputs("octet: ", stderr);
         cli_print_line(stderr, text);

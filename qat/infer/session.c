@@ -298,7 +298,8 @@ static oct_status run(oct_session *s, const float *x, const uint8_t *pixels, int
             octi_path_count(paths, OCTI_SIDE_PLAN, OCTI_PATH_in_bands);
     }
     run_job j = {s, x, pixels, y, n, s->slots < n ? s->slots : n};
-    if (n < s->threads && n) { /* fewer images than threads: these share each step */
+    /* fewer images than threads: these share each step, where that is worth it */
+    if (n && n < s->threads && s->plan->cycles >= WORTH_CUTTING) {
         octi_path_count(paths, OCTI_SIDE_PLAN, OCTI_PATH_image_cut);
         for (int64_t i = 0; i < n; i += s->chunk)
             run_chunk(&j, 0, i, n - i < s->chunk ? n - i : s->chunk, true);

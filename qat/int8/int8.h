@@ -75,7 +75,7 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
 bool octi_is_float_whole(const oct_graph *g);
 /** Pack for the layouts of its inputs (of constants ignored) and its output. */
 oct_status octi_qmodule_bind(octi_qmodule *m, const octi_layout *in, const octi_layout *out);
-/** call->in[k] as m->in (NULL for constants); Allocates nothing,
+/** call->in[k] as m->in (NULL for constants); allocates nothing,
  *  cannot fail. */
 void octi_qmodule_run(const octi_qmodule *m, const octi_qcall *call);
 /** Pieces that an image may be cut into. */
