@@ -158,9 +158,9 @@ START_TEST(a_small_net_stays_in_its_block) {
         layers l;
         oct_module *m = oct_module_new(ctx, small, &l);
         l.stem = conv(ctx, m, "stem", C, 16, 3, 1, 1);
-        l.square = conv(ctx, m, "square", 16, 32, 3, 1, 1);
-        oct_net *net = oct_capture(m, OCT_SHAPE(16, 16, C));
-        oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(BATCH, 16, 16, C));
+        l.square = conv(ctx, m, "square", 16, 48, 3, 1, 1);
+        oct_net *net = oct_capture(m, OCT_SHAPE(24, 24, C));
+        oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(BATCH, 24, 24, C));
         octi_rng r = octi_rng_stream(4, OCTI_RNG_TEST, 2, 0);
         for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] = octi_rng_normal(&r);
         oct_net *q = oct_prepare(net, &(oct_qconfig){.observer = "minmax"});
@@ -172,12 +172,11 @@ START_TEST(a_small_net_stays_in_its_block) {
         uint8_t *block = aligned_alloc(64, (bytes + GUARD + 63) / 64 * 64);
         memset(block + bytes, 0xa5, GUARD);
         oct_session *s = oct_session_new(plan, BATCH, block, bytes);
-        float y[16 * 16 * 32];
+        float y[24 * 24 * 48];
         ck_ok(oct_session_run(s, oct_f32(x), 1, y));
         for (size_t i = 0; i < GUARD; i++)
             ck_assert_msg(block[bytes + i] == 0xa5, "%s: byte %zu behind the block was written",
                           candidates[k] ? candidates[k] : "chosen", i);
-        ck_assert(!octi_ctx_paths(ctx)->taken[OCTI_SIDE_PLAN][OCTI_PATH_image_cut]);
         oct_session_free(s);
         oct_close(ctx);
         free(block);
