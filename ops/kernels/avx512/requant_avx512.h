@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * Laws 7 and 16 on 512 bits: what AVX-512 kernels of codes share. Sixteen channels are one vector;
+ * four pixels of them become 64 codes. What was proven for requant_avx2.h holds here. */
+#ifndef OCT_OPS_KERNELS_AVX512_REQUANT_AVX512_H
+#define OCT_OPS_KERNELS_AVX512_REQUANT_AVX512_H
+
+#include "ops/kernels/avx2/requant_avx2.h"
+
+typedef struct octk_ends512 { /* zero point, clamp */
+    __m512i z, lo, hi;
+} octk_ends512;
+
+static inline octk_ends512 octk_ends512_of(int32_t z, int32_t lo, int32_t hi) {
+    return (octk_ends512){_mm512_set1_epi16((short)z), _mm512_set1_epi8((char)lo),
+                          _mm512_set1_epi8((char)hi)};
+}
+
+/* Records of sixteen sums. */
+typedef struct octk_sixteen {
+    __m512 m;           /* fp32 */
+    octk_eight half[2]; /* q31 */
+} octk_sixteen;
+
+/* Of channels i to i + 15. */
+static inline octk_sixteen octk_sixteen_of(const octq_multipliers *by, int64_t i) {
+    octk_sixteen e = {.m = _mm512_setzero_ps()};
+    if (by->law == OCTQ_FP32) {
+        e.m = _mm512_loadu_ps(by->m + i);
+        return e;
+    }
+    e.half[0] = octk_eight_of(by, i, i + 4);
+    e.half[1] = octk_eight_of(by, i + 8, i + 12);
+    return e;
+}
+
+/* Sums by their records, rounded; `law` is known when compiling. */
+static inline __m512i octk_scaled512(__m512i acc, const octk_sixteen *e, octq_law law) {
+    if (law == OCTQ_FP32) return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), e->m));
+    const __m256i low = octk_scaled_q31(_mm512_castsi512_si256(acc), &e->half[0]),
+                  high = octk_scaled_q31(_mm512_extracti64x4_epi64(acc, 1), &e->half[1]);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+/** Four vectors of s32 as 64 codes: the sixteen of a, of b, of c, of d. */
+static inline __m512i octk_codes512(__m512i a, __m512i b, __m512i c, __m512i d, octk_ends512 e) {
+    const __m512i p = _mm512_adds_epi16(_mm512_packs_epi32(a, b), e.z),
+                  q = _mm512_adds_epi16(_mm512_packs_epi32(c, d), e.z),
+                  order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i codes = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(p, q), e.lo), e.hi);
+    return _mm512_permutexvar_epi32(order, codes);
+}
+
+/** Sixteen channels (those of `mask`) of four pixels from their sums; pixels may be the same. */
+static inline void octk_put_four(__m512i a, __m512i b, __m512i c, __m512i d, const octk_sixteen *m,
+                                 octq_law law, octk_ends512 e, uint8_t *const y[4],
+                                 __mmask16 mask) {
+    const __m512i v = octk_codes512(octk_scaled512(a, m, law), octk_scaled512(b, m, law),
+                                    octk_scaled512(c, m, law), octk_scaled512(d, m, law), e);
+    _mm_mask_storeu_epi8(y[0], mask, _mm512_castsi512_si128(v));
+    _mm_mask_storeu_epi8(y[1], mask, _mm512_extracti32x4_epi32(v, 1));
+    _mm_mask_storeu_epi8(y[2], mask, _mm512_extracti32x4_epi32(v, 2));
+    _mm_mask_storeu_epi8(y[3], mask, _mm512_extracti32x4_epi32(v, 3));
+}
+/** The mask of the first n channels, 1 to 16 of them; more are 16. */
+static inline __mmask16 octk_first(int32_t n) {
+    return (__mmask16)(n >= 16 ? 0xffff : (1u << n) - 1);
+}
+
+#endif
