@@ -83,6 +83,7 @@ static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const oc
             *pix++ = image * x->image + (p * c->pool + k / c->pool) * c->stride[0] * x->row +
                      (column * c->pool + k % c->pool) * c->stride[1] * x->pixel;
     }
+    own->kernel.pair = columns(c) * c->pool % 2 ? 0 : c->stride[1] * x->pixel;
     return OCT_OK;
 }
 

@@ -125,6 +125,8 @@ static oct_status make_pixels(const octi_qargs *q, const octi_qconv *c, rows *ow
                           (int64_t)c->c) *
                      (int64_t)sizeof(int16_t);
     }
+    own->kernel.pair =
+        columns(c) * c->pool % 2 ? 0 : (int64_t)c->stride[1] * c->c * (int64_t)sizeof(int16_t);
     return OCT_OK;
 }
 

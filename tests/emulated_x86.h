@@ -21,20 +21,93 @@ static inline emu512 emu_load(const void *p) {
 }
 static inline void emu_store(void *p, emu512 v) { memcpy(p, &v, sizeof v); }
 static inline emu512 emu_both(__m256i v) { return (emu512){{v, v}}; }
-static inline emu512 emu_max(emu512 a, emu512 b) {
-    return (emu512){
-        {_mm256_max_epi32(a.half[0], b.half[0]), _mm256_max_epi32(a.half[1], b.half[1])}};
+static inline __m128i emu_quarter(emu512 v, int i) {
+    return i % 2 ? _mm256_extracti128_si256(v.half[i / 2], 1)
+                 : _mm256_castsi256_si128(v.half[i / 2]);
 }
-#undef _mm512_extracti64x4_epi64 /* a macro of some compilers */
-#define __m512i                         emu512
-#define _mm512_loadu_si512(p)           emu_load(p)
-#define _mm512_storeu_si512(p, v)       emu_store(p, v)
-#define _mm512_castsi512_si256(v)       (v).half[0]
-#define _mm512_extracti64x4_epi64(v, i) (v).half[i]
-#define _mm512_max_epi32(a, b)          emu_max(a, b)
-#define _mm512_setzero_si512()          emu_both(_mm256_setzero_si256())
-#define _mm512_set1_epi32(i)            emu_both(_mm256_set1_epi32(i))
-#define _mm512_dpwssd_epi32(s, x, w)    emu_dpwssd(s, x, w)
+static inline emu512 emu_insert(emu512 v, __m256i half, int i) { return v.half[i] = half, v; }
+static inline emu512 emu_permute(emu512 order, emu512 v) {
+    int32_t at[16], from[16], to[16];
+    memcpy(at, &order, 64), memcpy(from, &v, 64);
+    for (int i = 0; i < 16; i++) to[i] = from[at[i] & 15];
+    return emu_load(to);
+}
+static inline emu512 emu_ints(int a, int b, int c, int d, int e, int f, int g, int h, int i, int j,
+                              int k, int l, int m, int n, int o, int p) {
+    return emu_load((const int[]){a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p});
+}
+/* The first `n` bytes of v whose bit is set. */
+static inline void emu_store_masked(void *p, uint64_t mask, const void *v, int n) {
+    for (int i = 0; i < n; i++)
+        if (mask >> i & 1) ((uint8_t *)p)[i] = ((const uint8_t *)v)[i];
+}
+#define EMU_BOTH(name, op)                                                                         \
+    static inline emu512 name(emu512 a, emu512 b) {                                                \
+        return (emu512){{op(a.half[0], b.half[0]), op(a.half[1], b.half[1])}};                     \
+    }
+EMU_BOTH(emu_max, _mm256_max_epi32)
+EMU_BOTH(emu_packs32, _mm256_packs_epi32)
+EMU_BOTH(emu_packus16, _mm256_packus_epi16)
+EMU_BOTH(emu_adds16, _mm256_adds_epi16)
+EMU_BOTH(emu_maxu8, _mm256_max_epu8)
+EMU_BOTH(emu_minu8, _mm256_min_epu8)
+
+typedef struct emu512f {
+    __m256 half[2];
+} emu512f;
+static inline emu512f emu_loadf(const float *p) {
+    return (emu512f){{_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}};
+}
+static inline emu512f emu_mulf(emu512f a, emu512f b) {
+    return (emu512f){{_mm256_mul_ps(a.half[0], b.half[0]), _mm256_mul_ps(a.half[1], b.half[1])}};
+}
+static inline emu512f emu_to_float(emu512 v) {
+    return (emu512f){{_mm256_cvtepi32_ps(v.half[0]), _mm256_cvtepi32_ps(v.half[1])}};
+}
+static inline emu512 emu_to_int(emu512f v) {
+    return (emu512){{_mm256_cvtps_epi32(v.half[0]), _mm256_cvtps_epi32(v.half[1])}};
+}
+
+#undef _mm512_extracti64x4_epi64 /* macros of some compilers */
+#undef _mm512_extracti32x4_epi32
+#undef _mm512_inserti64x4
+#undef _mm512_setr_epi32
+#define __m512i                             emu512
+#define __m512                              emu512f
+#define _mm512_loadu_si512(p)               emu_load(p)
+#define _mm512_storeu_si512(p, v)           emu_store(p, v)
+#define _mm512_castsi512_si256(v)           (v).half[0]
+#define _mm512_castsi256_si512(v)           emu_both(v)
+#define _mm512_castsi512_si128(v)           emu_quarter(v, 0)
+#define _mm512_extracti64x4_epi64(v, i)     (v).half[i]
+#define _mm512_extracti32x4_epi32(v, i)     emu_quarter(v, i)
+#define _mm512_inserti64x4(v, h, i)         emu_insert(v, h, i)
+#define _mm512_max_epi32(a, b)              emu_max(a, b)
+#define _mm512_packs_epi32(a, b)            emu_packs32(a, b)
+#define _mm512_packus_epi16(a, b)           emu_packus16(a, b)
+#define _mm512_adds_epi16(a, b)             emu_adds16(a, b)
+#define _mm512_max_epu8(a, b)               emu_maxu8(a, b)
+#define _mm512_min_epu8(a, b)               emu_minu8(a, b)
+#define _mm512_permutexvar_epi32(o, v)      emu_permute(o, v)
+#define _mm512_setr_epi32(...)              emu_ints(__VA_ARGS__)
+#define _mm512_setzero_si512()              emu_both(_mm256_setzero_si256())
+#define _mm512_set1_epi32(i)                emu_both(_mm256_set1_epi32(i))
+#define _mm512_set1_epi16(i)                emu_both(_mm256_set1_epi16(i))
+#define _mm512_set1_epi8(i)                 emu_both(_mm256_set1_epi8(i))
+#define _mm512_mask_storeu_epi8(p, mask, v) emu_store_masked(p, mask, &(v), 64)
+#define _mm256_mask_storeu_epi8(p, mask, v) emu_store256(p, mask, v)
+#define _mm_mask_storeu_epi8(p, mask, v)    emu_store128(p, mask, v)
+#define _mm512_setzero_ps()                 ((emu512f){{_mm256_setzero_ps(), _mm256_setzero_ps()}})
+#define _mm512_loadu_ps(p)                  emu_loadf(p)
+#define _mm512_mul_ps(a, b)                 emu_mulf(a, b)
+#define _mm512_cvtepi32_ps(v)               emu_to_float(v)
+#define _mm512_cvtps_epi32(v)               emu_to_int(v)
+static inline void emu_store256(void *p, uint32_t mask, __m256i v) {
+    emu_store_masked(p, mask, &v, 32);
+}
+static inline void emu_store128(void *p, uint16_t mask, __m128i v) {
+    emu_store_masked(p, mask, &v, 16);
+}
 
 /* ---- VPDPWSSD, VPDPBUSD ---- */
 
@@ -51,29 +124,19 @@ static inline __m256i emu_quads(__m256i s, __m256i x, __m256i w) {
     memcpy(&s, sum, 32);
     return s;
 }
-static inline emu512 emu_dpwssd(emu512 s, emu512 x, emu512 w) {
-    for (int i = 0; i < 2; i++) s.half[i] = emu_pairs(s.half[i], x.half[i], w.half[i]);
-    return s;
-}
-static inline __m256i emu_step(const void *pixel) {
-    int32_t four;
-    memcpy(&four, pixel, 4);
-    return _mm256_set1_epi32(four);
-}
-/* A kernel's DOT: EMU_FOUR is emu_pairs or emu_quads; EVEX takes where the step is and the lanes,
- * VEX the step itself. */
-static inline void emu_evex16(emu512 *s, const void *pixel, emu512 w,
-                              __m256i (*four)(__m256i, __m256i, __m256i)) {
-    for (int i = 0; i < 2; i++) s->half[i] = four(s->half[i], emu_step(pixel), w.half[i]);
-}
-static inline void emu_evex8(__m256i *s, const void *pixel, __m256i w,
-                             __m256i (*four)(__m256i, __m256i, __m256i)) {
-    *s = four(*s, emu_step(pixel), w);
-}
-#if defined(EMU_EVEX)
-#define DOT(s, pixel, weights, lanes) emu_evex##lanes(&(s), pixel, weights, EMU_EVEX)
-#elif defined(EMU_VEX)
-#define DOT(s, x, weights) (s) = EMU_VEX(s, x, weights)
+#define EMU_512(name, op)                                                                          \
+    static inline emu512 name(emu512 s, emu512 x, emu512 w) {                                      \
+        return (emu512){                                                                           \
+            {op(s.half[0], x.half[0], w.half[0]), op(s.half[1], x.half[1], w.half[1])}};           \
+    }
+EMU_512(emu_pairs_512, emu_pairs)
+EMU_512(emu_quads_512, emu_quads)
+/* A kernel's DOT: EMU_FOUR is pairs or quads. */
+#define EMU_JOIN(a, b) a##b
+#define EMU_NAME(a, b) EMU_JOIN(a, b)
+#ifdef EMU_FOUR
+#define DOT(s, x, weights)                                                                         \
+    (s) = _Generic((s), emu512 : EMU_NAME(EMU_FOUR, _512), __m256i : EMU_FOUR)(s, x, weights)
 #endif
 
 #endif

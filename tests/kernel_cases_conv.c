@@ -68,9 +68,11 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, each == 2 ? 171 : 175, 0);
     const int size = 4 / each;
     for (int round = 0; round < 1500 / SANITIZED_PART; round++) {
-        const int o = round < 70 ? round + 1 : 1 + below(&r, 70), runs = 1 + below(&r, 5),
-                  steps = 1 + below(&r, round % 5 ? 6 : 40), pool = below(&r, 3) ? 1 : OCTK_POOLED,
-                  np = pool * (1 + below(&r, 20)), lanes = octk_lanes(o), k = runs * steps * each,
+        const int o = 1 + (round < 140 ? round * 37 % 140 : below(&r, 140)),
+                  runs = 1 + below(&r, 5), steps = 1 + below(&r, round % 5 ? 6 : 40),
+                  pool = below(&r, 3) ? 1 : OCTK_POOLED, np = pool * (1 + below(&r, 20)),
+                  lanes = octk_lanes(o), k = runs * steps * each,
+                  pair = np % 2 ? 0 : below(&r, 3) * (1 + below(&r, 20)),
                   room = 4 * k + 64; /* elements that pixels and runs lie in */
         const ends e = draw_ends(&r);
         const int style = below(&r, 4);
@@ -98,7 +100,8 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
         for (int i = 0; i < runs; i++) run[i] = size * below(&r, k + 1);
         const int64_t pitch = o + below(&r, 7);
         for (int i = 0; i < np; i++)
-            pix[i] = size * below(&r, room - 2 * k - 1),
+            pix[i] = pair && i % 2 ? pix[i - 1] + pair * size
+                                   : size * below(&r, room - 2 * k - 1 - pair),
             out[i] = (round % 2 ? i : np - 1 - i) * pitch;
         const size_t bytes = (size_t)(np * pitch);
         uint8_t *want = untouched(bytes);
@@ -107,6 +110,7 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
                             .pix = pix,
                             .out = out,
                             .run = run,
+                            .pair = pair * size,
                             .b = b,
                             .sums = sums,
                             .by = draw_records(&r, m, numbers, lanes + 16),

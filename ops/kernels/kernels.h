@@ -157,6 +157,7 @@ typedef struct octk_conv_rows {
     const int64_t *pix; /* [np], bytes */
     const int64_t *out; /* [octk_outputs], bytes */
     const int64_t *run; /* [runs], bytes */
+    int64_t pair;       /* pix[2 i + 1] is pix[2 i] + pair, bytes, and np even; 0: who knows */
     const int32_t *b;
     const int32_t *sums; /* of codes: a lane's weights, summed */
     octq_multipliers by;
