@@ -8,6 +8,10 @@
 
 #include <stdint.h>
 
+#ifdef __AVX2__ /* a kernel: what it has besides tiles */
+#include "tests/emulated_x86.h"
+#endif
+
 /** A thread's tiles. */
 typedef struct emu_tiles {
     uint8_t palette, start, reserved[14];

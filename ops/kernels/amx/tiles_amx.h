@@ -29,8 +29,7 @@ _Static_assert(sizeof(octk_tile_shapes) == 64, "as LDTILECFG reads it");
                      : "r"(at), "r"((int64_t)(pitch))                                              \
                      : "memory")
 /* sums of tile c += codes of tile a times weights of tile b, modulo 2^32 */
-#define TILE_DOT(c, a, b)                                                                          \
-    __asm__ volatile("tdpbusd %%tmm" #b ",%%tmm" #a ",%%tmm" #c : : : "memory")
+#define TILE_DOT(c, a, b) __asm__ volatile("tdpbusd %%tmm" #b ",%%tmm" #a ",%%tmm" #c : :)
 #endif
 
 /* Work that leaves its tiles released. */
