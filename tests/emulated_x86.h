@@ -94,7 +94,7 @@ static inline emu512 emu_to_int(emu512f v) {
 #define _mm512_set1_epi32(i)                emu_both(_mm256_set1_epi32(i))
 #define _mm512_set1_epi16(i)                emu_both(_mm256_set1_epi16(i))
 #define _mm512_set1_epi8(i)                 emu_both(_mm256_set1_epi8(i))
-#define _mm512_mask_storeu_epi8(p, mask, v) emu_store_masked(p, mask, &(v), 64)
+#define _mm512_mask_storeu_epi8(p, mask, v) emu_store512(p, mask, v)
 #define _mm256_mask_storeu_epi8(p, mask, v) emu_store256(p, mask, v)
 #define _mm_mask_storeu_epi8(p, mask, v)    emu_store128(p, mask, v)
 #define _mm512_setzero_ps()                 ((emu512f){{_mm256_setzero_ps(), _mm256_setzero_ps()}})
@@ -102,12 +102,107 @@ static inline emu512 emu_to_int(emu512f v) {
 #define _mm512_mul_ps(a, b)                 emu_mulf(a, b)
 #define _mm512_cvtepi32_ps(v)               emu_to_float(v)
 #define _mm512_cvtps_epi32(v)               emu_to_int(v)
+static inline void emu_store512(void *p, uint64_t mask, emu512 v) {
+    emu_store_masked(p, mask, &v, 64);
+}
 static inline void emu_store256(void *p, uint32_t mask, __m256i v) {
     emu_store_masked(p, mask, &v, 32);
 }
 static inline void emu_store128(void *p, uint16_t mask, __m128i v) {
     emu_store_masked(p, mask, &v, 16);
 }
+
+/* ---- element by element ---- */
+
+EMU_BOTH(emu_add32, _mm256_add_epi32)
+EMU_BOTH(emu_sub32, _mm256_sub_epi32)
+EMU_BOTH(emu_mul32, _mm256_mullo_epi32)
+static inline emu512 emu_shift32(emu512 v, int by) {
+    return (emu512){{_mm256_slli_epi32(v.half[0], by), _mm256_slli_epi32(v.half[1], by)}};
+}
+static inline emu512 emu_shuffle_masked(emu512 into, uint64_t mask, emu512 v, emu512 order) {
+    for (int i = 0; i < 2; i++) v.half[i] = _mm256_shuffle_epi8(v.half[i], order.half[i]);
+    emu_store_masked(&into, mask, &v, 64);
+    return into;
+}
+static inline emu512 emu_load_masked(uint64_t mask, const void *p) {
+    emu512 v = emu_both(_mm256_setzero_si256());
+    emu_store_masked(&v, mask, p, 64);
+    return v;
+}
+static inline __m128i emu_load128(uint16_t mask, const void *p) {
+    __m128i v = _mm_setzero_si128();
+    emu_store_masked(&v, mask, p, 16);
+    return v;
+}
+#define EMU_FLOATS(name, op)                                                                       \
+    static inline emu512f name(emu512f a, emu512f b) {                                             \
+        return (emu512f){{op(a.half[0], b.half[0]), op(a.half[1], b.half[1])}};                    \
+    }
+EMU_FLOATS(emu_addf, _mm256_add_ps)
+EMU_FLOATS(emu_subf, _mm256_sub_ps)
+EMU_FLOATS(emu_divf, _mm256_div_ps)
+EMU_FLOATS(emu_maxf, _mm256_max_ps)
+EMU_FLOATS(emu_minf, _mm256_min_ps)
+static inline emu512 emu_bits(emu512f v) { return emu_load(&v); }
+static inline emu512f emu_of_bits(emu512 v) { return emu_loadf((const void *)&v); }
+static inline emu512f emu_max_masked(uint16_t mask, emu512f a, emu512f b) {
+    float v[16] = {0};
+    const emu512f m = emu_maxf(a, b);
+    for (int i = 0; i < 16; i++)
+        if (mask >> i & 1) memcpy(&v[i], (const char *)&m + 4 * i, 4);
+    return emu_loadf(v);
+}
+static inline uint16_t emu_ordered(emu512f v) {
+    uint32_t mask = 0;
+    for (int i = 0; i < 2; i++) {
+        const __m256 real = _mm256_cmp_ps(v.half[i], v.half[i], _CMP_ORD_Q);
+        mask |= (uint32_t)_mm256_movemask_ps(real) << 8 * i;
+    }
+    return (uint16_t)mask;
+}
+static inline emu512f emu_loadf_masked(uint16_t mask, const float *p) {
+    float v[16] = {0};
+    for (int i = 0; i < 16; i++)
+        if (mask >> i & 1) v[i] = p[i];
+    return emu_loadf(v);
+}
+static inline void emu_storef_masked(float *p, uint16_t mask, emu512f v) {
+    for (int i = 0; i < 16; i++)
+        if (mask >> i & 1) memcpy(p + i, (const char *)&v + 4 * i, 4);
+}
+static inline emu512 emu_widened(__m128i v) {
+    return (emu512){{_mm256_cvtepu8_epi32(v), _mm256_cvtepu8_epi32(_mm_srli_si128(v, 8))}};
+}
+static inline __m128i emu_narrowed(emu512 v) {
+    uint8_t b[16];
+    for (int i = 0; i < 16; i++) memcpy(b + i, (const char *)&v + 4 * i, 1);
+    return _mm_loadu_si128((const void *)b);
+}
+#undef _mm512_slli_epi32 /* macros of some compilers */
+#undef _mm512_cmp_ps_mask
+#define _mm512_add_epi32(a, b)                 emu_add32(a, b)
+#define _mm512_sub_epi32(a, b)                 emu_sub32(a, b)
+#define _mm512_mullo_epi32(a, b)               emu_mul32(a, b)
+#define _mm512_slli_epi32(v, by)               emu_shift32(v, by)
+#define _mm512_set4_epi32(d, c, b, a)          emu_both(_mm256_setr_epi32(a, b, c, d, a, b, c, d))
+#define _mm512_mask_shuffle_epi8(s, mask, ...) emu_shuffle_masked(s, mask, __VA_ARGS__)
+#define _mm512_maskz_loadu_epi8(mask, p)       emu_load_masked(mask, p)
+#define _mm_maskz_loadu_epi8(mask, p)          emu_load128(mask, p)
+#define _mm512_add_ps(a, b)                    emu_addf(a, b)
+#define _mm512_sub_ps(a, b)                    emu_subf(a, b)
+#define _mm512_div_ps(a, b)                    emu_divf(a, b)
+#define _mm512_max_ps(a, b)                    emu_maxf(a, b)
+#define _mm512_min_ps(a, b)                    emu_minf(a, b)
+#define _mm512_set1_ps(f)                      ((emu512f){{_mm256_set1_ps(f), _mm256_set1_ps(f)}})
+#define _mm512_castps_si512(v)                 emu_bits(v)
+#define _mm512_castsi512_ps(v)                 emu_of_bits(v)
+#define _mm512_maskz_max_ps(mask, a, b)        emu_max_masked(mask, a, b)
+#define _mm512_cmp_ps_mask(a, b, ordered)      emu_ordered(a) /* with itself, what is no NaN */
+#define _mm512_maskz_loadu_ps(mask, p)         emu_loadf_masked(mask, p)
+#define _mm512_mask_storeu_ps(p, mask, v)      emu_storef_masked(p, mask, v)
+#define _mm512_cvtepu8_epi32(v)                emu_widened(v)
+#define _mm512_cvtepi32_epi8(v)                emu_narrowed(v)
 
 /* ---- VPDPWSSD, VPDPBUSD ---- */
 
