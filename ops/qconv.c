@@ -157,6 +157,7 @@ static oct_status take(const octi_qargs *q, const octi_qconv *geometry) {
     c->bias = oct_s32(q->in[2].tensor);
     c->by = q->r->by;
     c->least_m = 1;
+    c->kernels = q->r->kernels;
     q->r->u.conv = c;
     q->r->packed = 1;
     OCT_TRY(prove(q, c));

@@ -20,6 +20,7 @@ struct octi_qconv {
     int64_t largest_output; /* over channels: the largest |sum|, by the weights' signs */
     double largest_value;   /* fp32, over channels: the same bound times the multiplier; else 0 */
     float least_m;          /* fp32: smallest multiplier; else 1 */
+    const octk_table *kernels; /* that would run it: what it costs depends on them */
 };
 
 /** One way to run it. */

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "src/cpu.h"
 #include "src/mem.h"
 
 enum { G = OCTK_WINO_GROUP };
@@ -89,7 +90,8 @@ typedef struct winograd {
     octi_layout x_at, y_at;
     octi_halo need;
     int32_t products, sums, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
-    int32_t at_once; /* products of a channel: all, or a few where the weights come from memory */
+    int32_t together; /* panels that are multiplied at once */
+    int32_t at_once;  /* products of a channel: all, or a few where the weights come from memory */
     stretch stretches[STRETCHES];
     size_t frame, v, m; /* bytes of scratch */
 } winograd;
@@ -194,25 +196,39 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
     }
 }
 
-/* Products of count tiles with a panel's weights, a sum's products as if they were channels.
+/* Elements of a panel's sums, of all groups. */
+static int64_t panel_m(const winograd *own) { return (int64_t)own->groups * own->sums * G * 16; }
+
+/* Products of count tiles with the weights of so many panels, a sum's products as if they were
+ * channels.
  * Weights that are read from memory come a few products at a time, for all tiles; while these are
  * multiplied, each group of tiles fetches its share of the next ones. */
-static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count) {
+static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count,
+                     int32_t panels) {
     const winograd *own = j->own;
     const int32_t groups = (count + G - 1) / G;
     const int32_t lines = own->at_once < own->products ? (8 + groups - 1) / groups : 0;
     const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
-    for (int32_t k = 0; k < STRETCHES && own->stretches[k].sums; k++) {
-        const stretch s = own->stretches[k];
+    for (int32_t e = 0; e < STRETCHES && own->stretches[e].sums; e++) {
+        const stretch s = own->stretches[e];
         const int32_t few = own->at_once / s.products > 0 ? own->at_once / s.products : 1;
         for (int32_t i = 0; i < s.sums; i += few) {
             const int32_t now = s.sums - i < few ? s.sums - i : few,
                           depth = own->blocks * s.products;
-            octk_ahead next = {(uintptr_t)(u + now * s.products * place_u), lines};
-            for (int32_t g = 0; g < groups; g++, next.at += (uintptr_t)(now * depth * lines) * 64)
-                j->r->kernels->wino_mul_s16(count - g * G < G ? count - g * G : G, now, depth,
-                                            v + g * own->products * place_v, u,
-                                            m + g * own->sums * G * 16, next);
+            octk_wino_mul_s16 k = {.u = u,
+                                   .u_panel = own->products * place_u,
+                                   .m_panel = panel_m(own),
+                                   .positions = now,
+                                   .blocks = depth,
+                                   .panels = panels,
+                                   .next = {(uintptr_t)(u + now * s.products * place_u), lines}};
+            for (int32_t g = 0; g < groups; g++) {
+                k.v = v + g * own->products * place_v;
+                k.m = m + g * own->sums * G * 16;
+                k.count = count - g * G < G ? count - g * G : G;
+                j->r->kernels->wino_mul_s16(&k);
+                k.next.at += (uintptr_t)(now * depth * lines) * 64;
+            }
             v += now * s.products * place_v;
             u += now * s.products * place_u;
             m += now * G * 16;
@@ -233,9 +249,11 @@ static void run_images(const job *j, int64_t images) {
         const int32_t count = (int32_t)(all - t < step ? all - t : step);
         const cursor at = cursor_at(j, t);
         transform(j, at, count, v);
-        for (int32_t panel = first; panel < first + panels; panel++) {
-            multiply(j, v, own->u + panel * panel_u, m, count);
-            put(j, m, at, count, panel);
+        for (int32_t panel = first; panel < first + panels; panel += own->together) {
+            const int32_t left = first + panels - panel,
+                          now = left < own->together ? left : own->together;
+            multiply(j, v, own->u + panel * panel_u, m, count, now);
+            for (int32_t i = 0; i < now; i++) put(j, m + i * panel_m(own), at, count, panel + i);
         }
     }
 }
@@ -333,19 +351,31 @@ static int64_t weight_bytes(const form *f, const octi_qconv *c) {
 enum { /* the second-level cache, shares of it, and weights of a few products */
        L2_BYTES = 512 << 10,
        V_SHARE = 336 << 10,
+       WIDE_SHARE = 640 << 10, /* where 512 bits multiply: such cores have 1 or 2 MB, and sums of
+                                  several panels lie beside */
        AT_ONCE = 16 << 10
 };
 
-/* Groups of tiles at a time: two where the weights stay in cache, else as many as do. */
-static int32_t groups_of(const form *f, const octi_qconv *c) {
-    const int64_t group = (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * G * 32;
-    if (weight_bytes(f, c) <= OCTI_CACHED_WEIGHTS) return 2;
-    return group * 2 > V_SHARE ? 1 : (int32_t)(V_SHARE / group);
+/* Panels that its kernel multiplies at once. */
+static int32_t together_of(const octi_qconv *c) {
+    return c->kernels->needs.wino_mul_s16 & OCTI_CPU_AVX512VNNI ? 4 : 1;
 }
 
+/* Groups of tiles at a time: two where the weights stay in cache, else as many as do. */
+static int32_t groups_of(const form *f, const octi_qconv *c) {
+    const bool wide = together_of(c) > 1;
+    const int64_t v = (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * G * 32,
+                  m = wide ? (int64_t)f->sums * f->sums * G * 64 * together_of(c) : 0,
+                  share = wide ? WIDE_SHARE : V_SHARE;
+    if (weight_bytes(f, c) <= OCTI_CACHED_WEIGHTS) return 2;
+    return (v + m) * 2 > share ? 1 : (int32_t)(share / (v + m));
+}
+
+/* All, or as many as the first-level cache keeps for all groups. */
 static int32_t products_at_once(const form *f, const octi_qconv *c) {
-    const int32_t few = AT_ONCE / 512 / ((c->c + 15) / 16);
-    if (weight_bytes(f, c) <= L2_BYTES) return f->edge * f->edge;
+    const int32_t few = AT_ONCE / 512 / ((c->c + 15) / 16) / together_of(c);
+    if (weight_bytes(f, c) <= (together_of(c) > 1 ? OCTI_CACHED_WEIGHTS : L2_BYTES))
+        return f->edge * f->edge;
     return few < 1 ? 1 : few;
 }
 
@@ -366,7 +396,8 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .blocks = (c->c + 15) / 16,
                       .panels = (c->o + 15) / 16,
                       .tiles_w = tiles_of(f, c->q),
-                      .groups = groups_of(f, c)};
+                      .groups = groups_of(f, c),
+                      .together = together_of(c)};
     own->at_once = products_at_once(f, c);
     const int32_t n = f->sums - 2;
     if (f->stride == 1)
@@ -378,7 +409,7 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
     const size_t tiles = (size_t)own->groups * G * 16;
     own->frame = octi_frame_bytes(c, &own->x_at, &own->need);
     own->v = tiles * (size_t)own->products * (size_t)own->blocks * sizeof(int16_t);
-    own->m = tiles * (size_t)own->sums * sizeof(int32_t);
+    own->m = tiles * (size_t)(own->sums * own->together) * sizeof(int32_t);
     r->scratch = own->frame + own->v + own->m;
     r->own = own;
     r->run = run;

@@ -4,8 +4,8 @@
  * thought, what was measured, and by how much the choice is slower than the best. Not a test.
  * Weights that a second-level cache does not keep come from memory, as in a net that has more of
  * such layers than the last level holds.
- * Usage: bench_candidates [milliseconds per layer, 200] [images, 1]. Ends with 1 where a choice is
- * more than a tenth off. */
+ * Usage: bench_candidates [milliseconds per layer, 200] [images, 1] [part of a layer's name]. Ends
+ * with 1 where a choice is more than a tenth off. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +163,7 @@ int main(int argc, char **argv) {
         layer l;
         ready all[16];
         int chosen = 0, best = 0;
+        if (argc > 3 && !strstr(shapes[i].name, argv[3])) continue;
         make(&l, ctx, &shapes[i], n);
         const int count = candidates(ctx, &l, all, &chosen);
         const void *const in[4] = {l.x};

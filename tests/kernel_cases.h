@@ -46,6 +46,18 @@ static inline octq_multipliers draw_records(octi_rng *r, const float *m, int32_t
     }
     return (octq_multipliers){.law = OCTQ_Q31, .q31 = numbers, .shift = numbers + count};
 }
+/** Zero point and clamp of an output. */
+typedef struct ends {
+    int zy, lo, hi;
+} ends;
+
+static inline ends draw_ends(octi_rng *r) {
+    ends e = {below(r, 256), 0, 255};
+    if (below(r, 5) == 0) e.zy = 255 * below(r, 2);
+    if (below(r, 2)) e.lo = below(r, e.zy + 1), e.hi = e.zy + below(r, 256 - e.zy);
+    return e;
+}
+
 /** A sum by record i. */
 static inline int32_t law_of_sum(const octq_multipliers *by, int64_t i, int32_t sum, int32_t zy,
                                  int32_t lo, int32_t hi) {

@@ -252,10 +252,17 @@ typedef struct octk_ahead {
     uintptr_t at;
     int32_t lines;
 } octk_ahead;
-/** m = v u of one group, `count` tiles of it: `positions` products over `blocks` blocks of 16
- *  channels; meanwhile `next` may be fetched. */
-typedef void octk_wino_mul_s16_fn(int32_t count, int32_t positions, int32_t blocks,
-                                  const int16_t *v, const int16_t *u, int32_t *m, octk_ahead next);
+/** m = v u of one group, `count` tiles of it, and of `panels` panels of outputs, whose u and m are
+ *  so many elements apart: `positions` products over `blocks` blocks of 16 channels; meanwhile
+ *  `next`, of the first panel, may be fetched, of the others what lies as far behind it. */
+typedef struct octk_wino_mul_s16 {
+    const int16_t *v, *u;
+    int32_t *m;
+    int64_t u_panel, m_panel;
+    int32_t count, positions, blocks, panels;
+    octk_ahead next;
+} octk_wino_mul_s16;
+typedef void octk_wino_mul_s16_fn(const octk_wino_mul_s16 *a);
 /** y = requant of A^T m A of one tile: m at the tile's place, 4x4 (2x2) pixels of 16 channels,
  *  pitches in bytes. b: 576 (4; 36, 1) times the bias, modulo 2^32. by: of fp32, multipliers over
  *  64 (4; 4, 1). By lanes. */

@@ -134,12 +134,14 @@ PRODUCT(product4, ROWS4)
 PRODUCT(product5, ROWS5)
 PRODUCT(product6, ROWS6)
 
-void octk_wino_mul_s16_avx2(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
-                            const int16_t *u, int32_t *m, octk_ahead next) {
+void octk_wino_mul_s16_avx2(const octk_wino_mul_s16 *a) {
     static void (*const of[])(int32_t, int32_t, const int16_t *, const int16_t *, int32_t *,
                               octk_ahead) = {NULL,     product1, product2, product3,
                                              product4, product5, product6};
-    of[count](positions, blocks, v, u, m, next);
+    octk_ahead next = a->next;
+    for (int32_t i = 0; i < a->panels; i++, next.at += (uintptr_t)a->u_panel * 2)
+        of[a->count](a->positions, a->blocks, a->v, a->u + i * a->u_panel, a->m + i * a->m_panel,
+                     next);
 }
 
 /* ---- output: 6x6 s32 to 4x4 pixels x 16 channels. Output rows 0 and 2 need m0, m1 + m2, m3 + m4

@@ -54,10 +54,9 @@ SIZE(4)
 SIZE(5)
 SIZE(6)
 
-void octk_wino_mul_s16_avxvnni(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
-                               const int16_t *u, int32_t *m, octk_ahead next) {
-    (void)next;
+void octk_wino_mul_s16_avxvnni(const octk_wino_mul_s16 *a) {
     static void (*const of[])(int32_t, int32_t, const int16_t *, const int16_t *, int32_t *) = {
         NULL, product1, product2, product3, product4, product5, product6};
-    of[count](positions, blocks, v, u, m);
+    for (int32_t i = 0; i < a->panels; i++)
+        of[a->count](a->positions, a->blocks, a->v, a->u + i * a->u_panel, a->m + i * a->m_panel);
 }

@@ -94,9 +94,8 @@ static inline __attribute__((always_inline)) void product(const int32_t size, in
     }
 }
 
-void octk_wino_mul_s16_neon(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
-                            const int16_t *u, int32_t *m, octk_ahead next) {
-    (void)next;
+static void products(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
+                     const int16_t *u, int32_t *m) {
     for (int32_t t = 0; t < count; t += 3, v += 3 * 16, m += 3 * 16) switch (count - t) {
         case 1:
             product(1, positions, blocks, v, u, m);
@@ -107,6 +106,11 @@ void octk_wino_mul_s16_neon(int32_t count, int32_t positions, int32_t blocks, co
         default:
             product(3, positions, blocks, v, u, m);
         }
+}
+void octk_wino_mul_s16_neon(const octk_wino_mul_s16 *a) {
+    for (int32_t i = 0; i < a->panels; i++)
+        products(a->count, a->positions, a->blocks, a->v, a->u + i * a->u_panel,
+                 a->m + i * a->m_panel);
 }
 
 /* ---- output: 16 lanes of a tile, four at a time ---- */

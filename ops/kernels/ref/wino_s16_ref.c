@@ -79,17 +79,18 @@ void octk_wino2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, &
 void octk_wino4s2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, &F4S2); }
 void octk_wino2s2_out_s32u8_ref(const octk_wino_out_s32u8 *a) { transform_out(a, &F2S2); }
 
-void octk_wino_mul_s16_ref(int32_t count, int32_t positions, int32_t blocks, const int16_t *v,
-                           const int16_t *u, int32_t *m, octk_ahead next) {
-    (void)next;
-    for (int32_t p = 0; p < positions; p++)
-        for (int32_t t = 0; t < count; t++)
-            for (int32_t l = 0; l < 16; l++) {
-                uint32_t sum = 0;
-                for (int32_t c = 0; c < blocks * 16; c++)
-                    sum +=
-                        (uint32_t)(v[((p * blocks + c / 16) * OCTK_WINO_GROUP + t) * 16 + c % 16] *
-                                   u[((p * blocks * 8 + c / 2) * 16 + l) * 2 + c % 2]);
-                m[(p * OCTK_WINO_GROUP + t) * 16 + l] = (int32_t)sum;
-            }
+void octk_wino_mul_s16_ref(const octk_wino_mul_s16 *a) {
+    const int32_t blocks = a->blocks;
+    for (int32_t panel = 0; panel < a->panels; panel++)
+        for (int32_t p = 0; p < a->positions; p++)
+            for (int32_t t = 0; t < a->count; t++)
+                for (int32_t l = 0; l < 16; l++) {
+                    const int16_t *u = a->u + panel * a->u_panel + (p * blocks * 8 * 16 + l) * 2,
+                                  *v = a->v + (p * blocks * OCTK_WINO_GROUP + t) * 16;
+                    uint32_t sum = 0;
+                    for (int32_t c = 0; c < blocks * 16; c++)
+                        sum += (uint32_t)(v[c / 16 * OCTK_WINO_GROUP * 16 + c % 16] *
+                                          u[c / 2 * 16 * 2 + c % 2]);
+                    a->m[panel * a->m_panel + (p * OCTK_WINO_GROUP + t) * 16 + l] = (int32_t)sum;
+                }
 }
