@@ -40,6 +40,7 @@ struct octi_direct {
                                     those that one reads */
     bool zero_first;             /* some output pixels have no taps */
     const float *bias;           /* [groups][panels * PANEL] */
+    octk_clamp clamp;
     const octk_table *kernels;
 };
 
@@ -98,6 +99,7 @@ static void run_class(const octi_direct *d, const tap_class *t, const float *ima
                              .runs = t->runs,
                              .len = t->len,
                              .o = (int32_t)(last - first),
+                             .clamp = d->clamp,
                              .dense = d->classes == 1 && last - first == d->to_group * d->groups});
 }
 
@@ -173,8 +175,8 @@ static frame window_frame(const octi_conv *g) {
     return (frame){g->h, g->w, g->c, g->top, g->left, rows, cols};
 }
 
-octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float *w,
-                             const float *b) {
+octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float *w, const float *b,
+                             octk_clamp clamp) {
     octi_direct *d = octi_arena_alloc(arena, sizeof *d);
     tap_class *t = octi_arena_alloc(arena, sizeof *t);
     if (!d || !t) return NULL;
@@ -189,6 +191,7 @@ octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float 
                        .across = g->q,
                        .step = g->stride_h,
                        .reach = (g->r - 1) * g->dil_h + 1,
+                       .clamp = clamp,
                        .kernels = octi_ctx_kernels(octi_arena_ctx(arena))};
     *t = (tap_class){.np = (int32_t)(g->p * g->q)};
     if (check_frame(&d->f, d->out_image) != OCT_OK ||
@@ -218,7 +221,7 @@ octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float 
 
 oct_status octi_conv_direct_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                     const float *x, const float *w, const float *b, float *y) {
-    const octi_direct *d = octi_direct_new(scratch, g, w, b);
+    const octi_direct *d = octi_direct_new(scratch, g, w, b, OCTK_NO_CLAMP);
     return d ? run_pass(ctx, scratch, d, g->n, x, y) : oct_last_error()->code;
 }
 
@@ -385,6 +388,7 @@ oct_status octi_conv_direct_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi
                      .out_image = g->h * g->w * g->c,
                      .panels = (g->cg + PANEL - 1) / PANEL,
                      .classes = down * across,
+                     .clamp = OCTK_NO_CLAMP,
                      .kernels = octi_ctx_kernels(ctx)};
     OCT_TRY(check_frame(&d.f, d.out_image));
     d.cls = octi_arena_calloc(scratch, (size_t)d.classes, sizeof *d.cls);

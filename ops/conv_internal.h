@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ops/checks.h"
+#include "ops/kernels/kernels.h"
 
 /** Letters as in ops.h; cg, og: channels of a group. All checked. */
 typedef struct octi_conv {
@@ -51,9 +52,10 @@ static inline bool octi_conv_is_depthwise(const octi_conv *g) {
 }
 
 /** A convolution made ready, with its weights packed, to run image by image: in the arena; NULL
- *  (recorded: OCT_ELIMIT, OCT_ENOMEM) on failure. b may be NULL. */
+ *  (recorded: OCT_ELIMIT, OCT_ENOMEM) on failure. b may be NULL. Its values end in `clamp`. */
 typedef struct octi_direct octi_direct;
-octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float *w, const float *b);
+octi_direct *octi_direct_new(octi_arena *arena, const octi_conv *g, const float *w, const float *b,
+                             octk_clamp clamp);
 /** Bytes of a frame around an image; 0: none is needed. */
 size_t octi_direct_frame(const octi_direct *d);
 /** A part of one image; framed: memory of a frame, NULL where none is needed. Where not all

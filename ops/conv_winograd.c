@@ -91,6 +91,7 @@ typedef struct wino_job {
     grid in, out;              /* out without halo: y, or dy of grad_w */
     int64_t n, per_block;      /* images, images of a block */
     const float *x, *bias, *u; /* u: [36][o/16][c][16] */
+    octk_clamp clamp;
     float *y;
     float *frames, *out_frames, *v, *m; /* per slot; out_frames NULL where y has whole tiles */
     const float *dy;                    /* grad_w */
@@ -115,18 +116,29 @@ static void forward_tiles(const wino_job *j, float *frames, float *dst, float *v
                           int64_t from, int64_t to, int64_t first, int64_t last) {
     const grid *in = &j->in, *out = &j->out;
     const int64_t c = in->c, o = out->c, vp = plane_floats(c), mp = plane_floats(o);
+    static const int32_t run = 0;
+    int32_t pix[TILES], at[TILES]; /* a plane's products: its tiles are the pixels */
+    for (int32_t t = 0; t < TILES; t++) pix[t] = t * (int32_t)c, at[t] = t * (int32_t)o;
     for (int64_t t0 = from; t0 < to; t0 += TILES) {
         const int64_t tiles = to - t0 < TILES ? to - t0 : TILES;
         for (int64_t t = 0; t < tiles; t++)
             j->kernels->wino_in_f32(tile_at(in, frames, grid_floats(in), t0 + t), in->cols * c, c,
                                     v + t * c, vp);
         for (int64_t p = 0; p < PLANES; p++)
-            for (int64_t b = first; b < last; b += PANEL)
-                j->kernels->gemm_f32(false, false, tiles, PANEL, c, v + p * vp, c,
-                                     j->u + (p * o + b) * c, PANEL, false, m + p * mp + b, o);
+            j->kernels->conv_f32(&(octk_conv_f32){.x = v + p * vp,
+                                                  .w = j->u + (p * o + first) * c,
+                                                  .pix = pix,
+                                                  .run = &run,
+                                                  .out = at,
+                                                  .y = m + p * mp + first,
+                                                  .np = (int32_t)tiles,
+                                                  .runs = 1,
+                                                  .len = (int32_t)c,
+                                                  .o = (int32_t)(last - first),
+                                                  .clamp = OCTK_NO_CLAMP});
         for (int64_t t = 0; t < tiles; t++)
             j->kernels->wino_out_f32(
-                m + t * o + first, mp, last - first, j->bias ? j->bias + first : NULL,
+                m + t * o + first, mp, last - first, j->bias ? j->bias + first : NULL, j->clamp,
                 tile_at(out, dst, grid_floats(out), t0 + t) + first, out->cols * o, o);
     }
 }
@@ -224,14 +236,15 @@ size_t octi_winograd_scratch(const octi_conv *g) {
 int64_t octi_winograd_units(const octi_conv *g) { return (g->p + 3) / 4; }
 
 void octi_winograd_run(const octi_conv *g, const octk_table *kernels, const float *x,
-                       const float *u, const float *bias, float *y, const octi_part *part,
-                       void *scratch) {
+                       const float *u, const float *bias, octk_clamp clamp, float *y,
+                       const octi_part *part, void *scratch) {
     wino_job j = job_of(g);
     const grid *in = &j.in, *out = &j.out;
     uint8_t *at = scratch;
     j.kernels = kernels;
     j.u = u;
     j.bias = bias;
+    j.clamp = clamp;
     j.frames = (float *)(void *)at;
     at += frame_bytes(&j);
     if (out_bytes(&j)) j.out_frames = (float *)(void *)at;
@@ -266,6 +279,7 @@ oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const o
                   .n = g->n,
                   .x = x,
                   .bias = b,
+                  .clamp = OCTK_NO_CLAMP,
                   .y = y};
     return run(ctx, scratch, &j, w, g->c, 9 * g->c, 1, false);
 }
@@ -276,6 +290,7 @@ oct_status octi_conv_winograd_grad_x(oct_ctx *ctx, octi_arena *scratch, const oc
                   .out = grid_of(g->h, g->w, g->c, 0, 0, g->h, g->w, 0),
                   .n = g->n,
                   .x = dy,
+                  .clamp = OCTK_NO_CLAMP,
                   .y = dx};
     return run(ctx, scratch, &j, w, g->c, 1, 9 * g->c, true);
 }

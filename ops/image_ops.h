@@ -5,6 +5,7 @@
 #ifndef OCT_OPS_IMAGE_OPS_H
 #define OCT_OPS_IMAGE_OPS_H
 
+#include "ops/kernels/kernels.h"
 #include "src/graph.h"
 
 /** relu, relu6: NaN stays NaN, so that a diverged net is seen, and -0 stays -0. */
@@ -12,6 +13,14 @@ static inline float octi_activate(float v, int32_t act) {
     if (act == OCT_ACT_NONE) return v;
     v = 0.0f > v ? 0.0f : v;
     return act == OCT_ACT_RELU6 && 6.0f < v ? 6.0f : v;
+}
+
+/** The same, where a kernel does it. */
+static inline octk_clamp octi_clamp_of(int32_t act) {
+    octk_clamp to = OCTK_NO_CLAMP;
+    if (act != OCT_ACT_NONE) to.lo = 0;
+    if (act == OCT_ACT_RELU6) to.hi = 6;
+    return to;
 }
 
 /** Each of `rows` rows of `cols`: a's row + (times) b's only row. */

@@ -30,6 +30,20 @@ static void near_sum(const char *name, float got, double sum, double size, doubl
         ck_abort_msg("%s: %.9g, in double %.17g", name, (double)got, sum);
 }
 
+/* What relu, relu6 or nothing make of it: clamping moves no two values apart. */
+static void near_clamped(const char *name, float got, double sum, double size, double terms,
+                         octk_clamp to) {
+    const double end = (double)to.lo > sum   ? (double)to.lo
+                       : (double)to.hi < sum ? (double)to.hi
+                                             : sum;
+    near_sum(name, got, end, isnan(sum) ? 0 : size, terms);
+}
+static octk_clamp clamp_of(octi_rng *r) {
+    static const float lo[] = {-INFINITY, 0, 0, -0.5f}, hi[] = {INFINITY, INFINITY, 6, 0.25f};
+    const int i = below(r, 4);
+    return (octk_clamp){lo[i], hi[i]};
+}
+
 /* ---- gemm ---- */
 
 static void check_gemm_case(octk_gemm_f32_fn *kernel, const char *name, bool ta, bool tb, int m,
@@ -144,6 +158,7 @@ void check_conv_f32(octk_conv_f32_fn *kernel, const char *name) {
                            .runs = runs,
                            .len = len,
                            .o = o,
+                           .clamp = clamp_of(&r),
                            .dense = slack == 0 && below(&r, 2)};
         kernel(&a);
         same_cut(kernel, name, &a, below(&r, np), below(&r, panels));
@@ -155,7 +170,7 @@ void check_conv_f32(octk_conv_f32_fn *kernel, const char *name) {
                                (double)w[j / 16 * 16 * k + e * 16 + j % 16];
                     sum += v, size += fabs(v);
                 }
-                near_sum(name, a.y[out[i] + j], sum, size, k);
+                near_clamped(name, a.y[out[i] + j], sum, size, k, a.clamp);
                 memcpy(&a.y[out[i] + j], &before[0], sizeof(float));
             }
         same_bytes(name, y, before, ny * sizeof *y);
@@ -222,8 +237,8 @@ static double dy_at(int i, int k) { return AT[k][i]; }
  * step + c. */
 static void check_transform(const char *name, double (*t)(int, int), int in, int out,
                             const float *from, int64_t row, int64_t step, const float *bias,
-                            float *to, int64_t to_row, int64_t to_step, int64_t channels,
-                            const float *before, size_t all) {
+                            octk_clamp clamp, float *to, int64_t to_row, int64_t to_step,
+                            int64_t channels, const float *before, size_t all) {
     for (int64_t c = 0; c < channels; c++)
         for (int i = 0; i < out; i++)
             for (int k = 0; k < out; k++) {
@@ -234,7 +249,7 @@ static void check_transform(const char *name, double (*t)(int, int), int in, int
                         sum += v, size += fabs(v);
                     }
                 float *got = &to[i * to_row + k * to_step + c];
-                near_sum(name, *got, sum, size, in * in);
+                near_clamped(name, *got, sum, size, in * in, clamp);
                 memcpy(got, before, sizeof *got);
             }
     same_bytes(name, to, before, all * sizeof *to);
@@ -243,11 +258,12 @@ static void check_transform(const char *name, double (*t)(int, int), int in, int
 void check_wino_in_f32(octk_wino_in_f32_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 23, 0);
     for (int round = 0; round < 60; round++) {
-        int64_t c = 8 * (1 + below(&r, 5)), row = 6 * c + below(&r, 20), plane = c + below(&r, 9);
+        int64_t c = 16 * (1 + below(&r, 4)), row = 6 * c + below(&r, 20), plane = c + below(&r, 9);
         size_t all = (size_t)(36 * plane);
         float *x = normals(&r, (size_t)(6 * row)), *v = floats(all), *before = floats(all);
         kernel(x, row, c, v, plane);
-        check_transform(name, in_at, 6, 6, x, row, c, NULL, v, 6 * plane, plane, c, before, all);
+        check_transform(name, in_at, 6, 6, x, row, c, NULL, OCTK_NO_CLAMP, v, 6 * plane, plane, c,
+                        before, all);
         free(x), free(v), free(before);
     }
 }
@@ -255,13 +271,15 @@ void check_wino_in_f32(octk_wino_in_f32_fn *kernel, const char *name) {
 void check_wino_out_f32(octk_wino_out_f32_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 28, 0);
     for (int round = 0; round < 60; round++) {
-        int64_t o = 8 * (1 + below(&r, 5)), pixel = o + (round & 2 ? below(&r, 9) : 0),
+        int64_t o = 16 * (1 + below(&r, 4)), pixel = o + (round & 2 ? below(&r, 9) : 0),
                 row = 4 * pixel + below(&r, 20), plane = o + below(&r, 9);
         size_t all = (size_t)(4 * row);
         float *m = normals(&r, (size_t)(36 * plane)), *bias = normals(&r, (size_t)o),
               *y = floats(all), *before = floats(all), *b = round & 1 ? bias : NULL;
-        kernel(m, plane, o, b, y, row, pixel);
-        check_transform(name, out_at, 6, 4, m, 6 * plane, plane, b, y, row, pixel, o, before, all);
+        const octk_clamp clamp = clamp_of(&r);
+        kernel(m, plane, o, b, clamp, y, row, pixel);
+        check_transform(name, out_at, 6, 4, m, 6 * plane, plane, b, clamp, y, row, pixel, o, before,
+                        all);
         free(m), free(bias), free(y), free(before);
     }
 }
@@ -269,11 +287,12 @@ void check_wino_out_f32(octk_wino_out_f32_fn *kernel, const char *name) {
 void check_wino_dy_f32(octk_wino_dy_f32_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 29, 0);
     for (int round = 0; round < 60; round++) {
-        int64_t o = 8 * (1 + below(&r, 5)), row = 4 * o + below(&r, 20), plane = o + below(&r, 9);
+        int64_t o = 16 * (1 + below(&r, 4)), row = 4 * o + below(&r, 20), plane = o + below(&r, 9);
         size_t all = (size_t)(36 * plane);
         float *dy = normals(&r, (size_t)(4 * row)), *v = floats(all), *before = floats(all);
         kernel(dy, row, o, v, plane);
-        check_transform(name, dy_at, 4, 6, dy, row, o, NULL, v, 6 * plane, plane, o, before, all);
+        check_transform(name, dy_at, 4, 6, dy, row, o, NULL, OCTK_NO_CLAMP, v, 6 * plane, plane, o,
+                        before, all);
         free(dy), free(v), free(before);
     }
 }

@@ -23,15 +23,27 @@ typedef void octk_gemm_f32_fn(bool ta, bool tb, int64_t m, int64_t n, int64_t k,
                               int64_t lda, const float *b, int64_t ldb, bool accumulate, float *c,
                               int64_t ldc);
 
+/** Where a result ends: what relu and relu6 do, by comparisons, so that a NaN and -0 stay; nothing
+ *  at -+infinity. */
+typedef struct octk_clamp {
+    float lo, hi;
+} octk_clamp;
+#define OCTK_NO_CLAMP ((octk_clamp){-INFINITY, INFINITY})
+static inline float octk_clamped(float v, octk_clamp to) {
+    v = to.lo > v ? to.lo : v;
+    return to.hi < v ? to.hi : v;
+}
+
 /** One image of a convolution without im2col. Output pixel i gathers K = runs * len floats: `runs`
  *  contiguous runs, run r at x + pix[i] + run[r]; w is packed [(o + 15) / 16][K][16] with zeros
  *  behind the last column. y[out[i] + j] = sum_k gathered[k] * w[..][k][j] (+ bias[j] where not
- *  NULL), j < o. bias is padded to whole panels. */
+ *  NULL), clamped, j < o. bias is padded to whole panels. */
 typedef struct octk_conv_f32 {
     const float *x, *w, *bias;
     const int32_t *pix, *run, *out;
     float *y;
     int32_t np, runs, len, o;
+    octk_clamp clamp;
     /* out[i + 1] == out[i] + o: a pixel may be stored too wide, the next one repairs it */
     bool dense;
 } octk_conv_f32;
@@ -51,13 +63,13 @@ typedef struct octk_conv_grad_w_f32 {
 } octk_conv_grad_w_f32;
 typedef void octk_conv_grad_w_f32_fn(const octk_conv_grad_w_f32 *a);
 
-/* Winograd F(4x4,3x3), channels a multiple of 8; `row`: floats between rows of pixels, `plane`:
+/* Winograd F(4x4,3x3), channels a multiple of 16; `row`: floats between rows of pixels, `plane`:
  * between the 36 values of a tile (i * 6 + k). A tile's pixels are c (or o) floats apart. */
 /** v = B^T d B of a 6x6 tile. */
 typedef void octk_wino_in_f32_fn(const float *x, int64_t row, int64_t c, float *v, int64_t plane);
-/** y = A^T m A (+ bias where not NULL): a 4x4 tile, its pixels `pixel` floats apart. */
+/** y = A^T m A (+ bias where not NULL), clamped: a 4x4 tile, its pixels `pixel` floats apart. */
 typedef void octk_wino_out_f32_fn(const float *m, int64_t plane, int64_t o, const float *bias,
-                                  float *y, int64_t row, int64_t pixel);
+                                  octk_clamp clamp, float *y, int64_t row, int64_t pixel);
 /** v = A dy A^T of a 4x4 tile: the adjoint of wino_out. */
 typedef void octk_wino_dy_f32_fn(const float *dy, int64_t row, int64_t o, float *v, int64_t plane);
 

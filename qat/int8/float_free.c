@@ -16,8 +16,9 @@ static void run_winograd(const octi_fnode *f, const float *const *in, float *y,
                          const octi_part *part, void *scratch) {
     const winograd *w = f->own;
     const octi_part tiles = {part->from / 4, (part->to + 3) / 4, part->first, part->last};
-    octi_winograd_run(&w->g, f->kernels, in[0], w->u, f->b, y, &tiles, scratch);
-    octi_fnode_finish(f, y, part);
+    octi_winograd_run(&w->g, f->kernels, in[0], w->u, f->b, octi_fnode_clamp(f), y, &tiles,
+                      scratch);
+    if (f->factor) octi_fnode_finish(f, y, part);
 }
 
 static double winograd_cycles(const octi_fnode *f, const octi_part *part) {
@@ -68,8 +69,9 @@ static void run_linear(const octi_fnode *f, const float *const *in, float *y, in
                                               .np = n - i < TOGETHER ? (int32_t)(n - i) : TOGETHER,
                                               .runs = 1,
                                               .len = k,
-                                              .o = (int32_t)(part->last - first)});
-    for (int64_t i = 0; i < n; i++) octi_fnode_finish(f, y + i * o, part);
+                                              .o = (int32_t)(part->last - first),
+                                              .clamp = octi_fnode_clamp(f)});
+    for (int64_t i = 0; f->factor && i < n; i++) octi_fnode_finish(f, y + i * o, part);
 }
 
 static double linear_cycles(const octi_fnode *f, const octi_part *part) {

@@ -46,7 +46,7 @@ static void finish(const octi_fnode *f, float *y) {
 static void run_conv(const octi_fnode *f, const float *const *in, float *y, const octi_part *part,
                      void *scratch) {
     octi_direct_part(f->conv, in[0], octi_direct_frame(f->conv) ? scratch : NULL, y, part);
-    octi_fnode_finish(f, y, part);
+    if (f->factor) octi_fnode_finish(f, y, part);
 }
 
 static double conv_cycles(const octi_fnode *f, const octi_part *part) {
@@ -219,7 +219,7 @@ static oct_status init_depthwise(const octi_finit *i, const octi_conv *g, const 
 
 static oct_status init_conv(const octi_finit *i, const octi_conv *g, const float *w) {
     octi_fnode *f = i->f;
-    if (!(f->conv = octi_direct_new(i->arena, g, w, f->b)))
+    if (!(f->conv = octi_direct_new(i->arena, g, w, f->b, octi_fnode_clamp(f))))
         return octi_fail_in(oct_last_error()->code, i->n->name);
     f->scratch = octi_direct_frame(f->conv);
     if (f->scratch > (size_t)1 << 31)

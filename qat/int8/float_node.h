@@ -5,6 +5,7 @@
 #define OCT_QAT_INT8_FLOAT_NODE_H
 
 #include "ops/conv_internal.h"
+#include "ops/image_ops.h"
 #include "qat/int8/int8.h"
 #include "src/qround.h"
 
@@ -29,6 +30,10 @@ const float *octi_fnode_codes(const octi_finit *i, int k);
 /** What stands behind a product, on a part of the image: a batch norm in evaluation form, then the
  *  activation. */
 void octi_fnode_finish(const octi_fnode *f, float *y, const octi_part *part);
+/** What the kernel of a product does of that: the activation, where no batch norm is between. */
+static inline octk_clamp octi_fnode_clamp(const octi_fnode *f) {
+    return octi_clamp_of(f->factor ? OCT_ACT_NONE : f->a.act[0]);
+}
 /** All of an image. */
 octi_part octi_fnode_whole(const octi_fnode *f);
 

@@ -14,14 +14,25 @@ enum { L1_FLOATS = 6144 }; /* weights that stay in the first-level cache beside 
 #define PTR(i)    const float *p##i = a[i] + run[0];
 #define NEXT(i)   p##i = a[i] + run[0];
 
+/* What comes last: the bias, where there is one, and the clamp. Of two operands of which one is
+ * NaN, or both are zero, the second is taken. */
+typedef struct ending {
+    const float *bias;
+    __m256 lo, hi;
+} ending;
+#define CLAMPED(v) _mm256_min_ps(end->hi, _mm256_max_ps(end->lo, v))
 #define BIAS(i)                                                                                    \
     s##i = _mm256_add_ps(s##i, b0);                                                                \
     r##i = _mm256_add_ps(r##i, b1);
+#define CLAMP(i)                                                                                   \
+    s##i = CLAMPED(s##i);                                                                          \
+    r##i = CLAMPED(r##i);
 
-/** c[i][0..16) = sum over runs (+ c where add) (+ bias where not NULL), rows stored in order. */
+/** c[i][0..16) = sum over runs (+ c where add), ended where `end` is not NULL, rows stored in
+ *  order. */
 static __attribute__((noinline)) void pixels6(const float *const *a, const int32_t *run,
                                               int32_t runs, int64_t len, const float *b,
-                                              float *const *c, bool add, const float *bias) {
+                                              float *const *c, bool add, const ending *end) {
     TILE_REP6(TILE_DECL) TILE_REP6(PTR) int64_t k = 0;
     {
         TILE_B(b) TILE_REP6(TILE_MUL) b += 16;
@@ -36,21 +47,25 @@ static __attribute__((noinline)) void pixels6(const float *const *a, const int32
     if (add) {
         TILE_REP6(TILE_OLD)
     }
-    if (bias) {
-        TILE_B(bias) TILE_REP6(BIAS)
+    if (end) {
+        if (end->bias) {
+            TILE_B(end->bias) TILE_REP6(BIAS)
+        }
+        TILE_REP6(CLAMP)
     }
     TILE_REP6(TILE_PUT)
 }
 
-#define HALF_DECL(i) __m256 s##i;
-#define HALF_MUL(i)  s##i = _mm256_mul_ps(_mm256_broadcast_ss(TILE_A(i)), b0);
-#define HALF_MAC(i)  s##i = _mm256_fmadd_ps(_mm256_broadcast_ss(TILE_A(i)), b0, s##i);
-#define HALF_OLD(i)  s##i = _mm256_add_ps(s##i, _mm256_loadu_ps(c[i]));
-#define HALF_BIAS(i) s##i = _mm256_add_ps(s##i, b0);
-#define HALF_PUT(i)  _mm256_storeu_ps(c[i], s##i);
+#define HALF_DECL(i)  __m256 s##i;
+#define HALF_MUL(i)   s##i = _mm256_mul_ps(_mm256_broadcast_ss(TILE_A(i)), b0);
+#define HALF_MAC(i)   s##i = _mm256_fmadd_ps(_mm256_broadcast_ss(TILE_A(i)), b0, s##i);
+#define HALF_OLD(i)   s##i = _mm256_add_ps(s##i, _mm256_loadu_ps(c[i]));
+#define HALF_BIAS(i)  s##i = _mm256_add_ps(s##i, b0);
+#define HALF_CLAMP(i) s##i = CLAMPED(s##i);
+#define HALF_PUT(i)   _mm256_storeu_ps(c[i], s##i);
 static __attribute__((noinline)) void pixels8(const float *const *a, const int32_t *run,
                                               int32_t runs, int64_t len, const float *b,
-                                              float *const *c, bool add, const float *bias) {
+                                              float *const *c, bool add, const ending *end) {
     TILE_REP8(HALF_DECL) TILE_REP8(PTR) int64_t k = 0;
     {
         __m256 b0 = _mm256_loadu_ps(b);
@@ -69,9 +84,12 @@ static __attribute__((noinline)) void pixels8(const float *const *a, const int32
     if (add) {
         TILE_REP8(HALF_OLD)
     }
-    if (bias) {
-        __m256 b0 = _mm256_loadu_ps(bias);
-        TILE_REP8(HALF_BIAS)
+    if (end) {
+        if (end->bias) {
+            __m256 b0 = _mm256_loadu_ps(end->bias);
+            TILE_REP8(HALF_BIAS)
+        }
+        TILE_REP8(HALF_CLAMP)
     }
     TILE_REP8(HALF_PUT)
 }
@@ -91,8 +109,8 @@ static __attribute__((noinline)) void pixels8(const float *const *a, const int32
         r##i = _mm256_fmadd_ps(t, b1, r##i);                                                       \
     }
 #define PANEL_BIAS(i)                                                                              \
-    s##i = _mm256_add_ps(s##i, _mm256_loadu_ps(bias + 16 * i));                                    \
-    r##i = _mm256_add_ps(r##i, _mm256_loadu_ps(bias + 16 * i + 8));
+    s##i = _mm256_add_ps(s##i, _mm256_loadu_ps(end->bias + 16 * i));                               \
+    r##i = _mm256_add_ps(r##i, _mm256_loadu_ps(end->bias + 16 * i + 8));
 #define PANEL_PUT(i)                                                                               \
     _mm256_storeu_ps(c + 16 * i, s##i);                                                            \
     _mm256_storeu_ps(c + 16 * i + 8, r##i);
@@ -100,7 +118,7 @@ static __attribute__((noinline)) void pixels8(const float *const *a, const int32
 #define PANELS_TILE(n)                                                                             \
     static __attribute__((noinline)) void panels##n(const float *a, const int32_t *run,            \
                                                     int32_t runs, int64_t len, const float *b,     \
-                                                    int64_t panel, float *c, const float *bias) {  \
+                                                    int64_t panel, float *c, const ending *end) {  \
         TILE_REP##n(TILE_DECL) const float *x = a + *run;                                          \
         __m256 t = _mm256_broadcast_ss(x);                                                         \
         (void)panel;                                                                               \
@@ -113,27 +131,33 @@ static __attribute__((noinline)) void pixels8(const float *const *a, const int32
             if (--runs == 0) break;                                                                \
             x = a + *++run;                                                                        \
         }                                                                                          \
-        if (bias) {                                                                                \
+        if (end->bias) {                                                                           \
             TILE_REP##n(PANEL_BIAS)                                                                \
         }                                                                                          \
-        TILE_REP##n(PANEL_PUT)                                                                     \
+        TILE_REP##n(CLAMP) TILE_REP##n(PANEL_PUT)                                                  \
     }
 PANELS_TILE(1)
 PANELS_TILE(2)
 PANELS_TILE(4)
 
+static ending ending_of(const octk_conv_f32 *a) {
+    return (ending){a->bias, _mm256_set1_ps(a->clamp.lo), _mm256_set1_ps(a->clamp.hi)};
+}
+
 /* One pixel, as a linear layer of one image is: up to four panels at a time, since the sums of one
  * wait for each other. */
 static void one_pixel(const octk_conv_f32 *a) {
     const int64_t k = (int64_t)a->runs * a->len;
+    ending end = ending_of(a);
     float sums[64];
     for (int32_t j = 0, cols; j < a->o; j += cols) {
         const int32_t left = a->o - j, panels = left > 48 ? 4 : left > 16 ? 2 : 1;
         cols = left < 16 * panels ? left : 16 * panels;
+        if (a->bias) end.bias = a->bias + j;
         (panels == 4   ? panels4
          : panels == 2 ? panels2
                        : panels1)(a->x + a->pix[0], a->run, a->runs, a->len, a->w + j / 16 * k * 16,
-                                  16 * k, sums, a->bias ? a->bias + j : NULL);
+                                  16 * k, sums, &end);
         memcpy(a->y + a->out[0] + j, sums, (size_t)cols * sizeof *sums);
     }
 }
@@ -151,6 +175,7 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
      * by the next pixels. */
     const bool spill = a->dense && a->o <= width && step >= a->runs;
     float tile[96] = {0};
+    ending end = ending_of(a);
     if (a->np == 1 && step >= a->runs) {
         one_pixel(a);
         return;
@@ -160,7 +185,8 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
         const int32_t cols = a->o - j0 < width ? a->o - j0 : width;
         for (int32_t r0 = 0; r0 < a->runs; r0 += step) {
             const int32_t runs = a->runs - r0 < step ? a->runs - r0 : step;
-            const float *bias = a->bias && r0 + runs == a->runs ? a->bias + j0 : NULL;
+            const bool last = r0 + runs == a->runs;
+            if (a->bias) end.bias = a->bias + j0;
             for (int32_t i0 = 0; i0 < a->np; i0 += rows) {
                 const float *src[8];
                 float *dst[8];
@@ -177,7 +203,8 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
                 for (int32_t i = 0; !whole && r0 > 0 && i < n; i++)
                     memcpy(dst[i], a->y + a->out[i0 + i] + j0, (size_t)cols * sizeof(float));
                 (half ? pixels8 : pixels6)(src, a->run + r0, runs, a->len,
-                                           panel + (int64_t)r0 * a->len * 16, dst, r0 > 0, bias);
+                                           panel + (int64_t)r0 * a->len * 16, dst, r0 > 0,
+                                           last ? &end : NULL);
                 for (int32_t i = 0; !whole && i < n; i++)
                     memcpy(a->y + a->out[i0 + i] + j0, dst[i], (size_t)cols * sizeof(float));
             }

@@ -12,6 +12,7 @@ enum { PANEL = 16, SLIM_ROWS = 12 };
 /* What all pixels of a tile share, and where each reads and is stored. */
 typedef struct job {
     const float *b, *bias;
+    __m512 lo, hi;
     int64_t panel, len; /* floats of a panel, of a run */
     const int32_t *run, *end;
     __mmask16 last; /* lanes of the last panel that are stored */
@@ -24,11 +25,13 @@ static inline __m512 bias_of(const job *j, int panel) {
     return j->bias ? _mm512_loadu_ps(j->bias + panel * PANEL) : _mm512_setzero_ps();
 }
 
+/* The second operand where one is NaN, or both are zero. */
+#define END(v)    _mm512_min_ps(j->hi, _mm512_max_ps(j->lo, v))
 #define TILE_A(i) x##i[k]
 #define PTR(i)    const float *x##i = j->x[i] + *run;
 #define PUT(i)                                                                                     \
-    _mm512_storeu_ps(j->y[i], _mm512_add_ps(s##i, b0));                                            \
-    _mm512_mask_storeu_ps(j->y[i] + PANEL, j->last, _mm512_add_ps(r##i, b1));
+    _mm512_storeu_ps(j->y[i], END(_mm512_add_ps(s##i, b0)));                                       \
+    _mm512_mask_storeu_ps(j->y[i] + PANEL, j->last, END(_mm512_add_ps(r##i, b1)));
 #define PIXELS(n)                                                                                  \
     static __attribute__((noinline)) void pixels##n(const job *j) {                                \
         const int64_t len = j->len, panel = j->panel;                                              \
@@ -44,7 +47,7 @@ static inline __m512 bias_of(const job *j, int panel) {
     }
 TILE_EACH(PIXELS)
 
-#define SLIM_PUT(i) _mm512_mask_storeu_ps(j->y[i], j->last, _mm512_add_ps(s##i, b0));
+#define SLIM_PUT(i) _mm512_mask_storeu_ps(j->y[i], j->last, END(_mm512_add_ps(s##i, b0)));
 #define SLIM(n)                                                                                    \
     static __attribute__((noinline)) void slim##n(const job *j) {                                  \
         const int64_t len = j->len;                                                                \
@@ -63,7 +66,7 @@ TILE_EACH(SLIM)
 
 /* One pixel, eight panels: as many sums as the FMAs have in flight. */
 #define PANEL_MAC(i) s##i = _mm512_fmadd_ps(t, _mm512_loadu_ps(b + i * panel), s##i);
-#define PANEL_PUT(i) _mm512_storeu_ps(j->y[0] + PANEL * i, _mm512_add_ps(s##i, bias_of(j, i)));
+#define PANEL_PUT(i) _mm512_storeu_ps(j->y[0] + PANEL * i, END(_mm512_add_ps(s##i, bias_of(j, i))));
 #define PANELS       8
 static void panels8(const job *j) {
     const int64_t len = j->len, panel = j->panel;
@@ -82,6 +85,8 @@ void octk_conv_f32_avx512(const octk_conv_f32 *a) {
     static job_fn *const pixels[] = TILE_TABLE(pixels), *const slim[] = TILE_TABLE(slim);
     job j = {.panel = (int64_t)a->runs * a->len * PANEL,
              .len = a->len,
+             .lo = _mm512_set1_ps(a->clamp.lo),
+             .hi = _mm512_set1_ps(a->clamp.hi),
              .run = a->run,
              .end = a->run + a->runs};
     for (int32_t at = 0, width; at < a->o; at += width) {

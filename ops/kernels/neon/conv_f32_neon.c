@@ -6,7 +6,7 @@
 #include "ops/kernels/kernels.h"
 #include "ops/kernels/neon/tile_f32_neon.h"
 
-/** c[i][0..16) = sum over runs (+ bias where not NULL), of `rows` pixels. */
+/** c[i][0..16) = sum over runs (+ bias where not NULL), clamped, of `rows` pixels. */
 TILE_INLINE void pixels(const int rows, const octk_conv_f32 *a, const float *const *x,
                         const float *b, const float *bias, float *const *c) {
     float32x4_t s[6][4];
@@ -21,6 +21,7 @@ TILE_INLINE void pixels(const int rows, const octk_conv_f32 *a, const float *con
     if (bias) {
         TILE_ROWS TILE_COLS s[i][j] = vaddq_f32(s[i][j], vld1q_f32(bias + 4 * j));
     }
+    TILE_ROWS TILE_COLS s[i][j] = tile_clamped(s[i][j], a->clamp);
     tile_put(rows, s, c, false);
 }
 #define SIZE(n)                                                                                    \

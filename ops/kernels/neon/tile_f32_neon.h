@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ops/kernels/kernels.h"
+
 #define TILE_INLINE static inline __attribute__((always_inline))
 #define TILE_ROWS   _Pragma("GCC unroll 6") for (int i = 0; i < rows; i++)
 #define TILE_COLS   _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
@@ -30,6 +32,12 @@ TILE_INLINE void tile_mac(const int rows, const float *const *a, int64_t k, cons
 TILE_INLINE void tile_put(const int rows, const float32x4_t s[6][4], float *const *c, bool add) {
     TILE_ROWS TILE_COLS vst1q_f32(c[i] + 4 * j,
                                   add ? vaddq_f32(s[i][j], vld1q_f32(c[i] + 4 * j)) : s[i][j]);
+}
+/* By comparisons, so that a NaN stays. */
+TILE_INLINE float32x4_t tile_clamped(float32x4_t v, octk_clamp to) {
+    const float32x4_t lo = vdupq_n_f32(to.lo), hi = vdupq_n_f32(to.hi);
+    v = vbslq_f32(vcgtq_f32(lo, v), lo, v);
+    return vbslq_f32(vcltq_f32(hi, v), hi, v);
 }
 
 #endif

@@ -3,6 +3,7 @@
 #include <arm_neon.h>
 
 #include "ops/kernels/kernels.h"
+#include "ops/kernels/neon/tile_f32_neon.h"
 
 typedef float32x4_t v4;
 #define ADD(a, b)     vaddq_f32(a, b)
@@ -61,12 +62,12 @@ void octk_wino_in_f32_neon(const float *x, int64_t row, int64_t c, float *v, int
                   vst1q_f32(v + (6 * i + k) * plane + ch, e[k]))
 }
 
-void octk_wino_out_f32_neon(const float *m, int64_t plane, int64_t o, const float *bias, float *y,
-                            int64_t row, int64_t pixel) {
+void octk_wino_out_f32_neon(const float *m, int64_t plane, int64_t o, const float *bias,
+                            octk_clamp clamp, float *y, int64_t row, int64_t pixel) {
     for (int64_t ch = 0; ch < o; ch += 4) {
         const v4 z = bias ? vld1q_f32(bias + ch) : vdupq_n_f32(0);
         BOTH_WAYS(output4, 6, 4, m + (6 * i + k) * plane + ch,
-                  vst1q_f32(y + i * row + k * pixel + ch, ADD(e[k], z)))
+                  vst1q_f32(y + i * row + k * pixel + ch, tile_clamped(ADD(e[k], z), clamp)))
     }
 }
 

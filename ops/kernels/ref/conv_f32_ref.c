@@ -12,7 +12,7 @@ void octk_conv_f32_ref(const octk_conv_f32 *a) {
                 const float *x = a->x + a->pix[i] + a->run[r];
                 for (int32_t l = 0; l < a->len; l++, w += 16) sum += x[l] * w[0];
             }
-            a->y[a->out[i] + j] = a->bias ? sum + a->bias[j] : sum;
+            a->y[a->out[i] + j] = octk_clamped(a->bias ? sum + a->bias[j] : sum, a->clamp);
         }
 }
 

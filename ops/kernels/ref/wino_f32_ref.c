@@ -25,8 +25,8 @@ void octk_wino_in_f32_ref(const float *x, int64_t row, int64_t c, float *v, int6
     }
 }
 
-void octk_wino_out_f32_ref(const float *m, int64_t plane, int64_t o, const float *bias, float *y,
-                           int64_t row, int64_t pixel) {
+void octk_wino_out_f32_ref(const float *m, int64_t plane, int64_t o, const float *bias,
+                           octk_clamp clamp, float *y, int64_t row, int64_t pixel) {
     for (int64_t ch = 0; ch < o; ch++) {
         float t[4][6];
         for (int i = 0; i < 4; i++)
@@ -38,7 +38,7 @@ void octk_wino_out_f32_ref(const float *m, int64_t plane, int64_t o, const float
             for (int k = 0; k < 4; k++) {
                 float sum = 0;
                 for (int l = 0; l < 6; l++) sum += AT[k][l] * t[i][l];
-                y[i * row + k * pixel + ch] = bias ? sum + bias[ch] : sum;
+                y[i * row + k * pixel + ch] = octk_clamped(bias ? sum + bias[ch] : sum, clamp);
             }
     }
 }
