@@ -2,6 +2,7 @@
  * Candidate `plane`: images of one channel, stride 1 across. Pixels are the vector, so that few
  * output channels leave no lane empty and codes are read where they lie, their borders too. */
 #include "ops/qconv.h"
+#include "src/cpu.h"
 #include "src/mem.h"
 
 enum { WIDEST = 64, MOST_TAPS = 1024 };
@@ -111,13 +112,20 @@ static const char *unfit(const octi_qconv *c) {
     return NULL;
 }
 
-/* Tiles of two rows of eight pixels: a pair of taps costs a cycle and as much a channel, a tile
- * 75, and 115 where panels share pixels, whose codes are then stored in pieces. */
+/* Tiles of two rows, of 32 pixels (AVX-512 VNNI, on a Sapphire Rapids) or of 8 (AVX2, on a Zen 3):
+ * what a pair of taps costs for itself and for each channel, and a tile's codes, which are more
+ * where no pool takes them; with AVX2, where panels share pixels, they are stored in pieces. */
 static double cycles(const octi_qconv *c) {
-    const double tiles = (c->p + 1) / 2 * ((c->q + 7) / 8), pairs = c->r * ((c->s + 1) / 2);
+    const bool wide = c->kernels->needs.plane_u8s16 & OCTI_CPU_AVX512VNNI;
+    const int32_t across = wide ? 32 : 8;
+    const double tiles = (c->p + 1) / 2 * ((c->q + across - 1) / across),
+                 pairs = c->r * ((c->s + 1) / 2), pair = wide ? 2 : 1, channel = wide ? 2 : 1.05,
+                 codes = wide       ? c->pool > 1 ? 85 : 190
+                         : c->o > 6 ? 115
+                                    : 75;
     double all = 0;
     for (int32_t o = 0; o < c->o; o += octk_plane_lanes(c->o - o))
-        all += tiles * (pairs * (1 + 1.05 * octk_plane_lanes(c->o - o)) + (c->o > 6 ? 115 : 75));
+        all += tiles * (pairs * (pair + channel * octk_plane_lanes(c->o - o)) + codes);
     return all;
 }
 

@@ -204,6 +204,27 @@ static inline __m128i emu_narrowed(emu512 v) {
 #define _mm512_cvtepu8_epi32(v)                emu_widened(v)
 #define _mm512_cvtepi32_epi8(v)                emu_narrowed(v)
 
+/* ---- planes ---- */
+
+EMU_BOTH(emu_shuffle, _mm256_shuffle_epi8)
+EMU_BOTH(emu_low32, _mm256_unpacklo_epi32)
+EMU_BOTH(emu_high32, _mm256_unpackhi_epi32)
+static inline emu512 emu_widened16(__m256i v) {
+    return (emu512){{_mm256_cvtepu8_epi16(_mm256_castsi256_si128(v)),
+                     _mm256_cvtepu8_epi16(_mm256_extracti128_si256(v, 1))}};
+}
+static inline emu512 emu_permute_two(emu512 a, emu512 order, emu512 b) {
+    int32_t at[16], from[32], to[16];
+    memcpy(at, &order, 64), memcpy(from, &a, 64), memcpy(from + 16, &b, 64);
+    for (int i = 0; i < 16; i++) to[i] = from[at[i] & 31];
+    return emu_load(to);
+}
+#define _mm512_shuffle_epi8(v, order)          emu_shuffle(v, order)
+#define _mm512_unpacklo_epi32(a, b)            emu_low32(a, b)
+#define _mm512_unpackhi_epi32(a, b)            emu_high32(a, b)
+#define _mm512_cvtepu8_epi16(v)                emu_widened16(v)
+#define _mm512_permutex2var_epi32(a, order, b) emu_permute_two(a, order, b)
+
 /* ---- VPDPWSSD, VPDPBUSD ---- */
 
 /* Of every 32 bits: two products of s16, or four of u8 (x) and s8 (w), added modulo 2^32. */

@@ -33,6 +33,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   emulate_x86(avx512vnni/conv_s16u8_avx512vnni.c EMU_FOUR=emu_pairs)
   emulate_x86(avx512vnni/conv_u8u8_avx512vnni.c EMU_FOUR=emu_quads)
   emulate_x86(avx512vnni/wino_s16_avx512vnni.c EMU_FOUR=emu_pairs)
+  emulate_x86(avx512vnni/plane_u8s16_avx512vnni.c EMU_FOUR=emu_pairs)
   # a file of several kernels
   function(emulate_kernels source)
     set(names "")

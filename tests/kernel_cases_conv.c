@@ -212,7 +212,7 @@ void check_plane_u8s16(octk_plane_u8s16_fn *kernel, const char *name) {
     enum { MOST = 40 };
     for (int round = 0; round < 500 / SANITIZED_PART; round++) {
         octk_plane_u8s16 a = {.p = 1 + below(&r, 5),
-                              .q = 1 + below(&r, 20),
+                              .q = 1 + below(&r, 40),
                               .o = 1 + below(&r, 20),
                               .pairs = 1 + below(&r, 16),
                               .stride_h = 1 + below(&r, 2),
@@ -222,8 +222,8 @@ void check_plane_u8s16(octk_plane_u8s16_fn *kernel, const char *name) {
         const int each = a.pooled ? 2 : 1, reach = 4, w_in = a.q * each + reach + 2;
         const int64_t xr = w_in + below(&r, 9), yp = a.o + below(&r, 3),
                       yr = a.q * yp + below(&r, 9);
-        /* sixteen bytes from a tap of the last eight outputs */
-        const size_t bx = (size_t)(((a.p * each - 1) * a.stride_h + reach) * xr + w_in + 24),
+        /* 33 bytes from a tap of the last output */
+        const size_t bx = (size_t)(((a.p * each - 1) * a.stride_h + reach) * xr + w_in + 33),
                      by = (size_t)(a.p * yr);
         a.x = (octk_image){untouched(bx), 0, xr, 1};
         a.y = (octk_image){untouched(by), 0, yr, yp};

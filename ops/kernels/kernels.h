@@ -309,8 +309,8 @@ typedef void octk_dw_u8s16_fn(const octk_dw_u8s16 *a);
 
 /** Convolution of an image of one channel, pixels as the vector: p output rows of q pixels of o
  *  channels, stride 1 across, y = requant(x (*) w + b) by the law. Where `pooled`, of 2p rows of 2q
- *  pixels, the largest of each four. x.base is what the first output's first tap reads; 16 bytes
- *  may be read from every tap of every eighth output of a row. Taps stand in pairs, neighbours in a
+ *  pixels, the largest of each four. x.base is what the first output's first tap reads; 33 bytes
+ *  may be read from every tap of an output. Taps stand in pairs, neighbours in a
  *  row: `tap` is the first one's place, the second of an odd last one has a weight of 0. Output
  *  channels stand in panels of octk_plane_lanes: w[panel][pairs][lane][2], b and `by` by lanes,
  *  panels one behind the other. Sums are of x, not x - zx: b is the bias less zx times the
