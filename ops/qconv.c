@@ -151,6 +151,7 @@ static oct_status take(const octi_qargs *q, const octi_qconv *geometry) {
     c->pool = 1;
     c->zx = q->in[0].zero_point;
     c->zy = q->out->zero_point;
+    c->qmax = q->in[0].qmax;
     c->lo = q->a->lo[0];
     c->hi = q->a->hi[0];
     c->weight = oct_s8(q->in[1].tensor);

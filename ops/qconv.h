@@ -12,6 +12,7 @@ struct octi_qconv {
     int32_t stride[2], pads[4], dilation[2];
     int32_t pool; /* 2: the plan's 2x2 max pool of stride 2 behind it is part of it; else 1 */
     int32_t zx, zy, lo, hi;
+    int32_t qmax;           /* the largest code of the input */
     const int8_t *weight;   /* [O,R,S,C/g] */
     const int32_t *bias;    /* [O] */
     octq_multipliers by;    /* [O] */
@@ -84,7 +85,7 @@ void octi_put_record(const octq_multipliers *from, int64_t i, const octq_multipl
 static inline int64_t octi_lane_begin(const octi_qconv *c, int32_t g) {
     return (int64_t)g * octk_lanes(c->o / c->groups);
 }
-/* Of candidates over codes as they lie in memory (qconv_codes.c). */
+/* Of candidates over codes as they lie in memory (qconv_codes.c, qconv_bytes.c). */
 octi_halo octi_codes_halo(const octi_qconv *c);
 const char *octi_codes_unfit(const octi_qconv *c);
 /** A window's contiguous runs: whole kernel rows where pixels follow each other, else taps. */
@@ -106,6 +107,19 @@ typedef struct octi_panels {
 /** Runs padded to `steps` steps, groups to `lanes` lanes (octk_lanes, or more). */
 oct_status octi_pack_codes(const octi_qargs *q, const octi_qconv *c, int32_t lanes, int32_t steps,
                            octi_panels *p);
+/** `bytes`, and what holds its weights in another order: a layer, ready to run. */
+typedef struct octi_bytes {
+    octk_conv_rows kernel; /* x, w, b, by, y, np filled per call */
+    octk_conv_rows_fn *conv;
+    octi_layout in, out;
+    octi_halo need;
+    int32_t images, band; /* of a block: images, or units of one */
+    int64_t group_w;      /* bytes */
+    int64_t panel_run;    /* places from a panel's runs to the next one's; 0: all have the same */
+    size_t frame;
+} octi_bytes;
+/** Places and packed weights; the caller says which kernel. OCT_ENOMEM. */
+oct_status octi_bind_bytes(const octi_qargs *q, octi_bytes **made);
 /** Where an image of the input may be read with `need` around it: in place where its layout has
  *  that, else copied into `frame` (octi_frame_bytes), whose cells beyond the image hold zx. */
 size_t octi_frame_bytes(const octi_qconv *c, const octi_layout *in, const octi_halo *need);

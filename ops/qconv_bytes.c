@@ -13,28 +13,20 @@ enum {
     MOST_IMAGES = 16
 };
 
-typedef struct bytes {
-    octk_conv_rows kernel; /* x, w, b, by, y, np filled per call */
-    octi_layout in, out;
-    octi_halo need;
-    int32_t images, band; /* of a block: images, or units of one */
-    int64_t group_w;      /* bytes */
-    size_t frame;
-} bytes;
-
 /* Outputs of a row. */
 static int32_t columns(const octi_qconv *c) { return c->q / c->pool; }
 
 static void run(const octi_qrun *r, const octi_qcall *call) {
     const octi_qconv *c = r->u.conv;
-    const bytes *own = r->own;
+    const octi_bytes *own = r->own;
     octk_conv_rows k = own->kernel;
     const bool whole = call->from == 0 && call->to == octi_row_units(c);
     const int32_t images = whole ? own->images : 1;
     const int32_t cg = c->c / c->groups;
     const octi_span span = octi_channels(c, call);
     const int32_t each = (span.to - span.from) / c->groups;
-    const int64_t first_w = (int64_t)span.from * k.runs * k.steps * 4;
+    const int64_t first_w = (int64_t)span.from * k.runs * k.steps * 4,
+                  panels = (octk_lanes(c->o / c->groups) + OCTI_PANEL - 1) / OCTI_PANEL;
     k.o = each;
     for (int64_t i = 0; i < call->n; i += images) {
         const octk_image x =
@@ -49,12 +41,13 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
                 k.x = corner + (int64_t)p * c->pool * c->stride[0] * x.row + (int64_t)g * cg;
                 const int64_t lane = octi_lane_begin(c, g) + span.from;
                 k.w = (const int8_t *)own->kernel.w + g * own->group_w + first_w;
+                k.run = own->kernel.run + (g * panels + span.from / OCTI_PANEL) * own->panel_run;
                 k.b = own->kernel.b + lane;
                 k.sums = own->kernel.sums + lane;
                 k.by = octi_records_at(&own->kernel.by, lane);
                 k.y = (uint8_t *)call->out + i * own->out.image + (p - call->first) * own->out.row +
                       (int64_t)g * each + span.from;
-                r->kernels->conv_u8u8(&k);
+                own->conv(&k);
             }
         }
     }
@@ -62,7 +55,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
 
 /* Places of runs, of outputs, and of the pixels of each, behind one another. */
 static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const octk_image *x,
-                              bytes *own) {
+                              octi_bytes *own) {
     const octi_runs runs = octi_runs_of(c);
     const int64_t count = (int64_t)own->images * own->band * columns(c), each = c->pool * c->pool;
     const size_t places = (size_t)(runs.count + count * (each + 1));
@@ -87,7 +80,7 @@ static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const oc
     return OCT_OK;
 }
 
-static oct_status pack(const octi_qargs *q, const octi_qconv *c, bytes *own) {
+static oct_status pack(const octi_qargs *q, const octi_qconv *c, octi_bytes *own) {
     octi_panels p;
     OCT_TRY(octi_pack_codes(q, c, octk_lanes(c->o / c->groups), own->kernel.steps, &p));
     own->kernel.w = p.w;
@@ -98,10 +91,10 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, bytes *own) {
     return OCT_OK;
 }
 
-static oct_status bind(const octi_qargs *q) {
+oct_status octi_bind_bytes(const octi_qargs *q, octi_bytes **made) {
     const octi_qconv *c = octi_qconv_of(q);
     octi_qrun *r = q->r;
-    bytes *own = octi_arena_calloc(q->arena, 1, sizeof *own);
+    octi_bytes *own = *made = octi_arena_calloc(q->arena, 1, sizeof *own);
     if (!own) return oct_last_error()->code;
     own->in = q->in_at[0];
     own->out = *q->out_at;
@@ -125,7 +118,14 @@ static oct_status bind(const octi_qargs *q) {
     r->scratch = own->frame;
     r->own = own;
     r->run = run;
-    r->kernel = r->kernels->name.conv_u8u8;
+    return OCT_OK;
+}
+
+static oct_status bind(const octi_qargs *q) {
+    octi_bytes *own;
+    OCT_TRY(octi_bind_bytes(q, &own));
+    own->conv = q->r->kernels->conv_u8u8;
+    q->r->kernel = q->r->kernels->name.conv_u8u8;
     return OCT_OK;
 }
 

@@ -30,6 +30,7 @@ test_net test_net_new(oct_ctx *ctx, uint32_t seed, int h, int w, int c) {
     ck_not_null(t.net);
     graph(&t)->input = octi_graph_add_value(graph(&t), "input", OCT_VALUE_INPUT, OCT_F32,
                                             OCT_SHAPE(OCT_BATCH, h, w, c), NULL);
+    t.most = 255;
     return t;
 }
 
@@ -45,6 +46,7 @@ static int32_t quantizer(test_net *t, const char *name, float s, int z) {
     char text[128];
     snprintf(text, sizeof text, "%s.scale", name);
     oct_quantizer q = {.name = name, .spec = oct_qspec_activation(8, false), .observer = ""};
+    q.spec.qmax = t->most;
     q.scale = reg(t, text, OCT_ROLE_QPARAM, OCT_F32, OCT_SHAPE(1), &s);
     snprintf(text, sizeof text, "%s.zero_point", name);
     int32_t zero = z;
@@ -105,15 +107,15 @@ static int32_t records(test_net *t, const float *m, int64_t count) {
 
 /* Output qparams: zero points at both ends and anywhere between. */
 static int some_zero(test_net *t) {
-    static const int pick[] = {0, 255, 128};
+    const int pick[] = {0, t->most, (t->most + 1) / 2};
     uint32_t k = below(t, 6);
-    return k < 3 ? pick[k] : (int)below(t, 256);
+    return k < 3 ? pick[k] : (int)below(t, (uint32_t)t->most + 1);
 }
 
 /* lo..hi: the full range, or a fused relu. */
 static void some_clamp(test_net *t, oct_attrs *a, int z) {
     a->lo[0] = below(t, 2) ? z : 0;
-    a->hi[0] = below(t, 3) ? 255 : z + (int)below(t, (uint32_t)(256 - z));
+    a->hi[0] = below(t, 3) ? t->most : z + (int)below(t, (uint32_t)(t->most + 1 - z));
 }
 
 int32_t test_quantize(test_net *t, int32_t x, float s, int z) {
@@ -342,6 +344,19 @@ oct_net *test_small_net(oct_ctx *ctx) {
     int32_t d = test_conv(&t, c, 9, 3, 3, 1, 1, 1, 9), e = test_add(&t, c, d);
     int32_t f = test_max_pool(&t, e, 3, 2, 1), h = test_flatten(&t, f);
     test_end(&t, test_linear(&t, h, 3));
+    return t.net;
+}
+
+oct_net *test_u7_net(oct_ctx *ctx) {
+    test_net t = test_net_new(ctx, 7, 19, 18, 3);
+    t.most = 127;
+    const int32_t x = test_quantize(&t, t.net->graph->input, 0.04f, 61),
+                  a = test_conv(&t, x, 17, 3, 3, 1, 1, 1, 1),
+                  b = test_conv(&t, a, 24, 1, 1, 2, 0, 1, 1),
+                  c = test_conv(&t, b, 20, 5, 5, 1, 2, 1, 1),
+                  d = test_flatten(&t, test_max_pool(&t, c, 2, 2, 0));
+    t.law = OCTQ_Q31;
+    test_end(&t, test_linear(&t, test_linear(&t, d, 40), 7));
     return t.net;
 }
 

@@ -13,6 +13,7 @@ typedef struct test_net {
     octi_rng rng;
     int32_t count; /* for names */
     int32_t law;   /* of requants */
+    int32_t most;  /* the largest code of activations: 255; 127 as target fbgemm has them */
 } test_net;
 
 test_net test_net_new(oct_ctx *ctx, uint32_t seed, int h, int w, int c);
@@ -51,6 +52,9 @@ void test_end(test_net *t, int32_t x);
 /** A net with an input description, classes and a pixel table: conv, pool, branches, cat, add,
  *  linear. */
 oct_net *test_small_net(oct_ctx *ctx);
+/** Activations of seven bits, as target fbgemm has them: a stem, 1x1 of stride 2, 5x5 with a pool,
+ *  linear layers. */
+oct_net *test_u7_net(oct_ctx *ctx);
 /** Random kinds, shapes, branches. */
 oct_net *test_random_net(oct_ctx *ctx, uint32_t seed);
 

@@ -80,7 +80,7 @@ static int64_t elements(const layer *l, bool out) {
 static void draw_numbers(layer *l) {
     const int k = l->r * l->s * (l->c / l->g), style = below(5), few = below(4) == 0;
     l->qmin = few ? below(100) : 0;
-    l->qmax = few ? within(l->qmin + 1, 255) : 255;
+    l->qmax = few ? within(l->qmin + 1, 255) : below(4) ? 255 : 127;
     l->zx = below(3) ? within(l->qmin, l->qmax) : below(2) ? l->qmin : l->qmax;
     l->zy = below(3) ? below(256) : 255 * below(2);
     l->lo = below(2) ? l->zy : below(l->zy + 1);
@@ -151,6 +151,7 @@ enum { ROUNDS = 24000, LONG_ROUNDS = 1000000 };
 
 typedef struct reach { /* runs, by candidate */
     int64_t taken, granted, framed, pitched, cut, split, several, pooled, many;
+    int64_t twice, once, wide, q31; /* of `pairs`: steps that are added, alone; codes beyond u7 */
 } reach;
 
 typedef struct place { /* of a value: memory, layout, first pixel */
@@ -181,6 +182,19 @@ static uint8_t right(const layer *l, bool pooled, int64_t at) {
         if (code > most) most = code;
     }
     return most;
+}
+
+/* What steps of a layer by `pairs` are. */
+static void count_pairs(const octi_qrun *r, const layer *l, reach *seen) {
+    const octi_bytes *own = r->own;
+    const int64_t *table = own->kernel.run;
+    const int panels = (l->o / l->g + 15) / 16 * l->g;
+    int64_t twice = 0;
+    for (int i = 0; i < panels; i++) twice += table[i * own->panel_run];
+    seen->twice += twice > 0;
+    seen->once += 2 * twice < (int64_t)panels * own->kernel.runs;
+    seen->wide += l->qmax > 127;
+    seen->q31 += l->law == OCTQ_Q31;
 }
 
 /* The panels up to `split`, then the others. */
@@ -295,6 +309,7 @@ static void check(oct_ctx *ctx, const layer *l, const char *candidate, reach *se
                              : "",
             pooled ? ", pooled" : "");
     seen->taken++;
+    if (!strcmp(candidate, "pairs")) count_pairs(&r, l, seen);
     seen->pooled += pooled;
     seen->granted += grant && !octi_halo_none(&r.halo);
     seen->framed += !grant && !octi_halo_none(&r.halo);
@@ -359,6 +374,13 @@ START_TEST(every_candidate_gives_the_laws_codes) {
         /* what serves 3x3 kernels of many channels */
         const bool whole = strcmp(c->name, "taps") && strcmp(c->name, "plane");
         ck_assert(!whole || s->many);
+        if (!strcmp(c->name, "pairs")) {
+            printf("  steps added %lld, alone %lld; codes beyond u7 %lld; q31 %lld\n",
+                   (long long)s->twice, (long long)s->once, (long long)s->wide, (long long)s->q31);
+            ck_assert_int_gt(s->twice, s->taken / 20);
+            ck_assert_int_gt(s->once, s->taken / 20);
+            ck_assert(s->wide && s->q31);
+        }
         const octi_qconv wishes = {.p = 4,
                                    .q = 4,
                                    .h = 4,

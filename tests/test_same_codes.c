@@ -18,6 +18,8 @@ static const uint64_t golden[NETS] = {
     0x26d82fbc598a896d, 0x6081f7683d071594, 0x1146eb12cd35bf71, 0x968485802875e66d,
 };
 
+static const uint64_t golden_u7 = 0x3d88cc814e4efc5a;
+
 static uint64_t hashed(uint64_t h, const void *data, size_t bytes) { /* FNV-1a */
     const uint8_t *p = data;
     for (size_t i = 0; i < bytes; i++) h = (h ^ p[i]) * 0x100000001b3u;
@@ -60,6 +62,48 @@ static uint64_t codes_of(const oct_net *net, const float *x) {
     return h;
 }
 
+/* Steps of its plan that go by VPMADDUBSW. */
+static int steps_by_pairs(const oct_net *net) {
+    oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.profile = true});
+    oct_session *s = oct_session_new(plan, 1, NULL, 0);
+    ck_not_null(s);
+    oct_step_time t;
+    int count = 0;
+    for (int32_t i = 0; oct_session_step_time(s, i, &t); i++)
+        count += !strcmp(t.kernel, "octk_pairs_u8u8_avx2");
+    oct_session_free(s);
+    oct_plan_free(plan);
+    return count;
+}
+
+/** Codes of seven bits, which candidate `pairs` takes where AVX2 has no VNNI beside it: capped to
+ *  that, to plain C, and with all that the machine has. */
+START_TEST(codes_of_seven_bits_are_those_of_every_machine) {
+    static const char *const caps[] = {NULL, "avx2", "ref"};
+    const char *was = getenv("OCT_CPU");
+    if (was) was = strdup(was);
+    for (int i = 0; i < 3; i++) {
+        if (caps[i]) setenv("OCT_CPU", caps[i], 1);
+        oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .amx = true});
+        ck_not_null(ctx);
+        oct_net *net = test_u7_net(ctx);
+        float *x = some_input(net, NETS);
+        const uint64_t h = codes_of(net, x);
+        if (getenv("OCT_TEST_PRINT")) printf("    0x%016llx: u7\n", (unsigned long long)h);
+        ck_assert_uint_eq(h, golden_u7);
+        if (!strcmp(oct_ctx_isa(ctx), "avx2")) ck_assert_int_ge(steps_by_pairs(net), 4);
+        free(x);
+        oct_net_free(net);
+        oct_close(ctx);
+    }
+    if (was)
+        setenv("OCT_CPU", was, 1);
+    else
+        unsetenv("OCT_CPU");
+    free((char *)(uintptr_t)was);
+}
+END_TEST
+
 START_TEST(codes_are_those_of_every_machine) {
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1, .amx = true});
     int other = 0;
@@ -78,4 +122,5 @@ START_TEST(codes_are_those_of_every_machine) {
 }
 END_TEST
 
-OCT_TEST_MAIN("same_codes", codes_are_those_of_every_machine)
+OCT_TEST_MAIN("same_codes", codes_are_those_of_every_machine,
+              codes_of_seven_bits_are_those_of_every_machine)

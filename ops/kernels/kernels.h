@@ -181,6 +181,16 @@ typedef struct octk_conv_rows {
 typedef void octk_conv_rows_fn(const octk_conv_rows *a);
 typedef octk_conv_rows_fn octk_conv_s16u8_fn;
 typedef octk_conv_rows_fn octk_conv_u8u8_fn;
+/** The same of codes, in sums of two products that are kept in s16 (VPMADDUBSW). A run is one step
+ *  (steps = 1) and each panel has its own order of them: `run` is a table for each panel, [1 +
+ *  runs], how many pairs of steps come first, then the places. The caller has proven, for every
+ *  code that may stand there, of the first two and the last two weights of each lane's step: the
+ *  sum of their products stays inside s16, whichever of them there are; and of two steps that are
+ *  such a pair the same for both of them together. sums is not read. */
+typedef octk_conv_rows_fn octk_pairs_u8u8_fn;
+static inline const int64_t *octk_pairs_table(const octk_conv_rows *a, int32_t first_lane) {
+    return a->run + (int64_t)(first_lane / 16) * (1 + a->runs);
+}
 static inline int32_t octk_outputs(const octk_conv_rows *a) {
     return a->pooled ? a->np / OCTK_POOLED : a->np;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The walk of a convolution over rows in tiles of up to 6 pixels, whatever instruction multiplies:
  * a user defines wide6, wide4, wide2 and wide1 (sums of so many pixels, two vectors of channels
- * each), slim6 to slim1 (one vector each) and OCTK_CONV (the kernel's name). Included in the middle
- * of a file: no guard. */
+ * each), slim6 to slim1 (one vector each) and OCTK_CONV (the kernel's name); with OCTK_FOURS
+ * tiles have 4 pixels at most. Included in the middle of a file: no guard. */
 
 /* Tiles of one size, as long as that many pixels are left. */
 #define TILES_WIDE(size)                                                                           \
@@ -52,7 +52,9 @@ static inline void panel_wide(const octk_conv_rows *a, const void *w, int32_t fi
         pools_wide(a, w, first, m, law, e, valid);
         return;
     }
+#ifndef OCTK_FOURS
     TILES_WIDE(6)
+#endif
     TILES_WIDE(4)
     TILES_WIDE(2)
     TILES_WIDE(1)
@@ -111,7 +113,9 @@ static inline void panel_slim(const octk_conv_rows *a, const void *w, int32_t fi
         pools_slim(a, w, first, &m, law, e, valid);
         return;
     }
+#ifndef OCTK_FOURS
     TILES_SLIM(6)
+#endif
     TILES_SLIM(4)
     TILES_SLIM(2)
     TILES_SLIM(1)

@@ -14,6 +14,6 @@
                      : [left] "+r"(left)                                                           \
                      :                                                                             \
                      : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",       \
-                       "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13");
+                       "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14");
 
 #endif
