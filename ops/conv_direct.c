@@ -13,7 +13,6 @@
 
 #include "ops/conv_internal.h"
 #include "ops/kernels/kernels.h"
-#include "ops/qconv.h"
 
 enum { PANEL = 16 };
 
@@ -126,11 +125,11 @@ void octi_direct_part(const octi_direct *d, const float *image, float *framed, f
               whole ? 0 : part->first, whole ? d->to_group : part->last);
 }
 
-/* 12 products a cycle; large weights once from memory. */
-double octi_direct_cycles(const octi_conv *g, const octi_part *part) {
+/* Large weights once from memory. */
+double octi_direct_cycles(const octi_conv *g, const octk_table *kernels, const octi_part *part) {
     const double k = (double)(g->r * g->s * g->cg), outputs = (double)(part->last - part->first);
-    return (double)((part->to - part->from) * g->q) * k * outputs / 12 +
-           octi_weight_cycles((int64_t)(k * outputs * sizeof(float)));
+    return (double)((part->to - part->from) * g->q) * k * outputs / octi_float_rate(kernels) +
+           octi_float_weight_cycles((int64_t)(k * outputs));
 }
 
 /** One slot of images through all classes. */

@@ -8,6 +8,7 @@
 
 #include "ops/checks.h"
 #include "ops/kernels/kernels.h"
+#include "src/cpu.h"
 
 /** Letters as in ops.h; cg, og: channels of a group. All checked. */
 typedef struct octi_conv {
@@ -64,7 +65,18 @@ size_t octi_direct_frame(const octi_direct *d);
 void octi_direct_part(const octi_direct *d, const float *image, float *framed, float *y,
                       const octi_part *part);
 /** Cycles of it, reckoned. */
-double octi_direct_cycles(const octi_conv *g, const octi_part *part);
+double octi_direct_cycles(const octi_conv *g, const octk_table *kernels, const octi_part *part);
+/** Products a cycle that the float kernels reach: of 32 that two 512-bit FMAs a cycle give, or of
+ *  16 on 256 bits. */
+static inline double octi_float_rate(const octk_table *kernels) {
+    return kernels->needs.conv_f32 & OCTI_CPU_AVX512 ? 26 : 12;
+}
+/** Cycles that so many float weights cost where the second-level cache does not keep them, 4 bytes
+ *  in each. */
+static inline double octi_float_weight_cycles(int64_t floats) {
+    enum { KEPT = 1 << 18 };
+    return floats > KEPT ? (double)floats : 0;
+}
 /** A row of taps is one run of floats. */
 static inline bool octi_conv_runs_are_rows(const octi_conv *g) {
     return g->groups == 1 && (g->dil_w == 1 || g->s == 1);
@@ -90,8 +102,11 @@ oct_status octi_conv_depthwise_grad_w(oct_ctx *ctx, octi_arena *scratch, const o
                                       const float *x, const float *dy, float *dw, float *db);
 
 /** 3x3, stride 1, whole panels of channels: fewer products (see conv_winograd.c for what that costs
- *  in rounding). */
+ *  in rounding). Training takes Winograd wherever it fits: a batch reads the weights, four times as
+ *  many, once for several images. A plan, of which one image may be all, takes it where it fits and
+ *  is reckoned to pay for one image; for any batch, so that its size moves no bits. */
 bool octi_conv_winograd_fits(const octi_conv *g);
+bool octi_conv_winograd_pays(const octi_conv *g, const octk_table *kernels);
 oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                       const float *x, const float *w, const float *b, float *y);
 oct_status octi_conv_winograd_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,

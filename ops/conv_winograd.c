@@ -14,9 +14,8 @@
 #include <string.h>
 
 #include "ops/conv_winograd.h"
-#include "ops/qconv.h"
 
-enum { PLANES = 36, PANEL = 16, TILES = 24 };
+enum { PLANES = 36, PANEL = 16, TILES = 28 };
 
 bool octi_conv_winograd_fits(const octi_conv *g) {
     if (g->r != 3 || g->s != 3 || g->stride_h != 1 || g->stride_w != 1 || g->dil_h != 1 ||
@@ -36,36 +35,49 @@ static const float G[6][3] = {{1.0f / 4, 0, 0},
                               {1.0f / 24, -1.0f / 12, 1.0f / 6},
                               {0, 0, 1}};
 
-/** Images [h][w][c] in a border that holds whole tiles; `halo` more rows and columns than tiles
- *  cover. */
+/** Images [h][w][c] in tiles of 4x4 pixels, the first of which begins at (-top, -left). */
 typedef struct grid {
-    int64_t h, w, c, top, left, down, across, rows, cols;
+    int64_t h, w, c, top, left, down, across;
 } grid;
 
 static grid grid_of(int64_t h, int64_t w, int64_t c, int64_t top, int64_t left, int64_t p,
-                    int64_t q, int64_t halo) {
-    grid d = {h, w, c, top, left, (p + 3) / 4, (q + 3) / 4, 0, 0};
-    d.rows = 4 * d.down + halo;
-    d.cols = 4 * d.across + halo;
-    return d;
+                    int64_t q) {
+    return (grid){h, w, c, top, left, (p + 3) / 4, (q + 3) / 4};
+}
+static int64_t grid_tiles(const grid *d) { return d->down * d->across; }
+static int64_t grid_floats(const grid *d) { return d->h * d->w * d->c; }
+
+/** Where tile t of images begins: its image's first float, its row and column there. */
+typedef struct place {
+    int64_t image, y, x;
+} place;
+static place place_of(const grid *d, int64_t t) {
+    const int64_t n = t / grid_tiles(d), i = t % grid_tiles(d), down = i / d->across;
+    return (place){n * grid_floats(d), 4 * down - d->top, 4 * (i - down * d->across) - d->left};
 }
 
-static int64_t grid_floats(const grid *d) { return d->rows * d->cols * d->c; }
-static bool grid_is_image(const grid *d) { return d->rows == d->h && d->cols == d->w; }
-
-static void copy_in(const grid *d, const float *image, float *framed) {
-    /* What does not fit (dy of grad_x behind more padding than taps) meets padding alone. */
-    int64_t rows = d->h < d->rows - d->top ? d->h : d->rows - d->top,
-            cols = d->w < d->cols - d->left ? d->w : d->cols - d->left;
-    for (int64_t y = 0; y < rows; y++)
-        memcpy(framed + ((y + d->top) * d->cols + d->left) * d->c, image + y * d->w * d->c,
-               (size_t)(cols * d->c) * sizeof(float));
-}
-
-static void copy_out(const grid *d, const float *framed, float *image) {
-    for (int64_t y = 0; y < d->h; y++)
-        memcpy(image + y * d->w * d->c, framed + y * d->cols * d->c,
-               (size_t)(d->w * d->c) * sizeof(float));
+/** `edge` x `edge` pixels from the beginning of tile t on: where they lie, or, where they reach
+ *  beyond the image, in `room` among zeros. *row: floats from one row to the next. */
+static const float *tile_in(const grid *d, const float *images, int64_t t, int64_t edge,
+                            float *room, int64_t *row) {
+    const place at = place_of(d, t);
+    const float *image = images + at.image;
+    const int64_t c = d->c, from = at.x < 0 ? -at.x : 0,
+                  to = edge < d->w - at.x ? edge : d->w - at.x;
+    *row = d->w * c;
+    if (from == 0 && to == edge && at.y >= 0 && at.y + edge <= d->h)
+        return image + (at.y * d->w + at.x) * c;
+    *row = edge * c;
+    for (int64_t y = 0; y < edge; y++) {
+        float *line = room + y * *row;
+        const bool inside = at.y + y >= 0 && at.y + y < d->h && from < to;
+        memset(line, 0, (size_t)(inside ? from * c : *row) * sizeof *line);
+        if (!inside) continue;
+        memcpy(line + from * c, image + ((at.y + y) * d->w + at.x + from) * c,
+               (size_t)((to - from) * c) * sizeof *line);
+        memset(line + to * c, 0, (size_t)((edge - to) * c) * sizeof *line);
+    }
+    return room;
 }
 
 /** Floats of a plane: an odd number of cache lines, so that the planes of a tile fall into
@@ -88,96 +100,113 @@ static void filter_in(const float *g, int64_t tap, bool turned, float *u, int64_
 }
 
 typedef struct wino_job {
-    grid in, out;              /* out without halo: y, or dy of grad_w */
-    int64_t n, per_block;      /* images, images of a block */
+    grid in, out; /* of what has the taps' border, and of y (or dy of grad_w) */
+    int64_t n;
     const float *x, *bias, *u; /* u: [36][o/16][c][16] */
     octk_clamp clamp;
     float *y;
-    float *frames, *out_frames, *v, *m; /* per slot; out_frames NULL where y has whole tiles */
-    const float *dy;                    /* grad_w */
-    float *du, *dw, *db;                /* [slots][36][c][o], [slots][9][c][o], [slots][o] */
+    float *v, *m, *room; /* of one slot; slots lie `scratch` floats apart */
+    size_t scratch;
+    const float *dy;     /* grad_w */
+    float *du, *dw, *db; /* [slots][36][c][o], [slots][9][c][o], [slots][o] */
     octi_cut cut;
     const octk_table *kernels;
 } wino_job;
 
-static int64_t block_images(const grid *d, int64_t n) {
-    int64_t tiles = d->down * d->across, images = tiles >= TILES ? 1 : TILES / tiles;
-    return images < n ? images : n;
+static wino_job job_of(const octi_conv *g) {
+    return (wino_job){.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q),
+                      .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q),
+                      .n = g->n,
+                      .clamp = OCTK_NO_CLAMP};
 }
 
-/** Where tile t of a block begins in frames of `floats` each. */
-static float *tile_at(const grid *d, float *frames, int64_t floats, int64_t t) {
-    int64_t tiles = d->down * d->across, i = t % tiles;
-    return frames + t / tiles * floats + (i / d->across * 4 * d->cols + i % d->across * 4) * d->c;
+/** What a slot needs: the planes of a block of tiles, before and behind the products; a tile. */
+static size_t slot_floats(const wino_job *j) {
+    const int64_t c = j->in.c, o = j->out.c;
+    return (size_t)(PLANES * (plane_floats(c) + plane_floats(o) + (c > o ? c : o)));
+}
+static wino_job slot_of(const wino_job *all, int64_t slot) {
+    wino_job j = *all;
+    j.v += slot * (int64_t)j.scratch;
+    j.m = j.v + PLANES * plane_floats(j.in.c);
+    j.room = j.m + PLANES * plane_floats(j.out.c);
+    return j;
+}
+/** Blocks of nearly as many tiles each; block b ends where b + 1 begins. */
+static int64_t blocks_of(int64_t tiles) { return (tiles + TILES - 1) / TILES; }
+static int64_t block_begin(int64_t tiles, int64_t b) { return tiles * b / blocks_of(tiles); }
+
+/** Tile t's output channels [first, last), of which m has the products. */
+static void tile_out(const wino_job *j, const float *m, int64_t t, int64_t first, int64_t last) {
+    const grid *d = &j->out;
+    const place at = place_of(d, t);
+    const int64_t o = d->c, mp = plane_floats(o), width = last - first,
+                  rows = d->h - at.y < 4 ? d->h - at.y : 4,
+                  cols = d->w - at.x < 4 ? d->w - at.x : 4;
+    const float *bias = j->bias ? j->bias + first : NULL;
+    float *y = j->y + at.image + (at.y * d->w + at.x) * o + first;
+    if (rows == 4 && cols == 4) {
+        j->kernels->wino_out_f32(m + first, mp, width, bias, j->clamp, y, d->w * o, o);
+        return;
+    }
+    j->kernels->wino_out_f32(m + first, mp, width, bias, j->clamp, j->room, 4 * width, width);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t k = 0; k < cols; k++)
+            memcpy(y + (i * d->w + k) * o, j->room + (4 * i + k) * width,
+                   (size_t)width * sizeof *y);
 }
 
-/* Tiles [from, to) of framed images, output channels [first, last). */
-static void forward_tiles(const wino_job *j, float *frames, float *dst, float *v, float *m,
-                          int64_t from, int64_t to, int64_t first, int64_t last) {
-    const grid *in = &j->in, *out = &j->out;
-    const int64_t c = in->c, o = out->c, vp = plane_floats(c), mp = plane_floats(o);
+/** Tiles [from, to) of images, output channels [first, last). */
+static void forward_tiles(const wino_job *j, int64_t from, int64_t to, int64_t first,
+                          int64_t last) {
+    const int64_t c = j->in.c, o = j->out.c, vp = plane_floats(c), mp = plane_floats(o);
     static const int32_t run = 0;
     int32_t pix[TILES], at[TILES]; /* a plane's products: its tiles are the pixels */
     for (int32_t t = 0; t < TILES; t++) pix[t] = t * (int32_t)c, at[t] = t * (int32_t)o;
-    for (int64_t t0 = from; t0 < to; t0 += TILES) {
-        const int64_t tiles = to - t0 < TILES ? to - t0 : TILES;
-        for (int64_t t = 0; t < tiles; t++)
-            j->kernels->wino_in_f32(tile_at(in, frames, grid_floats(in), t0 + t), in->cols * c, c,
-                                    v + t * c, vp);
+    for (int64_t b = 0; b < blocks_of(to - from); b++) {
+        const int64_t t0 = from + block_begin(to - from, b),
+                      tiles = from + block_begin(to - from, b + 1) - t0;
+        for (int64_t t = 0, row; t < tiles; t++) {
+            const float *x = tile_in(&j->in, j->x, t0 + t, 6, j->room, &row);
+            j->kernels->wino_in_f32(x, row, c, j->v + t * c, vp);
+        }
         for (int64_t p = 0; p < PLANES; p++)
-            j->kernels->conv_f32(&(octk_conv_f32){.x = v + p * vp,
+            j->kernels->conv_f32(&(octk_conv_f32){.x = j->v + p * vp,
                                                   .w = j->u + (p * o + first) * c,
                                                   .pix = pix,
                                                   .run = &run,
                                                   .out = at,
-                                                  .y = m + p * mp + first,
+                                                  .y = j->m + p * mp + first,
                                                   .np = (int32_t)tiles,
                                                   .runs = 1,
                                                   .len = (int32_t)c,
                                                   .o = (int32_t)(last - first),
                                                   .clamp = OCTK_NO_CLAMP});
-        for (int64_t t = 0; t < tiles; t++)
-            j->kernels->wino_out_f32(
-                m + t * o + first, mp, last - first, j->bias ? j->bias + first : NULL, j->clamp,
-                tile_at(out, dst, grid_floats(out), t0 + t) + first, out->cols * o, o);
+        for (int64_t t = 0; t < tiles; t++) tile_out(j, j->m + t * o, t0 + t, first, last);
     }
 }
 
+/** The images of a slot: x, dy and y begin with its first one. */
+static wino_job images_of(const wino_job *all, int64_t slot) {
+    wino_job j = slot_of(all, slot);
+    const int64_t from = octi_cut_at(&j.cut, slot);
+    j.n = octi_cut_at(&j.cut, slot + 1) - from;
+    j.x += from * grid_floats(&j.in);
+    if (j.y) j.y += from * grid_floats(&j.out);
+    if (j.dy) j.dy += from * grid_floats(&j.out);
+    return j;
+}
+
 static void forward_slot(void *arg, int64_t slot) {
-    const wino_job *j = arg;
-    const grid *in = &j->in, *out = &j->out;
-    const int64_t c = in->c, o = out->c, vp = plane_floats(c), mp = plane_floats(o),
-                  frame = grid_floats(in), of = grid_floats(out);
-    float *frames = j->frames + slot * j->per_block * frame, *v = j->v + slot * PLANES * vp,
-          *m = j->m + slot * PLANES * mp;
-    float *out_frames = j->out_frames ? j->out_frames + slot * j->per_block * of : NULL;
-    int64_t to = octi_cut_at(&j->cut, slot + 1);
-    for (int64_t n = octi_cut_at(&j->cut, slot); n < to; n += j->per_block) {
-        int64_t images = to - n < j->per_block ? to - n : j->per_block,
-                total = images * in->down * in->across;
-        for (int64_t i = 0; i < images; i++)
-            copy_in(in, j->x + (n + i) * in->h * in->w * c, frames + i * frame);
-        float *dst = out_frames ? out_frames : j->y + n * out->h * out->w * o;
-        forward_tiles(j, frames, dst, v, m, 0, total, 0, o);
-        for (int64_t i = 0; out_frames && i < images; i++)
-            copy_out(out, out_frames + i * of, j->y + (n + i) * out->h * out->w * o);
-    }
+    const wino_job j = images_of(arg, slot);
+    forward_tiles(&j, 0, j.n * grid_tiles(&j.in), 0, j.out.c);
 }
 
 /** Scratch of all slots. */
 static oct_status take(octi_arena *scratch, wino_job *j) {
-    size_t s = (size_t)j->cut.count, each = sizeof(float);
-    j->per_block = block_images(&j->in, octi_cut_most(&j->cut));
-    j->frames =
-        octi_arena_calloc(scratch, s * (size_t)j->per_block, (size_t)grid_floats(&j->in) * each);
-    j->v = octi_arena_alloc(scratch, s * (size_t)(PLANES * plane_floats(j->in.c)) * each);
-    j->m = octi_arena_alloc(scratch, s * (size_t)(PLANES * plane_floats(j->out.c)) * each);
-    if (!grid_is_image(&j->out)) {
-        j->out_frames = octi_arena_calloc(scratch, s * (size_t)j->per_block,
-                                          (size_t)grid_floats(&j->out) * each);
-        if (!j->out_frames) return oct_last_error()->code;
-    }
-    return j->frames && j->v && j->m ? OCT_OK : oct_last_error()->code;
+    j->scratch = slot_floats(j);
+    j->v = octi_arena_alloc(scratch, (size_t)j->cut.count * j->scratch * sizeof(float));
+    return j->v ? OCT_OK : oct_last_error()->code;
 }
 
 static void pack(int64_t c, int64_t o, const float *w, int64_t tap, int64_t out_step,
@@ -207,30 +236,14 @@ static oct_status run(oct_ctx *ctx, octi_arena *scratch, wino_job *j, const floa
 
 /* ---- weights that do not move ---- */
 
-static wino_job job_of(const octi_conv *g) {
-    wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2),
-                  .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
-                  .n = g->n,
-                  .cut = octi_cut_in_one(g->n)};
-    j.per_block = block_images(&j.in, j.n);
-    return j;
-}
-
 size_t octi_winograd_floats(const octi_conv *g) { return (size_t)(PLANES * g->c * g->o); }
 void octi_winograd_pack(const octi_conv *g, const float *w, float *u) {
     pack(g->c, g->o, w, g->c, 9 * g->c, 1, false, u);
 }
 
-static size_t lines(int64_t floats) { return ((size_t)floats * sizeof(float) + 63) & ~(size_t)63; }
-static size_t frame_bytes(const wino_job *j) { return lines(j->per_block * grid_floats(&j->in)); }
-static size_t out_bytes(const wino_job *j) {
-    return grid_is_image(&j->out) ? 0 : lines(j->per_block * grid_floats(&j->out));
-}
-
 size_t octi_winograd_scratch(const octi_conv *g) {
     const wino_job j = job_of(g);
-    return frame_bytes(&j) + out_bytes(&j) + lines(PLANES * plane_floats(g->c)) +
-           lines(PLANES * plane_floats(g->o));
+    return slot_floats(&j) * sizeof(float);
 }
 
 int64_t octi_winograd_units(const octi_conv *g) { return (g->p + 3) / 4; }
@@ -238,56 +251,53 @@ int64_t octi_winograd_units(const octi_conv *g) { return (g->p + 3) / 4; }
 void octi_winograd_run(const octi_conv *g, const octk_table *kernels, const float *x,
                        const float *u, const float *bias, octk_clamp clamp, float *y,
                        const octi_part *part, void *scratch) {
-    wino_job j = job_of(g);
-    const grid *in = &j.in, *out = &j.out;
-    uint8_t *at = scratch;
-    j.kernels = kernels;
-    j.u = u;
-    j.bias = bias;
-    j.clamp = clamp;
-    j.frames = (float *)(void *)at;
-    at += frame_bytes(&j);
-    if (out_bytes(&j)) j.out_frames = (float *)(void *)at;
-    at += out_bytes(&j);
-    j.v = (float *)(void *)at;
-    j.m = (float *)(void *)(at + lines(PLANES * plane_floats(g->c)));
-    octi_frame_rows(&(octi_border){in->h, in->w, in->c, in->top, in->left, in->cols}, x, j.frames,
-                    4 * part->from, 4 * part->to + 2);
-    forward_tiles(&j, j.frames, j.out_frames ? j.out_frames : y, j.v, j.m, part->from * out->across,
-                  part->to * out->across, part->first, part->last);
-    const int64_t rows = 4 * part->to < out->h ? 4 * part->to : out->h;
-    for (int64_t i = 4 * part->from * out->w; j.out_frames && i < rows * out->w; i++)
-        memcpy(y + i * out->c + part->first,
-               j.out_frames + (i / out->w * out->cols + i % out->w) * out->c + part->first,
-               (size_t)(part->last - part->first) * sizeof *y);
+    wino_job all = job_of(g);
+    all.kernels = kernels;
+    all.x = x;
+    all.u = u;
+    all.bias = bias;
+    all.clamp = clamp;
+    all.y = y;
+    all.v = scratch;
+    wino_job j = slot_of(&all, 0);
+    const int64_t across = j.in.across, tiles = grid_tiles(&j.in);
+    /* whole images are one row of tiles: weights are read once for several */
+    if (part->to - part->from == j.in.down)
+        forward_tiles(&j, 0, j.n * tiles, part->first, part->last);
+    else
+        for (int64_t n = 0; n < j.n; n++)
+            forward_tiles(&j, n * tiles + part->from * across, n * tiles + part->to * across,
+                          part->first, part->last);
 }
 
-/* 12 products a cycle, transforms at two floats; large weights from memory for each block of
- * tiles. */
-double octi_winograd_cycles(const octi_conv *g, const octi_part *part) {
+/* Transforms at two floats a cycle; large weights from memory for each block of tiles. */
+double octi_winograd_cycles(const octi_conv *g, const octk_table *kernels, const octi_part *part) {
     const int64_t tiles = (part->to - part->from) * ((g->q + 3) / 4),
-                  outputs = part->last - part->first, blocks = (tiles + TILES - 1) / TILES;
-    return (double)(tiles * PLANES) *
-               ((double)(g->c * outputs) / 12 + (double)(g->c + outputs) / 2) +
-           (double)blocks * octi_weight_cycles(PLANES * g->c * outputs * (int64_t)sizeof(float));
+                  outputs = part->last - part->first, products = PLANES * g->c * outputs;
+    return (double)(tiles * products) / octi_float_rate(kernels) +
+           (double)(tiles * PLANES * (g->c + outputs)) / 2 +
+           (double)blocks_of(tiles) * octi_float_weight_cycles(products);
+}
+
+bool octi_conv_winograd_pays(const octi_conv *g, const octk_table *kernels) {
+    const octi_part rows = {0, g->p, 0, g->o}, tiles = {0, octi_winograd_units(g), 0, g->o};
+    return octi_conv_winograd_fits(g) &&
+           octi_winograd_cycles(g, kernels, &tiles) < octi_direct_cycles(g, kernels, &rows);
 }
 
 oct_status octi_conv_winograd_forward(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                       const float *x, const float *w, const float *b, float *y) {
-    wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2),
-                  .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
-                  .n = g->n,
-                  .x = x,
-                  .bias = b,
-                  .clamp = OCTK_NO_CLAMP,
-                  .y = y};
+    wino_job j = job_of(g);
+    j.x = x;
+    j.bias = b;
+    j.y = y;
     return run(ctx, scratch, &j, w, g->c, 9 * g->c, 1, false);
 }
 
 oct_status octi_conv_winograd_grad_x(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                      const float *dy, const float *w, float *dx) {
-    wino_job j = {.in = grid_of(g->p, g->q, g->o, 2 - g->top, 2 - g->left, g->h, g->w, 2),
-                  .out = grid_of(g->h, g->w, g->c, 0, 0, g->h, g->w, 0),
+    wino_job j = {.in = grid_of(g->p, g->q, g->o, 2 - g->top, 2 - g->left, g->h, g->w),
+                  .out = grid_of(g->h, g->w, g->c, 0, 0, g->h, g->w),
                   .n = g->n,
                   .x = dy,
                   .clamp = OCTK_NO_CLAMP,
@@ -297,8 +307,8 @@ oct_status octi_conv_winograd_grad_x(oct_ctx *ctx, octi_arena *scratch, const oc
 
 /* ---- weight gradient ---- */
 
-static void column_sums(const float *dy, int64_t pixels, int64_t o, float *db, bool add) {
-    if (!add) memset(db, 0, (size_t)o * sizeof *db);
+static void column_sums(const float *dy, int64_t pixels, int64_t o, float *db) {
+    memset(db, 0, (size_t)o * sizeof *db);
     for (int64_t i = 0; i < pixels; i++)
         for (int64_t k = 0; k < o; k++) db[k] += dy[i * o + k];
 }
@@ -326,52 +336,33 @@ static void filter_out(const float *du, int64_t count, float *dw) {
 }
 
 static void grad_w_slot(void *arg, int64_t slot) {
-    const wino_job *j = arg;
-    const grid *in = &j->in, *out = &j->out;
-    const int64_t c = in->c, o = out->c, vp = plane_floats(c), mp = plane_floats(o),
-                  frame = grid_floats(in), of = grid_floats(out);
-    float *frames = j->frames + slot * j->per_block * frame, *v = j->v + slot * PLANES * vp,
-          *m = j->m + slot * PLANES * mp;
-    float *out_frames = j->out_frames ? j->out_frames + slot * j->per_block * of : NULL,
-          *du = j->du + slot * PLANES * c * o;
-    int64_t from = octi_cut_at(&j->cut, slot), to = octi_cut_at(&j->cut, slot + 1);
-    bool add = false;
-    for (int64_t n = from; n < to; n += j->per_block) {
-        int64_t images = to - n < j->per_block ? to - n : j->per_block,
-                total = images * in->down * in->across, image_dy = out->h * out->w * o;
-        for (int64_t i = 0; i < images; i++)
-            copy_in(in, j->x + (n + i) * in->h * in->w * c, frames + i * frame);
-        for (int64_t i = 0; out_frames && i < images; i++)
-            copy_in(out, j->dy + (n + i) * image_dy, out_frames + i * of);
-        const float *dy = out_frames ? out_frames : j->dy + n * image_dy;
-        for (int64_t t0 = 0; t0 < total; t0 += TILES, add = true) {
-            int64_t tiles = total - t0 < TILES ? total - t0 : TILES;
-            for (int64_t t = 0; t < tiles; t++) {
-                j->kernels->wino_in_f32(tile_at(in, frames, frame, t0 + t), in->cols * c, c,
-                                        v + t * c, vp);
-                j->kernels->wino_dy_f32(tile_at(out, (float *)dy, of, t0 + t), out->cols * o, o,
-                                        m + t * o, mp);
-            }
-            for (int64_t p = 0; p < PLANES; p++)
-                j->kernels->gemm_f32(true, false, c, o, tiles, v + p * vp, c, m + p * mp, o, add,
-                                     du + p * c * o, o);
+    const wino_job j = images_of(arg, slot);
+    const int64_t c = j.in.c, o = j.out.c, vp = plane_floats(c), mp = plane_floats(o),
+                  total = j.n * grid_tiles(&j.in);
+    float *du = j.du + slot * PLANES * c * o;
+    for (int64_t b = 0; b < blocks_of(total); b++) {
+        const int64_t t0 = block_begin(total, b), tiles = block_begin(total, b + 1) - t0;
+        for (int64_t t = 0, row; t < tiles; t++) {
+            const float *x = tile_in(&j.in, j.x, t0 + t, 6, j.room, &row);
+            j.kernels->wino_in_f32(x, row, c, j.v + t * c, vp);
+            const float *dy = tile_in(&j.out, j.dy, t0 + t, 4, j.room, &row);
+            j.kernels->wino_dy_f32(dy, row, o, j.m + t * o, mp);
         }
-        if (j->db)
-            column_sums(j->dy + n * image_dy, images * out->h * out->w, o, j->db + slot * o,
-                        n > from);
+        for (int64_t p = 0; p < PLANES; p++)
+            j.kernels->gemm_f32(true, false, c, o, tiles, j.v + p * vp, c, j.m + p * mp, o, b > 0,
+                                du + p * c * o, o);
     }
-    filter_out(du, c * o, j->dw + slot * 9 * c * o);
+    if (j.db) column_sums(j.dy, j.n * j.out.h * j.out.w, o, j.db + slot * o);
+    filter_out(du, c * o, j.dw + slot * 9 * c * o);
 }
 
 oct_status octi_conv_winograd_grad_w(oct_ctx *ctx, octi_arena *scratch, const octi_conv *g,
                                      const float *x, const float *dy, float *dw, float *db) {
-    wino_job j = {.in = grid_of(g->h, g->w, g->c, g->top, g->left, g->p, g->q, 2),
-                  .out = grid_of(g->p, g->q, g->o, 0, 0, g->p, g->q, 0),
-                  .n = g->n,
-                  .x = x,
-                  .dy = dy,
-                  .cut = octi_cut_of(ctx, g->n),
-                  .kernels = octi_ctx_kernels(ctx)};
+    wino_job j = job_of(g);
+    j.x = x;
+    j.dy = dy;
+    j.cut = octi_cut_of(ctx, g->n);
+    j.kernels = octi_ctx_kernels(ctx);
     OCT_TRY(take(scratch, &j));
     size_t co = (size_t)(g->c * g->o), s = (size_t)j.cut.count;
     j.du = octi_arena_alloc(scratch, s * PLANES * co * sizeof(float));

@@ -15,12 +15,12 @@ void octi_winograd_pack(const octi_conv *g, const float *w, float *u);
 size_t octi_winograd_scratch(const octi_conv *g);
 /** Rows of tiles of an image's output. */
 int64_t octi_winograd_units(const octi_conv *g);
-/** A part of y = x (*) w (+ bias where not NULL), clamped, of one image: its rows in units, its
- *  channels in whole panels of 16. */
+/** A part of y = x (*) w (+ bias where not NULL), clamped, of each of g->n images: its rows
+ *  in units, its channels in whole panels of 16. */
 void octi_winograd_run(const octi_conv *g, const octk_table *kernels, const float *x,
                        const float *u, const float *bias, octk_clamp clamp, float *y,
                        const octi_part *part, void *scratch);
 /** Cycles of it, reckoned. */
-double octi_winograd_cycles(const octi_conv *g, const octi_part *part);
+double octi_winograd_cycles(const octi_conv *g, const octk_table *kernels, const octi_part *part);
 
 #endif

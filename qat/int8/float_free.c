@@ -3,7 +3,6 @@
  * transformed once; linear layers over all images of a call. Between quantized layers neither is
  * allowed (law 12). */
 #include "ops/conv_winograd.h"
-#include "ops/qconv.h"
 #include "qat/int8/float_node.h"
 #include "src/mem.h"
 
@@ -12,18 +11,19 @@ typedef struct winograd {
     const float *u;
 } winograd;
 
-static void run_winograd(const octi_fnode *f, const float *const *in, float *y,
+static void run_winograd(const octi_fnode *f, const float *const *in, float *y, int64_t n,
                          const octi_part *part, void *scratch) {
     const winograd *w = f->own;
     const octi_part tiles = {part->from / 4, (part->to + 3) / 4, part->first, part->last};
-    octi_winograd_run(&w->g, f->kernels, in[0], w->u, f->b, octi_fnode_clamp(f), y, &tiles,
-                      scratch);
-    if (f->factor) octi_fnode_finish(f, y, part);
+    octi_conv g = w->g;
+    g.n = n;
+    octi_winograd_run(&g, f->kernels, in[0], w->u, f->b, octi_fnode_clamp(f), y, &tiles, scratch);
+    for (int64_t i = 0; f->factor && i < n; i++) octi_fnode_finish(f, y + i * f->image_out, part);
 }
 
 static double winograd_cycles(const octi_fnode *f, const octi_part *part) {
     const octi_part tiles = {part->from / 4, (part->to + 3) / 4, part->first, part->last};
-    return octi_winograd_cycles(&((const winograd *)f->own)->g, &tiles);
+    return octi_winograd_cycles(&((const winograd *)f->own)->g, f->kernels, &tiles);
 }
 
 static oct_status init_winograd(const octi_finit *i, const octi_conv *g) {
@@ -36,7 +36,7 @@ static oct_status init_winograd(const octi_finit *i, const octi_conv *g) {
     f->own = w;
     f->scratch = octi_winograd_scratch(g);
     f->path = OCTI_PATH_float_conv_winograd;
-    f->part = run_winograd;
+    f->all = run_winograd;
     f->cycles = winograd_cycles;
     f->unit_rows = 4;
     f->units = (int32_t)octi_winograd_units(g);
@@ -50,12 +50,13 @@ typedef struct linear { /* panels of 16: [panel][K][16]; bias [panels * 16] */
 
 /* Images are the pixels of a convolution of one tap. */
 static void run_linear(const octi_fnode *f, const float *const *in, float *y, int64_t n,
-                       const octi_part *part) {
+                       const octi_part *part, void *scratch) {
     enum { TOGETHER = 8 };
     static const int32_t run = 0;
     const linear *w = f->own;
     const int32_t k = (int32_t)f->x.dim[1], o = (int32_t)f->y.dim[1];
     const int64_t first = part->first;
+    (void)scratch;
     int32_t pix[TOGETHER], out[TOGETHER];
     for (int32_t j = 0; j < TOGETHER; j++) pix[j] = j * k, out[j] = j * o;
     for (int64_t i = 0; i < n; i += TOGETHER)
@@ -76,7 +77,7 @@ static void run_linear(const octi_fnode *f, const float *const *in, float *y, in
 
 static double linear_cycles(const octi_fnode *f, const octi_part *part) {
     const double products = (double)(f->x.dim[1] * (part->last - part->first));
-    return products / 12 + octi_weight_cycles((int64_t)products * (int64_t)sizeof(float));
+    return products / octi_float_rate(f->kernels) + octi_float_weight_cycles((int64_t)products);
 }
 
 static oct_status init_linear(const octi_finit *i) {
@@ -106,6 +107,6 @@ oct_status octi_fnode_init_free(const octi_finit *i, bool *taken) {
     if (*taken) return init_linear(i);
     if (f->kind != OCT_OP_conv2d) return OCT_OK;
     const octi_conv g = octi_conv_of(&f->a, &f->x, &f->y, 1);
-    *taken = octi_conv_winograd_fits(&g);
+    *taken = octi_conv_winograd_pays(&g, f->kernels);
     return *taken ? init_winograd(i, &g) : OCT_OK;
 }

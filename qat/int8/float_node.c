@@ -51,7 +51,7 @@ static void run_conv(const octi_fnode *f, const float *const *in, float *y, cons
 
 static double conv_cycles(const octi_fnode *f, const octi_part *part) {
     const octi_conv g = octi_conv_of(&f->a, &f->x, &f->y, 1);
-    return octi_direct_cycles(&g, part);
+    return octi_direct_cycles(&g, f->kernels, part);
 }
 
 static void run_depthwise(const octi_fnode *f, const float *const *in, float *y, void *scratch) {
@@ -332,7 +332,7 @@ static void run_images(const octi_fnode *f, const void *const *in, void *out, in
                        const octi_part *part, void *scratch) {
     const float *x[OCTI_MAX_INPUTS];
     if (f->all) {
-        f->all(f, (const float *const *)in, out, n, part);
+        f->all(f, (const float *const *)in, out, n, part, scratch);
         return;
     }
     for (int64_t i = 0; i < n; i++) {

@@ -21,7 +21,7 @@ typedef void octi_fnode_part_fn(const octi_fnode *f, const float *const *in, flo
 typedef double octi_fnode_cycles_fn(const octi_fnode *f, const struct octi_part *part);
 /** n images; in and out as run has them, and the channels of a part. */
 typedef void octi_fnode_all_fn(const octi_fnode *f, const float *const *in, float *out, int64_t n,
-                               const struct octi_part *part);
+                               const struct octi_part *part, void *scratch);
 struct octi_fnode {
     octi_fnode_fn *run; /* one image; NULL where `part` or `all` runs */
     octi_fnode_part_fn *part;
