@@ -6,12 +6,15 @@
  * layers), along the batch. Serves every shape: any stride, dilation, groups. */
 #include "ops/qconv.h"
 
+#include <string.h>
+
 #include "src/mem.h"
 
-enum { MOST_IMAGES = 256, MOST_STEPS = 16, MOST_WINDOWS = 1 << 28 };
+enum { MOST_IMAGES = 256, MOST_STEPS = 16, MOST_WINDOWS = 1 << 28, MOST_TOGETHER = 8 };
 
 typedef struct tiles {
     octk_tiles_u8u8 kernel; /* x, y, w, b, by, strips, length filled per call */
+    const octi_qconv *c;    /* the layer, or one that makes several of its outputs at a time */
     octi_layout in, out;
     octi_halo need;
     octi_panels panels;
@@ -44,12 +47,12 @@ static double between(const point *p, double x) {
 
 /* Cycles of a product of so many windows, whatever its channels and codes. */
 static double product(int32_t windows) {
-    static const point at[] = {{0, 9.3}, {4, 9.3}, {8, 10}, {12, 13.4}, {16, 16}};
+    static const point at[] = {{0, 10.7}, {4, 10.7}, {8, 11.4}, {12, 15.3}, {13, 18.2}, {16, 18.2}};
     return between(at, windows);
 }
 /* Of a load of so many rows. */
 static double load(int32_t rows) { return 4.5 + rows / 4.0; }
-/* What rows of that load cost more that cross a line of the cache. */
+/* What rows of that load cost more that cross a line of the cache, where one row does not. */
 static double crossings(int32_t rows, int32_t bytes, int64_t pitch) {
     static const point at[] = {{0, 0}, {0.5, 13.5}, {0.75, 31.5}, {1, 48.5}};
     int32_t apart = 64, places = 0, cross = 0;
@@ -78,37 +81,95 @@ static bool goes_flat(const octi_qconv *c, int64_t line) {
            products_of((c->p - 1) * line + c->q) < c->p * products_of(c->q / c->pool * c->pool);
 }
 
-/* Reckoned from what AMX's instructions take on one core of a Sapphire Rapids; no layer has been
- * timed with this kernel. A product 16 cycles, a load 8.5 and more where rows cross a line of the
- * cache, a store 16; 25 for 64 codes (twice what 512 bits took); tiles configured and released
- * 196; a sixth of it all at once. */
-static double cycles(const octi_qconv *c) {
+/* Measured on one core of a Sapphire Rapids: blocks of 2 tiles of windows by 2 panels, or 4 by 1,
+ * whose products take 18.2 cycles a run and sum where loads do not take longer; 110 a block to
+ * begin and end it, 9.5 for 64 codes, 250 a call. */
+static double cycles_of(const octi_qconv *c) {
     const octi_halo halo = octi_codes_halo(c);
     const int64_t line = flat_line(c, (int64_t)(halo.left + c->w + halo.right) * c->c, c->c);
     const bool flat = goes_flat(c, line);
     const int64_t length = flat ? (c->p - 1) * line + c->q : c->q / c->pool * c->pool,
                   strips = flat ? 1 : c->p / c->pool * c->pool;
     const int32_t windows = windows_of(length), steps = steps_of(c);
-    const double count = (double)strips * tiles_of(length), panels = group_lanes(c) / OCTK_TILE,
-                 blocks = (double)((int32_t)(panels + 1) / 2),
-                 chunks = (double)octi_runs_of(c).count * chunks_of(c);
-    const double each =
-        count * panels * chunks * product(windows) +
-        count * blocks * chunks *
-            (load(windows) + crossings(windows, 4 * steps, (int64_t)c->stride[1] * c->c)) +
-        (count + 1) / 2 * panels * chunks * load(steps) +
-        count * panels * (load(windows) + windows) +
-        (double)c->p * c->q / (c->pool * c->pool) * panels * OCTK_TILE * 25 / 64;
-    return c->groups * (0.85 * each + 196) + (double)c->h * c->w * c->c / 16 +
+    const double count = (double)strips * tiles_of(length),
+                 runs = (double)octi_runs_of(c).count * chunks_of(c),
+                 codes =
+                     load(windows) + crossings(windows, 4 * steps, (int64_t)c->stride[1] * c->c),
+                 weights = load(steps);
+    double all = 0;
+    for (int32_t panel = group_lanes(c) / OCTK_TILE; panel > 0; panel -= 2) {
+        const double most = panel > 1 ? 2 : 4,
+                     blocks = (double)(int64_t)((count + most - 1) / most), now = panel > 1 ? 2 : 1,
+                     products = count * now * product(windows),
+                     loads = count * codes + blocks * now * weights;
+        all += runs * (products > loads ? products : loads) + blocks * 110 +
+               count * (int32_t)((windows * now + 3) / 4) * 9.5;
+    }
+    return c->groups * (all + 250) + (double)c->h * c->w * c->c / 16 +
            octi_weight_cycles(octi_weight_bytes(c) / 2);
+}
+
+/* ---- several outputs at a time ---- */
+
+/* The layer whose output is `together` neighbours of this one's, its channels theirs, one behind
+ * the other: wider windows, of which each channel has zero weights at one end or both. Where 16
+ * outputs are not many, or where windows further apart cross fewer lines of the cache. */
+static octi_qconv widened(const octi_qconv *c, int32_t together) {
+    octi_qconv w = *c;
+    w.s += (together - 1) * c->stride[1];
+    w.stride[1] *= together;
+    w.q /= together;
+    w.o *= together;
+    return w;
+}
+static int32_t together_of(const octi_qconv *c) {
+    int32_t best = 1;
+    if (c->pool > 1 || c->groups > 1 || c->dilation[1] > 1) return 1;
+    double least = cycles_of(c);
+    for (int32_t t = 2; t <= MOST_TOGETHER && c->q % t == 0 && c->q > t; t *= 2) {
+        const octi_qconv w = widened(c, t);
+        const double now = cycles_of(&w);
+        if (now < least) least = now, best = t;
+    }
+    return best;
+}
+static double cycles(const octi_qconv *c) {
+    const octi_qconv w = widened(c, together_of(c));
+    return cycles_of(&w);
+}
+static int32_t panels(const octi_qconv *c) { return together_of(c) > 1 ? 1 : octi_panels_of(c); }
+
+/* It with weights, biases and records. NULL: no memory. */
+static const octi_qconv *wide_layer(octi_arena *arena, const octi_qconv *c) {
+    const int32_t together = together_of(c), run = c->s * c->c;
+    octi_qconv *w = octi_arena_alloc(arena, sizeof *w);
+    if (!w) return NULL;
+    *w = widened(c, together);
+    if (together == 1) return w;
+    const int32_t wide = w->s * c->c;
+    int8_t *weight = octi_arena_calloc(arena, (size_t)w->o * w->r * wide, sizeof *weight);
+    int32_t *bias = octi_arena_alloc(arena, (size_t)w->o * sizeof *bias);
+    if (!weight || !bias || octi_new_records(arena, c->by.law, (size_t)w->o, &w->by)) return NULL;
+    for (int32_t o = 0; o < w->o; o++) {
+        const int32_t from = o % c->o, behind = o / c->o * c->stride[1] * c->c;
+        for (int32_t r = 0; r < c->r; r++)
+            memcpy(weight + ((int64_t)o * c->r + r) * wide + behind,
+                   c->weight + ((int64_t)from * c->r + r) * run, (size_t)run);
+        bias[o] = c->bias[from];
+        octi_put_record(&c->by, from, &w->by, o, 1);
+    }
+    w->weight = weight;
+    w->bias = bias;
+    return w;
 }
 
 /* ---- binding and running ---- */
 
 static void run_group(const octi_qrun *r, octk_tiles_u8u8 *k, octi_span span, int32_t g,
                       const uint8_t *x, uint8_t *y) {
-    const octi_qconv *c = r->u.conv;
-    const octi_panels *p = &((const tiles *)r->own)->panels;
+    const tiles *own = r->own;
+    const octi_qconv *c = own->c;
+    const octi_panels *p = &own->panels;
     const int64_t lane = (int64_t)g * p->lanes + span.from;
     k->o = (span.to - span.from) / c->groups;
     k->x = x + (int64_t)g * (c->c / c->groups);
@@ -120,8 +181,8 @@ static void run_group(const octi_qrun *r, octk_tiles_u8u8 *k, octi_span span, in
 }
 
 static void run(const octi_qrun *r, const octi_qcall *call) {
-    const octi_qconv *c = r->u.conv;
     const tiles *own = r->own;
+    const octi_qconv *c = own->c;
     octk_tiles_u8u8 k = own->kernel;
     const bool batch = c->p == 1 && c->q == 1 && !octi_frame_bytes(c, &own->in, &own->need);
     const int32_t images = batch ? MOST_IMAGES : 1, units = call->to - call->from;
@@ -148,7 +209,7 @@ static void lay_out(const octi_qconv *c, const octk_image *x, tiles *own) {
     k->pixel = c->stride[1] * x->pixel;
     k->strip = c->stride[0] * x->row;
     k->length = k->line = k->wanted = c->q / c->pool * c->pool;
-    k->y_pixel = own->out.pixel;
+    k->y_pixel = c->o; /* codes of a pixel follow each other */
     k->y_strip = own->out.row;
     own->flat = goes_flat(c, line);
     if (own->flat) {
@@ -164,17 +225,19 @@ static void lay_out(const octi_qconv *c, const octk_image *x, tiles *own) {
 }
 
 static oct_status bind(const octi_qargs *q) {
-    const octi_qconv *c = octi_qconv_of(q);
+    const octi_qconv *c = wide_layer(q->arena, octi_qconv_of(q));
+    if (!c) return oct_last_error()->code;
     octi_qrun *r = q->r;
     tiles *own = octi_arena_calloc(q->arena, 1, sizeof *own);
-    int64_t *at = octi_arena_alloc(q->arena, (size_t)octi_runs_of(c).count * sizeof *at);
+    const int32_t chunks = chunks_of(c), runs = octi_runs_of(c).count;
+    int64_t *at = octi_arena_alloc(q->arena, (size_t)(runs * chunks) * sizeof *at);
     if (!own || !at) return oct_last_error()->code;
+    own->c = c;
     own->in = q->in_at[0];
     own->out = *q->out_at;
     own->need = octi_codes_halo(c);
     own->kernel = (octk_tiles_u8u8){.run = at,
-                                    .runs = octi_runs_of(c).count,
-                                    .chunks = chunks_of(c),
+                                    .runs = runs * chunks,
                                     .steps = steps_of(c),
                                     .o = c->o / c->groups,
                                     .zy = c->zy,
@@ -183,9 +246,10 @@ static oct_status bind(const octi_qargs *q) {
                                     .pooled = c->pool > 1};
     const octk_image x = octi_frame_pitches(c, &own->in, &own->need);
     octi_place_runs(c, &x, at);
+    for (int32_t i = runs * chunks - 1; i >= 0; i--)
+        at[i] = at[i / chunks] + i % chunks * own->kernel.steps * 4;
     lay_out(c, &x, own);
-    OCT_TRY(octi_pack_codes(q, c, group_lanes(c), own->kernel.chunks * own->kernel.steps,
-                            &own->panels));
+    OCT_TRY(octi_pack_codes(q, c, group_lanes(c), chunks * own->kernel.steps, &own->panels));
     r->scratch = octi_frame_bytes(c, &own->in, &own->need);
     r->own = own;
     r->run = run;
@@ -202,7 +266,7 @@ const octi_candidate octi_qconv_tiles = {
     .cycles = cycles,
     .halo = octi_codes_halo,
     .units = octi_row_units,
-    .panels = octi_panels_of,
+    .panels = panels,
     .bind = bind,
     .pools = true,
 };

@@ -7,8 +7,7 @@
 static octk_tiles_u8u8 draw_walk(octi_rng *r, int round) {
     const bool pooled = below(r, 3) == 0;
     octk_tiles_u8u8 a = {.o = round < 70 ? round + 1 : 1 + below(r, 70),
-                         .runs = 1 + below(r, 5),
-                         .chunks = 1 + below(r, 3),
+                         .runs = 1 + below(r, 9),
                          .steps = 1 + below(r, 16),
                          .strips = 1 + below(r, 4),
                          .length = 1 + below(r, below(r, 4) ? 40 : 90),
@@ -32,7 +31,7 @@ static octk_tiles_u8u8 draw_walk(octi_rng *r, int round) {
 
 /* Products of lane l over the window at x. */
 static int64_t products(const octk_tiles_u8u8 *a, const uint8_t *x, const int8_t *w, int l) {
-    const int run = a->chunks * a->steps * 4, panel = l / 16 * 16;
+    const int run = a->steps * 4, panel = l / 16 * 16;
     int64_t sum = 0;
     for (int r = 0; r < a->runs; r++)
         for (int i = 0; i < run; i++)
@@ -61,7 +60,7 @@ void check_tiles_u8u8(octk_tiles_u8u8_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 176, 0);
     for (int round = 0; round < 200 / SANITIZED_PART; round++) {
         octk_tiles_u8u8 a = draw_walk(&r, round);
-        const int run = 4 * a.chunks * a.steps, k = a.runs * run, lanes = (a.o + 15) / 16 * 16,
+        const int run = 4 * a.steps, k = a.runs * run, lanes = (a.o + 15) / 16 * 16,
                   largest = below(&r, 4), farthest = below(&r, 400);
         int64_t *runs = untouched((size_t)a.runs * 8);
         for (int i = 0; i < a.runs; i++) runs[i] = i ? below(&r, farthest + 1) : farthest;

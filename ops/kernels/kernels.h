@@ -200,8 +200,8 @@ static inline int32_t octk_outputs(const octk_conv_rows *a) {
  *  `length` windows in lines of `line`, of each line the first `wanted` give an output, at y +
  *  y_strip * its strip + y_line * its line + y_pixel * its column; what lies between lines may be
  *  computed and is kept by nobody. A window gathers `runs` runs, the one of r from run[r] behind
- *  its beginning on, each of `chunks` chunks of `steps` <= 16 steps of four codes. w: panels of 16
- *  lanes, [panel][runs][chunks][steps][16][4]; b and `by` by lanes, whole panels of them. Where
+ *  its beginning on, each of `steps` <= 16 steps of four codes. w: panels of 16 lanes,
+ *  [panel][runs][steps][16][4]; b and `by` by lanes, whole panels of them. Where
  *  `pooled`, strips come in pairs and windows too (length = line = wanted, even): the largest of
  *  those four sums is output window / 2 of pair strip / 2. Proofs as for conv_u8u8. */
 enum { OCTK_TILE = 16 };
@@ -214,7 +214,7 @@ typedef struct octk_tiles_u8u8 {
     int64_t pixel, strip;
     int64_t y_pixel, y_line, y_strip;
     int32_t strips, length, line, wanted;
-    int32_t runs, chunks, steps, o;
+    int32_t runs, steps, o;
     int32_t zy, lo, hi;
     bool pooled;
 } octk_tiles_u8u8;

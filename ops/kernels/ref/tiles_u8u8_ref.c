@@ -5,7 +5,7 @@
 /* One panel's sums of a window. */
 static void gather(const octk_tiles_u8u8 *a, int32_t strip, int32_t window, int32_t first,
                    int32_t *sum) {
-    const int32_t run = 4 * a->chunks * a->steps; /* codes */
+    const int32_t run = 4 * a->steps; /* codes */
     const uint8_t *x = (const uint8_t *)a->x + strip * a->strip + window * a->pixel;
     const int8_t *w = (const int8_t *)a->w + (int64_t)first * a->runs * run;
     uint32_t acc[OCTK_TILE];
