@@ -234,13 +234,6 @@ static oct_status open_case(octi_case *k, const oct_doctor_opts *o) {
     k->n = o->n > 0 ? o->n : IMAGES;
     k->calib = o->calib > 0 ? o->calib : CALIB;
     k->limit = o->limit > 0 ? o->limit : limit && !o->data ? strtoll(limit, NULL, 10) : 0;
-    k->learned = true;
-    const oct_graph *g = k->net->graph;
-    for (int32_t i = 0; i < g->quantizer_count; i++) {
-        const oct_quantizer *q = &g->quantizers[i];
-        if (q->role == OCT_QUANTIZER_VALUES && !q->method && i != g->values[g->input].quantizer)
-            k->learned = false;
-    }
     OCT_TRY(open_data(k, k->limit));
     if (k->pixels && k->net->input.channels) OCT_TRY(own_description(k));
     return OCT_OK;

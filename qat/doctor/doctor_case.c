@@ -101,20 +101,18 @@ double octi_case_gain(const octi_case *k, double score) {
 }
 
 oct_status octi_case_observe(octi_case *k, octi_trial *t, const char *observer, double *gain) {
-    const bool none = k->learned || k->overflow;
+    if (!t->done && k->overflow) *t = (octi_trial){true, k->score};
     if (!t->done) {
         t->done = true;
-        t->score = k->score;
-        oct_net *copy = none ? NULL : octi_case_copy(k);
-        if (!copy && !none) return oct_last_error()->code;
-        oct_status s = OCT_OK;
-        if (copy && observer) s = oct_net_set_observer(copy, observer);
-        if (copy && s == OCT_OK) {
+        oct_net *copy = octi_case_copy(k);
+        if (!copy) return oct_last_error()->code;
+        oct_status s = observer ? oct_net_set_observer(copy, observer) : OCT_OK;
+        if (s == OCT_OK) {
             oct_net_reset_observers(copy);
             oct_net_observe(copy, true);
             s = oct_calibrate(copy, k->train, k->calib);
         }
-        if (copy && s == OCT_OK) s = octi_case_score(k, copy, &t->score);
+        if (s == OCT_OK) s = octi_case_score(k, copy, &t->score);
         oct_net_free(copy);
         OCT_TRY(s);
     }

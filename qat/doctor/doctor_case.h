@@ -30,7 +30,7 @@ typedef struct octi_case {
     oct_input_desc own;   /* how the data would be normalized by itself; channels 0: not known */
     oct_input_desc right; /* the normalization that scores better; channels 0: none does */
     double right_score;   /* of the float net by it */
-    bool pixels, quantized, learned; /* learned: no range of a value is observed */
+    bool pixels, quantized;
     oct_score kind;
     int64_t n, calib, limit;
     int64_t at, of; /* rows that were asked, of so many: progress */
@@ -91,7 +91,7 @@ double octi_case_relative(const octi_case *k, double score);
 /** How much better a score is than the run's. */
 double octi_case_gain(const octi_case *k, double score);
 /** Score of the run's net with ranges observed anew on the training part; observer NULL: by its
- *  own. */
+ *  own. Of learned scales that is the input's range: they stay. */
 oct_status octi_case_observe(octi_case *k, octi_trial *t, const char *observer, double *gain);
 /** k->rows: oct_layer of k->measured, with sqnr_alone. */
 oct_status octi_case_layers(octi_case *k);
