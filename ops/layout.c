@@ -36,17 +36,25 @@ bool octi_halo_covers(const octi_halo *have, const octi_halo *need) {
            have->right >= need->right;
 }
 
+/* Between rows stand a few cells: a call of memset costs more than they do. */
+static inline void fill_few(uint8_t *at, const uint8_t code[16], int64_t n) {
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) memcpy(at + i, code, 16);
+    for (; i + 4 <= n; i += 4) memcpy(at + i, code, 4);
+    for (; i < n; i++) at[i] = code[0];
+}
+
 void octi_halo_fill(const octi_layout *l, const oct_shape *s, uint8_t *at, int64_t n,
                     uint8_t code) {
     const octi_halo *h = &l->halo;
     /* what stands right of a row and left of the next one is one run */
-    const int64_t side = (h->left + h->right) * l->pixel;
-    for (int64_t i = 0; i < n; i++) {
-        uint8_t *first = at + i * l->image - l->origin,
-                *end = at + i * l->image + (s->dim[1] - 1) * l->row + s->dim[2] * l->pixel;
-        memset(first, code, (size_t)l->origin);
-        for (int64_t r = 0; r + 1 < s->dim[1] && side; r++)
-            memset(at + i * l->image + r * l->row + s->dim[2] * l->pixel, code, (size_t)side);
-        memset(end, code, (size_t)(first + l->image - end));
+    const int64_t side = (h->left + h->right) * l->pixel, inside = s->dim[2] * l->pixel,
+                  last = (s->dim[1] - 1) * l->row;
+    uint8_t codes[16];
+    memset(codes, code, sizeof codes);
+    for (int64_t i = 0; i < n; i++, at += l->image) {
+        memset(at - l->origin, code, (size_t)l->origin);
+        for (int64_t r = 0; r < last && side; r += l->row) fill_few(at + r + inside, codes, side);
+        memset(at + last + inside, code, (size_t)(l->image - l->origin - last - inside));
     }
 }

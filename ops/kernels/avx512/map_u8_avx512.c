@@ -8,6 +8,7 @@
 
 typedef enum way {
     NEAR, /* fp32: no value leaves s32 */
+    BARE, /* of these, where neither x2 nor y has a zero point, nor y a clamp: behind a relu */
     FAR,  /* fp32: values may, so they are clamped as floats before they become integers */
     Q31,
 } way;
@@ -17,8 +18,8 @@ typedef struct law {  /* of one call */
     __m512i order[4]; /* of a quarter of each 128 bits: its bytes as the last of four */
     __m512i lift;     /* what they are put into */
     __m512i z, z2;
-    __m512 zero, zero2, m, m2, least, most; /* fp32 */
-    octk_sixteen by[3];                     /* q31 */
+    __m512 zero, zero2, m, m2, lifted, least, most; /* fp32 */
+    octk_sixteen by[3];                             /* q31 */
     octk_ends512 ends;
 } law;
 
@@ -35,16 +36,19 @@ static octk_sixteen same_record(const octq_multipliers *by, int i) {
 
 static law law_of(const octk_map_u8 *a, int records) {
     const bool q31 = a->by.law == OCTQ_Q31;
-    law l = {.lift = q31 ? _mm512_setzero_si512() : _mm512_castps_si512(_mm512_set1_ps(LIFT)),
-             .z = _mm512_set1_epi32(a->zx),
-             .z2 = _mm512_set1_epi32(a->zx2),
-             .zero = _mm512_set1_ps(LIFT + (float)a->zx),
-             .zero2 = _mm512_set1_ps(LIFT + (float)a->zx2),
-             .m = _mm512_set1_ps(q31 ? 0 : a->by.m[0]),
-             .m2 = _mm512_set1_ps(q31 || records < 2 ? 0 : a->by.m[1]),
-             .least = _mm512_set1_ps((float)(a->lo - a->zy)),
-             .most = _mm512_set1_ps((float)(a->hi - a->zy)),
-             .ends = octk_ends512_of(a->zy, a->lo, a->hi)};
+    const float m2 = q31 || records < 2 ? 0 : a->by.m[1];
+    law l;
+    l.lift = q31 ? _mm512_setzero_si512() : _mm512_castps_si512(_mm512_set1_ps(LIFT));
+    l.z = _mm512_set1_epi32(a->zx);
+    l.z2 = _mm512_set1_epi32(a->zx2);
+    l.zero = _mm512_set1_ps(LIFT + (float)a->zx);
+    l.zero2 = _mm512_set1_ps(LIFT + (float)a->zx2);
+    l.m = _mm512_set1_ps(q31 ? 0 : a->by.m[0]);
+    l.m2 = _mm512_set1_ps(m2);
+    l.lifted = _mm512_set1_ps(LIFT * m2);
+    l.least = _mm512_set1_ps((float)(a->lo - a->zy));
+    l.most = _mm512_set1_ps((float)(a->hi - a->zy));
+    l.ends = octk_ends512_of(a->zy, a->lo, a->hi);
     for (int k = 0; k < 4; k++)
         l.order[k] = _mm512_set4_epi32(4 * k + 3, 4 * k + 2, 4 * k + 1, 4 * k);
     for (int i = 0; q31 && i < records; i++) l.by[i] = same_record(&a->by, i);
@@ -68,9 +72,15 @@ INLINE __m512 floats(__m512i x, int k, __m512 zero, const law *l) {
     return _mm512_sub_ps(_mm512_castsi512_ps(spread(x, k, l)), zero);
 }
 
-INLINE __m512 scaled_floats(__m512i x, __m512i x2, int k, operation of, const law *l) {
+/* The product of two of them with a record's fp32 multiplier, or their sum. */
+INLINE __m512 scaled_floats(__m512i x, __m512i x2, int k, operation of, way how, const law *l) {
     const __m512 p = floats(x, k, l->zero, l);
     if (of == RESCALE) return _mm512_mul_ps(p, l->m);
+    /* (2^23 + x2) m2 - 2^23 m2, whose last term is exact, rounded once: as x2 m2 is */
+    if (how == BARE)
+        return _mm512_add_ps(
+            _mm512_mul_ps(p, l->m),
+            _mm512_fmsub_ps(_mm512_castsi512_ps(spread(x2, k, l)), l->m2, l->lifted));
     const __m512 q = floats(x2, k, l->zero2, l);
     if (of == MUL) return _mm512_mul_ps(_mm512_mul_ps(p, q), l->m);
     return _mm512_add_ps(_mm512_mul_ps(p, l->m), _mm512_mul_ps(q, l->m2));
@@ -89,15 +99,17 @@ INLINE __m512i scaled_q31(__m512i x, __m512i x2, int k, operation of, const law 
 
 INLINE __m512i rounded(__m512i x, __m512i x2, int k, operation of, way how, const law *l) {
     if (how == Q31) return scaled_q31(x, x2, k, of, l);
-    __m512 v = scaled_floats(x, x2, k, of, l);
+    __m512 v = scaled_floats(x, x2, k, of, how, l);
     if (how == FAR) v = _mm512_min_ps(_mm512_max_ps(v, l->least), l->most);
     return _mm512_cvtps_epi32(v);
 }
 
 /* 64 codes, each where its operands were. */
 INLINE __m512i codes(__m512i x, __m512i x2, operation of, way how, const law *l) {
-    return octk_packed512(rounded(x, x2, 0, of, how, l), rounded(x, x2, 1, of, how, l),
-                          rounded(x, x2, 2, of, how, l), rounded(x, x2, 3, of, how, l), l->ends);
+    const __m512i a = rounded(x, x2, 0, of, how, l), b = rounded(x, x2, 1, of, how, l),
+                  c = rounded(x, x2, 2, of, how, l), d = rounded(x, x2, 3, of, how, l);
+    if (how == BARE) return _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    return octk_packed512(a, b, c, d, l->ends);
 }
 
 static inline __mmask64 first(int32_t n) { return ~(__mmask64)0 >> (64 - n); }
@@ -135,7 +147,9 @@ INLINE void walk(const octk_map_u8 *a, operation of, way how, const law *l) {
 INLINE void walk_by_law(const octk_map_u8 *a, operation of, int records) {
     const law l = law_of(a, records);
     const way how = way_of(&a->by, records);
-    if (how == NEAR)
+    if (how == NEAR && of == ADD && !(a->zx2 | a->zy | a->lo) && a->hi == 255)
+        walk(a, of, BARE, &l);
+    else if (how == NEAR)
         walk(a, of, NEAR, &l);
     else if (how == FAR)
         walk(a, of, FAR, &l);
