@@ -8,7 +8,7 @@
 
 enum {
     MOST = 4,               /* ops of a tail */
-    BAND_BYTES = 8 << 10,   /* of an image */
+    BAND_BYTES = 16 << 10,  /* of an image */
     BLOCK_BYTES = 32 << 10, /* of all images of a call */
     WIDE_BYTES = 64 << 10,  /* either, where weights are read from memory for each band */
 };

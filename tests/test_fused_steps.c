@@ -215,7 +215,7 @@ static void check_form(int form, int kind, int c, oct_shape image, bool all) {
 START_TEST(give_the_codes_of_nodes_apart) {
     for (int form = 0; form < FORMS; form++)
         for (int kind = 0; kind < (form <= DOWN_LATE ? KINDS : 1); kind++)
-            check_form(form, kind, 16, OCT_SHAPE(41, 22, 3), true);
+            check_form(form, kind, 16, OCT_SHAPE(49, 22, 3), true);
     for (int w = OCTI_PATH_add_taken_first; w <= OCTI_PATH_in_bands; w++)
         ck_assert_msg(seen.n[OCTI_SIDE_PLAN][w], "way %d was never taken", w);
 }
