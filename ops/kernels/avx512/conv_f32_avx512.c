@@ -2,7 +2,9 @@
  * Direct convolution on 512 bits: tiles of up to 14 pixels x 32 channels, or x 16 where no more are
  * left, over runs of the image itself. A panel is one vector. Weights of a tile are read in order,
  * two lines a step of 14 cycles, which the second-level cache gives; so that no panel is cut. The
- * weight gradient is an outer product of up to 14 window floats x 32 channels over all pixels. */
+ * tiles of two panels meanwhile fetch the two behind them, each its part: alone they had kept
+ * products waiting (on a Sapphire Rapids 512 channels at 7x7 took 1.3 times as long). The weight
+ * gradient is an outer product of up to 14 window floats x 32 channels over all pixels. */
 #include "ops/kernels/avx512/tile_f32_avx512.h"
 #include "ops/kernels/kernels.h"
 
@@ -11,7 +13,8 @@ enum { PANEL = 16, SLIM_ROWS = 12 };
 
 /* What all pixels of a tile share, and where each reads and is stored. */
 typedef struct job {
-    const float *b, *bias;
+    const float *b, *bias, *ahead; /* ahead: weights that are wanted next */
+    int64_t step;                  /* floats of these with each step; nobody reads them here */
     __m512 lo, hi;
     int64_t panel, len; /* floats of a panel, of a run */
     const int32_t *run, *end;
@@ -35,10 +38,13 @@ static inline __m512 bias_of(const job *j, int panel) {
 #define PIXELS(n)                                                                                  \
     static __attribute__((noinline)) void pixels##n(const job *j) {                                \
         const int64_t len = j->len, panel = j->panel;                                              \
-        const float *b = j->b;                                                                     \
+        const float *b = j->b, *ahead = j->ahead;                                                  \
+        const int64_t step = j->step;                                                              \
         TILE_REP##n(TILE_DECL) for (const int32_t *run = j->run; run < j->end; run++) {            \
             TILE_REP##n(PTR) TILE_UNROLL for (int64_t k = 0; k < len; k++, b += PANEL) {           \
                 const __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + panel);             \
+                _mm_prefetch(ahead, _MM_HINT_T1);                                                  \
+                ahead += step;                                                                     \
                 TILE_REP##n(TILE_MAC)                                                              \
             }                                                                                      \
         }                                                                                          \
@@ -96,11 +102,13 @@ void octk_conv_f32_avx512(const octk_conv_f32 *a) {
         job_fn *const *by = narrow ? slim : pixels;
         const int32_t most = narrow ? SLIM_ROWS : TILE_ROWS, tiles = (a->np + most - 1) / most;
         j.b = a->w + at / PANEL * j.panel;
+        j.step = tiles < 2 ? PANEL : tiles < 2 * PANEL ? 2 * PANEL / tiles : 1;
         j.bias = a->bias ? a->bias + at : NULL;
         j.last = tile_lanes(narrow ? left : left - PANEL);
         for (int32_t i = 0; i < tiles; i++) {
             const int64_t from = tile_begin(a->np, tiles, i),
                           n = tile_begin(a->np, tiles, i + 1) - from;
+            j.ahead = j.b + 2 * j.panel + i * j.step * (j.panel / PANEL);
             for (int64_t p = 0; p < n; p++) {
                 j.x[p] = a->x + a->pix[from + p];
                 j.y[p] = a->y + a->out[from + p] + at;
