@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/cpu.h"
 #include "src/mem.h"
 
 const octi_candidate *const octi_candidates[] = {
@@ -256,6 +257,20 @@ octi_share octi_qrun_share(const octi_qrun *r, int32_t threads) {
 }
 
 /* ---- what candidates share ---- */
+
+bool octi_cost_counts(const octi_qconv *c, uint32_t needs, uint32_t kernel) {
+    return !(needs & ~(kernel | (c->kernels->have & OCTI_CPU_ZEN)));
+}
+
+double octi_row_cycles(const octi_qconv *c, const octi_row_cost *costs, int count, uint32_t kernel,
+                       double steps, int64_t weight_bytes) {
+    const octi_row_cost *k = costs;
+    for (int i = 0; i < count; i++)
+        if (octi_cost_counts(c, costs[i].needs, kernel)) k = &costs[i];
+    const int32_t lanes = octk_lanes(c->o / c->groups), wide = lanes / 16, slim = lanes % 16 / 8;
+    return c->groups * (double)c->p * c->q * (wide + slim * k->slim) * (steps * k->step + k->ends) +
+           (weight_bytes > OCTI_CACHED_WEIGHTS ? (double)weight_bytes * k->byte : 0);
+}
 
 oct_status octi_new_records(octi_arena *arena, octq_law law, size_t count, octq_multipliers *by) {
     *by = (octq_multipliers){.law = law};

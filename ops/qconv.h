@@ -64,6 +64,19 @@ static inline int64_t octi_weight_bytes(const octi_qconv *c) {
 static inline double octi_weight_cycles(int64_t bytes) {
     return bytes > OCTI_CACHED_WEIGHTS ? (double)bytes / 4 : 0;
 }
+/** What a kernel of convolutions over rows (octk_conv_rows) costs, in cycles of a core that was
+ *  measured. Of a table the last one counts whose features the kernel needs, or the core has as a
+ *  property. */
+typedef struct octi_row_cost {
+    uint32_t needs;
+    double step, ends; /* a pixel by a panel of 16 channels: a step, and beginning and end */
+    double slim;       /* so much of it by a panel of 8 */
+    double byte;       /* of weights that come from memory */
+} octi_row_cost;
+double octi_row_cycles(const octi_qconv *c, const octi_row_cost *costs, int count, uint32_t kernel,
+                       double steps, int64_t weight_bytes);
+/** Whether that one counts for a kernel that needs `kernel`. */
+bool octi_cost_counts(const octi_qconv *c, uint32_t needs, uint32_t kernel);
 /** Rows of what it stores: the output's, or the pool's. */
 int32_t octi_row_units(const octi_qconv *c);
 /** All of the output's channels, where one group has them. */

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "src/cpu.h"
 #include "src/mem.h"
 
 enum { TRIED = 32 /* steps that one is held against */ };
@@ -125,19 +126,23 @@ static const char *unfit(const octi_qconv *c) {
     return NULL;
 }
 
-/* Tiles of 4 pixels by 16 channels. A step among mates costs 6.0 cycles, alone 6.9, a tile 30 (on
- * a Sapphire Rapids without its VNNI, in cycles of which `rows` takes what its model says); 6.8,
- * 8.2 and 40 on a Zen 3, by what its instructions reach: the model stands between. Weights that
+/* Tiles of 4 pixels by 16 channels. A step among mates costs 7.3 cycles, alone 8.4, a tile 37 (on
+ * a Sapphire Rapids without its VNNI); 6.8, 8.2 and 40 on a Zen 3, by what its instructions reach.
+ * Weights that
  * training drew towards zero find mates for nine steps of ten (mean sizes of 27 to 47), such as are
  * spread evenly over s8 for a quarter (64). */
 static double cycles(const octi_qconv *c) {
+    static const struct {
+        double step[2], tile; /* alone, among mates */
+    } intel = {{8.4, 7.3}, 37}, amd = {{8.2, 6.8}, 40};
     const octi_runs runs = octi_runs_of(c);
     const int32_t lanes = octk_lanes(c->o / c->groups), panels = octi_share_most(lanes, OCTI_PANEL);
+    const bool zen = octi_cost_counts(c, OCTI_CPU_ZEN, 0);
     const double tiles = (double)c->p * c->q / 4,
                  steps = (double)runs.count * ((runs.length + 3) / 4),
                  mean = (double)c->largest_weight / ((double)runs.count * runs.length),
-                 step = mean < 58 ? 6.4 : 7.6;
-    return c->groups * tiles * (lanes / 16.0 * steps * step + panels * 30) +
+                 step = (zen ? amd : intel).step[mean < 58], tile = (zen ? amd : intel).tile;
+    return c->groups * tiles * (lanes / 16.0 * steps * step + panels * tile) +
            (double)c->h * c->w * c->c / 16 + octi_weight_cycles(octi_weight_bytes(c) / 2);
 }
 

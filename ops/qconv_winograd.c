@@ -429,17 +429,39 @@ static const char *unfit(const form *f, const octi_qconv *c) {
     return NULL;
 }
 
-/* A tile's transforms; products at 25 a cycle; weights that do not stay in cache come at 4 bytes a
- * cycle, once for a block of tiles, three quarters of it while others are multiplied. */
+/* What a kernel of products costs. */
+typedef struct cost {
+    uint32_t needs;
+    double transforms; /* so many times what `form` says */
+    double products;   /* in a cycle */
+    double byte;       /* cycles of a byte of weights from memory */
+    double hidden;     /* so much of them while others are multiplied */
+} cost;
+
+/* A tile's transforms, its products; weights that do not stay in cache come once for a block of
+ * tiles. Measured on a Zen 3 (AVX2; NEON as that) and on a Sapphire Rapids; of a Zen 4 its rate. */
 static double cycles(const form *f, const octi_qconv *c) {
+    static const cost costs[] = {
+        {0, 1, 25, 0.25, 0.75},
+        {OCTI_CPU_AVX2, 1.23, 22.4, 0.42, 0},
+        {OCTI_CPU_AVX2 | OCTI_CPU_ZEN, 1, 25, 0.25, 0.75},
+        {OCTI_CPU_AVXVNNI, 1.14, 29, 0.42, 0},
+        {OCTI_CPU_AVX512VNNI, 1.65, 50, 0.25, 0},
+        {OCTI_CPU_AVX512VNNI | OCTI_CPU_ZEN, 1, 30, 0.25, 0},
+    };
+    const cost *k = costs;
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
+        if (octi_cost_counts(c, costs[i].needs, c->kernels->needs.wino_mul_s16)) k = &costs[i];
     const bool many = octi_weight_bytes(c) > OCTI_CACHED_WEIGHTS;
     const double tiles = (double)tiles_of(f, c->p) * tiles_of(f, c->q), blocks = (c->c + 15) / 16,
                  panels = (c->o + 15) / 16, all = f->edge * f->edge,
                  passes = tiles / (groups_of(f, c) * G),
-                 products = tiles * blocks * panels * all * 256 / 25,
-                 streamed = many ? (double)weight_bytes(f, c) / 4 * (passes < 1 ? 1 : passes) : 0,
-                 both = products + streamed / 4;
-    return tiles * (blocks * f->in + panels * f->out) + (both > streamed ? both : streamed);
+                 products = tiles * blocks * panels * all * 256 / k->products,
+                 once = (double)weight_bytes(f, c) * k->byte,
+                 streamed = many ? once * (passes < 1 ? 1 : passes) : 0,
+                 both = products + streamed * (1 - k->hidden);
+    return k->transforms * tiles * (blocks * f->in + panels * f->out) +
+           (both > streamed ? both : streamed);
 }
 
 #define CANDIDATE(n, tile)                                                                         \

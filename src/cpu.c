@@ -38,6 +38,12 @@ static uint64_t saved_state(void) {
 
 static bool all(uint64_t of, uint64_t bits) { return (of & bits) == bits; }
 
+/* Zen to Zen 4 are 17h to 19h; Zen 5 is 1Ah. */
+static bool zen(const octi_cpuid *raw) {
+    const uint32_t base = raw->eax1 >> 8 & 0xf, more = raw->eax1 >> 20 & 0xff;
+    return raw->amd && base == 0xf && base + more < 0x1a;
+}
+
 octi_cpu_features octi_cpu_from(const octi_cpuid *raw) {
     const uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL,
                    amx = 1u << 24 | 1u << 25; /* AMX-TILE, AMX-INT8 */
@@ -51,17 +57,20 @@ octi_cpu_features octi_cpu_from(const octi_cpuid *raw) {
         if (raw->ecx7 & bit_AVX512VNNI) f |= OCTI_CPU_AVX512VNNI;
     }
     if (all(raw->xcr0, XCR0_AMX) && all(raw->edx7, amx)) f |= OCTI_CPU_AMX;
+    if (zen(raw)) f |= OCTI_CPU_ZEN;
     return f;
 }
 
 static octi_cpu_features detect(void) {
     octi_cpuid raw = {0};
     uint32_t a, b, c, d, leaves;
-    if (!__get_cpuid(1, &a, &b, &raw.ecx1, &d) || !(raw.ecx1 & bit_OSXSAVE) ||
+    if (!__get_cpuid(1, &raw.eax1, &b, &raw.ecx1, &d) || !(raw.ecx1 & bit_OSXSAVE) ||
         !__get_cpuid_count(7, 0, &leaves, &raw.ebx7, &raw.ecx7, &raw.edx7))
         return 0;
     raw.xcr0 = saved_state();
     if (leaves >= 1) __get_cpuid_count(7, 1, &raw.eax7_1, &b, &c, &d);
+    raw.amd = __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && c == signature_AMD_ecx &&
+              d == signature_AMD_edx;
     return octi_cpu_from(&raw);
 }
 #elif defined(__aarch64__)
@@ -109,7 +118,7 @@ static oct_status cap(octi_cpu_features *have) {
     char known[200] = "";
     for (int i = 0; i < octi_cpu_word_count; i++) {
         if (!strcmp(word, octi_cpu_words[i].word))
-            return *have &= octi_cpu_words[i].features, OCT_OK;
+            return *have &= octi_cpu_words[i].features | OCTI_CPU_ZEN, OCT_OK;
         if (i) strcat(known, ", ");
         strcat(known, octi_cpu_words[i].word);
     }

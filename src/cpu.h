@@ -37,10 +37,13 @@ oct_status octi_cpu_have(bool amx, octi_cpu_features *have, octi_no_amx *no_amx)
  *  (8 KiB and more; sigaltstack refuses less). NULL, or why it refuses. Linux's arch_prctl. */
 const char *octi_cpu_ask_tiles(void);
 #if defined(__x86_64__)
-/** What CPUID and XCR0 say: leaf 1's ECX; leaf 7's EBX, ECX, EDX and, of subleaf 1, EAX. */
+/** What CPUID and XCR0 say: leaf 1's ECX; leaf 7's EBX, ECX, EDX and, of subleaf 1, EAX; leaf 1's
+ *  EAX, which has the family; whether leaf 0 says AuthenticAMD. */
 typedef struct octi_cpuid {
     uint32_t ecx1, ebx7, ecx7, edx7, eax7_1;
     uint64_t xcr0;
+    uint32_t eax1;
+    bool amd;
 } octi_cpuid;
 octi_cpu_features octi_cpu_from(const octi_cpuid *raw);
 #endif

@@ -44,7 +44,7 @@ static bool draw_shape(layer *l) {
     l->r = kernels[below(8)];
     l->s = below(6) ? l->r : kernels[below(8)];
     l->c = below(6) ? within(1, 20) : within(21, 50);
-    l->o = below(6) ? within(1, 20) : within(21, 50);
+    l->o = below(6) ? within(1, 20) : within(21, 100);
     if (below(3) == 0) l->sh = within(1, 3), l->sw = below(3) ? l->sh : within(1, 3);
     if (below(6) == 0) l->dh = within(1, 3), l->dw = within(1, 3);
     if (below(10) == 0) l->r = l->s = 3, l->sh = l->sw = 2, l->dh = l->dw = 1; /* as stages begin */

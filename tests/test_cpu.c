@@ -5,6 +5,7 @@
 
 #include "ops/kernels/kernels.h"
 #include "ops/ops.h"
+#include "ops/qconv.h"
 #include "src/cpu.h"
 #include "src/mem.h"
 #include "tests/oct_test.h"
@@ -121,6 +122,75 @@ START_TEST(contexts_open_at_once) {
 }
 END_TEST
 
+#if defined(__x86_64__)
+/** A core's property, by vendor and family, whatever its instructions. */
+START_TEST(zen_is_told_by_vendor_and_family) {
+    octi_cpuid raw = {~0u, ~0u, ~0u, ~0u, ~0u, ~(uint64_t)0, .amd = true};
+    static const struct {
+        uint32_t base, more;
+        bool zen;
+    } families[] = {{0xf, 0x8, true}, {0xf, 0xa, true}, {0xf, 0xb, false}, {0x6, 0xa, false}};
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        raw.eax1 = families[i].base << 8 | families[i].more << 20;
+        ck_assert_int_eq((octi_cpu_from(&raw) & OCTI_CPU_ZEN) != 0, families[i].zen);
+    }
+    raw.eax1 = 0xfu << 8 | 0xau << 20, raw.amd = false;
+    ck_assert_uint_eq(octi_cpu_from(&raw) & OCTI_CPU_ZEN, 0);
+}
+END_TEST
+
+/* What a 3x3 layer of stride 1 would get. */
+static const char *choice(octi_cpu_features have, int32_t h, int32_t channels) {
+    octk_table t;
+    octk_table_choose(&t, have);
+    const octi_qconv c = {.h = h,
+                          .w = h,
+                          .c = channels,
+                          .p = h,
+                          .q = h,
+                          .o = channels,
+                          .r = 3,
+                          .s = 3,
+                          .groups = 1,
+                          .stride = {1, 1},
+                          .pads = {1, 1, 1, 1},
+                          .dilation = {1, 1},
+                          .pool = 1,
+                          .least_m = 1,
+                          .kernels = &t};
+    static const octi_candidate *const candidates[] = {
+        &octi_qconv_rows, &octi_qconv_bytes, &octi_qconv_winograd4, &octi_qconv_winograd2};
+    const octi_candidate *best = NULL;
+    for (int i = 0; i < 4; i++) {
+        const octi_candidate *k = candidates[i];
+        if ((k->offered && !k->offered(&t)) || k->unfit(&c)) continue;
+        if (!best || k->cycles(&c) < best->cycles(&c)) best = k;
+    }
+    return best->name;
+}
+
+/** The same instructions at half the rate: other algorithms win, as was measured. */
+START_TEST(the_core_decides_where_instructions_are_the_same) {
+    const octi_cpu_features avx2 = OCTI_CPU_AVX2 | OCTI_CPU_FMA,
+                            vnni = avx2 | OCTI_CPU_AVX512 | OCTI_CPU_AVX512VNNI;
+    ck_assert_str_eq(choice(vnni, 16, 32), "bytes");
+    ck_assert_str_eq(choice(vnni | OCTI_CPU_ZEN, 16, 32), "winograd4");
+    ck_assert_str_eq(choice(vnni | OCTI_CPU_ZEN, 8, 64), "winograd4");
+    ck_assert_str_eq(choice(vnni, 32, 16), "bytes");
+    ck_assert_str_eq(choice(vnni, 7, 512), "bytes");
+    ck_assert_str_eq(choice(avx2 | OCTI_CPU_AVXVNNI, 16, 32), "winograd4");
+    ck_assert_str_eq(choice(avx2 | OCTI_CPU_ZEN, 32, 16), "winograd4");
+    ck_assert_str_eq(choice(avx2 | OCTI_CPU_ZEN, 7, 512), "winograd2");
+    ck_assert_str_eq(choice(avx2, 7, 512), "winograd2");
+}
+END_TEST
+
+#define OF_X86 , zen_is_told_by_vendor_and_family, the_core_decides_where_instructions_are_the_same
+#else
+#define OF_X86
+#endif
+
 OCT_TEST_MAIN("cpu", unknown_word_is_an_error_that_lists_the_known_ones,
               isa_names_what_kernels_need, last_row_whose_needs_are_there_wins,
-              every_row_can_be_asked_for, contexts_do_not_move_each_other, contexts_open_at_once)
+              every_row_can_be_asked_for, contexts_do_not_move_each_other,
+              contexts_open_at_once OF_X86)

@@ -11,7 +11,7 @@
 #include "src/rng.h"
 #include "tests/oct_test.h"
 
-enum { H = 40, W = 40, C = 3, DEEP = 141, MOST = 5, CLASSES = 10 };
+enum { H = 52, W = 52, C = 3, DEEP = 141, MOST = 5, CLASSES = 10 };
 
 /* Maps large enough to be cut: 3x3, strided, 1x1, depthwise and grouped layers, adds, pools; and
  * of few rows and many channels, which go by channels. */

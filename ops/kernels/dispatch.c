@@ -6,7 +6,7 @@
 const size_t octk_table_bytes = sizeof(octk_table);
 
 void octk_table_choose(octk_table *t, octi_cpu_features have) {
-    *t = (octk_table){0};
+    *t = (octk_table){.have = have};
 #define OCT_KERNEL(slot, set, fn)                                                                  \
     if (!((octi_cpu_features)(set) & ~have))                                                       \
         t->slot = fn, t->name.slot = #fn, t->needs.slot = (set);

@@ -426,6 +426,7 @@ typedef struct octk_table {
 #define OCT_KERNEL_SLOT(slot) uint32_t slot;
 #include "ops/kernels/kernels.def"
     } needs;
+    uint32_t have; /* CPU features that they were chosen from */
 } octk_table;
 
 #define OCT_KERNEL(slot, needs, fn) octk_##slot##_fn fn;

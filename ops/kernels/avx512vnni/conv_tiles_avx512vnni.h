@@ -66,9 +66,8 @@ SUMS(sums_slim, __m256i, SLIM, LOAD256, _mm256_set1_epi32, 8)
 /* Where the pixels of a tile are. */
 ALWAYS void pixels_at(const octk_conv_rows *a, int32_t i, const uint8_t **p, const int32_t size,
                       const bool pairs) {
-    const int32_t each = pairs ? 2 : 1;
-    _Pragma("GCC unroll 16") for (int32_t j = 0; j < size / each; j++) p[j] =
-        (const uint8_t *)a->x + a->pix[i + j * each];
+    for (int32_t j = 0; j < (pairs ? size / 2 : size); j++)
+        p[j] = (const uint8_t *)a->x + a->pix[i + (pairs ? 2 * j : j)];
 }
 
 /* What a group of panels has: its weights, channels from `first` on, records, ends. */
