@@ -78,9 +78,11 @@ static int64_t elements(const layer *l, bool out) {
 
 /* Codes in qmin..qmax; weights up to -128; multipliers of every size that is sound. */
 static void draw_numbers(layer *l) {
-    const int k = l->r * l->s * (l->c / l->g), style = below(5), few = below(4) == 0;
+    /* of draw_many: such numbers that every candidate has some of them */
+    const bool many = l->c > 115, u7 = many && l->sh == 1, few = !u7 && below(4) == 0;
+    const int k = l->r * l->s * (l->c / l->g), style = many ? within(2, 4) : below(5);
     l->qmin = few ? below(100) : 0;
-    l->qmax = few ? within(l->qmin + 1, 255) : below(4) ? 255 : 127;
+    l->qmax = few ? within(l->qmin + 1, 255) : !u7 && below(4) ? 255 : 127;
     l->zx = below(3) ? within(l->qmin, l->qmax) : below(2) ? l->qmin : l->qmax;
     l->zy = below(3) ? below(256) : 255 * below(2);
     l->lo = below(2) ? l->zy : below(l->zy + 1);
@@ -102,16 +104,16 @@ static void draw_numbers(layer *l) {
                                 : style == 1 ? (below(2) ? 127 : -128)
                                 : style == 2 ? within(-3, 3)
                                              : within(-128, 127));
-    const bool far = below(12) == 0; /* sums that Winograd's factors drive out of s32 */
+    const bool far = !many && below(12) == 0; /* sums that Winograd's factors drive out of s32 */
     for (int j = 0; j < l->o; j++) {
         l->bias[j] =
             far ? (below(2) ? 1 : -1) * within(1 << 23, 1 << 30) : within(-(1 << 19), 1 << 19);
         const double usual = 60.0 / (4000.0 * sqrt(k));
-        l->m[j] = (float)(below(5)    ? usual * (0.2 + octi_rng_uniform(&rng))
-                          : below(3)  ? 0.5 /* ties */
-                          : below(30) ? usual
-                          : below(2)  ? 0x1p-110
-                                      : 1e4);
+        l->m[j] = (float)(many || below(5) ? usual * (0.2 + octi_rng_uniform(&rng))
+                          : below(3)       ? 0.5 /* ties */
+                          : below(30)      ? usual
+                          : below(2)       ? 0x1p-110
+                                           : 1e4);
         octq_q31_of((double)l->m[j], &l->q31[j], &l->q31[l->o + j]);
         if (below(20) == 0) l->q31[j] = INT32_MAX - below(3), l->q31[l->o + j] = within(-31, 30);
     }

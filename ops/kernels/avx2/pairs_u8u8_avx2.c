@@ -31,16 +31,20 @@
     "vpaddw %%ymm14,%%ymm12,%%ymm12\n\tvpmaddwd %%ymm8,%%ymm12,%%ymm12\n\t"                        \
     "vpaddd %%ymm12,%%ymm" #c ",%%ymm" #c "\n\t"
 
-/* k and l: where in the pixels' windows a step lies, two steps; w through the panel. */
+/* k and l: where in the pixels' windows a step lies, two steps; w through the panel. The next
+ * panel's weights are fetched meanwhile: from memory they would keep products waiting. */
+#define NEXT(offset) "prefetcht1 " #offset "(%[w],%[panel])\n\t"
 #define LOOPS(start, load2, rows2, bytes2, load1, rows1, bytes1)                                   \
     "vpcmpeqw %%ymm8,%%ymm8,%%ymm8\n\tvpsrlw $15,%%ymm8,%%ymm8\n\t" start                          \
     "test %[twice],%[twice]\n\tjz 2f\n\t.p2align 4\n1:\n\tmov (%[run]),%[k]\n\t"                   \
-    "mov 8(%[run]),%[l]\n\tadd $16,%[run]\n\t" load2 rows2 "add $" #bytes2 ",%[w]\n\t"             \
-    "dec %[twice]\n\tjnz 1b\n2:\n\ttest %[once],%[once]\n\tjz 4f\n\t.p2align 4\n3:\n\t"            \
-    "mov (%[run]),%[k]\n\tadd $8,%[run]\n\t" load1 rows1 "add $" #bytes1 ",%[w]\n\t"               \
-    "dec %[once]\n\tjnz 3b\n4:\n\t"
+    "mov 8(%[run]),%[l]\n\tadd $16,%[run]\n\t" NEXT(0) NEXT(64) load2 rows2                        \
+        "add $" #bytes2 ",%[w]\n\tdec %[twice]\n\tjnz 1b\n2:\n\t"                                  \
+        "test %[once],%[once]\n\tjz 4f\n\t.p2align 4\n3:\n\t"                                      \
+        "mov (%[run]),%[k]\n\tadd $8,%[run]\n\t" NEXT(0) load1 rows1                               \
+        "add $" #bytes1 ",%[w]\n\tdec %[once]\n\tjnz 3b\n4:\n\t"
 #define INOUT                                                                                      \
     [w] "+r"(w), [run] "+r"(run), [twice] "+r"(twice), [once] "+r"(once), [k] "=&r"(k), [l] "=&r"(l)
+#define IN               [b] "r"(b), [panel] "r"(panel)
 #define FOUR(a, b, c, d) "ymm" #a, "ymm" #b, "ymm" #c, "ymm" #d
 #define LOST             "memory", "cc", FOUR(8, 9, 10, 11), FOUR(12, 13, 14, 15)
 #define LOAD(offset, to) "vmovdqu " #offset "(%[w]),%%ymm" #to "\n\t"
@@ -63,8 +67,9 @@
                             const uint8_t *const *p, __m256i *s) {                                 \
         const uint8_t *w = weights;                                                                \
         const int64_t *run = octk_pairs_table(a, (int32_t)(b - a->b));                             \
+        const int64_t panel = (int64_t)a->runs * 64;                                               \
         int64_t twice = *run++, once = a->runs - 2 * twice, k, l;                                  \
-        vectors __asm__ volatile(body : outputs, INOUT : pixels, [b] "r"(b) : LOST);               \
+        vectors __asm__ volatile(body : outputs, INOUT : pixels, IN : LOST);                       \
         puts                                                                                       \
     }
 #define ACC_2            ACC(0) ACC(1)
