@@ -5,6 +5,7 @@
  * depend on where it lies. */
 #include <string.h>
 
+#include "ops/kernels/avx2/pack_f32_avx2.h"
 #include "ops/kernels/avx2/tile_f32_avx2.h"
 #include "ops/kernels/kernels.h"
 
@@ -70,53 +71,6 @@ static tile_fn *const tiles[2][7] = {
     {NULL, rows1, rows2, rows3, rows4, rows5, rows6},
     {NULL, columns1, columns2, columns3, columns4, columns5, columns6}};
 
-/** panel[k][j] = b[j][k] for 8 columns of B^T's rows. */
-static void transpose8(const float *b, int64_t ldb, float *panel) {
-    __m256 r[8], t[8];
-    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(b + i * ldb);
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
-        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-    }
-    for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(panel + i * 16, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-        _mm256_storeu_ps(panel + (i + 4) * 16, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-    }
-}
-
-/** op(B)[k0 .. k0+depth, j0 .. j0+cols] as [depth][16], zeros behind cols. */
-static void pack(bool tb, const float *b, int64_t ldb, int64_t depth, int64_t cols, float *panel) {
-    if (cols < 16) memset(panel, 0, (size_t)depth * 16 * sizeof *panel);
-    if (!tb && cols == 16) {
-        for (int64_t k = 0; k < depth; k++, b += ldb, panel += 16) {
-            __m256 l = _mm256_loadu_ps(b), h = _mm256_loadu_ps(b + 8);
-            _mm256_storeu_ps(panel, l);
-            _mm256_storeu_ps(panel + 8, h);
-        }
-        return;
-    }
-    if (!tb) {
-        for (int64_t k = 0; k < depth; k++)
-            memcpy(panel + k * 16, b + k * ldb, (size_t)cols * sizeof *panel);
-        return;
-    }
-    int64_t j = 0;
-    for (; j + 8 <= cols; j += 8) {
-        int64_t k = 0;
-        for (; k + 8 <= depth; k += 8) transpose8(b + j * ldb + k, ldb, panel + k * 16 + j);
-        for (; k < depth; k++)
-            for (int64_t i = j; i < j + 8; i++) panel[k * 16 + i] = b[i * ldb + k];
-    }
-    for (; j < cols; j++)
-        for (int64_t k = 0; k < depth; k++) panel[k * 16 + j] = b[j * ldb + k];
-}
-
 void octk_gemm_f32_avx2(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
                         int64_t lda, const float *b, int64_t ldb, bool accumulate, float *c,
                         int64_t ldc) {
@@ -133,7 +87,7 @@ void octk_gemm_f32_avx2(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const
             int64_t cols = n - j < 16 ? n - j : 16, pitch = ldb;
             const float *from = tb ? b + j * ldb + k0 : b + k0 * ldb + j;
             if (tb || cols < 16 || (m > FEW_ROWS && ldb > NARROW)) {
-                pack(tb, from, ldb, depth, cols, panel);
+                octk_pack_f32(tb, from, ldb, depth, cols, 16, panel);
                 from = panel;
                 pitch = 16;
             }
