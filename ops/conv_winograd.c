@@ -163,6 +163,13 @@ static void forward_tiles(const wino_job *j, int64_t from, int64_t to, int64_t f
     static const int32_t run = 0;
     int32_t pix[TILES], at[TILES]; /* a plane's products: its tiles are the pixels */
     for (int32_t t = 0; t < TILES; t++) pix[t] = t * (int32_t)c, at[t] = t * (int32_t)o;
+    octk_conv_f32 a = {.pix = pix,
+                       .run = &run,
+                       .out = at,
+                       .runs = 1,
+                       .len = (int32_t)c,
+                       .o = (int32_t)(last - first),
+                       .clamp = OCTK_NO_CLAMP};
     for (int64_t b = 0; b < blocks_of(to - from); b++) {
         const int64_t t0 = from + block_begin(to - from, b),
                       tiles = from + block_begin(to - from, b + 1) - t0;
@@ -170,18 +177,13 @@ static void forward_tiles(const wino_job *j, int64_t from, int64_t to, int64_t f
             const float *x = tile_in(&j->in, j->x, t0 + t, 6, j->room, &row);
             j->kernels->wino_in_f32(x, row, c, j->v + t * c, vp);
         }
-        for (int64_t p = 0; p < PLANES; p++)
-            j->kernels->conv_f32(&(octk_conv_f32){.x = j->v + p * vp,
-                                                  .w = j->u + (p * o + first) * c,
-                                                  .pix = pix,
-                                                  .run = &run,
-                                                  .out = at,
-                                                  .y = j->m + p * mp + first,
-                                                  .np = (int32_t)tiles,
-                                                  .runs = 1,
-                                                  .len = (int32_t)c,
-                                                  .o = (int32_t)(last - first),
-                                                  .clamp = OCTK_NO_CLAMP});
+        a.np = (int32_t)tiles;
+        for (int64_t p = 0; p < PLANES; p++) {
+            a.x = j->v + p * vp;
+            a.w = j->u + (p * o + first) * c;
+            a.y = j->m + p * mp + first;
+            j->kernels->conv_f32(&a);
+        }
         for (int64_t t = 0; t < tiles; t++) tile_out(j, j->m + t * o, t0 + t, first, last);
     }
 }

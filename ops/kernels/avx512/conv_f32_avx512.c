@@ -89,12 +89,13 @@ static void panels8(const job *j) {
 
 void octk_conv_f32_avx512(const octk_conv_f32 *a) {
     static job_fn *const pixels[] = TILE_TABLE(pixels), *const slim[] = TILE_TABLE(slim);
-    job j = {.panel = (int64_t)a->runs * a->len * PANEL,
-             .len = a->len,
-             .lo = _mm512_set1_ps(a->clamp.lo),
-             .hi = _mm512_set1_ps(a->clamp.hi),
-             .run = a->run,
-             .end = a->run + a->runs};
+    job j; /* its tables are not cleared: small calls would take as long for that as for sums */
+    j.panel = (int64_t)a->runs * a->len * PANEL;
+    j.len = a->len;
+    j.lo = _mm512_set1_ps(a->clamp.lo);
+    j.hi = _mm512_set1_ps(a->clamp.hi);
+    j.run = a->run;
+    j.end = a->run + a->runs;
     for (int32_t at = 0, width; at < a->o; at += width) {
         const int32_t left = a->o - at;
         const bool narrow = left <= PANEL, wide = a->np == 1 && left >= PANELS * PANEL;
