@@ -28,33 +28,36 @@ typedef struct ending {
     s##i = CLAMPED(s##i);                                                                          \
     r##i = CLAMPED(r##i);
 
-/** c[i][0..16) = sum over runs (+ c where add), ended where `end` is not NULL, rows stored in
- *  order. */
-static __attribute__((noinline)) void pixels6(const float *const *a, const int32_t *run,
-                                              int32_t runs, int64_t len, const float *b,
-                                              float *const *c, bool add, const ending *end) {
-    TILE_REP6(TILE_DECL) TILE_REP6(PTR) int64_t k = 0;
-    {
-        TILE_B(b) TILE_REP6(TILE_MUL) b += 16;
-        k = 1;
+/** c[i][0..16) = sum over runs (+ c where add), ended where `end` is not NULL, of n rows. */
+#define PIXELS(n)                                                                                  \
+    static __attribute__((noinline)) void pixels##n(                                               \
+        const float *const *a, const int32_t *run, int32_t runs, int64_t len, const float *b,      \
+        float *const *c, bool add, const ending *end) {                                            \
+        TILE_REP##n(TILE_DECL) TILE_REP##n(PTR) int64_t k = 0;                                     \
+        {TILE_B(b) TILE_REP##n(TILE_MUL)} b += 16, k = 1;                                          \
+        for (;;) {                                                                                 \
+            TILE_UNROLL for (; k < len; k++, b += 16) { TILE_B(b) TILE_REP##n(TILE_MAC) }          \
+            if (--runs == 0) break;                                                                \
+            run++;                                                                                 \
+            TILE_REP##n(NEXT) k = 0;                                                               \
+        }                                                                                          \
+        if (add) {                                                                                 \
+            TILE_REP##n(TILE_OLD)                                                                  \
+        }                                                                                          \
+        if (end && end->bias) {                                                                    \
+            TILE_B(end->bias) TILE_REP##n(BIAS)                                                    \
+        }                                                                                          \
+        if (end) {                                                                                 \
+            TILE_REP##n(CLAMP)                                                                     \
+        }                                                                                          \
+        TILE_REP##n(TILE_PUT)                                                                      \
     }
-    for (;;) {
-        TILE_UNROLL for (; k < len; k++, b += 16) { TILE_B(b) TILE_REP6(TILE_MAC) }
-        if (--runs == 0) break;
-        run++;
-        TILE_REP6(NEXT) k = 0;
-    }
-    if (add) {
-        TILE_REP6(TILE_OLD)
-    }
-    if (end) {
-        if (end->bias) {
-            TILE_B(end->bias) TILE_REP6(BIAS)
-        }
-        TILE_REP6(CLAMP)
-    }
-    TILE_REP6(TILE_PUT)
-}
+PIXELS(1)
+PIXELS(2)
+PIXELS(3)
+PIXELS(4)
+PIXELS(5)
+PIXELS(6)
 
 #define HALF_DECL(i)  __m256 s##i;
 #define HALF_MUL(i)   s##i = _mm256_mul_ps(_mm256_broadcast_ss(TILE_A(i)), b0);
@@ -162,7 +165,11 @@ static void one_pixel(const octk_conv_f32 *a) {
     }
 }
 
+typedef void pixels_fn(const float *const *a, const int32_t *run, int32_t runs, int64_t len,
+                       const float *b, float *const *c, bool add, const ending *end);
+
 void octk_conv_f32_avx2(const octk_conv_f32 *a) {
+    static pixels_fn *const pixels[] = {NULL, pixels1, pixels2, pixels3, pixels4, pixels5, pixels6};
     const int64_t k = (int64_t)a->runs * a->len;
     const bool half = a->o <= 8;
     const int32_t rows = half ? 8 : 6, width = half ? 8 : 16;
@@ -174,12 +181,14 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
     /* One narrow panel over dense pixels: full vectors are stored, and what spills over is repaired
      * by the next pixels. */
     const bool spill = a->dense && a->o <= width && step >= a->runs;
-    float tile[96] = {0};
+    float tile[96];
     ending end = ending_of(a);
     if (a->np == 1 && step >= a->runs) {
         one_pixel(a);
         return;
     }
+    /* of eight pixels missing ones repeat the last, and what was there is nothing to them */
+    if (half) memset(tile, 0, sizeof tile);
     for (int32_t j0 = 0; j0 < a->o; j0 += 16) {
         const float *panel = a->w + (int64_t)(j0 / 16) * k * 16;
         const int32_t cols = a->o - j0 < width ? a->o - j0 : width;
@@ -190,21 +199,20 @@ void octk_conv_f32_avx2(const octk_conv_f32 *a) {
             for (int32_t i0 = 0; i0 < a->np; i0 += rows) {
                 const float *src[8];
                 float *dst[8];
-                const int32_t n = a->np - i0 < rows ? a->np - i0 : rows;
+                const int32_t n = a->np - i0 < rows ? a->np - i0 : rows, high = half ? rows : n;
                 const bool whole =
-                    n == rows && (cols == width ||
-                                  (spill && (int64_t)(a->np - i0 - rows) * a->o >= width - cols));
-                for (int32_t i = 0; i < rows; i++) {
-                    /* missing rows repeat the last; their results are dropped */
+                    n == high &&
+                    (cols == width || (spill && (int64_t)(a->np - i0 - n) * a->o >= width - cols));
+                for (int32_t i = 0; i < high; i++) {
                     int32_t p = i0 + (i < n ? i : n - 1);
                     src[i] = a->x + a->pix[p];
                     dst[i] = whole ? a->y + a->out[p] + j0 : tile + i * width;
                 }
                 for (int32_t i = 0; !whole && r0 > 0 && i < n; i++)
                     memcpy(dst[i], a->y + a->out[i0 + i] + j0, (size_t)cols * sizeof(float));
-                (half ? pixels8 : pixels6)(src, a->run + r0, runs, a->len,
-                                           panel + (int64_t)r0 * a->len * 16, dst, r0 > 0,
-                                           last ? &end : NULL);
+                (half ? pixels8 : pixels[n])(src, a->run + r0, runs, a->len,
+                                             panel + (int64_t)r0 * a->len * 16, dst, r0 > 0,
+                                             last ? &end : NULL);
                 for (int32_t i = 0; !whole && i < n; i++)
                     memcpy(a->y + a->out[i0 + i] + j0, dst[i], (size_t)cols * sizeof(float));
             }
