@@ -175,6 +175,7 @@ START_TEST(the_core_decides_where_instructions_are_the_same) {
                             vnni = avx2 | OCTI_CPU_AVX512 | OCTI_CPU_AVX512VNNI;
     ck_assert_str_eq(choice(vnni, 16, 32), "bytes");
     ck_assert_str_eq(choice(vnni | OCTI_CPU_ZEN, 16, 32), "winograd4");
+    ck_assert_str_eq(choice(vnni, 8, 64), "bytes");
     ck_assert_str_eq(choice(vnni | OCTI_CPU_ZEN, 8, 64), "winograd4");
     ck_assert_str_eq(choice(vnni, 32, 16), "bytes");
     ck_assert_str_eq(choice(vnni, 7, 512), "bytes");
