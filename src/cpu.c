@@ -63,7 +63,7 @@ octi_cpu_features octi_cpu_from(const octi_cpuid *raw) {
 
 static octi_cpu_features detect(void) {
     octi_cpuid raw = {0};
-    uint32_t a, b, c, d, leaves;
+    uint32_t a, b = 0, c = 0, d = 0, leaves;
     if (!__get_cpuid(1, &raw.eax1, &b, &raw.ecx1, &d) || !(raw.ecx1 & bit_OSXSAVE) ||
         !__get_cpuid_count(7, 0, &leaves, &raw.ebx7, &raw.ecx7, &raw.edx7))
         return 0;
