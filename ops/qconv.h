@@ -41,6 +41,7 @@ typedef struct octi_candidate {
     octi_qbind_fn *bind;
     bool pools;        /* it can take such a pool into itself */
     int32_t unit_rows; /* of the output that a unit stores; 0: one */
+    int32_t band;      /* bytes of codes that it would make at a time where ops follow; 0: few */
 } octi_candidate;
 
 #define OCT_CANDIDATE(name) extern const octi_candidate octi_qconv_##name;

@@ -10,7 +10,7 @@
 
 #include "src/mem.h"
 
-enum { MOST_IMAGES = 256, MOST_STEPS = 16, MOST_WINDOWS = 1 << 28, MOST_TOGETHER = 8 };
+enum { MOST_IMAGES = 256, MOST_STEPS = 16, MOST_TOGETHER = 8 };
 
 typedef struct tiles {
     octk_tiles_u8u8 kernel; /* x, y, w, b, by, strips, length filled per call */
@@ -73,7 +73,7 @@ static double products_of(int64_t length) { return tiles_of(length) * product(wi
 static int64_t flat_line(const octi_qconv *c, int64_t row, int64_t pixel) {
     const int64_t down = c->stride[0] * row, right = c->stride[1] * pixel;
     const bool one = c->pool == 1 && c->p > 1 && down % right == 0;
-    return one && down / right < MOST_WINDOWS / c->p ? down / right : 0;
+    return one && down / right <= OCTK_TILES_LINE ? down / right : 0;
 }
 /* Whether they do. */
 static bool goes_flat(const octi_qconv *c, int64_t line) {
@@ -269,4 +269,5 @@ const octi_candidate octi_qconv_tiles = {
     .panels = panels,
     .bind = bind,
     .pools = true,
+    .band = 64 << 10,
 };

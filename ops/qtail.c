@@ -99,8 +99,8 @@ oct_status octi_bind_tail(const octi_qargs *q) {
     t->rows = s.rank == 4 ? (int32_t)s.dim[1] : 1;
     t->unit_bytes = r->image / t->rows * r->unit_rows;
     const bool wide = octi_weight_bytes(octi_qconv_of(q)) > OCTI_CACHED_WEIGHTS;
-    const int64_t most = wide ? WIDE_BYTES : BAND_BYTES;
-    t->block_bytes = wide ? WIDE_BYTES : BLOCK_BYTES;
+    const int64_t own = r->candidate->band, most = own ? own : wide ? WIDE_BYTES : BAND_BYTES;
+    t->block_bytes = own ? own : wide ? WIDE_BYTES : BLOCK_BYTES;
     t->units = t->unit_bytes < most ? (int32_t)(most / t->unit_bytes) : 1;
     if (t->units > r->units) t->units = r->units;
     if (s.rank == 4 && t->units * r->unit_rows < t->rows) s.dim[1] = t->units * r->unit_rows;

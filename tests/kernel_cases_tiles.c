@@ -20,7 +20,7 @@ static octk_tiles_u8u8 draw_walk(octi_rng *r, int round) {
     if (pooled) a.strips *= 2, a.length = (a.length + 1) & ~1;
     a.line = a.wanted = a.length;
     if (!pooled && below(r, 2)) {
-        a.line = 1 + below(r, a.length);
+        a.line = 1 + below(r, a.length < OCTK_TILES_LINE ? a.length : OCTK_TILES_LINE);
         a.wanted = 1 + below(r, a.line);
     }
     a.y_pixel = a.o + below(r, 5);

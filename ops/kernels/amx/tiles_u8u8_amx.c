@@ -9,7 +9,7 @@
 #include "ops/kernels/kernels.h"
 
 /* Tiles 0 to 3 are sums, 4 and 5 windows, 6 and 7 weights. */
-enum { SUMS = 4, LANES = OCTK_TILE, LANE_BYTES = LANES * 4 };
+enum { NOBODY = -1, SUMS = 4, LANES = OCTK_TILE, LANE_BYTES = LANES * 4 };
 
 #define INLINE static inline __attribute__((always_inline)) /* what a form knows is constant */
 typedef struct form {
@@ -67,16 +67,16 @@ INLINE ending ending_of(const octk_tiles_u8u8 *a, int32_t first, form f) {
  */
 typedef struct block {
     _Alignas(64) int32_t sum[SUMS * LANES * LANES];
-    /* of each cell; `nobody` where it is not wanted, and where a group has fewer, the first one's,
-     * which is stored last */
+    /* of each cell, `nobody` where it is not wanted; of places behind a tile's last one `nobody`,
+     * or their group's first, which is stored last */
     uint8_t *y[SUMS * LANES];
     ending end;
     const octk_tiles_u8u8 *a;
     const uint8_t *x[SUMS]; /* tiles of windows */
     const uint8_t *w;
     const int32_t *b;
-    int64_t tile, step[LANES]; /* bytes from a tile's first output on */
-    int32_t tiles, waiting;    /* of windows; groups of the block before */
+    int64_t tile, out[OCTK_TILES_LINE + LANES]; /* lay_out */
+    int32_t tiles, waiting;                     /* of windows; groups of the block before */
     cut c;
     uint8_t nobody[64];
 } block;
@@ -197,23 +197,34 @@ INLINE void finish(block *k, form f) {
     }
 }
 
-/* Where a tile's cells go; of `slots` places that whole groups have. */
-INLINE void place(block *k, uint8_t *y, int32_t first, int32_t slots, uint8_t **at) {
+/* Where outputs go from a line's beginning on, as far as a tile reaches that begins in it; where
+ * the strip is one line, from its tile's, whose last group's places all have a cell. */
+INLINE void lay_out(block *k, form f) {
+    const octk_tiles_u8u8 *a = k->a;
+    const int32_t group = f.wide ? 2 : 4;
+    if (a->wanted >= a->length) {
+        for (int32_t i = 0; i < LANES; i++)
+            k->out[i] = (i < k->c.cells ? i : i / group * group) * a->y_pixel;
+        return;
+    }
+    int64_t y = 0;
+    for (int32_t i = 0, column = 0; i < a->line + LANES; i++, y += a->y_pixel) {
+        if (column == a->line) column = 0, y += a->y_line - a->line * a->y_pixel;
+        k->out[i] = column++ < a->wanted ? y : NOBODY;
+    }
+}
+/* Where those of a tile go that begins with the strip's output `first`. */
+static inline void place(block *k, uint8_t *y, int32_t first, uint8_t **restrict at) {
     const octk_tiles_u8u8 *a = k->a;
     if (a->wanted >= a->length) {
         y += first * a->y_pixel;
-        for (int32_t i = 0; i < LANES; i++) at[i] = y + k->step[i];
+        for (int32_t i = 0; i < LANES; i++) at[i] = y + k->out[i];
         return;
     }
-    int32_t column = first % a->line;
-    y += first / a->line * a->y_line + column * a->y_pixel;
-    for (int32_t i = 0; i < slots; i++) {
-        at[i] = i < k->c.cells && column < a->wanted ? y : k->nobody;
-        y += a->y_pixel;
-        if (++column < a->line) continue;
-        column = 0;
-        y += a->y_line - a->line * a->y_pixel;
-    }
+    const int64_t *out = k->out + first % a->line;
+    y += first / a->line * a->y_line;
+    for (int32_t i = 0; i < k->c.cells; i++) at[i] = out[i] < 0 ? k->nobody : y + out[i];
+    for (int32_t i = k->c.cells; i < LANES; i++) at[i] = k->nobody;
 }
 
 typedef struct spot { /* a tile, or a pair of them */
@@ -236,8 +247,7 @@ INLINE void panels(block *k, int32_t first, form f, multiply_fn *its_multiply) {
     k->tile = (int64_t)slots * each * LANES * (f.wide ? 2 : 1);
     k->b = a->b + first;
     k->w = (const uint8_t *)a->w + (int64_t)first * 4 * a->runs * a->steps;
-    for (int32_t i = 0; i < LANES; i++)
-        k->step[i] = (i < c.cells ? i : i / group * group) * a->y_pixel;
+    if (first == 0 || !f.wide) lay_out(k, f);
     for (spot from = {0, 0}, to; from.strip < a->strips; from = to) {
         int32_t n = 0;
         for (to = from; n < most && to.strip < a->strips; to = behind(to, &c, f)) {
@@ -253,7 +263,7 @@ INLINE void panels(block *k, int32_t first, form f, multiply_fn *its_multiply) {
         uint8_t **y = k->y;
         for (spot at = from; at.strip < to.strip || at.tile < to.tile; at = behind(at, &c, f)) {
             place(k, a->y + first + at.strip / each * a->y_strip, begin_of(a, &c, at.tile) / each,
-                  slots, y);
+                  y);
             y += slots;
         }
     }
