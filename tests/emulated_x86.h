@@ -230,6 +230,22 @@ static inline emu512 emu_permute_two(emu512 a, emu512 order, emu512 b) {
 #define _mm512_cvtepu8_epi16(v)                emu_widened16(v)
 #define _mm512_permutex2var_epi32(a, order, b) emu_permute_two(a, order, b)
 
+/* ---- pools ---- */
+
+EMU_BOTH(emu_add16, _mm256_add_epi16)
+static inline emu512 emu_widened32(__m256i v) {
+    return (emu512){{_mm256_cvtepu16_epi32(_mm256_castsi256_si128(v)),
+                     _mm256_cvtepu16_epi32(_mm256_extracti128_si256(v, 1))}};
+}
+static inline __m256i emu_load256(uint32_t mask, const void *p) {
+    __m256i v = _mm256_setzero_si256();
+    emu_store_masked(&v, mask, p, 32);
+    return v;
+}
+#define _mm512_add_epi16(a, b)           emu_add16(a, b)
+#define _mm512_cvtepu16_epi32(v)         emu_widened32(v)
+#define _mm256_maskz_loadu_epi8(mask, p) emu_load256(mask, p)
+
 /* ---- VPDPWSSD, VPDPBUSD ---- */
 
 /* Of every 32 bits: two products of s16, or four of u8 (x) and s8 (w), added modulo 2^32. */

@@ -186,11 +186,13 @@ static void draw_windows(octi_rng *r, int size, int out, int32_t *from, int32_t 
 }
 
 static void check_pool(void (*kernel)(const octk_pool_u8 *), const char *name, bool average) {
-    enum { MOST = 8 };
+    enum { MOST = 24 };
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 72, 0);
     for (int round = 0; round < 300; round++) {
-        int n = 1 + below(&r, 2), h = 1 + below(&r, MOST), w = 1 + below(&r, MOST),
-            p = 1 + below(&r, MOST), q = 1 + below(&r, MOST),
+        /* now and then more cells than 16 bits hold the sum of */
+        const int side = round % 8 ? 8 : MOST;
+        int n = 1 + below(&r, 2), h = 1 + below(&r, side), w = 1 + below(&r, side),
+            p = 1 + below(&r, 8), q = 1 + below(&r, 8),
             c = round < 140 ? round + 1 : 1 + below(&r, 200);
         int32_t h0[MOST], h1[MOST], w0[MOST], w1[MOST];
         float m[MOST * MOST + 1];
@@ -212,7 +214,7 @@ static void check_pool(void (*kernel)(const octk_pool_u8 *), const char *name, b
                           .p = p,
                           .q = q,
                           .by = record,
-                          .cells = below(&r, 2) ? 1 + below(&r, MOST * MOST) : 0,
+                          .cells = below(&r, 2) ? 1 + below(&r, side * side) : 0,
                           .zx = k.zx,
                           .zy = k.zy,
                           .lo = k.lo,
