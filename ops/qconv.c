@@ -110,6 +110,7 @@ static oct_status choose(const octi_qargs *q, const octi_qconv *c) {
         cycles[i] = -1;
         const bool asked_for = only && !strcmp(only, k->name);
         if ((k->offered && !asked_for && !k->offered(r->kernels)) || k->unfit(c)) continue;
+        if (c->pool > 1 && !k->pools) continue;
         cycles[i] = k->cycles(c);
         if (!best || asked_for || (!fixed && cycles[i] < r->cycles)) {
             best = k;
@@ -232,9 +233,10 @@ oct_status octi_qconv_take_pool(octi_qrun *r, bool *taken) {
     *c = *before;
     c->pool = 2;
     r->u.conv = c;
-    r->units = r->candidate->units(c);
     r->image = (int64_t)(c->p / 2) * (c->q / 2) * c->o;
-    return OCT_OK;
+    octi_qargs q = *r->args;
+    q.r = r;
+    return choose(&q, c); /* another candidate may be the cheapest with a pool */
 }
 
 /* ---- an image on several threads ---- */
