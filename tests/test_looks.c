@@ -78,23 +78,27 @@ static void step(oct_net *net, const oct_tensor *x) {
     oct_tape_free(t);
 }
 
-/* Law 4: what a step observes moves the next step's range. Evaluation behind a step has the ranges
- * that the step had; behind the next one, others. */
+/* Law 4: what a step observes moves the next step's range, whoever observes. Evaluation behind a
+ * step has the scales that the step had; behind the next one, others. */
 START_TEST(evaluation_has_the_ranges_of_the_last_step) {
+    static const char *const observers[] = {"minmax", "ema", "histogram", "mse", "percentile"};
     oct_tensor *x = drawn(ctx, OCT_SHAPE(4, 8, 8, 1), 1), *wide = oct_tensor_copy(ctx, x);
     for (int i = 0; i < 4 * 64; i++) oct_f32(wide)[i] *= 50;
-    oct_net *net = three_new("a", "b"),
-            *q = calibrated(net, &(oct_qconfig){.observer = "minmax"}, x);
-    oct_tensor *before = run(q, x), *first, *second;
-    step(q, wide);
-    first = run(q, x);
-    step(q, wide);
-    second = run(q, x);
-    ck_assert(!memcmp(before->data, first->data, oct_tensor_bytes(first)));
-    ck_assert(memcmp(before->data, second->data, oct_tensor_bytes(second)) != 0);
-    oct_tensor *all[] = {x, wide, before, first, second};
-    for (int i = 0; i < 5; i++) oct_tensor_unref(all[i]);
-    oct_net_free(q);
+    oct_net *net = three_new("a", "b");
+    for (size_t k = 0; k < sizeof observers / sizeof *observers; k++) {
+        oct_net *q = calibrated(net, &(oct_qconfig){.observer = observers[k]}, x);
+        oct_tensor *before = run(q, x), *first, *second;
+        step(q, wide);
+        first = run(q, x);
+        step(q, wide);
+        second = run(q, x);
+        const size_t size = oct_tensor_bytes(before);
+        ck_assert_msg(!memcmp(before->data, first->data, size), "%s", observers[k]);
+        ck_assert_msg(memcmp(before->data, second->data, size) != 0, "%s", observers[k]);
+        oct_tensor_unref(before), oct_tensor_unref(first), oct_tensor_unref(second);
+        oct_net_free(q);
+    }
+    oct_tensor_unref(x), oct_tensor_unref(wide);
     oct_net_free(net);
 }
 END_TEST
