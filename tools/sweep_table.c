@@ -160,7 +160,6 @@ int sweep_report(const sweep *s, const sweep_config *g) {
     for (int i = 0; i < s->configs && !code; i++) {
         const sweep_cell *c = g[i].first;
         if (!g[i].n) continue;
-        if (g[i].front && (!best || g[i].mean > best->mean)) best = &g[i];
         snprintf(how[n], sizeof *how, "%s, %s, observer %s, %s and %s bits%s%s", method_word(c),
                  c->target, c->observer, c->wbits, c->abits,
                  strcmp(c->floats, "none") ? ", float " : "",
@@ -171,6 +170,8 @@ int sweep_report(const sweep *s, const sweep_config *g) {
                                    .spread = g[i].n > 1 ? g[i].std : 0,
                                    .seeds = g[i].n};
         const bool classes = !isnan(c->accuracy);
+        if (g[i].front && (!best || (classes ? g[i].mean > best->mean : g[i].mean < best->mean)))
+            best = &g[i];
         rows[n].measured.score = classes ? OCT_SCORE_CLASSES : OCT_SCORE_VALUES;
         rows[n].measured.accuracy = classes ? g[i].mean : -1;
         rows[n].measured.loss = classes ? NAN : g[i].mean;
