@@ -16,12 +16,13 @@ def blocks(page):
 
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+POINTS = re.compile(r"[\d.]+(?= points)")
 OF_HOST = re.compile(r"[\d.]+ ?(?=(?:img/s|us|ms|s|min|MiB|GB/s)\b)")
 
 
 def parts(line):
-    """A line's words with # for its numbers, and the numbers; times and speeds are the machine's."""
-    line = OF_HOST.sub("@ ", line)
+    """A line's words with # for its numbers, and the numbers; times and speeds are the machine's, points are hundredths."""
+    line = POINTS.sub(lambda m: f"{float(m.group()) / 100:.4f}", OF_HOST.sub("@ ", line))
     return re.sub(r"\s+", " ", NUMBER.sub("#", line)).strip(), NUMBER.findall(line)
 
 
