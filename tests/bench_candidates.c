@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Times every candidate (ops/qconv.def) on the integer layers of the zoo's nets and of depthwise
- * and other shapes, in turn, and holds the choice against the fastest: a row says what the model
- * thought, what was measured, and by how much the choice is slower than the best. Not a test.
- * Weights that a second-level cache does not keep come from memory, as in a net that has more of
- * such layers than the last level holds.
+ * Times every candidate (ops/qconv.def) that a context offers, on the integer layers of the zoo's
+ * nets and of depthwise and other shapes, in turn, and holds the choice against the fastest: a row
+ * says what the model thought, what was measured, and by how much the choice is slower than the
+ * best. Not a test. Weights that a second-level cache does not keep come from memory, as in a net
+ * that has more of such layers than the last level holds.
  * Usage: bench_candidates [milliseconds per layer, 200] [images, 1] [part of a layer's name]. Ends
  * with 1 where a choice is more than a tenth off. */
 #include <stdio.h>
@@ -153,6 +153,8 @@ static int candidates(oct_ctx *ctx, layer *l, ready *all, int *chosen) {
         exit((fprintf(stderr, "%s\n", oct_error_message()), 1));
     for (int k = 0; k < octi_candidate_count; k++) {
         ready *c = &all[count];
+        bool (*const offered)(const octk_table *) = octi_candidates[k]->offered;
+        if (offered && !offered(octi_ctx_kernels(ctx))) continue;
         c->name = octi_candidates[k]->name;
         octi_ctx_only(ctx, c->name);
         if (octi_qinit(&c->r, l->arena, OCT_OP_qconv2d, &l->a, l->in, 4, &l->out, "bench") ||
