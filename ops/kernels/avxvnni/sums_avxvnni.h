@@ -6,12 +6,6 @@
 
 #include "ops/kernels/avx2/panels_avx2.h"
 
-static inline __m256i step_at(const uint8_t *x) {
-    int32_t four;
-    memcpy(&four, x, sizeof four);
-    return _mm256_set1_epi32(four);
-}
-
 /* `vectors` of eight lanes for each of `size` pixels; unrolled, so that they stay in registers. */
 static inline __attribute__((always_inline)) void sums(const octk_conv_rows *a, const void *weights,
                                                        const int32_t *b, const uint8_t *const *p,
@@ -29,7 +23,7 @@ static inline __attribute__((always_inline)) void sums(const octk_conv_rows *a, 
             _Pragma("GCC unroll 2") for (int32_t v = 0; v < vectors; v++) four[v] =
                 _mm256_loadu_si256(w + v);
             _Pragma("GCC unroll 6") for (int32_t j = 0; j < size; j++) {
-                const __m256i x = step_at(p[j] + run + 4 * k);
+                const __m256i x = _mm256_set1_epi32(octk_step_at(p[j] + run + 4 * k));
                 _Pragma("GCC unroll 2") for (int32_t v = 0; v < vectors; v++)
                     DOT(c[j * vectors + v], x, four[v]);
             }
