@@ -47,29 +47,12 @@ static inline __m512i octk_packed512(__m512i a, __m512i b, __m512i c, __m512i d,
                   q = _mm512_adds_epi16(_mm512_packs_epi32(c, d), e.z);
     return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(p, q), e.lo), e.hi);
 }
-/** The sixteen of a, of b, of c, of d. */
-static inline __m512i octk_codes512(__m512i a, __m512i b, __m512i c, __m512i d, octk_ends512 e) {
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    return _mm512_permutexvar_epi32(order, octk_packed512(a, b, c, d, e));
-}
-/** The same of the lanes of panels of 16 channels (octk_lane_channel): by channels. */
+/** The sixteen channels of a, of b, of c, of d, whose sums stand by lanes of a panel
+ *  (octk_lane_channel). */
 static inline __m512i octk_panel_codes512(__m512i a, __m512i b, __m512i c, __m512i d,
                                           octk_ends512 e) {
     const __m512i order = _mm512_setr_epi32(0, 8, 4, 12, 1, 9, 5, 13, 2, 10, 6, 14, 3, 11, 7, 15);
     return _mm512_permutexvar_epi32(order, octk_packed512(a, b, c, d, e));
-}
-
-/** A panel's sixteen channels (those of `mask`) of four pixels from their sums by lanes; pixels may
- *  be the same. */
-static inline void octk_put_four(__m512i a, __m512i b, __m512i c, __m512i d, const octk_sixteen *m,
-                                 octq_law law, octk_ends512 e, uint8_t *const y[4],
-                                 __mmask16 mask) {
-    const __m512i v = octk_panel_codes512(octk_scaled512(a, m, law), octk_scaled512(b, m, law),
-                                          octk_scaled512(c, m, law), octk_scaled512(d, m, law), e);
-    _mm_mask_storeu_epi8(y[0], mask, _mm512_castsi512_si128(v));
-    _mm_mask_storeu_epi8(y[1], mask, _mm512_extracti32x4_epi32(v, 1));
-    _mm_mask_storeu_epi8(y[2], mask, _mm512_extracti32x4_epi32(v, 2));
-    _mm_mask_storeu_epi8(y[3], mask, _mm512_extracti32x4_epi32(v, 3));
 }
 
 /** The mask of the first n channels, 1 to 16 of them; more are 16. */
