@@ -18,14 +18,8 @@ enum { STEP_ON = 7, STEP_STAYS = 5, STEP_WORKERS = 13 };
 enum { STEP_ON = 1, STEP_STAYS = 1, STEP_WORKERS = 7 };
 #endif
 
-/* One failure of so many. */
-static int step_of(const scenario *sc, int step) {
-    return !oct_test_long() && sc->step > step ? sc->step : step;
-}
-
 static long long sweep(const scenario *sc, int threads, bool on, int step) {
     long long n = 1;
-    step = step_of(sc, step);
     int spared = 0;
     for (;; n += step) {
         rig r = {.fail_at = n, .on = on};
@@ -54,7 +48,7 @@ static long long sweep(const scenario *sc, int threads, bool on, int step) {
 START_TEST(every_allocation_fails_once) {
     const scenario *sc = &all[_i];
     long long n = sweep(sc, 1, false, 1);
-    printf("%s: %s%lld allocations\n", sc->name, step_of(sc, 1) > 1 ? "about " : "", n - 1);
+    printf("%s: %lld allocations\n", sc->name, n - 1);
     fflush(stdout);
     ck_assert_int_gt(n, 10);
 }
@@ -76,7 +70,7 @@ START_TEST(a_context_that_stays_holds_what_it_held) {
     ck_ok(sc->run(ctx));
     const octi_arena_mark base = octi_arena_save(octi_ctx_scratch(ctx));
     int spared = 0;
-    for (long long n = 1;; n += step_of(sc, STEP_STAYS)) {
+    for (long long n = 1;; n += STEP_STAYS) {
         long long held = r.bytes, blocks = r.blocks;
         r.hit = false;
         r.fail_at = r.calls + n;

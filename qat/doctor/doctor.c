@@ -38,16 +38,23 @@ const char *oct_cause_kind_meaning(oct_cause_kind v) {
 static int keep_option(void *user, const char *key, const char *value) {
     octi_case *k = ((void **)user)[0];
     octi_made_by *by = ((void **)user)[1];
-    if (by->count == OCTI_OPTIONS_MAX) return 1;
-    by->key[by->count] = octi_strdup(k->ctx, key);
-    by->value[by->count] = octi_strdup(k->ctx, value);
-    by->count += by->key[by->count] && by->value[by->count];
+    if (by->count == OCTI_OPTIONS_MAX) return 0;
+    char *own_key = octi_strdup(k->ctx, key), *own_value = octi_strdup(k->ctx, value);
+    if (!own_key || !own_value) {
+        octi_free(k->ctx, own_key);
+        octi_free(k->ctx, own_value);
+        return 1;
+    }
+    by->key[by->count] = own_key;
+    by->value[by->count++] = own_value;
     return 0;
 }
 
 static oct_status read_options(octi_case *k, const char *run, octi_made_by *by) {
     void *user[2] = {k, by};
-    return oct_run_options(k->ctx, run, keep_option, user, NULL);
+    int no_memory = 0;
+    OCT_TRY(oct_run_options(k->ctx, run, keep_option, user, &no_memory));
+    return no_memory ? oct_last_error()->code : OCT_OK;
 }
 
 static void free_options(octi_case *k, octi_made_by *by) {
