@@ -126,11 +126,10 @@ static const char *unfit(const octi_qconv *c) {
     return NULL;
 }
 
-/* Tiles of 4 pixels by 16 channels. A step among mates costs 7.3 cycles, alone 8.4, a tile 37 (on
- * a Sapphire Rapids without its VNNI); 6.8, 8.2 and 40 on a Zen 3, by what its instructions reach.
- * Weights that
- * training drew towards zero find mates for nine steps of ten (mean sizes of 27 to 47), such as are
- * spread evenly over s8 for a quarter (64). */
+/* Tiles of 4 pixels by 16 channels. A step among mates costs 7.3 cycles, alone 8.4, a tile 37 (on a
+ * Sapphire Rapids without its VNNI); 6.8, 8.2 and 40 on a Zen 3, by what its instructions reach.
+ * Weights that training drew towards zero find mates for nine steps of ten (mean sizes of 27 to
+ * 47), such as are spread evenly over s8 for a quarter (64). */
 static double cycles(const octi_qconv *c) {
     static const struct {
         double step[2], tile; /* alone, among mates */

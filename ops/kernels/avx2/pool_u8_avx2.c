@@ -76,12 +76,7 @@ void octk_max_pool_u8_avx2(const octk_pool_u8 *a) {
             for (int32_t p = 0; p < a->p; p++) largest_row(a, n, p, bytes);
         return;
     }
-    for (int32_t n = 0; n < a->n; n++)
-        for (int32_t p = 0; p < a->p; p++)
-            for (int32_t q = 0; q < a->q; q++) {
-                const window k = window_of(a, n, p, q);
-                largest(&k, a->c, a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel);
-            }
+    EACH_WINDOW(a, largest(&k, a->c, y))
 }
 
 /* Sums of 16 channels; s16 holds 128 cells, s32 the rest. */
@@ -102,22 +97,18 @@ static void sums16(const window *k, int32_t c, int32_t *sum) {
     _mm256_storeu_si256((__m256i *)(sum + 8), high);
 }
 
-void octk_avg_pool_u8_avx2(const octk_pool_u8 *a) {
+static void average(const octk_pool_u8 *a, const window *k, uint8_t *y) {
     int32_t sum[16];
-    for (int32_t n = 0; n < a->n; n++)
-        for (int32_t p = 0; p < a->p; p++)
-            for (int32_t q = 0; q < a->q; q++) {
-                const window k = window_of(a, n, p, q);
-                uint8_t *y = a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel;
-                for (int32_t c = 0, take; c < a->c; c += take) {
-                    take = a->c - c >= 16 ? 16 : 1;
-                    if (take == 16) {
-                        sums16(&k, c, sum);
-                    } else {
-                        sum[0] = 0;
-                        EACH_CELL(&k, sum[0] += cell[c])
-                    }
-                    octk_average_codes(a, sum, k.h * k.w, take, y + c);
-                }
-            }
+    for (int32_t c = 0, take; c < a->c; c += take) {
+        take = a->c - c >= 16 ? 16 : 1;
+        if (take == 16) {
+            sums16(k, c, sum);
+        } else {
+            sum[0] = 0;
+            EACH_CELL(k, sum[0] += cell[c])
+        }
+        octk_average_codes(a, sum, k->h * k->w, take, y + c);
+    }
 }
+
+void octk_avg_pool_u8_avx2(const octk_pool_u8 *a) { EACH_WINDOW(a, average(a, &k, y)) }

@@ -3,7 +3,7 @@
  * masks: nothing beside it is read or written. What ends in multipliers goes by one of three ways,
  * known when compiling. */
 #include "ops/kernels/avx512/requant_avx512.h"
-#include "ops/kernels/kernels.h"
+#include "ops/kernels/map_runs.h"
 #include "src/qround.h"
 
 typedef enum way {
@@ -113,18 +113,6 @@ INLINE __m512i codes(__m512i x, __m512i x2, operation of, way how, const law *l)
 }
 
 static inline __mmask64 first(int32_t n) { return ~(__mmask64)0 >> (64 - n); }
-
-/* The walk over images, rows and pixels. */
-#define EACH_RUN(a, call)                                                                          \
-    for (int32_t n = 0; n < (a)->n; n++)                                                           \
-        for (int32_t h = 0; h < (a)->h; h++)                                                       \
-            for (int32_t w = 0; w < (a)->w; w++) {                                                 \
-                const uint8_t *x =                                                                 \
-                    (a)->x.base + n * (a)->x.image + h * (a)->x.row + w * (a)->x.pixel;            \
-                uint8_t *y = (a)->y.base + n * (a)->y.image + h * (a)->y.row + w * (a)->y.pixel;   \
-                call;                                                                              \
-            }
-#define SECOND(a) ((a)->x2.base + n * (a)->x2.image + h * (a)->x2.row + w * (a)->x2.pixel)
 
 INLINE void run(const uint8_t *x, const uint8_t *x2, uint8_t *y, int32_t c, operation of, way how,
                 const law *l) {

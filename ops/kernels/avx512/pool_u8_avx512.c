@@ -25,17 +25,13 @@ static void sums32(const window *k, int32_t c, __mmask32 mask, int32_t *sum) {
     _mm512_storeu_si512(sum + 16, high);
 }
 
-void octk_avg_pool_u8_avx512(const octk_pool_u8 *a) {
+static void average(const octk_pool_u8 *a, const window *k, uint8_t *y) {
     int32_t sum[32];
-    for (int32_t n = 0; n < a->n; n++)
-        for (int32_t p = 0; p < a->p; p++)
-            for (int32_t q = 0; q < a->q; q++) {
-                const window k = window_of(a, n, p, q);
-                uint8_t *y = a->y.base + n * a->y.image + p * a->y.row + q * a->y.pixel;
-                for (int32_t c = 0; c < a->c; c += 32) {
-                    const int32_t take = a->c - c < 32 ? a->c - c : 32;
-                    sums32(&k, c, ~(__mmask32)0 >> (32 - take), sum);
-                    octk_average_codes(a, sum, k.h * k.w, take, y + c);
-                }
-            }
+    for (int32_t c = 0; c < a->c; c += 32) {
+        const int32_t take = a->c - c < 32 ? a->c - c : 32;
+        sums32(k, c, ~(__mmask32)0 >> (32 - take), sum);
+        octk_average_codes(a, sum, k->h * k->w, take, y + c);
+    }
 }
+
+void octk_avg_pool_u8_avx512(const octk_pool_u8 *a) { EACH_WINDOW(a, average(a, &k, y)) }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Element by element on codes, 16 at a time, and the borders. Multipliers here may drive a value
  * beyond s32: converting saturates, and the clamp comes behind it. */
-#include "ops/kernels/kernels.h"
+#include "ops/kernels/map_runs.h"
 #include "ops/kernels/neon/requant_neon.h"
 
 typedef struct law { /* of one call */
@@ -91,18 +91,6 @@ static inline void clip_run(const uint8_t *x, uint8_t *y, int32_t c, octk_ends e
         y[i] = v < most ? v : most;
     }
 }
-
-/* The walk over images, rows and pixels. */
-#define EACH_RUN(a, call)                                                                          \
-    for (int32_t n = 0; n < (a)->n; n++)                                                           \
-        for (int32_t h = 0; h < (a)->h; h++)                                                       \
-            for (int32_t w = 0; w < (a)->w; w++) {                                                 \
-                const uint8_t *x =                                                                 \
-                    (a)->x.base + n * (a)->x.image + h * (a)->x.row + w * (a)->x.pixel;            \
-                uint8_t *y = (a)->y.base + n * (a)->y.image + h * (a)->y.row + w * (a)->y.pixel;   \
-                call;                                                                              \
-            }
-#define SECOND(a) ((a)->x2.base + n * (a)->x2.image + h * (a)->x2.row + w * (a)->x2.pixel)
 
 void octk_add_u8_neon(const octk_map_u8 *a) {
     const law l = law_of(a, a->by.law == OCTQ_Q31 ? 3 : 2);

@@ -3,15 +3,6 @@
 #include "ops/kernels/neon/requant_neon.h"
 #include "ops/kernels/pool_window.h"
 
-#define EACH_WINDOW(a, call)                                                                       \
-    for (int32_t n = 0; n < (a)->n; n++)                                                           \
-        for (int32_t p = 0; p < (a)->p; p++)                                                       \
-            for (int32_t q = 0; q < (a)->q; q++) {                                                 \
-                const window k = window_of(a, n, p, q);                                            \
-                uint8_t *y = (a)->y.base + n * (a)->y.image + p * (a)->y.row + q * (a)->y.pixel;   \
-                call;                                                                              \
-            }
-
 static void largest(const window *k, int32_t channels, uint8_t *y) {
     int32_t c = 0;
     for (; c + 16 <= channels; c += 16) {

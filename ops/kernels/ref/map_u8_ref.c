@@ -1,36 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * Element-by-element ops on codes: the walk over images, rows and pixels once, the law inside. y
  * may be x. */
-#include "ops/kernels/kernels.h"
+#include "ops/kernels/map_runs.h"
 #include "src/qround.h"
-
-/* One run of c codes at every pixel: x, x2, y point at it. */
-#define EACH_PIXEL(a, ...)                                                                         \
-    for (int32_t n_ = 0; n_ < (a)->n; n_++)                                                        \
-        for (int32_t h_ = 0; h_ < (a)->h; h_++)                                                    \
-            for (int32_t w_ = 0; w_ < (a)->w; w_++) {                                              \
-                const uint8_t *x =                                                                 \
-                    (a)->x.base + n_ * (a)->x.image + h_ * (a)->x.row + w_ * (a)->x.pixel;         \
-                uint8_t *y =                                                                       \
-                    (a)->y.base + n_ * (a)->y.image + h_ * (a)->y.row + w_ * (a)->y.pixel;         \
-                __VA_ARGS__                                                                        \
-            }
-#define SECOND(a)                                                                                  \
-    const uint8_t *x2 = (a)->x2.base + n_ * (a)->x2.image + h_ * (a)->x2.row + w_ * (a)->x2.pixel;
 
 void octk_add_u8_ref(const octk_map_u8 *a) {
     const int32_t zx = a->zx, zx2 = a->zx2, zy = a->zy, lo = a->lo, hi = a->hi, c = a->c;
     if (a->by.law == OCTQ_Q31) {
-        EACH_PIXEL(
-            a, SECOND(a) for (int32_t i = 0; i < c; i++) {
+        EACH_RUN(
+            a, const uint8_t *x2 = SECOND(a); for (int32_t i = 0; i < c; i++) {
                 const int32_t v = octq_q31_add(x[i], zx, x2[i], zx2, a->by.q31, a->by.shift);
                 y[i] = (uint8_t)octq_whole_code(v, zy, lo, hi);
             })
         return;
     }
     const float mx = a->by.m[0], mx2 = a->by.m[1];
-    EACH_PIXEL(
-        a, SECOND(a) for (int32_t i = 0; i < c; i++) {
+    EACH_RUN(
+        a, const uint8_t *x2 = SECOND(a); for (int32_t i = 0; i < c; i++) {
             /* octq_add, in the form that vectorizes */
             float p = (float)(x[i] - zx) * mx, q = (float)(x2[i] - zx2) * mx2;
             y[i] = (uint8_t)octq_round_code(p + q, zy, lo, hi);
@@ -41,16 +27,16 @@ void octk_mul_u8_ref(const octk_map_u8 *a) {
     const int32_t zx = a->zx, zx2 = a->zx2, zy = a->zy, lo = a->lo, hi = a->hi, c = a->c;
     if (a->by.law == OCTQ_Q31) {
         const int32_t q31 = a->by.q31[0], shift = a->by.shift[0];
-        EACH_PIXEL(
-            a, SECOND(a) for (int32_t i = 0; i < c; i++) {
+        EACH_RUN(
+            a, const uint8_t *x2 = SECOND(a); for (int32_t i = 0; i < c; i++) {
                 const int32_t acc = (x[i] - zx) * (x2[i] - zx2);
                 y[i] = (uint8_t)octq_q31_code(acc, q31, shift, zy, lo, hi);
             })
         return;
     }
     const float m = a->by.m[0];
-    EACH_PIXEL(
-        a, SECOND(a) for (int32_t i = 0; i < c; i++) {
+    EACH_RUN(
+        a, const uint8_t *x2 = SECOND(a); for (int32_t i = 0; i < c; i++) {
             int32_t acc = (int16_t)(x[i] - zx) * (int16_t)(x2[i] - zx2);
             y[i] = (uint8_t)octq_round_code((float)acc * m, zy, lo, hi);
         })
@@ -60,12 +46,12 @@ void octk_rescale_u8_ref(const octk_map_u8 *a) {
     const int32_t zx = a->zx, zy = a->zy, lo = a->lo, hi = a->hi, c = a->c;
     if (a->by.law == OCTQ_Q31) {
         const int32_t q31 = a->by.q31[0], shift = a->by.shift[0];
-        EACH_PIXEL(a, for (int32_t i = 0; i < c; i++) y[i] =
-                          (uint8_t)octq_q31_code(x[i] - zx, q31, shift, zy, lo, hi);)
+        EACH_RUN(a, for (int32_t i = 0; i < c; i++) y[i] =
+                        (uint8_t)octq_q31_code(x[i] - zx, q31, shift, zy, lo, hi);)
         return;
     }
     const float m = a->by.m[0];
-    EACH_PIXEL(
+    EACH_RUN(
         a, for (int32_t i = 0; i < c;
                 i++) { y[i] = (uint8_t)octq_round_code((float)(x[i] - zx) * m, zy, lo, hi); })
 }
@@ -73,7 +59,7 @@ void octk_rescale_u8_ref(const octk_map_u8 *a) {
 void octk_clip_u8_ref(const octk_map_u8 *a) {
     const uint8_t lo = (uint8_t)a->lo, hi = (uint8_t)a->hi;
     const int32_t c = a->c;
-    EACH_PIXEL(
+    EACH_RUN(
         a, for (int32_t i = 0; i < c; i++) {
             uint8_t v = x[i] > lo ? x[i] : lo;
             y[i] = v < hi ? v : hi;
@@ -83,15 +69,15 @@ void octk_clip_u8_ref(const octk_map_u8 *a) {
 void octk_table_u8_ref(const octk_map_u8 *a) {
     const uint8_t *t = a->table;
     const int32_t c = a->c;
-    EACH_PIXEL(a, for (int32_t i = 0; i < c; i++) y[i] = t[x[i]];)
+    EACH_RUN(a, for (int32_t i = 0; i < c; i++) y[i] = t[x[i]];)
 }
 
 void octk_softmax_u8_ref(const octk_map_u8 *a) {
     const int32_t c = a->c, zy = a->zy, lo = a->lo, hi = a->hi;
     const float s = a->sy;
-    EACH_PIXEL(a, int32_t top; const float sum = octq_softmax_sum(x, c, a->exp, &top);
-               for (int32_t i = 0; i < c; i++) y[i] = (uint8_t)octq_round_code(
-                   octq_softmax_value(a->exp[top - x[i]], sum, s), zy, lo, hi);)
+    EACH_RUN(a, int32_t top; const float sum = octq_softmax_sum(x, c, a->exp, &top);
+             for (int32_t i = 0; i < c; i++) y[i] = (uint8_t)octq_round_code(
+                 octq_softmax_value(a->exp[top - x[i]], sum, s), zy, lo, hi);)
 }
 
 void octk_quantize_f32u8_ref(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
