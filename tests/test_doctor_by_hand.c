@@ -8,6 +8,7 @@
 
 #include "octet.h"
 #include "qat/doctor/doctor_case.h"
+#include "src/format/npz.h"
 
 static oct_ctx *ctx;
 
@@ -408,8 +409,90 @@ START_TEST(the_input_of_learned_scales_is_observed_anew) {
 }
 END_TEST
 
+/* Of losses the best is 1, and twice as much a half; accuracies are what they are. */
+START_TEST(losses_are_shares_of_the_best) {
+    octi_case k = {.kind = OCT_SCORE_VALUES, .best = 0.5, .score = 2};
+    ck_assert_double_eq_tol(octi_case_relative(&k, 1), 0.5, 1e-12);
+    ck_assert_double_eq_tol(octi_case_relative(&k, 0.25), 1, 1e-12);
+    ck_assert_double_eq_tol(octi_case_gain(&k, 1), 0.25, 1e-12);
+    k.kind = OCT_SCORE_CLASSES;
+    ck_assert_double_eq_tol(octi_case_relative(&k, 0.75), 0.75, 1e-12);
+}
+END_TEST
+
+static oct_var *four_forward(void *self, oct_tape *t, oct_var *x) {
+    small_net *n = self;
+    (void)t;
+    return oct_apply(n->fc, oct_flatten(oct_apply(n->conv, x)));
+}
+
+/* Two of four are one value: a rate above the usual one is brought to it, any other to a tenth. */
+START_TEST(a_rate_that_killed_channels_is_lowered) {
+    static small_net n;
+    static char *const rates[] = {"0.002", "1000"};
+    oct_module *m = oct_module_new(ctx, four_forward, &n);
+    n.conv = oct_module_add(
+        m, "conv", oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 1, .out = 4, .kernel = 1}));
+    n.fc = oct_module_add(m, "fc", oct_linear_new(ctx, &(oct_linear_opts){.in = 4, .out = 2}));
+    oct_net *net = oct_capture(m, OCT_SHAPE(1, 1, 1));
+    for (int i = 0; i < 4; i++) tensor(net, "conv.weight")[i] = (float)(i % 2);
+    const oct_input_desc d = description(1, 255, 0, 1);
+    oct_data *data = with_wrong(0);
+    for (int i = 0; i < 2; i++) {
+        octi_case k;
+        oct_cause c = {.layer = "", .bound = 0.4};
+        char with[100], want[30];
+        double usual;
+        open_hand(&k, net, &d, data, data);
+        made_by(&k, "lr", rates[i]);
+        (void)octi_made_at_rate(&k.by, false, &usual);
+        snprintf(want, sizeof want, "%g", i ? usual : 0.0002);
+        ck_ok(octi_cause_dead(&k, &c, with, sizeof with));
+        ck_assert_str_eq(with, want);
+        ck_assert_str_eq(c.layer, "conv");
+        ck_assert_double_eq_tol(c.value, 0.5, 1e-9);
+        ck_assert_double_eq_tol(c.gain, (1 - k.reference) / 2, 1e-9);
+        ck_assert(!strncmp(c.evidence, "2 of 4 channels of conv ", 24));
+    }
+    oct_net_free(net);
+    oct_data_free(data);
+}
+END_TEST
+
+/* Images to look at: what the caller says, else of the run's own data what the run was made on. */
+START_TEST(the_runs_limit_holds_for_its_own_data) {
+    enum { N = 24 };
+    static uint8_t pixel[N];
+    static int32_t label[N];
+    static const int64_t asked[] = {0, 6, 0}, want[] = {8, 6, N};
+    char spec[120], command[200];
+    for (int i = 0; i < N; i++) pixel[i] = i % 2 ? 10 : 250, label[i] = !(i % 2);
+    const octi_npz_array a[] = {{"x", OCT_U8, OCT_SHAPE(N, 1, 1, 1), pixel},
+                                {"y", OCT_S32, OCT_SHAPE(N), label},
+                                {"x_test", OCT_U8, OCT_SHAPE(N, 1, 1, 1), pixel},
+                                {"y_test", OCT_S32, OCT_SHAPE(N), label}};
+    ck_ok(octi_npz_write(ctx, in_root("s.npz"), a, 4));
+    snprintf(spec, sizeof spec, "npz:%s", in_root("s.npz"));
+    snprintf(command, sizeof command, "{\"data\":\"%s\",\"limit\":\"8\"}", spec);
+    oct_net *net = small_new(1, false, (float[]){1, 0}, -0.5f);
+    const oct_input_desc d = description(1, 255, 0, 1);
+    ck_ok(oct_net_set_input(net, &d));
+    ck_ok(oct_run_save(net, in_root("own"), command, false));
+    for (int i = 0; i < 3; i++) {
+        const oct_doctor_opts o = {.limit = asked[i], .data = i == 2 ? spec : NULL};
+        oct_diagnosis *said = oct_doctor(ctx, in_root("own"), &o);
+        ck_not_null(said);
+        ck_assert_int_eq(said->n, want[i]);
+        ck_assert_double_eq_tol(said->score, 1, 1e-9);
+        oct_diagnosis_free(ctx, said);
+    }
+    oct_net_free(net);
+}
+END_TEST
+
 OCT_TEST_MAIN_WITH("doctor_by_hand", setup, teardown, a_guess_at_the_normalization_beats_chance,
                    drift_is_in_standard_deviations,
                    statistics_of_a_training_on_the_grid_are_judged_on_it,
                    images_that_ranges_come_from, the_input_of_learned_scales_is_observed_anew,
-                   the_layer_that_clips_or_rounds_most_is_named)
+                   the_layer_that_clips_or_rounds_most_is_named, losses_are_shares_of_the_best,
+                   a_rate_that_killed_channels_is_lowered, the_runs_limit_holds_for_its_own_data)

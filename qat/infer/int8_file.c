@@ -226,8 +226,6 @@ static oct_status read_file(oct_net *net, const uint8_t *bytes, size_t size, con
                               octi_fmt("%zu", octi_left(&r)));
     OCT_TRY(octi_graph_from_json(net, (const char *)graph->bytes, graph->size, where));
     OCT_TRY(octi_meta_from_json(net, (const char *)meta->bytes, meta->size, where));
-    if (net->stage != OCT_STAGE_INT8)
-        return octi_fail(OCT_EFORMAT, where, "stage of the net", "int8", "another", NULL);
     if (octi_int8_check(net) != OCT_OK)
         return octi_fail_in(octi_file_fault(oct_last_error()->code), where);
     return octi_tensors_finite(net->tensors, net->tensor_count, where, OCT_EFORMAT, NULL);
