@@ -256,6 +256,25 @@ START_TEST(a_gradient_from_outside_is_that_of_a_sum) {
 }
 END_TEST
 
+/* A variable belongs to its tape. */
+START_TEST(tapes_do_not_mix) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tape *a = oct_tape_new(ctx), *b = oct_tape_new(ctx);
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 3));
+    oct_tape_begin(a, OCT_TRAIN);
+    oct_tape_begin(b, OCT_TRAIN);
+    oct_var *of_a = oct_input(a, x), *of_b = oct_relu(oct_input(b, x));
+    ck_assert(oct_add(of_a, of_b) == NULL);
+    ck_assert_msg(strstr(oct_error_message(), "input 1 is a variable of another tape"), "%s",
+                  oct_error_message());
+    ck_assert_int_eq(oct_tape_status(a), OCT_EUSAGE);
+    ck_ok(oct_tape_status(b));
+    oct_tensor_unref(x);
+    oct_close(ctx);
+}
+END_TEST
+
 OCT_TEST_MAIN("autograd", gradients_match_differences, members_without_gradient_keep_their_place,
-              a_gradient_from_outside_is_that_of_a_sum, null_and_failure_flow_through,
-              replay_equals_recording_bit_for_bit, steady_step_allocates_nothing)
+              a_gradient_from_outside_is_that_of_a_sum, tapes_do_not_mix,
+              null_and_failure_flow_through, replay_equals_recording_bit_for_bit,
+              steady_step_allocates_nothing)

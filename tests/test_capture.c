@@ -64,6 +64,85 @@ START_TEST(capture_refuses_what_replay_would_change) {
 }
 END_TEST
 
+/* ---- what may differ between batches and modes, one thing at a time ---- */
+
+static oct_var *clamps_by_batch(void *self, oct_tape *t, oct_var *x) {
+    (void)self, (void)t;
+    return oct_clamp(x, 0, (float)oct_var_shape(x)->dim[0]);
+}
+static oct_var *adds_in_turn(void *self, oct_tape *t, oct_var *x) {
+    (void)self, (void)t;
+    oct_var *a = oct_relu(x), *b = oct_tanh(x);
+    return oct_var_shape(x)->dim[0] == 2 ? oct_add(a, b) : oct_add(b, a);
+}
+static oct_var *stands_apart(void *self, oct_tape *t, oct_var *x) { /* of two rows at any batch */
+    (void)oct_relu(oct_param(t, self, "own"));
+    return oct_tanh(x);
+}
+static oct_var *two_outputs(void *self, oct_tape *t, oct_var *x) {
+    (void)self, (void)t;
+    oct_var *a = oct_relu(x), *b = oct_tanh(x);
+    return oct_var_shape(x)->dim[0] == 2 ? a : b;
+}
+static oct_var *goes_on(void *self, oct_tape *t, oct_var *x) {
+    (void)self, (void)t;
+    oct_var *a = oct_relu(x);
+    return oct_var_shape(x)->dim[0] == 2 ? a : oct_tanh(a);
+}
+
+START_TEST(each_difference_is_named) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_tensor *own = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 9));
+    const struct {
+        oct_var *(*forward)(void *, oct_tape *, oct_var *);
+        const char *says;
+    } rows[] = {{clamps_by_batch, "clamp: an attribute differs between batch sizes"},
+                {adds_in_turn, "add: an input differs between batch sizes"},
+                {stands_apart, "relu: the shape differs between batch sizes"},
+                {two_outputs, "relu: the output differs between batch sizes"},
+                {goes_on, "tanh: the number of ops differs between batch sizes"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ck_assert(oct_capture(oct_module_new(ctx, rows[i].forward, own), OCT_SHAPE(9)) == NULL);
+        ck_assert_msg(strstr(oct_error_message(), rows[i].says) != NULL, "%s, not %s",
+                      oct_error_message(), rows[i].says);
+        oct_ctx_clear(ctx);
+    }
+    oct_tensor_unref(own);
+    oct_close(ctx);
+}
+END_TEST
+
+/* Images of one to four channels are described, as pixels as they are; three are red, green and
+ * blue. A net takes no image of another size. */
+static oct_var *just_relu(void *self, oct_tape *t, oct_var *x) {
+    return (void)self, (void)t, oct_relu(x);
+}
+START_TEST(images_are_described) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    for (int c = 1; c < 6; c++) {
+        oct_net *net = oct_capture(oct_module_new(ctx, just_relu, NULL), OCT_SHAPE(4, 6, c));
+        ck_not_null(net);
+        const oct_input_desc *d = oct_net_input(net);
+        ck_assert_int_eq(d->channels, c < 5 ? c : 0);
+        if (c == 5) continue;
+        ck_assert(d->height == 4 && d->width == 6 && d->div == 1 && d->assumed);
+        for (int k = 0; k < c; k++) ck_assert(d->mean[k] == 0 && d->std[k] == 1);
+        ck_assert_int_eq(d->color, c == 3 ? OCT_COLOR_RGB : OCT_COLOR_GREY);
+        oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(2, 4, 5, c));
+        oct_tape *t = oct_tape_new(ctx);
+        oct_tape_begin(t, OCT_EVAL);
+        ck_assert(oct_net_forward(net, oct_input(t, x)) == NULL);
+        ck_assert_msg(strstr(oct_error_message(), "shape is not the net's") != NULL, "%s",
+                      oct_error_message());
+        ck_assert_int_eq(oct_tape_status(t), OCT_ESHAPE);
+        oct_tape_free(t);
+        oct_tensor_unref(x);
+        oct_ctx_clear(ctx);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
 typedef struct forgetful {
     oct_module *a, *b, *lost, *block, *add, *list;
 } forgetful;
@@ -145,5 +224,6 @@ START_TEST(nets_that_run_alone_say_what_runs_them) {
 }
 END_TEST
 
-OCT_TEST_MAIN("capture", capture_refuses_what_replay_would_change,
-              capture_warns_of_modules_that_forward_forgets, nets_that_run_alone_say_what_runs_them)
+OCT_TEST_MAIN("capture", capture_refuses_what_replay_would_change, each_difference_is_named,
+              images_are_described, capture_warns_of_modules_that_forward_forgets,
+              nets_that_run_alone_say_what_runs_them)

@@ -345,6 +345,46 @@ START_TEST(a_sheet_shows_what_training_sees) {
 }
 END_TEST
 
+/* What a loader made of pixels is turned back: each channel by its own mean and deviation, blue,
+ * which comes first in the set, last. */
+START_TEST(a_sheet_has_the_sets_pixels) {
+    const oct_input_desc in = {.channels = 3,
+                               .height = SIDE,
+                               .width = SIDE,
+                               .color = OCT_COLOR_BGR,
+                               .div = 200,
+                               .mean = {0.1f, 0.2f, 0.3f},
+                               .std = {0.5f, 0.25f, 2}};
+    oct_data *d = oct_data_from_memory(ctx, OCT_U8, OCT_SHAPE(1, SIDE, SIDE, 3), x[0], NULL,
+                                       &(oct_array_opts){.input = &in});
+    ck_not_null(d);
+    oct_tensor *s = oct_data_sheet(d, &(oct_sheet_opts){.rows = 1, .columns = 1});
+    ck_not_null(s);
+    for (int e = 0; e < PIXELS; e++) {
+        const int64_t row = 2 + 10 * (e / 3 / SIDE), column = 2 + 10 * (e / 3 % SIDE);
+        ck_assert_int_eq(oct_u8(s)[(row * s->shape.dim[1] + column) * 3 + 2 - e % 3], x[0][e]);
+    }
+    oct_tensor_unref(s);
+    oct_data_free(d);
+}
+END_TEST
+
+/* Floats are grey from the least to the largest of what is shown. */
+START_TEST(a_sheet_of_floats_has_their_range) {
+    static const float v[] = {-1, 0, 1, 3};
+    static const int grey[] = {0, 64, 128, 255};
+    oct_data *d = oct_data_from_memory(ctx, OCT_F32, OCT_SHAPE(2, 1, 2, 1), v, NULL, NULL);
+    ck_not_null(d);
+    oct_tensor *s = oct_data_sheet(d, &(oct_sheet_opts){.rows = 1, .columns = 2});
+    ck_not_null(s);
+    for (int i = 0; i < 4; i++) /* 56 times as large: 112 and 2 between pictures */
+        ck_assert_int_eq(oct_u8(s)[(2 * s->shape.dim[1] + 2 + i / 2 * 114 + i % 2 * 56) * 3],
+                         grey[i]);
+    oct_tensor_unref(s);
+    oct_data_free(d);
+}
+END_TEST
+
 START_TEST(bad_arguments) {
     ck_assert(!oct_data_check(NULL, NULL, NULL) && !oct_data_sheet(NULL, NULL));
     oct_data_report *r = look();
@@ -364,4 +404,5 @@ OCT_TEST_MAIN_WITH("data_check", setup, teardown, healthy_sets, pictures_in_both
                    repeats_and_conflicts, blank_pictures, values_that_are_no_numbers,
                    classes_without_samples, values_that_no_net_likes, parts_that_differ,
                    grey_in_three_channels, files_that_cannot_be_read,
-                   a_sheet_shows_what_training_sees, bad_arguments)
+                   a_sheet_shows_what_training_sees, a_sheet_has_the_sets_pixels,
+                   a_sheet_of_floats_has_their_range, bad_arguments)

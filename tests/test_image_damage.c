@@ -249,6 +249,31 @@ START_TEST(transparency_fits_its_image) {
 }
 END_TEST
 
+/* Pixels stand in one row of chunks; a palette or a second header comes before them, once. */
+START_TEST(chunks_stand_in_order) {
+    static uint8_t rows[(1 + W) * H], z[1 << 16];
+    static const uint8_t six[6], text[] = "key";
+    uLongf zn = sizeof z;
+    ck_assert_int_eq(compress2(z, &zn, rows, sizeof rows, 6), Z_OK);
+    static const char *const between[] = {NULL, "teXt", "PLTE", "tRNS", "IHDR", "ABCD"};
+    for (size_t k = 0; k < sizeof between / sizeof *between; k++)
+        for (int first = 0; first < 2; first++) {
+            begin(8, 3, false);
+            chunk("PLTE", six, 6);
+            const bool fine = !between[k] || (!first && *between[k] == 't');
+            if (between[k] && !first) chunk(between[k], text, 2);
+            chunk("IDAT", z, zn / 2);
+            if (between[k] && first) chunk(between[k], text, 2);
+            chunk("IDAT", z + zn / 2, zn - zn / 2);
+            chunk("IEND", NULL, 0);
+            if (fine)
+                ck_ok(decode(f.b, f.n));
+            else
+                ck_assert_msg(decode(f.b, f.n) == OCT_EFORMAT, "%s %d", between[k], first);
+        }
+}
+END_TEST
+
 /* ---- what a net gets of a picture ---- */
 
 START_TEST(pixels_become_the_input_channel_by_channel) {
@@ -304,4 +329,5 @@ static void teardown(void) {
 
 OCT_TEST_MAIN_WITH("image_damage", setup, teardown, whole_jpegs, a_scan_may_not_end_early,
                    tables_must_be_there, png_rows_are_as_many_as_the_size_needs, interlaced_png,
-                   transparency_fits_its_image, pixels_become_the_input_channel_by_channel)
+                   transparency_fits_its_image, chunks_stand_in_order,
+                   pixels_become_the_input_channel_by_channel)

@@ -191,6 +191,17 @@ START_TEST(zip_fields) {
             memcpy(field[k].at, old, (size_t)field[k].bytes);
         }
     octi_free(ctx, a);
+    /* a comment may stand behind all, as long as the end record says */
+    a = sample(&n);
+    uint8_t *commented = calloc(n + 7, 1);
+    memcpy(commented, a, n);
+    memcpy(commented + n, "comment", 7);
+    commented[n - 2] = 7;
+    ck_assert(reads(commented, n + 7));
+    commented[n - 2] = 6;
+    ck_assert(!reads(commented, n + 7));
+    free(commented);
+    octi_free(ctx, a);
     uint8_t none[22] = "PK\x05\x06";
     octi_npz *z = octi_npz_parse(ctx, none, 22, "empty");
     ck_not_null(z);

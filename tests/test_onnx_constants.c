@@ -81,6 +81,46 @@ START_TEST(constants_that_the_file_works_out) {
 }
 END_TEST
 
+/* Ops that keep the elements and change their axes. */
+START_TEST(constants_in_another_shape) {
+    static const float table[] = {1, 2, 3, 5, -1, 0};
+    begin(C, H, W);
+    init("a", 1, 2, (int64_t[]){C, 2}, table, sizeof table);
+    whole("to", 3, (int64_t[]){0, 1, -1});
+    node("Reshape", "a", "to", "b");
+    ints(node("ReduceMean", "b", NULL, "v"), "axes", 2, (int64_t[]){1, 2});
+    gives_shift("Reshape: 0 keeps a side", false, 1.5, 4, -0.5);
+    begin(C, H, W);
+    init("a", 1, 3, (int64_t[]){C, 2, 1}, table, sizeof table);
+    with_int(node("Flatten", "a", NULL, "b"), "axis", 1);
+    ints(node("ReduceMean", "b", NULL, "v"), "axes", 1, (int64_t[]){1});
+    gives_shift("Flatten in front of its axis and behind", false, 1.5, 4, -0.5);
+    begin(C, H, W);
+    init("a", 1, 3, (int64_t[]){C, 2, 1}, table, sizeof table);
+    with_int(node("Flatten", "a", NULL, "b"), "axis", -2);
+    ints(node("ReduceMean", "b", NULL, "v"), "axes", 1, (int64_t[]){1});
+    gives_shift("Flatten, its axis from behind", false, 1.5, 4, -0.5);
+    begin(C, H, W);
+    init("a", 1, 2, (int64_t[]){2, C}, table, sizeof table);
+    node("Transpose", "a", NULL, "b"); /* (1, 5), (2, -1), (3, 0) */
+    ints(node("ReduceMean", "b", NULL, "v"), "axes", 1, (int64_t[]){1});
+    gives_shift("Transpose turns the axes round", false, 3, 0.5, 1.5);
+    begin(C, H, W);
+    init("a", 1, 3, (int64_t[]){1, 2, C}, table, sizeof table);
+    ints(node("Transpose", "a", NULL, "b"), "perm", 3, (int64_t[]){2, 0, 1});
+    ints(node("ReduceMax", "b", NULL, "v"), "axes", 2, (int64_t[]){1, 2});
+    gives_shift("Transpose by perm", false, 5, 2, 3);
+    begin(C, H, W);
+    f.opset.version = 15;
+    init("a", 1, 4, (int64_t[]){1, 2, C, 1}, table, sizeof table);
+    OctiOnnx__NodeProto *n = node("Shape", "a", NULL, "s");
+    with_int(with_int(n, "start", -3), "end", -1);
+    whole("three", 1, (int64_t[]){7});
+    with_int(node("Concat", "three", "s", "v"), "axis", 0);
+    gives_shift("Shape from and to an axis", true, 7, 2, 3);
+}
+END_TEST
+
 START_TEST(the_batch_is_no_number) {
     static const struct {
         const char *op, *by;
@@ -185,6 +225,15 @@ START_TEST(scales_move_with_their_axis) {
     with_int(node("DequantizeLinear", "w", "each", "wide"), "axis", 1);
     node("Reshape", "wide", "to", "wd");
     product("axis 1 of three is axis 0 of four", "xd", "wd", 0);
+    static int8_t turned[C][C];
+    for (int c = 0; c < C; c++)
+        for (int k = 0; k < C; k++) turned[k][c] = codes[c][k];
+    begin(C, H, W);
+    init("w", 3, 4, (int64_t[]){C, C, 1, 1}, turned, sizeof turned);
+    init("each", 1, 1, (int64_t[]){C}, each, sizeof each);
+    with_int(node("DequantizeLinear", "w", "each", "wide"), "axis", 1);
+    ints(node("Transpose", "wide", NULL, "wd"), "perm", 4, (int64_t[]){1, 0, 2, 3});
+    product("axis 1 is axis 0 of what was turned", "xd", "wd", 0);
 }
 END_TEST
 
@@ -290,6 +339,6 @@ START_TEST(a_factor_goes_into_the_scales_of_codes) {
 END_TEST
 
 OCT_TEST_MAIN_WITH("onnx_constants", setup, teardown, constants_that_the_file_works_out,
-                   the_batch_is_no_number, scales_move_with_their_axis,
+                   constants_in_another_shape, the_batch_is_no_number, scales_move_with_their_axis,
                    what_has_no_grid_stays_float, factors_go_where_nobody_else_looks,
                    two_readers_have_two_grids, a_factor_goes_into_the_scales_of_codes)

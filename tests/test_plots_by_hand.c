@@ -123,6 +123,7 @@ START_TEST(ticks_have_units) {
         const char *has[4], *not ;
     } rows[] = {{"%", 1, false, {">0%</text>", ">20%</text>", ">100%</text>"}, ">0.2"},
                 {"", 20000, false, {">0</text>", ">5k</text>", ">20k</text>"}, ">5000<"},
+                {"", 5e6, false, {">0</text>", ">1000k</text>", ">5000k</text>"}, "M</text>"},
                 {"", 3e7, false, {">0</text>", ">10M</text>", ">30M</text>"}, "k</text>"},
                 {"", 2, true, {">0</text>", ">1</text>", ">2</text>"}, ">0.5<"},
                 {"", 2, false, {">0.0</text>", ">0.5</text>", ">2.0</text>"}, ">0.2<"},
@@ -132,7 +133,7 @@ START_TEST(ticks_have_units) {
         (void)plot_of(
             (octi_axis){
                 .label = "", .unit = rows[i].unit, .hi = rows[i].hi, .whole = rows[i].whole},
-            (octi_axis){.label = "", .unit = "", .hi = 1e20});
+            (octi_axis){.label = "", .unit = "", .lo = 77, .hi = 78});
         for (int k = 0; k < 4 && rows[i].has[k]; k++) shows(rows[i].has[k]);
         hides(rows[i].not );
     }
@@ -222,15 +223,15 @@ START_TEST(small_lines) {
 }
 END_TEST
 
-/* Two classes: 3 of 4 right, and 1 of 1 wrong. Cells of 128, shades by the row's share. */
+/* Two classes: 3 of 5 right, and 1 of 1 wrong. Cells of 128, shades by the row's share. */
 START_TEST(heat) {
-    static const int64_t count[] = {3, 1, 1, 0};
+    static const int64_t count[] = {3, 2, 1, 0};
     static const char *const names[] = {"0", "a name of more than 15 bytes"};
     octi_plot_heat(&page, "key", "caption", count, 2, names);
     shows("<rect class=\"r\" x=\"104.0\" y=\"30.0\" width=\"128.0\" height=\"128.0\" "
-          "fill-opacity=\"0.40\" data-row=\"0\" data-column=\"0\" data-count=\"3\"/>");
+          "fill-opacity=\"0.33\" data-row=\"0\" data-column=\"0\" data-count=\"3\"/>");
     shows("<rect class=\"w\" x=\"232.0\" y=\"30.0\" width=\"128.0\" height=\"128.0\" "
-          "fill-opacity=\"0.18\" data-row=\"0\" data-column=\"1\" data-count=\"1\"/>");
+          "fill-opacity=\"0.25\" data-row=\"0\" data-column=\"1\" data-count=\"2\"/>");
     shows("<rect class=\"w\" x=\"104.0\" y=\"158.0\" width=\"128.0\" height=\"128.0\" "
           "fill-opacity=\"0.50\" data-row=\"1\" data-column=\"0\" data-count=\"1\"/>");
     shows("<rect class=\"z\"");

@@ -27,6 +27,12 @@ START_TEST(nearest_words) {
         {"xyz", "abc", NULL},
         {"convert", "conv", NULL},
         {"evla", "eval, train", "eval"},
+        /* begun is further away than misspelt */
+        {"trai", "training, trail", "trail"},
+        {"trai", "training, eval", "training"},
+        /* a third of the letters may be wrong */
+        {"abcdef", "abcdxy", "abcdxy"},
+        {"abcdef", "abcxyz", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *near = oct_nearest_word(cases[i].word, cases[i].known);
