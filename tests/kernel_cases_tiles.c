@@ -60,8 +60,11 @@ void check_tiles_u8u8(octk_tiles_u8u8_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 176, 0);
     for (int round = 0; round < 200 / SANITIZED_PART; round++) {
         octk_tiles_u8u8 a = draw_walk(&r, round);
+        const bool lifted = below(&r, 3) == 0;
+        if (lifted) a.zy = a.lo = 0, a.hi = 255;
         const int run = 4 * a.steps, k = a.runs * run, lanes = (a.o + 15) / 16 * 16,
                   largest = below(&r, 4), farthest = below(&r, 400);
+        const int64_t most = lifted ? (1 << 23) - 1 : INT32_MAX;
         int64_t *runs = untouched((size_t)a.runs * 8);
         for (int i = 0; i < a.runs; i++) runs[i] = i ? below(&r, farthest + 1) : farthest;
         const size_t codes = (size_t)((a.strips - 1) * a.strip + (a.length - 1) * a.pixel +
@@ -74,19 +77,25 @@ void check_tiles_u8u8(octk_tiles_u8u8_fn *kernel, const char *name) {
         for (size_t i = 0; i < codes; i++) x[i] = (uint8_t)(largest ? below(&r, 256) : 255);
         for (int i = 0; i < lanes * k; i++)
             w[i] = (int8_t)(largest ? below(&r, 256) - 128 : below(&r, 50) ? 127 : -128);
+        if (lifted && largest) /* their sums stay inside 2^22 */
+            for (int i = 0; i < lanes * k; i++) w[i] = (int8_t)(w[i] / (1 + k / 128));
         a.x = x, a.w = w, a.b = b, a.run = runs, a.y = untouched(bytes);
         for (int l = 0; l < lanes; l++) {
             /* where all windows are one: the largest sums, by a bias that wraps on the way */
             b[l] = largest ? below(&r, 1 << 20) - (1 << 19)
-                           : (int32_t)(uint32_t)(uint64_t)((l % 2 ? 1 : -1) * (int64_t)INT32_MAX -
+                           : (int32_t)(uint32_t)(uint64_t)((l % 2 ? 1 : -1) * most -
                                                            products(&a, x, w, l));
             m[l] = largest ? 300.0f / (255 * 128 * (float)k) * (0.1f + octi_rng_uniform(&r))
                    : l % 3 ? 0.99f
-                           : 1e-7f;
+                           : 300.0f / (float)most * octi_rng_uniform(&r);
+            if (lifted && largest) m[l] *= (float)(1 + k / 128);
         }
         a.by = draw_records(&r, m, numbers, lanes);
+        if (lifted) a.by = (octq_multipliers){.law = OCTQ_FP32, .m = m};
         for (int s = 0; s < a.strips; s++)
             for (int i = 0; i < a.length; i++) want_window(&a, s, i, want);
+        a.lifted = lifted;
+        for (int l = 0; lifted && l < lanes; l++) b[l] = (int32_t)((uint32_t)b[l] + OCTK_LIFT);
         kernel(&a);
         same_bytes(name, a.y, want, bytes);
         free(x), free(w), free(b), free(numbers), free(m), free(runs), free(want), free(a.y);

@@ -176,9 +176,10 @@ END_TEST
 /* ---- whole nets ---- */
 
 octk_tiles_u8u8_fn emulated_tiles_u8u8_amx;
-static _Atomic int64_t layers_run;
+static _Atomic int64_t layers_run, lifted;
 static void counted(const octk_tiles_u8u8 *a) {
     layers_run++;
+    lifted += a->lifted;
     emulated_tiles_u8u8_amx(a);
 }
 
@@ -213,27 +214,111 @@ static void same_as_interpreted(oct_ctx *ctx, uint32_t seed, int64_t images) {
     oct_net_free(net);
 }
 
-START_TEST(nets_on_tiles_give_the_laws_codes) {
+/* A context whose layers all take tiles in C; NULL: this machine cannot emulate them. */
+static oct_ctx *open_emulated(int threads) {
     const octi_cpu_features avx2 = OCTI_CPU_AVX2 | OCTI_CPU_FMA;
     octi_cpu_features have;
     unsetenv("OCT_CPU");
     ck_ok(octi_cpu_have(false, &have, NULL));
     if ((have & avx2) != avx2) {
         printf("skipped: what emulates is AVX2, which this machine lacks\n");
-        return;
+        return NULL;
     }
     octi_cpu_pretend(avx2 | OCTI_CPU_AMX, grants);
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads, .amx = true});
+    octk_table *t = (octk_table *)(uintptr_t)octi_ctx_kernels(ctx);
+    t->tiles_u8u8 = counted;
+    octi_ctx_only(ctx, "tiles");
+    return ctx;
+}
+
+START_TEST(nets_on_tiles_give_the_laws_codes) {
     for (int threads = 1; threads <= 3; threads += 2) {
-        oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads, .amx = true});
-        octk_table *t = (octk_table *)(uintptr_t)octi_ctx_kernels(ctx);
-        t->tiles_u8u8 = counted;
-        octi_ctx_only(ctx, "tiles");
-        const int64_t before = layers_run;
+        oct_ctx *ctx = open_emulated(threads);
+        if (!ctx) return;
+        const int64_t before = layers_run, some = lifted;
         for (uint32_t seed = 0; seed < 16; seed++)
             same_as_interpreted(ctx, seed, seed % 3 ? 3 : 20);
         ck_assert_int_gt(layers_run - before, 100);
+        ck_assert_int_gt(lifted - some, 10);
+        ck_assert_int_gt(layers_run - before - (lifted - some), 10);
         oct_close(ctx);
     }
+    octi_cpu_pretend(0, NULL);
+}
+END_TEST
+
+/* ---- sums as floats ---- */
+
+typedef struct relu {
+    int32_t bias;
+    int zy, lo, hi;
+    bool lifted;
+} relu;
+
+/** Sums become floats by their bits where they are proven to stay inside 2^23 and what is below 0
+ *  has the code 0; elsewhere they do not. Their codes are the law's. */
+START_TEST(sums_are_lifted_up_to_their_bound) {
+    enum { N = 64, O = 20, W = 127, MOST = (1 << 23) - 1 };
+    static const relu cases[] = {
+        {MOST - W * 255, 0, 0, 255, true},
+        {MOST + 1 - W * 255, 0, 0, 255, false},
+        {(1 << 24) - W * 255, 0, 0, 255, false},
+        {-MOST, 0, 0, 255, true},
+        {-MOST - 1, 0, 0, 255, false},
+        {-W * 100, 0, 0, 255, true},
+        {-W * 100, 1, 0, 255, false},
+        {-W * 100, 0, 0, 254, false},
+        {-W * 100, 1, 1, 255, false},
+    };
+    oct_ctx *ctx = open_emulated(1);
+    for (size_t i = 0; ctx && i < sizeof cases / sizeof *cases; i++) {
+        const relu *k = &cases[i];
+        octi_arena *arena = octi_arena_new(ctx);
+        const oct_attrs a = {.kernel = {1, 1},
+                             .stride = {1, 1},
+                             .dilation = {1, 1},
+                             .groups = {1},
+                             .lo = {k->lo},
+                             .hi = {k->hi}};
+        int8_t weight[O];
+        int32_t bias[O];
+        float m[O];
+        for (int o = 0; o < O; o++)
+            weight[o] = W, bias[o] = k->bias, m[o] = 255.0f / (k->bias > 0 ? 1 << 24 : 1 << 14);
+        const oct_tensor w = {.dtype = OCT_S8, .shape = OCT_SHAPE(O, 1, 1, 1), .data = weight},
+                         b = {.dtype = OCT_S32, .shape = OCT_SHAPE(O), .data = bias},
+                         by = {.dtype = OCT_F32, .shape = OCT_SHAPE(O), .data = m};
+        octi_qdesc in[4] = {{.dtype = OCT_U8, .quantized = true, .scale = 0.1f, .qmax = 255},
+                            {.dtype = OCT_S8, .shape = w.shape, .tensor = &w},
+                            {.dtype = OCT_S32, .shape = b.shape, .tensor = &b},
+                            {.dtype = OCT_F32, .shape = by.shape, .tensor = &by}},
+                   out = in[0];
+        in[0].shape = OCT_SHAPE(OCT_BATCH, 1, N, 1);
+        out.shape = OCT_SHAPE(OCT_BATCH, 1, N, O);
+        out.zero_point = k->zy;
+        octi_qrun r;
+        ck_ok(octi_qinit(&r, arena, OCT_OP_qconv2d, &a, in, 4, &out, "layer"));
+        octi_layout x_at = octi_layout_of(&in[0].shape, 1, r.halo),
+                    y_at = octi_layout_dense(&out.shape, 1);
+        x_at.slack = true;
+        uint8_t x[N + 2 * OCTI_SLACK], y[N * O];
+        for (int n = 0; n < (int)sizeof x; n++) x[n] = (uint8_t)(255 - 4 * n);
+        ck_ok(octi_qbind(&r, &x_at, &y_at));
+        const int64_t calls = layers_run, before = lifted;
+        r.run(&r, &(octi_qcall){.in = (const void *[]){x + x_at.origin},
+                                .out = y,
+                                .n = 1,
+                                .to = r.units,
+                                .scratch = octi_arena_alloc(arena, r.scratch)});
+        ck_assert_int_eq(layers_run - calls, 1);
+        ck_assert_int_eq(lifted - before, k->lifted);
+        for (int n = 0; n < N * O; n++)
+            ck_assert_int_eq(y[n], octq_requant(k->bias + W * x[x_at.origin + n / O], m[0], k->zy,
+                                                k->lo, k->hi));
+        octi_arena_free(arena);
+    }
+    oct_close(ctx);
     octi_cpu_pretend(0, NULL);
 }
 END_TEST
@@ -241,4 +326,4 @@ END_TEST
 OCT_TEST_MAIN("amx", the_cpu_and_its_system_must_have_all_of_it, only_who_asks_gets_it,
               a_refusal_is_told_and_costs_amx_alone,
               layers_take_tiles_where_they_pay_and_were_asked_for,
-              nets_on_tiles_give_the_laws_codes)
+              nets_on_tiles_give_the_laws_codes, sums_are_lifted_up_to_their_bound)

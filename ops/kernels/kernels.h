@@ -204,8 +204,13 @@ static inline int32_t octk_outputs(const octk_conv_rows *a) {
  *  `steps` <= 16 steps of four codes. w: panels of 16 lanes, [panel][runs][steps][16][4]; b and
  *  `by` by lanes, whole panels of them. Where `pooled`, strips come in pairs and windows too
  *  (length = line = wanted, even): the largest of those four sums is output window / 2 of pair
- *  strip / 2. Proofs as for conv_u8u8. */
-enum { OCTK_TILE = 16, OCTK_TILES_LINE = 80 };
+ *  strip / 2. Proofs as for conv_u8u8.
+ *  `lifted`: b has OCTK_LIFT besides, the bits of the float 2^23. The caller has proven that no sum
+ *  reaches 2^23, up or down, and the law is fp32, zy = lo = 0, hi = 255 (behind a relu). A sum's
+ *  bits then are a float: 2^23 + the sum where that is not negative, and fma(those, m, -2^23 m) is
+ *  sum * m rounded once, as the law has it (2^23 m is exact); else less than 2^23, whose code is 0,
+ *  as the law's is. */
+enum { OCTK_TILE = 16, OCTK_TILES_LINE = 80, OCTK_LIFT = 0x4b000000 };
 typedef struct octk_tiles_u8u8 {
     const void *x, *w;
     const int64_t *run; /* [runs], bytes */
@@ -217,7 +222,7 @@ typedef struct octk_tiles_u8u8 {
     int32_t strips, length, line, wanted;
     int32_t runs, steps, o;
     int32_t zy, lo, hi;
-    bool pooled;
+    bool pooled, lifted;
 } octk_tiles_u8u8;
 typedef void octk_tiles_u8u8_fn(const octk_tiles_u8u8 *a);
 

@@ -12,9 +12,11 @@
 enum { NOBODY = -1, SUMS = 4, LANES = OCTK_TILE, LANE_BYTES = LANES * 4 };
 
 #define INLINE static inline __attribute__((always_inline)) /* what a form knows is constant */
+/* How sums become codes: by q31; by fp32 and clamped; all 256 codes, no clamp; lifted. */
+typedef enum way { Q31, CLAMPED, WHOLE, LIFTED } way;
 typedef struct form {
     bool wide, pooled; /* two panels; else one */
-    octq_law law;
+    way how;
 } form;
 
 /* How strips are cut into tiles: all of as many windows, the last one of a strip moved back, so
@@ -47,18 +49,24 @@ static void configure(const octk_tiles_u8u8 *a, int32_t windows) {
 /* How the sums of one panel or two become codes. */
 typedef struct ending {
     octk_sixteen by[2];
+    __m512 lift[2]; /* 2^23 times the multipliers */
     octk_ends512 ends;
     __mmask32 there; /* channels */
     bool joined;     /* of cells that follow each other, too */
 } ending;
-INLINE ending ending_of(const octk_tiles_u8u8 *a, int32_t first, form f) {
+INLINE void end_at(ending *e, const octk_tiles_u8u8 *a, int32_t first, form f) {
     const int32_t rest = a->o - first, lanes = f.wide ? 2 * LANES : LANES;
-    ending e = {.ends = octk_ends512_of(a->zy, a->lo, a->hi),
-                .there = rest < 32 ? (__mmask32)((1u << rest) - 1) : 0xffffffff};
-    e.joined = rest >= lanes && a->y_pixel == lanes && a->wanted >= a->length;
-    e.by[0] = octk_sixteen_of(&a->by, first);
-    e.by[1] = octk_sixteen_of(&a->by, f.wide ? first + LANES : first);
-    return e;
+    e->ends = octk_ends512_of(a->zy, a->lo, a->hi);
+    e->there = rest < 32 ? (__mmask32)((1u << rest) - 1) : 0xffffffff;
+    e->joined = rest >= lanes && a->y_pixel == lanes && a->wanted >= a->length;
+    for (int32_t p = 0; p < (f.wide ? 2 : 1); p++) {
+        if (f.how == Q31) {
+            e->by[p] = octk_sixteen_of(&a->by, first + p * LANES);
+            continue;
+        }
+        e->by[p].m = _mm512_loadu_ps(a->by.m + first + p * LANES); /* the rest is not read */
+        e->lift[p] = _mm512_mul_ps(e->by[p].m, _mm512_set1_ps(0x1p23f));
+    }
 }
 
 /* A block: what it multiplies; its sums, which wait until the next one's products run, and where
@@ -91,12 +99,21 @@ INLINE __m512i sums_of(const int32_t *s, int32_t i, int64_t lower, form f) {
         _mm512_max_epi32(_mm512_loadu_si512(s + lower), _mm512_loadu_si512(s + lower + next)));
 }
 INLINE __m512i scaled(const int32_t *s, const ending *e, int32_t i, int64_t lower, form f) {
-    return octk_scaled512(sums_of(s, i, lower, f), &e->by[f.wide ? i % 2 : 0], f.law);
+    const __m512i sums = sums_of(s, i, lower, f);
+    const int32_t p = f.wide ? i % 2 : 0;
+    if (f.how != LIFTED)
+        return octk_scaled512(sums, &e->by[p], f.how == Q31 ? OCTQ_Q31 : OCTQ_FP32);
+    return _mm512_cvtps_epi32(_mm512_fmsub_ps(_mm512_castsi512_ps(sums), e->by[p].m, e->lift[p]));
+}
+INLINE __m512i codes_of(const int32_t *s, const ending *e, int64_t lower, form f) {
+    const __m512i p = scaled(s, e, 0, lower, f), q = scaled(s, e, 1, lower, f),
+                  r = scaled(s, e, 2, lower, f), t = scaled(s, e, 3, lower, f);
+    if (f.how == LIFTED) return octk_by_channel512(octk_bare512(p, q, r, t));
+    if (f.how == WHOLE) return octk_by_channel512(octk_whole512(p, q, r, t, e->ends));
+    return octk_panel_codes512(p, q, r, t, e->ends);
 }
 INLINE void put_group(const int32_t *s, uint8_t *const *y, const ending *e, int64_t lower, form f) {
-    const __m512i v =
-        octk_panel_codes512(scaled(s, e, 0, lower, f), scaled(s, e, 1, lower, f),
-                            scaled(s, e, 2, lower, f), scaled(s, e, 3, lower, f), e->ends);
+    const __m512i v = codes_of(s, e, lower, f);
     if (e->joined && y[f.wide ? 1 : 3] != y[0]) {
         _mm512_storeu_si512(y[0], v);
     } else if (f.wide) {
@@ -223,8 +240,8 @@ static inline void place(block *k, uint8_t *y, int32_t first, uint8_t **restrict
     }
     const int64_t *out = k->out + first % a->line;
     y += first / a->line * a->y_line;
-    for (int32_t i = 0; i < k->c.cells; i++) at[i] = out[i] < 0 ? k->nobody : y + out[i];
-    for (int32_t i = k->c.cells; i < LANES; i++) at[i] = k->nobody;
+    for (int32_t i = 0; i < LANES; i++)
+        at[i] = i < k->c.cells && out[i] >= 0 ? y + out[i] : k->nobody;
 }
 
 typedef struct spot { /* a tile, or a pair of them */
@@ -258,7 +275,7 @@ INLINE void panels(block *k, int32_t first, form f, multiply_fn *its_multiply) {
         }
         k->tiles = n;
         its_multiply(k); /* its end is still that of the block before */
-        if (from.strip == 0 && from.tile == 0) k->end = ending_of(a, first, f);
+        if (from.strip == 0 && from.tile == 0) end_at(&k->end, a, first, f);
         k->waiting = n / each * c.groups;
         uint8_t **y = k->y;
         for (spot at = from; at.strip < to.strip || at.tile < to.tile; at = behind(at, &c, f)) {
@@ -271,15 +288,15 @@ INLINE void panels(block *k, int32_t first, form f, multiply_fn *its_multiply) {
 
 /* All channels: panels by two, then the last one alone. The steps apart from the walk, so that
  * neither lacks registers. */
-#define ALL(name, is_pooled, its_law)                                                              \
+#define ALL(name, is_pooled, its_way)                                                              \
     static __attribute__((noinline)) void name##_wide(block *k) {                                  \
-        multiply(k, (form){true, is_pooled, its_law});                                             \
+        multiply(k, (form){true, is_pooled, its_way});                                             \
     }                                                                                              \
     static __attribute__((noinline)) void name##_slim(block *k) {                                  \
-        multiply(k, (form){false, is_pooled, its_law});                                            \
+        multiply(k, (form){false, is_pooled, its_way});                                            \
     }                                                                                              \
     static void name(block *k) {                                                                   \
-        const form wide = {true, is_pooled, its_law}, slim = {false, is_pooled, its_law};          \
+        const form wide = {true, is_pooled, its_way}, slim = {false, is_pooled, its_way};          \
         int32_t first = 0;                                                                         \
         for (; k->a->o - first > LANES; first += 2 * LANES) panels(k, first, wide, name##_wide);   \
         if (k->waiting) finish(k, wide);                                                           \
@@ -287,10 +304,23 @@ INLINE void panels(block *k, int32_t first, form f, multiply_fn *its_multiply) {
         panels(k, first, slim, name##_slim);                                                       \
         finish(k, slim);                                                                           \
     }
-ALL(all_fp32, false, OCTQ_FP32)
-ALL(all_q31, false, OCTQ_Q31)
-ALL(pools_fp32, true, OCTQ_FP32)
-ALL(pools_q31, true, OCTQ_Q31)
+#define BOTH(name, its_way)                                                                        \
+    ALL(all_##name, false, its_way)                                                                \
+    ALL(pools_##name, true, its_way)
+BOTH(q31, Q31)
+BOTH(clamped, CLAMPED)
+BOTH(whole, WHOLE)
+BOTH(lifted, LIFTED)
+static void (*const forms[][2])(block *) = {[Q31] = {all_q31, pools_q31},
+                                            [CLAMPED] = {all_clamped, pools_clamped},
+                                            [WHOLE] = {all_whole, pools_whole},
+                                            [LIFTED] = {all_lifted, pools_lifted}};
+
+static way way_of(const octk_tiles_u8u8 *a) {
+    if (a->by.law == OCTQ_Q31) return Q31;
+    if (a->lifted) return LIFTED;
+    return a->lo == 0 && a->hi == 255 ? WHOLE : CLAMPED;
+}
 
 static void work(const void *arg) {
     const octk_tiles_u8u8 *a = arg;
@@ -298,10 +328,7 @@ static void work(const void *arg) {
     k.a = a;
     k.waiting = 0;
     configure(a, cut_of(a, (form){.pooled = a->pooled}).windows);
-    if (a->pooled)
-        (a->by.law == OCTQ_FP32 ? pools_fp32 : pools_q31)(&k);
-    else
-        (a->by.law == OCTQ_FP32 ? all_fp32 : all_q31)(&k);
+    forms[way_of(a)][a->pooled](&k);
     TILES_RELEASE();
 }
 

@@ -108,7 +108,7 @@ INLINE __m512i rounded(__m512i x, __m512i x2, int k, operation of, way how, cons
 INLINE __m512i codes(__m512i x, __m512i x2, operation of, way how, const law *l) {
     const __m512i a = rounded(x, x2, 0, of, how, l), b = rounded(x, x2, 1, of, how, l),
                   c = rounded(x, x2, 2, of, how, l), d = rounded(x, x2, 3, of, how, l);
-    if (how == BARE) return _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    if (how == BARE) return octk_bare512(a, b, c, d);
     return octk_packed512(a, b, c, d, l->ends);
 }
 

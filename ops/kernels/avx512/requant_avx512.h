@@ -41,18 +41,27 @@ static inline __m512i octk_scaled512(__m512i acc, const octk_sixteen *e, octq_la
     return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
-/* Four vectors of s32 as 64 codes: in each quarter a, b, c, d, four codes of each. */
-static inline __m512i octk_packed512(__m512i a, __m512i b, __m512i c, __m512i d, octk_ends512 e) {
-    const __m512i p = _mm512_adds_epi16(_mm512_packs_epi32(a, b), e.z),
-                  q = _mm512_adds_epi16(_mm512_packs_epi32(c, d), e.z);
-    return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(p, q), e.lo), e.hi);
+/* Four vectors of s32 as 64 codes: in each quarter a, b, c, d, four codes of each. Bare: without a
+ * zero point, all 256 codes, for which saturating is the clamp. Whole: all 256 codes. */
+static inline __m512i octk_bare512(__m512i a, __m512i b, __m512i c, __m512i d) {
+    return _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
 }
-/** The sixteen channels of a, of b, of c, of d, whose sums stand by lanes of a panel
- *  (octk_lane_channel). */
+static inline __m512i octk_whole512(__m512i a, __m512i b, __m512i c, __m512i d, octk_ends512 e) {
+    return _mm512_packus_epi16(_mm512_adds_epi16(_mm512_packs_epi32(a, b), e.z),
+                               _mm512_adds_epi16(_mm512_packs_epi32(c, d), e.z));
+}
+static inline __m512i octk_packed512(__m512i a, __m512i b, __m512i c, __m512i d, octk_ends512 e) {
+    return _mm512_min_epu8(_mm512_max_epu8(octk_whole512(a, b, c, d, e), e.lo), e.hi);
+}
+/** Such codes of four vectors whose sums stand by lanes of a panel (octk_lane_channel): the sixteen
+ *  channels of a, of b, of c, of d. */
+static inline __m512i octk_by_channel512(__m512i codes) {
+    const __m512i order = _mm512_setr_epi32(0, 8, 4, 12, 1, 9, 5, 13, 2, 10, 6, 14, 3, 11, 7, 15);
+    return _mm512_permutexvar_epi32(order, codes);
+}
 static inline __m512i octk_panel_codes512(__m512i a, __m512i b, __m512i c, __m512i d,
                                           octk_ends512 e) {
-    const __m512i order = _mm512_setr_epi32(0, 8, 4, 12, 1, 9, 5, 13, 2, 10, 6, 14, 3, 11, 7, 15);
-    return _mm512_permutexvar_epi32(order, octk_packed512(a, b, c, d, e));
+    return octk_by_channel512(octk_packed512(a, b, c, d, e));
 }
 
 /** The mask of the first n channels, 1 to 16 of them; more are 16. */
