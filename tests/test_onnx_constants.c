@@ -121,6 +121,43 @@ START_TEST(constants_in_another_shape) {
 }
 END_TEST
 
+/* Whole numbers of every type, as bytes or in the list that their type has. */
+START_TEST(whole_numbers_of_every_type) {
+    static const struct {
+        int type, bytes;
+        bool negative;
+    } rows[] = {{2, 1, false}, {3, 1, true}, {4, 2, false},  {5, 2, true},
+                {6, 4, true},  {7, 8, true}, {12, 4, false}, {13, 8, false}};
+    static const int64_t v[] = {1, -2, 100};
+    static int32_t in32[3];
+    static int64_t in64[3];
+    static uint64_t unsigned64[3];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int listed = 0; listed < 2; listed++) {
+            static uint8_t raw[24];
+            begin(C, H, W);
+            for (int k = 0; k < 3; k++) {
+                const int64_t one = v[k] < 0 && !rows[i].negative ? 2 : v[k];
+                memcpy(raw + k * rows[i].bytes, &one, (size_t)rows[i].bytes);
+                in32[k] = (int32_t)one, in64[k] = one, unsigned64[k] = (uint64_t)one;
+            }
+            OctiOnnx__TensorProto *t =
+                init("v", rows[i].type, 1, (int64_t[]){3}, raw, (size_t)(3 * rows[i].bytes));
+            if (listed) {
+                t->has_raw_data = 0;
+                t->raw_data.len = 0;
+                if (rows[i].type == 7)
+                    t->int64_data = in64, t->n_int64_data = 3;
+                else if (rows[i].type > 11)
+                    t->uint64_data = unsigned64, t->n_uint64_data = 3;
+                else
+                    t->int32_data = in32, t->n_int32_data = 3;
+            }
+            gives_shift(octi_onnx_elem_word(rows[i].type), true, 1, rows[i].negative ? -2 : 2, 100);
+        }
+}
+END_TEST
+
 START_TEST(the_batch_is_no_number) {
     static const struct {
         const char *op, *by;
@@ -339,6 +376,7 @@ START_TEST(a_factor_goes_into_the_scales_of_codes) {
 END_TEST
 
 OCT_TEST_MAIN_WITH("onnx_constants", setup, teardown, constants_that_the_file_works_out,
-                   constants_in_another_shape, the_batch_is_no_number, scales_move_with_their_axis,
-                   what_has_no_grid_stays_float, factors_go_where_nobody_else_looks,
-                   two_readers_have_two_grids, a_factor_goes_into_the_scales_of_codes)
+                   constants_in_another_shape, whole_numbers_of_every_type, the_batch_is_no_number,
+                   scales_move_with_their_axis, what_has_no_grid_stays_float,
+                   factors_go_where_nobody_else_looks, two_readers_have_two_grids,
+                   a_factor_goes_into_the_scales_of_codes)

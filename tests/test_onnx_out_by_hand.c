@@ -8,6 +8,8 @@
 #include "qat/io/import.h"
 #include "qat/io/onnx_out.h"
 #include "qat/qat.h"
+#include "src/net.h"
+#include "tests/int8_nets.h"
 #include "tests/oct_test.h"
 
 static oct_ctx *ctx;
@@ -32,15 +34,26 @@ static void put_constant(page *p, const OctiOnnx__TensorProto *t) {
     for (size_t i = 0; i < t->n_dims; i++) count *= t->dims[i];
     PUT(p, " [");
     for (int64_t i = 0; i < count; i++) {
+        const uint8_t *raw = t->raw_data.data;
         float f;
-        int64_t whole;
-        if (t->data_type == OCTI_ONNX_F32) {
-            memcpy(&f, t->raw_data.data + 4 * i, 4);
-            PUT(p, "%s%.4g", i ? " " : "", (double)f);
-        } else {
-            ck_assert_int_eq(t->data_type, OCTI_ONNX_S64);
-            memcpy(&whole, t->raw_data.data + 8 * i, 8);
-            PUT(p, "%s%lld", i ? " " : "", (long long)whole);
+        int32_t s32;
+        int64_t s64;
+        PUT(p, "%s", i ? " " : "");
+        switch (t->data_type) {
+        case OCTI_ONNX_F32:
+            memcpy(&f, raw + 4 * i, 4);
+            PUT(p, "%.4g", (double)f);
+            break;
+        case OCTI_ONNX_S64:
+            memcpy(&s64, raw + 8 * i, 8);
+            PUT(p, "%lld", (long long)s64);
+            break;
+        case OCTI_ONNX_S32:
+            memcpy(&s32, raw + 4 * i, 4);
+            PUT(p, "%d", s32);
+            break;
+        default:
+            PUT(p, "%d", t->data_type == OCTI_ONNX_U8 ? raw[i] : (int8_t)raw[i]);
         }
     }
     PUT(p, "]");
@@ -65,19 +78,31 @@ static void put_node(page *p, const OctiOnnx__GraphProto *g, const OctiOnnx__Nod
     PUT(p, "\n");
 }
 
-static void net_says(const oct_net *net, const char *name, const char *want) {
+/* What the file says, and of itself under a key. */
+static const page *nodes_of(const oct_net *net, bool by_scales, const char *key) {
     static page p;
     uint8_t *bytes;
     size_t size;
     p.n = 0;
     ck_not_null(net);
-    ck_ok(oct_export_onnx_memory(net, NULL, &bytes, &size));
+    ck_ok(
+        oct_export_onnx_memory(net, &(oct_onnx_opts){.integer_kernels = by_scales}, &bytes, &size));
     OctiOnnx__ModelProto *m = octi_onnx__model_proto__unpack(NULL, size, bytes);
     ck_assert_ptr_nonnull(m);
     for (size_t i = 0; i < m->graph->n_node; i++) put_node(&p, m->graph, m->graph->node[i]);
-    ck_assert_msg(!strcmp(p.text, want), "%s: the file has\n%sby hand\n%s", name, p.text, want);
+    for (size_t i = 0; key && i < m->n_metadata_props; i++)
+        if (!strcmp(m->metadata_props[i]->key, key)) PUT(&p, "%s\n", m->metadata_props[i]->value);
     octi_onnx__model_proto__free_unpacked(m, NULL);
     oct_export_free(ctx, bytes);
+    return &p;
+}
+static void net_says(const oct_net *net, const char *name, const char *want) {
+    const page *p = nodes_of(net, false, NULL);
+    ck_assert_msg(!strcmp(p->text, want), "%s: the file has\n%sby hand\n%s", name, p->text, want);
+}
+static void net_has(const oct_net *net, bool by_scales, const char *key, const char *want) {
+    const page *p = nodes_of(net, by_scales, key);
+    ck_assert_msg(strstr(p->text, want) != NULL, "no\n%sin\n%s", want, p->text);
 }
 
 /* ---- functions and pools, of an image of 4 x 5 and 2 channels ---- */
@@ -221,5 +246,127 @@ START_TEST(batch_norm) {
 }
 END_TEST
 
+/* Nodes that the output does not need stay behind. */
+START_TEST(what_nobody_reads) {
+    oct_net *net = octi_net_new(ctx, OCT_STAGE_FLOAT);
+    oct_graph *g = net->graph;
+    const oct_shape s = OCT_SHAPE(OCT_BATCH, 3);
+    g->input = octi_graph_add_value(g, "x", OCT_VALUE_INPUT, OCT_F32, s, NULL);
+    ck_assert_int_ge(octi_graph_add_node(g, OCT_OP_tanh, "a", NULL, &g->input, 1, OCT_F32, s), 0);
+    const int32_t n = octi_graph_add_node(g, OCT_OP_relu, "b", NULL, &g->input, 1, OCT_F32, s);
+    g->output = g->nodes[n].out;
+    net_says(net, "dead", "Relu\n");
+}
+END_TEST
+
+/* One weight, read behind an image of 2 x 1 and 2 channels and behind a vector: its columns go by
+ * what stands in front. */
+typedef struct shared_net {
+    oct_module *turn, *fc;
+} shared_net;
+static oct_var *shared_forward(void *self, oct_tape *t, oct_var *x) {
+    shared_net *n = self;
+    (void)t;
+    oct_var *flat_x = oct_flatten(x), *once = oct_apply(n->fc, flat_x);
+    return oct_add(once, oct_apply(n->fc, oct_apply(n->turn, flat_x)));
+}
+START_TEST(columns_go_by_what_is_read) {
+    shared_net n;
+    oct_module *m = oct_module_new(ctx, shared_forward, &n);
+    const oct_linear_opts to_four = {.in = 4, .out = 4, .no_bias = true},
+                          to_one = {.in = 4, .out = 1, .no_bias = true};
+    n.turn = oct_module_add(m, "turn", oct_linear_new(ctx, &to_four));
+    n.fc = oct_module_add(m, "fc", oct_linear_new(ctx, &to_one));
+    oct_net *net = oct_capture(m, OCT_SHAPE(2, 1, 2));
+    ck_not_null(net);
+    for (int i = 0; i < 16; i++) oct_f32(oct_net_tensor(net, "turn.weight"))[i] = 5;
+    for (int i = 0; i < 4; i++) oct_f32(oct_net_tensor(net, "fc.weight"))[i] = (float)(i + 1);
+    net_says(net, "columns",
+             "Flatten axis=1\nGemm transB=1 [1 3 2 4]\n"
+             "Gemm transB=1 [5 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5]\nGemm transB=1 [1 2 3 4]\nAdd\n");
+}
+END_TEST
+
+/* ---- codes ---- */
+
+/* Windows of 2 x 2 around an image of 2 x 2: of one, two or four of its cells. */
+START_TEST(averages_of_codes) {
+    static const float m[] = {0, 0.5f, 0.25f, 0.125f, 0.0625f};
+    for (int inside = 0; inside < 2; inside++) {
+        test_net t = test_net_new(ctx, 1, 2, 2, 1);
+        const oct_attrs a = {.kernel = {2, 2},
+                             .stride = {1, 1},
+                             .pads = {1, 1, 1, 1},
+                             .exclude_pad = {inside},
+                             .hi = {255}};
+        const int32_t x = test_quantize(&t, t.net->graph->input, 0.5f, 3),
+                      in[] = {x, test_const(&t, "m", OCT_F32, OCT_SHAPE(5), m)};
+        test_end(&t, test_node(&t, OCT_OP_qavg_pool2d, &a, in, 2, OCT_SHAPE(OCT_BATCH, 3, 3, 1),
+                               0.5f, 3));
+        net_has(t.net, false, "octet.scales",
+                inside ? "Mul [0.5 0.25 0.5 0.25 0.0625 0.25 0.5 0.25 0.5]\n" : "Mul [0.0625]\n");
+        net_has(t.net, false, "octet.scales",
+                "{\"n0.quantize\":[0.5,3],\"n1.qavg_pool2d\":[0.5,3]");
+        net_has(t.net, false, "octet.codes", "by multipliers\n");
+        net_has(t.net, true, "octet.codes", "by scales\n");
+    }
+}
+END_TEST
+
+START_TEST(members_of_codes) {
+    static const float m[] = {0.5f, 0.25f};
+    test_net t = test_net_new(ctx, 1, 2, 2, 1);
+    const int32_t x = test_quantize(&t, t.net->graph->input, 0.5f, 3),
+                  y = test_quantize(&t, t.net->graph->input, 0.25f, 7),
+                  in[] = {x, y, test_const(&t, "m", OCT_F32, OCT_SHAPE(2), m)};
+    test_end(&t, test_node(&t, OCT_OP_qcat, &(oct_attrs){.axis = {3}, .hi = {255}}, in, 3,
+                           OCT_SHAPE(OCT_BATCH, 2, 2, 2), 1, 0));
+    net_has(t.net, false, NULL,
+            "DequantizeLinear [1] [3]\nMul [0.5]\nDequantizeLinear [1] [7]\n"
+            "Mul [0.25]\nConcat axis=1\nQuantizeLinear [1] [0]\n");
+    net_has(t.net, true, NULL,
+            "DequantizeLinear [0.5] [3]\nDequantizeLinear [0.25] [7]\n"
+            "Concat axis=1\nQuantizeLinear [1] [0]\n");
+}
+END_TEST
+
+/* Codes from the zero point on, as a fused ReLU leaves them. By scales they saturate first. */
+START_TEST(sums_of_codes) {
+    static const int8_t w[] = {1, 2};
+    static const int32_t b[] = {7};
+    static const float m[] = {0.25f};
+    test_net t = test_net_new(ctx, 1, 1, 1, 2);
+    const int32_t x = test_quantize(&t, t.net->graph->input, 0.25f, 3),
+                  in[] = {test_flatten(&t, x), test_const(&t, "w", OCT_S8, OCT_SHAPE(1, 2), w),
+                          test_const(&t, "b", OCT_S32, OCT_SHAPE(1), b),
+                          test_const(&t, "m", OCT_F32, OCT_SHAPE(1), m)};
+    test_end(&t, test_node(&t, OCT_OP_qlinear, &(oct_attrs){.lo = {100}, .hi = {255}}, in, 4,
+                           OCT_SHAPE(OCT_BATCH, 1), 0.5f, 100));
+    net_has(t.net, false, NULL,
+            "Gemm transB=1\nMul [0.25]\nClip [0] [155]\nQuantizeLinear [1] [100]\n");
+    /* weights by 0.25 * 0.5 / 0.25, the bias by 0.25 * 0.5 */
+    net_has(t.net, true, NULL, "DequantizeLinear [1 2] [0.5] [0]\n");
+    net_has(t.net, true, NULL, "DequantizeLinear axis=0 [7] [0.125]\n");
+    net_has(t.net, true, NULL,
+            "Gemm transB=1\nQuantizeLinear [0.5] [100]\nDequantizeLinear [0.5] [100]\n"
+            "Clip [0] [77.5]\nQuantizeLinear [0.5] [100]\n");
+}
+END_TEST
+
+/* A layer that was kept float reads a product, which no runtime takes for codes. */
+START_TEST(floats_behind_codes) {
+    static const float w[] = {1, 2};
+    test_net t = test_net_new(ctx, 1, 1, 1, 2);
+    const int32_t x = test_flatten(&t, test_quantize(&t, t.net->graph->input, 0.5f, 3)),
+                  real =
+                      test_node(&t, OCT_OP_dequantize, NULL, &x, 1, OCT_SHAPE(OCT_BATCH, 2), 0, 0),
+                  in[] = {real, test_const(&t, "w", OCT_F32, OCT_SHAPE(1, 2), w)};
+    t.net->graph->output = test_node(&t, OCT_OP_linear, NULL, in, 2, OCT_SHAPE(OCT_BATCH, 1), 0, 0);
+    net_has(t.net, false, NULL, "DequantizeLinear [1] [3]\nMul [0.5]\nGemm transB=1 [1 2]\n");
+    net_has(t.net, true, NULL, "DequantizeLinear [0.5] [3]\nGemm transB=1 [1 2]\n");
+}
+END_TEST
+
 OCT_TEST_MAIN_WITH("onnx_out_by_hand", setup, teardown, functions_and_pools, layers_with_weights,
-                   batch_norm)
+                   batch_norm, what_nobody_reads, columns_go_by_what_is_read, averages_of_codes,
+                   members_of_codes, sums_of_codes, floats_behind_codes)

@@ -110,6 +110,59 @@ START_TEST(gathers) {
 }
 END_TEST
 
+/* ---- order of elements ---- */
+
+/* Channels of 2 x 3 groups, cut apart, turned and joined: 0 3 1 4 2 5. The last three are twice the
+ * first. */
+static double shuffled(int64_t n, int64_t c, int64_t p, int64_t q) {
+    return x_at(n, c / 2, p, q) * (c % 2 ? 2 : 1);
+}
+START_TEST(channels_that_are_shuffled) {
+    begin(C, H, W);
+    number("two", 2);
+    whole("all", 4, (int64_t[]){0, 6, H, W});
+    static const int64_t parts[] = {0, 2, 3, H, W}, perm[] = {0, 2, 1, 3, 4};
+    init("parts", 7, 1, (int64_t[]){5}, parts, sizeof parts);
+    node("Mul", "x", "two", "twice");
+    with_int(node("Concat", "x", "twice", "six"), "axis", 1);
+    node("Reshape", "six", "parts", "cut");
+    OctiOnnx__NodeProto *n = node("Transpose", "cut", NULL, "turned");
+    attribute *a = attr(n, "perm");
+    a->type = OCTI_ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
+    a->ints = (int64_t *)(uintptr_t)perm;
+    a->n_ints = 5;
+    node("Reshape", "turned", "all", "y");
+    gives("shuffle", 6, H, W, shuffled);
+}
+END_TEST
+
+static void flat(const char *x, const char *turned, const char *y, const int64_t *perm) {
+    if (perm) ints(node("Transpose", x, NULL, turned), "perm", 4, perm);
+    with_int(node("Flatten", perm ? turned : x, NULL, y), "axis", 1);
+}
+
+/* What lies in one order cannot be added to what lies in another, taken back to other sides, or
+ * given back as if it lay in octet's. */
+START_TEST(orders_are_kept_apart) {
+    static const int64_t rows[] = {0, 2, 3, 1}, columns[] = {0, 3, 2, 1};
+    for (int same = 0; same < 2; same++) {
+        begin(C, H, W);
+        flat("x", "t", "a", rows);
+        flat("x", "u", "b", same ? rows : NULL);
+        node("Add", "a", "b", "y");
+        if (!same) is_refused("order");
+    }
+    begin(C, H, W);
+    whole("to", 4, (int64_t[]){0, C, W, H});
+    flat("x", NULL, "a", NULL);
+    node("Reshape", "a", "to", "y");
+    is_refused("moves elements");
+    begin(C, H, W);
+    flat("x", "t", "y", columns);
+    is_refused("lies in another order");
+}
+END_TEST
+
 /* ---- what a grid says ---- */
 
 /* As floats: the ReLU that a quantizer left out in front of a grid from zero on is put in, but
@@ -191,5 +244,5 @@ START_TEST(codes_have_one_scale) {
 END_TEST
 
 OCT_TEST_MAIN_WITH("onnx_parts_by_hand", setup, teardown, slices, splits, gathers,
-                   a_grid_from_zero_on_is_a_relu, a_clip_of_codes_is_a_shorter_grid,
-                   codes_have_one_scale)
+                   channels_that_are_shuffled, orders_are_kept_apart, a_grid_from_zero_on_is_a_relu,
+                   a_clip_of_codes_is_a_shorter_grid, codes_have_one_scale)

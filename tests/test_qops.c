@@ -426,7 +426,8 @@ START_TEST(bad_operands_are_refused) {
                *m = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(6)),
                *y = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(1, 4, 4, 6)),
                *f = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1, 4, 4, 4)),
-               *y2 = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 4, 4, 6));
+               *y2 = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 4, 4, 6)),
+               *x2 = oct_tensor_new(ctx, OCT_U8, OCT_SHAPE(2, 4, 4, 4));
     for (int i = 0; i < 6; i++) oct_f32(m)[i] = 0.01f;
     const oct_attrs good = {.kernel = {3, 3},
                             .stride = {1, 1},
@@ -460,6 +461,7 @@ START_TEST(bad_operands_are_refused) {
     REFUSE(OCT_EQPARAMS, "codes", Y.qmax = 300);
     REFUSE(OCT_EDTYPE, "input", X.codes = f);
     REFUSE(OCT_ESHAPE, "batch", Y.codes = y2);
+    REFUSE(OCT_ESHAPE, "batch", X.codes = x2);
     REFUSE(OCT_EUSAGE, "NULL", X.codes = NULL);
     const float bad[] = {0, -1, NAN, INFINITY};
     for (int i = 0; i < 4; i++) {
