@@ -121,15 +121,19 @@ typedef struct octi_panels {
 /** Runs padded to `steps` steps, groups to `lanes` lanes (octk_lanes, or more). */
 oct_status octi_pack_codes(const octi_qargs *q, const octi_qconv *c, int32_t lanes, int32_t steps,
                            octi_panels *p);
+/** Behind a relu, sums that are proven small become codes with fewer instructions: their biases,
+ *  `lanes` to a group, are lifted (octk_tiles_u8u8). Whether they are. */
+bool octi_lift(const octi_qconv *c, const int32_t *b, int32_t lanes);
 /** `bytes`, and what holds its weights in another order: a layer, ready to run. */
 typedef struct octi_bytes {
     octk_conv_rows kernel; /* x, w, b, by, y, np filled per call */
     octk_conv_rows_fn *conv;
     octi_layout in, out;
     octi_halo need;
-    int32_t images, band; /* of a block: images, or units of one */
-    int64_t group_w;      /* bytes */
-    int64_t panel_run;    /* places from a panel's runs to the next one's; 0: all have the same */
+    int32_t images, band;  /* of a block: images, or units of one */
+    const int64_t *single; /* of one row of outputs: their pixels' places, their own */
+    int64_t group_w;       /* bytes */
+    int64_t panel_run;     /* places from a panel's runs to the next one's; 0: all have the same */
     size_t frame;
 } octi_bytes;
 /** Places and packed weights; the caller says which kernel. OCT_ENOMEM. */

@@ -17,6 +17,23 @@ enum {
 /* Outputs of a row. */
 static int32_t columns(const octi_qconv *c) { return c->q / c->pool; }
 
+/* `rows` rows of outputs, of each image. Of two lines in turn the last one may be left. */
+static void multiply(const octi_qconv *c, const octi_bytes *own, octk_conv_rows *k, int32_t images,
+                     int32_t rows) {
+    const int32_t left = k->line && !k->pooled ? rows % 2 : 0, each = c->pool * c->pool;
+    k->np = images * (rows - left) * columns(c) * each;
+    if (k->np) own->conv(k);
+    if (!left) return;
+    octk_conv_rows last = *k;
+    last.x = (const uint8_t *)k->x + (rows - 1) * k->line;
+    last.y = k->y + (rows - 1) * own->out.row;
+    last.pix = own->single;
+    last.out = own->single + columns(c);
+    last.line = 0;
+    last.np = columns(c);
+    own->conv(&last);
+}
+
 static void run(const octi_qrun *r, const octi_qcall *call) {
     const octi_qconv *c = r->u.conv;
     const octi_bytes *own = r->own;
@@ -29,6 +46,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     const int64_t first_w = (int64_t)span.from * k.runs * k.steps * 4,
                   panels = (octk_lanes(c->o / c->groups) + OCTI_PANEL - 1) / OCTI_PANEL;
     k.o = each;
+    k.dense &= each == c->o;
     for (int64_t i = 0; i < call->n; i += images) {
         const octk_image x =
             octi_framed(c, &own->in, &own->need, (const uint8_t *)call->in[0] + i * own->in.image,
@@ -37,7 +55,6 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
         const int32_t now = call->n - i < images ? (int32_t)(call->n - i) : images;
         for (int32_t p = call->from; p < call->to; p += own->band) {
             const int32_t count = call->to - p < own->band ? call->to - p : own->band;
-            k.np = now * count * columns(c) * c->pool * c->pool;
             for (int32_t g = 0; g < c->groups; g++) {
                 k.x = corner + (int64_t)p * c->pool * c->stride[0] * x.row + (int64_t)g * cg;
                 const int64_t lane = octi_lane_begin(c, g) + span.from;
@@ -48,36 +65,67 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
                 k.by = octi_records_at(&own->kernel.by, lane);
                 k.y = (uint8_t *)call->out + i * own->out.image + (p - call->first) * own->out.row +
                       (int64_t)g * each + span.from;
-                own->conv(&k);
+                multiply(c, own, &k, now, count);
             }
         }
     }
 }
 
-/* Places of runs, of outputs, and of the pixels of each, behind one another. */
+/* The kernel that shares loads between lines, and knows lifted sums. */
+static bool on_512_bits(const octi_qconv *c) {
+    return c->kernels->needs.conv_u8u8 & OCTI_CPU_AVX512VNNI;
+}
+
+/* One panel of 16 channels has a load for each product, unless pixels of two lines share it: where
+ * the kernel can, and these lie as it asks. */
+static int64_t line_of(const octi_qconv *c, const octk_image *x, const octi_bytes *own) {
+    const bool one_panel = c->groups == 1 && octk_lanes(c->o) == OCTI_PANEL,
+               lies = c->r > 1 && c->stride[0] == c->dilation[0] && octi_runs_of(c).taps == 1 &&
+                      columns(c) * c->pool % 2 == 0 && own->images == 1 && own->band * c->pool > 1;
+    return on_512_bits(c) && one_panel && lies ? c->stride[0] * x->row : 0;
+}
+
+/* Places of runs, of outputs, and of the pixels of each, behind one another; where two lines are
+ * taken in turn, those of a line alone behind them. */
 static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const octk_image *x,
                               octi_bytes *own) {
     const octi_runs runs = octi_runs_of(c);
-    const int64_t count = (int64_t)own->images * own->band * columns(c), each = c->pool * c->pool;
-    const size_t places = (size_t)(runs.count + count * (each + 1));
+    octk_conv_rows *k = &own->kernel;
+    k->line = line_of(c, x, own);
+    const bool turns = k->line && c->pool == 1;
+    if (turns) own->band += own->band % 2;
+    const int64_t columns_ = columns(c), count = (int64_t)own->images * own->band * columns_,
+                  each = c->pool * c->pool;
+    const size_t places = (size_t)(runs.count + count * (each + 1) + 2 * columns_);
     int64_t *at = octi_arena_alloc(q->arena, places * sizeof *at), *pix = at + runs.count,
             *out = pix + count * each;
     if (!at) return oct_last_error()->code;
-    own->kernel.run = at;
-    own->kernel.pix = pix;
-    own->kernel.out = out;
-    own->kernel.runs = runs.count;
-    own->kernel.steps = (runs.length + 3) / 4;
+    k->run = at;
+    k->pix = pix;
+    k->out = out;
+    int64_t *single = out + count;
+    own->single = single;
+    k->runs = runs.count;
+    k->steps = (runs.length + 3) / 4;
     octi_place_runs(c, x, at);
     for (int64_t i = 0; i < count; i++) {
-        const int64_t image = i / columns(c) / own->band, p = i / columns(c) % own->band,
-                      column = i % columns(c);
+        const int64_t row = turns ? i / (2 * columns_) * 2 + i % 2 : i / columns_,
+                      image = row / own->band, p = row % own->band,
+                      column = turns ? i % (2 * columns_) / 2 : i % columns_;
         out[i] = image * own->out.image + p * own->out.row + column * own->out.pixel;
-        for (int64_t k = 0; k < each; k++)
-            *pix++ = image * x->image + (p * c->pool + k / c->pool) * c->stride[0] * x->row +
-                     (column * c->pool + k % c->pool) * c->stride[1] * x->pixel;
+        for (int64_t n = 0; n < each; n++) {
+            const int64_t down = k->line ? n % c->pool : n / c->pool,
+                          right = k->line ? n / c->pool : n % c->pool;
+            *pix++ = image * x->image + (p * c->pool + down) * c->stride[0] * x->row +
+                     (column * c->pool + right) * c->stride[1] * x->pixel;
+        }
     }
-    own->kernel.pair = columns(c) * c->pool % 2 ? 0 : c->stride[1] * x->pixel;
+    for (int64_t i = 0; i < columns_; i++) {
+        single[i] = i * c->stride[1] * x->pixel;
+        single[columns_ + i] = i * own->out.pixel;
+    }
+    k->pair = columns_ * c->pool % 2 ? 0 : c->stride[1] * x->pixel;
+    k->dense = columns_ % 4 == 0 && own->out.pixel == c->o;
     return OCT_OK;
 }
 
@@ -125,7 +173,10 @@ oct_status octi_bind_bytes(const octi_qargs *q, octi_bytes **made) {
 static oct_status bind(const octi_qargs *q) {
     octi_bytes *own;
     OCT_TRY(octi_bind_bytes(q, &own));
+    const octi_qconv *c = octi_qconv_of(q);
+    const int32_t lanes = octk_lanes(c->o / c->groups);
     own->conv = q->r->kernels->conv_u8u8;
+    own->kernel.lifted = on_512_bits(c) && octi_lift(c, own->kernel.b, lanes);
     q->r->kernel = q->r->kernels->name.conv_u8u8;
     return OCT_OK;
 }

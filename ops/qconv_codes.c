@@ -69,3 +69,13 @@ oct_status octi_pack_codes(const octi_qargs *q, const octi_qconv *c, int32_t lan
     p->sums = sums;
     return OCT_OK;
 }
+
+bool octi_lift(const octi_qconv *c, const int32_t *b, int32_t lanes) {
+    if (c->by.law != OCTQ_FP32 || c->zy || c->lo || c->hi != UINT8_MAX ||
+        c->largest_output >= 1 << 23)
+        return false;
+    int32_t *its = (int32_t *)(uintptr_t)b;
+    for (int64_t l = 0; l < (int64_t)lanes * c->groups; l++)
+        its[l] = (int32_t)((uint32_t)b[l] + OCTK_LIFT);
+    return true;
+}

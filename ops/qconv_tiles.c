@@ -224,16 +224,6 @@ static void lay_out(const octi_qconv *c, const octk_image *x, tiles *own) {
     }
 }
 
-/* Behind a relu, sums that are proven small become codes with fewer instructions. */
-static void lift(const octi_qconv *c, tiles *own) {
-    own->kernel.lifted =
-        c->by.law == OCTQ_FP32 && !c->zy && !c->lo && c->hi == 255 && c->largest_output < 1 << 23;
-    if (!own->kernel.lifted) return;
-    int32_t *b = (int32_t *)(uintptr_t)own->panels.b; /* its own, of the arena */
-    for (int64_t l = 0; l < (int64_t)own->panels.lanes * c->groups; l++)
-        b[l] = (int32_t)((uint32_t)b[l] + OCTK_LIFT);
-}
-
 static oct_status bind(const octi_qargs *q) {
     const octi_qconv *c = wide_layer(q->arena, octi_qconv_of(q));
     if (!c) return oct_last_error()->code;
@@ -260,7 +250,7 @@ static oct_status bind(const octi_qargs *q) {
         at[i] = at[i / chunks] + i % chunks * own->kernel.steps * 4;
     lay_out(c, &x, own);
     OCT_TRY(octi_pack_codes(q, c, group_lanes(c), chunks * own->kernel.steps, &own->panels));
-    lift(c, own);
+    own->kernel.lifted = octi_lift(c, own->panels.b, own->panels.lanes);
     r->scratch = octi_frame_bytes(c, &own->in, &own->need);
     r->own = own;
     r->run = run;

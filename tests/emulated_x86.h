@@ -97,6 +97,7 @@ static inline emu512 emu_to_int(emu512f v) {
 #define _mm512_mask_storeu_epi8(p, mask, v) emu_store512(p, mask, v)
 #define _mm256_mask_storeu_epi8(p, mask, v) emu_store256(p, mask, v)
 #define _mm_mask_storeu_epi8(p, mask, v)    emu_store128(p, mask, v)
+#define _mm512_castps512_ps256(v)           (v).half[0]
 #define _mm512_setzero_ps()                 ((emu512f){{_mm256_setzero_ps(), _mm256_setzero_ps()}})
 #define _mm512_loadu_ps(p)                  emu_loadf(p)
 #define _mm512_mul_ps(a, b)                 emu_mulf(a, b)

@@ -59,12 +59,19 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
     for (int round = 0; round < 1500 / SANITIZED_PART; round++) {
         const int o = 1 + (round < 140 ? round * 37 % 140 : below(&r, 140)),
                   runs = 1 + below(&r, 5), steps = 1 + below(&r, round % 5 ? 6 : 40),
-                  pool = below(&r, 3) ? 1 : OCTK_POOLED, np = pool * (1 + below(&r, 20)),
-                  lanes = octk_lanes(o), k = runs * steps * each,
-                  pair = np % 2 ? 0 : below(&r, 3) * (1 + below(&r, 20)),
-                  room = 4 * k + 64; /* elements that pixels and runs lie in */
-        const ends e = draw_ends(&r);
-        const int style = below(&r, 4);
+                  pool = below(&r, 3) ? 1 : OCTK_POOLED, lanes = octk_lanes(o),
+                  k = runs * steps * each;
+        const bool turns = !below(&r, 4), dense = !below(&r, 4);
+        const int np = turns && pool == 1 ? 4 * (1 + dense) * (1 + below(&r, 8))
+                                          : pool * (1 + below(&r, 20)),
+                  pair = np % 2 ? 0 : (turns + below(&r, 3)) * (1 + below(&r, 20)),
+                  line = turns ? 1 + below(&r, 20) : 0,
+                  room = 4 * k + 64 + 6 * 20; /* elements that pixels and runs lie in */
+        const bool lifted = each == 4 && strstr(name, "avx512vnni") && !below(&r, 3);
+        const ends e = lifted ? (ends){.zy = 0, .lo = 0, .hi = 255} : draw_ends(&r);
+        const int style = below(&r, 4), heavy = (1 << 22) / (255 * k), /* weights of lifted sums */
+            most = !lifted || heavy > 127 ? 127 : heavy;
+        const int64_t bound = lifted ? (1 << 23) - 1 : INT32_MAX;
         void *x = untouched((size_t)(room * size)), *w = untouched((size_t)(lanes * k * size));
         int32_t *b = untouched((size_t)(lanes + 16) * 4),
                 *sums = untouched((size_t)(lanes + 16) * 4);
@@ -75,7 +82,7 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
         for (int i = 0; i < room; i++)
             put(x, i, each, style ? below(&r, 511) - 255 : i % 2 ? 255 : -255);
         for (int i = 0; i < lanes * k; i++)
-            put(w, i, each, style ? below(&r, 256) - 128 : i % 3 ? 127 : -128);
+            put(w, i, each, style ? below(&r, 2 * most + 2) - most - 1 : i % 3 ? most : -most - 1);
         memset(sums, 0, (size_t)(lanes + 16) * 4);
         for (int l = 0; l < lanes && each == 4; l++)
             for (int n = 0; n < k; n++) {
@@ -84,15 +91,22 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
             }
         for (int l = 0; l < lanes + 16; l++)
             b[l] = style ? below(&r, 1 << 20) - (1 << 19)
-                         : (l % 2 ? 1 : -1) * (INT32_MAX - 255 * 128 * k),
-            m[l] = draw_m(&r, style ? 255.0 * 128 * k + (1 << 20) : INT32_MAX);
-        for (int i = 0; i < runs; i++) run[i] = size * below(&r, k + 1);
-        const int64_t pitch = o + below(&r, 7);
-        for (int i = 0; i < np; i++)
-            pix[i] = pair && i % 2 ? pix[i - 1] + pair * size
-                                   : size * below(&r, room - 2 * k - 1 - pair),
-            out[i] = (round % 2 ? i : np - 1 - i) * pitch;
-        const size_t bytes = (size_t)(np * pitch);
+                         : (l % 2 ? 1 : -1) * (int)(bound - 255 * (most + 1) * k),
+            m[l] = draw_m(&r, style ? 255.0 * 128 * k + (1 << 20) : (double)bound);
+        for (int i = 0; i < runs; i++)
+            run[i] = turns && i ? run[i - 1] + line * size : size * below(&r, k + 1);
+        const int64_t pitch = o + (dense ? 0 : below(&r, 7));
+        const int groups = (np + 7) / 8 * 2;
+        for (int i = 0; i < np; i++) {
+            const int first = size * below(&r, room - 2 * k - 1 - pair - 6 * line),
+                      at = turns && pool == 1 ? i / 8 * 8 + i % 8 / 2 + 4 * (i % 2) : i,
+                      group = round % 2 ? at / 4 : groups - 1 - at / 4;
+            pix[i] = turns && i % 4  ? pix[i / 4 * 4] + (i % 2 * line + i % 4 / 2 * pair) * size
+                     : pair && i % 2 ? pix[i - 1] + pair * size
+                                     : first;
+            out[i] = (4 * group + at % 4) * pitch;
+        }
+        const size_t bytes = (size_t)(4 * groups * pitch);
         uint8_t *want = untouched(bytes);
         octk_conv_rows a = {.x = x,
                             .w = w,
@@ -100,9 +114,13 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
                             .out = out,
                             .run = run,
                             .pair = pair * size,
+                            .line = line * size,
+                            .dense = dense,
+                            .lifted = lifted,
                             .b = b,
                             .sums = sums,
-                            .by = draw_records(&r, m, numbers, lanes + 16),
+                            .by = lifted ? (octq_multipliers){.law = OCTQ_FP32, .m = m}
+                                         : draw_records(&r, m, numbers, lanes + 16),
                             .y = untouched(bytes),
                             .np = np,
                             .runs = runs,
@@ -127,6 +145,7 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
                 const uint8_t code = (uint8_t)law_of_sum(&a.by, l, (int32_t)sum, e.zy, e.lo, e.hi);
                 if (i % pool == 0 || code > *at) *at = code;
             }
+        for (int l = 0; lifted && l < lanes; l++) b[l] = (int32_t)((uint32_t)b[l] + OCTK_LIFT);
         kernel(&a);
         same_bytes(name, a.y, want, bytes);
         free(x), free(w), free(b), free(sums), free(m), free(numbers), free(pix), free(out),

@@ -170,6 +170,9 @@ typedef struct octk_conv_rows {
     const int64_t *out; /* [octk_outputs], bytes */
     const int64_t *run; /* [runs], bytes */
     int64_t pair;       /* pix[2 i + 1] is pix[2 i] + pair, bytes, and np even; 0: who knows */
+    /* where not 0: pix[4 i + k] is pix[4 i] + 0, line, pair, line + pair, np a multiple of 4, and
+     * run[r + 1] is run[r] + line: pixels of two lines in turn */
+    int64_t line;
     const int32_t *b;
     const int32_t *sums; /* of codes: a lane's weights, summed */
     octq_multipliers by;
@@ -177,6 +180,10 @@ typedef struct octk_conv_rows {
     int32_t np, runs, steps, o;
     int32_t zy, lo, hi;
     bool pooled; /* np is a multiple of OCTK_POOLED */
+    /* outputs follow each other in fours: out[4 i + k] is out[4 i] + k * o; of two lines in turn
+     * out[8 i + 2 k + l] is out[8 i + l] + k * o, and np is a multiple of 8 */
+    bool dense;
+    bool lifted; /* b is, as of octk_tiles_u8u8 below; only AVX-512 VNNI has it */
 } octk_conv_rows;
 typedef void octk_conv_rows_fn(const octk_conv_rows *a);
 typedef octk_conv_rows_fn octk_conv_s16u8_fn;
