@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * octet ptq, octet convert. */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -125,10 +126,18 @@ static bool same_file(const char *a, const char *b) {
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* Of the file that is there: it has the graph too; -1 where nothing was written. */
-static long long file_bytes(const cli *c, int code) {
+/* Of the file that is there: it has the graph too; -1 where nothing was written. 0, or the exit
+ * code. */
+static int file_bytes(const cli *c, int code, long long *bytes) {
     struct stat st;
-    return c->dry_run.set || code || stat(c->out.s, &st) ? -1 : (long long)st.st_size;
+    *bytes = -1;
+    if (c->dry_run.set || code) return 0;
+    if (stat(c->out.s, &st))
+        return cli_print_to(stderr, "octet: %s: its size cannot be read: %s\n", c->out.s,
+                            strerror(errno)),
+               4;
+    *bytes = (long long)st.st_size;
+    return 0;
 }
 
 static void print_file_bytes(long long bytes) {
@@ -179,15 +188,18 @@ static int convert_weights(cli *c, oct_net *net, const struct mode *m) {
     if (!small || (!c->dry_run.set && oct_int8_save(small, c->out.s) != OCT_OK))
         return cli_failed();
     const long long bytes = oct_net_bytes(small);
+    long long of_file;
+    const int code = file_bytes(c, 0, &of_file);
+    if (code) return code;
     if (c->json.set) {
         json j = json_open();
         json_string(&j, "mode", mode);
         json_int(&j, "bytes", bytes);
-        if (file_bytes(c, 0) >= 0) json_int(&j, "file_bytes", file_bytes(c, 0));
+        if (of_file >= 0) json_int(&j, "file_bytes", of_file);
         json_close(&j);
     } else {
         cli_print("mode %s  bytes %lld", mode, bytes);
-        print_file_bytes(file_bytes(c, 0));
+        print_file_bytes(of_file);
     }
     next_of_file(c, small);
     return 0;
@@ -235,20 +247,23 @@ int cmd_convert(cli *c) {
     code = report_mismatch(&m);
     if (!code && !c->dry_run.set) code = cli_status(oct_int8_save(int8, c->out.s));
     if (code > 1) return code;
+    long long of_file;
+    const int unread = file_bytes(c, code, &of_file);
+    if (unread) return unread;
     if (c->json.set) {
         json j = json_open();
         json_int(&j, "mismatched_codes", m.mismatched);
         json_int(&j, "layers_int8", r.layers_int8);
         json_int(&j, "layers_float", r.layers_float);
         json_int(&j, "bytes", r.bytes);
-        if (file_bytes(c, code) >= 0) json_int(&j, "file_bytes", file_bytes(c, code));
+        if (of_file >= 0) json_int(&j, "file_bytes", of_file);
         cli_warnings_json(&j, &w);
         json_close(&j);
     } else {
         cli_print("mismatched_codes %lld of %lld  layers_int8 %d  layers_float %d  bytes %lld",
                   (long long)m.mismatched, (long long)m.codes, r.layers_int8, r.layers_float,
                   (long long)r.bytes);
-        print_file_bytes(file_bytes(c, code));
+        print_file_bytes(of_file);
     }
     cli_warnings_free(c, &w);
     if (!code) next_of_file(c, int8);

@@ -166,9 +166,11 @@ static void cell_json(const sweep *s, const sweep_cell *cell) {
     json_close(&j);
 }
 
+/* Of what a cell said; or why that cannot be read. */
 static void first_line(const char *path, char *line, size_t size) {
     FILE *f = place_open(path, 0);
     *line = 0;
+    if (!f) snprintf(line, size, "%s: cannot be read: %s", path, strerror(errno));
     while (f && fgets(line, (int)size, f) && strstr(line, "warning: ")) continue;
     if (f) fclose(f);
     line[strcspn(line, "\n")] = 0;

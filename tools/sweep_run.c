@@ -30,15 +30,18 @@ const char *sweep_path(const sweep *s, const sweep_cell *cell, const char *endin
 
 /* ---- results ---- */
 
-/* The last line of a file that begins an object; "" where there is none. */
-static void last_object(const char *path, char *line, size_t size) {
+/* The last line of a file that begins an object; "" where there is none. 0, or the exit code. */
+static int last_object(const char *path, char *line, size_t size) {
     FILE *f = place_open(path, 0);
     char *more = malloc(size);
     *line = 0;
     while (f && more && fgets(more, (int)size, f))
         if (*more == '{') memcpy(line, more, strlen(more) + 1);
+    const bool ok = f && more && !ferror(f);
+    if (!ok) fprintf(stderr, "octet: %s: cannot be read: %s\n", path, strerror(errno));
     free(more);
     if (f) fclose(f);
+    return ok ? 0 : 4;
 }
 
 static double number_of(const char *object, const char *key) {
@@ -102,11 +105,17 @@ int sweep_find_done(sweep *s) {
 
 /* ---- processes ---- */
 
+/* What failed in a process that was to become a cell: errno, and at which file. */
+typedef struct failure {
+    int why;
+    enum { NOTHING, OUT, ERR, PROGRAM } at;
+} failure;
+
 /* In the new process, between fork and exec, where only what a signal handler may call may be
  * called: its streams, and an end of its own when this process ends, however it does; a run that
  * is being written is saved first, as on every SIGTERM. Back only where something failed. */
-static void become(const sweep *s, char *const argv[], const char *out, const char *err,
-                   pid_t parent) {
+static failure become(const sweep *s, char *const argv[], const char *out, const char *err,
+                      pid_t parent) {
     enum { WRITE_NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW };
 #ifdef __linux__
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -114,40 +123,51 @@ static void become(const sweep *s, char *const argv[], const char *out, const ch
 #else
     (void)parent;
 #endif
-    if (setpgid(0, 0)) return; /* a group of its own: Ctrl-C comes through the sweep, once */
-    const int to[3] = {open("/dev/null", O_RDONLY), open(out, WRITE_NEW, 0666),
-                       open(err, WRITE_NEW, 0666)};
-    for (int i = 0; i < 3; i++)
-        if (to[i] < 0 || dup2(to[i], i) < 0) return;
-    for (int i = 0; i < 3; i++)
-        if (to[i] > 2) close(to[i]);
+    if (setpgid(0, 0)) /* a group of its own: Ctrl-C comes through the sweep, once */
+        return (failure){errno, PROGRAM};
+    const char *const files[] = {[NOTHING] = "/dev/null", [OUT] = out, [ERR] = err};
+    for (int i = NOTHING; i <= ERR; i++) {
+        const int to = open(files[i], i == NOTHING ? O_RDONLY : WRITE_NEW, 0666);
+        if (to < 0 || (to != i && dup2(to, i) < 0)) return (failure){errno, i};
+        if (to > 2) close(to);
+    }
     execve(s->octet, argv, environ);
+    return (failure){errno, PROGRAM};
 }
 
-/* 0 and *pid, or errno of what failed in the new process. */
-static int spawn(const sweep *s, const sweep_cell *cell, char *const argv[], pid_t *pid) {
-    int told[2], why = 0;
+/* 0 and its pid; or what failed is told, with the cell and the file: the exit code. */
+static int spawn(const sweep *s, sweep_cell *cell, char *const argv[]) {
+    int told[2];
     char out[1500], err[1500];
+    failure f = {0, PROGRAM};
     snprintf(out, sizeof out, "%s", sweep_path(s, cell, ".out"));
     snprintf(err, sizeof err, "%s", sweep_path(s, cell, ".err"));
     unlink(out);
     unlink(err);
-    if (pipe(told)) return errno;
-    for (int i = 0; i < 2; i++) fcntl(told[i], F_SETFD, FD_CLOEXEC);
-    const pid_t parent = getpid();
-    *pid = fork();
-    if (!*pid) {
-        become(s, argv, out, err, parent);
-        why = errno;
-        _exit(write(told[1], &why, sizeof why) == (ssize_t)sizeof why ? 127 : 126);
+    if (!pipe(told)) {
+        for (int i = 0; i < 2; i++) fcntl(told[i], F_SETFD, FD_CLOEXEC);
+        const pid_t parent = getpid();
+        cell->pid = fork();
+        if (!cell->pid) {
+            f = become(s, argv, out, err, parent);
+            _exit(write(told[1], &f, sizeof f) == (ssize_t)sizeof f ? 127 : 126);
+        }
+        if (cell->pid < 0) f.why = errno;
+        close(told[1]); /* the end of file is the new program's beginning */
+        ssize_t got = 0;
+        while (cell->pid > 0 && (got = read(told[0], &f, sizeof f)) < 0 && errno == EINTR) continue;
+        close(told[0]);
+        if (cell->pid > 0 && got > 0) waitpid(cell->pid, NULL, 0);
+    } else {
+        f.why = errno;
     }
-    if (*pid < 0) why = errno;
-    close(told[1]); /* the end of file is the new program's beginning */
-    ssize_t got = 0;
-    while (*pid > 0 && (got = read(told[0], &why, sizeof why)) < 0 && errno == EINTR) continue;
-    close(told[0]);
-    if (*pid > 0 && got > 0) waitpid(*pid, NULL, 0);
-    return why;
+    if (!f.why) return 0;
+    const char *const files[] = {
+        [NOTHING] = "/dev/null", [OUT] = out, [ERR] = err, [PROGRAM] = s->octet};
+    cell->pid = 0;
+    fprintf(stderr, "octet: %s: cannot be started: %s: %s\n", sweep_path(s, cell, ""), files[f.at],
+            strerror(f.why));
+    return 4;
 }
 
 static int start(sweep *s, sweep_cell *cell) {
@@ -164,11 +184,7 @@ static int start(sweep *s, sweep_cell *cell) {
                                                                                     : "--resume");
     argv[n] = NULL;
     cell->seconds = cli_seconds();
-    const int failed = spawn(s, cell, argv, &cell->pid);
-    if (!failed) return 0;
-    cell->pid = 0;
-    fprintf(stderr, "octet: %s: %s\n", s->octet, strerror(failed));
-    return 4;
+    return spawn(s, cell, argv);
 }
 
 static bool says(const char *path, const char *words) {
@@ -193,9 +209,10 @@ static int end(sweep *s, sweep_cell *cell, int status) {
         if (cell->busy) cell->code = 0;
         return 0;
     }
-    last_object(sweep_path(s, cell, ".out"), object, sizeof object);
+    int code = last_object(sweep_path(s, cell, ".out"), object, sizeof object);
+    if (code) return code;
     take_scores(cell, object);
-    const int code = write_result(s, cell);
+    code = write_result(s, cell);
     cell->done = !code;
     return code;
 }

@@ -108,11 +108,16 @@ oct_status oct_run_check(oct_ctx *ctx, const char *dir, bool resume, bool force)
     return s;
 }
 
-/* What a disk's error keeps from being seen counts as there: reading it says so. */
+/* What a disk's error keeps from being seen counts as there: reading it says so. Asked twice, for
+ * an error may pass (EINTR). */
 static bool may_be_there(const char *path) {
-    if (!access(path, F_OK)) return true;
-    const bool nothing = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES;
-    return !nothing && errno != ENAMETOOLONG && errno != EINVAL;
+    for (int i = 0; i < 2; i++) {
+        if (!access(path, F_OK)) return true;
+        const bool nothing =
+            errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES;
+        if (nothing || errno == ENAMETOOLONG || errno == EINVAL) return false;
+    }
+    return true;
 }
 
 bool oct_run_is(const char *path) {
