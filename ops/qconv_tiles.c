@@ -184,8 +184,9 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     const tiles *own = r->own;
     const octi_qconv *c = own->c;
     octk_tiles_u8u8 k = own->kernel;
-    const bool batch = c->p == 1 && c->q == 1 && !octi_frame_bytes(c, &own->in, &own->need);
-    const int32_t images = batch ? MOST_IMAGES : 1, units = call->to - call->from;
+    const bool framed = octi_frame_bytes(c, &own->in, &own->need), /* a frame holds one image */
+        batch = c->p == 1 && c->q == 1 && !framed;
+    const int32_t images = framed ? 1 : MOST_IMAGES, units = call->to - call->from;
     const octi_span span = octi_channels(c, call);
     for (int64_t i = 0; i < call->n; i += images) {
         const octk_image x =
@@ -197,7 +198,8 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
             (uint8_t *)call->out + i * own->out.image + (call->from - call->first) * own->out.row;
         k.strips = own->flat ? 1 : units * c->pool;
         if (own->flat) k.length = (units - 1) * k.line + c->q;
-        if (batch) k.length = call->n - i < images ? (int32_t)(call->n - i) : images;
+        k.images = call->n - i < images ? (int32_t)(call->n - i) : images;
+        if (batch) k.length = k.images, k.images = 1;
         for (int32_t g = 0; g < c->groups; g++) run_group(r, &k, span, g, corner, y);
     }
 }
@@ -211,6 +213,8 @@ static void lay_out(const octi_qconv *c, const octk_image *x, tiles *own) {
     k->length = k->line = k->wanted = c->q / c->pool * c->pool;
     k->y_pixel = c->o; /* codes of a pixel follow each other */
     k->y_strip = own->out.row;
+    k->image = x->image;
+    k->y_image = own->out.image;
     own->flat = goes_flat(c, line);
     if (own->flat) {
         k->line = (int32_t)line;

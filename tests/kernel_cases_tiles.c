@@ -9,10 +9,12 @@ static octk_tiles_u8u8 draw_walk(octi_rng *r, int round) {
     octk_tiles_u8u8 a = {.o = round < 70 ? round + 1 : 1 + below(r, 70),
                          .runs = 1 + below(r, 9),
                          .steps = 1 + below(r, 16),
+                         .images = 1 + below(r, 3),
                          .strips = 1 + below(r, 4),
                          .length = 1 + below(r, below(r, 4) ? 40 : 90),
                          .pixel = 1 + below(r, 80),
                          .strip = below(r, 300),
+                         .image = below(r, 900),
                          .zy = below(r, 4) ? below(r, 256) : 255 * below(r, 2),
                          .hi = 255,
                          .pooled = pooled};
@@ -26,6 +28,7 @@ static octk_tiles_u8u8 draw_walk(octi_rng *r, int round) {
     a.y_pixel = a.o + below(r, 5);
     a.y_line = a.wanted * a.y_pixel + below(r, 9);
     a.y_strip = (a.length / a.line + 1) * a.y_line + below(r, 9);
+    a.y_image = (a.strips + 1) * a.y_strip + below(r, 9);
     return a;
 }
 
@@ -40,16 +43,18 @@ static int64_t products(const octk_tiles_u8u8 *a, const uint8_t *x, const int8_t
     return sum;
 }
 
-static void want_window(const octk_tiles_u8u8 *a, int s, int i, uint8_t *want) {
+static void want_window(const octk_tiles_u8u8 *a, int n, int s, int i, uint8_t *want) {
     const int each = a->pooled ? 2 : 1;
     if (i % a->line >= a->wanted) return;
     for (int l = 0; l < (a->o + 15) / 16 * 16; l++) {
         const int o = l / 16 * 16 + octk_lane_channel(16, l % 16);
         if (o >= a->o) continue;
         const int64_t sum =
-            a->b[l] + products(a, (const uint8_t *)a->x + s * a->strip + i * a->pixel, a->w, l);
+            a->b[l] + products(a,
+                               (const uint8_t *)a->x + n * a->image + s * a->strip + i * a->pixel,
+                               a->w, l);
         const int32_t wrapped = (int32_t)(uint32_t)(uint64_t)sum;
-        uint8_t *y = want + s / each * a->y_strip + i / a->line * a->y_line +
+        uint8_t *y = want + n * a->y_image + s / each * a->y_strip + i / a->line * a->y_line +
                      i % a->line / each * a->y_pixel + o;
         const uint8_t code = (uint8_t)law_of_sum(&a->by, l, wrapped, a->zy, a->lo, a->hi);
         if ((s % each == 0 && i % each == 0) || code > *y) *y = code;
@@ -67,9 +72,9 @@ void check_tiles_u8u8(octk_tiles_u8u8_fn *kernel, const char *name) {
         const int64_t most = lifted ? (1 << 23) - 1 : INT32_MAX;
         int64_t *runs = untouched((size_t)a.runs * 8);
         for (int i = 0; i < a.runs; i++) runs[i] = i ? below(&r, farthest + 1) : farthest;
-        const size_t codes = (size_t)((a.strips - 1) * a.strip + (a.length - 1) * a.pixel +
-                                      farthest + run),
-                     bytes = (size_t)((a.strips + 1) * a.y_strip);
+        const size_t codes = (size_t)((a.images - 1) * a.image + (a.strips - 1) * a.strip +
+                                      (a.length - 1) * a.pixel + farthest + run),
+                     bytes = (size_t)(a.images * a.y_image);
         uint8_t *x = untouched(codes), *want = untouched(bytes);
         int8_t *w = untouched((size_t)(lanes * k));
         int32_t *b = untouched((size_t)lanes * 4), *numbers = untouched((size_t)lanes * 8);
@@ -92,8 +97,8 @@ void check_tiles_u8u8(octk_tiles_u8u8_fn *kernel, const char *name) {
         }
         a.by = draw_records(&r, m, numbers, lanes);
         if (lifted) a.by = (octq_multipliers){.law = OCTQ_FP32, .m = m};
-        for (int s = 0; s < a.strips; s++)
-            for (int i = 0; i < a.length; i++) want_window(&a, s, i, want);
+        for (int s = 0; s < a.images * a.strips; s++)
+            for (int i = 0; i < a.length; i++) want_window(&a, s / a.strips, s % a.strips, i, want);
         a.lifted = lifted;
         for (int l = 0; lifted && l < lanes; l++) b[l] = (int32_t)((uint32_t)b[l] + OCTK_LIFT);
         kernel(&a);

@@ -240,7 +240,7 @@ START_TEST(nets_on_tiles_give_the_laws_codes) {
         for (uint32_t seed = 0; seed < 16; seed++)
             same_as_interpreted(ctx, seed, seed % 3 ? 3 : 20);
         ck_assert_int_gt(layers_run - before, 100);
-        ck_assert_int_gt(lifted - some, 10);
+        ck_assert_int_gt(lifted - some, 5);
         ck_assert_int_gt(layers_run - before - (lifted - some), 10);
         oct_close(ctx);
     }

@@ -202,16 +202,16 @@ static inline int32_t octk_outputs(const octk_conv_rows *a) {
     return a->pooled ? a->np / OCTK_POOLED : a->np;
 }
 
-/** Convolution of codes in products of tiles: up to 16 windows by 16 channels by 64 codes. Windows
- *  stand in strips: the windows of one begin `pixel` bytes apart, strips `strip`. A strip has
- *  `length` windows in lines of `line`, of each line the first `wanted` give an output, at y +
- *  y_strip * its strip + y_line * its line + y_pixel * its column; what lies between lines may be
- *  computed and is kept by nobody. Where not all are wanted, a line is OCTK_TILES_LINE windows at
- *  most. A window gathers `runs` runs, the one of r from run[r] behind its beginning on, each of
- *  `steps` <= 16 steps of four codes. w: panels of 16 lanes, [panel][runs][steps][16][4]; b and
- *  `by` by lanes, whole panels of them. Where `pooled`, strips come in pairs and windows too
- *  (length = line = wanted, even): the largest of those four sums is output window / 2 of pair
- *  strip / 2. Proofs as for conv_u8u8.
+/** Convolution of codes in products of tiles: up to 16 windows by 16 channels by 64 codes. Images
+ *  lie `image` bytes apart, their outputs `y_image`. Windows of one stand in strips: the windows
+ *  of one begin `pixel` bytes apart, strips `strip`. A strip has `length` windows in lines of
+ *  `line`, of each line the first `wanted` give an output, at y + y_strip * its strip + y_line *
+ *  its line + y_pixel * its column; what lies between lines may be computed and is kept by nobody.
+ *  Where not all are wanted, a line is OCTK_TILES_LINE windows at most. A window gathers `runs`
+ *  runs, the one of r from run[r] behind its beginning on, each of `steps` <= 16 steps of four
+ *  codes. w: panels of 16 lanes, [panel][runs][steps][16][4]; b and `by` by lanes, whole panels of
+ *  them. Where `pooled`, strips come in pairs and windows too (length = line = wanted, even): the
+ *  largest of those four sums is output window / 2 of pair strip / 2. Proofs as for conv_u8u8.
  *  `lifted`: b has OCTK_LIFT besides, the bits of the float 2^23. The caller has proven that no sum
  *  reaches 2^23, up or down, and the law is fp32, zy = lo = 0, hi = 255 (behind a relu). A sum's
  *  bits then are a float: 2^23 + the sum where that is not negative, and fma(those, m, -2^23 m) is
@@ -224,9 +224,9 @@ typedef struct octk_tiles_u8u8 {
     const int32_t *b;
     octq_multipliers by;
     uint8_t *y;
-    int64_t pixel, strip;
-    int64_t y_pixel, y_line, y_strip;
-    int32_t strips, length, line, wanted;
+    int64_t pixel, strip, image;
+    int64_t y_pixel, y_line, y_strip, y_image;
+    int32_t images, strips, length, line, wanted; /* strips of an image */
     int32_t runs, steps, o;
     int32_t zy, lo, hi;
     bool pooled, lifted;

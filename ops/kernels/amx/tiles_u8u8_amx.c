@@ -245,11 +245,14 @@ static inline void place(block *k, uint8_t *y, int32_t first, uint8_t **restrict
 }
 
 typedef struct spot { /* a tile, or a pair of them */
-    int32_t strip, tile;
+    int32_t image, strip, tile;
 } spot;
-INLINE spot behind(spot s, const cut *c, form f) {
-    if (s.tile + 1 < c->tiles) return (spot){s.strip, s.tile + 1};
-    return (spot){s.strip + (f.pooled ? 2 : 1), 0};
+INLINE spot behind(spot s, const octk_tiles_u8u8 *a, const cut *c, form f) {
+    if (++s.tile < c->tiles) return s;
+    s.tile = 0;
+    s.strip += f.pooled ? 2 : 1;
+    if (s.strip < a->strips) return s;
+    return (spot){.image = s.image + 1};
 }
 
 typedef void multiply_fn(block *k);
@@ -265,24 +268,25 @@ INLINE void panels(block *k, int32_t first, form f, multiply_fn *its_multiply) {
     k->b = a->b + first;
     k->w = (const uint8_t *)a->w + (int64_t)first * 4 * a->runs * a->steps;
     if (first == 0 || !f.wide) lay_out(k, f);
-    for (spot from = {0, 0}, to; from.strip < a->strips; from = to) {
-        int32_t n = 0;
-        for (to = from; n < most && to.strip < a->strips; to = behind(to, &c, f)) {
-            const uint8_t *x =
-                (const uint8_t *)a->x + to.strip * a->strip + begin_of(a, &c, to.tile) * a->pixel;
-            k->x[n++] = x;
-            if (f.pooled) k->x[n++] = x + a->strip;
-        }
-        k->tiles = n;
+    bool first_block = true;
+    for (spot at = {0}; at.image < a->images; first_block = false) {
+        uint8_t *y[SUMS]; /* of each spot: where its strip's codes go, and from which output on */
+        int32_t spots = 0, begin[SUMS];
+        do {
+            const int32_t window = begin_of(a, &c, at.tile);
+            const uint8_t *x = (const uint8_t *)a->x + at.image * a->image + at.strip * a->strip +
+                               window * a->pixel;
+            k->x[spots * each] = x;
+            if (f.pooled) k->x[spots * each + 1] = x + a->strip;
+            y[spots] = a->y + first + at.image * a->y_image + at.strip / each * a->y_strip;
+            begin[spots++] = window / each;
+            at = behind(at, a, &c, f);
+        } while (spots * each < most && at.image < a->images);
+        k->tiles = spots * each;
         its_multiply(k); /* its end is still that of the block before */
-        if (from.strip == 0 && from.tile == 0) end_at(&k->end, a, first, f);
-        k->waiting = n / each * c.groups;
-        uint8_t **y = k->y;
-        for (spot at = from; at.strip < to.strip || at.tile < to.tile; at = behind(at, &c, f)) {
-            place(k, a->y + first + at.strip / each * a->y_strip, begin_of(a, &c, at.tile) / each,
-                  y);
-            y += slots;
-        }
+        if (first_block) end_at(&k->end, a, first, f);
+        k->waiting = spots * c.groups;
+        for (int32_t i = 0; i < spots; i++) place(k, y[i], begin[i], k->y + i * slots);
     }
 }
 

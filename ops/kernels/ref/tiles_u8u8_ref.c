@@ -30,7 +30,7 @@ static void sums(const octk_tiles_u8u8 *a, int32_t strip, int32_t window, int32_
     }
 }
 
-void octk_tiles_u8u8_ref(const octk_tiles_u8u8 *a) {
+static void image(const octk_tiles_u8u8 *a) {
     const int32_t each = a->pooled ? 2 : 1;
     int32_t sum[OCTK_TILE];
     uint8_t codes[OCTK_TILE];
@@ -47,4 +47,13 @@ void octk_tiles_u8u8_ref(const octk_tiles_u8u8 *a) {
                     if (o < a->o) y[o] = codes[l];
                 }
             }
+}
+
+void octk_tiles_u8u8_ref(const octk_tiles_u8u8 *a) {
+    octk_tiles_u8u8 one = *a;
+    for (int32_t n = 0; n < a->images; n++) {
+        one.x = (const uint8_t *)a->x + n * a->image;
+        one.y = a->y + n * a->y_image;
+        image(&one);
+    }
 }
