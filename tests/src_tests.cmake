@@ -1,4 +1,5 @@
 octet_test(test_base)
+octet_test(test_folders)
 octet_test(test_words)
 octet_test(test_names)
 octet_test(test_float_mode)
