@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "qat/infer/infer.h"
+#include "qat/infer/plan.h"
 #include "qat/infer/planner.h"
 #include "src/qround.h"
 #include "tests/int8_nets.h"
@@ -265,6 +266,96 @@ START_TEST(fused_plans_reuse_memory) {
 }
 END_TEST
 
+/* What a step leaves in memory of one image: its value, of any codes, inside its borders; around
+ * it, if it is filled there, the halo's. */
+static void play_step(const octi_plan_value *v, uint8_t *memory, uint8_t code) {
+    uint8_t *at = memory + v->offset;
+    if (octi_halo_none(&v->at.halo)) {
+        memset(at, code, (size_t)v->at.image);
+        return;
+    }
+    at += v->at.origin;
+    if (!v->halo_there) octi_halo_fill(&v->at, &v->shape, at, 1, v->halo_code);
+    for (int64_t h = 0; h < v->shape.dim[1]; h++)
+        memset(at + h * v->at.row, code, (size_t)(v->shape.dim[2] * v->at.pixel));
+}
+
+/* Two runs of a plan in memory of other codes: every halo stands when its step has run. Returns how
+ * many values found theirs; in `again` how many did not, though their place was used before. */
+static int play(const oct_plan *plan, uint8_t *memory, uint8_t *want, int *again) {
+    int there = 0;
+    for (int32_t i = 0; i < 2 * plan->step_count; i++) {
+        const int32_t step = i % plan->step_count;
+        const octi_plan_value *v = &plan->values[plan->steps[step].out];
+        if (v->home != OCTI_HOME_BLOCK) continue;
+        const uint8_t code = (uint8_t)(v->halo_code + 1 + i);
+        play_step(v, memory, code);
+        if (octi_halo_none(&v->at.halo)) continue;
+        there += v->halo_there;
+        for (int32_t k = 0; k < step && !v->halo_there; k++)
+            *again += plan->values[plan->steps[k].out].offset == v->offset;
+        memset(want, v->halo_code, (size_t)v->at.image);
+        for (int64_t h = 0; h < v->shape.dim[1]; h++)
+            memset(want + v->at.origin + h * v->at.row, code,
+                   (size_t)(v->shape.dim[2] * v->at.pixel));
+        ck_assert_msg(!memcmp(memory + v->offset, want, (size_t)v->at.image), "step %d", step);
+    }
+    return there;
+}
+
+/** A halo that a plan does not fill again is there, whoever had its memory between; and one that
+ *  another value's left is not taken for it. */
+START_TEST(halos_of_nets_stand) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    int there = 0, again = 0;
+    for (uint32_t seed = 0; seed < 100; seed++) {
+        oct_net *net = test_random_net(ctx, seed);
+        oct_plan *plan = oct_plan_new(net, NULL);
+        uint8_t *memory = malloc(plan->activations), *want = malloc(plan->activations);
+        memset(memory, 0xa5, plan->activations);
+        there += play(plan, memory, want, &again);
+        free(memory), free(want);
+        oct_plan_free(plan);
+        oct_net_free(net);
+    }
+    oct_close(ctx);
+    ck_assert_msg(there > 20 && again > 20, "%d kept, %d filled again", there, again);
+}
+END_TEST
+
+/** The same of places that overlap in every way. */
+START_TEST(halos_of_any_places_stand) {
+    enum { STEPS = 16, BYTES = 4096 };
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 40, 0);
+    uint8_t memory[BYTES], want[BYTES];
+    int there = 0, again = 0;
+    for (int round = 0; round < 500; round++) {
+        octi_plan_value values[STEPS];
+        octi_qmodule steps[STEPS];
+        oct_plan plan = {
+            .steps = steps, .values = values, .step_count = STEPS, .value_count = STEPS};
+        memset(memory, 0xa5, sizeof memory);
+        for (int i = 0; i < STEPS; i++) {
+            const octi_halo halo = {octi_rng_below(&r, 2), octi_rng_below(&r, 2), 1, 0};
+            octi_plan_value *v = &values[i];
+            steps[i] = (octi_qmodule){.out = i};
+            *v = (octi_plan_value){.dtype = OCT_U8,
+                                   .shape = OCT_SHAPE(OCT_BATCH, 4 + (int)octi_rng_below(&r, 2), 5,
+                                                      octi_rng_below(&r, 3) ? 8 : 16),
+                                   .halo_code = (uint8_t)octi_rng_below(&r, 2),
+                                   .offset = 64 * octi_rng_below(&r, 8),
+                                   .home =
+                                       octi_rng_below(&r, 8) ? OCTI_HOME_BLOCK : OCTI_HOME_OUTPUT};
+            if (octi_rng_below(&r, 3)) v->offset = 0, v->halo_code = 3;
+            v->at = octi_layout_of(&v->shape, 1, octi_rng_below(&r, 4) ? halo : (octi_halo){0});
+        }
+        octi_plan_keep_halos(&plan);
+        there += play(&plan, memory, want, &again);
+    }
+    ck_assert_msg(there > 100 && again > 1000, "%d kept, %d filled again", there, again);
+}
+END_TEST
+
 /* Two threads, one plan, a session each, while the pool is fought over. */
 typedef struct racer {
     const oct_plan *plan;
@@ -305,4 +396,4 @@ END_TEST
 OCT_TEST_MAIN("int8_net", small_net_equals_interpreter, random_nets_equal_interpreter,
               batch_and_threads_change_nothing, pixels_classes_and_limits,
               ties_go_to_the_lowest_index, planner_never_overlaps, fused_plans_reuse_memory,
-              two_sessions_share_a_plan)
+              halos_of_nets_stand, halos_of_any_places_stand, two_sessions_share_a_plan)

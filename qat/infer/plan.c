@@ -247,14 +247,40 @@ static void share_memory(oct_plan *p) {
     }
 }
 
+static size_t place_bytes(const oct_plan *p, const octi_plan_value *v) {
+    return p->dense ? (v->image + 3) & ~(size_t)3 : round64((size_t)v->at.image + OCTI_SLACK);
+}
+
+static bool same_halo(const octi_plan_value *v, const octi_plan_value *w) {
+    const octi_layout *a = &v->at, *b = &w->at;
+    return v->offset == w->offset && v->halo_code == w->halo_code && a->image == b->image &&
+           a->row == b->row && a->pixel == b->pixel && a->origin == b->origin &&
+           v->shape.dim[1] == w->shape.dim[1] && v->shape.dim[2] == w->shape.dim[2];
+}
+
+void octi_plan_keep_halos(oct_plan *p) {
+    for (int32_t i = 0; i < p->step_count; i++) {
+        octi_plan_value *v = &p->values[p->steps[i].out];
+        const size_t end = v->offset + place_bytes(p, v);
+        if (v->home != OCTI_HOME_BLOCK || octi_halo_none(&v->at.halo)) continue;
+        for (int32_t k = i - 1; k >= 0; k--) {
+            const octi_plan_value *w = &p->values[p->steps[k].out];
+            if (w->home != OCTI_HOME_BLOCK || w->offset >= end ||
+                w->offset + place_bytes(p, w) <= v->offset)
+                continue;
+            v->halo_there = same_halo(v, w);
+            break;
+        }
+    }
+}
+
 static oct_status place(oct_plan *p) {
     octi_place *places = octi_calloc(p->ctx, (size_t)p->value_count + 1, sizeof *places);
     if (!places) return oct_last_error()->code;
     for (int32_t i = 0; i < p->value_count; i++) {
         const octi_plan_value *v = &p->values[i];
         if (v->home != OCTI_HOME_BLOCK) continue;
-        const size_t bytes =
-            p->dense ? (v->image + 3) & ~(size_t)3 : round64((size_t)v->at.image + OCTI_SLACK);
+        const size_t bytes = place_bytes(p, v);
         if (v->root == i)
             places[i] = (octi_place){.bytes = bytes, .first = v->first, .last = v->last};
         if (p->unfused) places[i].first = 0, places[i].last = p->step_count;
@@ -313,6 +339,7 @@ static oct_status build(oct_plan *p, const oct_net *net) {
     OCT_TRY(bind(p));
     if (!p->unfused) share_memory(p);
     OCT_TRY(place(p));
+    octi_plan_keep_halos(p);
     return pixels(p, net);
 }
 

@@ -21,6 +21,7 @@ typedef struct octi_plan_value {
     size_t image; /* bytes of one image, dense */
     octi_layout at;
     uint8_t halo_code; /* what stands in its halo */
+    bool halo_there;   /* an earlier value of a run left it there; else it is filled */
     octi_home home;
     size_t offset;
     int32_t first, last; /* steps of its own life */
@@ -45,6 +46,11 @@ struct oct_plan {
     int32_t table_step;
     oct_input_desc desc;
 };
+
+/** Sets halo_there, when each value has its place. Steps write inside a value's borders alone: what
+ *  stands around it is still there when the next one of the same shape and code comes to its place,
+ *  unless another kind of value was there between. */
+void octi_plan_keep_halos(oct_plan *p);
 
 /** A fused plan whose steps hold one node each and whose values have no halo, no slack and the
  *  alignment of a word: where each would lie in the memory of a program without octet's kernels. It

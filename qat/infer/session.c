@@ -248,7 +248,7 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n, bool
                            .scratch = s->scratch + (size_t)i * s->scratch_bytes};
         uint64_t begin = s->ns ? now() : 0;
         for (int32_t e = 0; e < m->nin; e++) in[e] = m->in[e] >= 0 ? at[m->in[e]] : NULL;
-        if (!octi_halo_none(&out->at.halo))
+        if (!octi_halo_none(&out->at.halo) && !out->halo_there)
             octi_halo_fill(&out->at, &out->shape, call.out, n, out->halo_code);
         if (j->pixels && k == p->table_step)
             codes_of_pixels(j->pixels + from * image, n, out, p->table, call.out);
