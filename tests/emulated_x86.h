@@ -149,6 +149,14 @@ static inline emu512f emu_fmsub(emu512f a, emu512f b, emu512f c) {
     return (emu512f){{_mm256_fmsub_ps(a.half[0], b.half[0], c.half[0]),
                       _mm256_fmsub_ps(a.half[1], b.half[1], c.half[1])}};
 }
+static inline emu512f emu_fmadd(emu512f a, emu512f b, emu512f c) {
+    return (emu512f){{_mm256_fmadd_ps(a.half[0], b.half[0], c.half[0]),
+                      _mm256_fmadd_ps(a.half[1], b.half[1], c.half[1])}};
+}
+static inline emu512f emu_fnmadd(emu512f a, emu512f b, emu512f c) {
+    return (emu512f){{_mm256_fnmadd_ps(a.half[0], b.half[0], c.half[0]),
+                      _mm256_fnmadd_ps(a.half[1], b.half[1], c.half[1])}};
+}
 static inline emu512 emu_bits(emu512f v) { return emu_load(&v); }
 static inline emu512f emu_of_bits(emu512 v) { return emu_loadf((const void *)&v); }
 static inline emu512f emu_max_masked(uint16_t mask, emu512f a, emu512f b) {
@@ -201,6 +209,8 @@ static inline __m128i emu_narrowed(emu512 v) {
 #define _mm512_min_ps(a, b)                    emu_minf(a, b)
 #define _mm512_set1_ps(f)                      ((emu512f){{_mm256_set1_ps(f), _mm256_set1_ps(f)}})
 #define _mm512_fmsub_ps(a, b, c)               emu_fmsub(a, b, c)
+#define _mm512_fmadd_ps(a, b, c)               emu_fmadd(a, b, c)
+#define _mm512_fnmadd_ps(a, b, c)              emu_fnmadd(a, b, c)
 #define _mm512_castps_si512(v)                 emu_bits(v)
 #define _mm512_castsi512_ps(v)                 emu_of_bits(v)
 #define _mm512_maskz_max_ps(mask, a, b)        emu_max_masked(mask, a, b)

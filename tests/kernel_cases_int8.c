@@ -357,13 +357,15 @@ void check_quantize_f32u8(octk_quantize_f32u8_fn *kernel, const char *name) {
         int n = round < 100 ? round : below(&r, 1000), qmin = round % 4 ? 0 : below(&r, 100),
             qmax = round % 4 ? 255 : 127 + below(&r, 129), z = qmin + below(&r, qmax - qmin + 1);
         /* 0.25: ties */
-        float s = round % 9 ? 0.001f + octi_rng_uniform(&r) : round % 2 ? 0x1p-23f : 0.25f;
+        static const float rare[] = {0.25f, 0x1p-23f, 0x1p-126f, 0x1.8p-101f, 0x1p101f, 0x1.fp100f};
+        float s = round % 9 ? 0.001f + octi_rng_uniform(&r) : rare[round / 9 % 6];
         float *x = untouched((size_t)n * 4);
         uint8_t *y = untouched((size_t)n + 8), *want = untouched((size_t)n + 8);
         for (int i = 0; i < n; i++) {
             x[i] = below(&r, 8) ? s * ((float)below(&r, 700) - 350.0f) *
                                       (below(&r, 3) ? 0.5f : octi_rng_uniform(&r))
                                 : odd[below(&r, 9)];
+            if (below(&r, 2)) x[i] = nextafterf(x[i], below(&r, 2) ? INFINITY : -INFINITY);
             want[i] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
         }
         kernel(x, n, s, z, qmin, qmax, y);

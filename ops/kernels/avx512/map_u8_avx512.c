@@ -166,19 +166,52 @@ void octk_clip_u8_avx512(const octk_map_u8 *a) {
     EACH_RUN(a, clip_run(x, y, a->c, lo, hi));
 }
 
+/* How floats become codes. */
+typedef struct grid {
+    __m512 scale, inverse; /* 1 / scale, rounded */
+    __m512 least, most;    /* ends, beyond all codes: of x, or of what is divided already */
+    octk_ends512 ends;
+} grid;
+
+/* x / scale, rounded as a division's result is, then to an integer; NaN: 0. A division of 16 floats
+ * takes 16 cycles (Sapphire Rapids). The quotient by the inverse is off by an ulp or two; corrected
+ * once by what is left of x it is the true one's neighbour, and then, as the inverse is rounded
+ * correctly, once more gives the correctly rounded one (Markstein), where nothing leaves the
+ * normal floats: tiny x are codes of 0 whatever is lost of them. */
+INLINE __m512i divided(const float *x, __mmask16 there, const bool plain, const grid *g) {
+    __m512 v = _mm512_maskz_loadu_ps(there, x);
+    if (!plain) v = _mm512_div_ps(v, g->scale);
+    const __mmask16 number = _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q);
+    v = _mm512_min_ps(_mm512_maskz_max_ps(number, v, g->least), g->most);
+    __m512 q = plain ? _mm512_mul_ps(v, g->inverse) : v;
+    for (int i = 0; i < 2 && plain; i++)
+        q = _mm512_fmadd_ps(_mm512_fnmadd_ps(q, g->scale, v), g->inverse, q);
+    return _mm512_cvtps_epi32(q);
+}
+INLINE void quantize(const float *x, int64_t n, uint8_t *y, const bool plain, const grid *g) {
+    for (int64_t i = 0; i < n; i += 64) {
+        const int64_t left = n - i < 64 ? n - i : 64;
+        __m512i four[4];
+        for (int k = 0; k < 4; k++)
+            four[k] = left <= 16 * k
+                          ? _mm512_setzero_si512()
+                          : divided(x + i + 16 * k, octk_first((int32_t)left - 16 * k), plain, g);
+        const __m512i codes = octk_packed512(four[0], four[1], four[2], four[3], g->ends);
+        _mm512_mask_storeu_epi8(y + i, first((int32_t)left), octk_in_turn512(codes));
+    }
+}
+
 void octk_quantize_f32u8_avx512(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
                                 int32_t qmax, uint8_t *y) {
-    const __m512 scale = _mm512_set1_ps(s), least = _mm512_set1_ps((float)(qmin - z)),
-                 most = _mm512_set1_ps((float)(qmax - z));
-    const __m512i zy = _mm512_set1_epi32(z);
-    for (int64_t i = 0; i < n; i += 16) {
-        const __mmask16 rest = octk_first(n - i < 16 ? (int32_t)(n - i) : 16);
-        const __m512 v = _mm512_div_ps(_mm512_maskz_loadu_ps(rest, x + i), scale);
-        /* NaN -> z */
-        const __m512 real = _mm512_maskz_max_ps(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), v, least);
-        const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_min_ps(real, most)), zy);
-        _mm_mask_storeu_epi8(y + i, rest, _mm512_cvtepi32_epi8(q));
-    }
+    enum { BEYOND = 1024 }; /* codes */
+    const bool plain = s >= 0x1p-100f && s <= 0x1p100f;
+    const float end = plain ? BEYOND * s : BEYOND;
+    const grid g = {_mm512_set1_ps(s), _mm512_set1_ps(1 / s), _mm512_set1_ps(-end),
+                    _mm512_set1_ps(end), octk_ends512_of(z, qmin, qmax)};
+    if (plain)
+        quantize(x, n, y, true, &g);
+    else
+        quantize(x, n, y, false, &g);
 }
 
 void octk_dequantize_u8f32_avx512(const uint8_t *x, int64_t n, float s, int32_t z, float *y) {

@@ -59,6 +59,11 @@ static inline __m512i octk_by_channel512(__m512i codes) {
     const __m512i order = _mm512_setr_epi32(0, 8, 4, 12, 1, 9, 5, 13, 2, 10, 6, 14, 3, 11, 7, 15);
     return _mm512_permutexvar_epi32(order, codes);
 }
+/** And of those whose sums stand in order. */
+static inline __m512i octk_in_turn512(__m512i codes) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_permutexvar_epi32(order, codes);
+}
 static inline __m512i octk_panel_codes512(__m512i a, __m512i b, __m512i c, __m512i d,
                                           octk_ends512 e) {
     return octk_by_channel512(octk_packed512(a, b, c, d, e));

@@ -36,21 +36,23 @@ typedef struct group {
     __mmask64 mask; /* of its channels */
 } group;
 
-ALWAYS group group_of(const octk_conv_rows *a, const uint8_t *w, int32_t first,
-                      const int32_t panels) {
+/* In place: a copy would wait for its stores. */
+ALWAYS void group_of(group *g, const octk_conv_rows *a, const uint8_t *w, int32_t first,
+                     const int32_t panels) {
     const int32_t valid = a->o - first;
-    group g = {.w = w, .first = first, .e = octk_ends512_of(a->zy, a->lo, a->hi)};
-    g.dense = a->dense && a->o == 16 * panels && (panels == 1 || !a->line);
-    g.how = a->by.law == OCTQ_Q31              ? Q31
-            : a->lifted                        ? LIFTED
-            : a->lo == 0 && a->hi == UINT8_MAX ? WHOLE
-                                               : CLAMPED;
-    g.mask = valid >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << valid) - 1;
-    for (int32_t v = 0; v < panels && g.how != Q31; v++) {
-        g.m[v] = _mm512_loadu_ps(a->by.m + first + 16 * v);
-        g.lift[v] = _mm512_mul_ps(g.m[v], _mm512_set1_ps(0x1p23f));
+    g->w = w;
+    g->first = first;
+    g->e = octk_ends512_of(a->zy, a->lo, a->hi);
+    g->dense = a->dense && a->o == 16 * panels && (panels == 1 || !a->line);
+    g->how = a->by.law == OCTQ_Q31              ? Q31
+             : a->lifted                        ? LIFTED
+             : a->lo == 0 && a->hi == UINT8_MAX ? WHOLE
+                                                : CLAMPED;
+    g->mask = valid >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << valid) - 1;
+    for (int32_t v = 0; v < panels && g->how != Q31; v++) {
+        g->m[v] = _mm512_loadu_ps(a->by.m + first + 16 * v);
+        g->lift[v] = _mm512_mul_ps(g->m[v], _mm512_set1_ps(0x1p23f));
     }
-    return g;
 }
 
 /* Not inlined: many instructions, and seldom asked for. */
@@ -182,7 +184,8 @@ TILES(four_by_1, tile_wide, 1, 4, false, false)
 TILES(pooled_four_by_4, tile_wide, 4, 4, false, true)
 
 static void one_panel(const octk_conv_rows *a, const void *w, int32_t first) {
-    const group g = group_of(a, w, first, 1);
+    group g;
+    group_of(&g, a, w, first, 1);
     int32_t i = 0;
     if (a->line && a->pooled) {
         i = pooled_lines_16(a, &g, NULL, i);
@@ -205,7 +208,8 @@ static void one_panel(const octk_conv_rows *a, const void *w, int32_t first) {
 }
 
 static void two_panels(const octk_conv_rows *a, const void *w, int32_t first) {
-    const group g = group_of(a, w, first, 2);
+    group g;
+    group_of(&g, a, w, first, 2);
     int32_t i = 0;
     if (a->pooled) {
         i = pooled_two_by_8(a, &g, NULL, i);
@@ -221,7 +225,8 @@ static void two_panels(const octk_conv_rows *a, const void *w, int32_t first) {
 /* Weights of four panels may come from memory: while these are multiplied, the next four are
  * fetched, a share by each tile. */
 static void four_panels(const octk_conv_rows *a, const void *w, int32_t first) {
-    const group g = group_of(a, w, first, 4);
+    group g;
+    group_of(&g, a, w, first, 4);
     const int32_t tiles = (a->np + 5) / 6;
     ahead next = {g.w + (int64_t)a->runs * a->steps * 256, (4 * AT_ONCE + tiles - 1) / tiles};
     int32_t i = 0;
@@ -294,7 +299,8 @@ TILES(pooled_slim_by_8, tile_slim, 8, false, true)
 TILES(pooled_slim_by_4, tile_slim, 4, false, true)
 
 static void slim_panel(const octk_conv_rows *a, const void *w, int32_t first) {
-    const group g = group_of(a, w, first, 1);
+    group g;
+    group_of(&g, a, w, first, 1);
     const bool pairs = a->pair && !a->line;
     int32_t i = 0;
     if (a->pooled) {

@@ -72,7 +72,12 @@ typedef struct work {
             STEP(12)                                                                               \
             GO_ON(AT_ONCE)                                                                         \
         }                                                                                          \
-        for (; left; left--) {                                                                     \
+        for (; left >= 2; left -= 2) {                                                             \
+            STEP(0)                                                                                \
+            STEP(4)                                                                                \
+            GO_ON(2)                                                                               \
+        }                                                                                          \
+        if (left) {                                                                                \
             STEP(0)                                                                                \
             GO_ON(1)                                                                               \
         }                                                                                          \
