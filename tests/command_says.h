@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *octet(const char *args, int code) {
-    static char text[8192], cmd[1024];
+    static char text[16384], cmd[1024];
     snprintf(cmd, sizeof cmd, "cd %s && %s %s 2>err", root, OCT_COMMAND, args);
     FILE *p = popen(cmd, "r");
     text[fread(text, 1, sizeof text - 1, p)] = 0;

@@ -150,16 +150,32 @@ START_TEST(orders_are_kept_apart) {
         flat("x", "t", "a", rows);
         flat("x", "u", "b", same ? rows : NULL);
         node("Add", "a", "b", "y");
-        if (!same) is_refused("order");
+        if (!same) is_refused("flattened in different orders");
     }
     begin(C, H, W);
     whole("to", 4, (int64_t[]){0, C, W, H});
     flat("x", NULL, "a", NULL);
     node("Reshape", "a", "to", "y");
     is_refused("moves elements");
-    begin(C, H, W);
-    flat("x", "t", "y", columns);
-    is_refused("lies in another order");
+    static const int64_t across[] = {0, 1, 3, 2};
+    begin(C, H, W); /* 3 x 5 x 5 and the same, turned */
+    whole("from", 1, (int64_t[]){0});
+    whole("to", 1, (int64_t[]){W});
+    whole("rows", 1, (int64_t[]){2});
+    static char *const in[] = {(char *)"x", (char *)"from", (char *)"to", (char *)"rows"};
+    OctiOnnx__NodeProto *n = node3("Slice", "x", "from", "to", "square");
+    n->input = (char **)(uintptr_t)in;
+    n->n_input = 4;
+    flat("square", NULL, "a", NULL);
+    flat("square", "u", "b", across);
+    node("Add", "a", "b", "y");
+    is_refused("flattened in different orders");
+    for (int k = 0; k < 2; k++) {
+        begin(C, H, W);
+        if (k) node("Relu", "x", NULL, "r");
+        flat(k ? "r" : "x", "t", "y", columns);
+        is_refused("lies in another order");
+    }
 }
 END_TEST
 

@@ -107,16 +107,19 @@ END_TEST
 /* ---- verify ---- */
 
 /* quantize by 0.5 and 10, then sums x0 + 2 x1 + bias of codes, times 0.25. */
-static void save_sum(const char *name, int32_t bias, float scale, int zero) {
+static void save_sum(const char *name, int32_t bias, float scale, int zero, int32_t law) {
     static const int8_t w[] = {1, 2};
     static const float m[] = {0.25f};
+    static const int32_t fixed[] = {1 << 30, -1}; /* 0.5 * 2^-1 */
     test_net t = test_net_new(ctx, 1, 1, 1, 2);
     const int32_t x = test_flatten(&t, test_quantize(&t, t.net->graph->input, 0.5f, 10)),
                   in[] = {x, test_const(&t, "w", OCT_S8, OCT_SHAPE(1, 2), w),
                           test_const(&t, "b", OCT_S32, OCT_SHAPE(1), &bias),
-                          test_const(&t, "m", OCT_F32, OCT_SHAPE(1), m)};
-    test_end(&t, test_node(&t, OCT_OP_qlinear, &(oct_attrs){.hi = {255}}, in, 4,
+                          law ? test_const(&t, "m", OCT_S32, OCT_SHAPE(2, 1), fixed)
+                              : test_const(&t, "m", OCT_F32, OCT_SHAPE(1), m)};
+    test_end(&t, test_node(&t, OCT_OP_qlinear, &(oct_attrs){.hi = {255}, .law = {law}}, in, 4,
                            OCT_SHAPE(OCT_BATCH, 1), scale, zero));
+    if (law) t.net->target = "litert";
     t.net->input =
         (oct_input_desc){.channels = 2, .height = 1, .width = 1, .div = 1, .std = {1, 1}};
     ck_ok(oct_int8_save(t.net, in_root(name)));
@@ -143,9 +146,9 @@ static const char *err(void) {
 
 START_TEST(codes_that_differ) {
     save_pixels();
-    save_sum("a.oct8", 0, 0.5f, 100);
-    save_sum("b.oct8", 8, 0.5f, 100);
-    save_sum("c.oct8", 0, 0.5f, 101);
+    save_sum("a.oct8", 0, 0.5f, 100, 0);
+    save_sum("b.oct8", 8, 0.5f, 100, 0);
+    save_sum("c.oct8", 0, 0.5f, 101, 0);
     says(octet("verify a.oct8 a.oct8 --data npz:d.npz", 0), "mismatched_codes 0 of 20\n");
     says(octet("verify a.oct8 b.oct8 --data npz:d.npz", 1), "mismatched_codes 4 of 20\n");
     const char *said = err();
@@ -167,5 +170,117 @@ START_TEST(codes_that_differ) {
 }
 END_TEST
 
+START_TEST(codes_by_fixed_point_that_differ) {
+    save_pixels();
+    save_sum("a.oct8", 0, 0.5f, 100, 1);
+    save_sum("b.oct8", 8, 0.5f, 100, 1);
+    (void)octet("verify a.oct8 b.oct8 --data npz:d.npz", 1);
+    says(err(), "expected 105, got 107 ");
+    says(err(), "n2.qlinear computes by law 16: ");
+}
+END_TEST
+
+START_TEST(what_comes_behind_equal_models) {
+    save_pixels();
+    save_sum("a.oct8", 0, 0.5f, 100, 0);
+    save_sum("same.oct8", 0, 0.5f, 100, 0);
+    (void)octet("verify a.oct8 same.oct8 --data npz:d.npz", 0);
+    says(err(), "equal to the last bit; next: octet predict same.oct8 IMAGE");
+}
+END_TEST
+
+/* Two convolutions of 1 x 1 that give their biases: 2 channels, then one. */
+static void save_floats(const char *name, float first, float last, int width) {
+    oct_module *const layers[] = {
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 2, .kernel = 1}),
+        oct_conv2d_new(ctx, &(oct_conv2d_opts){.in = 2, .out = 1, .kernel = 1})};
+    oct_net *net = oct_capture(oct_sequential_new(ctx, layers, 2), OCT_SHAPE(1, width, 2));
+    ck_not_null(net);
+    for (int32_t i = 0; i < oct_net_tensor_count(net); i++) {
+        oct_tensor *t = oct_net_tensors(net)[i].tensor;
+        memset(t->data, 0, oct_tensor_bytes(t));
+    }
+    oct_f32(oct_net_tensor(net, "0.bias"))[1] = first;
+    oct_f32(oct_net_tensor(net, "1.bias"))[0] = last;
+    ck_ok(oct_run_save(net, in_root(name), NULL, false));
+}
+
+START_TEST(floats_that_differ) {
+    save_pixels();
+    save_floats("f", 0, 0, 1);
+    save_floats("g", 0.125f, 0.5f, 1);
+    save_floats("h", 0.75f, 0.5f, 1);
+    save_floats("wide", 0, 0, 2);
+    says(octet("verify f g --data npz:d.npz", 1),
+         "mismatched_floats 8 of 12  largest_difference 0.5 in 1\n");
+    says(octet("verify f h --data npz:d.npz", 1),
+         "mismatched_floats 8 of 12  largest_difference 0.75 in 0\n");
+    says(err(), "0: values differ at element 1: expected 0, got 0.75 ");
+    says(octet("verify f f --data npz:d.npz", 0), "mismatched_floats 0 of 12");
+    (void)octet("verify f wide --data npz:d.npz", 3);
+    says(err(), "models take inputs of other shapes");
+    says(err(), "expected [N, 2, 1, 1], got [N, 2, 1, 2]");
+}
+END_TEST
+
+/* ---- export ---- */
+
+START_TEST(formats_that_are_asked_for) {
+    static char file[20000];
+    save_floats("f", 0, 0, 1);
+    save_sum("a.oct8", 0, 0.5f, 100, 0);
+    const char *text = octet("export f --to onnx,npz,onnx --out o", 0);
+    const char *first = strstr(text, "onnx");
+    says(text, "o/f.onnx");
+    says(text, "o/f.npz");
+    ck_assert(first && !strstr(strstr(first, "f.onnx") + 6, "f.onnx")); /* once */
+    (void)octet("export f --to c --out o", 3);
+    says(err(), "c does not take a float net: expected a quantized run or an int8 file");
+    static const char *const forms[][2] = {{"onnx", "by multipliers"}, {"qdq", "by scales"}};
+    for (int i = 0; i < 2; i++) {
+        char args[60];
+        snprintf(args, sizeof args, "export a.oct8 --to %s --out q", forms[i][0]);
+        (void)octet(args, 0);
+        FILE *f = fopen(in_root(i ? "q/a.qdq.onnx" : "q/a.onnx"), "r");
+        ck_assert(f != NULL);
+        const size_t n = fread(file, 1, sizeof file, f), k = strlen(forms[i][1]);
+        fclose(f);
+        bool found = false;
+        for (size_t at = 0; at + k <= n && !found; at++) found = !memcmp(file + at, forms[i][1], k);
+        ck_assert_msg(found, "%s: not %s", forms[i][0], forms[i][1]);
+    }
+}
+END_TEST
+
+/* ---- help ---- */
+
+/* What is needed stands once, in front; texts are the own ones; no line of them is beyond 100. */
+START_TEST(help_of_a_command) {
+    static const struct {
+        const char *command, *epochs, *first;
+    } rows[] = {{"train", "passes over the training part [10]", "folder of the new run"},
+                {"qat", "passes over the training part [3]", "folder of the new run"},
+                {"sweep", "passes over the training part [3]", "folder of its runs"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char args[40];
+        snprintf(args, sizeof args, "%s --help", rows[i].command);
+        const char *text = octet(args, 0), *needed = strstr(text, "\nneeded:\n"),
+                   *options = strstr(text, "\noptions [default]:\n");
+        ck_assert(needed && options && needed < options);
+        says(text, rows[i].epochs);
+        const char *out = strstr(needed, " --out PATH");
+        ck_assert_msg(out && out < options && !strstr(out + 1, " --out PATH"), "%s", text);
+        out += strlen(" --out PATH");
+        out += strspn(out, " ");
+        ck_assert_msg(!strncmp(out, rows[i].first, strlen(rows[i].first)), "%s", text);
+        const char *end = strstr(text, "\nexample:\n");
+        for (const char *line = needed + 1; line < end; line += strcspn(line, "\n") + 1)
+            ck_assert_msg(strcspn(line, "\n") <= 100, "%.110s", line);
+    }
+}
+END_TEST
+
 OCT_TEST_MAIN_WITH("told", setup, teardown, a_float_net, a_prepared_net, records_of_fixed_point,
-                   codes_that_differ)
+                   codes_that_differ, codes_by_fixed_point_that_differ,
+                   what_comes_behind_equal_models, floats_that_differ, formats_that_are_asked_for,
+                   help_of_a_command)

@@ -5,7 +5,7 @@
 set -eu
 octet=$1
 docs=$(cd "$(dirname "$0")/../docs" && pwd)
-dir=$(mktemp -d "${TMPDIR:-/tmp}/octet-verify-c-XXXXXX")
+dir=$(mktemp -d "${TMPDIR:-/tmp}/v-XXXXXX") # short: the command takes a TMPDIR of up to 40 bytes
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 export TMPDIR="$dir/tmp"
