@@ -171,12 +171,14 @@ TILES(one_by_1, tile_wide, 1, 1, false, false)
 TILES(pooled_one_by_16, tile_wide, 16, 1, true, true)
 TILES(pooled_one_by_8, tile_wide, 8, 1, false, true)
 TILES(pooled_one_by_4, tile_wide, 4, 1, false, true)
+TILES(two_by_12, tile_wide, 12, 2, true, false)
 TILES(two_by_8, tile_wide, 8, 2, false, false)
 TILES(two_by_4, tile_wide, 4, 2, false, false)
 TILES(two_by_2, tile_wide, 2, 2, false, false)
 TILES(two_by_1, tile_wide, 1, 2, false, false)
 TILES(pooled_two_by_8, tile_wide, 8, 2, false, true)
 TILES(pooled_two_by_4, tile_wide, 4, 2, false, true)
+TILES(four_by_6_pairs, tile_wide, 6, 4, true, false)
 TILES(four_by_6, tile_wide, 6, 4, false, false)
 TILES(four_by_4, tile_wide, 4, 4, false, false)
 TILES(four_by_2, tile_wide, 2, 4, false, false)
@@ -210,11 +212,13 @@ static void one_panel(const octk_conv_rows *a, const void *w, int32_t first) {
 static void two_panels(const octk_conv_rows *a, const void *w, int32_t first) {
     group g;
     group_of(&g, a, w, first, 2);
+    const bool pairs = a->pair && !a->line;
     int32_t i = 0;
     if (a->pooled) {
         i = pooled_two_by_8(a, &g, NULL, i);
         pooled_two_by_4(a, &g, NULL, i);
     } else {
+        if (pairs) i = two_by_12(a, &g, NULL, i);
         i = two_by_8(a, &g, NULL, i);
         i = two_by_4(a, &g, NULL, i);
         i = two_by_2(a, &g, NULL, i);
@@ -227,12 +231,14 @@ static void two_panels(const octk_conv_rows *a, const void *w, int32_t first) {
 static void four_panels(const octk_conv_rows *a, const void *w, int32_t first) {
     group g;
     group_of(&g, a, w, first, 4);
+    const bool pairs = a->pair && !a->line;
     const int32_t tiles = (a->np + 5) / 6;
     ahead next = {g.w + (int64_t)a->runs * a->steps * 256, (4 * AT_ONCE + tiles - 1) / tiles};
     int32_t i = 0;
     if (a->pooled) {
         pooled_four_by_4(a, &g, &next, i);
     } else {
+        if (pairs) i = four_by_6_pairs(a, &g, &next, i);
         i = four_by_6(a, &g, &next, i);
         i = four_by_4(a, &g, &next, i);
         i = four_by_2(a, &g, &next, i);
