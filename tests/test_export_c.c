@@ -69,11 +69,54 @@ static void add_tiny(void) {
     }
 }
 
+/* Every function that a file shares, under either law: what few random nets may leave out. */
+static void add_whole(void) {
+    for (int law = 0; law < 2; law++) {
+        oct_ctx *ctx = oct_open(NULL);
+        test_net t = test_net_new(ctx, 61, 7, 6, 4);
+        t.law = law ? OCTQ_Q31 : OCTQ_FP32;
+        const int32_t x = test_quantize(&t, t.net->graph->input, 0.02f, 100),
+                      grouped = test_conv(&t, x, 6, 3, 2, 1, 1, 1, 2),
+                      each = test_conv(&t, x, 4, 3, 3, 1, 1, 1, 4),
+                      inside = test_avg_pool(&t, each, 3, 1, 1, true),
+                      padded = test_avg_pool(&t, each, 3, 1, 1, false),
+                      sum = test_add(&t, test_requantize(&t, inside), padded),
+                      product = test_mul(&t, sum, test_max_pool(&t, x, 3, 1, 1)),
+                      both = test_cat(&t, (const int32_t[]){product, each}, 2),
+                      framed = test_pad(&t, test_clip(&t, both), 1, 0, 2, 1),
+                      few = test_adaptive(&t, test_relu(&t, framed), 3, 2);
+        const int32_t a = test_linear(&t, test_flatten(&t, few), 5),
+                      b = test_linear(&t, test_flatten(&t, grouped), 5), end = test_add(&t, a, b);
+        test_end(&t, law ? end : test_softmax(&t, test_table(&t, end)));
+        add_case(t.net, random_images(ctx, 4, OCT_SHAPE(7, 6, 4), 9), law ? "fixed" : "floats");
+        oct_close(ctx);
+    }
+}
+
+/* A quarter of codes on either side of the zero point: every other sum ends on a half. */
+static void add_halves(void) {
+    static const float quarter[] = {0.25f};
+    static const int32_t fixed[] = {1 << 30, -1};
+    for (int law = 0; law < 2; law++) {
+        oct_ctx *ctx = oct_open(NULL);
+        test_net t = test_net_new(ctx, 62, 7, 6, 4);
+        const int32_t x = test_quantize(&t, t.net->graph->input, 0.02f, 128),
+                      in[] = {x, law ? test_const(&t, "m", OCT_S32, OCT_SHAPE(2, 1), fixed)
+                                     : test_const(&t, "m", OCT_F32, OCT_SHAPE(1), quarter)};
+        test_end(&t, test_node(&t, OCT_OP_requantize, &(oct_attrs){.law = {law}}, in, 2,
+                               test_shape(&t, x), 0.08f, 128));
+        add_case(t.net, random_images(ctx, 4, OCT_SHAPE(7, 6, 4), 9), law ? "half1" : "half0");
+        oct_close(ctx);
+    }
+}
+
 START_TEST(random_nets_give_the_codes_of_the_plan) {
     const char *nets = getenv("OCT_TEST_NETS");
     const int count = nets ? atoi(nets) : oct_test_long() ? 300 : 3;
     fresh_root();
     add_tiny();
+    add_whole();
+    add_halves();
     for (uint64_t seed = test_seed() * 1000, n = 0; n < (uint64_t)count; seed++)
         n += (uint64_t)(add_random(seed, 3) + add_made((uint32_t)seed, 3));
     check_cases("gcc -std=c99", "-O2");
