@@ -59,8 +59,6 @@ each() {
             "$octet" "$@" >.out 2>.err || say "$row: the next run: $(cat .err)"
             [ "$(made $out)" = "$want" ] || say "$row: the next run makes something else"
             left=$(left_over)
-            # a grid does not write again what is done: what could not be cleared there waits for the run's next writer
-            case $name:$call in sweep*:readdir) rm -rf grid; left= ;; esac
             [ -z "$left" ] || { say "$row: files stay: $left"; rm -rf $left; }
         done
         n=$((n + step))

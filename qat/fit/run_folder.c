@@ -257,7 +257,8 @@ void octi_run_drop(octi_run *r) {
 
 void octi_run_close(octi_run *r) {
     if (!r) return;
-    if (r->begun) octi_folder_clear(r->folder, r->temp);
+    /* what was begun; or what is left of it, where an error kept it from being cleared (settle) */
+    if (r->begun || r->kept) octi_folder_clear(r->folder, r->temp);
     if (r->made && !r->kept && r->folder) (void)rmdir(r->path);
     octi_folder_close(r->begun);
     octi_folder_close(r->folder);
