@@ -150,13 +150,17 @@ ALWAYS void tile_lines(const work *t, int32_t i, const int32_t size, const bool 
     put(t->a, t->g, s, t->a->out + i / each, count, 1, !pooled && size > 4);
 }
 /* Tiles of a size for as long as there are pixels for them, from the i-th on; the next one is left.
- * Each is a function: in one of many the compiler runs out of registers. */
+ * Each size is a function: in one of many the compiler runs out of registers. It is called where it
+ * has work: a small layer would wait for its code. */
 #define TILES(name, tile, size, ...)                                                               \
-    static __attribute__((noinline)) int32_t name(const octk_conv_rows *a, const group *g,         \
-                                                  ahead *next, int32_t i) {                        \
+    static __attribute__((noinline))                                                               \
+    int32_t name##_loop(const octk_conv_rows *a, const group *g, ahead *next, int32_t i) {         \
         const work t = {a, g, next};                                                               \
         for (; i + size <= t.a->np; i += size) tile(&t, i, size, __VA_ARGS__);                     \
         return i;                                                                                  \
+    }                                                                                              \
+    ALWAYS int32_t name(const octk_conv_rows *a, const group *g, ahead *next, int32_t i) {         \
+        return i + size <= a->np ? name##_loop(a, g, next, i) : i;                                 \
     }
 TILES(lines_16, tile_lines, 16, false)
 TILES(lines_8, tile_lines, 8, false)
