@@ -12,7 +12,7 @@ step=${STEP:-97} errors="EIO:5 KILL:KILL"
 errors=${OCT_TEST_ERRORS:-$errors}
 
 . "$(dirname "$(realpath "$0")")/every_command.sh"
-names='page.html|grid|out\b|sheet|pics|one.bmp|\bf\b|\bf/|\bp\b|\bp/|p.oct8|other|w.safetensors|probe.npz|new|y.npz|\bp.npz'
+names='page.html|grid|out\b|sheet|pics|one.bmp|\bf\b|\bf/|\bp\b|\bp/|p.oct8|other|w.safetensors|float.onnx|octet: \.:|probe.npz|new|y.npz|\bp.npz'
 
 injected=0
 each() {

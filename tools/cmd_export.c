@@ -139,9 +139,14 @@ static void stem(const char *path, char *name, size_t size) {
 
 static int make_folder(const char *dir) {
     struct stat st;
-    if (!stat(dir, &st) && S_ISDIR(st.st_mode)) return 0;
-    if (!mkdir(dir, 0777)) return 0;
-    return cli_print_to(stderr, "octet: %s: cannot become a folder: %s\n", dir, strerror(errno)), 4;
+    const bool there = !stat(dir, &st);
+    if (there && S_ISDIR(st.st_mode)) return 0;
+    /* what is there and is none, and a disk's error, are not asked again */
+    const int why = there ? EEXIST : errno;
+    if (why == ENOENT && !mkdir(dir, 0777)) return 0;
+    return cli_print_to(stderr, "octet: %s: cannot become a folder: %s\n", dir,
+                        strerror(why == ENOENT ? errno : why)),
+           4;
 }
 
 /* What leaves a quantized run is the int8 net. */
