@@ -73,10 +73,25 @@ static int write_main(build *b) {
     return fprintf(stderr, "octet: %s: %s\n", b->main, strerror(errno)), 4;
 }
 
+/* The environment, with the work folder for what a compiler leaves where it is killed. NULL: no
+ * memory. */
+static char **its_environment(char *tmpdir) {
+    size_t n = 0;
+    while (environ[n]) n++;
+    char **all = malloc((n + 2) * sizeof *all);
+    if (!all) return NULL;
+    n = 0;
+    all[n++] = tmpdir;
+    for (char **e = environ; *e; e++)
+        if (strncmp(*e, "TMPDIR=", 7)) all[n++] = *e;
+    all[n] = NULL;
+    return all;
+}
+
 /* $CC may have arguments: "clang -m32". */
 static int compile(const build *b, const char *path) {
     enum { WORDS = 60 };
-    char words[2048], trace[300], include[1100], *argv[WORDS + 12];
+    char words[2048], trace[300], include[1100], tmpdir[300], *argv[WORDS + 12];
     const char *cc = getenv("CC");
     int n = 0, status = 0;
     pid_t pid;
@@ -92,7 +107,11 @@ static int compile(const build *b, const char *path) {
     const char *const rest[] = {trace, include, "-o", b->prog, b->main, path};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) argv[n++] = (char *)(uintptr_t)rest[i];
     argv[n] = NULL;
-    const int failed = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+    snprintf(tmpdir, sizeof tmpdir, "TMPDIR=%s", b->work.path);
+    char **its = its_environment(tmpdir);
+    if (!its) return fprintf(stderr, "octet: %s: %s\n", argv[0], strerror(ENOMEM)), 5;
+    const int failed = posix_spawnp(&pid, argv[0], NULL, NULL, argv, its);
+    free(its);
     if (!failed)
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
     if (cli_signal()) return 128 + cli_signal();
