@@ -18,6 +18,16 @@ static oct_ctx *ctx;
 static void setup(void) { ck_not_null(ctx = oct_open(&(oct_opts){.threads = 1})); }
 static void teardown(void) { oct_close(ctx); }
 
+/* Row i is taken, where `says` is NULL; else it is refused in such words. */
+static void judged(oct_status s, size_t i, const char *says) {
+    if (!says)
+        ck_assert_msg(s == OCT_OK, "row %zu: %s", i, oct_error_message());
+    else
+        ck_assert_msg(s != OCT_OK && strstr(oct_error_message(), says), "row %zu, '%s': %s", i,
+                      says, s == OCT_OK ? "taken" : oct_error_message());
+    oct_clear_error();
+}
+
 /* conv, batch norm, relu, flatten, linear: of images of 4 x 6. */
 static oct_net *float_net(void) {
     oct_module *const layers[] = {
@@ -145,14 +155,7 @@ START_TEST(each_rule_is_held) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         oct_net *net = rows[i].make();
         rows[i].spoil(net);
-        const oct_status s = octi_net_judge(net);
-        if (!rows[i].says)
-            ck_assert_msg(s == OCT_OK, "row %zu: %s", i, oct_error_message());
-        else
-            ck_assert_msg(s != OCT_OK && strstr(oct_error_message(), rows[i].says),
-                          "row %zu, '%s': %s", i, rows[i].says,
-                          s == OCT_OK ? "taken" : oct_error_message());
-        oct_clear_error();
+        judged(octi_net_judge(net), i, rows[i].says);
     }
 }
 END_TEST
@@ -252,14 +255,7 @@ START_TEST(each_rule_of_prepared_nets_is_held) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         oct_net *net = prepared_net();
         rows[i].spoil(net);
-        const oct_status s = octi_prepared_check(net);
-        if (!rows[i].says)
-            ck_assert_msg(s == OCT_OK, "row %zu: %s", i, oct_error_message());
-        else
-            ck_assert_msg(s != OCT_OK && strstr(oct_error_message(), rows[i].says),
-                          "row %zu, '%s': %s", i, rows[i].says,
-                          s == OCT_OK ? "taken" : oct_error_message());
-        oct_clear_error();
+        judged(octi_prepared_check(net), i, rows[i].says);
     }
 }
 END_TEST
@@ -293,14 +289,7 @@ START_TEST(positions_that_a_training_passes_through) {
         {{.generation = 1, .loss_sum = INFINITY}, "loss_sum"},
         {{.generation = 1, .best_val = NAN}, "best_val"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const oct_status s = octi_position_check(&rows[i].p, &e, "run");
-        if (!rows[i].wrong)
-            ck_assert_msg(s == OCT_OK, "row %zu: %s", i, oct_error_message());
-        else
-            ck_assert_msg(s != OCT_OK && strstr(oct_error_message(), rows[i].wrong),
-                          "row %zu, '%s': %s", i, rows[i].wrong,
-                          s == OCT_OK ? "taken" : oct_error_message());
-        oct_clear_error();
+        judged(octi_position_check(&rows[i].p, &e, "run"), i, rows[i].wrong);
     }
     const octi_fit_extent no_patience = {.epochs = 5, .batch = 4, .images = 11};
     const octi_position done = {.epoch = 1, .step = 3, .generation = 7, .done = 1};

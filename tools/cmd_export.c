@@ -139,14 +139,13 @@ static void stem(const char *path, char *name, size_t size) {
 
 static int make_folder(const char *dir) {
     struct stat st;
-    const bool there = !stat(dir, &st);
-    if (there && S_ISDIR(st.st_mode)) return 0;
-    /* what is there and is none, and a disk's error, are not asked again */
-    const int why = there ? EEXIST : errno;
-    if (why == ENOENT && !mkdir(dir, 0777)) return 0;
-    return cli_print_to(stderr, "octet: %s: cannot become a folder: %s\n", dir,
-                        strerror(why == ENOENT ? errno : why)),
-           4;
+    if (stat(dir, &st)) { /* a disk's error is told as it is, not as what mkdir makes of it */
+        if (errno == ENOENT && !mkdir(dir, 0777)) return 0;
+    } else {
+        if (S_ISDIR(st.st_mode)) return 0;
+        errno = EEXIST;
+    }
+    return cli_print_to(stderr, "octet: %s: cannot become a folder: %s\n", dir, strerror(errno)), 4;
 }
 
 /* What leaves a quantized run is the int8 net. */

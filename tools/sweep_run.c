@@ -108,7 +108,7 @@ int sweep_find_done(sweep *s) {
 /* What failed in a process that was to become a cell: errno, and at which file. */
 typedef struct failure {
     int why;
-    enum { NOTHING, OUT, ERR, PROGRAM } at;
+    enum { IN, OUT, ERR, PROGRAM } at; /* its streams by their numbers */
 } failure;
 
 /* In the new process, between fork and exec, where only what a signal handler may call may be
@@ -125,9 +125,9 @@ static failure become(const sweep *s, char *const argv[], const char *out, const
 #endif
     if (setpgid(0, 0)) /* a group of its own: Ctrl-C comes through the sweep, once */
         return (failure){errno, PROGRAM};
-    const char *const files[] = {[NOTHING] = "/dev/null", [OUT] = out, [ERR] = err};
-    for (int i = NOTHING; i <= ERR; i++) {
-        const int to = open(files[i], i == NOTHING ? O_RDONLY : WRITE_NEW, 0666);
+    const char *const files[] = {[IN] = "/dev/null", [OUT] = out, [ERR] = err};
+    for (int i = IN; i <= ERR; i++) {
+        const int to = open(files[i], i == IN ? O_RDONLY : WRITE_NEW, 0666);
         if (to < 0 || (to != i && dup2(to, i) < 0)) return (failure){errno, i};
         if (to > 2) close(to);
     }
@@ -163,7 +163,7 @@ static int spawn(const sweep *s, sweep_cell *cell, char *const argv[]) {
     }
     if (!f.why) return 0;
     const char *const files[] = {
-        [NOTHING] = "/dev/null", [OUT] = out, [ERR] = err, [PROGRAM] = s->octet};
+        [IN] = "/dev/null", [OUT] = out, [ERR] = err, [PROGRAM] = s->octet};
     cell->pid = 0;
     fprintf(stderr, "octet: %s: cannot be started: %s: %s\n", sweep_path(s, cell, ""), files[f.at],
             strerror(f.why));

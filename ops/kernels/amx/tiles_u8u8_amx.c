@@ -12,11 +12,9 @@
 enum { NOBODY = -1, SUMS = 4, LANES = OCTK_TILE, LANE_BYTES = LANES * 4 };
 
 #define INLINE static inline __attribute__((always_inline)) /* what a form knows is constant */
-/* How sums become codes: by q31; by fp32 and clamped; all 256 codes, no clamp; lifted. */
-typedef enum way { Q31, CLAMPED, WHOLE, LIFTED } way;
 typedef struct form {
     bool wide, pooled; /* two panels; else one */
-    way how;
+    octk_way how;
 } form;
 
 /* How strips are cut into tiles: all of as many windows, the last one of a strip moved back, so
@@ -60,12 +58,12 @@ INLINE void end_at(ending *e, const octk_tiles_u8u8 *a, int32_t first, form f) {
     e->there = rest < 32 ? (__mmask32)((1u << rest) - 1) : 0xffffffff;
     e->joined = rest >= lanes && a->y_pixel == lanes && a->wanted >= a->length;
     for (int32_t p = 0; p < (f.wide ? 2 : 1); p++) {
-        if (f.how == Q31) {
+        if (f.how == OCTK_BY_Q31) {
             e->by[p] = octk_sixteen_of(&a->by, first + p * LANES);
             continue;
         }
         e->by[p].m = _mm512_loadu_ps(a->by.m + first + p * LANES); /* the rest is not read */
-        e->lift[p] = _mm512_mul_ps(e->by[p].m, _mm512_set1_ps(0x1p23f));
+        e->lift[p] = octk_lift_of(e->by[p].m);
     }
 }
 
@@ -101,19 +99,13 @@ INLINE __m512i sums_of(const int32_t *s, int32_t i, int64_t lower, form f) {
 INLINE __m512i scaled(const int32_t *s, const ending *e, int32_t i, int64_t lower, form f) {
     const __m512i sums = sums_of(s, i, lower, f);
     const int32_t p = f.wide ? i % 2 : 0;
-    if (f.how != LIFTED)
-        return octk_scaled512(sums, &e->by[p], f.how == Q31 ? OCTQ_Q31 : OCTQ_FP32);
-    return _mm512_cvtps_epi32(_mm512_fmsub_ps(_mm512_castsi512_ps(sums), e->by[p].m, e->lift[p]));
-}
-INLINE __m512i codes_of(const int32_t *s, const ending *e, int64_t lower, form f) {
-    const __m512i p = scaled(s, e, 0, lower, f), q = scaled(s, e, 1, lower, f),
-                  r = scaled(s, e, 2, lower, f), t = scaled(s, e, 3, lower, f);
-    if (f.how == LIFTED) return octk_by_channel512(octk_bare512(p, q, r, t));
-    if (f.how == WHOLE) return octk_by_channel512(octk_whole512(p, q, r, t, e->ends));
-    return octk_panel_codes512(p, q, r, t, e->ends);
+    if (f.how == OCTK_LIFTED) return octk_lowered512(sums, e->by[p].m, e->lift[p]);
+    return octk_scaled512(sums, &e->by[p], f.how == OCTK_BY_Q31 ? OCTQ_Q31 : OCTQ_FP32);
 }
 INLINE void put_group(const int32_t *s, uint8_t *const *y, const ending *e, int64_t lower, form f) {
-    const __m512i v = codes_of(s, e, lower, f);
+    const __m512i v =
+        octk_codes_by512(f.how, scaled(s, e, 0, lower, f), scaled(s, e, 1, lower, f),
+                         scaled(s, e, 2, lower, f), scaled(s, e, 3, lower, f), e->ends);
     if (e->joined && y[f.wide ? 1 : 3] != y[0]) {
         _mm512_storeu_si512(y[0], v);
     } else if (f.wide) {
@@ -311,20 +303,14 @@ INLINE void panels(block *k, int32_t first, form f, multiply_fn *its_multiply) {
 #define BOTH(name, its_way)                                                                        \
     ALL(all_##name, false, its_way)                                                                \
     ALL(pools_##name, true, its_way)
-BOTH(q31, Q31)
-BOTH(clamped, CLAMPED)
-BOTH(whole, WHOLE)
-BOTH(lifted, LIFTED)
-static void (*const forms[][2])(block *) = {[Q31] = {all_q31, pools_q31},
-                                            [CLAMPED] = {all_clamped, pools_clamped},
-                                            [WHOLE] = {all_whole, pools_whole},
-                                            [LIFTED] = {all_lifted, pools_lifted}};
-
-static way way_of(const octk_tiles_u8u8 *a) {
-    if (a->by.law == OCTQ_Q31) return Q31;
-    if (a->lifted) return LIFTED;
-    return a->lo == 0 && a->hi == 255 ? WHOLE : CLAMPED;
-}
+BOTH(q31, OCTK_BY_Q31)
+BOTH(clamped, OCTK_CLAMPED)
+BOTH(whole, OCTK_WHOLE)
+BOTH(lifted, OCTK_LIFTED)
+static void (*const forms[][2])(block *) = {[OCTK_BY_Q31] = {all_q31, pools_q31},
+                                            [OCTK_CLAMPED] = {all_clamped, pools_clamped},
+                                            [OCTK_WHOLE] = {all_whole, pools_whole},
+                                            [OCTK_LIFTED] = {all_lifted, pools_lifted}};
 
 static void work(const void *arg) {
     const octk_tiles_u8u8 *a = arg;
@@ -332,7 +318,7 @@ static void work(const void *arg) {
     k.a = a;
     k.waiting = 0;
     configure(a, cut_of(a, (form){.pooled = a->pooled}).windows);
-    forms[way_of(a)][a->pooled](&k);
+    forms[octk_way_of(a->by.law, a->lifted, a->lo, a->hi)][a->pooled](&k);
     TILES_RELEASE();
 }
 

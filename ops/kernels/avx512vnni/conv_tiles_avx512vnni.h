@@ -22,16 +22,13 @@ ALWAYS void pixels_at(const octk_conv_rows *a, int32_t i, const uint8_t **p, con
     for (int32_t j = 0; j * apart < size; j++) p[j] = (const uint8_t *)a->x + a->pix[i + j * apart];
 }
 
-/* How sums become codes: by q31; by fp32 and clamped; all 256 codes, no clamp; lifted. */
-typedef enum way { Q31, CLAMPED, WHOLE, LIFTED } way;
-
 /* What a group of panels has: its weights, channels from `first` on, records, ends. */
 typedef struct group {
     const uint8_t *w;
     int32_t first;
     __m512 m[4], lift[4]; /* fp32; 2^23 times as much */
     octk_ends512 e;
-    way how;
+    octk_way how;
     bool dense;     /* four vectors of channels follow each other in memory */
     __mmask64 mask; /* of its channels */
 } group;
@@ -44,14 +41,11 @@ ALWAYS void group_of(group *g, const octk_conv_rows *a, const uint8_t *w, int32_
     g->first = first;
     g->e = octk_ends512_of(a->zy, a->lo, a->hi);
     g->dense = a->dense && a->o == 16 * panels && (panels == 1 || !a->line);
-    g->how = a->by.law == OCTQ_Q31              ? Q31
-             : a->lifted                        ? LIFTED
-             : a->lo == 0 && a->hi == UINT8_MAX ? WHOLE
-                                                : CLAMPED;
+    g->how = octk_way_of(a->by.law, a->lifted, a->lo, a->hi);
     g->mask = valid >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << valid) - 1;
-    for (int32_t v = 0; v < panels && g->how != Q31; v++) {
+    for (int32_t v = 0; v < panels && g->how != OCTK_BY_Q31; v++) {
         g->m[v] = _mm512_loadu_ps(a->by.m + first + 16 * v);
-        g->lift[v] = _mm512_mul_ps(g->m[v], _mm512_set1_ps(0x1p23f));
+        g->lift[v] = octk_lift_of(g->m[v]);
     }
 }
 
@@ -67,12 +61,12 @@ static __attribute__((noinline)) void scale_q31(const octk_conv_rows *a, int32_t
 /* `count` sums by their records, rounded. */
 ALWAYS void scale(const octk_conv_rows *a, const group *g, __m512i *s, const int32_t count,
                   const int32_t panels) {
-    if (g->how == LIFTED) {
-        _Pragma("GCC unroll 24") for (int32_t i = 0; i < count; i++) s[i] = _mm512_cvtps_epi32(
-            _mm512_fmsub_ps(_mm512_castsi512_ps(s[i]), g->m[i % panels], g->lift[i % panels]));
+    if (g->how == OCTK_LIFTED) {
+        _Pragma("GCC unroll 24") for (int32_t i = 0; i < count; i++) s[i] =
+            octk_lowered512(s[i], g->m[i % panels], g->lift[i % panels]);
         return;
     }
-    if (g->how != Q31) {
+    if (g->how != OCTK_BY_Q31) {
         _Pragma("GCC unroll 24") for (int32_t i = 0; i < count; i++) s[i] =
             _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(s[i]), g->m[i % panels]));
         return;
@@ -92,10 +86,7 @@ ALWAYS void put(const octk_conv_rows *a, const group *g, const __m512i *s, const
     _Pragma("GCC unroll 16") for (int32_t n = 0; n < count; n += each) {
         const int32_t j = lines ? n / 8 * 8 + n / 4 % 2 : n, k = j * panels;
 #define NTH(i) s[k + (i)*apart < last ? k + (i)*apart : last]
-        const __m512i four = g->how == LIFTED  ? octk_bare512(s[k], NTH(1), NTH(2), NTH(3))
-                             : g->how == WHOLE ? octk_whole512(s[k], NTH(1), NTH(2), NTH(3), g->e)
-                                               : octk_packed512(s[k], NTH(1), NTH(2), NTH(3), g->e);
-        const __m512i codes = octk_by_channel512(four);
+        const __m512i codes = octk_codes_by512(g->how, s[k], NTH(1), NTH(2), NTH(3), g->e);
         if (panels == 4) {
             _mm512_mask_storeu_epi8(y + out[j], g->mask, codes);
         } else if (g->dense && n + each <= count) {
@@ -257,12 +248,12 @@ static __attribute__((noinline)) void scale_slim_q31(const octk_conv_rows *a, in
 }
 ALWAYS void scale_slim(const octk_conv_rows *a, const group *g, __m256i *s, const int32_t count) {
     const __m256 m = _mm512_castps512_ps256(g->m[0]), lift = _mm512_castps512_ps256(g->lift[0]);
-    if (g->how == LIFTED) {
+    if (g->how == OCTK_LIFTED) {
         _Pragma("GCC unroll 16") for (int32_t i = 0; i < count; i++) s[i] =
             _mm256_cvtps_epi32(_mm256_fmsub_ps(_mm256_castsi256_ps(s[i]), m, lift));
         return;
     }
-    if (g->how != Q31) {
+    if (g->how != OCTK_BY_Q31) {
         _Pragma("GCC unroll 16") for (int32_t i = 0; i < count; i++) s[i] =
             octk_scaled_fp32(s[i], m);
         return;
