@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The context and its memory. Each block carries a 64-byte header in a doubly linked list, so that
  * oct_close can free what the caller left: ownership of everything is the context's in the end. */
+#define _DEFAULT_SOURCE /* madvise, MAP_ANONYMOUS */
 #include "src/mem.h"
 
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "src/arena.h"
 #include "src/cpu.h"
@@ -57,15 +59,38 @@ struct oct_ctx {
 
 static size_t ctx_bytes(void) { return sizeof(oct_ctx) + octk_table_bytes; }
 
+static bool is_large(size_t bytes) { return bytes && bytes % OCTI_LARGE_PAGE == 0; }
+
+/* A second-level cache finds its lines by physical addresses: pages of 4 KB lie there at random, so
+ * that some sets are asked for more lines than they have long before the cache is full. Fresh
+ * memory, since the heap's may have such pages already. */
+static void *large_alloc(size_t bytes) {
+    uint8_t *p = mmap(NULL, bytes + OCTI_LARGE_PAGE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    const size_t front = -(uintptr_t)p % OCTI_LARGE_PAGE;
+    if (front) munmap(p, front);
+    p += front;
+    munmap(p + bytes, OCTI_LARGE_PAGE - front);
+#ifdef MADV_HUGEPAGE
+    (void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
+#endif
+    return p;
+}
+
 static void *heap_alloc(void *user, size_t bytes) {
     (void)user;
     void *p = NULL;
+    if (is_large(bytes)) return large_alloc(bytes);
     return posix_memalign(&p, 64, bytes) ? NULL : p;
 }
 
 static void heap_free(void *user, void *p, size_t bytes) {
-    (void)user, (void)bytes;
-    free(p);
+    (void)user;
+    if (is_large(bytes))
+        munmap(p, bytes);
+    else
+        free(p);
 }
 
 octi_paths *octi_ctx_paths(oct_ctx *ctx) { return &ctx->paths; }

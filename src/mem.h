@@ -7,6 +7,9 @@
 
 #include "context.h"
 
+/** A block of so many bytes, its header included, begins on a page of that size. */
+enum { OCTI_LARGE_PAGE = 2 << 20 };
+
 /** Zeroed, 64-byte aligned memory of the context; NULL (recorded: ENOMEM or ELIMIT) on failure.
  *  bytes may be 0. */
 void *octi_alloc(oct_ctx *ctx, size_t bytes);

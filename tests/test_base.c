@@ -170,6 +170,34 @@ START_TEST(arena_settles) {
 }
 END_TEST
 
+/* Few stay in pages, many share large ones, and what is itself large has a block of its size. */
+START_TEST(what_is_read_often_shares_large_pages) {
+    enum { BYTES = 100000, PARTS = 100, LARGE = OCTI_LARGE_PAGE };
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    const uint64_t none = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
+    octi_arena *a = octi_arena_new_read_often(ctx);
+    char *part[PARTS];
+    int begin = 0;
+    for (int i = 0; i < PARTS; i++) {
+        ck_not_null(part[i] = octi_arena_alloc(a, BYTES));
+        ck_assert_uint_eq((uintptr_t)part[i] % 64, 0);
+        memset(part[i], i, BYTES);
+        if (i == 1) ck_assert_uint_lt(oct_ctx_memory(ctx, OCT_MEMORY_BYTES), none + 3 * BYTES);
+        begin += (uintptr_t)part[i] % LARGE == 128;
+    }
+    ck_assert_int_eq(begin, (PARTS - 2 + 19) / 20); /* 20 in each */
+    const uint64_t before = oct_ctx_memory(ctx, OCT_MEMORY_BYTES);
+    ck_assert_uint_lt(before, none + 3 * BYTES + 5 * LARGE);
+    memset(octi_arena_alloc(a, LARGE / 2), 0, LARGE / 2);
+    ck_assert_uint_lt(oct_ctx_memory(ctx, OCT_MEMORY_BYTES), before + LARGE / 2 + 4096);
+    for (int i = 0; i < PARTS; i++)
+        ck_assert(part[i][0] == i && part[i][BYTES / 2] == i && part[i][BYTES - 1] == i);
+    octi_arena_free(a);
+    ck_assert_uint_eq(oct_ctx_memory(ctx, OCT_MEMORY_BYTES), none);
+    oct_close(ctx);
+}
+END_TEST
+
 START_TEST(philox_known_answer) {
     /* Random123's kat_vectors, philox4x32 10 rounds: counter and key all zero, all ones. */
     uint32_t out[4], zero[3] = {0, 0, 0}, ones[3] = {~0u, ~0u, ~0u};
@@ -327,5 +355,6 @@ END_TEST
 OCT_TEST_MAIN("base", error_message_has_all_parts, context_frees_what_was_left,
               objects_end_with_their_context, files_are_of_their_size, max_bytes_is_kept,
               realloc_zeroes_what_is_new, context_status_can_be_cleared, arena_settles,
-              philox_known_answer, parallel_for_runs_each_index_once, a_forked_child_closes,
+              what_is_read_often_shares_large_pages, philox_known_answer,
+              parallel_for_runs_each_index_once, a_forked_child_closes,
               fold_is_the_same_for_any_threads, graph_verify_finds_breakage, warnings_are_kept)

@@ -350,7 +350,7 @@ static oct_plan *new_plan(const oct_net *net, const oct_plan_opts *opts, bool de
     p->unfused = opts && opts->unfused;
     p->profile = opts && opts->profile;
     p->dense = dense;
-    p->arena = octi_arena_new_kept(net->ctx);
+    p->arena = octi_arena_new_read_often(net->ctx);
     if (p->arena && build(p, net) == OCT_OK) return p;
     octi_ctx_failed(net->ctx);
     oct_plan_free(p);
