@@ -281,6 +281,15 @@ def try_verify(a, b, x):
     check(not differ[1] or f"largest_difference {largest:.3g}"[:-1] in text, f"verify in words: {text}")
 
 
+def try_verify_run(run, file, by_file):
+    """A prepared run against another's file: its simulation is what is expected, whichever is named first."""
+    for words in ((run, file), (file, run)):
+        got = said("verify", *words, "--data", "npz:small.npz", code=1)
+        for key in ("mismatched_codes", "codes", "layer", "element", "expected", "got"):
+            check(got[key] == by_file[key], f"verify {words}: {key} is {got[key]}, of the run's own file {by_file[key]}")
+        check("layers" not in got, f"verify {words}: layers are told that nobody compared: {got}")
+
+
 # ---- ptq's and qat's settings ----
 
 def prepared(command, *words):
@@ -443,6 +452,7 @@ def main():
     try_predict_data("p.oct8", yt)
     try_weights("r", "p", "p.oct8")
     try_verify("p.oct8", "p2.oct8", xt[:5])
+    try_verify_run("p", "p2.oct8", said("verify", "p.oct8", "p2.oct8", "--data", "npz:small.npz", code=1))
     octet("convert", "r", "--mode", "half", "--out", "half.oct8")
     try_verify("r", "half.oct8", xt[:5])
     try_bench()

@@ -71,6 +71,13 @@ def random_nets(d):
     check(differ <= near / 10000, f"by scales: {differ} of {near} codes differ") # a half on its other side, now and then
 
 
+def fixed_batch(file, to, n):
+    """The file with n images in place of any number: dim_param "N" becomes dim_value n, in as many bytes."""
+    whole = open(file, "rb").read()
+    check(whole.count(b"\x12\x01N") > 5, "no open batch")
+    open(to, "wb").write(whole.replace(b"\x12\x01N", bytes((8, 128 + n, 0))))
+
+
 def verify(d):
     os.chdir(d)
     data = ["--data", "synth-digits", "--limit", "48"]
@@ -87,6 +94,11 @@ def verify(d):
         check(got["mismatched_codes"] == 0 and got.get("mismatched_floats", 0) == 0, f"verify {a} {b}: {got}")
         check((got["codes"] > 100000) == (a != "f") and got["floats"] > 0, f"verify {a} {b} compared {got}")
     check(0 < got["largest_difference"] < 1e-3, f"floats: {got}")
+    fixed_batch("o/p.onnx", "o/five.onnx", 5)
+    for words in (data, [*data[:2], "--limit", "3"]): # the last batch is not full, or none is
+        of_any = json.loads(octet("verify", "p.oct8", "o/p.onnx", *words, "--json", "--quiet").stdout)
+        got = json.loads(octet("verify", "p.oct8", "o/five.onnx", *words, "--json", "--quiet").stdout)
+        check(got == of_any, f"a file of five images: {got}, of any number: {of_any}")
     # another net: the first layer, its own doing, the law's rule; a guess of ONNX Runtime's by its name
     p = octet("verify", "q.oct8", "o/p.qdq.onnx", *data, code=1)
     for word in ("conv1: values differ at element", "conv1 computes by law 7", "by the rule of", "where all that it reads is equal"):

@@ -137,6 +137,11 @@ shows .out '"run":"z/ema-octet-ema-w8a8-s1".*"code":0'
 sweep 2 --target octet,nosuch --out bad --json
 shows .out '"target":"octet".*"code":0' '"target":"nosuch".*"accuracy":null.*"code":2' '"target":"nosuch".*"n":0,"failed":1'
 shows .err 'nosuch-ema-w8a8-s1: exit 2: octet: .*nosuch'
+# a cell that fails after it has said other things: what it died of
+mkdir -p late/ema-octet-ema-w8a8-s1/metrics.jsonl
+sweep 4 --method ema --epochs 1 --out late
+shows .err 'ema-octet-ema-w8a8-s1: exit 4: octet: .*metrics.jsonl: cannot remove: got Is a directory$'
+[ "$(wc -l <late/ema-octet-ema-w8a8-s1.err)" -ge 2 ] || say "the cell said nothing before: $(cat late/*.err)"
 # bad words
 for words in "--wbits 9" "--wbits 2,2" "--wbits ," "--method none" "--seeds 1,,2"; do sweep 2 $words --out no; done
 [ ! -e no/ptq-octet-ema-w8a8-s1 ] || say "bad words made a run"

@@ -166,12 +166,14 @@ static void cell_json(const sweep *s, const sweep_cell *cell) {
     json_close(&j);
 }
 
-/* Of what a cell said; or why that cannot be read. */
-static void first_line(const char *path, char *line, size_t size) {
+/* What a cell that failed said last, warnings aside; or why that cannot be read. */
+static void last_words(const char *path, char *line, size_t size) {
     FILE *f = place_open(path, 0);
+    char more[1024];
     *line = 0;
     if (!f) snprintf(line, size, "%s: cannot be read: %s", path, strerror(errno));
-    while (f && fgets(line, (int)size, f) && strstr(line, "warning: ")) continue;
+    for (bool begins = true; f && fgets(more, sizeof more, f); begins = strchr(more, '\n'))
+        if (begins && !strstr(more, "warning: ")) snprintf(line, size, "%s", more);
     if (f) fclose(f);
     line[strcspn(line, "\n")] = 0;
 }
@@ -181,8 +183,8 @@ static void tell(sweep *s, const sweep_cell *cell) {
     for (int i = 0; i < s->count; i++) done += s->cell[i].done || s->cell[i].code;
     if (s->c->bar) fprintf(stderr, "\r\x1b[K");
     if (cell->code) {
-        char why[400];
-        first_line(sweep_path(s, cell, ".err"), why, sizeof why);
+        char why[1024];
+        last_words(sweep_path(s, cell, ".err"), why, sizeof why);
         cli_print_to(stderr, "octet: %s: exit %d: %s\n", cell->name, cell->code, why);
     } else if (!isnan(cell->accuracy))
         cli_note(s->c, "%d of %d  %s  accuracy %.4f  %.1f s", done, s->count, cell->name,

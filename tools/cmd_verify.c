@@ -92,9 +92,9 @@ static void layers_json(json *j, const verify_side *a, const verify_side *b,
         if (l->kind < OCT_OP_KIND_COUNT) json_string(j, "kind", oct_op_name(l->kind));
         json_int(j, "values", l->values);
         json_int(j, "differing", l->differing);
-        if (l->own >= 0) json_int(j, "own", l->own);
-        if (l->own >= 0) json_number(j, "own_largest_difference", l->own_largest);
-        if (l->own >= 0) json_number(j, "largest_difference", l->largest);
+        json_int(j, "own", l->own);
+        json_number(j, "own_largest_difference", l->own_largest);
+        json_number(j, "largest_difference", l->largest);
         if (l->own > 0 && why(a, b, l)) json_string(j, "why", why(a, b, l));
         json_item_end(j);
     }
@@ -121,7 +121,7 @@ static void report_json(const verify_side *a, const verify_side *b, const verify
         const char *grids = l->codes ? verify_other_grid(a, b, l->name) : NULL;
         if (grids) json_string(&j, "parameters", grids);
         if (l->codes && verify_rule(l)) json_string(&j, "rule", verify_rule(l));
-        layers_json(&j, a, b, r);
+        if (l->own >= 0) layers_json(&j, a, b, r);
     }
     json_close(&j);
 }
