@@ -33,6 +33,13 @@ grep -q 'net_copy(' net.c && say "a flatten is copied"
 ends 0 'mismatched_codes 0 of 92780' m.oct8 net.c
 ends 0 'mismatched_codes 0 of 92780' ./net.c m.oct8
 ends 0 'mismatched_codes 0 of' p net.c
+# codes of fixed-point targets count from -128 in C
+"$octet" ptq f --data synth-digits --calib 64 --target litert --out q --quiet >/dev/null
+"$octet" convert q --out q.oct8 --quiet
+"$octet" export q.oct8 --to c --name fixed -o . --quiet >/dev/null
+grep -q 'define fixed_IN_LOWEST -128' fixed.h || say "no signed codes: $(grep LOWEST fixed.h)"
+ends 0 'mismatched_codes 0 of 92780' q.oct8 fixed.c
+ends 0 'mismatched_codes 0 of 92780' fixed.c q
 mkdir other
 cp net.h other
 # the first bias of the second convolution: the layer before it is as it was
