@@ -361,13 +361,14 @@ static int32_t together_of(const octi_qconv *c) {
     return c->kernels->needs.wino_mul_s16 & OCTI_CPU_AVX512VNNI ? 4 : 1;
 }
 
-/* Groups of tiles at a time: two where the weights stay in cache, else as many as do. */
+/* Groups of tiles at a time: one where the weights stay in cache, since its sums then do in the
+ * first-level one, else as many as do. */
 static int32_t groups_of(const form *f, const octi_qconv *c) {
     const bool wide = together_of(c) > 1;
     const int64_t v = (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * G * 32,
                   m = wide ? (int64_t)f->sums * f->sums * G * 64 * together_of(c) : 0,
                   share = wide ? WIDE_SHARE : V_SHARE;
-    if (weight_bytes(f, c) <= OCTI_CACHED_WEIGHTS) return 2;
+    if (weight_bytes(f, c) <= OCTI_CACHED_WEIGHTS) return 1;
     return (v + m) * 2 > share ? 1 : (int32_t)(share / (v + m));
 }
 
