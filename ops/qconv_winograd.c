@@ -91,7 +91,7 @@ typedef struct winograd {
     octi_halo need;
     int32_t products, sums, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
     int32_t together; /* panels that are multiplied at once */
-    int32_t at_once;  /* products of a channel: all, or a few where the weights come from memory */
+    int32_t at_once;  /* products of a channel, for all groups of tiles: their weights stay near */
     stretch stretches[STRETCHES];
     size_t frame, v, m; /* bytes of scratch */
 } winograd;
@@ -201,19 +201,21 @@ static int64_t panel_m(const winograd *own) { return (int64_t)own->groups * own-
 
 /* Products of count tiles with the weights of so many panels, a sum's products as if they were
  * channels.
- * Weights that are read from memory come a few products at a time, for all tiles; while these are
- * multiplied, each group of tiles fetches its share of the next ones. */
+ * Weights come a few products at a time, for all tiles; while these are multiplied, each group of
+ * tiles fetches its share of the next ones. A net's weights together hardly stay in a second-level
+ * cache, so this pays for small ones, and costs nothing where they are near. */
 static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count,
                      int32_t panels) {
     const winograd *own = j->own;
     const int32_t groups = (count + G - 1) / G;
-    const int32_t lines = own->at_once < own->products ? (8 + groups - 1) / groups : 0;
+    const int32_t lines = (8 + groups - 1) / groups;
     const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
     for (int32_t e = 0; e < STRETCHES && own->stretches[e].sums; e++) {
         const stretch s = own->stretches[e];
-        const int32_t few = own->at_once / s.products > 0 ? own->at_once / s.products : 1;
-        for (int32_t i = 0; i < s.sums; i += few) {
-            const int32_t now = s.sums - i < few ? s.sums - i : few,
+        const int32_t few = own->at_once / s.products > 0 ? own->at_once / s.products : 1,
+                      step = groups > 1 ? few : s.sums; /* one group's go without a break */
+        for (int32_t i = 0; i < s.sums; i += step) {
+            const int32_t now = s.sums - i < step ? s.sums - i : step,
                           depth = own->blocks * s.products;
             octk_wino_mul_s16 k = {.u = u,
                                    .u_panel = own->products * place_u,
@@ -221,7 +223,7 @@ static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *
                                    .positions = now,
                                    .blocks = depth,
                                    .panels = panels,
-                                   .next = {(uintptr_t)(u + now * s.products * place_u), lines}};
+                                   .next = {(uintptr_t)(u + few * s.products * place_u), lines}};
             for (int32_t g = 0; g < groups; g++) {
                 k.v = v + g * own->products * place_v;
                 k.m = m + g * own->sums * G * 16;
@@ -348,8 +350,7 @@ static int64_t weight_bytes(const form *f, const octi_qconv *c) {
     return (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * ((c->o + 15) / 16) * 512;
 }
 
-enum { /* the second-level cache, shares of it, and weights of a few products */
-       L2_BYTES = 512 << 10,
+enum { /* shares of the second-level cache, and weights of a few products */
        V_SHARE = 336 << 10,
        WIDE_SHARE = 640 << 10, /* where 512 bits multiply: such cores have 1 or 2 MB, and sums of
                                   several panels lie beside */
@@ -372,11 +373,9 @@ static int32_t groups_of(const form *f, const octi_qconv *c) {
     return (v + m) * 2 > share ? 1 : (int32_t)(share / (v + m));
 }
 
-/* All, or as many as the first-level cache keeps for all groups. */
-static int32_t products_at_once(const form *f, const octi_qconv *c) {
+/* As many as the first-level cache keeps for all groups. */
+static int32_t products_at_once(const octi_qconv *c) {
     const int32_t few = AT_ONCE / 512 / ((c->c + 15) / 16) / together_of(c);
-    if (weight_bytes(f, c) <= (together_of(c) > 1 ? OCTI_CACHED_WEIGHTS : L2_BYTES))
-        return f->edge * f->edge;
     return few < 1 ? 1 : few;
 }
 
@@ -399,7 +398,7 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .tiles_w = tiles_of(f, c->q),
                       .groups = groups_of(f, c),
                       .together = together_of(c)};
-    own->at_once = products_at_once(f, c);
+    own->at_once = products_at_once(c);
     const int32_t n = f->sums - 2;
     if (f->stride == 1)
         own->stretches[0] = (stretch){own->sums, 1};

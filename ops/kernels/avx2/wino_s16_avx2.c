@@ -87,10 +87,16 @@ void octk_wino2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
 #define SAVE(i)                                                                                    \
     store(m + i * 16, c##i##0);                                                                    \
     store(m + i * 16 + 8, c##i##1);
+/* Lines that are wanted next come with every step, at once they would keep the loads of products
+ * waiting: a line, or a share of one, whose other shares find it there. */
+#define AHEAD                                                                                      \
+    _mm_prefetch((const char *)next, _MM_HINT_T0);                                                 \
+    next += share;
 #define PAIR(ROWS, at)                                                                             \
     {                                                                                              \
         enum { k = at };                                                                           \
         const v8 b0 = load(u + k * 32), b1 = load(u + k * 32 + 16);                                \
+        AHEAD                                                                                      \
         ROWS(ADD)                                                                                  \
     }
 #define SEVEN(ROWS)                                                                                \
@@ -98,23 +104,17 @@ void octk_wino2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
     PAIR(ROWS, 2)                                                                                  \
     PAIR(ROWS, 3) PAIR(ROWS, 4) PAIR(ROWS, 5) PAIR(ROWS, 6) PAIR(ROWS, 7) u += 256;                \
     v += G * 16;
-/* So many lines, evenly: at once they would keep the loads of products waiting. */
-static inline octk_ahead fetched(octk_ahead next) {
-    for (int32_t i = 0; i < next.lines; i++, next.at += 64)
-        _mm_prefetch((const char *)next.at, _MM_HINT_T0);
-    return next;
-}
 #define PRODUCT(name, ROWS)                                                                        \
     static void name(int32_t positions, int32_t blocks, const int16_t *v, const int16_t *u,        \
-                     int32_t *m, octk_ahead next) {                                                \
+                     int32_t *m, uintptr_t next, uintptr_t share) {                                \
         for (int32_t p = 0; p < positions; p++, m += G * 16) {                                     \
             ROWS(DECLARE) {                                                                        \
                 const v8 b0 = load(u), b1 = load(u + 16);                                          \
+                AHEAD                                                                              \
                 ROWS(BEGIN)                                                                        \
             }                                                                                      \
             SEVEN(ROWS)                                                                            \
             for (int32_t c = 1; c < blocks; c++) {                                                 \
-                next = fetched(next);                                                              \
                 PAIR(ROWS, 0)                                                                      \
                 SEVEN(ROWS)                                                                        \
             }                                                                                      \
@@ -136,12 +136,16 @@ PRODUCT(product6, ROWS6)
 
 void octk_wino_mul_s16_avx2(const octk_wino_mul_s16 *a) {
     static void (*const of[])(int32_t, int32_t, const int16_t *, const int16_t *, int32_t *,
-                              octk_ahead) = {NULL,     product1, product2, product3,
-                                             product4, product5, product6};
-    octk_ahead next = a->next;
-    for (int32_t i = 0; i < a->panels; i++, next.at += (uintptr_t)a->u_panel * 2)
-        of[a->count](a->positions, a->blocks, a->v, a->u + i * a->u_panel, a->m + i * a->m_panel,
-                     next);
+                              uintptr_t, uintptr_t) = {NULL,     product1, product2, product3,
+                                                       product4, product5, product6};
+    for (int32_t i = 0; i < a->panels; i++) {
+        const int16_t *u = a->u + i * a->u_panel;
+        /* none: what is read anyway */
+        const uintptr_t next =
+            a->next.lines ? a->next.at + (uintptr_t)(i * a->u_panel) * 2 : (uintptr_t)u;
+        of[a->count](a->positions, a->blocks, a->v, u, a->m + i * a->m_panel, next,
+                     (uintptr_t)a->next.lines * 8); /* of a block's eight steps */
+    }
 }
 
 /* ---- output: 6x6 s32 to 4x4 pixels x 16 channels. Output rows 0 and 2 need m0, m1 + m2, m3 + m4
