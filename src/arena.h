@@ -18,7 +18,7 @@ octi_arena *octi_arena_new(oct_ctx *ctx);
 /** For what is kept (a graph's names, a plan): blocks of a page, or as large as what is asked for,
  *  and none in advance. */
 octi_arena *octi_arena_new_kept(oct_ctx *ctx);
-/** The same for what every run reads (a plan's weights): where it is much, in large pages. */
+/** The same for much that every run reads (a plan's weights): in large pages. */
 octi_arena *octi_arena_new_read_often(oct_ctx *ctx);
 void octi_arena_free(octi_arena *a);
 /** The context that it lives in. */

@@ -343,6 +343,17 @@ static oct_status build(oct_plan *p, const oct_net *net) {
     return pixels(p, net);
 }
 
+/* Packed they fill a good part of a second-level cache, where pages of 4 KB cost some of them. The
+ * last large page stays in part empty: not for small nets (LeNet has 62,000). */
+enum { MANY_WEIGHTS = 64 << 10 };
+
+static bool has_many_weights(const oct_graph *g) {
+    int64_t count = 0;
+    for (int32_t i = 0; i < g->value_count; i++)
+        if (g->values[i].tensor) count += oct_tensor_count(g->values[i].tensor);
+    return count > MANY_WEIGHTS;
+}
+
 static oct_plan *new_plan(const oct_net *net, const oct_plan_opts *opts, bool dense) {
     oct_plan *p = octi_alloc(net->ctx, sizeof *p);
     if (!p) return octi_ctx_failed(net->ctx), NULL;
@@ -350,7 +361,8 @@ static oct_plan *new_plan(const oct_net *net, const oct_plan_opts *opts, bool de
     p->unfused = opts && opts->unfused;
     p->profile = opts && opts->profile;
     p->dense = dense;
-    p->arena = octi_arena_new_read_often(net->ctx);
+    p->arena = has_many_weights(net->graph) ? octi_arena_new_read_often(net->ctx)
+                                            : octi_arena_new_kept(net->ctx);
     if (p->arena && build(p, net) == OCT_OK) return p;
     octi_ctx_failed(net->ctx);
     oct_plan_free(p);
