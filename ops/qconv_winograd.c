@@ -92,6 +92,7 @@ typedef struct winograd {
     int32_t products, sums, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
     int32_t together; /* panels that are multiplied at once */
     int32_t at_once;  /* products of a channel, for all groups of tiles: their weights stay near */
+    int32_t ahead;    /* so many products on are the weights that are fetched, for one group */
     stretch stretches[STRETCHES];
     size_t frame, v, m; /* bytes of scratch */
 } winograd;
@@ -212,7 +213,8 @@ static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *
     const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
     for (int32_t e = 0; e < STRETCHES && own->stretches[e].sums; e++) {
         const stretch s = own->stretches[e];
-        const int32_t few = own->at_once / s.products > 0 ? own->at_once / s.products : 1,
+        const int32_t some = (groups > 1 ? own->at_once : own->ahead) / s.products,
+                      few = some > 0 ? some : 1,
                       step = groups > 1 ? few : s.sums; /* one group's go without a break */
         for (int32_t i = 0; i < s.sums; i += step) {
             const int32_t now = s.sums - i < step ? s.sums - i : step,
@@ -354,7 +356,8 @@ enum { /* shares of the second-level cache, and weights of a few products */
        V_SHARE = 336 << 10,
        WIDE_SHARE = 640 << 10, /* where 512 bits multiply: such cores have 1 or 2 MB, and sums of
                                   several panels lie beside */
-       AT_ONCE = 16 << 10
+       AT_ONCE = 16 << 10,     /* the first-level cache keeps them for all groups */
+       AHEAD = 4 << 10         /* a third-level one answers in that time */
 };
 
 /* Panels that its kernel multiplies at once. */
@@ -373,9 +376,9 @@ static int32_t groups_of(const form *f, const octi_qconv *c) {
     return (v + m) * 2 > share ? 1 : (int32_t)(share / (v + m));
 }
 
-/* As many as the first-level cache keeps for all groups. */
-static int32_t products_at_once(const octi_qconv *c) {
-    const int32_t few = AT_ONCE / 512 / ((c->c + 15) / 16) / together_of(c);
+/* Products with so many bytes of weights. */
+static int32_t products_of(const octi_qconv *c, int32_t bytes) {
+    const int32_t few = bytes / 512 / ((c->c + 15) / 16) / together_of(c);
     return few < 1 ? 1 : few;
 }
 
@@ -398,7 +401,8 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .tiles_w = tiles_of(f, c->q),
                       .groups = groups_of(f, c),
                       .together = together_of(c)};
-    own->at_once = products_at_once(c);
+    own->at_once = products_of(c, AT_ONCE);
+    own->ahead = products_of(c, AHEAD);
     const int32_t n = f->sums - 2;
     if (f->stride == 1)
         own->stretches[0] = (stretch){own->sums, 1};
