@@ -114,6 +114,7 @@ void octi_place_runs(const octi_qconv *c, const octk_image *x, int64_t *at);
 typedef struct octi_panels {
     const int8_t *w;
     const int32_t *b, *sums;
+    octk_lift lift;
     octq_multipliers by;
     int64_t bytes;
     int32_t lanes;
@@ -121,9 +122,16 @@ typedef struct octi_panels {
 /** Runs padded to `steps` steps, groups to `lanes` lanes (octk_lanes, or more). */
 oct_status octi_pack_codes(const octi_qargs *q, const octi_qconv *c, int32_t lanes, int32_t steps,
                            octi_panels *p);
-/** Behind a relu, sums that are proven small become codes with fewer instructions: their biases,
- *  `lanes` to a group, are lifted (octk_tiles_u8u8). Whether they are. */
-bool octi_lift(const octi_qconv *c, const int32_t *b, int32_t lanes);
+/** Where it is proven to give the law's codes, sums of the panels become codes with fewer
+ *  instructions, as floats by their bits: p->lift. OCT_ENOMEM. */
+oct_status octi_lift_panels(const octi_qargs *q, const octi_qconv *c, octi_panels *p);
+/** How one channel's sums, none beyond +-largest, are lifted (octk_lift: d, by): whether one that
+ *  gives the law's codes was found. */
+bool octi_lift_of(float m, int32_t zy, int64_t largest, int32_t *d, float *by);
+/** Lanes from the i-th on. */
+static inline octk_lift octi_lift_at(const octk_lift *l, int64_t i) {
+    return l->b ? (octk_lift){l->b + i, l->by + i} : *l;
+}
 /** `bytes`, and what holds its weights in another order: a layer, ready to run. */
 typedef struct octi_bytes {
     octk_conv_rows kernel; /* x, w, b, by, y, np filled per call */

@@ -61,6 +61,7 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
                 k.w = (const int8_t *)own->kernel.w + g * own->group_w + first_w;
                 k.run = own->kernel.run + (g * panels + span.from / OCTI_PANEL) * own->panel_run;
                 k.b = own->kernel.b + lane;
+                k.lift = octi_lift_at(&own->kernel.lift, lane);
                 k.sums = own->kernel.sums + lane;
                 k.by = octi_records_at(&own->kernel.by, lane);
                 k.y = (uint8_t *)call->out + i * own->out.image + (p - call->first) * own->out.row +
@@ -133,7 +134,9 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, octi_bytes *own
     octi_panels p;
     OCT_TRY(octi_pack_codes(q, c, octk_lanes(c->o / c->groups), own->kernel.steps, &p));
     own->kernel.w = p.w;
+    if (on_512_bits(c)) OCT_TRY(octi_lift_panels(q, c, &p));
     own->kernel.b = p.b;
+    own->kernel.lift = p.lift;
     own->kernel.sums = p.sums;
     own->kernel.by = p.by;
     own->group_w = p.bytes;
@@ -173,10 +176,7 @@ oct_status octi_bind_bytes(const octi_qargs *q, octi_bytes **made) {
 static oct_status bind(const octi_qargs *q) {
     octi_bytes *own;
     OCT_TRY(octi_bind_bytes(q, &own));
-    const octi_qconv *c = octi_qconv_of(q);
-    const int32_t lanes = octk_lanes(c->o / c->groups);
     own->conv = q->r->kernels->conv_u8u8;
-    own->kernel.lifted = on_512_bits(c) && octi_lift(c, own->kernel.b, lanes);
     q->r->kernel = q->r->kernels->name.conv_u8u8;
     return OCT_OK;
 }

@@ -70,12 +70,72 @@ oct_status octi_pack_codes(const octi_qargs *q, const octi_qconv *c, int32_t lan
     return OCT_OK;
 }
 
-bool octi_lift(const octi_qconv *c, const int32_t *b, int32_t lanes) {
-    if (c->by.law != OCTQ_FP32 || c->zy || c->lo || c->hi != UINT8_MAX ||
-        c->largest_output >= 1 << 23)
-        return false;
-    int32_t *its = (int32_t *)(uintptr_t)b;
-    for (int64_t l = 0; l < (int64_t)lanes * c->groups; l++)
-        its[l] = (int32_t)((uint32_t)b[l] + OCTK_LIFT);
+/* ---- sums as floats ---- */
+
+/* Whether the codes of lifted sums are the law's, where a threshold between two codes lies: neither
+ * form's code falls as the sum rises, and further than REACH codes from a threshold both are sure,
+ * since neither errs by 2^-16. */
+static bool same_codes(float m, int32_t zy, int64_t largest, int32_t d, float by) {
+    enum { MOST_SUMS = 256 };
+    const double inverse = 1 / (double)m, reach = 0x1p-15 * inverse;
+    for (int32_t n = 0; n < UINT8_MAX; n++) {
+        const double at = (n + 0.5 - zy) * inverse;
+        if (fabs(at) > (double)largest + reach) continue;
+        if (reach > MOST_SUMS) return false;
+        const int64_t up = (int64_t)1 << 32, last = (int64_t)(at + reach + (double)up) - up;
+        for (int64_t sum = (int64_t)(at - reach + (double)up) - up + 1; sum <= last; sum++) {
+            /* a difference of such products is exact */
+            const double lifted = (double)((1 << 23) + d + sum) * (double)m - (double)by;
+            if (octq_round_code((float)lifted, zy, 0, UINT8_MAX) !=
+                octq_round_code((float)sum * m, zy, 0, UINT8_MAX))
+                return false;
+        }
+    }
     return true;
+}
+
+/* (2^23 + d) m is a float, nearly, where 2^23 + d times m's odd part is a small number modulo the
+ * power of two that a float's 24 bits leave: an inverse modulo that power gives such d. */
+bool octi_lift_of(float m, int32_t zy, int64_t largest, int32_t *d, float *by) {
+    const int32_t lift = 1 << 23, most = 1 << 12;
+    *d = 0;
+    *by = m * (float)lift;
+    if (m == 0) return true; /* a lane of nobody */
+    if (!zy) return largest < lift || *by >= 256;
+    int e;
+    uint32_t odd = (uint32_t)(frexp((double)m, &e) * 0x1p24), inverse, modulo = 1 << 24;
+    for (; odd % 2 == 0; odd /= 2) modulo /= 2;
+    inverse = odd;
+    for (int i = 0; i < 4; i++) inverse *= 2 - odd * inverse;
+    /* sums that may have codes other than the first and the last one */
+    const double end = (double)largest, below = (zy + 1) / (double)m,
+                 above = (256 - zy) / (double)m;
+    const double least = (below < end ? below : end) + 1,
+                 highest = lift - (above < end ? above : end) - 1;
+    for (int32_t i = 0; i < most && least < highest; i++) {
+        const uint32_t near = (uint32_t)(i % 2 ? -(i + 1) / 2 : i / 2),
+                       from = (uint32_t)least + (uint32_t)lift;
+        *d = (int32_t)(uint32_t)least + (int32_t)((near * inverse - from) % modulo);
+        *by = (float)((double)(lift + *d) * (double)m);
+        if (*d < highest && same_codes(m, zy, largest, *d, *by)) return true;
+    }
+    return false;
+}
+
+oct_status octi_lift_panels(const octi_qargs *q, const octi_qconv *c, octi_panels *p) {
+    const size_t count = (size_t)p->lanes * (size_t)c->groups;
+    p->lift = (octk_lift){NULL, NULL};
+    /* so far no float leaves its normal numbers */
+    if (c->by.law != OCTQ_FP32 || c->lo || c->hi != UINT8_MAX || c->largest_output >= 1 << 28)
+        return OCT_OK;
+    int32_t *b = octi_arena_calloc(q->arena, count + OCTI_PANEL, sizeof *b);
+    float *by = octi_arena_calloc(q->arena, count + OCTI_PANEL, sizeof *by);
+    if (!b || !by) return oct_last_error()->code;
+    for (size_t l = 0; l < count; l++) {
+        int32_t d;
+        if (!octi_lift_of(p->by.m[l], c->zy, c->largest_output, &d, &by[l])) return OCT_OK;
+        b[l] = (int32_t)((uint32_t)p->b[l] + OCTK_LIFT + (uint32_t)d);
+    }
+    p->lift = (octk_lift){b, by};
+    return OCT_OK;
 }

@@ -176,6 +176,7 @@ static void run_group(const octi_qrun *r, octk_tiles_u8u8 *k, octi_span span, in
     k->y = y + (int64_t)g * k->o + span.from;
     k->w = p->w + g * p->bytes + span.from * (p->bytes / p->lanes);
     k->b = p->b + lane;
+    k->lift = octi_lift_at(&p->lift, lane);
     k->by = octi_records_at(&p->by, lane);
     r->kernels->tiles_u8u8(k);
 }
@@ -254,7 +255,7 @@ static oct_status bind(const octi_qargs *q) {
         at[i] = at[i / chunks] + i % chunks * own->kernel.steps * 4;
     lay_out(c, &x, own);
     OCT_TRY(octi_pack_codes(q, c, group_lanes(c), chunks * own->kernel.steps, &own->panels));
-    own->kernel.lifted = octi_lift(c, own->panels.b, own->panels.lanes);
+    OCT_TRY(octi_lift_panels(q, c, &own->panels));
     r->scratch = octi_frame_bytes(c, &own->in, &own->need);
     r->own = own;
     r->run = run;

@@ -7,6 +7,7 @@
 #define OCT_TESTS_KERNEL_CASES_H
 
 #include "ops/kernels/kernels.h"
+#include "ops/qconv.h"
 #include "src/qround.h"
 #include "src/rng.h"
 #include "tests/oct_test.h"
@@ -56,6 +57,24 @@ static inline ends draw_ends(octi_rng *r) {
     if (below(r, 5) == 0) e.zy = 255 * below(r, 2);
     if (below(r, 2)) e.lo = below(r, e.zy + 1), e.hi = e.zy + below(r, 256 - e.zy);
     return e;
+}
+/** Biases b of all lanes, lifted, where each lane's are with sums of at most `most`; the caller
+ *  frees both. */
+static inline octk_lift draw_lift(const int32_t *b, const float *m, int lanes, int zy,
+                                  int64_t most) {
+    int32_t *high = untouched((size_t)(lanes + 16) * 4), d;
+    float *by = untouched((size_t)(lanes + 16) * 4);
+    for (int l = 0; l < lanes; l++) {
+        if (!octi_lift_of(m[l], zy, most, &d, &by[l])) {
+            free(high), free(by);
+            return (octk_lift){NULL, NULL};
+        }
+        high[l] = (int32_t)((uint32_t)b[l] + OCTK_LIFT + (uint32_t)d);
+    }
+    return (octk_lift){high, by};
+}
+static inline void free_lift(const octk_lift *l) {
+    free((void *)(uintptr_t)l->b), free((void *)(uintptr_t)l->by);
 }
 
 /** A sum by record i. */

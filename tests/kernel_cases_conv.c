@@ -56,6 +56,7 @@ static int place(int first, int width, int l, int j, int k, int each) {
 static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int each) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, each == 2 ? 171 : 175, 0);
     const int size = 4 / each;
+    int raised = 0;
     for (int round = 0; round < 1500 / SANITIZED_PART; round++) {
         const int o = 1 + (round < 140 ? round * 37 % 140 : below(&r, 140)),
                   runs = 1 + below(&r, 5), steps = 1 + below(&r, round % 5 ? 6 : 40),
@@ -68,7 +69,7 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
                   line = turns ? 1 + below(&r, 20) : 0,
                   room = 4 * k + 64 + 6 * 20; /* elements that pixels and runs lie in */
         const bool lifted = each == 4 && strstr(name, "avx512vnni") && !below(&r, 3);
-        const ends e = lifted ? (ends){.zy = 0, .lo = 0, .hi = 255} : draw_ends(&r);
+        const ends e = lifted ? (ends){below(&r, 2) * below(&r, 256), 0, 255} : draw_ends(&r);
         const int style = below(&r, 4), heavy = (1 << 22) / (255 * k), /* weights of lifted sums */
             most = !lifted || heavy > 127 ? 127 : heavy;
         const int64_t bound = lifted ? (1 << 23) - 1 : INT32_MAX;
@@ -92,7 +93,8 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
         for (int l = 0; l < lanes + 16; l++)
             b[l] = style ? below(&r, 1 << 20) - (1 << 19)
                          : (l % 2 ? 1 : -1) * (int)(bound - 255 * (most + 1) * k),
-            m[l] = draw_m(&r, style ? 255.0 * 128 * k + (1 << 20) : (double)bound);
+            m[l] = lifted && e.zy ? 0x1p-12f * (0.1f + octi_rng_uniform(&r))
+                                  : draw_m(&r, style ? 255.0 * 128 * k + (1 << 20) : (double)bound);
         for (int i = 0; i < runs; i++)
             run[i] = turns && i ? run[i - 1] + line * size : size * below(&r, k + 1);
         const int64_t pitch = o + (dense ? 0 : below(&r, 7));
@@ -116,7 +118,6 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
                             .pair = pair * size,
                             .line = line * size,
                             .dense = dense,
-                            .lifted = lifted,
                             .b = b,
                             .sums = sums,
                             .by = lifted ? (octq_multipliers){.law = OCTQ_FP32, .m = m}
@@ -145,13 +146,16 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
                 const uint8_t code = (uint8_t)law_of_sum(&a.by, l, (int32_t)sum, e.zy, e.lo, e.hi);
                 if (i % pool == 0 || code > *at) *at = code;
             }
-        for (int l = 0; lifted && l < lanes; l++) b[l] = (int32_t)((uint32_t)b[l] + OCTK_LIFT);
+        if (lifted) a.lift = draw_lift(b, m, lanes, a.zy, bound);
+        raised += a.lift.b && a.zy;
         kernel(&a);
         same_bytes(name, a.y, want, bytes);
         free(x), free(w), free(b), free(sums), free(m), free(numbers), free(pix), free(out),
             free(run);
         free(want), free(a.y);
+        free_lift(&a.lift);
     }
+    if (each == 4 && strstr(name, "avx512vnni")) ck_assert_int_gt(raised, 50 / SANITIZED_PART);
 }
 
 void check_conv_s16u8(octk_conv_rows_fn *kernel, const char *name) { check_rows(kernel, name, 2); }

@@ -63,10 +63,11 @@ static void want_window(const octk_tiles_u8u8 *a, int n, int s, int i, uint8_t *
 
 void check_tiles_u8u8(octk_tiles_u8u8_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 176, 0);
+    int raised = 0;
     for (int round = 0; round < 200 / SANITIZED_PART; round++) {
         octk_tiles_u8u8 a = draw_walk(&r, round);
         const bool lifted = below(&r, 3) == 0;
-        if (lifted) a.zy = a.lo = 0, a.hi = 255;
+        if (lifted) a.zy = below(&r, 2) * below(&r, 256), a.lo = 0, a.hi = 255;
         const int run = 4 * a.steps, k = a.runs * run, lanes = (a.o + 15) / 16 * 16,
                   largest = below(&r, 4), farthest = below(&r, 400);
         const int64_t most = lifted ? (1 << 23) - 1 : INT32_MAX;
@@ -99,10 +100,12 @@ void check_tiles_u8u8(octk_tiles_u8u8_fn *kernel, const char *name) {
         if (lifted) a.by = (octq_multipliers){.law = OCTQ_FP32, .m = m};
         for (int s = 0; s < a.images * a.strips; s++)
             for (int i = 0; i < a.length; i++) want_window(&a, s / a.strips, s % a.strips, i, want);
-        a.lifted = lifted;
-        for (int l = 0; lifted && l < lanes; l++) b[l] = (int32_t)((uint32_t)b[l] + OCTK_LIFT);
+        if (lifted) a.lift = draw_lift(b, m, lanes, a.zy, most);
+        raised += a.lift.b && a.zy;
         kernel(&a);
         same_bytes(name, a.y, want, bytes);
         free(x), free(w), free(b), free(numbers), free(m), free(runs), free(want), free(a.y);
+        free_lift(&a.lift);
     }
+    ck_assert_int_gt(raised, 5 / SANITIZED_PART);
 }

@@ -179,7 +179,7 @@ octk_tiles_u8u8_fn emulated_tiles_u8u8_amx;
 static _Atomic int64_t layers_run, lifted;
 static void counted(const octk_tiles_u8u8 *a) {
     layers_run++;
-    lifted += a->lifted;
+    lifted += a->lift.b != NULL;
     emulated_tiles_u8u8_amx(a);
 }
 
@@ -256,8 +256,8 @@ typedef struct relu {
     bool lifted;
 } relu;
 
-/** Sums become floats by their bits where they are proven to stay inside 2^23 and what is below 0
- *  has the code 0; elsewhere they do not. Their codes are the law's. */
+/** Sums become floats by their bits where each code is proven to be the law's, and no clamp is
+ *  left; elsewhere they do not. Their codes are the law's. */
 START_TEST(sums_are_lifted_up_to_their_bound) {
     enum { N = 64, O = 20, W = 127, MOST = (1 << 23) - 1 };
     static const relu cases[] = {
@@ -265,9 +265,11 @@ START_TEST(sums_are_lifted_up_to_their_bound) {
         {MOST + 1 - W * 255, 0, 0, 255, false},
         {(1 << 24) - W * 255, 0, 0, 255, false},
         {-MOST, 0, 0, 255, true},
-        {-MOST - 1, 0, 0, 255, false},
+        {-MOST - 1, 0, 0, 255, true},
         {-W * 100, 0, 0, 255, true},
-        {-W * 100, 1, 0, 255, false},
+        {-W * 100, 1, 0, 255, true},
+        {-W * 100, 131, 0, 255, true},
+        {MOST - W * 255, 131, 0, 255, false},
         {-W * 100, 0, 0, 254, false},
         {-W * 100, 1, 1, 255, false},
     };
@@ -312,7 +314,7 @@ START_TEST(sums_are_lifted_up_to_their_bound) {
                                 .to = r.units,
                                 .scratch = octi_arena_alloc(arena, r.scratch)});
         ck_assert_int_eq(layers_run - calls, 1);
-        ck_assert_int_eq(lifted - before, k->lifted);
+        ck_assert_msg(lifted - before == k->lifted, "case %zu", i);
         for (int n = 0; n < N * O; n++)
             ck_assert_int_eq(y[n], octq_requant(k->bias + W * x[x_at.origin + n / O], m[0], k->zy,
                                                 k->lo, k->hi));
@@ -323,7 +325,38 @@ START_TEST(sums_are_lifted_up_to_their_bound) {
 }
 END_TEST
 
+/** Of every sum that may have a code of its own, with any zero point: the lifted float's code is
+ *  the law's. */
+START_TEST(lifted_sums_have_the_laws_codes) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 177, 0);
+    int found = 0;
+    for (int round = 0; round < 120; round++) {
+        const int zy = (int)octi_rng_below(&r, 256);
+        /* bits of the multiplier: all, or few, which make ties */
+        float m = ldexpf(1 + octi_rng_uniform(&r), -2 - (int)octi_rng_below(&r, 10)), by;
+        if (round % 3 == 0) m = ldexpf((float)(1 + octi_rng_below(&r, 64)), -13);
+        const int64_t below = (int64_t)((zy + 3) / (double)m),
+                      above = (int64_t)((259 - zy) / (double)m), largest = 1 << 24;
+        int32_t d;
+        if (!octi_lift_of(m, zy, largest, &d, &by)) continue;
+        found++;
+        int64_t differ = 0;
+        for (int64_t sum = -below; sum <= above; sum++) {
+            const uint32_t bits = (uint32_t)sum + OCTK_LIFT + (uint32_t)d;
+            float high;
+            memcpy(&high, &bits, sizeof high);
+            const double lowered = (double)high * (double)m - (double)by;
+            differ += octq_round_code((float)lowered, zy, 0, 255) !=
+                      octq_requant((int32_t)sum, m, zy, 0, 255);
+        }
+        ck_assert_int_eq(differ, 0);
+    }
+    ck_assert_int_gt(found, 90);
+}
+END_TEST
+
 OCT_TEST_MAIN("amx", the_cpu_and_its_system_must_have_all_of_it, only_who_asks_gets_it,
               a_refusal_is_told_and_costs_amx_alone,
               layers_take_tiles_where_they_pay_and_were_asked_for,
-              nets_on_tiles_give_the_laws_codes, sums_are_lifted_up_to_their_bound)
+              nets_on_tiles_give_the_laws_codes, sums_are_lifted_up_to_their_bound,
+              lifted_sums_have_the_laws_codes)

@@ -164,6 +164,16 @@ typedef void octk_widen_u8s16_fn(const uint8_t *x, int64_t n, int32_t z, int16_t
  *  proven that the sums fit s32 (of s16, in any order; of codes, modulo 2^32, b has the zero
  *  point's share) and, of fp32, that no sum times its multiplier reaches 2^31. */
 enum { OCTK_POOLED = 4 };
+/** Sums that become floats by their bits: b has OCTK_LIFT besides, the bits of the float 2^23, and
+ *  a whole number d of the lane's own; then fma(2^23 + d + sum, m, -by) is sum * m, rounded once,
+ *  as fp32's law has it. by is (2^23 + d) m: exact where d is 0, else near enough that the caller
+ *  has proven no code to change by it. A sum below -d gives less than 2^23, whose code is 0, as the
+ *  law's is; one of 2^23 - d and more has the code 255. NULL: none. Only where lo = 0, hi = 255. */
+enum { OCTK_LIFT = 0x4b000000 };
+typedef struct octk_lift {
+    const int32_t *b; /* by lanes, as the biases are */
+    const float *by;
+} octk_lift;
 typedef struct octk_conv_rows {
     const void *x, *w;
     const int64_t *pix; /* [np], bytes */
@@ -183,7 +193,7 @@ typedef struct octk_conv_rows {
     /* outputs follow each other in fours: out[4 i + k] is out[4 i] + k * o; of two lines in turn
      * out[8 i + 2 k + l] is out[8 i + l] + k * o, and np is a multiple of 8 */
     bool dense;
-    bool lifted; /* b is, as of octk_tiles_u8u8 below; only AVX-512 VNNI has it */
+    octk_lift lift; /* only AVX-512 VNNI reads it */
 } octk_conv_rows;
 typedef void octk_conv_rows_fn(const octk_conv_rows *a);
 typedef octk_conv_rows_fn octk_conv_s16u8_fn;
@@ -211,17 +221,13 @@ static inline int32_t octk_outputs(const octk_conv_rows *a) {
  *  runs, the one of r from run[r] behind its beginning on, each of `steps` <= 16 steps of four
  *  codes. w: panels of 16 lanes, [panel][runs][steps][16][4]; b and `by` by lanes, whole panels of
  *  them. Where `pooled`, strips come in pairs and windows too (length = line = wanted, even): the
- *  largest of those four sums is output window / 2 of pair strip / 2. Proofs as for conv_u8u8.
- *  `lifted`: b has OCTK_LIFT besides, the bits of the float 2^23. The caller has proven that no sum
- *  reaches 2^23, up or down, and the law is fp32, zy = lo = 0, hi = 255 (behind a relu). A sum's
- *  bits then are a float: 2^23 + the sum where that is not negative, and fma(those, m, -2^23 m) is
- *  sum * m rounded once, as the law has it (2^23 m is exact); else less than 2^23, whose code is 0,
- *  as the law's is. */
-enum { OCTK_TILE = 16, OCTK_TILES_LINE = 80, OCTK_LIFT = 0x4b000000 };
+ *  largest of those four sums is output window / 2 of pair strip / 2. Proofs as for conv_u8u8. */
+enum { OCTK_TILE = 16, OCTK_TILES_LINE = 80 };
 typedef struct octk_tiles_u8u8 {
     const void *x, *w;
     const int64_t *run; /* [runs], bytes */
     const int32_t *b;
+    octk_lift lift;
     octq_multipliers by;
     uint8_t *y;
     int64_t pixel, strip, image;
@@ -229,7 +235,7 @@ typedef struct octk_tiles_u8u8 {
     int32_t images, strips, length, line, wanted; /* strips of an image */
     int32_t runs, steps, o;
     int32_t zy, lo, hi;
-    bool pooled, lifted;
+    bool pooled;
 } octk_tiles_u8u8;
 typedef void octk_tiles_u8u8_fn(const octk_tiles_u8u8 *a);
 

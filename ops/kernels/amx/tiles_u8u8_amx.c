@@ -47,7 +47,7 @@ static void configure(const octk_tiles_u8u8 *a, int32_t windows) {
 /* How the sums of one panel or two become codes. */
 typedef struct ending {
     octk_sixteen by[2];
-    __m512 lift[2]; /* 2^23 times the multipliers */
+    __m512 lift[2]; /* what lifted sums lose */
     octk_ends512 ends;
     __mmask32 there; /* channels */
     bool joined;     /* of cells that follow each other, too */
@@ -63,7 +63,7 @@ INLINE void end_at(ending *e, const octk_tiles_u8u8 *a, int32_t first, form f) {
             continue;
         }
         e->by[p].m = _mm512_loadu_ps(a->by.m + first + p * LANES); /* the rest is not read */
-        e->lift[p] = octk_lift_of(e->by[p].m);
+        if (octk_is_lifted(f.how)) e->lift[p] = _mm512_loadu_ps(a->lift.by + first + p * LANES);
     }
 }
 
@@ -99,7 +99,7 @@ INLINE __m512i sums_of(const int32_t *s, int32_t i, int64_t lower, form f) {
 INLINE __m512i scaled(const int32_t *s, const ending *e, int32_t i, int64_t lower, form f) {
     const __m512i sums = sums_of(s, i, lower, f);
     const int32_t p = f.wide ? i % 2 : 0;
-    if (f.how == OCTK_LIFTED) return octk_lowered512(sums, e->by[p].m, e->lift[p]);
+    if (octk_is_lifted(f.how)) return octk_lowered512(sums, e->by[p].m, e->lift[p]);
     return octk_scaled512(sums, &e->by[p], f.how == OCTK_BY_Q31 ? OCTQ_Q31 : OCTQ_FP32);
 }
 INLINE void put_group(const int32_t *s, uint8_t *const *y, const ending *e, int64_t lower, form f) {
@@ -257,7 +257,7 @@ INLINE void panels(block *k, int32_t first, form f, multiply_fn *its_multiply) {
                   slots = c.groups * group;
     k->c = c;
     k->tile = (int64_t)slots * each * LANES * (f.wide ? 2 : 1);
-    k->b = a->b + first;
+    k->b = (octk_is_lifted(f.how) ? a->lift.b : a->b) + first;
     k->w = (const uint8_t *)a->w + (int64_t)first * 4 * a->runs * a->steps;
     if (first == 0 || !f.wide) lay_out(k, f);
     bool first_block = true;
@@ -307,10 +307,12 @@ BOTH(q31, OCTK_BY_Q31)
 BOTH(clamped, OCTK_CLAMPED)
 BOTH(whole, OCTK_WHOLE)
 BOTH(lifted, OCTK_LIFTED)
+BOTH(bare, OCTK_BARE)
 static void (*const forms[][2])(block *) = {[OCTK_BY_Q31] = {all_q31, pools_q31},
                                             [OCTK_CLAMPED] = {all_clamped, pools_clamped},
                                             [OCTK_WHOLE] = {all_whole, pools_whole},
-                                            [OCTK_LIFTED] = {all_lifted, pools_lifted}};
+                                            [OCTK_LIFTED] = {all_lifted, pools_lifted},
+                                            [OCTK_BARE] = {all_bare, pools_bare}};
 
 static void work(const void *arg) {
     const octk_tiles_u8u8 *a = arg;
@@ -318,7 +320,7 @@ static void work(const void *arg) {
     k.a = a;
     k.waiting = 0;
     configure(a, cut_of(a, (form){.pooled = a->pooled}).windows);
-    forms[octk_way_of(a->by.law, a->lifted, a->lo, a->hi)][a->pooled](&k);
+    forms[octk_way_of(a->by.law, &a->lift, a->zy, a->lo, a->hi)][a->pooled](&k);
     TILES_RELEASE();
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "ops/kernels/avx2/requant_avx2.h"
+#include "ops/kernels/kernels.h"
 
 typedef struct octk_ends512 { /* zero point, clamp */
     __m512i z, lo, hi;
@@ -68,24 +69,25 @@ static inline __m512i octk_in_turn512(__m512i codes) {
 }
 
 /** How a layer's sums become codes: by q31; by fp32 and clamped; all 256 codes, no clamp; as floats
- *  by their bits (octk_tiles_u8u8, `lifted`). */
-typedef enum octk_way { OCTK_BY_Q31, OCTK_CLAMPED, OCTK_WHOLE, OCTK_LIFTED } octk_way;
-static inline octk_way octk_way_of(octq_law law, bool lifted, int32_t lo, int32_t hi) {
+ *  by their bits (octk_lift), with a zero point or bare of it. */
+typedef enum octk_way { OCTK_BY_Q31, OCTK_CLAMPED, OCTK_WHOLE, OCTK_LIFTED, OCTK_BARE } octk_way;
+static inline octk_way octk_way_of(octq_law law, const octk_lift *lift, int32_t zy, int32_t lo,
+                                   int32_t hi) {
     if (law == OCTQ_Q31) return OCTK_BY_Q31;
-    if (lifted) return OCTK_LIFTED;
+    if (lift->b) return zy ? OCTK_LIFTED : OCTK_BARE;
     return lo == 0 && hi == UINT8_MAX ? OCTK_WHOLE : OCTK_CLAMPED;
 }
-/** What lifted sums lose by it: multipliers times 2^23, exact. */
-static inline __m512 octk_lift_of(__m512 m) { return _mm512_mul_ps(m, _mm512_set1_ps(0x1p23f)); }
+static inline bool octk_is_lifted(octk_way how) { return how == OCTK_LIFTED || how == OCTK_BARE; }
 static inline __m512i octk_lowered512(__m512i sums, __m512 m, __m512 lift) {
     return _mm512_cvtps_epi32(_mm512_fmsub_ps(_mm512_castsi512_ps(sums), m, lift));
 }
 /** The sixteen channels of a, of b, of c, of d, rounded, by the way. */
 static inline __m512i octk_codes_by512(octk_way how, __m512i a, __m512i b, __m512i c, __m512i d,
                                        octk_ends512 e) {
-    return octk_by_channel512(how == OCTK_LIFTED  ? octk_bare512(a, b, c, d)
-                              : how == OCTK_WHOLE ? octk_whole512(a, b, c, d, e)
-                                                  : octk_packed512(a, b, c, d, e));
+    const bool whole = how == OCTK_WHOLE || how == OCTK_LIFTED;
+    return octk_by_channel512(how == OCTK_BARE ? octk_bare512(a, b, c, d)
+                              : whole          ? octk_whole512(a, b, c, d, e)
+                                               : octk_packed512(a, b, c, d, e));
 }
 
 /** The mask of the first n channels, 1 to 16 of them; more are 16. */

@@ -25,8 +25,9 @@ ALWAYS void pixels_at(const octk_conv_rows *a, int32_t i, const uint8_t **p, con
 /* What a group of panels has: its weights, channels from `first` on, records, ends. */
 typedef struct group {
     const uint8_t *w;
+    const int32_t *b;
     int32_t first;
-    __m512 m[4], lift[4]; /* fp32; 2^23 times as much */
+    __m512 m[4], lift[4]; /* fp32; what lifted sums lose */
     octk_ends512 e;
     octk_way how;
     bool dense;     /* four vectors of channels follow each other in memory */
@@ -41,11 +42,12 @@ ALWAYS void group_of(group *g, const octk_conv_rows *a, const uint8_t *w, int32_
     g->first = first;
     g->e = octk_ends512_of(a->zy, a->lo, a->hi);
     g->dense = a->dense && a->o == 16 * panels && (panels == 1 || !a->line);
-    g->how = octk_way_of(a->by.law, a->lifted, a->lo, a->hi);
+    g->how = octk_way_of(a->by.law, &a->lift, a->zy, a->lo, a->hi);
+    g->b = (octk_is_lifted(g->how) ? a->lift.b : a->b) + first;
     g->mask = valid >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << valid) - 1;
     for (int32_t v = 0; v < panels && g->how != OCTK_BY_Q31; v++) {
         g->m[v] = _mm512_loadu_ps(a->by.m + first + 16 * v);
-        g->lift[v] = octk_lift_of(g->m[v]);
+        if (octk_is_lifted(g->how)) g->lift[v] = _mm512_loadu_ps(a->lift.by + first + 16 * v);
     }
 }
 
@@ -61,7 +63,7 @@ static __attribute__((noinline)) void scale_q31(const octk_conv_rows *a, int32_t
 /* `count` sums by their records, rounded. */
 ALWAYS void scale(const octk_conv_rows *a, const group *g, __m512i *s, const int32_t count,
                   const int32_t panels) {
-    if (g->how == OCTK_LIFTED) {
+    if (octk_is_lifted(g->how)) {
         _Pragma("GCC unroll 24") for (int32_t i = 0; i < count; i++) s[i] =
             octk_lowered512(s[i], g->m[i % panels], g->lift[i % panels]);
         return;
@@ -124,7 +126,7 @@ ALWAYS void tile_wide(const work *t, int32_t i, const int32_t size, const int32_
     const int32_t each = pooled ? OCTK_POOLED : 1, count = size / each;
     __m512i s[WIDE];
     pixels_at(t->a, i, p, size, pairs ? 2 : 1);
-    sums_wide(t, t->g->w, t->a->b + t->g->first, p, s, size, panels, pairs);
+    sums_wide(t, t->g->w, t->g->b, p, s, size, panels, pairs);
     if (pooled) pool(s, count, panels);
     scale(t->a, t->g, s, count * panels, panels);
     put(t->a, t->g, s, t->a->out + i / each, count, panels, false);
@@ -135,7 +137,7 @@ ALWAYS void tile_lines(const work *t, int32_t i, const int32_t size, const bool 
     const int32_t each = pooled ? OCTK_POOLED : 1, count = size / each;
     __m512i s[WIDE];
     pixels_at(t->a, i, p, size, 4);
-    sums_lines(t, t->g->w, t->a->b + t->g->first, p, s, size);
+    sums_lines(t, t->g->w, t->g->b, p, s, size);
     if (pooled) pool(s, count, 1);
     scale(t->a, t->g, s, count, 1);
     put(t->a, t->g, s, t->a->out + i / each, count, 1, !pooled && size > 4);
@@ -248,7 +250,7 @@ static __attribute__((noinline)) void scale_slim_q31(const octk_conv_rows *a, in
 }
 ALWAYS void scale_slim(const octk_conv_rows *a, const group *g, __m256i *s, const int32_t count) {
     const __m256 m = _mm512_castps512_ps256(g->m[0]), lift = _mm512_castps512_ps256(g->lift[0]);
-    if (g->how == OCTK_LIFTED) {
+    if (octk_is_lifted(g->how)) {
         _Pragma("GCC unroll 16") for (int32_t i = 0; i < count; i++) s[i] =
             _mm256_cvtps_epi32(_mm256_fmsub_ps(_mm256_castsi256_ps(s[i]), m, lift));
         return;
@@ -270,7 +272,7 @@ ALWAYS void tile_slim(const work *t, int32_t i, const int32_t size, const bool p
     const int32_t each = pooled ? OCTK_POOLED : 1, count = size / each;
     __m256i s[SLIM];
     pixels_at(t->a, i, p, size, pairs ? 2 : 1);
-    sums_slim(t, t->g->w, t->a->b + t->g->first, p, s, size, 1, pairs);
+    sums_slim(t, t->g->w, t->g->b, p, s, size, 1, pairs);
     if (pooled)
         _Pragma("GCC unroll 4") for (int32_t k = 0; k < count; k++) s[k] =
             MOST(_mm256_max_epi32, s[4 * k], s[4 * k + 1], s[4 * k + 2], s[4 * k + 3]);

@@ -8,9 +8,8 @@ static void gather(const octk_tiles_u8u8 *a, int32_t strip, int32_t window, int3
     const int32_t run = 4 * a->steps; /* codes */
     const uint8_t *x = (const uint8_t *)a->x + strip * a->strip + window * a->pixel;
     const int8_t *w = (const int8_t *)a->w + (int64_t)first * a->runs * run;
-    const uint32_t lift = a->lifted ? OCTK_LIFT : 0;
     uint32_t acc[OCTK_TILE];
-    for (int32_t l = 0; l < OCTK_TILE; l++) acc[l] = (uint32_t)a->b[first + l] - lift;
+    for (int32_t l = 0; l < OCTK_TILE; l++) acc[l] = (uint32_t)a->b[first + l];
     for (int32_t r = 0; r < a->runs; r++)
         for (int32_t i = 0; i < run; i += 4)
             for (int32_t l = 0; l < OCTK_TILE; l++, w += 4)
