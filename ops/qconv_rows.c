@@ -26,9 +26,14 @@ typedef struct rows {
     int64_t group_w, per_image; /* elements */
 } rows;
 
+/* Input rows from a widened one to the next: a kernel of one row needs none in between. */
+static int32_t rows_apart(const octi_qconv *c) { return c->r == 1 ? c->stride[0] : 1; }
+/* From the widened rows of an output row to those of the next. */
+static int32_t row_step(const octi_qconv *c) { return c->stride[0] / rows_apart(c); }
+
 /* Input rows that `count` output rows read. */
 static int64_t frame_rows(const octi_qconv *c, int64_t count) {
-    return (count - 1) * c->stride[0] + (int64_t)(c->r - 1) * c->dilation[0] + 1;
+    return (count - 1) * row_step(c) + (int64_t)(c->r - 1) * c->dilation[0] + 1;
 }
 static int64_t frame_width(const octi_qconv *c) {
     return (int64_t)(c->q - 1) * c->stride[1] + (int64_t)(c->s - 1) * c->dilation[1] + 1;
@@ -45,13 +50,13 @@ static void widen(const octi_qrun *r, const rows *own, const uint8_t *x, int64_t
                   left = c->pads[1] < own->frame_w ? c->pads[1] : own->frame_w,
                   inside = own->frame_w - left < c->w ? own->frame_w - left : c->w,
                   right = own->frame_w - left - inside;
-    for (int64_t i = 0; i < count; i++, y += row) {
-        if (h0 + i < 0 || h0 + i >= c->h) {
+    for (int64_t i = 0; i < count; i++, y += row, h0 += rows_apart(c)) {
+        if (h0 < 0 || h0 >= c->h) {
             memset(y, 0, (size_t)row * sizeof *y);
             continue;
         }
         if (left) memset(y, 0, (size_t)(left * c->c) * sizeof *y);
-        r->kernels->widen_u8s16(x + (h0 + i) * own->in.row, inside * c->c, c->zx, y + left * c->c);
+        r->kernels->widen_u8s16(x + h0 * own->in.row, inside * c->c, c->zx, y + left * c->c);
         if (right) memset(y + (left + inside) * c->c, 0, (size_t)(right * c->c) * sizeof *y);
     }
 }
@@ -121,7 +126,7 @@ static oct_status make_pixels(const octi_qargs *q, const octi_qconv *c, rows *ow
         out[i] = image * own->out.image + p * own->out.row + at * own->out.pixel;
         for (int64_t k = 0; k < each; k++)
             *pix++ = (image * own->per_image +
-                      ((p * c->pool + k / c->pool) * c->stride[0] * own->frame_w +
+                      ((p * c->pool + k / c->pool) * row_step(c) * own->frame_w +
                        (at * c->pool + k % c->pool) * c->stride[1]) *
                           (int64_t)c->c) *
                      (int64_t)sizeof(int16_t);
