@@ -271,7 +271,8 @@ double octi_row_cycles(const octi_qconv *c, const octi_row_cost *costs, int coun
         if (octi_cost_counts(c, costs[i].needs, kernel)) k = &costs[i];
     const int32_t lanes = octk_lanes(c->o / c->groups), wide = lanes / 16, slim = lanes % 16 / 8;
     return c->groups * (double)c->p * c->q * (wide + slim * k->slim) * (steps * k->step + k->ends) +
-           (weight_bytes > OCTI_CACHED_WEIGHTS ? (double)weight_bytes * k->byte : 0);
+           c->groups * k->call +
+           (double)weight_bytes * (weight_bytes > OCTI_CACHED_WEIGHTS ? k->byte : k->near);
 }
 
 oct_status octi_new_records(octi_arena *arena, octq_law law, size_t count, octq_multipliers *by) {

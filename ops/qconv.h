@@ -73,6 +73,7 @@ typedef struct octi_row_cost {
     double step, ends; /* a pixel by a panel of 16 channels: a step, and beginning and end */
     double slim;       /* so much of it by a panel of 8 */
     double byte;       /* of weights that come from memory */
+    double near, call; /* of others, from a nearer cache; beginning and end; of few outputs most */
 } octi_row_cost;
 double octi_row_cycles(const octi_qconv *c, const octi_row_cost *costs, int count, uint32_t kernel,
                        double steps, int64_t weight_bytes);

@@ -182,13 +182,13 @@ static oct_status bind(const octi_qargs *q) {
 }
 
 /* Measured on a Sapphire Rapids, on 37 layers, within a tenth of most (a step of 64 products in
- * 1.07 cycles is 60 of the 64 that its instruction reaches on 256 bits; 106 of 127 on 512); of a
+ * 1.07 cycles is 60 of the 64 that its instruction reaches on 256 bits; 119 of 127 on 512); of a
  * Zen 4, whose 512 bits go at half that rate, from a probe's layers. Others (NEON) are reckoned. */
 static double cycles(const octi_qconv *c) {
     static const octi_row_cost costs[] = {
         {0, 1.1, 10, 0.5, 0.25},
-        {OCTI_CPU_AVXVNNI, 1.07, 5.3, 0.75, 0.41},
-        {OCTI_CPU_AVX512VNNI, 0.605, 3.5, 0.93, 0.33},
+        {OCTI_CPU_AVXVNNI, 1.07, 5.3, 0.75, 0.41, 0.04, 200},
+        {OCTI_CPU_AVX512VNNI, 0.54, 3.5, 0.93, 0.25, 0.03, 200},
         {OCTI_CPU_AVX512VNNI | OCTI_CPU_ZEN, 1.05, 2.5, 0.95, 0.33},
     };
     const octi_runs runs = octi_runs_of(c);

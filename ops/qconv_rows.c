@@ -208,8 +208,8 @@ static double cycles(const octi_qconv *c) {
         {0, 1.2, 10, 0.5, 0.25},
         {OCTI_CPU_AVX2, 1.47, 6.4, 0.55, 0.35},
         {OCTI_CPU_AVX2 | OCTI_CPU_ZEN, 1.2, 10, 0.5, 0.25},
-        {OCTI_CPU_AVXVNNI, 1.09, 6.0, 0.7, 0.31},
-        {OCTI_CPU_AVX512VNNI, 0.65, 4.2, 0.86, 0.29},
+        {OCTI_CPU_AVXVNNI, 1.09, 6.0, 0.7, 0.31, 0.04, 200},
+        {OCTI_CPU_AVX512VNNI, 0.65, 4.2, 0.86, 0.29, 0.03, 200},
         {OCTI_CPU_AVX512VNNI | OCTI_CPU_ZEN, 1.05, 3, 0.9, 0.29},
     };
     const double pairs = whole_rows(c) ? c->r * ((c->s * (double)c->c + 1) / 2)
