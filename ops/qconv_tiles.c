@@ -263,12 +263,19 @@ static oct_status bind(const octi_qargs *q) {
     return OCT_OK;
 }
 
+/* The kernel pools before it adds biases. */
+static const char *unfit(const octi_qconv *c) {
+    if (c->pool > 1 && (int64_t)c->r * c->s * c->c / c->groups > INT32_MAX / (UINT8_MAX * 128))
+        return "sums without their biases may leave s32";
+    return octi_codes_unfit(c);
+}
+
 static bool offered(const octk_table *kernels) { return kernels->needs.tiles_u8u8; }
 
 const octi_candidate octi_qconv_tiles = {
     .name = "tiles",
     .offered = offered,
-    .unfit = octi_codes_unfit,
+    .unfit = unfit,
     .cycles = cycles,
     .halo = octi_codes_halo,
     .units = octi_row_units,

@@ -68,6 +68,10 @@ void emu_tilestored(int t, void *at, int64_t pitch) {
         memcpy((uint8_t *)at + r * pitch, emu_tiles_now.data[t][r], emu_tiles_now.bytes[t]);
 }
 
+void emu_tilezero(int t) {
+    if (!unusable(t)) memset(emu_tiles_now.data[t], 0, sizeof emu_tiles_now.data[t]);
+}
+
 void emu_tdpbusd(int c, int a, int b) {
     emu_tiles *s = &emu_tiles_now;
     emu_tile_count.products++;

@@ -33,6 +33,7 @@ void emu_sttilecfg(void *shapes);
 void emu_tilerelease(void);
 void emu_tileloadd(int t, const void *at, int64_t pitch);
 void emu_tilestored(int t, void *at, int64_t pitch);
+void emu_tilezero(int t);
 void emu_tdpbusd(int c, int a, int b);
 
 #define TILES_CONFIGURE(shapes)  emu_ldtilecfg(shapes)
@@ -40,6 +41,7 @@ void emu_tdpbusd(int c, int a, int b);
 #define TILES_RELEASE()          emu_tilerelease()
 #define TILE_LOAD(t, at, pitch)  emu_tileloadd(t, at, pitch)
 #define TILE_STORE(t, at, pitch) emu_tilestored(t, at, pitch)
+#define TILE_ZERO(t)             emu_tilezero(t)
 #define TILE_DOT(c, a, b)        emu_tdpbusd(c, a, b)
 
 #endif

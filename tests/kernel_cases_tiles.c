@@ -24,6 +24,7 @@ static octk_tiles_u8u8 draw_walk(octi_rng *r, int round) {
     if (!pooled && below(r, 2)) {
         a.line = 1 + below(r, a.length < OCTK_TILES_LINE ? a.length : OCTK_TILES_LINE);
         a.wanted = 1 + below(r, a.line);
+        while ((a.length - 1) % a.line >= a.wanted) a.length--; /* the last window is wanted */
     }
     a.y_pixel = a.o + below(r, 5);
     a.y_line = a.wanted * a.y_pixel + below(r, 9);

@@ -216,12 +216,13 @@ static inline int32_t octk_outputs(const octk_conv_rows *a) {
  *  lie `image` bytes apart, their outputs `y_image`. Windows of one stand in strips: the windows
  *  of one begin `pixel` bytes apart, strips `strip`. A strip has `length` windows in lines of
  *  `line`, of each line the first `wanted` give an output, at y + y_strip * its strip + y_line *
- *  its line + y_pixel * its column; what lies between lines may be computed and is kept by nobody.
- *  Where not all are wanted, a line is OCTK_TILES_LINE windows at most. A window gathers `runs`
- *  runs, the one of r from run[r] behind its beginning on, each of `steps` <= 16 steps of four
- *  codes. w: panels of 16 lanes, [panel][runs][steps][16][4]; b and `by` by lanes, whole panels of
- *  them. Where `pooled`, strips come in pairs and windows too (length = line = wanted, even): the
- *  largest of those four sums is output window / 2 of pair strip / 2. Proofs as for conv_u8u8. */
+ *  its line + y_pixel * its column; what lies between lines may be computed, and stored where the
+ *  next line begins, before that is. Where not all are wanted, a line is OCTK_TILES_LINE windows at
+ *  most, and the strip's last window is. A window gathers `runs` runs, the one of r from run[r]
+ *  behind its beginning on, each of `steps` <= 16 steps of four codes. w: panels of 16 lanes,
+ *  [panel][runs][steps][16][4]; b and `by` by lanes, whole panels of them. Where `pooled`, strips
+ *  come in pairs and windows too (length = line = wanted, even): the largest of those four sums is
+ *  output window / 2 of pair strip / 2; sums without b fit s32 there, too. Proofs: conv_u8u8's. */
 enum { OCTK_TILE = 16, OCTK_TILES_LINE = 80 };
 typedef struct octk_tiles_u8u8 {
     const void *x, *w;

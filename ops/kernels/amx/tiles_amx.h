@@ -28,6 +28,7 @@ _Static_assert(sizeof(octk_tile_shapes) == 64, "as LDTILECFG reads it");
                      :                                                                             \
                      : "r"(at), "r"((int64_t)(pitch))                                              \
                      : "memory")
+#define TILE_ZERO(t) __asm__ volatile("tilezero %%tmm" #t : :)
 /* sums of tile c += codes of tile a times weights of tile b, modulo 2^32 */
 #define TILE_DOT(c, a, b) __asm__ volatile("tdpbusd %%tmm" #b ",%%tmm" #a ",%%tmm" #c : :)
 #endif
