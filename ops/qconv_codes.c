@@ -3,6 +3,9 @@
  * contiguous runs, weights in steps of four, the zero point in the bias. */
 #include "ops/qconv.h"
 
+#include <math.h>
+#include <string.h>
+
 #include "src/mem.h"
 
 enum { WIDEST = 64 /* border */ };
@@ -73,8 +76,9 @@ oct_status octi_pack_codes(const octi_qargs *q, const octi_qconv *c, int32_t lan
 /* ---- sums as floats ---- */
 
 /* Whether the codes of lifted sums are the law's, where a threshold between two codes lies: neither
- * form's code falls as the sum rises, and further than REACH codes from a threshold both are sure,
- * since neither errs by 2^-16. */
+ * form's code falls as the sum rises, and further than 2^-15 codes from a threshold both are sure,
+ * since neither errs by as much: the law rounds a sum and a product of at most 256 codes, a lifted
+ * sum what near_enough lets by and one result. */
 static bool same_codes(float m, int32_t zy, int64_t largest, int32_t d, float by) {
     enum { MOST_SUMS = 256 };
     const double inverse = 1 / (double)m, reach = 0x1p-15 * inverse;
@@ -94,6 +98,16 @@ static bool same_codes(float m, int32_t zy, int64_t largest, int32_t d, float by
     return true;
 }
 
+/* by is so near what it stands for; and the largest sum's float, which doubles with each 2^23
+ * beyond the first, becomes an s32: one that does not is INT32_MIN, code 0 in place of 255. */
+static bool near_enough(float m, int64_t largest, int32_t d, float by) {
+    const uint32_t bits = OCTK_LIFT + (uint32_t)d + (uint32_t)largest;
+    float high;
+    memcpy(&high, &bits, sizeof high);
+    return fabs((double)((1 << 23) + d) * (double)m - (double)by) < 0x1p-16 &&
+           (double)high * (double)m - (double)by < 0x1p31;
+}
+
 /* (2^23 + d) m is a float, nearly, where 2^23 + d times m's odd part is a small number modulo the
  * power of two that a float's 24 bits leave: an inverse modulo that power gives such d. */
 bool octi_lift_of(float m, int32_t zy, int64_t largest, int32_t *d, float *by) {
@@ -101,7 +115,7 @@ bool octi_lift_of(float m, int32_t zy, int64_t largest, int32_t *d, float *by) {
     *d = 0;
     *by = m * (float)lift;
     if (m == 0) return true; /* a lane of nobody */
-    if (!zy) return largest < lift || *by >= 256;
+    if (!zy) return near_enough(m, largest, 0, *by) && (largest < lift || *by >= 256);
     int e;
     uint32_t odd = (uint32_t)(frexp((double)m, &e) * 0x1p24), inverse, modulo = 1 << 24;
     for (; odd % 2 == 0; odd /= 2) modulo /= 2;
@@ -117,7 +131,8 @@ bool octi_lift_of(float m, int32_t zy, int64_t largest, int32_t *d, float *by) {
                        from = (uint32_t)least + (uint32_t)lift;
         *d = (int32_t)(uint32_t)least + (int32_t)((near * inverse - from) % modulo);
         *by = (float)((double)(lift + *d) * (double)m);
-        if (*d < highest && same_codes(m, zy, largest, *d, *by)) return true;
+        if (*d < highest && near_enough(m, largest, *d, *by) && same_codes(m, zy, largest, *d, *by))
+            return true;
     }
     return false;
 }

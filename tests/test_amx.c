@@ -325,33 +325,52 @@ START_TEST(sums_are_lifted_up_to_their_bound) {
 }
 END_TEST
 
-/** Of every sum that may have a code of its own, with any zero point: the lifted float's code is
- *  the law's. */
+/* What the instructions make of a lifted sum: one that no s32 has becomes the least of them. */
+static int lifted_code(int64_t sum, float m, int zy, int32_t d, float by) {
+    const uint32_t bits = (uint32_t)sum + OCTK_LIFT + (uint32_t)d;
+    float high;
+    memcpy(&high, &bits, sizeof high);
+    const float lowered = (float)((double)high * (double)m - (double)by);
+    return lowered >= 0x1p31f ? 0 : octq_round_code(lowered, zy, 0, 255);
+}
+
+/** Of every sum that may have a code of its own, and of those at both ends, with any zero point:
+ *  the lifted float's code is the law's. */
 START_TEST(lifted_sums_have_the_laws_codes) {
+    enum { ROUNDS = 240, END = 1000 };
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 177, 0);
-    int found = 0;
-    for (int round = 0; round < 120; round++) {
-        const int zy = (int)octi_rng_below(&r, 256);
+    int found = 0, far = 0, refused = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        const int zy = round % 4 ? (int)octi_rng_below(&r, 256) : 0;
         /* bits of the multiplier: all, or few, which make ties */
         float m = ldexpf(1 + octi_rng_uniform(&r), -2 - (int)octi_rng_below(&r, 10)), by;
         if (round % 3 == 0) m = ldexpf((float)(1 + octi_rng_below(&r, 64)), -13);
-        const int64_t below = (int64_t)((zy + 3) / (double)m),
-                      above = (int64_t)((259 - zy) / (double)m), largest = 1 << 24;
+        const int64_t largest = ((int64_t)1 << (10 + octi_rng_below(&r, 19))) - 1;
+        int64_t below = (int64_t)((zy + 3) / (double)m), above = (int64_t)((259 - zy) / (double)m);
+        if (below > largest) below = largest;
+        if (above > largest) above = largest;
         int32_t d;
-        if (!octi_lift_of(m, zy, largest, &d, &by)) continue;
-        found++;
-        int64_t differ = 0;
-        for (int64_t sum = -below; sum <= above; sum++) {
-            const uint32_t bits = (uint32_t)sum + OCTK_LIFT + (uint32_t)d;
-            float high;
-            memcpy(&high, &bits, sizeof high);
-            const double lowered = (double)high * (double)m - (double)by;
-            differ += octq_round_code((float)lowered, zy, 0, 255) !=
-                      octq_requant((int32_t)sum, m, zy, 0, 255);
+        if (!octi_lift_of(m, zy, largest, &d, &by)) {
+            refused++;
+            continue;
         }
-        ck_assert_int_eq(differ, 0);
+        found++;
+        far += largest >= 1 << 24;
+        int64_t differ = 0;
+        for (int64_t sum = -below; sum <= above; sum++)
+            differ += lifted_code(sum, m, zy, d, by) != octq_requant((int32_t)sum, m, zy, 0, 255);
+        for (int64_t i = 0; i < END; i++)
+            for (int sign = -1; sign <= 1; sign += 2) {
+                const int64_t sum = sign * (largest - i * i % (largest + 1));
+                differ +=
+                    lifted_code(sum, m, zy, d, by) != octq_requant((int32_t)sum, m, zy, 0, 255);
+            }
+        ck_assert_msg(!differ, "m %a, zy %d, largest %lld: %lld codes differ", (double)m, zy,
+                      (long long)largest, (long long)differ);
     }
-    ck_assert_int_gt(found, 90);
+    ck_assert_int_gt(found, ROUNDS / 2);
+    ck_assert_int_gt(far, 10);
+    ck_assert_int_gt(refused, 10);
 }
 END_TEST
 
