@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "octet.h"
+#include "ops/conv_winograd.h"
+#include "src/arena.h"
 #include "src/mem.h"
 #include "src/paths.h"
 #include "src/rng.h"
@@ -184,5 +186,35 @@ START_TEST(a_small_net_stays_in_its_block) {
 }
 END_TEST
 
+/* A part of several images at once: each image's own rows and channels, as in the whole. */
+START_TEST(parts_of_several_images_by_winograd) {
+    enum { N = 3, SIDE = 12, C16 = 16, O = 32, ALL = N * SIDE * SIDE * O };
+    static const octi_part parts[] = {{0, 1, 0, 16}, {0, 1, 16, 32}, {1, 3, 0, 32}};
+    const octi_conv g = {N, SIDE, SIDE, C16, SIDE, SIDE, O, 3, 3, 1, C16, O, 1, 1, 1, 1, 1, 1};
+    const octi_part whole = {0, octi_winograd_units(&g), 0, O};
+    ck_assert(octi_conv_winograd_fits(&g) && whole.to == 3);
+    static float x[N * SIDE * SIDE * C16], w[O * 9 * C16], bias[O], one[ALL], cut[ALL];
+    octi_rng r = octi_rng_stream(4, OCTI_RNG_TEST, 3, 0);
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = octi_rng_normal(&r);
+    for (size_t i = 0; i < sizeof w / sizeof *w; i++) w[i] = octi_rng_normal(&r);
+    for (int i = 0; i < O; i++) bias[i] = octi_rng_normal(&r);
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    octi_arena *arena = octi_arena_new(ctx);
+    float *u = octi_arena_alloc(arena, octi_winograd_floats(&g) * sizeof *u);
+    void *scratch = octi_arena_alloc(arena, octi_winograd_scratch(&g));
+    octi_winograd_pack(&g, w, u);
+    octi_winograd_run(&g, octi_ctx_kernels(ctx), x, u, bias, OCTK_NO_CLAMP, one, &whole, scratch);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        octi_winograd_run(&g, octi_ctx_kernels(ctx), x, u, bias, OCTK_NO_CLAMP, cut, &parts[i],
+                          scratch);
+    for (int i = 0; i < ALL; i++) /* image, row, column, channel */
+        ck_assert_msg(!memcmp(&one[i], &cut[i], sizeof *one), "image %d, row %d, channel %d",
+                      i / (SIDE * SIDE * O), i / (SIDE * O) % SIDE, i % O);
+    octi_arena_free(arena);
+    oct_close(ctx);
+}
+END_TEST
+
 OCT_TEST_MAIN("cut", rows_of_an_image_on_several_threads,
-              float_layers_of_an_image_on_several_threads, a_small_net_stays_in_its_block)
+              float_layers_of_an_image_on_several_threads, a_small_net_stays_in_its_block,
+              parts_of_several_images_by_winograd)
