@@ -256,10 +256,10 @@ static int table_of(double f, float s, int32_t z) {
 /* Leaky relu and hardswish in LiteRT's own arithmetic; octet's tables of sigmoid and tanh are its
  * tables. */
 START_TEST(functions) {
-    static const float slopes[] = {0.1f, 0.25f, -0.3f, 0.01f, 1.5f};
+    static const float slopes[] = {0.1f, 0.25f, -0.3f, 0.01f, 1.5f, 0.525f};
     int nearest = 0;
     ctx = oct_open(&(oct_opts){.threads = 1});
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         const float *p = numbers(octi_fmt("function%d.p", i)),
                     *leaky = numbers(octi_fmt("function%d.leaky_relu", i)),
                     *swish = numbers(octi_fmt("function%d.hardswish", i)),

@@ -236,9 +236,10 @@ def cases():
     for i, (sx, zx, sy, zy) in enumerate(((0.04, 117, 0.047, 130), (0.25, 128, 0.5, 128), (0.03, 7, 0.011, 100))):
         put("requantize%d.y" % i, requantize(every, f32(sx), zx, f32(sy), zy)), put("requantize%d.p" % i, [f32(sx), zx, f32(sy), zy])
     for i, (sx, zx, sy, zy) in enumerate(((0.05, 117, 0.047, 60), (0.0625, 128, 0.03125, 100), (0.9, 200, 0.31, 9),
-                                            (0.000731, 73, 0.000393278, 19), (0.002207, 142, 0.00128006, 87))): # hardswish's gate is rounded: it tells here
+                                            (0.000731, 73, 0.000393278, 19), (0.002207, 142, 0.00128006, 87), # hardswish's gate is rounded: it tells here
+                                            (0.44, 248, 0.196, 161))): # and here that the slope's multiplier is made in fp32
         put("function%d.p" % i, [f32(sx), zx, f32(sy), zy])
-        put("function%d.leaky_relu" % i, function("LEAKY_RELU", f32(sx), zx, f32(sy), zy, alpha=float(f32((0.1, 0.25, -0.3, 0.01, 1.5)[i]))))
+        put("function%d.leaky_relu" % i, function("LEAKY_RELU", f32(sx), zx, f32(sy), zy, alpha=float(f32((0.1, 0.25, -0.3, 0.01, 1.5, 0.525)[i]))))
         put("function%d.hardswish" % i, function("HARD_SWISH", f32(sx), zx, f32(sy), zy))
         put("function%d.sigmoid" % i, function("LOGISTIC", f32(sx), zx, f32(1 / 256), 0))
         put("function%d.tanh" % i, function("TANH", f32(sx), zx, f32(1 / 128), 128))
