@@ -155,7 +155,8 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
         free(want), free(a.y);
         free_lift(&a.lift);
     }
-    if (each == 4 && strstr(name, "avx512vnni")) ck_assert_int_gt(raised, 50 / SANITIZED_PART);
+    if (each == 4 && strstr(name, "avx512vnni") && SANITIZED_PART == 1)
+        ck_assert_int_gt(raised, 50);
 }
 
 void check_conv_s16u8(octk_conv_rows_fn *kernel, const char *name) { check_rows(kernel, name, 2); }
