@@ -133,7 +133,8 @@ START_TEST(all_kinds_all_activations_three_seeds) {
 }
 END_TEST
 
-static int zoo_on(const char *spec, const char *model, int epochs, int64_t limit, double least) {
+static int zoo_on(const char *spec, const char *model, oct_optim_kind optimizer, int epochs,
+                  int64_t limit, double least) {
     int bad = 0;
     for (uint64_t seed = 1; seed <= 3; seed++) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 2, .seed = seed});
@@ -144,7 +145,7 @@ static int zoo_on(const char *spec, const char *model, int epochs, int64_t limit
             &(oct_data_opts){.split = OCT_SPLIT_TEST, .limit = 2500, .synth_seed = seed});
         oct_net *net = train && test ? oct_zoo_net(ctx, model, train) : NULL;
         ck_not_null(net);
-        ck_ok(oct_fit(net, train, &(oct_fit_opts){.epochs = epochs, .optimizer = OCT_OPTIM_ADAM}));
+        ck_ok(oct_fit(net, train, &(oct_fit_opts){.epochs = epochs, .optimizer = optimizer}));
         char what[96];
         const char *tail = strrchr(spec, '/');
         snprintf(what, sizeof what, "%s, %s, seed %d", tail ? tail + 1 : spec, model, (int)seed);
@@ -156,17 +157,17 @@ static int zoo_on(const char *spec, const char *model, int epochs, int64_t limit
 
 START_TEST(the_sets_themselves) {
     if (!oct_test_long()) return;
-    int bad = zoo_on("synth-digits", "lenet", 4, 10000, 0.8) +
-              zoo_on("synth-shapes", "resnet8", 4, 4000, 0.5);
+    int bad = zoo_on("synth-digits", "lenet", OCT_OPTIM_ADAM, 4, 10000, 0.8) +
+              zoo_on("synth-shapes", "resnet8", OCT_OPTIM_SGD, 4, 0, 0.8);
     const char *dir;
     char spec[1100];
     if ((dir = test_data("optdigits"))) {
         snprintf(spec, sizeof spec, "idx:%s", dir);
-        bad += zoo_on(spec, "resnet8", 4, 0, 0.8);
+        bad += zoo_on(spec, "resnet8", OCT_OPTIM_ADAM, 4, 0, 0.8);
     }
     if ((dir = test_data("cifar10-jpg"))) {
         snprintf(spec, sizeof spec, "folder:%s", dir);
-        bad += zoo_on(spec, "resnet8", 2, 10000, 0.35);
+        bad += zoo_on(spec, "resnet8", OCT_OPTIM_ADAM, 2, 10000, 0.35);
     }
     ck_assert_msg(!bad, "%d beyond half a point", bad);
 }

@@ -211,5 +211,27 @@ START_TEST(what_is_cut_gets_no_gradient) {
 }
 END_TEST
 
+/* Of a channel's weights or its bias, wherever one stands: the channel is named. */
+START_TEST(what_is_not_finite_has_no_codes) {
+    static const float bad[] = {INFINITY, -INFINITY, NAN};
+    static const int at[] = {0, 2 * K + 7, O * K - 1};
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    oct_net *q = layer(ctx, NULL, 3);
+    float *w = oct_f32(oct_net_tensor(q, "0.weight")), *b = oct_f32(oct_net_tensor(q, "0.bias"));
+    octi_qweights made;
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 6; k++) {
+            float *one = k < 3 ? &w[at[k]] : &b[at[k - 3] / K];
+            const float was = *one;
+            *one = bad[i];
+            ck_fails(OCT_EDIVERGED, octi_fmt("weights of channel %d are not finite", at[k % 3] / K),
+                     octi_quantize_weights(q, linear_of(q), 0.1f, octi_ctx_scratch(ctx), &made));
+            *one = was;
+            ck_ok(octi_quantize_weights(q, linear_of(q), 0.1f, octi_ctx_scratch(ctx), &made));
+        }
+    oct_close(ctx);
+}
+END_TEST
+
 OCT_TEST_MAIN("weight_range", searched_scale_has_least_error, full_codes_are_pytorchs,
-              what_is_cut_gets_no_gradient)
+              what_is_cut_gets_no_gradient, what_is_not_finite_has_no_codes)
