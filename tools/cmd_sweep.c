@@ -166,14 +166,14 @@ static void cell_json(const sweep *s, const sweep_cell *cell) {
     json_close(&j);
 }
 
-/* What a cell that failed said last, warnings aside; or why that cannot be read. */
+/* What a cell that failed said last; or why that cannot be read. */
 static void last_words(const char *path, char *line, size_t size) {
     FILE *f = place_open(path, 0);
     char more[1024];
     *line = 0;
     if (!f) snprintf(line, size, "%s: cannot be read: %s", path, strerror(errno));
     for (bool begins = true; f && fgets(more, sizeof more, f); begins = strchr(more, '\n'))
-        if (begins && !strstr(more, "warning: ")) snprintf(line, size, "%s", more);
+        if (begins) snprintf(line, size, "%s", more);
     if (f) fclose(f);
     line[strcspn(line, "\n")] = 0;
 }
