@@ -112,20 +112,25 @@ static const char *unfit(const octi_qconv *c) {
     return NULL;
 }
 
-/* Tiles of two rows, of 32 pixels (AVX-512 VNNI, on a Sapphire Rapids) or of 8 (AVX2, on a Zen 3):
- * what a pair of taps costs for itself and for each channel, and a tile's codes, which are more
- * where no pool takes them; with AVX2, where panels share pixels, they are stored in pieces. */
+/* Tiles of two rows: what a pair of taps costs for itself and for each channel, and a tile's codes,
+ * which are more where no pool takes them. Measured on a Sapphire Rapids; of AVX2 on a Zen 3, pairs
+ * measured, codes reckoned. */
 static double cycles(const octi_qconv *c) {
-    const bool wide = c->kernels->needs.plane_u8s16 & OCTI_CPU_AVX512VNNI;
-    const int32_t across = wide ? 32 : 8;
-    const double tiles = (c->p + 1) / 2 * ((c->q + across - 1) / across),
-                 pairs = c->r * ((c->s + 1) / 2), pair = wide ? 2 : 1, channel = wide ? 2 : 1.05,
-                 codes = wide       ? c->pool > 1 ? 85 : 190
-                         : c->o > 6 ? 115
-                                    : 75;
+    static const struct {
+        uint32_t needs;
+        int32_t across; /* pixels */
+        double pair, channel, pools, codes;
+    } costs[] = {{0, 8, 1.8, 1.3, 25, 50},
+                 {OCTI_CPU_ZEN, 8, 1, 1.05, 40, 75},
+                 {OCTI_CPU_AVX512VNNI, 32, 2, 2, 85, 190}},
+      *k = costs;
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
+        if (octi_cost_counts(c, costs[i].needs, c->kernels->needs.plane_u8s16)) k = &costs[i];
+    const double tiles = (c->p + 1) / 2 * ((c->q + k->across - 1) / k->across),
+                 pairs = c->r * ((c->s + 1) / 2), codes = c->pool > 1 ? k->pools : k->codes;
     double all = 0;
     for (int32_t o = 0; o < c->o; o += octk_plane_lanes(c->o - o))
-        all += tiles * (pairs * (pair + channel * octk_plane_lanes(c->o - o)) + codes);
+        all += tiles * (pairs * (k->pair + k->channel * octk_plane_lanes(c->o - o)) + codes);
     return all;
 }
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * Convolution of an image of one channel with VPMADDWD: eight pixels of a row are the vector, a
  * tile is two rows by up to six channels. The inner loop is assembly: gcc 12 spills accumulators of
- * the same loop in intrinsics. */
+ * the same loop in intrinsics. Sums begin without their biases, which come with the codes: behind a
+ * pool these are a quarter as many. */
 #include <immintrin.h>
 
 #include "ops/kernels/avx2/requant_avx2.h"
 #include "ops/kernels/kernels.h"
+
+#define INLINE static inline __attribute__((always_inline))
+enum { LANES = 6, RECORD = 8 /* bytes of a pixel's codes, before they are stored */ };
 
 /* Pairs of neighbours as s16: pixels 0 to 3, 4 to 7. */
 static const int8_t neighbours[32] = {0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1, 4, -1,
@@ -16,8 +20,9 @@ static const int8_t neighbours[32] = {0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 
     "vpbroadcastd 4*" #c "(%[w]),%%ymm14\n\tvpmaddwd %%ymm12,%%ymm14,%%ymm15\n\t"                  \
     "vpmaddwd %%ymm13,%%ymm14,%%ymm14\n\tvpaddd %%ymm15,%%ymm" #i ",%%ymm" #i "\n\t"               \
     "vpaddd %%ymm14,%%ymm" #j ",%%ymm" #j "\n\t"
-#define BIAS(c, i, j)                                                                              \
-    "vpbroadcastd 4*" #c "(%[b]),%%ymm" #i "\n\tvmovdqa %%ymm" #i ",%%ymm" #j "\n\t"
+#define FIRST(c, i, j)                                                                             \
+    "vpbroadcastd 4*" #c "(%[w]),%%ymm" #j "\n\tvpmaddwd %%ymm12,%%ymm" #j ",%%ymm" #i "\n\t"      \
+    "vpmaddwd %%ymm13,%%ymm" #j ",%%ymm" #j "\n\t"
 #define EACH_2(what) what(0, 0, 1) what(1, 2, 3)
 #define EACH_4(what) EACH_2(what) what(2, 4, 5) what(3, 6, 7)
 #define EACH_6(what) EACH_4(what) what(4, 8, 9) what(5, 10, 11)
@@ -34,21 +39,23 @@ static const int8_t neighbours[32] = {0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 
 #define PUT_4        PUT_2 PUT(4) PUT(5) PUT(6) PUT(7)
 #define PUT_6        PUT_4 PUT(8) PUT(9) PUT(10) PUT(11)
 
+/* A pair of taps: pixels of both rows, then each channel. */
+#define PAIR(channels, bytes)                                                                      \
+    "mov (%[tap]),%[k]\n\tadd $8,%[tap]\n\tvbroadcasti128 (%[x0],%[k]),%%ymm12\n\t"                \
+    "vbroadcasti128 (%[x1],%[k]),%%ymm13\n\tvpshufb %[order],%%ymm12,%%ymm12\n\t"                  \
+    "vpshufb %[order],%%ymm13,%%ymm13\n\t" channels "add $" #bytes ",%[w]\n\tdec %[pairs]\n\t"
+
 /* Sums of eight pixels of two rows. */
 #define TILE(n, bytes)                                                                             \
-    static inline void tile##n(const octk_plane_u8s16 *a, const int16_t *w, const int32_t *b,      \
-                               const uint8_t *x0, const uint8_t *x1, __m256i *s) {                 \
+    INLINE void tile##n(const octk_plane_u8s16 *a, const int16_t *w, const uint8_t *x0,            \
+                        const uint8_t *x1, __m256i *s) {                                           \
         const int64_t *tap = a->tap;                                                               \
         int64_t pairs = a->pairs, k;                                                               \
         ACC_##n __asm__ volatile(                                                                  \
-            EACH_##n(BIAS) ".p2align 4\n1:\n\tmov (%[tap]),%[k]\n\tadd $8,%[tap]\n\t"              \
-                           "vbroadcasti128 (%[x0],%[k]),%%ymm12\n\t"                               \
-                           "vbroadcasti128 (%[x1],%[k]),%%ymm13\n\t"                               \
-                           "vpshufb %[order],%%ymm12,%%ymm12\n\t"                                  \
-                           "vpshufb %[order],%%ymm13,%%ymm13\n\t" EACH_##n(                        \
-                               CHANNEL) "add $" #bytes ",%[w]\n\tdec %[pairs]\n\tjnz 1b\n\t"       \
+            PAIR(EACH_##n(FIRST), bytes) "jz 2f\n\t.p2align 4\n1:\n\t" PAIR(                       \
+                EACH_##n(CHANNEL), bytes) "jnz 1b\n2:\n\t"                                         \
             : OUT_##n, [w] "+r"(w), [tap] "+r"(tap), [pairs] "+r"(pairs), [k] "=&r"(k)             \
-            : [b] "r"(b), [x0] "r"(x0), [x1] "r"(x1), [order] "m"(neighbours)                      \
+            : [x0] "r"(x0), [x1] "r"(x1), [order] "m"(neighbours)                                  \
             : "memory", "cc", "ymm12", "ymm13", "ymm14", "ymm15");                                 \
         PUT_##n                                                                                    \
     }
@@ -56,105 +63,189 @@ TILE(2, 8)
 TILE(4, 16)
 TILE(6, 24)
 
+/* Vectors of sums that become codes: a channel's eight pixels, or of a pool two channels' four. */
 typedef struct panel {
     const octk_plane_u8s16 *a;
     const int16_t *w;
-    const int32_t *b;
-    octk_eight m[6];
+    __m256i b[LANES];
+    octk_eight by[LANES];
     octk_ends ends;
     int32_t first, lanes, valid; /* channels */
+    bool inside;                 /* eight bytes from the first one on lie inside the pixel */
+    bool follow;                 /* these are all channels, and pixels follow each other */
 } panel;
 
-static octk_eight same_eight(const octq_multipliers *by, int64_t i) {
+/* Of channels i and j, two pixels of each in each half. */
+static octk_eight two_records(const octq_multipliers *by, int64_t i, int64_t j) {
     octk_eight e = {.m = _mm256_setzero_ps()};
-    if (by->law == OCTQ_FP32) return e.m = _mm256_set1_ps(by->m[i]), e;
-    const int32_t s = by->shift[i];
-    e.q31 = _mm256_set1_epi32(by->q31[i]);
-    e.left = _mm256_set1_epi32(s > 0 ? s : 0);
-    e.right = _mm256_set1_epi32(s > 0 ? 0 : -s);
+    if (by->law == OCTQ_FP32) {
+        const float m = by->m[i], n = by->m[j];
+        e.m = _mm256_setr_ps(m, m, n, n, m, m, n, n);
+        return e;
+    }
+    const __m256i zero = _mm256_setzero_si256();
+    const int32_t p = by->q31[i], q = by->q31[j], l = by->shift[i], r = by->shift[j];
+    const __m256i s = _mm256_setr_epi32(l, l, r, r, l, l, r, r);
+    e.q31 = _mm256_setr_epi32(p, p, q, q, p, p, q, q);
+    e.left = _mm256_max_epi32(s, zero);
+    e.right = _mm256_max_epi32(_mm256_sub_epi32(zero, s), zero);
     return e;
 }
 
-/* Eight bytes a pixel: codes of up to six channels, v[c]. */
-static inline void records(const panel *t, const __m256i *v, octq_law law, uint8_t *block) {
-    const __m256i pixels = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0,
-                                            4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m256i r[6];
-    for (int32_t c = 0; c < 6; c++)
-        r[c] = c < t->lanes ? octk_scaled(v[c], &t->m[c], law) : r[c % 2];
+static inline __m256i same_halves(__m128i v) { return _mm256_broadcastsi128_si256(v); }
+
+/* Codes of eight pixels as records, from their sums v[channel]: pixels 0 and 1, 4 and 5 of them in
+ * record[0], the others in record[1]. */
+INLINE void codes(const panel *t, const __m256i *v, int32_t lanes, octq_law law, __m256i *record) {
+    const __m256i pixels =
+        same_halves(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    __m256i r[LANES];
+    _Pragma("GCC unroll 6") for (int32_t c = 0; c < LANES; c++) r[c] =
+        c < lanes ? octk_scaled(_mm256_add_epi32(v[c], t->b[c]), &t->by[c], law) : r[c % 2];
     const __m256i four = _mm256_shuffle_epi8(octk_codes(r[0], r[1], r[2], r[3], t->ends), pixels),
-                  two = t->lanes < 6 ? four
-                                     : _mm256_shuffle_epi8(
-                                           octk_codes(r[4], r[5], r[4], r[5], t->ends), pixels),
-                  low = _mm256_unpacklo_epi32(four, two), high = _mm256_unpackhi_epi32(four, two);
-    _mm_storeu_si128((__m128i *)block, _mm256_castsi256_si128(low));
-    _mm_storeu_si128((__m128i *)(block + 16), _mm256_castsi256_si128(high));
-    _mm_storeu_si128((__m128i *)(block + 32), _mm256_extracti128_si256(low, 1));
-    _mm_storeu_si128((__m128i *)(block + 48), _mm256_extracti128_si256(high, 1));
+                  two = lanes < 6 ? four
+                                  : _mm256_shuffle_epi8(octk_codes(r[4], r[5], r[4], r[5], t->ends),
+                                                        pixels);
+    record[0] = _mm256_unpacklo_epi32(four, two);
+    record[1] = _mm256_unpackhi_epi32(four, two);
 }
 
-/* `count` pixels, `apart` records from one to the next. Where the next pixel follows at once a
- * store may run into it: its own comes later. */
-static inline void put(const panel *t, const uint8_t *block, int32_t apart, uint8_t *y,
-                       int32_t count) {
-    const bool into = t->valid >= 4 && t->a->y.pixel == t->valid;
-    for (int32_t i = 0; i < count; i++, y += t->a->y.pixel) {
-        const __m128i v = _mm_loadl_epi64((const __m128i *)(block + i * apart * 8));
-        if (into && i + 1 < count)
-            _mm_storel_epi64((__m128i *)y, v);
-        else
-            octk_store_bytes(y, v, t->valid);
+/* Four outputs of a pool as records, from the larger of two rows' sums v[channel]. Two channels
+ * fill a vector: of each the even pixels, of each the odd ones, and of these the larger. */
+INLINE __m256i pools(const panel *t, const __m256i *v, int32_t lanes, octq_law law) {
+    const __m256i pixels =
+        same_halves(_mm_setr_epi8(0, 2, 4, 6, 8, 10, -1, -1, 1, 3, 5, 7, 9, 11, -1, -1));
+    __m256i r[LANES / 2];
+    _Pragma("GCC unroll 3") for (int32_t i = 0; i < LANES / 2; i++) {
+        if (2 * i >= lanes) {
+            r[i] = r[i - 1];
+            continue;
+        }
+        const __m256 p = _mm256_castsi256_ps(v[2 * i]), q = _mm256_castsi256_ps(v[2 * i + 1]);
+        const __m256i most = _mm256_max_epi32(_mm256_castps_si256(_mm256_shuffle_ps(p, q, 0x88)),
+                                              _mm256_castps_si256(_mm256_shuffle_ps(p, q, 0xdd)));
+        r[i] = octk_scaled(_mm256_add_epi32(most, t->b[i]), &t->by[i], law);
     }
+    return _mm256_shuffle_epi8(octk_codes(r[0], r[1], r[2], r[2], t->ends), pixels);
+}
+
+/* A pixel's codes, and nothing beside them. */
+static inline void put_exactly(uint8_t *y, const uint8_t *record, int32_t n) {
+    if (n & 4) {
+        memcpy(y, record, 4);
+        y += 4;
+        record += 4;
+    }
+    if (n & 2) {
+        memcpy(y, record, 2);
+        y += 2;
+        record += 2;
+    }
+    if (n & 1) *y = *record;
+}
+
+/* Pixels, two records in a vector, of which `left` are left in their row. A store of a whole record
+ * may run into what is stored later: the pixel's other channels, or the next pixels. */
+INLINE void put(const panel *t, const __m128i *two, int32_t vectors, uint8_t *y, int32_t left) {
+    const int64_t pixel = t->a->y.pixel;
+    const int32_t all = 2 * vectors, count = left < all ? left : all,
+                  whole = t->inside   ? count
+                          : t->follow ? left + 1 - (RECORD + t->valid - 1) / t->valid
+                                      : 0;
+    if (whole >= all) {
+        _Pragma("GCC unroll 4") for (int32_t i = 0; i < vectors; i++, y += 2 * pixel) {
+            _mm_storel_epi64((__m128i *)(void *)y, two[i]);
+            octk_store_high(y + pixel, two[i]);
+        }
+        return;
+    }
+    uint8_t block[4 * sizeof *two];
+    memcpy(block, two, (size_t)vectors * sizeof *two);
+    for (int32_t i = 0; i < count; i++, y += pixel)
+        if (i < whole)
+            memcpy(y, block + i * RECORD, RECORD);
+        else
+            put_exactly(y, block + i * RECORD, t->valid);
 }
 
 /* Two rows of sums from pixel q on, or a row of their pools. */
-static inline void finish(const panel *t, const __m256i *s, int32_t p, int32_t q, octq_law law) {
+INLINE void finish(const panel *t, const __m256i *s, int32_t p, int32_t q, int32_t lanes,
+                   octq_law law) {
     const octk_plane_u8s16 *a = t->a;
-    uint8_t block[64], *y = a->y.base + p * a->y.row + q * a->y.pixel + t->first;
-    __m256i v[6];
-    const int32_t most = a->pooled ? 4 : 8, count = a->q - q < most ? a->q - q : most;
-    for (int32_t row = 0; row < (a->pooled ? 1 : 2) && p + row < a->p; row++) {
-        for (int32_t c = 0; c < t->lanes; c++) {
-            v[c] = s[2 * c + row];
-            if (!a->pooled) continue;
-            v[c] = _mm256_max_epi32(s[2 * c], s[2 * c + 1]);
-            v[c] = _mm256_max_epi32(v[c], _mm256_shuffle_epi32(v[c], 0xb1));
-        }
-        records(t, v, law, block);
-        put(t, block, a->pooled ? 2 : 1, y + row * a->y.row, count);
+    uint8_t *y = a->y.base + p * a->y.row + q * a->y.pixel + t->first;
+    __m256i v[LANES];
+    if (a->pooled) {
+        _Pragma("GCC unroll 6") for (int32_t c = 0; c < lanes; c++) v[c] =
+            _mm256_max_epi32(s[2 * c], s[2 * c + 1]);
+        const __m256i r = pools(t, v, lanes, law);
+        put(t, (const __m128i[]){_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1)}, 2, y,
+            a->q - q);
+        return;
+    }
+    _Pragma("GCC unroll 2") for (int32_t row = 0; row < 2; row++, y += a->y.row) {
+        if (p + row >= a->p) return;
+        _Pragma("GCC unroll 6") for (int32_t c = 0; c < lanes; c++) v[c] = s[2 * c + row];
+        __m256i r[2];
+        codes(t, v, lanes, law, r);
+        put(t,
+            (const __m128i[]){_mm256_castsi256_si128(r[0]), _mm256_castsi256_si128(r[1]),
+                              _mm256_extracti128_si256(r[0], 1), _mm256_extracti128_si256(r[1], 1)},
+            4, y, a->q - q);
     }
 }
 
-static inline void run_panel(const panel *t, octq_law law) {
+INLINE void run_panel(const panel *t, int32_t lanes, octq_law law) {
     const octk_plane_u8s16 *a = t->a;
     const int32_t down = a->pooled ? 1 : 2, across = a->pooled ? 4 : 8, each = a->pooled ? 2 : 1;
     const int64_t step = a->stride_h * a->x.row;
-    __m256i s[12];
+    __m256i s[2 * LANES];
     for (int32_t p = 0; p < a->p; p += down)
         for (int32_t q = 0; q < a->q; q += across) {
             const uint8_t *x0 = a->x.base + p * each * step + q * each,
                           *x1 = a->pooled || p + 1 < a->p ? x0 + step : x0;
-            if (t->lanes == 6)
-                tile6(a, t->w, t->b, x0, x1, s);
-            else if (t->lanes == 4)
-                tile4(a, t->w, t->b, x0, x1, s);
+            if (lanes == 6)
+                tile6(a, t->w, x0, x1, s);
+            else if (lanes == 4)
+                tile4(a, t->w, x0, x1, s);
             else
-                tile2(a, t->w, t->b, x0, x1, s);
-            finish(t, s, p, q, law);
+                tile2(a, t->w, x0, x1, s);
+            finish(t, s, p, q, lanes, law);
         }
 }
 
+static void run_fp32(const panel *t) {
+    if (t->lanes == 6)
+        run_panel(t, 6, OCTQ_FP32);
+    else if (t->lanes == 4)
+        run_panel(t, 4, OCTQ_FP32);
+    else
+        run_panel(t, 2, OCTQ_FP32);
+}
+static void run_q31(const panel *t) {
+    if (t->lanes == 6)
+        run_panel(t, 6, OCTQ_Q31);
+    else if (t->lanes == 4)
+        run_panel(t, 4, OCTQ_Q31);
+    else
+        run_panel(t, 2, OCTQ_Q31);
+}
+
 void octk_plane_u8s16_avx2(const octk_plane_u8s16 *a) {
-    panel t = {.a = a, .w = a->w, .b = a->b, .ends = octk_ends_of(a->zy, a->lo, a->hi)};
-    for (; t.first < a->o; t.first += t.lanes) {
+    panel t = {.a = a, .w = a->w, .ends = octk_ends_of(a->zy, a->lo, a->hi)};
+    int64_t lane = 0;
+    for (; t.first < a->o; t.first += t.lanes, lane += t.lanes) {
         t.lanes = octk_plane_lanes(a->o - t.first);
         t.valid = a->o - t.first < t.lanes ? a->o - t.first : t.lanes;
-        for (int32_t c = 0; c < t.lanes; c++) t.m[c] = same_eight(&a->by, t.b - a->b + c);
-        if (a->by.law == OCTQ_FP32)
-            run_panel(&t, OCTQ_FP32);
-        else
-            run_panel(&t, OCTQ_Q31);
+        t.inside = t.first + RECORD <= a->o;
+        t.follow = a->y.pixel == t.valid;
+        const int32_t each = a->pooled ? 2 : 1; /* channels of a vector */
+        for (int32_t i = 0; i < t.lanes / each; i++) {
+            const int64_t c = lane + i * each, d = c + each - 1;
+            const int32_t b = a->b[c], e = a->b[d];
+            t.b[i] = _mm256_setr_epi32(b, b, e, e, b, b, e, e);
+            t.by[i] = two_records(&a->by, c, d);
+        }
+        (a->by.law == OCTQ_FP32 ? run_fp32 : run_q31)(&t);
         t.w += (int64_t)2 * t.lanes * a->pairs;
-        t.b += t.lanes;
     }
 }
