@@ -141,6 +141,7 @@ typedef struct octi_bytes {
     octi_halo need;
     int32_t images, band;  /* of a block: images, or units of one */
     const int64_t *single; /* of one row of outputs: their pixels' places, their own */
+    int64_t pair;          /* of two pixels that follow each other in it */
     int64_t group_w;       /* bytes */
     int64_t panel_run;     /* places from a panel's runs to the next one's; 0: all have the same */
     size_t frame;

@@ -17,21 +17,23 @@ enum {
 /* Outputs of a row. */
 static int32_t columns(const octi_qconv *c) { return c->q / c->pool; }
 
-/* `rows` rows of outputs, of each image. Of two lines in turn the last one may be left. */
+/* `rows` rows of outputs, of each image. Of four lines in turn some may be left. */
 static void multiply(const octi_qconv *c, const octi_bytes *own, octk_conv_rows *k, int32_t images,
                      int32_t rows) {
-    const int32_t left = k->line && !k->pooled ? rows % 2 : 0, each = c->pool * c->pool;
+    const int32_t left = k->line && !k->pooled ? rows % OCTK_LINES : 0, each = c->pool * c->pool;
     k->np = images * (rows - left) * columns(c) * each;
     if (k->np) own->conv(k);
-    if (!left) return;
-    octk_conv_rows last = *k;
-    last.x = (const uint8_t *)k->x + (rows - 1) * k->line;
-    last.y = k->y + (rows - 1) * own->out.row;
-    last.pix = own->single;
-    last.out = own->single + columns(c);
-    last.line = 0;
-    last.np = columns(c);
-    own->conv(&last);
+    octk_conv_rows single = *k;
+    single.pix = own->single;
+    single.out = own->single + columns(c);
+    single.line = 0;
+    single.pair = own->pair;
+    single.np = columns(c);
+    for (int32_t i = rows - left; i < rows; i++) {
+        single.x = (const uint8_t *)k->x + i * k->line;
+        single.y = k->y + i * own->out.row;
+        own->conv(&single);
+    }
 }
 
 static void run(const octi_qrun *r, const octi_qcall *call) {
@@ -77,26 +79,24 @@ static bool on_512_bits(const octi_qconv *c) {
     return c->kernels->needs.conv_u8u8 & OCTI_CPU_AVX512VNNI;
 }
 
-/* One panel of 16 channels has a load for each product, unless pixels of two lines share it: where
- * the kernel can, and these lie as it asks. */
-static int64_t line_of(const octi_qconv *c, const octk_image *x, const octi_bytes *own) {
+/* One panel of 16 channels has a load for each product, unless pixels of several lines share it:
+ * where the kernel can, and these lie as it asks. */
+static bool shares_lines(const octi_qconv *c) {
     const bool one_panel = c->groups == 1 && octk_lanes(c->o) == OCTI_PANEL,
-               lies = c->r > 1 && c->stride[0] == c->dilation[0] && octi_runs_of(c).taps == 1 &&
-                      columns(c) * c->pool % 2 == 0 && own->images == 1 && own->band * c->pool > 1;
-    return on_512_bits(c) && one_panel && lies ? c->stride[0] * x->row : 0;
+               lies = c->r > 1 && c->stride[0] == c->dilation[0] && octi_runs_of(c).taps == 1;
+    return on_512_bits(c) && one_panel && lies && (c->pool > 1 || c->p >= OCTK_LINES) &&
+           c->p * (int64_t)c->q >= FEW;
 }
 
-/* Places of runs, of outputs, and of the pixels of each, behind one another; where two lines are
- * taken in turn, those of a line alone behind them. */
+/* Places of runs, of outputs, and of the pixels of each, behind one another; where lines are taken
+ * in turn, those of a line alone behind them. */
 static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const octk_image *x,
                               octi_bytes *own) {
     const octi_runs runs = octi_runs_of(c);
     octk_conv_rows *k = &own->kernel;
-    k->line = line_of(c, x, own);
-    const bool turns = k->line && c->pool == 1;
-    if (turns) own->band += own->band % 2;
+    k->line = shares_lines(c) ? c->stride[0] * x->row : 0;
     const int64_t columns_ = columns(c), count = (int64_t)own->images * own->band * columns_,
-                  each = c->pool * c->pool;
+                  each = c->pool * c->pool, turn = k->line && c->pool == 1 ? OCTK_LINES : 1;
     const size_t places = (size_t)(runs.count + count * (each + 1) + 2 * columns_);
     int64_t *at = octi_arena_alloc(q->arena, places * sizeof *at), *pix = at + runs.count,
             *out = pix + count * each;
@@ -110,9 +110,8 @@ static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const oc
     k->steps = (runs.length + 3) / 4;
     octi_place_runs(c, x, at);
     for (int64_t i = 0; i < count; i++) {
-        const int64_t row = turns ? i / (2 * columns_) * 2 + i % 2 : i / columns_,
-                      image = row / own->band, p = row % own->band,
-                      column = turns ? i % (2 * columns_) / 2 : i % columns_;
+        const int64_t row = i / (turn * columns_) * turn + i % turn, image = row / own->band,
+                      p = row % own->band, column = i % (turn * columns_) / turn;
         out[i] = image * own->out.image + p * own->out.row + column * own->out.pixel;
         for (int64_t n = 0; n < each; n++) {
             const int64_t down = k->line ? n % c->pool : n / c->pool,
@@ -125,7 +124,8 @@ static oct_status make_places(const octi_qargs *q, const octi_qconv *c, const oc
         single[i] = i * c->stride[1] * x->pixel;
         single[columns_ + i] = i * own->out.pixel;
     }
-    k->pair = columns_ * c->pool % 2 ? 0 : c->stride[1] * x->pixel;
+    own->pair = columns_ * c->pool % 2 ? 0 : c->stride[1] * x->pixel;
+    k->pair = k->line ? 0 : own->pair;
     k->dense = columns_ % 4 == 0 && own->out.pixel == c->o;
     return OCT_OK;
 }
@@ -159,8 +159,10 @@ oct_status octi_bind_bytes(const octi_qargs *q, octi_bytes **made) {
         own->images = own->frame ? 1 : FEW / (c->p * c->q);
         if (own->images > MOST_IMAGES) own->images = MOST_IMAGES;
     } else {
-        while (own->band > 1 && (int64_t)own->band * c->pool * c->q > BLOCK_PIXELS)
+        const int32_t turn = shares_lines(c) ? OCTK_LINES : 1;
+        while (own->band > turn && (int64_t)own->band * c->pool * c->q > BLOCK_PIXELS)
             own->band = (own->band + 1) / 2;
+        own->band = (own->band + turn - 1) / turn * turn;
     }
     own->kernel = (octk_conv_rows){
         .o = c->o / c->groups, .zy = c->zy, .lo = c->lo, .hi = c->hi, .pooled = c->pool > 1};

@@ -58,16 +58,17 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
     const int size = 4 / each;
     int raised = 0;
     for (int round = 0; round < 1500 / SANITIZED_PART; round++) {
-        const int o = 1 + (round < 140 ? round * 37 % 140 : below(&r, 140)),
-                  runs = 1 + below(&r, 5), steps = 1 + below(&r, round % 5 ? 6 : 40),
+        const bool turns = !below(&r, 4), dense = !below(&r, 4);
+        const int o = 1 + (round < 140 ? round * 37 % 140 : below(&r, 140) / (1 + 4 * turns)),
+                  runs = turns ? 2 + below(&r, 6) : 1 + below(&r, 5), steps = 1 + below(&r, round % 5 ? 6 : 40),
                   pool = below(&r, 3) ? 1 : OCTK_POOLED, lanes = octk_lanes(o),
                   k = runs * steps * each;
-        const bool turns = !below(&r, 4), dense = !below(&r, 4);
-        const int np = turns && pool == 1 ? 4 * (1 + dense) * (1 + below(&r, 8))
+        const int turn = !turns ? 1 : pool > 1 ? OCTK_POOLED_LINES : OCTK_LINES;
+        const int np = turn == OCTK_LINES ? (dense ? 16 : 4) * (1 + below(&r, dense ? 3 : 10))
                                           : pool * (1 + below(&r, 20)),
-                  pair = np % 2 ? 0 : (turns + below(&r, 3)) * (1 + below(&r, 20)),
+                  pair = np % 2 || turns ? 0 : below(&r, 3) * (1 + below(&r, 20)),
                   line = turns ? 1 + below(&r, 20) : 0,
-                  room = 4 * k + 64 + 6 * 20; /* elements that pixels and runs lie in */
+                  room = 4 * k + 64 + 9 * 20; /* elements that pixels and runs lie in */
         const bool lifted = each == 4 && strstr(name, "avx512vnni") && !below(&r, 3);
         const ends e = lifted ? (ends){below(&r, 2) * below(&r, 256), 0, 255} : draw_ends(&r);
         const int style = below(&r, 4), heavy = (1 << 22) / (255 * k), /* weights of lifted sums */
@@ -98,12 +99,12 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
         for (int i = 0; i < runs; i++)
             run[i] = turns && i ? run[i - 1] + line * size : size * below(&r, k + 1);
         const int64_t pitch = o + (dense ? 0 : below(&r, 7));
-        const int groups = (np + 7) / 8 * 2;
+        const int groups = (np + 15) / 16 * 4;
         for (int i = 0; i < np; i++) {
-            const int first = size * below(&r, room - 2 * k - 1 - pair - 6 * line),
-                      at = turns && pool == 1 ? i / 8 * 8 + i % 8 / 2 + 4 * (i % 2) : i,
+            const int first = size * below(&r, room - 2 * k - 1 - pair - 9 * line),
+                      at = turn == OCTK_LINES ? i / 16 * 16 + i % 16 / 4 + 4 * (i % 4) : i,
                       group = round % 2 ? at / 4 : groups - 1 - at / 4;
-            pix[i] = turns && i % 4  ? pix[i / 4 * 4] + (i % 2 * line + i % 4 / 2 * pair) * size
+            pix[i] = i % turn        ? pix[i - 1] + line * size
                      : pair && i % 2 ? pix[i - 1] + pair * size
                                      : first;
             out[i] = (4 * group + at % 4) * pitch;

@@ -163,7 +163,7 @@ typedef void octk_widen_u8s16_fn(const uint8_t *x, int64_t n, int32_t z, int16_t
  *  requant never falls as its sum rises, so that is the largest of their codes. The caller has
  *  proven that the sums fit s32 (of s16, in any order; of codes, modulo 2^32, b has the zero
  *  point's share) and, of fp32, that no sum times its multiplier reaches 2^31. */
-enum { OCTK_POOLED = 4 };
+enum { OCTK_POOLED = 4, OCTK_LINES = 4, OCTK_POOLED_LINES = 2 };
 /** Sums that become floats by their bits: b has OCTK_LIFT besides, the bits of the float 2^23, and
  *  a whole number d of the lane's own; then fma(2^23 + d + sum, m, -by) is sum * m, rounded once,
  *  as fp32's law has it. by is (2^23 + d) m: exact where d is 0, else near enough that the caller
@@ -180,8 +180,9 @@ typedef struct octk_conv_rows {
     const int64_t *out; /* [octk_outputs], bytes */
     const int64_t *run; /* [runs], bytes */
     int64_t pair;       /* pix[2 i + 1] is pix[2 i] + pair, bytes, and np even; 0: who knows */
-    /* where not 0: pix[4 i + k] is pix[4 i] + 0, line, pair, line + pair, np a multiple of 4, and
-     * run[r + 1] is run[r] + line: pixels of two lines in turn */
+    /* where not 0: pixels of OCTK_LINES lines in turn, pix[4 i + k] is pix[4 i] + k * line, np a
+     * multiple of 4; where pooled of OCTK_POOLED_LINES, pix[2 i + 1] is pix[2 i] + line. There are
+     * several runs, run[r + 1] is run[r] + line, and pair is 0 */
     int64_t line;
     const int32_t *b;
     const int32_t *sums; /* of codes: a lane's weights, summed */
@@ -190,8 +191,8 @@ typedef struct octk_conv_rows {
     int32_t np, runs, steps, o;
     int32_t zy, lo, hi;
     bool pooled; /* np is a multiple of OCTK_POOLED */
-    /* outputs follow each other in fours: out[4 i + k] is out[4 i] + k * o; of two lines in turn
-     * out[8 i + 2 k + l] is out[8 i + l] + k * o, and np is a multiple of 8 */
+    /* outputs follow each other in fours: out[4 i + k] is out[4 i] + k * o; of four lines in turn
+     * out[16 i + 4 k + l] is out[16 i + l] + k * o, and np is a multiple of 16 */
     bool dense;
     octk_lift lift; /* only AVX-512 VNNI reads it */
 } octk_conv_rows;

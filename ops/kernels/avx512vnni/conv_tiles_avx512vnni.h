@@ -5,9 +5,10 @@
  *
  * Two products begin in a cycle and each takes five, so that a tile wants ten sums or more; two
  * vectors are loaded in a cycle, so that panels share a pixel's step. One panel alone has a load
- * for each product, unless the pixels come of two lines: a row of the image then is multiplied for
- * both, by the weights of two runs. Addresses of so many pixels are more than there are registers:
- * of pixels that lie in pairs the second one's is the first one's with another offset. */
+ * for each product, unless the pixels come of several lines, four or where pooled two: a row of the
+ * image then is multiplied for all lines that have it in their windows. Addresses of so many pixels
+ * are more than there are registers: of pixels that lie in pairs the second one's is the first
+ * one's with another offset, of lines a multiple of their pitch. */
 #include <immintrin.h>
 
 #include "ops/kernels/avx2/panels_avx2.h"
@@ -80,13 +81,14 @@ ALWAYS void scale(const octk_conv_rows *a, const group *g, __m512i *s, const int
 }
 
 /* Codes of `count` outputs: four sums make a vector, which is one output of four panels, two of two
- * or four of one; the last ones may be the same. Of two lines in turn: four of each at a time. */
+ * or four of one; the last ones may be the same. Of four by four outputs, lines in turn, four of a
+ * line. */
 ALWAYS void put(const octk_conv_rows *a, const group *g, const __m512i *s, const int64_t *out,
-                const int32_t count, const int32_t panels, const bool lines) {
+                const int32_t count, const int32_t panels, const bool turned) {
     uint8_t *y = a->y + g->first;
-    const int32_t each = 4 / panels, last = count * panels - 1, apart = lines ? 2 : 1;
+    const int32_t each = 4 / panels, last = count * panels - 1, apart = turned ? 4 : 1;
     _Pragma("GCC unroll 16") for (int32_t n = 0; n < count; n += each) {
-        const int32_t j = lines ? n / 8 * 8 + n / 4 % 2 : n, k = j * panels;
+        const int32_t j = turned ? n / 4 : n, k = j * panels;
 #define NTH(i) s[k + (i)*apart < last ? k + (i)*apart : last]
         const __m512i codes = octk_codes_by512(g->how, s[k], NTH(1), NTH(2), NTH(3), g->e);
         if (panels == 4) {
@@ -131,16 +133,18 @@ ALWAYS void tile_wide(const work *t, int32_t i, const int32_t size, const int32_
     scale(t->a, t->g, s, count * panels, panels);
     put(t->a, t->g, s, t->a->out + i / each, count, panels, false);
 }
-/* One of pixels of two lines, by one panel. */
+/* One of pixels of several lines, by one panel. */
 ALWAYS void tile_lines(const work *t, int32_t i, const int32_t size, const bool pooled) {
-    const uint8_t *p[4];
-    const int32_t each = pooled ? OCTK_POOLED : 1, count = size / each;
+    const uint8_t *p[8];
+    const int32_t each = pooled ? OCTK_POOLED : 1, count = size / each,
+                  lines = pooled ? OCTK_POOLED_LINES : OCTK_LINES;
     __m512i s[WIDE];
-    pixels_at(t->a, i, p, size, 4);
-    sums_lines(t, t->g->w, t->g->b, p, s, size);
+    pixels_at(t->a, i, p, size, lines);
+    _Pragma("GCC unroll 8") for (int32_t j = 0; j < size / lines; j++) p[j] += t->a->run[0];
+    sums_lines(t, t->g->w, t->g->b, p, s, size / lines, lines);
     if (pooled) pool(s, count, 1);
     scale(t->a, t->g, s, count, 1);
-    put(t->a, t->g, s, t->a->out + i / each, count, 1, !pooled && size > 4);
+    put(t->a, t->g, s, t->a->out + i / each, count, 1, !pooled && size == 16);
 }
 /* Tiles of a size for as long as there are pixels for them, from the i-th on; the next one is left.
  * Each size is a function: in one of many the compiler runs out of registers. It is called where it
@@ -209,13 +213,12 @@ static void one_panel(const octk_conv_rows *a, const void *w, int32_t first) {
 static void two_panels(const octk_conv_rows *a, const void *w, int32_t first) {
     group g;
     group_of(&g, a, w, first, 2);
-    const bool pairs = a->pair && !a->line;
     int32_t i = 0;
     if (a->pooled) {
         i = pooled_two_by_8(a, &g, NULL, i);
         pooled_two_by_4(a, &g, NULL, i);
     } else {
-        if (pairs) i = two_by_12(a, &g, NULL, i);
+        if (a->pair) i = two_by_12(a, &g, NULL, i);
         i = two_by_8(a, &g, NULL, i);
         i = two_by_4(a, &g, NULL, i);
         i = two_by_2(a, &g, NULL, i);
@@ -228,14 +231,13 @@ static void two_panels(const octk_conv_rows *a, const void *w, int32_t first) {
 static void four_panels(const octk_conv_rows *a, const void *w, int32_t first) {
     group g;
     group_of(&g, a, w, first, 4);
-    const bool pairs = a->pair && !a->line;
     const int32_t tiles = (a->np + 5) / 6;
     ahead next = {g.w + (int64_t)a->runs * a->steps * 256, (4 * AT_ONCE + tiles - 1) / tiles};
     int32_t i = 0;
     if (a->pooled) {
         pooled_four_by_4(a, &g, &next, i);
     } else {
-        if (pairs) i = four_by_6_pairs(a, &g, &next, i);
+        if (a->pair) i = four_by_6_pairs(a, &g, &next, i);
         i = four_by_6(a, &g, &next, i);
         i = four_by_4(a, &g, &next, i);
         i = four_by_2(a, &g, &next, i);
@@ -304,14 +306,13 @@ TILES(pooled_slim_by_4, tile_slim, 4, false, true)
 static void slim_panel(const octk_conv_rows *a, const void *w, int32_t first) {
     group g;
     group_of(&g, a, w, first, 1);
-    const bool pairs = a->pair && !a->line;
     int32_t i = 0;
     if (a->pooled) {
-        if (pairs) i = pooled_slim_by_16(a, &g, NULL, i);
+        if (a->pair) i = pooled_slim_by_16(a, &g, NULL, i);
         i = pooled_slim_by_8(a, &g, NULL, i);
         pooled_slim_by_4(a, &g, NULL, i);
     } else {
-        if (pairs) i = slim_by_16(a, &g, NULL, i);
+        if (a->pair) i = slim_by_16(a, &g, NULL, i);
         i = slim_by_8(a, &g, NULL, i);
         i = slim_by_4(a, &g, NULL, i);
         i = slim_by_2(a, &g, NULL, i);

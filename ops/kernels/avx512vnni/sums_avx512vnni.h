@@ -126,44 +126,85 @@ typedef struct work {
 SUMS(sums_slim, __m256i, SLIM, LOAD256, 8, SLIM_STEP, SLIM_GO_ON)
 SUMS(sums_wide, __m512i, WIDE, _mm512_loadu_si512, 16, WIDE_STEP, WIDE_GO_ON)
 
-/* Sums of pixels of two lines by one panel: p has every fourth of them, whose row and column are
- * the first ones. The first row of the image is the upper line's alone, the last one the lower
- * line's: these two are multiplied beside each other. The others are for both. */
-#define ENDS_STEP(off)                                                                             \
-    upper = _mm512_loadu_si512(w + 16 * off), lower = _mm512_loadu_si512(v + 16 * off);            \
-    _Pragma("GCC unroll 4") for (int32_t j = 0; j < size / 4; j++) {                               \
-        DOT1(__m512i, _mm512_set1_epi32, off, p[j], at, c + 4 * j, &upper)                         \
-        DOT1(__m512i, _mm512_set1_epi32, off, p[j], below, c + 4 * j + 1, &lower)                  \
-        DOT1(__m512i, _mm512_set1_epi32, off, p[j], beside, c + 4 * j + 2, &upper)                 \
-        DOT1(__m512i, _mm512_set1_epi32, off, p[j], across, c + 4 * j + 3, &lower)                 \
-    }
-#define ENDS_GO_ON(n)                                                                              \
-    w += (n)*64, v += (n)*64, at += (n)*4, below += (n)*4, beside += (n)*4, across += (n)*4;
-#define LINES_STEP(off)                                                                            \
-    both[0] = _mm512_loadu_si512(w + 16 * off), both[1] = _mm512_loadu_si512(v + 16 * off);        \
-    _Pragma("GCC unroll 4") for (int32_t j = 0; j < size / 4; j++) {                               \
-        DOT2(__m512i, _mm512_set1_epi32, off, p[j], at, c + 4 * j, both)                           \
-        DOT2(__m512i, _mm512_set1_epi32, off, p[j], beside, c + 4 * j + 2, both)                   \
-    }
-#define LINES_GO_ON(n) w += (n)*64, v += (n)*64, at += (n)*4, beside += (n)*4;
+/* ---- pixels of several lines by one panel ---- */
 
-ALWAYS void sums_lines(const work *t, const uint8_t *w, const int32_t *b, const uint8_t *const *p,
-                       __m512i *s, const int32_t size) {
-    __m512i c[SLIM], upper, lower, both[2];
-    const uint8_t *v;
-    _Pragma("GCC unroll 16") for (int32_t i = 0; i < size; i++) c[i] = _mm512_loadu_si512(b);
-    {
+#ifdef DOT
+#define SPREAD(x, p, index, scale) (x) = _mm512_set1_epi32(octk_step_at((p) + (index) * (scale)))
+#define PRODUCT(s, x, w)           DOT(s, x, w)
+#else
+#define SPREAD(x, p, index, scale)                                                                 \
+    __asm__ volatile("vpbroadcastd (%1,%2," #scale "),%0"                                          \
+                     : "=v"(x)                                                                     \
+                     : "r"(p), "r"(index)                                                          \
+                     : "memory")
+#define PRODUCT(s, x, w) __asm__ volatile(DOT_NAME " %2,%1,%0" : "+v"(s) : "v"(x), "v"(w))
+#endif
+
+/* Where rows of the image are behind each other: multiples of the pitch that no address has. */
+typedef struct row_pitch {
+    int64_t one, three, five;
+} row_pitch;
+
+/* The step at p, r rows further down. */
+ALWAYS __m512i spread_below(const uint8_t *p, const int32_t r, const row_pitch *at) {
+    __m512i x;
+    if (r == 5)
+        SPREAD(x, p, at->five, 1);
+    else if (r == 4)
+        SPREAD(x, p, at->one, 4);
+    else if (r == 3)
+        SPREAD(x, p, at->three, 1);
+    else if (r == 2)
+        SPREAD(x, p, at->one, 2);
+    else if (r == 1)
+        SPREAD(x, p, at->one, 1);
+    else
+        SPREAD(x, p, (int64_t)0, 1);
+    return x;
+}
+
+/* Products of `rows` rows of the kernel: their weights are in registers, and a row of the image is
+ * loaded once for all lines whose windows it is in. */
+ALWAYS void rows_of_lines(const work *t, const uint8_t *w, const uint8_t **p, __m512i *c,
+                          const int32_t columns, const int32_t lines, const int32_t rows) {
+    const row_pitch at = {t->a->line, 3 * t->a->line, 5 * t->a->line};
+    int32_t left = t->a->steps;
+    const int64_t row = (int64_t)left * 64;
+    do {
+        __m512i of[3];
+        _Pragma("GCC unroll 3") for (int32_t v = 0; v < rows; v++) of[v] =
+            _mm512_loadu_si512(w + v * row);
+        _Pragma("GCC unroll 6") for (int32_t r = 0; r < lines + rows - 1; r++) {
+            _Pragma("GCC unroll 8") for (int32_t j = 0; j < columns; j++) {
+                const __m512i x = spread_below(p[j], r, &at);
+                _Pragma("GCC unroll 4") for (int32_t l = 0; l < lines; l++) {
+                    if (r - l >= 0 && r - l < rows) PRODUCT(c[j * lines + l], x, of[r - l]);
+                }
+            }
+        }
+        _Pragma("GCC unroll 8") for (int32_t j = 0; j < columns; j++) p[j] += 4;
+        w += 64;
+    } while (--left);
+}
+
+/* Sums of `columns` columns of pixels of `lines` lines: p has the first pixel of each. Rows of the
+ * kernel go by threes, or by twos where a single one would be left. */
+ALWAYS void sums_lines(const work *t, const uint8_t *w, const int32_t *b, const uint8_t **p,
+                       __m512i *s, const int32_t columns, const int32_t lines) {
+    __m512i c[SLIM];
+    _Pragma("GCC unroll 16") for (int32_t i = 0; i < columns * lines; i++) c[i] =
+        _mm512_loadu_si512(b);
+    for (int32_t left = t->a->runs, rows; left; left -= rows) {
+        rows = left == 2 || left == 4 ? 2 : 3;
+        if (rows == 3)
+            rows_of_lines(t, w, p, c, columns, lines, 3);
+        else
+            rows_of_lines(t, w, p, c, columns, lines, 2);
+        if (left == rows) break;
         const octk_conv_rows *const a = t->a;
-        int64_t at = a->run[0], below = at + a->runs * a->line, beside = at + a->pair,
-                across = below + a->pair;
-        v = w + (int64_t)(a->runs - 1) * a->steps * 64;
-        EACH_STEP(ENDS_STEP, ENDS_GO_ON)
+        const int64_t on = rows * a->line - 4 * (int64_t)a->steps;
+        _Pragma("GCC unroll 8") for (int32_t j = 0; j < columns; j++) p[j] += on;
+        w += (int64_t)rows * a->steps * 64;
     }
-    v = w - (int64_t)t->a->steps * 64;
-    for (int32_t r = 1; r < t->a->runs; r++) {
-        const octk_conv_rows *const a = t->a;
-        int64_t at = a->run[r], beside = at + a->pair;
-        EACH_STEP(LINES_STEP, LINES_GO_ON)
-    }
-    _Pragma("GCC unroll 16") for (int32_t i = 0; i < size; i++) s[i] = c[i];
+    _Pragma("GCC unroll 16") for (int32_t i = 0; i < columns * lines; i++) s[i] = c[i];
 }
