@@ -62,14 +62,14 @@ static __attribute__((noinline)) void scale_q31(const octk_conv_rows *a, int32_t
 }
 
 /* `count` sums by their records, rounded. */
-ALWAYS void scale(const octk_conv_rows *a, const group *g, __m512i *s, const int32_t count,
-                  const int32_t panels) {
-    if (octk_is_lifted(g->how)) {
+ALWAYS void scale(const octk_conv_rows *a, const group *g, const octk_way how, __m512i *s,
+                  const int32_t count, const int32_t panels) {
+    if (octk_is_lifted(how)) {
         _Pragma("GCC unroll 24") for (int32_t i = 0; i < count; i++) s[i] =
             octk_lowered512(s[i], g->m[i % panels], g->lift[i % panels]);
         return;
     }
-    if (g->how != OCTK_BY_Q31) {
+    if (how != OCTK_BY_Q31) {
         _Pragma("GCC unroll 24") for (int32_t i = 0; i < count; i++) s[i] =
             _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(s[i]), g->m[i % panels]));
         return;
@@ -83,17 +83,18 @@ ALWAYS void scale(const octk_conv_rows *a, const group *g, __m512i *s, const int
 /* Codes of `count` outputs: four sums make a vector, which is one output of four panels, two of two
  * or four of one; the last ones may be the same. Of four by four outputs, lines in turn, four of a
  * line. */
-ALWAYS void put(const octk_conv_rows *a, const group *g, const __m512i *s, const int64_t *out,
-                const int32_t count, const int32_t panels, const bool turned) {
+ALWAYS void put(const octk_conv_rows *a, const group *g, const octk_way how, const bool dense,
+                const __m512i *s, const int64_t *out, const int32_t count, const int32_t panels,
+                const bool turned) {
     uint8_t *y = a->y + g->first;
     const int32_t each = 4 / panels, last = count * panels - 1, apart = turned ? 4 : 1;
     _Pragma("GCC unroll 16") for (int32_t n = 0; n < count; n += each) {
         const int32_t j = turned ? n / 4 : n, k = j * panels;
 #define NTH(i) s[k + (i)*apart < last ? k + (i)*apart : last]
-        const __m512i codes = octk_codes_by512(g->how, s[k], NTH(1), NTH(2), NTH(3), g->e);
+        const __m512i codes = octk_codes_by512(how, s[k], NTH(1), NTH(2), NTH(3), g->e);
         if (panels == 4) {
             _mm512_mask_storeu_epi8(y + out[j], g->mask, codes);
-        } else if (g->dense && n + each <= count) {
+        } else if (dense && n + each <= count) {
             _mm512_storeu_si512(y + out[j], codes);
         } else if (panels == 2) {
             const __mmask32 mask = (__mmask32)g->mask;
@@ -113,6 +114,26 @@ ALWAYS void put(const octk_conv_rows *a, const group *g, const __m512i *s, const
     }
 }
 
+/* A tile's sums as codes. Of large tiles in the two ways that most layers take the way is known
+ * when compiling: asked for each vector, it costs a tile of few products a tenth. */
+ALWAYS void finish(const work *t, __m512i *s, const int64_t *out, const int32_t count,
+                   const int32_t panels, const bool turned) {
+    const octk_conv_rows *const a = t->a;
+    const group *const g = t->g;
+#define FINISH(how, dense)                                                                         \
+    {                                                                                              \
+        scale(a, g, how, s, count *panels, panels);                                                \
+        put(a, g, how, dense, s, out, count, panels, turned);                                      \
+    }
+    const bool usual = count * panels >= 12 && (panels == 4 || g->dense);
+    if (usual && g->how == OCTK_BARE)
+        FINISH(OCTK_BARE, true)
+    else if (usual && g->how == OCTK_LIFTED)
+        FINISH(OCTK_LIFTED, true)
+    else
+        FINISH(g->how, g->dense)
+}
+
 /* Of four sums each the largest. */
 ALWAYS void pool(__m512i *s, const int32_t count, const int32_t panels) {
     _Pragma("GCC unroll 16") for (int32_t k = 0; k < count * panels; k++) {
@@ -130,8 +151,7 @@ ALWAYS void tile_wide(const work *t, int32_t i, const int32_t size, const int32_
     pixels_at(t->a, i, p, size, pairs ? 2 : 1);
     sums_wide(t, t->g->w, t->g->b, p, s, size, panels, pairs);
     if (pooled) pool(s, count, panels);
-    scale(t->a, t->g, s, count * panels, panels);
-    put(t->a, t->g, s, t->a->out + i / each, count, panels, false);
+    finish(t, s, t->a->out + i / each, count, panels, false);
 }
 /* One of pixels of several lines, by one panel. */
 ALWAYS void tile_lines(const work *t, int32_t i, const int32_t size, const bool pooled) {
@@ -140,11 +160,11 @@ ALWAYS void tile_lines(const work *t, int32_t i, const int32_t size, const bool 
                   lines = pooled ? OCTK_POOLED_LINES : OCTK_LINES;
     __m512i s[WIDE];
     pixels_at(t->a, i, p, size, lines);
-    _Pragma("GCC unroll 8") for (int32_t j = 0; j < size / lines; j++) p[j] += t->a->run[0];
+    const int64_t first = t->a->run[0];
+    _Pragma("GCC unroll 8") for (int32_t j = 0; j < size / lines; j++) p[j] += first;
     sums_lines(t, t->g->w, t->g->b, p, s, size / lines, lines);
     if (pooled) pool(s, count, 1);
-    scale(t->a, t->g, s, count, 1);
-    put(t->a, t->g, s, t->a->out + i / each, count, 1, !pooled && size == 16);
+    finish(t, s, t->a->out + i / each, count, 1, !pooled && size == 16);
 }
 /* Tiles of a size for as long as there are pixels for them, from the i-th on; the next one is left.
  * Each size is a function: in one of many the compiler runs out of registers. It is called where it

@@ -136,7 +136,8 @@ SUMS(sums_wide, __m512i, WIDE, _mm512_loadu_si512, 16, WIDE_STEP, WIDE_GO_ON)
     __asm__ volatile("vpbroadcastd (%1,%2," #scale "),%0"                                          \
                      : "=v"(x)                                                                     \
                      : "r"(p), "r"(index)                                                          \
-                     : "memory")
+                     : "memor"                                                                     \
+                       "y")
 #define PRODUCT(s, x, w) __asm__ volatile(DOT_NAME " %2,%1,%0" : "+v"(s) : "v"(x), "v"(w))
 #endif
 
