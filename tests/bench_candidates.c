@@ -18,6 +18,7 @@ typedef struct shape {
     const char *name;
     int h, c, o, k, stride, pad, groups;
     int qmax; /* the input's largest code; 0: 255 */
+    int rows; /* of the kernel; 0: k */
 } shape;
 static const shape shapes[] = {
     {"lenet conv1", 28, 1, 6, 5, 1, 2, 1},
@@ -57,6 +58,18 @@ static const shape shapes[] = {
     {"depthwise 96 /2", 112, 96, 96, 3, 2, 1, 96},
     {"depthwise 5x5", 14, 240, 240, 5, 1, 2, 240},
     {"4 groups", 28, 64, 64, 3, 1, 1, 4},
+    {"5x5 16 to 32", 14, 16, 32, 5, 1, 2, 1},
+    {"5x5 32 at 16", 16, 32, 32, 5, 1, 2, 1},
+    {"5x5 3 to 16", 32, 3, 16, 5, 1, 2, 1},
+    {"5x5 64 at 8", 8, 64, 64, 5, 1, 2, 1},
+    {"5x5 128 at 28", 28, 128, 128, 5, 1, 2, 1},
+    {"5x5 8 to 8", 24, 8, 8, 5, 1, 2, 1},
+    {"1x5 16 at 32", 32, 16, 16, 5, 1, 0, 1, 0, 1},
+    {"1x5 64 at 17", 17, 64, 96, 5, 1, 0, 1, 0, 1},
+    {"1x3 64 at 17", 17, 64, 96, 3, 1, 0, 1, 0, 1},
+    {"1x3 16 at 32", 32, 16, 16, 3, 1, 0, 1, 0, 1},
+    {"3 to 32, 3x3", 64, 3, 32, 3, 1, 1, 1},
+    {"6 to 16, 3x3", 14, 6, 16, 3, 1, 0, 1},
     {"u7 lenet conv1", 28, 1, 6, 5, 1, 2, 1, 127},
     {"u7 lenet conv2", 14, 6, 16, 5, 1, 0, 1, 127},
     {"u7 lenet fc1", 1, 400, 120, 1, 1, 0, 1, 127},
@@ -109,23 +122,24 @@ static void *arena_of(octi_arena *a, int64_t bytes) {
 }
 
 static void make(layer *l, oct_ctx *ctx, const shape *s, int n) {
-    const int p = (s->h + 2 * s->pad - s->k) / s->stride + 1, cg = s->c / s->groups;
+    const int p = (s->h + 2 * s->pad - s->k) / s->stride + 1, cg = s->c / s->groups,
+              rows = s->rows ? s->rows : s->k, high = (s->h + 2 * s->pad - rows) / s->stride + 1;
     *l = (layer){.arena = octi_arena_new(ctx)};
-    l->a = (oct_attrs){.kernel = {s->k, s->k},
+    l->a = (oct_attrs){.kernel = {rows, s->k},
                        .stride = {s->stride, s->stride},
                        .pads = {s->pad, s->pad, s->pad, s->pad},
                        .dilation = {1, 1},
                        .groups = {s->groups},
                        .lo = {3},
                        .hi = {255}};
-    l->w = (oct_tensor){.dtype = OCT_S8, .shape = OCT_SHAPE(s->o, s->k, s->k, cg)};
+    l->w = (oct_tensor){.dtype = OCT_S8, .shape = OCT_SHAPE(s->o, rows, s->k, cg)};
     l->b = (oct_tensor){.dtype = OCT_S32, .shape = OCT_SHAPE(s->o)};
     l->m = (oct_tensor){.dtype = OCT_F32, .shape = OCT_SHAPE(s->o)};
-    l->w.data = arena_of(l->arena, (int64_t)s->o * s->k * s->k * cg);
+    l->w.data = arena_of(l->arena, (int64_t)s->o * rows * s->k * cg);
     l->b.data = arena_of(l->arena, (int64_t)s->o * 4);
     l->m.data = arena_of(l->arena, (int64_t)s->o * 4);
     for (int i = 0; i < s->o; i++) ((int32_t *)l->b.data)[i] = i, ((float *)l->m.data)[i] = 1e-4f;
-    for (int64_t i = 0; i < (int64_t)s->o * s->k * s->k * cg; i++)
+    for (int64_t i = 0; i < (int64_t)s->o * rows * s->k * cg; i++)
         /* spread as trained ones are: few are large */
         ((int8_t *)l->w.data)[i] = (int8_t)(i * 53 % 85 + i * 37 / 11 % 85 + i * 29 / 7 % 85 - 126);
     const octi_qdesc codes = {
@@ -133,7 +147,7 @@ static void make(layer *l, oct_ctx *ctx, const shape *s, int n) {
     l->in[0] = l->out = codes;
     if (s->qmax) l->in[0].qmax = s->qmax;
     l->in[0].shape = OCT_SHAPE(OCT_BATCH, s->h, s->h, s->c);
-    l->out.shape = OCT_SHAPE(OCT_BATCH, p, p, s->o);
+    l->out.shape = OCT_SHAPE(OCT_BATCH, high, p, s->o);
     const oct_tensor *constants[] = {&l->w, &l->b, &l->m};
     for (int k = 0; k < 3; k++)
         l->in[k + 1] = (octi_qdesc){

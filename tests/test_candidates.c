@@ -60,11 +60,11 @@ static bool draw_shape(layer *l) {
 }
 
 /* Weights that no second-level cache keeps: bands and positions are cut otherwise. */
-static void draw_many(layer *l, int stride) {
+static void draw_many(layer *l, int kernel, int stride) {
     *l = (layer){.n = within(1, 2), .g = 1, .dh = 1, .dw = 1, .sh = stride, .sw = stride};
-    l->h = within(5, 15);
-    l->w = within(5, 15);
-    l->r = l->s = 3;
+    l->h = within(5, kernel == 3 ? 15 : 8);
+    l->w = within(5, kernel == 3 ? 15 : 8);
+    l->r = l->s = kernel;
     l->c = within(116, 150);
     l->o = within(130, 150);
     for (int i = 0; i < 4; i++) l->pads[i] = below(3);
@@ -348,7 +348,7 @@ START_TEST(every_candidate_gives_the_laws_codes) {
     for (int64_t i = 0; i < rounds; i++) {
         layer l;
         if (i % 800 == 0)
-            draw_many(&l, i % 1600 ? 2 : 1);
+            draw_many(&l, i % 2400 ? 3 : 5, i % 2400 == 1600 ? 2 : 1);
         else if (!draw_shape(&l))
             continue;
         draw_numbers(&l);
@@ -400,4 +400,35 @@ START_TEST(every_candidate_gives_the_laws_codes) {
 }
 END_TEST
 
-OCT_TEST_MAIN("candidates", every_candidate_gives_the_laws_codes)
+/** Along a row sums are 24 times too large: up to the last one that s32 holds they are taken, and
+ *  give the law's codes. */
+START_TEST(sums_of_a_row_reach_their_bound) {
+    enum { MOST = INT32_MAX / 24, TAPS = 5, C = 3 };
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
+    rng = octi_rng_stream(12, OCTI_RNG_TEST, 0, 0);
+    for (int i = 0; i < 48; i++) {
+        const bool up = i % 2, beyond = i / 2 % 2;
+        layer l = {.n = 1, .h = 4, .w = 9, .c = C, .o = 1, .r = 1, .s = TAPS, .g = 1};
+        l.sh = l.sw = l.dh = l.dw = 1;
+        l.p = 4, l.q = 5;
+        draw_numbers(&l);
+        l.qmin = l.zx = 0, l.qmax = 255;
+        l.zy = l.lo = 100 * up, l.hi = 255;
+        if (!up) l.zy = 200;
+        l.m[0] = 100.0f / MOST;
+        octq_q31_of((double)l.m[0], &l.q31[0], &l.q31[1]);
+        memset(l.x, up ? 255 : 0, (size_t)elements(&l, false));
+        memset(l.weight, 127, TAPS * C);
+        l.bias[0] = up ? MOST - 255 * 127 * TAPS * C + beyond : -MOST - beyond;
+        reference(&l);
+        ck_assert_int_eq(l.y[0], up ? 200 : 100);
+        reach seen = {0};
+        check(ctx, &l, "winograd1x5", &seen);
+        ck_assert_int_eq(seen.taken, !beyond);
+        free_layer(&l);
+    }
+    oct_close(ctx);
+}
+END_TEST
+
+OCT_TEST_MAIN("candidates", every_candidate_gives_the_laws_codes, sums_of_a_row_reach_their_bound)

@@ -114,8 +114,9 @@ static void outputs(int threads, const char *candidate, precision form, int n, f
 enum { MANY = !OCT_TEST_TSAN };
 
 START_TEST(rows_of_an_image_on_several_threads) {
-    static const char *const candidates[] = {NULL,        "patches",     "rows",       "winograd4",
-                                             "winograd2", "winograd4s2", "winograd2s2"};
+    static const char *const candidates[] = {NULL,          "patches",    "rows",
+                                             "winograd4",   "winograd2",  "winograd4s2",
+                                             "winograd2s2", "winograd1x3"};
     static const int some[] = {1, 2, MOST};
     for (size_t k = 0; k < (MANY ? sizeof candidates / sizeof *candidates : 1); k++)
         for (int e = 0; e < (MANY ? 3 : 1); e++) {

@@ -322,6 +322,42 @@ typedef octk_wino_out_fn octk_wino2_out_s32u8_fn;
 typedef octk_wino_out_fn octk_wino4s2_out_s32u8_fn;
 typedef octk_wino_out_fn octk_wino2s2_out_s32u8_fn;
 
+/* The same along a row alone, for kernels R x 5 or R x 3 of stride 1: F(2,5), F(4,3). A tile is 2
+ * (4) outputs of 6 cells, and has 6 products of each kernel row in place of 10 (12), at the points
+ * p = 0, 1, -1, 2, -2 and infinity. B^T is that of F(4x4,3x3), |v| <= 2040. The weights' rows are
+ * (1, p, p^2, ...) times 6, -4, -4, 1, 1, and 24 times the last tap: |u| <= 31 * 128. Row j of A^T
+ * is p^j, the last product counts in the last row alone: that is 24 times the convolution while it
+ * stays inside s32, and times the inverse of 3 modulo 2^32 it is 8 times it.
+ * A strip is what the rows of a tile are at one point: [rows][C] of v, whose R * C values from row
+ * h on are all that output row h reads of it. */
+enum { OCTK_WINO1_POINTS = 6 };
+/** v = B^T d of `tiles` tiles side by side, `rows` rows of c channels of each: x at the first
+ *  tile's first cell, pitches in bytes; strips of one point `v_tile` elements apart, of points
+ *  `v_point`. 15 elements behind each strip may be written, 15 codes behind each cell read. */
+typedef struct octk_wino1_in_u8s16 {
+    const uint8_t *x;
+    int64_t row, pixel;
+    int16_t *v;
+    int64_t v_tile, v_point;
+    int32_t rows, tiles, tile, c;
+} octk_wino1_in_u8s16;
+typedef void octk_wino1_in_u8s16_fn(const octk_wino1_in_u8s16 *a);
+/** y = requant of A^T m of p rows of q outputs of o channels, where `pooled` of 2p rows of 2q the
+ *  largest of each four; row h begins at v + h * v_row of each strip and is `steps` pairs long. u:
+ *  panels of 16 lanes, [6][steps][16][2]. b: 24 times the bias, modulo 2^32. by: of fp32,
+ *  multipliers over 8. By lanes. No output leaves s32 by its factor of 24. */
+typedef struct octk_wino1_s16u8 {
+    const int16_t *v, *u;
+    int64_t v_tile, v_point, v_row;
+    const int32_t *b;
+    octq_multipliers by;
+    octk_image y;
+    int32_t p, q, o, tile, steps;
+    int32_t zy, lo, hi;
+    bool pooled;
+} octk_wino1_s16u8;
+typedef void octk_wino1_s16u8_fn(const octk_wino1_s16u8 *a);
+
 /** Depthwise convolution (groups = C = O): y = requant(x (*) w + b) by the law, p output rows of q
  *  pixels of n images. x.base is what the first output pixel's first tap reads; windows lie inside
  *  what x has, borders included. Taps stand in pairs: w[pair][C][2], the second of an odd last one

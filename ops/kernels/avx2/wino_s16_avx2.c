@@ -5,18 +5,12 @@
 
 #include "ops/kernels/avx2/wino_avx2.h"
 
-/* ---- input: 1-D transforms of 16 channels in 17 operations ---- */
+/* ---- input ---- */
 
 static inline void line_in(v8 d0, v8 d1, v8 d2, v8 d3, v8 d4, v8 d5, int16_t *y, int64_t step) {
-    const v8 a = _mm256_sub_epi16(d4, _mm256_slli_epi16(d2, 2)),
-             b = _mm256_sub_epi16(d3, _mm256_slli_epi16(d1, 2)), c = _mm256_sub_epi16(d4, d2),
-             f = _mm256_sub_epi16(d3, d1), e = _mm256_add_epi16(f, f);
-    store(y + step, _mm256_add_epi16(a, b));
-    store(y + 2 * step, _mm256_sub_epi16(a, b));
-    store(y + 3 * step, _mm256_add_epi16(c, e));
-    store(y + 4 * step, _mm256_sub_epi16(c, e));
-    store(y, _mm256_add_epi16(_mm256_slli_epi16(_mm256_sub_epi16(d0, d2), 2), c));
-    store(y + 5 * step, _mm256_sub_epi16(_mm256_sub_epi16(d5, d3), _mm256_add_epi16(e, e)));
+    v8 v[6];
+    LINE_IN(v, d0, d1, d2, d3, d4, d5)
+    _Pragma("GCC unroll 6") for (int i = 0; i < 6; i++) store(y + i * step, v[i]);
 }
 
 void octk_wino4_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {

@@ -94,3 +94,53 @@ void octk_wino_mul_s16_ref(const octk_wino_mul_s16 *a) {
                     a->m[panel * a->m_panel + (p * OCTK_WINO_GROUP + t) * 16 + l] = (int32_t)sum;
                 }
 }
+
+/* ---- along a row alone ---- */
+
+void octk_wino1_in_u8s16_ref(const octk_wino1_in_u8s16 *a) {
+    enum { CELLS = OCTK_WINO1_POINTS };
+    for (int32_t t = 0; t < a->tiles; t++)
+        for (int32_t h = 0; h < a->rows; h++)
+            for (int32_t c = 0; c < a->c; c++)
+                for (int32_t i = 0; i < CELLS; i++) {
+                    const uint8_t *x = a->x + h * a->row + (int64_t)t * a->tile * a->pixel + c;
+                    int32_t sum = 0;
+                    for (int32_t w = 0; w < CELLS; w++) sum += BT4[i * CELLS + w] * x[w * a->pixel];
+                    a->v[i * a->v_point + t * a->v_tile + (int64_t)h * a->c + c] = (int16_t)sum;
+                }
+}
+
+/* Lane l of output (p, q), before it is undone that it is too large. */
+static int32_t row_sum(const octk_wino1_s16u8 *a, int32_t first, int32_t l, int32_t p, int32_t q) {
+    const int32_t points[] = {0, 1, -1, 2, -2}, j = q % a->tile;
+    uint32_t sum = (uint32_t)a->b[first + l];
+    for (int32_t i = 0; i < OCTK_WINO1_POINTS; i++) {
+        const int16_t *v = a->v + i * a->v_point + q / a->tile * a->v_tile + p * a->v_row,
+                      *u = a->u +
+                           ((int64_t)(first / 16 * OCTK_WINO1_POINTS + i) * a->steps * 16 + l) * 2;
+        int32_t by = i < 5 || j == a->tile - 1;
+        for (int32_t k = 0; k < j && i < 5; k++) by *= points[i];
+        for (int32_t k = 0; k < a->steps; k++, v += 2, u += 32)
+            sum += (uint32_t)by * (uint32_t)(v[0] * u[0] + v[1] * u[1]);
+    }
+    return (int32_t)sum;
+}
+
+void octk_wino1_s16u8_ref(const octk_wino1_s16u8 *a) {
+    const uint32_t inverse_of_3 = 2863311531u;
+    const int32_t each = a->pooled ? 2 : 1, lanes = (a->o + 15) / 16 * 16;
+    for (int64_t at = 0; at < (int64_t)a->p * a->q * lanes; at++) {
+        const int32_t lane = (int32_t)(at % lanes), q = (int32_t)(at / lanes % a->q),
+                      p = (int32_t)(at / lanes / a->q), o = octk_lane_channel(lanes, lane);
+        int32_t most = INT32_MIN;
+        if (o >= a->o) continue;
+        for (int32_t k = 0; k < each * each; k++) {
+            const int32_t sum =
+                row_sum(a, lane / 16 * 16, lane % 16, p * each + k / each, q * each + k % each);
+            if (sum > most) most = sum;
+        }
+        most = (int32_t)((uint32_t)most * inverse_of_3) >> (a->by.law == OCTQ_Q31 ? 3 : 0);
+        octq_requant_row(&a->by, lane, &most, 1, a->zy, a->lo, a->hi,
+                         a->y.base + p * a->y.row + q * a->y.pixel + o);
+    }
+}
