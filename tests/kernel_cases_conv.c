@@ -59,7 +59,9 @@ static void check_rows(octk_conv_rows_fn *kernel, const char *name, const int ea
     int raised = 0;
     for (int round = 0; round < 1500 / SANITIZED_PART; round++) {
         const bool turns = !below(&r, 4), dense = !below(&r, 4);
-        const int o = 1 + (round < 140 ? round * 37 % 140 : below(&r, 140) / (1 + 4 * turns)),
+        const int o = round < 140             ? 1 + round * 37 % 140
+                      : dense && below(&r, 2) ? 16 << below(&r, turns ? 1 : 3)
+                                              : 1 + below(&r, turns ? 28 : 140),
                   runs = turns ? 2 + below(&r, 6) : 1 + below(&r, 5),
                   steps = 1 + below(&r, round % 5 ? 6 : 40), pool = below(&r, 3) ? 1 : OCTK_POOLED,
                   lanes = octk_lanes(o), k = runs * steps * each;

@@ -164,8 +164,8 @@ ALWAYS __m512i spread_below(const uint8_t *p, const int32_t r, const row_pitch *
     return x;
 }
 
-/* Products of `rows` rows of the kernel: their weights are in registers, and a row of the image is
- * loaded once for all lines whose windows it is in. */
+/* Products of `rows` rows of the kernel, 2 or 3: their weights are in registers, and a row of the
+ * image is loaded once for all lines whose windows it is in. */
 ALWAYS void rows_of_lines(const work *t, const uint8_t *w, const uint8_t **p, __m512i *c,
                           const int32_t columns, const int32_t lines, const int32_t rows) {
     const row_pitch at = {t->a->line, 3 * t->a->line, 5 * t->a->line};
@@ -189,23 +189,24 @@ ALWAYS void rows_of_lines(const work *t, const uint8_t *w, const uint8_t **p, __
 }
 
 /* Sums of `columns` columns of pixels of `lines` lines: p has the first pixel of each. Rows of the
- * kernel go by threes, or by twos where a single one would be left. */
+ * kernel go by twos, the last three at once: nearly all kernels have no more, whose places then
+ * need not be kept. */
 ALWAYS void sums_lines(const work *t, const uint8_t *w, const int32_t *b, const uint8_t **p,
                        __m512i *s, const int32_t columns, const int32_t lines) {
     __m512i c[SLIM];
+    int32_t left = t->a->runs;
     _Pragma("GCC unroll 16") for (int32_t i = 0; i < columns * lines; i++) c[i] =
         _mm512_loadu_si512(b);
-    for (int32_t left = t->a->runs, rows; left; left -= rows) {
-        rows = left == 2 || left == 4 ? 2 : 3;
-        if (rows == 3)
-            rows_of_lines(t, w, p, c, columns, lines, 3);
-        else
-            rows_of_lines(t, w, p, c, columns, lines, 2);
-        if (left == rows) break;
+    for (; left > 3; left -= 2) {
+        rows_of_lines(t, w, p, c, columns, lines, 2);
         const octk_conv_rows *const a = t->a;
-        const int64_t on = rows * a->line - 4 * (int64_t)a->steps;
+        const int64_t on = 2 * a->line - 4 * (int64_t)a->steps;
         _Pragma("GCC unroll 8") for (int32_t j = 0; j < columns; j++) p[j] += on;
-        w += (int64_t)rows * a->steps * 64;
+        w += (int64_t)a->steps * 128;
     }
+    if (left == 3)
+        rows_of_lines(t, w, p, c, columns, lines, 3);
+    else
+        rows_of_lines(t, w, p, c, columns, lines, 2);
     _Pragma("GCC unroll 16") for (int32_t i = 0; i < columns * lines; i++) s[i] = c[i];
 }
