@@ -2,6 +2,7 @@
  * int8 ops that work element by element: add, mul, requantize, clip, relu, table, and the borders;
  * and softmax, row by row. */
 #include "ops/qrun.h"
+#include "src/cpu.h"
 
 /* Of each pixel some channels: pixels are runs. */
 static void narrow(octk_map_u8 *m, const octi_qmap *own, int32_t channel, int32_t channels) {
@@ -177,7 +178,10 @@ oct_status octi_qinit_add(const octi_qargs *q) {
     OCT_TRY(two_inputs(q, q->r->kernels->add_u8, q->r->kernels->name.add_u8, q31 ? 3 : 2));
     OCT_TRY(octi_need_multiplier(q, 0, octi_reach(&q->in[0])));
     OCT_TRY(octi_need_multiplier(q, 1, octi_reach(&q->in[1])));
-    if (!q31) return OCT_OK;
+    if (!q31) {
+        if (q->r->kernels->needs.add_u8 & OCTI_CPU_AVX2) octi_lift_add(&q->r->u.map.cut);
+        return OCT_OK;
+    }
     /* so the sum of the two stays far inside s32 */
     if (by->shift[0] > 0 || by->shift[1] > 0)
         return octi_fail(OCT_EQPARAMS, q->where, "shifts of the operands", "at most 0",

@@ -60,6 +60,7 @@ static void expect_map(const octk_map_u8 *a, one_fn *law, uint8_t *want) {
                         a->x2.base[in * a->x2.image + ih * a->x2.row + iw * a->x2.pixel + ic]);
 }
 
+static one_fn law_add;
 static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one_fn *law,
                       bool second, float usual) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 70, 0);
@@ -69,7 +70,7 @@ static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one
         int n = 1 + below(&r, 3), h = 1 + below(&r, 4), w = 1 + below(&r, 4),
             c = round < 140 ? round + 1 : 1 + below(&r, 300);
         codes k = draw_codes(&r);
-        if (round % 4 == 0) k.zx2 = k.zy = k.lo = 0, k.hi = 255; /* behind a relu */
+        if (below(&r, 3) == 0) k.zx2 = k.zy = k.lo = 0, k.hi = 255; /* behind a relu */
         size_t bx, b2, by;
         octk_map_u8 a = {.n = n,
                          .h = h,
@@ -86,6 +87,7 @@ static void check_map(void (*kernel)(const octk_map_u8 *), const char *name, one
         a.by = draw_records(&r, m, numbers, 3);
         for (int i = 0; i < 2 && law == law_add; i++) /* as they are judged */
             if (a.by.law == OCTQ_Q31 && numbers[3 + i] > 0) numbers[3 + i] *= -1;
+        if (law == law_add && round % 2) octi_lift_add(&a);
         a.x = draw_image(&r, h, w, c, below(&r, 2), n, &bx),
         a.y = draw_image(&r, h, w, c, below(&r, 2), n, &by);
         a.x2 = draw_image(&r, h, w, c, below(&r, 2), n, &b2);
@@ -123,8 +125,51 @@ static int law_clip(const octk_map_u8 *a, int x, int x2) {
 }
 static int law_table(const octk_map_u8 *a, int x, int x2) { return (void)x2, a->table[x]; }
 
+/* Multipliers of which many sums lie at a half, so that the last bit of a product tells. */
+static float draw_halves(octi_rng *r) {
+    return (float)(2 * below(r, 40) + 1) / (float)(2 * (1 + below(r, 60)));
+}
+
+/* Lifted or not, the codes of all pairs. */
+static void check_all_sums(octk_add_u8_fn *kernel, const char *name) {
+    octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 71, 0);
+    static uint8_t x[1 << 16], x2[1 << 16], y[1 << 16];
+    for (int32_t i = 0; i < 1 << 16; i++) x[i] = (uint8_t)(i >> 8), x2[i] = (uint8_t)i;
+    int lifted = 0, refused = 0;
+    for (int round = 0; round < 60; round++) {
+        codes k = draw_codes(&r);
+        if (round % 3 == 0) k.zy = k.lo = 0, k.hi = round % 2 ? 255 : below(&r, 256);
+        const float m[2] = {round % 2 ? draw_halves(&r) : draw_multiplier(&r, 1.0f),
+                            round % 2 ? draw_halves(&r) : draw_multiplier(&r, 1.0f)};
+        octk_map_u8 a = {.x.base = x,
+                         .x2.base = x2,
+                         .y.base = y,
+                         .n = 1,
+                         .h = 1,
+                         .w = 1,
+                         .c = 1 << 16,
+                         .zx = k.zx,
+                         .zx2 = k.zx2,
+                         .zy = k.zy,
+                         .lo = k.lo,
+                         .hi = k.hi,
+                         .by = {.law = OCTQ_FP32, .m = m}};
+        octi_lift_add(&a);
+        lifted += a.lift[0].bits != 0;
+        refused += !a.lift[0].bits && m[0] < 1000 && m[1] < 1000;
+        kernel(&a);
+        for (int32_t i = 0; i < 1 << 16; i++)
+            if (y[i] != law_add(&a, x[i], x2[i]))
+                ck_abort_msg("%s: %d and %d at %.9g and %.9g: %d", name, x[i], x2[i], (double)m[0],
+                             (double)m[1], y[i]);
+    }
+    ck_assert_int_gt(lifted, 20);
+    ck_assert_int_gt(refused, 2);
+}
+
 void check_add_u8(octk_add_u8_fn *kernel, const char *name) {
     check_map(kernel, name, law_add, true, 1.0f);
+    check_all_sums(kernel, name);
 }
 void check_mul_u8(octk_mul_u8_fn *kernel, const char *name) {
     check_map(kernel, name, law_mul, true, 0.01f);

@@ -13,12 +13,17 @@ typedef struct law { /* of one call */
     __m256i low, high;
     /* fp32, 32 codes at a time */
     bool near; /* no value leaves s32 */
-    bool bare; /* of an add, near: x2 and y have no zero point, y no clamp: behind a relu */
-    __m256 zero, zero2, lifted2;
+    bool lifts;
+    bool bare; /* y has neither zero point nor clamp: behind a relu */
+    __m256 zero, zero2;
+    struct {
+        __m256i low, high; /* bytes and words beside a code */
+        __m256 less;
+    } lift[2];
     octk_ends ends;
 } law;
 
-#define LIFT 0x1p23f /* a float of that with a code for its last byte is their sum */
+#define LIFT 0x1p15f /* a float of that with a code for its second byte is their sum */
 
 static octk_eight all_of(const octq_multipliers *by, int64_t i) {
     const int32_t s = by->shift[i];
@@ -29,13 +34,12 @@ static octk_eight all_of(const octq_multipliers *by, int64_t i) {
 
 static law law_of(const octk_map_u8 *a, int records) {
     const bool q31 = a->by.law == OCTQ_Q31;
-    const float m2 = q31 || records < 2 ? 0 : a->by.m[1];
     law l; /* q31's records are not cleared: that takes longer than a row of codes */
     l.zx = _mm256_set1_epi32(a->zx);
     l.zx2 = _mm256_set1_epi32(a->zx2);
     l.zy = _mm256_set1_epi16((short)a->zy);
     l.mx = _mm256_set1_ps(q31 || records < 1 ? 0 : a->by.m[0]);
-    l.mx2 = _mm256_set1_ps(m2);
+    l.mx2 = _mm256_set1_ps(q31 || records < 2 ? 0 : a->by.m[1]);
     l.least = _mm256_set1_ps((float)(a->lo - a->zy));
     l.most = _mm256_set1_ps((float)(a->hi - a->zy));
     l.low = _mm256_set1_epi32(a->lo - a->zy);
@@ -43,12 +47,17 @@ static law law_of(const octk_map_u8 *a, int records) {
     l.near = !q31;
     l.zero = _mm256_set1_ps(LIFT + (float)a->zx);
     l.zero2 = _mm256_set1_ps(LIFT + (float)a->zx2);
-    l.lifted2 = _mm256_set1_ps(LIFT * m2);
     l.ends = octk_ends_of(a->zy, a->lo, a->hi);
     /* a product of two differences at most */
     for (int i = 0; !q31 && i < records; i++) l.near = l.near && a->by.m[i] < 0x1p30f / (255 * 255);
     for (int i = 0; q31 && i < records; i++) l.by[i] = all_of(&a->by, i);
-    l.bare = l.near && !(a->zx2 | a->zy | a->lo) && a->hi == UINT8_MAX;
+    l.lifts = a->lift[0].bits;
+    l.bare = !(a->zy | a->lo) && a->hi == UINT8_MAX;
+    for (int i = 0; i < 2; i++) {
+        l.lift[i].low = _mm256_set1_epi8((char)a->lift[i].bits);
+        l.lift[i].high = _mm256_set1_epi16((short)(a->lift[i].bits >> 16));
+        l.lift[i].less = _mm256_set1_ps(a->lift[i].less);
+    }
     return l;
 }
 
@@ -99,25 +108,27 @@ static inline __m256i rescale8_q31(const uint8_t *x, const uint8_t *x2, const la
     return clamped(octk_scaled_q31(centred(x, l->zx), &l->by[0]), l);
 }
 
-/* Quarter k of each half of 32 codes as floats, LIFT more than they are; differences from the zero
- * point, exact. */
-static inline __m256 lifted(__m256i x, int k) {
-    const __m256i none = _mm256_setzero_si256(), lift = _mm256_set1_epi16(0x4b00),
-                  words = k < 2 ? _mm256_unpacklo_epi8(x, none) : _mm256_unpackhi_epi8(x, none);
-    return _mm256_castsi256_ps(k % 2 ? _mm256_unpackhi_epi16(words, lift)
-                                     : _mm256_unpacklo_epi16(words, lift));
+/* Quarter k of each half of 32 codes: pairs of a byte of `low` and one of x, each with a word of
+ * `high`. */
+static inline __m256 lifted(__m256i x, int k, __m256i low, __m256i high) {
+    const __m256i words = k < 2 ? _mm256_unpacklo_epi8(low, x) : _mm256_unpackhi_epi8(low, x);
+    return _mm256_castsi256_ps(k % 2 ? _mm256_unpackhi_epi16(words, high)
+                                     : _mm256_unpacklo_epi16(words, high));
 }
+/* Differences from the zero point, exact. */
 static inline __m256 quarter(__m256i x, int k, __m256 zero) {
-    return _mm256_sub_ps(lifted(x, k), zero);
+    return _mm256_sub_ps(lifted(x, k, _mm256_setzero_si256(), _mm256_set1_epi16(0x4700)), zero);
 }
 static inline __m256i add_quarter(__m256i x, __m256i x2, int k, const law *l) {
     return _mm256_cvtps_epi32(_mm256_add_ps(_mm256_mul_ps(quarter(x, k, l->zero), l->mx),
                                             _mm256_mul_ps(quarter(x2, k, l->zero2), l->mx2)));
 }
-/* (2^23 + x2) m2 - 2^23 m2, whose last term is exact, rounded once: as x2 m2 is. */
-static inline __m256i add_bare_quarter(__m256i x, __m256i x2, int k, const law *l) {
-    return _mm256_cvtps_epi32(_mm256_add_ps(_mm256_mul_ps(quarter(x, k, l->zero), l->mx),
-                                            _mm256_fmsub_ps(lifted(x2, k), l->mx2, l->lifted2)));
+static inline __m256 product(__m256i x, int k, int i, __m256 m, const law *l) {
+    return _mm256_fmsub_ps(lifted(x, k, l->lift[i].low, l->lift[i].high), m, l->lift[i].less);
+}
+static inline __m256i add_lifted_quarter(__m256i x, __m256i x2, int k, const law *l) {
+    return _mm256_cvtps_epi32(
+        _mm256_add_ps(product(x, k, 0, l->mx, l), product(x2, k, 1, l->mx2, l)));
 }
 static inline __m256i mul_quarter(__m256i x, __m256i x2, int k, const law *l) {
     const __m256 p = _mm256_mul_ps(quarter(x, k, l->zero), quarter(x2, k, l->zero2));
@@ -147,13 +158,15 @@ static inline __m256i bare_codes(__m256i a, __m256i b, __m256i c, __m256i d, oct
     (void)none;
     return _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
 }
-WIDE_RUN(add_bare, add_bare_quarter, bare_codes)
+WIDE_RUN(add_bare, add_lifted_quarter, bare_codes)
+WIDE_RUN(add_lifted, add_lifted_quarter, octk_codes)
 WIDE_RUN(add_near, add_quarter, octk_codes)
 WIDE_RUN(mul_wide, mul_quarter, octk_codes)
 WIDE_RUN(rescale_wide, rescale_quarter, octk_codes)
 static inline int32_t add_wide(const uint8_t *x, const uint8_t *x2, uint8_t *y, int32_t c,
                                const law *l) {
-    return l->bare ? add_bare(x, x2, y, c, l) : add_near(x, x2, y, c, l);
+    if (!l->lifts) return add_near(x, x2, y, c, l);
+    return l->bare ? add_bare(x, x2, y, c, l) : add_lifted(x, x2, y, c, l);
 }
 static inline int32_t none_wide(const uint8_t *x, const uint8_t *x2, uint8_t *y, int32_t c,
                                 const law *l) {

@@ -7,19 +7,21 @@
 #include "src/qround.h"
 
 typedef enum way {
-    NEAR, /* fp32: no value leaves s32 */
-    BARE, /* of these, where neither x2 nor y has a zero point, nor y a clamp: behind a relu */
-    FAR,  /* fp32: values may, so they are clamped as floats before they become integers */
+    NEAR,   /* fp32: no value leaves s32 */
+    LIFTED, /* of these, sums whose operands are lifted (octk_lifted_code) */
+    BARE,   /* of those, where y has neither zero point nor clamp: behind a relu */
+    FAR,    /* fp32: values may, so they are clamped as floats before they become integers */
     Q31,
 } way;
 typedef enum operation { ADD, MUL, RESCALE } operation;
 
 typedef struct law {  /* of one call */
-    __m512i order[4]; /* of a quarter of each 128 bits: its bytes as the last of four */
-    __m512i lift;     /* what they are put into */
+    __m512i order[4]; /* of a quarter of each 128 bits: its bytes, each for all of four */
+    __m512i lift;     /* what they are the last byte of */
+    __m512i bits[2];  /* or the second one */
     __m512i z, z2;
-    __m512 zero, zero2, m, m2, lifted, least, most; /* fp32 */
-    octk_sixteen by[3];                             /* q31 */
+    __m512 zero, zero2, m, m2, less[2], least, most; /* fp32 */
+    octk_sixteen by[3];                              /* q31 */
     octk_ends512 ends;
 } law;
 
@@ -36,7 +38,6 @@ static octk_sixteen same_record(const octq_multipliers *by, int i) {
 
 static law law_of(const octk_map_u8 *a, int records) {
     const bool q31 = a->by.law == OCTQ_Q31;
-    const float m2 = q31 || records < 2 ? 0 : a->by.m[1];
     law l;
     l.lift = q31 ? _mm512_setzero_si512() : _mm512_castps_si512(_mm512_set1_ps(LIFT));
     l.z = _mm512_set1_epi32(a->zx);
@@ -44,13 +45,17 @@ static law law_of(const octk_map_u8 *a, int records) {
     l.zero = _mm512_set1_ps(LIFT + (float)a->zx);
     l.zero2 = _mm512_set1_ps(LIFT + (float)a->zx2);
     l.m = _mm512_set1_ps(q31 ? 0 : a->by.m[0]);
-    l.m2 = _mm512_set1_ps(m2);
-    l.lifted = _mm512_set1_ps(LIFT * m2);
+    l.m2 = _mm512_set1_ps(q31 || records < 2 ? 0 : a->by.m[1]);
+    for (int i = 0; i < 2; i++) {
+        l.bits[i] = _mm512_set1_epi32((int)a->lift[i].bits);
+        l.less[i] = _mm512_set1_ps(a->lift[i].less);
+    }
     l.least = _mm512_set1_ps((float)(a->lo - a->zy));
     l.most = _mm512_set1_ps((float)(a->hi - a->zy));
     l.ends = octk_ends512_of(a->zy, a->lo, a->hi);
     for (int k = 0; k < 4; k++)
-        l.order[k] = _mm512_set4_epi32(4 * k + 3, 4 * k + 2, 4 * k + 1, 4 * k);
+        l.order[k] = _mm512_set4_epi32(0x01010101 * (4 * k + 3), 0x01010101 * (4 * k + 2),
+                                       0x01010101 * (4 * k + 1), 0x01010101 * 4 * k);
     for (int i = 0; q31 && i < records; i++) l.by[i] = same_record(&a->by, i);
     return l;
 }
@@ -72,15 +77,18 @@ INLINE __m512 floats(__m512i x, int k, __m512 zero, const law *l) {
     return _mm512_sub_ps(_mm512_castsi512_ps(spread(x, k, l)), zero);
 }
 
+/* Of operand i, lifted, its part of a sum. */
+INLINE __m512 product(__m512i x, int k, int i, __m512 m, const law *l) {
+    const __m512i at = _mm512_mask_shuffle_epi8(l->bits[i], 0x2222222222222222, x, l->order[k]);
+    return _mm512_fmsub_ps(_mm512_castsi512_ps(at), m, l->less[i]);
+}
+
 /* The product of two of them with a record's fp32 multiplier, or their sum. */
 INLINE __m512 scaled_floats(__m512i x, __m512i x2, int k, operation of, way how, const law *l) {
+    if (how == LIFTED || how == BARE)
+        return _mm512_add_ps(product(x, k, 0, l->m, l), product(x2, k, 1, l->m2, l));
     const __m512 p = floats(x, k, l->zero, l);
     if (of == RESCALE) return _mm512_mul_ps(p, l->m);
-    /* (2^23 + x2) m2 - 2^23 m2, whose last term is exact, rounded once: as x2 m2 is */
-    if (how == BARE)
-        return _mm512_add_ps(
-            _mm512_mul_ps(p, l->m),
-            _mm512_fmsub_ps(_mm512_castsi512_ps(spread(x2, k, l)), l->m2, l->lifted));
     const __m512 q = floats(x2, k, l->zero2, l);
     if (of == MUL) return _mm512_mul_ps(_mm512_mul_ps(p, q), l->m);
     return _mm512_add_ps(_mm512_mul_ps(p, l->m), _mm512_mul_ps(q, l->m2));
@@ -135,8 +143,8 @@ INLINE void walk(const octk_map_u8 *a, operation of, way how, const law *l) {
 INLINE void walk_by_law(const octk_map_u8 *a, operation of, int records) {
     const law l = law_of(a, records);
     const way how = way_of(&a->by, records);
-    if (how == NEAR && of == ADD && !(a->zx2 | a->zy | a->lo) && a->hi == 255)
-        walk(a, of, BARE, &l);
+    if (how == NEAR && of == ADD && a->lift[0].bits)
+        walk(a, of, a->zy | a->lo || a->hi < UINT8_MAX ? LIFTED : BARE, &l);
     else if (how == NEAR)
         walk(a, of, NEAR, &l);
     else if (how == FAR)
