@@ -89,6 +89,7 @@ typedef struct winograd {
     octk_wino_out_fn *out;
     octi_layout x_at, y_at;
     octi_halo need;
+    bool small;                                              /* octk_wino_out_s32u8 */
     int32_t products, sums, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
     int32_t together; /* panels that are multiplied at once */
     int32_t at_once;  /* products of a channel, for all groups of tiles: their weights stay near */
@@ -181,7 +182,8 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
                              .pixel = own->y_at.pixel,
                              .zy = c->zy,
                              .lo = c->lo,
-                             .hi = c->hi};
+                             .hi = c->hi,
+                             .small = own->small};
     for (int32_t t = 0; t < count; t++) {
         const int32_t rows = c->p - at.row * step < step ? c->p - at.row * step : step,
                       columns = c->q - at.column * step < step ? c->q - at.column * step : step;
@@ -208,8 +210,7 @@ static int64_t panel_m(const winograd *own) { return (int64_t)own->groups * own-
 static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count,
                      int32_t panels) {
     const winograd *own = j->own;
-    const int32_t groups = (count + G - 1) / G;
-    const int32_t lines = (8 + groups - 1) / groups;
+    const int32_t groups = (count + G - 1) / G, lines = (8 + groups - 1) / groups;
     const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
     for (int32_t e = 0; e < STRETCHES && own->stretches[e].sums; e++) {
         const stretch s = own->stretches[e];
@@ -394,6 +395,7 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .x_at = q->in_at[0],
                       .y_at = *q->out_at,
                       .need = halo(f, c),
+                      .small = c->largest_output * f->factor < (int64_t)f->over << 24,
                       .products = f->edge * f->edge,
                       .sums = f->sums * f->sums,
                       .blocks = (c->c + 15) / 16,

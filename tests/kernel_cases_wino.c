@@ -181,6 +181,12 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
     enum { G = OCTK_WINO_GROUP, MS = 49 * G * 16 };
     static int32_t m[MS];
     const int tile = f->tile, e = f->sums;
+    int line = 0; /* the largest row of |A^T|, summed */
+    for (int i = 0; i < tile; i++) {
+        int sum = 0;
+        for (int k = 0; k < e; k++) sum += abs(f->at[i][k]);
+        if (sum > line) line = sum;
+    }
     /* what undoes the odd factor modulo 2^32: found, not written down */
     uint32_t inverse = 1;
     for (int i = 0; i < 5; i++) inverse *= 2 - (uint32_t)f->odd * inverse;
@@ -193,10 +199,18 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
         const int64_t pixel = 16 + below(&r, 20), row = tile * pixel + below(&r, 40);
         const size_t bytes = (size_t)((tile - 1) * row + tile * pixel);
         uint8_t *y = untouched(bytes), *want = untouched(bytes);
-        for (int i = 0; i < MS; i++) m[i] = (int32_t)octi_rng_u32(&r);
+        /* small: whole multiples of the factor, outputs below 2^24 / odd, some just so */
+        const bool small = f->odd > 1 && below(&r, 2);
+        const int factor = f->odd << f->over, most = ((1 << 24) - 1) / 9,
+                  some = 1 + below(&r, 2000), bias = most - some * line * line;
+        const float largest = small ? (float)most * (float)(1 << f->over) : 0x1p31f;
+        for (int i = 0; i < MS; i++)
+            m[i] = small ? factor * (below(&r, 2 * some + 1) - some) : (int32_t)octi_rng_u32(&r);
         for (int l = 0; l < 16; l++) {
-            b[l] = (int32_t)octi_rng_u32(&r);
-            scale[l] = below(&r, 3) ? 100.0f / 0x1p31f * (0.1f + octi_rng_uniform(&r)) : 0x1p-40f;
+            b[l] = !small         ? (int32_t)octi_rng_u32(&r)
+                   : below(&r, 3) ? factor * (below(&r, 2 * bias + 1) - bias)
+                                  : factor * (below(&r, 2) ? bias : -bias);
+            scale[l] = below(&r, 3) ? 100.0f / largest * (0.1f + octi_rng_uniform(&r)) : 0x1p-40f;
         }
         const octq_multipliers by = draw_records(&r, scale, numbers, 16);
         for (int i = 0; i < tile * tile; i++)
@@ -219,7 +233,8 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
                                       .pixel = pixel,
                                       .zy = z.zy,
                                       .lo = z.lo,
-                                      .hi = z.hi});
+                                      .hi = z.hi,
+                                      .small = small});
         same_bytes(name, y, want, bytes);
         free(y), free(want);
     }

@@ -100,11 +100,18 @@ void check_wino1_s16u8(octk_wino1_s16u8_fn *kernel, const char *name) {
         float *m = untouched((size_t)lanes * 4);
         uint8_t *y = untouched(bytes), *want = untouched(bytes);
         const ends z = draw_ends(&r);
-        for (size_t i = 0; i < vs; i++) v[i] = (int16_t)drawn(&r, style, 2040);
-        for (size_t i = 0; i < us; i++) u[i] = (int16_t)drawn(&r, style % 2, 31 * 128);
+        /* small: whole multiples of 24, whose outputs stay below 2^24 / 3, some just so */
+        const bool small = below(&r, 2);
+        const int end = ((1 << 24) - 1) / 3, bias = end - 2 * steps * 31 * 100;
+        const float largest = small ? 8.0f * (float)end : 0x1p31f;
+        for (size_t i = 0; i < vs; i++)
+            v[i] = (int16_t)(small ? 24 * drawn(&r, style, 10) : drawn(&r, style, 2040));
+        for (size_t i = 0; i < us; i++) u[i] = (int16_t)drawn(&r, style % 2, small ? 10 : 31 * 128);
         for (int l = 0; l < lanes; l++) {
-            b[l] = (int32_t)octi_rng_u32(&r);
-            m[l] = below(&r, 3) ? 100.0f / 0x1p31f * (0.1f + octi_rng_uniform(&r)) : 0x1p-40f;
+            b[l] = !small         ? (int32_t)octi_rng_u32(&r)
+                   : below(&r, 3) ? 24 * (below(&r, 2 * bias + 1) - bias)
+                                  : 24 * (below(&r, 2) ? bias : -bias);
+            m[l] = below(&r, 3) ? 100.0f / largest * (0.1f + octi_rng_uniform(&r)) : 0x1p-40f;
         }
         const octk_wino1_s16u8 a = {.v = v,
                                     .u = u,
@@ -122,7 +129,8 @@ void check_wino1_s16u8(octk_wino1_s16u8_fn *kernel, const char *name) {
                                     .zy = z.zy,
                                     .lo = z.lo,
                                     .hi = z.hi,
-                                    .pooled = pooled};
+                                    .pooled = pooled,
+                                    .small = small};
         for (int i = 0; i < p * q * lanes; i++) {
             const int l = i % lanes, at = i / lanes, c = octk_lane_channel(lanes, l);
             int32_t most = INT32_MIN;

@@ -234,6 +234,7 @@ typedef struct octk_wino_out_s32u8 {
     uint8_t *y;
     int64_t row, pixel;
     int32_t zy, lo, hi;
+    bool small; /* of fp32: 9 times an output stays below 2^24, so floats divide it by 9 exactly */
 } octk_wino_out_s32u8;
 typedef void octk_wino_out_fn(const octk_wino_out_s32u8 *a);
 typedef octk_wino_out_fn octk_wino4_out_s32u8_fn;
@@ -274,6 +275,7 @@ typedef struct octk_wino1_s16u8 {
     int32_t p, q, o, tile, steps;
     int32_t zy, lo, hi;
     bool pooled;
+    bool small; /* of fp32: 3 times an output stays below 2^24 */
 } octk_wino1_s16u8;
 typedef void octk_wino1_s16u8_fn(const octk_wino1_s16u8 *a);
 

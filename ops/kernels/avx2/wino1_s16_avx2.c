@@ -3,7 +3,6 @@
  * the layouts. */
 #include <immintrin.h>
 
-#include "ops/kernels/avx2/panels_avx2.h"
 #include "ops/kernels/avx2/wino_avx2.h"
 
 enum { POINTS = OCTK_WINO1_POINTS };
@@ -168,28 +167,44 @@ static inline __attribute__((always_inline)) void tile_out(const int32_t *m, v8 
     }
 }
 
+/* How sums become codes. */
+typedef struct way {
+    octq_law law;
+    bool plain, small; /* see put; octk_wino1_s16u8 */
+} way;
+
+static inline __attribute__((always_inline)) v8 rounded(v8 s, const octk_eight *by, way w) {
+    if (w.small) return scaled_small(s, _mm256_set1_ps(1.0f / 3), by->m);
+    s = _mm256_mullo_epi32(s, _mm256_set1_epi32((int32_t)2863311531u)); /* the inverse of 3 */
+    if (w.law == OCTQ_Q31) s = _mm256_srai_epi32(s, 3);
+    return octk_scaled(s, by, w.law);
+}
+
 /* Two outputs of 16 channels, or one twice. */
-static inline __attribute__((always_inline)) void put_two(const panel *t, v8 (*y)[2], octq_law law,
+static inline __attribute__((always_inline)) void put_two(const panel *t, v8 (*y)[2], way w,
                                                           uint8_t *y0, uint8_t *y1) {
-    const v8 inverse_of_3 = _mm256_set1_epi32((int32_t)2863311531u);
-    for (int32_t i = 0; i < 4; i++) {
-        v8 *s = &y[i / 2][i % 2];
-        *s = _mm256_mullo_epi32(*s, inverse_of_3);
-        if (law == OCTQ_Q31) *s = _mm256_srai_epi32(*s, 3);
+    v8 v[4];
+    uint8_t block[32];
+    for (int32_t i = 0; i < 4; i++) v[i] = rounded(y[i / 2][i % 2], &t->by[i % 2], w);
+    if (t->valid == 16) {
+        put(y0, y1, v[0], v[1], v[2], v[3], t->ends, w.plain);
+        return;
     }
-    octk_put_wide(y[0], y[1], t->by, law, t->ends, y0, y1, t->valid);
+    put(block, block + 16, v[0], v[1], v[2], v[3], t->ends, w.plain);
+    octk_store_bytes(y0, _mm_loadu_si128((const __m128i *)block), t->valid);
+    octk_store_bytes(y1, _mm_loadu_si128((const __m128i *)(block + 16)), t->valid);
 }
 
 /* Outputs of one row of one tile, a pixel after the other, the first `count` of them. */
-static inline __attribute__((always_inline)) void
-row_out(const panel *t, v8 (*y)[2], int32_t most, int32_t count, octq_law law, uint8_t *to) {
+static inline __attribute__((always_inline)) void row_out(const panel *t, v8 (*y)[2], int32_t most,
+                                                          int32_t count, way w, uint8_t *to) {
     const int64_t pixel = t->a->y.pixel;
     for (int32_t j = 0; j < most && j < count; j += 2) {
         const bool both = j + 1 < most && j + 1 < count;
         v8 two[2][2];
         memcpy(two[0], y[j], sizeof two[0]);
         memcpy(two[1], y[both ? j + 1 : j], sizeof two[1]);
-        put_two(t, two, law, to + j * pixel, to + (both ? j + 1 : j) * pixel);
+        put_two(t, two, w, to + j * pixel, to + (both ? j + 1 : j) * pixel);
     }
 }
 
@@ -197,15 +212,14 @@ typedef struct place { /* of a window: row, tile */
     int32_t h, t;
 } place;
 
-static inline __attribute__((always_inline)) void
-panel_out(const panel *t, const int16_t *u, int32_t tile, bool pooled, octq_law law) {
-    static void (*const product[])(const octk_wino1_s16u8 *, const int16_t *,
-                                   const int16_t *const *, int32_t *) = {
-        NULL, product1, product2, product3, product4, product5, product6};
+static inline __attribute__((always_inline)) void panel_out(const panel *t, const int16_t *u,
+                                                            int32_t tile, bool pooled, way how) {
+    static product_fn *const product[] = {NULL,     product1, product2, product3,
+                                          product4, product5, product6};
     const octk_wino1_s16u8 *a = t->a;
     const int32_t each = pooled ? 2 : 1, rows = a->p * each, wide = tile / each,
                   all = rows * ((a->q + wide - 1) / wide);
-    int32_t m[POINTS * G * 16];
+    _Alignas(64) int32_t m[POINTS * G * 16];
     place at = {0, 0};
     for (int32_t n = 0; n < all; n += G) {
         const int32_t count = all - n < G ? all - n : G;
@@ -230,7 +244,7 @@ panel_out(const panel *t, const int16_t *u, int32_t tile, bool pooled, octq_law 
                                                   _mm256_max_epi32(below[2 * j], below[2 * j + 1]))
                                : s[j];
             }
-            row_out(t, y, wide, a->q - w->t * wide, law,
+            row_out(t, y, wide, a->q - w->t * wide, how,
                     a->y.base + w->h / each * a->y.row + (int64_t)w->t * wide * a->y.pixel +
                         t->first);
         }
@@ -238,15 +252,15 @@ panel_out(const panel *t, const int16_t *u, int32_t tile, bool pooled, octq_law 
 }
 
 static inline __attribute__((always_inline)) void panel_by(const panel *t, const int16_t *u,
-                                                           octq_law law) {
+                                                           way how) {
     if (t->a->tile == 2 && t->a->pooled)
-        panel_out(t, u, 2, true, law);
+        panel_out(t, u, 2, true, how);
     else if (t->a->tile == 2)
-        panel_out(t, u, 2, false, law);
+        panel_out(t, u, 2, false, how);
     else if (t->a->pooled)
-        panel_out(t, u, 4, true, law);
+        panel_out(t, u, 4, true, how);
     else
-        panel_out(t, u, 4, false, law);
+        panel_out(t, u, 4, false, how);
 }
 
 void octk_wino1_s16u8_avx2(const octk_wino1_s16u8 *a) {
@@ -259,9 +273,13 @@ void octk_wino1_s16u8_avx2(const octk_wino1_s16u8 *a) {
             t.by[half] = octk_eight_of(&a->by, lane, lane + 4);
             t.bias[half] = load(a->b + lane);
         }
-        if (a->by.law == OCTQ_FP32)
-            panel_by(&t, u, OCTQ_FP32);
+        if (a->by.law != OCTQ_FP32)
+            panel_by(&t, u, (way){OCTQ_Q31, false, false});
+        else if (a->small && PLAIN(a))
+            panel_by(&t, u, (way){OCTQ_FP32, true, true});
+        else if (a->small)
+            panel_by(&t, u, (way){OCTQ_FP32, false, true});
         else
-            panel_by(&t, u, OCTQ_Q31);
+            panel_by(&t, u, (way){OCTQ_FP32, false, false});
     }
 }

@@ -42,9 +42,19 @@ static inline v8 codes(const uint8_t *x) {
         Y = d;                                                                                     \
     }
 #define EACH8 _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
-/* one stage for eight vectors at a time; q31: sums too large by `over` bits */
+/* Sums that are k times what fp32's multipliers know, by them; over = fl(1/k). k times the sum is a
+ * float, and so is the sum: where k * over is so near 1 that half a step of the sum is further, the
+ * first product is the sum. 9 fl(1/9) is 1 + 2^-27; 3 fl(1/3) is 1 + 2^-25, and half a step upwards
+ * is more than 2^-25 of any float. */
+static inline v8 scaled_small(v8 acc, __m256 over, __m256 m) {
+    return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), over), m));
+}
+/* One stage for eight vectors at a time; q31: sums too large by `over` bits. The inverse of 9
+ * modulo 2^32 costs twice what its float does. */
 #define FINISH(y, over)                                                                            \
-    {                                                                                              \
+    if (small) {                                                                                   \
+        EACH8 y[i] = scaled_small(y[i], _mm256_set1_ps(1.0f / 9), by.m);                           \
+    } else {                                                                                       \
         EACH8 y[i] = _mm256_mullo_epi32(y[i], inverse_of_9);                                       \
         if (law == OCTQ_Q31) {                                                                     \
             EACH8 y[i] = _mm256_srai_epi32(y[i], over);                                            \
@@ -74,7 +84,7 @@ static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_
  * y[2][4] of columns by EVEN (rows 0 and 2) or ODD (1 and 3), which read m and bias. */
 #define OUT4(name, over)                                                                           \
     static inline __attribute__((always_inline)) void name(const octk_wino_out_s32u8 *a,           \
-                                                           octq_law law, bool plain) {             \
+                                                           octq_law law, bool plain, bool small) { \
         const v8 inverse_of_9 = _mm256_set1_epi32(954437177);                                      \
         const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
         v8 high[16], y[8];                                                                         \
@@ -119,13 +129,27 @@ static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_
                 plain);                                                                            \
         }                                                                                          \
     }
-/* A kernel, once a law, and once for codes as relu leaves them: inlined, or gcc 12 makes one
- * function that asks for the law everywhere. */
-#define OUT_LAWS(kernel, name)                                                                     \
+/* A kernel, once a law, and once for codes as relu leaves them, of OUT4 both also where sums are
+ * small: inlined, or gcc 12 makes one function that asks for the law everywhere. */
+#define PLAIN(a) ((a)->zy == 0 && (a)->lo == 0 && (a)->hi == 255)
+#define OUT4_LAWS(kernel, name)                                                                    \
+    void kernel(const octk_wino_out_s32u8 *a) {                                                    \
+        if (a->by.law != OCTQ_FP32)                                                                \
+            name(a, OCTQ_Q31, false, false);                                                       \
+        else if (a->small && PLAIN(a))                                                             \
+            name(a, OCTQ_FP32, true, true);                                                        \
+        else if (a->small)                                                                         \
+            name(a, OCTQ_FP32, false, true);                                                       \
+        else if (PLAIN(a))                                                                         \
+            name(a, OCTQ_FP32, true, false);                                                       \
+        else                                                                                       \
+            name(a, OCTQ_FP32, false, false);                                                      \
+    }
+#define OUT2_LAWS(kernel, name)                                                                    \
     void kernel(const octk_wino_out_s32u8 *a) {                                                    \
         if (a->by.law != OCTQ_FP32)                                                                \
             name(a, OCTQ_Q31, false);                                                              \
-        else if (a->zy == 0 && a->lo == 0 && a->hi == 255)                                         \
+        else if (PLAIN(a))                                                                         \
             name(a, OCTQ_FP32, true);                                                              \
         else                                                                                       \
             name(a, OCTQ_FP32, false);                                                             \

@@ -15,7 +15,7 @@ static inline void line_in(v8 d0, v8 d1, v8 d2, v8 d3, v8 d4, v8 d5, int16_t *y,
 
 void octk_wino4_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
     enum { RUN = 8 }; /* tiles whose columns wait: neighbours share two of their six */
-    int16_t column[(4 * RUN + 2) * 96];
+    _Alignas(64) int16_t column[(4 * RUN + 2) * 96];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
         const uint8_t *x = a->x + t0 * 4 * a->pixel;
@@ -42,7 +42,7 @@ static inline void line_in2(v8 d0, v8 d1, v8 d2, v8 d3, int16_t *y, int64_t step
 
 void octk_wino2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
     enum { RUN = 16 };
-    int16_t column[(2 * RUN + 2) * 64];
+    _Alignas(64) int16_t column[(2 * RUN + 2) * 64];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
         const uint8_t *x = a->x + t0 * 2 * a->pixel;
@@ -191,7 +191,7 @@ void octk_wino_mul_s16_avx2(const octk_wino_mul_s16 *a) {
         LINE_OUT(y + 4, b0, b1, b2, b3, b4, b5)                                                    \
     }
 OUT4(out4, 6)
-OUT_LAWS(octk_wino4_out_s32u8_avx2, out4)
+OUT4_LAWS(octk_wino4_out_s32u8_avx2, out4)
 
 /* 4x4 s32 to 2x2 pixels: the columns of two output rows, then their lines. */
 static inline __attribute__((always_inline)) void square(const int32_t *m, const int32_t *b,
@@ -212,4 +212,4 @@ static inline __attribute__((always_inline)) void square(const int32_t *m, const
 }
 
 OUT2(out2, 2)
-OUT_LAWS(octk_wino2_out_s32u8_avx2, out2)
+OUT2_LAWS(octk_wino2_out_s32u8_avx2, out2)

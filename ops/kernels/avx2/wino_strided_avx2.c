@@ -39,7 +39,7 @@ static inline void even_cells(v8 e0, v8 e1, v8 e2, v8 e3, v8 e4, int16_t *zero, 
 
 void octk_wino4s2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
     enum { RUN = 4, C = 5 * 16 }; /* tiles whose columns wait; a column's even cells, transformed */
-    int16_t column[(8 * RUN + 1) * C];
+    _Alignas(64) int16_t column[(8 * RUN + 1) * C];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
         const uint8_t *x = a->x + t0 * 8 * a->pixel;
@@ -161,7 +161,7 @@ void octk_wino2s2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
         ADD_COLUMN(COLUMN, 1, 3, y)                                                                \
     }
 OUT4(out4s2, 2)
-OUT_LAWS(octk_wino4s2_out_s32u8_avx2, out4s2)
+OUT4_LAWS(octk_wino4s2_out_s32u8_avx2, out4s2)
 
 /* 3x3 sums of 8 channels to 2x2 pixels. */
 static inline __attribute__((always_inline)) void square(const int32_t *m, const int32_t *b,
@@ -180,4 +180,4 @@ static inline __attribute__((always_inline)) void square(const int32_t *m, const
 }
 
 OUT2(out2s2, 0)
-OUT_LAWS(octk_wino2s2_out_s32u8_avx2, out2s2)
+OUT2_LAWS(octk_wino2s2_out_s32u8_avx2, out2s2)
