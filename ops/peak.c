@@ -21,6 +21,7 @@ static octk_peak_fn *peak_of(const octk_table *k, const char *kernel) {
         {k->name.plane_u8s16, k->peak_s16},
         {k->name.conv_u8u8, k->peak_u8},
         {k->name.pairs_u8u8, k->peak_u8},
+        {k->name.nibbles_u8u8, k->peak_u8}, /* twice as many products for each of its own */
         {k->name.tiles_u8u8, k->peak_tiles},
         {k->name.conv_f32, k->peak_f32},
         {k->name.gemm_f32, k->peak_f32},

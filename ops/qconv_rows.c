@@ -206,8 +206,8 @@ static const char *unfit(const octi_qconv *c) {
 static double cycles(const octi_qconv *c) {
     static const octi_row_cost costs[] = {
         {0, 1.2, 10, 0.5, 0.25},
-        {OCTI_CPU_AVX2, 1.47, 6.4, 0.55, 0.35},
-        {OCTI_CPU_AVX2 | OCTI_CPU_ZEN, 1.2, 10, 0.5, 0.25},
+        {OCTI_CPU_AVX2, 1.47, 6.4, 0.55, 0.35, 0.018},
+        {OCTI_CPU_AVX2 | OCTI_CPU_ZEN, 1.2, 10, 0.5, 0.25, 0.02},
         {OCTI_CPU_AVXVNNI, 1.09, 6.0, 0.7, 0.31, 0.04, 200},
         {OCTI_CPU_AVX512VNNI, 0.65, 4.2, 0.86, 0.29, 0.03, 200},
         {OCTI_CPU_AVX512VNNI | OCTI_CPU_ZEN, 1.05, 3, 0.9, 0.29},

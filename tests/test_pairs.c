@@ -215,6 +215,7 @@ START_TEST(where_vnni_is_it_is_not_asked) {
         oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
         ck_not_null(ctx);
         ck_assert(octi_qconv_pairs.offered(octi_ctx_kernels(ctx)) == (i == 0));
+        ck_assert(octi_qconv_nibbles.offered(octi_ctx_kernels(ctx)) == (i == 0));
         layer l;
         int8_t w[MOST_K];
         repeat(w, MOST_K, (const int8_t[]){50, -50, 20, -128}, 4);

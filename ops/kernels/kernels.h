@@ -132,6 +132,25 @@ static inline int32_t octk_outputs(const octk_conv_rows *a) {
     return a->pooled ? a->np / OCTK_POOLED : a->np;
 }
 
+/** y[i][channel] = requant by the law of sum_k x[i][k] * w[channel][k], n rows of k codes. Weights
+ *  in panels, b and `by` by lanes, as conv_u8u8 has them of one run of `steps` steps of four codes;
+ *  steps is a multiple of OCTK_NIBBLE_STEPS, weights behind code k are 0, no code is read there.
+ *  Proofs: conv_u8u8's. A code may be split into halves of four bits, for which there is room: sums
+ *  of so many steps of either half stay inside s16 (2 * 8 * 15 * 128). */
+enum { OCTK_NIBBLE_STEPS = 8 };
+typedef struct octk_nibbles_u8u8 {
+    const uint8_t *x;
+    const int8_t *w;
+    const int32_t *b;
+    octq_multipliers by;
+    uint8_t *y, *halves;      /* halves: [n][2][4 * steps], to work in */
+    int64_t x_image, y_image; /* bytes from row to row */
+    int32_t n, k, steps, o;
+    int32_t zy, lo, hi;
+    bool far; /* weights come from memory */
+} octk_nibbles_u8u8;
+typedef void octk_nibbles_u8u8_fn(const octk_nibbles_u8u8 *a);
+
 /** Convolution of codes in products of tiles: up to 16 windows by 16 channels by 64 codes. Images
  *  lie `image` bytes apart, their outputs `y_image`. Windows of one stand in strips: the windows
  *  of one begin `pixel` bytes apart, strips `strip`. A strip has `length` windows in lines of
