@@ -42,9 +42,29 @@ static int32_t lanes_of(const octi_qconv *c) {
     return lanes;
 }
 
+/* Where taps stand: neighbours of each kernel row, then what an odd one has left of a row, alone;
+ * but of two rows these two, one below the other, last of all. */
+typedef struct pairs {
+    int32_t beside, down; /* such pairs */
+} pairs;
+static pairs pairs_of(const octi_qconv *c) {
+    const int32_t down = c->s > 1 && c->s % 2 ? c->r / 2 : 0;
+    return (pairs){c->r * ((c->s + 1) / 2) - 2 * down, down};
+}
+typedef struct place {
+    int32_t pair, second;
+} place;
+static place place_of(const octi_qconv *c, int32_t tap) {
+    const int32_t row = tap / c->s, column = tap % c->s, half = c->s / 2;
+    const pairs all = pairs_of(c);
+    if (column < 2 * half) return (place){row * half + column / 2, column % 2};
+    if (row < 2 * all.down) return (place){all.beside + row / 2, row % 2};
+    return (place){c->r * half + row - 2 * all.down, 0};
+}
+
 /* [panel][pair][lane][2] */
 static oct_status pack(const octi_qargs *q, const octi_qconv *c, octk_plane_u8s16 *k) {
-    const int32_t across = (c->s + 1) / 2, all = lanes_of(c);
+    const int32_t all = lanes_of(c);
     int16_t *w = octi_arena_calloc(q->arena, (size_t)all * (size_t)k->pairs * 2, sizeof *w);
     int32_t *b = octi_arena_calloc(q->arena, (size_t)all, sizeof *b);
     if (!w || !b) return oct_last_error()->code;
@@ -58,8 +78,8 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, octk_plane_u8s1
             const int8_t *from = c->weight + (int64_t)(first + j) * c->r * c->s;
             int32_t sum = 0;
             for (int32_t t = 0; t < c->r * c->s; t++) {
-                const int32_t pair = t / c->s * across + t % c->s / 2;
-                w[((int64_t)lane * k->pairs + (int64_t)pair * lanes + j) * 2 + t % c->s % 2] =
+                const place at = place_of(c, t);
+                w[((int64_t)lane * k->pairs + (int64_t)at.pair * lanes + j) * 2 + at.second] =
                     from[t];
                 sum += from[t];
             }
@@ -73,26 +93,29 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, octk_plane_u8s1
 static oct_status bind(const octi_qargs *q) {
     const octi_qconv *c = octi_qconv_of(q);
     octi_qrun *r = q->r;
-    const int32_t across = (c->s + 1) / 2;
+    const pairs all = pairs_of(c);
     const octi_layout *y = q->out_at;
     plane *own = octi_arena_alloc(q->arena, sizeof *own);
-    int64_t *tap = octi_arena_alloc(q->arena, (size_t)(c->r * across) * sizeof *tap);
+    int64_t *tap = octi_arena_alloc(q->arena, (size_t)(all.beside + all.down) * sizeof *tap);
     if (!own || !tap) return oct_last_error()->code;
-    *own = (plane){.kernel = {.y = {NULL, y->image, y->row, y->pixel},
-                              .tap = tap,
-                              .zy = c->zy,
-                              .lo = c->lo,
-                              .hi = c->hi,
-                              .q = c->q / c->pool,
-                              .o = c->o,
-                              .pairs = c->r * across,
-                              .stride_h = c->stride[0],
-                              .pooled = c->pool > 1},
-                   .in = q->in_at[0],
-                   .need = halo(c)};
+    *own = (plane){.in = q->in_at[0], .need = halo(c)};
     const octk_image x = octi_frame_pitches(c, &own->in, &own->need);
-    for (int32_t k = 0; k < c->r * across; k++)
-        tap[k] = k / across * c->dilation[0] * x.row + k % across * 2;
+    own->kernel = (octk_plane_u8s16){.y = {NULL, y->image, y->row, y->pixel},
+                                     .tap = tap,
+                                     .zy = c->zy,
+                                     .lo = c->lo,
+                                     .hi = c->hi,
+                                     .below = c->dilation[0] * x.row,
+                                     .q = c->q / c->pool,
+                                     .o = c->o,
+                                     .pairs = all.beside + all.down,
+                                     .down = all.down,
+                                     .stride_h = c->stride[0],
+                                     .pooled = c->pool > 1};
+    for (int32_t t = 0; t < c->r * c->s; t++) {
+        const place at = place_of(c, t);
+        if (!at.second) tap[at.pair] = t / c->s * own->kernel.below + t % c->s;
+    }
     OCT_TRY(pack(q, c, &own->kernel));
     r->scratch = octi_frame_bytes(c, &own->in, &own->need);
     r->own = own;
@@ -127,10 +150,11 @@ static double cycles(const octi_qconv *c) {
     for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
         if (octi_cost_counts(c, costs[i].needs, c->kernels->needs.plane_u8s16)) k = &costs[i];
     const double tiles = (c->p + 1) / 2 * ((c->q + k->across - 1) / k->across),
-                 pairs = c->r * ((c->s + 1) / 2), codes = c->pool > 1 ? k->pools : k->codes;
+                 steps = pairs_of(c).beside + pairs_of(c).down,
+                 codes = c->pool > 1 ? k->pools : k->codes;
     double all = 0;
     for (int32_t o = 0; o < c->o; o += octk_plane_lanes(c->o - o))
-        all += tiles * (pairs * (k->pair + k->channel * octk_plane_lanes(c->o - o)) + codes);
+        all += tiles * (steps * (k->pair + k->channel * octk_plane_lanes(c->o - o)) + codes);
     return all;
 }
 

@@ -121,6 +121,17 @@ EMU_BOTH(emu_mul32, _mm256_mullo_epi32)
 static inline emu512 emu_shift32(emu512 v, int by) {
     return (emu512){{_mm256_slli_epi32(v.half[0], by), _mm256_slli_epi32(v.half[1], by)}};
 }
+static inline emu512 emu_shift_right32(emu512 v, int by) {
+    return (emu512){{_mm256_srli_epi32(v.half[0], by), _mm256_srli_epi32(v.half[1], by)}};
+}
+static inline emu512 emu_blend16(uint32_t mask, emu512 a, emu512 b) {
+    uint16_t x[32], y[32];
+    memcpy(x, &a, sizeof x), memcpy(y, &b, sizeof y);
+    for (int i = 0; i < 32; i++)
+        if (mask >> i & 1) x[i] = y[i];
+    memcpy(&a, x, sizeof x);
+    return a;
+}
 static inline emu512 emu_shuffle_masked(emu512 into, uint64_t mask, emu512 v, emu512 order) {
     for (int i = 0; i < 2; i++) v.half[i] = _mm256_shuffle_epi8(v.half[i], order.half[i]);
     emu_store_masked(&into, mask, &v, 64);
@@ -193,11 +204,14 @@ static inline __m128i emu_narrowed(emu512 v) {
     return _mm_loadu_si128((const void *)b);
 }
 #undef _mm512_slli_epi32 /* macros of some compilers */
+#undef _mm512_srli_epi32
 #undef _mm512_cmp_ps_mask
 #define _mm512_add_epi32(a, b)                 emu_add32(a, b)
 #define _mm512_sub_epi32(a, b)                 emu_sub32(a, b)
 #define _mm512_mullo_epi32(a, b)               emu_mul32(a, b)
 #define _mm512_slli_epi32(v, by)               emu_shift32(v, by)
+#define _mm512_srli_epi32(v, by)               emu_shift_right32(v, by)
+#define _mm512_mask_blend_epi16(mask, a, b)    emu_blend16(mask, a, b)
 #define _mm512_set4_epi32(d, c, b, a)          emu_both(_mm256_setr_epi32(a, b, c, d, a, b, c, d))
 #define _mm512_mask_shuffle_epi8(s, mask, ...) emu_shuffle_masked(s, mask, __VA_ARGS__)
 #define _mm512_maskz_loadu_epi8(mask, p)       emu_load_masked(mask, p)

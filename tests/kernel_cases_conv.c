@@ -229,7 +229,8 @@ static int64_t plane_sum(const octk_plane_u8s16 *a, const int16_t *w, int lanes,
     int64_t sum = a->b[lane];
     for (int k = 0; k < a->pairs; k++)
         for (int t = 0; t < 2; t++)
-            sum += (int64_t)a->x.base[row * a->stride_h * a->x.row + column + a->tap[k] + t] *
+            sum += (int64_t)a->x.base[row * a->stride_h * a->x.row + column + a->tap[k] +
+                                      t * (k < a->pairs - a->down ? 1 : a->below)] *
                    w[2 * lanes * k + t];
     return sum;
 }
@@ -246,11 +247,14 @@ void check_plane_u8s16(octk_plane_u8s16_fn *kernel, const char *name) {
                               .pooled = below(&r, 2)};
         const ends e = draw_ends(&r);
         a.zy = e.zy, a.lo = e.lo, a.hi = e.hi;
-        const int each = a.pooled ? 2 : 1, reach = 4, w_in = a.q * each + reach + 2;
+        a.down = below(&r, 2) ? 0 : below(&r, a.pairs);
+        const int each = a.pooled ? 2 : 1, reach = 4, far = 1 + below(&r, 2),
+                  w_in = a.q * each + reach + 2;
         const int64_t xr = w_in + below(&r, 9), yp = a.o + below(&r, 3),
                       yr = a.q * yp + below(&r, 9);
+        a.below = far * xr;
         /* 33 bytes from a tap of the last output */
-        const size_t bx = (size_t)(((a.p * each - 1) * a.stride_h + reach) * xr + w_in + 33),
+        const size_t bx = (size_t)(((a.p * each - 1) * a.stride_h + reach + far) * xr + w_in + 33),
                      by = (size_t)(a.p * yr);
         a.x = (octk_image){untouched(bx), 0, xr, 1};
         a.y = (octk_image){untouched(by), 0, yr, yp};

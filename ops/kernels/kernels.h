@@ -317,8 +317,9 @@ typedef void octk_dw_u8s16_fn(const octk_dw_u8s16 *a);
 /** Convolution of an image of one channel, pixels as the vector: p output rows of q pixels of o
  *  channels, stride 1 across, y = requant(x (*) w + b) by the law. Where `pooled`, of 2p rows of 2q
  *  pixels, the largest of each four. x.base is what the first output's first tap reads; 33 bytes
- *  may be read from every tap of an output. Taps stand in pairs, neighbours in a
- *  row: `tap` is the first one's place, the second of an odd last one has a weight of 0. Output
+ *  may be read from every tap of an output. Taps stand in pairs: `tap` is the first one's place,
+ *  the second one is its neighbour in the row (or has a weight of 0), in the last `down` pairs,
+ *  fewer than all, what lies `below` bytes behind it. Output
  *  channels stand in panels of octk_plane_lanes: w[panel][pairs][lane][2], b and `by` by lanes,
  *  panels one behind the other. Sums are of x, not x - zx: b is the bias less zx times the
  *  channel's weights; modulo 2^32. No sum's value times its multiplier reaches 2^31 (fp32). */
@@ -329,7 +330,8 @@ typedef struct octk_plane_u8s16 {
     const int32_t *b;
     octq_multipliers by;
     int32_t zy, lo, hi;
-    int32_t p, q, o, pairs, stride_h;
+    int64_t below;
+    int32_t p, q, o, pairs, down, stride_h;
     bool pooled;
 } octk_plane_u8s16;
 typedef void octk_plane_u8s16_fn(const octk_plane_u8s16 *a);

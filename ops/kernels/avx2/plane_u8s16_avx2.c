@@ -39,23 +39,33 @@ static const int8_t neighbours[32] = {0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 
 #define PUT_4        PUT_2 PUT(4) PUT(5) PUT(6) PUT(7)
 #define PUT_6        PUT_4 PUT(8) PUT(9) PUT(10) PUT(11)
 
-/* A pair of taps: pixels of both rows, then each channel. */
-#define PAIR(channels, bytes)                                                                      \
-    "mov (%[tap]),%[k]\n\tadd $8,%[tap]\n\tvbroadcasti128 (%[x0],%[k]),%%ymm12\n\t"                \
-    "vbroadcasti128 (%[x1],%[k]),%%ymm13\n\tvpshufb %[order],%%ymm12,%%ymm12\n\t"                  \
-    "vpshufb %[order],%%ymm13,%%ymm13\n\t" channels "add $" #bytes ",%[w]\n\tdec %[pairs]\n\t"
+/* A pair of taps: pixels of both rows, then each channel. Neighbours in a row, or the second one
+ * below the first. */
+#define TAP "mov (%[tap]),%[k]\n\tadd $8,%[tap]\n\t"
+#define BESIDE                                                                                     \
+    TAP "vbroadcasti128 (%[x0],%[k]),%%ymm12\n\tvbroadcasti128 (%[x1],%[k]),%%ymm13\n\t"           \
+        "vpshufb %[order],%%ymm12,%%ymm12\n\tvpshufb %[order],%%ymm13,%%ymm13\n\t"
+#define BELOW                                                                                      \
+    TAP "vmovq (%[x0],%[k]),%%xmm12\n\tvmovq (%[x1],%[k]),%%xmm13\n\tadd %[below],%[k]\n\t"        \
+        "vpunpcklbw (%[x0],%[k]),%%xmm12,%%xmm12\n\tvpunpcklbw (%[x1],%[k]),%%xmm13,%%xmm13\n\t"   \
+        "vpmovzxbw %%xmm12,%%ymm12\n\tvpmovzxbw %%xmm13,%%ymm13\n\t"
+#define NEXT(bytes, count) "add $" #bytes ",%[w]\n\tdec %[" #count "]\n\t"
 
 /* Sums of eight pixels of two rows. */
 #define TILE(n, bytes)                                                                             \
     INLINE void tile##n(const octk_plane_u8s16 *a, const int16_t *w, const uint8_t *x0,            \
                         const uint8_t *x1, __m256i *s) {                                           \
         const int64_t *tap = a->tap;                                                               \
-        int64_t pairs = a->pairs, k;                                                               \
+        int64_t down = a->down, beside = a->pairs - down, k;                                       \
         ACC_##n __asm__ volatile(                                                                  \
-            PAIR(EACH_##n(FIRST), bytes) "jz 2f\n\t.p2align 4\n1:\n\t" PAIR(                       \
-                EACH_##n(CHANNEL), bytes) "jnz 1b\n2:\n\t"                                         \
-            : OUT_##n, [w] "+r"(w), [tap] "+r"(tap), [pairs] "+r"(pairs), [k] "=&r"(k)             \
-            : [x0] "r"(x0), [x1] "r"(x1), [order] "m"(neighbours)                                  \
+            BESIDE EACH_##n(FIRST)                                                                 \
+                NEXT(bytes, beside) "jz 2f\n\t.p2align 4\n1:\n\t" BESIDE EACH_##n(CHANNEL)         \
+                    NEXT(bytes, beside) "jnz 1b\n2:\n\ttest %[down],%[down]\n\tjz 4f\n"            \
+                                        "3:\n\t" BELOW EACH_##n(CHANNEL)                           \
+                                            NEXT(bytes, down) "jnz 3b\n4:\n\t"                     \
+            : OUT_##n, [w] "+r"(w), [tap] "+r"(tap), [beside] "+r"(beside), [down] "+r"(down),     \
+              [k] "=&r"(k)                                                                         \
+            : [x0] "r"(x0), [x1] "r"(x1), [below] "r"(a->below), [order] "m"(neighbours)           \
             : "memory", "cc", "ymm12", "ymm13", "ymm14", "ymm15");                                 \
         PUT_##n                                                                                    \
     }

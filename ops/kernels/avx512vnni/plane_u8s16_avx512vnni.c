@@ -39,6 +39,13 @@ static inline __m512i widened(const uint8_t *x) {
     return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const void *)x));
 }
 
+/* Pairs of what lies below each other: even pixels, odd ones. */
+INLINE void below(const uint8_t *x, int64_t apart, __m512i *pairs) {
+    const __m512i upper = widened(x), lower = widened(x + apart);
+    pairs[EVEN] = _mm512_mask_blend_epi16(0xaaaaaaaa, upper, _mm512_slli_epi32(lower, 16));
+    pairs[ODD] = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(upper, 16), lower);
+}
+
 INLINE void sums(const panel *t, const uint8_t *x0, const uint8_t *x1, int32_t lanes,
                  __m512i s[][VECTORS]) {
     const octk_plane_u8s16 *a = t->a;
@@ -47,8 +54,12 @@ INLINE void sums(const panel *t, const uint8_t *x0, const uint8_t *x1, int32_t l
         s[c][3] = _mm512_set1_epi32(t->b[c]);
     for (int32_t k = 0; k < a->pairs; k++, w += 2 * lanes) {
         const int64_t tap = a->tap[k];
-        const __m512i x[VECTORS] = {widened(x0 + tap), widened(x0 + tap + 1), widened(x1 + tap),
-                                    widened(x1 + tap + 1)};
+        __m512i x[VECTORS];
+        if (k < a->pairs - a->down)
+            x[0] = widened(x0 + tap), x[1] = widened(x0 + tap + 1), x[2] = widened(x1 + tap),
+            x[3] = widened(x1 + tap + 1);
+        else
+            below(x0 + tap, a->below, x), below(x1 + tap, a->below, x + NEXT_ROW);
         _Pragma("GCC unroll 6") for (int32_t c = 0; c < lanes; c++) {
             int32_t pair;
             memcpy(&pair, w + 2 * c, sizeof pair);

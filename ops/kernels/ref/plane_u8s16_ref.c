@@ -6,8 +6,10 @@
 static int32_t sum_of(const octk_plane_u8s16 *a, const int16_t *w, int32_t lanes, int32_t b,
                       const uint8_t *x) {
     uint32_t sum = (uint32_t)b;
-    for (int32_t k = 0; k < a->pairs; k++, w += 2 * lanes)
-        sum += (uint32_t)(x[a->tap[k]] * w[0] + x[a->tap[k] + 1] * w[1]);
+    for (int32_t k = 0; k < a->pairs; k++, w += 2 * lanes) {
+        const int64_t apart = k < a->pairs - a->down ? 1 : a->below;
+        sum += (uint32_t)(x[a->tap[k]] * w[0] + x[a->tap[k] + apart] * w[1]);
+    }
     return (int32_t)sum;
 }
 
