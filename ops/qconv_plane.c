@@ -149,7 +149,9 @@ static double cycles(const octi_qconv *c) {
       *k = costs;
     for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
         if (octi_cost_counts(c, costs[i].needs, c->kernels->needs.plane_u8s16)) k = &costs[i];
-    const double tiles = (c->p + 1) / 2 * ((c->q + k->across - 1) / k->across),
+    const int32_t last = c->q % k->across; /* of two rows half a tile each is one, with AVX2 */
+    const double half = k->across == 8 && last && last <= 4 ? 0.5 : 0,
+                 tiles = (c->p + 1) / 2 * ((c->q + k->across - 1) / k->across - half),
                  steps = pairs_of(c).beside + pairs_of(c).down,
                  codes = c->pool > 1 ? k->pools : k->codes;
     double all = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Convolution of an image of one channel with VPMADDWD: eight pixels of a row are the vector, a
- * tile is two rows by up to six channels. The inner loop is assembly: gcc 12 spills accumulators of
- * the same loop in intrinsics. Sums begin without their biases, which come with the codes: behind a
- * pool these are a quarter as many. */
+ * Convolution of an image of one channel with VPMADDWD: eight pixels of a row are the vector, or
+ * four in each of two places, a tile is two rows by up to six channels. The inner loop is assembly:
+ * gcc 12 spills accumulators of the same loop in intrinsics. Sums begin without their biases, which
+ * come with the codes: behind a pool these are a quarter as many. */
 #include <immintrin.h>
 
 #include "ops/kernels/avx2/requant_avx2.h"
@@ -11,9 +11,11 @@
 #define INLINE static inline __attribute__((always_inline))
 enum { LANES = 6, RECORD = 8 /* bytes of a pixel's codes, before they are stored */ };
 
-/* Pairs of neighbours as s16: pixels 0 to 3, 4 to 7. */
-static const int8_t neighbours[32] = {0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1, 4, -1,
-                                      4, -1, 5, -1, 5, -1, 6, -1, 6, -1, 7, -1, 7, -1, 8, -1};
+/* Pairs of neighbours as s16: pixels 0 to 3, 4 to 7; or each half its own first four. */
+static const int8_t of_eight[32] = {0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1, 4, -1,
+                                    4, -1, 5, -1, 5, -1, 6, -1, 6, -1, 7, -1, 7, -1, 8, -1};
+static const int8_t of_four[32] = {0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1, 4, -1,
+                                   0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1, 4, -1};
 
 /* Channel c of both rows: accumulators 2c and 2c + 1. */
 #define CHANNEL(c, i, j)                                                                           \
@@ -51,10 +53,32 @@ static const int8_t neighbours[32] = {0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 
         "vpmovzxbw %%xmm12,%%ymm12\n\tvpmovzxbw %%xmm13,%%ymm13\n\t"
 #define NEXT(bytes, count) "add $" #bytes ",%[w]\n\tdec %[" #count "]\n\t"
 
+/* Of four pixels in one place, and four in another. */
+#define BESIDE_APART                                                                               \
+    TAP "vmovdqu (%[x0],%[k]),%%xmm12\n\tvmovdqu (%[x1],%[k]),%%xmm13\n\t"                         \
+        "vinserti128 $1,(%[z0],%[k]),%%ymm12,%%ymm12\n\t"                                          \
+        "vinserti128 $1,(%[z1],%[k]),%%ymm13,%%ymm13\n\t"                                          \
+        "vpshufb %[order],%%ymm12,%%ymm12\n\tvpshufb %[order],%%ymm13,%%ymm13\n\t"
+#define DOWN "add %[below],%[k]\n\t"
+#define FOURS(i, to)                                                                               \
+    "vmovd (%[x" #i "],%[k]),%%xmm" #to "\n\t"                                                     \
+    "vpinsrd $1,(%[z" #i "],%[k]),%%xmm" #to ",%%xmm" #to "\n\t"
+#define TOGETHER(i, j)                                                                             \
+    "vpunpcklbw %%xmm" #j ",%%xmm" #i ",%%xmm" #i "\n\tvpmovzxbw %%xmm" #i ",%%ymm" #i "\n\t"
+#define BELOW_APART                                                                                \
+    TAP FOURS(0, 12) FOURS(1, 13) DOWN FOURS(0, 14) FOURS(1, 15) TOGETHER(12, 14) TOGETHER(13, 15)
+
+/* Where the pixels of half a vector stand: their windows of two rows, and their codes, of so many
+ * rows, with `left` pixels left in each. */
+typedef struct half {
+    const uint8_t *x0, *x1;
+    uint8_t *y;
+    int32_t rows, left;
+} half;
+
 /* Sums of eight pixels of two rows. */
-#define TILE(n, bytes)                                                                             \
-    INLINE void tile##n(const octk_plane_u8s16 *a, const int16_t *w, const uint8_t *x0,            \
-                        const uint8_t *x1, __m256i *s) {                                           \
+#define TILE(name, n, bytes, places, BESIDE, BELOW)                                                \
+    INLINE void name(const octk_plane_u8s16 *a, const int16_t *w, const half *h, __m256i *s) {     \
         const int64_t *tap = a->tap;                                                               \
         int64_t down = a->down, beside = a->pairs - down, k;                                       \
         ACC_##n __asm__ volatile(                                                                  \
@@ -65,13 +89,19 @@ static const int8_t neighbours[32] = {0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 
                                             NEXT(bytes, down) "jnz 3b\n4:\n\t"                     \
             : OUT_##n, [w] "+r"(w), [tap] "+r"(tap), [beside] "+r"(beside), [down] "+r"(down),     \
               [k] "=&r"(k)                                                                         \
-            : [x0] "r"(x0), [x1] "r"(x1), [below] "r"(a->below), [order] "m"(neighbours)           \
+            : places, [below] "r"(a->below)                                                        \
             : "memory", "cc", "ymm12", "ymm13", "ymm14", "ymm15");                                 \
         PUT_##n                                                                                    \
     }
-TILE(2, 8)
-TILE(4, 16)
-TILE(6, 24)
+#define ONE_PLACE [x0] "r"(h->x0), [x1] "r"(h->x1), [order] "m"(of_eight)
+#define TWO_PLACES                                                                                 \
+    [x0] "r"(h->x0), [x1] "r"(h->x1), [z0] "r"(h[1].x0), [z1] "r"(h[1].x1), [order] "m"(of_four)
+#define TILES(n, bytes)                                                                            \
+    TILE(tile##n, n, bytes, ONE_PLACE, BESIDE, BELOW)                                              \
+    TILE(apart##n, n, bytes, TWO_PLACES, BESIDE_APART, BELOW_APART)
+TILES(2, 8)
+TILES(4, 16)
+TILES(6, 24)
 
 /* Vectors of sums that become codes: a channel's eight pixels, or of a pool two channels' four. */
 typedef struct panel {
@@ -178,49 +208,80 @@ INLINE void put(const panel *t, const __m128i *two, int32_t vectors, uint8_t *y,
             put_exactly(y, block + i * RECORD, t->valid);
 }
 
-/* Two rows of sums from pixel q on, or a row of their pools. */
-INLINE void finish(const panel *t, const __m256i *s, int32_t p, int32_t q, int32_t lanes,
+/* A row of codes, in vectors of two records, to one place, or half of them to each of two. */
+INLINE void put_row(const panel *t, const __m128i *two, int32_t vectors, const half *h, int32_t row,
+                    bool apart) {
+    const int64_t down = row * t->a->y.row;
+    const int32_t first = apart ? vectors / 2 : vectors;
+    if (row < h[0].rows) put(t, two, first, h[0].y + down, h[0].left);
+    if (apart && row < h[1].rows) put(t, two + first, first, h[1].y + down, h[1].left);
+}
+
+/* Two rows of sums, or a row of their pools. */
+INLINE void finish(const panel *t, const __m256i *s, const half *h, bool apart, int32_t lanes,
                    octq_law law) {
-    const octk_plane_u8s16 *a = t->a;
-    uint8_t *y = a->y.base + p * a->y.row + q * a->y.pixel + t->first;
-    __m256i v[LANES];
-    if (a->pooled) {
+    __m256i v[LANES], r[2];
+    if (t->a->pooled) {
         _Pragma("GCC unroll 6") for (int32_t c = 0; c < lanes; c++) v[c] =
             _mm256_max_epi32(s[2 * c], s[2 * c + 1]);
-        const __m256i r = pools(t, v, lanes, law);
-        put(t, (const __m128i[]){_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1)}, 2, y,
-            a->q - q);
+        r[0] = pools(t, v, lanes, law);
+        put_row(t,
+                (const __m128i[]){_mm256_castsi256_si128(r[0]), _mm256_extracti128_si256(r[0], 1)},
+                2, h, 0, apart);
         return;
     }
-    _Pragma("GCC unroll 2") for (int32_t row = 0; row < 2; row++, y += a->y.row) {
-        if (p + row >= a->p) return;
+    _Pragma("GCC unroll 2") for (int32_t row = 0; row < 2; row++) {
+        if (row >= h->rows) return; /* as the other half */
         _Pragma("GCC unroll 6") for (int32_t c = 0; c < lanes; c++) v[c] = s[2 * c + row];
-        __m256i r[2];
         codes(t, v, lanes, law, r);
-        put(t,
-            (const __m128i[]){_mm256_castsi256_si128(r[0]), _mm256_castsi256_si128(r[1]),
-                              _mm256_extracti128_si256(r[0], 1), _mm256_extracti128_si256(r[1], 1)},
-            4, y, a->q - q);
+        put_row(t,
+                (const __m128i[]){_mm256_castsi256_si128(r[0]), _mm256_castsi256_si128(r[1]),
+                                  _mm256_extracti128_si256(r[0], 1),
+                                  _mm256_extracti128_si256(r[1], 1)},
+                4, h, row, apart);
     }
 }
 
+/* Four pixels of two rows from output (p, q) on, or two of a row of pools. */
+INLINE half half_at(const panel *t, int32_t p, int32_t q) {
+    const octk_plane_u8s16 *a = t->a;
+    const int32_t each = a->pooled ? 2 : 1, rows = a->pooled ? 2 : a->p - p;
+    const int64_t step = a->stride_h * a->x.row;
+    half h = {.x0 = a->x.base + p * each * step + q * each,
+              .y = a->y.base + p * a->y.row + q * a->y.pixel + t->first,
+              .rows = rows,
+              .left = a->q - q};
+    h.x1 = h.x0 + (rows > 1 ? step : 0);
+    return h;
+}
+
+/* Tiles of eight pixels; what is left of a row, if it is half of one, with as much of the next. */
 INLINE void run_panel(const panel *t, int32_t lanes, octq_law law) {
     const octk_plane_u8s16 *a = t->a;
-    const int32_t down = a->pooled ? 1 : 2, across = a->pooled ? 4 : 8, each = a->pooled ? 2 : 1;
-    const int64_t step = a->stride_h * a->x.row;
+    const int32_t down = a->pooled ? 1 : 2, four = a->pooled ? 2 : 4, last = a->q % (2 * four),
+                  whole = last && last <= four ? a->q - last : a->q;
     __m256i s[2 * LANES];
     for (int32_t p = 0; p < a->p; p += down)
-        for (int32_t q = 0; q < a->q; q += across) {
-            const uint8_t *x0 = a->x.base + p * each * step + q * each,
-                          *x1 = a->pooled || p + 1 < a->p ? x0 + step : x0;
+        for (int32_t q = 0; q < whole; q += 2 * four) {
+            const half h = half_at(t, p, q);
             if (lanes == 6)
-                tile6(a, t->w, x0, x1, s);
+                tile6(a, t->w, &h, s);
             else if (lanes == 4)
-                tile4(a, t->w, x0, x1, s);
+                tile4(a, t->w, &h, s);
             else
-                tile2(a, t->w, x0, x1, s);
-            finish(t, s, p, q, lanes, law);
+                tile2(a, t->w, &h, s);
+            finish(t, s, &h, false, lanes, law);
         }
+    for (int32_t p = 0; p < a->p && whole < a->q; p += 2 * down) {
+        const half h[2] = {half_at(t, p, whole), half_at(t, p + down < a->p ? p + down : p, whole)};
+        if (lanes == 6)
+            apart6(a, t->w, h, s);
+        else if (lanes == 4)
+            apart4(a, t->w, h, s);
+        else
+            apart2(a, t->w, h, s);
+        finish(t, s, h, true, lanes, law);
+    }
 }
 
 static void run_fp32(const panel *t) {
