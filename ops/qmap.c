@@ -79,14 +79,20 @@ bool octi_is_map(const octi_qrun *r, int32_t place) {
 
 static void run_quantize(const octi_qrun *r, const octi_qcall *call) {
     const octi_qlin *q = &r->u.lin;
-    const float *x = call->in[0];
+    octk_quantize_f32u8 a = {.rows = call->to - call->from,
+                             .n = q->row,
+                             .pitch = q->row_pitch,
+                             .s = q->scale,
+                             .z = q->zero_point,
+                             .qmin = q->qmin,
+                             .qmax = q->qmax};
     /* rows that follow each other are one */
-    const int32_t rows = q->row_pitch == q->row ? call->to - call->from : 1;
-    for (int64_t i = 0; i < call->n; i++)
-        for (int32_t h = call->from; h < call->to; h += rows)
-            q->to_codes(x + i * r->image + h * q->row, rows * q->row, q->scale, q->zero_point,
-                        q->qmin, q->qmax,
-                        (uint8_t *)call->out + i * q->image_pitch + h * q->row_pitch);
+    if (a.pitch == a.n) a.n *= a.rows, a.rows = 1;
+    for (int64_t i = 0; i < call->n; i++) {
+        a.x = (const float *)call->in[0] + i * r->image + call->from * q->row;
+        a.y = (uint8_t *)call->out + i * q->image_pitch + call->from * q->row_pitch;
+        q->to_codes(&a);
+    }
 }
 
 static void run_dequantize(const octi_qrun *r, const octi_qcall *call) {

@@ -203,9 +203,24 @@ static inline __m128i emu_narrowed(emu512 v) {
     for (int i = 0; i < 16; i++) memcpy(b + i, (const char *)&v + 4 * i, 1);
     return _mm_loadu_si128((const void *)b);
 }
+static inline uint16_t emu_greater(emu512 a, emu512 b) {
+    uint32_t mask = 0;
+    for (int i = 0; i < 2; i++) {
+        const __m256i more = _mm256_cmpgt_epi32(a.half[i], b.half[i]);
+        mask |= (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(more)) << 8 * i;
+    }
+    return (uint16_t)mask;
+}
+static inline emu512f emu_abs(emu512f v) {
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    return (emu512f){{_mm256_andnot_ps(sign, v.half[0]), _mm256_andnot_ps(sign, v.half[1])}};
+}
 #undef _mm512_slli_epi32 /* macros of some compilers */
 #undef _mm512_srli_epi32
 #undef _mm512_cmp_ps_mask
+#undef _mm512_cmpgt_epi32_mask
+#define _mm512_cmpgt_epi32_mask(a, b)          emu_greater(a, b)
+#define _mm512_abs_ps(v)                       emu_abs(v)
 #define _mm512_add_epi32(a, b)                 emu_add32(a, b)
 #define _mm512_sub_epi32(a, b)                 emu_sub32(a, b)
 #define _mm512_mullo_epi32(a, b)               emu_mul32(a, b)

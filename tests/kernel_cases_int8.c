@@ -394,6 +394,28 @@ void check_dot_s16u8(octk_dot_s16u8_fn *kernel, const char *name) {
 
 /* ---- borders ---- */
 
+/* All halves between two codes and their neighbours, a few of a block among others: by the inverse
+ * of a scale, those of many scales, they would fall on the other side. */
+static void check_halves(octk_quantize_f32u8_fn *kernel, const char *name, octi_rng *r) {
+    enum { HALVES = 520, AROUND = 7, COUNT = HALVES * AROUND };
+    static float x[COUNT];
+    static uint8_t y[COUNT], want[COUNT];
+    for (int round = 0; round < 400 / SANITIZED_PART; round++) {
+        const float s = ldexpf(1 + octi_rng_uniform(r), below(r, 160) - 80);
+        const int z = below(r, 3) * 255 / 2, apart = 1 + below(r, 200);
+        for (int i = 0; i < COUNT; i++) {
+            const int at = (int)((int64_t)i * 2741 % COUNT); /* in no order */
+            x[i] = ((float)(at / AROUND - HALVES / 2) + 0.5f) * s;
+            for (int k = AROUND / 2; k < at % AROUND; k++) x[i] = nextafterf(x[i], INFINITY);
+            for (int k = AROUND / 2; k > at % AROUND; k--) x[i] = nextafterf(x[i], -INFINITY);
+            if (i % apart && round % 2) x[i] = s * (float)(i % 256);
+            want[i] = (uint8_t)octq_quantize(x[i], s, z, 0, 255);
+        }
+        kernel(&(octk_quantize_f32u8){x, y, 1, COUNT, COUNT, s, z, 0, 255});
+        same_bytes(name, y, want, COUNT);
+    }
+}
+
 void check_quantize_f32u8(octk_quantize_f32u8_fn *kernel, const char *name) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 76, 0);
     static const float odd[] = {NAN,     INFINITY, -INFINITY, 0.0f,   -0.0f,
@@ -404,19 +426,22 @@ void check_quantize_f32u8(octk_quantize_f32u8_fn *kernel, const char *name) {
         /* 0.25: ties */
         static const float rare[] = {0.25f, 0x1p-23f, 0x1p-126f, 0x1.8p-101f, 0x1p101f, 0x1.fp100f};
         float s = round % 9 ? 0.001f + octi_rng_uniform(&r) : rare[round / 9 % 6];
-        float *x = untouched((size_t)n * 4);
-        uint8_t *y = untouched((size_t)n + 8), *want = untouched((size_t)n + 8);
-        for (int i = 0; i < n; i++) {
+        const int rows = 1 + below(&r, 3), pitch = n + below(&r, 2) * below(&r, 9);
+        const size_t bytes = (size_t)(rows * pitch) + 8;
+        float *x = untouched((size_t)(rows * n) * 4);
+        uint8_t *y = untouched(bytes), *want = untouched(bytes);
+        for (int i = 0; i < rows * n; i++) {
             x[i] = below(&r, 8) ? s * ((float)below(&r, 700) - 350.0f) *
                                       (below(&r, 3) ? 0.5f : octi_rng_uniform(&r))
                                 : odd[below(&r, 9)];
             if (below(&r, 2)) x[i] = nextafterf(x[i], below(&r, 2) ? INFINITY : -INFINITY);
-            want[i] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
+            want[i / n * pitch + i % n] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
         }
-        kernel(x, n, s, z, qmin, qmax, y);
-        same_bytes(name, y, want, (size_t)n + 8);
+        kernel(&(octk_quantize_f32u8){x, y, rows, n, pitch, s, z, qmin, qmax});
+        same_bytes(name, y, want, bytes);
         free(x), free(y), free(want);
     }
+    check_halves(kernel, name, &r);
 }
 
 void check_dequantize_u8f32(octk_dequantize_u8f32_fn *kernel, const char *name) {

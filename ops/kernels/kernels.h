@@ -404,9 +404,16 @@ static inline void octk_average_codes(const octk_pool_u8 *a, const int32_t *sum,
     }
 }
 
-/** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back; y and x do not overlap. */
-typedef void octk_quantize_f32u8_fn(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
-                                    int32_t qmax, uint8_t *y);
+/** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back; y and x do not overlap. To codes `rows`
+ *  rows of n floats, which follow each other; those of codes are `pitch` apart. */
+typedef struct octk_quantize_f32u8 {
+    const float *x;
+    uint8_t *y;
+    int64_t rows, n, pitch;
+    float s;
+    int32_t z, qmin, qmax;
+} octk_quantize_f32u8;
+typedef void octk_quantize_f32u8_fn(const octk_quantize_f32u8 *a);
 typedef void octk_dequantize_u8f32_fn(const uint8_t *x, int64_t n, float s, int32_t z, float *y);
 
 /* ---- measuring ---- */

@@ -233,23 +233,69 @@ void octk_clip_u8_avx2(const octk_map_u8 *a) {
     EACH_RUN(a, clip_run(x, y, a->c, (uint8_t)a->lo, (uint8_t)a->hi))
 }
 
-void octk_quantize_f32u8_avx2(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
-                              int32_t qmax, uint8_t *y) {
-    /* rows may be short: no more than it needs */
-    const __m256 scale = _mm256_set1_ps(s), least = _mm256_set1_ps((float)(qmin - z)),
-                 most = _mm256_set1_ps((float)(qmax - z));
-    const __m256i zy = _mm256_set1_epi16((short)z);
-    for (int64_t i = 0; i < n && n >= 16; i += 16) {
-        if (i + 16 > n) i = n - 16; /* the last sixteen, some of them once more */
-        __m256i q[2];
-        for (int k = 0; k < 2; k++) {
-            const __m256 v = _mm256_div_ps(_mm256_loadu_ps(x + i + 8 * k), scale);
-            /* NaN -> z */
-            q[k] = rounded(_mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q)), least, most);
-        }
-        _mm_storeu_si128((__m128i *)(y + i), bytes(q[0], q[1], zy));
+/* How floats become codes. */
+typedef struct grid {
+    __m256 scale, inverse, least, most;
+    __m256i zy, sure;
+    __m128i lo, hi;
+    octk_doubt doubt;
+} grid;
+
+static inline __m256i divided(const float *x, const grid *g) {
+    const __m256 v = _mm256_div_ps(_mm256_loadu_ps(x), g->scale);
+    /* NaN -> z */
+    return rounded(_mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q)), g->least, g->most);
+}
+/* Without a division (OCTK_SURE); most distant: the bits of a float. */
+static inline __m256i nearby(const float *x, const grid *g, __m256i *distant) {
+    const __m256 y = _mm256_mul_ps(_mm256_loadu_ps(x), g->inverse);
+    const __m256i q = _mm256_cvtps_epi32(y);
+    const __m256 off =
+        _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_sub_ps(y, _mm256_cvtepi32_ps(q)));
+    *distant = _mm256_max_epi32(*distant, _mm256_castps_si256(off));
+    return q;
+}
+static inline void quantize16(const float *x, uint8_t *y, grid *g) {
+    __m256i p, q, distant = _mm256_setzero_si256();
+    bool sure = false;
+    if (!g->doubt.divide) {
+        p = nearby(x, g, &distant);
+        q = nearby(x + 8, g, &distant);
+        sure = !_mm256_movemask_epi8(_mm256_cmpgt_epi32(distant, g->sure));
+        octk_doubt_after(&g->doubt, sure);
     }
-    for (int64_t i = 0; i < n && n < 16; i++) y[i] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
+    if (!sure) {
+        p = divided(x, g);
+        q = divided(x + 8, g);
+        g->doubt.divide--;
+    }
+    const __m256i w =
+        _mm256_permute4x64_epi64(_mm256_adds_epi16(_mm256_packs_epi32(p, q), g->zy), 0xd8);
+    const __m128i b = _mm_packus_epi16(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1));
+    _mm_storeu_si128((__m128i *)y, _mm_min_epu8(_mm_max_epu8(b, g->lo), g->hi));
+}
+
+void octk_quantize_f32u8_avx2(const octk_quantize_f32u8 *a) {
+    const bool plain = a->s >= 0x1p-100f && a->s <= 0x1p100f;
+    grid g = {.scale = _mm256_set1_ps(a->s),
+              .inverse = _mm256_set1_ps(1 / a->s),
+              .least = _mm256_set1_ps((float)(a->qmin - a->z)),
+              .most = _mm256_set1_ps((float)(a->qmax - a->z)),
+              .zy = _mm256_set1_epi16((short)a->z),
+              .sure = _mm256_castps_si256(_mm256_set1_ps(OCTK_SURE)),
+              .lo = _mm_set1_epi8((char)a->qmin),
+              .hi = _mm_set1_epi8((char)a->qmax),
+              .doubt = {plain ? 0 : INT32_MAX, 1}};
+    for (int64_t r = 0; r < a->rows; r++) {
+        const float *x = a->x + r * a->n;
+        uint8_t *y = a->y + r * a->pitch;
+        int64_t i = 0;
+        for (; i + 16 <= a->n; i += 16) quantize16(x + i, y + i, &g);
+        if (i < a->n && a->n >= 16) /* the last sixteen, some of them once more */
+            quantize16(x + a->n - 16, y + a->n - 16, &g);
+        for (i = 0; i < a->n && a->n < 16; i++)
+            y[i] = (uint8_t)octq_quantize(x[i], a->s, a->z, a->qmin, a->qmax);
+    }
 }
 
 void octk_dequantize_u8f32_avx2(const uint8_t *x, int64_t n, float s, int32_t z, float *y) {

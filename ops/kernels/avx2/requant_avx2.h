@@ -6,10 +6,28 @@
 #define OCT_OPS_KERNELS_AVX2_REQUANT_AVX2_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "src/qround.h"
+
+/* Law 1 without a division, where the inverse r = fl(1 / s) is a normal float: y = fl(x r) is off
+ * x / s by two roundings, the law's v = fl(x / s) by one, each 2^-24 of it at most; so where |y| <
+ * 257 they lie less than 772 * 2^-24 apart, and that is below 2^-14. y's distance from the next
+ * integer is exact: where it is OCTK_SURE or less, v rounds to that integer, too. From 257 on |v|
+ * is beyond 256, and the clamp decides whatever it rounds to. Of NaN and what is beyond s32 the
+ * conversion makes INT_MIN: its distance is large or no number. Other distances are divided. */
+#define OCTK_SURE (0.5f - 0x1p-14f)
+/* Images of few values have halves between two codes everywhere or hardly any: behind a block that
+ * was divided twice as many are without asking as behind the one before. */
+typedef struct octk_doubt {
+    int32_t divide, next; /* blocks */
+} octk_doubt;
+static inline void octk_doubt_after(octk_doubt *d, bool sure) {
+    d->divide = sure ? 0 : d->next;
+    d->next = sure ? 1 : d->next < 64 ? 2 * d->next : 64;
+}
 
 typedef struct octk_ends { /* zero point, clamp */
     __m256i z, lo, hi;

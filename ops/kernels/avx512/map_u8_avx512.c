@@ -179,6 +179,7 @@ typedef struct grid {
     __m512 scale, inverse; /* 1 / scale, rounded */
     __m512 least, most;    /* ends, beyond all codes: of x, or of what is divided already */
     octk_ends512 ends;
+    octk_doubt doubt;
 } grid;
 
 /* x / scale, rounded as a division's result is, then to an integer; NaN: 0. A division of 16 floats
@@ -186,8 +187,7 @@ typedef struct grid {
  * once by what is left of x it is the true one's neighbour, and then, as the inverse is rounded
  * correctly, once more gives the correctly rounded one (Markstein), where nothing leaves the
  * normal floats: tiny x are codes of 0 whatever is lost of them. */
-INLINE __m512i divided(const float *x, __mmask16 there, const bool plain, const grid *g) {
-    __m512 v = _mm512_maskz_loadu_ps(there, x);
+INLINE __m512i divided(__m512 v, const bool plain, const grid *g) {
     if (!plain) v = _mm512_div_ps(v, g->scale);
     const __mmask16 number = _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q);
     v = _mm512_min_ps(_mm512_maskz_max_ps(number, v, g->least), g->most);
@@ -196,30 +196,71 @@ INLINE __m512i divided(const float *x, __mmask16 there, const bool plain, const 
         q = _mm512_fmadd_ps(_mm512_fnmadd_ps(q, g->scale, v), g->inverse, q);
     return _mm512_cvtps_epi32(q);
 }
-INLINE void quantize(const float *x, int64_t n, uint8_t *y, const bool plain, const grid *g) {
-    for (int64_t i = 0; i < n; i += 64) {
-        const int64_t left = n - i < 64 ? n - i : 64;
-        __m512i four[4];
-        for (int k = 0; k < 4; k++)
-            four[k] = left <= 16 * k
-                          ? _mm512_setzero_si512()
-                          : divided(x + i + 16 * k, octk_first((int32_t)left - 16 * k), plain, g);
-        const __m512i codes = octk_packed512(four[0], four[1], four[2], four[3], g->ends);
-        _mm512_mask_storeu_epi8(y + i, first((int32_t)left), octk_in_turn512(codes));
+/* Where that needs no more than the inverse (OCTK_SURE); most distant: the bits of a float. */
+INLINE __m512i nearby(__m512 v, const grid *g, __m512i *distant) {
+    const __m512 y = _mm512_mul_ps(v, g->inverse);
+    const __m512i q = _mm512_cvtps_epi32(y);
+    const __m512 off = _mm512_abs_ps(_mm512_sub_ps(y, _mm512_cvtepi32_ps(q)));
+    *distant = _mm512_max_epi32(*distant, _mm512_castps_si512(off));
+    return q;
+}
+/* 64 codes, or the first `left`. */
+INLINE void quantize_block(const float *x, uint8_t *y, int32_t left, const bool whole,
+                           const bool plain, grid *g) {
+    __m512i four[4], distant = _mm512_setzero_si512();
+    bool sure = false;
+#define EACH_OF_FOUR(of)                                                                           \
+    for (int k = 0; k < 4; k++) {                                                                  \
+        if (whole || left > 16 * k) {                                                              \
+            const __m512 v = whole ? _mm512_loadu_ps(x + 16 * k)                                   \
+                                   : _mm512_maskz_loadu_ps(octk_first(left - 16 * k), x + 16 * k); \
+            four[k] = of;                                                                          \
+        } else {                                                                                   \
+            four[k] = _mm512_setzero_si512();                                                      \
+        }                                                                                          \
+    }
+    if (plain && !g->doubt.divide) {
+        EACH_OF_FOUR(nearby(v, g, &distant))
+        const __m512i most = _mm512_castps_si512(_mm512_set1_ps(OCTK_SURE));
+        sure = !_mm512_cmpgt_epi32_mask(distant, most);
+        octk_doubt_after(&g->doubt, sure);
+    }
+    if (!sure) {
+        EACH_OF_FOUR(divided(v, plain, g))
+        g->doubt.divide--;
+    }
+    const __m512i codes =
+        octk_in_turn512(octk_packed512(four[0], four[1], four[2], four[3], g->ends));
+    if (whole)
+        _mm512_storeu_si512(y, codes);
+    else
+        _mm512_mask_storeu_epi8(y, first(left), codes);
+}
+INLINE void quantize(const octk_quantize_f32u8 *a, const bool plain, grid *g) {
+    for (int64_t r = 0; r < a->rows; r++) {
+        const float *x = a->x + r * a->n;
+        uint8_t *y = a->y + r * a->pitch;
+        int64_t i = 0;
+        for (; i + 64 <= a->n; i += 64) quantize_block(x + i, y + i, 64, true, plain, g);
+        if (i < a->n) quantize_block(x + i, y + i, (int32_t)(a->n - i), false, plain, g);
     }
 }
 
-void octk_quantize_f32u8_avx512(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
-                                int32_t qmax, uint8_t *y) {
+void octk_quantize_f32u8_avx512(const octk_quantize_f32u8 *a) {
     enum { BEYOND = 1024 }; /* codes */
+    const float s = a->s;
     const bool plain = s >= 0x1p-100f && s <= 0x1p100f;
     const float end = plain ? BEYOND * s : BEYOND;
-    const grid g = {_mm512_set1_ps(s), _mm512_set1_ps(1 / s), _mm512_set1_ps(-end),
-                    _mm512_set1_ps(end), octk_ends512_of(z, qmin, qmax)};
+    grid g = {.scale = _mm512_set1_ps(s),
+              .inverse = _mm512_set1_ps(1 / s),
+              .least = _mm512_set1_ps(-end),
+              .most = _mm512_set1_ps(end),
+              .ends = octk_ends512_of(a->z, a->qmin, a->qmax),
+              .doubt = {0, 1}};
     if (plain)
-        quantize(x, n, y, true, &g);
+        quantize(a, true, &g);
     else
-        quantize(x, n, y, false, &g);
+        quantize(a, false, &g);
 }
 
 void octk_dequantize_u8f32_avx512(const uint8_t *x, int64_t n, float s, int32_t z, float *y) {

@@ -118,10 +118,9 @@ void octk_clip_u8_neon(const octk_map_u8 *a) {
     EACH_RUN(a, clip_run(x, y, a->c, e))
 }
 
-void octk_quantize_f32u8_neon(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
-                              int32_t qmax, uint8_t *y) {
-    const octk_ends e = octk_ends_of(z, qmin, qmax);
-    const float32x4_t scale = vdupq_n_f32(s);
+static void quantize_row(const float *x, int64_t n, const octk_quantize_f32u8 *a, uint8_t *y) {
+    const octk_ends e = octk_ends_of(a->z, a->qmin, a->qmax);
+    const float32x4_t scale = vdupq_n_f32(a->s);
     for (int64_t i = 0; i < n && n >= 16; i += 16) {
         if (i + 16 > n) i = n - 16; /* the last sixteen, some of them once more */
         int32x4_t q[4];
@@ -130,7 +129,12 @@ void octk_quantize_f32u8_neon(const float *x, int64_t n, float s, int32_t z, int
             q[k] = vcvtnq_s32_f32(vdivq_f32(vld1q_f32(x + i + 4 * k), scale));
         vst1q_u8(y + i, octk_codes(q[0], q[1], q[2], q[3], e));
     }
-    for (int64_t i = 0; i < n && n < 16; i++) y[i] = (uint8_t)octq_quantize(x[i], s, z, qmin, qmax);
+    for (int64_t i = 0; i < n && n < 16; i++)
+        y[i] = (uint8_t)octq_quantize(x[i], a->s, a->z, a->qmin, a->qmax);
+}
+void octk_quantize_f32u8_neon(const octk_quantize_f32u8 *a) {
+    for (int64_t r = 0; r < a->rows; r++)
+        quantize_row(a->x + r * a->n, a->n, a, a->y + r * a->pitch);
 }
 
 void octk_dequantize_u8f32_neon(const uint8_t *x, int64_t n, float s, int32_t z, float *y) {

@@ -80,13 +80,17 @@ void octk_softmax_u8_ref(const octk_map_u8 *a) {
                  octq_softmax_value(a->exp[top - x[i]], sum, s), zy, lo, hi);)
 }
 
-void octk_quantize_f32u8_ref(const float *x, int64_t n, float s, int32_t z, int32_t qmin,
-                             int32_t qmax, uint8_t *y) {
-    for (int64_t i = 0; i < n; i++) {
+static void quantize_row(const float *x, uint8_t *y, const octk_quantize_f32u8 *a) {
+    const float s = a->s;
+    const int32_t z = a->z, qmin = a->qmin, qmax = a->qmax;
+    for (int64_t i = 0; i < a->n; i++) {
         float v = x[i] / s;
         v = v == v ? v : 0.0f; /* NaN -> z */
         y[i] = (uint8_t)octq_round_code(v, z, qmin, qmax);
     }
+}
+void octk_quantize_f32u8_ref(const octk_quantize_f32u8 *a) {
+    for (int64_t r = 0; r < a->rows; r++) quantize_row(a->x + r * a->n, a->y + r * a->pitch, a);
 }
 
 void octk_dequantize_u8f32_ref(const uint8_t *x, int64_t n, float s, int32_t z, float *y) {
