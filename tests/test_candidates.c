@@ -355,9 +355,9 @@ START_TEST(every_candidate_gives_the_laws_codes) {
     rng = octi_rng_stream(11, OCTI_RNG_TEST, 0, 0);
     for (int64_t i = 0; i < rounds; i++) {
         layer l;
-        if (i % 800 == 0)
-            draw_many(&l, i % 2400 ? 3 : 5, i % 2400 == 1600 ? 2 : 1);
-        else if (i % 800 == 400)
+        if (i % 500 == 0) /* one of each kind, however few rounds */
+            draw_many(&l, i % 1500 ? 3 : 5, i % 1500 == 1000 ? 2 : 1);
+        else if (i % 500 == 248)
             draw_linear(&l);
         else if (!draw_shape(&l))
             continue;
