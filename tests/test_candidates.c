@@ -442,57 +442,65 @@ START_TEST(sums_of_a_row_reach_their_bound) {
 }
 END_TEST
 
-/* A multiplier with which sum's float, as many times too large and divided again, gives other codes
- * than the sum; 0: none near by. */
-static float telling(int32_t sum, int32_t odd) {
-    const float many = (float)(odd * sum), again = many * (1.0f / (float)odd);
+/* A multiplier with which sum's float, `odd` times too large, gives another code than the sum:
+ * divided and then multiplied, or by one multiplier for both; 0: none near by. */
+static float telling(int32_t sum, int32_t odd, bool both) {
+    const float many = (float)(odd * sum), over = 1.0f / (float)odd, again = many * over;
     for (int n = 1; n < 200; n++) {
         float m = (float)((n + 0.5) / sum);
-        for (int i = 0; i < 4; i++, m = nextafterf(m, 1))
-            if (octq_round_code(again * m, 0, 0, 255) != octq_requant(sum, m, 0, 0, 255)) return m;
+        for (int i = 0; i < 4; i++, m = nextafterf(m, 1)) {
+            const float by = over * m, v = both ? many * by : again * m;
+            if (octq_round_code(v, 0, 0, 255) != octq_requant(sum, m, 0, 0, 255)) return m;
+        }
     }
     return 0;
 }
 
+/* A layer whose sums are all its bias. */
+static void check_sum(oct_ctx *ctx, const char *candidate, int kernel, int stride, int32_t sum,
+                      float m) {
+    layer l = {.n = 1, .h = 7, .w = 7, .c = 2, .o = 1, .g = 1, .r = kernel, .s = kernel};
+    reach seen = {0};
+    l.dh = l.dw = 1;
+    l.sh = l.sw = stride;
+    l.p = l.q = out_size(7, 0, 0, kernel, stride, 1);
+    draw_numbers(&l);
+    memset(l.weight, 0, (size_t)(kernel * kernel * l.c));
+    l.law = OCTQ_FP32;
+    l.bias[0] = sum;
+    l.m[0] = m;
+    l.zy = l.lo = 0, l.hi = 255;
+    reference(&l);
+    check(ctx, &l, candidate, &seen);
+    ck_assert_int_eq(seen.taken, 1);
+    free_layer(&l);
+}
+
 /** Sums that are 9 or 3 times too large are divided as floats for as long as these have them, and
- *  no further. */
-START_TEST(sums_that_floats_do_not_have_are_divided_otherwise) {
+ *  no further, and multiplied behind that. */
+START_TEST(sums_are_divided_as_floats_that_have_them) {
     static const struct {
         const char *candidate;
-        int kernel, odd, stride;
-    } rows[] = {{"winograd4", 3, 9, 1}, {"winograd4s2", 3, 9, 2}, {"winograd1x5", 5, 3, 1}};
+        int kernel, stride, odd;
+    } rows[] = {{"winograd4", 3, 1, 9}, {"winograd4s2", 3, 2, 9}, {"winograd1x5", 5, 1, 3}};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     rng = octi_rng_stream(13, OCTI_RNG_TEST, 0, 0);
     for (int i = 0; i < 3; i++) {
         const int last = ((1 << 24) - 1) / rows[i].odd;
-        int told = 0;
-        for (int32_t sum = last - 20; sum < last + 200; sum++) {
-            const float m = telling(sum, rows[i].odd);
-            ck_assert(m == 0 || sum > last);
-            if (m == 0 && sum < last) continue;
-            layer l = {.n = 1, .h = 7, .w = 7, .c = 2, .o = 1, .p = 3, .q = 3, .g = 1};
-            l.r = l.s = rows[i].kernel;
-            l.sh = l.sw = rows[i].stride;
-            if (rows[i].kernel == 3 && l.sh == 1) l.p = l.q = 5;
-            l.dh = l.dw = 1;
-            draw_numbers(&l);
-            memset(l.weight, 0, (size_t)(l.r * l.s * l.c));
-            l.law = OCTQ_FP32;
-            l.bias[0] = sum;
-            l.m[0] = m == 0 ? 100.0f / (float)sum : m;
-            l.zy = l.lo = 0, l.hi = 255;
-            reference(&l);
-            reach seen = {0};
-            check(ctx, &l, rows[i].candidate, &seen);
-            ck_assert_int_eq(seen.taken, 1);
-            told += m > 0;
-            free_layer(&l);
+        int told[2] = {0}; /* beyond that; up to it */
+        for (int32_t sum = last - 100; sum < last + 200; sum++) {
+            const bool both = sum <= last;
+            const float m = telling(sum, rows[i].odd, both);
+            if (both) ck_assert(telling(sum, rows[i].odd, false) == 0);
+            if (m == 0) continue;
+            told[both]++;
+            check_sum(ctx, rows[i].candidate, rows[i].kernel, rows[i].stride, sum, m);
         }
-        ck_assert_int_gt(told, 10);
+        ck_assert(told[0] > 10 && told[1] > 10);
     }
     oct_close(ctx);
 }
 END_TEST
 
 OCT_TEST_MAIN("candidates", every_candidate_gives_the_laws_codes, sums_of_a_row_reach_their_bound,
-              sums_that_floats_do_not_have_are_divided_otherwise)
+              sums_are_divided_as_floats_that_have_them)
