@@ -424,8 +424,9 @@ void check_quantize_f32u8(octk_quantize_f32u8_fn *kernel, const char *name) {
         int n = round < 100 ? round : below(&r, 1000), qmin = round % 4 ? 0 : below(&r, 100),
             qmax = round % 4 ? 255 : 127 + below(&r, 129), z = qmin + below(&r, qmax - qmin + 1);
         /* 0.25: ties */
-        static const float rare[] = {0.25f, 0x1p-23f, 0x1p-126f, 0x1.8p-101f, 0x1p101f, 0x1.fp100f};
-        float s = round % 9 ? 0.001f + octi_rng_uniform(&r) : rare[round / 9 % 6];
+        static const float rare[] = {0.25f,    0x1p-23f,   0x1p-126f,   0x1.8p-101f,
+                                     0x1p101f, 0x1.fp100f, 0x1.77p127f, 0x1.5p-140f};
+        float s = round % 9 ? 0.001f + octi_rng_uniform(&r) : rare[round / 9 % 8];
         const int rows = 1 + below(&r, 3), pitch = n + below(&r, 2) * below(&r, 9);
         const size_t bytes = (size_t)(rows * pitch) + 8;
         float *x = untouched((size_t)(rows * n) * 4);

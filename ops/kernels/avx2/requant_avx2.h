@@ -12,12 +12,13 @@
 
 #include "src/qround.h"
 
-/* Law 1 without a division, where the inverse r = fl(1 / s) is a normal float: y = fl(x r) is off
- * x / s by two roundings, the law's v = fl(x / s) by one, each 2^-24 of it at most; so where |y| <
- * 257 they lie less than 772 * 2^-24 apart, and that is below 2^-14. y's distance from the next
- * integer is exact: where it is OCTK_SURE or less, v rounds to that integer, too. From 257 on |v|
- * is beyond 256, and the clamp decides whatever it rounds to. Of NaN and what is beyond s32 the
- * conversion makes INT_MIN: its distance is large or no number. Other distances are divided. */
+/* Law 1 without a division: y = fl(x r), r = fl(1 / s), is off x / s by two roundings, the law's
+ * v = fl(x / s) by one, each 2^-24 of it at most; so where |y| < 257 they lie less than 772 * 2^-24
+ * apart, and that is below 2^-14. (Where r is too small for a normal float, s is 2^126 or more, and
+ * no float is 4 s: 2^-22 of that is less still.) y's distance from the next integer is exact: where
+ * it is OCTK_SURE or less, v rounds to that integer, too. From 257 on |v| is beyond 256, and the
+ * clamp decides whatever it rounds to. Of NaN and what is beyond s32, as by an r that is infinite,
+ * the conversion makes INT_MIN: its distance is large or no number. Other distances are divided. */
 #define OCTK_SURE (0.5f - 0x1p-14f)
 /* Images of few values have halves between two codes everywhere or hardly any: behind a block that
  * was divided twice as many are without asking as behind the one before. */
