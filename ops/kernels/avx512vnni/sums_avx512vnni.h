@@ -132,12 +132,8 @@ SUMS(sums_wide, __m512i, WIDE, _mm512_loadu_si512, 16, WIDE_STEP, WIDE_GO_ON)
 #define SPREAD(x, p, index, scale) (x) = _mm512_set1_epi32(octk_step_at((p) + (index) * (scale)))
 #define PRODUCT(s, x, w)           DOT(s, x, w)
 #else
-#define SPREAD(x, p, index, scale)                                                                 \
-    __asm__ volatile("vpbroadcastd (%1,%2," #scale "),%0"                                          \
-                     : "=v"(x)                                                                     \
-                     : "r"(p), "r"(index)                                                          \
-                     : "memor"                                                                     \
-                       "y")
+#define SPREAD(x, p, i, scale)                                                                     \
+    __asm__ volatile("vpbroadcastd (%1,%2," #scale "),%0" : "=v"(x) : "r"(p), "r"(i) : "memory")
 #define PRODUCT(s, x, w) __asm__ volatile(DOT_NAME " %2,%1,%0" : "+v"(s) : "v"(x), "v"(w))
 #endif
 
