@@ -48,6 +48,7 @@ static bool draw_shape(layer *l) {
     if (below(3) == 0) l->sh = within(1, 3), l->sw = below(3) ? l->sh : within(1, 3);
     if (below(6) == 0) l->dh = within(1, 3), l->dw = within(1, 3);
     if (below(10) == 0) l->r = l->s = 3, l->sh = l->sw = 2, l->dh = l->dw = 1; /* as stages begin */
+    if (below(12) == 0) l->s = 5, l->o = within(17, 48), l->sh = l->sw = l->dh = l->dw = 1;
     for (int i = 0; i < 4; i++) l->pads[i] = below(3) ? l->r / 2 : below(4);
     if (below(5) == 0) l->g = l->c = l->o = within(2, 40); /* depthwise */
     if (below(8) == 0) l->g = within(2, 5), l->c = l->g * within(1, 9), l->o = l->g * within(1, 20);
