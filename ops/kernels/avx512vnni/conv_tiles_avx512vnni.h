@@ -17,10 +17,10 @@
 
 #define MOST(max, a, b, c, d) max(max(a, b), max(c, d))
 
-/* Where every `apart`-th pixel of a tile is. */
-ALWAYS void pixels_at(const octk_conv_rows *a, int32_t i, const uint8_t **p, const int32_t size,
-                      const int32_t apart) {
-    for (int32_t j = 0; j * apart < size; j++) p[j] = (const uint8_t *)a->x + a->pix[i + j * apart];
+/* Where every `apart`-th pixel of a tile is, places from x on. */
+ALWAYS void pixels_at(const octk_conv_rows *a, const void *x, int32_t i, const uint8_t **p,
+                      const int32_t size, const int32_t apart) {
+    for (int32_t j = 0; j * apart < size; j++) p[j] = (const uint8_t *)x + a->pix[i + j * apart];
 }
 
 /* What a group of panels has: its weights, channels from `first` on, records, ends. */
@@ -148,7 +148,7 @@ ALWAYS void tile_wide(const work *t, int32_t i, const int32_t size, const int32_
     const uint8_t *p[16];
     const int32_t each = pooled ? OCTK_POOLED : 1, count = size / each;
     __m512i s[WIDE];
-    pixels_at(t->a, i, p, size, pairs ? 2 : 1);
+    pixels_at(t->a, t->a->x, i, p, size, pairs ? 2 : 1);
     sums_wide(t, t->g->w, t->g->b, p, s, size, panels, pairs);
     if (pooled) pool(s, count, panels);
     finish(t, s, t->a->out + i / each, count, panels, false);
@@ -159,9 +159,7 @@ ALWAYS void tile_lines(const work *t, int32_t i, const int32_t size, const bool 
     const int32_t each = pooled ? OCTK_POOLED : 1, count = size / each,
                   lines = pooled ? OCTK_POOLED_LINES : OCTK_LINES;
     __m512i s[WIDE];
-    pixels_at(t->a, i, p, size, lines);
-    const int64_t first = t->a->run[0];
-    _Pragma("GCC unroll 8") for (int32_t j = 0; j < size / lines; j++) p[j] += first;
+    pixels_at(t->a, (const uint8_t *)t->a->x + t->a->run[0], i, p, size, lines);
     sums_lines(t, t->g->w, t->g->b, p, s, size / lines, lines);
     if (pooled) pool(s, count, 1);
     finish(t, s, t->a->out + i / each, count, 1, !pooled && size == 16);
@@ -293,7 +291,7 @@ ALWAYS void tile_slim(const work *t, int32_t i, const int32_t size, const bool p
     const uint8_t *p[16];
     const int32_t each = pooled ? OCTK_POOLED : 1, count = size / each;
     __m256i s[SLIM];
-    pixels_at(t->a, i, p, size, pairs ? 2 : 1);
+    pixels_at(t->a, t->a->x, i, p, size, pairs ? 2 : 1);
     sums_slim(t, t->g->w, t->g->b, p, s, size, 1, pairs);
     if (pooled)
         _Pragma("GCC unroll 4") for (int32_t k = 0; k < count; k++) s[k] =
