@@ -23,6 +23,7 @@ static void multiply(const octi_qconv *c, const octi_bytes *own, octk_conv_rows 
     const int32_t left = k->line && !k->pooled ? rows % OCTK_LINES : 0, each = c->pool * c->pool;
     k->np = images * (rows - left) * columns(c) * each;
     if (k->np) own->conv(k);
+    if (!left) return;
     octk_conv_rows single = *k;
     single.pix = own->single;
     single.out = own->single + columns(c);

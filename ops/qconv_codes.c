@@ -116,11 +116,8 @@ bool octi_lift_of(float m, int32_t zy, int64_t largest, int32_t *d, float *by) {
     *by = m * (float)lift;
     if (m == 0) return true; /* a lane of nobody */
     if (!zy) return near_enough(m, largest, 0, *by) && (largest < lift || *by >= 256);
-    int e;
-    uint32_t odd = (uint32_t)(frexp((double)m, &e) * 0x1p24), inverse, modulo = 1 << 24;
-    for (; odd % 2 == 0; odd /= 2) modulo /= 2;
-    inverse = odd;
-    for (int i = 0; i < 4; i++) inverse *= 2 - odd * inverse;
+    uint32_t modulo;
+    const uint32_t inverse = octi_odd_inverse(m, &modulo);
     /* sums that may have codes other than the first and the last one */
     const double end = (double)largest, below = (zy + 1) / (double)m,
                  above = (256 - zy) / (double)m;

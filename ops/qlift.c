@@ -17,13 +17,19 @@ typedef struct search {
     uint32_t z, inverse, modulo, tried;
 } search;
 
-static search search_of(float m, int32_t z) {
+uint32_t octi_odd_inverse(float m, uint32_t *modulo) {
     int e;
-    uint32_t odd = (uint32_t)(frexp((double)m, &e) * 0x1p24);
-    search s = {.m = m, .z = (uint32_t)z, .modulo = 1 << 24};
-    for (; odd % 2 == 0; odd /= 2) s.modulo /= 2;
-    s.inverse = odd;
-    for (int i = 0; i < 4; i++) s.inverse *= 2 - odd * s.inverse;
+    uint32_t odd = (uint32_t)(frexp((double)m, &e) * 0x1p24), inverse;
+    *modulo = 1 << 24;
+    for (; odd % 2 == 0; odd /= 2) *modulo /= 2;
+    inverse = odd;
+    for (int i = 0; i < 4; i++) inverse *= 2 - odd * inverse;
+    return inverse;
+}
+
+static search search_of(float m, int32_t z) {
+    search s = {.m = m, .z = (uint32_t)z};
+    s.inverse = octi_odd_inverse(m, &s.modulo);
     return s;
 }
 

@@ -226,6 +226,9 @@ static inline int32_t octi_reach(const octi_qdesc *d) {
 /** Of an add of codes, everything else known: how its operands are lifted, where the codes of all
  *  65,536 pairs are proven to be the law's, else not at all. */
 void octi_lift_add(octk_map_u8 *a);
+/** Of m's odd part, modulo 2^32; modulo: the power of two that 24 bits of a product with it leave.
+ *  m is a normal float above 0. */
+uint32_t octi_odd_inverse(float m, uint32_t *modulo);
 /** Output size of a window: (size + pad0 + pad1 - dilation * (kernel - 1) - 1) / stride + 1.
  * OCT_EUSAGE, OCT_ESHAPE. */
 oct_status octi_window(const char *where, const char *axis, int64_t size, int32_t pad0,

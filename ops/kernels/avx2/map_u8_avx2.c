@@ -71,7 +71,7 @@ static inline __m256i rounded(__m256 v, __m256 least, __m256 most) {
 /* sixteen codes from two vectors of rounded ones */
 static inline __m128i bytes(__m256i a, __m256i b, __m256i zy) {
     const __m256i p =
-        _mm256_permute4x64_epi64(_mm256_add_epi16(_mm256_packs_epi32(a, b), zy), 0xd8);
+        _mm256_permute4x64_epi64(_mm256_adds_epi16(_mm256_packs_epi32(a, b), zy), 0xd8);
     return _mm_packus_epi16(_mm256_castsi256_si128(p), _mm256_extracti128_si256(p, 1));
 }
 
@@ -269,10 +269,7 @@ static inline void quantize16(const float *x, uint8_t *y, grid *g) {
         q = divided(x + 8, g);
         g->doubt.divide--;
     }
-    const __m256i w =
-        _mm256_permute4x64_epi64(_mm256_adds_epi16(_mm256_packs_epi32(p, q), g->zy), 0xd8);
-    const __m128i b = _mm_packus_epi16(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1));
-    _mm_storeu_si128((__m128i *)y, _mm_min_epu8(_mm_max_epu8(b, g->lo), g->hi));
+    _mm_storeu_si128((__m128i *)y, _mm_min_epu8(_mm_max_epu8(bytes(p, q, g->zy), g->lo), g->hi));
 }
 
 void octk_quantize_f32u8_avx2(const octk_quantize_f32u8 *a) {

@@ -169,21 +169,6 @@ INLINE __m256i pools(const panel *t, const __m256i *v, int32_t lanes, octq_law l
     return _mm256_shuffle_epi8(octk_codes(r[0], r[1], r[2], r[2], t->ends), pixels);
 }
 
-/* A pixel's codes, and nothing beside them. */
-static inline void put_exactly(uint8_t *y, const uint8_t *record, int32_t n) {
-    if (n & 4) {
-        memcpy(y, record, 4);
-        y += 4;
-        record += 4;
-    }
-    if (n & 2) {
-        memcpy(y, record, 2);
-        y += 2;
-        record += 2;
-    }
-    if (n & 1) *y = *record;
-}
-
 /* Pixels, two records in a vector, of which `left` are left in their row. A store of a whole record
  * may run into what is stored later: the pixel's other channels, or the next pixels. */
 INLINE void put(const panel *t, const __m128i *two, int32_t vectors, uint8_t *y, int32_t left) {
@@ -205,7 +190,8 @@ INLINE void put(const panel *t, const __m128i *two, int32_t vectors, uint8_t *y,
         if (i < whole)
             memcpy(y, block + i * RECORD, RECORD);
         else
-            put_exactly(y, block + i * RECORD, t->valid);
+            octk_store_bytes(y, _mm_loadl_epi64((const __m128i *)(void *)(block + i * RECORD)),
+                             t->valid);
 }
 
 /* A row of codes, in vectors of two records, to one place, or half of them to each of two. */
