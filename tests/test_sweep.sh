@@ -81,7 +81,7 @@ shows .err 'was made by another command'
 long="--method ema --wbits 3,4,5,6,7,8 --epochs 1 --out k"
 "$octet" sweep f $data $long >.out 2>.err </dev/null &
 pid=$!
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do [ "$(ls k/*.result 2>/dev/null | wc -l)" -ge 1 ] && break; sleep 0.1; done
+for i in $(seq 100); do [ "$(ls k/*.result 2>/dev/null | wc -l)" -ge 1 ] && break; sleep 0.1; done
 kill -TERM $pid
 wait $pid
 code=$?
@@ -89,7 +89,7 @@ case $code in 143) shows .err 'stopped; the same command goes on' ;; 0) ;; *) sa
 before=$(ls k/*.result | wc -l)
 "$octet" sweep f $data $long >.out 2>.err </dev/null &
 pid=$!
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do [ "$(ls k/*.result | wc -l)" -gt "$before" ] && break; sleep 0.1; done
+for i in $(seq 100); do [ "$(ls k/*.result | wc -l)" -gt "$before" ] && break; sleep 0.1; done
 kill -KILL $pid
 wait $pid 2>/dev/null
 # its last cell ends by itself: it is waited for

@@ -65,7 +65,7 @@ printf '#!/bin/sh\nsleep 5 &\nwait\n' >slow
 chmod +x slow
 CC=$dir/slow "$octet" verify m.oct8 net.c --data synth-digits --limit 4 >/dev/null 2>&1 &
 pid=$!
-for i in 1 2 3 4 5 6 7 8 9 10; do [ -n "$(ls tmp)" ] && break; sleep 0.1; done
+for i in $(seq 100); do [ -n "$(ls tmp)" ] && break; sleep 0.1; done
 [ -n "$(ls tmp)" ] || say "no folder was made"
 children=$(ps -o pid= --ppid $pid)
 kill -INT $pid $children 2>/dev/null || true
@@ -80,7 +80,7 @@ CC=$dir/slower "$octet" verify m.oct8 net.c --data synth-digits --limit 4 >/dev/
 dead=$!
 CC=$dir/slower "$octet" verify m.oct8 net.c --data synth-digits --limit 4 >/dev/null 2>&1 &
 pid=$!
-for i in 1 2 3 4 5 6 7 8 9 10; do [ "$(ls tmp | wc -l)" = 2 ] && break; sleep 0.1; done
+for i in $(seq 100); do [ "$(ls tmp | wc -l)" = 2 ] && break; sleep 0.1; done
 [ "$(ls tmp | wc -l)" = 2 ] || say "two at once: $(ls tmp)"
 dead_children=$(ps -o pid= --ppid $dead)
 kill -KILL $dead $dead_children
