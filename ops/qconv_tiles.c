@@ -83,7 +83,7 @@ static bool goes_flat(const octi_qconv *c, int64_t line) {
 
 /* Measured on one core of a Sapphire Rapids: blocks of 2 tiles of windows by 2 panels, or 4 by 1,
  * whose products take 18.2 cycles a run and sum where loads do not take longer; 110 a block to
- * begin and end it, 9.5 for 64 codes, 250 a call. */
+ * begin and end it, 9.5 for 64 codes, 650 a call. */
 static double cycles_of(const octi_qconv *c) {
     const octi_halo halo = octi_codes_halo(c);
     const int64_t line = flat_line(c, (int64_t)(halo.left + c->w + halo.right) * c->c, c->c);
@@ -105,7 +105,7 @@ static double cycles_of(const octi_qconv *c) {
         all += runs * (products > loads ? products : loads) + blocks * 110 +
                count * (int32_t)((windows * now + 3) / 4) * 9.5;
     }
-    return c->groups * (all + 250) + (double)c->h * c->w * c->c / 16 +
+    return c->groups * (all + 650) + (double)c->h * c->w * c->c / 16 +
            octi_weight_cycles(octi_weight_bytes(c) / 2);
 }
 
