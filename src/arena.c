@@ -19,13 +19,12 @@ struct octi_arena {
 };
 
 /* A page is what octi_alloc makes of PAGE: its header and the block's come on top. The same of a
- * large page (src/mem.c), for parts of at most PART bytes. */
+ * large page (src/mem.c). */
 enum {
     HEADER = 64,
     MIN_BLOCK = 1 << 20,
     PAGE = 4096 - 2 * HEADER,
-    LARGE_PAGE = OCTI_LARGE_PAGE - 2 * HEADER,
-    PART = 512 << 10
+    LARGE_PAGE = OCTI_LARGE_PAGE - 2 * HEADER
 };
 
 octi_arena *octi_arena_new(oct_ctx *ctx) {
@@ -71,7 +70,7 @@ void *octi_arena_alloc(octi_arena *a, size_t bytes) {
         /* Blocks double in size, so a step of any size settles after a few blocks. */
         size_t size = a->current ? 2 * a->current->size : MIN_BLOCK;
         if (a->kept) size = PAGE;
-        if (a->read_often && need <= PART) size = LARGE_PAGE;
+        if (a->read_often) size = LARGE_PAGE + need / LARGE_PAGE * OCTI_LARGE_PAGE;
         if (size < need) size = need;
         b = octi_alloc_raw(a->ctx, HEADER + size);
         if (!b) return NULL;

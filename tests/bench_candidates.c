@@ -125,7 +125,7 @@ static void *arena_of(octi_arena *a, int64_t bytes) {
 static void make(layer *l, oct_ctx *ctx, const shape *s, int n) {
     const int p = (s->h + 2 * s->pad - s->k) / s->stride + 1, cg = s->c / s->groups,
               rows = s->rows ? s->rows : s->k, high = (s->h + 2 * s->pad - rows) / s->stride + 1;
-    *l = (layer){.arena = octi_arena_new(ctx)};
+    *l = (layer){.arena = octi_arena_new_read_often(ctx)};
     l->a = (oct_attrs){.kernel = {rows, s->k},
                        .stride = {s->stride, s->stride},
                        .pads = {s->pad, s->pad, s->pad, s->pad},
