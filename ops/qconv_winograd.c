@@ -156,51 +156,51 @@ static void transform(const job *j, cursor at, int32_t count, int16_t *v) {
     }
 }
 
-/* A tile that reaches beyond the image, or fewer than 16 channels: by way of a block. */
-static void put_part(const winograd *own, octk_wino_out_s32u8 *k, int32_t rows, int32_t columns,
-                     int32_t channels) {
-    uint8_t block[16 * 16], *y = k->y;
-    const int64_t row = k->row, pixel = k->pixel;
-    k->y = block;
-    k->row = 64;
-    k->pixel = 16;
-    own->out(k);
-    for (int32_t i = 0; i < rows; i++)
-        for (int32_t j = 0; j < columns; j++)
-            memcpy(y + i * row + j * pixel, block + i * 64 + j * 16, (size_t)channels);
-    k->row = row;
-    k->pixel = pixel;
-}
-
-static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_t panel) {
-    const octi_qconv *c = j->r->u.conv;
-    const winograd *own = j->own;
-    const int32_t step = own->f->tile, channels = c->o - panel * 16 < 16 ? c->o - panel * 16 : 16;
-    octk_wino_out_s32u8 k = {.b = own->b + panel * 16,
-                             .by = octi_records_at(&own->by, panel * 16),
-                             .row = own->y_at.row,
-                             .pixel = own->y_at.pixel,
-                             .zy = c->zy,
-                             .lo = c->lo,
-                             .hi = c->hi,
-                             .small = own->small};
-    for (int32_t t = 0; t < count; t++) {
-        const int32_t rows = c->p - at.row * step < step ? c->p - at.row * step : step,
-                      columns = c->q - at.column * step < step ? c->q - at.column * step : step;
-        k.m = m + (int64_t)(t / G) * own->sums * G * 16 + t % G * 16;
-        k.y = j->y + at.image * own->y_at.image +
-              (int64_t)(at.row - j->call->first) * step * k.row +
-              (int64_t)at.column * step * k.pixel + panel * 16;
-        if (rows == step && columns == step && channels == 16)
-            own->out(&k);
-        else
-            put_part(own, &k, rows, columns, channels);
-        if (++at.column == own->tiles_w) next_row(j, &at);
+/* Tiles that reach beyond the image, or fewer than 16 channels: each by way of a block. */
+static void put_parts(const winograd *own, const octk_wino_out_s32u8 *to, int32_t rows,
+                      int32_t columns, int32_t channels) {
+    const int32_t tile = own->f->tile;
+    uint8_t block[16 * 16];
+    octk_wino_out_s32u8 k = *to;
+    k.y = block, k.row = 64, k.pixel = 16, k.count = 1;
+    for (int32_t x = 0; x < columns && x < to->count * tile; x++) {
+        if (x % tile == 0) own->out(&k), k.t++;
+        for (int32_t i = 0; i < rows; i++)
+            memcpy(to->y + i * to->row + x * to->pixel, block + i * k.row + x % tile * k.pixel,
+                   (size_t)channels);
     }
 }
 
 /* Elements of a panel's sums, of all groups. */
 static int64_t panel_m(const winograd *own) { return (int64_t)own->groups * own->sums * G * 16; }
+
+static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_t panel) {
+    const octi_qconv *c = j->r->u.conv;
+    const winograd *own = j->own;
+    const int32_t tile = own->f->tile, channels = c->o - panel * 16 < 16 ? c->o - panel * 16 : 16,
+                  whole = c->q / tile; /* tiles of a row that end within it */
+    octk_wino_out_s32u8 k = {.m = m,
+                             .b = own->b + panel * 16,
+                             .by = octi_records_at(&own->by, panel * 16),
+                             .row = own->y_at.row,
+                             .pixel = own->y_at.pixel,
+                             .group = (int64_t)own->sums * G * 16,
+                             .zy = c->zy,
+                             .lo = c->lo,
+                             .hi = c->hi,
+                             .small = own->small};
+    for (; k.t < count; k.t += k.count) {
+        const int32_t rows = c->p - at.row * tile, end = at.column < whole ? whole : own->tiles_w;
+        k.count = end - at.column < count - k.t ? end - at.column : count - k.t;
+        k.y = j->y + at.image * own->y_at.image + panel * 16 +
+              (at.row - j->call->first) * tile * k.row + at.column * tile * k.pixel;
+        if (rows >= tile && at.column < whole && channels == 16)
+            own->out(&k);
+        else
+            put_parts(own, &k, rows < tile ? rows : tile, c->q - at.column * tile, channels);
+        if ((at.column += k.count) == own->tiles_w) next_row(j, &at);
+    }
+}
 
 /* Products of count tiles with the weights of so many panels, a sum's products as if they were
  * channels.

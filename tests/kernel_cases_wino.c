@@ -178,7 +178,7 @@ void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
 
 static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f) {
     octi_rng r = octi_rng_stream(1, OCTI_RNG_TEST, 174, 0);
-    enum { G = OCTK_WINO_GROUP, MS = 49 * G * 16 };
+    enum { G = OCTK_WINO_GROUP, GROUPS = 3, MS = (49 * G * 16 + 16) * GROUPS };
     static int32_t m[MS];
     const int tile = f->tile, e = f->sums;
     int line = 0; /* the largest row of |A^T|, summed */
@@ -196,8 +196,11 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
         float scale[16];
         int32_t numbers[32];
         const ends z = draw_ends(&r);
-        const int64_t pixel = 16 + below(&r, 20), row = tile * pixel + below(&r, 40);
-        const size_t bytes = (size_t)((tile - 1) * row + tile * pixel);
+        /* runs that begin and end anywhere in their groups */
+        const int count = 1 + below(&r, 2 * G), t = below(&r, G);
+        const int64_t pixel = 16 + below(&r, 20), row = tile * count * pixel + below(&r, 40),
+                      group = e * e * G * 16 + 16 * below(&r, 2);
+        const size_t bytes = (size_t)((tile - 1) * row + tile * count * pixel);
         uint8_t *y = untouched(bytes), *want = untouched(bytes);
         /* small: whole multiples of the factor, outputs below 2^24 / odd, some just so */
         const bool small = f->odd > 1 && below(&r, 2);
@@ -213,16 +216,18 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
             scale[l] = below(&r, 3) ? 100.0f / largest * (0.1f + octi_rng_uniform(&r)) : 0x1p-40f;
         }
         const octq_multipliers by = draw_records(&r, scale, numbers, 16);
-        for (int i = 0; i < tile * tile; i++)
+        for (int n = 0; n < count * tile * tile; n++)
             for (int l = 0; l < 16; l++) {
+                const int run = n / (tile * tile), i = n % (tile * tile);
+                const int32_t *of = m + (t + run) / G * group + (t + run) % G * 16;
                 uint64_t sum = (uint64_t)(int64_t)b[l];
                 for (int p = 0; p < e * e; p++)
                     sum += (uint64_t)((int64_t)(f->at[i / tile][p / e] * f->at[i % tile][p % e]) *
-                                      m[sum_at(f, p / e, p % e) * G * 16 + l]);
+                                      of[sum_at(f, p / e, p % e) * G * 16 + l]);
                 /* so many bits too large: fp32's multipliers know that */
                 const int32_t whole = (int32_t)((uint32_t)sum * inverse),
                               acc = by.law == OCTQ_FP32 ? whole : whole >> f->over;
-                want[i / tile * row + i % tile * pixel + octk_lane_channel(16, l)] =
+                want[i / tile * row + (run * tile + i % tile) * pixel + octk_lane_channel(16, l)] =
                     (uint8_t)law_of_sum(&by, l, acc, z.zy, z.lo, z.hi);
             }
         kernel(&(octk_wino_out_s32u8){.m = m,
@@ -231,6 +236,9 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
                                       .y = y,
                                       .row = row,
                                       .pixel = pixel,
+                                      .group = group,
+                                      .count = count,
+                                      .t = t,
                                       .zy = z.zy,
                                       .lo = z.lo,
                                       .hi = z.hi,

@@ -244,18 +244,25 @@ typedef struct octk_wino_mul_s16 {
     octk_ahead next;
 } octk_wino_mul_s16;
 typedef void octk_wino_mul_s16_fn(const octk_wino_mul_s16 *a);
-/** y = requant of A^T m A of one tile: m at the tile's place, 4x4 (2x2) pixels of 16 channels,
- *  pitches in bytes. b: 576 (4; 36, 1) times the bias, modulo 2^32. by: of fp32, multipliers over
- *  64 (4; 4, 1). By lanes. */
+/** y = requant of A^T m A of `count` tiles side by side: m of the first one's group, t its place
+ *  there, `group` elements from group to group; 4x4 (2x2) pixels each of 16 channels, pitches in
+ *  bytes. b: 576 (4; 36, 1) times the bias, modulo 2^32. by: of fp32, multipliers over 64 (4; 4,
+ *  1). By lanes. */
 typedef struct octk_wino_out_s32u8 {
     const int32_t *m, *b;
     octq_multipliers by;
     uint8_t *y;
-    int64_t row, pixel;
+    int64_t row, pixel, group;
+    int32_t count, t;
     int32_t zy, lo, hi;
     bool small; /* of fp32: 9 times an output stays below 2^24, so floats divide it by 9 exactly */
 } octk_wino_out_s32u8;
 typedef void octk_wino_out_fn(const octk_wino_out_s32u8 *a);
+/** Where the sums of tile i of these lie. */
+static inline const int32_t *octk_wino_m(const octk_wino_out_s32u8 *a, int32_t i) {
+    const int32_t t = a->t + i;
+    return a->m + t / OCTK_WINO_GROUP * a->group + t % OCTK_WINO_GROUP * 16;
+}
 typedef octk_wino_out_fn octk_wino4_out_s32u8_fn;
 typedef octk_wino_out_fn octk_wino2_out_s32u8_fn;
 typedef octk_wino_out_fn octk_wino4s2_out_s32u8_fn;

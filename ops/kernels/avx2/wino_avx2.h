@@ -69,64 +69,68 @@ static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_
     const v8 both =
         plain ? _mm256_packus_epi16(_mm256_packs_epi32(p0, p1), _mm256_packs_epi32(q0, q1))
               : octk_codes(p0, p1, q0, q1, e);
-    const __m128i low = _mm256_castsi256_si128(both), high = _mm256_extracti128_si256(both, 1);
-    _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi64(low, high));
-    _mm_storeu_si128((__m128i *)q, _mm_unpackhi_epi64(low, high));
+    const v8 in_turn = _mm256_permute4x64_epi64(both, 0xd8);
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(in_turn));
+    _mm_storeu_si128((__m128i *)q, _mm256_extracti128_si256(in_turn, 1));
 }
-#define PUT_ROWS(first)                                                                            \
-    _Pragma("GCC unroll 4") for (int i = 0; i < 8; i += 2) {                                       \
-        uint8_t *to = a->y + (i / 4 * 2 + first) * a->row + i % 4 * a->pixel;                      \
-        put(to, to + a->pixel, y[i], high[i + 8 * first], y[i + 1], high[i + 1 + 8 * first], e,    \
-            plain);                                                                                \
-    }
 
-/* A tile of 4x4 pixels x 16 channels, 8 at a time, two rows at a time: TWO_ROWS(COLUMN, y) makes
- * y[2][4] of columns by EVEN (rows 0 and 2) or ODD (1 and 3), which read m and bias. */
+/* Two rows of a tile of 4x4 pixels x 16 channels, 8 at a time: TWO_ROWS(COLUMN, y) makes y[2][4] of
+ * columns by EVEN (rows 0 and 2) or ODD (1 and 3), which read m and bias. */
+#define HALF(COLUMN, half, over)                                                                   \
+    {                                                                                              \
+        const int32_t *m = sums + 8 * half;                                                        \
+        const v8 bias = load(a->b + 8 * half);                                                     \
+        const octk_eight by = records[half];                                                       \
+        TWO_ROWS(COLUMN, y)                                                                        \
+        FINISH(y, over)                                                                            \
+    }
+#define PUT_ROWS(COLUMN, first, over)                                                              \
+    {                                                                                              \
+        v8 high[8], y[8];                                                                          \
+        HALF(COLUMN, 1, over)                                                                      \
+        EACH8 high[i] = y[i];                                                                      \
+        HALF(COLUMN, 0, over)                                                                      \
+        _Pragma("GCC unroll 4") for (int i = 0; i < 8; i += 2) {                                   \
+            uint8_t *at = to + (i / 4 * 2 + first) * a->row + i % 4 * a->pixel;                    \
+            put(at, at + a->pixel, y[i], high[i], y[i + 1], high[i + 1], e, plain);                \
+        }                                                                                          \
+    }
+/* Tiles of 4x4 pixels. */
 #define OUT4(name, over)                                                                           \
     static inline __attribute__((always_inline)) void name(const octk_wino_out_s32u8 *a,           \
                                                            octq_law law, bool plain, bool small) { \
         const v8 inverse_of_9 = _mm256_set1_epi32(954437177);                                      \
         const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
-        v8 high[16], y[8];                                                                         \
-        {                                                                                          \
-            const int32_t *m = a->m + 8;                                                           \
-            const v8 bias = load(a->b + 8);                                                        \
-            const octk_eight by = octk_eight_of(&a->by, 8, 12);                                    \
-            TWO_ROWS(EVEN, y)                                                                      \
-            FINISH(y, over)                                                                        \
-            EACH8 high[i] = y[i];                                                                  \
-            TWO_ROWS(ODD, y)                                                                       \
-            FINISH(y, over)                                                                        \
-            EACH8 high[i + 8] = y[i];                                                              \
+        const octk_eight records[2] = {octk_eight_of(&a->by, 0, 4), octk_eight_of(&a->by, 8, 12)}; \
+        uint8_t *to = a->y;                                                                        \
+        for (int32_t t = 0; t < a->count; t++, to += 4 * a->pixel) {                               \
+            const int32_t *sums = octk_wino_m(a, t);                                               \
+            PUT_ROWS(EVEN, 0, over)                                                                \
+            PUT_ROWS(ODD, 1, over)                                                                 \
         }                                                                                          \
-        const int32_t *m = a->m;                                                                   \
-        const v8 bias = load(a->b);                                                                \
-        const octk_eight by = octk_eight_of(&a->by, 0, 4);                                         \
-        TWO_ROWS(EVEN, y)                                                                          \
-        FINISH(y, over)                                                                            \
-        PUT_ROWS(0)                                                                                \
-        TWO_ROWS(ODD, y)                                                                           \
-        FINISH(y, over)                                                                            \
-        PUT_ROWS(1)                                                                                \
     }
-/* A tile of 2x2 pixels x 16 channels: square(m, b, y) makes y[4] of 8 channels. */
+/* Tiles of 2x2 pixels x 16 channels: square(m, b, y) makes y[4] of 8 channels. */
 #define OUT2(name, over)                                                                           \
     static inline __attribute__((always_inline)) void name(const octk_wino_out_s32u8 *a,           \
                                                            octq_law law, bool plain) {             \
         const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
-        v8 y[2][4];                                                                                \
-        _Pragma("GCC unroll 2") for (int half = 0; half < 2; half++) {                             \
-            const octk_eight by = octk_eight_of(&a->by, 8 * half, 8 * half + 4);                   \
-            square(a->m + 8 * half, a->b + 8 * half, y[half]);                                     \
-            _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {                                  \
-                if (law == OCTQ_Q31) y[half][i] = _mm256_srai_epi32(y[half][i], over);             \
-                y[half][i] = octk_scaled(y[half][i], &by, law);                                    \
+        const octk_eight records[2] = {octk_eight_of(&a->by, 0, 4), octk_eight_of(&a->by, 8, 12)}; \
+        uint8_t *to = a->y;                                                                        \
+        for (int32_t t = 0; t < a->count; t++, to += 2 * a->pixel) {                               \
+            const int32_t *sums = octk_wino_m(a, t);                                               \
+            v8 y[2][4];                                                                            \
+            _Pragma("GCC unroll 2") for (int half = 0; half < 2; half++) {                         \
+                square(sums + 8 * half, a->b + 8 * half, y[half]);                                 \
+                _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {                              \
+                    if (law == OCTQ_Q31) y[half][i] = _mm256_srai_epi32(y[half][i], over);         \
+                    y[half][i] = octk_scaled(y[half][i], &records[half], law);                     \
+                }                                                                                  \
             }                                                                                      \
-        }                                                                                          \
-        for (int i = 0; i < 2; i++) {                                                              \
-            uint8_t *to = a->y + i * a->row;                                                       \
-            put(to, to + a->pixel, y[0][2 * i], y[1][2 * i], y[0][2 * i + 1], y[1][2 * i + 1], e,  \
-                plain);                                                                            \
+            for (int i = 0; i < 2; i++) {                                                          \
+                uint8_t *at = to + i * a->row;                                                     \
+                put(at, at + a->pixel, y[0][2 * i], y[1][2 * i], y[0][2 * i + 1], y[1][2 * i + 1], \
+                    e, plain);                                                                     \
+            }                                                                                      \
         }                                                                                          \
     }
 /* A kernel, once a law, and once for codes as relu leaves them, of OUT4 both also where sums are

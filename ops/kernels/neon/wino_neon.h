@@ -33,14 +33,17 @@ static inline int16x8_t codes(const uint8_t *x) {
 #define OUT(kernel, name, four, tile)                                                              \
     static inline void name(const octk_wino_out_s32u8 *a, octq_law law) {                          \
         const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
-        int32x4_t y[4][tile * tile];                                                               \
-        for (int32_t l = 0; l < 4; l++) {                                                          \
-            const octk_four by = octk_four_of(&a->by, 4 * l);                                      \
-            four(a->m + 4 * l, a->b + 4 * l, &by, law, y[l]);                                      \
+        octk_four by[4];                                                                           \
+        for (int32_t l = 0; l < 4; l++) by[l] = octk_four_of(&a->by, 4 * l);                       \
+        for (int32_t t = 0; t < a->count; t++) {                                                   \
+            const int32_t *m = octk_wino_m(a, t);                                                  \
+            uint8_t *to = a->y + t * tile * a->pixel;                                              \
+            int32x4_t y[4][tile * tile];                                                           \
+            for (int32_t l = 0; l < 4; l++) four(m + 4 * l, a->b + 4 * l, &by[l], law, y[l]);      \
+            for (int32_t i = 0; i < tile * tile; i++)                                              \
+                vst1q_u8(to + i / tile * a->row + i % tile * a->pixel,                             \
+                         octk_codes(y[0][i], y[2][i], y[1][i], y[3][i], e));                       \
         }                                                                                          \
-        for (int32_t i = 0; i < tile * tile; i++)                                                  \
-            vst1q_u8(a->y + i / tile * a->row + i % tile * a->pixel,                               \
-                     octk_codes(y[0][i], y[2][i], y[1][i], y[3][i], e));                           \
     }                                                                                              \
     void kernel(const octk_wino_out_s32u8 *a) {                                                    \
         if (a->by.law == OCTQ_FP32)                                                                \

@@ -50,7 +50,7 @@ static void transform_in(const octk_wino_in_u8s16 *a, const form *f) {
     }
 }
 
-static void transform_out(const octk_wino_out_s32u8 *a, const form *f) {
+static void tile_out(const octk_wino_out_s32u8 *a, const form *f, const int32_t *m, uint8_t *y) {
     const int32_t e = f->sums, tile = f->tile;
     int32_t acc[16];
     uint8_t codes[16];
@@ -60,14 +60,18 @@ static void transform_out(const octk_wino_out_s32u8 *a, const form *f) {
             for (int32_t p = 0; p < e * e; p++) {
                 const int32_t at = f->stride == 1 ? p : octk_wino_s2_sum(e, p / e, p % e);
                 sum += (uint32_t)(f->at[i / tile * e + p / e] * f->at[i % tile * e + p % e]) *
-                       (uint32_t)a->m[at * OCTK_WINO_GROUP * 16 + l];
+                       (uint32_t)m[at * OCTK_WINO_GROUP * 16 + l];
             }
             acc[l] = (int32_t)(sum * f->factor) >> (a->by.law == OCTQ_Q31 ? f->over : 0);
         }
         octq_requant_row(&a->by, 0, acc, 16, a->zy, a->lo, a->hi, codes);
         for (int32_t l = 0; l < 16; l++)
-            a->y[i / tile * a->row + i % tile * a->pixel + octk_lane_channel(16, l)] = codes[l];
+            y[i / tile * a->row + i % tile * a->pixel + octk_lane_channel(16, l)] = codes[l];
     }
+}
+static void transform_out(const octk_wino_out_s32u8 *a, const form *f) {
+    for (int32_t i = 0; i < a->count; i++)
+        tile_out(a, f, octk_wino_m(a, i), a->y + i * f->tile * a->pixel);
 }
 
 void octk_wino4_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, &F4); }
