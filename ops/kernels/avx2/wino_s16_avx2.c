@@ -7,29 +7,56 @@
 
 /* ---- input ---- */
 
-static inline void line_in(v8 d0, v8 d1, v8 d2, v8 d3, v8 d4, v8 d5, int16_t *y, int64_t step) {
+/* Where a tile's products begin, and the next one's. */
+typedef struct place {
+    int16_t *v;
+    int32_t t; /* of its group */
+} place;
+static inline place first_place(const octk_wino_in_u8s16 *a) {
+    return (place){a->v + a->t / G * a->group + a->t % G * 16, a->t % G};
+}
+static inline void next_place(place *p, int64_t group) {
+    p->v += 16;
+    if (++p->t < G) return;
+    p->v += group - G * 16;
+    p->t = 0;
+}
+
+static inline void column_in(const uint8_t *x, int64_t row, int16_t *y) {
     v8 v[6];
-    LINE_IN(v, d0, d1, d2, d3, d4, d5)
-    _Pragma("GCC unroll 6") for (int i = 0; i < 6; i++) store(y + i * step, v[i]);
+    LINE_IN(v, codes(x), codes(x + row), codes(x + 2 * row), codes(x + 3 * row), codes(x + 4 * row),
+            codes(x + 5 * row))
+    _Pragma("GCC unroll 6") for (int i = 0; i < 6; i++) store(y + i * 16, v[i]);
+}
+
+/* Six lines of a tile, of its columns. A loop: unrolled, its 36 places are as many additions. */
+static inline void lines_in(const int16_t *c, int16_t *v, int64_t apart) {
+    const int64_t three = 3 * apart, five = 5 * apart;
+    _Pragma("GCC unroll 1") for (int r = 0; r < 6; r++, c += 16, v += 6 * apart) {
+        v8 y[6];
+        LINE_IN(y, load(c), load(c + 96), load(c + 192), load(c + 288), load(c + 384),
+                load(c + 480))
+        store(v, y[0]);
+        store(v + apart, y[1]);
+        store(v + 2 * apart, y[2]);
+        store(v + three, y[3]);
+        store(v + 4 * apart, y[4]);
+        store(v + five, y[5]);
+    }
 }
 
 void octk_wino4_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
     enum { RUN = 8 }; /* tiles whose columns wait: neighbours share two of their six */
     _Alignas(64) int16_t column[(4 * RUN + 2) * 96];
-    for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
-        const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
-        const uint8_t *x = a->x + t0 * 4 * a->pixel;
-        for (int32_t i = 0; i < 4 * count + 2; i++, x += a->pixel)
-            line_in(codes(x), codes(x + a->row), codes(x + 2 * a->row), codes(x + 3 * a->row),
-                    codes(x + 4 * a->row), codes(x + 5 * a->row), column + i * 96, 16);
-        for (int32_t i = 0; i < count; i++) {
-            const int32_t t = a->t + t0 + i;
-            int16_t *v = a->v + t / G * a->group + t % G * 16;
-            const int16_t *c = column + i * 4 * 96;
-            for (int32_t r = 0; r < 6; r++, c += 16, v += 6 * a->place)
-                line_in(load(c), load(c + 96), load(c + 192), load(c + 288), load(c + 384),
-                        load(c + 480), v, a->place);
-        }
+    /* copies: a store of a vector might change what `a` points to */
+    const int64_t row = a->row, pixel = a->pixel, apart = a->place, group = a->group;
+    const uint8_t *x = a->x;
+    place p = first_place(a);
+    for (int32_t left = a->count; left > 0; left -= RUN, x += 4 * RUN * pixel) {
+        const int32_t count = left < RUN ? left : RUN;
+        for (int32_t i = 0; i < 4 * count + 2; i++) column_in(x + i * pixel, row, column + i * 96);
+        for (int32_t i = 0; i < count; i++, next_place(&p, group))
+            lines_in(column + i * 4 * 96, p.v, apart);
     }
 }
 
