@@ -124,6 +124,9 @@ static inline emu512 emu_shift32(emu512 v, int by) {
 static inline emu512 emu_shift_right32(emu512 v, int by) {
     return (emu512){{_mm256_srli_epi32(v.half[0], by), _mm256_srli_epi32(v.half[1], by)}};
 }
+static inline emu512 emu_shift_signed32(emu512 v, int by) {
+    return (emu512){{_mm256_srai_epi32(v.half[0], by), _mm256_srai_epi32(v.half[1], by)}};
+}
 static inline emu512 emu_blend16(uint32_t mask, emu512 a, emu512 b) {
     uint16_t x[32], y[32];
     memcpy(x, &a, sizeof x), memcpy(y, &b, sizeof y);
@@ -217,6 +220,7 @@ static inline emu512f emu_abs(emu512f v) {
 }
 #undef _mm512_slli_epi32 /* macros of some compilers */
 #undef _mm512_srli_epi32
+#undef _mm512_srai_epi32
 #undef _mm512_cmp_ps_mask
 #undef _mm512_cmpgt_epi32_mask
 #define _mm512_cmpgt_epi32_mask(a, b)          emu_greater(a, b)
@@ -226,6 +230,7 @@ static inline emu512f emu_abs(emu512f v) {
 #define _mm512_mullo_epi32(a, b)               emu_mul32(a, b)
 #define _mm512_slli_epi32(v, by)               emu_shift32(v, by)
 #define _mm512_srli_epi32(v, by)               emu_shift_right32(v, by)
+#define _mm512_srai_epi32(v, by)               emu_shift_signed32(v, by)
 #define _mm512_mask_blend_epi16(mask, a, b)    emu_blend16(mask, a, b)
 #define _mm512_set4_epi32(d, c, b, a)          emu_both(_mm256_setr_epi32(a, b, c, d, a, b, c, d))
 #define _mm512_mask_shuffle_epi8(s, mask, ...) emu_shuffle_masked(s, mask, __VA_ARGS__)
