@@ -108,30 +108,29 @@ void octk_wino2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
 #define SAVE(i)                                                                                    \
     store(m + i * 16, c##i##0);                                                                    \
     store(m + i * 16 + 8, c##i##1);
-/* Lines that are wanted next come with every step, at once they would keep the loads of products
- * waiting: a line, or a share of one, whose other shares find it there. */
-#define AHEAD                                                                                      \
-    _mm_prefetch((const char *)next, _MM_HINT_T0);                                                 \
-    next += share;
+/* A block's eight steps fetch eight lines that are wanted next, whatever its share of them, by
+ * which `next` moves on: what later blocks fetch again is there, and no step adds for it. */
+#define WEIGHTS(at)                                                                                \
+    enum { k = at };                                                                               \
+    const v8 b0 = load(u + k * 32), b1 = load(u + k * 32 + 16);                                    \
+    _mm_prefetch((const char *)next + k * 64, _MM_HINT_T0)
 #define PAIR(ROWS, at)                                                                             \
     {                                                                                              \
-        enum { k = at };                                                                           \
-        const v8 b0 = load(u + k * 32), b1 = load(u + k * 32 + 16);                                \
-        AHEAD                                                                                      \
+        WEIGHTS(at);                                                                               \
         ROWS(ADD)                                                                                  \
     }
 #define SEVEN(ROWS)                                                                                \
     PAIR(ROWS, 1)                                                                                  \
     PAIR(ROWS, 2)                                                                                  \
     PAIR(ROWS, 3) PAIR(ROWS, 4) PAIR(ROWS, 5) PAIR(ROWS, 6) PAIR(ROWS, 7) u += 256;                \
-    v += G * 16;
+    v += G * 16;                                                                                   \
+    next += share;
 #define PRODUCT(name, ROWS)                                                                        \
     static void name(int32_t positions, int32_t blocks, const int16_t *v, const int16_t *u,        \
                      int32_t *m, uintptr_t next, uintptr_t share) {                                \
         for (int32_t p = 0; p < positions; p++, m += G * 16) {                                     \
             ROWS(DECLARE) {                                                                        \
-                const v8 b0 = load(u), b1 = load(u + 16);                                          \
-                AHEAD                                                                              \
+                WEIGHTS(0);                                                                        \
                 ROWS(BEGIN)                                                                        \
             }                                                                                      \
             SEVEN(ROWS)                                                                            \
@@ -165,7 +164,7 @@ void octk_wino_mul_s16_avx2(const octk_wino_mul_s16 *a) {
         const uintptr_t next =
             a->next.lines ? a->next.at + (uintptr_t)(i * a->u_panel) * 2 : (uintptr_t)u;
         of[a->count](a->positions, a->blocks, a->v, u, a->m + i * a->m_panel, next,
-                     (uintptr_t)a->next.lines * 8); /* of a block's eight steps */
+                     (uintptr_t)a->next.lines * 64);
     }
 }
 
