@@ -258,10 +258,27 @@ typedef struct octk_wino_out_s32u8 {
     bool small; /* of fp32: 9 times an output stays below 2^24, so floats divide it by 9 exactly */
 } octk_wino_out_s32u8;
 typedef void octk_wino_out_fn(const octk_wino_out_s32u8 *a);
-/** Where the sums of tile i of these lie. */
-static inline const int32_t *octk_wino_m(const octk_wino_out_s32u8 *a, int32_t i) {
-    const int32_t t = a->t + i;
-    return a->m + t / OCTK_WINO_GROUP * a->group + t % OCTK_WINO_GROUP * 16;
+/** A tile of such a call. The next one's place must be near at hand: whatever waits for it fills a
+ *  core's window. */
+typedef struct octk_wino_tile {
+    const int32_t *m;
+    uint8_t *y;
+    int64_t beyond;         /* from a group's end to the next one, elements */
+    int32_t left, in_group; /* tiles, this one too: of the call, of the group */
+} octk_wino_tile;
+static inline octk_wino_tile octk_wino_first(const octk_wino_out_s32u8 *a) {
+    enum { G = OCTK_WINO_GROUP };
+    return (octk_wino_tile){a->m + a->t / G * a->group + a->t % G * 16, a->y, a->group - G * 16,
+                            a->count, G - a->t % G};
+}
+/** The next one; `step`: bytes from tile to tile of y. */
+static inline void octk_wino_next(octk_wino_tile *t, int64_t step) {
+    t->left--;
+    t->y += step;
+    t->m += 16;
+    if (--t->in_group) return;
+    t->in_group = OCTK_WINO_GROUP;
+    t->m += t->beyond;
 }
 typedef octk_wino_out_fn octk_wino4_out_s32u8_fn;
 typedef octk_wino_out_fn octk_wino2_out_s32u8_fn;

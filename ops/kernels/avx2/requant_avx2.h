@@ -89,11 +89,14 @@ static inline __m256i octk_scaled_fp32(__m256i acc, __m256 m) {
 static inline __m256i octk_scaled(__m256i acc, const octk_eight *e, octq_law law) {
     return law == OCTQ_FP32 ? octk_scaled_fp32(acc, e->m) : octk_scaled_q31(acc, e);
 }
+/** Two vectors of s16 as 32 codes: in each half p, q, eight codes of each. */
+static inline __m256i octk_narrowed(__m256i p, __m256i q, octk_ends e) {
+    const __m256i codes = _mm256_packus_epi16(_mm256_adds_epi16(p, e.z), _mm256_adds_epi16(q, e.z));
+    return _mm256_min_epu8(_mm256_max_epu8(codes, e.lo), e.hi);
+}
 /** Four vectors of s32 as 32 codes: in each half a, b, c, d, four codes of each. */
 static inline __m256i octk_codes(__m256i a, __m256i b, __m256i c, __m256i d, octk_ends e) {
-    __m256i p = _mm256_adds_epi16(_mm256_packs_epi32(a, b), e.z),
-            q = _mm256_adds_epi16(_mm256_packs_epi32(c, d), e.z);
-    return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(p, q), e.lo), e.hi);
+    return octk_narrowed(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d), e);
 }
 /** The upper eight bytes. */
 static inline void octk_store_high(uint8_t *y, __m128i v) {

@@ -183,14 +183,15 @@ static inline __attribute__((always_inline)) v8 rounded(v8 s, const octk_eight *
 /* Two outputs of 16 channels, or one twice. */
 static inline __attribute__((always_inline)) void put_two(const panel *t, v8 (*y)[2], way w,
                                                           uint8_t *y0, uint8_t *y1) {
-    v8 v[4];
+    v8 v[2]; /* halves of both */
     uint8_t block[32];
-    for (int32_t i = 0; i < 4; i++) v[i] = rounded(y[i / 2][i % 2], &t->by[i % 2], w);
+    for (int32_t i = 0; i < 2; i++)
+        v[i] = _mm256_packs_epi32(rounded(y[0][i], &t->by[i], w), rounded(y[1][i], &t->by[i], w));
     if (t->valid == 16) {
-        put(y0, y1, v[0], v[1], v[2], v[3], t->ends, w.plain);
+        put(y0, y1, v[0], v[1], t->ends, w.plain);
         return;
     }
-    put(block, block + 16, v[0], v[1], v[2], v[3], t->ends, w.plain);
+    put(block, block + 16, v[0], v[1], t->ends, w.plain);
     octk_store_bytes(y0, _mm_loadu_si128((const __m128i *)block), t->valid);
     octk_store_bytes(y1, _mm_loadu_si128((const __m128i *)(block + 16)), t->valid);
 }

@@ -49,7 +49,8 @@ static inline v8 codes(const uint8_t *x) {
         X = ADD32(X, Y);                                                                           \
         Y = d;                                                                                     \
     }
-#define EACH8 _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
+/* What is computed by here: gcc 12 loads so far ahead that sums spill. */
+#define HERE(x, y) __asm__("" : "+x"(x), "+x"(y));
 /* Sums that are k times what fp32's multipliers know, by them; over = fl(1/k). k times the sum is a
  * float, and so is the sum: where k * over is so near 1 that half a step of the sum is further, the
  * first product is the sum. 9 fl(1/9) is 1 + 2^-27; 3 fl(1/3) is 1 + 2^-25, and half a step upwards
@@ -57,64 +58,61 @@ static inline v8 codes(const uint8_t *x) {
 static inline v8 scaled_small(v8 acc, __m256 over, __m256 m) {
     return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), over), m));
 }
-/* One stage for eight vectors at a time; q31: sums too large by `over` bits. The inverse of 9
- * modulo 2^32 costs twice what its float does. */
-#define FINISH(y, over)                                                                            \
-    if (small) {                                                                                   \
-        EACH8 y[i] = scaled_small(y[i], _mm256_set1_ps(1.0f / 9), by.m);                           \
-    } else {                                                                                       \
-        EACH8 y[i] = _mm256_mullo_epi32(y[i], inverse_of_9);                                       \
-        if (law == OCTQ_Q31) {                                                                     \
-            EACH8 y[i] = _mm256_srai_epi32(y[i], over);                                            \
-        }                                                                                          \
-        EACH8 y[i] = octk_scaled(y[i], &by, law);                                                  \
-    }
-
-/* 16 channels of two pixels: halves 0 and 1 of each. plain: no zero point, every code allowed, so
- * that packing alone clamps. */
-static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_ends e,
-                       bool plain) {
-    const v8 both =
-        plain ? _mm256_packus_epi16(_mm256_packs_epi32(p0, p1), _mm256_packs_epi32(q0, q1))
-              : octk_codes(p0, p1, q0, q1, e);
-    const v8 in_turn = _mm256_permute4x64_epi64(both, 0xd8);
-    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(in_turn));
-    _mm_storeu_si128((__m128i *)q, _mm256_extracti128_si256(in_turn, 1));
+/* Sums nine times too large, of q31 by `over` bits besides, rounded. The inverse of 9 modulo 2^32
+ * costs twice what its float does. */
+static inline v8 ninth(v8 sum, const octk_eight *by, octq_law law, bool small, int32_t over) {
+    if (small) return scaled_small(sum, _mm256_set1_ps(1.0f / 9), by->m);
+    sum = _mm256_mullo_epi32(sum, _mm256_set1_epi32(954437177));
+    return octk_scaled(law == OCTQ_Q31 ? _mm256_srai_epi32(sum, over) : sum, by, law);
 }
 
-/* Two rows of a tile of 4x4 pixels x 16 channels, 8 at a time: TWO_ROWS(COLUMN, y) makes y[2][4] of
- * columns by EVEN (rows 0 and 2) or ODD (1 and 3), which read m and bias. */
-#define HALF(COLUMN, half, over)                                                                   \
+/* Two pixels, eight channels of each by lanes 0 to 7 and by 8 to 15, packed. plain: no zero point,
+ * every code allowed, so that packing alone clamps. */
+static inline void put(uint8_t *p, uint8_t *q, v8 low, v8 high, octk_ends e, bool plain) {
+    const v8 order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7),
+             codes = _mm256_permutevar8x32_epi32(
+                 plain ? _mm256_packus_epi16(low, high) : octk_narrowed(low, high, e), order);
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(codes));
+    _mm_storeu_si128((__m128i *)q, _mm256_extracti128_si256(codes, 1));
+}
+
+/* Tiles of 4x4 pixels x 16 channels, 8 at a time, two rows at a time: TWO_ROWS(COLUMN, y, BETWEEN)
+ * makes y[2][4] of columns by EVEN (rows 0 and 2) or ODD (1 and 3), which read m and bias; between
+ * them two of the sums before become codes at a time, whose multiplications have two ports while
+ * additions have three. */
+#define NOTHING(k)
+#define PAIR_OF(y, k, half)                                                                        \
+    _mm256_packs_epi32(ninth((y)[2 * (k)], &records[half], law, small, bits),                      \
+                       ninth((y)[2 * (k) + 1], &records[half], law, small, bits))
+#define KEEP(k) high[k] = PAIR_OF(y, k, 1);
+#define PUT_ROWS(k, first)                                                                         \
     {                                                                                              \
-        const int32_t *m = sums + 8 * half;                                                        \
-        const v8 bias = load(a->b + 8 * half);                                                     \
-        const octk_eight by = records[half];                                                       \
-        TWO_ROWS(COLUMN, y)                                                                        \
-        FINISH(y, over)                                                                            \
+        uint8_t *at = t.y + ((k) / 2 * 2 + first) * row + (k) % 2 * 2 * pixel;                     \
+        put(at, at + pixel, PAIR_OF(z, k, 0), high[k], e, plain);                                  \
     }
-#define PUT_ROWS(COLUMN, first, over)                                                              \
+#define PUT_EVEN(k) PUT_ROWS(k, 0)
+#define PUT_ODD(k)  PUT_ROWS(k, 1)
+#define HALF(COLUMN, half, y, BETWEEN)                                                             \
     {                                                                                              \
-        v8 high[8], y[8];                                                                          \
-        HALF(COLUMN, 1, over)                                                                      \
-        EACH8 high[i] = y[i];                                                                      \
-        HALF(COLUMN, 0, over)                                                                      \
-        _Pragma("GCC unroll 4") for (int i = 0; i < 8; i += 2) {                                   \
-            uint8_t *at = to + (i / 4 * 2 + first) * a->row + i % 4 * a->pixel;                    \
-            put(at, at + a->pixel, y[i], high[i], y[i + 1], high[i + 1], e, plain);                \
-        }                                                                                          \
+        const int32_t *m = t.m + 8 * half;                                                         \
+        const v8 bias = load(b + 8 * half);                                                        \
+        TWO_ROWS(COLUMN, y, BETWEEN)                                                               \
     }
-/* Tiles of 4x4 pixels. */
 #define OUT4(name, over)                                                                           \
     static inline __attribute__((always_inline)) void name(const octk_wino_out_s32u8 *a,           \
                                                            octq_law law, bool plain, bool small) { \
-        const v8 inverse_of_9 = _mm256_set1_epi32(954437177);                                      \
+        enum { bits = over };                                                                      \
         const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
         const octk_eight records[2] = {octk_eight_of(&a->by, 0, 4), octk_eight_of(&a->by, 8, 12)}; \
-        uint8_t *to = a->y;                                                                        \
-        for (int32_t t = 0; t < a->count; t++, to += 4 * a->pixel) {                               \
-            const int32_t *sums = octk_wino_m(a, t);                                               \
-            PUT_ROWS(EVEN, 0, over)                                                                \
-            PUT_ROWS(ODD, 1, over)                                                                 \
+        const int64_t row = a->row, pixel = a->pixel;                                              \
+        const int32_t *b = a->b;                                                                   \
+        for (octk_wino_tile t = octk_wino_first(a); t.left; octk_wino_next(&t, 4 * pixel)) {       \
+            v8 y[8], z[8], high[4];                                                                \
+            HALF(EVEN, 1, y, NOTHING)                                                              \
+            HALF(EVEN, 0, z, KEEP)                                                                 \
+            HALF(ODD, 1, y, PUT_EVEN)                                                              \
+            HALF(ODD, 0, z, KEEP)                                                                  \
+            PUT_ODD(0) PUT_ODD(1) PUT_ODD(2) PUT_ODD(3)                                            \
         }                                                                                          \
     }
 /* Tiles of 2x2 pixels x 16 channels: square(m, b, y) makes y[4] of 8 channels. */
@@ -123,21 +121,21 @@ static inline void put(uint8_t *p, uint8_t *q, v8 p0, v8 p1, v8 q0, v8 q1, octk_
                                                            octq_law law, bool plain) {             \
         const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
         const octk_eight records[2] = {octk_eight_of(&a->by, 0, 4), octk_eight_of(&a->by, 8, 12)}; \
-        uint8_t *to = a->y;                                                                        \
-        for (int32_t t = 0; t < a->count; t++, to += 2 * a->pixel) {                               \
-            const int32_t *sums = octk_wino_m(a, t);                                               \
+        const int64_t row = a->row, pixel = a->pixel;                                              \
+        const int32_t *b = a->b;                                                                   \
+        for (octk_wino_tile t = octk_wino_first(a); t.left; octk_wino_next(&t, 2 * pixel)) {       \
             v8 y[2][4];                                                                            \
             _Pragma("GCC unroll 2") for (int half = 0; half < 2; half++) {                         \
-                square(sums + 8 * half, a->b + 8 * half, y[half]);                                 \
+                square(t.m + 8 * half, b + 8 * half, y[half]);                                     \
                 _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {                              \
                     if (law == OCTQ_Q31) y[half][i] = _mm256_srai_epi32(y[half][i], over);         \
                     y[half][i] = octk_scaled(y[half][i], &records[half], law);                     \
                 }                                                                                  \
             }                                                                                      \
-            for (int i = 0; i < 2; i++) {                                                          \
-                uint8_t *at = to + i * a->row;                                                     \
-                put(at, at + a->pixel, y[0][2 * i], y[1][2 * i], y[0][2 * i + 1], y[1][2 * i + 1], \
-                    e, plain);                                                                     \
+            _Pragma("GCC unroll 2") for (int i = 0; i < 4; i += 2) {                               \
+                uint8_t *at = t.y + i / 2 * row;                                                   \
+                put(at, at + pixel, _mm256_packs_epi32(y[0][i], y[0][i + 1]),                      \
+                    _mm256_packs_epi32(y[1][i], y[1][i + 1]), e, plain);                           \
             }                                                                                      \
         }                                                                                          \
     }

@@ -182,7 +182,8 @@ void octk_wino_mul_s16_avx2(const octk_wino_mul_s16 *a) {
         if (j == 1) p = ADD32(p, bias);                                                            \
         A = ADD32(ADD32(p, r), M(0, j));                                                           \
         B = ADD32(p, SHL32(r, 2));                                                                 \
-    }
+    }                                                                                              \
+    HERE(A, B)
 /* column j of rows 1 and 3 */
 #define ODD(j, A, B)                                                                               \
     v8 A, B;                                                                                       \
@@ -192,7 +193,8 @@ void octk_wino_mul_s16_avx2(const octk_wino_mul_s16 *a) {
         if (j == 1) p = ADD32(p, bias);                                                            \
         A = ADD32(p, ADD32(r, r));                                                                 \
         B = ADD32(p, SHL32(ADD32(r, M(5, j)), 3));                                                 \
-    }
+    }                                                                                              \
+    HERE(A, B)
 /* x1 to x4 hold sums and differences */
 #define LINE_OUT(y, x0, x1, x2, x3, x4, x5)                                                        \
     {                                                                                              \
@@ -201,14 +203,18 @@ void octk_wino_mul_s16_avx2(const octk_wino_mul_s16 *a) {
         (y)[2] = ADD32(x1, SHL32(x3, 2));                                                          \
         (y)[3] = ADD32(x2, SHL32(ADD32(x4, x5), 3));                                               \
     }
-#define TWO_ROWS(COLUMN, y)                                                                        \
+#define TWO_ROWS(COLUMN, y, BETWEEN)                                                               \
     {                                                                                              \
         COLUMN(1, a1, b1)                                                                          \
+        BETWEEN(0)                                                                                 \
         COLUMN(2, a2, b2)                                                                          \
+        BETWEEN(1)                                                                                 \
         BUTTERFLY(a1, a2)                                                                          \
         BUTTERFLY(b1, b2)                                                                          \
         COLUMN(3, a3, b3)                                                                          \
+        BETWEEN(2)                                                                                 \
         COLUMN(4, a4, b4)                                                                          \
+        BETWEEN(3)                                                                                 \
         BUTTERFLY(a3, a4)                                                                          \
         BUTTERFLY(b3, b4)                                                                          \
         COLUMN(0, a0, b0)                                                                          \

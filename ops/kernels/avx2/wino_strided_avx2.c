@@ -121,7 +121,8 @@ void octk_wino2s2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
         if (j == 2) s = ADD32(s, bias);                                                            \
         A = ADD32(ADD32(s, two), M(0, j));                                                         \
         B = ADD32(ADD32(s, SHL32(two, 2)), M(6, j));                                               \
-    }
+    }                                                                                              \
+    HERE(A, B)
 /* column j of rows 1 and 3 */
 #define ODD(j, A, B)                                                                               \
     v8 A, B;                                                                                       \
@@ -131,7 +132,8 @@ void octk_wino2s2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
         if (j == 2) s = ADD32(s, bias);                                                            \
         A = ADD32(ADD32(s, ADD32(two, two)), M(5, j));                                             \
         B = ADD32(ADD32(s, SHL32(two, 3)), M(1, j));                                               \
-    }
+    }                                                                                              \
+    HERE(A, B)
 /* x1 and x2 hold sum and difference */
 #define LINE_OUT(y, x1, x2, two)                                                                   \
     {                                                                                              \
@@ -146,14 +148,18 @@ void octk_wino2s2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
         (y)[k] = ADD32((y)[k], a_);                                                                \
         (y)[4 + (k)] = ADD32((y)[4 + (k)], b_);                                                    \
     }
-#define TWO_ROWS(COLUMN, y)                                                                        \
+#define TWO_ROWS(COLUMN, y, BETWEEN)                                                               \
     {                                                                                              \
         COLUMN(2, a1, b1)                                                                          \
+        BETWEEN(0)                                                                                 \
         COLUMN(3, a2, b2)                                                                          \
+        BETWEEN(1)                                                                                 \
         BUTTERFLY(a1, a2)                                                                          \
         BUTTERFLY(b1, b2)                                                                          \
         COLUMN(4, a4, b4)                                                                          \
+        BETWEEN(2)                                                                                 \
         LINE_OUT(y, a1, a2, a4)                                                                    \
+        BETWEEN(3)                                                                                 \
         LINE_OUT(y + 4, b1, b2, b4)                                                                \
         ADD_COLUMN(COLUMN, 0, 0, y)                                                                \
         ADD_COLUMN(COLUMN, 5, 1, y)                                                                \

@@ -84,13 +84,12 @@ static inline void put(uint8_t *const at[4], const v16 y[4], const finish *f, bo
                           odd};                                                                    \
         const v16 bias = _mm512_loadu_si512(a->b);                                                 \
         const int64_t row = a->row, pixel = a->pixel;                                              \
-        uint8_t *to = a->y;                                                                        \
-        for (int32_t t = 0; t < a->count; t++, to += tile * pixel) {                               \
-            const int32_t *m = octk_wino_m(a, t);                                                  \
+        octk_wino_tile t = octk_wino_first(a);                                                     \
+        for (; t.left; octk_wino_next(&t, tile * pixel)) {                                         \
             v16 lines[tile][edge];                                                                 \
             EACH(j, edge) {                                                                        \
                 v16 d[edge], c[tile];                                                              \
-                EACH(i, edge) d[i] = _mm512_loadu_si512(m + PLACE(edge, i, j) * G * 16);           \
+                EACH(i, edge) d[i] = _mm512_loadu_si512(t.m + PLACE(edge, i, j) * G * 16);         \
                 if (j == one) d[one] = ADD(d[one], bias);                                          \
                 line(d, c);                                                                        \
                 EACH(i, tile) lines[i][j] = c[i];                                                  \
@@ -100,7 +99,7 @@ static inline void put(uint8_t *const at[4], const v16 y[4], const finish *f, bo
                 uint8_t *at[4];                                                                    \
                 EACH(i, 4 / tile) line(lines[four * 4 / tile + i], y + i * tile);                  \
                 EACH(i, 4) y[i] = scaled(y[i], &f, law, small);                                    \
-                EACH(i, 4) at[i] = to + (four * 4 + i) / tile * row + i % tile * pixel;            \
+                EACH(i, 4) at[i] = t.y + (four * 4 + i) / tile * row + i % tile * pixel;           \
                 put(at, y, &f, plain);                                                             \
             }                                                                                      \
         }                                                                                          \

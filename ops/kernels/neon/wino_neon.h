@@ -35,13 +35,12 @@ static inline int16x8_t codes(const uint8_t *x) {
         const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);                                     \
         octk_four by[4];                                                                           \
         for (int32_t l = 0; l < 4; l++) by[l] = octk_four_of(&a->by, 4 * l);                       \
-        for (int32_t t = 0; t < a->count; t++) {                                                   \
-            const int32_t *m = octk_wino_m(a, t);                                                  \
-            uint8_t *to = a->y + t * tile * a->pixel;                                              \
+        octk_wino_tile t = octk_wino_first(a);                                                     \
+        for (; t.left; octk_wino_next(&t, tile * a->pixel)) {                                      \
             int32x4_t y[4][tile * tile];                                                           \
-            for (int32_t l = 0; l < 4; l++) four(m + 4 * l, a->b + 4 * l, &by[l], law, y[l]);      \
+            for (int32_t l = 0; l < 4; l++) four(t.m + 4 * l, a->b + 4 * l, &by[l], law, y[l]);    \
             for (int32_t i = 0; i < tile * tile; i++)                                              \
-                vst1q_u8(to + i / tile * a->row + i % tile * a->pixel,                             \
+                vst1q_u8(t.y + i / tile * a->row + i % tile * a->pixel,                            \
                          octk_codes(y[0][i], y[2][i], y[1][i], y[3][i], e));                       \
         }                                                                                          \
     }                                                                                              \

@@ -70,8 +70,8 @@ static void tile_out(const octk_wino_out_s32u8 *a, const form *f, const int32_t 
     }
 }
 static void transform_out(const octk_wino_out_s32u8 *a, const form *f) {
-    for (int32_t i = 0; i < a->count; i++)
-        tile_out(a, f, octk_wino_m(a, i), a->y + i * f->tile * a->pixel);
+    for (octk_wino_tile t = octk_wino_first(a); t.left; octk_wino_next(&t, f->tile * a->pixel))
+        tile_out(a, f, t.m, t.y);
 }
 
 void octk_wino4_in_u8s16_ref(const octk_wino_in_u8s16 *a) { transform_in(a, &F4); }
