@@ -3,7 +3,8 @@
  * nets and of depthwise and other shapes, in turn, and holds the choice against the fastest: a row
  * says what the model thought, what was measured, and by how much the choice is slower than the
  * best. Not a test. Weights that a second-level cache does not keep come from memory, as in a net
- * that has more of such layers than the last level holds.
+ * that has more of such layers than the last level holds; of others six times as many bytes come
+ * between two runs, as in a net of several such layers.
  * Usage: bench_candidates [milliseconds per layer, 200] [images, 1] [part of a layer's name]. Ends
  * with 1 where a choice is more than a tenth off. */
 #include <stdio.h>
@@ -103,6 +104,7 @@ typedef struct ready { /* a candidate, bound */
     const char *name;
     octi_qrun r;
     double cycles, best;
+    int64_t bytes;    /* of its packed weights */
     const uint8_t *x; /* pixel (0, 0) */
 } ready;
 
@@ -179,7 +181,10 @@ static int candidates(oct_ctx *ctx, layer *l, ready *all, int *chosen) {
         octi_layout at[4] = {octi_layout_of(&l->in[0].shape, 1, c->r.halo)};
         at[0].slack = true;
         c->x = l->x + at[0].origin;
+        const octi_arena_mark before = octi_arena_save(l->arena);
         if (octi_qbind(&c->r, at, &l->y_at)) continue;
+        const octi_arena_mark after = octi_arena_save(l->arena);
+        c->bytes = (int64_t)after.used - (after.block == before.block ? (int64_t)before.used : 0);
         if (!strcmp(free_choice.kernel, c->name)) *chosen = count;
         c->cycles = c->r.cycles;
         c->best = 1e30;
@@ -188,13 +193,17 @@ static int candidates(oct_ctx *ctx, layer *l, ready *all, int *chosen) {
     return count;
 }
 
-/* Takes the caches: 96 MB. */
-static void flush(void) {
-    enum { BYTES = 96 << 20 };
+enum {
+    ALL = 96 << 20, /* of the caches */
+    OTHERS = 6      /* layers of a net that are about as large as this one */
+};
+
+/* Takes so much of the caches. */
+static void flush(int64_t bytes) {
     static uint8_t *big;
     static volatile uint8_t sum;
-    if (!big && !(big = calloc(BYTES, 1))) exit(1);
-    for (int i = 0; i < BYTES; i += 64) sum = (uint8_t)(sum + big[i]++);
+    if (!big && !(big = calloc(ALL, 1))) exit(1);
+    for (int64_t i = 0; i < bytes && i < ALL; i += 64) sum = (uint8_t)(sum + big[i]++);
 }
 
 int main(int argc, char **argv) {
@@ -223,7 +232,8 @@ int main(int argc, char **argv) {
                                    .to = c->r.units,
                                    .scratch = octi_arena_alloc(l.arena, c->r.scratch)};
                 c->r.run(&c->r, &call);
-                if (octi_weight_bytes(c->r.u.conv) > OCTI_CACHED_WEIGHTS) flush();
+                const bool far = octi_weight_bytes(c->r.u.conv) > OCTI_CACHED_WEIGHTS;
+                flush(far ? ALL : OTHERS * c->bytes);
                 const double begin = now();
                 c->r.run(&c->r, &call);
                 const double t = (now() - begin) / n;
