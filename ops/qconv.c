@@ -275,6 +275,15 @@ double octi_row_cycles(const octi_qconv *c, const octi_row_cost *costs, int coun
            (double)weight_bytes * (weight_bytes > OCTI_CACHED_WEIGHTS ? k->byte : k->near);
 }
 
+/* The odd part of the factor times a sum must be a float where it decides of a code. 256 codes away
+ * from the zero point it does not: that a rounding or two are off leaves it the first code or the
+ * last one. And no sum may leave s32 before it is a float. */
+bool octi_small_sums(const octi_qconv *c, int32_t factor, int32_t over) {
+    const double most = (double)c->largest_output, last = 256 / (double)c->least_m;
+    return most * factor <= INT32_MAX && c->largest_value < 0x1p30 &&
+           (most < last ? most : last) * factor < 0x1p24 * over;
+}
+
 oct_status octi_new_records(octi_arena *arena, octq_law law, size_t count, octq_multipliers *by) {
     *by = (octq_multipliers){.law = law};
     if (law == OCTQ_FP32) {

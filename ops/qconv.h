@@ -91,6 +91,8 @@ octi_span octi_channels(const octi_qconv *c, const octi_qcall *call);
 /** Biases and records by lanes, `lanes` to a group, groups one behind the other. */
 oct_status octi_pack_lanes(const octi_qargs *q, const octi_qconv *c, int32_t lanes,
                            const int32_t **b, octq_multipliers *by);
+/** Whether floats may undo that sums are `factor` times too large, `over` of it a power of two. */
+bool octi_small_sums(const octi_qconv *c, int32_t factor, int32_t over);
 /** Records in memory of their own, [count], all zero; record i of one goes to place j of them, its
  *  fp32 multiplier divided by `over`, a power of two. */
 oct_status octi_new_records(octi_arena *arena, octq_law law, size_t count, octq_multipliers *by);

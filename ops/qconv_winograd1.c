@@ -179,7 +179,7 @@ static oct_status bind(const octi_qargs *q, const form *f) {
                                   .lo = c->lo,
                                   .hi = c->hi,
                                   .pooled = c->pool > 1,
-                                  .small = c->largest_output * FACTOR < (OVER << 24)},
+                                  .small = octi_small_sums(c, FACTOR, OVER)},
                        .in = q->in_at[0],
                        .out = *q->out_at,
                        .need = halo(f, c),

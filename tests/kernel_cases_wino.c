@@ -202,10 +202,12 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
                       group = e * e * G * 16 + 16 * below(&r, 2);
         const size_t bytes = (size_t)((tile - 1) * row + tile * count * pixel);
         uint8_t *y = untouched(bytes), *want = untouched(bytes);
-        /* small: whole multiples of the factor, outputs below 2^24 / odd, some just so */
-        const bool small = f->odd > 1 && below(&r, 2);
-        const int factor = f->odd << f->over, most = ((1 << 24) - 1) / 9,
-                  some = 1 + below(&r, 2000), bias = most - some * line * line;
+        /* small: whole multiples of the factor, outputs below 2^24 / odd, some just so; or far:
+         * just below what s32 has, where those beyond 2^24 / odd are 256 codes away */
+        const bool small = f->odd > 1 && below(&r, 2), far = small && below(&r, 2);
+        const int factor = f->odd << f->over, last = ((1 << 24) - 1) / 9,
+                  most = far ? INT32_MAX / factor : last, some = 1 + below(&r, 2000),
+                  bias = most - some * line * line;
         const float largest = small ? (float)most * (float)(1 << f->over) : 0x1p31f;
         for (int i = 0; i < MS; i++)
             m[i] = small ? factor * (below(&r, 2 * some + 1) - some) : (int32_t)octi_rng_u32(&r);
@@ -213,7 +215,9 @@ static void check_out(octk_wino_out_fn *kernel, const char *name, const form *f)
             b[l] = !small         ? (int32_t)octi_rng_u32(&r)
                    : below(&r, 3) ? factor * (below(&r, 2 * bias + 1) - bias)
                                   : factor * (below(&r, 2) ? bias : -bias);
-            scale[l] = below(&r, 3) ? 100.0f / largest * (0.1f + octi_rng_uniform(&r)) : 0x1p-40f;
+            scale[l] = far ? (256.1f + below(&r, 1000)) / ((float)last * (float)(1 << f->over))
+                       : below(&r, 3) ? 100.0f / largest * (0.1f + octi_rng_uniform(&r))
+                                      : 0x1p-40f;
         }
         const octq_multipliers by = draw_records(&r, scale, numbers, 16);
         for (int n = 0; n < count * tile * tile; n++)

@@ -460,13 +460,14 @@ START_TEST(sums_of_a_row_reach_their_bound) {
 }
 END_TEST
 
-/** Sums that are 9 or 3 times too large are divided as floats for as long as these have them, and
- *  no further, and multiplied behind that. */
+/** Sums that are 9 or 3 times too large are divided as floats for as long as these have them, or
+ *  whatever they are has the same code, and no further, and multiplied behind that. */
 START_TEST(sums_are_divided_as_floats_that_have_them) {
     static const struct {
         const char *candidate;
-        int kernel, stride, odd;
-    } rows[] = {{"winograd4", 3, 1, 9}, {"winograd4s2", 3, 2, 9}, {"winograd1x5", 5, 1, 3}};
+        int kernel, stride, odd, factor;
+    } rows[] = {
+        {"winograd4", 3, 1, 9, 576}, {"winograd4s2", 3, 2, 9, 36}, {"winograd1x5", 5, 1, 3, 24}};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     rng = octi_rng_stream(13, OCTI_RNG_TEST, 0, 0);
     for (int i = 0; i < 3; i++) {
@@ -482,6 +483,12 @@ START_TEST(sums_are_divided_as_floats_that_have_them) {
                 check_sum(ctx, rows[i].candidate, rows[i].kernel, rows[i].stride, sum, m), 1);
         }
         ck_assert(told[0] > 10 && told[1] > 10);
+        /* far from the codes s32 alone must have them */
+        for (int32_t at = -20; at < 20; at++) {
+            const int32_t sum = INT32_MAX / rows[i].factor + at / 2;
+            check_sum(ctx, rows[i].candidate, rows[i].kernel, rows[i].stride, at % 2 ? sum : -sum,
+                      8000.0f / (float)sum);
+        }
     }
     oct_close(ctx);
 }

@@ -255,7 +255,8 @@ typedef struct octk_wino_out_s32u8 {
     int64_t row, pixel, group;
     int32_t count, t;
     int32_t zy, lo, hi;
-    bool small; /* of fp32: 9 times an output stays below 2^24, so floats divide it by 9 exactly */
+    bool small; /* of fp32: no output leaves s32 by its factor, and 9 times one stays below 2^24, so
+                   that floats divide it by 9 exactly, or is 256 codes from the zero point */
 } octk_wino_out_s32u8;
 typedef void octk_wino_out_fn(const octk_wino_out_s32u8 *a);
 /** A tile of such a call. The next one's place must be near at hand: whatever waits for it fills a
@@ -318,7 +319,7 @@ typedef struct octk_wino1_s16u8 {
     int32_t p, q, o, tile, steps;
     int32_t zy, lo, hi;
     bool pooled;
-    bool small; /* of fp32: 3 times an output stays below 2^24 */
+    bool small; /* of fp32: the same of 3 times an output */
 } octk_wino1_s16u8;
 typedef void octk_wino1_s16u8_fn(const octk_wino1_s16u8 *a);
 
