@@ -21,12 +21,15 @@ static inline __m256i pair_of(const int16_t *v) {
 
 static inline __attribute__((always_inline)) void product(const int32_t size, int32_t positions,
                                                           int32_t blocks, const int16_t *v,
-                                                          const int16_t *u, int32_t *m) {
+                                                          const int16_t *u, int32_t *m,
+                                                          octk_ahead next) {
     for (int32_t p = 0; p < positions; p++, m += G * 16) {
         __m256i s[6], t[6];
         _Pragma("GCC unroll 6") for (int32_t i = 0; i < size; i++) s[i] = t[i] =
             _mm256_setzero_si256();
-        for (int32_t b = 0; b < blocks; b++, v += G * 16)
+        for (int32_t b = 0; b < blocks; b++, v += G * 16) {
+            for (int32_t i = 0; i < next.lines; i++, next.at += 64)
+                _mm_prefetch((const char *)next.at, _MM_HINT_T0);
             for (int32_t k = 0; k < 8; k++, u += 32) {
                 const __m256i w = load(u), z = load(u + 16);
                 _Pragma("GCC unroll 6") for (int32_t i = 0; i < size; i++) {
@@ -35,6 +38,7 @@ static inline __attribute__((always_inline)) void product(const int32_t size, in
                     DOT(t[i], x, z);
                 }
             }
+        }
         _Pragma("GCC unroll 6") for (int32_t i = 0; i < size; i++) {
             _mm256_storeu_si256((__m256i *)(void *)(m + i * 16), s[i]);
             _mm256_storeu_si256((__m256i *)(void *)(m + i * 16 + 8), t[i]);
@@ -44,8 +48,8 @@ static inline __attribute__((always_inline)) void product(const int32_t size, in
 
 #define SIZE(n)                                                                                    \
     static void product##n(int32_t positions, int32_t blocks, const int16_t *v, const int16_t *u,  \
-                           int32_t *m) {                                                           \
-        product(n, positions, blocks, v, u, m);                                                    \
+                           int32_t *m, octk_ahead next) {                                          \
+        product(n, positions, blocks, v, u, m, next);                                              \
     }
 SIZE(1)
 SIZE(2)
@@ -54,9 +58,18 @@ SIZE(4)
 SIZE(5)
 SIZE(6)
 
+typedef void product_fn(int32_t positions, int32_t blocks, const int16_t *v, const int16_t *u,
+                        int32_t *m, octk_ahead next);
+
 void octk_wino_mul_s16_avxvnni(const octk_wino_mul_s16 *a) {
-    static void (*const of[])(int32_t, int32_t, const int16_t *, const int16_t *, int32_t *) = {
-        NULL, product1, product2, product3, product4, product5, product6};
-    for (int32_t i = 0; i < a->panels; i++)
-        of[a->count](a->positions, a->blocks, a->v, a->u + i * a->u_panel, a->m + i * a->m_panel);
+    static product_fn *const of[] = {NULL,     product1, product2, product3,
+                                     product4, product5, product6};
+    for (int32_t i = 0; i < a->panels; i++) {
+        const int16_t *u = a->u + i * a->u_panel;
+        octk_ahead next = a->next;
+        next.at += (uintptr_t)(i * a->u_panel) * 2;
+        /* one group's: from a second-level cache they come in time, and 2 to 4 % sooner alone */
+        if (next.lines == 8) next.lines = 0;
+        of[a->count](a->positions, a->blocks, a->v, u, a->m + i * a->m_panel, next);
+    }
 }
