@@ -64,7 +64,8 @@ static inline __attribute__((always_inline)) void product(const octk_wino_mul_s1
                 }
             }
         }
-        _Pragma("GCC unroll 8") for (int32_t i = 0; chains > 1 && i < sums; i++) s[i] =
+        const int32_t others = chains > 1 ? sums : 0;
+        _Pragma("GCC unroll 8") for (int32_t i = 0; i < others; i++) s[i] =
             _mm512_add_epi32(s[i], s[sums + i]);
         _Pragma("GCC unroll 4") for (int32_t j = 0; j < vectors; j++) {
             if (panels == 1 && j && !two) continue;
