@@ -69,6 +69,7 @@ static oct_status bind(const octi_qargs *q) {
 static const char *unfit(const octi_qconv *c) {
     if (c->h != 1 || c->w != 1 || c->r != 1 || c->s != 1 || c->p != 1 || c->q != 1)
         return "several pixels";
+    if (c->pads[0] || c->pads[1]) return "its one window lies on the border";
     if (c->groups > 1) return "groups";
     if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
     return NULL;
