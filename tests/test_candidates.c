@@ -55,8 +55,7 @@ static bool draw_shape(layer *l) {
     if (below(10) == 0) l->g = l->c = l->sh = l->sw = 1; /* grey images */
     if (below(9) == 0) {
         l->h = l->w = l->r = l->s = 1, l->pads[0] = l->pads[1] = l->pads[2] = l->pads[3] = 0;
-        /* and such whose one window lies beside the pixel */
-        if (below(4) == 0) l->sh = l->sw = 4, l->pads[below(2)] = within(1, 3);
+        if (below(4) == 0) l->sh = l->sw = 4, l->pads[below(2)] = within(1, 3); /* beside it */
     }
     l->p = out_size(l->h, l->pads[0], l->pads[2], l->r, l->sh, l->dh);
     l->q = out_size(l->w, l->pads[1], l->pads[3], l->s, l->sw, l->dw);
