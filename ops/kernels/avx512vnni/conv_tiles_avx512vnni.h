@@ -244,13 +244,15 @@ static void two_panels(const octk_conv_rows *a, const void *w, int32_t first) {
     }
 }
 
-/* Weights of four panels may come from memory: while these are multiplied, the next four are
- * fetched, a share by each tile. */
+/* Weights of four panels may come from memory: while these are multiplied, the next ones are
+ * fetched, a share by each tile. Behind the last ones nothing is: a layer of one pixel would wait
+ * for as much as its weights are. */
 static void four_panels(const octk_conv_rows *a, const void *w, int32_t first) {
     group g;
     group_of(&g, a, w, first, 4);
-    const int32_t tiles = (a->np + 5) / 6;
-    ahead next = {g.w + (int64_t)a->runs * a->steps * 256, (4 * AT_ONCE + tiles - 1) / tiles};
+    const int32_t tiles = (a->np + 5) / 6, rest = octk_lanes(a->o) - first - 64,
+                  panels = rest < 64 ? rest / 16 : 4;
+    ahead next = {g.w + (int64_t)a->runs * a->steps * 256, (panels * AT_ONCE + tiles - 1) / tiles};
     int32_t i = 0;
     if (a->pooled) {
         pooled_four_by_4(a, &g, &next, i);

@@ -83,6 +83,10 @@ typedef struct work {
         }                                                                                          \
     }
 
+/* Chains of a tile of so few sums that each would wait for its last product: of every second step,
+ * or every fourth. */
+#define CHAINS(sums) ((sums) <= 4 ? 4 : (sums) <= 8 ? 2 : 1)
+
 /* Sums of `size` pixels by `panels` vectors; unrolled for each size, so that they stay in
  * registers. p has every pixel, or every second. */
 #define SUMS(name, vec, most, load, lanes, STEP, GO_ON)                                            \
@@ -90,23 +94,32 @@ typedef struct work {
                      vec *s, const int32_t size, const int32_t panels, const bool pairs) {         \
         const int64_t panel = (int64_t)t->a->runs * t->a->steps * lanes * 4;                       \
         ahead *const next = t->next;                                                               \
+        const int32_t sums = size * panels, chains = CHAINS(sums);                                 \
         vec c[most], four[4];                                                                      \
-        _Pragma("GCC unroll 24") for (int32_t i = 0; i < size * panels; i++) c[i] =                \
+        _Pragma("GCC unroll 24") for (int32_t i = 0; i < sums; i++) c[i] =                         \
             load((const void *)(b + i % panels * lanes));                                          \
+        _Pragma("GCC unroll 24") for (int32_t i = sums; i < chains * sums; i++) c[i] = (vec){0};   \
         for (int32_t r = 0; r < t->a->runs; r++) {                                                 \
             const octk_conv_rows *const a = t->a;                                                  \
             int64_t at = a->run[r], beside = at + a->pair;                                         \
             EACH_STEP(STEP, GO_ON)                                                                 \
         }                                                                                          \
-        _Pragma("GCC unroll 24") for (int32_t i = 0; i < size * panels; i++) s[i] = c[i];          \
+        _Pragma("GCC unroll 24") for (int32_t i = 0; i < sums; i++) {                              \
+            s[i] = c[i];                                                                           \
+            if (chains == 4) s[i] = ADD_##lanes(s[i], c[2 * sums + i]);                            \
+            if (chains > 1) s[i] = ADD_##lanes(s[i], c[sums + i]);                                 \
+            if (chains == 4) s[i] = ADD_##lanes(s[i], c[3 * sums + i]);                            \
+        }                                                                                          \
     }
+#define ADD_8  _mm256_add_epi32
+#define ADD_16 _mm512_add_epi32
 #define SUMS_STEP(off, vec, load, spread, lanes)                                                   \
     _Pragma("GCC unroll 4") for (int32_t v = 0; v < panels; v++) four[v] =                         \
         load((const void *)(w + lanes * off + v * panel));                                         \
     _Pragma("GCC unroll 24") for (int32_t j = 0; j < size; j++) {                                  \
         const uint8_t *const q = p[pairs ? j / 2 : j];                                             \
         const int64_t place = pairs && j % 2 ? beside : at;                                        \
-        vec *const to = c + j * panels;                                                            \
+        vec *const to = c + off / 4 % chains * sums + j * panels;                                  \
         if (panels == 4)                                                                           \
             DOT4(vec, spread, off, q, place, to, four)                                             \
         else if (panels == 2)                                                                      \
