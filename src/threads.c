@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "src/float_mode.h"
 #include "src/mem.h"
@@ -30,7 +31,8 @@ struct octi_threads {
     atomic_uint gate; /* workers inside it; and SHUT where it takes no more of them */
 };
 
-enum { SPIN_ROUNDS = 2000, STACK_BYTES = 1 << 20 };
+/* A sleeper of a virtual machine takes 100 us to wake, and 50 of whoever wakes it. */
+enum { SPIN_NS = 300000, STACK_BYTES = 1 << 20 };
 #define SHUT (1u << 31)
 
 static atomic_uint forks;
@@ -61,6 +63,21 @@ static inline void cpu_relax(void) {
 #endif
 }
 
+/* A wait that spins: false, now and from then on, when it has taken SPIN_NS. */
+typedef struct spin {
+    unsigned rounds;
+    int64_t end;
+} spin;
+static bool goes_on(spin *s) {
+    struct timespec t;
+    cpu_relax();
+    if (++s->rounds % 32) return true;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    const int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    if (!s->end) s->end = now + SPIN_NS;
+    return now < s->end;
+}
+
 static void work(octi_threads *p, octi_task_fn fn, void *arg, int64_t n) {
     for (;;) {
         int64_t i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
@@ -89,10 +106,9 @@ static void leave(octi_threads *p) {
 /* Until a job comes that is newer than `seen`, or the end. */
 static unsigned await(octi_threads *p, unsigned seen) {
     unsigned now = seen;
-    for (int i = 0; i < SPIN_ROUNDS && now == seen; i++) {
-        cpu_relax();
+    spin s = {0};
+    while (now == seen && goes_on(&s))
         now = atomic_load_explicit(&p->generation, memory_order_acquire);
-    }
     if (now != seen) return now;
     pthread_mutex_lock(&p->lock);
     /* then the number: whoever moves that looks here behind it */
@@ -127,10 +143,9 @@ static void announce(octi_threads *p) {
 /* No worker enters any more, and none is inside. */
 static void shut(octi_threads *p) {
     unsigned inside = atomic_fetch_or_explicit(&p->gate, SHUT, memory_order_acquire);
-    for (int i = 0; i < SPIN_ROUNDS && inside & ~SHUT; i++) {
-        cpu_relax();
+    spin s = {0};
+    while (inside & ~SHUT && goes_on(&s))
         inside = atomic_load_explicit(&p->gate, memory_order_acquire);
-    }
     if (!(inside & ~SHUT)) return;
     pthread_mutex_lock(&p->lock);
     while (atomic_load_explicit(&p->gate, memory_order_acquire) & ~SHUT)

@@ -150,6 +150,63 @@ START_TEST(float_layers_of_an_image_on_several_threads) {
 }
 END_TEST
 
+static oct_var *line(void *self, oct_tape *t, oct_var *x) {
+    const layers *l = self;
+    (void)t;
+    return oct_apply(l->fc, oct_flatten(oct_apply(l->square, x)));
+}
+
+enum { LINE = 256, LINE_IN = 1440, LINE_MOST = 72 };
+
+/* Of a float net whose images are one row, the outputs; how often one was cut by channels. */
+static uint32_t outputs_of_a_line(int threads, int wide, float *y) {
+    oct_ctx *ctx = oct_open(&(oct_opts){.threads = threads});
+    layers l;
+    oct_module *m = oct_module_new(ctx, line, &l);
+    l.square = conv(ctx, m, "square", LINE_IN, wide, 3, 1, 1);
+    l.fc = oct_module_add(m, "fc",
+                          oct_linear_new(ctx, &(oct_linear_opts){.in = LINE * wide, .out = wide}));
+    oct_net *net = oct_fold(oct_capture(m, OCT_SHAPE(1, LINE, LINE_IN)));
+    oct_session *s = oct_session_new(oct_plan_new(net, NULL), 1, NULL, 0);
+    ck_assert_msg(s, "%s", oct_error_message());
+    oct_tensor *x = oct_tensor_new(ctx, OCT_F32, OCT_SHAPE(1, LINE, LINE_IN));
+    octi_rng r = octi_rng_stream(4, OCTI_RNG_TEST, 4, 0);
+    for (int64_t i = 0; i < oct_tensor_count(x); i++) oct_f32(x)[i] = octi_rng_normal(&r);
+    ck_ok(oct_session_run(s, oct_f32(x), 1, y));
+    const uint32_t cut = octi_ctx_paths(ctx)->taken[OCTI_SIDE_PLAN][OCTI_PATH_channels_cut];
+    oct_close(ctx);
+    return cut;
+}
+
+/** Where there are no rows to share channels are: of 1 to 16 beyond whole panels none is alone that
+ *  would be summed in another order. 392: as 1,000 classes are, a half beyond whole ones. */
+START_TEST(float_channels_of_a_line_on_several_threads) {
+    static const struct {
+        int wide;
+        bool cut;
+    } rows[] = {{24, false}, {40, true}, {57, true}, {LINE_MOST, true}};
+    static const char *const caps[] = {
+        NULL,
+#ifdef __x86_64__
+        "avx2",
+#endif
+    };
+    for (size_t c = 0; c < sizeof caps / sizeof *caps; c++) {
+        if (caps[c]) setenv("OCT_CPU", caps[c], 1);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            for (int threads = MANY ? 2 : 3; threads <= 3; threads++) {
+                float one[LINE_MOST], several[LINE_MOST];
+                ck_assert_int_eq(outputs_of_a_line(1, rows[i].wide, one), 0);
+                const uint32_t cut = outputs_of_a_line(threads, rows[i].wide, several);
+                ck_assert_msg((cut > 0) == rows[i].cut, "%d channels, %d threads: cut %u times",
+                              rows[i].wide, threads, cut);
+                ck_assert_msg(!memcmp(one, several, sizeof *one * (size_t)rows[i].wide),
+                              "%d channels: other bits on %d threads", rows[i].wide, threads);
+            }
+    }
+}
+END_TEST
+
 /* A net that is not worth cutting: a session for fewer images than threads has scratch for so many
  * alone, and a run of fewer still stays within its block. */
 START_TEST(a_small_net_stays_in_its_block) {
@@ -217,5 +274,6 @@ START_TEST(parts_of_several_images_by_winograd) {
 END_TEST
 
 OCT_TEST_MAIN("cut", rows_of_an_image_on_several_threads,
-              float_layers_of_an_image_on_several_threads, a_small_net_stays_in_its_block,
+              float_layers_of_an_image_on_several_threads,
+              float_channels_of_a_line_on_several_threads, a_small_net_stays_in_its_block,
               parts_of_several_images_by_winograd)

@@ -97,7 +97,7 @@ static oct_status init_linear(const octi_finit *i) {
     f->own = l;
     f->all = run_linear;
     f->cycles = linear_cycles;
-    f->panels = (int32_t)(o % PANEL == 0 || o % PANEL > PANEL / 2 ? panels : 1);
+    f->panels = octi_fnode_panels(o);
     return OCT_OK;
 }
 

@@ -230,9 +230,7 @@ static oct_status init_conv(const octi_finit *i, const octi_conv *g, const float
                                            : OCTI_PATH_float_conv_taps;
     f->part = run_conv;
     f->cycles = conv_cycles;
-    /* narrower ones would be summed in another order */
-    const bool wide = g->o % OCTI_PANEL == 0 || g->o % OCTI_PANEL > OCTI_PANEL / 2;
-    if (g->groups == 1 && wide) f->panels = (int32_t)((g->o + OCTI_PANEL - 1) / OCTI_PANEL);
+    if (g->groups == 1) f->panels = octi_fnode_panels(g->o);
     return OCT_OK;
 }
 
@@ -316,7 +314,7 @@ static const struct frow {
 
 bool octi_fnode_has(oct_op_kind kind) { return rows_of[kind].run || rows_of[kind].part; }
 
-/* All channels where panels are 0, else these. */
+/* All channels where panels are 0, else these; the last panel has all that are left. */
 static octi_part part_of(const octi_fnode *f, const octi_qcall *call) {
     octi_part part = octi_fnode_whole(f);
     const int64_t to = (int64_t)call->to * f->unit_rows,
@@ -324,7 +322,7 @@ static octi_part part_of(const octi_fnode *f, const octi_qcall *call) {
     part.from = (int64_t)call->from * f->unit_rows;
     if (to < part.to) part.to = to;
     part.first = (int64_t)call->panel * OCTI_PANEL;
-    if (call->panels && last < part.last) part.last = last;
+    if (call->panels && call->panel + call->panels < f->panels) part.last = last;
     return part;
 }
 

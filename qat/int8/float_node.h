@@ -36,6 +36,12 @@ static inline octk_clamp octi_fnode_clamp(const octi_fnode *f) {
 }
 /** All of an image. */
 octi_part octi_fnode_whole(const octi_fnode *f);
+/** Panels that so many outputs may be cut into. A last one of eight or fewer goes with the one
+ *  before: alone it would be summed in another order. */
+static inline int32_t octi_fnode_panels(int64_t o) {
+    const int64_t panels = (o + OCTI_PANEL / 2 - 1) / OCTI_PANEL;
+    return panels > 1 ? (int32_t)panels : 1;
+}
 
 /** float_free.c: a convolution or linear layer of a net that is float whole, its parameters in
  *  f->w, f->b. *taken: it has such a form. */
