@@ -203,10 +203,9 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
 }
 
 /* Products of count tiles with the weights of so many panels, a sum's products as if they were
- * channels.
- * Weights come a few products at a time, for all tiles; while these are multiplied, each group of
- * tiles fetches its share of the next ones. A net's weights together hardly stay in a second-level
- * cache, so this pays for small ones, and costs nothing where they are near. */
+ * channels. Weights come a few products at a time, for all tiles; while these are multiplied, each
+ * group of tiles fetches its share of the next ones. A net's weights together hardly stay in a
+ * second-level cache, so this pays for small ones, and costs nothing where they are near. */
 static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count,
                      int32_t panels) {
     const winograd *own = j->own;
@@ -220,13 +219,14 @@ static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *
         for (int32_t i = 0; i < s.sums; i += step) {
             const int32_t now = s.sums - i < step ? s.sums - i : step,
                           depth = own->blocks * s.products;
-            octk_wino_mul_s16 k = {.u = u,
-                                   .u_panel = own->products * place_u,
-                                   .m_panel = panel_m(own),
-                                   .positions = now,
-                                   .blocks = depth,
-                                   .panels = panels,
-                                   .next = {(uintptr_t)(u + few * s.products * place_u), lines}};
+            octk_wino_mul_s16 k = {
+                .u = u,
+                .u_panel = own->products * place_u,
+                .m_panel = panel_m(own),
+                .positions = now,
+                .blocks = depth,
+                .panels = panels,
+                .next = {(uintptr_t)(u + few * s.products * place_u), lines, groups == 1}};
             for (int32_t g = 0; g < groups; g++) {
                 k.v = v + g * own->products * place_v;
                 k.m = m + g * own->sums * G * 16;

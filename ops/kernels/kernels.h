@@ -227,12 +227,19 @@ typedef octk_wino_in_fn octk_wino4_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino2_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino4s2_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino2s2_in_u8s16_fn;
-/** Memory that is wanted next: `lines` lines of 64 bytes with each block of channels. Nobody reads
- *  it there, so it may end anywhere. */
+/** Memory that is wanted next: `lines` lines of 64 bytes with each block of channels, or each turn
+ *  of a loop. Nobody reads it there, so it may end anywhere. */
 typedef struct octk_ahead {
     uintptr_t at;
     int32_t lines;
+    bool alone; /* of one group of tiles: no other one multiplies by what was fetched */
 } octk_ahead;
+/** Fetches so many lines, and of `panels` panels, so many bytes apart, as many each. */
+static inline void octk_fetch(octk_ahead *next, int64_t panel, int32_t panels) {
+    for (int32_t i = 0; i < next->lines; i++, next->at += 64)
+        for (int32_t v = 0; v < panels; v++)
+            __builtin_prefetch((const void *)(next->at + (uintptr_t)(v * panel)), 0, 3);
+}
 /** m = v u of one group, `count` tiles of it, and of `panels` panels of outputs, whose u and m are
  *  so many elements apart: `positions` products over `blocks` blocks of 16 channels; meanwhile
  *  `next`, of the first panel, may be fetched, of the others what lies as far behind it. */

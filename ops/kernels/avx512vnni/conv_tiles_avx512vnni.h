@@ -169,12 +169,12 @@ ALWAYS void tile_lines(const work *t, int32_t i, const int32_t size, const bool 
  * has work: a small layer would wait for its code. */
 #define TILES(name, tile, size, ...)                                                               \
     static __attribute__((noinline))                                                               \
-    int32_t name##_loop(const octk_conv_rows *a, const group *g, ahead *next, int32_t i) {         \
+    int32_t name##_loop(const octk_conv_rows *a, const group *g, octk_ahead *next, int32_t i) {    \
         const work t = {a, g, next};                                                               \
         for (; i + size <= t.a->np; i += size) tile(&t, i, size, __VA_ARGS__);                     \
         return i;                                                                                  \
     }                                                                                              \
-    ALWAYS int32_t name(const octk_conv_rows *a, const group *g, ahead *next, int32_t i) {         \
+    ALWAYS int32_t name(const octk_conv_rows *a, const group *g, octk_ahead *next, int32_t i) {    \
         return i + size <= a->np ? name##_loop(a, g, next, i) : i;                                 \
     }
 TILES(lines_16, tile_lines, 16, false)
@@ -252,7 +252,8 @@ static void four_panels(const octk_conv_rows *a, const void *w, int32_t first) {
     group_of(&g, a, w, first, 4);
     const int32_t tiles = (a->np + 5) / 6, rest = octk_lanes(a->o) - first - 64,
                   panels = rest < 64 ? rest / 16 : 4;
-    ahead next = {g.w + (int64_t)a->runs * a->steps * 256, (panels * AT_ONCE + tiles - 1) / tiles};
+    octk_ahead next = {.at = (uintptr_t)(g.w + (int64_t)a->runs * a->steps * 256),
+                       .lines = (panels * AT_ONCE + tiles - 1) / tiles};
     int32_t i = 0;
     if (a->pooled) {
         pooled_four_by_4(a, &g, &next, i);

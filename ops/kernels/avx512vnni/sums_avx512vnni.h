@@ -10,18 +10,12 @@
 
 enum { WIDE = 24, SLIM = 16, AT_ONCE = 4 }; /* sums of a tile; steps of a turn of the loop */
 
-/* Weights that are wanted next: so many lines of 64 bytes with each turn. */
-typedef struct ahead {
-    const uint8_t *at;
-    int32_t lines;
-} ahead;
-
 /* What a tile works from. Volatile: kept in memory and read again by who needs it, since a register
  * is free nowhere else but among vectors. */
 typedef struct work {
     const octk_conv_rows *volatile a;
     const struct group *volatile g;
-    ahead *next;
+    octk_ahead *next; /* weights: with each turn of the loop; NULL: none */
 } work;
 
 /* The step at p + at + off, in every lane, by one, two or four vectors of weights. */
@@ -93,7 +87,7 @@ typedef struct work {
     ALWAYS void name(const work *t, const uint8_t *w, const int32_t *b, const uint8_t *const *p,   \
                      vec *s, const int32_t size, const int32_t panels, const bool pairs) {         \
         const int64_t panel = (int64_t)t->a->runs * t->a->steps * lanes * 4;                       \
-        ahead *const next = t->next;                                                               \
+        octk_ahead *const next = t->next;                                                          \
         const int32_t sums = size * panels, chains = CHAINS(sums);                                 \
         vec c[most], four[4];                                                                      \
         _Pragma("GCC unroll 24") for (int32_t i = 0; i < sums; i++) c[i] =                         \
@@ -133,9 +127,7 @@ typedef struct work {
 #define WIDE_STEP(off) SUMS_STEP(off, __m512i, _mm512_loadu_si512, _mm512_set1_epi32, 16)
 #define WIDE_GO_ON(n)                                                                              \
     w += (n)*64, at += (n)*4, beside += (n)*4;                                                     \
-    if (next && (n) == AT_ONCE)                                                                    \
-        for (int32_t i = 0; i < next->lines; i++, next->at += 64)                                  \
-            _mm_prefetch((const char *)next->at, _MM_HINT_T0);
+    if (next && (n) == AT_ONCE) octk_fetch(next, 0, 1);
 SUMS(sums_slim, __m256i, SLIM, LOAD256, 8, SLIM_STEP, SLIM_GO_ON)
 SUMS(sums_wide, __m512i, WIDE, _mm512_loadu_si512, 16, WIDE_STEP, WIDE_GO_ON)
 

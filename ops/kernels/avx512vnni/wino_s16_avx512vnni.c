@@ -20,13 +20,6 @@ static inline __m512i pair_of(const int16_t *v) {
     return _mm512_set1_epi32(two);
 }
 
-/* Lines that are wanted next, of each panel. */
-static inline void fetch(octk_ahead *next, int64_t panel, int32_t panels) {
-    for (int32_t i = 0; i < next->lines; i++, next->at += 64)
-        for (int32_t v = 0; v < panels; v++)
-            _mm_prefetch((const char *)(next->at + (uintptr_t)(v * panel)), _MM_HINT_T0);
-}
-
 /* `size` tiles by `panels` panels; of one panel position p and p + 1, the last one of an odd number
  * twice, stored once. Where these are few sums they are kept twice, of even and of odd pairs: two
  * products begin in a cycle and each takes five. Unrolled, so that sums stay in registers. */
@@ -47,7 +40,7 @@ static inline __attribute__((always_inline)) void product(const octk_wino_mul_s1
         _Pragma("GCC unroll 24") for (int32_t i = 0; i < chains * sums; i++) s[i] =
             _mm512_setzero_si512();
         for (int32_t b = 0; b < a->blocks; b++, v += G * 16) {
-            fetch(&next, a->u_panel * 2, panels);
+            octk_fetch(&next, a->u_panel * 2, panels);
             /* unrolled too: a loop's ends cost 2 to 5 % */
             _Pragma("GCC unroll 8") for (int32_t k = 0; k < 8; k++, u += 32) {
                 _Pragma("GCC unroll 4") for (int32_t j = 0; j < vectors; j++) w[j] =
