@@ -16,7 +16,7 @@ typedef struct octi_conv {
     int64_t stride_h, stride_w, top, left, dil_h, dil_w;
 } octi_conv;
 
-/** A part of an image's output: rows [from, to), channels [first, last). */
+/** A part of an image's output: rows [from, to), or tiles, channels [first, last). */
 typedef struct octi_part {
     int64_t from, to, first, last;
 } octi_part;

@@ -248,7 +248,7 @@ size_t octi_winograd_scratch(const octi_conv *g) {
     return slot_floats(&j) * sizeof(float);
 }
 
-int64_t octi_winograd_units(const octi_conv *g) { return (g->p + 3) / 4; }
+int64_t octi_winograd_tiles(const octi_conv *g) { return (g->p + 3) / 4 * ((g->q + 3) / 4); }
 
 void octi_winograd_run(const octi_conv *g, const octk_table *kernels, const float *x,
                        const float *u, const float *bias, octk_clamp clamp, float *y,
@@ -262,27 +262,27 @@ void octi_winograd_run(const octi_conv *g, const octk_table *kernels, const floa
     all.y = y;
     all.v = scratch;
     wino_job j = slot_of(&all, 0);
-    const int64_t across = j.in.across, tiles = grid_tiles(&j.in);
+    const int64_t tiles = grid_tiles(&j.in);
     /* whole images are one row of tiles: weights are read once for several */
-    if (part->to - part->from == j.in.down)
+    if (part->to - part->from == tiles)
         forward_tiles(&j, 0, j.n * tiles, part->first, part->last);
     else
         for (int64_t n = 0; n < j.n; n++)
-            forward_tiles(&j, n * tiles + part->from * across, n * tiles + part->to * across,
-                          part->first, part->last);
+            forward_tiles(&j, n * tiles + part->from, n * tiles + part->to, part->first,
+                          part->last);
 }
 
 /* Transforms at two floats a cycle; large weights from memory for each block of tiles. */
 double octi_winograd_cycles(const octi_conv *g, const octk_table *kernels, const octi_part *part) {
-    const int64_t tiles = (part->to - part->from) * ((g->q + 3) / 4),
-                  outputs = part->last - part->first, products = PLANES * g->c * outputs;
+    const int64_t tiles = part->to - part->from, outputs = part->last - part->first,
+                  products = PLANES * g->c * outputs;
     return (double)(tiles * products) / octi_float_rate(kernels) +
            (double)(tiles * PLANES * (g->c + outputs)) / 2 +
            (double)blocks_of(tiles) * octi_float_weight_cycles(products);
 }
 
 bool octi_conv_winograd_pays(const octi_conv *g, const octk_table *kernels) {
-    const octi_part rows = {0, g->p, 0, g->o}, tiles = {0, octi_winograd_units(g), 0, g->o};
+    const octi_part rows = {0, g->p, 0, g->o}, tiles = {0, octi_winograd_tiles(g), 0, g->o};
     return octi_conv_winograd_fits(g) &&
            octi_winograd_cycles(g, kernels, &tiles) < octi_direct_cycles(g, kernels, &rows);
 }

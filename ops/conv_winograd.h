@@ -13,10 +13,10 @@ size_t octi_winograd_floats(const octi_conv *g);
 void octi_winograd_pack(const octi_conv *g, const float *w, float *u);
 /** Bytes, 64-byte aligned, that a run of g->n images needs. */
 size_t octi_winograd_scratch(const octi_conv *g);
-/** Rows of tiles of an image's output. */
-int64_t octi_winograd_units(const octi_conv *g);
-/** A part of y = x (*) w (+ bias where not NULL), clamped, of each of g->n images: its rows
- *  in units, its channels in whole panels of 16. */
+/** Tiles of 4x4 of an image's output, row by row. */
+int64_t octi_winograd_tiles(const octi_conv *g);
+/** A part of y = x (*) w (+ bias where not NULL), clamped, of each of g->n images: tiles
+ *  [from, to) of it, its channels in whole panels of 16. */
 void octi_winograd_run(const octi_conv *g, const octk_table *kernels, const float *x,
                        const float *u, const float *bias, octk_clamp clamp, float *y,
                        const octi_part *part, void *scratch);

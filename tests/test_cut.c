@@ -244,13 +244,13 @@ START_TEST(a_small_net_stays_in_its_block) {
 }
 END_TEST
 
-/* A part of several images at once: each image's own rows and channels, as in the whole. */
+/* A part of several images at once: each image's own tiles and channels, as in the whole. */
 START_TEST(parts_of_several_images_by_winograd) {
     enum { N = 3, SIDE = 12, C16 = 16, O = 32, ALL = N * SIDE * SIDE * O };
-    static const octi_part parts[] = {{0, 1, 0, 16}, {0, 1, 16, 32}, {1, 3, 0, 32}};
+    static const octi_part parts[] = {{0, 4, 0, 16}, {0, 4, 16, 32}, {4, 9, 0, 32}};
     const octi_conv g = {N, SIDE, SIDE, C16, SIDE, SIDE, O, 3, 3, 1, C16, O, 1, 1, 1, 1, 1, 1};
-    const octi_part whole = {0, octi_winograd_units(&g), 0, O};
-    ck_assert(octi_conv_winograd_fits(&g) && whole.to == 3);
+    const octi_part whole = {0, octi_winograd_tiles(&g), 0, O};
+    ck_assert(octi_conv_winograd_fits(&g) && whole.to == 9);
     static float x[N * SIDE * SIDE * C16], w[O * 9 * C16], bias[O], one[ALL], cut[ALL];
     octi_rng r = octi_rng_stream(4, OCTI_RNG_TEST, 3, 0);
     for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = octi_rng_normal(&r);

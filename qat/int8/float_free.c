@@ -14,16 +14,15 @@ typedef struct winograd {
 static void run_winograd(const octi_fnode *f, const float *const *in, float *y, int64_t n,
                          const octi_part *part, void *scratch) {
     const winograd *w = f->own;
-    const octi_part tiles = {part->from / 4, (part->to + 3) / 4, part->first, part->last};
+    const octi_part rows = {0, f->y.dim[1], part->first, part->last};
     octi_conv g = w->g;
     g.n = n;
-    octi_winograd_run(&g, f->kernels, in[0], w->u, f->b, octi_fnode_clamp(f), y, &tiles, scratch);
-    for (int64_t i = 0; f->factor && i < n; i++) octi_fnode_finish(f, y + i * f->image_out, part);
+    octi_winograd_run(&g, f->kernels, in[0], w->u, f->b, octi_fnode_clamp(f), y, part, scratch);
+    for (int64_t i = 0; f->factor && i < n; i++) octi_fnode_finish(f, y + i * f->image_out, &rows);
 }
 
 static double winograd_cycles(const octi_fnode *f, const octi_part *part) {
-    const octi_part tiles = {part->from / 4, (part->to + 3) / 4, part->first, part->last};
-    return octi_winograd_cycles(&((const winograd *)f->own)->g, f->kernels, &tiles);
+    return octi_winograd_cycles(&((const winograd *)f->own)->g, f->kernels, part);
 }
 
 static oct_status init_winograd(const octi_finit *i, const octi_conv *g) {
@@ -38,8 +37,8 @@ static oct_status init_winograd(const octi_finit *i, const octi_conv *g) {
     f->path = OCTI_PATH_float_conv_winograd;
     f->all = run_winograd;
     f->cycles = winograd_cycles;
-    f->unit_rows = 4;
-    f->units = (int32_t)octi_winograd_units(g);
+    f->tiles = (int32_t)octi_winograd_tiles(g);
+    f->units = f->factor ? 1 : f->tiles; /* what stands behind a product goes by rows */
     f->panels = (int32_t)(g->o / OCTI_PANEL);
     return OCT_OK;
 }

@@ -19,7 +19,8 @@ static int64_t row_of(const octi_fnode *f) {
 }
 
 octi_part octi_fnode_whole(const octi_fnode *f) {
-    return (octi_part){0, f->y.rank == 4 ? f->y.dim[1] : 1, 0, f->y.dim[f->y.rank - 1]};
+    const int64_t rows = f->y.rank == 4 ? f->y.dim[1] : 1;
+    return (octi_part){0, f->tiles ? f->tiles : rows, 0, f->y.dim[f->y.rank - 1]};
 }
 
 /* Rows of channels that follow each other: all of a part, or of some channels a pixel at a time. */
@@ -317,10 +318,8 @@ bool octi_fnode_has(oct_op_kind kind) { return rows_of[kind].run || rows_of[kind
 /* All channels where panels are 0, else these; the last panel has all that are left. */
 static octi_part part_of(const octi_fnode *f, const octi_qcall *call) {
     octi_part part = octi_fnode_whole(f);
-    const int64_t to = (int64_t)call->to * f->unit_rows,
-                  last = (int64_t)(call->panel + call->panels) * OCTI_PANEL;
-    part.from = (int64_t)call->from * f->unit_rows;
-    if (to < part.to) part.to = to;
+    const int64_t last = (int64_t)(call->panel + call->panels) * OCTI_PANEL;
+    if (f->units > 1) part.from = call->from, part.to = call->to;
     part.first = (int64_t)call->panel * OCTI_PANEL;
     if (call->panels && call->panel + call->panels < f->panels) part.last = last;
     return part;
@@ -379,7 +378,6 @@ oct_status octi_fnode_init(octi_fnode *f, octi_arena *arena, const oct_graph *g,
     *f = (octi_fnode){.run = row->run,
                       .part = row->part,
                       .units = 1,
-                      .unit_rows = 1,
                       .panels = 1,
                       .kernels = octi_ctx_kernels(octi_arena_ctx(arena)),
                       .elementwise = row->elementwise,

@@ -26,8 +26,9 @@ struct octi_fnode {
     octi_fnode_fn *run; /* one image; NULL where `part` or `all` runs */
     octi_fnode_part_fn *part;
     octi_fnode_cycles_fn *cycles; /* of a part, reckoned; NULL: of no matter beside convolutions */
-    int32_t units, unit_rows, panels; /* as octi_qrun has them */
-    const octk_table *kernels;        /* of the context that the node was made in */
+    int32_t units, panels;        /* that an image may be cut into: rows, or tiles; see octi_qrun */
+    int32_t tiles;                /* of an image that is cut by tiles; 0: by rows */
+    const octk_table *kernels;    /* of the context that the node was made in */
     oct_op_kind kind;
     oct_attrs a;
     oct_shape x, y; /* first input and output, batch in dim[0] */
