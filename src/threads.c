@@ -6,6 +6,7 @@
 #include "src/threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -31,8 +32,9 @@ struct octi_threads {
     atomic_uint gate; /* workers inside it; and SHUT where it takes no more of them */
 };
 
-/* A sleeper of a virtual machine takes 100 us to wake, and 50 of whoever wakes it. */
-enum { SPIN_NS = 300000, STACK_BYTES = 1 << 20 };
+/* A sleeper of a virtual machine takes 100 us to wake, and 50 of whoever wakes it. Who waits longer
+ * than usual gives its CPU away: the one that it waits for may want it. */
+enum { SPIN_NS = 300000, KEEP_NS = 20000, STACK_BYTES = 1 << 20 };
 #define SHUT (1u << 31)
 
 static atomic_uint forks;
@@ -75,6 +77,7 @@ static bool goes_on(spin *s) {
     clock_gettime(CLOCK_MONOTONIC, &t);
     const int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
     if (!s->end) s->end = now + SPIN_NS;
+    if (now > s->end - SPIN_NS + KEEP_NS) sched_yield();
     return now < s->end;
 }
 
