@@ -33,7 +33,9 @@ static trainee trainee_of(const char *model, uint64_t seed, const char *rules) {
     int32_t count;
     const oct_named_tensor *params = oct_net_parameters(t.net, &count);
     t.tape = oct_tape_new(t.ctx);
-    t.optim = oct_optim_new(t.ctx, params, count, &(oct_optim_opts){.lr = 0.01f, .momentum = 0.9f});
+    /* some random nets diverge at more */
+    t.optim = oct_optim_new(t.ctx, params, count,
+                            &(oct_optim_opts){.lr = model ? 0.01f : 0.001f, .momentum = 0.9f});
     return t;
 }
 
