@@ -248,7 +248,10 @@ size_t octi_winograd_scratch(const octi_conv *g) {
     return slot_floats(&j) * sizeof(float);
 }
 
-int64_t octi_winograd_tiles(const octi_conv *g) { return (g->p + 3) / 4 * ((g->q + 3) / 4); }
+int64_t octi_winograd_tiles(const octi_conv *g) {
+    const wino_job j = job_of(g);
+    return grid_tiles(&j.in);
+}
 
 void octi_winograd_run(const octi_conv *g, const octk_table *kernels, const float *x,
                        const float *u, const float *bias, octk_clamp clamp, float *y,

@@ -2,10 +2,10 @@
  * What a core's multiplications reach on registers: what a layer's time is held against. */
 #define _GNU_SOURCE
 #include <string.h>
-#include <time.h>
 
 #include "ops/kernels/kernels.h"
 #include "ops/ops.h"
+#include "src/clock.h"
 #include "src/mem.h"
 
 /* What a kernel multiplies; NULL: nothing. */
@@ -32,12 +32,6 @@ static octk_peak_fn *peak_of(const octk_table *k, const char *kernel) {
     return NULL;
 }
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 double octi_peak(const oct_ctx *ctx, const char *kernel) {
     enum { BLOCKS = 5, ROUNDS = 4000 };
     octk_peak_fn *peak = peak_of(octi_ctx_kernels(ctx), kernel);
@@ -45,9 +39,9 @@ double octi_peak(const oct_ctx *ctx, const char *kernel) {
     if (!peak) return 0;
     peak(ROUNDS); /* the first one wakes units that sleep */
     for (int i = 0; i < BLOCKS; i++) {
-        const double begin = seconds();
+        const int64_t begin = octi_nanoseconds();
         const int64_t products = peak(ROUNDS);
-        const double took = seconds() - begin;
+        const double took = 1e-9 * (double)(octi_nanoseconds() - begin);
         if (took > 0 && (double)products / took > most) most = (double)products / took;
     }
     return most;

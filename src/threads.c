@@ -8,8 +8,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <time.h>
 
+#include "src/clock.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 
@@ -71,11 +71,9 @@ typedef struct spin {
     int64_t end;
 } spin;
 static bool goes_on(spin *s) {
-    struct timespec t;
     cpu_relax();
     if (++s->rounds % 32) return true;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    const int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    const int64_t now = octi_nanoseconds();
     if (!s->end) s->end = now + SPIN_NS;
     if (now > s->end - SPIN_NS + KEEP_NS) sched_yield();
     return now < s->end;

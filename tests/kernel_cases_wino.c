@@ -165,7 +165,7 @@ void check_wino_mul_s16(octk_wino_mul_s16_fn *kernel, const char *name) {
                                     .positions = positions,
                                     .blocks = blocks,
                                     .panels = panels,
-                                    .next = {(uintptr_t)u, below(&r, 9)}});
+                                    .next = {(uintptr_t)u, below(&r, 9), below(&r, 2)}});
         /* tiles beyond `count` are nobody's: whatever the kernel leaves there */
         for (int i = 0; i < panels * positions; i++) {
             const size_t at = (size_t)(i / positions) * m_panel + (size_t)(i % positions * G * 16);

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "autograd/nn/nn.h"
-#include "qat/fit/clock.h"
+#include "src/clock.h"
 #include "qat/fit/fit.h"
 #include "src/rng.h"
 

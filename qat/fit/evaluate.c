@@ -5,10 +5,10 @@
 
 #include "datasets/set.h"
 #include "qat/compare.h"
-#include "qat/fit/clock.h"
 #include "qat/fit/fit.h"
 #include "qat/fit/runner.h"
 #include "qat/fit/score.h"
+#include "src/clock.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"

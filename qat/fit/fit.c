@@ -4,10 +4,10 @@
 #include <float.h>
 
 #include "datasets/set.h"
-#include "qat/fit/clock.h"
 #include "qat/fit/fit_config.h"
 #include "qat/fit/training.h"
 #include "qat/improve/oscillation.h"
+#include "src/clock.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/words.h"

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "qat/fit/clock.h"
 #include "qat/fit/fit.h"
+#include "src/clock.h"
 #include "src/float_mode.h"
 #include "src/format/few_bits.h"
 #include "src/words.h"

@@ -3,11 +3,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "qat/fit/clock.h"
 #include "qat/fit/diverged.h"
 #include "qat/fit/fit_config.h"
 #include "qat/fit/run_files.h"
 #include "qat/fit/training.h"
+#include "src/clock.h"
 #include "src/format/json_bits.h"
 #include "src/mem.h"
 

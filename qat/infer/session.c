@@ -8,9 +8,9 @@
  * row and channel is computed alike, so the codes depend on no cut. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "qat/infer/plan.h"
+#include "src/clock.h"
 #include "src/float_mode.h"
 #include "src/mem.h"
 #include "src/paths.h"
@@ -155,12 +155,6 @@ typedef struct run_job {
     int64_t n, slots;
 } run_job;
 
-static uint64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Rows of the layout that the codes have. */
 static void codes_of_pixels(const uint8_t *p, int64_t n, const octi_plan_value *v,
                             const uint8_t *table, uint8_t *at) {
@@ -246,7 +240,7 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n, bool
                            .out = at[m->out],
                            .n = n,
                            .scratch = s->scratch + (size_t)i * s->scratch_bytes};
-        uint64_t begin = s->ns ? now() : 0;
+        const int64_t begin = s->ns ? octi_nanoseconds() : 0;
         for (int32_t e = 0; e < m->nin; e++) in[e] = m->in[e] >= 0 ? at[m->in[e]] : NULL;
         if (!octi_halo_none(&out->at.halo) && !out->halo_there)
             octi_halo_fill(&out->at, &out->shape, call.out, n, out->halo_code);
@@ -255,7 +249,7 @@ static void run_chunk(const run_job *j, int64_t i, int64_t from, int64_t n, bool
         else if (!(m->view && call.out == in[0]))
             run_step(s, m, &call, shared);
         if (s->ns) {
-            s->ns[i * p->step_count + k] += now() - begin;
+            s->ns[i * p->step_count + k] += (uint64_t)(octi_nanoseconds() - begin);
             s->images[i * p->step_count + k] += (uint64_t)n;
         }
     }
