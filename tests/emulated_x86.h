@@ -46,6 +46,7 @@ static inline void emu_store_masked(void *p, uint64_t mask, const void *v, int n
         return (emu512){{op(a.half[0], b.half[0]), op(a.half[1], b.half[1])}};                     \
     }
 EMU_BOTH(emu_max, _mm256_max_epi32)
+EMU_BOTH(emu_min, _mm256_min_epi32)
 EMU_BOTH(emu_packs32, _mm256_packs_epi32)
 EMU_BOTH(emu_packus16, _mm256_packus_epi16)
 EMU_BOTH(emu_adds16, _mm256_adds_epi16)
@@ -83,6 +84,7 @@ static inline emu512 emu_to_int(emu512f v) {
 #define _mm512_extracti32x4_epi32(v, i)     emu_quarter(v, i)
 #define _mm512_inserti64x4(v, h, i)         emu_insert(v, h, i)
 #define _mm512_max_epi32(a, b)              emu_max(a, b)
+#define _mm512_min_epi32(a, b)              emu_min(a, b)
 #define _mm512_packs_epi32(a, b)            emu_packs32(a, b)
 #define _mm512_packus_epi16(a, b)           emu_packus16(a, b)
 #define _mm512_adds_epi16(a, b)             emu_adds16(a, b)
@@ -214,17 +216,12 @@ static inline uint16_t emu_greater(emu512 a, emu512 b) {
     }
     return (uint16_t)mask;
 }
-static inline emu512f emu_abs(emu512f v) {
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    return (emu512f){{_mm256_andnot_ps(sign, v.half[0]), _mm256_andnot_ps(sign, v.half[1])}};
-}
 #undef _mm512_slli_epi32 /* macros of some compilers */
 #undef _mm512_srli_epi32
 #undef _mm512_srai_epi32
 #undef _mm512_cmp_ps_mask
 #undef _mm512_cmpgt_epi32_mask
 #define _mm512_cmpgt_epi32_mask(a, b)          emu_greater(a, b)
-#define _mm512_abs_ps(v)                       emu_abs(v)
 #define _mm512_add_epi32(a, b)                 emu_add32(a, b)
 #define _mm512_sub_epi32(a, b)                 emu_sub32(a, b)
 #define _mm512_mullo_epi32(a, b)               emu_mul32(a, b)

@@ -236,9 +236,7 @@ void octk_clip_u8_avx2(const octk_map_u8 *a) {
 /* How floats become codes. */
 typedef struct grid {
     __m256 scale, inverse, least, most;
-    __m256i zy, sure;
-    __m128i lo, hi;
-    octk_doubt doubt;
+    octk_ends ends;
 } grid;
 
 static inline __m256i divided(const float *x, const grid *g) {
@@ -246,51 +244,51 @@ static inline __m256i divided(const float *x, const grid *g) {
     /* NaN -> z */
     return rounded(_mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q)), g->least, g->most);
 }
-/* Without a division (OCTK_SURE); most distant: the bits of a float. */
-static inline __m256i nearby(const float *x, const grid *g, __m256i *distant) {
-    const __m256 y = _mm256_mul_ps(_mm256_loadu_ps(x), g->inverse);
-    const __m256i q = _mm256_cvtps_epi32(y);
-    const __m256 off =
-        _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_sub_ps(y, _mm256_cvtepi32_ps(q)));
-    *distant = _mm256_max_epi32(*distant, _mm256_castps_si256(off));
-    return q;
+/* By the inverse (octk_inverse). */
+static inline __m256i multiplied(const float *x, const grid *g) {
+    const __m256 v = _mm256_loadu_ps(x), y = _mm256_mul_ps(v, g->inverse);
+    return _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_fnmadd_ps(g->scale, y, v), g->inverse, y));
 }
-static inline void quantize16(const float *x, uint8_t *y, grid *g) {
-    __m256i p, q, distant = _mm256_setzero_si256();
-    bool sure = false;
-    if (!g->doubt.divide) {
-        p = nearby(x, g, &distant);
-        q = nearby(x + 8, g, &distant);
-        sure = !_mm256_movemask_epi8(_mm256_cmpgt_epi32(distant, g->sure));
-        octk_doubt_after(&g->doubt, sure);
-    }
-    if (!sure) {
-        p = divided(x, g);
-        q = divided(x + 8, g);
-        g->doubt.divide--;
-    }
-    _mm_storeu_si128((__m128i *)y, _mm_min_epu8(_mm_max_epu8(bytes(p, q, g->zy), g->lo), g->hi));
+/* Sixteen floats each from and to a place of their own. */
+#define SIXTEEN(x, of) _mm256_packs_epi32(of(x, g), of((x) + 8, g))
+static inline void put32(__m256i p, __m256i q, uint8_t *y, uint8_t *y2, const grid *g) {
+    const __m256i codes = _mm256_permutevar8x32_epi32(octk_narrowed(p, q, g->ends),
+                                                      _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm_storeu_si128((__m128i *)(void *)y, _mm256_castsi256_si128(codes));
+    _mm_storeu_si128((__m128i *)(void *)y2, _mm256_extracti128_si256(codes, 1));
+}
+static __attribute__((noinline)) void divide32(const float *x, const float *x2, uint8_t *y,
+                                               uint8_t *y2, const grid *g) {
+    put32(SIXTEEN(x, divided), SIXTEEN(x2, divided), y, y2, g);
+}
+static inline void quantize32(const float *x, const float *x2, uint8_t *y, uint8_t *y2,
+                              const grid *g) {
+    const __m256i p = SIXTEEN(x, multiplied), q = SIXTEEN(x2, multiplied),
+                  least = _mm256_min_epi16(p, q);
+    if (_mm256_movemask_epi8(_mm256_cmpeq_epi16(least, _mm256_set1_epi16(INT16_MIN))))
+        divide32(x, x2, y, y2, g);
+    else
+        put32(p, q, y, y2, g);
 }
 
 void octk_quantize_f32u8_avx2(const octk_quantize_f32u8 *a) {
-    grid g = {.scale = _mm256_set1_ps(a->s),
-              .inverse = _mm256_set1_ps(1 / a->s),
-              .least = _mm256_set1_ps((float)(a->qmin - a->z)),
-              .most = _mm256_set1_ps((float)(a->qmax - a->z)),
-              .zy = _mm256_set1_epi16((short)a->z),
-              .sure = _mm256_castps_si256(_mm256_set1_ps(OCTK_SURE)),
-              .lo = _mm_set1_epi8((char)a->qmin),
-              .hi = _mm_set1_epi8((char)a->qmax),
-              .doubt = {0, 1}};
-    for (int64_t r = 0; r < a->rows; r++) {
-        const float *x = a->x + r * a->n;
-        uint8_t *y = a->y + r * a->pitch;
+    const grid g = {.scale = _mm256_set1_ps(a->s),
+                    .inverse = _mm256_set1_ps(octk_inverse(a->s)),
+                    .least = _mm256_set1_ps((float)(a->qmin - a->z)),
+                    .most = _mm256_set1_ps((float)(a->qmax - a->z)),
+                    .ends = octk_ends_of(a->z, a->qmin, a->qmax)};
+    const float *x = a->x;
+    uint8_t *y = a->y;
+    const int64_t n = a->n, last = n - 16;
+    for (int64_t r = a->rows, pitch = a->pitch; r > 0; r--, x += n, y += pitch) {
         int64_t i = 0;
-        for (; i + 16 <= a->n; i += 16) quantize16(x + i, y + i, &g);
-        if (i < a->n && a->n >= 16) /* the last sixteen, some of them once more */
-            quantize16(x + a->n - 16, y + a->n - 16, &g);
-        for (i = 0; i < a->n && a->n < 16; i++)
-            y[i] = (uint8_t)octq_quantize(x[i], a->s, a->z, a->qmin, a->qmax);
+        for (; i + 32 <= n; i += 32) quantize32(x + i, x + i + 16, y + i, y + i + 16, &g);
+        if (i < n && last >= 0) { /* the last ones, some of them once more */
+            const int64_t first = i < last ? i : last;
+            quantize32(x + first, x + last, y + first, y + last, &g);
+            i = n;
+        }
+        for (; i < n; i++) y[i] = (uint8_t)octq_quantize(x[i], a->s, a->z, a->qmin, a->qmax);
     }
 }
 

@@ -12,23 +12,15 @@
 
 #include "src/qround.h"
 
-/* Law 1 without a division: y = fl(x r), r = fl(1 / s), is off x / s by two roundings, the law's
- * v = fl(x / s) by one, each 2^-24 of it at most; so where |y| < 257 they lie less than 772 * 2^-24
- * apart, and that is below 2^-14. (Where r is too small for a normal float, s is 2^126 or more, and
- * no float is 4 s: 2^-22 of that is less still.) y's distance from the next integer is exact: where
- * it is OCTK_SURE or less, v rounds to that integer, too. From 257 on |v| is beyond 256, and the
- * clamp decides whatever it rounds to. Of NaN and what is beyond s32, as by an r that is infinite,
- * the conversion makes INT_MIN: its distance is large or no number. Other distances are divided. */
-#define OCTK_SURE (0.5f - 0x1p-14f)
-/* Images of few values have halves between two codes everywhere or hardly any: behind a block that
- * was divided twice as many are without asking as behind the one before. */
-typedef struct octk_doubt {
-    int32_t divide, next; /* blocks */
-} octk_doubt;
-static inline void octk_doubt_after(octk_doubt *d, bool sure) {
-    d->divide = sure ? 0 : d->next;
-    d->next = sure ? 1 : d->next < 64 ? 2 * d->next : 64;
-}
+/* Law 1 without a division: y = fl(x r), r = fl(1 / s), corrected by what it leaves of x:
+ * q = fl(y + e r), e = x - s y. For s from 2^-100 to 2^100 and |x / s| from 1/4 to 257 all of these
+ * are normal and e exact, so that significands alone matter; and for each of the 2^23 of s, each
+ * half n + 1/2 up to 257 and the five floats about s times that half, q was found equal to
+ * v = fl(x / s). Other x / s lie more than an ulp away from a half, as far as q and v may be off.
+ * Below 1/4 both round to 0, whatever an e loses that is too small; beyond 257 the clamp decides.
+ * Of a q beyond s32 or that is no number, as where x is none or y infinite, the conversion makes
+ * INT_MIN: such x are divided, and all are where the inverse is no number. */
+static inline float octk_inverse(float s) { return s >= 0x1p-100f && s <= 0x1p100f ? 1 / s : NAN; }
 
 typedef struct octk_ends { /* zero point, clamp */
     __m256i z, lo, hi;

@@ -176,91 +176,74 @@ void octk_clip_u8_avx512(const octk_map_u8 *a) {
 
 /* How floats become codes. */
 typedef struct grid {
-    __m512 scale, inverse; /* 1 / scale, rounded */
-    __m512 least, most;    /* ends, beyond all codes: of x, or of what is divided already */
+    __m512 scale, inverse, least, most;
     octk_ends512 ends;
-    octk_doubt doubt;
 } grid;
 
-/* x / scale, rounded as a division's result is, then to an integer; NaN: 0. A division of 16 floats
- * takes 16 cycles (Sapphire Rapids). The quotient by the inverse is off by an ulp or two; corrected
- * once by what is left of x it is the true one's neighbour, and then, as the inverse is rounded
- * correctly, once more gives the correctly rounded one (Markstein), where nothing leaves the
- * normal floats: tiny x are codes of 0 whatever is lost of them. */
-INLINE __m512i divided(__m512 v, const bool plain, const grid *g) {
-    if (!plain) v = _mm512_div_ps(v, g->scale);
-    const __mmask16 number = _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q);
-    v = _mm512_min_ps(_mm512_maskz_max_ps(number, v, g->least), g->most);
-    __m512 q = plain ? _mm512_mul_ps(v, g->inverse) : v;
-    for (int i = 0; i < 2 && plain; i++)
-        q = _mm512_fmadd_ps(_mm512_fnmadd_ps(q, g->scale, v), g->inverse, q);
-    return _mm512_cvtps_epi32(q);
+INLINE __m512i divided(__m512 v, const grid *g) {
+    v = _mm512_div_ps(v, g->scale);
+    const __mmask16 number = _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q); /* NaN -> z */
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_maskz_max_ps(number, v, g->least), g->most));
 }
-/* Where that needs no more than the inverse (OCTK_SURE); most distant: the bits of a float. */
-INLINE __m512i nearby(__m512 v, const grid *g, __m512i *distant) {
+/* By the inverse (octk_inverse). */
+INLINE __m512i multiplied(__m512 v, const grid *g) {
     const __m512 y = _mm512_mul_ps(v, g->inverse);
-    const __m512i q = _mm512_cvtps_epi32(y);
-    const __m512 off = _mm512_abs_ps(_mm512_sub_ps(y, _mm512_cvtepi32_ps(q)));
-    *distant = _mm512_max_epi32(*distant, _mm512_castps_si512(off));
-    return q;
+    return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_fnmadd_ps(g->scale, y, v), g->inverse, y));
 }
-/* 64 codes, or the first `left`. */
-INLINE void quantize_block(const float *x, uint8_t *y, int32_t left, const bool whole,
-                           const bool plain, grid *g) {
-    __m512i four[4], distant = _mm512_setzero_si512();
-    bool sure = false;
+/* Up to 32 floats of a row, each with its bit. */
+typedef struct part {
+    const float *x;
+    uint8_t *y;
+    uint32_t valid;
+} part;
+
+static inline uint32_t bits(int64_t n) { return n < 32 ? (1u << n) - 1 : UINT32_MAX; }
+INLINE __m512 sixteen(const part *p, int k, const bool whole) {
+    const float *x = p[k / 2].x + k % 2 * 16;
+    return whole ? _mm512_loadu_ps(x)
+                 : _mm512_maskz_loadu_ps((__mmask16)(p[k / 2].valid >> k % 2 * 16), x);
+}
+/* Two of them; whole: all 64, one behind the other. */
+INLINE void quantize(const part *p, const bool whole, const grid *g) {
+    __m512i q[4];
 #define EACH_OF_FOUR(of)                                                                           \
-    for (int k = 0; k < 4; k++) {                                                                  \
-        if (whole || left > 16 * k) {                                                              \
-            const __m512 v = whole ? _mm512_loadu_ps(x + 16 * k)                                   \
-                                   : _mm512_maskz_loadu_ps(octk_first(left - 16 * k), x + 16 * k); \
-            four[k] = of;                                                                          \
-        } else {                                                                                   \
-            four[k] = _mm512_setzero_si512();                                                      \
-        }                                                                                          \
+    for (int k = 0; k < 4; k++) q[k] = of(sixteen(p, k, whole), g);
+    EACH_OF_FOUR(multiplied)
+    const __m512i least =
+        _mm512_min_epi32(_mm512_min_epi32(q[0], q[1]), _mm512_min_epi32(q[2], q[3]));
+    if (_mm512_cmpgt_epi32_mask(_mm512_set1_epi32(INT32_MIN + 1), least)) EACH_OF_FOUR(divided)
+    const __m512i codes = octk_in_turn512(octk_packed512(q[0], q[1], q[2], q[3], g->ends));
+    if (whole) {
+        _mm512_storeu_si512(p->y, codes);
+        return;
     }
-    if (plain && !g->doubt.divide) {
-        EACH_OF_FOUR(nearby(v, g, &distant))
-        const __m512i most = _mm512_castps_si512(_mm512_set1_ps(OCTK_SURE));
-        sure = !_mm512_cmpgt_epi32_mask(distant, most);
-        octk_doubt_after(&g->doubt, sure);
-    }
-    if (!sure) {
-        EACH_OF_FOUR(divided(v, plain, g))
-        g->doubt.divide--;
-    }
-    const __m512i codes =
-        octk_in_turn512(octk_packed512(four[0], four[1], four[2], four[3], g->ends));
-    if (whole)
-        _mm512_storeu_si512(y, codes);
-    else
-        _mm512_mask_storeu_epi8(y, first(left), codes);
-}
-INLINE void quantize(const octk_quantize_f32u8 *a, const bool plain, grid *g) {
-    for (int64_t r = 0; r < a->rows; r++) {
-        const float *x = a->x + r * a->n;
-        uint8_t *y = a->y + r * a->pitch;
-        int64_t i = 0;
-        for (; i + 64 <= a->n; i += 64) quantize_block(x + i, y + i, 64, true, plain, g);
-        if (i < a->n) quantize_block(x + i, y + i, (int32_t)(a->n - i), false, plain, g);
-    }
+    _mm256_mask_storeu_epi8(p[0].y, p[0].valid, _mm512_castsi512_si256(codes));
+    _mm256_mask_storeu_epi8(p[1].y, p[1].valid, _mm512_extracti64x4_epi64(codes, 1));
 }
 
 void octk_quantize_f32u8_avx512(const octk_quantize_f32u8 *a) {
-    enum { BEYOND = 1024 }; /* codes */
-    const float s = a->s;
-    const bool plain = s >= 0x1p-100f && s <= 0x1p100f;
-    const float end = plain ? BEYOND * s : BEYOND;
-    grid g = {.scale = _mm512_set1_ps(s),
-              .inverse = _mm512_set1_ps(1 / s),
-              .least = _mm512_set1_ps(-end),
-              .most = _mm512_set1_ps(end),
-              .ends = octk_ends512_of(a->z, a->qmin, a->qmax),
-              .doubt = {0, 1}};
-    if (plain)
-        quantize(a, true, &g);
-    else
-        quantize(a, false, &g);
+    const grid g = {.scale = _mm512_set1_ps(a->s),
+                    .inverse = _mm512_set1_ps(octk_inverse(a->s)),
+                    .least = _mm512_set1_ps((float)(a->qmin - a->z)),
+                    .most = _mm512_set1_ps((float)(a->qmax - a->z)),
+                    .ends = octk_ends512_of(a->z, a->qmin, a->qmax)};
+    const int64_t n = a->n, rest = n % 64, whole = n - rest, pitch = a->pitch;
+    const float *x = a->x;
+    uint8_t *y = a->y;
+    for (int64_t r = 0; r < a->rows; r++)
+        for (int64_t i = 0; i < whole; i += 64)
+            quantize((const part[]){{x + r * n + i, y + r * pitch + i, 0},
+                                    {x + r * n + i + 32, NULL, 0}},
+                     true, &g);
+    /* what is left of a row, or of two where it is not much */
+    const bool alone = rest > 32;
+    for (int64_t r = 0; rest && r < a->rows; r += alone ? 1 : 2) {
+        const part p = {x + r * n + whole, y + r * pitch + whole, bits(rest)},
+                   q = alone             ? (part){p.x + 32, p.y + 32, bits(rest - 32)}
+                       : r + 1 < a->rows ? (part){p.x + n, p.y + pitch, p.valid}
+                                         : (part){p.x, p.y, 0};
+        quantize((const part[]){p, q}, false, &g);
+    }
 }
 
 void octk_dequantize_u8f32_avx512(const uint8_t *x, int64_t n, float s, int32_t z, float *y) {
