@@ -157,6 +157,7 @@ static oct_status take(const octi_qargs *q, const octi_qconv *geometry) {
     c->lo = q->a->lo[0];
     c->hi = q->a->hi[0];
     c->weight = oct_s8(q->in[1].tensor);
+    c->beside = q->in[1].beside;
     c->bias = oct_s32(q->in[2].tensor);
     c->by = q->r->by;
     c->least_m = 1;

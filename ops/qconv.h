@@ -21,6 +21,7 @@ struct octi_qconv {
     int64_t largest_output; /* over channels: the largest |sum|, by the weights' signs */
     double largest_value;   /* fp32, over channels: the same bound times the multiplier; else 0 */
     float least_m;          /* fp32: smallest multiplier; else 1 */
+    int64_t beside;         /* bytes of the weights of the net's other layers */
     const octk_table *kernels; /* that would run it: what it costs depends on them */
 };
 

@@ -5,23 +5,17 @@
  * 25 of 36. Of either two the second one's weights are less than half as large: it wins where few
  * tiles share many of them. Tiles are taken from raw codes; the zero point goes into the bias, so
  * the padding is the zero point's code. */
-#include "ops/qconv.h"
+#include "ops/qconv_winograd.h"
 
 #include <string.h>
 
 #include "src/cpu.h"
 #include "src/mem.h"
 
+typedef octi_wino_form form;
+typedef octi_qwinograd winograd;
 enum { G = OCTK_WINO_GROUP };
 
-typedef struct form {                 /* F(tile x tile, 3x3) */
-    int32_t tile, stride, edge, sums; /* edge: cells of a tile, products; sums: of a dimension */
-    int16_t v[9][3];                  /* the transform of the weights */
-    int32_t factor;                   /* A^T m A is so many times the convolution */
-    float over;                       /* and, times an inverse modulo 2^32, so many */
-    int64_t most;                     /* while that stays below */
-    double in, out;                   /* cycles of a tile's transforms, of 16 channels */
-} form;
 static const form F4 = {
     .tile = 4,
     .stride = 1,
@@ -73,31 +67,6 @@ static const form F2s2 = {.tile = 2,
                           .in = 50,
                           .out = 45};
 
-/* Sums that follow each other and have as many products: all of stride 1; of stride 2 the ends of
- * both dimensions, those of one, none. */
-typedef struct stretch {
-    int32_t sums, products; /* of each sum */
-} stretch;
-enum { STRETCHES = 3 };
-
-typedef struct winograd {
-    const form *f;
-    const int16_t *u; /* a panel of 16 outputs after the other: [products][C/2][16][2] */
-    const int32_t *b;
-    octq_multipliers by; /* fp32: the multiplier over what sums are too large by */
-    octk_wino_in_fn *in;
-    octk_wino_out_fn *out;
-    octi_layout x_at, y_at;
-    octi_halo need;
-    bool small;                                              /* octk_wino_out_s32u8 */
-    int32_t products, sums, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
-    int32_t together; /* panels that are multiplied at once */
-    int32_t at_once;  /* products of a channel, for all groups of tiles: their weights stay near */
-    int32_t ahead;    /* so many products on are the weights that are fetched, for one group */
-    stretch stretches[STRETCHES];
-    size_t frame, v, m; /* bytes of scratch */
-} winograd;
-
 static int32_t tiles_of(const form *f, int32_t size) { return (size + f->tile - 1) / f->tile; }
 
 /* Cells from a tile to the next one. */
@@ -140,19 +109,18 @@ static void next_row(const job *j, cursor *at) {
 static void transform(const job *j, cursor at, int32_t count, int16_t *v) {
     const winograd *own = j->own;
     const int64_t step = step_of(own->f);
-    octk_wino_in_u8s16 k = {.row = j->x.row,
+    octk_wino_in_u8s16 k = {.v = v,
+                            .blocks = own->blocks,
+                            .row = j->x.row,
                             .pixel = j->x.pixel,
                             .place = (int64_t)own->blocks * G * 16,
                             .group = (int64_t)own->products * own->blocks * G * 16};
     for (int32_t t = 0; t < count; t += k.count, next_row(j, &at)) {
         k.count = own->tiles_w - at.column < count - t ? own->tiles_w - at.column : count - t;
         k.t = t;
-        for (int32_t b = 0; b < own->blocks; b++) {
-            k.x = j->x.base + at.image * j->x.image + at.row * step * j->x.row +
-                  at.column * step * j->x.pixel + b * 16;
-            k.v = v + b * G * 16;
-            own->in(&k);
-        }
+        k.x = j->x.base + at.image * j->x.image + at.row * step * j->x.row +
+              at.column * step * j->x.pixel;
+        own->in(&k);
     }
 }
 
@@ -209,10 +177,11 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
 static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count,
                      int32_t panels) {
     const winograd *own = j->own;
-    const int32_t groups = (count + G - 1) / G, lines = (8 + groups - 1) / groups;
+    const int32_t groups = (count + G - 1) / G,
+                  lines = groups > 1 || own->ahead ? (8 + groups - 1) / groups : 0;
     const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
-    for (int32_t e = 0; e < STRETCHES && own->stretches[e].sums; e++) {
-        const stretch s = own->stretches[e];
+    for (int32_t e = 0; e < OCTI_WINO_STRETCHES && own->stretches[e].sums; e++) {
+        const octi_wino_stretch s = own->stretches[e];
         const int32_t some = (groups > 1 ? own->at_once : own->ahead) / s.products,
                       few = some > 0 ? some : 1,
                       step = groups > 1 ? few : s.sums; /* one group's go without a break */
@@ -277,78 +246,6 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     }
 }
 
-enum { TOGETHER = 16 * 2 }; /* kernels: a panel's outputs by two inputs */
-
-/* Where product (y, x) of a tile stands. */
-static int32_t place_of(const form *f, int32_t y, int32_t x) {
-    return f->stride == 1 ? y * f->edge + x : octk_wino_s2_product(f->edge, y, x);
-}
-
-/* u = V g V^T of so many kernels, rows first; `step` from one product to the next. Rows of |V| sum
- * to 12 at most: 12 * 12 * 128 < 2^15, every sum is its 16 bits. */
-static void weights_in(const form *f, const int16_t g[9][TOGETHER], int16_t *u, int64_t step) {
-    for (int32_t y = 0; y < f->edge; y++) {
-        const int16_t *down = f->v[y];
-        int16_t row[3][TOGETHER];
-        for (int32_t k = 0; k < 3; k++)
-            for (int32_t e = 0; e < TOGETHER; e++)
-                row[k][e] =
-                    (int16_t)(down[0] * g[k][e] + down[1] * g[3 + k][e] + down[2] * g[6 + k][e]);
-        for (int32_t x = 0; x < f->edge; x++) {
-            const int16_t *across = f->v[x];
-            int16_t *to = u + place_of(f, y, x) * step;
-            for (int32_t e = 0; e < TOGETHER; e++)
-                to[e] = (int16_t)(across[0] * row[0][e] + across[1] * row[1][e] +
-                                  across[2] * row[2][e]);
-        }
-    }
-}
-
-/* A panel's weights; sums[16] += of each output. Lanes and inputs that are none are 0. */
-static void pack_panel(const winograd *own, const octi_qconv *c, int32_t panel, int16_t *u,
-                       int32_t *sums) {
-    const int64_t step = (int64_t)own->blocks * 8 * TOGETHER;
-    for (int32_t i = 0; i < own->blocks * 16; i += 2, u += TOGETHER) {
-        int16_t g[9][TOGETHER] = {{0}};
-        const int32_t both = c->c - i < 2 ? c->c - i : 2;
-        for (int32_t l = 0; l < 16; l++) {
-            const int32_t o = octk_lane_channel(own->panels * 16, panel * 16 + l);
-            if (o >= c->o) continue;
-            for (int32_t k = 0; k < 9; k++)
-                for (int32_t a = 0; a < both; a++) {
-                    g[k][l * 2 + a] = c->weight[((int64_t)o * 9 + k) * c->c + i + a];
-                    sums[l] += g[k][l * 2 + a];
-                }
-        }
-        weights_in(own->f, g, u, step);
-    }
-}
-
-static oct_status pack(const octi_qargs *q, const octi_qconv *c, winograd *own) {
-    const form *f = own->f;
-    const int32_t lanes = own->panels * 16;
-    int16_t *u = octi_arena_alloc(q->arena, (size_t)own->products * (size_t)own->blocks * 16 *
-                                                (size_t)lanes * sizeof *u);
-    int32_t *b = octi_arena_calloc(q->arena, (size_t)lanes, sizeof *b);
-    if (!u || !b) return oct_last_error()->code;
-    OCT_TRY(octi_new_records(q->arena, c->by.law, (size_t)lanes, &own->by));
-    for (int32_t panel = 0; panel < own->panels; panel++) {
-        int32_t sums[16] = {0};
-        pack_panel(own, c, panel, u + (int64_t)panel * own->products * own->blocks * 16 * 16, sums);
-        for (int32_t l = panel * 16; l < panel * 16 + 16; l++) {
-            const int32_t o = octk_lane_channel(lanes, l);
-            if (o >= c->o) continue;
-            /* of raw codes; everything is modulo 2^32 until the last step */
-            b[l] = (int32_t)((uint32_t)f->factor *
-                             ((uint32_t)c->bias[o] - (uint32_t)c->zx * (uint32_t)sums[l % 16]));
-            octi_put_record(&c->by, o, &own->by, l, f->over);
-        }
-    }
-    own->u = u;
-    own->b = b;
-    return OCT_OK;
-}
-
 static int64_t weight_bytes(const form *f, const octi_qconv *c) {
     return (int64_t)f->edge * f->edge * ((c->c + 15) / 16) * ((c->o + 15) / 16) * 512;
 }
@@ -358,7 +255,8 @@ enum { /* shares of the second-level cache, and weights of a few products */
        WIDE_SHARE = 640 << 10, /* where 512 bits multiply: such cores have 1 or 2 MB, and sums of
                                   several panels lie beside */
        AT_ONCE = 16 << 10,     /* the first-level cache keeps them for all groups */
-       AHEAD = 4 << 10         /* a third-level one answers in that time */
+       AHEAD = 4 << 10,        /* a third-level one answers in that time */
+       NEAR = 3 << 19 /* weights of a net that the second-level cache of such cores keeps */
 };
 
 /* Panels that its kernel multiplies at once. */
@@ -375,6 +273,12 @@ static int32_t groups_of(const form *f, const octi_qconv *c) {
                   share = wide ? WIDE_SHARE : V_SHARE;
     if (weight_bytes(f, c) <= OCTI_CACHED_WEIGHTS) return 1;
     return (v + m) * 2 > share ? 1 : (int32_t)(share / (v + m));
+}
+
+/* Whether the second-level cache keeps the weights of a net whose other layers are transformed too
+ * (F4 makes eight bytes of one): multiplied on 512 bits, they then need not be fetched ahead. */
+static bool stays_near(const form *f, const octi_qconv *c) {
+    return together_of(c) > 1 && weight_bytes(f, c) + 8 * c->beside <= NEAR;
 }
 
 /* Products with so many bytes of weights. */
@@ -404,14 +308,15 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .groups = groups_of(f, c),
                       .together = together_of(c)};
     own->at_once = products_of(c, AT_ONCE);
-    own->ahead = products_of(c, AHEAD);
+    own->ahead = stays_near(f, c) ? 0 : products_of(c, AHEAD);
     const int32_t n = f->sums - 2;
     if (f->stride == 1)
-        own->stretches[0] = (stretch){own->sums, 1};
+        own->stretches[0] = (octi_wino_stretch){own->sums, 1};
     else
-        memcpy(own->stretches, (const stretch[STRETCHES]){{4, 4}, {4 * n, 2}, {n * n, 1}},
+        memcpy(own->stretches,
+               (const octi_wino_stretch[OCTI_WINO_STRETCHES]){{4, 4}, {4 * n, 2}, {n * n, 1}},
                sizeof own->stretches);
-    OCT_TRY(pack(q, c, own));
+    OCT_TRY(octi_pack_winograd(q, c, own));
     const size_t tiles = (size_t)own->groups * G * 16;
     own->frame = octi_frame_bytes(c, &own->x_at, &own->need);
     own->v = tiles * (size_t)own->products * (size_t)own->blocks * sizeof(int16_t);
@@ -444,6 +349,7 @@ typedef struct cost {
     double hidden;     /* so much of them while others are multiplied */
     double near;       /* cycles of a byte from the second-level cache, which keeps them all; 0: it
                           does not, or nothing waits for it */
+    double at_hand;    /* the same where it keeps the net's besides; 0: no less */
 } cost;
 
 /* A tile's transforms, its products; weights that do not stay in cache come once for a block of
@@ -454,7 +360,7 @@ static double cycles(const form *f, const octi_qconv *c) {
         {OCTI_CPU_AVX2, 1.23, 22.4, 0.25, 0.5, 0.02},
         {OCTI_CPU_AVX2 | OCTI_CPU_ZEN, 1, 25, 0.25, 0.75, 0},
         {OCTI_CPU_AVXVNNI, 1.14, 29, 0.3, 0, 0},
-        {OCTI_CPU_AVX512VNNI, 1.2, 50, 0.15, 0, 0.028},
+        {OCTI_CPU_AVX512VNNI, 1.2, 50, 0.15, 0, 0.028, 0.01},
         {OCTI_CPU_AVX512VNNI | OCTI_CPU_ZEN, 1, 30, 0.25, 0, 0.01},
     };
     const cost *k = costs;
@@ -465,7 +371,8 @@ static double cycles(const form *f, const octi_qconv *c) {
                  panels = (c->o + 15) / 16, all = f->edge * f->edge,
                  passes = tiles / (groups_of(f, c) * G),
                  products = tiles * blocks * panels * all * 256 / k->products,
-                 first = many ? k->byte : k->near, again = many && !k->near ? k->byte : k->near,
+                 near = k->at_hand && stays_near(f, c) ? k->at_hand : k->near,
+                 first = many ? k->byte : near, again = many && !near ? k->byte : near,
                  streamed =
                      (double)weight_bytes(f, c) * (first + (passes > 1 ? (passes - 1) * again : 0)),
                  both = products + streamed * (1 - k->hidden);

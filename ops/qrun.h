@@ -22,6 +22,7 @@ typedef struct octi_qdesc {
     oct_dtype dtype;
     oct_shape shape;
     const oct_tensor *tensor; /* constants; else NULL */
+    int64_t beside;           /* weights: bytes of the net's others, as they are stored */
     bool quantized;           /* the fields below hold */
     float scale;
     int32_t zero_point, qmin, qmax;

@@ -19,9 +19,14 @@
 typedef struct shape {
     const char *name;
     int h, c, o, k, stride, pad, groups;
-    int qmax; /* the input's largest code; 0: 255 */
-    int rows; /* of the kernel; 0: k */
+    int qmax;   /* the input's largest code; 0: 255 */
+    int rows;   /* of the kernel; 0: k */
+    int others; /* layers of its net that are about as large; 0: OTHERS */
 } shape;
+enum {
+    ALL = 96 << 20, /* of the caches */
+    OTHERS = 6
+};
 static const shape shapes[] = {
     {"lenet conv1", 28, 1, 6, 5, 1, 2, 1},
     {"lenet conv2", 14, 6, 16, 5, 1, 0, 1},
@@ -73,6 +78,13 @@ static const shape shapes[] = {
     {"1x3 16 at 32", 32, 16, 16, 3, 1, 0, 1, 0, 1},
     {"3 to 32, 3x3", 64, 3, 32, 3, 1, 1, 1},
     {"6 to 16, 3x3", 14, 6, 16, 3, 1, 0, 1},
+    {"64 at 8 of a small net", 8, 64, 64, 3, 1, 1, 1, .others = 1},
+    {"64 at 8 of two", 8, 64, 64, 3, 1, 1, 1, .others = 2},
+    {"48 at 12 of a small net", 12, 48, 48, 3, 1, 1, 1, .others = 1},
+    {"32 at 16 of a small net", 16, 32, 32, 3, 1, 1, 1, .others = 1},
+    {"96 at 8 of a small net", 8, 96, 96, 3, 1, 1, 1, .others = 1},
+    {"64 at 4 of a small net", 4, 64, 64, 3, 1, 1, 1, .others = 1},
+    {"64 at 16 of a small net", 16, 64, 64, 3, 1, 1, 1, .others = 1},
     {"u7 lenet conv1", 28, 1, 6, 5, 1, 2, 1, 127},
     {"u7 lenet conv2", 14, 6, 16, 5, 1, 0, 1, 127},
     {"u7 lenet fc1", 1, 400, 120, 1, 1, 0, 1, 127},
@@ -125,6 +137,8 @@ static void *arena_of(octi_arena *a, int64_t bytes) {
     return p;
 }
 
+static int others_of(const shape *s) { return s->others ? s->others : OTHERS; }
+
 static void make(layer *l, oct_ctx *ctx, const shape *s, int n) {
     const int p = (s->h + 2 * s->pad - s->k) / s->stride + 1, cg = s->c / s->groups,
               rows = s->rows ? s->rows : s->k, high = (s->h + 2 * s->pad - rows) / s->stride + 1;
@@ -156,6 +170,7 @@ static void make(layer *l, oct_ctx *ctx, const shape *s, int n) {
     for (int k = 0; k < 3; k++)
         l->in[k + 1] = (octi_qdesc){
             .dtype = constants[k]->dtype, .shape = constants[k]->shape, .tensor = constants[k]};
+    l->in[1].beside = others_of(s) * oct_tensor_count(&l->w);
     l->y_at = octi_layout_of(&l->out.shape, 1, (octi_halo){1, 1, 3, 3});
     const octi_layout widest = octi_layout_of(&l->in[0].shape, 1, (octi_halo){4, 4, 8, 8});
     l->x = arena_of(l->arena, n * widest.image + OCTI_SLACK);
@@ -193,11 +208,6 @@ static int candidates(oct_ctx *ctx, layer *l, ready *all, int *chosen) {
     }
     return count;
 }
-
-enum {
-    ALL = 96 << 20, /* of the caches */
-    OTHERS = 6      /* layers of a net that are about as large as this one */
-};
 
 /* Takes so much of the caches. Read: what is written would cost its way back as well. */
 static void flush(int64_t bytes) {
@@ -258,7 +268,7 @@ int main(int argc, char **argv) {
                 if (round > 2 && c->best > 4 * all[chosen].best) continue; /* hopeless */
                 run_once(&l, c, n);
                 const bool far = octi_weight_bytes(c->r.u.conv) > OCTI_CACHED_WEIGHTS;
-                flush(far ? ALL : OTHERS * c->bytes);
+                flush(far ? ALL : others_of(&shapes[i]) * c->bytes);
                 if (awake) run_once(&small, &tiles, 1);
                 const double t = run_once(&l, c, n);
                 if (t < c->best) c->best = t;

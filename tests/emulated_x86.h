@@ -275,6 +275,7 @@ static inline emu512 emu_permute_two(emu512 a, emu512 order, emu512 b) {
 /* ---- pools ---- */
 
 EMU_BOTH(emu_add16, _mm256_add_epi16)
+EMU_BOTH(emu_sub16, _mm256_sub_epi16)
 static inline emu512 emu_widened32(__m256i v) {
     return (emu512){{_mm256_cvtepu16_epi32(_mm256_castsi256_si128(v)),
                      _mm256_cvtepu16_epi32(_mm256_extracti128_si256(v, 1))}};
@@ -284,7 +285,10 @@ static inline __m256i emu_load256(uint32_t mask, const void *p) {
     emu_store_masked(&v, mask, p, 32);
     return v;
 }
-#define _mm512_add_epi16(a, b)           emu_add16(a, b)
+#define _mm512_add_epi16(a, b) emu_add16(a, b)
+#define _mm512_sub_epi16(a, b) emu_sub16(a, b)
+#define _mm512_slli_epi16(v, n)                                                                    \
+    ((emu512){{_mm256_slli_epi16((v).half[0], n), _mm256_slli_epi16((v).half[1], n)}})
 #define _mm512_cvtepu16_epi32(v)         emu_widened32(v)
 #define _mm256_maskz_loadu_epi8(mask, p) emu_load256(mask, p)
 

@@ -75,7 +75,7 @@ static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
         const int count = 1 + below(&r, 19), t = below(&r, 8), blocks = 1 + below(&r, 3),
                   groups = (t + count + OCTK_WINO_GROUP - 1) / OCTK_WINO_GROUP,
                   style = below(&r, 3), e = f->edge, line = below(&r, e);
-        const int64_t pixel = 16 + below(&r, 20),
+        const int64_t pixel = 16 * blocks + below(&r, 20),
                       row = (f->tile * f->stride * (count - 1) + e) * pixel + below(&r, 9),
                       place = blocks * OCTK_WINO_GROUP * 16, group = e * e * place;
         uint8_t *x = untouched((size_t)(e * row + 16));
@@ -90,7 +90,7 @@ static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
         int16_t *v = untouched(bytes), *want = untouched(bytes);
         for (int i = 0; i < count; i++)
             for (int p = 0; p < e * e; p++)
-                for (int c = 0; c < 16; c++) {
+                for (int c = 0; c < 16 * blocks; c++) {
                     int64_t sum = 0;
                     for (int h = 0; h < e; h++)
                         for (int w = 0; w < e; w++)
@@ -99,7 +99,8 @@ static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
                     ck_assert_msg(sum >= -32768 && sum <= 32767, "v leaves s16");
                     if (abs((int)sum) > largest) largest = abs((int)sum);
                     want[(t + i) / OCTK_WINO_GROUP * group + product_at(f, p / e, p % e) * place +
-                         (t + i) % OCTK_WINO_GROUP * 16 + c] = (int16_t)sum;
+                         (c / 16 * OCTK_WINO_GROUP + (t + i) % OCTK_WINO_GROUP) * 16 + c % 16] =
+                        (int16_t)sum;
                 }
         kernel(&(octk_wino_in_u8s16){.x = x,
                                      .row = row,
@@ -108,7 +109,8 @@ static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
                                      .place = place,
                                      .v = v,
                                      .count = count,
-                                     .t = t});
+                                     .t = t,
+                                     .blocks = blocks});
         same_bytes(name, v, want, bytes);
         free(x), free(v), free(want);
     }

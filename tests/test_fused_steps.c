@@ -148,6 +148,21 @@ static float *answers(const oct_net *net, bool unfused, const oct_tensor *x, int
     return y;
 }
 
+/* Each layer knows the bytes of all others' weights, with their biases and records. */
+static void layers_know_of_each_other(const oct_plan *plan, int32_t steps) {
+    int64_t weights = 0, outputs = 0, whole = 0;
+    for (int32_t i = 0; i < steps; i++) {
+        if (plan->steps[i].is_float || !plan->steps[i].u.q.candidate) continue;
+        const octi_qconv *c = plan->steps[i].u.q.u.conv;
+        const int64_t own = octi_weight_bytes(c) / 2; /* of s16 */
+        ck_assert(!whole || c->beside + own == whole);
+        whole = c->beside + own;
+        weights += own;
+        outputs += c->o;
+    }
+    ck_assert_int_ge(whole, weights + 8 * outputs);
+}
+
 static void held_as_expected(const oct_net *net, int form) {
     oct_plan *plan = oct_plan_new(net, &(oct_plan_opts){.profile = true});
     oct_session *s = oct_session_new(plan, 1, NULL, 0);
@@ -170,6 +185,7 @@ static void held_as_expected(const oct_net *net, int form) {
                       "form %d: where its output lies", form);
     }
     ck_assert(found);
+    layers_know_of_each_other(plan, oct_plan_steps(plan));
     oct_session_free(s);
     oct_plan_free(plan);
 }

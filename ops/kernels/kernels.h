@@ -213,16 +213,22 @@ static inline int32_t octk_wino_s2_product(int32_t edge, int32_t x, int32_t y) {
     if (x < 4 || y < 4) return 16 + 2 * (sum - 4) + (x < 4 ? x : y) % 2;
     return 16 + 8 * (edge - 4) + sum - 4 - 4 * (edge - 4);
 }
-/** v = B^T d B of `count` tiles side by side, 16 channels: x at the first tile's corner, pitches in
- *  bytes, t its place in its group; v of group g at v + g * group, of position i at + i * place
- *  (elements). */
+/** v = B^T d B of `count` tiles side by side, `blocks` blocks of 16 channels: x at the first tile's
+ *  corner, pitches in bytes, t its place in its group; v of group g at v + g * group, of position i
+ *  at + i * place, of block b at + b * OCTK_WINO_GROUP * 16 (elements). */
 typedef struct octk_wino_in_u8s16 {
     const uint8_t *x;
     int64_t row, pixel, group, place;
     int16_t *v;
-    int32_t count, t;
+    int32_t count, t, blocks;
 } octk_wino_in_u8s16;
 typedef void octk_wino_in_fn(const octk_wino_in_u8s16 *a);
+/** A kernel of one that takes a block at a time. */
+#define OCTK_EACH_BLOCK(kernel, one)                                                               \
+    void kernel(const octk_wino_in_u8s16 *a) {                                                     \
+        octk_wino_in_u8s16 k = *a;                                                                 \
+        for (int32_t b = 0; b < a->blocks; b++, k.x += 16, k.v += OCTK_WINO_GROUP * 16) one(&k);   \
+    }
 typedef octk_wino_in_fn octk_wino4_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino2_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino4s2_in_u8s16_fn;

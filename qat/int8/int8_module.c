@@ -86,6 +86,16 @@ bool octi_is_float_whole(const oct_graph *g) {
     return true;
 }
 
+static int64_t constant_bytes(const oct_value *v) {
+    return v->tensor ? oct_tensor_count(v->tensor) * oct_dtype_size(v->dtype) : 0;
+}
+/* Of the graph, but for value v. */
+static int64_t bytes_beside(const oct_graph *g, int32_t v) {
+    int64_t bytes = -constant_bytes(&g->values[v]);
+    for (int32_t i = 0; i < g->value_count; i++) bytes += constant_bytes(&g->values[i]);
+    return bytes;
+}
+
 oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node) {
     const oct_node *n = &g->nodes[node];
     octi_qdesc in[OCTI_MAX_INPUTS] = {0}, out;
@@ -101,6 +111,7 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
         if (n->in[k] < 0) continue;
         OCT_TRY(check_value(&g->values[n->in[k]], n->name));
         OCT_TRY(describe(g, &g->values[n->in[k]], n->name, &in[k]));
+        if (in[k].tensor) in[k].beside = bytes_beside(g, n->in[k]);
     }
     if (list[0] < 0)
         return octi_fail(OCT_EFORMAT, n->name, "input 0", "an activation", "a constant", NULL);

@@ -45,7 +45,7 @@ static inline void lines_in(const int16_t *c, int16_t *v, int64_t apart) {
     }
 }
 
-void octk_wino4_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
+static void in4(const octk_wino_in_u8s16 *a) {
     enum { RUN = 8 }; /* tiles whose columns wait: neighbours share two of their six */
     _Alignas(64) int16_t column[(4 * RUN + 2) * 96];
     /* copies: a store of a vector might change what `a` points to */
@@ -59,6 +59,7 @@ void octk_wino4_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
             lines_in(column + i * 4 * 96, p.v, apart);
     }
 }
+OCTK_EACH_BLOCK(octk_wino4_in_u8s16_avx2, in4)
 
 static inline void line_in2(v8 d0, v8 d1, v8 d2, v8 d3, int16_t *y, int64_t step) {
     store(y, _mm256_sub_epi16(d0, d2));
@@ -67,7 +68,7 @@ static inline void line_in2(v8 d0, v8 d1, v8 d2, v8 d3, int16_t *y, int64_t step
     store(y + 3 * step, _mm256_sub_epi16(d3, d1));
 }
 
-void octk_wino2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
+static void in2(const octk_wino_in_u8s16 *a) {
     enum { RUN = 16 };
     _Alignas(64) int16_t column[(2 * RUN + 2) * 64];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
@@ -85,6 +86,7 @@ void octk_wino2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
         }
     }
 }
+OCTK_EACH_BLOCK(octk_wino2_in_u8s16_avx2, in2)
 
 /* ---- products: c += two broadcast channels x 2x16 weights. Assembly, since gcc 12 reassociates
  * across steps and then spills accumulators. ---- */

@@ -37,7 +37,7 @@ static inline void even_cells(v8 e0, v8 e1, v8 e2, v8 e3, v8 e4, int16_t *zero, 
     store(points + 2 * apart, a);
 }
 
-void octk_wino4s2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
+static void in4s2(const octk_wino_in_u8s16 *a) {
     enum { RUN = 4, C = 5 * 16 }; /* tiles whose columns wait; a column's even cells, transformed */
     _Alignas(64) int16_t column[(8 * RUN + 1) * C];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
@@ -78,8 +78,9 @@ void octk_wino4s2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
         }
     }
 }
+OCTK_EACH_BLOCK(octk_wino4s2_in_u8s16_avx2, in4s2)
 
-void octk_wino2s2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
+static void in2s2(const octk_wino_in_u8s16 *a) {
     const uint8_t *x = a->x;
     for (int32_t i = 0; i < a->count; i++, x += 4 * a->pixel) {
         const int32_t t = a->t + i;
@@ -103,6 +104,7 @@ void octk_wino2s2_in_u8s16_avx2(const octk_wino_in_u8s16 *a) {
         }
     }
 }
+OCTK_EACH_BLOCK(octk_wino2s2_in_u8s16_avx2, in2s2)
 
 /* ---- output: sums in the order of octk_wino_s2_sum: ends, points 1, -1, 2, then the odd cells
  * between ---- */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * The ends of exact integer Winograd on 512 bits: see kernels.h for the matrices, the bounds and
- * the places of sums. Sixteen channels are one vector, and a tile's columns stay in registers, so
- * sums are loaded once. Two ports do 512 bits where three do 256; still a tile takes 0.73 of what
- * it takes with AVX2 on a Sapphire Rapids. A Zen 4 does them in halves: it saves loads alone. */
+ * The ends of exact integer Winograd on 512 bits, and of F(4x4,3x3) the beginning: see kernels.h
+ * for the matrices, the bounds and the places of sums. Of sums sixteen channels are one vector, and
+ * a tile's columns stay in registers, so they are loaded once. Two ports do 512 bits where three do
+ * 256; still an end takes 0.73 of what it takes with AVX2 on a Sapphire Rapids, a beginning 0.8. A
+ * Zen 4 does them in halves: it saves loads alone. */
 #include <immintrin.h>
 
 #include "ops/kernels/avx512/requant_avx512.h"
@@ -10,9 +11,65 @@
 enum { G = OCTK_WINO_GROUP };
 typedef __m512i v16;
 
-#define ADD _mm512_add_epi32
-#define SUB _mm512_sub_epi32
-#define SHL _mm512_slli_epi32
+#define ADD        _mm512_add_epi32
+#define SUB        _mm512_sub_epi32
+#define SHL        _mm512_slli_epi32
+#define EACH(i, n) _Pragma("GCC unroll 8") for (int32_t i = 0; i < (n); i++)
+
+/* ---- B^T of a line of cells: of two blocks, 32 channels are one vector ---- */
+
+typedef __m512i v32; /* of s16 */
+#define ADD16 _mm512_add_epi16
+#define SUB16 _mm512_sub_epi16
+
+static inline v32 codes(const uint8_t *x) {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)x));
+}
+static inline void line_in(const v32 *d, v32 *y) {
+    const v32 a = SUB16(d[4], _mm512_slli_epi16(d[2], 2)),
+              b = SUB16(d[3], _mm512_slli_epi16(d[1], 2)), c = SUB16(d[4], d[2]),
+              f = SUB16(d[3], d[1]), e = ADD16(f, f);
+    y[0] = ADD16(_mm512_slli_epi16(SUB16(d[0], d[2]), 2), c);
+    y[1] = ADD16(a, b);
+    y[2] = SUB16(a, b);
+    y[3] = ADD16(c, e);
+    y[4] = SUB16(c, e);
+    y[5] = SUB16(SUB16(d[5], d[3]), ADD16(e, e));
+}
+
+static void two_blocks_in(const octk_wino_in_u8s16 *a) {
+    enum { RUN = 4, COLUMN = 6 * 32 }; /* tiles whose columns wait: neighbours share two */
+    _Alignas(64) int16_t column[(4 * RUN + 2) * COLUMN];
+    v32 d[6], y[6];
+    for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
+        const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
+        const uint8_t *x = a->x + t0 * 4 * a->pixel;
+        for (int32_t i = 0; i < 4 * count + 2; i++, x += a->pixel) {
+            EACH(k, 6) d[k] = codes(x + k * a->row);
+            line_in(d, y);
+            EACH(k, 6) _mm512_storeu_si512(column + i * COLUMN + k * 32, y[k]);
+        }
+        for (int32_t i = 0; i < count; i++) {
+            const int32_t t = a->t + t0 + i;
+            int16_t *v = a->v + t / G * a->group + t % G * 16;
+            const int16_t *c = column + i * 4 * COLUMN;
+            for (int32_t r = 0; r < 6; r++, c += 32) {
+                EACH(k, 6) d[k] = _mm512_loadu_si512(c + k * COLUMN);
+                line_in(d, y);
+                EACH(k, 6) {
+                    _mm256_storeu_si256((void *)v, _mm512_castsi512_si256(y[k]));
+                    _mm256_storeu_si256((void *)(v + G * 16), _mm512_extracti64x4_epi64(y[k], 1));
+                    v += a->place;
+                }
+            }
+        }
+    }
+}
+void octk_wino4_in_u8s16_avx512(const octk_wino_in_u8s16 *a) {
+    octk_wino_in_u8s16 k = *a;
+    for (; k.blocks > 1; k.blocks -= 2, k.x += 32, k.v += 2 * G * 16) two_blocks_in(&k);
+    if (k.blocks) octk_wino4_in_u8s16_avx2(&k);
+}
 
 /* ---- A^T of a line of sums ---- */
 
@@ -73,7 +130,6 @@ static inline void put(uint8_t *const at[4], const v16 y[4], const finish *f, bo
     ((i) < 2 ? ((j) < 2 ? 2 * (i) + (j) : 4 + ((n)-2) * (i) + (j)-2)                               \
              : ((j) < 2 ? 2 * (n) + 2 * ((i)-2) + (j) : 4 * (n)-4 + ((n)-2) * ((i)-2) + (j)-2))
 #define ALONG(n, i, j) ((n) * (i) + (j))
-#define EACH(i, n)     _Pragma("GCC unroll 8") for (int32_t i = 0; i < (n); i++)
 
 /* Tiles of tile x tile pixels, `edge` sums of a dimension; the bias enters at place (one, one),
  * whose coefficients are all 1. */

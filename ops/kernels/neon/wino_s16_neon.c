@@ -26,7 +26,7 @@ static inline void line2(const int16x8_t d[4], int16_t *y, int64_t step) {
 
 /* Columns of a run of tiles, which neighbours share, then their lines. */
 #define TRANSFORM(name, line, edge, tile)                                                          \
-    void name(const octk_wino_in_u8s16 *a) {                                                       \
+    static void name(const octk_wino_in_u8s16 *a) {                                                \
         enum { RUN = 8, COLUMN = edge * 16 };                                                      \
         int16_t column[(tile * RUN + 2) * COLUMN];                                                 \
         int16x8_t d[edge];                                                                         \
@@ -50,8 +50,10 @@ static inline void line2(const int16x8_t d[4], int16_t *y, int64_t step) {
             }                                                                                      \
         }                                                                                          \
     }
-TRANSFORM(octk_wino4_in_u8s16_neon, line4, 6, 4)
-TRANSFORM(octk_wino2_in_u8s16_neon, line2, 4, 2)
+TRANSFORM(in4, line4, 6, 4)
+OCTK_EACH_BLOCK(octk_wino4_in_u8s16_neon, in4)
+TRANSFORM(in2, line2, 4, 2)
+OCTK_EACH_BLOCK(octk_wino2_in_u8s16_neon, in2)
 
 /* ---- products: up to three tiles of 16 lanes ---- */
 

@@ -26,7 +26,7 @@ static inline void line2(const int16x8_t d[5], int16x8_t y[5]) {
 }
 
 #define TRANSFORM(name, line, edge)                                                                \
-    void name(const octk_wino_in_u8s16 *a) {                                                       \
+    static void name(const octk_wino_in_u8s16 *a) {                                                \
         int16x8_t d[edge], y[edge], column[edge][edge];                                            \
         for (int32_t i = 0; i < a->count; i++)                                                     \
             for (int32_t half = 0; half < 16; half += 8) {                                         \
@@ -46,8 +46,10 @@ static inline void line2(const int16x8_t d[5], int16x8_t y[5]) {
                 }                                                                                  \
             }                                                                                      \
     }
-TRANSFORM(octk_wino4s2_in_u8s16_neon, line4, 9)
-TRANSFORM(octk_wino2s2_in_u8s16_neon, line2, 5)
+TRANSFORM(in4s2, line4, 9)
+OCTK_EACH_BLOCK(octk_wino4s2_in_u8s16_neon, in4s2)
+TRANSFORM(in2s2, line2, 5)
+OCTK_EACH_BLOCK(octk_wino2s2_in_u8s16_neon, in2s2)
 
 /* ---- output: 16 lanes of a tile, four at a time ---- */
 

@@ -37,7 +37,7 @@ static void transform_in(const octk_wino_in_u8s16 *a, const form *f) {
         const int32_t t = a->t + i;
         const uint8_t *x = a->x + i * f->tile * f->stride * a->pixel;
         int16_t *v = a->v + t / OCTK_WINO_GROUP * a->group + t % OCTK_WINO_GROUP * 16;
-        for (int32_t c = 0; c < 16; c++)
+        for (int32_t c = 0; c < 16 * a->blocks; c++)
             for (int32_t p = 0; p < e * e; p++) {
                 int32_t sum = 0;
                 for (int32_t h = 0; h < e; h++)
@@ -45,7 +45,7 @@ static void transform_in(const octk_wino_in_u8s16 *a, const form *f) {
                         sum += f->bt[p / e * e + h] * f->bt[p % e * e + w] *
                                x[h * a->row + w * a->pixel + c];
                 const int32_t at = f->stride == 1 ? p : octk_wino_s2_product(e, p / e, p % e);
-                v[at * a->place + c] = (int16_t)sum;
+                v[at * a->place + c / 16 * OCTK_WINO_GROUP * 16 + c % 16] = (int16_t)sum;
             }
     }
 }
