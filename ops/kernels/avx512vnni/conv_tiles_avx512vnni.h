@@ -81,20 +81,18 @@ ALWAYS void scale(const octk_conv_rows *a, const group *g, const octk_way how, _
 }
 
 /* Codes of `count` outputs: four sums make a vector, which is one output of four panels, two of two
- * or four of one; the last ones may be the same. Of four by four outputs, lines in turn, four of a
- * line. */
+ * or four of one; the last ones may be the same. */
 ALWAYS void put(const octk_conv_rows *a, const group *g, const octk_way how, const bool dense,
-                const __m512i *s, const int64_t *out, const int32_t count, const int32_t panels,
-                const bool turned) {
+                const __m512i *s, const int64_t *out, const int32_t count, const int32_t panels) {
     uint8_t *y = a->y + g->first;
-    const int32_t each = 4 / panels, last = count * panels - 1, apart = turned ? 4 : 1;
-    _Pragma("GCC unroll 16") for (int32_t n = 0; n < count; n += each) {
-        const int32_t j = turned ? n / 4 : n, k = j * panels;
-#define NTH(i) s[k + (i)*apart < last ? k + (i)*apart : last]
+    const int32_t each = 4 / panels, last = count * panels - 1;
+    _Pragma("GCC unroll 24") for (int32_t j = 0; j < count; j += each) {
+        const int32_t k = j * panels;
+#define NTH(i) s[k + (i) < last ? k + (i) : last]
         const __m512i codes = octk_codes_by512(how, s[k], NTH(1), NTH(2), NTH(3), g->e);
         if (panels == 4) {
             _mm512_mask_storeu_epi8(y + out[j], g->mask, codes);
-        } else if (dense && n + each <= count) {
+        } else if (dense && j + each <= count) {
             _mm512_storeu_si512(y + out[j], codes);
         } else if (panels == 2) {
             const __mmask32 mask = (__mmask32)g->mask;
@@ -104,8 +102,8 @@ ALWAYS void put(const octk_conv_rows *a, const group *g, const octk_way how, con
         } else {
             const __mmask16 mask = (__mmask16)g->mask;
 #define PUT_NTH(i)                                                                                 \
-    if (n + (i) < count)                                                                           \
-        _mm_mask_storeu_epi8(y + out[j + (i)*apart], mask, _mm512_extracti32x4_epi32(codes, i));
+    if (j + (i) < count)                                                                           \
+        _mm_mask_storeu_epi8(y + out[j + (i)], mask, _mm512_extracti32x4_epi32(codes, i));
             _mm_mask_storeu_epi8(y + out[j], mask, _mm512_castsi512_si128(codes));
             PUT_NTH(1)
             PUT_NTH(2)
@@ -113,17 +111,32 @@ ALWAYS void put(const octk_conv_rows *a, const group *g, const octk_way how, con
         }
     }
 }
+/* Of columns of OCTK_LINES lines by one panel, dense: two columns of two lines make a vector. */
+ALWAYS void put_columns(const octk_conv_rows *a, const group *g, const octk_way how,
+                        const __m512i *s, const int64_t *out, const int32_t count) {
+    enum { L = OCTK_LINES };
+    uint8_t *y = a->y + g->first;
+    _Pragma("GCC unroll 8") for (int32_t n = 0; n < count / 4; n++) {
+        const int32_t i = n / 2 * 2 * L + n % 2 * 2;
+        const __m512i codes = octk_codes_by512(how, s[i], s[i + L], s[i + 1], s[i + 1 + L], g->e);
+        _mm256_storeu_si256((void *)(y + out[i]), _mm512_castsi512_si256(codes));
+        _mm256_storeu_si256((void *)(y + out[i + 1]), _mm512_extracti64x4_epi64(codes, 1));
+    }
+}
 
 /* A tile's sums as codes. Of large tiles in the two ways that most layers take the way is known
  * when compiling: asked for each vector, it costs a tile of few products a tenth. */
 ALWAYS void finish(const work *t, __m512i *s, const int64_t *out, const int32_t count,
-                   const int32_t panels, const bool turned) {
+                   const int32_t panels, const bool columns) {
     const octk_conv_rows *const a = t->a;
     const group *const g = t->g;
 #define FINISH(how, dense)                                                                         \
     {                                                                                              \
         scale(a, g, how, s, count *panels, panels);                                                \
-        put(a, g, how, dense, s, out, count, panels, turned);                                      \
+        if (columns && (dense))                                                                    \
+            put_columns(a, g, how, s, out, count);                                                 \
+        else                                                                                       \
+            put(a, g, how, dense, s, out, count, panels);                                          \
     }
     const bool usual = count * panels >= 12 && (panels == 4 || g->dense);
     if (usual && g->how == OCTK_BARE)
@@ -162,7 +175,7 @@ ALWAYS void tile_lines(const work *t, int32_t i, const int32_t size, const bool 
     pixels_at(t->a, (const uint8_t *)t->a->x + t->a->run[0], i, p, size, lines);
     sums_lines(t, t->g->w, t->g->b, p, s, size / lines, lines);
     if (pooled) pool(s, count, 1);
-    finish(t, s, t->a->out + i / each, count, 1, !pooled && size == 16);
+    finish(t, s, t->a->out + i / each, count, 1, !pooled && size % 8 == 0);
 }
 /* Tiles of a size for as long as there are pixels for them, from the i-th on; the next one is left.
  * Each size is a function: in one of many the compiler runs out of registers. It is called where it
@@ -177,6 +190,7 @@ ALWAYS void tile_lines(const work *t, int32_t i, const int32_t size, const bool 
     ALWAYS int32_t name(const octk_conv_rows *a, const group *g, octk_ahead *next, int32_t i) {    \
         return i + size <= a->np ? name##_loop(a, g, next, i) : i;                                 \
     }
+TILES(lines_24, tile_lines, 24, false)
 TILES(lines_16, tile_lines, 16, false)
 TILES(lines_8, tile_lines, 8, false)
 TILES(lines_4, tile_lines, 4, false)
@@ -212,6 +226,7 @@ static void one_panel(const octk_conv_rows *a, const void *w, int32_t first) {
         i = pooled_lines_16(a, &g, NULL, i);
         pooled_lines_4(a, &g, NULL, i);
     } else if (a->line) {
+        i = lines_24(a, &g, NULL, i);
         i = lines_16(a, &g, NULL, i);
         i = lines_8(a, &g, NULL, i);
         lines_4(a, &g, NULL, i);

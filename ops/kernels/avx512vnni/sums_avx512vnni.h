@@ -194,9 +194,9 @@ ALWAYS void rows_of_lines(const work *t, const uint8_t *w, const uint8_t **p, __
  * need not be kept. */
 ALWAYS void sums_lines(const work *t, const uint8_t *w, const int32_t *b, const uint8_t **p,
                        __m512i *s, const int32_t columns, const int32_t lines) {
-    __m512i c[SLIM];
+    __m512i c[WIDE];
     int32_t left = t->a->runs;
-    _Pragma("GCC unroll 16") for (int32_t i = 0; i < columns * lines; i++) c[i] =
+    _Pragma("GCC unroll 24") for (int32_t i = 0; i < columns * lines; i++) c[i] =
         _mm512_loadu_si512(b);
     for (; left > 3; left -= 2) {
         rows_of_lines(t, w, p, c, columns, lines, 2);
@@ -209,5 +209,5 @@ ALWAYS void sums_lines(const work *t, const uint8_t *w, const int32_t *b, const 
         rows_of_lines(t, w, p, c, columns, lines, 3);
     else
         rows_of_lines(t, w, p, c, columns, lines, 2);
-    _Pragma("GCC unroll 16") for (int32_t i = 0; i < columns * lines; i++) s[i] = c[i];
+    _Pragma("GCC unroll 24") for (int32_t i = 0; i < columns * lines; i++) s[i] = c[i];
 }
