@@ -256,7 +256,7 @@ enum { /* shares of the second-level cache, and weights of a few products */
                                   several panels lie beside */
        AT_ONCE = 16 << 10,     /* the first-level cache keeps them for all groups */
        AHEAD = 4 << 10,        /* a third-level one answers in that time */
-       NEAR = 3 << 19 /* weights of a net that the second-level cache of such cores keeps */
+       NEAR = 3 << 19          /* weights of a net that a big second-level cache keeps */
 };
 
 /* Panels that its kernel multiplies at once. */
@@ -276,9 +276,10 @@ static int32_t groups_of(const form *f, const octi_qconv *c) {
 }
 
 /* Whether the second-level cache keeps the weights of a net whose other layers are transformed too
- * (F4 makes eight bytes of one): multiplied on 512 bits, they then need not be fetched ahead. */
+ * (F4 makes eight bytes of one): multiplied on 512 bits, they then are better not fetched ahead. */
 static bool stays_near(const form *f, const octi_qconv *c) {
-    return together_of(c) > 1 && weight_bytes(f, c) + 8 * c->beside <= NEAR;
+    return together_of(c) > 1 && c->kernels->have & OCTI_CPU_BIG_L2 &&
+           weight_bytes(f, c) + 8 * c->beside <= NEAR;
 }
 
 /* Products with so many bytes of weights. */

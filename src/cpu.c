@@ -58,6 +58,7 @@ octi_cpu_features octi_cpu_from(const octi_cpuid *raw) {
     }
     if (all(raw->xcr0, XCR0_AMX) && all(raw->edx7, amx)) f |= OCTI_CPU_AMX;
     if (zen(raw)) f |= OCTI_CPU_ZEN;
+    if (raw->l2 >> 16 >= 2048) f |= OCTI_CPU_BIG_L2; /* KB */
     return f;
 }
 
@@ -69,6 +70,7 @@ static octi_cpu_features detect(void) {
         return 0;
     raw.xcr0 = saved_state();
     if (leaves >= 1) __get_cpuid_count(7, 1, &raw.eax7_1, &b, &c, &d);
+    if (!__get_cpuid(0x80000006, &a, &b, &raw.l2, &d)) raw.l2 = 0;
     raw.amd = __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && c == signature_AMD_ecx &&
               d == signature_AMD_edx;
     return octi_cpu_from(&raw);
@@ -118,7 +120,7 @@ static oct_status cap(octi_cpu_features *have) {
     char known[200] = "";
     for (int i = 0; i < octi_cpu_word_count; i++) {
         if (!strcmp(word, octi_cpu_words[i].word))
-            return *have &= octi_cpu_words[i].features | OCTI_CPU_ZEN, OCT_OK;
+            return *have &= octi_cpu_words[i].features | OCTI_CPU_PROPERTIES, OCT_OK;
         if (i) strcat(known, ", ");
         strcat(known, octi_cpu_words[i].word);
     }

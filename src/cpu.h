@@ -15,6 +15,7 @@ enum {
 enum {
 #define OCT_CPU_FEATURE(name) OCTI_CPU_##name = 1 << OCTI_CPU_BIT_##name,
 #include "cpu.def"
+    OCTI_CPU_PROPERTIES = OCTI_CPU_ZEN | OCTI_CPU_BIG_L2 /* no instructions: no word takes them */
 };
 
 /** The words of OCT_CPU, and what each leaves of a machine's features. */
@@ -38,11 +39,12 @@ oct_status octi_cpu_have(bool amx, octi_cpu_features *have, octi_no_amx *no_amx)
 const char *octi_cpu_ask_tiles(void);
 #if defined(__x86_64__)
 /** What CPUID and XCR0 say: leaf 1's ECX; leaf 7's EBX, ECX, EDX and, of subleaf 1, EAX; leaf 1's
- *  EAX, which has the family; whether leaf 0 says AuthenticAMD. */
+ *  EAX, which has the family; leaf 8000'0006h's ECX, the second-level cache; whether leaf 0 says
+ *  AuthenticAMD. */
 typedef struct octi_cpuid {
     uint32_t ecx1, ebx7, ecx7, edx7, eax7_1;
     uint64_t xcr0;
-    uint32_t eax1;
+    uint32_t eax1, l2;
     bool amd;
 } octi_cpuid;
 octi_cpu_features octi_cpu_from(const octi_cpuid *raw);

@@ -136,6 +136,10 @@ START_TEST(zen_is_told_by_vendor_and_family) {
     }
     raw.eax1 = 0xfu << 8 | 0xau << 20, raw.amd = false;
     ck_assert_uint_eq(octi_cpu_from(&raw) & OCTI_CPU_ZEN, 0);
+    raw.l2 = 2048u << 16;
+    ck_assert(octi_cpu_from(&raw) & OCTI_CPU_BIG_L2);
+    raw.l2 = 2047u << 16 | 0xffff;
+    ck_assert_uint_eq(octi_cpu_from(&raw) & OCTI_CPU_BIG_L2, 0);
 }
 END_TEST
 
@@ -184,8 +188,9 @@ START_TEST(the_core_decides_where_instructions_are_the_same) {
     ck_assert_str_eq(choice(vnni | OCTI_CPU_ZEN, 8, 64), "winograd4");
     /* ResNet-8's other weights leave the transformed ones in the second-level cache, ResNet-20's
      * do not */
-    ck_assert_str_eq(choice_in(vnni, 8, 64, 41 << 10), "winograd4");
-    ck_assert_str_eq(choice_in(vnni, 8, 64, 233 << 10), "bytes");
+    ck_assert_str_eq(choice_in(vnni | OCTI_CPU_BIG_L2, 8, 64, 41 << 10), "winograd4");
+    ck_assert_str_eq(choice_in(vnni | OCTI_CPU_BIG_L2, 8, 64, 233 << 10), "bytes");
+    ck_assert_str_eq(choice_in(vnni, 8, 64, 41 << 10), "bytes");
     ck_assert_str_eq(choice(vnni, 32, 16), "bytes");
     ck_assert_str_eq(choice(vnni, 7, 512), "bytes");
     ck_assert_str_eq(choice(avx2 | OCTI_CPU_AVXVNNI, 16, 32), "winograd4");
