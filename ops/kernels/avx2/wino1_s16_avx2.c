@@ -180,14 +180,14 @@ static inline __attribute__((always_inline)) v8 rounded(v8 s, const octk_eight *
     return octk_scaled(s, by, w.law);
 }
 
-/* Two outputs of 16 channels, or one twice. */
-static inline __attribute__((always_inline)) void put_two(const panel *t, v8 (*y)[2], way w,
-                                                          uint8_t *y0, uint8_t *y1) {
+/* Two outputs of 16 channels, or one twice; whole: all of them are wanted, known when compiling. */
+static inline __attribute__((always_inline)) void
+put_two(const panel *t, const v8 *y, const v8 *z, way w, bool whole, uint8_t *y0, uint8_t *y1) {
     v8 v[2]; /* halves of both */
     uint8_t block[32];
     for (int32_t i = 0; i < 2; i++)
-        v[i] = _mm256_packs_epi32(rounded(y[0][i], &t->by[i], w), rounded(y[1][i], &t->by[i], w));
-    if (t->valid == 16) {
+        v[i] = _mm256_packs_epi32(rounded(y[i], &t->by[i], w), rounded(z[i], &t->by[i], w));
+    if (whole || t->valid == 16) {
         put(y0, y1, v[0], v[1], t->ends, w.plain);
         return;
     }
@@ -196,16 +196,21 @@ static inline __attribute__((always_inline)) void put_two(const panel *t, v8 (*y
     octk_store_bytes(y1, _mm_loadu_si128((const __m128i *)(block + 16)), t->valid);
 }
 
-/* Outputs of one row of one tile, a pixel after the other, the first `count` of them. */
+/* Outputs of one row of one tile, a pixel after the other, the first `count` of them: most often
+ * all, and then nothing is asked for each. */
 static inline __attribute__((always_inline)) void row_out(const panel *t, v8 (*y)[2], int32_t most,
                                                           int32_t count, way w, uint8_t *to) {
     const int64_t pixel = t->a->y.pixel;
+    if (most > 1 && count >= most && t->valid == 16) {
+        for (int32_t j = 0; j < most; j += 2)
+            put_two(t, y[j], y[j + 1], w, true, to + j * pixel, to + (j + 1) * pixel);
+        return;
+    }
     for (int32_t j = 0; j < most && j < count; j += 2) {
         const bool both = j + 1 < most && j + 1 < count;
-        v8 two[2][2];
-        memcpy(two[0], y[j], sizeof two[0]);
-        memcpy(two[1], y[both ? j + 1 : j], sizeof two[1]);
-        put_two(t, two, w, to + j * pixel, to + (both ? j + 1 : j) * pixel);
+        v8 z[2];
+        memcpy(z, y[both ? j + 1 : j], sizeof z);
+        put_two(t, y[j], z, w, false, to + j * pixel, to + (both ? j + 1 : j) * pixel);
     }
 }
 
