@@ -14,18 +14,13 @@ static octk_peak_fn *peak_of(const octk_table *k, const char *kernel) {
         const char *name;
         octk_peak_fn *peak;
     } of[] = {
-        {k->name.conv_s16u8, k->peak_s16},
-        {k->name.wino_mul_s16, k->peak_s16},
-        {k->name.dw_u8s16, k->peak_s16},
-        {k->name.dot_s16u8, k->peak_s16},
-        {k->name.plane_u8s16, k->peak_s16},
-        {k->name.conv_u8u8, k->peak_u8},
-        {k->name.pairs_u8u8, k->peak_u8},
+        {k->name.conv_s16u8, k->peak_s16},   {k->name.wino_mul_s16, k->peak_s16},
+        {k->name.dw_u8s16, k->peak_s16},     {k->name.dot_s16u8, k->peak_s16},
+        {k->name.plane_u8s16, k->peak_s16},  {k->name.plane5_u8s16, k->peak_s16},
+        {k->name.conv_u8u8, k->peak_u8},     {k->name.pairs_u8u8, k->peak_u8},
         {k->name.nibbles_u8u8, k->peak_u8}, /* twice as many products for each of its own */
-        {k->name.tiles_u8u8, k->peak_tiles},
-        {k->name.conv_f32, k->peak_f32},
-        {k->name.gemm_f32, k->peak_f32},
-        {"float", k->peak_f32}, /* a plan's step */
+        {k->name.tiles_u8u8, k->peak_tiles}, {k->name.conv_f32, k->peak_f32},
+        {k->name.gemm_f32, k->peak_f32},     {"float", k->peak_f32}, /* a plan's step */
     };
     for (size_t i = 0; kernel && i < sizeof of / sizeof *of; i++)
         if (!strcmp(of[i].name, kernel)) return of[i].peak;

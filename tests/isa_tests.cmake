@@ -1,7 +1,7 @@
 # What holds on every instruction set; of liboctet_infer alone, so that it is built and run for other machines in a minute
 # (tools/check, the part aarch64).
 octet_test(test_kernels)
-target_sources(test_kernels PRIVATE kernel_cases_f32.c kernel_cases_int8.c kernel_cases_conv.c kernel_cases_pairs.c kernel_cases_nibbles.c kernel_cases_wino.c kernel_cases_wino1.c kernel_cases_tiles.c)
+target_sources(test_kernels PRIVATE kernel_cases_f32.c kernel_cases_int8.c kernel_cases_conv.c kernel_cases_plane5.c kernel_cases_pairs.c kernel_cases_nibbles.c kernel_cases_wino.c kernel_cases_wino1.c kernel_cases_tiles.c)
 octet_test(test_candidates)
 octet_test(test_pairs)
 octet_test(test_qops)
@@ -14,7 +14,7 @@ octet_test(test_cpu)
 # name = other name or its DOT ...).
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   octet_test(test_emulated)
-  target_sources(test_emulated PRIVATE kernel_cases_f32.c kernel_cases_int8.c kernel_cases_conv.c kernel_cases_pairs.c kernel_cases_nibbles.c kernel_cases_wino.c kernel_cases_wino1.c kernel_cases_tiles.c)
+  target_sources(test_emulated PRIVATE kernel_cases_f32.c kernel_cases_int8.c kernel_cases_conv.c kernel_cases_plane5.c kernel_cases_pairs.c kernel_cases_nibbles.c kernel_cases_wino.c kernel_cases_wino1.c kernel_cases_tiles.c)
   function(emulate source header)
     get_filename_component(file ${source} NAME_WE)
     add_library(emulated_${file} OBJECT ${PROJECT_SOURCE_DIR}/ops/kernels/${source})

@@ -378,6 +378,25 @@ static inline int32_t octk_plane_lanes(int32_t left) {
     return left < 3 ? 2 : left < 5 || left == 7 || left == 8 ? 4 : 6;
 }
 
+/** The same of 5x5 kernels under a pool: p rows of q codes, each the largest of a tile's four
+ *  outputs. Across F(2,5), as above; downwards a tile's rows are A + C + D and B + C - D, of rows d
+ *  of cells and w of weights: A = (d0-d2)w0 + (d3-d4)w3, B = (d3-d1)w2 + (d5-d4)w4, 2C = (d1+d2)
+ *  (w0+w1+w2) + 2d4(w3+w4), 2D = (d2-d1)(w0-w1+w2). u: [o][6][2A, 2B, 2C, 2D][2], D's second 0:
+ *  sums are 48 times an output, and inside s32. b: 48 times the bias. by: of fp32, over 16. y has
+ *  no gaps between pixels; 36 bytes may be read from every cell. */
+enum { OCTK_PLANE5_TILES = 256 }; /* q is 16 less at most */
+typedef struct octk_plane5_u8s16 {
+    octk_image x, y;
+    const int16_t *u;
+    int32_t *v;     /* scratch, [6][4][OCTK_PLANE5_TILES] */
+    uint8_t *codes; /* scratch, OCTK_PLANE5_TILES * o + 8 */
+    const int32_t *b;
+    octq_multipliers by;
+    int32_t zy, lo, hi, p, q, o;
+    bool small; /* of fp32: 3 times an output is below 2^24, or beyond all codes */
+} octk_plane5_u8s16;
+typedef void octk_plane5_u8s16_fn(const octk_plane5_u8s16 *a);
+
 /** Element by element over n images of h rows of w pixels of c codes; a dense tensor is one run (n
  *  = h = w = 1). */
 /** A code as a float by its bits, the code their second byte: 2^15 + code + something. less is that
@@ -441,18 +460,6 @@ static inline void octk_average_codes(const octk_pool_u8 *a, const int32_t *sum,
                 octq_q31_average(sum[c] + (cells - inside) * a->zx, cells), 0, a->lo, a->hi);
     }
 }
-
-/** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back; y and x do not overlap. To codes `rows`
- *  rows of n floats, which follow each other; those of codes are `pitch` apart. */
-typedef struct octk_quantize_f32u8 {
-    const float *x;
-    uint8_t *y;
-    int64_t rows, n, pitch;
-    float s;
-    int32_t z, qmin, qmax;
-} octk_quantize_f32u8;
-typedef void octk_quantize_f32u8_fn(const octk_quantize_f32u8 *a);
-typedef void octk_dequantize_u8f32_fn(const uint8_t *x, int64_t n, float s, int32_t z, float *y);
 
 /* ---- measuring ---- */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * ops/kernels/kernels_f32.h - types and parameter structs of kernels on floats; of kernels.h. */
+ * ops/kernels/kernels_f32.h - types and parameter structs of kernels on floats, codes of floats
+ * and back too; of kernels.h. */
 #ifndef OCT_OPS_KERNELS_KERNELS_F32_H
 #define OCT_OPS_KERNELS_KERNELS_F32_H
 
@@ -86,5 +87,17 @@ typedef void octk_fake_quant_f32_fn(int64_t n, const float *x, float s, int32_t 
 /** dx = dy where the rounded code lies in qmin..qmax before the clamp, else 0. dx may be dy. */
 typedef void octk_straight_through_f32_fn(int64_t n, const float *x, float s, int32_t z,
                                           int32_t qmin, int32_t qmax, const float *dy, float *dx);
+
+/** y[i] = octq_quantize(x[i], s, z, qmin, qmax), and back; y and x do not overlap. To codes `rows`
+ *  rows of n floats, which follow each other; those of codes are `pitch` apart. */
+typedef struct octk_quantize_f32u8 {
+    const float *x;
+    uint8_t *y;
+    int64_t rows, n, pitch;
+    float s;
+    int32_t z, qmin, qmax;
+} octk_quantize_f32u8;
+typedef void octk_quantize_f32u8_fn(const octk_quantize_f32u8 *a);
+typedef void octk_dequantize_u8f32_fn(const uint8_t *x, int64_t n, float s, int32_t z, float *y);
 
 #endif
