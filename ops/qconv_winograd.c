@@ -146,8 +146,11 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
     const octi_qconv *c = j->r->u.conv;
     const winograd *own = j->own;
     const int32_t tile = own->f->tile, channels = c->o - panel * 16 < 16 ? c->o - panel * 16 : 16,
-                  whole = c->q / tile; /* tiles of a row that end within it */
+                  whole = own->whole_w;
     octk_wino_out_s32u8 k = {.m = m,
+                             .y = j->y, /* and count, t: where all are given, nothing is cleared */
+                             .count = 0,
+                             .t = 0,
                              .b = own->b + panel * 16,
                              .by = octi_records_at(&own->by, panel * 16),
                              .row = own->y_at.row,
@@ -177,13 +180,13 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
 static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count,
                      int32_t panels) {
     const winograd *own = j->own;
-    const int32_t groups = (count + G - 1) / G,
-                  lines = groups > 1 || own->ahead ? (8 + groups - 1) / groups : 0;
+    const int32_t groups = (count + G - 1) / G, lines = groups > 1   ? (8 + groups - 1) / groups
+                                                        : own->ahead ? 8
+                                                                     : 0;
     const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
     for (int32_t e = 0; e < OCTI_WINO_STRETCHES && own->stretches[e].sums; e++) {
         const octi_wino_stretch s = own->stretches[e];
-        const int32_t some = (groups > 1 ? own->at_once : own->ahead) / s.products,
-                      few = some > 0 ? some : 1,
+        const int32_t few = groups > 1 ? s.at_once : s.ahead,
                       step = groups > 1 ? few : s.sums; /* one group's go without a break */
         for (int32_t i = 0; i < s.sums; i += step) {
             const int32_t now = s.sums - i < step ? s.sums - i : step,
@@ -288,6 +291,9 @@ static int32_t products_of(const octi_qconv *c, int32_t bytes) {
     return few < 1 ? 1 : few;
 }
 
+/* Sums of so many products each. */
+static int32_t few_of(int32_t all, int32_t products) { return all > products ? all / products : 1; }
+
 static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                        octk_wino_out_fn *out) {
     const octi_qconv *c = octi_qconv_of(q);
@@ -306,9 +312,9 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .blocks = (c->c + 15) / 16,
                       .panels = (c->o + 15) / 16,
                       .tiles_w = tiles_of(f, c->q),
+                      .whole_w = c->q / f->tile,
                       .groups = groups_of(f, c),
                       .together = together_of(c)};
-    own->at_once = products_of(c, AT_ONCE);
     own->ahead = stays_near(f, c) ? 0 : products_of(c, AHEAD);
     const int32_t n = f->sums - 2;
     if (f->stride == 1)
@@ -317,6 +323,11 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
         memcpy(own->stretches,
                (const octi_wino_stretch[OCTI_WINO_STRETCHES]){{4, 4}, {4 * n, 2}, {n * n, 1}},
                sizeof own->stretches);
+    for (int32_t e = 0; e < OCTI_WINO_STRETCHES && own->stretches[e].sums; e++) {
+        octi_wino_stretch *to = &own->stretches[e];
+        to->at_once = few_of(products_of(c, AT_ONCE), to->products);
+        to->ahead = few_of(own->ahead, to->products);
+    }
     OCT_TRY(octi_pack_winograd(q, c, own));
     const size_t tiles = (size_t)own->groups * G * 16;
     own->frame = octi_frame_bytes(c, &own->x_at, &own->need);

@@ -20,6 +20,8 @@ typedef struct octi_wino_form {
  * both dimensions, those of one, none. */
 typedef struct octi_wino_stretch {
     int32_t sums, products; /* of each sum */
+    int32_t at_once;        /* sums, for all groups of tiles: their weights stay near */
+    int32_t ahead;          /* so many sums on are the weights that are fetched, for one group */
 } octi_wino_stretch;
 enum { OCTI_WINO_STRETCHES = 3 };
 
@@ -35,9 +37,9 @@ typedef struct octi_qwinograd {
     bool small;                                              /* octk_wino_out_s32u8 */
     int32_t products, sums, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
     int32_t together; /* panels that are multiplied at once */
-    int32_t at_once;  /* products of a channel, for all groups of tiles: their weights stay near */
-    int32_t ahead;    /* so many products on are the weights that are fetched, for one group; 0: no
-                         one's are */
+    int32_t whole_w;  /* tiles of a row that end within it */
+    int32_t ahead;    /* products of a channel: so many on are the weights that are fetched, for one
+                         group; 0: no one's are */
     octi_wino_stretch stretches[OCTI_WINO_STRETCHES];
     size_t frame, v, m; /* bytes of scratch */
 } octi_qwinograd;

@@ -16,32 +16,32 @@ typedef struct pair { /* of rows; both the same where one is left */
     int16_t *v[2];
 } pair;
 
-static inline v8 cell(const octk_wino1_in_u8s16 *a, const pair *r, int64_t column, bool both) {
-    const uint8_t *x = r->x[0] + column * a->pixel;
+static inline v8 cell(const uint8_t *x, const uint8_t *below, bool both) {
     if (!both) return codes(x);
     const __m128i up = _mm_loadl_epi64((const __m128i *)x);
-    const uint8_t *below = r->x[1] + column * a->pixel;
     return _mm256_cvtepu8_epi16(_mm_unpacklo_epi64(up, _mm_loadl_epi64((const __m128i *)below)));
 }
 
-static inline __attribute__((always_inline)) void row_in(const octk_wino1_in_u8s16 *a,
-                                                         const pair *r, int32_t tile, bool both) {
-    int16_t *v0 = r->v[0], *v1 = r->v[1];
+static inline __attribute__((always_inline)) void row_in(const octk_wino1_in_u8s16 *a, pair r,
+                                                         int32_t tile, bool both) {
+    /* copies: a store of a vector might change what `a` points to */
+    const int64_t pixel = a->pixel, v_tile = a->v_tile, v_point = a->v_point;
+    const uint8_t *x = r.x[0], *below = r.x[1];
+    int16_t *v0 = r.v[0], *v1 = r.v[1];
     v8 d[POINTS], v[POINTS];
     /* a tile shares 6 - tile cells with the one before */
-    for (int32_t w = tile; w < POINTS; w++) d[w] = cell(a, r, w - tile, both);
-    for (int32_t t = 0; t < a->tiles; t++, v0 += a->v_tile, v1 += a->v_tile) {
+    for (int32_t w = tile; w < POINTS; w++, x += pixel, below += pixel) d[w] = cell(x, below, both);
+    for (int32_t t = a->tiles; t > 0; t--, v0 += v_tile, v1 += v_tile) {
         for (int32_t w = 0; w < POINTS - tile; w++) d[w] = d[w + tile];
-        for (int32_t w = POINTS - tile; w < POINTS; w++)
-            d[w] = cell(a, r, (int64_t)t * tile + w, both);
+        for (int32_t w = POINTS - tile; w < POINTS; w++, x += pixel, below += pixel)
+            d[w] = cell(x, below, both);
         LINE_IN(v, d[0], d[1], d[2], d[3], d[4], d[5])
         for (int32_t i = 0; i < POINTS; i++) {
             if (both) {
-                _mm_storeu_si128((__m128i *)(v0 + i * a->v_point), _mm256_castsi256_si128(v[i]));
-                _mm_storeu_si128((__m128i *)(v1 + i * a->v_point),
-                                 _mm256_extracti128_si256(v[i], 1));
+                _mm_storeu_si128((__m128i *)(v0 + i * v_point), _mm256_castsi256_si128(v[i]));
+                _mm_storeu_si128((__m128i *)(v1 + i * v_point), _mm256_extracti128_si256(v[i], 1));
             } else {
-                store(v0 + i * a->v_point, v[i]);
+                store(v0 + i * v_point, v[i]);
             }
         }
     }
@@ -56,9 +56,9 @@ static inline __attribute__((always_inline)) void rows_in(const octk_wino1_in_u8
             const pair r = {{a->x + h * a->row + c, a->x + low * a->row + c},
                             {a->v + (int64_t)h * a->c + c, a->v + (int64_t)low * a->c + c}};
             if (both)
-                row_in(a, &r, tile, true);
+                row_in(a, r, tile, true);
             else
-                row_in(a, &r, tile, false);
+                row_in(a, r, tile, false);
         }
     }
 }
@@ -214,9 +214,26 @@ static inline __attribute__((always_inline)) void row_out(const panel *t, v8 (*y
     }
 }
 
-typedef struct place { /* of a window: row, tile */
-    int32_t h, t;
-} place;
+/* Windows, down a column of tiles and then down the next one. */
+typedef struct window {
+    const int16_t *v;
+    uint8_t *y;
+    int32_t h, columns; /* its row; columns from its first output on */
+} window;
+
+static inline window next_window(const octk_wino1_s16u8 *a, window w, int32_t rows, int32_t wide,
+                                 bool pooled) {
+    if (++w.h < rows) {
+        w.v += a->v_row;
+        if (!pooled || w.h % 2 == 0) w.y += a->y.row;
+        return w;
+    }
+    w.v += a->v_tile - (rows - 1) * a->v_row;
+    w.y += wide * a->y.pixel - (a->p - 1) * a->y.row;
+    w.columns -= wide;
+    w.h = 0;
+    return w;
+}
 
 static inline __attribute__((always_inline)) void panel_out(const panel *t, const int16_t *u,
                                                             int32_t tile, bool pooled, way how) {
@@ -226,19 +243,17 @@ static inline __attribute__((always_inline)) void panel_out(const panel *t, cons
     const int32_t each = pooled ? 2 : 1, rows = a->p * each, wide = tile / each,
                   all = rows * ((a->q + wide - 1) / wide);
     _Alignas(64) int32_t m[POINTS * G * 16];
-    place at = {0, 0};
+    window at = {a->v, a->y.base + t->first, 0, a->q};
     for (int32_t n = 0; n < all; n += G) {
         const int32_t count = all - n < G ? all - n : G;
         const int16_t *v[G];
-        place places[G];
-        for (int32_t i = 0; i < count; i++) {
-            places[i] = at;
-            v[i] = a->v + at.t * a->v_tile + at.h * a->v_row;
-            if (++at.h == rows) at = (place){0, at.t + 1};
+        window windows[G];
+        for (int32_t i = 0; i < count; i++, at = next_window(a, at, rows, wide, pooled)) {
+            windows[i] = at;
+            v[i] = at.v;
         }
         product[count](a, u, v, m);
         for (int32_t i = 0; i < count; i += each) {
-            const place *w = &places[i];
             v8 y[4][2];
             for (int32_t half = 0; half < 2; half++) {
                 v8 s[4], below[4];
@@ -250,9 +265,7 @@ static inline __attribute__((always_inline)) void panel_out(const panel *t, cons
                                                   _mm256_max_epi32(below[2 * j], below[2 * j + 1]))
                                : s[j];
             }
-            row_out(t, y, wide, a->q - w->t * wide, how,
-                    a->y.base + w->h / each * a->y.row + (int64_t)w->t * wide * a->y.pixel +
-                        t->first);
+            row_out(t, y, wide, windows[i].columns, how, windows[i].y);
         }
     }
 }
