@@ -223,11 +223,12 @@ typedef struct octk_wino_in_u8s16 {
     int32_t count, t, blocks;
 } octk_wino_in_u8s16;
 typedef void octk_wino_in_fn(const octk_wino_in_u8s16 *a);
-/** A kernel of one that takes a block at a time. */
+/** A kernel of one that takes a block at a time, its x and v. Not a copy of `a`: numbers that were
+ *  stored one by one just before are waited for by a load of several. */
 #define OCTK_EACH_BLOCK(kernel, one)                                                               \
     void kernel(const octk_wino_in_u8s16 *a) {                                                     \
-        octk_wino_in_u8s16 k = *a;                                                                 \
-        for (int32_t b = 0; b < a->blocks; b++, k.x += 16, k.v += OCTK_WINO_GROUP * 16) one(&k);   \
+        for (int32_t b = 0; b < a->blocks; b++)                                                    \
+            one(a, a->x + b * 16, a->v + b * OCTK_WINO_GROUP * 16);                                \
     }
 typedef octk_wino_in_fn octk_wino4_in_u8s16_fn;
 typedef octk_wino_in_fn octk_wino2_in_u8s16_fn;

@@ -12,8 +12,8 @@ typedef struct place {
     int16_t *v;
     int32_t t; /* of its group */
 } place;
-static inline place first_place(const octk_wino_in_u8s16 *a) {
-    return (place){a->v + a->t / G * a->group + a->t % G * 16, a->t % G};
+static inline place first_place(const octk_wino_in_u8s16 *a, int16_t *v) {
+    return (place){v + a->t / G * a->group + a->t % G * 16, a->t % G};
 }
 static inline void next_place(place *p, int64_t group) {
     p->v += 16;
@@ -45,13 +45,12 @@ static inline void lines_in(const int16_t *c, int16_t *v, int64_t apart) {
     }
 }
 
-static void in4(const octk_wino_in_u8s16 *a) {
+static void in4(const octk_wino_in_u8s16 *a, const uint8_t *x, int16_t *v) {
     enum { RUN = 8 }; /* tiles whose columns wait: neighbours share two of their six */
     _Alignas(64) int16_t column[(4 * RUN + 2) * 96];
     /* copies: a store of a vector might change what `a` points to */
     const int64_t row = a->row, pixel = a->pixel, apart = a->place, group = a->group;
-    const uint8_t *x = a->x;
-    place p = first_place(a);
+    place p = first_place(a, v);
     for (int32_t left = a->count; left > 0; left -= RUN, x += 4 * RUN * pixel) {
         const int32_t count = left < RUN ? left : RUN;
         for (int32_t i = 0; i < 4 * count + 2; i++) column_in(x + i * pixel, row, column + i * 96);
@@ -68,18 +67,18 @@ static inline void line_in2(v8 d0, v8 d1, v8 d2, v8 d3, int16_t *y, int64_t step
     store(y + 3 * step, _mm256_sub_epi16(d3, d1));
 }
 
-static void in2(const octk_wino_in_u8s16 *a) {
+static void in2(const octk_wino_in_u8s16 *a, const uint8_t *first, int16_t *all) {
     enum { RUN = 16 };
     _Alignas(64) int16_t column[(2 * RUN + 2) * 64];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
-        const uint8_t *x = a->x + t0 * 2 * a->pixel;
+        const uint8_t *x = first + t0 * 2 * a->pixel;
         for (int32_t i = 0; i < 2 * count + 2; i++, x += a->pixel)
             line_in2(codes(x), codes(x + a->row), codes(x + 2 * a->row), codes(x + 3 * a->row),
                      column + i * 64, 16);
         for (int32_t i = 0; i < count; i++) {
             const int32_t t = a->t + t0 + i;
-            int16_t *v = a->v + t / G * a->group + t % G * 16;
+            int16_t *v = all + t / G * a->group + t % G * 16;
             const int16_t *c = column + i * 2 * 64;
             for (int32_t r = 0; r < 4; r++, c += 16, v += 4 * a->place)
                 line_in2(load(c), load(c + 64), load(c + 128), load(c + 192), v, a->place);

@@ -37,12 +37,12 @@ static inline void even_cells(v8 e0, v8 e1, v8 e2, v8 e3, v8 e4, int16_t *zero, 
     store(points + 2 * apart, a);
 }
 
-static void in4s2(const octk_wino_in_u8s16 *a) {
+static void in4s2(const octk_wino_in_u8s16 *a, const uint8_t *first, int16_t *all) {
     enum { RUN = 4, C = 5 * 16 }; /* tiles whose columns wait; a column's even cells, transformed */
     _Alignas(64) int16_t column[(8 * RUN + 1) * C];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
-        const uint8_t *x = a->x + t0 * 8 * a->pixel;
+        const uint8_t *x = first + t0 * 8 * a->pixel;
         for (int32_t i = 0; i < 8 * count + 1; i++) {
             const uint8_t *d = x + i * a->pixel;
             int16_t *c = column + i * C;
@@ -53,7 +53,7 @@ static void in4s2(const octk_wino_in_u8s16 *a) {
         for (int32_t i = 0; i < count; i++, x += 8 * a->pixel) {
             static const int8_t even[5] = {0, 2, 4, 5, 6}, odd[4] = {1, 7, 8, 3};
             const int32_t t = a->t + t0 + i;
-            int16_t *v = a->v + t / G * a->group + t % G * 16;
+            int16_t *v = all + t / G * a->group + t % G * 16;
             const int16_t *c = column + i * 8 * C;
             for (int32_t r = 0; r < 5; r++, c += 16) {
                 const line_places p = places_of(v, a->place, 5, even[r]);
@@ -80,11 +80,10 @@ static void in4s2(const octk_wino_in_u8s16 *a) {
 }
 OCTK_EACH_BLOCK(octk_wino4s2_in_u8s16_avx2, in4s2)
 
-static void in2s2(const octk_wino_in_u8s16 *a) {
-    const uint8_t *x = a->x;
+static void in2s2(const octk_wino_in_u8s16 *a, const uint8_t *x, int16_t *all) {
     for (int32_t i = 0; i < a->count; i++, x += 4 * a->pixel) {
         const int32_t t = a->t + i;
-        int16_t *v = a->v + t / G * a->group + t % G * 16;
+        int16_t *v = all + t / G * a->group + t % G * 16;
         /* rows of cells: the one that a row of products is, and what is taken from the even ones */
         for (int32_t r = 0; r < 5; r++) {
             static const int8_t row[5] = {0, 1, 4, 3, 2};

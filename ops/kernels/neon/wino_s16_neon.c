@@ -26,13 +26,13 @@ static inline void line2(const int16x8_t d[4], int16_t *y, int64_t step) {
 
 /* Columns of a run of tiles, which neighbours share, then their lines. */
 #define TRANSFORM(name, line, edge, tile)                                                          \
-    static void name(const octk_wino_in_u8s16 *a) {                                                \
+    static void name(const octk_wino_in_u8s16 *a, const uint8_t *first, int16_t *all) {            \
         enum { RUN = 8, COLUMN = edge * 16 };                                                      \
         int16_t column[(tile * RUN + 2) * COLUMN];                                                 \
         int16x8_t d[edge];                                                                         \
         for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {                                           \
             const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;                       \
-            const uint8_t *x = a->x + t0 * tile * a->pixel;                                        \
+            const uint8_t *x = first + t0 * tile * a->pixel;                                       \
             for (int32_t i = 0; i < tile * count + 2; i++, x += a->pixel)                          \
                 for (int32_t half = 0; half < 16; half += 8) {                                     \
                     for (int32_t r = 0; r < edge; r++) d[r] = codes(x + r * a->row + half);        \
@@ -40,7 +40,7 @@ static inline void line2(const int16x8_t d[4], int16_t *y, int64_t step) {
                 }                                                                                  \
             for (int32_t i = 0; i < count; i++) {                                                  \
                 const int32_t t = a->t + t0 + i;                                                   \
-                int16_t *v = a->v + t / G * a->group + t % G * 16;                                 \
+                int16_t *v = all + t / G * a->group + t % G * 16;                                  \
                 const int16_t *c = column + i * tile * COLUMN;                                     \
                 for (int32_t r = 0; r < edge; r++, c += 16, v += edge * a->place)                  \
                     for (int32_t half = 0; half < 16; half += 8) {                                 \

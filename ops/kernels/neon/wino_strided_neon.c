@@ -26,13 +26,13 @@ static inline void line2(const int16x8_t d[5], int16x8_t y[5]) {
 }
 
 #define TRANSFORM(name, line, edge)                                                                \
-    static void name(const octk_wino_in_u8s16 *a) {                                                \
+    static void name(const octk_wino_in_u8s16 *a, const uint8_t *first, int16_t *all) {            \
         int16x8_t d[edge], y[edge], column[edge][edge];                                            \
         for (int32_t i = 0; i < a->count; i++)                                                     \
             for (int32_t half = 0; half < 16; half += 8) {                                         \
                 const int32_t t = a->t + i;                                                        \
-                const uint8_t *x = a->x + i * (edge - 1) * a->pixel + half;                        \
-                int16_t *v = a->v + t / G * a->group + t % G * 16 + half;                          \
+                const uint8_t *x = first + i * (edge - 1) * a->pixel + half;                       \
+                int16_t *v = all + t / G * a->group + t % G * 16 + half;                           \
                 for (int32_t k = 0; k < edge; k++) {                                               \
                     for (int32_t r = 0; r < edge; r++)                                             \
                         d[r] = codes(x + r * a->row + k * a->pixel);                               \
