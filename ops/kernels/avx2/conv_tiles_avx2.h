@@ -39,11 +39,11 @@ static inline void pools_wide(const octk_conv_rows *a, const void *w, int32_t fi
     }
 }
 
-static inline __attribute__((always_inline)) void
-tiles_wide(const octk_conv_rows *a, const void *w, int32_t first, octq_law law, int32_t valid) {
+static inline void panel_wide(const octk_conv_rows *a, const void *w, int32_t first, octq_law law) {
     const octk_ends e = octk_ends_of(a->zy, a->lo, a->hi);
     const octk_eight m[2] = {octk_eight_of(&a->by, first, first + 4),
                              octk_eight_of(&a->by, first + 8, first + 12)};
+    const int32_t valid = a->o - first < 16 ? a->o - first : 16;
     uint8_t *y = a->y + first;
     const uint8_t *x = (const uint8_t *)a->x, *p[6];
     __m256i s[12];
@@ -58,13 +58,6 @@ tiles_wide(const octk_conv_rows *a, const void *w, int32_t first, octq_law law, 
     TILES_WIDE(4)
     TILES_WIDE(2)
     TILES_WIDE(1)
-}
-/* Whole panels, most of them, do not ask for each pixel how many channels there are. */
-static inline void panel_wide(const octk_conv_rows *a, const void *w, int32_t first, octq_law law) {
-    if (a->o - first < 16)
-        tiles_wide(a, w, first, law, a->o - first);
-    else
-        tiles_wide(a, w, first, law, 16);
 }
 
 /* Four pixels from four sums of eight. */
