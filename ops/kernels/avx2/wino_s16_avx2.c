@@ -45,7 +45,8 @@ static inline void lines_in(const int16_t *c, int16_t *v, int64_t apart) {
     }
 }
 
-static void in4(const octk_wino_in_u8s16 *a, const uint8_t *x, int16_t *v) {
+static inline __attribute__((always_inline)) void in4(const octk_wino_in_u8s16 *a, const uint8_t *x,
+                                                      int16_t *v) {
     enum { RUN = 8 }; /* tiles whose columns wait: neighbours share two of their six */
     _Alignas(64) int16_t column[(4 * RUN + 2) * 96];
     /* copies: a store of a vector might change what `a` points to */
