@@ -37,13 +37,14 @@ static inline void line_in(const v32 *d, v32 *y) {
     y[5] = SUB16(SUB16(d[5], d[3]), ADD16(e, e));
 }
 
-static void two_blocks_in(const octk_wino_in_u8s16 *a) {
+static inline __attribute__((always_inline)) void
+two_blocks_in(const octk_wino_in_u8s16 *a, const uint8_t *corner, int16_t *to) {
     enum { RUN = 4, COLUMN = 6 * 32 }; /* tiles whose columns wait: neighbours share two */
     _Alignas(64) int16_t column[(4 * RUN + 2) * COLUMN];
     v32 d[6], y[6];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
-        const uint8_t *x = a->x + t0 * 4 * a->pixel;
+        const uint8_t *x = corner + t0 * 4 * a->pixel;
         for (int32_t i = 0; i < 4 * count + 2; i++, x += a->pixel) {
             EACH(k, 6) d[k] = codes(x + k * a->row);
             line_in(d, y);
@@ -51,7 +52,7 @@ static void two_blocks_in(const octk_wino_in_u8s16 *a) {
         }
         for (int32_t i = 0; i < count; i++) {
             const int32_t t = a->t + t0 + i;
-            int16_t *v = a->v + t / G * a->group + t % G * 16;
+            int16_t *v = to + t / G * a->group + t % G * 16;
             const int16_t *c = column + i * 4 * COLUMN;
             for (int32_t r = 0; r < 6; r++, c += 32) {
                 EACH(k, 6) d[k] = _mm512_loadu_si512(c + k * COLUMN);
@@ -66,9 +67,12 @@ static void two_blocks_in(const octk_wino_in_u8s16 *a) {
     }
 }
 void octk_wino4_in_u8s16_avx512(const octk_wino_in_u8s16 *a) {
-    octk_wino_in_u8s16 k = *a;
-    for (; k.blocks > 1; k.blocks -= 2, k.x += 32, k.v += 2 * G * 16) two_blocks_in(&k);
-    if (k.blocks) octk_wino4_in_u8s16_avx2(&k);
+    const int32_t even = a->blocks & ~1;
+    for (int32_t b = 0; b < even; b += 2) two_blocks_in(a, a->x + b * 16, a->v + b * G * 16);
+    if (even == a->blocks) return;
+    octk_wino_in_u8s16 last = *a;
+    last.x += even * 16, last.v += even * G * 16, last.blocks = 1;
+    octk_wino4_in_u8s16_avx2(&last);
 }
 
 /* ---- A^T of a line of sums ---- */
