@@ -402,7 +402,7 @@ static void check_halves(octk_quantize_f32u8_fn *kernel, const char *name, octi_
     static uint8_t y[COUNT], want[COUNT];
     const int rounds = (oct_test_long() ? 100000 : 400) / SANITIZED_PART;
     for (int round = 0; round < rounds; round++) {
-        const float s = ldexpf(1 + octi_rng_uniform(r), below(r, 203) - 102);
+        const float s = ldexpf(1 + octi_rng_uniform(r), below(r, 226) - 125);
         const int z = below(r, 3) * 255 / 2, apart = 1 + below(r, 200);
         for (int i = 0; i < COUNT; i++) {
             const int at = (int)((int64_t)i * 2741 % COUNT); /* in no order */
