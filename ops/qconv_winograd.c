@@ -371,7 +371,7 @@ static double cycles(const form *f, const octi_qconv *c) {
         {0, 1, 25, 0.25, 0.75, 0},
         {OCTI_CPU_AVX2, 1.23, 22.4, 0.25, 0.5, 0.02},
         {OCTI_CPU_AVX2 | OCTI_CPU_ZEN, 1, 25, 0.25, 0.75, 0},
-        {OCTI_CPU_AVXVNNI, 1.14, 29, 0.3, 0, 0},
+        {OCTI_CPU_AVXVNNI, 1.14, 29, 0.3, 0, 0.022},
         {OCTI_CPU_AVX512VNNI, 1.2, 50, 0.15, 0, 0.028, 0.01},
         {OCTI_CPU_AVX512VNNI | OCTI_CPU_ZEN, 1, 30, 0.25, 0, 0.01},
     };
