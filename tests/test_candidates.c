@@ -428,19 +428,17 @@ static float telling(int32_t sum, int32_t odd, bool both) {
     return 0;
 }
 
-/* A layer whose sums are all its bias: runs of it, 0 where it does not fit. */
+/* A layer whose sums are all its bias, of few channels: runs of it, 0 where it does not fit. */
 static int64_t check_sum(oct_ctx *ctx, const char *candidate, int kernel, int stride, int32_t sum,
                          float m) {
-    layer l = {.n = 1, .h = 7, .w = 7, .c = 2, .o = 1, .g = 1, .r = kernel, .s = kernel};
+    layer l = {.n = 1, .h = 7, .w = 7, .o = 1, .g = 1, .r = kernel, .s = kernel};
     reach seen = {0};
-    l.dh = l.dw = 1;
-    l.sh = l.sw = stride;
+    l.c = strcmp(candidate, "plane5x5") ? 2 : 1;
+    l.dh = l.dw = 1, l.sh = l.sw = stride;
     l.p = l.q = out_size(7, 0, 0, kernel, stride, 1);
     draw_numbers(&l);
     memset(l.weight, 0, (size_t)(kernel * kernel * l.c));
-    l.law = OCTQ_FP32;
-    l.bias[0] = sum;
-    l.m[0] = m;
+    l.law = OCTQ_FP32, l.bias[0] = sum, l.m[0] = m;
     l.zy = sum < 0 ? 200 : 0, l.lo = 0, l.hi = 255;
     reference(&l);
     check(ctx, &l, candidate, &seen);
@@ -468,11 +466,13 @@ START_TEST(sums_are_divided_as_floats_that_have_them) {
     static const struct {
         const char *candidate;
         int kernel, stride, odd, factor;
-    } rows[] = {
-        {"winograd4", 3, 1, 9, 576}, {"winograd4s2", 3, 2, 9, 36}, {"winograd1x5", 5, 1, 3, 24}};
+    } rows[] = {{"winograd4", 3, 1, 9, 576},
+                {"winograd4s2", 3, 2, 9, 36},
+                {"winograd1x5", 5, 1, 3, 24},
+                {"plane5x5", 5, 1, 3, 48}};
     oct_ctx *ctx = oct_open(&(oct_opts){.threads = 1});
     rng = octi_rng_stream(13, OCTI_RNG_TEST, 0, 0);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         const int last = ((1 << 24) - 1) / rows[i].odd;
         int told[2] = {0}; /* beyond that; up to it */
         for (int32_t sum = last - 100; sum < last + 200; sum++) {
