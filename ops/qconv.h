@@ -61,10 +61,18 @@ enum { OCTI_CACHED_WEIGHTS = 256 << 10 };
 static inline int64_t octi_weight_bytes(const octi_qconv *c) {
     return (int64_t)c->r * c->s * (c->c / c->groups) * c->o * 2;
 }
-/** Cycles that packed weights of so many bytes cost by coming from memory, 4 bytes in each:
+/** Cycles that packed weights of so many bytes cost by coming from memory, `rate` bytes in each:
  *  products wait for them. */
-static inline double octi_weight_cycles(int64_t bytes) {
-    return bytes > OCTI_CACHED_WEIGHTS ? (double)bytes / 4 : 0;
+static inline double octi_weight_cycles(int64_t bytes, double rate) {
+    return bytes > OCTI_CACHED_WEIGHTS ? (double)bytes / rate : 0;
+}
+/** The transform of a kernel's row of exact integer Winograd along a row: of fewer taps the first
+ *  ones; the last point has the last tap. */
+extern const int16_t octi_wino1_weights[OCTK_WINO1_POINTS][5];
+/** Whether a candidate that would like such a halo does without the layer instead. */
+static inline bool octi_borders_too_wide(octi_halo need) {
+    enum { WIDEST = 64 };
+    return need.top > WIDEST || need.left > WIDEST || need.bottom > WIDEST || need.right > WIDEST;
 }
 /** What a kernel of convolutions over rows (octk_conv_rows) costs, in cycles of a core that was
  *  measured. Of a table the last one counts whose features the kernel needs, or the core has as a

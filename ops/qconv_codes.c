@@ -8,8 +8,6 @@
 
 #include "src/mem.h"
 
-enum { WIDEST = 64 /* border */ };
-
 octi_halo octi_codes_halo(const octi_qconv *c) {
     const int32_t h = (c->p - 1) * c->stride[0] + (c->r - 1) * c->dilation[0] + 1 - c->pads[0],
                   w = (c->q - 1) * c->stride[1] + (c->s - 1) * c->dilation[1] + 1 - c->pads[1];
@@ -18,9 +16,7 @@ octi_halo octi_codes_halo(const octi_qconv *c) {
 
 const char *octi_codes_unfit(const octi_qconv *c) {
     if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
-    const octi_halo need = octi_codes_halo(c);
-    if (need.top > WIDEST || need.left > WIDEST || need.bottom > WIDEST || need.right > WIDEST)
-        return "borders too wide to lay out";
+    if (octi_borders_too_wide(octi_codes_halo(c))) return "borders too wide to lay out";
     return NULL;
 }
 

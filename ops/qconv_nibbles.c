@@ -78,9 +78,9 @@ static const char *unfit(const octi_qconv *c) {
 /* Of an image: panels of 16 channels by blocks of eight steps, codes' halves, and weights that come
  * from memory; on a Sapphire Rapids. Of several images the next ones cost as much. */
 static double cycles(const octi_qconv *c) {
-    const double panels = octk_lanes(c->o) / 16.0, blocks = steps_of(c) / OCTK_NIBBLE_STEPS,
-                 bytes = (double)octi_weight_bytes(c) / 2;
-    return panels * (28 * blocks + 8) + c->c / 8.0 + (bytes > OCTI_CACHED_WEIGHTS ? bytes / 5 : 0);
+    const double panels = octk_lanes(c->o) / 16.0, blocks = steps_of(c) / OCTK_NIBBLE_STEPS;
+    return panels * (28 * blocks + 8) + c->c / 8.0 +
+           octi_weight_cycles(octi_weight_bytes(c) / 2, 5);
 }
 
 /* Where an instruction sums four products in s32, `bytes` is faster. */

@@ -140,10 +140,9 @@ static double cycles(const octi_qconv *c) {
     const double tiles = (double)c->p * c->q / 4,
                  steps = (double)runs.count * ((runs.length + 3) / 4),
                  mean = (double)c->largest_weight / ((double)runs.count * runs.length),
-                 step = (zen ? amd : intel).step[mean < 58], tile = (zen ? amd : intel).tile,
-                 bytes = (double)octi_weight_bytes(c) / 2;
+                 step = (zen ? amd : intel).step[mean < 58], tile = (zen ? amd : intel).tile;
     return c->groups * tiles * (lanes / 16.0 * steps * step + panels * tile) +
-           (double)c->h * c->w * c->c / 16 + (bytes > OCTI_CACHED_WEIGHTS ? bytes / 5 : 0);
+           (double)c->h * c->w * c->c / 16 + octi_weight_cycles(octi_weight_bytes(c) / 2, 5);
 }
 
 /* Where an instruction sums four products in s32, that serves all weights and is faster. */

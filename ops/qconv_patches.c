@@ -114,7 +114,7 @@ static const char *unfit(const octi_qconv *c) { return (void)c, NULL; }
 static double cycles(const octi_qconv *c) {
     const double k = (double)c->r * c->s * (c->c / c->groups);
     return (double)c->p * c->q * (c->o * (k / 5 + 8) + k * c->groups) +
-           1.5 * octi_weight_cycles(octi_weight_bytes(c));
+           1.5 * octi_weight_cycles(octi_weight_bytes(c), 4);
 }
 
 const octi_candidate octi_qconv_patches = {

@@ -5,7 +5,7 @@
 #include "src/cpu.h"
 #include "src/mem.h"
 
-enum { WIDEST = 64, MOST_TAPS = 1024 };
+enum { MOST_TAPS = 1024 };
 
 typedef struct plane {
     octk_plane_u8s16 kernel; /* bases and pitches of x filled per call */
@@ -128,9 +128,7 @@ static const char *unfit(const octi_qconv *c) {
     if (c->c != 1) return "several channels";
     if (c->stride[1] != 1 || c->dilation[1] != 1) return "pixels or taps apart";
     if ((int64_t)c->r * c->s > MOST_TAPS) return "too many taps";
-    const octi_halo need = halo(c);
-    if (need.top > WIDEST || need.left > WIDEST || need.bottom > WIDEST || need.right > WIDEST)
-        return "borders too wide to lay out";
+    if (octi_borders_too_wide(halo(c))) return "borders too wide to lay out";
     if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
     return NULL;
 }

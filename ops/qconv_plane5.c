@@ -13,8 +13,7 @@ enum {
     FACTOR = 48,                   /* sums are so many times too large, */
     OVER = 16,                     /* and so many without the 3 */
     MOST = OCTK_PLANE5_TILES - 16, /* tiles: so many are written behind a row's */
-    V_BYTES = POINTS * 4 * OCTK_PLANE5_TILES * 4,
-    WIDEST = 64 /* border */
+    V_BYTES = POINTS * 4 * OCTK_PLANE5_TILES * 4
 };
 
 typedef struct plane5 {
@@ -48,10 +47,6 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
     }
 }
 
-/* The transform across of a row of a kernel. */
-static const int16_t V[POINTS][KERNEL] = {{6, 0, 0, 0, 0},    {-4, -4, -4, -4, -4},
-                                          {-4, 4, -4, 4, -4}, {1, 2, 4, 8, 16},
-                                          {1, -2, 4, -8, 16}, {0, 0, 0, 0, 24}};
 /* [channel][point][4][2] */
 static oct_status pack(const octi_qargs *q, const octi_qconv *c, octk_plane5_u8s16 *k) {
     int16_t *u = octi_arena_alloc(q->arena, (size_t)c->o * POINTS * 8 * sizeof *u);
@@ -66,7 +61,8 @@ static oct_status pack(const octi_qargs *q, const octi_qconv *c, octk_plane5_u8s
         for (int32_t i = 0; i < KERNEL * KERNEL; i++) sum += w[i];
         for (int32_t i = 0; i < POINTS; i++, u += 8) {
             int32_t t[KERNEL] = {0};
-            for (int32_t j = 0; j < KERNEL * KERNEL; j++) t[j / KERNEL] += V[i][j % KERNEL] * w[j];
+            for (int32_t j = 0; j < KERNEL * KERNEL; j++)
+                t[j / KERNEL] += octi_wino1_weights[i][j % KERNEL] * w[j];
             const int32_t made[] = {
                 2 * t[0],           2 * t[3],          2 * t[2],           2 * t[4],
                 t[0] + t[1] + t[2], 2 * (t[3] + t[4]), t[0] - t[1] + t[2], 0};
@@ -111,9 +107,7 @@ static const char *unfit(const octi_qconv *c) {
         c->dilation[0] != 1 || c->dilation[1] != 1)
         return "not 5x5, or not of stride 1";
     if (c->q / 2 > MOST) return "rows too wide";
-    const octi_halo need = halo(c);
-    if (need.top > WIDEST || need.left > WIDEST || need.bottom > WIDEST || need.right > WIDEST)
-        return "borders too wide to lay out";
+    if (octi_borders_too_wide(halo(c))) return "borders too wide to lay out";
     if (c->largest_output * FACTOR > INT32_MAX) return "sums too large";
     if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
     if (c->least_m < 0x1p-100f) return "a multiplier too small to divide";

@@ -18,7 +18,7 @@ static octi_halo halo(const octi_qconv *c) {
     return (octi_halo){c->pads[0], c->pads[1], h > c->h ? h - c->h : 0, w > c->w ? w - c->w : 0};
 }
 
-enum { MOST_TAPS = 1024, WIDEST = 64 };
+enum { MOST_TAPS = 1024 };
 
 static void run(const octi_qrun *r, const octi_qcall *call) {
     const octi_qconv *c = r->u.conv;
@@ -84,9 +84,7 @@ static oct_status bind(const octi_qargs *q) {
 static const char *unfit(const octi_qconv *c) {
     if (c->groups < 2 || c->groups != c->c || c->o != c->c) return "not depthwise";
     if ((int64_t)c->r * c->s > MOST_TAPS) return "too many taps";
-    const octi_halo need = halo(c);
-    if (need.top > WIDEST || need.left > WIDEST || need.bottom > WIDEST || need.right > WIDEST)
-        return "borders too wide to lay out";
+    if (octi_borders_too_wide(halo(c))) return "borders too wide to lay out";
     /* sums of x, not x - zx, have to fit too, and products before the clamp */
     if (c->largest_sum + 2 * 255 * c->largest_weight > INT32_MAX) return "sums of raw codes";
     if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";

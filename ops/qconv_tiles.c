@@ -90,7 +90,7 @@ static double cycles_of(const octi_qconv *c) {
                count * (int32_t)((windows * now + 3) / 4) * 12.2;
     }
     return c->groups * all + 0.012 * ((double)lines * c->w * c->c + bytes) +
-           octi_weight_cycles(bytes);
+           octi_weight_cycles((int64_t)bytes, 4);
 }
 
 /* ---- several outputs at a time ---- */

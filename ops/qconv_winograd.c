@@ -180,9 +180,8 @@ static void put(const job *j, const int32_t *m, cursor at, int32_t count, int32_
 static void multiply(const job *j, const int16_t *v, const int16_t *u, int32_t *m, int32_t count,
                      int32_t panels) {
     const winograd *own = j->own;
-    const int32_t groups = (count + G - 1) / G, lines = groups > 1   ? (8 + groups - 1) / groups
-                                                        : own->ahead ? 8
-                                                                     : 0;
+    const int32_t groups = (count + G - 1) / G,
+                  lines = groups == 1 && own->near ? 0 : (8 + groups - 1) / groups;
     const int64_t place_v = (int64_t)own->blocks * G * 16, place_u = (int64_t)own->blocks * 16 * 16;
     for (int32_t e = 0; e < OCTI_WINO_STRETCHES && own->stretches[e].sums; e++) {
         const octi_wino_stretch s = own->stretches[e];
@@ -307,6 +306,7 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .y_at = *q->out_at,
                       .need = halo(f, c),
                       .small = octi_small_sums(c, f->factor, (int32_t)f->over),
+                      .near = stays_near(f, c),
                       .products = f->edge * f->edge,
                       .sums = f->sums * f->sums,
                       .blocks = (c->c + 15) / 16,
@@ -315,7 +315,6 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
                       .whole_w = c->q / f->tile,
                       .groups = groups_of(f, c),
                       .together = together_of(c)};
-    own->ahead = stays_near(f, c) ? 0 : products_of(c, AHEAD);
     const int32_t n = f->sums - 2;
     if (f->stride == 1)
         own->stretches[0] = (octi_wino_stretch){own->sums, 1};
@@ -326,7 +325,7 @@ static oct_status bind(const octi_qargs *q, const form *f, octk_wino_in_fn *in,
     for (int32_t e = 0; e < OCTI_WINO_STRETCHES && own->stretches[e].sums; e++) {
         octi_wino_stretch *to = &own->stretches[e];
         to->at_once = few_of(products_of(c, AT_ONCE), to->products);
-        to->ahead = few_of(own->ahead, to->products);
+        to->ahead = few_of(products_of(c, AHEAD), to->products);
     }
     OCT_TRY(octi_pack_winograd(q, c, own));
     const size_t tiles = (size_t)own->groups * G * 16;

@@ -34,12 +34,11 @@ typedef struct octi_qwinograd {
     octk_wino_out_fn *out;
     octi_layout x_at, y_at;
     octi_halo need;
-    bool small;                                              /* octk_wino_out_s32u8 */
+    bool small; /* octk_wino_out_s32u8 */
+    bool near;  /* for one group no weights are fetched */
     int32_t products, sums, blocks, panels, tiles_w, groups; /* groups of tiles at a time */
     int32_t together; /* panels that are multiplied at once */
     int32_t whole_w;  /* tiles of a row that end within it */
-    int32_t ahead;    /* products of a channel: so many on are the weights that are fetched, for one
-                         group; 0: no one's are */
     octi_wino_stretch stretches[OCTI_WINO_STRETCHES];
     size_t frame, v, m; /* bytes of scratch */
 } octi_qwinograd;

@@ -19,17 +19,16 @@ typedef struct form { /* F(tile, taps) */
 } form;
 static const form F5 = {2, 5}, F3 = {4, 3};
 
-/* The transform of the weights: of fewer taps the first ones; the last point has the last tap. */
-static const int16_t V[POINTS][5] = {{6, 0, 0, 0, 0},  {-4, -4, -4, -4, -4}, {-4, 4, -4, 4, -4},
-                                     {1, 2, 4, 8, 16}, {1, -2, 4, -8, 16},   {0, 0, 0, 0, 24}};
+const int16_t octi_wino1_weights[POINTS][5] = {{6, 0, 0, 0, 0},    {-4, -4, -4, -4, -4},
+                                               {-4, 4, -4, 4, -4}, {1, 2, 4, 8, 16},
+                                               {1, -2, 4, -8, 16}, {0, 0, 0, 0, 24}};
 enum { FACTOR = 24, OVER = 8 }; /* sums are so many times too large, and so many without the 3 */
 
 enum { /* bytes of strips: the second-level cache keeps them beside a panel's weights; where it does
           not keep all weights these come once for a block of strips */
        V_BYTES = 96 << 10,
        WIDE_BYTES = 336 << 10,
-       FEW_TILES = 8, /* side by side: cells that two of them share are widened once */
-       WIDEST = 64    /* border */
+       FEW_TILES = 8 /* side by side: cells that two of them share are widened once */
 };
 
 /* Tiles of a row of outputs. */
@@ -132,7 +131,8 @@ static void run(const octi_qrun *r, const octi_qcall *call) {
 static void weights_in(const form *f, const int8_t *w, int64_t tap, int16_t *u, int64_t step) {
     for (int32_t i = 0; i < POINTS; i++) {
         int32_t sum = i == POINTS - 1 ? FACTOR * w[(f->taps - 1) * tap] : 0;
-        for (int32_t k = 0; k < f->taps && i < POINTS - 1; k++) sum += V[i][k] * w[k * tap];
+        for (int32_t k = 0; k < f->taps && i < POINTS - 1; k++)
+            sum += octi_wino1_weights[i][k] * w[k * tap];
         u[i * step] = (int16_t)sum;
     }
 }
@@ -199,9 +199,7 @@ static const char *unfit(const form *f, const octi_qconv *c) {
     if (c->s != f->taps || c->stride[0] != 1 || c->stride[1] != 1 || c->dilation[0] != 1 ||
         c->dilation[1] != 1 || c->groups != 1)
         return "not as wide, or not of stride 1";
-    const octi_halo need = halo(f, c);
-    if (need.top > WIDEST || need.left > WIDEST || need.bottom > WIDEST || need.right > WIDEST)
-        return "borders too wide to lay out";
+    if (octi_borders_too_wide(halo(f, c))) return "borders too wide to lay out";
     if (c->largest_output * FACTOR > INT32_MAX) return "sums too large";
     if (c->largest_value >= 0x1p31) return "a sum may leave s32 before its clamp";
     if (c->least_m < 0x1p-100f) return "a multiplier too small to divide";

@@ -3,9 +3,10 @@
  * nets and of depthwise and other shapes, in turn, and holds the choice against the fastest: a row
  * says what the model thought, what was measured, and by how much the choice is slower than the
  * best. Not a test. Weights that a second-level cache does not keep come from memory, as in a net
- * that has more of such layers than the last level holds; of others six times as many bytes come
- * between two runs, as in a net of several such layers. AMX's tiles are awake, as between layers
- * that take them: half a microsecond without a product and the next one takes 0.25 longer.
+ * that has more of such layers than the last level holds; of others so many times as many bytes
+ * come between two runs as the net has such layers beside (shape.others), and the model is told.
+ * AMX's tiles are awake, as between layers that take them: half a microsecond without a product
+ * and the next one takes 0.25 longer.
  * Usage: bench_candidates [milliseconds per layer, 200] [images, 1] [part of a layer's name]. Ends
  * with 1 where a choice is more than a tenth off. */
 #include <stdio.h>

@@ -7,8 +7,8 @@
 #include <math.h>
 
 #include "autograd/nn/nn.h"
-#include "src/clock.h"
 #include "qat/fit/fit.h"
+#include "src/clock.h"
 #include "src/rng.h"
 
 enum { IMAGES = 48, SIDE = 8, CLASSES = 4 };

@@ -109,8 +109,9 @@ static oct_status swallow(oct_plan *p, const oct_graph *g) {
 static oct_status make_steps(oct_plan *p, const oct_graph *g) {
     p->steps = octi_arena_calloc(p->arena, (size_t)g->node_count + 1, sizeof *p->steps);
     if (!p->steps) return oct_last_error()->code;
+    const int64_t constants = octi_constant_bytes(g);
     for (int32_t i = 0; i < g->node_count; i++) {
-        OCT_TRY(octi_qmodule_init(&p->steps[i], p->arena, g, i));
+        OCT_TRY(octi_qmodule_init(&p->steps[i], p->arena, g, i, constants));
         p->cycles += octi_qmodule_cycles(&p->steps[i]);
     }
     p->step_count = g->node_count;

@@ -68,10 +68,13 @@ typedef struct octi_qmodule {
     } u;
 } octi_qmodule;
 
-/** Judge node `node`, in `arena`; pointers into the graph's tensors are kept. Checks everything
- *  that running relies on: see oct_int8_load for the errors. Nothing is packed yet:
- *  octi_qmodule_bind. */
-oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node);
+/** Bytes of a graph's constants, as they are stored. */
+int64_t octi_constant_bytes(const oct_graph *g);
+/** Judge node `node` of a graph with so many, in `arena`; pointers into its tensors are kept.
+ *  Checks everything that running relies on: see oct_int8_load for the errors. Nothing is packed
+ *  yet: octi_qmodule_bind. */
+oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node,
+                             int64_t constants);
 /** No value and no constant of the graph is codes or half precision. */
 bool octi_is_float_whole(const oct_graph *g);
 /** Pack for the layouts of its inputs (of constants ignored) and its output. */

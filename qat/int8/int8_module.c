@@ -89,14 +89,14 @@ bool octi_is_float_whole(const oct_graph *g) {
 static int64_t constant_bytes(const oct_value *v) {
     return v->tensor ? oct_tensor_count(v->tensor) * oct_dtype_size(v->dtype) : 0;
 }
-/* Of the graph, but for value v. */
-static int64_t bytes_beside(const oct_graph *g, int32_t v) {
-    int64_t bytes = -constant_bytes(&g->values[v]);
+int64_t octi_constant_bytes(const oct_graph *g) {
+    int64_t bytes = 0;
     for (int32_t i = 0; i < g->value_count; i++) bytes += constant_bytes(&g->values[i]);
     return bytes;
 }
 
-oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node) {
+oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph *g, int32_t node,
+                             int64_t constants) {
     const oct_node *n = &g->nodes[node];
     octi_qdesc in[OCTI_MAX_INPUTS] = {0}, out;
     bool floats = g->values[n->out].dtype == OCT_F32 && n->kind != OCT_OP_dequantize;
@@ -111,7 +111,7 @@ oct_status octi_qmodule_init(octi_qmodule *m, octi_arena *arena, const oct_graph
         if (n->in[k] < 0) continue;
         OCT_TRY(check_value(&g->values[n->in[k]], n->name));
         OCT_TRY(describe(g, &g->values[n->in[k]], n->name, &in[k]));
-        if (in[k].tensor) in[k].beside = bytes_beside(g, n->in[k]);
+        if (in[k].tensor) in[k].beside = constants - constant_bytes(&g->values[n->in[k]]);
     }
     if (list[0] < 0)
         return octi_fail(OCT_EFORMAT, n->name, "input 0", "an activation", "a constant", NULL);
@@ -257,10 +257,11 @@ oct_status octi_int8_check(const oct_net *net) {
     octi_arena *arena = octi_arena_new_kept(net->ctx);
     if (!arena) return oct_last_error()->code;
     oct_status s = OCT_OK;
+    const int64_t constants = octi_constant_bytes(g);
     for (int32_t i = 0; i < g->node_count && s == OCT_OK; i++) {
         octi_qmodule m;
         octi_arena_mark mark = octi_arena_save(arena);
-        s = octi_qmodule_init(&m, arena, g, i);
+        s = octi_qmodule_init(&m, arena, g, i, constants);
         octi_arena_rewind(arena, mark);
     }
     octi_arena_free(arena);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Images of one channel under 5x5 kernels and a pool, by exact integer Winograd. */
 #include "ops/kernels/kernels.h"
+#include "ops/kernels/ref/wino_ref.h"
 #include "src/qround.h"
 
 enum { POINTS = OCTK_WINO1_POINTS };
-static const int32_t BT[POINTS][POINTS] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0},
-                                           {0, 4, -4, -1, 1, 0}, {0, -2, -1, 2, 1, 0},
-                                           {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}},
-                     AT[2][POINTS] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 1}};
+static const int32_t AT[2][POINTS] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 1}};
 
 /* The largest of a tile's four outputs, 48 times too large; x: its first cell. */
 static int32_t largest(const octk_plane5_u8s16 *a, const int16_t *u, int32_t b, const uint8_t *x) {
@@ -15,7 +13,7 @@ static int32_t largest(const octk_plane5_u8s16 *a, const int16_t *u, int32_t b, 
     for (int32_t i = 0; i < POINTS; i++, u += 8) {
         int32_t d[6] = {0};
         for (int32_t h = 0; h < 6; h++)
-            for (int32_t w = 0; w < POINTS; w++) d[h] += BT[i][w] * x[h * a->x.row + w];
+            for (int32_t w = 0; w < POINTS; w++) d[h] += BT4[i * POINTS + w] * x[h * a->x.row + w];
         const int32_t both = (d[1] + d[2]) * u[4] + d[4] * u[5], apart = (d[2] - d[1]) * u[6],
                       rows[] = {(d[0] - d[2]) * u[0] + (d[3] - d[4]) * u[1] + both + apart,
                                 (d[3] - d[1]) * u[2] + (d[5] - d[4]) * u[3] + both - apart};

@@ -2,6 +2,7 @@
  * Exact integer Winograd, the matrices written out. Everything is in a ring (modulo 2^16 for v,
  * 2^32 for m), so unsigned numbers carry it. */
 #include "ops/kernels/kernels.h"
+#include "ops/kernels/ref/wino_ref.h"
 #include "src/qround.h"
 
 typedef struct form {
@@ -11,8 +12,6 @@ typedef struct form {
     int32_t over;                     /* bits of the rest; fp32's multipliers know */
 } form;
 
-static const int32_t BT4[] = {4, 0,  -5, 0, 1, 0, 0, -4, -4, 1,  1, 0, 0, 4, -4, -1, 1, 0,
-                              0, -2, -1, 2, 1, 0, 0, 2,  -1, -2, 1, 0, 0, 4, 0,  -5, 0, 1};
 static const int32_t AT4[] = {1, 1, 1, 1, 1, 0, 0, 1, -1, 2, -2, 0,
                               0, 1, 1, 4, 4, 0, 0, 1, -1, 8, -8, 8};
 static const int32_t BT2[] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, -1, 0, 1};
