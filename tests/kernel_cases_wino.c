@@ -87,7 +87,8 @@ static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
             x[i] = (uint8_t)(style ? 255 * bit : below(&r, 256));
         }
         const size_t bytes = (size_t)(groups * group) * 2;
-        int16_t *v = untouched(bytes), *want = untouched(bytes);
+        int16_t *v = untouched(bytes), *want = untouched(bytes),
+                *columns = untouched(OCTK_WINO_COLUMNS);
         for (int i = 0; i < count; i++)
             for (int p = 0; p < e * e; p++)
                 for (int c = 0; c < 16 * blocks; c++) {
@@ -108,11 +109,12 @@ static void check_in(octk_wino_in_fn *kernel, const char *name, const form *f) {
                                      .group = group,
                                      .place = place,
                                      .v = v,
+                                     .columns = columns,
                                      .count = count,
                                      .t = t,
                                      .blocks = blocks});
         same_bytes(name, v, want, bytes);
-        free(x), free(v), free(want);
+        free(x), free(v), free(want), free(columns);
     }
     ck_assert_int_eq(largest, f->largest);
 }

@@ -48,7 +48,8 @@ static inline void lines_in(const int16_t *c, int16_t *v, int64_t apart) {
 static inline __attribute__((always_inline)) void in4(const octk_wino_in_u8s16 *a, const uint8_t *x,
                                                       int16_t *v) {
     enum { RUN = 8 }; /* tiles whose columns wait: neighbours share two of their six */
-    _Alignas(64) int16_t column[(4 * RUN + 2) * 96];
+    OCTK_WINO_WAIT((4 * RUN + 2) * 96);
+    int16_t *column = a->columns;
     /* copies: a store of a vector might change what `a` points to */
     const int64_t row = a->row, pixel = a->pixel, apart = a->place, group = a->group;
     place p = first_place(a, v);
@@ -70,7 +71,8 @@ static inline void line_in2(v8 d0, v8 d1, v8 d2, v8 d3, int16_t *y, int64_t step
 
 static void in2(const octk_wino_in_u8s16 *a, const uint8_t *first, int16_t *all) {
     enum { RUN = 16 };
-    _Alignas(64) int16_t column[(2 * RUN + 2) * 64];
+    OCTK_WINO_WAIT((2 * RUN + 2) * 64);
+    int16_t *column = a->columns;
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
         const uint8_t *x = first + t0 * 2 * a->pixel;

@@ -40,7 +40,8 @@ static inline void even_cells(v8 e0, v8 e1, v8 e2, v8 e3, v8 e4, int16_t *zero, 
 static inline __attribute__((always_inline)) void in4s2(const octk_wino_in_u8s16 *a,
                                                         const uint8_t *first, int16_t *all) {
     enum { RUN = 4, C = 5 * 16 }; /* tiles whose columns wait; a column's even cells, transformed */
-    _Alignas(64) int16_t column[(8 * RUN + 1) * C];
+    OCTK_WINO_WAIT((8 * RUN + 1) * C);
+    int16_t *column = a->columns;
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
         const uint8_t *x = first + t0 * 8 * a->pixel;

@@ -40,7 +40,8 @@ static inline void line_in(const v32 *d, v32 *y) {
 static inline __attribute__((always_inline)) void
 two_blocks_in(const octk_wino_in_u8s16 *a, const uint8_t *corner, int16_t *to) {
     enum { RUN = 4, COLUMN = 6 * 32 }; /* tiles whose columns wait: neighbours share two */
-    _Alignas(64) int16_t column[(4 * RUN + 2) * COLUMN];
+    OCTK_WINO_WAIT((4 * RUN + 2) * COLUMN);
+    int16_t *column = a->columns;
     v32 d[6], y[6];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
