@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Candidates `winograd4` and `winograd2`: exact integer Winograd F(4x4,3x3) and F(2x2,3x3) for 3x3
- * kernels of stride 1: a quarter, or four ninths, of the products (ops/kernels/kernels.h has
+ * kernels of stride 1: a quarter, or four ninths, of the products (ops/kernels/kernels_wino.h has
  * matrices and bounds). `winograd4s2` and `winograd2s2`: the same for stride 2, nine sixteenths or
  * 25 of 36. Of either two the second one's weights are less than half as large: it wins where few
  * tiles share many of them. Tiles are taken from raw codes; the zero point goes into the bias, so

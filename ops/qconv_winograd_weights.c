@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Weights of exact integer Winograd, transformed: see kernels.h for their layout. */
+ * Weights of exact integer Winograd, transformed: see kernels_wino.h for their layout. */
 #include "ops/qconv_winograd.h"
 #include "src/mem.h"
 

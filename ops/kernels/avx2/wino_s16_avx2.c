@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Exact integer Winograd with VPMADDWD: see kernels.h for the matrices, the bounds and
+ * Exact integer Winograd with VPMADDWD: see kernels_wino.h for the matrices, the bounds and
  * the layouts. */
 #include <immintrin.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Transforms of exact integer Winograd of stride 2: see kernels.h for the matrices, the bounds and
- * the places of products and sums. The products are wino_s16_avx2.c's. */
+ * Transforms of exact integer Winograd of stride 2: see kernels_wino.h for the matrices, the bounds
+ * and the places of products and sums. The products are wino_s16_avx2.c's. */
 #include <immintrin.h>
 
 #include "ops/kernels/avx2/wino_avx2.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * The ends of exact integer Winograd on 512 bits, and of F(4x4,3x3) the beginning: see kernels.h
- * for the matrices, the bounds and the places of sums. Of sums sixteen channels are one vector, and
- * a tile's columns stay in registers, so they are loaded once. Two ports do 512 bits where three do
- * 256; still an end takes 0.73 of what it takes with AVX2 on a Sapphire Rapids, a beginning 0.8. A
- * Zen 4 does them in halves: it saves loads alone. */
+ * The ends of exact integer Winograd on 512 bits, and of F(4x4,3x3) the beginning: see
+ * kernels_wino.h for the matrices, the bounds and the places of sums. Of sums sixteen channels are
+ * one vector, and a tile's columns stay in registers, so they are loaded once. Two ports do 512
+ * bits where three do 256; still an end takes 0.73 of what it takes with AVX2 on a Sapphire Rapids,
+ * a beginning 0.8. A Zen 4 does them in halves: it saves loads alone. */
 #include <immintrin.h>
 
 #include "ops/kernels/avx512/requant_avx512.h"

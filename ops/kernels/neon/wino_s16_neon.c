@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Exact integer Winograd with SMLAL: see kernels.h for the matrices, the bounds and the layouts. */
+ * Exact integer Winograd with SMLAL: see kernels_wino.h for the matrices, the bounds and the
+ * layouts. */
 #include "ops/kernels/neon/wino_neon.h"
 
 /* ---- input: 1-D transforms of 8 channels ---- */

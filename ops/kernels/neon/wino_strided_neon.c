@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Transforms of exact integer Winograd of stride 2: see kernels.h for the matrices, the bounds and
- * the places of products and sums. The products are wino_s16_neon.c's. */
+ * Transforms of exact integer Winograd of stride 2: see kernels_wino.h for the matrices, the bounds
+ * and the places of products and sums. The products are wino_s16_neon.c's. */
 #include "ops/kernels/neon/wino_neon.h"
 
 /* ---- input: 1-D transforms of 8 channels, to the order of octk_wino_s2_product ---- */
