@@ -80,7 +80,7 @@ static const char *unfit(const octi_qconv *c) {
 static double cycles(const octi_qconv *c) {
     const double panels = octk_lanes(c->o) / 16.0, blocks = steps_of(c) / OCTK_NIBBLE_STEPS;
     return panels * (28 * blocks + 8) + c->c / 8.0 +
-           octi_weight_cycles(octi_weight_bytes(c) / 2, 5);
+           octi_weight_cycles(octi_weight_bytes(c) / 2, 5.7);
 }
 
 /* Where an instruction sums four products in s32, `bytes` is faster. */

@@ -130,7 +130,7 @@ static const char *unfit(const octi_qconv *c) {
  * Sapphire Rapids without its VNNI); 6.8, 8.2 and 40 on a Zen 3, by what its instructions reach.
  * Weights that training drew towards zero find mates for nine steps of ten (mean sizes of 27 to
  * 47), such as are spread evenly over s8 for a quarter (64). A pixel alone takes nearly half of
- * what four do, and weights from memory a tenth longer than `nibbles` waits for them. */
+ * what four do, and its weights come from memory as `nibbles`' do. */
 static double cycles(const octi_qconv *c) {
     static const struct {
         double step[2], tile; /* alone, among mates */
@@ -145,7 +145,7 @@ static double cycles(const octi_qconv *c) {
                  step = (zen ? amd : intel).step[mean < 58], tile = (zen ? amd : intel).tile;
     return c->groups * tiles * (lanes / 16.0 * steps * step + panels * tile) +
            (double)c->h * c->w * c->c / 16 +
-           octi_weight_cycles(octi_weight_bytes(c) / 2, alone ? 4.4 : 5);
+           octi_weight_cycles(octi_weight_bytes(c) / 2, alone ? 5.7 : 5);
 }
 
 /* Where an instruction sums four products in s32, that serves all weights and is faster. */

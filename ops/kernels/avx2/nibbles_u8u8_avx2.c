@@ -38,8 +38,9 @@ static void halve(const uint8_t *x, int32_t k, int64_t all, uint8_t *to) {
     "vpaddw %%ymm" #t ",%%ymm" #l ",%%ymm" #l "\n\t"
 #define WIDE(what, j) HALVES(j) what("64*" #j, 0, 1, 10, 11) what("32+64*" #j, 2, 3, 12, 13)
 #define SLIM(what, j) HALVES(j) what("32*" #j, 0, 1, 10, 11)
-/* weights that come from memory, fetched 4 KB ahead: alone they had kept products waiting */
-#define FAR(what, j) WIDE(what, j) "prefetcht1 4096+64*" #j "(%[w])\n\t"
+/* weights that come from memory, fetched 8 KB ahead: alone they had kept products waiting, as they
+ * did a little at 4 KB */
+#define FAR(what, j) WIDE(what, j) "prefetcht1 8192+64*" #j "(%[w])\n\t"
 #define EACH(STEP)                                                                                 \
     STEP(FIRST, 0)                                                                                 \
     STEP(MORE, 1)                                                                                  \
