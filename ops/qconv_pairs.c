@@ -129,8 +129,8 @@ static const char *unfit(const octi_qconv *c) {
 /* Tiles of 4 pixels by 16 channels. A step among mates costs 7.3 cycles, alone 8.4, a tile 37 (on a
  * Sapphire Rapids without its VNNI); 6.8, 8.2 and 40 on a Zen 3, by what its instructions reach.
  * Weights that training drew towards zero find mates for nine steps of ten (mean sizes of 27 to
- * 47), such as are spread evenly over s8 for a quarter (64). A pixel alone takes two fifths of
- * what four do, and its weights come from memory as `nibbles`' do. */
+ * 47), such as are spread evenly over s8 for a quarter (64). One pixel takes two fifths of what
+ * four do, and its weights come from memory as those of `nibbles` do. */
 static double cycles(const octi_qconv *c) {
     static const struct {
         double step[2], tile; /* alone, among mates */
@@ -138,14 +138,14 @@ static double cycles(const octi_qconv *c) {
     const octi_runs runs = octi_runs_of(c);
     const int32_t lanes = octk_lanes(c->o / c->groups), panels = octi_share_most(lanes, OCTI_PANEL);
     const bool zen = octi_cost_counts(c, OCTI_CPU_ZEN, 0);
-    const bool alone = c->p * (int64_t)c->q == 1;
-    const double tiles = alone ? 0.4 : (double)c->p * c->q / 4,
+    const bool one_pixel = c->p * (int64_t)c->q == 1;
+    const double tiles = one_pixel ? 0.4 : (double)c->p * c->q / 4,
                  steps = (double)runs.count * ((runs.length + 3) / 4),
                  mean = (double)c->largest_weight / ((double)runs.count * runs.length),
                  step = (zen ? amd : intel).step[mean < 58], tile = (zen ? amd : intel).tile;
     return c->groups * tiles * (lanes / 16.0 * steps * step + panels * tile) +
            (double)c->h * c->w * c->c / 16 +
-           octi_weight_cycles(octi_weight_bytes(c) / 2, alone ? 5.7 : 5);
+           octi_weight_cycles(octi_weight_bytes(c) / 2, one_pixel ? 5.7 : 5);
 }
 
 /* Where an instruction sums four products in s32, that serves all weights and is faster. */

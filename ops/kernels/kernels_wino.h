@@ -23,7 +23,7 @@
  * A tile has P = 36 (16; 81, 25) products and as many sums, of stride 2 fewer (49, 9): see below.
  * A group is OCTK_WINO_GROUP tiles. v is [P][C/16][group][16], m is [sums][group][16], u a panel
  * [P][C/2][16][2] of 16 outputs by lanes. */
-enum { OCTK_WINO_GROUP = 6, OCTK_WINO_COLUMNS = 18 * 6 * 32 * 2 };
+enum { OCTK_WINO_GROUP = 6, OCTK_WINO_COLUMNS = 6912 };
 /* Stride 2, one dimension, edge = 9 (5) products and edge - 2 sums: what the first output alone
  * needs, an even (0) and an odd (1) one, is one sum; so is what the last one alone needs (2, 3);
  * the others, each a sum by itself: points 1, -1, 2 and the odd cells between (5 cells: point 1).
@@ -46,15 +46,17 @@ static inline int32_t octk_wino_s2_product(int32_t edge, int32_t x, int32_t y) {
 /** v = B^T d B of `count` tiles side by side, `blocks` blocks of 16 channels: x at the first tile's
  *  corner, pitches in bytes, t its place in its group; v of group g at v + g * group, of position i
  *  at + i * place, of block b at + b * OCTK_WINO_GROUP * 16 (elements). columns:
- *  OCTK_WINO_COLUMNS bytes where columns may wait that neighbours share. */
+ *  OCTK_WINO_COLUMNS bytes where columns may wait that neighbours share (18 of six rows of 32
+ *  channels are the most). */
 typedef struct octk_wino_in_u8s16 {
     const uint8_t *x;
     int64_t row, pixel, group, place;
     int16_t *v, *columns;
     int32_t count, t, blocks;
 } octk_wino_in_u8s16;
-/** Of a kernel whose columns are so many elements. */
-#define OCTK_WINO_WAIT(elements)                                                                   \
+/** In a kernel whose columns are so many elements. Its stores of vectors might change what its
+ *  parameters point to: what loops ask of these is copied before. */
+#define OCTK_COLUMNS_FIT(elements)                                                                 \
     _Static_assert((elements) * sizeof(int16_t) <= OCTK_WINO_COLUMNS, "columns")
 typedef void octk_wino_in_fn(const octk_wino_in_u8s16 *a);
 /** A kernel of one that takes a block at a time, its x and v. Not a copy of `a`: numbers that were

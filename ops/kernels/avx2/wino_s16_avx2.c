@@ -48,9 +48,8 @@ static inline void lines_in(const int16_t *c, int16_t *v, int64_t apart) {
 static inline __attribute__((always_inline)) void in4(const octk_wino_in_u8s16 *a, const uint8_t *x,
                                                       int16_t *v) {
     enum { RUN = 8 }; /* tiles whose columns wait: neighbours share two of their six */
-    OCTK_WINO_WAIT((4 * RUN + 2) * 96);
+    OCTK_COLUMNS_FIT((4 * RUN + 2) * 96);
     int16_t *column = a->columns;
-    /* copies: a store of a vector might change what `a` points to */
     const int64_t row = a->row, pixel = a->pixel, apart = a->place, group = a->group;
     place p = first_place(a, v);
     for (int32_t left = a->count; left > 0; left -= RUN, x += 4 * RUN * pixel) {
@@ -71,20 +70,21 @@ static inline void line_in2(v8 d0, v8 d1, v8 d2, v8 d3, int16_t *y, int64_t step
 
 static void in2(const octk_wino_in_u8s16 *a, const uint8_t *first, int16_t *all) {
     enum { RUN = 16 };
-    OCTK_WINO_WAIT((2 * RUN + 2) * 64);
+    OCTK_COLUMNS_FIT((2 * RUN + 2) * 64);
     int16_t *column = a->columns;
+    const int64_t row = a->row, pixel = a->pixel, apart = a->place, group = a->group;
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
-        const uint8_t *x = first + t0 * 2 * a->pixel;
-        for (int32_t i = 0; i < 2 * count + 2; i++, x += a->pixel)
-            line_in2(codes(x), codes(x + a->row), codes(x + 2 * a->row), codes(x + 3 * a->row),
+        const uint8_t *x = first + t0 * 2 * pixel;
+        for (int32_t i = 0; i < 2 * count + 2; i++, x += pixel)
+            line_in2(codes(x), codes(x + row), codes(x + 2 * row), codes(x + 3 * row),
                      column + i * 64, 16);
         for (int32_t i = 0; i < count; i++) {
             const int32_t t = a->t + t0 + i;
-            int16_t *v = all + t / G * a->group + t % G * 16;
+            int16_t *v = all + t / G * group + t % G * 16;
             const int16_t *c = column + i * 2 * 64;
-            for (int32_t r = 0; r < 4; r++, c += 16, v += 4 * a->place)
-                line_in2(load(c), load(c + 64), load(c + 128), load(c + 192), v, a->place);
+            for (int32_t r = 0; r < 4; r++, c += 16, v += 4 * apart)
+                line_in2(load(c), load(c + 64), load(c + 128), load(c + 192), v, apart);
         }
     }
 }

@@ -40,25 +40,26 @@ static inline void even_cells(v8 e0, v8 e1, v8 e2, v8 e3, v8 e4, int16_t *zero, 
 static inline __attribute__((always_inline)) void in4s2(const octk_wino_in_u8s16 *a,
                                                         const uint8_t *first, int16_t *all) {
     enum { RUN = 4, C = 5 * 16 }; /* tiles whose columns wait; a column's even cells, transformed */
-    OCTK_WINO_WAIT((8 * RUN + 1) * C);
+    OCTK_COLUMNS_FIT((8 * RUN + 1) * C);
     int16_t *column = a->columns;
+    const int64_t row = a->row, pixel = a->pixel, place = a->place, group = a->group;
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
-        const uint8_t *x = first + t0 * 8 * a->pixel;
+        const uint8_t *x = first + t0 * 8 * pixel;
         for (int32_t i = 0; i < 8 * count + 1; i++) {
-            const uint8_t *d = x + i * a->pixel;
+            const uint8_t *d = x + i * pixel;
             int16_t *c = column + i * C;
-            const v8 e0 = codes(d), e1 = codes(d + 2 * a->row), e2 = codes(d + 4 * a->row),
-                     e3 = codes(d + 6 * a->row), e4 = codes(d + 8 * a->row);
+            const v8 e0 = codes(d), e1 = codes(d + 2 * row), e2 = codes(d + 4 * row),
+                     e3 = codes(d + 6 * row), e4 = codes(d + 8 * row);
             even_cells(e0, e1, e2, e3, e4, c, c + 16, c + 32, 16);
         }
-        for (int32_t i = 0; i < count; i++, x += 8 * a->pixel) {
+        for (int32_t i = 0; i < count; i++, x += 8 * pixel) {
             static const int8_t even[5] = {0, 2, 4, 5, 6}, odd[4] = {1, 7, 8, 3};
             const int32_t t = a->t + t0 + i;
-            int16_t *v = all + t / G * a->group + t % G * 16;
+            int16_t *v = all + t / G * group + t % G * 16;
             const int16_t *c = column + i * 8 * C;
             for (int32_t r = 0; r < 5; r++, c += 16) {
-                const line_places p = places_of(v, a->place, 5, even[r]);
+                const line_places p = places_of(v, place, 5, even[r]);
                 even_cells(load(c), load(c + 2 * C), load(c + 4 * C), load(c + 6 * C),
                            load(c + 8 * C), p.ends, p.ends + p.far, p.others, p.apart);
                 store(p.ends + p.pair, load(c + C));
@@ -67,9 +68,9 @@ static inline __attribute__((always_inline)) void in4s2(const octk_wino_in_u8s16
                 store(p.others + 4 * p.apart, load(c + 5 * C));
             }
             for (int32_t r = 0; r < 4; r++) {
-                const line_places p = places_of(v, a->place, 5, odd[r]);
-                const uint8_t *d = x + (2 * r + 1) * a->row;
-                const int64_t to = a->pixel;
+                const line_places p = places_of(v, place, 5, odd[r]);
+                const uint8_t *d = x + (2 * r + 1) * row;
+                const int64_t to = pixel;
                 even_cells(codes(d), codes(d + 2 * to), codes(d + 4 * to), codes(d + 6 * to),
                            codes(d + 8 * to), p.ends, p.ends + p.far, p.others, p.apart);
                 store(p.ends + p.pair, codes(d + to));

@@ -40,20 +40,21 @@ static inline void line_in(const v32 *d, v32 *y) {
 static inline __attribute__((always_inline)) void
 two_blocks_in(const octk_wino_in_u8s16 *a, const uint8_t *corner, int16_t *to) {
     enum { RUN = 4, COLUMN = 6 * 32 }; /* tiles whose columns wait: neighbours share two */
-    OCTK_WINO_WAIT((4 * RUN + 2) * COLUMN);
+    OCTK_COLUMNS_FIT((4 * RUN + 2) * COLUMN);
     int16_t *column = a->columns;
+    const int64_t row = a->row, pixel = a->pixel, place = a->place, group = a->group;
     v32 d[6], y[6];
     for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {
         const int32_t count = a->count - t0 < RUN ? a->count - t0 : RUN;
-        const uint8_t *x = corner + t0 * 4 * a->pixel;
-        for (int32_t i = 0; i < 4 * count + 2; i++, x += a->pixel) {
-            EACH(k, 6) d[k] = codes(x + k * a->row);
+        const uint8_t *x = corner + t0 * 4 * pixel;
+        for (int32_t i = 0; i < 4 * count + 2; i++, x += pixel) {
+            EACH(k, 6) d[k] = codes(x + k * row);
             line_in(d, y);
             EACH(k, 6) _mm512_storeu_si512(column + i * COLUMN + k * 32, y[k]);
         }
         for (int32_t i = 0; i < count; i++) {
             const int32_t t = a->t + t0 + i;
-            int16_t *v = to + t / G * a->group + t % G * 16;
+            int16_t *v = to + t / G * group + t % G * 16;
             const int16_t *c = column + i * 4 * COLUMN;
             for (int32_t r = 0; r < 6; r++, c += 32) {
                 EACH(k, 6) d[k] = _mm512_loadu_si512(c + k * COLUMN);
@@ -61,7 +62,7 @@ two_blocks_in(const octk_wino_in_u8s16 *a, const uint8_t *corner, int16_t *to) {
                 EACH(k, 6) {
                     _mm256_storeu_si256((void *)v, _mm512_castsi512_si256(y[k]));
                     _mm256_storeu_si256((void *)(v + G * 16), _mm512_extracti64x4_epi64(y[k], 1));
-                    v += a->place;
+                    v += place;
                 }
             }
         }

@@ -29,7 +29,7 @@ static inline void line2(const int16x8_t d[4], int16_t *y, int64_t step) {
 #define TRANSFORM(name, line, edge, tile)                                                          \
     static void name(const octk_wino_in_u8s16 *a, const uint8_t *first, int16_t *all) {            \
         enum { RUN = 8, COLUMN = edge * 16 };                                                      \
-        OCTK_WINO_WAIT((tile * RUN + 2) * COLUMN);                                                 \
+        OCTK_COLUMNS_FIT((tile * RUN + 2) * COLUMN);                                               \
         int16_t *column = a->columns;                                                              \
         int16x8_t d[edge];                                                                         \
         for (int32_t t0 = 0; t0 < a->count; t0 += RUN) {                                           \
